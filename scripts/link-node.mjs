@@ -1,0 +1,64 @@
+// Runs on whatever Node npm itself runs on, so it is plain old JavaScript.
+// Parley needs Node 24, which comes through npm as an optional platform package.
+// npm 9 to 11.0 forget its .bin entry when there is more than one such package, so the link is made here.
+import { execFileSync } from 'node:child_process';
+import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const NEEDED_MAJOR = 24;
+const modules = join(dirname(dirname(fileURLToPath(import.meta.url))), 'node_modules');
+const packageName = `node-${process.platform}-${process.arch}`;
+const binary = join(modules, packageName, 'bin', 'node');
+const link = join(modules, '.bin', 'node');
+const target = join('..', packageName, 'bin', 'node');
+
+if (runs(binary)) {
+  placeLink();
+} else {
+  removeOwnLink();
+  const major = Number(process.versions.node.split('.')[0]);
+  if (major < NEEDED_MAJOR) {
+    console.error(
+      [
+        `Parley needs Node ${NEEDED_MAJOR} or newer, and this is Node ${process.versions.node}.`,
+        `The package ${packageName} would have brought it, but it is not installed or does not run on this system`,
+        '(it exists for Linux with glibc on x64 and arm64, and is left out by --omit=optional).',
+        `Install Node ${NEEDED_MAJOR} yourself, then run npm ci again.`,
+      ].join('\n'),
+    );
+    process.exit(1);
+  }
+}
+
+/** Runs the binary rather than looking for it: on a system without glibc it is there and does not start. */
+function runs(file) {
+  if (!existsSync(file)) return false;
+  try {
+    return execFileSync(file, ['--version'], { stdio: ['ignore', 'pipe', 'ignore'] })
+      .toString()
+      .startsWith('v');
+  } catch {
+    return false;
+  }
+}
+
+function linkedTo() {
+  try {
+    return lstatSync(link).isSymbolicLink() ? readlinkSync(link) : '(a file)';
+  } catch {
+    return undefined;
+  }
+}
+
+function placeLink() {
+  const current = linkedTo();
+  if (current === target) return;
+  if (current !== undefined) unlinkSync(link);
+  mkdirSync(dirname(link), { recursive: true });
+  symlinkSync(target, link);
+}
+
+function removeOwnLink() {
+  if (linkedTo() === target) unlinkSync(link);
+}
