@@ -1,0 +1,234 @@
+// Which part of src/ may import which, held by reading every import of every module.
+//
+// The linter's own restricted imports compare the text of a specifier, and see neither `import('…')` nor a type
+// written as `import('…').Name`. Here all of these are found by a parser and resolved to the file they mean.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { parseSync, Visitor } from 'oxc-parser';
+
+/** Fewer modules than this means that the reader looked in the wrong place, not that all is well. */
+const MODULE_FLOOR = 40;
+
+interface Arrow {
+  readonly mayImport: readonly string[];
+  /** Modules or zones of which only the types may be used. */
+  readonly typesOf?: readonly string[];
+}
+
+const everyLayer = ['db', 'events', 'domain', 'schema', 'gateway', 'bridge', 'page'] as const;
+
+/** A zone is a folder of src/ or one file directly in it. Every zone may import the leaves. */
+const arrows: Readonly<Record<string, Arrow>> = {
+  db: { mayImport: ['db'] },
+  events: { mayImport: ['events', 'db'] },
+  domain: { mayImport: ['domain', 'events', 'db'] },
+  schema: { mayImport: ['schema', 'domain', 'events'] },
+  gateway: { mayImport: ['gateway', 'schema'] },
+  bridge: { mayImport: ['bridge', 'events'], typesOf: ['gateway/executor.ts', 'schema/context.ts'] },
+  page: { mayImport: ['page'] },
+  testing: { mayImport: ['testing', 'app.ts', 'index.ts', ...everyLayer] },
+  'app.ts': { mayImport: everyLayer },
+  'index.ts': { mayImport: ['app.ts', ...everyLayer] },
+  'main.ts': { mayImport: ['app.ts', ...everyLayer] },
+};
+
+const leaves: readonly string[] = ['ids.ts', 'errors.ts', 'log.ts', 'config.ts', 'clock.ts'];
+
+interface Fence {
+  readonly packages: RegExp;
+  readonly only?: readonly string[];
+  readonly never?: readonly string[];
+}
+
+const fences: readonly Fence[] = [
+  { packages: /^(kysely|pg|pg-pool|@electric-sql\/pglite)(\/|$)/, only: ['db'] },
+  { packages: /^socket\.io-client(\/|$)/, only: ['testing'] },
+  { packages: /^(socket\.io(?!-client)|engine\.io)/, only: ['bridge', 'app.ts'] },
+  { packages: /^(graphql-ws|ws)(\/|$)/, only: ['gateway', 'testing'] },
+  {
+    packages: /^(graphql|graphql-yoga|@graphql-yoga\/.*|@pothos\/.*)(\/|$)/,
+    never: ['db', 'events', 'domain', ...leaves],
+  },
+  {
+    packages: /^(node:)?(http|https|http2)$/,
+    only: ['gateway', 'bridge', 'testing', 'app.ts', 'index.ts', 'main.ts'],
+  },
+];
+
+interface Import {
+  readonly specifier: string;
+  readonly typeOnly: boolean;
+  readonly line: number;
+}
+
+export interface Violation {
+  readonly file: string;
+  readonly line: number;
+  readonly message: string;
+}
+
+export interface Reading {
+  readonly modules: number;
+  readonly imports: number;
+  readonly violations: readonly Violation[];
+}
+
+/** Reads the project at `root` and reports every import that goes against the arrows. */
+export function readArrows(root: string, moduleFloor = MODULE_FLOOR): Reading {
+  const source = join(root, 'src');
+  const files = modulesIn(source);
+  const violations: Violation[] = [];
+  const graph = new Map<string, string[]>();
+  let imports = 0;
+
+  for (const file of files) {
+    const name = relative(source, file);
+    const targets: string[] = [];
+    graph.set(name, targets);
+    const report = (line: number, message: string): void => {
+      violations.push({ file: relative(root, file), line, message });
+    };
+    if (!isKnown(name)) {
+      report(1, `${zoneOf(name)} has no row in the table of scripts/arrows.ts`);
+      continue;
+    }
+    for (const found of importsOf(file)) {
+      imports += 1;
+      if (found.specifier.startsWith('.')) {
+        const path = resolve(dirname(file), found.specifier);
+        const target = relative(source, path);
+        if (target.startsWith('..')) {
+          report(found.line, `src/ imports nothing outside src/, and this is ${relative(root, path)}`);
+        } else if (!existsSync(path)) {
+          report(found.line, `${found.specifier} is not a file`);
+        } else {
+          targets.push(target);
+          const refusal = refuseModule(name, target, found.typeOnly);
+          if (refusal !== undefined) report(found.line, refusal);
+        }
+      } else {
+        const refusal = refusePackage(name, found.specifier);
+        if (refusal !== undefined) report(found.line, refusal);
+      }
+    }
+  }
+
+  for (const cycle of cyclesOf(graph)) {
+    violations.push({
+      file: join('src', cycle[0] ?? ''),
+      line: 1,
+      message: `import cycle: ${cycle.join(' > ')}`,
+    });
+  }
+  if (files.length < moduleFloor) {
+    violations.push({
+      file: 'src',
+      line: 1,
+      message: `only ${files.length} modules seen, at least ${moduleFloor} expected`,
+    });
+  }
+  return { modules: files.length, imports, violations };
+}
+
+function zoneOf(name: string): string {
+  return name.split('/')[0] ?? name;
+}
+
+function isKnown(name: string): boolean {
+  return leaves.includes(name) || Object.hasOwn(arrows, zoneOf(name));
+}
+
+function refuseModule(from: string, to: string, typeOnly: boolean): string | undefined {
+  if (leaves.includes(from)) return `${from} is a leaf and imports nothing of ours, and this is ${to}`;
+  if (leaves.includes(to)) return undefined;
+  const arrow = arrows[zoneOf(from)];
+  if (arrow === undefined || arrow.mayImport.includes(zoneOf(to))) return undefined;
+  if (arrow.typesOf?.some((allowed) => allowed === to || allowed === zoneOf(to))) {
+    return typeOnly ? undefined : `${zoneOf(from)} may use only the types of ${to}: write import type`;
+  }
+  return `${zoneOf(from)} may not import ${zoneOf(to)}, and this is ${to}`;
+}
+
+function refusePackage(from: string, specifier: string): string | undefined {
+  const zone = zoneOf(from);
+  for (const { packages, only, never } of fences) {
+    if (!packages.test(specifier)) continue;
+    if (only !== undefined && !only.includes(zone)) {
+      return `${specifier} is for ${only.join(', ')} only, not for ${zone}`;
+    }
+    if (never?.includes(zone) === true) return `${specifier} is not for ${zone}`;
+  }
+  return undefined;
+}
+
+function modulesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.[cm]?[jt]s$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => !relative(folder, file).startsWith('page/vendor/'))
+    .sort();
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(file, 'utf8');
+  const { program, errors } = parseSync(file, text);
+  const [error] = errors;
+  if (error !== undefined) throw new Error(`${file} cannot be parsed: ${error.message}`);
+
+  const found: Import[] = [];
+  const add = (specifier: string, start: number, typeOnly: boolean): void => {
+    found.push({ specifier, typeOnly, line: text.slice(0, start).split('\n').length });
+  };
+  new Visitor({
+    ImportDeclaration(node) {
+      const typeOnly =
+        node.importKind === 'type' ||
+        (node.specifiers.length > 0 &&
+          node.specifiers.every((it) => it.type === 'ImportSpecifier' && it.importKind === 'type'));
+      add(node.source.value, node.start, typeOnly);
+    },
+    ExportNamedDeclaration(node) {
+      if (node.source === null) return;
+      const typeOnly =
+        node.exportKind === 'type' ||
+        (node.specifiers.length > 0 && node.specifiers.every((it) => it.exportKind === 'type'));
+      add(node.source.value, node.start, typeOnly);
+    },
+    ExportAllDeclaration(node) {
+      add(node.source.value, node.start, node.exportKind === 'type');
+    },
+    TSImportType(node) {
+      add(node.source.value, node.start, true);
+    },
+    ImportExpression(node) {
+      if (node.source.type === 'Literal' && typeof node.source.value === 'string') {
+        add(node.source.value, node.start, false);
+      } else {
+        throw new Error(`${file} imports something that is only known at run time`);
+      }
+    },
+  }).visit(program);
+  return found;
+}
+
+/** One example per knot of modules that reach each other, type imports included. */
+function cyclesOf(graph: ReadonlyMap<string, readonly string[]>): string[][] {
+  const cycles: string[][] = [];
+  const done = new Set<string>();
+  const path: string[] = [];
+
+  const visit = (module: string): void => {
+    const start = path.indexOf(module);
+    if (start >= 0) {
+      cycles.push([...path.slice(start), module]);
+      return;
+    }
+    if (done.has(module)) return;
+    path.push(module);
+    for (const target of graph.get(module) ?? []) visit(target);
+    path.pop();
+    done.add(module);
+  };
+  for (const module of graph.keys()) visit(module);
+  return cycles;
+}
