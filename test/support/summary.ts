@@ -1,0 +1,26 @@
+import type { Reporter, TestModule } from 'vitest/node';
+
+/** How the title of a test begins that only says which missing program its neighbours were skipped for. */
+export const SKIP_TITLE = 'skipped, not installed: ';
+
+/** Says at the end of a run which programs were missing, and for what, and closes with one line of plain counts. */
+export class Summary implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const counts = { passed: 0, failed: 0, skipped: 0 };
+    const skips = new Map<string, Set<string>>();
+    for (const module of modules) {
+      for (const test of module.children.allTests()) {
+        const { state } = test.result();
+        if (state !== 'pending') counts[state] += 1;
+        if (test.name.startsWith(SKIP_TITLE)) {
+          const program = test.name.slice(SKIP_TITLE.length);
+          skips.set(program, (skips.get(program) ?? new Set()).add(module.relativeModuleId));
+        }
+      }
+    }
+    for (const [program, files] of skips) {
+      console.log(`Skipped, because ${program} is not installed: ${[...files].join(', ')}`);
+    }
+    console.log(`Tests: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+  }
+}

@@ -1,0 +1,43 @@
+import { defineConfig } from 'vitest/config';
+import { Summary } from './test/support/summary.ts';
+
+// What these folders test is no business of a database.
+const once = ['test/tools/**/*.test.ts', 'test/docs/**/*.test.ts', 'test/browser/**/*.test.ts'];
+const notTests = ['**/node_modules/**', 'test/clients/**'];
+
+export default defineConfig({
+  test: {
+    // Modules load as they do in production, or there would be two copies of graphql.
+    experimental: { viteModuleRunner: false },
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+    reporters: ['default', new Summary()],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'pglite',
+          include: ['test/**/*.test.ts'],
+          exclude: [...notTests, ...once],
+          provide: { database: 'pglite' },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'postgres',
+          include: ['test/**/*.test.ts'],
+          exclude: [...notTests, ...once],
+          provide: { database: 'postgres' },
+          globalSetup: ['test/global-setup.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'once', include: once, exclude: notTests, provide: { database: 'pglite' } },
+      },
+    ],
+  },
+});
