@@ -1,0 +1,117 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { PGlite } from '@electric-sql/pglite';
+import { createPgConfig } from '@electric-sql/pglite/node-postgres';
+import { CamelCasePlugin, Kysely, PostgresDialect, sql } from 'kysely';
+import type { Transaction } from 'kysely';
+import pg from 'pg';
+import type { Logger } from '../log.ts';
+import { migrate } from './migrate.ts';
+import type { Tables } from './tables.ts';
+
+export type Db = Kysely<Tables>;
+export type Tx = Transaction<Tables>;
+
+/** An open, migrated database, and what names it. */
+export interface Database extends AsyncDisposable {
+  readonly kind: 'pglite' | 'postgres';
+  readonly db: Db;
+  /** Names this database for ever: part of every cursor, so that a cursor of another one is recognised. */
+  readonly epoch: string;
+  /** The URL to open further connections with; undefined when the database is embedded, for one process. */
+  readonly url: string | undefined;
+}
+
+export type DatabaseOptions =
+  | { readonly kind: 'postgres'; readonly url: string }
+  | { readonly kind: 'pglite'; readonly dir: string | undefined };
+
+const { builtins } = pg.types;
+
+/** Rows are JSON-safe: moments and dates stay text, 64-bit counts are numbers (they stay far below 2^53 here). */
+const PARSERS = new Map<number, (text: string) => unknown>([
+  [builtins.INT8, Number],
+  [builtins.DATE, (text) => text],
+  [builtins.TIMESTAMPTZ, (text) => new Date(text).toISOString()],
+]);
+
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
+    PARSERS.get(oid) ?? pg.types.getTypeParser(oid, format ?? 'text')) as pg.CustomTypesConfig['getTypeParser'],
+};
+
+/**
+ * Opens the database and brings its schema up to date. The embedded one lives in `dir`, or in memory without it.
+ * Throws when another process has the folder open, or when the server cannot be reached.
+ */
+export async function openDatabase(options: DatabaseOptions, log: Logger): Promise<Database> {
+  return options.kind === 'postgres' ? openPostgres(options.url, log) : openEmbedded(options.dir, log);
+}
+
+async function openPostgres(url: string, log: Logger): Promise<Database> {
+  const pool = new pg.Pool({ connectionString: url, max: 10, types, application_name: 'parley' });
+  pool.on('error', (error) => log.warn({ err: error }, 'idle database connection lost'));
+  const db = connect(pool);
+  try {
+    return { kind: 'postgres', db, url, epoch: await prepare(db), [Symbol.asyncDispose]: () => db.destroy() };
+  } catch (error) {
+    await db.destroy();
+    throw error;
+  }
+}
+
+async function openEmbedded(dir: string | undefined, log: Logger): Promise<Database> {
+  const lock = dir === undefined ? undefined : await lockFolder(dir);
+  try {
+    const pglite = await PGlite.create({
+      ...(dir === undefined ? {} : { dataDir: join(dir, 'db') }),
+      postgresqlconf: ['shared_buffers = 16MB'],
+    });
+    const pool = new pg.Pool({ ...createPgConfig(pglite), max: 1, types });
+    pool.on('error', (error) => log.warn({ err: error }, 'embedded database connection lost'));
+    const db = connect(pool);
+    const close = async () => {
+      await db.destroy();
+      await pglite.close();
+      lock?.close();
+    };
+    return { kind: 'pglite', db, url: undefined, epoch: await prepare(db), [Symbol.asyncDispose]: close };
+  } catch (error) {
+    lock?.close();
+    throw error;
+  }
+}
+
+function connect(pool: pg.Pool): Db {
+  return new Kysely<Tables>({
+    dialect: new PostgresDialect({ pool }),
+    plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
+  });
+}
+
+async function prepare(db: Db): Promise<string> {
+  await migrate(db);
+  const epoch = await db.selectFrom('settings').select('value').where('name', '=', 'epoch').executeTakeFirstOrThrow();
+  return epoch.value;
+}
+
+/** The embedded database itself does not notice a second process and would lose rows: SQLite's file lock does, and ends with the process. */
+async function lockFolder(dir: string): Promise<DatabaseSync> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const lock = new DatabaseSync(join(dir, 'lock'));
+  try {
+    lock.exec('pragma busy_timeout = 0; begin exclusive');
+    return lock;
+  } catch {
+    lock.close();
+    throw new Error(
+      `Another process has the data folder ${dir} open. Stop it first, choose another DATA_DIR, or set DATABASE_URL to share one database between processes.`,
+    );
+  }
+}
+
+/** Resolves when the database answers; throws when it does not. */
+export async function pingDatabase(db: Db): Promise<void> {
+  await sql`select 1`.execute(db);
+}

@@ -1,0 +1,146 @@
+import { sql } from 'kysely';
+import type { Db, Tx } from './database.ts';
+import type { Timestamp } from './tables.ts';
+
+/** A line of the log as stored; `events/` knows what the event means. */
+export interface LogLine {
+  readonly topic: string;
+  readonly seq: number;
+  readonly event: unknown;
+  readonly at: Timestamp;
+}
+
+/** How far a topic's log reaches: positions `trimmed + 1` to `head` are in it. */
+export interface LogRange {
+  readonly head: number;
+  readonly trimmed: number;
+}
+
+/** Creates the logs of new topics. */
+export async function createTopics(tx: Tx, topics: readonly string[]): Promise<void> {
+  await tx.insertInto('topics').values(topics.map((topic) => ({ topic }))).execute();
+}
+
+/**
+ * Takes the topics' row locks, in order of name, until the transaction ends: whoever holds them all decides alone
+ * what comes next there. Answers those that exist.
+ */
+export async function lockTopics(tx: Tx, topics: readonly string[]): Promise<string[]> {
+  const rows = await tx
+    .selectFrom('topics')
+    .select('topic')
+    .where('topic', 'in', topics)
+    .orderBy('topic')
+    .forUpdate()
+    .execute();
+  return rows.map((row) => row.topic);
+}
+
+/** Appends events to logs whose locks are held, in the order given, and answers them with their positions. */
+export async function append(tx: Tx, lines: readonly { topic: string; event: object }[]): Promise<LogLine[]> {
+  if (lines.length === 0) return [];
+  const topics = lines.map((line) => line.topic);
+  const events = lines.map((line) => JSON.stringify(line.event));
+  const { rows } = await sql<{ topic: string; seq: number; at: Timestamp; ordinal: number }>`
+    with line as (
+      select topic, event::json as event, ordinal,
+        row_number() over (partition by topic order by ordinal) as step,
+        count(*) over (partition by topic) as steps
+      from unnest(${topics}::text[], ${events}::text[]) with ordinality as given (topic, event, ordinal)
+    ), bumped as (
+      update topics set head = head + counted.steps
+      from (select distinct topic, steps from line) as counted
+      where topics.topic = counted.topic
+      returning topics.topic, head
+    ), stored as (
+      insert into events (topic, seq, event, at)
+      select line.topic, bumped.head - line.steps + line.step, line.event, clock_timestamp()
+      from line join bumped on bumped.topic = line.topic
+      returning topic, seq, at
+    )
+    select stored.topic, stored.seq, stored.at, line.ordinal
+    from stored
+    join bumped on bumped.topic = stored.topic
+    join line on line.topic = stored.topic and bumped.head - line.steps + line.step = stored.seq
+    order by line.ordinal
+  `.execute(tx);
+  if (rows.length !== lines.length) throw new Error(`Events for a topic without a log: ${topics.join(', ')}`);
+  return rows.map((row, index) => ({ topic: row.topic, seq: row.seq, at: row.at, event: lines[index]?.event }));
+}
+
+/** How far the topic's log reaches; undefined when there is no such topic. */
+export async function readRange(db: Db, topic: string): Promise<LogRange | undefined> {
+  return db.selectFrom('topics').select(['head', 'trimmed']).where('topic', '=', topic).executeTakeFirst();
+}
+
+/** The heads of several topics, for a snapshot of them or to notice a lost announcement. */
+export async function readHeads(db: Db, topics: readonly string[]): Promise<Map<string, number>> {
+  if (topics.length === 0) return new Map();
+  const rows = await db.selectFrom('topics').select(['topic', 'head']).where('topic', 'in', topics).execute();
+  return new Map(rows.map((row) => [row.topic, row.head]));
+}
+
+/**
+ * Events after a position, oldest first, at most `limit`, with the range they were read in: in one statement, so
+ * that a concurrent trim cannot open a silent hole between the two. Undefined when there is no such topic.
+ */
+export async function readAfter(
+  db: Db,
+  topic: string,
+  position: number,
+  limit: number,
+): Promise<{ range: LogRange; lines: LogLine[] } | undefined> {
+  const rows = await db
+    .selectFrom('topics')
+    .leftJoin(
+      (inner) =>
+        inner
+          .selectFrom('events')
+          .select(['seq', 'event', 'at'])
+          .where('topic', '=', topic)
+          .where('seq', '>', position)
+          .orderBy('seq')
+          .limit(limit)
+          .as('page'),
+      (join) => join.onTrue(),
+    )
+    .select(['topics.head', 'topics.trimmed', 'page.seq', 'page.event', 'page.at'])
+    .where('topics.topic', '=', topic)
+    .orderBy('page.seq')
+    .execute();
+  const first = rows[0];
+  if (first === undefined) return undefined;
+  const lines = rows.flatMap(({ seq, event, at }) => (seq === null || at === null ? [] : [{ topic, seq, event, at }]));
+  return { range: { head: first.head, trimmed: first.trimmed }, lines };
+}
+
+/**
+ * Removes events that are older than `before`, or further than `keep` behind their topic's head, at most `limit` in
+ * one go. Writers are not blocked: only rows that no writer holds are touched. Answers how many were removed.
+ */
+export async function trim(db: Db, before: Timestamp, keep: number, limit: number): Promise<number> {
+  return db.transaction().execute(async (tx) => {
+    const { rows } = await sql<{ topic: string; upTo: number }>`
+      select topics.topic, greatest(
+        topics.head - ${keep}::bigint,
+        coalesce((select max(seq) from events where events.topic = topics.topic and events.at < ${before}::timestamptz), 0)
+      ) as up_to
+      from topics
+      where topics.topic in (select topic from events where at < ${before}::timestamptz limit ${limit})
+        or topics.head - topics.trimmed > ${keep}::bigint
+      limit 100
+      for update skip locked
+    `.execute(tx);
+    let removed = 0;
+    for (const { topic, upTo } of rows) {
+      const oldest = await tx.selectFrom('events').select('seq').where('topic', '=', topic).orderBy('seq').limit(1).executeTakeFirst();
+      if (oldest === undefined) continue;
+      const last = Math.min(upTo, oldest.seq + limit - 1);
+      if (last < oldest.seq) continue;
+      const { numDeletedRows } = await tx.deleteFrom('events').where('topic', '=', topic).where('seq', '<=', last).executeTakeFirstOrThrow();
+      await tx.updateTable('topics').set({ trimmed: last }).where('topic', '=', topic).execute();
+      removed += Number(numDeletedRows);
+    }
+    return removed;
+  });
+}

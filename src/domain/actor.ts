@@ -1,0 +1,13 @@
+import type { ActorRef } from '../events/event.ts';
+
+/** Who is calling: a user or a device. */
+export type Actor = ActorRef;
+
+/** What a verified token says, for as long as it is valid. */
+export interface Session {
+  readonly actor: Actor;
+  /** Names the token, for its revocation: its `jti`, or a hash of it. */
+  readonly tokenId: string;
+  /** When the token expires, in milliseconds since 1970. */
+  readonly expiresAt: number;
+}

@@ -1,0 +1,24 @@
+import type { Config } from '../config.ts';
+import type { Db } from '../db/database.ts';
+import type { Bus } from '../events/bus.ts';
+import type { Tails } from '../events/tail.ts';
+import type { Logger } from '../log.ts';
+import type { Limits } from './limits.ts';
+import type { Presence } from './presence.ts';
+import type { MediaStorage } from './storage.ts';
+import type { Tokens } from './tokens.ts';
+
+/** What every domain function is handed. Built once, in `app.ts`. */
+export interface Deps {
+  readonly db: Db;
+  readonly bus: Bus;
+  readonly tails: Tails;
+  /** Names the database, in every cursor. */
+  readonly epoch: string;
+  readonly config: Config;
+  readonly log: Logger;
+  readonly tokens: Tokens;
+  readonly presence: Presence;
+  readonly storage: MediaStorage;
+  readonly limits: Limits;
+}

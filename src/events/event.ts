@@ -1,0 +1,186 @@
+import type {
+  ActorKind,
+  Circle,
+  Conversation,
+  Device,
+  Invitation,
+  Media,
+  Message,
+  Participant,
+  Timestamp,
+  User,
+} from '../db/tables.ts';
+import type { CircleId, ConversationId, DeviceId, MessageId, UserId } from '../ids.ts';
+import type { EndReason } from '../errors.ts';
+
+/** An actor as the facts show it: `online` is what it was at that moment. */
+export type ActorView =
+  | { readonly kind: 'user'; readonly user: User; readonly online: boolean }
+  | { readonly kind: 'device'; readonly device: Device; readonly online: boolean };
+
+/** Who someone is, without what is known of them. */
+export type ActorRef =
+  | { readonly kind: 'user'; readonly id: UserId }
+  | { readonly kind: 'device'; readonly id: DeviceId };
+
+/** A message with all that its readers show, so that no reader has to query. */
+interface MessageFact {
+  readonly message: Message;
+  readonly author: ActorView;
+  /** Every file of the message, in the order of sending. */
+  readonly media: readonly Media[];
+}
+
+export type ConversationEvent =
+  | ({ readonly type: 'message.sent' } & MessageFact)
+  | ({ readonly type: 'message.updated' } & MessageFact)
+  | { readonly type: 'message.deleted'; readonly conversationId: ConversationId; readonly messageId: MessageId }
+  /** One file of a message arrived; with the last one the message is `DONE`. */
+  | ({ readonly type: 'media.uploaded'; readonly uploaded: Media } & MessageFact)
+  | { readonly type: 'conversation.updated'; readonly conversation: Conversation }
+  | { readonly type: 'conversation.deleted'; readonly conversation: Conversation }
+  | { readonly type: 'participant.joined'; readonly participant: Participant; readonly user: User }
+  | { readonly type: 'participant.left'; readonly participant: Participant; readonly user: User }
+  | { readonly type: 'participant.kicked'; readonly participant: Participant; readonly user: User; readonly by: User }
+  | { readonly type: 'participant.promoted'; readonly participant: Participant; readonly user: User }
+  | { readonly type: 'device-access.changed'; readonly conversation: Conversation; readonly allowed: boolean };
+
+export type CircleEvent =
+  | { readonly type: 'circle.updated'; readonly circle: Circle }
+  | { readonly type: 'circle.deleted'; readonly circle: Circle }
+  | { readonly type: 'member.joined'; readonly circleId: CircleId; readonly user: User }
+  | { readonly type: 'member.left'; readonly circleId: CircleId; readonly user: User }
+  | { readonly type: 'member.kicked'; readonly circleId: CircleId; readonly user: User; readonly by: User }
+  | { readonly type: 'device.added'; readonly device: Device }
+  | { readonly type: 'device.updated'; readonly device: Device }
+  | { readonly type: 'device.removed'; readonly device: Device };
+
+/** What concerns one account alone. The last two are for the server's own connections and shown to nobody. */
+export type AccountEvent =
+  | { readonly type: 'circle.invited'; readonly userId: UserId; readonly invitation: Invitation; readonly circle: Circle }
+  | { readonly type: 'conversation.invited'; readonly userId: UserId; readonly conversation: Conversation }
+  | { readonly type: 'conversation.promoted'; readonly userId: UserId; readonly conversation: Conversation }
+  | { readonly type: 'session.ended'; readonly account: ActorRef; readonly tokenId: string }
+  | { readonly type: 'account.deleted'; readonly account: ActorRef };
+
+/** A fact that was committed. Adding one breaks the build where it must be shown. */
+export type DomainEvent = ConversationEvent | CircleEvent | AccountEvent;
+
+/** An address of the bus and the name of a log: `circle:3`, `conversation:12`, `user:7`, `device:4`. */
+export type Topic = `${'circle' | 'conversation' | 'user' | 'device'}:${number}`;
+
+/** An event at its place in a topic's log. Positions start at 1, have no holes, and follow the order of commits. */
+export interface Envelope {
+  readonly topic: Topic;
+  readonly seq: number;
+  readonly at: Timestamp;
+  readonly event: DomainEvent;
+}
+
+/** What is not kept: it goes over the bus once, to whoever listens at that moment. */
+export type Ephemeral =
+  | { readonly type: 'typing'; readonly topic: Topic; readonly actor: ActorView; readonly isTyping: boolean }
+  | { readonly type: 'presence'; readonly topic: Topic; readonly actor: ActorView; readonly online: boolean }
+  | {
+      readonly type: 'signal';
+      readonly topic: Topic;
+      readonly sender: ActorView;
+      readonly content: unknown;
+      /** The one legacy connection that shows it, by its lease; null when the target has none. */
+      readonly legacyLease: number | null;
+    };
+
+export const circleTopic = (id: CircleId): Topic => `circle:${id}`;
+export const conversationTopic = (id: ConversationId): Topic => `conversation:${id}`;
+export const accountTopic = (account: ActorRef): Topic => `${account.kind}:${account.id}`;
+
+/** The topic in whose log an event stands. */
+export function topicOf(event: DomainEvent): Topic {
+  switch (event.type) {
+    case 'message.sent':
+    case 'message.updated':
+    case 'media.uploaded':
+      return conversationTopic(event.message.conversationId);
+    case 'message.deleted':
+      return conversationTopic(event.conversationId);
+    case 'conversation.updated':
+    case 'conversation.deleted':
+    case 'device-access.changed':
+      return conversationTopic(event.conversation.id);
+    case 'participant.joined':
+    case 'participant.left':
+    case 'participant.kicked':
+    case 'participant.promoted':
+      return conversationTopic(event.participant.conversationId);
+    case 'circle.updated':
+    case 'circle.deleted':
+      return circleTopic(event.circle.id);
+    case 'member.joined':
+    case 'member.left':
+    case 'member.kicked':
+      return circleTopic(event.circleId);
+    case 'device.added':
+    case 'device.updated':
+    case 'device.removed':
+      return circleTopic(event.device.circleId);
+    case 'circle.invited':
+    case 'conversation.invited':
+    case 'conversation.promoted':
+      return accountTopic({ kind: 'user', id: event.userId });
+    case 'session.ended':
+    case 'account.deleted':
+      return accountTopic(event.account);
+  }
+}
+
+/** Why this event is the last one that the actor may see on its topic; undefined when it is not. */
+export function endFor(actor: ActorRef, event: DomainEvent): EndReason | undefined {
+  const isUser = (user: User) => actor.kind === 'user' && actor.id === user.id;
+  switch (event.type) {
+    case 'participant.left':
+    case 'member.left':
+      return isUser(event.user) ? 'LEFT' : undefined;
+    case 'participant.kicked':
+    case 'member.kicked':
+      return isUser(event.user) ? 'KICKED' : undefined;
+    case 'conversation.deleted':
+    case 'circle.deleted':
+      return 'DELETED';
+    case 'device-access.changed':
+      return actor.kind === 'device' && !event.allowed ? 'ACCESS_REMOVED' : undefined;
+    case 'device.removed':
+      return actor.kind === 'device' && actor.id === event.device.id ? 'ACCOUNT_DELETED' : undefined;
+    case 'account.deleted':
+      return 'ACCOUNT_DELETED';
+    case 'message.sent':
+    case 'message.updated':
+    case 'message.deleted':
+    case 'media.uploaded':
+    case 'conversation.updated':
+    case 'participant.joined':
+    case 'participant.promoted':
+    case 'circle.updated':
+    case 'member.joined':
+    case 'device.added':
+    case 'device.updated':
+    case 'circle.invited':
+    case 'conversation.invited':
+    case 'conversation.promoted':
+    case 'session.ended':
+      return undefined;
+  }
+}
+
+export const refOf = (view: ActorView): ActorRef =>
+  view.kind === 'user' ? { kind: 'user', id: view.user.id } : { kind: 'device', id: view.device.id };
+
+export const sameActor = (a: ActorRef, b: ActorRef): boolean => a.kind === b.kind && a.id === b.id;
+
+/** `user:7` or `device:4`, for keys and tables. */
+export type ActorKey = `${ActorKind}:${number}`;
+export const actorKey = (actor: ActorRef): ActorKey => `${actor.kind}:${actor.id}`;
+
+/** Reads a line of the log back. Only `record.ts` writes there, so its shape is known. */
+export function fromLog(line: { topic: string; seq: number; at: Timestamp; event: unknown }): Envelope {
+  return { topic: line.topic as Topic, seq: line.seq, at: line.at, event: line.event as DomainEvent };
+}

@@ -1,0 +1,161 @@
+import type { Db } from '../db/database.ts';
+import * as eventLog from '../db/event-log.ts';
+import type { Logger } from '../log.ts';
+import type { Bus, Notice } from './bus.ts';
+import { fromLog } from './event.ts';
+import type { Envelope, Ephemeral, Topic } from './event.ts';
+
+const PAGE = 200;
+const RETRY_MS = 500;
+
+/** What a follower of a topic is called with, synchronously. It neither throws nor waits. */
+export interface Follower {
+  /** The next event: each exactly once, in order. */
+  event?(envelope: Envelope): void;
+  ephemeral?(ephemeral: Ephemeral): void;
+  /** Events were trimmed from the log before this node had seen them: whoever needs them all has missed some. */
+  gap?(): void;
+}
+
+/** The one ordered view of a topic that this node has, shared by all that follow the topic here. */
+export interface Tail {
+  readonly topic: Topic;
+  /** The newest position handed to followers. */
+  readonly position: number;
+  /** Calls the follower for everything after the present position, until the returned function is called. */
+  follow(follower: Follower): () => void;
+  /** Gives the tail back; the last one to do so ends it. */
+  close(): void;
+}
+
+export interface Tails {
+  /** Opens the topic's tail, at the log's head or where it already is. Undefined when there is no such topic. */
+  open(topic: Topic): Promise<Tail | undefined>;
+  /** Compares every open tail with the log, for announcements that the bus lost. */
+  compare(): Promise<void>;
+}
+
+export interface TailDeps {
+  readonly db: Db;
+  readonly bus: Bus;
+  readonly log: Logger;
+}
+
+export function createTails(deps: TailDeps): Tails {
+  const open = new Map<Topic, { source: TailSource; users: number }>();
+  return {
+    async open(topic) {
+      const entry = open.get(topic) ?? { source: createSource(deps, topic), users: 0 };
+      open.set(topic, entry);
+      entry.users += 1;
+      let closed = false;
+      const close = () => {
+        if (closed) return;
+        closed = true;
+        entry.users -= 1;
+        if (entry.users > 0) return;
+        entry.source.stop();
+        if (open.get(topic) === entry) open.delete(topic);
+      };
+      try {
+        if (await entry.source.ready) {
+          return { topic, get position() { return entry.source.position(); }, follow: entry.source.follow, close };
+        }
+      } catch (error) {
+        if (open.get(topic) === entry) open.delete(topic);
+        close();
+        throw error;
+      }
+      close();
+      return undefined;
+    },
+    async compare() {
+      const heads = await eventLog.readHeads(deps.db, [...open.keys()]);
+      for (const [topic, { source }] of open) source.advance(heads.get(topic) ?? 0);
+    },
+  };
+}
+
+interface TailSource {
+  readonly ready: Promise<boolean>;
+  position(): number;
+  follow(follower: Follower): () => void;
+  advance(seq: number): void;
+  stop(): void;
+}
+
+function createSource({ db, bus, log }: TailDeps, topic: Topic): TailSource {
+  const followers = new Set<Follower>();
+  let position = 0;
+  let target = 0;
+  let reading = true;
+  let stopped = false;
+  let retry: NodeJS.Timeout | undefined;
+
+  const deliver = (envelope: Envelope): void => {
+    position = envelope.seq;
+    for (const follower of followers) follower.event?.(envelope);
+  };
+
+  const advance = (seq: number): void => {
+    target = Math.max(target, seq);
+    if (!reading && position < target) void readMissing();
+  };
+
+  const listener = (notice: Notice): void => {
+    if (notice.kind === 'ephemeral') for (const follower of followers) follower.ephemeral?.(notice.ephemeral);
+    else if (notice.kind === 'event' && !reading && notice.envelope.seq === position + 1) deliver(notice.envelope);
+    else advance(notice.kind === 'event' ? notice.envelope.seq : notice.seq);
+  };
+
+  const readUpToTarget = async (): Promise<void> => {
+    while (position < target && !stopped) {
+      const page = await eventLog.readAfter(db, topic, position, PAGE);
+      if (stopped || page === undefined) return;
+      if (page.range.trimmed > position) {
+        position = page.range.trimmed;
+        for (const follower of followers) follower.gap?.();
+      }
+      for (const line of page.lines) if (line.seq === position + 1) deliver(fromLog(line));
+      target = Math.min(target, Math.max(page.range.head, position));
+    }
+  };
+
+  /** A hole or a lost announcement: what is missing is in the log. Until it is read, newer events wait there too. */
+  const readMissing = async (): Promise<void> => {
+    reading = true;
+    try {
+      await readUpToTarget();
+      reading = false;
+    } catch (error) {
+      log.warn({ err: error, topic }, 'reading the event log failed; trying again');
+      retry = setTimeout(() => void readMissing(), RETRY_MS);
+    }
+  };
+
+  // Listening begins before the head is read: what commits in between is either in the head or noticed as newer.
+  const unsubscribe = bus.subscribe(topic, listener);
+  const start = async (): Promise<boolean> => {
+    const range = await eventLog.readRange(db, topic);
+    if (range === undefined) return false;
+    position = range.head;
+    reading = false;
+    advance(target);
+    return true;
+  };
+
+  return {
+    ready: start(),
+    position: () => position,
+    follow(follower) {
+      followers.add(follower);
+      return () => void followers.delete(follower);
+    },
+    advance,
+    stop() {
+      stopped = true;
+      clearTimeout(retry);
+      unsubscribe();
+    },
+  };
+}

@@ -1,0 +1,38 @@
+/** A database id that remembers what it identifies. Made by table types, or by the parsers below. */
+export type Id<Type extends string> = number & { readonly __type: Type };
+
+export type UserId = Id<'User'>;
+export type DeviceId = Id<'Device'>;
+export type CircleId = Id<'Circle'>;
+export type MembershipId = Id<'CircleMembership'>;
+export type InvitationId = Id<'CircleInvitation'>;
+export type ConversationId = Id<'Conversation'>;
+export type ParticipantId = Id<'Participant'>;
+export type MessageId = Id<'Message'>;
+export type MediaId = Id<'Media'>;
+
+const MAX_ID = 2 ** 31 - 1;
+const DIGITS = /^[0-9]{1,10}$/;
+
+/**
+ * Reads an id from an outside value: a positive int32, as a number or as its decimal digits.
+ * Anything else (floats, booleans, negatives, other strings) is undefined, which callers treat as an unknown id.
+ */
+export function parseId<Type extends string>(value: unknown): Id<Type> | undefined {
+  const number = typeof value === 'string' && DIGITS.test(value) ? Number(value) : value;
+  if (typeof number !== 'number' || !Number.isInteger(number) || number < 1 || number > MAX_ID) return undefined;
+  return number as Id<Type>;
+}
+
+/** Writes a global id as GraphQL clients see it: `Circle:3`. */
+export function encodeGlobalId(type: string, id: number | string): string {
+  return `${type}:${id}`;
+}
+
+/** Splits a global id into its type name and its id; undefined when it has not that form. */
+export function parseGlobalId(text: string): { type: string; id: number } | undefined {
+  const colon = text.indexOf(':');
+  const digits = text.slice(colon + 1);
+  const id = digits.startsWith('0') ? undefined : parseId(digits);
+  return colon > 0 && id !== undefined ? { type: text.slice(0, colon), id } : undefined;
+}
