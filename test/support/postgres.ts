@@ -231,9 +231,16 @@ async function runInitdb(binaries: Binaries, data: string): Promise<void> {
   const { code, output } = await run(
     join(binaries.bin, 'initdb'),
     [
-      ...['-D', data, '-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--no-sync', '--no-instructions'],
-      // The collation of the embedded database, so that both sort and fold case alike.
-      ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
+      `--pgdata=${data}`,
+      '--username=postgres',
+      '--auth=trust',
+      '--encoding=UTF8',
+      '--no-sync',
+      '--no-instructions',
+      // Sorts and folds case as the embedded database does.
+      '--locale=C',
+      '--locale-provider=builtin',
+      '--builtin-locale=C.UTF-8',
     ],
     binaries.options,
   );
