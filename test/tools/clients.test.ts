@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Server } from 'socket.io';
@@ -39,4 +40,9 @@ test.for(clientVersions)('socket.io-client %s connects over websocket and is ans
 
 test.for(clientVersions)('socket.io-client %s has its browser script', (version) => {
   expect(existsSync(browserBundle(version))).toBe(true);
+});
+
+test('the landing page serves the client of 1.3.6 unmodified', async () => {
+  const vendored = new URL('../../src/page/vendor/socket.io-1.3.6.js', import.meta.url);
+  expect((await readFile(vendored)).equals(await readFile(browserBundle('1.3.6')))).toBe(true);
 });
