@@ -1,0 +1,38 @@
+import type { Actor, Session } from '../domain/actor.ts';
+import type { Deps } from '../domain/deps.ts';
+import { unauthenticated } from '../errors.ts';
+import { createLoaders } from './loaders.ts';
+import type { Loaders } from './loaders.ts';
+
+/** What resolvers are handed: made for each operation, and for each event of a subscription. */
+export interface Context {
+  /** Replaceable until execution starts: an operation that must read one snapshot gets a `db` that is one. */
+  deps: Deps;
+  /** Who is calling; null for a caller without token. */
+  readonly session: Session | null;
+  /** Aborted when the caller's connection or request ends, with an `EndReason` when the server ends it. */
+  readonly signal: AbortSignal | undefined;
+  readonly loaders: Loaders;
+}
+
+export interface ContextOptions {
+  readonly deps: Deps;
+  readonly session: Session | null;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export function createContext({ deps, session, signal }: ContextOptions): Context {
+  const context: Context = { deps, session, signal, loaders: createLoaders(() => context.deps) };
+  return context;
+}
+
+/** The caller's session. Throws UNAUTHENTICATED when there is none. */
+export function requireSession(context: Context): Session {
+  if (context.session === null) throw unauthenticated();
+  return context.session;
+}
+
+/** Who is calling. Throws UNAUTHENTICATED when nobody is logged in. */
+export function requireActor(context: Context): Actor {
+  return requireSession(context).actor;
+}
