@@ -23,7 +23,7 @@ const settings = [
 ];
 
 /** `fast` ends every session and shuts down in order; `immediate` leaves as a crash would, to recover at the next start. */
-export type StopMode = 'fast' | 'immediate';
+type StopMode = 'fast' | 'immediate';
 
 export interface PostgresServer extends AsyncDisposable {
   /** A superuser's address of the database `postgres`; it stays the same over restarts. */

@@ -1,0 +1,53 @@
+// Writes every generated file anew and fails if one of them was not what the code says.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+const root = dirname(import.meta.dirname);
+
+/** What each generator in this folder writes. */
+const generators: Readonly<Record<string, string>> = {
+  'print-schema.ts': 'schema.graphql',
+  'print-configuration.ts': 'docs/configuration.md',
+  'print-legacy-channels.ts': 'docs/legacy-channels.md',
+  'print-asyncapi.ts': 'asyncapi.yaml',
+};
+const typedOperations = 'src/bridge/operations.generated.ts';
+
+const found = readdirSync(import.meta.dirname).filter((name) => name.startsWith('print-'));
+for (const name of found) {
+  if (generators[name] === undefined)
+    throw new Error(`scripts/${name} has no row in the table of scripts/check-drift.ts`);
+}
+
+const stale: string[] = [];
+// The order matters: the typed operations are made from the printed schema.
+for (const [name, file] of Object.entries(generators)) {
+  if (found.includes(name)) compare(file, () => run(process.execPath, [join('scripts', name)]));
+}
+compare(typedOperations, () => run('graphql-codegen', ['--config', 'codegen.ts', '--silent']));
+
+if (stale.length > 0) {
+  console.error(`Not what the code generates, and written anew for you to commit: ${stale.join(', ')}`);
+  process.exitCode = 1;
+}
+
+function compare(file: string, regenerate: () => void): void {
+  const before = contentOf(file);
+  regenerate();
+  if (file.endsWith('.md')) run('prettier', ['--log-level', 'warn', '--write', file]);
+  if (contentOf(file) !== before) stale.push(file);
+  else console.log(`${file} is up to date`);
+}
+
+function contentOf(file: string): string | undefined {
+  const path = join(root, file);
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+}
+
+/** Programs of node_modules/.bin are found because npm puts it into PATH. */
+function run(command: string, args: string[]): void {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}`);
+}

@@ -1,0 +1,196 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { readArrows } from '../../scripts/arrows.ts';
+
+type Files = Readonly<Record<string, string>>;
+
+/** A small project that keeps to the arrows. */
+const clean: Files = {
+  'errors.ts': 'export class DomainError extends Error {}',
+  'ids.ts': "import { randomUUID } from 'node:crypto'; export const id = randomUUID;",
+  'db/database.ts':
+    "import pg from 'pg'; import { sql } from 'kysely'; import '../ids.ts'; export const db = [pg, sql];",
+  'db/migrations/0001-initial.ts':
+    "import type { Migration } from 'kysely/migration'; export type M = Migration;",
+  'events/bus.ts': "import { db } from '../db/database.ts'; export const bus = db;",
+  'events/event.ts': 'export type Event = string;',
+  'domain/actor.ts': "export type { Event } from '../events/event.ts';",
+  'schema/context.ts':
+    "import type { GraphQLSchema } from 'graphql'; export type Context = GraphQLSchema; export const c = 1;",
+  'schema/index.ts': "import * as actor from '../domain/actor.ts'; export const schema = actor;",
+  'gateway/executor.ts':
+    "import { createYoga } from 'graphql-yoga'; export type Executor = 1; export const e = createYoga;",
+  'gateway/websocket.ts':
+    "import 'ws'; import 'node:http'; import { schema } from '../schema/index.ts'; export { schema };",
+  'bridge/server.ts': [
+    "import { Server } from 'socket.io';",
+    "import type { Executor } from '../gateway/executor.ts';",
+    "import { type Context } from '../schema/context.ts';",
+    "import { bus } from '../events/bus.ts';",
+    'export type S = [Server, Executor, Context]; export { bus };',
+  ].join('\n'),
+  'app.ts':
+    "import './bridge/server.ts'; import './db/database.ts'; import './page/page.ts'; export const app = 1;",
+  'page/page.ts': 'export const page = 1;',
+  'page/vendor/old.js': "require('../../main.ts');",
+  'main.ts': "import { app } from './app.ts'; void app;",
+  'index.ts': "export { app } from './app.ts';",
+  'testing/index.ts': "import 'socket.io-client'; import 'ws'; export { app } from '../app.ts';",
+};
+
+/** What is planted, in which file, and what must be said about it. */
+const planted: Readonly<Record<string, { file: string; code: string; report: RegExp }>> = {
+  'db imports events': {
+    file: 'db/a.ts',
+    code: "import '../events/bus.ts';",
+    report: /db may not import events/,
+  },
+  'db imports graphql': { file: 'db/a.ts', code: "import 'graphql';", report: /graphql is not for db/ },
+  'events imports domain': {
+    file: 'events/a.ts',
+    code: "import type { Event } from '../domain/actor.ts';",
+    report: /events may not import domain/,
+  },
+  'events imports Kysely': {
+    file: 'events/a.ts',
+    code: "import type { Kysely } from 'kysely';",
+    report: /kysely is for db/,
+  },
+  'domain imports schema': {
+    file: 'domain/a.ts',
+    code: "export * from '../schema/index.ts';",
+    report: /domain may not import schema/,
+  },
+  'domain imports pothos': {
+    file: 'domain/a.ts',
+    code: "import '@pothos/core';",
+    report: /@pothos\/core is not for domain/,
+  },
+  'domain imports HTTP': {
+    file: 'domain/a.ts',
+    code: "import 'node:http';",
+    report: /node:http is for gateway/,
+  },
+  'schema imports db': {
+    file: 'schema/a.ts',
+    code: "import '../db/database.ts';",
+    report: /schema may not import db/,
+  },
+  'schema imports the types of socket.io': {
+    file: 'schema/a.ts',
+    code: "import type { Server } from 'socket.io';",
+    report: /socket\.io is for bridge/,
+  },
+  'gateway imports the bridge': {
+    file: 'gateway/a.ts',
+    code: "import '../bridge/server.ts';",
+    report: /gateway may not import bridge/,
+  },
+  'gateway imports pglite': {
+    file: 'gateway/a.ts',
+    code: "const p = await import('@electric-sql/pglite/node-postgres'); void p;",
+    report: /@electric-sql\/pglite\/node-postgres is for db/,
+  },
+  'bridge imports a resolver': {
+    file: 'bridge/a.ts',
+    code: "import type { schema } from '../schema/index.ts';",
+    report: /bridge may not import schema/,
+  },
+  'bridge imports domain by a type expression': {
+    file: 'bridge/a.ts',
+    code: "export type A = import('../domain/actor.ts').Event;",
+    report: /bridge may not import domain/,
+  },
+  'bridge imports the executor itself': {
+    file: 'bridge/a.ts',
+    code: "import { e, type Executor } from '../gateway/executor.ts';",
+    report: /only the types of gateway\/executor\.ts/,
+  },
+  'bridge imports the context itself': {
+    file: 'bridge/a.ts',
+    code: "import { c } from '../schema/context.ts';",
+    report: /only the types of schema\/context\.ts/,
+  },
+  'bridge imports ws': { file: 'bridge/a.ts', code: "import 'ws';", report: /ws is for gateway, testing/ },
+  'gateway imports socket.io-client': {
+    file: 'gateway/a.ts',
+    code: "import 'socket.io-client';",
+    report: /socket\.io-client is for testing/,
+  },
+  'gateway imports engine.io': {
+    file: 'gateway/a.ts',
+    code: "import 'engine.io';",
+    report: /engine\.io is for bridge/,
+  },
+  'a leaf imports a leaf': { file: 'log.ts', code: "import './errors.ts';", report: /log\.ts is a leaf/ },
+  'a leaf imports graphql': {
+    file: 'clock.ts',
+    code: "import 'graphql';",
+    report: /graphql is not for clock\.ts/,
+  },
+  'gateway imports the app': {
+    file: 'gateway/a.ts',
+    code: "import { app } from '../app.ts'; void app;",
+    report: /gateway may not import app\.ts/,
+  },
+  'testing imports the program': {
+    file: 'testing/a.ts',
+    code: "import '../main.ts';",
+    report: /testing may not import main\.ts/,
+  },
+  'src imports test': { file: 'app.ts', code: "import '../test/a.ts';", report: /nothing outside src/ },
+  'a file is missing': { file: 'db/a.ts', code: "import './gone.ts';", report: /\.\/gone\.ts is not a file/ },
+  'a new folder has no row': { file: 'extras/a.ts', code: 'export {};', report: /extras has no row/ },
+  'a cycle of types in one folder': {
+    file: 'events/event.ts',
+    code: "import type { Event as E } from '../events/event-log.ts'; export type Event = E;",
+    report: /import cycle: events\/event\.ts > events\/event-log\.ts > events\/event\.ts/,
+  },
+};
+
+/** Beside what is planted. */
+const companions: Files = {
+  'events/event-log.ts': "export type Event = import('./event.ts').Event;",
+  '../test/a.ts': 'export {};',
+};
+
+function read(files: Files, moduleFloor: number): ReturnType<typeof readArrows> {
+  const root = mkdtempSync(join(tmpdir(), 'parley-arrows-'));
+  try {
+    mkdirSync(join(root, 'src'));
+    for (const [name, code] of Object.entries(files)) {
+      const path = join(root, 'src', name);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, code);
+    }
+    return readArrows(root, moduleFloor);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+}
+
+test('a project that keeps to the arrows is let pass, and all of it is read', () => {
+  const { modules, imports, violations } = read(clean, 1);
+  expect(violations).toEqual([]);
+  expect(modules).toBe(Object.keys(clean).length - 1);
+  expect(imports).toBe(25);
+});
+
+test.for(Object.entries(planted))('%s is reported', ([, { file, code, report }]) => {
+  const { violations } = read({ ...clean, ...companions, [file]: code }, 1);
+  expect(violations.map(({ message }) => message)).toEqual([expect.stringMatching(report)]);
+  expect(violations[0]?.file).toMatch(/^src\//);
+});
+
+test('a reader that finds next to nothing does not call it clean', () => {
+  const { violations } = read({ 'app.ts': 'export {};' }, 2);
+  expect(violations.map(({ message }) => message)).toEqual(['only 1 modules seen, at least 2 expected']);
+});
+
+test('an import whose target is only known at run time is refused', () => {
+  expect(() => read({ 'app.ts': 'const name = process.argv[2]; await import(name);' }, 1)).toThrow(
+    'only known at run time',
+  );
+});
