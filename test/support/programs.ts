@@ -20,7 +20,7 @@ export type Program = keyof typeof programs;
  * Throws instead when REQUIRE_ALL is set, which fails the file.
  */
 export function needs(...names: readonly Program[]): boolean {
-  const missing = names.filter((name) => programs[name]() === undefined);
+  const missing = names.filter((name) => find(name) === undefined);
   if (missing.length === 0) return false;
   const list = missing.join(', ');
   const required = process.env.REQUIRE_ALL;
@@ -36,9 +36,15 @@ export function needs(...names: readonly Program[]): boolean {
  * @public
  */
 export function pathOf(name: Program): string {
-  const path = programs[name]();
+  const path = find(name);
   if (path === undefined) throw new Error(`${name} is not installed`);
   return path;
+}
+
+/** TEST_WITHOUT names programs, separated by commas, to do as if they were missing. */
+function find(name: Program): string | undefined {
+  const without = process.env.TEST_WITHOUT?.split(',') ?? [];
+  return without.includes(name) ? undefined : programs[name]();
 }
 
 function findCommand(...names: readonly string[]): string | undefined {
