@@ -23,7 +23,7 @@ const arrows: Readonly<Record<string, Arrow>> = {
   events: { mayImport: ['events', 'db'] },
   domain: { mayImport: ['domain', 'events', 'db'] },
   schema: { mayImport: ['schema', 'domain', 'events'] },
-  gateway: { mayImport: ['gateway', 'schema'] },
+  gateway: { mayImport: ['gateway', 'schema'], typesOf: ['domain', 'events'] },
   bridge: { mayImport: ['bridge', 'events'], typesOf: ['gateway/executor.ts', 'schema/context.ts'] },
   page: { mayImport: ['page'] },
   testing: { mayImport: ['testing', 'app.ts', 'index.ts', ...everyLayer] },
@@ -144,7 +144,7 @@ function refuseModule(from: string, to: string, typeOnly: boolean): string | und
   const arrow = arrows[zoneOf(from)];
   if (arrow === undefined || arrow.mayImport.includes(zoneOf(to))) return undefined;
   if (arrow.typesOf?.some((allowed) => allowed === to || allowed === zoneOf(to))) {
-    return typeOnly ? undefined : `${zoneOf(from)} may use only the types of ${to}: write import type`;
+    return typeOnly ? undefined : `${zoneOf(from)} may use only the types of ${to}, by import type`;
   }
   return `${zoneOf(from)} may not import ${zoneOf(to)}, and this is ${to}`;
 }

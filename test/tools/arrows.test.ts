@@ -21,7 +21,7 @@ const clean: Files = {
     "import type { GraphQLSchema } from 'graphql'; export type Context = GraphQLSchema; export const c = 1;",
   'schema/index.ts': "import * as actor from '../domain/actor.ts'; export const schema = actor;",
   'gateway/executor.ts':
-    "import { createYoga } from 'graphql-yoga'; export type Executor = 1; export const e = createYoga;",
+    "import { createYoga } from 'graphql-yoga'; import type { Event } from '../domain/actor.ts'; export type E = Event; export type Executor = 1; export const e = createYoga;",
   'gateway/websocket.ts':
     "import 'ws'; import 'node:http'; import { schema } from '../schema/index.ts'; export { schema };",
   'bridge/server.ts': [
@@ -87,6 +87,11 @@ const planted: Readonly<Record<string, { file: string; code: string; report: Reg
     file: 'gateway/a.ts',
     code: "import '../bridge/server.ts';",
     report: /gateway may not import bridge/,
+  },
+  'gateway calls the domain itself': {
+    file: 'gateway/a.ts',
+    code: "import { actor } from '../domain/actor.ts';",
+    report: /gateway may use only the types of domain\/actor\.ts/,
   },
   'gateway imports pglite': {
     file: 'gateway/a.ts',
@@ -175,7 +180,7 @@ test('a project that keeps to the arrows is let pass, and all of it is read', ()
   const { modules, imports, violations } = read(clean, 1);
   expect(violations).toEqual([]);
   expect(modules).toBe(Object.keys(clean).length - 1);
-  expect(imports).toBe(25);
+  expect(imports).toBe(26);
 });
 
 test.for(Object.entries(planted))('%s is reported', ([, { file, code, report }]) => {
