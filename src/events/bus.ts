@@ -30,7 +30,11 @@ export interface Bus {
 }
 
 const topicOfNotice = (notice: Notice): Topic =>
-  notice.kind === 'event' ? notice.envelope.topic : notice.kind === 'ephemeral' ? notice.ephemeral.topic : notice.topic;
+  notice.kind === 'event'
+    ? notice.envelope.topic
+    : notice.kind === 'ephemeral'
+      ? notice.ephemeral.topic
+      : notice.topic;
 
 export function createBus(log: Logger): Bus {
   const listeners = new Map<Topic, Set<Listener>>();

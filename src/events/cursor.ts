@@ -15,12 +15,16 @@ export function encodeCursor(epoch: string, topic: Topic, seq: number): string {
 export function parseCursor(epoch: string, topic: Topic, cursor: string): number {
   const text = cursor.length <= MAX_CURSOR ? Buffer.from(cursor, 'base64url').toString() : '';
   const seq = Number(text.slice(text.lastIndexOf('/') + 1));
-  if (!Number.isSafeInteger(seq) || seq < 0 || encodeCursor(epoch, topic, seq) !== cursor) throw invalidCursor();
+  if (!Number.isSafeInteger(seq) || seq < 0 || encodeCursor(epoch, topic, seq) !== cursor)
+    throw invalidCursor();
   return seq;
 }
 
 export const invalidCursor = (): DomainError =>
-  new DomainError('CURSOR_INVALID', 'The cursor is not one of this stream. Read the data again and subscribe after its eventCursor.');
+  new DomainError(
+    'CURSOR_INVALID',
+    'The cursor is not one of this stream. Read the data again and subscribe after its eventCursor.',
+  );
 
 /** The answer to a reader whose place is no longer in the log: it must read the data again. */
 export const expiredCursor = (oldest: string): DomainError =>

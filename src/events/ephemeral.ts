@@ -1,10 +1,17 @@
+import type { Db } from '../db/database.ts';
+import * as eventLog from '../db/event-log.ts';
+import { notFound, streamEnded } from '../errors.ts';
+import type { EndReason } from '../errors.ts';
+import { endFor } from './event.ts';
 import type { ActorRef, Ephemeral, Topic } from './event.ts';
-import type { Tails } from './tail.ts';
+import { createIterator, endReasonOf } from './iterator.ts';
+import type { ReaderIterator } from './iterator.ts';
+import type { Tail, Tails } from './tail.ts';
+
+const MAX_KEPT = 256;
 
 /** A reader's iterator over what is not kept. `return()` frees it, also when nobody ever read. */
-export type EphemeralStream<Item> = AsyncIterableIterator<Item, undefined> & {
-  return(): Promise<IteratorResult<Item, undefined>>;
-};
+export type EphemeralStream<Item> = ReaderIterator<Item>;
 
 export interface EphemeralRequest<Item> {
   readonly topic: Topic;
@@ -15,15 +22,137 @@ export interface EphemeralRequest<Item> {
   readonly signal?: AbortSignal | undefined;
   /** What the reader is shown of it; undefined when nothing. */
   pick(ephemeral: Ephemeral): Item | undefined;
-  /** Of items with the same key only the newest waits for a slow reader; null keeps each. */
+  /** Of items with the same key only the newest waits for a slow reader. Without a key each does, up to a bound. */
   key(item: Item): string | null;
-  /** What the reader is shown first, asked for once it follows the topic: what happens meanwhile comes after it. */
+  /** What the reader is shown first. Read once it follows the topic: what happens meanwhile is shown after it. */
   initial?(): Promise<readonly Item[]>;
 }
 
+/**
+ * Opens one reader's view of what passes on a topic without being kept. A reader that does not keep up gets only the
+ * newest item of each key; one that lets too many items without a key wait is ended with SLOW. The stream ends by
+ * throwing when an event ends the actor's access. Throws NOT_FOUND for an unknown topic, and what `authorise` throws.
+ */
 export async function openEphemeralStream<Item>(
-  deps: { readonly tails: Tails },
+  deps: { readonly db: Db; readonly tails: Tails },
   request: EphemeralRequest<Item>,
 ): Promise<EphemeralStream<Item>> {
-  throw new Error(`not written: ${String([deps, request])}`);
+  const tail = await deps.tails.open(request.topic);
+  if (tail === undefined) throw notFound('The stream');
+  // Followed before authorisation is asked: a removal that commits in between is seen by one of the two.
+  const reader = createReader(request, tail);
+  try {
+    const range = await eventLog.readRange(deps.db, request.topic);
+    await request.authorise();
+    reader.start(range?.head ?? 0, (await request.initial?.()) ?? []);
+    return reader.iterator;
+  } catch (error) {
+    reader.close();
+    throw error;
+  }
+}
+
+function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
+  const { actor, signal, pick, authorise } = request;
+  const waiting = createWaitingItems(request.key);
+  let authorisedAt = 0;
+  let ended: { readonly seq: number; readonly reason: EndReason } | undefined;
+  let failure: unknown;
+  let closed = false;
+  let wake: (() => void) | undefined;
+
+  const rouse = (): void => {
+    wake?.();
+    wake = undefined;
+  };
+  const fail = (error: unknown): void => {
+    failure ??= error;
+    rouse();
+  };
+  const unfollow = tail.follow({
+    event({ seq, event }) {
+      const reason = endFor(actor, event);
+      if (reason !== undefined) ended = { seq, reason };
+      rouse();
+    },
+    ephemeral(ephemeral) {
+      const item = failure === undefined ? pick(ephemeral) : undefined;
+      if (item !== undefined && !waiting.add(item)) fail(streamEnded('SLOW'));
+      rouse();
+    },
+    // What was trimmed unseen may have ended the actor's access.
+    gap: () => void authorise().catch(fail),
+  });
+  const close = (): void => {
+    if (closed) return;
+    closed = true;
+    signal?.removeEventListener('abort', abort);
+    unfollow();
+    tail.close();
+    waiting.clear();
+    rouse();
+  };
+  const abort = (): void => {
+    const reason = endReasonOf(signal);
+    if (reason === undefined) close();
+    else fail(streamEnded(reason));
+  };
+  signal?.addEventListener('abort', abort, { once: true });
+  if (signal?.aborted === true) abort();
+
+  const pull = async (): Promise<Item | undefined> => {
+    for (;;) {
+      if (closed) return undefined;
+      if (failure !== undefined) throw failure;
+      if (ended !== undefined && ended.seq > authorisedAt) throw streamEnded(ended.reason);
+      const item = waiting.take();
+      if (item !== undefined) return item;
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
+  };
+
+  return {
+    iterator: createIterator(pull, close),
+    close,
+    /** Begins with what was there first; what ends access up to `authorised` was known when access was granted. */
+    start(authorised: number, initial: readonly Item[]): void {
+      authorisedAt = authorised;
+      waiting.addFirst(initial);
+    },
+  };
+}
+
+function createWaitingItems<Item>(keyOf: (item: Item) => string | null) {
+  let items = new Map<string | number, Item>();
+  let keyless = 0;
+  let added = 0;
+  return {
+    /** Answers whether there was room. */
+    add(item: Item): boolean {
+      const key = keyOf(item);
+      if (key === null && keyless >= MAX_KEPT) return false;
+      if (key === null) keyless += 1;
+      else items.delete(key);
+      items.set(key ?? (added += 1), item);
+      return true;
+    },
+    addFirst(first: readonly Item[]): void {
+      const later = items;
+      items = new Map();
+      keyless = 0;
+      for (const item of [...first, ...later.values()]) this.add(item);
+    },
+    take(): Item | undefined {
+      for (const [key, item] of items) {
+        items.delete(key);
+        if (typeof key === 'number') keyless -= 1;
+        return item;
+      }
+      return undefined;
+    },
+    clear(): void {
+      items.clear();
+      keyless = 0;
+    },
+  };
 }

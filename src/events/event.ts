@@ -20,8 +20,7 @@ export type ActorView =
 
 /** Who someone is, without what is known of them. */
 export type ActorRef =
-  | { readonly kind: 'user'; readonly id: UserId }
-  | { readonly kind: 'device'; readonly id: DeviceId };
+  { readonly kind: 'user'; readonly id: UserId } | { readonly kind: 'device'; readonly id: DeviceId };
 
 /** A message with all that its readers show, so that no reader has to query. */
 interface MessageFact {
@@ -34,16 +33,29 @@ interface MessageFact {
 export type ConversationEvent =
   | ({ readonly type: 'message.sent' } & MessageFact)
   | ({ readonly type: 'message.updated' } & MessageFact)
-  | { readonly type: 'message.deleted'; readonly conversationId: ConversationId; readonly messageId: MessageId }
+  | {
+      readonly type: 'message.deleted';
+      readonly conversationId: ConversationId;
+      readonly messageId: MessageId;
+    }
   /** One file of a message arrived; with the last one the message is `DONE`. */
   | ({ readonly type: 'media.uploaded'; readonly uploaded: Media } & MessageFact)
   | { readonly type: 'conversation.updated'; readonly conversation: Conversation }
   | { readonly type: 'conversation.deleted'; readonly conversation: Conversation }
   | { readonly type: 'participant.joined'; readonly participant: Participant; readonly user: User }
   | { readonly type: 'participant.left'; readonly participant: Participant; readonly user: User }
-  | { readonly type: 'participant.kicked'; readonly participant: Participant; readonly user: User; readonly by: User }
+  | {
+      readonly type: 'participant.kicked';
+      readonly participant: Participant;
+      readonly user: User;
+      readonly by: User;
+    }
   | { readonly type: 'participant.promoted'; readonly participant: Participant; readonly user: User }
-  | { readonly type: 'device-access.changed'; readonly conversation: Conversation; readonly allowed: boolean };
+  | {
+      readonly type: 'device-access.changed';
+      readonly conversation: Conversation;
+      readonly allowed: boolean;
+    };
 
 export type CircleEvent =
   | { readonly type: 'circle.updated'; readonly circle: Circle }
@@ -57,7 +69,12 @@ export type CircleEvent =
 
 /** What concerns one account alone. The last two are for the server's own connections and shown to nobody. */
 export type AccountEvent =
-  | { readonly type: 'circle.invited'; readonly userId: UserId; readonly invitation: Invitation; readonly circle: Circle }
+  | {
+      readonly type: 'circle.invited';
+      readonly userId: UserId;
+      readonly invitation: Invitation;
+      readonly circle: Circle;
+    }
   | { readonly type: 'conversation.invited'; readonly userId: UserId; readonly conversation: Conversation }
   | { readonly type: 'conversation.promoted'; readonly userId: UserId; readonly conversation: Conversation }
   | { readonly type: 'session.ended'; readonly account: ActorRef; readonly tokenId: string }

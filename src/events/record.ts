@@ -60,7 +60,8 @@ function lockKeeper(tx: Tx) {
     async take(topics: readonly Topic[]): Promise<void> {
       const missing = [...new Set(topics)].filter((topic) => !held.has(topic)).sort();
       if (missing.length === 0) return;
-      if ((missing[0] ?? '') < last) throw new Error(`Lock order: ${missing.join(', ')} asked for after ${last}`);
+      if ((missing[0] ?? '') < last)
+        throw new Error(`Lock order: ${missing.join(', ')} asked for after ${last}`);
       await eventLog.lockTopics(tx, missing);
       for (const topic of missing) held.add(topic);
       last = missing.at(-1) ?? last;

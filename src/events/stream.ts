@@ -6,6 +6,8 @@ import type { Timestamp } from '../db/tables.ts';
 import { encodeCursor, expiredCursor, invalidCursor, parseCursor } from './cursor.ts';
 import { endFor, fromLog } from './event.ts';
 import type { ActorRef, DomainEvent, Envelope, Topic } from './event.ts';
+import { createIterator, endReasonOf } from './iterator.ts';
+import type { ReaderIterator } from './iterator.ts';
 import type { Tail, Tails } from './tail.ts';
 
 const PAGE = 100;
@@ -34,7 +36,7 @@ export interface StreamRequest {
 }
 
 /** A reader's iterator. `return()` frees it, also when nobody ever read. */
-export type EventStream = AsyncIterableIterator<StreamItem, undefined> & { return(): Promise<IteratorResult<StreamItem, undefined>> };
+export type EventStream = ReaderIterator<StreamItem>;
 
 /**
  * Opens one reader's view of a topic: the log after its cursor, then one `live` item, then what happens from then on,
@@ -49,8 +51,10 @@ export async function openStream(deps: StreamDeps, request: StreamRequest): Prom
   // Followed before authorisation is asked: a removal that commits in between is seen by one of the two.
   const reader = createReader(deps, request, tail);
   try {
+    const range = await eventLog.readRange(deps.db, request.topic);
+    if (range === undefined) throw notFound('The stream');
     await request.authorise();
-    if (request.after !== null) reader.startAfter(await checkedPosition(deps, request.topic, request.after));
+    reader.start(range.head, request.after === null ? range.head : positionAfter(deps, request, range));
     return reader.iterator;
   } catch (error) {
     reader.close();
@@ -58,18 +62,18 @@ export async function openStream(deps: StreamDeps, request: StreamRequest): Prom
   }
 }
 
-async function checkedPosition(deps: StreamDeps, topic: Topic, after: string): Promise<number> {
-  const position = parseCursor(deps.epoch, topic, after);
-  const range = await eventLog.readRange(deps.db, topic);
-  if (range === undefined || position > range.head) throw invalidCursor();
+function positionAfter(deps: StreamDeps, { topic, after }: StreamRequest, range: eventLog.LogRange): number {
+  const position = parseCursor(deps.epoch, topic, after ?? '');
+  if (position > range.head) throw invalidCursor();
   if (position < range.trimmed) throw expiredCursor(encodeCursor(deps.epoch, topic, range.trimmed));
   return position;
 }
 
 function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   const { topic, actor, signal } = request;
-  const authorisedAt = tail.position;
-  let position = tail.position;
+  const { epoch } = deps;
+  let authorisedAt = 0;
+  let position = 0;
   let page: Envelope[] = [];
   let buffer: Envelope[] = [];
   let announced = false;
@@ -90,25 +94,25 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     },
     gap: rouse,
   });
-  const endNow = (): void => {
-    ending = signal?.reason as EndReason;
-    page = [];
-    buffer = [];
-    rouse();
-  };
-  signal?.addEventListener('abort', endNow, { once: true });
-  if (signal?.aborted === true) endNow();
-
   const close = (): void => {
     if (closed) return;
     closed = true;
-    signal?.removeEventListener('abort', endNow);
+    signal?.removeEventListener('abort', abort);
     unfollow();
     tail.close();
     page = [];
     buffer = [];
     rouse();
   };
+  const abort = (): void => {
+    ending = endReasonOf(signal);
+    page = [];
+    buffer = [];
+    if (ending === undefined) close();
+    rouse();
+  };
+  signal?.addEventListener('abort', abort, { once: true });
+  if (signal?.aborted === true) abort();
 
   const nextKnown = (): Envelope | undefined => {
     const fromPage = page.shift();
@@ -120,17 +124,23 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   const readPage = async (): Promise<void> => {
     const read = await eventLog.readAfter(deps.db, topic, position, PAGE);
     if (read === undefined) throw notFound('The stream');
-    if (position < read.range.trimmed) throw expiredCursor(encodeCursor(deps.epoch, topic, read.range.trimmed));
+    if (position < read.range.trimmed) throw expiredCursor(encodeCursor(epoch, topic, read.range.trimmed));
+    if (read.lines.length === 0) throw new Error(`The log of ${topic} has a hole after ${position}`);
     if (!closed && ending === undefined) page = read.lines.map(fromLog);
   };
 
   const take = (envelope: Envelope): StreamItem => {
     position = envelope.seq;
     if (position > authorisedAt) ending ??= endFor(actor, envelope.event);
-    return { type: 'event', cursor: encodeCursor(deps.epoch, topic, position), at: envelope.at, event: envelope.event };
+    return {
+      type: 'event',
+      cursor: encodeCursor(epoch, topic, position),
+      at: envelope.at,
+      event: envelope.event,
+    };
   };
 
-  const advance = async (): Promise<StreamItem | undefined> => {
+  const pull = async (): Promise<StreamItem | undefined> => {
     for (;;) {
       if (closed) return undefined;
       if (ending !== undefined) throw streamEnded(ending);
@@ -142,28 +152,18 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
         await new Promise<void>((resolve) => (wake = resolve));
       } else {
         announced = true;
-        return { type: 'live', cursor: encodeCursor(deps.epoch, topic, position), at: new Date().toISOString() };
+        return { type: 'live', cursor: encodeCursor(epoch, topic, position), at: new Date().toISOString() };
       }
     }
   };
 
-  const iterator: EventStream = {
-    async next() {
-      try {
-        const value = await advance();
-        return value === undefined ? { done: true, value } : { done: false, value };
-      } catch (error) {
-        close();
-        throw error;
-      }
-    },
-    async return() {
-      close();
-      return { done: true, value: undefined };
-    },
-    [Symbol.asyncIterator]() {
-      return iterator;
+  return {
+    iterator: createIterator(pull, close),
+    close,
+    /** Begins after a position; what ends access up to `authorised` was known when access was granted. */
+    start(authorised: number, after: number): void {
+      authorisedAt = authorised;
+      position = after;
     },
   };
-  return { iterator, close, startAfter: (from: number) => void (position = from) };
 }

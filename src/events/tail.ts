@@ -59,7 +59,14 @@ export function createTails(deps: TailDeps): Tails {
       };
       try {
         if (await entry.source.ready) {
-          return { topic, get position() { return entry.source.position(); }, follow: entry.source.follow, close };
+          return {
+            topic,
+            get position() {
+              return entry.source.position();
+            },
+            follow: entry.source.follow,
+            close,
+          };
         }
       } catch (error) {
         if (open.get(topic) === entry) open.delete(topic);
@@ -104,30 +111,35 @@ function createSource({ db, bus, log }: TailDeps, topic: Topic): TailSource {
 
   const listener = (notice: Notice): void => {
     if (notice.kind === 'ephemeral') for (const follower of followers) follower.ephemeral?.(notice.ephemeral);
-    else if (notice.kind === 'event' && !reading && notice.envelope.seq === position + 1) deliver(notice.envelope);
+    else if (notice.kind === 'event' && !reading && notice.envelope.seq === position + 1)
+      deliver(notice.envelope);
     else advance(notice.kind === 'event' ? notice.envelope.seq : notice.seq);
   };
 
-  const readUpToTarget = async (): Promise<void> => {
-    while (position < target && !stopped) {
-      const page = await eventLog.readAfter(db, topic, position, PAGE);
-      if (stopped || page === undefined) return;
-      if (page.range.trimmed > position) {
-        position = page.range.trimmed;
-        for (const follower of followers) follower.gap?.();
-      }
-      for (const line of page.lines) if (line.seq === position + 1) deliver(fromLog(line));
-      target = Math.min(target, Math.max(page.range.head, position));
+  const readPage = async (): Promise<void> => {
+    const page = await eventLog.readAfter(db, topic, position, PAGE);
+    if (stopped) return;
+    const before = position;
+    if (page !== undefined && page.range.trimmed > position) {
+      position = page.range.trimmed;
+      for (const follower of followers) follower.gap?.();
     }
+    for (const line of page?.lines ?? []) if (line.seq === position + 1) deliver(fromLog(line));
+    // What was announced but is not in the log never will be: nothing is announced before it is committed.
+    target = Math.min(target, Math.max(page?.range.head ?? 0, position));
+    if (position === before && position < target)
+      throw new Error(`The log of ${topic} has a hole after ${position}`);
   };
 
   /** A hole or a lost announcement: what is missing is in the log. Until it is read, newer events wait there too. */
   const readMissing = async (): Promise<void> => {
     reading = true;
     try {
-      await readUpToTarget();
+      while (position < target && !stopped) await readPage();
+      // No await between the last look at the target and this, or an announcement in between would be forgotten.
       reading = false;
     } catch (error) {
+      if (stopped) return;
       log.warn({ err: error, topic }, 'reading the event log failed; trying again');
       retry = setTimeout(() => void readMissing(), RETRY_MS);
     }
