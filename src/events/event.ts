@@ -65,7 +65,8 @@ export type CircleEvent =
   | { readonly type: 'member.kicked'; readonly circleId: CircleId; readonly user: User; readonly by: User }
   | { readonly type: 'device.added'; readonly device: Device }
   | { readonly type: 'device.updated'; readonly device: Device }
-  | { readonly type: 'device.removed'; readonly device: Device };
+  /** `online` is what the device was until now: its going has no announcement of its own. */
+  | { readonly type: 'device.removed'; readonly device: Device; readonly online: boolean };
 
 /** What concerns one account alone. The last two are for the server's own connections and shown to nobody. */
 export type AccountEvent =
