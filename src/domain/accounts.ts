@@ -26,7 +26,10 @@ export async function authenticate(_deps: Deps, _token: string): Promise<Session
   throw new Error('not yet');
 }
 
-export async function createAccount(_deps: Deps, _input: CreateAccountInput): Promise<{ token: string; user: User }> {
+export async function createAccount(
+  _deps: Deps,
+  _input: CreateAccountInput,
+): Promise<{ token: string; user: User }> {
   throw new Error('not yet');
 }
 
@@ -67,7 +70,11 @@ export async function changePassword(
 }
 
 /** Answers the account as it was. */
-export async function deleteAccount(_deps: Deps, _actor: Actor, _input: { readonly password: string }): Promise<User> {
+export async function deleteAccount(
+  _deps: Deps,
+  _actor: Actor,
+  _input: { readonly password: string },
+): Promise<User> {
   throw new Error('not yet');
 }
 
@@ -76,7 +83,11 @@ export async function me(_deps: Deps, _actor: Actor): Promise<ActorView> {
 }
 
 /** For users whom the actor was already shown: checks nothing. */
-export async function usersById(_deps: Deps, _actor: Actor, _ids: readonly UserId[]): Promise<Map<UserId, User>> {
+export async function usersById(
+  _deps: Deps,
+  _actor: Actor,
+  _ids: readonly UserId[],
+): Promise<Map<UserId, User>> {
   throw new Error('not yet');
 }
 

@@ -4,7 +4,11 @@ import type { CircleId, InvitationId, MembershipId } from '../ids.ts';
 import type { Actor, Session } from './actor.ts';
 import type { Deps } from './deps.ts';
 
-export async function createCircle(_deps: Deps, _actor: Actor, _input: { readonly name: string }): Promise<Circle> {
+export async function createCircle(
+  _deps: Deps,
+  _actor: Actor,
+  _input: { readonly name: string },
+): Promise<Circle> {
   throw new Error('not yet');
 }
 

@@ -41,7 +41,11 @@ export async function updateConversation(
   throw new Error('not yet');
 }
 
-export async function inviteToConversation(_deps: Deps, _actor: Actor, _input: TargetInput): Promise<Conversation> {
+export async function inviteToConversation(
+  _deps: Deps,
+  _actor: Actor,
+  _input: TargetInput,
+): Promise<Conversation> {
   throw new Error('not yet');
 }
 
@@ -55,12 +59,20 @@ export async function leaveConversation(
 }
 
 /** Answers the conversation as it was: it may be gone with the one who was kicked. */
-export async function kickFromConversation(_deps: Deps, _actor: Actor, _input: TargetInput): Promise<Conversation> {
+export async function kickFromConversation(
+  _deps: Deps,
+  _actor: Actor,
+  _input: TargetInput,
+): Promise<Conversation> {
   throw new Error('not yet');
 }
 
 /** Hands the actor's own role over. */
-export async function promoteInConversation(_deps: Deps, _actor: Actor, _input: TargetInput): Promise<Conversation> {
+export async function promoteInConversation(
+  _deps: Deps,
+  _actor: Actor,
+  _input: TargetInput,
+): Promise<Conversation> {
   throw new Error('not yet');
 }
 
@@ -73,7 +85,11 @@ export async function setDeviceAccess(
 }
 
 /** Throws NOT_FOUND unless the actor takes part in the conversation. */
-export async function requireConversation(_deps: Deps, _actor: Actor, _id: ConversationId): Promise<Conversation> {
+export async function requireConversation(
+  _deps: Deps,
+  _actor: Actor,
+  _id: ConversationId,
+): Promise<Conversation> {
   throw new Error('not yet');
 }
 
@@ -104,7 +120,11 @@ export async function participantsOfConversations(
 }
 
 /** Throws NOT_FOUND unless the actor takes part in the participant's conversation. */
-export async function requireParticipant(_deps: Deps, _actor: Actor, _id: ParticipantId): Promise<Participant> {
+export async function requireParticipant(
+  _deps: Deps,
+  _actor: Actor,
+  _id: ParticipantId,
+): Promise<Participant> {
   throw new Error('not yet');
 }
 

@@ -35,7 +35,10 @@ export async function requireDevice(_deps: Deps, _actor: Actor, _id: DeviceId): 
 }
 
 /** The device of each circle that has one. Checks nothing. */
-export async function devicesOfCircles(_deps: Deps, _ids: readonly CircleId[]): Promise<Map<CircleId, Device>> {
+export async function devicesOfCircles(
+  _deps: Deps,
+  _ids: readonly CircleId[],
+): Promise<Map<CircleId, Device>> {
   throw new Error('not yet');
 }
 

@@ -24,13 +24,17 @@ export function parseText(field: string, value: string, { max, min = 0 }: TextLi
   }
   if (isLongerThan(value, max)) throw invalidInput(field, `${field} has more than ${max} characters.`);
   if (min > 0 && !isLongerThan(value.trim(), min - 1)) {
-    throw invalidInput(field, min === 1 ? `${field} is empty.` : `${field} has fewer than ${min} characters.`);
+    throw invalidInput(
+      field,
+      min === 1 ? `${field} is empty.` : `${field} has fewer than ${min} characters.`,
+    );
   }
   return value;
 }
 
 /** A name of a circle, a conversation or a device. */
-export const parseName = (field: string, value: string): string => parseText(field, value, { max: MAX_NAME, min: 1 });
+export const parseName = (field: string, value: string): string =>
+  parseText(field, value, { max: MAX_NAME, min: 1 });
 
 /** An e-mail address as typed, without blanks around it. Throws INVALID_INPUT. */
 export function parseEmail(field: string, value: string): string {
@@ -42,7 +46,12 @@ export function parseEmail(field: string, value: string): string {
 /** A day of the calendar, `YYYY-MM-DD`. Throws INVALID_INPUT. */
 export function parseDate(field: string, value: string): string {
   const date = /^\d{4}-\d{2}-\d{2}$/.test(value) ? new Date(`${value}T00:00:00Z`) : undefined;
-  if (date === undefined || value < '0001' || Number.isNaN(date.getTime()) || !date.toISOString().startsWith(value)) {
+  if (
+    date === undefined ||
+    value < '0001' ||
+    Number.isNaN(date.getTime()) ||
+    !date.toISOString().startsWith(value)
+  ) {
     throw invalidInput(field, `${field} is not a date of the form YYYY-MM-DD.`);
   }
   return value;

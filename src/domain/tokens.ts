@@ -38,7 +38,12 @@ export interface OutsideIdentity {
 /** A token whose signature and times are good. Whether its account exists and it was not revoked is another question. */
 export type VerifiedToken =
   | { readonly kind: 'own'; readonly actor: ActorRef; readonly tokenId: string; readonly expiresAt: number }
-  | { readonly kind: 'outside'; readonly identity: OutsideIdentity; readonly tokenId: string; readonly expiresAt: number };
+  | {
+      readonly kind: 'outside';
+      readonly identity: OutsideIdentity;
+      readonly tokenId: string;
+      readonly expiresAt: number;
+    };
 
 export interface Tokens {
   issue(actor: ActorRef): Promise<IssuedToken>;

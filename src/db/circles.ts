@@ -1,0 +1,187 @@
+import type { CircleId, InvitationId, MembershipId, UserId } from '../ids.ts';
+import type { Account } from './accounts.ts';
+import type { Db, Tx } from './database.ts';
+import { anyOf, now } from './lists.ts';
+import type { Circle, CircleRole, Invitation, Membership } from './tables.ts';
+
+/** A circle, and as what an account belongs to it: null for its device. */
+export interface CircleAccess {
+  readonly circle: Circle;
+  readonly role: CircleRole | null;
+}
+
+export async function insert(tx: Tx, name: string): Promise<Circle> {
+  return tx.insertInto('circles').values({ name }).returningAll().executeTakeFirstOrThrow();
+}
+
+export async function rename(tx: Tx, id: CircleId, name: string): Promise<Circle> {
+  return tx
+    .updateTable('circles')
+    .set({ name, updatedAt: now })
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** Takes along everything that is in the circle. */
+export async function remove(tx: Tx, id: CircleId): Promise<void> {
+  await tx.deleteFrom('circles').where('id', '=', id).execute();
+}
+
+export async function findByIds(db: Db, ids: readonly CircleId[]): Promise<Circle[]> {
+  return db.selectFrom('circles').selectAll().where('id', '=', anyOf(ids)).execute();
+}
+
+/** The circle, if the account belongs to it. */
+export async function findAccess(db: Db, account: Account, id: CircleId): Promise<CircleAccess | undefined> {
+  if (account.kind === 'device') {
+    const circle = await ofDevice(db, account).where('circles.id', '=', id).executeTakeFirst();
+    return circle === undefined ? undefined : { circle, role: null };
+  }
+  const row = await ofUser(db, account)
+    .select('memberships.role')
+    .where('circles.id', '=', id)
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const { role, ...circle } = row;
+  return { circle, role };
+}
+
+/** The circles that the account belongs to. */
+export async function findOfAccount(db: Db, account: Account): Promise<Circle[]> {
+  return account.kind === 'device'
+    ? ofDevice(db, account).execute()
+    : ofUser(db, account).orderBy('circles.id').execute();
+}
+
+const ofUser = (db: Db, user: Account & { kind: 'user' }) =>
+  db
+    .selectFrom('circles')
+    .innerJoin('memberships', 'memberships.circleId', 'circles.id')
+    .selectAll('circles')
+    .where('memberships.userId', '=', user.id);
+
+const ofDevice = (db: Db, device: Account & { kind: 'device' }) =>
+  db
+    .selectFrom('circles')
+    .innerJoin('devices', 'devices.circleId', 'circles.id')
+    .selectAll('circles')
+    .where('devices.id', '=', device.id);
+
+/** Those of the circles in which the user is alone. */
+export async function findWithOnlyMember(
+  db: Db,
+  ids: readonly CircleId[],
+  userId: UserId,
+): Promise<CircleId[]> {
+  const rows = await db
+    .selectFrom('memberships')
+    .select('circleId')
+    .where('circleId', '=', anyOf(ids))
+    .groupBy('circleId')
+    .having(({ fn, and, eb }) => and([eb(fn.countAll(), '=', 1), eb(fn.min('userId'), '=', userId)]))
+    .execute();
+  return rows.map((row) => row.circleId);
+}
+
+export async function insertMembership(
+  tx: Tx,
+  membership: { circleId: CircleId; userId: UserId; role: CircleRole },
+): Promise<Membership> {
+  return tx.insertInto('memberships').values(membership).returningAll().executeTakeFirstOrThrow();
+}
+
+/** Undefined when there was none. */
+export async function removeMembership(
+  tx: Tx,
+  circleId: CircleId,
+  userId: UserId,
+): Promise<Membership | undefined> {
+  return tx
+    .deleteFrom('memberships')
+    .where('circleId', '=', circleId)
+    .where('userId', '=', userId)
+    .returningAll()
+    .executeTakeFirst();
+}
+
+/** Makes the oldest member ADMIN when there is no ADMIN left. */
+export async function ensureAdmin(tx: Tx, circleId: CircleId): Promise<void> {
+  await tx
+    .updateTable('memberships')
+    .set({ role: 'ADMIN', updatedAt: now })
+    .where('id', '=', (find) =>
+      find
+        .selectFrom('memberships')
+        .select(({ fn }) => fn.min('id').as('id'))
+        .where('circleId', '=', circleId),
+    )
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('memberships').select('id').where('circleId', '=', circleId).where('role', '=', 'ADMIN'),
+        ),
+      ),
+    )
+    .execute();
+}
+
+export async function findMembership(db: Db, id: MembershipId): Promise<Membership | undefined> {
+  return db.selectFrom('memberships').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/** Of all these circles, oldest first. */
+export async function findMemberships(db: Db, circleIds: readonly CircleId[]): Promise<Membership[]> {
+  return db
+    .selectFrom('memberships')
+    .selectAll()
+    .where('circleId', '=', anyOf(circleIds))
+    .orderBy('id')
+    .execute();
+}
+
+export async function isMember(db: Db, circleId: CircleId, userId: UserId): Promise<boolean> {
+  const row = await db
+    .selectFrom('memberships')
+    .select('id')
+    .where('circleId', '=', circleId)
+    .where('userId', '=', userId)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Undefined when the user is invited already. */
+export async function insertInvitation(
+  tx: Tx,
+  invitation: { circleId: CircleId; userId: UserId; invitedById: UserId },
+): Promise<Invitation | undefined> {
+  return tx
+    .insertInto('invitations')
+    .values(invitation)
+    .onConflict((conflict) => conflict.columns(['circleId', 'userId']).doNothing())
+    .returningAll()
+    .executeTakeFirst();
+}
+
+export async function removeInvitation(tx: Tx, id: InvitationId): Promise<void> {
+  await tx.deleteFrom('invitations').where('id', '=', id).execute();
+}
+
+export async function findInvitation(db: Db, id: InvitationId): Promise<Invitation | undefined> {
+  return db.selectFrom('invitations').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/** Of all these circles, oldest first. */
+export async function findInvitations(db: Db, circleIds: readonly CircleId[]): Promise<Invitation[]> {
+  return db
+    .selectFrom('invitations')
+    .selectAll()
+    .where('circleId', '=', anyOf(circleIds))
+    .orderBy('id')
+    .execute();
+}
+
+/** To the user, oldest first. */
+export async function findInvitationsOfUser(db: Db, userId: UserId): Promise<Invitation[]> {
+  return db.selectFrom('invitations').selectAll().where('userId', '=', userId).orderBy('id').execute();
+}

@@ -1,0 +1,220 @@
+import { sql } from 'kysely';
+import type { CircleId, ConversationId, ParticipantId, UserId } from '../ids.ts';
+import type { Account } from './accounts.ts';
+import type { Db, Tx } from './database.ts';
+import { anyOf, now } from './lists.ts';
+import type { Conversation, ConversationRole, Participant } from './tables.ts';
+
+/** A conversation, and as what a user takes part in it: null for the circle's device. */
+export interface ConversationAccess {
+  readonly conversation: Conversation;
+  readonly participant: Participant | null;
+}
+
+export async function insert(
+  tx: Tx,
+  conversation: { circleId: CircleId; name: string },
+): Promise<Conversation> {
+  return tx.insertInto('conversations').values(conversation).returningAll().executeTakeFirstOrThrow();
+}
+
+export async function rename(tx: Tx, id: ConversationId, name: string): Promise<Conversation> {
+  return tx
+    .updateTable('conversations')
+    .set({ name, updatedAt: now })
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+export async function setDeviceAccess(
+  tx: Tx,
+  id: ConversationId,
+  deviceAccess: boolean,
+): Promise<Conversation> {
+  return tx
+    .updateTable('conversations')
+    .set({ deviceAccess, updatedAt: now })
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** Removes those of the conversations in which at most one is left, the circle's device counted where it has access. */
+export async function removeDeserted(tx: Tx, ids: readonly ConversationId[]): Promise<Conversation[]> {
+  return tx
+    .deleteFrom('conversations')
+    .where('id', '=', anyOf(ids))
+    .where(
+      sql<boolean>`(select count(*) from participants where conversation_id = conversations.id) + device_access::int <= 1`,
+    )
+    .returningAll()
+    .execute();
+}
+
+export async function removeOfCircle(tx: Tx, circleId: CircleId): Promise<Conversation[]> {
+  return tx.deleteFrom('conversations').where('circleId', '=', circleId).returningAll().execute();
+}
+
+export async function findCircleId(db: Db, id: ConversationId): Promise<CircleId | undefined> {
+  const row = await db.selectFrom('conversations').select('circleId').where('id', '=', id).executeTakeFirst();
+  return row?.circleId;
+}
+
+export async function findByIds(db: Db, ids: readonly ConversationId[]): Promise<Conversation[]> {
+  return db.selectFrom('conversations').selectAll().where('id', '=', anyOf(ids)).execute();
+}
+
+/** All of these circles, whoever takes part. */
+export async function findIdsOfCircles(db: Db, circleIds: readonly CircleId[]): Promise<ConversationId[]> {
+  const rows = await db
+    .selectFrom('conversations')
+    .select('id')
+    .where('circleId', '=', anyOf(circleIds))
+    .execute();
+  return rows.map((row) => row.id);
+}
+
+/** Those of the circles in which the account takes part. */
+export async function findOfAccount(
+  db: Db,
+  account: Account,
+  circleIds: readonly CircleId[],
+): Promise<Conversation[]> {
+  return account.kind === 'device'
+    ? ofDevice(db, account)
+        .where('conversations.circleId', '=', anyOf(circleIds))
+        .orderBy('conversations.id')
+        .execute()
+    : ofUser(db, account)
+        .where('conversations.circleId', '=', anyOf(circleIds))
+        .orderBy('conversations.id')
+        .execute();
+}
+
+/** The conversation, if the account takes part in it. */
+export async function findAccess(
+  db: Db,
+  account: Account,
+  id: ConversationId,
+): Promise<ConversationAccess | undefined> {
+  if (account.kind === 'device') {
+    const conversation = await ofDevice(db, account).where('conversations.id', '=', id).executeTakeFirst();
+    return conversation === undefined ? undefined : { conversation, participant: null };
+  }
+  const row = await ofUser(db, account)
+    .select([
+      'participants.id as participantId',
+      'participants.role',
+      'participants.createdAt as joinedAt',
+      'participants.updatedAt as changedAt',
+    ])
+    .where('conversations.id', '=', id)
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const { participantId, role, joinedAt, changedAt, ...conversation } = row;
+  const participant: Participant = {
+    id: participantId,
+    conversationId: id,
+    userId: account.id,
+    role,
+    createdAt: joinedAt,
+    updatedAt: changedAt,
+  };
+  return { conversation, participant };
+}
+
+const ofUser = (db: Db, user: Account & { kind: 'user' }) =>
+  db
+    .selectFrom('conversations')
+    .innerJoin('participants', 'participants.conversationId', 'conversations.id')
+    .selectAll('conversations')
+    .where('participants.userId', '=', user.id);
+
+const ofDevice = (db: Db, device: Account & { kind: 'device' }) =>
+  db
+    .selectFrom('conversations')
+    .innerJoin('devices', 'devices.circleId', 'conversations.circleId')
+    .selectAll('conversations')
+    .where('devices.id', '=', device.id)
+    .where('conversations.deviceAccess', '=', true);
+
+/** In the order given, oldest first. */
+export async function insertParticipants(
+  tx: Tx,
+  conversationId: ConversationId,
+  participants: readonly { userId: UserId; role: ConversationRole }[],
+): Promise<Participant[]> {
+  const rows = await tx
+    .insertInto('participants')
+    .values(participants.map((participant) => ({ conversationId, ...participant })))
+    .returningAll()
+    .execute();
+  return rows.sort((a, b) => a.id - b.id);
+}
+
+/** Ends what the user has to do with the conversations; answers it as it was. */
+export async function removeParticipants(
+  tx: Tx,
+  userId: UserId,
+  ids: readonly ConversationId[],
+): Promise<Participant[]> {
+  const rows = await tx
+    .deleteFrom('participants')
+    .where('userId', '=', userId)
+    .where('conversationId', '=', anyOf(ids))
+    .returningAll()
+    .execute();
+  return rows.sort((a, b) => a.conversationId - b.conversationId);
+}
+
+export async function setRole(tx: Tx, id: ParticipantId, role: ConversationRole): Promise<Participant> {
+  return tx
+    .updateTable('participants')
+    .set({ role, updatedAt: now })
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** Makes the oldest participant ADMIN in those of the conversations that have no ADMIN left. */
+export async function ensureAdmins(tx: Tx, ids: readonly ConversationId[]): Promise<void> {
+  await sql`
+    update participants set role = 'ADMIN', updated_at = ${now}
+    where id in (
+      select min(id) from participants where conversation_id = ${anyOf(ids)}
+      group by conversation_id having count(*) filter (where role = 'ADMIN') = 0
+    )
+  `.execute(tx);
+}
+
+export async function findParticipant(db: Db, id: ParticipantId): Promise<Participant | undefined> {
+  return db.selectFrom('participants').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+export async function findParticipantOf(
+  db: Db,
+  conversationId: ConversationId,
+  userId: UserId,
+): Promise<Participant | undefined> {
+  return db
+    .selectFrom('participants')
+    .selectAll()
+    .where('conversationId', '=', conversationId)
+    .where('userId', '=', userId)
+    .executeTakeFirst();
+}
+
+export async function findParticipantsByIds(db: Db, ids: readonly ParticipantId[]): Promise<Participant[]> {
+  return db.selectFrom('participants').selectAll().where('id', '=', anyOf(ids)).execute();
+}
+
+/** Of all these conversations, oldest first. */
+export async function findParticipants(db: Db, ids: readonly ConversationId[]): Promise<Participant[]> {
+  return db
+    .selectFrom('participants')
+    .selectAll()
+    .where('conversationId', '=', anyOf(ids))
+    .orderBy('id')
+    .execute();
+}

@@ -1,0 +1,60 @@
+import type { CircleId, DeviceId } from '../ids.ts';
+import type { Db, Tx } from './database.ts';
+import { anyOf, now } from './lists.ts';
+import type { Device } from './tables.ts';
+
+const COLUMNS = ['id', 'circleId', 'name', 'username', 'activated', 'createdAt', 'updatedAt'] as const;
+
+/** Undefined when the circle has one already. */
+export async function insert(
+  tx: Tx,
+  device: { circleId: CircleId; name: string; username: string; passwordHash: string },
+): Promise<Device | undefined> {
+  return tx
+    .insertInto('devices')
+    .values(device)
+    .onConflict((conflict) => conflict.column('circleId').doNothing())
+    .returning(COLUMNS)
+    .executeTakeFirst();
+}
+
+export async function rename(tx: Tx, id: DeviceId, name: string): Promise<Device> {
+  return tx
+    .updateTable('devices')
+    .set({ name, updatedAt: now })
+    .where('id', '=', id)
+    .returning(COLUMNS)
+    .executeTakeFirstOrThrow();
+}
+
+export async function remove(tx: Tx, id: DeviceId): Promise<void> {
+  await tx.deleteFrom('devices').where('id', '=', id).execute();
+}
+
+export async function findById(db: Db, id: DeviceId): Promise<Device | undefined> {
+  return db.selectFrom('devices').select(COLUMNS).where('id', '=', id).executeTakeFirst();
+}
+
+export async function findByIds(db: Db, ids: readonly DeviceId[]): Promise<Device[]> {
+  return db.selectFrom('devices').select(COLUMNS).where('id', '=', anyOf(ids)).execute();
+}
+
+export async function findOfCircles(db: Db, circleIds: readonly CircleId[]): Promise<Device[]> {
+  return db.selectFrom('devices').select(COLUMNS).where('circleId', '=', anyOf(circleIds)).execute();
+}
+
+/** Undefined for an unknown name and for a device that is not active. */
+export async function findCredentials(
+  db: Db,
+  username: string,
+): Promise<{ device: Device; passwordHash: string } | undefined> {
+  const row = await db
+    .selectFrom('devices')
+    .select([...COLUMNS, 'passwordHash'])
+    .where('username', '=', username)
+    .where('activated', '=', true)
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const { passwordHash, ...device } = row;
+  return { device, passwordHash };
+}

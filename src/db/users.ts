@@ -1,0 +1,166 @@
+import { sql } from 'kysely';
+import type { CircleId, UserId } from '../ids.ts';
+import type { Account } from './accounts.ts';
+import type { Db, Tx } from './database.ts';
+import { anyOf, now } from './lists.ts';
+import type { User } from './tables.ts';
+
+const COLUMNS = [
+  'users.id',
+  'users.email',
+  'users.firstName',
+  'users.lastName',
+  'users.birthday',
+  'users.createdAt',
+  'users.updatedAt',
+] as const;
+
+const UNIQUE_VIOLATION = '23505';
+
+export interface NewUser {
+  readonly email: string;
+  readonly passwordHash: string | null;
+  readonly subject: string | null;
+  readonly firstName: string;
+  readonly lastName: string;
+  readonly birthday: string | null;
+}
+
+export interface UserChanges {
+  readonly email?: string | undefined;
+  readonly firstName?: string | undefined;
+  readonly lastName?: string | undefined;
+  readonly birthday?: string | null | undefined;
+}
+
+/** Undefined when the e-mail or the subject is another account's. */
+export async function insert(tx: Tx, user: NewUser): Promise<User | undefined> {
+  return tx
+    .insertInto('users')
+    .values(user)
+    .onConflict((conflict) => conflict.doNothing())
+    .returning(COLUMNS)
+    .executeTakeFirst();
+}
+
+/** Undefined when the e-mail is another account's; the transaction is then of no more use. */
+export async function update(tx: Tx, id: UserId, changes: UserChanges): Promise<User | undefined> {
+  try {
+    return await tx
+      .updateTable('users')
+      .set({ ...changes, updatedAt: now })
+      .where('id', '=', id)
+      .returning(COLUMNS)
+      .executeTakeFirstOrThrow();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === UNIQUE_VIOLATION) return undefined;
+    throw error;
+  }
+}
+
+export async function setPasswordHash(tx: Tx, id: UserId, passwordHash: string): Promise<User | undefined> {
+  return tx
+    .updateTable('users')
+    .set({ passwordHash, updatedAt: now })
+    .where('id', '=', id)
+    .returning(COLUMNS)
+    .executeTakeFirst();
+}
+
+/** Ties the account of that e-mail to an outside subject, unless it is tied to one already. */
+export async function adoptSubject(tx: Tx, email: string, subject: string): Promise<User | undefined> {
+  return tx
+    .updateTable('users')
+    .set({ subject })
+    .where(emailIs(email))
+    .where('subject', 'is', null)
+    .returning(COLUMNS)
+    .executeTakeFirst();
+}
+
+export async function remove(tx: Tx, id: UserId): Promise<void> {
+  await tx.deleteFrom('users').where('id', '=', id).execute();
+}
+
+export async function findById(db: Db, id: UserId): Promise<User | undefined> {
+  return db.selectFrom('users').select(COLUMNS).where('id', '=', id).executeTakeFirst();
+}
+
+export async function findByIds(db: Db, ids: readonly UserId[]): Promise<User[]> {
+  return db.selectFrom('users').select(COLUMNS).where('id', '=', anyOf(ids)).execute();
+}
+
+export async function findByEmail(db: Db, email: string): Promise<User | undefined> {
+  return db.selectFrom('users').select(COLUMNS).where(emailIs(email)).executeTakeFirst();
+}
+
+export async function findBySubject(db: Db, subject: string): Promise<User | undefined> {
+  return db.selectFrom('users').select(COLUMNS).where('subject', '=', subject).executeTakeFirst();
+}
+
+/** The hash is null for an account without a password; the answer is undefined for an unknown e-mail. */
+export async function findCredentials(
+  db: Db,
+  email: string,
+): Promise<{ id: UserId; passwordHash: string | null } | undefined> {
+  return db.selectFrom('users').select(['id', 'passwordHash']).where(emailIs(email)).executeTakeFirst();
+}
+
+export async function findPasswordHash(
+  db: Db,
+  id: UserId,
+): Promise<{ passwordHash: string | null } | undefined> {
+  return db.selectFrom('users').select('passwordHash').where('id', '=', id).executeTakeFirst();
+}
+
+/** Members of the circle among the owners of these e-mails. */
+export async function findMembersByEmails(
+  db: Db,
+  circleId: CircleId,
+  emails: readonly string[],
+): Promise<User[]> {
+  return db
+    .selectFrom('users')
+    .innerJoin('memberships', 'memberships.userId', 'users.id')
+    .select(COLUMNS)
+    .where('memberships.circleId', '=', circleId)
+    .where(
+      sql<boolean>`lower(users.email) in (select lower(email) from unnest(${emails}::text[]) as given (email))`,
+    )
+    .execute();
+}
+
+/** The user, if it is the account itself or shares a circle with it. */
+export async function findVisible(db: Db, account: Account, id: UserId): Promise<User | undefined> {
+  const mates = db.selectFrom('memberships').select('circleId').where('userId', '=', id);
+  const query = db.selectFrom('users').select(COLUMNS).where('users.id', '=', id);
+  if (account.kind === 'device') {
+    return query
+      .where((where) =>
+        where.exists(
+          where
+            .selectFrom('devices')
+            .select('devices.id')
+            .where('devices.id', '=', account.id)
+            .where('devices.circleId', 'in', mates),
+        ),
+      )
+      .executeTakeFirst();
+  }
+  return query
+    .where((where) =>
+      where.or([
+        where('users.id', '=', account.id),
+        where.exists(
+          where
+            .selectFrom('memberships as own')
+            .select('own.id')
+            .where('own.userId', '=', account.id)
+            .where('own.circleId', 'in', mates),
+        ),
+      ]),
+    )
+    .executeTakeFirst();
+}
+
+const emailIs = (email: string) => sql<boolean>`lower(users.email) = lower(${email})`;
