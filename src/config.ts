@@ -1,11 +1,17 @@
 import { z } from 'zod';
-import { LOG_LEVELS } from './log.ts';
 
-const list = z
-  .string()
-  .transform((text) => text.split(',').map((item) => item.trim()).filter((item) => item !== ''));
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
 const wholeNumber = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) =>
-  z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.number().min(minimum).max(maximum));
+  z
+    .string()
+    .regex(/^\d+$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().min(minimum).max(maximum));
 const secret = z.string().min(16, 'must have at least 16 characters');
 const onOff = z.enum(['on', 'off']);
 const iceUrls = (schemes: RegExp, example: string) =>
@@ -13,20 +19,34 @@ const iceUrls = (schemes: RegExp, example: string) =>
 
 /** Every environment variable: its parser, its default in words, and what it does. docs/configuration.md is made from this table. */
 export const VARIABLES = {
-  HOST: { schema: z.string().default('0.0.0.0'), default: '0.0.0.0', about: 'Address to listen on.' },
-  PORT: { schema: wholeNumber(0, 65_535).default(4000), default: '4000', about: 'Port to listen on; 0 picks a free one.' },
+  HOST: {
+    schema: z.string().optional(),
+    default: '127.0.0.1; 0.0.0.0 with `DATABASE_URL`',
+    about: 'Address to listen on. Set 0.0.0.0 to reach the embedded gateway from other machines.',
+  },
+  PORT: {
+    schema: wholeNumber(0, 65_535).default(4000),
+    default: '4000',
+    about: 'Port to listen on; 0 picks a free one.',
+  },
   DATA_DIR: {
     schema: z.string().min(1).default('./data'),
     default: './data',
     about: 'Folder of the embedded database, the media and the generated secret; `memory` keeps nothing.',
   },
   DATABASE_URL: {
-    schema: z.string().regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL').optional(),
+    schema: z
+      .string()
+      .regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL')
+      .optional(),
     default: 'none: the embedded database',
     about: 'PostgreSQL to use instead of the embedded database; any number of nodes may share it.',
   },
   REDIS_URL: {
-    schema: z.string().regex(/^rediss?:\/\//, 'must be a redis:// URL').optional(),
+    schema: z
+      .string()
+      .regex(/^rediss?:\/\//, 'must be a redis:// URL')
+      .optional(),
     default: 'none: LISTEN/NOTIFY',
     about: 'Redis that carries live events between nodes, with `DATABASE_URL`.',
   },
@@ -45,25 +65,44 @@ export const VARIABLES = {
     default: 'none',
     about: 'Key set of an outside identity provider whose tokens are accepted too.',
   },
-  AUTH_ISSUER: { schema: z.string().optional(), default: 'none', about: 'Required `iss` of outside tokens; required with `AUTH_JWKS_URL`.' },
-  AUTH_AUDIENCE: { schema: z.string().optional(), default: 'none', about: 'Required `aud` of outside tokens.' },
+  AUTH_ISSUER: {
+    schema: z.string().optional(),
+    default: 'none',
+    about: 'Required `iss` of outside tokens; required with `AUTH_JWKS_URL`.',
+  },
+  AUTH_AUDIENCE: {
+    schema: z.string().optional(),
+    default: 'none',
+    about: 'Required `aud` of outside tokens.',
+  },
   STUN_URLS: {
     schema: iceUrls(/^stuns?:[^:/\s]+(:\d+)?$/, 'stun:host:3478').default(['stun:webrtc.neo.ovh:3478']),
     default: 'stun:webrtc.neo.ovh:3478',
     about: 'Comma list of STUN servers that clients are told of.',
   },
   TURN_URLS: {
-    schema: iceUrls(/^turns?:[^:/\s?]+(:\d+)?(\?transport=(udp|tcp))?$/, 'turn:host:3478').default(['turn:webrtc.neo.ovh:3478']),
+    schema: iceUrls(/^turns?:[^:/\s?]+(:\d+)?(\?transport=(udp|tcp))?$/, 'turn:host:3478').default([
+      'turn:webrtc.neo.ovh:3478',
+    ]),
     default: 'turn:webrtc.neo.ovh:3478',
     about: 'Comma list of TURN servers that clients are told of.',
   },
   TURN_SECRET: {
     schema: list.refine((secrets) => secrets.length > 0, 'must not be empty').optional(),
     default: 'a random one: no TURN server accepts the credentials',
-    about: 'Shared secret of the TURN servers (`static-auth-secret`); a comma list while rotating, the first one signs.',
+    about:
+      'Shared secret of the TURN servers (`static-auth-secret`); a comma list while rotating, the first one signs.',
   },
-  TURN_TTL: { schema: wholeNumber(60).default(86_400), default: '86400', about: 'Seconds that TURN credentials are valid.' },
-  MEDIA_DIR: { schema: z.string().min(1).optional(), default: '`DATA_DIR`/media', about: 'Folder of uploaded media.' },
+  TURN_TTL: {
+    schema: wholeNumber(60).default(86_400),
+    default: '86400',
+    about: 'Seconds that TURN credentials are valid.',
+  },
+  MEDIA_DIR: {
+    schema: z.string().min(1).optional(),
+    default: '`DATA_DIR`/media',
+    about: 'Folder of uploaded media.',
+  },
   MAX_UPLOAD_BYTES: {
     schema: wholeNumber(1).default(100 * 1024 * 1024),
     default: '104857600',
@@ -79,7 +118,11 @@ export const VARIABLES = {
     default: '5000',
     about: 'Milliseconds without any connection before an account is announced as offline.',
   },
-  EVENT_RETENTION_DAYS: { schema: wholeNumber(1).default(7), default: '7', about: 'Days that events stay in the log.' },
+  EVENT_RETENTION_DAYS: {
+    schema: wholeNumber(1).default(7),
+    default: '7',
+    about: 'Days that events stay in the log.',
+  },
   EVENT_RETENTION_COUNT: {
     schema: wholeNumber(1).default(10_000),
     default: '10000',
@@ -87,14 +130,30 @@ export const VARIABLES = {
   },
   LEGACY_FORWARD_CHANNELS: {
     schema: list
-      .refine((names) => names.length > 0 && names.every((name) => name === 'webrtc_forward' || name === 'webrtc_config'), 'must list webrtc_forward, webrtc_config or both')
+      .refine(
+        (names) =>
+          names.length > 0 && names.every((name) => name === 'webrtc_forward' || name === 'webrtc_config'),
+        'must list webrtc_forward, webrtc_config or both',
+      )
       .optional(),
     default: 'both; `webrtc_forward` only for clients that send no `EIO`',
     about: 'Channels on which a forwarded WebRTC message reaches legacy clients, in order.',
   },
-  RATE_LIMITS: { schema: onOff.default('on'), default: 'on', about: 'Limits on logins and on operations of one account: `on` or `off`.' },
-  INTROSPECTION: { schema: onOff.default('on'), default: 'on', about: 'GraphQL introspection: `on` or `off`.' },
-  LOG_LEVEL: { schema: z.enum(LOG_LEVELS).default('info'), default: 'info', about: 'silent, error, warn, info or debug.' },
+  RATE_LIMITS: {
+    schema: onOff.default('on'),
+    default: 'on',
+    about: 'Limits on logins and on operations of one account: `on` or `off`.',
+  },
+  INTROSPECTION: {
+    schema: onOff.default('on'),
+    default: 'on',
+    about: 'GraphQL introspection: `on` or `off`.',
+  },
+  LOG_LEVEL: {
+    schema: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
+    default: 'info',
+    about: 'silent, error, warn, info or debug.',
+  },
 } as const satisfies Record<string, { schema: z.ZodType; default: string; about: string }>;
 
 type Variables = { readonly [Name in keyof typeof VARIABLES]: z.output<(typeof VARIABLES)[Name]['schema']> };
@@ -108,21 +167,34 @@ export class ConfigError extends Error {
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
-    super(`The configuration has ${problems.length} problem(s):\n${problems.map((line) => `  ${line}`).join('\n')}`);
+    super(
+      `The configuration has ${problems.length} problem(s):\n${problems.map((line) => `  ${line}`).join('\n')}`,
+    );
     this.problems = problems;
   }
 }
 
-const shape = Object.fromEntries(Object.entries(VARIABLES).map(([name, variable]) => [name, variable.schema]));
+const shape = Object.fromEntries(
+  Object.entries(VARIABLES).map(([name, variable]) => [name, variable.schema]),
+);
 
 /** Reads the environment. An empty variable counts as absent. Throws `ConfigError` naming every bad variable at once. */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
-  const given = Object.fromEntries(Object.entries(environment).filter(([name, value]) => name in VARIABLES && value !== undefined && value !== ''));
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(
+      ([name, value]) => name in VARIABLES && value !== undefined && value !== '',
+    ),
+  );
   const parsed = z.object(shape).safeParse(given);
-  const problems = parsed.success ? [] : parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`);
-  if (given['DATABASE_URL'] !== undefined && given['AUTH_SECRET'] === undefined) problems.push('AUTH_SECRET: is required with DATABASE_URL');
-  if (given['REDIS_URL'] !== undefined && given['DATABASE_URL'] === undefined) problems.push('REDIS_URL: needs DATABASE_URL');
-  if (given['AUTH_JWKS_URL'] !== undefined && given['AUTH_ISSUER'] === undefined) problems.push('AUTH_ISSUER: is required with AUTH_JWKS_URL');
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`);
+  if (given['DATABASE_URL'] !== undefined && given['AUTH_SECRET'] === undefined)
+    problems.push('AUTH_SECRET: is required with DATABASE_URL');
+  if (given['REDIS_URL'] !== undefined && given['DATABASE_URL'] === undefined)
+    problems.push('REDIS_URL: needs DATABASE_URL');
+  if (given['AUTH_JWKS_URL'] !== undefined && given['AUTH_ISSUER'] === undefined)
+    problems.push('AUTH_ISSUER: is required with AUTH_JWKS_URL');
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);
   return Object.freeze(parsed.data as Config);
 }

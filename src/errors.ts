@@ -84,5 +84,19 @@ const STREAM_END_CODES: Record<EndReason, ErrorCode> = {
 
 /** The error with which the server ends a stream for the given reason. */
 export function streamEnded(reason: EndReason): DomainError {
-  return new DomainError(STREAM_END_CODES[reason], `The stream was ended by the server: ${reason}.`, { reason });
+  return new DomainError(STREAM_END_CODES[reason], `The stream was ended by the server: ${reason}.`, {
+    reason,
+  });
+}
+
+const OUTAGE_CODES =
+  /^(08|53|57P|58)...?$|^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENOSPC|EDQUOT|EROFS)$/;
+const OUTAGE_MESSAGES =
+  /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i;
+
+/** Whether an error says that the database, the network or the disk is away, as PostgreSQL (SQLSTATE) and Node name it. */
+export function isOutage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error ? error.code : undefined;
+  return (typeof code === 'string' && OUTAGE_CODES.test(code)) || OUTAGE_MESSAGES.test(error.message);
 }

@@ -38,7 +38,8 @@ const PARSERS = new Map<number, (text: string) => unknown>([
 
 const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    PARSERS.get(oid) ?? pg.types.getTypeParser(oid, format ?? 'text')) as pg.CustomTypesConfig['getTypeParser'],
+    PARSERS.get(oid) ??
+    pg.types.getTypeParser(oid, format ?? 'text')) as pg.CustomTypesConfig['getTypeParser'],
 };
 
 /**
@@ -92,7 +93,11 @@ function connect(pool: pg.Pool): Db {
 
 async function prepare(db: Db): Promise<string> {
   await migrate(db);
-  const epoch = await db.selectFrom('settings').select('value').where('name', '=', 'epoch').executeTakeFirstOrThrow();
+  const epoch = await db
+    .selectFrom('settings')
+    .select('value')
+    .where('name', '=', 'epoch')
+    .executeTakeFirstOrThrow();
   return epoch.value;
 }
 
@@ -114,4 +119,9 @@ async function lockFolder(dir: string): Promise<DatabaseSync> {
 /** Resolves when the database answers; throws when it does not. */
 export async function pingDatabase(db: Db): Promise<void> {
   await sql`select 1`.execute(db);
+}
+
+/** Runs reads in one read-only transaction that sees the database as of its first statement. */
+export function readSnapshot<Result>(db: Db, work: (tx: Tx) => Promise<Result>): Promise<Result> {
+  return db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute(work);
 }

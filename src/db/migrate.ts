@@ -1,11 +1,12 @@
+import type { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { initial } from './migrations/0001-initial.ts';
-import type { Db } from './database.ts';
+import type { Tables } from './tables.ts';
 
 const MIGRATIONS = { '0001-initial': initial };
 
 /** Brings the schema up to date, one process at a time. Throws the first error and leaves the schema as it was. */
-export async function migrate(db: Db): Promise<void> {
+export async function migrate(db: Kysely<Tables>): Promise<void> {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
   const { error } = await migrator.migrateToLatest();
   if (error !== undefined) throw error;

@@ -1,0 +1,222 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createBridge } from './bridge/server.ts';
+import type { Config } from './config.ts';
+import { openDatabase, pingDatabase } from './db/database.ts';
+import type { Database, DatabaseOptions } from './db/database.ts';
+import * as accounts from './domain/accounts.ts';
+import { ensureDemo } from './domain/demo.ts';
+import type { Deps } from './domain/deps.ts';
+import { createLimits } from './domain/limits.ts';
+import * as media from './domain/media.ts';
+import { createPresence } from './domain/presence.ts';
+import { startRetention } from './domain/retention.ts';
+import { followSession, openSession } from './domain/sessions.ts';
+import { inSnapshot } from './domain/snapshot.ts';
+import { createFolderStorage } from './domain/storage.ts';
+import { createTokens } from './domain/tokens.ts';
+import type { JwksSettings } from './domain/tokens.ts';
+import { createBus } from './events/bus.ts';
+import { connectCluster } from './events/cluster.ts';
+import { createTails } from './events/tail.ts';
+import { createEngine } from './gateway/engine.ts';
+import { createFormatError } from './gateway/errors.ts';
+import { createExecutor } from './gateway/executor.ts';
+import { createGraphqlHttp } from './gateway/graphql-http.ts';
+import { createHealth } from './gateway/health.ts';
+import { createHttpServer } from './gateway/http.ts';
+import type { Route } from './gateway/http.ts';
+import { createMetrics } from './gateway/metrics.ts';
+import { createOrigins } from './gateway/origins.ts';
+import { pageRoutes } from './gateway/page.ts';
+import type { Ports } from './gateway/ports.ts';
+import { mediaRoutes } from './gateway/uploads.ts';
+import { createGraphqlSockets } from './gateway/websocket.ts';
+import type { Logger } from './log.ts';
+import { createContext } from './schema/context.ts';
+import { schema } from './schema/index.ts';
+
+/** How long connections may take to end by themselves before they are cut. */
+const DRAIN_MS = 2_000;
+
+export interface AppOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  /** An open database to use; the caller closes it. Without it the app opens, and closes, the configured one. */
+  readonly database?: Database | undefined;
+  /** Whether a new embedded database gets the demo accounts. */
+  readonly demo: boolean;
+}
+
+/** A running gateway. Disposing of it drains it: streams and connections are told why they end. */
+export interface App extends AsyncDisposable {
+  /** Where it serves, as in `http://127.0.0.1:4000`. */
+  readonly url: string;
+  readonly deps: Deps;
+  /** Whether this start made the demo accounts. */
+  readonly demoCreated: boolean;
+}
+
+/** Builds everything, in start order, and serves. What was opened is closed in reverse, also when a later step fails. */
+export async function startApp(options: AppOptions): Promise<App> {
+  await using stack = new AsyncDisposableStack();
+  const deps = await openDeps(options, stack);
+  const demoCreated = options.demo && deps.config.DATABASE_URL === undefined && (await ensureDemo(deps));
+  const server = await serve(deps, stack);
+  const owned = stack.move();
+  return { url: server.url, deps, demoCreated, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+async function openDeps(
+  { config, log, database: given }: AppOptions,
+  stack: AsyncDisposableStack,
+): Promise<Deps> {
+  const dataDir = config.DATA_DIR === 'memory' ? undefined : config.DATA_DIR;
+  const database = given ?? stack.use(await openDatabase(databaseOptions(config, dataDir), log));
+  const { db, epoch, kind } = database;
+  const bus = createBus(log);
+  const tails = createTails({ db, bus, log });
+  const nodeId = randomUUID();
+  const presence = stack.use(
+    await createPresence({
+      db,
+      bus,
+      log,
+      nodeId,
+      graceMs: config.PRESENCE_GRACE_MS,
+      alone: kind === 'pglite',
+    }),
+  );
+  const tokens = createTokens({
+    secret: config.AUTH_SECRET ?? (await generatedSecret(dataDir)),
+    deviceSecret: config.AUTH_DEVICE_SECRET,
+    jwks: jwksOf(config),
+  });
+  const storage = await createFolderStorage(await mediaDir(config, dataDir, stack));
+  const limits = createLimits({ enabled: config.RATE_LIMITS === 'on' });
+  stack.use(startRetention({ db, config, log }));
+  if (database.url !== undefined) stack.use(await connectCluster({ url: database.url, bus, tails, log }));
+  return { db, bus, tails, epoch, config, log, tokens, presence, storage, limits };
+}
+
+async function serve(deps: Deps, stack: AsyncDisposableStack): Promise<{ url: string }> {
+  const { config, log } = deps;
+  const metrics = createMetrics();
+  const formatError = createFormatError(log);
+  const engine = createEngine({
+    schema,
+    formatError,
+    introspection: config.INTROSPECTION === 'on',
+    inSnapshot: (context, work) =>
+      inSnapshot(deps, (snapshot) => work(createContext({ ...context, deps: snapshot }))),
+  });
+  const ports: Ports = {
+    deps,
+    engine,
+    formatError,
+    metrics,
+    authenticate: (token) => accounts.authenticate(deps, token),
+    openSession: (token) => openSession(deps, token),
+    uploadMedia: (actor, upload) => media.uploadMedia(deps, actor, upload),
+    openMedia: (actor, id) => media.openMedia(deps, actor, id),
+  };
+  const origins = createOrigins(config.CORS_ORIGINS);
+  const bridge = createBridge({
+    config,
+    log,
+    metrics,
+    tails: deps.tails,
+    presence: deps.presence,
+    executor: createExecutor(deps, engine),
+    authenticate: ports.authenticate,
+    followSession: (session, onEnd) => followSession(deps, session, onEnd),
+    originAllowed: origins.allowed,
+  });
+  const graphqlHttp = createGraphqlHttp(ports);
+  const graphqlSockets = createGraphqlSockets(ports);
+  const health = createHealth({ ping: () => pingDatabase(deps.db), log });
+  const routes: Route[] = [
+    ...pageRoutes(),
+    { path: '/graphql', handle: graphqlHttp.handle, upgrade: graphqlSockets.handleUpgrade },
+    { path: '/socket.io/', handle: bridge.handleRequest, upgrade: bridge.handleUpgrade, ownOrigins: true },
+    ...mediaRoutes(ports),
+    ...health.routes,
+    { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle },
+  ];
+  const server = createHttpServer(routes, origins, log);
+  const host = config.HOST ?? (config.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
+  await listen(server, config.PORT, host);
+  stack.defer(async () => {
+    health.drain();
+    const closed = new Promise((resolve) => server.close(resolve));
+    graphqlHttp.close('DRAINING');
+    graphqlSockets.close('DRAINING');
+    await bridge.close();
+    await Promise.race([closed, later(DRAIN_MS)]);
+    server.closeAllConnections();
+    await closed;
+  });
+  return { url: urlOf(server, host) };
+}
+
+function databaseOptions(config: Config, dir: string | undefined): DatabaseOptions {
+  return config.DATABASE_URL === undefined
+    ? { kind: 'pglite', dir }
+    : { kind: 'postgres', url: config.DATABASE_URL };
+}
+
+function jwksOf({
+  AUTH_JWKS_URL: url,
+  AUTH_ISSUER: issuer,
+  AUTH_AUDIENCE: audience,
+}: Config): JwksSettings | undefined {
+  return url === undefined || issuer === undefined ? undefined : { url, issuer, audience };
+}
+
+/** The secret of a gateway that was not given one: as old as its data folder. */
+async function generatedSecret(dataDir: string | undefined): Promise<string> {
+  const secret = randomBytes(32).toString('base64url');
+  if (dataDir === undefined) return secret;
+  const file = join(dataDir, 'auth-secret');
+  try {
+    await writeFile(file, secret, { mode: 0o600, flag: 'wx' });
+    return secret;
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    return (await readFile(file, 'utf8')).trim();
+  }
+}
+
+async function mediaDir(
+  config: Config,
+  dataDir: string | undefined,
+  stack: AsyncDisposableStack,
+): Promise<string> {
+  if (config.MEDIA_DIR !== undefined) return config.MEDIA_DIR;
+  if (dataDir !== undefined) return join(dataDir, 'media');
+  const dir = await mkdtemp(join(tmpdir(), 'parley-media-'));
+  stack.defer(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function urlOf(server: Server, host: string): string {
+  const { port } = server.address() as AddressInfo;
+  const name = host === '0.0.0.0' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+  return `http://${name}:${port}`;
+}
+
+const later = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms).unref());

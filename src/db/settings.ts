@@ -1,0 +1,11 @@
+import type { Db } from './database.ts';
+
+/** Writes a setting that is not there yet. False when it was: somebody else came first. */
+export async function claimSetting(db: Db, name: string, value: string): Promise<boolean> {
+  const { numInsertedOrUpdatedRows } = await db
+    .insertInto('settings')
+    .values({ name, value })
+    .onConflict((conflict) => conflict.doNothing())
+    .executeTakeFirstOrThrow();
+  return numInsertedOrUpdatedRows === 1n;
+}

@@ -1,0 +1,74 @@
+import { isActive } from '../db/sessions.ts';
+import { unauthenticated } from '../errors.ts';
+import type { EndReason } from '../errors.ts';
+import { accountTopic } from '../events/event.ts';
+import { authenticate } from './accounts.ts';
+import type { Session } from './actor.ts';
+import type { Deps } from './deps.ts';
+
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** A session in use by a connection: `signal` is aborted, with the `EndReason`, when its token or its account ends. */
+export interface LiveSession {
+  readonly session: Session;
+  readonly signal: AbortSignal;
+  /** Stops following the account. */
+  close(): void;
+}
+
+/** Opens a session for as long as a connection lives. Throws UNAUTHENTICATED for a token that is not valid. */
+export async function openSession(deps: Deps, token: string): Promise<LiveSession> {
+  const controller = new AbortController();
+  const session = await authenticate(deps, token);
+  const close = await followSession(deps, session, (reason) => controller.abort(reason));
+  return { session, signal: controller.signal, close };
+}
+
+/**
+ * Calls back once when the session ends: by logout, expiry or deletion of its account, wherever in the cluster.
+ * Answers a function that stops following. Throws UNAUTHENTICATED when it has ended already.
+ */
+export async function followSession(
+  deps: Deps,
+  session: Session,
+  onEnd: (reason: EndReason) => void,
+): Promise<() => void> {
+  const tail = await deps.tails.open(accountTopic(session.actor));
+  if (tail === undefined) throw unauthenticated();
+  const close = () => {
+    stopTimer();
+    unfollow();
+    tail.close();
+  };
+  const end = (reason: EndReason) => {
+    close();
+    onEnd(reason);
+  };
+  const unfollow = tail.follow({
+    event({ event }) {
+      if (event.type === 'account.deleted') end('ACCOUNT_DELETED');
+      if (event.type === 'session.ended' && event.tokenId === session.tokenId) end('LOGGED_OUT');
+    },
+  });
+  const stopTimer = callAt(session.expiresAt, () => end('TOKEN_EXPIRED'));
+  try {
+    // Asked once the account is followed: what ends the session around now is seen by one of the two.
+    if (!(await isActive(deps.db, session.actor, session.tokenId))) throw unauthenticated();
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return close;
+}
+
+/** Calls back at a moment that may be further away than one timer reaches. */
+function callAt(moment: number, callback: () => void): () => void {
+  let timer: NodeJS.Timeout;
+  const wait = () => {
+    const left = moment - Date.now();
+    timer = setTimeout(left > MAX_TIMER_MS ? wait : callback, Math.max(0, Math.min(left, MAX_TIMER_MS)));
+    timer.unref();
+  };
+  wait();
+  return () => clearTimeout(timer);
+}

@@ -1,0 +1,191 @@
+import {
+  createSourceEventStream,
+  execute,
+  executeSubscriptionEvent,
+  GraphQLError,
+  Kind,
+  NoSchemaIntrospectionCustomRule,
+  parse,
+  specifiedRules,
+  validate,
+  validateSubscriptionArgs,
+  visit,
+  BREAK,
+} from 'graphql';
+import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLSchema } from 'graphql';
+import { createContext } from '../schema/context.ts';
+import type { Context } from '../schema/context.ts';
+import { createCache } from './cache.ts';
+import type { FormatError } from './errors.ts';
+
+const MAX_TOKENS = 10_000;
+const MAX_DOCUMENTS = 1_000;
+const MAX_CACHED_DOCUMENT = 20_000;
+
+export interface EngineOptions {
+  readonly schema: GraphQLSchema;
+  readonly formatError: FormatError;
+  readonly introspection: boolean;
+  /** Runs the work with a context that reads from one snapshot of the database. */
+  inSnapshot<Result>(context: Context, work: (context: Context) => Promise<Result>): Promise<Result>;
+}
+
+/** What to run. The document has been parsed and validated by this engine, or is one of our own. */
+export interface Operation {
+  readonly document: DocumentNode;
+  readonly operationName?: string | null | undefined;
+  readonly variables?: Readonly<Record<string, unknown>> | null | undefined;
+  readonly context: Context;
+}
+
+/** Results of a subscription. It ends by throwing when the server ended it; `return()` frees it at any time. */
+export type ResultStream = AsyncIterableIterator<ExecutionResult, undefined> & {
+  return(): Promise<IteratorResult<ExecutionResult, undefined>>;
+};
+
+/** The four steps of an operation, shared by every transport. Errors in results are formatted: safe to send. */
+export interface Engine {
+  readonly schema: GraphQLSchema;
+  /** Throws a formatted GraphQLError for text that is no document, or too large a one. */
+  parse(text: string): DocumentNode;
+  /** Answers formatted errors; none when the document may run. */
+  validate(document: DocumentNode): readonly GraphQLError[];
+  execute(operation: Operation): Promise<ExecutionResult>;
+  /** Answers a result with errors when the subscription could not begin. */
+  subscribe(operation: Operation): Promise<ResultStream | ExecutionResult>;
+}
+
+export function createEngine(options: EngineOptions): Engine {
+  const { schema, formatError, introspection } = options;
+  const documents = createCache<string, DocumentNode>(MAX_DOCUMENTS);
+  const validated = new WeakMap<DocumentNode, readonly GraphQLError[]>();
+  const snapshots = new WeakMap<DocumentNode, boolean>();
+  const rules = introspection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
+
+  const formatResult = (result: ExecutionResult): ExecutionResult =>
+    result.errors === undefined ? result : { ...result, errors: result.errors.map(formatError) };
+
+  const argsOf = ({ document, operationName, variables, context }: Operation): ExecutionArgs => ({
+    schema,
+    document,
+    operationName: operationName ?? null,
+    variableValues: variables ?? {},
+    contextValue: context,
+    hideSuggestions: !introspection,
+  });
+
+  const needsSnapshot = (document: DocumentNode): boolean => {
+    const known = snapshots.get(document);
+    if (known !== undefined) return known;
+    const needed = readsEventCursor(document);
+    snapshots.set(document, needed);
+    return needed;
+  };
+
+  return {
+    schema,
+
+    parse(text) {
+      const known = documents.get(text);
+      if (known !== undefined) return known;
+      const document = parseText(text);
+      if (text.length <= MAX_CACHED_DOCUMENT) documents.set(text, document);
+      return document;
+    },
+
+    validate(document) {
+      const known = validated.get(document);
+      if (known !== undefined) return known;
+      const errors = validate(schema, document, rules, { hideSuggestions: !introspection }).map(formatError);
+      validated.set(document, errors);
+      return errors;
+    },
+
+    async execute(operation) {
+      const run = async (context: Context) => formatResult(await execute(argsOf({ ...operation, context })));
+      return needsSnapshot(operation.document)
+        ? options.inSnapshot(operation.context, run)
+        : run(operation.context);
+    },
+
+    async subscribe(operation) {
+      const args = validateSubscriptionArgs(argsOf(operation));
+      if (!('schema' in args)) return formatResult({ errors: args });
+      const source = await createSourceEventStream(args);
+      if (!(Symbol.asyncIterator in source)) return formatResult(source);
+      // Each event gets loaders of its own: what an earlier event had loaded may be out of date.
+      return mapSource(source, async (rootValue) =>
+        formatResult(
+          await executeSubscriptionEvent({
+            ...args,
+            rootValue,
+            contextValue: createContext(operation.context),
+          }),
+        ),
+      );
+    },
+  };
+}
+
+function parseText(text: string): DocumentNode {
+  try {
+    return parse(text, { maxTokens: MAX_TOKENS, noLocation: false });
+  } catch (error) {
+    if (!(error instanceof GraphQLError)) throw error;
+    const tooLong = error.message.includes('tokens');
+    const extensions = tooLong
+      ? { code: 'LIMIT_EXCEEDED', limit: `${MAX_TOKENS} tokens` }
+      : { code: 'INVALID_INPUT' };
+    throw new GraphQLError(error.message, { source: error.source, positions: error.positions, extensions });
+  }
+}
+
+/** A query for data and the place to subscribe after must read both from one snapshot. */
+function readsEventCursor(document: DocumentNode): boolean {
+  let found = false;
+  visit(document, {
+    OperationDefinition: (node) => (node.operation === 'query' ? undefined : false),
+    Field: (node) => {
+      found ||= node.name.value === 'eventCursor';
+      return found ? BREAK : undefined;
+    },
+  });
+  return (
+    found &&
+    document.definitions.some((node) => node.kind === Kind.OPERATION_DEFINITION && node.operation === 'query')
+  );
+}
+
+const cursors = new WeakMap<ExecutionResult, string>();
+
+/** The place to resume after a result of a durable subscription, whether or not the client selected it. */
+export const cursorOf = (result: ExecutionResult): string | undefined => cursors.get(result);
+
+function remember(result: ExecutionResult, event: unknown): ExecutionResult {
+  if (typeof event === 'object' && event !== null && 'cursor' in event && typeof event.cursor === 'string') {
+    cursors.set(result, event.cursor);
+  }
+  return result;
+}
+
+/** One execution for each event, in order. Written out so that `return()` reaches the source even while it waits. */
+function mapSource(
+  source: AsyncIterable<unknown>,
+  run: (event: unknown) => Promise<ExecutionResult>,
+): ResultStream {
+  const events = source[Symbol.asyncIterator]();
+  const stream: ResultStream = {
+    async next() {
+      const { done, value } = await events.next();
+      return done === true
+        ? { done, value: undefined }
+        : { done: false, value: remember(await run(value), value) };
+    },
+    async return() {
+      await events.return?.();
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]: () => stream,
+  };
+  return stream;
+}

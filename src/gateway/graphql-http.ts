@@ -1,0 +1,157 @@
+import { setMaxListeners } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { GraphQLError } from 'graphql';
+import type { ExecutionArgs, ExecutionResult } from 'graphql';
+import { createYoga } from 'graphql-yoga';
+import type { Plugin, YogaInitialContext } from 'graphql-yoga';
+import { ERROR_CODES } from '../errors.ts';
+import type { EndReason } from '../errors.ts';
+import { createContext } from '../schema/context.ts';
+import { bearerToken } from './bearer.ts';
+import type { Operation, ResultStream } from './engine.ts';
+import { codeOf } from './errors.ts';
+import { FIRST_QUERY } from './first-query.ts';
+import type { Ports } from './ports.ts';
+import { encodeEventStream } from './sse.ts';
+
+/** Room for the rest of a multipart request around the largest upload. */
+const MULTIPART_EXTRA_BYTES = 64 * 1024;
+
+export interface GraphqlHttp {
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  /** Ends the event streams, with the reason given. */
+  close(reason: EndReason): void;
+}
+
+/** GraphQL over HTTP with Server-Sent Events for subscriptions, and GraphiQL for browsers. */
+export function createGraphqlHttp(ports: Ports): GraphqlHttp {
+  const ending = new AbortController();
+  setMaxListeners(0, ending.signal);
+  const yoga = createYoga({
+    schema: ports.engine.schema,
+    plugins: [enginePlugin(ports, ending.signal)],
+    graphqlEndpoint: '/graphql',
+    landingPage: false,
+    cors: false,
+    maskedErrors: false,
+    parserAndValidationCache: false,
+    maxRequestBodySize: ports.deps.config.MAX_UPLOAD_BYTES + MULTIPART_EXTRA_BYTES,
+    logging: ports.deps.log,
+    graphiql: { subscriptionsProtocol: 'WS', title: 'Parley', defaultQuery: FIRST_QUERY },
+    renderGraphiQL: async (page) => (await import('@graphql-yoga/render-graphiql')).renderGraphiQL(page),
+  });
+  return {
+    async handle(request, response) {
+      await yoga.handle(request, response);
+    },
+    close: (reason) => ending.abort(reason),
+  };
+}
+
+/** Lets Yoga do HTTP and the engine do GraphQL. */
+function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
+  const { deps, engine, formatError, metrics } = ports;
+  const operationOf = (args: ExecutionArgs): Omit<Operation, 'context'> & { request: Request } => {
+    metrics.operations.inc({ transport: 'http' });
+    const { request } = args.contextValue as YogaInitialContext;
+    return {
+      document: args.document,
+      operationName: args.operationName,
+      variables: args.variableValues,
+      request,
+    };
+  };
+  const refused = (error: unknown): ExecutionResult => ({ errors: [withStatus(formatError(error))] });
+
+  const execute = async (args: ExecutionArgs): Promise<ExecutionResult> => {
+    const { request, ...operation } = operationOf(args);
+    try {
+      const token = bearerToken(request.headers.get('authorization'));
+      const session = token === undefined ? null : await ports.authenticate(token);
+      return await engine.execute({
+        ...operation,
+        context: createContext({ deps, session, signal: request.signal }),
+      });
+    } catch (error) {
+      return refused(error);
+    }
+  };
+
+  const subscribe = async (args: ExecutionArgs): Promise<ResultStream | ExecutionResult> => {
+    const { request, ...operation } = operationOf(args);
+    try {
+      const token = bearerToken(request.headers.get('authorization'));
+      const live = token === undefined ? undefined : await ports.openSession(token);
+      const lease = live === undefined ? undefined : await deps.presence.open('graphql', live.session.actor);
+      const release = () => {
+        live?.close();
+        void lease?.close();
+      };
+      const signal = live === undefined ? ending : AbortSignal.any([live.signal, ending]);
+      const resumeAfter = request.headers.get('last-event-id');
+      const context = createContext({ deps, session: live?.session ?? null, signal, resumeAfter });
+      return freed(await engine.subscribe({ ...operation, context }), release);
+    } catch (error) {
+      return refused(error);
+    }
+  };
+
+  return {
+    onParse: ({ setParseFn }) => setParseFn((text: string) => engine.parse(text)),
+    onValidate: ({ setValidationFn }) =>
+      setValidationFn((_schema, document) => engine.validate(document).map(withStatus)),
+    onExecute: ({ setExecuteFn }) => setExecuteFn(execute),
+    onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
+    onResultProcess({ request, result, setResultProcessor }) {
+      if (!(Symbol.asyncIterator in result) || !acceptsEventStream(request)) return;
+      const headers = {
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-cache',
+        'x-accel-buffering': 'no',
+      };
+      setResultProcessor(
+        (stream, { Response }) =>
+          new Response(encodeEventStream(stream as ResultStream, formatError), { headers }),
+        'text/event-stream',
+      );
+    },
+  };
+}
+
+/** The stream, with what must be freed once it ends in whichever way. */
+function freed(result: ResultStream | ExecutionResult, release: () => void): ResultStream | ExecutionResult {
+  if (!(Symbol.asyncIterator in result)) {
+    release();
+    return result;
+  }
+  const stream: ResultStream = {
+    async next() {
+      try {
+        const step = await result.next();
+        if (step.done === true) release();
+        return step;
+      } catch (error) {
+        release();
+        throw error;
+      }
+    },
+    return() {
+      release();
+      return result.return();
+    },
+    [Symbol.asyncIterator]: () => stream,
+  };
+  return stream;
+}
+
+/** Marks the HTTP status that an answer without data gets; Yoga takes the mark off again. */
+function withStatus(error: GraphQLError): GraphQLError {
+  const status = ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http;
+  return new GraphQLError(error.message, {
+    ...error,
+    extensions: { ...error.extensions, http: { status, spec: status === 400 } },
+  });
+}
+
+const acceptsEventStream = (request: Request): boolean =>
+  request.headers.get('accept')?.includes('text/event-stream') === true;

@@ -1,0 +1,80 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Logger } from '../log.ts';
+import type { Origins } from './origins.ts';
+import { sendJson } from './respond.ts';
+
+type Handle = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** One path or, ending in `/`, one folder of paths. */
+export interface Route {
+  readonly path: string;
+  readonly methods?: readonly string[];
+  readonly handle?: Handle;
+  readonly upgrade?: Upgrade;
+  /** Does its own CORS. */
+  readonly ownOrigins?: boolean;
+}
+
+/** The path of a request, without its query, which may hold secrets. */
+export const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?', 1)[0] ?? '/';
+
+const HEADERS_TIMEOUT_MS = 20_000;
+const REQUEST_TIMEOUT_MS = 600_000;
+
+/**
+ * The one HTTP server and the only owner of `upgrade`: two would answer each other's sockets. Every request goes to
+ * the first route that fits its path.
+ */
+export function createHttpServer(routes: readonly Route[], origins: Origins, log: Logger): Server {
+  const find = (request: IncomingMessage): Route | undefined => {
+    const path = pathOf(request);
+    return routes.find(
+      (route) =>
+        path === route.path ||
+        (route.path.endsWith('/') && route.path !== '/' && path.startsWith(route.path)),
+    );
+  };
+
+  const serve: Handle = async (request, response) => {
+    const route = find(request);
+    if (route?.handle === undefined)
+      return sendJson(response, 404, { message: 'There is nothing here.', code: 'NOT_FOUND' });
+    if (route.ownOrigins === true) return route.handle(request, response);
+    if (!origins.allowed(request))
+      return sendJson(response, 403, { message: 'This origin is not allowed.', code: 'FORBIDDEN' });
+    origins.allow(request, response);
+    if (request.method === 'OPTIONS') return void response.writeHead(204).end();
+    if (route.methods !== undefined && !route.methods.includes(request.method ?? '')) {
+      response.setHeader('allow', route.methods.join(', '));
+      return sendJson(response, 405, {
+        message: `Use ${route.methods.join(' or ')}.`,
+        code: 'INVALID_INPUT',
+      });
+    }
+    return route.handle(request, response);
+  };
+
+  const server = createServer(
+    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+    (request, response) => {
+      Promise.resolve(serve(request, response)).catch((error: unknown) => {
+        log.error({ err: error, path: pathOf(request) }, 'a request failed');
+        if (response.headersSent) response.destroy();
+        else sendJson(response, 500, { message: 'Unexpected error.', code: 'INTERNAL' });
+      });
+    },
+  );
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    const upgrade = find(request)?.upgrade;
+    if (upgrade !== undefined && origins.allowed(request)) upgrade(request, socket, head);
+    else
+      socket.end(
+        `HTTP/1.1 ${upgrade === undefined ? '404 Not Found' : '403 Forbidden'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+      );
+  });
+  return server;
+}

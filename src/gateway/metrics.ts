@@ -1,0 +1,56 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** What an operator can read at `/metrics`. */
+export interface Metrics {
+  readonly connections: Gauge<'transport'>;
+  readonly operations: Counter<'transport'>;
+  readonly streamEnds: Counter<'reason'>;
+  readonly legacyEvents: Counter<'channel'>;
+  /** From the commit of an event to its arrival at the readers of this node, in seconds. */
+  readonly deliveryDelay: Histogram;
+  /** `GET /metrics`, in the text format of Prometheus. */
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  return {
+    async handle(_request, response) {
+      const text = await registry.metrics();
+      response.writeHead(200, { 'content-type': registry.contentType }).end(text);
+    },
+    connections: new Gauge({
+      name: 'parley_connections',
+      help: 'Open connections.',
+      labelNames: ['transport'],
+      registers,
+    }),
+    operations: new Counter({
+      name: 'parley_operations_total',
+      help: 'GraphQL operations begun.',
+      labelNames: ['transport'],
+      registers,
+    }),
+    streamEnds: new Counter({
+      name: 'parley_stream_ends_total',
+      help: 'Streams and connections that the server ended, by reason.',
+      labelNames: ['reason'],
+      registers,
+    }),
+    legacyEvents: new Counter({
+      name: 'parley_legacy_events_total',
+      help: 'Events received from legacy clients, by channel.',
+      labelNames: ['channel'],
+      registers,
+    }),
+    deliveryDelay: new Histogram({
+      name: 'parley_delivery_delay_seconds',
+      help: 'From the commit of an event to its arrival at the readers of this node.',
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+      registers,
+    }),
+  };
+}

@@ -1,0 +1,55 @@
+import { cursorOf } from './engine.ts';
+import type { ResultStream } from './engine.ts';
+import type { FormatError } from './errors.ts';
+
+const HEARTBEAT_MS = 12_000;
+const HEARTBEAT = ':\n\n';
+const COMPLETE = 'event: complete\ndata:\n\n';
+
+/**
+ * Writes a subscription as Server-Sent Events (GraphQL over SSE, distinct connections mode). A durable event carries
+ * its cursor as `id:`, which a client that comes back sends as `Last-Event-ID`; heartbeats carry none. When the
+ * server ends the stream, the reason comes as one last `next` with errors, before `complete`.
+ */
+export function encodeEventStream(
+  results: ResultStream,
+  formatError: FormatError,
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  let heartbeat: NodeJS.Timeout;
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(encoder.encode(HEARTBEAT));
+      heartbeat = setInterval(() => {
+        if ((controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(HEARTBEAT));
+      }, HEARTBEAT_MS);
+    },
+    async pull(controller) {
+      const { text, last } = await nextFrame(results, formatError);
+      controller.enqueue(encoder.encode(text));
+      if (!last) return;
+      clearInterval(heartbeat);
+      controller.close();
+    },
+    async cancel() {
+      clearInterval(heartbeat);
+      await results.return();
+    },
+  });
+}
+
+async function nextFrame(
+  results: ResultStream,
+  formatError: FormatError,
+): Promise<{ text: string; last: boolean }> {
+  try {
+    const { done, value } = await results.next();
+    if (done === true) return { text: COMPLETE, last: true };
+    const cursor = cursorOf(value);
+    const id = cursor === undefined ? '' : `id: ${cursor}\n`;
+    return { text: `${id}event: next\ndata: ${JSON.stringify(value)}\n\n`, last: false };
+  } catch (error) {
+    const text = `event: next\ndata: ${JSON.stringify({ errors: [formatError(error)] })}\n\n${COMPLETE}`;
+    return { text, last: true };
+  }
+}

@@ -1,0 +1,162 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import type { Readable } from 'node:stream';
+import { Busboy } from '@fastify/busboy';
+import type { BusboyHeaders, BusboyFileStream } from '@fastify/busboy';
+import type { OpenedMedia } from '../domain/media.ts';
+import { DomainError, ERROR_CODES, invalidInput, notFound, unauthenticated } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
+import { parseId } from '../ids.ts';
+import { bearerToken } from './bearer.ts';
+import { codeOf } from './errors.ts';
+import type { Ports } from './ports.ts';
+import { pathOf } from './http.ts';
+import type { Route } from './http.ts';
+import { parseRange } from './range.ts';
+import { sendJson } from './respond.ts';
+
+/** What may be shown in place; everything else is offered as a download, so that it cannot act as a page of ours. */
+const SHOWN_IN_PLACE = /^(image\/(png|jpeg|gif|webp|avif|bmp)|audio\/|video\/)/;
+
+/** The old apps show these to people, so they keep the words of their server. */
+const LEGACY_MESSAGES: Partial<Record<ErrorCode, string>> = {
+  NOT_FOUND: 'Media introuvable',
+  FORBIDDEN: 'Vous ne pouvez pas upload ce media',
+  UNAUTHENTICATED: 'Token invalide, authentifiez vous a nouveau',
+};
+
+/** Upload of one file by multipart, as the old apps do it, and download with ranges. */
+export function mediaRoutes(ports: Ports): Route[] {
+  return [
+    {
+      path: '/media/upload/',
+      methods: ['POST'],
+      handle: (request, response) => upload(ports, request, response),
+    },
+    {
+      path: '/media/',
+      methods: ['GET', 'HEAD'],
+      handle: (request, response) => download(ports, request, response),
+    },
+  ];
+}
+
+async function upload(ports: Ports, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    const { actor, mediaId } = await subjectOf(ports, request);
+    await receiveFile(request, (content, filename) =>
+      ports.uploadMedia(actor, { mediaId, filename, content }),
+    );
+    sendJson(response, 200, { success: true });
+  } catch (error) {
+    // What is left of the body is not read: the answer ends the connection.
+    response.setHeader('connection', 'close');
+    refuse(ports, response, error);
+  }
+}
+
+async function download(ports: Ports, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    const { actor, mediaId } = await subjectOf(ports, request);
+    await sendFile(request, response, await ports.openMedia(actor, mediaId));
+  } catch (error) {
+    refuse(ports, response, error);
+  }
+}
+
+async function subjectOf({ authenticate }: Ports, request: IncomingMessage) {
+  const token = bearerToken(request.headers.authorization);
+  if (token === undefined) throw unauthenticated();
+  const { actor } = await authenticate(token);
+  const mediaId = parseId<'Media'>(pathOf(request).split('/').at(-1));
+  if (mediaId === undefined) throw notFound('The media');
+  return { actor, mediaId };
+}
+
+function refuse({ formatError }: Ports, response: ServerResponse, thrown: unknown): void {
+  const error = formatError(thrown);
+  const code = codeOf(error) ?? 'INTERNAL';
+  const message = thrown instanceof NoFileError ? thrown.message : (LEGACY_MESSAGES[code] ?? error.message);
+  if (response.headersSent) response.destroy();
+  else sendJson(response, ERROR_CODES[code].http, { success: false, message, code });
+}
+
+/** The request is well-formed and has no file in it. */
+class NoFileError extends DomainError {
+  constructor() {
+    super('NOT_FOUND', 'Le media est introuvable dans la requête');
+  }
+}
+
+/** Hands the file part on while it arrives. Rejects when there is none, or when the request breaks off. */
+function receiveFile(
+  request: IncomingMessage,
+  store: (content: Readable, filename: string) => Promise<unknown>,
+): Promise<void> {
+  const type = request.headers['content-type'];
+  if (type === undefined || !type.startsWith('multipart/form-data'))
+    throw invalidInput('file', 'The body must be multipart/form-data.');
+  const headers: BusboyHeaders = { ...request.headers, 'content-type': type };
+  const parser = new Busboy({
+    headers,
+    preservePath: true,
+    limits: { files: 2, fields: 20, fieldSize: 10_000 },
+    isPartAFile: (name, _type, filename) => name === 'file' || filename !== undefined,
+  });
+  return new Promise((resolve, reject) => {
+    let file: BusboyFileStream | undefined;
+    let stored: Promise<unknown> | undefined;
+    const fail = (error: unknown): void => {
+      file?.destroy(error instanceof Error ? error : new Error(String(error)));
+      request.unpipe(parser);
+      reject(error);
+    };
+    parser.on('file', (name, content, filename) => {
+      if (name !== 'file' || stored !== undefined) return void content.resume();
+      file = content;
+      stored = store(content, filename ?? '');
+      stored.catch(fail);
+    });
+    parser.once('finish', () => {
+      if (stored === undefined) reject(new NoFileError());
+      else stored.then(() => resolve(), reject);
+    });
+    parser.once('error', () => fail(invalidInput('file', 'The multipart body is malformed.')));
+    request.once('close', () => {
+      if (!request.complete) fail(invalidInput('file', 'The upload broke off.'));
+    });
+    request.pipe(parser);
+  });
+}
+
+async function sendFile(
+  request: IncomingMessage,
+  response: ServerResponse,
+  opened: OpenedMedia,
+): Promise<void> {
+  const range = parseRange(request.headers.range, opened.size);
+  if (range === 'unsatisfiable') {
+    response.writeHead(416, { 'content-range': `bytes */${opened.size}` }).end();
+    return;
+  }
+  const { start, end } = range ?? { start: 0, end: opened.size - 1 };
+  const shown = SHOWN_IN_PLACE.test(opened.contentType) ? 'inline' : 'attachment';
+  const name = `${opened.media.filename ?? 'file'}${opened.media.extension ?? ''}`;
+  response.writeHead(range === undefined ? 200 : 206, {
+    'content-type': opened.contentType,
+    'content-length': end - start + 1,
+    'content-disposition': `${shown}; filename*=UTF-8''${encodeURIComponent(name)}`,
+    'accept-ranges': 'bytes',
+    'cache-control': 'private, no-cache',
+    'x-content-type-options': 'nosniff',
+    'content-security-policy': "sandbox; default-src 'none'",
+    ...(range === undefined ? {} : { 'content-range': `bytes ${start}-${end}/${opened.size}` }),
+  });
+  if (request.method === 'HEAD' || opened.size === 0) {
+    response.end();
+    return;
+  }
+  const content = await opened.read(range);
+  // A reader that goes away in the middle is no failure.
+  await pipeline(content, response).catch(() => undefined);
+}

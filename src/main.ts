@@ -1,0 +1,49 @@
+import { startApp } from './app.ts';
+import type { App } from './app.ts';
+import { ConfigError, readConfig } from './config.ts';
+import { createLogger } from './log.ts';
+
+const STOP_MS = 4_500;
+
+/** What a person at a terminal wants to know first. */
+function greeting({ url, demoCreated }: App, embedded: boolean): string {
+  const lines = [
+    '',
+    `  Parley is running.  ${url}`,
+    '',
+    `  Live demo             ${url}/`,
+    `  GraphQL and GraphiQL  ${url}/graphql`,
+    `  Socket.IO             ${url}/socket.io/`,
+    `  Health, metrics       ${url}/readyz  ${url}/metrics`,
+  ];
+  if (demoCreated)
+    lines.push('', '  Demo accounts         ann@example.com, bob@example.com; password: parley');
+  if (embedded) lines.push('', '  Embedded database: for one process. Set DATABASE_URL to run more.');
+  return `${lines.join('\n')}\n\n`;
+}
+
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = createLogger(config.LOG_LEVEL);
+  const app = await startApp({ config, log, demo: true });
+  process.stdout.write(greeting(app, config.DATABASE_URL === undefined));
+
+  const stop = (signal: NodeJS.Signals): void => {
+    log.info({ signal }, 'draining');
+    setTimeout(() => process.exit(1), STOP_MS).unref();
+    app[Symbol.asyncDispose]().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'stopping failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.once('SIGTERM', stop).once('SIGINT', stop);
+}
+
+main().catch((error: unknown) => {
+  const known = error instanceof ConfigError || (error instanceof Error && !('code' in error));
+  process.stderr.write(`${known && error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
