@@ -1,0 +1,170 @@
+import { randomUUID } from 'node:crypto';
+import { createGraphqlClient } from './graphql-client.ts';
+import type { GraphqlClient, TestSubscription } from './graphql-client.ts';
+import { connectLegacy } from './legacy-client.ts';
+import type { LegacyClient, LegacyOptions } from './legacy-client.ts';
+
+export interface NewAccount {
+  readonly email?: string;
+  readonly password?: string;
+  readonly firstName?: string;
+  readonly lastName?: string;
+  readonly birthday?: string;
+}
+
+/** A user or a device, with a token and with clients of both kinds. */
+export interface TestAccount extends AsyncDisposable {
+  /** Global id: `User:7`, `Device:4`. */
+  readonly id: string;
+  /** The number that legacy clients see. */
+  readonly legacyId: number;
+  /** E-mail of a user, username of a device. */
+  readonly login: string;
+  readonly token: string;
+  readonly graphql: GraphqlClient;
+  /** Connects an old client and authenticates it. */
+  legacy(options?: LegacyOptions): Promise<LegacyClient>;
+  /** Follows a conversation, and resolves when the subscription is live. */
+  conversationEvents(conversationId: string, after?: string): Promise<TestSubscription>;
+  /** Follows a circle, and resolves when the subscription is live. */
+  circleEvents(circleId: string, after?: string): Promise<TestSubscription>;
+  /** Follows what concerns this account alone, and resolves when the subscription is live. */
+  inboxEvents(after?: string): Promise<TestSubscription>;
+}
+
+const CREATE_ACCOUNT = /* GraphQL */ `
+  mutation CreateAccount($input: CreateAccountInput!) {
+    createAccount(input: $input) {
+      token
+      user {
+        id
+        legacyId
+        email
+      }
+    }
+  }
+`;
+
+const LOGIN_DEVICE = /* GraphQL */ `
+  mutation LoginDevice($username: String!, $password: String!) {
+    loginDevice(username: $username, password: $password) {
+      token
+      device {
+        id
+        legacyId
+        username
+      }
+    }
+  }
+`;
+
+interface Identity {
+  readonly id: string;
+  readonly legacyId: number;
+}
+
+/** Creates a user and logs it in. */
+export async function createTestAccount(
+  url: string,
+  graphql: GraphqlClient,
+  given: NewAccount = {},
+): Promise<TestAccount> {
+  const name = randomUUID().slice(0, 8);
+  const input = {
+    email: `${name}@example.com`,
+    password: 'correct horse',
+    firstName: 'Test',
+    lastName: name,
+    ...given,
+  };
+  const { createAccount } = await graphql.run<{
+    createAccount: { token: string; user: Identity & { email: string } };
+  }>(CREATE_ACCOUNT, { input });
+  return testAccount(url, createAccount.token, createAccount.user, createAccount.user.email);
+}
+
+/** Logs a device in, with the username and password that `addDevice` answered. */
+export async function loginTestDevice(url: string, username: string, password: string): Promise<TestAccount> {
+  await using graphql = createGraphqlClient(url);
+  const { loginDevice } = await graphql.run<{ loginDevice: { token: string; device: Identity } }>(
+    LOGIN_DEVICE,
+    {
+      username,
+      password,
+    },
+  );
+  return testAccount(url, loginDevice.token, loginDevice.device, username);
+}
+
+function testAccount(url: string, token: string, { id, legacyId }: Identity, login: string): TestAccount {
+  const graphql = createGraphqlClient(url, token);
+  const sockets: LegacyClient[] = [];
+  const follow = async (query: string, variables: Record<string, unknown>): Promise<TestSubscription> => {
+    const subscription = graphql.subscribe(query, variables);
+    if (variables['after'] === undefined) await subscription.nextOf('StreamLive');
+    return subscription;
+  };
+  return {
+    id,
+    legacyId,
+    login,
+    token,
+    graphql,
+    async legacy(options) {
+      const client = await connectLegacy(url, options);
+      sockets.push(client);
+      await client.push('authenticate', { token });
+      return client;
+    },
+    conversationEvents: (conversationId, after) =>
+      follow(streamOf('conversationEvents(conversationId: $id, after: $after)', '$id: ID!, '), {
+        id: conversationId,
+        after,
+      }),
+    circleEvents: (circleId, after) =>
+      follow(streamOf('circleEvents(circleId: $id, after: $after)', '$id: ID!, '), { id: circleId, after }),
+    inboxEvents: (after) => follow(streamOf('inboxEvents(after: $after)', ''), { after }),
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.close();
+      await graphql[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Every field of every durable event that a test commonly looks at. */
+function streamOf(field: string, variables: string): string {
+  return /* GraphQL */ `
+    subscription Follow(${variables}$after: Cursor) {
+      ${field} {
+        __typename
+        cursor
+        at
+        ... on MessageSent { message { id legacyId text status author { ...Who } } }
+        ... on MessageUpdated { message { id text author { ...Who } } }
+        ... on MessageDeleted { messageId }
+        ... on MediaUploaded { message { id status } media { id filename extension } }
+        ... on ConversationUpdated { conversation { id name } }
+        ... on ParticipantJoined { user { id email } }
+        ... on ParticipantLeft { user { id email } }
+        ... on ParticipantPromoted { user { id email } }
+        ... on ParticipantKicked { user { id email } by { id email } }
+        ... on DeviceAccessChanged { allowed }
+        ... on CircleUpdated { circle { id name } }
+        ... on MemberJoined { user { id email } }
+        ... on MemberLeft { user { id email } }
+        ... on MemberKicked { user { id email } by { id email } }
+        ... on DeviceAdded { device { id name } }
+        ... on DeviceUpdated { device { id name } }
+        ... on DeviceRemoved { device { id name } }
+        ... on CircleInvited { invitation { id circle { id name } } }
+        ... on ConversationInvited { conversation { id name } }
+        ... on Promoted { conversation { id name } }
+      }
+    }
+    fragment Who on Actor {
+      __typename
+      ... on User { id email }
+      ... on Device { id name }
+    }
+  `;
+}
