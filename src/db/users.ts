@@ -58,13 +58,13 @@ export async function update(tx: Tx, id: UserId, changes: UserChanges): Promise<
   }
 }
 
-export async function setPasswordHash(tx: Tx, id: UserId, passwordHash: string): Promise<User | undefined> {
+export async function setPasswordHash(tx: Tx, id: UserId, passwordHash: string): Promise<User> {
   return tx
     .updateTable('users')
     .set({ passwordHash, updatedAt: now })
     .where('id', '=', id)
     .returning(COLUMNS)
-    .executeTakeFirst();
+    .executeTakeFirstOrThrow();
 }
 
 /** Ties the account of that e-mail to an outside subject, unless it is tied to one already. */
@@ -102,8 +102,15 @@ export async function findBySubject(db: Db, subject: string): Promise<User | und
 export async function findCredentials(
   db: Db,
   email: string,
-): Promise<{ id: UserId; passwordHash: string | null } | undefined> {
-  return db.selectFrom('users').select(['id', 'passwordHash']).where(emailIs(email)).executeTakeFirst();
+): Promise<{ user: User; passwordHash: string | null } | undefined> {
+  const row = await db
+    .selectFrom('users')
+    .select([...COLUMNS, 'passwordHash'])
+    .where(emailIs(email))
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const { passwordHash, ...user } = row;
+  return { user, passwordHash };
 }
 
 export async function findPasswordHash(
@@ -113,21 +120,22 @@ export async function findPasswordHash(
   return db.selectFrom('users').select('passwordHash').where('id', '=', id).executeTakeFirst();
 }
 
-/** Members of the circle among the owners of these e-mails. */
+/** The member of the circle whose e-mail it is, for each of the e-mails. */
 export async function findMembersByEmails(
   db: Db,
   circleId: CircleId,
   emails: readonly string[],
-): Promise<User[]> {
-  return db
-    .selectFrom('users')
+): Promise<(User | undefined)[]> {
+  const given = sql<{ email: string; ordinal: number }>`unnest(${emails}::text[]) with ordinality`;
+  const rows = await db
+    .selectFrom(given.as<'given'>(sql`given (email, ordinal)`))
+    .innerJoin('users', (join) => join.on(sql<boolean>`lower(users.email) = lower(given.email)`))
     .innerJoin('memberships', 'memberships.userId', 'users.id')
-    .select(COLUMNS)
+    .select([...COLUMNS, 'given.ordinal'])
     .where('memberships.circleId', '=', circleId)
-    .where(
-      sql<boolean>`lower(users.email) in (select lower(email) from unnest(${emails}::text[]) as given (email))`,
-    )
     .execute();
+  const members = new Map(rows.map(({ ordinal, ...user }) => [ordinal, user]));
+  return emails.map((_email, index) => members.get(index + 1));
 }
 
 /** The user, if it is the account itself or shares a circle with it. */

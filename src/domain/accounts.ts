@@ -1,9 +1,26 @@
-import type { Device, User } from '../db/tables.ts';
+import * as circles from '../db/circles.ts';
+import * as devices from '../db/devices.ts';
+import { isActive } from '../db/sessions.ts';
+import type { User } from '../db/tables.ts';
+import * as users from '../db/users.ts';
+import { conflict, forbidden, unauthenticated } from '../errors.ts';
+import { accountTopic, actorKey } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
+import { recording } from '../events/record.ts';
+import type { Unit } from '../events/record.ts';
+import { openStream } from '../events/stream.ts';
 import type { EventStream } from '../events/stream.ts';
 import type { UserId } from '../ids.ts';
+import { requireUser } from './actor.ts';
 import type { Actor, Session } from './actor.ts';
+import { requireCaller } from './circle-access.ts';
+import { endMembership, lockForDeparture } from './departures.ts';
 import type { Deps } from './deps.ts';
+import { byId } from './maps.ts';
+import { hashPassword, verifyPassword } from './passwords.ts';
+import { MAX_PASSWORD, MAX_PERSON_NAME, parseDate, parseEmail, parseText } from './text.ts';
+
+export { authenticate, login, loginDevice, logout, refreshToken } from './logins.ts';
 
 export interface CreateAccountInput {
   readonly email: string;
@@ -21,87 +38,153 @@ export interface UpdateAccountInput {
   readonly birthday?: string | null | undefined;
 }
 
-/** Who the token stands for. Throws UNAUTHENTICATED when it is bad, expired, revoked or of no active account. */
-export async function authenticate(_deps: Deps, _token: string): Promise<Session> {
-  throw new Error('not yet');
-}
-
 export async function createAccount(
-  _deps: Deps,
-  _input: CreateAccountInput,
+  deps: Deps,
+  input: CreateAccountInput,
 ): Promise<{ token: string; user: User }> {
-  throw new Error('not yet');
+  const values = {
+    ...parseProfile(input),
+    passwordHash: await hashPassword(parsePassword('password', input.password)),
+  };
+  const user = await recording(deps, async (unit) => {
+    const created = await users.insert(unit.tx, { ...values, subject: null });
+    if (created === undefined) throw emailTaken();
+    await unit.create(accountTopic({ kind: 'user', id: created.id }));
+    return created;
+  });
+  const { token } = await deps.tokens.issue({ kind: 'user', id: user.id });
+  return { token, user };
 }
 
-export async function login(
-  _deps: Deps,
-  _input: { readonly email: string; readonly password: string },
-): Promise<{ token: string; user: User }> {
-  throw new Error('not yet');
+export async function updateAccount(deps: Deps, actor: Actor, input: UpdateAccountInput): Promise<User> {
+  const changes = parseProfile(input);
+  return recording(deps, async (unit) => {
+    await unit.lock(accountTopic(actor));
+    const user = await requireCaller(unit.tx, actor);
+    const updated = await users.update(unit.tx, user.id, changes);
+    if (updated === undefined) throw emailTaken();
+    return updated;
+  });
 }
 
-export async function loginDevice(
-  _deps: Deps,
-  _input: { readonly username: string; readonly password: string },
-): Promise<{ token: string; device: Device }> {
-  throw new Error('not yet');
-}
-
-/** Revokes the session's token, and no other. */
-export async function logout(_deps: Deps, _session: Session): Promise<void> {
-  throw new Error('not yet');
-}
-
-/** A new token for the same account; the old one stays valid. */
-export async function refreshToken(_deps: Deps, _session: Session): Promise<{ token: string; actor: Actor }> {
-  throw new Error('not yet');
-}
-
-export async function updateAccount(_deps: Deps, _actor: Actor, _input: UpdateAccountInput): Promise<User> {
-  throw new Error('not yet');
-}
+const emailTaken = () => conflict('The e-mail belongs to another account.');
 
 export async function changePassword(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly current: string; readonly next: string },
+  deps: Deps,
+  actor: Actor,
+  input: { readonly current: string; readonly next: string },
 ): Promise<User> {
-  throw new Error('not yet');
+  const next = parsePassword('next', input.next);
+  if (!(await hasPassword(deps, actor, input.current))) {
+    throw forbidden('The account has no password: its identity provider has it.');
+  }
+  const passwordHash = await hashPassword(next);
+  return recording(deps, async (unit) => {
+    await unit.lock(accountTopic(actor));
+    const user = await requireCaller(unit.tx, actor);
+    return users.setPasswordHash(unit.tx, user.id, passwordHash);
+  });
 }
 
-/** Answers the account as it was. */
+/**
+ * Leaves every circle and deletes the account; answers it as it was. An account of an outside identity provider has
+ * no password: none is asked of it.
+ */
 export async function deleteAccount(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly password: string },
+  deps: Deps,
+  actor: Actor,
+  input: { readonly password: string },
 ): Promise<User> {
-  throw new Error('not yet');
+  await hasPassword(deps, actor, input.password);
+  for (;;) {
+    const deleted = await recording(deps, (unit) => tryToDelete(unit, actor));
+    if (deleted !== undefined) return deleted;
+  }
 }
 
-export async function me(_deps: Deps, _actor: Actor): Promise<ActorView> {
-  throw new Error('not yet');
+/** Undefined when the account joined one more circle before all was locked. */
+async function tryToDelete(unit: Unit, actor: Actor): Promise<User | undefined> {
+  const known = await circles.findOfAccount(unit.tx, actor);
+  const knownIds = known.map(({ id }) => id);
+  await lockForDeparture(unit, requireUser(actor), knownIds);
+  await unit.lock(accountTopic(actor));
+  const user = await requireCaller(unit.tx, actor);
+  const own = await circles.findOfAccount(unit.tx, actor);
+  if (own.some(({ id }) => !knownIds.includes(id))) return undefined;
+  for (const circle of own) await endMembership(unit, user, circle, { how: 'left' });
+  await users.remove(unit.tx, user.id);
+  unit.emit({ type: 'account.deleted', account: actor });
+  return user;
+}
+
+/** False for an account without a password. Throws FORBIDDEN unless the password is right. */
+async function hasPassword(deps: Deps, actor: Actor, password: string): Promise<boolean> {
+  const userId = requireUser(actor);
+  await deps.limits.check('login', actorKey(actor));
+  const found = await users.findPasswordHash(deps.db, userId);
+  if (found === undefined) throw unauthenticated();
+  if (found.passwordHash === null) return false;
+  if (await verifyPassword(password, found.passwordHash)) return true;
+  await deps.limits.consume('login', actorKey(actor));
+  throw forbidden('The password is wrong.');
+}
+
+export async function me(deps: Deps, actor: Actor): Promise<ActorView> {
+  const isOnline = (await deps.presence.isOnline([actor], deps.db)).has(actorKey(actor));
+  if (actor.kind === 'user') {
+    const user = await users.findById(deps.db, actor.id);
+    if (user === undefined) throw unauthenticated();
+    return { kind: 'user', user, online: isOnline };
+  }
+  const device = await devices.findById(deps.db, actor.id);
+  if (device === undefined) throw unauthenticated();
+  return { kind: 'device', device, online: isOnline };
 }
 
 /** For users whom the actor was already shown: checks nothing. */
 export async function usersById(
-  _deps: Deps,
+  deps: Deps,
   _actor: Actor,
-  _ids: readonly UserId[],
+  ids: readonly UserId[],
 ): Promise<Map<UserId, User>> {
-  throw new Error('not yet');
+  return byId(await users.findByIds(deps.db, ids));
 }
 
 /** The user if the actor may know of them: oneself, and whoever shares a circle. */
-export async function visibleUser(_deps: Deps, _actor: Actor, _id: UserId): Promise<User | undefined> {
-  throw new Error('not yet');
+export async function visibleUser(deps: Deps, actor: Actor, id: UserId): Promise<User | undefined> {
+  return users.findVisible(deps.db, actor, id);
 }
 
 /** What concerns the session's account alone. */
 export async function openInboxEvents(
-  _deps: Deps,
-  _session: Session,
-  _input: { readonly after: string | null },
-  _signal: AbortSignal | undefined,
+  deps: Deps,
+  session: Session,
+  input: { readonly after: string | null },
+  signal: AbortSignal | undefined,
 ): Promise<EventStream> {
-  throw new Error('not yet');
+  const authorise = async () => {
+    if (!(await isActive(deps.db, session.actor, session.tokenId))) throw unauthenticated();
+  };
+  return openStream(deps, {
+    topic: accountTopic(session.actor),
+    actor: session.actor,
+    after: input.after,
+    authorise,
+    signal,
+  });
+}
+
+const parsePassword = (field: string, value: string): string =>
+  parseText(field, value, { max: MAX_PASSWORD, min: 1 });
+
+function parseProfile(input: Omit<CreateAccountInput, 'password'>): Omit<CreateAccountInput, 'password'>;
+function parseProfile(input: UpdateAccountInput): UpdateAccountInput;
+function parseProfile({ email, firstName, lastName, birthday }: UpdateAccountInput): UpdateAccountInput {
+  const name = { max: MAX_PERSON_NAME };
+  return {
+    ...(email !== undefined && { email: parseEmail('email', email) }),
+    ...(firstName !== undefined && { firstName: parseText('firstName', firstName, name) }),
+    ...(lastName !== undefined && { lastName: parseText('lastName', lastName, name) }),
+    ...(birthday !== undefined && { birthday: birthday === null ? null : parseDate('birthday', birthday) }),
+  };
 }

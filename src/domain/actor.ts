@@ -1,4 +1,6 @@
+import { forbidden } from '../errors.ts';
 import type { ActorRef } from '../events/event.ts';
+import type { UserId } from '../ids.ts';
 
 /** Who is calling: a user or a device. */
 export type Actor = ActorRef;
@@ -10,4 +12,10 @@ export interface Session {
   readonly tokenId: string;
   /** When the token expires, in milliseconds since 1970. */
   readonly expiresAt: number;
+}
+
+/** The user who is calling. Throws FORBIDDEN for a device. */
+export function requireUser(actor: Actor): UserId {
+  if (actor.kind === 'user') return actor.id;
+  throw forbidden('A device may not do this.');
 }

@@ -1,127 +1,152 @@
-import type { Circle, Invitation, Membership } from '../db/tables.ts';
+import * as circles from '../db/circles.ts';
+import type { Circle, Membership } from '../db/tables.ts';
+import * as users from '../db/users.ts';
+import { forbidden, notFound } from '../errors.ts';
+import { accountTopic, circleTopic } from '../events/event.ts';
+import { recording } from '../events/record.ts';
+import { openStream } from '../events/stream.ts';
 import type { EventStream } from '../events/stream.ts';
-import type { CircleId, InvitationId, MembershipId } from '../ids.ts';
+import type { CircleId, MembershipId } from '../ids.ts';
+import { requireUser } from './actor.ts';
 import type { Actor, Session } from './actor.ts';
+import { requireCaller, requireCircleAccess, requireCircleAdmin, requireMember } from './circle-access.ts';
+import { endMembership, lockForDeletion, lockForDeparture, removeCircle } from './departures.ts';
 import type { Deps } from './deps.ts';
+import { byId, grouped } from './maps.ts';
+import { parseEmail, parseName } from './text.ts';
+
+export {
+  acceptInvitation,
+  declineInvitation,
+  invitationsOf,
+  invitationsOfCircles,
+  inviteToCircle,
+  requireInvitation,
+} from './invitations.ts';
+
+interface CircleInput {
+  readonly circleId: CircleId;
+}
 
 export async function createCircle(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly name: string },
+  deps: Deps,
+  actor: Actor,
+  input: { readonly name: string },
 ): Promise<Circle> {
-  throw new Error('not yet');
+  const userId = requireUser(actor);
+  const name = parseName('name', input.name);
+  return recording(deps, async (unit) => {
+    // Held so that a deletion of the account sees this circle.
+    await unit.lock(accountTopic(actor));
+    await requireCaller(unit.tx, actor);
+    const circle = await circles.insert(unit.tx, name);
+    await unit.create(circleTopic(circle.id));
+    await circles.insertMembership(unit.tx, { circleId: circle.id, userId, role: 'ADMIN' });
+    return circle;
+  });
 }
 
 export async function updateCircle(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly circleId: CircleId; readonly name: string },
+  deps: Deps,
+  actor: Actor,
+  input: CircleInput & { readonly name: string },
 ): Promise<Circle> {
-  throw new Error('not yet');
+  const name = parseName('name', input.name);
+  return recording(deps, async (unit) => {
+    await unit.lock(circleTopic(input.circleId));
+    await requireMember(unit.tx, actor, input.circleId);
+    const circle = await circles.rename(unit.tx, input.circleId, name);
+    unit.emit({ type: 'circle.updated', circle });
+    return circle;
+  });
 }
 
 /** Answers the circle as it was. */
-export async function deleteCircle(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly circleId: CircleId },
-): Promise<Circle> {
-  throw new Error('not yet');
-}
-
-export async function inviteToCircle(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly circleId: CircleId; readonly email: string },
-): Promise<Invitation> {
-  throw new Error('not yet');
-}
-
-export async function acceptInvitation(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly invitationId: InvitationId },
-): Promise<Circle> {
-  throw new Error('not yet');
-}
-
-/** Answers the invitation as it was. */
-export async function declineInvitation(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly invitationId: InvitationId },
-): Promise<Invitation> {
-  throw new Error('not yet');
+export async function deleteCircle(deps: Deps, actor: Actor, input: CircleInput): Promise<Circle> {
+  return recording(deps, async (unit) => {
+    await lockForDeletion(unit, input.circleId);
+    const circle = await requireCircleAdmin(unit.tx, actor, input.circleId);
+    await removeCircle(unit, circle);
+    return circle;
+  });
 }
 
 /** Answers the circle as it was; the last member takes it along. */
-export async function leaveCircle(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly circleId: CircleId },
-): Promise<Circle> {
-  throw new Error('not yet');
+export async function leaveCircle(deps: Deps, actor: Actor, input: CircleInput): Promise<Circle> {
+  return recording(deps, async (unit) => {
+    if (actor.kind === 'user') await lockForDeparture(unit, actor.id, [input.circleId]);
+    const circle = await requireMember(unit.tx, actor, input.circleId);
+    const user = await requireCaller(unit.tx, actor);
+    await endMembership(unit, user, circle, { how: 'left' });
+    return circle;
+  });
 }
 
 export async function kickFromCircle(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly circleId: CircleId; readonly email: string },
+  deps: Deps,
+  actor: Actor,
+  input: CircleInput & { readonly email: string },
 ): Promise<Circle> {
-  throw new Error('not yet');
+  const email = parseEmail('email', input.email);
+  return recording(deps, async (unit) => {
+    const user = await users.findByEmail(unit.tx, email);
+    if (user === undefined) await unit.lock(circleTopic(input.circleId));
+    else await lockForDeparture(unit, user.id, [input.circleId]);
+    const circle = await requireCircleAdmin(unit.tx, actor, input.circleId);
+    const by = await requireCaller(unit.tx, actor);
+    if (user === undefined || !(await circles.isMember(unit.tx, circle.id, user.id)))
+      throw notFound('The member');
+    if (user.id === by.id) throw forbidden('You may leave the circle, but not kick yourself.');
+    await endMembership(unit, user, circle, { how: 'kicked', by });
+    return circle;
+  });
 }
 
 /** The circles of a user, or the one of a device. */
-export async function circlesOf(_deps: Deps, _actor: Actor): Promise<Circle[]> {
-  throw new Error('not yet');
+export async function circlesOf(deps: Deps, actor: Actor): Promise<Circle[]> {
+  return circles.findOfAccount(deps.db, actor);
 }
 
 /** Throws NOT_FOUND unless the actor belongs to the circle. */
-export async function requireCircle(_deps: Deps, _actor: Actor, _id: CircleId): Promise<Circle> {
-  throw new Error('not yet');
+export async function requireCircle(deps: Deps, actor: Actor, id: CircleId): Promise<Circle> {
+  const { circle } = await requireCircleAccess(deps.db, actor, id);
+  return circle;
 }
 
 /** For circles that the actor was already shown: checks nothing. */
-export async function circlesById(_deps: Deps, _ids: readonly CircleId[]): Promise<Map<CircleId, Circle>> {
-  throw new Error('not yet');
+export async function circlesById(deps: Deps, ids: readonly CircleId[]): Promise<Map<CircleId, Circle>> {
+  return byId(await circles.findByIds(deps.db, ids));
 }
 
 /** Members of each circle, oldest first. Checks nothing. */
 export async function membershipsOfCircles(
-  _deps: Deps,
-  _ids: readonly CircleId[],
+  deps: Deps,
+  ids: readonly CircleId[],
 ): Promise<Map<CircleId, Membership[]>> {
-  throw new Error('not yet');
-}
-
-/** Pending invitations of each circle, oldest first. Checks nothing. */
-export async function invitationsOfCircles(
-  _deps: Deps,
-  _ids: readonly CircleId[],
-): Promise<Map<CircleId, Invitation[]>> {
-  throw new Error('not yet');
-}
-
-/** Pending invitations to the actor, oldest first. */
-export async function invitationsOf(_deps: Deps, _actor: Actor): Promise<Invitation[]> {
-  throw new Error('not yet');
-}
-
-/** Throws NOT_FOUND unless the actor is invited by it or belongs to its circle. */
-export async function requireInvitation(_deps: Deps, _actor: Actor, _id: InvitationId): Promise<Invitation> {
-  throw new Error('not yet');
+  return grouped(ids, await circles.findMemberships(deps.db, ids), (membership) => membership.circleId);
 }
 
 /** Throws NOT_FOUND unless the actor belongs to its circle. */
-export async function requireMembership(_deps: Deps, _actor: Actor, _id: MembershipId): Promise<Membership> {
-  throw new Error('not yet');
+export async function requireMembership(deps: Deps, actor: Actor, id: MembershipId): Promise<Membership> {
+  const membership = await circles.findMembership(deps.db, id);
+  const access = membership && (await circles.findAccess(deps.db, actor, membership.circleId));
+  if (membership === undefined || access === undefined) throw notFound('The membership');
+  return membership;
 }
 
 export async function openCircleEvents(
-  _deps: Deps,
-  _session: Session,
-  _input: { readonly circleId: CircleId; readonly after: string | null },
-  _signal: AbortSignal | undefined,
+  deps: Deps,
+  session: Session,
+  input: CircleInput & { readonly after: string | null },
+  signal: AbortSignal | undefined,
 ): Promise<EventStream> {
-  throw new Error('not yet');
+  return openStream(deps, {
+    topic: circleTopic(input.circleId),
+    actor: session.actor,
+    after: input.after,
+    authorise: async () => {
+      await requireCircleAccess(deps.db, session.actor, input.circleId);
+    },
+    signal,
+  });
 }

@@ -1,14 +1,43 @@
-import type { Db, Tx } from '../db/database.ts';
-import type { Conversation, Participant } from '../db/tables.ts';
+import * as conversations from '../db/conversations.ts';
+import type { Conversation, User } from '../db/tables.ts';
+import * as users from '../db/users.ts';
+import { forbidden, invalidInput, notFound } from '../errors.ts';
+import { actorKey, circleTopic, conversationTopic, refOf } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
+import { openEphemeralStream } from '../events/ephemeral.ts';
+import type { EphemeralStream } from '../events/ephemeral.ts';
+import { recording } from '../events/record.ts';
+import { openStream } from '../events/stream.ts';
 import type { EventStream } from '../events/stream.ts';
-import type { CircleId, ConversationId, ParticipantId } from '../ids.ts';
+import type { CircleId, ConversationId, UserId } from '../ids.ts';
 import type { Actor, Session } from './actor.ts';
+import { requireCaller, requireMember } from './circle-access.ts';
+import {
+  lockWithCircle,
+  requireConversationAccess,
+  requireConversationAdmin,
+} from './conversation-access.ts';
 import type { Deps } from './deps.ts';
+import { byId, grouped } from './maps.ts';
+import { join } from './participants.ts';
+import { parseEmail, parseName } from './text.ts';
 
-interface TargetInput {
+export type { ConversationAccess } from '../db/conversations.ts';
+export { requireConversationAccess } from './conversation-access.ts';
+export {
+  inviteToConversation,
+  kickFromConversation,
+  leaveConversation,
+  participantsById,
+  participantsOfConversations,
+  promoteInConversation,
+  requireParticipant,
+} from './participants.ts';
+
+const MAX_FIRST_PARTICIPANTS = 500;
+
+interface ConversationInput {
   readonly conversationId: ConversationId;
-  readonly email: string;
 }
 
 export interface CreateConversationInput {
@@ -18,147 +47,150 @@ export interface CreateConversationInput {
   readonly emails: readonly string[];
 }
 
-/** A conversation that the actor may read and write in. */
-export interface ConversationAccess {
-  readonly conversation: Conversation;
-  /** As what a user takes part; null for the circle's device. */
-  readonly participant: Participant | null;
+/** Who is typing, or no longer. */
+export interface TypingChange {
+  readonly actor: ActorView;
+  readonly isTyping: boolean;
 }
 
 export async function createConversation(
-  _deps: Deps,
-  _actor: Actor,
-  _input: CreateConversationInput,
+  deps: Deps,
+  actor: Actor,
+  input: CreateConversationInput,
 ): Promise<Conversation> {
-  throw new Error('not yet');
+  const { circleId } = input;
+  const name = parseName('name', input.name);
+  if (input.emails.length > MAX_FIRST_PARTICIPANTS) {
+    throw invalidInput('emails', `A conversation starts with at most ${MAX_FIRST_PARTICIPANTS} others.`);
+  }
+  const emails = input.emails.map((email) => parseEmail('emails', email));
+  return recording(deps, async (unit) => {
+    await unit.lock(circleTopic(circleId));
+    await requireMember(unit.tx, actor, circleId);
+    const creator = await requireCaller(unit.tx, actor);
+    const found = await users.findMembersByEmails(unit.tx, circleId, emails);
+    const invitees = distinct(found).filter(({ id }) => id !== creator.id);
+    const conversation = await conversations.insert(unit.tx, { circleId, name });
+    await unit.create(conversationTopic(conversation.id));
+    await join(unit, conversation.id, [creator], 'ADMIN');
+    await join(unit, conversation.id, invitees, 'STANDARD');
+    for (const { id } of invitees) unit.emit({ type: 'conversation.invited', userId: id, conversation });
+    return conversation;
+  });
+}
+
+function distinct(members: readonly (User | undefined)[]): User[] {
+  const known = new Map<UserId, User>();
+  for (const member of members) {
+    if (member === undefined) throw notFound('A member of the circle with one of these e-mails');
+    known.set(member.id, member);
+  }
+  return [...known.values()];
 }
 
 export async function updateConversation(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly conversationId: ConversationId; readonly name: string },
+  deps: Deps,
+  actor: Actor,
+  input: ConversationInput & { readonly name: string },
 ): Promise<Conversation> {
-  throw new Error('not yet');
+  const name = parseName('name', input.name);
+  return recording(deps, async (unit) => {
+    await unit.lock(conversationTopic(input.conversationId));
+    await requireConversationAdmin(unit.tx, actor, input.conversationId);
+    const conversation = await conversations.rename(unit.tx, input.conversationId, name);
+    unit.emit({ type: 'conversation.updated', conversation });
+    return conversation;
+  });
 }
 
-export async function inviteToConversation(
-  _deps: Deps,
-  _actor: Actor,
-  _input: TargetInput,
-): Promise<Conversation> {
-  throw new Error('not yet');
-}
-
-/** Answers the conversation as it was: it may be gone with the one who left. */
-export async function leaveConversation(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly conversationId: ConversationId },
-): Promise<Conversation> {
-  throw new Error('not yet');
-}
-
-/** Answers the conversation as it was: it may be gone with the one who was kicked. */
-export async function kickFromConversation(
-  _deps: Deps,
-  _actor: Actor,
-  _input: TargetInput,
-): Promise<Conversation> {
-  throw new Error('not yet');
-}
-
-/** Hands the actor's own role over. */
-export async function promoteInConversation(
-  _deps: Deps,
-  _actor: Actor,
-  _input: TargetInput,
-): Promise<Conversation> {
-  throw new Error('not yet');
-}
-
+/** Gives the circle's device access, or takes it; without a change nothing is said. */
 export async function setDeviceAccess(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly conversationId: ConversationId; readonly allowed: boolean },
+  deps: Deps,
+  actor: Actor,
+  input: ConversationInput & { readonly allowed: boolean },
 ): Promise<Conversation> {
-  throw new Error('not yet');
+  const { conversationId, allowed } = input;
+  return recording(deps, async (unit) => {
+    // The circle too, so that its device is not removed meanwhile.
+    await lockWithCircle(unit, conversationId);
+    const { conversation: found, participant } = await requireConversationAccess(
+      unit.tx,
+      actor,
+      conversationId,
+    );
+    if (participant === null ? allowed : participant.role !== 'ADMIN') {
+      throw forbidden(
+        'Only an admin of the conversation may do this; the device may only give up its access.',
+      );
+    }
+    if (found.deviceAccess === allowed) return found;
+    const conversation = await conversations.setDeviceAccess(unit.tx, conversationId, allowed);
+    unit.emit({ type: 'device-access.changed', conversation, allowed });
+    return conversation;
+  });
 }
 
 /** Throws NOT_FOUND unless the actor takes part in the conversation. */
 export async function requireConversation(
-  _deps: Deps,
-  _actor: Actor,
-  _id: ConversationId,
+  deps: Deps,
+  actor: Actor,
+  id: ConversationId,
 ): Promise<Conversation> {
-  throw new Error('not yet');
-}
-
-/** The one rule on who may read and write. Throws NOT_FOUND unless the actor takes part in the conversation. */
-export async function requireConversationAccess(
-  _db: Db | Tx,
-  _actor: Actor,
-  _id: ConversationId,
-): Promise<ConversationAccess> {
-  throw new Error('not yet');
+  const { conversation } = await requireConversationAccess(deps.db, actor, id);
+  return conversation;
 }
 
 /** The conversations of each circle in which the actor takes part. */
 export async function conversationsOf(
-  _deps: Deps,
-  _actor: Actor,
-  _circleIds: readonly CircleId[],
+  deps: Deps,
+  actor: Actor,
+  circleIds: readonly CircleId[],
 ): Promise<Map<CircleId, Conversation[]>> {
-  throw new Error('not yet');
-}
-
-/** Participants of each conversation, oldest first. Checks nothing. */
-export async function participantsOfConversations(
-  _deps: Deps,
-  _ids: readonly ConversationId[],
-): Promise<Map<ConversationId, Participant[]>> {
-  throw new Error('not yet');
-}
-
-/** Throws NOT_FOUND unless the actor takes part in the participant's conversation. */
-export async function requireParticipant(
-  _deps: Deps,
-  _actor: Actor,
-  _id: ParticipantId,
-): Promise<Participant> {
-  throw new Error('not yet');
-}
-
-/** Those that still take part. Checks nothing. */
-export async function participantsById(
-  _deps: Deps,
-  _ids: readonly ParticipantId[],
-): Promise<Map<ParticipantId, Participant>> {
-  throw new Error('not yet');
+  const found = await conversations.findOfAccount(deps.db, actor, circleIds);
+  return grouped(circleIds, found, (conversation) => conversation.circleId);
 }
 
 /** For conversations that the actor was already shown: checks nothing. */
 export async function conversationsById(
-  _deps: Deps,
-  _ids: readonly ConversationId[],
+  deps: Deps,
+  ids: readonly ConversationId[],
 ): Promise<Map<ConversationId, Conversation>> {
-  throw new Error('not yet');
+  return byId(await conversations.findByIds(deps.db, ids));
 }
 
 export async function openConversationEvents(
-  _deps: Deps,
-  _session: Session,
-  _input: { readonly conversationId: ConversationId; readonly after: string | null },
-  _signal: AbortSignal | undefined,
+  deps: Deps,
+  session: Session,
+  input: ConversationInput & { readonly after: string | null },
+  signal: AbortSignal | undefined,
 ): Promise<EventStream> {
-  throw new Error('not yet');
+  return openStream(deps, {
+    topic: conversationTopic(input.conversationId),
+    actor: session.actor,
+    after: input.after,
+    authorise: async () => {
+      await requireConversationAccess(deps.db, session.actor, input.conversationId);
+    },
+    signal,
+  });
 }
 
-/** Who begins and stops typing, from now on. */
+/** Who begins and stops typing, from now on. Of each, only the newest change waits for a slow reader. */
 export async function openTyping(
-  _deps: Deps,
-  _session: Session,
-  _input: { readonly conversationId: ConversationId },
-  _signal: AbortSignal | undefined,
-): Promise<AsyncIterableIterator<{ readonly actor: ActorView; readonly isTyping: boolean }>> {
-  throw new Error('not yet');
+  deps: Deps,
+  session: Session,
+  input: ConversationInput,
+  signal: AbortSignal | undefined,
+): Promise<EphemeralStream<TypingChange>> {
+  return openEphemeralStream<TypingChange>(deps, {
+    topic: conversationTopic(input.conversationId),
+    actor: session.actor,
+    authorise: async () => {
+      await requireConversationAccess(deps.db, session.actor, input.conversationId);
+    },
+    signal,
+    pick: (ephemeral) =>
+      ephemeral.type === 'typing' ? { actor: ephemeral.actor, isTyping: ephemeral.isTyping } : undefined,
+    key: ({ actor }) => actorKey(refOf(actor)),
+  });
 }

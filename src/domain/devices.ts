@@ -1,48 +1,110 @@
+import { randomBytes } from 'node:crypto';
+import * as circles from '../db/circles.ts';
+import * as conversations from '../db/conversations.ts';
+import type { Db, Tx } from '../db/database.ts';
+import * as devices from '../db/devices.ts';
 import type { Device } from '../db/tables.ts';
+import { conflict, notFound } from '../errors.ts';
+import { accountTopic, actorKey, circleTopic, conversationTopic, sameActor } from '../events/event.ts';
+import type { ActorRef } from '../events/event.ts';
+import { recording } from '../events/record.ts';
+import type { Unit } from '../events/record.ts';
 import type { CircleId, DeviceId } from '../ids.ts';
 import type { Actor } from './actor.ts';
+import { requireCircleAdmin } from './circle-access.ts';
 import type { Deps } from './deps.ts';
+import { byId } from './maps.ts';
+import { hashPassword } from './passwords.ts';
+import { parseName } from './text.ts';
+
+interface DeviceInput {
+  readonly deviceId: DeviceId;
+}
 
 /** Adds the circle's device. The password is told this once. */
 export async function addDevice(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly circleId: CircleId; readonly name: string },
+  deps: Deps,
+  actor: Actor,
+  input: { readonly circleId: CircleId; readonly name: string },
 ): Promise<{ device: Device; username: string; password: string }> {
-  throw new Error('not yet');
+  const { circleId } = input;
+  const name = parseName('name', input.name);
+  // Asked before as well, so that nobody else makes the server hash.
+  await requireCircleAdmin(deps.db, actor, circleId);
+  const username = `device-${randomBytes(6).toString('hex')}`;
+  const password = randomBytes(18).toString('base64url');
+  const passwordHash = await hashPassword(password);
+  const device = await recording(deps, async (unit) => {
+    await unit.lock(circleTopic(circleId));
+    await requireCircleAdmin(unit.tx, actor, circleId);
+    const added = await devices.insert(unit.tx, { circleId, name, username, passwordHash });
+    if (added === undefined) throw conflict('The circle has a device already.');
+    await unit.create(accountTopic(refOf(added)));
+    unit.emit({ type: 'device.added', device: added });
+    return added;
+  });
+  return { device, username, password };
 }
 
 export async function updateDevice(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly deviceId: DeviceId; readonly name: string },
+  deps: Deps,
+  actor: Actor,
+  input: DeviceInput & { readonly name: string },
 ): Promise<Device> {
-  throw new Error('not yet');
+  const name = parseName('name', input.name);
+  return recording(deps, async (unit) => {
+    const found = await lockCircleOf(unit, actor, input.deviceId);
+    if (!sameActor(actor, refOf(found))) await requireCircleAdmin(unit.tx, actor, found.circleId);
+    const device = await devices.rename(unit.tx, found.id, name);
+    unit.emit({ type: 'device.updated', device });
+    return device;
+  });
 }
 
 /** Answers the device as it was. */
-export async function removeDevice(
-  _deps: Deps,
-  _actor: Actor,
-  _input: { readonly deviceId: DeviceId },
-): Promise<Device> {
-  throw new Error('not yet');
+export async function removeDevice(deps: Deps, actor: Actor, input: DeviceInput): Promise<Device> {
+  return recording(deps, async (unit) => {
+    const device = await lockCircleOf(unit, actor, input.deviceId);
+    await requireCircleAdmin(unit.tx, actor, device.circleId);
+    const account = refOf(device);
+    // Whatever the device is doing in its conversations is done before it goes.
+    const open = await conversations.findOfAccount(unit.tx, account, [device.circleId]);
+    await unit.lock(...open.map(({ id }) => conversationTopic(id)), accountTopic(account));
+    const online = (await deps.presence.isOnline([account], unit.tx)).has(actorKey(account));
+    await devices.remove(unit.tx, device.id);
+    unit.emit({ type: 'device.removed', device, online });
+    unit.emit({ type: 'account.deleted', account });
+    return device;
+  });
+}
+
+async function lockCircleOf(unit: Unit, actor: Actor, id: DeviceId): Promise<Device> {
+  const found = await requireVisible(unit.tx, actor, id);
+  await unit.lock(circleTopic(found.circleId));
+  return requireVisible(unit.tx, actor, id);
 }
 
 /** Throws NOT_FOUND unless the actor belongs to the device's circle. */
-export async function requireDevice(_deps: Deps, _actor: Actor, _id: DeviceId): Promise<Device> {
-  throw new Error('not yet');
+export async function requireDevice(deps: Deps, actor: Actor, id: DeviceId): Promise<Device> {
+  return requireVisible(deps.db, actor, id);
+}
+
+async function requireVisible(db: Db | Tx, actor: Actor, id: DeviceId): Promise<Device> {
+  const device = await devices.findById(db, id);
+  const access = device && (await circles.findAccess(db, actor, device.circleId));
+  if (device === undefined || access === undefined) throw notFound('The device');
+  return device;
 }
 
 /** The device of each circle that has one. Checks nothing. */
-export async function devicesOfCircles(
-  _deps: Deps,
-  _ids: readonly CircleId[],
-): Promise<Map<CircleId, Device>> {
-  throw new Error('not yet');
+export async function devicesOfCircles(deps: Deps, ids: readonly CircleId[]): Promise<Map<CircleId, Device>> {
+  const found = await devices.findOfCircles(deps.db, ids);
+  return new Map(found.map((device) => [device.circleId, device]));
 }
 
 /** For devices that the actor was already shown: checks nothing. */
-export async function devicesById(_deps: Deps, _ids: readonly DeviceId[]): Promise<Map<DeviceId, Device>> {
-  throw new Error('not yet');
+export async function devicesById(deps: Deps, ids: readonly DeviceId[]): Promise<Map<DeviceId, Device>> {
+  return byId(await devices.findByIds(deps.db, ids));
 }
+
+const refOf = (device: Device): ActorRef => ({ kind: 'device', id: device.id });

@@ -19,7 +19,7 @@ export interface TextLimits {
  * Throws INVALID_INPUT naming the field otherwise.
  */
 export function parseText(field: string, value: string, { max, min = 0 }: TextLimits): string {
-  if (!value.isWellFormed() || value.includes('\0')) {
+  if (!isText(value)) {
     throw invalidInput(field, `${field} contains characters that are not text.`);
   }
   if (isLongerThan(value, max)) throw invalidInput(field, `${field} has more than ${max} characters.`);
@@ -31,6 +31,9 @@ export function parseText(field: string, value: string, { max, min = 0 }: TextLi
   }
   return value;
 }
+
+/** Whether the database can store it: no NUL, no half of a character. */
+export const isText = (value: string): boolean => value.isWellFormed() && !value.includes('\0');
 
 /** A name of a circle, a conversation or a device. */
 export const parseName = (field: string, value: string): string =>

@@ -1,0 +1,111 @@
+import * as circles from '../db/circles.ts';
+import type { Circle, Invitation, User } from '../db/tables.ts';
+import type { Db, Tx } from '../db/database.ts';
+import * as users from '../db/users.ts';
+import { conflict, forbidden, notFound } from '../errors.ts';
+import { accountTopic, circleTopic } from '../events/event.ts';
+import { recording } from '../events/record.ts';
+import type { Unit } from '../events/record.ts';
+import type { CircleId, InvitationId } from '../ids.ts';
+import type { Actor } from './actor.ts';
+import { requireCaller, requireMember } from './circle-access.ts';
+import type { Deps } from './deps.ts';
+import { grouped } from './maps.ts';
+import { parseEmail } from './text.ts';
+
+interface InvitationInput {
+  readonly invitationId: InvitationId;
+}
+
+export async function inviteToCircle(
+  deps: Deps,
+  actor: Actor,
+  input: { readonly circleId: CircleId; readonly email: string },
+): Promise<Invitation> {
+  const email = parseEmail('email', input.email);
+  return recording(deps, async (unit) => {
+    const found = await users.findByEmail(unit.tx, email);
+    const inbox = found === undefined ? [] : [accountTopic({ kind: 'user', id: found.id })];
+    await unit.lock(circleTopic(input.circleId), ...inbox);
+    const circle = await requireMember(unit.tx, actor, input.circleId);
+    const by = await requireCaller(unit.tx, actor);
+    // Read again: until the inbox was locked the account could be deleted.
+    const user = found && (await users.findById(unit.tx, found.id));
+    if (user === undefined) throw notFound('The user');
+    if (await circles.isMember(unit.tx, circle.id, user.id)) throw conflict('The user is a member already.');
+    const invitation = await circles.insertInvitation(unit.tx, {
+      circleId: circle.id,
+      userId: user.id,
+      invitedById: by.id,
+    });
+    if (invitation === undefined) throw conflict('The user is invited already.');
+    unit.emit({ type: 'circle.invited', userId: user.id, invitation, circle });
+    return invitation;
+  });
+}
+
+export async function acceptInvitation(deps: Deps, actor: Actor, input: InvitationInput): Promise<Circle> {
+  return recording(deps, async (unit) => {
+    const { user, invitation } = await takeInvitation(unit, actor, input.invitationId);
+    const { circleId } = invitation;
+    const [circle] = await circles.findByIds(unit.tx, [circleId]);
+    if (circle === undefined) throw notFound('The circle');
+    await circles.insertMembership(unit.tx, { circleId, userId: user.id, role: 'MEMBER' });
+    unit.emit({ type: 'member.joined', circleId, user });
+    return circle;
+  });
+}
+
+/** Answers the invitation as it was. */
+export async function declineInvitation(
+  deps: Deps,
+  actor: Actor,
+  input: InvitationInput,
+): Promise<Invitation> {
+  return recording(deps, async (unit) => (await takeInvitation(unit, actor, input.invitationId)).invitation);
+}
+
+/** Removes an invitation on behalf of whom it invites: of two that try, one finds it gone. */
+async function takeInvitation(
+  unit: Unit,
+  actor: Actor,
+  id: InvitationId,
+): Promise<{ user: User; invitation: Invitation }> {
+  const found = await circles.findInvitation(unit.tx, id);
+  if (found === undefined) throw notFound('The invitation');
+  // The account too: a deletion of it must see the membership that may come of this.
+  await unit.lock(circleTopic(found.circleId), accountTopic(actor));
+  const invitation = await requireVisible(unit.tx, actor, id);
+  const user = await requireCaller(unit.tx, actor);
+  if (user.id !== invitation.userId) throw forbidden('Only who is invited may answer the invitation.');
+  await circles.removeInvitation(unit.tx, id);
+  return { user, invitation };
+}
+
+/** Pending invitations of each circle, oldest first. Checks nothing. */
+export async function invitationsOfCircles(
+  deps: Deps,
+  ids: readonly CircleId[],
+): Promise<Map<CircleId, Invitation[]>> {
+  return grouped(ids, await circles.findInvitations(deps.db, ids), (invitation) => invitation.circleId);
+}
+
+/** Pending invitations to the actor, oldest first. */
+export async function invitationsOf(deps: Deps, actor: Actor): Promise<Invitation[]> {
+  return actor.kind === 'user' ? circles.findInvitationsOfUser(deps.db, actor.id) : [];
+}
+
+/** Throws NOT_FOUND unless the actor is invited by it or belongs to its circle. */
+export async function requireInvitation(deps: Deps, actor: Actor, id: InvitationId): Promise<Invitation> {
+  return requireVisible(deps.db, actor, id);
+}
+
+async function requireVisible(db: Db | Tx, actor: Actor, id: InvitationId): Promise<Invitation> {
+  const invitation = await circles.findInvitation(db, id);
+  if (invitation === undefined) throw notFound('The invitation');
+  const isInvited = actor.kind === 'user' && actor.id === invitation.userId;
+  if (!isInvited && (await circles.findAccess(db, actor, invitation.circleId)) === undefined) {
+    throw notFound('The invitation');
+  }
+  return invitation;
+}

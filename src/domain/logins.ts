@@ -1,0 +1,80 @@
+import * as devices from '../db/devices.ts';
+import * as sessions from '../db/sessions.ts';
+import type { Device, User } from '../db/tables.ts';
+import * as users from '../db/users.ts';
+import { unauthenticated } from '../errors.ts';
+import { accountTopic } from '../events/event.ts';
+import { recording } from '../events/record.ts';
+import type { Actor, Session } from './actor.ts';
+import type { Deps } from './deps.ts';
+import { verifyPassword } from './passwords.ts';
+import { provisionUser } from './provisioning.ts';
+import { MAX_EMAIL, isText } from './text.ts';
+
+/** Who the token stands for. Throws UNAUTHENTICATED when it is bad, expired, revoked or of no active account. */
+export async function authenticate(deps: Deps, token: string): Promise<Session> {
+  const verified = await deps.tokens.verify(token);
+  if (verified === undefined) throw badToken();
+  const { tokenId, expiresAt } = verified;
+  if (verified.kind === 'own') {
+    if (!(await sessions.isActive(deps.db, verified.actor, tokenId))) throw badToken();
+    return { actor: verified.actor, tokenId, expiresAt };
+  }
+  const { identity } = verified;
+  const known = await sessions.findActiveBySubject(deps.db, identity.subject, tokenId);
+  const id = known ?? (await provisionUser(deps, identity, tokenId));
+  return { actor: { kind: 'user', id }, tokenId, expiresAt };
+}
+
+const badToken = () => unauthenticated('The token is not valid.');
+
+export async function login(
+  deps: Deps,
+  input: { readonly email: string; readonly password: string },
+): Promise<{ token: string; user: User }> {
+  const { user } = await checkLogin(deps, input.email.trim(), input.password, users.findCredentials);
+  const { token } = await deps.tokens.issue({ kind: 'user', id: user.id });
+  return { token, user };
+}
+
+export async function loginDevice(
+  deps: Deps,
+  input: { readonly username: string; readonly password: string },
+): Promise<{ token: string; device: Device }> {
+  const { device } = await checkLogin(deps, input.username, input.password, devices.findCredentials);
+  const { token } = await deps.tokens.issue({ kind: 'device', id: device.id });
+  return { token, device };
+}
+
+/** Takes as long for an unknown name as for a wrong password. Only failures count against the limit. */
+async function checkLogin<Found extends { readonly passwordHash: string | null }>(
+  deps: Deps,
+  name: string,
+  password: string,
+  find: (db: Deps['db'], name: string) => Promise<Found | undefined>,
+): Promise<Found> {
+  const key = name.toLowerCase().slice(0, MAX_EMAIL);
+  await deps.limits.check('login', key);
+  const found = isText(name) ? await find(deps.db, name) : undefined;
+  const isRight = await verifyPassword(password, found?.passwordHash ?? null);
+  if (found !== undefined && isRight) return found;
+  await deps.limits.consume('login', key);
+  throw unauthenticated('The name or the password is wrong.');
+}
+
+/** Revokes the session's token, and no other. */
+export async function logout(deps: Deps, session: Session): Promise<void> {
+  const { actor, tokenId, expiresAt } = session;
+  await recording(deps, async (unit) => {
+    await unit.lock(accountTopic(actor));
+    const isNews = await sessions.revoke(unit.tx, tokenId, new Date(expiresAt).toISOString());
+    if (isNews) unit.emit({ type: 'session.ended', account: actor, tokenId });
+  });
+}
+
+/** A new token for the same account; the old one stays valid. */
+export async function refreshToken(deps: Deps, session: Session): Promise<{ token: string; actor: Actor }> {
+  if (!(await sessions.isActive(deps.db, session.actor, session.tokenId))) throw badToken();
+  const { token } = await deps.tokens.issue(session.actor);
+  return { token, actor: session.actor };
+}

@@ -1,0 +1,156 @@
+import * as conversations from '../db/conversations.ts';
+import type { Tx } from '../db/database.ts';
+import type { Conversation, ConversationRole, Participant, User } from '../db/tables.ts';
+import * as users from '../db/users.ts';
+import { conflict, forbidden, notFound } from '../errors.ts';
+import { conversationTopic } from '../events/event.ts';
+import { recording } from '../events/record.ts';
+import type { Unit } from '../events/record.ts';
+import type { ConversationId, ParticipantId } from '../ids.ts';
+import type { Actor } from './actor.ts';
+import { requireCaller } from './circle-access.ts';
+import { lockWithCircle, requireConversationAdmin, requireParticipation } from './conversation-access.ts';
+import { endParticipation } from './departures.ts';
+import type { Deps } from './deps.ts';
+import { byId, grouped } from './maps.ts';
+import { parseEmail } from './text.ts';
+
+interface ConversationInput {
+  readonly conversationId: ConversationId;
+}
+
+interface TargetInput extends ConversationInput {
+  readonly email: string;
+}
+
+/** Lets users take part, in this order. */
+export async function join(
+  unit: Unit,
+  conversationId: ConversationId,
+  joining: readonly User[],
+  role: ConversationRole,
+): Promise<void> {
+  if (joining.length === 0) return;
+  const rows = await conversations.insertParticipants(
+    unit.tx,
+    conversationId,
+    joining.map(({ id }) => ({ userId: id, role })),
+  );
+  for (const user of joining) {
+    const participant = rows.find((row) => row.userId === user.id);
+    if (participant !== undefined) unit.emit({ type: 'participant.joined', participant, user });
+  }
+}
+
+export async function inviteToConversation(
+  deps: Deps,
+  actor: Actor,
+  input: TargetInput,
+): Promise<Conversation> {
+  const { conversationId } = input;
+  const email = parseEmail('email', input.email);
+  return recording(deps, async (unit) => {
+    await lockWithCircle(unit, conversationId);
+    const { conversation } = await requireParticipation(unit.tx, actor, conversationId);
+    const [invitee] = await users.findMembersByEmails(unit.tx, conversation.circleId, [email]);
+    if (invitee === undefined) throw notFound('A member of the circle with this e-mail');
+    if (await conversations.findParticipantOf(unit.tx, conversationId, invitee.id)) {
+      throw conflict('The user takes part in the conversation already.');
+    }
+    await join(unit, conversationId, [invitee], 'STANDARD');
+    unit.emit({ type: 'conversation.invited', userId: invitee.id, conversation });
+    return conversation;
+  });
+}
+
+/** Answers the conversation as it was: it may be gone with the one who left. */
+export async function leaveConversation(
+  deps: Deps,
+  actor: Actor,
+  input: ConversationInput,
+): Promise<Conversation> {
+  return recording(deps, async (unit) => {
+    await unit.lock(conversationTopic(input.conversationId));
+    const { conversation } = await requireParticipation(unit.tx, actor, input.conversationId);
+    const user = await requireCaller(unit.tx, actor);
+    await endParticipation(unit, user, [conversation.id], { how: 'left' });
+    return conversation;
+  });
+}
+
+/** Answers the conversation as it was: it may be gone with the one who was kicked. */
+export async function kickFromConversation(
+  deps: Deps,
+  actor: Actor,
+  input: TargetInput,
+): Promise<Conversation> {
+  const email = parseEmail('email', input.email);
+  return recording(deps, async (unit) => {
+    await unit.lock(conversationTopic(input.conversationId));
+    const { conversation } = await requireConversationAdmin(unit.tx, actor, input.conversationId);
+    const by = await requireCaller(unit.tx, actor);
+    const { user } = await requireTarget(unit.tx, conversation.id, email);
+    if (user.id === by.id) throw forbidden('You may leave the conversation, but not kick yourself.');
+    await endParticipation(unit, user, [conversation.id], { how: 'kicked', by });
+    return conversation;
+  });
+}
+
+/** Hands the actor's own role over. */
+export async function promoteInConversation(
+  deps: Deps,
+  actor: Actor,
+  input: TargetInput,
+): Promise<Conversation> {
+  const email = parseEmail('email', input.email);
+  return recording(deps, async (unit) => {
+    await unit.lock(conversationTopic(input.conversationId));
+    const { conversation, participant: own } = await requireConversationAdmin(
+      unit.tx,
+      actor,
+      input.conversationId,
+    );
+    const { participant: target, user } = await requireTarget(unit.tx, conversation.id, email);
+    if (target.id === own.id) throw conflict('You are an admin of the conversation already.');
+    await conversations.setRole(unit.tx, own.id, 'STANDARD');
+    const participant = await conversations.setRole(unit.tx, target.id, 'ADMIN');
+    unit.emit({ type: 'participant.promoted', participant, user });
+    unit.emit({ type: 'conversation.promoted', userId: user.id, conversation });
+    return conversation;
+  });
+}
+
+async function requireTarget(
+  tx: Tx,
+  conversationId: ConversationId,
+  email: string,
+): Promise<{ participant: Participant; user: User }> {
+  const user = await users.findByEmail(tx, email);
+  const participant = user && (await conversations.findParticipantOf(tx, conversationId, user.id));
+  if (user === undefined || participant === undefined) throw notFound('A participant with this e-mail');
+  return { participant, user };
+}
+
+/** Participants of each conversation, oldest first. Checks nothing. */
+export async function participantsOfConversations(
+  deps: Deps,
+  ids: readonly ConversationId[],
+): Promise<Map<ConversationId, Participant[]>> {
+  return grouped(ids, await conversations.findParticipants(deps.db, ids), (one) => one.conversationId);
+}
+
+/** Those that still take part. Checks nothing. */
+export async function participantsById(
+  deps: Deps,
+  ids: readonly ParticipantId[],
+): Promise<Map<ParticipantId, Participant>> {
+  return byId(await conversations.findParticipantsByIds(deps.db, ids));
+}
+
+/** Throws NOT_FOUND unless the actor takes part in the participant's conversation. */
+export async function requireParticipant(deps: Deps, actor: Actor, id: ParticipantId): Promise<Participant> {
+  const participant = await conversations.findParticipant(deps.db, id);
+  const access = participant && (await conversations.findAccess(deps.db, actor, participant.conversationId));
+  if (participant === undefined || access === undefined) throw notFound('The participant');
+  return participant;
+}
