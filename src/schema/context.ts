@@ -12,6 +12,8 @@ export interface Context {
   readonly session: Session | null;
   /** Aborted when the caller's connection or request ends, with an `EndReason` when the server ends it. */
   readonly signal: AbortSignal | undefined;
+  /** Where an SSE client that comes back was (`Last-Event-ID`): newer than the argument `after` of the operation it repeats. */
+  readonly resumeAfter: string | null;
   readonly loaders: Loaders;
 }
 
@@ -19,10 +21,12 @@ export interface ContextOptions {
   readonly deps: Deps;
   readonly session: Session | null;
   readonly signal?: AbortSignal | undefined;
+  readonly resumeAfter?: string | null;
 }
 
-export function createContext({ deps, session, signal }: ContextOptions): Context {
-  const context: Context = { deps, session, signal, loaders: createLoaders(() => context.deps) };
+export function createContext({ deps, session, signal, resumeAfter = null }: ContextOptions): Context {
+  const loaders = createLoaders(() => context.deps, session?.actor ?? null);
+  const context: Context = { deps, session, signal, resumeAfter, loaders };
   return context;
 }
 

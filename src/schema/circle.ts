@@ -1,0 +1,178 @@
+import * as circles from '../domain/circles.ts';
+import { circleTopic } from '../events/event.ts';
+import { builder, perActor } from './builder.ts';
+import { pageOf } from './connection.ts';
+import { requireActor } from './context.ts';
+import { present, requireId } from './global-id.ts';
+import {
+  Circle,
+  CircleConnection,
+  CircleInvitation,
+  CircleInvitationConnection,
+  CircleMembership,
+  CircleMembershipConnection,
+  CircleRole,
+  Conversation,
+  ConversationConnection,
+  Device,
+} from './types.ts';
+
+Circle.implement({
+  description:
+    'A circle of people, such as a family, with at most one device. Who does not belong to it, as one who was invited or has left, sees its name and dates; its lists are empty then.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'What its members call it.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was created.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it was last renamed.' }),
+    eventCursor: t.field({
+      type: 'Cursor',
+      description:
+        'Subscribe to `circleEvents` after it to get all that happens next: in a query it is read in the same snapshot as everything else.',
+      resolve: async ({ id }, _args, { loaders }) =>
+        present('Circle', await loaders.eventCursor(circleTopic(id))),
+    }),
+    myRole: t.field({
+      type: CircleRole,
+      nullable: true,
+      ...perActor,
+      description: 'What I am in it; null for a device, and for one who does not belong to it.',
+      resolve: async ({ id }, _args, { loaders, session }) => {
+        if (session?.actor.kind !== 'user') return null;
+        const members = (await loaders.membersOf(id)) ?? [];
+        return members.find(({ userId }) => userId === session.actor.id)?.role;
+      },
+    }),
+    device: t.field({
+      type: Device,
+      nullable: true,
+      ...perActor,
+      description: 'Its device; null when it has none.',
+      resolve: async ({ id }, _args, { loaders }) =>
+        (await loaders.ownCircle(id)) === undefined ? null : loaders.deviceOf(id),
+    }),
+    members: t.connection(
+      {
+        type: CircleMembership,
+        ...perActor,
+        description: 'Who belongs to it, in the order of joining.',
+        resolve: async (circle, args, { loaders }) => {
+          const isMine = (await loaders.ownCircle(circle.id)) !== undefined;
+          const members = (isMine && (await loaders.membersOf(circle.id))) || [];
+          return pageOf(
+            members.map((member) => ({ ...member, circle })),
+            args,
+          );
+        },
+      },
+      CircleMembershipConnection,
+    ),
+    invitations: t.connection(
+      {
+        type: CircleInvitation,
+        ...perActor,
+        description: 'Invitations to it that are not answered yet, oldest first.',
+        resolve: async (circle, args, { loaders }) => {
+          const isMine = (await loaders.ownCircle(circle.id)) !== undefined;
+          const invitations = (isMine && (await loaders.invitationsOf(circle.id))) || [];
+          return pageOf(
+            invitations.map((invitation) => ({ ...invitation, circle })),
+            args,
+          );
+        },
+      },
+      CircleInvitationConnection,
+    ),
+    conversations: t.connection(
+      {
+        type: Conversation,
+        ...perActor,
+        description: 'Those of its conversations in which I take part, oldest first.',
+        resolve: async ({ id }, args, { loaders }) =>
+          pageOf((await loaders.ownConversationsOf(id)) ?? [], args),
+      },
+      ConversationConnection,
+    ),
+  }),
+});
+
+const circleId = 'The circle. NOT_FOUND unless I belong to it.';
+const name = 'What to call it, 1 to 120 characters.';
+
+builder.queryFields((t) => ({
+  circles: t.connection(
+    {
+      type: Circle,
+      description: 'The circles that I belong to, oldest first. For a device, the one that has it.',
+      resolve: async (_root, args, context) =>
+        pageOf(await circles.circlesOf(context.deps, requireActor(context)), args),
+    },
+    CircleConnection,
+  ),
+  circle: t.field({
+    type: Circle,
+    nullable: true,
+    description: 'A circle that I belong to; NOT_FOUND for any other.',
+    args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
+    resolve: (_root, { id }, context) =>
+      circles.requireCircle(context.deps, requireActor(context), requireId('Circle', id)),
+  }),
+}));
+
+builder.mutationFields((t) => ({
+  createCircle: t.field({
+    type: Circle,
+    description: 'Creates a circle whose first member and ADMIN I am. FORBIDDEN for devices.',
+    args: { name: t.arg.string({ required: true, description: name }) },
+    resolve: (_root, args, context) => circles.createCircle(context.deps, requireActor(context), args),
+  }),
+  updateCircle: t.field({
+    type: Circle,
+    description: 'Renames a circle. Any of its members may. Its readers get `CircleUpdated`.',
+    args: {
+      circleId: t.arg.id({ required: true, description: circleId }),
+      name: t.arg.string({ required: true, description: name }),
+    },
+    resolve: (_root, args, context) =>
+      circles.updateCircle(context.deps, requireActor(context), {
+        circleId: requireId('Circle', args.circleId),
+        name: args.name,
+      }),
+  }),
+  deleteCircle: t.field({
+    type: Circle,
+    description:
+      'Deletes a circle with its conversations and its device. Only for its admins. Their readers get `ConversationDeleted` and `CircleDeleted`. Answers the circle as it was.',
+    args: { circleId: t.arg.id({ required: true, description: circleId }) },
+    resolve: (_root, args, context) =>
+      circles.deleteCircle(context.deps, requireActor(context), {
+        circleId: requireId('Circle', args.circleId),
+      }),
+  }),
+  leaveCircle: t.field({
+    type: Circle,
+    description:
+      'Leaves a circle, and with it all its conversations. The oldest member becomes ADMIN when the last one leaves; the last member takes the circle along. Answers the circle as it was.',
+    args: { circleId: t.arg.id({ required: true, description: circleId }) },
+    resolve: (_root, args, context) =>
+      circles.leaveCircle(context.deps, requireActor(context), {
+        circleId: requireId('Circle', args.circleId),
+      }),
+  }),
+  kickFromCircle: t.field({
+    type: Circle,
+    description:
+      'Removes a member from a circle and from all its conversations; every stream that they have open there ends. Only for its admins; to go yourself, use `leaveCircle`.',
+    args: {
+      circleId: t.arg.id({ required: true, description: circleId }),
+      email: t.arg.string({
+        required: true,
+        description: 'E-mail address of the member. NOT_FOUND when there is none.',
+      }),
+    },
+    resolve: (_root, args, context) =>
+      circles.kickFromCircle(context.deps, requireActor(context), {
+        circleId: requireId('Circle', args.circleId),
+        email: args.email,
+      }),
+  }),
+}));

@@ -1,0 +1,218 @@
+import * as conversations from '../domain/conversations.ts';
+import { conversationTopic } from '../events/event.ts';
+import { builder, perActor } from './builder.ts';
+import { connectionOf, emptyPage, pageOf, parsePage } from './connection.ts';
+import type { Context } from './context.ts';
+import { requireActor } from './context.ts';
+import { present, requireId } from './global-id.ts';
+import type { Conversation as ConversationRow } from '../domain/models.ts';
+import {
+  Circle,
+  Conversation,
+  ConversationRole,
+  Message,
+  MessageConnection,
+  Participant,
+  ParticipantConnection,
+} from './types.ts';
+import type { MessageSource } from './types.ts';
+
+/** Whether the caller takes part: a conversation may also be shown to one who has just left it, or was invited once. */
+async function isMine({ id, circleId }: ConversationRow, { loaders }: Context): Promise<boolean> {
+  const mine = (await loaders.ownConversationsOf(circleId)) ?? [];
+  return mine.some((conversation) => conversation.id === id);
+}
+
+Conversation.implement({
+  description:
+    'A conversation among some members of a circle, and its device if that is given access. Who does not take part any more, as one who has left, sees its name and dates; its lists are empty then.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'What its participants call it.' }),
+    deviceAccess: t.exposeBoolean('deviceAccess', { description: 'Whether the circle’s device takes part.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was created.' }),
+    updatedAt: t.expose('updatedAt', {
+      type: 'DateTime',
+      description: 'When its name or the device’s access last changed.',
+    }),
+    eventCursor: t.field({
+      type: 'Cursor',
+      description:
+        'Subscribe to `conversationEvents` after it to get all that happens next: in a query it is read in the same snapshot as everything else.',
+      resolve: async ({ id }, _args, { loaders }) =>
+        present('Conversation', await loaders.eventCursor(conversationTopic(id))),
+    }),
+    myRole: t.field({
+      type: ConversationRole,
+      nullable: true,
+      ...perActor,
+      description: 'What I am in it; null for a device, and for one who does not take part.',
+      resolve: async ({ id }, _args, { loaders, session }) => {
+        if (session?.actor.kind !== 'user') return null;
+        const participants = (await loaders.participantsOf(id)) ?? [];
+        return participants.find(({ userId }) => userId === session.actor.id)?.role;
+      },
+    }),
+    circle: t.field({
+      type: Circle,
+      nullable: true,
+      description: 'The circle that it belongs to; null when that was deleted meanwhile.',
+      resolve: ({ circleId }, _args, { loaders }) => loaders.circle(circleId),
+    }),
+    participants: t.connection(
+      {
+        type: Participant,
+        ...perActor,
+        description:
+          'The users who take part, in the order of joining. The device is not among them: see `deviceAccess`.',
+        resolve: async (conversation, args, context) => {
+          const participants =
+            (await isMine(conversation, context)) && (await context.loaders.participantsOf(conversation.id));
+          return pageOf(
+            (participants || []).map((one) => ({ ...one, conversation })),
+            args,
+          );
+        },
+      },
+      ParticipantConnection,
+    ),
+    messages: t.connection(
+      {
+        type: Message,
+        ...perActor,
+        description:
+          'Its messages, oldest first. Without `first` or `last` the newest 20; to go back from there, give `last` and, as `before`, the `startCursor` of what you have.',
+        resolve: async (conversation, args, context) => {
+          const page = parsePage<'Message'>(args, true);
+          if (!(await isMine(conversation, context))) return emptyPage<MessageSource>();
+          const read = (await context.loaders.messages({ conversationId: conversation.id, page })) ?? [];
+          const shown = read.slice(0, page.size);
+          const isCut = read.length > page.size;
+          return connectionOf<MessageSource>(page.fromEnd ? shown.reverse() : shown, {
+            hasPreviousPage: page.fromEnd ? isCut : page.after !== undefined,
+            hasNextPage: page.fromEnd ? page.before !== undefined : isCut,
+          });
+        },
+      },
+      MessageConnection,
+    ),
+  }),
+});
+
+const conversationId = 'The conversation. NOT_FOUND unless I take part in it.';
+const name = 'What to call it, 1 to 120 characters.';
+const participantEmail = 'E-mail address of a participant. NOT_FOUND when there is no such participant.';
+
+builder.queryFields((t) => ({
+  conversation: t.field({
+    type: Conversation,
+    nullable: true,
+    description: 'A conversation in which I take part; NOT_FOUND for any other.',
+    args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
+    resolve: (_root, { id }, context) =>
+      conversations.requireConversation(context.deps, requireActor(context), requireId('Conversation', id)),
+  }),
+}));
+
+builder.mutationFields((t) => ({
+  createConversation: t.field({
+    type: Conversation,
+    description:
+      'Creates a conversation in a circle, with me as ADMIN. Whoever is named takes part at once and gets `ConversationInvited` in their inbox. FORBIDDEN for devices.',
+    args: {
+      circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless I belong to it.' }),
+      name: t.arg.string({ required: true, description: name }),
+      emails: t.arg.stringList({
+        description:
+          'E-mail addresses of the other participants, if any. NOT_FOUND unless all are of members of the circle.',
+      }),
+    },
+    resolve: (_root, args, context) =>
+      conversations.createConversation(context.deps, requireActor(context), {
+        circleId: requireId('Circle', args.circleId),
+        name: args.name,
+        emails: args.emails ?? [],
+      }),
+  }),
+  updateConversation: t.field({
+    type: Conversation,
+    description: 'Renames a conversation. Only for its ADMIN. Its readers get `ConversationUpdated`.',
+    args: {
+      conversationId: t.arg.id({ required: true, description: conversationId }),
+      name: t.arg.string({ required: true, description: name }),
+    },
+    resolve: (_root, args, context) =>
+      conversations.updateConversation(context.deps, requireActor(context), {
+        conversationId: requireId('Conversation', args.conversationId),
+        name: args.name,
+      }),
+  }),
+  inviteToConversation: t.field({
+    type: Conversation,
+    description:
+      'Adds a member of the circle to a conversation; any participant may. They get `ConversationInvited` in their inbox, its readers `ParticipantJoined`. CONFLICT when they take part already, FORBIDDEN for devices.',
+    args: {
+      conversationId: t.arg.id({ required: true, description: conversationId }),
+      email: t.arg.string({
+        required: true,
+        description: 'E-mail address of a member of the circle. NOT_FOUND otherwise.',
+      }),
+    },
+    resolve: (_root, args, context) =>
+      conversations.inviteToConversation(context.deps, requireActor(context), {
+        conversationId: requireId('Conversation', args.conversationId),
+        email: args.email,
+      }),
+  }),
+  leaveConversation: t.field({
+    type: Conversation,
+    description:
+      'Leaves a conversation. The oldest participant becomes ADMIN when none is left; a conversation with fewer than two left, the device counted, is deleted. Answers the conversation as it was. FORBIDDEN for devices.',
+    args: { conversationId: t.arg.id({ required: true, description: conversationId }) },
+    resolve: (_root, args, context) =>
+      conversations.leaveConversation(context.deps, requireActor(context), {
+        conversationId: requireId('Conversation', args.conversationId),
+      }),
+  }),
+  kickFromConversation: t.field({
+    type: Conversation,
+    description:
+      'Removes a participant; every stream that they have open there ends. A conversation with fewer than two left, the device counted, is deleted. Only for its ADMIN; to go yourself, use `leaveConversation`.',
+    args: {
+      conversationId: t.arg.id({ required: true, description: conversationId }),
+      email: t.arg.string({ required: true, description: participantEmail }),
+    },
+    resolve: (_root, args, context) =>
+      conversations.kickFromConversation(context.deps, requireActor(context), {
+        conversationId: requireId('Conversation', args.conversationId),
+        email: args.email,
+      }),
+  }),
+  promoteInConversation: t.field({
+    type: Conversation,
+    description:
+      'Hands my role of ADMIN over to another participant: I become STANDARD. They get `Promoted` in their inbox, its readers `ParticipantPromoted`. Only for its ADMIN.',
+    args: {
+      conversationId: t.arg.id({ required: true, description: conversationId }),
+      email: t.arg.string({ required: true, description: `${participantEmail} CONFLICT when it is mine.` }),
+    },
+    resolve: (_root, args, context) =>
+      conversations.promoteInConversation(context.deps, requireActor(context), {
+        conversationId: requireId('Conversation', args.conversationId),
+        email: args.email,
+      }),
+  }),
+  setDeviceAccess: t.field({
+    type: Conversation,
+    description:
+      'Lets the circle’s device take part in a conversation, or no longer: its streams there end. Only for the ADMIN; the device itself may only give up its access. Readers get `DeviceAccessChanged`, unless nothing changes.',
+    args: {
+      conversationId: t.arg.id({ required: true, description: conversationId }),
+      allowed: t.arg.boolean({ required: true, description: 'Whether it may.' }),
+    },
+    resolve: (_root, args, context) =>
+      conversations.setDeviceAccess(context.deps, requireActor(context), {
+        conversationId: requireId('Conversation', args.conversationId),
+        allowed: args.allowed,
+      }),
+  }),
+}));

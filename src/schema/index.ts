@@ -1,0 +1,18 @@
+import './scalars.ts';
+import './account.ts';
+import './device.ts';
+import './circle.ts';
+import './membership.ts';
+import './invitation.ts';
+import './conversation.ts';
+import './participant.ts';
+import './message.ts';
+import './media.ts';
+import './call.ts';
+import './node.ts';
+import './conversation-event.ts';
+import './circle-event.ts';
+import './inbox-event.ts';
+import { builder } from './builder.ts';
+
+export const schema = builder.toSchema({ sortSchema: false });

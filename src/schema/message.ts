@@ -1,0 +1,165 @@
+import * as messages from '../domain/messages.ts';
+import { builder } from './builder.ts';
+import type { Context } from './context.ts';
+import { requireActor } from './context.ts';
+import { requireId } from './global-id.ts';
+import { Actor, Conversation, Media, Message, MessageStatus, Participant, actorSource } from './types.ts';
+import type { ActorSource, MediaSource, MessageSource } from './types.ts';
+
+Message.implement({
+  description: 'A message in a conversation.',
+  fields: (t) => ({
+    conversation: t.field({
+      type: Conversation,
+      nullable: true,
+      description: 'The conversation that it was sent to; null when that was deleted meanwhile.',
+      resolve: ({ conversationId }, _args, { loaders }) => loaders.conversation(conversationId),
+    }),
+    author: t.field({
+      type: Actor,
+      nullable: true,
+      description:
+        'Who sent it; null when that account is gone. In an event it is who it was at that moment.',
+      resolve: (message, _args, context) => authorOf(message, context),
+    }),
+    participant: t.field({
+      type: Participant,
+      nullable: true,
+      description:
+        'As what participant a user sent it; null for a device, and for one who does not take part any more.',
+      resolve: ({ participantId }, _args, { loaders }) =>
+        participantId === null ? null : loaders.participant(participantId),
+    }),
+    text: t.exposeString('text', { description: 'What it says; empty when it only brings files.' }),
+    status: t.expose('status', { type: MessageStatus, description: 'Whether all its files have arrived.' }),
+    sentAt: t.expose('sentAt', { type: 'DateTime', description: 'When it was sent.' }),
+    updatedAt: t.expose('updatedAt', {
+      type: 'DateTime',
+      description: 'When its text last changed, or a file arrived.',
+    }),
+    mediaCount: t.exposeInt('mediaCount', { description: 'How many files it has.' }),
+    media: t.field({
+      type: [Media],
+      description:
+        'Its files, also those that have not arrived yet, in the order in which they were announced.',
+      resolve: (message, _args, context) => mediaOf(message, context),
+    }),
+  }),
+});
+
+async function loadAuthor(message: MessageSource, { loaders }: Context): Promise<ActorSource | undefined> {
+  if (message.authorUserId !== null) return loaders.user(message.authorUserId);
+  return message.authorDeviceId === null ? undefined : loaders.device(message.authorDeviceId);
+}
+
+/** An event brings both along: to show it, nothing is read and nothing waited for. */
+const authorOf = (message: MessageSource, context: Context) =>
+  message.author === undefined ? loadAuthor(message, context) : actorSource(message.author);
+
+const mediaOf = (
+  message: MessageSource,
+  context: Context,
+): readonly MediaSource[] | Promise<readonly MediaSource[]> =>
+  message.media?.map((media) => ({ ...media, message })) ?? loadMedia(message, context);
+
+async function loadMedia(message: MessageSource, { loaders }: Context): Promise<readonly MediaSource[]> {
+  const media = (message.mediaCount > 0 && (await loaders.mediaOf(message.id))) || [];
+  return media.map((one) => ({ ...one, message }));
+}
+
+const SendMessagePayload = builder
+  .objectRef<{ message: MessageSource; media: readonly MediaSource[] }>('SendMessagePayload')
+  .implement({
+    description: 'A message that was sent, and where its files go.',
+    fields: (t) => ({
+      message: t.expose('message', {
+        type: Message,
+        description: 'The message, PENDING while files are missing.',
+      }),
+      media: t.expose('media', {
+        type: [Media],
+        description:
+          'One for each of `files`, in that order: upload each with `uploadMedia`, or POST it to its `uploadUrl`.',
+      }),
+    }),
+  });
+
+const conversationId = 'The conversation. NOT_FOUND unless I take part in it.';
+const messageId =
+  'The message. NOT_FOUND unless I take part in its conversation, FORBIDDEN unless I wrote it.';
+
+builder.queryFields((t) => ({
+  message: t.field({
+    type: Message,
+    nullable: true,
+    description: 'A message of a conversation in which I take part; NOT_FOUND for any other.',
+    args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
+    resolve: (_root, { id }, context) =>
+      messages.requireMessage(context.deps, requireActor(context), requireId('Message', id)),
+  }),
+}));
+
+builder.mutationFields((t) => ({
+  sendMessage: t.field({
+    type: SendMessagePayload,
+    description:
+      'Sends a message. When this answers, the message and its event are stored, and nothing acknowledged is lost. Its readers get `MessageSent`, I too. RATE_LIMITED when there are too many at once.',
+    args: {
+      conversationId: t.arg.id({ required: true, description: conversationId }),
+      text: t.arg.string({ description: 'What it says, at most 8192 characters; may be absent or empty.' }),
+      files: t.arg.stringList({
+        description:
+          'A name for each file that is to come with it, at most 1024 characters each. They are uploaded afterwards.',
+      }),
+      idempotencyKey: t.arg.string({
+        description:
+          'Any text of mine that names this one message. Sending again with the same key sends nothing and answers the first message again, so a send whose answer was lost can be repeated. CONFLICT when that message was sent to another conversation or is deleted.',
+      }),
+    },
+    resolve: (_root, args, context) =>
+      messages
+        .sendMessage(context.deps, requireActor(context), {
+          ...args,
+          conversationId: requireId('Conversation', args.conversationId),
+        })
+        .then(({ message, author, media }) => ({ message: { ...message, author, media }, media })),
+  }),
+  updateMessage: t.field({
+    type: Message,
+    description: 'Changes the text of a message that I wrote. Its readers get `MessageUpdated`.',
+    args: {
+      messageId: t.arg.id({ required: true, description: messageId }),
+      text: t.arg.string({ required: true, description: 'What it shall say, at most 8192 characters.' }),
+    },
+    resolve: (_root, args, context) =>
+      messages.updateMessage(context.deps, requireActor(context), {
+        messageId: requireId('Message', args.messageId),
+        text: args.text,
+      }),
+  }),
+  deleteMessage: t.field({
+    type: Message,
+    description:
+      'Deletes a message that I wrote, with its files. Its readers get `MessageDeleted`. Answers the message as it was, without files.',
+    args: { messageId: t.arg.id({ required: true, description: messageId }) },
+    resolve: (_root, args, context) =>
+      messages.deleteMessage(context.deps, requireActor(context), {
+        messageId: requireId('Message', args.messageId),
+      }),
+  }),
+  setTyping: t.boolean({
+    description:
+      'Tells the readers of `typing` that I am writing, or have stopped. Nothing is kept of it. Repeat it every few seconds while it lasts. Answers true.',
+    args: {
+      conversationId: t.arg.id({ required: true, description: conversationId }),
+      isTyping: t.arg.boolean({ required: true, description: 'Whether I am writing.' }),
+    },
+    resolve: async (_root, args, context) => {
+      await messages.setTyping(context.deps, requireActor(context), {
+        conversationId: requireId('Conversation', args.conversationId),
+        isTyping: args.isTyping,
+      });
+      return true;
+    },
+  }),
+}));

@@ -1,0 +1,22 @@
+import { present } from './global-id.ts';
+import { Conversation, ConversationRole, Participant, User } from './types.ts';
+
+Participant.implement({
+  description: 'That a user takes part in a conversation, and as what.',
+  fields: (t) => ({
+    conversation: t.field({
+      type: Conversation,
+      description: 'The conversation.',
+      resolve: async ({ conversation, conversationId }, _args, { loaders }) =>
+        conversation ?? present('Conversation', await loaders.conversation(conversationId)),
+    }),
+    user: t.field({
+      type: User,
+      description: 'Who takes part.',
+      resolve: async ({ userId }, _args, { loaders }) => present('User', await loaders.user(userId)),
+    }),
+    role: t.expose('role', { type: ConversationRole, description: 'What they are in it.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When they joined.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When their role last changed.' }),
+  }),
+});
