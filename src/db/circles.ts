@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { CircleId, InvitationId, MembershipId, UserId } from '../ids.ts';
 import type { Account } from './accounts.ts';
 import type { Db, Tx } from './database.ts';
@@ -79,7 +80,8 @@ export async function findWithOnlyMember(
     .select('circleId')
     .where('circleId', '=', anyOf(ids))
     .groupBy('circleId')
-    .having(({ fn, and, eb }) => and([eb(fn.countAll(), '=', 1), eb(fn.min('userId'), '=', userId)]))
+    .having(({ eb, fn }) => eb(fn.countAll(), '=', 1))
+    .having(({ eb, fn }) => eb(fn.min('userId'), '=', userId))
     .execute();
   return rows.map((row) => row.circleId);
 }
@@ -107,23 +109,13 @@ export async function removeMembership(
 
 /** Makes the oldest member ADMIN when there is no ADMIN left. */
 export async function ensureAdmin(tx: Tx, circleId: CircleId): Promise<void> {
-  await tx
-    .updateTable('memberships')
-    .set({ role: 'ADMIN', updatedAt: now })
-    .where('id', '=', (find) =>
-      find
-        .selectFrom('memberships')
-        .select(({ fn }) => fn.min('id').as('id'))
-        .where('circleId', '=', circleId),
+  await sql`
+    update memberships set role = 'ADMIN', updated_at = ${now}
+    where id = (
+      select min(id) from memberships where circle_id = ${circleId}
+      having count(*) filter (where role = 'ADMIN') = 0
     )
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('memberships').select('id').where('circleId', '=', circleId).where('role', '=', 'ADMIN'),
-        ),
-      ),
-    )
-    .execute();
+  `.execute(tx);
 }
 
 export async function findMembership(db: Db, id: MembershipId): Promise<Membership | undefined> {

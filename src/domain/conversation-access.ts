@@ -1,7 +1,7 @@
 import * as conversations from '../db/conversations.ts';
 import type { ConversationAccess } from '../db/conversations.ts';
 import type { Db, Tx } from '../db/database.ts';
-import type { Conversation, Participant } from '../db/tables.ts';
+import type { Participant } from '../db/tables.ts';
 import { forbidden, notFound } from '../errors.ts';
 import { circleTopic, conversationTopic } from '../events/event.ts';
 import type { Unit } from '../events/record.ts';

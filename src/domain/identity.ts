@@ -48,5 +48,5 @@ function ifGood(parse: (field: string, value: string) => string, value: unknown)
 
 function personName(value: unknown): string {
   if (typeof value !== 'string') return '';
-  return [...value.replaceAll('\0', '').toWellFormed()].slice(0, MAX_PERSON_NAME).join('');
+  return Array.from(value.replaceAll('\0', '').toWellFormed()).slice(0, MAX_PERSON_NAME).join('');
 }
