@@ -151,6 +151,10 @@ export function topicOf(event: DomainEvent): Topic {
   }
 }
 
+/** Whether readers of streams are shown it. */
+export const isShown = (event: DomainEvent): boolean =>
+  event.type !== 'session.ended' && event.type !== 'account.deleted';
+
 /** Why this event is the last one that the actor may see on its topic; undefined when it is not. */
 export function endFor(actor: ActorRef, event: DomainEvent): EndReason | undefined {
   const isUser = (user: User) => actor.kind === 'user' && actor.id === user.id;

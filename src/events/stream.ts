@@ -4,7 +4,7 @@ import { notFound, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import type { Timestamp } from '../db/tables.ts';
 import { encodeCursor, expiredCursor, invalidCursor, parseCursor } from './cursor.ts';
-import { endFor, fromLog } from './event.ts';
+import { endFor, fromLog, isShown } from './event.ts';
 import type { ActorRef, DomainEvent, Envelope, Topic } from './event.ts';
 import { createIterator, endReasonOf } from './iterator.ts';
 import type { ReaderIterator } from './iterator.ts';
@@ -145,7 +145,11 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
       if (closed) return undefined;
       if (ending !== undefined) throw streamEnded(ending);
       const envelope = nextKnown();
-      if (envelope !== undefined) return take(envelope);
+      if (envelope !== undefined) {
+        const item = take(envelope);
+        if (isShown(envelope.event)) return item;
+        continue;
+      }
       if (position < tail.position) {
         await readPage();
       } else if (announced) {

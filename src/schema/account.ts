@@ -45,7 +45,7 @@ User.implement({
         type: Circle,
         nullable: true,
         ...perActor,
-        description: 'The circles that I belong to, oldest first. Null for anyone but me.',
+        description: 'The circles you belong to, oldest first. Null for anyone but yourself.',
         resolve: async ({ id }, args, context) =>
           isCaller(id, context) ? pageOf(await circlesOf(context.deps, { kind: 'user', id }), args) : null,
       },
@@ -56,7 +56,8 @@ User.implement({
         type: CircleInvitation,
         nullable: true,
         ...perActor,
-        description: 'Invitations to circles that I have not answered, oldest first. Null for anyone but me.',
+        description:
+          'Invitations to circles that you have not answered, oldest first. Null for anyone but yourself.',
         resolve: async ({ id }, args, context) =>
           isCaller(id, context)
             ? pageOf(await invitationsOf(context.deps, { kind: 'user', id }), args)
@@ -70,7 +71,7 @@ User.implement({
 builder.queryFields((t) => ({
   me: t.field({
     type: Actor,
-    description: 'Who I am: the account of the token. UNAUTHENTICATED without one.',
+    description: 'Who you are: the account of your token. UNAUTHENTICATED without one.',
     resolve: async (_root, _args, context) =>
       actorSource(await accounts.me(context.deps, requireActor(context))),
   }),
@@ -183,7 +184,7 @@ builder.mutationFields((t) => ({
   }),
   updateAccount: t.field({
     type: User,
-    description: 'Changes what is known of me. FORBIDDEN for devices.',
+    description: 'Changes what is known of you. FORBIDDEN for devices.',
     args: {
       input: t.arg({ type: UpdateAccountInput, required: true, description: 'What is to be changed.' }),
     },
@@ -198,7 +199,7 @@ builder.mutationFields((t) => ({
   changePassword: t.field({
     type: User,
     description:
-      'Changes my password. Tokens stay valid. FORBIDDEN when the current one is wrong, and for devices.',
+      'Changes your password. Tokens stay valid. FORBIDDEN when the current one is wrong, and for devices.',
     args: {
       current: t.arg.string({ required: true, description: 'The password as it is.' }),
       next: t.arg.string({
@@ -211,7 +212,7 @@ builder.mutationFields((t) => ({
   deleteAccount: t.field({
     type: User,
     description:
-      'Deletes my account: I leave all circles and conversations, my messages stay without author, and all my connections end. Answers the account as it was.',
+      'Deletes your account: you leave all circles and conversations, your messages stay without author, and all your connections end. Answers the account as it was.',
     args: {
       password: t.arg.string({
         required: true,

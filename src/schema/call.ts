@@ -96,7 +96,7 @@ const SignalTarget = builder.inputType('SignalTarget', {
 });
 
 const Signal = builder.objectRef<calls.Signal>('Signal').implement({
-  description: 'Something that another account sent me to set up a call.',
+  description: 'Something that another account sent you to set up a call.',
   fields: (t) => ({
     sender: t.field({
       type: Actor,
@@ -114,7 +114,7 @@ const Signal = builder.objectRef<calls.Signal>('Signal').implement({
 builder.mutationField('sendSignal', (t) =>
   t.boolean({
     description:
-      'Sends something to another account, to set up a call: an offer, an answer, a candidate. It reaches all their `signals` subscriptions and their newest Socket.IO connection, and is not kept. NOT_FOUND unless we share a circle, UNREACHABLE when they have neither. Answers true.',
+      'Sends something to another account, to set up a call: an offer, an answer, a candidate. It reaches all their `signals` subscriptions and their newest Socket.IO connection, and is not kept. NOT_FOUND unless you share a circle, UNREACHABLE when they have neither. Answers true.',
     args: {
       to: t.arg({ type: SignalTarget, required: true, description: 'Whom it is for.' }),
       content: t.arg({
@@ -142,7 +142,7 @@ builder.subscriptionField('signals', (t) =>
   t.field({
     type: Signal,
     description:
-      'What other accounts send me with `sendSignal`, or Socket.IO clients with `webrtc_forward`. As long as I am subscribed I can be reached. Nothing is kept: what comes while I am away is lost.',
+      'What other accounts send you with `sendSignal`, or Socket.IO clients with `webrtc_forward`. As long as you are subscribed you can be reached. Nothing is kept: what comes while you are away is lost.',
     subscribe: (_root, _args, context) =>
       calls.openSignals(context.deps, requireSession(context), context.signal),
     resolve: (signal) => signal,

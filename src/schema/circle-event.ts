@@ -54,9 +54,9 @@ for (const ref of [CircleUpdated, CircleDeleted]) {
 MemberJoined.implement({
   description: 'Somebody accepted an invitation, and belongs to the circle from now on.',
 });
-MemberLeft.implement({ description: 'Somebody left. If it was me, the stream ends.' });
+MemberLeft.implement({ description: 'Somebody left. If it was you, the stream ends.' });
 MemberKicked.implement({
-  description: 'Somebody was removed. If it was me, the stream ends.',
+  description: 'Somebody was removed. If it was you, the stream ends.',
   fields: (t) => ({
     by: t.field({ type: User, description: 'Who removed them.', resolve: ({ event }) => event.by }),
   }),
@@ -74,7 +74,7 @@ for (const ref of [MemberJoined, MemberLeft, MemberKicked]) {
 DeviceAdded.implement({ description: 'The circle got its device.' });
 DeviceUpdated.implement({ description: 'The circle’s device was renamed.' });
 DeviceRemoved.implement({
-  description: 'The circle’s device was removed. If I am the device, the stream ends.',
+  description: 'The circle’s device was removed. If you are the device, the stream ends.',
 });
 for (const ref of [DeviceAdded, DeviceUpdated, DeviceRemoved]) {
   builder.objectField(ref, 'device', (t) =>
@@ -99,12 +99,12 @@ const Presence = builder.objectRef<PresenceItem>('Presence').implement({
   }),
 });
 
-const circleId = 'The circle. NOT_FOUND unless I belong to it.';
+const circleId = 'The circle. NOT_FOUND unless you belong to it.';
 
 builder.subscriptionFields((t) => ({
   circleEvents: t.field({
     type: Event,
-    description: `What happens to a circle: its name, its members, its device. ${STREAM} Ends when I no longer belong to it, after the event that says so.`,
+    description: `What happens to a circle: its name, its members, its device. ${STREAM} Ends when you no longer belong to it, after the event that says so.`,
     args: {
       circleId: t.arg.id({ required: true, description: circleId }),
       after: t.arg({ type: 'Cursor', description: AFTER }),

@@ -35,7 +35,7 @@ Circle.implement({
       type: CircleRole,
       nullable: true,
       ...perActor,
-      description: 'What I am in it; null for a device, and for one who does not belong to it.',
+      description: 'What you are in it; null for a device, and for one who does not belong to it.',
       resolve: async ({ id }, _args, { loaders, session }) => {
         if (session?.actor.kind !== 'user') return null;
         const members = (await loaders.membersOf(id)) ?? [];
@@ -86,7 +86,7 @@ Circle.implement({
       {
         type: Conversation,
         ...perActor,
-        description: 'Those of its conversations in which I take part, oldest first.',
+        description: 'Those of its conversations in which you take part, oldest first.',
         resolve: async ({ id }, args, { loaders }) =>
           pageOf((await loaders.ownConversationsOf(id)) ?? [], args),
       },
@@ -95,14 +95,14 @@ Circle.implement({
   }),
 });
 
-const circleId = 'The circle. NOT_FOUND unless I belong to it.';
+const circleId = 'The circle. NOT_FOUND unless you belong to it.';
 const name = 'What to call it, 1 to 120 characters.';
 
 builder.queryFields((t) => ({
   circles: t.connection(
     {
       type: Circle,
-      description: 'The circles that I belong to, oldest first. For a device, the one that has it.',
+      description: 'The circles you belong to, oldest first. For a device, the one that has it.',
       resolve: async (_root, args, context) =>
         pageOf(await circles.circlesOf(context.deps, requireActor(context)), args),
     },
@@ -111,7 +111,7 @@ builder.queryFields((t) => ({
   circle: t.field({
     type: Circle,
     nullable: true,
-    description: 'A circle that I belong to; NOT_FOUND for any other.',
+    description: 'A circle you belong to; NOT_FOUND for any other.',
     args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
     resolve: (_root, { id }, context) =>
       circles.requireCircle(context.deps, requireActor(context), requireId('Circle', id)),
@@ -121,7 +121,7 @@ builder.queryFields((t) => ({
 builder.mutationFields((t) => ({
   createCircle: t.field({
     type: Circle,
-    description: 'Creates a circle whose first member and ADMIN I am. FORBIDDEN for devices.',
+    description: 'Creates a circle, with you as its first member and ADMIN. FORBIDDEN for devices.',
     args: { name: t.arg.string({ required: true, description: name }) },
     resolve: (_root, args, context) => circles.createCircle(context.deps, requireActor(context), args),
   }),

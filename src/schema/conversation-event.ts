@@ -99,9 +99,9 @@ for (const ref of [ConversationUpdated, ConversationDeleted]) {
 }
 
 ParticipantJoined.implement({ description: 'Somebody takes part from now on.' });
-ParticipantLeft.implement({ description: 'Somebody left. If it was me, the stream ends.' });
+ParticipantLeft.implement({ description: 'Somebody left. If it was you, the stream ends.' });
 ParticipantKicked.implement({
-  description: 'Somebody was removed. If it was me, the stream ends.',
+  description: 'Somebody was removed. If it was you, the stream ends.',
   fields: (t) => ({
     by: t.field({ type: User, description: 'Who removed them.', resolve: ({ event }) => event.by }),
   }),
@@ -119,7 +119,7 @@ for (const ref of [ParticipantJoined, ParticipantLeft, ParticipantKicked, Partic
 
 DeviceAccessChanged.implement({
   description:
-    'The circle’s device takes part from now on, or no longer. If I am the device, the stream ends.',
+    'The circle’s device takes part from now on, or no longer. If you are the device, the stream ends.',
   fields: (t) => ({
     allowed: t.boolean({ description: 'Whether it takes part.', resolve: ({ event }) => event.allowed }),
   }),
@@ -147,12 +147,12 @@ const Typing = builder.objectRef<TypingItem>('Typing').implement({
   }),
 });
 
-const conversationId = 'The conversation. NOT_FOUND unless I take part in it.';
+const conversationId = 'The conversation. NOT_FOUND unless you take part in it.';
 
 builder.subscriptionFields((t) => ({
   conversationEvents: t.field({
     type: Event,
-    description: `What happens in a conversation: messages, files, participants, the device’s access. ${STREAM} Ends when I no longer take part, after the event that says so.`,
+    description: `What happens in a conversation: messages, files, participants, the device’s access. ${STREAM} Ends when you no longer take part, after the event that says so.`,
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
       after: t.arg({ type: 'Cursor', description: AFTER }),
@@ -169,7 +169,7 @@ builder.subscriptionFields((t) => ({
   typing: t.field({
     type: Typing,
     description:
-      'Who is writing in a conversation, by `setTyping` or from Socket.IO, me included. Nothing is kept: who reads slowly gets only the newest state of each.',
+      'Who is writing in a conversation, by `setTyping` or from Socket.IO, yourself included. Nothing is kept: who reads slowly gets only the newest state of each.',
     args: { conversationId: t.arg.id({ required: true, description: conversationId }) },
     subscribe: (_root, args, context) =>
       openTyping(

@@ -45,7 +45,7 @@ Conversation.implement({
       type: ConversationRole,
       nullable: true,
       ...perActor,
-      description: 'What I am in it; null for a device, and for one who does not take part.',
+      description: 'What you are in it; null for a device, and for one who does not take part.',
       resolve: async ({ id }, _args, { loaders, session }) => {
         if (session?.actor.kind !== 'user') return null;
         const participants = (await loaders.participantsOf(id)) ?? [];
@@ -98,7 +98,7 @@ Conversation.implement({
   }),
 });
 
-const conversationId = 'The conversation. NOT_FOUND unless I take part in it.';
+const conversationId = 'The conversation. NOT_FOUND unless you take part in it.';
 const name = 'What to call it, 1 to 120 characters.';
 const participantEmail = 'E-mail address of a participant. NOT_FOUND when there is no such participant.';
 
@@ -106,7 +106,7 @@ builder.queryFields((t) => ({
   conversation: t.field({
     type: Conversation,
     nullable: true,
-    description: 'A conversation in which I take part; NOT_FOUND for any other.',
+    description: 'A conversation in which you take part; NOT_FOUND for any other.',
     args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
     resolve: (_root, { id }, context) =>
       conversations.requireConversation(context.deps, requireActor(context), requireId('Conversation', id)),
@@ -117,9 +117,9 @@ builder.mutationFields((t) => ({
   createConversation: t.field({
     type: Conversation,
     description:
-      'Creates a conversation in a circle, with me as ADMIN. Whoever is named takes part at once and gets `ConversationInvited` in their inbox. FORBIDDEN for devices.',
+      'Creates a conversation in a circle, with you as ADMIN. Whoever is named takes part at once and gets `ConversationInvited` in their inbox. FORBIDDEN for devices.',
     args: {
-      circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless I belong to it.' }),
+      circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless you belong to it.' }),
       name: t.arg.string({ required: true, description: name }),
       emails: t.arg.stringList({
         description:
@@ -190,10 +190,10 @@ builder.mutationFields((t) => ({
   promoteInConversation: t.field({
     type: Conversation,
     description:
-      'Hands my role of ADMIN over to another participant: I become STANDARD. They get `Promoted` in their inbox, its readers `ParticipantPromoted`. Only for its ADMIN.',
+      'Hands your role of ADMIN over to another participant: you become STANDARD. They get `Promoted` in their inbox, its readers `ParticipantPromoted`. Only for its ADMIN.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
-      email: t.arg.string({ required: true, description: `${participantEmail} CONFLICT when it is mine.` }),
+      email: t.arg.string({ required: true, description: `${participantEmail} CONFLICT when it is yours.` }),
     },
     resolve: (_root, args, context) =>
       conversations.promoteInConversation(context.deps, requireActor(context), {

@@ -43,7 +43,7 @@ const AddDevicePayload = builder
     }),
   });
 
-const deviceId = 'The device. NOT_FOUND unless it is of one of my circles.';
+const deviceId = 'The device. NOT_FOUND unless it is of one of your circles.';
 
 builder.mutationFields((t) => ({
   addDevice: t.field({
@@ -51,7 +51,7 @@ builder.mutationFields((t) => ({
     description:
       'Adds a device to a circle. A circle has at most one: a second is CONFLICT. Only for its admins.',
     args: {
-      circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless I belong to it.' }),
+      circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless you belong to it.' }),
       name: t.arg.string({ required: true, description: 'What to call it, 1 to 120 characters.' }),
     },
     resolve: (_root, { circleId, name }, context) =>

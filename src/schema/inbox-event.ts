@@ -10,7 +10,7 @@ const ConversationInvited = eventType('conversation.invited');
 const Promoted = eventType('conversation.promoted');
 
 CircleInvited.implement({
-  description: 'I was invited to a circle: `acceptCircleInvitation` or `declineCircleInvitation`.',
+  description: 'You were invited to a circle: `acceptCircleInvitation` or `declineCircleInvitation`.',
   interfaces: [Event],
   fields: (t) => ({
     circleId: t.id({
@@ -25,8 +25,8 @@ CircleInvited.implement({
   }),
 });
 
-ConversationInvited.implement({ description: 'I take part in a conversation from now on.' });
-Promoted.implement({ description: 'I am the ADMIN of a conversation from now on.' });
+ConversationInvited.implement({ description: 'You take part in a conversation from now on.' });
+Promoted.implement({ description: 'You are the ADMIN of a conversation from now on.' });
 for (const ref of [ConversationInvited, Promoted]) {
   ref.addInterfaces([Event]);
   builder.objectFields(ref, (t) => ({
@@ -45,7 +45,7 @@ for (const ref of [ConversationInvited, Promoted]) {
 builder.subscriptionField('inboxEvents', (t) =>
   t.field({
     type: Event,
-    description: `What concerns me alone: invitations to circles, being added to conversations, promotions. ${STREAM} To begin without a gap, subscribe first and query then.`,
+    description: `What concerns you alone: invitations to circles, being added to conversations, promotions. ${STREAM} To begin without a gap, subscribe first and query then.`,
     args: { after: t.arg({ type: 'Cursor', description: AFTER }) },
     subscribe: (_root, args, context) =>
       openInboxEvents(

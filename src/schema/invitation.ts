@@ -29,7 +29,7 @@ CircleInvitation.implement({
   }),
 });
 
-const invitationId = 'The invitation. NOT_FOUND unless it is for me and not answered yet.';
+const invitationId = 'The invitation. NOT_FOUND unless it is for you and not answered yet.';
 
 builder.mutationFields((t) => ({
   inviteToCircle: t.field({
@@ -37,7 +37,7 @@ builder.mutationFields((t) => ({
     description:
       'Invites a user to a circle; any of its members may. They get `CircleInvited` in their inbox. CONFLICT when they belong to it or are invited already.',
     args: {
-      circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless I belong to it.' }),
+      circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless you belong to it.' }),
       email: t.arg.string({
         required: true,
         description: 'E-mail address of the user. NOT_FOUND when nobody has it.',
@@ -51,7 +51,7 @@ builder.mutationFields((t) => ({
   }),
   acceptCircleInvitation: t.field({
     type: Circle,
-    description: 'Joins the circle that I am invited to, as MEMBER. Its readers get `MemberJoined`.',
+    description: 'Joins the circle you are invited to, as MEMBER. Its readers get `MemberJoined`.',
     args: { invitationId: t.arg.id({ required: true, description: invitationId }) },
     resolve: (_root, args, context) =>
       circles.acceptInvitation(context.deps, requireActor(context), {

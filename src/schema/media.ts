@@ -59,12 +59,12 @@ builder.mutationFields((t) => ({
   uploadMedia: t.field({
     type: Media,
     description:
-      'Uploads a file that one of my messages announced; the same as POST /media/upload/<its number>. A second upload replaces the first. Readers get `MediaUploaded` for each file; with the last one the message is DONE. FORBIDDEN unless I sent the message and still take part, LIMIT_EXCEEDED when the file is too large.',
+      'Uploads a file that one of your messages announced; the same as POST /media/upload/<its number>. A second upload replaces the first. Readers get `MediaUploaded` for each file; with the last one the message is DONE. FORBIDDEN unless you sent the message and still take part, LIMIT_EXCEEDED when the file is too large.',
     args: {
       mediaId: t.arg.id({
         required: true,
         description:
-          'Which one, of those that `sendMessage` answered. NOT_FOUND unless I take part in its conversation.',
+          'Which one, of those that `sendMessage` answered. NOT_FOUND unless you take part in its conversation.',
       }),
       file: t.arg({ type: 'Upload', required: true, description: 'The file. No type is refused.' }),
     },

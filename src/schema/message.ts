@@ -84,15 +84,15 @@ const SendMessagePayload = builder
     }),
   });
 
-const conversationId = 'The conversation. NOT_FOUND unless I take part in it.';
+const conversationId = 'The conversation. NOT_FOUND unless you take part in it.';
 const messageId =
-  'The message. NOT_FOUND unless I take part in its conversation, FORBIDDEN unless I wrote it.';
+  'The message. NOT_FOUND unless you take part in its conversation, FORBIDDEN unless you wrote it.';
 
 builder.queryFields((t) => ({
   message: t.field({
     type: Message,
     nullable: true,
-    description: 'A message of a conversation in which I take part; NOT_FOUND for any other.',
+    description: 'A message of a conversation in which you take part; NOT_FOUND for any other.',
     args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
     resolve: (_root, { id }, context) =>
       messages.requireMessage(context.deps, requireActor(context), requireId('Message', id)),
@@ -103,7 +103,7 @@ builder.mutationFields((t) => ({
   sendMessage: t.field({
     type: SendMessagePayload,
     description:
-      'Sends a message. When this answers, the message and its event are stored, and nothing acknowledged is lost. Its readers get `MessageSent`, I too. RATE_LIMITED when there are too many at once.',
+      'Sends a message. When this answers, the message and its event are stored, and nothing acknowledged is lost. Its readers get `MessageSent`, you too. RATE_LIMITED when there are too many at once.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
       text: t.arg.string({ description: 'What it says, at most 8192 characters; may be absent or empty.' }),
@@ -113,7 +113,7 @@ builder.mutationFields((t) => ({
       }),
       idempotencyKey: t.arg.string({
         description:
-          'Any text of mine that names this one message. Sending again with the same key sends nothing and answers the first message again, so a send whose answer was lost can be repeated. CONFLICT when that message was sent to another conversation or is deleted.',
+          'Any text of yours that names this one message. Sending again with the same key sends nothing and answers the first message again, so a send whose answer was lost can be repeated. CONFLICT when that message was sent to another conversation or is deleted.',
       }),
     },
     resolve: (_root, args, context) =>
@@ -126,7 +126,7 @@ builder.mutationFields((t) => ({
   }),
   updateMessage: t.field({
     type: Message,
-    description: 'Changes the text of a message that I wrote. Its readers get `MessageUpdated`.',
+    description: 'Changes the text of a message that you wrote. Its readers get `MessageUpdated`.',
     args: {
       messageId: t.arg.id({ required: true, description: messageId }),
       text: t.arg.string({ required: true, description: 'What it shall say, at most 8192 characters.' }),
@@ -140,7 +140,7 @@ builder.mutationFields((t) => ({
   deleteMessage: t.field({
     type: Message,
     description:
-      'Deletes a message that I wrote, with its files. Its readers get `MessageDeleted`. Answers the message as it was, without files.',
+      'Deletes a message that you wrote, with its files. Its readers get `MessageDeleted`. Answers the message as it was, without files.',
     args: { messageId: t.arg.id({ required: true, description: messageId }) },
     resolve: (_root, args, context) =>
       messages.deleteMessage(context.deps, requireActor(context), {
@@ -149,10 +149,10 @@ builder.mutationFields((t) => ({
   }),
   setTyping: t.boolean({
     description:
-      'Tells the readers of `typing` that I am writing, or have stopped. Nothing is kept of it. Repeat it every few seconds while it lasts. Answers true.',
+      'Tells the readers of `typing` that you are writing, or have stopped. Nothing is kept of it. Repeat it every few seconds while it lasts. Answers true.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
-      isTyping: t.arg.boolean({ required: true, description: 'Whether I am writing.' }),
+      isTyping: t.arg.boolean({ required: true, description: 'Whether you are writing.' }),
     },
     resolve: async (_root, args, context) => {
       await messages.setTyping(context.deps, requireActor(context), {

@@ -49,7 +49,7 @@ builder.queryFields((t) => ({
   node: t.field({
     type: builder.nodeInterfaceRef(),
     nullable: true,
-    description: 'The thing with this global id; null when there is none, or none that I may see.',
+    description: 'The thing with this global id; null when there is none, or none that you may see.',
     args: { id: t.arg.id({ required: true, description: 'Global id, such as `Circle:3`.' }) },
     resolve: (_root, { id }, context) => {
       requireActor(context);
@@ -60,7 +60,7 @@ builder.queryFields((t) => ({
     type: [builder.nodeInterfaceRef()],
     nullable: { list: false, items: true },
     description:
-      'The things with these global ids, in that order; null for each that is not there, or that I may not see.',
+      'The things with these global ids, in that order; null for each that is not there, or that you may not see.',
     complexity: ({ ids }) => ({ field: 1, multiplier: Math.min(ids.length, MAX_NODES) }),
     args: {
       ids: t.arg.idList({ required: true, description: 'Global ids, at most 100: more is LIMIT_EXCEEDED.' }),

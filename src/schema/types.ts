@@ -108,7 +108,7 @@ const NODES = [
   [User, '`user_id`, and `id` of a `sender`'],
   [Device, '`device_id`, and `id` of a `sender`'],
   [Circle, '`circle_id`'],
-  [CircleMembership, 'nothing: they do not see it'],
+  [CircleMembership, undefined],
   [CircleInvitation, '`circle_invite_id`'],
   [Conversation, '`conversation_id`'],
   [Participant, '`link_id`'],
@@ -124,7 +124,8 @@ for (const [ref, wireName] of NODES) {
       resolve: (source) => encodeGlobalId(ref.name, source.id),
     }),
     legacyId: t.exposeInt('id', {
-      description: `The number of it, which Socket.IO clients know as ${wireName}.`,
+      description:
+        wireName === undefined ? 'Its number.' : `Its number, which Socket.IO clients know as ${wireName}.`,
     }),
   }));
 }
