@@ -117,6 +117,11 @@ export interface MediaTable {
   uploadedAt: Timestamp | null;
 }
 
+/** Stored files that no row names any more, until they are removed. Filled by a trigger on `media`. */
+export interface UnusedFilesTable {
+  storageName: string;
+}
+
 /** First answers of sends that carried a key, so that a retry gets the same one. */
 export interface IdempotencyKeysTable {
   /** Topic of the account: `user:7`, `device:4`. */
@@ -159,6 +164,8 @@ export interface LeasesTable {
   kind: LeaseKind;
   actorKind: ActorKind;
   actorId: number;
+  /** When the connection ended; the lease stays for the grace period. Null while it lives. */
+  closedAt: Timestamp | null;
 }
 
 export interface PresenceTable {
@@ -182,6 +189,7 @@ export interface Tables {
   participants: ParticipantsTable;
   messages: MessagesTable;
   media: MediaTable;
+  unusedFiles: UnusedFilesTable;
   idempotencyKeys: IdempotencyKeysTable;
   topics: TopicsTable;
   events: EventsTable;

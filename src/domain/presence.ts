@@ -1,12 +1,19 @@
 import type { Db } from '../db/database.ts';
+import * as rows from '../db/presence.ts';
+import type { LeaseRow } from '../db/presence.ts';
 import type { LeaseKind } from '../db/tables.ts';
-import type { Bus } from '../events/bus.ts';
+import type { Bus, Notice } from '../events/bus.ts';
+import { openEphemeralStream } from '../events/ephemeral.ts';
 import type { EphemeralStream } from '../events/ephemeral.ts';
+import { actorKey, circleTopic, refOf } from '../events/event.ts';
 import type { ActorKey, ActorRef, ActorView } from '../events/event.ts';
 import type { CircleId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 import type { Session } from './actor.ts';
+import { requireCircle } from './circles.ts';
+import { createDepartures } from './lease-endings.ts';
 import type { Deps } from './deps.ts';
+import { startHeartbeat } from './heartbeat.ts';
 
 /** One live authenticated connection of an actor. */
 export interface Lease {
@@ -38,10 +45,78 @@ export interface PresenceOptions {
   readonly nodeId: string;
   /** Whether no other process uses the database: then whoever is registered at start has left. */
   readonly alone: boolean;
+  /** How often the node says that it is alive; a node that has been silent for 15 s is dead. */
+  readonly beatMs?: number;
 }
 
+/**
+ * Starts keeping account of this node's connections. Each coming and going of an actor, as seen over all nodes, is
+ * announced once, in all its circles, by the node that brought it about. Actors of a node that died leave with it.
+ */
 export async function createPresence(options: PresenceOptions): Promise<Presence> {
-  throw new Error(`not written: ${options.nodeId}`);
+  const { db, nodeId, graceMs, log } = options;
+  await rows.addNode(db, nodeId, options.alone);
+  const live = new Map<number, LeaseRow>();
+  const announce = createAnnouncer(options);
+  const departures = createDepartures(options, (gone) => announce(gone, false));
+  const restore = async (): Promise<void> => {
+    await announce(await rows.restoreNode(db, nodeId, [...live.values()]), true);
+  };
+  const heartbeat = startHeartbeat(options, { restore, depart: (gone) => announce(gone, false) });
+
+  const addLease = async (kind: LeaseKind, account: ActorRef) => {
+    const added = await rows.addLease(db, nodeId, kind, account);
+    if (added !== undefined) return added;
+    await restore();
+    return rows.addLease(db, nodeId, kind, account);
+  };
+
+  return {
+    async open(kind, account) {
+      const added = await addLease(kind, account);
+      if (added === undefined) throw new Error('The node could not be registered');
+      const lease = { id: added.id, kind, account };
+      live.set(lease.id, lease);
+      if (added.risen) await announce([account], true);
+      return {
+        leaseId: lease.id,
+        close: async () => {
+          if (live.delete(lease.id)) await departures.add(lease);
+        },
+      };
+    },
+    async isOnline(actors, from = db) {
+      return new Set((await rows.findOnline(from, actors)).map(actorKey));
+    },
+    newestLegacyLease: async (actor, from = db) => (await rows.findReach(from, actor)).legacyLease,
+    hasSignals: async (actor, from = db) => (await rows.findReach(from, actor)).signals,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([heartbeat.stop(), departures.stop()]);
+      await rows.retireNode(db, nodeId, graceMs).catch((error: unknown) => {
+        log.warn({ err: error }, 'could not say that this node stops; the others will notice');
+      });
+    },
+  };
+}
+
+/** Tells every circle of the accounts. They may have been removed since: then nobody is told. */
+function createAnnouncer({ db, bus, log }: PresenceOptions) {
+  return async (accounts: readonly ActorRef[], online: boolean): Promise<void> => {
+    if (accounts.length === 0) return;
+    try {
+      const audiences = await rows.findAudiences(db, accounts);
+      bus.publish(
+        audiences.flatMap(({ actor, circleIds }) =>
+          circleIds.map((id): Notice => {
+            const ephemeral = { topic: circleTopic(id), actor: { ...actor, online }, online };
+            return { kind: 'ephemeral', ephemeral: { type: 'presence', ...ephemeral } };
+          }),
+        ),
+      );
+    } catch (error) {
+      log.warn({ err: error }, 'could not announce who came or left');
+    }
+  };
 }
 
 /** Who of a circle is online, or no longer. */
@@ -52,13 +127,27 @@ export interface PresenceChange {
 
 /**
  * Opens a reader of who is online in a circle: first one item for each actor who is, then every change. Only an
- * actor's newest change waits for a slow reader.
+ * actor's newest change waits for a slow reader. Who joins and leaves the circle itself is told by its events.
  */
 export async function openPresence(
   deps: Deps,
   session: Session,
-  input: { readonly circleId: CircleId },
+  { circleId }: { readonly circleId: CircleId },
   signal?: AbortSignal,
 ): Promise<EphemeralStream<PresenceChange>> {
-  throw new Error(`not written: ${String([deps, session, input, signal])}`);
+  return openEphemeralStream<PresenceChange>(deps, {
+    topic: circleTopic(circleId),
+    actor: session.actor,
+    signal,
+    async authorise() {
+      await requireCircle(deps, session.actor, circleId);
+    },
+    pick: (ephemeral) =>
+      ephemeral.type === 'presence' ? { actor: ephemeral.actor, online: ephemeral.online } : undefined,
+    key: (change) => actorKey(refOf(change.actor)),
+    async begin() {
+      const actors = await rows.findOnlineInCircle(deps.db, circleId);
+      return { items: actors.map((actor) => ({ actor, online: true })) };
+    },
+  });
 }

@@ -24,8 +24,15 @@ export interface EphemeralRequest<Item> {
   pick(ephemeral: Ephemeral): Item | undefined;
   /** Of items with the same key only the newest waits for a slow reader. Without a key each does, up to a bound. */
   key(item: Item): string | null;
-  /** What the reader is shown first. Read once it follows the topic: what happens meanwhile is shown after it. */
-  initial?(): Promise<readonly Item[]>;
+  /** Called once the reader follows the topic and is authorised. */
+  begin?(): Promise<Beginning<Item>>;
+}
+
+export interface Beginning<Item> {
+  /** What the reader is shown first; what happened meanwhile comes after it. */
+  readonly items?: readonly Item[];
+  /** Called once, when the reader is closed. */
+  release?(): void;
 }
 
 /**
@@ -44,7 +51,7 @@ export async function openEphemeralStream<Item>(
   try {
     const range = await eventLog.readRange(deps.db, request.topic);
     await request.authorise();
-    reader.start(range?.head ?? 0, (await request.initial?.()) ?? []);
+    reader.start(range?.head ?? 0, (await request.begin?.()) ?? {});
     return reader.iterator;
   } catch (error) {
     reader.close();
@@ -59,6 +66,7 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
   let ended: { readonly seq: number; readonly reason: EndReason } | undefined;
   let failure: unknown;
   let closed = false;
+  let release: (() => void) | undefined;
   let wake: (() => void) | undefined;
 
   const rouse = (): void => {
@@ -90,6 +98,7 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
     unfollow();
     tail.close();
     waiting.clear();
+    release?.();
     rouse();
   };
   const abort = (): void => {
@@ -114,10 +123,12 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
   return {
     iterator: createIterator(pull, close),
     close,
-    /** Begins with what was there first; what ends access up to `authorised` was known when access was granted. */
-    start(authorised: number, initial: readonly Item[]): void {
+    /** Begins; what ends access up to `authorised` was known when access was granted. */
+    start(authorised: number, beginning: Beginning<Item>): void {
       authorisedAt = authorised;
-      waiting.addFirst(initial);
+      waiting.addFirst(beginning.items ?? []);
+      release = () => beginning.release?.();
+      if (closed) release();
     },
   };
 }

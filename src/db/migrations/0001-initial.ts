@@ -98,6 +98,19 @@ const statements = [
     uploaded_at timestamptz(3)
   )`,
   sql`create index media_message on media (message_id, id)`,
+  sql`create table unused_files (storage_name text primary key)`,
+  // A trigger, because rows of media also go with their message, conversation, circle or account.
+  sql`create function note_unused_file() returns trigger language plpgsql as $$
+    begin
+      insert into unused_files values (old.storage_name) on conflict do nothing;
+      return null;
+    end
+  $$`,
+  sql`create trigger media_removed after delete on media
+    for each row when (old.storage_name is not null) execute function note_unused_file()`,
+  sql`create trigger media_replaced after update of storage_name on media
+    for each row when (old.storage_name is distinct from new.storage_name and old.storage_name is not null)
+    execute function note_unused_file()`,
   sql`create table idempotency_keys (
     account text not null,
     key text not null,
@@ -125,7 +138,8 @@ const statements = [
     node_id text not null references nodes on delete cascade,
     kind text not null check (kind in ('graphql', 'signals', 'legacy')),
     actor_kind text not null check (actor_kind in ('user', 'device')),
-    actor_id int not null
+    actor_id int not null,
+    closed_at timestamptz(3)
   )`,
   sql`create index leases_actor on leases (actor_kind, actor_id, id)`,
   sql`create index leases_node on leases (node_id)`,

@@ -1,0 +1,92 @@
+import type { MediaId, MessageId } from '../ids.ts';
+import type { Account } from './accounts.ts';
+import type { Db, Tx } from './database.ts';
+import { anyOf, now } from './lists.ts';
+import { mayRead } from './messages.ts';
+import type { Media, Message } from './tables.ts';
+
+const COLUMNS = [
+  'media.id',
+  'media.messageId',
+  'media.identifier',
+  'media.filename',
+  'media.extension',
+  'media.contentType',
+  'media.size',
+  'media.uploadedAt',
+] as const;
+
+/** The media of messages, in the order of sending. */
+export async function findByMessages(db: Db, ids: readonly MessageId[]): Promise<Media[]> {
+  return db
+    .selectFrom('media')
+    .select(COLUMNS)
+    .where('messageId', '=', anyOf(ids))
+    .orderBy('messageId')
+    .orderBy('id')
+    .execute();
+}
+
+/** The media, if the account takes part in its conversation, with where its file is stored. */
+export async function findReadable(
+  db: Db,
+  account: Account,
+  id: MediaId,
+): Promise<{ readonly media: Media; readonly storageName: string | null } | undefined> {
+  const row = await db
+    .selectFrom('media')
+    .innerJoin('messages', 'messages.id', 'media.messageId')
+    .select([...COLUMNS, 'media.storageName'])
+    .where('media.id', '=', id)
+    .where(mayRead(account))
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const { storageName, ...media } = row;
+  return { media, storageName };
+}
+
+/** The message that a media is of. */
+export async function findMessage(db: Db, id: MediaId): Promise<Message | undefined> {
+  return db
+    .selectFrom('messages')
+    .innerJoin('media', 'media.messageId', 'messages.id')
+    .selectAll('messages')
+    .where('media.id', '=', id)
+    .executeTakeFirst();
+}
+
+export interface UploadedFile {
+  readonly filename: string;
+  readonly extension: string;
+  readonly contentType: string;
+  readonly size: number;
+  readonly storageName: string;
+}
+
+/** Notes where the file of a media is. The one that it replaces becomes unused. */
+export async function setUploaded(tx: Tx, id: MediaId, file: UploadedFile): Promise<void> {
+  await tx
+    .updateTable('media')
+    .set({ ...file, uploadedAt: now })
+    .where('id', '=', id)
+    .execute();
+}
+
+export async function isStored(db: Db, storageName: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('media')
+    .select('id')
+    .where('storageName', '=', storageName)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Stored files that no media names any more. */
+export async function findUnusedFiles(db: Db, limit: number): Promise<string[]> {
+  const rows = await db.selectFrom('unusedFiles').select('storageName').limit(limit).execute();
+  return rows.map((row) => row.storageName);
+}
+
+export async function forgetUnusedFiles(db: Db, storageNames: readonly string[]): Promise<void> {
+  await db.deleteFrom('unusedFiles').where('storageName', 'in', storageNames).execute();
+}

@@ -1,0 +1,251 @@
+import { sql } from 'kysely';
+import type { CircleId, DeviceId, UserId } from '../ids.ts';
+import type { Account } from './accounts.ts';
+import { findActors } from './actors.ts';
+import type { ActorRow } from './actors.ts';
+import type { Db, Tx } from './database.ts';
+import { anyOf, now } from './lists.ts';
+import type { ActorKind, LeaseKind } from './tables.ts';
+
+/** A node that was not heard of for so long is dead, and its connections with it. */
+const DEAD_AFTER = sql`interval '15 seconds'`;
+/** The node's row is missing, or was being removed at that moment. */
+const NODE_IS_GONE = ['23503', '40P01'];
+
+export interface LeaseRow {
+  readonly id: number;
+  readonly kind: LeaseKind;
+  readonly account: Account;
+}
+
+/** Registers a process. When no other one uses the database, everybody of former ones is gone. */
+export async function addNode(db: Db, nodeId: string, alone: boolean): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    if (alone) {
+      await tx.deleteFrom('nodes').execute();
+      await tx.updateTable('presence').set({ online: false }).where('online', '=', true).execute();
+    }
+    await tx.insertInto('nodes').values({ id: nodeId, seenAt: now }).execute();
+  });
+}
+
+/** Says that a node is alive. False when it was taken for dead, and its leases with it. */
+export async function touchNode(db: Db, nodeId: string): Promise<boolean> {
+  const row = await db
+    .updateTable('nodes')
+    .set({ seenAt: now })
+    .where('id', '=', nodeId)
+    .returning('id')
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Closes what is left of a node that stops, and lets the others take it for dead once the grace period is over. */
+export async function retireNode(db: Db, nodeId: string, graceMs: number): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    await tx.updateTable('leases').set({ closedAt: now }).where('nodeId', '=', nodeId).execute();
+    await sql`
+      update nodes set seen_at = clock_timestamp() - ${DEAD_AFTER} + ${graceMs} * interval '1 millisecond'
+      where id = ${nodeId}
+    `.execute(tx);
+  });
+}
+
+/**
+ * Adds a lease, and answers whether the account was offline until now. Undefined when the node is not registered.
+ * The row in `presence` is locked on the way, so that nobody decides at the same moment that the account is gone.
+ */
+export async function addLease(
+  db: Db,
+  nodeId: string,
+  kind: LeaseKind,
+  account: Account,
+): Promise<{ readonly id: number; readonly risen: boolean } | undefined> {
+  try {
+    const { rows } = await sql<{ id: number; risen: boolean }>`
+      with lease as (
+        insert into leases (node_id, kind, actor_kind, actor_id)
+        values (${nodeId}, ${kind}, ${account.kind}, ${account.id})
+        returning id
+      ), risen as (
+        insert into presence (actor_kind, actor_id, online) values (${account.kind}, ${account.id}, true)
+        on conflict (actor_kind, actor_id) do update set online = true where not presence.online
+        returning actor_id
+      )
+      select id, exists (select 1 from risen) as risen from lease
+    `.execute(db);
+    return rows[0];
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && NODE_IS_GONE.some((code) => code === error.code)) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** Registers a node that was taken for dead again, with the leases it has. Answers who was offline until now. */
+export async function restoreNode(db: Db, nodeId: string, leases: readonly LeaseRow[]): Promise<Account[]> {
+  return db.transaction().execute(async (tx) => {
+    await sql`
+      insert into nodes (id) values (${nodeId}) on conflict (id) do update set seen_at = clock_timestamp()
+    `.execute(tx);
+    await sql`
+      insert into leases (id, node_id, kind, actor_kind, actor_id)
+      overriding system value
+      select id, ${nodeId}, kind, actor_kind, actor_id
+      from unnest(
+        ${leases.map((lease) => lease.id)}::bigint[],
+        ${leases.map((lease) => lease.kind)}::text[],
+        ${leases.map((lease) => lease.account.kind)}::text[],
+        ${leases.map((lease) => lease.account.id)}::int[]
+      ) as given (id, kind, actor_kind, actor_id)
+      on conflict do nothing
+    `.execute(tx);
+    const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
+      insert into presence (actor_kind, actor_id, online)
+      select distinct actor_kind, actor_id, true from leases where node_id = ${nodeId}
+      order by actor_kind, actor_id
+      on conflict (actor_kind, actor_id) do update set online = true where not presence.online
+      returning actor_kind, actor_id
+    `.execute(tx);
+    return rows.map(accountOf);
+  });
+}
+
+/** Notes that connections ended. Their accounts stay online until `removeLeases`. */
+export async function closeLeases(db: Db, ids: readonly number[]): Promise<void> {
+  await db.updateTable('leases').set({ closedAt: now }).where('id', '=', anyOfLeases(ids)).execute();
+}
+
+/** Removes leases, and answers those of the accounts who are offline from now on. */
+export async function removeLeases(
+  db: Db,
+  ids: readonly number[],
+  accounts: readonly Account[],
+): Promise<Account[]> {
+  return db.transaction().execute(async (tx) => {
+    await tx.deleteFrom('leases').where('id', '=', anyOfLeases(ids)).execute();
+    return settleOffline(tx, accounts);
+  });
+}
+
+/** Removes nodes that are dead, and answers those of their accounts who are offline from now on. */
+export async function removeDeadNodes(db: Db): Promise<Account[]> {
+  return db.transaction().execute(async (tx) => {
+    const dead = await tx
+      .selectFrom('nodes')
+      .select('id')
+      .where(sql<boolean>`seen_at < clock_timestamp() - ${DEAD_AFTER}`)
+      .forUpdate()
+      .skipLocked()
+      .execute();
+    if (dead.length === 0) return [];
+    const ids = dead.map((node) => node.id);
+    const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
+      select distinct actor_kind, actor_id from leases where node_id = any(${ids}::text[])
+    `.execute(tx);
+    await tx.deleteFrom('nodes').where('id', 'in', ids).execute();
+    return settleOffline(tx, rows.map(accountOf));
+  });
+}
+
+/**
+ * Sets those accounts offline that have no lease left. Their rows are locked first, in order, and the leases looked
+ * for in a later statement: one that was added meanwhile, by whoever held the row, is then seen.
+ */
+async function settleOffline(tx: Tx, accounts: readonly Account[]): Promise<Account[]> {
+  if (accounts.length === 0) return [];
+  const given = sql`unnest(
+    ${accounts.map((account) => account.kind)}::text[], ${accounts.map((account) => account.id)}::int[]
+  ) as given (actor_kind, actor_id)`;
+  await sql`
+    select 1 from presence
+    where (actor_kind, actor_id) in (select actor_kind, actor_id from ${given})
+    order by actor_kind, actor_id
+    for update
+  `.execute(tx);
+  const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
+    update presence set online = false
+    where online and (actor_kind, actor_id) in (select actor_kind, actor_id from ${given})
+      and not exists (
+        select 1 from leases
+        where leases.actor_kind = presence.actor_kind and leases.actor_id = presence.actor_id
+      )
+    returning actor_kind, actor_id
+  `.execute(tx);
+  return rows.map(accountOf);
+}
+
+/** Those of the accounts who are online. */
+export async function findOnline(db: Db, accounts: readonly Account[]): Promise<Account[]> {
+  if (accounts.length === 0) return [];
+  const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
+    select presence.actor_kind, presence.actor_id
+    from presence join unnest(
+      ${accounts.map((account) => account.kind)}::text[], ${accounts.map((account) => account.id)}::int[]
+    ) as given (actor_kind, actor_id) using (actor_kind, actor_id)
+    where presence.online
+  `.execute(db);
+  return rows.map(accountOf);
+}
+
+/** Where an account can be reached at this moment: its newest legacy connection, and whether it reads its signals. */
+export interface Reach {
+  readonly legacyLease: number | null;
+  readonly signals: boolean;
+}
+
+export async function findReach(db: Db, account: Account): Promise<Reach> {
+  const { rows } = await sql<Reach>`
+    select max(leases.id) filter (where kind = 'legacy') as legacy_lease,
+      coalesce(bool_or(kind = 'signals'), false) as signals
+    from leases join nodes on nodes.id = leases.node_id
+    where actor_kind = ${account.kind} and actor_id = ${account.id} and closed_at is null
+      and nodes.seen_at >= clock_timestamp() - ${DEAD_AFTER}
+  `.execute(db);
+  return rows[0] ?? { legacyLease: null, signals: false };
+}
+
+/** Those of the accounts that still exist, each with the circles in which it is seen. */
+export async function findAudiences(
+  db: Db,
+  accounts: readonly Account[],
+): Promise<{ readonly actor: ActorRow; readonly circleIds: readonly CircleId[] }[]> {
+  const actors = await findActors(db, accounts);
+  const userIds = actors.flatMap((actor) => (actor.kind === 'user' ? [actor.user.id] : []));
+  const memberships = await db
+    .selectFrom('memberships')
+    .select(['userId', 'circleId'])
+    .where('userId', '=', anyOf(userIds))
+    .execute();
+  const circlesOf = Map.groupBy(memberships, (membership) => membership.userId);
+  return actors.map((actor) => ({
+    actor,
+    circleIds:
+      actor.kind === 'device'
+        ? [actor.device.circleId]
+        : (circlesOf.get(actor.user.id) ?? []).map((membership) => membership.circleId),
+  }));
+}
+
+/** Who of the circle is online. */
+export async function findOnlineInCircle(db: Db, circleId: CircleId): Promise<ActorRow[]> {
+  const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
+    select actor_kind, actor_id
+    from memberships join presence on actor_kind = 'user' and actor_id = user_id and online
+    where circle_id = ${circleId}
+    union all
+    select actor_kind, actor_id
+    from devices join presence on actor_kind = 'device' and actor_id = devices.id and online
+    where circle_id = ${circleId}
+  `.execute(db);
+  const actors = await findActors(db, rows.map(accountOf));
+  return actors.filter((actor) => actor.online);
+}
+
+const anyOfLeases = (ids: readonly number[]) => sql<number>`any(${ids}::bigint[])`;
+
+const accountOf = (row: { readonly actorKind: ActorKind; readonly actorId: number }): Account =>
+  row.actorKind === 'user'
+    ? { kind: 'user', id: row.actorId as UserId }
+    : { kind: 'device', id: row.actorId as DeviceId };

@@ -1,0 +1,50 @@
+import * as rows from '../db/presence.ts';
+import type { ActorRef } from '../events/event.ts';
+import type { PresenceOptions } from './presence.ts';
+
+const BEAT_MS = 5_000;
+/** So many beats in a row, before others are taken for dead: after an outage they may just be late, as this one was. */
+const STEADY_BEATS = 3;
+
+interface HeartbeatListener {
+  /** This node was taken for dead: it must register again. */
+  restore(): Promise<void>;
+  /** Other nodes died, and with them these went offline. */
+  depart(accounts: readonly ActorRef[]): Promise<void>;
+}
+
+/** Says every few seconds that this node is alive, and finds out which others no longer are. */
+export function startHeartbeat({ db, nodeId, log, beatMs = BEAT_MS }: PresenceOptions, listener: HeartbeatListener) {
+  let steady = 0;
+  let lastAt = Date.now();
+  let timer: NodeJS.Timeout;
+  let beating: Promise<void> = Promise.resolve();
+  let stopped = false;
+
+  const beat = async (): Promise<void> => {
+    steady = Date.now() - lastAt > 2 * beatMs ? 0 : steady + 1;
+    lastAt = Date.now();
+    if (!(await rows.touchNode(db, nodeId))) await listener.restore();
+    if (steady >= STEADY_BEATS) await listener.depart(await rows.removeDeadNodes(db));
+  };
+  const schedule = (): void => {
+    if (stopped) return;
+    timer = setTimeout(() => {
+      beating = beat()
+        .catch((error: unknown) => {
+          steady = 0;
+          log.warn({ err: error }, 'could not say that this node is alive; trying again');
+        })
+        .finally(schedule);
+    }, beatMs);
+    timer.unref();
+  };
+  schedule();
+  return {
+    async stop(): Promise<void> {
+      stopped = true;
+      clearTimeout(timer);
+      await beating;
+    },
+  };
+}
