@@ -1,0 +1,68 @@
+import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
+import type { ErrorCode } from '../errors.ts';
+import type { Topic } from '../events/event.ts';
+import type { Frame } from './frames.ts';
+import type { Payload } from './payload.ts';
+
+/** One listened channel. docs/legacy-channels.md is made from the rows of `channels.ts`. */
+export interface Channel {
+  readonly name: string;
+  readonly about: string;
+  readonly fields: readonly Field[];
+  /** The text for a client that has not authenticated; null when it need not. Checked first. */
+  readonly anonymous: string | null;
+  /** The text for a payload without a required field. Checked second, by presence alone. */
+  readonly missing: string | null;
+  readonly refusals: readonly Refusal[];
+  /** What the client itself gets when all goes well, in order. */
+  readonly replies: readonly string[];
+  readonly notes: readonly string[];
+  run(request: Request): Promise<Reply>;
+}
+
+export interface Field {
+  readonly name: string;
+  readonly type: string;
+  readonly required: boolean;
+  readonly about: string;
+}
+
+/** Why a channel answers on `error`, and with which text. */
+export interface Refusal {
+  readonly when: string;
+  readonly text: string;
+  /** The codes of operations for which this text stands. */
+  readonly codes: readonly ErrorCode[];
+}
+
+/** One event of a client: those that its channel needs are present. */
+export interface Request {
+  readonly payload: Payload;
+  readonly caller: Caller;
+}
+
+export type Reply = readonly Frame[];
+
+/** What a channel can do for the client that sent an event. */
+export interface Caller {
+  /** Runs an operation with the client's rights. Throws a DomainError with the code of its first error. */
+  run<Data, Variables extends Record<string, unknown>>(
+    document: TypedDocumentNode<Data, Variables>,
+    variables: Variables,
+  ): Promise<Data>;
+  /** Makes the client the token's account. Throws UNAUTHENTICATED, and leaves the client what it was. */
+  authenticate(token: unknown): Promise<void>;
+  /**
+   * Lets the client into the topic's room. `ask` answers how far its permission knows the topic, as a cursor, or
+   * nothing when there is none. Throws NOT_FOUND, also for one who lost the permission while it was asked for.
+   */
+  join(topic: Topic, ask: () => Promise<string | undefined>): Promise<void>;
+  leave(topic: Topic): void;
+  /** Whether there is such a thing, whoever may see it. */
+  exists(topic: Topic): Promise<boolean>;
+}
+
+/** A refusal in the contract's own words, for the `error` channel. */
+export class LegacyError extends Error {
+  override readonly name = 'LegacyError';
+}

@@ -1,0 +1,226 @@
+import { DomainError } from '../errors.ts';
+import { LegacyError } from './channel.ts';
+import type { Channel, Field, Refusal } from './channel.ts';
+import * as requests from './requests.ts';
+
+const SOCKET_UNKNOWN = 'Socket user introuvable';
+const UNEXPECTED = 'Erreur interne';
+
+/** Said to a client whose session ends, too. */
+export const USER_NOT_FOUND = 'User not found';
+
+const conversationId: Field = {
+  name: 'conversation_id',
+  type: 'int',
+  required: true,
+  about: 'The conversation.',
+};
+const circleId: Field = { name: 'circle_id', type: 'int', required: true, about: 'The circle.' };
+
+const notInConversation: Refusal = {
+  when: 'the id is unknown, or the account takes no part in the conversation',
+  text: 'Vous ne faite pas partie de cette conversation',
+  codes: ['NOT_FOUND', 'FORBIDDEN'],
+};
+
+/** What every row has unless it says otherwise. */
+const usual = { fields: [], anonymous: SOCKET_UNKNOWN, missing: null, refusals: [], notes: [] };
+const anyone = { ...usual, anonymous: null };
+
+/** The listened channels, in the order of the original documentation. */
+export const CHANNELS: readonly Channel[] = [
+  {
+    ...anyone,
+    name: 'authenticate',
+    about: 'Makes the socket that of an account.',
+    fields: [{ name: 'token', type: 'string', required: true, about: 'A token of the account.' }],
+    missing: 'Json web token introuvable',
+    refusals: [
+      {
+        when: 'the token is malformed, expired, revoked, or of an unknown account',
+        text: USER_NOT_FOUND,
+        codes: ['UNAUTHENTICATED'],
+      },
+    ],
+    replies: ['`success` "User authenticated"'],
+    notes: [
+      'No room is joined and nothing else is sent.',
+      'A second one is accepted, also for another account, whose rooms the socket then leaves. One that fails changes nothing.',
+      'When the session ends (logout, expiry, deletion of the account) the socket gets `error` "User not found" once and is disconnected.',
+    ],
+    run: requests.authenticate,
+  },
+  {
+    ...usual,
+    name: 'join_conversation',
+    about: 'Joins the room of a conversation.',
+    fields: [conversationId],
+    missing: 'Parameter missing',
+    refusals: [notInConversation],
+    replies: ['`success` "Vous avez rejoins la conversation : conversation_<id>"'],
+    notes: ['Whoever loses the right to be there leaves the room after the frame that says so.'],
+    run: requests.joinConversation,
+  },
+  {
+    ...usual,
+    name: 'leave_conversation',
+    about: 'Leaves the room of a conversation, if in it.',
+    fields: [conversationId],
+    missing: 'Parameter conversation_id missing',
+    replies: ['`success` "Vous avez quitte la conversation"'],
+    run: requests.leaveConversation,
+  },
+  {
+    ...usual,
+    name: 'join_circle',
+    about: 'Joins the room of a circle.',
+    fields: [circleId],
+    anonymous: `${SOCKET_UNKNOWN}, vous devez vous authentifier`,
+    missing: 'Parameter missing',
+    refusals: [
+      {
+        when: 'the id is unknown, or the account does not belong to the circle',
+        text: "Vous n'appartenez pas a ce cercle",
+        codes: ['NOT_FOUND', 'FORBIDDEN'],
+      },
+    ],
+    replies: ['`success` "Vous avez rejoins le cercle : circle_<id>"'],
+    run: requests.joinCircle,
+  },
+  {
+    ...usual,
+    name: 'leave_circle',
+    about: 'Leaves the room of a circle, if in it.',
+    fields: [circleId],
+    missing: 'Parameter circle_id missing',
+    replies: ['`success` "Vous avez quitte le cercle"'],
+    run: requests.leaveCircle,
+  },
+  {
+    ...usual,
+    name: 'message',
+    about: 'Sends a message to a conversation. Its room need not be joined.',
+    fields: [
+      conversationId,
+      { name: 'text_message', type: 'string', required: false, about: 'The text; none is the empty text.' },
+      {
+        name: 'files',
+        type: 'list of string',
+        required: false,
+        about: 'Names of files that will be uploaded.',
+      },
+      {
+        name: 'client_message_id',
+        type: 'string',
+        required: false,
+        about:
+          'Names the message, so that sending it again answers the first `media` and `success` and says nothing to the room.',
+      },
+    ],
+    missing: 'Param conversation_id introuvable',
+    refusals: [
+      { when: '`files` is neither a list nor null', text: 'Parameter missing', codes: [] },
+      { when: 'the id is unknown', text: 'Conversation introuvable', codes: ['NOT_FOUND'] },
+      {
+        when: 'the account takes no part in the conversation',
+        text: 'Vous ne faites pas partie de cette conversation',
+        codes: ['FORBIDDEN'],
+      },
+      {
+        when: 'the text is longer than 8192 characters or has NUL in it',
+        text: 'Message invalide',
+        codes: ['INVALID_INPUT', 'CONFLICT'],
+      },
+    ],
+    replies: [
+      '`media` {media_list, message_id}, if `files` is a list',
+      '`success` {"received":true,"message_id":<id>}',
+      '`message`, if the socket is in the room',
+    ],
+    run: requests.message,
+  },
+  {
+    ...usual,
+    name: 'writing',
+    about: 'Tells the room of a conversation that the account is writing, or no longer.',
+    fields: [conversationId, { name: 'is_writing', type: 'bool', required: true, about: 'Whether it is.' }],
+    missing: 'Parameter missing',
+    refusals: [notInConversation],
+    replies: ['`success` "Writing sent"', '`writing`, if the socket is in the room'],
+    run: requests.writing,
+  },
+  {
+    ...usual,
+    name: 'webrtc_credentials',
+    about: 'Asks for credentials for the TURN servers.',
+    replies: ['`webrtc_config` {username, password}'],
+    run: requests.webrtcCredentials,
+  },
+  {
+    ...anyone,
+    name: 'webrtc_stun_info',
+    about: 'Asks for the STUN servers.',
+    replies: ['`webrtc_config` [{domain, ip, port}, …]'],
+    run: requests.webrtcStunInfo,
+  },
+  {
+    ...anyone,
+    name: 'webrtc_turn_info',
+    about: 'Asks for the TURN servers.',
+    replies: ['`webrtc_config` [{domain, ip, port}, …]'],
+    run: requests.webrtcTurnInfo,
+  },
+  {
+    ...usual,
+    name: 'webrtc_forward',
+    about: 'Forwards the whole payload to one account, which must share a circle with the caller.',
+    fields: [
+      { name: 'email', type: 'string', required: false, about: 'The user, by e-mail address.' },
+      { name: 'user_id', type: 'int', required: false, about: 'The user, by id, unless there is `email`.' },
+      {
+        name: 'device_id',
+        type: 'int',
+        required: false,
+        about: 'The device, unless there is one of the others.',
+      },
+      { name: '…', type: 'any', required: false, about: 'Anything else; clients put a call in `message`.' },
+    ],
+    refusals: [
+      {
+        when: 'no target is given, or none that shares a circle',
+        text: 'Utilisateur introuvable',
+        codes: ['NOT_FOUND', 'FORBIDDEN'],
+      },
+      {
+        when: 'the target has no live connection',
+        text: 'Destinataire non connecte aux websockets',
+        codes: ['UNREACHABLE'],
+      },
+    ],
+    replies: ['`success` "Message forwarded", after the target was served'],
+    run: requests.webrtcForward,
+  },
+  ...['webrtc_join_room', 'webrtc_leave_room', 'webrtc_room_forward'].map((name) => ({
+    ...anyone,
+    name,
+    about: 'Does nothing, as in the original.',
+    replies: [],
+    run: requests.nothing,
+  })),
+];
+
+/** The refusals of every channel, looked at after its own. */
+export const COMMON_REFUSALS: readonly Refusal[] = [
+  { when: 'the account sends too much', text: 'Trop de requetes', codes: ['RATE_LIMITED', 'LIMIT_EXCEEDED'] },
+  { when: 'the session ended in the meantime', text: SOCKET_UNKNOWN, codes: ['UNAUTHENTICATED'] },
+  { when: 'anything else is wrong', text: UNEXPECTED, codes: [] },
+];
+
+/** What the client is told on `error`. */
+export function refusalOf(channel: Channel, error: unknown): string {
+  if (error instanceof LegacyError) return error.message;
+  const code = error instanceof DomainError ? error.code : 'INTERNAL';
+  return (
+    [...channel.refusals, ...COMMON_REFUSALS].find(({ codes }) => codes.includes(code))?.text ?? UNEXPECTED
+  );
+}

@@ -1,0 +1,269 @@
+import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
+import type { Socket } from 'socket.io';
+import { DomainError, notFound } from '../errors.ts';
+import type { EndReason, ErrorCode } from '../errors.ts';
+import { parseCursor } from '../events/cursor.ts';
+import { sameActor } from '../events/event.ts';
+import type { ActorRef, Topic } from '../events/event.ts';
+import { openAccount } from './account.ts';
+import type { Account } from './account.ts';
+import { LegacyError } from './channel.ts';
+import type { Caller, Channel, Reply } from './channel.ts';
+import { CHANNELS, refusalOf, USER_NOT_FOUND } from './channels.ts';
+import { DeadlineError, withDeadline } from './deadline.ts';
+import type { BridgeDeps, BridgeLimits } from './deps.ts';
+import { createEventQueue } from './event-queue.ts';
+import type { EventQueue } from './event-queue.ts';
+import { isKnown } from './existence.ts';
+import type { ForwardChannels } from './outbound.ts';
+import { createOutlet } from './outlet.ts';
+import type { Outlet } from './outlet.ts';
+import { CLIENT_DISCONNECT } from './parser.ts';
+import { hasField, parsePayload } from './payload.ts';
+import type { RoomFrame, RoomMember, Rooms } from './rooms.ts';
+import { closeForRestart, cutOff } from './transport.ts';
+
+const channels = new Map(CHANNELS.map((channel) => [channel.name, channel]));
+
+export interface ConnectionOptions {
+  readonly socket: Socket;
+  readonly deps: BridgeDeps;
+  readonly rooms: Rooms;
+  readonly limits: BridgeLimits;
+  /** Called once all that it sent has run and all that it held is given back. */
+  readonly onLeft: (connection: Connection) => void;
+}
+
+/** One legacy socket, from its connecting until all that it sent before it closed has run. */
+export class Connection implements Caller, RoomMember {
+  readonly id: string;
+  /** Whether an event is under way, before whose answer nothing of a room is heard. */
+  busy = false;
+  readonly #socket: Socket;
+  readonly #deps: BridgeDeps;
+  readonly #rooms: Rooms;
+  readonly #limits: BridgeLimits;
+  readonly #queue: EventQueue;
+  readonly #outlet: Outlet;
+  readonly #left = Promise.withResolvers<void>();
+  #account: Account | undefined;
+  /** Nothing more is taken. */
+  #closing = false;
+  #receivedBytes = 0;
+
+  /** Listens at once: what a client sends in its first packets must find somebody there. */
+  constructor({ socket, deps, rooms, limits, onLeft }: ConnectionOptions) {
+    this.id = socket.id;
+    this.#socket = socket;
+    this.#deps = deps;
+    this.#rooms = rooms;
+    this.#limits = limits;
+    this.#queue = createEventQueue({
+      maxEvents: limits.queuedEvents,
+      maxBytes: limits.queuedBytes,
+      onError: (error) => deps.log.error({ err: error, socket: socket.id }, 'a legacy connection failed'),
+    });
+    this.#outlet = createOutlet({
+      socket,
+      limits,
+      onSlow: () => this.#cutOff('it does not read what is sent to it'),
+    });
+    socket.conn.on('data', (data: string | Buffer) => {
+      this.#receivedBytes += data.length;
+    });
+    // Unlike listeners of single events, this one hears what came just before a close.
+    socket.onAny((...event: unknown[]) => this.#receive(event));
+    socket.once('disconnect', () => {
+      // Later than the events that were received with it.
+      setImmediate(() => this.#queue.finish(() => this.#leave().finally(() => onLeft(this))));
+    });
+  }
+
+  get actor(): ActorRef | undefined {
+    return this.#account?.actor;
+  }
+
+  get topics(): readonly Topic[] {
+    return this.#rooms.topicsOf(this);
+  }
+
+  async run<Data, Variables extends Record<string, unknown>>(
+    document: TypedDocumentNode<Data, Variables>,
+    variables: Variables,
+  ): Promise<Data> {
+    const session = this.#account?.session ?? null;
+    const { data, errors } = await this.#deps.executor.execute(document, variables, session);
+    const error = errors?.[0];
+    if (error !== undefined)
+      throw new DomainError((error.extensions['code'] ?? 'INTERNAL') as ErrorCode, error.message);
+    if (data === undefined || data === null) throw new Error('an operation answered neither data nor errors');
+    return data;
+  }
+
+  async authenticate(token: unknown): Promise<void> {
+    const account = await openAccount(this.#deps, {
+      token,
+      forward: this.#forwardChannels(),
+      onFrames: (frames) => this.#outlet.say(frames),
+      onEnd: (reason) => this.end(reason),
+    });
+    const former = this.#account;
+    if (former !== undefined && !sameActor(former.actor, account.actor)) {
+      this.#rooms.leaveAll(this);
+      this.#outlet.forgetAll();
+    }
+    this.#account = account;
+    await former?.close();
+  }
+
+  async join(topic: Topic, ask: () => Promise<string | undefined>): Promise<void> {
+    const entrance = await this.#rooms.enter(topic, this);
+    if (entrance === undefined) throw notFound('The room');
+    try {
+      const cursor = await ask();
+      if (cursor === undefined) throw notFound('The room');
+      if (!entrance.admit(parseCursor(this.#deps.epoch, topic, cursor))) throw notFound('The room');
+    } finally {
+      entrance.cancel();
+    }
+  }
+
+  leave(topic: Topic): void {
+    this.#rooms.leave(topic, this);
+  }
+
+  async exists(topic: Topic): Promise<boolean> {
+    return this.actor !== undefined && isKnown(this.#deps, this.actor, topic);
+  }
+
+  get congested(): boolean {
+    return this.#outlet.congested;
+  }
+
+  hold(frame: RoomFrame): void {
+    this.#outlet.hold(frame);
+  }
+
+  forget(topic: Topic, upTo: number): void {
+    this.#outlet.forget(topic, upTo);
+  }
+
+  written(): void {
+    this.#outlet.check();
+  }
+
+  lostTrack(): void {
+    this.#cutOff('events of its rooms were trimmed before this node saw them');
+  }
+
+  /** Ends the connection from the server's side. A client whose session is over is told so, once. */
+  end(reason: EndReason): void {
+    if (this.#closing) return;
+    const sessionIsOver =
+      reason === 'LOGGED_OUT' || reason === 'TOKEN_EXPIRED' || reason === 'ACCOUNT_DELETED';
+    if (sessionIsOver) this.#outlet.say([{ channel: 'error', payload: USER_NOT_FOUND }]);
+    this.#close(reason);
+    this.#socket.disconnect(true);
+  }
+
+  /** Answers what is under way, closes so that the client comes back, and resolves when all is given back. */
+  async drain(patienceMs: number): Promise<void> {
+    this.#closing = true;
+    this.#queue.drop();
+    await patiently(patienceMs, this.#queue.idle());
+    this.#close('DRAINING');
+    closeForRestart(this.#socket.conn);
+    await patiently(patienceMs, this.#left.promise);
+  }
+
+  #cutOff(why: string): void {
+    if (this.#closing) return;
+    this.#deps.log.warn({ why, actor: this.actor, socket: this.id }, 'a legacy connection is cut off');
+    this.#close('SLOW');
+    cutOff(this.#socket.conn);
+  }
+
+  #close(reason: EndReason): void {
+    this.#closing = true;
+    this.#queue.drop();
+    this.#outlet.close();
+    this.#deps.metrics.streamEnds.inc({ reason });
+    this.#deps.log.info({ reason, actor: this.actor, socket: this.id }, 'a legacy connection ends');
+  }
+
+  #receive(event: readonly unknown[]): void {
+    const bytes = this.#receivedBytes;
+    this.#receivedBytes = 0;
+    if (this.#closing) return;
+    const last = event.at(-1);
+    const ack = typeof last === 'function' ? () => void last() : undefined;
+    const [name, argument] = ack === undefined ? event : event.slice(0, -1);
+    const taken = this.#queue.push(bytes, () => this.#handle(name, argument, ack));
+    if (!taken) this.#cutOff('it sends faster than it is served');
+  }
+
+  /** The order of the contract: the answer, what rooms said meanwhile, the acknowledgement, which is empty. */
+  async #handle(name: unknown, argument: unknown, ack: (() => void) | undefined): Promise<void> {
+    if (name === CLIENT_DISCONNECT) {
+      this.#closing = true;
+      this.#queue.drop();
+      this.#socket.disconnect();
+      return;
+    }
+    const channel = typeof name === 'string' ? channels.get(name) : undefined;
+    if (channel !== undefined) {
+      this.busy = true;
+      const reply = await this.#answer(channel, argument);
+      this.busy = false;
+      this.#outlet.say(reply);
+      this.#account?.start();
+      this.#outlet.release();
+    }
+    if (this.#socket.connected) ack?.();
+  }
+
+  async #answer(channel: Channel, argument: unknown): Promise<Reply> {
+    this.#deps.metrics.legacyEvents.inc({ channel: channel.name });
+    const payload = parsePayload(argument);
+    const lacks = channel.fields.some(({ name, required }) => required && !hasField(payload, name));
+    try {
+      if (channel.anonymous !== null && this.#account === undefined) throw new LegacyError(channel.anonymous);
+      if (channel.missing !== null && lacks) throw new LegacyError(channel.missing);
+      return await withDeadline(this.#limits.eventMs, channel.run({ payload, caller: this }));
+    } catch (error) {
+      const foreseen = error instanceof DomainError || error instanceof LegacyError;
+      if (!foreseen)
+        this.#deps.log.error({ err: error, channel: channel.name }, 'an event of a legacy client failed');
+      // What is still under way could change the connection behind the back of the next event.
+      if (error instanceof DeadlineError) setImmediate(() => this.#cutOff('an event took too long'));
+      return [{ channel: 'error', payload: refusalOf(channel, error) }];
+    }
+  }
+
+  /** Decision 1: a client that sends no `EIO` rebuilds its call on any `webrtc_config`. */
+  #forwardChannels(): ForwardChannels {
+    const configured = this.#deps.config.LEGACY_FORWARD_CHANNELS as ForwardChannels | undefined;
+    const sendsEio = this.#socket.handshake.query['EIO'] !== undefined;
+    return configured ?? (sendsEio ? ['webrtc_forward', 'webrtc_config'] : ['webrtc_forward']);
+  }
+
+  async #leave(): Promise<void> {
+    this.#closing = true;
+    this.#rooms.leaveAll(this);
+    const account = this.#account;
+    this.#account = undefined;
+    try {
+      await account?.close();
+    } finally {
+      this.#left.resolve();
+    }
+  }
+}
+
+async function patiently(ms: number, work: Promise<void>): Promise<void> {
+  try {
+    await withDeadline(ms, work);
+  } catch {
+    // What has not ended by now is ended by the closing.
+  }
+}

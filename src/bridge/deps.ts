@@ -1,0 +1,79 @@
+import type { IncomingMessage } from 'node:http';
+import type { Config } from '../config.ts';
+import type { EndReason } from '../errors.ts';
+import type { ActorRef } from '../events/event.ts';
+import type { EventStream, StreamRequest } from '../events/stream.ts';
+import type { Tails } from '../events/tail.ts';
+import type { Executor } from '../gateway/executor.ts';
+import type { Logger } from '../log.ts';
+import type { Context } from '../schema/context.ts';
+
+export type Session = NonNullable<Context['session']>;
+
+/** Keeps an actor online while it lives, and orders its connections: the newest has the greatest. */
+export interface LegacyLease {
+  readonly leaseId: number;
+  close(): Promise<void>;
+}
+
+/** What the bridge stands on, handed over by `app.ts`. */
+export interface BridgeDeps {
+  readonly config: Pick<Config, 'LEGACY_FORWARD_CHANNELS'>;
+  readonly log: Logger;
+  readonly metrics: BridgeMetrics;
+  readonly tails: Tails;
+  /** Names the database, in the cursors that operations answer. */
+  readonly epoch: string;
+  readonly executor: Executor;
+  readonly presence: {
+    open(kind: 'legacy', actor: ActorRef): Promise<LegacyLease>;
+    /** The lease of the actor's newest legacy connection on any node. */
+    newestLegacyLease(actor: ActorRef): Promise<number | null>;
+  };
+  /** Throws UNAUTHENTICATED unless the token is valid. */
+  authenticate(token: string): Promise<Session>;
+  /** Calls back once, when logout, expiry or deletion of the account end the session. Answers how to stop. */
+  followSession(session: Session, onEnd: (reason: EndReason) => void): Promise<() => void>;
+  /** Reads a topic's log from a cursor. */
+  openStream(request: StreamRequest): Promise<EventStream>;
+  /** Whether a request from this page, or from no page, may be served. */
+  originAllowed(request: IncomingMessage): boolean;
+  /** Other bounds than the usual ones. */
+  readonly limits?: Partial<BridgeLimits>;
+}
+
+export interface BridgeMetrics {
+  readonly connections: {
+    inc(labels: { transport: 'socket.io' }): void;
+    dec(labels: { transport: 'socket.io' }): void;
+  };
+  readonly legacyEvents: { inc(labels: { channel: string }): void };
+  readonly streamEnds: { inc(labels: { reason: EndReason }): void };
+}
+
+/** What one legacy client may cost. Beyond a bound its connection is cut off. */
+export interface BridgeLimits {
+  /** Received and not yet begun. */
+  readonly queuedEvents: number;
+  readonly queuedBytes: number;
+  /** Said to it and not yet taken. */
+  readonly waitingPackets: number;
+  readonly waitingBytes: number;
+  /** After this long an event counts as failed and the next one begins. */
+  readonly eventMs: number;
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
+  /** Largest single payload. */
+  readonly payloadBytes: number;
+}
+
+export const DEFAULT_LIMITS: BridgeLimits = {
+  queuedEvents: 1_000,
+  queuedBytes: 16 * 1024 * 1024,
+  waitingPackets: 2_000,
+  waitingBytes: 4 * 1024 * 1024,
+  eventMs: 30_000,
+  pingIntervalMs: 25_000,
+  pingTimeoutMs: 60_000,
+  payloadBytes: 5 * 1024 * 1024,
+};

@@ -1,0 +1,191 @@
+import type { ActorView, DomainEvent } from '../events/event.ts';
+
+/** The channels that a legacy client may hear. */
+export type EmittedChannel =
+  | 'success'
+  | 'error'
+  | 'circle'
+  | 'circle_invite'
+  | 'conversation'
+  | 'device created'
+  | 'media'
+  | 'message'
+  | 'writing'
+  | 'webrtc_config'
+  | 'webrtc_forward';
+
+/** What one legacy client is told: a channel and its one argument. The order of keys is part of the contract. */
+export interface Frame {
+  readonly channel: EmittedChannel;
+  readonly payload: unknown;
+}
+
+type MessageFact = Extract<DomainEvent, { type: 'message.sent' }>;
+type Message = MessageFact['message'];
+type User = Extract<ActorView, { kind: 'user' }>['user'];
+type Device = Extract<ActorView, { kind: 'device' }>['device'];
+
+/** What the legacy shape of a file shows. */
+export interface MediaView {
+  readonly id: number;
+  readonly filename: string | null;
+  readonly extension: string | null;
+  readonly identifier: string;
+  readonly uploaded: boolean;
+}
+
+/** Contract 1.3: ISO 8601 without zone, with microseconds where they are not zero. Dates are midnights. */
+export function encodeDate(iso: string): string {
+  const [day = '', clock = '00:00:00'] = iso.replace(/Z$/, '').split('T');
+  const [seconds = '', fraction = ''] = clock.split('.');
+  return /^0*$/.test(fraction)
+    ? `${day}T${seconds}`
+    : `${day}T${seconds}.${fraction.padEnd(6, '0').slice(0, 6)}`;
+}
+
+const encodeUser = (user: User, online: boolean) => ({
+  id: user.id,
+  email: user.email,
+  first_name: user.firstName,
+  last_name: user.lastName,
+  birthday: user.birthday === null ? null : encodeDate(user.birthday),
+  created: encodeDate(user.createdAt),
+  updated: encodeDate(user.updatedAt),
+  isOnline: online,
+  type: 'DEFAULT',
+});
+
+const encodeDevice = (device: Device, online: boolean) => ({
+  id: device.id,
+  name: device.name,
+  created: encodeDate(device.createdAt),
+  updated: encodeDate(device.updatedAt),
+  circle_id: device.circleId,
+  activated: device.activated,
+  username: device.username,
+  is_online: online,
+});
+
+const encodeActor = (actor: ActorView) =>
+  actor.kind === 'user' ? encodeUser(actor.user, actor.online) : encodeDevice(actor.device, actor.online);
+
+/** Contract 1.4. Clients of the time crash on a null `link_id`, so a message of a device has no such key. */
+function encodeMessage(message: Message) {
+  const author =
+    message.authorDeviceId === null
+      ? { link_id: message.participantId }
+      : { device_id: message.authorDeviceId };
+  return {
+    id: message.id,
+    ...author,
+    sent: encodeDate(message.sentAt),
+    read: null,
+    content: message.text,
+    medias: message.mediaCount,
+  };
+}
+
+export const encodeMedia = (media: MediaView) => ({
+  id: media.id,
+  filename: media.filename,
+  extension: media.extension,
+  identifier: media.identifier,
+  uploaded: media.uploaded ? 'True' : 'False',
+});
+
+type Media = MessageFact['media'][number];
+const encodeStoredMedia = (media: Media) => encodeMedia({ ...media, uploaded: media.uploadedAt !== null });
+
+/** Contract 3.3, M1 and M2: a message without files, or one whose files are still to come. */
+export function messageSent({ message, author, media }: Omit<MessageFact, 'type'>): Frame {
+  const payload = { conversation_id: message.conversationId, message: encodeMessage(message) };
+  if (message.status === 'PENDING') return { channel: 'message', payload: { ...payload, status: 'pending' } };
+  return {
+    channel: 'message',
+    payload: {
+      ...payload,
+      time: encodeDate(message.sentAt),
+      sender: encodeActor(author),
+      media_list: media.map(encodeStoredMedia),
+      status: 'done',
+    },
+  };
+}
+
+/** Contract 3.3, M3, and decision 11: the last file brings the keys of a finished message too. */
+export function mediaUploaded(fact: Omit<MessageFact, 'type'> & { readonly uploaded: Media }): Frame {
+  const { message, author, media, uploaded } = fact;
+  const complete = message.status === 'DONE';
+  return {
+    channel: 'message',
+    payload: {
+      conversation_id: message.conversationId,
+      message: encodeMessage(message),
+      ...(complete ? { time: encodeDate(message.sentAt) } : {}),
+      sender: encodeActor(author),
+      ...(complete ? { media_list: media.map(encodeStoredMedia) } : {}),
+      media: encodeStoredMedia(uploaded),
+      status: 'done',
+    },
+  };
+}
+
+/** Contract 3.3, M4 and M5. */
+export const messageChanged = (
+  conversationId: number,
+  messageId: number,
+  event: 'update' | 'delete',
+): Frame => ({
+  channel: 'message',
+  payload: { conversation_id: conversationId, message_id: messageId, event },
+});
+
+/** Contract 3.3, W1 and W2. */
+export function writing(conversationId: number, actor: ActorView, isTyping: boolean): Frame {
+  const who = actor.kind === 'user' ? { device: false, user: actor.user.email } : { device: true };
+  return { channel: 'writing', payload: { conversation_id: conversationId, ...who, is_writing: isTyping } };
+}
+
+/** Contract 3.1: every frame about a circle ends with its id. */
+export const circleFrame = (
+  circleId: number,
+  fields: { readonly event: string } & Record<string, unknown>,
+): Frame => ({
+  channel: 'circle',
+  payload: { ...fields, circle_id: circleId },
+});
+
+/** Contract 3.2: every frame about a conversation ends with its id. */
+export const conversationFrame = (
+  conversationId: number,
+  fields: { readonly event: string } & Record<string, unknown>,
+): Frame => ({ channel: 'conversation', payload: { ...fields, conversation_id: conversationId } });
+
+/** Presence of a user or a device in one of its circles. */
+export function presenceFrame(circleId: number, actor: ActorView, online: boolean): Frame {
+  const state = online ? 'connect' : 'disconnect';
+  return actor.kind === 'user'
+    ? circleFrame(circleId, { event: state, user: actor.user.email })
+    : deviceFrame(circleId, actor.device.id, state);
+}
+
+export const deviceFrame = (
+  circleId: number,
+  deviceId: number,
+  type: 'update' | 'connect' | 'disconnect',
+): Frame => circleFrame(circleId, { event: 'device', type, device_id: deviceId });
+
+/** Contract 3.4: what another client forwarded, as it was sent. */
+export const forwardPayload = (sender: ActorView, content: unknown) => ({
+  sender_id: sender.kind === 'user' ? sender.user.id : sender.device.id,
+  is_device: sender.kind === 'device',
+  content,
+});
+
+const DEFAULT_ICE_PORT = 3478;
+
+/** A server of `webrtc_config` as the documentation shows it, from a `stun:` or `turn:` URL. */
+export function encodeIceServer(url: string): { domain: string; ip: string; port: number } {
+  const [, domain = '', port] = /^\w+:(\[[^\]]*\]|[^:?]*)(?::(\d+))?/.exec(url) ?? [];
+  return { domain, ip: '', port: port === undefined ? DEFAULT_ICE_PORT : Number(port) };
+}

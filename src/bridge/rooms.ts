@@ -1,0 +1,189 @@
+import type { Server } from 'socket.io';
+import { endFor } from '../events/event.ts';
+import type { ActorRef, DomainEvent, Envelope, Topic } from '../events/event.ts';
+import type { Tails } from '../events/tail.ts';
+import type { Frame } from './frames.ts';
+import { framesOf, framesOfEphemeral } from './outbound.ts';
+import { encodeEvent } from './parser.ts';
+
+/** A frame on its way to a room, as text encoded at most once however many hold it back. */
+export interface RoomFrame {
+  readonly topic: Topic;
+  /** The position of the event that it shows; undefined for what is not kept. */
+  readonly seq: number | undefined;
+  /** The packet as Engine.IO takes it. */
+  packet(): string;
+}
+
+/** A connection, as rooms see it. */
+export interface RoomMember {
+  readonly id: string;
+  readonly actor: ActorRef | undefined;
+  /** Whether an event of its own is under way, before whose answer it may hear nothing of a room. */
+  readonly busy: boolean;
+  /** Whether so much waits for it that what is not kept had better be left out. */
+  readonly congested: boolean;
+  hold(frame: RoomFrame): void;
+  /** Lets go of held frames that show the topic up to a position. */
+  forget(topic: Topic, upTo: number): void;
+  /** Called after a room frame was written to it. */
+  written(): void;
+  /** The server ends it, because it may have missed something. */
+  lostTrack(): void;
+}
+
+/** A place in a room that is not taken yet. */
+export interface Entrance {
+  /** Takes the place of one whose permission knows the topic up to `since`. False when it has ended after that. */
+  admit(since: number): boolean;
+  cancel(): void;
+}
+
+export interface Rooms {
+  /**
+   * Begins to follow a topic for the member, who is not in its room before `admit`: what happens while the permission
+   * is asked for is held, and ends the entrance if it ends the permission. Undefined when there is no such topic.
+   */
+  enter(topic: Topic, member: RoomMember): Promise<Entrance | undefined>;
+  leave(topic: Topic, member: RoomMember): void;
+  leaveAll(member: RoomMember): void;
+  topicsOf(member: RoomMember): Topic[];
+}
+
+interface Waiting {
+  readonly member: RoomMember;
+  endedAt: number;
+}
+
+interface Room {
+  readonly topic: Topic;
+  /** Members, with the position from which on they hear the topic. */
+  readonly members: Map<RoomMember, number>;
+  readonly waiting: Set<Waiting>;
+  /** Follows the topic until it is called; undefined when there is no such topic. */
+  readonly unfollow: Promise<(() => void) | undefined>;
+}
+
+/** The rooms of this node: one tail for each, and everybody's place in them. */
+export function createRooms({ io, tails }: { readonly io: Server; readonly tails: Tails }): Rooms {
+  const rooms = new Map<Topic, Room>();
+  const joined = new Map<RoomMember, Set<Topic>>();
+
+  const open = (topic: Topic): Room => {
+    const follow = async (): Promise<(() => void) | undefined> => {
+      const tail = await tails.open(topic);
+      const unfollow = tail?.follow({
+        event: (envelope) => hear(room, envelope),
+        ephemeral(ephemeral) {
+          for (const frame of framesOfEphemeral(ephemeral, [])) say(room, frame, undefined);
+        },
+        gap() {
+          for (const member of room.members.keys()) member.lostTrack();
+        },
+      });
+      return tail && (() => (unfollow?.(), tail.close()));
+    };
+    const room: Room = { topic, members: new Map(), waiting: new Set(), unfollow: follow() };
+    rooms.set(topic, room);
+    return room;
+  };
+
+  const closeIfEmpty = (room: Room): void => {
+    if (room.members.size > 0 || room.waiting.size > 0 || rooms.get(room.topic) !== room) return;
+    rooms.delete(room.topic);
+    room.unfollow.then(
+      (unfollow) => unfollow?.(),
+      () => undefined,
+    );
+  };
+
+  const hear = (room: Room, { seq, event }: Envelope): void => {
+    for (const frame of framesOf(event)) say(room, frame, seq);
+    evict(room, seq, event);
+  };
+
+  const say = (room: Room, { channel, payload }: Frame, seq: number | undefined): void => {
+    const frame = roomFrame(room.topic, seq, channel, payload);
+    const except: string[] = [];
+    const reached: RoomMember[] = [];
+    for (const [member, since] of room.members) {
+      if (seq === undefined ? member.congested : seq <= since) except.push(member.id);
+      else if (member.busy) {
+        except.push(member.id);
+        member.hold(frame);
+      } else reached.push(member);
+    }
+    // Of what is not kept, nothing from before the entrance is missed.
+    if (seq !== undefined)
+      for (const { member } of room.waiting) if (!room.members.has(member)) member.hold(frame);
+    if (reached.length === 0) return;
+    io.to(room.topic).except(except).emit(channel, payload);
+    for (const member of reached) member.written();
+  };
+
+  /** After the frame that says so: who is kicked sees the kick. */
+  const evict = (room: Room, seq: number, event: DomainEvent): void => {
+    const ends = ({ actor }: RoomMember) => actor !== undefined && endFor(actor, event) !== undefined;
+    for (const place of room.waiting) if (ends(place.member)) place.endedAt = seq;
+    for (const [member, since] of room.members) if (seq > since && ends(member)) leave(room.topic, member);
+  };
+
+  const leave = (topic: Topic, member: RoomMember): void => {
+    const room = rooms.get(topic);
+    if (room === undefined || !room.members.delete(member)) return;
+    io.in(member.id).socketsLeave(topic);
+    const topics = joined.get(member);
+    if (topics?.delete(topic) === true && topics.size === 0) joined.delete(member);
+    closeIfEmpty(room);
+  };
+
+  const admit = (room: Room, member: RoomMember, since: number): void => {
+    if (room.members.has(member)) return;
+    member.forget(room.topic, since);
+    room.members.set(member, since);
+    joined.set(member, (joined.get(member) ?? new Set()).add(room.topic));
+    io.in(member.id).socketsJoin(room.topic);
+  };
+
+  return {
+    async enter(topic, member) {
+      const room = rooms.get(topic) ?? open(topic);
+      const place: Waiting = { member, endedAt: 0 };
+      room.waiting.add(place);
+      const cancel = (): void => {
+        if (!room.waiting.delete(place)) return;
+        if (!room.members.has(member)) member.forget(topic, Number.POSITIVE_INFINITY);
+        closeIfEmpty(room);
+      };
+      try {
+        // Followed before the permission is asked for: a removal that commits in between is seen by one of the two.
+        if ((await room.unfollow) !== undefined) {
+          return {
+            cancel,
+            admit(since) {
+              const admitted = place.endedAt <= since;
+              if (admitted) admit(room, member, since);
+              cancel();
+              return admitted;
+            },
+          };
+        }
+      } catch (error) {
+        cancel();
+        throw error;
+      }
+      cancel();
+      return undefined;
+    },
+    leave,
+    leaveAll(member) {
+      for (const topic of joined.get(member) ?? []) leave(topic, member);
+    },
+    topicsOf: (member) => [...(joined.get(member) ?? [])],
+  };
+}
+
+function roomFrame(topic: Topic, seq: number | undefined, channel: string, payload: unknown): RoomFrame {
+  let packet: string | undefined;
+  return { topic, seq, packet: () => (packet ??= encodeEvent(channel, payload)) };
+}

@@ -1,0 +1,76 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Socket as EngineSocket } from 'engine.io';
+import { Server } from 'socket.io';
+import type { EndReason } from '../errors.ts';
+import type { ActorRef, Topic } from '../events/event.ts';
+import { Connection } from './connection.ts';
+import { DEFAULT_LIMITS } from './deps.ts';
+import type { BridgeDeps } from './deps.ts';
+import { parser } from './parser.ts';
+import { createRooms } from './rooms.ts';
+import { closeForRestart, createEngine } from './transport.ts';
+
+const PATIENCE_MS = 2_000;
+
+/** A live legacy connection, as an operator sees it. */
+export interface LegacyConnection {
+  readonly id: string;
+  readonly actor: ActorRef | undefined;
+  readonly topics: readonly Topic[];
+  end(reason: EndReason): void;
+}
+
+/** The Socket.IO server for legacy clients, for the HTTP server to call under `/socket.io/`. */
+export interface Bridge {
+  handleRequest(request: IncomingMessage, response: ServerResponse): void;
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  connections(): Iterable<LegacyConnection>;
+  /** Answers what is under way and closes every connection so that its client connects again, to another node. */
+  close(): Promise<void>;
+}
+
+export function createBridge(deps: BridgeDeps): Bridge {
+  const limits = { ...DEFAULT_LIMITS, ...deps.limits };
+  let closing = false;
+  const engine = createEngine({
+    pingInterval: limits.pingIntervalMs,
+    pingTimeout: limits.pingTimeoutMs,
+    maxHttpBufferSize: limits.payloadBytes,
+    transports: ['polling', 'websocket'],
+    // CORS guards neither WebSockets nor JSONP.
+    allowRequest: (request, answer) => answer(null, !closing && deps.originAllowed(request)),
+    cors: (request, answer) =>
+      answer(null, { origin: deps.originAllowed(request as IncomingMessage), credentials: true }),
+  });
+  const io = new Server({ path: '/socket.io/', serveClient: false, parser });
+  const rooms = createRooms({ io, tails: deps.tails });
+  const transports = new Set<EngineSocket>();
+  const connections = new Set<Connection>();
+
+  engine.on('connection', (transport: EngineSocket) => {
+    transports.add(transport);
+    deps.metrics.connections.inc({ transport: 'socket.io' });
+    transport.once('close', () => {
+      transports.delete(transport);
+      deps.metrics.connections.dec({ transport: 'socket.io' });
+    });
+  });
+  io.on('connection', (socket) => {
+    const onLeft = (connection: Connection) => void connections.delete(connection);
+    connections.add(new Connection({ socket, deps, rooms, limits, onLeft }));
+  });
+  io.bind(engine);
+
+  return {
+    handleRequest: (request, response) => engine.handleRequest(request, response),
+    handleUpgrade: (request, socket, head) => engine.handleUpgrade(request, socket, head),
+    connections: () => connections.values(),
+    async close() {
+      closing = true;
+      await Promise.all([...connections].map((connection) => connection.drain(PATIENCE_MS)));
+      for (const transport of transports) closeForRestart(transport);
+      await io.close();
+    },
+  };
+}

@@ -1,0 +1,138 @@
+import type { IncomingMessage } from 'node:http';
+import { Server as EngineServer, Socket as EngineSocket } from 'engine.io';
+import type { ServerOptions } from 'engine.io';
+import { asciiJson } from './ascii.ts';
+import { adaptParser, isParserOfProtocol3 } from './engine-parser.ts';
+import type { EngineParser } from './engine-parser.ts';
+
+/**
+ * What is relied on inside engine.io without its being public, and pinned in package.json for that reason. Missing
+ * members fail the start (`createEngine`), changed behaviour fails test/bridge/transport.test.ts.
+ */
+interface EngineInternals {
+  createTransport(name: string, request: IncomingMessage): { parser: unknown };
+}
+
+interface SocketInternals {
+  readonly transport: { readonly name: string; readonly socket?: WebSocketInternals };
+  readonly writeBuffer: readonly { readonly data?: unknown }[];
+  resetPingTimeout(): void;
+}
+
+interface WebSocketInternals {
+  readonly bufferedAmount: number;
+  close(code: number): void;
+  terminate(): void;
+}
+
+interface OutgoingPacket {
+  data?: unknown;
+  options: { compress: boolean };
+}
+
+type EngineRequest = IncomingMessage & { readonly _query: Readonly<Record<string, string | undefined>> };
+
+/**
+ * An Engine.IO server for clients of every age. On top of `allowEIO3` it mends, for protocol 3 alone, what the stock
+ * server does not do for old clients: binary answers to polls (A), non-ASCII text towards them (B) and from them (C),
+ * and noticing that one went silent after its upgrade (D).
+ */
+export function createEngine(options: ServerOptions): EngineServer {
+  const engine = new EngineServer({ ...options, allowEIO3: true });
+  requireInternals(engine);
+  mendPayloads(engine);
+  const toAscii = remembering(asciiJson);
+  engine.on('connection', (conn: EngineSocket) => {
+    if (conn.protocol !== 3) return;
+    conn.on('packetCreate', (packet: OutgoingPacket) => {
+      if (typeof packet.data !== 'string') return;
+      const ascii = toAscii(packet.data);
+      if (ascii === packet.data) return;
+      packet.data = ascii;
+      // The options of a broadcast are shared by its receivers and hold the WebSocket frame of the unescaped text.
+      packet.options = { compress: packet.options.compress };
+    });
+    conn.on('upgrade', () => internals(conn).resetPingTimeout());
+  });
+  return engine;
+}
+
+/** Bytes, about, that wait for a client which does not read: in its transport, and behind that. */
+export function bufferedBytes(conn: EngineSocket): number {
+  const { transport, writeBuffer } = internals(conn);
+  let bytes = transport.socket?.bufferedAmount ?? 0;
+  for (const { data } of writeBuffer) bytes += typeof data === 'string' ? data.length : PACKET_BYTES;
+  return bytes;
+}
+
+/** Packets that wait behind the client's transport: none as long as it keeps up. */
+export const waitingPackets = (conn: EngineSocket): number => internals(conn).writeBuffer.length;
+
+/** Closes a connection that takes no part in the closing: what waits for it is let go at once. */
+export function cutOff(conn: EngineSocket): void {
+  internals(conn).transport.socket?.terminate();
+  conn.close(true);
+}
+
+/** Closes a connection so that its client comes back, to another node: WebSockets with code 1012. */
+export function closeForRestart(conn: EngineSocket): void {
+  internals(conn).transport.socket?.close(1012);
+  conn.close(true);
+}
+
+const PACKET_BYTES = 64;
+
+const internals = (conn: EngineSocket): SocketInternals => conn as unknown as SocketInternals;
+
+function mendPayloads(engine: EngineServer): void {
+  const server = engine as unknown as EngineInternals;
+  const createTransport = server.createTransport.bind(engine);
+  const adapted = new Map<boolean, EngineParser>();
+  server.createTransport = (name, request) => {
+    const transport = createTransport(name, request);
+    const query = (request as EngineRequest)._query;
+    if (name !== 'polling' || query['EIO'] === '4' || !isParserOfProtocol3(transport.parser))
+      return transport;
+    const binary = readsOnlyBinary(query, request.headers['user-agent'] ?? '');
+    const parser = adapted.get(binary) ?? adaptParser(transport.parser, { binary });
+    adapted.set(binary, parser);
+    transport.parser = parser;
+    return transport;
+  };
+}
+
+/** Browsers up to 1.3 announce no base64 and read only binary answers; they are told by how they stamp requests. */
+function readsOnlyBinary(query: Readonly<Record<string, string | undefined>>, userAgent: string): boolean {
+  const { b64, j, t } = query;
+  if (b64 !== undefined || j !== undefined) return false;
+  return t === undefined ? userAgent.startsWith('Mozilla/') : /^\d{10,}-\d+$/.test(t);
+}
+
+/** A broadcast asks for the same text once per receiver. */
+function remembering(convert: (text: string) => string): (text: string) => string {
+  let last = '';
+  let answer = convert(last);
+  return (text) => {
+    if (text !== last) {
+      last = text;
+      answer = convert(text);
+    }
+    return answer;
+  };
+}
+
+function requireInternals(engine: EngineServer): void {
+  const missing: string[] = [];
+  const needMethod = (owner: object, name: string) => {
+    if (typeof Reflect.get(owner, name) !== 'function') missing.push(name);
+  };
+  needMethod(engine, 'createTransport');
+  needMethod(EngineSocket.prototype, 'resetPingTimeout');
+  needMethod(EngineSocket.prototype, 'sendPacket');
+  if (missing.length === 0) {
+    const request = { _query: { EIO: '3', transport: 'polling' }, headers: {} } as unknown as IncomingMessage;
+    const { parser } = (engine as unknown as EngineInternals).createTransport('polling', request);
+    if (!isParserOfProtocol3(parser)) missing.push('transport.parser');
+  }
+  if (missing.length > 0) throw new Error(`engine.io lacks what old clients need: ${missing.join(', ')}`);
+}

@@ -1,0 +1,228 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { undoSecondUtf8 } from '../../src/bridge/engine-parser.ts';
+import { loadClient } from '../clients/load.ts';
+import type { ClientVersion } from '../clients/load.ts';
+import { wireServer } from './wire-server.ts';
+import type { WireServer } from './wire-server.ts';
+
+const TEXT = 'é€😀\u2028 Ã©tat';
+
+let server: WireServer;
+
+beforeEach(async () => {
+  server = await wireServer();
+});
+
+afterEach(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+/** A raw Engine.IO session over polling. */
+async function handshake(query: string, headers: Record<string, string> = {}) {
+  const base = `${server.url}/socket.io/?transport=polling&${query}`;
+  const get = async (url: string) => {
+    const response = await fetch(url, { headers });
+    const bytes = Buffer.from(await response.arrayBuffer());
+    return { status: response.status, type: response.headers.get('content-type'), bytes };
+  };
+  const opened = await get(base);
+  const sid = /"sid\\?":\\?"([^"\\]+)\\?"/.exec(opened.bytes.toString('latin1'))?.[1];
+  const url = `${base}&sid=${sid}`;
+  return {
+    opened,
+    sid,
+    poll: () => get(url),
+    async post(body: string | Buffer, type = 'text/plain;charset=UTF-8') {
+      const response = await fetch(url, {
+        method: 'POST',
+        body: new Uint8Array(Buffer.from(body)),
+        headers: { 'content-type': type },
+      });
+      return response.text();
+    },
+  };
+}
+
+const twice = (text: string): string => Buffer.from(text).toString('latin1');
+
+test.for([
+  ['the stamp of browsers up to 1.3', 'EIO=3&t=1416412345678-0', {}, 'application/octet-stream'],
+  ['the stamp of 1.0, which says EIO=2', 'EIO=2&t=1416412345678-3', {}, 'application/octet-stream'],
+  ['no stamp, from a browser', 'EIO=3', { 'user-agent': 'Mozilla/5.0' }, 'application/octet-stream'],
+  ['no stamp, from an app', 'EIO=3', { 'user-agent': 'okhttp/3' }, 'text/plain; charset=UTF-8'],
+  [
+    'the stamp of browsers since 1.4',
+    'EIO=3&t=LWqdOs6',
+    { 'user-agent': 'Mozilla/5.0' },
+    'text/plain; charset=UTF-8',
+  ],
+  ['base64 asked for', 'EIO=3&t=1416412345678-0&b64=1', {}, 'text/plain; charset=UTF-8'],
+  ['JSONP', 'EIO=3&t=1416412345678-0&j=0', {}, 'text/plain; charset=UTF-8'],
+  ['no EIO at all, as the iOS app', 'b64=1', {}, 'text/plain; charset=UTF-8'],
+  ['protocol 4', 'EIO=4&t=1416412345678-0', { 'user-agent': 'Mozilla/5.0' }, 'text/plain; charset=UTF-8'],
+] as const)('the answer to a poll with %s', async ([, query, headers, type]) => {
+  const { opened } = await handshake(query, headers);
+  expect(opened.status).toBe(200);
+  expect(opened.type).toBe(type);
+});
+
+test('a binary answer to a poll is length, 255, text', async () => {
+  const { opened, poll } = await handshake('EIO=3&t=1416412345678-0');
+  expect(opened.bytes.subarray(0, 6).toString('hex')).toMatch(/^000[0-9]0[0-9]/);
+  expect((await poll()).bytes).toEqual(Buffer.from([0, 2, 0xff, 0x34, 0x30]));
+  server.io.emit('message', { text: 'é' });
+  const { bytes } = await poll();
+  expect(bytes.toString('latin1')).toBe('\x00\x03\x01ÿ42["message",{"text":"\\u00e9"}]');
+});
+
+test('text towards protocol 3 is ASCII, towards protocol 4 UTF-8, from one broadcast', async () => {
+  const old = await handshake('EIO=3&b64=1');
+  const recent = await handshake('EIO=4');
+  await old.poll();
+  await recent.post('40');
+  await recent.poll();
+  server.io.emit('message', { text: TEXT });
+  const escaped = '42["message",{"text":"\\u00e9\\u20ac\\ud83d\\ude00\\u2028 \\u00c3\\u00a9tat"}]';
+  expect((await old.poll()).bytes.toString()).toBe(`${escaped.length}:${escaped}`);
+  expect((await recent.poll()).bytes.toString()).toBe(`42["message",{"text":"${TEXT}"}]`);
+});
+
+test('an acknowledgement is empty', async () => {
+  const { poll, post } = await handshake('EIO=3&b64=1');
+  await poll();
+  await post('10:427["odd"]');
+  expect((await poll()).bytes.toString()).toBe('5:437[]');
+});
+
+test.for(['é', 'é€', 'Nächste 😀 Straße', 'plain'])(
+  'text that a client encodes twice is read once: %s',
+  async (text) => {
+    const { poll, post } = await handshake('EIO=3&b64=1');
+    await poll();
+    const packet = `42["message",{"text":"${twice(text)}"}]`;
+    expect(await post(`${packet.length}:${packet}`)).toBe('ok');
+    const answer = JSON.parse((await poll()).bytes.toString().replace(/^\d+:42/, '')) as unknown;
+    expect(answer).toEqual(['message', { text }]);
+  },
+);
+
+test.for(['naïve', 'Œuvre é', '日本', 'Â'])(
+  'text that a client encodes once is left as it is: %s',
+  async (text) => {
+    const { poll, post } = await handshake('EIO=3&b64=1');
+    await poll();
+    const packet = `42["message",{"text":"${text}"}]`;
+    await post(`${packet.length}:${packet}`);
+    const answer = JSON.parse((await poll()).bytes.toString().replace(/^\d+:42/, '')) as unknown;
+    expect(answer).toEqual(['message', { text }]);
+  },
+);
+
+test('two packets of one post are told apart by their lengths, whatever their encoding', async () => {
+  const { poll, post } = await handshake('EIO=3&b64=1');
+  await poll();
+  const packets = [`42["message","${twice('é')}"]`, '42["message","naïve"]'];
+  await post(packets.map((packet) => `${packet.length}:${packet}`).join(''));
+  expect((await poll()).bytes.toString()).toBe('22:42["message","\\u00e9"]26:42["message","na\\u00efve"]');
+});
+
+test('a JSONP client posts text encoded twice', async () => {
+  const { sid } = await handshake('EIO=3&j=0&t=LWqdOs6');
+  const url = `${server.url}/socket.io/?EIO=3&transport=polling&j=0&sid=${sid}`;
+  await fetch(url);
+  const packet = `42["message","${twice('é')}"]`;
+  await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: `d=${encodeURIComponent(`${packet.length}:${packet}`)}`,
+  });
+  expect(await (await fetch(url)).text()).toBe('___eio[0]("22:42[\\"message\\",\\"\\\\u00e9\\"]");');
+});
+
+test('the second encoding is undone only where there was one', () => {
+  expect(undoSecondUtf8('\u00c3\u00a9')).toBe('é');
+  expect(undoSecondUtf8('\u00ef\u00bb\u00bfa')).toBe('\ufeffa');
+  expect(undoSecondUtf8('\u00c3')).toBe('\u00c3');
+  expect(undoSecondUtf8('\u00c3\u00a9€')).toBe('\u00c3\u00a9€');
+});
+
+const versions: readonly ClientVersion[] = [
+  '1.0.6',
+  '1.3.6',
+  '1.4.8',
+  '1.7.4',
+  '2.0.4',
+  '2.5.0',
+  '3.1.3',
+  '4.8.4',
+];
+const pairs = versions.flatMap((version) =>
+  (['polling', 'websocket', 'upgrade'] as const).map((transport) => [version, transport] as const),
+);
+
+test.for(pairs)('client %s over %s exchanges any text', async ([version, transport]) => {
+  // Nothing on the wire tells 1.0 from 1.3 there, and 1.0 encodes what it sends twice.
+  const text = version === '1.0.6' && transport !== 'polling' ? 'plain' : TEXT;
+  const transports = transport === 'upgrade' ? (['polling', 'websocket'] as const) : [transport];
+  const socket = loadClient(version)(server.url, { transports, forceNew: true, reconnection: false });
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  socket.on('connect', () => socket.emit('message', { text }));
+  socket.on('message', resolve);
+  for (const event of ['connect_error', 'connect_timeout', 'error', 'disconnect']) socket.on(event, reject);
+  expect(await promise).toEqual({ text });
+  const towards = Promise.withResolvers<unknown>();
+  socket.on('message', towards.resolve);
+  server.io.emit('message', { text: TEXT });
+  expect(await towards.promise).toEqual({ text: TEXT });
+  socket.off('disconnect');
+  socket.close();
+});
+
+test.for(['upgrade', 'websocket', 'polling'])(
+  'a client of protocol 3 that goes silent on %s is noticed',
+  async (kind) => {
+    await using quick = await wireServer({ pingInterval: 100, pingTimeout: 150 });
+    const gone = Promise.withResolvers<string>();
+    quick.io.on('connection', (socket) => socket.on('disconnect', gone.resolve));
+    const ws = quick.url.replace('http', 'ws');
+    if (kind === 'websocket') {
+      new WebSocket(`${ws}/socket.io/?EIO=3&transport=websocket`);
+    } else {
+      const opened = await (await fetch(`${quick.url}/socket.io/?EIO=3&transport=polling&b64=1`)).text();
+      const sid = /"sid":"([^"]+)"/.exec(opened)?.[1];
+      if (kind === 'upgrade') {
+        const socket = new WebSocket(`${ws}/socket.io/?EIO=3&transport=websocket&sid=${sid}`);
+        socket.on('open', () => socket.send('2probe'));
+        await new Promise((resolve) => {
+          socket.once('message', resolve);
+        });
+        socket.send('5');
+      }
+    }
+    expect(await gone.promise).toBe('ping timeout');
+  },
+);
+
+test.for([
+  ['42["disconnect"]', '41'],
+  ['42["disconnect",{"a":1}]', '41'],
+  ['425["connect"]', '435[]'],
+  ['426["newListener","x"]', '436[]'],
+  ['427["message_\\"disconnect\\""]', '437[]'],
+])('the raw frame %s is answered by %s and the connection stays', async ([sent, answered]) => {
+  const socket = new WebSocket(`${server.url.replace('http', 'ws')}/socket.io/?EIO=3&transport=websocket`);
+  const frames: string[] = [];
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  socket.on('message', (data) => {
+    frames.push(String(data));
+    if (frames.length === 2) socket.send(sent);
+    if (frames.length === 3) socket.send('2');
+    if (frames.length === 4) resolve();
+  });
+  socket.on('close', reject);
+  await promise;
+  expect(frames.slice(1)).toEqual(['40', answered, '3']);
+  socket.off('close', reject);
+  socket.close();
+});

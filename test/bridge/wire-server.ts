@@ -1,0 +1,39 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Server } from 'socket.io';
+import { parser } from '../../src/bridge/parser.ts';
+import { createEngine } from '../../src/bridge/transport.ts';
+
+/** A Socket.IO server over the engine of the bridge: what comes on `message` goes to everybody on `message`. */
+export interface WireServer extends AsyncDisposable {
+  readonly url: string;
+  readonly io: Server;
+}
+
+export async function wireServer(times = { pingInterval: 25_000, pingTimeout: 60_000 }): Promise<WireServer> {
+  const engine = createEngine({ ...times, transports: ['polling', 'websocket'] });
+  const io = new Server({ path: '/socket.io/', serveClient: false, parser });
+  io.bind(engine);
+  io.on('connection', (socket) => {
+    socket.on('message', (payload: unknown) => io.emit('message', payload));
+    socket.onAny((...event: unknown[]) => {
+      const ack = event.at(-1);
+      if (typeof ack === 'function') ack();
+    });
+    socket.on('client:disconnect', () => socket.disconnect());
+  });
+  const http = createServer((request, response) => engine.handleRequest(request, response));
+  http.on('upgrade', (request, socket, head) => engine.handleUpgrade(request, socket, head));
+  await new Promise<void>((resolve) => {
+    http.listen(0, '127.0.0.1', resolve);
+  });
+  return {
+    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    io,
+    async [Symbol.asyncDispose]() {
+      await io.close();
+      http.closeAllConnections();
+      await new Promise((resolve) => http.close(resolve));
+    },
+  };
+}
