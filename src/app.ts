@@ -22,6 +22,7 @@ import { createTokens } from './domain/tokens.ts';
 import type { JwksSettings } from './domain/tokens.ts';
 import { createBus } from './events/bus.ts';
 import { connectCluster } from './events/cluster.ts';
+import { openStream } from './events/stream.ts';
 import { createTails } from './events/tail.ts';
 import { createEngine } from './gateway/engine.ts';
 import { createFormatError } from './gateway/errors.ts';
@@ -130,6 +131,8 @@ async function serve(deps: Deps, stack: AsyncDisposableStack): Promise<{ url: st
     log,
     metrics,
     tails: deps.tails,
+    epoch: deps.epoch,
+    openStream: (request) => openStream(deps, request),
     presence: deps.presence,
     executor: createExecutor(deps, engine),
     authenticate: ports.authenticate,
