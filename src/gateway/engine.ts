@@ -38,7 +38,7 @@ export interface Operation {
   readonly context: Context;
 }
 
-/** Results of a subscription. It ends by throwing when the server ended it; `return()` frees it at any time. */
+/** Results of a subscription. It ends by throwing a formatted error when the server ended it; `return()` frees it at any time. */
 export type ResultStream = AsyncIterableIterator<ExecutionResult, undefined> & {
   return(): Promise<IteratorResult<ExecutionResult, undefined>>;
 };
@@ -114,15 +114,15 @@ export function createEngine(options: EngineOptions): Engine {
       const source = await createSourceEventStream(args);
       if (!(Symbol.asyncIterator in source)) return formatResult(source);
       // Each event gets loaders of its own: what an earlier event had loaded may be out of date.
-      return mapSource(source, async (rootValue) =>
+      const run = async (rootValue: unknown) =>
         formatResult(
           await executeSubscriptionEvent({
             ...args,
             rootValue,
             contextValue: createContext(operation.context),
           }),
-        ),
-      );
+        );
+      return mapSource(source, run, formatError);
     },
   };
 }
@@ -172,14 +172,18 @@ function remember(result: ExecutionResult, event: unknown): ExecutionResult {
 function mapSource(
   source: AsyncIterable<unknown>,
   run: (event: unknown) => Promise<ExecutionResult>,
+  formatError: FormatError,
 ): ResultStream {
   const events = source[Symbol.asyncIterator]();
   const stream: ResultStream = {
     async next() {
-      const { done, value } = await events.next();
-      return done === true
-        ? { done, value: undefined }
-        : { done: false, value: remember(await run(value), value) };
+      try {
+        const { done, value } = await events.next();
+        if (done === true) return { done, value: undefined };
+        return { done: false, value: remember(await run(value), value) };
+      } catch (error) {
+        throw formatError(error);
+      }
     },
     async return() {
       await events.return?.();

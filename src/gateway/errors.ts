@@ -28,8 +28,7 @@ export function createFormatError(log: Logger): FormatError {
     const place = isGraphQLError(error) ? error : undefined;
     if (isDomainError(cause)) return located(place, cause.message, { code: cause.code, ...cause.details });
     if (isGraphQLError(cause)) {
-      const known = codeOf(cause);
-      return located(cause, cause.message, { code: known ?? 'INVALID_INPUT' });
+      return codeOf(cause) === undefined ? located(cause, cause.message, { code: 'INVALID_INPUT' }) : cause;
     }
     if (isOutage(cause)) {
       log.warn({ err: cause }, 'the database or the disk is away');

@@ -110,8 +110,7 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
         'x-accel-buffering': 'no',
       };
       setResultProcessor(
-        (stream, { Response }) =>
-          new Response(encodeEventStream(stream as ResultStream, formatError), { headers }),
+        (stream, { Response }) => new Response(encodeEventStream(stream as ResultStream), { headers }),
         'text/event-stream',
       );
     },

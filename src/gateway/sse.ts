@@ -1,6 +1,5 @@
 import { cursorOf } from './engine.ts';
 import type { ResultStream } from './engine.ts';
-import type { FormatError } from './errors.ts';
 
 const HEARTBEAT_MS = 12_000;
 const HEARTBEAT = ':\n\n';
@@ -9,7 +8,7 @@ const COMPLETE = 'event: complete\ndata:\n\n';
 /**
  * Writes a subscription as Server-Sent Events (GraphQL over SSE, distinct connections mode). A durable event carries
  * its cursor as `id:`, which a client that comes back sends as `Last-Event-ID`; heartbeats carry none. When the
- * server ends the stream, the reason comes as one last `next` with errors, before `complete`.
+ * server ends the stream, Yoga has turned the reason into one last result with errors.
  */
 export function encodeEventStream(
   results: ResultStream,
@@ -25,7 +24,7 @@ export function encodeEventStream(
       }, HEARTBEAT_MS);
     },
     async pull(controller) {
-      const { text, last } = await nextFrame(results, formatError);
+      const { text, last } = await nextFrame(results);
       controller.enqueue(encoder.encode(text));
       if (!last) return;
       clearInterval(heartbeat);
@@ -38,18 +37,10 @@ export function encodeEventStream(
   });
 }
 
-async function nextFrame(
-  results: ResultStream,
-  formatError: FormatError,
-): Promise<{ text: string; last: boolean }> {
-  try {
-    const { done, value } = await results.next();
-    if (done === true) return { text: COMPLETE, last: true };
-    const cursor = cursorOf(value);
-    const id = cursor === undefined ? '' : `id: ${cursor}\n`;
-    return { text: `${id}event: next\ndata: ${JSON.stringify(value)}\n\n`, last: false };
-  } catch (error) {
-    const text = `event: next\ndata: ${JSON.stringify({ errors: [formatError(error)] })}\n\n${COMPLETE}`;
-    return { text, last: true };
-  }
+async function nextFrame(results: ResultStream): Promise<{ text: string; last: boolean }> {
+  const { done, value } = await results.next();
+  if (done === true) return { text: COMPLETE, last: true };
+  const cursor = cursorOf(value);
+  const id = cursor === undefined ? '' : `id: ${cursor}\n`;
+  return { text: `${id}event: next\ndata: ${JSON.stringify(value)}\n\n`, last: false };
 }

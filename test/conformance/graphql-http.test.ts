@@ -1,0 +1,22 @@
+import { serverAudits } from 'graphql-http';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+
+// The audits of https://github.com/graphql/graphql-http: what the GraphQL over HTTP specification asks of a server.
+describe('the GraphQL over HTTP specification', () => {
+  let app: TestGateway;
+  beforeAll(async () => {
+    app = await testApp();
+  });
+  afterAll(async () => {
+    await app[Symbol.asyncDispose]();
+  });
+
+  for (const audit of serverAudits({ url: () => `${app.url}/graphql` })) {
+    test(`${audit.id}: ${audit.name}`, async () => {
+      const result = await audit.fn();
+      expect(result.status, 'reason' in result ? result.reason : '').toBe('ok');
+    });
+  }
+});

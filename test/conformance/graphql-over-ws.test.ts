@@ -1,0 +1,135 @@
+import { expect, test } from 'vitest';
+import { testApp } from '../harness/app.ts';
+import { rawSocket } from '../harness/raw-socket.ts';
+
+// By the protocol: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+
+test('a connection without token is acknowledged, and may ask what anybody may ask', async () => {
+  await using app = await testApp();
+  await using socket = await rawSocket(app.url, {});
+  socket.send({ id: '1', type: 'subscribe', payload: { query: '{ __typename }' } });
+  expect(await socket.next()).toEqual({ id: '1', type: 'next', payload: { data: { __typename: 'Query' } } });
+  expect(await socket.next()).toEqual({ id: '1', type: 'complete' });
+});
+
+test('a bad token closes with 4403', async () => {
+  await using app = await testApp();
+  for (const payload of [{ token: 'nonsense' }, { authorization: 'Bearer a.b.c' }]) {
+    await using socket = await rawSocket(app.url);
+    socket.send({ type: 'connection_init', payload });
+    expect((await socket.closed()).code).toBe(4403);
+  }
+});
+
+test('a token is taken from either field of the payload', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  for (const payload of [
+    { token: ann.token },
+    { authorization: `Bearer ${ann.token}` },
+    { authorization: ann.token },
+  ]) {
+    await using socket = await rawSocket(app.url, payload);
+    socket.send({ id: 'a', type: 'subscribe', payload: { query: '{ me { ... on User { id } } }' } });
+    expect(await socket.next()).toEqual({ id: 'a', type: 'next', payload: { data: { me: { id: ann.id } } } });
+  }
+});
+
+test('the wrong subprotocol closes with 4406, or is not negotiated', async () => {
+  await using app = await testApp();
+  const { WebSocket } = await import('ws');
+  const socket = new WebSocket(`${app.url.replace('http', 'ws')}/graphql`, 'graphql-ws');
+  const end = await new Promise((resolve) => {
+    socket.once('close', (code) => resolve(code)).once('error', (error) => resolve(error.message));
+  });
+  expect([4406, 'Server sent no subprotocol']).toContain(end);
+});
+
+test.each([
+  ['no JSON', 'not json', 4400],
+  ['an unknown message', '{"type":"nothing"}', 4400],
+  [
+    'subscribe before the acknowledgement',
+    '{"id":"1","type":"subscribe","payload":{"query":"{ __typename }"}}',
+    4401,
+  ],
+])('%s closes', async (_what, frame, code) => {
+  await using app = await testApp();
+  await using socket = await rawSocket(app.url);
+  socket.send(frame);
+  expect((await socket.closed()).code).toBe(code);
+});
+
+test('a second connection_init closes with 4429', async () => {
+  await using app = await testApp();
+  await using socket = await rawSocket(app.url, {});
+  socket.send({ type: 'connection_init' });
+  expect((await socket.closed()).code).toBe(4429);
+});
+
+test('a second operation with a running id closes with 4409', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  await using socket = await rawSocket(app.url, { token: ann.token });
+  const subscribe = {
+    id: '1',
+    type: 'subscribe',
+    payload: { query: 'subscription { inboxEvents { __typename } }' },
+  };
+  socket.send(subscribe);
+  await socket.nextOf('next');
+  socket.send(subscribe);
+  expect((await socket.closed()).code).toBe(4409);
+});
+
+test('ping is answered with its payload', async () => {
+  await using app = await testApp();
+  await using socket = await rawSocket(app.url, {});
+  socket.send({ type: 'ping', payload: { at: 1 } });
+  expect(await socket.next()).toEqual({ type: 'pong', payload: { at: 1 } });
+});
+
+test('errors of a document are INVALID_INPUT and end that operation alone', async () => {
+  await using app = await testApp();
+  await using socket = await rawSocket(app.url, {});
+  for (const query of ['{', '{ nothing }', 'query A { __typename } query B { __typename }']) {
+    socket.send({ id: '1', type: 'subscribe', payload: { query } });
+    expect(await socket.next()).toMatchObject({
+      id: '1',
+      type: 'error',
+      payload: [{ extensions: { code: 'INVALID_INPUT' } }],
+    });
+  }
+  socket.send({ id: '1', type: 'subscribe', payload: { query: '{ __typename }' } });
+  expect(await socket.next()).toMatchObject({ type: 'next' });
+});
+
+test('subscribing without an account is UNAUTHENTICATED and leaves the connection open', async () => {
+  await using app = await testApp();
+  await using socket = await rawSocket(app.url, {});
+  socket.send({
+    id: '1',
+    type: 'subscribe',
+    payload: { query: 'subscription { inboxEvents { __typename } }' },
+  });
+  expect(JSON.stringify(await socket.next())).toContain('"code":"UNAUTHENTICATED"');
+  socket.send({ type: 'ping' });
+  expect(await socket.nextOf('pong')).toEqual({ type: 'pong' });
+});
+
+test('no frame follows the complete of a client', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  await using socket = await rawSocket(app.url, { token: ann.token });
+  socket.send({
+    id: '1',
+    type: 'subscribe',
+    payload: { query: 'subscription { inboxEvents { __typename } }' },
+  });
+  await socket.nextOf('next');
+  socket.send({ id: '1', type: 'complete' });
+  socket.send({ type: 'ping' });
+  expect(await socket.next()).toEqual({ type: 'pong' });
+  socket.send({ id: '1', type: 'subscribe', payload: { query: '{ __typename }' } });
+  expect(await socket.next()).toMatchObject({ id: '1', type: 'next' });
+});

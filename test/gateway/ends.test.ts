@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest';
+import { testApp } from '../harness/app.ts';
+import { rawSocket } from '../harness/raw-socket.ts';
+
+const INBOX = {
+  id: '1',
+  type: 'subscribe',
+  payload: { query: 'subscription { inboxEvents { __typename } }' },
+};
+
+test('logout ends the streams of that token with a reason, then its connection with 4401, and no other token', async () => {
+  await using app = await testApp();
+  const ann = await app.account({ email: 'ann@example.com', password: 'correct horse' });
+  const { login } = await app.graphql.run<{ login: { token: string } }>(
+    'mutation { login(email: "ann@example.com", password: "correct horse") { token } }',
+  );
+  await using first = await rawSocket(app.url, { token: ann.token });
+  await using second = await rawSocket(app.url, { token: login.token });
+  first.send(INBOX);
+  second.send(INBOX);
+  await first.nextOf('next');
+  await second.nextOf('next');
+
+  await ann.graphql.run('mutation { logout }');
+  expect(await first.next()).toMatchObject({
+    id: '1',
+    type: 'error',
+    payload: [{ extensions: { code: 'UNAUTHENTICATED', reason: 'LOGGED_OUT' } }],
+  });
+  expect(await first.closed()).toEqual({ code: 4401, reason: 'LOGGED_OUT' });
+  expect(await ann.graphql.refused('{ circles(first: 1) { nodes { id } } }')).toBe('UNAUTHENTICATED');
+  second.send({ type: 'ping' });
+  expect(await second.next()).toEqual({ type: 'pong' });
+});
+
+test('deletion of the account ends its connections', async () => {
+  await using app = await testApp();
+  const ann = await app.account({ password: 'correct horse' });
+  await using socket = await rawSocket(app.url, { token: ann.token });
+  socket.send(INBOX);
+  await socket.nextOf('next');
+  await ann.graphql.run('mutation { deleteAccount(password: "correct horse") { id } }');
+  expect(await socket.next()).toMatchObject({
+    type: 'error',
+    payload: [{ extensions: { reason: 'ACCOUNT_DELETED' } }],
+  });
+  expect((await socket.closed()).code).toBe(4401);
+});
+
+test('a gateway that stops tells its readers, then closes with 1012', async () => {
+  const app = await testApp();
+  const ann = await app.account();
+  await using socket = await rawSocket(app.url, { token: ann.token });
+  socket.send(INBOX);
+  await socket.nextOf('next');
+  await using idle = await rawSocket(app.url, {});
+  const stopped = app[Symbol.asyncDispose]();
+  expect(await socket.next()).toMatchObject({
+    type: 'error',
+    payload: [{ extensions: { reason: 'DRAINING' } }],
+  });
+  expect(await socket.closed()).toEqual({ code: 1012, reason: 'DRAINING' });
+  expect((await idle.closed()).code).toBe(1012);
+  await stopped;
+});

@@ -1,0 +1,115 @@
+import { expect, test } from 'vitest';
+import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+
+const INBOX =
+  'subscription { inboxEvents { __typename ... on CircleInvited { invitation { circle { name } } } } }';
+
+interface SseEvent {
+  readonly id?: string;
+  readonly event?: string;
+  readonly data?: string;
+}
+
+/** Reads a response's events one by one, comments left out. */
+async function* eventsOf(response: Response): AsyncGenerator<SseEvent> {
+  let text = '';
+  for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    text += chunk;
+    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+      const lines = text.slice(0, end).split('\n');
+      text = text.slice(end + 2);
+      const fields = lines.flatMap((line) =>
+        line.startsWith(':') ? [] : [[line.split(':', 1)[0], line.replace(/^\w+: ?/, '')]],
+      );
+      if (fields.length > 0) yield Object.fromEntries(fields);
+    }
+  }
+}
+
+async function subscribe(
+  app: TestGateway,
+  account: TestAccount | undefined,
+  query: string,
+  headers: Record<string, string> = {},
+) {
+  const abort = new AbortController();
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    signal: abort.signal,
+    headers: {
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+      ...(account === undefined ? {} : { authorization: `Bearer ${account.token}` }),
+      ...headers,
+    },
+    body: JSON.stringify({ query }),
+  });
+  const events = eventsOf(response);
+  return {
+    response,
+    next: async () => (await events.next()).value as SseEvent,
+    [Symbol.asyncDispose]: async () => abort.abort(),
+  };
+}
+
+async function invite(app: TestGateway, ann: TestAccount, name: string): Promise<void> {
+  const bob = await app.account();
+  const { createCircle } = await bob.graphql.run<{ createCircle: { id: string } }>(
+    'mutation ($name: String!) { createCircle(name: $name) { id } }',
+    { name },
+  );
+  await bob.graphql.run(
+    'mutation ($id: ID!, $email: String!) { inviteToCircle(circleId: $id, email: $email) { id } }',
+    {
+      id: createCircle.id,
+      email: ann.login,
+    },
+  );
+}
+
+const nameIn = ({ data = '{}' }: SseEvent) => JSON.parse(data).data.inboxEvents.invitation?.circle.name;
+
+test('a subscription over SSE resumes after its last event id', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  await using first = await subscribe(app, ann, INBOX);
+  expect(first.response.headers.get('content-type')).toContain('text/event-stream');
+  const live = await first.next();
+  expect(live).toMatchObject({ event: 'next', data: '{"data":{"inboxEvents":{"__typename":"StreamLive"}}}' });
+  expect(live.id).toBeTruthy();
+  await invite(app, ann, 'one');
+  const one = await first.next();
+  expect(nameIn(one)).toBe('one');
+  await first[Symbol.asyncDispose]();
+
+  await invite(app, ann, 'two');
+  await invite(app, ann, 'three');
+  await using second = await subscribe(app, ann, INBOX, { 'last-event-id': one.id ?? '' });
+  expect(nameIn(await second.next())).toBe('two');
+  expect(nameIn(await second.next())).toBe('three');
+  expect(JSON.parse((await second.next()).data ?? '').data.inboxEvents.__typename).toBe('StreamLive');
+});
+
+test('a stream that the server ends says why, then completes', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  await using stream = await subscribe(app, ann, INBOX);
+  await stream.next();
+  await ann.graphql.run('mutation { logout }');
+  const last = await stream.next();
+  expect(JSON.parse(last.data ?? '').errors[0].extensions).toMatchObject({
+    code: 'UNAUTHENTICATED',
+    reason: 'LOGGED_OUT',
+  });
+  expect(await stream.next()).toMatchObject({ event: 'complete' });
+});
+
+test('refusals come as one result', async () => {
+  await using app = await testApp();
+  await using anonymous = await subscribe(app, undefined, INBOX);
+  expect(JSON.parse((await anonymous.next()).data ?? '').errors[0].extensions.code).toBe('UNAUTHENTICATED');
+  const ann = await app.account();
+  await using malformed = await subscribe(app, ann, INBOX, { 'last-event-id': 'nonsense' });
+  expect(JSON.parse((await malformed.next()).data ?? '').errors[0].extensions.code).toBe('CURSOR_INVALID');
+});

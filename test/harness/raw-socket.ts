@@ -1,0 +1,38 @@
+import { WebSocket } from 'ws';
+import { createInbox } from '../../src/testing/inbox.ts';
+
+/** A WebSocket on which every frame is written and read by hand. */
+export interface RawSocket extends AsyncDisposable {
+  readonly socket: WebSocket;
+  send(frame: unknown): void;
+  /** The next frame, parsed; or the first that fits. */
+  next(fits?: (frame: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>;
+  /** The next frame of a type. */
+  nextOf(type: string): Promise<Record<string, unknown>>;
+  closed(): Promise<{ code: number; reason: string }>;
+}
+
+/** Opens the GraphQL WebSocket and, when a payload is given, initialises the connection with it. */
+export async function rawSocket(url: string, init?: Record<string, unknown>): Promise<RawSocket> {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+  const frames = createInbox<Record<string, unknown>>('frames');
+  const closes = createInbox<{ code: number; reason: string }>('close');
+  socket.on('message', (data: Buffer) => frames.push(JSON.parse(data.toString())));
+  socket.on('close', (code, reason) => closes.push({ code, reason: reason.toString() }));
+  await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+  const raw: RawSocket = {
+    socket,
+    send: (frame) => socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame)),
+    next: frames.next,
+    nextOf: (type) => frames.next((frame) => frame['type'] === type),
+    closed: () => closes.next(),
+    async [Symbol.asyncDispose]() {
+      socket.terminate();
+    },
+  };
+  if (init !== undefined) {
+    raw.send({ type: 'connection_init', payload: init });
+    await raw.nextOf('connection_ack');
+  }
+  return raw;
+}

@@ -1,0 +1,140 @@
+import { expect, test } from 'vitest';
+import type { TestAccount } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+import { family, sendMessage } from '../harness/story.ts';
+
+const PNG = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+);
+
+/** As the Android app writes it: its own boundary, a full path, no content type, the raw token. */
+async function uploadAsAndroid(
+  url: string,
+  account: TestAccount,
+  mediaId: number,
+  content: Buffer,
+  path: string,
+) {
+  const body = Buffer.concat([
+    Buffer.from(`--*****\r\nContent-Disposition: form-data; name="file";filename="${path}"\r\n\r\n`),
+    content,
+    Buffer.from('\r\n--*****--\r\n'),
+  ]);
+  const response = await fetch(`${url}/media/upload/${mediaId}`, {
+    method: 'POST',
+    headers: { authorization: account.token, 'content-type': 'multipart/form-data;boundary=*****' },
+    body,
+  });
+  return { status: response.status, body: await response.json() };
+}
+
+test('files announced through the old door and uploaded as the old app does are seen through both', async () => {
+  await using app = await testApp();
+  const { ann, bob, conversation } = await family(app);
+  await using reader = await bob.conversationEvents(conversation.id);
+  const phone = await ann.legacy();
+  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+
+  phone.emit('message', {
+    conversation_id: conversation.legacyId,
+    text_message: 'two',
+    files: ['a.png', ['E621E1F8', 'C36C']],
+  });
+  const { media_list: announced, message_id: id } = await phone.expect<{
+    media_list: { id: number }[];
+    message_id: number;
+  }>('media');
+  expect(announced).toEqual([
+    { id: expect.any(Number), filename: null, extension: null, identifier: 'a.png', uploaded: 'False' },
+    {
+      id: expect.any(Number),
+      filename: null,
+      extension: null,
+      identifier: expect.any(String),
+      uploaded: 'False',
+    },
+  ]);
+  expect(await phone.expect('success')).toEqual({ received: true, message_id: id });
+  const pending = await phone.expect<Record<string, unknown>>('message');
+  expect(Object.keys(pending)).toEqual(['conversation_id', 'message', 'status']);
+  expect(pending).toMatchObject({ message: { id, medias: 2, content: 'two' }, status: 'pending' });
+  expect(await reader.nextOf('MessageSent')).toMatchObject({ message: { status: 'PENDING' } });
+
+  const [first = { id: 0 }, second = { id: 0 }] = announced;
+  expect(await uploadAsAndroid(app.url, bob, first.id, PNG, 'x.png')).toMatchObject({ status: 403 });
+  expect(await uploadAsAndroid(app.url, ann, first.id, PNG, '/sdcard/DCIM/photo.png')).toEqual({
+    status: 200,
+    body: { success: true },
+  });
+  const done = await phone.expect<Record<string, unknown>>('message');
+  expect(Object.keys(done)).toEqual(['conversation_id', 'message', 'sender', 'media', 'status']);
+  expect(done).toMatchObject({
+    media: { id: first.id, filename: 'photo', extension: '.png', uploaded: 'True' },
+    sender: { email: ann.login },
+    status: 'done',
+  });
+  expect(await reader.nextOf('MediaUploaded')).toMatchObject({
+    message: { status: 'PENDING' },
+    media: { filename: 'photo' },
+  });
+
+  expect(await uploadAsAndroid(app.url, ann, second.id, PNG, 'photo.png')).toMatchObject({ status: 200 });
+  expect(await phone.expect('message')).toMatchObject({
+    media: { id: second.id },
+    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$/),
+    media_list: [
+      { id: first.id, uploaded: 'True' },
+      { id: second.id, uploaded: 'True' },
+    ],
+    status: 'done',
+  });
+  expect(await reader.nextOf('MediaUploaded')).toMatchObject({ message: { status: 'DONE' } });
+
+  const file = await fetch(`${app.url}/media/${first.id}`, {
+    headers: { authorization: `Bearer ${bob.token}`, range: 'bytes=1-3' },
+  });
+  expect({ status: file.status, type: file.headers.get('content-type'), text: await file.text() }).toEqual({
+    status: 206,
+    type: 'image/png',
+    text: 'PNG',
+  });
+});
+
+test('files announced and uploaded through GraphQL are seen through both', async () => {
+  await using app = await testApp();
+  const { ann, bob, conversation } = await family(app);
+  const phone = await bob.legacy();
+  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+  const { sendMessage: sent } = await sendMessage(ann, conversation, 'one', ['a.png']);
+  expect(await phone.expect('message')).toMatchObject({ status: 'pending', message: { medias: 1 } });
+
+  const form = new FormData();
+  const query =
+    'mutation ($id: ID!, $file: Upload!) { uploadMedia(mediaId: $id, file: $file) { id filename extension contentType size uploaded } }';
+  form.set('operations', JSON.stringify({ query, variables: { id: sent.media[0]?.id, file: null } }));
+  form.set('map', '{"0":["variables.file"]}');
+  form.set('0', new File([PNG], 'photo.png'));
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ann.token}` },
+    body: form,
+  });
+  expect(await response.json()).toEqual({
+    data: {
+      uploadMedia: {
+        id: sent.media[0]?.id,
+        filename: 'photo',
+        extension: '.png',
+        contentType: 'image/png',
+        size: PNG.length,
+        uploaded: true,
+      },
+    },
+  });
+  expect(await phone.expect('message')).toMatchObject({
+    status: 'done',
+    media: { filename: 'photo' },
+    media_list: [{}],
+  });
+});

@@ -1,0 +1,190 @@
+import { expect, test } from 'vitest';
+import { testApp } from '../harness/app.ts';
+import { circleOf, conversationOf, family } from '../harness/story.ts';
+
+test('an invitation reaches the inbox and the newest old connection; joining reaches the circle', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  const bob = await app.account();
+  const circle = await circleOf(ann);
+  await using inbox = await bob.inboxEvents();
+  await using events = await ann.circleEvents(circle.id);
+  const older = await bob.legacy();
+  const newer = await bob.legacy();
+  const member = await ann.legacy();
+  await member.push('join_circle', { circle_id: circle.legacyId });
+
+  const { inviteToCircle } = await ann.graphql.run<{ inviteToCircle: { id: string; legacyId: number } }>(
+    'mutation ($id: ID!, $email: String!) { inviteToCircle(circleId: $id, email: $email) { id legacyId } }',
+    { id: circle.id, email: bob.login },
+  );
+  expect(await inbox.next()).toMatchObject({
+    __typename: 'CircleInvited',
+    invitation: { id: inviteToCircle.id },
+  });
+  expect(await newer.expect('circle_invite')).toEqual({
+    event: 'invite',
+    circle_id: circle.legacyId,
+    circle_invite_id: inviteToCircle.legacyId,
+  });
+
+  await bob.graphql.run('mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
+    id: inviteToCircle.id,
+  });
+  expect(await events.nextOf('MemberJoined')).toMatchObject({ user: { email: bob.login } });
+  expect(await member.expect('circle')).toEqual({
+    event: 'join',
+    user: bob.login,
+    circle_id: circle.legacyId,
+  });
+  expect(older.waiting()).toEqual([]);
+});
+
+test('a kick from the circle ends streams and rooms after the event that says so', async () => {
+  await using app = await testApp();
+  const { ann, bob, circle, conversation } = await family(app);
+  const carl = await app.account();
+  await using inCircle = await bob.circleEvents(circle.id);
+  await using inConversation = await bob.conversationEvents(conversation.id);
+  const phone = await bob.legacy();
+  await phone.push('join_circle', { circle_id: circle.legacyId });
+  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+
+  await ann.graphql.run(
+    'mutation ($id: ID!, $email: String!) { kickFromCircle(circleId: $id, email: $email) { id } }',
+    {
+      id: circle.id,
+      email: bob.login,
+    },
+  );
+  expect(await inCircle.nextOf('MemberKicked')).toMatchObject({
+    user: { email: bob.login },
+    by: { email: ann.login },
+  });
+  expect(await inCircle.ended()).toMatchObject([{ extensions: { code: 'FORBIDDEN', reason: 'KICKED' } }]);
+  expect(await inConversation.nextOf('ParticipantKicked')).toMatchObject({ user: { email: bob.login } });
+  expect(await inConversation.ended()).toMatchObject([{ extensions: { reason: 'KICKED' } }]);
+  expect(await phone.expect('circle')).toEqual({
+    event: 'kick',
+    user: bob.login,
+    from: ann.login,
+    circle_id: circle.legacyId,
+  });
+  expect(await phone.expect('conversation')).toEqual({
+    event: 'kick',
+    user: bob.login,
+    from: ann.login,
+    conversation_id: conversation.legacyId,
+  });
+
+  await ann.graphql.run('mutation ($id: ID!) { updateCircle(circleId: $id, name: "Without") { id } }', {
+    id: circle.id,
+  });
+  expect(await phone.refused('join_circle', { circle_id: circle.legacyId })).toBe(
+    "Vous n'appartenez pas a ce cercle",
+  );
+  expect(await phone.refused('join_conversation', { conversation_id: conversation.legacyId })).toBe(
+    'Vous ne faite pas partie de cette conversation',
+  );
+  expect(phone.waiting()).toEqual([]);
+  expect(await bob.graphql.refused('query ($id: ID!) { circle(id: $id) { id } }', { id: circle.id })).toBe(
+    'NOT_FOUND',
+  );
+  expect(await carl.graphql.refused('query ($id: ID!) { circle(id: $id) { id } }', { id: circle.id })).toBe(
+    'NOT_FOUND',
+  );
+});
+
+test('events of a conversation are seen through both doors', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  const bob = await app.account();
+  const carl = await app.account();
+  const circle = await circleOf(ann, bob, carl);
+  const conversation = await conversationOf(ann, circle, bob);
+  const { id, legacyId } = conversation;
+  await using events = await ann.conversationEvents(id);
+  const room = await ann.legacy();
+  await room.push('join_conversation', { conversation_id: legacyId });
+  const carlPhone = await carl.legacy();
+  const bobPhone = await bob.legacy();
+
+  await ann.graphql.run(
+    'mutation ($id: ID!) { updateConversation(conversationId: $id, name: "New") { id } }',
+    { id },
+  );
+  expect(await events.next()).toMatchObject({
+    __typename: 'ConversationUpdated',
+    conversation: { name: 'New' },
+  });
+  expect(await room.expect('conversation')).toEqual({ event: 'update', conversation_id: legacyId });
+
+  await bob.graphql.run(
+    'mutation ($id: ID!, $email: String!) { inviteToConversation(conversationId: $id, email: $email) { id } }',
+    {
+      id,
+      email: carl.login,
+    },
+  );
+  expect(await events.next()).toMatchObject({ __typename: 'ParticipantJoined', user: { email: carl.login } });
+  expect(await carlPhone.expect('conversation')).toEqual({ event: 'invite', conversation_id: legacyId });
+
+  await ann.graphql.run(
+    'mutation ($id: ID!, $email: String!) { promoteInConversation(conversationId: $id, email: $email) { id } }',
+    {
+      id,
+      email: bob.login,
+    },
+  );
+  expect(await events.next()).toMatchObject({
+    __typename: 'ParticipantPromoted',
+    user: { email: bob.login },
+  });
+  expect(await bobPhone.expect('conversation')).toEqual({ event: 'promoted', conversation_id: legacyId });
+
+  await bob.graphql.run(
+    'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }',
+    { id },
+  );
+  expect(await events.next()).toMatchObject({ __typename: 'DeviceAccessChanged', allowed: true });
+  expect(await room.expect('conversation')).toEqual({
+    event: 'device',
+    type: 'add',
+    conversation_id: legacyId,
+  });
+  await bob.graphql.run(
+    'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: false) { id } }',
+    { id },
+  );
+  expect(await room.expect('conversation')).toEqual({
+    event: 'device',
+    type: 'remove',
+    conversation_id: legacyId,
+  });
+
+  await carl.graphql.run('mutation ($id: ID!) { leaveConversation(conversationId: $id) { id name } }', {
+    id,
+  });
+  expect(await room.expect('conversation')).toEqual({
+    event: 'quit',
+    user: carl.login,
+    conversation_id: legacyId,
+  });
+  expect(await events.nextOf('ParticipantLeft')).toMatchObject({ user: { email: carl.login } });
+  expect(room.waiting()).toEqual([]);
+});
+
+test('a conversation of two ends when one leaves', async () => {
+  await using app = await testApp();
+  const { ann, bob, conversation } = await family(app);
+  await using events = await ann.conversationEvents(conversation.id);
+  await bob.graphql.run('mutation ($id: ID!) { leaveConversation(conversationId: $id) { id } }', {
+    id: conversation.id,
+  });
+  expect(await events.next()).toMatchObject({ __typename: 'ParticipantLeft' });
+  expect(await events.next()).toMatchObject({ __typename: 'ConversationDeleted' });
+  expect(await events.ended()).toMatchObject([{ extensions: { code: 'NOT_FOUND', reason: 'DELETED' } }]);
+  expect(
+    await ann.graphql.refused('query ($id: ID!) { conversation(id: $id) { id } }', { id: conversation.id }),
+  ).toBe('NOT_FOUND');
+});

@@ -1,0 +1,109 @@
+import { expect, test } from 'vitest';
+import { testApp } from '../harness/app.ts';
+import { family, sendMessage } from '../harness/story.ts';
+
+const TEXTS = ['hello', 'é€😀', ''];
+
+test.each(TEXTS)('a message %j sent through the old door is seen through both, once', async (text) => {
+  await using app = await testApp();
+  const { ann, bob, circle, conversation } = await family(app);
+  await using reader = await bob.conversationEvents(conversation.id);
+  const phone = await bob.legacy();
+  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+  const sender = await ann.legacy();
+  await sender.push('join_circle', { circle_id: circle.legacyId });
+  await sender.push('join_conversation', { conversation_id: conversation.legacyId });
+
+  const receipt = await sender.push<{ received: true; message_id: number }>('message', {
+    conversation_id: conversation.legacyId,
+    text_message: text,
+  });
+  expect(receipt).toEqual({ received: true, message_id: expect.any(Number) });
+
+  const seen = await reader.nextOf('MessageSent');
+  expect(seen).toMatchObject({
+    message: { legacyId: receipt.message_id, text, author: { email: ann.login } },
+  });
+  for (const frames of [phone, sender]) {
+    expect(await frames.expect('message')).toMatchObject({
+      conversation_id: conversation.legacyId,
+      message: { id: receipt.message_id, content: text, medias: 0 },
+      sender: { email: ann.login },
+      media_list: [],
+      status: 'done',
+    });
+  }
+  // One more message flushes what might have come twice.
+  await sendMessage(ann, conversation, 'last');
+  expect(await reader.next()).toMatchObject({ message: { text: 'last' } });
+  for (const frames of [phone, sender]) {
+    expect(await frames.expect('message')).toMatchObject({ message: { content: 'last' } });
+    expect(frames.waiting()).toEqual([]);
+  }
+});
+
+test.each(TEXTS)('a message %j sent through GraphQL is seen through both, once', async (text) => {
+  await using app = await testApp();
+  const { ann, bob, conversation } = await family(app);
+  await using reader = await bob.conversationEvents(conversation.id);
+  const phone = await bob.legacy();
+  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+
+  const { sendMessage: sent } = await sendMessage(ann, conversation, text);
+  expect(await reader.nextOf('MessageSent')).toMatchObject({ message: { id: sent.message.id, text } });
+  expect(await phone.expect('message')).toMatchObject({
+    message: { id: sent.message.legacyId, content: text },
+    status: 'done',
+  });
+  await sendMessage(ann, conversation, 'last');
+  expect(await phone.expect('message')).toMatchObject({ message: { content: 'last' } });
+  expect(phone.waiting()).toEqual([]);
+  expect(reader.waiting()).toHaveLength(1);
+});
+
+test('an update and a deletion are seen through both doors', async () => {
+  await using app = await testApp();
+  const { ann, bob, conversation } = await family(app);
+  const { sendMessage: sent } = await sendMessage(ann, conversation, 'first');
+  await using reader = await bob.conversationEvents(conversation.id);
+  const phone = await bob.legacy();
+  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+
+  const { id, legacyId } = sent.message;
+  await ann.graphql.run('mutation ($id: ID!) { updateMessage(messageId: $id, text: "second") { text } }', {
+    id,
+  });
+  expect(await reader.next()).toMatchObject({
+    __typename: 'MessageUpdated',
+    message: { id, text: 'second' },
+  });
+  expect(await phone.expect('message')).toEqual({
+    conversation_id: conversation.legacyId,
+    message_id: legacyId,
+    event: 'update',
+  });
+
+  await ann.graphql.run('mutation ($id: ID!) { deleteMessage(messageId: $id) { text } }', { id });
+  expect(await reader.next()).toMatchObject({ __typename: 'MessageDeleted', messageId: id });
+  expect(await phone.expect('message')).toEqual({
+    conversation_id: conversation.legacyId,
+    message_id: legacyId,
+    event: 'delete',
+  });
+});
+
+test('messages of one old connection arrive in the order it sent them', async () => {
+  await using app = await testApp();
+  const { ann, bob, conversation } = await family(app);
+  await using reader = await bob.conversationEvents(conversation.id);
+  const sender = await app.legacy();
+  sender.emit('authenticate', { token: ann.token });
+  sender.emit('join_conversation', { conversation_id: conversation.legacyId });
+  for (let index = 0; index < 20; index += 1) {
+    sender.emit('message', { conversation_id: conversation.legacyId, text_message: `m${index}` });
+  }
+  for (let index = 0; index < 20; index += 1) {
+    expect(await reader.next()).toMatchObject({ message: { text: `m${index}` } });
+    expect(await sender.expect('message')).toMatchObject({ message: { content: `m${index}` } });
+  }
+});

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { testApp } from '../harness/app.ts';
+import { conversationOf, deviceOf, family } from '../harness/story.ts';
+
+const TYPING = `subscription ($id: ID!) { typing(conversationId: $id) { isTyping actor { __typename ... on User { email } ... on Device { name } } } }`;
+const SET_TYPING = 'mutation ($id: ID!, $is: Boolean!) { setTyping(conversationId: $id, isTyping: $is) }';
+
+test('typing through either door is seen through both', async () => {
+  await using app = await testApp();
+  const { ann, bob, conversation } = await family(app);
+  const phone = await bob.legacy();
+  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+  await using reader = bob.graphql.subscribe(TYPING, { id: conversation.id });
+  await using flush = await bob.conversationEvents(conversation.id);
+  expect(flush.waiting()).toEqual([]);
+
+  const sender = await ann.legacy();
+  expect(await sender.push('writing', { conversation_id: conversation.legacyId, is_writing: true })).toBe(
+    'Writing sent',
+  );
+  expect(await reader.next()).toEqual({ isTyping: true, actor: { __typename: 'User', email: ann.login } });
+  expect(await phone.expect('writing')).toEqual({
+    conversation_id: conversation.legacyId,
+    device: false,
+    user: ann.login,
+    is_writing: true,
+  });
+
+  await ann.graphql.run(SET_TYPING, { id: conversation.id, is: false });
+  expect(await reader.next()).toMatchObject({ isTyping: false });
+  expect(await phone.expect('writing')).toMatchObject({ is_writing: false });
+});
+
+test('a device that types has no user', async () => {
+  await using app = await testApp();
+  const { ann, bob, circle } = await family(app);
+  const conversation = await conversationOf(ann, circle, bob);
+  const device = await deviceOf(app, ann, circle);
+  await ann.graphql.run(
+    'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }',
+    {
+      id: conversation.id,
+    },
+  );
+  const phone = await bob.legacy();
+  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+  const kitchen = await device.legacy();
+  await kitchen.push('writing', { conversation_id: String(conversation.legacyId), is_writing: true });
+  expect(await phone.expect('writing')).toEqual({
+    conversation_id: conversation.legacyId,
+    device: true,
+    is_writing: true,
+  });
+});
