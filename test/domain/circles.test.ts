@@ -1,0 +1,450 @@
+import { expect, test } from 'vitest';
+import type { CircleEvent } from '../../src/events/event.ts';
+import * as circles from '../../src/domain/circles.ts';
+import * as conversations from '../../src/domain/conversations.ts';
+import type { Deps } from '../../src/domain/deps.ts';
+import { accountTopic, circleTopic, conversationTopic } from '../../src/events/event.ts';
+import type { CircleId, InvitationId, MembershipId } from '../../src/ids.ts';
+import { testDeps } from '../harness/deps.ts';
+import {
+  circleOf,
+  codeOf,
+  conversationOf,
+  deviceOf,
+  history,
+  historyTypes,
+  outcomes,
+  person,
+  readToEnd,
+  sessionOf,
+} from '../harness/seed.ts';
+import type { Person } from '../harness/seed.ts';
+
+const NOWHERE = 999_999 as CircleId;
+
+const refusal = async (attempt: Promise<unknown>) =>
+  attempt.then(
+    () => 'done',
+    (error: unknown) => codeOf(error),
+  );
+
+const rolesIn = async (deps: Deps, id: CircleId) => {
+  const members = (await circles.membershipsOfCircles(deps, [id])).get(id) ?? [];
+  return members.map(({ userId, role }) => [userId, role]);
+};
+
+const invite = (deps: Deps, by: Person, circleId: CircleId, whom: Person) =>
+  circles.inviteToCircle(deps, by.actor, { circleId, email: whom.email });
+
+test('who creates a circle is its admin', async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  const circle = await circles.createCircle(deps, ann.actor, { name: 'Family' });
+  expect(circle).toEqual({
+    id: expect.any(Number),
+    name: 'Family',
+    createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+    updatedAt: expect.any(String),
+  });
+  expect(await rolesIn(deps, circle.id)).toEqual([[ann.user.id, 'ADMIN']]);
+  expect(await circles.circlesOf(deps, ann.actor)).toEqual([circle]);
+  expect(await history(deps, circleTopic(circle.id))).toEqual([]);
+});
+
+test('a name must be there, fit and be text', async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  for (const name of ['', '   ', 'x'.repeat(121), 'a\0b', 'half \ud83d']) {
+    await expect(circles.createCircle(deps, ann.actor, { name })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      details: { field: 'name' },
+    });
+  }
+  const name = '🎈'.repeat(120);
+  expect((await circles.createCircle(deps, ann.actor, { name })).name).toBe(name);
+});
+
+test('a device and a deleted account create no circle', async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  const device = await deviceOf(deps, await circleOf(deps, ann), ann);
+  expect(await refusal(circles.createCircle(deps, device, { name: 'Mine' }))).toBe('FORBIDDEN');
+  await deps.db.deleteFrom('users').execute();
+  expect(await refusal(circles.createCircle(deps, ann.actor, { name: 'Mine' }))).toBe('UNAUTHENTICATED');
+});
+
+test('any member renames the circle, and all are told', async () => {
+  await using deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const { id: circleId } = await circleOf(deps, ann, bob);
+  const circle = await circles.updateCircle(deps, bob.actor, { circleId, name: 'Friends' });
+  expect(circle.name).toBe('Friends');
+  expect(circle.updatedAt > circle.createdAt).toBe(true);
+  expect((await history(deps, circleTopic(circleId))).at(-1)).toEqual({ type: 'circle.updated', circle });
+});
+
+test('a stranger does not learn that a circle exists', async () => {
+  await using deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const { id: circleId } = await circleOf(deps, ann);
+  for (const id of [circleId, NOWHERE]) {
+    const attempts = [
+      circles.requireCircle(deps, bob.actor, id),
+      circles.updateCircle(deps, bob.actor, { circleId: id, name: 'Mine' }),
+      circles.deleteCircle(deps, bob.actor, { circleId: id }),
+      circles.leaveCircle(deps, bob.actor, { circleId: id }),
+      circles.inviteToCircle(deps, bob.actor, { circleId: id, email: bob.email }),
+      circles.kickFromCircle(deps, bob.actor, { circleId: id, email: ann.email }),
+      circles.openCircleEvents(deps, sessionOf(bob.actor), { circleId: id, after: null }, undefined),
+    ];
+    for (const attempt of attempts) expect(await refusal(attempt)).toBe('NOT_FOUND');
+  }
+});
+
+test('the device of a circle reads it and changes nothing of it', async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  const circle = await circleOf(deps, ann);
+  await circleOf(deps, ann);
+  const device = await deviceOf(deps, circle, ann);
+  expect(await circles.circlesOf(deps, device)).toEqual([circle]);
+  expect(await circles.requireCircle(deps, device, circle.id)).toEqual(circle);
+  expect(await circles.invitationsOf(deps, device)).toEqual([]);
+  const attempts = [
+    circles.updateCircle(deps, device, { circleId: circle.id, name: 'Mine' }),
+    circles.deleteCircle(deps, device, { circleId: circle.id }),
+    circles.leaveCircle(deps, device, { circleId: circle.id }),
+    circles.inviteToCircle(deps, device, { circleId: circle.id, email: ann.email }),
+    circles.kickFromCircle(deps, device, { circleId: circle.id, email: ann.email }),
+  ];
+  for (const attempt of attempts) expect(await refusal(attempt)).toBe('FORBIDDEN');
+});
+
+test('whoever is invited is told alone, and joins by accepting', async () => {
+  await using deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const circle = await circleOf(deps, ann);
+  const invitation = await circles.inviteToCircle(deps, ann.actor, {
+    circleId: circle.id,
+    email: '  BOB@Example.COM ',
+  });
+  expect(invitation).toMatchObject({ circleId: circle.id, userId: bob.user.id, invitedById: ann.user.id });
+  expect(await history(deps, accountTopic(bob.actor))).toEqual([
+    { type: 'circle.invited', userId: bob.user.id, invitation, circle },
+  ]);
+  expect(await circles.invitationsOf(deps, bob.actor)).toEqual([invitation]);
+  expect((await circles.invitationsOfCircles(deps, [circle.id])).get(circle.id)).toEqual([invitation]);
+  expect(await history(deps, circleTopic(circle.id))).toEqual([]);
+
+  const joined = await circles.acceptInvitation(deps, bob.actor, { invitationId: invitation.id });
+  expect(joined).toEqual(circle);
+  expect(await rolesIn(deps, circle.id)).toEqual([
+    [ann.user.id, 'ADMIN'],
+    [bob.user.id, 'MEMBER'],
+  ]);
+  expect(await circles.invitationsOf(deps, bob.actor)).toEqual([]);
+  expect(await history(deps, circleTopic(circle.id))).toEqual([
+    { type: 'member.joined', circleId: circle.id, user: bob.user },
+  ]);
+});
+
+test('a member, an invited user, an unknown and a nonsensical e-mail are not invited', async () => {
+  await using deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const { id } = await circleOf(deps, ann, bob);
+  await invite(deps, bob, id, eve);
+  expect(await refusal(invite(deps, ann, id, bob))).toBe('CONFLICT');
+  expect(await refusal(invite(deps, ann, id, ann))).toBe('CONFLICT');
+  expect(await refusal(invite(deps, ann, id, eve))).toBe('CONFLICT');
+  const byEmail = (email: string) => refusal(circles.inviteToCircle(deps, ann.actor, { circleId: id, email }));
+  expect(await byEmail('nobody@example.com')).toBe('NOT_FOUND');
+  expect(await byEmail('nobody')).toBe('INVALID_INPUT');
+  expect(await historyTypes(deps, accountTopic(eve.actor))).toEqual(['circle.invited']);
+});
+
+test('an invitation is seen by the circle and answered only by whom it invites', async () => {
+  await using deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const { id } = await circleOf(deps, ann);
+  const invitation = await invite(deps, ann, id, bob);
+  const input = { invitationId: invitation.id };
+  expect(await circles.requireInvitation(deps, ann.actor, invitation.id)).toEqual(invitation);
+  expect(await circles.requireInvitation(deps, bob.actor, invitation.id)).toEqual(invitation);
+  expect(await refusal(circles.requireInvitation(deps, eve.actor, invitation.id))).toBe('NOT_FOUND');
+  for (const answer of [circles.acceptInvitation, circles.declineInvitation]) {
+    expect(await refusal(answer(deps, ann.actor, input))).toBe('FORBIDDEN');
+    expect(await refusal(answer(deps, eve.actor, input))).toBe('NOT_FOUND');
+    expect(await refusal(answer(deps, bob.actor, { invitationId: 77 as InvitationId }))).toBe('NOT_FOUND');
+  }
+  expect(await circles.declineInvitation(deps, bob.actor, input)).toEqual(invitation);
+  expect(await refusal(circles.acceptInvitation(deps, bob.actor, input))).toBe('NOT_FOUND');
+  expect(await rolesIn(deps, id)).toEqual([[ann.user.id, 'ADMIN']]);
+  expect(await history(deps, circleTopic(id))).toEqual([]);
+});
+
+test('after declining one may be invited again', async () => {
+  await using deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const { id } = await circleOf(deps, ann);
+  await circles.declineInvitation(deps, bob.actor, { invitationId: (await invite(deps, ann, id, bob)).id });
+  await circles.acceptInvitation(deps, bob.actor, { invitationId: (await invite(deps, ann, id, bob)).id });
+  expect(await historyTypes(deps, circleTopic(id))).toEqual(['member.joined']);
+});
+
+test('of two who accept one invitation at once one is refused', async () => {
+  await using deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const { id } = await circleOf(deps, ann);
+  const input = { invitationId: (await invite(deps, ann, id, bob)).id };
+  const accept = () => circles.acceptInvitation(deps, bob.actor, input);
+  expect((await outcomes([accept(), accept(), accept()])).sort()).toEqual(['NOT_FOUND', 'NOT_FOUND', 'done']);
+  expect(await historyTypes(deps, circleTopic(id))).toEqual(['member.joined']);
+});
+
+test('of several who invite one person at once one is heard', async () => {
+  await using deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const { id } = await circleOf(deps, ann);
+  const attempts = Array.from({ length: 5 }, () => invite(deps, ann, id, bob));
+  expect((await outcomes(attempts)).filter((outcome) => outcome === 'done')).toHaveLength(1);
+  expect(await historyTypes(deps, accountTopic(bob.actor))).toEqual(['circle.invited']);
+});
+
+test('who leaves a circle leaves its conversations, and the reader ends after the event', async () => {
+  await using deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const circle = await circleOf(deps, ann, bob, eve);
+  const big = await conversationOf(deps, circle, bob, ann, eve);
+  const small = await conversationOf(deps, circle, ann, bob);
+  const without = await conversationOf(deps, circle, ann, eve);
+  const open = await circles.openCircleEvents(
+    deps,
+    sessionOf(bob.actor),
+    { circleId: circle.id, after: null },
+    undefined,
+  );
+  const reading = readToEnd(open);
+
+  expect(await circles.leaveCircle(deps, bob.actor, { circleId: circle.id })).toEqual(circle);
+
+  const left: CircleEvent = { type: 'member.left', circleId: circle.id, user: bob.user };
+  expect(await reading).toEqual({ events: [left], error: expect.objectContaining({ details: { reason: 'LEFT' } }) });
+  expect((await historyTypes(deps, conversationTopic(big.id))).slice(3)).toEqual(['participant.left']);
+  expect((await historyTypes(deps, conversationTopic(small.id))).slice(2)).toEqual([
+    'participant.left',
+    'conversation.deleted',
+  ]);
+  expect((await historyTypes(deps, conversationTopic(without.id))).slice(2)).toEqual([]);
+  const remaining = await conversations.participantsOfConversations(deps, [big.id, small.id]);
+  expect(remaining.get(big.id)).toMatchObject([
+    { userId: ann.user.id, role: 'ADMIN' },
+    { userId: eve.user.id, role: 'STANDARD' },
+  ]);
+  expect(remaining.get(small.id)).toEqual([]);
+  expect(await refusal(circles.requireCircle(deps, bob.actor, circle.id))).toBe('NOT_FOUND');
+});
+
+test('when the last admin leaves, the oldest member becomes admin', async () => {
+  await using deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const { id: circleId } = await circleOf(deps, ann, eve, bob);
+  await circles.leaveCircle(deps, ann.actor, { circleId });
+  expect(await rolesIn(deps, circleId)).toEqual([
+    [eve.user.id, 'ADMIN'],
+    [bob.user.id, 'MEMBER'],
+  ]);
+  await circles.leaveCircle(deps, bob.actor, { circleId });
+  expect(await rolesIn(deps, circleId)).toEqual([[eve.user.id, 'ADMIN']]);
+});
+
+test('the last member takes the circle along, with its device, its invitations and its conversations', async () => {
+  await using deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const circle = await circleOf(deps, ann);
+  const device = await deviceOf(deps, circle, ann);
+  const conversation = await conversationOf(deps, circle, ann);
+  await invite(deps, ann, circle.id, bob);
+  await circles.leaveCircle(deps, ann.actor, { circleId: circle.id });
+  expect(await history(deps, circleTopic(circle.id))).toEqual([
+    expect.objectContaining({ type: 'device.added' }),
+    { type: 'member.left', circleId: circle.id, user: ann.user },
+    { type: 'circle.deleted', circle },
+  ]);
+  expect((await historyTypes(deps, conversationTopic(conversation.id))).slice(1)).toEqual([
+    'participant.left',
+    'conversation.deleted',
+  ]);
+  expect(await historyTypes(deps, accountTopic(device))).toEqual(['account.deleted']);
+  expect(await circles.circlesById(deps, [circle.id])).toEqual(new Map());
+  expect(await circles.invitationsOf(deps, bob.actor)).toEqual([]);
+  expect(await deps.db.selectFrom('devices').select('id').execute()).toEqual([]);
+});
+
+test('when the last members leave at once the circle ends once, and nobody is refused', async () => {
+  await using deps = await testDeps();
+  for (let round = 0; round < 5; round += 1) {
+    const people = await Promise.all(['a', 'b', 'c'].map((name) => person(deps, `${name}${round}`)));
+    const [ann, bob, eve] = people as [Person, Person, Person];
+    const circle = await circleOf(deps, ann, bob, eve);
+    await conversationOf(deps, circle, bob, ann, eve);
+    await conversationOf(deps, circle, ann, eve);
+    const leave = ({ actor }: Person) => circles.leaveCircle(deps, actor, { circleId: circle.id });
+    expect(await outcomes(people.map(leave))).toEqual(['done', 'done', 'done']);
+    const told = (await historyTypes(deps, circleTopic(circle.id))).slice(2);
+    expect(told).toEqual(['member.left', 'member.left', 'member.left', 'circle.deleted']);
+  }
+  expect(await deps.db.selectFrom('circles').select('id').execute()).toEqual([]);
+  expect(await deps.db.selectFrom('conversations').select('id').execute()).toEqual([]);
+});
+
+test('an admin kicks a member out of the circle and its conversations', async () => {
+  await using deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const circle = await circleOf(deps, ann, bob, eve);
+  const conversation = await conversationOf(deps, circle, bob, ann, eve);
+  const streams = await Promise.all([
+    circles.openCircleEvents(deps, sessionOf(bob.actor), { circleId: circle.id, after: null }, undefined),
+    conversations.openConversationEvents(
+      deps,
+      sessionOf(bob.actor),
+      { conversationId: conversation.id, after: null },
+      undefined,
+    ),
+  ]);
+  const reading = streams.map(readToEnd);
+  const answer = await circles.kickFromCircle(deps, ann.actor, { circleId: circle.id, email: bob.email });
+  expect(answer).toEqual(circle);
+  const [inCircle, inConversation] = await Promise.all(reading);
+  const kicked = expect.objectContaining({ details: { reason: 'KICKED' } });
+  expect(inCircle).toEqual({
+    events: [{ type: 'member.kicked', circleId: circle.id, user: bob.user, by: ann.user }],
+    error: kicked,
+  });
+  expect(inConversation).toMatchObject({
+    events: [{ type: 'participant.kicked', user: bob.user, by: ann.user, participant: { role: 'ADMIN' } }],
+    error: kicked,
+  });
+  // The conversation lost its admin with the one who was kicked.
+  const remaining = await conversations.participantsOfConversations(deps, [conversation.id]);
+  expect(remaining.get(conversation.id)).toMatchObject([
+    { userId: ann.user.id, role: 'ADMIN' },
+    { userId: eve.user.id, role: 'STANDARD' },
+  ]);
+});
+
+test('only an admin kicks, only members, and not themselves', async () => {
+  await using deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const { id: circleId } = await circleOf(deps, ann, bob);
+  await invite(deps, ann, circleId, eve);
+  const kick = ({ actor }: Person, email: string) =>
+    refusal(circles.kickFromCircle(deps, actor, { circleId, email }));
+  expect(await kick(bob, ann.email)).toBe('FORBIDDEN');
+  expect(await kick(bob, 'nobody@example.com')).toBe('FORBIDDEN');
+  expect(await kick(ann, ann.email)).toBe('FORBIDDEN');
+  expect(await kick(ann, eve.email)).toBe('NOT_FOUND');
+  expect(await kick(ann, 'nobody@example.com')).toBe('NOT_FOUND');
+  expect(await rolesIn(deps, circleId)).toHaveLength(2);
+});
+
+test('kicking and inviting into a conversation at once leaves no participant who is no member', async () => {
+  await using deps = await testDeps();
+  for (let round = 0; round < 6; round += 1) {
+    const [ann, bob, eve] = await Promise.all(['a', 'b', 'c'].map((name) => person(deps, `${name}${round}`)));
+    if (ann === undefined || bob === undefined || eve === undefined) throw new Error('nobody');
+    const circle = await circleOf(deps, ann, bob, eve);
+    const conversation = await conversationOf(deps, circle, ann, eve);
+    const kick = () => circles.kickFromCircle(deps, ann.actor, { circleId: circle.id, email: bob.email });
+    const inviteBob = () =>
+      conversations.inviteToConversation(deps, eve.actor, { conversationId: conversation.id, email: bob.email });
+    const create = () => conversationOf(deps, circle, eve, bob, ann);
+    const attempts = round % 2 === 0 ? [kick(), inviteBob(), create()] : [inviteBob(), create(), kick()];
+    for (const outcome of await outcomes(attempts)) expect(['done', 'NOT_FOUND']).toContain(outcome);
+    const strays = await deps.db.selectFrom('participants').selectAll().where('userId', '=', bob.user.id).execute();
+    expect(strays).toEqual([]);
+    const told = (await historyTypes(deps, conversationTopic(conversation.id))).slice(2);
+    expect([[], ['participant.joined', 'participant.kicked']]).toContainEqual(told);
+  }
+});
+
+test('an admin deletes the circle with all that is in it', async () => {
+  await using deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const circle = await circleOf(deps, ann, bob, eve);
+  const device = await deviceOf(deps, circle, ann);
+  const first = await conversationOf(deps, circle, bob, eve);
+  const second = await conversationOf(deps, circle, ann, bob);
+  const input = { circleId: circle.id };
+  expect(await refusal(circles.deleteCircle(deps, bob.actor, input))).toBe('FORBIDDEN');
+  const reading = readToEnd(
+    await conversations.openConversationEvents(
+      deps,
+      sessionOf(eve.actor),
+      { conversationId: first.id, after: null },
+      undefined,
+    ),
+  );
+  expect(await circles.deleteCircle(deps, ann.actor, input)).toEqual(circle);
+  expect(await reading).toEqual({
+    events: [{ type: 'conversation.deleted', conversation: first }],
+    error: expect.objectContaining({ code: 'NOT_FOUND', details: { reason: 'DELETED' } }),
+  });
+  expect((await history(deps, conversationTopic(second.id))).at(-1)).toEqual({
+    type: 'conversation.deleted',
+    conversation: second,
+  });
+  expect((await history(deps, circleTopic(circle.id))).at(-1)).toEqual({ type: 'circle.deleted', circle });
+  expect(await historyTypes(deps, accountTopic(device))).toEqual(['account.deleted']);
+  expect(await refusal(circles.deleteCircle(deps, ann.actor, input))).toBe('NOT_FOUND');
+});
+
+test('a circle that is deleted while members leave and join ends cleanly', async () => {
+  await using deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const circle = await circleOf(deps, ann, bob);
+  await conversationOf(deps, circle, ann, bob);
+  const invitation = await invite(deps, ann, circle.id, eve);
+  const results = await outcomes([
+    circles.leaveCircle(deps, bob.actor, { circleId: circle.id }),
+    circles.deleteCircle(deps, ann.actor, { circleId: circle.id }),
+    circles.acceptInvitation(deps, eve.actor, { invitationId: invitation.id }),
+    conversationOf(deps, circle, ann, bob),
+  ]);
+  expect(results[1]).toBe('done');
+  for (const outcome of results) expect(['done', 'NOT_FOUND']).toContain(outcome);
+  const told = await historyTypes(deps, circleTopic(circle.id));
+  expect(told.filter((type) => type === 'circle.deleted')).toHaveLength(1);
+  expect(told.at(-1)).toBe('circle.deleted');
+});
+
+test('a membership is seen by those in the circle', async () => {
+  await using deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const circle = await circleOf(deps, ann, bob);
+  const device = await deviceOf(deps, circle, ann);
+  const [membership] = (await circles.membershipsOfCircles(deps, [circle.id])).get(circle.id) ?? [];
+  const id = membership?.id as MembershipId;
+  for (const actor of [ann.actor, bob.actor, device]) {
+    expect(await circles.requireMembership(deps, actor, id)).toEqual(membership);
+  }
+  expect(await refusal(circles.requireMembership(deps, eve.actor, id))).toBe('NOT_FOUND');
+  expect(await refusal(circles.requireMembership(deps, ann.actor, 99 as MembershipId))).toBe('NOT_FOUND');
+});
+
+test('reads of several circles answer each, also those with nothing', async () => {
+  await using deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const [first, second] = [await circleOf(deps, ann, bob), await circleOf(deps, bob)];
+  const ids = [second.id, NOWHERE, first.id];
+  expect(await circles.circlesById(deps, ids)).toEqual(
+    new Map([
+      [first.id, first],
+      [second.id, second],
+    ]),
+  );
+  const members = await circles.membershipsOfCircles(deps, ids);
+  expect([...members.keys()]).toEqual(ids);
+  expect(members.get(NOWHERE)).toEqual([]);
+  expect(members.get(first.id)?.map(({ userId }) => userId)).toEqual([ann.user.id, bob.user.id]);
+  expect(await circles.invitationsOfCircles(deps, [])).toEqual(new Map());
+});

@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readConfig } from '../../src/config.ts';
+import type { Deps } from '../../src/domain/deps.ts';
+import { createLimits } from '../../src/domain/limits.ts';
+import { createPresence } from '../../src/domain/presence.ts';
+import { createSends } from '../../src/domain/sends.ts';
+import { createFolderStorage } from '../../src/domain/storage.ts';
+import { createTokens } from '../../src/domain/tokens.ts';
+import type { TokenSettings } from '../../src/domain/tokens.ts';
+import { createBus } from '../../src/events/bus.ts';
+import { createTails } from '../../src/events/tail.ts';
+import { createLogger } from '../../src/log.ts';
+import { testDatabase } from './database.ts';
+
+export const SECRET = 'a secret of the tests, for accounts';
+
+export interface DepsOptions {
+  readonly tokens?: Partial<TokenSettings>;
+  readonly rateLimits?: boolean;
+}
+
+/** What domain functions are handed, all of it real, over this worker's emptied database. */
+export async function testDeps({ tokens, rateLimits = false }: DepsOptions = {}): Promise<
+  Deps & AsyncDisposable
+> {
+  await using stack = new AsyncDisposableStack();
+  const { db, epoch, kind } = await testDatabase();
+  const config = readConfig({ DATA_DIR: 'memory', RATE_LIMITS: rateLimits ? 'on' : 'off' });
+  const log = createLogger('silent');
+  const bus = createBus(log);
+  const folder = await mkdtemp(join(tmpdir(), 'parley-test-'));
+  stack.defer(() => rm(folder, { recursive: true }));
+  const presence = stack.use(
+    await createPresence({ db, bus, log, graceMs: 0, nodeId: randomUUID(), alone: kind === 'pglite' }),
+  );
+  const deps: Deps = {
+    db,
+    bus,
+    tails: createTails({ db, bus, log }),
+    epoch,
+    config,
+    log,
+    tokens: createTokens({ secret: SECRET, ...tokens }),
+    presence,
+    storage: await createFolderStorage(folder),
+    limits: createLimits({ enabled: rateLimits }),
+    sends: createSends({ db, bus }),
+  };
+  const owned = stack.move();
+  return { ...deps, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}

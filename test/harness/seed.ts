@@ -1,0 +1,106 @@
+import * as eventLog from '../../src/db/event-log.ts';
+import type { Circle, Conversation, User } from '../../src/db/tables.ts';
+import * as users from '../../src/db/users.ts';
+import type { Session } from '../../src/domain/actor.ts';
+import * as circles from '../../src/domain/circles.ts';
+import * as conversations from '../../src/domain/conversations.ts';
+import type { Deps } from '../../src/domain/deps.ts';
+import * as devices from '../../src/domain/devices.ts';
+import { accountTopic, fromLog } from '../../src/events/event.ts';
+import type { ActorRef, DomainEvent, Topic } from '../../src/events/event.ts';
+import { recording } from '../../src/events/record.ts';
+import type { EventStream } from '../../src/events/stream.ts';
+import type { DeviceId } from '../../src/ids.ts';
+
+export interface Person {
+  readonly user: User;
+  readonly actor: ActorRef & { readonly kind: 'user' };
+  readonly email: string;
+}
+
+/** An account without a password, which takes no time to hash. */
+export async function person(deps: Deps, name: string): Promise<Person> {
+  const user = await recording(deps, async (unit) => {
+    const created = await users.insert(unit.tx, {
+      email: `${name}@example.com`,
+      passwordHash: null,
+      subject: null,
+      firstName: name,
+      lastName: 'Example',
+      birthday: null,
+    });
+    if (created === undefined) throw new Error(`There is a ${name} already.`);
+    await unit.create(accountTopic({ kind: 'user', id: created.id }));
+    return created;
+  });
+  return { user, actor: { kind: 'user', id: user.id }, email: user.email };
+}
+
+/** A circle: the first is its ADMIN. */
+export async function circleOf(deps: Deps, admin: Person, ...members: readonly Person[]): Promise<Circle> {
+  const circle = await circles.createCircle(deps, admin.actor, { name: 'A circle' });
+  for (const { actor, email } of members) {
+    const invitation = await circles.inviteToCircle(deps, admin.actor, { circleId: circle.id, email });
+    await circles.acceptInvitation(deps, actor, { invitationId: invitation.id });
+  }
+  return circle;
+}
+
+/** A conversation in the circle: the first is its ADMIN. */
+export async function conversationOf(
+  deps: Deps,
+  circle: Circle,
+  admin: Person,
+  ...others: readonly Person[]
+): Promise<Conversation> {
+  return conversations.createConversation(deps, admin.actor, {
+    circleId: circle.id,
+    name: 'A conversation',
+    emails: others.map(({ email }) => email),
+  });
+}
+
+export async function deviceOf(
+  deps: Deps,
+  circle: Circle,
+  admin: Person,
+): Promise<ActorRef & { readonly kind: 'device'; readonly id: DeviceId }> {
+  const { device } = await devices.addDevice(deps, admin.actor, { circleId: circle.id, name: 'A device' });
+  return { kind: 'device', id: device.id };
+}
+
+/** A session that never ends, for what asks for one. */
+export const sessionOf = (actor: ActorRef): Session => ({ actor, tokenId: 'none', expiresAt: Infinity });
+
+/** All facts in the topic's log, also those that no reader is shown. */
+export async function history(deps: Deps, topic: Topic): Promise<DomainEvent[]> {
+  const page = await eventLog.readAfter(deps.db, topic, 0, 1000);
+  return (page?.lines ?? []).map((line) => fromLog(line).event);
+}
+
+/** The types of the events in the topic's log. */
+export async function historyTypes(deps: Deps, topic: Topic): Promise<string[]> {
+  return (await history(deps, topic)).map(({ type }) => type);
+}
+
+/** Reads an open stream to the end that the server makes; answers the events and the error. */
+export async function readToEnd(stream: EventStream): Promise<{ events: DomainEvent[]; error: unknown }> {
+  const events: DomainEvent[] = [];
+  try {
+    for await (const item of stream) if (item.type === 'event') events.push(item.event);
+    return { events, error: undefined };
+  } catch (error) {
+    return { events, error };
+  }
+}
+
+/** How each of them turned out: its value, or the code with which it was refused. */
+export async function outcomes(attempts: readonly Promise<unknown>[]): Promise<string[]> {
+  const settled = await Promise.allSettled(attempts);
+  return settled.map((one) => (one.status === 'fulfilled' ? 'done' : codeOf(one.reason)));
+}
+
+export function codeOf(error: unknown): string {
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
+  throw error;
+}
