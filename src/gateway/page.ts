@@ -6,18 +6,46 @@ import { sendJson } from './respond.ts';
 
 const FOLDER = new URL('../page/', import.meta.url);
 
+const TYPES = {
+  html: 'text/html; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  svg: 'image/svg+xml',
+  woff2: 'font/woff2',
+} as const;
+
 /** What is served below `/page/`: a closed list, so that no path can lead elsewhere. */
 const ASSETS: Readonly<Record<string, string>> = {
-  'index.html': 'text/html; charset=utf-8',
-  'style.css': 'text/css; charset=utf-8',
-  'page.js': 'text/javascript; charset=utf-8',
-  'legacy-side.js': 'text/javascript; charset=utf-8',
-  'graphql-side.js': 'text/javascript; charset=utf-8',
-  'vendor/socket.io-1.3.6.js': 'text/javascript; charset=utf-8',
+  'index.html': TYPES.html,
+  'style.css': TYPES.css,
+  'icon.svg': TYPES.svg,
+  'page.js': TYPES.js,
+  'frames.js': TYPES.js,
+  'graphql.js': TYPES.js,
+  'graphql-side.js': TYPES.js,
+  'graphql-socket.js': TYPES.js,
+  'legacy-side.js': TYPES.js,
+  'panel.js': TYPES.js,
+  'place.js': TYPES.js,
+  'schematic.js': TYPES.js,
+  'typing.js': TYPES.js,
+  'vendor/socket.io-1.3.6.js': TYPES.js,
+  'vendor/fonts/atkinson-hyperlegible-next.woff2': TYPES.woff2,
+  'vendor/fonts/atkinson-hyperlegible-mono.woff2': TYPES.woff2,
 };
 
-const SECURITY =
-  "default-src 'self'; connect-src 'self' ws: wss:; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'";
+const SECURITY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "font-src 'self'",
+  // Not every browser takes 'self' to mean the WebSocket of the same origin.
+  "connect-src 'self' ws: wss:",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
 
 /** The page at `/`: plain files, no build, nothing from elsewhere. */
 export function pageRoutes(): Route[] {

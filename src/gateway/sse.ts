@@ -10,10 +10,7 @@ const COMPLETE = 'event: complete\ndata:\n\n';
  * its cursor as `id:`, which a client that comes back sends as `Last-Event-ID`; heartbeats carry none. When the
  * server ends the stream, Yoga has turned the reason into one last result with errors.
  */
-export function encodeEventStream(
-  results: ResultStream,
-  formatError: FormatError,
-): ReadableStream<Uint8Array> {
+export function encodeEventStream(results: ResultStream): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let heartbeat: NodeJS.Timeout;
   return new ReadableStream<Uint8Array>({
