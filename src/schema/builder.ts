@@ -29,6 +29,9 @@ export interface SchemaTypes {
 /** Marks a field whose value depends on who is asking: readers of a stream do not share its executions. */
 export const perActor = { extensions: { perActor: true } } as const;
 
+/** The lists of a page: the connection has counted its size already. */
+const ONCE = { field: 1, multiplier: 1 };
+
 export const builder = new SchemaBuilder<SchemaTypes>({
   plugins: [RelayPlugin, LIMITS],
   defaultFieldNullability: false,
@@ -40,7 +43,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
   relay: {
     nodeQueryOptions: false,
     nodesQueryOptions: false,
-    nodesOnConnection: { description: 'The things of this page, without their edges.', complexity: 1 },
+    nodesOnConnection: { description: 'The things of this page, without their edges.', complexity: ONCE },
     nodeTypeOptions: {
       description: 'Anything that has a global id, and so can be read again with `node(id:)`.',
     },
@@ -71,7 +74,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
     edgesFieldOptions: {
       description: 'The things of this page, with their cursors.',
       nullable: { list: false, items: false },
-      complexity: 1,
+      complexity: ONCE,
     },
     pageInfoFieldOptions: { description: 'Where this page lies in the whole list.' },
     defaultConnectionTypeOptions: { description: 'A page of a list.' },

@@ -140,10 +140,10 @@ const messageSource = ({ message, author, media }: MessageFact): MessageSource =
 });
 
 const Typing = builder.objectRef<TypingItem>('Typing').implement({
-  description: 'That somebody is writing, or has stopped.',
+  description: 'That somebody is typing, or has stopped.',
   fields: (t) => ({
     actor: t.field({ type: Actor, description: 'Who.', resolve: ({ actor }) => actorSource(actor) }),
-    isTyping: t.exposeBoolean('isTyping', { description: 'Whether they are writing.' }),
+    isTyping: t.exposeBoolean('isTyping', { description: 'Whether they are typing.' }),
   }),
 });
 
@@ -169,7 +169,7 @@ builder.subscriptionFields((t) => ({
   typing: t.field({
     type: Typing,
     description:
-      'Who is writing in a conversation, by `setTyping` or from Socket.IO, yourself included. Nothing is kept: who reads slowly gets only the newest state of each.',
+      'Who is typing in a conversation, by `setTyping` or from Socket.IO, yourself included. Nothing is kept: who reads slowly gets only the newest state of each.',
     args: { conversationId: t.arg.id({ required: true, description: conversationId }) },
     subscribe: (_root, args, context) =>
       openTyping(

@@ -123,7 +123,7 @@ builder.mutationFields((t) => ({
       name: t.arg.string({ required: true, description: name }),
       emails: t.arg.stringList({
         description:
-          'E-mail addresses of the other participants, if any. NOT_FOUND unless all are of members of the circle.',
+          'E-mail addresses of the other participants, if any, at most 500. NOT_FOUND unless all are of members of the circle.',
       }),
     },
     resolve: (_root, args, context) =>

@@ -7,7 +7,7 @@ import type { DeviceSource } from './types.ts';
 
 Device.implement({
   description:
-    'A device that a circle shares, such as a tablet in the living room. It logs in and acts for itself.',
+    'A device that a circle shares, such as a tablet in the kitchen. It logs in and acts for itself.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'What its people call it.' }),
     username: t.exposeString('username', { description: 'What it logs in as, with `loginDevice`.' }),

@@ -5,7 +5,7 @@ import type { ComplexityErrorFn } from '@pothos/plugin-complexity';
 import type { GraphQLFieldResolver } from 'graphql';
 import { DomainError } from '../errors.ts';
 
-export const MAX_COMPLEXITY = 250_000;
+export const MAX_COMPLEXITY = 400_000;
 export const MAX_DEPTH = 16;
 /** How many objects a plain list is taken to hold. */
 export const LIST_SIZE = 4;

@@ -149,10 +149,10 @@ builder.mutationFields((t) => ({
   }),
   setTyping: t.boolean({
     description:
-      'Tells the readers of `typing` that you are writing, or have stopped. Nothing is kept of it. Repeat it every few seconds while it lasts. Answers true.',
+      'Tells the readers of `typing` that you are typing, or have stopped. Nothing is kept of it. Repeat it every few seconds while it lasts. Answers true.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
-      isTyping: t.arg.boolean({ required: true, description: 'Whether you are writing.' }),
+      isTyping: t.arg.boolean({ required: true, description: 'Whether you are typing.' }),
     },
     resolve: async (_root, args, context) => {
       await messages.setTyping(context.deps, requireActor(context), {

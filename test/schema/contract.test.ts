@@ -1,0 +1,153 @@
+import { isInterfaceType, isObjectType, isUnionType } from 'graphql';
+import type { GraphQLObjectType } from 'graphql';
+import { expect, test } from 'vitest';
+import { schema } from '../../src/schema/index.ts';
+
+// The names and shapes that clients, documents and tests were promised, one line each.
+
+const signature = ({ name, args, type }: ReturnType<GraphQLObjectType['getFields']>[string]): string => {
+  const list = args.map((arg) => `${arg.name}: ${String(arg.type)}`).join(', ');
+  return `${name}${list === '' ? '' : `(${list})`}: ${String(type)}`;
+};
+
+function fieldsOf(name: string): string[] {
+  const type = schema.getType(name);
+  if (!isObjectType(type) && !isInterfaceType(type)) throw new Error(`no type ${name}`);
+  return Object.values(type.getFields()).map(signature).sort();
+}
+
+const PAGE = 'before: String, after: String, first: Int, last: Int';
+
+test('queries', () => {
+  expect(fieldsOf('Query')).toEqual(
+    [
+      'me: Actor!',
+      'node(id: ID!): Node',
+      'nodes(ids: [ID!]!): [Node]!',
+      `circles(${PAGE}): CircleConnection!`,
+      'circle(id: ID!): Circle',
+      'conversation(id: ID!): Conversation',
+      'message(id: ID!): Message',
+      'webrtc: WebRtcConfig!',
+    ].sort(),
+  );
+});
+
+test('mutations', () => {
+  expect(fieldsOf('Mutation')).toEqual(
+    [
+      'createAccount(input: CreateAccountInput!): LoginPayload!',
+      'login(email: String!, password: String!): LoginPayload!',
+      'loginDevice(username: String!, password: String!): LoginDevicePayload!',
+      'logout: Boolean!',
+      'refreshToken: RefreshTokenPayload!',
+      'updateAccount(input: UpdateAccountInput!): User!',
+      'changePassword(current: String!, next: String!): User!',
+      'deleteAccount(password: String!): User!',
+      'createCircle(name: String!): Circle!',
+      'updateCircle(circleId: ID!, name: String!): Circle!',
+      'deleteCircle(circleId: ID!): Circle!',
+      'inviteToCircle(circleId: ID!, email: String!): CircleInvitation!',
+      'acceptCircleInvitation(invitationId: ID!): Circle!',
+      'declineCircleInvitation(invitationId: ID!): CircleInvitation!',
+      'leaveCircle(circleId: ID!): Circle!',
+      'kickFromCircle(circleId: ID!, email: String!): Circle!',
+      'addDevice(circleId: ID!, name: String!): AddDevicePayload!',
+      'updateDevice(deviceId: ID!, name: String!): Device!',
+      'removeDevice(deviceId: ID!): Device!',
+      'createConversation(circleId: ID!, name: String!, emails: [String!]): Conversation!',
+      'updateConversation(conversationId: ID!, name: String!): Conversation!',
+      'inviteToConversation(conversationId: ID!, email: String!): Conversation!',
+      'leaveConversation(conversationId: ID!): Conversation!',
+      'kickFromConversation(conversationId: ID!, email: String!): Conversation!',
+      'promoteInConversation(conversationId: ID!, email: String!): Conversation!',
+      'setDeviceAccess(conversationId: ID!, allowed: Boolean!): Conversation!',
+      'sendMessage(conversationId: ID!, text: String, files: [String!], idempotencyKey: String): SendMessagePayload!',
+      'updateMessage(messageId: ID!, text: String!): Message!',
+      'deleteMessage(messageId: ID!): Message!',
+      'uploadMedia(mediaId: ID!, file: Upload!): Media!',
+      'setTyping(conversationId: ID!, isTyping: Boolean!): Boolean!',
+      'sendSignal(to: SignalTarget!, content: JSON!): Boolean!',
+    ].sort(),
+  );
+});
+
+test('subscriptions', () => {
+  expect(fieldsOf('Subscription')).toEqual(
+    [
+      'circleEvents(circleId: ID!, after: Cursor): Event!',
+      'conversationEvents(conversationId: ID!, after: Cursor): Event!',
+      'inboxEvents(after: Cursor): Event!',
+      'typing(conversationId: ID!): Typing!',
+      'signals: Signal!',
+      'presence(circleId: ID!): Presence!',
+    ].sort(),
+  );
+});
+
+test('events', () => {
+  const event = schema.getType('Event');
+  if (!isInterfaceType(event)) throw new Error('no interface Event');
+  const types = Object.fromEntries(
+    schema
+      .getPossibleTypes(event)
+      .map(({ name }) => [
+        name,
+        fieldsOf(name).filter((field) => !field.startsWith('at:') && !field.startsWith('cursor:')),
+      ]),
+  );
+  const inCircle = ['circleId: ID!'];
+  const inConversation = ['conversationId: ID!'];
+  expect(types).toEqual({
+    StreamLive: [],
+    MessageSent: [...inConversation, 'message: Message!'],
+    MessageUpdated: [...inConversation, 'message: Message!'],
+    MessageDeleted: [...inConversation, 'messageId: ID!'],
+    MediaUploaded: [...inConversation, 'media: Media!', 'message: Message!'],
+    ConversationUpdated: ['conversation: Conversation!', ...inConversation],
+    ConversationDeleted: ['conversation: Conversation!', ...inConversation],
+    ParticipantJoined: [...inConversation, 'user: User!'],
+    ParticipantLeft: [...inConversation, 'user: User!'],
+    ParticipantPromoted: [...inConversation, 'user: User!'],
+    ParticipantKicked: ['by: User!', ...inConversation, 'user: User!'],
+    DeviceAccessChanged: ['allowed: Boolean!', ...inConversation],
+    CircleUpdated: ['circle: Circle!', ...inCircle],
+    CircleDeleted: ['circle: Circle!', ...inCircle],
+    MemberJoined: [...inCircle, 'user: User!'],
+    MemberLeft: [...inCircle, 'user: User!'],
+    MemberKicked: ['by: User!', ...inCircle, 'user: User!'],
+    DeviceAdded: [...inCircle, 'device: Device!'],
+    DeviceUpdated: [...inCircle, 'device: Device!'],
+    DeviceRemoved: [...inCircle, 'device: Device!'],
+    CircleInvited: [...inCircle, 'invitation: CircleInvitation!'],
+    ConversationInvited: ['conversation: Conversation!', ...inConversation],
+    Promoted: ['conversation: Conversation!', ...inConversation],
+  });
+  expect(fieldsOf('Event')).toEqual(['at: DateTime!', 'cursor: Cursor!']);
+});
+
+test('everything with a number is a node with both names', () => {
+  const node = schema.getType('Node');
+  if (!isInterfaceType(node)) throw new Error('no interface Node');
+  const types = schema.getPossibleTypes(node).map(({ name }) => name);
+  expect(types.sort()).toEqual(
+    [
+      'User',
+      'Device',
+      'Circle',
+      'CircleMembership',
+      'CircleInvitation',
+      'Conversation',
+      'Participant',
+      'Message',
+      'Media',
+    ].sort(),
+  );
+  for (const name of types)
+    expect(fieldsOf(name)).toEqual(expect.arrayContaining(['id: ID!', 'legacyId: Int!']));
+});
+
+test('an actor is a user or a device', () => {
+  const actor = schema.getType('Actor');
+  expect(isUnionType(actor) && actor.getTypes().map(({ name }) => name)).toEqual(['User', 'Device']);
+});

@@ -1,0 +1,70 @@
+import {
+  getNamedType,
+  isEnumType,
+  isInputObjectType,
+  isInterfaceType,
+  isIntrospectionType,
+  isObjectType,
+} from 'graphql';
+import type { GraphQLNamedType } from 'graphql';
+import { expect, test } from 'vitest';
+import { schema } from '../../src/schema/index.ts';
+
+const own = Object.values(schema.getTypeMap()).filter(
+  (type) => !isIntrospectionType(type) && !['String', 'Int', 'Float', 'Boolean', 'ID'].includes(type.name),
+);
+
+/** Every place of the type that has a description, or should have one. */
+function* placesOf(
+  type: GraphQLNamedType,
+): Generator<[place: string, description: string | null | undefined]> {
+  yield [type.name, type.description];
+  if (isEnumType(type))
+    for (const value of type.getValues()) yield [`${type.name}.${value.name}`, value.description];
+  if (!isObjectType(type) && !isInterfaceType(type) && !isInputObjectType(type)) return;
+  for (const field of Object.values(type.getFields())) {
+    yield [`${type.name}.${field.name}`, field.description];
+    if ('args' in field) {
+      for (const arg of field.args) yield [`${type.name}.${field.name}(${arg.name}:)`, arg.description];
+    }
+  }
+}
+
+const places = own.flatMap((type) => [...placesOf(type)]);
+
+test('everything in the schema is described, in sentences', () => {
+  expect(places.length).toBeGreaterThan(400);
+  const bad = places.filter(([, description]) => !/^[A-Z`][^]*[.]$/.test(description ?? ''));
+  expect(bad).toEqual([]);
+});
+
+test('descriptions keep the words of the API', () => {
+  const legacyWords = /\b(room|frame|privilege|writing)\b/;
+  expect(places.filter(([, description]) => legacyWords.test(description ?? ''))).toEqual([]);
+});
+
+test('every code that a description names is one of the list', async () => {
+  const { ERROR_CODES } = await import('../../src/errors.ts');
+  const named = places.flatMap(([, description]) => description?.match(/\b[A-Z]+_[A-Z_]+\b/g) ?? []);
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.filter((code) => !(code in ERROR_CODES))).toEqual([]);
+});
+
+test('no type is left over', () => {
+  const reached = new Set<string>();
+  const visit = (type: GraphQLNamedType): void => {
+    if (reached.has(type.name)) return;
+    reached.add(type.name);
+    if (isInterfaceType(type)) schema.getPossibleTypes(type).forEach(visit);
+    if ('getTypes' in type) type.getTypes().forEach(visit);
+    if (!('getFields' in type)) return;
+    for (const field of Object.values(type.getFields())) {
+      visit(getNamedType(field.type));
+      if ('args' in field) field.args.forEach((arg) => visit(getNamedType(arg.type)));
+    }
+  };
+  for (const root of [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]) {
+    if (root) visit(root);
+  }
+  expect(own.map(({ name }) => name).filter((name) => !reached.has(name))).toEqual([]);
+});

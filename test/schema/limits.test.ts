@@ -1,0 +1,111 @@
+import { getIntrospectionQuery, isInterfaceType, isLeafType, isObjectType, getNamedType } from 'graphql';
+import { expect, test } from 'vitest';
+import { schema } from '../../src/schema/index.ts';
+import { openWorld } from './world.ts';
+
+/** Every scalar of every type that the subscription can answer, down to some depth. */
+function everyScalar(typeName: string, depth: number): string {
+  const type = schema.getType(typeName);
+  if (isInterfaceType(type) || (type !== undefined && 'getTypes' in type)) {
+    const possible = schema.getPossibleTypes(type);
+    return `__typename ${possible.map(({ name }) => `... on ${name} { ${everyScalar(name, depth)} }`).join(' ')}`;
+  }
+  if (!isObjectType(type)) throw new Error(`no type ${typeName}`);
+  const fields = Object.values(type.getFields()).flatMap((field) => {
+    const inner = getNamedType(field.type);
+    if (isLeafType(inner)) return [field.name];
+    return depth === 0 || field.args.length > 0
+      ? []
+      : [`${field.name} { ${everyScalar(inner.name, depth - 1)} }`];
+  });
+  return ['__typename', ...fields].join(' ');
+}
+
+test('one selection of every scalar of every event type is admitted', async () => {
+  await using world = await openWorld();
+  const ann = await world.user('Ann');
+  const { createCircle } = await world.run(ann, 'mutation { createCircle(name: "A") { id } }');
+  const stream = await world.subscribe(
+    ann,
+    `subscription ($id: ID!) { circleEvents(circleId: $id) { ${everyScalar('Event', 2)} } }`,
+    { id: createCircle.id },
+  );
+  expect((await stream.next()).value).toMatchObject({ data: { circleEvents: { __typename: 'StreamLive' } } });
+  await stream.return(undefined);
+});
+
+test('the standard introspection query is admitted', async () => {
+  await using world = await openWorld();
+  const { __schema } = await world.run(null, getIntrospectionQuery());
+  expect(__schema.types.length).toBeGreaterThan(40);
+});
+
+test('an operation that could answer too much is refused as a whole, before it does anything', async () => {
+  await using world = await openWorld();
+  const ann = await world.user('Ann');
+  const tooMuch =
+    'circles(first: 100) { nodes { conversations(first: 100) { nodes { messages(first: 100) { nodes { id } } } } } }';
+  const limit = { code: 'LIMIT_EXCEEDED', limit: expect.stringContaining('complexity') };
+  expect(await world.refused(ann, `{ ${tooMuch} }`)).toEqual(limit);
+  expect(
+    await world.refused(ann, `query ($n: Int) { ${tooMuch.replaceAll('100', '$n')} }`, { n: 100 }),
+  ).toEqual(limit);
+  const circle =
+    'name conversations(first: 100) { nodes { messages(first: 100) { nodes { media { id url } author { __typename } text } } } }';
+  expect(
+    await world.refused(
+      ann,
+      `mutation { createCircle(name: "A") { members(first: 100) { nodes { circle { ${circle} } } } } }`,
+    ),
+  ).toEqual(limit);
+  expect((await world.run(ann, '{ circles { nodes { id } } }')).circles.nodes).toEqual([]);
+});
+
+test('an operation that nests too deep is refused', async () => {
+  await using world = await openWorld();
+  const ann = await world.user('Ann');
+  const nested = (levels: number): string =>
+    levels === 0 ? 'id' : `circle { device { ${nested(levels - 1)} } id }`;
+  expect(await world.refused(ann, `{ me { ... on Device { ${nested(8)} } } }`)).toEqual({
+    code: 'LIMIT_EXCEEDED',
+    limit: expect.stringContaining('depth'),
+  });
+  await world.run(ann, `{ me { __typename ... on Device { ${nested(7)} } } }`);
+});
+
+test('a subscription that asks too much is refused when it begins', async () => {
+  await using world = await openWorld();
+  const ann = await world.user('Ann');
+  const { createCircle } = await world.run(ann, 'mutation { createCircle(name: "A") { id } }');
+  const circle =
+    'members(first: 100) { nodes { circle { members(first: 100) { nodes { circle { members(first: 100) { nodes { id } } } } } } } }';
+  await expect(
+    world.subscribe(
+      ann,
+      `subscription ($id: ID!) { circleEvents(circleId: $id) { ... on CircleUpdated { circle { ${circle} } } } }`,
+      {
+        id: createCircle.id,
+      },
+    ),
+  ).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+});
+
+test('a page holds at most 100, and not less than none', async () => {
+  await using world = await openWorld();
+  const ann = await world.user('Ann');
+  const circles = (args: string) => world.refused(ann, `{ circles(${args}) { nodes { id } } }`);
+  expect(await circles('first: 101')).toMatchObject({ code: 'LIMIT_EXCEEDED', field: 'first' });
+  expect(await circles('last: 1000000')).toMatchObject({ code: 'LIMIT_EXCEEDED', field: 'last' });
+  expect(await circles('first: -1')).toMatchObject({ code: 'INVALID_INPUT', field: 'first' });
+  expect(await circles('last: -1')).toMatchObject({ code: 'INVALID_INPUT', field: 'last' });
+  expect(await circles('first: 1, last: 1')).toMatchObject({ code: 'INVALID_INPUT', field: 'last' });
+  expect(await circles('after: "x"')).toMatchObject({ code: 'INVALID_INPUT', field: 'after' });
+  expect(await circles('before: ""')).toMatchObject({ code: 'INVALID_INPUT', field: 'before' });
+  expect(
+    await world.refused(ann, `query ($ids: [ID!]!) { nodes(ids: $ids) { id } }`, {
+      ids: Array(101).fill('Circle:1'),
+    }),
+  ).toMatchObject({ code: 'LIMIT_EXCEEDED', field: 'ids' });
+  const { circles: page } = await world.run(ann, '{ circles(first: 100) { nodes { id } } }');
+  expect(page.nodes).toEqual([]);
+});

@@ -1,0 +1,224 @@
+import { expect, test } from 'vitest';
+import { actorOf, openWorld } from './world.ts';
+import type { World } from './world.ts';
+
+const CREATE_CIRCLE = 'mutation { createCircle(name: "Family") { id legacyId name myRole eventCursor } }';
+const INVITE =
+  'mutation ($c: ID!, $e: String!) { inviteToCircle(circleId: $c, email: $e) { id circle { name } } }';
+
+async function family(world: World) {
+  const ann = await world.user('Ann');
+  const bob = await world.user('Bob');
+  const circle: string = (await world.run(ann, CREATE_CIRCLE)).createCircle.id;
+  const { inviteToCircle } = await world.run(ann, INVITE, { c: circle, e: bob.email });
+  const invitation: string = inviteToCircle.id;
+  return { ann, bob, circle, invitation };
+}
+
+test('a circle answers what its creator asks of it', async () => {
+  await using world = await openWorld();
+  const { ann, circle } = await family(world);
+  const answer = await world.run(
+    ann,
+    `query ($id: ID!) {
+      me { __typename ... on User { email isOnline circles { nodes { id } } } }
+      circle(id: $id) {
+        id legacyId name myRole device { id }
+        members { nodes { role user { email firstName } circle { name } } }
+        invitations { edges { node { user { email } invitedBy { email } } } }
+        conversations { nodes { id } pageInfo { hasNextPage startCursor } }
+      }
+    }`,
+    { id: circle },
+  );
+  expect(answer).toEqual({
+    me: { __typename: 'User', email: ann.email, isOnline: false, circles: { nodes: [{ id: circle }] } },
+    circle: {
+      id: circle,
+      legacyId: Number(circle.split(':')[1]),
+      name: 'Family',
+      myRole: 'ADMIN',
+      device: null,
+      members: {
+        nodes: [{ role: 'ADMIN', user: { email: ann.email, firstName: 'Ann' }, circle: { name: 'Family' } }],
+      },
+      invitations: {
+        edges: [{ node: { user: { email: 'bob@example.com' }, invitedBy: { email: ann.email } } }],
+      },
+      conversations: { nodes: [], pageInfo: { hasNextPage: false, startCursor: null } },
+    },
+  });
+});
+
+test('who is only invited sees the name of the circle and nothing in it', async () => {
+  await using world = await openWorld();
+  const { bob, circle, invitation } = await family(world);
+  const inside =
+    'name myRole device { id } members { nodes { id } } invitations { nodes { id } } conversations { nodes { id } }';
+  const { me } = await world.run(
+    bob,
+    `{ me { ... on User { invitations { nodes { id circle { id ${inside} } } } } } }`,
+  );
+  const nothing = { nodes: [] };
+  expect(me.invitations.nodes).toEqual([
+    {
+      id: invitation,
+      circle: {
+        id: circle,
+        name: 'Family',
+        myRole: null,
+        device: null,
+        members: nothing,
+        invitations: nothing,
+        conversations: nothing,
+      },
+    },
+  ]);
+  expect(await world.refused(bob, 'query ($id: ID!) { circle(id: $id) { id } }', { id: circle })).toEqual({
+    code: 'NOT_FOUND',
+  });
+});
+
+test('nobody sees the circles and invitations of somebody else', async () => {
+  await using world = await openWorld();
+  const { ann, bob, invitation } = await family(world);
+  await world.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
+    id: invitation,
+  });
+  const { circles } = await world.run(
+    ann,
+    '{ circles { nodes { members { nodes { user { email circles { nodes { id } } invitations { nodes { id } } } } } } } }',
+  );
+  const [own, other] = circles.nodes[0].members.nodes;
+  expect(own.user).toMatchObject({ email: ann.email, circles: { nodes: [{}] }, invitations: { nodes: [] } });
+  expect(other.user).toEqual({ email: bob.email, circles: null, invitations: null });
+});
+
+test('a node is null for whoever may not see it, and for every id that is none', async () => {
+  await using world = await openWorld();
+  const { ann, circle, invitation } = await family(world);
+  const eve = await world.user('Eve');
+  const { circle: seen } = await world.run(
+    ann,
+    'query ($id: ID!) { circle(id: $id) { members { nodes { id } } } }',
+    {
+      id: circle,
+    },
+  );
+  const ids = [circle, invitation, seen.members.nodes[0].id, `User:${ann.id}`];
+  const none = [
+    '',
+    'Circle',
+    'Circle:',
+    'Circle:0',
+    'Circle:01',
+    'circle:1',
+    'Nothing:1',
+    'constructor:1',
+    'Circle:1:1',
+    'Message:9',
+  ];
+  const NODES = 'query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }';
+  const { nodes } = await world.run(ann, NODES, { ids: [...ids, ...none] });
+  expect(nodes).toEqual([
+    ...ids.map((id) => ({ __typename: id.split(':')[0], id })),
+    ...none.map(() => null),
+  ]);
+  expect((await world.run(eve, NODES, { ids })).nodes).toEqual(ids.map(() => null));
+  expect(await world.run(eve, 'query ($id: ID!) { node(id: $id) { id } }', { id: circle })).toEqual({
+    node: null,
+  });
+  expect(await world.refused(null, 'query ($id: ID!) { node(id: $id) { id } }', { id: circle })).toEqual({
+    code: 'UNAUTHENTICATED',
+  });
+});
+
+test('arguments that are no ids of the right type are not found', async () => {
+  await using world = await openWorld();
+  const { ann } = await family(world);
+  for (const id of ['', 'Circle:x', 'Conversation:1', `User:${ann.id}`, '1', 'Q2lyY2xlOjE=']) {
+    expect(await world.refused(ann, 'query ($id: ID!) { circle(id: $id) { id } }', { id })).toEqual({
+      code: 'NOT_FOUND',
+    });
+  }
+});
+
+test('who has left, or deleted, is answered the thing as it was, with empty lists', async () => {
+  await using world = await openWorld();
+  const { ann, bob, circle, invitation } = await family(world);
+  await world.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
+    id: invitation,
+  });
+  const { createConversation } = await world.run(
+    ann,
+    'mutation ($id: ID!, $emails: [String!]) { createConversation(circleId: $id, name: "Talk", emails: $emails) { id } }',
+    { id: circle, emails: [bob.email] },
+  );
+  const conversation: string = createConversation.id;
+  const left = await world.run(
+    bob,
+    `mutation ($id: ID!) { leaveConversation(conversationId: $id) {
+      id legacyId name deviceAccess createdAt updatedAt eventCursor myRole circle { name }
+      participants { nodes { id } } messages { nodes { id } }
+    } }`,
+    { id: conversation },
+  );
+  expect(left.leaveConversation).toMatchObject({
+    id: conversation,
+    name: 'Talk',
+    deviceAccess: false,
+    myRole: null,
+    circle: { name: 'Family' },
+    participants: { nodes: [] },
+    messages: { nodes: [] },
+  });
+  const { deleteCircle } = await world.run(
+    ann,
+    `mutation ($id: ID!) { deleteCircle(circleId: $id) {
+      id name createdAt updatedAt eventCursor myRole device { id }
+      members { nodes { id } } invitations { nodes { id } } conversations { nodes { id } }
+    } }`,
+    { id: circle },
+  );
+  expect(deleteCircle).toMatchObject({
+    id: circle,
+    name: 'Family',
+    myRole: null,
+    device: null,
+    members: { nodes: [] },
+  });
+});
+
+test('a device sees its circle', async () => {
+  await using world = await openWorld();
+  const { ann, circle } = await family(world);
+  const { addDevice } = await world.run(
+    ann,
+    'mutation ($id: ID!) { addDevice(circleId: $id, name: "Kitchen") { device { id name circle { name } } username password } }',
+    { id: circle },
+  );
+  const { loginDevice } = await world.run(
+    null,
+    'mutation ($u: String!, $p: String!) { loginDevice(username: $u, password: $p) { token device { username activated } } }',
+    { u: addDevice.username, p: addDevice.password },
+  );
+  expect(loginDevice).toMatchObject({ device: { username: addDevice.username, activated: true } });
+  const device = actorOf(addDevice.device.id);
+  const answer = await world.run(
+    device,
+    '{ me { __typename ... on Device { name } } circles { nodes { name myRole device { name } members { nodes { user { email } } } } } }',
+  );
+  expect(answer).toEqual({
+    me: { __typename: 'Device', name: 'Kitchen' },
+    circles: {
+      nodes: [
+        {
+          name: 'Family',
+          myRole: null,
+          device: { name: 'Kitchen' },
+          members: { nodes: [{ user: { email: ann.email } }] },
+        },
+      ],
+    },
+  });
+});
