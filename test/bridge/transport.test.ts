@@ -33,11 +33,11 @@ async function handshake(query: string, headers: Record<string, string> = {}) {
     opened,
     sid,
     poll: () => get(url),
-    async post(body: string | Buffer, type = 'text/plain;charset=UTF-8') {
+    post: async (body: string) => {
       const response = await fetch(url, {
         method: 'POST',
-        body: new Uint8Array(Buffer.from(body)),
-        headers: { 'content-type': type },
+        body,
+        headers: { 'content-type': 'text/plain;charset=UTF-8' },
       });
       return response.text();
     },
@@ -210,12 +210,12 @@ test.for([
   ['425["connect"]', '435[]'],
   ['426["newListener","x"]', '436[]'],
   ['427["message_\\"disconnect\\""]', '437[]'],
-])('the raw frame %s is answered by %s and the connection stays', async ([sent, answered]) => {
+] as const)('the raw frame %s is answered by %s and the connection stays', async ([sent, answered]) => {
   const socket = new WebSocket(`${server.url.replace('http', 'ws')}/socket.io/?EIO=3&transport=websocket`);
   const frames: string[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  socket.on('message', (data) => {
-    frames.push(String(data));
+  socket.on('message', (data: Buffer) => {
+    frames.push(data.toString());
     if (frames.length === 2) socket.send(sent);
     if (frames.length === 3) socket.send('2');
     if (frames.length === 4) resolve();
