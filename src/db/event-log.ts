@@ -18,7 +18,10 @@ export interface LogRange {
 
 /** Creates the logs of new topics. */
 export async function createTopics(tx: Tx, topics: readonly string[]): Promise<void> {
-  await tx.insertInto('topics').values(topics.map((topic) => ({ topic }))).execute();
+  await tx
+    .insertInto('topics')
+    .values(topics.map((topic) => ({ topic })))
+    .execute();
 }
 
 /**
@@ -65,7 +68,12 @@ export async function append(tx: Tx, lines: readonly { topic: string; event: obj
     order by line.ordinal
   `.execute(tx);
   if (rows.length !== lines.length) throw new Error(`Events for a topic without a log: ${topics.join(', ')}`);
-  return rows.map((row, index) => ({ topic: row.topic, seq: row.seq, at: row.at, event: lines[index]?.event }));
+  return rows.map((row, index) => ({
+    topic: row.topic,
+    seq: row.seq,
+    at: row.at,
+    event: lines[index]?.event,
+  }));
 }
 
 /** How far the topic's log reaches; undefined when there is no such topic. */
@@ -76,7 +84,11 @@ export async function readRange(db: Db, topic: string): Promise<LogRange | undef
 /** The heads of several topics, for a snapshot of them or to notice a lost announcement. */
 export async function readHeads(db: Db, topics: readonly string[]): Promise<Map<string, number>> {
   if (topics.length === 0) return new Map();
-  const rows = await db.selectFrom('topics').select(['topic', 'head']).where('topic', 'in', topics).execute();
+  const rows = await db
+    .selectFrom('topics')
+    .select(['topic', 'head'])
+    .where('topic', '=', sql<string>`any(${topics}::text[])`)
+    .execute();
   return new Map(rows.map((row) => [row.topic, row.head]));
 }
 
@@ -110,13 +122,16 @@ export async function readAfter(
     .execute();
   const first = rows[0];
   if (first === undefined) return undefined;
-  const lines = rows.flatMap(({ seq, event, at }) => (seq === null || at === null ? [] : [{ topic, seq, event, at }]));
+  const lines = rows.flatMap(({ seq, event, at }) =>
+    seq === null || at === null ? [] : [{ topic, seq, event, at }],
+  );
   return { range: { head: first.head, trimmed: first.trimmed }, lines };
 }
 
 /**
- * Removes events that are older than `before`, or further than `keep` behind their topic's head, at most `limit` in
- * one go. Writers are not blocked: only rows that no writer holds are touched. Answers how many were removed.
+ * Removes events that are older than `before`, or further than `keep` behind their topic's head, about `limit` of
+ * them in one go. Writers are not kept waiting: only topics that nobody has locked are touched, and not for long.
+ * Answers how many were removed.
  */
 export async function trim(db: Db, before: Timestamp, keep: number, limit: number): Promise<number> {
   return db.transaction().execute(async (tx) => {
@@ -133,14 +148,25 @@ export async function trim(db: Db, before: Timestamp, keep: number, limit: numbe
     `.execute(tx);
     let removed = 0;
     for (const { topic, upTo } of rows) {
-      const oldest = await tx.selectFrom('events').select('seq').where('topic', '=', topic).orderBy('seq').limit(1).executeTakeFirst();
-      if (oldest === undefined) continue;
-      const last = Math.min(upTo, oldest.seq + limit - 1);
-      if (last < oldest.seq) continue;
-      const { numDeletedRows } = await tx.deleteFrom('events').where('topic', '=', topic).where('seq', '<=', last).executeTakeFirstOrThrow();
-      await tx.updateTable('topics').set({ trimmed: last }).where('topic', '=', topic).execute();
-      removed += Number(numDeletedRows);
+      if (removed >= limit) break;
+      removed += await trimTopic(tx, topic, upTo, limit - removed);
     }
     return removed;
   });
+}
+
+async function trimTopic(tx: Tx, topic: string, upTo: number, limit: number): Promise<number> {
+  const { rows } = await sql<{ trimmed: number; removed: number }>`
+    with removed as (
+      delete from events where topic = ${topic} and seq in (
+        select seq from events where topic = ${topic} and seq <= ${upTo}::bigint order by seq limit ${limit}
+      )
+      returning seq
+    )
+    update topics set trimmed = counted.last
+    from (select max(seq) as last, count(*) as removed from removed) as counted
+    where topics.topic = ${topic} and counted.last is not null
+    returning counted.removed
+  `.execute(tx);
+  return rows[0]?.removed ?? 0;
 }

@@ -5,8 +5,8 @@ import type { Account } from './accounts.ts';
 import { DEVICE_COLUMNS, USER_COLUMNS } from './actors.ts';
 import type { ActorRow } from './actors.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './lists.ts';
-import type { Media, Message } from './tables.ts';
+import { now } from './lists.ts';
+import type { Media, Message, Timestamp } from './tables.ts';
 
 /** An account that wants to do something in a conversation. */
 export interface AccessRequest {
@@ -296,6 +296,12 @@ export async function findPages(
     .execute();
 }
 
-export async function findByIds(db: Db, ids: readonly MessageId[]): Promise<Message[]> {
-  return db.selectFrom('messages').selectAll().where('id', '=', anyOf(ids)).execute();
+/** Forgets at most `limit` keys of that age: a retry does not come so late. Answers how many. */
+export async function forgetKeys(db: Db, before: Timestamp, limit: number): Promise<number> {
+  const { numAffectedRows } = await sql`
+    delete from idempotency_keys where ctid in (
+      select ctid from idempotency_keys where created_at < ${before}::timestamptz limit ${limit}
+    )
+  `.execute(db);
+  return Number(numAffectedRows ?? 0);
 }

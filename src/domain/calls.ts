@@ -1,9 +1,19 @@
-import type { DeviceId, UserId } from '../ids.ts';
-import type { EphemeralStream } from '../events/ephemeral.ts';
-import type { ActorView } from '../events/event.ts';
+import { createHmac, randomBytes } from 'node:crypto';
+import * as actors from '../db/actors.ts';
+import * as rows from '../db/calls.ts';
+import * as leases from '../db/presence.ts';
 import type { Timestamp } from '../db/tables.ts';
+import { DomainError, invalidInput, notFound, unauthenticated } from '../errors.ts';
+import { openEphemeralStream } from '../events/ephemeral.ts';
+import type { EphemeralStream } from '../events/ephemeral.ts';
+import { accountTopic, actorKey } from '../events/event.ts';
+import type { ActorView } from '../events/event.ts';
+import type { DeviceId, UserId } from '../ids.ts';
 import type { Actor, Session } from './actor.ts';
 import type { Deps } from './deps.ts';
+
+/** As JSON, in bytes. Session descriptions have some thousands. */
+const MAX_SIGNAL = 262_144;
 
 export interface TurnCredentials {
   readonly username: string;
@@ -19,8 +29,24 @@ export interface WebRtcConfig {
 }
 
 /** What a caller needs to set up a call; the servers are no secret. */
-export function webrtcConfig(deps: Pick<Deps, 'config'>, actor: Actor | null): WebRtcConfig {
-  throw new Error(`not written: ${String([deps, actor])}`);
+export function webrtcConfig({ config }: Pick<Deps, 'config'>, actor: Actor | null): WebRtcConfig {
+  return {
+    stunUrls: config.STUN_URLS,
+    turnUrls: config.TURN_URLS,
+    credentials() {
+      if (actor === null) throw unauthenticated();
+      // Without a secret they look the same, and no server takes them.
+      return turnCredentials(actor, config.TURN_SECRET?.[0] ?? randomBytes(20), config.TURN_TTL);
+    },
+  };
+}
+
+/** By the TURN REST convention (contract section 5), which coturn verifies with `use-auth-secret`. */
+function turnCredentials(actor: Actor, secret: string | Buffer, ttl: number): TurnCredentials {
+  const expiry = Math.floor(Date.now() / 1000) + ttl;
+  const username = `${expiry}:${actor.id}${actor.kind === 'device' ? 'True' : 'False'}`;
+  const password = createHmac('sha1', secret).update(username).digest('base64');
+  return { username, password, expiresAt: new Date(expiry * 1000).toISOString() };
 }
 
 /** Whom a signal is for. The first that is given decides, in this order. */
@@ -32,14 +58,37 @@ export interface SignalTarget {
 
 /**
  * Hands a signal to the target's newest legacy connection and to all its `signals` readers. Throws NOT_FOUND unless
- * the caller shares a circle with the target, UNREACHABLE when it has neither, LIMIT_EXCEEDED for too large a content.
+ * the target is the caller itself or shares a circle with it, UNREACHABLE when it has neither, INVALID_INPUT when
+ * nobody is named, LIMIT_EXCEEDED for too large a content, RATE_LIMITED.
  */
 export async function sendSignal(
   deps: Deps,
   actor: Actor,
-  input: { readonly to: SignalTarget; readonly content: unknown },
+  { to, content }: { readonly to: SignalTarget; readonly content: unknown },
 ): Promise<void> {
-  throw new Error(`not written: ${String([deps, actor, input])}`);
+  await deps.limits.consume('signal', actorKey(actor));
+  const size = Buffer.byteLength(JSON.stringify(content) ?? 'null');
+  if (size > MAX_SIGNAL) {
+    throw new DomainError('LIMIT_EXCEEDED', `A signal may have at most ${MAX_SIGNAL} bytes.`, {
+      limit: 'signal',
+    });
+  }
+  const target = await rows.findTarget(deps.db, actor, parseTarget(to));
+  const [sender] = await actors.findActors(deps.db, [actor]);
+  if (target === undefined || sender === undefined) throw notFound('The addressee');
+  const { legacyLease, signals } = await leases.findReach(deps.db, target);
+  if (legacyLease === null && !signals) {
+    throw new DomainError('UNREACHABLE', 'The addressee is not connected.');
+  }
+  const ephemeral = { type: 'signal', topic: accountTopic(target), sender, content, legacyLease } as const;
+  deps.bus.publish([{ kind: 'ephemeral', ephemeral }]);
+}
+
+function parseTarget({ email, userId, deviceId }: SignalTarget): rows.CallTarget {
+  if (email != null) return { kind: 'email', email: email.replaceAll('\0', '').trim() };
+  if (userId != null) return { kind: 'user', id: userId };
+  if (deviceId != null) return { kind: 'device', id: deviceId };
+  throw invalidInput('to', 'Name an email, a userId or a deviceId.');
 }
 
 export interface Signal {
@@ -47,11 +96,28 @@ export interface Signal {
   readonly content: unknown;
 }
 
-/** Opens a reader of the signals sent to the session's account, which is reachable from then on. */
+/**
+ * Opens a reader of the signals sent to the session's account, which is reachable from then on. One that lets too
+ * many wait is ended with SLOW.
+ */
 export async function openSignals(
   deps: Deps,
-  session: Session,
+  { actor }: Session,
   signal?: AbortSignal,
 ): Promise<EphemeralStream<Signal>> {
-  throw new Error(`not written: ${String([deps, session, signal])}`);
+  return openEphemeralStream<Signal>(deps, {
+    topic: accountTopic(actor),
+    actor,
+    signal,
+    async authorise() {
+      // Everybody may read what is sent to them.
+    },
+    pick: (ephemeral) =>
+      ephemeral.type === 'signal' ? { sender: ephemeral.sender, content: ephemeral.content } : undefined,
+    key: () => null,
+    async begin() {
+      const lease = await deps.presence.open('signals', actor);
+      return { release: () => void lease.close() };
+    },
+  });
 }

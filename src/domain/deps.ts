@@ -5,6 +5,7 @@ import type { Tails } from '../events/tail.ts';
 import type { Logger } from '../log.ts';
 import type { Limits } from './limits.ts';
 import type { Presence } from './presence.ts';
+import type { Sends } from './sends.ts';
 import type { MediaStorage } from './storage.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -21,4 +22,5 @@ export interface Deps {
   readonly presence: Presence;
   readonly storage: MediaStorage;
   readonly limits: Limits;
+  readonly sends: Sends;
 }

@@ -10,7 +10,8 @@ const UNSAFE = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 export function splitFilename(uploaded: string): { readonly filename: string; readonly extension: string } {
   const base = uploaded.toWellFormed().replace(UNSAFE, '').split(/[/\\]/).at(-1)?.trim() ?? '';
   const dot = base.lastIndexOf('.');
-  const extension = dot > 0 && base.length - dot <= MAX_EXTENSION && dot < base.length - 1 ? base.slice(dot) : '';
+  const extension =
+    dot > 0 && base.length - dot <= MAX_EXTENSION && dot < base.length - 1 ? base.slice(dot) : '';
   const name = extension === '' ? base : base.slice(0, dot);
   return { filename: [...(/[^.]/.test(name) ? name : 'file')].slice(0, MAX_FILENAME).join(''), extension };
 }

@@ -14,7 +14,10 @@ interface HeartbeatListener {
 }
 
 /** Says every few seconds that this node is alive, and finds out which others no longer are. */
-export function startHeartbeat({ db, nodeId, log, beatMs = BEAT_MS }: PresenceOptions, listener: HeartbeatListener) {
+export function startHeartbeat(
+  { db, nodeId, log, beatMs = BEAT_MS }: PresenceOptions,
+  listener: HeartbeatListener,
+) {
   let steady = 0;
   let lastAt = Date.now();
   let timer: NodeJS.Timeout;

@@ -1,9 +1,24 @@
-import type { Media, Message } from '../db/tables.ts';
-import type { EphemeralStream } from '../events/ephemeral.ts';
+import * as mediaRows from '../db/media.ts';
+import * as rows from '../db/messages.ts';
+import type { Message } from '../db/tables.ts';
+import { invalidInput, notFound } from '../errors.ts';
+import { actorKey, conversationTopic } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
+import { recording } from '../events/record.ts';
+import type { Unit } from '../events/record.ts';
 import type { ConversationId, MessageId } from '../ids.ts';
-import type { Actor, Session } from './actor.ts';
+import type { Actor } from './actor.ts';
+import { requireAuthor } from './authorship.ts';
 import type { Deps } from './deps.ts';
+import type { SentMessage } from './sends.ts';
+import { MAX_FILE_IDENTIFIER, MAX_MESSAGE_TEXT, parseText } from './text.ts';
+import { removeUnusedFiles } from './unused-files.ts';
+
+export { openTyping } from './conversations.ts';
+export type { SentMessage } from './sends.ts';
+
+const MAX_FILES = 20;
+const MAX_KEY = 200;
 
 export interface SendInput {
   readonly conversationId: ConversationId;
@@ -14,42 +29,77 @@ export interface SendInput {
   readonly idempotencyKey?: string | null | undefined;
 }
 
-/** A message with what its readers show. */
-export interface SentMessage {
-  readonly message: Message;
-  readonly author: ActorView;
-  readonly media: readonly Media[];
-}
-
 /**
- * Sends a message. Throws NOT_FOUND unless the actor takes part in the conversation, INVALID_INPUT, LIMIT_EXCEEDED,
+ * Sends a message. Throws NOT_FOUND unless the actor takes part in the conversation, INVALID_INPUT, RATE_LIMITED,
  * and CONFLICT when the key was used for another conversation or for a message that is deleted.
  */
 export async function sendMessage(deps: Deps, actor: Actor, input: SendInput): Promise<SentMessage> {
-  throw new Error(`not written: ${String([deps, actor, input])}`);
+  await deps.limits.consume('send', actorKey(actor));
+  const { conversationId, idempotencyKey } = input;
+  const key =
+    idempotencyKey == null ? null : parseText('idempotencyKey', idempotencyKey, { min: 1, max: MAX_KEY });
+  const text = parseText('text', input.text ?? '', { max: MAX_MESSAGE_TEXT });
+  return deps.sends.send({ actor, conversationId, text, files: parseFiles(input.files ?? []), key });
+}
+
+function parseFiles(files: readonly string[]): string[] {
+  if (files.length > MAX_FILES) throw invalidInput('files', `A message has at most ${MAX_FILES} files.`);
+  return files.map((file) => parseText('files', file, { max: MAX_FILE_IDENTIFIER }));
 }
 
 /** Changes a message's text. Throws NOT_FOUND, FORBIDDEN unless the actor wrote it and still takes part. */
 export async function updateMessage(
   deps: Deps,
   actor: Actor,
-  input: { readonly messageId: MessageId; readonly text: string },
+  { messageId, ...input }: { readonly messageId: MessageId; readonly text: string },
 ): Promise<Message> {
-  throw new Error(`not written: ${String([deps, actor, input])}`);
+  await deps.limits.consume('send', actorKey(actor));
+  const text = parseText('text', input.text, { max: MAX_MESSAGE_TEXT });
+  return recording(deps, async (unit) => {
+    const { author } = await lockOwn(unit, actor, messageId);
+    const message = await rows.setText(unit.tx, messageId, text);
+    const media = await mediaRows.findByMessages(unit.tx, [messageId]);
+    unit.emit({ type: 'message.updated', message, author, media });
+    return message;
+  });
 }
 
 /** Deletes a message with its files, and answers it as it was. Throws as `updateMessage` does. */
 export async function deleteMessage(
   deps: Deps,
   actor: Actor,
-  input: { readonly messageId: MessageId },
+  { messageId }: { readonly messageId: MessageId },
 ): Promise<Message> {
-  throw new Error(`not written: ${String([deps, actor, input])}`);
+  const deleted = await recording(deps, async (unit) => {
+    const { message } = await lockOwn(unit, actor, messageId);
+    await rows.remove(unit.tx, messageId);
+    const { conversationId } = message;
+    unit.emit({ type: 'message.deleted', conversationId, messageId });
+    return message;
+  });
+  if (deleted.mediaCount > 0) await removeUnusedFiles(deps);
+  return deleted;
+}
+
+/** A message of the actor's own, which stays as it is read here until the commit. */
+async function lockOwn(
+  unit: Unit,
+  actor: Actor,
+  id: MessageId,
+): Promise<{ readonly message: Message; readonly author: ActorView }> {
+  const named = await rows.findById(unit.tx, id);
+  if (named === undefined) throw notFound('The message');
+  await unit.lock(conversationTopic(named.conversationId));
+  const message = await rows.findById(unit.tx, id);
+  if (message === undefined) throw notFound('The message');
+  return { message, author: await requireAuthor(unit.tx, actor, message, 'The message') };
 }
 
 /** A message that the actor may read. Throws NOT_FOUND. */
 export async function requireMessage(deps: Deps, actor: Actor, id: MessageId): Promise<Message> {
-  throw new Error(`not written: ${String([deps, actor, id])}`);
+  const message = await rows.findReadable(deps.db, actor, id);
+  if (message === undefined) throw notFound('The message');
+  return message;
 }
 
 /** A page of every conversation: messages between two others, exclusively, from one end. */
@@ -67,29 +117,21 @@ export async function messagesPage(
   conversationIds: readonly ConversationId[],
   page: MessagesPage,
 ): Promise<ReadonlyMap<ConversationId, readonly Message[]>> {
-  throw new Error(`not written: ${String([deps, conversationIds, page])}`);
+  const messages = await rows.findPages(deps.db, conversationIds, page);
+  return Map.groupBy(messages, (message) => message.conversationId);
 }
 
 /** Tells the conversation's readers that the actor is typing, or no longer. Throws NOT_FOUND unless it takes part. */
 export async function setTyping(
   deps: Deps,
   actor: Actor,
-  input: { readonly conversationId: ConversationId; readonly isTyping: boolean },
+  { conversationId, isTyping }: { readonly conversationId: ConversationId; readonly isTyping: boolean },
 ): Promise<void> {
-  throw new Error(`not written: ${String([deps, actor, input])}`);
-}
-
-export interface Typing {
-  readonly actor: ActorView;
-  readonly isTyping: boolean;
-}
-
-/** Opens a reader of who is typing in a conversation. Only an actor's newest state waits for a slow reader. */
-export async function openTyping(
-  deps: Deps,
-  session: Session,
-  input: { readonly conversationId: ConversationId },
-  signal?: AbortSignal,
-): Promise<EphemeralStream<Typing>> {
-  throw new Error(`not written: ${String([deps, session, input, signal])}`);
+  await deps.limits.consume('typing', actorKey(actor));
+  const access = await rows.findAccess(deps.db, { account: actor, conversationId });
+  if (access === undefined) throw notFound('The conversation');
+  const topic = conversationTopic(conversationId);
+  deps.bus.publish([
+    { kind: 'ephemeral', ephemeral: { type: 'typing', topic, actor: access.actor, isTyping } },
+  ]);
 }

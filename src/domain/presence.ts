@@ -11,7 +11,7 @@ import type { CircleId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 import type { Session } from './actor.ts';
 import { requireCircle } from './circles.ts';
-import { createDepartures } from './lease-endings.ts';
+import { createLeaseEndings } from './lease-endings.ts';
 import type { Deps } from './deps.ts';
 import { startHeartbeat } from './heartbeat.ts';
 
@@ -58,7 +58,7 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
   await rows.addNode(db, nodeId, options.alone);
   const live = new Map<number, LeaseRow>();
   const announce = createAnnouncer(options);
-  const departures = createDepartures(options, (gone) => announce(gone, false));
+  const endings = createLeaseEndings(options, (gone) => announce(gone, false));
   const restore = async (): Promise<void> => {
     await announce(await rows.restoreNode(db, nodeId, [...live.values()]), true);
   };
@@ -81,7 +81,7 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
       return {
         leaseId: lease.id,
         close: async () => {
-          if (live.delete(lease.id)) await departures.add(lease);
+          if (live.delete(lease.id)) await endings.add(lease);
         },
       };
     },
@@ -91,7 +91,7 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
     newestLegacyLease: async (actor, from = db) => (await rows.findReach(from, actor)).legacyLease,
     hasSignals: async (actor, from = db) => (await rows.findReach(from, actor)).signals,
     async [Symbol.asyncDispose]() {
-      await Promise.all([heartbeat.stop(), departures.stop()]);
+      await Promise.all([heartbeat.stop(), endings.stop()]);
       await rows.retireNode(db, nodeId, graceMs).catch((error: unknown) => {
         log.warn({ err: error }, 'could not say that this node stops; the others will notice');
       });

@@ -4,6 +4,8 @@ import * as eventLog from '../db/event-log.ts';
 import * as messages from '../db/messages.ts';
 import * as sessions from '../db/sessions.ts';
 import type { Logger } from '../log.ts';
+import type { MediaStorage } from './storage.ts';
+import { removeUnusedFiles } from './unused-files.ts';
 
 const DAY_MS = 86_400_000;
 const SWEEP_MS = 60_000;
@@ -13,20 +15,23 @@ const BATCH = 500;
 export interface RetentionOptions {
   readonly db: Db;
   readonly config: Pick<Config, 'EVENT_RETENTION_DAYS' | 'EVENT_RETENTION_COUNT'>;
+  readonly storage: MediaStorage;
   readonly log: Logger;
 }
 
 /**
  * Removes in the background what is kept for a time only: events past EVENT_RETENTION_DAYS or EVENT_RETENTION_COUNT,
- * idempotency keys of that age, and revocations of tokens that have expired.
+ * idempotency keys of that age, revocations of tokens that have expired, and files that nothing names any more.
  */
 export function startRetention(options: RetentionOptions): AsyncDisposable {
   const stopping = new AbortController();
-  let sweeping: Promise<void> = Promise.resolve();
+  let sweeping: Promise<void> | undefined;
   const timer = setInterval(() => {
-    sweeping = sweeping.then(() => sweep(options, stopping.signal)).catch((error: unknown) => {
-      options.log.warn({ err: error }, 'removing old events failed; trying again later');
-    });
+    sweeping ??= sweep(options, stopping.signal)
+      .catch((error: unknown) => {
+        options.log.warn({ err: error }, 'removing what is out of date failed; trying again later');
+      })
+      .finally(() => (sweeping = undefined));
   }, SWEEP_MS);
   timer.unref();
   return {
@@ -39,11 +44,15 @@ export function startRetention(options: RetentionOptions): AsyncDisposable {
 }
 
 /** Removes all that is due now, in small batches. */
-export async function sweep({ db, config }: RetentionOptions, signal?: AbortSignal): Promise<void> {
+export async function sweep(options: RetentionOptions, signal?: AbortSignal): Promise<void> {
+  const { db, config } = options;
   const before = new Date(Date.now() - config.EVENT_RETENTION_DAYS * DAY_MS).toISOString();
-  const isDone = async () => (await eventLog.trim(db, before, config.EVENT_RETENTION_COUNT, BATCH)) === 0;
-  while (signal?.aborted !== true && !(await isDone()));
+  const removals = [
+    () => eventLog.trim(db, before, config.EVENT_RETENTION_COUNT, BATCH),
+    () => messages.forgetKeys(db, before, BATCH),
+  ];
+  for (const remove of removals) while (signal?.aborted !== true && (await remove()) > 0);
   if (signal?.aborted === true) return;
-  await messages.forgetKeys(db, before);
   await sessions.forgetExpired(db);
+  await removeUnusedFiles(options);
 }

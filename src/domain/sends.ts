@@ -1,0 +1,155 @@
+import type { Db, Tx } from '../db/database.ts';
+import * as mediaRows from '../db/media.ts';
+import * as rows from '../db/messages.ts';
+import type { Sender } from '../db/messages.ts';
+import type { Media, Message } from '../db/tables.ts';
+import { conflict, isOutage, notFound } from '../errors.ts';
+import type { Bus } from '../events/bus.ts';
+import { accountTopic, actorKey, conversationTopic } from '../events/event.ts';
+import type { ActorView, Topic } from '../events/event.ts';
+import { recording } from '../events/record.ts';
+import type { Unit } from '../events/record.ts';
+import type { ConversationId, MessageId } from '../ids.ts';
+import type { Actor } from './actor.ts';
+import { createGatherer } from './gather.ts';
+
+/** More would keep the first ones waiting, and their conversations locked, for longer than it saves. */
+const MAX_TOGETHER = 64;
+/** A conversation that is locked for long holds up only the sends that share its lane. */
+const LANES = 4;
+
+/** A message with what its readers show. */
+export interface SentMessage {
+  readonly message: Message;
+  readonly author: ActorView;
+  readonly media: readonly Media[];
+}
+
+/** A checked request to send. */
+export interface Send {
+  readonly actor: Actor;
+  readonly conversationId: ConversationId;
+  readonly text: string;
+  readonly files: readonly string[];
+  readonly key: string | null;
+}
+
+/** Sends messages: those that wait at the same moment are committed together. */
+export interface Sends {
+  send(send: Send): Promise<SentMessage>;
+}
+
+export interface SendsDeps {
+  readonly db: Db;
+  readonly bus: Bus;
+}
+
+type Outcome = { readonly sent: SentMessage } | { readonly refusal: unknown };
+
+export function createSends(deps: SendsDeps): Sends {
+  const lanes = Array.from({ length: LANES }, () =>
+    createGatherer<Send, Outcome>((sends) => commit(deps, sends), MAX_TOGETHER),
+  );
+  return {
+    async send(send) {
+      const outcome = await lanes[send.conversationId % LANES]?.add(send);
+      if (outcome !== undefined && 'sent' in outcome) return outcome.sent;
+      throw outcome?.refusal;
+    },
+  };
+}
+
+/** One transaction for all. If one of them makes it fail, each has its own: a refusal does not concern its neighbours. */
+async function commit(deps: SendsDeps, sends: readonly Send[]): Promise<Outcome[]> {
+  try {
+    return await recording(deps, (unit) => sendAll(unit, sends));
+  } catch (error) {
+    // What may have been committed must not be done again: only its answer may be lost.
+    if (sends.length === 1 || isOutage(error)) throw error;
+    const outcomes: Outcome[] = [];
+    for (const send of sends) {
+      outcomes.push(...(await commit(deps, [send]).catch((refusal: unknown): Outcome[] => [{ refusal }])));
+    }
+    return outcomes;
+  }
+}
+
+async function sendAll(unit: Unit, sends: readonly Send[]): Promise<Outcome[]> {
+  await unit.lock(...sends.flatMap(topicsOf));
+  const requests = sends.map(({ actor, conversationId }) => ({ account: actor, conversationId }));
+  const senders = await rows.findSenders(unit.tx, requests);
+  const accepted = await claimKeys(unit.tx, sends, senders);
+  const sent = new Map<MessageId, SentMessage>();
+  for (const { message, media } of await insertAll(unit.tx, accepted)) {
+    const author = accepted.find(({ sender }) => sender.messageId === message.id)?.sender.actor;
+    if (author === undefined) throw new Error(`Message ${message.id} has no author`);
+    sent.set(message.id, { message, author, media });
+    unit.emit({ type: 'message.sent', message, author, media });
+  }
+  const outcomes: Outcome[] = [];
+  for (const [place, send] of sends.entries()) {
+    const sender = senders[place];
+    const own = sender && sent.get(sender.messageId);
+    if (sender === undefined) outcomes.push({ refusal: notFound('The conversation') });
+    else outcomes.push(own === undefined ? await findFirst(unit.tx, send, sender) : { sent: own });
+  }
+  return outcomes;
+}
+
+/** A device's own topic too: the message names it, so it must not be removed meanwhile. */
+const topicsOf = ({ actor, conversationId }: Send): Topic[] =>
+  actor.kind === 'device'
+    ? [conversationTopic(conversationId), accountTopic(actor)]
+    : [conversationTopic(conversationId)];
+
+interface Accepted {
+  readonly send: Send;
+  readonly sender: Sender;
+}
+
+/** Those that may be sent and have not been before. */
+async function claimKeys(
+  tx: Tx,
+  sends: readonly Send[],
+  senders: readonly (Sender | undefined)[],
+): Promise<Accepted[]> {
+  const allowed = sends.flatMap((send, place): Accepted[] => {
+    const sender = senders[place];
+    return sender === undefined ? [] : [{ send, sender }];
+  });
+  const claims = allowed.flatMap(({ send: { actor, key }, sender: { messageId } }) =>
+    key === null ? [] : [{ account: actorKey(actor), key, messageId }],
+  );
+  if (claims.length === 0) return allowed;
+  const claimed = await rows.claimKeys(tx, claims);
+  return allowed.filter(({ send, sender }) => send.key === null || claimed.has(sender.messageId));
+}
+
+async function insertAll(tx: Tx, accepted: readonly Accepted[]) {
+  if (accepted.length === 0) return [];
+  return rows.insert(
+    tx,
+    accepted.map(
+      ({ send: { actor, conversationId, text, files }, sender: { messageId, participantId } }) => ({
+        id: messageId,
+        conversationId,
+        author: actor,
+        participantId,
+        text,
+        files,
+      }),
+    ),
+  );
+}
+
+/** What a key was used for the first time. */
+async function findFirst(tx: Tx, { actor, conversationId, key }: Send, sender: Sender): Promise<Outcome> {
+  const message = await rows.findByKey(tx, actorKey(actor), key ?? '');
+  if (message === undefined)
+    return { refusal: conflict('The message that was sent with this key is deleted.') };
+  if (message.conversationId !== conversationId) {
+    return { refusal: conflict('This key was used in another conversation.') };
+  }
+  const media = await mediaRows.findByMessages(tx, [message.id]);
+  return { sent: { message, author: sender.actor, media } };
+}

@@ -1,0 +1,82 @@
+import { MAX_NOTIFICATION } from '../db/notify.ts';
+import type { Notifier } from '../db/notify.ts';
+import type { Notice } from './bus.ts';
+import type { Topic } from './event.ts';
+import { encodeNotice } from './wire.ts';
+
+const MAX_WAITING = 2_000;
+const MAX_BEHIND = 10_000;
+
+interface Item {
+  readonly notice: Notice;
+  readonly text: string;
+}
+
+/** Sends notices to the other nodes, together while an earlier sending is under way. */
+export interface Outbox {
+  add(notices: readonly Notice[]): void;
+  /** Sends what others should know of since the connection was lost. */
+  catchUp(): void;
+}
+
+/**
+ * Bounded: when too much waits, or nothing can be sent, facts shrink to the news that their topic has advanced, and
+ * what is not kept is let go.
+ */
+export function createOutbox(origin: string, notifier: () => Notifier | undefined): Outbox {
+  let number = 0;
+  let waiting: Item[] = [];
+  let sending = false;
+  const behind = new Map<Topic, number>();
+
+  const encode = (notice: Notice): Item[] =>
+    encodeNotice(origin, (number += 1), notice, MAX_NOTIFICATION).map((text) => ({ notice, text }));
+
+  const shed = (notice: Notice): void => {
+    if (notice.kind === 'ephemeral') return;
+    const { topic, seq } = notice.kind === 'event' ? notice.envelope : notice;
+    if (behind.size < MAX_BEHIND || behind.has(topic)) {
+      behind.set(topic, Math.max(seq, behind.get(topic) ?? 0));
+    }
+  };
+
+  const takeBehind = (): Item[] => {
+    const news = [...behind].map(([topic, seq]): Notice => ({ kind: 'advanced', topic, seq }));
+    behind.clear();
+    return news.flatMap(encode);
+  };
+
+  const nextItems = (): Item[] => {
+    if (notifier()?.listening !== true) return [];
+    const items = [...waiting, ...takeBehind()];
+    waiting = [];
+    return items;
+  };
+
+  const flush = async (): Promise<void> => {
+    if (sending) return;
+    for (let items = nextItems(); items.length > 0; items = nextItems()) {
+      sending = true;
+      try {
+        await notifier()?.send(items.map((item) => item.text));
+      } catch {
+        // Some may have been sent: a repeat does no harm.
+        for (const { notice } of items) shed(notice);
+      }
+      // No await between this and the next look at what waits, or what was added in between would stay.
+      sending = false;
+    }
+  };
+
+  return {
+    add(notices) {
+      const connected = notifier()?.listening === true;
+      for (const notice of notices) {
+        if (connected && waiting.length < MAX_WAITING) waiting.push(...encode(notice));
+        else shed(notice);
+      }
+      void flush();
+    },
+    catchUp: () => void flush(),
+  };
+}

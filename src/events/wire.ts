@@ -1,0 +1,55 @@
+import type { Notice } from './bus.ts';
+
+/** The longest of what must arrive whole, in pieces; the domain refuses longer ones. */
+const MAX_PIECES = 200;
+/** What stands before a piece. */
+const HEADER = 64;
+
+/**
+ * Writes a notice as texts of at most `maxBytes` bytes. A fact that does not fit in one is replaced by the news of it,
+ * as its text is in the log; what is not kept is cut into pieces. None when it is too large even for that.
+ */
+export function encodeNotice(origin: string, number: number, notice: Notice, maxBytes: number): string[] {
+  const whole = `${origin} ${number} 0/1 ${JSON.stringify(notice)}`;
+  if (Buffer.byteLength(whole) <= maxBytes) return [whole];
+  if (notice.kind === 'event') {
+    const { topic, seq } = notice.envelope;
+    return encodeNotice(origin, number, { kind: 'advanced', topic, seq }, maxBytes);
+  }
+  // In ASCII a piece has as many bytes as characters, and may end anywhere.
+  const text = JSON.stringify(notice).replace(/[^\0-\x7f]/g, escape);
+  const size = maxBytes - HEADER;
+  const count = Math.ceil(text.length / size);
+  if (count > MAX_PIECES) return [];
+  return Array.from(
+    { length: count },
+    (_, index) => `${origin} ${number} ${index}/${count} ${text.slice(index * size, (index + 1) * size)}`,
+  );
+}
+
+const escape = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+const FORM = /^([0-9a-f]+) (\d+) (\d+)\/(\d+) /;
+
+/** Reads texts back into notices: answers one with its last piece. What came from here, and what has holes, is none. */
+export function createDecoder(origin: string): (text: string) => Notice | undefined {
+  // The texts of one sender come in order, so it has at most one notice that is not complete.
+  const begun = new Map<string, { readonly number: string; readonly pieces: string[] }>();
+
+  return (text) => {
+    const [header = '', from = '', number = '', index = '', count = ''] = FORM.exec(text) ?? [];
+    if (header === '' || from === origin) return undefined;
+    const body = text.slice(header.length);
+    if (count === '1') return JSON.parse(body) as Notice;
+    if (index === '0') begun.set(from, { number, pieces: [] });
+    const { number: expected, pieces } = begun.get(from) ?? { number: '', pieces: [] };
+    if (expected !== number || pieces.length !== Number(index)) {
+      begun.delete(from);
+      return undefined;
+    }
+    pieces.push(body);
+    if (pieces.length < Number(count)) return undefined;
+    begun.delete(from);
+    return JSON.parse(pieces.join('')) as Notice;
+  };
+}
