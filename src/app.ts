@@ -16,6 +16,7 @@ import * as media from './domain/media.ts';
 import { createPresence } from './domain/presence.ts';
 import { startRetention } from './domain/retention.ts';
 import { followSession, openSession } from './domain/sessions.ts';
+import { createSends } from './domain/sends.ts';
 import { inSnapshot } from './domain/snapshot.ts';
 import { createFolderStorage } from './domain/storage.ts';
 import { createTokens } from './domain/tokens.ts';
@@ -99,9 +100,10 @@ async function openDeps(
   });
   const storage = await createFolderStorage(await mediaDir(config, dataDir, stack));
   const limits = createLimits({ enabled: config.RATE_LIMITS === 'on' });
-  stack.use(startRetention({ db, config, log }));
+  stack.use(startRetention({ db, config, storage, log }));
   if (database.url !== undefined) stack.use(await connectCluster({ url: database.url, bus, tails, log }));
-  return { db, bus, tails, epoch, config, log, tokens, presence, storage, limits };
+  const sends = createSends({ db, bus });
+  return { db, bus, tails, epoch, config, log, tokens, presence, storage, limits, sends };
 }
 
 async function serve(deps: Deps, stack: AsyncDisposableStack): Promise<{ url: string }> {
