@@ -19,7 +19,7 @@ const TurnCredentials = builder.objectRef<calls.TurnCredentials>('TurnCredential
 
 interface IceServerSource {
   readonly urls: readonly string[];
-  readonly credentials?: calls.TurnCredentials;
+  readonly credentials?: calls.TurnCredentials | undefined;
 }
 
 const IceServer = builder.objectRef<IceServerSource>('IceServer').implement({
@@ -52,10 +52,12 @@ const WebRtcConfig = builder.objectRef<calls.WebRtcConfig>('WebRtcConfig').imple
       type: [IceServer],
       description:
         'All servers, for `new RTCPeerConnection({ iceServers })` as they are. The TURN servers come with credentials for a caller who is logged in, and without for others.',
-      resolve: ({ stunUrls, turnUrls, credentials }, _args, { session }) => {
-        if (session === null) return [...each(stunUrls), ...each(turnUrls)];
-        const shared = credentials();
-        return [...each(stunUrls), ...each(turnUrls).map((server) => ({ ...server, credentials: shared }))];
+      resolve: (config, _args, { session }) => {
+        const credentials = session === null ? undefined : config.credentials();
+        return [
+          ...each(config.stunUrls),
+          ...each(config.turnUrls).map((server) => ({ ...server, credentials })),
+        ];
       },
     }),
     stunServers: t.field({
@@ -72,7 +74,7 @@ const WebRtcConfig = builder.objectRef<calls.WebRtcConfig>('WebRtcConfig').imple
       type: TurnCredentials,
       description:
         'Credentials for the TURN servers, made anew at each request. UNAUTHENTICATED without login.',
-      resolve: ({ credentials }) => credentials(),
+      resolve: (config) => config.credentials(),
     }),
   }),
 });

@@ -1,6 +1,6 @@
 import { openCircleEvents } from '../domain/circles.ts';
 import { openPresence } from '../domain/presence.ts';
-import type { PresenceChange as PresenceItem } from '../domain/presence.ts';
+import type { PresenceChange } from '../domain/presence.ts';
 import type { CircleEvent } from '../events/event.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
@@ -91,7 +91,7 @@ function circleIdOf(event: CircleEvent): number {
   return 'device' in event ? event.device.circleId : event.circleId;
 }
 
-const Presence = builder.objectRef<PresenceItem>('Presence').implement({
+const Presence = builder.objectRef<PresenceChange>('Presence').implement({
   description: 'That somebody is online, or no longer.',
   fields: (t) => ({
     actor: t.field({ type: Actor, description: 'Who.', resolve: ({ actor }) => actorSource(actor) }),

@@ -1,6 +1,5 @@
-import { openConversationEvents } from '../domain/conversations.ts';
-import { openTyping } from '../domain/messages.ts';
-import type { Typing as TypingItem } from '../domain/messages.ts';
+import { openConversationEvents, openTyping } from '../domain/conversations.ts';
+import type { TypingChange } from '../domain/conversations.ts';
 import type { ConversationEvent } from '../events/event.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
@@ -139,7 +138,7 @@ const messageSource = ({ message, author, media }: MessageFact): MessageSource =
   media,
 });
 
-const Typing = builder.objectRef<TypingItem>('Typing').implement({
+const Typing = builder.objectRef<TypingChange>('Typing').implement({
   description: 'That somebody is typing, or has stopped.',
   fields: (t) => ({
     actor: t.field({ type: Actor, description: 'Who.', resolve: ({ actor }) => actorSource(actor) }),

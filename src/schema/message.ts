@@ -109,11 +109,11 @@ builder.mutationFields((t) => ({
       text: t.arg.string({ description: 'What it says, at most 8192 characters; may be absent or empty.' }),
       files: t.arg.stringList({
         description:
-          'A name for each file that is to come with it, at most 1024 characters each. They are uploaded afterwards.',
+          'A name for each file that is to come with it: at most 20, of at most 1024 characters. They are uploaded afterwards.',
       }),
       idempotencyKey: t.arg.string({
         description:
-          'Any text of yours that names this one message. Sending again with the same key sends nothing and answers the first message again, so a send whose answer was lost can be repeated. CONFLICT when that message was sent to another conversation or is deleted.',
+          'Text of yours that names this one message, 1 to 200 characters. Sending again with the same key sends nothing and answers the first message again, so a send whose answer was lost can be repeated. CONFLICT when that message was sent to another conversation or is deleted.',
       }),
     },
     resolve: (_root, args, context) =>

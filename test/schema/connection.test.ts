@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { pageOf } from '../../src/schema/connection.ts';
-import type { PageArguments } from '../../src/schema/connection.ts';
+import type { Connection, PageArguments } from '../../src/schema/connection.ts';
 
 const all = [2, 3, 5, 7, 11].map((id) => ({ id }));
 const idsOf = (args: PageArguments, nodes = all) => pageOf(nodes, args).edges.map(({ node }) => node.id);
@@ -9,7 +9,7 @@ const cursorOf = (id: number): string => pageOf([{ id }], {}).edges[0]?.cursor ?
 test('pages go forward and back over the whole list', () => {
   const forward: number[] = [];
   for (let after: string | null = null; ;) {
-    const { edges, pageInfo } = pageOf(all, { first: 2, after });
+    const { edges, pageInfo }: Connection<{ id: number }> = pageOf(all, { first: 2, after });
     forward.push(...edges.map(({ node }) => node.id));
     expect(pageInfo.hasPreviousPage).toBe(after !== null);
     if (!pageInfo.hasNextPage) break;
@@ -18,7 +18,7 @@ test('pages go forward and back over the whole list', () => {
   expect(forward).toEqual([2, 3, 5, 7, 11]);
   const back: number[] = [];
   for (let before: string | null = null; ;) {
-    const { edges, pageInfo } = pageOf(all, { last: 2, before });
+    const { edges, pageInfo }: Connection<{ id: number }> = pageOf(all, { last: 2, before });
     back.unshift(...edges.map(({ node }) => node.id));
     expect(pageInfo.hasNextPage).toBe(before !== null);
     if (!pageInfo.hasPreviousPage) break;

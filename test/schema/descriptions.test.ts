@@ -1,12 +1,13 @@
 import {
   getNamedType,
+  isAbstractType,
   isEnumType,
   isInputObjectType,
   isInterfaceType,
   isIntrospectionType,
   isObjectType,
 } from 'graphql';
-import type { GraphQLNamedType } from 'graphql';
+import type { GraphQLNamedType, GraphQLType } from 'graphql';
 import { expect, test } from 'vitest';
 import { schema } from '../../src/schema/index.ts';
 
@@ -55,12 +56,11 @@ test('no type is left over', () => {
   const visit = (type: GraphQLNamedType): void => {
     if (reached.has(type.name)) return;
     reached.add(type.name);
-    if (isInterfaceType(type)) schema.getPossibleTypes(type).forEach(visit);
-    if ('getTypes' in type) type.getTypes().forEach(visit);
-    if (!('getFields' in type)) return;
+    if (isAbstractType(type)) for (const possible of schema.getPossibleTypes(type)) visit(possible);
+    if (!isObjectType(type) && !isInterfaceType(type) && !isInputObjectType(type)) return;
     for (const field of Object.values(type.getFields())) {
-      visit(getNamedType(field.type));
-      if ('args' in field) field.args.forEach((arg) => visit(getNamedType(arg.type)));
+      visit(getNamedType(field.type as GraphQLType));
+      for (const arg of 'args' in field ? field.args : []) visit(getNamedType(arg.type as GraphQLType));
     }
   };
   for (const root of [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]) {

@@ -1,14 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { execute, GraphQLError, parse, subscribe, validate } from 'graphql';
-import type { ExecutionResult } from 'graphql';
+import { execute, parse, subscribe, validate } from 'graphql';
+import type { ExecutionResult, GraphQLError } from 'graphql';
 import type { KyselyPlugin } from 'kysely';
 import { readConfig } from '../../src/config.ts';
 import type { Session } from '../../src/domain/actor.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import { createLimits } from '../../src/domain/limits.ts';
 import { createPresence } from '../../src/domain/presence.ts';
+import { createSends } from '../../src/domain/sends.ts';
 import { createFolderStorage } from '../../src/domain/storage.ts';
 import { createTokens } from '../../src/domain/tokens.ts';
 import { DomainError } from '../../src/errors.ts';
@@ -80,6 +81,7 @@ export async function openWorld(): Promise<World> {
     tokens: createTokens({ secret: 'a secret of the tests' }),
     storage: await createFolderStorage(dir),
     limits: createLimits({ enabled: false }),
+    sends: createSends({ db, bus }),
   };
   const owned = stack.move();
   const contextOf = (actor: ActorRef | null) => createContext({ deps, session: actor && sessionOf(actor) });
@@ -93,7 +95,7 @@ export async function openWorld(): Promise<World> {
     deps,
     async run(actor: ActorRef | null, text: string, variables?: Data) {
       const { data, errors } = await execute(argsOf(actor, text, variables));
-      if (errors !== undefined) throw errors[0]?.originalError ?? errors[0];
+      if (errors !== undefined) throw causeOf(errors[0]);
       return plainCopy(data);
     },
     async refused(actor: ActorRef | null, text: string, variables?: Data) {
@@ -102,7 +104,7 @@ export async function openWorld(): Promise<World> {
     },
     async subscribe(actor: ActorRef | null, text: string, variables?: Data) {
       const result = await subscribe(argsOf(actor, text, variables));
-      if (!(Symbol.asyncIterator in result)) throw result.errors?.[0]?.originalError ?? result.errors?.[0];
+      if (!(Symbol.asyncIterator in result)) throw causeOf(result.errors?.[0]);
       return result as AsyncGenerator<ExecutionResult>;
     },
     async user(name: string) {
@@ -130,8 +132,11 @@ export function actorOf(globalId: string): ActorRef {
   return { kind: parsed.type.toLowerCase(), id: parsed.id } as ActorRef;
 }
 
-export function refusalOf(error: unknown): { code: ErrorCode } & ErrorDetails {
-  const cause = error instanceof GraphQLError ? error.originalError : error;
+const causeOf = (error: GraphQLError | undefined): Error =>
+  error?.originalError ?? error ?? new Error('There is neither an answer nor an error');
+
+function refusalOf(error: GraphQLError | undefined): { code: ErrorCode } & ErrorDetails {
+  const cause = causeOf(error);
   if (cause instanceof DomainError) return { code: cause.code, ...cause.details };
   throw new Error(`Not refused: ${String(error)}`);
 }

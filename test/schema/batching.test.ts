@@ -1,0 +1,138 @@
+import { expect, test } from 'vitest';
+import { openWorld } from './world.ts';
+import type { World } from './world.ts';
+
+/** A circle with two members and as many conversations and messages as asked for. */
+async function fill(world: World, name: string, conversations: number, messages: number) {
+  const ann = await world.user(`Ann${name}`);
+  const bob = await world.user(`Bob${name}`);
+  const { createCircle } = await world.run(ann, 'mutation { createCircle(name: "Family") { id } }');
+  const { inviteToCircle } = await world.run(
+    ann,
+    'mutation ($id: ID!, $email: String!) { inviteToCircle(circleId: $id, email: $email) { id } }',
+    { id: createCircle.id, email: bob.email },
+  );
+  await world.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
+    id: inviteToCircle.id,
+  });
+  for (let index = 0; index < conversations; index += 1) {
+    const { createConversation } = await world.run(
+      ann,
+      'mutation ($id: ID!, $emails: [String!]) { createConversation(circleId: $id, name: "Talk", emails: $emails) { id } }',
+      { id: createCircle.id, emails: [bob.email] },
+    );
+    for (let sent = 0; sent < messages; sent += 1) {
+      await world.run(
+        sent % 2 === 0 ? ann : bob,
+        'mutation ($id: ID!) { sendMessage(conversationId: $id, text: "Hello", files: ["a.png"]) { message { id } } }',
+        { id: createConversation.id },
+      );
+    }
+  }
+  return ann;
+}
+
+const EVERYTHING = /* GraphQL */ `
+  query Everything {
+    circles {
+      nodes {
+        name
+        eventCursor
+        myRole
+        device {
+          isOnline
+        }
+        members {
+          nodes {
+            role
+            user {
+              email
+              isOnline
+            }
+          }
+        }
+        invitations {
+          nodes {
+            id
+          }
+        }
+        conversations {
+          nodes {
+            name
+            eventCursor
+            myRole
+            participants {
+              nodes {
+                role
+                user {
+                  email
+                  isOnline
+                }
+              }
+            }
+            messages(last: 20) {
+              nodes {
+                text
+                author {
+                  __typename
+                  ... on User {
+                    email
+                    isOnline
+                  }
+                }
+                participant {
+                  role
+                }
+                media {
+                  identifier
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+`;
+
+test('a nested query takes as many statements for much as for little', async () => {
+  await using world = await openWorld();
+  const small = await fill(world, 'Small', 1, 1);
+  const large = await fill(world, 'Large', 5, 6);
+  world.statements = 0;
+  const little = await world.run(small, EVERYTHING);
+  const forLittle = world.statements;
+  world.statements = 0;
+  const much = await world.run(large, EVERYTHING);
+  expect(world.statements).toBe(forLittle);
+  expect(forLittle).toBeLessThan(25);
+  expect(little.circles.nodes[0].conversations.nodes[0].messages.nodes).toHaveLength(1);
+  expect(much.circles.nodes[0].conversations.nodes).toHaveLength(5);
+  expect(much.circles.nodes[0].conversations.nodes[4].messages.nodes[5]).toEqual({
+    text: 'Hello',
+    author: { __typename: 'User', email: 'boblarge@example.com', isOnline: false },
+    participant: { role: 'STANDARD' },
+    media: [{ identifier: 'a.png' }],
+  });
+});
+
+test('a second mutation of a document is not answered from what the first has read', async () => {
+  await using world = await openWorld();
+  const ann = await fill(world, '', 0, 0);
+  const eve = await world.user('Eve');
+  const { circles } = await world.run(ann, '{ circles { nodes { id } } }');
+  const answer = await world.run(
+    ann,
+    `mutation ($id: ID!, $email: String!) {
+      before: updateCircle(circleId: $id, name: "A") { name invitations { nodes { id } } }
+      inviteToCircle(circleId: $id, email: $email) { circle { invitations { nodes { user { email } } } } }
+      after: updateCircle(circleId: $id, name: "B") { name invitations { nodes { user { email } } } }
+    }`,
+    { id: circles.nodes[0].id, email: eve.email },
+  );
+  expect(answer).toEqual({
+    before: { name: 'A', invitations: { nodes: [] } },
+    inviteToCircle: { circle: { invitations: { nodes: [{ user: { email: eve.email } }] } } },
+    after: { name: 'B', invitations: { nodes: [{ user: { email: eve.email } }] } },
+  });
+});
