@@ -38,10 +38,10 @@ async function findUser(
         : sql<boolean>`users.id = ${target.id}`,
     )
     .where(
-      sql<boolean>`(${caller.kind} = 'user' and users.id = ${caller.id}) or exists (
+      sql<boolean>`((${caller.kind} = 'user' and users.id = ${caller.id}) or exists (
         select 1 from memberships
         where memberships.user_id = users.id and memberships.circle_id in ${circlesOf(caller)}
-      )`,
+      ))`,
     )
     .executeTakeFirst();
   return row === undefined ? undefined : { kind: 'user', id: row.id };
