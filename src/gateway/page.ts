@@ -15,24 +15,27 @@ const TYPES = {
 } as const;
 
 /** What is served below `/page/`: a closed list, so that no path can lead elsewhere. */
-const ASSETS: Readonly<Record<string, string>> = {
-  'index.html': TYPES.html,
-  'style.css': TYPES.css,
-  'icon.svg': TYPES.svg,
-  'page.js': TYPES.js,
-  'frames.js': TYPES.js,
-  'graphql.js': TYPES.js,
-  'graphql-side.js': TYPES.js,
-  'graphql-socket.js': TYPES.js,
-  'legacy-side.js': TYPES.js,
-  'panel.js': TYPES.js,
-  'place.js': TYPES.js,
-  'schematic.js': TYPES.js,
-  'typing.js': TYPES.js,
-  'vendor/socket.io-1.3.6.js': TYPES.js,
-  'vendor/fonts/atkinson-hyperlegible-next.woff2': TYPES.woff2,
-  'vendor/fonts/atkinson-hyperlegible-mono.woff2': TYPES.woff2,
-};
+const ASSETS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    'index.html': TYPES.html,
+    'style.css': TYPES.css,
+    'icon.svg': TYPES.svg,
+    'page.js': TYPES.js,
+    'element.js': TYPES.js,
+    'frames.js': TYPES.js,
+    'graphql.js': TYPES.js,
+    'graphql-side.js': TYPES.js,
+    'graphql-socket.js': TYPES.js,
+    'legacy-side.js': TYPES.js,
+    'panel.js': TYPES.js,
+    'place.js': TYPES.js,
+    'schematic.js': TYPES.js,
+    'typing.js': TYPES.js,
+    'vendor/socket.io-1.3.6.js': TYPES.js,
+    'vendor/fonts/atkinson-hyperlegible-next.woff2': TYPES.woff2,
+    'vendor/fonts/atkinson-hyperlegible-mono.woff2': TYPES.woff2,
+  }),
+);
 
 const SECURITY = [
   "default-src 'none'",
@@ -61,7 +64,7 @@ export function pageRoutes(): Route[] {
 }
 
 async function send(response: ServerResponse, name: string): Promise<void> {
-  const type = ASSETS[name];
+  const type = ASSETS.get(name);
   if (type === undefined)
     return sendJson(response, 404, { message: 'There is nothing here.', code: 'NOT_FOUND' });
   const body = await readFile(new URL(name, FOLDER));

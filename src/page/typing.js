@@ -1,0 +1,33 @@
+const REPEAT_MS = 3_000;
+const IDLE_MS = 4_000;
+const FORGET_MS = 8_000;
+
+/** Watches a text field: says `true` while somebody writes, again every few seconds, and `false` when they stop. */
+export function watchTyping(input, say) {
+  let saidAt = 0;
+  let idle;
+  const stop = () => {
+    clearTimeout(idle);
+    if (saidAt > 0) say(false);
+    saidAt = 0;
+  };
+  input.addEventListener('input', () => {
+    clearTimeout(idle);
+    if (input.value === '') return stop();
+    idle = setTimeout(stop, IDLE_MS);
+    if (Date.now() - saidAt < REPEAT_MS) return;
+    saidAt = Date.now();
+    say(true);
+  });
+  return { stop };
+}
+
+/** Shows who is writing, and forgets it when nothing more is heard: the word that they stopped may be lost. */
+export function showTyping(line) {
+  let timer;
+  return (name) => {
+    clearTimeout(timer);
+    line.textContent = name ? `${name} is typing…` : '';
+    if (name) timer = setTimeout(() => (line.textContent = ''), FORGET_MS);
+  };
+}
