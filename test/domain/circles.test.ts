@@ -8,7 +8,6 @@ import type { CircleId, InvitationId, MembershipId } from '../../src/ids.ts';
 import { testDeps } from '../harness/deps.ts';
 import {
   circleOf,
-  codeOf,
   conversationOf,
   deviceOf,
   history,
@@ -16,17 +15,12 @@ import {
   outcomes,
   person,
   readToEnd,
+  refusal,
   sessionOf,
 } from '../harness/seed.ts';
 import type { Person } from '../harness/seed.ts';
 
 const NOWHERE = 999_999 as CircleId;
-
-const refusal = async (attempt: Promise<unknown>) =>
-  attempt.then(
-    () => 'done',
-    (error: unknown) => codeOf(error),
-  );
 
 const rolesIn = async (deps: Deps, id: CircleId) => {
   const members = (await circles.membershipsOfCircles(deps, [id])).get(id) ?? [];
@@ -97,7 +91,7 @@ test('a stranger does not learn that a circle exists', async () => {
       circles.kickFromCircle(deps, bob.actor, { circleId: id, email: ann.email }),
       circles.openCircleEvents(deps, sessionOf(bob.actor), { circleId: id, after: null }, undefined),
     ];
-    for (const attempt of attempts) expect(await refusal(attempt)).toBe('NOT_FOUND');
+    expect(new Set(await outcomes(attempts))).toEqual(new Set(['NOT_FOUND']));
   }
 });
 
@@ -117,7 +111,7 @@ test('the device of a circle reads it and changes nothing of it', async () => {
     circles.inviteToCircle(deps, device, { circleId: circle.id, email: ann.email }),
     circles.kickFromCircle(deps, device, { circleId: circle.id, email: ann.email }),
   ];
-  for (const attempt of attempts) expect(await refusal(attempt)).toBe('FORBIDDEN');
+  expect(new Set(await outcomes(attempts))).toEqual(new Set(['FORBIDDEN']));
 });
 
 test('whoever is invited is told alone, and joins by accepting', async () => {
@@ -156,7 +150,8 @@ test('a member, an invited user, an unknown and a nonsensical e-mail are not inv
   expect(await refusal(invite(deps, ann, id, bob))).toBe('CONFLICT');
   expect(await refusal(invite(deps, ann, id, ann))).toBe('CONFLICT');
   expect(await refusal(invite(deps, ann, id, eve))).toBe('CONFLICT');
-  const byEmail = (email: string) => refusal(circles.inviteToCircle(deps, ann.actor, { circleId: id, email }));
+  const byEmail = (email: string) =>
+    refusal(circles.inviteToCircle(deps, ann.actor, { circleId: id, email }));
   expect(await byEmail('nobody@example.com')).toBe('NOT_FOUND');
   expect(await byEmail('nobody')).toBe('INVALID_INPUT');
   expect(await historyTypes(deps, accountTopic(eve.actor))).toEqual(['circle.invited']);
@@ -228,7 +223,10 @@ test('who leaves a circle leaves its conversations, and the reader ends after th
   expect(await circles.leaveCircle(deps, bob.actor, { circleId: circle.id })).toEqual(circle);
 
   const left: CircleEvent = { type: 'member.left', circleId: circle.id, user: bob.user };
-  expect(await reading).toEqual({ events: [left], error: expect.objectContaining({ details: { reason: 'LEFT' } }) });
+  expect(await reading).toEqual({
+    events: [left],
+    error: expect.objectContaining({ details: { reason: 'LEFT' } }),
+  });
   expect((await historyTypes(deps, conversationTopic(big.id))).slice(3)).toEqual(['participant.left']);
   expect((await historyTypes(deps, conversationTopic(small.id))).slice(2)).toEqual([
     'participant.left',
@@ -356,11 +354,18 @@ test('kicking and inviting into a conversation at once leaves no participant who
     const conversation = await conversationOf(deps, circle, ann, eve);
     const kick = () => circles.kickFromCircle(deps, ann.actor, { circleId: circle.id, email: bob.email });
     const inviteBob = () =>
-      conversations.inviteToConversation(deps, eve.actor, { conversationId: conversation.id, email: bob.email });
+      conversations.inviteToConversation(deps, eve.actor, {
+        conversationId: conversation.id,
+        email: bob.email,
+      });
     const create = () => conversationOf(deps, circle, eve, bob, ann);
     const attempts = round % 2 === 0 ? [kick(), inviteBob(), create()] : [inviteBob(), create(), kick()];
     for (const outcome of await outcomes(attempts)) expect(['done', 'NOT_FOUND']).toContain(outcome);
-    const strays = await deps.db.selectFrom('participants').selectAll().where('userId', '=', bob.user.id).execute();
+    const strays = await deps.db
+      .selectFrom('participants')
+      .selectAll()
+      .where('userId', '=', bob.user.id)
+      .execute();
     expect(strays).toEqual([]);
     const told = (await historyTypes(deps, conversationTopic(conversation.id))).slice(2);
     expect([[], ['participant.joined', 'participant.kicked']]).toContainEqual(told);

@@ -72,7 +72,9 @@ test('a token of the original server, with an integer sub and no jti, is told ap
 
 test('what verifies with the device secret is a device, whatever it says', async () => {
   const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
-  expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: 4, kind: 'user' }, DEVICE_SECRET))).toEqual(lamp);
+  expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: 4, kind: 'user' }, DEVICE_SECRET))).toEqual(
+    lamp,
+  );
 });
 
 test('the kind claim tells a device without a device secret', async () => {
@@ -84,7 +86,21 @@ test('the kind claim tells a device without a device secret', async () => {
 
 test('a sub that is no account id is refused', async () => {
   const tokens = createTokens({ secret: SECRET });
-  for (const sub of [undefined, null, true, 0, -7, 7.5, 2 ** 31, '', 'seven', '7.0', ' 7', ['7'], { id: 7 }]) {
+  for (const sub of [
+    undefined,
+    null,
+    true,
+    0,
+    -7,
+    7.5,
+    2 ** 31,
+    '',
+    'seven',
+    '7.0',
+    ' 7',
+    ['7'],
+    { id: 7 },
+  ]) {
     expect(await tokens.verify(sign({ exp: now() + HOUR, sub })), JSON.stringify(sub)).toBeUndefined();
   }
 });
@@ -136,7 +152,9 @@ test('no other algorithm than HS256 is accepted with a secret', async () => {
       .sign(bytes(SECRET));
     expect(await tokens.verify(token), alg).toBeUndefined();
   }
-  expect(await tokens.verify(new UnsecuredJWT({}).setSubject('7').setExpirationTime('1h').encode())).toBeUndefined();
+  expect(
+    await tokens.verify(new UnsecuredJWT({}).setSubject('7').setExpirationTime('1h').encode()),
+  ).toBeUndefined();
   for (const alg of ['none', 'None', 'NONE', '', 'hs256', 'RS256', undefined]) {
     expect(await tokens.verify(sign({ sub: 7, exp: now() + HOUR }, SECRET, { alg })), alg).toBeUndefined();
     const [header, claims] = sign({ sub: 7, exp: now() + HOUR }, SECRET, { alg }).split('.');
@@ -218,7 +236,11 @@ async function startProvider(): Promise<Provider> {
 const outside = (provider: Provider, more: { audience?: string; cooldownMs?: number } = {}) =>
   createTokens({ secret: SECRET, jwks: { url: provider.url, issuer: ISSUER, cooldownMs: 0, ...more } });
 
-function signOutside(key: CryptoKey, header: { alg: string; kid?: string }, claims: JWTPayload = {}): Promise<string> {
+function signOutside(
+  key: CryptoKey,
+  header: { alg: string; kid?: string },
+  claims: JWTPayload = {},
+): Promise<string> {
   const standard = { iss: ISSUER, sub: 'abc', exp: now() + HOUR };
   return new SignJWT({ ...standard, ...claims }).setProtectedHeader(header).sign(key);
 }
@@ -271,7 +293,13 @@ test('the standard claims of the outside provider are read, those of no use left
   });
   expect(await read({ name: 'Ann Mary Lee' })).toMatchObject({ firstName: 'Ann', lastName: 'Mary Lee' });
   expect(
-    await read({ email: 'no address', email_verified: 'yes', given_name: 7, name: ['x'], birthdate: '1990-02-30' }),
+    await read({
+      email: 'no address',
+      email_verified: 'yes',
+      given_name: 7,
+      name: ['x'],
+      birthdate: '1990-02-30',
+    }),
   ).toEqual({
     subject: `${ISSUER} abc`,
     email: undefined,
@@ -332,7 +360,11 @@ test('unknown keys do not make the gateway read the key set again and again', as
 
 test('without a kid every key of the provider is tried', async () => {
   await using provider = await startProvider();
-  const keys = [await provider.addKey('RS256'), await provider.addKey('RS256'), await provider.addKey('RS256')];
+  const keys = [
+    await provider.addKey('RS256'),
+    await provider.addKey('RS256'),
+    await provider.addKey('RS256'),
+  ];
   const tokens = outside(provider);
   for (const key of keys) expect(await tokens.verify(await signOutside(key, { alg: 'RS256' }))).toBeDefined();
   const foreign = await generateKeyPair('RS256');
@@ -344,14 +376,19 @@ test("a foreign key under a known kid does not pass for the provider's", async (
   await provider.addKey('RS256', { kid: 'k' });
   const foreign = await generateKeyPair('RS256');
   const tokens = outside(provider);
-  expect(await tokens.verify(await signOutside(foreign.privateKey, { alg: 'RS256', kid: 'k' }))).toBeUndefined();
+  expect(
+    await tokens.verify(await signOutside(foreign.privateKey, { alg: 'RS256', kid: 'k' })),
+  ).toBeUndefined();
 });
 
 test("the provider's public key is no HS256 secret", async () => {
   await using provider = await startProvider();
   const pair = await generateKeyPair('RS256', { extractable: true });
   const jwk = { ...(await exportJWK(pair.publicKey)), kid: 'k' };
-  provider.publish([jwk, { kty: 'oct', k: Buffer.from(DEVICE_SECRET).toString('base64url'), kid: 'oct', alg: 'HS256' }]);
+  provider.publish([
+    jwk,
+    { kty: 'oct', k: Buffer.from(DEVICE_SECRET).toString('base64url'), kid: 'oct', alg: 'HS256' },
+  ]);
   const tokens = outside(provider);
   const claims = { iss: ISSUER, sub: '7', exp: now() + HOUR };
   for (const secret of [await exportSPKI(pair.publicKey), JSON.stringify(jwk), jwk.n ?? '', DEVICE_SECRET]) {

@@ -6,6 +6,7 @@ import * as circles from '../../src/domain/circles.ts';
 import * as conversations from '../../src/domain/conversations.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import * as devices from '../../src/domain/devices.ts';
+import { DomainError } from '../../src/errors.ts';
 import { accountTopic, fromLog } from '../../src/events/event.ts';
 import type { ActorRef, DomainEvent, Topic } from '../../src/events/event.ts';
 import { recording } from '../../src/events/record.ts';
@@ -100,7 +101,12 @@ export async function outcomes(attempts: readonly Promise<unknown>[]): Promise<s
   return settled.map((one) => (one.status === 'fulfilled' ? 'done' : codeOf(one.reason)));
 }
 
-export function codeOf(error: unknown): string {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
+/** The code with which it was refused; `done` when it was not. */
+export async function refusal(attempt: Promise<unknown>): Promise<string | undefined> {
+  return (await outcomes([attempt]))[0];
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof DomainError) return error.code;
   throw error;
 }

@@ -1,0 +1,485 @@
+import { expect, test } from 'vitest';
+import * as circles from '../../src/domain/circles.ts';
+import * as conversations from '../../src/domain/conversations.ts';
+import type { Deps } from '../../src/domain/deps.ts';
+import { accountTopic, conversationTopic } from '../../src/events/event.ts';
+import type { Circle, ConversationRole } from '../../src/db/tables.ts';
+import type { CircleId, ConversationId, ParticipantId } from '../../src/ids.ts';
+import { testDeps } from '../harness/deps.ts';
+import {
+  circleOf,
+  conversationOf,
+  deviceOf,
+  history,
+  historyTypes,
+  outcomes,
+  person,
+  readToEnd,
+  refusal,
+  sessionOf,
+} from '../harness/seed.ts';
+import type { Person } from '../harness/seed.ts';
+
+const NOWHERE = 999_999 as ConversationId;
+
+const rolesIn = async (deps: Deps, id: ConversationId): Promise<[number, ConversationRole][]> => {
+  const found = (await conversations.participantsOfConversations(deps, [id])).get(id) ?? [];
+  return found.map(({ userId, role }) => [userId, role]);
+};
+
+async function family(deps: Deps): Promise<{ ann: Person; bob: Person; eve: Person; circle: Circle }> {
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  return { ann, bob, eve, circle: await circleOf(deps, ann, bob, eve) };
+}
+
+const isThere = async (deps: Deps, id: ConversationId) =>
+  (await conversations.conversationsById(deps, [id])).has(id);
+
+test('a conversation starts with its creator as admin and with those invited', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const conversation = await conversations.createConversation(deps, bob.actor, {
+    circleId: circle.id,
+    name: 'Plans',
+    emails: ['EVE@example.com', ann.email, ` ${eve.email}`, bob.email],
+  });
+  expect(conversation).toMatchObject({ circleId: circle.id, name: 'Plans', deviceAccess: false });
+  expect(await rolesIn(deps, conversation.id)).toEqual([
+    [bob.user.id, 'ADMIN'],
+    [eve.user.id, 'STANDARD'],
+    [ann.user.id, 'STANDARD'],
+  ]);
+  expect(await history(deps, conversationTopic(conversation.id))).toMatchObject([
+    { type: 'participant.joined', user: bob.user, participant: { role: 'ADMIN' } },
+    { type: 'participant.joined', user: eve.user, participant: { role: 'STANDARD' } },
+    { type: 'participant.joined', user: ann.user, participant: { role: 'STANDARD' } },
+  ]);
+  for (const { actor, user } of [eve, ann]) {
+    const inbox = await history(deps, accountTopic(actor));
+    expect(inbox.at(-1)).toEqual({ type: 'conversation.invited', userId: user.id, conversation });
+    expect(inbox.filter(({ type }) => type === 'conversation.invited')).toHaveLength(1);
+  }
+  expect(await historyTypes(deps, accountTopic(bob.actor))).toEqual(['circle.invited']);
+});
+
+test('a conversation may start with one alone', async () => {
+  await using deps = await testDeps();
+  const { ann, circle } = await family(deps);
+  const { id } = await conversationOf(deps, circle, ann);
+  expect(await rolesIn(deps, id)).toEqual([[ann.user.id, 'ADMIN']]);
+});
+
+test('only members of the circle start a conversation, with members of it', async () => {
+  await using deps = await testDeps();
+  const { ann, circle } = await family(deps);
+  const joe = await person(deps, 'joe');
+  const device = await deviceOf(deps, circle, ann);
+  const create = (actor: Person['actor'] | typeof device, emails: string[], circleId = circle.id) =>
+    refusal(conversations.createConversation(deps, actor, { circleId, name: 'Plans', emails }));
+  expect(await create(joe.actor, [])).toBe('NOT_FOUND');
+  expect(await create(ann.actor, [], 77 as CircleId)).toBe('NOT_FOUND');
+  expect(await create(device, [])).toBe('FORBIDDEN');
+  expect(await create(ann.actor, [joe.email])).toBe('NOT_FOUND');
+  expect(await create(ann.actor, ['bob@example.com', 'nobody@example.com'])).toBe('NOT_FOUND');
+  expect(await create(ann.actor, ['bob'])).toBe('INVALID_INPUT');
+  expect(
+    await create(
+      ann.actor,
+      Array.from({ length: 501 }, () => 'bob@example.com'),
+    ),
+  ).toBe('INVALID_INPUT');
+  expect(await deps.db.selectFrom('conversations').select('id').execute()).toEqual([]);
+});
+
+test('only those who take part know of a conversation', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const device = await deviceOf(deps, circle, ann);
+  const conversation = await conversationOf(deps, circle, ann, bob);
+  for (const { actor } of [ann, bob]) {
+    expect(await conversations.requireConversation(deps, actor, conversation.id)).toEqual(conversation);
+  }
+  for (const id of [conversation.id, NOWHERE]) {
+    const input = { conversationId: id };
+    const attempts = [eve.actor, device].flatMap((actor) => [
+      conversations.requireConversation(deps, actor, id),
+      conversations.updateConversation(deps, actor, { ...input, name: 'Mine' }),
+      conversations.inviteToConversation(deps, actor, { ...input, email: eve.email }),
+      conversations.leaveConversation(deps, actor, input),
+      conversations.kickFromConversation(deps, actor, { ...input, email: bob.email }),
+      conversations.promoteInConversation(deps, actor, { ...input, email: bob.email }),
+      conversations.setDeviceAccess(deps, actor, { ...input, allowed: true }),
+      conversations.setDeviceAccess(deps, actor, { ...input, allowed: false }),
+      conversations.openConversationEvents(deps, sessionOf(actor), { ...input, after: null }, undefined),
+    ]);
+    expect(new Set(await outcomes(attempts))).toEqual(new Set(['NOT_FOUND']));
+  }
+});
+
+test('access says as what one takes part', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, circle } = await family(deps);
+  const device = await deviceOf(deps, circle, ann);
+  const { id } = await conversationOf(deps, circle, ann, bob);
+  const conversation = await conversations.setDeviceAccess(deps, ann.actor, {
+    conversationId: id,
+    allowed: true,
+  });
+  const [annIn, bobIn] = (await conversations.participantsOfConversations(deps, [id])).get(id) ?? [];
+  expect(await conversations.requireConversationAccess(deps.db, bob.actor, id)).toEqual({
+    conversation,
+    participant: bobIn,
+  });
+  expect(await conversations.requireConversationAccess(deps.db, ann.actor, id)).toEqual({
+    conversation,
+    participant: annIn,
+  });
+  expect(await conversations.requireConversationAccess(deps.db, device, id)).toEqual({
+    conversation,
+    participant: null,
+  });
+});
+
+test('an admin renames the conversation', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, circle } = await family(deps);
+  const { id } = await conversationOf(deps, circle, ann, bob);
+  const rename = ({ actor }: Person, name: string) =>
+    conversations.updateConversation(deps, actor, { conversationId: id, name });
+  expect(await refusal(rename(bob, 'Mine'))).toBe('FORBIDDEN');
+  expect(await refusal(rename(ann, ' '))).toBe('INVALID_INPUT');
+  const conversation = await rename(ann, 'Ours');
+  expect(conversation.name).toBe('Ours');
+  expect((await history(deps, conversationTopic(id))).slice(2)).toEqual([
+    { type: 'conversation.updated', conversation },
+  ]);
+});
+
+test('any participant invites members of the circle, once', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const joe = await person(deps, 'joe');
+  const conversation = await conversationOf(deps, circle, ann, bob);
+  const invite = (email: string) =>
+    conversations.inviteToConversation(deps, bob.actor, { conversationId: conversation.id, email });
+  expect(await refusal(invite(joe.email))).toBe('NOT_FOUND');
+  expect(await refusal(invite('nobody@example.com'))).toBe('NOT_FOUND');
+  expect(await refusal(invite(bob.email))).toBe('CONFLICT');
+  expect(await invite(eve.email.toUpperCase())).toEqual(conversation);
+  expect(await refusal(invite(eve.email))).toBe('CONFLICT');
+  expect((await history(deps, conversationTopic(conversation.id))).slice(2)).toMatchObject([
+    { type: 'participant.joined', user: eve.user, participant: { role: 'STANDARD', userId: eve.user.id } },
+  ]);
+  expect((await history(deps, accountTopic(eve.actor))).at(-1)).toEqual({
+    type: 'conversation.invited',
+    userId: eve.user.id,
+    conversation,
+  });
+});
+
+test('of several who invite one member at once one is heard', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const { id } = await conversationOf(deps, circle, ann, bob);
+  const invite = ({ actor }: Person) =>
+    conversations.inviteToConversation(deps, actor, { conversationId: id, email: eve.email });
+  expect((await outcomes([invite(ann), invite(bob), invite(ann)])).sort()).toEqual([
+    'CONFLICT',
+    'CONFLICT',
+    'done',
+  ]);
+  expect((await historyTypes(deps, conversationTopic(id))).slice(2)).toEqual(['participant.joined']);
+});
+
+test('a device with access takes part and decides nothing', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, circle } = await family(deps);
+  const device = await deviceOf(deps, circle, ann);
+  const { id } = await conversationOf(deps, circle, ann, bob);
+  const input = { conversationId: id };
+  await conversations.setDeviceAccess(deps, ann.actor, { ...input, allowed: true });
+  expect((await conversations.requireConversation(deps, device, id)).deviceAccess).toBe(true);
+  const attempts = [
+    conversations.updateConversation(deps, device, { ...input, name: 'Mine' }),
+    conversations.inviteToConversation(deps, device, { ...input, email: bob.email }),
+    conversations.leaveConversation(deps, device, input),
+    conversations.kickFromConversation(deps, device, { ...input, email: bob.email }),
+    conversations.promoteInConversation(deps, device, { ...input, email: bob.email }),
+    conversations.setDeviceAccess(deps, device, { ...input, allowed: true }),
+  ];
+  expect(new Set(await outcomes(attempts))).toEqual(new Set(['FORBIDDEN']));
+});
+
+test('an admin gives the device access, and the device may give it up', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, circle } = await family(deps);
+  const device = await deviceOf(deps, circle, ann);
+  const { id } = await conversationOf(deps, circle, ann, bob);
+  const set = (actor: Person['actor'] | typeof device, allowed: boolean) =>
+    conversations.setDeviceAccess(deps, actor, { conversationId: id, allowed });
+  expect(await refusal(set(bob.actor, true))).toBe('FORBIDDEN');
+  expect((await set(ann.actor, true)).deviceAccess).toBe(true);
+  expect((await set(ann.actor, true)).deviceAccess).toBe(true);
+  const open = await conversations.openConversationEvents(
+    deps,
+    sessionOf(device),
+    { conversationId: id, after: null },
+    undefined,
+  );
+  const reading = readToEnd(open);
+  const conversation = await set(device, false);
+  expect(conversation.deviceAccess).toBe(false);
+  expect(await reading).toEqual({
+    events: [{ type: 'device-access.changed', conversation, allowed: false }],
+    error: expect.objectContaining({ code: 'FORBIDDEN', details: { reason: 'ACCESS_REMOVED' } }),
+  });
+  expect(await refusal(set(device, false))).toBe('NOT_FOUND');
+  expect((await history(deps, conversationTopic(id))).slice(2)).toMatchObject([
+    { type: 'device-access.changed', allowed: true },
+    { type: 'device-access.changed', allowed: false },
+  ]);
+});
+
+test('whoever leaves is read out of it, and the conversation goes on among two', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const conversation = await conversationOf(deps, circle, ann, bob, eve);
+  const input = { conversationId: conversation.id };
+  const reading = readToEnd(
+    await conversations.openConversationEvents(
+      deps,
+      sessionOf(eve.actor),
+      { ...input, after: null },
+      undefined,
+    ),
+  );
+  expect(await conversations.leaveConversation(deps, eve.actor, input)).toEqual(conversation);
+  expect(await reading).toMatchObject({
+    events: [{ type: 'participant.left', user: eve.user, participant: { role: 'STANDARD' } }],
+    error: { code: 'FORBIDDEN', details: { reason: 'LEFT' } },
+  });
+  expect(await rolesIn(deps, conversation.id)).toEqual([
+    [ann.user.id, 'ADMIN'],
+    [bob.user.id, 'STANDARD'],
+  ]);
+  expect(await refusal(conversations.leaveConversation(deps, eve.actor, input))).toBe('NOT_FOUND');
+});
+
+test('when the admin leaves, the oldest participant becomes admin, and nothing is said of it', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const { id } = await conversationOf(deps, circle, ann, eve, bob);
+  await conversations.leaveConversation(deps, ann.actor, { conversationId: id });
+  expect(await rolesIn(deps, id)).toEqual([
+    [eve.user.id, 'ADMIN'],
+    [bob.user.id, 'STANDARD'],
+  ]);
+  expect((await historyTypes(deps, conversationTopic(id))).slice(3)).toEqual(['participant.left']);
+});
+
+test('an admin who handed the role over leaves it where it is', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const { id } = await conversationOf(deps, circle, ann, bob, eve);
+  await conversations.promoteInConversation(deps, ann.actor, { conversationId: id, email: eve.email });
+  await conversations.leaveConversation(deps, bob.actor, { conversationId: id });
+  expect(await rolesIn(deps, id)).toEqual([
+    [ann.user.id, 'STANDARD'],
+    [eve.user.id, 'ADMIN'],
+  ]);
+});
+
+test('a conversation of one alone ends, of one and the device it does not', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, circle } = await family(deps);
+  await deviceOf(deps, circle, ann);
+  const alone = await conversationOf(deps, circle, ann, bob);
+  const started = await conversationOf(deps, circle, ann, bob);
+  const withDevice = await conversations.setDeviceAccess(deps, ann.actor, {
+    conversationId: started.id,
+    allowed: true,
+  });
+  const leave = ({ actor }: Person, { id }: { id: ConversationId }) =>
+    conversations.leaveConversation(deps, actor, { conversationId: id });
+
+  expect(await leave(bob, alone)).toEqual(alone);
+  expect((await history(deps, conversationTopic(alone.id))).slice(2)).toMatchObject([
+    { type: 'participant.left', user: bob.user },
+    { type: 'conversation.deleted', conversation: alone },
+  ]);
+  expect(await isThere(deps, alone.id)).toBe(false);
+
+  await leave(ann, withDevice);
+  expect(await rolesIn(deps, withDevice.id)).toEqual([[bob.user.id, 'ADMIN']]);
+  await leave(bob, withDevice);
+  expect((await history(deps, conversationTopic(withDevice.id))).slice(3)).toMatchObject([
+    { type: 'participant.left', user: ann.user },
+    { type: 'participant.left', user: bob.user },
+    { type: 'conversation.deleted', conversation: withDevice },
+  ]);
+  expect(await isThere(deps, withDevice.id)).toBe(false);
+});
+
+test('when both leave a conversation of two at once it ends once', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, circle } = await family(deps);
+  for (let round = 0; round < 8; round += 1) {
+    const { id } = await conversationOf(deps, circle, ann, bob);
+    const leave = ({ actor }: Person) => conversations.leaveConversation(deps, actor, { conversationId: id });
+    const results = await outcomes(round % 2 === 0 ? [leave(ann), leave(bob)] : [leave(bob), leave(ann)]);
+    expect(results.sort()).toEqual(['NOT_FOUND', 'done']);
+    expect((await historyTypes(deps, conversationTopic(id))).slice(2)).toEqual([
+      'participant.left',
+      'conversation.deleted',
+    ]);
+  }
+});
+
+test('an admin kicks a participant, and the two-participant rule holds', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const conversation = await conversationOf(deps, circle, ann, bob, eve);
+  const kick = ({ actor }: Person, email: string) =>
+    conversations.kickFromConversation(deps, actor, { conversationId: conversation.id, email });
+  expect(await refusal(kick(bob, eve.email))).toBe('FORBIDDEN');
+  expect(await refusal(kick(ann, ann.email))).toBe('FORBIDDEN');
+  expect(await refusal(kick(ann, 'nobody@example.com'))).toBe('NOT_FOUND');
+  const input = { conversationId: conversation.id, after: null };
+  const reading = readToEnd(
+    await conversations.openConversationEvents(deps, sessionOf(eve.actor), input, undefined),
+  );
+  expect(await kick(ann, 'Eve@Example.com')).toEqual(conversation);
+  expect(await reading).toMatchObject({
+    events: [{ type: 'participant.kicked', user: eve.user, by: ann.user }],
+    error: { code: 'FORBIDDEN', details: { reason: 'KICKED' } },
+  });
+  expect(await refusal(kick(ann, eve.email))).toBe('NOT_FOUND');
+  expect(await circles.circlesOf(deps, eve.actor)).toHaveLength(1);
+
+  await kick(ann, bob.email);
+  expect((await historyTypes(deps, conversationTopic(conversation.id))).slice(3)).toEqual([
+    'participant.kicked',
+    'participant.kicked',
+    'conversation.deleted',
+  ]);
+  expect(await isThere(deps, conversation.id)).toBe(false);
+});
+
+test('kicking and leaving at once says it once', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const { id } = await conversationOf(deps, circle, ann, bob, eve);
+  const results = await outcomes([
+    conversations.kickFromConversation(deps, ann.actor, { conversationId: id, email: eve.email }),
+    conversations.leaveConversation(deps, eve.actor, { conversationId: id }),
+  ]);
+  expect(results.sort()).toEqual(['NOT_FOUND', 'done']);
+  expect((await historyTypes(deps, conversationTopic(id))).slice(3)).toHaveLength(1);
+});
+
+test('promoting swaps the roles, and tells the conversation and the one promoted', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const conversation = await conversationOf(deps, circle, ann, bob);
+  const promote = ({ actor }: Person, email: string) =>
+    conversations.promoteInConversation(deps, actor, { conversationId: conversation.id, email });
+  expect(await refusal(promote(bob, bob.email))).toBe('FORBIDDEN');
+  expect(await refusal(promote(ann, ann.email))).toBe('CONFLICT');
+  expect(await refusal(promote(ann, eve.email))).toBe('NOT_FOUND');
+  expect(await promote(ann, bob.email)).toEqual(conversation);
+  expect(await rolesIn(deps, conversation.id)).toEqual([
+    [ann.user.id, 'STANDARD'],
+    [bob.user.id, 'ADMIN'],
+  ]);
+  expect((await history(deps, conversationTopic(conversation.id))).slice(2)).toMatchObject([
+    { type: 'participant.promoted', user: bob.user, participant: { role: 'ADMIN' } },
+  ]);
+  expect((await history(deps, accountTopic(bob.actor))).at(-1)).toEqual({
+    type: 'conversation.promoted',
+    userId: bob.user.id,
+    conversation,
+  });
+  expect(await refusal(promote(ann, bob.email))).toBe('FORBIDDEN');
+});
+
+test('of two promotions by one admin at once the second is refused', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const { id } = await conversationOf(deps, circle, ann, bob, eve);
+  const promote = (email: string) =>
+    conversations.promoteInConversation(deps, ann.actor, { conversationId: id, email });
+  expect((await outcomes([promote(bob.email), promote(eve.email)])).sort()).toEqual(['FORBIDDEN', 'done']);
+  expect((await rolesIn(deps, id)).filter(([, role]) => role === 'ADMIN')).toHaveLength(1);
+});
+
+test('conversations are listed for each circle, to those who take part', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const other = await circleOf(deps, bob);
+  const device = await deviceOf(deps, circle, ann);
+  const [first, second] = [
+    await conversationOf(deps, circle, ann, bob),
+    await conversationOf(deps, circle, bob, eve),
+  ];
+  const third = await conversationOf(deps, other, bob);
+  const opened = await conversations.setDeviceAccess(deps, bob.actor, {
+    conversationId: second.id,
+    allowed: true,
+  });
+  const ids = [circle.id, other.id, 77 as CircleId];
+  const of = async (actor: Person['actor'] | typeof device) => [
+    ...(await conversations.conversationsOf(deps, actor, ids)).values(),
+  ];
+  expect(await of(bob.actor)).toEqual([[first, opened], [third], []]);
+  expect(await of(ann.actor)).toEqual([[first], [], []]);
+  expect(await of(device)).toEqual([[opened], [], []]);
+  expect(await conversations.conversationsOf(deps, bob.actor, [])).toEqual(new Map());
+  expect(await conversations.conversationsById(deps, [third.id, NOWHERE, first.id])).toEqual(
+    new Map([
+      [first.id, first],
+      [third.id, third],
+    ]),
+  );
+});
+
+test('participants are found by id, and shown to those who take part', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const { id } = await conversationOf(deps, circle, ann, bob);
+  const [first, second] = (await conversations.participantsOfConversations(deps, [id])).get(id) ?? [];
+  if (first === undefined || second === undefined) throw new Error('no participants');
+  const ids = [second.id, 99 as ParticipantId, first.id];
+  expect(await conversations.participantsById(deps, ids)).toEqual(
+    new Map([
+      [first.id, first],
+      [second.id, second],
+    ]),
+  );
+  expect(await conversations.requireParticipant(deps, bob.actor, first.id)).toEqual(first);
+  expect(await refusal(conversations.requireParticipant(deps, eve.actor, first.id))).toBe('NOT_FOUND');
+  expect(await refusal(conversations.requireParticipant(deps, ann.actor, 99 as ParticipantId))).toBe(
+    'NOT_FOUND',
+  );
+});
+
+test('who types is seen by the others until they are kicked', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle } = await family(deps);
+  const { id } = await conversationOf(deps, circle, ann, bob, eve);
+  const topic = conversationTopic(id);
+  const input = { conversationId: id };
+  const typing = await conversations.openTyping(deps, sessionOf(bob.actor), input, undefined);
+  const actor = { kind: 'user', user: ann.user, online: true } as const;
+  const publish = (isTyping: boolean) =>
+    deps.bus.publish([{ kind: 'ephemeral', ephemeral: { type: 'typing', topic, actor, isTyping } }]);
+  publish(true);
+  expect(await typing.next()).toEqual({ done: false, value: { actor, isTyping: true } });
+  publish(true);
+  publish(false);
+  expect(await typing.next()).toEqual({ done: false, value: { actor, isTyping: false } });
+  await conversations.kickFromConversation(deps, ann.actor, { ...input, email: bob.email });
+  await expect(typing.next()).rejects.toMatchObject({ details: { reason: 'KICKED' } });
+  expect(await refusal(conversations.openTyping(deps, sessionOf(bob.actor), input, undefined))).toBe(
+    'NOT_FOUND',
+  );
+});
