@@ -98,7 +98,7 @@ async function openDeps(
     deviceSecret: config.AUTH_DEVICE_SECRET,
     jwks: jwksOf(config),
   });
-  const storage = await createFolderStorage(await mediaDir(config, dataDir, stack));
+  const storage = await createFolderStorage(await mediaDir(config, dataDir, stack), kind === 'postgres');
   const limits = createLimits({ enabled: config.RATE_LIMITS === 'on' });
   stack.use(startRetention({ db, config, storage, log }));
   if (database.url !== undefined) stack.use(await connectCluster({ url: database.url, bus, tails, log }));

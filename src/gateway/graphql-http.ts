@@ -10,12 +10,13 @@ import { createContext } from '../schema/context.ts';
 import { bearerToken } from './bearer.ts';
 import type { Operation, ResultStream } from './engine.ts';
 import { codeOf } from './errors.ts';
+import { executeMultipart } from './graphql-multipart.ts';
 import { FIRST_QUERY } from './first-query.ts';
 import type { Ports } from './ports.ts';
+import { isMultipart } from './multipart.ts';
 import { encodeEventStream } from './sse.ts';
 
-/** Room for the rest of a multipart request around the largest upload. */
-const MULTIPART_EXTRA_BYTES = 64 * 1024;
+const MAX_BODY_BYTES = 1024 * 1024;
 
 export interface GraphqlHttp {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
@@ -35,14 +36,16 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
     cors: false,
     maskedErrors: false,
     parserAndValidationCache: false,
-    maxRequestBodySize: ports.deps.config.MAX_UPLOAD_BYTES + MULTIPART_EXTRA_BYTES,
+    multipart: false,
+    maxRequestBodySize: MAX_BODY_BYTES,
     logging: ports.deps.log,
     graphiql: { subscriptionsProtocol: 'WS', title: 'Parley', defaultQuery: FIRST_QUERY },
     renderGraphiQL: async (page) => (await import('@graphql-yoga/render-graphiql')).renderGraphiQL(page),
   });
   return {
     async handle(request, response) {
-      await yoga.handle(request, response);
+      if (request.method === 'POST' && isMultipart(request)) await executeMultipart(ports, request, response);
+      else await yoga.handle(request, response);
     },
     close: (reason) => ending.abort(reason),
   };

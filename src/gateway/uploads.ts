@@ -1,10 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import type { Readable } from 'node:stream';
-import { Busboy } from '@fastify/busboy';
-import type { BusboyHeaders, BusboyFileStream } from '@fastify/busboy';
 import type { OpenedMedia } from '../domain/media.ts';
-import { DomainError, ERROR_CODES, invalidInput, notFound, unauthenticated } from '../errors.ts';
+import { ERROR_CODES, notFound, unauthenticated } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
 import { parseId } from '../ids.ts';
 import { bearerToken } from './bearer.ts';
@@ -12,6 +9,7 @@ import { codeOf } from './errors.ts';
 import type { Ports } from './ports.ts';
 import { pathOf } from './http.ts';
 import type { Route } from './http.ts';
+import { NoFileError, receiveFile } from './multipart.ts';
 import { parseRange } from './range.ts';
 import { sendJson } from './respond.ts';
 
@@ -24,6 +22,8 @@ const LEGACY_MESSAGES: Partial<Record<ErrorCode, string>> = {
   FORBIDDEN: 'Vous ne pouvez pas upload ce media',
   UNAUTHENTICATED: 'Token invalide, authentifiez vous a nouveau',
 };
+
+const NO_FILE_MESSAGE = 'Le media est introuvable dans la requête';
 
 /** Upload of one file by multipart, as the old apps do it, and download with ranges. */
 export function mediaRoutes(ports: Ports): Route[] {
@@ -44,8 +44,8 @@ export function mediaRoutes(ports: Ports): Route[] {
 async function upload(ports: Ports, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
     const { actor, mediaId } = await subjectOf(ports, request);
-    await receiveFile(request, (content, filename) =>
-      ports.uploadMedia(actor, { mediaId, filename, content }),
+    await receiveFile(request, ({ part, filename, content }) =>
+      part === 'file' ? ports.uploadMedia(actor, { mediaId, filename, content }) : undefined,
     );
     sendJson(response, 200, { success: true });
   } catch (error) {
@@ -76,57 +76,12 @@ async function subjectOf({ authenticate }: Ports, request: IncomingMessage) {
 function refuse({ formatError }: Ports, response: ServerResponse, thrown: unknown): void {
   const error = formatError(thrown);
   const code = codeOf(error) ?? 'INTERNAL';
-  const message = thrown instanceof NoFileError ? thrown.message : (LEGACY_MESSAGES[code] ?? error.message);
+  const [status, message] =
+    thrown instanceof NoFileError
+      ? [404, NO_FILE_MESSAGE]
+      : [ERROR_CODES[code].http, LEGACY_MESSAGES[code] ?? error.message];
   if (response.headersSent) response.destroy();
-  else sendJson(response, ERROR_CODES[code].http, { success: false, message, code });
-}
-
-/** The request is well-formed and has no file in it. */
-class NoFileError extends DomainError {
-  constructor() {
-    super('NOT_FOUND', 'Le media est introuvable dans la requête');
-  }
-}
-
-/** Hands the file part on while it arrives. Rejects when there is none, or when the request breaks off. */
-function receiveFile(
-  request: IncomingMessage,
-  store: (content: Readable, filename: string) => Promise<unknown>,
-): Promise<void> {
-  const type = request.headers['content-type'];
-  if (type === undefined || !type.startsWith('multipart/form-data'))
-    throw invalidInput('file', 'The body must be multipart/form-data.');
-  const headers: BusboyHeaders = { ...request.headers, 'content-type': type };
-  const parser = new Busboy({
-    headers,
-    preservePath: true,
-    limits: { files: 2, fields: 20, fieldSize: 10_000 },
-    isPartAFile: (name, _type, filename) => name === 'file' || filename !== undefined,
-  });
-  return new Promise((resolve, reject) => {
-    let file: BusboyFileStream | undefined;
-    let stored: Promise<unknown> | undefined;
-    const fail = (error: unknown): void => {
-      file?.destroy(error instanceof Error ? error : new Error(String(error)));
-      request.unpipe(parser);
-      reject(error);
-    };
-    parser.on('file', (name, content, filename) => {
-      if (name !== 'file' || stored !== undefined) return void content.resume();
-      file = content;
-      stored = store(content, filename ?? '');
-      stored.catch(fail);
-    });
-    parser.once('finish', () => {
-      if (stored === undefined) reject(new NoFileError());
-      else stored.then(() => resolve(), reject);
-    });
-    parser.once('error', () => fail(invalidInput('file', 'The multipart body is malformed.')));
-    request.once('close', () => {
-      if (!request.complete) fail(invalidInput('file', 'The upload broke off.'));
-    });
-    request.pipe(parser);
-  });
+  else sendJson(response, status, { success: false, message, code });
 }
 
 async function sendFile(

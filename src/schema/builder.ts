@@ -1,13 +1,14 @@
+import type { Readable } from 'node:stream';
 import SchemaBuilder from '@pothos/core';
 import RelayPlugin from '@pothos/plugin-relay';
 import { connectionComplexity } from './connection.ts';
 import type { Context } from './context.ts';
 import { LIMITS, LIST_SIZE, MAX_COMPLEXITY, MAX_DEPTH, tooComplex } from './limits.ts';
 
-/** A file of a multipart request, as every implementation of fetch shows it. */
+/** A file of a multipart request, while it arrives. */
 export interface UploadedFile {
-  readonly name: string;
-  stream(): ReadableStream<Uint8Array>;
+  readonly filename: string;
+  readonly content: Readable;
 }
 
 type Text = { Input: string; Output: string };

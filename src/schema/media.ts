@@ -1,5 +1,3 @@
-import { Readable } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
 import { uploadMedia } from '../domain/media.ts';
 import { requireMessage } from '../domain/messages.ts';
 import { builder, perActor } from './builder.ts';
@@ -71,8 +69,7 @@ builder.mutationFields((t) => ({
     resolve: (_root, { mediaId, file }, context) =>
       uploadMedia(context.deps, requireActor(context), {
         mediaId: requireId('Media', mediaId),
-        filename: file.name,
-        content: Readable.fromWeb(file.stream() as ReadableStream<Uint8Array>),
+        ...file,
       }),
   }),
 }));

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { GraphQLError } from 'graphql';
 import { builder } from './builder.ts';
 import type { UploadedFile } from './builder.ts';
@@ -57,10 +58,6 @@ function isDay(text: string): boolean {
 
 function isFile(value: unknown): value is UploadedFile {
   return (
-    typeof value === 'object' &&
-    value !== null &&
-    'stream' in value &&
-    typeof value.stream === 'function' &&
-    'name' in value
+    typeof value === 'object' && value !== null && 'content' in value && value.content instanceof Readable
   );
 }

@@ -1,0 +1,75 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ExecutionResult } from 'graphql';
+import { z } from 'zod';
+import { ERROR_CODES, invalidInput } from '../errors.ts';
+import { createContext } from '../schema/context.ts';
+import { bearerToken } from './bearer.ts';
+import { codeOf } from './errors.ts';
+import { receiveFile } from './multipart.ts';
+import type { ArrivingFile } from './multipart.ts';
+import type { Ports } from './ports.ts';
+import { sendJson } from './respond.ts';
+
+const operationsSchema = z.object({
+  query: z.string(),
+  operationName: z.string().nullish(),
+  variables: z.record(z.string(), z.unknown()).nullish(),
+});
+const mapSchema = z.record(z.string(), z.tuple([z.string().regex(/^variables\.[_A-Za-z]\w*$/)]));
+
+/**
+ * Runs an operation with a file (https://github.com/jaydenseric/graphql-multipart-request-spec), which the resolver reads
+ * while it arrives: nothing of it is kept in memory. One operation with one file, as the value of one variable.
+ */
+export async function executeMultipart(
+  ports: Ports,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  ports.metrics.operations.inc({ transport: 'http' });
+  try {
+    const token = bearerToken(request.headers.authorization);
+    const session = token === undefined ? null : await ports.authenticate(token);
+    const result = await receiveFile(request, (file) => {
+      const { query, operationName, variables } = readOperation(file);
+      const document = ports.engine.parse(query);
+      const errors = ports.engine.validate(document);
+      if (errors.length > 0) return Promise.resolve<ExecutionResult>({ errors });
+      return ports.engine.execute({
+        document,
+        operationName,
+        variables,
+        context: createContext({ deps: ports.deps, session }),
+      });
+    });
+    if (!request.complete) response.setHeader('connection', 'close');
+    sendJson(response, 200, result);
+  } catch (thrown) {
+    const error = ports.formatError(thrown);
+    // What is left of the body is not read: the answer ends the connection.
+    response.setHeader('connection', 'close');
+    sendJson(response, ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http, { errors: [error] });
+  }
+}
+
+function readOperation({ part, filename, content, fields }: ArrivingFile) {
+  const operation = operationsSchema.safeParse(parseJson(fields.get('operations')));
+  const map = mapSchema.safeParse(parseJson(fields.get('map')));
+  const path = map.data?.[part]?.[0];
+  if (!operation.success || path === undefined) {
+    throw invalidInput(
+      'file',
+      'The parts `operations`, `map` and the file must come in this order, for one operation with one file.',
+    );
+  }
+  const variables = { ...operation.data.variables, [path.slice('variables.'.length)]: { filename, content } };
+  return { ...operation.data, variables };
+}
+
+function parseJson(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? '');
+  } catch {
+    return undefined;
+  }
+}
