@@ -1,0 +1,469 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CHANNELS } from '../../src/bridge/channels.ts';
+import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+import { circleOf, conversationOf, deviceOf, family } from '../harness/story.ts';
+import type { Named } from '../harness/story.ts';
+import { steady, wire } from '../harness/wire.ts';
+import type { Wire } from '../harness/wire.ts';
+
+// Every listened channel, on the wire: what it answers, in which order, to the letter.
+
+let app: TestGateway;
+let ann: TestAccount;
+let bob: TestAccount;
+let eve: TestAccount;
+let device: TestAccount;
+let circle: Named;
+let conversation: Named;
+let talk: { conversation_id: number };
+
+beforeAll(async () => {
+  app = await testApp();
+  ({ ann, bob, circle, conversation } = await family(app));
+  eve = await app.account({ email: 'eve@example.com' });
+  device = await deviceOf(app, ann, circle);
+  talk = { conversation_id: conversation.legacyId };
+});
+
+afterAll(async () => {
+  await device[Symbol.asyncDispose]();
+  await app[Symbol.asyncDispose]();
+});
+
+async function login(account: TestAccount, protocol: 3 | 4 | 'none' = 3): Promise<Wire> {
+  const client = await wire(app.url, protocol);
+  expect(await client.ask('authenticate', { token: account.token })).toEqual([success('User authenticated')]);
+  return client;
+}
+
+async function inRoom(account: TestAccount): Promise<Wire> {
+  const client = await login(account);
+  await client.ask('join_conversation', talk);
+  return client;
+}
+
+const error = (text: string) => `42["error",${JSON.stringify(text)}]`;
+const success = (payload: unknown) => `42["success",${JSON.stringify(payload)}]`;
+const setAccess = (allowed: boolean) =>
+  ann.graphql.run(
+    'mutation ($id: ID!, $allowed: Boolean!) { setDeviceAccess(conversationId: $id, allowed: $allowed) { id } }',
+    {
+      id: conversation.id,
+      allowed,
+    },
+  );
+
+test('the listened channels are those of the documentation', () => {
+  expect(CHANNELS.map(({ name }) => name)).toEqual([
+    'authenticate',
+    'join_conversation',
+    'leave_conversation',
+    'join_circle',
+    'leave_circle',
+    'message',
+    'writing',
+    'webrtc_credentials',
+    'webrtc_stun_info',
+    'webrtc_turn_info',
+    'webrtc_forward',
+    'webrtc_join_room',
+    'webrtc_leave_room',
+    'webrtc_room_forward',
+  ]);
+});
+
+test.for([
+  ['authenticate', [], 'Json web token introuvable'],
+  ['authenticate', [{ token: null }], 'User not found'],
+  ['authenticate', [{ token: 7 }], 'User not found'],
+  ['authenticate', [{ token: '' }], 'User not found'],
+  ['authenticate', [{ token: 'a.b.c' }], 'User not found'],
+  ['join_conversation', [{}], 'Socket user introuvable'],
+  ['leave_conversation', [{}], 'Socket user introuvable'],
+  ['join_circle', [{}], 'Socket user introuvable, vous devez vous authentifier'],
+  ['leave_circle', [{}], 'Socket user introuvable'],
+  ['message', [{}], 'Socket user introuvable'],
+  ['writing', [{}], 'Socket user introuvable'],
+  ['webrtc_credentials', [], 'Socket user introuvable'],
+  ['webrtc_forward', [{}], 'Socket user introuvable'],
+] as const)('%s with %j before login is refused with %s', async ([channel, args, text]) => {
+  await using client = await wire(app.url);
+  expect(await client.ask(channel, ...args)).toEqual([error(text)]);
+});
+
+test.for([
+  ['authenticate', {}, 'Json web token introuvable'],
+  ['authenticate', { token: 'x' }, 'User not found'],
+  ['join_conversation', {}, 'Parameter missing'],
+  ['join_conversation', { conversation_id: null }, 'Vous ne faite pas partie de cette conversation'],
+  ['join_conversation', { conversation_id: 99_999 }, 'Vous ne faite pas partie de cette conversation'],
+  ['join_conversation', { conversation_id: 'x' }, 'Vous ne faite pas partie de cette conversation'],
+  ['leave_conversation', {}, 'Parameter conversation_id missing'],
+  ['join_circle', {}, 'Parameter missing'],
+  ['join_circle', { circle_id: 0 }, "Vous n'appartenez pas a ce cercle"],
+  ['join_circle', { circle_id: 99_999 }, "Vous n'appartenez pas a ce cercle"],
+  ['leave_circle', {}, 'Parameter circle_id missing'],
+  ['message', {}, 'Param conversation_id introuvable'],
+  ['message', { text_message: 'x' }, 'Param conversation_id introuvable'],
+  ['message', { conversation_id: 0, text_message: 'Appel manqué !' }, 'Conversation introuvable'],
+  ['message', { conversation_id: 99_999 }, 'Conversation introuvable'],
+  ['message', { conversation_id: null }, 'Conversation introuvable'],
+  ['writing', {}, 'Parameter missing'],
+  ['writing', { conversation_id: 1 }, 'Parameter missing'],
+  ['writing', { is_writing: true }, 'Parameter missing'],
+  [
+    'writing',
+    { conversation_id: 99_999, is_writing: true },
+    'Vous ne faite pas partie de cette conversation',
+  ],
+  ['webrtc_forward', {}, 'Utilisateur introuvable'],
+  ['webrtc_forward', { message: 'CALLING' }, 'Utilisateur introuvable'],
+  ['webrtc_forward', { email: 'nobody@example.com' }, 'Utilisateur introuvable'],
+  ['webrtc_forward', { email: null, user_id: 1 }, 'Utilisateur introuvable'],
+  ['webrtc_forward', { user_id: 99_999 }, 'Utilisateur introuvable'],
+  ['webrtc_forward', { user_id: 1.5 }, 'Utilisateur introuvable'],
+  ['webrtc_forward', { device_id: 99_999 }, 'Utilisateur introuvable'],
+] as const)('%s with %j is refused with %s', async ([channel, payload, text]) => {
+  await using client = await login(bob);
+  expect(await client.ask(channel, payload)).toEqual([error(text)]);
+});
+
+test('what belongs to others is refused', async () => {
+  await using client = await login(eve);
+  const circleId = { circle_id: circle.legacyId };
+  expect(await client.ask('join_conversation', talk)).toEqual([
+    error('Vous ne faite pas partie de cette conversation'),
+  ]);
+  expect(await client.ask('join_circle', circleId)).toEqual([error("Vous n'appartenez pas a ce cercle")]);
+  expect(await client.ask('writing', { ...talk, is_writing: true })).toEqual([
+    error('Vous ne faite pas partie de cette conversation'),
+  ]);
+  expect(await client.ask('message', { ...talk, text_message: 'x' })).toEqual([
+    error('Vous ne faites pas partie de cette conversation'),
+  ]);
+  expect(await client.ask('webrtc_forward', { email: ann.login })).toEqual([
+    error('Utilisateur introuvable'),
+  ]);
+  expect(await client.ask('webrtc_forward', { device_id: device.legacyId })).toEqual([
+    error('Utilisateur introuvable'),
+  ]);
+});
+
+test('joining and leaving answer with the name of the room', async () => {
+  await using client = await login(bob);
+  const [c, v] = [circle.legacyId, conversation.legacyId];
+  expect(await client.ask('join_circle', { circle_id: c })).toEqual([
+    success(`Vous avez rejoins le cercle : circle_${c}`),
+  ]);
+  expect(await client.ask('join_circle', { circle_id: `${c}` })).toEqual([
+    success(`Vous avez rejoins le cercle : circle_${c}`),
+  ]);
+  const joined = success(`Vous avez rejoins la conversation : conversation_${v}`);
+  expect(await client.ask('join_conversation', talk)).toEqual([joined]);
+  expect(await client.ask('join_conversation', JSON.stringify(talk))).toEqual([joined]);
+  expect(await client.ask('join_conversation', talk, { surplus: true }, 7)).toEqual([joined]);
+  expect(await client.ask('leave_conversation', talk)).toEqual([success('Vous avez quitte la conversation')]);
+  expect(await client.ask('leave_circle', { circle_id: c })).toEqual([success('Vous avez quitte le cercle')]);
+});
+
+test('leaving what one is not in, or what is not there, succeeds', async () => {
+  await using client = await login(eve);
+  for (const conversation_id of [conversation.legacyId, 99_999, 'x', null, true]) {
+    expect(await client.ask('leave_conversation', { conversation_id })).toEqual([
+      success('Vous avez quitte la conversation'),
+    ]);
+    expect(await client.ask('leave_circle', { circle_id: conversation_id })).toEqual([
+      success('Vous avez quitte le cercle'),
+    ]);
+  }
+});
+
+test.for([1.5, true, -1, 2 ** 31, '1.0', '1x', ' 1', [1], { id: 1 }])(
+  '%j is the id of nothing',
+  async (id) => {
+    await using client = await login(bob);
+    expect(await client.ask('join_conversation', { conversation_id: id })).toEqual([
+      error('Vous ne faite pas partie de cette conversation'),
+    ]);
+    expect(await client.ask('message', { conversation_id: id })).toEqual([error('Conversation introuvable')]);
+  },
+);
+
+test.for(['null', '7', '"text"', '["x"]', '"[1]"', 'true'])(
+  'the payload %s counts as none',
+  async (payload) => {
+    await using client = await login(bob);
+    client.send(`42["join_conversation",${payload}]`);
+    expect(await client.next()).toBe(error('Parameter missing'));
+  },
+);
+
+test('a message without files: success, then the room, the sender included', async () => {
+  await using sender = await inRoom(ann);
+  await using other = await inRoom(bob);
+  const answers = await sender.ask('message', { ...talk, text_message: 'Ça va ? 😀' });
+  const id = Number(/message_id":(\d+)/.exec(answers[0] ?? '')?.[1]);
+  expect(answers[0]).toBe(success({ received: true, message_id: id }));
+  expect(answers).toHaveLength(2);
+  expect(steady(answers[1] ?? '')).toMatchInlineSnapshot(`"42["message",{"conversation_id":1,"message":{"id":<id>,"link_id":<id>,"sent":"<date>","read":null,"content":"\\u00c7a va ? \\ud83d\\ude00","medias":0},"time":"<date>","sender":{"id":<id>,"email":"ann@example.com","first_name":"Ann","last_name":"<name>","birthday":null,"created":"<date>","updated":"<date>","isOnline":true,"type":"DEFAULT"},"media_list":[],"status":"done"}]"`);
+  expect(await other.next()).toBe(answers[1]);
+});
+
+test('towards protocol 4 the same frame is UTF-8', async () => {
+  await using other = await login(bob, 4);
+  await other.ask('join_conversation', talk);
+  await using sender = await login(ann);
+  await sender.ask('message', { ...talk, text_message: 'Ça va ? 😀' });
+  expect(await other.next()).toContain('"content":"Ça va ? 😀"');
+});
+
+test('a sender who is not in the room gets its answer alone', async () => {
+  await using sender = await login(ann);
+  expect(await sender.ask('message', { ...talk, text_message: 'Appel manqué !' })).toEqual([
+    expect.stringMatching(/^42\["success",\{"received":true,"message_id":\d+\}\]$/),
+  ]);
+  expect(sender.waiting()).toEqual([]);
+});
+
+test('a message with files: media, success, and a pending message', async () => {
+  await using sender = await inRoom(ann);
+  const answers = await sender.ask('message', { ...talk, files: ['test.png', ['E621E1F8', 'C36C']] });
+  const ids = answers.join('').match(/"(id|message_id)":\d+/g);
+  expect(answers.map(steady)).toMatchInlineSnapshot(`
+    [
+      "42["media",{"media_list":[{"id":<id>,"filename":null,"extension":null,"identifier":"test.png","uploaded":"False"},{"id":<id>,"filename":null,"extension":null,"identifier":"{E621E1F8,C36C}","uploaded":"False"}],"message_id":<id>}]",
+      "42["success",{"received":true,"message_id":<id>}]",
+      "42["message",{"conversation_id":1,"message":{"id":<id>,"link_id":<id>,"sent":"<date>","read":null,"content":"","medias":2},"status":"pending"}]",
+    ]
+  `);
+  expect(new Set(ids).size).toBeGreaterThan(2);
+});
+
+test('an empty list of files still asks for an answer on media; null does not', async () => {
+  await using sender = await inRoom(ann);
+  const channelsOf = (packets: readonly string[]) => packets.map((packet) => /"(\w+)"/.exec(packet)?.[1]);
+  const empty = await sender.ask('message', { ...talk, files: [] });
+  expect(channelsOf(empty)).toEqual(['media', 'success', 'message']);
+  expect(empty[0]).toMatch(/^42\["media",\{"media_list":\[\],"message_id":\d+\}\]$/);
+  expect(empty[2]).toContain('"media_list":[],"status":"done"');
+  expect(channelsOf(await sender.ask('message', { ...talk, files: null }))).toEqual(['success', 'message']);
+});
+
+test.for(['file.txt', 7, { 0: 'a' }, true])(
+  'files that are %j are refused and nothing is sent',
+  async (files) => {
+    await using other = await inRoom(bob);
+    await using sender = await login(ann);
+    expect(await sender.ask('message', { ...talk, files })).toEqual([error('Parameter missing')]);
+    await sender.ask('message', { ...talk, text_message: 'next' });
+    expect(await other.next()).toContain('"content":"next"');
+  },
+);
+
+test.for([
+  ['x'.repeat(8193), 'Message invalide'],
+  ['a\u0000b', 'Message invalide'],
+  ['\ud800', 'Message invalide'],
+] as const)('text that cannot be kept is refused', async ([text, refusal]) => {
+  await using sender = await login(ann);
+  expect(await sender.ask('message', { ...talk, text_message: text })).toEqual([error(refusal)]);
+});
+
+test.for([
+  [null, ''],
+  [7, '7'],
+  [undefined, ''],
+] as const)('the text %j is sent as %j', async ([text, content]) => {
+  await using sender = await inRoom(ann);
+  const [, frame] = await sender.ask('message', { ...talk, text_message: text });
+  expect(frame).toContain(`"content":${JSON.stringify(content)},"medias":0`);
+});
+
+test('a message sent again under the same name is answered again and said once', async () => {
+  await using other = await inRoom(bob);
+  await using sender = await login(ann);
+  const payload = { ...talk, text_message: 'once', files: ['a.png'], client_message_id: 'm-1' };
+  const first = await sender.ask('message', payload);
+  expect(await sender.ask('message', payload)).toEqual(first);
+  await sender.ask('message', { ...talk, text_message: 'after' });
+  expect(await other.next()).toContain('"content":"once"');
+  expect(await other.next()).toContain('"content":"after"');
+});
+
+test('a device writes and sends where it has access, and is refused elsewhere', async () => {
+  await setAccess(true);
+  await using other = await inRoom(bob);
+  await using client = await login(device);
+  expect(await client.ask('join_conversation', talk)).toEqual([
+    success(`Vous avez rejoins la conversation : conversation_${conversation.legacyId}`),
+  ]);
+  expect(await client.ask('writing', { ...talk, is_writing: true })).toEqual([
+    success('Writing sent'),
+    `42["writing",{"conversation_id":${conversation.legacyId},"device":true,"is_writing":true}]`,
+  ]);
+  const [, frame = ''] = await client.ask('message', { ...talk, text_message: 'Bip' });
+  expect(steady(frame)).toMatchInlineSnapshot(`"42["message",{"conversation_id":1,"message":{"id":<id>,"device_id":1,"sent":"<date>","read":null,"content":"Bip","medias":0},"time":"<date>","sender":{"id":<id>,"name":"Kitchen","created":"<date>","updated":"<date>","circle_id":1,"activated":true,"username":"<username>","is_online":true},"media_list":[],"status":"done"}]"`);
+  await other.next('42["writing"');
+  expect(await other.next()).toBe(frame);
+  await setAccess(false);
+  expect(await client.next()).toBe(
+    `42["conversation",{"event":"device","type":"remove","conversation_id":${conversation.legacyId}}]`,
+  );
+  expect(await client.ask('message', { ...talk, text_message: 'x' })).toEqual([
+    error('Vous ne faites pas partie de cette conversation'),
+  ]);
+  expect(await client.ask('join_conversation', talk)).toEqual([
+    error('Vous ne faite pas partie de cette conversation'),
+  ]);
+});
+
+test('a device joins its circle by number or by text', async () => {
+  await using client = await login(device);
+  const joined = [success(`Vous avez rejoins le cercle : circle_${circle.legacyId}`)];
+  expect(await client.ask('join_circle', { circle_id: circle.legacyId })).toEqual(joined);
+  expect(await client.ask('join_circle', { circle_id: `${circle.legacyId}` })).toEqual(joined);
+});
+
+test.for([
+  [true, true],
+  [false, false],
+  ['False', false],
+  ['True', true],
+  [0, false],
+] as const)('writing %j is told to the room as %j, the writer included', async ([sent, told]) => {
+  await using other = await inRoom(bob);
+  await using writer = await inRoom(ann);
+  const frame = `42["writing",{"conversation_id":${conversation.legacyId},"device":false,"user":"ann@example.com","is_writing":${told}}]`;
+  const payload = { conversation_id: `${conversation.legacyId}`, is_writing: sent };
+  expect(await writer.ask('writing', payload)).toEqual([success('Writing sent'), frame]);
+  expect(await other.next()).toBe(frame);
+});
+
+test('credentials are a fresh username and password', async () => {
+  await using client = await login(ann);
+  const [answer = ''] = await client.ask('webrtc_credentials');
+  const [channel, payload] = JSON.parse(answer.slice(2)) as [string, Record<string, string>];
+  expect(channel).toBe('webrtc_config');
+  expect(Object.keys(payload)).toEqual(['username', 'password']);
+  expect(payload['username']).toMatch(new RegExp(`^\\d+(\\.\\d+)?:${ann.legacyId}False$`));
+  expect(payload['password']).toMatch(/^[A-Za-z0-9+/]{27}=$/);
+  await using other = await login(device);
+  expect((await other.ask('webrtc_credentials', { surplus: 1 }))[0]).toContain(`:${device.legacyId}True"`);
+});
+
+test('the servers for calls need no login', async () => {
+  await using client = await wire(app.url);
+  const answer = ['42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]'];
+  expect(await client.ask('webrtc_stun_info')).toEqual(answer);
+  expect(await client.ask('webrtc_turn_info', {})).toEqual(answer);
+});
+
+test('a forwarded message goes whole to its target, on both channels', async () => {
+  await using target = await login(bob);
+  await using caller = await login(ann);
+  const payload = {
+    extra: [1, null, 'é'],
+    user_id: `${bob.legacyId}`,
+    message: { type: 'sdp', data: { sdp: 'v=0' } },
+  };
+  expect(await caller.ask('webrtc_forward', payload)).toEqual([success('Message forwarded')]);
+  const body = JSON.stringify({ sender_id: ann.legacyId, is_device: false, content: payload }).replace(
+    'é',
+    '\\u00e9',
+  );
+  expect(await target.next()).toBe(`42["webrtc_forward",${body}]`);
+  expect(await target.next()).toBe(`42["webrtc_config",${body}]`);
+});
+
+test('a client that sends no EIO gets it on webrtc_forward alone', async () => {
+  await using target = await login(bob, 'none');
+  await using caller = await login(device);
+  await caller.ask('webrtc_forward', { email: 'bob@example.com', message: 'CALLING' });
+  expect(await target.next()).toBe(
+    `42["webrtc_forward",{"sender_id":${device.legacyId},"is_device":true,"content":{"email":"bob@example.com","message":"CALLING"}}]`,
+  );
+  expect(await target.ask('webrtc_join_room', {})).toEqual([]);
+});
+
+test('forwarding to oneself serves the target before the caller', async () => {
+  await using caller = await login(ann, 'none');
+  const answers = await caller.ask('webrtc_forward', { email: ann.login, message: 'PING' });
+  expect(answers.map((packet) => packet.slice(0, 20))).toEqual([
+    '42["webrtc_forward",',
+    '42["success","Messag',
+  ]);
+});
+
+test('the e-mail decides, then the user id, then the device id', async () => {
+  await using caller = await login(ann);
+  await using target = await login(device, 'none');
+  expect(
+    await caller.ask('webrtc_forward', { email: 'nobody@example.com', device_id: device.legacyId }),
+  ).toEqual([error('Utilisateur introuvable')]);
+  expect(await caller.ask('webrtc_forward', { user_id: 99_999, device_id: device.legacyId })).toEqual([
+    error('Utilisateur introuvable'),
+  ]);
+  expect(await caller.ask('webrtc_forward', { device_id: device.legacyId })).toEqual([
+    success('Message forwarded'),
+  ]);
+  expect(await target.next('42["webrtc_forward"')).toContain(`"device_id":${device.legacyId}`);
+});
+
+test('a target that is not connected cannot be reached', async () => {
+  const zoe = await app.account();
+  const pair = await circleOf(zoe, await app.account());
+  const away = await deviceOf(app, zoe, pair);
+  await using caller = await login(zoe);
+  expect(await caller.ask('webrtc_forward', { device_id: away.legacyId })).toEqual([
+    error('Destinataire non connecte aux websockets'),
+  ]);
+});
+
+test.for([
+  'webrtc_join_room',
+  'webrtc_leave_room',
+  'webrtc_room_forward',
+  'unknown',
+  'toString',
+  '__proto__',
+  'error',
+  '',
+])('nothing is answered on %j but the acknowledgement', async (channel) => {
+  await using client = await wire(app.url);
+  expect(await client.ask(channel, { a: 1 })).toEqual([]);
+  expect(await client.ask(channel)).toEqual([]);
+});
+
+test.for(['42[7,"x"]', '42', '42["authenticate"]', '42["message",{"_placeholder":true}]'])(
+  'the odd packet %s does no harm',
+  async (packet) => {
+    await using client = await wire(app.url);
+    client.send(packet);
+    expect((await client.ask('webrtc_stun_info')).at(-1)).toContain('webrtc_config');
+  },
+);
+
+test('a deleted conversation is unknown again', async () => {
+  const zoe = await app.account();
+  const yan = await app.account();
+  const pair = await circleOf(zoe, yan);
+  const gone = await conversationOf(zoe, pair, yan);
+  await using client = await login(zoe);
+  await using other = await login(eve);
+  const payload = { conversation_id: gone.legacyId, text_message: 'x' };
+  const refusal = [error('Vous ne faites pas partie de cette conversation')];
+  expect(await other.ask('message', payload)).toEqual(refusal);
+  await yan.graphql.run('mutation ($id: ID!) { leaveConversation(conversationId: $id) { id } }', {
+    id: gone.id,
+  });
+  expect(await client.ask('message', payload)).toEqual([error('Conversation introuvable')]);
+  expect(await other.ask('message', payload)).toEqual([error('Conversation introuvable')]);
+});
+
+test('an id that names nothing of the contract is no reason to lose a connection', async () => {
+  await using client = await login(bob);
+  for (const channel of CHANNELS)
+    await client.ask(channel.name, { conversation_id: {}, circle_id: [], user_id: {} });
+  expect(await client.ask('join_conversation', talk)).toHaveLength(1);
+});

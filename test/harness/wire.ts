@@ -1,0 +1,62 @@
+import { WebSocket } from 'ws';
+import { createInbox } from '../../src/testing/inbox.ts';
+
+/** A Socket.IO connection on which every packet is seen as it is on the wire. */
+export interface Wire extends AsyncDisposable {
+  readonly socket: WebSocket;
+  /** Sends a packet as it is: `42["message",{}]`. */
+  send(packet: string): void;
+  /** Sends an event. */
+  emit(channel: string, ...args: unknown[]): void;
+  /** The next packet, or the first that begins so. */
+  next(begins?: string): Promise<string>;
+  /** Sends an event and answers the packets that come until its acknowledgement, that one excluded. */
+  ask(channel: string, ...args: unknown[]): Promise<string[]>;
+  /** What has come and nobody asked for. */
+  waiting(): readonly string[];
+  closed(): Promise<number>;
+}
+
+/** Connects with the given protocol; `none` sends no `EIO`, as the iOS app does. */
+export async function wire(url: string, protocol: 3 | 4 | 'none' = 3): Promise<Wire> {
+  const query = protocol === 'none' ? 'transport=websocket' : `EIO=${protocol}&transport=websocket`;
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?${query}`);
+  const packets = createInbox<string>('packets');
+  const closes = createInbox<number>('close');
+  socket.on('message', (data: Buffer) => packets.push(data.toString()));
+  socket.on('close', (code) => closes.push(code));
+  await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+  const next = (begins = '') => packets.next((packet) => packet.startsWith(begins));
+  const emit = (channel: string, ...args: unknown[]) =>
+    socket.send(`42${JSON.stringify([channel, ...args])}`);
+  await next('0');
+  if (protocol === 4) socket.send('40');
+  await next('40');
+  let asked = 0;
+  return {
+    socket,
+    send: (packet) => socket.send(packet),
+    emit,
+    next,
+    async ask(channel, ...args) {
+      asked += 1;
+      socket.send(`42${asked}${JSON.stringify([channel, ...args])}`);
+      const answers: string[] = [];
+      for (let packet = await next(); packet !== `43${asked}[]`; packet = await next()) answers.push(packet);
+      return answers;
+    },
+    waiting: packets.waiting,
+    closed: () => closes.next(),
+    async [Symbol.asyncDispose]() {
+      socket.terminate();
+    },
+  };
+}
+
+/** An emitted event as text, what differs from run to run replaced. */
+export const steady = (packet: string): string =>
+  packet
+    .replaceAll(/"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?"/g, '"<date>"')
+    .replaceAll(/("id"|"message_id"|"link_id"):\d+/g, '$1:<id>')
+    .replaceAll(/"last_name":"[0-9a-f]{8}"/g, '"last_name":"<name>"')
+    .replaceAll(/"device-[0-9a-f]+"/g, '"<username>"');
