@@ -99,9 +99,19 @@ function createSource({ db, bus, log }: TailDeps, topic: Topic): TailSource {
   let stopped = false;
   let retry: NodeJS.Timeout | undefined;
 
+  const tell = (say: (follower: Follower) => void): void => {
+    for (const follower of followers) {
+      try {
+        say(follower);
+      } catch (error) {
+        log.error({ err: error, topic }, 'a follower of a topic threw');
+      }
+    }
+  };
+
   const deliver = (envelope: Envelope): void => {
     position = envelope.seq;
-    for (const follower of followers) follower.event?.(envelope);
+    tell((follower) => follower.event?.(envelope));
   };
 
   const advance = (seq: number): void => {
@@ -110,7 +120,7 @@ function createSource({ db, bus, log }: TailDeps, topic: Topic): TailSource {
   };
 
   const listener = (notice: Notice): void => {
-    if (notice.kind === 'ephemeral') for (const follower of followers) follower.ephemeral?.(notice.ephemeral);
+    if (notice.kind === 'ephemeral') tell((follower) => follower.ephemeral?.(notice.ephemeral));
     else if (notice.kind === 'event' && !reading && notice.envelope.seq === position + 1)
       deliver(notice.envelope);
     else advance(notice.kind === 'event' ? notice.envelope.seq : notice.seq);
@@ -122,7 +132,7 @@ function createSource({ db, bus, log }: TailDeps, topic: Topic): TailSource {
     const before = position;
     if (page !== undefined && page.range.trimmed > position) {
       position = page.range.trimmed;
-      for (const follower of followers) follower.gap?.();
+      tell((follower) => follower.gap?.());
     }
     for (const line of page?.lines ?? []) if (line.seq === position + 1) deliver(fromLog(line));
     // What was announced but is not in the log never will be: nothing is announced before it is committed.

@@ -1,0 +1,286 @@
+import fc from 'fast-check';
+import { expect, test, vi } from 'vitest';
+import { trim } from '../../src/db/event-log.ts';
+import type { Db } from '../../src/db/database.ts';
+import type { Notice } from '../../src/events/bus.ts';
+import { createBus } from '../../src/events/bus.ts';
+import type { Envelope, Ephemeral } from '../../src/events/event.ts';
+import { createTails } from '../../src/events/tail.ts';
+import type { Tail } from '../../src/events/tail.ts';
+import { createLogger } from '../../src/log.ts';
+import { nodeOn, numberOf, range, say, testCore, TOPIC, typing } from '../harness/core.ts';
+import type { Core } from '../harness/core.ts';
+
+const silent = createLogger('silent');
+/** So many facts are read at once. */
+const PAGE = 200;
+const ALL = '2100-01-01T00:00:00.000Z';
+const NEVER = '2000-01-01T00:00:00.000Z';
+
+async function openTail(core: Pick<Core, 'tails'>): Promise<Tail> {
+  const tail = await core.tails.open(TOPIC);
+  if (tail === undefined) throw new Error('There is no such topic');
+  return tail;
+}
+
+/** Follows the topic, and the log of what that brought. */
+async function follow(core: Pick<Core, 'tails'>) {
+  const tail = await openTail(core);
+  const numbers: number[] = [];
+  const ephemerals: Ephemeral[] = [];
+  let gaps = 0;
+  const unfollow = tail.follow({
+    event: ({ event }) => void numbers.push(numberOf(event)),
+    ephemeral: (ephemeral) => void ephemerals.push(ephemeral),
+    gap: () => void (gaps += 1),
+  });
+  const reach = (position: number) =>
+    vi.waitFor(() => expect(tail.position).toBe(position), { timeout: 5_000 });
+  return { tail, numbers, ephemerals, unfollow, reach, gaps: () => gaps };
+}
+
+/** Commits facts that this node is not told of, and answers what it would have been told. */
+async function sayElsewhere(core: Core, ...numbers: readonly number[]): Promise<Notice[]> {
+  const elsewhere = nodeOn(core.db);
+  const notices: Notice[] = [];
+  elsewhere.bus.subscribe(TOPIC, (notice) => void notices.push(notice));
+  await say(elsewhere, ...numbers);
+  return notices;
+}
+
+const advanced = (seq: number): Notice => ({ kind: 'advanced', topic: TOPIC, seq });
+
+test('a tail starts at the head and hands on what follows', async () => {
+  const core = await testCore();
+  await say(core, 1, 2);
+  const { tail, numbers } = await follow(core);
+  expect(tail.position).toBe(2);
+  await say(core, 3, 4);
+  expect(numbers).toEqual([3, 4]);
+});
+
+test('there is no tail of a topic without a log, until it has one', async () => {
+  const core = await testCore();
+  expect(await core.tails.open('conversation:99')).toBeUndefined();
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('what was announced twice is handed on once', async () => {
+  const core = await testCore();
+  const { numbers, reach } = await follow(core);
+  const [first, second] = await sayElsewhere(core, 1, 2);
+  for (const notice of [first, first, second, first, second]) if (notice) core.bus.receive(notice);
+  await reach(2);
+  expect(numbers).toEqual([1, 2]);
+});
+
+test('a hole sends it to the log, and the late announcement is dropped', async () => {
+  const core = await testCore();
+  const { numbers, reach } = await follow(core);
+  const [first, second, third] = await sayElsewhere(core, 1, 2, 3);
+  if (third) core.bus.receive(third);
+  if (first) core.bus.receive(first);
+  await reach(3);
+  if (second) core.bus.receive(second);
+  await say(core, 4);
+  expect(numbers).toEqual([1, 2, 3, 4]);
+});
+
+test('news without the text send it to the log', async () => {
+  const core = await testCore();
+  const { numbers, reach } = await follow(core);
+  await sayElsewhere(core, ...range(1, 450));
+  core.bus.receive(advanced(450));
+  await reach(450);
+  expect(numbers).toEqual(range(1, 450));
+});
+
+test('an announcement of what is not in the log holds nothing up', async () => {
+  const core = await testCore();
+  const { numbers, reach } = await follow(core);
+  core.bus.receive(advanced(1_000));
+  await sayElsewhere(core, 1);
+  core.bus.receive(advanced(1));
+  await reach(1);
+  await say(core, 2);
+  await reach(2);
+  expect(numbers).toEqual([1, 2]);
+});
+
+test('a lost last announcement is found by comparing', async () => {
+  const core = await testCore();
+  const { numbers, reach } = await follow(core);
+  await sayElsewhere(core, 1, 2);
+  expect(numbers).toEqual([]);
+  await core.tails.compare();
+  await reach(2);
+  expect(numbers).toEqual([1, 2]);
+});
+
+test('what is announced at the moment that the log is read to its end is not forgotten', async () => {
+  const core = await testCore();
+  const { tail, numbers, reach } = await follow(core);
+  await sayElsewhere(core, ...range(1, PAGE + 1));
+  tail.follow({
+    event: ({ seq }) => {
+      if (seq === PAGE) queueMicrotask(() => core.bus.receive(advanced(PAGE + 1)));
+    },
+  });
+  core.bus.receive(advanced(PAGE));
+  await reach(PAGE + 1);
+  expect(numbers).toEqual(range(1, PAGE + 1));
+});
+
+test('each fact is handed on exactly once and in order, whatever the bus loses, repeats and reorders', async () => {
+  const core = await testCore();
+  let said = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(
+        fc.record({
+          wait: fc.boolean(),
+          copies: fc.integer({ min: 0, max: 2 }),
+          bare: fc.boolean(),
+          at: fc.nat(),
+        }),
+        {
+          minLength: 1,
+          maxLength: 25,
+        },
+      ),
+      async (plan) => {
+        const from = said;
+        const { tail, numbers, reach } = await follow(core);
+        const announcements: { at: number; wait: boolean; notice: Notice }[] = [];
+        for (const { at, wait, copies, bare } of plan) {
+          said += 1;
+          const [notice] = await sayElsewhere(core, said);
+          if (notice === undefined) throw new Error('nothing was said');
+          for (let copy = 0; copy < copies; copy += 1)
+            announcements.push({ at: at * (copy + 1), wait, notice: bare ? advanced(said) : notice });
+        }
+        for (const { wait, notice } of announcements.toSorted((a, b) => a.at - b.at)) {
+          core.bus.receive(notice);
+          if (wait) await new Promise(setImmediate);
+        }
+        await core.tails.compare();
+        await reach(said);
+        expect(numbers).toEqual(range(from + 1, said));
+        tail.close();
+      },
+    ),
+    { numRuns: 25 },
+  );
+});
+
+test('what is not kept passes, also while the log is read', async () => {
+  const core = await testCore();
+  const { ephemerals } = await follow(core);
+  core.bus.receive(advanced(1));
+  core.bus.publish([{ kind: 'ephemeral', ephemeral: typing(3) }]);
+  expect(ephemerals).toEqual([typing(3)]);
+});
+
+test('followers are told of what was trimmed before this node had seen it', async () => {
+  const core = await testCore();
+  const { numbers, reach, gaps } = await follow(core);
+  await sayElsewhere(core, ...range(1, 10));
+  await trim(core.db, NEVER, 4, 100);
+  core.bus.receive(advanced(10));
+  await reach(10);
+  expect(gaps()).toBe(1);
+  expect(numbers).toEqual([7, 8, 9, 10]);
+});
+
+test('a log that was trimmed to its end leaves a tail at its head', async () => {
+  const core = await testCore();
+  const { numbers, reach } = await follow(core);
+  await sayElsewhere(core, 1, 2, 3);
+  await trim(core.db, ALL, 100, 100);
+  core.bus.receive(advanced(3));
+  await reach(3);
+  await say(core, 4);
+  expect(numbers).toEqual([4]);
+});
+
+test('all readers of a topic share one place on the bus, and the last one gives it back', async () => {
+  const core = await testCore();
+  const subscribe = vi.spyOn(core.bus, 'subscribe');
+  const tails = await Promise.all([openTail(core), openTail(core), openTail(core)]);
+  expect(subscribe).toHaveBeenCalledTimes(1);
+  tails[0]?.close();
+  tails[0]?.close();
+  tails[0]?.close();
+  tails[1]?.close();
+  expect([...core.bus.topics()]).toEqual([TOPIC]);
+  tails[2]?.close();
+  expect([...core.bus.topics()]).toEqual([]);
+  await say(core, 1);
+  expect((await openTail(core)).position).toBe(1);
+});
+
+test('one that no longer follows hears nothing, while others do', async () => {
+  const core = await testCore();
+  const leaving = await follow(core);
+  const staying = await follow(core);
+  await say(core, 1);
+  leaving.unfollow();
+  leaving.tail.close();
+  await say(core, 2);
+  expect(leaving.numbers).toEqual([1]);
+  expect(staying.numbers).toEqual([1, 2]);
+});
+
+/** A database that fails in place of its next answers. */
+function flaky(db: Db) {
+  let failures = 0;
+  const selectFrom = db.selectFrom.bind(db) as Db['selectFrom'];
+  const broken = Object.create(db, {
+    selectFrom: {
+      value: (...args: Parameters<Db['selectFrom']>) => {
+        if (failures <= 0) return selectFrom(...args);
+        failures -= 1;
+        throw new Error('away');
+      },
+    },
+  }) as Db;
+  return { db: broken, fail: (times: number) => void (failures = times) };
+}
+
+test('a log that cannot be read is tried again', async () => {
+  const core = await testCore();
+  const { db, fail } = flaky(core.db);
+  const bus = createBus(silent);
+  const { numbers, reach } = await follow({ tails: createTails({ db, bus, log: silent }) });
+  await say(core, 1, 2);
+  fail(2);
+  bus.receive(advanced(2));
+  await reach(2);
+  expect(numbers).toEqual([1, 2]);
+});
+
+test('a topic whose head cannot be read is not left half open', async () => {
+  const core = await testCore();
+  const { db, fail } = flaky(core.db);
+  const bus = createBus(silent);
+  const tails = createTails({ db, bus, log: silent });
+  fail(2);
+  await expect(Promise.all([tails.open(TOPIC), tails.open(TOPIC)])).rejects.toThrow('away');
+  await expect(tails.open(TOPIC)).rejects.toThrow('away');
+  expect([...bus.topics()]).toEqual([]);
+  expect(await tails.open(TOPIC)).toMatchObject({ position: 0 });
+});
+
+test('a follower that throws does not keep the others from hearing', async () => {
+  const core = await testCore();
+  const tail = await openTail(core);
+  tail.follow({
+    event() {
+      throw new Error('a mistake');
+    },
+  });
+  const heard: Envelope[] = [];
+  tail.follow({ event: (envelope) => void heard.push(envelope) });
+  await say(core, 1, 2);
+  expect(heard.map(({ seq }) => seq)).toEqual([1, 2]);
+});

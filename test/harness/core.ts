@@ -1,0 +1,127 @@
+import type { Db } from '../../src/db/database.ts';
+import { createTopics } from '../../src/db/event-log.ts';
+import type { User } from '../../src/db/tables.ts';
+import { createBus } from '../../src/events/bus.ts';
+import type { Bus } from '../../src/events/bus.ts';
+import { encodeCursor } from '../../src/events/cursor.ts';
+import { conversationTopic } from '../../src/events/event.ts';
+import type { ActorRef, DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
+import { recording } from '../../src/events/record.ts';
+import { openStream } from '../../src/events/stream.ts';
+import type { EventStream, StreamItem, StreamRequest } from '../../src/events/stream.ts';
+import { createTails } from '../../src/events/tail.ts';
+import type { Tails } from '../../src/events/tail.ts';
+import type { ConversationId, MessageId, ParticipantId, UserId } from '../../src/ids.ts';
+import { createLogger } from '../../src/log.ts';
+import { testDatabase } from './database.ts';
+
+/** The event core alone, with nothing of the domain. */
+export interface Core {
+  readonly db: Db;
+  readonly epoch: string;
+  /** Where the database is; undefined when it is embedded. */
+  readonly url: string | undefined;
+  readonly bus: Bus;
+  readonly tails: Tails;
+}
+
+export const CONVERSATION = 1 as ConversationId;
+export const TOPIC: Topic = conversationTopic(CONVERSATION);
+export const READER: ActorRef = { kind: 'user', id: 7 as UserId };
+
+const silent = createLogger('silent');
+
+/** An emptied database with one topic in it. */
+export async function testCore(): Promise<Core> {
+  const { db, epoch, url } = await testDatabase();
+  await db.transaction().execute((tx) => createTopics(tx, [TOPIC]));
+  return { epoch, url, ...nodeOn(db) };
+}
+
+/** Another process on the same database: it hears of nothing unless it is told. */
+export function nodeOn(db: Db): { readonly db: Db; readonly bus: Bus; readonly tails: Tails } {
+  const bus = createBus(silent);
+  return { db, bus, tails: createTails({ db, bus, log: silent }) };
+}
+
+/** A fact that is told from others by its number. */
+export const fact = (number: number, conversationId = CONVERSATION): DomainEvent => ({
+  type: 'message.deleted',
+  conversationId,
+  messageId: number as MessageId,
+});
+
+/** Commits facts, each in a unit of its own. */
+export async function say(
+  core: { readonly db: Db; readonly bus: Bus },
+  ...numbers: readonly number[]
+): Promise<void> {
+  for (const number of numbers) await recording(core, async (unit) => unit.emit(fact(number)));
+}
+
+export const numberOf = (event: DomainEvent): number =>
+  event.type === 'message.deleted' ? event.messageId : Number.NaN;
+
+export const cursorAt = (core: Core, seq: number, topic = TOPIC): string =>
+  encodeCursor(core.epoch, topic, seq);
+
+export function openTopic(core: Core, request: Partial<StreamRequest> = {}): Promise<EventStream> {
+  return openStream(core, {
+    topic: TOPIC,
+    actor: READER,
+    after: null,
+    authorise: async () => {},
+    ...request,
+  });
+}
+
+/** The next items of a stream: the numbers of facts, or `live`. */
+export async function take(stream: EventStream, count: number): Promise<(number | 'live')[]> {
+  return (await takeItems(stream, count)).map((item) =>
+    item.type === 'live' ? 'live' : numberOf(item.event),
+  );
+}
+
+export async function takeItems(stream: EventStream, count: number): Promise<StreamItem[]> {
+  const items: StreamItem[] = [];
+  while (items.length < count) {
+    const { value } = await stream.next();
+    if (value === undefined) break;
+    items.push(value);
+  }
+  return items;
+}
+
+export const range = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, index) => from + index);
+
+const userOf = (id: number): User => ({
+  id: id as UserId,
+  email: `user${id}@example.com`,
+  firstName: 'User',
+  lastName: String(id),
+  birthday: null,
+  createdAt: '2026-01-01T00:00:00.000Z',
+  updatedAt: '2026-01-01T00:00:00.000Z',
+});
+
+/** The fact that the user with this number is kicked from the conversation. */
+export function kick(number: number): DomainEvent {
+  const participant = {
+    id: number as ParticipantId,
+    conversationId: CONVERSATION,
+    userId: number as UserId,
+    role: 'STANDARD',
+    createdAt: '2026-01-01T00:00:00.000Z',
+    updatedAt: '2026-01-01T00:00:00.000Z',
+  } as const;
+  return { type: 'participant.kicked', participant, user: userOf(number), by: userOf(1) };
+}
+
+/** What is not kept: that the user with this number is typing, or no longer. */
+export const typing = (number: number, isTyping = true): Ephemeral => ({
+  type: 'typing',
+  topic: TOPIC,
+  actor: { kind: 'user', user: userOf(number), online: true },
+  isTyping,
+});
