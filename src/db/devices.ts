@@ -1,9 +1,8 @@
 import type { CircleId, DeviceId } from '../ids.ts';
+import { DEVICE_COLUMNS } from './actors.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './lists.ts';
 import type { Device } from './tables.ts';
-
-const COLUMNS = ['id', 'circleId', 'name', 'username', 'activated', 'createdAt', 'updatedAt'] as const;
 
 /** Undefined when the circle has one already. */
 export async function insert(
@@ -14,7 +13,7 @@ export async function insert(
     .insertInto('devices')
     .values(device)
     .onConflict((conflict) => conflict.column('circleId').doNothing())
-    .returning(COLUMNS)
+    .returning(DEVICE_COLUMNS)
     .executeTakeFirst();
 }
 
@@ -23,7 +22,7 @@ export async function rename(tx: Tx, id: DeviceId, name: string): Promise<Device
     .updateTable('devices')
     .set({ name, updatedAt: now })
     .where('id', '=', id)
-    .returning(COLUMNS)
+    .returning(DEVICE_COLUMNS)
     .executeTakeFirstOrThrow();
 }
 
@@ -32,15 +31,15 @@ export async function remove(tx: Tx, id: DeviceId): Promise<void> {
 }
 
 export async function findById(db: Db, id: DeviceId): Promise<Device | undefined> {
-  return db.selectFrom('devices').select(COLUMNS).where('id', '=', id).executeTakeFirst();
+  return db.selectFrom('devices').select(DEVICE_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
 export async function findByIds(db: Db, ids: readonly DeviceId[]): Promise<Device[]> {
-  return db.selectFrom('devices').select(COLUMNS).where('id', '=', anyOf(ids)).execute();
+  return db.selectFrom('devices').select(DEVICE_COLUMNS).where('id', '=', anyOf(ids)).execute();
 }
 
 export async function findOfCircles(db: Db, circleIds: readonly CircleId[]): Promise<Device[]> {
-  return db.selectFrom('devices').select(COLUMNS).where('circleId', '=', anyOf(circleIds)).execute();
+  return db.selectFrom('devices').select(DEVICE_COLUMNS).where('circleId', '=', anyOf(circleIds)).execute();
 }
 
 /** Undefined for an unknown name and for a device that is not active. */
@@ -50,7 +49,7 @@ export async function findCredentials(
 ): Promise<{ device: Device; passwordHash: string } | undefined> {
   const row = await db
     .selectFrom('devices')
-    .select([...COLUMNS, 'passwordHash'])
+    .select([...DEVICE_COLUMNS, 'passwordHash'])
     .where('username', '=', username)
     .where('activated', '=', true)
     .executeTakeFirst();

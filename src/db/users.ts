@@ -1,19 +1,10 @@
 import { sql } from 'kysely';
 import type { CircleId, UserId } from '../ids.ts';
 import type { Account } from './accounts.ts';
+import { USER_COLUMNS } from './actors.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './lists.ts';
 import type { User } from './tables.ts';
-
-const COLUMNS = [
-  'users.id',
-  'users.email',
-  'users.firstName',
-  'users.lastName',
-  'users.birthday',
-  'users.createdAt',
-  'users.updatedAt',
-] as const;
 
 const UNIQUE_VIOLATION = '23505';
 
@@ -39,7 +30,7 @@ export async function insert(tx: Tx, user: NewUser): Promise<User | undefined> {
     .insertInto('users')
     .values(user)
     .onConflict((conflict) => conflict.doNothing())
-    .returning(COLUMNS)
+    .returning(USER_COLUMNS)
     .executeTakeFirst();
 }
 
@@ -50,7 +41,7 @@ export async function update(tx: Tx, id: UserId, changes: UserChanges): Promise<
       .updateTable('users')
       .set({ ...changes, updatedAt: now })
       .where('id', '=', id)
-      .returning(COLUMNS)
+      .returning(USER_COLUMNS)
       .executeTakeFirstOrThrow();
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === UNIQUE_VIOLATION) return undefined;
@@ -63,7 +54,7 @@ export async function setPasswordHash(tx: Tx, id: UserId, passwordHash: string):
     .updateTable('users')
     .set({ passwordHash, updatedAt: now })
     .where('id', '=', id)
-    .returning(COLUMNS)
+    .returning(USER_COLUMNS)
     .executeTakeFirstOrThrow();
 }
 
@@ -74,7 +65,7 @@ export async function adoptSubject(tx: Tx, email: string, subject: string): Prom
     .set({ subject })
     .where(emailIs(email))
     .where('subject', 'is', null)
-    .returning(COLUMNS)
+    .returning(USER_COLUMNS)
     .executeTakeFirst();
 }
 
@@ -83,19 +74,19 @@ export async function remove(tx: Tx, id: UserId): Promise<void> {
 }
 
 export async function findById(db: Db, id: UserId): Promise<User | undefined> {
-  return db.selectFrom('users').select(COLUMNS).where('id', '=', id).executeTakeFirst();
+  return db.selectFrom('users').select(USER_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
 export async function findByIds(db: Db, ids: readonly UserId[]): Promise<User[]> {
-  return db.selectFrom('users').select(COLUMNS).where('id', '=', anyOf(ids)).execute();
+  return db.selectFrom('users').select(USER_COLUMNS).where('id', '=', anyOf(ids)).execute();
 }
 
 export async function findByEmail(db: Db, email: string): Promise<User | undefined> {
-  return db.selectFrom('users').select(COLUMNS).where(emailIs(email)).executeTakeFirst();
+  return db.selectFrom('users').select(USER_COLUMNS).where(emailIs(email)).executeTakeFirst();
 }
 
 export async function findBySubject(db: Db, subject: string): Promise<User | undefined> {
-  return db.selectFrom('users').select(COLUMNS).where('subject', '=', subject).executeTakeFirst();
+  return db.selectFrom('users').select(USER_COLUMNS).where('subject', '=', subject).executeTakeFirst();
 }
 
 /** The hash is null for an account without a password; the answer is undefined for an unknown e-mail. */
@@ -105,7 +96,7 @@ export async function findCredentials(
 ): Promise<{ user: User; passwordHash: string | null } | undefined> {
   const row = await db
     .selectFrom('users')
-    .select([...COLUMNS, 'passwordHash'])
+    .select([...USER_COLUMNS, 'passwordHash'])
     .where(emailIs(email))
     .executeTakeFirst();
   if (row === undefined) return undefined;
@@ -131,7 +122,7 @@ export async function findMembersByEmails(
     .selectFrom(given.as<'given'>(sql`given (email, ordinal)`))
     .innerJoin('users', (join) => join.on(sql<boolean>`lower(users.email) = lower(given.email)`))
     .innerJoin('memberships', 'memberships.userId', 'users.id')
-    .select([...COLUMNS, 'given.ordinal'])
+    .select([...USER_COLUMNS, 'given.ordinal'])
     .where('memberships.circleId', '=', circleId)
     .execute();
   const members = new Map(rows.map(({ ordinal, ...user }) => [ordinal, user]));
@@ -141,7 +132,7 @@ export async function findMembersByEmails(
 /** The user, if it is the account itself or shares a circle with it. */
 export async function findVisible(db: Db, account: Account, id: UserId): Promise<User | undefined> {
   const mates = db.selectFrom('memberships').select('circleId').where('userId', '=', id);
-  const query = db.selectFrom('users').select(COLUMNS).where('users.id', '=', id);
+  const query = db.selectFrom('users').select(USER_COLUMNS).where('users.id', '=', id);
   if (account.kind === 'device') {
     return query
       .where((where) =>

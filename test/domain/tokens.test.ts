@@ -101,7 +101,7 @@ test('a sub that is no account id is refused', async () => {
     ['7'],
     { id: 7 },
   ]) {
-    expect(await tokens.verify(sign({ exp: now() + HOUR, sub })), JSON.stringify(sub)).toBeUndefined();
+    expect(await tokens.verify(sign({ exp: now() + HOUR, sub }))).toBeUndefined();
   }
 });
 
@@ -139,7 +139,7 @@ test('a token of a foreign secret, a changed one and mere text are refused', asy
     'x'.repeat(100_000),
     `${good.slice(0, good.indexOf('.'))}..`,
   ];
-  for (const token of bad) expect(await tokens.verify(token), token.slice(0, 60)).toBeUndefined();
+  for (const token of bad) expect(await tokens.verify(token)).toBeUndefined();
 });
 
 test('no other algorithm than HS256 is accepted with a secret', async () => {
@@ -150,15 +150,15 @@ test('no other algorithm than HS256 is accepted with a secret', async () => {
       .setSubject('7')
       .setExpirationTime('1h')
       .sign(bytes(SECRET));
-    expect(await tokens.verify(token), alg).toBeUndefined();
+    expect(await tokens.verify(token)).toBeUndefined();
   }
   expect(
     await tokens.verify(new UnsecuredJWT({}).setSubject('7').setExpirationTime('1h').encode()),
   ).toBeUndefined();
   for (const alg of ['none', 'None', 'NONE', '', 'hs256', 'RS256', undefined]) {
-    expect(await tokens.verify(sign({ sub: 7, exp: now() + HOUR }, SECRET, { alg })), alg).toBeUndefined();
+    expect(await tokens.verify(sign({ sub: 7, exp: now() + HOUR }, SECRET, { alg }))).toBeUndefined();
     const [header, claims] = sign({ sub: 7, exp: now() + HOUR }, SECRET, { alg }).split('.');
-    expect(await tokens.verify(`${header}.${claims}.`), alg).toBeUndefined();
+    expect(await tokens.verify(`${header}.${claims}.`)).toBeUndefined();
   }
 });
 
@@ -251,7 +251,7 @@ test('a token of the outside provider is verified with its published key', async
     const key = await provider.addKey(alg, { kid: alg });
     const exp = now() + HOUR;
     const token = await signOutside(key, { alg, kid: alg }, { exp, jti: 'j', email: 'ann@example.com' });
-    expect(await outside(provider).verify(token), alg).toEqual({
+    expect(await outside(provider).verify(token)).toEqual({
       kind: 'outside',
       tokenId: 'j',
       expiresAt: exp * 1000,

@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest';
+import * as conversations from '../../src/db/conversations.ts';
+import { testDeps } from '../harness/deps.ts';
+import { circleOf, conversationOf, deviceOf, person } from '../harness/seed.ts';
+
+test('deserted conversations are those in which fewer than two are left, the device counted', async () => {
+  await using deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const circle = await circleOf(deps, ann, bob);
+  const [two, one, oneAndDevice, none] = [
+    await conversationOf(deps, circle, ann, bob),
+    await conversationOf(deps, circle, ann),
+    await conversationOf(deps, circle, ann),
+    await conversationOf(deps, circle, bob),
+  ];
+  const untouched = await conversationOf(deps, circle, ann);
+  await deps.db.transaction().execute(async (tx) => {
+    await conversations.setDeviceAccess(tx, oneAndDevice.id, true);
+    await conversations.setDeviceAccess(tx, none.id, true);
+    await conversations.removeParticipants(tx, bob.user.id, [none.id]);
+    const ids = [two.id, one.id, oneAndDevice.id, none.id];
+    const gone = await conversations.removeDeserted(tx, ids);
+    expect(new Set(gone.map(({ id }) => id))).toEqual(new Set([one.id, none.id]));
+    const left = await conversations.findByIds(tx, [...ids, untouched.id]);
+    expect(new Set(left.map(({ id }) => id))).toEqual(new Set([two.id, oneAndDevice.id, untouched.id]));
+    expect(await conversations.removeDeserted(tx, [])).toEqual([]);
+  });
+});
+
+test('only conversations without an admin get one, each its oldest participant', async () => {
+  await using deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const circle = await circleOf(deps, ann, bob, eve);
+  const ids = [
+    (await conversationOf(deps, circle, ann, bob, eve)).id,
+    (await conversationOf(deps, circle, bob, ann, eve)).id,
+    (await conversationOf(deps, circle, ann, eve, bob)).id,
+  ];
+  await deps.db.transaction().execute(async (tx) => {
+    const removed = await conversations.removeParticipants(tx, ann.user.id, ids);
+    expect(removed.map(({ conversationId, role }) => [conversationId, role])).toEqual([
+      [ids[0], 'ADMIN'],
+      [ids[1], 'STANDARD'],
+      [ids[2], 'ADMIN'],
+    ]);
+    await conversations.ensureAdmins(tx, ids);
+    const left = await conversations.findParticipants(tx, ids);
+    const admins = left.filter(({ role }) => role === 'ADMIN');
+    expect(admins.map(({ conversationId, userId }) => [conversationId, userId])).toEqual([
+      [ids[0], bob.user.id],
+      [ids[1], bob.user.id],
+      [ids[2], eve.user.id],
+    ]);
+  });
+});
+
+test('what access tells is the row itself', async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  const circle = await circleOf(deps, ann);
+  const device = await deviceOf(deps, circle, ann);
+  const conversation = await conversationOf(deps, circle, ann);
+  const [participant] = await conversations.findParticipants(deps.db, [conversation.id]);
+  expect(await conversations.findAccess(deps.db, ann.actor, conversation.id)).toEqual({
+    conversation,
+    participant,
+  });
+  expect(await conversations.findAccess(deps.db, device, conversation.id)).toBeUndefined();
+});

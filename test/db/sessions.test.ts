@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest';
+import * as sessions from '../../src/db/sessions.ts';
+import type { DeviceId, UserId } from '../../src/ids.ts';
+import { testDeps } from '../harness/deps.ts';
+import { circleOf, deviceOf, person } from '../harness/seed.ts';
+
+const IN_AN_HOUR = () => new Date(Date.now() + 3_600_000).toISOString();
+
+test('a token is active while its account is there and it is not revoked', async () => {
+  await using deps = await testDeps();
+  const { db } = deps;
+  const ann = await person(deps, 'ann');
+  const device = await deviceOf(deps, await circleOf(deps, ann), ann);
+  for (const account of [ann.actor, device]) {
+    const token = `of ${account.kind}`;
+    expect(await sessions.isActive(db, account, token)).toBe(true);
+    expect(await db.transaction().execute((tx) => sessions.revoke(tx, token, IN_AN_HOUR()))).toBe(true);
+    expect(await db.transaction().execute((tx) => sessions.revoke(tx, token, IN_AN_HOUR()))).toBe(false);
+    expect(await sessions.isActive(db, account, token)).toBe(false);
+    expect(await sessions.isActive(db, account, 'another')).toBe(true);
+    expect(await sessions.isRevoked(db, token)).toBe(true);
+    expect(await sessions.isRevoked(db, 'another')).toBe(false);
+  }
+  expect(await sessions.isActive(db, { kind: 'user', id: 99 as UserId }, 'x')).toBe(false);
+  expect(await sessions.isActive(db, { kind: 'device', id: 99 as DeviceId }, 'x')).toBe(false);
+  await db.updateTable('devices').set({ activated: false }).execute();
+  expect(await sessions.isActive(db, device, 'x')).toBe(false);
+});
+
+test('revocations are forgotten once their tokens have expired, not before', async () => {
+  await using deps = await testDeps();
+  const { db } = deps;
+  await db.transaction().execute(async (tx) => {
+    await sessions.revoke(tx, 'old', new Date(Date.now() - 1000).toISOString());
+    await sessions.revoke(tx, 'new', IN_AN_HOUR());
+  });
+  expect(await sessions.forgetExpired(db)).toBe(1);
+  expect(await sessions.isRevoked(db, 'old')).toBe(false);
+  expect(await sessions.isRevoked(db, 'new')).toBe(true);
+});

@@ -1,0 +1,99 @@
+import { expect, test } from 'vitest';
+import * as circles from '../../src/db/circles.ts';
+import * as users from '../../src/db/users.ts';
+import type { Tx } from '../../src/db/database.ts';
+import type { UserId } from '../../src/ids.ts';
+import { testDatabase } from '../harness/database.ts';
+
+const named = (name: string, more: Partial<users.NewUser> = {}): users.NewUser => ({
+  email: `${name}@example.com`,
+  passwordHash: null,
+  subject: null,
+  firstName: name,
+  lastName: '',
+  birthday: null,
+  ...more,
+});
+
+async function create(tx: Tx, name: string, more: Partial<users.NewUser> = {}) {
+  const user = await users.insert(tx, named(name, more));
+  if (user === undefined) throw new Error(`${name} is there already`);
+  return user;
+}
+
+test('a row shows no secret, and its dates are text', async () => {
+  const { db } = await testDatabase();
+  await db.transaction().execute(async (tx) => {
+    const user = await create(tx, 'ann', {
+      passwordHash: 'hash',
+      subject: 'issuer subject',
+      birthday: '1990-02-28',
+    });
+    expect(user).toEqual({
+      id: 1,
+      email: 'ann@example.com',
+      firstName: 'ann',
+      lastName: '',
+      birthday: '1990-02-28',
+      createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+      updatedAt: expect.any(String),
+    });
+    expect(JSON.parse(JSON.stringify(user))).toEqual(user);
+    expect(await users.findById(tx, user.id)).toEqual(user);
+    expect(await users.findBySubject(tx, 'issuer subject')).toEqual(user);
+    expect(await users.findCredentials(tx, 'ANN@example.com')).toEqual({ user, passwordHash: 'hash' });
+  });
+});
+
+test('a taken e-mail or subject inserts nothing and leaves the transaction usable', async () => {
+  const { db } = await testDatabase();
+  await db.transaction().execute(async (tx) => {
+    await create(tx, 'ann', { subject: 'a' });
+    expect(await users.insert(tx, named('ANN'))).toBeUndefined();
+    expect(await users.insert(tx, named('bob', { subject: 'a' }))).toBeUndefined();
+    expect(await users.insert(tx, named('bob', { subject: 'b' }))).toBeDefined();
+  });
+});
+
+test('letters beyond ASCII have one e-mail in both cases', async () => {
+  const { db } = await testDatabase();
+  await db.transaction().execute(async (tx) => {
+    await create(tx, 'ÉMILE');
+    expect(await users.insert(tx, named('émile'))).toBeUndefined();
+    expect(await users.findByEmail(tx, 'Émile@example.com')).toMatchObject({ email: 'ÉMILE@example.com' });
+  });
+});
+
+test('a subject is adopted by an account that has none, not by another', async () => {
+  const { db } = await testDatabase();
+  await db.transaction().execute(async (tx) => {
+    const ann = await create(tx, 'ann');
+    expect(await users.adoptSubject(tx, 'ANN@example.com', 'a')).toMatchObject({ id: ann.id });
+    expect(await users.adoptSubject(tx, 'ann@example.com', 'b')).toBeUndefined();
+    expect(await users.adoptSubject(tx, 'nobody@example.com', 'c')).toBeUndefined();
+  });
+});
+
+test('members are found by e-mail in the order asked for, and only in that circle', async () => {
+  const { db } = await testDatabase();
+  await db.transaction().execute(async (tx) => {
+    const [ann, bob, eve] = [await create(tx, 'ann'), await create(tx, 'bob'), await create(tx, 'eve')];
+    const [circle, other] = [await circles.insert(tx, 'A'), await circles.insert(tx, 'B')];
+    for (const user of [ann, bob]) {
+      await circles.insertMembership(tx, { circleId: circle.id, userId: user.id, role: 'MEMBER' });
+    }
+    await circles.insertMembership(tx, { circleId: other.id, userId: eve.id, role: 'ADMIN' });
+    const emails = ['BOB@example.com', 'eve@example.com', 'ann@example.com', 'bob@example.com', 'x'];
+    const found = await users.findMembersByEmails(tx, circle.id, emails);
+    expect(found).toEqual([bob, undefined, ann, bob, undefined]);
+    expect(await users.findMembersByEmails(tx, circle.id, [])).toEqual([]);
+  });
+});
+
+test('thousands of ids are one statement with one parameter', async () => {
+  const { db } = await testDatabase();
+  const ann = await db.transaction().execute((tx) => create(tx, 'ann'));
+  const ids = Array.from({ length: 100_000 }, (_, index) => (index + 1) as UserId);
+  expect(await users.findByIds(db, ids)).toEqual([ann]);
+  expect(await users.findByIds(db, [])).toEqual([]);
+});

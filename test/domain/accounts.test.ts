@@ -1,0 +1,543 @@
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { SignJWT, exportJWK, generateKeyPair } from 'jose';
+import type { JWTPayload } from 'jose';
+import { expect, test } from 'vitest';
+import type { User } from '../../src/db/tables.ts';
+import * as accounts from '../../src/domain/accounts.ts';
+import * as circles from '../../src/domain/circles.ts';
+import * as conversations from '../../src/domain/conversations.ts';
+import type { Deps } from '../../src/domain/deps.ts';
+import type { JwksSettings } from '../../src/domain/tokens.ts';
+import { accountTopic, circleTopic, conversationTopic } from '../../src/events/event.ts';
+import type { UserId } from '../../src/ids.ts';
+import { SECRET, testDeps } from '../harness/deps.ts';
+import {
+  circleOf,
+  conversationOf,
+  deviceOf,
+  history,
+  historyTypes,
+  outcomes,
+  person,
+  readToEnd,
+  refusal,
+} from '../harness/seed.ts';
+import type { Person } from '../harness/seed.ts';
+
+const ANN = {
+  email: 'ann@example.com',
+  password: 'secret',
+  firstName: 'Ann',
+  lastName: 'Lee',
+  birthday: '1990-02-28',
+};
+
+const actorOf = (user: User) => ({ kind: 'user', id: user.id }) as const;
+
+/** A token as the original server wrote it: an integer `sub` and no `jti`. */
+function originalToken(sub: number, exp = Math.floor(Date.now() / 1000) + 3600): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const input = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ exp, iat: exp - 60, sub })}`;
+  return `${input}.${createHmac('sha256', SECRET).update(input).digest('base64url')}`;
+}
+
+test('a new account is logged in at once', async () => {
+  await using deps = await testDeps();
+  const { token, user } = await accounts.createAccount(deps, { ...ANN, email: ' Ann@Example.com ' });
+  expect(user).toEqual({
+    id: expect.any(Number),
+    email: 'Ann@Example.com',
+    firstName: 'Ann',
+    lastName: 'Lee',
+    birthday: '1990-02-28',
+    createdAt: expect.any(String),
+    updatedAt: expect.any(String),
+  });
+  const session = await accounts.authenticate(deps, token);
+  expect(session).toEqual({
+    actor: actorOf(user),
+    tokenId: expect.any(String),
+    expiresAt: expect.any(Number),
+  });
+  expect(await accounts.me(deps, session.actor)).toEqual({ kind: 'user', user, online: false });
+});
+
+test('an account needs a good e-mail, a password and names that fit', async () => {
+  await using deps = await testDeps();
+  const bad: [Partial<typeof ANN>, string][] = [
+    [{ email: 'ann' }, 'email'],
+    [{ email: '@' }, 'email'],
+    [{ email: 'a@b@c' }, 'email'],
+    [{ email: 'a b@c' }, 'email'],
+    [{ email: `${'x'.repeat(119)}@x` }, 'email'],
+    [{ email: 'a\0@b' }, 'email'],
+    [{ password: '' }, 'password'],
+    [{ password: 'x'.repeat(201) }, 'password'],
+    [{ firstName: 'x'.repeat(51) }, 'firstName'],
+    [{ lastName: '\ud800' }, 'lastName'],
+    [{ birthday: '1990-02-30' }, 'birthday'],
+    [{ birthday: '0000-01-01' }, 'birthday'],
+    [{ birthday: '28.02.1990' }, 'birthday'],
+  ];
+  for (const [change, field] of bad) {
+    const attempt = accounts.createAccount(deps, { ...ANN, ...change });
+    await expect(attempt).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      details: { field },
+    });
+  }
+  expect(await deps.db.selectFrom('users').select('id').execute()).toEqual([]);
+});
+
+test('an e-mail belongs to one account, in whatever letters, also when two ask at once', async () => {
+  await using deps = await testDeps();
+  const create = (email: string) => accounts.createAccount(deps, { ...ANN, email });
+  const results = await outcomes([
+    create('ann@example.com'),
+    create('ANN@example.com'),
+    create('Ann@Example.COM'),
+  ]);
+  expect(results.sort()).toEqual(['CONFLICT', 'CONFLICT', 'done']);
+  expect(await refusal(create('aNN@example.com'))).toBe('CONFLICT');
+  expect(await deps.db.selectFrom('topics').select('topic').execute()).toHaveLength(1);
+});
+
+test('every login has a token of its own, and logout ends that one alone', async () => {
+  await using deps = await testDeps();
+  const { user } = await accounts.createAccount(deps, ANN);
+  const login = () => accounts.login(deps, { email: ' ANN@example.com', password: ANN.password });
+  const [first, second] = [await login(), await login()];
+  expect(first.user).toEqual(user);
+  expect(first.token).not.toBe(second.token);
+  const session = await accounts.authenticate(deps, first.token);
+  await accounts.logout(deps, session);
+  await accounts.logout(deps, session);
+  expect(await refusal(accounts.authenticate(deps, first.token))).toBe('UNAUTHENTICATED');
+  expect(await refusal(accounts.authenticate(deps, second.token))).toBe('done');
+  expect(await history(deps, accountTopic(actorOf(user)))).toEqual([
+    { type: 'session.ended', account: actorOf(user), tokenId: session.tokenId },
+  ]);
+  expect(await refusal(accounts.refreshToken(deps, session))).toBe('UNAUTHENTICATED');
+});
+
+test('a wrong password, an unknown e-mail and an account without password are refused alike', async () => {
+  await using deps = await testDeps();
+  await accounts.createAccount(deps, ANN);
+  const bob = await person(deps, 'bob');
+  const attempts = [
+    { email: ANN.email, password: 'Secret' },
+    { email: ANN.email, password: '' },
+    { email: 'nobody@example.com', password: ANN.password },
+    { email: bob.email, password: '' },
+    { email: 'no address', password: 'x' },
+    { email: `${ANN.email}\0`, password: ANN.password },
+    { email: '\ud800', password: ANN.password },
+    { email: 'x'.repeat(10_000), password: 'x'.repeat(10_000) },
+  ];
+  const errors = await Promise.all(
+    attempts.map((input) => accounts.login(deps, input).catch((error: unknown) => error)),
+  );
+  for (const error of errors) {
+    expect(error).toMatchObject({ code: 'UNAUTHENTICATED', message: 'The name or the password is wrong.' });
+  }
+});
+
+test('an unknown e-mail takes as long as a wrong password', async () => {
+  await using deps = await testDeps();
+  await accounts.createAccount(deps, ANN);
+  const bob = await person(deps, 'bob');
+  const timeOf = async (email: string) => {
+    const times: number[] = [];
+    for (let round = 0; round < 3; round += 1) {
+      const start = performance.now();
+      await refusal(accounts.login(deps, { email, password: 'wrong' }));
+      times.push(performance.now() - start);
+    }
+    return Math.min(...times);
+  };
+  const known = await timeOf(ANN.email);
+  for (const email of ['nobody@example.com', bob.email, '\0'])
+    expect(await timeOf(email)).toBeGreaterThan(known / 2);
+});
+
+test('failed logins are limited for each e-mail, and good ones are not', async () => {
+  await using deps = await testDeps({ rateLimits: true });
+  await accounts.createAccount(deps, ANN);
+  const login = (email: string, password: string) => refusal(accounts.login(deps, { email, password }));
+  for (let round = 0; round < 3; round += 1) expect(await login(ANN.email, ANN.password)).toBe('done');
+  const results: (string | undefined)[] = [];
+  for (let round = 0; round < 12; round += 1) results.push(await login('Ann@example.com', 'wrong'));
+  expect(new Set(results)).toEqual(new Set(['UNAUTHENTICATED', 'RATE_LIMITED']));
+  expect(results[0]).toBe('UNAUTHENTICATED');
+  await expect(accounts.login(deps, ANN)).rejects.toMatchObject({
+    code: 'RATE_LIMITED',
+    details: { retryAfterMs: expect.any(Number) },
+  });
+  expect(await login('bob@example.com', 'wrong')).toBe('UNAUTHENTICATED');
+});
+
+test('a token that is bad, expired, revoked or of nobody is refused', async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  const past = Math.floor(Date.now() / 1000) - 1;
+  for (const token of ['', 'nonsense', originalToken(999), originalToken(ann.user.id, past)]) {
+    expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+  }
+  const { token } = await deps.tokens.issue(ann.actor);
+  expect((await accounts.authenticate(deps, token)).actor).toEqual(ann.actor);
+  const asDevice = await deps.tokens.issue({ kind: 'device', id: 1 as never });
+  expect(await refusal(accounts.authenticate(deps, asDevice.token))).toBe('UNAUTHENTICATED');
+  await deps.db.deleteFrom('users').execute();
+  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+});
+
+test("a token of the original server is accepted and can be revoked, its owner's others stay", async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  const exp = Math.floor(Date.now() / 1000) + 3600;
+  const [first, second] = [originalToken(ann.user.id, exp), originalToken(ann.user.id, exp + 1)];
+  await accounts.logout(deps, await accounts.authenticate(deps, first));
+  expect(await refusal(accounts.authenticate(deps, first))).toBe('UNAUTHENTICATED');
+  expect((await accounts.authenticate(deps, second)).actor).toEqual(ann.actor);
+});
+
+test('authenticating takes one statement', async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  const { token } = await deps.tokens.issue(ann.actor);
+  let statements = 0;
+  const counted = deps.db.withPlugin({
+    transformQuery: ({ node }) => {
+      statements += 1;
+      return node;
+    },
+    transformResult: async ({ result }) => result,
+  });
+  await accounts.authenticate({ ...deps, db: counted }, token);
+  expect(statements).toBe(1);
+});
+
+test('a refreshed token is another one for the same account', async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  const { token } = await deps.tokens.issue(ann.actor);
+  const session = await accounts.authenticate(deps, token);
+  const refreshed = await accounts.refreshToken(deps, session);
+  expect(refreshed.actor).toEqual(ann.actor);
+  const next = await accounts.authenticate(deps, refreshed.token);
+  expect(next.tokenId).not.toBe(session.tokenId);
+  expect(await refusal(accounts.authenticate(deps, token))).toBe('done');
+});
+
+test('a changed e-mail is visible everywhere, and logs in', async () => {
+  await using deps = await testDeps();
+  const { user } = await accounts.createAccount(deps, ANN);
+  const ann: Person = { user, actor: actorOf(user), email: user.email };
+  const bob = await person(deps, 'bob');
+  const circle = await circleOf(deps, bob, ann);
+  const conversation = await conversationOf(deps, circle, bob, ann);
+
+  const changed = await accounts.updateAccount(deps, ann.actor, { email: 'new@example.com' });
+  expect(changed).toEqual({ ...user, email: 'new@example.com', updatedAt: changed.updatedAt });
+  expect(changed.updatedAt > user.updatedAt).toBe(true);
+  expect(await accounts.visibleUser(deps, bob.actor, user.id)).toEqual(changed);
+  expect((await accounts.usersById(deps, bob.actor, [user.id])).get(user.id)).toEqual(changed);
+  expect(await refusal(accounts.login(deps, ANN))).toBe('UNAUTHENTICATED');
+  expect(await refusal(accounts.login(deps, { ...ANN, email: 'NEW@example.com' }))).toBe('done');
+  const kick = (email: string) =>
+    conversations.kickFromConversation(deps, bob.actor, { conversationId: conversation.id, email });
+  expect(await refusal(kick(ANN.email))).toBe('NOT_FOUND');
+  await kick('new@example.com');
+  expect((await history(deps, conversationTopic(conversation.id))).slice(2)).toMatchObject([
+    { type: 'participant.kicked', user: changed },
+    { type: 'conversation.deleted' },
+  ]);
+});
+
+test('an account changes only what it names', async () => {
+  await using deps = await testDeps();
+  const { user } = await accounts.createAccount(deps, ANN);
+  const bob = await person(deps, 'bob');
+  const update = (input: accounts.UpdateAccountInput) => accounts.updateAccount(deps, actorOf(user), input);
+  expect(await update({ firstName: 'Anna' })).toMatchObject({
+    firstName: 'Anna',
+    lastName: 'Lee',
+    birthday: ANN.birthday,
+  });
+  expect(await update({ birthday: null })).toMatchObject({ firstName: 'Anna', birthday: null });
+  expect(await update({ email: 'ANN@example.com' })).toMatchObject({ email: 'ANN@example.com' });
+  expect(await refusal(update({ email: bob.email.toUpperCase() }))).toBe('CONFLICT');
+  expect(await refusal(update({ email: 'none' }))).toBe('INVALID_INPUT');
+  expect(await refusal(update({ birthday: 'yesterday' }))).toBe('INVALID_INPUT');
+  expect(await accounts.me(deps, actorOf(user))).toMatchObject({
+    user: { email: 'ANN@example.com', firstName: 'Anna' },
+  });
+});
+
+test('of two accounts that want one e-mail at once one gets it', async () => {
+  await using deps = await testDeps();
+  const people = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const attempts = people.map(({ actor }) =>
+    accounts.updateAccount(deps, actor, { email: 'new@example.com' }),
+  );
+  expect((await outcomes(attempts)).sort()).toEqual(['CONFLICT', 'CONFLICT', 'done']);
+});
+
+test('a password is changed by who knows the current one', async () => {
+  await using deps = await testDeps();
+  const { user } = await accounts.createAccount(deps, ANN);
+  const change = (current: string, next: string) =>
+    accounts.changePassword(deps, actorOf(user), { current, next });
+  expect(await refusal(change('wrong', 'next'))).toBe('FORBIDDEN');
+  expect(await refusal(change(ANN.password, ''))).toBe('INVALID_INPUT');
+  expect(await change(ANN.password, 'next')).toMatchObject({ id: user.id });
+  expect(await refusal(accounts.login(deps, ANN))).toBe('UNAUTHENTICATED');
+  expect(await refusal(accounts.login(deps, { ...ANN, password: 'next' }))).toBe('done');
+  const bob = await person(deps, 'bob');
+  expect(await refusal(accounts.changePassword(deps, bob.actor, { current: '', next: 'x' }))).toBe(
+    'FORBIDDEN',
+  );
+});
+
+test('a device has no profile to change', async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  const device = await deviceOf(deps, await circleOf(deps, ann), ann);
+  const attempts = [
+    accounts.updateAccount(deps, device, { firstName: 'Lamp' }),
+    accounts.changePassword(deps, device, { current: 'x', next: 'y' }),
+    accounts.deleteAccount(deps, device, { password: 'x' }),
+  ];
+  expect(await outcomes(attempts)).toEqual(['FORBIDDEN', 'FORBIDDEN', 'FORBIDDEN']);
+  const lease = await deps.presence.open('graphql', device);
+  expect(await accounts.me(deps, device)).toMatchObject({
+    kind: 'device',
+    device: { id: device.id },
+    online: true,
+  });
+  await lease.close();
+});
+
+test('a deleted account leaves its circles with all that follows, and is gone', async () => {
+  await using deps = await testDeps();
+  const { user, token } = await accounts.createAccount(deps, ANN);
+  const ann: Person = { user, actor: actorOf(user), email: user.email };
+  const [bob, eve] = [await person(deps, 'bob'), await person(deps, 'eve')];
+  const shared = await circleOf(deps, ann, bob, eve);
+  const own = await circleOf(deps, ann);
+  const conversation = await conversationOf(deps, shared, ann, bob);
+  await circles.inviteToCircle(deps, ann.actor, { circleId: own.id, email: bob.email });
+  const { id: toAnn } = await circles.createCircle(deps, eve.actor, { name: 'Other' });
+  await circles.inviteToCircle(deps, eve.actor, { circleId: toAnn, email: ANN.email });
+  const session = await accounts.authenticate(deps, token);
+  const reading = readToEnd(await accounts.openInboxEvents(deps, session, { after: null }, undefined));
+  expect(await refusal(accounts.deleteAccount(deps, ann.actor, { password: 'wrong' }))).toBe('FORBIDDEN');
+
+  expect(await accounts.deleteAccount(deps, ann.actor, ANN)).toEqual(user);
+
+  expect(await reading).toEqual({
+    events: [],
+    error: expect.objectContaining({ code: 'UNAUTHENTICATED', details: { reason: 'ACCOUNT_DELETED' } }),
+  });
+  expect((await history(deps, circleTopic(shared.id))).slice(2)).toEqual([
+    { type: 'member.left', circleId: shared.id, user },
+  ]);
+  expect((await historyTypes(deps, conversationTopic(conversation.id))).slice(2)).toEqual([
+    'participant.left',
+    'conversation.deleted',
+  ]);
+  expect(await historyTypes(deps, circleTopic(own.id))).toEqual(['member.left', 'circle.deleted']);
+  expect((await history(deps, accountTopic(ann.actor))).at(-1)).toEqual({
+    type: 'account.deleted',
+    account: ann.actor,
+  });
+  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+  expect(await refusal(accounts.me(deps, ann.actor))).toBe('UNAUTHENTICATED');
+  expect(await refusal(accounts.deleteAccount(deps, ann.actor, ANN))).toBe('UNAUTHENTICATED');
+  expect((await circles.membershipsOfCircles(deps, [shared.id])).get(shared.id)).toMatchObject([
+    { userId: bob.user.id, role: 'ADMIN' },
+    { userId: eve.user.id, role: 'MEMBER' },
+  ]);
+  expect((await circles.invitationsOfCircles(deps, [toAnn])).get(toAnn)).toEqual([]);
+  expect(await refusal(accounts.createAccount(deps, ANN))).toBe('done');
+});
+
+test('an account that is deleted while it joins circles is in none afterwards, and each was told', async () => {
+  await using deps = await testDeps();
+  const bob = await person(deps, 'bob');
+  for (let round = 0; round < 4; round += 1) {
+    const ann = await person(deps, `ann${round}`);
+    const [first, second] = [await circleOf(deps, bob, ann), await circleOf(deps, bob)];
+    const invitation = await circles.inviteToCircle(deps, bob.actor, {
+      circleId: second.id,
+      email: ann.email,
+    });
+    const { id: third } = await circleOf(deps, bob);
+    const results = await outcomes([
+      accounts.deleteAccount(deps, ann.actor, { password: '' }),
+      circles.acceptInvitation(deps, ann.actor, { invitationId: invitation.id }),
+      circles.createCircle(deps, ann.actor, { name: 'Mine' }),
+      conversationOf(deps, first, bob, ann),
+      circles.inviteToCircle(deps, bob.actor, { circleId: third, email: ann.email }),
+    ]);
+    expect(results[0]).toBe('done');
+    for (const outcome of results) expect(['done', 'NOT_FOUND', 'UNAUTHENTICATED']).toContain(outcome);
+    const told = await historyTypes(deps, circleTopic(second.id));
+    expect([[], ['member.joined', 'member.left']]).toContainEqual(told);
+    expect(told).toHaveLength(results[1] === 'done' ? 2 : 0);
+  }
+  const alone = await deps.db.selectFrom('memberships').select('userId').distinct().execute();
+  expect(alone).toEqual([{ userId: bob.user.id }]);
+  const empty = await deps.db
+    .selectFrom('circles')
+    .select('id')
+    .where('id', 'not in', deps.db.selectFrom('memberships').select('circleId'))
+    .execute();
+  expect(empty).toEqual([]);
+});
+
+test('one knows oneself, those in the same circles, and nobody else', async () => {
+  await using deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const circle = await circleOf(deps, ann, bob);
+  await circleOf(deps, bob, eve);
+  const device = await deviceOf(deps, circle, ann);
+  const sees = async (actor: typeof ann.actor | typeof device, { user }: Person) =>
+    (await accounts.visibleUser(deps, actor, user.id)) !== undefined;
+  expect(await sees(ann.actor, ann)).toBe(true);
+  expect(await sees(ann.actor, bob)).toBe(true);
+  expect(await sees(ann.actor, eve)).toBe(false);
+  expect(await sees(bob.actor, eve)).toBe(true);
+  expect(await sees(device, ann)).toBe(true);
+  expect(await sees(device, bob)).toBe(true);
+  expect(await sees(device, eve)).toBe(false);
+  expect(await accounts.visibleUser(deps, ann.actor, 999 as UserId)).toBeUndefined();
+  expect(await accounts.usersById(deps, ann.actor, [999 as UserId, eve.user.id])).toEqual(
+    new Map([[eve.user.id, eve.user]]),
+  );
+});
+
+test('the inbox tells what concerns the account alone, from a cursor on', async () => {
+  await using deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const { token } = await deps.tokens.issue(bob.actor);
+  const session = await accounts.authenticate(deps, token);
+  const open = (after: string | null) => accounts.openInboxEvents(deps, session, { after }, undefined);
+  const stream = await open(null);
+  expect((await stream.next()).value).toMatchObject({ type: 'live' });
+  const circle = await circleOf(deps, ann, bob);
+  const invited = (await stream.next()).value;
+  expect(invited).toMatchObject({ event: { type: 'circle.invited' } });
+  await conversationOf(deps, circle, ann, bob);
+  await stream.return();
+  const again = await open(invited?.cursor ?? null);
+  expect((await again.next()).value).toMatchObject({ event: { type: 'conversation.invited' } });
+  await again.return();
+  await accounts.logout(deps, session);
+  expect(await refusal(open(null))).toBe('UNAUTHENTICATED');
+});
+
+const ISSUER = 'https://login.example.com/';
+
+/** An identity provider: what it signs, and where its keys are. */
+async function startProvider(): Promise<
+  AsyncDisposable & { settings: JwksSettings; sign(claims: JWTPayload): Promise<string> }
+> {
+  const { privateKey, publicKey } = await generateKeyPair('ES256');
+  const keys = [await exportJWK(publicKey)];
+  const server = createServer((_request, response) => response.end(JSON.stringify({ keys }))).listen(
+    0,
+    '127.0.0.1',
+  );
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return {
+    settings: { url: `http://127.0.0.1:${address.port}/jwks`, issuer: ISSUER },
+    sign: (claims) =>
+      new SignJWT({ iss: ISSUER, ...claims })
+        .setProtectedHeader({ alg: 'ES256' })
+        .setExpirationTime('1h')
+        .sign(privateKey),
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+const userOf = async (deps: Deps, token: string) => {
+  const { actor } = await accounts.authenticate(deps, token);
+  const view = await accounts.me(deps, actor);
+  if (view.kind !== 'user') throw new Error('a device');
+  return view.user;
+};
+
+test('somebody of the outside provider gets an account at first sight, and the same ever after', async () => {
+  await using provider = await startProvider();
+  await using deps = await testDeps({ tokens: { jwks: provider.settings } });
+  const claims = { sub: 'a1', email: 'ann@example.com', given_name: 'Ann', family_name: 'Lee' };
+  const tokens = await Promise.all([1, 2, 3].map((jti) => provider.sign({ ...claims, jti: `${jti}` })));
+  const users = await Promise.all(tokens.map((token) => userOf(deps, token)));
+  expect(new Set(users.map(({ id }) => id)).size).toBe(1);
+  expect(users[0]).toMatchObject({
+    email: 'ann@example.com',
+    firstName: 'Ann',
+    lastName: 'Lee',
+    birthday: null,
+  });
+  expect(await history(deps, accountTopic(actorOf(users[0] as User)))).toEqual([]);
+
+  const later = await userOf(deps, await provider.sign({ sub: 'a1', email: 'other@example.com' }));
+  expect(later).toEqual(users[0]);
+  expect(await refusal(accounts.login(deps, { email: claims.email, password: '' }))).toBe('UNAUTHENTICATED');
+});
+
+test('an account is taken over by its verified e-mail only, and only once', async () => {
+  await using provider = await startProvider();
+  await using deps = await testDeps({ tokens: { jwks: provider.settings } });
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const verified = { email: 'ANN@example.com', email_verified: true };
+  expect((await userOf(deps, await provider.sign({ sub: 'a1', ...verified }))).id).toBe(ann.user.id);
+  expect((await userOf(deps, await provider.sign({ sub: 'a1' }))).id).toBe(ann.user.id);
+
+  const another = await userOf(deps, await provider.sign({ sub: 'a2', ...verified }));
+  expect(another.id).not.toBe(ann.user.id);
+  expect(another.email).toMatch(/@user\.invalid$/);
+
+  const unverified = await userOf(deps, await provider.sign({ sub: 'b1', email: bob.email }));
+  expect(unverified.id).not.toBe(bob.user.id);
+  expect(unverified.email).toMatch(/@user\.invalid$/);
+  expect(
+    (await userOf(deps, await provider.sign({ sub: 'b1', email: bob.email, email_verified: true }))).id,
+  ).toBe(unverified.id);
+});
+
+test('without an e-mail the account gets an address that nobody has, and may change it', async () => {
+  await using provider = await startProvider();
+  await using deps = await testDeps({ tokens: { jwks: provider.settings } });
+  const user = await userOf(deps, await provider.sign({ sub: 'a1' }));
+  expect(user.email).toMatch(/^[0-9a-f]{32}@user\.invalid$/);
+  const changed = await accounts.updateAccount(deps, actorOf(user), { email: 'ann@example.com' });
+  expect(changed.email).toBe('ann@example.com');
+});
+
+test('an outside token can be revoked, also by whoever was never seen before', async () => {
+  await using provider = await startProvider();
+  await using deps = await testDeps({ tokens: { jwks: provider.settings } });
+  const token = await provider.sign({ sub: 'a1', jti: 'one' });
+  const session = await accounts.authenticate(deps, token);
+  await accounts.logout(deps, session);
+  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+  expect(await refusal(accounts.authenticate(deps, await provider.sign({ sub: 'a1', jti: 'two' })))).toBe(
+    'done',
+  );
+  expect(await refusal(accounts.authenticate(deps, await provider.sign({ sub: 'a2', jti: 'one' })))).toBe(
+    'UNAUTHENTICATED',
+  );
+  await accounts.deleteAccount(deps, session.actor, { password: '' });
+  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+});

@@ -1,0 +1,202 @@
+import { expect, test } from 'vitest';
+import * as accounts from '../../src/domain/accounts.ts';
+import * as circles from '../../src/domain/circles.ts';
+import * as conversations from '../../src/domain/conversations.ts';
+import * as devices from '../../src/domain/devices.ts';
+import { accountTopic, circleTopic } from '../../src/events/event.ts';
+import type { CircleId, DeviceId } from '../../src/ids.ts';
+import { testDeps } from '../harness/deps.ts';
+import {
+  circleOf,
+  conversationOf,
+  deviceOf,
+  history,
+  historyTypes,
+  outcomes,
+  person,
+  readToEnd,
+  refusal,
+  sessionOf,
+} from '../harness/seed.ts';
+
+const NOBODY = 999_999 as DeviceId;
+
+test("an admin adds the circle's device, whose password is told once and works", async () => {
+  await using deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const { id: circleId } = await circleOf(deps, ann, bob);
+  const input = { circleId, name: 'Lamp' };
+  expect(await refusal(devices.addDevice(deps, bob.actor, input))).toBe('FORBIDDEN');
+  expect(await refusal(devices.addDevice(deps, ann.actor, { ...input, name: '' }))).toBe('INVALID_INPUT');
+  const added = await devices.addDevice(deps, ann.actor, input);
+  expect(added.device).toEqual({
+    id: expect.any(Number),
+    circleId,
+    name: 'Lamp',
+    username: added.username,
+    activated: true,
+    createdAt: expect.any(String),
+    updatedAt: expect.any(String),
+  });
+  expect((await history(deps, circleTopic(circleId))).slice(1)).toEqual([
+    { type: 'device.added', device: added.device },
+  ]);
+  const login = await accounts.loginDevice(deps, added);
+  expect(login.device).toEqual(added.device);
+  const { passwordHash } = await deps.db
+    .selectFrom('devices')
+    .select('passwordHash')
+    .executeTakeFirstOrThrow();
+  expect(passwordHash).not.toContain(added.password);
+});
+
+test('a circle has at most one device, also when two are added at once', async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  const { id: circleId } = await circleOf(deps, ann);
+  const add = () => devices.addDevice(deps, ann.actor, { circleId, name: 'Lamp' });
+  expect((await outcomes([add(), add(), add()])).sort()).toEqual(['CONFLICT', 'CONFLICT', 'done']);
+  expect(await refusal(add())).toBe('CONFLICT');
+  expect(await historyTypes(deps, circleTopic(circleId))).toEqual(['device.added']);
+  const [device] = [...(await devices.devicesOfCircles(deps, [circleId])).values()];
+  await devices.removeDevice(deps, ann.actor, { deviceId: device?.id ?? NOBODY });
+  expect(await refusal(add())).toBe('done');
+});
+
+test('a device is renamed by an admin or by itself', async () => {
+  await using deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const circle = await circleOf(deps, ann, bob);
+  const device = await deviceOf(deps, circle, ann);
+  const other = await deviceOf(deps, await circleOf(deps, eve), eve);
+  const rename = (actor: typeof ann.actor | typeof device, name: string) =>
+    devices.updateDevice(deps, actor, { deviceId: device.id, name });
+  expect(await refusal(rename(bob.actor, 'Mine'))).toBe('FORBIDDEN');
+  expect(await refusal(rename(eve.actor, 'Mine'))).toBe('NOT_FOUND');
+  expect(await refusal(rename(other, 'Mine'))).toBe('NOT_FOUND');
+  expect(await refusal(rename(ann.actor, 'a\0b'))).toBe('INVALID_INPUT');
+  const byAdmin = await rename(ann.actor, 'Lamp');
+  const byItself = await rename(device, 'Bright lamp');
+  expect([byAdmin.name, byItself.name]).toEqual(['Lamp', 'Bright lamp']);
+  expect((await history(deps, circleTopic(circle.id))).slice(2)).toEqual([
+    { type: 'device.updated', device: byAdmin },
+    { type: 'device.updated', device: byItself },
+  ]);
+});
+
+test('an admin removes the device: its token, its password and its streams end', async () => {
+  await using deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const circle = await circleOf(deps, ann, bob);
+  const { device, ...login } = await devices.addDevice(deps, ann.actor, {
+    circleId: circle.id,
+    name: 'Lamp',
+  });
+  const { token } = await accounts.loginDevice(deps, login);
+  const session = await accounts.authenticate(deps, token);
+  const after = { circleId: circle.id, after: null };
+  const reading = readToEnd(await circles.openCircleEvents(deps, session, after, undefined));
+  const input = { deviceId: device.id };
+  expect(await refusal(devices.removeDevice(deps, bob.actor, input))).toBe('FORBIDDEN');
+  expect(await refusal(devices.removeDevice(deps, session.actor, input))).toBe('FORBIDDEN');
+
+  expect(await devices.removeDevice(deps, ann.actor, input)).toEqual(device);
+
+  expect(await reading).toEqual({
+    events: [{ type: 'device.removed', device, online: false }],
+    error: expect.objectContaining({ code: 'UNAUTHENTICATED', details: { reason: 'ACCOUNT_DELETED' } }),
+  });
+  expect(await history(deps, accountTopic(session.actor))).toEqual([
+    { type: 'account.deleted', account: session.actor },
+  ]);
+  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+  expect(await refusal(accounts.loginDevice(deps, login))).toBe('UNAUTHENTICATED');
+  expect(await refusal(devices.removeDevice(deps, ann.actor, input))).toBe('NOT_FOUND');
+});
+
+test('removing a device says whether it was online', async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  const circle = await circleOf(deps, ann);
+  const device = await deviceOf(deps, circle, ann);
+  const lease = await deps.presence.open('graphql', device);
+  await devices.removeDevice(deps, ann.actor, { deviceId: device.id });
+  await lease.close();
+  expect((await history(deps, circleTopic(circle.id))).at(-1)).toMatchObject({
+    type: 'device.removed',
+    online: true,
+  });
+});
+
+test('a device that is removed while its access changes ends cleanly', async () => {
+  await using deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  for (let round = 0; round < 4; round += 1) {
+    const circle = await circleOf(deps, ann, bob);
+    const device = await deviceOf(deps, circle, ann);
+    const { id } = await conversationOf(deps, circle, ann, bob);
+    const input = { conversationId: id };
+    await conversations.setDeviceAccess(deps, ann.actor, { ...input, allowed: true });
+    const [removed, given, renamed] = await outcomes([
+      devices.removeDevice(deps, ann.actor, { deviceId: device.id }),
+      conversations.setDeviceAccess(deps, device, { ...input, allowed: false }),
+      devices.updateDevice(deps, device, { deviceId: device.id, name: 'Lamp' }),
+    ]);
+    expect(removed).toBe('done');
+    expect(['done', 'NOT_FOUND']).toContain(given);
+    expect(['done', 'NOT_FOUND']).toContain(renamed);
+    expect((await historyTypes(deps, circleTopic(circle.id))).at(-1)).toBe('device.removed');
+  }
+});
+
+test('a device is known to its circle, and to nobody else', async () => {
+  await using deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const circle = await circleOf(deps, ann, bob);
+  const { id } = await deviceOf(deps, circle, ann);
+  const device = await devices.requireDevice(deps, bob.actor, id);
+  expect(device).not.toHaveProperty('passwordHash');
+  expect(await devices.requireDevice(deps, { kind: 'device', id }, id)).toEqual(device);
+  expect(await refusal(devices.requireDevice(deps, eve.actor, id))).toBe('NOT_FOUND');
+  expect(await refusal(devices.requireDevice(deps, ann.actor, NOBODY))).toBe('NOT_FOUND');
+  expect(await devices.devicesById(deps, [NOBODY, id])).toEqual(new Map([[id, device]]));
+  expect(await devices.devicesOfCircles(deps, [77 as CircleId, circle.id])).toEqual(
+    new Map([[circle.id, device]]),
+  );
+});
+
+test('a device that is not active neither logs in nor is let in', async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  const circle = await circleOf(deps, ann);
+  const { device, ...login } = await devices.addDevice(deps, ann.actor, {
+    circleId: circle.id,
+    name: 'Lamp',
+  });
+  const { token } = await accounts.loginDevice(deps, login);
+  expect((await accounts.authenticate(deps, token)).actor).toEqual({ kind: 'device', id: device.id });
+  await deps.db.updateTable('devices').set({ activated: false }).execute();
+  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+  expect(await refusal(accounts.loginDevice(deps, login))).toBe('UNAUTHENTICATED');
+});
+
+test('a wrong name or password of a device is refused', async () => {
+  await using deps = await testDeps();
+  const ann = await person(deps, 'ann');
+  const circle = await circleOf(deps, ann);
+  const { username, password } = await devices.addDevice(deps, ann.actor, {
+    circleId: circle.id,
+    name: 'Lamp',
+  });
+  const wrong = [
+    { username, password: 'wrong' },
+    { username, password: '' },
+    { username: 'device-x', password },
+    { username: `${username}\0`, password },
+    { username: '', password: '' },
+  ];
+  expect(new Set(await outcomes(wrong.map((input) => accounts.loginDevice(deps, input))))).toEqual(
+    new Set(['UNAUTHENTICATED']),
+  );
+  expect(await refusal(circles.requireCircle(deps, sessionOf(ann.actor).actor, circle.id))).toBe('done');
+});
