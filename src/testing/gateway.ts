@@ -17,6 +17,8 @@ export interface GatewayOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** An open database to share between gateways, or to keep between tests. It stays open. */
   readonly database?: Database;
+  /** Whether there are the demo accounts of a first start, ann@example.com and bob@example.com. */
+  readonly demo?: boolean;
 }
 
 /** The whole product, running in this process. Dispose of it, best with `await using`. */
@@ -41,12 +43,14 @@ const TEST_ENVIRONMENT = {
 };
 
 /** Starts a gateway of your own for a test, as many at a time as you like. */
-export async function createGateway({ env = {}, database }: GatewayOptions = {}): Promise<TestGateway> {
+export async function createGateway({
+  env = {},
+  database,
+  demo = false,
+}: GatewayOptions = {}): Promise<TestGateway> {
   const config = readConfig({ ...TEST_ENVIRONMENT, ...env });
   await using stack = new AsyncDisposableStack();
-  const app = stack.use(
-    await startApp({ config, log: createLogger(config.LOG_LEVEL), database, demo: false }),
-  );
+  const app = stack.use(await startApp({ config, log: createLogger(config.LOG_LEVEL), database, demo }));
   const graphql = stack.use(createGraphqlClient(app.url));
   const accounts: TestAccount[] = [];
   stack.defer(async () => {

@@ -6,3 +6,5 @@ export { createGraphqlClient } from './graphql-client.ts';
 export type { GraphqlAnswer, GraphqlClient, GraphqlErrorBody, TestSubscription } from './graphql-client.ts';
 export { connectLegacy } from './legacy-client.ts';
 export type { LegacyClient, LegacyFrame, LegacyIo, LegacyOptions } from './legacy-client.ts';
+export { circleOf, conversationOf, deviceOf } from './circles.ts';
+export type { Named } from './circles.ts';

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
-import { deviceOf, family } from '../harness/story.ts';
+import { deviceOf } from '../../src/testing/index.ts';
+import { family } from '../harness/story.ts';
 
 const SIGNALS =
   'subscription { signals { content sender { __typename ... on User { email } ... on Device { name } } } }';

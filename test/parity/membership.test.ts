@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
-import { circleOf, conversationOf, family } from '../harness/story.ts';
+import { circleOf, conversationOf } from '../../src/testing/index.ts';
+import { family } from '../harness/story.ts';
 
 test('an invitation reaches the inbox and the newest old connection; joining reaches the circle', async () => {
   await using app = await testApp();

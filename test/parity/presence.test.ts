@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
-import { deviceOf, family } from '../harness/story.ts';
+import { deviceOf } from '../../src/testing/index.ts';
+import { family } from '../harness/story.ts';
 
 const PRESENCE =
   'subscription ($id: ID!) { presence(circleId: $id) { online actor { __typename ... on User { email } ... on Device { name } } } }';

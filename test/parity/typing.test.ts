@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
-import { conversationOf, deviceOf, family } from '../harness/story.ts';
+import { conversationOf, deviceOf } from '../../src/testing/index.ts';
+import { family } from '../harness/story.ts';
 
 const TYPING = `subscription ($id: ID!) { typing(conversationId: $id) { isTyping actor { __typename ... on User { email } ... on Device { name } } } }`;
 const SET_TYPING = 'mutation ($id: ID!, $is: Boolean!) { setTyping(conversationId: $id, isTyping: $is) }';

@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest';
+import { circleOf, conversationOf, createGateway } from '../../src/testing/index.ts';
+
+test('an old app and a new one talk to each other', async () => {
+  await using gateway = await createGateway();
+  const ann = await gateway.account({ firstName: 'Ann' });
+  const bob = await gateway.account({ firstName: 'Bob' });
+  const circle = await circleOf(ann, bob);
+  const talk = await conversationOf(ann, circle, bob);
+
+  await using events = await ann.conversationEvents(talk.id); // graphql-ws, live when this resolves
+  const phone = await bob.legacy(); // socket.io-client, authenticated
+  await phone.push('join_conversation', { conversation_id: talk.legacyId });
+  await phone.push('message', { conversation_id: talk.legacyId, text_message: 'hello' });
+
+  expect(await events.next()).toMatchObject({ __typename: 'MessageSent', message: { text: 'hello' } });
+  expect(await phone.expect('message')).toMatchObject({ message: { content: 'hello' }, status: 'done' });
+});

@@ -1,0 +1,93 @@
+import { expect, test } from 'vitest';
+import { testApp } from '../harness/app.ts';
+import { family, sendMessage } from '../harness/story.ts';
+
+const SNAPSHOT = /* GraphQL */ `
+  query Snapshot($id: ID!) {
+    conversation(id: $id) {
+      eventCursor
+      messages(last: 100) {
+        nodes {
+          text
+        }
+      }
+    }
+  }
+`;
+
+interface Snapshot {
+  readonly conversation: {
+    readonly eventCursor: string;
+    readonly messages: { readonly nodes: { readonly text: string }[] };
+  };
+}
+
+test('query, then subscribe after its cursor: nothing falls between, nothing comes twice', async () => {
+  await using app = await testApp();
+  const { ann, bob, conversation } = await family(app);
+  const sending = (async () => {
+    for (let index = 0; index < 40; index += 1) await sendMessage(ann, conversation, `m${index}`);
+  })();
+  await sendMessage(bob, conversation, 'first');
+  const { conversation: snapshot } = await bob.graphql.run<Snapshot>(SNAPSHOT, { id: conversation.id });
+  const texts = snapshot.messages.nodes.map((message) => message.text);
+  await using events = await bob.conversationEvents(conversation.id, snapshot.eventCursor);
+  await sending;
+  await sendMessage(ann, conversation, 'last');
+  while (texts.at(-1) !== 'last') {
+    const { message } = await events.nextOf('MessageSent');
+    texts.push((message as { text: string }).text);
+  }
+  expect(texts.filter((text) => text.startsWith('m'))).toEqual(
+    Array.from({ length: 40 }, (_, index) => `m${index}`),
+  );
+});
+
+test('a reader that comes back with its cursor gets what it missed, then StreamLive', async () => {
+  await using app = await testApp();
+  const { ann, bob, conversation } = await family(app);
+  await using first = await bob.conversationEvents(conversation.id);
+  await sendMessage(ann, conversation, 'seen');
+  const { cursor } = await first.nextOf('MessageSent');
+  first.unsubscribe();
+  for (const text of ['one', 'two', 'three']) await sendMessage(ann, conversation, text);
+  await using second = await bob.conversationEvents(conversation.id, String(cursor));
+  for (const text of ['one', 'two', 'three'])
+    expect(await second.next()).toMatchObject({ message: { text } });
+  const live = await second.next();
+  expect(live).toMatchObject({
+    __typename: 'StreamLive',
+    cursor: expect.any(String),
+    at: expect.any(String),
+  });
+  await using third = await bob.conversationEvents(conversation.id, String(live['cursor']));
+  expect(await third.next()).toMatchObject({ __typename: 'StreamLive', cursor: live['cursor'] });
+});
+
+test('a cursor of another topic, of nothing, or beyond the head is CURSOR_INVALID', async () => {
+  await using app = await testApp();
+  const { ann, circle, conversation } = await family(app);
+  const { circle: other } = await ann.graphql.run<{ circle: { eventCursor: string } }>(
+    'query ($id: ID!) { circle(id: $id) { eventCursor } }',
+    { id: circle.id },
+  );
+  for (const after of [other.eventCursor, '', 'nonsense', 'x'.repeat(201)]) {
+    await using stream = await ann.conversationEvents(conversation.id, after);
+    expect(await stream.ended()).toMatchObject([{ extensions: { code: 'CURSOR_INVALID' } }]);
+  }
+});
+
+test('whoever may not read the conversation may not resume it', async () => {
+  await using app = await testApp();
+  const { ann, bob, conversation } = await family(app);
+  const { conversation: snapshot } = await bob.graphql.run<Snapshot>(SNAPSHOT, { id: conversation.id });
+  const stranger = await app.account();
+  await using refused = await stranger.conversationEvents(conversation.id, snapshot.eventCursor);
+  expect(await refused.ended()).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
+  await bob.graphql.run('mutation ($id: ID!) { leaveConversation(conversationId: $id) { id } }', {
+    id: conversation.id,
+  });
+  await using left = await bob.conversationEvents(conversation.id, snapshot.eventCursor);
+  expect(await left.ended()).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
+  expect(ann.id).not.toBe(bob.id);
+});
