@@ -51,12 +51,14 @@ export const fact = (number: number, conversationId = CONVERSATION): DomainEvent
   messageId: number as MessageId,
 });
 
-/** Commits facts, each in a unit of its own. */
+/** Commits facts, in one unit. */
 export async function say(
   core: { readonly db: Db; readonly bus: Bus },
   ...numbers: readonly number[]
 ): Promise<void> {
-  for (const number of numbers) await recording(core, async (unit) => unit.emit(fact(number)));
+  await recording(core, async (unit) => {
+    for (const number of numbers) unit.emit(fact(number));
+  });
 }
 
 export const numberOf = (event: DomainEvent): number =>

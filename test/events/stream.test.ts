@@ -1,0 +1,412 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { trim } from '../../src/db/event-log.ts';
+import { forbidden, notFound } from '../../src/errors.ts';
+import { encodeCursor } from '../../src/events/cursor.ts';
+import { recording } from '../../src/events/record.ts';
+import type { EventStream } from '../../src/events/stream.ts';
+import { openStream } from '../../src/events/stream.ts';
+import {
+  cursorAt,
+  fact,
+  kick,
+  nodeOn,
+  numberOf,
+  openTopic,
+  range,
+  READER,
+  say,
+  take,
+  takeItems,
+  testCore,
+  TOPIC,
+} from '../harness/core.ts';
+import type { Core } from '../harness/core.ts';
+
+const NEVER = '2000-01-01T00:00:00.000Z';
+const LATER = '2100-01-01T00:00:00.000Z';
+
+const sayKick = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
+  recording(core, async (unit) => unit.emit(kick(number)));
+
+const code = (value: string, details: object = {}) =>
+  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
+
+/** Reads until the server ends the stream; answers what came and the error. */
+async function readToEnd(stream: EventStream) {
+  const numbers: number[] = [];
+  try {
+    for await (const item of stream) if (item.type === 'event') numbers.push(numberOf(item.event));
+  } catch (error) {
+    return { numbers, error };
+  }
+  return { numbers, error: undefined };
+}
+
+test('a stream without a cursor is live at once and starts now', async () => {
+  const core = await testCore();
+  await say(core, 1, 2);
+  const stream = await openTopic(core);
+  expect(await take(stream, 1)).toEqual(['live']);
+  await say(core, 3, 4);
+  expect(await take(stream, 2)).toEqual([3, 4]);
+});
+
+test('what happens before the first read is not lost', async () => {
+  const core = await testCore();
+  const stream = await openTopic(core);
+  await say(core, 1, 2);
+  expect(await take(stream, 3)).toEqual([1, 2, 'live']);
+});
+
+test('a stream with a cursor first tells what was missed, then that it is live', async () => {
+  const core = await testCore();
+  await say(core, ...range(1, 250));
+  const stream = await openTopic(core, { after: cursorAt(core, 20) });
+  expect(await take(stream, 231)).toEqual([...range(21, 250), 'live']);
+  await say(core, 251);
+  expect(await take(stream, 1)).toEqual([251]);
+});
+
+test('one can resume after every item, also after the one that says it is live', async () => {
+  const core = await testCore();
+  await say(core, 1, 2, 3);
+  const items = await takeItems(await openTopic(core, { after: cursorAt(core, 0) }), 4);
+  expect(items.map(({ type }) => type)).toEqual(['event', 'event', 'event', 'live']);
+  await say(core, 4);
+  const expected = [[2, 3, 4], [3, 4], [4], [4]];
+  for (const [index, { cursor }] of items.entries()) {
+    const stream = await openTopic(core, { after: cursor });
+    expect(await take(stream, (expected[index]?.length ?? 0) + 1)).toEqual([
+      ...(expected[index] ?? []),
+      'live',
+    ]);
+    await stream.return();
+  }
+});
+
+test('resuming while several nodes write gives each fact once and in order', async () => {
+  const core = await testCore();
+  const writers = [core, nodeOn(core.db), nodeOn(core.db)];
+  const readers = [nodeOn(core.db), nodeOn(core.db)];
+  const total = 120;
+  // The nodes tell each other everything, late and twice.
+  for (const writer of writers) {
+    writer.bus.connect({
+      send: (notices) => {
+        for (const other of [core, ...writers, ...readers]) {
+          if (other === writer) continue;
+          for (const delay of [0, 3]) {
+            setTimeout(() => {
+              for (const notice of notices) other.bus.receive(notice);
+            }, delay);
+          }
+        }
+      },
+    });
+  }
+  const writing = Promise.all(
+    range(1, total).map(async (number) => {
+      await sleep(number % 7);
+      await say(writers[number % 3] ?? core, number);
+    }),
+  );
+  const followAll = async (node: Pick<Core, 'db' | 'bus' | 'tails'>) => {
+    const numbers: number[] = [];
+    let after = cursorAt(core, 0);
+    while (numbers.length < total) {
+      const stream = await openTopic({ ...core, ...node }, { after });
+      for (let left = 13; left > 0 && numbers.length < total; left -= 1) {
+        const { value } = await stream.next();
+        if (value === undefined) break;
+        after = value.cursor;
+        if (value.type === 'event') numbers.push(numberOf(value.event));
+      }
+      await stream.return();
+    }
+    return numbers;
+  };
+  const seen = await Promise.all([followAll(core), ...readers.map(followAll)]);
+  await writing;
+  for (const numbers of seen) {
+    expect(numbers.toSorted((a, b) => a - b)).toEqual(range(1, total));
+    expect(numbers).toEqual(seen[0]);
+  }
+});
+
+test('a reader that stops reading loses its buffer, not its place', async () => {
+  const core = await testCore();
+  const slow = await openTopic(core);
+  const quick = await openTopic(core);
+  expect(await take(slow, 1)).toEqual(['live']);
+  expect(await take(quick, 1)).toEqual(['live']);
+  for (const part of range(0, 6)) {
+    const numbers = range(part * 100 + 1, part * 100 + 100);
+    await say(core, ...numbers);
+    expect(await take(quick, 100)).toEqual(numbers);
+  }
+  expect(await take(slow, 300)).toEqual(range(1, 300));
+  await say(core, 701, 702);
+  expect(await take(slow, 402)).toEqual(range(301, 702));
+});
+
+test('a reader that stopped for longer than the log reaches back is told so', async () => {
+  const core = await testCore();
+  const stream = await openTopic(core);
+  expect(await take(stream, 1)).toEqual(['live']);
+  await say(core, ...range(1, 300));
+  await trim(core.db, NEVER, 10, 1_000);
+  await expect(stream.next()).rejects.toThrow(code('CURSOR_EXPIRED', { oldest: cursorAt(core, 290) }));
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('a stalled reader whose buffer still holds all is not bothered by trimming', async () => {
+  const core = await testCore();
+  const stream = await openTopic(core);
+  expect(await take(stream, 1)).toEqual(['live']);
+  await say(core, ...range(1, 50));
+  await trim(core.db, NEVER, 10, 1_000);
+  expect(await take(stream, 50)).toEqual(range(1, 50));
+});
+
+test('a cursor that the log no longer reaches is expired, and the oldest one works', async () => {
+  const core = await testCore();
+  await say(core, ...range(1, 30));
+  await trim(core.db, NEVER, 10, 1_000);
+  const oldest = cursorAt(core, 20);
+  await expect(openTopic(core, { after: cursorAt(core, 19) })).rejects.toThrow(
+    code('CURSOR_EXPIRED', { oldest }),
+  );
+  await expect(openTopic(core, { after: cursorAt(core, 0) })).rejects.toThrow(
+    code('CURSOR_EXPIRED', { oldest }),
+  );
+  const stream = await openTopic(core, { after: oldest });
+  expect(await take(stream, 11)).toEqual([...range(21, 30), 'live']);
+});
+
+test('a log that was trimmed to its end can still be resumed at its end', async () => {
+  const core = await testCore();
+  await say(core, 1, 2, 3);
+  await trim(core.db, LATER, 1_000, 1_000);
+  await expect(openTopic(core, { after: cursorAt(core, 2) })).rejects.toThrow(code('CURSOR_EXPIRED'));
+  const stream = await openTopic(core, { after: cursorAt(core, 3) });
+  await say(core, 4);
+  expect(await take(stream, 2)).toEqual([4, 'live']);
+});
+
+test('trimming takes what is too old or too much, in batches, and leaves the rest', async () => {
+  const core = await testCore();
+  await say(core, ...range(1, 25));
+  expect(await trim(core.db, NEVER, 15, 4)).toBe(4);
+  expect(await trim(core.db, NEVER, 15, 4)).toBe(4);
+  expect(await trim(core.db, NEVER, 15, 4)).toBe(2);
+  expect(await trim(core.db, NEVER, 15, 4)).toBe(0);
+  const stream = await openTopic(core, { after: cursorAt(core, 10) });
+  expect(await take(stream, 16)).toEqual([...range(11, 25), 'live']);
+  const [, , , , fifth] = await takeItems(await openTopic(core, { after: cursorAt(core, 10) }), 5);
+  await sleep(5);
+  expect(await trim(core.db, fifth?.at ?? NEVER, 15, 100)).toBeLessThanOrEqual(4);
+});
+
+test.each([
+  ['of another topic', (core: Core) => cursorAt(core, 0, 'conversation:2')],
+  ['of another database', () => encodeCursor('ffffffff', TOPIC, 0)],
+  ['beyond the head', (core: Core) => cursorAt(core, 4)],
+  ['empty', () => ''],
+  ['malformed', () => 'not a cursor'],
+  ['too long', () => 'A'.repeat(201)],
+])('a cursor that is %s is refused and holds nothing open', async (_what, cursorOf) => {
+  const core = await testCore();
+  await say(core, 1, 2, 3);
+  await expect(openTopic(core, { after: cursorOf(core) })).rejects.toThrow(code('CURSOR_INVALID'));
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('who may not read is not told whether the cursor is any good', async () => {
+  const core = await testCore();
+  const authorise = () => Promise.reject(notFound('The conversation'));
+  for (const after of ['', cursorAt(core, 99), null]) {
+    await expect(openTopic(core, { authorise, after })).rejects.toThrow(code('NOT_FOUND'));
+  }
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('a topic without a log is not found', async () => {
+  const core = await testCore();
+  await expect(openTopic(core, { topic: 'conversation:2' })).rejects.toThrow(code('NOT_FOUND'));
+});
+
+test('the stream of one who is removed ends after the fact that says so', async () => {
+  const core = await testCore();
+  const stream = await openTopic(core);
+  await say(core, 1);
+  await sayKick(core, 8);
+  await sayKick(core, 7);
+  await say(core, 2);
+  const { numbers, error } = await readToEnd(stream);
+  expect(numbers).toEqual([1, Number.NaN, Number.NaN]);
+  expect(error).toEqual(code('FORBIDDEN', { reason: 'KICKED' }));
+  expect(await stream.next()).toEqual({ done: true, value: undefined });
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('the stream of a stalled reader who is removed still ends at that fact', async () => {
+  const core = await testCore();
+  const stream = await openTopic(core);
+  await say(core, ...range(1, 290));
+  await sayKick(core, 7);
+  await say(core, ...range(292, 600));
+  const { numbers, error } = await readToEnd(stream);
+  expect(numbers).toHaveLength(291);
+  expect(error).toEqual(code('FORBIDDEN', { reason: 'KICKED' }));
+});
+
+test('a removal that commits after the check, while subscribing, ends the stream', async () => {
+  const core = await testCore();
+  const stream = await openTopic(core, {
+    async authorise() {
+      // The check passed; before its answer is here, the removal commits.
+      await sayKick(core, 7);
+      await say(core, 1);
+    },
+  });
+  const { numbers, error } = await readToEnd(stream);
+  expect(numbers).toEqual([Number.NaN]);
+  expect(error).toEqual(code('FORBIDDEN', { reason: 'KICKED' }));
+});
+
+test('the same removal ends a stream that resumes', async () => {
+  const core = await testCore();
+  await say(core, 1, 2);
+  const stream = await openTopic(core, { after: cursorAt(core, 0), authorise: () => sayKick(core, 7) });
+  const { numbers, error } = await readToEnd(stream);
+  expect(numbers).toEqual([1, 2, Number.NaN]);
+  expect(error).toEqual(code('FORBIDDEN', { reason: 'KICKED' }));
+});
+
+test('a removal of long ago, since when the actor was let in again, ends nothing', async () => {
+  const core = await testCore();
+  await say(core, 1);
+  await sayKick(core, 7);
+  await say(core, 3);
+  const stream = await openTopic(core, { after: cursorAt(core, 0) });
+  expect(await take(stream, 4)).toEqual([1, Number.NaN, 3, 'live']);
+});
+
+test('nor does one of which this node hears only after the actor was let in again', async () => {
+  const core = await testCore();
+  const elsewhere = nodeOn(core.db);
+  // Kept open by another reader, the tail here is behind.
+  const other = await openTopic(core, { actor: { ...READER, id: 8 as typeof READER.id } });
+  await sayKick(elsewhere, 7);
+  await say(elsewhere, 2);
+  const stream = await openTopic(core);
+  await core.tails.compare();
+  await say(core, 3);
+  expect(await take(stream, 2)).toEqual([3, 'live']);
+  expect(await take(other, 4)).toEqual([Number.NaN, 2, 3, 'live']);
+});
+
+test('the server ends a stream from outside with its reason', async () => {
+  const core = await testCore();
+  const controller = new AbortController();
+  const stream = await openTopic(core, { signal: controller.signal });
+  await say(core, 1);
+  expect(await take(stream, 1)).toEqual([1]);
+  await say(core, 2);
+  controller.abort('LOGGED_OUT');
+  await expect(stream.next()).rejects.toThrow(code('UNAUTHENTICATED', { reason: 'LOGGED_OUT' }));
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('a reader that waits is woken when its stream is ended from outside', async () => {
+  const core = await testCore();
+  const controller = new AbortController();
+  const stream = await openTopic(core, { signal: controller.signal });
+  await take(stream, 1);
+  const next = stream.next();
+  controller.abort('DRAINING');
+  await expect(next).rejects.toThrow(code('UNAVAILABLE', { reason: 'DRAINING' }));
+});
+
+test('when the client has left, the stream just ends', async () => {
+  const core = await testCore();
+  const controller = new AbortController();
+  const stream = await openTopic(core, { signal: controller.signal });
+  await take(stream, 1);
+  const next = stream.next();
+  controller.abort();
+  expect(await next).toEqual({ done: true, value: undefined });
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('a stream that was ended before it was open ends at its first read', async () => {
+  const core = await testCore();
+  const stream = await openTopic(core, { signal: AbortSignal.abort('TOKEN_EXPIRED') });
+  await expect(stream.next()).rejects.toThrow(code('UNAUTHENTICATED', { reason: 'TOKEN_EXPIRED' }));
+  const gone = await openTopic(core, { signal: AbortSignal.abort() });
+  expect(await gone.next()).toEqual({ done: true, value: undefined });
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('a stream that nobody ever read can be closed', async () => {
+  const core = await testCore();
+  const stream = await openTopic(core);
+  expect([...core.bus.topics()]).toEqual([TOPIC]);
+  await stream.return();
+  expect([...core.bus.topics()]).toEqual([]);
+  await stream.return();
+  expect(await stream.next()).toEqual({ done: true, value: undefined });
+});
+
+test('closing a stream ends a read that waits', async () => {
+  const core = await testCore();
+  const stream = await openTopic(core);
+  await take(stream, 1);
+  const next = stream.next();
+  await stream.return();
+  expect(await next).toEqual({ done: true, value: undefined });
+});
+
+test('reads that overlap are answered one after the other', async () => {
+  const core = await testCore();
+  await say(core, ...range(1, 150));
+  const stream = await openTopic(core, { after: cursorAt(core, 0) });
+  const reads = range(1, 152).map(() => stream.next());
+  await reads[150];
+  await say(core, 151);
+  const values = (await Promise.all(reads)).map(({ value }) =>
+    value?.type === 'event' ? numberOf(value.event) : value?.type,
+  );
+  expect(values).toEqual([...range(1, 150), 'live', 151]);
+});
+
+test('an error of the log ends the stream', async () => {
+  const core = await testCore();
+  await say(core, 1, 2, 3);
+  const stream = await openTopic(core, { after: cursorAt(core, 0) });
+  await core.db.deleteFrom('events').execute();
+  await expect(stream.next()).rejects.toThrow('hole');
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('a check that refuses leaves nothing open, whatever it throws', async () => {
+  const core = await testCore();
+  const request = {
+    topic: TOPIC,
+    actor: READER,
+    after: null,
+    authorise: () => Promise.reject(forbidden('No.')),
+  };
+  await expect(openStream(core, request)).rejects.toThrow(code('FORBIDDEN'));
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('what one unit did is told in its order', async () => {
+  const core = await testCore();
+  const stream = await openTopic(core);
+  await recording(core, async (unit) => {
+    for (const number of range(1, 5)) unit.emit(fact(number));
+  });
+  expect(await take(stream, 6)).toEqual([...range(1, 5), 'live']);
+});
