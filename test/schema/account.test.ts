@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest';
+import { openWorld } from './world.ts';
+
+const UPDATE =
+  'mutation ($input: UpdateAccountInput!) { updateAccount(input: $input) { email firstName lastName birthday } }';
+
+test('an account changes what it is told to, and keeps the rest', async () => {
+  await using world = await openWorld();
+  const ann = await world.user('Ann');
+  const update = async (input: object) => (await world.run(ann, UPDATE, { input })).updateAccount;
+  const before = { email: ann.email, firstName: 'Ann', lastName: 'Test', birthday: null };
+  expect(await update({})).toEqual(before);
+  expect(await update({ birthday: '1995-12-31', firstName: null })).toEqual({
+    ...before,
+    birthday: '1995-12-31',
+  });
+  expect(await update({ firstName: 'Anna' })).toEqual({
+    ...before,
+    firstName: 'Anna',
+    birthday: '1995-12-31',
+  });
+  expect(await update({ birthday: null })).toEqual({ ...before, firstName: 'Anna' });
+});
+
+test('a birthday is a day of the calendar', async () => {
+  await using world = await openWorld();
+  const ann = await world.user('Ann');
+  for (const birthday of [
+    '',
+    '1995-02-29',
+    '1995-13-01',
+    '1995-1-1',
+    '1995-12-31T00:00:00Z',
+    '0000-01-01',
+    19951231,
+  ]) {
+    await expect(world.run(ann, UPDATE, { input: { birthday } })).rejects.toMatchObject({
+      name: 'GraphQLError',
+    });
+  }
+  const { updateAccount } = await world.run(ann, UPDATE, { input: { birthday: '1996-02-29' } });
+  expect(updateAccount.birthday).toBe('1996-02-29');
+});
+
+test('tokens are for whom they say', async () => {
+  await using world = await openWorld();
+  const ann = await world.user('Ann');
+  const { refreshToken } = await world.run(
+    ann,
+    'mutation { refreshToken { token actor { __typename ... on User { email } } } }',
+  );
+  expect(refreshToken.actor).toEqual({ __typename: 'User', email: ann.email });
+  expect(await world.deps.tokens.verify(refreshToken.token)).toMatchObject({});
+  expect(await world.run(ann, 'mutation { logout }')).toEqual({ logout: true });
+});
+
+test('without login almost nothing is answered', async () => {
+  await using world = await openWorld();
+  for (const document of [
+    '{ me { __typename } }',
+    '{ circles { nodes { id } } }',
+    '{ circle(id: "Circle:1") { id } }',
+    '{ message(id: "x") { id } }',
+    '{ nodes(ids: []) { id } }',
+    'mutation { logout }',
+    'mutation { createCircle(name: "A") { id } }',
+    'mutation { setTyping(conversationId: "Conversation:1", isTyping: true) }',
+  ]) {
+    expect(await world.refused(null, document)).toEqual({ code: 'UNAUTHENTICATED' });
+  }
+  expect(await world.run(null, '{ __typename webrtc { stunServers { urls } } }')).toMatchObject({
+    __typename: 'Query',
+  });
+});

@@ -1,0 +1,122 @@
+import { Readable } from 'node:stream';
+import { expect, test } from 'vitest';
+import { family } from './family.ts';
+import { openWorld } from './world.ts';
+import type { World } from './world.ts';
+import type { ActorRef } from '../../src/events/event.ts';
+
+const SEND =
+  'mutation ($id: ID!, $text: String, $files: [String!], $key: String) { sendMessage(conversationId: $id, text: $text, files: $files, idempotencyKey: $key) { message { id text status mediaCount author { __typename } media { identifier } } media { id identifier uploaded } } }';
+
+async function sendMany(world: World, actor: ActorRef, conversation: string, count: number): Promise<void> {
+  for (let index = 1; index <= count; index += 1)
+    await world.run(actor, SEND, { id: conversation, text: `${index}` });
+}
+
+const PAGE =
+  'query ($id: ID!, $first: Int, $last: Int, $after: String, $before: String) { conversation(id: $id) { messages(first: $first, last: $last, after: $after, before: $before) { nodes { text } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }';
+
+test('messages come in pages, newest last, back to the first', async () => {
+  await using world = await openWorld();
+  const { ann, conversation: id } = await family(world);
+  await sendMany(world, ann, id, 23);
+  const page = async (args: object) => {
+    const { messages } = (await world.run(ann, PAGE, { id, ...args })).conversation;
+    return { ...messages.pageInfo, texts: messages.nodes.map(({ text }: { text: string }) => Number(text)) };
+  };
+  const newest = await page({});
+  expect(newest).toMatchObject({ hasNextPage: false, hasPreviousPage: true });
+  expect(newest.texts).toEqual(Array.from({ length: 20 }, (_, index) => index + 4));
+  const older = await page({ last: 20, before: newest.startCursor });
+  expect(older).toMatchObject({ texts: [1, 2, 3], hasPreviousPage: false, hasNextPage: true });
+  const oldest = await page({ first: 2 });
+  expect(oldest).toMatchObject({ texts: [1, 2], hasNextPage: true, hasPreviousPage: false });
+  expect(await page({ first: 2, after: oldest.endCursor })).toMatchObject({
+    texts: [3, 4],
+    hasPreviousPage: true,
+  });
+  expect(await page({ last: 3, after: oldest.endCursor })).toMatchObject({ texts: [21, 22, 23] });
+  expect(await page({ first: 0 })).toMatchObject({ texts: [], hasNextPage: true, startCursor: null });
+  expect(await world.refused(ann, PAGE, { id, last: 101 })).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+  expect(await world.refused(ann, PAGE, { id, before: 'x' })).toMatchObject({
+    code: 'INVALID_INPUT',
+    field: 'before',
+  });
+});
+
+test('a message and its files are answered with what became of them', async () => {
+  await using world = await openWorld();
+  const { ann, bob, conversation: id } = await family(world);
+  const { sendMessage } = await world.run(ann, SEND, { id, files: ['a.png', 'b.png'], key: 'one' });
+  expect(sendMessage).toMatchObject({
+    message: { text: '', status: 'PENDING', mediaCount: 2, author: { __typename: 'User' } },
+    media: [
+      { identifier: 'a.png', uploaded: false },
+      { identifier: 'b.png', uploaded: false },
+    ],
+  });
+  expect(await world.run(ann, SEND, { id, text: 'again', key: 'one' })).toEqual({ sendMessage });
+  const { uploadMedia } = await world.run(
+    ann,
+    'mutation ($id: ID!, $file: Upload!) { uploadMedia(mediaId: $id, file: $file) { uploaded uploadedAt size url message { status media { uploaded } } } }',
+    {
+      id: sendMessage.media[0].id,
+      file: { filename: 'a.png', content: Readable.from([Buffer.from('12345')]) },
+    },
+  );
+  expect(uploadMedia).toMatchObject({
+    uploaded: true,
+    size: 5,
+    message: { status: 'PENDING', media: [{ uploaded: true }, { uploaded: false }] },
+  });
+  const { message } = await world.run(
+    bob,
+    'query ($id: ID!) { message(id: $id) { text author { ... on User { firstName } } participant { role user { firstName } } conversation { name } media { id message { id } } } }',
+    { id: sendMessage.message.id },
+  );
+  expect(message).toMatchObject({
+    author: { firstName: 'Ann' },
+    participant: { role: 'ADMIN', user: { firstName: 'Ann' } },
+    conversation: { name: 'Talk' },
+    media: [{ message: { id: sendMessage.message.id } }, {}],
+  });
+  const deleted = await world.run(
+    ann,
+    'mutation ($id: ID!) { deleteMessage(messageId: $id) { id text sentAt updatedAt mediaCount status media { id } author { __typename } conversation { name } } }',
+    { id: sendMessage.message.id },
+  );
+  expect(deleted.deleteMessage).toMatchObject({ mediaCount: 2, media: [], author: { __typename: 'User' } });
+});
+
+test('a message outlives its author', async () => {
+  await using world = await openWorld();
+  const { ann, bob, circle, conversation: id } = await family(world);
+  await world.run(ann, 'mutation ($id: ID!) { addDevice(circleId: $id, name: "Kitchen") { username } }', {
+    id: circle,
+  });
+  await world.run(ann, 'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }', {
+    id,
+  });
+  await world.run(bob, SEND, { id, text: 'Bye' });
+  const { deleteAccount } = await world.run(
+    bob,
+    'mutation { deleteAccount(password: "correct horse") { email firstName circles { nodes { id } } isOnline } }',
+  );
+  expect(deleteAccount).toMatchObject({ firstName: 'Bob', circles: { nodes: [] } });
+  const { conversation } = await world.run(
+    ann,
+    'query ($id: ID!) { conversation(id: $id) { messages { nodes { text author { __typename } participant { id } } } } }',
+    { id },
+  );
+  expect(conversation.messages.nodes).toEqual([{ text: 'Bye', author: null, participant: null }]);
+});
+
+test('files are only taken from the parts of a request', async () => {
+  await using world = await openWorld();
+  const { ann } = await family(world);
+  await expect(
+    world.run(ann, 'mutation ($file: Upload!) { uploadMedia(mediaId: "Media:1", file: $file) { id } }', {
+      file: 'text',
+    }),
+  ).rejects.toThrow('not a file');
+});
