@@ -99,7 +99,7 @@ What a Socket.IO client sends and hears. This page is generated from \`src/bridg
 - The frame \`["disconnect"]\` sent as an event ends the socket, which then gets the disconnect packet.
 - A connection that lets more than ${DEFAULT_LIMITS.waitingPackets} packets or ${megabytes(DEFAULT_LIMITS.waitingBytes)} wait for it, or that sends more than ${DEFAULT_LIMITS.queuedEvents} events or
   ${megabytes(DEFAULT_LIMITS.queuedBytes)} ahead of their handling, is cut off.
-- A server that stops closes WebSockets with code 1012; clients reconnect.
+- A server that stops closes WebSockets with code 1012, those of protocol 3 with 1001, and clients reconnect.
 
 ## Listened channels
 

@@ -45,7 +45,6 @@ export class Connection implements Caller, RoomMember {
   readonly #limits: BridgeLimits;
   readonly #queue: EventQueue;
   readonly #outlet: Outlet;
-  readonly #left = Promise.withResolvers<void>();
   #account: Account | undefined;
   /** Nothing more is taken. */
   #closing = false;
@@ -162,7 +161,7 @@ export class Connection implements Caller, RoomMember {
     const sessionIsOver =
       reason === 'LOGGED_OUT' || reason === 'TOKEN_EXPIRED' || reason === 'ACCOUNT_DELETED';
     if (sessionIsOver) this.#outlet.say([{ channel: 'error', payload: USER_NOT_FOUND }]);
-    this.#close(reason);
+    void this.#close(reason);
     this.#socket.disconnect(true);
   }
 
@@ -171,24 +170,33 @@ export class Connection implements Caller, RoomMember {
     this.#closing = true;
     this.#queue.drop();
     await patiently(patienceMs, this.#queue.idle());
-    this.#close('DRAINING');
+    const left = this.#close('DRAINING');
     closeForRestart(this.#socket.conn);
-    await patiently(patienceMs, this.#left.promise);
+    await patiently(patienceMs, left);
   }
 
   #cutOff(why: string): void {
     if (this.#closing) return;
     this.#deps.log.warn({ why, actor: this.actor, socket: this.id }, 'a legacy connection is cut off');
-    this.#close('SLOW');
+    void this.#close('SLOW');
     cutOff(this.#socket.conn);
   }
 
-  #close(reason: EndReason): void {
+  async #close(reason: EndReason): Promise<void> {
     this.#closing = true;
     this.#queue.drop();
     this.#outlet.close();
     this.#deps.metrics.streamEnds.inc({ reason });
     this.#deps.log.info({ reason, actor: this.actor, socket: this.id }, 'a legacy connection ends');
+    try {
+      // What is still under way is not waited for; if it takes anything, that is given back after it.
+      await this.#leave();
+    } catch (error) {
+      this.#deps.log.error(
+        { err: error, socket: this.id },
+        'a legacy connection could not give everything back',
+      );
+    }
   }
 
   #receive(event: readonly unknown[]): void {
@@ -252,11 +260,7 @@ export class Connection implements Caller, RoomMember {
     this.#rooms.leaveAll(this);
     const account = this.#account;
     this.#account = undefined;
-    try {
-      await account?.close();
-    } finally {
-      this.#left.resolve();
-    }
+    await account?.close();
   }
 }
 

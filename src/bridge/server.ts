@@ -11,7 +11,8 @@ import { parser } from './parser.ts';
 import { createRooms } from './rooms.ts';
 import { closeForRestart, createEngine } from './transport.ts';
 
-const PATIENCE_MS = 2_000;
+/** Twice: for what is under way, and for giving back. The whole process has five seconds. */
+const PATIENCE_MS = 1_500;
 
 /** A live legacy connection, as an operator sees it. */
 export interface LegacyConnection {

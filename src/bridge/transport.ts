@@ -74,9 +74,12 @@ export function cutOff(conn: EngineSocket): void {
   conn.close(true);
 }
 
-/** Closes a connection so that its client comes back, to another node: WebSockets with code 1012. */
+/**
+ * Closes a connection so that its client comes back, to another node: WebSockets with 1012 (service restart), but with
+ * 1001 (going away) where the client is older than that code, which crashes those of 1.x under Node.
+ */
 export function closeForRestart(conn: EngineSocket): void {
-  internals(conn).transport.socket?.close(1012);
+  internals(conn).transport.socket?.close(conn.protocol === 3 ? 1001 : 1012);
   conn.close(true);
 }
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CHANNELS } from '../../src/bridge/channels.ts';
-import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
+import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
-import { circleOf, conversationOf, deviceOf, family } from '../harness/story.ts';
-import type { Named } from '../harness/story.ts';
+import { family } from '../harness/story.ts';
 import { steady, wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
 
@@ -206,7 +206,9 @@ test('a message without files: success, then the room, the sender included', asy
   const id = Number(/message_id":(\d+)/.exec(answers[0] ?? '')?.[1]);
   expect(answers[0]).toBe(success({ received: true, message_id: id }));
   expect(answers).toHaveLength(2);
-  expect(steady(answers[1] ?? '')).toMatchInlineSnapshot(`"42["message",{"conversation_id":1,"message":{"id":<id>,"link_id":<id>,"sent":"<date>","read":null,"content":"\\u00c7a va ? \\ud83d\\ude00","medias":0},"time":"<date>","sender":{"id":<id>,"email":"ann@example.com","first_name":"Ann","last_name":"<name>","birthday":null,"created":"<date>","updated":"<date>","isOnline":true,"type":"DEFAULT"},"media_list":[],"status":"done"}]"`);
+  expect(steady(answers[1] ?? '')).toMatchInlineSnapshot(
+    `"42["message",{"conversation_id":1,"message":{"id":<id>,"link_id":<id>,"sent":"<date>","read":null,"content":"\\u00c7a va ? \\ud83d\\ude00","medias":0},"time":"<date>","sender":{"id":<id>,"email":"ann@example.com","first_name":"Ann","last_name":"<name>","birthday":null,"created":"<date>","updated":"<date>","isOnline":true,"type":"DEFAULT"},"media_list":[],"status":"done"}]"`,
+  );
   expect(await other.next()).toBe(answers[1]);
 });
 
@@ -303,7 +305,9 @@ test('a device writes and sends where it has access, and is refused elsewhere', 
     `42["writing",{"conversation_id":${conversation.legacyId},"device":true,"is_writing":true}]`,
   ]);
   const [, frame = ''] = await client.ask('message', { ...talk, text_message: 'Bip' });
-  expect(steady(frame)).toMatchInlineSnapshot(`"42["message",{"conversation_id":1,"message":{"id":<id>,"device_id":1,"sent":"<date>","read":null,"content":"Bip","medias":0},"time":"<date>","sender":{"id":<id>,"name":"Kitchen","created":"<date>","updated":"<date>","circle_id":1,"activated":true,"username":"<username>","is_online":true},"media_list":[],"status":"done"}]"`);
+  expect(steady(frame)).toMatchInlineSnapshot(
+    `"42["message",{"conversation_id":1,"message":{"id":<id>,"device_id":1,"sent":"<date>","read":null,"content":"Bip","medias":0},"time":"<date>","sender":{"id":<id>,"name":"Kitchen","created":"<date>","updated":"<date>","circle_id":1,"activated":true,"username":"<username>","is_online":true},"media_list":[],"status":"done"}]"`,
+  );
   await other.next('42["writing"');
   expect(await other.next()).toBe(frame);
   await setAccess(false);

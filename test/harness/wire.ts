@@ -45,7 +45,7 @@ export async function wire(url: string, protocol: 3 | 4 | 'none' = 3): Promise<W
       for (let packet = await next(); packet !== `43${asked}[]`; packet = await next()) answers.push(packet);
       return answers;
     },
-    waiting: packets.waiting,
+    waiting: () => packets.waiting(),
     closed: () => closes.next(),
     async [Symbol.asyncDispose]() {
       socket.terminate();

@@ -1,0 +1,177 @@
+import { expect, test } from 'vitest';
+import { EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
+import type { BridgeLimits } from '../../src/bridge/deps.ts';
+import type { DomainEvent } from '../../src/events/event.ts';
+import { loadClient } from '../clients/load.ts';
+import { wire } from '../harness/wire.ts';
+import type { Wire } from '../harness/wire.ts';
+import { fakeBridge } from './fake-bridge.ts';
+import type { FakeBridge } from './fake-bridge.ts';
+
+// What one client may cost, and that others do not pay for it.
+
+const talk = { conversation_id: 12 };
+
+async function inRoom(fake: FakeBridge, token: string): Promise<Wire> {
+  const client = await wire(fake.url);
+  await client.ask('authenticate', { token });
+  await client.ask('join_conversation', talk);
+  return client;
+}
+
+function sent(text: string): DomainEvent {
+  const [fact] = EVENT_SAMPLES['message.sent'];
+  if (fact === undefined) throw new Error('There is no sample.');
+  return { ...fact.fact, message: { ...fact.fact.message, text } };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+const never = () => new Promise<never>(() => {});
+
+test('a socket that does not read is cut off, and its memory let go; others hear everything', async () => {
+  await using fake = await fakeBridge({ waitingBytes: 1024 * 1024 });
+  await using slow = await inRoom(fake, 'user:7');
+  await using other = await inRoom(fake, 'user:8');
+  slow.socket.pause();
+  const text = 'x'.repeat(64 * 1024);
+  const before = process.memoryUsage().external + process.memoryUsage().heapUsed;
+  let n = 0;
+  while (fake.ends.length === 0) {
+    fake.publish(sent(`${n}${text}`));
+    n += 1;
+    expect(await other.next()).toContain(`"content":"${n - 1}x`);
+    if (n > 2_000) throw new Error('It was never cut off.');
+  }
+  expect(fake.ends).toEqual(['SLOW']);
+  expect(process.memoryUsage().external + process.memoryUsage().heapUsed - before).toBeLessThan(
+    200 * 1024 * 1024,
+  );
+  await until(() => fake.leases.size === 1);
+  slow.socket.resume();
+  await slow.closed();
+});
+
+test('a polling client that does not come back is cut off at its bound', async () => {
+  await using fake = await fakeBridge({ waitingPackets: 50 });
+  const url = `${fake.url}/socket.io/?EIO=3&transport=polling&b64=1`;
+  const sid = /"sid":"([^"]+)"/.exec(await (await fetch(url)).text())?.[1];
+  const packets = [
+    '42["authenticate",{"token":"user:7"}]',
+    `42["join_conversation",${JSON.stringify(talk)}]`,
+  ];
+  await fetch(`${url}&sid=${sid}`, {
+    method: 'POST',
+    body: packets.map((packet) => `${packet.length}:${packet}`).join(''),
+    headers: { 'content-type': 'text/plain' },
+  });
+  await until(() => fake.followers('conversation:12') === 1);
+  for (let n = 0; n < 60; n += 1) fake.publish(sent('x'));
+  expect(fake.ends).toEqual(['SLOW']);
+  await until(() => fake.leases.size === 0);
+  expect((await fetch(`${url}&sid=${sid}`)).status).toBe(400);
+});
+
+test('one that writes is left out of what is not kept while it is behind', async () => {
+  await using fake = await fakeBridge();
+  const url = `${fake.url}/socket.io/?EIO=3&transport=polling&b64=1`;
+  const sid = /"sid":"([^"]+)"/.exec(await (await fetch(url)).text())?.[1];
+  const packets = [
+    '42["authenticate",{"token":"user:7"}]',
+    `42["join_conversation",${JSON.stringify(talk)}]`,
+  ];
+  await fetch(`${url}&sid=${sid}`, {
+    method: 'POST',
+    body: packets.map((packet) => `${packet.length}:${packet}`).join(''),
+    headers: { 'content-type': 'text/plain' },
+  });
+  await until(() => fake.followers('conversation:12') === 1);
+  const fact = sent('x');
+  if (fact.type !== 'message.sent') throw new Error('Another sample.');
+  const type = () =>
+    fake.whisper({ type: 'typing', topic: 'conversation:12', actor: fact.author, isTyping: true });
+  type();
+  for (let n = 0; n < 150; n += 1) fake.publish(fact);
+  type();
+  const text = await (await fetch(`${url}&sid=${sid}`)).text();
+  expect(text.match(/\["message"/g)).toHaveLength(150);
+  expect(text.match(/\["writing"/g)).toHaveLength(1);
+});
+
+test.for([
+  ['events', { queuedEvents: 20 }],
+  ['bytes', { queuedBytes: 2_000 }],
+] as const)('one that sends more %s than may wait is cut off', async ([, limits]) => {
+  await using fake = await fakeBridge(limits);
+  await using client = await inRoom(fake, 'user:7');
+  fake.operations['LegacyWriting'] = never;
+  for (let n = 0; n < 40; n += 1)
+    client.emit('writing', { ...talk, is_writing: true, filling: 'x'.repeat(50) });
+  expect(await client.closed()).toBe(1006);
+  expect(fake.ends).toEqual(['SLOW']);
+});
+
+test('a client that sends as fast as it is served is never cut off', async () => {
+  await using fake = await fakeBridge({ queuedEvents: 20, queuedBytes: 4_000 });
+  await using client = await inRoom(fake, 'user:7');
+  for (let n = 0; n < 200; n += 1)
+    expect(await client.ask('writing', { ...talk, is_writing: true })).toHaveLength(1);
+});
+
+test('room frames that wait for an answer have a bound', async () => {
+  await using fake = await fakeBridge({ waitingPackets: 30 });
+  await using client = await inRoom(fake, 'user:7');
+  const begun = Promise.withResolvers<void>();
+  fake.operations['LegacyWriting'] = () => {
+    begun.resolve();
+    return never();
+  };
+  client.emit('writing', { ...talk, is_writing: true });
+  await begun.promise;
+  for (let n = 0; n < 40; n += 1) fake.publish(sent('x'));
+  await client.closed();
+  expect(fake.ends).toEqual(['SLOW']);
+});
+
+test('an operation that never ends is given up, and so is its connection, which can come back', async () => {
+  await using fake = await fakeBridge({ eventMs: 50 } satisfies Partial<BridgeLimits>);
+  await using client = await inRoom(fake, 'user:7');
+  fake.operations['LegacyWriting'] = never;
+  client.emit('writing', { ...talk, is_writing: true });
+  expect(await client.next()).toBe('42["error","Erreur interne"]');
+  await client.closed();
+  await until(() => fake.leases.size === 0);
+});
+
+test('too large a payload closes the connection of its sender', async () => {
+  await using fake = await fakeBridge({ payloadBytes: 1_000 });
+  await using client = await inRoom(fake, 'user:7');
+  client.emit('writing', { filling: 'x'.repeat(2_000) });
+  expect(await client.closed()).toBe(1009);
+});
+
+test('a network that dies after the upgrade is noticed: the lease and the room are given back', async () => {
+  await using fake = await fakeBridge({ pingIntervalMs: 100, pingTimeoutMs: 200 });
+  const socket = loadClient('1.7.4')(fake.url, { forceNew: true, reconnection: false });
+  const upgraded = Promise.withResolvers<void>();
+  socket.on('connect', () => {
+    socket.emit('authenticate', { token: 'user:7' });
+    socket.emit('join_conversation', talk);
+  });
+  const engine = socket.io.engine as unknown as {
+    once(event: string, listener: () => void): void;
+    ws?: unknown;
+  };
+  engine.once('upgrade', upgraded.resolve);
+  await upgraded.promise;
+  await until(() => fake.followers('conversation:12') === 1);
+  const transport = socket.io.engine.transport as unknown as {
+    ws: { _socket: { pause(): void } };
+    write(): void;
+  };
+  transport.write = () => {};
+  await until(() => fake.leases.size === 0 && fake.followers('conversation:12') === 0);
+  socket.close();
+});

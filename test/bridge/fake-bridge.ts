@@ -1,0 +1,161 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
+import type { BridgeDeps, BridgeLimits, Session } from '../../src/bridge/deps.ts';
+import { createBridge } from '../../src/bridge/server.ts';
+import type { Bridge } from '../../src/bridge/server.ts';
+import { unauthenticated } from '../../src/errors.ts';
+import type { EndReason, ErrorCode } from '../../src/errors.ts';
+import { encodeCursor } from '../../src/events/cursor.ts';
+import { topicOf } from '../../src/events/event.ts';
+import type { ActorRef, DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
+import type { Follower } from '../../src/events/tail.ts';
+import { createLogger } from '../../src/log.ts';
+
+const EPOCH = 'test';
+
+/** What an operation answers: data, or the code of its refusal. */
+type Answer = { readonly data: unknown } | { readonly code: ErrorCode };
+type Operation = (variables: Record<string, unknown>, session: Session | null) => Answer | Promise<Answer>;
+
+/** The bridge on fakes: a test decides when an operation answers and when an event is heard. */
+export interface FakeBridge extends AsyncDisposable {
+  readonly url: string;
+  readonly bridge: Bridge;
+  /** Operations by name. Without one, joins are granted at the head and everything else succeeds. */
+  readonly operations: Record<string, Operation>;
+  /** Ends the session of a token. */
+  endSession(token: string, reason: EndReason): void;
+  /** Tells the followers of its topic an event, as its next one. */
+  publish(event: DomainEvent): void;
+  whisper(ephemeral: Ephemeral): void;
+  /** Tells followers that they have missed events. */
+  trim(topic: Topic): void;
+  followers(topic: Topic): number;
+  /** What `newestLegacyLease` answers; the greatest live lease unless set. */
+  newest: number | undefined;
+  readonly leases: ReadonlyMap<number, ActorRef>;
+  readonly ends: readonly EndReason[];
+  cursor(topic: Topic): string;
+}
+
+/** Tokens are `user:7`, `device:4`, `user:7#second`: who they are of, and which one. */
+export async function fakeBridge(limits: Partial<BridgeLimits> = {}): Promise<FakeBridge> {
+  const topics = new Map<Topic, { head: number; followers: Set<Follower> }>();
+  const topicAt = (topic: Topic) => {
+    const entry = topics.get(topic) ?? { head: 0, followers: new Set<Follower>() };
+    topics.set(topic, entry);
+    return entry;
+  };
+  const sessions = new Map<string, (reason: EndReason) => void>();
+  const leases = new Map<number, ActorRef>();
+  const ends: EndReason[] = [];
+  let lastLease = 0;
+
+  const fake: Omit<FakeBridge, 'url' | 'bridge' | typeof Symbol.asyncDispose> = {
+    operations: {},
+    newest: undefined,
+    leases,
+    ends,
+    endSession: (token, reason) => sessions.get(token)?.(reason),
+    publish(event) {
+      const topic = topicOf(event);
+      const entry = topicAt(topic);
+      entry.head += 1;
+      const envelope = { topic, seq: entry.head, at: '2018-12-07T10:00:00.000Z', event };
+      for (const follower of entry.followers) follower.event?.(envelope);
+    },
+    whisper(ephemeral) {
+      for (const follower of topicAt(ephemeral.topic).followers) follower.ephemeral?.(ephemeral);
+    },
+    trim(topic) {
+      for (const follower of topicAt(topic).followers) follower.gap?.();
+    },
+    followers: (topic) => topicAt(topic).followers.size,
+    cursor: (topic) => encodeCursor(EPOCH, topic, topicAt(topic).head),
+  };
+
+  const usual = (name: string, { id }: Record<string, unknown>): unknown => {
+    const eventCursor = fake.cursor(String(id).toLowerCase() as Topic);
+    if (name === 'LegacyCircle') return { circle: { eventCursor } };
+    if (name === 'LegacyConversation') return { conversation: { eventCursor } };
+    if (name === 'LegacyMessage') return { sendMessage: { message: { legacyId: 1 }, media: [] } };
+    return {};
+  };
+  const execute = async (
+    document: TypedDocumentNode<unknown, never>,
+    variables: Record<string, unknown>,
+    session: Session | null,
+  ) => {
+    const [definition] = document.definitions;
+    const name = (definition !== undefined && 'name' in definition && definition.name?.value) || '';
+    const answer = (await fake.operations[name]?.(variables, session)) ?? { data: usual(name, variables) };
+    return 'data' in answer ? answer : { errors: [{ message: '', extensions: { code: answer.code } }] };
+  };
+
+  const deps: BridgeDeps = {
+    config: { LEGACY_FORWARD_CHANNELS: undefined },
+    log: createLogger('silent'),
+    metrics: {
+      connections: { inc: () => {}, dec: () => {} },
+      legacyEvents: { inc: () => {} },
+      streamEnds: { inc: ({ reason }) => void ends.push(reason) },
+    },
+    epoch: EPOCH,
+    limits,
+    tails: {
+      async open(topic) {
+        const entry = topicAt(topic);
+        return {
+          topic,
+          get position() {
+            return entry.head;
+          },
+          follow(follower) {
+            entry.followers.add(follower);
+            return () => void entry.followers.delete(follower);
+          },
+          close() {},
+        };
+      },
+      async compare() {},
+    },
+    executor: { execute } as unknown as BridgeDeps['executor'],
+    presence: {
+      async open(_kind, actor) {
+        lastLease += 1;
+        const leaseId = lastLease;
+        leases.set(leaseId, actor);
+        return { leaseId, close: async () => void leases.delete(leaseId) };
+      },
+      newestLegacyLease: async () => fake.newest ?? Math.max(...leases.keys()),
+    },
+    async authenticate(token) {
+      const [, kind, id] = /^(user|device):(\d+)/.exec(token) ?? [];
+      if (kind === undefined) throw unauthenticated();
+      return { actor: { kind, id: Number(id) } as ActorRef, tokenId: token, expiresAt: Infinity };
+    },
+    async followSession({ tokenId }, onEnd) {
+      sessions.set(tokenId, onEnd);
+      return () => void sessions.delete(tokenId);
+    },
+    openStream: () => Promise.reject(new Error('not faked')),
+    originAllowed: ({ headers }) => headers.origin !== 'https://evil.example',
+  };
+
+  const bridge = createBridge(deps);
+  const http = createServer((request, response) => bridge.handleRequest(request, response));
+  http.on('upgrade', (request, socket, head) => bridge.handleUpgrade(request, socket, head));
+  await new Promise<void>((resolve) => {
+    http.listen(0, '127.0.0.1', resolve);
+  });
+  return Object.assign(fake, {
+    bridge,
+    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      await bridge.close();
+      http.closeAllConnections();
+      await new Promise((resolve) => http.close(resolve));
+    },
+  });
+}
