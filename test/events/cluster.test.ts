@@ -1,0 +1,178 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import { inject, expect, test, vi } from 'vitest';
+import type { Notice } from '../../src/events/bus.ts';
+import { connectCluster } from '../../src/events/cluster.ts';
+import { recording } from '../../src/events/record.ts';
+import { createLogger } from '../../src/log.ts';
+import {
+  cursorAt,
+  fact,
+  nodeOn,
+  numberOf,
+  openTopic,
+  range,
+  say,
+  take,
+  testCore,
+  TOPIC,
+  typing,
+} from '../harness/core.ts';
+import type { Core } from '../harness/core.ts';
+
+/** Registers a test for a database that several processes can share. */
+function clusterTest(title: string, run: () => Promise<void>): void {
+  if (inject('database') === 'postgres') test(title, run);
+}
+
+const log = createLogger('silent');
+
+async function testCluster(compareMs = 60_000) {
+  const core = await testCore();
+  const { url = '' } = core;
+  const joined = new AsyncDisposableStack();
+  const join = async (): Promise<Core> => {
+    const node = { ...core, ...nodeOn(core.db) };
+    joined.use(await connectCluster({ ...node, url, log, compareMs }));
+    return node;
+  };
+  return { a: await join(), b: await join(), core, join, [Symbol.asyncDispose]: () => joined.disposeAsync() };
+}
+
+function listen(node: Core): Notice[] {
+  const heard: Notice[] = [];
+  node.bus.subscribe(TOPIC, (notice) => void heard.push(notice));
+  return heard;
+}
+
+const heardAll = (heard: readonly Notice[], count: number) =>
+  vi.waitFor(() => expect(heard).toHaveLength(count), { timeout: 5_000 });
+
+/** Cuts every connection that listens, and answers how many there were. */
+async function cutListeners(core: Core): Promise<number> {
+  const { rows } = await sql`
+    select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'parley notifications'
+      and datname = current_database()
+  `.execute(core.db);
+  return rows.length;
+}
+
+test('only a database with an address can be shared by several nodes', async () => {
+  const { url } = await testCore();
+  expect(url).toEqual(inject('database') === 'postgres' ? expect.any(String) : undefined);
+});
+
+clusterTest('what one node publishes is heard on the other, once, and by the first not again', async () => {
+  await using cluster = await testCluster();
+  const { a, b } = cluster;
+  const [onA, onB] = [listen(a), listen(b)];
+  await say(a, 1, 2);
+  a.bus.publish([{ kind: 'ephemeral', ephemeral: typing(1) }]);
+  await say(b, 3);
+  await heardAll(onA, 4);
+  await heardAll(onB, 4);
+  await sleep(50);
+  const numbers = (heard: Notice[]) =>
+    heard.map((notice) => (notice.kind === 'event' ? numberOf(notice.envelope.event) : notice.kind));
+  expect(numbers(onA)).toEqual([1, 2, 'ephemeral', 3]);
+  expect(numbers(onB).toSorted()).toEqual([1, 2, 3, 'ephemeral'].toSorted());
+  expect(onB).toContainEqual({ kind: 'ephemeral', ephemeral: typing(1) });
+});
+
+clusterTest('a fact that is too large for a notification is read from the log', async () => {
+  await using cluster = await testCluster();
+  const { a, b } = cluster;
+  const stream = await openTopic(b);
+  const heard = listen(b);
+  const large = { ...fact(1), filling: 'é'.repeat(20_000) };
+  await recording(a, async (unit) => unit.emit(large));
+  await say(a, 2);
+  expect(await take(stream, 3)).toEqual(expect.arrayContaining([1, 2, 'live']));
+  expect(heard[0]).toEqual({ kind: 'advanced', topic: TOPIC, seq: 1 });
+});
+
+clusterTest('a large signal crosses in pieces', async () => {
+  await using cluster = await testCluster();
+  const { a, b } = cluster;
+  const heard = listen(b);
+  const { actor: sender } = typing(1);
+  const content = { message: { sdp: 'é€😀\n'.repeat(15_000) } };
+  const ephemeral = { type: 'signal', topic: TOPIC, sender, content, legacyLease: null } as const;
+  a.bus.publish([
+    { kind: 'ephemeral', ephemeral },
+    { kind: 'ephemeral', ephemeral: typing(2) },
+  ]);
+  await heardAll(heard, 2);
+  expect(heard[0]).toEqual({ kind: 'ephemeral', ephemeral });
+});
+
+clusterTest('a thousand facts of two nodes reach a reader on a third, once and in order', async () => {
+  await using cluster = await testCluster();
+  const { a, b } = cluster;
+  const third = await cluster.join();
+  const stream = await openTopic(third, { after: cursorAt(third, 0) });
+  const writing = Promise.all(
+    [a, b].map(async (node, half) => {
+      for (const part of range(0, 99))
+        await say(node, ...range(1, 5).map((n) => half * 1_000 + part * 5 + n));
+    }),
+  );
+  const items = (await take(stream, 1_001)).filter((item) => item !== 'live');
+  await writing;
+  expect(items.filter((number) => number <= 500)).toEqual(range(1, 500));
+  expect(items.filter((number) => number > 1_000)).toEqual(range(1_001, 1_500));
+});
+
+clusterTest('a lost connection is opened again, and what was said meanwhile arrives', async () => {
+  await using cluster = await testCluster();
+  const { a, b, core } = cluster;
+  const stream = await openTopic(b);
+  expect(await take(stream, 1)).toEqual(['live']);
+  expect(await cutListeners(core)).toBeGreaterThanOrEqual(2);
+  await say(a, 1, 2);
+  expect(await take(stream, 2)).toEqual([1, 2]);
+  await vi.waitFor(
+    async () => {
+      const heard = listen(b);
+      a.bus.publish([{ kind: 'ephemeral', ephemeral: typing(1) }]);
+      await vi.waitFor(() => expect(heard).toHaveLength(1), { timeout: 200 });
+    },
+    { timeout: 10_000 },
+  );
+  await say(a, 3);
+  expect(await take(stream, 1)).toEqual([3]);
+});
+
+clusterTest('a reader whose own connection never noticed is brought up to date by comparing', async () => {
+  await using cluster = await testCluster(100);
+  const { b, core } = cluster;
+  const stream = await openTopic(b);
+  expect(await take(stream, 1)).toEqual(['live']);
+  // Of this node nobody hears.
+  await say(nodeOn(core.db), 1);
+  expect(await take(stream, 1)).toEqual([1]);
+});
+
+clusterTest('a node that cannot reach the others at its start does not start', async () => {
+  const core = await testCore();
+  const url = new URL(core.url ?? '');
+  url.port = '1';
+  await expect(connectCluster({ ...core, url: url.href, log })).rejects.toThrow('ECONNREFUSED');
+});
+
+clusterTest('a node that left hears and says nothing more', async () => {
+  const core = await testCore();
+  const [a, b] = [
+    { ...core, ...nodeOn(core.db) },
+    { ...core, ...nodeOn(core.db) },
+  ];
+  const joined = await connectCluster({ ...a, url: core.url ?? '', log });
+  await using _other = await connectCluster({ ...b, url: core.url ?? '', log });
+  const [onA, onB] = [listen(a), listen(b)];
+  await joined[Symbol.asyncDispose]();
+  await say(b, 1);
+  await say(a, 2);
+  await sleep(100);
+  expect(onA).toHaveLength(1);
+  expect(onB).toHaveLength(1);
+});
