@@ -10,6 +10,8 @@ export default defineConfig({
     // Modules load as they do in production, or there would be two copies of graphql.
     experimental: { viteModuleRunner: false },
     pool: 'forks',
+    // Files of one worker share its database: opening an embedded one for each would take longer than the tests.
+    isolate: false,
     maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 60_000,

@@ -1,4 +1,6 @@
+import pg from 'pg';
 import type { TestProject } from 'vitest/node';
+import { OWN_DATABASES } from './harness/names.ts';
 import { startPostgres } from './support/postgres.ts';
 
 declare module 'vitest' {
@@ -15,11 +17,25 @@ export default async function setup(project: TestProject): Promise<(() => Promis
   const given = process.env.TEST_DATABASE_URL;
   if (given !== undefined && given !== '') {
     project.provide('postgresUrl', given);
-    return undefined;
+    return () => removeOwnDatabases(given);
   }
   const server = await startPostgres();
   project.provide('postgresUrl', server.url);
   return async () => {
     await server[Symbol.asyncDispose]();
   };
+}
+
+async function removeOwnDatabases(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ datname: string }>(
+      'select datname from pg_database where starts_with(datname, $1)',
+      [OWN_DATABASES],
+    );
+    for (const { datname } of rows) await client.query(`drop database ${datname} with (force)`);
+  } finally {
+    await client.end();
+  }
 }

@@ -1,21 +1,16 @@
 import { sql } from 'kysely';
 import pg from 'pg';
-import { afterAll, inject } from 'vitest';
+import { inject } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import type { Database } from '../../src/db/database.ts';
 import { createLogger } from '../../src/log.ts';
+import { OWN_DATABASES } from './names.ts';
 
 let opened: Promise<Database> | undefined;
 
-afterAll(async () => {
-  const database = await opened;
-  opened = undefined;
-  await database?.[Symbol.asyncDispose]();
-});
-
 /**
- * This worker's database, of the kind that the project is for, emptied: ask for it in every test. It stays open until
- * the worker is done, whoever disposes of it.
+ * This worker's database, of the kind that the project is for, emptied: ask for it in every test. It is shared by the
+ * test files that the worker runs, and stays open until it ends, whoever disposes of it.
  */
 export async function testDatabase(): Promise<Database> {
   opened ??= inject('database') === 'postgres' ? openOwnPostgres() : open({ kind: 'pglite', dir: undefined });
@@ -43,16 +38,11 @@ async function empty({ db }: Database): Promise<void> {
 async function openOwnPostgres(): Promise<Database> {
   const serverUrl = inject('postgresUrl');
   if (serverUrl === undefined) throw new Error('The postgres project provides no postgresUrl.');
-  const name = `test_${process.pid}_${Date.now()}`;
+  const name = `${OWN_DATABASES}${process.pid}_${Date.now()}`;
   await onServer(serverUrl, `create database ${name}`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
-  const database = await open({ kind: 'postgres', url: url.href });
-  const close = async () => {
-    await database[Symbol.asyncDispose]();
-    await onServer(serverUrl, `drop database ${name} with (force)`);
-  };
-  return { ...database, [Symbol.asyncDispose]: close };
+  return open({ kind: 'postgres', url: url.href });
 }
 
 async function onServer(url: string, statement: string): Promise<void> {
