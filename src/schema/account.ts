@@ -24,6 +24,9 @@ const isCaller = (id: UserId, { session }: Context): boolean =>
 User.implement({
   description: 'A person with an account.',
   fields: (t) => ({
+    legacyId: t.exposeInt('id', {
+      description: 'Its number, which Socket.IO clients know as `user_id`, and as `id` of a `sender`.',
+    }),
     email: t.exposeString('email', { description: 'E-mail address, as typed. No two accounts share one.' }),
     firstName: t.exposeString('firstName', { description: 'First name.' }),
     lastName: t.exposeString('lastName', { description: 'Last name.' }),

@@ -21,6 +21,7 @@ Circle.implement({
   description:
     'A circle of people, such as a family, with at most one device. Who does not belong to it, as one who was invited or has left, sees its name and dates; its lists are empty then.',
   fields: (t) => ({
+    legacyId: t.exposeInt('id', { description: 'Its number, which Socket.IO clients know as `circle_id`.' }),
     name: t.exposeString('name', { description: 'What its members call it.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was created.' }),
     updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it was last renamed.' }),

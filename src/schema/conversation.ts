@@ -27,6 +27,9 @@ Conversation.implement({
   description:
     'A conversation among some members of a circle, and its device if that is given access. Who does not take part any more, as one who has left, sees its name and dates; its lists are empty then.',
   fields: (t) => ({
+    legacyId: t.exposeInt('id', {
+      description: 'Its number, which Socket.IO clients know as `conversation_id`.',
+    }),
     name: t.exposeString('name', { description: 'What its participants call it.' }),
     deviceAccess: t.exposeBoolean('deviceAccess', { description: 'Whether the circle’s device takes part.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was created.' }),

@@ -9,6 +9,9 @@ Device.implement({
   description:
     'A device that a circle shares, such as a tablet in the kitchen. It logs in and acts for itself.',
   fields: (t) => ({
+    legacyId: t.exposeInt('id', {
+      description: 'Its number, which Socket.IO clients know as `device_id`, and as `id` of a `sender`.',
+    }),
     name: t.exposeString('name', { description: 'What its people call it.' }),
     username: t.exposeString('username', { description: 'What it logs in as, with `loginDevice`.' }),
     activated: t.exposeBoolean('activated', { description: 'Whether it may log in.' }),

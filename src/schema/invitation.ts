@@ -7,6 +7,9 @@ import { Circle, CircleInvitation, User } from './types.ts';
 CircleInvitation.implement({
   description: 'That a user may join a circle. It is gone once they accept or decline.',
   fields: (t) => ({
+    legacyId: t.exposeInt('id', {
+      description: 'Its number, which Socket.IO clients know as `circle_invite_id`.',
+    }),
     circle: t.field({
       type: Circle,
       description: 'The circle. Who is invited sees its name and dates; its lists are empty until they join.',

@@ -8,6 +8,9 @@ import { Media, Message } from './types.ts';
 Media.implement({
   description: 'A file of a message: announced when the message is sent, and uploaded afterwards.',
   fields: (t) => ({
+    legacyId: t.exposeInt('id', {
+      description: 'Its number, which Socket.IO clients know as `id` in a `media_list`.',
+    }),
     identifier: t.exposeString('identifier', {
       description: 'What the sender called it in `files` of `sendMessage`.',
     }),

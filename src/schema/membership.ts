@@ -4,6 +4,7 @@ import { Circle, CircleMembership, CircleRole, User } from './types.ts';
 CircleMembership.implement({
   description: 'That a user belongs to a circle, and as what.',
   fields: (t) => ({
+    legacyId: t.exposeInt('id', { description: 'Its number.' }),
     circle: t.field({
       type: Circle,
       description: 'The circle.',

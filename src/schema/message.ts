@@ -9,6 +9,7 @@ import type { ActorSource, MediaSource, MessageSource } from './types.ts';
 Message.implement({
   description: 'A message in a conversation.',
   fields: (t) => ({
+    legacyId: t.exposeInt('id', { description: 'Its number, which Socket.IO clients know as `message_id`.' }),
     conversation: t.field({
       type: Conversation,
       nullable: true,

@@ -4,6 +4,7 @@ import { Conversation, ConversationRole, Participant, User } from './types.ts';
 Participant.implement({
   description: 'That a user takes part in a conversation, and as what.',
   fields: (t) => ({
+    legacyId: t.exposeInt('id', { description: 'Its number, which Socket.IO clients know as `link_id`.' }),
     conversation: t.field({
       type: Conversation,
       description: 'The conversation.',

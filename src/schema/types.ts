@@ -103,29 +103,22 @@ export const MessageConnection = builder.connectionObject(
   item('A message'),
 );
 
-/** Under which name the number of each node crosses the Socket.IO side. */
-const NODES = [
-  [User, '`user_id`, and `id` of a `sender`'],
-  [Device, '`device_id`, and `id` of a `sender`'],
-  [Circle, '`circle_id`'],
-  [CircleMembership, undefined],
-  [CircleInvitation, '`circle_invite_id`'],
-  [Conversation, '`conversation_id`'],
-  [Participant, '`link_id`'],
-  [Message, '`message_id`'],
-  [Media, '`id` in a `media_list`'],
-] as const;
-
-for (const [ref, wireName] of NODES) {
+for (const ref of [
+  User,
+  Device,
+  Circle,
+  CircleMembership,
+  CircleInvitation,
+  Conversation,
+  Participant,
+  Message,
+  Media,
+]) {
   ref.addInterfaces([builder.nodeInterfaceRef()]);
-  builder.objectFields(ref, (t) => ({
-    id: t.id({
+  builder.objectField(ref, 'id', (t) =>
+    t.id({
       description: `Global id: \`${ref.name}:3\`.`,
       resolve: (source) => encodeGlobalId(ref.name, source.id),
     }),
-    legacyId: t.exposeInt('id', {
-      description:
-        wireName === undefined ? 'Its number.' : `Its number, which Socket.IO clients know as ${wireName}.`,
-    }),
-  }));
+  );
 }
