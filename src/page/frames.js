@@ -35,7 +35,11 @@ function frameItem({ direction, label, value, gist }) {
     element('code', 'short', text.slice(0, 400)),
   );
   details.append(summary);
-  details.addEventListener('toggle', () => details.append(pretty(value)), { once: true });
+  const open = () => {
+    details.append(pretty(value));
+    details.scrollIntoView({ block: 'nearest' });
+  };
+  details.addEventListener('toggle', open, { once: true });
   const item = element('li');
   item.append(details);
   return item;

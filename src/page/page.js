@@ -40,57 +40,50 @@ function askToLogIn(form, onFrame) {
   });
 }
 
-/** One side's view, with what was said before. */
-async function preparePanel(panel, { place, account, onFrame }) {
-  const { name, messages, cursors } = await readPlace(place, account, onFrame);
+const createSide = (name, details) => ({
+  panel: createPanel(byId(name), details),
+  onFrame: createFrames(byId(`${name}-frames`)),
+});
+
+/** Shows who the side is and what was said before. */
+function introduce({ panel, account }, door, { name, messages }) {
+  panel.setTitle(`${account.firstName}, by ${door}`, account.firstName);
   panel.setName(name);
   for (const message of messages) panel.message(asLine(message, account));
-  return { cursors, messages, newest: messages.at(-1)?.legacyId ?? 0 };
 }
 
 async function start() {
-  const panels = {
-    legacy: createPanel(byId('legacy'), {
-      client: 'socket.io-client 1.3.6',
-      mayRename: false,
-    }),
-    graphql: createPanel(byId('graphql'), { client: 'WebSocket and fetch', mayRename: true }),
-  };
-  const onFrame = {
-    legacy: createFrames(byId('legacy-frames')),
-    graphql: createFrames(byId('graphql-frames')),
-  };
-  const [bob, ann] = await Promise.all([logInOrAsk('legacy'), logInOrAsk('graphql', onFrame.graphql)]);
-  const accounts = { legacy: bob, graphql: ann };
+  const legacy = createSide('legacy', { client: 'socket.io-client 1.3.6', mayRename: false });
+  const graphql = createSide('graphql', { client: 'WebSocket and fetch', mayRename: true });
+  [legacy.account, graphql.account] = await Promise.all([
+    logInOrAsk('legacy'),
+    logInOrAsk('graphql', graphql.onFrame),
+  ]);
   byId('logins').hidden = true;
   byId('stage').hidden = false;
-  const place = await findPlace(accounts.graphql, accounts.legacy);
-  if (place === undefined) {
-    throw new Error(
-      'These two accounts share no conversation. Make one in GraphiQL (createConversation) and reload.',
-    );
-  }
-  panels.legacy.setTitle(`${bob.firstName}, by Socket.IO`, bob.firstName);
-  panels.graphql.setTitle(`${ann.firstName}, by GraphQL`, ann.firstName);
-  const schematic = createSchematic();
-  const shared = { place, crossing: createCrossing(schematic) };
-  const side = (name, otherName) => ({
-    ...shared,
-    account: accounts[name],
-    other: accounts[otherName],
-    panel: panels[name],
-    onFrame: onFrame[name],
-  });
 
-  const legacy = side('legacy', 'graphql');
-  const { newest } = await preparePanel(legacy.panel, { ...legacy, onFrame: undefined });
-  const graphql = side('graphql', 'legacy');
-  const { cursors, messages } = await preparePanel(graphql.panel, graphql);
-  for (const { author } of messages)
-    schematic.event('MessageSent', author?.id === ann.id ? 'graphql' : 'legacy');
+  const place = await findPlace(graphql.account, legacy.account);
+  if (place === undefined)
+    throw new Error('the two accounts share no conversation. Make one in GraphiQL first.');
+  const past = await readPlace(place, graphql.account, graphql.onFrame);
+  introduce(legacy, 'Socket.IO', past);
+  introduce(graphql, 'GraphQL', past);
+  const schematic = createSchematic();
+  for (const { author } of past.messages) {
+    schematic.event('MessageSent', author?.id === graphql.account.id ? 'graphql' : 'legacy');
+  }
+
+  const shared = { place, crossing: createCrossing(schematic) };
+  const newest = past.messages.at(-1)?.legacyId ?? 0;
   // The first is in before the second connects, so that it hears of that.
-  await createLegacySide({ ...legacy, io: globalThis.io, newest }).entered;
-  createGraphqlSide({ ...graphql, cursors, onEvent: schematic.event });
+  await createLegacySide({ ...shared, ...legacy, other: graphql.account, io: globalThis.io, newest }).entered;
+  createGraphqlSide({
+    ...shared,
+    ...graphql,
+    other: legacy.account,
+    cursors: past.cursors,
+    onEvent: schematic.event,
+  });
 }
 
 start().catch((error) => {

@@ -15,7 +15,6 @@ export function createPanel(root, { client, mayRename }) {
   find('.who').textContent = root.ariaLabel;
   find('.client').textContent = client;
   log.ariaLabel = `Messages, ${root.ariaLabel}`;
-  rename.hidden = !mayRename;
 
   const add = (line) => {
     lines.append(line);
@@ -33,6 +32,7 @@ export function createPanel(root, { client, mayRename }) {
       find('.state').textContent = words;
       const isOnline = state === 'online';
       for (const control of root.querySelectorAll('form :is(input, button)')) control.disabled = !isOnline;
+      rename.hidden = !(mayRename && isOnline);
       away.disabled = state === 'ended';
       away.textContent = state === 'away' ? 'Come back' : 'Go offline';
       if (isOnline) return;
@@ -103,7 +103,7 @@ function messageItem({ id, author, isOwn, text, sentAt, after, isMissed }) {
   const about = element('p', 'about');
   about.append(element('b', '', isOwn ? 'You' : author), element('time', '', clock.format(new Date(sentAt))));
   if (after !== undefined) about.append(element('span', 'after', `after ${after} ms`));
-  if (isMissed) about.append(element('span', 'after', 'missed'));
+  if (isMissed) about.append(element('span', 'after', 'while away'));
   item.append(about, element('p', 'text', text));
   return item;
 }
