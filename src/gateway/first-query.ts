@@ -1,11 +1,20 @@
 /** What GraphiQL shows first: steps that show the system at work when run one after the other. */
-export const FIRST_QUERY = `# Welcome to Parley. On a first start without configuration there are two demo accounts:
-#   ann@example.com and bob@example.com, password "parley".
+export const FIRST_QUERY = `# Welcome to Parley. The play button asks which of
+# these operations to run.
 #
-# 1. Run LogIn. Put its token into the Headers tab below: { "Authorization": "Bearer …" }
-# 2. Run FirstScreen: your circles, their conversations and the last messages.
-# 3. Run Live with the conversation's id and its eventCursor, then Say in a second tab:
-#    the subscription shows the message, and so does every Socket.IO client in the conversation.
+# 1. LogIn. A first start without configuration
+#    makes ann@example.com and bob@example.com, both
+#    with the password "parley".
+# 2. Put the token into the Headers tab below:
+#    { "Authorization": "Bearer …" }
+# 3. FirstScreen: your circles, their conversations,
+#    the newest messages.
+# 4. Live: everything that happens in a conversation.
+#    With an eventCursor of FirstScreen as $after it
+#    begins exactly where FirstScreen ended.
+# 5. In a second tab Say, Rename, Type. Live shows it,
+#    and so does every Socket.IO client in there: the
+#    page at / has one.
 
 mutation LogIn {
   login(email: "ann@example.com", password: "parley") {
@@ -23,24 +32,27 @@ query FirstScreen {
       id
       name
       eventCursor
+      members(first: 20) {
+        nodes {
+          role
+          user {
+            firstName
+            email
+            isOnline
+          }
+        }
+      }
       conversations(first: 10) {
         nodes {
           id
           name
           eventCursor
-          messages(last: 20) {
+          messages(last: 5) {
             nodes {
-              id
               text
               sentAt
               author {
-                ... on User {
-                  firstName
-                  isOnline
-                }
-                ... on Device {
-                  name
-                }
+                ...Who
               }
             }
           }
@@ -50,25 +62,85 @@ query FirstScreen {
   }
 }
 
-subscription Live($conversation: ID = "Conversation:1", $after: Cursor) {
-  conversationEvents(conversationId: $conversation, after: $after) {
+subscription Live(
+  $conversation: ID! = "Conversation:1"
+  $after: Cursor
+) {
+  conversationEvents(
+    conversationId: $conversation
+    after: $after
+  ) {
     __typename
     cursor
     at
     ... on MessageSent {
       message {
+        id
         text
+        author {
+          ...Who
+        }
+      }
+    }
+    ... on ConversationUpdated {
+      conversation {
+        name
       }
     }
   }
 }
 
-mutation Say {
-  sendMessage(conversationId: "Conversation:1", text: "Hello from GraphiQL") {
+subscription WhoTypes($conversation: ID! = "Conversation:1") {
+  typing(conversationId: $conversation) {
+    isTyping
+    actor {
+      ...Who
+    }
+  }
+}
+
+mutation Say($conversation: ID! = "Conversation:1") {
+  sendMessage(
+    conversationId: $conversation
+    text: "Hello from GraphiQL"
+  ) {
     message {
       id
-      text
+      legacyId
     }
+  }
+}
+
+mutation Rename($conversation: ID! = "Conversation:1") {
+  updateConversation(
+    conversationId: $conversation
+    name: "Renamed in GraphiQL"
+  ) {
+    name
+    updatedAt
+  }
+}
+
+mutation Type($conversation: ID! = "Conversation:1") {
+  setTyping(conversationId: $conversation, isTyping: true)
+}
+
+query Call {
+  webrtc {
+    iceServers {
+      urls
+      username
+      credential
+    }
+  }
+}
+
+fragment Who on Actor {
+  ... on User {
+    firstName
+  }
+  ... on Device {
+    name
   }
 }
 `;
