@@ -17,7 +17,7 @@ export interface NotifierOptions {
   readonly log: Logger;
   /** Called with each text, also with those sent from here. */
   onText(text: string): void;
-  /** Called whenever texts are listened for again: what was sent in between is lost. */
+  /** Called when texts are listened for again after a pause: what was sent meanwhile is lost. */
   onListening(): void;
 }
 
@@ -47,20 +47,21 @@ export async function openNotifier(options: NotifierOptions): Promise<Notifier> 
     retryLater();
   };
   const connect = async (): Promise<void> => {
-    const fresh = await connectListener(url, options.onText, lose);
+    const fresh = await connectListener(url, (text) => options.onText(text), lose);
     if (closed) return fresh.end();
     client = fresh;
     retryMs = FIRST_RETRY_MS;
-    options.onListening();
   };
   const retryLater = (): void => {
     if (closed) return;
     retry = setTimeout(
       () => {
-        connect().catch((error: unknown) => {
-          log.debug({ err: error }, 'the other nodes cannot be reached yet');
-          retryLater();
-        });
+        connect()
+          .then(() => options.onListening())
+          .catch((error: unknown) => {
+            log.debug({ err: error }, 'the other nodes cannot be reached yet');
+            retryLater();
+          });
       },
       retryMs * (0.5 + Math.random()),
     );

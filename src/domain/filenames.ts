@@ -13,5 +13,10 @@ export function splitFilename(uploaded: string): { readonly filename: string; re
   const extension =
     dot > 0 && base.length - dot <= MAX_EXTENSION && dot < base.length - 1 ? base.slice(dot) : '';
   const name = extension === '' ? base : base.slice(0, dot);
-  return { filename: [...(/[^.]/.test(name) ? name : 'file')].slice(0, MAX_FILENAME).join(''), extension };
+  return {
+    filename: Array.from(/[^.]/.test(name) ? name : 'file')
+      .slice(0, MAX_FILENAME)
+      .join(''),
+    extension,
+  };
 }

@@ -1,10 +1,20 @@
 import * as rows from '../db/presence.ts';
 import type { ActorRef } from '../events/event.ts';
-import type { PresenceOptions } from './presence.ts';
+import type { Db } from '../db/database.ts';
+import type { Logger } from '../log.ts';
 
 const BEAT_MS = 5_000;
 /** So many beats in a row, before others are taken for dead: after an outage they may just be late, as this one was. */
 const STEADY_BEATS = 3;
+
+export interface HeartbeatOptions {
+  readonly db: Db;
+  readonly log: Logger;
+  /** Names this process among the nodes. */
+  readonly nodeId: string;
+  /** How often the node says that it is alive; one that has been silent for 15 s is dead. */
+  readonly beatMs?: number;
+}
 
 interface HeartbeatListener {
   /** This node was taken for dead: it must register again. */
@@ -15,7 +25,7 @@ interface HeartbeatListener {
 
 /** Says every few seconds that this node is alive, and finds out which others no longer are. */
 export function startHeartbeat(
-  { db, nodeId, log, beatMs = BEAT_MS }: PresenceOptions,
+  { db, nodeId, log, beatMs = BEAT_MS }: HeartbeatOptions,
   listener: HeartbeatListener,
 ) {
   let steady = 0;

@@ -2,14 +2,22 @@ import * as rows from '../db/presence.ts';
 import type { LeaseRow } from '../db/presence.ts';
 import type { ActorRef } from '../events/event.ts';
 import { createGatherer } from './gather.ts';
-import type { PresenceOptions } from './presence.ts';
+import type { Db } from '../db/database.ts';
+import type { Logger } from '../log.ts';
 
 const RETRY_MS = 1_000;
 const MAX_TOGETHER = 1_000;
 
+export interface LeaseEndingOptions {
+  readonly db: Db;
+  readonly log: Logger;
+  /** How long nobody is told that an actor has left, in case it comes back. */
+  readonly graceMs: number;
+}
+
 /** Ends leases: noted at once, and acted on when the grace period is over. Those that end together go together. */
 export function createLeaseEndings(
-  { db, log, graceMs }: PresenceOptions,
+  { db, log, graceMs }: LeaseEndingOptions,
   depart: (accounts: readonly ActorRef[]) => Promise<void>,
 ) {
   const timers = new Set<NodeJS.Timeout>();

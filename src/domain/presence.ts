@@ -3,17 +3,12 @@ import * as rows from '../db/presence.ts';
 import type { LeaseRow } from '../db/presence.ts';
 import type { LeaseKind } from '../db/tables.ts';
 import type { Bus, Notice } from '../events/bus.ts';
-import { openEphemeralStream } from '../events/ephemeral.ts';
-import type { EphemeralStream } from '../events/ephemeral.ts';
-import { actorKey, circleTopic, refOf } from '../events/event.ts';
-import type { ActorKey, ActorRef, ActorView } from '../events/event.ts';
-import type { CircleId } from '../ids.ts';
-import type { Logger } from '../log.ts';
-import type { Session } from './actor.ts';
-import { requireCircle } from './circles.ts';
+import { actorKey, circleTopic } from '../events/event.ts';
+import type { ActorKey, ActorRef } from '../events/event.ts';
 import { createLeaseEndings } from './lease-endings.ts';
-import type { Deps } from './deps.ts';
+import type { LeaseEndingOptions } from './lease-endings.ts';
 import { startHeartbeat } from './heartbeat.ts';
+import type { HeartbeatOptions } from './heartbeat.ts';
 
 /** One live authenticated connection of an actor. */
 export interface Lease {
@@ -35,18 +30,10 @@ export interface Presence extends AsyncDisposable {
   hasSignals(actor: ActorRef, db?: Db): Promise<boolean>;
 }
 
-export interface PresenceOptions {
-  readonly db: Db;
+export interface PresenceOptions extends HeartbeatOptions, LeaseEndingOptions {
   readonly bus: Bus;
-  readonly log: Logger;
-  /** How long nobody is told that an actor has left, in case it comes back. */
-  readonly graceMs: number;
-  /** Names this process among the nodes; another one at every start. */
-  readonly nodeId: string;
   /** Whether no other process uses the database: then whoever is registered at start has left. */
   readonly alone: boolean;
-  /** How often the node says that it is alive; a node that has been silent for 15 s is dead. */
-  readonly beatMs?: number;
 }
 
 /**
@@ -117,37 +104,4 @@ function createAnnouncer({ db, bus, log }: PresenceOptions) {
       log.warn({ err: error }, 'could not announce who came or left');
     }
   };
-}
-
-/** Who of a circle is online, or no longer. */
-export interface PresenceChange {
-  readonly actor: ActorView;
-  readonly online: boolean;
-}
-
-/**
- * Opens a reader of who is online in a circle: first one item for each actor who is, then every change. Only an
- * actor's newest change waits for a slow reader. Who joins and leaves the circle itself is told by its events.
- */
-export async function openPresence(
-  deps: Deps,
-  session: Session,
-  { circleId }: { readonly circleId: CircleId },
-  signal?: AbortSignal,
-): Promise<EphemeralStream<PresenceChange>> {
-  return openEphemeralStream<PresenceChange>(deps, {
-    topic: circleTopic(circleId),
-    actor: session.actor,
-    signal,
-    async authorise() {
-      await requireCircle(deps, session.actor, circleId);
-    },
-    pick: (ephemeral) =>
-      ephemeral.type === 'presence' ? { actor: ephemeral.actor, online: ephemeral.online } : undefined,
-    key: (change) => actorKey(refOf(change.actor)),
-    async begin() {
-      const actors = await rows.findOnlineInCircle(deps.db, circleId);
-      return { items: actors.map((actor) => ({ actor, online: true })) };
-    },
-  });
 }

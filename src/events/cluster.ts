@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { openNotifier } from '../db/notify.ts';
-import type { Notifier } from '../db/notify.ts';
+import type { Notifier, NotifierOptions } from '../db/notify.ts';
 import type { Logger } from '../log.ts';
 import type { Bus } from './bus.ts';
 import { createOutbox } from './outbox.ts';
+import type { Outbox } from './outbox.ts';
 import type { Tails } from './tail.ts';
 import { createDecoder } from './wire.ts';
 
@@ -11,27 +12,33 @@ import { createDecoder } from './wire.ts';
 const COMPARE_MS = 5_000;
 
 export interface ClusterOptions {
-  /** Of the PostgreSQL that the nodes share. */
+  /** Of the PostgreSQL that the nodes share, or of what `open` connects to. */
   readonly url: string;
+  /** What carries texts between the nodes; without it, LISTEN and NOTIFY. */
+  readonly open?: (options: NotifierOptions) => Promise<Notifier>;
   readonly bus: Bus;
   readonly tails: Tails;
   readonly log: Logger;
   readonly compareMs?: number;
 }
 
+export interface Cluster extends AsyncDisposable {
+  /** Whether the other nodes are heard at this moment. */
+  readonly listening: boolean;
+}
+
 /**
- * Joins this process's bus to those of the other nodes, by LISTEN and NOTIFY on a connection of its own. While that
- * is lost nothing arrives; when it is back, and every few seconds, the open tails are compared with the log.
+ * Joins this process's bus to those of the other nodes, on a connection of its own. While that is lost nothing
+ * arrives; when it is back, and every few seconds, the open tails are compared with the log.
  */
-export async function connectCluster(options: ClusterOptions): Promise<AsyncDisposable> {
-  const { url, bus, tails, log, compareMs = COMPARE_MS } = options;
+export async function connectCluster(options: ClusterOptions): Promise<Cluster> {
+  const { url, open = openNotifier, bus, tails, log, compareMs = COMPARE_MS } = options;
   const origin = randomBytes(4).toString('hex');
   const decode = createDecoder(origin);
-  let notifier: Notifier | undefined;
-  const outbox = createOutbox(origin, () => notifier);
   const compare = createCompare(tails, log);
+  const joined: { outbox?: Outbox } = {};
 
-  notifier = await openNotifier({
+  const notifier = await open({
     url,
     log,
     onText(text) {
@@ -43,10 +50,12 @@ export async function connectCluster(options: ClusterOptions): Promise<AsyncDisp
       }
     },
     onListening() {
-      outbox.catchUp();
+      joined.outbox?.catchUp();
       void compare();
     },
   });
+  const outbox = createOutbox(origin, notifier);
+  joined.outbox = outbox;
   bus.connect({ send: (notices) => outbox.add(notices) });
   const timer = setInterval(() => {
     void compare();
@@ -56,6 +65,9 @@ export async function connectCluster(options: ClusterOptions): Promise<AsyncDisp
   timer.unref();
 
   return {
+    get listening() {
+      return notifier.listening;
+    },
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
       bus.connect({ send: () => undefined });

@@ -60,11 +60,11 @@ export async function openEphemeralStream<Item>(
 }
 
 function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
-  const { actor, signal, pick, authorise } = request;
-  const waiting = createWaitingItems(request.key);
+  const { actor, signal } = request;
+  const waiting = createWaitingItems<Item>((item) => request.key(item));
   let authorisedAt = 0;
   let ended: { readonly seq: number; readonly reason: EndReason } | undefined;
-  let failure: unknown;
+  let failure: { readonly error: unknown } | undefined;
   let closed = false;
   let release: (() => void) | undefined;
   let wake: (() => void) | undefined;
@@ -74,7 +74,7 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
     wake = undefined;
   };
   const fail = (error: unknown): void => {
-    failure ??= error;
+    failure ??= { error };
     rouse();
   };
   const unfollow = tail.follow({
@@ -84,12 +84,12 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
       rouse();
     },
     ephemeral(ephemeral) {
-      const item = failure === undefined ? pick(ephemeral) : undefined;
+      const item = failure === undefined ? request.pick(ephemeral) : undefined;
       if (item !== undefined && !waiting.add(item)) fail(streamEnded('SLOW'));
       rouse();
     },
     // What was trimmed unseen may have ended the actor's access.
-    gap: () => void authorise().catch(fail),
+    gap: () => void request.authorise().catch(fail),
   });
   const close = (): void => {
     if (closed) return;
@@ -112,7 +112,7 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
   const pull = async (): Promise<Item | undefined> => {
     for (;;) {
       if (closed) return undefined;
-      if (failure !== undefined) throw failure;
+      if (failure !== undefined) throw failure.error;
       if (ended !== undefined && ended.seq > authorisedAt) throw streamEnded(ended.reason);
       const item = waiting.take();
       if (item !== undefined) return item;

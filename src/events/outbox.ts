@@ -23,7 +23,7 @@ export interface Outbox {
  * Bounded: when too much waits, or nothing can be sent, facts shrink to the news that their topic has advanced, and
  * what is not kept is let go.
  */
-export function createOutbox(origin: string, notifier: () => Notifier | undefined): Outbox {
+export function createOutbox(origin: string, notifier: Notifier): Outbox {
   let number = 0;
   let waiting: Item[] = [];
   let sending = false;
@@ -47,7 +47,7 @@ export function createOutbox(origin: string, notifier: () => Notifier | undefine
   };
 
   const nextItems = (): Item[] => {
-    if (notifier()?.listening !== true) return [];
+    if (!notifier.listening) return [];
     const items = [...waiting, ...takeBehind()];
     waiting = [];
     return items;
@@ -58,7 +58,7 @@ export function createOutbox(origin: string, notifier: () => Notifier | undefine
     for (let items = nextItems(); items.length > 0; items = nextItems()) {
       sending = true;
       try {
-        await notifier()?.send(items.map((item) => item.text));
+        await notifier.send(items.map((item) => item.text));
       } catch {
         // Some may have been sent: a repeat does no harm.
         for (const { notice } of items) shed(notice);
@@ -70,7 +70,7 @@ export function createOutbox(origin: string, notifier: () => Notifier | undefine
 
   return {
     add(notices) {
-      const connected = notifier()?.listening === true;
+      const connected = notifier.listening;
       for (const notice of notices) {
         if (connected && waiting.length < MAX_WAITING) waiting.push(...encode(notice));
         else shed(notice);

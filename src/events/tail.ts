@@ -86,7 +86,7 @@ export function createTails(deps: TailDeps): Tails {
 interface TailSource {
   readonly ready: Promise<boolean>;
   position(): number;
-  follow(follower: Follower): () => void;
+  readonly follow: (follower: Follower) => () => void;
   advance(seq: number): void;
   stop(): void;
 }

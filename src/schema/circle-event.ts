@@ -1,6 +1,6 @@
 import { openCircleEvents } from '../domain/circles.ts';
-import { openPresence } from '../domain/presence.ts';
-import type { PresenceChange } from '../domain/presence.ts';
+import { openPresence } from '../domain/presence-stream.ts';
+import type { PresenceChange } from '../domain/presence-stream.ts';
 import type { CircleEvent } from '../events/event.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';

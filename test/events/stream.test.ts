@@ -6,6 +6,7 @@ import { encodeCursor } from '../../src/events/cursor.ts';
 import { recording } from '../../src/events/record.ts';
 import type { EventStream } from '../../src/events/stream.ts';
 import { openStream } from '../../src/events/stream.ts';
+import type { UserId } from '../../src/ids.ts';
 import {
   cursorAt,
   fact,
@@ -297,7 +298,7 @@ test('nor does one of which this node hears only after the actor was let in agai
   const core = await testCore();
   const elsewhere = nodeOn(core.db);
   // Kept open by another reader, the tail here is behind.
-  const other = await openTopic(core, { actor: { ...READER, id: 8 as typeof READER.id } });
+  const other = await openTopic(core, { actor: { kind: 'user', id: 8 as UserId } });
   await sayKick(elsewhere, 7);
   await say(elsewhere, 2);
   const stream = await openTopic(core);

@@ -234,7 +234,7 @@ test('one that no longer follows hears nothing, while others do', async () => {
 /** A database that fails in place of its next answers. */
 function flaky(db: Db) {
   let failures = 0;
-  const selectFrom = db.selectFrom.bind(db) as Db['selectFrom'];
+  const selectFrom = db.selectFrom.bind(db);
   const broken = Object.create(db, {
     selectFrom: {
       value: (...args: Parameters<Db['selectFrom']>) => {

@@ -2,17 +2,14 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Notice } from '../../src/events/bus.ts';
 import { createDecoder, encodeNotice } from '../../src/events/wire.ts';
-import { fact, TOPIC, typing } from '../harness/core.ts';
+import { fact, TOPIC, typing, viewOf } from '../harness/core.ts';
 
 const MAX = 7_900;
 
-const signal = (content: unknown): Notice => {
-  const { actor } = typing(1);
-  return {
-    kind: 'ephemeral',
-    ephemeral: { type: 'signal', topic: 'user:7', sender: actor, content, legacyLease: 3 },
-  };
-};
+const signal = (content: unknown): Notice => ({
+  kind: 'ephemeral',
+  ephemeral: { type: 'signal', topic: 'user:7', sender: viewOf(1), content, legacyLease: 3 },
+});
 
 const event = (text: string): Notice => ({
   kind: 'event',

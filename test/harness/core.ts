@@ -5,7 +5,7 @@ import { createBus } from '../../src/events/bus.ts';
 import type { Bus } from '../../src/events/bus.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import { conversationTopic } from '../../src/events/event.ts';
-import type { ActorRef, DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
+import type { ActorRef, ActorView, DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
 import { recording } from '../../src/events/record.ts';
 import { openStream } from '../../src/events/stream.ts';
 import type { EventStream, StreamItem, StreamRequest } from '../../src/events/stream.ts';
@@ -120,10 +120,13 @@ export function kick(number: number): DomainEvent {
   return { type: 'participant.kicked', participant, user: userOf(number), by: userOf(1) };
 }
 
+/** The user with this number, online. */
+export const viewOf = (number: number): ActorView => ({ kind: 'user', user: userOf(number), online: true });
+
 /** What is not kept: that the user with this number is typing, or no longer. */
 export const typing = (number: number, isTyping = true): Ephemeral => ({
   type: 'typing',
   topic: TOPIC,
-  actor: { kind: 'user', user: userOf(number), online: true },
+  actor: viewOf(number),
   isTyping,
 });
