@@ -1,11 +1,9 @@
-import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createBridge } from './bridge/server.ts';
 import type { Config } from './config.ts';
+import { ownMediaDir, ownSecret } from './data-dir.ts';
 import { openDatabase, pingDatabase } from './db/database.ts';
 import type { Database, DatabaseOptions } from './db/database.ts';
 import * as accounts from './domain/accounts.ts';
@@ -23,6 +21,8 @@ import { createTokens } from './domain/tokens.ts';
 import type { JwksSettings } from './domain/tokens.ts';
 import { createBus } from './events/bus.ts';
 import { connectCluster } from './events/cluster.ts';
+import type { Cluster } from './events/cluster.ts';
+import { openRedisNotifier } from './events/redis.ts';
 import { openStream } from './events/stream.ts';
 import { createTails } from './events/tail.ts';
 import { createEngine } from './gateway/engine.ts';
@@ -66,17 +66,23 @@ export interface App extends AsyncDisposable {
 /** Builds everything, in start order, and serves. What was opened is closed in reverse, also when a later step fails. */
 export async function startApp(options: AppOptions): Promise<App> {
   await using stack = new AsyncDisposableStack();
-  const deps = await openDeps(options, stack);
+  const { deps, ping } = await openDeps(options, stack);
   const demoCreated = options.demo && deps.config.DATABASE_URL === undefined && (await ensureDemo(deps));
-  const server = await serve(deps, stack);
+  const server = await serve(deps, ping, stack);
   const owned = stack.move();
   return { url: server.url, deps, demoCreated, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+interface Opened {
+  readonly deps: Deps;
+  /** Throws when the database or the other nodes cannot be reached. */
+  ping(): Promise<void>;
 }
 
 async function openDeps(
   { config, log, database: given }: AppOptions,
   stack: AsyncDisposableStack,
-): Promise<Deps> {
+): Promise<Opened> {
   const dataDir = config.DATA_DIR === 'memory' ? undefined : config.DATA_DIR;
   const database = given ?? stack.use(await openDatabase(databaseOptions(config, dataDir), log));
   const { db, epoch, kind } = database;
@@ -94,19 +100,45 @@ async function openDeps(
     }),
   );
   const tokens = createTokens({
-    secret: config.AUTH_SECRET ?? (await generatedSecret(dataDir)),
+    secret: config.AUTH_SECRET ?? (await ownSecret(dataDir)),
     deviceSecret: config.AUTH_DEVICE_SECRET,
     jwks: jwksOf(config),
   });
-  const storage = await createFolderStorage(await mediaDir(config, dataDir, stack), kind === 'postgres');
+  const storage = await createFolderStorage(
+    config.MEDIA_DIR ?? (await ownMediaDir(dataDir, stack)),
+    kind === 'postgres',
+  );
   const limits = createLimits({ enabled: config.RATE_LIMITS === 'on' });
   stack.use(startRetention({ db, config, storage, log }));
-  if (database.url !== undefined) stack.use(await connectCluster({ url: database.url, bus, tails, log }));
   const sends = createSends({ db, bus });
-  return { db, bus, tails, epoch, config, log, tokens, presence, storage, limits, sends };
+  const cluster = await joinCluster(config, database, { bus, tails, log });
+  if (cluster !== undefined) stack.use(cluster);
+  return {
+    deps: { db, bus, tails, epoch, config, log, tokens, presence, storage, limits, sends },
+    async ping() {
+      await pingDatabase(db);
+      if (cluster?.listening === false) throw new Error('The other nodes are not heard.');
+    },
+  };
 }
 
-async function serve(deps: Deps, stack: AsyncDisposableStack): Promise<{ url: string }> {
+/** Nodes that share a database hear of each other through it, or through Redis. */
+async function joinCluster(
+  { REDIS_URL }: Config,
+  { url }: Database,
+  parts: Pick<Deps, 'bus' | 'tails' | 'log'>,
+): Promise<Cluster | undefined> {
+  if (url === undefined) return undefined;
+  return connectCluster(
+    REDIS_URL === undefined ? { ...parts, url } : { ...parts, url: REDIS_URL, open: openRedisNotifier },
+  );
+}
+
+async function serve(
+  deps: Deps,
+  ping: Opened['ping'],
+  stack: AsyncDisposableStack,
+): Promise<{ url: string }> {
   const { config, log } = deps;
   const metrics = createMetrics();
   const formatError = createFormatError(log);
@@ -143,7 +175,7 @@ async function serve(deps: Deps, stack: AsyncDisposableStack): Promise<{ url: st
   });
   const graphqlHttp = createGraphqlHttp(ports);
   const graphqlSockets = createGraphqlSockets(ports);
-  const health = createHealth({ ping: () => pingDatabase(deps.db), log });
+  const health = createHealth({ ping, log });
   const routes: Route[] = [
     ...pageRoutes(),
     { path: '/graphql', handle: graphqlHttp.handle, upgrade: graphqlSockets.handleUpgrade },
@@ -180,32 +212,6 @@ function jwksOf({
   AUTH_AUDIENCE: audience,
 }: Config): JwksSettings | undefined {
   return url === undefined || issuer === undefined ? undefined : { url, issuer, audience };
-}
-
-/** The secret of a gateway that was not given one: as old as its data folder. */
-async function generatedSecret(dataDir: string | undefined): Promise<string> {
-  const secret = randomBytes(32).toString('base64url');
-  if (dataDir === undefined) return secret;
-  const file = join(dataDir, 'auth-secret');
-  try {
-    await writeFile(file, secret, { mode: 0o600, flag: 'wx' });
-    return secret;
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    return (await readFile(file, 'utf8')).trim();
-  }
-}
-
-async function mediaDir(
-  config: Config,
-  dataDir: string | undefined,
-  stack: AsyncDisposableStack,
-): Promise<string> {
-  if (config.MEDIA_DIR !== undefined) return config.MEDIA_DIR;
-  if (dataDir !== undefined) return join(dataDir, 'media');
-  const dir = await mkdtemp(join(tmpdir(), 'parley-media-'));
-  stack.defer(() => rm(dir, { recursive: true, force: true }));
-  return dir;
 }
 
 function listen(server: Server, port: number, host: string): Promise<void> {

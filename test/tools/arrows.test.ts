@@ -131,9 +131,9 @@ const planted: Readonly<Record<string, { file: string; code: string; report: Reg
   },
   'a leaf imports a leaf': { file: 'log.ts', code: "import './errors.ts';", report: /log\.ts is a leaf/ },
   'a leaf imports graphql': {
-    file: 'clock.ts',
+    file: 'data-dir.ts',
     code: "import 'graphql';",
-    report: /graphql is not for clock\.ts/,
+    report: /graphql is not for data-dir\.ts/,
   },
   'gateway imports the app': {
     file: 'gateway/a.ts',

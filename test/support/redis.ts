@@ -1,0 +1,51 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { pathOf } from './programs.ts';
+
+/** A Redis of a test's own, on a port of 127.0.0.1 that survives its restarts. */
+export interface RedisServer extends AsyncDisposable {
+  readonly url: string;
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
+export async function startRedis(): Promise<RedisServer> {
+  const port = await freePort();
+  let process: ChildProcess | undefined;
+  const stop = async (): Promise<void> => {
+    if (process === undefined) return;
+    const exited = once(process, 'exit');
+    process.kill('SIGKILL');
+    process = undefined;
+    await exited;
+  };
+  const start = async (): Promise<void> => {
+    const started = spawn(pathOf('redis-server'), [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+    ]);
+    process = started;
+    for await (const line of started.stdout) if (String(line).includes('Ready to accept connections')) break;
+    started.stdout.resume();
+  };
+  await start();
+  return { url: `redis://127.0.0.1:${port}`, stop, start, [Symbol.asyncDispose]: stop };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
