@@ -84,7 +84,9 @@ export const builder = new SchemaBuilder<SchemaTypes>({
   },
 });
 
-builder.queryType({ description: 'What can be read.' });
+builder.queryType({
+  description: 'What can be read. Every error carries its code, out of a closed list, in `extensions.code`.',
+});
 builder.mutationType({
   description: 'What can be changed. Every mutation answers the thing that it changed.',
 });

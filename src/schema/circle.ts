@@ -1,9 +1,12 @@
 import * as circles from '../domain/circles.ts';
+import type { Circle as CircleRow } from '../domain/models.ts';
 import { circleTopic } from '../events/event.ts';
+import type { CircleId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
 import { pageOf } from './connection.ts';
 import { requireActor } from './context.ts';
 import { present, requireId } from './global-id.ts';
+import type { Loaders } from './loaders.ts';
 import {
   Circle,
   CircleConnection,
@@ -16,6 +19,16 @@ import {
   ConversationConnection,
   Device,
 } from './types.ts';
+
+/** What is in a circle, each with the circle; nothing for a caller who does not belong to it. */
+async function inside<Row>(
+  circle: CircleRow,
+  { ownCircle }: Loaders,
+  load: (id: CircleId) => Promise<readonly Row[] | undefined>,
+): Promise<(Row & { readonly circle: CircleRow })[]> {
+  const rows = (await ownCircle(circle.id)) === undefined ? [] : await load(circle.id);
+  return (rows ?? []).map((row) => ({ ...row, circle }));
+}
 
 Circle.implement({
   description:
@@ -57,12 +70,8 @@ Circle.implement({
         ...perActor,
         description: 'Who belongs to it, in the order of joining.',
         resolve: async (circle, args, { loaders }) => {
-          const isMine = (await loaders.ownCircle(circle.id)) !== undefined;
-          const members = (isMine && (await loaders.membersOf(circle.id))) || [];
-          return pageOf(
-            members.map((member) => ({ ...member, circle })),
-            args,
-          );
+          const members = await inside(circle, loaders, loaders.membersOf);
+          return pageOf(members, args);
         },
       },
       CircleMembershipConnection,
@@ -73,12 +82,8 @@ Circle.implement({
         ...perActor,
         description: 'Invitations to it that are not answered yet, oldest first.',
         resolve: async (circle, args, { loaders }) => {
-          const isMine = (await loaders.ownCircle(circle.id)) !== undefined;
-          const invitations = (isMine && (await loaders.invitationsOf(circle.id))) || [];
-          return pageOf(
-            invitations.map((invitation) => ({ ...invitation, circle })),
-            args,
-          );
+          const invitations = await inside(circle, loaders, loaders.invitationsOf);
+          return pageOf(invitations, args);
         },
       },
       CircleInvitationConnection,

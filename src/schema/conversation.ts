@@ -1,11 +1,11 @@
 import * as conversations from '../domain/conversations.ts';
+import type { Conversation as ConversationRow } from '../domain/models.ts';
 import { conversationTopic } from '../events/event.ts';
 import { builder, perActor } from './builder.ts';
 import { connectionOf, emptyPage, pageOf, parsePage } from './connection.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { present, requireId } from './global-id.ts';
-import type { Conversation as ConversationRow } from '../domain/models.ts';
 import {
   Circle,
   Conversation,
@@ -15,7 +15,7 @@ import {
   Participant,
   ParticipantConnection,
 } from './types.ts';
-import type { MessageSource } from './types.ts';
+import type { MessageSource, ParticipantSource } from './types.ts';
 
 /** Whether the caller takes part: a conversation may also be shown to one who has just left it, or was invited once. */
 async function isMine({ id, circleId }: ConversationRow, { loaders }: Context): Promise<boolean> {
@@ -68,10 +68,10 @@ Conversation.implement({
         description:
           'The users who take part, in the order of joining. The device is not among them: see `deviceAccess`.',
         resolve: async (conversation, args, context) => {
-          const participants =
-            (await isMine(conversation, context)) && (await context.loaders.participantsOf(conversation.id));
-          return pageOf(
-            (participants || []).map((one) => ({ ...one, conversation })),
+          if (!(await isMine(conversation, context))) return emptyPage<ParticipantSource>();
+          const participants = (await context.loaders.participantsOf(conversation.id)) ?? [];
+          return pageOf<ParticipantSource>(
+            participants.map((one) => ({ ...one, conversation })),
             args,
           );
         },
