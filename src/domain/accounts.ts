@@ -75,7 +75,7 @@ export async function changePassword(
   input: { readonly current: string; readonly next: string },
 ): Promise<User> {
   const next = parsePassword('next', input.next);
-  if (!(await hasPassword(deps, actor, input.current))) {
+  if (!(await checkPassword(deps, actor, input.current))) {
     throw forbidden('The account has no password: its identity provider has it.');
   }
   const passwordHash = await hashPassword(next);
@@ -95,7 +95,7 @@ export async function deleteAccount(
   actor: Actor,
   input: { readonly password: string },
 ): Promise<User> {
-  await hasPassword(deps, actor, input.password);
+  await checkPassword(deps, actor, input.password);
   for (;;) {
     const deleted = await recording(deps, (unit) => tryToDelete(unit, actor));
     if (deleted !== undefined) return deleted;
@@ -117,8 +117,8 @@ async function tryToDelete(unit: Unit, actor: Actor): Promise<User | undefined> 
   return user;
 }
 
-/** False for an account without a password. Throws FORBIDDEN unless the password is right. */
-async function hasPassword(deps: Deps, actor: Actor, password: string): Promise<boolean> {
+/** Whether the account has a password. Throws FORBIDDEN when it has another one. */
+async function checkPassword(deps: Deps, actor: Actor, password: string): Promise<boolean> {
   const userId = requireUser(actor);
   await deps.limits.check('login', actorKey(actor));
   const found = await users.findPasswordHash(deps.db, userId);
