@@ -58,7 +58,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
     endCursorFieldOptions: { description: 'Cursor of the last edge; null when the page is empty.' },
     firstArgOptions: {
       description:
-        'How many to answer, from the beginning: 0 to 100, more is LIMIT_EXCEEDED. Not together with `last`.',
+        'How many to answer, from the beginning: 0 to 100, more is LIMIT_EXCEEDED. Not together with `last`; with neither, a page has 20.',
     },
     lastArgOptions: {
       description:

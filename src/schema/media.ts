@@ -60,7 +60,7 @@ builder.mutationFields((t) => ({
   uploadMedia: t.field({
     type: Media,
     description:
-      'Uploads a file that one of your messages announced; the same as POST /media/upload/<its number>. A second upload replaces the first. Readers get `MediaUploaded` for each file; with the last one the message is DONE. FORBIDDEN unless you sent the message and still take part, LIMIT_EXCEEDED when the file is too large.',
+      'Uploads a file that one of your messages announced; the same as POST `/media/upload/<legacyId>`. A second upload replaces the first. Readers get `MediaUploaded` for each file; with the last one the message is DONE. FORBIDDEN unless you sent the message and still take part, LIMIT_EXCEEDED when the file is too large.',
     args: {
       mediaId: t.arg.id({
         required: true,

@@ -80,7 +80,7 @@ const SendMessagePayload = builder
       media: t.expose('media', {
         type: [Media],
         description:
-          'One for each of `files`, in that order: upload each with `uploadMedia`, or POST it to its `uploadUrl`.',
+          'One for each of `files`, in that order: upload each with `uploadMedia`, or POST it to `/media/upload/<legacyId>`.',
       }),
     }),
   });

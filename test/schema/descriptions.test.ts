@@ -51,6 +51,18 @@ test('every code that a description names is one of the list', async () => {
   expect(named.filter((code) => !(code in ERROR_CODES))).toEqual([]);
 });
 
+test('what a description names is in the schema', () => {
+  const names = new Set(places.flatMap(([place]) => place.split(/[.(:)]+/)));
+  // What Socket.IO clients and HTTP call things.
+  const elsewhere = /^(webrtc_forward|sender|media_list|\w+_id|Authorization)$/;
+  const named = places.flatMap(([place, description]) => {
+    const words = [...(description ?? '').matchAll(/`([A-Za-z]\w+)`/g)].map(([, word]) => word ?? '');
+    return words.map((word) => ({ place, word }));
+  });
+  expect(named.length).toBeGreaterThan(60);
+  expect(named.filter(({ word }) => !names.has(word) && !elsewhere.test(word))).toEqual([]);
+});
+
 test('no type is left over', () => {
   const reached = new Set<string>();
   const visit = (type: GraphQLNamedType): void => {
