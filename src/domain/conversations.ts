@@ -22,7 +22,6 @@ import { byId, grouped } from './maps.ts';
 import { join } from './participants.ts';
 import { parseEmail, parseName } from './text.ts';
 
-export type { ConversationAccess } from '../db/conversations.ts';
 export { requireConversationAccess } from './conversation-access.ts';
 export {
   inviteToConversation,

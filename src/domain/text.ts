@@ -2,7 +2,7 @@ import { invalidInput } from '../errors.ts';
 
 /** Limits of texts, in code points. */
 export const MAX_MESSAGE_TEXT = 8192;
-export const MAX_NAME = 120;
+const MAX_NAME = 120;
 export const MAX_PERSON_NAME = 50;
 export const MAX_EMAIL = 120;
 export const MAX_PASSWORD = 200;
