@@ -1,0 +1,479 @@
+import { expect, test, vi } from 'vitest';
+import * as circles from '../../src/domain/circles.ts';
+import * as conversations from '../../src/domain/conversations.ts';
+import type { Deps } from '../../src/domain/deps.ts';
+import * as devices from '../../src/domain/devices.ts';
+import * as messages from '../../src/domain/messages.ts';
+import type { SendInput } from '../../src/domain/messages.ts';
+import { conversationTopic } from '../../src/events/event.ts';
+import type { DomainEvent } from '../../src/events/event.ts';
+import type { ConversationId, MessageId } from '../../src/ids.ts';
+import { testDeps } from '../harness/deps.ts';
+import {
+  circleOf,
+  conversationOf,
+  deviceOf,
+  history,
+  historyTypes,
+  outcomes,
+  person,
+  sessionOf,
+} from '../harness/seed.ts';
+
+const code = (value: string, details: object = {}) =>
+  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
+
+async function chat(deps: Deps) {
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  const circle = await circleOf(deps, ann, bob, eve);
+  const conversation = await conversationOf(deps, circle, ann, bob);
+  return {
+    ann,
+    bob,
+    eve,
+    circle,
+    conversation,
+    conversationId: conversation.id,
+    topic: conversationTopic(conversation.id),
+  };
+}
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+
+const sentTexts = (events: readonly DomainEvent[]): string[] =>
+  events.flatMap((event) => (event.type === 'message.sent' ? [event.message.text] : []));
+
+async function countMessages(deps: Deps): Promise<number> {
+  return (await deps.db.selectFrom('messages').select('id').execute()).length;
+}
+
+test('a message carries all that its readers show', async () => {
+  await using deps = await testDeps();
+  const { ann, conversationId, topic } = await chat(deps);
+  const lease = await deps.presence.open('graphql', ann.actor);
+  const sent = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'hello' });
+  expect(sent.message).toMatchObject({
+    conversationId,
+    authorUserId: ann.user.id,
+    authorDeviceId: null,
+    text: 'hello',
+    status: 'DONE',
+    mediaCount: 0,
+  });
+  expect(sent.message.participantId).toEqual(expect.any(Number));
+  expect(Date.now() - Date.parse(sent.message.sentAt)).toBeLessThan(10_000);
+  expect(sent.author).toEqual({ kind: 'user', user: ann.user, online: true });
+  expect((await history(deps, topic)).at(-1)).toEqual({ type: 'message.sent', ...sent });
+  expect(await messages.requireMessage(deps, ann.actor, sent.message.id)).toEqual(sent.message);
+  await lease.close();
+});
+
+test('files are announced with the message, in their order, and make it wait for them', async () => {
+  await using deps = await testDeps();
+  const { ann, conversationId, topic } = await chat(deps);
+  const files = ['b.png', '', 'a"\\{}.txt', 'b.png'];
+  const sent = await messages.sendMessage(deps, ann.actor, { conversationId, files });
+  expect(sent.message).toMatchObject({ text: '', status: 'PENDING', mediaCount: 4 });
+  expect(sent.media.map(({ identifier }) => identifier)).toEqual(files);
+  expect(sent.media[0]).toEqual({
+    id: expect.any(Number) as number,
+    messageId: sent.message.id,
+    identifier: 'b.png',
+    filename: null,
+    extension: null,
+    contentType: null,
+    size: null,
+    uploadedAt: null,
+  });
+  expect((await history(deps, topic)).at(-1)).toEqual({ type: 'message.sent', ...sent });
+});
+
+test('a text crosses unchanged, whatever it is made of', async () => {
+  await using deps = await testDeps();
+  const { ann, conversationId } = await chat(deps);
+  for (const text of [
+    '',
+    ' ',
+    '\u0001\n\t\u2028',
+    '{"a":[1,"\\"]}',
+    "'; drop table messages; --",
+    '😀'.repeat(8192),
+    'NULL',
+    '{}',
+  ]) {
+    const { message } = await messages.sendMessage(deps, ann.actor, { conversationId, text });
+    expect(message.text).toBe(text);
+  }
+  const { message } = await messages.sendMessage(deps, ann.actor, {
+    conversationId,
+    text: null,
+    files: null,
+  });
+  expect(message).toMatchObject({ text: '', status: 'DONE' });
+});
+
+test.each<[string, Partial<SendInput>, string]>([
+  ['too long a text', { text: 'é'.repeat(8193) }, 'text'],
+  ['a NUL in the text', { text: 'a\0b' }, 'text'],
+  ['half a surrogate pair in the text', { text: 'a\ud83d' }, 'text'],
+  ['too many files', { files: range(21).map(String) }, 'files'],
+  ['too long a file', { files: ['x'.repeat(1025)] }, 'files'],
+  ['a NUL in a file', { files: ['ok', '\0'] }, 'files'],
+  ['an empty key', { idempotencyKey: '' }, 'idempotencyKey'],
+  ['too long a key', { idempotencyKey: 'x'.repeat(201) }, 'idempotencyKey'],
+])('%s is refused', async (_what, input, field) => {
+  await using deps = await testDeps();
+  const { ann, conversationId } = await chat(deps);
+  await expect(messages.sendMessage(deps, ann.actor, { conversationId, ...input })).rejects.toThrow(
+    code('INVALID_INPUT', { field }),
+  );
+  expect(await countMessages(deps)).toBe(0);
+});
+
+test('only who takes part can send, change, delete, read and type', async () => {
+  await using deps = await testDeps();
+  const { ann, eve, conversationId, topic } = await chat(deps);
+  const { message } = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'secret' });
+  const before = await historyTypes(deps, topic);
+  for (const id of [conversationId, 999 as ConversationId]) {
+    await expect(messages.sendMessage(deps, eve.actor, { conversationId: id, text: 'hi' })).rejects.toThrow(
+      code('NOT_FOUND'),
+    );
+    await expect(messages.setTyping(deps, eve.actor, { conversationId: id, isTyping: true })).rejects.toThrow(
+      code('NOT_FOUND'),
+    );
+    await expect(
+      messages.openTyping(deps, sessionOf(eve.actor), { conversationId: id }, undefined),
+    ).rejects.toThrow(code('NOT_FOUND'));
+  }
+  for (const messageId of [message.id, 999 as MessageId]) {
+    await expect(messages.updateMessage(deps, eve.actor, { messageId, text: 'x' })).rejects.toThrow(
+      code('NOT_FOUND'),
+    );
+    await expect(messages.deleteMessage(deps, eve.actor, { messageId })).rejects.toThrow(code('NOT_FOUND'));
+    await expect(messages.requireMessage(deps, eve.actor, messageId)).rejects.toThrow(code('NOT_FOUND'));
+  }
+  expect(await historyTypes(deps, topic)).toEqual(before);
+});
+
+test('a device sends where it has access in its own circle, and nowhere else', async () => {
+  await using deps = await testDeps();
+  const { ann, eve, circle, conversationId } = await chat(deps);
+  const device = await deviceOf(deps, circle, ann);
+  const send = () => messages.sendMessage(deps, device, { conversationId, text: 'beep' });
+  await expect(send()).rejects.toThrow(code('NOT_FOUND'));
+  await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
+  const sent = await send();
+  expect(sent.message).toMatchObject({ authorUserId: null, authorDeviceId: device.id, participantId: null });
+  expect(sent.author).toMatchObject({ kind: 'device', device: { id: device.id, circleId: circle.id } });
+  expect(
+    await messages.updateMessage(deps, device, { messageId: sent.message.id, text: 'boop' }),
+  ).toMatchObject({ text: 'boop' });
+  await expect(
+    messages.updateMessage(deps, ann.actor, { messageId: sent.message.id, text: 'x' }),
+  ).rejects.toThrow(code('FORBIDDEN'));
+
+  const other = await circleOf(deps, eve);
+  const stranger = await deviceOf(deps, other, eve);
+  await expect(messages.sendMessage(deps, stranger, { conversationId, text: 'hi' })).rejects.toThrow(
+    code('NOT_FOUND'),
+  );
+  await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: false });
+  await expect(send()).rejects.toThrow(code('NOT_FOUND'));
+  await expect(messages.deleteMessage(deps, device, { messageId: sent.message.id })).rejects.toThrow(
+    code('FORBIDDEN'),
+  );
+});
+
+test('the author changes a message, and its readers get the whole of it', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, conversationId, topic } = await chat(deps);
+  const sent = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'helo', files: ['a'] });
+  const messageId = sent.message.id;
+  await expect(messages.updateMessage(deps, bob.actor, { messageId, text: 'x' })).rejects.toThrow(
+    code('FORBIDDEN'),
+  );
+  await expect(messages.updateMessage(deps, ann.actor, { messageId, text: '\0' })).rejects.toThrow(
+    code('INVALID_INPUT', { field: 'text' }),
+  );
+  const updated = await messages.updateMessage(deps, ann.actor, { messageId, text: 'hello' });
+  expect(updated).toMatchObject({ ...sent.message, text: 'hello', updatedAt: expect.any(String) as string });
+  expect(updated.updatedAt >= sent.message.updatedAt).toBe(true);
+  expect((await history(deps, topic)).at(-1)).toEqual({
+    type: 'message.updated',
+    message: updated,
+    author: sent.author,
+    media: sent.media,
+  });
+});
+
+test('the author deletes a message, and gets it as it was', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, conversationId, topic } = await chat(deps);
+  const { message } = await messages.sendMessage(deps, ann.actor, {
+    conversationId,
+    text: 'oops',
+    files: ['a'],
+  });
+  const messageId = message.id;
+  await expect(messages.deleteMessage(deps, bob.actor, { messageId })).rejects.toThrow(code('FORBIDDEN'));
+  expect(await messages.deleteMessage(deps, ann.actor, { messageId })).toEqual(message);
+  expect((await history(deps, topic)).at(-1)).toEqual({ type: 'message.deleted', conversationId, messageId });
+  await expect(messages.deleteMessage(deps, ann.actor, { messageId })).rejects.toThrow(code('NOT_FOUND'));
+  expect(await deps.db.selectFrom('media').selectAll().execute()).toEqual([]);
+});
+
+test('an author who left can no longer touch what is there, and can again after coming back', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, conversationId } = await chat(deps);
+  await conversations.inviteToConversation(deps, ann.actor, { conversationId, email: eve.email });
+  const { message } = await messages.sendMessage(deps, bob.actor, { conversationId, text: 'mine' });
+  const messageId = message.id;
+  await conversations.leaveConversation(deps, bob.actor, { conversationId });
+  await expect(messages.updateMessage(deps, bob.actor, { messageId, text: 'x' })).rejects.toThrow(
+    code('FORBIDDEN'),
+  );
+  await expect(messages.deleteMessage(deps, bob.actor, { messageId })).rejects.toThrow(code('FORBIDDEN'));
+  expect(await messages.requireMessage(deps, ann.actor, messageId)).toEqual(message);
+  await conversations.inviteToConversation(deps, ann.actor, { conversationId, email: bob.email });
+  const updated = await messages.updateMessage(deps, bob.actor, { messageId, text: 'still mine' });
+  expect(updated.participantId).toBe(message.participantId);
+});
+
+test('a key that is used again answers the first message and says nothing', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, conversationId, topic } = await chat(deps);
+  const input = { conversationId, text: 'once', files: ['a', 'b'], idempotencyKey: 'k1' };
+  const first = await messages.sendMessage(deps, ann.actor, input);
+  const told = await historyTypes(deps, topic);
+  expect(await messages.sendMessage(deps, ann.actor, input)).toEqual(first);
+  expect(await messages.sendMessage(deps, ann.actor, { ...input, text: 'other', files: [] })).toEqual(first);
+  expect(await historyTypes(deps, topic)).toEqual(told);
+  // Keys are each account's own.
+  const other = await messages.sendMessage(deps, bob.actor, input);
+  expect(other.message.id).not.toBe(first.message.id);
+  const next = await messages.sendMessage(deps, ann.actor, { ...input, idempotencyKey: 'k2' });
+  expect(next.message.id).not.toBe(first.message.id);
+});
+
+test('a key cannot be used for another conversation, nor for a message that is gone', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, circle, conversationId } = await chat(deps);
+  const other = await conversationOf(deps, circle, ann, bob);
+  const input = { conversationId, text: 'once', idempotencyKey: 'k1' };
+  const { message } = await messages.sendMessage(deps, ann.actor, input);
+  const elsewhere = { ...input, conversationId: other.id };
+  await expect(messages.sendMessage(deps, ann.actor, elsewhere)).rejects.toThrow(code('CONFLICT'));
+  await messages.deleteMessage(deps, ann.actor, { messageId: message.id });
+  await expect(messages.sendMessage(deps, ann.actor, input)).rejects.toThrow(code('CONFLICT'));
+  expect(await countMessages(deps)).toBe(0);
+});
+
+test('a key whose first use was refused can be used', async () => {
+  await using deps = await testDeps();
+  const { ann, eve, conversationId } = await chat(deps);
+  const input = { conversationId, text: 'hi', idempotencyKey: 'k1' };
+  await expect(messages.sendMessage(deps, eve.actor, input)).rejects.toThrow(code('NOT_FOUND'));
+  await conversations.inviteToConversation(deps, ann.actor, { conversationId, email: eve.email });
+  expect((await messages.sendMessage(deps, eve.actor, input)).message.text).toBe('hi');
+});
+
+test('fifty concurrent sends with one key are one message', async () => {
+  await using deps = await testDeps();
+  const { ann, conversationId, topic } = await chat(deps);
+  const sends = range(50).map((number) =>
+    messages.sendMessage(deps, ann.actor, {
+      conversationId,
+      text: `try ${number}`,
+      files: ['a'],
+      idempotencyKey: 'k',
+    }),
+  );
+  const results = await Promise.all(sends);
+  expect(new Set(results.map(({ message }) => message.id)).size).toBe(1);
+  for (const result of results) expect(result).toEqual(results[0]);
+  expect(await countMessages(deps)).toBe(1);
+  expect(sentTexts(await history(deps, topic))).toHaveLength(1);
+});
+
+test('one key in several conversations at once is one message and conflicts', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, circle } = await chat(deps);
+  const rooms = await Promise.all(range(6).map(() => conversationOf(deps, circle, ann, bob)));
+  const attempts = rooms.flatMap(({ id }) =>
+    range(4).map(() =>
+      messages.sendMessage(deps, ann.actor, { conversationId: id, text: 'x', idempotencyKey: 'k' }),
+    ),
+  );
+  const results = await outcomes(attempts);
+  expect(results.filter((result) => result === 'done')).toHaveLength(4);
+  expect(results.filter((result) => result === 'CONFLICT')).toHaveLength(20);
+  expect(await countMessages(deps)).toBe(1);
+});
+
+test('sends that wait together are stored in the order of asking, and refusals concern nobody else', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, circle, conversationId, topic } = await chat(deps);
+  const other = await conversationOf(deps, circle, bob, eve);
+  const attempts = range(200).map((number) => {
+    const actor = [ann, bob, eve][number % 3]?.actor ?? ann.actor;
+    const key = number % 4 === 0 ? { idempotencyKey: `key ${200 - number}` } : {};
+    const id = number % 10 === 9 ? other.id : conversationId;
+    return messages.sendMessage(deps, actor, { conversationId: id, text: String(number), ...key });
+  });
+  const results = await outcomes(attempts);
+  for (const number of range(200)) {
+    const who = number % 3;
+    const mayNot = number % 10 === 9 ? who === 0 : who === 2;
+    expect(results[number]).toBe(mayNot ? 'NOT_FOUND' : 'done');
+  }
+  const expected = (room: boolean) =>
+    range(200)
+      .filter((n) => (n % 10 === 9) === room && results[n] === 'done')
+      .map(String);
+  expect(sentTexts(await history(deps, topic))).toEqual(expected(false));
+  expect(sentTexts(await history(deps, conversationTopic(other.id)))).toEqual(expected(true));
+  const page = await messages.messagesPage(deps, [conversationId], { limit: 300, newestFirst: false });
+  expect(page.get(conversationId)?.map(({ text }) => text)).toEqual(expected(false));
+});
+
+test('sends that wait together take few transactions', async () => {
+  await using deps = await testDeps();
+  const { ann, conversationId } = await chat(deps);
+  const publish = vi.spyOn(deps.bus, 'publish');
+  await Promise.all(
+    range(100).map((n) => messages.sendMessage(deps, ann.actor, { conversationId, text: String(n) })),
+  );
+  expect(publish.mock.calls.length).toBeLessThan(10);
+});
+
+test('what somebody sends while being kicked is in the log before the kick, or refused', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, eve, conversationId, topic } = await chat(deps);
+  await conversations.inviteToConversation(deps, ann.actor, { conversationId, email: eve.email });
+  for (const round of range(8)) {
+    const sends = range(12).map(async (number) => {
+      for (let turn = 0; turn < number; turn += 1) await new Promise(setImmediate);
+      return messages.sendMessage(deps, eve.actor, { conversationId, text: `${round}` });
+    });
+    const kicking = conversations.kickFromConversation(deps, ann.actor, { conversationId, email: eve.email });
+    const results = await outcomes(sends);
+    await kicking;
+    const log = await history(deps, topic);
+    const kick = log.findLastIndex(({ type }) => type === 'participant.kicked');
+    const after = log.slice(kick + 1).filter((event) => event.type === 'message.sent');
+    expect(after).toEqual([]);
+    const stored = sentTexts(log).filter((text) => text === `${round}`);
+    expect(stored).toHaveLength(results.filter((result) => result === 'done').length);
+    await conversations.inviteToConversation(deps, bob.actor, { conversationId, email: eve.email });
+  }
+});
+
+test('a device that is removed while it sends leaves no half message', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, circle, conversationId, topic } = await chat(deps);
+  await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
+  for (const round of range(5)) {
+    const device = await deviceOf(deps, circle, ann);
+    const sends = range(10).map(async (number) => {
+      for (let turn = 0; turn < number; turn += 1) await new Promise(setImmediate);
+      return messages.sendMessage(deps, device, { conversationId, text: `${round}` });
+    });
+    const [results] = await Promise.all([
+      outcomes(sends),
+      devices.removeDevice(deps, ann.actor, { deviceId: device.id }),
+      messages.sendMessage(deps, bob.actor, { conversationId, text: 'neighbour' }),
+    ]);
+    expect(results.every((result) => result === 'done' || result === 'NOT_FOUND')).toBe(true);
+    const stored = sentTexts(await history(deps, topic)).filter((text) => text === `${round}`);
+    expect(stored).toHaveLength(results.filter((result) => result === 'done').length);
+  }
+});
+
+test('a conversation that ends while many send in it refuses the rest', async () => {
+  await using deps = await testDeps();
+  const { ann, circle, conversationId } = await chat(deps);
+  const sends = range(30).map(async (number) => {
+    for (let turn = 0; turn < number; turn += 1) await new Promise(setImmediate);
+    return messages.sendMessage(deps, ann.actor, { conversationId, text: 'x', files: ['f'] });
+  });
+  const [results] = await Promise.all([
+    outcomes(sends),
+    circles.deleteCircle(deps, ann.actor, { circleId: circle.id }),
+  ]);
+  expect(results.every((result) => result === 'done' || result === 'NOT_FOUND')).toBe(true);
+  expect(await countMessages(deps)).toBe(0);
+});
+
+test('pages of several conversations come in one read, from either end', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, circle, conversationId } = await chat(deps);
+  const other = await conversationOf(deps, circle, ann, bob);
+  const ids: Record<number, MessageId[]> = { [conversationId]: [], [other.id]: [] };
+  for (const number of range(9)) {
+    const id = number % 3 === 0 ? other.id : conversationId;
+    const { message } = await messages.sendMessage(deps, ann.actor, {
+      conversationId: id,
+      text: String(number),
+    });
+    ids[id]?.push(message.id);
+  }
+  const both = [conversationId, other.id, 999 as ConversationId];
+  const texts = async (page: Parameters<typeof messages.messagesPage>[2]) => {
+    const pages = await messages.messagesPage(deps, both, page);
+    return both.map(
+      (id) =>
+        pages
+          .get(id)
+          ?.map(({ text }) => text)
+          .join('') ?? '',
+    );
+  };
+  expect(await texts({ limit: 4, newestFirst: false })).toEqual(['1245', '036', '']);
+  expect(await texts({ limit: 4, newestFirst: true })).toEqual(['8754', '630', '']);
+  const [, second, , fourth] = ids[conversationId] ?? [];
+  expect(await texts({ limit: 9, newestFirst: false, after: second })).toEqual(['4578', '36', '']);
+  expect(await texts({ limit: 9, newestFirst: true, after: second, before: fourth })).toEqual(['4', '3', '']);
+});
+
+test('typing is told to readers, to the one who types too, and kept nowhere', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, conversationId, topic } = await chat(deps);
+  const before = await historyTypes(deps, topic);
+  const stream = await messages.openTyping(deps, sessionOf(ann.actor), { conversationId }, undefined);
+  await messages.setTyping(deps, bob.actor, { conversationId, isTyping: true });
+  expect((await stream.next()).value).toMatchObject({
+    actor: { kind: 'user', user: { id: bob.user.id } },
+    isTyping: true,
+  });
+  await messages.setTyping(deps, ann.actor, { conversationId, isTyping: false });
+  expect((await stream.next()).value).toMatchObject({
+    actor: { user: { id: ann.user.id } },
+    isTyping: false,
+  });
+  await stream.return();
+  expect(await historyTypes(deps, topic)).toEqual(before);
+});
+
+test('a lone message reaches a subscriber in few statements', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, conversationId } = await chat(deps);
+  const stream = await conversations.openConversationEvents(
+    deps,
+    sessionOf(bob.actor),
+    { conversationId, after: null },
+    undefined,
+  );
+  await stream.next();
+  const times: number[] = [];
+  for (const number of range(20)) {
+    const start = performance.now();
+    const next = stream.next();
+    void messages.sendMessage(deps, ann.actor, { conversationId, text: String(number) });
+    await next;
+    times.push(performance.now() - start);
+  }
+  await stream.return();
+  const median = times.toSorted((a, b) => a - b)[10] ?? Number.NaN;
+  expect(median).toBeLessThan(100);
+});
