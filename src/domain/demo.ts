@@ -5,7 +5,7 @@ import * as conversations from './conversations.ts';
 import type { Deps } from './deps.ts';
 import * as messages from './messages.ts';
 
-export const DEMO_PASSWORD = 'parley';
+const DEMO_PASSWORD = 'parley';
 const ANN = { email: 'ann@example.com', firstName: 'Ann', lastName: 'Example' };
 const BOB = { email: 'bob@example.com', firstName: 'Bob', lastName: 'Example' };
 

@@ -32,7 +32,7 @@ export function createExecutor(deps: Deps, engine: Engine): Executor {
         variables,
         context: createContext({ deps, session }),
       });
-      return { data: data as Data | null | undefined, errors };
+      return { data, errors };
     },
   } as Executor;
 }

@@ -148,11 +148,10 @@ function freed(result: ResultStream | ExecutionResult, release: () => void): Res
 
 /** Marks the HTTP status that an answer without data gets; Yoga takes the mark off again. */
 function withStatus(error: GraphQLError): GraphQLError {
+  const { message, nodes, source, positions, path, extensions } = error;
   const status = ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http;
-  return new GraphQLError(error.message, {
-    ...error,
-    extensions: { ...error.extensions, http: { status, spec: status === 400 } },
-  });
+  const http = { status, spec: status === 400 };
+  return new GraphQLError(message, { nodes, source, positions, path, extensions: { ...extensions, http } });
 }
 
 const acceptsEventStream = (request: Request): boolean =>

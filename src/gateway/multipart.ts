@@ -48,7 +48,7 @@ export function receiveFile<Result>(
       reject(error);
     };
     parser.on('field', (name, value) => fields.set(name, value));
-    parser.on('file', (part, arriving, filename = '') => {
+    parser.on('file', (part, arriving, filename) => {
       // Whoever takes it hears of its failure; here nobody must fall over it.
       arriving.on('error', () => undefined);
       const result =

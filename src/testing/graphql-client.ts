@@ -98,7 +98,7 @@ function subscribe<Item>(client: Client, query: string, variables: Data | undefi
     { query, ...(variables === undefined ? {} : { variables }) },
     {
       next({ data, errors }: ExecutionResult<Record<string, Item>>) {
-        if (errors !== undefined) fail(errors as readonly GraphqlErrorBody[]);
+        if (errors !== undefined) fail(errors);
         for (const value of Object.values(data ?? {})) values.push(value);
       },
       error: (error: unknown) => fail(Array.isArray(error) ? error : [{ message: describe(error) }]),

@@ -43,7 +43,7 @@ export interface LegacyClient extends AsyncDisposable {
   close(): void;
 }
 
-export const LEGACY_CHANNELS = [
+const LEGACY_CHANNELS = [
   'success',
   'error',
   'message',
@@ -59,7 +59,7 @@ export const LEGACY_CHANNELS = [
 
 /** Connects an old client and resolves once it is connected. It is not authenticated yet. */
 export async function connectLegacy(url: string, options: LegacyOptions = {}): Promise<LegacyClient> {
-  const io = options.io ?? ((await import('socket.io-client')).io as LegacyIo);
+  const io = options.io ?? (await import('socket.io-client')).io;
   const transports = options.transports === undefined ? {} : { transports: [...options.transports] };
   const socket = io(url, {
     forceNew: true,
