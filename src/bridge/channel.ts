@@ -41,7 +41,17 @@ export interface Request {
   readonly caller: Caller;
 }
 
-export type Reply = readonly Frame[];
+/** What the client is told, in order. */
+export interface Reply {
+  readonly frames: readonly Frame[];
+  /** What it is told after that, read while it is told. */
+  readonly missed?: AsyncIterable<Frame>;
+}
+
+/** A place of a client that was away in what it has heard. */
+export interface Place {
+  readonly afterMessageId: number;
+}
 
 /** What a channel can do for the client that sent an event. */
 export interface Caller {
@@ -55,8 +65,13 @@ export interface Caller {
   /**
    * Lets the client into the topic's room. `ask` answers how far its permission knows the topic, as a cursor, or
    * nothing when there is none. Throws NOT_FOUND, also for one who lost the permission while it was asked for.
+   * Given a place, answers what the client has missed since; throws CURSOR_EXPIRED when that is not kept any more.
    */
-  join(topic: Topic, ask: () => Promise<string | undefined>): Promise<void>;
+  join(
+    topic: Topic,
+    ask: () => Promise<string | undefined>,
+    place?: Place,
+  ): Promise<AsyncIterable<Frame> | undefined>;
   leave(topic: Topic): void;
   /** Whether there is such a thing, whoever may see it. */
   exists(topic: Topic): Promise<boolean>;

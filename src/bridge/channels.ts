@@ -54,10 +54,30 @@ export const CHANNELS: readonly Channel[] = [
     ...usual,
     name: 'join_conversation',
     about: 'Joins the room of a conversation.',
-    fields: [conversationId],
+    fields: [
+      conversationId,
+      {
+        name: 'after_message_id',
+        type: 'int',
+        required: false,
+        about:
+          'The last message that the client has: what was said after it on `message` is said again, to it alone.',
+      },
+    ],
     missing: 'Parameter missing',
-    refusals: [notInConversation],
-    replies: ['`success` `"Vous avez rejoins la conversation : conversation_<id>"`'],
+    refusals: [
+      notInConversation,
+      { when: '`after_message_id` is no id', text: 'Parameter missing', codes: [] },
+      {
+        when: 'what came after that message is not kept any more',
+        text: 'Historique indisponible',
+        codes: ['CURSOR_EXPIRED'],
+      },
+    ],
+    replies: [
+      '`success` `"Vous avez rejoins la conversation : conversation_<id>"`',
+      '`message` for each thing missed, before anything new, if `after_message_id` is given',
+    ],
     notes: ['Whoever loses the right to be there leaves the room after the frame that says so.'],
     run: requests.joinConversation,
   },

@@ -7,23 +7,22 @@ import { sameActor } from '../events/event.ts';
 import type { ActorRef, Topic } from '../events/event.ts';
 import { openAccount } from './account.ts';
 import type { Account } from './account.ts';
-import { LegacyError } from './channel.ts';
-import type { Caller, Channel, Reply } from './channel.ts';
-import { CHANNELS, refusalOf, USER_NOT_FOUND } from './channels.ts';
-import { DeadlineError, withDeadline } from './deadline.ts';
+import { openCatchUp } from './catch-up.ts';
+import type { Caller, Place } from './channel.ts';
+import { USER_NOT_FOUND } from './channels.ts';
+import { withDeadline } from './deadline.ts';
 import type { BridgeDeps, BridgeLimits } from './deps.ts';
+import { channelOf, dispatch } from './dispatch.ts';
 import { createEventQueue } from './event-queue.ts';
 import type { EventQueue } from './event-queue.ts';
 import { isKnown } from './existence.ts';
+import type { Frame } from './frames.ts';
 import type { ForwardChannels } from './outbound.ts';
 import { createOutlet } from './outlet.ts';
 import type { Outlet } from './outlet.ts';
 import { CLIENT_DISCONNECT } from './parser.ts';
-import { hasField, parsePayload } from './payload.ts';
-import type { RoomFrame, RoomMember, Rooms } from './rooms.ts';
+import type { RoomMember, Rooms } from './rooms.ts';
 import { closeForRestart, cutOff } from './transport.ts';
-
-const channels = new Map(CHANNELS.map((channel) => [channel.name, channel]));
 
 export interface ConnectionOptions {
   readonly socket: Socket;
@@ -44,7 +43,7 @@ export class Connection implements Caller, RoomMember {
   readonly #rooms: Rooms;
   readonly #limits: BridgeLimits;
   readonly #queue: EventQueue;
-  readonly #outlet: Outlet;
+  readonly outlet: Outlet;
   #account: Account | undefined;
   /** Nothing more is taken. */
   #closing = false;
@@ -62,7 +61,7 @@ export class Connection implements Caller, RoomMember {
       maxBytes: limits.queuedBytes,
       onError: (error) => deps.log.error({ err: error, socket: socket.id }, 'a legacy connection failed'),
     });
-    this.#outlet = createOutlet({
+    this.outlet = createOutlet({
       socket,
       limits,
       onSlow: () => this.#cutOff('it does not read what is sent to it'),
@@ -103,25 +102,32 @@ export class Connection implements Caller, RoomMember {
     const account = await openAccount(this.#deps, {
       token,
       forward: this.#forwardChannels(),
-      onFrames: (frames) => this.#outlet.say(frames),
+      onFrames: (frames) => this.outlet.say(frames),
       onEnd: (reason) => this.end(reason),
     });
     const former = this.#account;
     if (former !== undefined && !sameActor(former.actor, account.actor)) {
       this.#rooms.leaveAll(this);
-      this.#outlet.forgetAll();
+      this.outlet.forgetAll();
     }
     this.#account = account;
     await former?.close();
   }
 
-  async join(topic: Topic, ask: () => Promise<string | undefined>): Promise<void> {
+  async join(
+    topic: Topic,
+    ask: () => Promise<string | undefined>,
+    place?: Place,
+  ): Promise<AsyncIterable<Frame> | undefined> {
     const entrance = await this.#rooms.enter(topic, this);
     if (entrance === undefined) throw notFound('The room');
     try {
       const cursor = await ask();
-      if (cursor === undefined) throw notFound('The room');
-      if (!entrance.admit(parseCursor(this.#deps.epoch, topic, cursor))) throw notFound('The room');
+      if (cursor === undefined || this.actor === undefined) throw notFound('The room');
+      const until = parseCursor(this.#deps.epoch, topic, cursor);
+      const missed = place && (await openCatchUp(this.#deps, { ...place, topic, actor: this.actor, until }));
+      if (!entrance.admit(until, place !== undefined)) throw notFound('The room');
+      return missed;
     } finally {
       entrance.cancel();
     }
@@ -135,22 +141,6 @@ export class Connection implements Caller, RoomMember {
     return this.actor !== undefined && isKnown(this.#deps, this.actor, topic);
   }
 
-  get congested(): boolean {
-    return this.#outlet.congested;
-  }
-
-  hold(frame: RoomFrame): void {
-    this.#outlet.hold(frame);
-  }
-
-  forget(topic: Topic, upTo: number): void {
-    this.#outlet.forget(topic, upTo);
-  }
-
-  written(): void {
-    this.#outlet.check();
-  }
-
   lostTrack(): void {
     this.#cutOff('events of its rooms were trimmed before this node saw them');
   }
@@ -160,7 +150,7 @@ export class Connection implements Caller, RoomMember {
     if (this.#closing) return;
     const sessionIsOver =
       reason === 'LOGGED_OUT' || reason === 'TOKEN_EXPIRED' || reason === 'ACCOUNT_DELETED';
-    if (sessionIsOver) this.#outlet.say([{ channel: 'error', payload: USER_NOT_FOUND }]);
+    if (sessionIsOver) this.outlet.say([{ channel: 'error', payload: USER_NOT_FOUND }]);
     void this.#close(reason);
     this.#socket.disconnect(true);
   }
@@ -185,7 +175,7 @@ export class Connection implements Caller, RoomMember {
   async #close(reason: EndReason): Promise<void> {
     this.#closing = true;
     this.#queue.drop();
-    this.#outlet.close();
+    this.outlet.close();
     this.#deps.metrics.streamEnds.inc({ reason });
     this.#deps.log.info({ reason, actor: this.actor, socket: this.id }, 'a legacy connection ends');
     try {
@@ -218,33 +208,36 @@ export class Connection implements Caller, RoomMember {
       this.#socket.disconnect();
       return;
     }
-    const channel = typeof name === 'string' ? channels.get(name) : undefined;
+    const channel = channelOf(name);
     if (channel !== undefined) {
       this.busy = true;
-      const reply = await this.#answer(channel, argument);
-      this.busy = false;
-      this.#outlet.say(reply);
+      this.#deps.metrics.legacyEvents.inc({ channel: channel.name });
+      const { frames, missed } = await dispatch(channel, argument, {
+        caller: this,
+        isLoggedIn: this.#account !== undefined,
+        deadlineMs: this.#limits.eventMs,
+        log: this.#deps.log,
+        onLate: () => setImmediate(() => this.#cutOff('an event took too long')),
+      });
+      this.outlet.say(frames);
       this.#account?.start();
-      this.#outlet.release();
+      if (missed !== undefined) await this.#catchUp(missed);
+      this.busy = false;
+      this.outlet.release();
     }
     if (this.#socket.connected) ack?.();
   }
 
-  async #answer(channel: Channel, argument: unknown): Promise<Reply> {
-    this.#deps.metrics.legacyEvents.inc({ channel: channel.name });
-    const payload = parsePayload(argument);
-    const lacks = channel.fields.some(({ name, required }) => required && !hasField(payload, name));
+  async #catchUp(missed: AsyncIterable<Frame>): Promise<void> {
     try {
-      if (channel.anonymous !== null && this.#account === undefined) throw new LegacyError(channel.anonymous);
-      if (channel.missing !== null && lacks) throw new LegacyError(channel.missing);
-      return await withDeadline(this.#limits.eventMs, channel.run({ payload, caller: this }));
+      await this.outlet.sayAll(missed);
     } catch (error) {
-      const foreseen = error instanceof DomainError || error instanceof LegacyError;
-      if (!foreseen)
-        this.#deps.log.error({ err: error, channel: channel.name }, 'an event of a legacy client failed');
-      // What is still under way could change the connection behind the back of the next event.
-      if (error instanceof DeadlineError) setImmediate(() => this.#cutOff('an event took too long'));
-      return [{ channel: 'error', payload: refusalOf(channel, error) }];
+      this.#deps.log.error(
+        { err: error, socket: this.id },
+        'what a legacy client has missed could not be read',
+      );
+      // It would go on with a hole in what it has heard.
+      this.#cutOff('what it has missed could not be read');
     }
   }
 

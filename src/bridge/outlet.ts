@@ -1,27 +1,22 @@
 import type { Socket } from 'socket.io';
-import type { Topic } from '../events/event.ts';
 import type { BridgeLimits } from './deps.ts';
 import type { Frame } from './frames.ts';
-import type { RoomFrame } from './rooms.ts';
+import type { RoomFrame, RoomOutlet } from './rooms.ts';
 import { bufferedBytes, waitingPackets } from './transport.ts';
 
 const CONGESTED_PACKETS = 100;
+const PACED_PACKETS = 50;
 /** Up to so many waiting packets are weighed at every frame, more of them now and then. */
 const WEIGHED_PACKETS = 64;
 
 /** All that is said to one socket: at once, or held until its own answer has left. */
-export interface Outlet {
-  /** Whether so much waits that what is not kept had better be left out. */
-  readonly congested: boolean;
+export interface Outlet extends RoomOutlet {
   say(frames: readonly Frame[]): void;
-  /** Keeps a room's frame for `release`. */
-  hold(frame: RoomFrame): void;
+  /** Says however many, no faster than the client takes them. */
+  sayAll(frames: AsyncIterable<Frame>): Promise<void>;
+  /** Says what was held. */
   release(): void;
-  /** Lets go of held frames that show the topic up to a position. */
-  forget(topic: Topic, upTo: number): void;
   forgetAll(): void;
-  /** Looks whether the client keeps up, after something was written to it. */
-  check(): void;
   /** Nothing more is said. */
   close(): void;
 }
@@ -46,14 +41,23 @@ export function createOutlet({ socket, limits, onSlow }: OutletOptions): Outlet 
     if (heavy || waiting > limits.waitingPackets) onSlow();
   };
 
+  const say = (frames: readonly Frame[]): void => {
+    if (closed || !socket.connected) return;
+    for (const { channel, payload } of frames) socket.emit(channel, payload);
+    check();
+  };
+
   return {
     get congested() {
       return waitingPackets(conn) > CONGESTED_PACKETS;
     },
-    say(frames) {
-      if (closed || !socket.connected) return;
-      for (const { channel, payload } of frames) socket.emit(channel, payload);
-      check();
+    say,
+    async sayAll(frames) {
+      for await (const frame of frames) {
+        while (waitingPackets(conn) >= PACED_PACKETS && !closed && socket.connected) await flushed(conn);
+        if (closed || !socket.connected) return;
+        say([frame]);
+      }
     },
     hold(frame) {
       if (closed) return;
@@ -79,4 +83,17 @@ export function createOutlet({ socket, limits, onSlow }: OutletOptions): Outlet 
       held = [];
     },
   };
+}
+
+/** Resolves when the client has taken something, or is gone. */
+function flushed(conn: Socket['conn']): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      conn.off('drain', done);
+      conn.off('close', done);
+      resolve();
+    };
+    conn.on('drain', done);
+    conn.on('close', done);
+  });
 }

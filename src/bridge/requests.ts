@@ -3,7 +3,7 @@ import { circleTopic, conversationTopic } from '../events/event.ts';
 import { encodeGlobalId, parseId } from '../ids.ts';
 import type { Id } from '../ids.ts';
 import { LegacyError } from './channel.ts';
-import type { Caller, Reply, Request } from './channel.ts';
+import type { Caller, Place, Reply, Request } from './channel.ts';
 import { encodeIceServer, encodeMedia } from './frames.ts';
 import type { Frame } from './frames.ts';
 import {
@@ -25,22 +25,31 @@ const config = (payload: unknown): Frame => ({ channel: 'webrtc_config', payload
 
 export async function authenticate({ payload, caller }: Request): Promise<Reply> {
   await caller.authenticate(payload['token']);
-  return [success('User authenticated')];
+  return { frames: [success('User authenticated')] };
 }
 
 export async function joinConversation({ payload, caller }: Request): Promise<Reply> {
   const id = requireId<'Conversation'>(payload['conversation_id']);
-  await caller.join(conversationTopic(id), async () => {
+  const ask = async () => {
     const variables = { id: encodeGlobalId('Conversation', id) };
     return (await caller.run(LegacyConversationDocument, variables)).conversation?.eventCursor;
-  });
-  return [success(`Vous avez rejoins la conversation : conversation_${id}`)];
+  };
+  const missed = await caller.join(conversationTopic(id), ask, parsePlace(payload['after_message_id']));
+  const frames = [success(`Vous avez rejoins la conversation : conversation_${id}`)];
+  return missed === undefined ? { frames } : { frames, missed };
+}
+
+function parsePlace(value: unknown): Place | undefined {
+  if (value === undefined || value === null) return undefined;
+  const afterMessageId = parseId(value);
+  if (afterMessageId === undefined) throw new LegacyError('Parameter missing');
+  return { afterMessageId };
 }
 
 export async function leaveConversation({ payload, caller }: Request): Promise<Reply> {
   const id = parseId<'Conversation'>(payload['conversation_id']);
   if (id !== undefined) caller.leave(conversationTopic(id));
-  return [success('Vous avez quitte la conversation')];
+  return { frames: [success('Vous avez quitte la conversation')] };
 }
 
 export async function joinCircle({ payload, caller }: Request): Promise<Reply> {
@@ -49,13 +58,13 @@ export async function joinCircle({ payload, caller }: Request): Promise<Reply> {
     const variables = { id: encodeGlobalId('Circle', id) };
     return (await caller.run(LegacyCircleDocument, variables)).circle?.eventCursor;
   });
-  return [success(`Vous avez rejoins le cercle : circle_${id}`)];
+  return { frames: [success(`Vous avez rejoins le cercle : circle_${id}`)] };
 }
 
 export async function leaveCircle({ payload, caller }: Request): Promise<Reply> {
   const id = parseId<'Circle'>(payload['circle_id']);
   if (id !== undefined) caller.leave(circleTopic(id));
-  return [success('Vous avez quitte le cercle')];
+  return { frames: [success('Vous avez quitte le cercle')] };
 }
 
 export async function message({ payload, caller }: Request): Promise<Reply> {
@@ -63,9 +72,11 @@ export async function message({ payload, caller }: Request): Promise<Reply> {
   if (files === undefined) throw new LegacyError('Parameter missing');
   const { message, media } = await sendMessage(payload, files, caller);
   const received = success({ received: true, message_id: message.legacyId });
-  if (files === null) return [received];
+  if (files === null) return { frames: [received] };
   const list = media.map((file) => encodeMedia({ ...file, id: file.legacyId }));
-  return [{ channel: 'media', payload: { media_list: list, message_id: message.legacyId } }, received];
+  return {
+    frames: [{ channel: 'media', payload: { media_list: list, message_id: message.legacyId } }, received],
+  };
 }
 
 async function sendMessage(payload: Payload, files: readonly string[] | null, caller: Caller) {
@@ -92,29 +103,29 @@ export async function writing({ payload, caller }: Request): Promise<Reply> {
     conversationId: encodeGlobalId('Conversation', id),
     isTyping: parseFlag(payload['is_writing']),
   });
-  return [success('Writing sent')];
+  return { frames: [success('Writing sent')] };
 }
 
 export async function webrtcCredentials({ caller }: Request): Promise<Reply> {
   const { webrtc } = await caller.run(LegacyCredentialsDocument, {});
   const { username, password } = webrtc.credentials;
-  return [config({ username, password })];
+  return { frames: [config({ username, password })] };
 }
 
 export async function webrtcStunInfo({ caller }: Request): Promise<Reply> {
   const { webrtc } = await caller.run(LegacyStunServersDocument, {});
-  return [config(webrtc.stunServers.flatMap(({ urls }) => urls.map(encodeIceServer)))];
+  return { frames: [config(webrtc.stunServers.flatMap(({ urls }) => urls.map(encodeIceServer)))] };
 }
 
 export async function webrtcTurnInfo({ caller }: Request): Promise<Reply> {
   const { webrtc } = await caller.run(LegacyTurnServersDocument, {});
-  return [config(webrtc.turnServers.flatMap(({ urls }) => urls.map(encodeIceServer)))];
+  return { frames: [config(webrtc.turnServers.flatMap(({ urls }) => urls.map(encodeIceServer)))] };
 }
 
 /** The target hears it before this answers. */
 export async function webrtcForward({ payload, caller }: Request): Promise<Reply> {
   await caller.run(LegacyForwardDocument, { to: requireTarget(payload), content: payload });
-  return [success('Message forwarded')];
+  return { frames: [success('Message forwarded')] };
 }
 
 /** The first key that is present decides, even when it names nobody. */
@@ -132,7 +143,7 @@ function requireTarget(payload: Payload): SignalTarget {
 
 /** The original had these channels and did nothing on them. */
 export async function nothing(): Promise<Reply> {
-  return [];
+  return { frames: [] };
 }
 
 function requireId<Type extends string>(value: unknown): Id<Type> {

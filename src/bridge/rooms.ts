@@ -15,27 +15,35 @@ export interface RoomFrame {
   packet(): string;
 }
 
+/** What is said to a connection, as far as rooms say it. */
+export interface RoomOutlet {
+  /** Whether so much waits that what is not kept had better be left out. */
+  readonly congested: boolean;
+  hold(frame: RoomFrame): void;
+  /** Lets go of held frames that show the topic up to a position. */
+  forget(topic: Topic, upTo: number): void;
+  /** Looks whether the client keeps up, after something was written to it. */
+  check(): void;
+}
+
 /** A connection, as rooms see it. */
 export interface RoomMember {
   readonly id: string;
   readonly actor: ActorRef | undefined;
   /** Whether an event of its own is under way, before whose answer it may hear nothing of a room. */
   readonly busy: boolean;
-  /** Whether so much waits for it that what is not kept had better be left out. */
-  readonly congested: boolean;
-  hold(frame: RoomFrame): void;
-  /** Lets go of held frames that show the topic up to a position. */
-  forget(topic: Topic, upTo: number): void;
-  /** Called after a room frame was written to it. */
-  written(): void;
+  readonly outlet: RoomOutlet;
   /** The server ends it, because it may have missed something. */
   lostTrack(): void;
 }
 
 /** A place in a room that is not taken yet. */
 export interface Entrance {
-  /** Takes the place of one whose permission knows the topic up to `since`. False when it has ended after that. */
-  admit(since: number): boolean;
+  /**
+   * Takes the place of one whose permission knows the topic up to `since`. False when it has ended after that. Who
+   * was in the room already stays as it was, unless it is told anew everything up to there.
+   */
+  admit(since: number, toldAnew: boolean): boolean;
   cancel(): void;
 }
 
@@ -107,18 +115,18 @@ export function createRooms({ io, tails }: { readonly io: Server; readonly tails
     const except: string[] = [];
     const reached: RoomMember[] = [];
     for (const [member, since] of room.members) {
-      if (seq === undefined ? member.congested : seq <= since) except.push(member.id);
+      if (seq === undefined ? member.outlet.congested : seq <= since) except.push(member.id);
       else if (member.busy) {
         except.push(member.id);
-        member.hold(frame);
+        member.outlet.hold(frame);
       } else reached.push(member);
     }
     // Of what is not kept, nothing from before the entrance is missed.
     if (seq !== undefined)
-      for (const { member } of room.waiting) if (!room.members.has(member)) member.hold(frame);
+      for (const { member } of room.waiting) if (!room.members.has(member)) member.outlet.hold(frame);
     if (reached.length === 0) return;
     io.to(room.topic).except(except).emit(channel, payload);
-    for (const member of reached) member.written();
+    for (const member of reached) member.outlet.check();
   };
 
   /** After the frame that says so: who is kicked sees the kick. */
@@ -137,9 +145,9 @@ export function createRooms({ io, tails }: { readonly io: Server; readonly tails
     closeIfEmpty(room);
   };
 
-  const admit = (room: Room, member: RoomMember, since: number): void => {
-    if (room.members.has(member)) return;
-    member.forget(room.topic, since);
+  const admit = (room: Room, member: RoomMember, since: number, toldAnew: boolean): void => {
+    if (room.members.has(member) && !toldAnew) return;
+    member.outlet.forget(room.topic, since);
     room.members.set(member, since);
     joined.set(member, (joined.get(member) ?? new Set()).add(room.topic));
     io.in(member.id).socketsJoin(room.topic);
@@ -152,7 +160,7 @@ export function createRooms({ io, tails }: { readonly io: Server; readonly tails
       room.waiting.add(place);
       const cancel = (): void => {
         if (!room.waiting.delete(place)) return;
-        if (!room.members.has(member)) member.forget(topic, Number.POSITIVE_INFINITY);
+        if (!room.members.has(member)) member.outlet.forget(topic, Number.POSITIVE_INFINITY);
         closeIfEmpty(room);
       };
       try {
@@ -160,9 +168,9 @@ export function createRooms({ io, tails }: { readonly io: Server; readonly tails
         if ((await room.unfollow) !== undefined) {
           return {
             cancel,
-            admit(since) {
+            admit(since, toldAnew) {
               const admitted = place.endedAt <= since;
-              if (admitted) admit(room, member, since);
+              if (admitted) admit(room, member, since, toldAnew);
               cancel();
               return admitted;
             },
