@@ -103,6 +103,15 @@ What a Socket.IO client sends and hears. This page is generated from \`src/bridg
 
 ## Listened channels
 
+### \`connect\`
+
+Said by the transport. Nothing is answered; the socket is nobody’s until it authenticates.
+
+### \`disconnect\`
+
+Said by the transport, or sent as an event. What was sent before it still runs; then the rooms are left, and the account
+goes offline if this was its last connection. Nothing is answered.
+
 ${CHANNELS.map(listened).join('\n\n')}
 
 ### On every channel

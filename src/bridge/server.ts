@@ -9,7 +9,7 @@ import { DEFAULT_LIMITS } from './deps.ts';
 import type { BridgeDeps } from './deps.ts';
 import { parser } from './parser.ts';
 import { createRooms } from './rooms.ts';
-import { closeForRestart, createEngine } from './transport.ts';
+import { closeForRestart, createEngineIo } from './transport.ts';
 
 /** Twice: for what is under way, and for giving back. The whole process has five seconds. */
 const PATIENCE_MS = 1_500;
@@ -34,7 +34,7 @@ export interface Bridge {
 export function createBridge(deps: BridgeDeps): Bridge {
   const limits = { ...DEFAULT_LIMITS, ...deps.limits };
   let closing = false;
-  const engine = createEngine({
+  const engine = createEngineIo({
     pingInterval: limits.pingIntervalMs,
     pingTimeout: limits.pingTimeoutMs,
     maxHttpBufferSize: limits.payloadBytes,

@@ -7,7 +7,7 @@ import type { EngineParser } from './engine-parser.ts';
 
 /**
  * What is relied on inside engine.io without its being public, and pinned in package.json for that reason. Missing
- * members fail the start (`createEngine`), changed behaviour fails test/bridge/transport.test.ts.
+ * members fail the start (`createEngineIo`), changed behaviour fails test/bridge/transport.test.ts.
  */
 interface EngineInternals {
   createTransport(name: string, request: IncomingMessage): { parser: unknown };
@@ -37,7 +37,7 @@ type EngineRequest = IncomingMessage & { readonly _query: Readonly<Record<string
  * server does not do for old clients: binary answers to polls (A), non-ASCII text towards them (B) and from them (C),
  * and noticing that one went silent after its upgrade (D).
  */
-export function createEngine(options: ServerOptions): EngineServer {
+export function createEngineIo(options: ServerOptions): EngineServer {
   const engine = new EngineServer({ ...options, allowEIO3: true });
   requireInternals(engine);
   mendPayloads(engine);

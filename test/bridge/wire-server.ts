@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Server } from 'socket.io';
 import { parser } from '../../src/bridge/parser.ts';
-import { createEngine } from '../../src/bridge/transport.ts';
+import { createEngineIo } from '../../src/bridge/transport.ts';
 
 /** A Socket.IO server over the engine of the bridge: what comes on `message` goes to everybody on `message`. */
 export interface WireServer extends AsyncDisposable {
@@ -11,7 +11,7 @@ export interface WireServer extends AsyncDisposable {
 }
 
 export async function wireServer(times = { pingInterval: 25_000, pingTimeout: 60_000 }): Promise<WireServer> {
-  const engine = createEngine({ ...times, transports: ['polling', 'websocket'] });
+  const engine = createEngineIo({ ...times, transports: ['polling', 'websocket'] });
   const io = new Server({ path: '/socket.io/', serveClient: false, parser });
   io.bind(engine);
   io.on('connection', (socket) => {

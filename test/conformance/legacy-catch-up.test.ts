@@ -94,7 +94,8 @@ test('a long absence is read in pieces, no faster than the client takes it', asy
   for (let n = 0; n < texts.length; n += 50) await Promise.all(texts.slice(n, n + 50).map(send));
   await using client = await login(bob);
   const answers = await client.ask('join_conversation', { ...talk, after_message_id: first.legacyId });
-  expect(answers.slice(1).map(contentOf).toSorted()).toEqual(texts.toSorted());
+  expect(answers).toHaveLength(texts.length + 1);
+  expect(new Set(answers.slice(1).map(contentOf))).toEqual(new Set(texts));
   const ids = answers.slice(1).map((packet) => Number(/"id":(\d+)/.exec(packet)?.[1]));
   expect(ids).toEqual(ids.toSorted((a, b) => a - b));
 });
