@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { isActive } from '../db/sessions.ts';
 import { unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
@@ -8,20 +9,32 @@ import type { Deps } from './deps.ts';
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** A session in use by a connection: `signal` is aborted, with the `EndReason`, when its token or its account ends. */
+/** A session in use by a connection, which keeps its account online. */
 export interface LiveSession {
   readonly session: Session;
+  /** Aborted, with the `EndReason`, when the token or the account ends. */
   readonly signal: AbortSignal;
-  /** Stops following the account. */
+  /** The connection is over. */
   close(): void;
 }
 
-/** Opens a session for as long as a connection lives. Throws UNAUTHENTICATED for a token that is not valid. */
+/** Opens a session for as long as a GraphQL connection lives. Throws UNAUTHENTICATED for a token that is not valid. */
 export async function openSession(deps: Deps, token: string): Promise<LiveSession> {
   const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
   const session = await authenticate(deps, token);
-  const close = await followSession(deps, session, (reason) => controller.abort(reason));
-  return { session, signal: controller.signal, close };
+  const unfollow = await followSession(deps, session, (reason) => controller.abort(reason));
+  try {
+    const lease = await deps.presence.open('graphql', session.actor);
+    const close = () => {
+      unfollow();
+      void lease.close();
+    };
+    return { session, signal: controller.signal, close };
+  } catch (error) {
+    unfollow();
+    throw error;
+  }
 }
 
 /**

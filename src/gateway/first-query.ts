@@ -52,7 +52,12 @@ query FirstScreen {
               text
               sentAt
               author {
-                ...Who
+                ... on User {
+                  firstName
+                }
+                ... on Device {
+                  name
+                }
               }
             }
           }
@@ -78,7 +83,12 @@ subscription Live(
         id
         text
         author {
-          ...Who
+          ... on User {
+            firstName
+          }
+          ... on Device {
+            name
+          }
         }
       }
     }
@@ -94,7 +104,12 @@ subscription WhoTypes($conversation: ID! = "Conversation:1") {
   typing(conversationId: $conversation) {
     isTyping
     actor {
-      ...Who
+      ... on User {
+        firstName
+      }
+      ... on Device {
+        name
+      }
     }
   }
 }
@@ -132,15 +147,6 @@ query Call {
       username
       credential
     }
-  }
-}
-
-fragment Who on Actor {
-  ... on User {
-    firstName
-  }
-  ... on Device {
-    name
   }
 }
 `;

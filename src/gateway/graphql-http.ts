@@ -10,6 +10,7 @@ import { createContext } from '../schema/context.ts';
 import { bearerToken } from './bearer.ts';
 import type { Operation, ResultStream } from './engine.ts';
 import { codeOf } from './errors.ts';
+import type { FormatError } from './errors.ts';
 import { executeMultipart } from './graphql-multipart.ts';
 import { FIRST_QUERY } from './first-query.ts';
 import type { Ports } from './ports.ts';
@@ -17,6 +18,12 @@ import { isMultipart } from './multipart.ts';
 import { encodeEventStream } from './sse.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
+
+const EVENT_STREAM_HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache',
+  'x-accel-buffering': 'no',
+};
 
 export interface GraphqlHttp {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
@@ -39,7 +46,8 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
     multipart: false,
     maxRequestBodySize: MAX_BODY_BYTES,
     logging: ports.deps.log,
-    graphiql: { subscriptionsProtocol: 'WS', title: 'Parley', defaultQuery: FIRST_QUERY },
+    // Not over WebSocket: there it leaves the headers of its tab, and so the token, out of `connection_init`.
+    graphiql: { subscriptionsProtocol: 'SSE', title: 'Parley', defaultQuery: FIRST_QUERY },
     renderGraphiQL: async (page) => (await import('@graphql-yoga/render-graphiql')).renderGraphiQL(page),
   });
   return {
@@ -64,7 +72,7 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
       request,
     };
   };
-  const refused = (error: unknown): ExecutionResult => ({ errors: [withStatus(formatError(error))] });
+  const refused = (error: unknown): ExecutionResult => ({ errors: [formatError(error)] });
 
   const execute = async (args: ExecutionArgs): Promise<ExecutionResult> => {
     const { request, ...operation } = operationOf(args);
@@ -85,15 +93,10 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
     try {
       const token = bearerToken(request.headers.get('authorization'));
       const live = token === undefined ? undefined : await ports.openSession(token);
-      const lease = live === undefined ? undefined : await deps.presence.open('graphql', live.session.actor);
-      const release = () => {
-        live?.close();
-        void lease?.close();
-      };
       const signal = live === undefined ? ending : AbortSignal.any([live.signal, ending]);
       const resumeAfter = request.headers.get('last-event-id');
       const context = createContext({ deps, session: live?.session ?? null, signal, resumeAfter });
-      return freed(await engine.subscribe({ ...operation, context }), release);
+      return freed(await engine.subscribe({ ...operation, context }), () => live?.close());
     } catch (error) {
       return refused(error);
     }
@@ -102,20 +105,19 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
   return {
     onParse: ({ setParseFn }) => setParseFn((text: string) => engine.parse(text)),
     onValidate: ({ setValidationFn }) =>
-      setValidationFn((_schema, document) => engine.validate(document).map(withStatus)),
+      setValidationFn((_schema, document) => engine.validate(document).map((error) => withStatus(error))),
     onExecute: ({ setExecuteFn }) => setExecuteFn(execute),
     onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
-    onResultProcess({ request, result, setResultProcessor }) {
-      if (!(Symbol.asyncIterator in result) || !acceptsEventStream(request)) return;
-      const headers = {
-        'content-type': 'text/event-stream; charset=utf-8',
-        'cache-control': 'no-cache',
-        'x-accel-buffering': 'no',
-      };
-      setResultProcessor(
-        (stream, { Response }) => new Response(encodeEventStream(stream as ResultStream), { headers }),
-        'text/event-stream',
-      );
+    onResultProcess({ request, result, setResult, setResultProcessor }) {
+      if (Array.isArray(result)) return;
+      if (!(Symbol.asyncIterator in result)) setResult(withCodes(result, formatError));
+      else if (acceptsEventStream(request)) {
+        setResultProcessor(
+          (stream, { Response }) =>
+            new Response(encodeEventStream(stream as ResultStream), { headers: EVENT_STREAM_HEADERS }),
+          'text/event-stream',
+        );
+      }
     },
   };
 }
@@ -146,11 +148,27 @@ function freed(result: ResultStream | ExecutionResult, release: () => void): Res
   return stream;
 }
 
-/** Marks the HTTP status that an answer without data gets; Yoga takes the mark off again. */
-function withStatus(error: GraphQLError): GraphQLError {
+/** Errors of Yoga's own about a request get a code of ours, and an answer without data gets their status. */
+function withCodes(result: ExecutionResult, formatError: FormatError): ExecutionResult {
+  if (result.errors === undefined || result.data !== undefined) return result;
+  return {
+    ...result,
+    errors: result.errors.map((error) =>
+      withStatus(codeOf(error) === undefined ? formatError(error) : error, error),
+    ),
+  };
+}
+
+/** Marks the HTTP status: that of the code, or the one that Yoga had `marked`. Yoga takes the mark off again. */
+function withStatus(error: GraphQLError, marked: GraphQLError = error): GraphQLError {
   const { message, nodes, source, positions, path, extensions } = error;
   const status = ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http;
-  const http = { status, spec: status === 400 };
+  // A document that is refused is answered with 200 to who accepts application/json, as the specification asks: `spec`.
+  const http = {
+    status,
+    ...(marked.extensions['http'] ?? {}),
+    spec: status === 400 && codeOf(marked) !== undefined,
+  };
   return new GraphQLError(message, { nodes, source, positions, path, extensions: { ...extensions, http } });
 }
 

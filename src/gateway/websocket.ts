@@ -5,7 +5,6 @@ import { GraphQLError, getOperationAST } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import type { ServerOptions } from 'graphql-ws';
 import { WebSocket, WebSocketServer } from 'ws';
-import type { Lease } from '../domain/presence.ts';
 import type { LiveSession } from '../domain/sessions.ts';
 import { DomainError } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
@@ -51,7 +50,6 @@ interface Connection {
   /** Subscriptions that have not sent their last frame. */
   readonly streams: Set<string>;
   live: LiveSession | undefined;
-  lease: Lease | undefined;
 }
 
 /** GraphQL over WebSocket, subprotocol `graphql-transport-ws`. */
@@ -70,7 +68,6 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       controller,
       streams: new Set(),
       live: undefined,
-      lease: undefined,
     };
     connections.add(connection);
     metrics.connections.inc({ transport: 'graphql-ws' });
@@ -94,7 +91,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       stopPings();
       connections.delete(connection);
       metrics.connections.dec({ transport: 'graphql-ws' });
-      release(connection);
+      connection.live?.close();
       closed(code, reason.toString()).catch(failed);
     });
   };
@@ -184,19 +181,13 @@ async function login(ports: Ports, connection: Connection, token: string): Promi
     live.signal.addEventListener('abort', () => endConnection(connection, live.signal.reason as EndReason), {
       once: true,
     });
-    connection.lease = await ports.deps.presence.open('graphql', live.session.actor);
   } catch (error) {
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED') return false;
     throw error;
   }
   // The client may have gone meanwhile: its close found nothing to free yet.
-  if (connection.socket.readyState !== WebSocket.OPEN) release(connection);
+  if (connection.socket.readyState !== WebSocket.OPEN) connection.live.close();
   return true;
-}
-
-function release(connection: Connection): void {
-  connection.live?.close();
-  void connection.lease?.close();
 }
 
 /** Lets every stream of the connection say why it ends, then closes it. A client that does not read is not waited for. */

@@ -1,0 +1,219 @@
+import { createHmac } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { createGraphqlClient } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+import { family, sendMessage } from '../harness/story.ts';
+
+const SEND =
+  'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
+const SECRET = 'a secret of the tests';
+
+/** A token made by hand. */
+function tokenOf(claims: object, header: object = { alg: 'HS256', typ: 'JWT' }, secret = SECRET): string {
+  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const body = `${encode(header)}.${encode(claims)}`;
+  return `${body}.${createHmac('sha256', secret).update(body).digest('base64url')}`;
+}
+
+test('ids that are unknown, malformed, of another type or of others are NOT_FOUND', async () => {
+  await using app = await testApp();
+  const { ann, conversation, circle } = await family(app);
+  const stranger = await app.account();
+  for (const id of [
+    'Conversation:999',
+    'Conversation:x',
+    'Conversation:0',
+    'Conversation:1.5',
+    'Circle:1',
+    '1',
+    '',
+    'Conversation:99999999999',
+    conversation.id,
+  ]) {
+    const who = id === conversation.id ? stranger : ann;
+    expect(await who.graphql.refused('query ($id: ID!) { conversation(id: $id) { id } }', { id }), id).toBe(
+      'NOT_FOUND',
+    );
+    expect(await who.graphql.refused(SEND, { id, text: 'x' }), id).toBe('NOT_FOUND');
+  }
+  expect(await stranger.graphql.run('query ($id: ID!) { node(id: $id) { id } }', { id: circle.id })).toEqual({
+    node: null,
+  });
+});
+
+test('texts that cannot be kept are refused and store nothing', async () => {
+  await using app = await testApp();
+  const { ann, bob, conversation, circle } = await family(app);
+  await using events = await bob.conversationEvents(conversation.id);
+  const { id } = conversation;
+  for (const text of ['x'.repeat(8193), 'a\0b', '\ud800', 'a\udc00b']) {
+    expect(['INVALID_INPUT', 'LIMIT_EXCEEDED']).toContain(await ann.graphql.refused(SEND, { id, text }));
+    const phone = await ann.legacy();
+    expect(
+      await phone.refused('message', { conversation_id: conversation.legacyId, text_message: text }),
+    ).toBe('Message invalide');
+  }
+  for (const name of ['', 'x'.repeat(121), 'a\0b', '\ud800']) {
+    const refused = await ann.graphql.refused(
+      'mutation ($id: ID!, $name: String!) { updateCircle(circleId: $id, name: $name) { id } }',
+      {
+        id: circle.id,
+        name,
+      },
+    );
+    expect(['INVALID_INPUT', 'LIMIT_EXCEEDED'], JSON.stringify(name)).toContain(refused);
+  }
+  await sendMessage(ann, conversation, '😀'.repeat(8192));
+  expect(await events.next()).toMatchObject({ message: { text: '😀'.repeat(8192) } });
+  expect(events.waiting()).toEqual([]);
+});
+
+test('tokens that are not ours, not valid, or not signed are refused by every door', async () => {
+  await using app = await testApp({ env: { AUTH_SECRET: SECRET } });
+  const { ann, conversation } = await family(app);
+  const now = Math.floor(Date.now() / 1000);
+  const sub = String(ann.legacyId);
+  const bad = {
+    expired: tokenOf({ sub, exp: now - 10 }),
+    'without expiry': tokenOf({ sub }),
+    foreign: tokenOf({ sub, exp: now + 600 }, { alg: 'HS256' }, 'another secret'),
+    none: `${tokenOf({ sub, exp: now + 600 }, { alg: 'none' })
+      .split('.')
+      .slice(0, 2)
+      .join('.')}.`,
+    'of nobody': tokenOf({ sub: '999', exp: now + 600 }),
+    'of a strange subject': tokenOf({ sub: 'x', exp: now + 600 }),
+    nonsense: 'nonsense',
+  };
+  for (const [what, token] of Object.entries(bad)) {
+    await using client = createGraphqlClient(app.url, token);
+    const { status, errors } = await client.send('{ me { __typename } }');
+    expect({ what, status, code: errors?.[0]?.extensions?.['code'] }).toEqual({
+      what,
+      status: 401,
+      code: 'UNAUTHENTICATED',
+    });
+    const phone = await app.legacy();
+    expect(await phone.refused('authenticate', { token }), what).toBe('User not found');
+    phone.close();
+    const upload = await fetch(`${app.url}/media/upload/1`, {
+      method: 'POST',
+      headers: { authorization: token },
+    });
+    expect({ what, status: upload.status }).toEqual({ what, status: 401 });
+  }
+  // A token of the original server: a number for a subject, no id.
+  const original = tokenOf({ sub: ann.legacyId, iat: now, exp: now + 600 });
+  await using client = createGraphqlClient(app.url, original);
+  expect(await client.run('{ me { ... on User { id } } }')).toEqual({ me: { id: ann.id } });
+  const phone = await app.legacy();
+  expect(await phone.push('authenticate', { token: original })).toBe('User authenticated');
+  expect(await phone.push('join_conversation', { conversation_id: conversation.legacyId })).toContain(
+    'rejoins',
+  );
+  await client.run('mutation { logout }');
+  expect(await phone.expect('error')).toBe('User not found');
+  await phone.disconnected();
+  expect(await client.refused('{ me { __typename } }')).toBe('UNAUTHENTICATED');
+  expect(await ann.graphql.run('{ me { ... on User { id } } }')).toEqual({ me: { id: ann.id } });
+});
+
+test.each([
+  ['malformed JSON', '{"query": '],
+  ['no query', '{}'],
+  ['a query that is no text', '{"query": 7}'],
+  ['variables that are no object', '{"query": "{ __typename }", "variables": "x"}'],
+  ['syntax that is none', '{"query": "{ me"}'],
+  ['an unknown field', '{"query": "{ nothing }"}'],
+  [
+    'a variable of the wrong type',
+    '{"query": "query ($id: ID!) { circle(id: $id) { id } }", "variables": {"id": {}}}',
+  ],
+  ['a missing variable', '{"query": "query ($id: ID!) { circle(id: $id) { id } }"}'],
+])('%s is INVALID_INPUT', async (_what, body) => {
+  await using app = await testApp();
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json' },
+    body,
+  });
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'INVALID_INPUT' } }] });
+});
+
+test('a document that is too deep, too wide or too long is LIMIT_EXCEEDED', async () => {
+  await using app = await testApp();
+  const { ann } = await family(app);
+  const deep = `{ circles { nodes { ${'conversations { nodes { circle { '.repeat(12)} id ${'} } }'.repeat(12)} } } }`;
+  const wide =
+    '{ circles(first: 100) { nodes { conversations(first: 100) { nodes { messages(last: 100) { nodes { id } } } } } } }';
+  const long = `{ ${'__typename '.repeat(20_000)} }`;
+  for (const query of [deep, wide, long, '{ circles(first: 101) { nodes { id } } }']) {
+    expect(await ann.graphql.refused(query), query.slice(0, 60)).toBe('LIMIT_EXCEEDED');
+  }
+});
+
+test('uploads that are not yours, not there, not multipart or not whole store nothing', async () => {
+  await using app = await testApp({ env: { MAX_UPLOAD_BYTES: '1000' } });
+  const { ann, bob, conversation } = await family(app);
+  const stranger = await app.account();
+  const { sendMessage: sent } = await sendMessage(ann, conversation, 'file', ['a.txt']);
+  const media = sent.media[0]?.legacyId;
+  const upload = async (token: string, id: unknown, body: BodyInit, headers: Record<string, string> = {}) => {
+    const response = await fetch(`${app.url}/media/upload/${String(id)}`, {
+      method: 'POST',
+      headers: { authorization: token, ...headers },
+      body,
+    });
+    return {
+      status: response.status,
+      ...((await response.json()) as { success: boolean; message?: string }),
+    };
+  };
+  const form = (content: string, part = 'file') => {
+    const data = new FormData();
+    data.set('media_id', '1');
+    data.set(part, new File([content], 'a.txt'));
+    return data;
+  };
+  expect(await upload(bob.token, media, form('x'))).toMatchObject({
+    status: 403,
+    success: false,
+    message: 'Vous ne pouvez pas upload ce media',
+  });
+  expect(await upload(stranger.token, media, form('x'))).toMatchObject({
+    status: 404,
+    message: 'Media introuvable',
+  });
+  expect(await upload(ann.token, 999, form('x'))).toMatchObject({
+    status: 404,
+    message: 'Media introuvable',
+  });
+  expect(await upload(ann.token, 'x', form('x'))).toMatchObject({ status: 404 });
+  expect(await upload('', media, form('x'))).toMatchObject({ status: 401 });
+  expect(await upload(ann.token, media, form('x', 'other'))).toMatchObject({
+    status: 404,
+    message: 'Le media est introuvable dans la requête',
+  });
+  expect(await upload(ann.token, media, 'plain text')).toMatchObject({ status: 400 });
+  expect(
+    await upload(ann.token, media, '--x\r\n', { 'content-type': 'multipart/form-data; boundary=x' }),
+  ).toMatchObject({ status: 400 });
+  expect(await upload(ann.token, media, '', { 'content-type': 'multipart/form-data' })).toMatchObject({
+    status: 400,
+  });
+  expect(await upload(ann.token, media, form('x'.repeat(2000)))).toMatchObject({
+    status: 400,
+    success: false,
+  });
+  expect(
+    (await fetch(`${app.url}/media/${String(media)}`, { headers: { authorization: ann.token } })).status,
+  ).toBe(404);
+
+  expect(await upload(ann.token, media, form('hello'))).toEqual({ status: 200, success: true });
+  const file = await fetch(`${app.url}/media/${String(media)}`, { headers: { authorization: bob.token } });
+  expect(await file.text()).toBe('hello');
+  expect(
+    (await fetch(`${app.url}/media/${String(media)}`, { headers: { authorization: stranger.token } })).status,
+  ).toBe(404);
+});
