@@ -1,0 +1,36 @@
+import { readFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { END_REASONS, ERROR_CODES, streamEnded } from '../../src/errors.ts';
+
+/** The rows of the table under a heading, cell by cell, without the code marks. */
+async function rowsUnder(heading: string): Promise<string[][]> {
+  const text = await readFile(new URL('../../docs/errors.md', import.meta.url), 'utf8');
+  const [, section = ''] = text.split(`## ${heading}\n`);
+  return (
+    section
+      .split('\n## ')[0]
+      ?.split('\n')
+      .filter((line) => line.startsWith('| `'))
+      .map((line) =>
+        line
+          .split('|')
+          .slice(1, -1)
+          .map((cell) => cell.trim().replaceAll('`', '')),
+      ) ?? []
+  );
+}
+
+test('every code is documented, with the status and the close code that it has', async () => {
+  const documented = (await rowsUnder('Codes')).map(([code, http, close]) => [code, http, close]);
+  const actual = Object.entries(ERROR_CODES).map(([code, face]) => [
+    code,
+    String(face.http),
+    'close' in face ? String(face.close) : '',
+  ]);
+  expect(documented).toEqual(actual);
+});
+
+test('every reason for an end is documented, with its code', async () => {
+  const documented = (await rowsUnder('Ends')).map(([reason, code]) => [reason, code]);
+  expect(documented).toEqual(END_REASONS.map((reason) => [reason, streamEnded(reason).code]));
+});
