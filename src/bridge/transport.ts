@@ -27,7 +27,7 @@ interface WebSocketInternals {
 
 interface OutgoingPacket {
   data?: unknown;
-  options: { compress: boolean };
+  options: { compress: boolean; wsPreEncodedFrame?: readonly Buffer[] };
 }
 
 type EngineRequest = IncomingMessage & { readonly _query: Readonly<Record<string, string | undefined>> };
@@ -41,20 +41,45 @@ export function createEngineIo(options: ServerOptions): EngineServer {
   const engine = new EngineServer({ ...options, allowEIO3: true });
   requireInternals(engine);
   mendPayloads(engine);
-  const toAscii = remembering(asciiJson);
+  const escaped = remembering((text) => escape(text));
   engine.on('connection', (conn: EngineSocket) => {
     if (conn.protocol !== 3) return;
     conn.on('packetCreate', (packet: OutgoingPacket) => {
       if (typeof packet.data !== 'string') return;
-      const ascii = toAscii(packet.data);
-      if (ascii === packet.data) return;
-      packet.data = ascii;
-      // The options of a broadcast are shared by its receivers and hold the WebSocket frame of the unescaped text.
-      packet.options = { compress: packet.options.compress };
+      const { text, frame } = escaped(packet.data);
+      if (text === packet.data) return;
+      packet.data = text;
+      // The options are shared by all receivers of a broadcast, and hold the WebSocket frame of the unescaped text.
+      const { compress, wsPreEncodedFrame } = packet.options;
+      packet.options =
+        wsPreEncodedFrame === undefined ? { compress } : { compress, wsPreEncodedFrame: frame() };
     });
     conn.on('upgrade', () => internals(conn).resetPingTimeout());
   });
   return engine;
+}
+
+interface Escaped {
+  readonly text: string;
+  /** The text as the unmasked WebSocket frame of an Engine.IO message, made once for all receivers. */
+  frame(): readonly Buffer[];
+}
+
+function escape(json: string): Escaped {
+  const text = asciiJson(json);
+  let frame: readonly Buffer[] | undefined;
+  return { text, frame: () => (frame ??= textFrame(Buffer.from(`4${text}`, 'latin1'))) };
+}
+
+/** RFC 6455, 5.2: final, text, a length in 7, 16 or 64 bits, no mask. */
+function textFrame(body: Buffer): readonly Buffer[] {
+  const { length } = body;
+  if (length < 126) return [Buffer.from([0x81, length]), body];
+  const header = Buffer.alloc(length < 2 ** 16 ? 4 : 10);
+  header.writeUInt16BE(length < 2 ** 16 ? 0x817e : 0x817f);
+  if (header.length === 4) header.writeUInt16BE(length, 2);
+  else header.writeBigUInt64BE(BigInt(length), 2);
+  return [header, body];
 }
 
 /** Bytes, about, that wait for a client which does not read: in its transport, and behind that. */
@@ -112,7 +137,7 @@ function readsOnlyBinary(query: Readonly<Record<string, string | undefined>>, us
 }
 
 /** A broadcast asks for the same text once per receiver. */
-function remembering(convert: (text: string) => string): (text: string) => string {
+function remembering<Answer>(convert: (text: string) => Answer): (text: string) => Answer {
   let last = '';
   let answer = convert(last);
   return (text) => {

@@ -224,6 +224,15 @@ test('a signal that comes before the answer to authenticate is said after it', a
   expect(await client.next()).toContain('early');
 });
 
+test('LEGACY_FORWARD_CHANNELS decides on which channels a signal comes, for every client', async () => {
+  await using other = await fakeBridge({}, { LEGACY_FORWARD_CHANNELS: ['webrtc_config', 'webrtc_forward'] });
+  await using client = await wire(other.url, 'none');
+  await client.ask('authenticate', { token: 'user:7' });
+  other.whisper({ type: 'signal', topic: 'user:7', sender: ann, content: {}, legacyLease: 1 });
+  expect(await client.next()).toContain('42["webrtc_config"');
+  expect(await client.next()).toContain('42["webrtc_forward"');
+});
+
 test('what is meant for an account goes to its newest connection, wherever that is', async () => {
   await using older = await login('user:8');
   await using newer = await login('user:8');

@@ -40,7 +40,10 @@ export interface FakeBridge extends AsyncDisposable {
 }
 
 /** Tokens are `user:7`, `device:4`, `user:7#second`: who they are of, and which one. */
-export async function fakeBridge(limits: Partial<BridgeLimits> = {}): Promise<FakeBridge> {
+export async function fakeBridge(
+  limits: Partial<BridgeLimits> = {},
+  config: BridgeDeps['config'] = { LEGACY_FORWARD_CHANNELS: undefined },
+): Promise<FakeBridge> {
   const topics = new Map<Topic, { head: number; followers: Set<Follower> }>();
   const topicAt = (topic: Topic) => {
     const entry = topics.get(topic) ?? { head: 0, followers: new Set<Follower>() };
@@ -94,7 +97,7 @@ export async function fakeBridge(limits: Partial<BridgeLimits> = {}): Promise<Fa
   };
 
   const deps: BridgeDeps = {
-    config: { LEGACY_FORWARD_CHANNELS: undefined },
+    config,
     log: createLogger('silent'),
     metrics: {
       connections: { inc: () => {}, dec: () => {} },

@@ -88,6 +88,30 @@ test('text towards protocol 3 is ASCII, towards protocol 4 UTF-8, from one broad
   expect((await recent.poll()).bytes.toString()).toBe(`42["message",{"text":"${TEXT}"}]`);
 });
 
+test.for([10, 200, 70_000])(
+  'a broadcast of %i characters reaches WebSockets of both protocols',
+  async (length) => {
+    const text = `é${'x'.repeat(length)}`;
+    const received = [3, 4].map(async (protocol) => {
+      const socket = new WebSocket(
+        `${server.url.replace('http', 'ws')}/socket.io/?EIO=${protocol}&transport=websocket`,
+      );
+      if (protocol === 4) socket.once('message', () => socket.send('40'));
+      return new Promise<string>((resolve) => {
+        socket.on('message', (data: Buffer) => {
+          if (data.toString().startsWith('42')) resolve(data.toString());
+        });
+      });
+    });
+    await expect.poll(() => server.io.sockets.sockets.size).toBe(2);
+    server.io.emit('message', { text });
+    expect(await Promise.all(received)).toEqual([
+      `42["message",{"text":"\\u00e9${'x'.repeat(length)}"}]`,
+      `42["message",{"text":"${text}"}]`,
+    ]);
+  },
+);
+
 test('an acknowledgement is empty', async () => {
   const { poll, post } = await handshake('EIO=3&b64=1');
   await poll();
