@@ -2,8 +2,8 @@ import {
   createSourceEventStream,
   execute,
   executeSubscriptionEvent,
+  getOperationAST,
   GraphQLError,
-  Kind,
   NoSchemaIntrospectionCustomRule,
   parse,
   specifiedRules,
@@ -74,7 +74,9 @@ export function createEngine(options: EngineOptions): Engine {
     hideSuggestions: !introspection,
   });
 
-  const needsSnapshot = (document: DocumentNode): boolean => {
+  const needsSnapshot = ({ document, operationName }: Operation): boolean => {
+    // A mutation that shares its document with such a query has transactions of its own.
+    if (getOperationAST(document, operationName)?.operation !== 'query') return false;
     const known = snapshots.get(document);
     if (known !== undefined) return known;
     const needed = readsEventCursor(document);
@@ -103,9 +105,7 @@ export function createEngine(options: EngineOptions): Engine {
 
     async execute(operation) {
       const run = async (context: Context) => formatResult(await execute(argsOf({ ...operation, context })));
-      return needsSnapshot(operation.document)
-        ? options.inSnapshot(operation.context, run)
-        : run(operation.context);
+      return needsSnapshot(operation) ? options.inSnapshot(operation.context, run) : run(operation.context);
     },
 
     async subscribe(operation) {
@@ -150,10 +150,7 @@ function readsEventCursor(document: DocumentNode): boolean {
       return found ? BREAK : undefined;
     },
   });
-  return (
-    found &&
-    document.definitions.some((node) => node.kind === Kind.OPERATION_DEFINITION && node.operation === 'query')
-  );
+  return found;
 }
 
 const cursors = new WeakMap<ExecutionResult, string>();

@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import { testApp } from '../harness/app.ts';
+
+const DOCUMENT = /* GraphQL */ `
+  query Read {
+    circles(first: 1) {
+      nodes {
+        eventCursor
+      }
+    }
+  }
+  mutation Write {
+    createCircle(name: "Written") {
+      name
+    }
+  }
+`;
+
+test('a mutation runs from a document that also has a query for an eventCursor', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${ann.token}` },
+    body: JSON.stringify({ query: DOCUMENT, operationName: 'Write' }),
+  });
+  expect(await response.json()).toEqual({ data: { createCircle: { name: 'Written' } } });
+});
