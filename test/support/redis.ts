@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { untilPrinted } from './process.ts';
 import { pathOf } from './programs.ts';
 
 /** A Redis of a test's own, on a port of 127.0.0.1 that survives its restarts. */
@@ -34,8 +35,7 @@ export async function startRedis(): Promise<RedisServer> {
       'no',
     ]);
     process = started;
-    for await (const line of started.stdout) if (String(line).includes('Ready to accept connections')) break;
-    started.stdout.resume();
+    await untilPrinted(started, /Ready to accept connections/);
   };
   await start();
   return { url: `redis://127.0.0.1:${port}`, stop, start, [Symbol.asyncDispose]: stop };

@@ -1,0 +1,107 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, test, vi } from 'vitest';
+import { testApp } from '../harness/app.ts';
+import { needs, pathOf } from '../support/programs.ts';
+
+const SECRET = 'a secret of the tests';
+const PORT = 34_780 + (process.pid % 1000);
+
+/** A TURN server as operators run it: `use-auth-secret`. Only loopback is served. */
+async function startTurn() {
+  const dir = await mkdtemp(join(tmpdir(), 'parley-turn-'));
+  const config = join(dir, 'turn.conf');
+  const settings = {
+    'listening-ip': '127.0.0.1',
+    'relay-ip': '127.0.0.1',
+    'listening-port': PORT,
+    'min-port': 49_160,
+    'max-port': 49_200,
+    'static-auth-secret': SECRET,
+    realm: 'turn.test',
+    pidfile: join(dir, 'turn.pid'),
+    userdb: join(dir, 'turndb'),
+    'log-file': 'stdout',
+  };
+  const flags = ['use-auth-secret', 'fingerprint', 'no-tls', 'no-dtls', 'no-cli', 'allow-loopback-peers'];
+  await writeFile(
+    config,
+    [...flags, ...Object.entries(settings).map(([name, value]) => `${name}=${value}`)].join('\n'),
+  );
+  const server = spawn(pathOf('turnserver'), ['-c', config], { cwd: dir });
+  const exited = once(server, 'exit');
+  server.stdout.resume();
+  // What it prints stays in its buffer: that it serves is seen by asking it.
+  await vi.waitFor(() => connectTo(PORT), { timeout: 10_000 });
+  return {
+    async [Symbol.asyncDispose]() {
+      server.kill('SIGKILL');
+      await exited;
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function connectTo(port: number): Promise<void> {
+  const socket = createConnection({ port, host: '127.0.0.1' });
+  try {
+    await once(socket, 'connect');
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Whether an allocation with these credentials relays a few packets to itself and back. */
+async function relays(username: string, password: string): Promise<boolean> {
+  const args = [
+    '-u',
+    username,
+    '-w',
+    password,
+    '-p',
+    String(PORT),
+    '-y',
+    '-n',
+    '3',
+    '-m',
+    '1',
+    '-l',
+    '64',
+    '127.0.0.1',
+  ];
+  try {
+    const { stdout } = await promisify(execFile)(pathOf('turnutils_uclient'), args, { timeout: 15_000 });
+    return /Total lost packets 0/.test(stdout);
+  } catch {
+    return false;
+  }
+}
+
+describe.skipIf(needs('turnserver', 'turnutils_uclient'))('TURN credentials', () => {
+  test('are accepted by coturn, from either door, and only with the right secret', async () => {
+    await using _turn = await startTurn();
+    await using app = await testApp({
+      env: { TURN_SECRET: `${SECRET},an older secret`, TURN_URLS: `turn:127.0.0.1:${PORT}` },
+    });
+    const ann = await app.account();
+    const { webrtc } = await ann.graphql.run<{
+      webrtc: { credentials: { username: string; password: string } };
+    }>('{ webrtc { credentials { username password } } }');
+    const phone = await ann.legacy();
+    phone.emit('webrtc_credentials');
+    const legacy = await phone.expect<{ username: string; password: string }>('webrtc_config');
+    const { username, password } = webrtc.credentials;
+    const tried = [
+      relays(username, password),
+      relays(legacy.username, legacy.password),
+      relays(username, 'wrong'),
+      relays(`9${username}`, password),
+    ];
+    expect(await Promise.all(tried)).toEqual([true, true, false, false]);
+  }, 60_000);
+});
