@@ -1,6 +1,6 @@
 import { openGraphqlSocket } from './graphql-socket.js';
 import { ask } from './graphql.js';
-import { readPlace, readPresence } from './place.js';
+import { asLine, readPlace, readPresence } from './place.js';
 
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 10_000;
@@ -199,12 +199,3 @@ function showEvent({ panel, account, crossing }, event, isMissed) {
       return panel.note(`Conversation: ${event.__typename}.`);
   }
 }
-
-/** A message as the panel shows it. */
-export const asLine = ({ legacyId, author, text, sentAt }, account) => ({
-  id: legacyId,
-  author: author?.firstName ?? 'Someone who left',
-  isOwn: author?.id === account.id,
-  text,
-  sentAt,
-});

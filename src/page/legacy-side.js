@@ -1,14 +1,14 @@
-import { readName, readPresence, readText } from './place.js';
+import { asLine, readName, readPlace, readPresence, readText } from './place.js';
 
 const HEARD = ['success', 'error', 'message', 'media', 'writing', 'circle', 'circle_invite', 'conversation'];
 
 /**
  * The side of an app from 2015. Whatever happens live comes from socket.io-client as it was published; what such apps
- * read over REST (names, texts, who is online) is asked for by GraphQL.
+ * read over REST (names, what was said before, who is online) is asked for by GraphQL.
  */
 export function createLegacySide({ io, account, other, place, newest, panel, onFrame, crossing }) {
   const conversation = { conversation_id: place.conversation.legacyId };
-  const seen = { newest, wasHere: false, transports: [] };
+  const seen = { newest, wasHere: false, held: null, transports: [] };
   const socket = io.connect(location.origin);
   const showPresence = (isOnline) => {
     panel.setPresence(`${other.firstName} is ${isOnline ? 'online' : 'offline'}`, isOnline);
@@ -19,17 +19,29 @@ export function createLegacySide({ io, account, other, place, newest, panel, onF
   });
 
   const enter = async () => {
+    // What is said from joining on waits until what was said before is shown.
+    seen.held = [];
     await request('authenticate', { token: account.token });
     await request('join_circle', { circle_id: place.circle.legacyId });
-    const missed = seen.wasHere ? { after_message_id: seen.newest } : {};
-    await request('join_conversation', { ...conversation, ...missed });
-    panel.setName(await readName(place, account));
+    await request('join_conversation', conversation);
+    const { name, messages } = await readPlace(place, account);
+    const missed = messages.map((message) => ({ ...asLine(message, account), isMissed: seen.wasHere }));
+    const { held } = seen;
+    seen.held = null;
+    for (const line of [...missed, ...held]) if (line.id > seen.newest) show(line);
+    panel.setName(name);
     panel.setState('online', describe(seen));
     showPresence(await readPresence(place, account, other));
     seen.wasHere = true;
   };
 
-  const hear = createEars({ account, other, place, panel, seen, crossing, settle, showPresence });
+  const show = (line) => {
+    if (seen.held !== null) return seen.held.push(line);
+    seen.newest = line.id;
+    panel.message(line);
+  };
+
+  const hear = createEars({ account, other, place, panel, show, crossing, settle, showPresence });
   for (const channel of HEARD) {
     socket.on(channel, (payload) => {
       onFrame('received', channel, payload);
@@ -78,7 +90,7 @@ function createRequests(emit) {
 }
 
 /** What the app does with each channel that it hears. */
-function createEars({ account, other, place, panel, seen, crossing, settle, showPresence }) {
+function createEars({ account, other, place, panel, show, crossing, settle, showPresence }) {
   const nameOf = (email) => (email === other.email ? other.firstName : email);
   return {
     success: (payload) => settle('resolve', payload),
@@ -90,12 +102,11 @@ function createEars({ account, other, place, panel, seen, crossing, settle, show
       if (event === 'delete') return panel.removeMessage(message_id);
       if (event === 'update') return panel.editMessage(message_id, await readText(message_id, account));
       if (sender === undefined) return;
-      seen.newest = Math.max(seen.newest, message.id);
       const isOwn = sender.email === account.email;
       const after = isOwn ? undefined : crossing.arrive('legacy', message.content);
       const author = sender.first_name ?? sender.name;
       panel.setTyping(null);
-      panel.message({ id: message.id, author, isOwn, text: message.content, sentAt: `${time}Z`, after });
+      show({ id: message.id, author, isOwn, text: message.content, sentAt: `${time}Z`, after });
     },
     writing({ device, user, is_writing }) {
       if (user !== account.email) panel.setTyping(is_writing ? (device ? 'The device' : nameOf(user)) : null);

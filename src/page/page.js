@@ -1,8 +1,8 @@
 import { createFrames } from './frames.js';
-import { asLine, createGraphqlSide } from './graphql-side.js';
+import { createGraphqlSide } from './graphql-side.js';
 import { createLegacySide } from './legacy-side.js';
 import { createPanel } from './panel.js';
-import { findPlace, logIn, readPlace } from './place.js';
+import { asLine, findPlace, logIn, readPlace } from './place.js';
 import { createCrossing, createSchematic } from './schematic.js';
 
 const DEMO = {

@@ -18,7 +18,7 @@ const CONVERSATION = `
     conversation(id: $conversation) {
       name
       eventCursor
-      messages(last: 8) {
+      messages(last: 20) {
         nodes { legacyId text sentAt author { ... on User { id firstName } ... on Device { id firstName: name } } }
       }
     }
@@ -75,3 +75,12 @@ export async function readText(messageId, { token }) {
   const document = 'query Text($id: ID!) { message(id: $id) { text } }';
   return (await ask(document, { id: `Message:${messageId}` }, { token })).message.text;
 }
+
+/** A message as the panel shows it. */
+export const asLine = ({ legacyId, author, text, sentAt }, account) => ({
+  id: legacyId,
+  author: author?.firstName ?? 'Someone who left',
+  isOwn: author?.id === account.id,
+  text,
+  sentAt,
+});

@@ -125,19 +125,21 @@ describe.skipIf(needs('chromium'))('the page', () => {
     expect(tab.problems).toEqual([]);
   });
 
-  test('shows the other side that the old client goes and comes back', async () => {
+  test('shows the other side that the old client goes, and the old client its list when it comes back', async () => {
     await using tab = await openDemo(browser, gateway.url);
     const { page } = tab;
+    const since = (await texts(page, 'legacy')).length;
     await page.locator('#legacy .away').click();
     await away(page, 'legacy');
     await shows(page, 'graphql', 'Bob is offline');
+    await say(page, 'graphql', 'said while away');
+    await shows(page, 'graphql', 'said while away');
     await page.locator('#legacy .away').click();
     await online(page, 'legacy');
     await shows(page, 'graphql', 'Bob is online');
-    const since = (await texts(page, 'legacy')).length;
     await say(page, 'graphql', 'welcome back');
     await shows(page, 'legacy', 'welcome back');
-    expect((await texts(page, 'legacy')).slice(since)).toEqual(['welcome back']);
+    expect((await texts(page, 'legacy')).slice(since)).toEqual(['said while away', 'welcome back']);
   });
 
   test('shows the frames of both sides, without tokens and passwords', async () => {

@@ -1,0 +1,56 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
+import type { TestGateway } from '../../src/testing/index.ts';
+import { needs } from '../support/programs.ts';
+import { openBrowser, openTab } from './browser.ts';
+
+/** Runs one of the operations in the editor, by name. */
+async function run(page: Page, operation: string): Promise<void> {
+  await page.locator('.graphiql-execute-button').click();
+  await page.getByRole('menuitem', { name: operation, exact: true }).click();
+}
+
+/** Waits until the answer has this in it. */
+const answers = (page: Page, text: string) => page.locator('.result-window', { hasText: text }).waitFor();
+
+const LOG_BOB_IN = 'mutation { login(email: "bob@example.com", password: "parley") { token } }';
+const SAY =
+  'mutation { sendMessage(conversationId: "Conversation:1", text: "heard in GraphiQL") { message { id } } }';
+
+describe.skipIf(needs('chromium'))('GraphiQL', () => {
+  let browser: Browser;
+  let gateway: TestGateway;
+
+  beforeAll(async () => {
+    [browser, gateway] = await Promise.all([openBrowser(), createGateway({ demo: true })]);
+  });
+  afterAll(async () => {
+    await browser.close();
+    await gateway[Symbol.asyncDispose]();
+  });
+
+  test('runs the first queries step by step, a subscription too, and asks no other host', async () => {
+    await using tab = await openTab(browser, `${gateway.url}/graphql`);
+    const { page } = tab;
+    await run(page, 'LogIn');
+    await answers(page, 'eyJ');
+    // The view breaks long lines.
+    const shown = (await page.locator('.result-window').innerText()).replaceAll(/\s/g, '');
+    const token = /"token":"([^"]+)"/.exec(shown)?.[1] ?? 'none was shown';
+
+    await page.getByRole('button', { name: 'Headers' }).click();
+    await page.locator('.graphiql-editor-tool .monaco-editor').last().click();
+    await page.keyboard.insertText(`{ "Authorization": "Bearer ${token}" }`);
+    await run(page, 'FirstScreen');
+    await answers(page, 'Demo circle');
+
+    await run(page, 'Live');
+    await answers(page, 'StreamLive');
+    const { login } = await gateway.graphql.run<{ login: { token: string } }>(LOG_BOB_IN);
+    await using bob = createGraphqlClient(gateway.url, login.token);
+    await bob.run(SAY);
+    await answers(page, 'heard in GraphiQL');
+    expect(tab.problems).toEqual([]);
+  });
+});

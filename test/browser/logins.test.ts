@@ -1,0 +1,31 @@
+import { expect, test, describe } from 'vitest';
+import { circleOf, conversationOf, createGateway } from '../../src/testing/index.ts';
+import { needs } from '../support/programs.ts';
+import { openBrowser, openTab } from './browser.ts';
+
+describe.skipIf(needs('chromium'))('the page without demo accounts', () => {
+  test('says why, and goes on with two accounts of one conversation', async () => {
+    await using gateway = await createGateway();
+    const password = 'correct horse';
+    const [old, young] = [await gateway.account({ password }), await gateway.account({ password })];
+    await conversationOf(young, await circleOf(young, old), old);
+    await using browser = await openBrowser();
+    await using tab = await openTab(browser, `${gateway.url}/`);
+    const { page } = tab;
+
+    await page.getByText('This gateway has no demo accounts').waitFor();
+    const enter = async (side: 'legacy' | 'graphql', email: string, secret: string) => {
+      const form = page.locator(`#${side}-login`);
+      await form.getByLabel('E-mail').fill(email);
+      await form.getByLabel('Password').fill(secret);
+      await form.getByRole('button').click();
+    };
+    await enter('legacy', old.login, 'wrong');
+    await page.locator('#legacy-login .refusal').filter({ hasText: /\S/ }).waitFor();
+    await page.screenshot({ path: 'test/browser/screenshots/logins.png' });
+    await enter('legacy', old.login, password);
+    await enter('graphql', young.login, password);
+    for (const side of ['legacy', 'graphql']) await page.locator(`#${side}[data-state=online]`).waitFor();
+    expect(await page.locator('#logins').isVisible()).toBe(false);
+  });
+});

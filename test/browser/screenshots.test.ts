@@ -1,0 +1,46 @@
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
+import { createGateway } from '../../src/testing/index.ts';
+import { needs } from '../support/programs.ts';
+import { LAPTOP, PHONE, openBrowser, openTab } from './browser.ts';
+
+const FOLDER = 'test/browser/screenshots';
+const SIZES = { laptop: LAPTOP, phone: PHONE };
+
+/** Something to look at: words in both directions, an event, and somebody who is typing. */
+async function talk(page: Page): Promise<void> {
+  for (const side of ['legacy', 'graphql']) await page.locator(`#${side}[data-state=online]`).waitFor();
+  const lines = [
+    ['legacy', 'graphql', 'My phone has had no update since 2015. Do you hear me?'],
+    ['graphql', 'legacy', 'Loud and clear. Même le café à 2 € 😀'],
+  ] as const;
+  for (const [from, to, text] of lines) {
+    await page.locator(`#${from} .composer input`).fill(text);
+    await page.locator(`#${from} .composer button`).click();
+    await page.locator(`#${to} .message`, { hasText: text }).waitFor();
+  }
+  await page.locator('#legacy .composer input').pressSequentially('Then let us');
+  await page.locator('#graphql .typing', { hasText: 'Bob is typing…' }).waitFor();
+}
+
+describe.skipIf(needs('chromium'))('pictures of the page', () => {
+  test('fit a laptop and a phone, light and dark', async () => {
+    await using gateway = await createGateway({ demo: true });
+    await using browser = await openBrowser();
+    await using tab = await openTab(browser, `${gateway.url}/`);
+    const { page } = tab;
+    await talk(page);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      for (const [name, size] of Object.entries(SIZES)) {
+        await page.setViewportSize(size);
+        await page.locator('#legacy .composer input').press('.');
+        await page.locator('#graphql .typing', { hasText: 'Bob is typing…' }).waitFor();
+        await page.evaluate('scrollTo(0, 0)');
+        expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(size.width);
+        await page.screenshot({ path: `${FOLDER}/${name}-${colorScheme}.png` });
+        await page.screenshot({ path: `${FOLDER}/${name}-${colorScheme}-whole.png`, fullPage: true });
+      }
+    }
+  });
+});

@@ -1,0 +1,57 @@
+import { access, readFile, readdir } from 'node:fs/promises';
+import { parse, validate } from 'graphql';
+import { expect, test } from 'vitest';
+import { FIRST_QUERY } from '../../src/gateway/first-query.ts';
+import { schema } from '../../src/schema/index.ts';
+import { createGateway } from '../../src/testing/index.ts';
+
+const ROOT = new URL('../../', import.meta.url);
+const LOG_IN = 'mutation { login(email: "ann@example.com", password: "parley") { token } }';
+
+test('every operation that GraphiQL shows first is valid', () => {
+  const document = parse(FIRST_QUERY);
+  expect(validate(schema, document)).toEqual([]);
+  // GraphiQL sends one operation with every fragment: one that it does not use would be an error.
+  expect(document.definitions.every(({ kind }) => kind === 'OperationDefinition')).toBe(true);
+});
+
+test('every query and mutation that GraphiQL shows first succeeds for a demo account', async () => {
+  await using gateway = await createGateway({ demo: true });
+  const { login } = await gateway.graphql.run<{ login: { token: string } }>(LOG_IN);
+  for (const definition of parse(FIRST_QUERY).definitions) {
+    if (definition.kind !== 'OperationDefinition' || definition.operation === 'subscription') continue;
+    const operationName = definition.name?.value;
+    const response = await fetch(`${gateway.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${login.token}` },
+      body: JSON.stringify({ query: FIRST_QUERY, operationName }),
+    });
+    expect(await response.json(), operationName).toMatchObject({ data: {} });
+  }
+});
+
+test('the documents that the page names are there', async () => {
+  const page = await readFile(new URL('src/page/index.html', ROOT), 'utf8');
+  const names = [...page.matchAll(/<code>([\w./-]+\.(?:md|yaml|graphql))<\/code>/g)].map(([, name]) => name);
+  expect(names.length).toBeGreaterThan(3);
+  for (const name of names) await access(new URL(String(name), ROOT));
+});
+
+test('all files of the page are served, and nothing else is', async () => {
+  await using gateway = await createGateway();
+  const folder = new URL('src/page/', ROOT);
+  const files = await readdir(folder, { recursive: true, withFileTypes: true });
+  const names = files
+    .filter((file) => file.isFile() && !/\.(LICENSE|md)$/.test(file.name))
+    .map((file) => `${file.parentPath}/${file.name}`.slice(folder.pathname.length - 1).replace(/^\/+/, ''));
+  expect(names).toContain('page.js');
+  for (const name of names) {
+    const response = await fetch(`${gateway.url}/page/${name}`);
+    expect(response.status, name).toBe(200);
+    expect(await response.text()).not.toBe('');
+  }
+  for (const name of ['', 'constructor', 'vendor/README.md', '..%2fconfig.ts', 'page.js/']) {
+    const response = await fetch(`${gateway.url}/page/${name}`);
+    expect(response.status, name).toBe(404);
+  }
+});
