@@ -20,7 +20,8 @@ const DIGITS = /^[0-9]{1,10}$/;
  */
 export function parseId<Type extends string>(value: unknown): Id<Type> | undefined {
   const number = typeof value === 'string' && DIGITS.test(value) ? Number(value) : value;
-  if (typeof number !== 'number' || !Number.isInteger(number) || number < 1 || number > MAX_ID) return undefined;
+  if (typeof number !== 'number' || !Number.isInteger(number) || number < 1 || number > MAX_ID)
+    return undefined;
   return number as Id<Type>;
 }
 
