@@ -66,8 +66,9 @@ export class Connection implements Caller, RoomMember {
       limits,
       onSlow: () => this.#cutOff('it does not read what is sent to it'),
     });
-    socket.conn.on('data', (data: string | Buffer) => {
-      this.#receivedBytes += data.length;
+    // The packet `4` has no data at all.
+    socket.conn.on('data', (data?: string | Buffer) => {
+      this.#receivedBytes += data?.length ?? 0;
     });
     // Unlike listeners of single events, this one hears what came just before a close.
     socket.onAny((...event: unknown[]) => this.#receive(event));

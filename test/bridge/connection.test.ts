@@ -412,6 +412,64 @@ test('an operation that throws is answered and harms nobody', async () => {
   expect(await client.ask('message', talk)).toEqual(['42["success",{"received":true,"message_id":1}]']);
 });
 
+test('packets that make no sense end their own connection at most, on either protocol', async () => {
+  await using witness = await inRoom('user:8');
+  const packets = [
+    '',
+    '4',
+    '49',
+    '42[]',
+    '42{}',
+    '42[null]',
+    '42[{}]',
+    '44',
+    '45',
+    '459999999-["x"]',
+    '451-["x",{"_placeholder":true,"num":9}]',
+  ];
+  const others = [
+    'hello',
+    '9',
+    '1',
+    '2',
+    '3',
+    '5',
+    '6',
+    'b4',
+    '40',
+    '40/other',
+    '43',
+    '430[]',
+    '43999[1]',
+    '42999999999999999999["x"]',
+  ];
+  const names = [
+    '__proto__',
+    'constructor',
+    'toString',
+    'hasOwnProperty',
+    'error',
+    'connect_error',
+    'disconnecting',
+  ];
+  const deep = `42["message",${'['.repeat(5_000)}${']'.repeat(5_000)}]`;
+  const events = names.flatMap((name) => [`42["${name}"]`, `427["${name}",{"a":1}]`, `42["${name}",null]`]);
+  for (const protocol of [3, 4] as const) {
+    for (const packet of [...packets, ...others, ...events, deep]) {
+      await using client = await wire(fake.url, protocol);
+      client.send(packet);
+      client.emit('authenticate', { token: 'user:7' });
+      const ended = await Promise.race([client.next('42["success"').catch(() => ''), client.closed()]);
+      expect(`${packet.slice(0, 50)} ${ended}`).not.toBe(`${packet.slice(0, 50)} `);
+    }
+    const socket = await wire(fake.url, protocol);
+    socket.socket.send(Buffer.from([4, 1, 2, 3]));
+    await socket.closed();
+  }
+  fake.publish(sent('all is well'));
+  expect(contentOf(await witness.next())).toBe('all is well');
+});
+
 test('a page of another origin is refused on every transport', async () => {
   const headers = { origin: 'https://evil.example' };
   const polling = await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling`, { headers });

@@ -74,15 +74,13 @@ test('nothing is missed and nothing comes twice while others keep sending', asyn
   const sending = (async () => {
     for (const text of all) await send(text);
   })();
-  const heard: (string | undefined)[] = [];
   for (let turn = 0; turn < 5; turn += 1) {
     client.emit('join_conversation', { ...talk, after_message_id: first.legacyId });
     client.emit('leave_conversation', talk);
   }
   client.emit('join_conversation', { ...talk, after_message_id: first.legacyId });
-  for (let turn = 0; turn < 5; turn += 1) await client.next('42["success","Vous avez quitte');
-  // Only what follows the last answer counts.
-  while ((await client.next()) !== joined() || client.waiting().includes(joined()));
+  for (let answers = 0; answers < 6;) if ((await client.next()) === joined()) answers += 1;
+  const heard = [];
   while (heard.at(-1) !== '149') heard.push(contentOf(await client.next()));
   await sending;
   expect(heard).toEqual(all);
