@@ -333,6 +333,21 @@ test.for(['frame', 'packet', 'silence'])(
   },
 );
 
+test('a session that ends while its closed connection still works gives everything back', async () => {
+  await using client = await wire(fake.url);
+  const message = late('LegacyMessage');
+  client.emit('authenticate', { token: 'user:7' });
+  client.emit('message', talk);
+  await message.begun;
+  client.socket.close();
+  await client.closed();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  fake.endSession('user:7', 'LOGGED_OUT');
+  message.answer({ code: 'NOT_FOUND' });
+  await until(() => [...fake.bridge.connections()].length === 0);
+  expect(fake.leases.size).toBe(0);
+});
+
 test('what comes in one polling post with the close still runs', async () => {
   const ran = Promise.withResolvers<unknown>();
   fake.operations['LegacyForward'] = ({ content }) => {
