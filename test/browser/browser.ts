@@ -9,6 +9,9 @@ const ARGUMENTS = [
   '--no-first-run',
 ];
 
+/** Chromium and a gateway start in seconds, but not on a machine that does much else. */
+export const PATIENT = { timeout: 60_000 };
+
 /** Starts Chromium. Root may not use its sandbox. */
 export function openBrowser(): Promise<Browser> {
   const args = process.getuid?.() === 0 ? [...ARGUMENTS, '--no-sandbox'] : ARGUMENTS;

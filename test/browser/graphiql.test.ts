@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { needs } from '../support/programs.ts';
-import { openBrowser, openTab } from './browser.ts';
+import { PATIENT, openBrowser, openTab } from './browser.ts';
 
 /** Runs one of the operations in the editor, by name. */
 async function run(page: Page, operation: string): Promise<void> {
@@ -18,7 +18,7 @@ const LOG_BOB_IN = 'mutation { login(email: "bob@example.com", password: "parley
 const SAY =
   'mutation { sendMessage(conversationId: "Conversation:1", text: "heard in GraphiQL") { message { id } } }';
 
-describe.skipIf(needs('chromium'))('GraphiQL', () => {
+describe.skipIf(needs('chromium'))('GraphiQL', PATIENT, () => {
   let browser: Browser;
   let gateway: TestGateway;
 

@@ -1,9 +1,9 @@
 import { expect, test, describe } from 'vitest';
 import { circleOf, conversationOf, createGateway } from '../../src/testing/index.ts';
 import { needs } from '../support/programs.ts';
-import { openBrowser, openTab } from './browser.ts';
+import { PATIENT, openBrowser, openTab } from './browser.ts';
 
-describe.skipIf(needs('chromium'))('the page without demo accounts', () => {
+describe.skipIf(needs('chromium'))('the page without demo accounts', PATIENT, () => {
   test('says why, and goes on with two accounts of one conversation', async () => {
     await using gateway = await createGateway();
     const password = 'correct horse';

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { needs } from '../support/programs.ts';
-import { openBrowser, openTab } from './browser.ts';
+import { PATIENT, openBrowser, openTab } from './browser.ts';
 import type { Tab, TabOptions } from './browser.ts';
 
 type Side = 'legacy' | 'graphql';
@@ -35,7 +35,7 @@ async function newTexts(page: Page, since: number): Promise<Record<Side, string[
   return { legacy: legacy.slice(since), graphql: graphql.slice(since) };
 }
 
-describe.skipIf(needs('chromium'))('the page', () => {
+describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
   let browser: Browser;
   let gateway: TestGateway;
 

@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
 import { needs } from '../support/programs.ts';
-import { LAPTOP, PHONE, openBrowser, openTab } from './browser.ts';
+import { LAPTOP, PATIENT, PHONE, openBrowser, openTab } from './browser.ts';
 
 const FOLDER = 'test/browser/screenshots';
 const SIZES = { laptop: LAPTOP, phone: PHONE };
@@ -23,7 +23,7 @@ async function talk(page: Page): Promise<void> {
   await page.locator('#graphql .typing', { hasText: 'Bob is typing…' }).waitFor();
 }
 
-describe.skipIf(needs('chromium'))('pictures of the page', () => {
+describe.skipIf(needs('chromium'))('pictures of the page', PATIENT, () => {
   test('fit a laptop and a phone, light and dark', async () => {
     await using gateway = await createGateway({ demo: true });
     await using browser = await openBrowser();
