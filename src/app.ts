@@ -33,6 +33,7 @@ import { createHealth } from './gateway/health.ts';
 import { createHttpServer } from './gateway/http.ts';
 import type { Route } from './gateway/http.ts';
 import { createMetrics } from './gateway/metrics.ts';
+import type { Metrics } from './gateway/metrics.ts';
 import { createOrigins } from './gateway/origins.ts';
 import { pageRoutes } from './gateway/page.ts';
 import type { Ports } from './gateway/ports.ts';
@@ -66,9 +67,10 @@ export interface App extends AsyncDisposable {
 /** Builds everything, in start order, and serves. What was opened is closed in reverse, also when a later step fails. */
 export async function startApp(options: AppOptions): Promise<App> {
   await using stack = new AsyncDisposableStack();
-  const { deps, ping } = await openDeps(options, stack);
+  const metrics = createMetrics();
+  const { deps, ping } = await openDeps(options, metrics, stack);
   const demoCreated = options.demo && deps.config.DATABASE_URL === undefined && (await ensureDemo(deps));
-  const server = await serve(deps, ping, stack);
+  const server = await serve({ deps, ping }, metrics, stack);
   const owned = stack.move();
   return { url: server.url, deps, demoCreated, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
@@ -81,13 +83,19 @@ interface Opened {
 
 async function openDeps(
   { config, log, database: given }: AppOptions,
+  metrics: Metrics,
   stack: AsyncDisposableStack,
 ): Promise<Opened> {
   const dataDir = config.DATA_DIR === 'memory' ? undefined : config.DATA_DIR;
   const database = given ?? stack.use(await openDatabase(databaseOptions(config, dataDir), log));
   const { db, epoch, kind } = database;
   const bus = createBus(log);
-  const tails = createTails({ db, bus, log });
+  const tails = createTails({
+    db,
+    bus,
+    log,
+    onEvent: ({ at }) => metrics.deliveryDelay.observe(Math.max(0, Date.now() - Date.parse(at)) / 1000),
+  });
   const nodeId = randomUUID();
   const presence = stack.use(
     await createPresence({
@@ -135,17 +143,17 @@ async function joinCluster(
 }
 
 async function serve(
-  deps: Deps,
-  ping: Opened['ping'],
+  { deps, ping }: Opened,
+  metrics: Metrics,
   stack: AsyncDisposableStack,
 ): Promise<{ url: string }> {
   const { config, log } = deps;
-  const metrics = createMetrics();
   const formatError = createFormatError(log);
   const engine = createEngine({
     schema,
     formatError,
     introspection: config.INTROSPECTION === 'on',
+    onStreamEnd: (reason) => metrics.streamEnds.inc({ reason }),
     inSnapshot: (context, work) =>
       inSnapshot(deps, (snapshot) => work(createContext({ ...context, deps: snapshot }))),
   });

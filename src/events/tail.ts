@@ -39,6 +39,8 @@ export interface TailDeps {
   readonly db: Db;
   readonly bus: Bus;
   readonly log: Logger;
+  /** Called with each event when it reaches this node's followers. */
+  readonly onEvent?: (envelope: Envelope) => void;
 }
 
 export function createTails(deps: TailDeps): Tails {
@@ -91,7 +93,7 @@ interface TailSource {
   stop(): void;
 }
 
-function createSource({ db, bus, log }: TailDeps, topic: Topic): TailSource {
+function createSource({ db, bus, log, onEvent }: TailDeps, topic: Topic): TailSource {
   const followers = new Set<Follower>();
   let position = 0;
   let target = 0;
@@ -111,6 +113,7 @@ function createSource({ db, bus, log }: TailDeps, topic: Topic): TailSource {
 
   const deliver = (envelope: Envelope): void => {
     position = envelope.seq;
+    onEvent?.(envelope);
     tell((follower) => follower.event?.(envelope));
   };
 

@@ -26,6 +26,8 @@ export interface EngineOptions {
   readonly schema: GraphQLSchema;
   readonly formatError: FormatError;
   readonly introspection: boolean;
+  /** Called when the server has ended a subscription. */
+  onStreamEnd(reason: string): void;
   /** Runs the work with a context that reads from one snapshot of the database. */
   inSnapshot<Result>(context: Context, work: (context: Context) => Promise<Result>): Promise<Result>;
 }
@@ -122,7 +124,12 @@ export function createEngine(options: EngineOptions): Engine {
             contextValue: createContext(operation.context),
           }),
         );
-      return mapSource(source, run, formatError);
+      return mapSource(source, run, (thrown) => {
+        const error = formatError(thrown);
+        const { reason } = error.extensions;
+        if (typeof reason === 'string') options.onStreamEnd(reason);
+        return error;
+      });
     },
   };
 }
@@ -169,7 +176,7 @@ function remember(result: ExecutionResult, event: unknown): ExecutionResult {
 function mapSource(
   source: AsyncIterable<unknown>,
   run: (event: unknown) => Promise<ExecutionResult>,
-  formatError: FormatError,
+  failed: FormatError,
 ): ResultStream {
   const events = source[Symbol.asyncIterator]();
   const stream: ResultStream = {
@@ -179,7 +186,7 @@ function mapSource(
         if (done === true) return { done, value: undefined };
         return { done: false, value: remember(await run(value), value) };
       } catch (error) {
-        throw formatError(error);
+        throw failed(error);
       }
     },
     async return() {

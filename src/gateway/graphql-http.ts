@@ -90,14 +90,19 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
 
   const subscribe = async (args: ExecutionArgs): Promise<ResultStream | ExecutionResult> => {
     const { request, ...operation } = operationOf(args);
+    const stack = new DisposableStack();
     try {
       const token = bearerToken(request.headers.get('authorization'));
       const live = token === undefined ? undefined : await ports.openSession(token);
+      stack.defer(() => live?.close());
+      metrics.connections.inc({ transport: 'sse' });
+      stack.defer(() => metrics.connections.dec({ transport: 'sse' }));
       const signal = live === undefined ? ending : AbortSignal.any([live.signal, ending]);
       const resumeAfter = request.headers.get('last-event-id');
       const context = createContext({ deps, session: live?.session ?? null, signal, resumeAfter });
-      return freed(await engine.subscribe({ ...operation, context }), () => live?.close());
+      return freed(await engine.subscribe({ ...operation, context }), stack);
     } catch (error) {
+      stack.dispose();
       return refused(error);
     }
   };
@@ -122,25 +127,28 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
   };
 }
 
-/** The stream, with what must be freed once it ends in whichever way. */
-function freed(result: ResultStream | ExecutionResult, release: () => void): ResultStream | ExecutionResult {
+/** The stream, with what must be freed when it ends in whichever way. */
+function freed(
+  result: ResultStream | ExecutionResult,
+  held: DisposableStack,
+): ResultStream | ExecutionResult {
   if (!(Symbol.asyncIterator in result)) {
-    release();
+    held.dispose();
     return result;
   }
   const stream: ResultStream = {
     async next() {
       try {
         const step = await result.next();
-        if (step.done === true) release();
+        if (step.done === true) held.dispose();
         return step;
       } catch (error) {
-        release();
+        held.dispose();
         throw error;
       }
     },
     return() {
-      release();
+      held.dispose();
       return result.return();
     },
     [Symbol.asyncIterator]: () => stream,

@@ -143,13 +143,7 @@ function protocolOptions(ports: Ports): ProtocolOptions {
     onOperation({ extra }, id, _payload, _args, result) {
       if (Symbol.asyncIterator in result) extra.streams.add(id);
     },
-    onError(_connection, _id, _payload, errors) {
-      const formatted = errors.map((error) => (codeOf(error) === undefined ? formatError(error) : error));
-      for (const { extensions } of formatted)
-        if (typeof extensions['reason'] === 'string')
-          metrics.streamEnds.inc({ reason: extensions['reason'] });
-      return formatted.map((error) => error.toJSON());
-    },
+    onError: (_connection, _id, _payload, errors) => errors.map((error) => formatError(error).toJSON()),
     onComplete({ extra }, id) {
       extra.streams.delete(id);
       if (extra.controller.signal.aborted && extra.streams.size === 0) closeSocket(extra);

@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import { testApp } from '../harness/app.ts';
+import { family, sendMessage } from '../harness/story.ts';
+
+test('metrics tell connections, operations, ends by reason, and how late events are', async () => {
+  await using app = await testApp();
+  const { ann, bob, conversation } = await family(app);
+  await using events = await bob.conversationEvents(conversation.id);
+  const phone = await bob.legacy();
+  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+  await sendMessage(ann, conversation, 'hello');
+  await events.next();
+  await ann.graphql.run(
+    'mutation ($id: ID!, $email: String!) { kickFromConversation(conversationId: $id, email: $email) { id } }',
+    {
+      id: conversation.id,
+      email: bob.login,
+    },
+  );
+  await events.ended();
+  const text = await (await fetch(`${app.url}/metrics`)).text();
+  for (const line of [
+    'parley_connections{transport="graphql-ws"} 1',
+    'parley_connections{transport="socket.io"} 1',
+    'parley_stream_ends_total{reason="KICKED"} 1',
+    'parley_legacy_events_total{channel="join_conversation"} 1',
+  ]) {
+    expect(text).toContain(line);
+  }
+  expect(text).toMatch(/parley_delivery_delay_seconds_count [1-9]/);
+  expect(text).toMatch(/parley_operations_total\{transport="http"\} [1-9]/);
+});
