@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setImmediate as setImmediatePromise } from 'node:timers/promises';
 import { PGlite } from '@electric-sql/pglite';
 import { createPgConfig } from '@electric-sql/pglite/node-postgres';
 import { CamelCasePlugin, Kysely, PostgresDialect, sql } from 'kysely';
@@ -26,6 +27,8 @@ export interface Database extends AsyncDisposable {
 export type DatabaseOptions =
   | { readonly kind: 'postgres'; readonly url: string }
   | { readonly kind: 'pglite'; readonly dir: string | undefined };
+
+const MAX_BUSY_MS = 5;
 
 const { builtins } = pg.types;
 
@@ -69,7 +72,7 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
       ...(dir === undefined ? {} : { dataDir: join(dir, 'db') }),
       postgresqlconf: ['shared_buffers = 16MB'],
     });
-    const pool = new pg.Pool({ ...createPgConfig(pglite), max: 1, types });
+    const pool = new pg.Pool({ ...createPgConfig(withPauses(pglite)), max: 1, types });
     pool.on('error', (error) => log.warn({ err: error }, 'embedded database connection lost'));
     const db = connect(pool);
     const close = async () => {
@@ -82,6 +85,24 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
     lock?.close();
     throw error;
   }
+}
+
+/**
+ * The embedded database answers without ever going back to the event loop: under load, timers and sockets would wait
+ * for as long as there is something to ask. So whoever asks for long lets them have a turn.
+ */
+function withPauses(pglite: PGlite): PGlite {
+  let busySince: number | undefined;
+  const execProtocolStream: PGlite['execProtocolStream'] = async (message, options) => {
+    if (busySince === undefined) {
+      busySince = performance.now();
+      setImmediate(() => (busySince = undefined));
+    } else if (performance.now() - busySince > MAX_BUSY_MS) {
+      await setImmediatePromise();
+    }
+    return pglite.execProtocolStream(message, options);
+  };
+  return Object.create(pglite, { execProtocolStream: { value: execProtocolStream } }) as PGlite;
 }
 
 function connect(pool: pg.Pool): Db {
