@@ -1,4 +1,4 @@
-import { element } from './element.js';
+import { element, followEnd } from './element.js';
 
 const MAX_FRAMES = 60;
 const MAX_TEXT = 6_000;
@@ -12,6 +12,7 @@ export function createFrames(root) {
   const list = root.querySelector('ol');
   const count = root.querySelector('.count');
   list.ariaLabel = root.ariaLabel;
+  const follow = followEnd(list);
   let total = 0;
 
   /** `direction` is `sent` or `received`; the label is a channel or the type of a frame; the gist, what its line shows. */
@@ -20,7 +21,7 @@ export function createFrames(root) {
     list.append(frameItem({ direction, label, value, gist }));
     while (list.children.length > MAX_FRAMES) list.firstElementChild.remove();
     count.textContent = total > MAX_FRAMES ? `the last ${MAX_FRAMES} of ${total} frames` : `${total} frames`;
-    list.scrollTop = list.scrollHeight;
+    follow();
   };
 }
 

@@ -1,4 +1,4 @@
-import { element } from './element.js';
+import { element, followEnd } from './element.js';
 import { showTyping, watchTyping } from './typing.js';
 
 const MAX_LINES = 100;
@@ -16,10 +16,11 @@ export function createPanel(root, { client, mayRename }) {
   find('.client').textContent = client;
   log.ariaLabel = `Messages, ${root.ariaLabel}`;
 
+  const follow = followEnd(log);
   const add = (line) => {
     lines.append(line);
     while (lines.children.length > MAX_LINES) lines.firstElementChild.remove();
-    log.scrollTop = log.scrollHeight;
+    follow();
   };
   const messageLine = (id) => lines.querySelector(`[data-message="${Number(id)}"] .text`);
 
