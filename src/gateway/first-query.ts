@@ -1,20 +1,20 @@
 /** What GraphiQL shows first: steps that show the system at work when run one after the other. */
-export const FIRST_QUERY = `# Welcome to Parley. The play button asks which of
-# these operations to run.
+export const FIRST_QUERY = `# Welcome to Parley. The play button asks which
+# of these operations to run.
 #
 # 1. LogIn. A first start without configuration
-#    makes ann@example.com and bob@example.com, both
-#    with the password "parley".
+#    makes ann@example.com and bob@example.com,
+#    both with the password "parley".
 # 2. Put the token into the Headers tab below:
 #    { "Authorization": "Bearer …" }
-# 3. FirstScreen: your circles, their conversations,
-#    the newest messages.
-# 4. Live: everything that happens in a conversation.
-#    With an eventCursor of FirstScreen as $after it
+# 3. FirstScreen: your circles, conversations
+#    and newest messages.
+# 4. Live: what happens in a conversation. With
+#    its eventCursor of FirstScreen as $after it
 #    begins exactly where FirstScreen ended.
-# 5. In a second tab Say, Rename, Type. Live shows it,
-#    and so does every Socket.IO client in there: the
-#    page at / has one.
+# 5. Say, Rename and Type, in a second tab. Live
+#    shows it, and so does every Socket.IO client
+#    in the conversation: the page at / has one.
 
 mutation LogIn {
   login(email: "ann@example.com", password: "parley") {
