@@ -47,7 +47,13 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
     maxRequestBodySize: MAX_BODY_BYTES,
     logging: ports.deps.log,
     // Not over WebSocket: there it leaves the headers of its tab, and so the token, out of `connection_init`.
-    graphiql: { subscriptionsProtocol: 'SSE', title: 'Parley', defaultQuery: FIRST_QUERY },
+    graphiql: {
+      subscriptionsProtocol: 'SSE',
+      title: 'Parley',
+      logo: '<img src="/page/icon.svg" alt="" width="32" height="32">',
+      favicon: '/page/icon.svg',
+      defaultQuery: FIRST_QUERY,
+    },
     renderGraphiQL: async (page) => (await import('@graphql-yoga/render-graphiql')).renderGraphiQL(page),
   });
   return {
