@@ -50,7 +50,7 @@ export interface MediaStorage {
  */
 export async function createFolderStorage(dir: string, share = false): Promise<MediaStorage> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  await removeUnfinished(dir, share ? ABANDONED_MS : 0);
+  await removeUnfinished(dir, share ? Date.now() - ABANDONED_MS : Infinity);
   const pathOf = (name: string): string => {
     if (!NAME.test(name)) throw new Error(`Not the name of a stored file: ${name}`);
     return join(dir, name);
@@ -90,8 +90,9 @@ async function writeContent(
 ): Promise<{ size: number; head: Buffer }> {
   let size = 0;
   let head = Buffer.alloc(0);
-  const measured = async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    for await (const chunk of chunks) {
+  const measured = async function* (chunks: AsyncIterable<Uint8Array | string>): AsyncGenerator<Uint8Array> {
+    for await (const part of chunks) {
+      const chunk = typeof part === 'string' ? Buffer.from(part) : part;
       size += chunk.length;
       if (size > maxBytes) throw tooLarge(maxBytes);
       if (head.length < SNIFFED_BYTES) head = Buffer.concat([head, chunk]).subarray(0, SNIFFED_BYTES);
@@ -114,12 +115,12 @@ async function sniff(head: Buffer): Promise<string> {
   return type === undefined || ACTIVE_TYPES.test(type.mime) ? UNKNOWN_TYPE : type.mime;
 }
 
-async function removeUnfinished(dir: string, quietMs: number): Promise<void> {
+async function removeUnfinished(dir: string, untouchedSince: number): Promise<void> {
   for (const name of await readdir(dir)) {
     if (!name.endsWith(UNFINISHED)) continue;
     const path = join(dir, name);
     const info = await stat(path).catch(() => undefined);
-    if (info !== undefined && info.mtimeMs <= Date.now() - quietMs) await rm(path, { force: true });
+    if (info !== undefined && info.mtimeMs < untouchedSince) await rm(path, { force: true });
   }
 }
 
