@@ -21,6 +21,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'pglite',
+          setupFiles: ['test/harness/setup.ts'],
           include: ['test/**/*.test.ts'],
           exclude: [...notTests, ...once],
           provide: { database: 'pglite' },
@@ -30,6 +31,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'postgres',
+          setupFiles: ['test/harness/setup.ts'],
           include: ['test/**/*.test.ts'],
           exclude: [...notTests, ...once],
           provide: { database: 'postgres' },
