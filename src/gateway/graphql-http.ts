@@ -4,7 +4,7 @@ import { GraphQLError } from 'graphql';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import type { Plugin, YogaInitialContext } from 'graphql-yoga';
-import { ERROR_CODES } from '../errors.ts';
+import { DomainError, ERROR_CODES } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
 import { bearerToken } from './bearer.ts';
@@ -98,6 +98,8 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
     const { request, ...operation } = operationOf(args);
     const stack = new DisposableStack();
     try {
+      // Asked first: Yoga would answer 406 once the stream is open, and leave it so.
+      if (!acceptsEventStream(request)) throw notAcceptable();
       const token = bearerToken(request.headers.get('authorization'));
       const live = token === undefined ? undefined : await ports.openSession(token);
       stack.defer(() => live?.close());
@@ -106,7 +108,8 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
       const signal = live === undefined ? ending : AbortSignal.any([live.signal, ending]);
       const resumeAfter = request.headers.get('last-event-id');
       const context = createContext({ deps, session: live?.session ?? null, signal, resumeAfter });
-      return freed(await engine.subscribe({ ...operation, context }), stack);
+      const result = freed(await engine.subscribe({ ...operation, context }), stack);
+      return Symbol.asyncIterator in result ? endedWith(request.signal, result) : result;
     } catch (error) {
       stack.dispose();
       return refused(error);
@@ -119,16 +122,14 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
       setValidationFn((_schema, document) => engine.validate(document).map((error) => withStatus(error))),
     onExecute: ({ setExecuteFn }) => setExecuteFn(execute),
     onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
-    onResultProcess({ request, result, setResult, setResultProcessor }) {
+    onResultProcess({ result, setResult, setResultProcessor }) {
       if (Array.isArray(result)) return;
-      if (!(Symbol.asyncIterator in result)) setResult(withCodes(result, formatError));
-      else if (acceptsEventStream(request)) {
-        setResultProcessor(
-          (stream, { Response }) =>
-            new Response(encodeEventStream(stream as ResultStream), { headers: EVENT_STREAM_HEADERS }),
-          'text/event-stream',
-        );
-      }
+      if (!(Symbol.asyncIterator in result)) return setResult(withCodes(result, formatError));
+      setResultProcessor(
+        (stream, { Response }) =>
+          new Response(encodeEventStream(stream as ResultStream), { headers: EVENT_STREAM_HEADERS }),
+        'text/event-stream',
+      );
     },
   };
 }
@@ -162,6 +163,14 @@ function freed(
   return stream;
 }
 
+/** Ends the stream when the client goes away, also while it opens: then Yoga drops it without a word. */
+function endedWith(gone: AbortSignal, stream: ResultStream): ResultStream {
+  const end = (): void => void stream.return();
+  if (gone.aborted) end();
+  else gone.addEventListener('abort', end, { once: true });
+  return stream;
+}
+
 /** Errors of Yoga's own about a request get a code of ours, and an answer without data gets their status. */
 function withCodes(result: ExecutionResult, formatError: FormatError): ExecutionResult {
   if (result.errors === undefined || result.data !== undefined) return result;
@@ -186,5 +195,12 @@ function withStatus(error: GraphQLError, marked: GraphQLError = error): GraphQLE
   return new GraphQLError(message, { nodes, source, positions, path, extensions: { ...extensions, http } });
 }
 
+/** As does whoever names nothing: an answer may be of any type then. */
 const acceptsEventStream = (request: Request): boolean =>
-  request.headers.get('accept')?.includes('text/event-stream') === true;
+  /text\/(event-stream|\*)|\*\/\*/i.test(request.headers.get('accept') || '*/*');
+
+const notAcceptable = (): DomainError =>
+  new DomainError(
+    'INVALID_INPUT',
+    'A subscription is answered as text/event-stream, which `Accept` must name.',
+  );

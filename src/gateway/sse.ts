@@ -12,15 +12,16 @@ const COMPLETE = 'event: complete\ndata:\n\n';
  */
 export function encodeEventStream(results: ResultStream): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
-  let heartbeat: NodeJS.Timeout;
+  let heartbeat: NodeJS.Timeout | undefined;
   return new ReadableStream<Uint8Array>({
     start(controller) {
       controller.enqueue(encoder.encode(HEARTBEAT));
-      heartbeat = setInterval(() => {
-        if ((controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(HEARTBEAT));
-      }, HEARTBEAT_MS);
     },
     async pull(controller) {
+      // Not before somebody reads: an answer that is never sent is not cancelled either.
+      heartbeat ??= setInterval(() => {
+        if ((controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(HEARTBEAT));
+      }, HEARTBEAT_MS);
       const { text, last } = await nextFrame(results);
       controller.enqueue(encoder.encode(text));
       if (!last) return;

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
@@ -112,4 +113,50 @@ test('refusals come as one result', async () => {
   const ann = await app.account();
   await using malformed = await subscribe(app, ann, INBOX, { 'last-event-id': 'nonsense' });
   expect(JSON.parse((await malformed.next()).data ?? '').errors[0].extensions.code).toBe('CURSOR_INVALID');
+});
+
+test('who names no type, or any, gets a stream with ids too', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  for (const accept of ['*/*', 'text/*']) {
+    await using stream = await subscribe(app, ann, INBOX, { accept });
+    expect((await stream.next()).id).toBeTruthy();
+  }
+});
+
+/** How many event streams the gateway holds. */
+async function openStreams(app: TestGateway): Promise<string> {
+  const text = await (await fetch(`${app.url}/metrics`)).text();
+  return /^parley_connections\{transport="sse"\} (\d+)$/m.exec(text)?.[1] ?? '0';
+}
+
+test('a subscription that may not be answered as a stream is refused, and nothing stays open', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  for (const accept of ['application/json', 'application/graphql-response+json', 'text/html']) {
+    await using refused = await subscribe(app, ann, INBOX, { accept });
+    if (accept === 'text/html') expect(refused.response.status).toBe(406);
+    else
+      expect(await refused.response.json()).toMatchObject({
+        errors: [{ extensions: { code: 'INVALID_INPUT' } }],
+      });
+  }
+  expect(await openStreams(app)).toBe('0');
+});
+
+test('a client that goes away while its stream opens leaves nothing behind', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  const body = JSON.stringify({ query: INBOX });
+  const { hostname, port } = new URL(app.url);
+  for (let wait = 0; wait < 30; wait += 1) {
+    const socket = connect(Number(port), hostname).on('error', () => undefined);
+    socket.write(
+      `POST /graphql HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\n` +
+        `Authorization: Bearer ${ann.token}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    setTimeout(() => socket.resetAndDestroy(), wait);
+  }
+  await expect.poll(() => openStreams(app)).toMatch(/[1-9]/);
+  await expect.poll(() => openStreams(app), { timeout: 5_000 }).toBe('0');
 });
