@@ -1,0 +1,223 @@
+import { createHmac } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { readConfig } from '../../src/config.ts';
+import { openSignals, sendSignal, webrtcConfig } from '../../src/domain/calls.ts';
+import type { SignalTarget } from '../../src/domain/calls.ts';
+import type { Deps } from '../../src/domain/deps.ts';
+import { accountTopic } from '../../src/events/event.ts';
+import type { ActorRef, Ephemeral } from '../../src/events/event.ts';
+import type { DeviceId, UserId } from '../../src/ids.ts';
+import { testDeps } from '../harness/deps.ts';
+import { circleOf, deviceOf, person, sessionOf } from '../harness/seed.ts';
+
+const code = (value: string, details: object = {}) =>
+  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
+
+const USER: ActorRef = { kind: 'user', id: 12 as UserId };
+const DEVICE: ActorRef = { kind: 'device', id: 12 as DeviceId };
+
+/** What a legacy connection of the account would be told. */
+async function follow(deps: Deps, account: ActorRef) {
+  const tail = await deps.tails.open(accountTopic(account));
+  const heard: (Ephemeral & { type: 'signal' })[] = [];
+  tail?.follow({ ephemeral: (ephemeral) => void (ephemeral.type === 'signal' && heard.push(ephemeral)) });
+  return heard;
+}
+
+test('TURN credentials are what a server with the same secret expects', () => {
+  const config = readConfig({ TURN_SECRET: 'new secret,old secret', TURN_TTL: '3600' });
+  for (const [actor, suffix] of [
+    [USER, 'False'],
+    [DEVICE, 'True'],
+  ] as const) {
+    const { username, password, expiresAt } = webrtcConfig({ config }, actor).credentials();
+    expect(username).toMatch(new RegExp(`^\\d+:12${suffix}$`));
+    const expiry = Number.parseInt(username, 10);
+    expect(Math.abs(expiry - Date.now() / 1000 - 3600)).toBeLessThan(5);
+    expect(expiresAt).toBe(new Date(expiry * 1000).toISOString());
+    expect(password).toBe(createHmac('sha1', 'new secret').update(username).digest('base64'));
+  }
+});
+
+test('without a secret they look the same, and differ each time', () => {
+  const config = readConfig({});
+  const [one, two] = [
+    webrtcConfig({ config }, USER).credentials(),
+    webrtcConfig({ config }, USER).credentials(),
+  ];
+  expect(one.password).toMatch(/^[A-Za-z0-9+/]{27}=$/);
+  expect(one.password).not.toBe(two.password);
+});
+
+test('the servers are told to everybody, credentials only to who is logged in', () => {
+  const config = readConfig({ STUN_URLS: 'stun:a:1,stun:b', TURN_URLS: 'turn:c:2?transport=udp' });
+  const anonymous = webrtcConfig({ config }, null);
+  expect(anonymous).toMatchObject({ stunUrls: ['stun:a:1', 'stun:b'], turnUrls: ['turn:c:2?transport=udp'] });
+  expect(() => anonymous.credentials()).toThrow(code('UNAUTHENTICATED'));
+});
+
+async function family() {
+  const deps = await testDeps();
+  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'Bob'), await person(deps, 'eve')];
+  const circle = await circleOf(deps, ann, bob);
+  const device = await deviceOf(deps, circle, ann);
+  const other = await circleOf(deps, eve);
+  const stranger = await deviceOf(deps, other, eve);
+  return { deps, ann, bob, eve, device, stranger, [Symbol.asyncDispose]: () => deps[Symbol.asyncDispose]() };
+}
+
+test('a signal reaches the readers of its addressee unchanged, however it is named', async () => {
+  await using f = await family();
+  const { deps, ann, bob, device } = f;
+  const toBob = await openSignals(deps, sessionOf(bob.actor));
+  const content = { message: { type: 'sdp', data: { sdp: 'v=0\r\n' } }, email: 'é', nothing: null };
+  const names: SignalTarget[] = [
+    { email: 'BOB@example.com' },
+    { userId: bob.user.id },
+    { email: bob.email, deviceId: device.id },
+  ];
+  for (const to of names) {
+    await sendSignal(deps, ann.actor, { to, content });
+    expect((await toBob.next()).value).toEqual({
+      sender: { kind: 'user', user: ann.user, online: false },
+      content,
+    });
+  }
+  const toDevice = await openSignals(deps, sessionOf(device));
+  await sendSignal(deps, bob.actor, { to: { deviceId: device.id }, content: 'CALLING' });
+  expect((await toDevice.next()).value).toMatchObject({
+    content: 'CALLING',
+    sender: { user: { id: bob.user.id }, online: true },
+  });
+  await sendSignal(deps, device, { to: { userId: bob.user.id }, content: null });
+  expect((await toBob.next()).value).toMatchObject({
+    content: null,
+    sender: { kind: 'device', device: { id: device.id } },
+  });
+  await Promise.all([toBob.return(), toDevice.return()]);
+});
+
+test('all readers of an account get it, and its newest legacy connection is named', async () => {
+  await using f = await family();
+  const { deps, ann, bob } = f;
+  const streams = [
+    await openSignals(deps, sessionOf(bob.actor)),
+    await openSignals(deps, sessionOf(bob.actor)),
+  ];
+  const heard = await follow(deps, bob.actor);
+  const [old, newest] = [
+    await deps.presence.open('legacy', bob.actor),
+    await deps.presence.open('legacy', bob.actor),
+  ];
+  const send = (content: string) => sendSignal(deps, ann.actor, { to: { email: bob.email }, content });
+  await send('one');
+  for (const stream of streams) expect((await stream.next()).value).toMatchObject({ content: 'one' });
+  await newest.close();
+  await send('two');
+  await old.close();
+  await send('three');
+  for (const stream of streams) await stream.return();
+  expect(heard.map(({ legacyLease }) => legacyLease)).toEqual([newest.leaseId, old.leaseId, null]);
+  await expect(send('four')).rejects.toThrow(code('UNREACHABLE'));
+});
+
+test('who only has another kind of connection, or none, cannot be reached', async () => {
+  await using f = await family();
+  const { deps, ann, bob } = f;
+  const send = () => sendSignal(deps, ann.actor, { to: { userId: bob.user.id }, content: 1 });
+  await expect(send()).rejects.toThrow(code('UNREACHABLE'));
+  const lease = await deps.presence.open('graphql', bob.actor);
+  await expect(send()).rejects.toThrow(code('UNREACHABLE'));
+  const stream = await openSignals(deps, sessionOf(bob.actor));
+  await send();
+  await stream.return();
+  await expect.poll(() => deps.presence.hasSignals(bob.actor)).toBe(false);
+  await expect(send()).rejects.toThrow(code('UNREACHABLE'));
+  await lease.close();
+});
+
+test('a stranger is not found, whether it exists or not', async () => {
+  await using f = await family();
+  const { deps, ann, eve, device, stranger } = f;
+  const streams = [
+    await openSignals(deps, sessionOf(eve.actor)),
+    await openSignals(deps, sessionOf(stranger)),
+  ];
+  const targets: SignalTarget[] = [
+    { email: eve.email },
+    { email: 'nobody@example.com' },
+    { email: 'a\0b' },
+    { email: '' },
+    { userId: eve.user.id },
+    { userId: 9999 as UserId },
+    { deviceId: stranger.id },
+    { deviceId: 9999 as DeviceId },
+    // The first that is given decides.
+    { email: 'nobody@example.com', userId: ann.user.id },
+  ];
+  for (const to of targets) {
+    for (const from of [ann.actor, device]) {
+      await expect(sendSignal(deps, from, { to, content: 1 })).rejects.toThrow(code('NOT_FOUND'));
+    }
+  }
+  await expect(sendSignal(deps, ann.actor, { to: {}, content: 1 })).rejects.toThrow(
+    code('INVALID_INPUT', { field: 'to' }),
+  );
+  await Promise.all(streams.map((stream) => stream.return()));
+});
+
+test('one can signal to oneself', async () => {
+  await using f = await family();
+  const { deps, eve, stranger } = f;
+  const heard = await follow(deps, eve.actor);
+  const lease = await deps.presence.open('legacy', eve.actor);
+  await sendSignal(deps, eve.actor, { to: { email: eve.email }, content: 'me' });
+  expect(heard.map(({ content }) => content)).toEqual(['me']);
+  const stream = await openSignals(deps, sessionOf(stranger));
+  await sendSignal(deps, stranger, { to: { deviceId: stranger.id }, content: 'me too' });
+  expect((await stream.next()).value).toMatchObject({ content: 'me too' });
+  await Promise.all([stream.return(), lease.close()]);
+});
+
+test('one without a circle can signal to oneself too', async () => {
+  await using f = await family();
+  const { deps } = f;
+  const loner = await person(deps, 'loner');
+  const stream = await openSignals(deps, sessionOf(loner.actor));
+  await sendSignal(deps, loner.actor, { to: { userId: loner.user.id }, content: 'me' });
+  expect((await stream.next()).value).toMatchObject({ content: 'me' });
+  await stream.return();
+});
+
+test('too large a content is refused', async () => {
+  await using f = await family();
+  const { deps, ann, bob } = f;
+  const stream = await openSignals(deps, sessionOf(bob.actor));
+  const send = (content: string) => sendSignal(deps, ann.actor, { to: { email: bob.email }, content });
+  await expect(send('é'.repeat(131_072))).rejects.toThrow(code('LIMIT_EXCEEDED', { limit: 'signal' }));
+  await send('x'.repeat(262_142));
+  expect((await stream.next()).value?.content).toHaveLength(262_142);
+  await stream.return();
+});
+
+test('a reader that lets too many signals wait is ended, and is then not reachable by it', async () => {
+  await using f = await family();
+  const { deps, ann, bob } = f;
+  const stream = await openSignals(deps, sessionOf(bob.actor));
+  for (let number = 0; number < 257; number += 1) {
+    await sendSignal(deps, ann.actor, { to: { email: bob.email }, content: number });
+  }
+  await expect(stream.next()).rejects.toThrow(code('LIMIT_EXCEEDED', { reason: 'SLOW' }));
+  await expect.poll(() => deps.presence.hasSignals(bob.actor)).toBe(false);
+});
+
+test('the end of a session ends its reader, and what it held', async () => {
+  await using f = await family();
+  const { deps, bob } = f;
+  const controller = new AbortController();
+  const stream = await openSignals(deps, sessionOf(bob.actor), controller.signal);
+  expect(await deps.presence.hasSignals(bob.actor)).toBe(true);
+  controller.abort('TOKEN_EXPIRED');
+  await expect(stream.next()).rejects.toThrow(code('UNAUTHENTICATED', { reason: 'TOKEN_EXPIRED' }));
+  await expect.poll(() => deps.presence.hasSignals(bob.actor)).toBe(false);
+});

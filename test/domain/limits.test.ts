@@ -1,0 +1,90 @@
+import { expect, test, vi } from 'vitest';
+import { createLimits } from '../../src/domain/limits.ts';
+import type { LimitKind } from '../../src/domain/limits.ts';
+import * as messages from '../../src/domain/messages.ts';
+import { testDeps } from '../harness/deps.ts';
+import { circleOf, conversationOf, outcomes, person } from '../harness/seed.ts';
+
+const tooMany = expect.objectContaining({
+  code: 'RATE_LIMITED',
+  details: { retryAfterMs: expect.any(Number) as number },
+});
+
+/** How often it can be done at once. */
+async function countUses(
+  kind: LimitKind,
+  key: string,
+  limits = createLimits({ enabled: true }),
+): Promise<number> {
+  for (let uses = 0; ; uses += 1) {
+    const [result] = await Promise.allSettled([limits.consume(kind, key)]);
+    if (result.status === 'fulfilled') continue;
+    expect(result.reason).toEqual(tooMany);
+    return uses;
+  }
+}
+
+test.each([
+  ['login', 10],
+  ['send', 1_200],
+  ['signal', 300],
+  ['typing', 300],
+] as const)('an account can %s only so often at once', async (kind, uses) => {
+  vi.useFakeTimers();
+  try {
+    expect(await countUses(kind, 'user:1')).toBe(uses);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('what one account uses up is not taken from another, nor from other kinds', async () => {
+  const limits = createLimits({ enabled: true });
+  expect(await countUses('login', 'a', limits)).toBe(10);
+  await limits.consume('login', 'b');
+  await limits.consume('typing', 'a');
+});
+
+test('after the time that the refusal tells it can be done again', async () => {
+  vi.useFakeTimers();
+  try {
+    const limits = createLimits({ enabled: true });
+    expect(await countUses('login', 'a', limits)).toBe(10);
+    await vi.advanceTimersByTimeAsync(59_000);
+    await expect(limits.consume('login', 'a')).rejects.toThrow(tooMany);
+    await vi.advanceTimersByTimeAsync(1_100);
+    await limits.consume('login', 'a');
+    expect(await countUses('send', 'a', limits)).toBe(1_200);
+    await vi.advanceTimersByTimeAsync(1_100);
+    expect(await countUses('send', 'a', limits)).toBe(200);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('asking whether something is left uses nothing up', async () => {
+  const limits = createLimits({ enabled: true });
+  for (let times = 0; times < 50; times += 1) await limits.check('login', 'a');
+  expect(await countUses('login', 'a', limits)).toBe(10);
+  await expect(limits.check('login', 'a')).rejects.toThrow(tooMany);
+  await limits.check('login', 'b');
+});
+
+test('when they are off nothing is ever refused', async () => {
+  const limits = createLimits({ enabled: false });
+  for (let times = 0; times < 5_000; times += 1) await limits.consume('login', 'a');
+  await limits.check('login', 'a');
+});
+
+test('an account that sends without end is slowed down, and others are not', async () => {
+  await using deps = await testDeps({ rateLimits: true });
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const { id: conversationId } = await conversationOf(deps, await circleOf(deps, ann, bob), ann, bob);
+  const sends = Array.from({ length: 1_600 }, () =>
+    messages.sendMessage(deps, ann.actor, { conversationId }),
+  );
+  const results = await outcomes(sends);
+  expect(results.filter((result) => result === 'done').length).toBeGreaterThanOrEqual(1_200);
+  expect(results.filter((result) => result === 'RATE_LIMITED').length).toBeGreaterThan(0);
+  await messages.sendMessage(deps, bob.actor, { conversationId });
+});
