@@ -96,7 +96,10 @@ function subscribeAll(side, socket) {
   const showPresence = (isOnline) => {
     panel.setPresence(`${other.firstName} is ${isOnline ? 'online' : 'offline'}`, isOnline);
   };
-  const failed = (errors) => panel.note(`Subscription ended: ${errors[0].message}`);
+  const failed = ([{ message, extensions }]) => {
+    // A server that stops closes the connection too, and that is shown.
+    if (extensions?.reason !== 'DRAINING') panel.note(`Subscription ended: ${message}`);
+  };
 
   followConversation(side, socket, failed);
   const circle = { id: place.circle.id, after: side.cursors.circle };

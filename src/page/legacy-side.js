@@ -148,7 +148,7 @@ function followConnection({ socket, seen, panel, onFrame, enter, settle }) {
     socket.on('connect', () => {
       onFrame('received', 'connect', { transport: seen.transports[0] });
       const failed = ({ message }) =>
-        socket.connected && panel.setState('ended', `Could not log in: ${message}.`);
+        socket.connected && panel.setState('ended', `Could not log in: ${message}. Reload the page.`);
       enter().catch(failed).finally(resolve);
     });
   });
