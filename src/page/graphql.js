@@ -1,4 +1,4 @@
-export class GraphqlError extends Error {
+class GraphqlError extends Error {
   constructor({ message, extensions }) {
     super(message);
     this.code = extensions?.code;

@@ -15,23 +15,27 @@ test('every operation that GraphiQL shows first is valid', () => {
   expect(document.definitions.every(({ kind }) => kind === 'OperationDefinition')).toBe(true);
 });
 
-test('every query and mutation that GraphiQL shows first succeeds for a demo account', async () => {
-  await using gateway = await createGateway({ demo: true });
-  const { login } = await gateway.graphql.run<{ login: { token: string } }>(LOG_IN);
-  for (const definition of parse(FIRST_QUERY).definitions) {
-    if (definition.kind !== 'OperationDefinition' || definition.operation === 'subscription') continue;
-    const operationName = definition.name?.value;
-    const response = await fetch(`${gateway.url}/graphql`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${login.token}` },
-      body: JSON.stringify({ query: FIRST_QUERY, operationName }),
-    });
-    expect({ operationName, ...((await response.json()) as object) }).toMatchObject({
-      operationName,
-      data: {},
-    });
-  }
-});
+test(
+  'every query and mutation that GraphiQL shows first succeeds for a demo account',
+  { timeout: 60_000 },
+  async () => {
+    await using gateway = await createGateway({ demo: true });
+    const { login } = await gateway.graphql.run<{ login: { token: string } }>(LOG_IN);
+    for (const definition of parse(FIRST_QUERY).definitions) {
+      if (definition.kind !== 'OperationDefinition' || definition.operation === 'subscription') continue;
+      const operationName = definition.name?.value;
+      const response = await fetch(`${gateway.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${login.token}` },
+        body: JSON.stringify({ query: FIRST_QUERY, operationName }),
+      });
+      expect({ operationName, ...((await response.json()) as object) }).toMatchObject({
+        operationName,
+        data: {},
+      });
+    }
+  },
+);
 
 test('the documents that the page names are there', async () => {
   const page = await readFile(new URL('src/page/index.html', ROOT), 'utf8');
@@ -40,7 +44,7 @@ test('the documents that the page names are there', async () => {
   for (const name of names) await access(new URL(String(name), ROOT));
 });
 
-test('all files of the page are served, and nothing else is', async () => {
+test('all files of the page are served, and nothing else is', { timeout: 60_000 }, async () => {
   await using gateway = await createGateway();
   const folder = new URL('src/page/', ROOT);
   const files = await readdir(folder, { recursive: true, withFileTypes: true });
