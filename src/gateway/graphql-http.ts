@@ -189,7 +189,7 @@ function withStatus(error: GraphQLError, marked: GraphQLError = error): GraphQLE
   // A document that is refused is answered with 200 to who accepts application/json, as the specification asks: `spec`.
   const http = {
     status,
-    ...(marked.extensions['http'] ?? {}),
+    ...marked.extensions['http'],
     spec: status === 400 && codeOf(marked) !== undefined,
   };
   return new GraphQLError(message, { nodes, source, positions, path, extensions: { ...extensions, http } });

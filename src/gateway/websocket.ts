@@ -12,7 +12,6 @@ import { createContext } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
 import { bearerToken } from './bearer.ts';
 import type { Engine } from './engine.ts';
-import { codeOf } from './errors.ts';
 import type { Ports } from './ports.ts';
 
 const MAX_FRAME_BYTES = 1024 * 1024;

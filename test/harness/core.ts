@@ -25,7 +25,7 @@ export interface Core {
   readonly tails: Tails;
 }
 
-export const CONVERSATION = 1 as ConversationId;
+const CONVERSATION = 1 as ConversationId;
 export const TOPIC: Topic = conversationTopic(CONVERSATION);
 export const READER: ActorRef = { kind: 'user', id: 7 as UserId };
 
