@@ -31,7 +31,7 @@ export interface StreamRequest {
   readonly after: string | null;
   /** Throws unless the actor may read the topic. Called once this reader already follows it. */
   authorise(): Promise<void>;
-  /** Ends the stream from outside; its reason must be an `EndReason`. */
+  /** Ends the stream from outside: with its reason when that is an `EndReason`, else as if the reader had left. */
   readonly signal?: AbortSignal | undefined;
 }
 
