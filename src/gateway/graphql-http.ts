@@ -46,9 +46,9 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
     multipart: false,
     maxRequestBodySize: MAX_BODY_BYTES,
     logging: ports.deps.log,
-    // Not over WebSocket: there it leaves the headers of its tab, and so the token, out of `connection_init`.
+
     graphiql: {
-      subscriptionsProtocol: 'SSE',
+      subscriptionsProtocol: 'WS',
       title: 'Parley',
       logo: '<img src="/page/icon.svg" alt="" width="32" height="32">',
       favicon: '/page/icon.svg',
@@ -174,13 +174,16 @@ function endedWith(gone: AbortSignal, stream: ResultStream): ResultStream {
 /** Errors of Yoga's own about a request get a code of ours, and an answer without data gets their status. */
 function withCodes(result: ExecutionResult, formatError: FormatError): ExecutionResult {
   if (result.errors === undefined || result.data !== undefined) return result;
-  return {
-    ...result,
-    errors: result.errors.map((error) =>
-      withStatus(codeOf(error) === undefined ? formatError(error) : error, error),
-    ),
+  const coded = (error: GraphQLError): GraphQLError => {
+    if (codeOf(error) !== undefined) return error;
+    return formatError(error.cause instanceof SyntaxError ? malformedParameters() : error);
   };
+  return { ...result, errors: result.errors.map((error) => withStatus(coded(error), error)) };
 }
+
+/** Of a request with `variables` or `extensions` in its URL or form, which are JSON. */
+const malformedParameters = (): DomainError =>
+  new DomainError('INVALID_INPUT', 'The parameters of the request are not JSON.');
 
 /** Marks the HTTP status: that of the code, or the one that Yoga had `marked`. Yoga takes the mark off again. */
 function withStatus(error: GraphQLError, marked: GraphQLError = error): GraphQLError {

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '../log.ts';
 import type { Origins } from './origins.ts';
@@ -24,11 +25,17 @@ export const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?',
 const HEADERS_TIMEOUT_MS = 20_000;
 const REQUEST_TIMEOUT_MS = 600_000;
 
+export interface HttpServer {
+  readonly server: Server;
+  /** Cuts every connection, those that were upgraded too: the server itself forgets them. */
+  cut(): void;
+}
+
 /**
  * The one HTTP server and the only owner of `upgrade`: two would answer each other's sockets. Every request goes to
  * the first route that fits its path.
  */
-export function createHttpServer(routes: readonly Route[], origins: Origins, log: Logger): Server {
+export function createHttpServer(routes: readonly Route[], origins: Origins, log: Logger): HttpServer {
   const find = (request: IncomingMessage): Route | undefined => {
     const path = pathOf(request);
     return routes.find(
@@ -39,6 +46,8 @@ export function createHttpServer(routes: readonly Route[], origins: Origins, log
   };
 
   const serve: Handle = async (request, response) => {
+    if (!URL.canParse(`http://${request.headers.host ?? 'localhost'}`))
+      return sendJson(response, 400, { message: 'The Host header is malformed.', code: 'INVALID_INPUT' });
     const route = find(request);
     if (route?.handle === undefined)
       return sendJson(response, 404, { message: 'There is nothing here.', code: 'NOT_FOUND' });
@@ -58,7 +67,12 @@ export function createHttpServer(routes: readonly Route[], origins: Origins, log
   };
 
   const server = createServer(
-    { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+    {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      // Some clients offer HTTP/2 this way with their first request, which is to be answered all the same.
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+    },
     (request, response) => {
       Promise.resolve(serve(request, response)).catch((error: unknown) => {
         log.error({ err: error, path: pathOf(request) }, 'a request failed');
@@ -74,7 +88,19 @@ export function createHttpServer(routes: readonly Route[], origins: Origins, log
     else
       socket.end(
         `HTTP/1.1 ${upgrade === undefined ? '404 Not Found' : '403 Forbidden'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+        // The client may never end its half, of which nobody reads a word.
+        () => socket.destroy(),
       );
   });
-  return server;
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  return {
+    server,
+    cut() {
+      for (const socket of sockets) socket.destroy();
+    },
+  };
 }

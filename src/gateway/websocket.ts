@@ -1,11 +1,9 @@
-import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { GraphQLError, getOperationAST } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import type { ServerOptions } from 'graphql-ws';
 import { WebSocket, WebSocketServer } from 'ws';
-import type { LiveSession } from '../domain/sessions.ts';
 import { DomainError } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
@@ -13,42 +11,26 @@ import type { Context } from '../schema/context.ts';
 import { bearerToken } from './bearer.ts';
 import type { Engine } from './engine.ts';
 import type { Ports } from './ports.ts';
+import {
+  createConnection,
+  endConnection,
+  freeConnection,
+  logIn,
+  openOwnSession,
+  operationEnded,
+} from './websocket-connection.ts';
+import type { Connection } from './websocket-connection.ts';
 
 const MAX_FRAME_BYTES = 1024 * 1024;
 const MAX_OPERATIONS = 1_000;
 const INIT_TIMEOUT_MS = 10_000;
 const PING_MS = 30_000;
 const SILENCE_MS = 90_000;
-const LAST_FRAMES_MS = 1_000;
-
-/** The close code with which a whole connection ends, for each reason the server can have. */
-const CLOSE_CODES: Record<EndReason, number> = {
-  LOGGED_OUT: 4401,
-  TOKEN_EXPIRED: 4401,
-  ACCOUNT_DELETED: 4401,
-  LEFT: 4403,
-  KICKED: 4403,
-  DELETED: 4403,
-  ACCESS_REMOVED: 4403,
-  SLOW: 1013,
-  DRAINING: 1012,
-  OPERATOR: 1012,
-};
 
 export interface GraphqlSockets {
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Ends every stream, then every connection, with the reason given. */
   close(reason: EndReason): void;
-}
-
-/** What this server knows of one connection. */
-interface Connection {
-  readonly socket: WebSocket;
-  /** Aborted with the reason when the server ends the connection: its streams end by it. */
-  readonly controller: AbortController;
-  /** Subscriptions that have not sent their last frame. */
-  readonly streams: Set<string>;
-  live: LiveSession | undefined;
 }
 
 /** GraphQL over WebSocket, subprotocol `graphql-transport-ws`. */
@@ -60,14 +42,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   const protocol = makeServer(protocolOptions(ports));
 
   const opened = (socket: WebSocket): void => {
-    const controller = new AbortController();
-    setMaxListeners(0, controller.signal);
-    const connection: Connection = {
-      socket,
-      controller,
-      streams: new Set(),
-      live: undefined,
-    };
+    const connection = createConnection(socket);
     connections.add(connection);
     metrics.connections.inc({ transport: 'graphql-ws' });
     const stopPings = keepAlive(socket);
@@ -90,7 +65,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       stopPings();
       connections.delete(connection);
       metrics.connections.dec({ transport: 'graphql-ws' });
-      connection.live?.close();
+      freeConnection(connection);
       closed(code, reason.toString()).catch(failed);
     });
   };
@@ -108,32 +83,29 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
 }
 
 type ProtocolOptions = ServerOptions<Record<string, unknown>, Connection>;
+type Values = Readonly<Record<string, unknown>> | null | undefined;
 
 function protocolOptions(ports: Ports): ProtocolOptions {
-  const { deps, engine, formatError, metrics } = ports;
-  const contextOf = ({ live, controller }: Connection): Context =>
-    createContext({ deps, session: live?.session ?? null, signal: controller.signal });
-
+  const { engine, formatError, metrics } = ports;
   return {
     connectionInitWaitTimeout: INIT_TIMEOUT_MS,
-    async onConnect({ connectionParams: given, extra }) {
-      const token = bearerToken(given?.['authorization'] ?? given?.['Authorization'] ?? given?.['token']);
-      return token === undefined || login(ports, extra, token);
+    async onConnect({ connectionParams, extra }) {
+      const token = tokenIn(connectionParams) ?? bearerToken(connectionParams?.['token']);
+      return token === undefined || logIn(ports, extra, token);
     },
-    onSubscribe({ extra, subscriptions }, _id, { query, operationName, variables }) {
+    async onSubscribe({ extra, subscriptions }, id, { query, operationName, variables, extensions }) {
       metrics.operations.inc({ transport: 'graphql-ws' });
       if (Object.keys(subscriptions).length > MAX_OPERATIONS) return [formatError(tooManyOperations())];
       const document = parsed(engine, query);
       if (Array.isArray(document)) return document;
       if (getOperationAST(document, operationName) == null)
         return [formatError(new GraphQLError('There is no such operation in the document.'))];
-      return {
-        schema: engine.schema,
-        document,
-        operationName,
-        variableValues: variables,
-        contextValue: contextOf(extra),
-      };
+      try {
+        const contextValue = await contextOf(ports, extra, id, extensions);
+        return { schema: engine.schema, document, operationName, variableValues: variables, contextValue };
+      } catch (error) {
+        return [formatError(error)];
+      }
     },
     execute: ({ document, operationName, variableValues: variables, contextValue }) =>
       engine.execute({ document, operationName, variables, context: contextValue as Context }),
@@ -143,11 +115,29 @@ function protocolOptions(ports: Ports): ProtocolOptions {
       if (Symbol.asyncIterator in result) extra.streams.add(id);
     },
     onError: (_connection, _id, _payload, errors) => errors.map((error) => formatError(error).toJSON()),
-    onComplete({ extra }, id) {
-      extra.streams.delete(id);
-      if (extra.controller.signal.aborted && extra.streams.size === 0) closeSocket(extra);
-    },
+    onComplete: ({ extra }, id) => operationEnded(extra, id),
   };
+}
+
+/** An operation on an anonymous connection may bring a token itself, in `extensions.headers`, as GraphiQL does. */
+async function contextOf(
+  ports: Ports,
+  connection: Connection,
+  id: string,
+  extensions: Values,
+): Promise<Context> {
+  const { live, controller } = connection;
+  const token = live === undefined ? tokenIn(extensions?.['headers']) : undefined;
+  const own = token === undefined ? undefined : await openOwnSession(ports, connection, id, token);
+  const session = (live ?? own)?.session ?? null;
+  const signal = own === undefined ? controller.signal : AbortSignal.any([controller.signal, own.signal]);
+  return createContext({ deps: ports.deps, session, signal });
+}
+
+function tokenIn(values: unknown): string | undefined {
+  if (typeof values !== 'object' || values === null) return undefined;
+  const { authorization, Authorization } = values as Record<string, unknown>;
+  return bearerToken(authorization ?? Authorization);
 }
 
 function parsed(engine: Engine, text: string) {
@@ -165,36 +155,6 @@ const tooManyOperations = (): DomainError => {
   const limit = `${MAX_OPERATIONS} operations at a time`;
   return new DomainError('LIMIT_EXCEEDED', `A connection may run ${limit}.`, { limit });
 };
-
-/** Answers whether the token was accepted. */
-async function login(ports: Ports, connection: Connection, token: string): Promise<boolean> {
-  try {
-    const live = await ports.openSession(token);
-    connection.live = live;
-    live.signal.addEventListener('abort', () => endConnection(connection, live.signal.reason as EndReason), {
-      once: true,
-    });
-  } catch (error) {
-    if (error instanceof DomainError && error.code === 'UNAUTHENTICATED') return false;
-    throw error;
-  }
-  // The client may have gone meanwhile: its close found nothing to free yet.
-  if (connection.socket.readyState !== WebSocket.OPEN) connection.live.close();
-  return true;
-}
-
-/** Lets every stream of the connection say why it ends, then closes it. A client that does not read is not waited for. */
-function endConnection(connection: Connection, reason: EndReason): void {
-  if (connection.controller.signal.aborted) return;
-  connection.controller.abort(reason);
-  if (connection.streams.size === 0) closeSocket(connection);
-  else setTimeout(() => closeSocket(connection), LAST_FRAMES_MS).unref();
-}
-
-function closeSocket({ socket, controller }: Connection): void {
-  const reason = controller.signal.reason as EndReason;
-  socket.close(CLOSE_CODES[reason], reason);
-}
 
 function send(socket: WebSocket, text: string): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -30,9 +30,11 @@ describe.skipIf(needs('chromium'))('GraphiQL', PATIENT, () => {
     await gateway[Symbol.asyncDispose]();
   });
 
-  test('runs the first queries step by step, a subscription too, and asks no other host', async () => {
+  test('runs the first queries step by step, a subscription over WebSocket too, and asks no other host', async () => {
     await using tab = await openTab(browser, `${gateway.url}/graphql`);
     const { page } = tab;
+    const sockets: string[] = [];
+    page.on('websocket', (socket) => sockets.push(socket.url()));
     await run(page, 'LogIn');
     await answers(page, 'eyJ');
     // The view breaks long lines.
@@ -51,6 +53,7 @@ describe.skipIf(needs('chromium'))('GraphiQL', PATIENT, () => {
     await using bob = createGraphqlClient(gateway.url, login.token);
     await bob.run(SAY);
     await answers(page, 'heard in GraphiQL');
+    expect(sockets).toContain(`${gateway.url.replace('http', 'ws')}/graphql`);
     expect(tab.problems).toEqual([]);
   });
 });

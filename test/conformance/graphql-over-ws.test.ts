@@ -133,3 +133,34 @@ test('no frame follows the complete of a client', async () => {
   socket.send({ id: '1', type: 'subscribe', payload: { query: '{ __typename }' } });
   expect(await socket.next()).toMatchObject({ id: '1', type: 'next' });
 });
+
+test('an operation of an anonymous connection may bring a token of its own, as GraphiQL does', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  await using socket = await rawSocket(app.url, {});
+  const subscribe = (id: string, token: string) => {
+    const extensions = { headers: { Authorization: `Bearer ${token}` } };
+    const query = 'subscription { inboxEvents { __typename } }';
+    socket.send({ id, type: 'subscribe', payload: { query, extensions } });
+  };
+  subscribe('1', ann.token);
+  expect(await socket.next()).toMatchObject({
+    id: '1',
+    type: 'next',
+    payload: { data: { inboxEvents: {} } },
+  });
+  subscribe('2', 'nonsense');
+  expect(await socket.next()).toMatchObject({
+    id: '2',
+    type: 'error',
+    payload: [{ extensions: { code: 'UNAUTHENTICATED' } }],
+  });
+  await ann.graphql.run('mutation { logout }');
+  expect(await socket.next()).toMatchObject({
+    id: '1',
+    type: 'error',
+    payload: [{ extensions: { reason: 'LOGGED_OUT' } }],
+  });
+  socket.send({ type: 'ping' });
+  expect(await socket.next()).toEqual({ type: 'pong' });
+});

@@ -1,0 +1,106 @@
+import { setMaxListeners } from 'node:events';
+import { WebSocket } from 'ws';
+import type { LiveSession } from '../domain/sessions.ts';
+import { DomainError } from '../errors.ts';
+import type { EndReason } from '../errors.ts';
+import type { Ports } from './ports.ts';
+
+const LAST_FRAMES_MS = 1_000;
+
+/** The close code with which a whole connection ends, for each reason the server can have. */
+const CLOSE_CODES: Record<EndReason, number> = {
+  LOGGED_OUT: 4401,
+  TOKEN_EXPIRED: 4401,
+  ACCOUNT_DELETED: 4401,
+  LEFT: 4403,
+  KICKED: 4403,
+  DELETED: 4403,
+  ACCESS_REMOVED: 4403,
+  SLOW: 1013,
+  DRAINING: 1012,
+  OPERATOR: 1012,
+};
+
+/** What this server knows of one GraphQL WebSocket. */
+export interface Connection {
+  readonly socket: WebSocket;
+  /** Aborted with the reason when the server ends the connection: its streams end by it. */
+  readonly controller: AbortController;
+  /** Subscriptions that have not sent their last frame. */
+  readonly streams: Set<string>;
+  /** Sessions of operations that brought a token of their own, by the operation's id. */
+  readonly ownSessions: Map<string, LiveSession>;
+  /** The session of the whole connection; undefined while it is anonymous. */
+  live: LiveSession | undefined;
+}
+
+export function createConnection(socket: WebSocket): Connection {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return { socket, controller, streams: new Set(), ownSessions: new Map(), live: undefined };
+}
+
+/** Logs the connection in, and answers whether the token was accepted. */
+export async function logIn(ports: Ports, connection: Connection, token: string): Promise<boolean> {
+  try {
+    const live = await ports.openSession(token);
+    connection.live = live;
+    const end = () => endConnection(connection, live.signal.reason as EndReason);
+    live.signal.addEventListener('abort', end, { once: true });
+  } catch (error) {
+    if (error instanceof DomainError && error.code === 'UNAUTHENTICATED') return false;
+    throw error;
+  }
+  freeIfGone(connection);
+  return true;
+}
+
+/** Opens a session for one operation. Throws UNAUTHENTICATED. */
+export async function openOwnSession(
+  ports: Ports,
+  connection: Connection,
+  id: string,
+  token: string,
+): Promise<LiveSession> {
+  const live = await ports.openSession(token);
+  connection.ownSessions.set(id, live);
+  freeIfGone(connection);
+  return live;
+}
+
+export function closeOwnSession({ ownSessions }: Connection, id: string): void {
+  ownSessions.get(id)?.close();
+  ownSessions.delete(id);
+}
+
+/** Gives back what the connection holds. */
+export function freeConnection({ live, ownSessions }: Connection): void {
+  live?.close();
+  for (const session of ownSessions.values()) session.close();
+  ownSessions.clear();
+}
+
+/** The client may have gone while a session was opened for it: its close found nothing to free yet. */
+function freeIfGone(connection: Connection): void {
+  if (connection.socket.readyState !== WebSocket.OPEN) freeConnection(connection);
+}
+
+/** Lets every stream of the connection say why it ends, then closes it. A client that does not read is not waited for. */
+export function endConnection(connection: Connection, reason: EndReason): void {
+  if (connection.controller.signal.aborted) return;
+  connection.controller.abort(reason);
+  if (connection.streams.size === 0) closeSocket(connection);
+  else setTimeout(() => closeSocket(connection), LAST_FRAMES_MS).unref();
+}
+
+/** Called when an operation has sent its last frame. */
+export function operationEnded(connection: Connection, id: string): void {
+  connection.streams.delete(id);
+  closeOwnSession(connection, id);
+  if (connection.controller.signal.aborted && connection.streams.size === 0) closeSocket(connection);
+}
+
+function closeSocket({ socket, controller }: Connection): void {
+  const reason = controller.signal.reason as EndReason;
+  socket.close(CLOSE_CODES[reason], reason);
+}
