@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { expect, test, vi } from 'vitest';
 import * as circles from '../../src/domain/circles.ts';
 import * as conversations from '../../src/domain/conversations.ts';
@@ -5,6 +6,7 @@ import type { Deps } from '../../src/domain/deps.ts';
 import * as devices from '../../src/domain/devices.ts';
 import * as messages from '../../src/domain/messages.ts';
 import type { SendInput } from '../../src/domain/messages.ts';
+import { createSends } from '../../src/domain/sends.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { DomainEvent } from '../../src/events/event.ts';
 import type { ConversationId, MessageId } from '../../src/ids.ts';
@@ -309,6 +311,42 @@ test('one key in several conversations at once is one message and conflicts', as
   expect(results.filter((result) => result === 'done')).toHaveLength(4);
   expect(results.filter((result) => result === 'CONFLICT')).toHaveLength(20);
   expect(await countMessages(deps)).toBe(1);
+});
+
+test('one key on several nodes at once is one message', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, circle, conversationId } = await chat(deps);
+  const other = await conversationOf(deps, circle, ann, bob);
+  const nodes = range(4).map((): Deps => ({ ...deps, sends: createSends(deps) }));
+  for (const round of range(5)) {
+    const idempotencyKey = `round ${round}`;
+    const attempts = nodes.flatMap((node) =>
+      [conversationId, other.id].map((id) =>
+        messages.sendMessage(node, ann.actor, { conversationId: id, idempotencyKey }),
+      ),
+    );
+    const results = await outcomes(attempts);
+    expect(results.filter((result) => result === 'done')).toHaveLength(4);
+    expect(results.filter((result) => result === 'CONFLICT')).toHaveLength(4);
+  }
+  expect(await countMessages(deps)).toBe(5);
+});
+
+test('one that the database refuses does not fail its neighbours', async () => {
+  await using deps = await testDeps();
+  const { ann, conversationId, topic } = await chat(deps);
+  await sql`alter table messages add constraint no_boom check (text <> 'boom')`.execute(deps.db);
+  try {
+    const send = (text: string) => messages.sendMessage(deps, ann.actor, { conversationId, text });
+    const texts = ['one', 'two', 'boom', 'three', 'boom', 'four'];
+    const results = await Promise.allSettled(texts.map(send));
+    expect(results.map(({ status }) => status)).toEqual(
+      texts.map((text) => (text === 'boom' ? 'rejected' : 'fulfilled')),
+    );
+    expect(sentTexts(await history(deps, topic))).toEqual(['one', 'two', 'three', 'four']);
+  } finally {
+    await sql`alter table messages drop constraint no_boom`.execute(deps.db);
+  }
 });
 
 test('sends that wait together are stored in the order of asking, and refusals concern nobody else', async () => {
