@@ -192,7 +192,7 @@ async function serve(
     ...health.routes,
     { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle },
   ];
-  const server = createHttpServer(routes, origins, log);
+  const { server, cut } = createHttpServer(routes, origins, log);
   const host = config.HOST ?? (config.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
   await listen(server, config.PORT, host);
   stack.defer(async () => {
@@ -202,7 +202,7 @@ async function serve(
     graphqlSockets.close('DRAINING');
     await bridge.close();
     await Promise.race([closed, later(DRAIN_MS)]);
-    server.closeAllConnections();
+    cut();
     await closed;
   });
   return { url: urlOf(server, host) };

@@ -1,0 +1,62 @@
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { expect, test } from 'vitest';
+import { testApp } from '../harness/app.ts';
+
+const UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n';
+const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
+
+/** Writes a request by hand and leaves its own half of the connection open. */
+function open(url: string, lines: string): Socket {
+  const { hostname, port } = new URL(url);
+  const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+  socket.on('error', () => undefined).write(`${lines}\r\n`);
+  return socket;
+}
+
+const answer = (url: string, lines: string): Promise<string> => text(open(url, lines));
+
+test('a request that offers HTTP/2 is answered in HTTP/1.1', async () => {
+  await using app = await testApp();
+  const offer = 'Connection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n';
+  expect(await answer(app.url, `GET /healthz HTTP/1.1\r\nHost: test\r\n${offer}`)).toMatch(
+    /^HTTP\/1.1 200 OK\r\n[^]*"alive"/,
+  );
+});
+
+test('a malformed Host is refused, and tells nothing of the inside', async () => {
+  await using app = await testApp();
+  for (const host of ['[[[', 'a b', 'a:b']) {
+    const lines = `GET /graphql?query={__typename} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n`;
+    const refusal = await answer(app.url, lines);
+    expect(refusal, host).toMatch(/^HTTP\/1.1 400 Bad Request\r\n[^]*"INVALID_INPUT"/);
+    expect(refusal, host).not.toContain('node_modules');
+  }
+});
+
+test('parameters in the URL that are not JSON are INVALID_INPUT', async () => {
+  await using app = await testApp();
+  const response = await fetch(`${app.url}/graphql?query={__typename}&variables={`, {
+    headers: { accept: 'application/graphql-response+json' },
+  });
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'INVALID_INPUT' } }] });
+});
+
+test.each([
+  ['an upgrade that was refused', `GET /nothing HTTP/1.1\r\nHost: test\r\n${UPGRADE}\r\nmore`],
+  [
+    'a GraphQL WebSocket',
+    `GET /graphql HTTP/1.1\r\nHost: test\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n${UPGRADE}${KEY}`,
+  ],
+  ['an old socket', `GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: test\r\n${UPGRADE}${KEY}`],
+])('a gateway stops although %s never says goodbye', async (_what, lines) => {
+  const app = await testApp();
+  const socket = open(app.url, lines);
+  await new Promise((resolve) => socket.once('data', resolve));
+  const began = performance.now();
+  await app[Symbol.asyncDispose]();
+  expect(performance.now() - began).toBeLessThan(4_000);
+  socket.destroy();
+});
