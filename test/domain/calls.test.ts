@@ -118,6 +118,7 @@ test('all readers of an account get it, and its newest legacy connection is name
   await send('three');
   for (const stream of streams) await stream.return();
   expect(heard.map(({ legacyLease }) => legacyLease)).toEqual([newest.leaseId, old.leaseId, null]);
+  await expect.poll(() => deps.presence.hasSignals(bob.actor)).toBe(false);
   await expect(send('four')).rejects.toThrow(code('UNREACHABLE'));
 });
 
