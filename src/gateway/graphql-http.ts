@@ -176,10 +176,19 @@ function withCodes(result: ExecutionResult, formatError: FormatError): Execution
   if (result.errors === undefined || result.data !== undefined) return result;
   const coded = (error: GraphQLError): GraphQLError => {
     if (codeOf(error) !== undefined) return error;
-    return formatError(error.cause instanceof SyntaxError ? malformedParameters() : error);
+    if (error.cause instanceof SyntaxError) return formatError(malformedParameters());
+    return formatError(statusOf(error) === 413 ? tooLarge() : error);
   };
   return { ...result, errors: result.errors.map((error) => withStatus(coded(error), error)) };
 }
+
+const statusOf = ({ extensions: { http } }: GraphQLError): unknown =>
+  typeof http === 'object' && http !== null && 'status' in http ? http.status : undefined;
+
+const tooLarge = (): DomainError =>
+  new DomainError('LIMIT_EXCEEDED', `A request may have at most ${MAX_BODY_BYTES} bytes.`, {
+    limit: `${MAX_BODY_BYTES} bytes`,
+  });
 
 /** Of a request with `variables` or `extensions` in its URL or form, which are JSON. */
 const malformedParameters = (): DomainError =>

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { getOperationAST } from 'graphql';
 import type { ExecutionResult } from 'graphql';
 import { z } from 'zod';
 import { ERROR_CODES, invalidInput } from '../errors.ts';
@@ -35,6 +36,8 @@ export async function executeMultipart(
       const document = ports.engine.parse(query);
       const errors = ports.engine.validate(document);
       if (errors.length > 0) return Promise.resolve<ExecutionResult>({ errors });
+      if (getOperationAST(document, operationName)?.operation === 'subscription')
+        throw invalidInput('query', 'A subscription takes no file.');
       return ports.engine.execute({
         document,
         operationName,

@@ -1,5 +1,6 @@
 import { uploadMedia } from '../domain/media.ts';
 import { requireMessage } from '../domain/messages.ts';
+import { invalidInput } from '../errors.ts';
 import { builder, perActor } from './builder.ts';
 import { requireActor } from './context.ts';
 import { requireId } from './global-id.ts';
@@ -69,10 +70,13 @@ builder.mutationFields((t) => ({
       }),
       file: t.arg({ type: 'Upload', required: true, description: 'The file. No type is refused.' }),
     },
-    resolve: (_root, { mediaId, file }, context) =>
-      uploadMedia(context.deps, requireActor(context), {
+    resolve: (_root, { mediaId, file }, context) => {
+      // It passes by once: a second field of the operation would store nothing, and call it whole.
+      if (file.content.readableDidRead) throw invalidInput('file', 'The file was used before.');
+      return uploadMedia(context.deps, requireActor(context), {
         mediaId: requireId('Media', mediaId),
         ...file,
-      }),
+      });
+    },
   }),
 }));

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+import { family, sendMessage } from '../harness/story.ts';
+
+/** Sends an operation with a file as its variable `file`. */
+async function send(app: TestGateway, account: TestAccount, query: string): Promise<unknown> {
+  const form = new FormData();
+  form.set('operations', JSON.stringify({ query, variables: { file: null } }));
+  form.set('map', JSON.stringify({ 0: ['variables.file'] }));
+  form.set('0', new File(['hello'], 'a.txt'));
+  const headers = { authorization: `Bearer ${account.token}` };
+  return (await fetch(`${app.url}/graphql`, { method: 'POST', headers, body: form })).json();
+}
+
+test('a file that is used twice in an operation is stored once, and the second use is refused', async () => {
+  await using app = await testApp();
+  const { ann, conversation } = await family(app);
+  const { sendMessage: sent } = await sendMessage(ann, conversation, 'two', ['a', 'b']);
+  const [first, second] = sent.media.map(({ legacyId }) => `Media:${legacyId}`);
+  const answer = await send(
+    app,
+    ann,
+    `mutation ($file: Upload!) {
+      one: uploadMedia(mediaId: "${first}", file: $file) { size }
+      two: uploadMedia(mediaId: "${second}", file: $file) { size }
+    }`,
+  );
+  expect(answer).toMatchObject({ errors: [{ path: ['two'], extensions: { code: 'INVALID_INPUT' } }] });
+  expect(
+    await ann.graphql.run(`{ nodes(ids: ["${first}", "${second}"]) { ... on Media { size } } }`),
+  ).toEqual({ nodes: [{ size: 5 }, { size: null }] });
+});
+
+test('a subscription with a file is INVALID_INPUT', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  expect(await send(app, ann, 'subscription { inboxEvents { __typename } }')).toMatchObject({
+    errors: [{ extensions: { code: 'INVALID_INPUT' } }],
+  });
+});
+
+test('a request that is too large is LIMIT_EXCEEDED', async () => {
+  await using app = await testApp();
+  const query = `{ __typename } # ${'x'.repeat(2 * 1024 * 1024)}`;
+  expect(await app.graphql.send(query)).toMatchObject({
+    status: 413,
+    errors: [{ extensions: { code: 'LIMIT_EXCEEDED' } }],
+  });
+});
