@@ -101,7 +101,7 @@ export const VARIABLES = {
   MEDIA_DIR: {
     schema: z.string().min(1).optional(),
     default: '`DATA_DIR`/media',
-    about: 'Folder of uploaded media.',
+    about: 'Folder of uploaded media. Nodes that share a database must share it too.',
   },
   MAX_UPLOAD_BYTES: {
     schema: wholeNumber(1).default(100 * 1024 * 1024),

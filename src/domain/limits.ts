@@ -24,8 +24,8 @@ export function createLimits({ enabled }: { readonly enabled: boolean }): Limits
   if (!enabled) return { consume: async () => undefined, check: async () => undefined };
   const limiters = {
     login: steady(10, 60),
-    send: bursty(200, 1000),
-    signal: bursty(50, 250),
+    send: bursty(1_000, 5_000),
+    signal: bursty(200, 1_000),
     typing: bursty(50, 250),
   };
   return {

@@ -26,8 +26,8 @@ async function countUses(
 
 test.each([
   ['login', 10],
-  ['send', 1_200],
-  ['signal', 300],
+  ['send', 6_000],
+  ['signal', 1_200],
   ['typing', 300],
 ] as const)('an account can %s only so often at once', async (kind, uses) => {
   vi.useFakeTimers();
@@ -54,9 +54,9 @@ test('after the time that the refusal tells it can be done again', async () => {
     await expect(limits.consume('login', 'a')).rejects.toThrow(tooMany);
     await vi.advanceTimersByTimeAsync(1_100);
     await limits.consume('login', 'a');
-    expect(await countUses('send', 'a', limits)).toBe(1_200);
+    expect(await countUses('typing', 'a', limits)).toBe(300);
     await vi.advanceTimersByTimeAsync(1_100);
-    expect(await countUses('send', 'a', limits)).toBe(200);
+    expect(await countUses('typing', 'a', limits)).toBe(50);
   } finally {
     vi.useRealTimers();
   }
@@ -76,15 +76,14 @@ test('when they are off nothing is ever refused', async () => {
   await limits.check('login', 'a');
 });
 
-test('an account that sends without end is slowed down, and others are not', async () => {
+test('an account that types without end is slowed down, and others are not', async () => {
   await using deps = await testDeps({ rateLimits: true });
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const { id: conversationId } = await conversationOf(deps, await circleOf(deps, ann, bob), ann, bob);
-  const sends = Array.from({ length: 1_600 }, () =>
-    messages.sendMessage(deps, ann.actor, { conversationId }),
-  );
-  const results = await outcomes(sends);
-  expect(results.filter((result) => result === 'done').length).toBeGreaterThanOrEqual(1_200);
+  const type = (who: typeof ann) => messages.setTyping(deps, who.actor, { conversationId, isTyping: true });
+  const results = await outcomes(Array.from({ length: 1_000 }, () => type(ann)));
+  expect(results.filter((result) => result === 'done').length).toBeGreaterThanOrEqual(300);
   expect(results.filter((result) => result === 'RATE_LIMITED').length).toBeGreaterThan(0);
-  await messages.sendMessage(deps, bob.actor, { conversationId });
+  await type(bob);
+  await messages.sendMessage(deps, ann.actor, { conversationId });
 });
