@@ -14,6 +14,8 @@ import type { Deps } from './deps.ts';
 
 /** As JSON, in bytes. Session descriptions have some thousands. */
 const MAX_SIGNAL = 262_144;
+/** What nests deeper than somebody's stack could be sent, but not be handed on. */
+const MAX_DEPTH = 100;
 
 export interface TurnCredentials {
   readonly username: string;
@@ -67,12 +69,7 @@ export async function sendSignal(
   { to, content }: { readonly to: SignalTarget; readonly content: unknown },
 ): Promise<void> {
   await deps.limits.consume('signal', actorKey(actor));
-  const size = Buffer.byteLength(JSON.stringify(content) ?? 'null');
-  if (size > MAX_SIGNAL) {
-    throw new DomainError('LIMIT_EXCEEDED', `A signal may have at most ${MAX_SIGNAL} bytes.`, {
-      limit: 'signal',
-    });
-  }
+  requireBounded(content);
   const target = await rows.findTarget(deps.db, actor, parseTarget(to));
   const [sender] = await actors.findActors(deps.db, [actor]);
   if (target === undefined || sender === undefined) throw notFound('The addressee');
@@ -83,6 +80,25 @@ export async function sendSignal(
   const ephemeral = { type: 'signal', topic: accountTopic(target), sender, content, legacyLease } as const;
   deps.bus.publish([{ kind: 'ephemeral', ephemeral }]);
 }
+
+function requireBounded(content: unknown): void {
+  if (isDeeper(content, MAX_DEPTH)) {
+    throw new DomainError('LIMIT_EXCEEDED', `A signal may nest at most ${MAX_DEPTH} levels deep.`, {
+      limit: `signal depth ${MAX_DEPTH}`,
+    });
+  }
+  const size = Buffer.byteLength(JSON.stringify(content) ?? 'null');
+  if (size > MAX_SIGNAL) {
+    throw new DomainError('LIMIT_EXCEEDED', `A signal may have at most ${MAX_SIGNAL} bytes.`, {
+      limit: 'signal',
+    });
+  }
+}
+
+const isDeeper = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1)));
 
 function parseTarget({ email, userId, deviceId }: SignalTarget): rows.CallTarget {
   if (email != null) return { kind: 'email', email: email.replaceAll('\0', '').trim() };

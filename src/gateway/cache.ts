@@ -1,11 +1,15 @@
-export interface Cache<Key, Value> {
-  get(key: Key): Value | undefined;
-  set(key: Key, value: Value): void;
+export interface Cache<Value> {
+  get(key: string): Value | undefined;
+  set(key: string, value: Value): void;
 }
 
-/** A map that keeps the most recently used entries, at most `size`. */
-export function createCache<Key, Value>(size: number): Cache<Key, Value> {
-  const entries = new Map<Key, Value>();
+/** A map that keeps the most recently used entries, whose keys have at most `size` characters together. */
+export function createCache<Value>(size: number): Cache<Value> {
+  const entries = new Map<string, Value>();
+  let used = 0;
+  const remove = (key: string): void => {
+    if (entries.delete(key)) used -= key.length;
+  };
   return {
     get(key) {
       const value = entries.get(key);
@@ -15,11 +19,12 @@ export function createCache<Key, Value>(size: number): Cache<Key, Value> {
       return value;
     },
     set(key, value) {
-      entries.delete(key);
+      remove(key);
       entries.set(key, value);
+      used += key.length;
       for (const oldest of entries.keys()) {
-        if (entries.size <= size) return;
-        entries.delete(oldest);
+        if (used <= size) return;
+        remove(oldest);
       }
     },
   };

@@ -19,7 +19,8 @@ import { createCache } from './cache.ts';
 import type { FormatError } from './errors.ts';
 
 const MAX_TOKENS = 10_000;
-const MAX_DOCUMENTS = 1_000;
+/** In characters of text: a parsed document takes up to 200 times as many bytes, and anybody may send some. */
+const MAX_CACHED = 250_000;
 const MAX_CACHED_DOCUMENT = 20_000;
 
 export interface EngineOptions {
@@ -59,7 +60,7 @@ export interface Engine {
 
 export function createEngine(options: EngineOptions): Engine {
   const { schema, formatError, introspection } = options;
-  const documents = createCache<string, DocumentNode>(MAX_DOCUMENTS);
+  const documents = createCache<DocumentNode>(MAX_CACHED);
   const validated = new WeakMap<DocumentNode, readonly GraphQLError[]>();
   const snapshots = new WeakMap<DocumentNode, boolean>();
   const rules = introspection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
@@ -92,7 +93,7 @@ export function createEngine(options: EngineOptions): Engine {
     parse(text) {
       const known = documents.get(text);
       if (known !== undefined) return known;
-      const document = parseText(text);
+      const document = withinStack(() => parseText(text));
       if (text.length <= MAX_CACHED_DOCUMENT) documents.set(text, document);
       return document;
     },
@@ -100,7 +101,9 @@ export function createEngine(options: EngineOptions): Engine {
     validate(document) {
       const known = validated.get(document);
       if (known !== undefined) return known;
-      const errors = validate(schema, document, rules, { hideSuggestions: !introspection }).map(formatError);
+      const errors = withinStack(() =>
+        validate(schema, document, rules, { hideSuggestions: !introspection }).map(formatError),
+      );
       validated.set(document, errors);
       return errors;
     },
@@ -144,6 +147,18 @@ function parseText(text: string): DocumentNode {
       ? { code: 'LIMIT_EXCEEDED', limit: `${MAX_TOKENS} tokens` }
       : { code: 'INVALID_INPUT' };
     throw new GraphQLError(error.message, { source: error.source, positions: error.positions, extensions });
+  }
+}
+
+/** Does what recurses as deep as a document nests. Throws LIMIT_EXCEEDED when that is deeper than the stack. */
+function withinStack<Result>(work: () => Result): Result {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new GraphQLError('The document nests too deep.', {
+      extensions: { code: 'LIMIT_EXCEEDED', limit: 'depth' },
+    });
   }
 }
 

@@ -196,6 +196,12 @@ test('too large a content is refused', async () => {
   const stream = await openSignals(deps, sessionOf(bob.actor));
   const send = (content: string) => sendSignal(deps, ann.actor, { to: { email: bob.email }, content });
   await expect(send('é'.repeat(131_072))).rejects.toThrow(code('LIMIT_EXCEEDED', { limit: 'signal' }));
+  for (const depth of [101, 100_000]) {
+    const deep: unknown = JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
+    await expect(sendSignal(deps, ann.actor, { to: { email: bob.email }, content: deep })).rejects.toThrow(
+      code('LIMIT_EXCEEDED', { limit: 'signal depth 100' }),
+    );
+  }
   await send('x'.repeat(262_142));
   expect((await stream.next()).value?.content).toHaveLength(262_142);
   await stream.return();
