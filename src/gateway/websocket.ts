@@ -26,6 +26,7 @@ const MAX_OPERATIONS = 1_000;
 const INIT_TIMEOUT_MS = 10_000;
 const PING_MS = 30_000;
 const SILENCE_MS = 90_000;
+const MAX_UNREAD_BYTES = 1024 * 1024;
 
 export interface GraphqlSockets {
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
@@ -41,11 +42,12 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   const connections = new Set<Connection>();
   const protocol = makeServer(protocolOptions(ports));
 
-  const opened = (socket: WebSocket): void => {
+  const opened = (socket: WebSocket, { socket: stream }: IncomingMessage): void => {
     const connection = createConnection(socket);
     connections.add(connection);
     metrics.connections.inc({ transport: 'graphql-ws' });
     const stopPings = keepAlive(socket);
+    heedBacklog(socket, stream);
     const failed = (error: unknown): void => {
       log.error({ err: error }, 'a GraphQL WebSocket frame could not be handled');
       socket.close(CloseCode.InternalServerError, 'Internal server error');
@@ -157,10 +159,20 @@ const tooManyOperations = (): DomainError => {
 };
 
 function send(socket: WebSocket, text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     if (socket.readyState !== WebSocket.OPEN) return resolve();
-    socket.send(text, (error) => (error == null ? resolve() : reject(error)));
+    // A frame that fails finds the connection broken, and its close frees all.
+    socket.send(text, () => resolve());
   });
+}
+
+/** Takes nothing more from a client that asks, or pings, faster than it reads the answers. */
+function heedBacklog(socket: WebSocket, stream: Duplex): void {
+  const check = (): void => {
+    if (stream.writableLength > MAX_UNREAD_BYTES) socket.pause();
+  };
+  socket.on('message', check).on('ping', check);
+  stream.on('drain', () => socket.resume());
 }
 
 /** Pings, and ends a connection from which nothing has come for long: its network is gone. */

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
@@ -87,6 +88,20 @@ test('ping is answered with its payload', async () => {
   await using socket = await rawSocket(app.url, {});
   socket.send({ type: 'ping', payload: { at: 1 } });
   expect(await socket.next()).toEqual({ type: 'pong', payload: { at: 1 } });
+});
+
+test('a client that does not read what it is answered is not listened to until it does', async () => {
+  await using app = await testApp();
+  await using socket = await rawSocket(app.url, {});
+  const pad = 'x'.repeat(500_000);
+  socket.socket.pause();
+  for (let index = 0; index < 60; index += 1) socket.send({ type: 'ping', payload: { index, pad } });
+  await setTimeout(500);
+  // 30 MB, less what lies in the kernels' buffers and the server's bound, are still here.
+  expect(socket.socket.bufferedAmount).toBeGreaterThan(5_000_000);
+  socket.socket.resume();
+  for (let index = 0; index < 60; index += 1)
+    expect(await socket.next()).toMatchObject({ type: 'pong', payload: { index } });
 });
 
 test('errors of a document are INVALID_INPUT and end that operation alone', async () => {
