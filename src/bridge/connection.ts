@@ -1,6 +1,6 @@
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import type { Socket } from 'socket.io';
-import { DomainError, notFound } from '../errors.ts';
+import { DomainError, notFound, unauthenticated } from '../errors.ts';
 import type { EndReason, ErrorCode } from '../errors.ts';
 import { parseCursor } from '../events/cursor.ts';
 import { sameActor } from '../events/event.ts';
@@ -47,6 +47,8 @@ export class Connection implements Caller, RoomMember {
   #account: Account | undefined;
   /** Nothing more is taken. */
   #closing = false;
+  /** All was given back: what comes of work that was given up has no owner here any more. */
+  #left = false;
   #receivedBytes = 0;
 
   /** Listens at once: what a client sends in its first packets must find somebody there. */
@@ -106,6 +108,10 @@ export class Connection implements Caller, RoomMember {
       onFrames: (frames) => this.outlet.say(frames),
       onEnd: (reason) => this.end(reason),
     });
+    if (this.#left) {
+      await account.close();
+      throw unauthenticated();
+    }
     const former = this.#account;
     if (former !== undefined && !sameActor(former.actor, account.actor)) {
       this.#rooms.leaveAll(this);
@@ -127,7 +133,7 @@ export class Connection implements Caller, RoomMember {
       if (cursor === undefined || this.actor === undefined) throw notFound('The room');
       const until = parseCursor(this.#deps.epoch, topic, cursor);
       const missed = place && (await openCatchUp(this.#deps, { ...place, topic, actor: this.actor, until }));
-      if (!entrance.admit(until, place !== undefined)) throw notFound('The room');
+      if (this.#left || !entrance.admit(until, place !== undefined)) throw notFound('The room');
       return missed;
     } finally {
       entrance.cancel();
@@ -251,6 +257,7 @@ export class Connection implements Caller, RoomMember {
 
   async #leave(): Promise<void> {
     this.#closing = true;
+    this.#left = true;
     this.#rooms.leaveAll(this);
     const account = this.#account;
     this.#account = undefined;

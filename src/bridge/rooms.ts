@@ -87,6 +87,7 @@ export function createRooms({ io, tails }: { readonly io: Server; readonly tails
         },
         gap() {
           for (const member of room.members.keys()) member.lostTrack();
+          for (const { member } of room.waiting) member.lostTrack();
         },
       });
       return tail && (() => (unfollow?.(), tail.close()));

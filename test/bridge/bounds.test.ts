@@ -145,6 +145,34 @@ test('an operation that never ends is given up, and so is its connection, which 
   await until(() => fake.leases.size === 0);
 });
 
+test('a login that is given up, and succeeds when its connection is gone, keeps nobody online', async () => {
+  await using fake = await fakeBridge({ eventMs: 50 });
+  const opening = Promise.withResolvers<void>();
+  fake.opening = opening.promise;
+  await using client = await wire(fake.url);
+  client.emit('authenticate', { token: 'user:7' });
+  expect(await client.next()).toBe('42["error","Erreur interne"]');
+  await client.closed();
+  await until(() => [...fake.bridge.connections()].length === 0);
+  opening.resolve();
+  await until(() => fake.followers('user:7') === 0);
+  expect(fake.leases.size).toBe(0);
+});
+
+test('a join that is given up, and permitted when its connection is gone, follows nothing', async () => {
+  await using fake = await fakeBridge({ eventMs: 50 });
+  const answer = Promise.withResolvers<{ data: unknown }>();
+  await using client = await wire(fake.url);
+  await client.ask('authenticate', { token: 'user:7' });
+  fake.operations['LegacyConversation'] = () => answer.promise;
+  client.emit('join_conversation', talk);
+  expect(await client.next()).toBe('42["error","Erreur interne"]');
+  await client.closed();
+  await until(() => [...fake.bridge.connections()].length === 0);
+  answer.resolve({ data: { conversation: { eventCursor: fake.cursor('conversation:12') } } });
+  await until(() => fake.followers('conversation:12') === 0);
+});
+
 test('too large a payload closes the connection of its sender', async () => {
   await using fake = await fakeBridge({ payloadBytes: 1_000 });
   await using client = await inRoom(fake, 'user:7');

@@ -526,3 +526,14 @@ test('who may have missed events of a room is disconnected', async () => {
   await client.closed();
   expect(fake.ends).toEqual(['SLOW']);
 });
+
+test('who may have missed events of a room while joining it is disconnected', async () => {
+  await using client = await login('user:7');
+  const permission = late('LegacyConversation');
+  client.emit('join_conversation', talk);
+  await permission.begun;
+  fake.trim('conversation:12');
+  await client.closed();
+  permission.answer({ code: 'NOT_FOUND' });
+  expect(fake.ends).toEqual(['SLOW']);
+});

@@ -34,6 +34,8 @@ export interface FakeBridge extends AsyncDisposable {
   followers(topic: Topic): number;
   /** What `newestLegacyLease` answers; the greatest live lease unless set. */
   newest: number | undefined;
+  /** What the opening of a lease waits for. */
+  opening: Promise<void>;
   readonly leases: ReadonlyMap<number, ActorRef>;
   readonly ends: readonly EndReason[];
   cursor(topic: Topic): string;
@@ -58,6 +60,7 @@ export async function fakeBridge(
   const fake: Omit<FakeBridge, 'url' | 'bridge' | typeof Symbol.asyncDispose> = {
     operations: {},
     newest: undefined,
+    opening: Promise.resolve(),
     leases,
     ends,
     endSession: (token, reason) => sessions.get(token)?.(reason),
@@ -126,6 +129,7 @@ export async function fakeBridge(
     executor: { execute } as unknown as BridgeDeps['executor'],
     presence: {
       async open(_kind, actor) {
+        await fake.opening;
         lastLease += 1;
         const leaseId = lastLease;
         leases.set(leaseId, actor);
