@@ -60,7 +60,10 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
   const timer = setInterval(() => {
     void compare();
     // A failure is reported, and made good, by the notifier itself.
-    void notifier.check().catch(() => undefined);
+    notifier.check().then(
+      () => outbox.catchUp(),
+      () => undefined,
+    );
   }, compareMs);
   timer.unref();
 

@@ -15,7 +15,7 @@ interface Item {
 /** Sends notices to the other nodes, together while an earlier sending is under way. */
 export interface Outbox {
   add(notices: readonly Notice[]): void;
-  /** Sends what others should know of since the connection was lost. */
+  /** Sends what others should know of since something could not be sent. */
   catchUp(): void;
 }
 
@@ -60,8 +60,10 @@ export function createOutbox(origin: string, notifier: Notifier): Outbox {
       try {
         await notifier.send(items.map((item) => item.text));
       } catch {
-        // Some may have been sent: a repeat does no harm.
+        // Some may have been sent: a repeat does no harm. Not at once, or a refusal would be asked for without end.
         for (const { notice } of items) shed(notice);
+        sending = false;
+        return;
       }
       // No await between this and the next look at what waits, or what was added in between would stay.
       sending = false;
