@@ -120,13 +120,14 @@ async function tryToDelete(unit: Unit, actor: Actor): Promise<User | undefined> 
 /** Whether the account has a password. Throws FORBIDDEN when it has another one. */
 async function checkPassword(deps: Deps, actor: Actor, password: string): Promise<boolean> {
   const userId = requireUser(actor);
-  await deps.limits.check('login', actorKey(actor));
-  const found = await users.findPasswordHash(deps.db, userId);
-  if (found === undefined) throw unauthenticated();
-  if (found.passwordHash === null) return false;
-  if (await verifyPassword(password, found.passwordHash)) return true;
-  await deps.limits.consume('login', actorKey(actor));
-  throw forbidden('The password is wrong.');
+  const result = await deps.limits.guess(actorKey(actor), async () => {
+    const found = await users.findPasswordHash(deps.db, userId);
+    if (found === undefined) throw unauthenticated();
+    if (found.passwordHash === null) return 'none';
+    return (await verifyPassword(password, found.passwordHash)) ? 'right' : undefined;
+  });
+  if (result === undefined) throw forbidden('The password is wrong.');
+  return result === 'right';
 }
 
 export async function me(deps: Deps, actor: Actor): Promise<ActorView> {

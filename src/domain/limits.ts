@@ -8,8 +8,12 @@ export type LimitKind = 'login' | 'send' | 'signal' | 'typing';
 export interface Limits {
   /** Counts one use. Throws RATE_LIMITED, with the time to wait, when there is none left. */
   consume(kind: LimitKind, key: string): Promise<void>;
-  /** Throws RATE_LIMITED when no use is left, and counts none: for what is counted only when it fails. */
-  check(kind: 'login', key: string): Promise<void>;
+  /**
+   * Has a secret checked: the work answers undefined for a wrong one, and only that counts as a use of `login`. Who
+   * guesses at one key waits for the guess before, as many at once would all be made before the first one counts.
+   * Throws RATE_LIMITED, without the work, when none is left.
+   */
+  guess<Result>(key: string, work: () => Promise<Result | undefined>): Promise<Result | undefined>;
 }
 
 const steady = (points: number, seconds: number): RateLimiterMemory =>
@@ -21,13 +25,14 @@ const bursty = (points: number, burst: number): BurstyRateLimiter =>
 
 /** Counts uses in memory, which forgets a key when its time is over. When not `enabled`, nothing is ever refused. */
 export function createLimits({ enabled }: { readonly enabled: boolean }): Limits {
-  if (!enabled) return { consume: async () => undefined, check: async () => undefined };
+  if (!enabled) return { consume: async () => undefined, guess: (_key, work) => work() };
   const limiters = {
     login: steady(10, 60),
     send: bursty(1_000, 5_000),
     signal: bursty(200, 1_000),
     typing: bursty(50, 250),
   };
+  const inTurn = createTurns();
   return {
     async consume(kind, key) {
       try {
@@ -36,10 +41,31 @@ export function createLimits({ enabled }: { readonly enabled: boolean }): Limits
         throw error instanceof RateLimiterRes ? tooMany(error) : error;
       }
     },
-    async check(kind, key) {
-      const used = await limiters[kind].get(key);
-      if (used !== null && used.remainingPoints <= 0) throw tooMany(used);
-    },
+    guess: (key, work) =>
+      inTurn(key, async () => {
+        const used = await limiters.login.get(key);
+        if (used !== null && used.remainingPoints <= 0) throw tooMany(used);
+        const result = await work();
+        if (result === undefined) await limiters.login.consume(key);
+        return result;
+      }),
+  };
+}
+
+/** Has works of one key done one after the other. */
+function createTurns() {
+  const last = new Map<string, Promise<void>>();
+  return <Result>(key: string, work: () => Promise<Result>): Promise<Result> => {
+    const result = (last.get(key) ?? Promise.resolve()).then(work);
+    const over = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    last.set(key, over);
+    void over.then(() => {
+      if (last.get(key) === over) last.delete(key);
+    });
+    return result;
   };
 }
 

@@ -53,13 +53,12 @@ async function checkLogin<Found extends { readonly passwordHash: string | null }
   password: string,
   find: (db: Deps['db'], name: string) => Promise<Found | undefined>,
 ): Promise<Found> {
-  const key = name.toLowerCase().slice(0, MAX_EMAIL);
-  await deps.limits.check('login', key);
-  const found = isText(name) ? await find(deps.db, name) : undefined;
-  const isRight = await verifyPassword(password, found?.passwordHash ?? null);
-  if (found !== undefined && isRight) return found;
-  await deps.limits.consume('login', key);
-  throw unauthenticated('The name or the password is wrong.');
+  const right = await deps.limits.guess(`name ${name.toLowerCase().slice(0, MAX_EMAIL)}`, async () => {
+    const found = isText(name) ? await find(deps.db, name) : undefined;
+    return (await verifyPassword(password, found?.passwordHash ?? null)) ? found : undefined;
+  });
+  if (right === undefined) throw unauthenticated('The name or the password is wrong.');
+  return right;
 }
 
 /** Revokes the session's token, and no other. */

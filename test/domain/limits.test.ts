@@ -62,18 +62,32 @@ test('after the time that the refusal tells it can be done again', async () => {
   }
 });
 
-test('asking whether something is left uses nothing up', async () => {
+test('a right guess uses nothing up, and of many at once no more are made than may be wrong', async () => {
   const limits = createLimits({ enabled: true });
-  for (let times = 0; times < 50; times += 1) await limits.check('login', 'a');
-  expect(await countUses('login', 'a', limits)).toBe(10);
-  await expect(limits.check('login', 'a')).rejects.toThrow(tooMany);
-  await limits.check('login', 'b');
+  const guess = (key: string, secret: string) =>
+    limits.guess(key, async () => (secret === 'right' ? secret : undefined));
+  for (let times = 0; times < 50; times += 1) expect(await guess('a', 'right')).toBe('right');
+  const many = [...Array.from({ length: 15 }, () => 'wrong'), 'right'];
+  const results = await Promise.allSettled(many.map((secret) => guess('a', secret)));
+  expect(results.map(({ status }) => status)).toEqual(
+    many.map((_, index) => (index < 10 ? 'fulfilled' : 'rejected')),
+  );
+  expect(results.at(-1)).toEqual({ status: 'rejected', reason: tooMany });
+  expect(await guess('b', 'right')).toBe('right');
+});
+
+test('a guess that fails does not count, and does not hold up the next one', async () => {
+  const limits = createLimits({ enabled: true });
+  for (let times = 0; times < 20; times += 1)
+    await expect(limits.guess('a', () => Promise.reject(new Error('away')))).rejects.toThrow('away');
+  expect(await limits.guess('a', async () => 'right')).toBe('right');
 });
 
 test('when they are off nothing is ever refused', async () => {
   const limits = createLimits({ enabled: false });
   for (let times = 0; times < 5_000; times += 1) await limits.consume('login', 'a');
-  await limits.check('login', 'a');
+  for (let times = 0; times < 20; times += 1)
+    expect(await limits.guess('a', async () => undefined)).toBeUndefined();
 });
 
 test('an account that types without end is slowed down, and others are not', async () => {
