@@ -8,7 +8,7 @@ const rows = Object.entries(VARIABLES).map(
 const text = `# Configuration
 
 Everything is set by environment variables; none is needed. They are read once, at start; all mistakes are reported at
-once. An empty variable counts as absent. This page is generated from \`src/config.ts\` by \`npm run docs\`.
+once. An empty variable counts as absent. This page is generated from \`src/config.ts\` by \`npm run drift\`.
 
 | variable | default | what it does |
 |---|---|---|

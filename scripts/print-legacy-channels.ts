@@ -68,7 +68,7 @@ const emittedChannels = [...new Set(emitted.map(({ frame }) => frame.channel))];
 const text = `# Legacy channels
 
 What a Socket.IO client sends and hears. This page is generated from \`src/bridge/channels.ts\` and
-\`src/bridge/outbound.ts\` by \`npm run docs\`; a test compares every row of it with what the server does.
+\`src/bridge/outbound.ts\` by \`npm run drift\`; a test compares every row of it with what the server does.
 
 ## Nomenclature
 
