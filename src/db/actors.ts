@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { DeviceId, UserId } from '../ids.ts';
 import type { Account } from './accounts.ts';
 import type { Db } from './database.ts';
-import { anyOf } from './lists.ts';
+import { anyOf } from './expressions.ts';
 import type { Device, User } from './tables.ts';
 
 /** An account with what is shown of it everywhere. */
@@ -30,7 +30,8 @@ export const DEVICE_COLUMNS = [
   'devices.updatedAt',
 ] as const;
 
-const isOnline = sql<boolean>`coalesce(presence.online, false)`.as('online');
+/** Of a statement that joins `presence`, where those who were never online have no row. */
+export const isOnline = sql<boolean>`coalesce(presence.online, false)`.as('online');
 
 /** Those of the accounts that exist, in any order. */
 export async function findActors(db: Db, accounts: readonly Account[]): Promise<ActorRow[]> {

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { DeviceId, UserId } from '../ids.ts';
 import type { Account } from './accounts.ts';
 import type { Db } from './database.ts';
+import { emailIs } from './users.ts';
 
 /** By what an account is called. */
 export type CallTarget =
@@ -32,11 +33,7 @@ async function findUser(
   const row = await db
     .selectFrom('users')
     .select('id')
-    .where(
-      target.kind === 'email'
-        ? sql<boolean>`lower(users.email) = lower(${target.email})`
-        : sql<boolean>`users.id = ${target.id}`,
-    )
+    .where(target.kind === 'email' ? emailIs(target.email) : sql<boolean>`users.id = ${target.id}`)
     .where(
       sql<boolean>`((${caller.kind} = 'user' and users.id = ${caller.id}) or exists (
         select 1 from memberships

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { CircleId, InvitationId, MembershipId, UserId } from '../ids.ts';
 import type { Account } from './accounts.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './lists.ts';
+import { anyOf, now } from './expressions.ts';
 import type { Circle, CircleRole, Invitation, Membership } from './tables.ts';
 
 /** A circle, and as what an account belongs to it: null for its device. */

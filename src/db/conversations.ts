@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { CircleId, ConversationId, ParticipantId, UserId } from '../ids.ts';
 import type { Account } from './accounts.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './lists.ts';
+import { anyOf, now } from './expressions.ts';
 import type { Conversation, ConversationRole, Participant } from './tables.ts';
 
 /** A conversation, and as what a user takes part in it: null for the circle's device. */

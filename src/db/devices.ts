@@ -1,7 +1,7 @@
 import type { CircleId, DeviceId } from '../ids.ts';
 import { DEVICE_COLUMNS } from './actors.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './lists.ts';
+import { anyOf, now } from './expressions.ts';
 import type { Device } from './tables.ts';
 
 /** Undefined when the circle has one already. */

@@ -1,7 +1,7 @@
 import type { MediaId, MessageId } from '../ids.ts';
 import type { Account } from './accounts.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './lists.ts';
+import { anyOf, now } from './expressions.ts';
 import { mayRead } from './messages.ts';
 import type { Media, Message } from './tables.ts';
 

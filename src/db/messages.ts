@@ -1,108 +1,10 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
-import type { ConversationId, DeviceId, MessageId, ParticipantId, UserId } from '../ids.ts';
+import type { ConversationId, MessageId, ParticipantId } from '../ids.ts';
 import type { Account } from './accounts.ts';
-import { DEVICE_COLUMNS, USER_COLUMNS } from './actors.ts';
-import type { ActorRow } from './actors.ts';
 import type { Db, Tx } from './database.ts';
-import { now } from './lists.ts';
-import type { Media, Message, Timestamp } from './tables.ts';
-
-/** An account that wants to do something in a conversation. */
-export interface AccessRequest {
-  readonly account: Account;
-  readonly conversationId: ConversationId;
-}
-
-/** That the account takes part: a user as a participant, a device through its access. */
-export interface Access {
-  readonly actor: ActorRow;
-  readonly participantId: ParticipantId | null;
-}
-
-export interface Sender extends Access {
-  /** The unused id that its message will have. */
-  readonly messageId: MessageId;
-}
-
-/** Undefined when the account does not take part in the conversation. */
-export async function findAccess(db: Db, request: AccessRequest): Promise<Access | undefined> {
-  const [access] = await findSenders(db, [request], sql<MessageId>`0`);
-  return access;
-}
-
-/**
- * Answers each request in its place, with message ids in the same order; undefined when the account does not take part.
- */
-export async function findSenders(
-  db: Db,
-  requests: readonly AccessRequest[],
-  messageId: RawBuilder<MessageId> = sql<MessageId>`nextval('messages_id_seq')::int`,
-): Promise<(Sender | undefined)[]> {
-  const senders = new Map<number, Sender>();
-  const placed = requests.map((request, place) => ({ ...request, place }));
-  const ofUsers = placed.filter(({ account }) => account.kind === 'user');
-  const ofDevices = placed.filter(({ account }) => account.kind === 'device');
-  if (ofUsers.length > 0) {
-    const rows = await userSenders(db, ofUsers).select(messageId.as('messageId')).execute();
-    for (const { place, messageId, participantId, online, ...user } of rows) {
-      senders.set(place, { actor: { kind: 'user', user, online }, participantId, messageId });
-    }
-  }
-  if (ofDevices.length > 0) {
-    const rows = await deviceSenders(db, ofDevices).select(messageId.as('messageId')).execute();
-    for (const { place, messageId, online, ...device } of rows) {
-      senders.set(place, { actor: { kind: 'device', device, online }, participantId: null, messageId });
-    }
-  }
-  const ids = [...senders.values()].map((sender) => sender.messageId).sort((a, b) => a - b);
-  return requests.map((_, place) => {
-    const sender = senders.get(place);
-    return sender && { ...sender, messageId: ids.shift() ?? sender.messageId };
-  });
-}
-
-type Placed = AccessRequest & { readonly place: number };
-
-const isOnline = sql<boolean>`coalesce(presence.online, false)`.as('online');
-
-function given<AccountId extends number>(requests: readonly Placed[]) {
-  const places = requests.map((request) => request.place);
-  const accountIds = requests.map((request) => request.account.id);
-  const conversationIds = requests.map((request) => request.conversationId);
-  return sql<{ place: number; accountId: AccountId; conversationId: ConversationId }>`
-    unnest(${places}::int[], ${accountIds}::int[], ${conversationIds}::int[])
-  `.as<'given'>(sql`given(place, account_id, conversation_id)`);
-}
-
-const userSenders = (db: Db, requests: readonly Placed[]) =>
-  db
-    .selectFrom(given<UserId>(requests))
-    .innerJoin('participants', (join) =>
-      join
-        .onRef('participants.conversationId', '=', 'given.conversationId')
-        .onRef('participants.userId', '=', 'given.accountId'),
-    )
-    .innerJoin('users', 'users.id', 'participants.userId')
-    .leftJoin('presence', (join) =>
-      join.on('presence.actorKind', '=', 'user').onRef('presence.actorId', '=', 'users.id'),
-    )
-    .select(['given.place', 'participants.id as participantId', ...USER_COLUMNS, isOnline]);
-
-const deviceSenders = (db: Db, requests: readonly Placed[]) =>
-  db
-    .selectFrom(given<DeviceId>(requests))
-    .innerJoin('conversations', 'conversations.id', 'given.conversationId')
-    .innerJoin('devices', (join) =>
-      join
-        .onRef('devices.id', '=', 'given.accountId')
-        .onRef('devices.circleId', '=', 'conversations.circleId'),
-    )
-    .leftJoin('presence', (join) =>
-      join.on('presence.actorKind', '=', 'device').onRef('presence.actorId', '=', 'devices.id'),
-    )
-    .where('conversations.deviceAccess', '=', true)
-    .select(['given.place', ...DEVICE_COLUMNS, isOnline]);
+import { now } from './expressions.ts';
+import type { Media, Message } from './tables.ts';
 
 export interface NewMessage {
   readonly id: MessageId;
@@ -172,41 +74,6 @@ function grouped(rows: readonly (Message & { mediaId: Media['id'] | null; identi
     stored.set(message.id, { message, media });
   }
   return [...stored.values()];
-}
-
-export interface KeyClaim {
-  /** Topic of the account. */
-  readonly account: string;
-  readonly key: string;
-  readonly messageId: MessageId;
-}
-
-/** Takes idempotency keys, in an order of its own, and answers those messages that got theirs. Waits for rival claims. */
-export async function claimKeys(tx: Tx, claims: readonly KeyClaim[]): Promise<Set<MessageId>> {
-  const { rows } = await sql<{ messageId: MessageId }>`
-    insert into idempotency_keys (account, key, message_id)
-    select account, key, message_id
-    from unnest(
-      ${claims.map(({ account }) => account)}::text[],
-      ${claims.map(({ key }) => key)}::text[],
-      ${claims.map(({ messageId }) => messageId)}::int[]
-    ) as given (account, key, message_id)
-    order by account collate "C", key collate "C", message_id
-    on conflict do nothing
-    returning message_id
-  `.execute(tx);
-  return new Set(rows.map((row) => row.messageId));
-}
-
-/** The message that a key was first used for; undefined when it was deleted since. */
-export async function findByKey(tx: Tx, account: string, key: string): Promise<Message | undefined> {
-  return tx
-    .selectFrom('messages')
-    .innerJoin('idempotencyKeys', 'idempotencyKeys.messageId', 'messages.id')
-    .selectAll('messages')
-    .where('idempotencyKeys.account', '=', account)
-    .where('idempotencyKeys.key', '=', key)
-    .executeTakeFirst();
 }
 
 export async function findById(db: Db, id: MessageId): Promise<Message | undefined> {
@@ -294,14 +161,4 @@ export async function findPages(
     .selectAll('page')
     .orderBy('page.id', direction)
     .execute();
-}
-
-/** Forgets at most `limit` keys of that age: a retry does not come so late. Answers how many. */
-export async function forgetKeys(db: Db, before: Timestamp, limit: number): Promise<number> {
-  const { numAffectedRows } = await sql`
-    delete from idempotency_keys where ctid in (
-      select ctid from idempotency_keys where created_at < ${before}::timestamptz limit ${limit}
-    )
-  `.execute(db);
-  return Number(numAffectedRows ?? 0);
 }

@@ -4,7 +4,7 @@ import type { Account } from './accounts.ts';
 import { findActors } from './actors.ts';
 import type { ActorRow } from './actors.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './lists.ts';
+import { anyOf, now } from './expressions.ts';
 import type { ActorKind, LeaseKind } from './tables.ts';
 
 /** A node that was not heard of for so long is dead, and its connections with it. */

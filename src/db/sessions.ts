@@ -3,7 +3,7 @@ import type { UserId } from '../ids.ts';
 import type { Account } from './accounts.ts';
 import type { Db, Tx } from './database.ts';
 import type { Timestamp } from './tables.ts';
-import { now } from './lists.ts';
+import { now } from './expressions.ts';
 
 const notRevoked = (tokenId: string) =>
   sql<boolean>`not exists (select from revoked_tokens where token_id = ${tokenId})`;

@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
 import type { CircleId, UserId } from '../ids.ts';
 import type { Account } from './accounts.ts';
 import { USER_COLUMNS } from './actors.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './lists.ts';
+import { anyOf, now } from './expressions.ts';
 import type { User } from './tables.ts';
 
 const UNIQUE_VIOLATION = '23505';
@@ -23,6 +24,10 @@ export interface UserChanges {
   readonly lastName?: string | undefined;
   readonly birthday?: string | null | undefined;
 }
+
+/** E-mails are the same in upper and lower case: as the unique index has it. */
+export const emailIs = (email: string): RawBuilder<boolean> =>
+  sql<boolean>`lower(users.email) = lower(${email})`;
 
 /** Undefined when the e-mail or the subject is another account's. */
 export async function insert(tx: Tx, user: NewUser): Promise<User | undefined> {
@@ -161,5 +166,3 @@ export async function findVisible(db: Db, account: Account, id: UserId): Promise
     )
     .executeTakeFirst();
 }
-
-const emailIs = (email: string) => sql<boolean>`lower(users.email) = lower(${email})`;

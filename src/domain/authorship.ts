@@ -1,5 +1,5 @@
 import type { Db } from '../db/database.ts';
-import * as messages from '../db/messages.ts';
+import { findAccess } from '../db/senders.ts';
 import type { Message } from '../db/tables.ts';
 import { forbidden, notFound } from '../errors.ts';
 import type { ActorView } from '../events/event.ts';
@@ -15,8 +15,7 @@ export async function requireAuthor(
   message: Message,
   what: string,
 ): Promise<ActorView> {
-  const request = { account: actor, conversationId: message.conversationId };
-  const access = await messages.findAccess(db, request);
+  const access = await findAccess(db, { account: actor, conversationId: message.conversationId });
   const authorId = actor.kind === 'user' ? message.authorUserId : message.authorDeviceId;
   const wrote = authorId === actor.id;
   if (access !== undefined && wrote) return access.actor;

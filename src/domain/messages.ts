@@ -1,5 +1,6 @@
 import * as mediaRows from '../db/media.ts';
 import * as rows from '../db/messages.ts';
+import { findAccess } from '../db/senders.ts';
 import type { Message } from '../db/tables.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import { actorKey, conversationTopic } from '../events/event.ts';
@@ -128,7 +129,7 @@ export async function setTyping(
   { conversationId, isTyping }: { readonly conversationId: ConversationId; readonly isTyping: boolean },
 ): Promise<void> {
   await deps.limits.consume('typing', actorKey(actor));
-  const access = await rows.findAccess(deps.db, { account: actor, conversationId });
+  const access = await findAccess(deps.db, { account: actor, conversationId });
   if (access === undefined) throw notFound('The conversation');
   const topic = conversationTopic(conversationId);
   deps.bus.publish([

@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts';
 import type { Db } from '../db/database.ts';
 import * as eventLog from '../db/event-log.ts';
-import * as messages from '../db/messages.ts';
+import { forgetKeys } from '../db/idempotency-keys.ts';
 import * as sessions from '../db/sessions.ts';
 import type { Logger } from '../log.ts';
 import type { MediaStorage } from './storage.ts';
@@ -49,7 +49,7 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
   const before = new Date(Date.now() - config.EVENT_RETENTION_DAYS * DAY_MS).toISOString();
   const removals = [
     () => eventLog.trim(db, before, config.EVENT_RETENTION_COUNT, BATCH),
-    () => messages.forgetKeys(db, before, BATCH),
+    () => forgetKeys(db, before, BATCH),
   ];
   for (const remove of removals) while (signal?.aborted !== true && (await remove()) > 0);
   if (signal?.aborted === true) return;

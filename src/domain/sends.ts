@@ -1,7 +1,9 @@
 import type { Db, Tx } from '../db/database.ts';
+import * as keys from '../db/idempotency-keys.ts';
 import * as mediaRows from '../db/media.ts';
 import * as rows from '../db/messages.ts';
-import type { Sender } from '../db/messages.ts';
+import { findSenders } from '../db/senders.ts';
+import type { Sender } from '../db/senders.ts';
 import type { Media, Message } from '../db/tables.ts';
 import { conflict, isOutage, notFound } from '../errors.ts';
 import type { Bus } from '../events/bus.ts';
@@ -77,7 +79,7 @@ async function commit(deps: SendsDeps, sends: readonly Send[]): Promise<Outcome[
 async function sendAll(unit: Unit, sends: readonly Send[]): Promise<Outcome[]> {
   await unit.lock(...sends.flatMap(topicsOf));
   const requests = sends.map(({ actor, conversationId }) => ({ account: actor, conversationId }));
-  const senders = await rows.findSenders(unit.tx, requests);
+  const senders = await findSenders(unit.tx, requests);
   const accepted = await claimKeys(unit.tx, sends, senders);
   const sent = new Map<MessageId, SentMessage>();
   for (const { message, media } of await insertAll(unit.tx, accepted)) {
@@ -121,7 +123,7 @@ async function claimKeys(
     key === null ? [] : [{ account: actorKey(actor), key, messageId }],
   );
   if (claims.length === 0) return allowed;
-  const claimed = await rows.claimKeys(tx, claims);
+  const claimed = await keys.claimKeys(tx, claims);
   return allowed.filter(({ send, sender }) => send.key === null || claimed.has(sender.messageId));
 }
 
@@ -144,7 +146,7 @@ async function insertAll(tx: Tx, accepted: readonly Accepted[]) {
 
 /** What a key was used for the first time. */
 async function findFirst(tx: Tx, { actor, conversationId, key }: Send, sender: Sender): Promise<Outcome> {
-  const message = await rows.findByKey(tx, actorKey(actor), key ?? '');
+  const message = await keys.findMessage(tx, actorKey(actor), key ?? '');
   if (message === undefined)
     return { refusal: conflict('The message that was sent with this key is deleted.') };
   if (message.conversationId !== conversationId) {

@@ -1,3 +1,5 @@
+import type { Account } from '../db/accounts.ts';
+import type { ActorRow } from '../db/actors.ts';
 import type {
   ActorKind,
   Circle,
@@ -10,17 +12,14 @@ import type {
   Timestamp,
   User,
 } from '../db/tables.ts';
-import type { CircleId, ConversationId, DeviceId, MessageId, UserId } from '../ids.ts';
+import type { CircleId, ConversationId, MessageId, UserId } from '../ids.ts';
 import type { EndReason } from '../errors.ts';
 
 /** An actor as the facts show it: `online` is what it was at that moment. */
-export type ActorView =
-  | { readonly kind: 'user'; readonly user: User; readonly online: boolean }
-  | { readonly kind: 'device'; readonly device: Device; readonly online: boolean };
+export type ActorView = ActorRow;
 
 /** Who someone is, without what is known of them. */
-export type ActorRef =
-  { readonly kind: 'user'; readonly id: UserId } | { readonly kind: 'device'; readonly id: DeviceId };
+export type ActorRef = Account;
 
 /** A message with all that its readers show, so that no reader has to query. */
 interface MessageFact {
@@ -202,7 +201,7 @@ export const sameActor = (a: ActorRef, b: ActorRef): boolean => a.kind === b.kin
 export type ActorKey = `${ActorKind}:${number}`;
 export const actorKey = (actor: ActorRef): ActorKey => `${actor.kind}:${actor.id}`;
 
-/** Reads a line of the log back. Only `record.ts` writes there, so its shape is known. */
+/** A line of the log as what it means. Only `record.ts` writes there, so its shape is known. */
 export function fromLog(line: { topic: string; seq: number; at: Timestamp; event: unknown }): Envelope {
   return { topic: line.topic as Topic, seq: line.seq, at: line.at, event: line.event as DomainEvent };
 }

@@ -1,7 +1,7 @@
 import type { Db, Tx } from '../db/database.ts';
 import * as eventLog from '../db/event-log.ts';
 import type { Bus } from './bus.ts';
-import { topicOf } from './event.ts';
+import { fromLog, topicOf } from './event.ts';
 import type { DomainEvent, Envelope, Topic } from './event.ts';
 
 /** One unit of work: a transaction and the facts that it will have brought about once it commits. */
@@ -47,10 +47,7 @@ async function store(tx: Tx, events: readonly DomainEvent[]): Promise<Envelope[]
     tx,
     events.map((event) => ({ topic: topicOf(event), event })),
   );
-  return lines.flatMap(({ seq, at }, index) => {
-    const event = events[index];
-    return event === undefined ? [] : [{ topic: topicOf(event), seq, at, event }];
-  });
+  return lines.map(fromLog);
 }
 
 function lockKeeper(tx: Tx) {

@@ -1,0 +1,110 @@
+import { sql } from 'kysely';
+import type { RawBuilder } from 'kysely';
+import type { ConversationId, DeviceId, MessageId, ParticipantId, UserId } from '../ids.ts';
+import type { Account } from './accounts.ts';
+import { DEVICE_COLUMNS, USER_COLUMNS, isOnline } from './actors.ts';
+import type { ActorRow } from './actors.ts';
+import type { Db } from './database.ts';
+
+/** An account that wants to do something in a conversation. */
+export interface AccessRequest {
+  readonly account: Account;
+  readonly conversationId: ConversationId;
+}
+
+/** That the account takes part: a user as a participant, a device through its access. */
+export interface Access {
+  readonly actor: ActorRow;
+  readonly participantId: ParticipantId | null;
+}
+
+export interface Sender extends Access {
+  /** The unused id that its message will have. */
+  readonly messageId: MessageId;
+}
+
+/** Undefined when the account does not take part in the conversation. */
+export async function findAccess(db: Db, request: AccessRequest): Promise<Access | undefined> {
+  const found = await findPlaced(db, [request], sql<MessageId>`0`);
+  return found.get(0);
+}
+
+/**
+ * Answers each request in its place, with message ids in the same order; undefined when the account does not take part.
+ */
+export async function findSenders(
+  db: Db,
+  requests: readonly AccessRequest[],
+): Promise<(Sender | undefined)[]> {
+  const found = await findPlaced(db, requests, sql<MessageId>`nextval('messages_id_seq')::int`);
+  const ids = [...found.values()].map((sender) => sender.messageId).sort((a, b) => a - b);
+  return requests.map((_, place) => {
+    const sender = found.get(place);
+    return sender && { ...sender, messageId: ids.shift() ?? sender.messageId };
+  });
+}
+
+/** By the place of their request, in any order. */
+async function findPlaced(
+  db: Db,
+  requests: readonly AccessRequest[],
+  messageId: RawBuilder<MessageId>,
+): Promise<Map<number, Sender>> {
+  const found = new Map<number, Sender>();
+  const placed = requests.map((request, place) => ({ ...request, place }));
+  const ofUsers = placed.filter(({ account }) => account.kind === 'user');
+  const ofDevices = placed.filter(({ account }) => account.kind === 'device');
+  if (ofUsers.length > 0) {
+    const rows = await userSenders(db, ofUsers).select(messageId.as('messageId')).execute();
+    for (const { place, messageId, participantId, online, ...user } of rows) {
+      found.set(place, { actor: { kind: 'user', user, online }, participantId, messageId });
+    }
+  }
+  if (ofDevices.length > 0) {
+    const rows = await deviceSenders(db, ofDevices).select(messageId.as('messageId')).execute();
+    for (const { place, messageId, online, ...device } of rows) {
+      found.set(place, { actor: { kind: 'device', device, online }, participantId: null, messageId });
+    }
+  }
+  return found;
+}
+
+type Placed = AccessRequest & { readonly place: number };
+
+function given<AccountId extends number>(requests: readonly Placed[]) {
+  const places = requests.map((request) => request.place);
+  const accountIds = requests.map((request) => request.account.id);
+  const conversationIds = requests.map((request) => request.conversationId);
+  return sql<{ place: number; accountId: AccountId; conversationId: ConversationId }>`
+    unnest(${places}::int[], ${accountIds}::int[], ${conversationIds}::int[])
+  `.as<'given'>(sql`given(place, account_id, conversation_id)`);
+}
+
+const userSenders = (db: Db, requests: readonly Placed[]) =>
+  db
+    .selectFrom(given<UserId>(requests))
+    .innerJoin('participants', (join) =>
+      join
+        .onRef('participants.conversationId', '=', 'given.conversationId')
+        .onRef('participants.userId', '=', 'given.accountId'),
+    )
+    .innerJoin('users', 'users.id', 'participants.userId')
+    .leftJoin('presence', (join) =>
+      join.on('presence.actorKind', '=', 'user').onRef('presence.actorId', '=', 'users.id'),
+    )
+    .select(['given.place', 'participants.id as participantId', ...USER_COLUMNS, isOnline]);
+
+const deviceSenders = (db: Db, requests: readonly Placed[]) =>
+  db
+    .selectFrom(given<DeviceId>(requests))
+    .innerJoin('conversations', 'conversations.id', 'given.conversationId')
+    .innerJoin('devices', (join) =>
+      join
+        .onRef('devices.id', '=', 'given.accountId')
+        .onRef('devices.circleId', '=', 'conversations.circleId'),
+    )
+    .leftJoin('presence', (join) =>
+      join.on('presence.actorKind', '=', 'device').onRef('presence.actorId', '=', 'devices.id'),
+    )
+    .where('conversations.deviceAccess', '=', true)
+    .select(['given.place', ...DEVICE_COLUMNS, isOnline]);
