@@ -63,7 +63,7 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
   const { actor, signal } = request;
   const waiting = createWaitingItems<Item>((item) => request.key(item));
   let authorisedAt = 0;
-  let ended: { readonly seq: number; readonly reason: EndReason } | undefined;
+  const endings: { readonly seq: number; readonly reason: EndReason }[] = [];
   let failure: { readonly error: unknown } | undefined;
   let closed = false;
   let release: (() => void) | undefined;
@@ -80,7 +80,7 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
   const unfollow = tail.follow({
     event({ seq, event }) {
       const reason = endFor(actor, event);
-      if (reason !== undefined) ended = { seq, reason };
+      if (reason !== undefined) endings.push({ seq, reason });
       rouse();
     },
     ephemeral(ephemeral) {
@@ -113,7 +113,8 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
     for (;;) {
       if (closed) return undefined;
       if (failure !== undefined) throw failure.error;
-      if (ended !== undefined && ended.seq > authorisedAt) throw streamEnded(ended.reason);
+      const ended = endings.find(({ seq }) => seq > authorisedAt);
+      if (ended !== undefined) throw streamEnded(ended.reason);
       const item = waiting.take();
       if (item !== undefined) return item;
       await new Promise<void>((resolve) => (wake = resolve));

@@ -4,6 +4,7 @@ import { notFound } from '../../src/errors.ts';
 import { openEphemeralStream } from '../../src/events/ephemeral.ts';
 import type { EphemeralRequest, EphemeralStream } from '../../src/events/ephemeral.ts';
 import { recording } from '../../src/events/record.ts';
+import type { CircleId, ConversationId } from '../../src/ids.ts';
 import { kick, nodeOn, range, READER, say, testCore, TOPIC, typing } from '../harness/core.ts';
 import type { Core } from '../harness/core.ts';
 
@@ -107,6 +108,25 @@ test('the stream of one who is removed ends', async () => {
   await recording(core, async (unit) => unit.emit(kick(7)));
   await expect(next).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
   expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('it ends with the first reason, as with one who is kicked from a conversation that is deleted then', async () => {
+  const core = await testCore();
+  const stream = await open(core);
+  const at = '2026-01-01T00:00:00.000Z';
+  const conversation = {
+    id: 1 as ConversationId,
+    circleId: 1 as CircleId,
+    name: 'Talk',
+    deviceAccess: false,
+    createdAt: at,
+    updatedAt: at,
+  };
+  await recording(core, async (unit) => {
+    unit.emit(kick(7));
+    unit.emit({ type: 'conversation.deleted', conversation });
+  });
+  await expect(stream.next()).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
 });
 
 test('a removal that commits while subscribing ends it too, one of before does not', async () => {
