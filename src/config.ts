@@ -14,6 +14,8 @@ const wholeNumber = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) =>
     .pipe(z.number().min(minimum).max(maximum));
 const secret = z.string().min(16, 'must have at least 16 characters');
 const onOff = z.enum(['on', 'off']);
+const FORWARD_CHANNELS = 'must list webrtc_forward, webrtc_config or both';
+const forwardChannel = z.enum(['webrtc_forward', 'webrtc_config'], FORWARD_CHANNELS);
 const iceUrls = (schemes: RegExp, example: string) =>
   list.refine((urls) => urls.every((url) => schemes.test(url)), `must be a comma list such as ${example}`);
 
@@ -129,13 +131,7 @@ export const VARIABLES = {
     about: 'Events that stay in the log, for each topic.',
   },
   LEGACY_FORWARD_CHANNELS: {
-    schema: list
-      .refine(
-        (names) =>
-          names.length > 0 && names.every((name) => name === 'webrtc_forward' || name === 'webrtc_config'),
-        'must list webrtc_forward, webrtc_config or both',
-      )
-      .optional(),
+    schema: list.pipe(z.array(forwardChannel).min(1, FORWARD_CHANNELS)).optional(),
     default: 'both; `webrtc_forward` only for clients that send no `EIO`',
     about: 'Channels on which a forwarded WebRTC message reaches legacy clients, in order.',
   },

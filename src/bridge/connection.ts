@@ -250,7 +250,7 @@ export class Connection implements Caller, RoomMember {
 
   /** Decision 1: a client that sends no `EIO` rebuilds its call on any `webrtc_config`. */
   #forwardChannels(): ForwardChannels {
-    const configured = this.#deps.config.LEGACY_FORWARD_CHANNELS as ForwardChannels | undefined;
+    const configured = this.#deps.config.LEGACY_FORWARD_CHANNELS;
     const sendsEio = this.#socket.handshake.query['EIO'] !== undefined;
     return configured ?? (sendsEio ? ['webrtc_forward', 'webrtc_config'] : ['webrtc_forward']);
   }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Server as EngineServer, Socket as EngineSocket } from 'engine.io';
 import type { ServerOptions } from 'engine.io';
-import { asciiJson } from './ascii.ts';
+import { asciiJson } from '../ascii.ts';
 import { adaptParser, isParserOfProtocol3 } from './engine-parser.ts';
 import type { EngineParser } from './engine-parser.ts';
 

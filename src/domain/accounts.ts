@@ -142,12 +142,8 @@ export async function me(deps: Deps, actor: Actor): Promise<ActorView> {
   return { kind: 'device', device, online: isOnline };
 }
 
-/** For users whom the actor was already shown: checks nothing. */
-export async function usersById(
-  deps: Deps,
-  _actor: Actor,
-  ids: readonly UserId[],
-): Promise<Map<UserId, User>> {
+/** For users whom a caller was already shown: checks nothing. */
+export async function usersById(deps: Deps, ids: readonly UserId[]): Promise<Map<UserId, User>> {
   return byId(await users.findByIds(deps.db, ids));
 }
 

@@ -2,10 +2,7 @@ import * as conversations from '../db/conversations.ts';
 import type { Conversation, User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
 import { forbidden, invalidInput, notFound } from '../errors.ts';
-import { actorKey, circleTopic, conversationTopic, refOf } from '../events/event.ts';
-import type { ActorView } from '../events/event.ts';
-import { openEphemeralStream } from '../events/ephemeral.ts';
-import type { EphemeralStream } from '../events/ephemeral.ts';
+import { circleTopic, conversationTopic } from '../events/event.ts';
 import { recording } from '../events/record.ts';
 import { openStream } from '../events/stream.ts';
 import type { EventStream } from '../events/stream.ts';
@@ -44,12 +41,6 @@ export interface CreateConversationInput {
   readonly name: string;
   /** Members of the circle to take part from the start; may be empty. */
   readonly emails: readonly string[];
-}
-
-/** Who is typing, or no longer. */
-export interface TypingChange {
-  readonly actor: ActorView;
-  readonly isTyping: boolean;
 }
 
 export async function createConversation(
@@ -171,25 +162,5 @@ export async function openConversationEvents(
       await requireConversationAccess(deps.db, session.actor, input.conversationId);
     },
     signal,
-  });
-}
-
-/** Who begins and stops typing, from now on. Of each, only the newest change waits for a slow reader. */
-export async function openTyping(
-  deps: Deps,
-  session: Session,
-  input: ConversationInput,
-  signal: AbortSignal | undefined,
-): Promise<EphemeralStream<TypingChange>> {
-  return openEphemeralStream<TypingChange>(deps, {
-    topic: conversationTopic(input.conversationId),
-    actor: session.actor,
-    authorise: async () => {
-      await requireConversationAccess(deps.db, session.actor, input.conversationId);
-    },
-    signal,
-    pick: (ephemeral) =>
-      ephemeral.type === 'typing' ? { actor: ephemeral.actor, isTyping: ephemeral.isTyping } : undefined,
-    key: ({ actor }) => actorKey(refOf(actor)),
   });
 }

@@ -1,7 +1,7 @@
 import * as rows from '../db/presence.ts';
 import type { LeaseRow } from '../db/presence.ts';
 import type { ActorRef } from '../events/event.ts';
-import { createGatherer } from './gather.ts';
+import { createGatherer } from './gatherer.ts';
 import type { Db } from '../db/database.ts';
 import type { Logger } from '../log.ts';
 

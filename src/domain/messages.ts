@@ -1,6 +1,5 @@
 import * as mediaRows from '../db/media.ts';
 import * as rows from '../db/messages.ts';
-import { findAccess } from '../db/senders.ts';
 import type { Message } from '../db/tables.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import { actorKey, conversationTopic } from '../events/event.ts';
@@ -15,7 +14,6 @@ import type { SentMessage } from './sends.ts';
 import { MAX_FILE_IDENTIFIER, MAX_MESSAGE_TEXT, parseText } from './text.ts';
 import { removeUnusedFiles } from './unused-files.ts';
 
-export { openTyping } from './conversations.ts';
 export type { SentMessage } from './sends.ts';
 
 const MAX_FILES = 20;
@@ -120,19 +118,4 @@ export async function messagesPage(
 ): Promise<ReadonlyMap<ConversationId, readonly Message[]>> {
   const messages = await rows.findPages(deps.db, conversationIds, page);
   return Map.groupBy(messages, (message) => message.conversationId);
-}
-
-/** Tells the conversation's readers that the actor is typing, or no longer. Throws NOT_FOUND unless it takes part. */
-export async function setTyping(
-  deps: Deps,
-  actor: Actor,
-  { conversationId, isTyping }: { readonly conversationId: ConversationId; readonly isTyping: boolean },
-): Promise<void> {
-  await deps.limits.consume('typing', actorKey(actor));
-  const access = await findAccess(deps.db, { account: actor, conversationId });
-  if (access === undefined) throw notFound('The conversation');
-  const topic = conversationTopic(conversationId);
-  deps.bus.publish([
-    { kind: 'ephemeral', ephemeral: { type: 'typing', topic, actor: access.actor, isTyping } },
-  ]);
 }

@@ -8,7 +8,7 @@ import { recording } from '../events/record.ts';
 import type { Unit } from '../events/record.ts';
 import type { UserId } from '../ids.ts';
 import type { Deps } from './deps.ts';
-import type { OutsideIdentity } from './identity.ts';
+import type { OutsideIdentity } from './outside-identity.ts';
 
 /**
  * The account of somebody whom the outside identity provider vouches for, made at first sight. An account with the

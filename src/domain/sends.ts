@@ -13,7 +13,7 @@ import { recording } from '../events/record.ts';
 import type { Unit } from '../events/record.ts';
 import type { ConversationId, MessageId } from '../ids.ts';
 import type { Actor } from './actor.ts';
-import { createGatherer } from './gather.ts';
+import { createGatherer } from './gatherer.ts';
 
 /** More would keep the first ones waiting, and their conversations locked, for longer than it saves. */
 const MAX_TOGETHER = 64;

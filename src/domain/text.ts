@@ -48,16 +48,15 @@ export function parseEmail(field: string, value: string): string {
 
 /** A day of the calendar, `YYYY-MM-DD`. Throws INVALID_INPUT. */
 export function parseDate(field: string, value: string): string {
-  const date = /^\d{4}-\d{2}-\d{2}$/.test(value) ? new Date(`${value}T00:00:00Z`) : undefined;
-  if (
-    date === undefined ||
-    value < '0001' ||
-    Number.isNaN(date.getTime()) ||
-    !date.toISOString().startsWith(value)
-  ) {
-    throw invalidInput(field, `${field} is not a date of the form YYYY-MM-DD.`);
-  }
-  return value;
+  if (isDate(value)) return value;
+  throw invalidInput(field, `${field} is not a date of the form YYYY-MM-DD.`);
+}
+
+/** Whether it is a day of the calendar, `YYYY-MM-DD`. There was no year 0. */
+export function isDate(value: string): boolean {
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(value) || value < '0001') return false;
+  const date = new Date(`${value}T00:00:00Z`);
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(value);
 }
 
 /** Counts no further than it must: a code point has at most two code units. */

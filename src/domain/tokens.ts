@@ -5,8 +5,9 @@ import type { CryptoKey, JWTVerifyGetKey } from 'jose';
 import { DomainError } from '../errors.ts';
 import type { ActorRef } from '../events/event.ts';
 import { parseId } from '../ids.ts';
-import { readIdentity } from './identity.ts';
-import type { OutsideIdentity } from './identity.ts';
+import { readIdentity } from './outside-identity.ts';
+import type { OutsideIdentity } from './outside-identity.ts';
+import { isText } from './text.ts';
 
 export interface TokenSettings {
   /** Signs and verifies account tokens. */
@@ -188,9 +189,9 @@ function readActor(claims: Claims, isForDevices: boolean): ActorRef | undefined 
 
 function readValidity(token: string, claims: Claims): Validity {
   const { jti, exp } = claims;
-  const isUsable = typeof jti === 'string' && jti !== '' && jti.length <= MAX_TOKEN_ID && !jti.includes('\0');
+  const isUsable = typeof jti === 'string' && jti !== '' && jti.length <= MAX_TOKEN_ID && isText(jti);
   return {
-    tokenId: isUsable && jti.isWellFormed() ? jti : hashOf(token),
+    tokenId: isUsable ? jti : hashOf(token),
     expiresAt: Math.min(Number(exp) * 1000, LATEST_MS),
   };
 }

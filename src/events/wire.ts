@@ -1,3 +1,4 @@
+import { asciiJson } from '../ascii.ts';
 import type { Notice } from './bus.ts';
 
 /** The longest of what must arrive whole, in pieces; the domain refuses longer ones. */
@@ -17,7 +18,7 @@ export function encodeNotice(origin: string, number: number, notice: Notice, max
     return encodeNotice(origin, number, { kind: 'advanced', topic, seq }, maxBytes);
   }
   // In ASCII a piece has as many bytes as characters, and may end anywhere.
-  const text = JSON.stringify(notice).replace(/[^\0-\x7f]/g, escape);
+  const text = asciiJson(JSON.stringify(notice));
   const size = maxBytes - HEADER;
   const count = Math.ceil(text.length / size);
   if (count > MAX_PIECES) return [];
@@ -26,8 +27,6 @@ export function encodeNotice(origin: string, number: number, notice: Notice, max
     (_, index) => `${origin} ${number} ${index}/${count} ${text.slice(index * size, (index + 1) * size)}`,
   );
 }
-
-const escape = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
 const FORM = /^([0-9a-f]+) (\d+) (\d+)\/(\d+) /;
 

@@ -40,7 +40,7 @@ export function createFormatError(log: Logger): FormatError {
   };
 }
 
-/** The code of a formatted error; INTERNAL for one that has none of ours. */
+/** The code of a formatted error; undefined for one that has none of ours. */
 export function codeOf(error: GraphQLError): ErrorCode | undefined {
   const code = error.extensions['code'];
   return typeof code === 'string' && code in ERROR_CODES ? (code as ErrorCode) : undefined;

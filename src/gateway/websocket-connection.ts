@@ -68,7 +68,7 @@ export async function openOwnSession(
   return live;
 }
 
-export function closeOwnSession({ ownSessions }: Connection, id: string): void {
+function closeOwnSession({ ownSessions }: Connection, id: string): void {
   ownSessions.get(id)?.close();
   ownSessions.delete(id);
 }

@@ -1,5 +1,6 @@
-import { openConversationEvents, openTyping } from '../domain/conversations.ts';
-import type { TypingChange } from '../domain/conversations.ts';
+import { openConversationEvents } from '../domain/conversations.ts';
+import { openTyping } from '../domain/typing.ts';
+import type { TypingChange } from '../domain/typing.ts';
 import type { ConversationEvent } from '../events/event.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';

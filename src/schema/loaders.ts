@@ -45,7 +45,7 @@ export function createLoaders(deps: () => Deps, actor: Actor | null) {
   ) => load<Key, Value>(async (current, keys) => (actor === null ? new Map() : read(current, actor, keys)));
 
   return {
-    user: loadAsActor(usersById),
+    user: load(usersById),
     device: load(devicesById),
     circle: load(circlesById),
     conversation: load(conversationsById),

@@ -1,4 +1,5 @@
 import * as messages from '../domain/messages.ts';
+import { setTyping } from '../domain/typing.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
@@ -156,7 +157,7 @@ builder.mutationFields((t) => ({
       isTyping: t.arg.boolean({ required: true, description: 'Whether you are typing.' }),
     },
     resolve: async (_root, args, context) => {
-      await messages.setTyping(context.deps, requireActor(context), {
+      await setTyping(context.deps, requireActor(context), {
         conversationId: requireId('Conversation', args.conversationId),
         isTyping: args.isTyping,
       });

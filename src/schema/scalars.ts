@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { GraphQLError } from 'graphql';
+import { isDate } from '../domain/text.ts';
 import { builder } from './builder.ts';
 import type { UploadedFile } from './builder.ts';
 
@@ -27,7 +28,7 @@ builder.scalarType('Date', {
   coerceOutputValue: sameText,
   coerceInputValue(value) {
     const text = sameText(value);
-    if (isDay(text)) return text;
+    if (isDate(text)) return text;
     throw new GraphQLError('The value is not a day of the calendar, written as YYYY-MM-DD.');
   },
 });
@@ -49,12 +50,6 @@ builder.scalarType('Upload', {
     throw new GraphQLError('The value is not a file of a multipart request.');
   },
 });
-
-function isDay(text: string): boolean {
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return false;
-  const day = new Date(`${text}T00:00:00Z`);
-  return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text) && !text.startsWith('0000');
-}
 
 function isFile(value: unknown): value is UploadedFile {
   return (

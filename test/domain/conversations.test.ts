@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import * as circles from '../../src/domain/circles.ts';
 import * as conversations from '../../src/domain/conversations.ts';
 import type { Deps } from '../../src/domain/deps.ts';
+import { openTyping } from '../../src/domain/typing.ts';
 import { accountTopic, conversationTopic } from '../../src/events/event.ts';
 import type { Circle, ConversationRole } from '../../src/db/tables.ts';
 import type { CircleId, ConversationId, ParticipantId } from '../../src/ids.ts';
@@ -468,7 +469,7 @@ test('who types is seen by the others until they are kicked', async () => {
   const { id } = await conversationOf(deps, circle, ann, bob, eve);
   const topic = conversationTopic(id);
   const input = { conversationId: id };
-  const typing = await conversations.openTyping(deps, sessionOf(bob.actor), input, undefined);
+  const typing = await openTyping(deps, sessionOf(bob.actor), input, undefined);
   const actor = { kind: 'user', user: ann.user, online: true } as const;
   const publish = (isTyping: boolean) =>
     deps.bus.publish([{ kind: 'ephemeral', ephemeral: { type: 'typing', topic, actor, isTyping } }]);
@@ -479,7 +480,5 @@ test('who types is seen by the others until they are kicked', async () => {
   expect(await typing.next()).toEqual({ done: false, value: { actor, isTyping: false } });
   await conversations.kickFromConversation(deps, ann.actor, { ...input, email: bob.email });
   await expect(typing.next()).rejects.toMatchObject({ details: { reason: 'KICKED' } });
-  expect(await refusal(conversations.openTyping(deps, sessionOf(bob.actor), input, undefined))).toBe(
-    'NOT_FOUND',
-  );
+  expect(await refusal(openTyping(deps, sessionOf(bob.actor), input, undefined))).toBe('NOT_FOUND');
 });

@@ -2,6 +2,7 @@ import { expect, test, vi } from 'vitest';
 import { createLimits } from '../../src/domain/limits.ts';
 import type { LimitKind } from '../../src/domain/limits.ts';
 import * as messages from '../../src/domain/messages.ts';
+import { setTyping } from '../../src/domain/typing.ts';
 import { testDeps } from '../harness/deps.ts';
 import { circleOf, conversationOf, outcomes, person } from '../harness/seed.ts';
 
@@ -94,7 +95,7 @@ test('an account that types without end is slowed down, and others are not', asy
   await using deps = await testDeps({ rateLimits: true });
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const { id: conversationId } = await conversationOf(deps, await circleOf(deps, ann, bob), ann, bob);
-  const type = (who: typeof ann) => messages.setTyping(deps, who.actor, { conversationId, isTyping: true });
+  const type = (who: typeof ann) => setTyping(deps, who.actor, { conversationId, isTyping: true });
   const results = await outcomes(Array.from({ length: 1_000 }, () => type(ann)));
   expect(results.filter((result) => result === 'done').length).toBeGreaterThanOrEqual(300);
   expect(results.filter((result) => result === 'RATE_LIMITED').length).toBeGreaterThan(0);

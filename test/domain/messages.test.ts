@@ -7,6 +7,7 @@ import * as devices from '../../src/domain/devices.ts';
 import * as messages from '../../src/domain/messages.ts';
 import type { SendInput } from '../../src/domain/messages.ts';
 import { createSends } from '../../src/domain/sends.ts';
+import { openTyping, setTyping } from '../../src/domain/typing.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { DomainEvent } from '../../src/events/event.ts';
 import type { ConversationId, MessageId } from '../../src/ids.ts';
@@ -141,12 +142,12 @@ test('only who takes part can send, change, delete, read and type', async () => 
     await expect(messages.sendMessage(deps, eve.actor, { conversationId: id, text: 'hi' })).rejects.toThrow(
       code('NOT_FOUND'),
     );
-    await expect(messages.setTyping(deps, eve.actor, { conversationId: id, isTyping: true })).rejects.toThrow(
+    await expect(setTyping(deps, eve.actor, { conversationId: id, isTyping: true })).rejects.toThrow(
       code('NOT_FOUND'),
     );
-    await expect(
-      messages.openTyping(deps, sessionOf(eve.actor), { conversationId: id }, undefined),
-    ).rejects.toThrow(code('NOT_FOUND'));
+    await expect(openTyping(deps, sessionOf(eve.actor), { conversationId: id }, undefined)).rejects.toThrow(
+      code('NOT_FOUND'),
+    );
   }
   for (const messageId of [message.id, 999 as MessageId]) {
     await expect(messages.updateMessage(deps, eve.actor, { messageId, text: 'x' })).rejects.toThrow(
@@ -488,13 +489,13 @@ test('typing is told to readers, to the one who types too, and kept nowhere', as
   await using deps = await testDeps();
   const { ann, bob, conversationId, topic } = await chat(deps);
   const before = await historyTypes(deps, topic);
-  const stream = await messages.openTyping(deps, sessionOf(ann.actor), { conversationId }, undefined);
-  await messages.setTyping(deps, bob.actor, { conversationId, isTyping: true });
+  const stream = await openTyping(deps, sessionOf(ann.actor), { conversationId }, undefined);
+  await setTyping(deps, bob.actor, { conversationId, isTyping: true });
   expect((await stream.next()).value).toMatchObject({
     actor: { kind: 'user', user: { id: bob.user.id } },
     isTyping: true,
   });
-  await messages.setTyping(deps, ann.actor, { conversationId, isTyping: false });
+  await setTyping(deps, ann.actor, { conversationId, isTyping: false });
   expect((await stream.next()).value).toMatchObject({
     actor: { user: { id: ann.user.id } },
     isTyping: false,

@@ -1,4 +1,4 @@
-import { MAX_PERSON_NAME, parseDate, parseEmail } from './text.ts';
+import { MAX_PERSON_NAME, isText, parseDate, parseEmail } from './text.ts';
 
 /** What an outside identity provider says of one of its users. */
 export interface OutsideIdentity {
@@ -24,7 +24,7 @@ export function readIdentity(
 ): OutsideIdentity | undefined {
   const subject = typeof claims['sub'] === 'number' ? String(claims['sub']) : claims['sub'];
   if (typeof subject !== 'string' || subject === '' || subject.length > MAX_SUBJECT) return undefined;
-  if (subject.includes('\0') || !subject.isWellFormed()) return undefined;
+  if (!isText(subject)) return undefined;
   const { name } = claims;
   const [first = '', ...rest] = typeof name === 'string' ? name.trim().split(/\s+/) : [];
   return {

@@ -1,0 +1,51 @@
+import { findAccess } from '../db/senders.ts';
+import { notFound } from '../errors.ts';
+import { openEphemeralStream } from '../events/ephemeral.ts';
+import type { EphemeralStream } from '../events/ephemeral.ts';
+import { actorKey, conversationTopic, refOf } from '../events/event.ts';
+import type { ActorView } from '../events/event.ts';
+import type { ConversationId } from '../ids.ts';
+import type { Actor, Session } from './actor.ts';
+import { requireConversationAccess } from './conversation-access.ts';
+import type { Deps } from './deps.ts';
+
+/** Who is typing, or no longer. */
+export interface TypingChange {
+  readonly actor: ActorView;
+  readonly isTyping: boolean;
+}
+
+/** Tells the conversation's readers that the actor is typing, or no longer. Throws NOT_FOUND unless it takes part. */
+export async function setTyping(
+  deps: Deps,
+  actor: Actor,
+  { conversationId, isTyping }: { readonly conversationId: ConversationId; readonly isTyping: boolean },
+): Promise<void> {
+  await deps.limits.consume('typing', actorKey(actor));
+  const access = await findAccess(deps.db, { account: actor, conversationId });
+  if (access === undefined) throw notFound('The conversation');
+  const topic = conversationTopic(conversationId);
+  deps.bus.publish([
+    { kind: 'ephemeral', ephemeral: { type: 'typing', topic, actor: access.actor, isTyping } },
+  ]);
+}
+
+/** Who begins and stops typing, from now on. Of each, only the newest change waits for a slow reader. */
+export async function openTyping(
+  deps: Deps,
+  session: Session,
+  input: { readonly conversationId: ConversationId },
+  signal: AbortSignal | undefined,
+): Promise<EphemeralStream<TypingChange>> {
+  return openEphemeralStream<TypingChange>(deps, {
+    topic: conversationTopic(input.conversationId),
+    actor: session.actor,
+    authorise: async () => {
+      await requireConversationAccess(deps.db, session.actor, input.conversationId);
+    },
+    signal,
+    pick: (ephemeral) =>
+      ephemeral.type === 'typing' ? { actor: ephemeral.actor, isTyping: ephemeral.isTyping } : undefined,
+    key: ({ actor }) => actorKey(refOf(actor)),
+  });
+}
