@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { BridgeDeps } from './bridge/deps.ts';
 import { createBridge } from './bridge/server.ts';
 import type { Config } from './config.ts';
 import { ownMediaDir, ownSecret } from './data-dir.ts';
@@ -35,6 +36,7 @@ import type { Route } from './gateway/http.ts';
 import { createMetrics } from './gateway/metrics.ts';
 import type { Metrics } from './gateway/metrics.ts';
 import { createOrigins } from './gateway/origins.ts';
+import type { Origins } from './gateway/origins.ts';
 import { pageRoutes } from './gateway/page.ts';
 import type { Ports } from './gateway/ports.ts';
 import { mediaRoutes } from './gateway/uploads.ts';
@@ -148,39 +150,9 @@ async function serve(
   stack: AsyncDisposableStack,
 ): Promise<{ url: string }> {
   const { config, log } = deps;
-  const formatError = createFormatError(log);
-  const engine = createEngine({
-    schema,
-    formatError,
-    introspection: config.INTROSPECTION === 'on',
-    onStreamEnd: (reason) => metrics.streamEnds.inc({ reason }),
-    inSnapshot: (context, work) =>
-      inSnapshot(deps, (snapshot) => work(createContext({ ...context, deps: snapshot }))),
-  });
-  const ports: Ports = {
-    deps,
-    engine,
-    formatError,
-    metrics,
-    authenticate: (token) => accounts.authenticate(deps, token),
-    openSession: (token) => openSession(deps, token),
-    uploadMedia: (actor, upload) => media.uploadMedia(deps, actor, upload),
-    openMedia: (actor, id) => media.openMedia(deps, actor, id),
-  };
+  const ports = createPorts(deps, metrics);
   const origins = createOrigins(config.CORS_ORIGINS);
-  const bridge = createBridge({
-    config,
-    log,
-    metrics,
-    tails: deps.tails,
-    epoch: deps.epoch,
-    openStream: (request) => openStream(deps, request),
-    presence: deps.presence,
-    executor: createExecutor(deps, engine),
-    authenticate: ports.authenticate,
-    followSession: (session, onEnd) => followSession(deps, session, onEnd),
-    originAllowed: origins.allowed,
-  });
+  const bridge = createBridge(bridgeDeps(ports, origins));
   const graphqlHttp = createGraphqlHttp(ports);
   const graphqlSockets = createGraphqlSockets(ports);
   const health = createHealth({ ping, log });
@@ -198,14 +170,54 @@ async function serve(
   stack.defer(async () => {
     health.drain();
     const closed = new Promise((resolve) => server.close(resolve));
+    const drained = Promise.race([closed, later(DRAIN_MS)]);
     graphqlHttp.close('DRAINING');
     graphqlSockets.close('DRAINING');
     await bridge.close();
-    await Promise.race([closed, later(DRAIN_MS)]);
+    await drained;
     cut();
     await closed;
   });
   return { url: urlOf(server, host) };
+}
+
+function createPorts(deps: Deps, metrics: Metrics): Ports {
+  const formatError = createFormatError(deps.log);
+  const engine = createEngine({
+    schema,
+    formatError,
+    introspection: deps.config.INTROSPECTION === 'on',
+    onStreamEnd: (reason) => metrics.streamEnds.inc({ reason }),
+    inSnapshot: (context, work) =>
+      inSnapshot(deps, (snapshot) => work(createContext({ ...context, deps: snapshot }))),
+  });
+  return {
+    deps,
+    engine,
+    formatError,
+    metrics,
+    authenticate: (token) => accounts.authenticate(deps, token),
+    openSession: (token) => openSession(deps, token),
+    uploadMedia: (actor, upload) => media.uploadMedia(deps, actor, upload),
+    openMedia: (actor, id) => media.openMedia(deps, actor, id),
+  };
+}
+
+function bridgeDeps({ deps, engine, metrics, authenticate }: Ports, origins: Origins): BridgeDeps {
+  const { config, log, tails, epoch, presence } = deps;
+  return {
+    config,
+    log,
+    metrics,
+    tails,
+    epoch,
+    presence,
+    authenticate,
+    openStream: (request) => openStream(deps, request),
+    executor: createExecutor(deps, engine),
+    followSession: (session, onEnd) => followSession(deps, session, onEnd),
+    originAllowed: origins.allowed,
+  };
 }
 
 function databaseOptions(config: Config, dir: string | undefined): DatabaseOptions {
