@@ -3,22 +3,20 @@ import {
   execute,
   executeSubscriptionEvent,
   getOperationAST,
-  GraphQLError,
   NoSchemaIntrospectionCustomRule,
-  parse,
   specifiedRules,
   validate,
   validateSubscriptionArgs,
   visit,
   BREAK,
 } from 'graphql';
-import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLSchema } from 'graphql';
+import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError, GraphQLSchema } from 'graphql';
 import { createContext } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
 import { createCache } from './cache.ts';
+import { parseDocument } from './document.ts';
 import type { FormatError } from './errors.ts';
 
-const MAX_TOKENS = 10_000;
 /** In characters of text: a parsed document takes up to 200 times as many bytes, and anybody may send some. */
 const MAX_CACHED = 250_000;
 const MAX_CACHED_DOCUMENT = 20_000;
@@ -93,7 +91,7 @@ export function createEngine(options: EngineOptions): Engine {
     parse(text) {
       const known = documents.get(text);
       if (known !== undefined) return known;
-      const document = withinStack(() => parseText(text));
+      const document = parseDocument(text);
       if (text.length <= MAX_CACHED_DOCUMENT) documents.set(text, document);
       return document;
     },
@@ -101,9 +99,7 @@ export function createEngine(options: EngineOptions): Engine {
     validate(document) {
       const known = validated.get(document);
       if (known !== undefined) return known;
-      const errors = withinStack(() =>
-        validate(schema, document, rules, { hideSuggestions: !introspection }).map(formatError),
-      );
+      const errors = validate(schema, document, rules, { hideSuggestions: !introspection }).map(formatError);
       validated.set(document, errors);
       return errors;
     },
@@ -135,31 +131,6 @@ export function createEngine(options: EngineOptions): Engine {
       });
     },
   };
-}
-
-function parseText(text: string): DocumentNode {
-  try {
-    return parse(text, { maxTokens: MAX_TOKENS, noLocation: false });
-  } catch (error) {
-    if (!(error instanceof GraphQLError)) throw error;
-    const tooLong = error.message.includes('tokens');
-    const extensions = tooLong
-      ? { code: 'LIMIT_EXCEEDED', limit: `${MAX_TOKENS} tokens` }
-      : { code: 'INVALID_INPUT' };
-    throw new GraphQLError(error.message, { source: error.source, positions: error.positions, extensions });
-  }
-}
-
-/** Does what recurses as deep as a document nests. Throws LIMIT_EXCEEDED when that is deeper than the stack. */
-function withinStack<Result>(work: () => Result): Result {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new GraphQLError('The document nests too deep.', {
-      extensions: { code: 'LIMIT_EXCEEDED', limit: 'depth' },
-    });
-  }
 }
 
 /** A query for data and the place to subscribe after must read both from one snapshot. */

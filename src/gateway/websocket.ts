@@ -4,12 +4,13 @@ import { GraphQLError, getOperationAST } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import type { ServerOptions } from 'graphql-ws';
 import { WebSocket, WebSocketServer } from 'ws';
-import { DomainError } from '../errors.ts';
+import { DomainError, ERROR_CODES } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
 import { bearerToken } from './bearer.ts';
 import type { Engine } from './engine.ts';
+import { codeOf } from './errors.ts';
 import type { Ports } from './ports.ts';
 import {
   createConnection,
@@ -36,7 +37,7 @@ export interface GraphqlSockets {
 
 /** GraphQL over WebSocket, subprotocol `graphql-transport-ws`. */
 export function createGraphqlSockets(ports: Ports): GraphqlSockets {
-  const { metrics, deps } = ports;
+  const { formatError, metrics, deps } = ports;
   const { log } = deps;
   const wss = new WebSocketServer({ noServer: true, maxPayload: MAX_FRAME_BYTES, handleProtocols });
   const connections = new Set<Connection>();
@@ -49,8 +50,9 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     const stopPings = keepAlive(socket);
     heedBacklog(socket, stream);
     const failed = (error: unknown): void => {
-      log.error({ err: error }, 'a GraphQL WebSocket frame could not be handled');
-      socket.close(CloseCode.InternalServerError, 'Internal server error');
+      const code = codeOf(formatError(error)) ?? 'INTERNAL';
+      const row = ERROR_CODES[code];
+      socket.close('close' in row ? row.close : CloseCode.InternalServerError, code);
     };
     const closed = protocol.opened(
       {

@@ -148,7 +148,7 @@ test('a document that is too deep, too wide or too long is LIMIT_EXCEEDED', asyn
   const wide =
     '{ circles(first: 100) { nodes { conversations(first: 100) { nodes { messages(last: 100) { nodes { id } } } } } } }';
   const long = `{ ${'__typename '.repeat(20_000)} }`;
-  const deepest = `${'{a'.repeat(3_300)}${'}'.repeat(3_300)}`;
+  const deepest = `${'{a'.repeat(201)}${'}'.repeat(201)}`;
   for (const query of [deep, wide, long, deepest, '{ circles(first: 101) { nodes { id } } }']) {
     expect(await ann.graphql.refused(query), query.slice(0, 60)).toBe('LIMIT_EXCEEDED');
   }

@@ -1,0 +1,39 @@
+import { GraphQLError, Lexer, parse, Source, TokenKind } from 'graphql';
+import type { DocumentNode } from 'graphql';
+
+const MAX_TOKENS = 10_000;
+/** Far deeper than the schema allows, far less deep than the stack: parsing and validation recurse. */
+const MAX_NESTING = 200;
+
+const OPENING: ReadonlySet<string> = new Set([TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L]);
+const CLOSING: ReadonlySet<string> = new Set([TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.PAREN_R]);
+
+/** Parses a document. Throws INVALID_INPUT for what is none, LIMIT_EXCEEDED for one that is too long or nests too deep. */
+export function parseDocument(text: string): DocumentNode {
+  try {
+    checkNesting(text);
+    return parse(text, { maxTokens: MAX_TOKENS });
+  } catch (error) {
+    if (!(error instanceof GraphQLError) || error.extensions['code'] !== undefined) throw error;
+    const { message, source, positions } = error;
+    if (message.includes('tokens')) throw tooLarge(message, `${MAX_TOKENS} tokens`);
+    throw new GraphQLError(message, { source, positions, extensions: { code: 'INVALID_INPUT' } });
+  }
+}
+
+/** Only text with so many brackets is read token by token. */
+function checkNesting(text: string): void {
+  if (text.split(/[{[(]/, MAX_NESTING + 1).length <= MAX_NESTING) return;
+  const lexer = new Lexer(new Source(text));
+  let depth = 0;
+  for (let tokens = 0; tokens < MAX_TOKENS; tokens += 1) {
+    const { kind } = lexer.advance();
+    if (kind === TokenKind.EOF) return;
+    if (OPENING.has(kind)) depth += 1;
+    if (CLOSING.has(kind)) depth -= 1;
+    if (depth > MAX_NESTING) throw tooLarge('The document nests too deep.', `${MAX_NESTING} levels`);
+  }
+}
+
+const tooLarge = (message: string, limit: string): GraphQLError =>
+  new GraphQLError(message, { extensions: { code: 'LIMIT_EXCEEDED', limit } });
