@@ -27,7 +27,7 @@ export interface SchemaTypes {
   };
 }
 
-/** Marks a field whose value depends on who is asking: readers of a stream do not share its executions. */
+/** Marks a field whose value depends on who is asking: of an event, all others are the same for every reader. */
 export const perActor = { extensions: { perActor: true } } as const;
 
 /** The lists of a page: the connection has counted its size already. */

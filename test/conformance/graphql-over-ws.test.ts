@@ -22,6 +22,16 @@ test('a bad token closes with 4403', async () => {
   }
 });
 
+test('a token that cannot be checked at the moment closes with 1013, after which clients come again', async () => {
+  const env = { AUTH_JWKS_URL: 'http://127.0.0.1:1/keys', AUTH_ISSUER: 'https://id.example' };
+  await using app = await testApp({ env });
+  const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
+  await using socket = await rawSocket(app.url);
+  const token = `${encode({ alg: 'RS256' })}.${encode({})}.AAAA`;
+  socket.send({ type: 'connection_init', payload: { token } });
+  expect(await socket.closed()).toEqual({ code: 1013, reason: 'UNAVAILABLE' });
+});
+
 test('a token is taken from either field of the payload', async () => {
   await using app = await testApp();
   const ann = await app.account();
