@@ -9,6 +9,10 @@ export const MAX_COMPLEXITY = 400_000;
 export const MAX_DEPTH = 16;
 /** How many objects a plain list is taken to hold. */
 export const LIST_SIZE = 4;
+/** As how many fields a text counts that may have some thousand characters. */
+export const LONG_TEXT = 25;
+/** As how many fields a statement counts, where one field makes many of them: everybody else waits for them. */
+export const STATEMENT = 1_000;
 
 /** The plugin types of Pothos know the one that this one replaces. */
 export const LIMITS = 'limits' as 'complexity';

@@ -4,6 +4,7 @@ import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { requireId } from './global-id.ts';
+import { LONG_TEXT } from './limits.ts';
 import { Actor, Conversation, Media, Message, MessageStatus, Participant, actorSource } from './types.ts';
 import type { ActorSource, MediaSource, MessageSource } from './types.ts';
 
@@ -32,7 +33,10 @@ Message.implement({
       resolve: ({ participantId }, _args, { loaders }) =>
         participantId === null ? null : loaders.participant(participantId),
     }),
-    text: t.exposeString('text', { description: 'What it says; empty when it only brings files.' }),
+    text: t.exposeString('text', {
+      complexity: LONG_TEXT,
+      description: 'What it says; empty when it only brings files.',
+    }),
     status: t.expose('status', { type: MessageStatus, description: 'Whether all its files have arrived.' }),
     sentAt: t.expose('sentAt', { type: 'DateTime', description: 'When it was sent.' }),
     updatedAt: t.expose('updatedAt', {

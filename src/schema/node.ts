@@ -12,6 +12,7 @@ import type { Id } from '../ids.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
+import { STATEMENT } from './limits.ts';
 
 const MAX_NODES = 100;
 
@@ -61,7 +62,10 @@ builder.queryFields((t) => ({
     nullable: { list: false, items: true },
     description:
       'The things with these global ids, in that order; null for each that is not there, or that you may not see.',
-    complexity: ({ ids }) => ({ field: 1, multiplier: Math.min(ids.length, MAX_NODES) }),
+    complexity: ({ ids }) => {
+      const count = Math.min(ids.length, MAX_NODES);
+      return { field: count * STATEMENT, multiplier: count };
+    },
     args: {
       ids: t.arg.idList({ required: true, description: 'Global ids, at most 100: more is LIMIT_EXCEEDED.' }),
     },

@@ -43,6 +43,25 @@ test('an operation that could answer too much is refused as a whole, before it d
   expect((await world.run(ann, '{ circles { nodes { id } } }')).circles.nodes).toEqual([]);
 });
 
+test('what costs more than its fields tell counts for more: many ids, and long texts', async () => {
+  await using world = await openWorld();
+  const ann = await world.user('Ann');
+  const times = (count: number, field: string) =>
+    Array.from({ length: count }, (_, index) => `f${index}: ${field}`).join(' ');
+  const nodes = (count: number) => `query ($ids: [ID!]!) { ${times(count, 'nodes(ids: $ids) { id }')} }`;
+  const variables = { ids: Array(100).fill('Circle:1') };
+  const limit = { code: 'LIMIT_EXCEEDED', limit: expect.stringContaining('complexity') };
+  expect(await world.refused(ann, nodes(4), variables)).toEqual(limit);
+  await world.run(ann, nodes(3), variables);
+  const texts = (count: number) =>
+    `{ circles(first: 1) { nodes { conversations(first: 1) { nodes { ${times(count, 'messages(last: 100) { nodes { text } }')} } } } } }`;
+  expect(await world.refused(ann, texts(200))).toEqual(limit);
+  await world.run(ann, texts(100));
+  const firstScreen =
+    '{ circles { nodes { name conversations { nodes { name messages { nodes { text sentAt author { ... on User { firstName } } } } } } } } }';
+  await world.run(ann, firstScreen);
+});
+
 test('an operation that nests too deep is refused', async () => {
   await using world = await openWorld();
   const ann = await world.user('Ann');
