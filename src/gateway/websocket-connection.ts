@@ -21,15 +21,18 @@ const CLOSE_CODES: Record<EndReason, number> = {
   OPERATOR: 1012,
 };
 
+/** The payload of an operation's `subscribe` frame: its id may be in use again before this operation has ended. */
+export type OperationKey = object;
+
 /** What this server knows of one GraphQL WebSocket. */
 export interface Connection {
   readonly socket: WebSocket;
   /** Aborted with the reason when the server ends the connection: its streams end by it. */
   readonly controller: AbortController;
   /** Subscriptions that have not sent their last frame. */
-  readonly streams: Set<string>;
-  /** Sessions of operations that brought a token of their own, by the operation's id. */
-  readonly ownSessions: Map<string, LiveSession>;
+  readonly streams: Set<OperationKey>;
+  /** Sessions of operations that brought a token of their own. */
+  readonly ownSessions: Map<OperationKey, LiveSession>;
   /** The session of the whole connection; undefined while it is anonymous. */
   live: LiveSession | undefined;
 }
@@ -59,18 +62,18 @@ export async function logIn(ports: Ports, connection: Connection, token: string)
 export async function openOwnSession(
   ports: Ports,
   connection: Connection,
-  id: string,
+  key: OperationKey,
   token: string,
 ): Promise<LiveSession> {
   const live = await ports.openSession(token);
-  connection.ownSessions.set(id, live);
+  connection.ownSessions.set(key, live);
   freeIfGone(connection);
   return live;
 }
 
-function closeOwnSession({ ownSessions }: Connection, id: string): void {
-  ownSessions.get(id)?.close();
-  ownSessions.delete(id);
+function closeOwnSession({ ownSessions }: Connection, key: OperationKey): void {
+  ownSessions.get(key)?.close();
+  ownSessions.delete(key);
 }
 
 /** Gives back what the connection holds. */
@@ -94,9 +97,9 @@ export function endConnection(connection: Connection, reason: EndReason): void {
 }
 
 /** Called when an operation has sent its last frame. */
-export function operationEnded(connection: Connection, id: string): void {
-  connection.streams.delete(id);
-  closeOwnSession(connection, id);
+export function operationEnded(connection: Connection, key: OperationKey): void {
+  connection.streams.delete(key);
+  closeOwnSession(connection, key);
   if (connection.controller.signal.aborted && connection.streams.size === 0) closeSocket(connection);
 }
 

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { GraphQLError, getOperationAST } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
-import type { ServerOptions } from 'graphql-ws';
+import type { ServerOptions, SubscribePayload } from 'graphql-ws';
 import { WebSocket, WebSocketServer } from 'ws';
 import { DomainError, ERROR_CODES } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
@@ -50,6 +50,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     const stopPings = keepAlive(socket);
     heedBacklog(socket, stream);
     const failed = (error: unknown): void => {
+      if (isUnexpectedFrame(error)) return socket.close(CloseCode.BadRequest, 'Invalid message received');
       const code = codeOf(formatError(error)) ?? 'INTERNAL';
       const row = ERROR_CODES[code];
       socket.close('close' in row ? row.close : CloseCode.InternalServerError, code);
@@ -87,7 +88,6 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
 }
 
 type ProtocolOptions = ServerOptions<Record<string, unknown>, Connection>;
-type Values = Readonly<Record<string, unknown>> | null | undefined;
 
 function protocolOptions(ports: Ports): ProtocolOptions {
   const { engine, formatError, metrics } = ports;
@@ -95,9 +95,12 @@ function protocolOptions(ports: Ports): ProtocolOptions {
     connectionInitWaitTimeout: INIT_TIMEOUT_MS,
     async onConnect({ connectionParams, extra }) {
       const token = tokenIn(connectionParams) ?? bearerToken(connectionParams?.['token']);
-      return token === undefined || logIn(ports, extra, token);
+      if (token !== undefined) return logIn(ports, extra, token);
+      // What is no text is no token, and whoever gives it does not mean to be nobody.
+      return isAbsent(connectionParams?.['authorization']) && isAbsent(connectionParams?.['token']);
     },
-    async onSubscribe({ extra, subscriptions }, id, { query, operationName, variables, extensions }) {
+    async onSubscribe({ extra, subscriptions }, _id, payload) {
+      const { query, operationName, variables } = payload;
       metrics.operations.inc({ transport: 'graphql-ws' });
       if (Object.keys(subscriptions).length > MAX_OPERATIONS) return [formatError(tooManyOperations())];
       const document = parsed(engine, query);
@@ -105,7 +108,7 @@ function protocolOptions(ports: Ports): ProtocolOptions {
       if (getOperationAST(document, operationName) == null)
         return [formatError(new GraphQLError('There is no such operation in the document.'))];
       try {
-        const contextValue = await contextOf(ports, extra, id, extensions);
+        const contextValue = await contextOf(ports, extra, payload);
         return { schema: engine.schema, document, operationName, variableValues: variables, contextValue };
       } catch (error) {
         return [formatError(error)];
@@ -115,24 +118,19 @@ function protocolOptions(ports: Ports): ProtocolOptions {
       engine.execute({ document, operationName, variables, context: contextValue as Context }),
     subscribe: ({ document, operationName, variableValues: variables, contextValue }) =>
       engine.subscribe({ document, operationName, variables, context: contextValue as Context }),
-    onOperation({ extra }, id, _payload, _args, result) {
-      if (Symbol.asyncIterator in result) extra.streams.add(id);
+    onOperation({ extra }, _id, payload, _args, result) {
+      if (Symbol.asyncIterator in result) extra.streams.add(payload);
     },
     onError: (_connection, _id, _payload, errors) => errors.map((error) => formatError(error).toJSON()),
-    onComplete: ({ extra }, id) => operationEnded(extra, id),
+    onComplete: ({ extra }, _id, payload) => operationEnded(extra, payload),
   };
 }
 
 /** An operation on an anonymous connection may bring a token itself, in `extensions.headers`, as GraphiQL does. */
-async function contextOf(
-  ports: Ports,
-  connection: Connection,
-  id: string,
-  extensions: Values,
-): Promise<Context> {
+async function contextOf(ports: Ports, connection: Connection, payload: SubscribePayload): Promise<Context> {
   const { live, controller } = connection;
-  const token = live === undefined ? tokenIn(extensions?.['headers']) : undefined;
-  const own = token === undefined ? undefined : await openOwnSession(ports, connection, id, token);
+  const token = live === undefined ? tokenIn(payload.extensions?.['headers']) : undefined;
+  const own = token === undefined ? undefined : await openOwnSession(ports, connection, payload, token);
   const session = (live ?? own)?.session ?? null;
   const signal = own === undefined ? controller.signal : AbortSignal.any([controller.signal, own.signal]);
   return createContext({ deps: ports.deps, session, signal });
@@ -144,6 +142,9 @@ function tokenIn(values: unknown): string | undefined {
   return bearerToken(authorization ?? Authorization);
 }
 
+const isAbsent = (value: unknown): boolean =>
+  value === undefined || value === null || typeof value === 'string';
+
 function parsed(engine: Engine, text: string) {
   try {
     const document = engine.parse(text);
@@ -154,6 +155,10 @@ function parsed(engine: Engine, text: string) {
     throw error;
   }
 }
+
+/** The protocol's library throws it for a frame that only a server may send. */
+const isUnexpectedFrame = (error: unknown): boolean =>
+  error instanceof Error && error.message.startsWith('Unexpected message of type');
 
 const tooManyOperations = (): DomainError => {
   const limit = `${MAX_OPERATIONS} operations at a time`;
