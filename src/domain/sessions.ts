@@ -48,12 +48,15 @@ export async function followSession(
 ): Promise<() => void> {
   const tail = await deps.tails.open(accountTopic(session.actor));
   if (tail === undefined) throw unauthenticated();
+  let closed = false;
   const close = () => {
+    closed = true;
     stopTimer();
     unfollow();
     tail.close();
   };
   const end = (reason: EndReason) => {
+    if (closed) return;
     close();
     onEnd(reason);
   };
@@ -61,6 +64,13 @@ export async function followSession(
     event({ event }) {
       if (event.type === 'account.deleted') end('ACCOUNT_DELETED');
       if (event.type === 'session.ended' && event.tokenId === session.tokenId) end('LOGGED_OUT');
+    },
+    // What was trimmed unseen may have ended the session.
+    gap() {
+      isActive(deps.db, session.actor, session.tokenId).then(
+        (active) => active || end('LOGGED_OUT'),
+        () => end('SLOW'),
+      );
     },
   });
   const stopTimer = callAt(session.expiresAt, () => end('TOKEN_EXPIRED'));

@@ -22,11 +22,16 @@ export function encodeEventStream(results: ResultStream): ReadableStream<Uint8Ar
       heartbeat ??= setInterval(() => {
         if ((controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(HEARTBEAT));
       }, HEARTBEAT_MS);
-      const { text, last } = await nextFrame(results);
-      controller.enqueue(encoder.encode(text));
-      if (!last) return;
-      clearInterval(heartbeat);
-      controller.close();
+      try {
+        const { text, last } = await nextFrame(results);
+        controller.enqueue(encoder.encode(text));
+        if (!last) return;
+        clearInterval(heartbeat);
+        controller.close();
+      } catch (error) {
+        clearInterval(heartbeat);
+        throw error;
+      }
     },
     async cancel() {
       clearInterval(heartbeat);

@@ -125,10 +125,13 @@ test('who names no type, or any, gets a stream with ids too', async () => {
 });
 
 /** How many event streams the gateway holds. */
-async function openStreams(app: TestGateway): Promise<string> {
+async function metric(app: TestGateway, line: RegExp): Promise<string> {
   const text = await (await fetch(`${app.url}/metrics`)).text();
-  return /^parley_connections\{transport="sse"\} (\d+)$/m.exec(text)?.[1] ?? '0';
+  return line.exec(text)?.[1] ?? '0';
 }
+
+const openStreams = (app: TestGateway) => metric(app, /^parley_connections\{transport="sse"\} (\d+)$/m);
+const operations = (app: TestGateway) => metric(app, /^parley_operations_total\{transport="http"\} (\d+)$/m);
 
 test('a subscription that may not be answered as a stream is refused, and nothing stays open', async () => {
   await using app = await testApp();
@@ -149,14 +152,20 @@ test('a client that goes away while its stream opens leaves nothing behind', asy
   const ann = await app.account();
   const body = JSON.stringify({ query: INBOX });
   const { hostname, port } = new URL(app.url);
+  const before = Number(await operations(app));
+  const gone: Promise<unknown>[] = [];
   for (let wait = 0; wait < 30; wait += 1) {
     const socket = connect(Number(port), hostname).on('error', () => undefined);
+    gone.push(new Promise((resolve) => socket.once('close', resolve)));
     socket.write(
       `POST /graphql HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\n` +
         `Authorization: Bearer ${ann.token}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
     setTimeout(() => socket.resetAndDestroy(), wait);
   }
-  await expect.poll(() => openStreams(app)).toMatch(/[1-9]/);
+  await expect.poll(async () => Number(await operations(app))).toBeGreaterThan(before);
+  await Promise.all(gone);
+  // What they had begun is through the database before this is.
+  await ann.graphql.run('{ circles(first: 1) { nodes { id } } }');
   await expect.poll(() => openStreams(app), { timeout: 5_000 }).toBe('0');
 });

@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { revoke } from '../../src/db/sessions.ts';
+import type { Deps } from '../../src/domain/deps.ts';
+import { followSession } from '../../src/domain/sessions.ts';
+import type { EndReason } from '../../src/errors.ts';
+import type { Follower } from '../../src/events/tail.ts';
+import { testDeps } from '../harness/deps.ts';
+import { person, sessionOf } from '../harness/seed.ts';
+
+/** The same tails, whose followers a test can tell that they have missed events. */
+function gappyTails({ tails }: Deps) {
+  const followers: Follower[] = [];
+  const open: Deps['tails']['open'] = async (topic) => {
+    const tail = await tails.open(topic);
+    return (
+      tail && {
+        topic,
+        position: tail.position,
+        close: tail.close,
+        follow(follower) {
+          followers.push(follower);
+          return tail.follow(follower);
+        },
+      }
+    );
+  };
+  return { followers, tails: { ...tails, open } };
+}
+
+test('a session whose end was trimmed unseen ends when the gap is noticed; one that goes on does not', async () => {
+  await using deps = await testDeps();
+  const { actor } = await person(deps, 'ann');
+  const { followers, tails } = gappyTails(deps);
+  const ended = Promise.withResolvers<EndReason>();
+  const onEnd = (reason: EndReason) => ended.resolve(reason);
+  const other = { ...sessionOf(actor), tokenId: 'other' };
+  const others: EndReason[] = [];
+  await followSession({ ...deps, tails }, sessionOf(actor), onEnd);
+  const stop = await followSession({ ...deps, tails }, other, (reason) => others.push(reason));
+  await deps.db
+    .transaction()
+    .execute((tx) => revoke(tx, sessionOf(actor).tokenId, new Date(Date.now() + 60_000).toISOString()));
+  for (const follower of followers.toReversed()) follower.gap?.();
+  expect(await ended.promise).toBe('LOGGED_OUT');
+  expect(others).toEqual([]);
+  stop();
+});
