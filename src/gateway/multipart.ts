@@ -4,7 +4,7 @@ import { Busboy } from '@fastify/busboy';
 import type { BusboyFileStream } from '@fastify/busboy';
 import { DomainError, invalidInput } from '../errors.ts';
 
-const LIMITS = { fields: 20, fieldSize: 1024 * 1024, files: 2, parts: 24 };
+const LIMITS = { fields: 10, fieldSize: 128 * 1024, files: 2, parts: 12 };
 
 /** A file that is arriving, and the fields that came before it. */
 export interface ArrivingFile {

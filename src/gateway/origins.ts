@@ -22,7 +22,7 @@ export function createOrigins(list: readonly string[] | undefined): Origins {
       response.setHeader('access-control-allow-origin', headers.origin);
       response.setHeader('access-control-allow-credentials', 'true');
       response.setHeader('vary', 'origin');
-      response.setHeader('access-control-expose-headers', 'content-range, content-disposition, retry-after');
+      response.setHeader('access-control-expose-headers', 'content-range, content-disposition');
       if (method !== 'OPTIONS') return;
       response.setHeader('access-control-allow-methods', 'GET, POST, HEAD, OPTIONS');
       response.setHeader(
