@@ -4,7 +4,7 @@ import { GraphQLError, getOperationAST } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import type { ServerOptions, SubscribePayload } from 'graphql-ws';
 import { WebSocket, WebSocketServer } from 'ws';
-import { DomainError, ERROR_CODES } from '../errors.ts';
+import { DomainError, ERROR_CODES, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
@@ -102,6 +102,9 @@ function protocolOptions(ports: Ports): ProtocolOptions {
     async onSubscribe({ extra, subscriptions }, _id, payload) {
       const { query, operationName, variables } = payload;
       metrics.operations.inc({ transport: 'graphql-ws' });
+      // Until the client closes too, what it still sends arrives, and its session may be over.
+      const { aborted, reason } = extra.controller.signal;
+      if (aborted) return [formatError(streamEnded(reason as EndReason))];
       if (Object.keys(subscriptions).length > MAX_OPERATIONS) return [formatError(tooManyOperations())];
       const document = parsed(engine, query);
       if (Array.isArray(document)) return document;

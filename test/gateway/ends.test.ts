@@ -1,4 +1,6 @@
+import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { createGraphqlClient } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
 
@@ -31,6 +33,24 @@ test('logout ends the streams of that token with a reason, then its connection w
   expect(await ann.graphql.refused('{ circles(first: 1) { nodes { id } } }')).toBe('UNAUTHENTICATED');
   second.send({ type: 'ping' });
   expect(await second.next()).toEqual({ type: 'pong' });
+});
+
+test('a connection that was ended runs nothing more, though its client does not close it', async () => {
+  await using app = await testApp();
+  const ann = await app.account({ email: 'ann@example.com', password: 'correct horse' });
+  const { login } = await app.graphql.run<{ login: { token: string } }>(
+    'mutation { login(email: "ann@example.com", password: "correct horse") { token } }',
+  );
+  await using stubborn = await rawSocket(app.url, { token: login.token });
+  stubborn.socket.pause();
+  await using other = createGraphqlClient(app.url, login.token);
+  await other.run('mutation { logout }');
+  const query = 'mutation { createCircle(name: "Late") { id } }';
+  stubborn.send({ id: '1', type: 'subscribe', payload: { query } });
+  await setTimeout(200);
+  expect(await ann.graphql.run('{ circles { nodes { name } } }')).toEqual({ circles: { nodes: [] } });
+  stubborn.socket.resume();
+  expect((await stubborn.closed()).code).toBe(4401);
 });
 
 test('deletion of the account ends its connections', async () => {
