@@ -114,10 +114,8 @@ async function openDeps(
     deviceSecret: config.AUTH_DEVICE_SECRET,
     jwks: jwksOf(config),
   });
-  const storage = await createFolderStorage(
-    config.MEDIA_DIR ?? (await ownMediaDir(dataDir, stack)),
-    kind === 'postgres',
-  );
+  const folder = config.MEDIA_DIR ?? (await ownMediaDir(dataDir, stack));
+  const storage = stack.use(await createFolderStorage(folder, kind === 'postgres'));
   const limits = createLimits({ enabled: config.RATE_LIMITS === 'on' });
   stack.use(startRetention({ db, config, storage, log }));
   const sends = createSends({ db, bus });

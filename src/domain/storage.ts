@@ -31,8 +31,8 @@ export interface StoredFile {
   readonly contentType: string;
 }
 
-/** Where the files of messages are kept. */
-export interface MediaStorage {
+/** Where the files of messages are kept. Disposed of, it has cleared away what was broken off. */
+export interface MediaStorage extends AsyncDisposable {
   /**
    * Stores the content under a new name. Nothing is left of what does not arrive whole. Throws LIMIT_EXCEEDED for
    * more than `maxBytes`, UNAVAILABLE when there is no room, and what the content's stream throws.
@@ -55,18 +55,28 @@ export async function createFolderStorage(dir: string, share = false): Promise<M
     if (!NAME.test(name)) throw new Error(`Not the name of a stored file: ${name}`);
     return join(dir, name);
   };
+  const store = async (content: Readable, maxBytes: number): Promise<StoredFile> => {
+    const name = crypto.randomUUID();
+    const unfinished = pathOf(name) + UNFINISHED;
+    try {
+      const { size, head } = await writeContent(unfinished, content, maxBytes);
+      await rename(unfinished, pathOf(name));
+      await syncFolder(dir);
+      return { name, size, contentType: await sniff(head) };
+    } catch (error) {
+      await rm(unfinished, { force: true });
+      throw asRefusal(error);
+    }
+  };
+  const writing = new Set<Promise<StoredFile>>();
   return {
     async write(content, maxBytes) {
-      const name = crypto.randomUUID();
-      const unfinished = pathOf(name) + UNFINISHED;
+      const stored = store(content, maxBytes);
+      writing.add(stored);
       try {
-        const { size, head } = await writeContent(unfinished, content, maxBytes);
-        await rename(unfinished, pathOf(name));
-        await syncFolder(dir);
-        return { name, size, contentType: await sniff(head) };
-      } catch (error) {
-        await rm(unfinished, { force: true });
-        throw asRefusal(error);
+        return await stored;
+      } finally {
+        writing.delete(stored);
       }
     },
     async read(name, range) {
@@ -79,6 +89,9 @@ export async function createFolderStorage(dir: string, share = false): Promise<M
     },
     async remove(names) {
       await Promise.all(names.map((name) => rm(pathOf(name), { force: true })));
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.allSettled(writing);
     },
   };
 }

@@ -325,6 +325,17 @@ test('what an earlier process left half-written is removed at start, the rest st
   expect(await readdir(folder.dir)).toEqual([name]);
 });
 
+test('a storage that is disposed of has cleared away what was broken off', async () => {
+  await using folder = await testStorage();
+  const content = new Readable({ read() {} });
+  content.push('half');
+  const refused = expect(folder.storage.write(content, 1_000)).rejects.toThrow('broke off');
+  content.destroy(new Error('the request broke off'));
+  await folder.storage[Symbol.asyncDispose]();
+  expect(await readdir(folder.dir)).toEqual([]);
+  await refused;
+});
+
 test('a file is written whole before it has its name', async () => {
   await using folder = await testStorage();
   const content = new Readable({ read() {} });
