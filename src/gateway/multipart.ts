@@ -48,7 +48,9 @@ export function receiveFile<Result>(
       reject(error);
     };
     parser.on('field', (name, value) => fields.set(name, value));
-    parser.on('file', (part, arriving, filename) => {
+    parser.on('file', (part, arriving, given: string | undefined) => {
+      // Busboy's types have it that a file always has a name.
+      const filename = given ?? '';
       // Whoever takes it hears of its failure; here nobody must fall over it.
       arriving.on('error', () => undefined);
       const result =

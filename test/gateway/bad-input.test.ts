@@ -211,6 +211,9 @@ test('uploads that are not yours, not there, not multipart or not whole store no
     (await fetch(`${app.url}/media/${String(media)}`, { headers: { authorization: ann.token } })).status,
   ).toBe(404);
 
+  const nameless = '--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nhi\r\n--x--\r\n';
+  const asMultipart = { 'content-type': 'multipart/form-data; boundary=x' };
+  expect(await upload(ann.token, media, nameless, asMultipart)).toEqual({ status: 200, success: true });
   expect(await upload(ann.token, media, form('hello'))).toEqual({ status: 200, success: true });
   const file = await fetch(`${app.url}/media/${String(media)}`, { headers: { authorization: bob.token } });
   expect(await file.text()).toBe('hello');
