@@ -56,6 +56,10 @@ export async function openDatabase(options: DatabaseOptions, log: Logger): Promi
 async function openPostgres(url: string, log: Logger): Promise<Database> {
   const pool = new pg.Pool({ connectionString: url, max: 10, types, application_name: 'parley' });
   pool.on('error', (error) => log.warn({ err: error }, 'idle database connection lost'));
+  // The pool listens to idle connections only: the loss of one in use is told to its query, and must not end the process.
+  pool.on('connect', (client) =>
+    client.on('error', (error) => log.debug({ err: error }, 'database connection lost')),
+  );
   const db = connect(pool);
   try {
     return { kind: 'postgres', db, url, epoch: await prepare(db), [Symbol.asyncDispose]: () => db.destroy() };

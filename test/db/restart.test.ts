@@ -1,0 +1,26 @@
+import { sql } from 'kysely';
+import { describe, expect, inject, test, vi } from 'vitest';
+import { openDatabase } from '../../src/db/database.ts';
+import { createLogger } from '../../src/log.ts';
+import { startPostgres } from '../support/postgres.ts';
+
+describe.skipIf(inject('database') !== 'postgres')('a restart of PostgreSQL', () => {
+  test.each(['fast', 'immediate'] as const)('%s, fails what is under way and nothing else', async (mode) => {
+    await using server = await startPostgres();
+    await using database = await openDatabase({ kind: 'postgres', url: server.url }, createLogger('silent'));
+    // Connections that are checked out and idle between two statements: nobody waits for an answer on them.
+    const entered = Promise.withResolvers<void>();
+    const restarted = Promise.withResolvers<void>();
+    const holding = database.db.transaction().execute(async (tx) => {
+      await sql`select 1`.execute(tx);
+      entered.resolve();
+      await restarted.promise;
+      await sql`select 1`.execute(tx);
+    });
+    await entered.promise;
+    await server.restart(mode);
+    restarted.resolve();
+    await expect(holding).rejects.toThrow();
+    await vi.waitFor(() => sql`select 1`.execute(database.db), { timeout: 10_000 });
+  });
+});
