@@ -45,7 +45,11 @@ export async function openEphemeralStream<Item>(
   request: EphemeralRequest<Item>,
 ): Promise<EphemeralStream<Item>> {
   const tail = await deps.tails.open(request.topic);
-  if (tail === undefined) throw notFound('The stream');
+  if (tail === undefined) {
+    // Refused in the words of what may not be known to exist.
+    await request.authorise();
+    throw notFound('The stream');
+  }
   // Followed before authorisation is asked: a removal that commits in between is seen by one of the two.
   const reader = createReader(request, tail);
   try {

@@ -47,7 +47,11 @@ export type EventStream = ReaderIterator<StreamItem>;
  */
 export async function openStream(deps: StreamDeps, request: StreamRequest): Promise<EventStream> {
   const tail = await deps.tails.open(request.topic);
-  if (tail === undefined) throw notFound('The stream');
+  if (tail === undefined) {
+    // Refused in the words of what may not be known to exist.
+    await request.authorise();
+    throw notFound('The stream');
+  }
   // Followed before authorisation is asked: a removal that commits in between is seen by one of the two.
   const reader = createReader(deps, request, tail);
   try {
