@@ -9,7 +9,7 @@ import { codeOf } from './errors.ts';
 import { receiveFile } from './multipart.ts';
 import type { ArrivingFile } from './multipart.ts';
 import type { Ports } from './ports.ts';
-import { sendJson } from './respond.ts';
+import { ignoreRest, sendJson } from './respond.ts';
 
 const operationsSchema = z.object({
   query: z.string(),
@@ -45,12 +45,11 @@ export async function executeMultipart(
         context: createContext({ deps: ports.deps, session }),
       });
     });
-    if (!request.complete) response.setHeader('connection', 'close');
+    if (!request.complete) ignoreRest(request);
     sendJson(response, 200, result);
   } catch (thrown) {
     const error = ports.formatError(thrown);
-    // What is left of the body is not read: the answer ends the connection.
-    response.setHeader('connection', 'close');
+    ignoreRest(request);
     sendJson(response, ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http, { errors: [error] });
   }
 }

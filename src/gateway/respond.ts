@@ -1,4 +1,6 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 
 /** Answers with a JSON body. */
 export function sendJson(response: ServerResponse, status: number, body: object): void {
@@ -8,4 +10,17 @@ export function sendJson(response: ServerResponse, status: number, body: object)
     'content-length': Buffer.byteLength(text),
   });
   response.end(text);
+}
+
+/**
+ * Lets the rest of a request go by, so that a client that is still sending reads the answer instead of finding its
+ * connection broken. One that sends very much more is cut off.
+ */
+export function ignoreRest(request: IncomingMessage): void {
+  let left = MAX_UNREAD_BYTES;
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) request.destroy();
+  });
+  request.resume();
 }

@@ -11,7 +11,7 @@ import { pathOf } from './http.ts';
 import type { Route } from './http.ts';
 import { NoFileError, receiveFile } from './multipart.ts';
 import { parseRange } from './range.ts';
-import { sendJson } from './respond.ts';
+import { ignoreRest, sendJson } from './respond.ts';
 
 /** What may be shown in place; everything else is offered as a download, so that it cannot act as a page of ours. */
 const SHOWN_IN_PLACE = /^(image\/(png|jpeg|gif|webp|avif|bmp)|audio\/|video\/)/;
@@ -49,8 +49,7 @@ async function upload(ports: Ports, request: IncomingMessage, response: ServerRe
     );
     sendJson(response, 200, { success: true });
   } catch (error) {
-    // What is left of the body is not read: the answer ends the connection.
-    response.setHeader('connection', 'close');
+    ignoreRest(request);
     refuse(ports, response, error);
   }
 }
