@@ -112,7 +112,13 @@ async function writeContent(
       yield chunk;
     }
   };
-  await pipeline(content, measured, createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true }));
+  const file = createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true });
+  try {
+    await pipeline(content, measured, file);
+  } finally {
+    // A failure that comes early finds the file still opening: whoever removes it then must not be overtaken.
+    if (!file.closed) await new Promise((resolve) => void file.once('close', resolve));
+  }
   return { size, head };
 }
 

@@ -325,15 +325,20 @@ test('what an earlier process left half-written is removed at start, the rest st
   expect(await readdir(folder.dir)).toEqual([name]);
 });
 
-test('a storage that is disposed of has cleared away what was broken off', async () => {
+test('a storage that is disposed of has cleared away what was broken off, even while it was beginning', async () => {
   await using folder = await testStorage();
-  const content = new Readable({ read() {} });
-  content.push('half');
-  const written = Promise.allSettled([folder.storage.write(content, 1_000)]);
-  content.destroy(new Error('the request broke off'));
+  const broken = Array.from({ length: 50 }, () => {
+    const content = new Readable({ read() {} });
+    content.push('half');
+    const written = folder.storage.write(content, 1_000);
+    content.destroy(new Error('the request broke off'));
+    return written;
+  });
+  const outcomes = Promise.allSettled(broken);
   await folder.storage[Symbol.asyncDispose]();
   expect(await readdir(folder.dir)).toEqual([]);
-  expect(await written).toMatchObject([{ status: 'rejected', reason: { message: 'the request broke off' } }]);
+  for (const outcome of await outcomes)
+    expect(outcome).toMatchObject({ status: 'rejected', reason: { message: 'the request broke off' } });
 });
 
 test('a file is written whole before it has its name', async () => {
