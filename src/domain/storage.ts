@@ -117,7 +117,7 @@ async function writeContent(
     await pipeline(content, measured, file);
   } finally {
     // A failure that comes early finds the file still opening: whoever removes it then must not be overtaken.
-    if (!file.closed) await new Promise((resolve) => void file.once('close', resolve));
+    if (!file.closed) await new Promise<void>((resolve) => void file.once('close', resolve));
   }
   return { size, head };
 }

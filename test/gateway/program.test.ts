@@ -1,21 +1,33 @@
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, open, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, inject, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
+import type { GraphqlClient } from '../../src/testing/index.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
 import { untilPrinted } from '../support/process.ts';
+import { needs, pathOf } from '../support/programs.ts';
 
 const SEND =
   'mutation ($text: String!) { sendMessage(conversationId: "Conversation:1", text: $text) { message { id } } }';
 const LAST = '{ conversation(id: "Conversation:1") { messages(last: 100) { nodes { text } } } }';
+const SEND_FILE =
+  'mutation { sendMessage(conversationId: "Conversation:1", files: ["a"]) { media { legacyId } } }';
 const EVENTS = 'subscription { conversationEvents(conversationId: "Conversation:1") { __typename } }';
 
+interface Command {
+  readonly command: string;
+  readonly args: readonly string[];
+}
+
+const PROGRAM: Command = { command: process.execPath, args: ['src/main.ts'] };
+
 /** The program as `npm start` runs it, on a port of the system's choice. */
-function run(env: Record<string, string>) {
-  const child = spawn(process.execPath, ['src/main.ts'], {
+function run(env: Record<string, string>, { command, args }: Command = PROGRAM) {
+  const child = spawn(command, args, {
     env: { PATH: process.env.PATH ?? '', PORT: '0', LOG_LEVEL: 'warn', RATE_LIMITS: 'off', ...env },
   });
   let printed = '';
@@ -42,12 +54,49 @@ async function temporaryFolder() {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
+/** The program with its data on a disk that is as small as that, and that only it has and sees. */
+function runOnDisk(dir: string, size: string) {
+  const script = 'mount -t tmpfs -o "size=$SIZE" disk "$DATA_DIR" && exec "$0" src/main.ts';
+  const args = ['-rm', 'sh', '-c', script, PROGRAM.command];
+  const program = run({ DATA_DIR: dir, SIZE: size }, { command: pathOf('unshare'), args });
+  return { ...program, disk: join(`/proc/${program.child.pid}/root`, dir) };
+}
+
+/** Leaves no room but what the program's own files have left over. */
+async function fill(disk: string): Promise<void> {
+  await using filler = await open(join(disk, 'filler'), 'w');
+  const full = async () => {
+    for (;;) await filler.write(Buffer.alloc(65_536));
+  };
+  await expect(full()).rejects.toThrow('ENOSPC');
+}
+
+async function upload(
+  url: string,
+  token: string,
+  mediaId: number | undefined,
+  bytes: number,
+): Promise<number> {
+  const body = new FormData();
+  body.append('file', new Blob([randomBytes(bytes)]), 'file');
+  const headers = { authorization: token };
+  return (await fetch(`${url}/media/upload/${mediaId}`, { method: 'POST', headers, body })).status;
+}
+
 async function logIn(url: string) {
   await using anonymous = createGraphqlClient(url);
   const { login } = await anonymous.run<{ login: { token: string } }>(
     'mutation { login(email: "ann@example.com", password: "parley") { token } }',
   );
   return { token: login.token, client: createGraphqlClient(url, login.token) };
+}
+
+/** The texts of the newest hundred messages. */
+async function lastTexts(client: GraphqlClient): Promise<string[]> {
+  const { conversation } = await client.run<{ conversation: { messages: { nodes: { text: string }[] } } }>(
+    LAST,
+  );
+  return conversation.messages.nodes.map(({ text }) => text);
 }
 
 describe.skipIf(inject('database') !== 'pglite')('the program', () => {
@@ -73,12 +122,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     expect((await stat(join(dir.path, 'auth-secret'))).mode & 0o777).toBe(0o600);
     await using again = run({ DATA_DIR: dir.path });
     await using client = createGraphqlClient(await again.ready(), token);
-    const { conversation } = await client.run<{ conversation: { messages: { nodes: { text: string }[] } } }>(
-      LAST,
-    );
-    const kept = conversation.messages.nodes
-      .map((message) => message.text)
-      .filter((text) => text.startsWith('m'));
+    const kept = (await lastTexts(client)).filter((text) => text.startsWith('m'));
     // One more may have been committed whose answer was cut off.
     expect(kept.slice(0, texts.length)).toEqual(texts);
     expect(kept.length - texts.length).toBeLessThanOrEqual(1);
@@ -106,6 +150,39 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     expect(await socket.closed()).toEqual({ code: 1012, reason: 'DRAINING' });
     expect(await program.exited).toEqual([0, null]);
   }, 60_000);
+
+  test.skipIf(needs('unshare'))(
+    'refuses what a full disk does not hold, keeps what it acknowledged, and goes on when there is room',
+    async () => {
+      await using dir = await temporaryFolder();
+      await using program = runOnDisk(dir.path, '96m');
+      const url = await program.ready();
+      const { client: ann, token } = await logIn(url);
+      const { sendMessage } = await ann.run<{ sendMessage: { media: { legacyId: number }[] } }>(SEND_FILE);
+      const mediaId = sendMessage.media[0]?.legacyId;
+
+      await fill(program.disk);
+      expect(await upload(url, token, mediaId, 1_000_000)).toBe(503);
+      expect(await readdir(join(program.disk, 'media'))).toEqual([]);
+      const texts = await lastTexts(ann);
+      let refusal: unknown;
+      while (refusal === undefined && texts.length < 100) {
+        const text = `${texts.length} ${randomBytes(3_900).toString('hex')}`;
+        const { errors } = await ann.send(SEND, { text });
+        if (errors === undefined) texts.push(text);
+        refusal = errors?.[0]?.extensions?.['code'];
+      }
+      expect(refusal).toBe('UNAVAILABLE');
+      expect((await fetch(`${url}/readyz`)).status).toBe(200);
+      expect(await lastTexts(ann)).toEqual(texts);
+
+      await rm(join(program.disk, 'filler'));
+      await ann.run(SEND, { text: 'room again' });
+      expect(await lastTexts(ann)).toEqual([...texts, 'room again']);
+      expect(await upload(url, token, mediaId, 1_000_000)).toBe(200);
+    },
+    60_000,
+  );
 
   test('reports every mistake in its configuration at once, and does not start', async () => {
     await using program = run({ PORT: 'x', DATABASE_URL: 'postgres://nowhere', TURN_TTL: '1' });

@@ -9,6 +9,7 @@ const programs = {
   chromium: () => findCommand('chromium', 'chromium-browser', 'google-chrome'),
   turnserver: () => findCommand('turnserver'),
   turnutils_uclient: () => findCommand('turnutils_uclient'),
+  unshare: () => findNamespaces(),
   'python3-socketio': () => findPython('socketio', 'aiohttp'),
 } as const;
 
@@ -50,6 +51,14 @@ function find(name: Program): string | undefined {
 function findCommand(...names: readonly string[]): string | undefined {
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/usr/local/bin', '/usr/sbin'];
   return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable);
+}
+
+/** Lets a program mount what only it sees: where the system allows that to whoever runs the tests. */
+function findNamespaces(): string | undefined {
+  const path = findCommand('unshare');
+  return path !== undefined && spawnSync(path, ['-rm', 'true'], { stdio: 'ignore' }).status === 0
+    ? path
+    : undefined;
 }
 
 /** Debian's Python first: another one earlier in PATH does not see the modules that apt installs. */
