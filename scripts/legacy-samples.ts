@@ -123,7 +123,7 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
     {
       when: 'a user leaves the circle',
       to: `${inCircle}, the user included`,
-      fact: { type: 'member.left', circleId, user: bob },
+      fact: { type: 'member.left', circleId, user: bob, deleted: false },
     },
   ],
   'member.kicked': [
@@ -180,7 +180,7 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
     {
       when: 'a user leaves the conversation',
       to: `${inRoom}, the user included`,
-      fact: { type: 'participant.left', participant, user: bob },
+      fact: { type: 'participant.left', participant, user: bob, deleted: false },
     },
   ],
   'device-access.changed': [

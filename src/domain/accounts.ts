@@ -111,7 +111,7 @@ async function tryToDelete(unit: Unit, actor: Actor): Promise<User | undefined> 
   const user = await requireCaller(unit.tx, actor);
   const own = await circles.findOfAccount(unit.tx, actor);
   if (own.some(({ id }) => !knownIds.includes(id))) return undefined;
-  for (const circle of own) await endMembership(unit, user, circle, { how: 'left' });
+  for (const circle of own) await endMembership(unit, user, circle, { how: 'deleted' });
   await users.remove(unit.tx, user.id);
   unit.emit({ type: 'account.deleted', account: actor });
   return user;

@@ -6,8 +6,11 @@ import { accountTopic, circleTopic, conversationTopic } from '../events/event.ts
 import type { Unit } from '../events/record.ts';
 import type { CircleId, ConversationId, UserId } from '../ids.ts';
 
-/** How somebody goes: of their own will, or by somebody. */
-export type Departure = { readonly how: 'left' } | { readonly how: 'kicked'; readonly by: User };
+/** How somebody goes: of their own will, with their account, or by somebody. */
+export type Departure =
+  | { readonly how: 'left' }
+  | { readonly how: 'deleted' }
+  | { readonly how: 'kicked'; readonly by: User };
 
 /**
  * Takes the locks of all that ends, or may end, when the user goes from these circles: the circles, the conversations
@@ -60,8 +63,9 @@ export async function endParticipation(
   const deserted = await conversations.removeDeserted(unit.tx, endedIds);
   await conversations.ensureAdmins(unit.tx, endedIds);
   for (const participant of ended) {
-    if (departure.how === 'left') unit.emit({ type: 'participant.left', participant, user });
-    else unit.emit({ type: 'participant.kicked', participant, user, by: departure.by });
+    if (departure.how === 'kicked')
+      unit.emit({ type: 'participant.kicked', participant, user, by: departure.by });
+    else unit.emit({ type: 'participant.left', participant, user, deleted: departure.how === 'deleted' });
     const conversation = deserted.find(({ id }) => id === participant.conversationId);
     if (conversation !== undefined) unit.emit({ type: 'conversation.deleted', conversation });
   }
@@ -85,8 +89,10 @@ export async function endMembership(
     departure,
   );
   await circles.removeMembership(unit.tx, circle.id, user.id);
-  if (departure.how === 'left') unit.emit({ type: 'member.left', circleId: circle.id, user });
-  else unit.emit({ type: 'member.kicked', circleId: circle.id, user, by: departure.by });
+  if (departure.how === 'kicked')
+    unit.emit({ type: 'member.kicked', circleId: circle.id, user, by: departure.by });
+  else
+    unit.emit({ type: 'member.left', circleId: circle.id, user, deleted: departure.how === 'deleted' });
   const remaining = await circles.findMemberships(unit.tx, [circle.id]);
   if (remaining.length === 0) await removeCircle(unit, circle);
   else await circles.ensureAdmin(unit.tx, circle.id);

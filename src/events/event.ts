@@ -29,6 +29,13 @@ interface MessageFact {
   readonly media: readonly Media[];
 }
 
+/** A user who goes, unless somebody else made it. */
+interface Leaving {
+  readonly user: User;
+  /** Whether the whole account was deleted. */
+  readonly deleted: boolean;
+}
+
 export type ConversationEvent =
   | ({ readonly type: 'message.sent' } & MessageFact)
   | ({ readonly type: 'message.updated' } & MessageFact)
@@ -42,7 +49,7 @@ export type ConversationEvent =
   | { readonly type: 'conversation.updated'; readonly conversation: Conversation }
   | { readonly type: 'conversation.deleted'; readonly conversation: Conversation }
   | { readonly type: 'participant.joined'; readonly participant: Participant; readonly user: User }
-  | { readonly type: 'participant.left'; readonly participant: Participant; readonly user: User }
+  | ({ readonly type: 'participant.left'; readonly participant: Participant } & Leaving)
   | {
       readonly type: 'participant.kicked';
       readonly participant: Participant;
@@ -60,7 +67,7 @@ export type CircleEvent =
   | { readonly type: 'circle.updated'; readonly circle: Circle }
   | { readonly type: 'circle.deleted'; readonly circle: Circle }
   | { readonly type: 'member.joined'; readonly circleId: CircleId; readonly user: User }
-  | { readonly type: 'member.left'; readonly circleId: CircleId; readonly user: User }
+  | ({ readonly type: 'member.left'; readonly circleId: CircleId } & Leaving)
   | { readonly type: 'member.kicked'; readonly circleId: CircleId; readonly user: User; readonly by: User }
   | { readonly type: 'device.added'; readonly device: Device }
   | { readonly type: 'device.updated'; readonly device: Device }
@@ -160,7 +167,8 @@ export function endFor(actor: ActorRef, event: DomainEvent): EndReason | undefin
   switch (event.type) {
     case 'participant.left':
     case 'member.left':
-      return isUser(event.user) ? 'LEFT' : undefined;
+      if (!isUser(event.user)) return undefined;
+      return event.deleted ? 'ACCOUNT_DELETED' : 'LEFT';
     case 'participant.kicked':
     case 'member.kicked':
       return isUser(event.user) ? 'KICKED' : undefined;

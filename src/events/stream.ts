@@ -82,6 +82,10 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   let buffer: Envelope[] = [];
   let announced = false;
   let ending: EndReason | undefined;
+  /** The actor's account is gone; what that means for the topic was committed with it, and is to be shown before the end. */
+  let orphaned = false;
+  /** How far the log is known to reach before the tail has heard of it. */
+  let known = 0;
   let closed = false;
   let wake: (() => void) | undefined;
 
@@ -108,11 +112,16 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     buffer = [];
     rouse();
   };
-  const abort = (): void => {
-    ending = endReasonOf(signal);
+  const end = (reason: EndReason): void => {
+    ending = reason;
     page = [];
     buffer = [];
-    if (ending === undefined) close();
+  };
+  const abort = (): void => {
+    const reason = endReasonOf(signal);
+    if (reason === undefined) close();
+    else if (reason === 'ACCOUNT_DELETED') orphaned = true;
+    else end(reason);
     rouse();
   };
   signal?.addEventListener('abort', abort, { once: true });
@@ -133,6 +142,20 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     if (!closed && ending === undefined) page = read.lines.map(fromLog);
   };
 
+  /** Goes on to the event that ends the actor's access, if the topic has one. */
+  const finish = async (): Promise<void> => {
+    orphaned = false;
+    let from = Math.max(position, authorisedAt);
+    for (;;) {
+      const read = await eventLog.readAfter(deps.db, topic, from, PAGE);
+      const lines = read?.lines ?? [];
+      const last = lines.find((line) => endFor(actor, fromLog(line).event) !== undefined);
+      if (last !== undefined) return void (known = last.seq);
+      if (lines.length < PAGE) return end('ACCOUNT_DELETED');
+      from += lines.length;
+    }
+  };
+
   const take = (envelope: Envelope): StreamItem => {
     position = envelope.seq;
     if (position > authorisedAt) ending ??= endFor(actor, envelope.event);
@@ -147,6 +170,10 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   const pull = async (): Promise<StreamItem | undefined> => {
     for (;;) {
       if (closed) return undefined;
+      if (orphaned) {
+        await finish();
+        continue;
+      }
       if (ending !== undefined) throw streamEnded(ending);
       const envelope = nextKnown();
       if (envelope !== undefined) {
@@ -154,7 +181,7 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
         if (isShown(envelope.event)) return item;
         continue;
       }
-      if (position < tail.position) {
+      if (position < Math.max(tail.position, known)) {
         await readPage();
       } else if (announced) {
         await new Promise<void>((resolve) => (wake = resolve));

@@ -343,7 +343,7 @@ test('a deleted account leaves its circles with all that follows, and is gone', 
     error: expect.objectContaining({ code: 'UNAUTHENTICATED', details: { reason: 'ACCOUNT_DELETED' } }),
   });
   expect((await history(deps, circleTopic(shared.id))).slice(2)).toEqual([
-    { type: 'member.left', circleId: shared.id, user },
+    { type: 'member.left', circleId: shared.id, user, deleted: true },
   ]);
   expect((await historyTypes(deps, conversationTopic(conversation.id))).slice(2)).toEqual([
     'participant.left',

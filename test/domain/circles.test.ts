@@ -222,7 +222,7 @@ test('who leaves a circle leaves its conversations, and the reader ends after th
 
   expect(await circles.leaveCircle(deps, bob.actor, { circleId: circle.id })).toEqual(circle);
 
-  const left: CircleEvent = { type: 'member.left', circleId: circle.id, user: bob.user };
+  const left: CircleEvent = { type: 'member.left', circleId: circle.id, user: bob.user, deleted: false };
   expect(await reading).toEqual({
     events: [left],
     error: expect.objectContaining({ details: { reason: 'LEFT' } }),
@@ -265,7 +265,7 @@ test('the last member takes the circle along, with its device, its invitations a
   await circles.leaveCircle(deps, ann.actor, { circleId: circle.id });
   expect(await history(deps, circleTopic(circle.id))).toEqual([
     expect.objectContaining({ type: 'device.added' }),
-    { type: 'member.left', circleId: circle.id, user: ann.user },
+    { type: 'member.left', circleId: circle.id, user: ann.user, deleted: false },
     { type: 'circle.deleted', circle },
   ]);
   expect((await historyTypes(deps, conversationTopic(conversation.id))).slice(1)).toEqual([

@@ -9,6 +9,7 @@ import { openStream } from '../../src/events/stream.ts';
 import type { UserId } from '../../src/ids.ts';
 import {
   cursorAt,
+  deletion,
   fact,
   kick,
   nodeOn,
@@ -29,6 +30,9 @@ const LATER = '2100-01-01T00:00:00.000Z';
 
 const sayKick = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
   recording(core, async (unit) => unit.emit(kick(number)));
+
+const sayDeletion = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
+  recording(core, async (unit) => unit.emit(deletion(number)));
 
 const code = (value: string, details: object = {}) =>
   expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
@@ -348,6 +352,35 @@ test('a stream that was ended before it was open ends at its first read', async 
   const gone = await openTopic(core, { signal: AbortSignal.abort() });
   expect(await gone.next()).toEqual({ done: true, value: undefined });
   expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('a stream whose account is deleted ends at what the deletion says on its topic', async () => {
+  const core = await testCore();
+  const controller = new AbortController();
+  const elsewhere = nodeOn(core.db);
+  const stream = await openTopic(core, { signal: controller.signal });
+  await say(elsewhere, ...range(1, 150));
+  await sayDeletion(elsewhere, 7);
+  await say(elsewhere, 2);
+  // The node has heard of the account before the topic.
+  controller.abort('ACCOUNT_DELETED');
+  const { numbers, error } = await readToEnd(stream);
+  expect(numbers).toEqual([...range(1, 150), Number.NaN]);
+  expect(error).toEqual(code('UNAUTHENTICATED', { reason: 'ACCOUNT_DELETED' }));
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('a stream whose topic says nothing of the deletion of its account ends at once', async () => {
+  const core = await testCore();
+  const controller = new AbortController();
+  const stream = await openTopic(core, { signal: controller.signal });
+  expect(await take(stream, 1)).toEqual(['live']);
+  const next = stream.next();
+  await sayDeletion(core, 8);
+  controller.abort('ACCOUNT_DELETED');
+  await say(core, 1);
+  await next;
+  await expect(stream.next()).rejects.toThrow(code('UNAUTHENTICATED', { reason: 'ACCOUNT_DELETED' }));
 });
 
 test('a stream that nobody ever read can be closed', async () => {

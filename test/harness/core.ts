@@ -107,18 +107,31 @@ const userOf = (id: number): User => ({
   updatedAt: '2026-01-01T00:00:00.000Z',
 });
 
-/** The fact that the user with this number is kicked from the conversation. */
-export function kick(number: number): DomainEvent {
-  const participant = {
+const participantOf = (number: number) =>
+  ({
     id: number as ParticipantId,
     conversationId: CONVERSATION,
     userId: number as UserId,
     role: 'STANDARD',
     createdAt: '2026-01-01T00:00:00.000Z',
     updatedAt: '2026-01-01T00:00:00.000Z',
-  } as const;
-  return { type: 'participant.kicked', participant, user: userOf(number), by: userOf(1) };
-}
+  }) as const;
+
+/** The fact that the user with this number is kicked from the conversation. */
+export const kick = (number: number): DomainEvent => ({
+  type: 'participant.kicked',
+  participant: participantOf(number),
+  user: userOf(number),
+  by: userOf(1),
+});
+
+/** The fact that the user with this number leaves the conversation because its account is deleted. */
+export const deletion = (number: number): DomainEvent => ({
+  type: 'participant.left',
+  participant: participantOf(number),
+  user: userOf(number),
+  deleted: true,
+});
 
 /** The user with this number, online. */
 export const viewOf = (number: number): ActorView => ({ kind: 'user', user: userOf(number), online: true });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
-import { circleOf, conversationOf } from '../../src/testing/index.ts';
+import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
 import { family } from '../harness/story.ts';
 
 test('an invitation reaches the inbox and the newest old connection; joining reaches the circle', async () => {
@@ -94,6 +94,66 @@ test('a kick from the circle ends streams and rooms after the event that says so
   expect(await carl.graphql.refused('query ($id: ID!) { circle(id: $id) { id } }', { id: circle.id })).toBe(
     'NOT_FOUND',
   );
+});
+
+test('a deleted account hears what that means for its circle and conversation, and then why all ends', async () => {
+  await using app = await testApp();
+  const { ann, bob, circle, conversation } = await family(app);
+  await using inbox = await bob.inboxEvents();
+  await using inCircle = await bob.circleEvents(circle.id);
+  await using inConversation = await bob.conversationEvents(conversation.id);
+  await using annInCircle = await ann.circleEvents(circle.id);
+  const phone = await bob.legacy();
+  await phone.push('join_circle', { circle_id: circle.legacyId });
+  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+
+  await bob.graphql.run(`mutation { deleteAccount(password: "correct horse") { id } }`);
+
+  const ended = [{ extensions: { code: 'UNAUTHENTICATED', reason: 'ACCOUNT_DELETED' } }];
+  expect(await inCircle.next()).toMatchObject({ __typename: 'MemberLeft', user: { email: bob.login } });
+  expect(await inCircle.ended()).toMatchObject(ended);
+  expect(await inConversation.next()).toMatchObject({ __typename: 'ParticipantLeft' });
+  expect(await inConversation.ended()).toMatchObject(ended);
+  expect(await inbox.ended()).toMatchObject(ended);
+  expect([...inCircle.waiting(), ...inConversation.waiting(), ...inbox.waiting()]).toEqual([]);
+  expect(await phone.expect('circle')).toMatchObject({ event: 'quit', user: bob.login });
+  expect(await phone.expect('conversation')).toMatchObject({ event: 'quit', user: bob.login });
+  expect(await phone.expect('error')).toBe('User not found');
+  await phone.disconnected();
+  expect(await annInCircle.next()).toMatchObject({ __typename: 'MemberLeft', user: { email: bob.login } });
+});
+
+test('a device that is removed, or goes with its circle, hears so before its streams end', async () => {
+  await using app = await testApp();
+  const { ann, circle, conversation } = await family(app);
+  const allow = 'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }';
+  await ann.graphql.run(allow, { id: conversation.id });
+  const gone = { code: 'UNAUTHENTICATED', reason: 'ACCOUNT_DELETED' };
+  {
+    await using device = await deviceOf(app, ann, circle);
+    const inCircle = await device.circleEvents(circle.id);
+    const inConversation = await device.conversationEvents(conversation.id);
+    const radio = await device.legacy();
+    await radio.push('join_circle', { circle_id: circle.legacyId });
+    await ann.graphql.run('mutation ($id: ID!) { removeDevice(deviceId: $id) { id } }', { id: device.id });
+    expect(await inCircle.nextOf('DeviceRemoved')).toMatchObject({ device: { id: device.id } });
+    expect(await inCircle.ended()).toMatchObject([{ extensions: gone }]);
+    expect(await inConversation.ended()).toMatchObject([{ extensions: gone }]);
+    expect(await radio.expect('circle')).toMatchObject({ event: 'device', type: 'disconnect' });
+    expect(await radio.expect('error')).toBe('User not found');
+  }
+  await using device = await deviceOf(app, ann, circle);
+  const inCircle = await device.circleEvents(circle.id);
+  const inConversation = await device.conversationEvents(conversation.id);
+  const radio = await device.legacy();
+  await radio.push('join_circle', { circle_id: circle.legacyId });
+  await ann.graphql.run('mutation ($id: ID!) { deleteCircle(circleId: $id) { id } }', { id: circle.id });
+  expect(await inCircle.nextOf('CircleDeleted')).toMatchObject({});
+  expect(await inCircle.ended()).toMatchObject([{ extensions: { code: 'NOT_FOUND', reason: 'DELETED' } }]);
+  expect(await inConversation.nextOf('ConversationDeleted')).toMatchObject({});
+  expect(await inConversation.ended()).toMatchObject([{ extensions: { reason: 'DELETED' } }]);
+  expect(await radio.expect('circle')).toEqual({ event: 'delete', circle_id: circle.legacyId });
+  expect(await radio.expect('error')).toBe('User not found');
 });
 
 test('events of a conversation are seen through both doors', async () => {
