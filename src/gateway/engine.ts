@@ -16,6 +16,7 @@ import type { Context } from '../schema/context.ts';
 import { createCache } from './cache.ts';
 import { parseDocument } from './document.ts';
 import type { FormatError } from './errors.ts';
+import { withInputField } from './input-field.ts';
 
 /** In characters of text: a parsed document takes up to 200 times as many bytes, and anybody may send some. */
 const MAX_CACHED = 250_000;
@@ -63,8 +64,10 @@ export function createEngine(options: EngineOptions): Engine {
   const snapshots = new WeakMap<DocumentNode, boolean>();
   const rules = introspection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
 
-  const formatResult = (result: ExecutionResult): ExecutionResult =>
-    result.errors === undefined ? result : { ...result, errors: result.errors.map(formatError) };
+  const formatErrors = (errors: readonly GraphQLError[], document: DocumentNode): GraphQLError[] =>
+    errors.map((error) => withInputField(formatError(error), document));
+  const formatResult = (result: ExecutionResult, { document }: Operation): ExecutionResult =>
+    result.errors === undefined ? result : { ...result, errors: formatErrors(result.errors, document) };
 
   const argsOf = ({ document, operationName, variables, context }: Operation): ExecutionArgs => ({
     schema,
@@ -99,21 +102,25 @@ export function createEngine(options: EngineOptions): Engine {
     validate(document) {
       const known = validated.get(document);
       if (known !== undefined) return known;
-      const errors = validate(schema, document, rules, { hideSuggestions: !introspection }).map(formatError);
+      const errors = formatErrors(
+        validate(schema, document, rules, { hideSuggestions: !introspection }),
+        document,
+      );
       validated.set(document, errors);
       return errors;
     },
 
     async execute(operation) {
-      const run = async (context: Context) => formatResult(await execute(argsOf({ ...operation, context })));
+      const run = async (context: Context) =>
+        formatResult(await execute(argsOf({ ...operation, context })), operation);
       return needsSnapshot(operation) ? options.inSnapshot(operation.context, run) : run(operation.context);
     },
 
     async subscribe(operation) {
       const args = validateSubscriptionArgs(argsOf(operation));
-      if (!('schema' in args)) return formatResult({ errors: args });
+      if (!('schema' in args)) return formatResult({ errors: args }, operation);
       const source = await createSourceEventStream(args);
-      if (!(Symbol.asyncIterator in source)) return formatResult(source);
+      if (!(Symbol.asyncIterator in source)) return formatResult(source, operation);
       // Each event gets loaders of its own: what an earlier event had loaded may be out of date.
       const run = async (rootValue: unknown) =>
         formatResult(
@@ -122,6 +129,7 @@ export function createEngine(options: EngineOptions): Engine {
             rootValue,
             contextValue: createContext(operation.context),
           }),
+          operation,
         );
       return mapSource(source, run, (thrown) => {
         const error = formatError(thrown);

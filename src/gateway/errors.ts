@@ -28,7 +28,9 @@ export function createFormatError(log: Logger): FormatError {
     const place = isGraphQLError(error) ? error : undefined;
     if (isDomainError(cause)) return located(place, cause.message, { code: cause.code, ...cause.details });
     if (isGraphQLError(cause)) {
-      return codeOf(cause) === undefined ? located(cause, cause.message, { code: 'INVALID_INPUT' }) : cause;
+      if (codeOf(cause) !== undefined) return cause;
+      // The outer one: it says where in the request the value is.
+      return located(place, place?.message ?? cause.message, { code: 'INVALID_INPUT' });
     }
     if (isOutage(cause)) {
       log.warn({ err: cause }, 'the database or the disk is away');
