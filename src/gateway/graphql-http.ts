@@ -122,9 +122,10 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
       setValidationFn((_schema, document) => engine.validate(document).map((error) => withStatus(error))),
     onExecute: ({ setExecuteFn }) => setExecuteFn(execute),
     onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
-    onResultProcess({ result, setResult, setResultProcessor }) {
+    onResultProcess({ request, result, setResult, setResultProcessor }) {
       if (Array.isArray(result)) return;
-      if (!(Symbol.asyncIterator in result)) return setResult(withCodes(result, formatError));
+      if (!(Symbol.asyncIterator in result))
+        return setResult(withCodes(result, formatError, isAnsweredAsStream(request)));
       setResultProcessor(
         (stream, { Response }) =>
           new Response(encodeEventStream(stream as ResultStream), { headers: EVENT_STREAM_HEADERS }),
@@ -172,14 +173,14 @@ function endedWith(gone: AbortSignal, stream: ResultStream): ResultStream {
 }
 
 /** Errors of Yoga's own about a request get a code of ours, and an answer without data gets their status. */
-function withCodes(result: ExecutionResult, formatError: FormatError): ExecutionResult {
+function withCodes(result: ExecutionResult, formatError: FormatError, streamed: boolean): ExecutionResult {
   if (result.errors === undefined || result.data !== undefined) return result;
   const coded = (error: GraphQLError): GraphQLError => {
     if (codeOf(error) !== undefined) return error;
     if (error.cause instanceof SyntaxError) return formatError(malformedParameters());
     return formatError(statusOf(error) === 413 ? tooLarge() : error);
   };
-  return { ...result, errors: result.errors.map((error) => withStatus(coded(error), error)) };
+  return { ...result, errors: result.errors.map((error) => withStatus(coded(error), error, streamed)) };
 }
 
 const statusOf = ({ extensions: { http } }: GraphQLError): unknown =>
@@ -194,15 +195,18 @@ const tooLarge = (): DomainError =>
 const malformedParameters = (): DomainError =>
   new DomainError('INVALID_INPUT', 'The parameters of the request are not JSON.');
 
-/** Marks the HTTP status: that of the code, or the one that Yoga had `marked`. Yoga takes the mark off again. */
-function withStatus(error: GraphQLError, marked: GraphQLError = error): GraphQLError {
+/**
+ * Marks the HTTP status: that of the code, or the one that Yoga had `marked`. Yoga takes the mark off again, and with
+ * `spec` does not heed it: a document that is refused is answered with 200 to who accepts application/json, and
+ * whatever is refused to who accepts an event stream alone (https://github.com/enisdenjo/graphql-sse, PROTOCOL.md).
+ */
+function withStatus(error: GraphQLError, marked: GraphQLError = error, streamed = false): GraphQLError {
   const { message, nodes, source, positions, path, extensions } = error;
   const status = ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http;
-  // A document that is refused is answered with 200 to who accepts application/json, as the specification asks: `spec`.
   const http = {
     status,
     ...marked.extensions['http'],
-    spec: status === 400 && codeOf(marked) !== undefined,
+    spec: streamed || (status === 400 && codeOf(marked) !== undefined),
   };
   return new GraphQLError(message, { nodes, source, positions, path, extensions: { ...extensions, http } });
 }
@@ -210,6 +214,9 @@ function withStatus(error: GraphQLError, marked: GraphQLError = error): GraphQLE
 /** As does whoever names nothing: an answer may be of any type then. */
 const acceptsEventStream = (request: Request): boolean =>
   /text\/(event-stream|\*)|\*\/\*/i.test(request.headers.get('accept') || '*/*');
+
+const isAnsweredAsStream = (request: Request): boolean =>
+  request.headers.get('accept')?.trim().toLowerCase() === 'text/event-stream';
 
 const notAcceptable = (): DomainError =>
   new DomainError(

@@ -106,13 +106,24 @@ test('a stream that the server ends says why, then completes', async () => {
   expect(await stream.next()).toMatchObject({ event: 'complete' });
 });
 
-test('refusals come as one result', async () => {
+test('refusals come as one result on a stream of their own, as the protocol asks', async () => {
   await using app = await testApp();
-  await using anonymous = await subscribe(app, undefined, INBOX);
-  expect(JSON.parse((await anonymous.next()).data ?? '').errors[0].extensions.code).toBe('UNAUTHENTICATED');
   const ann = await app.account();
-  await using malformed = await subscribe(app, ann, INBOX, { 'last-event-id': 'nonsense' });
-  expect(JSON.parse((await malformed.next()).data ?? '').errors[0].extensions.code).toBe('CURSOR_INVALID');
+  const refused = async (account: TestAccount | undefined, query: string, headers = {}) => {
+    await using stream = await subscribe(app, account, query, headers);
+    expect(stream.response.status).toBe(200);
+    const { event, data = '' } = await stream.next();
+    expect(event).toBe('next');
+    expect(await stream.next()).toMatchObject({ event: 'complete' });
+    return JSON.parse(data).errors[0].extensions.code as unknown;
+  };
+  expect(await refused(undefined, INBOX)).toBe('UNAUTHENTICATED');
+  expect(await refused(ann, INBOX, { 'last-event-id': 'nonsense' })).toBe('CURSOR_INVALID');
+  expect(await refused(ann, 'subscription { nothing }')).toBe('INVALID_INPUT');
+  expect(await refused(ann, 'subscription {')).toBe('INVALID_INPUT');
+  expect(await refused(ann, 'subscription { presence(circleId: "Circle:999") { online } }')).toBe(
+    'NOT_FOUND',
+  );
 });
 
 test('who names no type, or any, gets a stream with ids too', async () => {
