@@ -32,7 +32,15 @@ const arrows: Readonly<Record<string, Arrow>> = {
   'main.ts': { mayImport: ['app.ts', ...everyLayer] },
 };
 
-const leaves: readonly string[] = ['ids.ts', 'errors.ts', 'log.ts', 'config.ts', 'data-dir.ts', 'ascii.ts'];
+const leaves: readonly string[] = [
+  'ids.ts',
+  'errors.ts',
+  'log.ts',
+  'config.ts',
+  'data-dir.ts',
+  'start-error.ts',
+  'ascii.ts',
+];
 
 interface Fence {
   readonly packages: RegExp;

@@ -6,7 +6,7 @@ import { createBridge } from './bridge/server.ts';
 import type { Config } from './config.ts';
 import { ownMediaDir, ownSecret } from './data-dir.ts';
 import { openDatabase, pingDatabase } from './db/database.ts';
-import type { Database, DatabaseOptions } from './db/database.ts';
+import type { Database } from './db/database.ts';
 import * as accounts from './domain/accounts.ts';
 import { ensureDemo } from './domain/demo.ts';
 import type { Deps } from './domain/deps.ts';
@@ -44,6 +44,7 @@ import { createGraphqlSockets } from './gateway/websocket.ts';
 import type { Logger } from './log.ts';
 import { createContext } from './schema/context.ts';
 import { schema } from './schema/index.ts';
+import { neededToStart } from './start-error.ts';
 
 /** How long connections may take to end by themselves before they are cut. */
 const DRAIN_MS = 2_000;
@@ -89,7 +90,7 @@ async function openDeps(
   stack: AsyncDisposableStack,
 ): Promise<Opened> {
   const dataDir = config.DATA_DIR === 'memory' ? undefined : config.DATA_DIR;
-  const database = given ?? stack.use(await openDatabase(databaseOptions(config, dataDir), log));
+  const database = given ?? stack.use(await openOwnDatabase(config, dataDir, log));
   const { db, epoch, kind } = database;
   const bus = createBus(log);
   const tails = createTails({
@@ -115,7 +116,12 @@ async function openDeps(
     jwks: jwksOf(config),
   });
   const folder = config.MEDIA_DIR ?? (await ownMediaDir(dataDir, stack));
-  const storage = stack.use(await createFolderStorage(folder, kind === 'postgres'));
+  const storage = stack.use(
+    await neededToStart(
+      `Cannot keep media in ${folder} (MEDIA_DIR)`,
+      createFolderStorage(folder, kind === 'postgres'),
+    ),
+  );
   const limits = createLimits({ enabled: config.RATE_LIMITS === 'on' });
   stack.use(startRetention({ db, config, storage, log }));
   const sends = createSends({ db, bus });
@@ -137,8 +143,10 @@ async function joinCluster(
   parts: Pick<Deps, 'bus' | 'tails' | 'log'>,
 ): Promise<Cluster | undefined> {
   if (url === undefined) return undefined;
-  return connectCluster(
-    REDIS_URL === undefined ? { ...parts, url } : { ...parts, url: REDIS_URL, open: openRedisNotifier },
+  if (REDIS_URL === undefined) return connectCluster({ ...parts, url });
+  return neededToStart(
+    `Cannot connect to Redis${placeIn(REDIS_URL)} (REDIS_URL)`,
+    connectCluster({ ...parts, url: REDIS_URL, open: openRedisNotifier }),
   );
 }
 
@@ -164,7 +172,10 @@ async function serve(
   ];
   const { server, cut } = createHttpServer(routes, origins, log);
   const host = config.HOST ?? (config.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
-  await listen(server, config.PORT, host);
+  await neededToStart(
+    `Cannot listen on ${host}, port ${config.PORT} (HOST, PORT)`,
+    listen(server, config.PORT, host),
+  );
   stack.defer(async () => {
     health.drain();
     const closed = new Promise((resolve) => server.close(resolve));
@@ -218,10 +229,27 @@ function bridgeDeps({ deps, engine, metrics, authenticate }: Ports, origins: Ori
   };
 }
 
-function databaseOptions(config: Config, dir: string | undefined): DatabaseOptions {
-  return config.DATABASE_URL === undefined
-    ? { kind: 'pglite', dir }
-    : { kind: 'postgres', url: config.DATABASE_URL };
+function openOwnDatabase(
+  { DATABASE_URL: url }: Config,
+  dir: string | undefined,
+  log: Logger,
+): Promise<Database> {
+  if (url === undefined)
+    return neededToStart(
+      `Cannot open the embedded database in ${dir ?? 'memory'} (DATA_DIR)`,
+      openDatabase({ kind: 'pglite', dir }, log),
+    );
+  return neededToStart(
+    `Cannot open the database${placeIn(url)} (DATABASE_URL)`,
+    openDatabase({ kind: 'postgres', url }, log),
+  );
+}
+
+/** Where a URL leads, without the secrets in it. */
+function placeIn(url: string): string {
+  if (!URL.canParse(url)) return '';
+  const { host, pathname } = new URL(url);
+  return ` ${pathname.slice(1)} at ${host}`.replace(/ +/g, ' ');
 }
 
 function jwksOf({

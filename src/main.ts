@@ -1,7 +1,9 @@
+import { inspect } from 'node:util';
 import { startApp } from './app.ts';
 import type { App } from './app.ts';
 import { ConfigError, readConfig } from './config.ts';
 import { createLogger } from './log.ts';
+import { StartError } from './start-error.ts';
 
 const STOP_MS = 4_500;
 
@@ -43,7 +45,7 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const known = error instanceof ConfigError || (error instanceof Error && !('code' in error));
-  process.stderr.write(`${known && error instanceof Error ? error.message : String(error)}\n`);
+  const foreseen = error instanceof ConfigError || error instanceof StartError;
+  process.stderr.write(`${foreseen ? error.message : inspect(error)}\n`);
   process.exitCode = 1;
 });

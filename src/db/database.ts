@@ -8,6 +8,7 @@ import { CamelCasePlugin, Kysely, PostgresDialect, sql } from 'kysely';
 import type { Transaction } from 'kysely';
 import pg from 'pg';
 import type { Logger } from '../log.ts';
+import { StartError } from '../start-error.ts';
 import { migrate } from './migrate.ts';
 import type { Tables } from './tables.ts';
 
@@ -135,7 +136,7 @@ async function lockFolder(dir: string): Promise<DatabaseSync> {
     return lock;
   } catch {
     lock.close();
-    throw new Error(
+    throw new StartError(
       `Another process has the data folder ${dir} open. Stop it first, choose another DATA_DIR, or set DATABASE_URL to share one database between processes.`,
     );
   }

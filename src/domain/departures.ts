@@ -8,9 +8,7 @@ import type { CircleId, ConversationId, UserId } from '../ids.ts';
 
 /** How somebody goes: of their own will, with their account, or by somebody. */
 export type Departure =
-  | { readonly how: 'left' }
-  | { readonly how: 'deleted' }
-  | { readonly how: 'kicked'; readonly by: User };
+  { readonly how: 'left' } | { readonly how: 'deleted' } | { readonly how: 'kicked'; readonly by: User };
 
 /**
  * Takes the locks of all that ends, or may end, when the user goes from these circles: the circles, the conversations
@@ -91,8 +89,7 @@ export async function endMembership(
   await circles.removeMembership(unit.tx, circle.id, user.id);
   if (departure.how === 'kicked')
     unit.emit({ type: 'member.kicked', circleId: circle.id, user, by: departure.by });
-  else
-    unit.emit({ type: 'member.left', circleId: circle.id, user, deleted: departure.how === 'deleted' });
+  else unit.emit({ type: 'member.left', circleId: circle.id, user, deleted: departure.how === 'deleted' });
   const remaining = await circles.findMemberships(unit.tx, [circle.id]);
   if (remaining.length === 0) await removeCircle(unit, circle);
   else await circles.ensureAdmin(unit.tx, circle.id);

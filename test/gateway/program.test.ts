@@ -184,6 +184,26 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     60_000,
   );
 
+  test.for([
+    [
+      { HOST: '203.0.113.9' },
+      'Cannot listen on 203.0.113.9, port 0 (HOST, PORT): this machine has no such address.',
+    ],
+    [{ MEDIA_DIR: 'package.json' }, 'Cannot keep media in package.json (MEDIA_DIR): a file is in its place.'],
+    [
+      { DATA_DIR: 'package.json' },
+      'Cannot open the embedded database in package.json (DATA_DIR): a file is in its place.',
+    ],
+    [
+      { DATABASE_URL: 'postgres://ann:pass@localhost:1/parley', AUTH_SECRET: 'x'.repeat(32) },
+      'Cannot open the database parley at localhost:1 (DATABASE_URL): nobody answers there.',
+    ],
+  ] as const)('says what it lacks to start, and where that is set: %o', async ([env, said]) => {
+    await using program = run({ DATA_DIR: 'memory', ...env });
+    expect(await program.exited).toEqual([1, null]);
+    expect(program.printed()).toBe(`${said}\n`);
+  });
+
   test('reports every mistake in its configuration at once, and does not start', async () => {
     await using program = run({ PORT: 'x', DATABASE_URL: 'postgres://nowhere', TURN_TTL: '1' });
     expect(await program.exited).toEqual([1, null]);
