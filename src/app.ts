@@ -16,7 +16,6 @@ import { createPresence } from './domain/presence.ts';
 import { startRetention } from './domain/retention.ts';
 import { followSession, openSession } from './domain/sessions.ts';
 import { createSends } from './domain/sends.ts';
-import { inSnapshot } from './domain/snapshot.ts';
 import { createFolderStorage } from './domain/storage.ts';
 import { createTokens } from './domain/tokens.ts';
 import type { JwksSettings } from './domain/tokens.ts';
@@ -42,7 +41,6 @@ import type { Ports } from './gateway/ports.ts';
 import { mediaRoutes } from './gateway/uploads.ts';
 import { createGraphqlSockets } from './gateway/websocket.ts';
 import type { Logger } from './log.ts';
-import { createContext } from './schema/context.ts';
 import { schema } from './schema/index.ts';
 import { neededToStart } from './start-error.ts';
 
@@ -197,8 +195,6 @@ function createPorts(deps: Deps, metrics: Metrics): Ports {
     formatError,
     introspection: deps.config.INTROSPECTION === 'on',
     onStreamEnd: (reason) => metrics.streamEnds.inc({ reason }),
-    inSnapshot: (context, work) =>
-      inSnapshot(deps, (snapshot) => work(createContext({ ...context, deps: snapshot }))),
   });
   return {
     deps,

@@ -147,7 +147,23 @@ export async function pingDatabase(db: Db): Promise<void> {
   await sql`select 1`.execute(db);
 }
 
-/** Runs reads in one read-only transaction that sees the database as of its first statement. */
-export function readSnapshot<Result>(db: Db, work: (tx: Tx) => Promise<Result>): Promise<Result> {
-  return db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute(work);
+/** Reads that all see the database as of the first of them. Whoever opened it closes it. */
+export interface Snapshot {
+  readonly db: Db;
+  close(): Promise<void>;
+}
+
+export function openSnapshot(db: Db): Promise<Snapshot> {
+  const finished = Promise.withResolvers<void>();
+  return new Promise((resolve, reject) => {
+    const reading = db
+      .transaction()
+      .setIsolationLevel('repeatable read')
+      .setAccessMode('read only')
+      .execute((tx) => {
+        resolve({ db: tx, close: () => (finished.resolve(), reading) });
+        return finished.promise;
+      });
+    reading.catch(reject);
+  });
 }

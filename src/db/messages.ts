@@ -3,7 +3,7 @@ import type { RawBuilder } from 'kysely';
 import type { ConversationId, MessageId, ParticipantId } from '../ids.ts';
 import type { Account } from './accounts.ts';
 import type { Db, Tx } from './database.ts';
-import { now } from './expressions.ts';
+import { anyOf, now } from './expressions.ts';
 import type { Media, Message } from './tables.ts';
 
 export interface NewMessage {
@@ -80,14 +80,14 @@ export async function findById(db: Db, id: MessageId): Promise<Message | undefin
   return db.selectFrom('messages').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-/** The message, if the account takes part in its conversation. */
-export async function findReadable(db: Db, account: Account, id: MessageId): Promise<Message | undefined> {
+/** Those of the messages in whose conversation the account takes part. */
+export async function findReadable(db: Db, account: Account, ids: readonly MessageId[]): Promise<Message[]> {
   return db
     .selectFrom('messages')
     .selectAll('messages')
-    .where('messages.id', '=', id)
+    .where('messages.id', '=', anyOf(ids))
     .where(mayRead(account))
-    .executeTakeFirst();
+    .execute();
 }
 
 /** Whether the account takes part in the conversation of the row of `messages` at hand. */

@@ -10,6 +10,7 @@ import type { ConversationId, MessageId } from '../ids.ts';
 import type { Actor } from './actor.ts';
 import { requireAuthor } from './authorship.ts';
 import type { Deps } from './deps.ts';
+import { byId } from './maps.ts';
 import type { SentMessage } from './sends.ts';
 import { MAX_FILE_IDENTIFIER, MAX_MESSAGE_TEXT, parseText } from './text.ts';
 import { removeUnusedFiles } from './unused-files.ts';
@@ -96,9 +97,18 @@ async function lockOwn(
 
 /** A message that the actor may read. Throws NOT_FOUND. */
 export async function requireMessage(deps: Deps, actor: Actor, id: MessageId): Promise<Message> {
-  const message = await rows.findReadable(deps.db, actor, id);
+  const [message] = await rows.findReadable(deps.db, actor, [id]);
   if (message === undefined) throw notFound('The message');
   return message;
+}
+
+/** Those of the messages that the actor may read. */
+export async function readableMessages(
+  deps: Deps,
+  actor: Actor,
+  ids: readonly MessageId[],
+): Promise<Map<MessageId, Message>> {
+  return byId(await rows.findReadable(deps.db, actor, ids));
 }
 
 /** A page of every conversation: messages between two others, exclusively, from one end. */

@@ -28,8 +28,6 @@ export interface EngineOptions {
   readonly introspection: boolean;
   /** Called when the server has ended a subscription. */
   onStreamEnd(reason: string): void;
-  /** Runs the work with a context that reads from one snapshot of the database. */
-  inSnapshot<Result>(context: Context, work: (context: Context) => Promise<Result>): Promise<Result>;
 }
 
 /** What to run. The document has been parsed and validated by this engine, or is one of our own. */
@@ -61,7 +59,7 @@ export function createEngine(options: EngineOptions): Engine {
   const { schema, formatError, introspection } = options;
   const documents = createCache<DocumentNode>(MAX_CACHED);
   const validated = new WeakMap<DocumentNode, readonly GraphQLError[]>();
-  const snapshots = new WeakMap<DocumentNode, boolean>();
+  const exact = new WeakMap<DocumentNode, boolean>();
   const rules = introspection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
 
   const formatErrors = (errors: readonly GraphQLError[], document: DocumentNode): GraphQLError[] =>
@@ -78,14 +76,27 @@ export function createEngine(options: EngineOptions): Engine {
     hideSuggestions: !introspection,
   });
 
-  const needsSnapshot = ({ document, operationName }: Operation): boolean => {
-    // A mutation that shares its document with such a query has transactions of its own.
-    if (getOperationAST(document, operationName)?.operation !== 'query') return false;
-    const known = snapshots.get(document);
+  const isExact = (document: DocumentNode): boolean => {
+    const known = exact.get(document);
     if (known !== undefined) return known;
-    const needed = readsEventCursor(document);
-    snapshots.set(document, needed);
-    return needed;
+    const selects = selectsEventCursor(document);
+    exact.set(document, selects);
+    return selects;
+  };
+
+  /** Lets data and an `eventCursor` agree: a mutation enters its snapshot when it has done its work. */
+  const exactly = async (
+    context: Context,
+    mutates: boolean,
+    work: () => ExecutionResult | Promise<ExecutionResult>,
+  ): Promise<ExecutionResult> => {
+    context.exact = true;
+    try {
+      if (!mutates) await context.enterSnapshot();
+      return await work();
+    } finally {
+      await context.leaveSnapshot();
+    }
   };
 
   return {
@@ -111,9 +122,11 @@ export function createEngine(options: EngineOptions): Engine {
     },
 
     async execute(operation) {
-      const run = async (context: Context) =>
-        formatResult(await execute(argsOf({ ...operation, context })), operation);
-      return needsSnapshot(operation) ? options.inSnapshot(operation.context, run) : run(operation.context);
+      const { document, operationName, context } = operation;
+      const work = () => execute(argsOf(operation));
+      const mutates = getOperationAST(document, operationName)?.operation === 'mutation';
+      const result = isExact(document) ? await exactly(context, mutates, work) : await work();
+      return formatResult(result, operation);
     },
 
     async subscribe(operation) {
@@ -122,15 +135,12 @@ export function createEngine(options: EngineOptions): Engine {
       const source = await createSourceEventStream(args);
       if (!(Symbol.asyncIterator in source)) return formatResult(source, operation);
       // Each event gets loaders of its own: what an earlier event had loaded may be out of date.
-      const run = async (rootValue: unknown) =>
-        formatResult(
-          await executeSubscriptionEvent({
-            ...args,
-            rootValue,
-            contextValue: createContext(operation.context),
-          }),
-          operation,
-        );
+      const run = async (rootValue: unknown) => {
+        const contextValue = createContext(operation.context);
+        const work = () => executeSubscriptionEvent({ ...args, rootValue, contextValue });
+        const result = isExact(operation.document) ? await exactly(contextValue, false, work) : await work();
+        return formatResult(result, operation);
+      };
       return mapSource(source, run, (thrown) => {
         const error = formatError(thrown);
         const { reason } = error.extensions;
@@ -141,11 +151,10 @@ export function createEngine(options: EngineOptions): Engine {
   };
 }
 
-/** A query for data and the place to subscribe after must read both from one snapshot. */
-function readsEventCursor(document: DocumentNode): boolean {
+/** Whether data is asked for and the place to subscribe after it: both must be of one moment. */
+function selectsEventCursor(document: DocumentNode): boolean {
   let found = false;
   visit(document, {
-    OperationDefinition: (node) => (node.operation === 'query' ? undefined : false),
     Field: (node) => {
       found ||= node.name.value === 'eventCursor';
       return found ? BREAK : undefined;

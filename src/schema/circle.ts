@@ -41,7 +41,7 @@ Circle.implement({
     eventCursor: t.field({
       type: 'Cursor',
       description:
-        'Subscribe to `circleEvents` after it to get all that happens next: in a query it is read in the same snapshot as everything else.',
+        'Subscribe to `circleEvents` after it to get all that happens next. It is read in the same snapshot as all that is selected with it, also in what a mutation answers or an event brings.',
       resolve: async ({ id }, _args, { loaders }) =>
         present('Circle', await loaders.eventCursor(circleTopic(id))),
     }),

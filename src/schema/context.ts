@@ -1,13 +1,15 @@
 import type { Actor, Session } from '../domain/actor.ts';
 import type { Deps } from '../domain/deps.ts';
+import { openSnapshot } from '../domain/snapshot.ts';
+import type { Snapshot } from '../domain/snapshot.ts';
 import { unauthenticated } from '../errors.ts';
 import { createLoaders } from './loaders.ts';
 import type { Loaders } from './loaders.ts';
 
 /** What resolvers are handed: made for each operation, and for each event of a subscription. */
 export interface Context {
-  /** Replaceable until execution starts: an operation that must read one snapshot gets a `db` that is one. */
-  deps: Deps;
+  /** Within a snapshot, with the `db` of that. */
+  readonly deps: Deps;
   /** Who is calling; null for a caller without token. */
   readonly session: Session | null;
   /** Aborted when the caller's connection or request ends, with an `EndReason` when the server ends it. */
@@ -15,6 +17,11 @@ export interface Context {
   /** Where an SSE client that comes back was (`Last-Event-ID`): newer than the argument `after` of the operation it repeats. */
   readonly resumeAfter: string | null;
   readonly loaders: Loaders;
+  /** Whether the operation selects an `eventCursor`, which must agree with the data beside it. */
+  exact: boolean;
+  /** All that is read from here on is as of one moment, until the snapshot is left. */
+  enterSnapshot(): Promise<void>;
+  leaveSnapshot(): Promise<void>;
 }
 
 export interface ContextOptions {
@@ -25,9 +32,26 @@ export interface ContextOptions {
 }
 
 export function createContext({ deps, session, signal, resumeAfter = null }: ContextOptions): Context {
-  const loaders = createLoaders(() => context.deps, session?.actor ?? null);
-  const context: Context = { deps, session, signal, resumeAfter, loaders };
-  return context;
+  let snapshot: Snapshot | undefined;
+  const current = (): Deps => snapshot?.deps ?? deps;
+  return {
+    get deps() {
+      return current();
+    },
+    session,
+    signal,
+    resumeAfter,
+    loaders: createLoaders(current, session?.actor ?? null),
+    exact: false,
+    async enterSnapshot() {
+      snapshot ??= await openSnapshot(deps);
+    },
+    async leaveSnapshot() {
+      const left = snapshot;
+      snapshot = undefined;
+      await left?.close();
+    },
+  };
 }
 
 /** The caller's session. Throws UNAUTHENTICATED when there is none. */

@@ -14,5 +14,6 @@ import './conversation-event.ts';
 import './circle-event.ts';
 import './inbox-event.ts';
 import { builder } from './builder.ts';
+import { withSnapshots } from './snapshots.ts';
 
-export const schema = builder.toSchema({ sortSchema: false });
+export const schema = withSnapshots(builder.toSchema({ sortSchema: false }));

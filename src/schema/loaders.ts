@@ -12,7 +12,7 @@ import type { Deps } from '../domain/deps.ts';
 import { devicesById, devicesOfCircles } from '../domain/devices.ts';
 import { eventCursors } from '../domain/event-cursors.ts';
 import { mediaOfMessages } from '../domain/media.ts';
-import { messagesPage } from '../domain/messages.ts';
+import { messagesPage, readableMessages } from '../domain/messages.ts';
 import type { Message } from '../domain/models.ts';
 import { actorKey } from '../events/event.ts';
 import type { ActorRef } from '../events/event.ts';
@@ -63,6 +63,8 @@ export function createLoaders(deps: () => Deps, actor: Actor | null) {
     }),
     /** The conversations of a circle in which the caller takes part. */
     ownConversationsOf: loadAsActor(conversationsOf),
+    /** A message that the caller may read. */
+    readableMessage: loadAsActor(readableMessages),
     isOnline: batch<ActorRef, boolean>(async (actors) => {
       const online = await deps().presence.isOnline(actors, deps().db);
       return new Map(actors.map((one) => [one, online.has(actorKey(one))]));

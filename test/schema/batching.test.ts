@@ -1,6 +1,5 @@
 import { execute, parse } from 'graphql';
 import { expect, test } from 'vitest';
-import { inSnapshot } from '../../src/domain/snapshot.ts';
 import { createContext } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
 import { openWorld } from './world.ts';
@@ -146,9 +145,10 @@ test('a query in a snapshot reads nothing beside it', async () => {
   const ann = await fill(world, '', 2, 2);
   const session = { actor: ann, tokenId: 'test', expiresAt: Date.now() + 60_000 };
   // With one connection, a read that bypasses the snapshot's would wait for ever.
-  const { data, errors } = await inSnapshot(world.deps, async (deps) =>
-    execute({ schema, document: parse(EVERYTHING), contextValue: createContext({ deps, session }) }),
-  );
+  const contextValue = createContext({ deps: world.deps, session });
+  await contextValue.enterSnapshot();
+  const { data, errors } = await execute({ schema, document: parse(EVERYTHING), contextValue });
+  await contextValue.leaveSnapshot();
   expect(errors).toBeUndefined();
   expect(JSON.parse(JSON.stringify(data))).toEqual(await world.run(ann, EVERYTHING));
 });

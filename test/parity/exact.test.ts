@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest';
+import { testApp } from '../harness/app.ts';
+import { circleOf } from '../../src/testing/index.ts';
+import type { Named, TestAccount } from '../../src/testing/index.ts';
+
+const WRITERS = 16;
+const RENAMES =
+  'subscription ($id: ID!, $after: Cursor) { circleEvents(circleId: $id, after: $after) { __typename cursor ... on CircleUpdated { circle { name } } } }';
+const RENAME =
+  'mutation ($id: ID!, $name: String!) { updateCircle(circleId: $id, name: $name) { name eventCursor } }';
+
+interface Renamed {
+  readonly __typename: string;
+  readonly cursor: string;
+  readonly circle?: { readonly name: string };
+}
+
+/** What the circle was called at each place of its log. */
+async function namesOf(account: TestAccount, circle: Named, after: string): Promise<Map<string, string>> {
+  await using events = account.graphql.subscribe<Renamed>(RENAMES, { id: circle.id, after });
+  const names = new Map<string, string>();
+  for (let event = await events.next(); event.__typename !== 'StreamLive'; event = await events.next())
+    names.set(event.cursor, event.circle?.name ?? '');
+  return names;
+}
+
+async function cursorOf(account: TestAccount, { id }: Named): Promise<string> {
+  const query = 'query ($id: ID!) { circle(id: $id) { eventCursor } }';
+  return (await account.graphql.run<{ circle: { eventCursor: string } }>(query, { id })).circle.eventCursor;
+}
+
+const texts = (prefix: string) => Array.from({ length: WRITERS }, (_, index) => `${prefix} ${index}`);
+
+test('what a mutation answers is what was true at the eventCursor beside it, however many write', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  const circle = await circleOf(ann);
+  const begin = await cursorOf(ann, circle);
+  const answers = await Promise.all(
+    texts('name').map((name) =>
+      ann.graphql.run<{ updateCircle: { name: string; eventCursor: string } }>(RENAME, {
+        id: circle.id,
+        name,
+      }),
+    ),
+  );
+  const names = await namesOf(ann, circle, begin);
+  expect(names.size).toBe(WRITERS);
+  for (const { updateCircle } of answers) expect(names.get(updateCircle.eventCursor)).toBe(updateCircle.name);
+});
+
+test('what comes with an event is what was true at the eventCursor beside it', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  const circle = await circleOf(ann);
+  const begin = await cursorOf(ann, circle);
+  await using events = ann.graphql.subscribe<{ circle?: { name: string; eventCursor: string } }>(
+    'subscription ($id: ID!, $after: Cursor) { circleEvents(circleId: $id, after: $after) { ... on CircleUpdated { circle { name eventCursor } } } }',
+    { id: circle.id, after: begin },
+  );
+  await Promise.all(texts('name').map((name) => ann.graphql.run(RENAME, { id: circle.id, name })));
+  const names = await namesOf(ann, circle, begin);
+  for (const _ of texts('')) {
+    const { circle: shown } = await events.next((event) => event.circle !== undefined);
+    expect(names.get(shown?.eventCursor ?? '')).toBe(shown?.name);
+  }
+});
+
+test('a thing that a mutation took away is answered as it was, with an eventCursor beside it', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  const circle = await circleOf(ann);
+  const answer = await ann.graphql.run<{ deleteCircle: { name: string; eventCursor: string } }>(
+    'mutation ($id: ID!) { deleteCircle(circleId: $id) { name eventCursor } }',
+    { id: circle.id },
+  );
+  expect(answer.deleteCircle).toEqual({ name: 'Family', eventCursor: expect.any(String) });
+});
