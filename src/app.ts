@@ -14,7 +14,7 @@ import { createLimits } from './domain/limits.ts';
 import * as media from './domain/media.ts';
 import { createPresence } from './domain/presence.ts';
 import { startRetention } from './domain/retention.ts';
-import { followSession, openSession } from './domain/sessions.ts';
+import { followSession, openSession, renewSession } from './domain/sessions.ts';
 import { createSends } from './domain/sends.ts';
 import { createFolderStorage } from './domain/storage.ts';
 import { createTokens } from './domain/tokens.ts';
@@ -203,6 +203,7 @@ function createPorts(deps: Deps, metrics: Metrics): Ports {
     metrics,
     authenticate: (token) => accounts.authenticate(deps, token),
     openSession: (token) => openSession(deps, token),
+    renewSession: (former, token) => renewSession(deps, former, token),
     uploadMedia: (actor, upload) => media.uploadMedia(deps, actor, upload),
     openMedia: (actor, id) => media.openMedia(deps, actor, id),
   };

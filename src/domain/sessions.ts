@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import { isActive } from '../db/sessions.ts';
-import { unauthenticated } from '../errors.ts';
+import { forbidden, unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
-import { accountTopic } from '../events/event.ts';
+import { accountTopic, sameActor } from '../events/event.ts';
 import { authenticate } from './accounts.ts';
 import type { Session } from './actor.ts';
 import type { Deps } from './deps.ts';
@@ -35,6 +35,17 @@ export async function openSession(deps: Deps, token: string): Promise<LiveSessio
     unfollow();
     throw error;
   }
+}
+
+/**
+ * Opens a session of the same account with another token, before the former one is closed: the account stays online.
+ * Throws UNAUTHENTICATED for a token that is not valid, FORBIDDEN for one of another account.
+ */
+export async function renewSession(deps: Deps, former: Session, token: string): Promise<LiveSession> {
+  const renewed = await openSession(deps, token);
+  if (sameActor(former.actor, renewed.session.actor)) return renewed;
+  renewed.close();
+  throw forbidden('The token is of another account.');
 }
 
 /**

@@ -18,6 +18,8 @@ export interface Ports {
   authenticate(token: string): Promise<Session>;
   /** The same for as long as a connection lives. */
   openSession(token: string): Promise<LiveSession>;
+  /** The same with another token, for a connection that goes on. Throws FORBIDDEN for a token of another account. */
+  renewSession(former: Session, token: string): Promise<LiveSession>;
   uploadMedia(actor: Actor, upload: Upload): Promise<unknown>;
   openMedia(actor: Actor, id: MediaId): Promise<OpenedMedia>;
 }

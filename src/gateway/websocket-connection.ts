@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import { WebSocket } from 'ws';
+import type { Session } from '../domain/actor.ts';
 import type { LiveSession } from '../domain/sessions.ts';
-import { DomainError } from '../errors.ts';
+import { DomainError, unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import type { Ports } from './ports.ts';
 
@@ -46,16 +47,33 @@ export function createConnection(socket: WebSocket): Connection {
 /** Logs the connection in, and answers whether the token was accepted. */
 export async function logIn(ports: Ports, connection: Connection, token: string): Promise<boolean> {
   try {
-    const live = await ports.openSession(token);
-    connection.live = live;
-    const end = () => endConnection(connection, live.signal.reason as EndReason);
-    live.signal.addEventListener('abort', end, { once: true });
+    useSession(connection, await ports.openSession(token));
   } catch (error) {
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED') return false;
     throw error;
   }
   freeIfGone(connection);
   return true;
+}
+
+/**
+ * Lets the connection go on with another token of its account, and what runs on it too. Throws UNAUTHENTICATED for a
+ * bad token and on an anonymous connection, FORBIDDEN for a token of another account: the session stays as it was then.
+ */
+export async function renewSession(ports: Ports, connection: Connection, token: string): Promise<Session> {
+  if (connection.live === undefined) throw unauthenticated('The connection has no session that could go on.');
+  const renewed = await ports.renewSession(connection.live.session, token);
+  connection.live.close();
+  useSession(connection, renewed);
+  freeIfGone(connection);
+  return renewed.session;
+}
+
+function useSession(connection: Connection, live: LiveSession): void {
+  connection.live = live;
+  const end = () => endConnection(connection, live.signal.reason as EndReason);
+  if (live.signal.aborted) end();
+  else live.signal.addEventListener('abort', end, { once: true });
 }
 
 /** Opens a session for one operation. Throws UNAUTHENTICATED. */

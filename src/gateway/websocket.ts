@@ -19,6 +19,7 @@ import {
   logIn,
   openOwnSession,
   operationEnded,
+  renewSession,
 } from './websocket-connection.ts';
 import type { Connection } from './websocket-connection.ts';
 
@@ -59,6 +60,13 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       {
         protocol: socket.protocol,
         send: (text) => send(socket, text),
+        onPing: async (payload) => {
+          const answer = await pong(ports, connection, payload);
+          await send(
+            socket,
+            JSON.stringify({ type: 'pong', ...(answer !== undefined && { payload: answer }) }),
+          );
+        },
         close: (code, reason) => socket.close(code, reason),
         onMessage: (handle) =>
           socket.on('message', (data: Buffer) => void handle(data.toString()).catch(failed)),
@@ -129,6 +137,23 @@ function protocolOptions(ports: Ports): ProtocolOptions {
   };
 }
 
+/** A ping may bring a new token, before the present one expires: its pong says whether the connection goes on with it. */
+async function pong(
+  ports: Ports,
+  connection: Connection,
+  payload: Record<string, unknown> | undefined,
+): Promise<Record<string, unknown> | undefined> {
+  const token = tokenIn(payload) ?? bearerToken(payload?.['token']);
+  if (token === undefined) return payload;
+  try {
+    const { expiresAt } = await renewSession(ports, connection, token);
+    return { refreshed: true, expiresAt: new Date(expiresAt).toISOString() };
+  } catch (error) {
+    const { message, extensions } = ports.formatError(error);
+    return { refreshed: false, message, ...extensions };
+  }
+}
+
 /** An operation on an anonymous connection may bring a token itself, in `extensions.headers`, as GraphiQL does. */
 async function contextOf(ports: Ports, connection: Connection, payload: SubscribePayload): Promise<Context> {
   const { live, controller } = connection;
@@ -136,7 +161,14 @@ async function contextOf(ports: Ports, connection: Connection, payload: Subscrib
   const own = token === undefined ? undefined : await openOwnSession(ports, connection, payload, token);
   const session = (live ?? own)?.session ?? null;
   const signal = own === undefined ? controller.signal : AbortSignal.any([controller.signal, own.signal]);
-  return createContext({ deps: ports.deps, session, signal });
+  // What brought a token of its own does not speak for the connection.
+  const renew = async (renewed: string) => void (await renewSession(ports, connection, renewed));
+  return createContext({
+    deps: ports.deps,
+    session,
+    signal,
+    renewSession: own === undefined ? renew : undefined,
+  });
 }
 
 function tokenIn(values: unknown): string | undefined {

@@ -182,8 +182,13 @@ builder.mutationFields((t) => ({
   }),
   refreshToken: t.field({
     type: RefreshTokenPayload,
-    description: 'Answers a new token for the same account, to go on before the present one expires.',
-    resolve: (_root, _args, context) => accounts.refreshToken(context.deps, requireSession(context)),
+    description:
+      'Answers a new token for the same account, to go on before the present one expires. A WebSocket whose own token this was goes on with the new one, and its subscriptions with it.',
+    resolve: async (_root, _args, context) => {
+      const refreshed = await accounts.refreshToken(context.deps, requireSession(context));
+      await context.renewSession?.(refreshed.token);
+      return refreshed;
+    },
   }),
   updateAccount: t.field({
     type: User,

@@ -16,6 +16,8 @@ export interface Context {
   readonly signal: AbortSignal | undefined;
   /** Where an SSE client that comes back was (`Last-Event-ID`): newer than the argument `after` of the operation it repeats. */
   readonly resumeAfter: string | null;
+  /** Lets the caller's connection go on with another token of the same account; undefined where there is no connection. */
+  readonly renewSession: RenewSession | undefined;
   readonly loaders: Loaders;
   /** Whether the operation selects an `eventCursor`, which must agree with the data beside it. */
   exact: boolean;
@@ -24,14 +26,19 @@ export interface Context {
   leaveSnapshot(): Promise<void>;
 }
 
+/** Throws UNAUTHENTICATED for a bad token, FORBIDDEN for one of another account: then the session stays as it was. */
+export type RenewSession = (token: string) => Promise<void>;
+
 export interface ContextOptions {
   readonly deps: Deps;
   readonly session: Session | null;
   readonly signal?: AbortSignal | undefined;
   readonly resumeAfter?: string | null;
+  readonly renewSession?: RenewSession | undefined;
 }
 
-export function createContext({ deps, session, signal, resumeAfter = null }: ContextOptions): Context {
+export function createContext(options: ContextOptions): Context {
+  const { deps, session, signal, resumeAfter = null, renewSession } = options;
   let snapshot: Snapshot | undefined;
   const current = (): Deps => snapshot?.deps ?? deps;
   return {
@@ -41,6 +48,7 @@ export function createContext({ deps, session, signal, resumeAfter = null }: Con
     session,
     signal,
     resumeAfter,
+    renewSession,
     loaders: createLoaders(current, session?.actor ?? null),
     exact: false,
     async enterSnapshot() {
