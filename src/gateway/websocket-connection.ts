@@ -5,6 +5,8 @@ import type { LiveSession } from '../domain/sessions.ts';
 import { DomainError, unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import type { Ports } from './ports.ts';
+import { createOperations } from './websocket-operations.ts';
+import type { Operations } from './websocket-operations.ts';
 
 const LAST_FRAMES_MS = 1_000;
 
@@ -30,18 +32,27 @@ export interface Connection {
   readonly socket: WebSocket;
   /** Aborted with the reason when the server ends the connection: its streams end by it. */
   readonly controller: AbortController;
-  /** Subscriptions that have not sent their last frame. */
-  readonly streams: Set<OperationKey>;
+  readonly operations: Operations;
   /** Sessions of operations that brought a token of their own. */
   readonly ownSessions: Map<OperationKey, LiveSession>;
   /** The session of the whole connection; undefined while it is anonymous. */
   live: LiveSession | undefined;
 }
 
-export function createConnection(socket: WebSocket): Connection {
+/** Makes the connection of a socket; what the socket receives is handed to the protocol by `handle`. */
+export function createConnection(socket: WebSocket, handle: (text: string) => Promise<void>): Connection {
   const controller = new AbortController();
   setMaxListeners(0, controller.signal);
-  return { socket, controller, streams: new Set(), ownSessions: new Map(), live: undefined };
+  const connection: Connection = {
+    socket,
+    controller,
+    operations: createOperations(handle, () => {
+      if (controller.signal.aborted) closeSocket(connection);
+    }),
+    ownSessions: new Map(),
+    live: undefined,
+  };
+  return connection;
 }
 
 /** Logs the connection in, and answers whether the token was accepted. */
@@ -89,13 +100,15 @@ export async function openOwnSession(
   return live;
 }
 
-function closeOwnSession({ ownSessions }: Connection, key: OperationKey): void {
+/** Gives back the session of an operation that has ended. */
+export function closeOwnSession({ ownSessions }: Connection, key: OperationKey): void {
   ownSessions.get(key)?.close();
   ownSessions.delete(key);
 }
 
-/** Gives back what the connection holds. */
-export function freeConnection({ live, ownSessions }: Connection): void {
+/** Gives back what the connection holds, and ends what runs on it. */
+export function freeConnection({ controller, live, ownSessions }: Connection): void {
+  controller.abort();
   live?.close();
   for (const session of ownSessions.values()) session.close();
   ownSessions.clear();
@@ -106,22 +119,20 @@ function freeIfGone(connection: Connection): void {
   if (connection.socket.readyState !== WebSocket.OPEN) freeConnection(connection);
 }
 
-/** Lets every stream of the connection say why it ends, then closes it. A client that does not read is not waited for. */
+/**
+ * Lets every stream of the connection say why it ends, and every other operation answer, then closes it. A client that
+ * does not read is not waited for.
+ */
 export function endConnection(connection: Connection, reason: EndReason): void {
   if (connection.controller.signal.aborted) return;
   connection.controller.abort(reason);
-  if (connection.streams.size === 0) closeSocket(connection);
+  if (connection.operations.size === 0) closeSocket(connection);
   else setTimeout(() => closeSocket(connection), LAST_FRAMES_MS).unref();
 }
 
-/** Called when an operation has sent its last frame. */
-export function operationEnded(connection: Connection, key: OperationKey): void {
-  connection.streams.delete(key);
-  closeOwnSession(connection, key);
-  if (connection.controller.signal.aborted && connection.streams.size === 0) closeSocket(connection);
-}
-
 function closeSocket({ socket, controller }: Connection): void {
+  // A connection that its client has closed was ended for no reason of ours.
+  if (socket.readyState !== WebSocket.OPEN) return;
   const reason = controller.signal.reason as EndReason;
   socket.close(CLOSE_CODES[reason], reason);
 }

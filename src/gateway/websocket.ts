@@ -4,7 +4,7 @@ import { GraphQLError, getOperationAST } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import type { ServerOptions, SubscribePayload } from 'graphql-ws';
 import { WebSocket, WebSocketServer } from 'ws';
-import { DomainError, ERROR_CODES, streamEnded } from '../errors.ts';
+import { DomainError, ERROR_CODES, streamEnded, unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
@@ -18,7 +18,7 @@ import {
   freeConnection,
   logIn,
   openOwnSession,
-  operationEnded,
+  closeOwnSession,
   renewSession,
 } from './websocket-connection.ts';
 import type { Connection } from './websocket-connection.ts';
@@ -45,7 +45,8 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   const protocol = makeServer(protocolOptions(ports));
 
   const opened = (socket: WebSocket, { socket: stream }: IncomingMessage): void => {
-    const connection = createConnection(socket);
+    let handle = async (_text: string): Promise<void> => undefined;
+    const connection = createConnection(socket, (text) => handle(text));
     connections.add(connection);
     metrics.connections.inc({ transport: 'graphql-ws' });
     const stopPings = keepAlive(socket);
@@ -68,11 +69,13 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
           );
         },
         close: (code, reason) => socket.close(code, reason),
-        onMessage: (handle) =>
-          socket.on('message', (data: Buffer) => void handle(data.toString()).catch(failed)),
+        onMessage: (given) => void (handle = given),
       },
       connection,
     );
+    socket.on('message', (data: Buffer) => {
+      connection.operations.receive(data.toString()).catch(failed);
+    });
     socket.on('error', (error) => log.debug({ err: error }, 'GraphQL WebSocket error'));
     socket.once('close', (code, reason) => {
       stopPings();
@@ -107,13 +110,16 @@ function protocolOptions(ports: Ports): ProtocolOptions {
       // What is no text is no token, and whoever gives it does not mean to be nobody.
       return isAbsent(connectionParams?.['authorization']) && isAbsent(connectionParams?.['token']);
     },
-    async onSubscribe({ extra, subscriptions }, _id, payload) {
+    async onSubscribe({ extra }, _id, payload) {
       const { query, operationName, variables } = payload;
       metrics.operations.inc({ transport: 'graphql-ws' });
-      // Until the client closes too, what it still sends arrives, and its session may be over.
+      // What was sent before the client closed too may still come, and its session may be over.
       const { aborted, reason } = extra.controller.signal;
-      if (aborted) return [formatError(streamEnded(reason as EndReason))];
-      if (Object.keys(subscriptions).length > MAX_OPERATIONS) return [formatError(tooManyOperations())];
+      if (aborted)
+        return [
+          formatError(typeof reason === 'string' ? streamEnded(reason as EndReason) : unauthenticated()),
+        ];
+      if (extra.operations.size > MAX_OPERATIONS) return [formatError(tooManyOperations())];
       const document = parsed(engine, query);
       if (Array.isArray(document)) return document;
       if (getOperationAST(document, operationName) == null)
@@ -129,11 +135,14 @@ function protocolOptions(ports: Ports): ProtocolOptions {
       engine.execute({ document, operationName, variables, context: contextValue as Context }),
     subscribe: ({ document, operationName, variableValues: variables, contextValue }) =>
       engine.subscribe({ document, operationName, variables, context: contextValue as Context }),
-    onOperation({ extra }, _id, payload, _args, result) {
-      if (Symbol.asyncIterator in result) extra.streams.add(payload);
+    onError({ extra }, id, _payload, errors) {
+      extra.operations.ended(id);
+      return errors.map((error) => formatError(error).toJSON());
     },
-    onError: (_connection, _id, _payload, errors) => errors.map((error) => formatError(error).toJSON()),
-    onComplete: ({ extra }, _id, payload) => operationEnded(extra, payload),
+    onComplete({ extra }, id, payload) {
+      extra.operations.ended(id);
+      closeOwnSession(extra, payload);
+    },
   };
 }
 

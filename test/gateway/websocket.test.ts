@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
 import { testDatabase } from '../harness/database.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
+import { family, sendMessage } from '../harness/story.ts';
 
 test('what only a server may say closes with 4400', async () => {
   await using app = await testApp();
@@ -38,3 +39,50 @@ test('operations that bring a token of their own and share an id leave nobody on
   socket.send({ id: '2', type: 'complete' });
   await expect.poll(leases).toHaveLength(0);
 });
+
+test('an id that is completed and used again names one operation at a time', async () => {
+  await using app = await testApp();
+  const { ann, conversation } = await family(app);
+  await using socket = await rawSocket(app.url, { token: ann.token });
+  const query = `subscription { conversationEvents(conversationId: "${conversation.id}") { __typename ... on MessageSent { message { text } } } }`;
+  for (let times = 0; times < 50; times += 1) {
+    socket.send({ id: 'A', type: 'subscribe', payload: { query } });
+    socket.send({ id: 'A', type: 'complete' });
+  }
+  socket.send({ id: 'A', type: 'subscribe', payload: { query } });
+  await socket.nextOf('next');
+  for (const text of ['one', 'two']) await sendMessage(ann, conversation, text);
+  for (const text of ['one', 'two']) {
+    expect(await socket.next()).toMatchObject({
+      id: 'A',
+      payload: { data: { conversationEvents: { message: { text } } } },
+    });
+  }
+  socket.send({ id: 'A', type: 'complete' });
+  await sendMessage(ann, conversation, 'three');
+  socket.send({ type: 'ping' });
+  expect(await socket.next()).toEqual({ type: 'pong' });
+});
+
+test('an id that is in use closes with 4409', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  await using socket = await rawSocket(app.url, { token: ann.token });
+  const query = 'subscription { inboxEvents { __typename } }';
+  socket.send({ id: 'A', type: 'subscribe', payload: { query } });
+  socket.send({ id: 'A', type: 'subscribe', payload: { query } });
+  expect((await socket.closed()).code).toBe(4409);
+});
+
+test.for(['mutation { logout }', 'mutation { deleteAccount(password: "correct horse") { email } }'])(
+  '%s is answered on the connection that it ends',
+  async (query) => {
+    await using app = await testApp();
+    const ann = await app.account({ password: 'correct horse' });
+    await using socket = await rawSocket(app.url, { token: ann.token });
+    socket.send({ id: '1', type: 'subscribe', payload: { query } });
+    expect(await socket.next()).toMatchObject({ id: '1', type: 'next', payload: { data: {} } });
+    expect(await socket.next()).toEqual({ id: '1', type: 'complete' });
+    expect((await socket.closed()).code).toBe(4401);
+  },
+);
