@@ -161,7 +161,12 @@ export function openSnapshot(db: Db): Promise<Snapshot> {
       .setIsolationLevel('repeatable read')
       .setAccessMode('read only')
       .execute((tx) => {
-        resolve({ db: tx, close: () => (finished.resolve(), reading) });
+        const close = async (): Promise<void> => {
+          finished.resolve();
+          // What was read was read, however its transaction ends.
+          await reading.catch(() => undefined);
+        };
+        resolve({ db: tx, close });
         return finished.promise;
       });
     reading.catch(reject);

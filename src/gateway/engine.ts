@@ -125,8 +125,12 @@ export function createEngine(options: EngineOptions): Engine {
       const { document, operationName, context } = operation;
       const work = () => execute(argsOf(operation));
       const mutates = getOperationAST(document, operationName)?.operation === 'mutation';
-      const result = isExact(document) ? await exactly(context, mutates, work) : await work();
-      return formatResult(result, operation);
+      try {
+        const result = isExact(document) ? await exactly(context, mutates, work) : await work();
+        return formatResult(result, operation);
+      } catch (error) {
+        return { errors: [formatError(error)] };
+      }
     },
 
     async subscribe(operation) {
@@ -189,6 +193,7 @@ function mapSource(
         if (done === true) return { done, value: undefined };
         return { done: false, value: remember(await run(value), value) };
       } catch (error) {
+        await events.return?.();
         throw failed(error);
       }
     },
