@@ -8,9 +8,26 @@ import { now } from './expressions.ts';
 const notRevoked = (tokenId: string) =>
   sql<boolean>`not exists (select from revoked_tokens where token_id = ${tokenId})`;
 
-/** Whether the account is there and active, and the token was not revoked: asked for with every token. */
-export async function isActive(db: Db, account: Account, tokenId: string): Promise<boolean> {
-  const users = db.selectFrom('users').select('id').where(notRevoked(tokenId));
+/** What is asked of a token of ours. */
+interface Token {
+  readonly actor: Account;
+  readonly tokenId: string;
+  /** In milliseconds since 1970; null when it does not say. */
+  readonly issuedAt: number | null;
+}
+
+/** Whether the account is there and active, and accepts the token: asked for with every one. */
+export async function isActive(db: Db, { actor: account, tokenId, issuedAt }: Token): Promise<boolean> {
+  const users = db
+    .selectFrom('users')
+    .select('id')
+    .where(notRevoked(tokenId))
+    .where((where) =>
+      where.or([
+        where('sessionsSince', 'is', null),
+        where('sessionsSince', '<=', sql<Timestamp>`to_timestamp(${issuedAt}::float8 / 1000)`),
+      ]),
+    );
   const devices = db
     .selectFrom('devices')
     .select('id')

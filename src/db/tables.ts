@@ -30,6 +30,8 @@ export interface UsersTable {
   passwordHash: string | null;
   /** `<issuer> <subject>` at the outside identity provider. */
   subject: string | null;
+  /** Tokens of ours that were issued before are not accepted any more; null when all are. */
+  sessionsSince: Timestamp | null;
   firstName: string;
   lastName: string;
   birthday: string | null;
@@ -201,7 +203,7 @@ export interface Tables {
 }
 
 /** Rows as the rest of the house sees them: secrets stay in `db/`. All are JSON-safe. */
-export type User = Omit<Selectable<UsersTable>, 'passwordHash' | 'subject'>;
+export type User = Omit<Selectable<UsersTable>, 'passwordHash' | 'subject' | 'sessionsSince'>;
 export type Circle = Selectable<CirclesTable>;
 export type Device = Omit<Selectable<DevicesTable>, 'passwordHash'>;
 export type Membership = Selectable<MembershipsTable>;

@@ -63,11 +63,14 @@ export async function setPasswordHash(tx: Tx, id: UserId, passwordHash: string):
     .executeTakeFirstOrThrow();
 }
 
-/** Ties the account of that e-mail to an outside subject, unless it is tied to one already. */
+/**
+ * Ties the account of that e-mail to an outside subject, unless it is tied to one already. Nobody had verified the
+ * e-mail before: whoever made the account has no way in any more.
+ */
 export async function adoptSubject(tx: Tx, email: string, subject: string): Promise<User | undefined> {
   return tx
     .updateTable('users')
-    .set({ subject })
+    .set({ subject, passwordHash: null, sessionsSince: now })
     .where(emailIs(email))
     .where('subject', 'is', null)
     .returning(USER_COLUMNS)
@@ -134,10 +137,10 @@ export async function findMembersByEmails(
   return emails.map((_email, index) => members.get(index + 1));
 }
 
-/** The user, if it is the account itself or shares a circle with it. */
-export async function findVisible(db: Db, account: Account, id: UserId): Promise<User | undefined> {
-  const mates = db.selectFrom('memberships').select('circleId').where('userId', '=', id);
-  const query = db.selectFrom('users').select(USER_COLUMNS).where('users.id', '=', id);
+/** Those of the users that are the account itself or share a circle with it. */
+export async function findVisible(db: Db, account: Account, ids: readonly UserId[]): Promise<User[]> {
+  const mates = db.selectFrom('memberships').select('circleId').where('userId', '=', sql<UserId>`users.id`);
+  const query = db.selectFrom('users').select(USER_COLUMNS).where('users.id', '=', anyOf(ids));
   if (account.kind === 'device') {
     return query
       .where((where) =>
@@ -149,7 +152,7 @@ export async function findVisible(db: Db, account: Account, id: UserId): Promise
             .where('devices.circleId', 'in', mates),
         ),
       )
-      .executeTakeFirst();
+      .execute();
   }
   return query
     .where((where) =>
@@ -164,5 +167,5 @@ export async function findVisible(db: Db, account: Account, id: UserId): Promise
         ),
       ]),
     )
-    .executeTakeFirst();
+    .execute();
 }

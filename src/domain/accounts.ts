@@ -149,7 +149,16 @@ export async function usersById(deps: Deps, ids: readonly UserId[]): Promise<Map
 
 /** The user if the actor may know of them: oneself, and whoever shares a circle. */
 export async function visibleUser(deps: Deps, actor: Actor, id: UserId): Promise<User | undefined> {
-  return users.findVisible(deps.db, actor, id);
+  return (await visibleUsers(deps, actor, [id])).get(id);
+}
+
+/** Those of the users whom the actor may know of. */
+export async function visibleUsers(
+  deps: Deps,
+  actor: Actor,
+  ids: readonly UserId[],
+): Promise<Map<UserId, User>> {
+  return byId(await users.findVisible(deps.db, actor, ids));
 }
 
 /** What concerns the session's account alone. */
@@ -160,7 +169,7 @@ export async function openInboxEvents(
   signal: AbortSignal | undefined,
 ): Promise<EventStream> {
   const authorise = async () => {
-    if (!(await isActive(deps.db, session.actor, session.tokenId))) throw unauthenticated();
+    if (!(await isActive(deps.db, session))) throw unauthenticated();
   };
   return openStream(deps, {
     topic: accountTopic(session.actor),

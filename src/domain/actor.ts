@@ -10,6 +10,8 @@ export interface Session {
   readonly actor: Actor;
   /** Names the token, for its revocation: its `jti`, or a hash of it. */
   readonly tokenId: string;
+  /** When it was issued, in milliseconds since 1970; null when it does not say. */
+  readonly issuedAt: number | null;
   /** When the token expires, in milliseconds since 1970. */
   readonly expiresAt: number;
 }

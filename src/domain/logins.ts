@@ -15,15 +15,15 @@ import { MAX_EMAIL, isText } from './text.ts';
 export async function authenticate(deps: Deps, token: string): Promise<Session> {
   const verified = await deps.tokens.verify(token);
   if (verified === undefined) throw badToken();
-  const { tokenId, expiresAt } = verified;
+  const { tokenId, issuedAt, expiresAt } = verified;
   if (verified.kind === 'own') {
-    if (!(await sessions.isActive(deps.db, verified.actor, tokenId))) throw badToken();
-    return { actor: verified.actor, tokenId, expiresAt };
+    if (!(await sessions.isActive(deps.db, verified))) throw badToken();
+    return { actor: verified.actor, tokenId, issuedAt, expiresAt };
   }
   const { identity } = verified;
   const known = await sessions.findActiveBySubject(deps.db, identity.subject, tokenId);
   const id = known ?? (await provisionUser(deps, identity, tokenId));
-  return { actor: { kind: 'user', id }, tokenId, expiresAt };
+  return { actor: { kind: 'user', id }, tokenId, issuedAt, expiresAt };
 }
 
 const badToken = () => unauthenticated('The token is not valid.');
@@ -73,7 +73,7 @@ export async function logout(deps: Deps, session: Session): Promise<void> {
 
 /** A new token for the same account; the old one stays valid. */
 export async function refreshToken(deps: Deps, session: Session): Promise<{ token: string; actor: Actor }> {
-  if (!(await sessions.isActive(deps.db, session.actor, session.tokenId))) throw badToken();
+  if (!(await sessions.isActive(deps.db, session))) throw badToken();
   const { token } = await deps.tokens.issue(session.actor);
   return { token, actor: session.actor };
 }

@@ -13,7 +13,8 @@ import type { OutsideIdentity } from './outside-identity.ts';
 /**
  * The account of somebody whom the outside identity provider vouches for, made at first sight. An account with the
  * same e-mail is taken for theirs only when the provider has verified that e-mail, and nobody else's subject is tied
- * to it; otherwise it stays with its owner, and the newcomer gets an account with an address that nobody has.
+ * to it: its password and the tokens of before are void then, for it may be somebody else who made it. Otherwise it
+ * stays with its owner, and the newcomer gets an account with an address that nobody has.
  */
 export async function provisionUser(deps: Deps, identity: OutsideIdentity, tokenId: string): Promise<UserId> {
   return recording(deps, async (unit) => {
@@ -30,7 +31,11 @@ async function adopt(
   unit: Unit,
   { email, emailVerified, subject }: OutsideIdentity,
 ): Promise<User | undefined> {
-  return email !== undefined && emailVerified ? users.adoptSubject(unit.tx, email, subject) : undefined;
+  if (email === undefined || !emailVerified) return undefined;
+  const user = await users.adoptSubject(unit.tx, email, subject);
+  if (user !== undefined)
+    unit.emit({ type: 'session.ended', account: { kind: 'user', id: user.id }, tokenId: null });
+  return user;
 }
 
 async function create(unit: Unit, identity: OutsideIdentity): Promise<User> {

@@ -74,11 +74,12 @@ export async function followSession(
   const unfollow = tail.follow({
     event({ event }) {
       if (event.type === 'account.deleted') end('ACCOUNT_DELETED');
-      if (event.type === 'session.ended' && event.tokenId === session.tokenId) end('LOGGED_OUT');
+      if (event.type === 'session.ended' && (event.tokenId ?? session.tokenId) === session.tokenId)
+        end('LOGGED_OUT');
     },
     // What was trimmed unseen may have ended the session.
     gap() {
-      isActive(deps.db, session.actor, session.tokenId).then(
+      isActive(deps.db, session).then(
         (active) => active || end('LOGGED_OUT'),
         () => end('SLOW'),
       );
@@ -87,7 +88,7 @@ export async function followSession(
   const stopTimer = callAt(session.expiresAt, () => end('TOKEN_EXPIRED'));
   try {
     // Asked once the account is followed: what ends the session around now is seen by one of the two.
-    if (!(await isActive(deps.db, session.actor, session.tokenId))) throw unauthenticated();
+    if (!(await isActive(deps.db, session))) throw unauthenticated();
   } catch (error) {
     close();
     throw error;

@@ -36,6 +36,8 @@ export interface IssuedToken {
 interface Validity {
   /** Names the token for its revocation: its `jti`, or `sha256:<hex>` without one. */
   readonly tokenId: string;
+  /** In milliseconds since 1970; null when the token does not say. */
+  readonly issuedAt: number | null;
   /** In milliseconds since 1970. */
   readonly expiresAt: number;
 }
@@ -188,10 +190,11 @@ function readActor(claims: Claims, isForDevices: boolean): ActorRef | undefined 
 }
 
 function readValidity(token: string, claims: Claims): Validity {
-  const { jti, exp } = claims;
+  const { jti, iat, exp } = claims;
   const isUsable = typeof jti === 'string' && jti !== '' && jti.length <= MAX_TOKEN_ID && isText(jti);
   return {
     tokenId: isUsable ? jti : hashOf(token),
+    issuedAt: typeof iat === 'number' && Math.abs(iat) * 1000 < LATEST_MS ? iat * 1000 : null,
     expiresAt: Math.min(Number(exp) * 1000, LATEST_MS),
   };
 }

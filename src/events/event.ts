@@ -84,7 +84,8 @@ export type AccountEvent =
     }
   | { readonly type: 'conversation.invited'; readonly userId: UserId; readonly conversation: Conversation }
   | { readonly type: 'conversation.promoted'; readonly userId: UserId; readonly conversation: Conversation }
-  | { readonly type: 'session.ended'; readonly account: ActorRef; readonly tokenId: string }
+  /** Of one token, or of all so far. */
+  | { readonly type: 'session.ended'; readonly account: ActorRef; readonly tokenId: string | null }
   | { readonly type: 'account.deleted'; readonly account: ActorRef };
 
 /** A fact that was committed. Adding one breaks the build where it must be shown. */

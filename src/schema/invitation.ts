@@ -1,8 +1,20 @@
 import * as circles from '../domain/circles.ts';
+import type { UserId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireActor } from './context.ts';
 import { present, requireId } from './global-id.ts';
+import type { Loaders } from './loaders.ts';
 import { Circle, CircleInvitation, User } from './types.ts';
+import type { UserSource } from './types.ts';
+
+const STRANGER =
+  'While you share no circle with them you see their name and e-mail, not their `birthday` or whether they are online.';
+
+/** An invitation makes two known to each other by name before they share anything. */
+async function introduced(loaders: Loaders, id: UserId): Promise<UserSource | undefined> {
+  const [user, known] = await Promise.all([loaders.user(id), loaders.visibleUser(id)]);
+  return known ?? (user && { ...user, birthday: null, online: false });
+}
 
 CircleInvitation.implement({
   description: 'That a user may join a circle. It is gone once they accept or decline.',
@@ -18,15 +30,15 @@ CircleInvitation.implement({
     }),
     user: t.field({
       type: User,
-      description: 'Who is invited.',
-      resolve: async ({ userId }, _args, { loaders }) => present('User', await loaders.user(userId)),
+      description: `Who is invited. ${STRANGER}`,
+      resolve: async ({ userId }, _args, { loaders }) => present('User', await introduced(loaders, userId)),
     }),
     invitedBy: t.field({
       type: User,
       nullable: true,
-      description: 'The member who invites; null when that account is gone.',
+      description: `The member who invites; null when that account is gone. ${STRANGER}`,
       resolve: ({ invitedById }, _args, { loaders }) =>
-        invitedById === null ? null : loaders.user(invitedById),
+        invitedById === null ? null : introduced(loaders, invitedById),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
   }),

@@ -1,5 +1,5 @@
 import DataLoader from 'dataloader';
-import { usersById } from '../domain/accounts.ts';
+import { usersById, visibleUsers } from '../domain/accounts.ts';
 import type { Actor } from '../domain/actor.ts';
 import { circlesById, circlesOf, invitationsOfCircles, membershipsOfCircles } from '../domain/circles.ts';
 import {
@@ -13,7 +13,7 @@ import { devicesById, devicesOfCircles } from '../domain/devices.ts';
 import { eventCursors } from '../domain/event-cursors.ts';
 import { mediaOfMessages } from '../domain/media.ts';
 import { messagesPage, readableMessages } from '../domain/messages.ts';
-import type { Message } from '../domain/models.ts';
+import type { Circle, Message } from '../domain/models.ts';
 import { actorKey } from '../events/event.ts';
 import type { ActorRef } from '../events/event.ts';
 import type { CircleId, ConversationId } from '../ids.ts';
@@ -57,12 +57,14 @@ export function createLoaders(deps: () => Deps, actor: Actor | null) {
     mediaOf: load(mediaOfMessages),
     eventCursor: load(eventCursors),
     /** A circle that the caller belongs to. */
-    ownCircle: loadAsActor<CircleId, CircleId>(async (current, caller) => {
+    ownCircle: loadAsActor<CircleId, Circle>(async (current, caller) => {
       const circles = await circlesOf(current, caller);
-      return new Map(circles.map(({ id }) => [id, id]));
+      return new Map(circles.map((circle) => [circle.id, circle]));
     }),
     /** The conversations of a circle in which the caller takes part. */
     ownConversationsOf: loadAsActor(conversationsOf),
+    /** A user whom the caller may know of. */
+    visibleUser: loadAsActor(visibleUsers),
     /** A message that the caller may read. */
     readableMessage: loadAsActor(readableMessages),
     isOnline: batch<ActorRef, boolean>(async (actors) => {

@@ -4,12 +4,13 @@ import type { Circle, Conversation, Message } from '../domain/models.ts';
 import type { Context } from './context.ts';
 
 type Resolve = GraphQLFieldResolver<unknown, Context>;
-/** Reads a thing again; undefined when it is gone. */
+/** Reads a thing again; undefined when it is gone, or the caller may not read it any more. */
 type Reread = (thing: never, context: Context) => Promise<object | undefined>;
 
 const REREADS: Readonly<Record<string, Reread>> = {
-  Circle: ({ id }: Circle, { loaders }) => loaders.circle(id),
-  Conversation: ({ id }: Conversation, { loaders }) => loaders.conversation(id),
+  Circle: ({ id }: Circle, { loaders }) => loaders.ownCircle(id),
+  Conversation: async ({ id, circleId }: Conversation, { loaders }) =>
+    (await loaders.ownConversationsOf(circleId))?.find((conversation) => conversation.id === id),
   Message: ({ id }: Message, { loaders }) => loaders.readableMessage(id),
 };
 
@@ -49,7 +50,7 @@ function rereading(resolve: Resolve, type: GraphQLOutputType): Resolve {
   };
 }
 
-/** What is gone meanwhile stays as it was. */
+/** What cannot be read again stays as it was. */
 async function again(reread: Reread, answer: unknown, context: Context): Promise<unknown> {
   const thing = await answer;
   if (thing === null || thing === undefined) return thing;

@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest';
 import * as sessions from '../../src/db/sessions.ts';
+import type { ActorRef } from '../../src/events/event.ts';
 import type { DeviceId, UserId } from '../../src/ids.ts';
 import { testDeps } from '../harness/deps.ts';
 import { circleOf, deviceOf, person } from '../harness/seed.ts';
 
 const IN_AN_HOUR = () => new Date(Date.now() + 3_600_000).toISOString();
+
+const tokenOf = (actor: ActorRef, tokenId = 'x') => ({ actor, tokenId, issuedAt: null });
 
 test('a token is active while its account is there and it is not revoked', async () => {
   await using deps = await testDeps();
@@ -13,18 +16,18 @@ test('a token is active while its account is there and it is not revoked', async
   const device = await deviceOf(deps, await circleOf(deps, ann), ann);
   for (const account of [ann.actor, device]) {
     const token = `of ${account.kind}`;
-    expect(await sessions.isActive(db, account, token)).toBe(true);
+    expect(await sessions.isActive(db, tokenOf(account, token))).toBe(true);
     expect(await db.transaction().execute((tx) => sessions.revoke(tx, token, IN_AN_HOUR()))).toBe(true);
     expect(await db.transaction().execute((tx) => sessions.revoke(tx, token, IN_AN_HOUR()))).toBe(false);
-    expect(await sessions.isActive(db, account, token)).toBe(false);
-    expect(await sessions.isActive(db, account, 'another')).toBe(true);
+    expect(await sessions.isActive(db, tokenOf(account, token))).toBe(false);
+    expect(await sessions.isActive(db, tokenOf(account, 'another'))).toBe(true);
     expect(await sessions.isRevoked(db, token)).toBe(true);
     expect(await sessions.isRevoked(db, 'another')).toBe(false);
   }
-  expect(await sessions.isActive(db, { kind: 'user', id: 99 as UserId }, 'x')).toBe(false);
-  expect(await sessions.isActive(db, { kind: 'device', id: 99 as DeviceId }, 'x')).toBe(false);
+  expect(await sessions.isActive(db, tokenOf({ kind: 'user', id: 99 as UserId }))).toBe(false);
+  expect(await sessions.isActive(db, tokenOf({ kind: 'device', id: 99 as DeviceId }))).toBe(false);
   await db.updateTable('devices').set({ activated: false }).execute();
-  expect(await sessions.isActive(db, device, 'x')).toBe(false);
+  expect(await sessions.isActive(db, tokenOf(device))).toBe(false);
 });
 
 test('revocations are forgotten once their tokens have expired, not before', async () => {

@@ -11,6 +11,7 @@ import * as conversations from '../../src/domain/conversations.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import type { JwksSettings } from '../../src/domain/tokens.ts';
 import { accountTopic, circleTopic, conversationTopic } from '../../src/events/event.ts';
+import { followSession } from '../../src/domain/sessions.ts';
 import type { UserId } from '../../src/ids.ts';
 import { SECRET, testDeps } from '../harness/deps.ts';
 import {
@@ -59,6 +60,7 @@ test('a new account is logged in at once', async () => {
   expect(session).toEqual({
     actor: actorOf(user),
     tokenId: expect.any(String),
+    issuedAt: expect.any(Number),
     expiresAt: expect.any(Number),
   });
   expect(await accounts.me(deps, session.actor)).toEqual({ kind: 'user', user, online: false });
@@ -516,6 +518,23 @@ test('an account is taken over by its verified e-mail only, and only once', asyn
   expect(
     (await userOf(deps, await provider.sign({ sub: 'b1', email: bob.email, email_verified: true }))).id,
   ).toBe(unverified.id);
+});
+
+test('who made an account with an e-mail that is not theirs has no way in once its owner comes', async () => {
+  await using provider = await startProvider();
+  await using deps = await testDeps({ tokens: { jwks: provider.settings } });
+  const { token } = await accounts.createAccount(deps, ANN);
+  const session = await accounts.authenticate(deps, token);
+  const ends: string[] = [];
+  await followSession(deps, session, (reason) => void ends.push(reason));
+
+  const owner = await provider.sign({ sub: 'a1', email: ANN.email, email_verified: true });
+  expect((await userOf(deps, owner)).id).toBe(session.actor.id);
+
+  expect(ends).toEqual(['LOGGED_OUT']);
+  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+  expect(await refusal(accounts.login(deps, ANN))).toBe('UNAUTHENTICATED');
+  expect(await refusal(accounts.authenticate(deps, owner))).toBe('done');
 });
 
 test('without an e-mail the account gets an address that nobody has, and may change it', async () => {

@@ -36,6 +36,7 @@ test('a token for a user is good for a day and names the user', async () => {
     kind: 'own',
     actor: ann,
     tokenId: issued.tokenId,
+    issuedAt: expect.any(Number),
     expiresAt: issued.expiresAt,
   });
   expect(issued.expiresAt - Date.now()).toBeGreaterThan(23.9 * HOUR * 1000);
@@ -65,6 +66,7 @@ test('a token of the original server, with an integer sub and no jti, is told ap
     kind: 'own',
     actor: ann,
     tokenId: expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
+    issuedAt: claims.iat * 1000,
     expiresAt: claims.exp * 1000,
   });
   expect(await actorOf(tokens, sign({ ...claims, sub: 4 }, DEVICE_SECRET))).toEqual(lamp);
@@ -254,6 +256,7 @@ test('a token of the outside provider is verified with its published key', async
     expect(await outside(provider).verify(token)).toEqual({
       kind: 'outside',
       tokenId: 'j',
+      issuedAt: null,
       expiresAt: exp * 1000,
       identity: {
         subject: `${ISSUER} abc`,

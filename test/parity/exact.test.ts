@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
-import { circleOf } from '../../src/testing/index.ts';
+import { circleOf, conversationOf } from '../../src/testing/index.ts';
 import type { Named, TestAccount } from '../../src/testing/index.ts';
 
 const WRITERS = 16;
@@ -64,6 +64,36 @@ test('what comes with an event is what was true at the eventCursor beside it', a
     const { circle: shown } = await events.next((event) => event.circle !== undefined);
     expect(names.get(shown?.eventCursor ?? '')).toBe(shown?.name);
   }
+});
+
+test('who was removed reads nothing of later beside an eventCursor', async () => {
+  await using app = await testApp();
+  const [ann, bob, eve] = [await app.account(), await app.account(), await app.account()];
+  await using first = bob.graphql.subscribe<{ cursor: string }>('subscription { inboxEvents { cursor } }');
+  const { cursor: after } = await first.next();
+  const circle = await circleOf(ann, bob, eve);
+  const { id } = await conversationOf(ann, circle, bob, eve);
+  await ann.graphql.run(
+    'mutation ($id: ID!, $email: String!) { kickFromCircle(circleId: $id, email: $email) { id } }',
+    { id: circle.id, email: bob.login },
+  );
+  await ann.graphql.run(
+    'mutation ($id: ID!) { updateConversation(conversationId: $id, name: "Secret") { id } }',
+    { id },
+  );
+  await ann.graphql.run(RENAME, { id: circle.id, name: 'Secret' });
+  await using inbox = bob.graphql.subscribe<{
+    conversation?: { name: string };
+    invitation?: { circle: { name: string } };
+  }>(
+    `subscription ($after: Cursor) { inboxEvents(after: $after) {
+      ... on CircleInvited { invitation { circle { name eventCursor } } }
+      ... on ConversationInvited { conversation { name eventCursor } }
+    } }`,
+    { after },
+  );
+  expect(await inbox.next()).toMatchObject({ invitation: { circle: { name: 'Family' } } });
+  expect(await inbox.next()).toMatchObject({ conversation: { name: 'Talk' } });
 });
 
 test('a thing that a mutation took away is answered as it was, with an eventCursor beside it', async () => {

@@ -143,7 +143,7 @@ test('a second mutation of a document is not answered from what the first has re
 test('a query in a snapshot reads nothing beside it', async () => {
   await using world = await openWorld();
   const ann = await fill(world, '', 2, 2);
-  const session = { actor: ann, tokenId: 'test', expiresAt: Date.now() + 60_000 };
+  const session = { actor: ann, tokenId: 'test', issuedAt: null, expiresAt: Date.now() + 60_000 };
   // With one connection, a read that bypasses the snapshot's would wait for ever.
   const contextValue = createContext({ deps: world.deps, session });
   await contextValue.enterSnapshot();

@@ -221,7 +221,10 @@ test('a field that looks at who is asking is marked so', async () => {
   const shared = everyField('Event', 3, ({ extensions }) => extensions['perActor'] !== true);
   const asked: string[] = [];
   const blindContext = (actor: ActorRef): Context => {
-    const context = createContext({ deps: world.deps, session: { actor, tokenId: 'test', expiresAt: 0 } });
+    const context = createContext({
+      deps: world.deps,
+      session: { actor, tokenId: 'test', issuedAt: null, expiresAt: 0 },
+    });
     const blind = (of: object, names: readonly string[]) =>
       new Proxy(of, {
         get(target, name, receiver) {
@@ -240,7 +243,7 @@ test('a field that looks at who is asking is marked so', async () => {
     const variableValues = { id, after: origin(world, topic) };
     const contextValue = createContext({
       deps: world.deps,
-      session: { actor, tokenId: 'test', expiresAt: 0 },
+      session: { actor, tokenId: 'test', issuedAt: null, expiresAt: 0 },
     });
     const args = validateSubscriptionArgs({
       schema,

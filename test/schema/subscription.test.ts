@@ -93,7 +93,12 @@ test('the inbox does not show what ends sessions', async () => {
   await using world = await openWorld();
   const { bob } = await family(world);
   const before = Buffer.from(`${world.deps.epoch}/user:${bob.id}/0`).toString('base64url');
-  await logout(world.deps, { actor: bob, tokenId: 'another', expiresAt: Date.now() + 60_000 });
+  await logout(world.deps, {
+    actor: bob,
+    tokenId: 'another',
+    issuedAt: null,
+    expiresAt: Date.now() + 60_000,
+  });
   const stream = await world.subscribe(
     bob,
     'subscription ($after: Cursor) { inboxEvents(after: $after) { __typename } }',

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { UserId } from '../../src/ids.ts';
 import { actorOf, openWorld } from './world.ts';
 import type { World } from './world.ts';
 
@@ -48,6 +49,40 @@ test('a circle answers what its creator asks of it', async () => {
       conversations: { nodes: [], pageInfo: { hasNextPage: false, startCursor: null } },
     },
   });
+});
+
+test('an invitation introduces two by name and e-mail, and no more before they share a circle', async () => {
+  await using world = await openWorld();
+  const { ann, bob, circle, invitation } = await family(world);
+  for (const { id } of [ann, bob])
+    await world.deps.db
+      .updateTable('users')
+      .set({ birthday: '2000-01-01' })
+      .where('id', '=', id as UserId)
+      .execute();
+  const lease = await world.deps.presence.open('graphql', bob);
+  const who = '{ firstName email birthday isOnline }';
+  const query = `query ($id: ID!) { node(id: $id) { ... on CircleInvitation { user ${who} invitedBy ${who} } } }`;
+  const known = { birthday: '2000-01-01' };
+  const stranger = { birthday: null, isOnline: false };
+  expect((await world.run(ann, query, { id: invitation })).node).toMatchObject({
+    user: { firstName: 'Bob', email: bob.email, ...stranger },
+    invitedBy: { firstName: 'Ann', ...known },
+  });
+  expect((await world.run(bob, query, { id: invitation })).node).toMatchObject({
+    user: { firstName: 'Bob', ...known, isOnline: true },
+    invitedBy: { firstName: 'Ann', email: ann.email, ...stranger },
+  });
+  const { createCircle: other } = await world.run(ann, CREATE_CIRCLE);
+  const { inviteToCircle: second } = await world.run(ann, INVITE, { c: other.id, e: bob.email });
+  await world.run(bob, 'mutation ($i: ID!) { acceptCircleInvitation(invitationId: $i) { id } }', {
+    i: invitation,
+  });
+  expect((await world.run(ann, query, { id: second.id })).node).toMatchObject({
+    user: { ...known, isOnline: true },
+  });
+  expect(circle).not.toBe(other.id);
+  await lease.close();
 });
 
 test('who is only invited sees the name of the circle and nothing in it', async () => {

@@ -124,7 +124,12 @@ export async function openWorld(): Promise<World> {
 /** Null prototypes off, which only get in the way of comparing. */
 const plainCopy = (data: unknown): Answer => JSON.parse(JSON.stringify(data));
 
-const sessionOf = (actor: ActorRef): Session => ({ actor, tokenId: 'test', expiresAt: Date.now() + 60_000 });
+const sessionOf = (actor: ActorRef): Session => ({
+  actor,
+  tokenId: 'test',
+  issuedAt: null,
+  expiresAt: Date.now() + 60_000,
+});
 
 export function actorOf(globalId: string): ActorRef {
   const parsed = parseGlobalId(globalId);

@@ -9,6 +9,7 @@ const statements = [
     email text not null,
     password_hash text,
     subject text unique,
+    sessions_since timestamptz(3),
     first_name text not null,
     last_name text not null,
     birthday date,
@@ -98,6 +99,7 @@ const statements = [
     uploaded_at timestamptz(3)
   )`,
   sql`create index media_message on media (message_id, id)`,
+  sql`create index media_storage_name on media (storage_name) where storage_name is not null`,
   sql`create table unused_files (storage_name text primary key)`,
   // A trigger, because rows of media also go with their message, conversation, circle or account.
   sql`create function note_unused_file() returns trigger language plpgsql as $$
@@ -118,6 +120,7 @@ const statements = [
     created_at timestamptz(3) not null default clock_timestamp(),
     primary key (account, key)
   )`,
+  sql`create index idempotency_keys_created_at on idempotency_keys (created_at)`,
   sql`create table topics (
     topic text collate "C" primary key,
     head bigint not null default 0,
@@ -132,6 +135,7 @@ const statements = [
   )`,
   sql`create index events_at on events (at)`,
   sql`create table revoked_tokens (token_id text primary key, expires_at timestamptz(3) not null)`,
+  sql`create index revoked_tokens_expires_at on revoked_tokens (expires_at)`,
   sql`create table nodes (id text primary key, seen_at timestamptz(3) not null default clock_timestamp())`,
   sql`create table leases (
     id bigint generated always as identity primary key,
