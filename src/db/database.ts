@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as setImmediatePromise } from 'node:timers/promises';
@@ -26,10 +27,19 @@ export interface Database extends AsyncDisposable {
 }
 
 export type DatabaseOptions =
-  | { readonly kind: 'postgres'; readonly url: string }
+  | {
+      readonly kind: 'postgres';
+      readonly url: string;
+      /** How long an answer may take before the connection counts as lost. */
+      readonly silenceMs?: number;
+    }
   | { readonly kind: 'pglite'; readonly dir: string | undefined };
 
 const MAX_BUSY_MS = 5;
+const MAX_CONNECTIONS = 10;
+/** For a connection, new or free: whoever waits for longer is told that the database is away. */
+const CONNECT_TIMEOUT_MS = 10_000;
+const SILENCE_MS = 30_000;
 
 const { builtins } = pg.types;
 
@@ -51,11 +61,21 @@ const types: pg.CustomTypesConfig = {
  * Throws when another process has the folder open, or when the server cannot be reached.
  */
 export async function openDatabase(options: DatabaseOptions, log: Logger): Promise<Database> {
-  return options.kind === 'postgres' ? openPostgres(options.url, log) : openEmbedded(options.dir, log);
+  return options.kind === 'postgres'
+    ? openPostgres(options.url, log, options.silenceMs)
+    : openEmbedded(options.dir, log);
 }
 
-async function openPostgres(url: string, log: Logger): Promise<Database> {
-  const pool = new pg.Pool({ connectionString: url, max: 10, types, application_name: 'parley' });
+async function openPostgres(url: string, log: Logger, silenceMs = SILENCE_MS): Promise<Database> {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: MAX_CONNECTIONS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    stream: () => openSocket(silenceMs),
+    types,
+    application_name: 'parley',
+  });
   pool.on('error', (error) => log.warn({ err: error }, 'idle database connection lost'));
   // The pool listens to idle connections only: the loss of one in use is told to its query, and must not end the process.
   pool.on('connect', (client) =>
@@ -68,6 +88,15 @@ async function openPostgres(url: string, log: Logger): Promise<Database> {
     await db.destroy();
     throw error;
   }
+}
+
+/** A network that was cut says nothing: a socket on which nothing passes is given up, and with it what waits for an answer. */
+function openSocket(silenceMs: number): Socket {
+  const socket = new Socket();
+  return socket.setTimeout(silenceMs, () => {
+    const error = new Error(`The database did not answer within ${silenceMs} ms.`);
+    socket.destroy(Object.assign(error, { code: 'ETIMEDOUT' }));
+  });
 }
 
 async function openEmbedded(dir: string | undefined, log: Logger): Promise<Database> {

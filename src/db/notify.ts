@@ -1,12 +1,9 @@
 import pg from 'pg';
 import type { Logger } from '../log.ts';
+import { openLink } from './link.ts';
 
 const CHANNEL = 'parley';
-const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 5_000;
 const CONNECT_TIMEOUT_MS = 5_000;
-/** A connection that was cut off without a word answers nothing: it is given up after this. */
-const ANSWER_TIMEOUT_MS = 10_000;
 const MAX_TOGETHER = 500;
 
 /** The longest text that PostgreSQL passes on is below 8,000 bytes. */
@@ -19,6 +16,8 @@ export interface NotifierOptions {
   onText(text: string): void;
   /** Called when texts are listened for again after a pause: what was sent meanwhile is lost. */
   onListening(): void;
+  /** How long an answer may take before the connection counts as lost. */
+  readonly answerTimeoutMs?: number;
 }
 
 /** Passes short texts between the processes that use a database. What cannot be sent at once may be lost. */
@@ -33,87 +32,44 @@ export interface Notifier extends AsyncDisposable {
 
 /** Opens a connection of its own that listens, and opens another one whenever it is lost. Throws when the first fails. */
 export async function openNotifier(options: NotifierOptions): Promise<Notifier> {
-  const { url, log } = options;
-  let client: pg.Client | undefined;
-  let retryMs = FIRST_RETRY_MS;
-  let retry: NodeJS.Timeout | undefined;
-  let closed = false;
-
-  const lose = (lost: pg.Client, error: unknown): void => {
-    if (client !== lost) return;
-    client = undefined;
-    log.warn({ err: error }, 'the connection to the other nodes is lost; connecting again');
-    void lost.end().catch(() => undefined);
-    retryLater();
-  };
-  const connect = async (): Promise<void> => {
-    const fresh = await connectListener(url, (text) => options.onText(text), lose);
-    if (closed) return fresh.end();
-    client = fresh;
-    retryMs = FIRST_RETRY_MS;
-  };
-  const retryLater = (): void => {
-    if (closed) return;
-    retry = setTimeout(
-      () => {
-        connect()
-          .then(() => options.onListening())
-          .catch((error: unknown) => {
-            log.debug({ err: error }, 'the other nodes cannot be reached yet');
-            retryLater();
-          });
-      },
-      retryMs * (0.5 + Math.random()),
-    );
-    retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
-  };
-  const query = async (text: string, values: unknown[]): Promise<void> => {
-    const used = client;
-    if (used === undefined) throw new Error('Not connected');
-    try {
-      await used.query(text, values);
-    } catch (error) {
-      lose(used, error);
-      throw error;
-    }
-  };
-
-  await connect();
+  const link = await openLink<pg.Client>({
+    to: 'the other nodes',
+    log: options.log,
+    answerTimeoutMs: options.answerTimeoutMs,
+    open: (lost) => openListener(options.url, options.onText, lost),
+    close: (client) => client.end(),
+    onAgain: options.onListening,
+  });
   return {
     get listening() {
-      return client !== undefined;
+      return link.connected;
     },
     async send(texts) {
       for (let from = 0; from < texts.length; from += MAX_TOGETHER) {
         const values = [CHANNEL, texts.slice(from, from + MAX_TOGETHER)];
-        await query('select pg_notify($1, text) from unnest($2::text[]) as given (text)', values);
+        const statement = 'select pg_notify($1, text) from unnest($2::text[]) as given (text)';
+        await link.use((client) => client.query(statement, values));
       }
     },
-    check: () => query('select 1', []),
-    async [Symbol.asyncDispose]() {
-      closed = true;
-      clearTimeout(retry);
-      const used = client;
-      client = undefined;
-      await used?.end().catch(() => undefined);
-    },
+    check: () => link.use((client) => client.query('select 1')),
+    [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
   };
 }
 
-async function connectListener(
+async function openListener(
   url: string,
   onText: (text: string) => void,
-  lose: (client: pg.Client, error: unknown) => void,
+  lost: (error: unknown) => void,
 ): Promise<pg.Client> {
   const client = new pg.Client({
     connectionString: url,
     application_name: 'parley notifications',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    query_timeout: ANSWER_TIMEOUT_MS,
+    query_timeout: CONNECT_TIMEOUT_MS,
     keepAlive: true,
   });
-  client.on('error', (error) => lose(client, error));
-  client.on('end', () => lose(client, new Error('The connection was closed')));
+  client.on('error', lost);
+  client.on('end', () => lost(new Error('The connection was closed')));
   client.on('notification', ({ payload }) => {
     if (payload !== undefined) onText(payload);
   });

@@ -139,7 +139,10 @@ export async function findMembersByEmails(
 
 /** Those of the users that are the account itself or share a circle with it. */
 export async function findVisible(db: Db, account: Account, ids: readonly UserId[]): Promise<User[]> {
-  const mates = db.selectFrom('memberships').select('circleId').where('userId', '=', sql<UserId>`users.id`);
+  const mates = db
+    .selectFrom('memberships')
+    .select('circleId')
+    .where('userId', '=', sql<UserId>`users.id`);
   const query = db.selectFrom('users').select(USER_COLUMNS).where('users.id', '=', anyOf(ids));
   if (account.kind === 'device') {
     return query

@@ -1,56 +1,66 @@
 import { createClient } from '@redis/client';
+import { openLink } from '../db/link.ts';
 import type { Notifier, NotifierOptions } from '../db/notify.ts';
 
 const CHANNEL = 'parley';
-const LAST_RETRY_MS = 5_000;
+const CONNECT_TIMEOUT_MS = 5_000;
 
-/** Passes texts between nodes through Redis, for clusters that outgrow LISTEN/NOTIFY. Throws when it cannot be reached at first. */
-export async function openRedisNotifier({
-  url,
-  log,
-  onText,
-  onListening,
-}: NotifierOptions): Promise<Notifier> {
-  const reconnectStrategy = (retries: number) =>
-    Math.min(100 * 2 ** retries, LAST_RETRY_MS) * (0.5 + Math.random());
-  let opened = false;
-  const options = {
+type Client = ReturnType<typeof createRedisClient>;
+
+const createRedisClient = (url: string) =>
+  createClient({
     url,
     disableOfflineQueue: true,
-    socket: { reconnectStrategy: (retries: number) => opened && reconnectStrategy(retries) },
-  };
-  const publisher = createClient(options);
-  const subscriber = publisher.duplicate();
-  for (const client of [publisher, subscriber]) {
-    client.on('error', (error: unknown) =>
-      log.warn({ err: error }, 'the connection to Redis is lost; connecting again'),
-    );
-  }
-  try {
-    await Promise.all([publisher.connect(), subscriber.connect()]);
-    await subscriber.subscribe(CHANNEL, onText);
-  } catch (error) {
-    publisher.destroy();
-    subscriber.destroy();
-    throw error;
-  }
-  opened = true;
-  // The client subscribes again by itself, before it says that it is ready.
-  subscriber.on('ready', onListening);
-  onListening();
+    socket: { reconnectStrategy: false, connectTimeout: CONNECT_TIMEOUT_MS },
+  });
+
+/** Redis takes no other command on a connection that subscribes. */
+interface Pair {
+  readonly publisher: Client;
+  readonly subscriber: Client;
+}
+
+/** Passes texts between nodes through Redis, for clusters that outgrow LISTEN/NOTIFY. Throws when it cannot be reached at first. */
+export async function openRedisNotifier(options: NotifierOptions): Promise<Notifier> {
+  const link = await openLink<Pair>({
+    to: 'Redis',
+    log: options.log,
+    answerTimeoutMs: options.answerTimeoutMs,
+    open: (lost) => openPair(options.url, options.onText, lost),
+    close: async (pair) => destroy(pair),
+    onAgain: options.onListening,
+  });
   return {
     get listening() {
-      return publisher.isReady && subscriber.isReady;
+      return link.connected;
     },
-    async send(texts) {
-      await Promise.all(texts.map((text) => publisher.publish(CHANNEL, text)));
-    },
-    async check() {
-      await publisher.ping();
-    },
-    async [Symbol.asyncDispose]() {
-      publisher.destroy();
-      subscriber.destroy();
-    },
+    send: (texts) =>
+      link.use(({ publisher }) => Promise.all(texts.map((text) => publisher.publish(CHANNEL, text)))),
+    check: () => link.use(({ publisher, subscriber }) => Promise.all([publisher.ping(), subscriber.ping()])),
+    [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
   };
+}
+
+async function openPair(
+  url: string,
+  onText: (text: string) => void,
+  lost: (error: unknown) => void,
+): Promise<Pair> {
+  const pair = { publisher: createRedisClient(url), subscriber: createRedisClient(url) };
+  for (const client of [pair.publisher, pair.subscriber]) {
+    client.on('error', lost);
+    client.on('end', () => lost(new Error('The connection was closed')));
+  }
+  try {
+    await Promise.all([pair.publisher.connect(), pair.subscriber.connect()]);
+    await pair.subscriber.subscribe(CHANNEL, onText);
+    return pair;
+  } catch (error) {
+    destroy(pair);
+    throw error;
+  }
+}
+
+function destroy({ publisher, subscriber }: Pair): void {
+  for (const client of [publisher, subscriber]) if (client.isOpen) client.destroy();
 }

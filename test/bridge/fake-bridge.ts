@@ -140,7 +140,12 @@ export async function fakeBridge(
     async authenticate(token) {
       const [, kind, id] = /^(user|device):(\d+)/.exec(token) ?? [];
       if (kind === undefined) throw unauthenticated();
-      return { actor: { kind, id: Number(id) } as ActorRef, tokenId: token, issuedAt: null, expiresAt: Infinity };
+      return {
+        actor: { kind, id: Number(id) } as ActorRef,
+        tokenId: token,
+        issuedAt: null,
+        expiresAt: Infinity,
+      };
     },
     async followSession({ tokenId }, onEnd) {
       sessions.set(tokenId, onEnd);

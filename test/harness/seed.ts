@@ -71,7 +71,12 @@ export async function deviceOf(
 }
 
 /** A session that never ends, for what asks for one. */
-export const sessionOf = (actor: ActorRef): Session => ({ actor, tokenId: 'none', issuedAt: null, expiresAt: Infinity });
+export const sessionOf = (actor: ActorRef): Session => ({
+  actor,
+  tokenId: 'none',
+  issuedAt: null,
+  expiresAt: Infinity,
+});
 
 /** All facts in the topic's log, also those that no reader is shown. */
 export async function history(deps: Deps, topic: Topic): Promise<DomainEvent[]> {
