@@ -86,7 +86,10 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
   };
 }
 
-/** Tells every circle of the accounts. They may have been removed since: then nobody is told. */
+/**
+ * Tells every circle of the accounts. They may have been removed since, or gone the other way, which another node may
+ * have told already: then nobody is told.
+ */
 function createAnnouncer({ db, bus, log }: PresenceOptions) {
   return async (accounts: readonly ActorRef[], online: boolean): Promise<void> => {
     if (accounts.length === 0) return;
@@ -94,9 +97,9 @@ function createAnnouncer({ db, bus, log }: PresenceOptions) {
       const audiences = await rows.findAudiences(db, accounts);
       bus.publish(
         audiences.flatMap(({ actor, circleIds }) =>
-          circleIds.map((id): Notice => {
-            const ephemeral = { topic: circleTopic(id), actor: { ...actor, online }, online };
-            return { kind: 'ephemeral', ephemeral: { type: 'presence', ...ephemeral } };
+          (actor.online === online ? circleIds : []).map((id): Notice => {
+            const ephemeral = { type: 'presence', topic: circleTopic(id), actor, online } as const;
+            return { kind: 'ephemeral', ephemeral };
           }),
         ),
       );
