@@ -42,10 +42,18 @@ export function receiveFile<Result>(
     const fields = new Map<string, string>();
     let content: BusboyFileStream | undefined;
     let taken: Promise<Result> | undefined;
-    const fail = (error: Error): void => {
-      content?.destroy(error);
+    const stop = (error?: Error): void => {
       request.unpipe(parser);
+      content?.destroy(error);
+    };
+    const fail = (error: Error): void => {
+      stop(error);
       reject(error);
+    };
+    const finish = (result: Result): void => {
+      // Nobody reads on what was not needed whole, and an unread part would hold up all that comes after it.
+      if (content?.readableEnded !== true) stop();
+      resolve(result);
     };
     parser.on('field', (name, value) => fields.set(name, value));
     parser.on('file', (part, arriving, given: string | undefined) => {
@@ -58,7 +66,7 @@ export function receiveFile<Result>(
       if (result === undefined) return void arriving.resume();
       content = arriving;
       taken = result;
-      result.then(resolve, fail);
+      result.then(finish, fail);
     });
     parser.once('finish', () => {
       if (taken === undefined) reject(new NoFileError());

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
@@ -30,6 +31,32 @@ test('a file that is used twice in an operation is stored once, and the second u
   expect(
     await ann.graphql.run(`{ nodes(ids: ["${first}", "${second}"]) { ... on Media { size } } }`),
   ).toEqual({ nodes: [{ size: 5 }, { size: null }] });
+});
+
+test('who sends a whole file before reading gets the answer that it was refused', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  const boundary = 'boundary';
+  const part = (name: string, text: string) =>
+    `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${text}\r\n`;
+  const query = 'mutation ($file: Upload!) { uploadMedia(mediaId: "Media:1", file: $file) { id } }';
+  const body = Buffer.concat([
+    Buffer.from(part('operations', JSON.stringify({ query })) + part('map', '{"0":["variables.file"]}')),
+    Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="0"; filename="a"\r\n\r\n`),
+    Buffer.alloc(5 * 1024 * 1024),
+    Buffer.from(`\r\n--${boundary}--\r\n`),
+  ]);
+  const { hostname, port } = new URL(app.url);
+  const socket = connect(Number(port), hostname);
+  socket.write(
+    `POST /graphql HTTP/1.1\r\nHost: test\r\nAuthorization: ${ann.token}\r\n` +
+      `Content-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: ${body.length}\r\n\r\n`,
+  );
+  await new Promise((resolve, reject) => socket.once('error', reject).write(body, resolve));
+  let answer = '';
+  for await (const chunk of socket) if ((answer += String(chunk)).includes('}')) break;
+  expect(answer).toContain('HTTP/1.1 200 OK');
+  expect(answer).toContain('"code":"NOT_FOUND"');
 });
 
 test('a subscription with a file is INVALID_INPUT', async () => {
