@@ -8,6 +8,7 @@ import { ownMediaDir, ownSecret } from './data-dir.ts';
 import { openDatabase, pingDatabase } from './db/database.ts';
 import type { Database } from './db/database.ts';
 import * as accounts from './domain/accounts.ts';
+import { conversationsById } from './domain/conversations.ts';
 import { ensureDemo } from './domain/demo.ts';
 import type { Deps } from './domain/deps.ts';
 import { createLimits } from './domain/limits.ts';
@@ -220,6 +221,7 @@ function bridgeDeps({ deps, engine, metrics, authenticate }: Ports, origins: Ori
     presence,
     authenticate,
     openStream: (request) => openStream(deps, request),
+    conversationExists: async (id) => (await conversationsById(deps, [id])).size > 0,
     executor: createExecutor(deps, engine),
     followSession: (session, onEnd) => followSession(deps, session, onEnd),
     originAllowed: origins.allowed,

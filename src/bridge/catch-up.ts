@@ -13,6 +13,8 @@ export interface Missed {
   readonly actor: ActorRef;
   readonly afterMessageId: number;
   readonly until: number;
+  /** The newest message at that moment; undefined when there is none. */
+  readonly newestMessageId: number | undefined;
 }
 
 type LogDeps = Pick<BridgeDeps, 'epoch' | 'openStream'>;
@@ -43,7 +45,11 @@ async function positionOf(deps: LogDeps, missed: Missed): Promise<number> {
       if (event.type === 'message.sent' && event.message.id <= missed.afterMessageId) found = seq;
     }
     if (found !== undefined) return found;
-    if (trimmed !== undefined) throw new DomainError('CURSOR_EXPIRED', 'The log does not reach back so far.');
+    if (trimmed !== undefined) {
+      // Whoever has the newest message has missed none, however far the log reaches back.
+      if (missed.afterMessageId >= (missed.newestMessageId ?? 0)) return from;
+      throw new DomainError('CURSOR_EXPIRED', 'The log does not reach back so far.');
+    }
     upTo = from;
   }
   return 0;

@@ -1,6 +1,7 @@
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import type { ErrorCode } from '../errors.ts';
 import type { Topic } from '../events/event.ts';
+import type { ConversationId } from '../ids.ts';
 import type { Frame } from './frames.ts';
 import type { Payload } from './payload.ts';
 
@@ -53,6 +54,13 @@ export interface Place {
   readonly afterMessageId: number;
 }
 
+/** What a client that may read a topic is told of it, all of one moment. */
+export interface Permission {
+  readonly cursor: string;
+  /** In a conversation, the newest message; undefined when there is none. */
+  readonly newestMessageId?: number | undefined;
+}
+
 /** What a channel can do for the client that sent an event. */
 export interface Caller {
   /** Runs an operation with the client's rights. Throws a DomainError with the code of its first error. */
@@ -63,18 +71,18 @@ export interface Caller {
   /** Makes the client the token's account. Throws UNAUTHENTICATED, and leaves the client what it was. */
   authenticate(token: unknown): Promise<void>;
   /**
-   * Lets the client into the topic's room. `ask` answers how far its permission knows the topic, as a cursor, or
-   * nothing when there is none. Throws NOT_FOUND, also for one who lost the permission while it was asked for.
+   * Lets the client into the topic's room. `ask` answers how far its permission knows the topic, or nothing when there
+   * is none. Throws NOT_FOUND, also for one who lost the permission while it was asked for.
    * Given a place, answers what the client has missed since; throws CURSOR_EXPIRED when that is not kept any more.
    */
   join(
     topic: Topic,
-    ask: () => Promise<string | undefined>,
+    ask: () => Promise<Permission | null>,
     place?: Place,
   ): Promise<AsyncIterable<Frame> | undefined>;
   leave(topic: Topic): void;
-  /** Whether there is such a thing, whoever may see it. */
-  exists(topic: Topic): Promise<boolean>;
+  /** Whether there is such a conversation, whoever takes part in it. */
+  conversationExists(id: ConversationId): Promise<boolean>;
 }
 
 /** A refusal in the contract's own words, for the `error` channel. */

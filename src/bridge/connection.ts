@@ -5,17 +5,17 @@ import type { EndReason, ErrorCode } from '../errors.ts';
 import { parseCursor } from '../events/cursor.ts';
 import { sameActor } from '../events/event.ts';
 import type { ActorRef, Topic } from '../events/event.ts';
+import type { ConversationId } from '../ids.ts';
 import { openAccount } from './account.ts';
 import type { Account } from './account.ts';
 import { openCatchUp } from './catch-up.ts';
-import type { Caller, Place } from './channel.ts';
+import type { Caller, Permission, Place } from './channel.ts';
 import { USER_NOT_FOUND } from './channels.ts';
 import { withDeadline } from './deadline.ts';
 import type { BridgeDeps, BridgeLimits } from './deps.ts';
 import { channelOf, dispatch } from './dispatch.ts';
 import { createEventQueue } from './event-queue.ts';
 import type { EventQueue } from './event-queue.ts';
-import { isKnown } from './existence.ts';
 import type { Frame } from './frames.ts';
 import type { ForwardChannels } from './outbound.ts';
 import { createOutlet } from './outlet.ts';
@@ -123,16 +123,19 @@ export class Connection implements Caller, RoomMember {
 
   async join(
     topic: Topic,
-    ask: () => Promise<string | undefined>,
+    ask: () => Promise<Permission | null>,
     place?: Place,
   ): Promise<AsyncIterable<Frame> | undefined> {
     const entrance = await this.#rooms.enter(topic, this);
     if (entrance === undefined) throw notFound('The room');
     try {
-      const cursor = await ask();
-      if (cursor === undefined || this.actor === undefined) throw notFound('The room');
+      const permission = await ask();
+      const { actor } = this;
+      if (permission === null || actor === undefined) throw notFound('The room');
+      const { cursor, newestMessageId } = permission;
       const until = parseCursor(this.#deps.epoch, topic, cursor);
-      const missed = place && (await openCatchUp(this.#deps, { ...place, topic, actor: this.actor, until }));
+      const missed =
+        place && (await openCatchUp(this.#deps, { ...place, topic, actor, until, newestMessageId }));
       if (this.#left || !entrance.admit(until, place !== undefined)) throw notFound('The room');
       return missed;
     } finally {
@@ -144,8 +147,8 @@ export class Connection implements Caller, RoomMember {
     this.#rooms.leave(topic, this);
   }
 
-  async exists(topic: Topic): Promise<boolean> {
-    return this.actor !== undefined && isKnown(this.#deps, this.actor, topic);
+  conversationExists(id: ConversationId): Promise<boolean> {
+    return this.#deps.conversationExists(id);
   }
 
   lostTrack(): void {

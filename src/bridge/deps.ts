@@ -5,6 +5,7 @@ import type { ActorRef } from '../events/event.ts';
 import type { EventStream, StreamRequest } from '../events/stream.ts';
 import type { Tails } from '../events/tail.ts';
 import type { Executor } from '../gateway/executor.ts';
+import type { ConversationId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 import type { Context } from '../schema/context.ts';
 
@@ -34,6 +35,8 @@ export interface BridgeDeps {
   authenticate(token: string): Promise<Session>;
   /** Calls back once, when logout, expiry or deletion of the account end the session. Answers how to stop. */
   followSession(session: Session, onEnd: (reason: EndReason) => void): Promise<() => void>;
+  /** Whether there is such a conversation, whoever takes part: the contract tells what does not exist from what is not the caller's. */
+  conversationExists(id: ConversationId): Promise<boolean>;
   /** Reads a topic's log from a cursor. */
   openStream(request: StreamRequest): Promise<EventStream>;
   /** Whether a request from this page, or from no page, may be served. */

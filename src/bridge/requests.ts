@@ -3,7 +3,7 @@ import { circleTopic, conversationTopic } from '../events/event.ts';
 import { encodeGlobalId, parseId } from '../ids.ts';
 import type { Id } from '../ids.ts';
 import { LegacyError } from './channel.ts';
-import type { Caller, Place, Reply, Request } from './channel.ts';
+import type { Caller, Permission, Place, Reply, Request } from './channel.ts';
 import { encodeIceServer, encodeMedia } from './frames.ts';
 import type { Frame } from './frames.ts';
 import {
@@ -30,11 +30,15 @@ export async function authenticate({ payload, caller }: Request): Promise<Reply>
 
 export async function joinConversation({ payload, caller }: Request): Promise<Reply> {
   const id = requireId<'Conversation'>(payload['conversation_id']);
-  const ask = async () => {
-    const variables = { id: encodeGlobalId('Conversation', id) };
-    return (await caller.run(LegacyConversationDocument, variables)).conversation?.eventCursor;
+  const place = parsePlace(payload['after_message_id']);
+  const ask = async (): Promise<Permission | null> => {
+    const variables = { id: encodeGlobalId('Conversation', id), catchesUp: place !== undefined };
+    const { conversation } = await caller.run(LegacyConversationDocument, variables);
+    if (conversation === null) return null;
+    const { eventCursor, messages } = conversation;
+    return { cursor: eventCursor, newestMessageId: messages?.nodes[0]?.legacyId };
   };
-  const missed = await caller.join(conversationTopic(id), ask, parsePlace(payload['after_message_id']));
+  const missed = await caller.join(conversationTopic(id), ask, place);
   const frames = [success(`Vous avez rejoins la conversation : conversation_${id}`)];
   return missed === undefined ? { frames } : { frames, missed };
 }
@@ -56,7 +60,8 @@ export async function joinCircle({ payload, caller }: Request): Promise<Reply> {
   const id = requireId<'Circle'>(payload['circle_id']);
   await caller.join(circleTopic(id), async () => {
     const variables = { id: encodeGlobalId('Circle', id) };
-    return (await caller.run(LegacyCircleDocument, variables)).circle?.eventCursor;
+    const { circle } = await caller.run(LegacyCircleDocument, variables);
+    return circle && { cursor: circle.eventCursor };
   });
   return { frames: [success(`Vous avez rejoins le cercle : circle_${id}`)] };
 }
@@ -93,7 +98,7 @@ async function sendMessage(payload: Payload, files: readonly string[] | null, ca
   } catch (error) {
     // The operation does not tell these two apart, the contract does.
     const hidden = error instanceof DomainError && error.code === 'NOT_FOUND';
-    throw hidden && (await caller.exists(conversationTopic(id))) ? forbidden('Not a participant.') : error;
+    throw hidden && (await caller.conversationExists(id)) ? forbidden('Not a participant.') : error;
   }
 }
 

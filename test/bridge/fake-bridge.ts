@@ -151,6 +151,7 @@ export async function fakeBridge(
       sessions.set(tokenId, onEnd);
       return () => void sessions.delete(tokenId);
     },
+    conversationExists: async () => true,
     openStream: () => Promise.reject(new Error('not faked')),
     originAllowed: ({ headers }) => headers.origin !== 'https://evil.example',
   };

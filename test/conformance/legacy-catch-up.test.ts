@@ -124,6 +124,18 @@ test('a log that does not reach back so far is said, not passed over', async () 
   expect(answers.slice(1).map(contentOf)).toEqual(['7', '8', '9']);
 });
 
+test('who has the newest message has missed none, though the log is trimmed', async () => {
+  await send('0');
+  const newest = await send('1');
+  await trim(database.db, '2100-01-01T00:00:00.000Z', 0, 1_000);
+  await using client = await login(bob);
+  expect(await client.ask('join_conversation', { ...talk, after_message_id: newest.legacyId })).toEqual([
+    joined(),
+  ]);
+  await send('2');
+  expect(contentOf(await client.next())).toBe('2');
+});
+
 test('a place that is none is refused; null is no place', async () => {
   await send('0');
   await using client = await login(bob);
