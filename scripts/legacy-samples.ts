@@ -187,12 +187,12 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
     {
       when: 'the device of the circle is let in',
       to: inRoom,
-      fact: { type: 'device-access.changed', conversation, allowed: true },
+      fact: { type: 'device-access.changed', conversation, allowed: true, removed: false },
     },
     {
       when: 'the device of the circle is shut out',
       to: `${inRoom}, the device included`,
-      fact: { type: 'device-access.changed', conversation, allowed: false },
+      fact: { type: 'device-access.changed', conversation, allowed: false, removed: false },
     },
   ],
   'message.sent': [

@@ -32,6 +32,8 @@ export function framesOf(event: DomainEvent): readonly Frame[] {
       return [conversationFrame(event.participant.conversationId, fields)];
     }
     case 'device-access.changed': {
+      // Decision 18: the rooms of conversations hear nothing of a removal.
+      if (event.removed) return [];
       const fields = { event: 'device', type: event.allowed ? 'add' : 'remove' };
       return [conversationFrame(event.conversation.id, fields)];
     }

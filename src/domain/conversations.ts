@@ -115,7 +115,7 @@ export async function setDeviceAccess(
     }
     if (found.deviceAccess === allowed) return found;
     const conversation = await conversations.setDeviceAccess(unit.tx, conversationId, allowed);
-    unit.emit({ type: 'device-access.changed', conversation, allowed });
+    unit.emit({ type: 'device-access.changed', conversation, allowed, removed: false });
     return conversation;
   });
 }

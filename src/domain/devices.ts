@@ -71,6 +71,11 @@ export async function removeDevice(deps: Deps, actor: Actor, input: DeviceInput)
     const open = await conversations.findOfAccount(unit.tx, account, [device.circleId]);
     await unit.lock(...open.map(({ id }) => conversationTopic(id)), accountTopic(account));
     const online = (await deps.presence.isOnline([account], unit.tx)).has(actorKey(account));
+    // Access was given to this device, not to whichever comes after it.
+    for (const { id } of open) {
+      const conversation = await conversations.setDeviceAccess(unit.tx, id, false);
+      unit.emit({ type: 'device-access.changed', conversation, allowed: false, removed: true });
+    }
     await devices.remove(unit.tx, device.id);
     unit.emit({ type: 'device.removed', device, online });
     unit.emit({ type: 'account.deleted', account });

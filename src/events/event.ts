@@ -61,6 +61,8 @@ export type ConversationEvent =
       readonly type: 'device-access.changed';
       readonly conversation: Conversation;
       readonly allowed: boolean;
+      /** Whether the device itself was removed: the next one of the circle has no access. */
+      readonly removed: boolean;
     };
 
 export type CircleEvent =
@@ -177,7 +179,8 @@ export function endFor(actor: ActorRef, event: DomainEvent): EndReason | undefin
     case 'circle.deleted':
       return 'DELETED';
     case 'device-access.changed':
-      return actor.kind === 'device' && !event.allowed ? 'ACCESS_REMOVED' : undefined;
+      if (actor.kind !== 'device' || event.allowed) return undefined;
+      return event.removed ? 'ACCOUNT_DELETED' : 'ACCESS_REMOVED';
     case 'device.removed':
       return actor.kind === 'device' && actor.id === event.device.id ? 'ACCOUNT_DELETED' : undefined;
     case 'account.deleted':

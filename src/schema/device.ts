@@ -79,7 +79,7 @@ builder.mutationFields((t) => ({
   removeDevice: t.field({
     type: Device,
     description:
-      'Removes a device from its circle, and with it its account: its connections end and its messages stay without author. Only for admins. Answers the device as it was.',
+      'Removes a device from its circle, and with it its account: its connections end, its messages stay without author, and the conversations that it had access to get `DeviceAccessChanged`. Only for admins. Answers the device as it was.',
     args: { deviceId: t.arg.id({ required: true, description: deviceId }) },
     resolve: (_root, args, context) =>
       devices.removeDevice(context.deps, requireActor(context), {

@@ -231,7 +231,7 @@ test('an admin gives the device access, and the device may give it up', async ()
   const conversation = await set(device, false);
   expect(conversation.deviceAccess).toBe(false);
   expect(await reading).toEqual({
-    events: [{ type: 'device-access.changed', conversation, allowed: false }],
+    events: [{ type: 'device-access.changed', conversation, allowed: false, removed: false }],
     error: expect.objectContaining({ code: 'FORBIDDEN', details: { reason: 'ACCESS_REMOVED' } }),
   });
   expect(await refusal(set(device, false))).toBe('NOT_FOUND');

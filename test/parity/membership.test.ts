@@ -123,6 +123,8 @@ test('a deleted account hears what that means for its circle and conversation, a
   expect(await annInCircle.next()).toMatchObject({ __typename: 'MemberLeft', user: { email: bob.login } });
 });
 
+const READ = 'query ($id: ID!) { conversation(id: $id) { messages(last: 1) { nodes { text } } } }';
+
 test('a device that is removed, or goes with its circle, hears so before its streams end', async () => {
   await using app = await testApp();
   const { ann, circle, conversation } = await family(app);
@@ -138,11 +140,14 @@ test('a device that is removed, or goes with its circle, hears so before its str
     await ann.graphql.run('mutation ($id: ID!) { removeDevice(deviceId: $id) { id } }', { id: device.id });
     expect(await inCircle.nextOf('DeviceRemoved')).toMatchObject({ device: { id: device.id } });
     expect(await inCircle.ended()).toMatchObject([{ extensions: gone }]);
+    expect(await inConversation.next()).toMatchObject({ __typename: 'DeviceAccessChanged', allowed: false });
     expect(await inConversation.ended()).toMatchObject([{ extensions: gone }]);
     expect(await radio.expect('circle')).toMatchObject({ event: 'device', type: 'disconnect' });
     expect(await radio.expect('error')).toBe('User not found');
   }
   await using device = await deviceOf(app, ann, circle);
+  expect(await device.graphql.refused(READ, { id: conversation.id })).toBe('NOT_FOUND');
+  await ann.graphql.run(allow, { id: conversation.id });
   const inCircle = await device.circleEvents(circle.id);
   const inConversation = await device.conversationEvents(conversation.id);
   const radio = await device.legacy();
