@@ -13,6 +13,7 @@ import { ensureDemo } from './domain/demo.ts';
 import type { Deps } from './domain/deps.ts';
 import { createLimits } from './domain/limits.ts';
 import * as media from './domain/media.ts';
+import { createPasswords } from './domain/passwords.ts';
 import { createPresence } from './domain/presence.ts';
 import { startRetention } from './domain/retention.ts';
 import { followSession, openSession, renewSession } from './domain/sessions.ts';
@@ -127,7 +128,20 @@ async function openDeps(
   const cluster = await joinCluster(config, database, { bus, tails, log });
   if (cluster !== undefined) stack.use(cluster);
   return {
-    deps: { db, bus, tails, epoch, config, log, tokens, presence, storage, limits, sends },
+    deps: {
+      db,
+      bus,
+      tails,
+      epoch,
+      config,
+      log,
+      tokens,
+      presence,
+      storage,
+      limits,
+      passwords: createPasswords(),
+      sends,
+    },
     async ping() {
       await pingDatabase(db);
       if (cluster?.listening === false) throw new Error('The other nodes are not heard.');

@@ -17,7 +17,6 @@ import { requireCaller } from './circle-access.ts';
 import { endMembership, lockForDeparture } from './departures.ts';
 import type { Deps } from './deps.ts';
 import { byId } from './maps.ts';
-import { hashPassword, verifyPassword } from './passwords.ts';
 import { MAX_PASSWORD, MAX_PERSON_NAME, parseDate, parseEmail, parseText } from './text.ts';
 
 export { authenticate, login, loginDevice, logout, refreshToken } from './logins.ts';
@@ -44,7 +43,7 @@ export async function createAccount(
 ): Promise<{ token: string; user: User }> {
   const values = {
     ...parseProfile(input),
-    passwordHash: await hashPassword(parsePassword('password', input.password)),
+    passwordHash: await deps.passwords.hash(parsePassword('password', input.password)),
   };
   const user = await recording(deps, async (unit) => {
     const created = await users.insert(unit.tx, { ...values, subject: null });
@@ -78,7 +77,7 @@ export async function changePassword(
   if (!(await checkPassword(deps, actor, input.current))) {
     throw forbidden('The account has no password: its identity provider has it.');
   }
-  const passwordHash = await hashPassword(next);
+  const passwordHash = await deps.passwords.hash(next);
   return recording(deps, async (unit) => {
     await unit.lock(accountTopic(actor));
     const user = await requireCaller(unit.tx, actor);
@@ -124,7 +123,7 @@ async function checkPassword(deps: Deps, actor: Actor, password: string): Promis
     const found = await users.findPasswordHash(deps.db, userId);
     if (found === undefined) throw unauthenticated();
     if (found.passwordHash === null) return 'none';
-    return (await verifyPassword(password, found.passwordHash)) ? 'right' : undefined;
+    return (await deps.passwords.verify(password, found.passwordHash)) ? 'right' : undefined;
   });
   if (result === undefined) throw forbidden('The password is wrong.');
   return result === 'right';

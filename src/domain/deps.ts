@@ -4,6 +4,7 @@ import type { Bus } from '../events/bus.ts';
 import type { Tails } from '../events/tail.ts';
 import type { Logger } from '../log.ts';
 import type { Limits } from './limits.ts';
+import type { Passwords } from './passwords.ts';
 import type { Presence } from './presence.ts';
 import type { Sends } from './sends.ts';
 import type { MediaStorage } from './storage.ts';
@@ -22,5 +23,6 @@ export interface Deps {
   readonly presence: Presence;
   readonly storage: MediaStorage;
   readonly limits: Limits;
+  readonly passwords: Passwords;
   readonly sends: Sends;
 }

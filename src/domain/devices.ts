@@ -14,7 +14,6 @@ import type { Actor } from './actor.ts';
 import { requireCircleAdmin } from './circle-access.ts';
 import type { Deps } from './deps.ts';
 import { byId } from './maps.ts';
-import { hashPassword } from './passwords.ts';
 import { parseName } from './text.ts';
 
 interface DeviceInput {
@@ -33,7 +32,7 @@ export async function addDevice(
   await requireCircleAdmin(deps.db, actor, circleId);
   const username = `device-${randomBytes(6).toString('hex')}`;
   const password = randomBytes(18).toString('base64url');
-  const passwordHash = await hashPassword(password);
+  const passwordHash = await deps.passwords.hash(password);
   const device = await recording(deps, async (unit) => {
     await unit.lock(circleTopic(circleId));
     await requireCircleAdmin(unit.tx, actor, circleId);

@@ -7,7 +7,6 @@ import { accountTopic } from '../events/event.ts';
 import { recording } from '../events/record.ts';
 import type { Actor, Session } from './actor.ts';
 import type { Deps } from './deps.ts';
-import { verifyPassword } from './passwords.ts';
 import { provisionUser } from './provisioning.ts';
 import { MAX_EMAIL, isText } from './text.ts';
 
@@ -55,7 +54,7 @@ async function checkLogin<Found extends { readonly passwordHash: string | null }
 ): Promise<Found> {
   const right = await deps.limits.guess(`name ${name.toLowerCase().slice(0, MAX_EMAIL)}`, async () => {
     const found = isText(name) ? await find(deps.db, name) : undefined;
-    return (await verifyPassword(password, found?.passwordHash ?? null)) ? found : undefined;
+    return (await deps.passwords.verify(password, found?.passwordHash ?? null)) ? found : undefined;
   });
   if (right === undefined) throw unauthenticated('The name or the password is wrong.');
   return right;

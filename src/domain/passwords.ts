@@ -1,4 +1,5 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { DomainError } from '../errors.ts';
 
 interface Parameters {
   /** log2 of scrypt's N: the work doubles with each step. */
@@ -14,14 +15,49 @@ const SALT_BYTES = 16;
 /** Of no password, and as costly to compare with as any: an unknown account must not answer sooner than a known one. */
 const NOBODY = encode(CURRENT, Buffer.alloc(SALT_BYTES), Buffer.alloc(KEY_BYTES));
 
-/** Hashes a password as `scrypt$<log2 N>$<r>$<p>$<salt>$<key>`, with a salt of its own. */
-export async function hashPassword(password: string): Promise<string> {
+/** Half of the threads that files and names of hosts need as well. */
+const AT_ONCE = 2;
+const MAX_WAITING = 500;
+
+/** Hashes passwords, which is costly on purpose: a few at a time. Throws RATE_LIMITED when too many wait already. */
+export interface Passwords {
+  /** As `scrypt$<log2 N>$<r>$<p>$<salt>$<key>`, with a salt of its own. */
+  hash(password: string): Promise<string>;
+  /** Whether it is the hash of this password. Null, for an account that has none, takes as long and is false. */
+  verify(password: string, hash: string | null): Promise<boolean>;
+}
+
+export function createPasswords(): Passwords {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  const inTurn = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    if (waiting.length >= MAX_WAITING)
+      throw new DomainError('RATE_LIMITED', 'Too many are logging in at once. Try again later.', {
+        retryAfterMs: 1_000,
+      });
+    if (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running += 1;
+    try {
+      return await work();
+    } finally {
+      // Whoever is next takes over this place.
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
+    }
+  };
+  return {
+    hash: (password) => inTurn(() => hashPassword(password)),
+    verify: (password, hash) => inTurn(() => verifyPassword(password, hash)),
+  };
+}
+
+async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(SALT_BYTES);
   return encode(CURRENT, salt, await derive(password, salt, CURRENT));
 }
 
-/** Whether it is the hash of this password. Null, for an account that has none, takes as long and is false. */
-export async function verifyPassword(password: string, hash: string | null): Promise<boolean> {
+async function verifyPassword(password: string, hash: string | null): Promise<boolean> {
   const [, cost, blockSize, parallelization, salt = '', key = ''] = (hash ?? NOBODY).split('$');
   const parameters = {
     cost: Number(cost),

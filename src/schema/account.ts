@@ -6,6 +6,7 @@ import { builder, perActor } from './builder.ts';
 import { pageOf } from './connection.ts';
 import type { Context } from './context.ts';
 import { requireActor, requireSession } from './context.ts';
+import { PASSWORD } from './limits.ts';
 import {
   Actor,
   Circle,
@@ -144,6 +145,7 @@ const UpdateAccountInput = builder.inputType('UpdateAccountInput', {
 builder.mutationFields((t) => ({
   createAccount: t.field({
     type: LoginPayload,
+    complexity: PASSWORD,
     description: 'Creates a user and logs in. Needs no login.',
     args: { input: t.arg({ type: CreateAccountInput, required: true, description: 'Who the user is.' }) },
     resolve: (_root, { input }, { deps }) =>
@@ -151,6 +153,7 @@ builder.mutationFields((t) => ({
   }),
   login: t.field({
     type: LoginPayload,
+    complexity: PASSWORD,
     description:
       'Logs a user in. Needs no login. UNAUTHENTICATED when the e-mail or the password is wrong, RATE_LIMITED after too many wrong ones.',
     args: {
@@ -164,6 +167,7 @@ builder.mutationFields((t) => ({
   }),
   loginDevice: t.field({
     type: LoginDevicePayload,
+    complexity: PASSWORD,
     description:
       'Logs a device in. Needs no login. UNAUTHENTICATED when the username or the password is wrong, RATE_LIMITED after too many wrong ones.',
     args: {
@@ -206,6 +210,7 @@ builder.mutationFields((t) => ({
   }),
   changePassword: t.field({
     type: User,
+    complexity: PASSWORD,
     description:
       'Changes your password. Tokens stay valid. FORBIDDEN when the current one is wrong, and for devices.',
     args: {
@@ -219,6 +224,7 @@ builder.mutationFields((t) => ({
   }),
   deleteAccount: t.field({
     type: User,
+    complexity: PASSWORD,
     description:
       'Deletes your account: you leave all circles and conversations, your messages stay without author, and all your connections end. Answers the account as it was.',
     args: {

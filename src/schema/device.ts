@@ -2,6 +2,7 @@ import * as devices from '../domain/devices.ts';
 import { builder } from './builder.ts';
 import { requireActor } from './context.ts';
 import { requireId } from './global-id.ts';
+import { PASSWORD } from './limits.ts';
 import { Circle, Device } from './types.ts';
 import type { DeviceSource } from './types.ts';
 
@@ -51,6 +52,7 @@ const deviceId = 'The device. NOT_FOUND unless it is of one of your circles.';
 builder.mutationFields((t) => ({
   addDevice: t.field({
     type: AddDevicePayload,
+    complexity: PASSWORD,
     description:
       'Adds a device to a circle. A circle has at most one: a second is CONFLICT. Only for its admins.',
     args: {

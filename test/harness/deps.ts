@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { readConfig } from '../../src/config.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import { createLimits } from '../../src/domain/limits.ts';
+import { createPasswords } from '../../src/domain/passwords.ts';
 import { createPresence } from '../../src/domain/presence.ts';
 import { createSends } from '../../src/domain/sends.ts';
 import { createFolderStorage } from '../../src/domain/storage.ts';
@@ -47,6 +48,7 @@ export async function testDeps({ tokens, rateLimits = false }: DepsOptions = {})
     presence,
     storage: await createFolderStorage(folder),
     limits: createLimits({ enabled: rateLimits }),
+    passwords: createPasswords(),
     sends: createSends({ db, bus }),
   };
   const owned = stack.move();

@@ -1,5 +1,6 @@
 import { getIntrospectionQuery } from 'graphql';
 import { expect, test } from 'vitest';
+import { range } from '../harness/core.ts';
 import { everyField } from './selection.ts';
 import { openWorld } from './world.ts';
 
@@ -109,4 +110,14 @@ test('a page holds at most 100, and not less than none', async () => {
   ).toMatchObject({ code: 'LIMIT_EXCEEDED', field: 'ids' });
   const { circles: page } = await world.run(ann, '{ circles(first: 100) { nodes { id } } }');
   expect(page.nodes).toEqual([]);
+});
+
+test('a document has few passwords to hash', async () => {
+  await using world = await openWorld();
+  const logins = (count: number) =>
+    `mutation { ${range(1, count)
+      .map((n) => `l${n}: login(email: "${n}@example.com", password: "x") { token }`)
+      .join(' ')} }`;
+  expect(await world.refused(null, logins(20))).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+  expect(await world.refused(null, logins(5))).toMatchObject({ code: 'UNAUTHENTICATED' });
 });

@@ -8,6 +8,7 @@ import { readConfig } from '../../src/config.ts';
 import type { Session } from '../../src/domain/actor.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import { createLimits } from '../../src/domain/limits.ts';
+import { createPasswords } from '../../src/domain/passwords.ts';
 import { createPresence } from '../../src/domain/presence.ts';
 import { createSends } from '../../src/domain/sends.ts';
 import { createFolderStorage } from '../../src/domain/storage.ts';
@@ -81,6 +82,7 @@ export async function openWorld(): Promise<World> {
     tokens: createTokens({ secret: 'a secret of the tests' }),
     storage: await createFolderStorage(dir),
     limits: createLimits({ enabled: false }),
+    passwords: createPasswords(),
     sends: createSends({ db, bus }),
   };
   const owned = stack.move();
