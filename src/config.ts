@@ -96,7 +96,7 @@ export const VARIABLES = {
       'Shared secret of the TURN servers (`static-auth-secret`); a comma list while rotating, the first one signs.',
   },
   TURN_TTL: {
-    schema: wholeNumber(60).default(86_400),
+    schema: wholeNumber(60, 31_536_000).default(86_400),
     default: '86400',
     about: 'Seconds that TURN credentials are valid.',
   },
@@ -116,12 +116,12 @@ export const VARIABLES = {
     about: 'Comma list of origins allowed on HTTP, WebSocket and Engine.IO.',
   },
   PRESENCE_GRACE_MS: {
-    schema: wholeNumber(0).default(5000),
+    schema: wholeNumber(0, 3_600_000).default(5000),
     default: '5000',
     about: 'Milliseconds without any connection before an account is announced as offline.',
   },
   EVENT_RETENTION_DAYS: {
-    schema: wholeNumber(1).default(7),
+    schema: wholeNumber(1, 36_500).default(7),
     default: '7',
     about: 'Days that events stay in the log.',
   },

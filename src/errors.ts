@@ -90,11 +90,14 @@ export function streamEnded(reason: EndReason): DomainError {
 }
 
 const OUTAGE_CODES =
-  /^(08|53|57P|58)...?$|^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENOSPC|EDQUOT|EROFS)$/;
+  /^(08|40|53|57P|58)...?$|^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOSPC|EDQUOT|EROFS)$/;
 const OUTAGE_MESSAGES =
   /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i;
 
-/** Whether an error says that the database, the network or the disk is away, as PostgreSQL (SQLSTATE) and Node name it. */
+/**
+ * Whether an error says that the database, the network or the disk is away, or that the database gave a transaction up
+ * for another one's sake, as PostgreSQL (SQLSTATE) and Node name it: the same request may succeed later.
+ */
 export function isOutage(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error ? error.code : undefined;

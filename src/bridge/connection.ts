@@ -69,12 +69,15 @@ export class Connection implements Caller, RoomMember {
       onSlow: () => this.#cutOff('it does not read what is sent to it'),
     });
     // The packet `4` has no data at all.
-    socket.conn.on('data', (data?: string | Buffer) => {
+    const weigh = (data?: string | Buffer): void => {
       this.#receivedBytes += data?.length ?? 0;
-    });
+    };
+    socket.conn.on('data', weigh);
     // Unlike listeners of single events, this one hears what came just before a close.
     socket.onAny((...event: unknown[]) => this.#receive(event));
     socket.once('disconnect', () => {
+      // Engine.IO's connection may outlive this one, and carry the next.
+      socket.conn.off('data', weigh);
       // Later than the events that were received with it.
       setImmediate(() => this.#queue.finish(() => this.#leave().finally(() => onLeft(this))));
     });
@@ -215,6 +218,7 @@ export class Connection implements Caller, RoomMember {
     if (name === CLIENT_DISCONNECT) {
       this.#closing = true;
       this.#queue.drop();
+      ack?.();
       this.#socket.disconnect();
       return;
     }

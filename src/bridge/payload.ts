@@ -2,6 +2,8 @@
 export type Payload = Readonly<Record<string, unknown>>;
 
 const NOTHING: Payload = {};
+/** In place of what nests too deep to be a text: no message may have it. */
+const UNREADABLE = '\0';
 
 /** Reads the first argument of a legacy event. A JSON text is read too, if it holds an object. */
 export function parsePayload(argument: unknown): Payload {
@@ -20,7 +22,12 @@ export const hasField = (payload: Payload, name: string): boolean => Object.hasO
 /** Reads `text_message`: anything but text is taken in its text form, null as none. */
 export function parseText(value: unknown): string {
   if (value === undefined || value === null) return '';
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  if (typeof value === 'string') return value;
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return UNREADABLE;
+  }
 }
 
 /** Reads `files`; undefined when it is neither a list nor null. The iOS app sends a list within the list. */

@@ -8,6 +8,8 @@ import { createPgConfig } from '@electric-sql/pglite/node-postgres';
 import { CamelCasePlugin, Kysely, PostgresDialect, sql } from 'kysely';
 import type { Transaction } from 'kysely';
 import pg from 'pg';
+import type { BackendMessage } from 'pg-protocol/dist/messages.js';
+import { Parser } from 'pg-protocol/dist/parser.js';
 import type { Logger } from '../log.ts';
 import { StartError } from '../start-error.ts';
 import { migrate } from './migrate.ts';
@@ -106,7 +108,7 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
       ...(dir === undefined ? {} : { dataDir: join(dir, 'db') }),
       postgresqlconf: ['shared_buffers = 16MB'],
     });
-    const pool = new pg.Pool({ ...createPgConfig(withPauses(pglite)), max: 1, types });
+    const pool = new pg.Pool({ ...createPgConfig(mended(pglite)), max: 1, types });
     pool.on('error', (error) => log.warn({ err: error }, 'embedded database connection lost'));
     const db = connect(pool);
     const close = async () => {
@@ -122,11 +124,13 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
 }
 
 /**
- * The embedded database answers without ever going back to the event loop: under load, timers and sockets would wait
- * for as long as there is something to ask. So whoever asks for long lets them have a turn.
+ * The embedded database, mended in two ways. It answers without ever going back to the event loop: under load, timers
+ * and sockets would wait for as long as there is something to ask, so whoever asks for long lets them have a turn. And
+ * its own reader of answers takes U+FEFF off the beginning of a text, so they are read as those of a server are.
  */
-function withPauses(pglite: PGlite): PGlite {
+function mended(pglite: PGlite): PGlite {
   let busySince: number | undefined;
+  const parser = new Parser();
   const execProtocolStream: PGlite['execProtocolStream'] = async (message, options) => {
     if (busySince === undefined) {
       busySince = performance.now();
@@ -134,7 +138,12 @@ function withPauses(pglite: PGlite): PGlite {
     } else if (performance.now() - busySince > MAX_BUSY_MS) {
       await setImmediatePromise();
     }
-    return pglite.execProtocolStream(message, options);
+    const messages: BackendMessage[] = [];
+    const answer = await pglite.execProtocolRaw(message, options);
+    parser.parse(Buffer.from(answer.buffer, answer.byteOffset, answer.byteLength), (one) =>
+      messages.push(one),
+    );
+    return messages;
   };
   return Object.create(pglite, { execProtocolStream: { value: execProtocolStream } }) as PGlite;
 }

@@ -152,6 +152,17 @@ async function findFirst(tx: Tx, { actor, conversationId, key }: Send, sender: S
   if (message.conversationId !== conversationId) {
     return { refusal: conflict('This key was used in another conversation.') };
   }
-  const media = await mediaRows.findByMessages(tx, [message.id]);
-  return { sent: { message, author: sender.actor, media } };
+  const media = (await mediaRows.findByMessages(tx, [message.id])).map(asAnnounced);
+  const status = media.length === 0 ? 'DONE' : 'PENDING';
+  return { sent: { message: { ...message, status }, author: sender.actor, media } };
 }
+
+/** As the first answer had it, whatever was uploaded since. */
+const asAnnounced = (media: Media): Media => ({
+  ...media,
+  filename: null,
+  extension: null,
+  contentType: null,
+  size: null,
+  uploadedAt: null,
+});

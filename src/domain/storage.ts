@@ -64,7 +64,7 @@ export async function createFolderStorage(dir: string, share = false): Promise<M
       await syncFolder(dir);
       return { name, size, contentType: await sniff(head) };
     } catch (error) {
-      await rm(unfinished, { force: true });
+      await Promise.all([unfinished, pathOf(name)].map((path) => rm(path, { force: true })));
       throw asRefusal(error);
     }
   };

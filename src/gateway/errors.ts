@@ -29,8 +29,9 @@ export function createFormatError(log: Logger): FormatError {
     if (isDomainError(cause)) return located(place, cause.message, { code: cause.code, ...cause.details });
     if (isGraphQLError(cause)) {
       if (codeOf(cause) !== undefined) return cause;
-      // The outer one: it says where in the request the value is.
-      return located(place, place?.message ?? cause.message, { code: 'INVALID_INPUT' });
+      // The outer one says where in the request the value is. With a path it is about what we answered: a fault of ours.
+      if (place?.path === undefined)
+        return located(place, place?.message ?? cause.message, { code: 'INVALID_INPUT' });
     }
     if (isOutage(cause)) {
       log.warn({ err: cause }, 'the database or the disk is away');

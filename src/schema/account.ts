@@ -51,7 +51,9 @@ User.implement({
         ...perActor,
         description: 'The circles you belong to, oldest first. Null for anyone but yourself.',
         resolve: async ({ id }, args, context) =>
-          isCaller(id, context) ? pageOf(await circlesOf(context.deps, { kind: 'user', id }), args) : null,
+          isCaller(id, context)
+            ? pageOf('Circle', await circlesOf(context.deps, { kind: 'user', id }), args)
+            : null,
       },
       CircleConnection,
     ),
@@ -64,7 +66,7 @@ User.implement({
           'Invitations to circles that you have not answered, oldest first. Null for anyone but yourself.',
         resolve: async ({ id }, args, context) =>
           isCaller(id, context)
-            ? pageOf(await invitationsOf(context.deps, { kind: 'user', id }), args)
+            ? pageOf('CircleInvitation', await invitationsOf(context.deps, { kind: 'user', id }), args)
             : null,
       },
       CircleInvitationConnection,

@@ -71,7 +71,7 @@ Circle.implement({
         description: 'Who belongs to it, in the order of joining.',
         resolve: async (circle, args, { loaders }) => {
           const members = await inside(circle, loaders, loaders.membersOf);
-          return pageOf(members, args);
+          return pageOf('CircleMembership', members, args);
         },
       },
       CircleMembershipConnection,
@@ -83,7 +83,7 @@ Circle.implement({
         description: 'Invitations to it that are not answered yet, oldest first.',
         resolve: async (circle, args, { loaders }) => {
           const invitations = await inside(circle, loaders, loaders.invitationsOf);
-          return pageOf(invitations, args);
+          return pageOf('CircleInvitation', invitations, args);
         },
       },
       CircleInvitationConnection,
@@ -94,7 +94,7 @@ Circle.implement({
         ...perActor,
         description: 'Those of its conversations in which you take part, oldest first.',
         resolve: async ({ id }, args, { loaders }) =>
-          pageOf((await loaders.ownConversationsOf(id)) ?? [], args),
+          pageOf('Conversation', (await loaders.ownConversationsOf(id)) ?? [], args),
       },
       ConversationConnection,
     ),
@@ -110,7 +110,7 @@ builder.queryFields((t) => ({
       type: Circle,
       description: 'The circles you belong to, oldest first. For a device, the one that has it.',
       resolve: async (_root, args, context) =>
-        pageOf(await circles.circlesOf(context.deps, requireActor(context)), args),
+        pageOf('Circle', await circles.circlesOf(context.deps, requireActor(context)), args),
     },
     CircleConnection,
   ),

@@ -32,15 +32,19 @@ export interface Connection<Node> {
 }
 
 /** Reads and checks the arguments of a connection. Throws LIMIT_EXCEEDED and INVALID_INPUT. */
-export function parsePage<Type extends string>(args: PageArguments, fromEndByDefault = false): Page<Type> {
+export function parsePage<Type extends string>(
+  type: Type,
+  args: PageArguments,
+  fromEndByDefault = false,
+): Page<Type> {
   if (typeof args.first === 'number' && typeof args.last === 'number') {
     throw invalidInput('last', 'Give either first or last, not both.');
   }
   return {
     size: parseSize('first', args.first) ?? parseSize('last', args.last) ?? DEFAULT_PAGE,
     fromEnd: typeof args.last === 'number' || (fromEndByDefault && typeof args.first !== 'number'),
-    after: parsePlace('after', args.after),
-    before: parsePlace('before', args.before),
+    after: parsePlace(type, 'after', args.after),
+    before: parsePlace(type, 'before', args.before),
   };
 }
 
@@ -54,25 +58,32 @@ function parseSize(field: 'first' | 'last', size: number | null | undefined): nu
   });
 }
 
-const encodePlace = (id: number): string => Buffer.from(`after ${id}`).toString('base64url');
+/** Names the type, so that a place in another list is not taken for one in this. */
+const encodePlace = (type: string, id: number): string => Buffer.from(`${type} ${id}`).toString('base64url');
 
 function parsePlace<Type extends string>(
+  type: Type,
   field: 'after' | 'before',
   cursor: string | null | undefined,
 ): Id<Type> | undefined {
   if (typeof cursor !== 'string') return undefined;
-  const id = parseId<Type>(Buffer.from(cursor.slice(0, 40), 'base64url').toString().slice('after '.length));
-  if (id === undefined || encodePlace(id) !== cursor)
+  const id = parseId<Type>(
+    Buffer.from(cursor.slice(0, 60), 'base64url')
+      .toString()
+      .slice(type.length + 1),
+  );
+  if (id === undefined || encodePlace(type, id) !== cursor)
     throw invalidInput(field, `${field} is not a cursor of this list.`);
   return id;
 }
 
 /** The page that the arguments ask for, of a list that is all there. */
 export function pageOf<Node extends { readonly id: number }>(
+  type: string,
   nodes: readonly Node[],
   args: PageArguments,
 ): Connection<Node> {
-  const page = parsePage(args);
+  const page = parsePage(type, args);
   const between = nodes
     .filter(({ id }) => id > (page.after ?? 0) && id < (page.before ?? Infinity))
     .sort((a, b) => a.id - b.id);
@@ -80,7 +91,7 @@ export function pageOf<Node extends { readonly id: number }>(
     ? between.slice(Math.max(0, between.length - page.size))
     : between.slice(0, page.size);
   const isCut = between.length > page.size;
-  return connectionOf(shown, {
+  return connectionOf(type, shown, {
     hasPreviousPage: page.fromEnd ? isCut : nodes.some(({ id }) => id <= (page.after ?? 0)),
     hasNextPage: page.fromEnd ? nodes.some(({ id }) => id >= (page.before ?? Infinity)) : isCut,
   });
@@ -93,10 +104,11 @@ export const emptyPage = <Node>(): Connection<Node> => ({
 
 /** The connection of nodes that were read as a page, in the order in which they are shown. */
 export function connectionOf<Node extends { readonly id: number }>(
+  type: string,
   nodes: readonly Node[],
   more: { readonly hasNextPage: boolean; readonly hasPreviousPage: boolean },
 ): Connection<Node> {
-  const edges = nodes.map((node) => ({ cursor: encodePlace(node.id), node }));
+  const edges = nodes.map((node) => ({ cursor: encodePlace(type, node.id), node }));
   const pageInfo = {
     ...more,
     startCursor: edges.at(0)?.cursor ?? null,

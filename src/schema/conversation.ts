@@ -71,6 +71,7 @@ Conversation.implement({
           if (!(await isMine(conversation, context))) return emptyPage<ParticipantSource>();
           const participants = (await context.loaders.participantsOf(conversation.id)) ?? [];
           return pageOf<ParticipantSource>(
+            'Participant',
             participants.map((one) => ({ ...one, conversation })),
             args,
           );
@@ -85,12 +86,12 @@ Conversation.implement({
         description:
           'Its messages, oldest first. Without `first` or `last` the newest 20; to go back from there, give `last` and, as `before`, the `startCursor` of what you have.',
         resolve: async (conversation, args, context) => {
-          const page = parsePage<'Message'>(args, true);
+          const page = parsePage('Message', args, true);
           if (!(await isMine(conversation, context))) return emptyPage<MessageSource>();
           const read = (await context.loaders.messages({ conversationId: conversation.id, page })) ?? [];
           const shown = read.slice(0, page.size);
           const isCut = read.length > page.size;
-          return connectionOf<MessageSource>(page.fromEnd ? shown.reverse() : shown, {
+          return connectionOf<MessageSource>('Message', page.fromEnd ? shown.reverse() : shown, {
             hasPreviousPage: page.fromEnd ? isCut : page.after !== undefined,
             hasNextPage: page.fromEnd ? page.before !== undefined : isCut,
           });

@@ -44,7 +44,8 @@ CircleInvitation.implement({
   }),
 });
 
-const invitationId = 'The invitation. NOT_FOUND unless it is for you and not answered yet.';
+const invitationId =
+  'The invitation. NOT_FOUND when it is answered already, FORBIDDEN when you see it but it is for somebody else.';
 
 builder.mutationFields((t) => ({
   inviteToCircle: t.field({

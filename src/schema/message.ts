@@ -92,7 +92,7 @@ const SendMessagePayload = builder
 
 const conversationId = 'The conversation. NOT_FOUND unless you take part in it.';
 const messageId =
-  'The message. NOT_FOUND unless you take part in its conversation, FORBIDDEN unless you wrote it.';
+  'The message. NOT_FOUND when you may not read it, FORBIDDEN unless you wrote it and still take part.';
 
 builder.queryFields((t) => ({
   message: t.field({

@@ -366,12 +366,30 @@ test('what comes in one polling post with the close still runs', async () => {
   await until(() => fake.leases.size === 0);
 });
 
+test('a socket that leaves and comes back on the same connection leaves nothing behind', async () => {
+  await using client = await wire(fake.url, 4);
+  const warnings: Error[] = [];
+  const warned = (warning: Error) => void warnings.push(warning);
+  process.on('warning', warned);
+  for (let round = 0; round < 20; round += 1) {
+    const success = '42["success","User authenticated"]';
+    expect(await client.ask('authenticate', { token: 'user:7' })).toEqual([success]);
+    client.send('41');
+    await until(() => fake.leases.size === 0);
+    client.send('40');
+    await client.next('40');
+  }
+  process.off('warning', warned);
+  expect(warnings).toEqual([]);
+});
+
 test('a disconnect sent as an event ends the socket after what came before it', async () => {
   await using client = await inRoom('user:7');
   client.emit('writing', { ...talk, is_writing: true });
-  client.send('42["disconnect"]');
+  client.send('421["disconnect"]');
   client.emit('leave_conversation', talk);
   expect(await client.next()).toBe('42["success","Writing sent"]');
+  expect(await client.next()).toBe('431[]');
   expect(await client.next()).toBe('41');
   await until(() => fake.leases.size === 0);
   expect(client.waiting()).toEqual([]);

@@ -1,16 +1,18 @@
+import { Readable } from 'node:stream';
 import { sql } from 'kysely';
 import { expect, test, vi } from 'vitest';
 import * as circles from '../../src/domain/circles.ts';
 import * as conversations from '../../src/domain/conversations.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import * as devices from '../../src/domain/devices.ts';
+import * as media from '../../src/domain/media.ts';
 import * as messages from '../../src/domain/messages.ts';
 import type { SendInput } from '../../src/domain/messages.ts';
 import { createSends } from '../../src/domain/sends.ts';
 import { openTyping, setTyping } from '../../src/domain/typing.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { DomainEvent } from '../../src/events/event.ts';
-import type { ConversationId, MessageId } from '../../src/ids.ts';
+import type { ConversationId, MediaId, MessageId } from '../../src/ids.ts';
 import { testDeps } from '../harness/deps.ts';
 import {
   circleOf,
@@ -259,6 +261,18 @@ test('a key that is used again answers the first message and says nothing', asyn
   expect(next.message.id).not.toBe(first.message.id);
 });
 
+test('a key that is used again answers as at first, also once a file has come', async () => {
+  await using deps = await testDeps();
+  const { ann, conversationId } = await chat(deps);
+  const input = { conversationId, text: 'once', files: ['a'], idempotencyKey: 'k1' };
+  const first = await messages.sendMessage(deps, ann.actor, input);
+  const mediaId = first.media[0]?.id ?? (0 as MediaId);
+  const content = Readable.from([Buffer.from('x')]);
+  await media.uploadMedia(deps, ann.actor, { mediaId, filename: 'a.txt', content });
+  const again = await messages.sendMessage(deps, ann.actor, input);
+  expect(again).toEqual({ ...first, message: { ...first.message, updatedAt: again.message.updatedAt } });
+});
+
 test('a key cannot be used for another conversation, nor for a message that is gone', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle, conversationId } = await chat(deps);
@@ -428,9 +442,9 @@ test('what somebody sends while being kicked is in the log before the kick, or r
 test('a device that is removed while it sends leaves no half message, and disturbs nobody', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle, conversationId, topic } = await chat(deps);
-  await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
   for (const text of range(3).map((round) => `round ${round}`)) {
     const device = await deviceOf(deps, circle, ann);
+    await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
     const sending = sendUntilRefused(() => messages.sendMessage(deps, device, { conversationId, text }));
     await storedSome(deps, text);
     const neighbours = range(10).map(() => messages.sendMessage(deps, bob.actor, { conversationId }));

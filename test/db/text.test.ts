@@ -1,0 +1,20 @@
+import fc from 'fast-check';
+import { sql } from 'kysely';
+import { expect, test } from 'vitest';
+import { testDatabase } from '../harness/database.ts';
+
+test('any text comes out of the database as it went in', async () => {
+  const { db } = await testDatabase();
+  const texts = fc.string({ unit: 'grapheme' }).filter((text) => text.isWellFormed() && !text.includes('\0'));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.tuple(fc.constantFrom('', '\ufeff', '\ufeff\ufeff', '\ufffe'), texts),
+      async (parts) => {
+        const text = parts.join('');
+        const { rows } = await sql<{ given: string }>`select ${text}::text as given`.execute(db);
+        expect(rows).toEqual([{ given: text }]);
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
