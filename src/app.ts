@@ -7,6 +7,7 @@ import type { Config } from './config.ts';
 import { ownMediaDir, ownSecret } from './data-dir.ts';
 import { openDatabase, pingDatabase } from './db/database.ts';
 import type { Database } from './db/database.ts';
+import { createEventLog } from './db/event-log.ts';
 import * as accounts from './domain/accounts.ts';
 import { conversationsById } from './domain/conversations.ts';
 import { ensureDemo } from './domain/demo.ts';
@@ -94,7 +95,7 @@ async function openDeps(
   const { db, epoch, kind } = database;
   const bus = createBus(log);
   const tails = createTails({
-    db,
+    eventLog: createEventLog(db),
     bus,
     log,
     onEvent: ({ at }) => metrics.deliveryDelay.observe(Math.max(0, Date.now() - Date.parse(at)) / 1000),

@@ -16,6 +16,28 @@ export interface LogRange {
   readonly trimmed: number;
 }
 
+/** A part of a topic's log, with the range it was read in. */
+export interface LogPage {
+  readonly range: LogRange;
+  readonly lines: readonly LogLine[];
+}
+
+/** The reading side of the log. */
+export interface EventLog {
+  /** How far the topic's log reaches; undefined when there is no such topic. */
+  readRange(topic: string): Promise<LogRange | undefined>;
+  /** Events after a position, oldest first, at most `limit`; undefined when there is no such topic. */
+  readAfter(topic: string, position: number, limit: number): Promise<LogPage | undefined>;
+  /** The heads of those of the topics that exist. */
+  readHeads(topics: readonly string[]): Promise<ReadonlyMap<string, number>>;
+}
+
+export const createEventLog = (db: Db): EventLog => ({
+  readRange: (topic) => readRange(db, topic),
+  readAfter: (topic, position, limit) => readAfter(db, topic, position, limit),
+  readHeads: (topics) => readHeads(db, topics),
+});
+
 /** Creates the logs of new topics. */
 export async function createTopics(tx: Tx, topics: readonly string[]): Promise<void> {
   await tx
@@ -101,7 +123,7 @@ export async function readAfter(
   topic: string,
   position: number,
   limit: number,
-): Promise<{ range: LogRange; lines: LogLine[] } | undefined> {
+): Promise<LogPage | undefined> {
   const rows = await db
     .selectFrom('topics')
     .leftJoin(

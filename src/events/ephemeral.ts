@@ -1,5 +1,3 @@
-import type { Db } from '../db/database.ts';
-import * as eventLog from '../db/event-log.ts';
 import { notFound, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { endFor } from './event.ts';
@@ -41,7 +39,7 @@ export interface Beginning<Item> {
  * throwing when an event ends the actor's access. Throws NOT_FOUND for an unknown topic, and what `authorise` throws.
  */
 export async function openEphemeralStream<Item>(
-  deps: { readonly db: Db; readonly tails: Tails },
+  deps: { readonly tails: Tails },
   request: EphemeralRequest<Item>,
 ): Promise<EphemeralStream<Item>> {
   const tail = await deps.tails.open(request.topic);
@@ -53,7 +51,7 @@ export async function openEphemeralStream<Item>(
   // Followed before authorisation is asked: a removal that commits in between is seen by one of the two.
   const reader = createReader(request, tail);
   try {
-    const range = await eventLog.readRange(deps.db, request.topic);
+    const range = await tail.readRange();
     await request.authorise();
     reader.start(range?.head ?? 0, (await request.begin?.()) ?? {});
     return reader.iterator;

@@ -1,5 +1,4 @@
-import type { Db } from '../db/database.ts';
-import * as eventLog from '../db/event-log.ts';
+import type { LogRange } from '../db/event-log.ts';
 import { notFound, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import type { Timestamp } from '../db/tables.ts';
@@ -19,7 +18,6 @@ export type StreamItem =
   | { readonly type: 'live'; readonly cursor: string; readonly at: Timestamp };
 
 export interface StreamDeps {
-  readonly db: Db;
   readonly tails: Tails;
   readonly epoch: string;
 }
@@ -55,7 +53,7 @@ export async function openStream(deps: StreamDeps, request: StreamRequest): Prom
   // Followed before authorisation is asked: a removal that commits in between is seen by one of the two.
   const reader = createReader(deps, request, tail);
   try {
-    const range = await eventLog.readRange(deps.db, request.topic);
+    const range = await tail.readRange();
     if (range === undefined) throw notFound('The stream');
     await request.authorise();
     reader.start(range.head, request.after === null ? range.head : positionAfter(deps, request, range));
@@ -66,7 +64,7 @@ export async function openStream(deps: StreamDeps, request: StreamRequest): Prom
   }
 }
 
-function positionAfter(deps: StreamDeps, { topic, after }: StreamRequest, range: eventLog.LogRange): number {
+function positionAfter(deps: StreamDeps, { topic, after }: StreamRequest, range: LogRange): number {
   const position = parseCursor(deps.epoch, topic, after ?? '');
   if (position > range.head) throw invalidCursor();
   if (position < range.trimmed) throw expiredCursor(encodeCursor(deps.epoch, topic, range.trimmed));
@@ -135,7 +133,7 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   };
 
   const readPage = async (): Promise<void> => {
-    const read = await eventLog.readAfter(deps.db, topic, position, PAGE);
+    const read = await tail.readAfter(position, PAGE);
     if (read === undefined) throw notFound('The stream');
     if (position < read.range.trimmed) throw expiredCursor(encodeCursor(epoch, topic, read.range.trimmed));
     if (read.lines.length === 0) throw new Error(`The log of ${topic} has a hole after ${position}`);
@@ -147,7 +145,7 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     orphaned = false;
     let from = Math.max(position, authorisedAt);
     for (;;) {
-      const read = await eventLog.readAfter(deps.db, topic, from, PAGE);
+      const read = await tail.readAfter(from, PAGE);
       const lines = read?.lines ?? [];
       const last = lines.find((line) => endFor(actor, fromLog(line).event) !== undefined);
       if (last !== undefined) return void (known = last.seq);

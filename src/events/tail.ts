@@ -1,5 +1,4 @@
-import type { Db } from '../db/database.ts';
-import * as eventLog from '../db/event-log.ts';
+import type { EventLog, LogPage, LogRange } from '../db/event-log.ts';
 import type { Logger } from '../log.ts';
 import type { Bus, Notice } from './bus.ts';
 import { fromLog } from './event.ts';
@@ -22,6 +21,10 @@ export interface Tail {
   readonly topic: Topic;
   /** The newest position handed to followers. */
   readonly position: number;
+  /** How far the topic's log reaches; undefined when there is no such topic any more. */
+  readRange(): Promise<LogRange | undefined>;
+  /** What the log has after a position, oldest first, at most `limit` events. */
+  readAfter(position: number, limit: number): Promise<LogPage | undefined>;
   /** Calls the follower for everything after the present position, until the returned function is called. */
   follow(follower: Follower): () => void;
   /** Gives the tail back; the last one to do so ends it. */
@@ -36,7 +39,7 @@ export interface Tails {
 }
 
 export interface TailDeps {
-  readonly db: Db;
+  readonly eventLog: EventLog;
   readonly bus: Bus;
   readonly log: Logger;
   /** Called with each event when it reaches this node's followers. */
@@ -66,6 +69,8 @@ export function createTails(deps: TailDeps): Tails {
             get position() {
               return entry.source.position();
             },
+            readRange: () => deps.eventLog.readRange(topic),
+            readAfter: (position, limit) => deps.eventLog.readAfter(topic, position, limit),
             follow: entry.source.follow,
             close,
           };
@@ -79,7 +84,7 @@ export function createTails(deps: TailDeps): Tails {
       return undefined;
     },
     async compare() {
-      const heads = await eventLog.readHeads(deps.db, [...open.keys()]);
+      const heads = await deps.eventLog.readHeads([...open.keys()]);
       for (const [topic, { source }] of open) source.advance(heads.get(topic) ?? 0);
     },
   };
@@ -93,7 +98,7 @@ interface TailSource {
   stop(): void;
 }
 
-function createSource({ db, bus, log, onEvent }: TailDeps, topic: Topic): TailSource {
+function createSource({ eventLog, bus, log, onEvent }: TailDeps, topic: Topic): TailSource {
   const followers = new Set<Follower>();
   let position = 0;
   let target = 0;
@@ -130,7 +135,8 @@ function createSource({ db, bus, log, onEvent }: TailDeps, topic: Topic): TailSo
   };
 
   const readPage = async (): Promise<void> => {
-    const page = await eventLog.readAfter(db, topic, position, PAGE);
+    const announced = target;
+    const page = await eventLog.readAfter(topic, position, PAGE);
     if (stopped) return;
     const before = position;
     if (page !== undefined && page.range.trimmed > position) {
@@ -138,9 +144,11 @@ function createSource({ db, bus, log, onEvent }: TailDeps, topic: Topic): TailSo
       tell((follower) => follower.gap?.());
     }
     for (const line of page?.lines ?? []) if (line.seq === position + 1) deliver(fromLog(line));
-    // What was announced but is not in the log never will be: nothing is announced before it is committed.
-    target = Math.min(target, Math.max(page?.range.head ?? 0, position));
-    if (position === before && position < target)
+    const head = Math.max(page?.range.head ?? 0, position);
+    // What had been announced but is not in the log never will be: nothing is announced before it is committed. What
+    // was announced since may be newer than this page.
+    if (target === announced) target = Math.min(target, head);
+    if (position === before && position < head)
       throw new Error(`The log of ${topic} has a hole after ${position}`);
   };
 
@@ -161,7 +169,7 @@ function createSource({ db, bus, log, onEvent }: TailDeps, topic: Topic): TailSo
   // Listening begins before the head is read: what commits in between is either in the head or noticed as newer.
   const unsubscribe = bus.subscribe(topic, listener);
   const start = async (): Promise<boolean> => {
-    const range = await eventLog.readRange(db, topic);
+    const range = await eventLog.readRange(topic);
     if (range === undefined) return false;
     position = range.head;
     reading = false;

@@ -47,7 +47,7 @@ test('a socket that does not read is cut off, and its memory let go; others hear
   }
   expect(fake.ends).toEqual(['SLOW']);
   expect(process.memoryUsage().external + process.memoryUsage().heapUsed - before).toBeLessThan(
-    200 * 1024 * 1024,
+    100 * 1024 * 1024,
   );
   await until(() => fake.leases.size === 1);
   slow.socket.resume();

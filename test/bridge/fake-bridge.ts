@@ -117,6 +117,8 @@ export async function fakeBridge(
           get position() {
             return entry.head;
           },
+          readRange: async () => undefined,
+          readAfter: async () => undefined,
           follow(follower) {
             entry.followers.add(follower);
             return () => void entry.followers.delete(follower);

@@ -14,9 +14,7 @@ function gappyTails({ tails }: Deps) {
     const tail = await tails.open(topic);
     return (
       tail && {
-        topic,
-        position: tail.position,
-        close: tail.close,
+        ...tail,
         follow(follower) {
           followers.push(follower);
           return tail.follow(follower);

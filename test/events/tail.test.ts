@@ -5,6 +5,7 @@ import type { Db } from '../../src/db/database.ts';
 import type { Notice } from '../../src/events/bus.ts';
 import { createBus } from '../../src/events/bus.ts';
 import type { Envelope, Ephemeral } from '../../src/events/event.ts';
+import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
 import type { Tail } from '../../src/events/tail.ts';
 import { createLogger } from '../../src/log.ts';
@@ -251,7 +252,7 @@ test('a log that cannot be read is tried again', async () => {
   const core = await testCore();
   const { db, fail } = flaky(core.db);
   const bus = createBus(silent);
-  const { numbers, reach } = await follow({ tails: createTails({ db, bus, log: silent }) });
+  const { numbers, reach } = await follow({ tails: createTails({ eventLog: createEventLog(db), bus, log: silent }) });
   await say(core, 1, 2);
   fail(2);
   bus.receive(advanced(2));
@@ -263,7 +264,7 @@ test('a topic whose head cannot be read is not left half open', async () => {
   const core = await testCore();
   const { db, fail } = flaky(core.db);
   const bus = createBus(silent);
-  const tails = createTails({ db, bus, log: silent });
+  const tails = createTails({ eventLog: createEventLog(db), bus, log: silent });
   fail(2);
   await expect(Promise.all([tails.open(TOPIC), tails.open(TOPIC)])).rejects.toThrow('away');
   await expect(tails.open(TOPIC)).rejects.toThrow('away');

@@ -9,6 +9,7 @@ import type { ActorRef, ActorView, DomainEvent, Ephemeral, Topic } from '../../s
 import { recording } from '../../src/events/record.ts';
 import { openStream } from '../../src/events/stream.ts';
 import type { EventStream, StreamItem, StreamRequest } from '../../src/events/stream.ts';
+import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
 import type { Tails } from '../../src/events/tail.ts';
 import type { ConversationId, MessageId, ParticipantId, UserId } from '../../src/ids.ts';
@@ -41,7 +42,7 @@ export async function testCore(): Promise<Core> {
 /** Another process on the same database: it hears of nothing unless it is told. */
 export function nodeOn(db: Db): { readonly db: Db; readonly bus: Bus; readonly tails: Tails } {
   const bus = createBus(silent);
-  return { db, bus, tails: createTails({ db, bus, log: silent }) };
+  return { db, bus, tails: createTails({ eventLog: createEventLog(db), bus, log: silent }) };
 }
 
 /** A fact that is told from others by its number. */

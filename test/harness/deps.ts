@@ -12,6 +12,7 @@ import { createFolderStorage } from '../../src/domain/storage.ts';
 import { createTokens } from '../../src/domain/tokens.ts';
 import type { TokenSettings } from '../../src/domain/tokens.ts';
 import { createBus } from '../../src/events/bus.ts';
+import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
 import { createLogger } from '../../src/log.ts';
 import { testDatabase } from './database.ts';
@@ -40,7 +41,7 @@ export async function testDeps({ tokens, rateLimits = false }: DepsOptions = {})
   const deps: Deps = {
     db,
     bus,
-    tails: createTails({ db, bus, log }),
+    tails: createTails({ eventLog: createEventLog(db), bus, log }),
     epoch,
     config,
     log,

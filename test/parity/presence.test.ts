@@ -37,7 +37,7 @@ test('an account is online from its first connection to its last, whichever door
 });
 
 test('an app that changes screens does not flap', async () => {
-  await using app = await testApp({ env: { PRESENCE_GRACE_MS: '1000' } });
+  await using app = await testApp({ env: { PRESENCE_GRACE_MS: '3000' } });
   const { ann, bob, circle } = await family(app);
   const watcher = await ann.legacy();
   await watcher.push('join_circle', { circle_id: circle.legacyId });

@@ -17,6 +17,7 @@ import { DomainError } from '../../src/errors.ts';
 import type { ErrorCode, ErrorDetails } from '../../src/errors.ts';
 import { createBus } from '../../src/events/bus.ts';
 import type { ActorRef } from '../../src/events/event.ts';
+import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
 import { parseGlobalId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
@@ -78,7 +79,7 @@ export async function openWorld(): Promise<World> {
     config,
     log,
     presence,
-    tails: createTails({ db: plain, bus, log }),
+    tails: createTails({ eventLog: createEventLog(plain), bus, log }),
     tokens: createTokens({ secret: 'a secret of the tests' }),
     storage: await createFolderStorage(dir),
     limits: createLimits({ enabled: false }),
