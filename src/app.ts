@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import type { BridgeDeps } from './bridge/deps.ts';
 import { createBridge } from './bridge/server.ts';
 import type { Config } from './config.ts';
@@ -33,6 +34,7 @@ import { createFormatError } from './gateway/errors.ts';
 import { createExecutor } from './gateway/executor.ts';
 import { createGraphqlHttp } from './gateway/graphql-http.ts';
 import { createHealth } from './gateway/health.ts';
+import type { HealthOptions } from './gateway/health.ts';
 import { createHttpServer } from './gateway/http.ts';
 import type { Route } from './gateway/http.ts';
 import { createMetrics } from './gateway/metrics.ts';
@@ -72,17 +74,18 @@ export interface App extends AsyncDisposable {
 export async function startApp(options: AppOptions): Promise<App> {
   await using stack = new AsyncDisposableStack();
   const metrics = createMetrics();
-  const { deps, ping } = await openDeps(options, metrics, stack);
+  // Looked at first: a port that is taken must not cost the making of a database.
+  await bindOnce(options.config);
+  const { deps, health } = await openDeps(options, metrics, stack);
   const demoCreated = options.demo && deps.config.DATABASE_URL === undefined && (await ensureDemo(deps));
-  const server = await serve({ deps, ping }, metrics, stack);
+  const server = await serve({ deps, health }, metrics, stack);
   const owned = stack.move();
   return { url: server.url, deps, demoCreated, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 interface Opened {
   readonly deps: Deps;
-  /** Throws when the database or the other nodes cannot be reached. */
-  ping(): Promise<void>;
+  readonly health: Pick<HealthOptions, 'pingDatabase' | 'hearsNodes'>;
 }
 
 async function openDeps(
@@ -143,9 +146,9 @@ async function openDeps(
       passwords: createPasswords(),
       sends,
     },
-    async ping() {
-      await pingDatabase(db);
-      if (cluster?.listening === false) throw new Error('The other nodes are not heard.');
+    health: {
+      pingDatabase: () => pingDatabase(db),
+      hearsNodes: () => cluster?.listening !== false,
     },
   };
 }
@@ -165,7 +168,7 @@ async function joinCluster(
 }
 
 async function serve(
-  { deps, ping }: Opened,
+  { deps, health: checks }: Opened,
   metrics: Metrics,
   stack: AsyncDisposableStack,
 ): Promise<{ url: string }> {
@@ -175,7 +178,7 @@ async function serve(
   const bridge = createBridge(bridgeDeps(ports, origins));
   const graphqlHttp = createGraphqlHttp(ports);
   const graphqlSockets = createGraphqlSockets(ports);
-  const health = createHealth({ ping, log });
+  const health = createHealth({ ...checks, log });
   const routes: Route[] = [
     ...pageRoutes(),
     { path: '/graphql', handle: graphqlHttp.handle, upgrade: graphqlSockets.handleUpgrade },
@@ -185,11 +188,7 @@ async function serve(
     { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle },
   ];
   const { server, cut } = createHttpServer(routes, origins, log);
-  const host = config.HOST ?? (config.DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
-  await neededToStart(
-    `Cannot listen on ${host}, port ${config.PORT} (HOST, PORT)`,
-    listen(server, config.PORT, host),
-  );
+  await listen(server, config);
   stack.defer(async () => {
     health.drain();
     const closed = new Promise((resolve) => server.close(resolve));
@@ -201,7 +200,7 @@ async function serve(
     cut();
     await closed;
   });
-  return { url: urlOf(server, host) };
+  return { url: urlOf(server, hostOf(config)) };
 }
 
 function createPorts(deps: Deps, metrics: Metrics): Ports {
@@ -263,7 +262,7 @@ function openOwnDatabase(
 function placeIn(url: string): string {
   if (!URL.canParse(url)) return '';
   const { host, pathname } = new URL(url);
-  return ` ${pathname.slice(1)} at ${host}`.replace(/ +/g, ' ');
+  return host === '' ? '' : ` ${pathname.slice(1)} at ${host}`.replace(/ +/g, ' ');
 }
 
 function jwksOf({
@@ -274,14 +273,21 @@ function jwksOf({
   return url === undefined || issuer === undefined ? undefined : { url, issuer, audience };
 }
 
-function listen(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
+const hostOf = ({ HOST, DATABASE_URL }: Config): string =>
+  HOST ?? (DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
+
+/** Throws when the address is not to be had. */
+async function bindOnce(config: Config): Promise<void> {
+  const server = createServer();
+  await listen(server, config);
+  server.close();
+  await once(server, 'close');
+}
+
+async function listen(server: Server, config: Config): Promise<void> {
+  const [host, port] = [hostOf(config), config.PORT];
+  server.listen(port, host);
+  await neededToStart(`Cannot listen on ${host}, port ${port} (HOST, PORT)`, once(server, 'listening'));
 }
 
 function urlOf(server: Server, host: string): string {

@@ -1,19 +1,29 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { StartError } from './start-error.ts';
 
 /** The secret of a gateway that was not given one: as old as its data folder, or new when nothing is kept. */
 export async function ownSecret(dataDir: string | undefined): Promise<string> {
   const secret = randomBytes(32).toString('base64url');
   if (dataDir === undefined) return secret;
   const file = join(dataDir, 'auth-secret');
+  const unfinished = `${file}.part`;
   try {
-    await writeFile(file, secret, { mode: 0o600, flag: 'wx' });
+    // Whole or not at all, or tokens would be signed with a part of it.
+    await writeFile(unfinished, secret, { mode: 0o600 });
+    await link(unfinished, file);
     return secret;
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    return (await readFile(file, 'utf8')).trim();
+    const kept = (await readFile(file, 'utf8')).trim();
+    if (kept.length >= secret.length) return kept;
+    throw new StartError(
+      `The secret in ${file} is too short to sign tokens with. Restore the file, or remove it: everybody has to log in again then.`,
+    );
+  } finally {
+    await rm(unfinished, { force: true });
   }
 }
 

@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises';
+import { access, constants, mkdir } from 'node:fs/promises';
 import { Socket } from 'node:net';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setImmediate as setImmediatePromise } from 'node:timers/promises';
 import { PGlite } from '@electric-sql/pglite';
@@ -168,6 +168,7 @@ async function prepare(db: Db): Promise<string> {
 /** The embedded database itself does not notice a second process and would lose rows: SQLite's file lock does, and ends with the process. */
 async function lockFolder(dir: string): Promise<DatabaseSync> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
+  await access(dir, constants.R_OK | constants.W_OK);
   const lock = new DatabaseSync(join(dir, 'lock'));
   try {
     lock.exec('pragma busy_timeout = 0; begin exclusive');
@@ -175,7 +176,7 @@ async function lockFolder(dir: string): Promise<DatabaseSync> {
   } catch {
     lock.close();
     throw new StartError(
-      `Another process has the data folder ${dir} open. Stop it first, choose another DATA_DIR, or set DATABASE_URL to share one database between processes.`,
+      `Another process has the data folder ${resolve(dir)} open. Stop it first, choose another DATA_DIR, or set DATABASE_URL to share one database between processes.`,
     );
   }
 }

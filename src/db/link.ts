@@ -61,7 +61,11 @@ export async function openLink<Connection>(options: LinkOptions<Connection>): Pr
     if (closed) return;
     const reconnect = (): void => {
       connect()
-        .then(() => !closed && options.onAgain())
+        .then(() => {
+          if (closed) return;
+          log.info(`the connection to ${to} is back`);
+          options.onAgain();
+        })
         .catch((error: unknown) => {
           log.debug({ err: error }, `${to} cannot be reached yet`);
           retryLater();

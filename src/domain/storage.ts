@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { access, constants, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -50,6 +50,7 @@ export interface MediaStorage extends AsyncDisposable {
  */
 export async function createFolderStorage(dir: string, share = false): Promise<MediaStorage> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
+  await access(dir, constants.R_OK | constants.W_OK);
   await removeUnfinished(dir, share ? Date.now() - ABANDONED_MS : Infinity);
   const pathOf = (name: string): string => {
     if (!NAME.test(name)) throw new Error(`Not the name of a stored file: ${name}`);

@@ -12,9 +12,10 @@ export const FIRST_QUERY = `# Welcome to Parley. The play button asks which
 # 4. Live: what happens in a conversation. With
 #    its eventCursor of FirstScreen as $after it
 #    begins exactly where FirstScreen ended.
-# 5. Say, Rename and Type, in a second tab. Live
-#    shows it, and so does every Socket.IO client
-#    in the conversation: the page at / has one.
+# 5. Say, Rename and Type, in a second window of
+#    the browser, with the same header. Live shows
+#    it, and so does every Socket.IO client in the
+#    conversation: the page at / has one.
 
 mutation LogIn {
   login(email: "ann@example.com", password: "parley") {

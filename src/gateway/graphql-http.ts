@@ -54,7 +54,12 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
       favicon: '/page/icon.svg',
       defaultQuery: FIRST_QUERY,
     },
-    renderGraphiQL: async (page) => (await import('@graphql-yoga/render-graphiql')).renderGraphiQL(page),
+    async renderGraphiQL(options) {
+      const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
+      // Without it a browser that has been here before is shown an empty tab.
+      const page = { ...options, query: FIRST_QUERY };
+      return renderGraphiQL(page);
+    },
   });
   return {
     async handle(request, response) {

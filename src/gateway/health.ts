@@ -3,8 +3,10 @@ import type { Route } from './http.ts';
 import { sendJson } from './respond.ts';
 
 export interface HealthOptions {
-  /** Throws when the database or the bus cannot be reached. */
-  ping(): Promise<void>;
+  /** Throws when the database cannot be reached. */
+  pingDatabase(): Promise<void>;
+  /** Whether the other nodes are heard; true where there are none. */
+  hearsNodes(): boolean;
   readonly log: Logger;
 }
 
@@ -17,17 +19,19 @@ export interface Health {
   drain(): void;
 }
 
-export function createHealth({ ping, log }: HealthOptions): Health {
+export function createHealth({ pingDatabase, hearsNodes, log }: HealthOptions): Health {
   let draining = false;
   const readiness = async (): Promise<{ status: number; state: string }> => {
     if (draining) return { status: 503, state: 'draining' };
     try {
-      await Promise.race([ping(), timeout()]);
-      return { status: 200, state: 'ready' };
+      await Promise.race([pingDatabase(), timeout()]);
     } catch (error) {
       log.warn({ err: error }, 'not ready');
       return { status: 503, state: 'database unreachable' };
     }
+    if (hearsNodes()) return { status: 200, state: 'ready' };
+    log.warn('not ready: the other nodes are not heard');
+    return { status: 503, state: 'other nodes unreachable' };
   };
   const methods = ['GET', 'HEAD'];
   return {

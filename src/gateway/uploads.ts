@@ -80,7 +80,7 @@ function refuse({ formatError }: Ports, response: ServerResponse, thrown: unknow
       ? [404, NO_FILE_MESSAGE]
       : [ERROR_CODES[code].http, LEGACY_MESSAGES[code] ?? error.message];
   if (response.headersSent) response.destroy();
-  else sendJson(response, status, { success: false, message, code });
+  else sendJson(response, status, { success: false, message, ...error.extensions, code });
 }
 
 async function sendFile(

@@ -23,17 +23,28 @@ export function createLegacySide({ io, account, other, place, newest, panel, onF
     seen.held = [];
     await request('authenticate', { token: account.token });
     await request('join_circle', { circle_id: place.circle.legacyId });
-    await request('join_conversation', conversation);
+    const isResumed = seen.wasHere && (await resume());
+    if (!isResumed) await request('join_conversation', conversation);
     const { name, messages } = await readPlace(place, account);
-    const missed = messages.map((message) => ({ ...asLine(message, account), isMissed: seen.wasHere }));
-    const { held } = seen;
+    const before = isResumed ? [] : messages.map((message) => asLine(message, account));
+    const lines = [...before, ...seen.held].map((line) => ({ ...line, isMissed: seen.wasHere }));
     seen.held = null;
-    for (const line of [...missed, ...held]) if (line.id > seen.newest) show(line);
+    for (const line of lines) if (line.id > seen.newest) show(line);
     panel.setName(name);
     panel.setState('online', describe(seen));
     showPresence(await readPresence(place, account, other));
     seen.wasHere = true;
   };
+
+  /** Joins with the one field that apps from 2015 never send: what came after that message is said first. */
+  const resume = () =>
+    request('join_conversation', { ...conversation, after_message_id: seen.newest }).then(
+      () => true,
+      () => {
+        panel.note('Away for too long to resume: these are the newest messages.');
+        return false;
+      },
+    );
 
   const show = (line) => {
     if (seen.held !== null) return seen.held.push(line);

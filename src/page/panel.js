@@ -77,7 +77,11 @@ function connectControls({ root, composer, input, away, rename, actions, panel }
     event.preventDefault();
     const text = input.value;
     input.value = '';
-    attempt(actions.send(text));
+    actions.send(text).catch((error) => {
+      panel.note(`Not sent, as far as is known: ${error.message}`);
+      // Whoever has gone on writing keeps that.
+      if (input.value === '') input.value = text;
+    });
     typing.stop();
   });
   away.addEventListener('click', () => {

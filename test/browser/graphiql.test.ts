@@ -54,6 +54,13 @@ describe.skipIf(needs('chromium'))('GraphiQL', PATIENT, () => {
     await bob.run(SAY);
     await answers(page, 'heard in GraphiQL');
     expect(sockets).toContain(`${gateway.url.replace('http', 'ws')}/graphql`);
+
+    const second = await page.context().newPage();
+    await second.goto(`${gateway.url}/graphql`);
+    const steps = second.locator('.graphiql-query-editor', { hasText: 'FirstScreen: your circles' });
+    await steps.waitFor();
+    await page.reload();
+    await page.locator('.graphiql-query-editor', { hasText: 'FirstScreen: your circles' }).waitFor();
     expect(tab.problems).toEqual([]);
   });
 });

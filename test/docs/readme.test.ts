@@ -3,9 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { createClient } from 'graphql-ws';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { createGateway } from '../../src/testing/index.ts';
+import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
 import { createInbox } from '../../src/testing/inbox.ts';
 import { loadClient } from '../clients/load.ts';
+import { testDatabase } from '../harness/database.ts';
 
 const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 
@@ -68,6 +69,56 @@ test('the snippets of the README work as they stand', async () => {
   await subscribing;
 });
 
+test('the recipe of a client that never misses anything does what it says, over a restart', async () => {
+  const [recipe = ''] = blocksOf(await read('docs/delivery.md'), 'js');
+  const database = await testDatabase();
+  const options = { database, env: { AUTH_SECRET: 'the same after the restart' } };
+  const first = await createGateway(options);
+  const ann = await first.account();
+  const { createCircle: circle } = await ann.graphql.run<{ createCircle: { id: string } }>(
+    'mutation { createCircle(name: "0") { id } }',
+  );
+  const { port } = new URL(first.url);
+  const seen = createInbox<Record<string, unknown>>('events');
+  const client = createClient({
+    url: `${first.url.replace('http', 'ws')}/graphql`,
+    connectionParams: { token: ann.token },
+    webSocketImpl: WebSocket,
+    retryAttempts: Infinity,
+    retryWait: () => new Promise((resolve) => setTimeout(resolve, 50)),
+    shouldRetry: (problem) => (problem as { code?: number }).code !== 4403,
+  });
+  const query =
+    'subscription ($id: ID!, $after: Cursor) { circleEvents(circleId: $id, after: $after) { __typename cursor ... on CircleUpdated { circle { name } } } }';
+  const follow = new Function(`${recipe}; return follow`)() as (
+    client: unknown,
+    options: object,
+  ) => Promise<void>;
+  const following = follow(client, {
+    query,
+    variables: { id: circle.id, after: null },
+    onEvent: (event: Record<string, unknown>) => seen.push(event),
+  }).catch((problem: unknown) => problem);
+  const rename = 'mutation ($id: ID!, $name: String!) { updateCircle(circleId: $id, name: $name) { id } }';
+  expect(await seen.next()).toMatchObject({ __typename: 'StreamLive' });
+  await ann.graphql.run(rename, { id: circle.id, name: '1' });
+  expect(await seen.next()).toMatchObject({ circle: { name: '1' } });
+  await first[Symbol.asyncDispose]();
+
+  await using second = await createGateway({ ...options, env: { ...options.env, PORT: port } });
+  await using again = createGraphqlClient(second.url, ann.token);
+  for (const name of ['2', '3']) await again.run(rename, { id: circle.id, name });
+  const names: unknown[] = [];
+  while (names.length < 2) {
+    const { circle: shown } = (await seen.next()) as { circle?: { name: string } };
+    if (shown !== undefined) names.push(shown.name);
+  }
+  expect(names).toEqual(['2', '3']);
+  await again.run('mutation ($id: ID!) { deleteCircle(circleId: $id) { id } }', { id: circle.id });
+  expect(await following).toMatchObject([{ extensions: { reason: 'DELETED' } }]);
+  await client.dispose();
+});
+
 test('the example for other people’s suites is the one that runs here', async () => {
   const [example] = blocksOf(await read('docs/testing.md'), 'ts');
   const executed = await read('test/docs/testing-example.test.ts');
@@ -75,7 +126,8 @@ test('the example for other people’s suites is the one that runs here', async 
 });
 
 test('every file that the documents name is there', async () => {
-  for (const document of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'docs/testing.md']) {
+  const documents = ['testing', 'delivery', 'operations'].map((name) => `docs/${name}.md`);
+  for (const document of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', ...documents]) {
     const text = await read(document);
     const folder = document.includes('/') ? 'docs/' : '';
     const links = [...text.matchAll(/\]\((?!http)([^)#]+)[^)]*\)/g)].map(

@@ -234,7 +234,9 @@ async function run(
         return;
       case 'compare':
         return void background.push(nodes[step.node]?.compare() ?? Promise.resolve());
-      default: {
+      case 'stall':
+      case 'resume':
+      case 'cut': {
         const one = readers[step.reader];
         if (one === undefined) return;
         if (step.type === 'stall') one.stalled ??= Promise.withResolvers();
