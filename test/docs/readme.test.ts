@@ -72,8 +72,8 @@ test('the snippets of the README work as they stand', async () => {
 test('the recipe of a client that never misses anything does what it says, over a restart', async () => {
   const [recipe = ''] = blocksOf(await read('docs/delivery.md'), 'js');
   const database = await testDatabase();
-  const options = { database, env: { AUTH_SECRET: 'the same after the restart' } };
-  const first = await createGateway(options);
+  const env = { AUTH_SECRET: 'the same after the restart' };
+  const first = await createGateway({ database, env });
   const ann = await first.account();
   const { createCircle: circle } = await ann.graphql.run<{ createCircle: { id: string } }>(
     'mutation { createCircle(name: "0") { id } }',
@@ -90,22 +90,17 @@ test('the recipe of a client that never misses anything does what it says, over 
   });
   const query =
     'subscription ($id: ID!, $after: Cursor) { circleEvents(circleId: $id, after: $after) { __typename cursor ... on CircleUpdated { circle { name } } } }';
-  const follow = new Function(`${recipe}; return follow`)() as (
-    client: unknown,
-    options: object,
-  ) => Promise<void>;
-  const following = follow(client, {
-    query,
-    variables: { id: circle.id, after: null },
-    onEvent: (event: Record<string, unknown>) => seen.push(event),
-  }).catch((problem: unknown) => problem);
+  const options = { query, variables: { id: circle.id, after: null }, onEvent: seen.push };
+  const following = execute(`${recipe} await follow(client, options);`, first.url, { client, options }).catch(
+    (problem: unknown) => problem,
+  );
   const rename = 'mutation ($id: ID!, $name: String!) { updateCircle(circleId: $id, name: $name) { id } }';
   expect(await seen.next()).toMatchObject({ __typename: 'StreamLive' });
   await ann.graphql.run(rename, { id: circle.id, name: '1' });
   expect(await seen.next()).toMatchObject({ circle: { name: '1' } });
   await first[Symbol.asyncDispose]();
 
-  await using second = await createGateway({ ...options, env: { ...options.env, PORT: port } });
+  await using second = await createGateway({ database, env: { ...env, PORT: port } });
   await using again = createGraphqlClient(second.url, ann.token);
   for (const name of ['2', '3']) await again.run(rename, { id: circle.id, name });
   const names: unknown[] = [];
