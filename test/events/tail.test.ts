@@ -252,7 +252,9 @@ test('a log that cannot be read is tried again', async () => {
   const core = await testCore();
   const { db, fail } = flaky(core.db);
   const bus = createBus(silent);
-  const { numbers, reach } = await follow({ tails: createTails({ eventLog: createEventLog(db), bus, log: silent }) });
+  const { numbers, reach } = await follow({
+    tails: createTails({ eventLog: createEventLog(db), bus, log: silent }),
+  });
   await say(core, 1, 2);
   fail(2);
   bus.receive(advanced(2));
