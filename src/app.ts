@@ -115,7 +115,7 @@ async function openDeps(
     }),
   );
   const tokens = createTokens({
-    secret: config.AUTH_SECRET ?? (await ownSecret(dataDir)),
+    secret: config.AUTH_SECRET ?? (await neededToStart('Cannot sign tokens', ownSecret(dataDir))),
     deviceSecret: config.AUTH_DEVICE_SECRET,
     jwks: jwksOf(config),
   });

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { StartError } from './start-error.ts';
 
 /** The secret of a gateway that was not given one: as old as its data folder, or new when nothing is kept. */
 export async function ownSecret(dataDir: string | undefined): Promise<string> {
@@ -19,8 +18,8 @@ export async function ownSecret(dataDir: string | undefined): Promise<string> {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
     const kept = (await readFile(file, 'utf8')).trim();
     if (kept.length >= secret.length) return kept;
-    throw new StartError(
-      `The secret in ${file} is too short to sign tokens with. Restore the file, or remove it: everybody has to log in again then.`,
+    throw new Error(
+      `the secret in ${file} is too short; restore it, or remove it and have everybody log in again`,
     );
   } finally {
     await rm(unfinished, { force: true });

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, open, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, inject, test } from 'vitest';
@@ -183,6 +183,14 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     },
     60_000,
   );
+
+  test('does not start with a secret that was cut off', async () => {
+    await using dir = await temporaryFolder();
+    await writeFile(join(dir.path, 'auth-secret'), 'abc');
+    await using program = run({ DATA_DIR: dir.path });
+    expect(await program.exited).toEqual([1, null]);
+    expect(program.printed()).toMatch(/^Cannot sign tokens: the secret in .*auth-secret is too short/);
+  });
 
   test.for([
     [
