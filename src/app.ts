@@ -209,7 +209,10 @@ function createPorts(deps: Deps, metrics: Metrics): Ports {
     schema,
     formatError,
     introspection: deps.config.INTROSPECTION === 'on',
-    onStreamEnd: (reason) => metrics.streamEnds.inc({ reason }),
+    onStreamEnd(reason, { session }) {
+      metrics.streamEnds.inc({ reason });
+      deps.log.info({ reason, actor: session?.actor }, 'a stream ends');
+    },
   });
   return {
     deps,

@@ -35,6 +35,12 @@ export const END_REASONS = [
 
 export type EndReason = (typeof END_REASONS)[number];
 
+/**
+ * Why a whole connection is over: for one of those reasons, or because its client closed it, was not heard of for too
+ * long, or broke the protocol.
+ */
+export type ConnectionEnd = EndReason | 'CLIENT' | 'SILENT' | 'PROTOCOL';
+
 /** What a client sees beside the code: the field at fault, the limit, the oldest cursor, and so on. */
 export interface ErrorDetails {
   readonly field?: string;

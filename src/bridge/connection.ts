@@ -1,7 +1,7 @@
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import type { Socket } from 'socket.io';
 import { DomainError, notFound, unauthenticated } from '../errors.ts';
-import type { EndReason, ErrorCode } from '../errors.ts';
+import type { ConnectionEnd, EndReason, ErrorCode } from '../errors.ts';
 import { parseCursor } from '../events/cursor.ts';
 import { sameActor } from '../events/event.ts';
 import type { ActorRef, Topic } from '../events/event.ts';
@@ -47,6 +47,7 @@ export class Connection implements Caller, RoomMember {
   #account: Account | undefined;
   /** Nothing more is taken. */
   #closing = false;
+  #isOver = false;
   /** All was given back: what comes of work that was given up has no owner here any more. */
   #left = false;
   #receivedBytes = 0;
@@ -75,7 +76,8 @@ export class Connection implements Caller, RoomMember {
     socket.conn.on('data', weigh);
     // Unlike listeners of single events, this one hears what came just before a close.
     socket.onAny((...event: unknown[]) => this.#receive(event));
-    socket.once('disconnect', () => {
+    socket.once('disconnect', (why) => {
+      this.#over(why === 'ping timeout' ? 'SILENT' : 'CLIENT');
       // Engine.IO's connection may outlive this one, and carry the next.
       socket.conn.off('data', weigh);
       // Later than the events that were received with it.
@@ -189,8 +191,7 @@ export class Connection implements Caller, RoomMember {
     this.#closing = true;
     this.#queue.drop();
     this.outlet.close();
-    this.#deps.metrics.streamEnds.inc({ reason });
-    this.#deps.log.info({ reason, actor: this.actor, socket: this.id }, 'a legacy connection ends');
+    this.#over(reason);
     try {
       // What is still under way is not waited for; if it takes anything, that is given back after it.
       await this.#leave();
@@ -200,6 +201,16 @@ export class Connection implements Caller, RoomMember {
         'a legacy connection could not give everything back',
       );
     }
+  }
+
+  /** Says once why it is over. */
+  #over(reason: ConnectionEnd): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { log, metrics } = this.#deps;
+    metrics.connectionEnds.inc({ transport: 'socket.io', reason });
+    const about = { reason, actor: this.actor, socket: this.id };
+    log[reason === 'CLIENT' ? 'debug' : 'info'](about, 'a legacy connection is over');
   }
 
   #receive(event: readonly unknown[]): void {

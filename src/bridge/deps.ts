@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Config } from '../config.ts';
-import type { EndReason } from '../errors.ts';
+import type { ConnectionEnd, EndReason } from '../errors.ts';
 import type { ActorRef } from '../events/event.ts';
 import type { EventStream, StreamRequest } from '../events/stream.ts';
 import type { Tails } from '../events/tail.ts';
@@ -51,7 +51,7 @@ export interface BridgeMetrics {
     dec(labels: { transport: 'socket.io' }): void;
   };
   readonly legacyEvents: { inc(labels: { channel: string }): void };
-  readonly streamEnds: { inc(labels: { reason: EndReason }): void };
+  readonly connectionEnds: { inc(labels: { transport: 'socket.io'; reason: ConnectionEnd }): void };
 }
 
 /** What one legacy client may cost. Beyond a bound its connection is cut off. */

@@ -27,7 +27,7 @@ export interface EngineOptions {
   readonly formatError: FormatError;
   readonly introspection: boolean;
   /** Called when the server has ended a subscription. */
-  onStreamEnd(reason: string): void;
+  onStreamEnd(reason: string, context: Context): void;
 }
 
 /** What to run. The document has been parsed and validated by this engine, or is one of our own. */
@@ -148,7 +148,7 @@ export function createEngine(options: EngineOptions): Engine {
       return mapSource(source, run, (thrown) => {
         const error = formatError(thrown);
         const { reason } = error.extensions;
-        if (typeof reason === 'string') options.onStreamEnd(reason);
+        if (typeof reason === 'string') options.onStreamEnd(reason, operation.context);
         return error;
       });
     },

@@ -6,6 +6,7 @@ export interface Metrics {
   readonly connections: Gauge<'transport'>;
   readonly operations: Counter<'transport'>;
   readonly streamEnds: Counter<'reason'>;
+  readonly connectionEnds: Counter<'transport' | 'reason'>;
   readonly legacyEvents: Counter<'channel'>;
   /** From the commit of an event to its arrival at the readers of this node, in seconds. */
   readonly deliveryDelay: Histogram;
@@ -36,8 +37,14 @@ export function createMetrics(): Metrics {
     }),
     streamEnds: new Counter({
       name: 'parley_stream_ends_total',
-      help: 'Streams and connections that the server ended, by reason.',
+      help: 'GraphQL streams that the server ended, by reason.',
       labelNames: ['reason'],
+      registers,
+    }),
+    connectionEnds: new Counter({
+      name: 'parley_connection_ends_total',
+      help: 'Connections that are over, by reason.',
+      labelNames: ['transport', 'reason'],
       registers,
     }),
     legacyEvents: new Counter({

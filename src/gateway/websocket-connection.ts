@@ -3,7 +3,7 @@ import { WebSocket } from 'ws';
 import type { Session } from '../domain/actor.ts';
 import type { LiveSession } from '../domain/sessions.ts';
 import { DomainError, unauthenticated } from '../errors.ts';
-import type { EndReason } from '../errors.ts';
+import type { ConnectionEnd, EndReason } from '../errors.ts';
 import type { Ports } from './ports.ts';
 import { createOperations } from './websocket-operations.ts';
 import type { Operations } from './websocket-operations.ts';
@@ -35,6 +35,8 @@ export interface Connection {
   readonly operations: Operations;
   /** Sessions of operations that brought a token of their own. */
   readonly ownSessions: Map<OperationKey, LiveSession>;
+  /** Why it is over, if the server knows before it closes. */
+  end: ConnectionEnd | undefined;
   /** The session of the whole connection; undefined while it is anonymous. */
   live: LiveSession | undefined;
 }
@@ -50,6 +52,7 @@ export function createConnection(socket: WebSocket, handle: (text: string) => Pr
       if (controller.signal.aborted) closeSocket(connection);
     }),
     ownSessions: new Map(),
+    end: undefined,
     live: undefined,
   };
   return connection;
@@ -125,6 +128,7 @@ function freeIfGone(connection: Connection): void {
  */
 export function endConnection(connection: Connection, reason: EndReason): void {
   if (connection.controller.signal.aborted) return;
+  connection.end = reason;
   connection.controller.abort(reason);
   if (connection.operations.size === 0) closeSocket(connection);
   else setTimeout(() => closeSocket(connection), LAST_FRAMES_MS).unref();

@@ -49,9 +49,13 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     const connection = createConnection(socket, (text) => handle(text));
     connections.add(connection);
     metrics.connections.inc({ transport: 'graphql-ws' });
-    const stopPings = keepAlive(socket);
+    const stopPings = keepAlive(socket, () => {
+      connection.end ??= 'SILENT';
+      socket.terminate();
+    });
     heedBacklog(socket, stream);
     const failed = (error: unknown): void => {
+      connection.end ??= 'PROTOCOL';
       if (isUnexpectedFrame(error)) return socket.close(CloseCode.BadRequest, 'Invalid message received');
       const code = codeOf(formatError(error)) ?? 'INTERNAL';
       const row = ERROR_CODES[code];
@@ -68,7 +72,10 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
             JSON.stringify({ type: 'pong', ...(answer !== undefined && { payload: answer }) }),
           );
         },
-        close: (code, reason) => socket.close(code, reason),
+        close(code, reason) {
+          connection.end ??= 'PROTOCOL';
+          socket.close(code, reason);
+        },
         onMessage: (given) => void (handle = given),
       },
       connection,
@@ -80,7 +87,11 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     socket.once('close', (code, reason) => {
       stopPings();
       connections.delete(connection);
+      const { end = 'CLIENT', live } = connection;
       metrics.connections.dec({ transport: 'graphql-ws' });
+      metrics.connectionEnds.inc({ transport: 'graphql-ws', reason: end });
+      const actor = live?.session.actor;
+      log[end === 'CLIENT' ? 'debug' : 'info']({ reason: end, actor, code }, 'a GraphQL connection is over');
       freeConnection(connection);
       closed(code, reason.toString()).catch(failed);
     });
@@ -226,13 +237,13 @@ function heedBacklog(socket: WebSocket, stream: Duplex): void {
   stream.on('drain', () => socket.resume());
 }
 
-/** Pings, and ends a connection from which nothing has come for long: its network is gone. */
-function keepAlive(socket: WebSocket): () => void {
+/** Pings, and says of a connection from which nothing has come for long that it is silent: its network is gone. */
+function keepAlive(socket: WebSocket, onSilence: () => void): () => void {
   let heard = Date.now();
   const hear = () => void (heard = Date.now());
   socket.on('pong', hear).on('message', hear).on('ping', hear);
   const timer = setInterval(() => {
-    if (Date.now() - heard > SILENCE_MS) socket.terminate();
+    if (Date.now() - heard > SILENCE_MS) onSilence();
     else socket.ping();
   }, PING_MS);
   return () => clearInterval(timer);

@@ -5,7 +5,7 @@ import type { BridgeDeps, BridgeLimits, Session } from '../../src/bridge/deps.ts
 import { createBridge } from '../../src/bridge/server.ts';
 import type { Bridge } from '../../src/bridge/server.ts';
 import { unauthenticated } from '../../src/errors.ts';
-import type { EndReason, ErrorCode } from '../../src/errors.ts';
+import type { ConnectionEnd, EndReason, ErrorCode } from '../../src/errors.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import { topicOf } from '../../src/events/event.ts';
 import type { ActorRef, DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
@@ -37,7 +37,7 @@ export interface FakeBridge extends AsyncDisposable {
   /** What the opening of a lease waits for. */
   opening: Promise<void>;
   readonly leases: ReadonlyMap<number, ActorRef>;
-  readonly ends: readonly EndReason[];
+  readonly ends: readonly ConnectionEnd[];
   cursor(topic: Topic): string;
 }
 
@@ -54,7 +54,7 @@ export async function fakeBridge(
   };
   const sessions = new Map<string, (reason: EndReason) => void>();
   const leases = new Map<number, ActorRef>();
-  const ends: EndReason[] = [];
+  const ends: ConnectionEnd[] = [];
   let lastLease = 0;
 
   const fake: Omit<FakeBridge, 'url' | 'bridge' | typeof Symbol.asyncDispose> = {
@@ -105,7 +105,7 @@ export async function fakeBridge(
     metrics: {
       connections: { inc: () => {}, dec: () => {} },
       legacyEvents: { inc: () => {} },
-      streamEnds: { inc: ({ reason }) => void ends.push(reason) },
+      connectionEnds: { inc: ({ reason }) => void ends.push(reason) },
     },
     epoch: EPOCH,
     limits,

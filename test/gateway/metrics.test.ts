@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
+import { rawSocket } from '../harness/raw-socket.ts';
 import { family, sendMessage } from '../harness/story.ts';
 
 test('metrics tell connections, operations, ends by reason, and how late events are', async () => {
@@ -18,11 +19,23 @@ test('metrics tell connections, operations, ends by reason, and how late events 
     },
   );
   await events.ended();
-  const text = await (await fetch(`${app.url}/metrics`)).text();
+  await using inbox = await bob.inboxEvents();
+  expect(inbox.waiting()).toEqual([]);
+  await using idle = await app.legacy();
+  idle.close();
+  await using raw = await rawSocket(app.url);
+  raw.send('no frame');
+  await raw.closed();
+  const metrics = async () => (await fetch(`${app.url}/metrics`)).text();
+  await expect
+    .poll(metrics)
+    .toContain('parley_connection_ends_total{transport="socket.io",reason="CLIENT"} 1');
+  const text = await metrics();
   for (const line of [
     'parley_connections{transport="graphql-ws"} 1',
     'parley_connections{transport="socket.io"} 1',
     'parley_stream_ends_total{reason="KICKED"} 1',
+    'parley_connection_ends_total{transport="graphql-ws",reason="PROTOCOL"} 1',
     'parley_legacy_events_total{channel="join_conversation"} 1',
   ]) {
     expect(text).toContain(line);
