@@ -160,6 +160,14 @@ export function topicOf(event: DomainEvent): Topic {
   }
 }
 
+const EVENT_BYTES = 1_000;
+
+/** How much memory an event takes, about, in bytes. */
+export function weightOf(event: DomainEvent): number {
+  if (!('message' in event)) return EVENT_BYTES;
+  return EVENT_BYTES * (1 + event.media.length) + 2 * event.message.text.length;
+}
+
 /** Whether readers of streams are shown it. */
 export const isShown = (event: DomainEvent): boolean =>
   event.type !== 'session.ended' && event.type !== 'account.deleted';

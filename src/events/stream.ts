@@ -3,7 +3,7 @@ import { notFound, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import type { Timestamp } from '../db/tables.ts';
 import { encodeCursor, expiredCursor, invalidCursor, parseCursor } from './cursor.ts';
-import { endFor, fromLog, isShown } from './event.ts';
+import { endFor, fromLog, isShown, weightOf } from './event.ts';
 import type { ActorRef, DomainEvent, Envelope, Topic } from './event.ts';
 import { createIterator, endReasonOf } from './iterator.ts';
 import type { ReaderIterator } from './iterator.ts';
@@ -11,6 +11,8 @@ import type { Tail, Tails } from './tail.ts';
 
 const PAGE = 100;
 const MAX_BUFFERED = 256;
+/** Of what waits in memory for a reader, whether it just happened or was read from the log. */
+const MAX_BUFFERED_BYTES = 512 * 1024;
 
 /** One thing that a reader of a durable stream gets, with the place from which it can resume after it. */
 export type StreamItem =
@@ -71,6 +73,13 @@ function positionAfter(deps: StreamDeps, { topic, after }: StreamRequest, range:
   return position;
 }
 
+/** The beginning of a page, as much as may wait in memory; the rest is read again when it is its turn. */
+function upToBytes(page: Envelope[]): Envelope[] {
+  let bytes = 0;
+  const end = page.findIndex(({ event }) => (bytes += weightOf(event)) > MAX_BUFFERED_BYTES);
+  return end < 0 ? page : page.slice(0, end + 1);
+}
+
 function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   const { topic, actor, signal } = request;
   const { epoch } = deps;
@@ -78,6 +87,7 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   let position = 0;
   let page: Envelope[] = [];
   let buffer: Envelope[] = [];
+  let bufferedBytes = 0;
   let announced = false;
   let ending: EndReason | undefined;
   /** The actor's account is gone; what that means for the topic was committed with it, and is to be shown before the end. */
@@ -91,11 +101,16 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     wake?.();
     wake = undefined;
   };
+  const drop = (): void => {
+    buffer = [];
+    bufferedBytes = 0;
+  };
   const unfollow = tail.follow({
     event(envelope) {
       // A full buffer is let go whole: the log has it, and the reader returns there when it gets so far.
-      if (buffer.length >= MAX_BUFFERED) buffer = [];
+      if (buffer.length >= MAX_BUFFERED || bufferedBytes > MAX_BUFFERED_BYTES) drop();
       buffer.push(envelope);
+      bufferedBytes += weightOf(envelope.event);
       rouse();
     },
     gap: rouse,
@@ -107,13 +122,13 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     unfollow();
     tail.close();
     page = [];
-    buffer = [];
+    drop();
     rouse();
   };
   const end = (reason: EndReason): void => {
     ending = reason;
     page = [];
-    buffer = [];
+    drop();
   };
   const abort = (): void => {
     const reason = endReasonOf(signal);
@@ -125,11 +140,16 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   signal?.addEventListener('abort', abort, { once: true });
   if (signal?.aborted === true) abort();
 
+  const shift = (): Envelope | undefined => {
+    const first = buffer.shift();
+    if (first !== undefined) bufferedBytes -= weightOf(first.event);
+    return first;
+  };
   const nextKnown = (): Envelope | undefined => {
     const fromPage = page.shift();
     if (fromPage !== undefined) return fromPage;
-    while (buffer[0] !== undefined && buffer[0].seq <= position) buffer.shift();
-    return buffer[0]?.seq === position + 1 ? buffer.shift() : undefined;
+    while (buffer[0] !== undefined && buffer[0].seq <= position) shift();
+    return buffer[0]?.seq === position + 1 ? shift() : undefined;
   };
 
   const readPage = async (): Promise<void> => {
@@ -137,7 +157,7 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     if (read === undefined) throw notFound('The stream');
     if (position < read.range.trimmed) throw expiredCursor(encodeCursor(epoch, topic, read.range.trimmed));
     if (read.lines.length === 0) throw new Error(`The log of ${topic} has a hole after ${position}`);
-    if (!closed && ending === undefined) page = read.lines.map(fromLog);
+    if (!closed && ending === undefined) page = upToBytes(read.lines.map(fromLog));
   };
 
   /** Goes on to the event that ends the actor's access, if the topic has one. */

@@ -4,7 +4,7 @@ import { trim } from '../../src/db/event-log.ts';
 import { forbidden, notFound } from '../../src/errors.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import { recording } from '../../src/events/record.ts';
-import type { EventStream } from '../../src/events/stream.ts';
+import type { EventStream, StreamItem } from '../../src/events/stream.ts';
 import { openStream } from '../../src/events/stream.ts';
 import type { UserId } from '../../src/ids.ts';
 import {
@@ -12,6 +12,7 @@ import {
   deletion,
   fact,
   kick,
+  message,
   nodeOn,
   numberOf,
   openTopic,
@@ -163,6 +164,22 @@ test('a reader that stopped for longer than the log reaches back is told so', as
   await trim(core.db, NEVER, 10, 1_000);
   await expect(stream.next()).rejects.toThrow(code('CURSOR_EXPIRED', { oldest: cursorAt(core, 290) }));
   expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('a reader that stalls before large events does not keep them in memory, and misses none', async () => {
+  const core = await testCore();
+  const sayLarge = (id: number) => recording(core, async (unit) => unit.emit(message(id, 'x'.repeat(8_192))));
+  const stream = await openTopic(core);
+  expect(await take(stream, 1)).toEqual(['live']);
+  for (const id of range(1, 100)) await sayLarge(id);
+  const idOf = (item: StreamItem) =>
+    item.type === 'event' && item.event.type === 'message.sent' ? item.event.message.id : 0;
+  expect((await takeItems(stream, 30)).map(idOf)).toEqual(range(1, 30));
+  // What it still has in memory ends where it fell behind: the rest is in the log, and no longer there.
+  await trim(core.db, NEVER, 5, 1_000);
+  const rest = await readToEnd(stream);
+  expect(rest.error).toEqual(code('CURSOR_EXPIRED'));
+  expect(rest.numbers.length).toBeLessThan(30);
 });
 
 test('a stalled reader whose buffer still holds all is not bothered by trimming', async () => {

@@ -108,6 +108,25 @@ const userOf = (id: number): User => ({
   updatedAt: '2026-01-01T00:00:00.000Z',
 });
 
+/** The fact that a message was sent. */
+export const message = (number: number, text: string): DomainEvent => ({
+  type: 'message.sent',
+  message: {
+    id: number as MessageId,
+    conversationId: CONVERSATION,
+    authorUserId: 1 as UserId,
+    authorDeviceId: null,
+    participantId: 1 as ParticipantId,
+    text,
+    status: 'DONE',
+    mediaCount: 0,
+    sentAt: '2026-01-01T00:00:00.000Z',
+    updatedAt: '2026-01-01T00:00:00.000Z',
+  },
+  author: viewOf(1),
+  media: [],
+});
+
 const participantOf = (number: number) =>
   ({
     id: number as ParticipantId,
