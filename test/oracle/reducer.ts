@@ -1,0 +1,106 @@
+/**
+ * How a client keeps the state of a conversation and of its circle: it reads a snapshot, subscribes after the snapshot's
+ * `eventCursor`, and applies each event to what it has. This is all there is to it, and what the oracle holds against
+ * fresh reads.
+ */
+
+export interface MessageState {
+  readonly id: string;
+  readonly text: string;
+  readonly status: string;
+}
+
+export interface ConversationState {
+  readonly name: string;
+  readonly deviceAccess: boolean;
+  /** By e-mail, in the order of joining. The one who has no say in who joins is STANDARD. */
+  readonly participants: readonly { readonly email: string; readonly role: string }[];
+  /** Oldest first. */
+  readonly messages: readonly MessageState[];
+}
+
+export interface CircleState {
+  readonly name: string;
+  readonly members: readonly { readonly email: string; readonly role: string }[];
+  readonly device: string | null;
+}
+
+/** An event of a durable subscription, as the documents of test/oracle/documents.ts select it. */
+export interface EventShape {
+  readonly __typename: string;
+  readonly cursor: string;
+  readonly message?: MessageState;
+  readonly messageId?: string;
+  readonly conversation?: { readonly name: string };
+  readonly circle?: { readonly name: string };
+  readonly user?: { readonly email: string };
+  readonly device?: { readonly name: string };
+  readonly allowed?: boolean;
+}
+
+type Role = { readonly email: string; readonly role: string };
+
+const without = (people: readonly Role[], email: string | undefined): Role[] =>
+  people.filter((one) => one.email !== email);
+
+/** When the last ADMIN goes, the one who has been there for longest is. Nobody is told, because everybody knows. */
+function withAdmin(people: readonly Role[]): readonly Role[] {
+  if (people.some(({ role }) => role === 'ADMIN')) return people;
+  return people.map((one, index) => (index === 0 ? { ...one, role: 'ADMIN' } : one));
+}
+
+const replace = (messages: readonly MessageState[], message: MessageState): MessageState[] =>
+  messages.map((one) => (one.id === message.id ? message : one));
+
+export function applyToConversation(state: ConversationState, event: EventShape): ConversationState {
+  const { participants, messages } = state;
+  const { message, user } = event;
+  switch (event.__typename) {
+    case 'MessageSent':
+      return message === undefined ? state : { ...state, messages: [...messages, message] };
+    case 'MessageUpdated':
+    case 'MediaUploaded':
+      return message === undefined ? state : { ...state, messages: replace(messages, message) };
+    case 'MessageDeleted':
+      return { ...state, messages: messages.filter(({ id }) => id !== event.messageId) };
+    case 'ConversationUpdated':
+      return { ...state, name: event.conversation?.name ?? state.name };
+    case 'DeviceAccessChanged':
+      return { ...state, deviceAccess: event.allowed === true };
+    case 'ParticipantJoined':
+      return { ...state, participants: [...participants, { email: user?.email ?? '', role: 'STANDARD' }] };
+    case 'ParticipantLeft':
+    case 'ParticipantKicked':
+      return { ...state, participants: withAdmin(without(participants, user?.email)) };
+    case 'ParticipantPromoted':
+      return {
+        ...state,
+        participants: participants.map(({ email }) => ({
+          email,
+          role: email === user?.email ? 'ADMIN' : 'STANDARD',
+        })),
+      };
+    default:
+      return state;
+  }
+}
+
+export function applyToCircle(state: CircleState, event: EventShape): CircleState {
+  const { members } = state;
+  switch (event.__typename) {
+    case 'CircleUpdated':
+      return { ...state, name: event.circle?.name ?? state.name };
+    case 'MemberJoined':
+      return { ...state, members: [...members, { email: event.user?.email ?? '', role: 'MEMBER' }] };
+    case 'MemberLeft':
+    case 'MemberKicked':
+      return { ...state, members: withAdmin(without(members, event.user?.email)) };
+    case 'DeviceAdded':
+    case 'DeviceUpdated':
+      return { ...state, device: event.device?.name ?? null };
+    case 'DeviceRemoved':
+      return { ...state, device: null };
+    default:
+      return state;
+  }
+}
