@@ -1,0 +1,62 @@
+// Kills and cuts what runs, under load, and counts what was lost, repeated, reordered or leaked by it.
+//
+//   npm run chaos                     100,000 writes
+//   npm run chaos -- --short          in less than a minute, as CI does
+//   npm run chaos -- --seed 7         with the same decisions as another run of that seed
+import { parseArgs } from 'node:util';
+import { createRandom } from './random.ts';
+import type { Random } from './random.ts';
+import { runRevocations } from './revocations.ts';
+import { runScenario, SCENARIOS } from './scenarios.ts';
+import type { Outcome } from './scenarios.ts';
+
+const { values } = parseArgs({
+  options: {
+    short: { type: 'boolean', default: false },
+    seed: { type: 'string' },
+    writes: { type: 'string' },
+    only: { type: 'string' },
+  },
+});
+const seed = Number(values.seed ?? Date.now() % 1_000_000);
+const writes = Number(values.writes ?? (values.short ? 1_200 : 100_000));
+const runs = [
+  ...SCENARIOS.map((scenario) => ({
+    name: scenario.name,
+    run: (share: number, random: Random) => runScenario(scenario, share, random),
+  })),
+  { name: 'members thrown out', run: runRevocations },
+].filter(({ name }) => name.includes(values.only ?? ''));
+
+const COLUMNS = [
+  'acknowledged',
+  'delivered',
+  'lost',
+  'duplicated',
+  'reordered',
+  'leaked',
+  'disturbances',
+] as const;
+const line = (name: string, cells: readonly (string | number)[]): string =>
+  `${name.padEnd(32)}${cells.map((cell) => String(cell).padStart(14)).join('')}\n`;
+
+process.stdout.write(`chaos, seed ${seed}, ${writes} writes\n\n${line('', COLUMNS)}`);
+const outcomes: Outcome[] = [];
+for (const [index, { run }] of runs.entries()) {
+  const outcome = await run(Math.ceil(writes / runs.length), createRandom(seed + index));
+  outcomes.push(outcome);
+  process.stdout.write(
+    line(
+      outcome.name,
+      COLUMNS.map((column) => outcome[column]),
+    ),
+  );
+}
+const faults = outcomes.reduce(
+  (sum, { lost, duplicated, reordered, leaked }) => sum + lost + duplicated + reordered + leaked,
+  0,
+);
+process.stdout.write(
+  faults === 0 ? '\nnothing lost, repeated, reordered or leaked\n' : `\n${faults} faults\n`,
+);
+process.exit(faults === 0 ? 0 : 1);

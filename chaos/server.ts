@@ -1,0 +1,67 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { openRelay } from '../test/support/relay.ts';
+import type { Relay } from '../test/support/relay.ts';
+
+const AUTH_SECRET = 'of the chaos run, for nothing else';
+
+/** The real program, behind a piece of network; it keeps its address over restarts. */
+export interface Server extends AsyncDisposable {
+  readonly url: string;
+  readonly network: Relay;
+  /** As a crash or the kernel would end it. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+}
+
+/** Starts `node src/main.ts` with these variables. */
+export async function startServer(env: Readonly<Record<string, string>>): Promise<Server> {
+  const port = await freePort();
+  const network = await openRelay(port);
+  let child: ChildProcess | undefined;
+  const kill = async (): Promise<void> => {
+    const killed = child;
+    child = undefined;
+    if (killed === undefined || killed.exitCode !== null) return;
+    killed.kill('SIGKILL');
+    await once(killed, 'exit');
+  };
+  const start = async (): Promise<void> => {
+    const started = spawn(process.execPath, ['src/main.ts'], {
+      env: {
+        HOST: '127.0.0.1',
+        PORT: String(port),
+        LOG_LEVEL: 'error',
+        RATE_LIMITS: 'off',
+        EVENT_RETENTION_COUNT: '1000000000',
+        PRESENCE_GRACE_MS: '200',
+        AUTH_SECRET,
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    child = started;
+    for await (const chunk of started.stdout) if (String(chunk).includes('Parley is running')) break;
+    started.stdout.resume();
+    if (started.exitCode !== null) throw new Error('The server ended when it was to start.');
+  };
+  await start();
+  return {
+    url: `http://127.0.0.1:${network.port}`,
+    network,
+    kill,
+    start,
+    async [Symbol.asyncDispose]() {
+      await kill();
+      await network[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const probe = await openRelay(1);
+  const { port } = probe;
+  await probe[Symbol.asyncDispose]();
+  return port;
+}
