@@ -40,6 +40,7 @@ const leaves: readonly string[] = [
   'data-dir.ts',
   'start-error.ts',
   'ascii.ts',
+  'turns.ts',
 ];
 
 interface Fence {

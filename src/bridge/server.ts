@@ -9,7 +9,7 @@ import { DEFAULT_LIMITS } from './deps.ts';
 import type { BridgeDeps } from './deps.ts';
 import { parser } from './parser.ts';
 import { createRooms } from './rooms.ts';
-import { closeForRestart, createEngineIo } from './transport.ts';
+import { closeForRestart, createEngineIo, cutOff, isOverfull } from './transport.ts';
 
 /** Twice: for what is under way, and for giving back. The whole process has five seconds. */
 const PATIENCE_MS = 1_500;
@@ -51,6 +51,12 @@ export function createBridge(deps: BridgeDeps): Bridge {
 
   engine.on('connection', (transport: EngineSocket) => {
     transports.add(transport);
+    // What the connection says is bounded where it is said; this bounds pongs, acknowledgements and refusals as well.
+    transport.on('packetCreate', () => {
+      if (!isOverfull(transport, limits)) return;
+      deps.log.warn('an old client is cut off: it takes no answers');
+      cutOff(transport);
+    });
     deps.metrics.connections.inc({ transport: 'socket.io' });
     transport.once('close', () => {
       transports.delete(transport);

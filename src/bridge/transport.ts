@@ -93,6 +93,16 @@ export function bufferedBytes(conn: EngineSocket): number {
 /** Packets that wait behind the client's transport: none as long as it keeps up. */
 export const waitingPackets = (conn: EngineSocket): number => internals(conn).writeBuffer.length;
 
+/** Whether more waits for a client than may: beyond the bounds of what it is said, as no other answer is weighed. */
+export function isOverfull(
+  conn: EngineSocket,
+  limits: { readonly waitingPackets: number; readonly waitingBytes: number },
+): boolean {
+  const waiting = waitingPackets(conn);
+  if (waiting > limits.waitingPackets + WEIGHED_PACKETS) return true;
+  return waiting > 0 && waiting % WEIGHED_PACKETS === 0 && bufferedBytes(conn) > 2 * limits.waitingBytes;
+}
+
 /** Closes a connection that takes no part in the closing: what waits for it is let go at once. */
 export function cutOff(conn: EngineSocket): void {
   internals(conn).transport.socket?.terminate();
@@ -109,6 +119,8 @@ export function closeForRestart(conn: EngineSocket): void {
 }
 
 const PACKET_BYTES = 64;
+/** To weigh what waits takes as long as it is: it is done once for so many packets. */
+const WEIGHED_PACKETS = 64;
 
 const internals = (conn: EngineSocket): SocketInternals => conn as unknown as SocketInternals;
 

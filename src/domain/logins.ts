@@ -3,7 +3,7 @@ import * as sessions from '../db/sessions.ts';
 import type { Device, User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
 import { unauthenticated } from '../errors.ts';
-import { accountTopic } from '../events/event.ts';
+import { accountTopic, actorKey } from '../events/event.ts';
 import { recording } from '../events/record.ts';
 import type { Actor, Session } from './actor.ts';
 import type { Deps } from './deps.ts';
@@ -45,17 +45,28 @@ export async function loginDevice(
   return { token, device };
 }
 
+type Credentials = { readonly passwordHash: string | null } & (
+  { readonly user: User } | { readonly device: Device }
+);
+
+const keyOf = (found: Credentials): string =>
+  'user' in found
+    ? `login ${actorKey({ kind: 'user', id: found.user.id })}`
+    : `login ${actorKey({ kind: 'device', id: found.device.id })}`;
+
 /** Takes as long for an unknown name as for a wrong password. Only failures count against the limit. */
-async function checkLogin<Found extends { readonly passwordHash: string | null }>(
+async function checkLogin<Found extends Credentials>(
   deps: Deps,
   name: string,
   password: string,
   find: (db: Deps['db'], name: string) => Promise<Found | undefined>,
 ): Promise<Found> {
-  const right = await deps.limits.guess(`name ${name.toLowerCase().slice(0, MAX_EMAIL)}`, async () => {
-    const found = isText(name) ? await find(deps.db, name) : undefined;
-    return (await deps.passwords.verify(password, found?.passwordHash ?? null)) ? found : undefined;
-  });
+  const found = isText(name) ? await find(deps.db, name) : undefined;
+  // One account has one key, in whatever way its name is written.
+  const key = found === undefined ? `name ${name.toLowerCase().slice(0, MAX_EMAIL)}` : keyOf(found);
+  const right = await deps.limits.guess(key, async () =>
+    (await deps.passwords.verify(password, found?.passwordHash ?? null)) ? found : undefined,
+  );
   if (right === undefined) throw unauthenticated('The name or the password is wrong.');
   return right;
 }

@@ -1,5 +1,6 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { DomainError } from '../errors.ts';
+import { createTurns } from '../turns.ts';
 
 interface Parameters {
   /** log2 of scrypt's N: the work doubles with each step. */
@@ -17,7 +18,8 @@ const NOBODY = encode(CURRENT, Buffer.alloc(SALT_BYTES), Buffer.alloc(KEY_BYTES)
 
 /** Half of the threads that files and names of hosts need as well. */
 const AT_ONCE = 2;
-const MAX_WAITING = 500;
+/** Some seconds' worth: whoever would wait for longer is told to come again. */
+const MAX_WAITING = 100;
 
 /** Hashes passwords, which is costly on purpose: a few at a time. Throws RATE_LIMITED when too many wait already. */
 export interface Passwords {
@@ -28,23 +30,12 @@ export interface Passwords {
 }
 
 export function createPasswords(): Passwords {
-  const waiting: (() => void)[] = [];
-  let running = 0;
+  const turns = createTurns(AT_ONCE);
   const inTurn = async <Result>(work: () => Promise<Result>): Promise<Result> => {
-    if (waiting.length >= MAX_WAITING)
-      throw new DomainError('RATE_LIMITED', 'Too many are logging in at once. Try again later.', {
-        retryAfterMs: 1_000,
-      });
-    if (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
-    else running += 1;
-    try {
-      return await work();
-    } finally {
-      // Whoever is next takes over this place.
-      const next = waiting.shift();
-      if (next === undefined) running -= 1;
-      else next();
-    }
+    if (turns.waiting < MAX_WAITING) return turns.take(work);
+    throw new DomainError('RATE_LIMITED', 'Too many are logging in at once. Try again later.', {
+      retryAfterMs: 1_000,
+    });
   };
   return {
     hash: (password) => inTurn(() => hashPassword(password)),

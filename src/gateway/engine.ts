@@ -11,12 +11,15 @@ import {
   BREAK,
 } from 'graphql';
 import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError, GraphQLSchema } from 'graphql';
+import { streamEnded, unauthenticated } from '../errors.ts';
+import type { DomainError, EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
 import { createCache } from './cache.ts';
 import { parseDocument } from './document.ts';
 import type { FormatError } from './errors.ts';
 import { withInputField } from './input-field.ts';
+import { checkIntrospection } from './introspection-cost.ts';
 
 /** In characters of text: a parsed document takes up to 200 times as many bytes, and anybody may send some. */
 const MAX_CACHED = 250_000;
@@ -113,23 +116,24 @@ export function createEngine(options: EngineOptions): Engine {
     validate(document) {
       const known = validated.get(document);
       if (known !== undefined) return known;
-      const errors = formatErrors(
-        validate(schema, document, rules, { hideSuggestions: !introspection }),
-        document,
-      );
+      const invalid = validate(schema, document, rules, { hideSuggestions: !introspection });
+      const bomb = invalid.length === 0 ? checkIntrospection(document) : undefined;
+      const errors = bomb === undefined ? formatErrors(invalid, document) : [bomb];
       validated.set(document, errors);
       return errors;
     },
 
     async execute(operation) {
       const { document, operationName, context } = operation;
-      const work = () => execute(argsOf(operation));
       const mutates = getOperationAST(document, operationName)?.operation === 'mutation';
+      // What a query would answer is of no use to one who has left; what a mutation does is done whole.
+      const abortSignal = mutates ? undefined : context.signal;
+      const work = () => execute({ ...argsOf(operation), abortSignal });
       try {
         const result = isExact(document) ? await exactly(context, mutates, work) : await work();
         return formatResult(result, operation);
       } catch (error) {
-        return { errors: [formatError(error)] };
+        return { errors: [formatError(abortSignal?.aborted === true ? left(abortSignal) : error)] };
       }
     },
 
@@ -154,6 +158,10 @@ export function createEngine(options: EngineOptions): Engine {
     },
   };
 }
+
+/** Why an operation was broken off. The client hears it only if the server ended its connection. */
+const left = ({ reason }: AbortSignal): DomainError =>
+  typeof reason === 'string' ? streamEnded(reason as EndReason) : unauthenticated('The client has left.');
 
 /** Whether data is asked for and the place to subscribe after it: both must be of one moment. */
 function selectsEventCursor(document: DocumentNode): boolean {

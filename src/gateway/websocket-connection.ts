@@ -4,11 +4,14 @@ import type { Session } from '../domain/actor.ts';
 import type { LiveSession } from '../domain/sessions.ts';
 import { DomainError, unauthenticated } from '../errors.ts';
 import type { ConnectionEnd, EndReason } from '../errors.ts';
+import { createTurns } from '../turns.ts';
+import type { Turns } from '../turns.ts';
 import type { Ports } from './ports.ts';
 import { createOperations } from './websocket-operations.ts';
 import type { Operations } from './websocket-operations.ts';
 
 const LAST_FRAMES_MS = 1_000;
+const AT_ONCE = 16;
 
 /** The close code with which a whole connection ends, for each reason the server can have. */
 const CLOSE_CODES: Record<EndReason, number> = {
@@ -35,6 +38,8 @@ export interface Connection {
   readonly operations: Operations;
   /** Sessions of operations that brought a token of their own. */
   readonly ownSessions: Map<OperationKey, LiveSession>;
+  /** Of its queries and mutations: a client that sends many at once keeps nobody waiting but itself. */
+  readonly turns: Turns;
   /** Why it is over, if the server knows before it closes. */
   end: ConnectionEnd | undefined;
   /** The session of the whole connection; undefined while it is anonymous. */
@@ -52,6 +57,7 @@ export function createConnection(socket: WebSocket, handle: (text: string) => Pr
       if (controller.signal.aborted) closeSocket(connection);
     }),
     ownSessions: new Map(),
+    turns: createTurns(AT_ONCE),
     end: undefined,
     live: undefined,
   };

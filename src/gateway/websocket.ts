@@ -11,6 +11,7 @@ import type { Context } from '../schema/context.ts';
 import { bearerToken } from './bearer.ts';
 import type { Engine } from './engine.ts';
 import { codeOf } from './errors.ts';
+import type { Turns } from '../turns.ts';
 import type { Ports } from './ports.ts';
 import {
   createConnection,
@@ -113,6 +114,8 @@ type ProtocolOptions = ServerOptions<Record<string, unknown>, Connection>;
 
 function protocolOptions(ports: Ports): ProtocolOptions {
   const { engine, formatError, metrics } = ports;
+  /** The protocol's library hands an operation's context on, and not its connection. */
+  const turnsOf = new WeakMap<Context, Turns>();
   return {
     connectionInitWaitTimeout: INIT_TIMEOUT_MS,
     async onConnect({ connectionParams, extra }) {
@@ -137,13 +140,17 @@ function protocolOptions(ports: Ports): ProtocolOptions {
         return [formatError(new GraphQLError('There is no such operation in the document.'))];
       try {
         const contextValue = await contextOf(ports, extra, payload);
+        turnsOf.set(contextValue, extra.turns);
         return { schema: engine.schema, document, operationName, variableValues: variables, contextValue };
       } catch (error) {
         return [formatError(error)];
       }
     },
-    execute: ({ document, operationName, variableValues: variables, contextValue }) =>
-      engine.execute({ document, operationName, variables, context: contextValue as Context }),
+    execute({ document, operationName, variableValues: variables, contextValue }) {
+      const context = contextValue as Context;
+      const work = () => engine.execute({ document, operationName, variables, context });
+      return turnsOf.get(context)?.take(work) ?? work();
+    },
     subscribe: ({ document, operationName, variableValues: variables, contextValue }) =>
       engine.subscribe({ document, operationName, variables, context: contextValue as Context }),
     onError({ extra }, id, _payload, errors) {

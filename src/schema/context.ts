@@ -19,6 +19,8 @@ export interface Context {
   /** Lets the caller's connection go on with another token of the same account; undefined where there is no connection. */
   readonly renewSession: RenewSession | undefined;
   readonly loaders: Loaders;
+  /** How much text of messages was answered so far. */
+  textLength: number;
   /** Whether the operation selects an `eventCursor`, which must agree with the data beside it. */
   exact: boolean;
   /** All that is read from here on is as of one moment, until the snapshot is left. */
@@ -50,6 +52,7 @@ export function createContext(options: ContextOptions): Context {
     resumeAfter,
     renewSession,
     loaders: createLoaders(current, session?.actor ?? null),
+    textLength: 0,
     exact: false,
     async enterSnapshot() {
       snapshot ??= await openSnapshot(deps);

@@ -11,6 +11,8 @@ export const MAX_DEPTH = 16;
 export const LIST_SIZE = 4;
 /** As how many fields a text counts that may have some thousand characters. */
 export const LONG_TEXT = 25;
+/** Of messages, in one answer. */
+export const MAX_TEXT = 4_000_000;
 /** As how many fields a statement counts, where one field makes many of them: everybody else waits for them. */
 export const STATEMENT = 1_000;
 

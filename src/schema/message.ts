@@ -1,10 +1,11 @@
 import * as messages from '../domain/messages.ts';
 import { setTyping } from '../domain/typing.ts';
+import { DomainError } from '../errors.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { requireId } from './global-id.ts';
-import { LONG_TEXT } from './limits.ts';
+import { LONG_TEXT, MAX_TEXT } from './limits.ts';
 import { Actor, Conversation, Media, Message, MessageStatus, Participant, actorSource } from './types.ts';
 import type { ActorSource, MediaSource, MessageSource } from './types.ts';
 
@@ -33,9 +34,17 @@ Message.implement({
       resolve: ({ participantId }, _args, { loaders }) =>
         participantId === null ? null : loaders.participant(participantId),
     }),
-    text: t.exposeString('text', {
+    text: t.string({
       complexity: LONG_TEXT,
-      description: 'What it says; empty when it only brings files.',
+      description:
+        'What it says; empty when it only brings files. LIMIT_EXCEEDED when one operation asks for more text than 4,000,000 characters.',
+      resolve({ text }, _args, context) {
+        context.textLength += text.length;
+        if (context.textLength <= MAX_TEXT) return text;
+        throw new DomainError('LIMIT_EXCEEDED', `An answer holds at most ${MAX_TEXT} characters of text.`, {
+          limit: `text ${MAX_TEXT}`,
+        });
+      },
     }),
     status: t.expose('status', { type: MessageStatus, description: 'Whether all its files have arrived.' }),
     sentAt: t.expose('sentAt', { type: 'DateTime', description: 'When it was sent.' }),

@@ -203,3 +203,19 @@ test('a network that dies after the upgrade is noticed: the lease and the room a
   await until(() => fake.leases.size === 0 && fake.followers('conversation:12') === 0);
   socket.close();
 });
+
+test.for([
+  ['pings', 3, '1:2', ''],
+  ['refused namespaces', 4, '40/a,', '\u001e'],
+] as const)(
+  'a polling client that only sends, here %s, is cut off at its bound',
+  async ([, protocol, packet, separator]) => {
+    await using fake = await fakeBridge({ waitingPackets: 50 });
+    const url = `${fake.url}/socket.io/?EIO=${protocol}&transport=polling`;
+    const sid = /"sid":"([^"]+)"/.exec(await (await fetch(url)).text())?.[1];
+    const post = (body: string) =>
+      fetch(`${url}&sid=${sid}`, { method: 'POST', body, headers: { 'content-type': 'text/plain' } });
+    await post(Array.from({ length: 1_000 }, () => packet).join(separator)).catch(() => undefined);
+    expect((await post(packet)).status).toBe(400);
+  },
+);

@@ -86,3 +86,33 @@ test.for(['mutation { logout }', 'mutation { deleteAccount(password: "correct ho
     expect((await socket.closed()).code).toBe(4401);
   },
 );
+
+test('what a client has asked for is broken off when it leaves, and disturbs nobody', async () => {
+  await using app = await testApp();
+  const { ann, conversation } = await family(app);
+  await sendMessage(ann, conversation, 'x'.repeat(8_000));
+  const unhandled: unknown[] = [];
+  const hear = (reason: unknown) => void unhandled.push(reason);
+  process.on('unhandledRejection', hear);
+  const aliases = Array.from({ length: 200 }, (_, index) => `a${index}: author { ... on User { email } }`);
+  const query = `{ conversation(id: "${conversation.id}") { eventCursor messages(last: 100) { nodes { ${aliases.join(' ')} } } } }`;
+  const socket = await rawSocket(app.url, { token: ann.token });
+  for (let index = 0; index < 50; index += 1)
+    socket.send({ id: String(index), type: 'subscribe', payload: { query } });
+  await socket.nextOf('next');
+  socket.socket.terminate();
+  // With one connection to the database, this is answered once the others have let go of it.
+  expect(await ann.graphql.run('{ me { __typename } }')).toEqual({ me: { __typename: 'User' } });
+  await sendMessage(ann, conversation, 'still here');
+  process.off('unhandledRejection', hear);
+  expect(unhandled).toEqual([]);
+});
+
+test('more text than an answer may hold is LIMIT_EXCEEDED', async () => {
+  await using app = await testApp();
+  const { ann, conversation } = await family(app);
+  for (let index = 0; index < 10; index += 1) await sendMessage(ann, conversation, 'x'.repeat(8_192));
+  const aliases = Array.from({ length: 60 }, (_, index) => `t${index}: text`).join(' ');
+  const query = `query ($id: ID!) { conversation(id: $id) { messages(last: 10) { nodes { ${aliases} } } } }`;
+  expect(await ann.graphql.refused(query, { id: conversation.id })).toBe('LIMIT_EXCEEDED');
+});
