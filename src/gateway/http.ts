@@ -25,6 +25,20 @@ export const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?',
 const HEADERS_TIMEOUT_MS = 20_000;
 const REQUEST_TIMEOUT_MS = 600_000;
 
+/** Requests that a client may send on one connection without having got an answer. No browser sends two. */
+const MAX_PIPELINED = 100;
+
+/** Counts what is asked on each connection and not answered yet. */
+function createPipelines() {
+  const pending = new WeakMap<Socket, number>();
+  return (socket: Socket, response: ServerResponse): boolean => {
+    const count = (pending.get(socket) ?? 0) + 1;
+    pending.set(socket, count);
+    response.once('close', () => pending.set(socket, (pending.get(socket) ?? 1) - 1));
+    return count > MAX_PIPELINED;
+  };
+}
+
 export interface HttpServer {
   readonly server: Server;
   /** Cuts every connection, those that were upgraded too: the server itself forgets them. */
@@ -66,6 +80,7 @@ export function createHttpServer(routes: readonly Route[], origins: Origins, log
     return route.handle(request, response);
   };
 
+  const isTooMany = createPipelines();
   const server = createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
@@ -74,6 +89,7 @@ export function createHttpServer(routes: readonly Route[], origins: Origins, log
       shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
     },
     (request, response) => {
+      if (isTooMany(request.socket, response)) return void request.socket.destroy();
       Promise.resolve(serve(request, response)).catch((error: unknown) => {
         log.error({ err: error, path: pathOf(request) }, 'a request failed');
         if (response.headersSent) response.destroy();

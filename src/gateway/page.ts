@@ -52,22 +52,37 @@ const SECURITY = [
 
 /** The page at `/`: plain files, no build, nothing from elsewhere. */
 export function pageRoutes(): Route[] {
+  const read = createReader();
   const methods = ['GET', 'HEAD'];
   return [
-    { path: '/', methods, handle: (_request, response) => send(response, 'index.html') },
+    { path: '/', methods, handle: (_request, response) => send(response, 'index.html', read) },
     {
       path: '/page/',
       methods,
-      handle: (request, response) => send(response, pathOf(request).slice('/page/'.length)),
+      handle: (request, response) => send(response, pathOf(request).slice('/page/'.length), read),
     },
   ];
 }
 
-async function send(response: ServerResponse, name: string): Promise<void> {
+/** Each file is read once: however many ask, few files are open. */
+function createReader(): (name: string) => Promise<Buffer> {
+  const files = new Map<string, Promise<Buffer>>();
+  return (name) => {
+    const known = files.get(name) ?? readFile(new URL(name, FOLDER));
+    files.set(name, known);
+    return known;
+  };
+}
+
+async function send(
+  response: ServerResponse,
+  name: string,
+  read: (name: string) => Promise<Buffer>,
+): Promise<void> {
   const type = ASSETS.get(name);
   if (type === undefined)
     return sendJson(response, 404, { message: 'There is nothing here.', code: 'NOT_FOUND' });
-  const body = await readFile(new URL(name, FOLDER));
+  const body = await read(name);
   response.writeHead(200, {
     'content-type': type,
     'content-length': body.length,

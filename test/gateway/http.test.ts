@@ -44,6 +44,14 @@ test('parameters in the URL that are not JSON are INVALID_INPUT', async () => {
   expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'INVALID_INPUT' } }] });
 });
 
+test('a connection on which very much is asked before anything is read is cut, and no other', async () => {
+  await using app = await testApp();
+  const greedy = open(app.url, 'GET /readyz HTTP/1.1\r\nHost: test\r\n\r\n'.repeat(1_000));
+  await new Promise((resolve) => greedy.resume().once('end', resolve).once('close', resolve));
+  greedy.destroy();
+  expect((await fetch(`${app.url}/healthz`)).status).toBe(200);
+});
+
 test.each([
   ['an upgrade that was refused', `GET /nothing HTTP/1.1\r\nHost: test\r\n${UPGRADE}\r\nmore`],
   [
