@@ -3,7 +3,7 @@ import type { Circle as CircleRow } from '../domain/models.ts';
 import { circleTopic } from '../events/event.ts';
 import type { CircleId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
-import { pageOf } from './connection.ts';
+import { pageOf, wholeListComplexity } from './connection.ts';
 import { requireActor } from './context.ts';
 import { present, requireId } from './global-id.ts';
 import type { Loaders } from './loaders.ts';
@@ -109,6 +109,7 @@ builder.queryFields((t) => ({
     {
       type: Circle,
       description: 'The circles you belong to, oldest first. For a device, the one that has it.',
+      complexity: wholeListComplexity,
       resolve: async (_root, args, context) =>
         pageOf('Circle', await circles.circlesOf(context.deps, requireActor(context)), args),
     },

@@ -1,5 +1,6 @@
 import { DomainError, invalidInput } from '../errors.ts';
 import { parseId } from '../ids.ts';
+import { STATEMENT } from './limits.ts';
 import type { Id } from '../ids.ts';
 
 const DEFAULT_PAGE = 20;
@@ -116,6 +117,12 @@ export function connectionOf<Node extends { readonly id: number }>(
   };
   return { edges, pageInfo };
 }
+
+/** A connection whose list is read whole, in a statement of its own, for each time that it is asked for. */
+export const wholeListComplexity = (args: PageArguments): { field: number; multiplier: number } => ({
+  ...connectionComplexity(args),
+  field: STATEMENT,
+});
 
 /** A connection costs as many times its selection as the page may hold. */
 export function connectionComplexity({ first, last }: PageArguments): { field: number; multiplier: number } {
