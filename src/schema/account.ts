@@ -3,7 +3,7 @@ import { circlesOf, invitationsOf } from '../domain/circles.ts';
 import type { ActorRef } from '../events/event.ts';
 import type { UserId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
-import { pageOf, wholeListComplexity } from './connection.ts';
+import { pageOf } from './connection.ts';
 import type { Context } from './context.ts';
 import { requireActor, requireSession } from './context.ts';
 import { PASSWORD } from './limits.ts';
@@ -50,7 +50,6 @@ User.implement({
         nullable: true,
         ...perActor,
         description: 'The circles you belong to, oldest first. Null for anyone but yourself.',
-        complexity: wholeListComplexity,
         resolve: async ({ id }, args, context) =>
           isCaller(id, context)
             ? pageOf('Circle', await circlesOf(context.deps, { kind: 'user', id }), args)
@@ -65,7 +64,6 @@ User.implement({
         ...perActor,
         description:
           'Invitations to circles that you have not answered, oldest first. Null for anyone but yourself.',
-        complexity: wholeListComplexity,
         resolve: async ({ id }, args, context) =>
           isCaller(id, context)
             ? pageOf('CircleInvitation', await invitationsOf(context.deps, { kind: 'user', id }), args)
