@@ -64,7 +64,9 @@ function readOperation({ part, filename, content, fields }: ArrivingFile) {
       'The parts `operations`, `map` and the file must come in this order, for one operation with one file.',
     );
   }
-  const variables = { ...operation.data.variables, [path.slice('variables.'.length)]: { filename, content } };
+  // As graphql-js shows it where it is not expected.
+  const value = { filename, content, toJSON: () => filename };
+  const variables = { ...operation.data.variables, [path.slice('variables.'.length)]: value };
   return { ...operation.data, variables };
 }
 

@@ -75,3 +75,12 @@ test('a request that is too large is LIMIT_EXCEEDED', async () => {
     errors: [{ extensions: { code: 'LIMIT_EXCEEDED' } }],
   });
 });
+
+test('a file in the place of something else is named in the refusal, and nothing of ours is shown', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  const answer = await send(app, ann, 'mutation ($file: ID!) { deleteMessage(messageId: $file) { id } }');
+  expect(answer).toMatchObject({ errors: [{ extensions: { code: 'INVALID_INPUT', field: 'messageId' } }] });
+  expect(JSON.stringify(answer)).toContain('a.txt');
+  expect(JSON.stringify(answer)).not.toContain('_events');
+});
