@@ -1,5 +1,5 @@
 import { expect, inject, test } from 'vitest';
-import { createGateway } from '../../src/testing/index.ts';
+import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
 import type { TestAccount } from '../../src/testing/index.ts';
 import { testDatabase } from '../harness/database.ts';
 import { family, sendMessage } from '../harness/story.ts';
@@ -30,6 +30,9 @@ test.skipIf(inject('database') !== 'postgres')(
     await using older = await login(there.url, bob);
     await using newer = await login(here.url, bob);
     await using caller = await login(there.url, ann);
+    await using beside = createGraphqlClient(there.url, bob.token);
+    await using inbox = beside.subscribe('subscription { inboxEvents { __typename } }');
+    await inbox.nextOf('StreamLive');
     await older.ask('join_conversation', talkOf(conversation));
     await newer.ask('join_conversation', talkOf(conversation));
 
@@ -51,6 +54,8 @@ test.skipIf(inject('database') !== 'postgres')(
     expect(await newer.next('42["conversation"')).toBe(
       `42["conversation",{"event":"invite","conversation_id":${createConversation.legacyId}}]`,
     );
+    // The older one's node has had it too, and asked who is the newest, before the newer one goes.
+    await inbox.nextOf('ConversationInvited');
     newer.socket.close();
     await expect
       .poll(async () => {
