@@ -1,50 +1,12 @@
 // What a newcomer meets: time to start, memory at rest, and the way of one message through the embedded database.
-import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { createGraphqlClient } from '../src/testing/index.ts';
+import { at, print, startServer } from './server.ts';
 
 const MESSAGES = 500;
-const PORT = '4177';
-
-interface Server extends AsyncDisposable {
-  readonly url: string;
-  readonly readyMs: number;
-  residentMb(): Promise<number>;
-}
-
-async function start(dataDir: string): Promise<Server> {
-  const before = performance.now();
-  const child = spawn(process.execPath, ['src/main.ts'], {
-    env: {
-      ...process.env,
-      DATA_DIR: dataDir,
-      PORT,
-      HOST: '127.0.0.1',
-      LOG_LEVEL: 'warn',
-      RATE_LIMITS: 'off',
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  for await (const chunk of child.stdout) if (String(chunk).includes('Parley is running')) break;
-  const readyMs = performance.now() - before;
-  child.stdout.resume();
-  const exited = new Promise((resolve) => child.once('exit', resolve));
-  return {
-    url: `http://127.0.0.1:${PORT}`,
-    readyMs,
-    async residentMb() {
-      const status = await readFile(`/proc/${String(child.pid)}/status`, 'utf8');
-      return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
-    },
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGTERM');
-      await exited;
-    },
-  };
-}
 
 async function sendDelays(url: string): Promise<number[]> {
   await using anonymous = createGraphqlClient(url);
@@ -69,17 +31,13 @@ async function sendDelays(url: string): Promise<number[]> {
   return delays.toSorted((a, b) => a - b);
 }
 
-const at = (sorted: readonly number[], part: number): string =>
-  (sorted[Math.floor(sorted.length * part)] ?? 0).toFixed(1);
-const print = (line: string): void => void process.stdout.write(`${line}\n`);
-
 const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
 try {
   {
-    await using cold = await start(dataDir);
+    await using cold = await startServer(dataDir);
     print(`first start, ready after       ${(cold.readyMs / 1000).toFixed(1)} s`);
   }
-  await using warm = await start(dataDir);
+  await using warm = await startServer(dataDir);
   print(`later start, ready after       ${(warm.readyMs / 1000).toFixed(1)} s`);
   await new Promise((resolve) => setTimeout(resolve, 3_000));
   print(`memory at rest                 ${(await warm.residentMb()).toFixed(0)} MB`);

@@ -1,0 +1,50 @@
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { performance } from 'node:perf_hooks';
+
+const PORT = '4177';
+
+/** The real program. Disposing ends it as an operator would. */
+export interface Server extends AsyncDisposable {
+  readonly url: string;
+  readonly readyMs: number;
+  residentMb(): Promise<number>;
+}
+
+/** Starts `node src/main.ts` on the embedded database in a folder; it writes a warning or worse to the console. */
+export async function startServer(dataDir: string): Promise<Server> {
+  const before = performance.now();
+  const child = spawn(process.execPath, ['src/main.ts'], {
+    env: {
+      ...process.env,
+      DATA_DIR: dataDir,
+      PORT,
+      HOST: '127.0.0.1',
+      LOG_LEVEL: 'warn',
+      RATE_LIMITS: 'off',
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  for await (const chunk of child.stdout) if (String(chunk).includes('Parley is running')) break;
+  const readyMs = performance.now() - before;
+  child.stdout.resume();
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  return {
+    url: `http://127.0.0.1:${PORT}`,
+    readyMs,
+    async residentMb() {
+      const status = await readFile(`/proc/${String(child.pid)}/status`, 'utf8');
+      return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM');
+      await exited;
+    },
+  };
+}
+
+/** A share's place in sorted durations, in milliseconds with one digit. */
+export const at = (sorted: readonly number[], part: number): string =>
+  (sorted[Math.floor(sorted.length * part)] ?? sorted.at(-1) ?? 0).toFixed(1);
+
+export const print = (line: string): void => void process.stdout.write(`${line}\n`);
