@@ -5,8 +5,11 @@ import { WebSocket } from 'ws';
 import type { Heard } from './ledger.ts';
 import type { World } from './world.ts';
 
+/** Long texts are asked for over and over: what waits for a stalled reader outgrows what its network holds. */
 const EVENTS = `subscription ($id: ID!, $after: Cursor) {
-  conversationEvents(conversationId: $id, after: $after) { __typename cursor ... on MessageSent { message { legacyId } } }
+  conversationEvents(conversationId: $id, after: $after) {
+    __typename cursor ... on MessageSent { message { legacyId a: text b: text c: text d: text e: text f: text g: text h: text } }
+  }
 }`;
 
 const PONG_MS = 3_000;

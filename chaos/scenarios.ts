@@ -27,6 +27,8 @@ interface Stage {
 export interface Scenario {
   readonly name: string;
   readonly database: 'embedded' | 'postgres';
+  /** How long each text is made, in characters; without it, they are short. */
+  readonly textLength?: number;
   /** Breaks something, once. It is called again and again while there is something left to write. */
   disturb(stage: Stage): Promise<void>;
 }
@@ -56,6 +58,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'readers that stall',
     database: 'embedded',
+    // So that what a stalled reader misses is more than its socket and its buffer hold.
+    textLength: 8_000,
     async disturb({ readers, random }) {
       await pause(random.between(100, 400));
       random.pick(readers).stall?.(random.between(500, 3_000));
@@ -97,7 +101,7 @@ export async function runScenario(scenario: Scenario, writes: number, random: Ra
   const writing = Promise.all(
     Array.from({ length: WRITERS }, (_, writer) => {
       const write = writer % 2 === 0 ? writeByGraphql : writeBySocket;
-      return write(world, ledger, texts(writer, share));
+      return write(world, ledger, texts(writer, share, scenario.textLength));
     }),
   ).finally(() => (isWriting = false));
   let disturbances = 0;
@@ -122,6 +126,6 @@ async function beginIn(world: World): Promise<Begin> {
   return { cursor: conversation.eventCursor, messageId: legacyId };
 }
 
-function* texts(writer: number, count: number): Generator<string> {
-  for (let index = 0; index < count; index += 1) yield `${writer}.${index}`;
+function* texts(writer: number, count: number, length = 0): Generator<string> {
+  for (let index = 0; index < count; index += 1) yield `${writer}.${index}`.padEnd(length, '.');
 }

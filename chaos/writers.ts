@@ -11,9 +11,15 @@ const SEND = `mutation ($id: ID!, $text: String!, $key: String!) {
 /** Sends texts one after the other, each until it is acknowledged, with a key that makes repeating harmless. */
 export type Writer = (world: World, ledger: Ledger, texts: Iterable<string>) => Promise<void>;
 
+const keyOf = (text: string): string => text.slice(0, 32);
+
 export const writeByGraphql: Writer = async (world, ledger, texts) => {
   for (const text of texts) {
-    const answer = await insist(world, world.ann, SEND, { id: world.conversation.id, text, key: text });
+    const answer = await insist(world, world.ann, SEND, {
+      id: world.conversation.id,
+      text,
+      key: keyOf(text),
+    });
     if (answer === undefined || 'code' in answer) throw new Error(`Not sent: ${JSON.stringify(answer)}`);
     ledger.acknowledge(text);
   }
@@ -47,7 +53,7 @@ export const writeBySocket: Writer = async (world, ledger, texts) => {
     const payload = {
       conversation_id: world.conversation.legacyId,
       text_message: text,
-      client_message_id: text,
+      client_message_id: keyOf(text),
     };
     while (!(await request('message', payload))) await connected();
     ledger.acknowledge(text);
