@@ -2,6 +2,8 @@
 export interface Turns {
   /** How many wait for their turn. */
   readonly waiting: number;
+  /** Whether nothing is under way. */
+  readonly idle: boolean;
   take<Result>(work: () => Promise<Result>): Promise<Result>;
 }
 
@@ -11,6 +13,9 @@ export function createTurns(atOnce: number): Turns {
   return {
     get waiting() {
       return waiting.length;
+    },
+    get idle() {
+      return running === 0;
     },
     async take(work) {
       if (running >= atOnce) await new Promise<void>((resolve) => waiting.push(resolve));

@@ -1,5 +1,7 @@
 import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { DomainError } from '../errors.ts';
+import { createTurns } from '../turns.ts';
+import type { Turns } from '../turns.ts';
 
 /** What is counted: failed logins for each e-mail or username, the rest for each account. */
 export type LimitKind = 'login' | 'send' | 'signal' | 'typing';
@@ -32,7 +34,7 @@ export function createLimits({ enabled }: { readonly enabled: boolean }): Limits
     signal: bursty(200, 1_000),
     typing: bursty(50, 250),
   };
-  const inTurn = createTurns();
+  const inTurn = createTurnsByKey();
   return {
     async consume(kind, key) {
       try {
@@ -53,19 +55,16 @@ export function createLimits({ enabled }: { readonly enabled: boolean }): Limits
 }
 
 /** Has works of one key done one after the other. */
-function createTurns() {
-  const last = new Map<string, Promise<void>>();
-  return <Result>(key: string, work: () => Promise<Result>): Promise<Result> => {
-    const result = (last.get(key) ?? Promise.resolve()).then(work);
-    const over = result.then(
-      () => undefined,
-      () => undefined,
-    );
-    last.set(key, over);
-    void over.then(() => {
-      if (last.get(key) === over) last.delete(key);
-    });
-    return result;
+function createTurnsByKey() {
+  const byKey = new Map<string, Turns>();
+  return async <Result>(key: string, work: () => Promise<Result>): Promise<Result> => {
+    const turns = byKey.get(key) ?? createTurns(1);
+    byKey.set(key, turns);
+    try {
+      return await turns.take(work);
+    } finally {
+      if (turns.idle) byKey.delete(key);
+    }
   };
 }
 
