@@ -25,6 +25,7 @@ import {
   readToEnd,
   refusal,
 } from '../harness/seed.ts';
+import { countStatements } from '../harness/statements.ts';
 import type { Person } from '../harness/seed.ts';
 
 const ANN = {
@@ -203,16 +204,9 @@ test('authenticating takes one statement', async () => {
   await using deps = await testDeps();
   const ann = await person(deps, 'ann');
   const { token } = await deps.tokens.issue(ann.actor);
-  let statements = 0;
-  const counted = deps.db.withPlugin({
-    transformQuery: ({ node }) => {
-      statements += 1;
-      return node;
-    },
-    transformResult: async ({ result }) => result,
-  });
-  await accounts.authenticate({ ...deps, db: counted }, token);
-  expect(statements).toBe(1);
+  const counted = countStatements(deps.db);
+  await accounts.authenticate({ ...deps, db: counted.db }, token);
+  expect(counted.count).toBe(1);
 });
 
 test('a refreshed token is another one for the same account', async () => {

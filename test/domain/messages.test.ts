@@ -24,6 +24,7 @@ import {
   person,
   sessionOf,
 } from '../harness/seed.ts';
+import { countStatements } from '../harness/statements.ts';
 
 const code = (value: string, details: object = {}) =>
   expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
@@ -521,25 +522,18 @@ test('typing is told to readers, to the one who types too, and kept nowhere', as
 test('a lone message is sent in few statements, and read in none', async () => {
   await using deps = await testDeps();
   const { ann, bob, conversationId } = await chat(deps);
-  let statements = 0;
-  const counted = deps.db.withPlugin({
-    transformQuery: ({ node }) => {
-      statements += 1;
-      return node;
-    },
-    transformResult: async ({ result }) => result,
-  });
+  const counted = countStatements(deps.db);
   const stream = await conversations.openConversationEvents(
-    { ...deps, db: counted },
+    { ...deps, db: counted.db },
     sessionOf(bob.actor),
     { conversationId, after: null },
     undefined,
   );
   await stream.next();
-  statements = 0;
-  const sends = createSends({ db: counted, bus: deps.bus });
+  counted.count = 0;
+  const sends = createSends({ db: counted.db, bus: deps.bus });
   await messages.sendMessage({ ...deps, sends }, ann.actor, { conversationId, text: 'alone' });
   await stream.next();
   await stream.return();
-  expect(statements).toBeLessThanOrEqual(4);
+  expect(counted.count).toBeLessThanOrEqual(4);
 });

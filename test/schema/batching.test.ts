@@ -102,13 +102,13 @@ test('a nested query takes a constant number of statements, for much as for litt
   await using world = await openWorld();
   const small = await fill(world, 'Small', 1, 1);
   const large = await fill(world, 'Large', 5, 6);
-  world.statements = 0;
+  world.statements.count = 0;
   const little = await world.run(small, EVERYTHING);
-  const forLittle = world.statements;
-  world.statements = 0;
+  const forLittle = world.statements.count;
+  world.statements.count = 0;
   const much = await world.run(large, EVERYTHING);
   // The same thing asked for in two places is one statement, or two when the places are reached at different times.
-  expect(Math.max(forLittle, world.statements)).toBeLessThan(25);
+  expect(Math.max(forLittle, world.statements.count)).toBeLessThan(25);
   expect(little.circles.nodes[0].conversations.nodes[0].messages.nodes).toHaveLength(1);
   expect(much.circles.nodes[0].conversations.nodes).toHaveLength(5);
   expect(much.circles.nodes[0].conversations.nodes[4].messages.nodes[5]).toEqual({

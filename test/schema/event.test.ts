@@ -205,12 +205,12 @@ test('what an event brings along is shown without reading the database', async (
   ] as const) {
     const stream = await world.subscribe(ann, document, { id, after: origin(world, topicOf(id)) });
     await stream.next();
-    world.statements = 0;
+    world.statements.count = 0;
     for (let name = ''; name !== 'StreamLive';) {
       const { value } = await stream.next();
       name = Object.values(value.data).map((event: Answer) => event.__typename)[0] as string;
     }
-    expect(world.statements).toBe(0);
+    expect(world.statements.count).toBe(0);
     await stream.return(undefined);
   }
 });

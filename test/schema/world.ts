@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execute, parse, subscribe, validate } from 'graphql';
 import type { ExecutionResult, GraphQLError } from 'graphql';
-import type { KyselyPlugin } from 'kysely';
 import { readConfig } from '../../src/config.ts';
 import type { Session } from '../../src/domain/actor.ts';
 import type { Deps } from '../../src/domain/deps.ts';
@@ -24,6 +23,7 @@ import { createLogger } from '../../src/log.ts';
 import { createContext } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
 import { testDatabase } from '../harness/database.ts';
+import { countStatements } from '../harness/statements.ts';
 
 export type Data = Record<string, unknown>;
 /** What a test reads out of an answer, without a type for each. */
@@ -33,8 +33,8 @@ export type Answer = any;
 /** The schema over a database, without any transport. */
 export interface World extends AsyncDisposable {
   readonly deps: Deps;
-  /** SQL statements since it was last set to 0. */
-  statements: number;
+  /** How many SQL statements there were since it was last set to 0. */
+  readonly statements: { count: number };
   /** Runs an operation that must succeed and answers its data. */
   run(actor: ActorRef | null, document: string, variables?: Data): Promise<Answer>;
   /** Runs an operation that must be refused and answers how. */
@@ -56,15 +56,8 @@ export async function openWorld(): Promise<World> {
   await using stack = new AsyncDisposableStack();
   const log = createLogger('silent');
   const { db: plain, epoch, kind } = await testDatabase();
-  const world = { statements: 0 };
-  const count: KyselyPlugin = {
-    transformQuery({ node }) {
-      world.statements += 1;
-      return node;
-    },
-    transformResult: async ({ result }) => result,
-  };
-  const db = plain.withPlugin(count);
+  const counted = countStatements(plain);
+  const { db } = counted;
   const dir = await mkdtemp(join(tmpdir(), 'parley-schema-'));
   stack.defer(() => rm(dir, { recursive: true, force: true }));
   const bus = createBus(log);
@@ -94,8 +87,9 @@ export async function openWorld(): Promise<World> {
     if (invalid !== undefined) throw invalid;
     return { schema, document, variableValues: variables, contextValue: contextOf(actor) };
   };
-  return Object.assign(world, {
+  const world: World = {
     deps,
+    statements: counted,
     async run(actor: ActorRef | null, text: string, variables?: Data) {
       const { data, errors } = await execute(argsOf(actor, text, variables));
       if (errors !== undefined) throw causeOf(errors[0]);
@@ -113,7 +107,7 @@ export async function openWorld(): Promise<World> {
     async user(name: string) {
       const email = `${name.toLowerCase()}@example.com`;
       const input = { email, password: 'correct horse', firstName: name, lastName: 'Test' };
-      const { createAccount } = await this.run(
+      const { createAccount } = await world.run(
         null,
         'mutation ($input: CreateAccountInput!) { createAccount(input: $input) { user { id } } }',
         { input },
@@ -121,7 +115,8 @@ export async function openWorld(): Promise<World> {
       return { ...actorOf(createAccount.user.id), email };
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  });
+  };
+  return world;
 }
 
 /** Null prototypes off, which only get in the way of comparing. */
