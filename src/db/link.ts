@@ -71,6 +71,7 @@ export async function openLink<Connection>(options: LinkOptions<Connection>): Pr
           retryLater();
         });
     };
+    // Nodes that lost it together do not come back together.
     retry = setTimeout(reconnect, retryMs * (0.5 + Math.random()));
     retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
   };
