@@ -124,11 +124,12 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
 }
 
 /**
- * The embedded database, mended in three ways. It answers without ever going back to the event loop: under load, timers
- * and sockets would wait for as long as there is something to ask, so whoever asks for long lets them have a turn. And
- * its own reader of answers takes U+FEFF off the beginning of a text, so they are read as those of a server are. Nor is it
- * told to copy its files after every packet: it writes to the folder, or to memory, itself, and the queue of copies that
- * copy nothing would be a third of all garbage.
+ * The embedded database, mended in four ways. It answers without ever going back to the event loop: under load, timers
+ * and sockets would wait for as long as there is something to ask, so whoever asks for long lets them have a turn. Its
+ * own reader of answers takes U+FEFF off the beginning of a text, so they are read as those of a server are; and it keeps
+ * what it has read in `execProtocolRaw` for ever, so the answer is taken before that reader. Nor is it told to copy its
+ * files after every packet: it writes to the folder, or to memory, itself, and the queue of copies that copy nothing
+ * would be a third of all garbage.
  */
 function mended(pglite: PGlite): PGlite {
   let busySince: number | undefined;
@@ -141,10 +142,12 @@ function mended(pglite: PGlite): PGlite {
       await setImmediatePromise();
     }
     const messages: BackendMessage[] = [];
-    const answer = await pglite.execProtocolRaw(message, { ...options, syncToFs: false });
-    parser.parse(Buffer.from(answer.buffer, answer.byteOffset, answer.byteLength), (one) =>
-      messages.push(one),
-    );
+    await pglite.execProtocolRawStream(message, {
+      ...options,
+      syncToFs: false,
+      // A view of the database's memory, in which the next packet is put: the parser gets a copy.
+      onRawData: (packet) => parser.parse(Buffer.from(packet), (one) => messages.push(one)),
+    });
     return messages;
   };
   return Object.create(pglite, { execProtocolStream: { value: execProtocolStream } }) as PGlite;
