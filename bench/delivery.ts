@@ -156,18 +156,21 @@ async function comparePaused(
   text: string,
   stall: (talk: Talk, stack: AsyncDisposableStack) => Promise<Stalled>,
 ): Promise<void> {
+  const rests: number[] = [];
   const peaks: number[] = [];
   let outcome = '';
   for (const stalls of [false, true]) {
     await using scene = await fresh();
     await using stack = new AsyncDisposableStack();
     const stalled = stalls ? await stall(scene.talk, stack) : undefined;
+    rests.push(await scene.talk.server.residentMb());
     peaks.push(await peakMb(scene.talk.server, write(scene.talk, PASSING, text)));
     if (stalled !== undefined) outcome = await stalled.outcome();
   }
   const [without = 0, paused = 0] = peaks;
+  const [growthWithout = 0, growth = 0] = peaks.map((peak, index) => peak - (rests[index] ?? 0));
   print(
-    `${name}: ${paused.toFixed(0)} MB at most, ${without.toFixed(0)} MB without it, ratio ${(paused / without).toFixed(2)}; it ${outcome}`,
+    `${name}: ${growth.toFixed(0)} MB more than at rest, ${growthWithout.toFixed(0)} MB without it; at most ${paused.toFixed(0)} MB, ${without.toFixed(0)} MB without it, ratio ${(paused / without).toFixed(2)}; it ${outcome}`,
   );
 }
 

@@ -11,10 +11,10 @@ export interface Server extends AsyncDisposable {
   residentMb(): Promise<number>;
 }
 
-/** Starts `node src/main.ts` on the embedded database in a folder; it writes a warning or worse to the console. */
+/** Starts what `npm start` starts, on the embedded database in a folder; it writes a warning or worse to the console. */
 export async function startServer(dataDir: string): Promise<Server> {
   const before = performance.now();
-  const child = spawn(process.execPath, ['src/main.ts'], {
+  const child = spawn(process.execPath, ['--max-semi-space-size=16', 'src/main.ts'], {
     env: {
       ...process.env,
       DATA_DIR: dataDir,

@@ -15,7 +15,7 @@ export interface Server extends AsyncDisposable {
   start(): Promise<void>;
 }
 
-/** Starts `node src/main.ts` with these variables. */
+/** Starts what `npm start` starts, with these variables. */
 export async function startServer(env: Readonly<Record<string, string>>): Promise<Server> {
   const port = await freePort();
   const network = await openRelay(port);
@@ -28,7 +28,7 @@ export async function startServer(env: Readonly<Record<string, string>>): Promis
     await once(killed, 'exit');
   };
   const start = async (): Promise<void> => {
-    const started = spawn(process.execPath, ['src/main.ts'], {
+    const started = spawn(process.execPath, ['--max-semi-space-size=16', 'src/main.ts'], {
       env: {
         HOST: '127.0.0.1',
         PORT: String(port),
