@@ -9,7 +9,7 @@ import type { ActorView } from '../events/event.ts';
 import { recording } from '../events/record.ts';
 import type { Unit } from '../events/record.ts';
 import { openStream } from '../events/stream.ts';
-import type { EventStream } from '../events/stream.ts';
+import type { EventStream, Reader } from '../events/stream.ts';
 import type { UserId } from '../ids.ts';
 import { requireUser } from './actor.ts';
 import type { Actor, Session } from './actor.ts';
@@ -165,7 +165,7 @@ export async function openInboxEvents(
   deps: Deps,
   session: Session,
   input: { readonly after: string | null },
-  signal: AbortSignal | undefined,
+  reader: Reader = {},
 ): Promise<EventStream> {
   const authorise = async () => {
     if (!(await isActive(deps.db, session))) throw unauthenticated();
@@ -175,7 +175,8 @@ export async function openInboxEvents(
     actor: session.actor,
     after: input.after,
     authorise,
-    signal,
+    signal: reader.signal,
+    budget: reader.budget,
   });
 }
 

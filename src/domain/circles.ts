@@ -5,7 +5,7 @@ import { forbidden, notFound } from '../errors.ts';
 import { accountTopic, circleTopic } from '../events/event.ts';
 import { recording } from '../events/record.ts';
 import { openStream } from '../events/stream.ts';
-import type { EventStream } from '../events/stream.ts';
+import type { EventStream, Reader } from '../events/stream.ts';
 import type { CircleId, MembershipId } from '../ids.ts';
 import { requireUser } from './actor.ts';
 import type { Actor, Session } from './actor.ts';
@@ -138,7 +138,7 @@ export async function openCircleEvents(
   deps: Deps,
   session: Session,
   input: CircleInput & { readonly after: string | null },
-  signal: AbortSignal | undefined,
+  reader: Reader = {},
 ): Promise<EventStream> {
   return openStream(deps, {
     topic: circleTopic(input.circleId),
@@ -147,6 +147,7 @@ export async function openCircleEvents(
     authorise: async () => {
       await requireCircleAccess(deps.db, session.actor, input.circleId);
     },
-    signal,
+    signal: reader.signal,
+    budget: reader.budget,
   });
 }

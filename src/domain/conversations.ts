@@ -5,7 +5,7 @@ import { forbidden, invalidInput, notFound } from '../errors.ts';
 import { circleTopic, conversationTopic } from '../events/event.ts';
 import { recording } from '../events/record.ts';
 import { openStream } from '../events/stream.ts';
-import type { EventStream } from '../events/stream.ts';
+import type { EventStream, Reader } from '../events/stream.ts';
 import type { CircleId, ConversationId, UserId } from '../ids.ts';
 import type { Actor, Session } from './actor.ts';
 import { requireCaller, requireMember } from './circle-access.ts';
@@ -152,7 +152,7 @@ export async function openConversationEvents(
   deps: Deps,
   session: Session,
   input: ConversationInput & { readonly after: string | null },
-  signal: AbortSignal | undefined,
+  reader: Reader = {},
 ): Promise<EventStream> {
   return openStream(deps, {
     topic: conversationTopic(input.conversationId),
@@ -161,6 +161,7 @@ export async function openConversationEvents(
     authorise: async () => {
       await requireConversationAccess(deps.db, session.actor, input.conversationId);
     },
-    signal,
+    signal: reader.signal,
+    budget: reader.budget,
   });
 }

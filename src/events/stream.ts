@@ -2,6 +2,8 @@ import type { LogRange } from '../db/event-log.ts';
 import { notFound, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import type { Timestamp } from '../db/tables.ts';
+import { createBudget } from './budget.ts';
+import type { Budget } from './budget.ts';
 import { encodeCursor, expiredCursor, invalidCursor, parseCursor } from './cursor.ts';
 import { endFor, fromLog, isShown, weightOf } from './event.ts';
 import type { ActorRef, DomainEvent, Envelope, Topic } from './event.ts';
@@ -11,8 +13,6 @@ import type { Tail, Tails } from './tail.ts';
 
 const PAGE = 100;
 const MAX_BUFFERED = 256;
-/** Of what waits in memory for a reader, whether it just happened or was read from the log. */
-const MAX_BUFFERED_BYTES = 512 * 1024;
 
 /** One thing that a reader of a durable stream gets, with the place from which it can resume after it. */
 export type StreamItem =
@@ -24,15 +24,21 @@ export interface StreamDeps {
   readonly epoch: string;
 }
 
-export interface StreamRequest {
+/** The connection over which a stream is read. */
+export interface Reader {
+  /** Ends the stream from outside: with its reason when that is an `EndReason`, else as if the reader had left. */
+  readonly signal?: AbortSignal | undefined;
+  /** What may wait for all that reads over the connection; without it the stream has one of its own. */
+  readonly budget?: Budget | undefined;
+}
+
+export interface StreamRequest extends Reader {
   readonly topic: Topic;
   readonly actor: ActorRef;
   /** Resume after this cursor; null starts now. */
   readonly after: string | null;
   /** Throws unless the actor may read the topic. Called once this reader already follows it. */
   authorise(): Promise<void>;
-  /** Ends the stream from outside: with its reason when that is an `EndReason`, else as if the reader had left. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** A reader's iterator. `return()` frees it, also when nobody ever read. */
@@ -73,21 +79,44 @@ function positionAfter(deps: StreamDeps, { topic, after }: StreamRequest, range:
   return position;
 }
 
-/** The beginning of a page, as much as may wait in memory; the rest is read again when it is its turn. */
-function upToBytes(page: Envelope[]): Envelope[] {
+/** Events that wait in memory for one reader. */
+function createWaiting(budget: Budget) {
+  let envelopes: Envelope[] = [];
   let bytes = 0;
-  const end = page.findIndex(({ event }) => (bytes += weightOf(event)) > MAX_BUFFERED_BYTES);
-  return end < 0 ? page : page.slice(0, end + 1);
+  const weigh = (by: number): void => {
+    bytes += by;
+    budget.add(by);
+  };
+  return {
+    get first() {
+      return envelopes[0];
+    },
+    get isFull() {
+      return envelopes.length >= MAX_BUFFERED || budget.isSpent;
+    },
+    push(envelope: Envelope): void {
+      envelopes.push(envelope);
+      weigh(weightOf(envelope.event));
+    },
+    shift(): Envelope | undefined {
+      const first = envelopes.shift();
+      if (first !== undefined) weigh(-weightOf(first.event));
+      return first;
+    },
+    clear(): void {
+      envelopes = [];
+      weigh(-bytes);
+    },
+  };
 }
 
 function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
-  const { topic, actor, signal } = request;
+  const { topic, actor, signal, budget = createBudget() } = request;
   const { epoch } = deps;
   let authorisedAt = 0;
   let position = 0;
-  let page: Envelope[] = [];
-  let buffer: Envelope[] = [];
-  let bufferedBytes = 0;
+  const page = createWaiting(budget);
+  const buffer = createWaiting(budget);
   let announced = false;
   let ending: EndReason | undefined;
   /** The actor's account is gone; what that means for the topic was committed with it, and is to be shown before the end. */
@@ -102,15 +131,14 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     wake = undefined;
   };
   const drop = (): void => {
-    buffer = [];
-    bufferedBytes = 0;
+    page.clear();
+    buffer.clear();
   };
   const unfollow = tail.follow({
     event(envelope) {
       // A full buffer is let go whole: the log has it, and the reader returns there when it gets so far.
-      if (buffer.length >= MAX_BUFFERED || bufferedBytes > MAX_BUFFERED_BYTES) drop();
+      if (buffer.isFull) buffer.clear();
       buffer.push(envelope);
-      bufferedBytes += weightOf(envelope.event);
       rouse();
     },
     gap: rouse,
@@ -121,13 +149,11 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     signal?.removeEventListener('abort', abort);
     unfollow();
     tail.close();
-    page = [];
     drop();
     rouse();
   };
   const end = (reason: EndReason): void => {
     ending = reason;
-    page = [];
     drop();
   };
   const abort = (): void => {
@@ -140,24 +166,24 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   signal?.addEventListener('abort', abort, { once: true });
   if (signal?.aborted === true) abort();
 
-  const shift = (): Envelope | undefined => {
-    const first = buffer.shift();
-    if (first !== undefined) bufferedBytes -= weightOf(first.event);
-    return first;
-  };
   const nextKnown = (): Envelope | undefined => {
     const fromPage = page.shift();
     if (fromPage !== undefined) return fromPage;
-    while (buffer[0] !== undefined && buffer[0].seq <= position) shift();
-    return buffer[0]?.seq === position + 1 ? shift() : undefined;
+    while (buffer.first !== undefined && buffer.first.seq <= position) buffer.shift();
+    return buffer.first?.seq === position + 1 ? buffer.shift() : undefined;
   };
 
   const readPage = async (): Promise<void> => {
-    const read = await tail.readAfter(position, PAGE);
+    const read = await tail.readAfter(position, budget.isSpent ? 1 : PAGE);
     if (read === undefined) throw notFound('The stream');
     if (position < read.range.trimmed) throw expiredCursor(encodeCursor(epoch, topic, read.range.trimmed));
     if (read.lines.length === 0) throw new Error(`The log of ${topic} has a hole after ${position}`);
-    if (!closed && ending === undefined) page = upToBytes(read.lines.map(fromLog));
+    if (closed || ending !== undefined) return;
+    // The beginning of it, as much as may wait; the rest is read again when it is its turn.
+    for (const line of read.lines) {
+      page.push(fromLog(line));
+      if (page.isFull) break;
+    }
   };
 
   /** Goes on to the event that ends the actor's access, if the topic has one. */

@@ -15,6 +15,7 @@ import { streamEnded, unauthenticated } from '../errors.ts';
 import type { DomainError, EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
+import type { Turns } from '../turns.ts';
 import { createCache } from './cache.ts';
 import { parseDocument } from './document.ts';
 import type { FormatError } from './errors.ts';
@@ -39,6 +40,8 @@ export interface Operation {
   readonly operationName?: string | null | undefined;
   readonly variables?: Readonly<Record<string, unknown>> | null | undefined;
   readonly context: Context;
+  /** Taken by each result of a subscription from its execution until the next one is asked for, because it has left. */
+  readonly turns?: Turns | undefined;
 }
 
 /** Results of a subscription. It ends by throwing a formatted error when the server ended it; `return()` frees it at any time. */
@@ -149,7 +152,8 @@ export function createEngine(options: EngineOptions): Engine {
         const result = isExact(operation.document) ? await exactly(contextValue, false, work) : await work();
         return formatResult(result, operation);
       };
-      return mapSource(source, run, (thrown) => {
+      const place = createPlace(operation.turns);
+      return mapSource(source, run, place, (thrown) => {
         const error = formatError(thrown);
         const { reason } = error.extensions;
         if (typeof reason === 'string') options.onStreamEnd(reason, operation.context);
@@ -187,25 +191,60 @@ function remember(result: ExecutionResult, event: unknown): ExecutionResult {
   return result;
 }
 
+/** The place of one subscription among all whose results are on their way to the same client. */
+interface Place {
+  take<Result>(work: () => Promise<Result>): Promise<Result>;
+  /** Gives it to whoever waits. */
+  leave(): void;
+  /** The subscription is over: it takes no place any more. */
+  close(): void;
+}
+
+function createPlace(turns: Turns | undefined): Place {
+  let leave = (): void => undefined;
+  let closed = false;
+  const holding = <Result>(work: () => Promise<Result>): Promise<Result> =>
+    new Promise((resolve, reject) => {
+      const left = Promise.withResolvers<void>();
+      leave = left.resolve;
+      void turns?.take(() => {
+        work().then(resolve, reject);
+        return left.promise;
+      });
+    });
+  return {
+    take: (work) => (turns === undefined || closed ? work() : holding(work)),
+    leave: () => leave(),
+    close() {
+      closed = true;
+      leave();
+    },
+  };
+}
+
 /** One execution for each event, in order. Written out so that `return()` reaches the source even while it waits. */
 function mapSource(
   source: AsyncIterable<unknown>,
   run: (event: unknown) => Promise<ExecutionResult>,
+  place: Place,
   failed: FormatError,
 ): ResultStream {
   const events = source[Symbol.asyncIterator]();
   const stream: ResultStream = {
     async next() {
+      place.leave();
       try {
         const { done, value } = await events.next();
         if (done === true) return { done, value: undefined };
-        return { done: false, value: remember(await run(value), value) };
+        return { done: false, value: remember(await place.take(() => run(value)), value) };
       } catch (error) {
+        place.close();
         await events.return?.();
         throw failed(error);
       }
     },
     async return() {
+      place.close();
       await events.return?.();
       return { done: true, value: undefined };
     },

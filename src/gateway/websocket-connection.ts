@@ -4,6 +4,8 @@ import type { Session } from '../domain/actor.ts';
 import type { LiveSession } from '../domain/sessions.ts';
 import { DomainError, unauthenticated } from '../errors.ts';
 import type { ConnectionEnd, EndReason } from '../errors.ts';
+import { createBudget } from '../events/budget.ts';
+import type { Budget } from '../events/budget.ts';
 import { createTurns } from '../turns.ts';
 import type { Turns } from '../turns.ts';
 import type { Ports } from './ports.ts';
@@ -38,8 +40,12 @@ export interface Connection {
   readonly operations: Operations;
   /** Sessions of operations that brought a token of their own. */
   readonly ownSessions: Map<OperationKey, LiveSession>;
+  /** Of what its streams let wait. */
+  readonly budget: Budget;
   /** Of its queries and mutations: a client that sends many at once keeps nobody waiting but itself. */
   readonly turns: Turns;
+  /** Of results of its streams: what is on its way to a client that does not read is no more than this. */
+  readonly resultTurns: Turns;
   /** Why it is over, if the server knows before it closes. */
   end: ConnectionEnd | undefined;
   /** The session of the whole connection; undefined while it is anonymous. */
@@ -57,7 +63,9 @@ export function createConnection(socket: WebSocket, handle: (text: string) => Pr
       if (controller.signal.aborted) closeSocket(connection);
     }),
     ownSessions: new Map(),
+    budget: createBudget(),
     turns: createTurns(AT_ONCE),
+    resultTurns: createTurns(AT_ONCE),
     end: undefined,
     live: undefined,
   };

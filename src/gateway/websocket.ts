@@ -11,7 +11,6 @@ import type { Context } from '../schema/context.ts';
 import { bearerToken } from './bearer.ts';
 import type { Engine } from './engine.ts';
 import { codeOf } from './errors.ts';
-import type { Turns } from '../turns.ts';
 import type { Ports } from './ports.ts';
 import {
   createConnection,
@@ -115,7 +114,7 @@ type ProtocolOptions = ServerOptions<Record<string, unknown>, Connection>;
 function protocolOptions(ports: Ports): ProtocolOptions {
   const { engine, formatError, metrics } = ports;
   /** The protocol's library hands an operation's context on, and not its connection. */
-  const turnsOf = new WeakMap<Context, Turns>();
+  const connectionOf = new WeakMap<Context, Connection>();
   return {
     connectionInitWaitTimeout: INIT_TIMEOUT_MS,
     async onConnect({ connectionParams, extra }) {
@@ -140,7 +139,7 @@ function protocolOptions(ports: Ports): ProtocolOptions {
         return [formatError(new GraphQLError('There is no such operation in the document.'))];
       try {
         const contextValue = await contextOf(ports, extra, payload);
-        turnsOf.set(contextValue, extra.turns);
+        connectionOf.set(contextValue, extra);
         return { schema: engine.schema, document, operationName, variableValues: variables, contextValue };
       } catch (error) {
         return [formatError(error)];
@@ -149,10 +148,13 @@ function protocolOptions(ports: Ports): ProtocolOptions {
     execute({ document, operationName, variableValues: variables, contextValue }) {
       const context = contextValue as Context;
       const work = () => engine.execute({ document, operationName, variables, context });
-      return turnsOf.get(context)?.take(work) ?? work();
+      return connectionOf.get(context)?.turns.take(work) ?? work();
     },
-    subscribe: ({ document, operationName, variableValues: variables, contextValue }) =>
-      engine.subscribe({ document, operationName, variables, context: contextValue as Context }),
+    subscribe({ document, operationName, variableValues: variables, contextValue }) {
+      const context = contextValue as Context;
+      const turns = connectionOf.get(context)?.resultTurns;
+      return engine.subscribe({ document, operationName, variables, context, turns });
+    },
     onError({ extra }, id, _payload, errors) {
       extra.operations.ended(id);
       return errors.map((error) => formatError(error).toJSON());
@@ -194,6 +196,7 @@ async function contextOf(ports: Ports, connection: Connection, payload: Subscrib
     deps: ports.deps,
     session,
     signal,
+    budget: connection.budget,
     renewSession: own === undefined ? renew : undefined,
   });
 }

@@ -114,7 +114,7 @@ builder.subscriptionFields((t) => ({
         context.deps,
         requireSession(context),
         { circleId: requireId('Circle', args.circleId), after: startOf(args, context) },
-        context.signal,
+        context,
       ),
     resolve: (item) => item,
   }),

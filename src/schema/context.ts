@@ -3,6 +3,7 @@ import type { Deps } from '../domain/deps.ts';
 import { openSnapshot } from '../domain/snapshot.ts';
 import type { Snapshot } from '../domain/snapshot.ts';
 import { unauthenticated } from '../errors.ts';
+import type { Budget } from '../events/budget.ts';
 import { createLoaders } from './loaders.ts';
 import type { Loaders } from './loaders.ts';
 
@@ -14,6 +15,8 @@ export interface Context {
   readonly session: Session | null;
   /** Aborted when the caller's connection or request ends, with an `EndReason` when the server ends it. */
   readonly signal: AbortSignal | undefined;
+  /** What may wait for the streams of the caller's connection; undefined where each has its own. */
+  readonly budget: Budget | undefined;
   /** Where an SSE client that comes back was (`Last-Event-ID`): newer than the argument `after` of the operation it repeats. */
   readonly resumeAfter: string | null;
   /** Lets the caller's connection go on with another token of the same account; undefined where there is no connection. */
@@ -35,12 +38,13 @@ export interface ContextOptions {
   readonly deps: Deps;
   readonly session: Session | null;
   readonly signal?: AbortSignal | undefined;
+  readonly budget?: Budget | undefined;
   readonly resumeAfter?: string | null;
   readonly renewSession?: RenewSession | undefined;
 }
 
 export function createContext(options: ContextOptions): Context {
-  const { deps, session, signal, resumeAfter = null, renewSession } = options;
+  const { deps, session, signal, budget, resumeAfter = null, renewSession } = options;
   let snapshot: Snapshot | undefined;
   const current = (): Deps => snapshot?.deps ?? deps;
   return {
@@ -49,6 +53,7 @@ export function createContext(options: ContextOptions): Context {
     },
     session,
     signal,
+    budget,
     resumeAfter,
     renewSession,
     loaders: createLoaders(current, session?.actor ?? null),

@@ -162,7 +162,7 @@ builder.subscriptionFields((t) => ({
         context.deps,
         requireSession(context),
         { conversationId: requireId('Conversation', args.conversationId), after: startOf(args, context) },
-        context.signal,
+        context,
       ),
     resolve: (item) => item,
   }),

@@ -48,12 +48,7 @@ builder.subscriptionField('inboxEvents', (t) =>
     description: `What concerns you alone: invitations to circles, being added to conversations, promotions. ${STREAM} To begin without a gap, subscribe first and query then.`,
     args: { after: t.arg({ type: 'Cursor', description: AFTER }) },
     subscribe: (_root, args, context) =>
-      openInboxEvents(
-        context.deps,
-        requireSession(context),
-        { after: startOf(args, context) },
-        context.signal,
-      ),
+      openInboxEvents(context.deps, requireSession(context), { after: startOf(args, context) }, context),
     resolve: (item) => item,
   }),
 );

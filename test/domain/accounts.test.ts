@@ -323,7 +323,7 @@ test('a deleted account leaves its circles with all that follows, and is gone', 
   const { id: toAnn } = await circles.createCircle(deps, eve.actor, { name: 'Other' });
   await circles.inviteToCircle(deps, eve.actor, { circleId: toAnn, email: ANN.email });
   const session = await accounts.authenticate(deps, token);
-  const reading = readToEnd(await accounts.openInboxEvents(deps, session, { after: null }, undefined));
+  const reading = readToEnd(await accounts.openInboxEvents(deps, session, { after: null }));
   expect(await refusal(accounts.deleteAccount(deps, ann.actor, { password: 'wrong' }))).toBe('FORBIDDEN');
 
   expect(await accounts.deleteAccount(deps, ann.actor, ANN)).toEqual(user);
@@ -416,7 +416,7 @@ test('the inbox tells what concerns the account alone, from a cursor on', async 
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const { token } = await deps.tokens.issue(bob.actor);
   const session = await accounts.authenticate(deps, token);
-  const open = (after: string | null) => accounts.openInboxEvents(deps, session, { after }, undefined);
+  const open = (after: string | null) => accounts.openInboxEvents(deps, session, { after });
   const stream = await open(null);
   expect((await stream.next()).value).toMatchObject({ type: 'live' });
   const circle = await circleOf(deps, ann, bob);

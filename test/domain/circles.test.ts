@@ -89,7 +89,7 @@ test('a stranger does not learn that a circle exists', async () => {
       circles.leaveCircle(deps, bob.actor, { circleId: id }),
       circles.inviteToCircle(deps, bob.actor, { circleId: id, email: bob.email }),
       circles.kickFromCircle(deps, bob.actor, { circleId: id, email: ann.email }),
-      circles.openCircleEvents(deps, sessionOf(bob.actor), { circleId: id, after: null }, undefined),
+      circles.openCircleEvents(deps, sessionOf(bob.actor), { circleId: id, after: null }),
     ];
     expect(new Set(await outcomes(attempts))).toEqual(new Set(['NOT_FOUND']));
   }
@@ -212,12 +212,10 @@ test('who leaves a circle leaves its conversations, and the reader ends after th
   const big = await conversationOf(deps, circle, bob, ann, eve);
   const small = await conversationOf(deps, circle, ann, bob);
   const without = await conversationOf(deps, circle, ann, eve);
-  const open = await circles.openCircleEvents(
-    deps,
-    sessionOf(bob.actor),
-    { circleId: circle.id, after: null },
-    undefined,
-  );
+  const open = await circles.openCircleEvents(deps, sessionOf(bob.actor), {
+    circleId: circle.id,
+    after: null,
+  });
   const reading = readToEnd(open);
 
   expect(await circles.leaveCircle(deps, bob.actor, { circleId: circle.id })).toEqual(circle);
@@ -301,13 +299,11 @@ test('an admin kicks a member out of the circle and its conversations', async ()
   const circle = await circleOf(deps, ann, bob, eve);
   const conversation = await conversationOf(deps, circle, bob, ann, eve);
   const streams = await Promise.all([
-    circles.openCircleEvents(deps, sessionOf(bob.actor), { circleId: circle.id, after: null }, undefined),
-    conversations.openConversationEvents(
-      deps,
-      sessionOf(bob.actor),
-      { conversationId: conversation.id, after: null },
-      undefined,
-    ),
+    circles.openCircleEvents(deps, sessionOf(bob.actor), { circleId: circle.id, after: null }),
+    conversations.openConversationEvents(deps, sessionOf(bob.actor), {
+      conversationId: conversation.id,
+      after: null,
+    }),
   ]);
   const reading = streams.map(readToEnd);
   const answer = await circles.kickFromCircle(deps, ann.actor, { circleId: circle.id, email: bob.email });
@@ -382,12 +378,10 @@ test('an admin deletes the circle with all that is in it', async () => {
   const input = { circleId: circle.id };
   expect(await refusal(circles.deleteCircle(deps, bob.actor, input))).toBe('FORBIDDEN');
   const reading = readToEnd(
-    await conversations.openConversationEvents(
-      deps,
-      sessionOf(eve.actor),
-      { conversationId: first.id, after: null },
-      undefined,
-    ),
+    await conversations.openConversationEvents(deps, sessionOf(eve.actor), {
+      conversationId: first.id,
+      after: null,
+    }),
   );
   expect(await circles.deleteCircle(deps, ann.actor, input)).toEqual(circle);
   expect(await reading).toEqual({

@@ -111,7 +111,7 @@ test('only those who take part know of a conversation', async () => {
       conversations.promoteInConversation(deps, actor, { ...input, email: bob.email }),
       conversations.setDeviceAccess(deps, actor, { ...input, allowed: true }),
       conversations.setDeviceAccess(deps, actor, { ...input, allowed: false }),
-      conversations.openConversationEvents(deps, sessionOf(actor), { ...input, after: null }, undefined),
+      conversations.openConversationEvents(deps, sessionOf(actor), { ...input, after: null }),
     ]);
     expect(new Set(await outcomes(attempts))).toEqual(new Set(['NOT_FOUND']));
   }
@@ -221,12 +221,10 @@ test('an admin gives the device access, and the device may give it up', async ()
   expect(await refusal(set(bob.actor, true))).toBe('FORBIDDEN');
   expect((await set(ann.actor, true)).deviceAccess).toBe(true);
   expect((await set(ann.actor, true)).deviceAccess).toBe(true);
-  const open = await conversations.openConversationEvents(
-    deps,
-    sessionOf(device),
-    { conversationId: id, after: null },
-    undefined,
-  );
+  const open = await conversations.openConversationEvents(deps, sessionOf(device), {
+    conversationId: id,
+    after: null,
+  });
   const reading = readToEnd(open);
   const conversation = await set(device, false);
   expect(conversation.deviceAccess).toBe(false);
@@ -247,12 +245,7 @@ test('whoever leaves is read out of it, and the conversation goes on among two',
   const conversation = await conversationOf(deps, circle, ann, bob, eve);
   const input = { conversationId: conversation.id };
   const reading = readToEnd(
-    await conversations.openConversationEvents(
-      deps,
-      sessionOf(eve.actor),
-      { ...input, after: null },
-      undefined,
-    ),
+    await conversations.openConversationEvents(deps, sessionOf(eve.actor), { ...input, after: null }),
   );
   expect(await conversations.leaveConversation(deps, eve.actor, input)).toEqual(conversation);
   expect(await reading).toMatchObject({
@@ -346,9 +339,7 @@ test('an admin kicks a participant, and the two-participant rule holds', async (
   expect(await refusal(kick(ann, ann.email))).toBe('FORBIDDEN');
   expect(await refusal(kick(ann, 'nobody@example.com'))).toBe('NOT_FOUND');
   const input = { conversationId: conversation.id, after: null };
-  const reading = readToEnd(
-    await conversations.openConversationEvents(deps, sessionOf(eve.actor), input, undefined),
-  );
+  const reading = readToEnd(await conversations.openConversationEvents(deps, sessionOf(eve.actor), input));
   expect(await kick(ann, 'Eve@Example.com')).toEqual(conversation);
   expect(await reading).toMatchObject({
     events: [{ type: 'participant.kicked', user: eve.user, by: ann.user }],

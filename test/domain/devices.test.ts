@@ -95,7 +95,7 @@ test('an admin removes the device: its token, its password and its streams end',
   const { token } = await accounts.loginDevice(deps, login);
   const session = await accounts.authenticate(deps, token);
   const after = { circleId: circle.id, after: null };
-  const reading = readToEnd(await circles.openCircleEvents(deps, session, after, undefined));
+  const reading = readToEnd(await circles.openCircleEvents(deps, session, after));
   const input = { deviceId: device.id };
   expect(await refusal(devices.removeDevice(deps, bob.actor, input))).toBe('FORBIDDEN');
   expect(await refusal(devices.removeDevice(deps, session.actor, input))).toBe('FORBIDDEN');

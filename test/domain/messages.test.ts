@@ -527,7 +527,6 @@ test('a lone message is sent in few statements, and read in none', async () => {
     { ...deps, db: counted.db },
     sessionOf(bob.actor),
     { conversationId, after: null },
-    undefined,
   );
   await stream.next();
   counted.count = 0;

@@ -4,6 +4,7 @@ import type { Scheduler } from 'fast-check';
 import { expect, test } from 'vitest';
 import type { EventLog, LogLine } from '../../src/db/event-log.ts';
 import { DomainError, forbidden } from '../../src/errors.ts';
+import { createBudget } from '../../src/events/budget.ts';
 import { createBus } from '../../src/events/bus.ts';
 import type { Bus, Notice } from '../../src/events/bus.ts';
 import { encodeCursor, parseCursor } from '../../src/events/cursor.ts';
@@ -152,6 +153,8 @@ async function run(
   const buses = Array.from({ length: NODES }, () => createBus(log));
   const nodes = buses.map((bus) => createTails({ eventLog: world.eventLog(scheduler), bus, log }));
   const readers: Reader[] = [];
+  // Half of the members read over a connection that hardly lets anything wait.
+  const budgets = [createBudget(), createBudget(1)];
   const background: Promise<unknown>[] = [];
   buses.forEach((bus, index) =>
     connect(
@@ -195,6 +198,7 @@ async function run(
             actor: actorOf(id),
             after: after === undefined ? null : encodeCursor(EPOCH, TOPIC, after),
             signal: opened.session.signal,
+            budget: budgets[id % budgets.length],
             async authorise() {
               await scheduler.schedule(Promise.resolve(), 'the permission is read');
               const allowed = world.members.has(id);

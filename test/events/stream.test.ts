@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { trim } from '../../src/db/event-log.ts';
 import { forbidden, notFound } from '../../src/errors.ts';
+import { createBudget } from '../../src/events/budget.ts';
+import type { Budget } from '../../src/events/budget.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import { recording } from '../../src/events/record.ts';
 import type { EventStream, StreamItem } from '../../src/events/stream.ts';
@@ -460,4 +462,50 @@ test('what one unit did is told in its order', async () => {
     for (const number of range(1, 5)) unit.emit(fact(number));
   });
   expect(await take(stream, 6)).toEqual([...range(1, 5), 'live']);
+});
+
+/** A budget that knows how much has waited at most, and waits now. */
+function measured(limit: number): Budget & { readonly most: number; readonly waiting: number } {
+  const budget = createBudget(limit);
+  let waiting = 0;
+  let most = 0;
+  return {
+    get isSpent() {
+      return budget.isSpent;
+    },
+    add(bytes) {
+      budget.add(bytes);
+      waiting += bytes;
+      most = Math.max(most, waiting);
+    },
+    get most() {
+      return most;
+    },
+    get waiting() {
+      return waiting;
+    },
+  };
+}
+
+test('readers of one connection let wait no more together than it may, and still miss nothing', async () => {
+  const core = await testCore();
+  const readers = 10;
+  const budget = measured(100_000);
+  const weight = 2 * 10_000;
+  const streams = await Promise.all(Array.from({ length: readers }, () => openTopic(core, { budget })));
+  for (const stream of streams) expect(await take(stream, 1)).toEqual(['live']);
+  const texts = range(1, 40);
+  await recording(core, async (unit) => {
+    for (const number of texts) unit.emit(message(number, 'x'.repeat(weight / 2)));
+  });
+  for (const stream of streams) {
+    const items = await takeItems(stream, texts.length);
+    expect(
+      items.map((item) => item.type === 'event' && 'message' in item.event && item.event.message.id),
+    ).toEqual(texts);
+  }
+  expect(budget.most).toBeGreaterThan(100_000);
+  expect(budget.most).toBeLessThan(100_000 + (readers + 1) * weight * 1.5);
+  await Promise.all(streams.map((stream) => stream.return()));
+  expect(budget.waiting).toBe(0);
 });

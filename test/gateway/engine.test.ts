@@ -1,0 +1,76 @@
+import { GraphQLInt, GraphQLObjectType, GraphQLSchema } from 'graphql';
+import type { GraphQLError } from 'graphql';
+import { expect, test } from 'vitest';
+import { createEngine } from '../../src/gateway/engine.ts';
+import type { ResultStream } from '../../src/gateway/engine.ts';
+import { createContext } from '../../src/schema/context.ts';
+import { createTurns } from '../../src/turns.ts';
+import { testDeps } from '../harness/deps.ts';
+
+/** An engine whose one subscription counts, and how often it has executed a result. */
+async function counting() {
+  const deps = await testDeps();
+  let executed = 0;
+  const schema = new GraphQLSchema({
+    query: new GraphQLObjectType({ name: 'Query', fields: { nothing: { type: GraphQLInt } } }),
+    subscription: new GraphQLObjectType({
+      name: 'Subscription',
+      fields: {
+        count: {
+          type: GraphQLInt,
+          async *subscribe() {
+            for (let number = 1; ; number += 1) yield { number };
+          },
+          resolve: ({ number }: { number: number }) => ((executed += 1), number),
+        },
+      },
+    }),
+  });
+  const engine = createEngine({
+    schema,
+    formatError: (error) => error as GraphQLError,
+    introspection: true,
+    onStreamEnd: () => undefined,
+  });
+  const turns = createTurns(2);
+  const open = async (): Promise<ResultStream> => {
+    const document = engine.parse('subscription { count }');
+    const result = await engine.subscribe({
+      document,
+      context: createContext({ deps, session: null }),
+      turns,
+    });
+    if (!(Symbol.asyncIterator in result)) throw new Error('There is no stream.');
+    return result;
+  };
+  return { open, turns, executed: () => executed };
+}
+
+const first = { done: false, value: { data: { count: 1 } } };
+
+test('a result is executed when one before it has left, which the next call says', async () => {
+  const { open, executed } = await counting();
+  const [one, two, three, four] = [await open(), await open(), await open(), await open()];
+  expect(await Promise.all([one.next(), two.next()])).toEqual([first, first]);
+  const [third, fourth] = [three.next(), four.next()];
+  expect(executed()).toBe(2);
+  const again = one.next();
+  expect(await third).toEqual(first);
+  await two.return();
+  expect(await fourth).toEqual(first);
+  expect(executed()).toBe(4);
+  await three.return();
+  expect(await again).toEqual({ done: false, value: { data: { count: 2 } } });
+  await Promise.all([one.return(), four.return()]);
+});
+
+test('a stream that is left while it waits keeps nobody waiting', async () => {
+  const { open, turns } = await counting();
+  const [one, two, three] = [await open(), await open(), await open()];
+  await Promise.all([one.next(), two.next()]);
+  const third = three.next();
+  await three.return();
+  await Promise.all([one.return(), two.return()]);
+  await third;
+  expect(turns).toMatchObject({ waiting: 0, idle: true });
+});
