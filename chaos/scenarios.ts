@@ -11,6 +11,9 @@ import type { World } from './world.ts';
 import { writeByGraphql, writeBySocket } from './writers.ts';
 
 const WRITERS = 8;
+/** So many writes are broken into as often as can be; in longer runs there is time to write more in between. */
+const SHORT = 1_000;
+const MAX_CALM = 5;
 const CATCH_UP_MS = 60_000;
 const BEGIN = `mutation ($id: ID!) {
   sendMessage(conversationId: $id, text: "begin") { message { legacyId conversation { eventCursor } } }
@@ -29,6 +32,8 @@ export interface Scenario {
   readonly database: 'embedded' | 'postgres';
   /** How long each text is made, in characters; without it, they are short. */
   readonly textLength?: number;
+  /** How long all is well between two disturbances, in a short run. */
+  readonly calmMs: readonly [from: number, to: number];
   /** Breaks something, once. It is called again and again while there is something left to write. */
   disturb(stage: Stage): Promise<void>;
 }
@@ -37,8 +42,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'kill -9 of the server',
     database: 'embedded',
+    calmMs: [500, 1_500],
     async disturb({ server, random }) {
-      await pause(random.between(500, 1_500));
       await server.kill();
       await pause(random.between(0, 300));
       await server.start();
@@ -47,8 +52,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'connections cut, and half open',
     database: 'embedded',
+    calmMs: [200, 800],
     async disturb({ server: { network }, random }) {
-      await pause(random.between(200, 800));
       if (random.between(0, 2) > 0) return network.cut();
       network.mute();
       await pause(random.between(100, 500));
@@ -60,16 +65,16 @@ export const SCENARIOS: readonly Scenario[] = [
     database: 'embedded',
     // So that what a stalled reader misses is more than its socket and its buffer hold.
     textLength: 8_000,
+    calmMs: [100, 400],
     async disturb({ readers, random }) {
-      await pause(random.between(100, 400));
       random.pick(readers).stall?.(random.between(500, 3_000));
     },
   },
   {
     name: 'PostgreSQL restarted',
     database: 'postgres',
+    calmMs: [500, 1_500],
     async disturb({ postgres, random }) {
-      await pause(random.between(500, 1_500));
       await postgres?.restart(random.pick(['fast', 'immediate']));
     },
   },
@@ -104,8 +109,11 @@ export async function runScenario(scenario: Scenario, writes: number, random: Ra
       return write(world, ledger, texts(writer, share, scenario.textLength));
     }),
   ).finally(() => (isWriting = false));
+  const calm = Math.min(MAX_CALM, Math.max(1, writes / SHORT));
+  const [from, to] = scenario.calmMs;
   let disturbances = 0;
   while (isWriting) {
+    await pause(random.between(from, to) * calm);
     await scenario.disturb({ server, readers, random, postgres });
     disturbances += 1;
   }
