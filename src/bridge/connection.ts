@@ -165,6 +165,11 @@ export class Connection implements Caller, RoomMember {
     if (this.#closing) return;
     const sessionIsOver =
       reason === 'LOGGED_OUT' || reason === 'TOKEN_EXPIRED' || reason === 'ACCOUNT_DELETED';
+    if (reason === 'ACCOUNT_DELETED') {
+      // What the deletion means for its rooms was committed with it, and waits if an event is under way.
+      this.outlet.forgetEntering();
+      this.outlet.release();
+    }
     if (sessionIsOver) this.outlet.say([{ channel: 'error', payload: USER_NOT_FOUND }]);
     void this.#close(reason);
     this.#socket.disconnect(true);

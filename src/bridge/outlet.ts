@@ -30,8 +30,14 @@ export interface OutletOptions {
 
 export function createOutlet({ socket, limits, onSlow }: OutletOptions): Outlet {
   const { conn } = socket;
-  let held: RoomFrame[] = [];
+  let held: { readonly frame: RoomFrame; readonly entering: boolean }[] = [];
+  let heldLength = 0;
   let closed = false;
+
+  const keep = (kept: typeof held): void => {
+    held = kept;
+    heldLength = kept.reduce((sum, { frame }) => sum + frame.packet().length, 0);
+  };
 
   const check = (): void => {
     const waiting = waitingPackets(conn);
@@ -59,28 +65,30 @@ export function createOutlet({ socket, limits, onSlow }: OutletOptions): Outlet 
         say([frame]);
       }
     },
-    hold(frame) {
+    hold(frame, entering) {
       if (closed) return;
-      held.push(frame);
-      if (held.length > limits.waitingPackets) onSlow();
+      held.push({ frame, entering });
+      heldLength += frame.packet().length;
+      if (held.length > limits.waitingPackets || heldLength > limits.waitingBytes) onSlow();
     },
     release() {
       const frames = held;
-      held = [];
+      keep([]);
       if (closed || !socket.connected) return;
-      for (const frame of frames) conn.write(frame.packet());
+      for (const { frame } of frames) conn.write(frame.packet());
       check();
     },
-    forget(topic, upTo) {
-      held = held.filter((frame) => frame.topic !== topic || (frame.seq !== undefined && frame.seq > upTo));
-    },
-    forgetAll() {
-      held = [];
-    },
+    forget: (topic, upTo) =>
+      keep(
+        held.filter(({ frame }) => frame.topic !== topic || (frame.seq !== undefined && frame.seq > upTo)),
+      ),
+    forgetEntering: (topic) =>
+      keep(held.filter(({ frame, entering }) => !entering || (topic !== undefined && frame.topic !== topic))),
+    forgetAll: () => keep([]),
     check,
     close() {
       closed = true;
-      held = [];
+      keep([]);
     },
   };
 }

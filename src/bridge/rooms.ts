@@ -19,9 +19,12 @@ export interface RoomFrame {
 export interface RoomOutlet {
   /** Whether so much waits that what is not kept had better be left out. */
   readonly congested: boolean;
-  hold(frame: RoomFrame): void;
+  /** Keeps it for later; `entering` says that the connection is not in the room yet, and may never be. */
+  hold(frame: RoomFrame, entering: boolean): void;
   /** Lets go of held frames that show the topic up to a position. */
   forget(topic: Topic, upTo: number): void;
+  /** Lets go of what was held for an entrance to the topic, or to any, that came to nothing. */
+  forgetEntering(topic?: Topic): void;
   /** Looks whether the client keeps up, after something was written to it. */
   check(): void;
 }
@@ -119,12 +122,12 @@ export function createRooms({ io, tails }: { readonly io: Server; readonly tails
       if (seq === undefined ? member.outlet.congested : seq <= since) except.push(member.id);
       else if (member.busy) {
         except.push(member.id);
-        member.outlet.hold(frame);
+        member.outlet.hold(frame, false);
       } else reached.push(member);
     }
     // Of what is not kept, nothing from before the entrance is missed.
     if (seq !== undefined)
-      for (const { member } of room.waiting) if (!room.members.has(member)) member.outlet.hold(frame);
+      for (const { member } of room.waiting) if (!room.members.has(member)) member.outlet.hold(frame, true);
     if (reached.length === 0) return;
     io.to(room.topic).except(except).emit(channel, payload);
     for (const member of reached) member.outlet.check();
@@ -161,7 +164,7 @@ export function createRooms({ io, tails }: { readonly io: Server; readonly tails
       room.waiting.add(place);
       const cancel = (): void => {
         if (!room.waiting.delete(place)) return;
-        if (!room.members.has(member)) member.outlet.forget(topic, Number.POSITIVE_INFINITY);
+        if (!room.members.has(member)) member.outlet.forgetEntering(topic);
         closeIfEmpty(room);
       };
       try {

@@ -25,9 +25,10 @@ function sample<Type extends DomainEvent['type']>(type: Type) {
   return first.fact;
 }
 
-const sent = (text: string): DomainEvent => {
+const sent = (text: string, conversationId = 12): DomainEvent => {
   const fact = sample('message.sent');
-  return { ...fact, message: { ...fact.message, text } };
+  const id = conversationId as typeof fact.message.conversationId;
+  return { ...fact, message: { ...fact.message, text, conversationId: id } };
 };
 const kick = (userId: number): DomainEvent => {
   const fact = sample('participant.kicked');
@@ -280,7 +281,7 @@ test('a failed second login changes nothing', async () => {
   expect(fake.leases.size).toBe(1);
 });
 
-test.for(['LOGGED_OUT', 'TOKEN_EXPIRED', 'ACCOUNT_DELETED'] as const)(
+test.for(['LOGGED_OUT', 'TOKEN_EXPIRED'] as const)(
   'a session that ends with %s says so once, and drops what waits',
   async (reason) => {
     await using client = await inRoom('user:7');
@@ -305,6 +306,35 @@ test.for(['LOGGED_OUT', 'TOKEN_EXPIRED', 'ACCOUNT_DELETED'] as const)(
     expect(fake.ends).toEqual([reason]);
   },
 );
+
+test('a deleted account hears what its rooms still had for it, and nothing of one that it was about to enter', async () => {
+  await using client = await inRoom('user:7');
+  const join = late('LegacyConversation');
+  client.emit('join_conversation', { conversation_id: 13 });
+  await join.begun;
+  fake.publish(sent('held'));
+  fake.publish(sent('of the other room', 13));
+  fake.endSession('user:7', 'ACCOUNT_DELETED');
+  expect(contentOf(await client.next())).toBe('held');
+  expect(await client.next()).toBe('42["error","User not found"]');
+  expect(await client.next()).toBe('41');
+  join.answer({ code: 'NOT_FOUND' });
+  await client.closed();
+  expect(client.waiting()).toEqual([]);
+});
+
+test('who is kicked while it joins again hears the kick', async () => {
+  await using client = await inRoom('user:7');
+  const join = late('LegacyConversation');
+  client.emit('join_conversation', talk);
+  await join.begun;
+  fake.publish(kick(7));
+  fake.publish(sent('later'));
+  join.answer({ code: 'NOT_FOUND' });
+  await client.next('42["error"');
+  expect(await client.next()).toContain('"event":"kick"');
+  expect(await client.ask('bogus', talk)).toEqual([]);
+});
 
 test.for(['frame', 'packet', 'silence'])(
   'what was sent before a close by %s still runs, in order, and then the leaving',
