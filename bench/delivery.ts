@@ -9,7 +9,7 @@ import { circleOf, conversationOf, createGraphqlClient } from '../src/testing/in
 import type { Named } from '../src/testing/index.ts';
 import { rawSocket } from '../test/harness/raw-socket.ts';
 import { wire } from '../test/harness/wire.ts';
-import { at, print, startServer } from './server.ts';
+import { at, peakMb, print, startServer } from './server.ts';
 import type { Server } from './server.ts';
 
 const MISSED = 1_000;
@@ -17,7 +17,6 @@ const RESUMES = 100;
 const REMOVALS = 100;
 const PASSING = 5_000;
 const WRITERS = 8;
-const SAMPLE_MS = 50;
 
 interface Talk {
   readonly server: Server;
@@ -103,16 +102,6 @@ async function removalDelays({ ann, bob, conversation }: Talk): Promise<Record<'
   }
   const sorted = (values: number[]) => values.toSorted((a, b) => a - b);
   return { stream: sorted(delays.stream), room: sorted(delays.room) };
-}
-
-/** The most memory that the server took while the work was done. */
-async function peakMb(server: Server, work: Promise<void>): Promise<number> {
-  let peak = 0;
-  const timer = setInterval(() => {
-    void server.residentMb().then((now) => (peak = Math.max(peak, now)));
-  }, SAMPLE_MS);
-  await work.finally(() => clearInterval(timer));
-  return peak;
 }
 
 async function stallByGraphql(

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 
 const PORT = '4177';
+const SAMPLE_MS = 50;
 
 /** The real program. Disposing ends it as an operator would. */
 export interface Server extends AsyncDisposable {
@@ -41,6 +42,16 @@ export async function startServer(dataDir: string): Promise<Server> {
       await exited;
     },
   };
+}
+
+/** The most memory that the server took while the work was done. */
+export async function peakMb(server: Server, work: Promise<void>): Promise<number> {
+  let peak = 0;
+  const timer = setInterval(() => {
+    void server.residentMb().then((now) => (peak = Math.max(peak, now)));
+  }, SAMPLE_MS);
+  await work.finally(() => clearInterval(timer));
+  return peak;
 }
 
 /** A share's place in sorted durations, in milliseconds with one digit. */

@@ -1,0 +1,90 @@
+// What one client in a hundred that does not read costs the others, and the server's memory.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { setTimeout as pause } from 'node:timers/promises';
+import { createTestAccount } from '../src/testing/account.ts';
+import type { TestAccount } from '../src/testing/account.ts';
+import { circleOf, conversationOf, createGraphqlClient } from '../src/testing/index.ts';
+import type { Answer, Order } from './readers.ts';
+import { at, peakMb, print, startServer } from './server.ts';
+
+const CONVERSATIONS = 50;
+const READERS = 100;
+const MESSAGES = 40;
+const PER_SECOND = 40;
+const ROUNDS = 5;
+const SEND =
+  'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
+
+/** Sends to one conversation after the other, at an even pace, whether or not the answers keep up. */
+async function sendAll(ann: TestAccount, conversations: readonly string[]): Promise<void> {
+  const sends: Promise<unknown>[] = [];
+  const begun = performance.now();
+  for (let index = 0; index < MESSAGES * conversations.length; index += 1) {
+    await pause(Math.max(0, begun + (index * 1_000) / PER_SECOND - performance.now()));
+    const text = `sent at ${process.hrtime.bigint()} `.padEnd(4_096, '.');
+    sends.push(ann.graphql.run(SEND, { id: conversations[index % conversations.length], text }));
+  }
+  await Promise.all(sends);
+}
+
+await using stack = new AsyncDisposableStack();
+const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
+stack.defer(() => rm(dataDir, { recursive: true, force: true }));
+const server = stack.use(await startServer(dataDir));
+const anonymous = createGraphqlClient(server.url);
+const [ann, bob] = [
+  stack.use(await createTestAccount(server.url, anonymous)),
+  stack.use(await createTestAccount(server.url, anonymous)),
+];
+const circle = await circleOf(ann, bob);
+const conversations: string[] = [];
+for (let index = 0; index < CONVERSATIONS; index += 1)
+  conversations.push((await conversationOf(ann, circle, bob)).id);
+
+const readers = fork(join(import.meta.dirname, 'readers.ts'));
+stack.defer(() => void readers.kill());
+async function ask(order: Order): Promise<Answer> {
+  const answered = once(readers, 'message') as Promise<[Answer]>;
+  readers.send(order);
+  return (await answered)[0];
+}
+async function delaysOf(messages: number): Promise<readonly number[]> {
+  const answer = await ask({ type: 'collect', messages });
+  if (answer.type !== 'collected') throw new Error('The readers have answered something else.');
+  return answer.delays;
+}
+
+await ask({ type: 'open', plan: { url: server.url, token: bob.token, conversations, readers: READERS } });
+print(`${CONVERSATIONS * READERS} clients read, ${(await server.residentMb()).toFixed(0)} MB`);
+await sendAll(ann, conversations);
+await delaysOf(MESSAGES);
+
+const ratios: number[] = [];
+for (let round = 0; round < ROUNDS; round += 1) {
+  const p99 = { reading: 0, stalled: 0 };
+  const peak = { reading: 0, stalled: 0 };
+  for (const half of round % 2 === 0
+    ? (['reading', 'stalled'] as const)
+    : (['stalled', 'reading'] as const)) {
+    if (half === 'stalled') await ask({ type: 'stall' });
+    peak[half] = await peakMb(server, sendAll(ann, conversations));
+    const delays = await delaysOf(MESSAGES);
+    p99[half] = Number(at(delays, 0.99));
+    if (half === 'stalled') await ask({ type: 'resume', messages: MESSAGES });
+  }
+  ratios.push(p99.stalled / p99.reading);
+  print(
+    `round ${round + 1}: p99 of the others ${p99.reading.toFixed(0)} ms while all read, ${p99.stalled.toFixed(0)} ms while 1 % do not; memory at most ${peak.reading.toFixed(0)} MB, ${peak.stalled.toFixed(0)} MB`,
+  );
+}
+print(
+  `p99 of the others, median of the ratios: ${at(
+    ratios.toSorted((a, b) => a - b),
+    0.5,
+  )}`,
+);
