@@ -41,6 +41,7 @@ const leaves: readonly string[] = [
   'start-error.ts',
   'ascii.ts',
   'turns.ts',
+  'budget.ts',
 ];
 
 interface Fence {

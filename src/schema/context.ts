@@ -3,7 +3,7 @@ import type { Deps } from '../domain/deps.ts';
 import { openSnapshot } from '../domain/snapshot.ts';
 import type { Snapshot } from '../domain/snapshot.ts';
 import { unauthenticated } from '../errors.ts';
-import type { Budget } from '../events/budget.ts';
+import type { Budget } from '../budget.ts';
 import { createLoaders } from './loaders.ts';
 import type { Loaders } from './loaders.ts';
 

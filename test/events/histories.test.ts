@@ -4,7 +4,7 @@ import type { Scheduler } from 'fast-check';
 import { expect, test } from 'vitest';
 import type { EventLog, LogLine } from '../../src/db/event-log.ts';
 import { DomainError, forbidden } from '../../src/errors.ts';
-import { createBudget } from '../../src/events/budget.ts';
+import { createBudget } from '../../src/budget.ts';
 import { createBus } from '../../src/events/bus.ts';
 import type { Bus, Notice } from '../../src/events/bus.ts';
 import { encodeCursor, parseCursor } from '../../src/events/cursor.ts';
