@@ -20,29 +20,34 @@ export type Order =
 
 export type Answer =
   | { readonly type: 'opened' | 'done' }
-  /** From the sending of a message to its arrival at a reader that was never stalled, in milliseconds, sorted. */
-  | { readonly type: 'collected'; readonly delays: readonly number[] };
+  /** When which message arrived, at each reader that is never stalled. */
+  | { readonly type: 'collected'; readonly arrivals: readonly Arrival[] };
 
-const LITTLE = 'text';
-const MUCH = Array.from({ length: 24 }, (_, index) => `t${index}: text`).join(' ');
+/** A message's id, and the moment, in nanoseconds of the clock that all processes of a machine share. */
+export type Arrival = readonly [message: number, at: number];
+
+const LITTLE = 'legacyId';
+/** With so many streams on a connection, a few messages are more than the network and the server hold for it. */
+const HEAVY_STREAMS = 4;
+const MUCH = `legacyId ${Array.from({ length: 10 }, (_, index) => `t${index}: text`).join(' ')}`;
 const OPEN_AT_ONCE = 50;
-
-/** The time that all processes of a machine share, in nanoseconds. */
-const now = (): number => Number(process.hrtime.bigint());
 
 interface Reader {
   readonly socket: WebSocket;
   readonly isHeavy: boolean;
+  readonly streams: number;
   heard: number;
 }
 
 const readers: Reader[] = [];
-let delays: number[] = [];
+let arrivals: Arrival[] = [];
 let isStalled = false;
 
 function open({ url, token }: Plan, id: string, isHeavy: boolean): Promise<void> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
-  const reader: Reader = { socket, isHeavy, heard: 0 };
+  const streams = isHeavy ? HEAVY_STREAMS : 1;
+  const reader: Reader = { socket, isHeavy, streams, heard: 0 };
+  let live = 0;
   readers.push(reader);
   const query = `subscription ($id: ID!) { conversationEvents(conversationId: $id) { __typename ... on MessageSent { message { ${isHeavy ? MUCH : LITTLE} } } } }`;
   return new Promise((resolve, reject) => {
@@ -53,13 +58,18 @@ function open({ url, token }: Plan, id: string, isHeavy: boolean): Promise<void>
     socket.on('message', (data: Buffer) => {
       const text = data.toString();
       if (text.includes('connection_ack'))
-        socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query, variables: { id } } }));
-      else if (text.includes('StreamLive')) resolve();
-      else {
-        const sentAt = /"sent at (\d+)/.exec(text)?.[1];
-        if (sentAt === undefined) return;
+        for (let stream = 1; stream <= streams; stream += 1)
+          socket.send(
+            JSON.stringify({ id: `${stream}`, type: 'subscribe', payload: { query, variables: { id } } }),
+          );
+      else if (text.includes('StreamLive')) {
+        live += 1;
+        if (live === streams) resolve();
+      } else {
+        const id = /"legacyId":(\d+)/.exec(text)?.[1];
+        if (id === undefined) return;
         reader.heard += 1;
-        if (!isHeavy) delays.push((now() - Number(sentAt)) / 1e6);
+        if (!isHeavy) arrivals.push([Number(id), Number(process.hrtime.bigint())]);
       }
     });
   });
@@ -76,18 +86,18 @@ async function openAll(plan: Plan): Promise<void> {
 }
 
 async function heardBy(awaited: readonly Reader[], messages: number): Promise<void> {
-  while (awaited.some(({ heard }) => heard < messages))
+  while (awaited.some(({ heard, streams }) => heard < messages * streams))
     await new Promise((resolve) => setTimeout(resolve, 50));
-  for (const reader of awaited) reader.heard -= messages;
+  for (const reader of awaited) reader.heard -= messages * reader.streams;
 }
 
-async function collect(messages: number): Promise<readonly number[]> {
+async function collect(messages: number): Promise<readonly Arrival[]> {
   await heardBy(
     readers.filter(({ isHeavy }) => !(isHeavy && isStalled)),
     messages,
   );
-  const collected = delays.toSorted((a, b) => a - b);
-  delays = [];
+  const collected = arrivals;
+  arrivals = [];
   return collected;
 }
 
@@ -96,7 +106,7 @@ async function obey(order: Order): Promise<Answer> {
     await openAll(order.plan);
     return { type: 'opened' };
   }
-  if (order.type === 'collect') return { type: 'collected', delays: await collect(order.messages) };
+  if (order.type === 'collect') return { type: 'collected', arrivals: await collect(order.messages) };
   const heavy = readers.filter(({ isHeavy }) => isHeavy);
   isStalled = order.type === 'stall';
   for (const { socket } of heavy)

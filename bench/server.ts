@@ -45,7 +45,7 @@ export async function startServer(dataDir: string): Promise<Server> {
 }
 
 /** The most memory that the server took while the work was done. */
-export async function peakMb(server: Server, work: Promise<void>): Promise<number> {
+export async function peakMb(server: Server, work: Promise<unknown>): Promise<number> {
   let peak = 0;
   const timer = setInterval(() => {
     void server.residentMb().then((now) => (peak = Math.max(peak, now)));

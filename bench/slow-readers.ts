@@ -14,22 +14,38 @@ import { at, peakMb, print, startServer } from './server.ts';
 
 const CONVERSATIONS = 50;
 const READERS = 100;
-const MESSAGES = 40;
+const MESSAGES = 24;
 const PER_SECOND = 40;
 const ROUNDS = 5;
+const TEXT = '.'.repeat(8_192);
 const SEND =
-  'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
+  'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { legacyId } } }';
 
-/** Sends to one conversation after the other, at an even pace, whether or not the answers keep up. */
-async function sendAll(ann: TestAccount, conversations: readonly string[]): Promise<void> {
-  const sends: Promise<unknown>[] = [];
+interface Sent {
+  readonly sendMessage: { readonly message: { readonly legacyId: number } };
+}
+
+/**
+ * Sends to one conversation after the other, at an even pace, whether or not the answers keep up; answers when which
+ * message was sent.
+ */
+async function sendAll(ann: TestAccount, conversations: readonly string[]): Promise<Map<number, number>> {
+  const sentAt = new Map<number, number>();
+  const send = async (id: string | undefined): Promise<void> => {
+    const at = Number(process.hrtime.bigint());
+    const { sendMessage } = await ann.graphql.run<Sent>(SEND, { id, text: TEXT });
+    sentAt.set(sendMessage.message.legacyId, at);
+  };
+  // Settled, so that one that fails does not end the process before the server is stopped.
+  const sends: Promise<PromiseSettledResult<void>[]>[] = [];
   const begun = performance.now();
   for (let index = 0; index < MESSAGES * conversations.length; index += 1) {
     await pause(Math.max(0, begun + (index * 1_000) / PER_SECOND - performance.now()));
-    const text = `sent at ${process.hrtime.bigint()} `.padEnd(4_096, '.');
-    sends.push(ann.graphql.run(SEND, { id: conversations[index % conversations.length], text }));
+    sends.push(Promise.allSettled([send(conversations[index % conversations.length])]));
   }
-  await Promise.all(sends);
+  for (const result of (await Promise.all(sends)).flat())
+    if (result.status === 'rejected') throw result.reason;
+  return sentAt;
 }
 
 await using stack = new AsyncDisposableStack();
@@ -53,16 +69,18 @@ async function ask(order: Order): Promise<Answer> {
   readers.send(order);
   return (await answered)[0];
 }
-async function delaysOf(messages: number): Promise<readonly number[]> {
-  const answer = await ask({ type: 'collect', messages });
+/** How long the messages took to the readers, in milliseconds, sorted. */
+async function delaysOf(sentAt: ReadonlyMap<number, number>): Promise<readonly number[]> {
+  const answer = await ask({ type: 'collect', messages: MESSAGES });
   if (answer.type !== 'collected') throw new Error('The readers have answered something else.');
-  return answer.delays;
+  return answer.arrivals
+    .map(([id, arrivedAt]) => (arrivedAt - (sentAt.get(id) ?? Number.NaN)) / 1e6)
+    .toSorted((a, b) => a - b);
 }
 
 await ask({ type: 'open', plan: { url: server.url, token: bob.token, conversations, readers: READERS } });
 print(`${CONVERSATIONS * READERS} clients read, ${(await server.residentMb()).toFixed(0)} MB`);
-await sendAll(ann, conversations);
-await delaysOf(MESSAGES);
+await delaysOf(await sendAll(ann, conversations));
 
 const ratios: number[] = [];
 for (let round = 0; round < ROUNDS; round += 1) {
@@ -72,8 +90,9 @@ for (let round = 0; round < ROUNDS; round += 1) {
     ? (['reading', 'stalled'] as const)
     : (['stalled', 'reading'] as const)) {
     if (half === 'stalled') await ask({ type: 'stall' });
-    peak[half] = await peakMb(server, sendAll(ann, conversations));
-    const delays = await delaysOf(MESSAGES);
+    const sending = sendAll(ann, conversations);
+    peak[half] = await peakMb(server, sending);
+    const delays = await delaysOf(await sending);
     p99[half] = Number(at(delays, 0.99));
     if (half === 'stalled') await ask({ type: 'resume', messages: MESSAGES });
   }

@@ -13,7 +13,7 @@ import { writeByGraphql, writeBySocket } from './writers.ts';
 const WRITERS = 8;
 /** So many writes are broken into as often as can be; in longer runs there is time to write more in between. */
 const SHORT = 1_000;
-const MAX_CALM = 5;
+const MAX_CALM = 2;
 const CATCH_UP_MS = 60_000;
 const BEGIN = `mutation ($id: ID!) {
   sendMessage(conversationId: $id, text: "begin") { message { legacyId conversation { eventCursor } } }
