@@ -9,7 +9,7 @@ import { StartError } from './start-error.ts';
 const STOP_MS = 4_500;
 /**
  * How far the heap may grow past what is in use before it is collected. Left to itself V8 lets it reach four times that:
- * memory to pay for, which looks like a leak and hides one. What it costs is in docs/operations.md.
+ * memory to pay for, which looks like a leak and hides one. The reasons and figures are in docs/decisions/0009.
  */
 const HEAP_GROWTH_PERCENT = 30;
 
