@@ -166,7 +166,8 @@ export class Connection implements Caller, RoomMember {
     const sessionIsOver =
       reason === 'LOGGED_OUT' || reason === 'TOKEN_EXPIRED' || reason === 'ACCOUNT_DELETED';
     if (reason === 'ACCOUNT_DELETED') {
-      // What the deletion means for its rooms was committed with it, and waits if an event is under way.
+      // What the deletion means for its rooms was committed with it. As far as this node has heard of it, it waits here
+      // when an event is under way.
       this.outlet.forgetEntering();
       this.outlet.release();
     }

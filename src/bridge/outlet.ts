@@ -78,10 +78,14 @@ export function createOutlet({ socket, limits, onSlow }: OutletOptions): Outlet 
       for (const { frame } of frames) conn.write(frame.packet());
       check();
     },
-    forget: (topic, upTo) =>
+    enter(topic, since) {
+      const isOwn = ({ topic: of, seq }: RoomFrame) => of !== topic || (seq !== undefined && seq > since);
       keep(
-        held.filter(({ frame }) => frame.topic !== topic || (frame.seq !== undefined && frame.seq > upTo)),
-      ),
+        held
+          .filter(({ frame }) => isOwn(frame))
+          .map(({ frame, entering }) => ({ frame, entering: entering && frame.topic !== topic })),
+      );
+    },
     forgetEntering: (topic) =>
       keep(held.filter(({ frame, entering }) => !entering || (topic !== undefined && frame.topic !== topic))),
     forgetAll: () => keep([]),

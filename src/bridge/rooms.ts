@@ -21,8 +21,8 @@ export interface RoomOutlet {
   readonly congested: boolean;
   /** Keeps it for later; `entering` says that the connection is not in the room yet, and may never be. */
   hold(frame: RoomFrame, entering: boolean): void;
-  /** Lets go of held frames that show the topic up to a position. */
-  forget(topic: Topic, upTo: number): void;
+  /** The connection is in the room from a position on: what was held for the entrance is its own, but for what is older. */
+  enter(topic: Topic, since: number): void;
   /** Lets go of what was held for an entrance to the topic, or to any, that came to nothing. */
   forgetEntering(topic?: Topic): void;
   /** Looks whether the client keeps up, after something was written to it. */
@@ -151,7 +151,7 @@ export function createRooms({ io, tails }: { readonly io: Server; readonly tails
 
   const admit = (room: Room, member: RoomMember, since: number, toldAnew: boolean): void => {
     if (room.members.has(member) && !toldAnew) return;
-    member.outlet.forget(room.topic, since);
+    member.outlet.enter(room.topic, since);
     room.members.set(member, since);
     joined.set(member, (joined.get(member) ?? new Set()).add(room.topic));
     io.in(member.id).socketsJoin(room.topic);

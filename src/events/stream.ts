@@ -13,6 +13,9 @@ import type { Tail, Tails } from './tail.ts';
 
 const PAGE = 100;
 const MAX_BUFFERED = 256;
+/** What may wait for each stream when the budget of its connection is spent. */
+const OWN_BYTES = 16 * 1024;
+const SMALL_PAGE = 16;
 
 /** One thing that a reader of a durable stream gets, with the place from which it can resume after it. */
 export type StreamItem =
@@ -83,29 +86,31 @@ function positionAfter(deps: StreamDeps, { topic, after }: StreamRequest, range:
 function createWaiting(budget: Budget) {
   let envelopes: Envelope[] = [];
   let bytes = 0;
-  const weigh = (by: number): void => {
-    bytes += by;
-    budget.add(by);
-  };
   return {
     get first() {
       return envelopes[0];
     },
     get isFull() {
-      return envelopes.length >= MAX_BUFFERED || budget.isSpent;
+      return envelopes.length >= MAX_BUFFERED || (budget.isSpent && bytes > OWN_BYTES);
     },
     push(envelope: Envelope): void {
+      const weight = weightOf(envelope.event);
       envelopes.push(envelope);
-      weigh(weightOf(envelope.event));
+      bytes += weight;
+      budget.hold(envelope, weight);
     },
     shift(): Envelope | undefined {
       const first = envelopes.shift();
-      if (first !== undefined) weigh(-weightOf(first.event));
+      if (first === undefined) return undefined;
+      const weight = weightOf(first.event);
+      bytes -= weight;
+      budget.release(first, weight);
       return first;
     },
     clear(): void {
+      for (const envelope of envelopes) budget.release(envelope, weightOf(envelope.event));
       envelopes = [];
-      weigh(-bytes);
+      bytes = 0;
     },
   };
 }
@@ -136,9 +141,8 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   };
   const unfollow = tail.follow({
     event(envelope) {
-      // A full buffer is let go whole: the log has it, and the reader returns there when it gets so far.
-      if (buffer.isFull) buffer.clear();
-      buffer.push(envelope);
+      // What does not fit is let go: the log has it, and the reader returns there when it gets so far.
+      if (!buffer.isFull) buffer.push(envelope);
       rouse();
     },
     gap: rouse,
@@ -174,7 +178,7 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   };
 
   const readPage = async (): Promise<void> => {
-    const read = await tail.readAfter(position, budget.isSpent ? 1 : PAGE);
+    const read = await tail.readAfter(position, budget.isSpent ? SMALL_PAGE : PAGE);
     if (read === undefined) throw notFound('The stream');
     if (position < read.range.trimmed) throw expiredCursor(encodeCursor(epoch, topic, read.range.trimmed));
     if (read.lines.length === 0) throw new Error(`The log of ${topic} has a hole after ${position}`);

@@ -15,6 +15,7 @@ import { streamEnded, unauthenticated } from '../errors.ts';
 import type { DomainError, EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
+import { createTurns } from '../turns.ts';
 import type { Turns } from '../turns.ts';
 import { createCache } from './cache.ts';
 import { parseDocument } from './document.ts';
@@ -193,31 +194,36 @@ function remember(result: ExecutionResult, event: unknown): ExecutionResult {
 
 /** The place of one subscription among all whose results are on their way to the same client. */
 interface Place {
-  take<Result>(work: () => Promise<Result>): Promise<Result>;
+  /** Undefined when the subscription was over before the work was done. */
+  take(work: () => Promise<ExecutionResult>): Promise<ExecutionResult | undefined>;
   /** Gives it to whoever waits. */
   leave(): void;
-  /** The subscription is over: it takes no place any more. */
+  /** The subscription is over: what waits for its turn is not done any more. */
   close(): void;
 }
 
-function createPlace(turns: Turns | undefined): Place {
+function createPlace(turns: Turns = createTurns(1)): Place {
   let leave = (): void => undefined;
+  let stop = (): void => undefined;
   let closed = false;
-  const holding = <Result>(work: () => Promise<Result>): Promise<Result> =>
-    new Promise((resolve, reject) => {
-      const left = Promise.withResolvers<void>();
-      leave = left.resolve;
-      void turns?.take(() => {
-        work().then(resolve, reject);
-        return left.promise;
-      });
-    });
   return {
-    take: (work) => (turns === undefined || closed ? work() : holding(work)),
+    take: (work) =>
+      new Promise((resolve, reject) => {
+        const left = Promise.withResolvers<void>();
+        leave = left.resolve;
+        stop = () => resolve(undefined);
+        if (closed) return stop();
+        void turns.take(async () => {
+          if (closed) return;
+          work().then(resolve, reject);
+          await left.promise;
+        });
+      }),
     leave: () => leave(),
     close() {
       closed = true;
       leave();
+      stop();
     },
   };
 }
@@ -236,7 +242,9 @@ function mapSource(
       try {
         const { done, value } = await events.next();
         if (done === true) return { done, value: undefined };
-        return { done: false, value: remember(await place.take(() => run(value)), value) };
+        const result = await place.take(() => run(value));
+        if (result === undefined) return { done: true, value: undefined };
+        return { done: false, value: remember(result, value) };
       } catch (error) {
         place.close();
         await events.return?.();

@@ -18,6 +18,7 @@ import { isMultipart } from './multipart.ts';
 import { encodeEventStream } from './sse.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
+const MAX_DROPPED_BYTES = 16 * MAX_BODY_BYTES;
 
 const EVENT_STREAM_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -153,16 +154,21 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
 }
 
 /**
- * The body of a request that does not say how long it is; undefined when it is too long. That is read to its end too, and
- * dropped, or its sender would find the connection broken instead of an answer.
+ * The body of a request that does not say how long it is; undefined when it is too long. Of that much more is read and
+ * dropped, or its sender would find the connection broken instead of an answer. Throws INVALID_INPUT when it breaks off.
  */
 async function readBody(request: Request): Promise<Buffer<ArrayBuffer> | undefined> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of request.body ?? []) {
-    length += chunk.byteLength;
-    if (length > MAX_BODY_BYTES) chunks.length = 0;
-    else chunks.push(chunk);
+  try {
+    for await (const chunk of request.body ?? []) {
+      length += chunk.byteLength;
+      if (length > MAX_DROPPED_BYTES) return undefined;
+      if (length > MAX_BODY_BYTES) chunks.length = 0;
+      else chunks.push(chunk);
+    }
+  } catch {
+    throw new DomainError('INVALID_INPUT', 'The body breaks off.');
   }
   return length > MAX_BODY_BYTES ? undefined : Buffer.concat(chunks);
 }

@@ -1,3 +1,9 @@
+import { DomainError } from '../errors.ts';
+
+/** Of frames whose id is not free yet; a frame weighs something, however short it is. */
+const MAX_WAITING_BYTES = 1024 * 1024;
+const FRAME_BYTES = 1_000;
+
 type Handle = (text: string) => Promise<void>;
 
 interface Operation {
@@ -30,9 +36,20 @@ export function createOperations(handle: Handle, onIdle: () => void): Operations
   const newest = new Map<string, Operation>();
   const begun = new Map<string, Operation>();
   let size = 0;
+  let waitingBytes = 0;
+
+  /** Throws RATE_LIMITED when too much waits already: an id is used again faster than what it named can end. */
+  const formerOver = async ({ over }: Operation, text: string): Promise<void> => {
+    const bytes = FRAME_BYTES + text.length;
+    if (waitingBytes + bytes > MAX_WAITING_BYTES)
+      throw new DomainError('RATE_LIMITED', 'Ids are used again before their operations have ended.');
+    waitingBytes += bytes;
+    await over;
+    waitingBytes -= bytes;
+  };
 
   const run = async (id: string, text: string, operation: Operation, former?: Operation): Promise<void> => {
-    if (former?.completed === true) await former.over;
+    if (former?.completed === true) await formerOver(former, text);
     if (operation.completed) return;
     operation.begun = true;
     if (!begun.has(id)) begun.set(id, operation);

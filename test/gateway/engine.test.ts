@@ -64,13 +64,14 @@ test('a result is executed when one before it has left, which the next call says
   await Promise.all([one.return(), four.return()]);
 });
 
-test('a stream that is left while it waits keeps nobody waiting', async () => {
-  const { open, turns } = await counting();
+test('a stream that is left while it waits is executed no more, and keeps nobody waiting', async () => {
+  const { open, turns, executed } = await counting();
   const [one, two, three] = [await open(), await open(), await open()];
   await Promise.all([one.next(), two.next()]);
   const third = three.next();
   await three.return();
+  expect(await third).toEqual({ done: true, value: undefined });
   await Promise.all([one.return(), two.return()]);
-  await third;
+  expect(executed()).toBe(2);
   expect(turns).toMatchObject({ waiting: 0, idle: true });
 });

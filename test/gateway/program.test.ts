@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { request } from 'node:http';
 import { mkdtemp, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -136,6 +137,22 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     await using second = run({ DATA_DIR: dir.path });
     expect(await second.exited).toEqual([1, null]);
     expect(second.printed()).toMatch(/Another process has the data folder .* open/);
+  }, 60_000);
+
+  test('raises no alarm when a client breaks off its request', async () => {
+    await using program = run({ DATA_DIR: 'memory' });
+    const sent = request(`${await program.ready()}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+    });
+    const broken = new Promise((resolve) => sent.on('error', resolve));
+    // Without a length, and more than is read at once.
+    await new Promise((resolve) => sent.write('x'.repeat(500_000), resolve));
+    sent.destroy();
+    await broken;
+    program.child.kill('SIGTERM');
+    expect(await program.exited).toEqual([0, null]);
+    expect(program.printed()).not.toContain('"level":');
   }, 60_000);
 
   test('drains on SIGTERM: readers are told, sockets close with 1012, and it exits with 0', async () => {
