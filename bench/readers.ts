@@ -1,5 +1,6 @@
 // The clients of another bench, in a process of their own: many that read, and a few that can be told not to.
 import process from 'node:process';
+import { setTimeout as pause } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 
 /** What to open: `readers` connections for each conversation, the first of which asks for much and can be stalled. */
@@ -87,7 +88,7 @@ async function openAll(plan: Plan): Promise<void> {
 
 async function heardBy(awaited: readonly Reader[], messages: number): Promise<void> {
   while (awaited.some(({ heard, streams }) => heard < messages * streams))
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await pause(50);
   for (const reader of awaited) reader.heard -= messages * reader.streams;
 }
 

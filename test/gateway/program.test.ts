@@ -24,7 +24,7 @@ interface Command {
   readonly args: readonly string[];
 }
 
-const PROGRAM: Command = { command: process.execPath, args: ['src/main.ts'] };
+const PROGRAM: Command = { command: process.execPath, args: ['--max-semi-space-size=16', 'src/main.ts'] };
 
 /** The program as `npm start` runs it, on a port of the system's choice. */
 function run(env: Record<string, string>, { command, args }: Command = PROGRAM) {
