@@ -87,8 +87,7 @@ async function openAll(plan: Plan): Promise<void> {
 }
 
 async function heardBy(awaited: readonly Reader[], messages: number): Promise<void> {
-  while (awaited.some(({ heard, streams }) => heard < messages * streams))
-    await pause(50);
+  while (awaited.some(({ heard, streams }) => heard < messages * streams)) await pause(50);
   for (const reader of awaited) reader.heard -= messages * reader.streams;
 }
 

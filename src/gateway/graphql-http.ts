@@ -224,7 +224,7 @@ function withCodes(result: ExecutionResult, formatError: FormatError, streamed: 
 const statusOf = ({ extensions: { http } }: GraphQLError): unknown =>
   typeof http === 'object' && http !== null && 'status' in http ? http.status : undefined;
 
-/** As Yoga would say it. */
+/** Only its status, as Yoga marks what it refuses: `withCodes` puts both into our words. */
 const bodyTooLarge = (): GraphQLError =>
   new GraphQLError('The body is too large.', { extensions: { http: { status: 413 } } });
 
