@@ -35,8 +35,6 @@ async function main(): Promise<void> {
   const config = readConfig(process.env);
   const log = createLogger(config.LOG_LEVEL);
   const app = await startApp({ config, log, demo: true });
-  process.stdout.write(greeting(app, config.DATABASE_URL === undefined));
-
   const stop = (signal: NodeJS.Signals): void => {
     log.info({ signal }, 'draining');
     setTimeout(() => process.exit(1), STOP_MS).unref();
@@ -49,6 +47,8 @@ async function main(): Promise<void> {
     );
   };
   process.once('SIGTERM', stop).once('SIGINT', stop);
+  // Last: whoever reads it may stop the program at once.
+  process.stdout.write(greeting(app, config.DATABASE_URL === undefined));
 }
 
 main().catch((error: unknown) => {
