@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
-import type { BridgeDeps } from './bridge/deps.ts';
+import type { BridgeDeps, BridgeLimits } from './bridge/deps.ts';
 import { createBridge } from './bridge/server.ts';
 import type { Config } from './config.ts';
 import { ownMediaDir, ownSecret } from './data-dir.ts';
@@ -59,6 +59,8 @@ export interface AppOptions {
   readonly database?: Database | undefined;
   /** Whether a new embedded database gets the demo accounts. */
   readonly demo: boolean;
+  /** Other bounds for legacy clients than the usual ones. */
+  readonly legacyLimits?: Partial<BridgeLimits> | undefined;
 }
 
 /** A running gateway. Disposing of it drains it: streams and connections are told why they end. */
@@ -78,7 +80,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   await bindOnce(options.config);
   const { deps, health } = await openDeps(options, metrics, stack);
   const demoCreated = options.demo && deps.config.DATABASE_URL === undefined && (await ensureDemo(deps));
-  const server = await serve({ deps, health }, metrics, stack);
+  const server = await serve({ deps, health, legacyLimits: options.legacyLimits ?? {} }, metrics, stack);
   const owned = stack.move();
   return { url: server.url, deps, demoCreated, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
@@ -86,6 +88,10 @@ export async function startApp(options: AppOptions): Promise<App> {
 interface Opened {
   readonly deps: Deps;
   readonly health: Pick<HealthOptions, 'pingDatabase' | 'hearsNodes'>;
+}
+
+interface Served extends Opened {
+  readonly legacyLimits: Partial<BridgeLimits>;
 }
 
 async function openDeps(
@@ -168,14 +174,14 @@ async function joinCluster(
 }
 
 async function serve(
-  { deps, health: checks }: Opened,
+  { deps, health: checks, legacyLimits }: Served,
   metrics: Metrics,
   stack: AsyncDisposableStack,
 ): Promise<{ url: string }> {
   const { config, log } = deps;
   const ports = createPorts(deps, metrics);
   const origins = createOrigins(config.CORS_ORIGINS);
-  const bridge = createBridge(bridgeDeps(ports, origins));
+  const bridge = createBridge({ ...bridgeDeps(ports, origins), limits: legacyLimits });
   const graphqlHttp = createGraphqlHttp(ports);
   const graphqlSockets = createGraphqlSockets(ports);
   const health = createHealth({ ...checks, log });

@@ -1,4 +1,5 @@
 import { startApp } from '../app.ts';
+import type { BridgeLimits } from '../bridge/deps.ts';
 import { readConfig } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import { createLogger } from '../log.ts';
@@ -19,6 +20,8 @@ export interface GatewayOptions {
   readonly database?: Database;
   /** Whether there are the demo accounts of a first start, ann@example.com and bob@example.com. */
   readonly demo?: boolean;
+  /** Other bounds for legacy clients than the usual ones, as for heartbeats that come sooner. */
+  readonly legacyLimits?: Partial<BridgeLimits>;
 }
 
 /** The whole product, running in this process. Dispose of it, best with `await using`. */
@@ -47,10 +50,13 @@ export async function createGateway({
   env = {},
   database,
   demo = false,
+  legacyLimits,
 }: GatewayOptions = {}): Promise<TestGateway> {
   const config = readConfig({ ...TEST_ENVIRONMENT, ...env });
   await using stack = new AsyncDisposableStack();
-  const app = stack.use(await startApp({ config, log: createLogger(config.LOG_LEVEL), database, demo }));
+  const app = stack.use(
+    await startApp({ config, log: createLogger(config.LOG_LEVEL), database, demo, legacyLimits }),
+  );
   const graphql = stack.use(createGraphqlClient(app.url));
   const accounts: TestAccount[] = [];
   stack.defer(async () => {
