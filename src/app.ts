@@ -11,6 +11,8 @@ import type { Database } from './db/database.ts';
 import { createEventLog } from './db/event-log.ts';
 import * as accounts from './domain/accounts.ts';
 import { conversationsById } from './domain/conversations.ts';
+import { createChannelUses } from './domain/channel-uses.ts';
+import type { ChannelUses } from './domain/channel-uses.ts';
 import { ensureDemo } from './domain/demo.ts';
 import type { Deps } from './domain/deps.ts';
 import { createLimits } from './domain/limits.ts';
@@ -78,15 +80,17 @@ export async function startApp(options: AppOptions): Promise<App> {
   const metrics = createMetrics();
   // Looked at first: a port that is taken must not cost the making of a database.
   await bindOnce(options.config);
-  const { deps, health } = await openDeps(options, metrics, stack);
+  const opened = await openDeps(options, metrics, stack);
+  const { deps } = opened;
   const demoCreated = options.demo && deps.config.DATABASE_URL === undefined && (await ensureDemo(deps));
-  const server = await serve({ deps, health, legacyLimits: options.legacyLimits ?? {} }, metrics, stack);
+  const server = await serve({ ...opened, legacyLimits: options.legacyLimits ?? {} }, metrics, stack);
   const owned = stack.move();
   return { url: server.url, deps, demoCreated, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 interface Opened {
   readonly deps: Deps;
+  readonly uses: ChannelUses;
   readonly health: Pick<HealthOptions, 'pingDatabase' | 'hearsNodes'>;
 }
 
@@ -134,6 +138,7 @@ async function openDeps(
   );
   const limits = createLimits({ enabled: config.RATE_LIMITS === 'on' });
   stack.use(startRetention({ db, config, storage, log }));
+  const uses = stack.use(createChannelUses({ db, log }));
   const sends = createSends({ db, bus });
   const cluster = await joinCluster(config, database, { bus, tails, log });
   if (cluster !== undefined) stack.use(cluster);
@@ -152,6 +157,7 @@ async function openDeps(
       passwords: createPasswords(),
       sends,
     },
+    uses,
     health: {
       pingDatabase: () => pingDatabase(db),
       hearsNodes: () => cluster?.listening !== false,
@@ -174,14 +180,14 @@ async function joinCluster(
 }
 
 async function serve(
-  { deps, health: checks, legacyLimits }: Served,
+  { deps, uses, health: checks, legacyLimits }: Served,
   metrics: Metrics,
   stack: AsyncDisposableStack,
 ): Promise<{ url: string }> {
   const { config, log } = deps;
   const ports = createPorts(deps, metrics);
   const origins = createOrigins(config.CORS_ORIGINS);
-  const bridge = createBridge({ ...bridgeDeps(ports, origins), limits: legacyLimits });
+  const bridge = createBridge({ ...bridgeDeps(ports, origins), uses, limits: legacyLimits });
   const graphqlHttp = createGraphqlHttp(ports);
   const graphqlSockets = createGraphqlSockets(ports);
   const health = createHealth({ ...checks, log });
@@ -192,6 +198,7 @@ async function serve(
     ...mediaRoutes(ports),
     ...health.routes,
     { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle },
+    { path: '/legacy-report', methods: ['GET', 'HEAD'], handle: bridge.handleReport },
   ];
   const { server, cut } = createHttpServer(routes, origins, log);
   await listen(server, config);
@@ -233,7 +240,10 @@ function createPorts(deps: Deps, metrics: Metrics): Ports {
   };
 }
 
-function bridgeDeps({ deps, engine, metrics, authenticate }: Ports, origins: Origins): BridgeDeps {
+function bridgeDeps(
+  { deps, engine, metrics, authenticate }: Ports,
+  origins: Origins,
+): Omit<BridgeDeps, 'uses'> {
   const { config, log, tails, epoch, presence } = deps;
   return {
     config,

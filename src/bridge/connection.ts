@@ -11,8 +11,10 @@ import type { Account } from './account.ts';
 import { openCatchUp } from './catch-up.ts';
 import type { Caller, Permission, Place } from './channel.ts';
 import { USER_NOT_FOUND } from './channels.ts';
+import { recogniseClient } from './client-library.ts';
+import type { ClientKind } from './client-library.ts';
 import { withDeadline } from './deadline.ts';
-import type { BridgeDeps, BridgeLimits } from './deps.ts';
+import type { BridgeDeps, BridgeLimits, ClientLabels } from './deps.ts';
 import { channelOf, dispatch } from './dispatch.ts';
 import { createEventQueue } from './event-queue.ts';
 import type { EventQueue } from './event-queue.ts';
@@ -42,6 +44,7 @@ export class Connection implements Caller, RoomMember {
   readonly #deps: BridgeDeps;
   readonly #rooms: Rooms;
   readonly #limits: BridgeLimits;
+  readonly #kind: ClientKind;
   readonly #queue: EventQueue;
   readonly outlet: Outlet;
   #account: Account | undefined;
@@ -59,6 +62,8 @@ export class Connection implements Caller, RoomMember {
     this.#deps = deps;
     this.#rooms = rooms;
     this.#limits = limits;
+    this.#kind = recogniseClient(socket.handshake.query, socket.handshake.headers);
+    deps.metrics.legacyConnections.inc(labelsOf(this.#kind));
     this.#queue = createEventQueue({
       maxEvents: limits.queuedEvents,
       maxBytes: limits.queuedBytes,
@@ -67,6 +72,7 @@ export class Connection implements Caller, RoomMember {
     this.outlet = createOutlet({
       socket,
       limits,
+      onSaid: (channel) => deps.metrics.legacyFrames.inc({ channel }, 1),
       onSlow: () => this.#cutOff('it does not read what is sent to it'),
     });
     // The packet `4` has no data at all.
@@ -242,7 +248,6 @@ export class Connection implements Caller, RoomMember {
     const channel = channelOf(name);
     if (channel !== undefined) {
       this.busy = true;
-      this.#deps.metrics.legacyEvents.inc({ channel: channel.name });
       const { frames, missed } = await dispatch(channel, argument, {
         caller: this,
         isLoggedIn: this.#account !== undefined,
@@ -250,6 +255,7 @@ export class Connection implements Caller, RoomMember {
         log: this.#deps.log,
         onLate: () => setImmediate(() => this.#cutOff('an event took too long')),
       });
+      this.#count(channel.name);
       this.outlet.say(frames);
       this.#account?.start();
       if (missed !== undefined) await this.#catchUp(missed);
@@ -257,6 +263,13 @@ export class Connection implements Caller, RoomMember {
       this.outlet.release();
     }
     if (this.#socket.connected) ack?.();
+  }
+
+  /** As a use of the account that it now is, which `authenticate` has just made it. */
+  #count(channel: string): void {
+    const { metrics, uses } = this.#deps;
+    metrics.legacyEvents.inc({ channel, ...labelsOf(this.#kind) });
+    uses.note({ channel, ...this.#kind, account: this.actor });
   }
 
   async #catchUp(missed: AsyncIterable<Frame>): Promise<void> {
@@ -288,6 +301,11 @@ export class Connection implements Caller, RoomMember {
     await account?.close();
   }
 }
+
+const labelsOf = ({ protocol, library }: ClientKind): ClientLabels => ({
+  protocol: String(protocol),
+  library,
+});
 
 async function patiently(ms: number, work: Promise<void>): Promise<void> {
   try {

@@ -8,6 +8,7 @@ import type { Executor } from '../gateway/executor.ts';
 import type { ConversationId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 import type { Context } from '../schema/context.ts';
+import type { Uses } from './report.ts';
 
 export type Session = NonNullable<Context['session']>;
 
@@ -39,10 +40,26 @@ export interface BridgeDeps {
   conversationExists(id: ConversationId): Promise<boolean>;
   /** Reads a topic's log from a cursor. */
   openStream(request: StreamRequest): Promise<EventStream>;
+  /** Which accounts use which channels, counted by day. */
+  readonly uses: {
+    note(use: {
+      readonly channel: string;
+      readonly protocol: number;
+      readonly library: string;
+      readonly account: ActorRef | undefined;
+    }): void;
+    read(days: number): Promise<Uses>;
+  };
   /** Whether a request from this page, or from no page, may be served. */
   originAllowed(request: IncomingMessage): boolean;
   /** Other bounds than the usual ones. */
   readonly limits?: Partial<BridgeLimits>;
+}
+
+/** What kind of client, in the words of a metric. */
+export interface ClientLabels {
+  readonly protocol: string;
+  readonly library: string;
 }
 
 export interface BridgeMetrics {
@@ -50,7 +67,9 @@ export interface BridgeMetrics {
     inc(labels: { transport: 'socket.io' }): void;
     dec(labels: { transport: 'socket.io' }): void;
   };
-  readonly legacyEvents: { inc(labels: { channel: string }): void };
+  readonly legacyConnections: { inc(labels: ClientLabels): void };
+  readonly legacyEvents: { inc(labels: ClientLabels & { channel: string }): void };
+  readonly legacyFrames: { inc(labels: { channel: string }, count: number): void };
   readonly connectionEnds: { inc(labels: { transport: 'socket.io'; reason: ConnectionEnd }): void };
 }
 

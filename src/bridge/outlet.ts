@@ -24,11 +24,13 @@ export interface Outlet extends RoomOutlet {
 export interface OutletOptions {
   readonly socket: Socket;
   readonly limits: Pick<BridgeLimits, 'waitingPackets' | 'waitingBytes'>;
+  /** Called for each frame that is said. */
+  readonly onSaid: (channel: string) => void;
   /** Called when more waits than may. */
   readonly onSlow: () => void;
 }
 
-export function createOutlet({ socket, limits, onSlow }: OutletOptions): Outlet {
+export function createOutlet({ socket, limits, onSaid, onSlow }: OutletOptions): Outlet {
   const { conn } = socket;
   let held: { readonly frame: RoomFrame; readonly entering: boolean }[] = [];
   let heldLength = 0;
@@ -49,7 +51,10 @@ export function createOutlet({ socket, limits, onSlow }: OutletOptions): Outlet 
 
   const say = (frames: readonly Frame[]): void => {
     if (closed || !socket.connected) return;
-    for (const { channel, payload } of frames) socket.emit(channel, payload);
+    for (const { channel, payload } of frames) {
+      socket.emit(channel, payload);
+      onSaid(channel);
+    }
     check();
   };
 
@@ -75,7 +80,10 @@ export function createOutlet({ socket, limits, onSlow }: OutletOptions): Outlet 
       const frames = held;
       keep([]);
       if (closed || !socket.connected) return;
-      for (const { frame } of frames) conn.write(frame.packet());
+      for (const { frame } of frames) {
+        conn.write(frame.packet());
+        onSaid(frame.channel);
+      }
       check();
     },
     enter(topic, since) {

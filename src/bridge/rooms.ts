@@ -11,6 +11,7 @@ export interface RoomFrame {
   readonly topic: Topic;
   /** The position of the event that it shows; undefined for what is not kept. */
   readonly seq: number | undefined;
+  readonly channel: string;
   /** The packet as Engine.IO takes it. */
   packet(): string;
 }
@@ -75,8 +76,15 @@ interface Room {
   readonly unfollow: Promise<(() => void) | undefined>;
 }
 
+export interface RoomsOptions {
+  readonly io: Server;
+  readonly tails: Tails;
+  /** Called for each frame that is said to members at once, with their number. */
+  readonly onSaid: (channel: string, members: number) => void;
+}
+
 /** The rooms of this node: one tail for each, and everybody's place in them. */
-export function createRooms({ io, tails }: { readonly io: Server; readonly tails: Tails }): Rooms {
+export function createRooms({ io, tails, onSaid }: RoomsOptions): Rooms {
   const rooms = new Map<Topic, Room>();
   const joined = new Map<RoomMember, Set<Topic>>();
 
@@ -130,6 +138,7 @@ export function createRooms({ io, tails }: { readonly io: Server; readonly tails
       for (const { member } of room.waiting) if (!room.members.has(member)) member.outlet.hold(frame, true);
     if (reached.length === 0) return;
     io.to(room.topic).except(except).emit(channel, payload);
+    onSaid(channel, reached.length);
     for (const member of reached) member.outlet.check();
   };
 
@@ -197,5 +206,5 @@ export function createRooms({ io, tails }: { readonly io: Server; readonly tails
 
 function roomFrame(topic: Topic, seq: number | undefined, channel: string, payload: unknown): RoomFrame {
   let packet: string | undefined;
-  return { topic, seq, packet: () => (packet ??= encodeEvent(channel, payload)) };
+  return { topic, seq, channel, packet: () => (packet ??= encodeEvent(channel, payload)) };
 }

@@ -8,6 +8,7 @@ import { Connection } from './connection.ts';
 import { DEFAULT_LIMITS } from './deps.ts';
 import type { BridgeDeps } from './deps.ts';
 import { parser } from './parser.ts';
+import { answerReport } from './report.ts';
 import { createRooms } from './rooms.ts';
 import { closeForRestart, createEngineIo, cutOff, isOverfull } from './transport.ts';
 
@@ -26,6 +27,8 @@ export interface LegacyConnection {
 export interface Bridge {
   handleRequest(request: IncomingMessage, response: ServerResponse): void;
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** `GET /legacy-report?days=30`: which old clients there still are, and what they use. */
+  handleReport(request: IncomingMessage, response: ServerResponse): Promise<void>;
   connections(): Iterable<LegacyConnection>;
   /** Answers what is under way and closes every connection so that its client connects again, to another node. */
   close(): Promise<void>;
@@ -45,7 +48,11 @@ export function createBridge(deps: BridgeDeps): Bridge {
       answer(null, { origin: deps.originAllowed(request as IncomingMessage), credentials: true }),
   });
   const io = new Server({ path: '/socket.io/', serveClient: false, parser });
-  const rooms = createRooms({ io, tails: deps.tails });
+  const rooms = createRooms({
+    io,
+    tails: deps.tails,
+    onSaid: (channel, members) => deps.metrics.legacyFrames.inc({ channel }, members),
+  });
   const transports = new Set<EngineSocket>();
   const connections = new Set<Connection>();
 
@@ -72,6 +79,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
   return {
     handleRequest: (request, response) => engine.handleRequest(request, response),
     handleUpgrade: (request, socket, head) => engine.handleUpgrade(request, socket, head),
+    handleReport: (request, response) => answerReport(request, response, deps.uses.read),
     connections: () => connections.values(),
     async close() {
       closing = true;

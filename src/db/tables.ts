@@ -176,6 +176,18 @@ export interface PresenceTable {
   online: boolean;
 }
 
+/** How often each account used each legacy channel, by day. */
+export interface ChannelUsesTable {
+  day: string;
+  channel: string;
+  /** Of Engine.IO. */
+  protocol: number;
+  library: string;
+  /** Topic of the account; empty for clients that had not authenticated. */
+  account: string;
+  uses: number;
+}
+
 export interface SettingsTable {
   name: string;
   value: string;
@@ -199,6 +211,7 @@ export interface Tables {
   nodes: NodesTable;
   leases: LeasesTable;
   presence: PresenceTable;
+  channelUses: ChannelUsesTable;
   settings: SettingsTable;
 }
 

@@ -1,9 +1,11 @@
 import type { Config } from '../config.ts';
+import { forgetUses } from '../db/channel-uses.ts';
 import type { Db } from '../db/database.ts';
 import * as eventLog from '../db/event-log.ts';
 import { forgetKeys } from '../db/idempotency-keys.ts';
 import * as sessions from '../db/sessions.ts';
 import type { Logger } from '../log.ts';
+import { USES_KEPT_DAYS, daysAgo } from './channel-uses.ts';
 import type { MediaStorage } from './storage.ts';
 import { removeUnusedFiles } from './unused-files.ts';
 
@@ -21,7 +23,7 @@ export interface RetentionOptions {
 
 /**
  * Removes in the background what is kept for a time only: events past EVENT_RETENTION_DAYS or EVENT_RETENTION_COUNT,
- * idempotency keys of that age, revocations of tokens that have expired, and files that nothing names any more.
+ * idempotency keys of that age, what was used over 90 days ago, revocations of tokens that have expired, and files that nothing names any more.
  */
 export function startRetention(options: RetentionOptions): AsyncDisposable {
   const stopping = new AbortController();
@@ -50,6 +52,7 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
   const removals = [
     () => eventLog.trim(db, before, config.EVENT_RETENTION_COUNT, BATCH),
     () => forgetKeys(db, before, BATCH),
+    () => forgetUses(db, daysAgo(USES_KEPT_DAYS), BATCH),
   ];
   for (const remove of removals) while (signal?.aborted !== true && (await remove()) > 0);
   if (signal?.aborted === true) return;

@@ -7,7 +7,9 @@ export interface Metrics {
   readonly operations: Counter<'transport'>;
   readonly streamEnds: Counter<'reason'>;
   readonly connectionEnds: Counter<'transport' | 'reason'>;
-  readonly legacyEvents: Counter<'channel'>;
+  readonly legacyConnections: Counter<'protocol' | 'library'>;
+  readonly legacyEvents: Counter<'channel' | 'protocol' | 'library'>;
+  readonly legacyFrames: Counter<'channel'>;
   /** From the commit of an event to its arrival at the readers of this node, in seconds. */
   readonly deliveryDelay: Histogram;
   /** `GET /metrics`, in the text format of Prometheus. */
@@ -47,9 +49,21 @@ export function createMetrics(): Metrics {
       labelNames: ['transport', 'reason'],
       registers,
     }),
+    legacyConnections: new Counter({
+      name: 'parley_legacy_connections_total',
+      help: 'Connections that legacy clients have opened, by protocol of Engine.IO and client library.',
+      labelNames: ['protocol', 'library'],
+      registers,
+    }),
     legacyEvents: new Counter({
       name: 'parley_legacy_events_total',
-      help: 'Events received from legacy clients, by channel.',
+      help: 'Events received from legacy clients, by channel, protocol of Engine.IO and client library.',
+      labelNames: ['channel', 'protocol', 'library'],
+      registers,
+    }),
+    legacyFrames: new Counter({
+      name: 'parley_legacy_frames_total',
+      help: 'Events sent to legacy clients, by channel, once for each that is sent it.',
       labelNames: ['channel'],
       registers,
     }),

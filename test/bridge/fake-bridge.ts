@@ -104,7 +104,9 @@ export async function fakeBridge(
     log: createLogger('silent'),
     metrics: {
       connections: { inc: () => {}, dec: () => {} },
+      legacyConnections: { inc: () => {} },
       legacyEvents: { inc: () => {} },
+      legacyFrames: { inc: () => {} },
       connectionEnds: { inc: ({ reason }) => void ends.push(reason) },
     },
     epoch: EPOCH,
@@ -154,6 +156,7 @@ export async function fakeBridge(
       return () => void sessions.delete(tokenId);
     },
     conversationExists: async () => true,
+    uses: { note: () => {}, read: () => Promise.reject(new Error('not faked')) },
     openStream: () => Promise.reject(new Error('not faked')),
     originAllowed: ({ headers }) => headers.origin !== 'https://evil.example',
   };

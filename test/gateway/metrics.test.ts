@@ -33,7 +33,11 @@ test('metrics tell connections, operations, ends by reason, and how late events 
     'parley_connections{transport="socket.io"} 1',
     'parley_stream_ends_total{reason="KICKED"} 1',
     'parley_connection_ends_total{transport="graphql-ws",reason="PROTOCOL"} 1',
-    'parley_legacy_events_total{channel="join_conversation"} 1',
+    'parley_legacy_connections_total{protocol="4",library="js 3.x-4.x"} 2',
+    'parley_legacy_events_total{channel="join_conversation",protocol="4",library="js 3.x-4.x"} 1',
+    'parley_legacy_frames_total{channel="success"} 2',
+    'parley_legacy_frames_total{channel="message"} 1',
+    'parley_legacy_frames_total{channel="conversation"} 1',
   ]) {
     await expect.poll(metrics).toContain(line);
   }

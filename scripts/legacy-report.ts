@@ -1,0 +1,17 @@
+// Prints which old clients a running gateway still has, and what they use: npm run legacy-report -- [days] [url]
+const { PORT = '4000' } = process.env;
+const [days = '30', url = `http://127.0.0.1:${PORT}`] = process.argv.slice(2);
+
+try {
+  const response = await fetch(new URL(`/legacy-report?days=${encodeURIComponent(days)}`, url));
+  const text = await response.text();
+  if (response.ok) process.stdout.write(text);
+  else fail(text.trimEnd());
+} catch (error) {
+  fail(`No gateway answers at ${url}: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+function fail(why: string): void {
+  console.error(why);
+  process.exitCode = 1;
+}

@@ -1,0 +1,32 @@
+import type { IncomingHttpHeaders } from 'node:http';
+
+/** What a legacy client is, as far as its handshake tells. */
+export interface ClientKind {
+  /** Of Engine.IO: 3 is that of Socket.IO 1.x and 2.x, 4 that of 3.x and 4.x. */
+  readonly protocol: 3 | 4;
+  readonly library: Library;
+}
+
+/** The client libraries that can be told apart; `unknown` for a WebSocket without more, and for all others. */
+export type Library =
+  'js 1.0-1.3' | 'js 1.4-2.x' | 'js 1.0-2.x' | 'js 3.x-4.x' | 'java' | 'python' | 'swift' | 'unknown';
+
+type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** Recognises a client by what its library puts into the handshake: the protocol, how it stamps requests, its agent. */
+export function recogniseClient(query: Query, headers: IncomingHttpHeaders): ClientKind {
+  const protocol = query['EIO'] === '4' ? 4 : 3;
+  return { protocol, library: libraryOf(query, headers['user-agent'] ?? '') };
+}
+
+function libraryOf({ EIO, t }: Query, agent: string): Library {
+  // The Swift client before version 16 sends no protocol at all.
+  if (EIO === undefined || /CFNetwork|Darwin/.test(agent)) return 'swift';
+  if (/python|aiohttp/i.test(agent)) return 'python';
+  if (/^(okhttp|java|dalvik)/i.test(agent)) return 'java';
+  if (EIO === '2' || /^\d{10,}-\d+$/.test(String(t))) return 'js 1.0-1.3';
+  if (t !== undefined) return EIO === '4' ? 'js 3.x-4.x' : 'js 1.4-2.x';
+  // Only polling stamps its requests, and only browsers say what they are.
+  if (!agent.startsWith('Mozilla/')) return 'unknown';
+  return EIO === '4' ? 'js 3.x-4.x' : 'js 1.0-2.x';
+}

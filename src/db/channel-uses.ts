@@ -1,0 +1,87 @@
+import { sql } from 'kysely';
+import type { Db } from './database.ts';
+
+/** How often an account used a legacy channel on a day, from one kind of client. */
+export interface ChannelUse {
+  /** `YYYY-MM-DD`, in UTC. */
+  readonly day: string;
+  readonly channel: string;
+  readonly protocol: number;
+  readonly library: string;
+  /** Topic of the account; empty for clients that had not authenticated. */
+  readonly account: string;
+  readonly uses: number;
+}
+
+/** What a channel, or a kind of client, was used for in some days. */
+export interface UseSummary {
+  /** Accounts that used it, those of both protocols counted once. */
+  readonly accounts: number;
+  readonly accountsOfProtocol3: number;
+  readonly accountsOfProtocol4: number;
+  readonly uses: number;
+  readonly lastDay: string;
+}
+
+export interface ChannelSummary extends UseSummary {
+  readonly channel: string;
+}
+
+export interface ClientSummary extends UseSummary {
+  readonly protocol: number;
+  readonly library: string;
+}
+
+/** Adds to what is known of these days. Rows are taken in one order, so that nodes do not wait for each other in a circle. */
+export async function addUses(db: Db, uses: readonly ChannelUse[]): Promise<void> {
+  await sql`
+    insert into channel_uses (day, channel, protocol, library, account, uses)
+    select day, channel, protocol, library, account, uses
+    from unnest(
+      ${uses.map(({ day }) => day)}::date[],
+      ${uses.map(({ channel }) => channel)}::text[],
+      ${uses.map(({ protocol }) => protocol)}::int[],
+      ${uses.map(({ library }) => library)}::text[],
+      ${uses.map(({ account }) => account)}::text[],
+      ${uses.map(({ uses: count }) => count)}::int[]
+    ) as given (day, channel, protocol, library, account, uses)
+    order by 1, 2, 3, 4, 5
+    on conflict (day, channel, protocol, library, account)
+    do update set uses = channel_uses.uses + excluded.uses
+  `.execute(db);
+}
+
+const SUMMARY = sql`
+  count(distinct nullif(account, '')) as accounts,
+  count(distinct nullif(account, '')) filter (where protocol = 3) as accounts_of_protocol3,
+  count(distinct nullif(account, '')) filter (where protocol = 4) as accounts_of_protocol4,
+  sum(uses) as uses,
+  max(day) as last_day
+`;
+
+/** What was used from a day on, by channel, in alphabetical order. */
+export async function sumByChannel(db: Db, since: string): Promise<ChannelSummary[]> {
+  const { rows } = await sql<ChannelSummary>`
+    select channel, ${SUMMARY} from channel_uses where day >= ${since} group by channel order by channel
+  `.execute(db);
+  return rows;
+}
+
+/** What was used from a day on, by kind of client, the most accounts first. */
+export async function sumByClient(db: Db, since: string): Promise<ClientSummary[]> {
+  const { rows } = await sql<ClientSummary>`
+    select protocol, library, ${SUMMARY} from channel_uses where day >= ${since}
+    group by protocol, library order by accounts desc, protocol, library
+  `.execute(db);
+  return rows;
+}
+
+/** Forgets at most `limit` rows from before a day. Answers how many. */
+export async function forgetUses(db: Db, before: string, limit: number): Promise<number> {
+  const { numAffectedRows } = await sql`
+    delete from channel_uses where ctid in (
+      select ctid from channel_uses where day < ${before} limit ${limit}
+    )
+  `.execute(db);
+  return Number(numAffectedRows ?? 0);
+}

@@ -1,0 +1,147 @@
+import { execFile } from 'node:child_process';
+import { createServer } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { recogniseClient } from '../../src/bridge/client-library.ts';
+import type { ClientKind } from '../../src/bridge/client-library.ts';
+import type { LegacyIo } from '../../src/testing/index.ts';
+import { loadClient } from '../clients/load.ts';
+import type { ClientVersion } from '../clients/load.ts';
+import { testApp } from '../harness/app.ts';
+import { family } from '../harness/story.ts';
+
+// Who still needs the Socket.IO side: recognised by their handshakes, counted, and reported.
+
+/** Answers how a client is recognised by its first request. */
+async function recognised(version: ClientVersion, transport: 'polling' | 'websocket'): Promise<ClientKind> {
+  const { promise, resolve } = Promise.withResolvers<ClientKind>();
+  const recognise = ({ url = '/', headers }: IncomingMessage): void => {
+    const { searchParams } = new URL(url, 'http://localhost');
+    resolve(recogniseClient(Object.fromEntries(searchParams), headers));
+  };
+  const server = createServer((request, response) => {
+    recognise(request);
+    response.writeHead(503).end();
+  });
+  server.on('upgrade', (request, socket) => {
+    recognise(request);
+    socket.destroy();
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const socket = loadClient(version)(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, {
+    transports: [transport],
+    forceNew: true,
+    reconnection: false,
+  });
+  for (const event of ['error', 'connect_error']) socket.on(event, () => {});
+  try {
+    return await promise;
+  } finally {
+    socket.close();
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+test.for([
+  ['1.0.6', 3, 'js 1.0-1.3'],
+  ['1.3.6', 3, 'js 1.0-1.3'],
+  ['1.4.8', 3, 'js 1.4-2.x'],
+  ['1.7.4', 3, 'js 1.4-2.x'],
+  ['2.5.0', 3, 'js 1.4-2.x'],
+  ['3.1.3', 4, 'js 3.x-4.x'],
+  ['4.0.1', 4, 'js 3.x-4.x'],
+  ['4.8.4', 4, 'js 3.x-4.x'],
+] as const)('client %s is recognised as protocol %i, %s', async ([version, protocol, library]) => {
+  expect(await recognised(version, 'polling')).toEqual({ protocol, library });
+  // Without polling nothing but the protocol is on the wire.
+  expect(await recognised(version, 'websocket')).toEqual({ protocol, library: 'unknown' });
+});
+
+test.for([
+  ['a browser of 1.0, which says EIO=2', 'EIO=2&transport=websocket', 'Mozilla/5.0', 3, 'js 1.0-1.3'],
+  ['a browser on WebSocket alone', 'EIO=3&transport=websocket', 'Mozilla/5.0', 3, 'js 1.0-2.x'],
+  ['a recent one on WebSocket alone', 'EIO=4&transport=websocket', 'Mozilla/5.0', 4, 'js 3.x-4.x'],
+  ['the iOS app', 'transport=polling&b64=1', '', 3, 'swift'],
+  ['a recent Swift client', 'EIO=4&transport=polling', 'App/1 CFNetwork/1410 Darwin/22.6.0', 4, 'swift'],
+  ['the Android app', 'EIO=3&transport=polling', 'Dalvik/2.1.0 (Linux; U; Android 8.0)', 3, 'java'],
+  ['a Java client', 'EIO=4&transport=polling', 'okhttp/3.12.12', 4, 'java'],
+  ['python-socketio', 'transport=polling&EIO=4&t=1732600000.1', 'python-requests/2.28.1', 4, 'python'],
+  [
+    'the older Python client',
+    'EIO=3&transport=polling&t=1416412345678-0',
+    'python-requests/2.9',
+    3,
+    'python',
+  ],
+] as const)('%s is recognised', ([, query, agent, protocol, library]) => {
+  const kind = recogniseClient(Object.fromEntries(new URLSearchParams(query)), { 'user-agent': agent });
+  expect(kind).toEqual({ protocol, library });
+});
+
+const ioOf = (version: ClientVersion) => loadClient(version) as unknown as LegacyIo;
+const withoutDates = (text: string) => text.replaceAll(/\d{4}-\d\d-\d\d/g, '<date>');
+
+test('the report says which clients and channels were used, and by how many accounts', async () => {
+  await using app = await testApp();
+  const empty = await (await fetch(`${app.url}/legacy-report`)).text();
+  expect(empty).toContain('There were none');
+  const { ann, bob, conversation } = await family(app);
+  const talk = { conversation_id: conversation.legacyId };
+  const old = await ann.legacy({ io: ioOf('1.3.6'), transports: ['polling'] });
+  const recent = await bob.legacy({ io: ioOf('4.8.4'), transports: ['polling'] });
+  const anns = await ann.legacy({ io: ioOf('4.8.4'), transports: ['polling'] });
+  await old.push('join_conversation', talk);
+  await recent.push('join_conversation', talk);
+  await anns.push('join_conversation', talk);
+  await old.push('message', { ...talk, text_message: 'one' });
+  await old.push('message', { ...talk, text_message: 'two' });
+  const anonymous = await app.legacy({ transports: ['websocket'] });
+  anonymous.emit('webrtc_stun_info');
+  await anonymous.expect('webrtc_config');
+  anonymous.close();
+  const text = await (await fetch(`${app.url}/legacy-report?days=7`)).text();
+  expect(withoutDates(text)).toMatchInlineSnapshot(`
+    "Legacy clients from <date> to <date> (7 days, UTC)
+
+    protocol   library      accounts   events   last used
+           4   js 3.x-4.x          2        4   <date>
+           3   js 1.0-1.3          1        4   <date>
+           4   unknown             0        1   <date>
+
+    channel             accounts   protocol 3   protocol 4   events   last used
+    authenticate               2            1            2        3   <date>
+    join_conversation          2            1            2        3   <date>
+    message                    1            1            0        2   <date>
+    webrtc_stun_info           0            0            0        1   <date>
+
+    Used by nobody: leave_conversation, join_circle, leave_circle, writing, webrtc_credentials, webrtc_turn_info, webrtc_forward, webrtc_join_room, webrtc_leave_room, webrtc_room_forward
+
+    Protocol 3 is Socket.IO 1.x and 2.x, protocol 4 is 3.x and 4.x. An account that uses both counts in both.
+    "
+  `);
+  for (const days of ['0', '91', '-1', '1.5', 'x', '']) {
+    const refused = await fetch(`${app.url}/legacy-report?days=${days}`);
+    expect([refused.status, await refused.text()]).toEqual([400, 'days is a number from 1 to 90.\n']);
+  }
+});
+
+const run = promisify(execFile);
+
+test('npm run legacy-report prints it, or says that no gateway answers', async () => {
+  await using app = await testApp();
+  const { stdout } = await run(process.execPath, ['scripts/legacy-report.ts', '7', app.url]);
+  expect(stdout).toContain('(7 days, UTC)');
+  await expect(run(process.execPath, ['scripts/legacy-report.ts', 'x', app.url])).rejects.toMatchObject({
+    code: 1,
+    stderr: 'days is a number from 1 to 90.\n',
+  });
+  await expect(
+    run(process.execPath, ['scripts/legacy-report.ts', '7', 'http://127.0.0.1:9']),
+  ).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('No gateway answers at http://127.0.0.1:9') as string,
+  });
+});
