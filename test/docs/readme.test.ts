@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { createClient } from 'graphql-ws';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -7,21 +6,7 @@ import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
 import { createInbox } from '../../src/testing/inbox.ts';
 import { loadClient } from '../clients/load.ts';
 import { testDatabase } from '../harness/database.ts';
-
-const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
-
-/** The code blocks of a document in one language. */
-const blocksOf = (text: string, language: string): string[] =>
-  [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map((match) => match[1] ?? '');
-
-/** Runs a snippet as a script of its own, with what a page or a script would have at hand. */
-async function execute(snippet: string, url: string, scope: Record<string, unknown>): Promise<void> {
-  const code = snippet.replaceAll('127.0.0.1:4000', new URL(url).host).replace(/^import .*$/gm, '');
-  const AsyncFunction = (async () => {}).constructor as new (
-    ...args: string[]
-  ) => (...values: unknown[]) => Promise<void>;
-  await new AsyncFunction(...Object.keys(scope), code)(...Object.values(scope));
-}
+import { blocksOf, execute, read } from './snippets.ts';
 
 test('the snippets of the README work as they stand', async () => {
   await using gateway = await createGateway({ demo: true });

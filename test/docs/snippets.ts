@@ -1,0 +1,22 @@
+import { readFile } from 'node:fs/promises';
+
+/** A file of the project, by its path from the root. */
+export const read = (path: string): Promise<string> =>
+  readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
+
+/** The code blocks of a document in one language. */
+export const blocksOf = (text: string, language: string): string[] =>
+  [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map((match) => match[1] ?? '');
+
+/** Runs a snippet as a script of its own, with what a page or a script would have at hand. Answers what it returns. */
+export async function execute<Result = void>(
+  snippet: string,
+  url: string,
+  scope: Record<string, unknown>,
+): Promise<Result> {
+  const code = snippet.replaceAll('127.0.0.1:4000', new URL(url).host).replace(/^import .*$/gm, '');
+  const AsyncFunction = (async () => {}).constructor as new (
+    ...args: string[]
+  ) => (...values: unknown[]) => Promise<Result>;
+  return new AsyncFunction(...Object.keys(scope), code)(...Object.values(scope));
+}
