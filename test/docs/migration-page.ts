@@ -1,0 +1,116 @@
+import { expect } from 'vitest';
+import { read } from './snippets.ts';
+
+/** A GraphQL operation of docs/migration.md, what is sent with it, and what comes back, in order. */
+export interface Operation {
+  readonly query: string;
+  variables: Record<string, unknown> | undefined;
+  readonly answers: unknown[];
+  /** The happenings of the table under it. */
+  readonly rows: Row[];
+}
+
+/** One happening: who or what does it, the frame of then, and the event of now. */
+export interface Row {
+  readonly by: string;
+  readonly frame: unknown;
+  readonly event: unknown;
+}
+
+export interface Section {
+  /** The heading above it. */
+  readonly part: string;
+  readonly title: string;
+  /** The code blocks in JavaScript: the old code first. */
+  readonly scripts: string[];
+  readonly operations: Operation[];
+  /** The cells of its tables, without their heads. */
+  readonly cells: string[][];
+}
+
+/** The sections of docs/migration.md, in order. */
+export async function readPage(): Promise<Section[]> {
+  const sections: Section[] = [];
+  let part = '';
+  let query = '';
+  const text = await read('docs/migration.md');
+  for (const piece of text.split(/^(?=##+ )/m)) {
+    const [, marks, title = ''] = /^(##+) (.*)$/m.exec(piece) ?? [];
+    if (marks === undefined) continue;
+    if (marks === '##') part = title;
+    const section: Section = { part, title, scripts: [], operations: [], cells: [] };
+    for (const [, language, code = '', line = ''] of piece.matchAll(
+      /^```(\w+)\n([^]*?)^```|^(\|(?! [-:]).*)\|$/gm,
+    )) {
+      if (language === 'js') section.scripts.push(code);
+      if (language === 'graphql') {
+        query = code;
+        section.operations.push(operationOf(query));
+      }
+      if (language === 'json') addAnswers(section, query, code);
+      if (language === undefined) addRow(section, line);
+    }
+    sections.push(section);
+  }
+  return sections;
+}
+
+const operationOf = (query: string): Operation => ({ query, variables: undefined, answers: [], rows: [] });
+
+/** One JSON value after the other. A block without an operation of its own belongs to the last one before it. */
+function addAnswers(section: Section, query: string, code: string): void {
+  if (section.operations.length === 0) section.operations.push(operationOf(query));
+  const operation = section.operations.at(-1);
+  for (const text of code.split(/^(?=\{)/m)) {
+    const value = JSON.parse(text) as { variables?: Record<string, unknown> };
+    if (operation === undefined) continue;
+    if (value.variables === undefined) operation.answers.push(value);
+    else operation.variables = value.variables;
+  }
+}
+
+function addRow(section: Section, line: string): void {
+  const cells = line
+    .split('|')
+    .slice(1)
+    .map((cell) => cell.trim());
+  section.cells.push(cells);
+  const [by = '', frame = '', event = ''] = cells;
+  const [, type, fields] = /^(?:`(\w+)` )?`(\{.*\})`$/.exec(event) ?? [];
+  if (fields === undefined) return;
+  const named = type === undefined ? {} : { __typename: type, cursor: '…' };
+  section.operations.at(-1)?.rows.push({
+    by: by.replaceAll('`', ''),
+    frame: parse(frame.replaceAll('`', '')),
+    event: { ...named, ...(parse(fields) as object) },
+  });
+}
+
+/** What the comments of old code say that it hears, in order. */
+export function framesOf(script: string): { readonly channel: string; readonly payload: unknown }[] {
+  return [...script.matchAll(/^\/\/ ([a-z_]+): (.*)$/gm)].map(([, channel = '', payload = '']) => ({
+    channel,
+    payload: parse(payload),
+  }));
+}
+
+/** Reads JSON in which `…` stands for keys that are left out. */
+const parse = (text: string): unknown => JSON.parse(text.replaceAll(/([{,])…/g, '$1"…":true'));
+
+const LEGACY_DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$/;
+const DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+/** What a documented value stands for: any date of its form, anything for `…`, and itself otherwise. */
+export function meant(documented: unknown): unknown {
+  if (Array.isArray(documented)) return documented.map(meant);
+  if (typeof documented === 'object' && documented !== null) {
+    const entries = Object.entries(documented).map(([key, value]) => [key, meant(value)] as const);
+    const fields = Object.fromEntries(entries.filter(([key]) => key !== '…'));
+    return '…' in documented ? expect.objectContaining(fields) : fields;
+  }
+  if (typeof documented !== 'string') return documented;
+  for (const form of [LEGACY_DATE, DATE]) if (form.test(documented)) return expect.stringMatching(form);
+  if (!documented.includes('…')) return documented;
+  const parts = documented.split('…').map((part) => part.replaceAll(/\W/g, '\\$&'));
+  return expect.stringMatching(new RegExp(`^${parts.join('.+')}$`));
+}

@@ -1,0 +1,130 @@
+import { createClient } from 'graphql-ws';
+import type { Client } from 'graphql-ws';
+import { sql } from 'kysely';
+import { WebSocket } from 'ws';
+import type { Database } from '../../src/db/database.ts';
+import { createInbox } from '../../src/testing/inbox.ts';
+import type { Inbox } from '../../src/testing/inbox.ts';
+import { createGateway } from '../../src/testing/index.ts';
+import type { LegacyClient, LegacyIo, Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { loadClient } from '../clients/load.ts';
+import { testDatabase } from '../harness/database.ts';
+import { family } from '../harness/story.ts';
+import { readPage } from './migration-page.ts';
+import { execute } from './snippets.ts';
+
+export type Data = Record<string, unknown>;
+
+/** Ann, Bob, their circle and their conversation, with the ids of docs/migration.md. */
+export interface Stage extends AsyncDisposable {
+  readonly app: TestGateway;
+  readonly ann: TestAccount;
+  readonly bob: TestAccount;
+  readonly circle: Named;
+  readonly conversation: Named;
+  /** An old client of version 1.3.6, of the account if one is given. */
+  old(account?: TestAccount): Promise<LegacyClient>;
+  /** The new connection of the account, as the page makes it. */
+  modern(account: TestAccount): Promise<Modern>;
+}
+
+/** What the page's part on the new connection defines. */
+export interface Modern {
+  readonly client: Client;
+  run(query: string, variables?: Data): Promise<Data>;
+  follow(query: string, variables: Data | undefined, onEvent: (event: Data) => boolean | void): Promise<void>;
+}
+
+/** The ids that the page has for the first of each. */
+const FIRST = {
+  users: 7,
+  circles: 3,
+  devices: 4,
+  invitations: 4,
+  conversations: 12,
+  participants: 20,
+  messages: 40,
+  media: 60,
+};
+
+/** The old client that the page is about. */
+const io: LegacyIo = (url, options) => {
+  const socket = loadClient('1.3.6')(url, options);
+  return {
+    get connected() {
+      return socket.connected;
+    },
+    on: (channel, listener) => socket.on(channel, listener as (...args: unknown[]) => void),
+    emit: (channel, ...args) => socket.emit(channel, ...args),
+    close: () => socket.close(),
+  };
+};
+
+export async function openStage(): Promise<Stage> {
+  const database = await testDatabase();
+  await numberAsOnThePage(database);
+  await using stack = new AsyncDisposableStack();
+  const app = stack.use(await createGateway({ database }));
+  const people = await family(app);
+  const owned = stack.move();
+  return {
+    app,
+    ...people,
+    async old(account) {
+      const client = owned.use(await app.legacy({ io }));
+      if (account !== undefined) await client.push('authenticate', { token: account.token });
+      return client;
+    },
+    async modern(account) {
+      const opened = await openModern(app.url, account.token);
+      owned.defer(() => opened.client.dispose());
+      return opened;
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** Lets an emptied database count on from there. */
+export async function numberAsOnThePage({ db }: Database): Promise<void> {
+  for (const [table, first] of Object.entries(FIRST)) {
+    await sql`alter table ${sql.table(table)} alter column id restart with ${sql.lit(first)}`.execute(db);
+  }
+}
+
+/** What a script of the page needs to have a new connection; it comes back quickly. */
+export const modernScope = {
+  createClient: (options: Parameters<typeof createClient>[0]) =>
+    createClient({
+      ...options,
+      webSocketImpl: WebSocket,
+      retryWait: () => new Promise((resolve) => setTimeout(resolve, 50)),
+    }),
+};
+
+/** The code of the page's part on the new connection. */
+export async function connectionScript(): Promise<string> {
+  const section = (await readPage()).find(({ title }) => title === 'The new connection');
+  return section?.scripts[0] ?? '';
+}
+
+async function openModern(url: string, token: string): Promise<Modern> {
+  const code = `${await connectionScript()} return { client, run, follow };`;
+  return execute<Modern>(code, url, { ...modernScope, token });
+}
+
+/** Follows a subscription of the page. Its events wait in the inbox. */
+export function subscribe(modern: Modern, query: string, variables?: Data): Inbox<Data> {
+  const events = createInbox<Data>('events');
+  modern.follow(query, variables, events.push).catch((problem: unknown) => {
+    events.fail(new Error(`The subscription ended: ${JSON.stringify(problem)}`));
+  });
+  return events;
+}
+
+/** Without what differs from run to run. */
+export const steady = (value: unknown): unknown =>
+  JSON.parse(
+    JSON.stringify(value)
+      .replaceAll(/"\d{4}-\d\d-\d\dT[\d:.]+Z?"/g, '"<date>"')
+      .replaceAll(/"last_name":"[0-9a-f]{8}"/g, '"last_name":"<name>"'),
+  ) as unknown;
