@@ -115,7 +115,7 @@ async function openModern(url: string, token: string): Promise<Modern> {
 /** Follows a subscription of the page. Its events wait in the inbox. */
 export function subscribe(modern: Modern, query: string, variables?: Data): Inbox<Data> {
   const events = createInbox<Data>('events');
-  modern.follow(query, variables, events.push).catch((problem: unknown) => {
+  modern.follow(query, { ...variables }, events.push).catch((problem: unknown) => {
     events.fail(new Error(`The subscription ended: ${JSON.stringify(problem)}`));
   });
   return events;
