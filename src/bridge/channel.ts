@@ -4,29 +4,44 @@ import type { Topic } from '../events/event.ts';
 import type { ConversationId } from '../ids.ts';
 import type { Frame } from './frames.ts';
 import type { Payload } from './payload.ts';
+import type { EMITTED, FIELD_TYPES } from './shapes.ts';
 
-/** One listened channel. docs/legacy-channels.md is made from the rows of `channels.ts`. */
+/** One listened channel. The documents of the channels are made from the rows of `channels.ts`. */
 export interface Channel {
   readonly name: string;
   readonly about: string;
   readonly fields: readonly Field[];
+  /** What becomes of all other fields; null when nothing does. */
+  readonly others: string | null;
+  /** What a client might send. */
+  readonly example: Payload;
   /** The text for a client that has not authenticated; null when it need not. Checked first. */
   readonly anonymous: string | null;
   /** The text for a payload without a required field. Checked second, by presence alone. */
   readonly missing: string | null;
   readonly refusals: readonly Refusal[];
   /** What the client itself gets when all goes well, in order. */
-  readonly replies: readonly string[];
+  readonly answers: readonly Answer[];
   readonly notes: readonly string[];
   run(request: Request): Promise<Reply>;
 }
 
 export interface Field {
   readonly name: string;
-  readonly type: string;
+  readonly type: keyof typeof FIELD_TYPES;
   readonly required: boolean;
   readonly about: string;
 }
+
+/** What a client gets: a frame of one shape or, when no shape is named, what the room of the channel hears. */
+export type Answer = {
+  [Name in keyof typeof EMITTED]: {
+    readonly channel: Name;
+    readonly shape?: keyof (typeof EMITTED)[Name];
+    /** When or as long as it is not always so. */
+    readonly when?: string;
+  };
+}[keyof typeof EMITTED];
 
 /** Why a channel answers on `error`, and with which text. */
 export interface Refusal {

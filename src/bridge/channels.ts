@@ -24,7 +24,15 @@ const notInConversation: Refusal = {
 };
 
 /** What every row has unless it says otherwise. */
-const usual = { fields: [], anonymous: SOCKET_UNKNOWN, missing: null, refusals: [], notes: [] };
+const usual = {
+  fields: [],
+  others: null,
+  example: {},
+  anonymous: SOCKET_UNKNOWN,
+  missing: null,
+  refusals: [],
+  notes: [],
+};
 const anyone = { ...usual, anonymous: null };
 
 /** The listened channels, in the order of the original documentation. */
@@ -34,6 +42,7 @@ export const CHANNELS: readonly Channel[] = [
     name: 'authenticate',
     about: 'Makes the socket that of an account.',
     fields: [{ name: 'token', type: 'string', required: true, about: 'A token of the account.' }],
+    example: { token: 'eyJhbGciOiJIUzI1NiJ9…' },
     missing: 'Json web token introuvable',
     refusals: [
       {
@@ -42,7 +51,7 @@ export const CHANNELS: readonly Channel[] = [
         codes: ['UNAUTHENTICATED'],
       },
     ],
-    replies: ['`success` `"User authenticated"`'],
+    answers: [{ channel: 'success', shape: 'authenticated' }],
     notes: [
       'No room is joined and nothing else is sent.',
       'A second one is accepted, also for another account, whose rooms the socket then leaves. One that fails changes nothing.',
@@ -64,6 +73,7 @@ export const CHANNELS: readonly Channel[] = [
           'The last message that the client has: what was said after it on `message` is said again, to it alone.',
       },
     ],
+    example: { conversation_id: 12, after_message_id: 39 },
     missing: 'Parameter missing',
     refusals: [
       notInConversation,
@@ -74,9 +84,12 @@ export const CHANNELS: readonly Channel[] = [
         codes: ['CURSOR_EXPIRED'],
       },
     ],
-    replies: [
-      '`success` `"Vous avez rejoins la conversation : conversation_<id>"`',
-      '`message` for each thing missed, before anything new, if `after_message_id` is given',
+    answers: [
+      { channel: 'success', shape: 'joinedConversation' },
+      {
+        channel: 'message',
+        when: 'for each thing missed, before anything new, if `after_message_id` is given',
+      },
     ],
     notes: ['Whoever loses the right to be there leaves the room after the frame that says so.'],
     run: requests.joinConversation,
@@ -86,8 +99,9 @@ export const CHANNELS: readonly Channel[] = [
     name: 'leave_conversation',
     about: 'Leaves the room of a conversation, if in it.',
     fields: [conversationId],
+    example: { conversation_id: 12 },
     missing: 'Parameter conversation_id missing',
-    replies: ['`success` `"Vous avez quitte la conversation"`'],
+    answers: [{ channel: 'success', shape: 'leftConversation' }],
     run: requests.leaveConversation,
   },
   {
@@ -95,6 +109,7 @@ export const CHANNELS: readonly Channel[] = [
     name: 'join_circle',
     about: 'Joins the room of a circle.',
     fields: [circleId],
+    example: { circle_id: 3 },
     anonymous: `${SOCKET_UNKNOWN}, vous devez vous authentifier`,
     missing: 'Parameter missing',
     refusals: [
@@ -104,7 +119,7 @@ export const CHANNELS: readonly Channel[] = [
         codes: ['NOT_FOUND', 'FORBIDDEN'],
       },
     ],
-    replies: ['`success` `"Vous avez rejoins le cercle : circle_<id>"`'],
+    answers: [{ channel: 'success', shape: 'joinedCircle' }],
     run: requests.joinCircle,
   },
   {
@@ -112,8 +127,9 @@ export const CHANNELS: readonly Channel[] = [
     name: 'leave_circle',
     about: 'Leaves the room of a circle, if in it.',
     fields: [circleId],
+    example: { circle_id: 3 },
     missing: 'Parameter circle_id missing',
-    replies: ['`success` `"Vous avez quitte le cercle"`'],
+    answers: [{ channel: 'success', shape: 'leftCircle' }],
     run: requests.leaveCircle,
   },
   {
@@ -137,6 +153,7 @@ export const CHANNELS: readonly Channel[] = [
           'Names the message, so that sending it again answers the first `media` and `success` and says nothing to the room.',
       },
     ],
+    example: { conversation_id: 12, text_message: 'Bonjour', files: ['cake.png'] },
     missing: 'Param conversation_id introuvable',
     refusals: [
       { when: '`files` is neither a list nor null', text: 'Parameter missing', codes: [] },
@@ -152,10 +169,10 @@ export const CHANNELS: readonly Channel[] = [
         codes: ['INVALID_INPUT', 'CONFLICT'],
       },
     ],
-    replies: [
-      '`media` `{media_list, message_id}`, if `files` is a list',
-      '`success` `{"received":true,"message_id":<id>}`',
-      '`message`, if the socket is in the room',
+    answers: [
+      { channel: 'media', shape: 'announced', when: 'if `files` is a list' },
+      { channel: 'success', shape: 'received' },
+      { channel: 'message', when: 'if the socket is in the room' },
     ],
     run: requests.message,
   },
@@ -164,30 +181,34 @@ export const CHANNELS: readonly Channel[] = [
     name: 'writing',
     about: 'Tells the room of a conversation that the account is writing, or no longer.',
     fields: [conversationId, { name: 'is_writing', type: 'bool', required: true, about: 'Whether it is.' }],
+    example: { conversation_id: 12, is_writing: true },
     missing: 'Parameter missing',
     refusals: [notInConversation],
-    replies: ['`success` `"Writing sent"`', '`writing`, if the socket is in the room'],
+    answers: [
+      { channel: 'success', shape: 'writingSent' },
+      { channel: 'writing', when: 'if the socket is in the room' },
+    ],
     run: requests.writing,
   },
   {
     ...usual,
     name: 'webrtc_credentials',
     about: 'Asks for credentials for the TURN servers.',
-    replies: ['`webrtc_config` `{username, password}`'],
+    answers: [{ channel: 'webrtc_config', shape: 'credentials' }],
     run: requests.webrtcCredentials,
   },
   {
     ...anyone,
     name: 'webrtc_stun_info',
     about: 'Asks for the STUN servers.',
-    replies: ['`webrtc_config` `[{domain, ip, port}, …]`'],
+    answers: [{ channel: 'webrtc_config', shape: 'servers' }],
     run: requests.webrtcStunInfo,
   },
   {
     ...anyone,
     name: 'webrtc_turn_info',
     about: 'Asks for the TURN servers.',
-    replies: ['`webrtc_config` `[{domain, ip, port}, …]`'],
+    answers: [{ channel: 'webrtc_config', shape: 'servers' }],
     run: requests.webrtcTurnInfo,
   },
   {
@@ -203,8 +224,9 @@ export const CHANNELS: readonly Channel[] = [
         required: false,
         about: 'The device, unless there is one of the others.',
       },
-      { name: '…', type: 'any', required: false, about: 'Anything else; clients put a call in `message`.' },
     ],
+    others: 'Forwarded too; clients put a call in `message`.',
+    example: { user_id: 8, message: 'CALLING' },
     refusals: [
       {
         when: 'no target is given, or none that shares a circle',
@@ -217,14 +239,14 @@ export const CHANNELS: readonly Channel[] = [
         codes: ['UNREACHABLE'],
       },
     ],
-    replies: ['`success` `"Message forwarded"`, after the target was served'],
+    answers: [{ channel: 'success', shape: 'forwarded', when: 'after the target was served' }],
     run: requests.webrtcForward,
   },
   ...['webrtc_join_room', 'webrtc_leave_room', 'webrtc_room_forward'].map((name) => ({
     ...anyone,
     name,
     about: 'Does nothing, as in the original.',
-    replies: [],
+    answers: [],
     run: requests.nothing,
   })),
 ];

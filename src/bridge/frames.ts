@@ -1,24 +1,25 @@
 import type { ActorView, DomainEvent } from '../events/event.ts';
-
-/** The channels that a legacy client may hear. */
-export type EmittedChannel =
-  | 'success'
-  | 'error'
-  | 'circle'
-  | 'circle_invite'
-  | 'conversation'
-  | 'device created'
-  | 'media'
-  | 'message'
-  | 'writing'
-  | 'webrtc_config'
-  | 'webrtc_forward';
+import type { ParticipantId } from '../ids.ts';
+import type { EmittedChannel, Forwarded, IceServer, PayloadOn } from './shapes.ts';
+import type * as shapes from './shapes.ts';
 
 /** What one legacy client is told: a channel and its one argument. The order of keys is part of the contract. */
 export interface Frame {
   readonly channel: EmittedChannel;
   readonly payload: unknown;
 }
+
+/** A frame whose payload has a shape of its channel. */
+export const frame = <Channel extends EmittedChannel>(
+  channel: Channel,
+  payload: PayloadOn<Channel>,
+): Frame => ({
+  channel,
+  payload,
+});
+
+/** Each shape of a union without one of its keys. */
+type Without<Key extends string, Payload> = Payload extends unknown ? Omit<Payload, Key> : never;
 
 type MessageFact = Extract<DomainEvent, { type: 'message.sent' }>;
 type Message = MessageFact['message'];
@@ -43,7 +44,7 @@ export function encodeDate(iso: string): string {
     : `${day}T${seconds}.${fraction.padEnd(6, '0').slice(0, 6)}`;
 }
 
-const encodeUser = (user: User, online: boolean) => ({
+const encodeUser = (user: User, online: boolean): shapes.User => ({
   id: user.id,
   email: user.email,
   first_name: user.firstName,
@@ -55,7 +56,7 @@ const encodeUser = (user: User, online: boolean) => ({
   type: 'DEFAULT',
 });
 
-const encodeDevice = (device: Device, online: boolean) => ({
+const encodeDevice = (device: Device, online: boolean): shapes.Device => ({
   id: device.id,
   name: device.name,
   created: encodeDate(device.createdAt),
@@ -69,12 +70,14 @@ const encodeDevice = (device: Device, online: boolean) => ({
 const encodeActor = (actor: ActorView) =>
   actor.kind === 'user' ? encodeUser(actor.user, actor.online) : encodeDevice(actor.device, actor.online);
 
-/** Contract 1.4. Clients of the time crash on a null `link_id`, so a message of a device has no such key. */
-function encodeMessage(message: Message) {
+/**
+ * Contract 1.4. Clients of the time crash on a null `link_id`, so a message of a device has no such key; one of a user
+ * was sent by a participant.
+ */
+function encodeMessage(message: Message): shapes.Message {
+  const { authorDeviceId, participantId } = message;
   const author =
-    message.authorDeviceId === null
-      ? { link_id: message.participantId }
-      : { device_id: message.authorDeviceId };
+    authorDeviceId === null ? { link_id: participantId as ParticipantId } : { device_id: authorDeviceId };
   return {
     id: message.id,
     ...author,
@@ -85,7 +88,7 @@ function encodeMessage(message: Message) {
   };
 }
 
-export const encodeMedia = (media: MediaView) => ({
+export const encodeMedia = (media: MediaView): shapes.Media => ({
   id: media.id,
   filename: media.filename,
   extension: media.extension,
@@ -99,35 +102,25 @@ const encodeStoredMedia = (media: Media) => encodeMedia({ ...media, uploaded: me
 /** Contract 3.3, M1 and M2: a message without files, or one whose files are still to come. */
 export function messageSent({ message, author, media }: Omit<MessageFact, 'type'>): Frame {
   const payload = { conversation_id: message.conversationId, message: encodeMessage(message) };
-  if (message.status === 'PENDING') return { channel: 'message', payload: { ...payload, status: 'pending' } };
-  return {
-    channel: 'message',
-    payload: {
-      ...payload,
-      time: encodeDate(message.sentAt),
-      sender: encodeActor(author),
-      media_list: media.map(encodeStoredMedia),
-      status: 'done',
-    },
-  };
+  if (message.status === 'PENDING') return frame('message', { ...payload, status: 'pending' });
+  return frame('message', {
+    ...payload,
+    time: encodeDate(message.sentAt),
+    sender: encodeActor(author),
+    media_list: media.map(encodeStoredMedia),
+    status: 'done',
+  });
 }
 
 /** Contract 3.3, M3, and decision 11: the last file brings the keys of a finished message too. */
 export function mediaUploaded(fact: Omit<MessageFact, 'type'> & { readonly uploaded: Media }): Frame {
   const { message, author, media, uploaded } = fact;
-  const complete = message.status === 'DONE';
-  return {
-    channel: 'message',
-    payload: {
-      conversation_id: message.conversationId,
-      message: encodeMessage(message),
-      ...(complete ? { time: encodeDate(message.sentAt) } : {}),
-      sender: encodeActor(author),
-      ...(complete ? { media_list: media.map(encodeStoredMedia) } : {}),
-      media: encodeStoredMedia(uploaded),
-      status: 'done',
-    },
-  };
+  const head = { conversation_id: message.conversationId, message: encodeMessage(message) };
+  const sender = encodeActor(author);
+  const tail = { media: encodeStoredMedia(uploaded), status: 'done' } as const;
+  if (message.status === 'PENDING') return frame('message', { ...head, sender, ...tail });
+  const time = encodeDate(message.sentAt);
+  return frame('message', { ...head, time, sender, media_list: media.map(encodeStoredMedia), ...tail });
 }
 
 /** Contract 3.3, M4 and M5. */
@@ -135,31 +128,25 @@ export const messageChanged = (
   conversationId: number,
   messageId: number,
   event: 'update' | 'delete',
-): Frame => ({
-  channel: 'message',
-  payload: { conversation_id: conversationId, message_id: messageId, event },
-});
+): Frame => frame('message', { conversation_id: conversationId, message_id: messageId, event });
 
 /** Contract 3.3, W1 and W2. */
 export function writing(conversationId: number, actor: ActorView, isTyping: boolean): Frame {
-  const who = actor.kind === 'user' ? { device: false, user: actor.user.email } : { device: true };
-  return { channel: 'writing', payload: { conversation_id: conversationId, ...who, is_writing: isTyping } };
+  const room = { conversation_id: conversationId };
+  return actor.kind === 'user'
+    ? frame('writing', { ...room, device: false, user: actor.user.email, is_writing: isTyping })
+    : frame('writing', { ...room, device: true, is_writing: isTyping });
 }
 
 /** Contract 3.1: every frame about a circle ends with its id. */
-export const circleFrame = (
-  circleId: number,
-  fields: { readonly event: string } & Record<string, unknown>,
-): Frame => ({
-  channel: 'circle',
-  payload: { ...fields, circle_id: circleId },
-});
+export const circleFrame = (circleId: number, fields: Without<'circle_id', PayloadOn<'circle'>>): Frame =>
+  frame('circle', { ...fields, circle_id: circleId });
 
 /** Contract 3.2: every frame about a conversation ends with its id. */
 export const conversationFrame = (
   conversationId: number,
-  fields: { readonly event: string } & Record<string, unknown>,
-): Frame => ({ channel: 'conversation', payload: { ...fields, conversation_id: conversationId } });
+  fields: Without<'conversation_id', PayloadOn<'conversation'>>,
+): Frame => frame('conversation', { ...fields, conversation_id: conversationId });
 
 /** Presence of a user or a device in one of its circles. */
 export function presenceFrame(circleId: number, actor: ActorView, online: boolean): Frame {
@@ -176,7 +163,7 @@ export const deviceFrame = (
 ): Frame => circleFrame(circleId, { event: 'device', type, device_id: deviceId });
 
 /** Contract 3.4: what another client forwarded, as it was sent. */
-export const forwardPayload = (sender: ActorView, content: unknown) => ({
+export const forwardPayload = (sender: ActorView, content: unknown): Forwarded => ({
   sender_id: sender.kind === 'user' ? sender.user.id : sender.device.id,
   is_device: sender.kind === 'device',
   content,
@@ -185,7 +172,7 @@ export const forwardPayload = (sender: ActorView, content: unknown) => ({
 const DEFAULT_ICE_PORT = 3478;
 
 /** A server of `webrtc_config` as the documentation shows it, from a `stun:` or `turn:` URL. */
-export function encodeIceServer(url: string): { domain: string; ip: string; port: number } {
+export function encodeIceServer(url: string): IceServer {
   const [, domain = '', port] = /^\w+:(\[[^\]]*\]|[^:?]*)(?::(\d+))?/.exec(url) ?? [];
   return { domain, ip: '', port: port === undefined ? DEFAULT_ICE_PORT : Number(port) };
 }

@@ -4,6 +4,7 @@ import {
   conversationFrame,
   deviceFrame,
   forwardPayload,
+  frame,
   mediaUploaded,
   messageChanged,
   messageSent,
@@ -28,13 +29,13 @@ export function framesOf(event: DomainEvent): readonly Frame[] {
     case 'participant.left':
       return [conversationFrame(event.participant.conversationId, { event: 'quit', user: event.user.email })];
     case 'participant.kicked': {
-      const fields = { event: 'kick', user: event.user.email, from: event.by.email };
+      const fields = { event: 'kick', user: event.user.email, from: event.by.email } as const;
       return [conversationFrame(event.participant.conversationId, fields)];
     }
     case 'device-access.changed': {
       // Decision 18: the rooms of conversations hear nothing of a removal.
       if (event.removed) return [];
-      const fields = { event: 'device', type: event.allowed ? 'add' : 'remove' };
+      const fields = { event: 'device', type: event.allowed ? 'add' : 'remove' } as const;
       return [conversationFrame(event.conversation.id, fields)];
     }
     case 'circle.updated':
@@ -48,16 +49,14 @@ export function framesOf(event: DomainEvent): readonly Frame[] {
     case 'member.kicked':
       return [circleFrame(event.circleId, { event: 'kick', user: event.user.email, from: event.by.email })];
     case 'device.added':
-      return [{ channel: 'device created', payload: { circle_id: event.device.circleId } }];
+      return [frame('device created', { circle_id: event.device.circleId })];
     case 'device.updated':
       return [deviceFrame(event.device.circleId, event.device.id, 'update')];
     case 'device.removed':
       return event.online ? [deviceFrame(event.device.circleId, event.device.id, 'disconnect')] : [];
     case 'circle.invited': {
       const { circleId, id } = event.invitation;
-      return [
-        { channel: 'circle_invite', payload: { event: 'invite', circle_id: circleId, circle_invite_id: id } },
-      ];
+      return [frame('circle_invite', { event: 'invite', circle_id: circleId, circle_invite_id: id })];
     }
     case 'conversation.invited':
       return [conversationFrame(event.conversation.id, { event: 'invite' })];
@@ -86,7 +85,7 @@ export function framesOfEphemeral(ephemeral: Ephemeral, forward: ForwardChannels
       return [presenceFrame(id, ephemeral.actor, ephemeral.online)];
     case 'signal': {
       const payload = forwardPayload(ephemeral.sender, ephemeral.content);
-      return forward.map((channel) => ({ channel, payload }));
+      return forward.map((channel) => frame(channel, payload));
     }
   }
 }

@@ -4,7 +4,7 @@ import { encodeGlobalId, parseId } from '../ids.ts';
 import type { Id } from '../ids.ts';
 import { LegacyError } from './channel.ts';
 import type { Caller, Permission, Place, Reply, Request } from './channel.ts';
-import { encodeIceServer, encodeMedia } from './frames.ts';
+import { encodeIceServer, encodeMedia, frame } from './frames.ts';
 import type { Frame } from './frames.ts';
 import {
   LegacyCircleDocument,
@@ -19,9 +19,10 @@ import {
 import type { SignalTarget } from './operations.generated.ts';
 import { hasField, parseFiles, parseFlag, parseText } from './payload.ts';
 import type { Payload } from './payload.ts';
+import type { PayloadOn } from './shapes.ts';
 
-const success = (payload: unknown): Frame => ({ channel: 'success', payload });
-const config = (payload: unknown): Frame => ({ channel: 'webrtc_config', payload });
+const success = (payload: PayloadOn<'success'>): Frame => frame('success', payload);
+const config = (payload: PayloadOn<'webrtc_config'>): Frame => frame('webrtc_config', payload);
 
 export async function authenticate({ payload, caller }: Request): Promise<Reply> {
   await caller.authenticate(payload['token']);
@@ -79,9 +80,7 @@ export async function message({ payload, caller }: Request): Promise<Reply> {
   const received = success({ received: true, message_id: message.legacyId });
   if (files === null) return { frames: [received] };
   const list = media.map((file) => encodeMedia({ ...file, id: file.legacyId }));
-  return {
-    frames: [{ channel: 'media', payload: { media_list: list, message_id: message.legacyId } }, received],
-  };
+  return { frames: [frame('media', { media_list: list, message_id: message.legacyId }), received] };
 }
 
 async function sendMessage(payload: Payload, files: readonly string[] | null, caller: Caller) {
