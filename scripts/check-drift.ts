@@ -11,6 +11,7 @@ const generators: Readonly<Record<string, string>> = {
   'print-configuration.ts': 'docs/configuration.md',
   'print-legacy-channels.ts': 'docs/legacy-channels.md',
   'print-asyncapi.ts': 'asyncapi.yaml',
+  'print-channels-page.ts': 'src/page/channels.html',
 };
 const typedOperations = 'src/bridge/operations.generated.ts';
 

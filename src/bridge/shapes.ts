@@ -242,7 +242,9 @@ export type IceServer = z.infer<typeof iceServer>;
 
 /** What may stand in a field of what clients send. */
 export const FIELD_TYPES = {
-  int: z.union([id, z.string().regex(/^[0-9]{1,10}$/)]).describe('An id, or its decimal digits as a text.'),
+  int: z
+    .union([id, z.string().regex(/^[0-9]{1,10}$/)])
+    .meta({ id: 'IdOrDigits', description: 'An id, or its decimal digits as a text.' }),
   string: z.string(),
   bool: z.boolean(),
   'list of string': z.array(z.string()),

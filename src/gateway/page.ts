@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pathOf } from './http.ts';
 import type { Route } from './http.ts';
 import { sendJson } from './respond.ts';
@@ -12,13 +12,16 @@ const TYPES = {
   js: 'text/javascript; charset=utf-8',
   svg: 'image/svg+xml',
   woff2: 'font/woff2',
+  yaml: 'application/yaml; charset=utf-8',
 } as const;
 
 /** What is served below `/page/`: a closed list, so that no path can lead elsewhere. */
 const ASSETS: ReadonlyMap<string, string> = new Map(
   Object.entries({
     'index.html': TYPES.html,
+    'channels.html': TYPES.html,
     'style.css': TYPES.css,
+    'channels.css': TYPES.css,
     'icon.svg': TYPES.svg,
     'page.js': TYPES.js,
     'element.js': TYPES.js,
@@ -50,18 +53,32 @@ const SECURITY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** The page at `/`: plain files, no build, nothing from elsewhere. */
+/** Files that have a path of their own, by where they are from the folder. */
+const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
+  '/': ['index.html', TYPES.html],
+  '/channels': ['channels.html', TYPES.html],
+  '/asyncapi.yaml': ['../../asyncapi.yaml', TYPES.yaml],
+};
+
+/** The pages at `/` and `/channels`: plain files, no build, nothing from elsewhere. */
 export function pageRoutes(): Route[] {
   const read = createReader();
   const methods = ['GET', 'HEAD'];
-  return [
-    { path: '/', methods, handle: (_request, response) => send(response, 'index.html', read) },
-    {
-      path: '/page/',
-      methods,
-      handle: (request, response) => send(response, pathOf(request).slice('/page/'.length), read),
-    },
-  ];
+  const pages = Object.entries(PAGES).map(([path, [file, type]]) => ({
+    path,
+    methods,
+    handle: async (_request: IncomingMessage, response: ServerResponse) =>
+      send(response, type, await read(file)),
+  }));
+  return [...pages, { path: '/page/', methods, handle: sendAsset }];
+
+  async function sendAsset(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const name = pathOf(request).slice('/page/'.length);
+    const type = ASSETS.get(name);
+    if (type === undefined)
+      return sendJson(response, 404, { message: 'There is nothing here.', code: 'NOT_FOUND' });
+    send(response, type, await read(name));
+  }
 }
 
 /** Each file is read once: however many ask, few files are open. */
@@ -74,15 +91,7 @@ function createReader(): (name: string) => Promise<Buffer> {
   };
 }
 
-async function send(
-  response: ServerResponse,
-  name: string,
-  read: (name: string) => Promise<Buffer>,
-): Promise<void> {
-  const type = ASSETS.get(name);
-  if (type === undefined)
-    return sendJson(response, 404, { message: 'There is nothing here.', code: 'NOT_FOUND' });
-  const body = await read(name);
+function send(response: ServerResponse, type: string, body: Buffer): void {
   response.writeHead(200, {
     'content-type': type,
     'content-length': body.length,

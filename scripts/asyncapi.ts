@@ -1,0 +1,181 @@
+// asyncapi.yaml as an object: AsyncAPI 3, with the channels of the table and the shapes of what clients hear.
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import type { Channel } from '../src/bridge/channel.ts';
+import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/channels.ts';
+import { FIELD_TYPES } from '../src/bridge/shapes.ts';
+import type { EmittedChannel } from '../src/bridge/shapes.ts';
+import { CONNECTION, HEARD, NOMENCLATURE, emittedChannels, errorsOf, shapesOf } from './legacy-contract.ts';
+
+type Tree = Record<string, unknown>;
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as Tree;
+
+/** A channel's key, which unlike its address has no spaces. */
+const keyOf = (channel: string): string => channel.replaceAll(' ', '_');
+const ref = (...path: string[]): Tree => ({ $ref: `#/${path.map(keyOf).join('/')}` });
+const messageRef = (channel: string, message: string): Tree => ref('channels', channel, 'messages', message);
+const messageRefs = (channel: EmittedChannel): Tree[] =>
+  Object.keys(shapesOf(channel)).map((shape) => messageRef(channel, shape));
+
+/** The key of what clients send among the messages of a channel. */
+const REQUEST = 'request';
+
+/** A JSON Schema in this document; the named ones in it go to `schemas`. */
+function schemaOf(type: z.ZodType, schemas: Tree): Tree {
+  const text = JSON.stringify(z.toJSONSchema(type, { target: 'draft-7' }));
+  const { $schema, definitions, examples, ...schema } = JSON.parse(
+    text.replaceAll('#/definitions/', '#/components/schemas/'),
+  ) as Tree;
+  Object.assign(schemas, definitions);
+  return schema;
+}
+
+function requestSchema({ fields, others }: Channel, schemas: Tree): Tree {
+  const properties = fields.map(({ name, type, about }) => {
+    const schema = schemaOf(FIELD_TYPES[type], schemas);
+    return [name, { ...('$ref' in schema ? { allOf: [schema] } : schema), description: about }] as const;
+  });
+  const required = fields.filter((field) => field.required).map(({ name }) => name);
+  return {
+    type: 'object',
+    properties: Object.fromEntries(properties),
+    ...(required.length === 0 ? {} : { required }),
+    ...(others === null ? {} : { additionalProperties: { description: others } }),
+  };
+}
+
+const requestOf = (channel: Channel, schemas: Tree): Tree => ({
+  name: channel.name,
+  title: `${channel.name}, sent by a client`,
+  summary: channel.about,
+  payload: requestSchema(channel, schemas),
+  examples: [{ payload: channel.example }],
+  'x-ack': [],
+});
+
+function heardOn(channel: EmittedChannel, schemas: Tree): Tree {
+  const messages = Object.entries(shapesOf(channel)).map(([shape, type]) => {
+    const heard = HEARD.filter((one) => one.channel === channel && one.shape === shape);
+    const { description, ...payload } = schemaOf(type, schemas);
+    // The texts of `error` are those of the table.
+    const texts = channel === 'error' ? { enum: heard.map((one) => one.payload) } : {};
+    const message = {
+      name: channel,
+      title: `${channel}, heard by a client: ${shape}`,
+      summary: description,
+      payload: { ...payload, ...texts },
+      examples: heard.map((one) => ({
+        summary: `To the ${one.to.replace(/^the /, '')}: ${one.when}.`,
+        payload: one.payload,
+      })),
+    };
+    return [shape, message] as const;
+  });
+  return Object.fromEntries(messages);
+}
+
+function channels(schemas: Tree): Tree {
+  const names = new Set<string>([...CHANNELS.map(({ name }) => name), ...emittedChannels]);
+  return Object.fromEntries(
+    [...names].map((address) => {
+      const listened = CHANNELS.find(({ name }) => name === address);
+      const emitted = emittedChannels.find((name) => name === address);
+      const messages = {
+        ...(listened && { [REQUEST]: requestOf(listened, schemas) }),
+        ...(emitted && heardOn(emitted, schemas)),
+      };
+      return [keyOf(address), { address, messages }];
+    }),
+  );
+}
+
+/** What Parley does with what it hears. A reply has one channel, so the others are in `x-answers`. */
+function receiving(channel: Channel): Tree {
+  const { name, about, notes, anonymous } = channel;
+  const answers = channel.answers.map(({ channel: on, shape, when }) => ({
+    channel: ref('channels', on),
+    messages: shape === undefined ? messageRefs(on) : [messageRef(on, shape)],
+    ...(when !== undefined && { when }),
+  }));
+  const main = channel.answers.find(({ when }) => when === undefined) ?? channel.answers[0];
+  return {
+    action: 'receive',
+    channel: ref('channels', name),
+    summary: about,
+    ...(notes.length > 0 && { description: notes.join('\n\n') }),
+    ...(anonymous !== null && { security: [ref('components', 'securitySchemes', 'token')] }),
+    messages: [messageRef(name, REQUEST)],
+    ...(main?.shape !== undefined && {
+      reply: { channel: ref('channels', main.channel), messages: [messageRef(main.channel, main.shape)] },
+    }),
+    'x-answers': answers,
+    'x-errors': [...errorsOf(channel), ...COMMON_REFUSALS.map(({ when, text }) => ({ when, text }))],
+  };
+}
+
+const sending = (channel: EmittedChannel): Tree => ({
+  action: 'send',
+  channel: ref('channels', channel),
+  messages: messageRefs(channel),
+});
+
+const description = `What a Socket.IO client sends to Parley and hears from it. New clients speak GraphQL instead; both see the same.
+
+A channel is a Socket.IO event of that name, and a payload is its one argument, as JSON. An operation \`receive\` is what a client may send,
+\`send\` what it may hear. Its answers are in \`x-answers\`, in order (\`reply\` is the one that always comes), the texts on \`error\` in
+\`x-errors\`, in the order in which they are looked for; \`x-ack\` is what an acknowledgement carries: nothing.
+
+To connect: \`io('http://localhost:4000')\`, of socket.io-client 1.0 to 4.8, then \`authenticate\` with a token of the GraphQL mutation \`login\`.
+
+## Nomenclature
+
+${NOMENCLATURE.map(([term, meaning]) => `- **${term}**: ${meaning}`).join('\n')}
+
+## Connection
+
+${CONNECTION.map((line) => `- ${line}`).join('\n')}
+`;
+
+/** The whole document. */
+export function asyncapi(): Tree {
+  const schemas: Tree = {};
+  const server = { host: 'localhost:4000', pathname: '/socket.io/' };
+  return {
+    asyncapi: '3.1.0',
+    info: {
+      title: 'Parley: legacy channels',
+      version,
+      description,
+      externalDocs: {
+        description: 'The same to read, on every gateway.',
+        url: 'http://localhost:4000/channels',
+      },
+    },
+    defaultContentType: 'application/json',
+    servers: {
+      websocket: { ...server, protocol: 'ws', description: 'Socket.IO over WebSocket: `EIO` 3 or 4.' },
+      polling: {
+        ...server,
+        protocol: 'http',
+        description: 'Socket.IO over HTTP polling, which clients may upgrade.',
+      },
+    },
+    channels: channels(schemas),
+    operations: Object.fromEntries([
+      ...CHANNELS.map((channel) => [`receive_${keyOf(channel.name)}`, receiving(channel)] as const),
+      ...emittedChannels.map((channel) => [`send_${keyOf(channel)}`, sending(channel)] as const),
+    ]),
+    components: {
+      schemas,
+      securitySchemes: {
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description: 'Not a header: the `token` of `authenticate`, sent once on the connection.',
+        },
+      },
+    },
+  };
+}

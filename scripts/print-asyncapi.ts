@@ -1,0 +1,7 @@
+import { writeFile } from 'node:fs/promises';
+import { stringify } from 'yaml';
+import { asyncapi } from './asyncapi.ts';
+
+const comment = '# Generated from src/bridge/channels.ts and src/bridge/shapes.ts by `npm run drift`.\n';
+const text = stringify(asyncapi(), { lineWidth: 0, blockQuote: 'literal', aliasDuplicateObjects: false });
+await writeFile(new URL('../asyncapi.yaml', import.meta.url), comment + text);
