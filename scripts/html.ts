@@ -40,7 +40,10 @@ export function table(heads: readonly string[], rows: readonly (readonly string[
 }
 
 /** JSON on one line, with spaces at which it may break. */
-export const oneLine = (value: unknown): string => JSON.stringify(value, null, 1).replaceAll(/\n */g, ' ');
+export const oneLine = (value: unknown): string =>
+  JSON.stringify(value, null, 1)
+    .replaceAll(/(?<=[[{])\n *|\n *(?=[\]}])/g, '')
+    .replaceAll(/\n */g, ' ');
 
 /** Marks the keys and values of JSON. */
 export const marked = (json: string): string =>

@@ -31,6 +31,8 @@ export interface TabOptions {
   readonly colorScheme?: 'light' | 'dark';
   readonly width?: number;
   readonly height?: number;
+  /** Whether scripts of the page run. */
+  readonly javaScriptEnabled?: boolean;
   /** Does something to the page before it goes anywhere. */
   prepare?(page: Page): Promise<void>;
 }
@@ -40,8 +42,9 @@ export const PHONE = { width: 390, height: 844 };
 
 /** Opens an address in a tab that shares nothing with others. */
 export async function openTab(browser: Browser, url: string, options: TabOptions = {}): Promise<Tab> {
-  const { colorScheme = 'light', width = LAPTOP.width, height = LAPTOP.height, prepare } = options;
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme });
+  const { colorScheme = 'light', javaScriptEnabled = true, prepare } = options;
+  const { width = LAPTOP.width, height = LAPTOP.height } = options;
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme, javaScriptEnabled });
   const page = await context.newPage();
   const problems: string[] = [];
   const addresses: string[] = [];

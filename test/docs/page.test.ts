@@ -62,3 +62,19 @@ test('all files of the page are served, and nothing else is', { timeout: 60_000 
     expect({ name, status: response.status }).toEqual({ name, status: 404 });
   }
 });
+
+test('the pages and the AsyncAPI document are served with their types, and nothing may be loaded from elsewhere', async () => {
+  await using gateway = await createGateway();
+  const types = {
+    '/': 'text/html; charset=utf-8',
+    '/channels': 'text/html; charset=utf-8',
+    '/asyncapi.yaml': 'application/yaml; charset=utf-8',
+  };
+  for (const [path, type] of Object.entries(types)) {
+    const { status, headers } = await fetch(gateway.url + path, { method: 'HEAD' });
+    expect({ path, status, type: headers.get('content-type') }).toEqual({ path, status: 200, type });
+    expect(headers.get('cache-control')).toBe('no-cache');
+    expect(headers.get('content-security-policy')).toContain("default-src 'none'; script-src 'self'");
+    expect((await fetch(gateway.url + path, { method: 'POST' })).status).toBe(405);
+  }
+});

@@ -1,0 +1,89 @@
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { emittedChannels, errorsOf } from '../../scripts/legacy-contract.ts';
+import { CHANNELS } from '../../src/bridge/channels.ts';
+import { createGateway } from '../../src/testing/index.ts';
+import type { TestGateway } from '../../src/testing/index.ts';
+import { needs } from '../support/programs.ts';
+import { LAPTOP, PATIENT, PHONE, openBrowser, openTab } from './browser.ts';
+
+const WITHOUT_SCRIPTS = { javaScriptEnabled: false };
+
+describe.skipIf(needs('chromium'))('the page of the legacy channels', PATIENT, () => {
+  let browser: Browser;
+  let gateway: TestGateway;
+
+  beforeAll(async () => {
+    [browser, gateway] = await Promise.all([openBrowser(), createGateway()]);
+  });
+  afterAll(async () => {
+    await browser.close();
+    await gateway[Symbol.asyncDispose]();
+  });
+
+  test('shows every channel with its fields and errors, without scripts, and asks no other host', async () => {
+    await using tab = await openTab(browser, `${gateway.url}/channels`, WITHOUT_SCRIPTS);
+    const { page } = tab;
+    for (const channel of CHANNELS) {
+      const article = page.locator(`article:has(#listened-${channel.name})`);
+      const shown = await article.innerText();
+      for (const { name, about } of channel.fields) {
+        expect(shown).toContain(name);
+        expect(shown).toContain(about.replaceAll('`', ''));
+      }
+      for (const { text } of errorsOf(channel)) expect(shown).toContain(text);
+    }
+    for (const name of emittedChannels)
+      await page.locator(`#emitted-${name.replace(' ', '_')}`, { hasText: name }).waitFor();
+    expect(tab.problems).toEqual([]);
+    expect(tab.addresses.some((address) => address.endsWith('.woff2'))).toBe(true);
+  });
+
+  test('is one of three that lead to each other, and all its links lead somewhere', async () => {
+    await using tab = await openTab(browser, `${gateway.url}/`, WITHOUT_SCRIPTS);
+    const { page } = tab;
+    expect(await page.locator('a[href="/asyncapi.yaml"]').count()).toBe(1);
+    await page.locator('nav a[href="/channels"]').click();
+    await page.waitForURL('**/channels');
+    const hrefs = await page.locator('a[href]').evaluateAll((links) => links.map(String));
+    const places = new Set(hrefs.map((href) => href.replace(page.url(), '')));
+    expect([...places]).toEqual(expect.arrayContaining([`${gateway.url}/`, `${gateway.url}/asyncapi.yaml`]));
+    for (const place of places) {
+      const headers = { accept: 'text/html' };
+      const found = place.startsWith('#')
+        ? await page.locator(place).count()
+        : Number((await fetch(place, { headers })).ok);
+      expect({ place, found }).toEqual({ place, found: 1 });
+    }
+    const document = await fetch(`${gateway.url}/asyncapi.yaml`);
+    expect(document.headers.get('content-type')).toBe('application/yaml; charset=utf-8');
+    expect(await document.text()).toContain('/channels');
+  });
+
+  test('works by keyboard alone', async () => {
+    await using tab = await openTab(browser, `${gateway.url}/channels`);
+    const { page } = tab;
+    const focused = () => page.evaluate('document.activeElement.textContent');
+    await page.keyboard.press('Tab');
+    expect(await focused()).toBe('Skip to the text');
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement.closest(".channels") !== null')).toBe(true);
+    const example = page.locator('details', { hasText: 'A user sends a message without files' });
+    await example.locator('summary').focus();
+    await page.keyboard.press('Enter');
+    await example.locator('pre', { hasText: '"content": "Bonjour"' }).waitFor();
+    expect(tab.problems).toEqual([]);
+  });
+
+  test('fits a laptop and a phone', async () => {
+    await using tab = await openTab(browser, `${gateway.url}/channels`);
+    await tab.page.evaluate(
+      'for (const example of document.querySelectorAll("details")) example.open = true',
+    );
+    for (const size of [LAPTOP, PHONE, { width: 320, height: 640 }]) {
+      await tab.page.setViewportSize(size);
+      expect(await tab.page.evaluate('document.documentElement.scrollWidth')).toBe(size.width);
+    }
+  });
+});

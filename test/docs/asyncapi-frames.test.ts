@@ -1,0 +1,128 @@
+import { expect, test } from 'vitest';
+import { emittedChannels, shapesOf } from '../../scripts/legacy-contract.ts';
+import { CHANNELS } from '../../src/bridge/channels.ts';
+import { circleOf, conversationOf, createGateway, deviceOf } from '../../src/testing/index.ts';
+import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { sendMessage } from '../harness/story.ts';
+import { wire } from '../harness/wire.ts';
+import type { Wire } from '../harness/wire.ts';
+import { nameOf } from './asyncapi-document.ts';
+
+// What the product says on the wire, against the schemas of asyncapi.yaml.
+
+const allNames = () =>
+  emittedChannels.flatMap((channel) => Object.keys(shapesOf(channel)).map((shape) => `${channel}.${shape}`));
+
+const run = (account: TestAccount, field: string, variables: Record<string, unknown>) => {
+  const types: Record<string, string> = {
+    id: 'ID!',
+    email: 'String!',
+    name: 'String!',
+    text: 'String!',
+    is: 'Boolean!',
+  };
+  const declared = Object.keys(variables).map((name) => `$${name}: ${types[name]}`);
+  return account.graphql.run(`mutation (${declared.join(', ')}) { ${field} { id } }`, variables);
+};
+
+/** Connects a client that notes the name of all it hears. */
+async function listen(app: TestGateway, heard: Set<string>): Promise<Wire> {
+  const client = await wire(app.url);
+  client.socket.on('message', (data: Buffer) => {
+    const packet = data.toString();
+    if (packet.startsWith('42[')) heard.add(nameOf(packet));
+  });
+  return client;
+}
+
+async function upload(app: TestGateway, account: TestAccount, mediaId: number): Promise<void> {
+  const body = new FormData();
+  body.set('file', new Blob(['content']), 'cake.png');
+  const headers = { authorization: account.token };
+  const { status } = await fetch(`${app.url}/media/upload/${mediaId}`, { method: 'POST', body, headers });
+  expect(status).toBe(200);
+}
+
+test(
+  'whatever clients hear from the product is in the document, and all of the document is heard',
+  { timeout: 60_000 },
+  async () => {
+    await using app = await createGateway();
+    const [ann, bob, zoe, yan, pat] = [
+      await app.account(),
+      await app.account(),
+      await app.account(),
+      await app.account(),
+      await app.account(),
+    ];
+    const circle = await circleOf(ann, bob, zoe, yan);
+    const talk = await conversationOf(ann, circle, bob, zoe, yan);
+    const room = { conversation_id: talk.legacyId };
+    const heard = new Set<string>();
+
+    await using phone = await listen(app, heard);
+    await phone.ask('message', room);
+    await phone.ask('authenticate', { token: bob.token });
+    for (const verb of ['join', 'leave', 'join']) {
+      await phone.ask(`${verb}_circle`, { circle_id: circle.legacyId });
+      await phone.ask(`${verb}_conversation`, room);
+    }
+    for (const name of ['credentials', 'stun_info', 'turn_info']) await phone.ask(`webrtc_${name}`);
+    await phone.ask('message', { ...room, text_message: 'Bonjour', files: ['cake.png'] });
+    await phone.ask('writing', { ...room, is_writing: true });
+
+    await using device = await deviceOf(app, ann, circle);
+    await run(ann, 'setDeviceAccess(conversationId: $id, allowed: $is)', { id: talk.id, is: true });
+    await using machine = await listen(app, heard);
+    await machine.ask('authenticate', { token: device.token });
+    await machine.ask('writing', { ...room, is_writing: false });
+    await machine.ask('message', { ...room, text_message: 'Of the device' });
+
+    const { sendMessage: sent } = await sendMessage(ann, talk, 'Look', ['a.png', 'b.png']);
+    for (const { legacyId } of sent.media) await upload(app, ann, legacyId);
+    await run(ann, 'updateMessage(messageId: $id, text: $text)', { id: sent.message.id, text: 'Look!' });
+    await run(ann, 'updateCircle(circleId: $id, name: $name)', { id: circle.id, name: 'Clan' });
+    await run(ann, 'updateConversation(conversationId: $id, name: $name)', { id: talk.id, name: 'Chat' });
+    await run(zoe, 'leaveConversation(conversationId: $id)', { id: talk.id });
+    await run(ann, 'kickFromCircle(circleId: $id, email: $email)', { id: circle.id, email: yan.login });
+
+    await using other = await listen(app, heard);
+    await other.ask('authenticate', { token: pat.token });
+    await run(ann, 'inviteToCircle(circleId: $id, email: $email)', { id: circle.id, email: pat.login });
+    await using caller = await listen(app, heard);
+    await caller.ask('authenticate', { token: ann.token });
+    await caller.ask('webrtc_forward', { user_id: bob.legacyId, message: 'CALLING' });
+    await expect.poll(() => [...heard].toSorted(), { timeout: 10_000 }).toEqual(allNames().toSorted());
+  },
+);
+
+test('every channel answers what its row says, in that order', { timeout: 60_000 }, async () => {
+  await using app = await createGateway();
+  const [ann, bob] = [await app.account(), await app.account()];
+  const circle = await circleOf(ann, bob);
+  const talk = await conversationOf(ann, circle, bob);
+  const { sendMessage: seen } = await sendMessage(bob, talk, 'seen');
+  await sendMessage(bob, talk, 'missed');
+  await using callee = await wire(app.url);
+  await callee.ask('authenticate', { token: bob.token });
+  const given: Record<string, unknown> = {
+    token: ann.token,
+    conversation_id: talk.legacyId,
+    circle_id: circle.legacyId,
+    user_id: bob.legacyId,
+    after_message_id: seen.message.legacyId,
+  };
+
+  await using client = await wire(app.url);
+  for (const { name, example, answers } of CHANNELS) {
+    if (name === 'message') await client.ask('join_conversation', { conversation_id: talk.legacyId });
+    const payload = Object.fromEntries(
+      Object.entries(example).map(([key, value]) => [key, given[key] ?? value]),
+    );
+    const heard = (await client.ask(name, payload)).map(nameOf);
+    const said = answers.map(({ channel, shape }) =>
+      shape === undefined ? expect.stringContaining(`${channel}.`) : `${channel}.${shape}`,
+    );
+    expect({ name, heard }).toEqual({ name, heard: said });
+  }
+});
