@@ -1,7 +1,8 @@
 import { z } from 'zod';
 
 // What legacy clients hear. The encoders in `frames.ts` are typed by it, the documents show it, and tests hold real
-// frames against it; while the server runs, nothing is parsed. In which order keys come is the encoders' business.
+// frames against it. Of this module the server uses the types alone, and never loads it. The order of keys is the
+// encoders' business.
 
 const id = z.int32().min(1).meta({ id: 'Id', description: 'Names a thing: a positive int32.' });
 
