@@ -5,7 +5,15 @@ import type { Channel } from '../src/bridge/channel.ts';
 import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/channels.ts';
 import { FIELD_TYPES } from '../src/bridge/shapes.ts';
 import type { EmittedChannel } from '../src/bridge/shapes.ts';
-import { CONNECTION, HEARD, NOMENCLATURE, emittedChannels, errorsOf, shapesOf } from './legacy-contract.ts';
+import {
+  CONNECTION,
+  HEARD,
+  NOMENCLATURE,
+  TRANSPORT,
+  emittedChannels,
+  errorsOf,
+  shapesOf,
+} from './legacy-contract.ts';
 
 type Tree = Record<string, unknown>;
 
@@ -135,6 +143,10 @@ ${NOMENCLATURE.map(([term, meaning]) => `- **${term}**: ${meaning}`).join('\n')}
 ## Connection
 
 ${CONNECTION.map((line) => `- ${line}`).join('\n')}
+
+Besides the channels of this document there are two of the transport:
+
+${TRANSPORT.map(([channel, about]) => `- \`${channel}\`: ${about}`).join('\n')}
 `;
 
 /** The whole document. */

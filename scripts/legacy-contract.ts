@@ -125,3 +125,12 @@ export const CONNECTION: readonly string[] = [
   `A connection that lets more than ${DEFAULT_LIMITS.waitingPackets} packets or ${megabytes(DEFAULT_LIMITS.waitingBytes)} wait for it, or that sends more than ${DEFAULT_LIMITS.queuedEvents} events or ${megabytes(DEFAULT_LIMITS.queuedBytes)} ahead of their handling, is cut off.`,
   'A server that stops closes WebSockets with code 1012, those of protocol 3 with 1001, and clients reconnect.',
 ];
+
+/** The listened channels that are the transport's own. */
+export const TRANSPORT: readonly (readonly [channel: string, about: string])[] = [
+  ['connect', 'Said by the transport. Nothing is answered; the socket is nobody’s until it authenticates.'],
+  [
+    'disconnect',
+    'Said by the transport, or sent as an event. What was sent before it still runs; then the rooms are left, and the account goes offline if this was its last connection. Nothing is answered.',
+  ],
+];

@@ -5,7 +5,15 @@ import type { EmittedChannel } from '../src/bridge/shapes.ts';
 import { asyncapi } from './asyncapi.ts';
 import { code, escape, inline, marked, oneLine, table, typeOf } from './html.ts';
 import type { Schema } from './html.ts';
-import { CONNECTION, HEARD, NOMENCLATURE, emittedChannels, errorsOf, exampleOf } from './legacy-contract.ts';
+import {
+  CONNECTION,
+  HEARD,
+  NOMENCLATURE,
+  TRANSPORT,
+  emittedChannels,
+  errorsOf,
+  exampleOf,
+} from './legacy-contract.ts';
 import type { Heard } from './legacy-contract.ts';
 
 // The page shows the document, so that it can say nothing else.
@@ -66,6 +74,9 @@ function listened(channel: Channel): string {
     '</article>',
   ].join('\n');
 }
+
+const transport = ([name, about]: readonly [string, string]): string =>
+  `<article>\n${heading(`listened-${name}`, code(name))}\n<p>${inline(about)}</p>\n</article>`;
 
 /** The keys of an object, or of each of several that it may be. */
 function keysOf({ properties, anyOf, items }: Schema): string {
@@ -166,7 +177,7 @@ checkout, <code>docs/legacy-channels.md</code> also says how all this differs fr
 ${contents(
   'Listened channels',
   'listened',
-  CHANNELS.map(({ name }) => listenedLink(name)),
+  [...TRANSPORT.map(([name]) => name), ...CHANNELS.map(({ name }) => name)].map(listenedLink),
 )}
 ${contents('Emitted channels', 'emitted', emittedChannels.map(emittedLink))}
 ${contents(
@@ -193,6 +204,7 @@ ${CONNECTION.map((line) => `<li>${inline(line)}</li>`).join('\n')}
 <h2 id="listened">Listened channels</h2>
 <p>What a client may send. Besides, on every channel:</p>
 ${errorTable(COMMON_REFUSALS, 'Refused when, after the channel’s own')}
+${TRANSPORT.map(transport).join('\n')}
 ${CHANNELS.map(listened).join('\n')}
 </section>
 <section>

@@ -2,7 +2,15 @@ import { writeFile } from 'node:fs/promises';
 import type { Answer, Channel } from '../src/bridge/channel.ts';
 import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/channels.ts';
 import type { EmittedChannel } from '../src/bridge/shapes.ts';
-import { CONNECTION, HEARD, NOMENCLATURE, emittedChannels, errorsOf, exampleOf } from './legacy-contract.ts';
+import {
+  CONNECTION,
+  HEARD,
+  NOMENCLATURE,
+  TRANSPORT,
+  emittedChannels,
+  errorsOf,
+  exampleOf,
+} from './legacy-contract.ts';
 
 const cell = (text: string): string => text.replaceAll('|', '\\|');
 const row = (...cells: string[]): string => `| ${cells.map(cell).join(' | ')} |`;
@@ -67,14 +75,7 @@ ${CONNECTION.map((line) => `- ${line}`).join('\n')}
 
 ## Listened channels
 
-### \`connect\`
-
-Said by the transport. Nothing is answered; the socket is nobody’s until it authenticates.
-
-### \`disconnect\`
-
-Said by the transport, or sent as an event. What was sent before it still runs; then the rooms are left, and the account
-goes offline if this was its last connection. Nothing is answered.
+${TRANSPORT.map(([name, about]) => `### \`${name}\`\n\n${about}`).join('\n\n')}
 
 ${CHANNELS.map(listened).join('\n\n')}
 
