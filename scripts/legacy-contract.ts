@@ -31,7 +31,7 @@ export function errorsOf(channel: Channel): Omit<Refusal, 'codes'>[] {
     errors.push({ when: 'the socket has not authenticated', text: channel.anonymous });
   if (channel.missing !== null)
     errors.push({ when: `${required.join(' or ')} is missing`, text: channel.missing });
-  return [...errors, ...channel.refusals];
+  return [...errors, ...channel.refusals.map(({ when, text }) => ({ when, text }))];
 }
 
 /** What a client gets that asked well; undefined for what is one of the frames of a room. */
