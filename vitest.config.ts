@@ -2,7 +2,12 @@ import { defineConfig } from 'vitest/config';
 import { Summary } from './test/support/summary.ts';
 
 // What these folders test is no business of a database.
-const once = ['test/tools/**/*.test.ts', 'test/docs/**/*.test.ts', 'test/browser/**/*.test.ts'];
+const once = [
+  'test/tools/**/*.test.ts',
+  'test/docs/**/*.test.ts',
+  'test/browser/**/*.test.ts',
+  'test/conformance/matrix/**/*.test.ts',
+];
 const notTests = ['**/node_modules/**', 'test/clients/**'];
 
 export default defineConfig({

@@ -40,6 +40,8 @@ export interface LegacySocket {
     readonly engine: {
       readonly id: string;
       readonly transport: { readonly name: 'polling' | 'websocket' };
+      /** `upgrade`, and `packet` for each that comes. */
+      on(event: string, listener: (...args: unknown[]) => void): unknown;
       close(): void;
     };
   };

@@ -11,18 +11,24 @@ export interface Relay extends AsyncDisposable {
   unmute(): void;
   /** Ends every connection. */
   cut(): void;
+  /** Ends every connection, and those to come as soon as they come: as when there is no network. */
+  refuse(): void;
+  /** Connections pass again. */
+  accept(): void;
 }
 
 /** Passes on what comes in on a port of 127.0.0.1 to another one. */
 export async function openRelay(targetPort: number): Promise<Relay> {
   const sockets = new Set<Socket>();
   let muted = false;
+  let refused = false;
   const keep = (socket: Socket): void => {
     sockets.add(socket);
     socket.on('error', () => socket.destroy()).on('close', () => sockets.delete(socket));
   };
   const server = createServer((incoming) => {
     keep(incoming);
+    if (refused) return void incoming.destroy();
     if (muted) return void incoming.pause();
     const outgoing = connect(targetPort, '127.0.0.1');
     keep(outgoing);
@@ -43,6 +49,11 @@ export async function openRelay(targetPort: number): Promise<Relay> {
     },
     unmute: () => void (muted = false),
     cut,
+    refuse() {
+      refused = true;
+      cut();
+    },
+    accept: () => void (refused = false),
     async [Symbol.asyncDispose]() {
       cut();
       server.close();

@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { TestGateway } from '../../../src/testing/index.ts';
+import { clientVersions, loadClient } from '../../clients/load.ts';
+import { testApp } from '../../harness/app.ts';
+import { needs } from '../../support/programs.ts';
+import { pageClients } from './drivers/chromium.ts';
+import { nodeClient } from './drivers/node.ts';
+import { pythonClients } from './drivers/python.ts';
+import { createFindings, testClient } from './run.ts';
+
+// Every real client, on every transport, against the whole product.
+
+const findings = createFindings();
+let app: TestGateway;
+
+beforeAll(async () => {
+  app = await testApp({ legacyLimits: { pingIntervalMs: 300, pingTimeoutMs: 5_000 } });
+});
+
+afterAll(async () => {
+  await app[Symbol.asyncDispose]();
+});
+
+const noChromium = needs('chromium');
+const noPython = needs('python3-socketio');
+
+describe('clients', { concurrent: true }, () => {
+  for (const version of clientVersions)
+    testClient(nodeClient(version, loadClient(version)), () => app, findings);
+
+  describe('of a browser', { skip: noChromium }, () => {
+    const chromium = pageClients('1.3.6');
+    beforeAll(() => chromium.ready(), 60_000);
+    afterAll(() => chromium[Symbol.asyncDispose]());
+    testClient(chromium, () => app, findings);
+  });
+
+  describe('of Python', { skip: noPython }, () => {
+    const python = pythonClients();
+    beforeAll(() => python.ready());
+    afterAll(() => python[Symbol.asyncDispose]());
+    testClient(python, () => app, findings);
+  });
+});
