@@ -24,12 +24,15 @@ export function needs(...names: readonly Program[]): boolean {
   const missing = names.filter((name) => find(name) === undefined);
   if (missing.length === 0) return false;
   const list = missing.join(', ');
-  const required = process.env.REQUIRE_ALL;
-  if (required !== undefined && required !== '' && required !== '0') {
-    throw new Error(`REQUIRE_ALL is set and this is not installed: ${list}`);
-  }
+  if (requiresAll()) throw new Error(`REQUIRE_ALL is set and this is not installed: ${list}`);
   test.skip(`${SKIP_TITLE}${list}`);
   return true;
+}
+
+/** Whether nothing may be passed over: REQUIRE_ALL is set. */
+export function requiresAll(): boolean {
+  const required = process.env.REQUIRE_ALL;
+  return required !== undefined && required !== '' && required !== '0';
 }
 
 /**
