@@ -1,0 +1,72 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { LegacyIo, TestGateway } from '../../src/testing/index.ts';
+import { clientVersions, loadClient } from '../clients/load.ts';
+import { testApp } from '../harness/app.ts';
+import { graphqlHand, legacyHand } from './differential/hands.ts';
+import { createCast, play } from './differential/play.ts';
+import type { Cast, Log } from './differential/play.ts';
+
+// One evening of a family, acted by clients of each generation: whoever watches by GraphQL sees the same.
+
+const TRANSPORTS = [['polling'], ['websocket'], ['polling', 'websocket']] as const;
+
+let app: TestGateway;
+let cast: Cast;
+let told: Log;
+
+beforeAll(async () => {
+  app = await testApp();
+  cast = await createCast(app);
+  told = await play(cast, graphqlHand);
+});
+
+afterAll(async () => {
+  await app[Symbol.asyncDispose]();
+});
+
+test('acted by GraphQL alone, everything is seen in its order', () => {
+  const types = (name: Exclude<keyof Log, 'end'>) => told[name].map((item) => item['__typename']);
+  expect(types('conversation')).toEqual([
+    'DeviceAccessChanged',
+    'MessageSent',
+    'MessageSent',
+    'MessageSent',
+    'MediaUploaded',
+    'MediaUploaded',
+    'ConversationUpdated',
+    'ParticipantJoined',
+    'ParticipantPromoted',
+    'ParticipantKicked',
+    'MessageSent',
+    'ParticipantLeft',
+    'DeviceAccessChanged',
+  ]);
+  expect(types('circle')).toEqual(['CircleUpdated', 'MemberJoined', 'MemberKicked', 'DeviceRemoved']);
+  expect(types('zoe')).toEqual(['ConversationInvited']);
+  expect(types('yan')).toEqual(['CircleInvited']);
+  expect(types('bob')).toEqual(['ConversationInvited', 'Promoted']);
+  expect(told.typing.map(({ isTyping }) => isTyping)).toEqual([true, false, true, false]);
+  expect(told.annsSignals.map(({ content }) => content)).toEqual([
+    { user_id: cast.ann.legacyId, message: { type: 'sdp', data: { sdp: 'v=0 é€😀' } } },
+    { user_id: cast.ann.legacyId, message: 'CALLING' },
+  ]);
+  expect(told.bobsSignals.map(({ content }) => content)).toEqual([
+    { user_id: cast.bob.legacyId, message: 'CALLING' },
+  ]);
+  expect(told.end).toMatchObject({
+    conversation: {
+      name: 'Été',
+      deviceAccess: false,
+      circle: { name: 'Clan', device: null },
+      participants: { nodes: [{ role: 'ADMIN', user: { email: 'bob@example.com' } }, { role: 'STANDARD' }] },
+      messages: { nodes: [{ text: 'é€😀' }, {}, { text: 'Look', media: [{}, {}] }, {}] },
+    },
+  });
+});
+
+test.for(
+  clientVersions.map((version, index) => [version, TRANSPORTS[index % TRANSPORTS.length] ?? []] as const),
+)('acted by socket.io-client %s over %j, the same is seen', async ([version, transports]) => {
+  const hand = legacyHand({ io: loadClient(version) as unknown as LegacyIo, transports });
+  expect(await play(cast, hand)).toEqual(told);
+});
