@@ -2,12 +2,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LegacyIo, TestGateway } from '../../src/testing/index.ts';
 import { clientVersions, loadClient } from '../clients/load.ts';
 import { testApp } from '../harness/app.ts';
+import { createCast } from './differential/cast.ts';
+import type { Cast } from './differential/cast.ts';
 import { graphqlHand, legacyHand } from './differential/hands.ts';
-import { createCast, play } from './differential/play.ts';
-import type { Cast, Log } from './differential/play.ts';
+import { play } from './differential/play.ts';
+import type { Log } from './differential/watch.ts';
 
 // One evening of a family, acted by clients of each generation: whoever watches by GraphQL sees the same.
 
+// 1.3.7 is 1.3.6 in all that matters here.
+const versions = clientVersions.filter((version) => version !== '1.3.7');
 const TRANSPORTS = [['polling'], ['websocket'], ['polling', 'websocket']] as const;
 
 let app: TestGateway;
@@ -64,9 +68,10 @@ test('acted by GraphQL alone, everything is seen in its order', () => {
   });
 });
 
-test.for(
-  clientVersions.map((version, index) => [version, TRANSPORTS[index % TRANSPORTS.length] ?? []] as const),
-)('acted by socket.io-client %s over %j, the same is seen', async ([version, transports]) => {
-  const hand = legacyHand({ io: loadClient(version) as unknown as LegacyIo, transports });
-  expect(await play(cast, hand)).toEqual(told);
-});
+test.for(versions.map((version, index) => [version, TRANSPORTS[index % TRANSPORTS.length] ?? []] as const))(
+  'acted by socket.io-client %s over %j, the same is seen',
+  async ([version, transports]) => {
+    const hand = legacyHand({ io: loadClient(version) as unknown as LegacyIo, transports });
+    expect(await play(cast, hand)).toEqual(told);
+  },
+);

@@ -1,33 +1,9 @@
 import { circleOf, conversationOf, deviceOf } from '../../../src/testing/index.ts';
-import type { Named, TestAccount, TestGateway } from '../../../src/testing/index.ts';
+import type { Named, TestAccount } from '../../../src/testing/index.ts';
+import type { Cast } from './cast.ts';
 import type { Hand, OpenHand } from './hands.ts';
 import { openWatch } from './watch.ts';
 import type { Log, Watch } from './watch.ts';
-
-export type { Log } from './watch.ts';
-
-/** Those who live through it again and again, each time in a new circle. */
-export interface Cast {
-  readonly app: TestGateway;
-  readonly ann: TestAccount;
-  readonly bob: TestAccount;
-  /** Watches, and does nothing. */
-  readonly eve: TestAccount;
-  readonly yan: TestAccount;
-  readonly zoe: TestAccount;
-}
-
-export async function createCast(app: TestGateway): Promise<Cast> {
-  const account = (name: string) => app.account({ email: `${name}@example.com`, firstName: name });
-  const [ann, bob, eve, yan, zoe] = [
-    await account('ann'),
-    await account('bob'),
-    await account('eve'),
-    await account('yan'),
-    await account('zoe'),
-  ];
-  return { app, ann, bob, eve, yan, zoe };
-}
 
 interface Scene {
   readonly cast: Cast;
@@ -61,7 +37,7 @@ export async function play(cast: Cast, openHand: OpenHand): Promise<Log> {
   await phone(scene);
   await arrange(scene);
   await part(scene);
-  return watch.end(conversation);
+  return await watch.end(conversation);
 }
 
 async function talk({ circle, conversation, cast, hands, watch }: Scene): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Named, TestAccount, TestSubscription } from '../../../src/testing/index.ts';
-import type { Cast } from './play.ts';
+import type { Cast } from './cast.ts';
 
 /** What was seen, stream by stream; ids are numbered as they are first seen, and moments are left out. */
 export interface Log {

@@ -35,7 +35,7 @@ export const LIMITS = {
   losesBinary: {
     mark: '²',
     about:
-      'Under Node of today these clients send zeros in place of binary data, as many as there were bytes. In a browser they do not.',
+      'Under Node of today clients up to 1.3.6 send zeros in place of binary data, as many as there were bytes. In a browser they do not.',
   },
   dropsOnClose: {
     mark: '³',

@@ -50,8 +50,6 @@ export interface ClientKind {
 export interface MatrixClient extends Disposable {
   /** How often it has connected. */
   readonly connects: number;
-  /** Heartbeats that the server answered, or sent. */
-  readonly heartbeats: number;
   readonly transport: string;
   emit(...emission: Emission): void;
   /** Sends an event and answers what is heard up to its acknowledgement, which is empty. */
@@ -67,13 +65,14 @@ export interface MatrixClient extends Disposable {
   upgraded(): Promise<void>;
   /** Answers the reason of the next end. */
   disconnected(): Promise<string>;
-  heartbeat(): Promise<unknown>;
+  /** Resolves with the next heartbeat that the server sends or answers. */
+  heartbeat(): Promise<void>;
   close(): void;
 }
 
 const PATIENCE_MS = 15_000;
 
-export const CHANNELS = [
+const CHANNELS = [
   'success',
   'error',
   'message',
@@ -119,9 +118,6 @@ export function openClient(kind: ClientKind, options: Omit<ClientOptions, 'chann
   return {
     get connects() {
       return count.connect;
-    },
-    get heartbeats() {
-      return count.heartbeat;
     },
     get transport() {
       return count.transport;

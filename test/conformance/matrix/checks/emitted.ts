@@ -93,7 +93,7 @@ async function hearsMessages(cell: Cell, client: MatrixClient): Promise<void> {
 
 /** Files of one's own, and one of somebody else, until it is there. */
 async function hearsFiles(cell: Cell, client: MatrixClient): Promise<void> {
-  const { app, ann, bob, conversation, talk } = cell;
+  const { app, ann, conversation, talk } = cell;
   const file = {
     id: expect.any(Number),
     filename: null,
