@@ -1,12 +1,14 @@
 import { defineConfig } from 'vitest/config';
 import { Summary } from './test/support/summary.ts';
 
-// What these folders test is no business of a database.
+// What these test is no business of a database.
 const once = [
   'test/tools/**/*.test.ts',
   'test/docs/**/*.test.ts',
   'test/browser/**/*.test.ts',
   'test/conformance/matrix/**/*.test.ts',
+  'test/bridge/{engine-io,transport}.test.ts',
+  'test/conformance/{engine-io,socket-io,odd-input}*.test.ts',
 ];
 const notTests = ['**/node_modules/**', 'test/clients/**'];
 

@@ -6,11 +6,29 @@ import { adaptParser, isParserOfProtocol3 } from './engine-parser.ts';
 import type { EngineParser } from './engine-parser.ts';
 
 /**
- * What is relied on inside engine.io without its being public, and pinned in package.json for that reason. Missing
- * members fail the start (`createEngineIo`), changed behaviour fails test/bridge/transport.test.ts.
+ * Clients that were shipped before 2018 are not served by engine.io as it is, not even with `allowEIO3`. What is mended
+ * here, for protocol 3 alone:
+ *
+ * A. Browsers of 1.0 to 1.3 read only binary answers to polls, and are given text.
+ * B. Text is UTF-8 once, which clients of 1.x and of Java undo twice while they poll: they are written ASCII.
+ * C. The same clients, and those of Swift, encode twice what they post as text: the second time is undone.
+ * D. Who goes silent after the upgrade is never noticed: the deadline is set again.
+ *
+ * What this relies on is not public, was looked at in the version below, and is pinned in package.json. On a bump, read
+ * the members named in `requireInternals`, `clearTransport` (D) and `_doSend` (B: frames made ahead), and run
+ * test/bridge and test/conformance, which assert the bytes. A member that is gone fails the start.
+ *
+ * Not mended: 1.0 encodes twice on WebSockets too, where nothing tells it from 1.3.
  */
+export const ENGINE_IO_LOOKED_AT = '6.6.12';
+
 interface EngineInternals {
-  createTransport(name: string, request: IncomingMessage): { parser: unknown };
+  createTransport(name: string, request: IncomingMessage): Transport;
+  prepare(request: IncomingMessage): void;
+}
+
+interface Transport {
+  parser: unknown;
 }
 
 interface SocketInternals {
@@ -32,11 +50,7 @@ interface OutgoingPacket {
 
 type EngineRequest = IncomingMessage & { readonly _query: Readonly<Record<string, string | undefined>> };
 
-/**
- * An Engine.IO server for clients of every age. On top of `allowEIO3` it mends, for protocol 3 alone, what the stock
- * server does not do for old clients: binary answers to polls (A), non-ASCII text towards them (B) and from them (C),
- * and noticing that one went silent after its upgrade (D).
- */
+/** An Engine.IO server for clients of every age. Throws when engine.io is another than this file knows. */
 export function createEngineIo(options: ServerOptions): EngineServer {
   const engine = new EngineServer({ ...options, allowEIO3: true });
   requireInternals(engine);
@@ -162,17 +176,29 @@ function remembering<Answer>(convert: (text: string) => Answer): (text: string) 
 }
 
 function requireInternals(engine: EngineServer): void {
-  const missing: string[] = [];
-  const needMethod = (owner: object, name: string) => {
-    if (typeof Reflect.get(owner, name) !== 'function') missing.push(name);
-  };
-  needMethod(engine, 'createTransport');
-  needMethod(EngineSocket.prototype, 'resetPingTimeout');
-  needMethod(EngineSocket.prototype, 'sendPacket');
-  if (missing.length === 0) {
-    const request = { _query: { EIO: '3', transport: 'polling' }, headers: {} } as unknown as IncomingMessage;
-    const { parser } = (engine as unknown as EngineInternals).createTransport('polling', request);
-    if (!isParserOfProtocol3(parser)) missing.push('transport.parser');
-  }
+  const missing = missingMethods(engine, ['createTransport', 'prepare']);
+  missing.push(...missingMethods(EngineSocket.prototype, ['resetPingTimeout', 'sendPacket']));
+  if (missing.length === 0) missing.push(...missingInSession(engine as unknown as EngineInternals));
   if (missing.length > 0) throw new Error(`engine.io lacks what old clients need: ${missing.join(', ')}`);
+}
+
+const missingMethods = (owner: object, names: readonly string[]): string[] =>
+  names.filter((name) => typeof Reflect.get(owner, name) !== 'function');
+
+/** Looks at what only exists while somebody is connected, in a session that nobody hears of. */
+function missingInSession(engine: EngineInternals): string[] {
+  const request = { url: '/?EIO=3&transport=polling', headers: {}, connection: {} };
+  engine.prepare(request as IncomingMessage);
+  if ((request as Partial<EngineRequest>)._query?.['EIO'] !== '3') return ['request._query'];
+  const transport = engine.createTransport('polling', request as IncomingMessage);
+  if (!isParserOfProtocol3(transport.parser)) return ['transport.parser'];
+  const conn = newSocket(engine, transport, request);
+  const waiting = internals(conn).writeBuffer as unknown;
+  conn.close(true);
+  return Array.isArray(waiting) ? [] : ['writeBuffer'];
+}
+
+function newSocket(engine: EngineInternals, transport: Transport, request: object): EngineSocket {
+  const args = ['', engine, transport, request, 3] as unknown as ConstructorParameters<typeof EngineSocket>;
+  return new EngineSocket(...args);
 }

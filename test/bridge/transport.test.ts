@@ -3,6 +3,8 @@ import { WebSocket } from 'ws';
 import { undoSecondUtf8 } from '../../src/bridge/engine-parser.ts';
 import { loadClient } from '../clients/load.ts';
 import type { ClientVersion } from '../clients/load.ts';
+import { BINARY, binaryPayload, pollingSession } from '../harness/engine-io.ts';
+import { wire } from '../harness/wire.ts';
 import { wireServer } from './wire-server.ts';
 import type { WireServer } from './wire-server.ts';
 
@@ -18,31 +20,8 @@ afterEach(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-/** A raw Engine.IO session over polling. */
-async function handshake(query: string, headers: Record<string, string> = {}) {
-  const base = `${server.url}/socket.io/?transport=polling&${query}`;
-  const get = async (url: string) => {
-    const response = await fetch(url, { headers });
-    const bytes = Buffer.from(await response.arrayBuffer());
-    return { status: response.status, type: response.headers.get('content-type'), bytes };
-  };
-  const opened = await get(base);
-  const sid = /"sid\\?":\\?"([^"\\]+)\\?"/.exec(opened.bytes.toString('latin1'))?.[1];
-  const url = `${base}&sid=${sid}`;
-  return {
-    opened,
-    sid,
-    poll: () => get(url),
-    post: async (body: string) => {
-      const response = await fetch(url, {
-        method: 'POST',
-        body,
-        headers: { 'content-type': 'text/plain;charset=UTF-8' },
-      });
-      return response.text();
-    },
-  };
-}
+const handshake = (query: string, headers?: Record<string, string>) =>
+  pollingSession(server.url, query, headers);
 
 const twice = (text: string): string => Buffer.from(text).toString('latin1');
 
@@ -125,7 +104,7 @@ test.for(['é', 'é€', 'Nächste 😀 Straße', 'plain'])(
     const { poll, post } = await handshake('EIO=3&b64=1');
     await poll();
     const packet = `42["message",{"text":"${twice(text)}"}]`;
-    expect(await post(`${packet.length}:${packet}`)).toBe('ok');
+    expect((await post(`${packet.length}:${packet}`)).text).toBe('ok');
     const answer = JSON.parse((await poll()).bytes.toString().replace(/^\d+:42/, '')) as unknown;
     expect(answer).toEqual(['message', { text }]);
   },
@@ -142,6 +121,28 @@ test.for(['naïve', 'Œuvre é', '日本', 'Â'])(
     expect(answer).toEqual(['message', { text }]);
   },
 );
+
+test.for([
+  ['a binary post', 'EIO=3', BINARY, (packet: string) => binaryPayload([packet])],
+  ['protocol 4', 'EIO=4', undefined, (packet: string) => packet],
+] as const)('%s is UTF-8 once, whatever it reads like', async ([, query, type, encode]) => {
+  const { poll, post } = await handshake(query);
+  if (query === 'EIO=4') await post('40');
+  await poll();
+  for (const text of ['é€😀', 'Ã©tat']) {
+    expect((await post(encode(`42["message",{"text":"${text}"}]`), type)).text).toBe('ok');
+    const answer = JSON.parse((await poll()).text.replace(/^(\d+:)?42/, '')) as unknown;
+    expect(answer).toEqual(['message', { text }]);
+  }
+});
+
+test.for([3, 4])('text on a WebSocket of protocol %i is left as it is', async (protocol) => {
+  await using client = await wire(server.url, protocol as 3 | 4);
+  client.emit('message', 'Ã©tat');
+  expect(await client.next()).toBe(
+    protocol === 3 ? '42["message","\\u00c3\\u00a9tat"]' : '42["message","Ã©tat"]',
+  );
+});
 
 test('two packets of one post are told apart by their lengths, whatever their encoding', async () => {
   const { poll, post } = await handshake('EIO=3&b64=1');
@@ -227,6 +228,27 @@ test.for(['upgrade', 'websocket', 'polling'])(
     expect(await gone.promise).toBe('ping timeout');
   },
 );
+
+test.for([3, 4])('a client of protocol %i that pings after its upgrade stays', async (protocol) => {
+  await using quick = await wireServer({ pingInterval: 100, pingTimeout: 150 });
+  const session = await pollingSession(quick.url, `EIO=${protocol}`);
+  const socket = await session.openSocket();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  socket.on('close', () => reject(new Error('It was taken for silent.')));
+  // Longer than three deadlines.
+  let beats = 0;
+  socket.on('message', (data: Buffer) => {
+    const packet = data.toString();
+    if (packet === '3probe') socket.send('5');
+    if (protocol === 3 && packet.startsWith('3')) setTimeout(() => socket.send('2'), 100);
+    if (packet === '2') socket.send('3');
+    if (packet === '2' || packet === '3') beats += 1;
+    if (beats === 8) resolve();
+  });
+  socket.send('2probe');
+  await promise;
+  socket.terminate();
+});
 
 test.for([
   ['42["disconnect"]', '41'],

@@ -1,9 +1,9 @@
 import { WebSocket } from 'ws';
 import { createInbox } from '../../src/testing/inbox.ts';
+import type { Inbox } from '../../src/testing/inbox.ts';
 
 /** A Socket.IO connection on which every packet is seen as it is on the wire. */
-export interface Wire extends AsyncDisposable {
-  readonly socket: WebSocket;
+export interface Packets extends AsyncDisposable {
   /** Sends a packet as it is: `42["message",{}]`. */
   send(packet: string): void;
   /** Sends an event. */
@@ -14,38 +14,52 @@ export interface Wire extends AsyncDisposable {
   ask(channel: string, ...args: unknown[]): Promise<string[]>;
   /** What has come and nobody asked for. */
   waiting(): readonly string[];
+}
+
+/** The same over a WebSocket of its own. */
+export interface Wire extends Packets {
+  readonly socket: WebSocket;
   closed(): Promise<number>;
+}
+
+/** What the transports have in common: events out, packets in. */
+export function packetsOver(
+  send: (packet: string) => void,
+  packets: Inbox<string>,
+): Omit<Packets, typeof Symbol.asyncDispose> {
+  const next = (begins = '') => packets.next((packet) => packet.startsWith(begins));
+  let asked = 0;
+  return {
+    send,
+    emit: (channel, ...args) => send(`42${JSON.stringify([channel, ...args])}`),
+    next,
+    async ask(channel, ...args) {
+      asked += 1;
+      send(`42${asked}${JSON.stringify([channel, ...args])}`);
+      const answers: string[] = [];
+      for (let packet = await next(); packet !== `43${asked}[]`; packet = await next()) answers.push(packet);
+      return answers;
+    },
+    waiting: () => packets.waiting(),
+  };
 }
 
 /** Connects with the given protocol; `none` sends no `EIO`, as the iOS app does. */
 export async function wire(url: string, protocol: 3 | 4 | 'none' = 3): Promise<Wire> {
   const query = protocol === 'none' ? 'transport=websocket' : `EIO=${protocol}&transport=websocket`;
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?${query}`);
-  const packets = createInbox<string>('packets');
+  const inbox = createInbox<string>('packets');
   const closes = createInbox<number>('close');
-  socket.on('message', (data: Buffer) => packets.push(data.toString()));
+  socket.on('message', (data: Buffer) => inbox.push(data.toString()));
   socket.on('close', (code) => closes.push(code));
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
-  const next = (begins = '') => packets.next((packet) => packet.startsWith(begins));
-  const emit = (channel: string, ...args: unknown[]) =>
-    socket.send(`42${JSON.stringify([channel, ...args])}`);
-  await next('0');
-  if (protocol === 4) socket.send('40');
-  await next('40');
-  let asked = 0;
+  const packets = packetsOver((packet) => socket.send(packet), inbox);
+  await packets.next('0');
+  if (protocol === 4) packets.send('40');
+  await packets.next('40');
   return {
+    ...packets,
     socket,
-    send: (packet) => socket.send(packet),
-    emit,
-    next,
-    async ask(channel, ...args) {
-      asked += 1;
-      socket.send(`42${asked}${JSON.stringify([channel, ...args])}`);
-      const answers: string[] = [];
-      for (let packet = await next(); packet !== `43${asked}[]`; packet = await next()) answers.push(packet);
-      return answers;
-    },
-    waiting: () => packets.waiting(),
     closed: () => closes.next(),
     async [Symbol.asyncDispose]() {
       socket.terminate();

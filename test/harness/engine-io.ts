@@ -1,0 +1,87 @@
+import { WebSocket } from 'ws';
+
+/** What the server answered to one request. */
+export interface Answer {
+  readonly status: number;
+  readonly type: string | null;
+  readonly bytes: Buffer;
+  /** The same, read as UTF-8. */
+  readonly text: string;
+}
+
+/** An Engine.IO session over polling, every request of which a test makes itself. */
+export interface PollingSession {
+  readonly sid: string;
+  /** The answer to the handshake. */
+  readonly opened: Answer;
+  poll(): Promise<Answer>;
+  /** Sends a payload as it is. Rejects when the server cuts the request off. */
+  post(body: string | Uint8Array, contentType?: string): Promise<Answer>;
+  /** A WebSocket that asks to take the session over. */
+  openSocket(): Promise<WebSocket>;
+}
+
+const TEXT = 'text/plain;charset=UTF-8';
+export const BINARY = 'application/octet-stream';
+
+/** Opens a session with a query such as `EIO=3&b64=1`, on every request of which the headers are sent. */
+export async function pollingSession(
+  url: string,
+  query: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<PollingSession> {
+  const path = `/socket.io/?${query}${query === '' ? '' : '&'}transport=`;
+  const ask = async (address: string, init: RequestInit = {}): Promise<Answer> => {
+    const response = await fetch(address, { ...init, headers: { ...headers, ...init.headers } });
+    const bytes = Buffer.from(await response.arrayBuffer());
+    return {
+      status: response.status,
+      type: response.headers.get('content-type'),
+      bytes,
+      text: bytes.toString(),
+    };
+  };
+  const opened = await ask(`${url}${path}polling`);
+  const sid = /"sid\\?":\\?"([^"\\]+)\\?"/.exec(opened.bytes.toString('latin1'))?.[1] ?? '';
+  const address = `${url}${path}polling&sid=${sid}`;
+  return {
+    sid,
+    opened,
+    poll: () => ask(address),
+    post: (body, contentType = TEXT) =>
+      ask(address, { method: 'POST', body: Buffer.from(body), headers: { 'content-type': contentType } }),
+    async openSocket() {
+      const socket = new WebSocket(`${url.replace('http', 'ws')}${path}websocket&sid=${sid}`, { headers });
+      await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+      return socket;
+    },
+  };
+}
+
+/** The payload of protocol 3 as text: `6:4hello1:2`. */
+export const textPayload = (packets: readonly string[]): string =>
+  packets.map((packet) => `${packet.length}:${packet}`).join('');
+
+/** The payload of protocol 3 in binary form: for each packet a 0, its length in digits, 255, and its UTF-8. */
+export const binaryPayload = (packets: readonly string[]): Buffer =>
+  Buffer.concat(
+    packets.flatMap((packet) => {
+      const body = Buffer.from(packet);
+      return [Buffer.from([0, ...Array.from(String(body.length), Number), 255]), body];
+    }),
+  );
+
+/** The payload of protocol 4. */
+export const joinedPayload = (packets: readonly string[]): string => packets.join('\u001e');
+
+/** The packets of a text payload of protocol 3. */
+export function readTextPayload(payload: string): string[] {
+  const packets: string[] = [];
+  for (let at = 0; at < payload.length;) {
+    const colon = payload.indexOf(':', at);
+    const end = colon + 1 + Number(payload.slice(at, colon));
+    packets.push(payload.slice(colon + 1, end));
+    at = end;
+  }
+  return packets;
+}
