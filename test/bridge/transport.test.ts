@@ -1,3 +1,4 @@
+import type { Socket as EngineSocket } from 'engine.io';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { undoSecondUtf8 } from '../../src/bridge/engine-parser.ts';
@@ -142,6 +143,17 @@ test.for([3, 4])('text on a WebSocket of protocol %i is left as it is', async (p
   expect(await client.next()).toBe(
     protocol === 3 ? '42["message","\\u00c3\\u00a9tat"]' : '42["message","Ã©tat"]',
   );
+});
+
+test('a binary post that is no payload is one error, not a packet for every byte', async () => {
+  const types: string[] = [];
+  server.io.engine.on('connection', (conn: EngineSocket) =>
+    conn.on('packet', ({ type }: { type: string }) => types.push(type)),
+  );
+  const { post, poll } = await handshake('EIO=3');
+  await post(Buffer.concat([Buffer.alloc(1_000, 255), binaryPayload(['6'])]), BINARY);
+  expect((await poll()).status).toBe(400);
+  expect(types).toEqual(['error']);
 });
 
 test('two packets of one post are told apart by their lengths, whatever their encoding', async () => {
