@@ -61,14 +61,15 @@ test.for([
 });
 
 test('an engine that keeps the query of a request elsewhere is not started', () => {
-  vi.spyOn(EngineServer.prototype as never as { prepare(): void }, 'prepare').mockReturnValue();
+  const engine: { prepare(): void } = EngineServer.prototype as never;
+  vi.spyOn(engine, 'prepare').mockReturnValue();
   expect(create).toThrow('engine.io lacks what old clients need: request._query');
 });
 
 test.for(['encodePayload', 'encodePayloadAsBinary', 'decodePayload'])(
   'an engine whose parser has no %s is not started',
   (name) => {
-    const engine = EngineServer.prototype as never as { createTransport(): { parser: object } };
+    const engine: { createTransport(): { parser: object } } = EngineServer.prototype as never;
     const stock = engine.createTransport;
     vi.spyOn(engine, 'createTransport').mockImplementation(function (this: unknown, ...args: []) {
       const transport = stock.apply(this, args);
@@ -80,9 +81,8 @@ test.for(['encodePayload', 'encodePayloadAsBinary', 'decodePayload'])(
 );
 
 test('an engine whose connections keep what waits elsewhere is not started', () => {
-  vi.spyOn(EngineSocket.prototype as never as { onOpen(): void }, 'onOpen').mockImplementation(function (
-    this: object,
-  ) {
+  const conn: { onOpen(): void } = EngineSocket.prototype as never;
+  vi.spyOn(conn, 'onOpen').mockImplementation(function (this: object) {
     Reflect.deleteProperty(this, 'writeBuffer');
   });
   expect(create).toThrow('engine.io lacks what old clients need: writeBuffer');

@@ -31,8 +31,8 @@ export async function pollingSession(
   headers: Readonly<Record<string, string>> = {},
 ): Promise<PollingSession> {
   const path = `/socket.io/?${query}${query === '' ? '' : '&'}transport=`;
-  const ask = async (address: string, init: RequestInit = {}): Promise<Answer> => {
-    const response = await fetch(address, { ...init, headers: { ...headers, ...init.headers } });
+  const ask = async (address: string, init: RequestInit = { headers }): Promise<Answer> => {
+    const response = await fetch(address, init);
     const bytes = Buffer.from(await response.arrayBuffer());
     return {
       status: response.status,
@@ -49,7 +49,11 @@ export async function pollingSession(
     opened,
     poll: () => ask(address),
     post: (body, contentType = TEXT) =>
-      ask(address, { method: 'POST', body: Buffer.from(body), headers: { 'content-type': contentType } }),
+      ask(address, {
+        method: 'POST',
+        body: Buffer.from(body),
+        headers: { ...headers, 'content-type': contentType },
+      }),
     async openSocket() {
       const socket = new WebSocket(`${url.replace('http', 'ws')}${path}websocket&sid=${sid}`, { headers });
       await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));

@@ -1,0 +1,148 @@
+import type { WebSocket } from 'ws';
+import { createInbox } from '../../src/testing/inbox.ts';
+import { BINARY, binaryPayload, pollingSession, readTextPayload, textPayload } from './engine-io.ts';
+import type { PollingSession } from './engine-io.ts';
+import { packetsOver } from './wire.ts';
+import type { Packets } from './wire.ts';
+
+/** How one kind of app speaks Engine.IO 3. */
+export interface PhoneModel {
+  readonly query: string;
+  readonly headers: Readonly<Record<string, string>>;
+  post(session: PollingSession, packets: readonly string[]): Promise<unknown>;
+}
+
+/** The Java client: no stamp, posts in binary, with UTF-8 once. */
+export const ANDROID: PhoneModel = {
+  query: 'EIO=3',
+  headers: { 'user-agent': 'Dalvik/2.1.0 (Linux; U; Android 8.0.0; Pixel Build/OPR6.170623.013)' },
+  post: (session, packets) => session.post(binaryPayload(packets), BINARY),
+};
+
+const utf8AsText = (packet: string): string => Buffer.from(packet).toString('latin1');
+
+/** The Swift client: no `EIO`, base64 asked for, posts as text, with UTF-8 twice. */
+export const IOS: PhoneModel = {
+  query: 'b64=1',
+  headers: { 'user-agent': 'Neo/1 CFNetwork/976 Darwin/18.2.0' },
+  post: (session, packets) => session.post(textPayload(packets.map(utf8AsText))),
+};
+
+/** The same where the library encodes once, as its later versions do. */
+export const IOS_ENCODING_ONCE: PhoneModel = {
+  ...IOS,
+  post: (session, packets) => session.post(textPayload(packets)),
+};
+
+export interface Phone extends Packets {
+  readonly sid: string;
+  /** Resolves when the WebSocket has taken over. */
+  upgraded(): Promise<void>;
+  /** Leaves as the libraries do, after what was sent before. */
+  close(): Promise<void>;
+}
+
+interface Line {
+  send(packet: string): void;
+  /** Resolves when all that was sent has left. */
+  sent(): Promise<void>;
+}
+
+/** Connects as an app does: over polling, then over a WebSocket unless `upgrades` says no. It waits for nothing. */
+export async function phone(
+  url: string,
+  model: PhoneModel,
+  { upgrades = true }: { readonly upgrades?: boolean } = {},
+): Promise<Phone> {
+  const session = await pollingSession(url, model.query, model.headers);
+  const inbox = createInbox<string>('packets');
+  const polling = pollingLine(session, model, (packet) => inbox.push(packet));
+  let line: Line = polling;
+  let socket: WebSocket | undefined;
+  const upgrade = async (): Promise<void> => {
+    socket = await session.openSocket();
+    await probe(socket);
+    await polling.pause();
+    socket.on('message', (data: Buffer) => inbox.push(data.toString()));
+    socket.send('5');
+    line = socketLine(socket);
+    for (const packet of polling.unsent()) line.send(packet);
+  };
+  // Whoever waits for it hears of a failure.
+  const upgraded = upgrades ? upgrade() : new Promise<void>(() => {});
+  upgraded.catch(() => {});
+  const close = async (): Promise<void> => {
+    line.send('41');
+    if (line === polling) line.send('1');
+    await line.sent();
+    socket?.close();
+  };
+  return {
+    ...packetsOver((packet) => line.send(packet), inbox),
+    sid: session.sid,
+    upgraded: () => upgraded,
+    close,
+    async [Symbol.asyncDispose]() {
+      if (line === polling) await close().catch(() => {});
+      socket?.terminate();
+    },
+  };
+}
+
+/** Posts one request at a time, with all that waits by then, and has one poll open at all times. */
+function pollingLine(session: PollingSession, model: PhoneModel, onPacket: (packet: string) => void) {
+  let waiting: string[] = [];
+  let posting: Promise<void> | undefined;
+  let over = false;
+  const post = async (): Promise<void> => {
+    while (waiting.length > 0 && !over) await model.post(session, waiting.splice(0));
+    posting = undefined;
+  };
+  const poll = async (): Promise<void> => {
+    while (!over) {
+      const { status, text } = await session.poll();
+      if (status !== 200) return;
+      for (const packet of readTextPayload(text)) {
+        if (packet === '1') over = true;
+        else if (packet !== '6') onPacket(packet);
+      }
+    }
+  };
+  const polling = poll().catch(() => {});
+  return {
+    send(packet: string): void {
+      waiting.push(packet);
+      posting ??= Promise.resolve().then(post);
+    },
+    async sent(): Promise<void> {
+      await posting;
+    },
+    /** Begins no further request, and resolves when those under way are answered. */
+    async pause(): Promise<void> {
+      over = true;
+      await Promise.all([polling, posting]);
+    },
+    unsent(): readonly string[] {
+      const packets = waiting;
+      waiting = [];
+      return packets;
+    },
+  };
+}
+
+function socketLine(socket: WebSocket): Line {
+  return {
+    send: (packet) => socket.send(packet),
+    async sent() {},
+  };
+}
+
+async function probe(socket: WebSocket): Promise<void> {
+  const answered = new Promise<string>((resolve, reject) => {
+    socket.once('message', (data: Buffer) => resolve(data.toString()));
+    socket.once('close', () => reject(new Error('The upgrade was refused.')));
+  });
+  socket.send('2probe');
+  const answer = await answered;
+  if (answer !== '3probe') throw new Error(`The probe was answered by ${answer}.`);
+}

@@ -1,0 +1,96 @@
+import { WebSocket } from 'ws';
+import { createInbox } from '../../src/testing/inbox.ts';
+import { joinedPayload, pollingSession, readTextPayload, textPayload } from './engine-io.ts';
+
+/** A text frame as it is, or a binary one. */
+export type RawFrame = string | Buffer;
+
+/** A connection on which a test may send what no client would, and hears what comes of it, to the end. */
+export interface RawLine extends AsyncDisposable {
+  /** Sends the frames together. Answers `ok`, or `cut off` when the request that carried them was. */
+  send(...frames: readonly RawFrame[]): Promise<string>;
+  /** The next packet as it is on the wire; `closed …` after the last. */
+  next(): Promise<string>;
+}
+
+export type Protocol = 3 | 4;
+export type TransportName = 'websocket' | 'polling';
+
+/** Opens a connection, of which nothing is heard yet. */
+export const rawLine = (url: string, protocol: Protocol, transport: TransportName): Promise<RawLine> =>
+  transport === 'polling' ? pollingLine(url, protocol) : socketLine(url, protocol);
+
+/** The same, connected to the namespace `/`, and heard until then. */
+export async function connectedLine(
+  url: string,
+  protocol: Protocol,
+  transport: TransportName,
+): Promise<RawLine> {
+  const line = await rawLine(url, protocol, transport);
+  await line.next();
+  if (protocol === 4) await line.send('40');
+  await line.next();
+  return line;
+}
+
+/** The packets that come until one is this, or until the end. */
+export async function heardUntil(line: RawLine, last: string): Promise<string[]> {
+  const heard: string[] = [];
+  for (;;) {
+    const packet = await line.next();
+    heard.push(packet);
+    if (packet === last || packet.startsWith('closed')) return heard;
+  }
+}
+
+async function socketLine(url: string, protocol: Protocol): Promise<RawLine> {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=${protocol}&transport=websocket`);
+  const inbox = createInbox<string>('packets');
+  socket.on('message', (data: Buffer, isBinary) =>
+    inbox.push(isBinary ? `binary ${data.toString('hex')}` : data.toString()),
+  );
+  socket.on('close', (code) => inbox.push(`closed ${code}`));
+  await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+  socket.on('error', () => {});
+  return {
+    async send(...frames) {
+      for (const frame of frames) socket.send(frame);
+      return 'ok';
+    },
+    next: () => inbox.next(),
+    async [Symbol.asyncDispose]() {
+      socket.terminate();
+    },
+  };
+}
+
+async function pollingLine(url: string, protocol: Protocol): Promise<RawLine> {
+  const session = await pollingSession(url, protocol === 3 ? 'EIO=3&b64=1' : 'EIO=4');
+  const read = (payload: string) => (protocol === 3 ? readTextPayload(payload) : payload.split('\u001e'));
+  const waiting = read(session.opened.text);
+  return {
+    async send(...frames) {
+      const packets = frames.map((frame) => (typeof frame === 'string' ? frame : base64(frame, protocol)));
+      const payload = protocol === 3 ? textPayload(packets) : joinedPayload(packets);
+      try {
+        return (await session.post(payload)).text;
+      } catch {
+        return 'cut off';
+      }
+    },
+    async next() {
+      while (waiting.length === 0) {
+        const { status, text } = await session.poll();
+        waiting.push(...(status === 200 ? read(text) : [`closed ${status} ${text}`]));
+      }
+      return waiting.shift() ?? '';
+    },
+    async [Symbol.asyncDispose]() {
+      await session.post(protocol === 3 ? '1:1' : '1').catch(() => {});
+    },
+  };
+}
+
+/** A binary frame within a text payload: with protocol 3 its first byte is the type. */
+const base64 = (frame: Buffer, protocol: Protocol): string =>
+  protocol === 4 ? `b${frame.toString('base64')}` : `b${frame[0]}${frame.subarray(1).toString('base64')}`;
