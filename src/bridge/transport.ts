@@ -14,6 +14,8 @@ import type { EngineParser } from './engine-parser.ts';
  * C. The same clients, and those of Swift, encode twice what they post as text: the second time is undone.
  * D. Who goes silent after the upgrade is never noticed: the deadline is set again.
  *
+ * And for both protocols: who says on a WebSocket that it closes, as the Swift client does, is let go at once.
+ *
  * What this relies on is not public, was looked at in the version below, and is pinned in package.json. On a bump, read
  * the members named in `requireInternals`, `clearTransport` (D) and `_doSend` (B: frames made ahead), and run
  * test/bridge and test/conformance, which assert the bytes. A member that is gone fails the start.
@@ -57,6 +59,9 @@ export function createEngineIo(options: ServerOptions): EngineServer {
   mendPayloads(engine);
   const escaped = remembering((text) => escape(text));
   engine.on('connection', (conn: EngineSocket) => {
+    conn.on('packet', ({ type }: { readonly type: string }) => {
+      if (type === 'close') conn.close();
+    });
     if (conn.protocol !== 3) return;
     conn.on('packetCreate', (packet: OutgoingPacket) => {
       if (typeof packet.data !== 'string') return;

@@ -89,3 +89,23 @@ export function readTextPayload(payload: string): string[] {
   }
   return packets;
 }
+
+/** Tries to open a WebSocket with this query, and answers what came instead: the status and the text. */
+export async function refusedSocket(url: string, query: string): Promise<string> {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?${query}`);
+  return new Promise((resolve, reject) => {
+    socket.on('open', () => reject(new Error('It was opened.')));
+    socket.on('error', reject);
+    socket.on('unexpected-response', (_request, response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () => resolve(`${response.statusCode} ${Buffer.concat(chunks).toString()}`));
+    });
+  });
+}
+
+/** The handshake that a packet `0{…}` brings. */
+export const readHandshake = (packet: string): Record<string, unknown> => {
+  if (!packet.startsWith('0')) throw new Error(`No handshake: ${packet}`);
+  return JSON.parse(packet.slice(1)) as Record<string, unknown>;
+};
