@@ -1,0 +1,285 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { WebSocket } from 'ws';
+import type { TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+import { BINARY, joinedPayload, pollingSession, readHandshake, refusedSocket } from '../harness/engine-io.ts';
+import type { PollingSession } from '../harness/engine-io.ts';
+import { connectedLine, heardUntil, rawLine } from '../harness/raw-line.ts';
+
+// Engine.IO protocol 4, as clients from 3.0 on speak it: it is the server that pings.
+
+let app: TestGateway;
+/** One that pings often. */
+let lively: TestGateway;
+/** One that does not wait long for a pong either. */
+let impatient: TestGateway;
+
+beforeAll(async () => {
+  app = await testApp();
+  lively = await testApp({ legacyLimits: { pingIntervalMs: 50 } });
+  impatient = await testApp({ legacyLimits: { pingIntervalMs: 100, pingTimeoutMs: 100 } });
+});
+
+afterAll(async () => {
+  await impatient[Symbol.asyncDispose]();
+  await lively[Symbol.asyncDispose]();
+  await app[Symbol.asyncDispose]();
+});
+
+const REQUEST = '42["webrtc_stun_info"]';
+const ANSWER = '42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]';
+const UNKNOWN_SESSION = { status: 400, text: '{"code":1,"message":"Session ID unknown"}' };
+
+const handshakeOf = (upgrades: readonly string[]) => ({
+  sid: expect.stringMatching(/^[\w-]{20}$/),
+  upgrades,
+  pingInterval: 25_000,
+  pingTimeout: 60_000,
+  maxPayload: 5 * 1024 * 1024,
+});
+
+/** A session that is connected to the namespace `/`. */
+async function connected(): Promise<PollingSession> {
+  const session = await pollingSession(app.url, 'EIO=4');
+  await session.post('40');
+  expect((await session.poll()).text).toMatch(/^40\{"sid":"[\w-]{20}"\}$/);
+  return session;
+}
+
+const messageOf = (socket: WebSocket) =>
+  new Promise<string>((resolve) => {
+    socket.once('message', (data: Buffer) => resolve(data.toString()));
+  });
+
+/** A session that was taken over by a WebSocket. */
+async function upgraded(): Promise<{ session: PollingSession; socket: WebSocket }> {
+  const session = await connected();
+  const socket = await session.openSocket();
+  socket.send('2probe');
+  expect(await messageOf(socket)).toBe('3probe');
+  const answered = messageOf(socket);
+  socket.send('5');
+  // Answered over the WebSocket: the server has taken notice.
+  socket.send('421["unknown"]');
+  expect(await answered).toBe('431[]');
+  return { session, socket };
+}
+
+async function expectServed(socket: WebSocket): Promise<void> {
+  const answered = messageOf(socket);
+  socket.send(REQUEST);
+  expect(await answered).toBe(ANSWER);
+  socket.terminate();
+}
+
+test('handshake: polling opens a session and offers the WebSocket', async () => {
+  const { opened } = await pollingSession(app.url, 'EIO=4');
+  expect(opened).toMatchObject({ status: 200, type: 'text/plain; charset=UTF-8' });
+  expect(readHandshake(opened.text)).toEqual(handshakeOf(['websocket']));
+});
+
+test('handshake: a WebSocket opens a session, with nothing to upgrade to', async () => {
+  await using line = await rawLine(app.url, 4, 'websocket');
+  expect(readHandshake(await line.next())).toEqual(handshakeOf([]));
+});
+
+test('handshake: another protocol than 4 is none that is refused, but protocol 3', async () => {
+  // The protocol has it refused; the iOS app sends no EIO at all.
+  for (const query of ['', 'EIO=5', 'EIO=abc']) {
+    const { opened } = await pollingSession(app.url, query);
+    expect(opened.text).toMatch(/^\d+:0\{"sid":/);
+  }
+});
+
+test.for(['EIO=4', 'EIO=4&transport=abc', 'EIO=4&transport=webtransport'])(
+  'handshake: there is no transport in %s',
+  async (query) => {
+    const response = await fetch(`${app.url}/socket.io/?${query}`);
+    expect(response.status).toBe(400);
+    expect(await response.text()).toBe('{"code":0,"message":"Transport unknown"}');
+    expect(await refusedSocket(app.url, query)).toBe('400 Transport unknown');
+  },
+);
+
+test.for(['POST', 'PUT', 'DELETE'])('handshake: %s opens no session', async (method) => {
+  const response = await fetch(`${app.url}/socket.io/?EIO=4&transport=polling`, { method });
+  expect(response.status).toBe(400);
+  expect(await response.text()).toBe('{"code":2,"message":"Bad handshake method"}');
+});
+
+test('handshake: a session that is not there cannot be gone on with', async () => {
+  const response = await fetch(`${app.url}/socket.io/?EIO=4&transport=polling&sid=abc`);
+  expect({ status: response.status, text: await response.text() }).toEqual(UNKNOWN_SESSION);
+  expect(await refusedSocket(app.url, 'EIO=4&transport=websocket&sid=abc')).toBe('400 Session ID unknown');
+});
+
+test('handshake: a session keeps its protocol', async () => {
+  const { sid } = await connected();
+  const response = await fetch(`${app.url}/socket.io/?EIO=3&transport=polling&sid=${sid}`);
+  expect(response.status).toBe(400);
+  expect(await response.text()).toBe('{"code":3,"message":"Bad request"}');
+});
+
+test('message, polling: a payload of one packet is answered by one', async () => {
+  const session = await connected();
+  expect(await session.post(REQUEST)).toMatchObject({ status: 200, type: 'text/html', text: 'ok' });
+  expect(await session.poll()).toMatchObject({ status: 200, text: ANSWER });
+});
+
+test('message, polling: the packets of a payload are answered in order', async () => {
+  await using line = await connectedLine(app.url, 4, 'polling');
+  await line.send('421["a"]', '422["b"]', '423["c"]');
+  expect(await heardUntil(line, '433[]')).toEqual(['431[]', '432[]', '433[]']);
+});
+
+test('message, polling: a binary packet goes along with its event, in base64', async () => {
+  const session = await connected();
+  const event = '451-7["unknown",{"_placeholder":true,"num":0}]';
+  expect((await session.post(joinedPayload([event, 'bAQIDBA==']))).text).toBe('ok');
+  expect((await session.poll()).text).toBe('437[]');
+});
+
+test('message, polling: a binary payload is refused and ends the session', async () => {
+  const session = await connected();
+  expect((await session.post(Buffer.from([0, 1, 255, 0x36]), BINARY)).status).toBe(400);
+  expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
+});
+
+test('message, polling: a payload that is none ends the session', async () => {
+  const session = await connected();
+  await session.post('abc');
+  expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
+});
+
+test('message, polling: a second poll beside the first ends the session', async () => {
+  const session = await connected();
+  const [first, second] = await Promise.all([session.poll(), session.poll()]);
+  expect([first, second].map(({ status, text }) => `${status} ${text}`).toSorted()).toEqual([
+    '200 1',
+    '400 ',
+  ]);
+  expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
+});
+
+test('message, polling: a poll that is given up ends the session', async () => {
+  const session = await connected();
+  const url = `${app.url}/socket.io/?EIO=4&transport=polling&sid=${session.sid}`;
+  // Nothing says when a poll has arrived: more than one may be given up before it has.
+  await expect
+    .poll(async () => {
+      const giveUp = new AbortController();
+      const poll = fetch(url, { signal: giveUp.signal }).catch(() => undefined);
+      const { status } = await session.post('6');
+      giveUp.abort();
+      await poll;
+      return status;
+    })
+    .toBe(400);
+});
+
+test('message, WebSocket: a packet is answered by one', async () => {
+  await using line = await connectedLine(app.url, 4, 'websocket');
+  await line.send(REQUEST);
+  expect(await line.next()).toBe(ANSWER);
+});
+
+test('message, WebSocket: a binary frame is a message, without a type', async () => {
+  await using line = await connectedLine(app.url, 4, 'websocket');
+  await line.send('451-7["unknown",{"_placeholder":true,"num":0}]', Buffer.from([1, 2, 3, 4]));
+  expect(await line.next()).toBe('437[]');
+});
+
+test('message, WebSocket: a packet that is none ends the session', async () => {
+  await using line = await connectedLine(app.url, 4, 'websocket');
+  await line.send('abc');
+  expect(await line.next()).toBe('closed 1005');
+});
+
+test.for(['polling', 'websocket'] as const)(
+  'heartbeat, %s: the server pings, and pings again once it is answered',
+  async (transport) => {
+    await using line = await rawLine(lively.url, 4, transport);
+    readHandshake(await line.next());
+    for (let n = 0; n < 3; n += 1) {
+      expect(await line.next()).toBe('2');
+      await line.send('3');
+    }
+  },
+);
+
+test('heartbeat, polling: a session whose client does not answer is over', async () => {
+  const session = await pollingSession(impatient.url, 'EIO=4');
+  expect((await session.poll()).text).toBe('2');
+  await expect.poll(async () => (await session.post('6')).status).toBe(400);
+  expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
+});
+
+test('heartbeat, WebSocket: a session whose client does not answer is over', async () => {
+  await using line = await rawLine(impatient.url, 4, 'websocket');
+  expect((await heardUntil(line, 'never')).slice(1)).toEqual(['2', 'closed 1005']);
+});
+
+test('close, polling: the session is over, and the poll that waits is answered', async () => {
+  const session = await connected();
+  const poll = session.poll();
+  await session.post('1');
+  const { status, text } = await poll;
+  // Whichever of the two requests was there first.
+  expect(['200 6', `400 ${UNKNOWN_SESSION.text}`]).toContain(`${status} ${text}`);
+  expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
+});
+
+test('close, WebSocket: the session is over', async () => {
+  await using line = await connectedLine(app.url, 4, 'websocket');
+  await line.send('1');
+  expect(await line.next()).toBe('closed 1005');
+});
+
+test('upgrade: a WebSocket takes over from polling', async () => {
+  const session = await connected();
+  const socket = await session.openSocket();
+  const probed = messageOf(socket);
+  socket.send('2probe');
+  expect(await probed).toBe('3probe');
+  // The poll is let go, so that nothing is on its way there.
+  expect((await session.poll()).text).toBe('6');
+  socket.send('5');
+  await expectServed(socket);
+});
+
+test('upgrade: what was sent over polling before it is answered over the WebSocket after it', async () => {
+  const session = await connected();
+  const socket = await session.openSocket();
+  const probed = messageOf(socket);
+  socket.send('2probe');
+  await probed;
+  expect((await session.poll()).text).toBe('6');
+  await session.post(REQUEST);
+  const answered = messageOf(socket);
+  socket.send('5');
+  expect(await answered).toBe(ANSWER);
+  socket.terminate();
+});
+
+test('upgrade: requests of the session are refused from then on', async () => {
+  const { session, socket } = await upgraded();
+  expect(await session.poll()).toMatchObject({ status: 400, text: '{"code":3,"message":"Bad request"}' });
+  await expectServed(socket);
+});
+
+test('upgrade: another WebSocket of the session is closed', async () => {
+  const { session, socket } = await upgraded();
+  const second = await session.openSocket();
+  const code = await new Promise((resolve) => second.once('close', resolve));
+  expect(code).toBe(1005);
+  await expectServed(socket);
+});
+
+test('upgrade: a WebSocket that asks for it otherwise is closed, and polling goes on', async () => {
+  const session = await connected();
+  const socket = await session.openSocket();
+  socket.send(REQUEST);
+  await new Promise((resolve) => socket.once('close', resolve));
+  await session.post(REQUEST);
+  expect((await session.poll()).text).toBe(ANSWER);
+});

@@ -1,0 +1,155 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+import { pollingSession } from '../harness/engine-io.ts';
+import { connectedLine, heardUntil, rawLine } from '../harness/raw-line.ts';
+import type { RawLine } from '../harness/raw-line.ts';
+
+// Socket.IO protocol 5, on Engine.IO 4: the client asks for a namespace, and is told the id that it has there.
+
+let app: TestGateway;
+
+beforeAll(async () => {
+  app = await testApp();
+});
+
+afterAll(async () => {
+  await app[Symbol.asyncDispose]();
+});
+
+const STUN = '42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]';
+const CONNECTED = /^40\{"sid":"[\w-]{20}"\}$/;
+
+/** A WebSocket that has not asked for a namespace yet. */
+async function open(): Promise<RawLine> {
+  const line = await rawLine(app.url, 4, 'websocket');
+  await line.next();
+  return line;
+}
+
+const connect = (): Promise<RawLine> => connectedLine(app.url, 4, 'websocket');
+
+test.for(['40', '40{"token":"123"}', '40{}'])('connect: %s is answered with an id', async (packet) => {
+  await using line = await open();
+  await line.send(packet);
+  expect(await line.next()).toMatch(CONNECTED);
+});
+
+test('connect: the id is not that of the transport, which only the client knows', async () => {
+  const session = await pollingSession(app.url, 'EIO=4');
+  await session.post('40');
+  expect((await session.poll()).text).not.toContain(session.sid);
+});
+
+test('connect: what the client says of itself there logs nobody in', async () => {
+  await using line = await open();
+  const account = await app.account();
+  await line.send(`40${JSON.stringify({ token: account.token })}`);
+  await line.next();
+  await line.send('42["webrtc_credentials"]');
+  expect(await line.next()).toBe('42["error","Socket user introuvable"]');
+});
+
+test.for(['40/custom,', '40/random', '40/custom,{"token":"abc"}', '40/circle?x=1,'])(
+  'connect: %s is refused, as there is only the namespace /',
+  async (packet) => {
+    await using line = await open();
+    await line.send(packet);
+    const namespace = /\/[^,]*/.exec(packet)?.[0];
+    expect(await line.next()).toBe(`44${namespace},{"message":"Invalid namespace"}`);
+    await line.send('40');
+    expect(await line.next()).toMatch(CONNECTED);
+  },
+);
+
+test('connect: twice ends the connection', async () => {
+  await using line = await connect();
+  await line.send('40');
+  expect(await line.next()).toBe('closed 1005');
+});
+
+test.for(['4abc', '42["unknown"]', '43["x"]', '41'])(
+  'connect: %s instead ends the connection',
+  async (packet) => {
+    await using line = await open();
+    await line.send(packet);
+    expect(await line.next()).toBe('closed 1005');
+  },
+);
+
+test('disconnect: 41 leaves the namespace, and the connection stays', async () => {
+  await using line = await connect();
+  await line.send('41');
+  await line.send('40/other');
+  expect(await line.next()).toBe('44/other,{"message":"Invalid namespace"}');
+  await line.send('40');
+  expect(await line.next()).toMatch(CONNECTED);
+});
+
+test('disconnect: the server says 41 when a session ends, and then closes', async () => {
+  await using line = await connect();
+  const account = await app.account();
+  await line.send(`42["authenticate",${JSON.stringify({ token: account.token })}]`);
+  expect(await line.next()).toBe('42["success","User authenticated"]');
+  await account.graphql.run('mutation { logout }');
+  expect(await heardUntil(line, 'never')).toEqual(['42["error","User not found"]', '41', 'closed 1005']);
+});
+
+test.for(['websocket', 'polling'] as const)(
+  'event, %s: a text is answered by a text, UTF-8 once',
+  async (transport) => {
+    await using line = await connectedLine(app.url, 4, transport);
+    const account = await app.account();
+    await line.send(`42["authenticate",${JSON.stringify({ token: account.token })}]`);
+    expect(await line.next()).toBe('42["success","User authenticated"]');
+    const payload = JSON.stringify({ email: account.login, message: ['é😀', 1, null, { 3: [true] }] });
+    await line.send(`42["webrtc_forward",${payload}]`);
+    const forwarded = `{"sender_id":${account.legacyId},"is_device":false,"content":${payload}}`;
+    expect(await heardUntil(line, '42["success","Message forwarded"]')).toEqual([
+      `42["webrtc_forward",${forwarded}]`,
+      `42["webrtc_config",${forwarded}]`,
+      '42["success","Message forwarded"]',
+    ]);
+  },
+);
+
+test('event: attachments come after it, and take their places', async () => {
+  await using line = await connect();
+  await line.send(
+    '452-["webrtc_stun_info",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]',
+    Buffer.from([1, 2, 3]),
+    Buffer.from([4, 5, 6]),
+  );
+  expect(await line.next()).toBe(STUN);
+});
+
+test('event: an acknowledgement that is asked for is empty, and comes after the answer', async () => {
+  await using line = await connect();
+  await line.send('42456["webrtc_stun_info",1,"2",{"3":[false]}]');
+  expect(await line.next()).toBe(STUN);
+  expect(await line.next()).toBe('43456[]');
+});
+
+test('event: an acknowledgement is asked for with attachments too', async () => {
+  await using line = await connect();
+  await line.send('451-789["unknown",{"_placeholder":true,"num":0}]', Buffer.from([1]));
+  expect(await line.next()).toBe('43789[]');
+});
+
+test.for(['43456["x"]', '461-456[{"_placeholder":true,"num":0}]'])(
+  'acknowledgement: %s, for which nobody asked, is passed over',
+  async (packet) => {
+    await using line = await connect();
+    await line.send(packet, ...(packet.startsWith('46') ? [Buffer.from([1])] : []), '421["unknown"]');
+    expect(await line.next()).toBe('431[]');
+  },
+);
+
+test.for(['4abc', '42{}', '42abc["unknown",1]', '452-["unknown"]'])(
+  'the packet %s, or what follows it, cannot be read and ends the connection',
+  async (packet) => {
+    await using line = await connect();
+    await line.send(packet, '421["unknown"]');
+    expect(await line.next()).toBe('closed 1005');
+  },
+);
