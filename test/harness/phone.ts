@@ -59,19 +59,28 @@ export async function phone(
   const polling = pollingLine(session, model, (packet) => inbox.push(packet));
   let line: Line = polling;
   let socket: WebSocket | undefined;
+  let closing = false;
+  let pausing: Promise<void> | undefined;
+  const takeOver = async (by: WebSocket): Promise<void> => {
+    await polling.pause();
+    by.on('message', (data: Buffer) => inbox.push(data.toString()));
+    by.send('5');
+    line = socketLine(by);
+    for (const packet of polling.unsent()) line.send(packet);
+  };
   const upgrade = async (): Promise<void> => {
     socket = await session.openSocket();
     await probe(socket);
-    await polling.pause();
-    socket.on('message', (data: Buffer) => inbox.push(data.toString()));
-    socket.send('5');
-    line = socketLine(socket);
-    for (const packet of polling.unsent()) line.send(packet);
+    if (closing) return socket.terminate();
+    pausing = takeOver(socket);
+    await pausing;
   };
   // Whoever waits for it hears of a failure.
   const upgraded = upgrades ? upgrade() : new Promise<void>(() => {});
   upgraded.catch(() => {});
   const close = async (): Promise<void> => {
+    closing = true;
+    await pausing;
     line.send('41');
     if (line === polling) line.send('1');
     await line.sent();

@@ -1,0 +1,52 @@
+/** An event as a client reads it. */
+export interface LegacyEvent {
+  readonly channel: string;
+  readonly payload: unknown;
+}
+
+type Test = (value: unknown) => boolean;
+
+export const isInt32: Test = (value) => Number.isInteger(value) && Math.abs(Number(value)) < 2 ** 31;
+const isText: Test = (value) => typeof value === 'string';
+const isFlag: Test = (value) => typeof value === 'boolean';
+const orNull =
+  (test: Test): Test =>
+  (value) =>
+    value === null || test(value);
+const all = (names: string, test: Test) => names.split(' ').map((name) => [name, test] as const);
+
+/** Contract 8.5: what the apps cast without looking. */
+const TYPES: ReadonlyMap<string, Test> = new Map([
+  ...all(
+    'id link_id device_id conversation_id circle_id message_id circle_invite_id medias sender_id',
+    isInt32,
+  ),
+  ...all('identifier uploaded status event user from username password email sent time', isText),
+  ...all('filename extension', orNull(isText)),
+  ...all('isOnline is_online is_device is_writing activated received', isFlag),
+  ['media_list', Array.isArray],
+  // That of a message is its text, that of a forward is what somebody sent.
+  ['content', (value) => isText(value) || typeof value === 'object'],
+]);
+
+/** Reads an event packet. Throws when a field is not of the type that the apps take it for. */
+export function readEvent(packet: string): LegacyEvent {
+  const [channel, payload, ...more] = JSON.parse(packet.replace(/^42\d*/, '')) as [string, unknown];
+  if (more.length > 0) throw new Error(`More than one argument: ${packet}`);
+  if (channel === 'writing') requireType('device', isFlag, (payload as { device: unknown }).device);
+  requireTypes(payload);
+  return { channel, payload };
+}
+
+function requireTypes(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return;
+  for (const [name, inner] of Object.entries(value)) {
+    if (!Array.isArray(value)) requireType(name, TYPES.get(name), inner);
+    if (name !== 'content') requireTypes(inner);
+    else if (inner === null) throw new TypeError('content is null');
+  }
+}
+
+function requireType(name: string, test: Test | undefined, value: unknown): void {
+  if (test?.(value) === false) throw new TypeError(`${name} is ${JSON.stringify(value)}`);
+}
