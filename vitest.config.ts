@@ -8,7 +8,7 @@ const once = [
   'test/browser/**/*.test.ts',
   'test/conformance/matrix/**/*.test.ts',
   'test/bridge/{engine-io,transport}.test.ts',
-  'test/conformance/{engine-io,socket-io,odd-input}*.test.ts',
+  'test/conformance/{engine-io,legacy-types,odd-input,socket-io}*.test.ts',
 ];
 const notTests = ['**/node_modules/**', 'test/clients/**'];
 

@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest';
+import { EPHEMERAL_SAMPLES, EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
+import { framesOf, framesOfEphemeral } from '../../src/bridge/outbound.ts';
+import { encodeEvent } from '../../src/bridge/parser.ts';
+import { readEvent } from '../harness/legacy-types.ts';
+
+// Contract 8.5: what apps cast without looking has, in every frame that facts bring, the type that they take it for.
+
+const frames = [
+  ...Object.values(EVENT_SAMPLES).flatMap((samples) => samples.flatMap(({ fact }) => framesOf(fact))),
+  ...EPHEMERAL_SAMPLES.flatMap(({ fact }) => framesOfEphemeral(fact, ['webrtc_forward', 'webrtc_config'])),
+];
+
+test.for(frames.map(({ channel, payload }) => encodeEvent(channel, payload)))('%s', (packet) => {
+  readEvent(`4${packet}`);
+});
+
+test.for([
+  '42["message",{"message":{"link_id":null}}]',
+  '42["message",{"message":{"id":"7"}}]',
+  '42["message",{"message":{"id":2147483648}}]',
+  '42["message",{"message":{"content":null}}]',
+  '42["message",{"media_list":{}}]',
+  '42["message",{"sender":{"isOnline":1}}]',
+  '42["writing",{"device":0}]',
+  '42["webrtc_forward",{"sender_id":"7","content":{}}]',
+])('a frame that would not do is told: %s', (packet) => {
+  expect(() => readEvent(packet)).toThrow(TypeError);
+});
