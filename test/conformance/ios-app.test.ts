@@ -98,7 +98,8 @@ test.for([
 );
 
 test('what is sent before and after the upgrade arrives once, in order', async () => {
-  await using own = await inChat(ann);
+  await using own = await launched(ann);
+  own.emit('join_conversation', talk);
   const texts = Array.from({ length: 20 }, (_, n) => `été ${n}`);
   for (const text of texts.slice(0, 10)) own.emit('message', { text_message: text, ...talk });
   await own.upgraded();
