@@ -1,0 +1,60 @@
+import { isInt32, readEvent } from './legacy-types.ts';
+import type { Packets } from './wire.ts';
+
+// What the Android app makes of what it hears: hard casts, of which one that fails ends the app.
+
+/** What a Java cast does to what is not of the class. Keys that are missing are another exception, which it catches. */
+export function cast<Value>(
+  object: Record<string, unknown>,
+  key: string,
+  test: (value: unknown) => boolean,
+): Value {
+  if (!test(object[key])) throw new TypeError(`ClassCastException: ${key} is ${JSON.stringify(object[key])}`);
+  return object[key] as Value;
+}
+const isText = (value: unknown) => typeof value === 'string';
+const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+interface Bubble {
+  readonly id: number;
+  readonly linkId: number;
+  readonly medias: number;
+  readonly content: string;
+}
+
+/** What the app makes of an event on `message`: nothing, unless it has all that it casts. */
+function bubbleOf(packet: string): Bubble | undefined {
+  const { channel, payload } = readEvent(packet);
+  if (channel !== 'message') throw new Error(`Not on message: ${packet}`);
+  if (!isObject(payload)) throw new TypeError('ClassCastException: the argument');
+  const frame = payload as Record<string, unknown>;
+  if (!('message' in frame)) return undefined;
+  const message = cast<Record<string, unknown>>(frame, 'message', isObject);
+  if (['medias', 'link_id', 'id', 'content'].some((key) => !(key in message))) return undefined;
+  return {
+    medias: cast(message, 'medias', isInt32),
+    linkId: cast(message, 'link_id', isInt32),
+    id: cast(message, 'id', isInt32),
+    content: cast(message, 'content', isText),
+  };
+}
+
+export const nextBubble = async (screen: Packets) => bubbleOf(await screen.next('42["message"'));
+
+/** The credentials of an event on `webrtc_config`; undefined when it is an object without them. */
+export async function nextCredentials(
+  screen: Packets,
+): Promise<{ username: string; password: string } | undefined> {
+  const { payload } = readEvent(await screen.next('42["webrtc_config"'));
+  if (!isObject(payload)) throw new TypeError('ClassCastException: the argument');
+  const config = payload as Record<string, unknown>;
+  if (!('username' in config)) return undefined;
+  return { username: cast(config, 'username', isText), password: cast(config, 'password', isText) };
+}
+
+/** Who forwarded, and the `message` within. */
+export async function nextForward(screen: Packets): Promise<{ from: number; message: unknown }> {
+  const { payload } = readEvent(await screen.next('42["webrtc_forward"'));
+  const frame = payload as { sender_id: number; content: Record<string, unknown> };
+  return { from: frame.sender_id, message: frame.content['message'] };
+}
