@@ -1,4 +1,6 @@
 import { asciiJson } from '../ascii.ts';
+import { binaryIn, restoreBinary } from './binary.ts';
+import type { BinaryPart } from './binary.ts';
 import type { Notice } from './bus.ts';
 
 /** The longest of what must arrive whole, in pieces; the domain refuses longer ones. */
@@ -11,14 +13,15 @@ const HEADER = 64;
  * as its text is in the log; what is not kept is cut into pieces. None when it is too large even for that.
  */
 export function encodeNotice(origin: string, number: number, notice: Notice, maxBytes: number): string[] {
-  const whole = `${origin} ${number} 0/1 ${JSON.stringify(notice)}`;
+  const json = write(notice);
+  const whole = `${origin} ${number} 0/1 ${json}`;
   if (Buffer.byteLength(whole) <= maxBytes) return [whole];
   if (notice.kind === 'event') {
     const { topic, seq } = notice.envelope;
     return encodeNotice(origin, number, { kind: 'advanced', topic, seq }, maxBytes);
   }
   // In ASCII a piece has as many bytes as characters, and may end anywhere.
-  const text = asciiJson(JSON.stringify(notice));
+  const text = asciiJson(json);
   const size = maxBytes - HEADER;
   const count = Math.ceil(text.length / size);
   if (count > MAX_PIECES) return [];
@@ -39,7 +42,7 @@ export function createDecoder(origin: string): (text: string) => Notice | undefi
     const [header = '', from = '', number = '', index = '', count = ''] = FORM.exec(text) ?? [];
     if (header === '' || from === origin) return undefined;
     const body = text.slice(header.length);
-    if (count === '1') return JSON.parse(body) as Notice;
+    if (count === '1') return read(body);
     if (index === '0') begun.set(from, { number, pieces: [] });
     const { number: expected, pieces } = begun.get(from) ?? { number: '', pieces: [] };
     if (expected !== number || pieces.length !== Number(index)) {
@@ -49,6 +52,19 @@ export function createDecoder(origin: string): (text: string) => Notice | undefi
     pieces.push(body);
     if (pieces.length < Number(count)) return undefined;
     begun.delete(from);
-    return JSON.parse(pieces.join('')) as Notice;
+    return read(pieces.join(''));
   };
+}
+
+/** Of a signal, which carries what clients send each other, binary data goes beside the JSON. */
+function write(notice: Notice): string {
+  const isSignal = notice.kind === 'ephemeral' && notice.ephemeral.type === 'signal';
+  const binary = isSignal ? binaryIn(notice.ephemeral) : [];
+  return JSON.stringify(binary.length === 0 ? notice : { ...notice, binary });
+}
+
+function read(text: string): Notice {
+  const { binary, ...notice } = JSON.parse(text) as Notice & { readonly binary?: readonly BinaryPart[] };
+  if (binary !== undefined && notice.kind === 'ephemeral') restoreBinary(notice.ephemeral, binary);
+  return notice;
 }

@@ -1,11 +1,15 @@
 import { expect, inject, test } from 'vitest';
 import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
 import type { TestAccount } from '../../src/testing/index.ts';
+import { connectLegacy } from '../../src/testing/legacy-client.ts';
 import { testDatabase } from '../harness/database.ts';
 import { family, sendMessage } from '../harness/story.ts';
 import { wire } from '../harness/wire.ts';
 
 // Legacy clients on two nodes of one cluster, which the embedded database cannot have.
+
+const alone = inject('database') !== 'postgres';
+const env = { AUTH_SECRET: 'a secret that both nodes share' };
 
 const talkOf = (conversation: { legacyId: number }) => ({ conversation_id: conversation.legacyId });
 const contentOf = (packet: string) => /"content":"([^"]*)"/.exec(packet)?.[1];
@@ -18,68 +22,84 @@ async function login(url: string, account: TestAccount) {
   return client;
 }
 
-test.skipIf(inject('database') !== 'postgres')(
-  'rooms, kicks, forwards and the newest connection reach across nodes',
-  async () => {
-    const database = await testDatabase();
-    const env = { AUTH_SECRET: 'a secret that both nodes share' };
-    await using here = await createGateway({ database, env });
-    await using there = await createGateway({ database, env });
-    const { ann, bob, circle, conversation } = await family(here);
+test.skipIf(alone)('rooms, kicks, forwards and the newest connection reach across nodes', async () => {
+  const database = await testDatabase();
+  await using here = await createGateway({ database, env });
+  await using there = await createGateway({ database, env });
+  const { ann, bob, circle, conversation } = await family(here);
 
-    await using older = await login(there.url, bob);
-    await using newer = await login(here.url, bob);
-    await using caller = await login(there.url, ann);
-    await using beside = createGraphqlClient(there.url, bob.token);
-    await using inbox = beside.subscribe('subscription { inboxEvents { __typename } }');
-    await inbox.nextOf('StreamLive');
-    await older.ask('join_conversation', talkOf(conversation));
-    await newer.ask('join_conversation', talkOf(conversation));
+  await using older = await login(there.url, bob);
+  await using newer = await login(here.url, bob);
+  await using caller = await login(there.url, ann);
+  await using beside = createGraphqlClient(there.url, bob.token);
+  await using inbox = beside.subscribe('subscription { inboxEvents { __typename } }');
+  await inbox.nextOf('StreamLive');
+  await older.ask('join_conversation', talkOf(conversation));
+  await newer.ask('join_conversation', talkOf(conversation));
 
-    const answers = await caller.ask('message', { ...talkOf(conversation), text_message: 'from there' });
-    expect(answers).toHaveLength(1);
-    expect(contentOf(await older.next('42["message"'))).toBe('from there');
-    expect(contentOf(await newer.next('42["message"'))).toBe('from there');
-    await sendMessage(ann, conversation, 'from here');
-    expect(contentOf(await older.next('42["message"'))).toBe('from here');
+  const answers = await caller.ask('message', { ...talkOf(conversation), text_message: 'from there' });
+  expect(answers).toHaveLength(1);
+  expect(contentOf(await older.next('42["message"'))).toBe('from there');
+  expect(contentOf(await newer.next('42["message"'))).toBe('from there');
+  await sendMessage(ann, conversation, 'from here');
+  expect(contentOf(await older.next('42["message"'))).toBe('from here');
 
-    expect(await caller.ask('webrtc_forward', { user_id: bob.legacyId, message: 'CALLING' })).toEqual([
-      '42["success","Message forwarded"]',
-    ]);
-    expect(await newer.next('42["webrtc_forward"')).toContain('CALLING');
-    const { createConversation } = await ann.graphql.run<{ createConversation: { legacyId: number } }>(
-      'mutation ($id: ID!, $emails: [String!]!) { createConversation(circleId: $id, name: "Other", emails: $emails) { legacyId } }',
-      { id: circle.id, emails: [bob.login] },
-    );
-    expect(await newer.next('42["conversation"')).toBe(
-      `42["conversation",{"event":"invite","conversation_id":${createConversation.legacyId}}]`,
-    );
-    // The older one's node has had it too, and asked who is the newest, before the newer one goes.
-    await inbox.nextOf('ConversationInvited');
-    newer.socket.close();
-    await expect
-      .poll(async () => {
-        await caller.ask('webrtc_forward', { email: bob.login, message: 'again' });
-        return older.waiting().some((packet) => packet.includes('again'));
-      })
-      .toBe(true);
-    expect(
-      older.waiting().some((packet) => packet.startsWith('42["conversation"') || packet.includes('CALLING')),
-    ).toBe(false);
+  expect(await caller.ask('webrtc_forward', { user_id: bob.legacyId, message: 'CALLING' })).toEqual([
+    '42["success","Message forwarded"]',
+  ]);
+  expect(await newer.next('42["webrtc_forward"')).toContain('CALLING');
+  const { createConversation } = await ann.graphql.run<{ createConversation: { legacyId: number } }>(
+    'mutation ($id: ID!, $emails: [String!]!) { createConversation(circleId: $id, name: "Other", emails: $emails) { legacyId } }',
+    { id: circle.id, emails: [bob.login] },
+  );
+  expect(await newer.next('42["conversation"')).toBe(
+    `42["conversation",{"event":"invite","conversation_id":${createConversation.legacyId}}]`,
+  );
+  // The older one's node has had it too, and asked who is the newest, before the newer one goes.
+  await inbox.nextOf('ConversationInvited');
+  newer.socket.close();
+  await expect
+    .poll(async () => {
+      await caller.ask('webrtc_forward', { email: bob.login, message: 'again' });
+      return older.waiting().some((packet) => packet.includes('again'));
+    })
+    .toBe(true);
+  expect(
+    older.waiting().some((packet) => packet.startsWith('42["conversation"') || packet.includes('CALLING')),
+  ).toBe(false);
 
-    await ann.graphql.run(
-      'mutation ($id: ID!, $email: String!) { kickFromCircle(circleId: $id, email: $email) { id } }',
-      {
-        id: circle.id,
-        email: bob.login,
-      },
-    );
-    expect(await older.next('42["conversation"')).toContain('"event":"kick"');
-    expect(await older.ask('join_conversation', talkOf(conversation))).toContain(
-      '42["error","Vous ne faite pas partie de cette conversation"]',
-    );
-    await bob.graphql.run('mutation { logout }');
-    expect(await older.next('42["error"')).toBe('42["error","User not found"]');
-    await older.closed();
-  },
-);
+  await ann.graphql.run(
+    'mutation ($id: ID!, $email: String!) { kickFromCircle(circleId: $id, email: $email) { id } }',
+    {
+      id: circle.id,
+      email: bob.login,
+    },
+  );
+  expect(await older.next('42["conversation"')).toContain('"event":"kick"');
+  expect(await older.ask('join_conversation', talkOf(conversation))).toContain(
+    '42["error","Vous ne faite pas partie de cette conversation"]',
+  );
+  await bob.graphql.run('mutation { logout }');
+  expect(await older.next('42["error"')).toBe('42["error","User not found"]');
+  await older.closed();
+});
+
+test.skipIf(alone)('binary data in a forward arrives as such on another node', async () => {
+  const database = await testDatabase();
+  await using here = await createGateway({ database, env });
+  await using there = await createGateway({ database, env });
+  const { ann, bob } = await family(here);
+  const callee = await connectLegacy(there.url);
+  const caller = await connectLegacy(here.url);
+  await callee.push('authenticate', { token: bob.token });
+  await caller.push('authenticate', { token: ann.token });
+  const message = { type: 'sdp', data: Buffer.from([0, 127, 255]) };
+  await caller.push('webrtc_forward', { email: bob.login, message });
+  expect(await callee.expect('webrtc_forward')).toEqual({
+    sender_id: ann.legacyId,
+    is_device: false,
+    content: { email: bob.login, message },
+  });
+  callee.close();
+  caller.close();
+});

@@ -90,3 +90,14 @@ test('notices that are alike have texts that differ, as PostgreSQL drops the sec
   const notice: Notice = { kind: 'ephemeral', ephemeral: typing(1) };
   expect(encodeNotice('aa', 1, notice, MAX)).not.toEqual(encodeNotice('aa', 2, notice, MAX));
 });
+
+test('binary data of a signal crosses as such, wherever it is and whatever stands beside it', () => {
+  const content = {
+    message: { data: Buffer.from([0, 255]), parts: [Buffer.from('é'), 'é'] },
+    binary: [['message'], 'AAAA'],
+    ['__proto__']: { type: 'Buffer', data: [1] },
+  };
+  const large = { data: Buffer.alloc(20_000, 7) };
+  for (const sent of [content, large]) expect(pass(signal(sent)).at(-1)).toEqual(signal(sent));
+  expect(pass(signal({ data: new Uint8Array([1, 2]) }))).toEqual([signal({ data: Buffer.from([1, 2]) })]);
+});
