@@ -4,10 +4,11 @@ import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
 import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
 import { family } from '../harness/story.ts';
-import { steady, wire } from '../harness/wire.ts';
+import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
 
-// Every listened channel, on the wire: what it answers, in which order, to the letter.
+// How the listened channels behave: who is refused what, and in which order things come. golden-frames.test.ts has the
+// whole wire as text.
 
 let app: TestGateway;
 let ann: TestAccount;
@@ -206,9 +207,6 @@ test('a message without files: success, then the room, the sender included', asy
   const id = Number(/message_id":(\d+)/.exec(answers[0] ?? '')?.[1]);
   expect(answers[0]).toBe(success({ received: true, message_id: id }));
   expect(answers).toHaveLength(2);
-  expect(steady(answers[1] ?? '')).toMatchInlineSnapshot(
-    `"42["message",{"conversation_id":1,"message":{"id":<id>,"link_id":<id>,"sent":"<date>","read":null,"content":"\\u00c7a va ? \\ud83d\\ude00","medias":0},"time":"<date>","sender":{"id":<id>,"email":"ann@example.com","first_name":"Ann","last_name":"<name>","birthday":null,"created":"<date>","updated":"<date>","isOnline":true,"type":"DEFAULT"},"media_list":[],"status":"done"}]"`,
-  );
   expect(await other.next()).toBe(answers[1]);
 });
 
@@ -226,20 +224,6 @@ test('a sender who is not in the room gets its answer alone', async () => {
     expect.stringMatching(/^42\["success",\{"received":true,"message_id":\d+\}\]$/),
   ]);
   expect(sender.waiting()).toEqual([]);
-});
-
-test('a message with files: media, success, and a pending message', async () => {
-  await using sender = await inRoom(ann);
-  const answers = await sender.ask('message', { ...talk, files: ['test.png', ['E621E1F8', 'C36C']] });
-  const ids = answers.join('').match(/"(id|message_id)":\d+/g);
-  expect(answers.map(steady)).toMatchInlineSnapshot(`
-    [
-      "42["media",{"media_list":[{"id":<id>,"filename":null,"extension":null,"identifier":"test.png","uploaded":"False"},{"id":<id>,"filename":null,"extension":null,"identifier":"{E621E1F8,C36C}","uploaded":"False"}],"message_id":<id>}]",
-      "42["success",{"received":true,"message_id":<id>}]",
-      "42["message",{"conversation_id":1,"message":{"id":<id>,"link_id":<id>,"sent":"<date>","read":null,"content":"","medias":2},"status":"pending"}]",
-    ]
-  `);
-  expect(new Set(ids).size).toBeGreaterThan(2);
 });
 
 test('an empty list of files still asks for an answer on media; null does not', async () => {
@@ -305,9 +289,7 @@ test('a device writes and sends where it has access, and is refused elsewhere', 
     `42["writing",{"conversation_id":${conversation.legacyId},"device":true,"is_writing":true}]`,
   ]);
   const [, frame = ''] = await client.ask('message', { ...talk, text_message: 'Bip' });
-  expect(steady(frame)).toMatchInlineSnapshot(
-    `"42["message",{"conversation_id":1,"message":{"id":<id>,"device_id":1,"sent":"<date>","read":null,"content":"Bip","medias":0},"time":"<date>","sender":{"id":<id>,"name":"Kitchen","created":"<date>","updated":"<date>","circle_id":1,"activated":true,"username":"<username>","is_online":true},"media_list":[],"status":"done"}]"`,
-  );
+  expect(frame).toContain('"content":"Bip"');
   await other.next('42["writing"');
   expect(await other.next()).toBe(frame);
   await setAccess(false);

@@ -3,10 +3,11 @@ import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
 import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
 import { family, sendMessage } from '../harness/story.ts';
-import { steady, wire } from '../harness/wire.ts';
+import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
 
-// What the actions of GraphQL clients say to legacy clients: the emitted channels of the documentation.
+// What the actions of GraphQL clients say to legacy clients, and to which of them. golden-frames.test.ts has every frame
+// as text.
 
 let app: TestGateway;
 let ann: TestAccount;
@@ -224,41 +225,6 @@ test('a user is announced with the first connection and after the last, once', a
   await using third = await login(ann);
   expect(await client.next()).toBe(ofCircle({ event: 'connect', user: 'ann@example.com' }));
   expect(await quiet(third)).toEqual([]);
-});
-
-test('a message with files is pending, then each file is told, the last with the whole', async () => {
-  await using client = await inRooms(bob);
-  const { sendMessage: sent } = await sendMessage(ann, conversation, 'Look', ['a.png', 'b.png']);
-  const heard = [await client.next('42["message"')];
-  for (const { legacyId } of sent.media) {
-    const body = new FormData();
-    body.set('file', new Blob(['content']), `/storage/emulated/0/cake ${legacyId}.png`);
-    const { status } = await fetch(`${app.url}/media/upload/${legacyId}`, {
-      method: 'POST',
-      body,
-      headers: { authorization: ann.token },
-    });
-    expect(status).toBe(200);
-    heard.push(await client.next('42["message"'));
-  }
-  expect(heard.map(steady)).toMatchInlineSnapshot(`
-    [
-      "42["message",{"conversation_id":1,"message":{"id":<id>,"link_id":<id>,"sent":"<date>","read":null,"content":"Look","medias":2},"status":"pending"}]",
-      "42["message",{"conversation_id":1,"message":{"id":<id>,"link_id":<id>,"sent":"<date>","read":null,"content":"Look","medias":2},"sender":{"id":<id>,"email":"ann@example.com","first_name":"Ann","last_name":"<name>","birthday":null,"created":"<date>","updated":"<date>","isOnline":false,"type":"DEFAULT"},"media":{"id":<id>,"filename":"cake 1","extension":".png","identifier":"a.png","uploaded":"True"},"status":"done"}]",
-      "42["message",{"conversation_id":1,"message":{"id":<id>,"link_id":<id>,"sent":"<date>","read":null,"content":"Look","medias":2},"time":"<date>","sender":{"id":<id>,"email":"ann@example.com","first_name":"Ann","last_name":"<name>","birthday":null,"created":"<date>","updated":"<date>","isOnline":false,"type":"DEFAULT"},"media_list":[{"id":<id>,"filename":"cake 1","extension":".png","identifier":"a.png","uploaded":"True"},{"id":<id>,"filename":"cake 2","extension":".png","identifier":"b.png","uploaded":"True"}],"media":{"id":<id>,"filename":"cake 2","extension":".png","identifier":"b.png","uploaded":"True"},"status":"done"}]",
-    ]
-  `);
-});
-
-test('a changed and a deleted message are told by their ids', async () => {
-  await using client = await inRooms(bob);
-  const { sendMessage: sent } = await sendMessage(ann, conversation, 'Typo');
-  await client.next('42["message"');
-  const ids = { conversation_id: conversation.legacyId, message_id: sent.message.legacyId };
-  await mutate(ann, 'updateMessage(messageId: $id, text: $text)', { id: sent.message.id, text: 'Fixed' });
-  expect(await client.next()).toBe(event('message', { ...ids, event: 'update' }));
-  await mutate(ann, 'deleteMessage(messageId: $id)', { id: sent.message.id });
-  expect(await client.next()).toBe(event('message', { ...ids, event: 'delete' }));
 });
 
 test('a logout ends the sockets of that token alone', async () => {

@@ -66,11 +66,3 @@ export async function wire(url: string, protocol: 3 | 4 | 'none' = 3): Promise<W
     },
   };
 }
-
-/** An emitted event as text, what differs from run to run replaced. */
-export const steady = (packet: string): string =>
-  packet
-    .replaceAll(/"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?"/g, '"<date>"')
-    .replaceAll(/("id"|"message_id"|"link_id"):\d+/g, '$1:<id>')
-    .replaceAll(/"last_name":"[0-9a-f]{8}"/g, '"last_name":"<name>"')
-    .replaceAll(/"device-[0-9a-f]+"/g, '"<username>"');
