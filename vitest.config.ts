@@ -9,6 +9,7 @@ const once = [
   'test/conformance/matrix/**/*.test.ts',
   'test/bridge/{engine-io,transport}.test.ts',
   'test/conformance/{engine-io,legacy-types,odd-input,socket-io}*.test.ts',
+  'test/bridge/hostile*.test.ts',
 ];
 const notTests = ['**/node_modules/**', 'test/clients/**'];
 

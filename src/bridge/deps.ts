@@ -87,6 +87,8 @@ export interface BridgeLimits {
   readonly pingTimeoutMs: number;
   /** Largest single payload. */
   readonly payloadBytes: number;
+  /** In one payload of a client that polls. */
+  readonly payloadPackets: number;
 }
 
 export const DEFAULT_LIMITS: BridgeLimits = {
@@ -98,4 +100,5 @@ export const DEFAULT_LIMITS: BridgeLimits = {
   pingIntervalMs: 25_000,
   pingTimeoutMs: 60_000,
   payloadBytes: 5 * 1024 * 1024,
+  payloadPackets: 2_000,
 };

@@ -7,6 +7,7 @@ import type { ActorRef, Topic } from '../events/event.ts';
 import { Connection } from './connection.ts';
 import { DEFAULT_LIMITS } from './deps.ts';
 import type { BridgeDeps } from './deps.ts';
+import { limitPackets } from './floods.ts';
 import { parser } from './parser.ts';
 import { answerReport } from './report.ts';
 import { createRooms } from './rooms.ts';
@@ -47,6 +48,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
     cors: (request, answer) =>
       answer(null, { origin: deps.originAllowed(request as IncomingMessage), credentials: true }),
   });
+  limitPackets(engine, limits.payloadPackets);
   const io = new Server({ path: '/socket.io/', serveClient: false, parser });
   const rooms = createRooms({
     io,

@@ -1,0 +1,90 @@
+import type { IncomingMessage } from 'node:http';
+import type { Server as EngineServer } from 'engine.io';
+import type { WebSocket } from 'ws';
+
+interface EngineInternals {
+  createTransport(name: string, request: IncomingMessage): Transport;
+}
+
+interface Transport {
+  parser: PayloadParser;
+  /** Of a WebSocket. */
+  readonly socket?: WebSocket;
+}
+
+/** Protocol 3 hands packets to a callback, protocol 4 answers them. */
+interface PayloadParser {
+  decodePayload(payload: unknown, callback?: (packet: object) => unknown): unknown;
+}
+
+/** What engine.io's parsers make of what they cannot read: it ends the connection. */
+const UNREADABLE = { type: 'error', data: 'parser error' };
+
+/**
+ * Bounds how many packets clients may post at once. All packets of a payload are read before the first of them is handed
+ * on: a few million, which five megabytes hold, would stop everybody else for seconds, and take hundreds of megabytes.
+ */
+export function limitPackets(engine: EngineServer, maxPackets: number): void {
+  onTransport(engine, (transport) => {
+    if (transport.socket === undefined) transport.parser = limited(transport.parser, maxPackets);
+  });
+}
+
+function onTransport(engine: EngineServer, listener: (transport: Transport) => void): void {
+  const server = engine as unknown as EngineInternals;
+  const createTransport = server.createTransport.bind(engine);
+  server.createTransport = (name, request) => {
+    const transport = createTransport(name, request);
+    listener(transport);
+    return transport;
+  };
+}
+
+const limited = (parser: PayloadParser, maxPackets: number): PayloadParser => ({
+  ...parser,
+  decodePayload(payload, callback) {
+    if (callback === undefined)
+      return isTooMany(separated(payload), maxPackets) ? [UNREADABLE] : parser.decodePayload(payload);
+    const packets = typeof payload === 'string' ? prefixed(payload) : framed(payload);
+    return isTooMany(packets, maxPackets) ? callback(UNREADABLE) : parser.decodePayload(payload, callback);
+  },
+});
+
+/** Counts no further than needed. */
+function isTooMany(packets: Iterator<unknown>, maxPackets: number): boolean {
+  for (let count = 0; count <= maxPackets; count += 1) if (packets.next().done === true) return false;
+  return true;
+}
+
+/** No length has more digits: the parsers would go on to the end for one. */
+const MAX_DIGITS = 20;
+
+/** Protocol 4: packets with a separator between them. */
+function* separated(payload: unknown): Generator<void, void> {
+  if (typeof payload !== 'string') return;
+  for (let at = 0; at >= 0; at = payload.indexOf('\u001e', at + 1)) yield;
+}
+
+/** Protocol 3: `length:packet`. The parser stops at a length that is none. */
+function* prefixed(payload: string): Generator<void, void> {
+  for (let at = 0; at < payload.length;) {
+    const digits = payload.slice(at, at + MAX_DIGITS).indexOf(':');
+    if (digits < 0 && payload.length - at >= MAX_DIGITS) for (;;) yield;
+    const length = digits < 0 ? Number.NaN : Number(payload.slice(at, at + digits));
+    if (!(length >= 0)) return;
+    yield;
+    at += digits + 1 + length;
+  }
+}
+
+/** Protocol 3 in binary: a byte for the kind, the digits of the length, 255, the packet. The parser goes on over what is none. */
+function* framed(payload: unknown): Generator<void, void> {
+  if (!Buffer.isBuffer(payload)) return;
+  for (let at = 0; at < payload.length;) {
+    const head = payload.subarray(at + 1, at + 1 + MAX_DIGITS);
+    const digits = head.subarray(0, Math.max(0, head.indexOf(255)));
+    const isLength = digits.length > 0 && digits.every((digit) => digit < 10);
+    yield;
+    at += isLength ? digits.length + 2 + Number(digits.join('')) : 1;
+  }
+}

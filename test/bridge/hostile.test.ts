@@ -1,0 +1,231 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createGraphqlClient } from '../../src/testing/index.ts';
+import { wire } from '../harness/wire.ts';
+import type { Wire } from '../harness/wire.ts';
+import { untilPrinted } from '../support/process.ts';
+
+// Old clients that mean harm, against the program in a process of its own: it is its memory, its log and its counts that
+// are looked at, and whether somebody else is still served.
+
+const MEGABYTE = 1024 * 1024;
+/** What a client may cost for a moment; each of these took hundreds of megabytes without its bound, or would have. */
+const BOUND = 150 * MEGABYTE;
+
+let url: string;
+let token: string;
+let witness: Wire;
+let printed = '';
+let stop: () => Promise<void>;
+
+beforeAll(async () => {
+  const child = spawn(process.execPath, ['--max-semi-space-size=16', 'src/main.ts'], {
+    env: { PATH: process.env.PATH ?? '', PORT: '0', HOST: '127.0.0.1', DATA_DIR: 'memory' },
+  });
+  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  stop = async () => {
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  };
+  await untilPrinted(child, /Parley is running\. +http:\S+\n/);
+  url = /http:\S+[^/\s]/.exec(printed)?.[0] ?? '';
+  await using anonymous = createGraphqlClient(url);
+  const { login } = await anonymous.run<{ login: { token: string } }>(
+    'mutation { login(email: "ann@example.com", password: "parley") { token } }',
+  );
+  token = login.token;
+  witness = await loggedIn();
+});
+
+afterAll(async () => {
+  await witness[Symbol.asyncDispose]();
+  await stop();
+});
+
+async function loggedIn(protocol: 3 | 4 = 3): Promise<Wire> {
+  const client = await wire(url, protocol);
+  expect(await client.ask('authenticate', { token })).toEqual(['42["success","User authenticated"]']);
+  return client;
+}
+
+async function measured(name: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const line = text.split('\n').find((one) => one.startsWith(`${name} `));
+  return Number(line?.split(' ').at(-1));
+}
+
+const connections = () => measured('parley_connections{transport="socket.io"}');
+const memory = () => measured('process_resident_memory_bytes');
+
+/** Does harm, after which somebody else is served, memory has its bound, nothing is open, and the log is short. */
+async function harmless(harm: () => Promise<unknown>): Promise<void> {
+  await connections();
+  const [before, lines] = [await memory(), printed.split('\n').length];
+  await harm();
+  expect(await witness.ask('webrtc_credentials')).toHaveLength(1);
+  expect((await memory()) - before).toBeLessThan(BOUND);
+  await expect.poll(connections, { timeout: 10_000 }).toBe(1);
+  expect(printed.split('\n').length - lines).toBeLessThan(10);
+}
+
+async function openSession(query: string): Promise<string> {
+  const address = `${url}/socket.io/?transport=polling&${query}`;
+  const sid = /"sid\\?":\\?"([^"\\]+)/.exec(await (await fetch(address)).text())?.[1];
+  return `${address}&sid=${sid}`;
+}
+
+async function post(address: string, body: string | Buffer<ArrayBuffer>, type = 'text/plain'): Promise<void> {
+  // The answer to a post that ends its own connection may never come.
+  await fetch(address, { method: 'POST', body, headers: { 'content-type': type } }).catch(() => undefined);
+}
+
+const full = 5 * MEGABYTE - 10;
+const filledWith = (text: string) => text.repeat(Math.floor(full / text.length));
+const bytesOf = (...bytes: number[]) => Buffer.alloc(full - (full % bytes.length), Buffer.from(bytes));
+
+test.for([
+  ['pings', 'EIO=3', filledWith('1:2')],
+  ['empty packets', 'EIO=3', filledWith('0:')],
+  ['messages', 'EIO=3', filledWith('2:42')],
+  ['acknowledgements', 'EIO=3', filledWith('5:430[]')],
+  ['one length without end', 'EIO=3', filledWith('1')],
+  ['pings in binary', 'EIO=3', bytesOf(0, 1, 255, 50)],
+  ['empty packets in binary', 'EIO=3', bytesOf(0, 255)],
+  ['broken lengths in binary', 'EIO=3', bytesOf(0, 200, 255)],
+  ['pongs', 'EIO=4', filledWith('3\u001e')],
+  ['empty packets', 'EIO=4', filledWith('\u001e')],
+  ['empty attachments', 'EIO=4', filledWith('b\u001e')],
+] as const)('five megabytes of %s, with %s, in one post end their sender alone', async ([, query, body]) => {
+  const address = await openSession(query);
+  const type = typeof body === 'string' ? 'text/plain' : 'application/octet-stream';
+  await harmless(() => post(address, body, type));
+  const answer = await fetch(address);
+  expect([answer.status, await answer.json()]).toEqual([400, { code: 1, message: 'Session ID unknown' }]);
+});
+
+test.for([
+  ['announced', { 'content-length': String(100 * MEGABYTE) }],
+  ['not announced', { 'transfer-encoding': 'chunked' }],
+] as const)('a body of a hundred megabytes, %s, is refused, and its session goes on', async ([, headers]) => {
+  const address = await openSession('EIO=3&b64=1');
+  await harmless(async () => {
+    const posting = request(address, {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'text/plain' },
+    });
+    posting.on('error', () => {});
+    const answered = once(posting, 'response');
+    const chunk = Buffer.alloc(64 * 1024, 120);
+    let over = false;
+    const write = (): void => {
+      while (!over) if (!posting.write(chunk)) return void posting.once('drain', write);
+    };
+    write();
+    const [answer] = (await answered) as [{ statusCode: number }];
+    over = true;
+    posting.destroy();
+    expect(answer.statusCode).toBe(413);
+    expect(await (await fetch(address, { method: 'POST', body: '1:1' })).text()).toBe('ok');
+  });
+});
+
+/** A WebSocket frame of a client, with a mask of zeros. */
+function frame(opcode: number, body: string, length = body.length): Buffer {
+  const head = length < 126 ? Buffer.from([opcode, 0x80 | length]) : Buffer.alloc(10);
+  if (length >= 126) {
+    head.set([opcode, 0x80 | 127]);
+    head.writeBigUInt64BE(BigInt(length), 2);
+  }
+  return Buffer.concat([head, Buffer.alloc(4), Buffer.from(body)]);
+}
+
+interface Raw {
+  write(data: Buffer, done?: () => void): boolean;
+  pause(): void;
+  once(event: 'close', listener: () => void): void;
+}
+
+/** The TCP connection below a client. */
+const below = (client: Wire): Raw => (client.socket as unknown as { _socket: Raw })._socket;
+
+/** Sends the same again and again until the connection is over, as fast as it is taken. */
+async function flood(client: Wire, data: Buffer, times = 3_000): Promise<void> {
+  let open = true;
+  client.socket.on('close', () => (open = false)).on('error', () => {});
+  below(client).once('close', () => (open = false));
+  for (let n = 0; n < times && open; n += 1)
+    await new Promise<void>((resolve) => void below(client).write(data, () => resolve()));
+}
+
+test('a WebSocket frame that announces a hundred megabytes is refused at once', async () => {
+  await harmless(async () => {
+    await using client = await loggedIn();
+    below(client).write(frame(0x81, '42["message"', 100 * MEGABYTE));
+    expect(await client.closed()).toBe(1009);
+  });
+});
+
+test.for([
+  ['of one byte', frame(0x00, 'x')],
+  ['of nothing', frame(0x00, '')],
+] as const)('a message in fragments %s without end is refused', async ([, fragment]) => {
+  await harmless(async () => {
+    await using client = await loggedIn();
+    below(client).write(frame(0x01, '42["message"'));
+    await flood(client, Buffer.concat(Array.from({ length: 1_000 }, () => fragment)));
+    expect(await client.closed()).toBe(1008);
+  });
+});
+
+test('a client that reads is answered any number of WebSocket pings', async () => {
+  await harmless(async () => {
+    await using client = await loggedIn();
+    await flood(client, Buffer.concat(Array.from({ length: 1_000 }, () => frame(0x89, 'x'.repeat(125)))), 50);
+    expect(await client.ask('webrtc_stun_info')).toHaveLength(1);
+  });
+});
+
+test.for([
+  ['Engine.IO pings', frame(0x81, '2')],
+  ['requests', frame(0x81, '421["webrtc_stun_info"]')],
+  ['unknown channels with acknowledgements', frame(0x81, '421["nothing",{"a":1}]')],
+  ['wrong tokens', frame(0x81, '421["authenticate",{"token":"a.b.c"}]')],
+] as const)('a client that sends %s and reads nothing is cut off', async ([, packet]) => {
+  await harmless(async () => {
+    await using client = await wire(url);
+    below(client).pause();
+    await flood(client, Buffer.concat(Array.from({ length: 1_000 }, () => packet)));
+  });
+  expect(printed.trimEnd().split('\n').slice(-2).join('\n')).toMatch(/cut off/);
+});
+
+test.for([
+  ['before it authenticates', 'message', { conversation_id: 1 }, '42["error","Socket user introuvable"]'],
+  ['with wrong tokens', 'authenticate', { token: 'a.b.c' }, '42["error","User not found"]'],
+  ['to unknown channels', 'nothing', {}, undefined],
+] as const)('a client that asks as much as it is answered, %s, is served to the end', async (flooding) => {
+  const [, channel, payload, answer] = flooding;
+  await harmless(async () => {
+    await using client = await wire(url);
+    for (let round = 0; round < 10; round += 1) {
+      for (let n = 0; n < 300; n += 1) client.emit(channel, payload);
+      expect(await client.ask(channel, payload)).toEqual(
+        answer === undefined ? [] : Array.from({ length: 301 }, () => answer),
+      );
+    }
+  });
+});
+
+test.for(['459999999-["x"]', '4511-["x"]', '45-["x"]', '451.5-["x"]'])(
+  'attachments that cannot be are refused: %s',
+  async (packet) => {
+    await harmless(async () => {
+      await using client = await loggedIn();
+      client.send(packet);
+      await client.closed();
+    });
+  },
+);
