@@ -30,6 +30,17 @@ export function limitPackets(engine: EngineServer, maxPackets: number): void {
   });
 }
 
+/** Cuts off whoever sends WebSocket pings and does not take the pongs, which are written without waiting for anybody. */
+export function limitPongs(engine: EngineServer, maxBytes: number, onCut: () => void): void {
+  onTransport(engine, ({ socket }) => {
+    socket?.on('ping', () => {
+      if (socket.readyState !== socket.OPEN || socket.bufferedAmount <= maxBytes) return;
+      onCut();
+      socket.terminate();
+    });
+  });
+}
+
 function onTransport(engine: EngineServer, listener: (transport: Transport) => void): void {
   const server = engine as unknown as EngineInternals;
   const createTransport = server.createTransport.bind(engine);

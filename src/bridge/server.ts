@@ -7,7 +7,7 @@ import type { ActorRef, Topic } from '../events/event.ts';
 import { Connection } from './connection.ts';
 import { DEFAULT_LIMITS } from './deps.ts';
 import type { BridgeDeps } from './deps.ts';
-import { limitPackets } from './floods.ts';
+import { limitPackets, limitPongs } from './floods.ts';
 import { parser } from './parser.ts';
 import { answerReport } from './report.ts';
 import { createRooms } from './rooms.ts';
@@ -49,6 +49,8 @@ export function createBridge(deps: BridgeDeps): Bridge {
       answer(null, { origin: deps.originAllowed(request as IncomingMessage), credentials: true }),
   });
   limitPackets(engine, limits.payloadPackets);
+  const logCut = () => deps.log.warn('an old client is cut off: it takes no answers');
+  limitPongs(engine, limits.waitingBytes, logCut);
   const io = new Server({ path: '/socket.io/', serveClient: false, parser });
   const rooms = createRooms({
     io,
@@ -63,7 +65,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
     // What the connection says is bounded where it is said; this bounds pongs, acknowledgements and refusals as well.
     transport.on('packetCreate', () => {
       if (!isOverfull(transport, limits)) return;
-      deps.log.warn('an old client is cut off: it takes no answers');
+      logCut();
       cutOff(transport);
     });
     deps.metrics.connections.inc({ transport: 'socket.io' });

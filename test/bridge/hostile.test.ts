@@ -189,6 +189,7 @@ test('a client that reads is answered any number of WebSocket pings', async () =
 });
 
 test.for([
+  ['WebSocket pings', frame(0x89, 'x'.repeat(125))],
   ['Engine.IO pings', frame(0x81, '2')],
   ['requests', frame(0x81, '421["webrtc_stun_info"]')],
   ['unknown channels with acknowledgements', frame(0x81, '421["nothing",{"a":1}]')],
