@@ -78,6 +78,8 @@ export class Connection implements Caller, RoomMember {
     // The packet `4` has no data at all.
     const weigh = (data?: string | Buffer): void => {
       this.#receivedBytes += data?.length ?? 0;
+      // Attachments are kept until the last of those announced has come.
+      if (this.#receivedBytes > limits.queuedBytes) this.#cutOff('it sends more than may wait');
     };
     socket.conn.on('data', weigh);
     // Unlike listeners of single events, this one hears what came just before a close.

@@ -220,6 +220,18 @@ test.for([
   });
 });
 
+test('attachments that are announced and kept back are held to a bound', async () => {
+  await harmless(async () => {
+    const clients = await Promise.all(Array.from({ length: 2 }, () => loggedIn()));
+    const attachment = Buffer.alloc(4.9 * MEGABYTE, 4);
+    for (const client of clients) {
+      client.send(`4510-["x"${',{"_placeholder":true,"num":0}'.repeat(10)}]`);
+      for (let n = 0; n < 5; n += 1) client.socket.send(attachment);
+    }
+    await Promise.all(clients.map((client) => client.closed()));
+  });
+});
+
 test.for(['459999999-["x"]', '4511-["x"]', '45-["x"]', '451.5-["x"]'])(
   'attachments that cannot be are refused: %s',
   async (packet) => {
