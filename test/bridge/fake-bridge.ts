@@ -38,6 +38,8 @@ export interface FakeBridge extends AsyncDisposable {
   opening: Promise<void>;
   readonly leases: ReadonlyMap<number, ActorRef>;
   readonly ends: readonly ConnectionEnd[];
+  /** Engine.IO connections that are open. */
+  readonly opened: number;
   cursor(topic: Topic): string;
 }
 
@@ -56,6 +58,7 @@ export async function fakeBridge(
   const leases = new Map<number, ActorRef>();
   const ends: ConnectionEnd[] = [];
   let lastLease = 0;
+  let opened = 0;
 
   const fake: Omit<FakeBridge, 'url' | 'bridge' | typeof Symbol.asyncDispose> = {
     operations: {},
@@ -63,6 +66,9 @@ export async function fakeBridge(
     opening: Promise.resolve(),
     leases,
     ends,
+    get opened() {
+      return opened;
+    },
     endSession: (token, reason) => sessions.get(token)?.(reason),
     publish(event) {
       const topic = topicOf(event);
@@ -103,7 +109,7 @@ export async function fakeBridge(
     config,
     log: createLogger('silent'),
     metrics: {
-      connections: { inc: () => {}, dec: () => {} },
+      connections: { inc: () => void (opened += 1), dec: () => void (opened -= 1) },
       legacyConnections: { inc: () => {} },
       legacyEvents: { inc: () => {} },
       legacyFrames: { inc: () => {} },
