@@ -86,11 +86,15 @@ export function createOutlet({ socket, limits, onSaid, onSlow }: OutletOptions):
       }
       check();
     },
-    enter(topic, since) {
-      const isOwn = ({ topic: of, seq }: RoomFrame) => of !== topic || (seq !== undefined && seq > since);
+    enter(topic, since, toldAnew) {
+      const isNewer = ({ seq }: RoomFrame) => seq !== undefined && seq > since;
+      const isToldAnew = ({ channel }: RoomFrame) => toldAnew && channel === 'message';
       keep(
         held
-          .filter(({ frame }) => isOwn(frame))
+          .filter(
+            ({ frame, entering }) =>
+              frame.topic !== topic || isNewer(frame) || (!entering && !isToldAnew(frame)),
+          )
           .map(({ frame, entering }) => ({ frame, entering: entering && frame.topic !== topic })),
       );
     },

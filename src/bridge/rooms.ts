@@ -5,13 +5,14 @@ import type { Tails } from '../events/tail.ts';
 import type { Frame } from './frames.ts';
 import { framesOf, framesOfEphemeral } from './outbound.ts';
 import { encodeEvent } from './parser.ts';
+import type { EmittedChannel } from './shapes.ts';
 
 /** A frame on its way to a room, as text encoded at most once however many hold it back. */
 export interface RoomFrame {
   readonly topic: Topic;
   /** The position of the event that it shows; undefined for what is not kept. */
   readonly seq: number | undefined;
-  readonly channel: string;
+  readonly channel: EmittedChannel;
   /** The packet as Engine.IO takes it. */
   packet(): string;
 }
@@ -22,8 +23,11 @@ export interface RoomOutlet {
   readonly congested: boolean;
   /** Keeps it for later; `entering` says that the connection is not in the room yet, and may never be. */
   hold(frame: RoomFrame, entering: boolean): void;
-  /** The connection is in the room from a position on: what was held for the entrance is its own, but for what is older. */
-  enter(topic: Topic, since: number): void;
+  /**
+   * The connection is in the room from a position on: what was held for the entrance is its own, but for what is older.
+   * What it was owed from before stays so, but for what it is told anew.
+   */
+  enter(topic: Topic, since: number, toldAnew: boolean): void;
   /** Lets go of what was held for an entrance to the topic, or to any, that came to nothing. */
   forgetEntering(topic?: Topic): void;
   /** Looks whether the client keeps up, after something was written to it. */
@@ -160,7 +164,7 @@ export function createRooms({ io, tails, onSaid }: RoomsOptions): Rooms {
 
   const admit = (room: Room, member: RoomMember, since: number, toldAnew: boolean): void => {
     if (room.members.has(member) && !toldAnew) return;
-    member.outlet.enter(room.topic, since);
+    member.outlet.enter(room.topic, since, toldAnew);
     room.members.set(member, since);
     joined.set(member, (joined.get(member) ?? new Set()).add(room.topic));
     io.in(member.id).socketsJoin(room.topic);
@@ -204,7 +208,12 @@ export function createRooms({ io, tails, onSaid }: RoomsOptions): Rooms {
   };
 }
 
-function roomFrame(topic: Topic, seq: number | undefined, channel: string, payload: unknown): RoomFrame {
+function roomFrame(
+  topic: Topic,
+  seq: number | undefined,
+  channel: EmittedChannel,
+  payload: unknown,
+): RoomFrame {
   let packet: string | undefined;
   return { topic, seq, channel, packet: () => (packet ??= encodeEvent(channel, payload)) };
 }

@@ -336,6 +336,22 @@ test('who is kicked while it joins again hears the kick', async () => {
   expect(await client.ask('bogus', talk)).toEqual([]);
 });
 
+test('what was owed before a kick is heard by one who is let in again while it joins', async () => {
+  await using client = await inRoom('user:7');
+  const join = late('LegacyConversation');
+  client.emit('join_conversation', talk);
+  await join.begun;
+  fake.publish(sent('owed'));
+  fake.publish(kick(7));
+  fake.publish(sent('secret'));
+  join.answer({ data: { conversation: { eventCursor: fake.cursor('conversation:12') } } });
+  expect(await client.next()).toBe(joined);
+  expect(contentOf(await client.next())).toBe('owed');
+  expect(await client.next()).toContain('"event":"kick"');
+  fake.publish(sent('new'));
+  expect(contentOf(await client.next())).toBe('new');
+});
+
 test.for(['frame', 'packet', 'silence'])(
   'what was sent before a close by %s still runs, in order, and then the leaving',
   async (how) => {
