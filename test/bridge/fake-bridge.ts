@@ -24,7 +24,7 @@ export interface FakeBridge extends AsyncDisposable {
   readonly bridge: Bridge;
   /** Operations by name. Without one, joins are granted at the head and everything else succeeds. */
   readonly operations: Record<string, Operation>;
-  /** Ends the session of a token. */
+  /** Ends the session of a token, which is not accepted any more. */
   endSession(token: string, reason: EndReason): void;
   /** Tells the followers of its topic an event, as its next one. */
   publish(event: DomainEvent): void;
@@ -36,6 +36,8 @@ export interface FakeBridge extends AsyncDisposable {
   newest: number | undefined;
   /** What the opening of a lease waits for. */
   opening: Promise<void>;
+  /** What each step of a login waits for. */
+  pace: () => Promise<void>;
   readonly leases: ReadonlyMap<number, ActorRef>;
   readonly ends: readonly ConnectionEnd[];
   /** Engine.IO connections that are open. */
@@ -54,7 +56,8 @@ export async function fakeBridge(
     topics.set(topic, entry);
     return entry;
   };
-  const sessions = new Map<string, (reason: EndReason) => void>();
+  const sessions = new Set<{ readonly token: string; readonly onEnd: (reason: EndReason) => void }>();
+  const ended = new Set<string>();
   const leases = new Map<number, ActorRef>();
   const ends: ConnectionEnd[] = [];
   let lastLease = 0;
@@ -64,12 +67,16 @@ export async function fakeBridge(
     operations: {},
     newest: undefined,
     opening: Promise.resolve(),
+    pace: () => Promise.resolve(),
     leases,
     ends,
     get opened() {
       return opened;
     },
-    endSession: (token, reason) => sessions.get(token)?.(reason),
+    endSession(token, reason) {
+      ended.add(token);
+      for (const session of sessions) if (session.token === token) session.onEnd(reason);
+    },
     publish(event) {
       const topic = topicOf(event);
       const entry = topicAt(topic);
@@ -140,6 +147,7 @@ export async function fakeBridge(
     presence: {
       async open(_kind, actor) {
         await fake.opening;
+        await fake.pace();
         lastLease += 1;
         const leaseId = lastLease;
         leases.set(leaseId, actor);
@@ -149,7 +157,8 @@ export async function fakeBridge(
     },
     async authenticate(token) {
       const [, kind, id] = /^(user|device):(\d+)/.exec(token) ?? [];
-      if (kind === undefined) throw unauthenticated();
+      if (kind === undefined || ended.has(token)) throw unauthenticated();
+      await fake.pace();
       return {
         actor: { kind, id: Number(id) } as ActorRef,
         tokenId: token,
@@ -158,8 +167,12 @@ export async function fakeBridge(
       };
     },
     async followSession({ tokenId }, onEnd) {
-      sessions.set(tokenId, onEnd);
-      return () => void sessions.delete(tokenId);
+      const session = { token: tokenId, onEnd };
+      sessions.add(session);
+      await fake.pace();
+      if (!ended.has(tokenId)) return () => void sessions.delete(session);
+      sessions.delete(session);
+      throw unauthenticated();
     },
     conversationExists: async () => true,
     uses: { note: () => {}, read: () => Promise.reject(new Error('not faked')) },
