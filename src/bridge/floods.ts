@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import type { Server as EngineServer } from 'engine.io';
-import type { WebSocket } from 'ws';
 
 interface EngineInternals {
   createTransport(name: string, request: IncomingMessage): Transport;
@@ -9,7 +8,13 @@ interface EngineInternals {
 interface Transport {
   parser: PayloadParser;
   /** Of a WebSocket. */
-  readonly socket?: WebSocket;
+  readonly socket?: WebSocketInternals;
+}
+
+interface WebSocketInternals {
+  readonly bufferedAmount: number;
+  on(event: 'ping', listener: () => void): void;
+  terminate(): void;
 }
 
 /** Protocol 3 hands packets to a callback, protocol 4 answers them. */
@@ -33,8 +38,10 @@ export function limitPackets(engine: EngineServer, maxPackets: number): void {
 /** Cuts off whoever sends WebSocket pings and does not take the pongs, which are written without waiting for anybody. */
 export function limitPongs(engine: EngineServer, maxBytes: number, onCut: () => void): void {
   onTransport(engine, ({ socket }) => {
+    let cut = false;
     socket?.on('ping', () => {
-      if (socket.readyState !== socket.OPEN || socket.bufferedAmount <= maxBytes) return;
+      if (cut || socket.bufferedAmount <= maxBytes) return;
+      cut = true;
       onCut();
       socket.terminate();
     });

@@ -5,9 +5,10 @@ import { parseCursor } from '../../src/events/cursor.ts';
 import type { DomainEvent, Topic } from '../../src/events/event.ts';
 import { loadClient } from '../clients/load.ts';
 import { wire } from '../harness/wire.ts';
-import type { Wire } from '../harness/wire.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
+import { createGates, history, listen, requireWhole, settle, until } from './histories.ts';
+import type { Permission } from './histories.ts';
 
 // Random histories of one connection on fakes: what a client sends, what answers and what happens come in any order.
 // What was heard is then held against what may be heard. A failure prints the seed that shows it again.
@@ -51,60 +52,6 @@ function kick(userId: number): number {
 /** How far the room's log reaches. */
 const head = () => parseCursor('test', TOPIC, fake.cursor(TOPIC));
 
-/** What waits until the history lets it go on, one at a time. */
-function createGates() {
-  let waiting: (() => void)[] = [];
-  let open = false;
-  return {
-    wait: () =>
-      new Promise<void>((resolve) => {
-        if (open) resolve();
-        else waiting.push(resolve);
-      }),
-    next: () => waiting.shift()?.(),
-    /** Lets everything through, also what is still to come. */
-    open() {
-      open = true;
-      for (const resolve of waiting) resolve();
-      waiting = [];
-    },
-  };
-}
-
-/** All that is on its way in either direction has arrived. */
-async function settle(client: Wire): Promise<void> {
-  if (client.socket.readyState !== client.socket.OPEN) return until(() => fake.opened === 0);
-  client.send('2');
-  await new Promise<void>((resolve) => {
-    const done = (data?: Buffer) => {
-      if (data !== undefined && data.toString() !== '3') return;
-      client.socket.off('message', done).off('close', done);
-      resolve();
-    };
-    client.socket.on('message', done).on('close', () => done());
-  });
-  await new Promise(setImmediate);
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(setImmediate);
-}
-
-/** Everything that a client hears, from now on. */
-function listen(client: Wire): string[] {
-  const heard: string[] = [];
-  client.socket.on('message', (data: Buffer) => {
-    if (data.toString() !== '3') heard.push(data.toString());
-  });
-  return heard;
-}
-
-const positionOf = (packet: string) => Number(/"content":"at (\d+)"/.exec(packet)?.[1] ?? Number.NaN);
-
-/** Steps, after most of which what is on its way arrives before the next one. */
-const history = <Step extends string>(...steps: readonly Step[]) =>
-  fc.array(fc.tuple(fc.constantFrom(...steps), fc.nat({ max: 2 })), { maxLength: 24 });
-
 test('a room is heard without a hole from the entrance to the leaving or the kick, and nothing of it else', async () => {
   const steps = history('join', 'join', 'leave', 'speak', 'speak', 'answer', 'answer', 'kick', 'invite');
   await fc.assert(
@@ -139,7 +86,7 @@ test('a room is heard without a hole from the entrance to the leaving or the kic
           const position = speak();
           if (!member) secrets.add(position);
         }
-        if (settles > 0) await settle(client);
+        if (settles > 0) await settle(fake, client);
       }
       gates.open();
       await client.ask('unknown');
@@ -150,50 +97,6 @@ test('a room is heard without a hole from the entrance to the leaving or the kic
     { numRuns: HISTORIES },
   );
 });
-
-/** What a permission knew of the room. */
-type Permission = number | 'none';
-
-interface Truth {
-  /** One for each joining, in order. */
-  readonly permissions: Permission[];
-  readonly kicks: readonly number[];
-  /** Positions that the client had no right to. */
-  readonly secrets: ReadonlySet<number>;
-  readonly end: number;
-}
-
-/** Walks through what was heard in the room, which at any moment is the next thing or nothing. */
-function requireWhole(heard: readonly string[], { permissions, kicks, secrets, end }: Truth): void {
-  let next: number | undefined;
-  /** What the newest permission knew that was got in the room. */
-  let again = 0;
-  for (const packet of heard) {
-    if (packet.startsWith('42["success","Vous avez rejoins')) {
-      const known = permissions.shift();
-      expect(known).toBeTypeOf('number');
-      if (next === undefined) next = Number(known) + 1;
-      else again = Number(known);
-    } else if (packet.startsWith('42["error"')) {
-      const known = permissions.shift();
-      // A permission is of no use to one who was kicked after it.
-      if (known !== 'none') expect(Math.max(...kicks)).toBeGreaterThan(known ?? 0);
-    } else if (packet.startsWith('42["success","Vous avez quitte')) {
-      next = undefined;
-    } else if (packet.includes('"event":"kick"')) {
-      expect(kicks).toContain(next);
-      // What it was owed comes after the answer to a joining for which it was let in once more.
-      next = next !== undefined && again >= next ? again + 1 : undefined;
-    } else if (packet.startsWith('42["message"')) {
-      const position = positionOf(packet);
-      expect(position).toBe(next);
-      expect(secrets).not.toContain(position);
-      next = position + 1;
-    }
-  }
-  expect(permissions).toEqual([]);
-  if (next !== undefined) expect(next).toBe(end + 1);
-}
 
 const success = '42["success","User authenticated"]';
 const gone = '42["error","User not found"]';
@@ -217,7 +120,7 @@ test('a login and the end of its session, in any order, leave nobody logged in w
         if (step === 'go on') gates.next();
         if (step === 'end') fake.endSession(token, reason);
         if (step === 'ask') client.emit('leave_circle', { circle_id: 1 });
-        if (settles > 0) await settle(client);
+        if (settles > 0) await settle(fake, client);
       }
       gates.open();
       const isOver = heard.includes('41');
@@ -275,7 +178,7 @@ test.for(['41', 'close'])(
             if (step === 'forward') client.emit('webrtc_forward', { user_id: 1, n: index });
             else client.emit('message', { ...talk, text_message: String(index) });
           }
-          if (settles > 0) await settle(client);
+          if (settles > 0) await settle(fake, client);
         }
         if (open) leave();
         gates.open();
@@ -309,12 +212,12 @@ test('a login as somebody else hears nothing of the former rooms after its succe
         if (step === 'switch') client.emit('authenticate', { token: `user:${(users += 1)}` });
         if (step === 'fail') client.emit('authenticate', { token: 'nonsense' });
         if (step === 'rejoin') client.emit('join_conversation', talk);
-        if (settles > 0) await settle(client);
+        if (settles > 0) await settle(fake, client);
       }
       gates.open();
       await client.ask('unknown');
       speak();
-      await settle(client);
+      await settle(fake, client);
       // A successful switch is a leaving, and one that failed is nothing.
       const asLeaving = heard
         .filter((packet) => packet !== gone)

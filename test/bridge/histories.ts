@@ -1,0 +1,102 @@
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import type { Wire } from '../harness/wire.ts';
+import type { FakeBridge } from './fake-bridge.ts';
+
+/** What waits until the history lets it go on, one at a time. */
+export function createGates() {
+  let waiting: (() => void)[] = [];
+  let open = false;
+  return {
+    wait: () =>
+      new Promise<void>((resolve) => {
+        if (open) resolve();
+        else waiting.push(resolve);
+      }),
+    next: () => waiting.shift()?.(),
+    /** Lets everything through, also what is still to come. */
+    open() {
+      open = true;
+      for (const resolve of waiting) resolve();
+      waiting = [];
+    },
+  };
+}
+
+/** All that is on its way in either direction has arrived. */
+export async function settle(fake: FakeBridge, client: Wire): Promise<void> {
+  if (client.socket.readyState !== client.socket.OPEN) return until(() => fake.opened === 0);
+  client.send('2');
+  await new Promise<void>((resolve) => {
+    const done = (data?: Buffer) => {
+      if (data !== undefined && data.toString() !== '3') return;
+      client.socket.off('message', done).off('close', done);
+      resolve();
+    };
+    client.socket.on('message', done).on('close', () => done());
+  });
+  await new Promise(setImmediate);
+}
+
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise(setImmediate);
+}
+
+/** Everything that a client hears, from now on. */
+export function listen(client: Wire): string[] {
+  const heard: string[] = [];
+  client.socket.on('message', (data: Buffer) => {
+    if (data.toString() !== '3') heard.push(data.toString());
+  });
+  return heard;
+}
+
+/** Steps, after most of which what is on its way arrives before the next one. */
+export const history = <Step extends string>(...steps: readonly Step[]) =>
+  fc.array(fc.tuple(fc.constantFrom(...steps), fc.nat({ max: 2 })), { maxLength: 24 });
+
+const positionOf = (packet: string) => Number(/"content":"at (\d+)"/.exec(packet)?.[1] ?? Number.NaN);
+
+/** What a permission knew of the room. */
+export type Permission = number | 'none';
+
+interface Truth {
+  /** One for each joining, in order. */
+  readonly permissions: Permission[];
+  readonly kicks: readonly number[];
+  /** Positions that the client had no right to. */
+  readonly secrets: ReadonlySet<number>;
+  readonly end: number;
+}
+
+/** Walks through what was heard in the room, which at any moment is the next thing or nothing. */
+export function requireWhole(heard: readonly string[], { permissions, kicks, secrets, end }: Truth): void {
+  let next: number | undefined;
+  /** What the newest permission knew that was got in the room. */
+  let again = 0;
+  for (const packet of heard) {
+    if (packet.startsWith('42["success","Vous avez rejoins')) {
+      const known = permissions.shift();
+      expect(known).toBeTypeOf('number');
+      if (next === undefined) next = Number(known) + 1;
+      else again = Number(known);
+    } else if (packet.startsWith('42["error"')) {
+      const known = permissions.shift();
+      // A permission is of no use to one who was kicked after it.
+      if (known !== 'none') expect(Math.max(...kicks)).toBeGreaterThan(known ?? 0);
+    } else if (packet.startsWith('42["success","Vous avez quitte')) {
+      next = undefined;
+    } else if (packet.includes('"event":"kick"')) {
+      expect(kicks).toContain(next);
+      // What it was owed comes after the answer to a joining for which it was let in once more.
+      next = next !== undefined && again >= next ? again + 1 : undefined;
+    } else if (packet.startsWith('42["message"')) {
+      const position = positionOf(packet);
+      expect(position).toBe(next);
+      expect(secrets).not.toContain(position);
+      next = position + 1;
+    }
+  }
+  expect(permissions).toEqual([]);
+  if (next !== undefined) expect(next).toBe(end + 1);
+}
