@@ -113,7 +113,7 @@ export const NOMENCLATURE: readonly (readonly [term: string, meaning: string])[]
 /** What holds for every connection. */
 export const CONNECTION: readonly string[] = [
   'Socket.IO 1.0 to 4.x at `/socket.io/`: Engine.IO protocols 3 and 4, polling (also JSONP) and WebSocket, default namespace. A handshake without `EIO` is protocol 3.',
-  `\`pingInterval\` ${DEFAULT_LIMITS.pingIntervalMs}, \`pingTimeout\` ${DEFAULT_LIMITS.pingTimeoutMs}, payloads up to ${megabytes(DEFAULT_LIMITS.payloadBytes)}.`,
+  `\`pingInterval\` ${DEFAULT_LIMITS.pingIntervalMs}, \`pingTimeout\` ${DEFAULT_LIMITS.pingTimeoutMs}, payloads up to ${megabytes(DEFAULT_LIMITS.payloadBytes)}. A post of more than ${DEFAULT_LIMITS.payloadPackets} packets ends its connection.`,
   'Towards protocol 3 JSON is written in ASCII, with `\\uXXXX`; what clients of 1.x encode twice is read as they meant it.',
   'A payload may also be the text of a JSON object. A missing or null payload, or any other value, counts as `{}`; further arguments are ignored. Whether a field is missing is decided by its presence: null is present.',
   'The keys of what is sent are always there, in the order shown.',
@@ -122,7 +122,7 @@ export const CONNECTION: readonly string[] = [
   '`error` carries a text, and only the socket at fault hears it; it never ends the connection. `success` carries a text, except after `message`.',
   'Frames of rooms never come between a request and its answer: they wait until the answer has left.',
   'The frame `["disconnect"]` sent as an event ends the socket, which then gets the disconnect packet.',
-  `A connection that lets more than ${DEFAULT_LIMITS.waitingPackets} packets or ${megabytes(DEFAULT_LIMITS.waitingBytes)} wait for it, or that sends more than ${DEFAULT_LIMITS.queuedEvents} events or ${megabytes(DEFAULT_LIMITS.queuedBytes)} ahead of their handling, is cut off.`,
+  `A connection that lets more than ${DEFAULT_LIMITS.waitingPackets} packets or ${megabytes(DEFAULT_LIMITS.waitingBytes)} wait for it, or that sends more than ${DEFAULT_LIMITS.queuedEvents} events or ${megabytes(DEFAULT_LIMITS.queuedBytes)} ahead of their handling, attachments included, is cut off.`,
   'A server that stops closes WebSockets with code 1012, those of protocol 3 with 1001, and clients reconnect.',
 ];
 
