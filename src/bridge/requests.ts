@@ -30,8 +30,8 @@ export async function authenticate({ payload, caller }: Request): Promise<Reply>
 }
 
 export async function joinConversation({ payload, caller }: Request): Promise<Reply> {
-  const id = requireId<'Conversation'>(payload['conversation_id']);
   const place = parsePlace(payload['after_message_id']);
+  const id = requireId<'Conversation'>(payload['conversation_id']);
   const ask = async (): Promise<Permission | null> => {
     const variables = { id: encodeGlobalId('Conversation', id), catchesUp: place !== undefined };
     const { conversation } = await caller.run(LegacyConversationDocument, variables);

@@ -9,9 +9,10 @@ import type { Unit } from '../events/record.ts';
 import type { ConversationId, MessageId } from '../ids.ts';
 import type { Actor } from './actor.ts';
 import { requireAuthor } from './authorship.ts';
+import { requireConversationAccess } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
 import { byId } from './maps.ts';
-import type { SentMessage } from './sends.ts';
+import type { Send, SentMessage } from './sends.ts';
 import { MAX_FILE_IDENTIFIER, MAX_MESSAGE_TEXT, parseText } from './text.ts';
 import { removeUnusedFiles } from './unused-files.ts';
 
@@ -35,11 +36,29 @@ export interface SendInput {
  */
 export async function sendMessage(deps: Deps, actor: Actor, input: SendInput): Promise<SentMessage> {
   await deps.limits.consume('send', actorKey(actor));
-  const { conversationId, idempotencyKey } = input;
-  const key =
-    idempotencyKey == null ? null : parseText('idempotencyKey', idempotencyKey, { min: 1, max: MAX_KEY });
-  const text = parseText('text', input.text ?? '', { max: MAX_MESSAGE_TEXT });
-  return deps.sends.send({ actor, conversationId, text, files: parseFiles(input.files ?? []), key });
+  const { conversationId } = input;
+  return deps.sends.send({ actor, conversationId, ...(await requireContent(deps, actor, input)) });
+}
+
+/** Throws INVALID_INPUT, but NOT_FOUND to one who takes no part, whatever the message is like. */
+async function requireContent(deps: Deps, actor: Actor, input: SendInput): Promise<Content> {
+  try {
+    return parseContent(input);
+  } catch (error) {
+    await requireConversationAccess(deps.db, actor, input.conversationId);
+    throw error;
+  }
+}
+
+type Content = Pick<Send, 'text' | 'files' | 'key'>;
+
+function parseContent({ text, files, idempotencyKey }: SendInput): Content {
+  return {
+    text: parseText('text', text ?? '', { max: MAX_MESSAGE_TEXT }),
+    files: parseFiles(files ?? []),
+    key:
+      idempotencyKey == null ? null : parseText('idempotencyKey', idempotencyKey, { min: 1, max: MAX_KEY }),
+  };
 }
 
 function parseFiles(files: readonly string[]): string[] {

@@ -151,6 +151,28 @@ test('what belongs to others is refused', async () => {
   ]);
 });
 
+test('of several things that are wrong, the one is told that the table has first', async () => {
+  await using client = await login(eve);
+  const text_message = 'x'.repeat(8193);
+  expect(await client.ask('message', { conversation_id: 99_999, text_message })).toEqual([
+    error('Conversation introuvable'),
+  ]);
+  expect(await client.ask('message', { ...talk, text_message })).toEqual([
+    error('Vous ne faites pas partie de cette conversation'),
+  ]);
+  expect(await client.ask('message', { conversation_id: 'x', text_message, files: 7 })).toEqual([
+    error('Parameter missing'),
+  ]);
+  for (const conversation_id of [talk.conversation_id, 99_999, 'x']) {
+    expect(await client.ask('join_conversation', { conversation_id, after_message_id: 'x' })).toEqual([
+      error('Parameter missing'),
+    ]);
+    expect(await client.ask('join_conversation', { conversation_id, after_message_id: null })).toEqual([
+      error('Vous ne faite pas partie de cette conversation'),
+    ]);
+  }
+});
+
 test('joining and leaving answer with the name of the room', async () => {
   await using client = await login(bob);
   const [c, v] = [circle.legacyId, conversation.legacyId];
