@@ -102,7 +102,7 @@ export const NOMENCLATURE: readonly (readonly [term: string, meaning: string])[]
   ],
   [
     'Id',
-    'an integer, at most 2147483647; texts of decimal digits are accepted for it, and integers are sent back. Any other value is an unknown id.',
+    'an integer from 1 to 2147483647; its decimal digits are accepted as a text, and integers are sent back. Any other value is an unknown id.',
   ],
   [
     'Date',
@@ -116,9 +116,10 @@ export const CONNECTION: readonly string[] = [
   `\`pingInterval\` ${DEFAULT_LIMITS.pingIntervalMs}, \`pingTimeout\` ${DEFAULT_LIMITS.pingTimeoutMs}, payloads up to ${megabytes(DEFAULT_LIMITS.payloadBytes)}. A post of more than ${DEFAULT_LIMITS.payloadPackets} packets ends its connection.`,
   'Towards protocol 3 JSON is written in ASCII, with `\\uXXXX`; what clients of 1.x encode twice is read as they meant it.',
   'A payload may also be the text of a JSON object. A missing or null payload, or any other value, counts as `{}`; further arguments are ignored. Whether a field is missing is decided by its presence: null is present.',
+  'Where a text is expected, null is the empty one and other values stand in their JSON form; a list in `files` stands as `{a,b}`. `is_writing` is true for true, for numbers but 0, and for texts but the empty one, `"0"` and, in whatever case, `"false"`. Characters are counted as Unicode code points.',
   'The keys of what is sent are always there, in the order shown.',
   'The events of one connection are handled strictly one after the other, also those received just before it closes.',
-  'An acknowledgement that a client asks for is always sent, empty, after the answer; also for channels that do not exist, which are ignored otherwise.',
+  'An acknowledgement that a client asks for is always sent, empty, after all answers, those of the room and what was missed included; also for channels that do not exist, which are ignored otherwise.',
   '`error` carries a text, and only the socket at fault hears it; it never ends the connection. `success` carries a text, except after `message`.',
   'Frames of rooms never come between a request and its answer: they wait until the answer has left.',
   'The frame `["disconnect"]` sent as an event ends the socket, which then gets the disconnect packet.',
@@ -131,6 +132,6 @@ export const TRANSPORT: readonly (readonly [channel: string, about: string])[] =
   ['connect', 'Said by the transport. Nothing is answered; the socket is nobody’s until it authenticates.'],
   [
     'disconnect',
-    'Said by the transport, or sent as an event. What was sent before it still runs; then the rooms are left, and the account goes offline if this was its last connection. Nothing is answered.',
+    'Said by the transport, or sent as an event. What was sent before it still runs; then the rooms are left, and the account goes offline, a grace period later, if this was its last connection. Nothing is answered.',
   ],
 ];

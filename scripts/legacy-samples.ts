@@ -121,14 +121,14 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
   ],
   'member.left': [
     {
-      when: 'a user leaves the circle',
+      when: 'a user leaves the circle, or is deleted, after the `quit` in each of its conversations',
       to: `${inCircle}, the user included`,
       fact: { type: 'member.left', circleId, user: bob, deleted: false },
     },
   ],
   'member.kicked': [
     {
-      when: 'a user is kicked from the circle',
+      when: 'a user is kicked from the circle, after the `kick` in each of its conversations',
       to: `${inCircle}, the user included`,
       fact: { type: 'member.kicked', circleId, user: bob, by: ann },
     },
@@ -157,28 +157,28 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
   ],
   'conversation.invited': [
     {
-      when: 'a user is invited to the conversation',
+      when: 'a user is invited to the conversation, or it begins with them; nobody else is told',
       to: newest('the user'),
       fact: { type: 'conversation.invited', userId: bob.id, conversation },
     },
   ],
   'conversation.promoted': [
     {
-      when: 'a participant becomes the administrator',
+      when: 'an administrator makes a participant the administrator; nobody is told when one inherits that',
       to: newest('the participant'),
       fact: { type: 'conversation.promoted', userId: bob.id, conversation },
     },
   ],
   'participant.kicked': [
     {
-      when: 'a user is kicked from the conversation',
+      when: 'a user is kicked from the conversation or its circle',
       to: `${inRoom}, the user included`,
       fact: { type: 'participant.kicked', participant, user: bob, by: ann },
     },
   ],
   'participant.left': [
     {
-      when: 'a user leaves the conversation',
+      when: 'a user leaves the conversation or its circle, or is deleted',
       to: `${inRoom}, the user included`,
       fact: { type: 'participant.left', participant, user: bob, deleted: false },
     },
@@ -190,7 +190,7 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
       fact: { type: 'device-access.changed', conversation, allowed: true, removed: false },
     },
     {
-      when: 'the device of the circle is shut out',
+      when: 'the device of the circle is shut out; not when it is removed',
       to: `${inRoom}, the device included`,
       fact: { type: 'device-access.changed', conversation, allowed: false, removed: false },
     },
@@ -265,7 +265,7 @@ export const EPHEMERAL_SAMPLES: readonly Sample<Ephemeral>[] = [
     fact: { type: 'presence', topic: `circle:${circleId}`, actor: byAnn, online: true },
   },
   {
-    when: 'a user has been without connection for a grace period (`PRESENCE_GRACE_MS`)',
+    when: 'a user has been without connection for a grace period (`PRESENCE_GRACE_MS`, 5 s unless set)',
     to: inCircle,
     fact: { type: 'presence', topic: `circle:${circleId}`, actor: byAnn, online: false },
   },

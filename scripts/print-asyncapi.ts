@@ -3,5 +3,10 @@ import { stringify } from 'yaml';
 import { asyncapi } from './asyncapi.ts';
 
 const comment = '# Generated from src/bridge/channels.ts and src/bridge/shapes.ts by `npm run drift`.\n';
-const text = stringify(asyncapi(), { lineWidth: 0, blockQuote: 'literal', aliasDuplicateObjects: false });
+const text = stringify(asyncapi(), {
+  lineWidth: 0,
+  blockQuote: 'literal',
+  aliasDuplicateObjects: false,
+  schema: 'yaml-1.1',
+});
 await writeFile(new URL('../asyncapi.yaml', import.meta.url), comment + text);

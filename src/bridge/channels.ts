@@ -53,8 +53,9 @@ export const CHANNELS: readonly Channel[] = [
     ],
     answers: [{ channel: 'success', shape: 'authenticated' }],
     notes: [
+      'Tokens are those of the mutations `login`, `createAccount` and, for a device, `loginDevice`.',
       'No room is joined and nothing else is sent.',
-      'A second one is accepted, also for another account, whose rooms the socket then leaves. One that fails changes nothing.',
+      'A second one is accepted: of the same account the rooms are kept, of another the former account’s are left. From then on the socket ends with the session of the new token. One that fails changes nothing.',
       'When the session ends (logout, expiry, deletion of the account) the socket gets `error` `"User not found"` once and is disconnected.',
     ],
     run: requests.authenticate,
@@ -70,14 +71,14 @@ export const CHANNELS: readonly Channel[] = [
         type: 'int',
         required: false,
         about:
-          'The last message that the client has: what was said after it on `message` is said again, to it alone.',
+          'The last message that the client has: what was said after it on `message` is said again, to it alone. None, or null: nothing is.',
       },
     ],
     example: { conversation_id: 12, after_message_id: 39 },
     missing: 'Parameter missing',
     refusals: [
+      { when: '`after_message_id` is neither an id nor null', text: 'Parameter missing', codes: [] },
       notInConversation,
-      { when: '`after_message_id` is no id', text: 'Parameter missing', codes: [] },
       {
         when: 'what came after that message is not kept any more',
         text: 'Historique indisponible',
@@ -91,7 +92,10 @@ export const CHANNELS: readonly Channel[] = [
         when: 'for each thing missed, before anything new, if `after_message_id` is given',
       },
     ],
-    notes: ['Whoever loses the right to be there leaves the room after the frame that says so.'],
+    notes: [
+      'Any `after_message_id` is taken, also of a message that is deleted or of another conversation: what is said again is what was said after the newest message of this conversation that is no newer, changes of older messages included. A client may have heard some of it.',
+      'Whoever loses the right to be there leaves the room after the frame that says so. When a conversation ends because fewer than two are left in it, that frame is the last `quit` or `kick`; when its circle is deleted, only the room of the circle is told.',
+    ],
     run: requests.joinConversation,
   },
   {
@@ -143,14 +147,14 @@ export const CHANNELS: readonly Channel[] = [
         name: 'files',
         type: 'list of string',
         required: false,
-        about: 'Names of files that will be uploaded.',
+        about: 'Names of files that will be uploaded, at most 20. Null is none.',
       },
       {
         name: 'client_message_id',
         type: 'string',
         required: false,
         about:
-          'Names the message, so that sending it again answers the first `media` and `success` and says nothing to the room.',
+          'Names the message among those of the account, in 1 to 200 characters: sending it again, with whatever content, answers the first `media` and `success` and says nothing to the room.',
       },
     ],
     example: { conversation_id: 12, text_message: 'Bonjour', files: ['cake.png'] },
@@ -164,15 +168,18 @@ export const CHANNELS: readonly Channel[] = [
         codes: ['FORBIDDEN'],
       },
       {
-        when: 'the text is longer than 8192 characters or has NUL in it',
+        when: 'the text is longer than 8192 characters, there are more than 20 `files`, the name of one is longer than 1024, `client_message_id` is empty, longer than 200 or was used in another conversation, or one of them has NUL or half a surrogate pair in it',
         text: 'Message invalide',
         codes: ['INVALID_INPUT', 'CONFLICT'],
       },
     ],
     answers: [
-      { channel: 'media', shape: 'announced', when: 'if `files` is a list' },
+      { channel: 'media', shape: 'announced', when: 'if `files` is a list, also an empty one' },
       { channel: 'success', shape: 'received' },
       { channel: 'message', when: 'if the socket is in the room' },
+    ],
+    notes: [
+      'Each file is uploaded by `POST /media/upload/<id>`, with its id in `media_list`: a multipart form with the file as `file`, and the token in the header `authorization`. The name that the file has there becomes `filename` and `extension`. A second upload of the same file replaces the first, and the room is told again.',
     ],
     run: requests.message,
   },
@@ -214,9 +221,15 @@ export const CHANNELS: readonly Channel[] = [
   {
     ...usual,
     name: 'webrtc_forward',
-    about: 'Forwards the whole payload to one account, which must share a circle with the caller.',
+    about:
+      'Forwards the whole payload to one account, which must share a circle with the caller. It may be the caller’s own.',
     fields: [
-      { name: 'email', type: 'string', required: false, about: 'The user, by e-mail address.' },
+      {
+        name: 'email',
+        type: 'string',
+        required: false,
+        about: 'The user, by e-mail address, in whatever case.',
+      },
       { name: 'user_id', type: 'int', required: false, about: 'The user, by id, unless there is `email`.' },
       {
         name: 'device_id',
@@ -234,7 +247,7 @@ export const CHANNELS: readonly Channel[] = [
         codes: ['NOT_FOUND', 'FORBIDDEN'],
       },
       {
-        when: 'the target has no live connection',
+        when: 'the target has neither a live socket that has authenticated nor a GraphQL subscription to `signals`',
         text: 'Destinataire non connecte aux websockets',
         codes: ['UNREACHABLE'],
       },

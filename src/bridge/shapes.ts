@@ -248,5 +248,5 @@ export const FIELD_TYPES = {
     .meta({ id: 'IdOrDigits', description: 'An id, or its decimal digits as a text.' }),
   string: z.string(),
   bool: z.boolean(),
-  'list of string': z.array(z.string()),
+  'list of string': z.array(z.string()).nullable(),
 };
