@@ -1,8 +1,12 @@
+import { binaryLength } from '../events/binary.ts';
+
 /** What a legacy client sent on a channel: an object, empty when it sent something else or nothing. */
 export type Payload = Readonly<Record<string, unknown>>;
 
 const NOTHING: Payload = {};
-/** In place of what nests too deep to be a text: no message may have it. */
+/** As JSON it is several times as long, and no message has so much text. */
+const MAX_BINARY = 32 * 1024;
+/** In place of what nests too deep, or has too much binary data, to be a text: no message may have it. */
 const UNREADABLE = '\0';
 
 /** Reads the first argument of a legacy event. A JSON text is read too, if it holds an object. */
@@ -24,7 +28,7 @@ export function parseText(value: unknown): string {
   if (value === undefined || value === null) return '';
   if (typeof value === 'string') return value;
   try {
-    return JSON.stringify(value);
+    return binaryLength(value) > MAX_BINARY ? UNREADABLE : JSON.stringify(value);
   } catch {
     return UNREADABLE;
   }

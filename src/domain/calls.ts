@@ -6,6 +6,7 @@ import type { Timestamp } from '../db/tables.ts';
 import { DomainError, invalidInput, notFound, unauthenticated } from '../errors.ts';
 import { openEphemeralStream } from '../events/ephemeral.ts';
 import type { EphemeralStream } from '../events/ephemeral.ts';
+import { binaryLength } from '../events/binary.ts';
 import { accountTopic, actorKey } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
 import type { DeviceId, UserId } from '../ids.ts';
@@ -87,8 +88,11 @@ function requireBounded(content: unknown): void {
       limit: `signal depth ${MAX_DEPTH}`,
     });
   }
-  const size = Buffer.byteLength(JSON.stringify(content) ?? 'null');
-  if (size > MAX_SIGNAL) {
+  // Looked at first: as JSON, binary data is several times as long.
+  if (
+    binaryLength(content) > MAX_SIGNAL ||
+    Buffer.byteLength(JSON.stringify(content) ?? 'null') > MAX_SIGNAL
+  ) {
     throw new DomainError('LIMIT_EXCEEDED', `A signal may have at most ${MAX_SIGNAL} bytes.`, {
       limit: 'signal',
     });
@@ -98,6 +102,7 @@ function requireBounded(content: unknown): void {
 const isDeeper = (value: unknown, levels: number): boolean =>
   typeof value === 'object' &&
   value !== null &&
+  !ArrayBuffer.isView(value) &&
   (levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1)));
 
 function parseTarget({ email, userId, deviceId }: SignalTarget): rows.CallTarget {

@@ -1,32 +1,37 @@
-/** Binary data that was in a value, as base64, and the keys that lead to it. */
-export type BinaryPart = readonly [path: readonly (string | number)[], base64: string];
+/** Binary data that was in a value, as base64, and where: which key of which key, counted from 0. */
+export type BinaryPart = readonly [place: readonly number[], base64: string];
 
-/** The binary data in a value that JSON has no form for, each with its place. */
-export function binaryIn(value: unknown, path: readonly (string | number)[] = []): BinaryPart[] {
+/** How many bytes of binary data, which JSON has no form for, are in a value. */
+export function binaryLength(value: unknown): number {
+  if (ArrayBuffer.isView(value)) return value.byteLength;
+  if (typeof value !== 'object' || value === null) return 0;
+  return Object.values(value).reduce<number>((sum, inner) => sum + binaryLength(inner), 0);
+}
+
+/** Takes the binary data out of a value: answers it with null in its places, and notes the parts. */
+export function takeBinary(value: unknown, parts: BinaryPart[], place: readonly number[] = []): unknown {
   if (ArrayBuffer.isView(value)) {
     const { buffer, byteOffset, byteLength } = value;
-    return [[path, Buffer.from(buffer, byteOffset, byteLength).toString('base64')]];
+    parts.push([place, Buffer.from(buffer, byteOffset, byteLength).toString('base64')]);
+    return null;
   }
-  if (Array.isArray(value)) return value.flatMap((item, index) => binaryIn(item, [...path, index]));
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([key, item]) => binaryIn(item, [...path, key]));
-}
-
-/** Puts binary data back to its places, in a value that was read from JSON. */
-export function restoreBinary(value: unknown, parts: readonly BinaryPart[]): unknown {
-  return parts.reduce((whole, [path, base64]) => putAt(whole, path, Buffer.from(base64, 'base64')), value);
-}
-
-function putAt(value: unknown, [key, ...rest]: readonly (string | number)[], data: Buffer): unknown {
-  if (key === undefined) return data;
+  const take = (inner: unknown, index: number) => takeBinary(inner, parts, [...place, index]);
+  if (Array.isArray(value)) return value.map(take);
   if (typeof value !== 'object' || value === null) return value;
-  const present: unknown = Reflect.get(value, key);
+  return Object.fromEntries(Object.entries(value).map(([key, inner], index) => [key, take(inner, index)]));
+}
+
+/** Puts binary data back to its places in a value that has been JSON meanwhile, which keeps the order of keys. */
+export function restoreBinary(value: unknown, parts: readonly BinaryPart[]): unknown {
+  return parts.reduce((whole, [place, base64]) => putAt(whole, place, Buffer.from(base64, 'base64')), value);
+}
+
+function putAt(value: unknown, [index, ...rest]: readonly number[], data: Buffer): unknown {
+  if (index === undefined) return data;
+  if (typeof value !== 'object' || value === null) return value;
+  const key = Object.keys(value)[index] ?? '';
+  const inner = putAt(Reflect.get(value, key), rest, data);
   // Defined, not set: what a client named `__proto__` is a key like any other.
-  Object.defineProperty(value, key, {
-    value: putAt(present, rest, data),
-    enumerable: true,
-    configurable: true,
-    writable: true,
-  });
+  Object.defineProperty(value, key, { value: inner, enumerable: true, configurable: true, writable: true });
   return value;
 }

@@ -1,5 +1,5 @@
 import { asciiJson } from '../ascii.ts';
-import { binaryIn, restoreBinary } from './binary.ts';
+import { binaryLength, restoreBinary, takeBinary } from './binary.ts';
 import type { BinaryPart } from './binary.ts';
 import type { Notice } from './bus.ts';
 
@@ -58,13 +58,18 @@ export function createDecoder(origin: string): (text: string) => Notice | undefi
 
 /** Of a signal, which carries what clients send each other, binary data goes beside the JSON. */
 function write(notice: Notice): string {
-  const isSignal = notice.kind === 'ephemeral' && notice.ephemeral.type === 'signal';
-  const binary = isSignal ? binaryIn(notice.ephemeral) : [];
-  return JSON.stringify(binary.length === 0 ? notice : { ...notice, binary });
+  if (notice.kind !== 'ephemeral' || notice.ephemeral.type !== 'signal') return JSON.stringify(notice);
+  const { content } = notice.ephemeral;
+  if (binaryLength(content) === 0) return JSON.stringify(notice);
+  const binary: BinaryPart[] = [];
+  const ephemeral = { ...notice.ephemeral, content: takeBinary(content, binary) };
+  return JSON.stringify({ ...notice, ephemeral, binary });
 }
 
 function read(text: string): Notice {
   const { binary, ...notice } = JSON.parse(text) as Notice & { readonly binary?: readonly BinaryPart[] };
-  if (binary !== undefined && notice.kind === 'ephemeral') restoreBinary(notice.ephemeral, binary);
-  return notice;
+  if (binary === undefined || notice.kind !== 'ephemeral' || notice.ephemeral.type !== 'signal')
+    return notice;
+  const { content, ...signal } = notice.ephemeral;
+  return { ...notice, ephemeral: { ...signal, content: restoreBinary(content, binary) } };
 }

@@ -232,6 +232,35 @@ test('attachments that are announced and kept back are held to a bound', async (
   });
 });
 
+test.for([
+  ['files of a message', 'message', { conversation_id: 1, files: 'HERE' }],
+  ['a text', 'message', { conversation_id: 1, text_message: 'HERE' }],
+  ['a forward', 'webrtc_forward', { user_id: 1, message: 'HERE' }],
+] as const)(
+  'an attachment that stands for hundreds, as %s, ends its connection',
+  async ([, channel, payload]) => {
+    const many = JSON.stringify(Array.from({ length: 300 }, () => ({ _placeholder: true, num: 0 })));
+    const event = JSON.stringify([channel, payload]).replace('"HERE"', many);
+    await harmless(async () => {
+      await using client = await loggedIn();
+      client.send(`451-${event}`);
+      client.socket.send(Buffer.alloc(4 * MEGABYTE, 4));
+      await client.closed();
+    });
+  },
+);
+
+test.for(['files', 'text_message'])('megabytes of binary data as %s are refused', async (field) => {
+  await harmless(async () => {
+    await using client = await loggedIn();
+    const payload = { conversation_id: 1, [field]: field === 'files' ? ['HERE'] : 'HERE' };
+    const event = JSON.stringify(['message', payload]).replace('"HERE"', '{"_placeholder":true,"num":0}');
+    client.send(`451-${event}`);
+    client.socket.send(Buffer.alloc(4 * MEGABYTE, 4));
+    expect(await client.next()).toBe('42["error","Message invalide"]');
+  });
+});
+
 test.for(['459999999-["x"]', '4511-["x"]', '45-["x"]', '451.5-["x"]'])(
   'attachments that cannot be are refused: %s',
   async (packet) => {

@@ -140,6 +140,7 @@ const unreadable: readonly (readonly RawFrame[])[] = [
   [`451-["x",${placeholder}]`, '42["x"]'],
   ['451-["x",{"_placeholder":true,"num":7}]', Buffer.from([4, 1])],
   [`451-["disconnect",${placeholder}]`, Buffer.from([4, 1])],
+  [`451-["x",${placeholder},${placeholder}]`, Buffer.from([4, 1])],
   [Buffer.from([4, 1, 2, 3])],
   ['42/other,["x"]'],
   ['41/other,'],

@@ -101,3 +101,9 @@ test('binary data of a signal crosses as such, wherever it is and whatever stand
   for (const sent of [content, large]) expect(pass(signal(sent)).at(-1)).toEqual(signal(sent));
   expect(pass(signal({ data: new Uint8Array([1, 2]) }))).toEqual([signal({ data: Buffer.from([1, 2]) })]);
 });
+
+test('as many bytes of binary data as a signal may have cross, under however long a key', () => {
+  const parts = Array.from({ length: 10 }, (_, index) => Buffer.alloc(1_000, index));
+  const sent = signal({ ['é'.repeat(100_000)]: parts });
+  expect(pass(sent).at(-1)).toEqual(sent);
+});
