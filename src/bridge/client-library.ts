@@ -11,7 +11,7 @@ export interface ClientKind {
 export type Library =
   'js 1.0-1.3' | 'js 1.4-2.x' | 'js 1.0-2.x' | 'js 3.x-4.x' | 'java' | 'python' | 'swift' | 'unknown';
 
-type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
+export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** Recognises a client by what its library puts into the handshake: the protocol, how it stamps requests, its agent. */
 export function recogniseClient(query: Query, headers: IncomingHttpHeaders): ClientKind {

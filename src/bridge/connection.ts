@@ -11,10 +11,8 @@ import type { Account } from './account.ts';
 import { openCatchUp } from './catch-up.ts';
 import type { Caller, Permission, Place } from './channel.ts';
 import { USER_NOT_FOUND } from './channels.ts';
-import { recogniseClient } from './client-library.ts';
-import type { ClientKind } from './client-library.ts';
 import { withDeadline } from './deadline.ts';
-import type { BridgeDeps, BridgeLimits, ClientLabels } from './deps.ts';
+import type { BridgeDeps, BridgeLimits } from './deps.ts';
 import { channelOf, dispatch } from './dispatch.ts';
 import { createEventQueue } from './event-queue.ts';
 import type { EventQueue } from './event-queue.ts';
@@ -25,6 +23,8 @@ import type { Outlet } from './outlet.ts';
 import { CLIENT_DISCONNECT } from './parser.ts';
 import type { RoomMember, Rooms } from './rooms.ts';
 import { closeForRestart, cutOff } from './transport.ts';
+import { createUseCounter } from './use-counter.ts';
+import type { UseCounter } from './use-counter.ts';
 
 export interface ConnectionOptions {
   readonly socket: Socket;
@@ -44,7 +44,7 @@ export class Connection implements Caller, RoomMember {
   readonly #deps: BridgeDeps;
   readonly #rooms: Rooms;
   readonly #limits: BridgeLimits;
-  readonly #kind: ClientKind;
+  readonly #uses: UseCounter;
   readonly #queue: EventQueue;
   readonly outlet: Outlet;
   #account: Account | undefined;
@@ -62,8 +62,7 @@ export class Connection implements Caller, RoomMember {
     this.#deps = deps;
     this.#rooms = rooms;
     this.#limits = limits;
-    this.#kind = recogniseClient(socket.handshake.query, socket.handshake.headers);
-    deps.metrics.legacyConnections.inc(labelsOf(this.#kind));
+    this.#uses = createUseCounter(deps, socket.handshake);
     this.#queue = createEventQueue({
       maxEvents: limits.queuedEvents,
       maxBytes: limits.queuedBytes,
@@ -164,6 +163,11 @@ export class Connection implements Caller, RoomMember {
     return this.#deps.conversationExists(id);
   }
 
+  /** Counts the connection as one that is used today. */
+  noteAlive(): void {
+    this.#uses.alive(this.actor);
+  }
+
   lostTrack(): void {
     this.#cutOff('events of its rooms were trimmed before this node saw them');
   }
@@ -257,7 +261,8 @@ export class Connection implements Caller, RoomMember {
         log: this.#deps.log,
         onLate: () => setImmediate(() => this.#cutOff('an event took too long')),
       });
-      this.#count(channel.name);
+      // Of the account that `authenticate` has just made it.
+      this.#uses.event(channel.name, this.actor);
       this.outlet.say(frames);
       this.#account?.start();
       if (missed !== undefined) await this.#catchUp(missed);
@@ -265,13 +270,6 @@ export class Connection implements Caller, RoomMember {
       this.outlet.release();
     }
     if (this.#socket.connected) ack?.();
-  }
-
-  /** As a use of the account that it now is, which `authenticate` has just made it. */
-  #count(channel: string): void {
-    const { metrics, uses } = this.#deps;
-    metrics.legacyEvents.inc({ channel, ...labelsOf(this.#kind) });
-    uses.note({ channel, ...this.#kind, account: this.actor });
   }
 
   async #catchUp(missed: AsyncIterable<Frame>): Promise<void> {
@@ -297,17 +295,13 @@ export class Connection implements Caller, RoomMember {
   async #leave(): Promise<void> {
     this.#closing = true;
     this.#left = true;
+    this.noteAlive();
     this.#rooms.leaveAll(this);
     const account = this.#account;
     this.#account = undefined;
     await account?.close();
   }
 }
-
-const labelsOf = ({ protocol, library }: ClientKind): ClientLabels => ({
-  protocol: String(protocol),
-  library,
-});
 
 async function patiently(ms: number, work: Promise<void>): Promise<void> {
   try {

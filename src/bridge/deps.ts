@@ -8,7 +8,6 @@ import type { Executor } from '../gateway/executor.ts';
 import type { ConversationId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 import type { Context } from '../schema/context.ts';
-import type { Uses } from './report.ts';
 
 export type Session = NonNullable<Context['session']>;
 
@@ -41,15 +40,7 @@ export interface BridgeDeps {
   /** Reads a topic's log from a cursor. */
   openStream(request: StreamRequest): Promise<EventStream>;
   /** Which accounts use which channels, counted by day. */
-  readonly uses: {
-    note(use: {
-      readonly channel: string;
-      readonly protocol: number;
-      readonly library: string;
-      readonly account: ActorRef | undefined;
-    }): void;
-    read(days: number): Promise<Uses>;
-  };
+  readonly uses: Uses;
   /** Whether a request from this page, or from no page, may be served. */
   originAllowed(request: IncomingMessage): boolean;
   /** Other bounds than the usual ones. */
@@ -71,6 +62,38 @@ export interface BridgeMetrics {
   readonly legacyEvents: { inc(labels: ClientLabels & { channel: string }): void };
   readonly legacyFrames: { inc(labels: { channel: string }, count: number): void };
   readonly connectionEnds: { inc(labels: { transport: 'socket.io'; reason: ConnectionEnd }): void };
+}
+
+/** Where uses of channels are counted, by day and account. */
+export interface Uses {
+  /** For how many days a use is known. */
+  readonly keptDays: number;
+  note(use: {
+    readonly channel: string;
+    readonly protocol: number;
+    readonly library: string;
+    readonly account: ActorRef | undefined;
+  }): void;
+  /** What was used in so many days, today included. */
+  read(days: number): Promise<UsesOfDays>;
+}
+
+/** What was used since a day, by how many accounts. */
+export interface UsesOfDays {
+  readonly since: string;
+  readonly until: string;
+  /** The first day of which anything is known; null before any. */
+  readonly knownSince: string | null;
+  readonly channels: readonly (Summary & { readonly channel: string })[];
+  readonly clients: readonly (Summary & { readonly protocol: number; readonly library: string })[];
+}
+
+interface Summary {
+  readonly accounts: number;
+  readonly accountsOfProtocol3: number;
+  readonly accountsOfProtocol4: number;
+  readonly uses: number;
+  readonly lastDay: string;
 }
 
 /** What one legacy client may cost. Beyond a bound its connection is cut off. */

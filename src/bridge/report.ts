@@ -1,52 +1,55 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isOutage } from '../errors.ts';
 import { CHANNELS } from './channels.ts';
+import type { Uses, UsesOfDays } from './deps.ts';
+import { CONNECT } from './use-counter.ts';
 
-/** What was used since a day, by how many accounts. */
-export interface Uses {
-  readonly since: string;
-  readonly until: string;
-  readonly channels: readonly (Summary & { readonly channel: string })[];
-  readonly clients: readonly (Summary & { readonly protocol: number; readonly library: string })[];
-}
-
-interface Summary {
-  readonly accounts: number;
-  readonly accountsOfProtocol3: number;
-  readonly accountsOfProtocol4: number;
-  readonly uses: number;
-  readonly lastDay: string;
-}
+export type ReportHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 const USUAL_DAYS = 30;
-const MAX_DAYS = 90;
+/** A report reads all uses of its days: however often it is asked for, it is made once in this time. */
+const FRESH_MS = 10_000;
 const GAP = '   ';
+const NAMES = [CONNECT, ...CHANNELS.map(({ name }) => name)];
 
 type Row = readonly (string | number)[];
 
 /** Answers `GET /legacy-report?days=30` as text for people: which old clients there still are, and what they use. */
-export async function answerReport(
-  request: IncomingMessage,
-  response: ServerResponse,
-  readUses: (days: number) => Promise<Uses>,
-): Promise<void> {
-  const asked = new URL(request.url ?? '/', 'http://localhost').searchParams.get('days');
-  const days = asked === null ? USUAL_DAYS : /^\d{1,2}$/.test(asked) ? Number(asked) : 0;
-  if (days < 1 || days > MAX_DAYS) {
-    response.writeHead(400, { 'content-type': 'text/plain; charset=utf-8' });
-    response.end(`days is a number from 1 to ${MAX_DAYS}.\n`);
-    return;
-  }
-  const text = writeReport(days, await readUses(days));
-  response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' });
-  response.end(text);
+export function createReportHandler(uses: Uses, noteAlive: () => void): ReportHandler {
+  const reports = new Map<number, { readonly madeAt: number; readonly text: Promise<string> }>();
+  const reportOf = (days: number): Promise<string> => {
+    const known = reports.get(days);
+    if (known !== undefined && Date.now() - known.madeAt < FRESH_MS) return known.text;
+    noteAlive();
+    const text = uses.read(days).then((read) => writeReport(days, read));
+    reports.set(days, { madeAt: Date.now(), text });
+    return text;
+  };
+  return async (request, response) => {
+    const answer = (status: number, text: string): void => {
+      const headers = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' };
+      response.writeHead(status, headers).end(text);
+    };
+    const asked = new URL(request.url ?? '/', 'http://localhost').searchParams.get('days');
+    const days = asked === null ? USUAL_DAYS : /^\d{1,2}$/.test(asked) ? Number(asked) : 0;
+    if (days < 1 || days > uses.keptDays)
+      return answer(400, `days is a number from 1 to ${uses.keptDays}.\n`);
+    try {
+      answer(200, await reportOf(days));
+    } catch (error) {
+      reports.delete(days);
+      if (!isOutage(error)) throw error;
+      answer(503, 'The database is away. Try again later.\n');
+    }
+  };
 }
 
 /** The report as text, one column under the other. */
-function writeReport(days: number, { since, until, channels, clients }: Uses): string {
-  const usedChannels = new Map(channels.map((summary) => [summary.channel, summary]));
-  const unused = CHANNELS.map(({ name }) => name).filter((name) => !usedChannels.has(name));
-  const ofChannels = CHANNELS.flatMap(({ name }): Row[] => {
-    const summary = usedChannels.get(name);
+function writeReport(days: number, { since, until, knownSince, channels, clients }: UsesOfDays): string {
+  const used = new Map(channels.map((summary) => [summary.channel, summary]));
+  const unused = NAMES.filter((name) => !used.has(name));
+  const ofChannels = NAMES.flatMap((name): Row[] => {
+    const summary = used.get(name);
     if (summary === undefined) return [];
     const { accounts, accountsOfProtocol3, accountsOfProtocol4, uses, lastDay } = summary;
     return [[name, accounts, accountsOfProtocol3, accountsOfProtocol4, uses, lastDay]];
@@ -60,17 +63,20 @@ function writeReport(days: number, { since, until, channels, clients }: Uses): s
   ]);
   const paragraphs = [
     `Legacy clients from ${since} to ${until} (${days} days, UTC)`,
-    clients.length === 0
-      ? 'There were none: nothing needs the Socket.IO side any more.'
+    ...(knownSince === null || knownSince > since
+      ? [`Of the days before ${knownSince ?? until} nothing is known.`]
+      : []),
+    ...(clients.length === 0
+      ? ['There were none.']
       : [
-          writeTable([['protocol', 'library', 'accounts', 'events', 'last used'], ...ofClients]),
+          writeTable([['protocol', 'library', 'accounts', 'uses', 'last used'], ...ofClients]),
           writeTable([
-            ['channel', 'accounts', 'protocol 3', 'protocol 4', 'events', 'last used'],
+            ['channel', 'accounts', 'protocol 3', 'protocol 4', 'uses', 'last used'],
             ...ofChannels,
           ]),
           unused.length === 0 ? 'Every channel was used.' : `Used by nobody: ${unused.join(', ')}`,
-        ].join('\n\n'),
-    'Protocol 3 is Socket.IO 1.x and 2.x, protocol 4 is 3.x and 4.x. An account that uses both counts in both.',
+          `Protocol 3 is Socket.IO 1.x and 2.x, protocol 4 is 3.x and 4.x. An account that uses both counts in both.\n\`${CONNECT}\` stands for each connection on each day, also of clients that only listen.`,
+        ]),
   ];
   return `${paragraphs.join('\n\n')}\n`;
 }

@@ -9,12 +9,15 @@ import { DEFAULT_LIMITS } from './deps.ts';
 import type { BridgeDeps } from './deps.ts';
 import { limitPackets, limitPongs } from './floods.ts';
 import { parser } from './parser.ts';
-import { answerReport } from './report.ts';
+import { createReportHandler } from './report.ts';
+import type { ReportHandler } from './report.ts';
 import { createRooms } from './rooms.ts';
 import { closeForRestart, createEngineIo, cutOff, isOverfull } from './transport.ts';
 
 /** Twice: for what is under way, and for giving back. The whole process has five seconds. */
 const PATIENCE_MS = 1_500;
+/** Clients that only listen are counted so often, for the reports of other nodes. */
+const NOTE_MS = 3_600_000;
 
 /** A live legacy connection, as an operator sees it. */
 export interface LegacyConnection {
@@ -29,7 +32,7 @@ export interface Bridge {
   handleRequest(request: IncomingMessage, response: ServerResponse): void;
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** `GET /legacy-report?days=30`: which old clients there still are, and what they use. */
-  handleReport(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  readonly handleReport: ReportHandler;
   connections(): Iterable<LegacyConnection>;
   /** Answers what is under way and closes every connection so that its client connects again, to another node. */
   close(): Promise<void>;
@@ -79,14 +82,20 @@ export function createBridge(deps: BridgeDeps): Bridge {
     connections.add(new Connection({ socket, deps, rooms, limits, onLeft }));
   });
   io.bind(engine);
+  const noteAll = (): void => {
+    for (const connection of connections) connection.noteAlive();
+  };
+  const noting = setInterval(noteAll, NOTE_MS);
+  noting.unref();
 
   return {
     handleRequest: (request, response) => engine.handleRequest(request, response),
     handleUpgrade: (request, socket, head) => engine.handleUpgrade(request, socket, head),
-    handleReport: (request, response) => answerReport(request, response, deps.uses.read),
+    handleReport: createReportHandler(deps.uses, noteAll),
     connections: () => connections.values(),
     async close() {
       closing = true;
+      clearInterval(noting);
       await Promise.all([...connections].map((connection) => connection.drain(PATIENCE_MS)));
       for (const transport of transports) closeForRestart(transport);
       await io.close();

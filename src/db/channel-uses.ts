@@ -43,7 +43,7 @@ export async function addUses(db: Db, uses: readonly ChannelUse[]): Promise<void
       ${uses.map(({ protocol }) => protocol)}::int[],
       ${uses.map(({ library }) => library)}::text[],
       ${uses.map(({ account }) => account)}::text[],
-      ${uses.map(({ uses: count }) => count)}::int[]
+      ${uses.map(({ uses: count }) => count)}::bigint[]
     ) as given (day, channel, protocol, library, account, uses)
     order by 1, 2, 3, 4, 5
     on conflict (day, channel, protocol, library, account)
@@ -55,7 +55,7 @@ const SUMMARY = sql`
   count(distinct nullif(account, '')) as accounts,
   count(distinct nullif(account, '')) filter (where protocol = 3) as accounts_of_protocol3,
   count(distinct nullif(account, '')) filter (where protocol = 4) as accounts_of_protocol4,
-  sum(uses) as uses,
+  sum(uses)::bigint as uses,
   max(day) as last_day
 `;
 
@@ -74,6 +74,12 @@ export async function sumByClient(db: Db, since: string): Promise<ClientSummary[
     group by protocol, library order by accounts desc, protocol, library
   `.execute(db);
   return rows;
+}
+
+/** The first day of which anything is known; null before any. */
+export async function firstDay(db: Db): Promise<string | null> {
+  const { rows } = await sql<{ day: string | null }>`select min(day) as day from channel_uses`.execute(db);
+  return rows[0]?.day ?? null;
 }
 
 /** Forgets at most `limit` rows from before a day. Answers how many. */

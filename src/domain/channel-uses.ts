@@ -1,5 +1,5 @@
 import type { Account } from '../db/accounts.ts';
-import { addUses, sumByChannel, sumByClient } from '../db/channel-uses.ts';
+import { addUses, firstDay, sumByChannel, sumByClient } from '../db/channel-uses.ts';
 import type { ChannelSummary, ChannelUse, ClientSummary } from '../db/channel-uses.ts';
 import type { Db } from '../db/database.ts';
 import { accountTopic } from '../events/event.ts';
@@ -24,12 +24,16 @@ export interface UsesReport {
   /** The first of the days, `YYYY-MM-DD` in UTC. */
   readonly since: string;
   readonly until: string;
+  /** The first day of which anything is known; null before any. */
+  readonly knownSince: string | null;
   readonly channels: readonly ChannelSummary[];
   readonly clients: readonly ClientSummary[];
 }
 
 /** Counts in the database, by day, which accounts still use which legacy channels. */
 export interface ChannelUses extends AsyncDisposable {
+  /** For how many days a use is known. */
+  readonly keptDays: number;
   /** Counts one use; it is written within a minute. */
   note(use: Use): void;
   /** What was used in so many days, today included: on this node up to now, on others up to a minute ago. */
@@ -47,7 +51,7 @@ export function createChannelUses({ db, log }: { readonly db: Db; readonly log: 
     try {
       await addUses(db, [...uses.values()]);
     } catch (error) {
-      log.warn({ err: error }, 'what old clients used could not be counted; trying again later');
+      log.warn({ err: error, uses: uses.size }, 'what old clients used could not be written down');
       for (const use of uses.values()) add(use);
     }
   };
@@ -62,14 +66,17 @@ export function createChannelUses({ db, log }: { readonly db: Db; readonly log: 
   };
 
   return {
+    keptDays: USES_KEPT_DAYS,
     note({ account, ...use }) {
       add({ ...use, day: daysAgo(0), account: account === undefined ? '' : accountTopic(account), uses: 1 });
     },
     async read(days) {
       await flush();
       const since = daysAgo(days - 1);
-      const [channels, clients] = await Promise.all([sumByChannel(db, since), sumByClient(db, since)]);
-      return { since, until: daysAgo(0), channels, clients };
+      const knownSince = await firstDay(db);
+      // One after the other: on a large table each keeps a connection of the pool busy.
+      const channels = await sumByChannel(db, since);
+      return { since, until: daysAgo(0), knownSince, channels, clients: await sumByClient(db, since) };
     },
     async [Symbol.asyncDispose]() {
       clearInterval(timer);

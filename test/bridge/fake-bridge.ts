@@ -175,7 +175,7 @@ export async function fakeBridge(
       throw unauthenticated();
     },
     conversationExists: async () => true,
-    uses: { note: () => {}, read: () => Promise.reject(new Error('not faked')) },
+    uses: { keptDays: 1, note: () => {}, read: () => Promise.reject(new Error('not faked')) },
     openStream: () => Promise.reject(new Error('not faked')),
     originAllowed: ({ headers }) => headers.origin !== 'https://evil.example',
   };

@@ -101,27 +101,31 @@ test('the report says which clients and channels were used, and by how many acco
   const anonymous = await app.legacy({ transports: ['websocket'] });
   anonymous.emit('webrtc_stun_info');
   await anonymous.expect('webrtc_config');
-  anonymous.close();
   const text = await (await fetch(`${app.url}/legacy-report?days=7`)).text();
   expect(withoutDates(text)).toMatchInlineSnapshot(`
     "Legacy clients from <date> to <date> (7 days, UTC)
 
-    protocol   library      accounts   events   last used
-           4   js 3.x-4.x          2        4   <date>
-           3   js 1.0-1.3          1        4   <date>
-           4   unknown             0        1   <date>
+    Of the days before <date> nothing is known.
 
-    channel             accounts   protocol 3   protocol 4   events   last used
-    authenticate               2            1            2        3   <date>
-    join_conversation          2            1            2        3   <date>
-    message                    1            1            0        2   <date>
-    webrtc_stun_info           0            0            0        1   <date>
+    protocol   library      accounts   uses   last used
+           4   js 3.x-4.x          2      6   <date>
+           3   js 1.0-1.3          1      5   <date>
+           4   unknown             0      2   <date>
+
+    channel             accounts   protocol 3   protocol 4   uses   last used
+    connect                    2            1            2      4   <date>
+    authenticate               2            1            2      3   <date>
+    join_conversation          2            1            2      3   <date>
+    message                    1            1            0      2   <date>
+    webrtc_stun_info           0            0            0      1   <date>
 
     Used by nobody: leave_conversation, join_circle, leave_circle, writing, webrtc_credentials, webrtc_turn_info, webrtc_forward, webrtc_join_room, webrtc_leave_room, webrtc_room_forward
 
     Protocol 3 is Socket.IO 1.x and 2.x, protocol 4 is 3.x and 4.x. An account that uses both counts in both.
+    \`connect\` stands for each connection on each day, also of clients that only listen.
     "
   `);
+  anonymous.close();
   for (const days of ['0', '91', '-1', '1.5', 'x', '']) {
     const refused = await fetch(`${app.url}/legacy-report?days=${days}`);
     expect([refused.status, await refused.text()]).toEqual([400, 'days is a number from 1 to 90.\n']);

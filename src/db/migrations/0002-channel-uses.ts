@@ -10,7 +10,7 @@ export const channelUses: Migration = {
       protocol int not null,
       library text not null,
       account text not null,
-      uses int not null,
+      uses bigint not null,
       primary key (day, channel, protocol, library, account)
     )`.execute(db);
   },
