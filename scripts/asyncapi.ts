@@ -13,6 +13,7 @@ import {
   emittedChannels,
   errorsOf,
   shapesOf,
+  keyOf,
 } from './legacy-contract.ts';
 
 type Tree = Record<string, unknown>;
@@ -20,7 +21,6 @@ type Tree = Record<string, unknown>;
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as Tree;
 
 /** A channel's key, which unlike its address has no spaces. */
-const keyOf = (channel: string): string => channel.replaceAll(' ', '_');
 const ref = (...path: string[]): Tree => ({ $ref: `#/${path.map(keyOf).join('/')}` });
 const messageRef = (channel: string, message: string): Tree => ref('channels', channel, 'messages', message);
 const messageRefs = (channel: EmittedChannel): Tree[] =>

@@ -20,6 +20,9 @@ export interface Heard {
 
 export const emittedChannels = Object.keys(EMITTED) as EmittedChannel[];
 
+/** The name of a channel where no blank may stand. */
+export const keyOf = (channel: string): string => channel.replaceAll(' ', '_');
+
 /** The shapes of a channel, by their keys. */
 export const shapesOf = (channel: EmittedChannel): Readonly<Record<string, z.ZodType>> => EMITTED[channel];
 
@@ -113,7 +116,7 @@ export const NOMENCLATURE: readonly (readonly [term: string, meaning: string])[]
 /** What holds for every connection. */
 export const CONNECTION: readonly string[] = [
   'Socket.IO 1.0 to 4.x at `/socket.io/`: Engine.IO protocols 3 and 4, polling (also JSONP) and WebSocket, default namespace. A handshake without `EIO` is protocol 3.',
-  `\`pingInterval\` ${DEFAULT_LIMITS.pingIntervalMs}, \`pingTimeout\` ${DEFAULT_LIMITS.pingTimeoutMs}, payloads up to ${megabytes(DEFAULT_LIMITS.payloadBytes)}. A post of more than ${DEFAULT_LIMITS.payloadPackets} packets ends its connection.`,
+  `\`pingInterval\` ${DEFAULT_LIMITS.pingIntervalMs}, \`pingTimeout\` ${DEFAULT_LIMITS.pingTimeoutMs}, payloads up to ${megabytes(DEFAULT_LIMITS.payloadBytes)}. A post of more than ${DEFAULT_LIMITS.payloadPackets} packets ends its connection, and so does an event with more than 10 attachments, or with one of them in several places.`,
   'Towards protocol 3 JSON is written in ASCII, with `\\uXXXX`; what clients of 1.x encode twice is read as they meant it.',
   'A payload may also be the text of a JSON object. A missing or null payload, or any other value, counts as `{}`; further arguments are ignored. Whether a field is missing is decided by its presence: null is present.',
   'Where a text is expected, null is the empty one and other values stand in their JSON form; a list in `files` stands as `{a,b}`. `is_writing` is true for true, for numbers but 0, and for texts but the empty one, `"0"` and, in whatever case, `"false"`. Characters are counted as Unicode code points.',

@@ -13,6 +13,7 @@ import {
   emittedChannels,
   errorsOf,
   exampleOf,
+  keyOf,
 } from './legacy-contract.ts';
 import type { Heard } from './legacy-contract.ts';
 
@@ -22,7 +23,6 @@ const { channels, components } = asyncapi() as {
   components: { schemas: Record<string, Schema> };
 };
 
-const keyOf = (channel: string): string => channel.replaceAll(' ', '_');
 const listenedLink = (name: string): string => `<a href="#listened-${keyOf(name)}">${code(name)}</a>`;
 const emittedLink = (name: string): string => `<a href="#emitted-${keyOf(name)}">${code(name)}</a>`;
 const heading = (id: string, text: string): string => `<h3 id="${id}"><a href="#${id}">${text}</a></h3>`;

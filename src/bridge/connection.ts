@@ -238,7 +238,10 @@ export class Connection implements Caller, RoomMember {
     const last = event.at(-1);
     const ack = typeof last === 'function' ? () => void last() : undefined;
     const [name, argument] = ack === undefined ? event : event.slice(0, -1);
-    const taken = this.#queue.push(bytes, () => this.#handle(name, argument, ack));
+    const taken = this.#queue.push(bytes, async () => {
+      await this.outlet.ready();
+      await this.#handle(name, argument, ack);
+    });
     if (!taken) this.#cutOff('it sends faster than it is served');
   }
 

@@ -115,7 +115,7 @@ export interface BridgeLimits {
 }
 
 export const DEFAULT_LIMITS: BridgeLimits = {
-  queuedEvents: 1_000,
+  queuedEvents: 10_000,
   queuedBytes: 16 * 1024 * 1024,
   waitingPackets: 2_000,
   waitingBytes: 4 * 1024 * 1024,
@@ -123,5 +123,5 @@ export const DEFAULT_LIMITS: BridgeLimits = {
   pingIntervalMs: 25_000,
   pingTimeoutMs: 60_000,
   payloadBytes: 5 * 1024 * 1024,
-  payloadPackets: 2_000,
+  payloadPackets: 10_000,
 };

@@ -6,6 +6,8 @@ import { bufferedBytes, waitingPackets } from './transport.ts';
 
 const CONGESTED_PACKETS = 100;
 const PACED_PACKETS = 50;
+/** A client for which so many answers wait asks for nothing more before it has taken some. */
+const BUSY_PACKETS = 500;
 /** Up to so many waiting packets are weighed at every frame, more of them now and then. */
 const WEIGHED_PACKETS = 64;
 
@@ -14,6 +16,8 @@ export interface Outlet extends RoomOutlet {
   say(frames: readonly Frame[]): void;
   /** Says however many, no faster than the client takes them. */
   sayAll(frames: AsyncIterable<Frame>): Promise<void>;
+  /** Resolves once so little waits for the client that it may be answered again; at once when it is gone. */
+  ready(): Promise<void>;
   /** Says what was held. */
   release(): void;
   forgetAll(): void;
@@ -58,14 +62,19 @@ export function createOutlet({ socket, limits, onSaid, onSlow }: OutletOptions):
     check();
   };
 
+  const belowPackets = async (packets: number): Promise<void> => {
+    while (waitingPackets(conn) >= packets && !closed && socket.connected) await flushed(conn);
+  };
+
   return {
     get congested() {
       return waitingPackets(conn) > CONGESTED_PACKETS;
     },
     say,
+    ready: () => belowPackets(BUSY_PACKETS),
     async sayAll(frames) {
       for await (const frame of frames) {
-        while (waitingPackets(conn) >= PACED_PACKETS && !closed && socket.connected) await flushed(conn);
+        await belowPackets(PACED_PACKETS);
         if (closed || !socket.connected) return;
         say([frame]);
       }

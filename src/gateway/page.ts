@@ -87,6 +87,7 @@ function createReader(): (name: string) => Promise<Buffer> {
   return (name) => {
     const known = files.get(name) ?? readFile(new URL(name, FOLDER));
     files.set(name, known);
+    known.catch(() => files.delete(name));
     return known;
   };
 }

@@ -120,6 +120,33 @@ test('a client that sends as fast as it is served is never cut off', async () =>
     expect(await client.ask('writing', { ...talk, is_writing: true })).toHaveLength(1);
 });
 
+test.for([
+  ['1.3.6', 'polling'],
+  ['1.3.6', 'websocket'],
+  ['2.5.0', 'polling'],
+  ['4.8.4', 'websocket'],
+] as const)(
+  '%s over %s comes back with thousands of events and has them all answered',
+  async ([version, transport]) => {
+    await using fake = await fakeBridge();
+    const socket = loadClient(version)(fake.url, { transports: [transport], forceNew: true });
+    // Sent before it is connected: kept by the client, and then sent at once.
+    socket.emit('authenticate', { token: 'user:7' });
+    for (let n = 0; n < 5_000; n += 1) socket.emit('writing', { ...talk, is_writing: true });
+    let answered = 0;
+    const all = Promise.withResolvers<void>();
+    socket.on('success', () => {
+      answered += 1;
+      if (answered === 5_001) all.resolve();
+    });
+    socket.on('disconnect', (why) => all.reject(new Error(String(why))));
+    await all.promise;
+    expect(fake.ends).toEqual([]);
+    socket.off('disconnect');
+    socket.close();
+  },
+);
+
 test('room frames that wait for an answer have a bound', async () => {
   await using fake = await fakeBridge({ waitingPackets: 30 });
   await using client = await inRoom(fake, 'user:7');

@@ -242,12 +242,12 @@ test.for(['upgrade', 'websocket', 'polling'])(
 );
 
 test.for([3, 4])('a client of protocol %i that pings after its upgrade stays', async (protocol) => {
-  await using quick = await wireServer({ pingInterval: 100, pingTimeout: 150 });
+  await using quick = await wireServer({ pingInterval: 100, pingTimeout: 600 });
   const session = await pollingSession(quick.url, `EIO=${protocol}`);
   const socket = await session.openSocket();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.on('close', () => reject(new Error('It was taken for silent.')));
-  // Longer than three deadlines.
+  // Longer than a deadline.
   let beats = 0;
   socket.on('message', (data: Buffer) => {
     const packet = data.toString();
@@ -255,7 +255,7 @@ test.for([3, 4])('a client of protocol %i that pings after its upgrade stays', a
     if (protocol === 3 && packet.startsWith('3')) setTimeout(() => socket.send('2'), 100);
     if (packet === '2') socket.send('3');
     if (packet === '2' || packet === '3') beats += 1;
-    if (beats === 8) resolve();
+    if (beats === 12) resolve();
   });
   socket.send('2probe');
   await promise;

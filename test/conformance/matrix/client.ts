@@ -1,4 +1,5 @@
 import { createInbox } from '../../../src/testing/inbox.ts';
+import { LEGACY_CHANNELS } from '../../../src/testing/legacy-client.ts';
 
 // One client of whatever kind, as the checks of the matrix see it.
 
@@ -72,20 +73,6 @@ export interface MatrixClient extends Disposable {
 
 const PATIENCE_MS = 15_000;
 
-const CHANNELS = [
-  'success',
-  'error',
-  'message',
-  'media',
-  'writing',
-  'circle',
-  'circle_invite',
-  'conversation',
-  'device created',
-  'webrtc_config',
-  'webrtc_forward',
-] as const;
-
 /** Opens a client, which may not be connected yet. */
 export function openClient(kind: ClientKind, options: Omit<ClientOptions, 'channels'>): MatrixClient {
   const heard = createInbox<Extract<Report, { type: 'frame' | 'acknowledgement' }>>('frames');
@@ -94,7 +81,7 @@ export function openClient(kind: ClientKind, options: Omit<ClientOptions, 'chann
   const count = { connect: 0, upgrade: 0, heartbeat: 0, transport: '' };
   let asked = 0;
 
-  const port = kind.open({ ...options, channels: CHANNELS }, (report) => {
+  const port = kind.open({ ...options, channels: LEGACY_CHANNELS }, (report) => {
     if (report.type === 'disconnect') ends.push(report.reason);
     else if (report.type === 'acknowledgement') heard.push(report);
     else if (report.type === 'frame') {
