@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Server as EngineServer } from 'engine.io';
+import { countBinaryPackets } from './engine-parser.ts';
 
 interface EngineInternals {
   createTransport(name: string, request: IncomingMessage): Transport;
@@ -63,8 +64,11 @@ const limited = (parser: PayloadParser, maxPackets: number): PayloadParser => ({
   decodePayload(payload, callback) {
     if (callback === undefined)
       return isTooMany(separated(payload), maxPackets) ? [UNREADABLE] : parser.decodePayload(payload);
-    const packets = typeof payload === 'string' ? prefixed(payload) : framed(payload);
-    return isTooMany(packets, maxPackets) ? callback(UNREADABLE) : parser.decodePayload(payload, callback);
+    const tooMany =
+      typeof payload === 'string'
+        ? isTooMany(prefixed(payload), maxPackets)
+        : (countBinaryPackets(payload) ?? 0) > maxPackets;
+    return tooMany ? callback(UNREADABLE) : parser.decodePayload(payload, callback);
   },
 });
 
@@ -92,17 +96,5 @@ function* prefixed(payload: string): Generator<void, void> {
     if (!(length >= 0)) return;
     yield;
     at += digits + 1 + length;
-  }
-}
-
-/** Protocol 3 in binary: a byte for the kind, the digits of the length, 255, the packet. The parser goes on over what is none. */
-function* framed(payload: unknown): Generator<void, void> {
-  if (!Buffer.isBuffer(payload)) return;
-  for (let at = 0; at < payload.length;) {
-    const head = payload.subarray(at + 1, at + 1 + MAX_DIGITS);
-    const digits = head.subarray(0, Math.max(0, head.indexOf(255)));
-    const isLength = digits.length > 0 && digits.every((digit) => digit < 10);
-    yield;
-    at += isLength ? digits.length + 2 + Number(digits.join('')) : 1;
   }
 }
