@@ -42,6 +42,7 @@ const leaves: readonly string[] = [
   'ascii.ts',
   'turns.ts',
   'budget.ts',
+  'websocket-frame.ts',
 ];
 
 interface Fence {

@@ -35,6 +35,7 @@ import { createEngine } from './gateway/engine.ts';
 import { createFormatError } from './gateway/errors.ts';
 import { createExecutor } from './gateway/executor.ts';
 import { createGraphqlHttp } from './gateway/graphql-http.ts';
+import { createFanOut } from './gateway/fan-out.ts';
 import { createHealth } from './gateway/health.ts';
 import type { HealthOptions } from './gateway/health.ts';
 import { createHttpServer } from './gateway/http.ts';
@@ -220,6 +221,7 @@ function createPorts(deps: Deps, metrics: Metrics): Ports {
   const formatError = createFormatError(deps.log);
   const engine = createEngine({
     schema,
+    fanOut: createFanOut(deps),
     formatError,
     introspection: deps.config.INTROSPECTION === 'on',
     onStreamEnd(reason, { session }) {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { Server as EngineServer, Socket as EngineSocket } from 'engine.io';
 import type { ServerOptions } from 'engine.io';
 import { asciiJson } from '../ascii.ts';
+import { textFrameHead } from '../websocket-frame.ts';
 import { adaptParser, isParserOfProtocol3 } from './engine-parser.ts';
 import type { EngineParser } from './engine-parser.ts';
 
@@ -90,16 +91,7 @@ function escape(json: string): Escaped {
   return { text, frame: () => (frame ??= textFrame(Buffer.from(`4${text}`, 'latin1'))) };
 }
 
-/** RFC 6455, 5.2: final, text, a length in 7, 16 or 64 bits, no mask. */
-function textFrame(body: Buffer): readonly Buffer[] {
-  const { length } = body;
-  if (length < 126) return [Buffer.from([0x81, length]), body];
-  const header = Buffer.alloc(length < 2 ** 16 ? 4 : 10);
-  header.writeUInt16BE(length < 2 ** 16 ? 0x817e : 0x817f);
-  if (header.length === 4) header.writeUInt16BE(length, 2);
-  else header.writeBigUInt64BE(BigInt(length), 2);
-  return [header, body];
-}
+const textFrame = (body: Buffer): readonly Buffer[] => [textFrameHead(body.length), body];
 
 /** Bytes, about, that wait for a client which does not read: in its transport, and behind that. */
 export function bufferedBytes(conn: EngineSocket): number {

@@ -45,7 +45,29 @@ export interface StreamRequest extends Reader {
 }
 
 /** A reader's iterator. `return()` frees it, also when nobody ever read. */
-export type EventStream = ReaderIterator<StreamItem>;
+export type EventStream = ReaderIterator<StreamItem> & {
+  readonly topic: Topic;
+  /** Whether it is live and there is nothing to read before what happens next. */
+  isAtRest(): boolean;
+  /** What a reader of the topic is shown of an event, the same for all; undefined when nothing. */
+  itemOf(envelope: Envelope): StreamItem | undefined;
+  /**
+   * Lends the reader's place to one who follows the topic for many: nothing is read or waits here until it is given
+   * back. Undefined unless it is at rest. `recall` is called, once, when the stream
+   * is ended from outside or freed: the place must be given back at once.
+   */
+  lend(recall: () => void): Loan | undefined;
+};
+
+/** A reader's place in a live stream, in the hands of one who tells the reader what happens. */
+export interface Loan {
+  /** What the reader has got last. */
+  readonly position: number;
+  /** The reader has got this, the next event of the topic. False when it may get no more: then the place must be given back. */
+  took(envelope: Envelope): boolean;
+  /** The stream goes on after its position by itself. */
+  giveBack(): void;
+}
 
 /**
  * Opens one reader's view of a topic: the log after its cursor, then one `live` item, then what happens from then on,
@@ -68,7 +90,7 @@ export async function openStream(deps: StreamDeps, request: StreamRequest): Prom
     if (range === undefined) throw notFound('The stream');
     await request.authorise();
     reader.start(range.head, request.after === null ? range.head : positionAfter(deps, request, range));
-    return reader.iterator;
+    return reader.stream;
   } catch (error) {
     reader.close();
     throw error;
@@ -80,6 +102,10 @@ function positionAfter(deps: StreamDeps, { topic, after }: StreamRequest, range:
   if (position > range.head) throw invalidCursor();
   if (position < range.trimmed) throw expiredCursor(encodeCursor(deps.epoch, topic, range.trimmed));
   return position;
+}
+
+function itemOf({ epoch }: StreamDeps, { topic, seq, at, event }: Envelope): StreamItem | undefined {
+  return isShown(event) ? { type: 'event', cursor: encodeCursor(epoch, topic, seq), at, event } : undefined;
 }
 
 /** Events that wait in memory for one reader. */
@@ -129,6 +155,8 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   /** How far the log is known to reach before the tail has heard of it. */
   let known = 0;
   let closed = false;
+  /** Tells who has the place that it must be given back; undefined when nobody has it. */
+  let recall: (() => void) | undefined;
   let wake: (() => void) | undefined;
 
   const rouse = (): void => {
@@ -139,14 +167,20 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     page.clear();
     buffer.clear();
   };
-  const unfollow = tail.follow({
-    event(envelope) {
-      // What does not fit is let go: the log has it, and the reader returns there when it gets so far.
-      if (!buffer.isFull) buffer.push(envelope);
-      rouse();
-    },
-    gap: rouse,
-  });
+  const follow = () =>
+    tail.follow({
+      event(envelope) {
+        // What does not fit is let go: the log has it, and the reader returns there when it gets so far.
+        if (!buffer.isFull) buffer.push(envelope);
+        rouse();
+      },
+      gap: rouse,
+    });
+  let unfollow = follow();
+  const callBack = (): void => {
+    recall?.();
+    recall = undefined;
+  };
   const close = (): void => {
     if (closed) return;
     closed = true;
@@ -155,6 +189,7 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     tail.close();
     drop();
     rouse();
+    callBack();
   };
   const end = (reason: EndReason): void => {
     ending = reason;
@@ -163,9 +198,10 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   const abort = (): void => {
     const reason = endReasonOf(signal);
     if (reason === undefined) close();
-    else if (reason === 'ACCOUNT_DELETED') orphaned = true;
+    else if (reason === 'ACCOUNT_DELETED') orphaned = ending === undefined;
     else end(reason);
     rouse();
+    callBack();
   };
   signal?.addEventListener('abort', abort, { once: true });
   if (signal?.aborted === true) abort();
@@ -204,15 +240,9 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     }
   };
 
-  const take = (envelope: Envelope): StreamItem => {
+  const take = (envelope: Envelope): void => {
     position = envelope.seq;
     if (position > authorisedAt) ending ??= endFor(actor, envelope.event);
-    return {
-      type: 'event',
-      cursor: encodeCursor(epoch, topic, position),
-      at: envelope.at,
-      event: envelope.event,
-    };
   };
 
   const pull = async (): Promise<StreamItem | undefined> => {
@@ -225,8 +255,9 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
       if (ending !== undefined) throw streamEnded(ending);
       const envelope = nextKnown();
       if (envelope !== undefined) {
-        const item = take(envelope);
-        if (isShown(envelope.event)) return item;
+        take(envelope);
+        const item = itemOf(deps, envelope);
+        if (item !== undefined) return item;
         continue;
       }
       if (position < Math.max(tail.position, known)) {
@@ -240,8 +271,39 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     }
   };
 
+  const isAtRest = (): boolean => {
+    const isOver = closed || orphaned || ending !== undefined;
+    return announced && !isOver && page.first === undefined && position >= Math.max(tail.position, known);
+  };
+
+  const lend = (whenRecalled: () => void): Loan | undefined => {
+    if (!isAtRest()) return undefined;
+    unfollow();
+    // What waits there was in the log too, and has been read from it.
+    drop();
+    recall = whenRecalled;
+    return {
+      get position() {
+        return position;
+      },
+      took(envelope) {
+        take(envelope);
+        return ending === undefined;
+      },
+      giveBack() {
+        recall = undefined;
+        if (!closed) unfollow = follow();
+      },
+    };
+  };
+
   return {
-    iterator: createIterator(pull, close),
+    stream: Object.assign(createIterator(pull, close), {
+      topic,
+      isAtRest,
+      itemOf: (envelope: Envelope) => itemOf(deps, envelope),
+      lend,
+    }),
     close,
     /** Begins after a position; what ends access up to `authorised` was known when access was granted. */
     start(authorised: number, after: number): void {

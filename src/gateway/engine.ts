@@ -14,14 +14,18 @@ import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError, GraphQ
 import { streamEnded, unauthenticated } from '../errors.ts';
 import type { DomainError, EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
-import type { Context } from '../schema/context.ts';
-import { createTurns } from '../turns.ts';
+import type { Context, ContextOptions } from '../schema/context.ts';
+import type { EventStream } from '../events/stream.ts';
 import type { Turns } from '../turns.ts';
 import { createCache } from './cache.ts';
 import { parseDocument } from './document.ts';
 import type { FormatError } from './errors.ts';
+import type { FanOut, Receiver, SharedOperation } from './fan-out.ts';
 import { withInputField } from './input-field.ts';
 import { checkIntrospection } from './introspection-cost.ts';
+import { openResults } from './results.ts';
+import type { ResultStream } from './results.ts';
+import { createSharing } from './sharing.ts';
 
 /** In characters of text: a parsed document takes up to 200 times as many bytes, and anybody may send some. */
 const MAX_CACHED = 250_000;
@@ -31,6 +35,8 @@ export interface EngineOptions {
   readonly schema: GraphQLSchema;
   readonly formatError: FormatError;
   readonly introspection: boolean;
+  /** Serves readers of the same operation together; without it each is served alone. */
+  readonly fanOut?: FanOut | undefined;
   /** Called when the server has ended a subscription. */
   onStreamEnd(reason: string, context: Context): void;
 }
@@ -41,14 +47,11 @@ export interface Operation {
   readonly operationName?: string | null | undefined;
   readonly variables?: Readonly<Record<string, unknown>> | null | undefined;
   readonly context: Context;
+  /** Where results may be handed over as they come, for many readers at once, instead of by the answered stream. */
+  readonly receiver?: Receiver | undefined;
   /** Taken by each result of a subscription from its execution until the next one is asked for, because it has left. */
   readonly turns?: Turns | undefined;
 }
-
-/** Results of a subscription. It ends by throwing a formatted error when the server ended it; `return()` frees it at any time. */
-export type ResultStream = AsyncIterableIterator<ExecutionResult, undefined> & {
-  return(): Promise<IteratorResult<ExecutionResult, undefined>>;
-};
 
 /** The four steps of an operation, shared by every transport. Errors in results are formatted: safe to send. */
 export interface Engine {
@@ -63,7 +66,8 @@ export interface Engine {
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { schema, formatError, introspection } = options;
+  const { schema, formatError, introspection, fanOut } = options;
+  const sharing = createSharing(schema);
   const documents = createCache<DocumentNode>(MAX_CACHED);
   const validated = new WeakMap<DocumentNode, readonly GraphQLError[]>();
   const exact = new WeakMap<DocumentNode, boolean>();
@@ -104,6 +108,18 @@ export function createEngine(options: EngineOptions): Engine {
     } finally {
       await context.leaveSnapshot();
     }
+  };
+
+  /** How a reader of the subscription is served together with others; undefined when it cannot be. */
+  const together = (
+    operation: Operation,
+    source: AsyncIterable<unknown>,
+    run: SharedOperation['execute'],
+  ): (() => Promise<void>) | undefined => {
+    const { receiver } = operation;
+    if (fanOut === undefined || receiver === undefined || !isEventStream(source)) return undefined;
+    const key = sharing.keyOf(operation);
+    return key === undefined ? undefined : () => fanOut.serve(source, { key, execute: run }, receiver);
   };
 
   return {
@@ -147,22 +163,33 @@ export function createEngine(options: EngineOptions): Engine {
       const source = await createSourceEventStream(args);
       if (!(Symbol.asyncIterator in source)) return formatResult(source, operation);
       // Each event gets loaders of its own: what an earlier event had loaded may be out of date.
-      const run = async (rootValue: unknown) => {
-        const contextValue = createContext(operation.context);
+      const run = (rootValue: unknown, asking: ContextOptions) => {
+        const contextValue = createContext(asking);
         const work = () => executeSubscriptionEvent({ ...args, rootValue, contextValue });
-        const result = isExact(operation.document) ? await exactly(contextValue, false, work) : await work();
-        return formatResult(result, operation);
+        const result = isExact(operation.document) ? exactly(contextValue, false, work) : work();
+        return result instanceof Promise
+          ? result.then((settled) => formatResult(settled, operation))
+          : formatResult(result, operation);
       };
-      const place = createPlace(operation.turns);
-      return mapSource(source, run, place, (thrown) => {
-        const error = formatError(thrown);
-        const { reason } = error.extensions;
-        if (typeof reason === 'string') options.onStreamEnd(reason, operation.context);
-        return error;
+      return openResults({
+        source,
+        execute: async (item) => run(item, operation.context),
+        turns: operation.turns,
+        serveTogether: together(operation, source, (item) =>
+          run(item, { deps: operation.context.deps, session: null }),
+        ),
+        failed(thrown) {
+          const error = formatError(thrown);
+          const { reason } = error.extensions;
+          if (typeof reason === 'string') options.onStreamEnd(reason, operation.context);
+          return error;
+        },
       });
     },
   };
 }
+
+const isEventStream = (source: object): source is EventStream => 'lend' in source;
 
 /** Why an operation was broken off. The client hears it only if the server ended its connection. */
 const left = ({ reason }: AbortSignal): DomainError =>
@@ -178,85 +205,4 @@ function selectsEventCursor(document: DocumentNode): boolean {
     },
   });
   return found;
-}
-
-const cursors = new WeakMap<ExecutionResult, string>();
-
-/** The place to resume after a result of a durable subscription, whether or not the client selected it. */
-export const cursorOf = (result: ExecutionResult): string | undefined => cursors.get(result);
-
-function remember(result: ExecutionResult, event: unknown): ExecutionResult {
-  if (typeof event === 'object' && event !== null && 'cursor' in event && typeof event.cursor === 'string') {
-    cursors.set(result, event.cursor);
-  }
-  return result;
-}
-
-/** The place of one subscription among all whose results are on their way to the same client. */
-interface Place {
-  /** Undefined when the subscription was over before the work was done. */
-  take(work: () => Promise<ExecutionResult>): Promise<ExecutionResult | undefined>;
-  /** Gives it to whoever waits. */
-  leave(): void;
-  /** The subscription is over: what waits for its turn is not done any more. */
-  close(): void;
-}
-
-function createPlace(turns: Turns = createTurns(1)): Place {
-  let leave = (): void => undefined;
-  let stop = (): void => undefined;
-  let closed = false;
-  return {
-    take: (work) =>
-      new Promise((resolve, reject) => {
-        const left = Promise.withResolvers<void>();
-        leave = left.resolve;
-        stop = () => resolve(undefined);
-        if (closed) return stop();
-        void turns.take(async () => {
-          if (closed) return;
-          work().then(resolve, reject);
-          await left.promise;
-        });
-      }),
-    leave: () => leave(),
-    close() {
-      closed = true;
-      leave();
-      stop();
-    },
-  };
-}
-
-/** One execution for each event, in order. Written out so that `return()` reaches the source even while it waits. */
-function mapSource(
-  source: AsyncIterable<unknown>,
-  run: (event: unknown) => Promise<ExecutionResult>,
-  place: Place,
-  failed: FormatError,
-): ResultStream {
-  const events = source[Symbol.asyncIterator]();
-  const stream: ResultStream = {
-    async next() {
-      place.leave();
-      try {
-        const { done, value } = await events.next();
-        if (done === true) return { done, value: undefined };
-        const result = await place.take(() => run(value));
-        if (result === undefined) return { done: true, value: undefined };
-        return { done: false, value: remember(result, value) };
-      } catch (error) {
-        place.close();
-        await events.return?.();
-        throw failed(error);
-      }
-    },
-    async return() {
-      place.close();
-      await events.return?.();
-      return { done: true, value: undefined };
-    },
-    [Symbol.asyncIterator]: () => stream,
-  };
-  return stream;
 }

@@ -1,5 +1,5 @@
-import { cursorOf } from './engine.ts';
-import type { ResultStream } from './engine.ts';
+import { cursorOf } from './results.ts';
+import type { ResultStream } from './results.ts';
 
 const HEARTBEAT_MS = 12_000;
 const HEARTBEAT = ':\n\n';

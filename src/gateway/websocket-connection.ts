@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Session } from '../domain/actor.ts';
 import type { LiveSession } from '../domain/sessions.ts';
@@ -35,6 +36,8 @@ export type OperationKey = object;
 /** What this server knows of one GraphQL WebSocket. */
 export interface Connection {
   readonly socket: WebSocket;
+  /** What the WebSocket writes its frames to. */
+  readonly stream: Duplex;
   /** Aborted with the reason when the server ends the connection: its streams end by it. */
   readonly controller: AbortController;
   readonly operations: Operations;
@@ -53,11 +56,16 @@ export interface Connection {
 }
 
 /** Makes the connection of a socket; what the socket receives is handed to the protocol by `handle`. */
-export function createConnection(socket: WebSocket, handle: (text: string) => Promise<void>): Connection {
+export function createConnection(
+  socket: WebSocket,
+  stream: Duplex,
+  handle: (text: string) => Promise<void>,
+): Connection {
   const controller = new AbortController();
   setMaxListeners(0, controller.signal);
   const connection: Connection = {
     socket,
+    stream,
     controller,
     operations: createOperations(handle, () => {
       if (controller.signal.aborted) closeSocket(connection);

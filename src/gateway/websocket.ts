@@ -22,6 +22,7 @@ import {
   renewSession,
 } from './websocket-connection.ts';
 import type { Connection } from './websocket-connection.ts';
+import { createReceiver } from './websocket-receiver.ts';
 
 const MAX_FRAME_BYTES = 1024 * 1024;
 const MAX_OPERATIONS = 1_000;
@@ -46,7 +47,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
 
   const opened = (socket: WebSocket, { socket: stream }: IncomingMessage): void => {
     let handle = async (_text: string): Promise<void> => undefined;
-    const connection = createConnection(socket, (text) => handle(text));
+    const connection = createConnection(socket, stream, (text) => handle(text));
     connections.add(connection);
     metrics.connections.inc({ transport: 'graphql-ws' });
     const stopPings = keepAlive(socket, () => {
@@ -109,12 +110,17 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   };
 }
 
+interface Origin {
+  readonly connection: Connection;
+  readonly id: string;
+}
+
 type ProtocolOptions = ServerOptions<Record<string, unknown>, Connection>;
 
 function protocolOptions(ports: Ports): ProtocolOptions {
   const { engine, formatError, metrics } = ports;
-  /** The protocol's library hands an operation's context on, and not its connection. */
-  const connectionOf = new WeakMap<Context, Connection>();
+  /** The protocol's library hands an operation's context on, and not its connection and id. */
+  const origins = new WeakMap<Context, Origin>();
   return {
     connectionInitWaitTimeout: INIT_TIMEOUT_MS,
     async onConnect({ connectionParams, extra }) {
@@ -123,7 +129,7 @@ function protocolOptions(ports: Ports): ProtocolOptions {
       // What is no text is no token, and whoever gives it does not mean to be nobody.
       return isAbsent(connectionParams?.['authorization']) && isAbsent(connectionParams?.['token']);
     },
-    async onSubscribe({ extra }, _id, payload) {
+    async onSubscribe({ extra }, id, payload) {
       const { query, operationName, variables } = payload;
       metrics.operations.inc({ transport: 'graphql-ws' });
       // What was sent before the client closed too may still come, and its session may be over.
@@ -139,7 +145,7 @@ function protocolOptions(ports: Ports): ProtocolOptions {
         return [formatError(new GraphQLError('There is no such operation in the document.'))];
       try {
         const contextValue = await contextOf(ports, extra, payload);
-        connectionOf.set(contextValue, extra);
+        origins.set(contextValue, { connection: extra, id });
         return { schema: engine.schema, document, operationName, variableValues: variables, contextValue };
       } catch (error) {
         return [formatError(error)];
@@ -148,12 +154,14 @@ function protocolOptions(ports: Ports): ProtocolOptions {
     execute({ document, operationName, variableValues: variables, contextValue }) {
       const context = contextValue as Context;
       const work = () => engine.execute({ document, operationName, variables, context });
-      return connectionOf.get(context)?.turns.take(work) ?? work();
+      return origins.get(context)?.connection.turns.take(work) ?? work();
     },
     subscribe({ document, operationName, variableValues: variables, contextValue }) {
       const context = contextValue as Context;
-      const turns = connectionOf.get(context)?.resultTurns;
-      return engine.subscribe({ document, operationName, variables, context, turns });
+      const origin = origins.get(context);
+      const turns = origin?.connection.resultTurns;
+      const receiver = origin && createReceiver(origin.connection, origin.id);
+      return engine.subscribe({ document, operationName, variables, context, turns, receiver });
     },
     onError({ extra }, id, _payload, errors) {
       extra.operations.ended(id);

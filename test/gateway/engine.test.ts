@@ -2,7 +2,7 @@ import { GraphQLInt, GraphQLObjectType, GraphQLSchema } from 'graphql';
 import type { GraphQLError } from 'graphql';
 import { expect, test } from 'vitest';
 import { createEngine } from '../../src/gateway/engine.ts';
-import type { ResultStream } from '../../src/gateway/engine.ts';
+import type { ResultStream } from '../../src/gateway/results.ts';
 import { createContext } from '../../src/schema/context.ts';
 import { createTurns } from '../../src/turns.ts';
 import { testDeps } from '../harness/deps.ts';

@@ -1,0 +1,216 @@
+import type { ExecutionResult } from 'graphql';
+import type { Envelope, Topic } from '../events/event.ts';
+import type { EventStream, Loan, StreamItem } from '../events/stream.ts';
+import type { Tail, Tails } from '../events/tail.ts';
+import type { Logger } from '../log.ts';
+
+/** Events that may wait for the execution of an earlier one. Beyond it the readers go on by themselves, from the log. */
+const MAX_WAITING = 256;
+
+/** The result of one event as all readers of a group get it. */
+export interface SharedResult {
+  readonly result: ExecutionResult;
+  /** Where to resume after it. */
+  readonly cursor: string;
+  /** What a transport writes of it, made once for all readers on that transport. */
+  encoded(encode: Encode): Buffer;
+}
+
+type Encode = (result: ExecutionResult, cursor: string) => Buffer;
+
+/** Where a reader gets its results. */
+export interface Receiver {
+  /** Hands a result over, at once. False when the reader does not keep up: then it was not handed over. */
+  write(result: SharedResult): boolean;
+}
+
+/** Readers who run the same operation: each event is executed once for all of them. */
+export interface SharedOperation {
+  /** The same for two operations whose results are the same for every event. */
+  readonly key: string;
+  execute(item: StreamItem): ExecutionResult | Promise<ExecutionResult>;
+}
+
+export interface FanOut {
+  /**
+   * Serves a reader that is live together with all who run the same operation, and resolves when it must go on by
+   * itself: because it has something to read first, does not keep up, or is over.
+   */
+  serve(stream: EventStream, operation: SharedOperation, receiver: Receiver): Promise<void>;
+}
+
+interface Seat {
+  readonly loan: Loan;
+  readonly receiver: Receiver;
+  /** Gives the place back. */
+  leave(): void;
+}
+
+interface Group {
+  readonly seats: Set<Seat>;
+  /** Resolves when the group hears its topic. */
+  readonly tail: Promise<Tail | undefined>;
+  /** Those that sit, or are about to. */
+  users: number;
+  close(): void;
+}
+
+export interface FanOutOptions {
+  readonly tails: Tails;
+  readonly log: Logger;
+}
+
+export function createFanOut(options: FanOutOptions): FanOut {
+  const groups = new Map<string, Group>();
+
+  const release = (name: string, group: Group): void => {
+    group.users -= 1;
+    if (group.users > 0) return;
+    groups.delete(name);
+    group.close();
+  };
+
+  return {
+    async serve(stream, operation, receiver) {
+      if (!stream.isAtRest()) return;
+      const name = `${stream.topic} ${operation.key}`;
+      const group = groups.get(name) ?? openGroup(options, stream, operation);
+      groups.set(name, group);
+      group.users += 1;
+      try {
+        if ((await group.tail) === undefined) return;
+        await sit(group, stream, receiver);
+      } finally {
+        release(name, group);
+      }
+    },
+  };
+}
+
+/** Resolves when the reader has no seat any more, at once if it cannot take one. */
+function sit({ seats }: Group, stream: EventStream, receiver: Receiver): Promise<void> {
+  return new Promise((resolve) => {
+    const leave = (): void => {
+      if (!seats.delete(seat)) return;
+      seat.loan.giveBack();
+      resolve();
+    };
+    const loan = stream.lend(leave);
+    if (loan === undefined) return resolve();
+    const seat: Seat = { loan, receiver, leave };
+    seats.add(seat);
+  });
+}
+
+function openGroup(options: FanOutOptions, stream: EventStream, operation: SharedOperation): Group {
+  const { topic, itemOf } = stream;
+  const seats = new Set<Seat>();
+  const leaveAll = (): void => {
+    for (const seat of seats) seat.leave();
+  };
+  const deliver = (envelope: Envelope, result: SharedResult | undefined): void => {
+    for (const seat of seats) {
+      const { loan } = seat;
+      if (envelope.seq <= loan.position) continue;
+      // One that lacks an event reads it from the log.
+      const isNext = envelope.seq === loan.position + 1;
+      if (!isNext || !(result === undefined || hand(seat, result, options.log))) seat.leave();
+      else if (!loan.took(envelope)) seat.leave();
+    }
+  };
+
+  let waiting: Envelope[] = [];
+  let executing = false;
+  const executeAll = (): void => {
+    while (!executing) {
+      const envelope = waiting.shift();
+      if (envelope === undefined) return;
+      const item = itemOf(envelope);
+      if (item === undefined) deliver(envelope, undefined);
+      else execute(envelope, item);
+    }
+  };
+  const execute = (envelope: Envelope, item: StreamItem): void => {
+    try {
+      const result = operation.execute(item);
+      if (!(result instanceof Promise)) return deliver(envelope, shared(item, result));
+      executing = true;
+      void result
+        .then((settled) => deliver(envelope, shared(item, settled)))
+        .catch(failed)
+        .then(() => {
+          executing = false;
+          executeAll();
+        });
+    } catch (error) {
+      failed(error);
+    }
+  };
+  /** Each reader goes on by itself, and finds out what is wrong. */
+  const failed = (error: unknown): void => {
+    options.log.warn({ err: error, topic }, 'an event could not be executed for many readers at once');
+    leaveAll();
+  };
+
+  let closed = false;
+  let stop = (): void => undefined;
+  const follow = async (): Promise<Tail | undefined> => {
+    const tail = await options.tails.open(topic);
+    if (tail === undefined) return undefined;
+    if (closed) {
+      tail.close();
+      return undefined;
+    }
+    const unfollow = tail.follow({
+      event(envelope) {
+        waiting.push(envelope);
+        if (waiting.length > MAX_WAITING) {
+          waiting = [];
+          leaveAll();
+        }
+        executeAll();
+      },
+      gap: leaveAll,
+    });
+    stop = () => {
+      unfollow();
+      tail.close();
+    };
+    return tail;
+  };
+  return {
+    seats,
+    tail: follow(),
+    users: 0,
+    close() {
+      closed = true;
+      waiting = [];
+      stop();
+    },
+  };
+}
+
+/** What goes wrong with one reader concerns no other. */
+function hand({ receiver }: Seat, result: SharedResult, log: Logger): boolean {
+  try {
+    return receiver.write(result);
+  } catch (error) {
+    log.warn({ err: error }, 'a result could not be handed to its reader');
+    return false;
+  }
+}
+
+function shared({ cursor }: StreamItem, result: ExecutionResult): SharedResult {
+  const bodies = new Map<Encode, Buffer>();
+  return {
+    result,
+    cursor,
+    encoded(encode) {
+      const known = bodies.get(encode);
+      if (known !== undefined) return known;
+      const body = encode(result, cursor);
+      bodies.set(encode, body);
+      return body;
+    },
+  };
+}

@@ -1,0 +1,39 @@
+import type { ExecutionResult } from 'graphql';
+import { WebSocket } from 'ws';
+import { textFrameHead } from '../websocket-frame.ts';
+import type { Receiver } from './fan-out.ts';
+import type { Connection } from './websocket-connection.ts';
+
+/** What may wait on a socket before its streams go on by themselves, each result when the one before it has left. */
+const MAX_BEHIND_BYTES = 64 * 1024;
+
+/**
+ * Writes results that many get as frames of one subscription, past the library of the protocol: what is the same for
+ * all, down to the bytes, is made once. The socket compresses nothing, so that a frame is its text.
+ */
+export function createReceiver({ socket, stream }: Connection, id: string): Receiver {
+  const beginning = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
+  let head = Buffer.alloc(0);
+  let headOf = -1;
+  return {
+    write(result) {
+      if (socket.readyState !== WebSocket.OPEN || stream.writableLength > MAX_BEHIND_BYTES) return false;
+      const body = result.encoded(encodeBody);
+      if (body.length !== headOf) {
+        headOf = body.length;
+        head = Buffer.concat([textFrameHead(beginning.length + headOf), beginning]);
+      }
+      stream.cork();
+      stream.write(head);
+      stream.write(body);
+      stream.uncork();
+      return true;
+    },
+  };
+}
+
+/** In the order of keys of the protocol's library. */
+function encodeBody({ errors, ...rest }: ExecutionResult): Buffer {
+  const payload = errors === undefined ? rest : { ...rest, errors: errors.map((error) => error.toJSON()) };
+  return Buffer.from(`${JSON.stringify(payload)}}`);
+}

@@ -1,0 +1,9 @@
+/** The head of an unmasked text frame whose payload has so many bytes (RFC 6455, 5.2): final, text, a length in 7, 16 or 64 bits. */
+export function textFrameHead(length: number): Buffer {
+  if (length < 126) return Buffer.from([0x81, length]);
+  if (length < 2 ** 16) return Buffer.from([0x81, 126, length >> 8, length & 0xff]);
+  const head = Buffer.alloc(10);
+  head.writeUInt16BE(0x817f);
+  head.writeBigUInt64BE(BigInt(length), 2);
+  return head;
+}
