@@ -16,7 +16,8 @@ import { executeMultipart } from './graphql-multipart.ts';
 import { FIRST_QUERY } from './first-query.ts';
 import type { Ports } from './ports.ts';
 import { isMultipart } from './multipart.ts';
-import { encodeEventStream } from './sse.ts';
+import { createEventStreamReceiver, encodeEventStream } from './sse.ts';
+import type { EventStreamReceiver } from './sse.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
 const MAX_DROPPED_BYTES = 16 * MAX_BODY_BYTES;
@@ -102,6 +103,8 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
     }
   };
 
+  /** Yoga wraps the results of a subscription, and hands on nothing else of it. */
+  const receivers = new WeakMap<Request, EventStreamReceiver>();
   const subscribe = async (args: ExecutionArgs): Promise<ResultStream | ExecutionResult> => {
     const { request, ...operation } = operationOf(args);
     const stack = new DisposableStack();
@@ -116,8 +119,11 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
       const signal = live === undefined ? ending : AbortSignal.any([live.signal, ending]);
       const resumeAfter = request.headers.get('last-event-id');
       const context = createContext({ deps, session: live?.session ?? null, signal, resumeAfter });
-      const result = freed(await engine.subscribe({ ...operation, context }), stack);
-      return Symbol.asyncIterator in result ? endedWith(request.signal, result) : result;
+      const receiver = createEventStreamReceiver();
+      const result = freed(await engine.subscribe({ ...operation, context, receiver }), stack);
+      if (!(Symbol.asyncIterator in result)) return result;
+      receivers.set(request, receiver);
+      return endedWith(request.signal, result);
     } catch (error) {
       stack.dispose();
       return refused(error);
@@ -147,7 +153,9 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
         return setResult(withCodes(result, formatError, isAnsweredAsStream(request)));
       setResultProcessor(
         (stream, { Response }) =>
-          new Response(encodeEventStream(stream as ResultStream), { headers: EVENT_STREAM_HEADERS }),
+          new Response(encodeEventStream(stream as ResultStream, receivers.get(request)), {
+            headers: EVENT_STREAM_HEADERS,
+          }),
         'text/event-stream',
       );
     },
