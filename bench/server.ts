@@ -8,6 +8,7 @@ const SAMPLE_MS = 50;
 /** The real program. Disposing ends it as an operator would. */
 export interface Server extends AsyncDisposable {
   readonly url: string;
+  readonly pid: number;
   readonly readyMs: number;
   residentMb(): Promise<number>;
 }
@@ -32,6 +33,7 @@ export async function startServer(dataDir: string): Promise<Server> {
   const exited = new Promise((resolve) => child.once('exit', resolve));
   return {
     url: `http://127.0.0.1:${PORT}`,
+    pid: child.pid ?? 0,
     readyMs,
     async residentMb() {
       const status = await readFile(`/proc/${String(child.pid)}/status`, 'utf8');

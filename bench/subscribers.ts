@@ -3,47 +3,45 @@ import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 
+export interface Opening {
+  readonly type: 'open';
+  readonly url: string;
+  readonly protocol?: string;
+  readonly count: number;
+  /** Each line is said when the one before it was answered. `ID` stands for a text that no other socket says. */
+  readonly greeting: readonly string[];
+  /** What is heard when a socket is ready. */
+  readonly ready: string;
+}
+
 export type Order =
-  /** Opens so many sockets, each of which sends `first`, then `then` once it has heard something; done when all have heard `ready`. */
-  | {
-      readonly type: 'open';
-      readonly url: string;
-      readonly protocol: string | undefined;
-      readonly count: number;
-      readonly greeting: readonly string[];
-      readonly ready: string;
-    }
+  /** Answered when all are ready. */
+  | Opening
   /** Answered once every socket has heard so many frames since the last time. */
   | { readonly type: 'collect'; readonly frames: number }
   | { readonly type: 'close' };
 
 const OPEN_AT_ONCE = 50;
 
-let sockets: WebSocket[] = [];
 const heard = new Map<WebSocket, number>();
 
-type Opening = Extract<Order, { type: 'open' }>;
-
-/** Each line of the greeting is said when the one before it was answered. */
 function open({ url, protocol, greeting, ready }: Opening): Promise<void> {
   const socket = new WebSocket(url, protocol);
-  sockets.push(socket);
-  const lines = [...greeting];
+  const id = crypto.randomUUID();
+  const lines = greeting.map((line) => line.replaceAll('ID', id));
+  heard.set(socket, 0);
   return new Promise((resolve, reject) => {
-    const next = (): void => {
+    const sayNext = (): void => {
       const line = lines.shift();
       if (line !== undefined) socket.send(line);
     };
-    const begun = (data: Buffer): void => {
-      if (!data.toString().includes(ready)) return next();
-      socket.off('message', begun);
-      heard.set(socket, 0);
+    const begin = (data: Buffer): void => {
+      if (!data.toString().includes(ready)) return sayNext();
+      socket.off('message', begin);
       socket.on('message', () => heard.set(socket, (heard.get(socket) ?? 0) + 1));
       resolve();
     };
-    socket.once('error', reject);
-    socket.once('open', next);
-    socket.on('message', begun);
+    socket.once('error', reject).once('open', sayNext).on('message', begin);
   });
 }
 
@@ -55,8 +53,7 @@ async function obey(order: Order): Promise<void> {
     while ([...heard.values()].some((frames) => frames < order.frames)) await pause(20);
     for (const [socket, frames] of heard) heard.set(socket, frames - order.frames);
   } else {
-    for (const socket of sockets) socket.terminate();
-    sockets = [];
+    for (const socket of heard.keys()) socket.terminate();
     heard.clear();
   }
 }

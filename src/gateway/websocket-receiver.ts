@@ -6,6 +6,8 @@ import type { Connection } from './websocket-connection.ts';
 
 /** What may wait on a socket before its streams go on by themselves, each result when the one before it has left. */
 const MAX_BEHIND_BYTES = 64 * 1024;
+/** To copy so much is cheaper than to write two buffers. */
+const MAX_COPIED_BYTES = 4 * 1024;
 
 /**
  * Writes results that many get as frames of one subscription, past the library of the protocol: what is the same for
@@ -23,10 +25,13 @@ export function createReceiver({ socket, stream }: Connection, id: string): Rece
         headOf = body.length;
         head = Buffer.concat([textFrameHead(beginning.length + headOf), beginning]);
       }
-      stream.cork();
-      stream.write(head);
-      stream.write(body);
-      stream.uncork();
+      if (body.length <= MAX_COPIED_BYTES) stream.write(Buffer.concat([head, body]));
+      else {
+        stream.cork();
+        stream.write(head);
+        stream.write(body);
+        stream.uncork();
+      }
       return true;
     },
   };

@@ -1,0 +1,53 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+
+/** Of Linux, in milliseconds. */
+const CLOCK_TICK_MS = 10;
+
+/** Processor time that a process has taken, with that of the kernel for it, in milliseconds. */
+export async function cpuMs(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  // The name, in brackets, may have blanks in it.
+  const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
+}
+
+/** Processor time of a process during some work. */
+export async function cpuDuring(pid: number, work: () => Promise<void>): Promise<number> {
+  const before = await cpuMs(pid);
+  await work();
+  return (await cpuMs(pid)) - before;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const [low = NaN, high = low] = sorted.slice(sorted.length % 2 === 0 ? middle - 1 : middle, middle + 1);
+  return (low + high) / 2;
+}
+
+/** A program that is compared with the server, in a process of its own. */
+export interface Peer extends AsyncDisposable {
+  readonly port: number;
+  readonly pid: number;
+  publish(text: string): Promise<void>;
+}
+
+/** Starts one of `peers/`. */
+export async function startPeer(name: string): Promise<Peer> {
+  const child = fork(new URL(`peers/${name}.ts`, import.meta.url));
+  const [port] = (await once(child, 'message')) as [number];
+  return {
+    port,
+    pid: child.pid ?? 0,
+    async publish(text) {
+      child.send(text);
+      await once(child, 'message');
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await once(child, 'exit');
+    },
+  };
+}
