@@ -59,7 +59,7 @@ const subscribing = (origin: string, count: number, token: string): Opening => (
   count,
   greeting: [
     JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${token}` } }),
-    JSON.stringify({ id: 'ID', type: 'subscribe', payload: { query: EVENTS, variables: { id } } }),
+    JSON.stringify({ id: '<id>', type: 'subscribe', payload: { query: EVENTS, variables: { id } } }),
   ],
   ready: 'StreamLive',
 });

@@ -8,7 +8,7 @@ export interface Opening {
   readonly url: string;
   readonly protocol?: string;
   readonly count: number;
-  /** Each line is said when the one before it was answered. `ID` stands for a text that no other socket says. */
+  /** Each line is said when the one before it was answered. `<id>` stands for a text that no other socket says. */
   readonly greeting: readonly string[];
   /** What is heard when a socket is ready. */
   readonly ready: string;
@@ -28,7 +28,7 @@ const heard = new Map<WebSocket, number>();
 function open({ url, protocol, greeting, ready }: Opening): Promise<void> {
   const socket = new WebSocket(url, protocol);
   const id = crypto.randomUUID();
-  const lines = greeting.map((line) => line.replaceAll('ID', id));
+  const lines = greeting.map((line) => line.replaceAll('<id>', id));
   heard.set(socket, 0);
   return new Promise((resolve, reject) => {
     const sayNext = (): void => {

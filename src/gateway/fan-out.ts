@@ -1,5 +1,5 @@
 import type { ExecutionResult } from 'graphql';
-import type { Envelope, Topic } from '../events/event.ts';
+import type { Envelope } from '../events/event.ts';
 import type { EventStream, Loan, StreamItem } from '../events/stream.ts';
 import type { Tail, Tails } from '../events/tail.ts';
 import type { Logger } from '../log.ts';
