@@ -1,38 +1,29 @@
 // What it costs to bring one message to many: beside a bare WebSocket server, and beside the stock GraphQL one.
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { createTestAccount } from '../src/testing/account.ts';
 import { circleOf, conversationOf, createGraphqlClient } from '../src/testing/index.ts';
+import { costOf, messagesFor, publishAll, startAudience } from './audience.ts';
 import { cpuDuring, median, startPeer } from './measure.ts';
-import type { Peer } from './measure.ts';
+import { record } from './results.ts';
+import type { Row } from './results.ts';
 import { print, startServer } from './server.ts';
-import type { Opening, Order } from './subscribers.ts';
+import type { Opening } from './subscribers.ts';
 
 const CASES = [
-  { subscribers: 100, bytes: 200 },
   { subscribers: 1_000, bytes: 200 },
   { subscribers: 1_000, bytes: 4_096 },
   { subscribers: 5_000, bytes: 200 },
 ];
 const ROUNDS = 5;
-const DELIVERIES = 100_000;
-const MAX_MESSAGES = 300;
-/** The stock server needs several times as long. */
-const PAUSE_MS_PER_1000 = 80;
 
 const SEND =
   'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
 const EVENTS = `subscription ($id: ID!) { conversationEvents(conversationId: $id) {
   __typename cursor at ... on MessageSent { message { id text sentAt author { ... on User { id firstName } } } } } }`;
 
-interface Case {
-  readonly subscribers: number;
-  readonly bytes: number;
-}
+type Case = (typeof CASES)[number];
 
 await using stack = new AsyncDisposableStack();
 const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
@@ -40,115 +31,98 @@ stack.defer(() => rm(dataDir, { recursive: true, force: true }));
 const server = stack.use(await startServer(dataDir));
 const bareWs = stack.use(await startPeer('bare-ws'));
 const stockYoga = stack.use(await startPeer('stock-yoga'));
-const clients = fork(new URL('subscribers.ts', import.meta.url));
-stack.defer(() => void clients.kill());
+const audience = stack.use(startAudience());
 const anonymous = stack.use(createGraphqlClient(server.url));
 const ann = stack.use(await createTestAccount(server.url, anonymous));
 const bob = stack.use(await createTestAccount(server.url, anonymous));
 const { id } = await conversationOf(ann, await circleOf(ann, bob), bob);
 
-async function order(given: Order): Promise<void> {
-  clients.send(given);
-  await once(clients, 'message');
-}
-
-const subscribing = (origin: string, count: number, token: string): Opening => ({
+const subscribing = (origin: string, count: number): Opening => ({
   type: 'open',
   url: `${origin}/graphql`,
   protocol: 'graphql-transport-ws',
   count,
   greeting: [
-    JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${token}` } }),
+    JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${ann.token}` } }),
     JSON.stringify({ id: '<id>', type: 'subscribe', payload: { query: EVENTS, variables: { id } } }),
   ],
   ready: 'StreamLive',
+  counted: '{"id":',
 });
 
-const messagesOf = ({ subscribers }: Case): number =>
-  Math.min(MAX_MESSAGES, Math.ceil(DELIVERIES / subscribers));
-
-/** Publishes at an even pace, which leaves everybody time to deliver before the next one. */
-async function publishAll(given: Case, publish: () => Promise<unknown>): Promise<void> {
-  for (let left = messagesOf(given); left > 0; left -= 1) {
-    await publish();
-    await pause((PAUSE_MS_PER_1000 * given.subscribers) / 1_000);
-  }
-}
-
-/** Processor time in microseconds for each delivery. */
-async function costOf(
-  given: Case,
-  opening: Opening,
-  pid: number,
-  publish: () => Promise<unknown>,
-): Promise<number> {
-  await order(opening);
-  const ms = await cpuDuring(pid, async () => {
-    await publishAll(given, publish);
-    await order({ type: 'collect', frames: messagesOf(given) });
-  });
-  await order({ type: 'close' });
-  return (ms * 1_000) / (messagesOf(given) * given.subscribers);
-}
-
-function event(bytes: number) {
+/** What the peers deliver, as long as what Parley does. */
+function eventOf(bytes: number) {
   const [at, text] = [new Date().toISOString(), '.'.repeat(bytes)];
   const author = { id: 'User:1', firstName: 'Test' };
-  return {
-    cursor: 'MzViNmIwZTcvY29udmVyc2F0aW9uOjYvNw',
-    at,
-    message: { id: 'Message:1234', text, sentAt: at, author },
-  };
+  const message = { id: 'Message:1234', text, sentAt: at, author };
+  return { cursor: 'MzViNmIwZTcvY29udmVyc2F0aW9uOjYvNw', at, message };
 }
 
-function frame(bytes: number): string {
-  const conversationEvents = { __typename: 'MessageSent', ...event(bytes) };
+function frameOf(bytes: number): string {
+  const conversationEvents = { __typename: 'MessageSent', ...eventOf(bytes) };
   return JSON.stringify({ id: crypto.randomUUID(), type: 'next', payload: { data: { conversationEvents } } });
 }
 
-async function compare(given: Case) {
-  const { subscribers, bytes } = given;
+async function compare({ subscribers, bytes }: Case) {
   const text = '.'.repeat(bytes);
   const send = () => ann.graphql.run(SEND, { id, text });
-  const bare = (peer: Peer): Opening => ({
+  const bare: Opening = {
     type: 'open',
-    url: `ws://127.0.0.1:${peer.port}`,
+    url: `ws://127.0.0.1:${bareWs.port}`,
     count: subscribers,
     greeting: ['hello'],
     ready: 'ready',
-  });
+    counted: '{"id":',
+  };
   // What a send itself costs is no part of its deliveries.
-  const alone = (await cpuDuring(server.pid, () => publishAll(given, send))) * 1_000;
-  const origin = server.url.replace('http', 'ws');
-  const together = await costOf(given, subscribing(origin, subscribers, ann.token), server.pid, send);
+  const sends = (await cpuDuring(server.pid, () => publishAll(subscribers, send))) * 1_000;
+  const together = await costOf(audience, {
+    opening: subscribing(server.url.replace('http', 'ws'), subscribers),
+    pid: server.pid,
+    publish: send,
+  });
   return {
-    parley: together - alone / (messagesOf(given) * subscribers),
-    bareWs: await costOf(given, bare(bareWs), bareWs.pid, () => bareWs.publish(frame(bytes))),
-    stockYoga: await costOf(
-      given,
-      subscribing(`ws://127.0.0.1:${stockYoga.port}`, subscribers, ''),
-      stockYoga.pid,
-      () => stockYoga.publish(JSON.stringify(event(bytes))),
-    ),
+    parley: together - sends / (messagesFor(subscribers) * subscribers),
+    bare: await costOf(audience, {
+      opening: bare,
+      pid: bareWs.pid,
+      publish: () => bareWs.publish(frameOf(bytes)),
+    }),
+    stock: await costOf(audience, {
+      opening: subscribing(`ws://127.0.0.1:${stockYoga.port}`, subscribers),
+      pid: stockYoga.pid,
+      publish: () => stockYoga.publish(JSON.stringify(eventOf(bytes))),
+    }),
   };
 }
 
-print('processor time of the server for each delivery, medians of paired rounds\n');
-print('subscribers   bytes     Parley    bare ws   stock Yoga     to bare ws   to stock Yoga');
+print('GraphQL: processor time of the server for each delivery, medians of paired rounds\n');
+print('subscribers    bytes     Parley    bare ws   stock Yoga   to bare ws  to stock Yoga');
+const rows: Row[] = [];
 for (const given of CASES) {
   const rounds = [];
   for (let round = 0; round < ROUNDS; round += 1) rounds.push(await compare(given));
-  const us = (values: readonly number[]): string => `${median(values).toFixed(1)} us`.padStart(10);
-  const ratio = (values: readonly number[]): string => `${median(values).toFixed(2)} x`.padStart(14);
+  const row = {
+    ...given,
+    parleyUs: median(rounds.map(({ parley }) => parley)),
+    bareWsUs: median(rounds.map(({ bare }) => bare)),
+    stockYogaUs: median(rounds.map(({ stock }) => stock)),
+    toBareWs: median(rounds.map(({ parley, bare }) => parley / bare)),
+    toStockYoga: median(rounds.map(({ parley, stock }) => parley / stock)),
+  };
+  rows.push(row);
+  const us = (value: number): string => `${value.toFixed(1)} us`.padStart(10);
+  const ratio = (value: number): string => `${value.toFixed(2)} x`.padStart(12);
   print(
     [
       String(given.subscribers).padStart(11),
       String(given.bytes).padStart(8),
-      us(rounds.map(({ parley }) => parley)),
-      us(rounds.map((one) => one.bareWs)),
-      us(rounds.map((one) => one.stockYoga)),
-      ratio(rounds.map(({ parley, bareWs: bare }) => parley / bare)),
-      ratio(rounds.map(({ parley, stockYoga: stock }) => parley / stock)),
+      us(row.parleyUs),
+      us(row.bareWsUs),
+      us(row.stockYogaUs),
+      ratio(row.toBareWs),
+      ratio(row.toStockYoga),
     ].join(' '),
   );
 }
+await record('graphqlFanOut', rows);

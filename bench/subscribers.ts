@@ -8,10 +8,12 @@ export interface Opening {
   readonly url: string;
   readonly protocol?: string;
   readonly count: number;
-  /** Each line is said when the one before it was answered. `<id>` stands for a text that no other socket says. */
+  /** Each line is said when the one before it was answered, the first at once; an empty one is only waited for. `<id>` stands for a text that no other socket says. */
   readonly greeting: readonly string[];
-  /** What is heard when a socket is ready. */
+  /** Part of what is heard when a socket is ready. */
   readonly ready: string;
+  /** How every frame begins that is counted. */
+  readonly counted: string;
 }
 
 export type Order =
@@ -22,23 +24,29 @@ export type Order =
   | { readonly type: 'close' };
 
 const OPEN_AT_ONCE = 50;
+/** Of Engine.IO. */
+const [PING, PONG] = ['2', '3'];
 
 const heard = new Map<WebSocket, number>();
 
-function open({ url, protocol, greeting, ready }: Opening): Promise<void> {
+function open({ url, protocol, greeting, ready, counted }: Opening): Promise<void> {
   const socket = new WebSocket(url, protocol);
   const id = crypto.randomUUID();
   const lines = greeting.map((line) => line.replaceAll('<id>', id));
   heard.set(socket, 0);
+  const count = (data: Buffer): void => {
+    const text = data.toString();
+    if (text.startsWith(counted)) heard.set(socket, (heard.get(socket) ?? 0) + 1);
+    else if (text === PING) socket.send(PONG);
+  };
   return new Promise((resolve, reject) => {
     const sayNext = (): void => {
-      const line = lines.shift();
-      if (line !== undefined) socket.send(line);
+      const line = lines.shift() ?? '';
+      if (line !== '') socket.send(line);
     };
     const begin = (data: Buffer): void => {
       if (!data.toString().includes(ready)) return sayNext();
-      socket.off('message', begin);
-      socket.on('message', () => heard.set(socket, (heard.get(socket) ?? 0) + 1));
+      socket.off('message', begin).on('message', count);
       resolve();
     };
     socket.once('error', reject).once('open', sayNext).on('message', begin);

@@ -1,0 +1,60 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
+import { cpuDuring } from './measure.ts';
+import type { Opening, Order } from './subscribers.ts';
+
+/** Deliveries in a round: enough that the clock of the system, which counts hundredths, does not matter. */
+const DELIVERIES = 100_000;
+const MAX_MESSAGES = 300;
+/** For each thousand subscribers, so that the slowest peer has delivered one message before the next one comes. */
+const PAUSE_MS = 80;
+
+/** Many clients, in a process of their own. */
+export interface Audience extends AsyncDisposable {
+  order(order: Order): Promise<void>;
+}
+
+export function startAudience(): Audience {
+  const clients = fork(new URL('subscribers.ts', import.meta.url));
+  return {
+    async order(order) {
+      clients.send(order);
+      await once(clients, 'message');
+    },
+    async [Symbol.asyncDispose]() {
+      clients.kill();
+      await once(clients, 'exit');
+    },
+  };
+}
+
+export const messagesFor = (subscribers: number): number =>
+  Math.min(MAX_MESSAGES, Math.ceil(DELIVERIES / subscribers));
+
+/** Publishes at an even pace. */
+export async function publishAll(subscribers: number, publish: () => Promise<unknown>): Promise<void> {
+  for (let left = messagesFor(subscribers); left > 0; left -= 1) {
+    await publish();
+    await pause((PAUSE_MS * subscribers) / 1_000);
+  }
+}
+
+export interface Delivery {
+  readonly opening: Opening;
+  /** Of the process that delivers. */
+  readonly pid: number;
+  publish(): Promise<unknown>;
+}
+
+/** Processor time of a round, in microseconds for each delivery. */
+export async function costOf(audience: Audience, { opening, pid, publish }: Delivery): Promise<number> {
+  const { count } = opening;
+  await audience.order(opening);
+  const ms = await cpuDuring(pid, async () => {
+    await publishAll(count, publish);
+    await audience.order({ type: 'collect', frames: messagesFor(count) });
+  });
+  await audience.order({ type: 'close' });
+  return (ms * 1_000) / (messagesFor(count) * count);
+}

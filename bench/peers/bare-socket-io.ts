@@ -1,0 +1,14 @@
+// A room emit and nothing else: a Socket.IO server that sends each payload it is given to all in one room.
+import { createServer } from 'node:http';
+import { Server } from 'socket.io';
+import { serveAsPeer } from './serve.ts';
+
+const server = createServer();
+const io = new Server(server, { serveClient: false, transports: ['websocket'] });
+io.on('connection', (socket) => {
+  socket.on('join', async () => {
+    await socket.join('room');
+    socket.emit('ready');
+  });
+});
+serveAsPeer(server, (text) => io.to('room').emit('message', JSON.parse(text)));
