@@ -1,4 +1,5 @@
 // What the manuals of graphql-yoga and graphql-ws show: each subscriber executes each event for itself.
+import { setMaxListeners } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type { ExecutionArgs } from 'graphql';
@@ -19,6 +20,8 @@ interface MessageSent {
   };
 }
 
+// Each subscriber listens to the one pub/sub.
+setMaxListeners(0);
 const pubSub = createPubSub<{ sent: [MessageSent] }>();
 const yoga = createYoga({
   logging: false,
