@@ -50,7 +50,9 @@ export type EventStream = ReaderIterator<StreamItem> & {
   /** Whether it is live and there is nothing to read before what happens next. */
   isAtRest(): boolean;
   /** What a reader of the topic is shown of an event, the same for all; undefined when nothing. */
-  itemOf(envelope: Envelope): StreamItem | undefined;
+  readonly itemOf: (envelope: Envelope) => StreamItem | undefined;
+  /** How much memory an event takes, about, in bytes. */
+  readonly weightOf: (envelope: Envelope) => number;
   /**
    * Lends the reader's place to one who follows the topic for many: nothing is read or waits here until it is given
    * back. Undefined unless it is at rest. `recall` is called, once, when the stream
@@ -104,9 +106,13 @@ function positionAfter(deps: StreamDeps, { topic, after }: StreamRequest, range:
   return position;
 }
 
-function itemOf({ epoch }: StreamDeps, { topic, seq, at, event }: Envelope): StreamItem | undefined {
-  return isShown(event) ? { type: 'event', cursor: encodeCursor(epoch, topic, seq), at, event } : undefined;
-}
+/** Holds nothing of the reader for whom it is made. */
+const createItemOf =
+  (epoch: string): EventStream['itemOf'] =>
+  ({ topic, seq, at, event }) =>
+    isShown(event) ? { type: 'event', cursor: encodeCursor(epoch, topic, seq), at, event } : undefined;
+
+const weightOfEnvelope = ({ event }: Envelope): number => weightOf(event);
 
 /** Events that wait in memory for one reader. */
 function createWaiting(budget: Budget) {
@@ -144,6 +150,7 @@ function createWaiting(budget: Budget) {
 function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   const { topic, actor, signal, budget = createBudget() } = request;
   const { epoch } = deps;
+  const itemOf = createItemOf(epoch);
   let authorisedAt = 0;
   let position = 0;
   const page = createWaiting(budget);
@@ -256,7 +263,7 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
       const envelope = nextKnown();
       if (envelope !== undefined) {
         take(envelope);
-        const item = itemOf(deps, envelope);
+        const item = itemOf(envelope);
         if (item !== undefined) return item;
         continue;
       }
@@ -292,6 +299,7 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
       },
       giveBack() {
         recall = undefined;
+        // While an event is being told, whoever begins to follow is told it too: what was not taken need not be read.
         if (!closed) unfollow = follow();
       },
     };
@@ -301,7 +309,8 @@ function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
     stream: Object.assign(createIterator(pull, close), {
       topic,
       isAtRest,
-      itemOf: (envelope: Envelope) => itemOf(deps, envelope),
+      itemOf,
+      weightOf: weightOfEnvelope,
       lend,
     }),
     close,

@@ -10,11 +10,19 @@ import {
   visit,
   BREAK,
 } from 'graphql';
-import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError, GraphQLSchema } from 'graphql';
+import type {
+  DocumentNode,
+  ExecutionArgs,
+  ExecutionResult,
+  GraphQLError,
+  GraphQLSchema,
+  ValidatedSubscriptionArgs,
+} from 'graphql';
+import type { Deps } from '../domain/deps.ts';
 import { streamEnded, unauthenticated } from '../errors.ts';
 import type { DomainError, EndReason } from '../errors.ts';
-import { createContext } from '../schema/context.ts';
-import type { Context, ContextOptions } from '../schema/context.ts';
+import { createContext, UnmarkedFieldError } from '../schema/context.ts';
+import type { Context } from '../schema/context.ts';
 import type { EventStream } from '../events/stream.ts';
 import type { Turns } from '../turns.ts';
 import { createCache } from './cache.ts';
@@ -75,7 +83,7 @@ export function createEngine(options: EngineOptions): Engine {
 
   const formatErrors = (errors: readonly GraphQLError[], document: DocumentNode): GraphQLError[] =>
     errors.map((error) => withInputField(formatError(error), document));
-  const formatResult = (result: ExecutionResult, { document }: Operation): ExecutionResult =>
+  const formatResult = (result: ExecutionResult, document: DocumentNode): ExecutionResult =>
     result.errors === undefined ? result : { ...result, errors: formatErrors(result.errors, document) };
 
   const argsOf = ({ document, operationName, variables, context }: Operation): ExecutionArgs => ({
@@ -110,16 +118,38 @@ export function createEngine(options: EngineOptions): Engine {
     }
   };
 
+  /** Executes events for many. It outlives the reader who began, and so holds nothing of it. */
+  const executeForAll = (
+    { contextValue: _caller, ...args }: ValidatedSubscriptionArgs,
+    deps: Deps,
+    document: DocumentNode,
+  ): SharedOperation['execute'] => {
+    const settle = (result: ExecutionResult): ExecutionResult => {
+      const unmarked = result.errors?.find(
+        ({ originalError }) => originalError instanceof UnmarkedFieldError,
+      );
+      if (unmarked !== undefined) throw unmarked;
+      return formatResult(result, document);
+    };
+    return (rootValue) => {
+      const contextValue = createContext({ deps, session: 'anyone' });
+      const result = executeSubscriptionEvent({ ...args, rootValue, contextValue });
+      return result instanceof Promise ? result.then(settle) : settle(result);
+    };
+  };
+
   /** How a reader of the subscription is served together with others; undefined when it cannot be. */
   const together = (
     operation: Operation,
     source: AsyncIterable<unknown>,
-    run: SharedOperation['execute'],
+    args: ValidatedSubscriptionArgs,
   ): (() => Promise<void>) | undefined => {
-    const { receiver } = operation;
+    const { receiver, document, context } = operation;
     if (fanOut === undefined || receiver === undefined || !isEventStream(source)) return undefined;
     const key = sharing.keyOf(operation);
-    return key === undefined ? undefined : () => fanOut.serve(source, { key, execute: run }, receiver);
+    if (key === undefined) return undefined;
+    const execute = executeForAll(args, context.deps, document);
+    return () => fanOut.serve(source, { key, execute }, receiver);
   };
 
   return {
@@ -151,37 +181,34 @@ export function createEngine(options: EngineOptions): Engine {
       const work = () => execute({ ...argsOf(operation), abortSignal });
       try {
         const result = isExact(document) ? await exactly(context, mutates, work) : await work();
-        return formatResult(result, operation);
+        return formatResult(result, document);
       } catch (error) {
         return { errors: [formatError(abortSignal?.aborted === true ? left(abortSignal) : error)] };
       }
     },
 
     async subscribe(operation) {
+      const { document, context } = operation;
       const args = validateSubscriptionArgs(argsOf(operation));
-      if (!('schema' in args)) return formatResult({ errors: args }, operation);
+      if (!('schema' in args)) return formatResult({ errors: args }, document);
       const source = await createSourceEventStream(args);
-      if (!(Symbol.asyncIterator in source)) return formatResult(source, operation);
+      if (!(Symbol.asyncIterator in source)) return formatResult(source, document);
       // Each event gets loaders of its own: what an earlier event had loaded may be out of date.
-      const run = (rootValue: unknown, asking: ContextOptions) => {
-        const contextValue = createContext(asking);
+      const execute = async (rootValue: unknown): Promise<ExecutionResult> => {
+        const contextValue = createContext(context);
         const work = () => executeSubscriptionEvent({ ...args, rootValue, contextValue });
-        const result = isExact(operation.document) ? exactly(contextValue, false, work) : work();
-        return result instanceof Promise
-          ? result.then((settled) => formatResult(settled, operation))
-          : formatResult(result, operation);
+        const result = isExact(document) ? await exactly(contextValue, false, work) : await work();
+        return formatResult(result, document);
       };
       return openResults({
         source,
-        execute: async (item) => run(item, operation.context),
+        execute,
         turns: operation.turns,
-        serveTogether: together(operation, source, (item) =>
-          run(item, { deps: operation.context.deps, session: null }),
-        ),
+        serveTogether: together(operation, source, args),
         failed(thrown) {
           const error = formatError(thrown);
           const { reason } = error.extensions;
-          if (typeof reason === 'string') options.onStreamEnd(reason, operation.context);
+          if (typeof reason === 'string') options.onStreamEnd(reason, context);
           return error;
         },
       });

@@ -4,8 +4,8 @@ import type { EventStream, Loan, StreamItem } from '../events/stream.ts';
 import type { Tail, Tails } from '../events/tail.ts';
 import type { Logger } from '../log.ts';
 
-/** Events that may wait for the execution of an earlier one. Beyond it the readers go on by themselves, from the log. */
-const MAX_WAITING = 256;
+/** Of events that wait for the execution of an earlier one. Beyond it the readers go on by themselves, from the log. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 
 /** The result of one event as all readers of a group get it. */
 export interface SharedResult {
@@ -103,7 +103,7 @@ function sit({ seats }: Group, stream: EventStream, receiver: Receiver): Promise
 }
 
 function openGroup(options: FanOutOptions, stream: EventStream, operation: SharedOperation): Group {
-  const { topic, itemOf } = stream;
+  const { topic, itemOf, weightOf } = stream;
   const seats = new Set<Seat>();
   const leaveAll = (): void => {
     for (const seat of seats) seat.leave();
@@ -120,11 +120,17 @@ function openGroup(options: FanOutOptions, stream: EventStream, operation: Share
   };
 
   let waiting: Envelope[] = [];
+  let waitingBytes = 0;
+  const forget = (): void => {
+    waiting = [];
+    waitingBytes = 0;
+  };
   let executing = false;
   const executeAll = (): void => {
     while (!executing) {
       const envelope = waiting.shift();
       if (envelope === undefined) return;
+      waitingBytes -= weightOf(envelope);
       const item = itemOf(envelope);
       if (item === undefined) deliver(envelope, undefined);
       else execute(envelope, item);
@@ -164,8 +170,9 @@ function openGroup(options: FanOutOptions, stream: EventStream, operation: Share
     const unfollow = tail.follow({
       event(envelope) {
         waiting.push(envelope);
-        if (waiting.length > MAX_WAITING) {
-          waiting = [];
+        waitingBytes += weightOf(envelope);
+        if (waitingBytes > MAX_WAITING_BYTES) {
+          forget();
           leaveAll();
         }
         executeAll();
@@ -184,7 +191,7 @@ function openGroup(options: FanOutOptions, stream: EventStream, operation: Share
     users: 0,
     close() {
       closed = true;
-      waiting = [];
+      forget();
       stop();
     },
   };

@@ -16,6 +16,9 @@ export interface SharableOperation {
   readonly variables?: Readonly<Record<string, unknown>> | null | undefined;
 }
 
+/** Groups are kept under their keys: with values that are longer than this a reader is served alone. */
+const MAX_KEY = 1_000;
+
 interface Known {
   readonly id: number;
   readonly perActor: boolean;
@@ -47,8 +50,11 @@ export function createSharing(schema: GraphQLSchema): Sharing {
       const name = operationName ?? '';
       const left = places.get(name) ?? placesOf(document, operation);
       places.set(name, left);
-      const rest = Object.entries(variables ?? {}).filter(([variable]) => !left.has(variable));
-      return `${id} ${name} ${JSON.stringify(rest)}`;
+      // What nobody has declared makes no difference.
+      const declared = (operation.variableDefinitions ?? []).map(({ variable }) => variable.name.value);
+      const values = declared.filter((one) => !left.has(one)).map((one) => [one, variables?.[one]]);
+      const key = `${id} ${name} ${JSON.stringify(values)}`;
+      return key.length > MAX_KEY ? undefined : key;
     },
   };
 }

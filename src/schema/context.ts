@@ -36,7 +36,8 @@ export type RenewSession = (token: string) => Promise<void>;
 
 export interface ContextOptions {
   readonly deps: Deps;
-  readonly session: Session | null;
+  /** `anyone` for a result that many get, whoever they are: a field that looks at its caller then fails. */
+  readonly session: Session | null | 'anyone';
   readonly signal?: AbortSignal | undefined;
   readonly budget?: Budget | undefined;
   readonly resumeAfter?: string | null;
@@ -47,16 +48,22 @@ export function createContext(options: ContextOptions): Context {
   const { deps, session, signal, budget, resumeAfter = null, renewSession } = options;
   let snapshot: Snapshot | undefined;
   const current = (): Deps => snapshot?.deps ?? deps;
+  const caller = (): Session | null => {
+    if (session === 'anyone') throw new UnmarkedFieldError();
+    return session;
+  };
   return {
     get deps() {
       return current();
     },
-    session,
+    get session() {
+      return caller();
+    },
     signal,
     budget,
     resumeAfter,
     renewSession,
-    loaders: createLoaders(current, session?.actor ?? null),
+    loaders: createLoaders(current, () => caller()?.actor ?? null),
     textLength: 0,
     exact: false,
     async enterSnapshot() {
@@ -68,6 +75,15 @@ export function createContext(options: ContextOptions): Context {
       await left?.close();
     },
   };
+}
+
+/** A result for many looked at who is asking: some field lacks its mark, `perActor`. */
+export class UnmarkedFieldError extends Error {
+  override readonly name = 'UnmarkedFieldError';
+
+  constructor() {
+    super('A field that depends on its caller is not marked perActor.');
+  }
 }
 
 /** The caller's session. Throws UNAUTHENTICATED when there is none. */

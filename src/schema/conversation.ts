@@ -39,6 +39,8 @@ Conversation.implement({
     }),
     eventCursor: t.field({
       type: 'Cursor',
+      // What stands beside it is read again, as far as the caller may.
+      ...perActor,
       description:
         'Subscribe to `conversationEvents` after it to get all that happens next. It is read in the same snapshot as all that is selected with it, also in what a mutation answers or an event brings.',
       resolve: async ({ id }, _args, { loaders }) =>

@@ -1,6 +1,6 @@
 import * as circles from '../domain/circles.ts';
 import type { UserId } from '../ids.ts';
-import { builder } from './builder.ts';
+import { builder, perActor } from './builder.ts';
 import { requireActor } from './context.ts';
 import { present, requireId } from './global-id.ts';
 import type { Loaders } from './loaders.ts';
@@ -30,12 +30,14 @@ CircleInvitation.implement({
     }),
     user: t.field({
       type: User,
+      ...perActor,
       description: `Who is invited. ${STRANGER}`,
       resolve: async ({ userId }, _args, { loaders }) => present('User', await introduced(loaders, userId)),
     }),
     invitedBy: t.field({
       type: User,
       nullable: true,
+      ...perActor,
       description: `The member who invites; null when that account is gone. ${STRANGER}`,
       resolve: ({ invitedById }, _args, { loaders }) =>
         invitedById === null ? null : introduced(loaders, invitedById),

@@ -38,11 +38,15 @@ export type Loaders = ReturnType<typeof createLoaders>;
  * is remembered, or the second mutation of a document would be answered with what was true before it. The
  * dependencies are asked for at each read, because an operation may be given a snapshot to read from.
  */
-export function createLoaders(deps: () => Deps, actor: Actor | null) {
+export function createLoaders(deps: () => Deps, caller: () => Actor | null) {
   const load = <Key, Value>(read: Read<Key, Value>): Load<Key, Value> => batch((keys) => read(deps(), keys));
   const loadAsActor = <Key, Value>(
     read: (deps: Deps, actor: Actor, keys: readonly Key[]) => Promise<ReadonlyMap<Key, Value>>,
-  ) => load<Key, Value>(async (current, keys) => (actor === null ? new Map() : read(current, actor, keys)));
+  ) =>
+    load<Key, Value>(async (current, keys) => {
+      const actor = caller();
+      return actor === null ? new Map() : read(current, actor, keys);
+    });
 
   return {
     user: load(usersById),
