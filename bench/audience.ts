@@ -29,11 +29,11 @@ export function startAudience(): Audience {
   };
 }
 
-export const messagesFor = (subscribers: number): number =>
+const messagesFor = (subscribers: number): number =>
   Math.min(MAX_MESSAGES, Math.ceil(DELIVERIES / subscribers));
 
 /** Publishes at an even pace. */
-export async function publishAll(subscribers: number, publish: () => Promise<unknown>): Promise<void> {
+async function publishAll(subscribers: number, publish: () => Promise<unknown>): Promise<void> {
   for (let left = messagesFor(subscribers); left > 0; left -= 1) {
     await publish();
     await pause((PAUSE_MS * subscribers) / 1_000);
@@ -45,16 +45,21 @@ export interface Delivery {
   /** Of the process that delivers. */
   readonly pid: number;
   publish(): Promise<unknown>;
+  /** The same work, but for nobody: what that costs is no part of the deliveries. */
+  publishToNobody?(): Promise<unknown>;
 }
 
 /** Processor time of a round, in microseconds for each delivery. */
-export async function costOf(audience: Audience, { opening, pid, publish }: Delivery): Promise<number> {
+export async function costOf(audience: Audience, delivery: Delivery): Promise<number> {
+  const { opening, pid, publish, publishToNobody } = delivery;
   const { count } = opening;
   await audience.order(opening);
+  const idleMs =
+    publishToNobody === undefined ? 0 : await cpuDuring(pid, () => publishAll(count, publishToNobody));
   const ms = await cpuDuring(pid, async () => {
     await publishAll(count, publish);
     await audience.order({ type: 'collect', frames: messagesFor(count) });
   });
   await audience.order({ type: 'close' });
-  return (ms * 1_000) / (messagesFor(count) * count);
+  return ((ms - idleMs) * 1_000) / (messagesFor(count) * count);
 }

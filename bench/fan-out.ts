@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createTestAccount } from '../src/testing/account.ts';
 import { circleOf, conversationOf, createGraphqlClient } from '../src/testing/index.ts';
-import { costOf, messagesFor, publishAll, startAudience } from './audience.ts';
-import { cpuDuring, median, startPeer } from './measure.ts';
+import { costOf, startAudience } from './audience.ts';
+import { median, startPeer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { print, startServer } from './server.ts';
@@ -35,7 +35,8 @@ const audience = stack.use(startAudience());
 const anonymous = stack.use(createGraphqlClient(server.url));
 const ann = stack.use(await createTestAccount(server.url, anonymous));
 const bob = stack.use(await createTestAccount(server.url, anonymous));
-const { id } = await conversationOf(ann, await circleOf(ann, bob), bob);
+const circle = await circleOf(ann, bob);
+const [{ id }, quiet] = [await conversationOf(ann, circle, bob), await conversationOf(ann, circle, bob)];
 
 const subscribing = (origin: string, count: number): Opening => ({
   type: 'open',
@@ -65,7 +66,7 @@ function frameOf(bytes: number): string {
 
 async function compare({ subscribers, bytes }: Case) {
   const text = '.'.repeat(bytes);
-  const send = () => ann.graphql.run(SEND, { id, text });
+  const send = (to: string) => ann.graphql.run(SEND, { id: to, text });
   const bare: Opening = {
     type: 'open',
     url: `ws://127.0.0.1:${bareWs.port}`,
@@ -74,15 +75,14 @@ async function compare({ subscribers, bytes }: Case) {
     ready: 'ready',
     counted: '{"id":',
   };
-  // What a send itself costs is no part of its deliveries.
-  const sends = (await cpuDuring(server.pid, () => publishAll(subscribers, send))) * 1_000;
-  const together = await costOf(audience, {
+  const parley = await costOf(audience, {
     opening: subscribing(server.url.replace('http', 'ws'), subscribers),
     pid: server.pid,
-    publish: send,
+    publish: () => send(id),
+    publishToNobody: () => send(quiet.id),
   });
   return {
-    parley: together - sends / (messagesFor(subscribers) * subscribers),
+    parley,
     bare: await costOf(audience, {
       opening: bare,
       pid: bareWs.pid,

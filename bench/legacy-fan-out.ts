@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createTestAccount } from '../src/testing/account.ts';
 import { circleOf, conversationOf, createGraphqlClient } from '../src/testing/index.ts';
-import { costOf, messagesFor, publishAll, startAudience } from './audience.ts';
-import { cpuDuring, median, startPeer } from './measure.ts';
+import { costOf, startAudience } from './audience.ts';
+import { median, startPeer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { print, startServer } from './server.ts';
@@ -28,7 +28,9 @@ const audience = stack.use(startAudience());
 const anonymous = stack.use(createGraphqlClient(server.url));
 const ann = stack.use(await createTestAccount(server.url, anonymous));
 const bob = stack.use(await createTestAccount(server.url, anonymous));
-const { id, legacyId } = await conversationOf(ann, await circleOf(ann, bob), bob);
+const circle = await circleOf(ann, bob);
+const { id, legacyId } = await conversationOf(ann, circle, bob);
+const quiet = await conversationOf(ann, circle, bob);
 
 const joining = (origin: string, count: number, events: readonly string[], ready: string): Opening => ({
   type: 'open',
@@ -56,19 +58,19 @@ function payloadOf(bytes: number): string {
 
 async function compare({ clients, bytes }: (typeof CASES)[number]) {
   const text = '.'.repeat(bytes);
-  const send = () => ann.graphql.run(SEND, { id, text });
-  const sends = (await cpuDuring(server.pid, () => publishAll(clients, send))) * 1_000;
+  const send = (to: string) => ann.graphql.run(SEND, { id: to, text });
   const events = [
     `42["authenticate",${JSON.stringify({ token: bob.token })}]`,
     `42["join_conversation",${JSON.stringify({ conversation_id: legacyId })}]`,
   ];
-  const together = await costOf(audience, {
+  const parley = await costOf(audience, {
     opening: joining(server.url.replace('http', 'ws'), clients, events, 'Vous avez rejoins'),
     pid: server.pid,
-    publish: send,
+    publish: () => send(id),
+    publishToNobody: () => send(quiet.id),
   });
   return {
-    parley: together - sends / (messagesFor(clients) * clients),
+    parley,
     bare: await costOf(audience, {
       opening: joining(`ws://127.0.0.1:${bareSocketIo.port}`, clients, ['42["join"]'], '42["ready"]'),
       pid: bareSocketIo.pid,
