@@ -10,11 +10,9 @@ import type { ActorRef, DomainEvent, Envelope, Topic } from './event.ts';
 import { createIterator, endReasonOf } from './iterator.ts';
 import type { ReaderIterator } from './iterator.ts';
 import type { Tail, Tails } from './tail.ts';
+import { createWaiting } from './waiting.ts';
 
 const PAGE = 100;
-const MAX_BUFFERED = 256;
-/** What may wait for each stream when the budget of its connection is spent. */
-const OWN_BYTES = 16 * 1024;
 const SMALL_PAGE = 16;
 
 /** One thing that a reader of a durable stream gets, with the place from which it can resume after it. */
@@ -113,39 +111,6 @@ const createItemOf =
     isShown(event) ? { type: 'event', cursor: encodeCursor(epoch, topic, seq), at, event } : undefined;
 
 const weightOfEnvelope = ({ event }: Envelope): number => weightOf(event);
-
-/** Events that wait in memory for one reader. */
-function createWaiting(budget: Budget) {
-  let envelopes: Envelope[] = [];
-  let bytes = 0;
-  return {
-    get first() {
-      return envelopes[0];
-    },
-    get isFull() {
-      return envelopes.length >= MAX_BUFFERED || (budget.isSpent && bytes > OWN_BYTES);
-    },
-    push(envelope: Envelope): void {
-      const weight = weightOf(envelope.event);
-      envelopes.push(envelope);
-      bytes += weight;
-      budget.hold(envelope, weight);
-    },
-    shift(): Envelope | undefined {
-      const first = envelopes.shift();
-      if (first === undefined) return undefined;
-      const weight = weightOf(first.event);
-      bytes -= weight;
-      budget.release(first, weight);
-      return first;
-    },
-    clear(): void {
-      for (const envelope of envelopes) budget.release(envelope, weightOf(envelope.event));
-      envelopes = [];
-      bytes = 0;
-    },
-  };
-}
 
 function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
   const { topic, actor, signal, budget = createBudget() } = request;

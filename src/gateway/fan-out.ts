@@ -9,13 +9,11 @@ const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 
 /** The result of one event as all readers of a group get it. */
 export interface SharedResult {
-  readonly result: ExecutionResult;
-  /** Where to resume after it. */
-  readonly cursor: string;
   /** What a transport writes of it, made once for all readers on that transport. */
   encoded(encode: Encode): Buffer;
 }
 
+/** Of a result, and where to resume after it. */
 type Encode = (result: ExecutionResult, cursor: string) => Buffer;
 
 /** Where a reader gets its results. */
@@ -210,8 +208,6 @@ function hand({ receiver }: Seat, result: SharedResult, log: Logger): boolean {
 function shared({ cursor }: StreamItem, result: ExecutionResult): SharedResult {
   const bodies = new Map<Encode, Buffer>();
   return {
-    result,
-    cursor,
     encoded(encode) {
       const known = bodies.get(encode);
       if (known !== undefined) return known;

@@ -40,7 +40,7 @@ interface Reading {
   readonly lines: string[];
   readonly over: Promise<void>;
   /** Results that were handed over rather than answered by the stream. */
-  readonly handed: ExecutionResult[];
+  readonly handed: Buffer[];
   /** Resolves when it has got so many lines. */
   has(count: number): Promise<void>;
   stop(): Promise<unknown>;
@@ -51,26 +51,28 @@ interface Reader {
   readonly text: string;
   readonly variables: Record<string, unknown>;
   /** Whether it takes what it is handed. */
-  readonly takes?: (result: ExecutionResult) => boolean;
+  readonly takes?: () => boolean;
 }
+
+const toJson = (result: ExecutionResult): Buffer => Buffer.from(JSON.stringify(result));
 
 async function read(world: World, engine: Engine, reader: Reader): Promise<Reading> {
   const { actor, text, variables, takes = () => true } = reader;
   const session = { actor, tokenId: 'test', issuedAt: null, expiresAt: 0 };
   const lines: string[] = [];
-  const handed: ExecutionResult[] = [];
+  const handed: Buffer[] = [];
   let wake = (): void => undefined;
-  const say = (result: ExecutionResult): void => {
+  const say = (line: string): void => {
     // The one thing that differs by when it is asked for.
-    const line = JSON.stringify(result);
     lines.push(line.includes('"StreamLive"') ? 'live' : line);
     wake();
   };
   const receiver: Receiver = {
-    write({ result }) {
-      if (!takes(result)) return false;
-      handed.push(result);
-      say(result);
+    write(result) {
+      if (!takes()) return false;
+      const json = result.encoded(toJson);
+      handed.push(json);
+      say(json.toString());
       return true;
     },
   };
@@ -80,7 +82,7 @@ async function read(world: World, engine: Engine, reader: Reader): Promise<Readi
   if (!(Symbol.asyncIterator in stream)) throw new Error(JSON.stringify(stream));
   const all = async (results: ResultStream): Promise<void> => {
     try {
-      for await (const result of results) say(result);
+      for await (const result of results) say(JSON.stringify(result));
       lines.push('complete');
     } catch (error) {
       lines.push(`error ${JSON.stringify(error)}`);
