@@ -655,8 +655,7 @@ test('what is not kept any more, and what is too much', async () => {
   `);
   await using client = await open('hasty');
   await ask(client, 'authenticate', { token: eve.token });
-  const writing = ['writing', { conversation_id: 1, is_writing: true }] as const;
-  for (let n = 0; n < 310; n += 1) client.emit(...writing);
+  client.emit('webrtc_forward', { user_id: 1, message: 'x'.repeat(262_144) });
   expect(await client.next('42["error"')).toMatchInlineSnapshot(`"42["error","Trop de requetes"]"`);
 });
 
@@ -727,7 +726,7 @@ test('every row of the documentation was said', () => {
 });
 
 test('everything that anybody heard is of the contract', () => {
-  expect(heard.length).toBeGreaterThan(700);
+  expect(heard.length).toBeGreaterThan(500);
   expect(heard.map(({ packet }) => faultOf(packet)).filter((fault) => fault !== undefined)).toEqual([]);
 });
 
