@@ -1,48 +1,109 @@
+import { DomainError } from '../errors.ts';
+
+const RETRY_AFTER_MS = 1_000;
+
 /** Hands items to the work in batches, and answers each with its own result. */
 export interface Gatherer<Item, Result> {
+  /** Throws RATE_LIMITED when too much waits already. */
   add(item: Item): Promise<Result>;
-  /** Resolves when nothing is under way. */
+  /** Resolves when nothing waits or is under way. */
   idle(): Promise<void>;
 }
 
-interface Batch<Item, Result> {
-  readonly items: Item[];
-  readonly done: Promise<readonly Result[]>;
+export interface GathererOptions<Item> {
+  /** Items in a batch, at most. */
+  readonly max: number;
+  /** Batches under way at the same time, at most; one, unless given. */
+  readonly atOnce?: number;
+  /** Items of one key keep their order: they are never in two batches at the same time. */
+  readonly keyOf?: (item: Item) => unknown;
+  /** The weight of what may wait, that is not yet in a batch; without it, as much as there is. */
+  readonly maxWaiting?: number;
+  /** Each weighs 1, unless given. */
+  readonly weigh?: (item: Item) => number;
+}
+
+interface Waiting<Item, Result> {
+  readonly item: Item;
+  readonly key: unknown;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /**
- * Gathers items while the work on earlier ones is under way, at most `max` in a batch, so that a thousand that come
- * at once cost a few statements. One that comes alone waits for nothing. The work answers one result for each item,
- * in their order; when it throws, it does so for all of them.
+ * Gathers items that come in the same turn of the event loop, or while the work on earlier ones is under way, so that
+ * a thousand that come at once cost a few statements. One that comes alone waits for nothing. The work answers one
+ * result for each item, in their order; when it throws, it does so for all of them.
  */
 export function createGatherer<Item, Result>(
   work: (items: readonly Item[]) => Promise<readonly Result[]>,
-  max: number,
+  options: GathererOptions<Item>,
 ): Gatherer<Item, Result> {
-  let running: Promise<unknown> = Promise.resolve();
-  let filling: Batch<Item, Result> | undefined;
+  const { max, atOnce = 1, keyOf = () => undefined, maxWaiting = Infinity, weigh = () => 1 } = options;
+  /** By key, the one that has waited longest first. */
+  const waiting = new Map<unknown, Waiting<Item, Result>[]>();
+  const busyKeys = new Set<unknown>();
+  const underWay = new Set<Promise<void>>();
+  let weight = 0;
+  let soon: NodeJS.Immediate | undefined;
 
-  const begin = (): Batch<Item, Result> => {
-    const items: Item[] = [];
-    const done = running.then(() => {
-      if (filling?.items === items) filling = undefined;
-      return work(items);
-    });
-    running = done.catch(() => undefined);
-    return { items, done };
+  const takeBatch = (): Waiting<Item, Result>[] => {
+    const batch: Waiting<Item, Result>[] = [];
+    for (const [key, ofKey] of waiting) {
+      if (busyKeys.has(key)) continue;
+      const left = ofKey.splice(max - batch.length);
+      batch.push(...ofKey);
+      busyKeys.add(key);
+      waiting.delete(key);
+      if (left.length > 0) waiting.set(key, left);
+      if (batch.length === max) break;
+    }
+    for (const { item } of batch) weight -= weigh(item);
+    return batch;
+  };
+
+  const run = async (batch: readonly Waiting<Item, Result>[]): Promise<void> => {
+    try {
+      const results = await work(batch.map(({ item }) => item));
+      if (results.length !== batch.length) throw new Error('The work answered too few results');
+      for (const [place, { resolve }] of batch.entries()) resolve(results[place] as Result);
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+    for (const { key } of batch) busyKeys.delete(key);
+  };
+
+  const begin = (): void => {
+    soon = undefined;
+    while (underWay.size < atOnce) {
+      const batch = takeBatch();
+      if (batch.length === 0) return;
+      const running = run(batch).then(() => {
+        underWay.delete(running);
+        begin();
+      });
+      underWay.add(running);
+    }
   };
 
   return {
     async add(item) {
-      if (filling === undefined || filling.items.length >= max) filling = begin();
-      const { items, done } = filling;
-      const place = items.push(item) - 1;
-      const results = await done;
-      if (!(place in results)) throw new Error('The work answered too few results');
-      return results[place] as Result;
+      if (weight + weigh(item) > maxWaiting)
+        throw new DomainError('RATE_LIMITED', 'Too many ask for this at once. Try again later.', {
+          retryAfterMs: RETRY_AFTER_MS,
+        });
+      weight += weigh(item);
+      const key = keyOf(item);
+      const { promise, resolve, reject } = Promise.withResolvers<Result>();
+      const ofKey = waiting.get(key);
+      if (ofKey === undefined) waiting.set(key, [{ item, key, resolve, reject }]);
+      else ofKey.push({ item, key, resolve, reject });
+      soon ??= setImmediate(begin);
+      return promise;
     },
     async idle() {
-      await running;
+      begin();
+      while (underWay.size > 0) await Promise.all(underWay);
     },
   };
 }

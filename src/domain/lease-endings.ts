@@ -31,15 +31,21 @@ export function createLeaseEndings(
     }, ms);
     timers.add(timer);
   };
-  const close = createGatherer<LeaseRow, void>(async (leases) => {
-    await rows.closeLeases(db, idsOf(leases));
-    return leases.map(() => undefined);
-  }, MAX_TOGETHER);
-  const remove = createGatherer<LeaseRow, void>(async (leases) => {
-    const accounts = leases.map((lease) => lease.account);
-    await depart(await rows.removeLeases(db, idsOf(leases), accounts));
-    return leases.map(() => undefined);
-  }, MAX_TOGETHER);
+  const close = createGatherer<LeaseRow, void>(
+    async (leases) => {
+      await rows.closeLeases(db, idsOf(leases));
+      return leases.map(() => undefined);
+    },
+    { max: MAX_TOGETHER },
+  );
+  const remove = createGatherer<LeaseRow, void>(
+    async (leases) => {
+      const accounts = leases.map((lease) => lease.account);
+      await depart(await rows.removeLeases(db, idsOf(leases), accounts));
+      return leases.map(() => undefined);
+    },
+    { max: MAX_TOGETHER },
+  );
   const removeNow = (lease: LeaseRow): Promise<void> =>
     remove.add(lease).catch((error: unknown) => {
       log.warn({ err: error }, 'could not end a lease; trying again');

@@ -16,9 +16,12 @@ import type { Actor } from './actor.ts';
 import { createGatherer } from './gatherer.ts';
 
 /** More would keep the first ones waiting, and their conversations locked, for longer than it saves. */
-const MAX_TOGETHER = 64;
-/** A conversation that is locked for long holds up only the sends that share its lane. */
-const LANES = 4;
+const MAX_TOGETHER = 128;
+/** A conversation that is locked for long holds up only the sends that were taken together with it. */
+const AT_ONCE = 4;
+/** In bytes, about. */
+const MAX_WAITING = 64 * 1024 * 1024;
+const SEND_BYTES = 1_000;
 
 /** A message with what its readers show. */
 export interface SentMessage {
@@ -38,6 +41,7 @@ export interface Send {
 
 /** Sends messages: those that wait at the same moment are committed together. */
 export interface Sends {
+  /** Throws NOT_FOUND, CONFLICT, and RATE_LIMITED when too much waits to be stored. */
   send(send: Send): Promise<SentMessage>;
 }
 
@@ -49,17 +53,24 @@ export interface SendsDeps {
 type Outcome = { readonly sent: SentMessage } | { readonly refusal: unknown };
 
 export function createSends(deps: SendsDeps): Sends {
-  const lanes = Array.from({ length: LANES }, () =>
-    createGatherer<Send, Outcome>((sends) => commit(deps, sends), MAX_TOGETHER),
-  );
+  const gatherer = createGatherer<Send, Outcome>((sends) => commit(deps, sends), {
+    max: MAX_TOGETHER,
+    atOnce: AT_ONCE,
+    keyOf: (send) => send.conversationId,
+    maxWaiting: MAX_WAITING,
+    weigh: weightOf,
+  });
   return {
     async send(send) {
-      const outcome = await lanes[send.conversationId % LANES]?.add(send);
-      if (outcome !== undefined && 'sent' in outcome) return outcome.sent;
-      throw outcome?.refusal;
+      const outcome = await gatherer.add(send);
+      if ('sent' in outcome) return outcome.sent;
+      throw outcome.refusal;
     },
   };
 }
+
+const weightOf = ({ text, files }: Send): number =>
+  files.reduce((bytes, file) => bytes + 2 * file.length, SEND_BYTES + 2 * text.length);
 
 /** One transaction for all. If one of them makes it fail, each has its own: a refusal does not concern its neighbours. */
 async function commit(deps: SendsDeps, sends: readonly Send[]): Promise<Outcome[]> {
