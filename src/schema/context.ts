@@ -4,8 +4,7 @@ import { openSnapshot } from '../domain/snapshot.ts';
 import type { Snapshot } from '../domain/snapshot.ts';
 import { unauthenticated } from '../errors.ts';
 import type { Budget } from '../budget.ts';
-import { createLoaders } from './loaders.ts';
-import type { Loaders } from './loaders.ts';
+import { Loaders } from './loaders.ts';
 
 /** What resolvers are handed: made for each operation, and for each event of a subscription. */
 export interface Context {
@@ -63,7 +62,7 @@ export function createContext(options: ContextOptions): Context {
     budget,
     resumeAfter,
     renewSession,
-    loaders: createLoaders(current, () => caller()?.actor ?? null),
+    loaders: new Loaders(current, () => caller()?.actor ?? null),
     textLength: 0,
     exact: false,
     async enterSnapshot() {

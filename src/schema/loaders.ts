@@ -25,58 +25,110 @@ const MAX_BATCH = 10_000;
 /** Answers for a key, together with all that are asked for at the same moment; undefined when there is nothing. */
 type Load<Key, Value> = (key: Key) => Promise<Value | undefined>;
 type Read<Key, Value> = (deps: Deps, keys: readonly Key[]) => Promise<ReadonlyMap<Key, Value>>;
+type ReadAsActor<Key, Value> = (
+  deps: Deps,
+  actor: Actor,
+  keys: readonly Key[],
+) => Promise<ReadonlyMap<Key, Value>>;
 
 interface PageOfConversation {
   readonly conversationId: ConversationId;
   readonly page: Page<'Message'>;
 }
 
-export type Loaders = ReturnType<typeof createLoaders>;
-
 /**
  * Batches the reads of one operation: what many fields ask for at the same moment is read in one statement. Nothing
- * is remembered, or the second mutation of a document would be answered with what was true before it. The
- * dependencies are asked for at each read, because an operation may be given a snapshot to read from.
+ * is remembered, or the second mutation of a document would be answered with what was true before it. An operation
+ * uses few of the batches, so each is made when it is first asked for.
  */
-export function createLoaders(deps: () => Deps, caller: () => Actor | null) {
-  const load = <Key, Value>(read: Read<Key, Value>): Load<Key, Value> => batch((keys) => read(deps(), keys));
-  const loadAsActor = <Key, Value>(
-    read: (deps: Deps, actor: Actor, keys: readonly Key[]) => Promise<ReadonlyMap<Key, Value>>,
-  ) =>
-    load<Key, Value>(async (current, keys) => {
-      const actor = caller();
-      return actor === null ? new Map() : read(current, actor, keys);
-    });
+export class Loaders {
+  readonly #deps: () => Deps;
+  readonly #caller: () => Actor | null;
+  readonly #loads = new Map<unknown, unknown>();
 
-  return {
-    user: load(usersById),
-    device: load(devicesById),
-    circle: load(circlesById),
-    conversation: load(conversationsById),
-    participant: load(participantsById),
-    membersOf: load(membershipsOfCircles),
-    invitationsOf: load(invitationsOfCircles),
-    deviceOf: load(devicesOfCircles),
-    participantsOf: load(participantsOfConversations),
-    mediaOf: load(mediaOfMessages),
-    eventCursor: load(eventCursors),
-    /** A circle that the caller belongs to. */
-    ownCircle: loadAsActor<CircleId, Circle>(async (current, caller) => {
-      const circles = await circlesOf(current, caller);
-      return new Map(circles.map((circle) => [circle.id, circle]));
-    }),
-    /** The conversations of a circle in which the caller takes part. */
-    ownConversationsOf: loadAsActor(conversationsOf),
-    /** A user whom the caller may know of. */
-    visibleUser: loadAsActor(visibleUsers),
-    /** A message that the caller may read. */
-    readableMessage: loadAsActor(readableMessages),
-    isOnline: batch<ActorRef, boolean>(async (actors) => {
-      const online = await deps().presence.isOnline(actors, deps().db);
-      return new Map(actors.map((one) => [one, online.has(actorKey(one))]));
-    }),
-    messages: batch<PageOfConversation, readonly Message[]>((asked) => readPages(deps(), asked)),
-  };
+  /** The dependencies are asked for at each read, because an operation may be given a snapshot to read from. */
+  constructor(deps: () => Deps, caller: () => Actor | null) {
+    this.#deps = deps;
+    this.#caller = caller;
+  }
+
+  get user() {
+    return this.#load(usersById);
+  }
+  get device() {
+    return this.#load(devicesById);
+  }
+  get circle() {
+    return this.#load(circlesById);
+  }
+  get conversation() {
+    return this.#load(conversationsById);
+  }
+  get participant() {
+    return this.#load(participantsById);
+  }
+  get membersOf() {
+    return this.#load(membershipsOfCircles);
+  }
+  get invitationsOf() {
+    return this.#load(invitationsOfCircles);
+  }
+  get deviceOf() {
+    return this.#load(devicesOfCircles);
+  }
+  get participantsOf() {
+    return this.#load(participantsOfConversations);
+  }
+  get mediaOf() {
+    return this.#load(mediaOfMessages);
+  }
+  get eventCursor() {
+    return this.#load(eventCursors);
+  }
+  get isOnline() {
+    return this.#load(readOnline);
+  }
+  get messages() {
+    return this.#load(readPages);
+  }
+  /** A circle that the caller belongs to. */
+  get ownCircle() {
+    return this.#loadAsActor(ownCircles);
+  }
+  /** The conversations of a circle in which the caller takes part. */
+  get ownConversationsOf() {
+    return this.#loadAsActor(conversationsOf);
+  }
+  /** A user whom the caller may know of. */
+  get visibleUser() {
+    return this.#loadAsActor(visibleUsers);
+  }
+  /** A message that the caller may read. */
+  get readableMessage() {
+    return this.#loadAsActor(readableMessages);
+  }
+
+  #load<Key, Value>(read: Read<Key, Value>): Load<Key, Value> {
+    return this.#made(read, (keys) => read(this.#deps(), keys));
+  }
+
+  #loadAsActor<Key, Value>(read: ReadAsActor<Key, Value>): Load<Key, Value> {
+    return this.#made(read, async (keys) => {
+      const actor = this.#caller();
+      return actor === null ? new Map() : read(this.#deps(), actor, keys);
+    });
+  }
+
+  #made<Key, Value>(
+    read: unknown,
+    batched: (keys: readonly Key[]) => Promise<ReadonlyMap<Key, Value>>,
+  ): Load<Key, Value> {
+    const known = this.#loads.get(read) as Load<Key, Value> | undefined;
+    if (known !== undefined) return known;
+    const load = batch(batched);
+    this.#loads.set(read, load);
+    return load;
+  }
 }
 
 function batch<Key, Value>(
@@ -90,6 +142,19 @@ function batch<Key, Value>(
     { cache: false, maxBatchSize: MAX_BATCH },
   );
   return (key) => loader.load(key);
+}
+
+async function ownCircles(deps: Deps, caller: Actor): Promise<ReadonlyMap<CircleId, Circle>> {
+  const circles = await circlesOf(deps, caller);
+  return new Map(circles.map((circle) => [circle.id, circle]));
+}
+
+async function readOnline(
+  { presence, db }: Deps,
+  actors: readonly ActorRef[],
+): Promise<ReadonlyMap<ActorRef, boolean>> {
+  const online = await presence.isOnline(actors, db);
+  return new Map(actors.map((one) => [one, online.has(actorKey(one))]));
 }
 
 /** One statement for all conversations of which the same page is asked for, with one message more than it holds. */
