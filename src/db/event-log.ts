@@ -65,13 +65,15 @@ export async function lockTopics(tx: Tx, topics: readonly string[]): Promise<str
 export async function append(tx: Tx, lines: readonly { topic: string; event: object }[]): Promise<LogLine[]> {
   if (lines.length === 0) return [];
   const topics = lines.map((line) => line.topic);
-  const events = lines.map((line) => JSON.stringify(line.event));
+  // One text, because in an array of the database's every quote of every event would be escaped once more.
+  const events = JSON.stringify(lines.map((line) => line.event));
   const { rows } = await sql<{ topic: string; seq: number; at: Timestamp; ordinal: number }>`
     with line as (
-      select topic, event::json as event, ordinal,
+      select topic, event, ordinal,
         row_number() over (partition by topic order by ordinal) as step,
         count(*) over (partition by topic) as steps
-      from unnest(${topics}::text[], ${events}::text[]) with ordinality as given (topic, event, ordinal)
+      from rows from (unnest(${topics}::text[]), json_array_elements(${events}::json))
+        with ordinality as given (topic, event, ordinal)
     ), bumped as (
       update topics set head = head + counted.steps
       from (select distinct topic, steps from line) as counted

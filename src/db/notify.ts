@@ -46,8 +46,8 @@ export async function openNotifier(options: NotifierOptions): Promise<Notifier> 
     },
     async send(texts) {
       for (let from = 0; from < texts.length; from += MAX_TOGETHER) {
-        const values = [CHANNEL, texts.slice(from, from + MAX_TOGETHER)];
-        const statement = 'select pg_notify($1, text) from unnest($2::text[]) as given (text)';
+        const values = [CHANNEL, JSON.stringify(texts.slice(from, from + MAX_TOGETHER))];
+        const statement = 'select pg_notify($1, text) from json_array_elements_text($2) as given (text)';
         await link.use((client) => client.query(statement, values));
       }
     },
