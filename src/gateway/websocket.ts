@@ -65,11 +65,11 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     const closed = protocol.opened(
       {
         protocol: socket.protocol,
-        send: (text) => send(socket, text),
+        send: (text) => send(connection, text),
         onPing: async (payload) => {
           const answer = await pong(ports, connection, payload);
           await send(
-            socket,
+            connection,
             JSON.stringify({ type: 'pong', ...(answer !== undefined && { payload: answer }) }),
           );
         },
@@ -238,11 +238,18 @@ const tooManyOperations = (): DomainError => {
   return new DomainError('LIMIT_EXCEEDED', `A connection may run ${limit}.`, { limit });
 };
 
-function send(socket: WebSocket, text: string): Promise<void> {
+/**
+ * Writes a frame, in one piece with all that is said on the connection before the event loop goes on: an answer and its
+ * `complete` are one write. Resolves when the client may be told more.
+ */
+function send({ socket, stream }: Connection, text: string): Promise<void> {
   return new Promise((resolve) => {
     if (socket.readyState !== WebSocket.OPEN) return resolve();
+    stream.cork();
+    process.nextTick(() => stream.uncork());
     // A frame that fails finds the connection broken, and its close frees all.
     socket.send(text, () => resolve());
+    if (!stream.writableNeedDrain) resolve();
   });
 }
 
