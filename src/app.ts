@@ -25,6 +25,7 @@ import { createSends } from './domain/sends.ts';
 import { createFolderStorage } from './domain/storage.ts';
 import { createTokens } from './domain/tokens.ts';
 import type { JwksSettings } from './domain/tokens.ts';
+import { createTypingSigns } from './domain/typing-signs.ts';
 import { createBus } from './events/bus.ts';
 import { connectCluster } from './events/cluster.ts';
 import type { Cluster } from './events/cluster.ts';
@@ -140,7 +141,6 @@ async function openDeps(
   const limits = createLimits({ enabled: config.RATE_LIMITS === 'on' });
   stack.use(startRetention({ db, config, storage, log }));
   const uses = stack.use(createChannelUses({ db, log }));
-  const sends = createSends({ db, bus });
   const cluster = await joinCluster(config, database, { bus, tails, log });
   if (cluster !== undefined) stack.use(cluster);
   return {
@@ -156,7 +156,8 @@ async function openDeps(
       storage,
       limits,
       passwords: createPasswords(),
-      sends,
+      sends: createSends({ db, bus }),
+      typing: createTypingSigns({ db, bus }),
     },
     uses,
     health: {

@@ -25,8 +25,17 @@ export interface Sender extends Access {
 
 /** Undefined when the account does not take part in the conversation. */
 export async function findAccess(db: Db, request: AccessRequest): Promise<Access | undefined> {
-  const found = await findPlaced(db, [request], sql<MessageId>`0`);
-  return found.get(0);
+  const [access] = await findAccesses(db, [request]);
+  return access;
+}
+
+/** Answers each request in its place; undefined when the account does not take part. */
+export async function findAccesses(
+  db: Db,
+  requests: readonly AccessRequest[],
+): Promise<(Access | undefined)[]> {
+  const found = await findPlaced(db, requests, sql<MessageId>`0`);
+  return requests.map((_, place) => found.get(place));
 }
 
 /**

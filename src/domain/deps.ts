@@ -9,6 +9,7 @@ import type { Presence } from './presence.ts';
 import type { Sends } from './sends.ts';
 import type { MediaStorage } from './storage.ts';
 import type { Tokens } from './tokens.ts';
+import type { TypingSigns } from './typing-signs.ts';
 
 /** What every domain function is handed. Built once, in `app.ts`. */
 export interface Deps {
@@ -25,4 +26,5 @@ export interface Deps {
   readonly limits: Limits;
   readonly passwords: Passwords;
   readonly sends: Sends;
+  readonly typing: TypingSigns;
 }

@@ -1,5 +1,3 @@
-import { findAccess } from '../db/senders.ts';
-import { notFound } from '../errors.ts';
 import { openEphemeralStream } from '../events/ephemeral.ts';
 import type { EphemeralStream } from '../events/ephemeral.ts';
 import { actorKey, conversationTopic, refOf } from '../events/event.ts';
@@ -15,19 +13,14 @@ export interface TypingChange {
   readonly isTyping: boolean;
 }
 
-/** Tells the conversation's readers that the actor is typing, or no longer. Throws NOT_FOUND unless it takes part. */
+/** Tells the conversation's readers that the actor is typing, or no longer. Throws NOT_FOUND unless it takes part, RATE_LIMITED. */
 export async function setTyping(
   deps: Deps,
   actor: Actor,
   { conversationId, isTyping }: { readonly conversationId: ConversationId; readonly isTyping: boolean },
 ): Promise<void> {
   await deps.limits.consume('typing', actorKey(actor));
-  const access = await findAccess(deps.db, { account: actor, conversationId });
-  if (access === undefined) throw notFound('The conversation');
-  const topic = conversationTopic(conversationId);
-  deps.bus.publish([
-    { kind: 'ephemeral', ephemeral: { type: 'typing', topic, actor: access.actor, isTyping } },
-  ]);
+  await deps.typing.give({ account: actor, conversationId, isTyping });
 }
 
 /** Who begins and stops typing, from now on. Of each, only the newest change waits for a slow reader. */

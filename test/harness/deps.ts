@@ -11,6 +11,7 @@ import { createSends } from '../../src/domain/sends.ts';
 import { createFolderStorage } from '../../src/domain/storage.ts';
 import { createTokens } from '../../src/domain/tokens.ts';
 import type { TokenSettings } from '../../src/domain/tokens.ts';
+import { createTypingSigns } from '../../src/domain/typing-signs.ts';
 import { createBus } from '../../src/events/bus.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
@@ -51,6 +52,7 @@ export async function testDeps({ tokens, rateLimits = false }: DepsOptions = {})
     limits: createLimits({ enabled: rateLimits }),
     passwords: createPasswords(),
     sends: createSends({ db, bus }),
+    typing: createTypingSigns({ db, bus }),
   };
   const owned = stack.move();
   return { ...deps, [Symbol.asyncDispose]: () => owned.disposeAsync() };

@@ -12,6 +12,7 @@ import { createPresence } from '../../src/domain/presence.ts';
 import { createSends } from '../../src/domain/sends.ts';
 import { createFolderStorage } from '../../src/domain/storage.ts';
 import { createTokens } from '../../src/domain/tokens.ts';
+import { createTypingSigns } from '../../src/domain/typing-signs.ts';
 import { DomainError } from '../../src/errors.ts';
 import type { ErrorCode, ErrorDetails } from '../../src/errors.ts';
 import { createBus } from '../../src/events/bus.ts';
@@ -78,6 +79,7 @@ export async function openWorld(): Promise<World> {
     limits: createLimits({ enabled: false }),
     passwords: createPasswords(),
     sends: createSends({ db, bus }),
+    typing: createTypingSigns({ db, bus }),
   };
   const owned = stack.move();
   const contextOf = (actor: ActorRef | null) => createContext({ deps, session: actor && sessionOf(actor) });
