@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 
-const PORT = '4177';
 const SAMPLE_MS = 50;
 
 /** The real program. Disposing ends it as an operator would. */
@@ -13,26 +12,37 @@ export interface Server extends AsyncDisposable {
   residentMb(): Promise<number>;
 }
 
-/** Starts what `npm start` starts, on the embedded database in a folder; it writes a warning or worse to the console. */
-export async function startServer(dataDir: string): Promise<Server> {
+/**
+ * Starts what `npm start` starts, on the embedded database in a folder unless the variables say otherwise; it writes a
+ * warning or worse to the console.
+ */
+export async function startServer(
+  dataDir: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Server> {
   const before = performance.now();
   const child = spawn(process.execPath, ['--max-semi-space-size=16', 'src/main.ts'], {
     env: {
       ...process.env,
       DATA_DIR: dataDir,
-      PORT,
+      PORT: '0',
       HOST: '127.0.0.1',
       LOG_LEVEL: 'warn',
       RATE_LIMITS: 'off',
+      ...env,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  for await (const chunk of child.stdout) if (String(chunk).includes('Parley is running')) break;
+  let url = '';
+  for await (const chunk of child.stdout) {
+    url = /Parley is running\. +(\S+)/.exec(String(chunk))?.[1] ?? '';
+    if (url !== '') break;
+  }
   const readyMs = performance.now() - before;
   child.stdout.resume();
   const exited = new Promise((resolve) => child.once('exit', resolve));
   return {
-    url: `http://127.0.0.1:${PORT}`,
+    url,
     pid: child.pid ?? 0,
     readyMs,
     async residentMb() {

@@ -13,14 +13,9 @@ const START_ATTEMPTS = 5;
 const START_TIMEOUT_MS = 30_000;
 const KEPT_LOG = 20_000;
 
-const settings = [
-  'listen_addresses=127.0.0.1',
-  'unix_socket_directories=',
-  'max_connections=200',
-  // A killed server still recovers; only a power cut would lose data, and this data is temporary.
-  'fsync=off',
-  'full_page_writes=off',
-];
+const SETTINGS = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'max_connections=300'];
+/** A killed server still recovers; only a power cut would lose data, and this data is temporary. */
+const UNSAFE_SETTINGS = ['fsync=off', 'full_page_writes=off'];
 
 /** `fast` ends every session and shuts down in order; `immediate` leaves as a crash would, to recover at the next start. */
 type StopMode = 'fast' | 'immediate';
@@ -37,18 +32,24 @@ export interface PostgresServer extends AsyncDisposable {
   restart(mode?: StopMode): Promise<void>;
 }
 
+export interface PostgresOptions {
+  /** Whether a commit waits for the disk, as that of a server in use does. */
+  readonly durable?: boolean;
+}
+
 /**
  * Starts a real PostgreSQL from the binaries that come through npm, on a free port of 127.0.0.1, with an empty
  * data folder that is removed when the server is disposed.
  */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres({ durable = false }: PostgresOptions = {}): Promise<PostgresServer> {
   const home = await mkdtemp(join(tmpdir(), 'parley-postgres-'));
   const removeHome = (): void => rmSync(home, { recursive: true, force: true, maxRetries: 5 });
   try {
     const binaries = await prepareBinaries(home);
     const data = join(home, 'data');
     await runInitdb(binaries, data);
-    const server = new Server(binaries, data, removeHome);
+    const settings = durable ? SETTINGS : [...SETTINGS, ...UNSAFE_SETTINGS];
+    const server = new Server(binaries, data, settings, removeHome);
     await server.start();
     return server;
   } catch (error) {
@@ -67,6 +68,7 @@ class Server implements PostgresServer {
   port = 0;
   readonly #binaries: Binaries;
   readonly #data: string;
+  readonly #settings: readonly string[];
   readonly #removeHome: () => void;
   readonly #onExit = (): void => {
     this.#process?.kill('SIGQUIT');
@@ -75,9 +77,10 @@ class Server implements PostgresServer {
   #process: ChildProcess | undefined;
   #log = '';
 
-  constructor(binaries: Binaries, data: string, removeHome: () => void) {
+  constructor(binaries: Binaries, data: string, settings: readonly string[], removeHome: () => void) {
     this.#binaries = binaries;
     this.#data = data;
+    this.#settings = settings;
     this.#removeHome = removeHome;
     process.once('exit', this.#onExit);
   }
@@ -131,7 +134,7 @@ class Server implements PostgresServer {
       this.#data,
       '-p',
       String(this.port),
-      ...settings.flatMap((setting) => ['-c', setting]),
+      ...this.#settings.flatMap((setting) => ['-c', setting]),
     ];
     const child = spawn(join(this.#binaries.bin, 'postgres'), args, {
       ...this.#binaries.options,
