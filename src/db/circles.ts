@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { CircleId, InvitationId, MembershipId, UserId } from '../ids.ts';
 import type { Account } from './accounts.ts';
+import { CIRCLE_COLUMNS, INVITATION_COLUMNS, MEMBERSHIP_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './expressions.ts';
 import type { Circle, CircleRole, Invitation, Membership } from './tables.ts';
@@ -12,7 +13,7 @@ export interface CircleAccess {
 }
 
 export async function insert(tx: Tx, name: string): Promise<Circle> {
-  return tx.insertInto('circles').values({ name }).returningAll().executeTakeFirstOrThrow();
+  return tx.insertInto('circles').values({ name }).returning(CIRCLE_COLUMNS).executeTakeFirstOrThrow();
 }
 
 export async function rename(tx: Tx, id: CircleId, name: string): Promise<Circle> {
@@ -20,7 +21,7 @@ export async function rename(tx: Tx, id: CircleId, name: string): Promise<Circle
     .updateTable('circles')
     .set({ name, updatedAt: now })
     .where('id', '=', id)
-    .returningAll()
+    .returning(CIRCLE_COLUMNS)
     .executeTakeFirstOrThrow();
 }
 
@@ -30,7 +31,7 @@ export async function remove(tx: Tx, id: CircleId): Promise<void> {
 }
 
 export async function findByIds(db: Db, ids: readonly CircleId[]): Promise<Circle[]> {
-  return db.selectFrom('circles').selectAll().where('id', '=', anyOf(ids)).execute();
+  return db.selectFrom('circles').select(CIRCLE_COLUMNS).where('id', '=', anyOf(ids)).execute();
 }
 
 /** The circle, if the account belongs to it. */
@@ -59,14 +60,14 @@ const ofUser = (db: Db, user: Account & { kind: 'user' }) =>
   db
     .selectFrom('circles')
     .innerJoin('memberships', 'memberships.circleId', 'circles.id')
-    .selectAll('circles')
+    .select(CIRCLE_COLUMNS)
     .where('memberships.userId', '=', user.id);
 
 const ofDevice = (db: Db, device: Account & { kind: 'device' }) =>
   db
     .selectFrom('circles')
     .innerJoin('devices', 'devices.circleId', 'circles.id')
-    .selectAll('circles')
+    .select(CIRCLE_COLUMNS)
     .where('devices.id', '=', device.id);
 
 /** Those of the circles in which the user is alone. */
@@ -90,7 +91,11 @@ export async function insertMembership(
   tx: Tx,
   membership: { circleId: CircleId; userId: UserId; role: CircleRole },
 ): Promise<Membership> {
-  return tx.insertInto('memberships').values(membership).returningAll().executeTakeFirstOrThrow();
+  return tx
+    .insertInto('memberships')
+    .values(membership)
+    .returning(MEMBERSHIP_COLUMNS)
+    .executeTakeFirstOrThrow();
 }
 
 /** Undefined when there was none. */
@@ -103,7 +108,7 @@ export async function removeMembership(
     .deleteFrom('memberships')
     .where('circleId', '=', circleId)
     .where('userId', '=', userId)
-    .returningAll()
+    .returning(MEMBERSHIP_COLUMNS)
     .executeTakeFirst();
 }
 
@@ -119,14 +124,14 @@ export async function ensureAdmin(tx: Tx, circleId: CircleId): Promise<void> {
 }
 
 export async function findMembership(db: Db, id: MembershipId): Promise<Membership | undefined> {
-  return db.selectFrom('memberships').selectAll().where('id', '=', id).executeTakeFirst();
+  return db.selectFrom('memberships').select(MEMBERSHIP_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
 /** Of all these circles, oldest first. */
 export async function findMemberships(db: Db, circleIds: readonly CircleId[]): Promise<Membership[]> {
   return db
     .selectFrom('memberships')
-    .selectAll()
+    .select(MEMBERSHIP_COLUMNS)
     .where('circleId', '=', anyOf(circleIds))
     .orderBy('id')
     .execute();
@@ -151,7 +156,7 @@ export async function insertInvitation(
     .insertInto('invitations')
     .values(invitation)
     .onConflict((conflict) => conflict.columns(['circleId', 'userId']).doNothing())
-    .returningAll()
+    .returning(INVITATION_COLUMNS)
     .executeTakeFirst();
 }
 
@@ -160,14 +165,14 @@ export async function removeInvitation(tx: Tx, id: InvitationId): Promise<void> 
 }
 
 export async function findInvitation(db: Db, id: InvitationId): Promise<Invitation | undefined> {
-  return db.selectFrom('invitations').selectAll().where('id', '=', id).executeTakeFirst();
+  return db.selectFrom('invitations').select(INVITATION_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
 /** Of all these circles, oldest first. */
 export async function findInvitations(db: Db, circleIds: readonly CircleId[]): Promise<Invitation[]> {
   return db
     .selectFrom('invitations')
-    .selectAll()
+    .select(INVITATION_COLUMNS)
     .where('circleId', '=', anyOf(circleIds))
     .orderBy('id')
     .execute();
@@ -175,5 +180,10 @@ export async function findInvitations(db: Db, circleIds: readonly CircleId[]): P
 
 /** To the user, oldest first. */
 export async function findInvitationsOfUser(db: Db, userId: UserId): Promise<Invitation[]> {
-  return db.selectFrom('invitations').selectAll().where('userId', '=', userId).orderBy('id').execute();
+  return db
+    .selectFrom('invitations')
+    .select(INVITATION_COLUMNS)
+    .where('userId', '=', userId)
+    .orderBy('id')
+    .execute();
 }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { CircleId, ConversationId, ParticipantId, UserId } from '../ids.ts';
 import type { Account } from './accounts.ts';
+import { CONVERSATION_COLUMNS, PARTICIPANT_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './expressions.ts';
 import type { Conversation, ConversationRole, Participant } from './tables.ts';
@@ -15,7 +16,11 @@ export async function insert(
   tx: Tx,
   conversation: { circleId: CircleId; name: string },
 ): Promise<Conversation> {
-  return tx.insertInto('conversations').values(conversation).returningAll().executeTakeFirstOrThrow();
+  return tx
+    .insertInto('conversations')
+    .values(conversation)
+    .returning(CONVERSATION_COLUMNS)
+    .executeTakeFirstOrThrow();
 }
 
 export async function rename(tx: Tx, id: ConversationId, name: string): Promise<Conversation> {
@@ -23,7 +28,7 @@ export async function rename(tx: Tx, id: ConversationId, name: string): Promise<
     .updateTable('conversations')
     .set({ name, updatedAt: now })
     .where('id', '=', id)
-    .returningAll()
+    .returning(CONVERSATION_COLUMNS)
     .executeTakeFirstOrThrow();
 }
 
@@ -36,7 +41,7 @@ export async function setDeviceAccess(
     .updateTable('conversations')
     .set({ deviceAccess, updatedAt: now })
     .where('id', '=', id)
-    .returningAll()
+    .returning(CONVERSATION_COLUMNS)
     .executeTakeFirstOrThrow();
 }
 
@@ -48,12 +53,16 @@ export async function removeDeserted(tx: Tx, ids: readonly ConversationId[]): Pr
     .where(
       sql<boolean>`(select count(*) from participants where conversation_id = conversations.id) + device_access::int <= 1`,
     )
-    .returningAll()
+    .returning(CONVERSATION_COLUMNS)
     .execute();
 }
 
 export async function removeOfCircle(tx: Tx, circleId: CircleId): Promise<Conversation[]> {
-  return tx.deleteFrom('conversations').where('circleId', '=', circleId).returningAll().execute();
+  return tx
+    .deleteFrom('conversations')
+    .where('circleId', '=', circleId)
+    .returning(CONVERSATION_COLUMNS)
+    .execute();
 }
 
 export async function findCircleId(db: Db, id: ConversationId): Promise<CircleId | undefined> {
@@ -62,7 +71,7 @@ export async function findCircleId(db: Db, id: ConversationId): Promise<CircleId
 }
 
 export async function findByIds(db: Db, ids: readonly ConversationId[]): Promise<Conversation[]> {
-  return db.selectFrom('conversations').selectAll().where('id', '=', anyOf(ids)).execute();
+  return db.selectFrom('conversations').select(CONVERSATION_COLUMNS).where('id', '=', anyOf(ids)).execute();
 }
 
 /** All of these circles, whoever takes part. */
@@ -128,14 +137,14 @@ const ofUser = (db: Db, user: Account & { kind: 'user' }) =>
   db
     .selectFrom('conversations')
     .innerJoin('participants', 'participants.conversationId', 'conversations.id')
-    .selectAll('conversations')
+    .select(CONVERSATION_COLUMNS)
     .where('participants.userId', '=', user.id);
 
 const ofDevice = (db: Db, device: Account & { kind: 'device' }) =>
   db
     .selectFrom('conversations')
     .innerJoin('devices', 'devices.circleId', 'conversations.circleId')
-    .selectAll('conversations')
+    .select(CONVERSATION_COLUMNS)
     .where('devices.id', '=', device.id)
     .where('conversations.deviceAccess', '=', true);
 
@@ -148,7 +157,7 @@ export async function insertParticipants(
   const rows = await tx
     .insertInto('participants')
     .values(participants.map((participant) => ({ conversationId, ...participant })))
-    .returningAll()
+    .returning(PARTICIPANT_COLUMNS)
     .execute();
   return rows.sort((a, b) => a.id - b.id);
 }
@@ -163,7 +172,7 @@ export async function removeParticipants(
     .deleteFrom('participants')
     .where('userId', '=', userId)
     .where('conversationId', '=', anyOf(ids))
-    .returningAll()
+    .returning(PARTICIPANT_COLUMNS)
     .execute();
   return rows.sort((a, b) => a.conversationId - b.conversationId);
 }
@@ -173,7 +182,7 @@ export async function setRole(tx: Tx, id: ParticipantId, role: ConversationRole)
     .updateTable('participants')
     .set({ role, updatedAt: now })
     .where('id', '=', id)
-    .returningAll()
+    .returning(PARTICIPANT_COLUMNS)
     .executeTakeFirstOrThrow();
 }
 
@@ -189,7 +198,7 @@ export async function ensureAdmins(tx: Tx, ids: readonly ConversationId[]): Prom
 }
 
 export async function findParticipant(db: Db, id: ParticipantId): Promise<Participant | undefined> {
-  return db.selectFrom('participants').selectAll().where('id', '=', id).executeTakeFirst();
+  return db.selectFrom('participants').select(PARTICIPANT_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
 export async function findParticipantOf(
@@ -199,21 +208,21 @@ export async function findParticipantOf(
 ): Promise<Participant | undefined> {
   return db
     .selectFrom('participants')
-    .selectAll()
+    .select(PARTICIPANT_COLUMNS)
     .where('conversationId', '=', conversationId)
     .where('userId', '=', userId)
     .executeTakeFirst();
 }
 
 export async function findParticipantsByIds(db: Db, ids: readonly ParticipantId[]): Promise<Participant[]> {
-  return db.selectFrom('participants').selectAll().where('id', '=', anyOf(ids)).execute();
+  return db.selectFrom('participants').select(PARTICIPANT_COLUMNS).where('id', '=', anyOf(ids)).execute();
 }
 
 /** Of all these conversations, oldest first. */
 export async function findParticipants(db: Db, ids: readonly ConversationId[]): Promise<Participant[]> {
   return db
     .selectFrom('participants')
-    .selectAll()
+    .select(PARTICIPANT_COLUMNS)
     .where('conversationId', '=', anyOf(ids))
     .orderBy('id')
     .execute();

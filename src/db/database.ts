@@ -13,6 +13,7 @@ import { Parser } from 'pg-protocol/dist/parser.js';
 import type { Logger } from '../log.ts';
 import { StartError } from '../start-error.ts';
 import { migrate } from './migrate.ts';
+import { preparing } from './prepared.ts';
 import type { Tables } from './tables.ts';
 
 export type Db = Kysely<Tables>;
@@ -106,7 +107,8 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
   try {
     const pglite = await PGlite.create({
       ...(dir === undefined ? {} : { dataDir: join(dir, 'db') }),
-      postgresqlconf: ['shared_buffers = 16MB'],
+      // Nothing analyzes its tables, which is when a kept plan is made anew: one of when they were empty would stay.
+      postgresqlconf: ['shared_buffers = 16MB', 'plan_cache_mode = force_custom_plan'],
     });
     const pool = new pg.Pool({ ...createPgConfig(mended(pglite)), max: 1, types });
     pool.on('error', (error) => log.warn({ err: error }, 'embedded database connection lost'));
@@ -155,7 +157,7 @@ function mended(pglite: PGlite): PGlite {
 
 function connect(pool: pg.Pool): Db {
   return new Kysely<Tables>({
-    dialect: new PostgresDialect({ pool }),
+    dialect: new PostgresDialect({ pool: preparing(pool) }),
     plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
   });
 }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { MessageId } from '../ids.ts';
+import { MESSAGE_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
 import type { Message, Timestamp } from './tables.ts';
 
@@ -32,7 +33,7 @@ export async function findMessage(tx: Tx, account: string, key: string): Promise
   return tx
     .selectFrom('messages')
     .innerJoin('idempotencyKeys', 'idempotencyKeys.messageId', 'messages.id')
-    .selectAll('messages')
+    .select(MESSAGE_COLUMNS)
     .where('idempotencyKeys.account', '=', account)
     .where('idempotencyKeys.key', '=', key)
     .executeTakeFirst();

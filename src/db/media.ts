@@ -1,5 +1,7 @@
+import { sql } from 'kysely';
 import type { MediaId, MessageId } from '../ids.ts';
 import type { Account } from './accounts.ts';
+import { MESSAGE_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './expressions.ts';
 import { mayRead } from './messages.ts';
@@ -50,7 +52,7 @@ export async function findMessage(db: Db, id: MediaId): Promise<Message | undefi
   return db
     .selectFrom('messages')
     .innerJoin('media', 'media.messageId', 'messages.id')
-    .selectAll('messages')
+    .select(MESSAGE_COLUMNS)
     .where('media.id', '=', id)
     .executeTakeFirst();
 }
@@ -88,5 +90,8 @@ export async function findUnusedFiles(db: Db, limit: number): Promise<string[]> 
 }
 
 export async function forgetUnusedFiles(db: Db, storageNames: readonly string[]): Promise<void> {
-  await db.deleteFrom('unusedFiles').where('storageName', 'in', storageNames).execute();
+  await db
+    .deleteFrom('unusedFiles')
+    .where('storageName', '=', sql<string>`any(${storageNames}::text[])`)
+    .execute();
 }

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import type { ConversationId, MessageId, ParticipantId } from '../ids.ts';
 import type { Account } from './accounts.ts';
+import { MESSAGE_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './expressions.ts';
 import type { Media, Message } from './tables.ts';
@@ -39,7 +40,7 @@ export async function insert(
         ${messages.map(({ text }) => text)}::text[],
         ${messages.map(({ files }) => files.length)}::int[]
       ) as given (id, conversation_id, author_user_id, author_device_id, participant_id, text, media_count)
-      returning *
+      returning ${sql.join(MESSAGE_COLUMNS.map((column) => sql.ref(column)))}
     ), file as (
       insert into media (message_id, identifier)
       select message_id, identifier
@@ -77,14 +78,14 @@ function grouped(rows: readonly (Message & { mediaId: Media['id'] | null; identi
 }
 
 export async function findById(db: Db, id: MessageId): Promise<Message | undefined> {
-  return db.selectFrom('messages').selectAll().where('id', '=', id).executeTakeFirst();
+  return db.selectFrom('messages').select(MESSAGE_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
 /** Those of the messages in whose conversation the account takes part. */
 export async function findReadable(db: Db, account: Account, ids: readonly MessageId[]): Promise<Message[]> {
   return db
     .selectFrom('messages')
-    .selectAll('messages')
+    .select(MESSAGE_COLUMNS)
     .where('messages.id', '=', anyOf(ids))
     .where(mayRead(account))
     .execute();
@@ -108,7 +109,7 @@ export async function setText(tx: Tx, id: MessageId, text: string): Promise<Mess
     .updateTable('messages')
     .set({ text, updatedAt: now })
     .where('id', '=', id)
-    .returningAll()
+    .returning(MESSAGE_COLUMNS)
     .executeTakeFirstOrThrow();
 }
 
@@ -117,7 +118,7 @@ export async function setDone(tx: Tx, id: MessageId): Promise<Message> {
     .updateTable('messages')
     .set({ status: 'DONE', updatedAt: now })
     .where('id', '=', id)
-    .returningAll()
+    .returning(MESSAGE_COLUMNS)
     .executeTakeFirstOrThrow();
 }
 
@@ -145,7 +146,7 @@ export async function findPages(
       (inner) =>
         inner
           .selectFrom('messages')
-          .selectAll('messages')
+          .select(MESSAGE_COLUMNS)
           .whereRef('messages.conversationId', '=', 'given.id')
           .$if(page.after !== undefined, (query) =>
             query.where('messages.id', '>', sql<MessageId>`${page.after}`),

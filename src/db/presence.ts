@@ -142,9 +142,9 @@ export async function removeDeadNodes(db: Db): Promise<Account[]> {
     if (dead.length === 0) return [];
     const ids = dead.map((node) => node.id);
     const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
-      select distinct actor_kind, actor_id from leases where node_id = any(${ids}::text[])
+      select distinct actor_kind, actor_id from leases where node_id = ${anyOfNodes(ids)}
     `.execute(tx);
-    await tx.deleteFrom('nodes').where('id', 'in', ids).execute();
+    await tx.deleteFrom('nodes').where('id', '=', anyOfNodes(ids)).execute();
     return settleOffline(tx, rows.map(accountOf));
   });
 }
@@ -243,6 +243,7 @@ export async function findOnlineInCircle(db: Db, circleId: CircleId): Promise<Ac
   return actors.filter((actor) => actor.online);
 }
 
+const anyOfNodes = (ids: readonly string[]) => sql<string>`any(${ids}::text[])`;
 const anyOfLeases = (ids: readonly number[]) => sql<number>`any(${ids}::bigint[])`;
 
 const accountOf = (row: { readonly actorKind: ActorKind; readonly actorId: number }): Account =>

@@ -1,0 +1,57 @@
+// Named one by one: a statement that asks for `*` has another answer once a newer node has added a column, and PostgreSQL
+// then refuses what is prepared of it.
+
+export const CIRCLE_COLUMNS = [
+  'circles.id',
+  'circles.name',
+  'circles.createdAt',
+  'circles.updatedAt',
+] as const;
+
+export const MEMBERSHIP_COLUMNS = [
+  'memberships.id',
+  'memberships.circleId',
+  'memberships.userId',
+  'memberships.role',
+  'memberships.createdAt',
+  'memberships.updatedAt',
+] as const;
+
+export const INVITATION_COLUMNS = [
+  'invitations.id',
+  'invitations.circleId',
+  'invitations.userId',
+  'invitations.invitedById',
+  'invitations.createdAt',
+] as const;
+
+export const CONVERSATION_COLUMNS = [
+  'conversations.id',
+  'conversations.circleId',
+  'conversations.name',
+  'conversations.deviceAccess',
+  'conversations.createdAt',
+  'conversations.updatedAt',
+] as const;
+
+export const PARTICIPANT_COLUMNS = [
+  'participants.id',
+  'participants.conversationId',
+  'participants.userId',
+  'participants.role',
+  'participants.createdAt',
+  'participants.updatedAt',
+] as const;
+
+export const MESSAGE_COLUMNS = [
+  'messages.id',
+  'messages.conversationId',
+  'messages.authorUserId',
+  'messages.authorDeviceId',
+  'messages.participantId',
+  'messages.text',
+  'messages.status',
+  'messages.mediaCount',
+  'messages.sentAt',
+  'messages.updatedAt',
+] as const;

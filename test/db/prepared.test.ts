@@ -1,0 +1,131 @@
+import { sql } from 'kysely';
+import { afterEach, expect, inject, test } from 'vitest';
+import * as circles from '../../src/db/circles.ts';
+import * as conversations from '../../src/db/conversations.ts';
+import { openDatabase } from '../../src/db/database.ts';
+import type { Database, Db } from '../../src/db/database.ts';
+import * as media from '../../src/db/media.ts';
+import * as messages from '../../src/db/messages.ts';
+import { createLogger } from '../../src/log.ts';
+import type { CircleId, ConversationId, MediaId, MessageId } from '../../src/ids.ts';
+import { testDatabase } from '../harness/database.ts';
+
+/** A database whose connections have prepared nothing yet: on PostgreSQL, connections of their own to the worker's. */
+async function freshDatabase(): Promise<Database> {
+  const { url } = await testDatabase();
+  return openDatabase(
+    url === undefined ? { kind: 'pglite', dir: undefined } : { kind: 'postgres', url },
+    createLogger('silent'),
+  );
+}
+
+/** What the connection has prepared, and how often it was run. */
+async function preparedOn(db: Db): Promise<{ statement: string; runs: number }[]> {
+  const { rows } = await sql<{ statement: string; runs: number }>`
+    select statement, generic_plans + custom_plans as runs from pg_prepared_statements
+  `.execute(db);
+  return rows;
+}
+
+const undo: string[] = [];
+
+/** Changes a table of the worker's database as a newer node would, for the time of the test. */
+async function alter(db: Db, table: string, change: string, back: string): Promise<void> {
+  await sql`alter table ${sql.table(table)} ${sql.raw(change)}`.execute(db);
+  undo.push(`alter table ${table} ${back}`);
+}
+
+afterEach(async () => {
+  const { db } = await testDatabase();
+  for (const statement of undo.splice(0))
+    await sql
+      .raw(statement)
+      .execute(db)
+      .catch(() => undefined);
+});
+
+test('a statement is prepared once for each connection', async () => {
+  await using database = await freshDatabase();
+  await database.db.transaction().execute(async (tx) => {
+    await circles.findByIds(tx, [1 as CircleId]);
+    await circles.findByIds(tx, [2, 3] as CircleId[]);
+    const prepared = await preparedOn(tx);
+    expect(prepared.filter(({ statement }) => statement.includes('from "circles"'))).toMatchObject([
+      { runs: 2 },
+    ]);
+  });
+});
+
+test.skipIf(inject('database') !== 'pglite')(
+  'the embedded database keeps no plan of when a table was small',
+  async () => {
+    await using database = await freshDatabase();
+    const { db } = database;
+    for (let index = 0; index < 10; index += 1) await circles.findMembership(db, 1 as never);
+    const { rows } = await sql`
+      select sum(generic_plans)::int as kept from pg_prepared_statements
+    `.execute(db);
+    expect(rows).toEqual([{ kept: 0 }]);
+  },
+);
+
+test('a connection keeps at most 500 prepared statements, and none with a list of parameters', async () => {
+  await using database = await freshDatabase();
+  await database.db.transaction().execute(async (tx) => {
+    const before = await preparedOn(tx);
+    const list = sql.join(Array.from({ length: 33 }, (_, index) => sql`${index}::int`));
+    await sql`select ${list}`.execute(tx);
+    expect(await preparedOn(tx)).toEqual(before);
+    for (let index = 0; index < 510; index += 1) {
+      const { rows } = await sql`select ${index}::int as ${sql.ref(`n${index}`)}`.execute(tx);
+      expect(rows).toEqual([{ [`n${index}`]: index }]);
+    }
+    expect(await preparedOn(tx)).toHaveLength(500);
+  });
+});
+
+/** Statements of each kind over the tables whose rows are shown. */
+const asked = async (db: Db): Promise<unknown[]> => [
+  await circles.findByIds(db, [1 as CircleId]),
+  await circles.findOfAccount(db, { kind: 'user', id: 1 as never }),
+  await circles.findMemberships(db, [1 as CircleId]),
+  await circles.findInvitations(db, [1 as CircleId]),
+  await conversations.findByIds(db, [1 as ConversationId]),
+  await conversations.findOfAccount(db, { kind: 'user', id: 1 as never }, [1 as CircleId]),
+  await conversations.findParticipants(db, [1 as ConversationId]),
+  await messages.findPages(db, [1 as ConversationId], { limit: 5, newestFirst: true }),
+  await messages.findById(db, 1 as MessageId),
+  await media.findMessage(db, 1 as MediaId),
+  await media.findByMessages(db, [1 as MessageId]),
+];
+
+test('a column that a newer node adds breaks no transaction of this one', async () => {
+  await using database = await freshDatabase();
+  const { db } = database;
+  const before = await db.transaction().execute(asked);
+  for (const table of [
+    'circles',
+    'memberships',
+    'invitations',
+    'conversations',
+    'participants',
+    'messages',
+  ]) {
+    await alter(db, table, 'add column later int', 'drop column later');
+  }
+  expect(await db.transaction().execute(asked)).toEqual(before);
+});
+
+test('a column whose type a newer node changes breaks no request, and one transaction at most', async () => {
+  await using database = await freshDatabase();
+  const { db } = database;
+  const find = (from: Db) => circles.findByIds(from, [1 as CircleId]);
+  await find(db);
+  await alter(db, 'circles', 'alter name type varchar', 'alter name type text');
+  expect(await find(db)).toEqual([]);
+  expect(await db.transaction().execute(find)).toEqual([]);
+
+  await alter(db, 'circles', 'alter name type text', 'alter name type text');
+  await expect(db.transaction().execute(find)).rejects.toThrow('cached plan');
+  expect(await db.transaction().execute(find)).toEqual([]);
+});
