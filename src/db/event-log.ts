@@ -54,12 +54,14 @@ export async function lockTopics(tx: Tx, topics: readonly string[]): Promise<str
   const rows = await tx
     .selectFrom('topics')
     .select('topic')
-    .where('topic', 'in', topics)
+    .where('topic', '=', anyOfTopics(topics))
     .orderBy('topic')
     .forUpdate()
     .execute();
   return rows.map((row) => row.topic);
 }
+
+const anyOfTopics = (topics: readonly string[]) => sql<string>`any(${topics}::text[])`;
 
 /** Appends events to logs whose locks are held, in the order given, and answers them with their positions. */
 export async function append(tx: Tx, lines: readonly { topic: string; event: object }[]): Promise<LogLine[]> {
@@ -111,7 +113,7 @@ export async function readHeads(db: Db, topics: readonly string[]): Promise<Map<
   const rows = await db
     .selectFrom('topics')
     .select(['topic', 'head'])
-    .where('topic', '=', sql<string>`any(${topics}::text[])`)
+    .where('topic', '=', anyOfTopics(topics))
     .execute();
   return new Map(rows.map((row) => [row.topic, row.head]));
 }
