@@ -48,58 +48,50 @@ export async function createTopics(tx: Tx, topics: readonly string[]): Promise<v
 
 /**
  * Takes the topics' row locks, in order of name, until the transaction ends: whoever holds them all decides alone
- * what comes next there. Answers those that exist.
+ * what comes next there. Answers the heads of those that exist.
  */
-export async function lockTopics(tx: Tx, topics: readonly string[]): Promise<string[]> {
+export async function lockTopics(tx: Tx, topics: readonly string[]): Promise<Map<string, number>> {
   const rows = await tx
     .selectFrom('topics')
-    .select('topic')
+    .select(['topic', 'head'])
     .where('topic', '=', anyOfTopics(topics))
     .orderBy('topic')
     .forUpdate()
     .execute();
-  return rows.map((row) => row.topic);
+  return new Map(rows.map((row) => [row.topic, row.head]));
 }
 
 const anyOfTopics = (topics: readonly string[]) => sql<string>`any(${topics}::text[])`;
 
-/** Appends events to logs whose locks are held, in the order given, and answers them with their positions. */
-export async function append(tx: Tx, lines: readonly { topic: string; event: object }[]): Promise<LogLine[]> {
-  if (lines.length === 0) return [];
-  const topics = lines.map((line) => line.topic);
+/** An event with the place that it takes in its topic's log. */
+export type NewLine = Omit<LogLine, 'at'>;
+
+/** Adds lines to logs whose locks are held, each at the place after its topic's head. Answers their moment. */
+export async function append(tx: Tx, lines: readonly NewLine[]): Promise<Timestamp> {
+  const heads = new Map(lines.map(({ topic, seq }) => [topic, seq]));
   // One text, because in an array of the database's every quote of every event would be escaped once more.
   const events = JSON.stringify(lines.map((line) => line.event));
-  const { rows } = await sql<{ topic: string; seq: number; at: Timestamp; ordinal: number }>`
-    with line as (
-      select topic, event, ordinal,
-        row_number() over (partition by topic order by ordinal) as step,
-        count(*) over (partition by topic) as steps
-      from rows from (unnest(${topics}::text[]), json_array_elements(${events}::json))
-        with ordinality as given (topic, event, ordinal)
-    ), bumped as (
-      update topics set head = head + counted.steps
-      from (select distinct topic, steps from line) as counted
-      where topics.topic = counted.topic
-      returning topics.topic, head
+  const { rows } = await sql<{ at: Timestamp }>`
+    with moment as materialized (
+      select clock_timestamp()::timestamptz(3) as at
     ), stored as (
       insert into events (topic, seq, event, at)
-      select line.topic, bumped.head - line.steps + line.step, line.event, clock_timestamp()
-      from line join bumped on bumped.topic = line.topic
-      returning topic, seq, at
+      select topic, seq, event, at
+      from moment, rows from (
+        unnest(${lines.map(({ topic }) => topic)}::text[]),
+        unnest(${lines.map(({ seq }) => seq)}::bigint[]),
+        json_array_elements(${events}::json)
+      ) as given (topic, seq, event)
+    ), advanced as (
+      update topics set head = given.head
+      from unnest(${[...heads.keys()]}::text[], ${[...heads.values()]}::bigint[]) as given (topic, head)
+      where topics.topic = given.topic
     )
-    select stored.topic, stored.seq, stored.at, line.ordinal
-    from stored
-    join bumped on bumped.topic = stored.topic
-    join line on line.topic = stored.topic and bumped.head - line.steps + line.step = stored.seq
-    order by line.ordinal
+    select at from moment
   `.execute(tx);
-  if (rows.length !== lines.length) throw new Error(`Events for a topic without a log: ${topics.join(', ')}`);
-  return rows.map((row, index) => ({
-    topic: row.topic,
-    seq: row.seq,
-    at: row.at,
-    event: lines[index]?.event,
-  }));
+  const [moment] = rows;
+  if (moment === undefined) throw new Error('The log has no clock');
+  return moment.at;
 }
 
 /** How far the topic's log reaches; undefined when there is no such topic. */

@@ -36,36 +36,57 @@ export async function recording<Result>(
       emit: (event) => void events.push(event),
     });
     await locks.take(events.map(topicOf));
-    return { result, envelopes: await store(tx, events) };
+    return { result, envelopes: await store(tx, events, locks.heads) };
   });
   deps.bus.publish(envelopes.map((envelope) => ({ kind: 'event', envelope })));
   return result;
 }
 
-async function store(tx: Tx, events: readonly DomainEvent[]): Promise<Envelope[]> {
-  const lines = await eventLog.append(
-    tx,
-    events.map((event) => ({ topic: topicOf(event), event })),
-  );
-  return lines.map(fromLog);
+async function store(
+  tx: Tx,
+  events: readonly DomainEvent[],
+  heads: ReadonlyMap<string, number>,
+): Promise<Envelope[]> {
+  if (events.length === 0) return [];
+  const lines = placed(events, heads);
+  const at = await eventLog.append(tx, lines);
+  return lines.map((line) => fromLog({ ...line, at }));
+}
+
+/** Each event at the place after the one before it in its topic. */
+function placed(events: readonly DomainEvent[], heads: ReadonlyMap<string, number>): eventLog.NewLine[] {
+  const last = new Map(heads);
+  return events.map((event) => {
+    const topic = topicOf(event);
+    const head = last.get(topic);
+    if (head === undefined) throw new Error(`An event for a topic without a log: ${topic}`);
+    last.set(topic, head + 1);
+    return { topic, seq: head + 1, event };
+  });
 }
 
 function lockKeeper(tx: Tx) {
   const held = new Set<Topic>();
+  const heads = new Map<string, number>();
   let last = '';
   return {
+    /** Of the topics whose locks are held, as far as they exist. */
+    heads,
     async take(topics: readonly Topic[]): Promise<void> {
       const missing = [...new Set(topics)].filter((topic) => !held.has(topic)).sort();
       if (missing.length === 0) return;
       if ((missing[0] ?? '') < last)
         throw new Error(`Lock order: ${missing.join(', ')} asked for after ${last}`);
-      await eventLog.lockTopics(tx, missing);
+      for (const [topic, head] of await eventLog.lockTopics(tx, missing)) heads.set(topic, head);
       for (const topic of missing) held.add(topic);
       last = missing.at(-1) ?? last;
     },
     async create(topics: readonly Topic[]): Promise<void> {
       await eventLog.createTopics(tx, topics);
-      for (const topic of topics) held.add(topic);
+      for (const topic of topics) {
+        held.add(topic);
+        heads.set(topic, 0);
+      }
     },
   };
 }
