@@ -5,7 +5,7 @@ import type { Account } from './accounts.ts';
 import { MESSAGE_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './expressions.ts';
-import type { Media, Message } from './tables.ts';
+import type { Media, Message, Timestamp } from './tables.ts';
 
 export interface NewMessage {
   readonly id: MessageId;
@@ -15,32 +15,38 @@ export interface NewMessage {
   readonly text: string;
   /** What the sender calls the files that are to come. */
   readonly files: readonly string[];
+  readonly sentAt: Timestamp;
 }
 
-/** Stores messages and the media rows of their files, in one statement. Answers them in the order of their ids. */
+/** Stores messages, and the media rows of their files, in one statement. Answers each in its place. */
 export async function insert(
   tx: Tx,
-  messages: readonly NewMessage[],
+  given: readonly NewMessage[],
 ): Promise<{ readonly message: Message; readonly media: readonly Media[] }[]> {
-  const files = messages.flatMap(({ id, files }) => files.map((identifier) => ({ id, identifier })));
-  const { rows } = await sql<Message & { mediaId: Media['id'] | null; identifier: string | null }>`
+  const messages = given.map(messageOf);
+  const files = given.flatMap(({ id, files }) => files.map((identifier) => ({ id, identifier })));
+  const { rows } = await sql<Pick<Media, 'id' | 'messageId' | 'identifier'>>`
     with message as (
       insert into messages (
-        id, conversation_id, author_user_id, author_device_id, participant_id, text, status, media_count
+        id, conversation_id, author_user_id, author_device_id, participant_id, text, status, media_count, sent_at,
+        updated_at
       )
       overriding system value
-      select id, conversation_id, author_user_id, author_device_id, participant_id, text,
-        case when media_count > 0 then 'PENDING' else 'DONE' end, media_count
+      select id, conversation_id, author_user_id, author_device_id, participant_id, text, status, media_count, sent_at,
+        sent_at
       from unnest(
         ${messages.map(({ id }) => id)}::int[],
         ${messages.map(({ conversationId }) => conversationId)}::int[],
-        ${messages.map(({ author }) => (author.kind === 'user' ? author.id : null))}::int[],
-        ${messages.map(({ author }) => (author.kind === 'device' ? author.id : null))}::int[],
+        ${messages.map(({ authorUserId }) => authorUserId)}::int[],
+        ${messages.map(({ authorDeviceId }) => authorDeviceId)}::int[],
         ${messages.map(({ participantId }) => participantId)}::int[],
         ${messages.map(({ text }) => text)}::text[],
-        ${messages.map(({ files }) => files.length)}::int[]
-      ) as given (id, conversation_id, author_user_id, author_device_id, participant_id, text, media_count)
-      returning ${sql.join(MESSAGE_COLUMNS.map((column) => sql.ref(column)))}
+        ${messages.map(({ status }) => status)}::text[],
+        ${messages.map(({ mediaCount }) => mediaCount)}::int[],
+        ${messages.map(({ sentAt }) => sentAt)}::timestamptz[]
+      ) as given (
+        id, conversation_id, author_user_id, author_device_id, participant_id, text, status, media_count, sent_at
+      )
     ), file as (
       insert into media (message_id, identifier)
       select message_id, identifier
@@ -49,33 +55,30 @@ export async function insert(
       order by place
       returning id, message_id, identifier
     )
-    select message.*, file.id as media_id, file.identifier
-    from message left join file on file.message_id = message.id
-    order by message.id, file.id
+    select id, message_id, identifier from file order by id
   `.execute(tx);
-  return grouped(rows);
+  const media = Map.groupBy(rows.map(announced), ({ messageId }) => messageId);
+  return messages.map((message) => ({ message, media: media.get(message.id) ?? [] }));
 }
 
-function grouped(rows: readonly (Message & { mediaId: Media['id'] | null; identifier: string | null })[]) {
-  const stored = new Map<MessageId, { readonly message: Message; readonly media: Media[] }>();
-  for (const { mediaId, identifier, ...message } of rows) {
-    const media = stored.get(message.id)?.media ?? [];
-    if (mediaId !== null && identifier !== null) {
-      media.push({
-        id: mediaId,
-        messageId: message.id,
-        identifier,
-        filename: null,
-        extension: null,
-        contentType: null,
-        size: null,
-        uploadedAt: null,
-      });
-    }
-    stored.set(message.id, { message, media });
-  }
-  return [...stored.values()];
-}
+const messageOf = ({ author, files, sentAt, ...message }: NewMessage): Message => ({
+  ...message,
+  authorUserId: author.kind === 'user' ? author.id : null,
+  authorDeviceId: author.kind === 'device' ? author.id : null,
+  status: files.length > 0 ? 'PENDING' : 'DONE',
+  mediaCount: files.length,
+  sentAt,
+  updatedAt: sentAt,
+});
+
+const announced = (file: Pick<Media, 'id' | 'messageId' | 'identifier'>): Media => ({
+  ...file,
+  filename: null,
+  extension: null,
+  contentType: null,
+  size: null,
+  uploadedAt: null,
+});
 
 export async function findById(db: Db, id: MessageId): Promise<Message | undefined> {
   return db.selectFrom('messages').select(MESSAGE_COLUMNS).where('id', '=', id).executeTakeFirst();

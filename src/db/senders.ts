@@ -5,6 +5,7 @@ import type { Account } from './accounts.ts';
 import { DEVICE_COLUMNS, USER_COLUMNS, isOnline } from './actors.ts';
 import type { ActorRow } from './actors.ts';
 import type { Db } from './database.ts';
+import type { Timestamp } from './tables.ts';
 
 /** An account that wants to do something in a conversation. */
 export interface AccessRequest {
@@ -21,7 +22,13 @@ export interface Access {
 export interface Sender extends Access {
   /** The unused id that its message will have. */
   readonly messageId: MessageId;
+  /** The moment at which it was found. */
+  readonly at: Timestamp;
 }
+
+const NO_MESSAGE = sql<MessageId>`0`;
+const NEXT_MESSAGE = sql<MessageId>`nextval('messages_id_seq')::int`;
+const AT = sql<Timestamp>`clock_timestamp()::timestamptz(3)`.as('at');
 
 /** Undefined when the account does not take part in the conversation. */
 export async function findAccess(db: Db, request: AccessRequest): Promise<Access | undefined> {
@@ -34,7 +41,7 @@ export async function findAccesses(
   db: Db,
   requests: readonly AccessRequest[],
 ): Promise<(Access | undefined)[]> {
-  const found = await findPlaced(db, requests, sql<MessageId>`0`);
+  const found = await findPlaced(db, requests, NO_MESSAGE);
   return requests.map((_, place) => found.get(place));
 }
 
@@ -45,7 +52,7 @@ export async function findSenders(
   db: Db,
   requests: readonly AccessRequest[],
 ): Promise<(Sender | undefined)[]> {
-  const found = await findPlaced(db, requests, sql<MessageId>`nextval('messages_id_seq')::int`);
+  const found = await findPlaced(db, requests, NEXT_MESSAGE);
   const ids = [...found.values()].map((sender) => sender.messageId).sort((a, b) => a - b);
   return requests.map((_, place) => {
     const sender = found.get(place);
@@ -64,15 +71,19 @@ async function findPlaced(
   const ofUsers = placed.filter(({ account }) => account.kind === 'user');
   const ofDevices = placed.filter(({ account }) => account.kind === 'device');
   if (ofUsers.length > 0) {
-    const rows = await userSenders(db, ofUsers).select(messageId.as('messageId')).execute();
-    for (const { place, messageId, participantId, online, ...user } of rows) {
-      found.set(place, { actor: { kind: 'user', user, online }, participantId, messageId });
+    const rows = await userSenders(db, ofUsers)
+      .select([messageId.as('messageId'), AT])
+      .execute();
+    for (const { place, messageId, at, participantId, online, ...user } of rows) {
+      found.set(place, { actor: { kind: 'user', user, online }, participantId, messageId, at });
     }
   }
   if (ofDevices.length > 0) {
-    const rows = await deviceSenders(db, ofDevices).select(messageId.as('messageId')).execute();
-    for (const { place, messageId, online, ...device } of rows) {
-      found.set(place, { actor: { kind: 'device', device, online }, participantId: null, messageId });
+    const rows = await deviceSenders(db, ofDevices)
+      .select([messageId.as('messageId'), AT])
+      .execute();
+    for (const { place, messageId, at, online, ...device } of rows) {
+      found.set(place, { actor: { kind: 'device', device, online }, participantId: null, messageId, at });
     }
   }
   return found;

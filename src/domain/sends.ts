@@ -93,11 +93,9 @@ async function sendAll(unit: Unit, sends: readonly Send[]): Promise<Outcome[]> {
   const senders = await findSenders(unit.tx, requests);
   const accepted = await claimKeys(unit.tx, sends, senders);
   const sent = new Map<MessageId, SentMessage>();
-  for (const { message, media } of await insertAll(unit.tx, accepted)) {
-    const author = accepted.find(({ sender }) => sender.messageId === message.id)?.sender.actor;
-    if (author === undefined) throw new Error(`Message ${message.id} has no author`);
-    sent.set(message.id, { message, author, media });
-    unit.emit({ type: 'message.sent', message, author, media });
+  for (const message of await insertAll(unit.tx, accepted)) {
+    sent.set(message.message.id, message);
+    unit.emit({ type: 'message.sent', ...message });
   }
   const outcomes: Outcome[] = [];
   for (const [place, send] of sends.entries()) {
@@ -138,22 +136,26 @@ async function claimKeys(
   return allowed.filter(({ send, sender }) => send.key === null || claimed.has(sender.messageId));
 }
 
-async function insertAll(tx: Tx, accepted: readonly Accepted[]) {
+/** In the order of their ids: that of their events. */
+async function insertAll(tx: Tx, accepted: readonly Accepted[]): Promise<SentMessage[]> {
   if (accepted.length === 0) return [];
-  return rows.insert(
-    tx,
-    accepted.map(
-      ({ send: { actor, conversationId, text, files }, sender: { messageId, participantId } }) => ({
-        id: messageId,
-        conversationId,
-        author: actor,
-        participantId,
-        text,
-        files,
-      }),
-    ),
-  );
+  const inOrder = accepted.toSorted((a, b) => a.sender.messageId - b.sender.messageId);
+  const stored = await rows.insert(tx, inOrder.map(newMessage));
+  return stored.flatMap((message, place) => {
+    const author = inOrder[place]?.sender.actor;
+    return author === undefined ? [] : [{ ...message, author }];
+  });
 }
+
+const newMessage = ({ send, sender }: Accepted): rows.NewMessage => ({
+  id: sender.messageId,
+  conversationId: send.conversationId,
+  author: send.actor,
+  participantId: sender.participantId,
+  text: send.text,
+  files: send.files,
+  sentAt: sender.at,
+});
 
 /** What a key was used for the first time. */
 async function findFirst(tx: Tx, { actor, conversationId, key }: Send, sender: Sender): Promise<Outcome> {
