@@ -44,36 +44,56 @@ export interface ContextOptions {
 }
 
 export function createContext(options: ContextOptions): Context {
-  const { deps, session, signal, budget, resumeAfter = null, renewSession } = options;
-  let snapshot: Snapshot | undefined;
-  const current = (): Deps => snapshot?.deps ?? deps;
-  const caller = (): Session | null => {
-    if (session === 'anyone') throw new UnmarkedFieldError();
-    return session;
-  };
-  return {
-    get deps() {
-      return current();
-    },
-    get session() {
-      return caller();
-    },
-    signal,
-    budget,
-    resumeAfter,
-    renewSession,
-    loaders: new Loaders(current, () => caller()?.actor ?? null),
-    textLength: 0,
-    exact: false,
-    async enterSnapshot() {
-      snapshot ??= await openSnapshot(deps);
-    },
-    async leaveSnapshot() {
-      const left = snapshot;
-      snapshot = undefined;
-      await left?.close();
-    },
-  };
+  return new OperationContext(options);
+}
+
+class OperationContext implements Context {
+  readonly signal: AbortSignal | undefined;
+  readonly budget: Budget | undefined;
+  readonly resumeAfter: string | null;
+  readonly renewSession: RenewSession | undefined;
+  textLength = 0;
+  exact = false;
+  readonly #deps: Deps;
+  readonly #session: ContextOptions['session'];
+  #snapshot: Snapshot | undefined;
+  #loaders: Loaders | undefined;
+
+  constructor({ deps, session, signal, budget, resumeAfter = null, renewSession }: ContextOptions) {
+    this.#deps = deps;
+    this.#session = session;
+    this.signal = signal;
+    this.budget = budget;
+    this.resumeAfter = resumeAfter;
+    this.renewSession = renewSession;
+  }
+
+  get deps(): Deps {
+    return this.#snapshot?.deps ?? this.#deps;
+  }
+
+  get session(): Session | null {
+    if (this.#session === 'anyone') throw new UnmarkedFieldError();
+    return this.#session;
+  }
+
+  get loaders(): Loaders {
+    this.#loaders ??= new Loaders(
+      () => this.deps,
+      () => this.session?.actor ?? null,
+    );
+    return this.#loaders;
+  }
+
+  async enterSnapshot(): Promise<void> {
+    this.#snapshot ??= await openSnapshot(this.#deps);
+  }
+
+  async leaveSnapshot(): Promise<void> {
+    const left = this.#snapshot;
+    this.#snapshot = undefined;
+    await left?.close();
+  }
 }
 
 /** A result for many looked at who is asking: some field lacks its mark, `perActor`. */

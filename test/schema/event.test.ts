@@ -233,7 +233,8 @@ test('a field that looks at who is asking is marked so', async () => {
         },
       });
     const loaders = blind(context.loaders, ['ownCircle', 'ownConversationsOf']);
-    return blind({ ...context, loaders }, ['session', 'signal', 'resumeAfter']) as Context;
+    Object.defineProperty(context, 'loaders', { value: loaders });
+    return blind(context, ['session', 'signal', 'resumeAfter']) as Context;
   };
   for (const [document, topic, actor, id] of [
     [STREAMS.conversation, topicOf(v), ann, v],
