@@ -6,10 +6,12 @@ import type { Bus } from './bus.ts';
 import { createOutbox } from './outbox.ts';
 import type { Outbox } from './outbox.ts';
 import type { Tails } from './tail.ts';
-import { createDecoder } from './wire.ts';
+import { createDecoder, encodePresence } from './wire.ts';
 
-/** How long a fact can stay unnoticed here whose announcement was lost. */
+/** How long a fact can stay unnoticed here whose announcement was lost. Each time, a node says that it is there. */
 const COMPARE_MS = 5_000;
+/** Other nodes are there unless nothing was heard of them for this long. */
+const ALONE_AFTER_MS = 15_000;
 
 export interface ClusterOptions {
   /** Of the PostgreSQL that the nodes share, or of what `open` connects to. */
@@ -20,6 +22,7 @@ export interface ClusterOptions {
   readonly tails: Tails;
   readonly log: Logger;
   readonly compareMs?: number;
+  readonly aloneAfterMs?: number;
 }
 
 export interface Cluster extends AsyncDisposable {
@@ -29,19 +32,30 @@ export interface Cluster extends AsyncDisposable {
 
 /**
  * Joins this process's bus to those of the other nodes, on a connection of its own. While that is lost nothing
- * arrives; when it is back, and every few seconds, the open tails are compared with the log.
+ * arrives; when it is back, and every few seconds, the open tails are compared with the log. A node that hears of no
+ * other sends nothing but that it is there itself: whoever joins says so, and is told what has happened meanwhile.
  */
 export async function connectCluster(options: ClusterOptions): Promise<Cluster> {
-  const { url, open = openNotifier, bus, tails, log, compareMs = COMPARE_MS } = options;
+  const { url, open = openNotifier, bus, tails, log } = options;
+  const { compareMs = COMPARE_MS, aloneAfterMs = ALONE_AFTER_MS } = options;
   const origin = randomBytes(4).toString('hex');
   const decode = createDecoder(origin);
   const compare = createCompare(tails, log);
   const joined: { outbox?: Outbox } = {};
+  let heard = performance.now();
+  const isAlone = (): boolean => performance.now() - heard > aloneAfterMs;
+  const hear = (): void => {
+    const wasAlone = isAlone();
+    heard = performance.now();
+    if (wasAlone) joined.outbox?.catchUp();
+  };
 
   const notifier = await open({
     url,
     log,
     onText(text) {
+      if (text.startsWith(origin)) return;
+      hear();
       try {
         const notice = decode(text);
         if (notice !== undefined) bus.receive(notice);
@@ -50,20 +64,29 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
       }
     },
     onListening() {
-      joined.outbox?.catchUp();
+      // Who spoke meanwhile was not heard.
+      heard = performance.now();
+      void sayHere();
       void compare();
     },
   });
-  const outbox = createOutbox(origin, notifier);
+  const outbox = createOutbox(origin, notifier, isAlone);
   joined.outbox = outbox;
+  const sayHere = async (): Promise<void> => {
+    try {
+      await notifier.check();
+      await notifier.send([encodePresence(origin)]);
+      outbox.catchUp();
+    } catch {
+      // It is reported, and made good, by the notifier itself.
+    }
+  };
+  await sayHere();
   bus.connect({ send: (notices) => outbox.add(notices) });
   const timer = setInterval(() => {
     void compare();
-    // A failure is reported, and made good, by the notifier itself.
-    notifier.check().then(
-      () => outbox.catchUp(),
-      () => undefined,
-    );
+    outbox.forgetOld();
+    void sayHere();
   }, compareMs);
   timer.unref();
 

@@ -15,19 +15,22 @@ interface Item {
 /** Sends notices to the other nodes, together while an earlier sending is under way. */
 export interface Outbox {
   add(notices: readonly Notice[]): void;
-  /** Sends what others should know of since something could not be sent. */
+  /** Sends what others should know of since something could not be sent, or nobody was there to hear it. */
   catchUp(): void;
+  /** While nobody is there, lets go of what was not sent before the last time. */
+  forgetOld(): void;
 }
 
 /**
  * Bounded: when too much waits, or nothing can be sent, facts shrink to the news that their topic has advanced, and
- * what is not kept is let go.
+ * what is not kept is let go. While no other node is there nothing is sent: a sending costs as much as a small write.
  */
-export function createOutbox(origin: string, notifier: Notifier): Outbox {
+export function createOutbox(origin: string, notifier: Notifier, isAlone: () => boolean): Outbox {
   let number = 0;
   let waiting: Item[] = [];
   let sending = false;
-  const behind = new Map<Topic, number>();
+  let behind = new Map<Topic, number>();
+  let longBehind = new Map<Topic, number>();
 
   const encode = (notice: Notice): Item[] =>
     encodeNotice(origin, (number += 1), notice, MAX_NOTIFICATION).map((text) => ({ notice, text }));
@@ -41,13 +44,14 @@ export function createOutbox(origin: string, notifier: Notifier): Outbox {
   };
 
   const takeBehind = (): Item[] => {
-    const news = [...behind].map(([topic, seq]): Notice => ({ kind: 'advanced', topic, seq }));
+    const heads = new Map([...longBehind, ...behind]);
     behind.clear();
-    return news.flatMap(encode);
+    longBehind.clear();
+    return [...heads].map(([topic, seq]): Notice => ({ kind: 'advanced', topic, seq })).flatMap(encode);
   };
 
   const nextItems = (): Item[] => {
-    if (!notifier.listening) return [];
+    if (!notifier.listening || isAlone()) return [];
     const items = [...waiting, ...takeBehind()];
     waiting = [];
     return items;
@@ -72,13 +76,18 @@ export function createOutbox(origin: string, notifier: Notifier): Outbox {
 
   return {
     add(notices) {
-      const connected = notifier.listening;
+      const canSend = notifier.listening && !isAlone();
       for (const notice of notices) {
-        if (connected && waiting.length < MAX_WAITING) waiting.push(...encode(notice));
+        if (canSend && waiting.length < MAX_WAITING) waiting.push(...encode(notice));
         else shed(notice);
       }
       void flush();
     },
     catchUp: () => void flush(),
+    forgetOld() {
+      if (!isAlone()) return;
+      longBehind = behind;
+      behind = new Map();
+    },
   };
 }

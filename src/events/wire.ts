@@ -31,6 +31,9 @@ export function encodeNotice(origin: string, number: number, notice: Notice, max
   );
 }
 
+/** What a node says to be known: its decoding is no notice. */
+export const encodePresence = (origin: string): string => `${origin} here`;
+
 const FORM = /^([0-9a-f]+) (\d+) (\d+)\/(\d+) /;
 
 /** Reads texts back into notices: answers one with its last piece. What came from here, and what has holes, is none. */

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { inject, expect, test, vi } from 'vitest';
+import { openNotifier } from '../../src/db/notify.ts';
 import type { Notice } from '../../src/events/bus.ts';
 import { connectCluster } from '../../src/events/cluster.ts';
 import { recording } from '../../src/events/record.ts';
@@ -60,6 +61,39 @@ async function cutListeners(core: Core): Promise<number> {
 test('only a database with an address can be shared by several nodes', async () => {
   const { url } = await testCore();
   expect(url).toEqual(inject('database') === 'postgres' ? expect.any(String) : undefined);
+});
+
+clusterTest('a node that is alone tells nobody, and whoever joins is told from then on', async () => {
+  const core = await testCore();
+  const texts: string[] = [];
+  const url = core.url ?? '';
+  await using ear = await openNotifier({ url, log, onText: (text) => texts.push(text), onListening() {} });
+  await using _alone = await connectCluster({ ...core, url, log, compareMs: 100, aloneAfterMs: 1_000 });
+  let number = 0;
+  const timesHere = () => texts.filter((text) => text.endsWith(' here')).length;
+  await vi.waitFor(
+    async () => {
+      number += 1;
+      await say(core, number);
+      // It is said on the same connection as facts, and so after this one.
+      const before = timesHere();
+      await vi.waitFor(() => expect(timesHere()).toBeGreaterThan(before));
+      expect(texts.filter((text) => text.includes(`"messageId":${number}}`))).toEqual([]);
+    },
+    { timeout: 10_000, interval: 100 },
+  );
+
+  const node = { ...core, ...nodeOn(core.db) };
+  await using _joined = await connectCluster({ ...node, url, log, compareMs: 100, aloneAfterMs: 1_000 });
+  const heard = listen(node);
+  const stream = await openTopic(node, { after: cursorAt(core, number - 1) });
+  expect(await take(stream, 2)).toEqual([number, 'live']);
+  await say(core, number + 1);
+  expect(await take(stream, 1)).toEqual([number + 1]);
+  await vi.waitFor(async () => {
+    await say(core, (number += 2));
+    expect(heard).toContainEqual(expect.objectContaining({ kind: 'event' }));
+  });
 });
 
 clusterTest('what one node publishes is heard on the other, once, and by the first not again', async () => {

@@ -21,27 +21,49 @@ function notifier() {
   return Object.assign(state, { fake });
 }
 
+const deletion = (id: number, seq: number): Notice => ({
+  kind: 'event',
+  envelope: {
+    topic: `user:${id}`,
+    seq,
+    at: '2018-12-07T10:00:00.000Z',
+    event: { type: 'account.deleted', account: { kind: 'user', id: id as never } },
+  },
+});
+
 const settled = () => new Promise((resolve) => setTimeout(resolve, 10));
 
 test('what is refused is not sent again and again, but with the next occasion, as news of the topic', async () => {
   const server = notifier();
-  const outbox = createOutbox('abcd', server.fake);
+  const outbox = createOutbox('abcd', server.fake, () => false);
   server.refuses = true;
-  outbox.add([
-    {
-      kind: 'event',
-      envelope: {
-        topic: 'user:7',
-        seq: 3,
-        at: '2018-12-07T10:00:00.000Z',
-        event: { type: 'account.deleted', account: { kind: 'user', id: 7 as never } },
-      },
-    },
-  ]);
+  outbox.add([deletion(7, 3)]);
   await settled();
   expect(server.attempts).toBe(1);
   server.refuses = false;
   outbox.catchUp();
   await settled();
   expect(server.notices).toEqual([{ kind: 'advanced', topic: 'user:7', seq: 3 }]);
+});
+
+test('nothing is sent while nobody is there, and what is not long ago is told to whoever comes', async () => {
+  const server = notifier();
+  let isAlone = true;
+  const outbox = createOutbox('abcd', server.fake, () => isAlone);
+  outbox.add([deletion(1, 1)]);
+  outbox.forgetOld();
+  outbox.add([deletion(2, 1), deletion(3, 1)]);
+  outbox.forgetOld();
+  outbox.add([deletion(3, 2)]);
+  outbox.catchUp();
+  await settled();
+  expect(server.attempts).toBe(0);
+  isAlone = false;
+  outbox.forgetOld();
+  outbox.catchUp();
+  await settled();
+  expect(server.notices).toEqual([
+    { kind: 'advanced', topic: 'user:2', seq: 1 },
+    { kind: 'advanced', topic: 'user:3', seq: 2 },
+  ]);
 });
