@@ -35,8 +35,11 @@ export interface Peer extends AsyncDisposable {
 }
 
 /** Starts one of `peers/`. */
-export async function startPeer(name: string): Promise<Peer> {
-  const child = fork(new URL(`peers/${name}.ts`, import.meta.url));
+export async function startPeer(
+  name: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<Peer> {
+  const child = fork(new URL(`peers/${name}.ts`, import.meta.url), { env: { ...process.env, ...settings } });
   const [port] = (await once(child, 'message')) as [number];
   return {
     port,

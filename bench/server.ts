@@ -13,12 +13,12 @@ export interface Server extends AsyncDisposable {
 }
 
 /**
- * Starts what `npm start` starts, on the embedded database in a folder unless the variables say otherwise; it writes a
+ * Starts what `npm start` starts, on the embedded database in a folder unless `settings` say otherwise; it writes a
  * warning or worse to the console.
  */
 export async function startServer(
   dataDir: string,
-  env: Readonly<Record<string, string>> = {},
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<Server> {
   const before = performance.now();
   const child = spawn(process.execPath, ['--max-semi-space-size=16', 'src/main.ts'], {
@@ -29,7 +29,7 @@ export async function startServer(
       HOST: '127.0.0.1',
       LOG_LEVEL: 'warn',
       RATE_LIMITS: 'off',
-      ...env,
+      ...settings,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
