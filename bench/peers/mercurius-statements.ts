@@ -10,12 +10,4 @@ export const PARTICIPANTS = `select "participants"."id", "participants"."convers
 
 export const MESSAGES = `select "page".* from unnest($1::int[]) as given(id) inner join lateral (select "messages"."id", "messages"."conversation_id", "messages"."author_user_id", "messages"."author_device_id", "messages"."participant_id", "messages"."text", "messages"."status", "messages"."media_count", "messages"."sent_at", "messages"."updated_at" from "messages" where "messages"."conversation_id" = "given"."id" order by "messages"."id" desc limit $2) as "page" on true order by "page"."id" desc`;
 
-export const USERS = `select "users"."id", "users"."email", "users"."first_name", "users"."last_name", "users"."birthday", "users"."created_at", "users"."updated_at" from "users" where "id" = any($1::int[])`;
-
-export const ONLINE = `
-    select presence.actor_kind, presence.actor_id
-    from presence join unnest(
-      $1::text[], $2::int[]
-    ) as given (actor_kind, actor_id) using (actor_kind, actor_id)
-    where presence.online
-  `;
+export const USERS = `select "users"."id", "users"."email", "users"."first_name", "users"."last_name", "users"."birthday", "users"."created_at", "users"."updated_at", coalesce(presence.online, false) as "online" from "users" left join "presence" on "presence"."actor_kind" = $1 and "presence"."actor_id" = "users"."id" where "users"."id" = any($2::int[])`;

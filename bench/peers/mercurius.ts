@@ -5,15 +5,7 @@ import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { jwtVerify } from 'jose';
 import pg from 'pg';
-import {
-  ACTIVE,
-  CIRCLES,
-  CONVERSATIONS,
-  MESSAGES,
-  ONLINE,
-  PARTICIPANTS,
-  USERS,
-} from './mercurius-statements.ts';
+import { ACTIVE, CIRCLES, CONVERSATIONS, MESSAGES, PARTICIPANTS, USERS } from './mercurius-statements.ts';
 import { listenAsPeer } from './serve.ts';
 
 /** What is used of Fastify, whose types are not there before it is installed. */
@@ -68,7 +60,7 @@ async function callerOf(authorization: string): Promise<number> {
 }
 
 async function usersOf(ids: readonly number[]): Promise<(Row | undefined)[]> {
-  const users = await read<Row>(USERS, [[...new Set(ids)]]);
+  const users = await read<Row>(USERS, ['user', [...new Set(ids)]]);
   const byId = new Map(users.map((user) => [user.id, user]));
   return ids.map((id) => byId.get(id));
 }
@@ -119,17 +111,6 @@ const loaders = {
       loader: (loading: Loading<Participant>) => usersOf(loading.map(({ obj }) => obj.user_id)),
     },
   },
-  User: {
-    isOnline: {
-      opts: { cache },
-      async loader(loading: Loading<Row>) {
-        const ids = [...new Set(idsOf(loading))];
-        const rows = await read<{ actor_id: number }>(ONLINE, [ids.map(() => 'user'), ids]);
-        const online = new Set(rows.map(({ actor_id }) => actor_id));
-        return loading.map(({ obj }) => online.has(obj.id));
-      },
-    },
-  },
 };
 
 const idOf =
@@ -146,7 +127,11 @@ const resolvers = {
   Conversation: { id: idOf('Conversation') },
   Message: { id: idOf('Message'), sentAt: ({ sent_at }: { readonly sent_at: string }) => sent_at },
   Actor: { resolveType: () => 'User' },
-  User: { id: idOf('User'), firstName: ({ first_name }: { readonly first_name: string }) => first_name },
+  User: {
+    id: idOf('User'),
+    firstName: ({ first_name }: { readonly first_name: string }) => first_name,
+    isOnline: ({ online }: { readonly online: boolean }) => online,
+  },
 };
 
 const app = fastify();

@@ -44,7 +44,15 @@ export async function findActors(db: Db, accounts: readonly Account[]): Promise<
 }
 
 async function findUsers(db: Db, ids: readonly UserId[]): Promise<ActorRow[]> {
-  const rows = await db
+  const rows = await findSeenUsers(db, ids);
+  return rows.map(({ online, ...user }) => ({ kind: 'user', user, online }));
+}
+
+/** A user, and whether it is online. */
+export type SeenUser = User & { readonly online: boolean };
+
+export async function findSeenUsers(db: Db, ids: readonly UserId[]): Promise<SeenUser[]> {
+  return db
     .selectFrom('users')
     .leftJoin('presence', (join) =>
       join.on('presence.actorKind', '=', 'user').onRef('presence.actorId', '=', 'users.id'),
@@ -53,7 +61,6 @@ async function findUsers(db: Db, ids: readonly UserId[]): Promise<ActorRow[]> {
     .select(isOnline)
     .where('users.id', '=', anyOf(ids))
     .execute();
-  return rows.map(({ online, ...user }) => ({ kind: 'user', user, online }));
 }
 
 async function findDevices(db: Db, ids: readonly DeviceId[]): Promise<ActorRow[]> {

@@ -85,10 +85,6 @@ export async function findById(db: Db, id: UserId): Promise<User | undefined> {
   return db.selectFrom('users').select(USER_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
-export async function findByIds(db: Db, ids: readonly UserId[]): Promise<User[]> {
-  return db.selectFrom('users').select(USER_COLUMNS).where('id', '=', anyOf(ids)).execute();
-}
-
 export async function findByEmail(db: Db, email: string): Promise<User | undefined> {
   return db.selectFrom('users').select(USER_COLUMNS).where(emailIs(email)).executeTakeFirst();
 }

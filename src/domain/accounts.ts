@@ -1,3 +1,5 @@
+import { findSeenUsers } from '../db/actors.ts';
+import type { SeenUser } from '../db/actors.ts';
 import * as circles from '../db/circles.ts';
 import * as devices from '../db/devices.ts';
 import { isActive } from '../db/sessions.ts';
@@ -142,8 +144,8 @@ export async function me(deps: Deps, actor: Actor): Promise<ActorView> {
 }
 
 /** For users whom a caller was already shown: checks nothing. */
-export async function usersById(deps: Deps, ids: readonly UserId[]): Promise<Map<UserId, User>> {
-  return byId(await users.findByIds(deps.db, ids));
+export async function usersById(deps: Deps, ids: readonly UserId[]): Promise<Map<UserId, SeenUser>> {
+  return byId(await findSeenUsers(deps.db, ids));
 }
 
 /** The user if the actor may know of them: oneself, and whoever shares a circle. */

@@ -7,6 +7,7 @@ import { pageOf } from './connection.ts';
 import type { Context } from './context.ts';
 import { requireActor, requireSession } from './context.ts';
 import { PASSWORD } from './limits.ts';
+import { isOnline } from './loaders.ts';
 import {
   Actor,
   Circle,
@@ -41,8 +42,7 @@ User.implement({
     isOnline: t.boolean({
       description:
         'Whether there is a live authenticated connection of this account: WebSocket, event stream or Socket.IO, on any node. In an event it is what it was at that moment.',
-      resolve: async ({ online, id }, _args, { loaders }) =>
-        online ?? (await loaders.isOnline({ kind: 'user', id })) ?? false,
+      resolve: ({ online, id }, _args, { loaders }) => online ?? isOnline({ kind: 'user', id }, loaders),
     }),
     circles: t.connection(
       {

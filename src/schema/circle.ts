@@ -19,6 +19,7 @@ import {
   ConversationConnection,
   Device,
 } from './types.ts';
+import type { ConversationSource } from './types.ts';
 
 /** What is in a circle, each with the circle; nothing for a caller who does not belong to it. */
 async function inside<Row>(
@@ -95,8 +96,14 @@ Circle.implement({
         type: Conversation,
         ...perActor,
         description: 'Those of its conversations in which you take part, oldest first.',
-        resolve: async ({ id }, args, { loaders }) =>
-          pageOf('Conversation', (await loaders.ownConversationsOf(id)) ?? [], args),
+        resolve: async ({ id }, args, { loaders }) => {
+          const mine = (await loaders.ownConversationsOf(id)) ?? [];
+          return pageOf<ConversationSource>(
+            'Conversation',
+            mine.map((conversation) => ({ ...conversation, isMine: true })),
+            args,
+          );
+        },
       },
       ConversationConnection,
     ),

@@ -135,7 +135,7 @@ type MessageFact = Extract<ConversationEvent, { readonly message: unknown }>;
 
 const messageSource = ({ message, author, media }: MessageFact): MessageSource => ({
   ...message,
-  author,
+  author: actorSource(author),
   media,
 });
 

@@ -1,11 +1,13 @@
 import * as conversations from '../domain/conversations.ts';
-import type { Conversation as ConversationRow } from '../domain/models.ts';
+import type { Message as MessageRow, Participant as ParticipantRow } from '../domain/models.ts';
 import { conversationTopic } from '../events/event.ts';
 import { builder, perActor } from './builder.ts';
 import { connectionOf, emptyPage, pageOf, parsePage } from './connection.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { present, requireId } from './global-id.ts';
+import { loadAuthor } from './loaders.ts';
+import { selects } from './selection.ts';
 import {
   Circle,
   Conversation,
@@ -15,13 +17,32 @@ import {
   Participant,
   ParticipantConnection,
 } from './types.ts';
-import type { MessageSource, ParticipantSource } from './types.ts';
+import type { ConversationSource, MessageSource, ParticipantSource, UserSource } from './types.ts';
 
 /** Whether the caller takes part: a conversation may also be shown to one who has just left it, or was invited once. */
-async function isMine({ id, circleId }: ConversationRow, { loaders }: Context): Promise<boolean> {
+async function isMine({ id, circleId, isMine }: ConversationSource, { loaders }: Context): Promise<boolean> {
+  if (isMine === true) return true;
   const mine = (await loaders.ownConversationsOf(circleId)) ?? [];
   return mine.some((conversation) => conversation.id === id);
 }
+
+const usersOf = (
+  participants: readonly ParticipantRow[],
+  { loaders }: Context,
+): Promise<readonly (UserSource | undefined)[]> =>
+  Promise.all(participants.map(({ userId }) => loaders.user(userId)));
+
+/** Each message with its author, asked for once: to wait at each of many messages takes longer than to show them. */
+async function withAuthors(messages: readonly MessageRow[], { loaders }: Context): Promise<MessageSource[]> {
+  const firsts = new Map(messages.map((message) => [authorKey(message), message]));
+  const load = async ([key, message]: readonly [string, MessageRow]) =>
+    [key, (await loadAuthor(message, loaders)) ?? null] as const;
+  const authors = new Map(await Promise.all(Array.from(firsts, load)));
+  return messages.map((message) => ({ ...message, author: authors.get(authorKey(message)) ?? null }));
+}
+
+const authorKey = ({ authorUserId, authorDeviceId }: MessageRow): string =>
+  authorUserId === null ? `device:${authorDeviceId}` : `user:${authorUserId}`;
 
 Conversation.implement({
   description:
@@ -69,12 +90,13 @@ Conversation.implement({
         ...perActor,
         description:
           'The users who take part, in the order of joining. The device is not among them: see `deviceAccess`.',
-        resolve: async (conversation, args, context) => {
+        resolve: async (conversation, args, context, info) => {
           if (!(await isMine(conversation, context))) return emptyPage<ParticipantSource>();
           const participants = (await context.loaders.participantsOf(conversation.id)) ?? [];
+          const users = selects(info, 'user') ? await usersOf(participants, context) : [];
           return pageOf<ParticipantSource>(
             'Participant',
-            participants.map((one) => ({ ...one, conversation })),
+            participants.map((one, index) => ({ ...one, conversation, user: users[index] })),
             args,
           );
         },
@@ -87,13 +109,14 @@ Conversation.implement({
         ...perActor,
         description:
           'Its messages, oldest first. Without `first` or `last` the newest 20; to go back from there, give `last` and, as `before`, the `startCursor` of what you have.',
-        resolve: async (conversation, args, context) => {
+        resolve: async (conversation, args, context, info) => {
           const page = parsePage('Message', args, true);
           if (!(await isMine(conversation, context))) return emptyPage<MessageSource>();
           const read = (await context.loaders.messages({ conversationId: conversation.id, page })) ?? [];
           const shown = read.slice(0, page.size);
           const isCut = read.length > page.size;
-          return connectionOf<MessageSource>('Message', page.fromEnd ? shown.reverse() : shown, {
+          const messages = selects(info, 'author') ? await withAuthors(shown, context) : shown;
+          return connectionOf<MessageSource>('Message', page.fromEnd ? messages.toReversed() : messages, {
             hasPreviousPage: page.fromEnd ? isCut : page.after !== undefined,
             hasNextPage: page.fromEnd ? page.before !== undefined : isCut,
           });

@@ -3,6 +3,7 @@ import { builder } from './builder.ts';
 import { requireActor } from './context.ts';
 import { requireId } from './global-id.ts';
 import { PASSWORD } from './limits.ts';
+import { isOnline } from './loaders.ts';
 import { Circle, Device } from './types.ts';
 import type { DeviceSource } from './types.ts';
 
@@ -21,8 +22,7 @@ Device.implement({
     isOnline: t.boolean({
       description:
         'Whether it has a live authenticated connection of any kind, on any node. In an event it is what it was at that moment.',
-      resolve: async ({ online, id }, _args, { loaders }) =>
-        online ?? (await loaders.isOnline({ kind: 'device', id })) ?? false,
+      resolve: ({ online, id }, _args, { loaders }) => online ?? isOnline({ kind: 'device', id }, loaders),
     }),
     circle: t.field({
       type: Circle,

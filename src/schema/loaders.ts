@@ -131,6 +131,16 @@ export class Loaders {
   }
 }
 
+/** For one who was read without. */
+export const isOnline = async (actor: ActorRef, loaders: Loaders): Promise<boolean> =>
+  (await loaders.isOnline(actor)) ?? false;
+
+/** Undefined when that account is gone. */
+export async function loadAuthor(message: Message, loaders: Loaders) {
+  if (message.authorUserId !== null) return loaders.user(message.authorUserId);
+  return message.authorDeviceId === null ? undefined : loaders.device(message.authorDeviceId);
+}
+
 function batch<Key, Value>(
   read: (keys: readonly Key[]) => Promise<ReadonlyMap<Key, Value>>,
 ): Load<Key, Value> {

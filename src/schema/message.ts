@@ -6,8 +6,9 @@ import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { requireId } from './global-id.ts';
 import { LONG_TEXT, MAX_TEXT } from './limits.ts';
+import { loadAuthor } from './loaders.ts';
 import { Actor, Conversation, Media, Message, MessageStatus, Participant, actorSource } from './types.ts';
-import type { ActorSource, MediaSource, MessageSource } from './types.ts';
+import type { MediaSource, MessageSource } from './types.ts';
 
 Message.implement({
   description: 'A message in a conversation.',
@@ -62,14 +63,9 @@ Message.implement({
   }),
 });
 
-async function loadAuthor(message: MessageSource, { loaders }: Context): Promise<ActorSource | undefined> {
-  if (message.authorUserId !== null) return loaders.user(message.authorUserId);
-  return message.authorDeviceId === null ? undefined : loaders.device(message.authorDeviceId);
-}
-
-/** An event brings both along: to show it, nothing is read and nothing waited for. */
-const authorOf = (message: MessageSource, context: Context) =>
-  message.author === undefined ? loadAuthor(message, context) : actorSource(message.author);
+/** An event and a page bring it along: to show it, nothing is read and nothing waited for. */
+const authorOf = (message: MessageSource, { loaders }: Context) =>
+  message.author === undefined ? loadAuthor(message, loaders) : message.author;
 
 const mediaOf = (
   message: MessageSource,
@@ -137,7 +133,10 @@ builder.mutationFields((t) => ({
           ...args,
           conversationId: requireId('Conversation', args.conversationId),
         })
-        .then(({ message, author, media }) => ({ message: { ...message, author, media }, media })),
+        .then(({ message, author, media }) => ({
+          message: { ...message, author: actorSource(author), media },
+          media,
+        })),
   }),
   updateMessage: t.field({
     type: Message,

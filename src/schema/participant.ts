@@ -1,5 +1,11 @@
+import type { UserId } from '../ids.ts';
 import { present } from './global-id.ts';
+import type { Loaders } from './loaders.ts';
 import { Conversation, ConversationRole, Participant, User } from './types.ts';
+import type { UserSource } from './types.ts';
+
+const requireUser = async (id: UserId, loaders: Loaders): Promise<UserSource> =>
+  present('User', await loaders.user(id));
 
 Participant.implement({
   description: 'That a user takes part in a conversation, and as what.',
@@ -14,7 +20,7 @@ Participant.implement({
     user: t.field({
       type: User,
       description: 'Who takes part.',
-      resolve: async ({ userId }, _args, { loaders }) => present('User', await loaders.user(userId)),
+      resolve: ({ user, userId }, _args, { loaders }) => user ?? requireUser(userId, loaders),
     }),
     role: t.expose('role', { type: ConversationRole, description: 'What they are in it.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When they joined.' }),

@@ -20,9 +20,17 @@ export type DeviceSource = DeviceRow & { readonly online?: boolean };
 export type ActorSource = UserSource | DeviceSource;
 export type MembershipSource = MembershipRow & { readonly circle?: CircleRow };
 export type InvitationSource = InvitationRow & { readonly circle?: CircleRow };
-export type ParticipantSource = ParticipantRow & { readonly conversation?: ConversationRow };
+export type ConversationSource = ConversationRow & {
+  /** Whether it was read as one in which the caller takes part. */
+  readonly isMine?: true;
+};
+export type ParticipantSource = ParticipantRow & {
+  readonly conversation?: ConversationRow;
+  readonly user?: UserSource | undefined;
+};
 export type MessageSource = MessageRow & {
-  readonly author?: ActorView;
+  /** Null when that account is gone. */
+  readonly author?: ActorSource | null;
   readonly media?: readonly MediaRow[];
 };
 export type MediaSource = MediaRow & { readonly message?: MessageSource };
@@ -32,7 +40,7 @@ export const Device = builder.objectRef<DeviceSource>('Device');
 export const Circle = builder.objectRef<CircleRow>('Circle');
 export const CircleMembership = builder.objectRef<MembershipSource>('CircleMembership');
 export const CircleInvitation = builder.objectRef<InvitationSource>('CircleInvitation');
-export const Conversation = builder.objectRef<ConversationRow>('Conversation');
+export const Conversation = builder.objectRef<ConversationSource>('Conversation');
 export const Participant = builder.objectRef<ParticipantSource>('Participant');
 export const Message = builder.objectRef<MessageSource>('Message');
 export const Media = builder.objectRef<MediaSource>('Media');

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import * as circles from '../../src/db/circles.ts';
+import { findSeenUsers } from '../../src/db/actors.ts';
 import * as users from '../../src/db/users.ts';
 import type { Tx } from '../../src/db/database.ts';
 import type { UserId } from '../../src/ids.ts';
@@ -94,6 +95,6 @@ test('thousands of ids are one statement with one parameter', async () => {
   const { db } = await testDatabase();
   const ann = await db.transaction().execute((tx) => create(tx, 'ann'));
   const ids = Array.from({ length: 100_000 }, (_, index) => (index + 1) as UserId);
-  expect(await users.findByIds(db, ids)).toEqual([ann]);
-  expect(await users.findByIds(db, [])).toEqual([]);
+  expect(await findSeenUsers(db, ids)).toEqual([{ ...ann, online: false }]);
+  expect(await findSeenUsers(db, [])).toEqual([]);
 });
