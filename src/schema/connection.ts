@@ -103,17 +103,36 @@ export const emptyPage = <Node>(): Connection<Node> => ({
   pageInfo: { hasNextPage: false, hasPreviousPage: false, startCursor: null, endCursor: null },
 });
 
+/** An edge whose cursor is encoded when it is asked for, which most operations do not. */
+class PlacedEdge<Node extends { readonly id: number }> {
+  readonly node: Node;
+  readonly #type: string;
+
+  constructor(type: string, node: Node) {
+    this.#type = type;
+    this.node = node;
+  }
+
+  get cursor(): string {
+    return encodePlace(this.#type, this.node.id);
+  }
+}
+
 /** The connection of nodes that were read as a page, in the order in which they are shown. */
 export function connectionOf<Node extends { readonly id: number }>(
   type: string,
   nodes: readonly Node[],
   more: { readonly hasNextPage: boolean; readonly hasPreviousPage: boolean },
 ): Connection<Node> {
-  const edges = nodes.map((node) => ({ cursor: encodePlace(type, node.id), node }));
+  const edges = nodes.map((node) => new PlacedEdge(type, node));
   const pageInfo = {
     ...more,
-    startCursor: edges.at(0)?.cursor ?? null,
-    endCursor: edges.at(-1)?.cursor ?? null,
+    get startCursor() {
+      return edges.at(0)?.cursor ?? null;
+    },
+    get endCursor() {
+      return edges.at(-1)?.cursor ?? null;
+    },
   };
   return { edges, pageInfo };
 }

@@ -141,17 +141,21 @@ export async function loadAuthor(message: Message, loaders: Loaders) {
   return message.authorDeviceId === null ? undefined : loaders.device(message.authorDeviceId);
 }
 
+/** A loader remembers its last batch: each batch has one of its own, or an operation would hold on to all that it read. */
 function batch<Key, Value>(
   read: (keys: readonly Key[]) => Promise<ReadonlyMap<Key, Value>>,
 ): Load<Key, Value> {
-  const loader = new DataLoader<Key, Value | undefined>(
-    async (keys) => {
-      const values = await read([...new Set(keys)]);
-      return keys.map((key) => values.get(key));
-    },
-    { cache: false, maxBatchSize: MAX_BATCH },
-  );
-  return (key) => loader.load(key);
+  let open: DataLoader<Key, Value | undefined> | undefined;
+  const create = () =>
+    new DataLoader<Key, Value | undefined>(
+      async (keys) => {
+        open = undefined;
+        const values = await read([...new Set(keys)]);
+        return keys.map((key) => values.get(key));
+      },
+      { cache: false, maxBatchSize: MAX_BATCH },
+    );
+  return (key) => (open ??= create()).load(key);
 }
 
 async function ownCircles(deps: Deps, caller: Actor): Promise<ReadonlyMap<CircleId, Circle>> {

@@ -1,5 +1,7 @@
 import { execute, parse } from 'graphql';
+import { sql } from 'kysely';
 import { expect, test } from 'vitest';
+import type { ActorRef } from '../../src/events/event.ts';
 import { createContext } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
 import { openWorld } from './world.ts';
@@ -117,6 +119,106 @@ test('a nested query takes a constant number of statements, for much as for litt
     participant: { role: 'STANDARD' },
     media: [{ identifier: 'a.png' }],
   });
+});
+
+const FIRST_SCREEN = /* GraphQL */ `
+  query FirstScreen {
+    circles {
+      nodes {
+        name
+        conversations {
+          nodes {
+            name
+            participants {
+              nodes {
+                role
+                user {
+                  email
+                  isOnline
+                }
+              }
+            }
+            messages(last: 20) {
+              nodes {
+                text
+                author {
+                  ... on User {
+                    email
+                    isOnline
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+`;
+
+/** Fills as many circles, with as many conversations each, all with two members and with many messages. */
+async function fillScreen(
+  world: World,
+  name: string,
+  circles: number,
+  conversations: number,
+  messages: number,
+) {
+  const ann = await world.user(`Ann${name}`);
+  const { db } = world.deps;
+  await sql`
+    with circle as (
+      insert into circles (name) select 'Family' from generate_series(1, ${circles}::int) returning id
+    ), member as (
+      insert into memberships (circle_id, user_id, role) select id, ${ann.id}, 'ADMIN' from circle
+    ), conversation as (
+      insert into conversations (circle_id, name)
+      select id, 'Talk' from circle, generate_series(1, ${conversations}::int) returning id
+    ), other as (
+      insert into users (email, first_name, last_name)
+      select ${name} || number || '@example.com', 'Bob', 'Test' from generate_series(1, ${circles}::int) as number
+      returning id
+    ), participant as (
+      insert into participants (conversation_id, user_id, role)
+      select conversation.id, person.id, 'STANDARD'
+      from conversation, (select id from other union all select ${ann.id}::int) as person
+    )
+    insert into messages (conversation_id, author_user_id, text, status, media_count)
+    select id, ${ann.id}, 'Hello', 'DONE', 0 from conversation, generate_series(1, ${messages}::int)
+  `.execute(db);
+  return ann;
+}
+
+/** Asks for the first screen on one connection, and answers how many of the statements were prepared ones. */
+async function askPrepared(world: World, actor: ActorRef) {
+  const session = { actor, tokenId: 'test', issuedAt: null, expiresAt: Date.now() + 60_000 };
+  const contextValue = createContext({ deps: world.deps, session });
+  await contextValue.enterSnapshot();
+  const runs = async (): Promise<number> => {
+    const { rows } = await sql<{ runs: number }>`
+      select coalesce(sum(generic_plans + custom_plans), 0)::int as runs from pg_prepared_statements
+    `.execute(contextValue.deps.db);
+    return rows[0]?.runs ?? 0;
+  };
+  const before = await runs();
+  world.statements.count = 0;
+  const { data, errors } = await execute({ schema, document: parse(FIRST_SCREEN), contextValue });
+  const statements = world.statements.count;
+  const prepared = (await runs()) - before;
+  await contextValue.leaveSnapshot();
+  expect(errors).toBeUndefined();
+  return { statements, prepared, text: JSON.stringify(data) };
+}
+
+test('the first screen takes six statements, all prepared, however much is on it', async () => {
+  await using world = await openWorld();
+  const small = await askPrepared(world, await fillScreen(world, 'small', 1, 1, 1));
+  const large = await askPrepared(world, await fillScreen(world, 'large', 5, 5, 25));
+  // Circles, conversations, participants, messages; and users, who are asked for when either of the last two are there.
+  expect(small).toMatchObject({ statements: 6, prepared: 6 });
+  expect(large).toMatchObject({ statements: 6, prepared: 6 });
+  expect(small.text.split('Hello')).toHaveLength(1 + 1);
+  expect(large.text.split('Hello')).toHaveLength(5 * 5 * 20 + 1);
 });
 
 test('a second mutation of a document is not answered from what the first has read', async () => {
