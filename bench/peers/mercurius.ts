@@ -23,9 +23,9 @@ type Conversation = Row & { readonly circle_id: number };
 type Message = Row & { readonly conversation_id: number; readonly author_user_id: number };
 type Participant = Row & { readonly conversation_id: number; readonly user_id: number };
 
-const require = createRequire(new URL('mercurius/', import.meta.url));
-const fastify = require('fastify') as () => App;
-const mercurius: unknown = require('mercurius');
+const load = createRequire(new URL('mercurius/', import.meta.url));
+const fastify = load('fastify') as () => App;
+const mercurius: unknown = load('mercurius');
 const { AUTH_SECRET = '', DATABASE_URL = '' } = process.env;
 const secret = createSecretKey(Buffer.from(AUTH_SECRET));
 
