@@ -10,7 +10,7 @@ const once = [
   'test/bridge/{engine-io,transport}.test.ts',
   'test/conformance/{engine-io,legacy-types,odd-input,socket-io}*.test.ts',
   'test/bridge/hostile*.test.ts',
-  'test/bridge/{races,use-counter}.test.ts',
+  'test/bridge/{races,room-delivery,use-counter}.test.ts',
 ];
 const notTests = ['**/node_modules/**', 'test/clients/**'];
 

@@ -2,7 +2,7 @@ import type { Socket } from 'socket.io';
 import type { BridgeLimits } from './deps.ts';
 import type { Frame } from './frames.ts';
 import type { RoomFrame, RoomOutlet } from './rooms.ts';
-import { bufferedBytes, waitingPackets } from './transport.ts';
+import { bufferedBytes, waitingPackets, writeShared } from './transport.ts';
 
 const CONGESTED_PACKETS = 100;
 const PACED_PACKETS = 50;
@@ -40,9 +40,10 @@ export function createOutlet({ socket, limits, onSaid, onSlow }: OutletOptions):
   let heldLength = 0;
   let closed = false;
 
+  const lengthOf = (frame: RoomFrame): number => frame.packet(conn.protocol).text.length;
   const keep = (kept: typeof held): void => {
     held = kept;
-    heldLength = kept.reduce((sum, { frame }) => sum + frame.packet().length, 0);
+    heldLength = kept.reduce((sum, { frame }) => sum + lengthOf(frame), 0);
   };
 
   const check = (): void => {
@@ -71,6 +72,11 @@ export function createOutlet({ socket, limits, onSaid, onSlow }: OutletOptions):
       return waitingPackets(conn) > CONGESTED_PACKETS;
     },
     say,
+    tell(frame) {
+      if (closed || !socket.connected) return;
+      writeShared(conn, frame.packet(conn.protocol));
+      check();
+    },
     ready: () => belowPackets(BUSY_PACKETS),
     async sayAll(frames) {
       for await (const frame of frames) {
@@ -82,7 +88,7 @@ export function createOutlet({ socket, limits, onSaid, onSlow }: OutletOptions):
     hold(frame, entering) {
       if (closed) return;
       held.push({ frame, entering });
-      heldLength += frame.packet().length;
+      heldLength += lengthOf(frame);
       if (held.length > limits.waitingPackets || heldLength > limits.waitingBytes) onSlow();
     },
     release() {
@@ -90,7 +96,7 @@ export function createOutlet({ socket, limits, onSaid, onSlow }: OutletOptions):
       keep([]);
       if (closed || !socket.connected) return;
       for (const { frame } of frames) {
-        conn.write(frame.packet());
+        writeShared(conn, frame.packet(conn.protocol));
         onSaid(frame.channel);
       }
       check();
@@ -110,7 +116,6 @@ export function createOutlet({ socket, limits, onSaid, onSlow }: OutletOptions):
     forgetEntering: (topic) =>
       keep(held.filter(({ frame, entering }) => !entering || (topic !== undefined && frame.topic !== topic))),
     forgetAll: () => keep([]),
-    check,
     close() {
       closed = true;
       keep([]);

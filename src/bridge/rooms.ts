@@ -1,4 +1,3 @@
-import type { Server } from 'socket.io';
 import { endFor } from '../events/event.ts';
 import type { ActorRef, DomainEvent, Envelope, Topic } from '../events/event.ts';
 import type { Tails } from '../events/tail.ts';
@@ -6,21 +5,25 @@ import type { Frame } from './frames.ts';
 import { framesOf, framesOfEphemeral } from './outbound.ts';
 import { encodeEvent } from './parser.ts';
 import type { EmittedChannel } from './shapes.ts';
+import { sharePacket } from './shared-packet.ts';
+import type { SharedPacket } from './shared-packet.ts';
 
-/** A frame on its way to a room, as text encoded at most once however many hold it back. */
+/** A frame on its way to a room. */
 export interface RoomFrame {
   readonly topic: Topic;
   /** The position of the event that it shows; undefined for what is not kept. */
   readonly seq: number | undefined;
   readonly channel: EmittedChannel;
-  /** The packet as Engine.IO takes it. */
-  packet(): string;
+  /** What members of a protocol of Engine.IO get. */
+  packet(protocol: number): SharedPacket;
 }
 
 /** What is said to a connection, as far as rooms say it. */
 export interface RoomOutlet {
   /** Whether so much waits that what is not kept had better be left out. */
   readonly congested: boolean;
+  /** Says it at once. */
+  tell(frame: RoomFrame): void;
   /** Keeps it for later; `entering` says that the connection is not in the room yet, and may never be. */
   hold(frame: RoomFrame, entering: boolean): void;
   /**
@@ -30,13 +33,10 @@ export interface RoomOutlet {
   enter(topic: Topic, since: number, toldAnew: boolean): void;
   /** Lets go of what was held for an entrance to the topic, or to any, that came to nothing. */
   forgetEntering(topic?: Topic): void;
-  /** Looks whether the client keeps up, after something was written to it. */
-  check(): void;
 }
 
 /** A connection, as rooms see it. */
 export interface RoomMember {
-  readonly id: string;
   readonly actor: ActorRef | undefined;
   /** Whether an event of its own is under way, before whose answer it may hear nothing of a room. */
   readonly busy: boolean;
@@ -81,14 +81,13 @@ interface Room {
 }
 
 export interface RoomsOptions {
-  readonly io: Server;
   readonly tails: Tails;
   /** Called for each frame that is said to members at once, with their number. */
   readonly onSaid: (channel: string, members: number) => void;
 }
 
 /** The rooms of this node: one tail for each, and everybody's place in them. */
-export function createRooms({ io, tails, onSaid }: RoomsOptions): Rooms {
+export function createRooms({ tails, onSaid }: RoomsOptions): Rooms {
   const rooms = new Map<Topic, Room>();
   const joined = new Map<RoomMember, Set<Topic>>();
 
@@ -128,22 +127,20 @@ export function createRooms({ io, tails, onSaid }: RoomsOptions): Rooms {
 
   const say = (room: Room, { channel, payload }: Frame, seq: number | undefined): void => {
     const frame = roomFrame(room.topic, seq, channel, payload);
-    const except: string[] = [];
-    const reached: RoomMember[] = [];
+    let reached = 0;
     for (const [member, since] of room.members) {
-      if (seq === undefined ? member.outlet.congested : seq <= since) except.push(member.id);
-      else if (member.busy) {
-        except.push(member.id);
-        member.outlet.hold(frame, false);
-      } else reached.push(member);
+      const { outlet, busy } = member;
+      if (seq === undefined ? outlet.congested : seq <= since) continue;
+      if (busy) outlet.hold(frame, false);
+      else {
+        outlet.tell(frame);
+        reached += 1;
+      }
     }
     // Of what is not kept, nothing from before the entrance is missed.
     if (seq !== undefined)
       for (const { member } of room.waiting) if (!room.members.has(member)) member.outlet.hold(frame, true);
-    if (reached.length === 0) return;
-    io.to(room.topic).except(except).emit(channel, payload);
-    onSaid(channel, reached.length);
-    for (const member of reached) member.outlet.check();
+    if (reached > 0) onSaid(channel, reached);
   };
 
   /** After the frame that says so: who is kicked sees the kick. */
@@ -156,7 +153,6 @@ export function createRooms({ io, tails, onSaid }: RoomsOptions): Rooms {
   const leave = (topic: Topic, member: RoomMember): void => {
     const room = rooms.get(topic);
     if (room === undefined || !room.members.delete(member)) return;
-    io.in(member.id).socketsLeave(topic);
     const topics = joined.get(member);
     if (topics?.delete(topic) === true && topics.size === 0) joined.delete(member);
     closeIfEmpty(room);
@@ -167,7 +163,6 @@ export function createRooms({ io, tails, onSaid }: RoomsOptions): Rooms {
     member.outlet.enter(room.topic, since, toldAnew);
     room.members.set(member, since);
     joined.set(member, (joined.get(member) ?? new Set()).add(room.topic));
-    io.in(member.id).socketsJoin(room.topic);
   };
 
   return {
@@ -214,6 +209,11 @@ function roomFrame(
   channel: EmittedChannel,
   payload: unknown,
 ): RoomFrame {
-  let packet: string | undefined;
-  return { topic, seq, channel, packet: () => (packet ??= encodeEvent(channel, payload)) };
+  let packet: RoomFrame['packet'] | undefined;
+  return {
+    topic,
+    seq,
+    channel,
+    packet: (protocol) => (packet ??= sharePacket(encodeEvent(channel, payload)))(protocol),
+  };
 }

@@ -56,7 +56,6 @@ export function createBridge(deps: BridgeDeps): Bridge {
   limitPongs(engine, limits.waitingBytes, logCut);
   const io = new Server({ path: '/socket.io/', serveClient: false, parser });
   const rooms = createRooms({
-    io,
     tails: deps.tails,
     onSaid: (channel, members) => deps.metrics.legacyFrames.inc({ channel }, members),
   });

@@ -1,10 +1,12 @@
+import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { Server as EngineServer, Socket as EngineSocket } from 'engine.io';
 import type { ServerOptions } from 'engine.io';
 import { asciiJson } from '../ascii.ts';
-import { textFrameHead } from '../websocket-frame.ts';
 import { adaptParser, isParserOfProtocol3 } from './engine-parser.ts';
 import type { EngineParser } from './engine-parser.ts';
+import type { SharedPacket } from './shared-packet.ts';
 
 /**
  * Clients that were shipped before 2018 are not served by engine.io as it is, not even with `allowEIO3`. What is mended
@@ -15,11 +17,13 @@ import type { EngineParser } from './engine-parser.ts';
  * C. The same clients, and those of Swift, encode twice what they post as text: the second time is undone.
  * D. Who goes silent after the upgrade is never noticed: the deadline is set again.
  *
- * And for both protocols: who says on a WebSocket that it closes, as the Swift client does, is let go at once.
+ * And for both protocols: who says on a WebSocket that it closes, as the Swift client does, is let go at once; and what
+ * many are told is written past engine.io to those for whom nothing waits.
  *
  * What this relies on is not public, was looked at in the version below, and is pinned in package.json. On a bump, read
- * the members named in `requireInternals`, `clearTransport` (D) and `_doSend` (B: frames made ahead), and run
- * test/bridge and test/conformance, which assert the bytes. A member that is gone fails the start.
+ * the members named in `requireInternals`, `clearTransport` (D), and the `send` and `_onSentLast` of its WebSockets (they
+ * are `writable` when all that they were given has left), and run test/bridge and test/conformance, which assert the
+ * bytes. A member that is gone fails the start.
  *
  * Not mended: 1.0 encodes twice on WebSockets too, where nothing tells it from 1.3.
  */
@@ -32,15 +36,24 @@ interface EngineInternals {
 
 interface Transport {
   parser: unknown;
+  writable: boolean;
+  /** Of a WebSocket. */
+  readonly socket?: WebSocketInternals;
+  /** Where its frames go as they are, because it compresses nothing; set here. */
+  stream?: Duplex;
 }
 
 interface SocketInternals {
-  readonly transport: { readonly name: string; readonly socket?: WebSocketInternals };
+  readonly transport: Transport;
   readonly writeBuffer: readonly { readonly data?: unknown }[];
   resetPingTimeout(): void;
+  write(text: string, options?: { readonly wsPreEncodedFrame: readonly Buffer[] }): void;
 }
 
 interface WebSocketInternals {
+  readonly OPEN: number;
+  readonly readyState: number;
+  readonly extensions: string;
   readonly bufferedAmount: number;
   close(code: number): void;
   terminate(): void;
@@ -57,8 +70,8 @@ type EngineRequest = IncomingMessage & { readonly _query: Readonly<Record<string
 export function createEngineIo(options: ServerOptions): EngineServer {
   const engine = new EngineServer({ ...options, allowEIO3: true });
   requireInternals(engine);
-  mendPayloads(engine);
-  const escaped = remembering((text) => escape(text));
+  mendTransports(engine);
+  const escaped = remembering(asciiJson);
   engine.on('connection', (conn: EngineSocket) => {
     conn.on('packet', ({ type }: { readonly type: string }) => {
       if (type === 'close') conn.close();
@@ -66,32 +79,33 @@ export function createEngineIo(options: ServerOptions): EngineServer {
     if (conn.protocol !== 3) return;
     conn.on('packetCreate', (packet: OutgoingPacket) => {
       if (typeof packet.data !== 'string') return;
-      const { text, frame } = escaped(packet.data);
+      const text = escaped(packet.data);
       if (text === packet.data) return;
       packet.data = text;
-      // The options are shared by all receivers of a broadcast, and hold the WebSocket frame of the unescaped text.
-      const { compress, wsPreEncodedFrame } = packet.options;
-      packet.options =
-        wsPreEncodedFrame === undefined ? { compress } : { compress, wsPreEncodedFrame: frame() };
+      // The options of a broadcast are shared by all receivers, and hold the WebSocket frame of the unescaped text.
+      packet.options = { compress: packet.options.compress };
     });
     conn.on('upgrade', () => internals(conn).resetPingTimeout());
   });
   return engine;
 }
 
-interface Escaped {
-  readonly text: string;
-  /** The text as the unmasked WebSocket frame of an Engine.IO message, made once for all receivers. */
-  frame(): readonly Buffer[];
+/**
+ * Sends what many get. Past engine.io, as one write of bytes that all of them share, where nothing waits: neither behind
+ * the transport nor on its way to the system. What does wait has its bounds, and its order, in engine.io.
+ */
+export function writeShared(conn: EngineSocket, packet: SharedPacket): void {
+  const { transport, writeBuffer } = internals(conn);
+  const { socket, stream } = transport;
+  const nothingWaits =
+    stream?.writableLength === 0 &&
+    transport.writable &&
+    writeBuffer.length === 0 &&
+    socket?.readyState === socket?.OPEN &&
+    conn.readyState === 'open';
+  if (nothingWaits) stream.write(packet.frame);
+  else internals(conn).write(packet.text, socket && { wsPreEncodedFrame: [packet.frame] });
 }
-
-function escape(json: string): Escaped {
-  const text = asciiJson(json);
-  let frame: readonly Buffer[] | undefined;
-  return { text, frame: () => (frame ??= textFrame(Buffer.from(`4${text}`, 'latin1'))) };
-}
-
-const textFrame = (body: Buffer): readonly Buffer[] => [textFrameHead(body.length), body];
 
 /** Bytes, about, that wait for a client which does not read: in its transport, and behind that. */
 export function bufferedBytes(conn: EngineSocket): number {
@@ -135,12 +149,13 @@ const WEIGHED_PACKETS = 64;
 
 const internals = (conn: EngineSocket): SocketInternals => conn as unknown as SocketInternals;
 
-function mendPayloads(engine: EngineServer): void {
+function mendTransports(engine: EngineServer): void {
   const server = engine as unknown as EngineInternals;
   const createTransport = server.createTransport.bind(engine);
   const adapted = new Map<boolean, EngineParser>();
   server.createTransport = (name, request) => {
     const transport = createTransport(name, request);
+    if (transport.socket?.extensions === '') transport.stream = request.socket;
     const query = (request as EngineRequest)._query;
     if (name !== 'polling' || query['EIO'] === '4' || !isParserOfProtocol3(transport.parser))
       return transport;
@@ -159,8 +174,8 @@ function readsOnlyBinary(query: Readonly<Record<string, string | undefined>>, us
   return t === undefined ? userAgent.startsWith('Mozilla/') : /^\d{10,}-\d+$/.test(t);
 }
 
-/** A broadcast asks for the same text once per receiver. */
-function remembering<Answer>(convert: (text: string) => Answer): (text: string) => Answer {
+/** Many are told the same text. */
+function remembering(convert: (text: string) => string): (text: string) => string {
   let last = '';
   let answer = convert(last);
   return (text) => {
@@ -192,7 +207,11 @@ function missingInSession(engine: EngineInternals): string[] {
   const conn = newSocket(engine, transport, request);
   const waiting = internals(conn).writeBuffer as unknown;
   conn.close(true);
-  return Array.isArray(waiting) ? [] : ['writeBuffer'];
+  if (!Array.isArray(waiting)) return ['writeBuffer'];
+  const websocket = new EventEmitter();
+  const upgraded = engine.createTransport('websocket', Object.assign(request, { websocket }) as never);
+  if ((upgraded.socket as unknown) !== websocket) return ['transport.socket'];
+  return upgraded.writable ? [] : ['transport.writable'];
 }
 
 function newSocket(engine: EngineInternals, transport: Transport, request: object): EngineSocket {

@@ -80,6 +80,17 @@ test.for(['encodePayload', 'encodePayloadAsBinary', 'decodePayload'])(
   },
 );
 
+test.for(['socket', 'writable'])('an engine whose WebSockets have no %s is not started', (name) => {
+  const engine: { createTransport(name: string): object } = EngineServer.prototype as never;
+  const stock = engine.createTransport;
+  vi.spyOn(engine, 'createTransport').mockImplementation(function (this: unknown, ...args: [string]) {
+    const transport = stock.apply(this, args);
+    if (args[0] === 'websocket') Reflect.deleteProperty(transport, name);
+    return transport;
+  });
+  expect(create).toThrow(`engine.io lacks what old clients need: transport.${name}`);
+});
+
 test('an engine whose connections keep what waits elsewhere is not started', () => {
   const conn: { onOpen(): void } = EngineSocket.prototype as never;
   vi.spyOn(conn, 'onOpen').mockImplementation(function (this: object) {
