@@ -5,10 +5,10 @@ import { cpuDuring } from './measure.ts';
 import type { Opening, Order } from './subscribers.ts';
 
 /** Deliveries in a round: enough that the clock of the system, which counts hundredths, does not matter. */
-const DELIVERIES = 100_000;
+const DELIVERIES = 30_000;
 const MAX_MESSAGES = 300;
 /** For each thousand subscribers, so that the slowest peer has delivered one message before the next one comes. */
-const PAUSE_MS = 80;
+const PAUSE_MS = 100;
 
 /** Many clients, in a process of their own. */
 export interface Audience extends AsyncDisposable {

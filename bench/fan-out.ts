@@ -1,55 +1,52 @@
 // What it costs to bring one message to many: beside a bare WebSocket server, and beside the stock GraphQL one.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createTestAccount } from '../src/testing/account.ts';
-import { circleOf, conversationOf, createGraphqlClient } from '../src/testing/index.ts';
-import { costOf, startAudience } from './audience.ts';
-import { median, startPeer } from './measure.ts';
+import { startPeer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
-import { print, startServer } from './server.ts';
+import { measureRounds, printRow, times, us } from './rounds.ts';
+import { print } from './server.ts';
+import { openStage } from './stage.ts';
 import type { Opening } from './subscribers.ts';
 
 const CASES = [
+  { subscribers: 100, bytes: 200 },
   { subscribers: 1_000, bytes: 200 },
-  { subscribers: 1_000, bytes: 4_096 },
   { subscribers: 5_000, bytes: 200 },
+  { subscribers: 1_000, bytes: 4_096 },
+  { subscribers: 5_000, bytes: 4_096 },
 ];
-const ROUNDS = 5;
+const COLUMNS = [
+  'subscribers',
+  ' bytes',
+  '   Parley',
+  '  bare ws',
+  'stock Yoga',
+  'to bare ws',
+  'to stock Yoga',
+];
 
-const SEND =
-  'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
 const EVENTS = `subscription ($id: ID!) { conversationEvents(conversationId: $id) {
   __typename cursor at ... on MessageSent { message { id text sentAt author { ... on User { id firstName } } } } } }`;
 
-type Case = (typeof CASES)[number];
-
 await using stack = new AsyncDisposableStack();
-const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
-stack.defer(() => rm(dataDir, { recursive: true, force: true }));
-const server = stack.use(await startServer(dataDir));
+const stage = stack.use(await openStage());
 const bareWs = stack.use(await startPeer('bare-ws'));
 const stockYoga = stack.use(await startPeer('stock-yoga'));
-const audience = stack.use(startAudience());
-const anonymous = stack.use(createGraphqlClient(server.url));
-const ann = stack.use(await createTestAccount(server.url, anonymous));
-const bob = stack.use(await createTestAccount(server.url, anonymous));
-const circle = await circleOf(ann, bob);
-const [{ id }, quiet] = [await conversationOf(ann, circle, bob), await conversationOf(ann, circle, bob)];
 
-const subscribing = (origin: string, count: number): Opening => ({
-  type: 'open',
-  url: `${origin}/graphql`,
-  protocol: 'graphql-transport-ws',
-  count,
-  greeting: [
-    JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${ann.token}` } }),
-    JSON.stringify({ id: '<id>', type: 'subscribe', payload: { query: EVENTS, variables: { id } } }),
-  ],
-  ready: 'StreamLive',
-  counted: '{"id":',
-});
+function subscribing(origin: string, count: number): Opening {
+  const variables = { id: stage.conversation.id };
+  return {
+    type: 'open',
+    url: `${origin}/graphql`,
+    protocol: 'graphql-transport-ws',
+    count,
+    greeting: [
+      JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${stage.ann.token}` } }),
+      JSON.stringify({ id: '<id>', type: 'subscribe', payload: { query: EVENTS, variables } }),
+    ],
+    ready: 'StreamLive',
+    counted: '{"id":',
+  };
+}
 
 /** What the peers deliver, as long as what Parley does. */
 function eventOf(bytes: number) {
@@ -64,9 +61,7 @@ function frameOf(bytes: number): string {
   return JSON.stringify({ id: crypto.randomUUID(), type: 'next', payload: { data: { conversationEvents } } });
 }
 
-async function compare({ subscribers, bytes }: Case) {
-  const text = '.'.repeat(bytes);
-  const send = (to: string) => ann.graphql.run(SEND, { id: to, text });
+async function compare({ subscribers, bytes }: (typeof CASES)[number]) {
   const bare: Opening = {
     type: 'open',
     url: `ws://127.0.0.1:${bareWs.port}`,
@@ -75,54 +70,30 @@ async function compare({ subscribers, bytes }: Case) {
     ready: 'ready',
     counted: '{"id":',
   };
-  const parley = await costOf(audience, {
-    opening: subscribing(server.url.replace('http', 'ws'), subscribers),
-    pid: server.pid,
-    publish: () => send(id),
-    publishToNobody: () => send(quiet.id),
-  });
+  const toYoga = subscribing(`ws://127.0.0.1:${stockYoga.port}`, subscribers);
   return {
-    parley,
-    bare: await costOf(audience, {
-      opening: bare,
-      pid: bareWs.pid,
-      publish: () => bareWs.publish(frameOf(bytes)),
-    }),
-    stock: await costOf(audience, {
-      opening: subscribing(`ws://127.0.0.1:${stockYoga.port}`, subscribers),
-      pid: stockYoga.pid,
-      publish: () => stockYoga.publish(JSON.stringify(eventOf(bytes))),
-    }),
+    parley: await stage.costOfParley(subscribing(stage.origin, subscribers), '.'.repeat(bytes)),
+    bare: await stage.costOfPeer(bareWs, bare, frameOf(bytes)),
+    stock: await stage.costOfPeer(stockYoga, toYoga, JSON.stringify(eventOf(bytes))),
   };
 }
 
 print('GraphQL: processor time of the server for each delivery, medians of paired rounds\n');
-print('subscribers    bytes     Parley    bare ws   stock Yoga   to bare ws  to stock Yoga');
+printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
 for (const given of CASES) {
-  const rounds = [];
-  for (let round = 0; round < ROUNDS; round += 1) rounds.push(await compare(given));
-  const row = {
+  const { cost, ratio } = await measureRounds(() => compare(given));
+  const [parley, bare, stock] = [cost('parley'), cost('bare'), cost('stock')];
+  const [toBare, toStock] = [ratio('parley', 'bare'), ratio('parley', 'stock')];
+  const costs = [us(parley), us(bare), us(stock), times(toBare), times(toStock)];
+  printRow(COLUMNS, [String(given.subscribers), String(given.bytes), ...costs]);
+  rows.push({
     ...given,
-    parleyUs: median(rounds.map(({ parley }) => parley)),
-    bareWsUs: median(rounds.map(({ bare }) => bare)),
-    stockYogaUs: median(rounds.map(({ stock }) => stock)),
-    toBareWs: median(rounds.map(({ parley, bare }) => parley / bare)),
-    toStockYoga: median(rounds.map(({ parley, stock }) => parley / stock)),
-  };
-  rows.push(row);
-  const us = (value: number): string => `${value.toFixed(1)} us`.padStart(10);
-  const ratio = (value: number): string => `${value.toFixed(2)} x`.padStart(12);
-  print(
-    [
-      String(given.subscribers).padStart(11),
-      String(given.bytes).padStart(8),
-      us(row.parleyUs),
-      us(row.bareWsUs),
-      us(row.stockYogaUs),
-      ratio(row.toBareWs),
-      ratio(row.toStockYoga),
-    ].join(' '),
-  );
+    parleyUs: parley,
+    bareWsUs: bare,
+    stockYogaUs: stock,
+    toBareWs: toBare,
+    toStockYoga: toStock,
+  });
 }
 await record('graphqlFanOut', rows);

@@ -1,36 +1,36 @@
-// What it costs to bring one message to many old clients, beside a bare Socket.IO room.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createTestAccount } from '../src/testing/account.ts';
-import { circleOf, conversationOf, createGraphqlClient } from '../src/testing/index.ts';
-import { costOf, startAudience } from './audience.ts';
-import { median, startPeer } from './measure.ts';
+// What it costs to bring one message to many old clients, beside a bare Socket.IO room and what the original stood on.
+import { findPython } from '../test/support/commands.ts';
+import { startPeer } from './measure.ts';
+import type { Peer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
-import { print, startServer } from './server.ts';
+import { measureRounds, printRow, times, us } from './rounds.ts';
+import { print } from './server.ts';
+import { openStage } from './stage.ts';
 import type { Opening } from './subscribers.ts';
 
 const CASES = [
+  { clients: 100, bytes: 200 },
   { clients: 1_000, bytes: 200 },
+  { clients: 5_000, bytes: 200 },
   { clients: 1_000, bytes: 4_096 },
 ];
-const ROUNDS = 5;
-const SEND =
-  'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
+const COLUMNS = [
+  'clients',
+  ' bytes',
+  '   Parley',
+  'bare room',
+  'Flask-SocketIO',
+  'to bare room',
+  '     to Flask',
+];
 
 await using stack = new AsyncDisposableStack();
-const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
-stack.defer(() => rm(dataDir, { recursive: true, force: true }));
-const server = stack.use(await startServer(dataDir));
+const stage = stack.use(await openStage());
 const bareSocketIo = stack.use(await startPeer('bare-socket-io'));
-const audience = stack.use(startAudience());
-const anonymous = stack.use(createGraphqlClient(server.url));
-const ann = stack.use(await createTestAccount(server.url, anonymous));
-const bob = stack.use(await createTestAccount(server.url, anonymous));
-const circle = await circleOf(ann, bob);
-const { id, legacyId } = await conversationOf(ann, circle, bob);
-const quiet = await conversationOf(ann, circle, bob);
+const python = findPython('eventlet', 'flask_socketio');
+const flaskSocketIo =
+  python === undefined ? undefined : stack.use(await startPeer('flask-socketio', { python }));
 
 const joining = (origin: string, count: number, events: readonly string[], ready: string): Opening => ({
   type: 'open',
@@ -57,43 +57,45 @@ function payloadOf(bytes: number): string {
 }
 
 async function compare({ clients, bytes }: (typeof CASES)[number]) {
-  const text = '.'.repeat(bytes);
-  const send = (to: string) => ann.graphql.run(SEND, { id: to, text });
   const events = [
-    `42["authenticate",${JSON.stringify({ token: bob.token })}]`,
-    `42["join_conversation",${JSON.stringify({ conversation_id: legacyId })}]`,
+    `42["authenticate",${JSON.stringify({ token: stage.bob.token })}]`,
+    `42["join_conversation",${JSON.stringify({ conversation_id: stage.conversation.legacyId })}]`,
   ];
-  const parley = await costOf(audience, {
-    opening: joining(server.url.replace('http', 'ws'), clients, events, 'Vous avez rejoins'),
-    pid: server.pid,
-    publish: () => send(id),
-    publishToNobody: () => send(quiet.id),
-  });
+  const costOfRoom = (peer: Peer): Promise<number> => {
+    const opening = joining(`ws://127.0.0.1:${peer.port}`, clients, ['42["join"]'], '42["ready"]');
+    return stage.costOfPeer(peer, opening, payloadOf(bytes));
+  };
+  const opening = joining(stage.origin, clients, events, 'Vous avez rejoins');
   return {
-    parley,
-    bare: await costOf(audience, {
-      opening: joining(`ws://127.0.0.1:${bareSocketIo.port}`, clients, ['42["join"]'], '42["ready"]'),
-      pid: bareSocketIo.pid,
-      publish: () => bareSocketIo.publish(payloadOf(bytes)),
-    }),
+    parley: await stage.costOfParley(opening, '.'.repeat(bytes)),
+    bare: await costOfRoom(bareSocketIo),
+    flask: flaskSocketIo && (await costOfRoom(flaskSocketIo)),
   };
 }
 
 print('Socket.IO: processor time of the server for each delivery, medians of paired rounds\n');
-print('clients    bytes     Parley  bare room      ratio');
+printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
 for (const given of CASES) {
-  const rounds = [];
-  for (let round = 0; round < ROUNDS; round += 1) rounds.push(await compare(given));
-  const row = {
+  const { cost, ratio } = await measureRounds(() => compare(given));
+  const [parley, bare, flask] = [cost('parley'), cost('bare'), cost('flask')];
+  const [toBare, toFlask] = [ratio('parley', 'bare'), ratio('parley', 'flask')];
+  printRow(COLUMNS, [
+    String(given.clients),
+    String(given.bytes),
+    us(parley),
+    us(bare),
+    us(flask),
+    times(toBare),
+    times(toFlask),
+  ]);
+  rows.push({
     ...given,
-    parleyUs: median(rounds.map(({ parley }) => parley)),
-    bareRoomUs: median(rounds.map(({ bare }) => bare)),
-    ratio: median(rounds.map(({ parley, bare }) => parley / bare)),
-  };
-  rows.push(row);
-  const us = (value: number): string => `${value.toFixed(1)} us`.padStart(10);
-  const numbers = [us(row.parleyUs), us(row.bareRoomUs), `${row.ratio.toFixed(2)} x`.padStart(10)];
-  print([String(given.clients).padStart(7), String(given.bytes).padStart(8), ...numbers].join(' '));
+    parleyUs: parley,
+    bareRoomUs: bare,
+    ratio: toBare,
+    flaskSocketIoUs: flask,
+    toFlaskSocketIo: toFlask,
+  });
 }
 await record('legacyFanOut', rows);

@@ -34,12 +34,19 @@ export interface Peer extends AsyncDisposable {
   publish(text: string): Promise<void>;
 }
 
+export interface PeerOptions {
+  /** What runs it, when it is not written for Node. */
+  readonly python?: string;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
 /** Starts one of `peers/`. */
-export async function startPeer(
-  name: string,
-  settings: Readonly<Record<string, string>> = {},
-): Promise<Peer> {
-  const child = fork(new URL(`peers/${name}.ts`, import.meta.url), { env: { ...process.env, ...settings } });
+export async function startPeer(name: string, { python, settings }: PeerOptions = {}): Promise<Peer> {
+  const env = { ...process.env, ...settings };
+  const child =
+    python === undefined
+      ? fork(new URL(`peers/${name}.ts`, import.meta.url), { env })
+      : fork(new URL(`peers/${name}.py`, import.meta.url), { env, execPath: python, execArgv: [] });
   const [port] = (await once(child, 'message')) as [number];
   return {
     port,

@@ -2,8 +2,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 
 const FILE = new URL('results.json', import.meta.url);
 
-/** A line of a figure: what was compared, and numbers with their units in their names. */
-export type Row = Readonly<Record<string, string | number>>;
+/**
+ * A line of a figure: what was compared, and numbers with their units in their names; undefined for what was not there.
+ */
+export type Row = Readonly<Record<string, string | number | undefined>>;
 
 /** Keeps the lines of a figure in results.json, in place of those of its last run. */
 export async function record(figure: string, rows: readonly Row[]): Promise<void> {

@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import { test } from 'vitest';
+import { findCommand, findPython } from './commands.ts';
 import { SKIP_TITLE } from './summary.ts';
 
 const programs = {
@@ -51,32 +50,10 @@ function find(name: Program): string | undefined {
   return without.includes(name) ? undefined : programs[name]();
 }
 
-function findCommand(...names: readonly string[]): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/usr/local/bin', '/usr/sbin'];
-  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable);
-}
-
 /** Lets a program mount what only it sees: where the system allows that to whoever runs the tests. */
 function findNamespaces(): string | undefined {
   const path = findCommand('unshare');
   return path !== undefined && spawnSync(path, ['-rm', 'true'], { stdio: 'ignore' }).status === 0
     ? path
     : undefined;
-}
-
-/** Debian's Python first: another one earlier in PATH does not see the modules that apt installs. */
-function findPython(...modules: readonly string[]): string | undefined {
-  const script = `import ${modules.join(', ')}`;
-  return ['/usr/bin/python3', findCommand('python3')]
-    .filter((path) => path !== undefined)
-    .find((path) => spawnSync(path, ['-c', script], { stdio: 'ignore' }).status === 0);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

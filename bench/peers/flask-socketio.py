@@ -1,0 +1,43 @@
+# The same room emit by what the original server stood on: Flask-SocketIO, here with eventlet. On Debian:
+# apt-get install python3-flask-socketio python3-eventlet
+import json
+import os
+
+import eventlet
+
+eventlet.monkey_patch()
+
+import socket
+
+from eventlet import wsgi
+from flask import Flask
+from flask_socketio import SocketIO, emit, join_room
+
+app = Flask(__name__)
+socketio = SocketIO(app, async_mode="eventlet", logger=False, engineio_logger=False)
+
+# Node's channel to its child: a line of JSON for each message.
+channel = socket.socket(fileno=int(os.environ["NODE_CHANNEL_FD"]))
+
+
+def say(message):
+    channel.sendall(json.dumps(message).encode() + b"\n")
+
+
+@socketio.on("join")
+def join():
+    join_room("room")
+    emit("ready")
+
+
+def publish_all():
+    for line in channel.makefile("r"):
+        socketio.emit("message", json.loads(json.loads(line)), to="room")
+        say("done")
+    os._exit(0)
+
+
+listener = eventlet.listen(("127.0.0.1", 0), backlog=4096)
+eventlet.spawn(publish_all)
+say(listener.getsockname()[1])
+wsgi.server(listener, app, log_output=False, max_size=100_000)
