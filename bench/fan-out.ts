@@ -4,7 +4,7 @@ import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { measureRounds, printRow, times, us } from './rounds.ts';
 import { print } from './server.ts';
-import { openStage } from './stage.ts';
+import { openSeatsOf, openStage } from './stage.ts';
 import type { Opening } from './subscribers.ts';
 
 const CASES = [
@@ -61,7 +61,7 @@ function frameOf(bytes: number): string {
   return JSON.stringify({ id: crypto.randomUUID(), type: 'next', payload: { data: { conversationEvents } } });
 }
 
-async function compare({ subscribers, bytes }: (typeof CASES)[number]) {
+function compare({ subscribers, bytes }: (typeof CASES)[number]) {
   const bare: Opening = {
     type: 'open',
     url: `ws://127.0.0.1:${bareWs.port}`,
@@ -71,18 +71,18 @@ async function compare({ subscribers, bytes }: (typeof CASES)[number]) {
     counted: '{"id":',
   };
   const toYoga = subscribing(`ws://127.0.0.1:${stockYoga.port}`, subscribers);
-  return {
-    parley: await stage.costOfParley(subscribing(stage.origin, subscribers), '.'.repeat(bytes)),
-    bare: await stage.costOfPeer(bareWs, bare, frameOf(bytes)),
-    stock: await stage.costOfPeer(stockYoga, toYoga, JSON.stringify(eventOf(bytes))),
-  };
+  return measureRounds({
+    parley: () => stage.openSeats(subscribing(stage.origin, subscribers), '.'.repeat(bytes)),
+    bare: () => openSeatsOf(bareWs, bare, frameOf(bytes)),
+    stock: () => openSeatsOf(stockYoga, toYoga, JSON.stringify(eventOf(bytes))),
+  });
 }
 
 print('GraphQL: processor time of the server for each delivery, medians of paired rounds\n');
 printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
 for (const given of CASES) {
-  const { cost, ratio } = await measureRounds(() => compare(given));
+  const { cost, ratio } = await compare(given);
   const [parley, bare, stock] = [cost('parley'), cost('bare'), cost('stock')];
   const [toBare, toStock] = [ratio('parley', 'bare'), ratio('parley', 'stock')];
   const costs = [us(parley), us(bare), us(stock), times(toBare), times(toStock)];

@@ -6,7 +6,7 @@ import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { measureRounds, printRow, times, us } from './rounds.ts';
 import { print } from './server.ts';
-import { openStage } from './stage.ts';
+import { openSeatsOf, openStage } from './stage.ts';
 import type { Opening } from './subscribers.ts';
 
 const CASES = [
@@ -56,28 +56,28 @@ function payloadOf(bytes: number): string {
   return JSON.stringify({ conversation_id: 1, message, time, sender, media_list: [], status: 'done' });
 }
 
-async function compare({ clients, bytes }: (typeof CASES)[number]) {
+function compare({ clients, bytes }: (typeof CASES)[number]) {
   const events = [
     `42["authenticate",${JSON.stringify({ token: stage.bob.token })}]`,
     `42["join_conversation",${JSON.stringify({ conversation_id: stage.conversation.legacyId })}]`,
   ];
-  const costOfRoom = (peer: Peer): Promise<number> => {
+  const inRoomOf = (peer: Peer) => () => {
     const opening = joining(`ws://127.0.0.1:${peer.port}`, clients, ['42["join"]'], '42["ready"]');
-    return stage.costOfPeer(peer, opening, payloadOf(bytes));
+    return openSeatsOf(peer, opening, payloadOf(bytes));
   };
   const opening = joining(stage.origin, clients, events, 'Vous avez rejoins');
-  return {
-    parley: await stage.costOfParley(opening, '.'.repeat(bytes)),
-    bare: await costOfRoom(bareSocketIo),
-    flask: flaskSocketIo && (await costOfRoom(flaskSocketIo)),
-  };
+  return measureRounds({
+    parley: () => stage.openSeats(opening, '.'.repeat(bytes)),
+    bare: inRoomOf(bareSocketIo),
+    flask: flaskSocketIo && inRoomOf(flaskSocketIo),
+  });
 }
 
 print('Socket.IO: processor time of the server for each delivery, medians of paired rounds\n');
 printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
 for (const given of CASES) {
-  const { cost, ratio } = await measureRounds(() => compare(given));
+  const { cost, ratio } = await compare(given);
   const [parley, bare, flask] = [cost('parley'), cost('bare'), cost('flask')];
   const [toBare, toFlask] = [ratio('parley', 'bare'), ratio('parley', 'flask')];
   printRow(COLUMNS, [

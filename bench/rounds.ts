@@ -1,30 +1,37 @@
+import type { Seats } from './audience.ts';
 import { median } from './measure.ts';
 import { print } from './server.ts';
 
 const ROUNDS = 5;
 
-/** What was measured in one round; undefined for what is not there to be measured. */
-type Costs = Readonly<Record<string, number | undefined>>;
-
 /** The medians of paired rounds; undefined for what is not there. */
-export interface Medians<Round> {
-  cost(name: keyof Round): number | undefined;
+export interface Medians<Name> {
+  cost(name: Name): number | undefined;
   /** Of the ratios within each round. */
-  ratio(name: keyof Round, to: keyof Round): number | undefined;
+  ratio(name: Name, to: Name): number | undefined;
 }
 
-export async function measureRounds<Round extends Costs>(
-  measure: () => Promise<Round>,
-): Promise<Medians<Round>> {
-  const rounds: Round[] = [];
-  for (let round = 0; round < ROUNDS; round += 1) rounds.push(await measure());
-  const medianOf = (valueOf: (round: Round) => number): number | undefined => {
+/** Has all who are there deliver in turn, round after round. */
+export async function measureRounds<Name extends string>(
+  openings: Readonly<Record<Name, (() => Promise<Seats>) | undefined>>,
+): Promise<Medians<Name>> {
+  await using stack = new AsyncDisposableStack();
+  const seats = new Map<string, Seats>();
+  for (const [name, open] of Object.entries<(() => Promise<Seats>) | undefined>(openings))
+    if (open !== undefined) seats.set(name, stack.use(await open()));
+  const rounds: ReadonlyMap<string, number>[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const costs = new Map<string, number>();
+    for (const [name, delivered] of seats) costs.set(name, await delivered.cost());
+    rounds.push(costs);
+  }
+  const medianOf = (valueOf: (costs: ReadonlyMap<string, number>) => number): number | undefined => {
     const values = rounds.map(valueOf).filter((value) => !Number.isNaN(value));
     return values.length === 0 ? undefined : median(values);
   };
   return {
-    cost: (name) => medianOf(({ [name]: cost = NaN }) => cost),
-    ratio: (name, to) => medianOf(({ [name]: cost = NaN, [to]: other = NaN }) => cost / other),
+    cost: (name) => medianOf((costs) => costs.get(name) ?? NaN),
+    ratio: (name, to) => medianOf((costs) => (costs.get(name) ?? NaN) / (costs.get(to) ?? NaN)),
   };
 }
 

@@ -14,7 +14,8 @@ from flask import Flask
 from flask_socketio import SocketIO, emit, join_room
 
 app = Flask(__name__)
-socketio = SocketIO(app, async_mode="eventlet", logger=False, engineio_logger=False)
+# Heartbeats are no delivery: see bare-socket-io.ts.
+socketio = SocketIO(app, async_mode="eventlet", ping_interval=3600)
 
 # Node's channel to its child: a line of JSON for each message.
 channel = socket.socket(fileno=int(os.environ["NODE_CHANNEL_FD"]))
