@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { cpuDuring } from './measure.ts';
-import type { Opening, Order } from './subscribers.ts';
+import type { Opening, Order, Outcome } from './subscribers.ts';
 
 /** Deliveries in a round: enough that the clock of the system, which counts hundredths, does not matter. */
 const DELIVERIES = 30_000;
@@ -13,16 +13,25 @@ const IDLE_MS = 400;
 
 /** Many clients, in a process of their own. */
 export interface Audience extends AsyncDisposable {
+  /** Throws when something went wrong. */
   order(order: Order): Promise<void>;
+  /** What went wrong is part of the answer. */
+  attempt(order: Order): Promise<Outcome>;
 }
 
 export function startAudience(): Audience {
   const clients = fork(new URL('subscribers.ts', import.meta.url));
+  const ask = async (order: Order): Promise<Outcome> => {
+    const answered = once(clients, 'message') as Promise<[Outcome]>;
+    clients.send(order);
+    return (await answered)[0];
+  };
   return {
     async order(order) {
-      clients.send(order);
-      await once(clients, 'message');
+      const { failures } = await ask(order);
+      if (failures.length > 0) throw new Error(`${failures.length} times it went wrong: ${failures[0]}`);
     },
+    attempt: ask,
     async [Symbol.asyncDispose]() {
       clients.kill();
       await once(clients, 'exit');

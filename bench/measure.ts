@@ -1,6 +1,8 @@
 import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import type { Delay, Memory, Question } from './probe.ts';
 
 /** Of Linux, in milliseconds. */
 const CLOCK_TICK_MS = 10;
@@ -27,10 +29,37 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
+/** What a program can be asked that runs with `PROBED`. */
+export interface Probe {
+  memory(): Promise<Memory>;
+  /** By how much its event loop was late meanwhile. */
+  delayDuring(work: () => Promise<unknown>): Promise<Delay>;
+}
+
+/** Options of Node with which a program can be asked. */
+export const PROBED = ['--expose-gc', '--import', new URL('probe.ts', import.meta.url).href];
+
+export function createProbe(child: ChildProcess): Probe {
+  const ask = async (question: Question): Promise<unknown> => {
+    const answered = once(child, 'message');
+    child.send(question);
+    return (await answered)[0];
+  };
+  return {
+    memory: () => ask('probe: memory') as Promise<Memory>,
+    async delayDuring(work) {
+      await ask('probe: watch');
+      await work();
+      return (await ask('probe: delay')) as Delay;
+    },
+  };
+}
+
 /** A program that is compared with the server, in a process of its own. */
 export interface Peer extends AsyncDisposable {
   readonly port: number;
   readonly pid: number;
+  readonly probe: Probe;
   publish(text: string): Promise<void>;
 }
 
@@ -45,12 +74,13 @@ export async function startPeer(name: string, { python, settings }: PeerOptions 
   const env = { ...process.env, ...settings };
   const child =
     python === undefined
-      ? fork(new URL(`peers/${name}.ts`, import.meta.url), { env })
+      ? fork(new URL(`peers/${name}.ts`, import.meta.url), { env, execArgv: PROBED })
       : fork(new URL(`peers/${name}.py`, import.meta.url), { env, execPath: python, execArgv: [] });
   const [port] = (await once(child, 'message')) as [number];
   return {
     port,
     pid: child.pid ?? 0,
+    probe: createProbe(child),
     async publish(text) {
       child.send(text);
       await once(child, 'message');

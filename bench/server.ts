@@ -1,14 +1,19 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
+import { createProbe, PROBED } from './measure.ts';
+import type { Probe } from './measure.ts';
 
 const SAMPLE_MS = 50;
+/** The program gives itself half of that. */
+const STOP_MS = 10_000;
 
 /** The real program. Disposing ends it as an operator would. */
 export interface Server extends AsyncDisposable {
   readonly url: string;
   readonly pid: number;
   readonly readyMs: number;
+  readonly probe: Probe;
   residentMb(): Promise<number>;
 }
 
@@ -21,7 +26,7 @@ export async function startServer(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<Server> {
   const before = performance.now();
-  const child = spawn(process.execPath, ['--max-semi-space-size=16', 'src/main.ts'], {
+  const child = spawn(process.execPath, [...PROBED, '--max-semi-space-size=16', 'src/main.ts'], {
     env: {
       ...process.env,
       DATA_DIR: dataDir,
@@ -31,27 +36,30 @@ export async function startServer(
       RATE_LIMITS: 'off',
       ...settings,
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   let url = '';
-  for await (const chunk of child.stdout) {
+  for await (const chunk of child.stdout ?? []) {
     url = /Parley is running\. +(\S+)/.exec(String(chunk))?.[1] ?? '';
     if (url !== '') break;
   }
   const readyMs = performance.now() - before;
-  child.stdout.resume();
+  child.stdout?.resume();
   const exited = new Promise((resolve) => child.once('exit', resolve));
   return {
     url,
     pid: child.pid ?? 0,
     readyMs,
+    probe: createProbe(child),
     async residentMb() {
       const status = await readFile(`/proc/${String(child.pid)}/status`, 'utf8');
       return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
     },
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM');
+      const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
       await exited;
+      clearTimeout(late);
     },
   };
 }

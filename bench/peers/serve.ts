@@ -10,6 +10,7 @@ export function listenAsPeer(server: Server): void {
 /** Listens, and publishes each text that the bench sends, saying when that is done. */
 export function serveAsPeer(server: Server, publish: (text: string) => void): void {
   process.on('message', (text: string) => {
+    if (text.startsWith('probe: ')) return;
     publish(text);
     process.send?.('done');
   });

@@ -1,0 +1,124 @@
+// How long a message is on its way from the moment its send was due, beside what passes through a bare WebSocket server.
+import { startPostgres } from '../test/support/postgres.ts';
+import { startAudience } from './audience.ts';
+import { startCrowdedServer } from './crowd.ts';
+import type { CrowdedServer } from './crowd.ts';
+import { median, startPeer } from './measure.ts';
+import type { Peer } from './measure.ts';
+import { entering, frameOf, subscribing } from './openings.ts';
+import { record } from './results.ts';
+import type { Row } from './results.ts';
+import { print } from './server.ts';
+import type { Opening } from './subscribers.ts';
+
+const SUBSCRIBERS = 1_000;
+/** In each conversation: so many hear each message. */
+const TOGETHER = 10;
+const BYTES = 200;
+const SECONDS = 5;
+const ROUNDS = 5;
+const CASES = [
+  { database: 'postgres', perSecond: 1_000 },
+  { database: 'embedded', perSecond: 1_000 },
+  { database: 'embedded', perSecond: 250 },
+];
+
+const STAMP = '~<stamp>~';
+const SEND =
+  'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
+const send = JSON.stringify({
+  id: 'send <number>',
+  type: 'subscribe',
+  payload: { query: SEND, variables: { id: '<conversation>', text: STAMP.padEnd(BYTES, '.') } },
+});
+
+interface Times {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+const place = (sorted: readonly number[], part: number): number =>
+  sorted[Math.floor(sorted.length * part)] ?? NaN;
+
+async function measure(opening: Opening, line: string, perSecond: number): Promise<Times> {
+  await using audience = startAudience();
+  await audience.order(opening);
+  const talk = { type: 'talk', line, perSecond, hearers: TOGETHER } as const;
+  await audience.order({ ...talk, lines: perSecond });
+  const { delays } = await audience.attempt({ ...talk, lines: perSecond * SECONDS });
+  const sorted = delays.toSorted((a, b) => a - b);
+  return { p50: place(sorted, 0.5), p99: place(sorted, 0.99) };
+}
+
+/** From the writing of an event to its arrival at the readers, in milliseconds, since the server began. */
+async function deliveries({ server }: CrowdedServer): Promise<{ sum: number; count: number }> {
+  const text = await (await fetch(`${server.url}/metrics`)).text();
+  const read = (name: string): number => Number(new RegExp(`^${name} (.+)$`, 'm').exec(text)?.[1]);
+  return {
+    sum: read('parley_delivery_delay_seconds_sum') * 1_000,
+    count: read('parley_delivery_delay_seconds_count'),
+  };
+}
+
+async function compare(crowded: CrowdedServer, bare: Peer, perSecond: number) {
+  const { server, members } = crowded;
+  const before = await deliveries(crowded);
+  const parley = await measure(subscribing(server.url, SUBSCRIBERS, members), send, perSecond);
+  const after = await deliveries(crowded);
+  const line = frameOf(BYTES, STAMP);
+  return {
+    parley,
+    bare: await measure(entering(bare.port, SUBSCRIBERS, members), line, perSecond),
+    deliveryMs: (after.sum - before.sum) / (after.count - before.count),
+  };
+}
+
+async function rowOf({ database, perSecond }: (typeof CASES)[number]): Promise<Row> {
+  await using stack = new AsyncDisposableStack();
+  const postgres = database === 'postgres' ? stack.use(await startPostgres({ durable: true })) : undefined;
+  const crowd = { accounts: SUBSCRIBERS, together: TOGETHER };
+  const crowded = stack.use(await startCrowdedServer(crowd, postgres?.url));
+  const bare = stack.use(await startPeer('bare-ws'));
+  const rounds = [];
+  for (let round = 0; round < ROUNDS; round += 1) rounds.push(await compare(crowded, bare, perSecond));
+  return {
+    database,
+    perSecond,
+    subscribers: SUBSCRIBERS,
+    parleyP50Ms: median(rounds.map(({ parley }) => parley.p50)),
+    bareWsP50Ms: median(rounds.map(({ bare }) => bare.p50)),
+    p50Ratio: median(rounds.map(({ parley, bare }) => parley.p50 / bare.p50)),
+    parleyP99Ms: median(rounds.map(({ parley }) => parley.p99)),
+    bareWsP99Ms: median(rounds.map(({ bare }) => bare.p99)),
+    p99Ratio: median(rounds.map(({ parley, bare }) => parley.p99 / bare.p99)),
+    commitToDeliveryMs: median(rounds.map(({ deliveryMs }) => deliveryMs)),
+  };
+}
+
+print(
+  `From send to delivery, ${SUBSCRIBERS} subscribers, ${TOGETHER} in each conversation, medians of paired rounds\n`,
+);
+print(
+  'database  messages/s  Parley p50  bare ws p50     ratio  Parley p99  bare ws p99     ratio  after commit',
+);
+const rows: Row[] = [];
+for (const given of CASES) {
+  const row = await rowOf(given);
+  rows.push(row);
+  const ms = (name: string): string => `${Number(row[name]).toFixed(1)} ms`.padStart(11);
+  const ratio = (name: string): string => `${Number(row[name]).toFixed(2)} x`.padStart(9);
+  print(
+    [
+      given.database.padEnd(8),
+      String(given.perSecond).padStart(11),
+      ms('parleyP50Ms'),
+      ms('bareWsP50Ms'),
+      ratio('p50Ratio'),
+      ms('parleyP99Ms'),
+      ms('bareWsP99Ms'),
+      ratio('p99Ratio'),
+      ms('commitToDeliveryMs'),
+    ].join(' '),
+  );
+}
+await record('latency', rows);
