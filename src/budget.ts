@@ -10,23 +10,34 @@ export interface Budget {
 /** Of what waits for the readers of a connection, whether it just happened or was read from the log. */
 const MAX_WAITING_BYTES = 1024 * 1024;
 
-export function createBudget(limit: number = MAX_WAITING_BYTES): Budget {
-  const holders = new Map<object, number>();
-  let waiting = 0;
-  return {
-    get isSpent() {
-      return waiting > limit;
-    },
-    hold(what, bytes) {
-      const count = holders.get(what) ?? 0;
-      holders.set(what, count + 1);
-      if (count === 0) waiting += bytes;
-    },
-    release(what, bytes) {
-      const count = holders.get(what) ?? 0;
-      if (count > 1) return void holders.set(what, count - 1);
-      holders.delete(what);
-      waiting -= bytes;
-    },
-  };
+export const createBudget = (limit: number = MAX_WAITING_BYTES): Budget => new BudgetOf(limit);
+
+class BudgetOf implements Budget {
+  readonly #limit: number;
+  /** Most connections never have anything that waits. */
+  #holders: Map<object, number> | undefined;
+  #waiting = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get isSpent(): boolean {
+    return this.#waiting > this.#limit;
+  }
+
+  hold(what: object, bytes: number): void {
+    this.#holders ??= new Map();
+    const count = this.#holders.get(what) ?? 0;
+    this.#holders.set(what, count + 1);
+    if (count === 0) this.#waiting += bytes;
+  }
+
+  release(what: object, bytes: number): void {
+    const count = this.#holders?.get(what) ?? 0;
+    if (count > 1) return void this.#holders?.set(what, count - 1);
+    this.#holders?.delete(what);
+    this.#waiting -= bytes;
+    if (this.#holders?.size === 0) this.#holders = undefined;
+  }
 }

@@ -7,27 +7,39 @@ export interface Turns {
   take<Result>(work: () => Promise<Result>): Promise<Result>;
 }
 
-export function createTurns(atOnce: number): Turns {
-  const waiting: (() => void)[] = [];
-  let running = 0;
-  return {
-    get waiting() {
-      return waiting.length;
-    },
-    get idle() {
-      return running === 0;
-    },
-    async take(work) {
-      if (running >= atOnce) await new Promise<void>((resolve) => waiting.push(resolve));
-      else running += 1;
-      try {
-        return await work();
-      } finally {
-        // Whoever is next takes over this place.
-        const next = waiting.shift();
-        if (next === undefined) running -= 1;
-        else next();
-      }
-    },
-  };
+export const createTurns = (atOnce: number): Turns => new TurnsOf(atOnce);
+
+/** A class, as each connection has some: methods and getters of their own would take most of its memory. */
+class TurnsOf implements Turns {
+  readonly #atOnce: number;
+  #running = 0;
+  #queue: (() => void)[] | undefined;
+
+  constructor(atOnce: number) {
+    this.#atOnce = atOnce;
+  }
+
+  get waiting(): number {
+    return this.#queue?.length ?? 0;
+  }
+
+  get idle(): boolean {
+    return this.#running === 0;
+  }
+
+  async take<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#running >= this.#atOnce)
+      await new Promise<void>((resolve) => (this.#queue ??= []).push(resolve));
+    else this.#running += 1;
+    try {
+      return await work();
+    } finally {
+      // Whoever is next takes over this place.
+      const next = this.#queue?.shift();
+      if (next === undefined) {
+        this.#running -= 1;
+        this.#queue = undefined;
+      } else next();
+    }
+  }
 }

@@ -46,48 +46,77 @@ export interface TailDeps {
   readonly onEvent?: (envelope: Envelope) => void;
 }
 
+interface OpenSource {
+  readonly source: TailSource;
+  users: number;
+}
+
 export function createTails(deps: TailDeps): Tails {
-  const open = new Map<Topic, { source: TailSource; users: number }>();
+  const { eventLog } = deps;
+  const open = new Map<Topic, OpenSource>();
+  const giveBack = (topic: Topic, entry: OpenSource): void => {
+    entry.users -= 1;
+    if (entry.users > 0) return;
+    entry.source.stop();
+    if (open.get(topic) === entry) open.delete(topic);
+  };
   return {
     async open(topic) {
       const entry = open.get(topic) ?? { source: createSource(deps, topic), users: 0 };
       open.set(topic, entry);
       entry.users += 1;
-      let closed = false;
-      const close = () => {
-        if (closed) return;
-        closed = true;
-        entry.users -= 1;
-        if (entry.users > 0) return;
-        entry.source.stop();
-        if (open.get(topic) === entry) open.delete(topic);
-      };
       try {
-        if (await entry.source.ready) {
-          return {
-            topic,
-            get position() {
-              return entry.source.position();
-            },
-            readRange: () => deps.eventLog.readRange(topic),
-            readAfter: (position, limit) => deps.eventLog.readAfter(topic, position, limit),
-            follow: entry.source.follow,
-            close,
-          };
-        }
+        if (await entry.source.ready)
+          return new TailOf(topic, entry.source, eventLog, () => giveBack(topic, entry));
       } catch (error) {
         if (open.get(topic) === entry) open.delete(topic);
-        close();
+        giveBack(topic, entry);
         throw error;
       }
-      close();
+      giveBack(topic, entry);
       return undefined;
     },
     async compare() {
-      const heads = await deps.eventLog.readHeads([...open.keys()]);
+      const heads = await eventLog.readHeads([...open.keys()]);
       for (const [topic, { source }] of open) source.advance(heads.get(topic) ?? 0);
     },
   };
+}
+
+/** A class, as each stream has one. */
+class TailOf implements Tail {
+  readonly topic: Topic;
+  readonly #source: TailSource;
+  readonly #eventLog: EventLog;
+  #giveBack: (() => void) | undefined;
+
+  constructor(topic: Topic, source: TailSource, eventLog: EventLog, giveBack: () => void) {
+    this.topic = topic;
+    this.#source = source;
+    this.#eventLog = eventLog;
+    this.#giveBack = giveBack;
+  }
+
+  get position(): number {
+    return this.#source.position();
+  }
+
+  readRange(): Promise<LogRange | undefined> {
+    return this.#eventLog.readRange(this.topic);
+  }
+
+  readAfter(position: number, limit: number): Promise<LogPage | undefined> {
+    return this.#eventLog.readAfter(this.topic, position, limit);
+  }
+
+  follow(follower: Follower): () => void {
+    return this.#source.follow(follower);
+  }
+
+  close(): void {
+    this.#giveBack?.();
+    this.#giveBack = undefined;
+  }
 }
 
 interface TailSource {

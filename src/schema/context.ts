@@ -47,6 +47,7 @@ export function createContext(options: ContextOptions): Context {
   return new OperationContext(options);
 }
 
+/** A class, as each subscription holds one for as long as it lives. */
 class OperationContext implements Context {
   readonly signal: AbortSignal | undefined;
   readonly budget: Budget | undefined;
@@ -77,6 +78,7 @@ class OperationContext implements Context {
     return this.#session;
   }
 
+  /** Made for those who read with them: the subscription of a stream does not. */
   get loaders(): Loaders {
     this.#loaders ??= new Loaders(
       () => this.deps,

@@ -12,15 +12,14 @@ function gappyTails({ tails }: Deps) {
   const followers: Follower[] = [];
   const open: Deps['tails']['open'] = async (topic) => {
     const tail = await tails.open(topic);
-    return (
-      tail && {
-        ...tail,
-        follow(follower) {
-          followers.push(follower);
-          return tail.follow(follower);
-        },
-      }
-    );
+    if (tail === undefined) return undefined;
+    const follow = tail.follow.bind(tail);
+    return Object.assign(tail, {
+      follow(follower: Follower) {
+        followers.push(follower);
+        return follow(follower);
+      },
+    });
   };
   return { followers, tails: { ...tails, open } };
 }

@@ -473,11 +473,12 @@ function countingReads({ tails, epoch }: Core) {
   const open: Core['tails']['open'] = async (topic) => {
     const tail = await tails.open(topic);
     if (tail === undefined) return undefined;
-    const readAfter: typeof tail.readAfter = (...position) => {
+    const read = tail.readAfter.bind(tail);
+    const readAfter: typeof read = (...position) => {
       reads += 1;
-      return tail.readAfter(...position);
+      return read(...position);
     };
-    return Object.create(tail, { readAfter: { value: readAfter } }) as typeof tail;
+    return Object.assign(tail, { readAfter });
   };
   return { deps: { tails: { ...tails, open }, epoch }, reads: () => reads };
 }
