@@ -41,8 +41,8 @@ export interface Connection {
   /** Aborted with the reason when the server ends the connection: its streams end by it. */
   readonly controller: AbortController;
   readonly operations: Operations;
-  /** Sessions of operations that brought a token of their own. */
-  readonly ownSessions: Map<OperationKey, LiveSession>;
+  /** Sessions of operations that brought a token of their own, once there was one. */
+  ownSessions: Map<OperationKey, LiveSession> | undefined;
   /** Of what its streams let wait. */
   readonly budget: Budget;
   /** Of its queries and mutations: a client that sends many at once keeps nobody waiting but itself. */
@@ -70,7 +70,7 @@ export function createConnection(
     operations: createOperations(handle, () => {
       if (controller.signal.aborted) closeSocket(connection);
     }),
-    ownSessions: new Map(),
+    ownSessions: undefined,
     budget: createBudget(),
     turns: createTurns(AT_ONCE),
     resultTurns: createTurns(AT_ONCE),
@@ -120,6 +120,7 @@ export async function openOwnSession(
   token: string,
 ): Promise<LiveSession> {
   const live = await ports.openSession(token);
+  connection.ownSessions ??= new Map();
   connection.ownSessions.set(key, live);
   freeIfGone(connection);
   return live;
@@ -127,16 +128,16 @@ export async function openOwnSession(
 
 /** Gives back the session of an operation that has ended. */
 export function closeOwnSession({ ownSessions }: Connection, key: OperationKey): void {
-  ownSessions.get(key)?.close();
-  ownSessions.delete(key);
+  ownSessions?.get(key)?.close();
+  ownSessions?.delete(key);
 }
 
 /** Gives back what the connection holds, and ends what runs on it. */
 export function freeConnection({ controller, live, ownSessions }: Connection): void {
   controller.abort();
   live?.close();
-  for (const session of ownSessions.values()) session.close();
-  ownSessions.clear();
+  for (const session of ownSessions?.values() ?? []) session.close();
+  ownSessions?.clear();
 }
 
 /** The client may have gone while a session was opened for it: its close found nothing to free yet. */

@@ -14,16 +14,15 @@ const MAX_COPIED_BYTES = 4 * 1024;
  * all, down to the bytes, is made once. The socket compresses nothing, so that a frame is its text.
  */
 export function createReceiver({ socket, stream }: Connection, id: string): Receiver {
-  const beginning = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
-  let head = Buffer.alloc(0);
+  let head: Buffer | undefined;
   let headOf = -1;
   return {
     write(result) {
       if (socket.readyState !== WebSocket.OPEN || stream.writableLength > MAX_BEHIND_BYTES) return false;
       const body = result.encoded(encodeBody);
-      if (body.length !== headOf) {
+      if (head === undefined || body.length !== headOf) {
         headOf = body.length;
-        head = Buffer.concat([textFrameHead(beginning.length + headOf), beginning]);
+        head = headFor(id, headOf);
       }
       if (body.length <= MAX_COPIED_BYTES) stream.write(Buffer.concat([head, body]));
       else {
@@ -35,6 +34,16 @@ export function createReceiver({ socket, stream }: Connection, id: string): Rece
       return true;
     },
   };
+}
+
+/** Has memory of its own: as a part of the pool of small buffers it would hold all of it, for as long as the reader reads. */
+function headFor(id: string, bodyLength: number): Buffer {
+  const beginning = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
+  const head = textFrameHead(beginning.length + bodyLength);
+  const own = Buffer.allocUnsafeSlow(head.length + beginning.length);
+  own.set(head);
+  own.set(beginning, head.length);
+  return own;
 }
 
 /** In the order of keys of the protocol's library. */

@@ -110,6 +110,9 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   };
 }
 
+/** The protocol's library holds what a client said for as long as its operation or connection lives, and needs it no more. */
+const forget = (said: object, what: string): void => void Object.assign(said, { [what]: undefined });
+
 interface Origin {
   readonly connection: Connection;
   readonly id: string;
@@ -123,7 +126,9 @@ function protocolOptions(ports: Ports): ProtocolOptions {
   const origins = new WeakMap<Context, Origin>();
   return {
     connectionInitWaitTimeout: INIT_TIMEOUT_MS,
-    async onConnect({ connectionParams, extra }) {
+    async onConnect(connecting) {
+      const { connectionParams, extra } = connecting;
+      forget(connecting, 'connectionParams');
       const token = tokenIn(connectionParams) ?? bearerToken(connectionParams?.['token']);
       if (token !== undefined) return logIn(ports, extra, token);
       // What is no text is no token, and whoever gives it does not mean to be nobody.
@@ -131,6 +136,7 @@ function protocolOptions(ports: Ports): ProtocolOptions {
     },
     async onSubscribe({ extra }, id, payload) {
       const { query, operationName, variables } = payload;
+      forget(payload, 'query');
       metrics.operations.inc({ transport: 'graphql-ws' });
       // What was sent before the client closed too may still come, and its session may be over.
       const { aborted, reason } = extra.controller.signal;
