@@ -10,6 +10,7 @@ import { openDatabase, pingDatabase } from './db/database.ts';
 import type { Database } from './db/database.ts';
 import { createEventLog } from './db/event-log.ts';
 import * as accounts from './domain/accounts.ts';
+import { createAdmissions } from './domain/admissions.ts';
 import { conversationsById } from './domain/conversations.ts';
 import { createChannelUses } from './domain/channel-uses.ts';
 import type { ChannelUses } from './domain/channel-uses.ts';
@@ -109,8 +110,9 @@ async function openDeps(
   const database = given ?? stack.use(await openOwnDatabase(config, dataDir, log));
   const { db, epoch, kind } = database;
   const bus = createBus(log);
+  const admissions = createAdmissions(db);
   const tails = createTails({
-    eventLog: createEventLog(db),
+    eventLog: { ...createEventLog(db), readRange: admissions.readRange },
     bus,
     log,
     onEvent: ({ at }) => metrics.deliveryDelay.observe(Math.max(0, Date.now() - Date.parse(at)) / 1000),
@@ -152,6 +154,7 @@ async function openDeps(
       config,
       log,
       tokens,
+      admissions,
       presence,
       storage,
       limits,

@@ -133,6 +133,32 @@ export async function findAccess(
   return { conversation, participant };
 }
 
+/** Whether the accounts take part in the conversations, in their order: the same, asked for many at once. */
+export async function canRead(
+  db: Db,
+  asked: readonly { readonly account: Account; readonly conversationId: ConversationId }[],
+): Promise<boolean[]> {
+  const { rows } = await sql<{ allowed: boolean }>`
+    select case actor_kind
+        when 'user' then exists (
+          select from participants
+          where participants.conversation_id = given.conversation_id and user_id = actor_id
+        )
+        else exists (
+          select from conversations join devices on devices.circle_id = conversations.circle_id
+          where conversations.id = given.conversation_id and devices.id = actor_id and device_access
+        )
+      end as allowed
+    from unnest(
+      ${asked.map(({ account }) => account.kind)}::text[],
+      ${asked.map(({ account }) => account.id)}::int[],
+      ${asked.map(({ conversationId }) => conversationId)}::int[]
+    ) with ordinality as given (actor_kind, actor_id, conversation_id, ordinal)
+    order by ordinal
+  `.execute(db);
+  return rows.map(({ allowed }) => allowed);
+}
+
 const ofUser = (db: Db, user: Account & { kind: 'user' }) =>
   db
     .selectFrom('conversations')

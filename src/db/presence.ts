@@ -52,29 +52,39 @@ export async function retireNode(db: Db, nodeId: string, graceMs: number): Promi
 }
 
 /**
- * Adds a lease, and answers whether the account was offline until now. Undefined when the node is not registered.
- * The row in `presence` is locked on the way, so that nobody decides at the same moment that the account is gone.
+ * Adds leases, in their order, and answers each with whether its account was offline until now. Undefined when the
+ * node is not registered. The rows in `presence` are locked on the way, so that nobody decides at the same moment
+ * that an account is gone.
  */
-export async function addLease(
+export async function addLeases(
   db: Db,
   nodeId: string,
-  kind: LeaseKind,
-  account: Account,
-): Promise<{ readonly id: number; readonly risen: boolean } | undefined> {
+  leases: readonly Omit<LeaseRow, 'id'>[],
+): Promise<readonly { readonly id: number; readonly risen: boolean }[] | undefined> {
   try {
     const { rows } = await sql<{ id: number; risen: boolean }>`
-      with lease as (
-        insert into leases (node_id, kind, actor_kind, actor_id)
-        values (${nodeId}, ${kind}, ${account.kind}, ${account.id})
-        returning id
+      with given as (
+        select nextval(pg_get_serial_sequence('leases', 'id')) as id, kind, actor_kind, actor_id
+        from unnest(
+          ${leases.map((lease) => lease.kind)}::text[],
+          ${leases.map((lease) => lease.account.kind)}::text[],
+          ${leases.map((lease) => lease.account.id)}::int[]
+        ) as given (kind, actor_kind, actor_id)
+      ), lease as (
+        insert into leases (id, node_id, kind, actor_kind, actor_id)
+        overriding system value
+        select id, ${nodeId}, kind, actor_kind, actor_id from given
       ), risen as (
-        insert into presence (actor_kind, actor_id, online) values (${account.kind}, ${account.id}, true)
+        insert into presence (actor_kind, actor_id, online)
+        select distinct actor_kind, actor_id, true from given order by actor_kind, actor_id
         on conflict (actor_kind, actor_id) do update set online = true where not presence.online
-        returning actor_id
+        returning actor_kind, actor_id
       )
-      select id, exists (select 1 from risen) as risen from lease
+      select id, risen.actor_id is not null as risen
+      from given left join risen using (actor_kind, actor_id)
+      order by id
     `.execute(db);
-    return rows[0];
+    return rows;
   } catch (error) {
     if (error instanceof Error && 'code' in error && NODE_IS_GONE.some((code) => code === error.code)) {
       return undefined;

@@ -9,35 +9,39 @@ const notRevoked = (tokenId: string) =>
   sql<boolean>`not exists (select from revoked_tokens where token_id = ${tokenId})`;
 
 /** What is asked of a token of ours. */
-interface Token {
+export interface Token {
   readonly actor: Account;
   readonly tokenId: string;
   /** In milliseconds since 1970; null when it does not say. */
   readonly issuedAt: number | null;
 }
 
-/** Whether the account is there and active, and accepts the token: asked for with every one. */
-export async function isActive(db: Db, { actor: account, tokenId, issuedAt }: Token): Promise<boolean> {
-  const users = db
-    .selectFrom('users')
-    .select('id')
-    .where(notRevoked(tokenId))
-    .where((where) =>
-      where.or([
-        where('sessionsSince', 'is', null),
-        where('sessionsSince', '<=', sql<Timestamp>`to_timestamp(${issuedAt}::float8 / 1000)`),
-      ]),
-    );
-  const devices = db
-    .selectFrom('devices')
-    .select('id')
-    .where('activated', '=', true)
-    .where(notRevoked(tokenId));
-  const row =
-    account.kind === 'user'
-      ? await users.where('id', '=', account.id).executeTakeFirst()
-      : await devices.where('id', '=', account.id).executeTakeFirst();
-  return row !== undefined;
+/** Whether the account is there and active, and accepts the token: asked for with every one. Answered in their order. */
+export async function areActive(db: Db, tokens: readonly Token[]): Promise<boolean[]> {
+  const { rows } = await sql<{ active: boolean }>`
+    select not exists (select from revoked_tokens where revoked_tokens.token_id = given.token_id)
+      and case actor_kind
+        when 'user' then exists (
+          select from users
+          where users.id = actor_id
+            and (sessions_since is null or sessions_since <= to_timestamp(issued_at / 1000))
+        )
+        else exists (select from devices where devices.id = actor_id and activated)
+      end as active
+    from unnest(
+      ${tokens.map(({ actor }) => actor.kind)}::text[],
+      ${tokens.map(({ actor }) => actor.id)}::int[],
+      ${tokens.map(({ tokenId }) => tokenId)}::text[],
+      ${tokens.map(({ issuedAt }) => issuedAt)}::float8[]
+    ) with ordinality as given (actor_kind, actor_id, token_id, issued_at, ordinal)
+    order by ordinal
+  `.execute(db);
+  return rows.map(({ active }) => active);
+}
+
+export async function isActive(db: Db, token: Token): Promise<boolean> {
+  const [active = false] = await areActive(db, [token]);
+  return active;
 }
 
 /** The same for a user of an outside identity provider. */

@@ -159,7 +159,8 @@ export async function openConversationEvents(
     actor: session.actor,
     after: input.after,
     authorise: async () => {
-      await requireConversationAccess(deps.db, session.actor, input.conversationId);
+      const allowed = await deps.admissions.canRead(session.actor, input.conversationId);
+      if (!allowed) throw notFound('The conversation');
     },
     signal: reader.signal,
     budget: reader.budget,

@@ -3,6 +3,7 @@ import type { Db } from '../db/database.ts';
 import type { Bus } from '../events/bus.ts';
 import type { Tails } from '../events/tail.ts';
 import type { Logger } from '../log.ts';
+import type { Admissions } from './admissions.ts';
 import type { Limits } from './limits.ts';
 import type { Passwords } from './passwords.ts';
 import type { Presence } from './presence.ts';
@@ -21,6 +22,7 @@ export interface Deps {
   readonly config: Config;
   readonly log: Logger;
   readonly tokens: Tokens;
+  readonly admissions: Admissions;
   readonly presence: Presence;
   readonly storage: MediaStorage;
   readonly limits: Limits;

@@ -16,7 +16,7 @@ export async function authenticate(deps: Deps, token: string): Promise<Session> 
   if (verified === undefined) throw badToken();
   const { tokenId, issuedAt, expiresAt } = verified;
   if (verified.kind === 'own') {
-    if (!(await sessions.isActive(deps.db, verified))) throw badToken();
+    if (!(await deps.admissions.isActive(verified))) throw badToken();
     return { actor: verified.actor, tokenId, issuedAt, expiresAt };
   }
   const { identity } = verified;

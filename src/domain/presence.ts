@@ -5,10 +5,14 @@ import type { LeaseKind } from '../db/tables.ts';
 import type { Bus, Notice } from '../events/bus.ts';
 import { actorKey, circleTopic } from '../events/event.ts';
 import type { ActorKey, ActorRef } from '../events/event.ts';
+import { createGatherer } from './gatherer.ts';
 import { createLeaseEndings } from './lease-endings.ts';
 import type { LeaseEndingOptions } from './lease-endings.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import type { HeartbeatOptions } from './heartbeat.ts';
+
+/** More would keep the embedded database, and with it the event loop, for long. */
+const MAX_TOGETHER = 200;
 
 /** One live authenticated connection of an actor. */
 export interface Lease {
@@ -51,20 +55,26 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
   };
   const heartbeat = startHeartbeat(options, { restore, depart: (gone) => announce(gone, false) });
 
-  const addLease = async (kind: LeaseKind, account: ActorRef) => {
-    const added = await rows.addLease(db, nodeId, kind, account);
+  const insert = async (asked: readonly Omit<LeaseRow, 'id'>[]) => {
+    const added = await rows.addLeases(db, nodeId, asked);
     if (added !== undefined) return added;
     await restore();
-    return rows.addLease(db, nodeId, kind, account);
+    return rows.addLeases(db, nodeId, asked);
   };
+  /** Those that come together are added together. */
+  const arrivals = createGatherer<Omit<LeaseRow, 'id'>, LeaseRow>(async (asked) => {
+    const added = await insert(asked);
+    if (added === undefined) throw new Error('The node could not be registered');
+    const leases = asked.map((one, place) => ({ ...one, id: added[place]?.id ?? NaN }));
+    for (const lease of leases) live.set(lease.id, lease);
+    const risen = asked.filter((_, place) => added[place]?.risen).map(({ account }) => account);
+    await announce([...new Map(risen.map((account) => [actorKey(account), account])).values()], true);
+    return leases;
+  }, MAX_TOGETHER);
 
   return {
     async open(kind, account) {
-      const added = await addLease(kind, account);
-      if (added === undefined) throw new Error('The node could not be registered');
-      const lease = { id: added.id, kind, account };
-      live.set(lease.id, lease);
-      if (added.risen) await announce([account], true);
+      const lease = await arrivals.add({ kind, account });
       return {
         leaseId: lease.id,
         close: async () => {

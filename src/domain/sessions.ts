@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events';
-import { isActive } from '../db/sessions.ts';
 import { forbidden, unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { accountTopic, sameActor } from '../events/event.ts';
@@ -79,7 +78,7 @@ export async function followSession(
     },
     // What was trimmed unseen may have ended the session.
     gap() {
-      isActive(deps.db, session).then(
+      deps.admissions.isActive(session).then(
         (active) => active || end('LOGGED_OUT'),
         () => end('SLOW'),
       );
@@ -88,7 +87,7 @@ export async function followSession(
   const stopTimer = callAt(session.expiresAt, () => end('TOKEN_EXPIRED'));
   try {
     // Asked once the account is followed: what ends the session around now is seen by one of the two.
-    if (!(await isActive(deps.db, session))) throw unauthenticated();
+    if (!(await deps.admissions.isActive(session))) throw unauthenticated();
   } catch (error) {
     close();
     throw error;

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../src/config.ts';
+import { createAdmissions } from '../../src/domain/admissions.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import { createLimits } from '../../src/domain/limits.ts';
 import { createPasswords } from '../../src/domain/passwords.ts';
@@ -47,6 +48,7 @@ export async function testDeps({ tokens, rateLimits = false }: DepsOptions = {})
     config,
     log,
     tokens: createTokens({ secret: SECRET, ...tokens }),
+    admissions: createAdmissions(db),
     presence,
     storage: await createFolderStorage(folder),
     limits: createLimits({ enabled: rateLimits }),

@@ -5,6 +5,7 @@ import { execute, parse, subscribe, validate } from 'graphql';
 import type { ExecutionResult, GraphQLError } from 'graphql';
 import { readConfig } from '../../src/config.ts';
 import type { Session } from '../../src/domain/actor.ts';
+import { createAdmissions } from '../../src/domain/admissions.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import { createLimits } from '../../src/domain/limits.ts';
 import { createPasswords } from '../../src/domain/passwords.ts';
@@ -72,6 +73,7 @@ export async function openWorld(): Promise<World> {
     epoch,
     config,
     log,
+    admissions: createAdmissions(db),
     presence,
     tails: createTails({ eventLog: createEventLog(plain), bus, log }),
     tokens: createTokens({ secret: 'a secret of the tests' }),
