@@ -7,40 +7,65 @@ export type ReaderIterator<Item> = AsyncIterableIterator<Item, undefined> & {
 };
 
 /**
- * Makes an iterator of a function that waits for the next item: undefined ends it. Calls of `next()` that overlap
- * are answered one after the other. It is closed when it ends, throws, or is returned.
+ * An iterator that waits for the next item by `pull`: undefined ends it. Calls of `next()` that overlap are answered one
+ * after the other. It is closed when it ends, throws, or is returned.
  */
-export function createIterator<Item>(
-  pull: () => Promise<Item | undefined>,
-  close: () => void,
-): ReaderIterator<Item> {
-  let turn: Promise<unknown> = Promise.resolve();
-  const step = async (): Promise<IteratorResult<Item, undefined>> => {
+export abstract class PulledIterator<Item> implements ReaderIterator<Item> {
+  #turn: Promise<unknown> | undefined;
+
+  protected abstract pull(): Promise<Item | undefined>;
+
+  /** Frees what it holds; a second call does nothing. */
+  abstract close(): void;
+
+  next(): Promise<IteratorResult<Item, undefined>> {
+    const result = this.#turn === undefined ? this.#step() : this.#turn.then(() => this.#step());
+    const turn = result
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#turn === turn) this.#turn = undefined;
+      });
+    this.#turn = turn;
+    return result;
+  }
+
+  async return(): Promise<IteratorResult<Item, undefined>> {
+    this.close();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async #step(): Promise<IteratorResult<Item, undefined>> {
     try {
-      const value = await pull();
+      const value = await this.pull();
       if (value !== undefined) return { done: false, value };
     } catch (error) {
-      close();
+      this.close();
       throw error;
     }
-    close();
+    this.close();
     return { done: true, value: undefined };
-  };
-  const iterator: ReaderIterator<Item> = {
-    next() {
-      const result = turn.then(step);
-      turn = result.catch(() => undefined);
-      return result;
-    },
-    async return() {
-      close();
-      return { done: true, value: undefined };
-    },
-    [Symbol.asyncIterator]() {
-      return iterator;
-    },
-  };
-  return iterator;
+  }
+}
+
+/** The same of two functions. */
+export const createIterator = <Item>(
+  pull: () => Promise<Item | undefined>,
+  close: () => void,
+): ReaderIterator<Item> => new GivenIterator(pull, close);
+
+class GivenIterator<Item> extends PulledIterator<Item> {
+  protected readonly pull: () => Promise<Item | undefined>;
+  readonly close: () => void;
+
+  constructor(pull: () => Promise<Item | undefined>, close: () => void) {
+    super();
+    this.pull = pull;
+    this.close = close;
+  }
 }
 
 /** Why the server ended it; undefined when nobody did so, or when the client left by itself. */

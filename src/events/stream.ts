@@ -7,10 +7,11 @@ import type { Budget } from '../budget.ts';
 import { encodeCursor, expiredCursor, invalidCursor, parseCursor } from './cursor.ts';
 import { endFor, fromLog, isShown, weightOf } from './event.ts';
 import type { ActorRef, DomainEvent, Envelope, Topic } from './event.ts';
-import { createIterator, endReasonOf } from './iterator.ts';
+import { endReasonOf, PulledIterator } from './iterator.ts';
 import type { ReaderIterator } from './iterator.ts';
-import type { Tail, Tails } from './tail.ts';
+import type { Follower, Tail, Tails } from './tail.ts';
 import { createWaiting } from './waiting.ts';
+import type { Waiting } from './waiting.ts';
 
 const PAGE = 100;
 const SMALL_PAGE = 16;
@@ -84,13 +85,13 @@ export async function openStream(deps: StreamDeps, request: StreamRequest): Prom
     throw notFound('The stream');
   }
   // Followed before authorisation is asked: a removal that commits in between is seen by one of the two.
-  const reader = createReader(deps, request, tail);
+  const reader = new StreamReader(deps.epoch, request, tail);
   try {
     const range = await tail.readRange();
     if (range === undefined) throw notFound('The stream');
     await request.authorise();
     reader.start(range.head, request.after === null ? range.head : positionAfter(deps, request, range));
-    return reader.stream;
+    return reader;
   } catch (error) {
     reader.close();
     throw error;
@@ -110,179 +111,204 @@ const createItemOf =
   ({ topic, seq, at, event }) =>
     isShown(event) ? { type: 'event', cursor: encodeCursor(epoch, topic, seq), at, event } : undefined;
 
-const weightOfEnvelope = ({ event }: Envelope): number => weightOf(event);
-
-function createReader(deps: StreamDeps, request: StreamRequest, tail: Tail) {
-  const { topic, actor, signal, budget = createBudget() } = request;
-  const { epoch } = deps;
-  const itemOf = createItemOf(epoch);
-  let authorisedAt = 0;
-  let position = 0;
-  const page = createWaiting(budget);
-  const buffer = createWaiting(budget);
-  let announced = false;
-  let ending: EndReason | undefined;
+/** A class, because most of its kind rest: what they hold of memory while nothing happens is what a subscriber costs. */
+class StreamReader extends PulledIterator<StreamItem> implements EventStream, Follower, Loan {
+  readonly topic: Topic;
+  position = 0;
+  readonly #epoch: string;
+  readonly #actor: ActorRef;
+  readonly #signal: AbortSignal | undefined;
+  readonly #tail: Tail;
+  readonly #budget: Budget;
+  readonly #page: Waiting;
+  readonly #buffer: Waiting;
+  #authorisedAt = 0;
+  #announced = false;
+  #ending: EndReason | undefined;
   /** The actor's account is gone; what that means for the topic was committed with it, and is to be shown before the end. */
-  let orphaned = false;
+  #orphaned = false;
   /** How far the log is known to reach before the tail has heard of it. */
-  let known = 0;
-  let closed = false;
+  #known = 0;
+  #closed = false;
   /** Tells who has the place that it must be given back; undefined when nobody has it. */
-  let recall: (() => void) | undefined;
-  let wake: (() => void) | undefined;
+  #recall: (() => void) | undefined;
+  #wake: (() => void) | undefined;
+  #unfollow: () => void;
 
-  const rouse = (): void => {
-    wake?.();
-    wake = undefined;
-  };
-  const drop = (): void => {
-    page.clear();
-    buffer.clear();
-  };
-  const follow = () =>
-    tail.follow({
-      event(envelope) {
-        // What does not fit is let go: the log has it, and the reader returns there when it gets so far.
-        if (!buffer.isFull) buffer.push(envelope);
-        rouse();
-      },
-      gap: rouse,
-    });
-  let unfollow = follow();
-  const callBack = (): void => {
-    recall?.();
-    recall = undefined;
-  };
-  const close = (): void => {
-    if (closed) return;
-    closed = true;
-    signal?.removeEventListener('abort', abort);
-    unfollow();
-    tail.close();
-    drop();
-    rouse();
-    callBack();
-  };
-  const end = (reason: EndReason): void => {
-    ending = reason;
-    drop();
-  };
-  const abort = (): void => {
-    const reason = endReasonOf(signal);
-    if (reason === undefined) close();
-    else if (reason === 'ACCOUNT_DELETED') orphaned = ending === undefined;
-    else end(reason);
-    rouse();
-    callBack();
-  };
-  signal?.addEventListener('abort', abort, { once: true });
-  if (signal?.aborted === true) abort();
+  constructor(epoch: string, { topic, actor, signal, budget = createBudget() }: StreamRequest, tail: Tail) {
+    super();
+    this.topic = topic;
+    this.#epoch = epoch;
+    this.#actor = actor;
+    this.#signal = signal;
+    this.#tail = tail;
+    this.#budget = budget;
+    this.#page = createWaiting(budget);
+    this.#buffer = createWaiting(budget);
+    this.#unfollow = tail.follow(this);
+    signal?.addEventListener('abort', this.#abort, { once: true });
+    if (signal?.aborted === true) this.#abort();
+  }
 
-  const nextKnown = (): Envelope | undefined => {
-    const fromPage = page.shift();
-    if (fromPage !== undefined) return fromPage;
-    while (buffer.first !== undefined && buffer.first.seq <= position) buffer.shift();
-    return buffer.first?.seq === position + 1 ? buffer.shift() : undefined;
-  };
+  /** Begins after a position; what ends access up to `authorised` was known when access was granted. */
+  start(authorised: number, after: number): void {
+    this.#authorisedAt = authorised;
+    this.position = after;
+  }
 
-  const readPage = async (): Promise<void> => {
-    const read = await tail.readAfter(position, budget.isSpent ? SMALL_PAGE : PAGE);
-    if (read === undefined) throw notFound('The stream');
-    if (position < read.range.trimmed) throw expiredCursor(encodeCursor(epoch, topic, read.range.trimmed));
-    if (read.lines.length === 0) throw new Error(`The log of ${topic} has a hole after ${position}`);
-    if (closed || ending !== undefined) return;
-    // The beginning of it, as much as may wait; the rest is read again when it is its turn.
-    for (const line of read.lines) {
-      page.push(fromLog(line));
-      if (page.isFull) break;
-    }
-  };
+  get itemOf(): EventStream['itemOf'] {
+    return createItemOf(this.#epoch);
+  }
 
-  /** Goes on to the event that ends the actor's access, if the topic has one. */
-  const finish = async (): Promise<void> => {
-    orphaned = false;
-    let from = Math.max(position, authorisedAt);
+  weightOf({ event }: Envelope): number {
+    return weightOf(event);
+  }
+
+  event(envelope: Envelope): void {
+    // What does not fit is let go: the log has it, and the reader returns there when it gets so far.
+    if (!this.#buffer.isFull) this.#buffer.push(envelope);
+    this.#rouse();
+  }
+
+  gap(): void {
+    this.#rouse();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#signal?.removeEventListener('abort', this.#abort);
+    this.#unfollow();
+    this.#tail.close();
+    this.#drop();
+    this.#rouse();
+    this.#callBack();
+  }
+
+  isAtRest(): boolean {
+    const isOver = this.#closed || this.#orphaned || this.#ending !== undefined;
+    return this.#announced && !isOver && this.#page.first === undefined && this.position >= this.#head;
+  }
+
+  lend(whenRecalled: () => void): Loan | undefined {
+    if (!this.isAtRest()) return undefined;
+    this.#unfollow();
+    // What waits there was in the log too, and has been read from it.
+    this.#drop();
+    this.#recall = whenRecalled;
+    return this;
+  }
+
+  took(envelope: Envelope): boolean {
+    this.#take(envelope);
+    return this.#ending === undefined;
+  }
+
+  giveBack(): void {
+    this.#recall = undefined;
+    // While an event is being told, whoever begins to follow is told it too: what was not taken need not be read.
+    if (!this.#closed) this.#unfollow = this.#tail.follow(this);
+  }
+
+  protected async pull(): Promise<StreamItem | undefined> {
     for (;;) {
-      const read = await tail.readAfter(from, PAGE);
-      const lines = read?.lines ?? [];
-      const last = lines.find((line) => endFor(actor, fromLog(line).event) !== undefined);
-      if (last !== undefined) return void (known = last.seq);
-      if (lines.length < PAGE) return end('ACCOUNT_DELETED');
-      from += lines.length;
-    }
-  };
-
-  const take = (envelope: Envelope): void => {
-    position = envelope.seq;
-    if (position > authorisedAt) ending ??= endFor(actor, envelope.event);
-  };
-
-  const pull = async (): Promise<StreamItem | undefined> => {
-    for (;;) {
-      if (closed) return undefined;
-      if (orphaned) {
-        await finish();
+      if (this.#closed) return undefined;
+      if (this.#orphaned) {
+        await this.#finish();
         continue;
       }
-      if (ending !== undefined) throw streamEnded(ending);
-      const envelope = nextKnown();
+      if (this.#ending !== undefined) throw streamEnded(this.#ending);
+      const envelope = this.#nextKnown();
       if (envelope !== undefined) {
-        take(envelope);
-        const item = itemOf(envelope);
+        this.#take(envelope);
+        const item = this.itemOf(envelope);
         if (item !== undefined) return item;
         continue;
       }
-      if (position < Math.max(tail.position, known)) {
-        await readPage();
-      } else if (announced) {
-        await new Promise<void>((resolve) => (wake = resolve));
+      if (this.position < this.#head) {
+        await this.#readPage();
+      } else if (this.#announced) {
+        await new Promise<void>((resolve) => (this.#wake = resolve));
       } else {
-        announced = true;
-        return { type: 'live', cursor: encodeCursor(epoch, topic, position), at: new Date().toISOString() };
+        this.#announced = true;
+        const cursor = encodeCursor(this.#epoch, this.topic, this.position);
+        return { type: 'live', cursor, at: new Date().toISOString() };
       }
     }
+  }
+
+  get #head(): number {
+    return Math.max(this.#tail.position, this.#known);
+  }
+
+  readonly #abort = (): void => {
+    const reason = endReasonOf(this.#signal);
+    if (reason === undefined) this.close();
+    else if (reason === 'ACCOUNT_DELETED') this.#orphaned = this.#ending === undefined;
+    else this.#end(reason);
+    this.#rouse();
+    this.#callBack();
   };
 
-  const isAtRest = (): boolean => {
-    const isOver = closed || orphaned || ending !== undefined;
-    return announced && !isOver && page.first === undefined && position >= Math.max(tail.position, known);
-  };
+  #rouse(): void {
+    this.#wake?.();
+    this.#wake = undefined;
+  }
 
-  const lend = (whenRecalled: () => void): Loan | undefined => {
-    if (!isAtRest()) return undefined;
-    unfollow();
-    // What waits there was in the log too, and has been read from it.
-    drop();
-    recall = whenRecalled;
-    return {
-      get position() {
-        return position;
-      },
-      took(envelope) {
-        take(envelope);
-        return ending === undefined;
-      },
-      giveBack() {
-        recall = undefined;
-        // While an event is being told, whoever begins to follow is told it too: what was not taken need not be read.
-        if (!closed) unfollow = follow();
-      },
-    };
-  };
+  #drop(): void {
+    this.#page.clear();
+    this.#buffer.clear();
+  }
 
-  return {
-    stream: Object.assign(createIterator(pull, close), {
-      topic,
-      isAtRest,
-      itemOf,
-      weightOf: weightOfEnvelope,
-      lend,
-    }),
-    close,
-    /** Begins after a position; what ends access up to `authorised` was known when access was granted. */
-    start(authorised: number, after: number): void {
-      authorisedAt = authorised;
-      position = after;
-    },
-  };
+  #callBack(): void {
+    this.#recall?.();
+    this.#recall = undefined;
+  }
+
+  #end(reason: EndReason): void {
+    this.#ending = reason;
+    this.#drop();
+  }
+
+  #take(envelope: Envelope): void {
+    this.position = envelope.seq;
+    if (this.position > this.#authorisedAt) this.#ending ??= endFor(this.#actor, envelope.event);
+  }
+
+  #nextKnown(): Envelope | undefined {
+    const fromPage = this.#page.shift();
+    if (fromPage !== undefined) return fromPage;
+    const buffer = this.#buffer;
+    while (buffer.first !== undefined && buffer.first.seq <= this.position) buffer.shift();
+    return buffer.first?.seq === this.position + 1 ? buffer.shift() : undefined;
+  }
+
+  async #readPage(): Promise<void> {
+    const { topic, position } = this;
+    const read = await this.#tail.readAfter(position, this.#budget.isSpent ? SMALL_PAGE : PAGE);
+    if (read === undefined) throw notFound('The stream');
+    const { range, lines } = read;
+    if (position < range.trimmed) throw expiredCursor(encodeCursor(this.#epoch, topic, range.trimmed));
+    if (lines.length === 0) throw new Error(`The log of ${topic} has a hole after ${position}`);
+    if (this.#closed || this.#ending !== undefined) return;
+    // The beginning of it, as much as may wait; the rest is read again when it is its turn.
+    for (const line of lines) {
+      this.#page.push(fromLog(line));
+      if (this.#page.isFull) break;
+    }
+  }
+
+  /** Goes on to the event that ends the actor's access, if the topic has one. */
+  async #finish(): Promise<void> {
+    this.#orphaned = false;
+    let from = Math.max(this.position, this.#authorisedAt);
+    for (;;) {
+      const read = await this.#tail.readAfter(from, PAGE);
+      const lines = read?.lines ?? [];
+      const last = lines.find((line) => endFor(this.#actor, fromLog(line).event) !== undefined);
+      if (last !== undefined) return void (this.#known = last.seq);
+      if (lines.length < PAGE) return this.#end('ACCOUNT_DELETED');
+      from += lines.length;
+    }
+  }
 }
