@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { forbidden, unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { accountTopic, sameActor } from '../events/event.ts';
@@ -11,25 +10,31 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** A session in use by a connection, which keeps its account online. */
 export interface LiveSession {
   readonly session: Session;
-  /** Aborted, with the `EndReason`, when the token or the account ends. */
-  readonly signal: AbortSignal;
+  /** Calls back when the token or the account ends; at once when it has ended already. There is one listener. */
+  onEnd(listener: (reason: EndReason) => void): void;
   /** The connection is over. */
   close(): void;
 }
 
 /** Opens a session for as long as a GraphQL connection lives. Throws UNAUTHENTICATED for a token that is not valid. */
 export async function openSession(deps: Deps, token: string): Promise<LiveSession> {
-  const controller = new AbortController();
-  setMaxListeners(0, controller.signal);
   const session = await authenticate(deps, token);
-  const unfollow = await followSession(deps, session, (reason) => controller.abort(reason));
+  let ended: EndReason | undefined;
+  let tell = (reason: EndReason): void => void (ended = reason);
+  const unfollow = await followSession(deps, session, (reason) => tell(reason));
   try {
     const lease = await deps.presence.open('graphql', session.actor);
-    const close = () => {
-      unfollow();
-      void lease.close();
+    return {
+      session,
+      onEnd(listener) {
+        tell = listener;
+        if (ended !== undefined) listener(ended);
+      },
+      close() {
+        unfollow();
+        void lease.close();
+      },
     };
-    return { session, signal: controller.signal, close };
   } catch (error) {
     unfollow();
     throw error;

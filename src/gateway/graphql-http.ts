@@ -15,6 +15,7 @@ import type { FormatError } from './errors.ts';
 import { executeMultipart } from './graphql-multipart.ts';
 import { FIRST_QUERY } from './first-query.ts';
 import type { Ports } from './ports.ts';
+import { signalOf } from './session-signal.ts';
 import { isMultipart } from './multipart.ts';
 import { createEventStreamReceiver, encodeEventStream } from './sse.ts';
 import type { EventStreamReceiver } from './sse.ts';
@@ -116,7 +117,7 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
       stack.defer(() => live?.close());
       metrics.connections.inc({ transport: 'sse' });
       stack.defer(() => metrics.connections.dec({ transport: 'sse' }));
-      const signal = live === undefined ? ending : AbortSignal.any([live.signal, ending]);
+      const signal = live === undefined ? ending : AbortSignal.any([signalOf(live), ending]);
       const resumeAfter = request.headers.get('last-event-id');
       const context = createContext({ deps, session: live?.session ?? null, signal, resumeAfter });
       const receiver = createEventStreamReceiver();

@@ -107,9 +107,7 @@ export async function renewSession(ports: Ports, connection: Connection, token: 
 
 function useSession(connection: Connection, live: LiveSession): void {
   connection.live = live;
-  const end = () => endConnection(connection, live.signal.reason as EndReason);
-  if (live.signal.aborted) end();
-  else live.signal.addEventListener('abort', end, { once: true });
+  live.onEnd((reason) => endConnection(connection, reason));
 }
 
 /** Opens a session for one operation. Throws UNAUTHENTICATED. */

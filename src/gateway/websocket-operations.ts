@@ -15,6 +15,13 @@ interface Operation {
   completed: boolean;
 }
 
+/** Those with the same id. */
+interface Named {
+  newest: Operation | undefined;
+  /** The one that the protocol has heard of. */
+  begun: Operation | undefined;
+}
+
 /** The operations of one connection, as its client names them. */
 export interface Operations {
   /** How many are under way, those included that are completed and have not ended yet. */
@@ -31,69 +38,78 @@ export interface Operations {
  * an operation waits until the former one of its id has ended. `onIdle` is called whenever the last one under way has
  * sent its last frame.
  */
-export function createOperations(handle: Handle, onIdle: () => void): Operations {
-  /** The newest of each id, and the one that is begun. */
-  const newest = new Map<string, Operation>();
-  const begun = new Map<string, Operation>();
-  let size = 0;
-  let waitingBytes = 0;
+export const createOperations = (handle: Handle, onIdle: () => void): Operations =>
+  new OperationsOf(handle, onIdle);
 
-  /** Throws RATE_LIMITED when too much waits already: an id is used again faster than what it named can end. */
-  const formerOver = async ({ over }: Operation, text: string): Promise<void> => {
-    const bytes = FRAME_BYTES + text.length;
-    if (waitingBytes + bytes > MAX_WAITING_BYTES)
-      throw new DomainError('RATE_LIMITED', 'Ids are used again before their operations have ended.');
-    waitingBytes += bytes;
-    await over;
-    waitingBytes -= bytes;
-  };
+class OperationsOf implements Operations {
+  size = 0;
+  readonly #handle: Handle;
+  readonly #onIdle: () => void;
+  readonly #named = new Map<string, Named>();
+  #waitingBytes = 0;
 
-  const run = async (id: string, text: string, operation: Operation, former?: Operation): Promise<void> => {
-    if (former?.completed === true) await formerOver(former, text);
-    if (operation.completed) return;
-    operation.begun = true;
-    if (!begun.has(id)) begun.set(id, operation);
-    await handle(text);
-  };
+  constructor(handle: Handle, onIdle: () => void) {
+    this.#handle = handle;
+    this.#onIdle = onIdle;
+  }
 
-  const subscribe = async (id: string, text: string): Promise<void> => {
+  receive(text: string): Promise<void> {
+    const { type, id } = read(text);
+    if (typeof id !== 'string') return this.#handle(text);
+    if (type === 'subscribe') return this.#subscribe(id, text);
+    return type === 'complete' ? this.#complete(id, text) : this.#handle(text);
+  }
+
+  ended(id: string): void {
+    const begun = this.#named.get(id)?.begun;
+    if (begun !== undefined) begun.completed = true;
+  }
+
+  async #subscribe(id: string, text: string): Promise<void> {
     const { promise: over, resolve } = Promise.withResolvers<void>();
     const operation: Operation = { over, begun: false, completed: false };
-    const former = newest.get(id);
+    const named = this.#named.get(id) ?? { newest: undefined, begun: undefined };
+    this.#named.set(id, named);
+    const former = named.newest;
     // While one is not completed its id is in use: the protocol closes a connection that uses it again.
-    if (former === undefined || former.completed) newest.set(id, operation);
-    size += 1;
+    if (former === undefined || former.completed) named.newest = operation;
+    this.size += 1;
     try {
-      await run(id, text, operation, former);
+      if (former?.completed === true) await this.#formerOver(former, text);
+      if (operation.completed) return;
+      operation.begun = true;
+      named.begun ??= operation;
+      await this.#handle(text);
     } finally {
-      size -= 1;
-      for (const known of [newest, begun]) if (known.get(id) === operation) known.delete(id);
+      this.size -= 1;
+      this.#forget(id, named, operation);
       resolve();
-      if (size === 0) onIdle();
+      if (this.size === 0) this.#onIdle();
     }
-  };
+  }
 
-  const complete = async (id: string, text: string): Promise<void> => {
-    const operation = newest.get(id);
+  async #complete(id: string, text: string): Promise<void> {
+    const operation = this.#named.get(id)?.newest;
     if (operation !== undefined) operation.completed = true;
-    if (operation?.begun !== false) await handle(text);
-  };
+    if (operation?.begun !== false) await this.#handle(text);
+  }
 
-  return {
-    get size() {
-      return size;
-    },
-    receive(text) {
-      const { type, id } = read(text);
-      if (typeof id !== 'string') return handle(text);
-      if (type === 'subscribe') return subscribe(id, text);
-      return type === 'complete' ? complete(id, text) : handle(text);
-    },
-    ended(id) {
-      const operation = begun.get(id);
-      if (operation !== undefined) operation.completed = true;
-    },
-  };
+  #forget(id: string, named: Named, operation: Operation): void {
+    if (named.newest === operation) named.newest = undefined;
+    if (named.begun === operation) named.begun = undefined;
+    const isUnused = named.newest === undefined && named.begun === undefined;
+    if (isUnused && this.#named.get(id) === named) this.#named.delete(id);
+  }
+
+  /** Throws RATE_LIMITED when too much waits already: an id is used again faster than what it named can end. */
+  async #formerOver({ over }: Operation, text: string): Promise<void> {
+    const bytes = FRAME_BYTES + text.length;
+    if (this.#waitingBytes + bytes > MAX_WAITING_BYTES)
+      throw new DomainError('RATE_LIMITED', 'Ids are used again before their operations have ended.');
+    this.#waitingBytes += bytes;
+    await over;
+    this.#waitingBytes -= bytes;
+  }
 }
 
 /** What is no frame is refused by the protocol itself. */

@@ -12,6 +12,7 @@ import { bearerToken } from './bearer.ts';
 import type { Engine } from './engine.ts';
 import { codeOf } from './errors.ts';
 import type { Ports } from './ports.ts';
+import { signalOf } from './session-signal.ts';
 import {
   createConnection,
   endConnection,
@@ -203,7 +204,7 @@ async function contextOf(ports: Ports, connection: Connection, payload: Subscrib
   const token = live === undefined ? tokenIn(payload.extensions?.['headers']) : undefined;
   const own = token === undefined ? undefined : await openOwnSession(ports, connection, payload, token);
   const session = (live ?? own)?.session ?? null;
-  const signal = own === undefined ? controller.signal : AbortSignal.any([controller.signal, own.signal]);
+  const signal = own === undefined ? controller.signal : AbortSignal.any([controller.signal, signalOf(own)]);
   // What brought a token of its own does not speak for the connection.
   const renew = async (renewed: string) => void (await renewSession(ports, connection, renewed));
   return createContext({
