@@ -62,7 +62,7 @@ export function createTails(deps: TailDeps): Tails {
   };
   return {
     async open(topic) {
-      const entry = open.get(topic) ?? { source: createSource(deps, topic), users: 0 };
+      const entry = open.get(topic) ?? { source: new TailSource(deps, topic), users: 0 };
       open.set(topic, entry);
       entry.users += 1;
       try {
@@ -98,7 +98,7 @@ class TailOf implements Tail {
   }
 
   get position(): number {
-    return this.#source.position();
+    return this.#source.position;
   }
 
   readRange(): Promise<LogRange | undefined> {
@@ -119,105 +119,105 @@ class TailOf implements Tail {
   }
 }
 
-interface TailSource {
+/** A class, as each account that is connected has one. */
+class TailSource {
+  /** Whether there is such a topic. */
   readonly ready: Promise<boolean>;
-  position(): number;
-  readonly follow: (follower: Follower) => () => void;
-  advance(seq: number): void;
-  stop(): void;
-}
+  position = 0;
+  readonly #deps: TailDeps;
+  readonly #topic: Topic;
+  readonly #followers = new Set<Follower>();
+  readonly #unsubscribe: () => void;
+  #target = 0;
+  #reading = true;
+  #stopped = false;
+  #retry: NodeJS.Timeout | undefined;
 
-function createSource({ eventLog, bus, log, onEvent }: TailDeps, topic: Topic): TailSource {
-  const followers = new Set<Follower>();
-  let position = 0;
-  let target = 0;
-  let reading = true;
-  let stopped = false;
-  let retry: NodeJS.Timeout | undefined;
+  constructor(deps: TailDeps, topic: Topic) {
+    this.#deps = deps;
+    this.#topic = topic;
+    // Listening begins before the head is read: what commits in between is either in the head or noticed as newer.
+    this.#unsubscribe = deps.bus.subscribe(topic, (notice) => this.#hear(notice));
+    this.ready = this.#start();
+  }
 
-  const tell = (say: (follower: Follower) => void): void => {
-    for (const follower of followers) {
+  follow(follower: Follower): () => void {
+    this.#followers.add(follower);
+    return () => void this.#followers.delete(follower);
+  }
+
+  advance(seq: number): void {
+    this.#target = Math.max(this.#target, seq);
+    if (!this.#reading && this.position < this.#target) void this.#readMissing();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#retry);
+    this.#unsubscribe();
+  }
+
+  async #start(): Promise<boolean> {
+    const range = await this.#deps.eventLog.readRange(this.#topic);
+    if (range === undefined) return false;
+    this.position = range.head;
+    this.#reading = false;
+    this.advance(this.#target);
+    return true;
+  }
+
+  #hear(notice: Notice): void {
+    if (notice.kind === 'ephemeral') this.#tell((follower) => follower.ephemeral?.(notice.ephemeral));
+    else if (notice.kind === 'event' && !this.#reading && notice.envelope.seq === this.position + 1)
+      this.#deliver(notice.envelope);
+    else this.advance(notice.kind === 'event' ? notice.envelope.seq : notice.seq);
+  }
+
+  #tell(say: (follower: Follower) => void): void {
+    for (const follower of this.#followers) {
       try {
         say(follower);
       } catch (error) {
-        log.error({ err: error, topic }, 'a follower of a topic threw');
+        this.#deps.log.error({ err: error, topic: this.#topic }, 'a follower of a topic threw');
       }
     }
-  };
+  }
 
-  const deliver = (envelope: Envelope): void => {
-    position = envelope.seq;
-    onEvent?.(envelope);
-    tell((follower) => follower.event?.(envelope));
-  };
-
-  const advance = (seq: number): void => {
-    target = Math.max(target, seq);
-    if (!reading && position < target) void readMissing();
-  };
-
-  const listener = (notice: Notice): void => {
-    if (notice.kind === 'ephemeral') tell((follower) => follower.ephemeral?.(notice.ephemeral));
-    else if (notice.kind === 'event' && !reading && notice.envelope.seq === position + 1)
-      deliver(notice.envelope);
-    else advance(notice.kind === 'event' ? notice.envelope.seq : notice.seq);
-  };
-
-  const readPage = async (): Promise<void> => {
-    const announced = target;
-    const page = await eventLog.readAfter(topic, position, PAGE);
-    if (stopped) return;
-    const before = position;
-    if (page !== undefined && page.range.trimmed > position) {
-      position = page.range.trimmed;
-      tell((follower) => follower.gap?.());
-    }
-    for (const line of page?.lines ?? []) if (line.seq === position + 1) deliver(fromLog(line));
-    const head = Math.max(page?.range.head ?? 0, position);
-    // What had been announced but is not in the log never will be: nothing is announced before it is committed. What
-    // was announced since may be newer than this page.
-    if (target === announced) target = Math.min(target, head);
-    if (position === before && position < head)
-      throw new Error(`The log of ${topic} has a hole after ${position}`);
-  };
+  #deliver(envelope: Envelope): void {
+    this.position = envelope.seq;
+    this.#deps.onEvent?.(envelope);
+    this.#tell((follower) => follower.event?.(envelope));
+  }
 
   /** A hole or a lost announcement: what is missing is in the log. Until it is read, newer events wait there too. */
-  const readMissing = async (): Promise<void> => {
-    reading = true;
+  async #readMissing(): Promise<void> {
+    this.#reading = true;
     try {
-      while (position < target && !stopped) await readPage();
+      while (this.position < this.#target && !this.#stopped) await this.#readPage();
       // No await between the last look at the target and this, or an announcement in between would be forgotten.
-      reading = false;
+      this.#reading = false;
     } catch (error) {
-      if (stopped) return;
-      log.warn({ err: error, topic }, 'reading the event log failed; trying again');
-      retry = setTimeout(() => void readMissing(), RETRY_MS);
+      if (this.#stopped) return;
+      this.#deps.log.warn({ err: error, topic: this.#topic }, 'reading the event log failed; trying again');
+      this.#retry = setTimeout(() => void this.#readMissing(), RETRY_MS);
     }
-  };
+  }
 
-  // Listening begins before the head is read: what commits in between is either in the head or noticed as newer.
-  const unsubscribe = bus.subscribe(topic, listener);
-  const start = async (): Promise<boolean> => {
-    const range = await eventLog.readRange(topic);
-    if (range === undefined) return false;
-    position = range.head;
-    reading = false;
-    advance(target);
-    return true;
-  };
-
-  return {
-    ready: start(),
-    position: () => position,
-    follow(follower) {
-      followers.add(follower);
-      return () => void followers.delete(follower);
-    },
-    advance,
-    stop() {
-      stopped = true;
-      clearTimeout(retry);
-      unsubscribe();
-    },
-  };
+  async #readPage(): Promise<void> {
+    const announced = this.#target;
+    const page = await this.#deps.eventLog.readAfter(this.#topic, this.position, PAGE);
+    if (this.#stopped) return;
+    const before = this.position;
+    if (page !== undefined && page.range.trimmed > this.position) {
+      this.position = page.range.trimmed;
+      this.#tell((follower) => follower.gap?.());
+    }
+    for (const line of page?.lines ?? []) if (line.seq === this.position + 1) this.#deliver(fromLog(line));
+    const head = Math.max(page?.range.head ?? 0, this.position);
+    // What had been announced but is not in the log never will be: nothing is announced before it is committed. What
+    // was announced since may be newer than this page.
+    if (this.#target === announced) this.#target = Math.min(this.#target, head);
+    if (this.position === before && this.position < head)
+      throw new Error(`The log of ${this.#topic} has a hole after ${this.position}`);
+  }
 }

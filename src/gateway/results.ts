@@ -20,33 +20,49 @@ export interface ResultsOptions {
 }
 
 /** One execution for each event, in order. Written out so that `return()` reaches the source even while it waits. */
-export function openResults({ source, execute, turns, serveTogether, failed }: ResultsOptions): ResultStream {
-  const place = createPlace(turns);
-  const events = source[Symbol.asyncIterator]();
-  const stream: ResultStream = {
-    async next() {
-      place.leave();
-      try {
-        await serveTogether?.();
-        const { done, value } = await events.next();
-        if (done === true) return { done, value: undefined };
-        const result = await place.take(() => execute(value));
-        if (result === undefined) return { done: true, value: undefined };
-        return { done: false, value: remember(result, value) };
-      } catch (error) {
-        place.close();
-        await events.return?.();
-        throw failed(error);
-      }
-    },
-    async return() {
-      place.close();
-      await events.return?.();
-      return { done: true, value: undefined };
-    },
-    [Symbol.asyncIterator]: () => stream,
-  };
-  return stream;
+export const openResults = (options: ResultsOptions): ResultStream => new Results(options);
+
+/** A class, as each subscription holds one while it rests. */
+class Results implements ResultStream {
+  readonly #options: ResultsOptions;
+  readonly #place: Place;
+  readonly #events: AsyncIterator<unknown>;
+
+  constructor(options: ResultsOptions) {
+    this.#options = options;
+    this.#place = new Place(options.turns);
+    this.#events = options.source[Symbol.asyncIterator]();
+  }
+
+  async next(): Promise<IteratorResult<ExecutionResult, undefined>> {
+    const { execute, serveTogether, failed } = this.#options;
+    this.#place.leave();
+    try {
+      await serveTogether?.();
+      const { done, value } = await this.#events.next();
+      if (done === true) return { done, value: undefined };
+      const result = await this.#place.take(() => execute(value));
+      if (result === undefined) return { done: true, value: undefined };
+      return { done: false, value: remember(result, value) };
+    } catch (error) {
+      await this.#free();
+      throw failed(error);
+    }
+  }
+
+  async return(): Promise<IteratorResult<ExecutionResult, undefined>> {
+    await this.#free();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async #free(): Promise<void> {
+    this.#place.close();
+    await this.#events.return?.();
+  }
 }
 
 const cursors = new WeakMap<ExecutionResult, string>();
@@ -62,37 +78,42 @@ function remember(result: ExecutionResult, event: unknown): ExecutionResult {
 }
 
 /** The place of one subscription among all whose results are on their way to the same client. */
-interface Place {
-  /** Undefined when the subscription was over before the work was done. */
-  take(work: () => Promise<ExecutionResult>): Promise<ExecutionResult | undefined>;
-  /** Gives it to whoever waits. */
-  leave(): void;
-  /** The subscription is over: what waits for its turn is not done any more. */
-  close(): void;
-}
+class Place {
+  readonly #turns: Turns;
+  #leave: (() => void) | undefined;
+  #stop: (() => void) | undefined;
+  #closed = false;
 
-function createPlace(turns: Turns = createTurns(1)): Place {
-  let leave = (): void => undefined;
-  let stop = (): void => undefined;
-  let closed = false;
-  return {
-    take: (work) =>
-      new Promise((resolve, reject) => {
-        const left = Promise.withResolvers<void>();
-        leave = left.resolve;
-        stop = () => resolve(undefined);
-        if (closed) return stop();
-        void turns.take(async () => {
-          if (closed) return;
-          work().then(resolve, reject);
-          await left.promise;
-        });
-      }),
-    leave: () => leave(),
-    close() {
-      closed = true;
-      leave();
-      stop();
-    },
-  };
+  constructor(turns: Turns = createTurns(1)) {
+    this.#turns = turns;
+  }
+
+  /** Undefined when the subscription was over before the work was done. */
+  take(work: () => Promise<ExecutionResult>): Promise<ExecutionResult | undefined> {
+    return new Promise((resolve, reject) => {
+      const left = Promise.withResolvers<void>();
+      this.#leave = left.resolve;
+      this.#stop = () => resolve(undefined);
+      if (this.#closed) return this.#stop();
+      void this.#turns.take(async () => {
+        if (this.#closed) return;
+        work().then(resolve, reject);
+        await left.promise;
+      });
+    });
+  }
+
+  /** Gives it to whoever waits. */
+  leave(): void {
+    this.#leave?.();
+    this.#leave = undefined;
+    this.#stop = undefined;
+  }
+
+  /** The subscription is over: what waits for its turn is not done any more. */
+  close(): void {
+    this.#closed = true;
+    this.#stop?.();
+    this.leave();
+  }
 }
