@@ -25,15 +25,18 @@ export interface Admissions {
 }
 
 export function createAdmissions(db: Db): Admissions {
-  const tokens = createGatherer<Token, boolean>((asked) => areActive(db, asked), MAX_TOGETHER);
+  const tokens = createGatherer<Token, boolean>((asked) => areActive(db, asked), { max: MAX_TOGETHER });
   const readers = createGatherer<Parameters<typeof canRead>[1][number], boolean>(
     (asked) => canRead(db, asked),
-    MAX_TOGETHER,
+    { max: MAX_TOGETHER },
   );
-  const ranges = createGatherer<string, LogRange | undefined>(async (topics) => {
-    const known = await readRanges(db, topics);
-    return topics.map((topic) => known.get(topic));
-  }, MAX_TOGETHER);
+  const ranges = createGatherer<string, LogRange | undefined>(
+    async (topics) => {
+      const known = await readRanges(db, topics);
+      return topics.map((topic) => known.get(topic));
+    },
+    { max: MAX_TOGETHER },
+  );
   return {
     isActive: (token) => tokens.add(token),
     canRead: (account, conversationId) => readers.add({ account, conversationId }),

@@ -62,15 +62,18 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
     return rows.addLeases(db, nodeId, asked);
   };
   /** Those that come together are added together. */
-  const arrivals = createGatherer<Omit<LeaseRow, 'id'>, LeaseRow>(async (asked) => {
-    const added = await insert(asked);
-    if (added === undefined) throw new Error('The node could not be registered');
-    const leases = asked.map((one, place) => ({ ...one, id: added[place]?.id ?? NaN }));
-    for (const lease of leases) live.set(lease.id, lease);
-    const risen = asked.filter((_, place) => added[place]?.risen).map(({ account }) => account);
-    await announce([...new Map(risen.map((account) => [actorKey(account), account])).values()], true);
-    return leases;
-  }, MAX_TOGETHER);
+  const arrivals = createGatherer<Omit<LeaseRow, 'id'>, LeaseRow>(
+    async (asked) => {
+      const added = await insert(asked);
+      if (added === undefined) throw new Error('The node could not be registered');
+      const leases = asked.map((one, place) => ({ ...one, id: added[place]?.id ?? NaN }));
+      for (const lease of leases) live.set(lease.id, lease);
+      const risen = asked.filter((_, place) => added[place]?.risen).map(({ account }) => account);
+      await announce([...new Map(risen.map((account) => [actorKey(account), account])).values()], true);
+      return leases;
+    },
+    { max: MAX_TOGETHER },
+  );
 
   return {
     async open(kind, account) {
