@@ -67,7 +67,7 @@ clusterTest('a node that is alone tells nobody, and whoever joins is told from t
   const core = await testCore();
   const texts: string[] = [];
   const url = core.url ?? '';
-  await using ear = await openNotifier({ url, log, onText: (text) => texts.push(text), onListening() {} });
+  await using _ear = await openNotifier({ url, log, onText: (text) => texts.push(text), onListening() {} });
   await using _alone = await connectCluster({ ...core, url, log, compareMs: 100, aloneAfterMs: 1_000 });
   let number = 0;
   const timesHere = () => texts.filter((text) => text.endsWith(' here')).length;
