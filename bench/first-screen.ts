@@ -15,9 +15,9 @@ import type { Row } from './results.ts';
 import { at, print, startServer } from './server.ts';
 
 const CASES = [
-  { circles: 1, conversations: 1, queries: 2_000 },
-  { circles: 3, conversations: 3, queries: 800 },
-  { circles: 5, conversations: 5, queries: 300 },
+  { circles: 1, conversations: 1, queries: 1_000 },
+  { circles: 3, conversations: 3, queries: 400 },
+  { circles: 5, conversations: 5, queries: 150 },
 ];
 const PARTICIPANTS = 5;
 const MESSAGES = 30;

@@ -233,7 +233,7 @@ test('a changed e-mail is visible everywhere, and logs in', async () => {
   expect(changed).toEqual({ ...user, email: 'new@example.com', updatedAt: changed.updatedAt });
   expect(changed.updatedAt > user.updatedAt).toBe(true);
   expect(await accounts.visibleUser(deps, bob.actor, user.id)).toEqual(changed);
-  expect((await accounts.usersById(deps, [user.id])).get(user.id)).toEqual(changed);
+  expect((await accounts.usersById(deps, [user.id])).get(user.id)).toEqual({ ...changed, online: false });
   expect(await refusal(accounts.login(deps, ANN))).toBe('UNAUTHENTICATED');
   expect(await refusal(accounts.login(deps, { ...ANN, email: 'NEW@example.com' }))).toBe('done');
   const kick = (email: string) =>
@@ -407,7 +407,7 @@ test('one knows oneself, those in the same circles, and nobody else', async () =
   expect(await sees(device, eve)).toBe(false);
   expect(await accounts.visibleUser(deps, ann.actor, 999 as UserId)).toBeUndefined();
   expect(await accounts.usersById(deps, [999 as UserId, eve.user.id])).toEqual(
-    new Map([[eve.user.id, eve.user]]),
+    new Map([[eve.user.id, { ...eve.user, online: false }]]),
   );
 });
 
