@@ -1,9 +1,10 @@
 // How long a message is on its way from the moment its send was due, beside what passes through a bare WebSocket server.
+import { performance } from 'node:perf_hooks';
 import { startPostgres } from '../test/support/postgres.ts';
 import { startAudience } from './audience.ts';
 import { startCrowdedServer } from './crowd.ts';
 import type { CrowdedServer } from './crowd.ts';
-import { median, startPeer } from './measure.ts';
+import { cpuDuring, median, startPeer } from './measure.ts';
 import type { Peer } from './measure.ts';
 import { entering, frameOf, subscribing } from './openings.ts';
 import { record } from './results.ts';
@@ -35,19 +36,26 @@ const send = JSON.stringify({
 interface Times {
   readonly p50: number;
   readonly p99: number;
+  /** Processor time of the server for each second: at 1 it can do no more. */
+  readonly busy: number;
 }
 
 const place = (sorted: readonly number[], part: number): number =>
   sorted[Math.floor(sorted.length * part)] ?? NaN;
 
-async function measure(opening: Opening, line: string, perSecond: number): Promise<Times> {
+async function measure(pid: number, opening: Opening, line: string, perSecond: number): Promise<Times> {
   await using audience = startAudience();
   await audience.order(opening);
   const talk = { type: 'talk', line, perSecond, hearers: TOGETHER } as const;
   await audience.order({ ...talk, lines: perSecond });
-  const { delays } = await audience.attempt({ ...talk, lines: perSecond * SECONDS });
+  const begun = performance.now();
+  let delays: readonly number[] = [];
+  const busyMs = await cpuDuring(pid, async () => {
+    ({ delays } = await audience.attempt({ ...talk, lines: perSecond * SECONDS }));
+  });
+  const busy = busyMs / (performance.now() - begun);
   const sorted = delays.toSorted((a, b) => a - b);
-  return { p50: place(sorted, 0.5), p99: place(sorted, 0.99) };
+  return { p50: place(sorted, 0.5), p99: place(sorted, 0.99), busy };
 }
 
 /** From the writing of an event to its arrival at the readers, in milliseconds, since the server began. */
@@ -63,12 +71,12 @@ async function deliveries({ server }: CrowdedServer): Promise<{ sum: number; cou
 async function compare(crowded: CrowdedServer, bare: Peer, perSecond: number) {
   const { server, members } = crowded;
   const before = await deliveries(crowded);
-  const parley = await measure(subscribing(server.url, SUBSCRIBERS, members), send, perSecond);
+  const parley = await measure(server.pid, subscribing(server.url, SUBSCRIBERS, members), send, perSecond);
   const after = await deliveries(crowded);
   const line = frameOf(BYTES, STAMP);
   return {
     parley,
-    bare: await measure(entering(bare.port, SUBSCRIBERS, members), line, perSecond),
+    bare: await measure(bare.pid, entering(bare.port, SUBSCRIBERS, members), line, perSecond),
     deliveryMs: (after.sum - before.sum) / (after.count - before.count),
   };
 }
@@ -91,6 +99,8 @@ async function rowOf({ database, perSecond }: (typeof CASES)[number]): Promise<R
     parleyP99Ms: median(rounds.map(({ parley }) => parley.p99)),
     bareWsP99Ms: median(rounds.map(({ bare }) => bare.p99)),
     p99Ratio: median(rounds.map(({ parley, bare }) => parley.p99 / bare.p99)),
+    parleyBusy: median(rounds.map(({ parley }) => parley.busy)),
+    bareWsBusy: median(rounds.map(({ bare }) => bare.busy)),
     commitToDeliveryMs: median(rounds.map(({ deliveryMs }) => deliveryMs)),
   };
 }
@@ -99,13 +109,14 @@ print(
   `From send to delivery, ${SUBSCRIBERS} subscribers, ${TOGETHER} in each conversation, medians of paired rounds\n`,
 );
 print(
-  'database  messages/s  Parley p50  bare ws p50     ratio  Parley p99  bare ws p99     ratio  after commit',
+  'database  messages/s  Parley p50  bare ws p50     ratio  Parley p99  bare ws p99     ratio  after commit      busy   bare ws',
 );
 const rows: Row[] = [];
 for (const given of CASES) {
   const row = await rowOf(given);
   rows.push(row);
   const ms = (name: string): string => `${Number(row[name]).toFixed(1)} ms`.padStart(11);
+  const share = (name: string): string => `${(Number(row[name]) * 100).toFixed(0)} %`.padStart(9);
   const ratio = (name: string): string => `${Number(row[name]).toFixed(2)} x`.padStart(9);
   print(
     [
@@ -118,6 +129,8 @@ for (const given of CASES) {
       ms('bareWsP99Ms'),
       ratio('p99Ratio'),
       ms('commitToDeliveryMs'),
+      share('parleyBusy'),
+      share('bareWsBusy'),
     ].join(' '),
   );
 }
