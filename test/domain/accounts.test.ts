@@ -6,6 +6,7 @@ import type { JWTPayload } from 'jose';
 import { expect, test, vi } from 'vitest';
 import type { User } from '../../src/db/tables.ts';
 import * as accounts from '../../src/domain/accounts.ts';
+import { createAdmissions } from '../../src/domain/admissions.ts';
 import * as circles from '../../src/domain/circles.ts';
 import * as conversations from '../../src/domain/conversations.ts';
 import type { Deps } from '../../src/domain/deps.ts';
@@ -205,7 +206,8 @@ test('authenticating takes one statement', async () => {
   const ann = await person(deps, 'ann');
   const { token } = await deps.tokens.issue(ann.actor);
   const counted = countStatements(deps.db);
-  await accounts.authenticate({ ...deps, db: counted.db }, token);
+  const admissions = createAdmissions(counted.db);
+  await accounts.authenticate({ ...deps, db: counted.db, admissions }, token);
   expect(counted.count).toBe(1);
 });
 
