@@ -210,13 +210,17 @@ async function askPrepared(world: World, actor: ActorRef) {
   return { statements, prepared, text: JSON.stringify(data) };
 }
 
-test('the first screen takes six statements, all prepared, however much is on it', async () => {
+test('the first screen takes at most six statements, all prepared, however much is on it', async () => {
   await using world = await openWorld();
   const small = await askPrepared(world, await fillScreen(world, 'small', 1, 1, 1));
   const large = await askPrepared(world, await fillScreen(world, 'large', 5, 5, 25));
-  // Circles, conversations, participants, messages; and users, who are asked for when either of the last two are there.
-  expect(small).toMatchObject({ statements: 6, prepared: 6 });
-  expect(large).toMatchObject({ statements: 6, prepared: 6 });
+  // Circles, conversations, participants, messages; and users, who are asked for when the last two are there: once when
+  // both come at the same moment, or twice.
+  for (const { statements, prepared } of [small, large]) {
+    expect(statements).toBeGreaterThanOrEqual(5);
+    expect(statements).toBeLessThanOrEqual(6);
+    expect(prepared).toBe(statements);
+  }
   expect(small.text.split('Hello')).toHaveLength(1 + 1);
   expect(large.text.split('Hello')).toHaveLength(5 * 5 * 20 + 1);
 });
