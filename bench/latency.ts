@@ -38,6 +38,8 @@ interface Times {
   readonly p99: number;
   /** Processor time of the server for each second: at 1 it can do no more. */
   readonly busy: number;
+  /** Deliveries that had not come long after the last send. */
+  readonly lost: number;
 }
 
 const place = (sorted: readonly number[], part: number): number =>
@@ -55,7 +57,8 @@ async function measure(pid: number, opening: Opening, line: string, perSecond: n
   });
   const busy = busyMs / (performance.now() - begun);
   const sorted = delays.toSorted((a, b) => a - b);
-  return { p50: place(sorted, 0.5), p99: place(sorted, 0.99), busy };
+  const lost = perSecond * SECONDS * TOGETHER - delays.length;
+  return { p50: place(sorted, 0.5), p99: place(sorted, 0.99), busy, lost };
 }
 
 /** From the writing of an event to its arrival at the readers, in milliseconds, since the server began. */
@@ -101,6 +104,7 @@ async function rowOf({ database, perSecond }: (typeof CASES)[number]): Promise<R
     p99Ratio: median(rounds.map(({ parley, bare }) => parley.p99 / bare.p99)),
     parleyBusy: median(rounds.map(({ parley }) => parley.busy)),
     bareWsBusy: median(rounds.map(({ bare }) => bare.busy)),
+    parleyLost: Math.max(...rounds.map(({ parley }) => parley.lost)),
     commitToDeliveryMs: median(rounds.map(({ deliveryMs }) => deliveryMs)),
   };
 }
@@ -109,7 +113,7 @@ print(
   `From send to delivery, ${SUBSCRIBERS} subscribers, ${TOGETHER} in each conversation, medians of paired rounds\n`,
 );
 print(
-  'database  messages/s  Parley p50  bare ws p50     ratio  Parley p99  bare ws p99     ratio  after commit      busy   bare ws',
+  'database  messages/s  Parley p50  bare ws p50     ratio  Parley p99  bare ws p99     ratio  after commit      busy   bare ws     lost',
 );
 const rows: Row[] = [];
 for (const given of CASES) {
@@ -131,6 +135,7 @@ for (const given of CASES) {
       ms('commitToDeliveryMs'),
       share('parleyBusy'),
       share('bareWsBusy'),
+      String(row['parleyLost']).padStart(8),
     ].join(' '),
   );
 }

@@ -127,7 +127,8 @@ async function talk({ line, perSecond, lines, hearers }: Talk): Promise<Outcome>
   for (let index = 0; index < lines; index += 1) {
     const due = begun + (index * 1_000) / perSecond;
     const early = due - performance.now();
-    if (early > 0) await pause(early);
+    // A timer leaves off what is less than a millisecond, and nothing may be said before it is due.
+    if (early > 0) await pause(Math.ceil(early));
     const [socket, texts] = speakers[index % speakers.length] ?? [];
     socket?.send(fill(line, { ...texts, stamp: `${due.toFixed(3)}`, number: `${index}` }));
   }
