@@ -15,6 +15,9 @@ export interface GathererOptions<Item> {
   readonly max: number;
   /** Batches under way at the same time, at most; one, unless given. */
   readonly atOnce?: number;
+  /** How many more may be under way beside those that take longer than `patienceMs`. */
+  readonly spare?: number;
+  readonly patienceMs?: number;
   /** Items of one key keep their order: they are never in two batches at the same time. */
   readonly keyOf?: (item: Item) => unknown;
   /** The weight of what may wait, that is not yet in a batch; without it, as much as there is. */
@@ -39,11 +42,13 @@ export function createGatherer<Item, Result>(
   work: (items: readonly Item[]) => Promise<readonly Result[]>,
   options: GathererOptions<Item>,
 ): Gatherer<Item, Result> {
-  const { max, atOnce = 1, keyOf = () => undefined, maxWaiting = Infinity, weigh = () => 1 } = options;
+  const { max, atOnce = 1, spare = 0, patienceMs = Infinity } = options;
+  const { keyOf = () => undefined, maxWaiting = Infinity, weigh = () => 1 } = options;
   /** By key, the one that has waited longest first. */
   const waiting = new Map<unknown, Waiting<Item, Result>[]>();
   const busyKeys = new Set<unknown>();
   const underWay = new Set<Promise<void>>();
+  let late = 0;
   let weight = 0;
   let soon: NodeJS.Immediate | undefined;
 
@@ -62,7 +67,7 @@ export function createGatherer<Item, Result>(
     return batch;
   };
 
-  const run = async (batch: readonly Waiting<Item, Result>[]): Promise<void> => {
+  const settle = async (batch: readonly Waiting<Item, Result>[]): Promise<void> => {
     try {
       const results = await work(batch.map(({ item }) => item));
       if (results.length !== batch.length) throw new Error('The work answered too few results');
@@ -73,9 +78,22 @@ export function createGatherer<Item, Result>(
     for (const { key } of batch) busyKeys.delete(key);
   };
 
+  const run = async (batch: readonly Waiting<Item, Result>[]): Promise<void> => {
+    if (spare === 0) return settle(batch);
+    let isLate = false;
+    const patience = setTimeout(() => {
+      isLate = true;
+      late += 1;
+      begin();
+    }, patienceMs);
+    await settle(batch);
+    clearTimeout(patience);
+    if (isLate) late -= 1;
+  };
+
   const begin = (): void => {
     soon = undefined;
-    while (underWay.size < atOnce) {
+    while (underWay.size < atOnce + Math.min(late, spare)) {
       const batch = takeBatch();
       if (batch.length === 0) return;
       const running = run(batch).then(() => {

@@ -17,8 +17,11 @@ import { createGatherer } from './gatherer.ts';
 
 /** More would keep the first ones waiting, and their conversations locked, for longer than it saves. */
 const MAX_TOGETHER = 128;
+/** One is prepared while the database has another: more would only be smaller. */
+const AT_ONCE = 2;
 /** A conversation that is locked for long holds up only the sends that were taken together with it. */
-const AT_ONCE = 4;
+const SPARE = 2;
+const PATIENCE_MS = 500;
 /** In bytes, about. */
 const MAX_WAITING = 64 * 1024 * 1024;
 const SEND_BYTES = 1_000;
@@ -56,6 +59,8 @@ export function createSends(deps: SendsDeps): Sends {
   const gatherer = createGatherer<Send, Outcome>((sends) => commit(deps, sends), {
     max: MAX_TOGETHER,
     atOnce: AT_ONCE,
+    spare: SPARE,
+    patienceMs: PATIENCE_MS,
     keyOf: (send) => send.conversationId,
     maxWaiting: MAX_WAITING,
     weigh: weightOf,

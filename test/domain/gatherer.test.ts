@@ -69,6 +69,24 @@ test('of a key one batch is under way, while others pass', async () => {
   expect(await Promise.all(all)).toEqual(['a1', 'a2', 'b1', 'a3', 'c1']);
 });
 
+test('beside a batch that takes long another begins, as far as there are spare ones', async () => {
+  const options = { max: 1, spare: 1, patienceMs: 5, keyOf: (item: number) => item };
+  const { gatherer, begun, next } = held<number>(options);
+  const all = [gatherer.add(1)];
+  const first = await next();
+  all.push(gatherer.add(2), gatherer.add(3));
+  const second = await next();
+  expect(second.items).toEqual([2]);
+  first.finish();
+  await all[0];
+  second.finish();
+  const third = await next();
+  expect(third.items).toEqual([3]);
+  expect(begun).toEqual([]);
+  third.finish();
+  expect(await Promise.all(all)).toEqual([1, 2, 3]);
+});
+
 test('a key of which there is much lets others have their turn', async () => {
   const { gatherer, next } = held<string>({ max: 2, keyOf: (item) => item[0] });
   const all = ['a1', 'a2', 'a3', 'b1'].map((item) => gatherer.add(item));
