@@ -65,7 +65,11 @@ export interface CrowdedServer extends AsyncDisposable {
 }
 
 /** Starts a server whose database has the crowd: on PostgreSQL at an address, else on an embedded one of its own. */
-export async function startCrowdedServer(crowd: CrowdOptions, postgres?: string): Promise<CrowdedServer> {
+export async function startCrowdedServer(
+  crowd: CrowdOptions,
+  postgres?: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<CrowdedServer> {
   await using stack = new AsyncDisposableStack();
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
   stack.defer(() => rm(dataDir, { recursive: true, force: true }));
@@ -76,7 +80,10 @@ export async function startCrowdedServer(crowd: CrowdOptions, postgres?: string)
     secret,
   );
   const server = stack.use(
-    await startServer(dataDir, postgres === undefined ? {} : { DATABASE_URL: postgres, AUTH_SECRET: secret }),
+    await startServer(dataDir, {
+      ...settings,
+      ...(postgres === undefined ? {} : { DATABASE_URL: postgres, AUTH_SECRET: secret }),
+    }),
   );
   const owned = stack.move();
   return { server, members, [Symbol.asyncDispose]: () => owned.disposeAsync() };

@@ -2,14 +2,13 @@
 import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { WebSocket } from 'ws';
+import type { Member } from './crowd.ts';
 
 export interface Sending {
   readonly type: 'open';
   readonly url: string;
-  /** One for each sender. */
-  readonly tokens: readonly string[];
-  /** Where each of them sends. */
-  readonly conversationIds: readonly string[];
+  /** Each sends to its conversation. */
+  readonly senders: readonly Member[];
 }
 
 export type Order = Sending | { readonly type: 'send'; readonly ms: number } | { readonly type: 'close' };
@@ -28,7 +27,7 @@ const SEND =
 let sendNext: (() => Promise<void>)[] = [];
 const sockets: WebSocket[] = [];
 
-async function open(url: string, token: string, conversationId: string): Promise<() => Promise<void>> {
+async function open(url: string, { token, conversation }: Member): Promise<() => Promise<void>> {
   const socket = new WebSocket(url, 'graphql-transport-ws');
   sockets.push(socket);
   let answered: ((text: string) => void) | undefined;
@@ -47,7 +46,7 @@ async function open(url: string, token: string, conversationId: string): Promise
   await ask({ type: 'connection_init', payload: { authorization: `Bearer ${token}` } });
   return async () => {
     number += 1;
-    const payload = { query: SEND, variables: { id: conversationId, text: TEXT } };
+    const payload = { query: SEND, variables: { id: conversation, text: TEXT } };
     const answer = await ask({ id: `${number}`, type: 'subscribe', payload });
     if (!answer.includes('"sentAt"')) throw new Error(`A send was refused: ${answer}`);
   };
@@ -71,8 +70,7 @@ async function sendFor(ms: number): Promise<Sent> {
 async function obey(order: Order): Promise<Sent | 'done'> {
   if (order.type === 'send') return sendFor(order.ms);
   if (order.type === 'open') {
-    const { url, tokens, conversationIds } = order;
-    sendNext = await Promise.all(tokens.map((token, n) => open(url, token, conversationIds[n] ?? '')));
+    sendNext = await Promise.all(order.senders.map((sender) => open(order.url, sender)));
   } else {
     for (const socket of sockets.splice(0)) socket.terminate();
     await pause(100);

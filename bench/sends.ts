@@ -1,54 +1,72 @@
 // How many messages a second are sent by many at once, beside one transaction for each on the same PostgreSQL.
 import { execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { setTimeout as pause } from 'node:timers/promises';
+import { openDatabase } from '../src/db/database.ts';
+import { createSends, sendAlone } from '../src/domain/sends.ts';
+import type { Send } from '../src/domain/sends.ts';
+import { createBus } from '../src/events/bus.ts';
+import type { ConversationId, UserId } from '../src/ids.ts';
+import { createLogger } from '../src/log.ts';
 import { startPostgres } from '../test/support/postgres.ts';
+import type { PostgresServer } from '../test/support/postgres.ts';
+import { startCrowdedServer } from './crowd.ts';
+import type { CrowdedServer } from './crowd.ts';
 import { cpuMs, median } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import type { Order, Sent } from './senders.ts';
-import { print, startServer } from './server.ts';
-import { AUTH_SECRET, populate, tokensOf } from './world.ts';
+import { printRow } from './rounds.ts';
+import { print } from './server.ts';
 
-const WORLD = { accounts: 200, conversations: 100 };
-const CASES = [{ senders: 1 }, { senders: 10 }, { senders: 200 }];
+const ACCOUNTS = 200;
+const CASES = [
+  { senders: 1, together: 2 },
+  { senders: 10, together: 2 },
+  { senders: 200, together: 2 },
+  { senders: 200, together: 200 },
+];
 const ROUNDS = 5;
 const ROUND_MS = 6_000;
 const WARM_UP_MS = 3_000;
+const LONE_SENDS = 500;
+/** A node knows after so long that it is alone, and tells others nothing any more. */
+const ALONE_MS = 16_000;
 /** Of the event that Parley stores for a message of 200 characters, less what stands around it. */
 const EVENT_BYTES = 700;
 const SCRIPT = fileURLToPath(new URL('peers/send.sql', import.meta.url));
 
-await using stack = new AsyncDisposableStack();
-const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
-stack.defer(() => rm(dataDir, { recursive: true, force: true }));
-const postgres = stack.use(await startPostgres({ durable: true }));
-const server = stack.use(
-  await startServer(dataDir, { DATABASE_URL: postgres.url, AUTH_SECRET, RATE_LIMITS: 'on' }),
-);
-await populate(postgres.url, WORLD);
-const tokens = await tokensOf(WORLD);
-const senders = fork(new URL('senders.ts', import.meta.url));
-stack.defer(() => void senders.kill());
-
-async function order<Answer>(given: Order): Promise<Answer> {
-  senders.send(given);
-  const [answer] = (await once(senders, 'message')) as [Answer];
-  return answer;
+interface Scene {
+  readonly postgres: PostgresServer;
+  readonly crowded: CrowdedServer;
+  /** Of the senders' process. */
+  order<Answer>(order: Order): Promise<Answer>;
 }
 
-async function onParley(count: number) {
-  const chosen = Array.from({ length: count }, (_, n) => n);
-  await order({
-    type: 'open',
-    url: `${server.url.replace('http', 'ws')}/graphql`,
-    tokens: chosen.map((n) => tokens[n] ?? ''),
-    conversationIds: chosen.map((n) => `Conversation:${(n % WORLD.conversations) + 1}`),
-  });
+/** A server on a PostgreSQL that waits for its disk, with accounts so many of which share each conversation. */
+async function openScene(together: number, stack: AsyncDisposableStack): Promise<Scene> {
+  const postgres = stack.use(await startPostgres({ durable: true }));
+  const crowd = { accounts: ACCOUNTS, together };
+  const crowded = stack.use(await startCrowdedServer(crowd, postgres.url, { RATE_LIMITS: 'on' }));
+  const senders = fork(new URL('senders.ts', import.meta.url));
+  stack.defer(() => void senders.kill());
+  await pause(ALONE_MS);
+  return {
+    postgres,
+    crowded,
+    async order<Answer>(order: Order) {
+      senders.send(order);
+      const [answer] = (await once(senders, 'message')) as [Answer];
+      return answer;
+    },
+  };
+}
+
+async function onParley({ crowded: { server, members }, order }: Scene, count: number) {
+  const url = `${server.url.replace('http', 'ws')}/graphql`;
+  await order({ type: 'open', url, senders: members.slice(0, count) });
   await order<Sent>({ type: 'send', ms: WARM_UP_MS });
   const [cpu, before] = [await cpuMs(server.pid), performance.now()];
   const { sends, medianMs, p99Ms } = await order<Sent>({ type: 'send', ms: ROUND_MS });
@@ -58,46 +76,93 @@ async function onParley(count: number) {
   return { perSecond, medianMs, p99Ms, cpuUs };
 }
 
-async function onPgbench(count: number) {
+async function onPgbench({ postgres }: Scene, { senders, together }: (typeof CASES)[number]) {
   const target = `-h 127.0.0.1 -p ${postgres.port} -U postgres`;
-  const load = `-n -M prepared -c ${count} -j 2 -T ${ROUND_MS / 1_000}`;
-  const variables = `-D conversations=${WORLD.conversations} -D event_bytes=${EVENT_BYTES}`;
-  const options = `${target} ${load} ${variables} -f`.split(' ');
+  const load = `-n -M prepared -c ${senders} -j 2 -T ${ROUND_MS / 1_000}`;
+  const options = `${target} ${load} -D together=${together} -D event_bytes=${EVENT_BYTES} -f`.split(' ');
   const { stdout } = await promisify(execFile)('pgbench', [...options, SCRIPT, 'postgres']);
   const number = (form: RegExp): number => Number(form.exec(stdout)?.[1]);
   return { perSecond: number(/^tps = ([\d.]+)/m), meanMs: number(/^latency average = ([\d.]+)/m) };
 }
 
-print('Messages sent each second, medians of paired rounds\n');
-print('senders     Parley    pgbench      ratio     median        p99  processor of the server');
-const rows: Row[] = [];
-for (const { senders: count } of CASES) {
+async function compare(given: (typeof CASES)[number]): Promise<Row> {
+  await using stack = new AsyncDisposableStack();
+  const scene = await openScene(given.together, stack);
   const rounds = [];
   for (let round = 0; round < ROUNDS; round += 1)
-    rounds.push({ parley: await onParley(count), pgbench: await onPgbench(count) });
-  const row = {
-    senders: count,
+    rounds.push({ parley: await onParley(scene, given.senders), pgbench: await onPgbench(scene, given) });
+  return {
+    ...given,
     parleyPerSecond: median(rounds.map(({ parley }) => parley.perSecond)),
     pgbenchPerSecond: median(rounds.map(({ pgbench }) => pgbench.perSecond)),
-    ratio: median(rounds.map(({ parley, pgbench }) => parley.perSecond / pgbench.perSecond)),
+    toPgbench: median(rounds.map(({ parley, pgbench }) => parley.perSecond / pgbench.perSecond)),
     parleyMedianMs: median(rounds.map(({ parley }) => parley.medianMs)),
     parleyP99Ms: median(rounds.map(({ parley }) => parley.p99Ms)),
     pgbenchMeanMs: median(rounds.map(({ pgbench }) => pgbench.meanMs)),
     parleyCpuUs: median(rounds.map(({ parley }) => parley.cpuUs)),
   };
+}
+
+const COLUMNS = [
+  'senders',
+  'in a conversation',
+  '  Parley/s',
+  ' pgbench/s',
+  '   ratio',
+  '  median',
+  '       p99',
+  'server, each',
+];
+print('Messages sent each second, medians of paired rounds\n');
+printRow(COLUMNS, COLUMNS);
+const rows: Row[] = [];
+for (const given of CASES) {
+  const row = await compare(given);
   rows.push(row);
-  const whole = (value: number): string => value.toFixed(0).padStart(10);
-  const ms = (value: number): string => `${value.toFixed(1)} ms`.padStart(10);
-  print(
-    [
-      String(count).padStart(7),
-      whole(row.parleyPerSecond),
-      whole(row.pgbenchPerSecond),
-      `${row.ratio.toFixed(2)} x`.padStart(10),
-      ms(row.parleyMedianMs),
-      ms(row.parleyP99Ms),
-      `${row.parleyCpuUs.toFixed(0)} us`.padStart(10),
-    ].join(' '),
-  );
+  const number = (name: string, digits = 0): string => Number(row[name]).toFixed(digits);
+  printRow(COLUMNS, [
+    number('senders'),
+    number('together'),
+    number('parleyPerSecond'),
+    number('pgbenchPerSecond'),
+    `${number('toPgbench', 2)} x`,
+    `${number('parleyMedianMs', 1)} ms`,
+    `${number('parleyP99Ms', 1)} ms`,
+    `${number('parleyCpuUs')} us`,
+  ]);
 }
 await record('sends', rows);
+
+/** How long one message takes that is sent when the one before it was stored, in milliseconds. */
+async function loneMs(send: () => Promise<unknown>): Promise<number> {
+  const before = performance.now();
+  for (let count = 0; count < LONE_SENDS; count += 1) await send();
+  return (performance.now() - before) / LONE_SENDS;
+}
+
+await using stack = new AsyncDisposableStack();
+const { postgres } = await openScene(2, stack);
+const database = stack.use(await openDatabase({ kind: 'postgres', url: postgres.url }, createLogger('warn')));
+const deps = { db: database.db, bus: createBus(createLogger('warn')) };
+const sends = createSends(deps);
+const message: Send = {
+  actor: { kind: 'user', id: 1 as UserId },
+  conversationId: 1 as ConversationId,
+  text: '.'.repeat(200),
+  files: [],
+  key: null,
+};
+const lone = [];
+for (let round = 0; round <= ROUNDS; round += 1) {
+  const together = await loneMs(() => sends.send(message));
+  const alone = await loneMs(() => sendAlone(deps, message));
+  // The first round warms both up.
+  if (round > 0) lone.push({ together, alone });
+}
+const togetherMs = median(lone.map(({ together }) => together));
+const aloneMs = median(lone.map(({ alone }) => alone));
+const ratio = median(lone.map(({ together, alone }) => together / alone));
+print(
+  `\nA lone message: ${togetherMs.toFixed(2)} ms, ${aloneMs.toFixed(2)} ms without looking for others, ratio ${ratio.toFixed(2)}`,
+);
+await record('lone-send', [{ parleyMs: togetherMs, aloneMs, ratio }]);

@@ -67,9 +67,7 @@ export function createSends(deps: SendsDeps): Sends {
   });
   return {
     async send(send) {
-      const outcome = await gatherer.add(send);
-      if ('sent' in outcome) return outcome.sent;
-      throw outcome.refusal;
+      return resultOf(await gatherer.add(send));
     },
   };
 }
@@ -86,10 +84,26 @@ async function commit(deps: SendsDeps, sends: readonly Send[]): Promise<Outcome[
     if (sends.length === 1 || isOutage(error)) throw error;
     const outcomes: Outcome[] = [];
     for (const send of sends) {
-      outcomes.push(...(await commit(deps, [send]).catch((refusal: unknown): Outcome[] => [{ refusal }])));
+      outcomes.push(
+        await sendAlone(deps, send).then(
+          (sent) => ({ sent }),
+          (refusal: unknown) => ({ refusal }),
+        ),
+      );
     }
     return outcomes;
   }
+}
+
+/** In a transaction of its own, which waits for no other. */
+export async function sendAlone(deps: SendsDeps, send: Send): Promise<SentMessage> {
+  const [outcome] = await recording(deps, (unit) => sendAll(unit, [send]));
+  return resultOf(outcome);
+}
+
+function resultOf(outcome: Outcome | undefined): SentMessage {
+  if (outcome !== undefined && 'sent' in outcome) return outcome.sent;
+  throw outcome?.refusal;
 }
 
 async function sendAll(unit: Unit, sends: readonly Send[]): Promise<Outcome[]> {
