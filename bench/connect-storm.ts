@@ -83,4 +83,4 @@ for (const database of DATABASES) {
     ].join(' '),
   );
 }
-await record('connectStorm', rows);
+await record('connect-storm', rows);

@@ -76,4 +76,4 @@ for (const together of CASES) {
     ].join(' '),
   );
 }
-await record('idleSubscribers', rows);
+await record('connections', rows);

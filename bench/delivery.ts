@@ -9,6 +9,8 @@ import { circleOf, conversationOf, createGraphqlClient } from '../src/testing/in
 import type { Named } from '../src/testing/index.ts';
 import { rawSocket } from '../test/harness/raw-socket.ts';
 import { wire } from '../test/harness/wire.ts';
+import { record } from './results.ts';
+import type { Row } from './results.ts';
 import { at, peakMb, print, startServer } from './server.ts';
 import type { Server } from './server.ts';
 
@@ -17,6 +19,13 @@ const RESUMES = 100;
 const REMOVALS = 100;
 const PASSING = 5_000;
 const WRITERS = 8;
+
+const rows: Row[] = [];
+const timesOf = (what: string, delays: readonly number[]): Row => ({
+  what,
+  medianMs: Number(at(delays, 0.5)),
+  p99Ms: Number(at(delays, 0.99)),
+});
 
 interface Talk {
   readonly server: Server;
@@ -158,6 +167,7 @@ async function comparePaused(
   }
   const [without = 0, paused = 0] = peaks;
   const [growthWithout = 0, growth = 0] = peaks.map((peak, index) => peak - (rests[index] ?? 0));
+  rows.push({ what: name, growthMb: growth, growthWithoutMb: growthWithout, peakRatio: paused / without });
   print(
     `${name}: ${growth.toFixed(0)} MB more than at rest, ${growthWithout.toFixed(0)} MB without it; at most ${paused.toFixed(0)} MB, ${without.toFixed(0)} MB without it, ratio ${(paused / without).toFixed(2)}; it ${outcome}`,
   );
@@ -183,8 +193,10 @@ async function fresh(): Promise<AsyncDisposable & { readonly talk: Talk }> {
     print(
       `removal, until the ${door} has ended: ${at(delays, 0.5)} ms (median), ${at(delays, 0.99)} ms (p99)`,
     );
+  for (const [door, delays] of Object.entries(removals)) rows.push(timesOf(`removal, ${door}`, delays));
   const resumes = await resumeDelays(scene.talk);
   print(`resume of ${MISSED} missed events: ${at(resumes, 0.5)} ms (median), ${at(resumes, 0.99)} ms (p99)`);
+  rows.push(timesOf('resume', resumes));
 }
 await comparePaused(
   `a paused GraphQL client while ${PASSING} x 4 KB pass`,
@@ -192,3 +204,4 @@ await comparePaused(
   stallByGraphql,
 );
 await comparePaused(`a paused legacy client while ${PASSING} x 24 KB pass`, '€'.repeat(8_192), stallBySocket);
+await record('delivery', rows);

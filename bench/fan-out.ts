@@ -58,4 +58,4 @@ for (const given of CASES) {
     toStockYoga: toStock,
   });
 }
-await record('graphqlFanOut', rows);
+await record('fan-out', rows);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { createGraphqlClient } from '../src/testing/index.ts';
+import { record } from './results.ts';
 import { at, print, startServer } from './server.ts';
 
 const MESSAGES = 500;
@@ -33,16 +34,20 @@ async function sendDelays(url: string): Promise<number[]> {
 
 const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
 try {
-  {
-    await using cold = await startServer(dataDir);
-    print(`first start, ready after       ${(cold.readyMs / 1000).toFixed(1)} s`);
-  }
+  const firstReadyMs = await startServer(dataDir).then(async (cold) => {
+    await cold[Symbol.asyncDispose]();
+    return cold.readyMs;
+  });
+  print(`first start, ready after       ${(firstReadyMs / 1000).toFixed(1)} s`);
   await using warm = await startServer(dataDir);
   print(`later start, ready after       ${(warm.readyMs / 1000).toFixed(1)} s`);
   await new Promise((resolve) => setTimeout(resolve, 3_000));
-  print(`memory at rest                 ${(await warm.residentMb()).toFixed(0)} MB`);
+  const restMb = await warm.residentMb();
+  print(`memory at rest                 ${restMb.toFixed(0)} MB`);
   const delays = await sendDelays(warm.url);
   print(`a lone message, send to socket ${at(delays, 0.5)} ms (median), ${at(delays, 0.99)} ms (p99)`);
+  const [loneMedianMs, loneP99Ms] = [Number(at(delays, 0.5)), Number(at(delays, 0.99))];
+  await record('first-look', [{ firstReadyMs, readyMs: warm.readyMs, restMb, loneMedianMs, loneP99Ms }]);
 } finally {
   await rm(dataDir, { recursive: true, force: true });
 }

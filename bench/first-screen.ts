@@ -200,4 +200,4 @@ for (const given of CASES) {
   }
   print('');
 }
-await record('firstScreen', rows);
+await record('first-screen', rows);

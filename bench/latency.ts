@@ -1,21 +1,18 @@
 // How long a message is on its way from the moment its send was due, beside what passes through a bare WebSocket server.
-import { performance } from 'node:perf_hooks';
 import { startPostgres } from '../test/support/postgres.ts';
-import { startAudience } from './audience.ts';
 import { startCrowdedServer } from './crowd.ts';
 import type { CrowdedServer } from './crowd.ts';
-import { cpuDuring, median, startPeer } from './measure.ts';
+import { median, startPeer } from './measure.ts';
 import type { Peer } from './measure.ts';
-import { entering, frameOf, subscribing } from './openings.ts';
+import { entering, subscribing } from './openings.ts';
+import { FRAME, paced, SEND } from './pace.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { print } from './server.ts';
-import type { Opening } from './subscribers.ts';
 
 const SUBSCRIBERS = 1_000;
 /** In each conversation: so many hear each message. */
 const TOGETHER = 10;
-const BYTES = 200;
 const SECONDS = 5;
 const ROUNDS = 5;
 const CASES = [
@@ -23,43 +20,6 @@ const CASES = [
   { database: 'embedded', perSecond: 1_000 },
   { database: 'embedded', perSecond: 250 },
 ];
-
-const STAMP = '~<stamp>~';
-const SEND =
-  'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
-const send = JSON.stringify({
-  id: 'send <number>',
-  type: 'subscribe',
-  payload: { query: SEND, variables: { id: '<conversation>', text: STAMP.padEnd(BYTES, '.') } },
-});
-
-interface Times {
-  readonly p50: number;
-  readonly p99: number;
-  /** Processor time of the server for each second: at 1 it can do no more. */
-  readonly busy: number;
-  /** Deliveries that had not come long after the last send. */
-  readonly lost: number;
-}
-
-const place = (sorted: readonly number[], part: number): number =>
-  sorted[Math.floor(sorted.length * part)] ?? NaN;
-
-async function measure(pid: number, opening: Opening, line: string, perSecond: number): Promise<Times> {
-  await using audience = startAudience();
-  await audience.order(opening);
-  const talk = { type: 'talk', line, perSecond, hearers: TOGETHER } as const;
-  await audience.order({ ...talk, lines: perSecond });
-  const begun = performance.now();
-  let delays: readonly number[] = [];
-  const busyMs = await cpuDuring(pid, async () => {
-    ({ delays } = await audience.attempt({ ...talk, lines: perSecond * SECONDS }));
-  });
-  const busy = busyMs / (performance.now() - begun);
-  const sorted = delays.toSorted((a, b) => a - b);
-  const lost = perSecond * SECONDS * TOGETHER - delays.length;
-  return { p50: place(sorted, 0.5), p99: place(sorted, 0.99), busy, lost };
-}
 
 /** From the writing of an event to its arrival at the readers, in milliseconds, since the server began. */
 async function deliveries({ server }: CrowdedServer): Promise<{ sum: number; count: number }> {
@@ -73,13 +33,16 @@ async function deliveries({ server }: CrowdedServer): Promise<{ sum: number; cou
 
 async function compare(crowded: CrowdedServer, bare: Peer, perSecond: number) {
   const { server, members } = crowded;
+  const pace = { perSecond, seconds: SECONDS, hearers: TOGETHER };
   const before = await deliveries(crowded);
-  const parley = await measure(server.pid, subscribing(server.url, SUBSCRIBERS, members), send, perSecond);
+  const parley = await paced(server.pid, subscribing(server.url, SUBSCRIBERS, members), {
+    ...pace,
+    line: SEND,
+  });
   const after = await deliveries(crowded);
-  const line = frameOf(BYTES, STAMP);
   return {
     parley,
-    bare: await measure(bare.pid, entering(bare.port, SUBSCRIBERS, members), line, perSecond),
+    bare: await paced(bare.pid, entering(bare.port, SUBSCRIBERS, members), { ...pace, line: FRAME }),
     deliveryMs: (after.sum - before.sum) / (after.count - before.count),
   };
 }

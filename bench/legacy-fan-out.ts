@@ -93,9 +93,9 @@ for (const given of CASES) {
     ...given,
     parleyUs: parley,
     bareRoomUs: bare,
-    ratio: toBare,
+    toBareRoom: toBare,
     flaskSocketIoUs: flask,
     toFlaskSocketIo: toFlask,
   });
 }
-await record('legacyFanOut', rows);
+await record('legacy-fan-out', rows);

@@ -35,7 +35,8 @@ export async function measureRounds<Name extends string>(
   };
 }
 
-const NOT_THERE = 'not installed';
+/** Stands for what a machine has not got. */
+export const NOT_THERE = 'not installed';
 
 export const us = (value: number | undefined): string =>
   value === undefined ? NOT_THERE : `${value.toFixed(1)} us`;

@@ -10,6 +10,7 @@ import type { Send } from '../src/domain/sends.ts';
 import { createBus } from '../src/events/bus.ts';
 import type { ConversationId, UserId } from '../src/ids.ts';
 import { createLogger } from '../src/log.ts';
+import { findCommand } from '../test/support/commands.ts';
 import { startPostgres } from '../test/support/postgres.ts';
 import type { PostgresServer } from '../test/support/postgres.ts';
 import { startCrowdedServer } from './crowd.ts';
@@ -18,7 +19,7 @@ import { cpuMs, median } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import type { Order, Sent } from './senders.ts';
-import { printRow } from './rounds.ts';
+import { NOT_THERE, printRow } from './rounds.ts';
 import { print } from './server.ts';
 
 const ACCOUNTS = 200;
@@ -36,6 +37,7 @@ const LONE_SENDS = 500;
 const ALONE_MS = 16_000;
 /** Of the event that Parley stores for a message of 200 characters, less what stands around it. */
 const EVENT_BYTES = 700;
+const PGBENCH = findCommand('pgbench');
 const SCRIPT = fileURLToPath(new URL('peers/send.sql', import.meta.url));
 
 interface Scene {
@@ -76,14 +78,18 @@ async function onParley({ crowded: { server, members }, order }: Scene, count: n
   return { perSecond, medianMs, p99Ms, cpuUs };
 }
 
+/** Not a number each when there is no pgbench. */
 async function onPgbench({ postgres }: Scene, { senders, together }: (typeof CASES)[number]) {
+  if (PGBENCH === undefined) return { perSecond: NaN, meanMs: NaN };
   const target = `-h 127.0.0.1 -p ${postgres.port} -U postgres`;
   const load = `-n -M prepared -c ${senders} -j 2 -T ${ROUND_MS / 1_000}`;
   const options = `${target} ${load} -D together=${together} -D event_bytes=${EVENT_BYTES} -f`.split(' ');
-  const { stdout } = await promisify(execFile)('pgbench', [...options, SCRIPT, 'postgres']);
+  const { stdout } = await promisify(execFile)(PGBENCH, [...options, SCRIPT, 'postgres']);
   const number = (form: RegExp): number => Number(form.exec(stdout)?.[1]);
   return { perSecond: number(/^tps = ([\d.]+)/m), meanMs: number(/^latency average = ([\d.]+)/m) };
 }
+
+const known = (value: number): number | undefined => (Number.isNaN(value) ? undefined : value);
 
 async function compare(given: (typeof CASES)[number]): Promise<Row> {
   await using stack = new AsyncDisposableStack();
@@ -94,11 +100,11 @@ async function compare(given: (typeof CASES)[number]): Promise<Row> {
   return {
     ...given,
     parleyPerSecond: median(rounds.map(({ parley }) => parley.perSecond)),
-    pgbenchPerSecond: median(rounds.map(({ pgbench }) => pgbench.perSecond)),
-    toPgbench: median(rounds.map(({ parley, pgbench }) => parley.perSecond / pgbench.perSecond)),
+    pgbenchPerSecond: known(median(rounds.map(({ pgbench }) => pgbench.perSecond))),
+    toPgbench: known(median(rounds.map(({ parley, pgbench }) => parley.perSecond / pgbench.perSecond))),
     parleyMedianMs: median(rounds.map(({ parley }) => parley.medianMs)),
     parleyP99Ms: median(rounds.map(({ parley }) => parley.p99Ms)),
-    pgbenchMeanMs: median(rounds.map(({ pgbench }) => pgbench.meanMs)),
+    pgbenchMeanMs: known(median(rounds.map(({ pgbench }) => pgbench.meanMs))),
     parleyCpuUs: median(rounds.map(({ parley }) => parley.cpuUs)),
   };
 }
@@ -124,8 +130,8 @@ for (const given of CASES) {
     number('senders'),
     number('together'),
     number('parleyPerSecond'),
-    number('pgbenchPerSecond'),
-    `${number('toPgbench', 2)} x`,
+    row['pgbenchPerSecond'] === undefined ? NOT_THERE : number('pgbenchPerSecond'),
+    row['toPgbench'] === undefined ? NOT_THERE : `${number('toPgbench', 2)} x`,
     `${number('parleyMedianMs', 1)} ms`,
     `${number('parleyP99Ms', 1)} ms`,
     `${number('parleyCpuUs')} us`,
@@ -165,4 +171,4 @@ const ratio = median(lone.map(({ together, alone }) => together / alone));
 print(
   `\nA lone message: ${togetherMs.toFixed(2)} ms, ${aloneMs.toFixed(2)} ms without looking for others, ratio ${ratio.toFixed(2)}`,
 );
-await record('lone-send', [{ parleyMs: togetherMs, aloneMs, ratio }]);
+await record('lone-send', [{ parleyMs: togetherMs, aloneMs, toAlone: ratio }]);

@@ -69,7 +69,7 @@ export function createMetrics(): Metrics {
     }),
     deliveryDelay: new Histogram({
       name: 'parley_delivery_delay_seconds',
-      help: 'From the commit of an event to its arrival at the readers of this node.',
+      help: 'From the writing of an event, before its commit, to its arrival at the readers of this node.',
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
       registers,
     }),
