@@ -96,18 +96,24 @@ export async function append(tx: Tx, lines: readonly NewLine[]): Promise<Timesta
 
 /** How far the topic's log reaches; undefined when there is no such topic. */
 export async function readRange(db: Db, topic: string): Promise<LogRange | undefined> {
-  return db.selectFrom('topics').select(['head', 'trimmed']).where('topic', '=', topic).executeTakeFirst();
+  return (await readRanges(db, [topic])).get(topic);
+}
+
+/** How far the logs of those of the topics reach that exist. */
+export async function readRanges(db: Db, topics: readonly string[]): Promise<Map<string, LogRange>> {
+  if (topics.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('topics')
+    .select(['topic', 'head', 'trimmed'])
+    .where('topic', '=', anyOfTopics(topics))
+    .execute();
+  return new Map(rows.map(({ topic, head, trimmed }) => [topic, { head, trimmed }]));
 }
 
 /** The heads of several topics, for a snapshot of them or to notice a lost announcement. */
 export async function readHeads(db: Db, topics: readonly string[]): Promise<Map<string, number>> {
-  if (topics.length === 0) return new Map();
-  const rows = await db
-    .selectFrom('topics')
-    .select(['topic', 'head'])
-    .where('topic', '=', anyOfTopics(topics))
-    .execute();
-  return new Map(rows.map((row) => [row.topic, row.head]));
+  const ranges = await readRanges(db, topics);
+  return new Map([...ranges].map(([topic, { head }]) => [topic, head]));
 }
 
 /**

@@ -1,7 +1,7 @@
 import { canRead } from '../db/conversations.ts';
 import type { Db } from '../db/database.ts';
+import { readRanges } from '../db/event-log.ts';
 import type { LogRange } from '../db/event-log.ts';
-import { readRanges } from '../db/log-ranges.ts';
 import { areActive } from '../db/sessions.ts';
 import type { Token } from '../db/sessions.ts';
 import type { ActorRef } from '../events/event.ts';
