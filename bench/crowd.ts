@@ -43,7 +43,7 @@ const statements = ({ accounts, together }: CrowdOptions) => {
 };
 
 /** Fills an empty database, and answers the accounts with tokens that a server with this secret accepts. */
-async function writeCrowd(
+export async function writeCrowd(
   options: CrowdOptions,
   at: DatabaseOptions,
   secret: string,

@@ -20,6 +20,7 @@ const BENCHES = [
   'legacy-fan-out',
   'growth',
   'sends',
+  'lone-send',
   'first-screen',
   'connections',
   'connect-storm',

@@ -4,12 +4,6 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { setTimeout as pause } from 'node:timers/promises';
-import { openDatabase } from '../src/db/database.ts';
-import { createSends, sendAlone } from '../src/domain/sends.ts';
-import type { Send } from '../src/domain/sends.ts';
-import { createBus } from '../src/events/bus.ts';
-import type { ConversationId, UserId } from '../src/ids.ts';
-import { createLogger } from '../src/log.ts';
 import { findCommand } from '../test/support/commands.ts';
 import { startPostgres } from '../test/support/postgres.ts';
 import type { PostgresServer } from '../test/support/postgres.ts';
@@ -32,7 +26,6 @@ const CASES = [
 const ROUNDS = 5;
 const ROUND_MS = 6_000;
 const WARM_UP_MS = 3_000;
-const LONE_SENDS = 500;
 /** A node knows after so long that it is alone, and tells others nothing any more. */
 const ALONE_MS = 16_000;
 /** Of the event that Parley stores for a message of 200 characters, less what stands around it. */
@@ -138,37 +131,3 @@ for (const given of CASES) {
   ]);
 }
 await record('sends', rows);
-
-/** How long one message takes that is sent when the one before it was stored, in milliseconds. */
-async function loneMs(send: () => Promise<unknown>): Promise<number> {
-  const before = performance.now();
-  for (let count = 0; count < LONE_SENDS; count += 1) await send();
-  return (performance.now() - before) / LONE_SENDS;
-}
-
-await using stack = new AsyncDisposableStack();
-const { postgres } = await openScene(2, stack);
-const database = stack.use(await openDatabase({ kind: 'postgres', url: postgres.url }, createLogger('warn')));
-const deps = { db: database.db, bus: createBus(createLogger('warn')) };
-const sends = createSends(deps);
-const message: Send = {
-  actor: { kind: 'user', id: 1 as UserId },
-  conversationId: 1 as ConversationId,
-  text: '.'.repeat(200),
-  files: [],
-  key: null,
-};
-const lone = [];
-for (let round = 0; round <= ROUNDS; round += 1) {
-  const together = await loneMs(() => sends.send(message));
-  const alone = await loneMs(() => sendAlone(deps, message));
-  // The first round warms both up.
-  if (round > 0) lone.push({ together, alone });
-}
-const togetherMs = median(lone.map(({ together }) => together));
-const aloneMs = median(lone.map(({ alone }) => alone));
-const ratio = median(lone.map(({ together, alone }) => together / alone));
-print(
-  `\nA lone message: ${togetherMs.toFixed(2)} ms, ${aloneMs.toFixed(2)} ms without looking for others, ratio ${ratio.toFixed(2)}`,
-);
-await record('lone-send', [{ parleyMs: togetherMs, aloneMs, toAlone: ratio }]);
