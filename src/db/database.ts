@@ -46,11 +46,25 @@ const SILENCE_MS = 30_000;
 
 const { builtins } = pg.types;
 
+/** In UTC, as most servers are set to; the fraction has no zeros at its end. */
+const PLAIN_MOMENT = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,3})?\+00$/;
+const DATE_AND_TIME = '2026-11-26 04:47:06'.length;
+
+/**
+ * A moment as ISO 8601 says it, to the millisecond. A plain one is rewritten and not calculated: on a screen with many
+ * messages that is a tenth of all the work.
+ */
+function momentOf(text: string): string {
+  if (!PLAIN_MOMENT.test(text)) return new Date(text).toISOString();
+  const fraction = text.slice(DATE_AND_TIME, -'+00'.length) || '.';
+  return `${text.slice(0, 10)}T${text.slice(11, DATE_AND_TIME)}${fraction.padEnd(4, '0')}Z`;
+}
+
 /** Rows are JSON-safe: moments and dates stay text, 64-bit counts are numbers (they stay far below 2^53 here). */
 const PARSERS = new Map<number, (text: string) => unknown>([
   [builtins.INT8, Number],
   [builtins.DATE, (text) => text],
-  [builtins.TIMESTAMPTZ, (text) => new Date(text).toISOString()],
+  [builtins.TIMESTAMPTZ, momentOf],
 ]);
 
 const types: pg.CustomTypesConfig = {
