@@ -85,7 +85,8 @@ export function createOutbox(origin: string, notifier: Notifier, isAlone: () => 
     },
     catchUp: () => void flush(),
     forgetOld() {
-      if (!isAlone()) return;
+      // Of others nothing is heard without a connection either: then all of it is still to be told.
+      if (!notifier.listening || !isAlone()) return;
       longBehind = behind;
       behind = new Map();
     },

@@ -7,9 +7,11 @@ import { createDecoder } from '../../src/events/wire.ts';
 /** A connection that is there, and takes what it is sent or refuses it. */
 function notifier() {
   const decode = createDecoder('ffff');
-  const state = { refuses: false, attempts: 0, notices: [] as (Notice | undefined)[] };
+  const state = { connected: true, refuses: false, attempts: 0, notices: [] as (Notice | undefined)[] };
   const fake: Notifier = {
-    listening: true,
+    get listening() {
+      return state.connected;
+    },
     async send(texts) {
       state.attempts += 1;
       if (state.refuses) throw new Error('NOPERM');
@@ -66,4 +68,19 @@ test('nothing is sent while nobody is there, and what is not long ago is told to
     { kind: 'advanced', topic: 'user:2', seq: 1 },
     { kind: 'advanced', topic: 'user:3', seq: 2 },
   ]);
+});
+
+test('while there is no connection nothing is forgotten, however long nobody is heard', async () => {
+  const server = notifier();
+  let isAlone = true;
+  const outbox = createOutbox('abcd', server.fake, () => isAlone);
+  server.connected = false;
+  outbox.add([deletion(1, 1)]);
+  outbox.forgetOld();
+  outbox.forgetOld();
+  server.connected = true;
+  isAlone = false;
+  outbox.catchUp();
+  await settled();
+  expect(server.notices).toEqual([{ kind: 'advanced', topic: 'user:1', seq: 1 }]);
 });
