@@ -180,7 +180,7 @@ async function readPages(
   const read = await Promise.all(
     [...groups.values()].map(async (group) => {
       const [{ page }] = group as [PageOfConversation];
-      const ids = group.map(({ conversationId }) => conversationId);
+      const ids = [...new Set(group.map(({ conversationId }) => conversationId))];
       const messages = await messagesPage(deps, ids, {
         after: page.after,
         before: page.before,

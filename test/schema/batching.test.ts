@@ -225,6 +225,25 @@ test('the first screen takes at most six statements, all prepared, however much 
   expect(large.text.split('Hello')).toHaveLength(5 * 5 * 20 + 1);
 });
 
+test('a page that is asked for twice is answered twice, and not doubled', async () => {
+  await using world = await openWorld();
+  const ann = await fillScreen(world, 'twice', 1, 1, 3);
+  const answer = await world.run(
+    ann,
+    `{ circles { nodes { conversations { nodes {
+      a: messages(last: 3) { nodes { id } pageInfo { hasPreviousPage } }
+      b: messages(last: 3) { nodes { id } pageInfo { hasPreviousPage } }
+    } } } } }`,
+  );
+  const page = {
+    nodes: [1, 2, 3].map((number) => ({ id: `Message:${number}` })),
+    pageInfo: { hasPreviousPage: false },
+  };
+  expect(answer).toEqual({
+    circles: { nodes: [{ conversations: { nodes: [{ a: page, b: page }] } }] },
+  });
+});
+
 test('a second mutation of a document is not answered from what the first has read', async () => {
   await using world = await openWorld();
   const ann = await fill(world, '', 0, 0);
