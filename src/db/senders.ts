@@ -46,17 +46,20 @@ export async function findAccesses(
 }
 
 /**
- * Answers each request in its place, with message ids in the same order; undefined when the account does not take part.
+ * Answers each request in its place, with message ids and moments in the same order; undefined when the account does not take part.
  */
 export async function findSenders(
   db: Db,
   requests: readonly AccessRequest[],
 ): Promise<(Sender | undefined)[]> {
   const found = await findPlaced(db, requests, NEXT_MESSAGE);
-  const ids = [...found.values()].map((sender) => sender.messageId).sort((a, b) => a - b);
+  const ids = [...found.values()].map(({ messageId }) => messageId).sort((a, b) => a - b);
+  const moments = [...found.values()].map(({ at }) => at).sort();
   return requests.map((_, place) => {
     const sender = found.get(place);
-    return sender && { ...sender, messageId: ids.shift() ?? sender.messageId };
+    return (
+      sender && { ...sender, messageId: ids.shift() ?? sender.messageId, at: moments.shift() ?? sender.at }
+    );
   });
 }
 

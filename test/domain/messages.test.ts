@@ -191,6 +191,22 @@ test('a device sends where it has access in its own circle, and nowhere else', a
   );
 });
 
+test('messages that are sent together have the order of their moments', async () => {
+  await using deps = await testDeps();
+  const { ann, bob, circle, conversationId } = await chat(deps);
+  const device = await deviceOf(deps, circle, ann);
+  await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
+  const senders = [device, bob.actor, ann.actor];
+  const sent = await Promise.all(
+    range(120).map((n) =>
+      messages.sendMessage(deps, senders[n % 3] ?? ann.actor, { conversationId, text: `${n}` }),
+    ),
+  );
+  const inOrder = sent.map(({ message }) => message).toSorted((a, b) => a.id - b.id);
+  expect(inOrder.map(({ text }) => text)).toEqual(range(120).map(String));
+  expect(inOrder.map(({ sentAt }) => sentAt)).toEqual(inOrder.map(({ sentAt }) => sentAt).toSorted());
+});
+
 test('the author changes a message, and its readers get the whole of it', async () => {
   await using deps = await testDeps();
   const { ann, bob, conversationId, topic } = await chat(deps);
