@@ -50,8 +50,16 @@ export function createOutbox(origin: string, notifier: Notifier, isAlone: () => 
     return [...heads].map(([topic, seq]): Notice => ({ kind: 'advanced', topic, seq })).flatMap(encode);
   };
 
+  const shedWaiting = (): void => {
+    for (const { notice } of waiting) shed(notice);
+    waiting = [];
+  };
+
   const nextItems = (): Item[] => {
-    if (!notifier.listening || isAlone()) return [];
+    if (!notifier.listening || isAlone()) {
+      shedWaiting();
+      return [];
+    }
     const items = [...waiting, ...takeBehind()];
     waiting = [];
     return items;
@@ -66,6 +74,7 @@ export function createOutbox(origin: string, notifier: Notifier, isAlone: () => 
       } catch {
         // Some may have been sent: a repeat does no harm. Not at once, or a refusal would be asked for without end.
         for (const { notice } of items) shed(notice);
+        shedWaiting();
         sending = false;
         return;
       }

@@ -308,7 +308,7 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
       const last = lines.find((line) => endFor(this.#actor, fromLog(line).event) !== undefined);
       if (last !== undefined) return void (this.#known = last.seq);
       if (lines.length < PAGE) return this.#end('ACCOUNT_DELETED');
-      from += lines.length;
+      from = lines.at(-1)?.seq ?? from;
     }
   }
 }

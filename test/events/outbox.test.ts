@@ -3,6 +3,7 @@ import type { Notifier } from '../../src/db/notify.ts';
 import type { Notice } from '../../src/events/bus.ts';
 import { createOutbox } from '../../src/events/outbox.ts';
 import { createDecoder } from '../../src/events/wire.ts';
+import { viewOf } from '../harness/core.ts';
 
 /** A connection that is there, and takes what it is sent or refuses it. */
 function notifier() {
@@ -83,4 +84,23 @@ test('while there is no connection nothing is forgotten, however long nobody is 
   outbox.catchUp();
   await settled();
   expect(server.notices).toEqual([{ kind: 'advanced', topic: 'user:1', seq: 1 }]);
+});
+
+test('what passes once is not told to who comes later', async () => {
+  const server = notifier();
+  let isAlone = false;
+  const outbox = createOutbox('abcd', server.fake, () => isAlone);
+  const typing: Notice = {
+    kind: 'ephemeral',
+    ephemeral: { type: 'typing', topic: 'conversation:1', actor: viewOf(1), isTyping: true },
+  };
+  outbox.add([deletion(1, 1)]);
+  // The first is on its way.
+  outbox.add([typing, deletion(2, 1)]);
+  isAlone = true;
+  await settled();
+  isAlone = false;
+  outbox.catchUp();
+  await settled();
+  expect(server.notices.map((notice) => notice?.kind)).toEqual(['event', 'advanced']);
 });
