@@ -95,17 +95,23 @@ export function streamEnded(reason: EndReason): DomainError {
   });
 }
 
-const OUTAGE_CODES =
-  /^(08|40|53|57P|58)...?$|^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOSPC|EDQUOT|EROFS)$/;
-const OUTAGE_MESSAGES =
+const AWAY_CODES =
+  /^(08|53|57P|58)...?$|^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOSPC|EDQUOT|EROFS)$/;
+const AWAY_MESSAGES =
   /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i;
 
+const GIVEN_UP_CODES = /^40...$/;
+
+const codeOf = (error: Error): string =>
+  'code' in error && typeof error.code === 'string' ? error.code : '';
+
 /**
- * Whether an error says that the database, the network or the disk is away, or that the database gave a transaction up
- * for another one's sake, as PostgreSQL (SQLSTATE) and Node name it: the same request may succeed later.
+ * Whether an error says that the database, the network or the disk is away, as PostgreSQL (SQLSTATE) and Node name it.
+ * What was under way may have been done.
  */
-export function isOutage(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = 'code' in error ? error.code : undefined;
-  return (typeof code === 'string' && OUTAGE_CODES.test(code)) || OUTAGE_MESSAGES.test(error.message);
-}
+export const isAway = (error: unknown): boolean =>
+  error instanceof Error && (AWAY_CODES.test(codeOf(error)) || AWAY_MESSAGES.test(error.message));
+
+/** The same, or that the database gave a transaction up for another one's sake: the same request may succeed later. */
+export const isOutage = (error: unknown): boolean =>
+  isAway(error) || (error instanceof Error && GIVEN_UP_CODES.test(codeOf(error)));

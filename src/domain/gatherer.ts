@@ -1,4 +1,4 @@
-import { DomainError } from '../errors.ts';
+import { DomainError, isAway } from '../errors.ts';
 
 const RETRY_AFTER_MS = 1_000;
 
@@ -13,7 +13,7 @@ export interface Gatherer<Item, Result> {
 export interface GathererOptions<Item> {
   /** Items in a batch, at most. */
   readonly max: number;
-  /** Batches under way at the same time, at most; one, unless given. */
+  /** Batches under way at the same time, at most; one, unless given, and one of each key. */
   readonly atOnce?: number;
   /** How many more may be under way beside those that take longer than `patienceMs`. */
   readonly spare?: number;
@@ -36,7 +36,8 @@ interface Waiting<Item, Result> {
 /**
  * Gathers items that come in the same turn of the event loop, or while the work on earlier ones is under way, so that
  * a thousand that come at once cost a few statements. One that comes alone waits for nothing. The work answers one
- * result for each item, in their order; when it throws, it does so for all of them.
+ * result for each item, in their order; when it throws, it does so for all of them, and when what it needs is away, for
+ * all that wait too.
  */
 export function createGatherer<Item, Result>(
   work: (items: readonly Item[]) => Promise<readonly Result[]>,
@@ -67,6 +68,15 @@ export function createGatherer<Item, Result>(
     return batch;
   };
 
+  /** What has not begun would only learn the same, one batch after the other. */
+  const refuseWaiting = (error: unknown): void => {
+    for (const { item, reject } of [...waiting.values()].flat()) {
+      weight -= weigh(item);
+      reject(error);
+    }
+    waiting.clear();
+  };
+
   const settle = async (batch: readonly Waiting<Item, Result>[]): Promise<void> => {
     try {
       const results = await work(batch.map(({ item }) => item));
@@ -74,6 +84,7 @@ export function createGatherer<Item, Result>(
       for (const [place, { resolve }] of batch.entries()) resolve(results[place] as Result);
     } catch (error) {
       for (const { reject } of batch) reject(error);
+      if (isAway(error)) refuseWaiting(error);
     }
     for (const { key } of batch) busyKeys.delete(key);
   };

@@ -5,7 +5,7 @@ import * as rows from '../db/messages.ts';
 import { findSenders } from '../db/senders.ts';
 import type { Sender } from '../db/senders.ts';
 import type { Media, Message } from '../db/tables.ts';
-import { conflict, isOutage, notFound } from '../errors.ts';
+import { conflict, isAway, notFound } from '../errors.ts';
 import type { Bus } from '../events/bus.ts';
 import { accountTopic, actorKey, conversationTopic } from '../events/event.ts';
 import type { ActorView, Topic } from '../events/event.ts';
@@ -81,7 +81,7 @@ async function commit(deps: SendsDeps, sends: readonly Send[]): Promise<Outcome[
     return await recording(deps, (unit) => sendAll(unit, sends));
   } catch (error) {
     // What may have been committed must not be done again: only its answer may be lost.
-    if (sends.length === 1 || isOutage(error)) throw error;
+    if (sends.length === 1 || isAway(error)) throw error;
     const outcomes: Outcome[] = [];
     for (const send of sends) {
       outcomes.push(
@@ -95,7 +95,7 @@ async function commit(deps: SendsDeps, sends: readonly Send[]): Promise<Outcome[
   }
 }
 
-/** In a transaction of its own, which waits for no other. */
+/** In a transaction of its own, gathered with no other. */
 export async function sendAlone(deps: SendsDeps, send: Send): Promise<SentMessage> {
   const [outcome] = await recording(deps, (unit) => sendAll(unit, [send]));
   return resultOf(outcome);

@@ -112,6 +112,33 @@ test('what fails fails for its batch alone', async () => {
   expect(await second).toBe(2);
 });
 
+test('when what the work needs is away, what waits hears it at once, and what comes later is tried', async () => {
+  const { gatherer, begun, next } = held<number>({ max: 1, maxWaiting: 2 });
+  const all = Promise.allSettled([gatherer.add(1), gatherer.add(2)]);
+  const batch = await next();
+  const later = Promise.allSettled([gatherer.add(3)]);
+  batch.fail(Object.assign(new Error('away'), { code: 'ECONNREFUSED' }));
+  const refused = { status: 'rejected', reason: { message: 'away' } };
+  expect(await all).toMatchObject([refused, refused]);
+  expect(await later).toMatchObject([refused]);
+  expect(begun).toEqual([]);
+  const again = [gatherer.add(4), gatherer.add(5)];
+  (await next()).finish();
+  (await next()).finish();
+  expect(await Promise.all(again)).toEqual([4, 5]);
+});
+
+test('a transaction that was given up for another one concerns its batch alone', async () => {
+  const { gatherer, next } = held<number>({ max: 1 });
+  const first = Promise.allSettled([gatherer.add(1)]);
+  const batch = await next();
+  const second = gatherer.add(2);
+  batch.fail(Object.assign(new Error('deadlock detected'), { code: '40P01' }));
+  expect(await first).toMatchObject([{ status: 'rejected' }]);
+  (await next()).finish();
+  expect(await second).toBe(2);
+});
+
 test('more than may wait is refused, and there is room again when some has gone', async () => {
   const { gatherer, next } = held<number>({ max: 2, maxWaiting: 10, weigh: (item) => item });
   const first = gatherer.add(3);
