@@ -14,7 +14,7 @@ import type { Opening, Outcome } from './subscribers.ts';
 const CLIENTS = 5_000;
 /** In each conversation; each client has an account of its own. */
 const TOGETHER = 10;
-const ROUNDS = 3;
+const ROUNDS = 5;
 const DATABASES = ['postgres', 'embedded'];
 /** So that code is compiled, as in a server that has run for a while. */
 const FIRST = 500;

@@ -12,7 +12,7 @@ import type { Opening } from './subscribers.ts';
 const SUBSCRIBERS = 10_000;
 /** Opened and closed before, so that only what grows with the number of subscribers is weighed. */
 const FIRST = 200;
-const ROUNDS = 3;
+const ROUNDS = 5;
 /** How many take part in each conversation, each with an account and a socket of its own. */
 const CASES = [10, SUBSCRIBERS];
 
