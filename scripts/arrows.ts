@@ -41,6 +41,7 @@ const leaves: readonly string[] = [
   'start-error.ts',
   'ascii.ts',
   'turns.ts',
+  'backoff.ts',
   'budget.ts',
   'websocket-frame.ts',
 ];

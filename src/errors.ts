@@ -36,6 +36,15 @@ export const END_REASONS = [
 export type EndReason = (typeof END_REASONS)[number];
 
 /**
+ * Whether the end of a connection for this reason also ends its streams. For the others the connection is closed and
+ * its streams get no error: to every client library an error is the end of a subscription, a close is not, and so the
+ * library's own retry brings the streams back.
+ */
+export const endsStreams = (reason: EndReason): boolean => !CLOSES_ONLY.has(reason);
+
+const CLOSES_ONLY: ReadonlySet<EndReason> = new Set(['SLOW', 'DRAINING', 'OPERATOR']);
+
+/**
  * Why a whole connection is over: for one of those reasons, or because its client closed it, was not heard of for too
  * long, or broke the protocol.
  */
@@ -109,9 +118,9 @@ const codeOf = (error: Error): string =>
  * Whether an error says that the database, the network or the disk is away, as PostgreSQL (SQLSTATE) and Node name it.
  * What was under way may have been done.
  */
-export const isAway = (error: unknown): boolean =>
+export const isAway = (error: unknown): error is Error =>
   error instanceof Error && (AWAY_CODES.test(codeOf(error)) || AWAY_MESSAGES.test(error.message));
 
 /** The same, or that the database gave a transaction up for another one's sake: the same request may succeed later. */
-export const isOutage = (error: unknown): boolean =>
+export const isOutage = (error: unknown): error is Error =>
   isAway(error) || (error instanceof Error && GIVEN_UP_CODES.test(codeOf(error)));

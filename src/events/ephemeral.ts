@@ -1,4 +1,5 @@
-import { notFound, streamEnded } from '../errors.ts';
+import { retry } from '../backoff.ts';
+import { isOutage, notFound, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { endFor } from './event.ts';
 import type { ActorRef, Ephemeral, Topic } from './event.ts';
@@ -68,6 +69,8 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
   const endings: { readonly seq: number; readonly reason: EndReason }[] = [];
   let failure: { readonly error: unknown } | undefined;
   let closed = false;
+  /** How many checks of the actor's permission are in flight: nothing is delivered meanwhile. */
+  let checks = 0;
   let release: (() => void) | undefined;
   let wake: (() => void) | undefined;
 
@@ -91,7 +94,15 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
       rouse();
     },
     // What was trimmed unseen may have ended the actor's access.
-    gap: () => void request.authorise().catch(fail),
+    gap() {
+      checks += 1;
+      retry(() => request.authorise(), { isRetryable: isOutage, isWanted: () => !closed })
+        .catch(fail)
+        .finally(() => {
+          checks -= 1;
+          rouse();
+        });
+    },
   });
   const close = (): void => {
     if (closed) return;
@@ -117,7 +128,7 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
       if (failure !== undefined) throw failure.error;
       const ended = endings.find(({ seq }) => seq > authorisedAt);
       if (ended !== undefined) throw streamEnded(ended.reason);
-      const item = waiting.take();
+      const item = checks === 0 ? waiting.take() : undefined;
       if (item !== undefined) return item;
       await new Promise<void>((resolve) => (wake = resolve));
     }

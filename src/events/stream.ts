@@ -1,5 +1,6 @@
-import type { LogRange } from '../db/event-log.ts';
-import { notFound, streamEnded } from '../errors.ts';
+import { retryDelay } from '../backoff.ts';
+import type { LogPage, LogRange } from '../db/event-log.ts';
+import { isOutage, notFound, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import type { Timestamp } from '../db/tables.ts';
 import { createBudget } from '../budget.ts';
@@ -73,7 +74,7 @@ export interface Loan {
 /**
  * Opens one reader's view of a topic: the log after its cursor, then one `live` item, then what happens from then on,
  * each event exactly once and in order. A reader that does not keep up falls back to the log: its buffer is bounded,
- * its place is not lost. The stream ends by throwing, after the event that ends the actor's access.
+ * its place is not lost. While the database is unavailable the reader waits for it. The stream ends by throwing, after the event that ends the actor's access.
  *
  * Throws NOT_FOUND for an unknown topic, CURSOR_INVALID, CURSOR_EXPIRED, and whatever `authorise` throws.
  */
@@ -129,6 +130,8 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
   #orphaned = false;
   /** How far the log is known to reach before the tail has heard of it. */
   #known = 0;
+  /** Reads in a row that failed because the database was unavailable. */
+  #failedReads = 0;
   #closed = false;
   /** Tells who has the place that it must be given back; undefined when nobody has it. */
   #recall: (() => void) | undefined;
@@ -285,7 +288,8 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
 
   async #readPage(): Promise<void> {
     const { topic, position } = this;
-    const read = await this.#tail.readAfter(position, this.#budget.isSpent ? SMALL_PAGE : PAGE);
+    const read = await this.#read(position, this.#budget.isSpent ? SMALL_PAGE : PAGE);
+    if (read === 'unavailable') return;
     if (read === undefined) throw notFound('The stream');
     const { range, lines } = read;
     if (position < range.trimmed) throw expiredCursor(encodeCursor(this.#epoch, topic, range.trimmed));
@@ -300,15 +304,41 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
 
   /** Goes on to the event that ends the actor's access, if the topic has one. */
   async #finish(): Promise<void> {
-    this.#orphaned = false;
     let from = Math.max(this.position, this.#authorisedAt);
     for (;;) {
-      const read = await this.#tail.readAfter(from, PAGE);
+      const read = await this.#read(from, PAGE);
+      if (read === 'unavailable') return;
       const lines = read?.lines ?? [];
       const last = lines.find((line) => endFor(this.#actor, fromLog(line).event) !== undefined);
+      this.#orphaned = last === undefined && lines.length === PAGE;
       if (last !== undefined) return void (this.#known = last.seq);
-      if (lines.length < PAGE) return this.#end('ACCOUNT_DELETED');
+      if (!this.#orphaned) return this.#end('ACCOUNT_DELETED');
       from = lines.at(-1)?.seq ?? from;
     }
+  }
+
+  /** A page of the log; `unavailable` after a delay when the database could not be read. */
+  async #read(position: number, limit: number): Promise<LogPage | undefined | 'unavailable'> {
+    try {
+      const page = await this.#tail.readAfter(position, limit);
+      this.#failedReads = 0;
+      return page;
+    } catch (error) {
+      if (!isOutage(error)) throw error;
+      const delay = retryDelay(this.#failedReads);
+      this.#failedReads += 1;
+      await this.#sleep(delay);
+      return 'unavailable';
+    }
+  }
+
+  /** Waits until something wakes the reader, at most for `ms`. */
+  async #sleep(ms: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      timer = setTimeout(resolve, ms).unref();
+    });
+    clearTimeout(timer);
   }
 }

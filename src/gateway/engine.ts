@@ -18,8 +18,9 @@ import type {
   GraphQLSchema,
   ValidatedSubscriptionArgs,
 } from 'graphql';
+import { retry } from '../backoff.ts';
 import type { Deps } from '../domain/deps.ts';
-import { streamEnded, unauthenticated } from '../errors.ts';
+import { isOutage, streamEnded, unauthenticated } from '../errors.ts';
 import type { DomainError, EndReason } from '../errors.ts';
 import { createContext, UnmarkedFieldError } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
@@ -27,6 +28,7 @@ import type { EventStream } from '../events/stream.ts';
 import type { Turns } from '../turns.ts';
 import { createCache } from './cache.ts';
 import { parseDocument } from './document.ts';
+import { causeOf } from './errors.ts';
 import type { FormatError } from './errors.ts';
 import type { FanOut, Receiver, SharedOperation } from './fan-out.ts';
 import { withInputField } from './input-field.ts';
@@ -132,9 +134,14 @@ export function createEngine(options: EngineOptions): Engine {
       return formatResult(result, document);
     };
     return (rootValue) => {
-      const contextValue = createContext({ deps, session: 'anyone' });
-      const result = executeSubscriptionEvent({ ...args, rootValue, contextValue });
-      return result instanceof Promise ? result.then(settle) : settle(result);
+      const run = () =>
+        executeSubscriptionEvent({
+          ...args,
+          rootValue,
+          contextValue: createContext({ deps, session: 'anyone' }),
+        });
+      const first = run();
+      return first instanceof Promise ? executeAvailable(run, first, () => true).then(settle) : settle(first);
     };
   };
 
@@ -195,10 +202,13 @@ export function createEngine(options: EngineOptions): Engine {
       if (!(Symbol.asyncIterator in source)) return formatResult(source, document);
       // Each event gets loaders of its own: what an earlier event had loaded may be out of date.
       const execute = async (rootValue: unknown): Promise<ExecutionResult> => {
-        const contextValue = createContext(context);
-        const work = () => executeSubscriptionEvent({ ...args, rootValue, contextValue });
-        const result = isExact(document) ? await exactly(contextValue, false, work) : await work();
-        return formatResult(result, document);
+        const run = async (): Promise<ExecutionResult> => {
+          const contextValue = createContext(context);
+          const work = () => executeSubscriptionEvent({ ...args, rootValue, contextValue });
+          return isExact(document) ? exactly(contextValue, false, work) : work();
+        };
+        const isWanted = () => context.signal?.aborted !== true;
+        return formatResult(await executeAvailable(run, run(), isWanted), document);
       };
       return openResults({
         source,
@@ -214,6 +224,27 @@ export function createEngine(options: EngineOptions): Engine {
       });
     },
   };
+}
+
+/**
+ * Executes an event again until the database is available to it: the reader's cursor is past the event, so a result
+ * with errors in the place of its data would lose it.
+ */
+function executeAvailable(
+  run: () => ExecutionResult | Promise<ExecutionResult>,
+  first: Promise<ExecutionResult>,
+  isWanted: () => boolean,
+): Promise<ExecutionResult> {
+  let started: Promise<ExecutionResult> | undefined = first;
+  const work = async (): Promise<ExecutionResult> => {
+    const running = started ?? run();
+    started = undefined;
+    const result = await running;
+    const outage = result.errors?.map(causeOf).find(isOutage);
+    if (outage !== undefined) throw outage;
+    return result;
+  };
+  return retry(work, { isRetryable: isOutage, isWanted });
 }
 
 const isEventStream = (source: object): source is EventStream => 'lend' in source;

@@ -50,7 +50,7 @@ export function codeOf(error: GraphQLError): ErrorCode | undefined {
 }
 
 /** What a resolver threw, under the wrappings that graphql-js put around it. */
-function causeOf(error: unknown): unknown {
+export function causeOf(error: unknown): unknown {
   if (!isGraphQLError(error)) return error;
   const inner = error.originalError ?? error.cause;
   return inner === undefined || inner === null || inner === error ? error : causeOf(inner);

@@ -4,7 +4,7 @@ import { GraphQLError } from 'graphql';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import type { Plugin, YogaInitialContext } from 'graphql-yoga';
-import { DomainError, ERROR_CODES } from '../errors.ts';
+import { DomainError, endsStreams, ERROR_CODES } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
 import { bearerToken } from './bearer.ts';
@@ -14,8 +14,8 @@ import { codeOf } from './errors.ts';
 import type { FormatError } from './errors.ts';
 import { executeMultipart } from './graphql-multipart.ts';
 import { FIRST_QUERY } from './first-query.ts';
+import { openWhenAvailable } from './late-results.ts';
 import type { Ports } from './ports.ts';
-import { signalOf } from './session-signal.ts';
 import { isMultipart } from './multipart.ts';
 import { createEventStreamReceiver, encodeEventStream } from './sse.ts';
 import type { EventStreamReceiver } from './sse.ts';
@@ -29,19 +29,26 @@ const EVENT_STREAM_HEADERS = {
   'x-accel-buffering': 'no',
 };
 
+/** What the response of a subscription needs beside its results. */
+interface EventStream {
+  readonly receiver: EventStreamReceiver;
+  /** Aborted when the response is to end though the subscription does not. */
+  readonly closing: AbortSignal;
+}
+
 export interface GraphqlHttp {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
-  /** Ends the event streams, with the reason given. */
+  /** Ends the responses of all event streams, so that their clients reconnect. */
   close(reason: EndReason): void;
 }
 
 /** GraphQL over HTTP with Server-Sent Events for subscriptions, and GraphiQL for browsers. */
 export function createGraphqlHttp(ports: Ports): GraphqlHttp {
-  const ending = new AbortController();
-  setMaxListeners(0, ending.signal);
+  const draining = new AbortController();
+  setMaxListeners(0, draining.signal);
   const yoga = createYoga({
     schema: ports.engine.schema,
-    plugins: [enginePlugin(ports, ending.signal)],
+    plugins: [enginePlugin(ports, draining.signal)],
     graphqlEndpoint: '/graphql',
     landingPage: false,
     cors: false,
@@ -71,12 +78,12 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
       if (request.method === 'POST' && isMultipart(request)) await executeMultipart(ports, request, response);
       else await yoga.handle(request, response);
     },
-    close: (reason) => ending.abort(reason),
+    close: (reason) => draining.abort(reason),
   };
 }
 
 /** Lets Yoga do HTTP and the engine do GraphQL. */
-function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
+function enginePlugin(ports: Ports, draining: AbortSignal): Plugin {
   const { deps, engine, formatError, metrics } = ports;
   const operationOf = (args: ExecutionArgs): Omit<Operation, 'context'> & { request: Request } => {
     metrics.operations.inc({ transport: 'http' });
@@ -105,26 +112,41 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
   };
 
   /** Yoga wraps the results of a subscription, and hands on nothing else of it. */
-  const receivers = new WeakMap<Request, EventStreamReceiver>();
+  const eventStreams = new WeakMap<Request, EventStream>();
   const subscribe = async (args: ExecutionArgs): Promise<ResultStream | ExecutionResult> => {
     const { request, ...operation } = operationOf(args);
+    // Checked first: Yoga would answer 406 once the stream is open, and leave it so.
+    if (!acceptsEventStream(request)) return refused(notAcceptable());
+    const receiver = createEventStreamReceiver();
+    const closing = new AbortController();
+    eventStreams.set(request, { receiver, closing: AbortSignal.any([closing.signal, draining]) });
+    const result = await openWhenAvailable(() => openEvents(request, { ...operation, receiver }, closing));
+    return Symbol.asyncIterator in result ? endedWith(request.signal, result) : result;
+  };
+
+  /** Opens the subscription with its session, which may end it by `closing` too. */
+  const openEvents = async (
+    request: Request,
+    operation: Omit<Operation, 'context'>,
+    closing: AbortController,
+  ): Promise<ResultStream | ExecutionResult> => {
     const stack = new DisposableStack();
     try {
-      // Asked first: Yoga would answer 406 once the stream is open, and leave it so.
-      if (!acceptsEventStream(request)) throw notAcceptable();
       const token = bearerToken(request.headers.get('authorization'));
       const live = token === undefined ? undefined : await ports.openSession(token);
       stack.defer(() => live?.close());
       metrics.connections.inc({ transport: 'sse' });
       stack.defer(() => metrics.connections.dec({ transport: 'sse' }));
-      const signal = live === undefined ? ending : AbortSignal.any([signalOf(live), ending]);
+      const ending = new AbortController();
+      live?.onEnd((reason) => (endsStreams(reason) ? ending : closing).abort(reason));
       const resumeAfter = request.headers.get('last-event-id');
-      const context = createContext({ deps, session: live?.session ?? null, signal, resumeAfter });
-      const receiver = createEventStreamReceiver();
-      const result = freed(await engine.subscribe({ ...operation, context, receiver }), stack);
-      if (!(Symbol.asyncIterator in result)) return result;
-      receivers.set(request, receiver);
-      return endedWith(request.signal, result);
+      const context = createContext({
+        deps,
+        session: live?.session ?? null,
+        signal: ending.signal,
+        resumeAfter,
+      });
+      return freed(await engine.subscribe({ ...operation, context }), stack);
     } catch (error) {
       stack.dispose();
       return refused(error);
@@ -152,13 +174,12 @@ function enginePlugin(ports: Ports, ending: AbortSignal): Plugin {
       if (Array.isArray(result)) return;
       if (!(Symbol.asyncIterator in result))
         return setResult(withCodes(result, formatError, isAnsweredAsStream(request)));
-      setResultProcessor(
-        (stream, { Response }) =>
-          new Response(encodeEventStream(stream as ResultStream, receivers.get(request)), {
-            headers: EVENT_STREAM_HEADERS,
-          }),
-        'text/event-stream',
-      );
+      setResultProcessor((stream, { Response }) => {
+        const { receiver, closing } = eventStreams.get(request) ?? {};
+        return new Response(encodeEventStream(stream as ResultStream, receiver, closing), {
+          headers: EVENT_STREAM_HEADERS,
+        });
+      }, 'text/event-stream');
     },
   };
 }

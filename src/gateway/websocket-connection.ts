@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Session } from '../domain/actor.ts';
 import type { LiveSession } from '../domain/sessions.ts';
-import { DomainError, unauthenticated } from '../errors.ts';
+import { DomainError, endsStreams, unauthenticated } from '../errors.ts';
 import type { ConnectionEnd, EndReason } from '../errors.ts';
 import { createBudget } from '../budget.ts';
 import type { Budget } from '../budget.ts';
@@ -38,7 +38,7 @@ export interface Connection {
   readonly socket: WebSocket;
   /** What the WebSocket writes its frames to. */
   readonly stream: Duplex;
-  /** Aborted with the reason when the server ends the connection: its streams end by it. */
+  /** Aborted with the reason when the server ends the streams of the connection and then the connection. */
   readonly controller: AbortController;
   readonly operations: Operations;
   /** Sessions of operations that brought a token of their own, once there was one. */
@@ -51,6 +51,8 @@ export interface Connection {
   readonly resultTurns: Turns;
   /** Why it is over, if the server knows before it closes. */
   end: ConnectionEnd | undefined;
+  /** Why the server is closing it. */
+  closing: EndReason | undefined;
   /** The session of the whole connection; undefined while it is anonymous. */
   live: LiveSession | undefined;
 }
@@ -67,14 +69,13 @@ export function createConnection(
     socket,
     stream,
     controller,
-    operations: createOperations(handle, () => {
-      if (controller.signal.aborted) closeSocket(connection);
-    }),
+    operations: createOperations(handle, () => closeWhenSettled(connection)),
     ownSessions: undefined,
     budget: createBudget(),
     turns: createTurns(AT_ONCE),
     resultTurns: createTurns(AT_ONCE),
     end: undefined,
+    closing: undefined,
     live: undefined,
   };
   return connection;
@@ -144,20 +145,27 @@ function freeIfGone(connection: Connection): void {
 }
 
 /**
- * Lets every stream of the connection say why it ends, and every other operation answer, then closes it. A client that
- * does not read is not waited for.
+ * Closes the connection once its queries and mutations are answered. Its streams first send why they end, if the reason
+ * ends them; otherwise they send nothing, so that the client's own retry resumes them. A client that does not read is
+ * closed after `LAST_FRAMES_MS`.
  */
 export function endConnection(connection: Connection, reason: EndReason): void {
-  if (connection.controller.signal.aborted) return;
+  if (connection.closing !== undefined) return;
+  connection.closing = reason;
   connection.end = reason;
-  connection.controller.abort(reason);
-  if (connection.operations.size === 0) closeSocket(connection);
-  else setTimeout(() => closeSocket(connection), LAST_FRAMES_MS).unref();
+  if (endsStreams(reason)) connection.controller.abort(reason);
+  closeWhenSettled(connection);
+  setTimeout(() => closeSocket(connection, reason), LAST_FRAMES_MS).unref();
 }
 
-function closeSocket({ socket, controller }: Connection): void {
+function closeWhenSettled(connection: Connection): void {
+  const { closing, operations } = connection;
+  if (closing === undefined) return;
+  const pending = endsStreams(closing) ? operations.size : operations.awaited;
+  if (pending === 0) closeSocket(connection, closing);
+}
+
+function closeSocket({ socket }: Connection, reason: EndReason): void {
   // A connection that its client has closed was ended for no reason of ours.
-  if (socket.readyState !== WebSocket.OPEN) return;
-  const reason = controller.signal.reason as EndReason;
-  socket.close(CLOSE_CODES[reason], reason);
+  if (socket.readyState === WebSocket.OPEN) socket.close(CLOSE_CODES[reason], reason);
 }

@@ -13,6 +13,8 @@ interface Operation {
   begun: boolean;
   /** Its client wants no more of it, or was told that nothing more comes. */
   completed: boolean;
+  /** It is a subscription. */
+  streams: boolean;
 }
 
 /** Those with the same id. */
@@ -24,10 +26,14 @@ interface Named {
 
 /** The operations of one connection, as its client names them. */
 export interface Operations {
-  /** How many are under way, those included that are completed and have not ended yet. */
+  /** How many are in flight, those included that are completed and have not ended yet. */
   readonly size: number;
+  /** How many of them are queries or mutations, or not known to be subscriptions yet. */
+  readonly awaited: number;
   /** Hands a frame to the protocol, in its turn. */
   receive(text: string): Promise<void>;
+  /** The operation is a subscription. */
+  streams(id: string): void;
   /** The client is told that nothing more comes: it may use the id again. */
   ended(id: string): void;
 }
@@ -35,22 +41,23 @@ export interface Operations {
 /**
  * The protocol's library knows an operation by its id alone, and an id is free for another one as soon as the client
  * has completed the first. If that is still opening, it would take itself for the second, and nobody could end it: so
- * an operation waits until the former one of its id has ended. `onIdle` is called whenever the last one under way has
- * sent its last frame.
+ * an operation waits until the former one of its id has ended. `onSettled` is called whenever one has sent its last
+ * frame, or is found to be a subscription.
  */
-export const createOperations = (handle: Handle, onIdle: () => void): Operations =>
-  new OperationsOf(handle, onIdle);
+export const createOperations = (handle: Handle, onSettled: () => void): Operations =>
+  new OperationsOf(handle, onSettled);
 
 class OperationsOf implements Operations {
   size = 0;
+  awaited = 0;
   readonly #handle: Handle;
-  readonly #onIdle: () => void;
+  readonly #onSettled: () => void;
   readonly #named = new Map<string, Named>();
   #waitingBytes = 0;
 
-  constructor(handle: Handle, onIdle: () => void) {
+  constructor(handle: Handle, onSettled: () => void) {
     this.#handle = handle;
-    this.#onIdle = onIdle;
+    this.#onSettled = onSettled;
   }
 
   receive(text: string): Promise<void> {
@@ -60,6 +67,14 @@ class OperationsOf implements Operations {
     return type === 'complete' ? this.#complete(id, text) : this.#handle(text);
   }
 
+  streams(id: string): void {
+    const begun = this.#named.get(id)?.begun;
+    if (begun === undefined || begun.streams) return;
+    begun.streams = true;
+    this.awaited -= 1;
+    this.#onSettled();
+  }
+
   ended(id: string): void {
     const begun = this.#named.get(id)?.begun;
     if (begun !== undefined) begun.completed = true;
@@ -67,13 +82,14 @@ class OperationsOf implements Operations {
 
   async #subscribe(id: string, text: string): Promise<void> {
     const { promise: over, resolve } = Promise.withResolvers<void>();
-    const operation: Operation = { over, begun: false, completed: false };
+    const operation: Operation = { over, begun: false, completed: false, streams: false };
     const named = this.#named.get(id) ?? { newest: undefined, begun: undefined };
     this.#named.set(id, named);
     const former = named.newest;
     // While one is not completed its id is in use: the protocol closes a connection that uses it again.
     if (former === undefined || former.completed) named.newest = operation;
     this.size += 1;
+    this.awaited += 1;
     try {
       if (former?.completed === true) await this.#formerOver(former, text);
       if (operation.completed) return;
@@ -82,9 +98,10 @@ class OperationsOf implements Operations {
       await this.#handle(text);
     } finally {
       this.size -= 1;
+      if (!operation.streams) this.awaited -= 1;
       this.#forget(id, named, operation);
       resolve();
-      if (this.size === 0) this.#onIdle();
+      this.#onSettled();
     }
   }
 

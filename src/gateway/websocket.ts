@@ -4,13 +4,14 @@ import { GraphQLError, getOperationAST } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import type { ServerOptions, SubscribePayload } from 'graphql-ws';
 import { WebSocket, WebSocketServer } from 'ws';
-import { DomainError, ERROR_CODES, streamEnded, unauthenticated } from '../errors.ts';
+import { DomainError, endsStreams, ERROR_CODES, streamEnded, unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
 import { bearerToken } from './bearer.ts';
 import type { Engine } from './engine.ts';
 import { codeOf } from './errors.ts';
+import { openWhenAvailable } from './late-results.ts';
 import type { Ports } from './ports.ts';
 import { signalOf } from './session-signal.ts';
 import {
@@ -34,7 +35,7 @@ const MAX_UNREAD_BYTES = 1024 * 1024;
 
 export interface GraphqlSockets {
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
-  /** Ends every stream, then every connection, with the reason given. */
+  /** Closes every connection with the reason given, once its queries and mutations are answered. */
   close(reason: EndReason): void;
 }
 
@@ -83,6 +84,8 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       connection,
     );
     socket.on('message', (data: Buffer) => {
+      // The client runs again, on its next connection, what it began too late here.
+      if (connection.closing !== undefined && !endsStreams(connection.closing)) return;
       connection.operations.receive(data.toString()).catch(failed);
     });
     socket.on('error', (error) => log.debug({ err: error }, 'GraphQL WebSocket error'));
@@ -166,9 +169,11 @@ function protocolOptions(ports: Ports): ProtocolOptions {
     subscribe({ document, operationName, variableValues: variables, contextValue }) {
       const context = contextValue as Context;
       const origin = origins.get(context);
+      origin?.connection.operations.streams(origin.id);
       const turns = origin?.connection.resultTurns;
       const receiver = origin && createReceiver(origin.connection, origin.id);
-      return engine.subscribe({ document, operationName, variables, context, turns, receiver });
+      const operation = { document, operationName, variables, context, turns, receiver };
+      return openWhenAvailable(() => engine.subscribe(operation));
     },
     onError({ extra }, id, _payload, errors) {
       extra.operations.ended(id);
