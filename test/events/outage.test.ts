@@ -1,0 +1,126 @@
+import { expect, test } from 'vitest';
+import { createEventLog } from '../../src/db/event-log.ts';
+import type { EventLog } from '../../src/db/event-log.ts';
+import { trim } from '../../src/db/event-log.ts';
+import { openEphemeralStream } from '../../src/events/ephemeral.ts';
+import { createTails } from '../../src/events/tail.ts';
+import { createLogger } from '../../src/log.ts';
+import {
+  cursorAt,
+  deletion,
+  nodeOn,
+  openTopic,
+  range,
+  READER,
+  say,
+  take,
+  testCore,
+  TOPIC,
+  typing,
+} from '../harness/core.ts';
+import { recording } from '../../src/events/record.ts';
+
+const LATER = '2100-01-01T00:00:00.000Z';
+
+const unavailable = () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+
+/** A node whose reads of the log fail as they do while the database is unavailable. */
+async function testNode() {
+  const core = await testCore();
+  const log = createEventLog(core.db);
+  const state = { isAvailable: true, failed: 0 };
+  const readAfter: EventLog['readAfter'] = (...args) => {
+    if (state.isAvailable) return log.readAfter(...args);
+    state.failed += 1;
+    return Promise.reject(unavailable());
+  };
+  const tails = createTails({ eventLog: { ...log, readAfter }, bus: core.bus, log: createLogger('silent') });
+  return { ...core, tails, state };
+}
+
+test('a reader waits for a log that cannot be read, and then gets each event once and in order', async () => {
+  const core = await testNode();
+  await say(core, ...range(1, 250));
+  const stream = await openTopic(core, { after: cursorAt(core, 0) });
+  expect(await take(stream, 50)).toEqual(range(1, 50));
+  core.state.isAvailable = false;
+  const rest = take(stream, 201);
+  await expect.poll(() => core.state.failed).toBeGreaterThan(1);
+  core.state.isAvailable = true;
+  expect(await rest).toEqual([...range(51, 250), 'live']);
+});
+
+test('a reader that is closed while it waits for the log ends immediately', async () => {
+  const core = await testNode();
+  await say(core, 1);
+  const stream = await openTopic(core, { after: cursorAt(core, 0) });
+  core.state.isAvailable = false;
+  const next = stream.next();
+  await expect.poll(() => core.state.failed).toBeGreaterThan(0);
+  await stream.return();
+  const { failed } = core.state;
+  expect(await next).toEqual({ done: true, value: undefined });
+  expect(core.state.failed).toBe(failed);
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('a session that ends while its reader waits for the log ends the stream immediately', async () => {
+  const core = await testNode();
+  await say(core, 1);
+  const controller = new AbortController();
+  const stream = await openTopic(core, { after: cursorAt(core, 0), signal: controller.signal });
+  core.state.isAvailable = false;
+  const next = stream.next();
+  await expect.poll(() => core.state.failed).toBeGreaterThan(0);
+  controller.abort('LOGGED_OUT');
+  await expect(next).rejects.toThrow('LOGGED_OUT');
+});
+
+test('a stream whose account is deleted during an outage ends with the event that says so', async () => {
+  const core = await testNode();
+  const controller = new AbortController();
+  const stream = await openTopic(core, { signal: controller.signal });
+  expect(await take(stream, 1)).toEqual(['live']);
+  // This node has not been told of it.
+  const elsewhere = nodeOn(core.db);
+  await say(elsewhere, 1);
+  await recording(elsewhere, async (unit) => unit.emit(deletion(7)));
+  core.state.isAvailable = false;
+  controller.abort('ACCOUNT_DELETED');
+  const last = take(stream, 2);
+  await expect.poll(() => core.state.failed).toBeGreaterThan(0);
+  core.state.isAvailable = true;
+  expect(await last).toEqual([1, Number.NaN]);
+  await expect(stream.next()).rejects.toThrow('ACCOUNT_DELETED');
+});
+
+test('a reader of what is not kept gets nothing while its permission cannot be checked, and goes on afterwards', async () => {
+  const core = await testNode();
+  const state = { isAvailable: true, checks: 0 };
+  const stream = await openEphemeralStream(core, {
+    topic: TOPIC,
+    actor: READER,
+    async authorise() {
+      state.checks += 1;
+      if (!state.isAvailable) throw unavailable();
+    },
+    pick: (ephemeral) => (ephemeral.type === 'typing' ? ephemeral.isTyping : undefined),
+    key: () => null,
+  });
+  state.isAvailable = false;
+  // Trimmed before this node has read it: what it said may have ended the reader's access.
+  await recording({ db: core.db, bus: { ...core.bus, publish: () => undefined } }, async (unit) =>
+    unit.emit(deletion(8)),
+  );
+  await trim(core.db, LATER, 0, 100);
+  await core.tails.compare();
+  await expect.poll(() => state.checks).toBeGreaterThan(2);
+  core.bus.publish([{ kind: 'ephemeral', ephemeral: typing(1) }]);
+  let isDelivered = false;
+  const next = stream.next().finally(() => (isDelivered = true));
+  const { checks } = state;
+  await expect.poll(() => state.checks).toBeGreaterThan(checks);
+  expect(isDelivered).toBe(false);
+  state.isAvailable = true;
+  expect(await next).toEqual({ done: false, value: true });
+});

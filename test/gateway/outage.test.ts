@@ -1,0 +1,157 @@
+import { sql } from 'kysely';
+import { describe, expect, inject, test } from 'vitest';
+import { openDatabase } from '../../src/db/database.ts';
+import type { Database } from '../../src/db/database.ts';
+import { createLogger } from '../../src/log.ts';
+import type { Named, TestAccount } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+import { rawSocket } from '../harness/raw-socket.ts';
+import { family } from '../harness/story.ts';
+import { startPostgres } from '../support/postgres.ts';
+
+/** Selects a field that every event reads from the database. */
+const EVENTS = `subscription ($id: ID!, $after: Cursor) {
+  conversationEvents(conversationId: $id, after: $after) {
+    __typename cursor ... on MessageSent { message { text conversation { name eventCursor } } }
+  }
+}`;
+
+const SEND = `mutation ($id: ID!, $text: String!) {
+  sendMessage(conversationId: $id, text: $text, idempotencyKey: $text) { message { id } }
+}`;
+const LIVE = { conversationEvents: { __typename: 'StreamLive' } };
+const CUT_EVERY = 20;
+
+const open = (url: string) => openDatabase({ kind: 'postgres', url }, createLogger('silent'));
+
+describe.skipIf(inject('database') !== 'postgres')('a database that is unavailable', () => {
+  test('ends no subscription when all its connections are cut under load', async () => {
+    await using server = await startPostgres();
+    await using database = await open(server.url);
+    await using admin = await open(server.url);
+    await using app = await testApp({ database });
+    const { ann, bob, conversation } = await family(app);
+    const sent = Array.from({ length: 400 }, (_, index) => `text ${index}`);
+    const after = await ann.graphql.run<{ conversation: { eventCursor: string } }>(
+      'query ($id: ID!) { conversation(id: $id) { eventCursor } }',
+      { id: conversation.id },
+    );
+    const writing = (async () => {
+      for (const [index, text] of sent.entries()) {
+        const cut = index % CUT_EVERY === 0 ? cutConnections(admin) : undefined;
+        await sendSurely(ann, conversation, text);
+        await cut;
+      }
+    })();
+    await using socket = await rawSocket(app.url, { token: bob.token });
+    const ids = ['0', '1', '2', '3', '4'];
+    for (const id of ids) {
+      const variables = { id: conversation.id, after: after.conversation.eventCursor };
+      socket.send({ id, type: 'subscribe', payload: { query: EVENTS, variables } });
+    }
+    const read = new Map(ids.map((id) => [id, [] as string[]]));
+    while ([...read.values()].some((texts) => texts.length < sent.length)) {
+      const frame = await socket.next();
+      expect(frame).toMatchObject({ type: 'next', payload: { data: { conversationEvents: {} } } });
+      const text = textOf(frame);
+      if (text !== undefined) read.get(String(frame['id']))?.push(text);
+    }
+    for (const texts of read.values()) expect(texts).toEqual(sent);
+    await writing;
+  }, 120_000);
+
+  test('holds back a subscription that begins meanwhile, over WebSocket and SSE', async () => {
+    await using server = await startPostgres();
+    await using database = await open(server.url);
+    await using app = await testApp({ database });
+    const { ann, conversation } = await family(app);
+    await using socket = await rawSocket(app.url, { token: ann.token });
+    await server.stop();
+    const payload = { query: EVENTS, variables: { id: conversation.id } };
+    socket.send({ id: '1', type: 'subscribe', payload });
+    const unwanted = { query: 'subscription { inboxEvents { __typename } }' };
+    socket.send({ id: '2', type: 'subscribe', payload: unwanted });
+    socket.send({ id: '2', type: 'complete' });
+    const abort = new AbortController();
+    const response = await fetch(`${app.url}/graphql`, {
+      method: 'POST',
+      headers: {
+        accept: 'text/event-stream',
+        'content-type': 'application/json',
+        authorization: `Bearer ${ann.token}`,
+      },
+      body: JSON.stringify(payload),
+      signal: abort.signal,
+    });
+    expect(response.status).toBe(200);
+    await server.start();
+
+    expect(await socket.next()).toMatchObject({ id: '1', type: 'next', payload: { data: LIVE } });
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    while (!text.includes('data:')) text += (await reader?.read())?.value ?? '';
+    expect(JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? '')).toMatchObject({ data: LIVE });
+    abort.abort();
+    socket.send({ id: '2', type: 'subscribe', payload: unwanted });
+    expect(await socket.next()).toMatchObject({ id: '2', type: 'next' });
+  }, 60_000);
+
+  test('refuses a held subscription with its own error once the database is back', async () => {
+    await using server = await startPostgres();
+    await using database = await open(server.url);
+    await using app = await testApp({ database });
+    const ann = await app.account();
+    await using socket = await rawSocket(app.url, { token: ann.token });
+    await server.stop();
+    socket.send({
+      id: '1',
+      type: 'subscribe',
+      payload: { query: EVENTS, variables: { id: 'Conversation:999' } },
+    });
+    await server.start();
+    expect(await socket.next()).toMatchObject({
+      id: '1',
+      type: 'error',
+      payload: [{ extensions: { code: 'NOT_FOUND' } }],
+    });
+  }, 60_000);
+
+  test('does not delay the end of a gateway that holds a subscription back', async () => {
+    await using server = await startPostgres();
+    await using database = await open(server.url);
+    const app = await testApp({ database });
+    const ann = await app.account();
+    await using socket = await rawSocket(app.url, { token: ann.token });
+    await server.stop();
+    socket.send({
+      id: '1',
+      type: 'subscribe',
+      payload: { query: 'subscription { inboxEvents { cursor } }' },
+    });
+    socket.send({ type: 'ping' });
+    await socket.nextOf('pong');
+    await app[Symbol.asyncDispose]();
+    expect(await socket.closed()).toEqual({ code: 1012, reason: 'DRAINING' });
+  }, 60_000);
+});
+
+async function cutConnections({ db }: Database): Promise<void> {
+  await sql`
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid()
+  `.execute(db);
+}
+
+/** Sends a message once, however often that fails because of an outage. */
+async function sendSurely(account: TestAccount, { id }: Named, text: string): Promise<void> {
+  for (;;) {
+    const { errors = [] } = await account.graphql.send(SEND, { id, text });
+    if (errors.length === 0) return;
+    expect(errors[0]?.extensions?.['code']).toBe('UNAVAILABLE');
+  }
+}
+
+function textOf({ payload }: Record<string, unknown>): string | undefined {
+  const { data } = payload as { data: { conversationEvents: { message?: { text: string } } } };
+  return data.conversationEvents.message?.text;
+}
