@@ -180,3 +180,26 @@ test('a client that goes away while its stream opens leaves nothing behind', asy
   await ann.graphql.run('{ circles(first: 1) { nodes { id } } }');
   await expect.poll(() => openStreams(app), { timeout: 5_000 }).toBe('0');
 });
+
+test('a gateway that stops ends the response after a `retry:`, with no error and no `complete`', async () => {
+  const app = await testApp();
+  const ann = await app.account();
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+      authorization: `Bearer ${ann.token}`,
+    },
+    body: JSON.stringify({ query: INBOX }),
+  });
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  const read = async (): Promise<string> => (await reader?.read())?.value ?? '';
+  let text = '';
+  while (!text.includes('StreamLive')) text += await read();
+  const stopped = app[Symbol.asyncDispose]();
+  let rest = '';
+  for (let chunk = await read(); chunk !== ''; chunk = await read()) rest += chunk;
+  expect(rest).toMatch(/^retry: \d{3,4}\n\n$/);
+  await stopped;
+});
