@@ -205,20 +205,20 @@ async function serve(
     { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle },
     { path: '/legacy-report', methods: ['GET', 'HEAD'], handle: bridge.handleReport },
   ];
-  const { server, cut } = createHttpServer(routes, origins, log);
-  await listen(server, config);
+  const http = createHttpServer(routes, origins, log);
+  await listen(http.server, config);
   stack.defer(async () => {
     health.drain();
-    const closed = new Promise((resolve) => server.close(resolve));
+    const closed = http.close();
     const drained = Promise.race([closed, later(DRAIN_MS)]);
     graphqlHttp.close('DRAINING');
     graphqlSockets.close('DRAINING');
     await bridge.close();
     await drained;
-    cut();
+    http.cut();
     await closed;
   });
-  return { url: urlOf(server, hostOf(config)) };
+  return { url: urlOf(http.server, hostOf(config)) };
 }
 
 function createPorts(deps: Deps, metrics: Metrics): Ports {

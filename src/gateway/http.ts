@@ -41,6 +41,8 @@ function createPipelines() {
 
 export interface HttpServer {
   readonly server: Server;
+  /** Accepts no more connections, and closes each of those there are once its requests are answered. Resolves when all are closed. */
+  close(): Promise<void>;
   /** Cuts every connection, those that were upgraded too: the server itself forgets them. */
   cut(): void;
 }
@@ -81,6 +83,7 @@ export function createHttpServer(routes: readonly Route[], origins: Origins, log
   };
 
   const isTooMany = createPipelines();
+  let isClosing = false;
   const server = createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
@@ -90,6 +93,8 @@ export function createHttpServer(routes: readonly Route[], origins: Origins, log
     },
     (request, response) => {
       if (isTooMany(request.socket, response)) return void request.socket.destroy();
+      // Node closes those that are idle when the server is closed, and leaves those that become idle later open.
+      response.once('close', () => isClosing && setImmediate(() => server.closeIdleConnections()));
       Promise.resolve(serve(request, response)).catch((error: unknown) => {
         log.error({ err: error, path: pathOf(request) }, 'a request failed');
         if (response.headersSent) response.destroy();
@@ -115,6 +120,10 @@ export function createHttpServer(routes: readonly Route[], origins: Origins, log
   });
   return {
     server,
+    close() {
+      isClosing = true;
+      return new Promise((resolve) => void server.close(() => resolve()));
+    },
     cut() {
       for (const socket of sockets) socket.destroy();
     },
