@@ -141,7 +141,10 @@ function enginePlugin(ports: Ports, draining: AbortSignal): Plugin {
       live?.onEnd((reason) => (endsStreams(reason) ? ending : closing).abort(reason));
       stack.defer(() => {
         const { reason } = [ending.signal, closing.signal, draining].find(({ aborted }) => aborted) ?? {};
-        metrics.connectionEnds.inc({ transport: 'sse', reason: typeof reason === 'string' ? reason : 'CLIENT' });
+        metrics.connectionEnds.inc({
+          transport: 'sse',
+          reason: typeof reason === 'string' ? reason : 'CLIENT',
+        });
       });
       const resumeAfter = request.headers.get('last-event-id');
       const context = createContext({
