@@ -1,6 +1,131 @@
-/** Reads a token from a header or payload value: `Bearer <token>`, or the token alone, as legacy uploads send it. */
-export function bearerToken(value: unknown): string | undefined {
-  if (typeof value !== 'string') return undefined;
-  const token = value.replace(/^bearer\s+/i, '').trim();
-  return token === '' ? undefined : token;
+import type { IncomingMessage } from 'node:http';
+
+/**
+ * A token as a client sent it, or why what it sent is none. A blank is what a client library sends while no one is
+ * logged in, as `Bearer undefined`: it counts as no token. Every other problem counts as a bad token.
+ */
+export type FoundToken =
+  | { readonly token: string; readonly problem?: never; readonly isBlank?: never }
+  | { readonly token?: never; readonly problem: string; readonly isBlank: boolean };
+
+/** Names without case, hyphens, underscores and a leading `x-`, in their order of precedence. */
+const NAMES = [
+  'authorization',
+  'token',
+  'accesstoken',
+  'authtoken',
+  'authorizationtoken',
+  'bearertoken',
+  'bearer',
+  'jwt',
+  'jwttoken',
+  'idtoken',
+];
+
+const SCHEME = /^(?:bearer|jwt|token)(?=[\s:]|$)[\s:]*/i;
+const QUOTED = /^(["'`])(.*)\1$/s;
+const BLANKS: ReadonlySet<string> = new Set(['undefined', 'null', 'nil', 'none']);
+/** A signed token gives itself away in whatever field it stands. */
+const JWT = /(?:^|[\s.:,])(eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+)$/;
+const MAX_DEPTH = 4;
+const MAX_LENGTH = 32_768;
+const MAX_WRAPPINGS = 8;
+
+/**
+ * Finds the token in values that a client sent to log in: a payload of `connection_init`, the `auth` or `query` of a
+ * Socket.IO handshake, the parameters of a URL. The first place that has a token wins; within one place, a known name
+ * before a value that merely looks like a token. Undefined when there is nothing of the kind.
+ */
+export function findToken(...places: readonly unknown[]): FoundToken | undefined {
+  return firstOf(places.flatMap((place) => [...namedIn(place, 0), ...signedIn(place, 0)]));
 }
+
+/** Finds the token in the headers of a request. Headers of unknown names are not searched: proxies add their own. */
+export function findTokenInHeaders({ headersDistinct }: IncomingMessage): FoundToken | undefined {
+  return firstOf([...namedIn(headersDistinct, MAX_DEPTH)]);
+}
+
+/** The same, and in its URL, for clients that cannot set headers: a browser's EventSource and WebSocket. */
+export function findTokenInRequest(request: IncomingMessage): FoundToken | undefined {
+  return firstOf([findTokenInHeaders(request), findToken(parametersOf(request))]);
+}
+
+/** The same, and among the subprotocols, where browsers can put a token that is to stay out of URLs. */
+export function findTokenInUpgrade(request: IncomingMessage): FoundToken | undefined {
+  const protocols = request.headers['sec-websocket-protocol']?.split(',').map((name) => name.trim());
+  return firstOf([findTokenInRequest(request), findToken({ protocols })]);
+}
+
+/** The first token; without one, the first thing that was meant to be one; without that, the first blank. */
+export function firstOf(found: readonly (FoundToken | undefined)[]): FoundToken | undefined {
+  const present = found.filter((one) => one !== undefined);
+  return (
+    present.find(({ token }) => token !== undefined) ??
+    present.find(({ isBlank }) => isBlank === false) ??
+    present[0]
+  );
+}
+
+function parametersOf({ url = '' }: IncomingMessage): Record<string, string[]> {
+  const parameters: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
+  for (const [name, value] of new URLSearchParams(url.split('?').slice(1).join('?')))
+    (parameters[name] ??= []).push(value);
+  return parameters;
+}
+
+const plainNameOf = (name: string): string =>
+  name
+    .toLowerCase()
+    .replace(/^x[-_]/, '')
+    .replaceAll(/[-_]/g, '');
+
+const isName = (name: string): boolean => NAMES.includes(plainNameOf(name));
+
+/** Values under the names of a token, those of the outermost object first. */
+function namedIn(values: unknown, depth: number): FoundToken[] {
+  if (typeof values !== 'object' || values === null || Array.isArray(values)) return [];
+  const entries = Object.entries(values);
+  const named = entries
+    .map(([name, value]) => ({ name, value, rank: NAMES.indexOf(plainNameOf(name)) }))
+    .filter(({ rank }) => rank >= 0)
+    .sort((one, other) => one.rank - other.rank);
+  const found = named.flatMap(({ name, value }) => readValue(name, value) ?? []);
+  if (depth >= MAX_DEPTH) return found;
+  return [...found, ...entries.flatMap(([, value]) => namedIn(value, depth + 1))];
+}
+
+function signedIn(value: unknown, depth: number): FoundToken[] {
+  if (typeof value === 'string') {
+    const token = value.length > MAX_LENGTH ? undefined : JWT.exec(value)?.[1];
+    return token === undefined ? [] : [{ token }];
+  }
+  if (typeof value !== 'object' || value === null || depth >= MAX_DEPTH) return [];
+  return Object.entries(value).flatMap(([name, inner]) =>
+    // Read by its name already, and refused if it was none.
+    typeof inner === 'string' && isName(name) ? [] : signedIn(inner, depth + 1),
+  );
+}
+
+function readValue(name: string, value: unknown): FoundToken | undefined {
+  if (value === undefined || value === null) return undefined;
+  const values: readonly unknown[] = Array.isArray(value) ? [...new Set<unknown>(value)] : [value];
+  if (values.length > 1) return refused(`\`${name}\` was sent more than once, with different values.`);
+  const [single] = values;
+  if (typeof single !== 'string') return refused(`\`${name}\` must be text.`);
+  return readText(name, single);
+}
+
+function readText(name: string, sent: string): FoundToken | undefined {
+  if (sent.length > MAX_LENGTH) return refused(`\`${name}\` is too long.`);
+  let text = sent.trim();
+  for (let count = 0; count < MAX_WRAPPINGS; count += 1)
+    text = text.replace(SCHEME, '').replace(QUOTED, '$2').trim();
+  if (text === '') return undefined;
+  if (BLANKS.has(text.toLowerCase()))
+    return { problem: `\`${name}\` says \`${text}\`: that is no token.`, isBlank: true };
+  if (text.includes(',')) return refused(`\`${name}\` must hold one token.`);
+  if (/\s/.test(text)) return refused(`\`${name}\` must be \`Bearer <token>\`, or the token alone.`);
+  return { token: text };
+}
+
+const refused = (problem: string): FoundToken => ({ problem, isBlank: false });

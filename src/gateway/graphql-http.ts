@@ -7,13 +7,14 @@ import type { Plugin, YogaInitialContext } from 'graphql-yoga';
 import { DomainError, endsStreams, ERROR_CODES } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
-import { bearerToken } from './bearer.ts';
+import { findTokenInRequest } from './bearer.ts';
 import type { Operation } from './engine.ts';
 import type { ResultStream } from './results.ts';
 import { codeOf } from './errors.ts';
 import type { FormatError } from './errors.ts';
 import { executeMultipart } from './graphql-multipart.ts';
 import { FIRST_QUERY } from './first-query.ts';
+import { challengeOf, identify, refuseWithoutLogin } from './identity.ts';
 import { openWhenAvailable } from './late-results.ts';
 import type { Ports } from './ports.ts';
 import { isMultipart } from './multipart.ts';
@@ -46,7 +47,7 @@ export interface GraphqlHttp {
 export function createGraphqlHttp(ports: Ports): GraphqlHttp {
   const draining = new AbortController();
   setMaxListeners(0, draining.signal);
-  const yoga = createYoga({
+  const yoga = createYoga<ServerContext>({
     schema: ports.engine.schema,
     plugins: [enginePlugin(ports, draining.signal)],
     graphqlEndpoint: '/graphql',
@@ -76,36 +77,45 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
   return {
     async handle(request, response) {
       if (request.method === 'POST' && isMultipart(request)) await executeMultipart(ports, request, response);
-      else await yoga.handle(request, response);
+      else await yoga.handle(request, response, { req: request, res: response });
     },
     close: (reason) => draining.abort(reason),
   };
 }
 
+/** What Yoga is handed with each request. */
+interface ServerContext {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+}
+
+interface Requested {
+  readonly request: Request;
+  readonly req: IncomingMessage;
+}
+
 /** Lets Yoga do HTTP and the engine do GraphQL. */
-function enginePlugin(ports: Ports, draining: AbortSignal): Plugin {
+function enginePlugin(ports: Ports, draining: AbortSignal): Plugin<object, ServerContext> {
   const { deps, engine, formatError, metrics } = ports;
-  const operationOf = (args: ExecutionArgs): Omit<Operation, 'context'> & { request: Request } => {
+  const operationOf = (args: ExecutionArgs): Omit<Operation, 'context'> & Requested => {
     metrics.operations.inc({ transport: 'http' });
-    const { request } = args.contextValue as YogaInitialContext;
+    const { request, req } = args.contextValue as YogaInitialContext & ServerContext;
     return {
       document: args.document,
       operationName: args.operationName,
       variables: args.variableValues,
       request,
+      req,
     };
   };
   const refused = (error: unknown): ExecutionResult => ({ errors: [formatError(error)] });
 
   const execute = async (args: ExecutionArgs): Promise<ExecutionResult> => {
-    const { request, ...operation } = operationOf(args);
+    const { request, req, ...operation } = operationOf(args);
     try {
-      const token = bearerToken(request.headers.get('authorization'));
-      const session = token === undefined ? null : await ports.authenticate(token);
-      return await engine.execute({
-        ...operation,
-        context: createContext({ deps, session, signal: request.signal }),
-      });
+      const { session = null, refusal } = await identify(findTokenInRequest(req), ports.authenticate);
+      const context = createContext({ deps, session, refusal, signal: request.signal });
+      return refuseWithoutLogin(await engine.execute({ ...operation, context }), context);
     } catch (error) {
       return refused(error);
     }
@@ -114,26 +124,27 @@ function enginePlugin(ports: Ports, draining: AbortSignal): Plugin {
   /** Yoga wraps the results of a subscription, and hands on nothing else of it. */
   const eventStreams = new WeakMap<Request, EventStream>();
   const subscribe = async (args: ExecutionArgs): Promise<ResultStream | ExecutionResult> => {
-    const { request, ...operation } = operationOf(args);
+    const { request, req, ...operation } = operationOf(args);
     // Checked first: Yoga would answer 406 once the stream is open, and leave it so.
     if (!acceptsEventStream(request)) return refused(notAcceptable());
     const receiver = createEventStreamReceiver();
     const closing = new AbortController();
     eventStreams.set(request, { receiver, closing: AbortSignal.any([closing.signal, draining]) });
-    const result = await openWhenAvailable(() => openEvents(request, { ...operation, receiver }, closing));
+    const result = await openWhenAvailable(() =>
+      openEvents({ request, req }, { ...operation, receiver }, closing),
+    );
     return Symbol.asyncIterator in result ? endedWith(request.signal, result) : result;
   };
 
   /** Opens the subscription with its session, which may end it by `closing` too. */
   const openEvents = async (
-    request: Request,
+    { request, req }: Requested,
     operation: Omit<Operation, 'context'>,
     closing: AbortController,
   ): Promise<ResultStream | ExecutionResult> => {
     const stack = new DisposableStack();
     try {
-      const token = bearerToken(request.headers.get('authorization'));
-      const live = token === undefined ? undefined : await ports.openSession(token);
+      const { session: live, refusal } = await identify(findTokenInRequest(req), ports.openSession);
       stack.defer(() => live?.close());
       metrics.connections.inc({ transport: 'sse' });
       stack.defer(() => metrics.connections.dec({ transport: 'sse' }));
@@ -150,6 +161,7 @@ function enginePlugin(ports: Ports, draining: AbortSignal): Plugin {
       const context = createContext({
         deps,
         session: live?.session ?? null,
+        refusal,
         signal: ending.signal,
         resumeAfter,
       });
@@ -175,6 +187,9 @@ function enginePlugin(ports: Ports, draining: AbortSignal): Plugin {
     onParse: ({ setParseFn }) => setParseFn((text: string) => engine.parse(text)),
     onValidate: ({ setValidationFn }) =>
       setValidationFn((_schema, document) => engine.validate(document).map((error) => withStatus(error))),
+    onResponse({ response, serverContext }) {
+      if (response.status === 401) response.headers.set('www-authenticate', challengeOf(serverContext.req));
+    },
     onExecute: ({ setExecuteFn }) => setExecuteFn(execute),
     onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
     onResultProcess({ request, result, setResult, setResultProcessor }) {

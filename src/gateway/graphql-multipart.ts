@@ -4,8 +4,9 @@ import type { ExecutionResult } from 'graphql';
 import { z } from 'zod';
 import { ERROR_CODES, invalidInput } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
-import { bearerToken } from './bearer.ts';
+import { findTokenInRequest } from './bearer.ts';
 import { codeOf } from './errors.ts';
+import { identify, refuseWithoutLogin } from './identity.ts';
 import { receiveFile } from './multipart.ts';
 import type { ArrivingFile } from './multipart.ts';
 import type { Ports } from './ports.ts';
@@ -29,29 +30,33 @@ export async function executeMultipart(
 ): Promise<void> {
   ports.metrics.operations.inc({ transport: 'http' });
   try {
-    const token = bearerToken(request.headers.authorization);
-    const session = token === undefined ? null : await ports.authenticate(token);
-    const result = await receiveFile(request, (file) => {
+    const { session = null, refusal } = await identify(findTokenInRequest(request), ports.authenticate);
+    const context = createContext({ deps: ports.deps, session, refusal });
+    const result = await receiveFile(request, async (file) => {
       const { query, operationName, variables } = readOperation(file);
       const document = ports.engine.parse(query);
       const errors = ports.engine.validate(document);
-      if (errors.length > 0) return Promise.resolve<ExecutionResult>({ errors });
+      if (errors.length > 0) return { errors };
       if (getOperationAST(document, operationName)?.operation === 'subscription')
         throw invalidInput('query', 'A subscription takes no file.');
-      return ports.engine.execute({
-        document,
-        operationName,
-        variables,
-        context: createContext({ deps: ports.deps, session }),
-      });
+      return refuseWithoutLogin(
+        await ports.engine.execute({ document, operationName, variables, context }),
+        context,
+      );
     });
     if (!request.complete) ignoreRest(request);
-    sendJson(response, 200, result);
+    sendJson(response, statusOf(result), result);
   } catch (thrown) {
     const error = ports.formatError(thrown);
     ignoreRest(request);
     sendJson(response, ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http, { errors: [error] });
   }
+}
+
+/** Without `data` nothing was executed. */
+function statusOf({ data, errors }: ExecutionResult): number {
+  const [error] = errors ?? [];
+  return data !== undefined || error === undefined ? 200 : ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http;
 }
 
 function readOperation({ part, filename, content, fields }: ArrivingFile) {

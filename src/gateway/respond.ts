@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { challengeOf } from './identity.ts';
 
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 
 /** Answers with a JSON body. */
 export function sendJson(response: ServerResponse, status: number, body: object): void {
   const text = JSON.stringify(body);
+  if (status === 401) response.setHeader('www-authenticate', challengeOf(response.req));
   response.writeHead(status, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(text),

@@ -4,9 +4,10 @@ import type { OpenedMedia } from '../domain/media.ts';
 import { ERROR_CODES, notFound, unauthenticated } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
 import { parseId } from '../ids.ts';
-import { bearerToken } from './bearer.ts';
+import { findTokenInHeaders } from './bearer.ts';
 import { codeOf } from './errors.ts';
 import type { Ports } from './ports.ts';
+import { identify } from './identity.ts';
 import { pathOf } from './http.ts';
 import type { Route } from './http.ts';
 import { NoFileError, receiveFile } from './multipart.ts';
@@ -64,9 +65,9 @@ async function download(ports: Ports, request: IncomingMessage, response: Server
 }
 
 async function subjectOf({ authenticate }: Ports, request: IncomingMessage) {
-  const token = bearerToken(request.headers.authorization);
-  if (token === undefined) throw unauthenticated();
-  const { actor } = await authenticate(token);
+  const { session, refusal } = await identify(findTokenInHeaders(request), authenticate);
+  if (session === undefined) throw unauthenticated(refusal);
+  const { actor } = session;
   const mediaId = parseId<'Media'>(pathOf(request).split('/').at(-1));
   if (mediaId === undefined) throw notFound('The media');
   return { actor, mediaId };

@@ -9,6 +9,7 @@ import { createBudget } from '../budget.ts';
 import type { Budget } from '../budget.ts';
 import { createTurns } from '../turns.ts';
 import type { Turns } from '../turns.ts';
+import type { FoundToken } from './bearer.ts';
 import type { Ports } from './ports.ts';
 import { createOperations } from './websocket-operations.ts';
 import type { Operations } from './websocket-operations.ts';
@@ -55,6 +56,10 @@ export interface Connection {
   closing: EndReason | undefined;
   /** The session of the whole connection; undefined while it is anonymous. */
   live: LiveSession | undefined;
+  /** The token of the upgrade request, until `connection_init` brings another one or none. */
+  upgradeToken: FoundToken | undefined;
+  /** Why the value that an anonymous client sent as its token is none. */
+  refusal: string | undefined;
 }
 
 /** Makes the connection of a socket; what the socket receives is handed to the protocol by `handle`. */
@@ -77,6 +82,8 @@ export function createConnection(
     end: undefined,
     closing: undefined,
     live: undefined,
+    upgradeToken: undefined,
+    refusal: undefined,
   };
   return connection;
 }

@@ -8,7 +8,7 @@ import { DomainError, endsStreams, ERROR_CODES, streamEnded, unauthenticated } f
 import type { EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
-import { bearerToken } from './bearer.ts';
+import { findToken, findTokenInUpgrade, firstOf } from './bearer.ts';
 import type { Engine } from './engine.ts';
 import { codeOf } from './errors.ts';
 import { openWhenAvailable } from './late-results.ts';
@@ -47,9 +47,11 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   const connections = new Set<Connection>();
   const protocol = makeServer(protocolOptions(ports));
 
-  const opened = (socket: WebSocket, { socket: stream }: IncomingMessage): void => {
+  const opened = (socket: WebSocket, request: IncomingMessage): void => {
+    const { socket: stream } = request;
     let handle = async (_text: string): Promise<void> => undefined;
     const connection = createConnection(socket, stream, (text) => handle(text));
+    connection.upgradeToken = findTokenInUpgrade(request);
     connections.add(connection);
     metrics.connections.inc({ transport: 'graphql-ws' });
     const stopPings = keepAlive(socket, () => {
@@ -133,10 +135,11 @@ function protocolOptions(ports: Ports): ProtocolOptions {
     async onConnect(connecting) {
       const { connectionParams, extra } = connecting;
       forget(connecting, 'connectionParams');
-      const token = tokenIn(connectionParams) ?? bearerToken(connectionParams?.['token']);
-      if (token !== undefined) return logIn(ports, extra, token);
-      // What is no text is no token, and whoever gives it does not mean to be nobody.
-      return isAbsent(connectionParams?.['authorization']) && isAbsent(connectionParams?.['token']);
+      const found = firstOf([findToken(connectionParams), extra.upgradeToken]);
+      extra.upgradeToken = undefined;
+      if (found?.token !== undefined) return logIn(ports, extra, found.token);
+      if (found?.isBlank === true) extra.refusal = found.problem;
+      return found === undefined || found.isBlank;
     },
     async onSubscribe({ extra }, id, payload) {
       const { query, operationName, variables } = payload;
@@ -192,10 +195,11 @@ async function pong(
   connection: Connection,
   payload: Record<string, unknown> | undefined,
 ): Promise<Record<string, unknown> | undefined> {
-  const token = tokenIn(payload) ?? bearerToken(payload?.['token']);
-  if (token === undefined) return payload;
+  const found = findToken(payload);
+  if (found === undefined) return payload;
   try {
-    const { expiresAt } = await renewSession(ports, connection, token);
+    if (found.token === undefined) throw unauthenticated(found.problem);
+    const { expiresAt } = await renewSession(ports, connection, found.token);
     return { refreshed: true, expiresAt: new Date(expiresAt).toISOString() };
   } catch (error) {
     const { message, extensions } = ports.formatError(error);
@@ -203,32 +207,26 @@ async function pong(
   }
 }
 
-/** An operation on an anonymous connection may bring a token itself, in `extensions.headers`, as GraphiQL does. */
+/** An operation that brings a token of its own, in `extensions.headers` as GraphiQL does, runs with the session of that. */
 async function contextOf(ports: Ports, connection: Connection, payload: SubscribePayload): Promise<Context> {
   const { live, controller } = connection;
-  const token = live === undefined ? tokenIn(payload.extensions?.['headers']) : undefined;
-  const own = token === undefined ? undefined : await openOwnSession(ports, connection, payload, token);
-  const session = (live ?? own)?.session ?? null;
+  const found = findToken(payload.extensions);
+  if (found?.isBlank === false) throw unauthenticated(found.problem);
+  const own =
+    found?.token === undefined ? undefined : await openOwnSession(ports, connection, payload, found.token);
+  const session = (own ?? live)?.session ?? null;
   const signal = own === undefined ? controller.signal : AbortSignal.any([controller.signal, signalOf(own)]);
   // What brought a token of its own does not speak for the connection.
   const renew = async (renewed: string) => void (await renewSession(ports, connection, renewed));
   return createContext({
     deps: ports.deps,
     session,
+    refusal: connection.refusal ?? found?.problem,
     signal,
     budget: connection.budget,
     renewSession: own === undefined ? renew : undefined,
   });
 }
-
-function tokenIn(values: unknown): string | undefined {
-  if (typeof values !== 'object' || values === null) return undefined;
-  const { authorization, Authorization } = values as Record<string, unknown>;
-  return bearerToken(authorization ?? Authorization);
-}
-
-const isAbsent = (value: unknown): boolean =>
-  value === undefined || value === null || typeof value === 'string';
 
 function parsed(engine: Engine, text: string) {
   try {

@@ -25,6 +25,10 @@ export interface Context {
   textLength: number;
   /** Whether the operation selects an `eventCursor`, which must agree with the data beside it. */
   exact: boolean;
+  /** Why the token that the caller sent is not accepted; undefined without one. */
+  readonly refusal: string | undefined;
+  /** Whether something was refused because the caller has no session. */
+  lacksLogin: boolean;
   /** All that is read from here on is as of one moment, until the snapshot is left. */
   enterSnapshot(): Promise<void>;
   leaveSnapshot(): Promise<void>;
@@ -37,6 +41,7 @@ export interface ContextOptions {
   readonly deps: Deps;
   /** `anyone` for a result that many get, whoever they are: a field that looks at its caller then fails. */
   readonly session: Session | null | 'anyone';
+  readonly refusal?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly budget?: Budget | undefined;
   readonly resumeAfter?: string | null;
@@ -53,16 +58,20 @@ class OperationContext implements Context {
   readonly budget: Budget | undefined;
   readonly resumeAfter: string | null;
   readonly renewSession: RenewSession | undefined;
+  readonly refusal: string | undefined;
   textLength = 0;
   exact = false;
+  lacksLogin = false;
   readonly #deps: Deps;
   readonly #session: ContextOptions['session'];
   #snapshot: Snapshot | undefined;
   #loaders: Loaders | undefined;
 
-  constructor({ deps, session, signal, budget, resumeAfter = null, renewSession }: ContextOptions) {
+  constructor(options: ContextOptions) {
+    const { deps, session, signal, budget, resumeAfter = null, renewSession, refusal } = options;
     this.#deps = deps;
     this.#session = session;
+    this.refusal = refusal;
     this.signal = signal;
     this.budget = budget;
     this.resumeAfter = resumeAfter;
@@ -107,10 +116,11 @@ export class UnmarkedFieldError extends Error {
   }
 }
 
-/** The caller's session. Throws UNAUTHENTICATED when there is none. */
+/** The caller's session. Throws UNAUTHENTICATED when there is none, with the reason if a token was sent. */
 export function requireSession(context: Context): Session {
-  if (context.session === null) throw unauthenticated();
-  return context.session;
+  if (context.session !== null) return context.session;
+  context.lacksLogin = true;
+  throw unauthenticated(context.refusal);
 }
 
 /** Who is calling. Throws UNAUTHENTICATED when nobody is logged in. */

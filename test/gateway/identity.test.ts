@@ -1,0 +1,414 @@
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { SignJWT, exportJWK, generateKeyPair } from 'jose';
+import { beforeEach, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { circleOf } from '../../src/testing/index.ts';
+import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+import { rawSocket } from '../harness/raw-socket.ts';
+
+const AUTH_SECRET = 'a secret of the tests, long enough';
+const LOGIN =
+  'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }';
+const NEW_ACCOUNT = `mutation ($input: CreateAccountInput!) { createAccount(input: $input) { token } }`;
+const ME = '{ me { ... on User { id } } }';
+const INBOX = 'subscription { inboxEvents { __typename } }';
+const INVALID = /^Bearer realm="parley", error="invalid_token", error_description="[^"]+"$/;
+
+interface Answer {
+  readonly status: number;
+  readonly challenge: string | null;
+  readonly body: {
+    readonly data?: Record<string, never> | null;
+    readonly errors?: readonly { message: string; extensions: { code: string } }[];
+  };
+}
+
+type Send = (
+  url: string,
+  query: string,
+  headers?: Record<string, string>,
+  variables?: Record<string, unknown>,
+) => Promise<Answer>;
+
+async function answerOf(response: Response): Promise<Answer> {
+  const text = await response.text();
+  const json = text.startsWith('{') ? text : (/^data: (.+)$/m.exec(text)?.[1] ?? 'null');
+  return {
+    status: response.status,
+    challenge: response.headers.get('www-authenticate'),
+    body: JSON.parse(json) as Answer['body'],
+  };
+}
+
+const post: Send = async (url, query, headers = {}, variables = {}) =>
+  answerOf(
+    await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ query, variables }),
+    }),
+  );
+
+const get: Send = async (url, query, headers = {}) =>
+  answerOf(
+    await fetch(`${url}/graphql?${new URLSearchParams({ query }).toString()}`, {
+      headers: { accept: 'application/json', ...headers },
+    }),
+  );
+
+const multipart: Send = async (url, query, headers = {}, variables = {}) => {
+  const form = new FormData();
+  form.set('operations', JSON.stringify({ query, variables: { ...variables, file: null } }));
+  form.set('map', JSON.stringify({ 0: ['variables.file'] }));
+  form.set('0', new Blob(['x']), 'x.txt');
+  return answerOf(await fetch(`${url}/graphql`, { method: 'POST', headers, body: form }));
+};
+
+const stream: Send = (url, query, headers = {}, variables = {}) =>
+  post(url, query, { accept: 'text/event-stream', ...headers }, variables);
+
+const TRANSPORTS = { post, get, multipart, stream };
+
+let app: TestGateway;
+let ann: TestAccount;
+
+/** One of each kind, and why it is bad. */
+async function badTokens(): Promise<Record<string, string>> {
+  const sign = (claims: object, secret = AUTH_SECRET, seconds = 600) =>
+    new SignJWT({ jti: crypto.randomUUID(), ...claims })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
+      .sign(new TextEncoder().encode(secret));
+  const gone = await app.account();
+  await gone.graphql.run('mutation { deleteAccount(password: "correct horse") { id } }');
+  const revoked = await app.account();
+  await revoked.graphql.run('mutation { logout }');
+  return {
+    malformed: 'nonsense',
+    truncated: ann.token.slice(0, -5),
+    expired: await sign({ sub: String(ann.legacyId) }, AUTH_SECRET, -60),
+    revoked: revoked.token,
+    'of a deleted account': gone.token,
+    'of another issuer': await sign(
+      { sub: String(ann.legacyId), iss: 'https://elsewhere' },
+      'another secret!!',
+    ),
+    'of another scheme': 'Basic YW5uOnBhc3N3b3Jk',
+  };
+}
+
+beforeEach(async () => {
+  app = await testApp({ env: { AUTH_SECRET } });
+  ann = await app.account();
+  return () => app[Symbol.asyncDispose]();
+});
+
+test('logging in works with a bad token in a global header, whatever is wrong with it and over every transport', async () => {
+  const variables = { email: ann.login, password: 'correct horse' };
+  for (const [what, token] of Object.entries(await badTokens())) {
+    const authorization = token.includes(' ') ? token : `Bearer ${token}`;
+    for (const [transport, send] of Object.entries(TRANSPORTS)) {
+      if (transport !== 'get') {
+        const { status, body } = await send(app.url, LOGIN, { authorization }, variables);
+        expect({ what, transport, status, body }).toEqual({
+          what,
+          transport,
+          status: 200,
+          body: { data: { login: { token: expect.stringContaining('.') } } },
+        });
+      }
+      for (const open of [
+        '{ __typename }',
+        '{ webrtc { iceServers { urls } } }',
+        '{ __schema { queryType { name } } }',
+      ])
+        expect((await send(app.url, open, { authorization })).body, `${what} ${transport} ${open}`).toEqual({
+          data: expect.any(Object),
+        });
+    }
+  }
+  const input = { email: 'new@example.com', password: 'correct horse', firstName: 'New', lastName: 'One' };
+  const created = await post(app.url, NEW_ACCOUNT, { authorization: 'Bearer nonsense' }, { input });
+  expect(created.body).toEqual({ data: { createAccount: { token: expect.any(String) } } });
+});
+
+test('what needs a login is answered 401 with a challenge, which names an error only if there was a token', async () => {
+  const circle = await circleOf(ann);
+  const needing = [
+    ME,
+    `{ circle(id: "${circle.id}") { name } }`,
+    `{ node(id: "${circle.id}") { id } }`,
+    '{ circles(first: 1) { nodes { id } } }',
+  ];
+  for (const [transport, send] of Object.entries({ post, get, multipart }))
+    for (const query of needing)
+      for (const [headers, challenge] of [
+        [{}, /^Bearer realm="parley"$/],
+        [{ authorization: 'Bearer undefined' }, /^Bearer realm="parley"$/],
+        [{ authorization: 'Bearer nonsense' }, INVALID],
+        [{ 'x-access-token': 'nonsense' }, INVALID],
+        [{ authorization: 'Basic YW5uOnBhc3N3b3Jk' }, INVALID],
+      ] as const) {
+        const answer = await send(app.url, query, headers);
+        expect({ transport, query, headers, ...answer }).toEqual({
+          transport,
+          query,
+          headers,
+          status: 401,
+          challenge: expect.stringMatching(challenge),
+          body: { errors: [expect.objectContaining({ extensions: { code: 'UNAUTHENTICATED' } })] },
+        });
+      }
+});
+
+test('a mutation and a subscription that need a login are refused with 401, too', async () => {
+  const authorization = 'Bearer nonsense';
+  const mutation = await post(app.url, 'mutation { logout }', { authorization });
+  expect(mutation).toMatchObject({ status: 401, challenge: expect.stringMatching(INVALID) });
+  const subscription = await post(app.url, INBOX, {
+    authorization,
+    accept: 'application/json, text/event-stream',
+  });
+  expect(subscription).toMatchObject({ status: 401, challenge: expect.stringMatching(INVALID) });
+  const events = await stream(app.url, INBOX, { authorization });
+  expect(events.body).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
+});
+
+test('the error says why there is no session', async () => {
+  const messageFor = async (authorization: string) =>
+    (await post(app.url, ME, { authorization })).body.errors?.[0]?.message;
+  expect(await messageFor('')).toBe('You must be logged in to do this.');
+  expect(await messageFor('Bearer nonsense')).toBe('The token is not valid.');
+  expect(await messageFor('Bearer undefined')).toBe('`authorization` says `undefined`: that is no token.');
+  expect(await messageFor('Basic YW5u')).toBe(
+    '`authorization` must be `Bearer <token>`, or the token alone.',
+  );
+});
+
+test('an operation that needs a login only in part keeps the data of the other part', async () => {
+  const circle = await circleOf(ann);
+  const query = `{ webrtc { iceServers { urls } } circle(id: "${circle.id}") { name } }`;
+  const { status, challenge, body } = await post(app.url, query, { authorization: 'Bearer nonsense' });
+  expect({ status, challenge }).toEqual({ status: 200, challenge: null });
+  expect(body).toMatchObject({
+    data: { webrtc: { iceServers: expect.any(Array) }, circle: null },
+    errors: [{ path: ['circle'], extensions: { code: 'UNAUTHENTICATED' } }],
+  });
+});
+
+test('of a document with several operations only the one that runs decides', async () => {
+  const query = `mutation LogIn { login(email: "${ann.login}", password: "correct horse") { token } } query Me ${ME}`;
+  const send = async (operationName: string) =>
+    answerOf(
+      await fetch(`${app.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: 'Bearer nonsense' },
+        body: JSON.stringify({ query, operationName }),
+      }),
+    );
+  expect(await send('LogIn')).toMatchObject({ status: 200, body: { data: { login: {} } } });
+  expect((await send('Me')).status).toBe(401);
+});
+
+test('a wrong login is no 401: there is nothing to log in again for', async () => {
+  const wrong = await post(app.url, LOGIN, {}, { email: ann.login, password: 'wrong' });
+  expect(wrong).toMatchObject({
+    status: 200,
+    challenge: null,
+    body: { data: null, errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] },
+  });
+});
+
+test('uploads and downloads without a good token are answered with a challenge', async () => {
+  for (const [method, path] of [
+    ['POST', '/media/upload/1'],
+    ['GET', '/media/1'],
+    ['HEAD', '/media/1'],
+  ] as const) {
+    const without = await fetch(`${app.url}${path}`, { method });
+    expect([without.status, without.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="parley"']);
+    const bad = await fetch(`${app.url}${path}`, { method, headers: { authorization: 'nonsense' } });
+    expect([bad.status, bad.headers.get('www-authenticate')]).toEqual([401, expect.stringMatching(INVALID)]);
+    // A link that carries a whole account would be passed on.
+    const inUrl = await fetch(`${app.url}${path}?access_token=${ann.token}`, { method });
+    expect(inUrl.status).toBe(401);
+  }
+});
+
+test('while tokens cannot be checked, the answer is UNAVAILABLE and not that of a caller without a token', async () => {
+  const provider = createServer((_request, response) => response.writeHead(500).end());
+  provider.listen(0, '127.0.0.1');
+  await once(provider, 'listening');
+  const { port } = provider.address() as AddressInfo;
+  await using outside = await testApp({
+    env: { AUTH_SECRET, AUTH_JWKS_URL: `http://127.0.0.1:${port}/keys`, AUTH_ISSUER: 'https://issuer' },
+  });
+  const { privateKey, publicKey } = await generateKeyPair('ES256');
+  expect(await exportJWK(publicKey)).toMatchObject({ kty: 'EC' });
+  const token = await new SignJWT({ sub: 'x' })
+    .setProtectedHeader({ alg: 'ES256' })
+    .setIssuer('https://issuer')
+    .setExpirationTime('1h')
+    .sign(privateKey);
+  for (const send of [post, get, multipart])
+    expect(await send(outside.url, '{ __typename }', { authorization: `Bearer ${token}` })).toMatchObject({
+      status: 503,
+      body: { errors: [{ extensions: { code: 'UNAVAILABLE' } }] },
+    });
+  provider.close();
+});
+
+test('a token is used over HTTP in every header that clients have for it, and in the URL', async () => {
+  const { token } = ann;
+  const good = { status: 200, body: { data: { me: { id: ann.id } } } };
+  for (const headers of [
+    { authorization: `Bearer ${token}` },
+    { authorization: token },
+    { AUTHORIZATION: `bearer "${token}"` },
+    { 'X-Access-Token': token },
+    { 'x-auth-token': `Bearer ${token}` },
+    { token },
+    { authorization: 'Basic YW5uOnBhc3N3b3Jk', 'x-access-token': token },
+  ] as Record<string, string>[])
+    for (const send of [post, get, multipart])
+      expect(await send(app.url, ME, headers), JSON.stringify(headers)).toMatchObject(good);
+  for (const name of ['access_token', 'token', 'authToken', 'authorization']) {
+    const search = new URLSearchParams({ query: ME, [name]: token }).toString();
+    const response = await fetch(`${app.url}/graphql?${search}`, { headers: { accept: 'application/json' } });
+    expect(await answerOf(response), name).toMatchObject(good);
+  }
+});
+
+test('two Authorization headers that differ are refused instead of one being taken', async () => {
+  const bob = await app.account();
+  const sent = request(`${app.url}/graphql?query=${encodeURIComponent(ME)}`, {
+    headers: [
+      'host',
+      new URL(app.url).host,
+      'accept',
+      'application/json',
+      'authorization',
+      `Bearer ${ann.token}`,
+      'authorization',
+      `Bearer ${bob.token}`,
+    ],
+  }).end();
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  expect(response.statusCode).toBe(401);
+  response.resume();
+});
+
+test('an EventSource, which cannot set headers, is logged in by the token of its URL', async () => {
+  const search = new URLSearchParams({ query: INBOX, access_token: ann.token }).toString();
+  const response = await fetch(`${app.url}/graphql?${search}`, { headers: { accept: 'text/event-stream' } });
+  const reader = response.body?.getReader();
+  let text = '';
+  while (!text.includes('StreamLive')) text += Buffer.from((await reader?.read())?.value ?? []).toString();
+  await reader?.cancel();
+});
+
+/** Opens a WebSocket and tells who it is, or the code with which it was closed. */
+async function whoIs(
+  init: unknown,
+  {
+    search = '',
+    protocols = ['graphql-transport-ws'],
+    headers = {},
+  }: { search?: string; protocols?: string[]; headers?: Record<string, string> } = {},
+): Promise<unknown> {
+  const socket = new WebSocket(`${app.url.replace('http', 'ws')}/graphql${search}`, protocols, { headers });
+  const closed = once(socket, 'close');
+  await once(socket, 'open');
+  socket.send(JSON.stringify({ type: 'connection_init', ...(init !== undefined && { payload: init }) }));
+  socket.on('message', (data: Buffer) => {
+    const frame = JSON.parse(data.toString()) as { type: string; payload: { data?: { me: { id: string } } } };
+    if (frame.type === 'connection_ack')
+      socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query: ME } }));
+    if (frame.type === 'next') socket.close(4000, frame.payload.data?.me.id ?? 'nobody');
+  });
+  const [code, reason] = (await closed) as [number, Buffer];
+  return code === 4000 ? reason.toString() : code;
+}
+
+test.each([
+  (token: string) => ({ authorization: `Bearer ${token}` }),
+  (token: string) => ({ Authorization: token }),
+  (token: string) => ({ token }),
+  (token: string) => ({ authToken: token }),
+  (token: string) => ({ accessToken: token }),
+  (token: string) => ({ headers: { Authorization: `Bearer ${token}` } }),
+  (token: string) => ({ headers: { 'x-access-token': token } }),
+  (token: string) => ({ 'X-Auth-Token': token }),
+  (token: string) => ({ context: { headers: { authorization: `JWT ${token}` } } }),
+  (token: string) => ({ whatever: token }),
+])(
+  'a connection is logged in by its connection_init, and closed with 4403 if that token is bad',
+  async (init) => {
+    expect(await whoIs(init(ann.token))).toBe(ann.id);
+    expect(await whoIs(init(`${ann.token.slice(0, -3)}xyz`))).toBe(4403);
+  },
+);
+
+test('a connection is logged in by the token of its upgrade request, and closed with 4403 if that is bad', async () => {
+  const bad = `${ann.token.slice(0, -3)}xyz`;
+  for (const init of [
+    undefined,
+    {},
+    { token: null },
+    { authorization: '' },
+    { authorization: 'Bearer null' },
+  ])
+    for (const [token, expected] of [
+      [ann.token, ann.id],
+      [bad, 4403],
+    ] as const) {
+      expect(await whoIs(init, { headers: { authorization: `Bearer ${token}` } })).toBe(expected);
+      expect(await whoIs(init, { headers: { 'X-Access-Token': token } })).toBe(expected);
+      expect(await whoIs(init, { search: `?access_token=${token}` })).toBe(expected);
+      expect(await whoIs(init, { search: `?token=${token}` })).toBe(expected);
+      expect(await whoIs(init, { protocols: ['graphql-transport-ws', token] })).toBe(expected);
+      expect(await whoIs(init, { protocols: ['graphql-transport-ws', `bearer.${token}`] })).toBe(expected);
+    }
+});
+
+test('the token of connection_init goes before that of the upgrade request', async () => {
+  const bob = await app.account();
+  const headers = { authorization: `Bearer ${bob.token}` };
+  expect(await whoIs({ token: ann.token }, { headers })).toBe(ann.id);
+  expect(await whoIs({ token: 'nonsense' }, { headers })).toBe(4403);
+});
+
+test('a connection without a token is anonymous, and hears why when it sent a blank', async () => {
+  for (const [init, message] of [
+    [{}, 'You must be logged in to do this.'],
+    [{ authorization: 'Bearer undefined' }, '`authorization` says `undefined`: that is no token.'],
+  ] as const) {
+    await using socket = await rawSocket(app.url, init);
+    socket.send({ id: '1', type: 'subscribe', payload: { query: INBOX } });
+    expect(await socket.next()).toMatchObject({ payload: { errors: [{ message }] } });
+    socket.send({
+      id: '2',
+      type: 'subscribe',
+      payload: { query: LOGIN, variables: { email: ann.login, password: 'correct horse' } },
+    });
+    expect(await socket.next(({ id }) => id === '2')).toMatchObject({ payload: { data: { login: {} } } });
+  }
+});
+
+test('an operation that brings a token of its own runs with that, also on a connection of another account', async () => {
+  const bob = await app.account();
+  await using socket = await rawSocket(app.url, { token: ann.token });
+  const ask = async (id: string, extensions: object) => {
+    socket.send({ id, type: 'subscribe', payload: { query: ME, extensions } });
+    return socket.next((frame) => frame['id'] === id);
+  };
+  expect(await ask('1', {})).toMatchObject({ payload: { data: { me: { id: ann.id } } } });
+  expect(await ask('2', { headers: { Authorization: `Bearer ${bob.token}` } })).toMatchObject({
+    payload: { data: { me: { id: bob.id } } },
+  });
+  expect(await ask('3', { headers: { Authorization: 'Bearer nonsense' } })).toMatchObject({ type: 'error' });
+});
