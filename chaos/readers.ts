@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { createClient } from 'graphql-ws';
 import { io } from 'socket.io-client';
 import { WebSocket } from 'ws';
@@ -35,12 +36,11 @@ export interface Reader {
 
 export type OpenReader = (world: World, begin: Begin, heard: Heard) => Reader;
 
-/** Subscribes over WebSocket, and again after the newest cursor whenever that ends. */
+/** Subscribes once over WebSocket: the client library's own retry sends the newest cursor. */
 export const readByGraphql: OpenReader = (world, begin, heard) => {
   const variables = { id: world.conversation.id, after: begin.cursor };
   let socket: WebSocket | undefined;
   let silence: NodeJS.Timeout | undefined;
-  let closed = false;
   const client = createClient({
     url: `${world.url.replace('http', 'ws')}/graphql`,
     connectionParams: { token: world.bob.token },
@@ -61,23 +61,18 @@ export const readByGraphql: OpenReader = (world, begin, heard) => {
       closed: () => clearTimeout(silence),
     },
   });
+  // An error on the subscription is final, as it is to every client library.
   const reading = (async () => {
-    while (!closed) {
-      try {
-        for await (const { data } of client.iterate<{ conversationEvents: Event }>({
-          query: EVENTS,
-          variables,
-        })) {
-          if (data == null) continue;
-          const { cursor, message } = data.conversationEvents;
-          variables.after = cursor;
-          if (message !== undefined) heard.ids.push(message.legacyId);
-        }
-      } catch {
-        await pause(100);
-      }
+    const results = client.iterate<{ conversationEvents: Event }>({ query: EVENTS, variables });
+    for await (const { data } of results) {
+      if (data == null) throw new Error('An event has no data.');
+      const { cursor, message } = data.conversationEvents;
+      variables.after = cursor;
+      if (message !== undefined) heard.ids.push(message.legacyId);
     }
-  })();
+  })().catch((error: unknown) => {
+    process.stdout.write(`  ${heard.reader}: the subscription ended: ${inspect(error)}\n`);
+  });
   return {
     name: heard.reader,
     stall(ms) {
@@ -86,7 +81,6 @@ export const readByGraphql: OpenReader = (world, begin, heard) => {
       setTimeout(() => stalled?.resume(), ms);
     },
     async close() {
-      closed = true;
       await client.dispose();
       await reading;
     },

@@ -34,8 +34,8 @@ export interface Scenario {
   readonly textLength?: number;
   /** How long all is well between two disturbances, in a short run. */
   readonly calmMs: readonly [from: number, to: number];
-  /** Breaks something, once. It is called again and again while there is something left to write. */
-  disturb(stage: Stage): Promise<void>;
+  /** Breaks something once. Called again, with the number of times before, while there is something left to write. */
+  disturb(stage: Stage, count: number): Promise<void>;
 }
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -45,6 +45,16 @@ export const SCENARIOS: readonly Scenario[] = [
     calmMs: [500, 1_500],
     async disturb({ server, random }) {
       await server.kill();
+      await pause(random.between(0, 300));
+      await server.start();
+    },
+  },
+  {
+    name: 'restarts by SIGTERM and kill -9',
+    database: 'embedded',
+    calmMs: [500, 1_500],
+    async disturb({ server, random }, count) {
+      await (count % 2 === 0 ? server.stop() : server.kill());
       await pause(random.between(0, 300));
       await server.start();
     },
@@ -114,7 +124,7 @@ export async function runScenario(scenario: Scenario, writes: number, random: Ra
   let disturbances = 0;
   while (isWriting) {
     await pause(random.between(from, to) * calm);
-    await scenario.disturb({ server, readers, random, postgres });
+    await scenario.disturb({ server, readers, random, postgres }, disturbances);
     disturbances += 1;
   }
   await writing;

@@ -12,6 +12,8 @@ export interface Server extends AsyncDisposable {
   readonly network: Relay;
   /** As a crash or the kernel would end it. */
   kill(): Promise<void>;
+  /** As a deploy ends it. Throws unless it exits with 0. */
+  stop(): Promise<void>;
   start(): Promise<void>;
 }
 
@@ -20,12 +22,18 @@ export async function startServer(env: Readonly<Record<string, string>>): Promis
   const port = await freePort();
   const network = await openRelay(port);
   let child: ChildProcess | undefined;
-  const kill = async (): Promise<void> => {
-    const killed = child;
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    const ended = child;
     child = undefined;
-    if (killed === undefined || killed.exitCode !== null) return;
-    killed.kill('SIGKILL');
-    await once(killed, 'exit');
+    if (ended === undefined || ended.exitCode !== null) return ended?.exitCode ?? 0;
+    ended.kill(signal);
+    const [code] = (await once(ended, 'exit')) as [number | null];
+    return code;
+  };
+  const kill = async (): Promise<void> => void (await end('SIGKILL'));
+  const stop = async (): Promise<void> => {
+    const code = await end('SIGTERM');
+    if (code !== 0) throw new Error(`The server exited with ${String(code)} after SIGTERM.`);
   };
   const start = async (): Promise<void> => {
     const started = spawn(process.execPath, ['--max-semi-space-size=16', 'src/main.ts'], {
@@ -51,6 +59,7 @@ export async function startServer(env: Readonly<Record<string, string>>): Promis
     url: `http://127.0.0.1:${network.port}`,
     network,
     kill,
+    stop,
     start,
     async [Symbol.asyncDispose]() {
       await kill();
