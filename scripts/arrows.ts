@@ -26,6 +26,7 @@ const arrows: Readonly<Record<string, Arrow>> = {
   gateway: { mayImport: ['gateway', 'schema'], typesOf: ['domain', 'events'] },
   bridge: { mayImport: ['bridge', 'events'], typesOf: ['gateway/executor.ts', 'schema/context.ts'] },
   page: { mayImport: ['page'] },
+  client: { mayImport: ['client'] },
   testing: { mayImport: ['testing', 'app.ts', 'index.ts', ...everyLayer] },
   'app.ts': { mayImport: everyLayer },
   'index.ts': { mayImport: ['app.ts', ...everyLayer] },

@@ -12,6 +12,8 @@ const generators: Readonly<Record<string, string>> = {
   'print-legacy-channels.ts': 'docs/legacy-channels.md',
   'print-asyncapi.ts': 'asyncapi.yaml',
   'print-channels-page.ts': 'src/page/channels.html',
+  'print-client.ts': 'client/index.js',
+  'print-client-types.ts': 'client/index.d.ts',
 };
 const typedOperations = 'src/bridge/operations.generated.ts';
 

@@ -1,0 +1,831 @@
+// Generated from src/client by scripts/print-client.ts.
+// src/client/problem.ts
+/** Ends after which the stream goes on elsewhere or later, and codes of the same kind (docs/errors.md). */
+const PASSING_REASONS = /* @__PURE__ */ new Set([
+	"DRAINING",
+	"OPERATOR",
+	"SLOW"
+]);
+const PASSING_CODES = /* @__PURE__ */ new Set(["UNAVAILABLE", "RATE_LIMITED"]);
+/** Closes of a WebSocket that would come again: what the client sends is wrong, or who sends it. */
+const FATAL_CLOSES = /* @__PURE__ */ new Set([
+	1003,
+	1007,
+	1008,
+	1009,
+	1010,
+	4004,
+	4400,
+	4401,
+	4403,
+	4406,
+	4409,
+	4500
+]);
+/** Asked for more, a timer would fire at once. */
+const MAX_WAIT_MS = 36e5;
+/** HTTP statuses below 500 that may pass. */
+const PASSING_STATUSES = /* @__PURE__ */ new Set([
+	408,
+	421,
+	425,
+	429
+]);
+const RETRY = {
+	type: "retry",
+	afterMs: 0
+};
+const FATAL = { type: "fatal" };
+/** Reads errors of the server, close events, responses and errors of the network alike. */
+function judge(problem) {
+	if (!isObject(problem)) return FATAL;
+	if (Array.isArray(problem)) return judgeErrors(problem);
+	if (isObject(problem["extensions"])) return judgeErrors([problem]);
+	if (isObject(problem["response"])) return judgeResponse(problem["response"]);
+	if (typeof problem["code"] === "number" && "reason" in problem) return FATAL_CLOSES.has(problem["code"]) ? FATAL : RETRY;
+	return RETRY;
+}
+function judgeErrors(errors) {
+	for (const error of errors) {
+		const { code, reason, oldest, retryAfterMs } = isObject(error) && isObject(error["extensions"]) ? error["extensions"] : {};
+		if (code === "CURSOR_EXPIRED" || code === "CURSOR_INVALID") return {
+			type: "expired",
+			code,
+			...typeof oldest === "string" && { oldest }
+		};
+		if (PASSING_REASONS.has(reason) || reason === void 0 && PASSING_CODES.has(code)) return retryAfter(typeof retryAfterMs === "number" ? retryAfterMs : 0);
+	}
+	return FATAL;
+}
+function judgeResponse(response) {
+	const { status, headers } = response;
+	if (typeof status !== "number" || status < 400) return RETRY;
+	if (status < 500 && !PASSING_STATUSES.has(status)) return FATAL;
+	return retryAfter(headers instanceof Headers ? retryAfterOf(headers) : 0);
+}
+const retryAfter = (ms) => ({
+	type: "retry",
+	afterMs: ms > 0 ? Math.min(ms, MAX_WAIT_MS) : 0
+});
+/** The milliseconds that `Retry-After` asks for, which is in seconds or a date. */
+function retryAfterOf(headers) {
+	const text = headers.get("retry-after") ?? "";
+	return /^\d+$/.test(text) ? Number(text) * 1e3 : Date.parse(text) - Date.now();
+}
+const isObject = (value) => typeof value === "object" && value !== null;
+// src/client/connection.ts
+const TERMINATED = 4499;
+const FORBIDDEN = 4403;
+const OPEN = 1;
+const PING = JSON.stringify({ type: "ping" });
+/** Follows the one WebSocket of a graphql-ws client, and abandons it when nothing more comes from it. */
+var Connection = class {
+	#client;
+	#silenceMs;
+	#followers = /* @__PURE__ */ new Set();
+	#unlisten = [];
+	#socket;
+	#heardAt = 0;
+	#isPinged = false;
+	#timer;
+	/** Refusals of the token in a row: after the first one an app may bring another token. */
+	#refusals = 0;
+	constructor(client, silenceMs) {
+		this.#client = client;
+		this.#silenceMs = silenceMs;
+		this.#listen("opened", (socket) => {
+			this.#socket = isSocket(socket) ? socket : void 0;
+			this.#hear();
+			this.#watch();
+		});
+		this.#listen("connected", () => void (this.#refusals = 0));
+		this.#listen("message", () => this.#hear());
+		this.#listen("closed", (event) => this.#closed(event));
+	}
+	add(follower) {
+		this.#followers.add(follower);
+		if (this.#timer === void 0) this.#watch();
+	}
+	delete(follower) {
+		this.#followers.delete(follower);
+		if (this.#followers.size === 0) this.#rest();
+	}
+	/** Frees its listeners and its timer. */
+	close() {
+		for (const unlisten of this.#unlisten) unlisten();
+		this.#rest();
+	}
+	#listen(event, listener) {
+		const unlisten = this.#client.on?.(event, listener);
+		if (unlisten !== void 0) this.#unlisten.push(unlisten);
+	}
+	#closed(event) {
+		this.#socket = void 0;
+		this.#rest();
+		const code = isObject(event) ? event["code"] : void 0;
+		this.#refusals = code === FORBIDDEN ? this.#refusals + 1 : 0;
+		for (const follower of this.#followers) if (this.#refusals > 1) follower.handle(event);
+		else follower.lost(code === TERMINATED);
+	}
+	#hear() {
+		this.#heardAt = performance.now();
+		this.#isPinged = false;
+	}
+	#rest() {
+		clearTimeout(this.#timer);
+		this.#timer = void 0;
+	}
+	/** Sends a ping after two thirds of the silence; whatever comes then ends the silence. */
+	#watch() {
+		this.#rest();
+		const socket = this.#socket;
+		if (socket === void 0 || this.#followers.size === 0 || !(this.#silenceMs > 0)) return;
+		const quietMs = performance.now() - this.#heardAt;
+		if (quietMs >= this.#silenceMs && this.#isPinged) return this.#abandon(socket);
+		const pingMs = this.#silenceMs * 2 / 3;
+		if (quietMs >= pingMs && !this.#isPinged) {
+			this.#isPinged = true;
+			if (socket.readyState === OPEN) socket.send(PING);
+		}
+		const dueMs = this.#isPinged ? Math.max(this.#silenceMs - quietMs, this.#silenceMs - pingMs) : pingMs - quietMs;
+		this.#timer = setTimeout(() => this.#watch(), dueMs);
+	}
+	#abandon(socket) {
+		this.#client.terminate?.();
+		socket.terminate?.();
+	}
+};
+const isSocket = (value) => isObject(value) && typeof value["send"] === "function";
+// src/client/tokens.ts
+/** One token of a document, after what is ignored before it: a string, a name, or anything else. */
+const TOKEN = /(?:[\s,\uFEFF]|#[^\n\r]*)*(?:("""(?:\\"""|[^])*?"""|"(?:\\.|[^"\\\n\r])*")|([A-Za-z_]\w*|-?\d[\w.+-]*|\.\.\.|[!$&()/:=@[\]{|}])|$)/y;
+/** Stands for every string: what it says does not matter here. */
+const STRING = "\"";
+/** Throws SyntaxError for text that is no GraphQL, as do all that take what is not there. */
+function readTokens(text) {
+	const tokens = splitTokens(text);
+	let index = 0;
+	const take = () => {
+		const token = tokens[index];
+		if (token === void 0) throw new SyntaxError("The document ends too early.");
+		index += 1;
+		return token;
+	};
+	const skip = (token) => {
+		if (tokens[index] !== token) return false;
+		index += 1;
+		return true;
+	};
+	return {
+		get next() {
+			return tokens[index];
+		},
+		take,
+		skip,
+		expect(token) {
+			if (!skip(token)) throw new SyntaxError(`The document has no ${token} where one is due.`);
+		},
+		takeName() {
+			const name = take();
+			if (!/^[A-Za-z_]/.test(name)) throw new SyntaxError(`The document has ${name} where a name is due.`);
+			return name;
+		},
+		skipStrings() {
+			while (skip(STRING));
+		}
+	};
+}
+function splitTokens(text) {
+	const tokens = [];
+	const pattern = new RegExp(TOKEN);
+	while (pattern.lastIndex < text.length) {
+		const match = pattern.exec(text);
+		if (match === null) throw new SyntaxError("The document is not GraphQL.");
+		if (match[1] !== void 0) tokens.push(STRING);
+		else if (match[2] !== void 0) tokens.push(match[2]);
+		else break;
+	}
+	return tokens;
+}
+// src/client/document.ts
+const KINDS = /* @__PURE__ */ new Set([
+	"query",
+	"mutation",
+	"subscription"
+]);
+/** Reads what may be executed. Throws SyntaxError for anything else, and RangeError if it nests too deep. */
+function parseDocument(text) {
+	const tokens = readTokens(text);
+	const operations = [];
+	const fragments = /* @__PURE__ */ new Map();
+	while (tokens.next !== void 0) {
+		tokens.skipStrings();
+		if (tokens.skip("fragment")) {
+			const name = tokens.takeName();
+			tokens.expect("on");
+			tokens.takeName();
+			skipDirectives(tokens);
+			fragments.set(name, parseSelections(tokens));
+		} else operations.push(parseOperation(tokens));
+	}
+	return {
+		operations,
+		fragments
+	};
+}
+function parseOperation(tokens) {
+	if (tokens.next === "{") return {
+		kind: "query",
+		name: void 0,
+		variables: /* @__PURE__ */ new Map(),
+		selections: parseSelections(tokens)
+	};
+	const kind = tokens.takeName();
+	if (!KINDS.has(kind)) throw new SyntaxError(`The document defines ${kind}, which nobody can run.`);
+	const name = tokens.next !== "(" && tokens.next !== "@" && tokens.next !== "{" ? tokens.takeName() : void 0;
+	const variables = parseVariables(tokens);
+	skipDirectives(tokens);
+	return {
+		kind,
+		name,
+		variables,
+		selections: parseSelections(tokens)
+	};
+}
+function parseVariables(tokens) {
+	const variables = /* @__PURE__ */ new Map();
+	if (!tokens.skip("(")) return variables;
+	while (!tokens.skip(")")) {
+		tokens.skipStrings();
+		tokens.expect("$");
+		const name = tokens.takeName();
+		tokens.expect(":");
+		variables.set(name, parseType(tokens));
+		if (tokens.skip("=")) skipValue(tokens);
+		skipDirectives(tokens);
+	}
+	return variables;
+}
+function parseType(tokens) {
+	let type;
+	if (tokens.skip("[")) {
+		type = `[${parseType(tokens)}]`;
+		tokens.expect("]");
+	} else type = tokens.takeName();
+	tokens.skip("!");
+	return type;
+}
+function parseSelections(tokens) {
+	const selections = [];
+	tokens.expect("{");
+	while (!tokens.skip("}")) selections.push(parseSelection(tokens));
+	return selections;
+}
+function parseSelection(tokens) {
+	if (!tokens.skip("...")) return {
+		type: "field",
+		field: parseField(tokens)
+	};
+	if (tokens.skip("on")) tokens.takeName();
+	else if (tokens.next !== "@" && tokens.next !== "{") {
+		const name = tokens.takeName();
+		skipDirectives(tokens);
+		return {
+			type: "spread",
+			name
+		};
+	}
+	skipDirectives(tokens);
+	return {
+		type: "inline",
+		selections: parseSelections(tokens)
+	};
+}
+function parseField(tokens) {
+	const key = tokens.takeName();
+	const name = tokens.skip(":") ? tokens.takeName() : key;
+	const variables = tokens.next === "(" ? skipValue(tokens) : [];
+	skipDirectives(tokens);
+	return {
+		name,
+		key,
+		variables,
+		selections: tokens.next === "{" ? parseSelections(tokens) : []
+	};
+}
+function skipDirectives(tokens) {
+	while (tokens.skip("@")) {
+		tokens.takeName();
+		if (tokens.next === "(") skipValue(tokens);
+	}
+}
+const OPENING = /* @__PURE__ */ new Set([
+	"(",
+	"[",
+	"{"
+]);
+const CLOSING = /* @__PURE__ */ new Set([
+	")",
+	"]",
+	"}"
+]);
+/** Takes a value, or all in a pair of brackets, and returns the variables in it. */
+function skipValue(tokens) {
+	const variables = [];
+	let depth = 0;
+	do {
+		const token = tokens.take();
+		if (OPENING.has(token)) depth += 1;
+		else if (CLOSING.has(token)) depth -= 1;
+		else if (token === "$") variables.push(tokens.takeName());
+	} while (depth > 0);
+	return variables;
+}
+// src/client/plan.ts
+/** Throws an error for a durable subscription that selects no cursor: it could never resume. */
+function planOf(payload, cursorVariable) {
+	const { query, operationName, variables } = payload;
+	if (typeof query !== "string" || query.trim() === "") return {
+		type: "unknown",
+		cursor: {
+			variable: cursorVariable,
+			cursorKeys: ["cursor"],
+			typenameKeys: ["__typename"]
+		},
+		isRetried: Object.hasOwn(variables ?? {}, cursorVariable)
+	};
+	const document = read(query);
+	const operation = document && operationOf(document, operationName);
+	if (document === void 0 || operation?.kind !== "subscription") return { type: "plain" };
+	const [root] = fieldsOf(document, operation.selections);
+	const variable = root && cursorVariableOf(operation, root);
+	if (root === void 0 || variable === void 0) return { type: "ephemeral" };
+	const keysOf = (name) => fieldsOf(document, root.selections).filter((field) => field.name === name).map((field) => field.key);
+	const cursorKeys = keysOf("cursor");
+	if (cursorKeys.length === 0) throw new Error(noCursor(`The subscription ${root.name}`));
+	return {
+		type: "durable",
+		cursor: {
+			variable,
+			cursorKeys,
+			typenameKeys: keysOf("__typename")
+		}
+	};
+}
+const noCursor = (what) => `${what} has a variable for a cursor, but selects no \`cursor\`: after a break it could not resume. Select \`cursor\` on every event.`;
+/** Undefined for what is no document: the server says what is wrong with it. */
+function read(text) {
+	try {
+		return parseDocument(text);
+	} catch {
+		return;
+	}
+}
+function operationOf({ operations }, name) {
+	if (typeof name === "string" && name !== "") return operations.find((operation) => operation.name === name);
+	return operations.length === 1 ? operations[0] : void 0;
+}
+const cursorVariableOf = ({ variables }, root) => root.variables.find((name) => variables.get(name) === "Cursor");
+/** The fields of a selection, those of its fragments included. */
+function fieldsOf(document, selections, seen = /* @__PURE__ */ new Set()) {
+	return selections.flatMap((selection) => {
+		switch (selection.type) {
+			case "field": return [selection.field];
+			case "inline": return fieldsOf(document, selection.selections, seen);
+			case "spread":
+				if (seen.has(selection.name)) return [];
+				seen.add(selection.name);
+				return fieldsOf(document, document.fragments.get(selection.name) ?? [], seen);
+		}
+	});
+}
+// src/client/results.ts
+/**
+* Makes an iterator of a subscription. It buffers at most `maxBytes`, or one result; then the source stops, and goes on
+* once the buffer is empty. Undefined when `open` opens none.
+*/
+function iterateResults(maxBytes, open) {
+	const buffer = [];
+	const waiting = [];
+	let bufferedBytes = 0;
+	let end;
+	const finish = (ended) => {
+		end ??= ended;
+		for (const { resolve, reject } of waiting.splice(0)) if (end !== void 0 && "problem" in end) {
+			reject(end.problem);
+			end = {};
+		} else resolve({
+			done: true,
+			value: void 0
+		});
+	};
+	const source = open({
+		hasRoom: (result) => waiting.length > 0 || buffer.length === 0 || bufferedBytes + sizeOf(result) <= maxBytes,
+		next(result) {
+			const first = waiting.shift();
+			if (first !== void 0) return first.resolve({
+				done: false,
+				value: result
+			});
+			const bytes = sizeOf(result);
+			buffer.push({
+				result,
+				bytes
+			});
+			bufferedBytes += bytes;
+		},
+		error: (problem) => finish({ problem }),
+		complete: () => finish({})
+	});
+	if (source === void 0) return void 0;
+	const stop = () => {
+		buffer.length = 0;
+		finish({});
+		end = {};
+		source.unsubscribe();
+	};
+	return {
+		async next() {
+			const first = buffer.shift();
+			if (first !== void 0) {
+				bufferedBytes -= first.bytes;
+				return {
+					done: false,
+					value: first.result
+				};
+			}
+			if (end !== void 0) {
+				const ended = end;
+				end = {};
+				if ("problem" in ended) throw ended.problem;
+				return {
+					done: true,
+					value: void 0
+				};
+			}
+			return new Promise((resolve, reject) => {
+				waiting.push({
+					resolve,
+					reject
+				});
+				source.resume();
+			});
+		},
+		async return() {
+			stop();
+			return {
+				done: true,
+				value: void 0
+			};
+		},
+		async throw(problem) {
+			stop();
+			throw problem;
+		},
+		[Symbol.asyncIterator]() {
+			return this;
+		}
+	};
+}
+/** In bytes of JSON as JavaScript holds it. */
+const sizeOf = (result) => 2 * JSON.stringify(result).length;
+// src/client/subscription.ts
+/** After so long without an end the next one counts as the first. */
+const LONG_LIFE_MS = 6e4;
+/**
+* One subscription of the app: a chain of subscriptions of the wrapped client, each of which starts after the newest
+* cursor. The wrapped client encodes the payload anew whenever it connects, so the cursor is put into variables that
+* are this module's own; what comes from a superseded link of the chain is dropped.
+*/
+var Subscription = class {
+	#shared;
+	#order;
+	#variables;
+	#payload;
+	#plan;
+	#link = 0;
+	#stop;
+	#timer;
+	#silence;
+	#startedAt = 0;
+	#attempt = 0;
+	#renewals = 0;
+	/** A result has come from the present link. */
+	#isHeard = false;
+	#isLiveTold = false;
+	#isPaused = false;
+	#isOver = false;
+	#status;
+	constructor(shared, order) {
+		this.#shared = shared;
+		this.#order = order;
+		this.#plan = order.plan;
+		this.#variables = { ...order.payload.variables };
+		this.#payload = {
+			...order.payload,
+			variables: this.#variables
+		};
+		const cursor = this.#cursorPlan;
+		if (cursor !== void 0 && this.#variables[cursor.variable] === "") delete this.#variables[cursor.variable];
+		shared.connection.add(this);
+	}
+	get #cursorPlan() {
+		return "cursor" in this.#plan ? this.#plan.cursor : void 0;
+	}
+	get #cursor() {
+		const plan = this.#cursorPlan;
+		const cursor = plan && this.#variables[plan.variable];
+		return typeof cursor === "string" ? cursor : void 0;
+	}
+	start() {
+		this.#startedAt = performance.now();
+		this.#isHeard = false;
+		const link = this.#link += 1;
+		const isPresent = () => link === this.#link;
+		try {
+			const stop = this.#shared.client.subscribe(this.#payload, {
+				next: (result) => void (isPresent() && this.#receive(result)),
+				error: (problem) => void (isPresent() && this.handle(problem)),
+				complete: () => void (isPresent() && this.#finish(() => this.#order.reader.complete()))
+			}, this.#listeners(isPresent));
+			if (!isPresent()) return stop();
+			this.#stop = stop;
+			this.#watchSilence();
+		} catch (problem) {
+			this.#fail(problem);
+		}
+	}
+	/** Goes on after a pause, which a reader without room has brought about. */
+	resume() {
+		if (!this.#isPaused || this.#isOver) return;
+		this.#isPaused = false;
+		this.start();
+	}
+	/** Ends it, and tells its reader so later, as the wrapped clients do. */
+	unsubscribe() {
+		this.#finish(() => queueMicrotask(() => this.#order.reader.complete()));
+	}
+	lost(isAbandoned) {
+		const isRunning = this.#stop !== void 0;
+		this.#setStatus("behind");
+		if (isAbandoned && isRunning) this.#retry(0);
+	}
+	handle(problem) {
+		if (this.#isOver) return;
+		const verdict = this.#judge(problem);
+		switch (verdict.type) {
+			case "retry": return this.#retry(verdict.afterMs);
+			case "expired":
+				this.#renew(verdict, problem);
+				return;
+			case "fatal": return this.#fail(problem);
+		}
+	}
+	#judge(problem) {
+		if (this.#isPlain) return { type: "fatal" };
+		const verdict = judge(problem);
+		if (verdict.type === "expired") return this.#cursorPlan === void 0 ? { type: "fatal" } : verdict;
+		const choice = this.#shared.options.shouldRetry?.(problem);
+		if (choice === false) return { type: "fatal" };
+		return choice === true && verdict.type === "fatal" ? {
+			type: "retry",
+			afterMs: 0
+		} : verdict;
+	}
+	get #isPlain() {
+		return this.#plan.type === "plain" || this.#plan.type === "unknown" && !this.#plan.isRetried;
+	}
+	#listeners(isPresent) {
+		const { listeners } = this.#order;
+		return {
+			...listeners,
+			connecting: (isRetry) => {
+				if (isRetry && isPresent()) this.#setStatus("behind");
+				listeners?.connecting?.(isRetry);
+			},
+			connected: (wasRetry) => {
+				if (isPresent()) this.#watchSilence();
+				listeners?.connected?.(wasRetry);
+			}
+		};
+	}
+	#receive(result) {
+		this.#watchSilence();
+		const { data, errors } = result;
+		if ((data === void 0 || data === null) && errors !== void 0 && errors.length > 0) {
+			const isEnd = this.#plan.type === "durable" && !this.#isHeard;
+			if (!this.#isPlain && (isEnd || judge(errors).type !== "fatal")) return this.handle(errors);
+		}
+		this.#isHeard = true;
+		const value = isObject(data) ? Object.values(data)[0] : void 0;
+		const plan = this.#cursorPlan;
+		if (plan === void 0 || !isObject(value)) return this.#deliverUncounted(result);
+		const cursor = textAt(value, plan.cursorKeys);
+		if (cursor !== void 0) return this.#deliverAfter(cursor, value, result, plan);
+		if (this.#plan.type !== "unknown") return this.#fail(new Error(noCursor("A subscription")));
+		this.#plan = { type: "plain" };
+		this.#deliverUncounted(result);
+	}
+	/** What has no place in a log: it is lost when nobody has room for it. */
+	#deliverUncounted(result) {
+		this.#attempt = 0;
+		const { reader } = this.#order;
+		if (reader.hasRoom?.(result) === false) return this.#fail(new Error(TOO_SLOW));
+		this.#deliver(result);
+	}
+	#deliverAfter(cursor, value, result, plan) {
+		if (this.#plan.type === "unknown") this.#plan = {
+			type: "durable",
+			cursor: plan
+		};
+		const isLive = textAt(value, plan.typenameKeys) === "StreamLive";
+		if (!(isLive ? this.#isLiveTold : cursor === this.#cursor)) {
+			if (this.#order.reader.hasRoom?.(result) === false) return this.#pause();
+			this.#isLiveTold ||= isLive;
+			this.#variables[plan.variable] = cursor;
+			this.#deliver(result);
+		}
+		if (this.#isOver || !(isLive || plan.typenameKeys.length === 0)) return;
+		this.#variables[plan.variable] = cursor;
+		this.#attempt = 0;
+		this.#renewals = 0;
+		this.#setStatus("live");
+	}
+	#deliver(result) {
+		try {
+			this.#order.reader.next(result);
+		} catch (problem) {
+			this.#fail(problem);
+		}
+	}
+	#pause() {
+		this.#release();
+		this.#isPaused = true;
+		this.#setStatus("behind");
+	}
+	#retry(afterMs) {
+		if (performance.now() - this.#startedAt > LONG_LIFE_MS) this.#attempt = 0;
+		this.#release();
+		this.#setStatus("behind");
+		if (this.#isOver) return;
+		const delayMs = Math.max(afterMs, this.#shared.retryDelay(this.#attempt));
+		this.#attempt += 1;
+		this.#timer = setTimeout(() => this.start(), delayMs);
+	}
+	async #renew({ code, oldest }, problem) {
+		const { payload } = this.#order;
+		const plan = this.#cursorPlan;
+		this.#release();
+		this.#setStatus("behind");
+		try {
+			const cursor = await this.#shared.options.onExpired?.({
+				payload,
+				code,
+				...oldest !== void 0 && { oldest }
+			});
+			if (this.#isOver) return;
+			if (plan === void 0 || typeof cursor !== "string" || cursor === "") return this.#fail(problem);
+			this.#variables[plan.variable] = cursor;
+		} catch (failure) {
+			return this.#fail(failure);
+		}
+		this.#renewals += 1;
+		if (this.#renewals === 1) this.start();
+		else this.#retry(0);
+	}
+	#setStatus(status) {
+		if (this.#isOver || this.#plan.type !== "durable" || this.#status === status) return;
+		this.#status = status;
+		try {
+			this.#shared.options.onState?.({
+				payload: this.#order.payload,
+				status,
+				cursor: this.#cursor ?? null
+			});
+		} catch (problem) {
+			this.#fail(problem);
+		}
+	}
+	/** An event stream that says nothing for so long is resumed: nobody tells when its connection is half open. */
+	#watchSilence() {
+		clearTimeout(this.#silence);
+		const { silenceMs } = this.#shared;
+		if (!(silenceMs > 0) || this.#isPlain || this.#isOver) return;
+		this.#silence = setTimeout(() => {
+			this.#release();
+			this.start();
+		}, silenceMs);
+	}
+	#fail(problem) {
+		this.#finish(() => this.#order.reader.error(problem));
+	}
+	#finish(tell) {
+		if (this.#isOver) return;
+		this.#isOver = true;
+		this.#release();
+		this.#shared.connection.delete(this);
+		tell();
+	}
+	/** Ends the present link. The wrapped client counts an ended subscription until it is stopped. */
+	#release() {
+		this.#link += 1;
+		clearTimeout(this.#timer);
+		clearTimeout(this.#silence);
+		const stop = this.#stop;
+		this.#stop = void 0;
+		stop?.();
+	}
+};
+const TOO_SLOW = "The reader of iterate() fell too far behind. What it reads is not kept by the server, so the subscription ends.";
+function textAt(value, keys) {
+	return keys.map((key) => value[key]).find((text) => typeof text === "string");
+}
+// src/client/index.ts
+const FIRST_DELAY_MS = 500;
+const MAX_DELAY_MS = 3e4;
+const MAX_BUFFERED_BYTES = 1048576;
+const SOCKET_SILENCE_MS = 3e4;
+const STREAM_SILENCE_MS = 12e4;
+/**
+* Wraps a client of graphql-ws or graphql-sse and returns one with the same methods, whose durable subscriptions
+* (those with a variable of the type `Cursor`) resume after the newest event whenever their connection ends: the app
+* gets each event once, and `StreamLive` once. Subscriptions without a cursor come back too; queries and mutations
+* pass unchanged. The wrapped client is disposed with it.
+*/
+function resumable(client, options = {}) {
+	const inner = client;
+	const { cursorVariable = "after", maxBufferedBytes = MAX_BUFFERED_BYTES, silenceTimeout } = options;
+	const isSocket = typeof inner.on === "function";
+	const connection = new Connection(inner, silenceTimeout ?? SOCKET_SILENCE_MS);
+	const shared = {
+		client: inner,
+		connection,
+		options,
+		retryDelay: (attempt) => options.retryDelay?.(attempt) ?? jitteredDelay(attempt),
+		silenceMs: isSocket ? 0 : silenceTimeout ?? STREAM_SILENCE_MS
+	};
+	const subscriptions = /* @__PURE__ */ new Set();
+	let isDisposed = false;
+	const open = (payload, plan, reader, listeners) => {
+		const forget = () => void subscriptions.delete(subscription);
+		const subscription = new Subscription(shared, {
+			payload,
+			plan,
+			listeners,
+			reader: {
+				...reader,
+				error(problem) {
+					forget();
+					reader.error(problem);
+				},
+				complete() {
+					forget();
+					reader.complete();
+				}
+			}
+		});
+		subscriptions.add(subscription);
+		subscription.start();
+		return subscription;
+	};
+	/** Runs what can be resumed; undefined for what is none of that. What cannot be run ends with an error, later. */
+	const openResumable = (payload, reader, listeners) => {
+		try {
+			const plan = planOf(payload, cursorVariable);
+			if (plan.type === "plain") return void 0;
+			if (isDisposed) throw new Error("The client is disposed.");
+			return open(payload, plan, reader, listeners);
+		} catch (problem) {
+			queueMicrotask(() => reader.error(problem));
+			return {
+				resume() {},
+				unsubscribe() {}
+			};
+		}
+	};
+	return {
+		...inner,
+		subscribe(payload, sink, listeners) {
+			const source = openResumable(payload, readerOf(sink), listeners);
+			return source === void 0 ? inner.subscribe(payload, sink, listeners) : () => source.unsubscribe();
+		},
+		iterate(payload, listeners) {
+			return iterateResults(maxBufferedBytes, (reader) => openResumable(payload, reader, listeners)) ?? inner.iterate(payload, listeners);
+		},
+		dispose() {
+			isDisposed = true;
+			for (const subscription of subscriptions) subscription.unsubscribe();
+			connection.close();
+			return inner.dispose();
+		}
+	};
+}
+const readerOf = (sink) => ({
+	next: (result) => sink.next(result),
+	error: (problem) => sink.error(problem),
+	complete: () => sink.complete()
+});
+function jitteredDelay(attempt) {
+	return Math.min(FIRST_DELAY_MS * 2 ** attempt, MAX_DELAY_MS) * (1 - Math.random() / 2);
+}
+export { resumable };

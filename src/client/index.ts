@@ -1,0 +1,124 @@
+import { Connection } from './connection.ts';
+import type { InnerClient, Sink, SubscribeListeners } from './inner.ts';
+import { planOf } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { iterateResults } from './results.ts';
+import type { Source } from './results.ts';
+import { Subscription } from './subscription.ts';
+import type { Reader, Shared } from './subscription.ts';
+import type { OperationPayload, ResumableOptions, SubscriptionClient } from './types.ts';
+
+export type {
+  ExpiredCursor,
+  NewCursor,
+  OperationPayload,
+  ResumableOptions,
+  SubscriptionClient,
+  SubscriptionState,
+} from './types.ts';
+
+const FIRST_DELAY_MS = 500;
+const MAX_DELAY_MS = 30_000;
+const MAX_BUFFERED_BYTES = 1024 * 1024;
+const SOCKET_SILENCE_MS = 30_000;
+const STREAM_SILENCE_MS = 120_000;
+
+/**
+ * Wraps a client of graphql-ws or graphql-sse and returns one with the same methods, whose durable subscriptions
+ * (those with a variable of the type `Cursor`) resume after the newest event whenever their connection ends: the app
+ * gets each event once, and `StreamLive` once. Subscriptions without a cursor come back too; queries and mutations
+ * pass unchanged. The wrapped client is disposed with it.
+ */
+export function resumable<Client extends SubscriptionClient>(
+  client: Client,
+  options: ResumableOptions = {},
+): Client {
+  const inner = client as unknown as InnerClient;
+  const { cursorVariable = 'after', maxBufferedBytes = MAX_BUFFERED_BYTES, silenceTimeout } = options;
+  const isSocket = typeof inner.on === 'function';
+  const connection = new Connection(inner, silenceTimeout ?? SOCKET_SILENCE_MS);
+  const shared: Shared = {
+    client: inner,
+    connection,
+    options,
+    retryDelay: (attempt) => options.retryDelay?.(attempt) ?? jitteredDelay(attempt),
+    silenceMs: isSocket ? 0 : (silenceTimeout ?? STREAM_SILENCE_MS),
+  };
+  const subscriptions = new Set<Subscription>();
+  let isDisposed = false;
+
+  const open = (
+    payload: OperationPayload,
+    plan: Plan,
+    reader: Reader,
+    listeners?: SubscribeListeners,
+  ): Subscription => {
+    const forget = (): void => void subscriptions.delete(subscription);
+    const subscription = new Subscription(shared, {
+      payload,
+      plan,
+      listeners,
+      reader: {
+        ...reader,
+        error(problem) {
+          forget();
+          reader.error(problem);
+        },
+        complete() {
+          forget();
+          reader.complete();
+        },
+      },
+    });
+    subscriptions.add(subscription);
+    subscription.start();
+    return subscription;
+  };
+
+  /** Runs what can be resumed; undefined for what is none of that. What cannot be run ends with an error, later. */
+  const openResumable = (
+    payload: OperationPayload,
+    reader: Reader,
+    listeners?: SubscribeListeners,
+  ): Source | undefined => {
+    try {
+      const plan = planOf(payload, cursorVariable);
+      if (plan.type === 'plain') return undefined;
+      if (isDisposed) throw new Error('The client is disposed.');
+      return open(payload, plan, reader, listeners);
+    } catch (problem) {
+      queueMicrotask(() => reader.error(problem));
+      return { resume() {}, unsubscribe() {} };
+    }
+  };
+
+  const wrapped = {
+    ...inner,
+    subscribe(payload: OperationPayload, sink: Sink, listeners?: SubscribeListeners) {
+      const source = openResumable(payload, readerOf(sink), listeners);
+      return source === undefined ? inner.subscribe(payload, sink, listeners) : () => source.unsubscribe();
+    },
+    iterate(payload: OperationPayload, listeners?: SubscribeListeners) {
+      const results = iterateResults(maxBufferedBytes, (reader) => openResumable(payload, reader, listeners));
+      return results ?? inner.iterate(payload, listeners);
+    },
+    dispose() {
+      isDisposed = true;
+      for (const subscription of subscriptions) subscription.unsubscribe();
+      connection.close();
+      return inner.dispose();
+    },
+  };
+  return wrapped as unknown as Client;
+}
+
+const readerOf = (sink: Sink): Reader => ({
+  next: (result) => sink.next(result),
+  error: (problem) => sink.error(problem),
+  complete: () => sink.complete(),
+});
+
+function jitteredDelay(attempt: number): number {
+  const delay = Math.min(FIRST_DELAY_MS * 2 ** attempt, MAX_DELAY_MS);
+  return delay * (1 - Math.random() / 2);
+}

@@ -1,0 +1,28 @@
+import type { OperationPayload } from './types.ts';
+
+export interface Result {
+  readonly data?: Readonly<Record<string, unknown>> | null;
+  readonly errors?: readonly unknown[];
+}
+
+export interface Sink {
+  next(result: Result): void;
+  error(problem: unknown): void;
+  complete(): void;
+}
+
+/** The third argument of `subscribe` in graphql-sse; graphql-ws takes none. */
+export interface SubscribeListeners {
+  connecting?(isRetry: boolean): void;
+  message?(message: unknown): void;
+  connected?(wasRetry: boolean): void;
+}
+
+/** What this module uses of the client it wraps. `on` and `terminate` are those of graphql-ws alone. */
+export interface InnerClient {
+  subscribe(payload: OperationPayload, sink: Sink, listeners?: SubscribeListeners): () => void;
+  iterate(payload: OperationPayload, listeners?: SubscribeListeners): AsyncIterableIterator<Result>;
+  dispose(): void | Promise<void>;
+  on?(event: string, listener: (...values: unknown[]) => void): () => void;
+  terminate?(): void;
+}

@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import { CONVERSATION, follow, openClient, TRANSPORTS } from './apps.ts';
+import { startProgram } from './program.ts';
+import { CONVERSATION_ID, logIn, startWriter } from './writer.ts';
+
+test('each event comes once and in order over ten restarts and crashes in a row', async () => {
+  await using program = await startProgram();
+  const token = await logIn(program.url);
+  const apps = TRANSPORTS.map((transport) => {
+    const client = openClient(transport, program.url, token);
+    const payload = { query: CONVERSATION, variables: { id: CONVERSATION_ID } };
+    return { client, followed: follow(client, payload) };
+  });
+  const all = apps.map(({ followed }) => followed);
+  await Promise.all(all.map((followed) => followed.until(() => followed.events.length > 0)));
+
+  const writer = startWriter(program.url, token);
+  for (let round = 0; round < 10; round += 1) {
+    const target = writer.sent.length + 10;
+    await Promise.all(all.map((followed) => followed.until(() => followed.texts().length >= target, 30_000)));
+    await program.stop(round % 2 === 0 ? 'SIGTERM' : 'SIGKILL');
+    await program.start();
+  }
+  await writer.stop();
+  for (const followed of all) {
+    await followed.until(() => followed.texts().length >= writer.sent.length, 30_000);
+    expect(followed.texts()).toEqual(writer.sent);
+    expect(followed.events.filter(({ __typename }) => __typename === 'StreamLive')).toHaveLength(1);
+    expect(followed.end).toBeUndefined();
+  }
+  for (const { client } of apps) await client.dispose();
+}, 240_000);

@@ -1,0 +1,47 @@
+import { createGraphqlClient } from '../../src/testing/index.ts';
+
+const LOGIN = 'mutation { login(email: "ann@example.com", password: "parley") { token } }';
+const SEND = `mutation ($id: ID!, $text: String!) {
+  sendMessage(conversationId: $id, text: $text, idempotencyKey: $text) { message { id } }
+}`;
+export const CONVERSATION_ID = 'Conversation:1';
+
+/** A token of a demo account. */
+export async function logIn(url: string): Promise<string> {
+  await using client = createGraphqlClient(url);
+  return (await client.run<{ login: { token: string } }>(LOGIN)).login.token;
+}
+
+/** Sends one message, again and again until it is acknowledged: once, by its key. */
+async function send(url: string, token: string, text: string): Promise<void> {
+  await using client = createGraphqlClient(url, token);
+  for (;;) {
+    try {
+      await client.run(SEND, { id: CONVERSATION_ID, text });
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+/** Sends one message after the other until it is stopped. */
+export function startWriter(url: string, token: string): { readonly sent: string[]; stop(): Promise<void> } {
+  const sent: string[] = [];
+  let isStopped = false;
+  const writing = (async () => {
+    while (!isStopped) {
+      const text = `m${sent.length}`;
+      await send(url, token, text);
+      sent.push(text);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  })();
+  return {
+    sent,
+    async stop() {
+      isStopped = true;
+      await writing;
+    },
+  };
+}
