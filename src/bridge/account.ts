@@ -1,4 +1,5 @@
-import { unauthenticated } from '../errors.ts';
+import { retry } from '../backoff.ts';
+import { isOutage, unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { accountTopic } from '../events/event.ts';
 import type { ActorRef, DomainEvent, Ephemeral } from '../events/event.ts';
@@ -87,14 +88,17 @@ function createSpeech(deps: BridgeDeps, actor: ActorRef, { forward, onFrames, on
   const sayIfNewest = async (frames: readonly Frame[]): Promise<void> => {
     try {
       const own = await started.promise;
-      if (!stopped && (await deps.presence.newestLegacyLease(actor)) === own && !stopped) onFrames(frames);
+      if (stopped) return;
+      const newest = await retry(() => deps.presence.newestLegacyLease(actor), {
+        isRetryable: isOutage,
+        isWanted: () => !stopped,
+      });
+      if (newest === own && !stopped) onFrames(frames);
     } catch (error) {
-      deps.log.error(
-        { err: error, actor },
-        'the newest connection of an account is unknown: it is told nothing',
-      );
+      deps.log.error({ err: error, actor }, 'failed to find the newest connection of an account');
+    } finally {
+      waiting -= 1;
     }
-    waiting -= 1;
   };
 
   return {

@@ -251,6 +251,15 @@ test('what is meant for an account goes to its newest connection, wherever that 
   expect(older.waiting()).toEqual([]);
 });
 
+test('what is meant for an account reaches it after an outage of the database, in order', async () => {
+  await using client = await login('user:8');
+  fake.outages = 2;
+  fake.publish(sample('circle.invited'));
+  fake.publish(sample('conversation.promoted'));
+  expect(await client.next()).toContain('42["circle_invite"');
+  expect(await client.next()).toContain('42["conversation",{"event":"promoted"');
+});
+
 test('a second login of the same account keeps the rooms and becomes the newest', async () => {
   await using client = await inRoom('user:7');
   expect(await client.ask('authenticate', { token: 'user:7#second' })).toEqual([

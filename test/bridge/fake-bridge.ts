@@ -34,6 +34,8 @@ export interface FakeBridge extends AsyncDisposable {
   followers(topic: Topic): number;
   /** What `newestLegacyLease` answers; the greatest live lease unless set. */
   newest: number | undefined;
+  /** How many of the next calls of `newestLegacyLease` fail, as they do while the database is unavailable. */
+  outages: number;
   /** What the opening of a lease waits for. */
   opening: Promise<void>;
   /** What each step of a login waits for. */
@@ -66,6 +68,7 @@ export async function fakeBridge(
   const fake: Omit<FakeBridge, 'url' | 'bridge' | typeof Symbol.asyncDispose> = {
     operations: {},
     newest: undefined,
+    outages: 0,
     opening: Promise.resolve(),
     pace: () => Promise.resolve(),
     leases,
@@ -153,7 +156,11 @@ export async function fakeBridge(
         leases.set(leaseId, actor);
         return { leaseId, close: async () => void leases.delete(leaseId) };
       },
-      newestLegacyLease: async () => fake.newest ?? Math.max(...leases.keys()),
+      async newestLegacyLease() {
+        fake.outages -= 1;
+        if (fake.outages >= 0) throw Object.assign(new Error('no connection'), { code: 'ECONNREFUSED' });
+        return fake.newest ?? Math.max(...leases.keys());
+      },
     },
     async authenticate(token) {
       const [, kind, id] = /^(user|device):(\d+)/.exec(token) ?? [];
