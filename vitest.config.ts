@@ -5,6 +5,7 @@ import { Summary } from './test/support/summary.ts';
 const once = [
   'test/tools/**/*.test.ts',
   'test/docs/**/*.test.ts',
+  'test/program/**/*.test.ts',
   'test/browser/**/*.test.ts',
   'test/conformance/matrix/**/*.test.ts',
   'test/bridge/{engine-io,transport}.test.ts',

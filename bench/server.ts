@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
+import { untilListening } from '../test/support/process.ts';
 import { createProbe, PROBED } from './measure.ts';
 import type { Probe } from './measure.ts';
 
@@ -26,7 +27,7 @@ export async function startServer(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<Server> {
   const before = performance.now();
-  const child = spawn(process.execPath, [...PROBED, '--max-semi-space-size=16', 'src/main.ts'], {
+  const child = spawn(process.execPath, [...PROBED, 'src/main.ts'], {
     env: {
       ...process.env,
       DATA_DIR: dataDir,
@@ -38,13 +39,8 @@ export async function startServer(
     },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
-  let url = '';
-  for await (const chunk of child.stdout ?? []) {
-    url = /Parley is running\. +(\S+)/.exec(String(chunk))?.[1] ?? '';
-    if (url !== '') break;
-  }
+  const url = await untilListening(child);
   const readyMs = performance.now() - before;
-  child.stdout?.resume();
   const exited = new Promise((resolve) => child.once('exit', resolve));
   return {
     url,

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { untilListening } from '../test/support/process.ts';
 import { openRelay } from '../test/support/relay.ts';
 import type { Relay } from '../test/support/relay.ts';
 
@@ -36,7 +37,7 @@ export async function startServer(env: Readonly<Record<string, string>>): Promis
     if (code !== 0) throw new Error(`The server exited with ${String(code)} after SIGTERM.`);
   };
   const start = async (): Promise<void> => {
-    const started = spawn(process.execPath, ['--max-semi-space-size=16', 'src/main.ts'], {
+    const started = spawn(process.execPath, ['src/main.ts'], {
       env: {
         HOST: '127.0.0.1',
         PORT: String(port),
@@ -50,9 +51,7 @@ export async function startServer(env: Readonly<Record<string, string>>): Promis
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     child = started;
-    for await (const chunk of started.stdout) if (String(chunk).includes('Parley is running')) break;
-    started.stdout.resume();
-    if (started.exitCode !== null) throw new Error('The server ended when it was to start.');
+    await untilListening(started);
   };
   await start();
   return {

@@ -30,7 +30,10 @@ const arrows: Readonly<Record<string, Arrow>> = {
   testing: { mayImport: ['testing', 'app.ts', 'index.ts', ...everyLayer] },
   'app.ts': { mayImport: everyLayer },
   'index.ts': { mayImport: ['app.ts', ...everyLayer] },
-  'main.ts': { mayImport: ['app.ts', ...everyLayer] },
+  'main.cjs': { mayImport: ['program.ts'] },
+  'program.ts': { mayImport: ['app.ts', 'arguments.ts', 'output.ts', ...everyLayer] },
+  'arguments.ts': { mayImport: [] },
+  'output.ts': { mayImport: [] },
 };
 
 const leaves: readonly string[] = [
@@ -64,7 +67,7 @@ const fences: readonly Fence[] = [
   },
   {
     packages: /^(node:)?(http|https|http2)$/,
-    only: ['gateway', 'bridge', 'testing', 'app.ts', 'index.ts', 'main.ts'],
+    only: ['gateway', 'bridge', 'testing', 'app.ts', 'index.ts', 'program.ts'],
   },
 ];
 

@@ -72,6 +72,11 @@ export interface AppOptions {
 export interface App extends AsyncDisposable {
   /** Where it serves, as in `http://127.0.0.1:4000`. */
   readonly url: string;
+  readonly address: string;
+  readonly port: number;
+  readonly nodeId: string;
+  /** What it stores in, without secrets, as in `embedded (./data)`. */
+  readonly database: string;
   readonly deps: Deps;
   /** Whether this start made the demo accounts. */
   readonly demoCreated: boolean;
@@ -88,11 +93,24 @@ export async function startApp(options: AppOptions): Promise<App> {
   const demoCreated = options.demo && deps.config.DATABASE_URL === undefined && (await ensureDemo(deps));
   const server = await serve({ ...opened, legacyLimits: options.legacyLimits ?? {} }, metrics, stack);
   const owned = stack.move();
-  return { url: server.url, deps, demoCreated, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  const { config } = options;
+  const database =
+    config.DATABASE_URL === undefined
+      ? `embedded (${config.DATA_DIR})`
+      : `postgres (${placeIn(config.DATABASE_URL).trim()})`;
+  return {
+    ...server,
+    nodeId: opened.nodeId,
+    database,
+    deps,
+    demoCreated,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
 
 interface Opened {
   readonly deps: Deps;
+  readonly nodeId: string;
   readonly uses: ChannelUses;
   readonly health: Pick<HealthOptions, 'pingDatabase' | 'hearsNodes'>;
 }
@@ -146,6 +164,7 @@ async function openDeps(
   const cluster = await joinCluster(config, database, { bus, tails, log });
   if (cluster !== undefined) stack.use(cluster);
   return {
+    nodeId,
     deps: {
       db,
       bus,
@@ -188,7 +207,7 @@ async function serve(
   { deps, uses, health: checks, legacyLimits }: Served,
   metrics: Metrics,
   stack: AsyncDisposableStack,
-): Promise<{ url: string }> {
+): Promise<Pick<App, 'url' | 'address' | 'port'>> {
   const { config, log } = deps;
   const ports = createPorts(deps, metrics);
   const origins = createOrigins(config.CORS_ORIGINS);
@@ -218,7 +237,8 @@ async function serve(
     http.cut();
     await closed;
   });
-  return { url: urlOf(http.server, hostOf(config)) };
+  const { address, port } = http.server.address() as AddressInfo;
+  return { url: urlOf(http.server, hostOf(config)), address, port };
 }
 
 function createPorts(deps: Deps, metrics: Metrics): Ports {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
-import { untilPrinted } from '../support/process.ts';
+import { untilListening } from '../support/process.ts';
 
 // Old clients that mean harm, against the program in a process of its own: it is its memory, its log and its counts that
 // are looked at, and whether somebody else is still served.
@@ -21,7 +21,7 @@ let printed = '';
 let stop: () => Promise<void>;
 
 beforeAll(async () => {
-  const child = spawn(process.execPath, ['--max-semi-space-size=16', 'src/main.ts'], {
+  const child = spawn(process.execPath, ['src/main.ts'], {
     env: { PATH: process.env.PATH ?? '', PORT: '0', HOST: '127.0.0.1', DATA_DIR: 'memory' },
   });
   child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
@@ -30,8 +30,7 @@ beforeAll(async () => {
     child.kill('SIGKILL');
     await exited;
   };
-  await untilPrinted(child, /Parley is running\. +http:\S+\n/);
-  url = /http:\S+[^/\s]/.exec(printed)?.[0] ?? '';
+  url = await untilListening(child);
   await using anonymous = createGraphqlClient(url);
   const { login } = await anonymous.run<{ login: { token: string } }>(
     'mutation { login(email: "ann@example.com", password: "parley") { token } }',

@@ -1,12 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
 
-/** Resolves once the program has printed something that fits. What it prints goes on being read. Rejects when it ends before. */
-export function untilPrinted(child: ChildProcess, pattern: RegExp): Promise<void> {
+/** Resolves with what fits once the program has printed it. What it prints goes on being read. Rejects when it ends before. */
+export function untilPrinted(child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray> {
   let printed = '';
   return new Promise((resolve, reject) => {
     child.stdout?.on('data', (chunk: Buffer) => {
       if (printed.length < 100_000) printed += chunk.toString();
-      if (pattern.test(printed)) resolve();
+      const match = pattern.exec(printed);
+      if (match !== null) resolve(match);
     });
     child.stderr?.resume();
     child.once('error', reject);
@@ -14,4 +15,9 @@ export function untilPrinted(child: ChildProcess, pattern: RegExp): Promise<void
       reject(new Error(`The program ended with ${String(code)}: ${printed.slice(-1000)}`)),
     );
   });
+}
+
+/** Resolves with the address of a gateway that is starting, once it says that it listens. What it prints goes on being read. */
+export async function untilListening(child: ChildProcess): Promise<string> {
+  return (await untilPrinted(child, /^\{.*"url":"([^"]+)".*"msg":"listening"\}$/m))[1] ?? '';
 }

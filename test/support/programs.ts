@@ -9,6 +9,7 @@ const programs = {
   turnserver: () => findCommand('turnserver'),
   turnutils_uclient: () => findCommand('turnutils_uclient'),
   unshare: () => findNamespaces(),
+  script: () => findCommand('script'),
   'python3-socketio': () => findPython('socketio', 'aiohttp'),
 } as const;
 

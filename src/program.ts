@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs';
+import { answerArguments } from './arguments.ts';
+import type { App } from './app.ts';
+import { readConfig } from './config.ts';
+import { openOutput, writeFailure } from './output.ts';
+import type { Output } from './output.ts';
+
+const STOP_MS = 4_500;
+/** npm passes on a Ctrl-C that the terminal has sent to the whole process group: the program gets it twice. */
+const REPEATED_SIGNAL_MS = 1_000;
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+/** What a person at a terminal wants to know first. */
+function bannerOf({ url, demoCreated, database }: App): string {
+  const lines = [
+    '',
+    `  Parley is running.  ${url}`,
+    '',
+    `  Live demo             ${url}/`,
+    `  GraphQL and GraphiQL  ${url}/graphql`,
+    `  Socket.IO             ${url}/socket.io/`,
+    `  Health, metrics       ${url}/readyz  ${url}/metrics`,
+  ];
+  if (demoCreated)
+    lines.push('', '  Demo accounts         ann@example.com, bob@example.com; password: parley');
+  if (database.startsWith('embedded'))
+    lines.push('', '  Embedded database: for one process. Set DATABASE_URL to run more.');
+  return `${lines.join('\n')}\n\n`;
+}
+
+async function run(): Promise<void> {
+  const config = readConfig(process.env);
+  const output = await openOutput(config.LOG_LEVEL);
+  logProcess(output);
+  // Loaded when it is needed: --help and a wrong setting are told without it.
+  const { startApp } = await import('./app.ts');
+  const starting = startApp({ config, log: output.log, demo: true });
+  const stopping = stopOnSignal(starting, output);
+  const app = await starting;
+  if (stopping.aborted) return;
+  const { url, address, port, nodeId, database } = app;
+  output.listening({ version, nodeId, database, url, address, port }, bannerOf(app));
+}
+
+/** Node writes text for these to standard error. */
+function logProcess({ log }: Output): void {
+  process.removeAllListeners('warning');
+  process.on('warning', (warning) => log.warn({ err: warning }, 'process warning'));
+  process.on('uncaughtException', (error) => {
+    log.error({ err: error }, 'uncaught exception');
+    process.exit(1);
+  });
+}
+
+/** Drains on the first SIGTERM, SIGINT or SIGHUP and exits with 0; a later one ends the drain. The signal tells that it began. */
+function stopOnSignal(starting: Promise<App>, { log }: Output): AbortSignal {
+  const stopping = new AbortController();
+  let stoppedAt = 0;
+  let isServing = false;
+  starting.then(
+    () => (isServing = true),
+    () => undefined,
+  );
+  const exit = (code: number, reason: string): never => {
+    if (code !== 0) log.error({ reason }, 'drain cut short');
+    process.exit(code);
+  };
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping.signal.aborted) {
+      if (performance.now() - stoppedAt > REPEATED_SIGNAL_MS) exit(1, signal);
+      return;
+    }
+    stopping.abort();
+    stoppedAt = performance.now();
+    log.info({ signal }, 'draining');
+    setTimeout(() => exit(isServing ? 1 : 0, 'timeout'), STOP_MS).unref();
+    starting.then(
+      (app) =>
+        app[Symbol.asyncDispose]().then(
+          () => process.exit(0),
+          (error: unknown) => {
+            log.error({ err: error }, 'drain failed');
+            process.exit(1);
+          },
+        ),
+      () => undefined,
+    );
+  };
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop);
+  return stopping.signal;
+}
+
+// Whoever reads it may be gone.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
+const answer = answerArguments(process.argv.slice(2), version);
+if (answer === undefined) {
+  run().catch((error: unknown) => {
+    writeFailure(error);
+    process.exit(1);
+  });
+} else {
+  (answer.isRefusal ? process.stderr : process.stdout).write(`${answer.text}\n`);
+  process.exitCode = answer.isRefusal ? 2 : 0;
+}

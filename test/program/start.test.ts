@@ -1,0 +1,191 @@
+import { spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { delimiter, dirname } from 'node:path';
+import { expect, test } from 'vitest';
+import { VARIABLES } from '../../src/config.ts';
+import { rawSocket } from '../harness/raw-socket.ts';
+import { untilListening, untilPrinted } from '../support/process.ts';
+import { needs, pathOf } from '../support/programs.ts';
+
+const ROOT = dirname(dirname(import.meta.dirname));
+/** As a shell has it that npm has not changed. */
+const PATH = (process.env['PATH'] ?? '')
+  .split(delimiter)
+  .filter((folder) => !folder.includes('node_modules'))
+  .join(delimiter);
+const ENVIRONMENT = { PATH, HOME: process.env['HOME'] ?? '', DATA_DIR: 'memory', PORT: '0' };
+const NODE = [process.execPath, 'src/main.ts'] as const;
+const NPM = ['npm', 'start'] as const;
+
+/** Runs the program in a process group of its own, as a shell does. */
+function start([command, ...args]: readonly [string, ...string[]], env: Record<string, string> = {}) {
+  const child = spawn(command, args, { cwd: ROOT, env: { ...ENVIRONMENT, ...env }, detached: true });
+  const printed = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name].on('data', (chunk: Buffer) => (printed[name] += chunk.toString()));
+  const exited = once(child, 'exit') as Promise<[number | null, string | null]>;
+  return {
+    child,
+    exited,
+    printed,
+    /** The group's id is the first process of it. */
+    group: -(child.pid ?? 0),
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode === null && child.signalCode === null) process.kill(-(child.pid ?? 0), 'SIGKILL');
+      await exited;
+    },
+  };
+}
+
+const run = ([command, ...args]: readonly [string, ...string[]], env: Record<string, string> = {}) =>
+  spawnSync(command, args, { cwd: ROOT, env: { ...ENVIRONMENT, ...env }, encoding: 'utf8' });
+
+async function childOf({ pid }: ChildProcess): Promise<number> {
+  return Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim());
+}
+
+const linesOf = (text: string) =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+test.for([
+  ['SIGTERM', 'node', NODE],
+  ['SIGINT', 'node', NODE],
+  ['SIGHUP', 'node', NODE],
+  ['SIGTERM', 'npm', NPM],
+  ['SIGINT', 'npm', NPM],
+  ['SIGTERM', 'the node that npm runs', NPM],
+  ['SIGINT', 'both, as by Ctrl-C', NPM],
+] as const)(
+  '%s to %s closes sockets with 1012, exits with 0 and leaves no process',
+  { timeout: 60_000 },
+  async (tried) => {
+    const [signal, receiver, command] = tried;
+    await using program = start(command);
+    await using socket = await rawSocket(await untilListening(program.child), {});
+    const node = command === NPM ? await childOf(program.child) : (program.child.pid ?? 0);
+    const began = performance.now();
+    if (receiver.startsWith('both')) process.kill(program.group, signal);
+    else if (receiver === 'npm') program.child.kill(signal);
+    else process.kill(node, signal);
+    expect(await socket.closed()).toMatchObject({ code: 1012 });
+    expect(await program.exited).toEqual([0, null]);
+    expect(performance.now() - began).toBeLessThan(5_000);
+    expect(() => process.kill(node, 0)).toThrow('ESRCH');
+  },
+);
+
+test('a signal while it starts ends it with 0, too', async () => {
+  await using program = start(NODE, { LOG_LEVEL: 'silent' });
+  // Its handlers are there once it has signals to catch.
+  const catches = async () =>
+    BigInt(`0x${/SigCgt:\s+(\w+)/.exec(await readFile(`/proc/${program.child.pid}/status`, 'utf8'))?.[1]}`) &
+    1n;
+  await expect.poll(catches, { interval: 5, timeout: 10_000 }).toBe(1n);
+  program.child.kill('SIGTERM');
+  expect(await program.exited).toEqual([0, null]);
+  expect(program.printed).toEqual({ stdout: '', stderr: '' });
+}, 60_000);
+
+test.for(['info', 'silent'])(
+  'prints JSON lines alone where there is no terminal, first that it listens, at the level %s',
+  { timeout: 60_000 },
+  async (level) => {
+    await using program = start(NODE, { LOG_LEVEL: level });
+    const url = await untilListening(program.child);
+    program.child.kill('SIGTERM');
+    await program.exited;
+    const [first, ...others] = linesOf(program.printed.stdout);
+    const { version } = JSON.parse(await readFile(`${ROOT}/package.json`, 'utf8')) as { version: string };
+    expect(first).toEqual({
+      level: 30,
+      time: expect.any(String) as string,
+      msg: 'listening',
+      version,
+      nodeId: expect.stringMatching(/^[\w-]{36}$/) as string,
+      database: 'embedded (memory)',
+      url,
+      address: '127.0.0.1',
+      port: Number(new URL(url).port),
+    });
+    expect(others.map(({ msg }) => msg)).toEqual(level === 'info' ? ['draining'] : []);
+    expect(program.printed.stderr).toBe('');
+  },
+);
+
+test('serves on when whoever read its output has gone', async () => {
+  await using program = start(NODE, { LOG_LEVEL: 'debug' });
+  const url = await untilListening(program.child);
+  program.child.stdout.destroy();
+  program.child.stderr.destroy();
+  {
+    await using socket = await rawSocket(url, {});
+    socket.send({ id: '1', type: 'subscribe', payload: { query: '{ webrtc { ttl } }' } });
+  }
+  expect((await fetch(`${url}/readyz`)).status).toBe(200);
+  program.child.kill('SIGTERM');
+  expect(await program.exited).toEqual([0, null]);
+}, 60_000);
+
+test.skipIf(needs('script'))(
+  'greets a terminal with a banner, and writes readable lines to it',
+  async () => {
+    await using program = start([pathOf('script'), '-qefc', 'exec npm start', '/dev/null'], {
+      TERM: 'xterm',
+      LOG_LEVEL: 'debug',
+    });
+    await untilPrinted(program.child, /Parley is running\. {2}http:\S+\r?\n/);
+    program.child.stdin.write('\u0003');
+    expect(await program.exited).toEqual([0, null]);
+    const { stdout } = program.printed;
+    expect(stdout).toMatch(/Live demo +http/);
+    expect(stdout).toMatch(/draining/);
+    expect(stdout).not.toContain('{"');
+  },
+  60_000,
+);
+
+test.for([
+  ['npm', 'start', '--silent', '--', '--help'],
+  [...NODE, '-h'],
+] as const)('%s %s … prints every variable within 80 columns, without starting', ([command, ...args]) => {
+  const { status, stdout, stderr } = run([command, ...args], { PORT: 'none', DATABASE_URL: 'nowhere' });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  for (const name of Object.keys(VARIABLES)) expect(stdout).toMatch(new RegExp(`^  ${name}$`, 'm'));
+  for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+});
+
+test('--version prints the version', async () => {
+  const { version } = JSON.parse(await readFile(`${ROOT}/package.json`, 'utf8')) as { version: string };
+  expect(run(['npm', 'start', '--silent', '--', '--version'])).toMatchObject({
+    status: 0,
+    stdout: `${version}\n`,
+  });
+});
+
+test.for([
+  ['--port=5000', 'Unknown argument --port=5000. Settings are environment variables: PORT=5000 npm start\n'],
+  ['serve', 'Unknown argument serve. Settings are environment variables; npm start -- --help lists them.\n'],
+])('an unknown argument, %s, is refused with a hint', ([argument = '', said]) => {
+  expect(run([...NODE, argument])).toMatchObject({ status: 2, stdout: '', stderr: said });
+  expect(run(['npm', 'start', '--silent', '--', argument]).status).toBe(2);
+});
+
+/** Nodes that are too old: this one when it claims to be, and one that is installed. */
+function oldNodes(): (readonly [string, ...string[]])[] {
+  const claim = 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"22.17.1"})';
+  const installed =
+    spawnSync('node', ['--version'], { env: { PATH }, encoding: 'utf8' }).stdout?.trim() ?? '';
+  const isOld = installed !== '' && Number.parseInt(installed.slice(1), 10) < 24;
+  return [[process.execPath, '--import', claim], ...(isOld ? [['node'] as const] : [])];
+}
+
+test.for(oldNodes())('an older Node gets one line with a hint: %s', (node) => {
+  const { status, stdout, stderr } = run([...node, 'src/main.ts']);
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+  expect(stderr).toMatch(/^Parley needs Node 24, and this is Node [\d.]+: use npm start, .*\n$/);
+});
