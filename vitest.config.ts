@@ -6,6 +6,7 @@ const once = [
   'test/tools/**/*.test.ts',
   'test/docs/**/*.test.ts',
   'test/program/**/*.test.ts',
+  'test/examples/**/*.test.ts',
   'test/browser/**/*.test.ts',
   'test/conformance/matrix/**/*.test.ts',
   'test/bridge/{engine-io,transport}.test.ts',

@@ -1,5 +1,7 @@
-// The old Socket.IO clients that the tests drive.
+// What the tests install beside the project itself: the old clients that they drive, and the libraries of the examples.
 import { dirname, join } from 'node:path';
 import { installFolder } from './install-folder.ts';
 
-installFolder(join(dirname(import.meta.dirname), 'test', 'clients'), 'the old Socket.IO clients');
+const root = dirname(import.meta.dirname);
+installFolder(join(root, 'test', 'clients'), 'the old Socket.IO clients');
+installFolder(join(root, 'examples'), 'the client libraries of the examples');

@@ -1,0 +1,39 @@
+export const url = process.env.PARLEY_URL ?? 'http://127.0.0.1:4000';
+export const graphqlUrl = `${url}/graphql`;
+export const webSocketUrl = graphqlUrl.replace(/^http/, 'ws');
+
+export interface Session {
+  getToken(): Promise<string>;
+  /** For a token that was renewed. */
+  setToken(renewed: string): void;
+  /** For a token that is over: the next `getToken` logs in again. */
+  forget(): void;
+}
+
+/** Who is logged in. An app asks for the password and stores the token; here both are at hand. */
+export function createSession(): Session {
+  let token = process.env.PARLEY_TOKEN;
+  return {
+    getToken: async () => (token ??= await logIn('ann@example.com', 'parley')),
+    setToken(renewed) {
+      token = renewed;
+    },
+    forget() {
+      token = undefined;
+    },
+  };
+}
+
+async function logIn(email: string, password: string): Promise<string> {
+  const query = `mutation ($email: String!, $password: String!) {
+    login(email: $email, password: $password) { token }
+  }`;
+  const response = await fetch(graphqlUrl, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query, variables: { email, password } }),
+  });
+  const { data, errors } = await response.json();
+  if (errors) throw new Error(errors[0].message);
+  return data.login.token;
+}

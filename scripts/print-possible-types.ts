@@ -1,0 +1,14 @@
+// Writes what Apollo's cache has to know of the schema's interfaces and unions.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { buildSchema, isAbstractType } from 'graphql';
+
+const root = dirname(import.meta.dirname);
+const schema = buildSchema(readFileSync(join(root, 'schema.graphql'), 'utf8'));
+const possibleTypes = Object.fromEntries(
+  Object.values(schema.getTypeMap())
+    .filter(isAbstractType)
+    .filter(({ name }) => !name.startsWith('__'))
+    .map((type) => [type.name, schema.getPossibleTypes(type).map(({ name }) => name)]),
+);
+writeFileSync(join(root, 'examples', 'possible-types.json'), `${JSON.stringify(possibleTypes, null, 2)}\n`);

@@ -1,0 +1,66 @@
+/** Sends messages one after the other, each until it is acknowledged, also while the server is away. */
+export interface Writer {
+  /** Sends no more. Resolves with all texts, in the order in which they were sent. */
+  stop(): Promise<string[]>;
+}
+
+const CONVERSATION = 'Conversation:1';
+const PAUSE_MS = 20;
+
+export function openWriter(url: string, token: string): Writer {
+  const sent: string[] = [];
+  let isStopped = false;
+  const sending = (async () => {
+    while (!isStopped) {
+      const text = `n${sent.length}`;
+      await sendMessage(url, token, text);
+      sent.push(text);
+      await pause();
+    }
+  })();
+  return {
+    async stop() {
+      isStopped = true;
+      await sending;
+      return sent;
+    },
+  };
+}
+
+/** Sends a message of Ann's, once, however often the server is away meanwhile. */
+export async function sendMessage(url: string, token: string, text: string): Promise<void> {
+  const query = `mutation ($id: ID!, $text: String!) {
+    sendMessage(conversationId: $id, text: $text, idempotencyKey: $text) { message { id } }
+  }`;
+  while (!(await isAnswered(url, token, { query, variables: { id: CONVERSATION, text } }))) await pause();
+}
+
+export async function logIn(url: string): Promise<string> {
+  const query = 'mutation { login(email: "ann@example.com", password: "parley") { token } }';
+  const response = await post(url, { query });
+  const { data } = (await response.json()) as { data: { login: { token: string } } };
+  return data.login.token;
+}
+
+async function isAnswered(url: string, token: string, body: object): Promise<boolean> {
+  try {
+    const response = await post(url, body, { authorization: `Bearer ${token}` });
+    const { errors } = (await response.json()) as { errors?: { extensions: { code: string } }[] };
+    if (errors !== undefined && errors[0]?.extensions.code !== 'UNAVAILABLE')
+      throw new Error(JSON.stringify(errors));
+    return errors === undefined;
+  } catch (error) {
+    // What fetch throws for a connection that is refused or broken.
+    if (error instanceof TypeError || error instanceof SyntaxError) return false;
+    throw error;
+  }
+}
+
+const post = (url: string, body: object, headers: Record<string, string> = {}): Promise<Response> =>
+  fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  });
+
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
