@@ -40,7 +40,7 @@ import { createGraphqlHttp } from './gateway/graphql-http.ts';
 import { createFanOut } from './gateway/fan-out.ts';
 import { createHealth } from './gateway/health.ts';
 import type { HealthOptions } from './gateway/health.ts';
-import { createHttpServer } from './gateway/http.ts';
+import { createHttpServer, timeoutsFor } from './gateway/http.ts';
 import type { Route } from './gateway/http.ts';
 import { createMetrics } from './gateway/metrics.ts';
 import type { Metrics } from './gateway/metrics.ts';
@@ -224,7 +224,12 @@ async function serve(
     { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle },
     { path: '/legacy-report', methods: ['GET', 'HEAD'], handle: bridge.handleReport },
   ];
-  const http = createHttpServer(routes, origins, log);
+  const http = createHttpServer(
+    routes,
+    origins,
+    timeoutsFor(config.KEEP_ALIVE_MS, config.MAX_UPLOAD_BYTES),
+    log,
+  );
   await listen(http.server, config);
   stack.defer(async () => {
     health.drain();

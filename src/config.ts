@@ -110,6 +110,12 @@ export const VARIABLES = {
     default: '104857600',
     about: 'Largest accepted upload, in bytes.',
   },
+  KEEP_ALIVE_MS: {
+    schema: wholeNumber(1, 3_600_000).default(75_000),
+    default: '75000',
+    about:
+      'Milliseconds that an idle HTTP connection stays open; longer than a balancer in front keeps it (often 60 s).',
+  },
   CORS_ORIGINS: {
     schema: list.optional(),
     default: 'any origin is reflected',

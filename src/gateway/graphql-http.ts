@@ -26,7 +26,8 @@ const MAX_DROPPED_BYTES = 16 * MAX_BODY_BYTES;
 
 const EVENT_STREAM_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
-  'cache-control': 'no-cache',
+  // A proxy that compresses would hold events back until its block is full.
+  'cache-control': 'no-cache, no-transform',
   'x-accel-buffering': 'no',
 };
 

@@ -22,8 +22,13 @@ export interface Route {
 /** The path of a request, without its query, which may hold secrets. */
 export const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?', 1)[0] ?? '/';
 
+/** Added to KEEP_ALIVE_MS, so that a client that reuses a connection at its very end does not find it closing. */
+const KEEP_ALIVE_BUFFER_MS = 1_000;
 const HEADERS_TIMEOUT_MS = 20_000;
 const REQUEST_TIMEOUT_MS = 600_000;
+const STALLED_MS = 120_000;
+/** The slowest upload that may take as long as it needs: a phone at the edge of its network. */
+const MIN_UPLOAD_BYTES_PER_MS = 16;
 
 /** Requests that a client may send on one connection without having got an answer. No browser sends two. */
 const MAX_PIPELINED = 100;
@@ -39,6 +44,29 @@ function createPipelines() {
   };
 }
 
+export interface HttpTimeouts {
+  /** How long a connection may be idle between two requests. */
+  readonly keepAliveMs: number;
+  /** How long the headers of a request may take, and a new connection may be idle before its first request. */
+  readonly headersMs: number;
+  /** How long a whole request may take to arrive. */
+  readonly requestMs: number;
+  /** How long a connection with a request in flight may pass no byte in either direction. */
+  readonly stalledMs: number;
+}
+
+/** The timeouts that go with a keep-alive timeout and a largest upload: none may cut what another one allows. */
+export function timeoutsFor(keepAliveMs: number, maxUploadBytes: number): HttpTimeouts {
+  // Balancers also keep connections open that they have not used yet, which Node cuts by this timeout.
+  const headersMs = Math.max(HEADERS_TIMEOUT_MS, keepAliveMs + 2 * KEEP_ALIVE_BUFFER_MS);
+  return {
+    keepAliveMs,
+    headersMs,
+    requestMs: Math.max(REQUEST_TIMEOUT_MS, headersMs, maxUploadBytes / MIN_UPLOAD_BYTES_PER_MS),
+    stalledMs: Math.max(STALLED_MS, headersMs),
+  };
+}
+
 export interface HttpServer {
   readonly server: Server;
   /** Accepts no more connections, and closes each of those there are once its requests are answered. Resolves when all are closed. */
@@ -51,7 +79,12 @@ export interface HttpServer {
  * The one HTTP server and the only owner of `upgrade`: two would answer each other's sockets. Every request goes to
  * the first route that fits its path.
  */
-export function createHttpServer(routes: readonly Route[], origins: Origins, log: Logger): HttpServer {
+export function createHttpServer(
+  routes: readonly Route[],
+  origins: Origins,
+  timeouts: HttpTimeouts,
+  log: Logger,
+): HttpServer {
   const find = (request: IncomingMessage): Route | undefined => {
     const path = pathOf(request);
     return routes.find(
@@ -86,8 +119,10 @@ export function createHttpServer(routes: readonly Route[], origins: Origins, log
   let isClosing = false;
   const server = createServer(
     {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: timeouts.keepAliveMs,
+      keepAliveTimeoutBuffer: KEEP_ALIVE_BUFFER_MS,
+      headersTimeout: timeouts.headersMs,
+      requestTimeout: timeouts.requestMs,
       // Some clients offer HTTP/2 this way with their first request, which is to be answered all the same.
       shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
     },
@@ -102,6 +137,8 @@ export function createHttpServer(routes: readonly Route[], origins: Origins, log
       });
     },
   );
+  // Of connections without listeners for it: `ws` turns it off for its own.
+  server.setTimeout(timeouts.stalledMs);
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     const upgrade = find(request)?.upgrade;

@@ -1,0 +1,89 @@
+import { once } from 'node:events';
+import { Agent, request } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { expect, test } from 'vitest';
+import { createHttpServer, timeoutsFor } from '../../src/gateway/http.ts';
+import type { Route } from '../../src/gateway/http.ts';
+import { createOrigins } from '../../src/gateway/origins.ts';
+import { createLogger } from '../../src/log.ts';
+import { testApp } from '../harness/app.ts';
+
+/** Posts an operation over the agent's pool. */
+async function post(url: string, agent: Agent): Promise<{ sent: ClientRequest; answer: IncomingMessage }> {
+  const headers = { 'content-type': 'application/json' };
+  const sent = request(`${url}/graphql`, { method: 'POST', agent, headers });
+  sent.end('{"query":"{ __typename }"}');
+  const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+  await text(answer);
+  return { sent, answer };
+}
+
+test('a pooled connection is kept for longer than a balancer keeps it', async () => {
+  await using app = await testApp();
+  const agent = new Agent({ keepAlive: true });
+  const first = await post(app.url, agent);
+  // Seconds, which clients heed as well.
+  expect(first.answer.headers['keep-alive']).toBe('timeout=75');
+  const second = await post(app.url, agent);
+  expect(second.sent.reusedSocket).toBe(true);
+  agent.destroy();
+});
+
+test('KEEP_ALIVE_MS says when an idle connection is closed', async () => {
+  await using app = await testApp({ env: { KEEP_ALIVE_MS: '100' } });
+  const { hostname, port } = new URL(app.url);
+  const socket = connect(Number(port), hostname);
+  socket.write('GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n');
+  expect(await text(socket)).toContain('"alive"');
+});
+
+test('no timeout cuts what another one allows', () => {
+  for (const keepAliveMs of [1, 75_000, 620_000, 3_600_000]) {
+    const { headersMs, requestMs, stalledMs } = timeoutsFor(keepAliveMs, 1);
+    expect(headersMs).toBeGreaterThan(keepAliveMs);
+    expect(requestMs).toBeGreaterThanOrEqual(headersMs);
+    expect(stalledMs).toBeGreaterThanOrEqual(headersMs);
+  }
+  const gibibyte = 1024 ** 3;
+  const bytesPerSecond = 20_000;
+  expect(timeoutsFor(75_000, gibibyte).requestMs).toBeGreaterThan((gibibyte / bytesPerSecond) * 1000);
+});
+
+test('a client that stops reading its answer is cut, and one that reads slowly is not', async () => {
+  const big: Route = {
+    path: '/big',
+    handle: (_request, response) => void response.end(Buffer.alloc(64 * 1024 * 1024)),
+  };
+  const timeouts = { ...timeoutsFor(75_000, 1), stalledMs: 300 };
+  const { server, cut } = createHttpServer([big], createOrigins(undefined), timeouts, createLogger('silent'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const ask = () => {
+    const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+    socket.write('GET /big HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n');
+    return socket;
+  };
+  const connections = () =>
+    new Promise<number>((resolve) => server.getConnections((_error, count) => resolve(count)));
+
+  const frozen = ask().pause();
+  await once(frozen, 'connect');
+  await expect.poll(connections, { timeout: 10_000 }).toBe(0);
+  frozen.destroy();
+
+  let received = 0;
+  const slow = ask();
+  slow.on('data', (chunk: Buffer) => {
+    received += chunk.length;
+    slow.pause();
+    setTimeout(() => slow.resume(), 1);
+  });
+  await once(slow, 'close');
+  expect(received).toBeGreaterThan(64 * 1024 * 1024);
+  cut();
+  server.close();
+});

@@ -1,0 +1,96 @@
+import { once } from 'node:events';
+import { createServer, request as send } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import compression from 'compression';
+import { describe, test } from 'vitest';
+import { testApp } from '../harness/app.ts';
+import { startNginx } from '../support/nginx.ts';
+import type { Proxy } from '../support/nginx.ts';
+import { needs } from '../support/programs.ts';
+
+/** Less than the time between two heartbeats, which would push on what a proxy holds back. */
+const DEADLINE_MS = 6_000;
+
+/** A proxy as one writes it with Express, whose middleware compresses whatever may be compressed. */
+async function startCompressingProxy(upstream: string): Promise<Proxy> {
+  const compress = compression({ threshold: 0, filter: () => true });
+  const server = createServer((request, response) => {
+    // The middleware uses nothing that Express adds to Node's types.
+    compress(request as never, response as never, () => {
+      const { url, method, headers } = request;
+      const sent = send(new URL(url ?? '/', upstream), { method, headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(response);
+      });
+      sent.on('error', () => response.destroy());
+      response.once('close', () => sent.destroy());
+      request.pipe(sent);
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+/** Subscribes through a proxy, and expects each event to arrive to its end before anything follows it. */
+async function expectEventsAsTheyHappen(startProxy: (upstream: string) => Promise<Proxy>): Promise<void> {
+  await using app = await testApp();
+  await using proxy = await startProxy(app.url);
+  const ann = await app.account();
+  const { createCircle } = await ann.graphql.run<{ createCircle: { id: string } }>(
+    'mutation { createCircle(name: "before") { id } }',
+  );
+  const abort = new AbortController();
+  const response = await fetch(`${proxy.url}/graphql`, {
+    method: 'POST',
+    signal: AbortSignal.any([abort.signal, AbortSignal.timeout(DEADLINE_MS)]),
+    headers: {
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+      'accept-encoding': 'gzip, deflate, br',
+      authorization: `Bearer ${ann.token}`,
+    },
+    body: JSON.stringify({
+      query: `subscription { circleEvents(circleId: "${createCircle.id}") { __typename } }`,
+    }),
+  });
+  let text = '';
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  const readUntil = async (what: RegExp): Promise<void> => {
+    while (!what.test(text)) text += (await reader?.read())?.value ?? '';
+  };
+  await readUntil(/"StreamLive"[^\n]*\n\n$/);
+  for (const name of ['one', 'two']) {
+    text = '';
+    await ann.graphql.run(
+      `mutation { updateCircle(circleId: "${createCircle.id}", name: "${name}") { id } }`,
+    );
+    await readUntil(/"CircleUpdated"[^\n]*\n\n$/);
+  }
+  abort.abort();
+}
+
+test('events of a subscription pass a proxy that compresses as they happen', async () => {
+  await expectEventsAsTheyHappen(startCompressingProxy);
+});
+
+describe.skipIf(needs('nginx'))('nginx', () => {
+  test.each([
+    ['as it comes', ''],
+    [
+      'with compression',
+      'gzip on; gzip_proxied any; gzip_min_length 0; gzip_types *; gzip_http_version 1.0;',
+    ],
+    [
+      'with HTTP/1.1 to the gateway',
+      'proxy_http_version 1.1; proxy_set_header Connection ""; gzip on; gzip_types *;',
+    ],
+  ])('events of a subscription pass nginx %s as they happen', async (_how, directives) => {
+    await expectEventsAsTheyHappen((upstream) => startNginx(upstream, directives));
+  });
+});

@@ -1,0 +1,68 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathOf } from './programs.ts';
+
+export interface Proxy extends AsyncDisposable {
+  readonly url: string;
+}
+
+/** Runs nginx in front of a server, with the given directives beside `proxy_pass`. */
+export async function startNginx(upstream: string, directives: string): Promise<Proxy> {
+  const dir = await mkdtemp(join(tmpdir(), 'parley-nginx-'));
+  const port = await freePort();
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (kind) => `${kind}_temp_path ${dir}/${kind};`,
+  );
+  const config = `
+    daemon off; master_process off; pid ${dir}/pid; error_log ${dir}/error.log;
+    events {}
+    http {
+      access_log off; ${temporary.join(' ')}
+      server { listen 127.0.0.1:${port}; location / { proxy_pass ${upstream}; ${directives} } }
+    }`;
+  await writeFile(join(dir, 'nginx.conf'), config);
+  const child = spawn(
+    pathOf('nginx'),
+    ['-p', dir, '-c', join(dir, 'nginx.conf'), '-e', join(dir, 'error.log')],
+    {
+      stdio: 'inherit',
+    },
+  );
+  const exited = once(child, 'exit');
+  await untilListening(port);
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM');
+      await exited;
+      await rm(dir, { recursive: true });
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function untilListening(port: number): Promise<void> {
+  for (const deadline = performance.now() + 10_000; performance.now() < deadline;) {
+    const socket = connect(port, '127.0.0.1');
+    const isOpen = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (isOpen) return;
+  }
+  throw new Error('nginx does not listen');
+}
