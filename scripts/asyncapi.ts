@@ -185,7 +185,8 @@ export function asyncapi(): Tree {
           type: 'http',
           scheme: 'bearer',
           bearerFormat: 'JWT',
-          description: 'Not a header: the `token` of `authenticate`, sent once on the connection.',
+          description:
+            'The `token` of `authenticate`, sent once on the connection, or of the handshake: in `auth`, the query, or `Authorization`.',
         },
       },
     },

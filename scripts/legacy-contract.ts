@@ -122,7 +122,9 @@ export const CONNECTION: readonly string[] = [
   'Where a text is expected, null is the empty one and other values stand in their JSON form; a list in `files` stands as `{a,b}`. `is_writing` is true for true, for numbers but 0, and for texts but the empty one, `"0"` and, in whatever case, `"false"`. Characters are counted as Unicode code points.',
   'The keys of what is sent are always there, in the order shown.',
   'The events of one connection are handled strictly one after the other, also those received just before it closes.',
-  'An acknowledgement that a client asks for is always sent, empty, after all answers, those of the room and what was missed included; also for channels that do not exist, which are ignored otherwise.',
+  `What a new socket sends before its first \`authenticate\` is held until that was answered, but at most ${DEFAULT_LIMITS.holdMs / 1000} s from the connect, and then runs in order: clients from 2.1 on send what was written offline before the app can authenticate. Channels that need no login are not held, unless something before them is. After that second, or beyond ${DEFAULT_LIMITS.heldEvents} events or ${megabytes(DEFAULT_LIMITS.heldBytes)}, what needs a login is refused immediately.`,
+  'A token in the handshake counts as an `authenticate` sent first, with its `success` or `error`: in `auth` (protocol 5), the query, or the header `Authorization`. If it is refused, the connection stays, and the app may send `authenticate` itself.',
+  'An acknowledgement that a client asks for is always sent, empty, after all answers, those of the room and what was missed included; also for channels that do not exist, which are ignored otherwise. Only while an event is held can it come first: towards protocol 4, when nothing else comes for 250 ms, as a client with `retries` sends no `authenticate` before it.',
   '`error` carries a text, and only the socket at fault hears it; it never ends the connection. `success` carries a text, except after `message`.',
   'Frames of rooms never come between a request and its answer: they wait until the answer has left.',
   'The frame `["disconnect"]` sent as an event ends the socket, which then gets the disconnect packet.',
@@ -132,7 +134,10 @@ export const CONNECTION: readonly string[] = [
 
 /** The listened channels that are the transport's own. */
 export const TRANSPORT: readonly (readonly [channel: string, about: string])[] = [
-  ['connect', 'Said by the transport. Nothing is answered; the socket is nobody’s until it authenticates.'],
+  [
+    'connect',
+    'Said by the transport. Nothing is answered; the socket is nobody’s until it authenticates, unless the handshake has a token.',
+  ],
   [
     'disconnect',
     'Said by the transport, or sent as an event. What was sent before it still runs; then the rooms are left, and the account goes offline, a grace period later, if this was its last connection. Nothing is answered.',

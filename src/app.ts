@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import type { BridgeDeps, BridgeLimits } from './bridge/deps.ts';
@@ -33,6 +34,8 @@ import type { Cluster } from './events/cluster.ts';
 import { openRedisNotifier } from './events/redis.ts';
 import { openStream } from './events/stream.ts';
 import { createTails } from './events/tail.ts';
+import { findToken, findTokenInRequest, firstOf } from './gateway/bearer.ts';
+import type { FoundToken } from './gateway/bearer.ts';
 import { createEngine } from './gateway/engine.ts';
 import { createFormatError } from './gateway/errors.ts';
 import { createExecutor } from './gateway/executor.ts';
@@ -284,12 +287,20 @@ function bridgeDeps(
     epoch,
     presence,
     authenticate,
+    findToken: findHandshakeToken,
     openStream: (request) => openStream(deps, request),
     conversationExists: async (id) => (await conversationsById(deps, [id])).size > 0,
     executor: createExecutor(deps, engine),
     followSession: (session, onEnd) => followSession(deps, session, onEnd),
     originAllowed: origins.allowed,
   };
+}
+
+/** The login of a proxy, which browsers send with every request, is not the app's. */
+function findHandshakeToken(request: IncomingMessage, auth: unknown): FoundToken | undefined {
+  const found = firstOf([findToken(auth), findTokenInRequest(request)]);
+  const isOfProxy = /^(basic|digest|negotiate)\s/i.test(request.headers.authorization ?? '');
+  return found?.token === undefined && isOfProxy ? undefined : found;
 }
 
 function openOwnDatabase(

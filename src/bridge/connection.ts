@@ -17,6 +17,8 @@ import { channelOf, dispatch } from './dispatch.ts';
 import { createEventQueue } from './event-queue.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { Frame } from './frames.ts';
+import { createHold } from './hold.ts';
+import type { Hold } from './hold.ts';
 import type { ForwardChannels } from './outbound.ts';
 import { createOutlet } from './outlet.ts';
 import type { Outlet } from './outlet.ts';
@@ -46,6 +48,7 @@ export class Connection implements Caller, RoomMember {
   readonly #limits: BridgeLimits;
   readonly #uses: UseCounter;
   readonly #queue: EventQueue;
+  readonly #hold: Hold;
   readonly outlet: Outlet;
   #account: Account | undefined;
   /** Nothing more is taken. */
@@ -68,6 +71,12 @@ export class Connection implements Caller, RoomMember {
       maxBytes: limits.queuedBytes,
       onError: (error) => deps.log.error({ err: error, socket: socket.id }, 'a legacy connection failed'),
     });
+    this.#hold = createHold({
+      ms: limits.holdMs,
+      maxEvents: limits.heldEvents,
+      maxBytes: limits.heldBytes,
+      onRelease: ({ bytes, work }) => this.#enqueue(bytes, work),
+    });
     this.outlet = createOutlet({
       socket,
       limits,
@@ -88,8 +97,12 @@ export class Connection implements Caller, RoomMember {
       // Engine.IO's connection may outlive this one, and carry the next.
       socket.conn.off('data', weigh);
       // Later than the events that were received with it.
-      setImmediate(() => this.#queue.finish(() => this.#leave().finally(() => onLeft(this))));
+      setImmediate(() => {
+        this.#hold.end();
+        this.#queue.finish(() => this.#leave().finally(() => onLeft(this)));
+      });
     });
+    this.#authenticateFromHandshake();
   }
 
   get actor(): ActorRef | undefined {
@@ -190,8 +203,7 @@ export class Connection implements Caller, RoomMember {
 
   /** Answers what is under way, closes so that the client comes back, and resolves when all is given back. */
   async drain(patienceMs: number): Promise<void> {
-    this.#closing = true;
-    this.#queue.drop();
+    this.#stopTaking();
     await patiently(patienceMs, this.#queue.idle());
     const left = this.#close('DRAINING');
     closeForRestart(this.#socket.conn);
@@ -206,8 +218,7 @@ export class Connection implements Caller, RoomMember {
   }
 
   async #close(reason: EndReason): Promise<void> {
-    this.#closing = true;
-    this.#queue.drop();
+    this.#stopTaking();
     this.outlet.close();
     this.#over(reason);
     try {
@@ -231,6 +242,22 @@ export class Connection implements Caller, RoomMember {
     log[reason === 'CLIENT' ? 'debug' : 'info'](about, 'a legacy connection is over');
   }
 
+  #stopTaking(): void {
+    this.#closing = true;
+    this.#queue.drop();
+    this.#hold.drop();
+  }
+
+  /** A token in the handshake counts as an `authenticate` sent first. If it is refused, the app may send its own. */
+  #authenticateFromHandshake(): void {
+    const found = this.#deps.findToken(this.#socket.request, this.#socket.handshake.auth);
+    if (found === undefined || found.isBlank === true) return;
+    this.#enqueue(0, async () => {
+      await this.#handle('authenticate', { token: found.token ?? null }, undefined);
+      if (this.#account !== undefined) this.#hold.end();
+    });
+  }
+
   #receive(event: readonly unknown[]): void {
     const bytes = this.#receivedBytes;
     this.#receivedBytes = 0;
@@ -238,18 +265,31 @@ export class Connection implements Caller, RoomMember {
     const last = event.at(-1);
     const ack = typeof last === 'function' ? () => void last() : undefined;
     const [name, argument] = ack === undefined ? event : event.slice(0, -1);
-    const taken = this.#queue.push(bytes, async () => {
+    const work = async (): Promise<void> => {
       await this.outlet.ready();
       await this.#handle(name, argument, ack);
-    });
-    if (!taken) this.#cutOff('it sends faster than it is served');
+    };
+    // What came before it still runs, as after any other end that the client brings about.
+    if (name === CLIENT_DISCONNECT) this.#hold.end();
+    if (name === 'authenticate') {
+      this.#enqueue(bytes, work);
+      this.#hold.end();
+      return;
+    }
+    const needsLogin = (channelOf(name)?.anonymous ?? null) !== null;
+    // Clients of older protocols do not wait for acknowledgements.
+    const acknowledge = this.#socket.conn.protocol === 4 ? ack : undefined;
+    if (!this.#hold.take({ needsLogin, bytes, work, acknowledge })) this.#enqueue(bytes, work);
+  }
+
+  #enqueue(bytes: number, work: () => Promise<void>): void {
+    if (!this.#closing && !this.#queue.push(bytes, work)) this.#cutOff('it sends faster than it is served');
   }
 
   /** The order of the contract: the answer, what rooms said meanwhile, the acknowledgement, which is empty. */
   async #handle(name: unknown, argument: unknown, ack: (() => void) | undefined): Promise<void> {
     if (name === CLIENT_DISCONNECT) {
-      this.#closing = true;
-      this.#queue.drop();
+      this.#stopTaking();
       ack?.();
       this.#socket.disconnect();
       return;

@@ -17,6 +17,12 @@ export interface LegacyLease {
   close(): Promise<void>;
 }
 
+/** Without a token it is a bad one, or a blank: what a client sends while no one is logged in. */
+interface HandshakeToken {
+  readonly token?: string;
+  readonly isBlank?: boolean;
+}
+
 /** What the bridge stands on, handed over by `app.ts`. */
 export interface BridgeDeps {
   readonly config: Pick<Config, 'LEGACY_FORWARD_CHANNELS'>;
@@ -33,6 +39,8 @@ export interface BridgeDeps {
   };
   /** Throws UNAUTHENTICATED unless the token is valid. */
   authenticate(token: string): Promise<Session>;
+  /** Finds the token that a client sent as it connected, in its handshake request or in `auth`, which protocol 5 brought. */
+  findToken(request: IncomingMessage, auth: unknown): HandshakeToken | undefined;
   /** Calls back once, when logout, expiry or deletion of the account end the session. Answers how to stop. */
   followSession(session: Session, onEnd: (reason: EndReason) => void): Promise<() => void>;
   /** Whether there is such a conversation, whoever takes part: the contract tells what does not exist from what is not the caller's. */
@@ -101,6 +109,11 @@ export interface BridgeLimits {
   /** Received and not yet begun. */
   readonly queuedEvents: number;
   readonly queuedBytes: number;
+  /** How long after the connect an event may wait for `authenticate`. */
+  readonly holdMs: number;
+  /** Waiting for `authenticate`. */
+  readonly heldEvents: number;
+  readonly heldBytes: number;
   /** Said to it and not yet taken. */
   readonly waitingPackets: number;
   readonly waitingBytes: number;
@@ -117,6 +130,9 @@ export interface BridgeLimits {
 export const DEFAULT_LIMITS: BridgeLimits = {
   queuedEvents: 10_000,
   queuedBytes: 16 * 1024 * 1024,
+  holdMs: 1_000,
+  heldEvents: 2_000,
+  heldBytes: 4 * 1024 * 1024,
   waitingPackets: 2_000,
   waitingBytes: 4 * 1024 * 1024,
   eventMs: 30_000,

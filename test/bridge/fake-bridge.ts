@@ -10,6 +10,7 @@ import { encodeCursor } from '../../src/events/cursor.ts';
 import { topicOf } from '../../src/events/event.ts';
 import type { ActorRef, DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
 import type { Follower } from '../../src/events/tail.ts';
+import { findToken, findTokenInRequest } from '../../src/gateway/bearer.ts';
 import { createLogger } from '../../src/log.ts';
 
 const EPOCH = 'test';
@@ -173,6 +174,7 @@ export async function fakeBridge(
         expiresAt: Infinity,
       };
     },
+    findToken: (request, auth) => findToken(auth) ?? findTokenInRequest(request),
     async followSession({ tokenId }, onEnd) {
       const session = { token: tokenId, onEnd };
       sessions.add(session);

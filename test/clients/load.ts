@@ -29,6 +29,13 @@ export interface LegacyOptions {
   readonly path?: string;
   /** Text up to 1.x; an object from 2.0 on. */
   readonly query?: string | Readonly<Record<string, string>>;
+  /** From 3.0 on. */
+  readonly auth?: Readonly<Record<string, unknown>>;
+  /** Since 1.6 under Node. */
+  readonly extraHeaders?: Readonly<Record<string, string>>;
+  /** From 4.6 on: how often an event that is not acknowledged in time is sent again. */
+  readonly retries?: number;
+  readonly ackTimeout?: number;
 }
 
 /** What all generations have in common. */

@@ -45,7 +45,11 @@ export function packetsOver(
 }
 
 /** Connects with the given protocol; `none` sends no `EIO`, as the iOS app does. */
-export async function wire(url: string, protocol: 3 | 4 | 'none' = 3): Promise<Wire> {
+export async function wire(
+  url: string,
+  protocol: 3 | 4 | 'none' = 3,
+  { auth }: { readonly auth?: object } = {},
+): Promise<Wire> {
   const query = protocol === 'none' ? 'transport=websocket' : `EIO=${protocol}&transport=websocket`;
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?${query}`);
   const inbox = createInbox<string>('packets');
@@ -55,7 +59,7 @@ export async function wire(url: string, protocol: 3 | 4 | 'none' = 3): Promise<W
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
   const packets = packetsOver((packet) => socket.send(packet), inbox);
   await packets.next('0');
-  if (protocol === 4) packets.send('40');
+  if (protocol === 4) packets.send(auth === undefined ? '40' : `40${JSON.stringify(auth)}`);
   await packets.next('40');
   return {
     ...packets,

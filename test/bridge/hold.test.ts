@@ -1,0 +1,144 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { BridgeLimits } from '../../src/bridge/deps.ts';
+import { wire } from '../harness/wire.ts';
+import { fakeBridge } from './fake-bridge.ts';
+import type { FakeBridge } from './fake-bridge.ts';
+
+// What a fresh socket sends before it authenticates. Where the hold must not end by itself, it lasts an hour.
+
+const HOUR_MS = 3_600_000;
+const talk = { conversation_id: 12 };
+const authenticated = '42["success","User authenticated"]';
+const joined = '42["success","Vous avez rejoins la conversation : conversation_12"]';
+const sent = '42["success",{"received":true,"message_id":1}]';
+const unknown = '42["error","Socket user introuvable"]';
+const servers = '42["webrtc_config",[]]';
+
+let fake: FakeBridge;
+
+async function open(limits: Partial<BridgeLimits> = {}): Promise<string> {
+  fake = await fakeBridge({ holdMs: HOUR_MS, ...limits });
+  fake.operations['LegacyStunServers'] = () => ({ data: { webrtc: { stunServers: [] } } });
+  return fake.url;
+}
+
+beforeEach(() => void (fake = undefined as unknown as FakeBridge));
+afterEach(() => fake[Symbol.asyncDispose]());
+
+test.for([3, 4] as const)(
+  'protocol %d: what comes before authenticate runs after it, in order',
+  async (eio) => {
+    await using client = await wire(await open(), eio);
+    client.emit('join_conversation', talk);
+    client.send('421["message",{"conversation_id":12}]');
+    client.send('422["nothing"]');
+    client.send('423["authenticate",{"token":"user:7"}]');
+    client.send('424["message",{"conversation_id":12}]');
+    for (const packet of [authenticated, '433[]', joined, sent, '431[]', '432[]', sent, '434[]'])
+      expect(await client.next()).toBe(packet);
+  },
+);
+
+test('what needs no login is answered immediately, but not before what is held', async () => {
+  await using client = await wire(await open());
+  client.emit('webrtc_stun_info');
+  expect(await client.next()).toBe(servers);
+  client.emit('message', talk);
+  client.emit('webrtc_stun_info');
+  client.emit('authenticate', { token: 'user:7' });
+  expect([await client.next(), await client.next(), await client.next()]).toEqual([
+    authenticated,
+    sent,
+    servers,
+  ]);
+});
+
+test.for([
+  [{ token: 'wrong' }, '42["error","User not found"]'],
+  [{}, '42["error","Json web token introuvable"]'],
+] as const)('an authenticate that fails refuses what was held: %j', async ([payload, refusal]) => {
+  await using client = await wire(await open());
+  client.emit('message', talk);
+  client.emit('authenticate', payload);
+  expect([await client.next(), await client.next()]).toEqual([refusal, unknown]);
+  expect(await client.ask('join_conversation', talk)).toEqual([unknown]);
+  expect(await client.ask('authenticate', { token: 'user:7' })).toEqual([authenticated]);
+});
+
+test('a socket that never authenticates is refused after a moment, and immediately from then on', async () => {
+  await using client = await wire(await open({ holdMs: 50 }));
+  expect(await client.ask('message', talk)).toEqual([unknown]);
+  expect(await client.ask('message', talk)).toEqual([unknown]);
+});
+
+test('a second authenticate waits for what was sent before it', async () => {
+  await using client = await wire(await open());
+  const sessions: unknown[] = [];
+  fake.operations['LegacyMessage'] = (_, session) => {
+    sessions.push(session?.actor.id);
+    return { data: { sendMessage: { message: { legacyId: 1 }, media: [] } } };
+  };
+  client.emit('message', talk);
+  client.emit('authenticate', { token: 'user:7' });
+  client.emit('message', talk);
+  client.emit('authenticate', { token: 'user:8' });
+  await client.ask('message', talk);
+  expect(sessions).toEqual([7, 7, 8]);
+});
+
+test.for([
+  ['41', 'leaves its namespace'],
+  ['42["disconnect"]', 'asks to be disconnected'],
+] as const)('what was held runs when the client %s', async ([packet]) => {
+  const ran = Promise.withResolvers<unknown>();
+  await using client = await wire(await open());
+  fake.operations['LegacyMessage'] = (_, session) => {
+    ran.resolve(session?.actor);
+    return { data: { sendMessage: { message: { legacyId: 1 }, media: [] } } };
+  };
+  client.emit('message', talk);
+  client.emit('authenticate', { token: 'user:7' });
+  client.emit('message', talk);
+  client.send(packet);
+  expect(await ran.promise).toEqual({ kind: 'user', id: 7 });
+});
+
+test('a socket that never authenticated is refused what was held before it is disconnected', async () => {
+  await using client = await wire(await open());
+  client.emit('message', talk);
+  client.emit('disconnect');
+  expect([await client.next(), await client.next()]).toEqual([unknown, '41']);
+});
+
+test.for([
+  ['events', { heldEvents: 10 }, 11, 'x'],
+  ['bytes', { heldBytes: 1_000 }, 2, 'x'.repeat(600)],
+] as const)('more %s than the hold takes are refused immediately', async ([, limits, count, text]) => {
+  await using client = await wire(await open(limits));
+  for (let n = 0; n < count; n += 1) client.emit('message', { ...talk, text_message: text });
+  for (let n = 0; n < count; n += 1) expect(await client.next()).toBe(unknown);
+  expect(await client.ask('authenticate', { token: 'user:7' })).toEqual([authenticated]);
+});
+
+test('a token in the handshake is an authenticate sent first', async () => {
+  const url = await open();
+  await using client = await wire(url, 4, { auth: { token: 'user:7' } });
+  client.emit('join_conversation', talk);
+  expect([await client.next(), await client.next()]).toEqual([authenticated, joined]);
+});
+
+test('a bad token in the handshake is told, and the app may still send its own', async () => {
+  await using client = await wire(await open(), 4, { auth: { token: 'wrong' } });
+  client.emit('message', talk);
+  expect(await client.next()).toBe('42["error","User not found"]');
+  client.emit('authenticate', { token: 'user:7' });
+  expect([await client.next(), await client.next()]).toEqual([authenticated, sent]);
+});
+
+test.for([{ auth: { token: null } }, { auth: { token: '' } }, { auth: {} }, {}])(
+  'a handshake without a token is that of no one: %j',
+  async (handshake) => {
+    await using client = await wire(await open(), 4, handshake);
+    expect(await client.ask('webrtc_stun_info')).toEqual([servers]);
+  },
+);
