@@ -1,6 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { inspect } from 'node:util';
+import { createClient as createEventStreamClient } from 'graphql-sse';
 import { createClient } from 'graphql-ws';
+import type { ExecutionResult } from 'graphql-ws';
+import { resumable } from 'parley/client';
 import { io } from 'socket.io-client';
 import { WebSocket } from 'ws';
 import type { Heard } from './ledger.ts';
@@ -86,6 +89,56 @@ export const readByGraphql: OpenReader = (world, begin, heard) => {
     },
   };
 };
+
+/** Half-open connections are noticed this soon: with the default a short run would be over before. */
+const SILENCE_MS = 5_000;
+
+/** Subscribes once, through `parley/client` around a client with its own settings. */
+const readResumable =
+  (openClient: (world: World) => Resumable): OpenReader =>
+  (world, begin, heard) => {
+    const client = openClient(world);
+    const variables = { id: world.conversation.id, after: begin.cursor };
+    client.subscribe(
+      { query: EVENTS, variables },
+      {
+        next({ data }) {
+          const id = (data as { conversationEvents: Event }).conversationEvents.message?.legacyId;
+          if (id !== undefined) heard.ids.push(id);
+        },
+        error: (error) =>
+          void process.stdout.write(`  ${heard.reader}: the subscription ended: ${inspect(error)}\n`),
+        complete: () => undefined,
+      },
+    );
+    return { name: heard.reader, close: async () => client.dispose() };
+  };
+
+interface Resumable {
+  subscribe(
+    payload: { query: string; variables: Record<string, unknown> },
+    sink: { next(result: ExecutionResult): void; error(problem: unknown): void; complete(): void },
+  ): () => void;
+  dispose(): void | Promise<void>;
+}
+
+export const readResumableSocket = readResumable(({ url, bob: { token } }) =>
+  resumable(
+    createClient({
+      url: `${url.replace('http', 'ws')}/graphql`,
+      connectionParams: { token },
+      webSocketImpl: WebSocket,
+    }),
+    { silenceTimeout: SILENCE_MS },
+  ),
+);
+
+export const readResumableEventStream = readResumable(({ url, bob: { token } }) =>
+  resumable(
+    createEventStreamClient({ url: `${url}/graphql`, headers: { authorization: `Bearer ${token}` } }),
+    { silenceTimeout: SILENCE_MS },
+  ),
+);
 
 /** Reads Server-Sent Events, and comes back with `Last-Event-ID`. */
 export const readByEventStream: OpenReader = (world, begin, heard) => {

@@ -2,7 +2,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { createLedger } from './ledger.ts';
 import type { Tally } from './ledger.ts';
 import type { Random } from './random.ts';
-import { readByEventStream, readByGraphql, readBySocket } from './readers.ts';
+import {
+  readByEventStream,
+  readByGraphql,
+  readBySocket,
+  readResumableEventStream,
+  readResumableSocket,
+} from './readers.ts';
 import type { Begin, Reader } from './readers.ts';
 import type { Server } from './server.ts';
 import { setStage } from './stage.ts';
@@ -104,8 +110,9 @@ export async function runScenario(scenario: Scenario, writes: number, random: Ra
   const ledger = createLedger();
   const begin = await beginIn(world);
   const readers = [
-    readByGraphql(world, begin, ledger.reader('graphql-ws 1')),
-    readByGraphql(world, begin, ledger.reader('graphql-ws 2')),
+    readByGraphql(world, begin, ledger.reader('graphql-ws')),
+    readResumableSocket(world, begin, ledger.reader('parley/client, graphql-ws')),
+    readResumableEventStream(world, begin, ledger.reader('parley/client, graphql-sse')),
     readByEventStream(world, begin, ledger.reader('event stream')),
     readBySocket(world, begin, ledger.reader('socket.io 1')),
     readBySocket(world, begin, ledger.reader('socket.io 2')),
