@@ -60,6 +60,8 @@ const LIFETIME_SECONDS = { user: DAY_SECONDS, device: 30 * DAY_SECONDS };
 const MAX_TOKEN = 16_384;
 const MAX_TOKEN_ID = 200;
 const LATEST_MS = Date.UTC(9999, 0);
+/** How far the clock of an issuer may be ahead of ours. Expiry is exact: live sessions end at that second. */
+const CLOCK_TOLERANCE_SECONDS = 10;
 
 const OWN_ALGORITHM = 'HS256';
 /** No symmetric one: with it, whoever knows a provider's public key could sign. */
@@ -89,7 +91,11 @@ export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tok
   const verifyOwn = async (token: string): Promise<VerifiedToken | undefined> => {
     for (const { key, isForDevices } of keys) {
       const claims = await verifiedClaims(() =>
-        jwtVerify(token, key, { algorithms: [OWN_ALGORITHM], requiredClaims: ['exp'] }),
+        jwtVerify(token, key, {
+          algorithms: [OWN_ALGORITHM],
+          requiredClaims: ['exp'],
+          clockTolerance: CLOCK_TOLERANCE_SECONDS,
+        }),
       );
       const actor = claims && readActor(claims, isForDevices);
       if (actor !== undefined) return { kind: 'own', actor, ...readValidity(token, claims ?? {}) };
@@ -124,6 +130,7 @@ function createOutsideVerifier({ url, issuer, audience, cooldownMs }: JwksSettin
   const options = {
     algorithms: OUTSIDE_ALGORITHMS,
     requiredClaims: ['exp', 'sub'],
+    clockTolerance: CLOCK_TOLERANCE_SECONDS,
     issuer,
     ...(audience === undefined ? {} : { audience }),
   };
@@ -161,7 +168,9 @@ function createOutsideVerifier({ url, issuer, audience, cooldownMs }: JwksSettin
 
 async function verifiedClaims(verify: () => Promise<{ payload: object }>): Promise<Claims | undefined> {
   try {
-    return { ...(await verify()).payload };
+    const claims: Claims = { ...(await verify()).payload };
+    // The tolerance of jose is for both ends.
+    return Number(claims['exp']) * 1000 > Date.now() ? claims : undefined;
   } catch (error) {
     if (error instanceof errors.JOSEError && !(error instanceof errors.JWKSMultipleMatchingKeys))
       return undefined;

@@ -115,6 +115,21 @@ test('an expired token, one that never expires and one that is not valid yet are
   expect(await tokens.verify(sign({ sub: 7, exp: now() + HOUR, nbf: now() + HOUR }))).toBeUndefined();
 });
 
+test('a token from a clock that is a few seconds ahead is accepted, and one that has expired is not', async () => {
+  await using provider = await startProvider();
+  const key = await provider.addKey('ES256');
+  const tokens = outside(provider);
+  const own = async (claims: object) => tokens.verify(sign({ sub: 7, exp: now() + HOUR, ...claims }));
+  const foreign = async (claims: JWTPayload) =>
+    tokens.verify(await signOutside(key, { alg: 'ES256' }, claims));
+  for (const verify of [own, foreign]) {
+    expect(await verify({ nbf: now() + 5, iat: now() + 5 })).toBeDefined();
+    expect(await verify({ nbf: now() + 60 })).toBeUndefined();
+    expect(await verify({ exp: now() - 1 })).toBeUndefined();
+    expect(await verify({ exp: now() })).toBeUndefined();
+  }
+});
+
 test('an expiry beyond all dates is a date still', async () => {
   const tokens = createTokens({ secret: SECRET });
   const verified = await tokens.verify(sign({ sub: 7, exp: 1e300 }));
