@@ -50,7 +50,9 @@ import type { Metrics } from './gateway/metrics.ts';
 import { createOrigins } from './gateway/origins.ts';
 import type { Origins } from './gateway/origins.ts';
 import { pageRoutes } from './gateway/page.ts';
+import { readPersistedOperations } from './gateway/persisted-operations.ts';
 import type { Ports } from './gateway/ports.ts';
+import { createRequestedDocuments } from './gateway/requested-document.ts';
 import { mediaRoutes } from './gateway/uploads.ts';
 import { createGraphqlSockets } from './gateway/websocket.ts';
 import type { Logger } from './log.ts';
@@ -212,7 +214,7 @@ async function serve(
   stack: AsyncDisposableStack,
 ): Promise<Pick<App, 'url' | 'address' | 'port'>> {
   const { config, log } = deps;
-  const ports = createPorts(deps, metrics);
+  const ports = await createPorts(deps, metrics);
   const origins = createOrigins(config.CORS_ORIGINS);
   const bridge = createBridge({ ...bridgeDeps(ports, origins), uses, limits: legacyLimits });
   const graphqlHttp = createGraphqlHttp(ports);
@@ -249,7 +251,7 @@ async function serve(
   return { url: urlOf(http.server, hostOf(config)), address, port };
 }
 
-function createPorts(deps: Deps, metrics: Metrics): Ports {
+async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> {
   const formatError = createFormatError(deps.log);
   const engine = createEngine({
     schema,
@@ -261,9 +263,12 @@ function createPorts(deps: Deps, metrics: Metrics): Ports {
       deps.log.info({ reason, actor: session?.actor }, 'a stream ends');
     },
   });
+  const { PERSISTED_OPERATIONS: path, OPERATIONS } = deps.config;
+  const persisted = path === undefined ? undefined : await readPersistedOperations(path, engine);
   return {
     deps,
     engine,
+    documents: createRequestedDocuments({ engine, persisted, only: OPERATIONS === 'persisted' }),
     formatError,
     metrics,
     authenticate: (token) => accounts.authenticate(deps, token),

@@ -151,6 +151,18 @@ export const VARIABLES = {
     default: 'on',
     about: 'GraphQL introspection: `on` or `off`.',
   },
+  OPERATIONS: {
+    schema: z.enum(['any', 'persisted']).default('any'),
+    default: 'any',
+    about:
+      '`persisted` runs only the documents in `PERSISTED_OPERATIONS`, on every transport; `any` runs others too.',
+  },
+  PERSISTED_OPERATIONS: {
+    schema: z.string().min(1).optional(),
+    default: 'none',
+    about:
+      'JSON file of documents by id, as Relay, graphql-codegen, gql.tada and Apollo make it ([persisted operations](persisted-operations.md)).',
+  },
   LOG_LEVEL: {
     schema: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
     default: 'info',
@@ -197,6 +209,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     problems.push('REDIS_URL: needs DATABASE_URL');
   if (given['AUTH_JWKS_URL'] !== undefined && given['AUTH_ISSUER'] === undefined)
     problems.push('AUTH_ISSUER: is required with AUTH_JWKS_URL');
+  if (given['OPERATIONS'] === 'persisted' && given['PERSISTED_OPERATIONS'] === undefined)
+    problems.push('PERSISTED_OPERATIONS: is required with OPERATIONS=persisted');
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);
   return Object.freeze(parsed.data as Config);
 }

@@ -15,6 +15,10 @@ export const ERROR_CODES = {
   UNAVAILABLE: { http: 503, close: 1013 },
   INTERNAL: { http: 500, close: 4500 },
   RATE_LIMITED: { http: 429, close: 4429 },
+  // Clients of the automatic protocol look for these two, and several of them only in an answer with status 200.
+  PERSISTED_QUERY_NOT_FOUND: { http: 200 },
+  PERSISTED_QUERY_NOT_SUPPORTED: { http: 200 },
+  PERSISTED_QUERY_NOT_IN_LIST: { http: 400 },
 } as const satisfies Record<string, { http: number; close?: number }>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

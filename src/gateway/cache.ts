@@ -3,12 +3,16 @@ export interface Cache<Value> {
   set(key: string, value: Value): void;
 }
 
-/** A map that keeps the most recently used entries, whose keys have at most `size` characters together. */
-export function createCache<Value>(size: number): Cache<Value> {
+/** A map that keeps the most recently used entries, which have at most `size` characters together: by default their keys. */
+export function createCache<Value>(
+  size: number,
+  sizeOf: (key: string, value: Value) => number = (key) => key.length,
+): Cache<Value> {
   const entries = new Map<string, Value>();
   let used = 0;
   const remove = (key: string): void => {
-    if (entries.delete(key)) used -= key.length;
+    const value = entries.get(key);
+    if (value !== undefined && entries.delete(key)) used -= sizeOf(key, value);
   };
   return {
     get(key) {
@@ -21,7 +25,7 @@ export function createCache<Value>(size: number): Cache<Value> {
     set(key, value) {
       remove(key);
       entries.set(key, value);
-      used += key.length;
+      used += sizeOf(key, value);
       for (const oldest of entries.keys()) {
         if (used <= size) return;
         remove(oldest);

@@ -68,6 +68,8 @@ export interface Engine {
   readonly schema: GraphQLSchema;
   /** Throws a formatted GraphQLError for text that is no document, or too large a one. */
   parse(text: string): DocumentNode;
+  /** Parses a document and keeps it for good: the same text is the same document from then on. */
+  keep(text: string): DocumentNode;
   /** Answers formatted errors; none when the document may run. */
   validate(document: DocumentNode): readonly GraphQLError[];
   execute(operation: Operation): Promise<ExecutionResult>;
@@ -79,6 +81,7 @@ export function createEngine(options: EngineOptions): Engine {
   const { schema, formatError, introspection, fanOut } = options;
   const sharing = createSharing(schema);
   const documents = createCache<DocumentNode>(MAX_CACHED);
+  const kept = new Map<string, DocumentNode>();
   const validated = new WeakMap<DocumentNode, readonly GraphQLError[]>();
   const exact = new WeakMap<DocumentNode, boolean>();
   const rules = introspection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
@@ -163,10 +166,16 @@ export function createEngine(options: EngineOptions): Engine {
     schema,
 
     parse(text) {
-      const known = documents.get(text);
+      const known = kept.get(text) ?? documents.get(text);
       if (known !== undefined) return known;
       const document = parseDocument(text);
       if (text.length <= MAX_CACHED_DOCUMENT) documents.set(text, document);
+      return document;
+    },
+
+    keep(text) {
+      const document = kept.get(text) ?? parseDocument(text);
+      kept.set(text, document);
       return document;
     },
 

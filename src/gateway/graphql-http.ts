@@ -17,6 +17,7 @@ import { FIRST_QUERY } from './first-query.ts';
 import { challengeOf, identify, refuseWithoutLogin } from './identity.ts';
 import { openWhenAvailable } from './late-results.ts';
 import type { Ports } from './ports.ts';
+import { idsInUrl, withoutIds } from './requested-document.ts';
 import { isMultipart } from './multipart.ts';
 import { createEventStreamReceiver, encodeEventStream } from './sse.ts';
 import type { EventStreamReceiver } from './sse.ts';
@@ -97,7 +98,7 @@ interface Requested {
 
 /** Lets Yoga do HTTP and the engine do GraphQL. */
 function enginePlugin(ports: Ports, draining: AbortSignal): Plugin<object, ServerContext> {
-  const { deps, engine, formatError, metrics } = ports;
+  const { deps, documents, engine, formatError, metrics } = ports;
   const operationOf = (args: ExecutionArgs): Omit<Operation, 'context'> & Requested => {
     metrics.operations.inc({ transport: 'http' });
     const { request, req } = args.contextValue as YogaInitialContext & ServerContext;
@@ -184,6 +185,17 @@ function enginePlugin(ports: Ports, draining: AbortSignal): Plugin<object, Serve
         const { url, method, headers } = unbounded;
         return requestParser(new Request(url, { method, headers, body }));
       });
+    },
+    onParams({ params, setParams, request, context }) {
+      // What is no object is refused by Yoga.
+      if (typeof params !== 'object' || params === null || Array.isArray(params)) return;
+      const ids = request.method === 'GET' ? idsInUrl(context.req.url) : params;
+      try {
+        const query = documents.textOf({ ...params, ...ids });
+        setParams({ ...withoutIds(params), ...(query !== undefined && { query }) });
+      } catch (error) {
+        throw formatError(error);
+      }
     },
     onParse: ({ setParseFn }) => setParseFn((text: string) => engine.parse(text)),
     onValidate: ({ setValidationFn }) =>

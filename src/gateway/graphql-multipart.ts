@@ -13,7 +13,12 @@ import type { Ports } from './ports.ts';
 import { ignoreRest, sendJson } from './respond.ts';
 
 const operationsSchema = z.object({
-  query: z.string(),
+  query: z.string().nullish(),
+  documentId: z.string().nullish(),
+  doc_id: z.string().nullish(),
+  docId: z.string().nullish(),
+  id: z.string().nullish(),
+  extensions: z.record(z.string(), z.unknown()).nullish(),
   operationName: z.string().nullish(),
   variables: z.record(z.string(), z.unknown()).nullish(),
 });
@@ -33,8 +38,8 @@ export async function executeMultipart(
     const { session = null, refusal } = await identify(findTokenInRequest(request), ports.authenticate);
     const context = createContext({ deps: ports.deps, session, refusal });
     const result = await receiveFile(request, async (file) => {
-      const { query, operationName, variables } = readOperation(file);
-      const document = ports.engine.parse(query);
+      const { operationName, variables, ...requested } = readOperation(file);
+      const document = ports.engine.parse(ports.documents.textOf(requested) ?? '');
       const errors = ports.engine.validate(document);
       if (errors.length > 0) return { errors };
       if (getOperationAST(document, operationName)?.operation === 'subscription')

@@ -6,6 +6,7 @@ import type { MediaId } from '../ids.ts';
 import type { Engine } from './engine.ts';
 import type { FormatError } from './errors.ts';
 import type { Metrics } from './metrics.ts';
+import type { RequestedDocuments } from './requested-document.ts';
 
 /** What `app.ts` hands to every transport of the gateway. */
 export interface Ports {
@@ -13,6 +14,7 @@ export interface Ports {
   readonly deps: Deps;
   readonly engine: Engine;
   readonly formatError: FormatError;
+  readonly documents: RequestedDocuments;
   readonly metrics: Metrics;
   /** Who a token stands for, for one request. Throws UNAUTHENTICATED. */
   authenticate(token: string): Promise<Session>;

@@ -1,4 +1,5 @@
 import { DomainError } from '../errors.ts';
+import { namesDocument } from './requested-document.ts';
 
 /** Of frames whose id is not free yet; a frame weighs something, however short it is. */
 const MAX_WAITING_BYTES = 1024 * 1024;
@@ -61,9 +62,10 @@ class OperationsOf implements Operations {
   }
 
   receive(text: string): Promise<void> {
-    const { type, id } = read(text);
+    const frame = read(text);
+    const { type, id } = frame;
     if (typeof id !== 'string') return this.#handle(text);
-    if (type === 'subscribe') return this.#subscribe(id, text);
+    if (type === 'subscribe') return this.#subscribe(id, withQuery(frame, text));
     return type === 'complete' ? this.#complete(id, text) : this.#handle(text);
   }
 
@@ -129,8 +131,23 @@ class OperationsOf implements Operations {
   }
 }
 
+interface Frame {
+  readonly type?: unknown;
+  readonly id?: unknown;
+  readonly payload?: unknown;
+}
+
+/** The protocol's library demands a text, which a client that names a persisted operation leaves out. */
+function withQuery(frame: Frame, text: string): string {
+  const { payload } = frame;
+  if (typeof payload !== 'object' || payload === null || !namesDocument(payload)) return text;
+  return 'query' in payload && payload.query !== null
+    ? text
+    : JSON.stringify({ ...frame, payload: { ...payload, query: '' } });
+}
+
 /** What is no frame is refused by the protocol itself. */
-function read(text: string): { readonly type?: unknown; readonly id?: unknown } {
+function read(text: string): Frame {
   try {
     const frame: unknown = JSON.parse(text);
     return typeof frame === 'object' && frame !== null ? frame : {};

@@ -9,10 +9,10 @@ import type { EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
 import { findToken, findTokenInUpgrade, firstOf } from './bearer.ts';
-import type { Engine } from './engine.ts';
 import { codeOf } from './errors.ts';
 import { openWhenAvailable } from './late-results.ts';
 import type { Ports } from './ports.ts';
+import type { DocumentRequest } from './requested-document.ts';
 import { signalOf } from './session-signal.ts';
 import {
   createConnection,
@@ -142,7 +142,8 @@ function protocolOptions(ports: Ports): ProtocolOptions {
       return found === undefined || found.isBlank;
     },
     async onSubscribe({ extra }, id, payload) {
-      const { query, operationName, variables } = payload;
+      const { operationName, variables } = payload;
+      const requested: DocumentRequest = { ...payload };
       forget(payload, 'query');
       metrics.operations.inc({ transport: 'graphql-ws' });
       // What was sent before the client closed too may still come, and its session may be over.
@@ -152,7 +153,7 @@ function protocolOptions(ports: Ports): ProtocolOptions {
           formatError(typeof reason === 'string' ? streamEnded(reason as EndReason) : unauthenticated()),
         ];
       if (extra.operations.size > MAX_OPERATIONS) return [formatError(tooManyOperations())];
-      const document = parsed(engine, query);
+      const document = parsed(ports, requested);
       if (Array.isArray(document)) return document;
       if (getOperationAST(document, operationName) == null)
         return [formatError(new GraphQLError('There is no such operation in the document.'))];
@@ -228,13 +229,13 @@ async function contextOf(ports: Ports, connection: Connection, payload: Subscrib
   });
 }
 
-function parsed(engine: Engine, text: string) {
+function parsed({ engine, documents, formatError }: Ports, requested: DocumentRequest) {
   try {
-    const document = engine.parse(text);
+    const document = engine.parse(documents.textOf(requested) ?? '');
     const errors = engine.validate(document);
     return errors.length === 0 ? document : [...errors];
   } catch (error) {
-    if (error instanceof GraphQLError) return [error];
+    if (error instanceof GraphQLError || error instanceof DomainError) return [formatError(error)];
     throw error;
   }
 }
