@@ -151,3 +151,16 @@ query Call {
   }
 }
 `;
+
+/** What it shows instead where it can run hardly anything. */
+export const PERSISTED_ONLY = `# This server runs persisted operations only
+# (OPERATIONS=persisted). A document that is not in
+# its list (PERSISTED_OPERATIONS) is refused with
+# PERSISTED_QUERY_NOT_IN_LIST, and so is the
+# introspection behind the documentation and the
+# completion here.
+#
+# A document of the list runs when its text is
+# pasted here. To try others, start a server
+# without OPERATIONS=persisted.
+`;

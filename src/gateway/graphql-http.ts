@@ -13,7 +13,7 @@ import type { ResultStream } from './results.ts';
 import { codeOf } from './errors.ts';
 import type { FormatError } from './errors.ts';
 import { executeMultipart } from './graphql-multipart.ts';
-import { FIRST_QUERY } from './first-query.ts';
+import { FIRST_QUERY, PERSISTED_ONLY } from './first-query.ts';
 import { challengeOf, identify, refuseWithoutLogin } from './identity.ts';
 import { openWhenAvailable } from './late-results.ts';
 import type { Ports } from './ports.ts';
@@ -49,6 +49,7 @@ export interface GraphqlHttp {
 export function createGraphqlHttp(ports: Ports): GraphqlHttp {
   const draining = new AbortController();
   setMaxListeners(0, draining.signal);
+  const firstQuery = ports.deps.config.OPERATIONS === 'persisted' ? PERSISTED_ONLY : FIRST_QUERY;
   const yoga = createYoga<ServerContext>({
     schema: ports.engine.schema,
     plugins: [enginePlugin(ports, draining.signal)],
@@ -67,12 +68,12 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
       title: 'Parley',
       logo: '<img src="/page/icon.svg" alt="" width="32" height="32">',
       favicon: '/page/icon.svg',
-      defaultQuery: FIRST_QUERY,
+      defaultQuery: firstQuery,
     },
     async renderGraphiQL(options) {
       const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
       // Without it a browser that has been here before is shown an empty tab.
-      const page = { ...options, query: FIRST_QUERY };
+      const page = { ...options, query: firstQuery };
       return renderGraphiQL(page);
     },
   });

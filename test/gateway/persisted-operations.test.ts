@@ -1,0 +1,455 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { parse, print } from 'graphql';
+import { createClient as createStreamClient } from 'graphql-sse';
+import { createClient } from 'graphql-ws';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { circleOf, conversationOf, createGateway } from '../../src/testing/index.ts';
+import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+import { testDatabase } from '../harness/database.ts';
+import { rawSocket } from '../harness/raw-socket.ts';
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+const AUTH_SECRET = 'a secret of the tests, long enough';
+const ME = 'query Me { me { __typename ...Name } } fragment Name on User { firstName }';
+const EVENTS =
+  'subscription Events($id: ID!) { conversationEvents(conversationId: $id) { __typename ... on MessageSent { message { text } } } }';
+const SAY =
+  'mutation Say($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { text } } }';
+const UPLOAD = 'mutation Upload($id: ID!, $file: Upload!) { uploadMedia(mediaId: $id, file: $file) { id } }';
+const OTHER = 'query Other { me { __typename } }';
+
+const MAP = { me: ME, events: EVENTS, [sha256(SAY)]: SAY, upload: UPLOAD };
+const MANIFEST = {
+  format: 'apollo-persisted-query-manifest',
+  version: 1,
+  operations: Object.entries(MAP).map(([id, body]) => ({ id, name: 'X', type: 'query', body })),
+};
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'persisted-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function listOf(content: unknown): Promise<string> {
+  const path = join(folder, `${crypto.randomUUID()}.json`);
+  await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+}
+
+interface Pair extends AsyncDisposable {
+  /** Runs any operation. */
+  readonly open: TestGateway;
+  /** Runs those of the list, and others if `operations` is `any`. */
+  readonly app: TestGateway;
+  readonly ann: TestAccount;
+}
+
+/** A gateway with a list, and one without to make accounts, with the same secret over the same database. */
+async function pair(operations: 'any' | 'persisted', content: unknown = MAP): Promise<Pair> {
+  await using stack = new AsyncDisposableStack();
+  const database = await testDatabase();
+  const open = stack.use(await createGateway({ database, env: { AUTH_SECRET } }));
+  const env = { AUTH_SECRET, OPERATIONS: operations, PERSISTED_OPERATIONS: await listOf(content) };
+  const app = stack.use(await createGateway({ database, env }));
+  const ann = await open.account();
+  const owned = stack.move();
+  return { open, app, ann, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+interface Answer {
+  readonly status?: number;
+  readonly data?: Record<string, unknown> | null;
+  readonly errors?: readonly { readonly message: string; readonly extensions: { readonly code: string } }[];
+}
+
+type Params = Record<string, unknown>;
+type Send = (app: TestGateway, token: string | undefined, params: Params) => Promise<Answer>;
+
+const headersOf = (token: string | undefined): Record<string, string> =>
+  token === undefined ? {} : { authorization: `Bearer ${token}` };
+
+async function read(response: Response): Promise<Answer> {
+  const text = await response.text();
+  const json = text.startsWith('{') ? text : (/^data: (.+)$/m.exec(text)?.[1] ?? 'null');
+  return { status: response.status, ...(JSON.parse(json) as Answer) };
+}
+
+const post: Send = async ({ url }, token, params) =>
+  read(
+    await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/graphql-response+json',
+        ...headersOf(token),
+      },
+      body: JSON.stringify(params),
+    }),
+  );
+
+const get: Send = async ({ url }, token, params) => {
+  const search = new URLSearchParams(
+    Object.entries(params).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? value : JSON.stringify(value),
+    ]),
+  );
+  return read(
+    await fetch(`${url}/graphql?${search.toString()}`, {
+      headers: { accept: 'application/graphql-response+json', ...headersOf(token) },
+    }),
+  );
+};
+
+const sse: Send = async ({ url }, token, params) =>
+  read(
+    await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...headersOf(token) },
+      body: JSON.stringify(params),
+    }),
+  );
+
+const socket: Send = async ({ url }, token, params) => {
+  await using raw = await rawSocket(url, token === undefined ? {} : { token });
+  raw.send({ id: '1', type: 'subscribe', payload: params });
+  const frame = await raw.next();
+  return frame['type'] === 'error'
+    ? { errors: frame['payload'] as NonNullable<Answer['errors']> }
+    : (frame['payload'] as Answer);
+};
+
+const multipart: Send = async ({ url }, token, params) => {
+  const form = new FormData();
+  form.set(
+    'operations',
+    JSON.stringify({ ...params, variables: { ...Object(params['variables']), file: null } }),
+  );
+  form.set('map', JSON.stringify({ 0: ['variables.file'] }));
+  form.set('0', new Blob(['x']), 'x.txt');
+  return read(await fetch(`${url}/graphql`, { method: 'POST', headers: headersOf(token), body: form }));
+};
+
+const TRANSPORTS = { post, get, sse, socket, multipart };
+
+const apq = (hash: string, version: unknown = 1) => ({
+  extensions: { persistedQuery: { version, sha256Hash: hash } },
+});
+
+test.each([
+  ['documentId', { documentId: 'me' }],
+  ['documentId with its hash', { documentId: `sha256:${sha256(ME)}` }],
+  ['the id of Relay', { id: 'me' }],
+  ['doc_id of Relay', { doc_id: 'me' }],
+  ['docId', { docId: 'me' }],
+  ['the hash of Apollo and urql', apq(sha256(ME))],
+  ['the hash of the text as a client prints it', apq(sha256(print(parse(ME))))],
+  ['an id in the place of the hash, as Apollo has it with a manifest', apq('me')],
+  ['an id beside an empty text, as graphql-ws demands one', { documentId: 'me', query: '' }],
+  ['an id beside the text', { documentId: 'me', query: print(parse(ME)) }],
+  ['an empty id beside the text', { id: '', query: ME }],
+  ['its text', { query: ME }],
+  [
+    'its text in another shape',
+    { query: `\n${ME.split(' fragment ').toReversed().join('').replace('Name on', 'fragment Name on')}\n` },
+  ],
+])('a persisted operation runs by %s, on every transport', async (_how, params) => {
+  await using t = await pair('persisted');
+  for (const [transport, send] of Object.entries(TRANSPORTS))
+    expect({ transport, ...(await send(t.app, t.ann.token, params)) }).toMatchObject({
+      transport,
+      data: { me: { __typename: 'User', firstName: 'Test' } },
+    });
+});
+
+test.each([
+  ['texts by id', MAP],
+  ['a manifest of Apollo', MANIFEST],
+  ['a file that begins with a byte order mark', `\uFEFF${JSON.stringify(MAP)}`],
+])('the list may be %s', async (_what, content) => {
+  await using t = await pair('persisted', content);
+  expect((await post(t.app, t.ann.token, { documentId: 'me' })).data).toMatchObject({ me: {} });
+});
+
+const refusedAs = (code: string) => ({ errors: [{ extensions: { code } }] });
+
+test.each([
+  ['a document that is not in the list', { query: OTHER }],
+  ['introspection', { query: '{ __schema { queryType { name } } }' }],
+  ['the smallest one', { query: '{ __typename }' }],
+  ['a listed document with one more field', { query: ME.replace('firstName', 'firstName lastName') }],
+  ['an id that is not in the list', { documentId: 'other' }],
+  ['an id of Relay that is not in the list', { id: 'other', query: null }],
+  ['the hash of a text that is not in the list, with the text', { query: OTHER, ...apq(sha256(OTHER)) }],
+])('with OPERATIONS=persisted %s is refused on every transport', async (_what, params) => {
+  await using t = await pair('persisted');
+  for (const [transport, send] of Object.entries(TRANSPORTS)) {
+    if (transport === 'get' && 'id' in params && params.query === null) continue;
+    // Before and after it could have been registered.
+    for (const _time of [1, 2]) {
+      const answer = await send(t.app, t.ann.token, params);
+      expect({ transport, ...answer }).toMatchObject(refusedAs('PERSISTED_QUERY_NOT_IN_LIST'));
+      expect(answer.data).toBeUndefined();
+    }
+  }
+});
+
+test('what HTTP refuses for its document, event streams, uploads and WebSockets refuse, too', async () => {
+  await using t = await pair('persisted');
+  const text = fc.constantFrom(undefined, null, '', ME, OTHER, print(parse(ME)), '{', `${ME} ${OTHER}`);
+  const id = fc.constantFrom(
+    undefined,
+    null,
+    '',
+    'me',
+    'events',
+    'other',
+    sha256(ME),
+    `sha256:${sha256(ME)}`,
+  );
+  const hash = fc.constantFrom(undefined, sha256(ME), sha256(OTHER), 'me', 'x');
+  const request = fc.record({ query: text, documentId: id, hash, version: fc.constantFrom(1, 2) });
+  const outcome = ({ data, errors }: Answer) =>
+    data?.['me'] === undefined ? (errors?.[0]?.extensions.code ?? 'nothing') : 'runs';
+  await fc.assert(
+    fc.asyncProperty(request, async ({ query, documentId, hash: given, version }) => {
+      const params = { query, documentId, ...(given !== undefined && apq(given, version)) };
+      // Without any document graphql-ws is closed, as its protocol asks.
+      fc.pre(typeof query === 'string' || (documentId ?? '') !== '' || given !== undefined);
+      // A stream that begins has no first result to compare.
+      fc.pre(documentId !== 'events');
+      const outcomes = await Promise.all(
+        Object.values({ post, sse, socket, multipart }).map(async (send) =>
+          outcome(await send(t.app, t.ann.token, params)),
+        ),
+      );
+      expect(new Set(outcomes).size, JSON.stringify({ params, outcomes })).toBe(1);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('without OPERATIONS=persisted other documents run beside those of the list', async () => {
+  await using t = await pair('any');
+  for (const [transport, send] of Object.entries(TRANSPORTS))
+    for (const params of [{ documentId: 'me' }, { query: OTHER }])
+      expect({ transport, ...(await send(t.app, t.ann.token, params)) }).toMatchObject({
+        data: { me: { __typename: 'User' } },
+      });
+});
+
+test('without a list an id is refused by name, and introspection runs', async () => {
+  await using app = await testApp();
+  expect(await post(app, undefined, { documentId: 'me' })).toMatchObject({
+    status: 400,
+    errors: [
+      {
+        message: 'This server has no persisted operations: `PERSISTED_OPERATIONS` is not set.',
+        extensions: { code: 'PERSISTED_QUERY_NOT_IN_LIST' },
+      },
+    ],
+  });
+});
+
+test('a hash that is not known yet is told as Apollo and urql look for it, and known once its text was sent', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  for (const [transport, send] of Object.entries(TRANSPORTS)) {
+    const query = `query By${transport} { me { __typename } }`;
+    const hash = apq(sha256(query));
+    const unknown = await send(app, ann.token, hash);
+    expect(unknown.errors).toEqual([
+      expect.objectContaining({
+        message: 'PersistedQueryNotFound',
+        extensions: { code: 'PERSISTED_QUERY_NOT_FOUND' },
+      }),
+    ]);
+    expect(unknown.data).toBeUndefined();
+    // Apollo's clients for iOS and Android read no other answer.
+    if ('status' in unknown) expect(unknown.status).toBe(200);
+    expect(await send(app, ann.token, { query, ...hash })).toMatchObject({ data: { me: {} } });
+    for (const other of Object.values(TRANSPORTS))
+      expect(await other(app, ann.token, hash)).toMatchObject({ data: { me: {} } });
+  }
+});
+
+test('a text is not registered under the hash of another one, nor when it is no valid document', async () => {
+  await using app = await testApp();
+  const hash = sha256(OTHER);
+  for (const send of Object.values(TRANSPORTS)) {
+    expect(await send(app, undefined, { query: '{ __typename }', ...apq(hash) })).toMatchObject(
+      refusedAs('INVALID_INPUT'),
+    );
+    expect(await send(app, undefined, apq(hash))).toMatchObject(refusedAs('PERSISTED_QUERY_NOT_FOUND'));
+    const invalid = 'query Invalid { nothing }';
+    expect(await send(app, undefined, { query: invalid, ...apq(sha256(invalid)) })).toMatchObject(
+      refusedAs('INVALID_INPUT'),
+    );
+    expect(await send(app, undefined, apq(sha256(invalid)))).toMatchObject(
+      refusedAs('PERSISTED_QUERY_NOT_FOUND'),
+    );
+  }
+});
+
+test('a protocol of another version is not supported, so that its clients send texts', async () => {
+  await using app = await testApp();
+  for (const send of Object.values(TRANSPORTS)) {
+    expect(await send(app, undefined, apq(sha256(OTHER), 2))).toMatchObject({
+      errors: [
+        { message: 'PersistedQueryNotSupported', extensions: { code: 'PERSISTED_QUERY_NOT_SUPPORTED' } },
+      ],
+    });
+    expect(await send(app, undefined, { query: '{ __typename }', ...apq('x', 2) })).toMatchObject({
+      data: { __typename: 'Query' },
+    });
+  }
+});
+
+test('of what is registered the oldest is forgotten, and registered again', async () => {
+  await using app = await testApp();
+  const queryOf = (name: number) => `query Q${name} { __typename } # ${'x'.repeat(200_000)}`;
+  for (let name = 0; name < 6; name += 1)
+    await post(app, undefined, { query: queryOf(name), ...apq(sha256(queryOf(name))) });
+  const known = async (name: number) =>
+    (await post(app, undefined, apq(sha256(queryOf(name))))).data !== undefined;
+  expect(await known(5)).toBe(true);
+  expect(await known(0)).toBe(false);
+  await post(app, undefined, { query: queryOf(0), ...apq(sha256(queryOf(0))) });
+  expect(await known(0)).toBe(true);
+});
+
+test('an id and a text that are different documents are refused', async () => {
+  await using t = await pair('any');
+  for (const send of Object.values(TRANSPORTS))
+    for (const naming of [{ documentId: 'me' }, apq(sha256(ME))])
+      expect(await send(t.app, t.ann.token, { query: OTHER, ...naming })).toMatchObject(
+        refusedAs('INVALID_INPUT'),
+      );
+});
+
+test('graphql-ws and graphql-sse subscribe by id, and get what those get who sent the text', async () => {
+  await using t = await pair('persisted');
+  const circle = await circleOf(t.ann);
+  const { id } = await conversationOf(t.ann, circle);
+  const url = t.app.url;
+  const headers = headersOf(t.ann.token);
+  const sockets = createClient({
+    url: `${url.replace('http', 'ws')}/graphql`,
+    webSocketImpl: WebSocket,
+    connectionParams: { token: t.ann.token },
+  });
+  const streams = createStreamClient({ url: `${url}/graphql`, headers });
+  const variables = { id };
+  const readers = [
+    sockets.iterate({ query: '', documentId: 'events', variables } as never),
+    sockets.iterate({ query: EVENTS, variables }),
+    sockets.iterate({ query: '', ...apq(sha256(EVENTS)), variables }),
+    streams.iterate({ documentId: 'events', variables } as never),
+    streams.iterate({ query: EVENTS, variables }),
+  ];
+  for (const reader of readers)
+    expect((await reader.next()).value).toMatchObject({
+      data: { conversationEvents: { __typename: 'StreamLive' } },
+    });
+  await post(t.app, t.ann.token, { documentId: sha256(SAY), variables: { id, text: 'Hello' } });
+  for (const reader of readers)
+    expect((await reader.next()).value).toEqual({
+      data: { conversationEvents: { __typename: 'MessageSent', message: { text: 'Hello' } } },
+    });
+  await Promise.all(readers.map((reader) => reader.return?.()));
+  await sockets.dispose();
+  streams.dispose();
+});
+
+test('an upload runs by its id', async () => {
+  await using t = await pair('persisted');
+  const form = new FormData();
+  form.set(
+    'operations',
+    JSON.stringify({ documentId: 'upload', variables: { id: 'Media:999', file: null } }),
+  );
+  form.set('map', JSON.stringify({ 0: ['variables.file'] }));
+  form.set('0', new Blob(['x']), 'x.txt');
+  const response = await fetch(`${t.app.url}/graphql`, {
+    method: 'POST',
+    headers: headersOf(t.ann.token),
+    body: form,
+  });
+  expect(await read(response)).toMatchObject(refusedAs('NOT_FOUND'));
+});
+
+test('old clients work when only persisted operations run: the channels run their own', async () => {
+  await using t = await pair('persisted');
+  const circle = await circleOf(t.ann);
+  const conversation = await conversationOf(t.ann, circle);
+  const phone = await t.app.legacy();
+  expect(await phone.push('authenticate', { token: t.ann.token })).toBe('User authenticated');
+  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+  await phone.push('message', { conversation_id: conversation.legacyId, text_message: 'Hello' });
+  phone.close();
+});
+
+test('GraphiQL says that only persisted operations run, and does not when others do', async () => {
+  for (const operations of ['persisted', 'any'] as const) {
+    await using t = await pair(operations);
+    const page = await (await fetch(`${t.app.url}/graphql`, { headers: { accept: 'text/html' } })).text();
+    expect(page.includes('OPERATIONS=persisted')).toBe(operations === 'persisted');
+  }
+});
+
+test('every problem of the list is told at once, and nothing starts', async () => {
+  const bad = {
+    fine: ME,
+    syntax: 'query {',
+    field: 'query Fields { nothing alsoNothing }',
+    fragment: 'fragment F on User { id }',
+  };
+  const path = await listOf(bad);
+  const start = testApp({ env: { PERSISTED_OPERATIONS: path } });
+  await expect(start).rejects.toThrow(
+    [
+      `Cannot read the persisted operations in ${path} (PERSISTED_OPERATIONS): 5 problem(s):`,
+      '  syntax: Syntax Error: Expected Name, found <EOF>.',
+      '  field (Fields): Cannot query field "nothing" on type "Query".',
+      '  field (Fields): Cannot query field "alsoNothing" on type "Query".',
+      '  fragment: Fragment "F" is never used.',
+      '  fragment: There is no operation in it.',
+    ].join('\n'),
+  );
+});
+
+test.each([
+  ['[]', 'it must be JSON'],
+  ['{', 'it must be JSON'],
+  ['{"a": 1}', 'it must be JSON'],
+  [{ ...MANIFEST, version: 2 }, 'it must be JSON'],
+  [
+    {
+      ...MANIFEST,
+      operations: [
+        { id: 'a', body: ME },
+        { id: 'a', body: OTHER },
+      ],
+    },
+    'The id is there twice',
+  ],
+])('a list of %o is refused at start', async (content, message) => {
+  await expect(testApp({ env: { PERSISTED_OPERATIONS: await listOf(content) } })).rejects.toThrow(message);
+});
+
+test('a list that is not there, and a gateway for persisted operations without a list, do not start', async () => {
+  await expect(testApp({ env: { PERSISTED_OPERATIONS: '/nowhere.json' } })).rejects.toThrow(
+    /^Cannot read the persisted operations in \/nowhere\.json \(PERSISTED_OPERATIONS\): /,
+  );
+  await expect(testApp({ env: { OPERATIONS: 'persisted' } })).rejects.toThrow(
+    'PERSISTED_OPERATIONS: is required with OPERATIONS=persisted',
+  );
+});
