@@ -364,7 +364,7 @@ test('graphql-ws and graphql-sse subscribe by id, and get what those get who sen
     expect((await reader.next()).value).toEqual({
       data: { conversationEvents: { __typename: 'MessageSent', message: { text: 'Hello' } } },
     });
-  await Promise.all(readers.map((reader) => reader.return?.()));
+  for (const reader of readers) await reader.return?.();
   await sockets.dispose();
   streams.dispose();
 });
