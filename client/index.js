@@ -78,6 +78,8 @@ const TERMINATED = 4499;
 const FORBIDDEN = 4403;
 const OPEN = 1;
 const PING = JSON.stringify({ type: "ping" });
+/** The part of the silence after which a ping is sent. */
+const PING_AT = 2 / 3;
 /** Follows the one WebSocket of a graphql-ws client, and abandons it when nothing more comes from it. */
 var Connection = class {
 	#client;
@@ -85,22 +87,38 @@ var Connection = class {
 	#followers = /* @__PURE__ */ new Set();
 	#unlisten = [];
 	#socket;
+	#isConnecting = false;
+	#connectingAt = 0;
 	#heardAt = 0;
 	#isPinged = false;
 	#timer;
+	/** `ws` throws where nobody can catch it when it is closed while it connects. */
+	#mayCloseEarly = "document" in globalThis || "WorkerGlobalScope" in globalThis;
 	/** Refusals of the token in a row: after the first one an app may bring another token. */
 	#refusals = 0;
 	constructor(client, silenceMs) {
 		this.#client = client;
 		this.#silenceMs = silenceMs;
+		this.#listen("connecting", () => {
+			this.#isConnecting = true;
+			this.#connectingAt = performance.now();
+			this.#hear();
+			this.#watch();
+		});
 		this.#listen("opened", (socket) => {
+			this.#isConnecting = false;
 			this.#socket = isSocket(socket) ? socket : void 0;
+			this.#mayCloseEarly = this.#socket?.terminate === void 0;
 			this.#hear();
 			this.#watch();
 		});
 		this.#listen("connected", () => void (this.#refusals = 0));
 		this.#listen("message", () => this.#hear());
 		this.#listen("closed", (event) => this.#closed(event));
+	}
+	/** When the client last began to connect, after all that it waited by itself. */
+	get connectingAt() {
+		return this.#connectingAt;
 	}
 	add(follower) {
 		this.#followers.add(follower);
@@ -121,6 +139,7 @@ var Connection = class {
 	}
 	#closed(event) {
 		this.#socket = void 0;
+		this.#isConnecting = false;
 		this.#rest();
 		const code = isObject(event) ? event["code"] : void 0;
 		this.#refusals = code === FORBIDDEN ? this.#refusals + 1 : 0;
@@ -135,22 +154,29 @@ var Connection = class {
 		clearTimeout(this.#timer);
 		this.#timer = void 0;
 	}
-	/** Sends a ping after two thirds of the silence; whatever comes then ends the silence. */
 	#watch() {
 		this.#rest();
-		const socket = this.#socket;
-		if (socket === void 0 || this.#followers.size === 0 || !(this.#silenceMs > 0)) return;
+		if (this.#followers.size === 0 || !(this.#silenceMs > 0)) return;
 		const quietMs = performance.now() - this.#heardAt;
-		if (quietMs >= this.#silenceMs && this.#isPinged) return this.#abandon(socket);
-		const pingMs = this.#silenceMs * 2 / 3;
-		if (quietMs >= pingMs && !this.#isPinged) {
+		const dueMs = this.#isConnecting ? this.#watchConnecting(quietMs) : this.#watchOpen(quietMs);
+		if (dueMs !== void 0) this.#timer = setTimeout(() => this.#watch(), dueMs);
+	}
+	/** Returns when to look again. */
+	#watchConnecting(quietMs) {
+		if (quietMs < this.#silenceMs) return this.#silenceMs - quietMs;
+		if (this.#mayCloseEarly) this.#client.terminate?.();
+	}
+	/** Whatever comes after the ping ends the silence. Returns when to look again. */
+	#watchOpen(quietMs) {
+		const socket = this.#socket;
+		if (socket === void 0) return void 0;
+		const pingMs = this.#silenceMs * PING_AT;
+		if (quietMs < pingMs) return pingMs - quietMs;
+		if (!this.#isPinged) {
 			this.#isPinged = true;
 			if (socket.readyState === OPEN) socket.send(PING);
+			return this.#silenceMs - pingMs;
 		}
-		const dueMs = this.#isPinged ? Math.max(this.#silenceMs - quietMs, this.#silenceMs - pingMs) : pingMs - quietMs;
-		this.#timer = setTimeout(() => this.#watch(), dueMs);
-	}
-	#abandon(socket) {
 		this.#client.terminate?.();
 		socket.terminate?.();
 	}
@@ -508,6 +534,8 @@ var Subscription = class {
 	#timer;
 	#silence;
 	#startedAt = 0;
+	/** When the wrapped client began to connect for the present link: until then it waited by itself. */
+	#connectingAt = 0;
 	#attempt = 0;
 	#renewals = 0;
 	/** A result has come from the present link. */
@@ -600,6 +628,7 @@ var Subscription = class {
 		return {
 			...listeners,
 			connecting: (isRetry) => {
+				if (isPresent()) this.#connectingAt = performance.now();
 				if (isRetry && isPresent()) this.#setStatus("behind");
 				listeners?.connecting?.(isRetry);
 			},
@@ -613,7 +642,7 @@ var Subscription = class {
 		this.#watchSilence();
 		const { data, errors } = result;
 		if ((data === void 0 || data === null) && errors !== void 0 && errors.length > 0) {
-			const isEnd = this.#plan.type === "durable" && !this.#isHeard;
+			const isEnd = this.#plan.type === "durable" && (!this.#isHeard || errors.some(isOfStream));
 			if (!this.#isPlain && (isEnd || judge(errors).type !== "fatal")) return this.handle(errors);
 		}
 		this.#isHeard = true;
@@ -665,10 +694,12 @@ var Subscription = class {
 	}
 	#retry(afterMs) {
 		if (performance.now() - this.#startedAt > LONG_LIFE_MS) this.#attempt = 0;
+		const connectingAt = Math.max(this.#connectingAt, this.#shared.connection.connectingAt);
+		const waitedMs = this.#isHeard ? 0 : Math.max(0, connectingAt - this.#startedAt);
 		this.#release();
 		this.#setStatus("behind");
 		if (this.#isOver) return;
-		const delayMs = Math.max(afterMs, this.#shared.retryDelay(this.#attempt));
+		const delayMs = Math.max(afterMs, this.#shared.retryDelay(this.#attempt) - waitedMs);
 		this.#attempt += 1;
 		this.#timer = setTimeout(() => this.start(), delayMs);
 	}
@@ -712,6 +743,7 @@ var Subscription = class {
 		const { silenceMs } = this.#shared;
 		if (!(silenceMs > 0) || this.#isPlain || this.#isOver) return;
 		this.#silence = setTimeout(() => {
+			if (!this.#isHeard) return this.#retry(0);
 			this.#release();
 			this.start();
 		}, silenceMs);
@@ -737,6 +769,8 @@ var Subscription = class {
 	}
 };
 const TOO_SLOW = "The reader of iterate() fell too far behind. What it reads is not kept by the server, so the subscription ends.";
+/** One event's errors have the path of a field. */
+const isOfStream = (error) => isObject(error) && !Array.isArray(error["path"]);
 function textAt(value, keys) {
 	return keys.map((key) => value[key]).find((text) => typeof text === "string");
 }

@@ -5,8 +5,10 @@ const TERMINATED = 4499;
 const FORBIDDEN = 4403;
 const OPEN = 1;
 const PING = JSON.stringify({ type: 'ping' });
+/** The part of the silence after which a ping is sent. */
+const PING_AT = 2 / 3;
 
-/** What a subscription learns of the connection it shares with others. */
+/** What a subscription learns of the connection that it shares with others. */
 export interface Follower {
   /** The connection is lost. What was abandoned may still deliver. */
   lost(isAbandoned: boolean): void;
@@ -27,23 +29,40 @@ export class Connection {
   readonly #followers = new Set<Follower>();
   readonly #unlisten: (() => void)[] = [];
   #socket: Socket | undefined;
+  #isConnecting = false;
+  #connectingAt = 0;
   #heardAt = 0;
   #isPinged = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** `ws` throws where nobody can catch it when it is closed while it connects. */
+  #mayCloseEarly = 'document' in globalThis || 'WorkerGlobalScope' in globalThis;
   /** Refusals of the token in a row: after the first one an app may bring another token. */
   #refusals = 0;
 
   constructor(client: InnerClient, silenceMs: number) {
     this.#client = client;
     this.#silenceMs = silenceMs;
+    this.#listen('connecting', () => {
+      this.#isConnecting = true;
+      this.#connectingAt = performance.now();
+      this.#hear();
+      this.#watch();
+    });
     this.#listen('opened', (socket) => {
+      this.#isConnecting = false;
       this.#socket = isSocket(socket) ? socket : undefined;
+      this.#mayCloseEarly = this.#socket?.terminate === undefined;
       this.#hear();
       this.#watch();
     });
     this.#listen('connected', () => void (this.#refusals = 0));
     this.#listen('message', () => this.#hear());
     this.#listen('closed', (event) => this.#closed(event));
+  }
+
+  /** When the client last began to connect, after all that it waited by itself. */
+  get connectingAt(): number {
+    return this.#connectingAt;
   }
 
   add(follower: Follower): void {
@@ -69,6 +88,7 @@ export class Connection {
 
   #closed(event: unknown): void {
     this.#socket = undefined;
+    this.#isConnecting = false;
     this.#rest();
     const code = isObject(event) ? event['code'] : undefined;
     this.#refusals = code === FORBIDDEN ? this.#refusals + 1 : 0;
@@ -88,27 +108,35 @@ export class Connection {
     this.#timer = undefined;
   }
 
-  /** Sends a ping after two thirds of the silence; whatever comes then ends the silence. */
   #watch(): void {
     this.#rest();
-    const socket = this.#socket;
-    if (socket === undefined || this.#followers.size === 0 || !(this.#silenceMs > 0)) return;
+    if (this.#followers.size === 0 || !(this.#silenceMs > 0)) return;
     const quietMs = performance.now() - this.#heardAt;
-    if (quietMs >= this.#silenceMs && this.#isPinged) return this.#abandon(socket);
-    const pingMs = (this.#silenceMs * 2) / 3;
-    if (quietMs >= pingMs && !this.#isPinged) {
-      this.#isPinged = true;
-      if (socket.readyState === OPEN) socket.send(PING);
-    }
-    const dueMs = this.#isPinged
-      ? Math.max(this.#silenceMs - quietMs, this.#silenceMs - pingMs)
-      : pingMs - quietMs;
-    this.#timer = setTimeout(() => this.#watch(), dueMs);
+    const dueMs = this.#isConnecting ? this.#watchConnecting(quietMs) : this.#watchOpen(quietMs);
+    if (dueMs !== undefined) this.#timer = setTimeout(() => this.#watch(), dueMs);
   }
 
-  #abandon(socket: Socket): void {
+  /** Returns when to look again. */
+  #watchConnecting(quietMs: number): number | undefined {
+    if (quietMs < this.#silenceMs) return this.#silenceMs - quietMs;
+    if (this.#mayCloseEarly) this.#client.terminate?.();
+    return undefined;
+  }
+
+  /** Whatever comes after the ping ends the silence. Returns when to look again. */
+  #watchOpen(quietMs: number): number | undefined {
+    const socket = this.#socket;
+    if (socket === undefined) return undefined;
+    const pingMs = this.#silenceMs * PING_AT;
+    if (quietMs < pingMs) return pingMs - quietMs;
+    if (!this.#isPinged) {
+      this.#isPinged = true;
+      if (socket.readyState === OPEN) socket.send(PING);
+      return this.#silenceMs - pingMs;
+    }
     this.#client.terminate?.();
     socket.terminate?.();
+    return undefined;
   }
 }
 

@@ -46,6 +46,8 @@ export class Subscription implements Follower {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
   #startedAt = 0;
+  /** When the wrapped client began to connect for the present link: until then it waited by itself. */
+  #connectingAt = 0;
   #attempt = 0;
   #renewals = 0;
   /** A result has come from the present link. */
@@ -149,6 +151,7 @@ export class Subscription implements Follower {
     return {
       ...listeners,
       connecting: (isRetry) => {
+        if (isPresent()) this.#connectingAt = performance.now();
         if (isRetry && isPresent()) this.#setStatus('behind');
         listeners?.connecting?.(isRetry);
       },
@@ -163,7 +166,7 @@ export class Subscription implements Follower {
     this.#watchSilence();
     const { data, errors } = result;
     if ((data === undefined || data === null) && errors !== undefined && errors.length > 0) {
-      const isEnd = this.#plan.type === 'durable' && !this.#isHeard;
+      const isEnd = this.#plan.type === 'durable' && (!this.#isHeard || errors.some(isOfStream));
       if (!this.#isPlain && (isEnd || judge(errors).type !== 'fatal')) return this.handle(errors);
     }
     this.#isHeard = true;
@@ -224,10 +227,13 @@ export class Subscription implements Follower {
 
   #retry(afterMs: number): void {
     if (performance.now() - this.#startedAt > LONG_LIFE_MS) this.#attempt = 0;
+    // What the wrapped client waits by itself, it will wait again.
+    const connectingAt = Math.max(this.#connectingAt, this.#shared.connection.connectingAt);
+    const waitedMs = this.#isHeard ? 0 : Math.max(0, connectingAt - this.#startedAt);
     this.#release();
     this.#setStatus('behind');
     if (this.#isOver) return;
-    const delayMs = Math.max(afterMs, this.#shared.retryDelay(this.#attempt));
+    const delayMs = Math.max(afterMs, this.#shared.retryDelay(this.#attempt) - waitedMs);
     this.#attempt += 1;
     this.#timer = setTimeout(() => this.start(), delayMs);
   }
@@ -270,6 +276,7 @@ export class Subscription implements Follower {
     const { silenceMs } = this.#shared;
     if (!(silenceMs > 0) || this.#isPlain || this.#isOver) return;
     this.#silence = setTimeout(() => {
+      if (!this.#isHeard) return this.#retry(0);
       this.#release();
       this.start();
     }, silenceMs);
@@ -300,6 +307,9 @@ export class Subscription implements Follower {
 
 const TOO_SLOW =
   'The reader of iterate() fell too far behind. What it reads is not kept by the server, so the subscription ends.';
+
+/** One event's errors have the path of a field. */
+const isOfStream = (error: unknown): boolean => isObject(error) && !Array.isArray(error['path']);
 
 function textAt(value: Readonly<Record<string, unknown>>, keys: readonly string[]): string | undefined {
   return keys.map((key) => value[key]).find((text) => typeof text === 'string');

@@ -6,6 +6,7 @@ import type { ResumableOptions } from 'parley/client';
 export interface Event {
   readonly __typename: string;
   readonly cursor: string;
+  readonly text?: string;
   readonly message?: { readonly text: string };
 }
 
@@ -66,6 +67,8 @@ export function openClient(
   return resumable(createSocketClient({ url: address, connectionParams, ...settings }), options);
 }
 
+const textOf = ({ text, message }: Event): string | undefined => text ?? message?.text;
+
 /** What an app has got of one subscription. */
 export interface Followed {
   readonly events: Event[];
@@ -104,7 +107,7 @@ export function follow(client: Client, payload: Payload): Followed {
     get end() {
       return end;
     },
-    texts: () => events.flatMap(({ message }) => (message === undefined ? [] : [message.text])),
+    texts: () => events.flatMap((event) => textOf(event) ?? []),
     until: (holds, timeoutMs = 10_000) =>
       new Promise((resolve, reject) => {
         const watcher = (): void => {
@@ -126,4 +129,10 @@ export function follow(client: Client, payload: Payload): Followed {
       }),
     unsubscribe,
   };
+}
+
+/** The code of the first error of those with which a server ends a subscription. */
+export function codeOf(problem: unknown): unknown {
+  const [error] = Array.isArray(problem) ? (problem as { extensions?: { code?: unknown } }[]) : [];
+  return error?.extensions?.code;
 }

@@ -1,0 +1,209 @@
+import { expect, test, vi } from 'vitest';
+import { codeOf, follow, openClient, TRANSPORTS } from './apps.ts';
+import { EVENTS, openScriptedServer, TYPING } from './scripted-server.ts';
+import type { Fault } from './scripted-server.ts';
+
+const SOON = { retryDelay: () => 1 };
+const PASSING = [
+  { code: 'UNAVAILABLE', reason: 'DRAINING' },
+  { code: 'UNAVAILABLE', reason: 'OPERATOR' },
+  { code: 'LIMIT_EXCEEDED', reason: 'SLOW' },
+  { code: 'UNAVAILABLE' },
+  { code: 'RATE_LIMITED', retryAfterMs: 2 },
+];
+const FATAL = [
+  { code: 'FORBIDDEN', reason: 'LEFT' },
+  { code: 'FORBIDDEN', reason: 'KICKED' },
+  { code: 'FORBIDDEN', reason: 'ACCESS_REMOVED' },
+  { code: 'NOT_FOUND', reason: 'DELETED' },
+  { code: 'UNAUTHENTICATED', reason: 'LOGGED_OUT' },
+  { code: 'UNAUTHENTICATED', reason: 'TOKEN_EXPIRED' },
+  { code: 'UNAUTHENTICATED', reason: 'ACCOUNT_DELETED' },
+  { code: 'INVALID_INPUT' },
+  { code: 'NOT_FOUND' },
+];
+const eachEnd = (extensions: Readonly<Record<string, unknown>>): Fault[] => [
+  { at: 'live', extensions },
+  { at: 'start', extensions },
+];
+
+for (const transport of TRANSPORTS) {
+  test(`${transport}: a stream that ends for a passing reason goes on, with each event once`, async () => {
+    await using server = await openScriptedServer();
+    server.plan(...PASSING.flatMap(eachEnd));
+    const said: string[] = [];
+    const client = openClient(transport, server.url, '', {
+      ...SOON,
+      onState({ status }) {
+        if (status === 'live') return;
+        said.push(`m${said.length}`);
+        server.say(`m${said.length - 1}`);
+      },
+    });
+    const followed = follow(client, { query: EVENTS });
+    await followed.until(() => followed.texts().length === PASSING.length && server.begun.length > 10);
+    server.say('the last one');
+    await followed.until(() => followed.texts().includes('the last one'));
+    expect(followed.texts()).toEqual([...said, 'the last one']);
+    expect(followed.events.filter(({ __typename }) => __typename === 'StreamLive')).toHaveLength(1);
+    expect(server.begun).toEqual([null, '0', '0', '1', '1', '2', '2', '3', '3', '4', '4']);
+    await client.dispose();
+  });
+
+  test(`${transport}: what is not kept goes on too after a passing end`, async () => {
+    await using server = await openScriptedServer();
+    server.plan(...PASSING.flatMap(eachEnd));
+    const client = openClient(transport, server.url, '', SOON);
+    const followed = follow(client, { query: TYPING });
+    await followed.until(() => server.begun.length > 2 * PASSING.length);
+    server.say('still there');
+    await followed.until(() => followed.texts().includes('still there'));
+    await client.dispose();
+  });
+
+  test(`${transport}: a server that is asked too often is left alone for as long as it says`, async () => {
+    await using server = await openScriptedServer();
+    server.plan({ at: 'start', extensions: { code: 'RATE_LIMITED', retryAfterMs: 300 } });
+    const client = openClient(transport, server.url, '', SOON);
+    const startedAt = performance.now();
+    const followed = follow(client, { query: EVENTS });
+    await followed.until(() => followed.events.length === 1);
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(300);
+    await client.dispose();
+  });
+
+  for (const extensions of FATAL) {
+    const { code, reason = 'a refusal' } = extensions;
+    test(`${transport}: the app is told of an end by ${reason} (${code}), once`, async () => {
+      await using server = await openScriptedServer();
+      const at = reason === 'a refusal' ? 'start' : 'live';
+      server.plan({ at, extensions });
+      const client = openClient(transport, server.url, '', SOON);
+      const followed = follow(client, { query: EVENTS });
+      await followed.until(() => followed.end !== undefined);
+      expect(codeOf(followed.end?.problem)).toBe(code);
+      await vi.waitFor(() => expect(server.open).toBe(0));
+      expect(server.begun).toEqual([null]);
+      await client.dispose();
+    });
+  }
+
+  test(`${transport}: an expired cursor is replaced by the one that the app has queried`, async () => {
+    await using server = await openScriptedServer();
+    server.say('m0');
+    server.say('m1');
+    server.say('m2');
+    server.plan({ at: 'start', extensions: { code: 'CURSOR_EXPIRED', oldest: '1' } });
+    const asked: unknown[] = [];
+    const client = openClient(transport, server.url, '', {
+      ...SOON,
+      async onExpired(expired) {
+        asked.push(expired);
+        return '2';
+      },
+    });
+    const payload = { query: EVENTS, variables: { after: '0' } };
+    const followed = follow(client, payload);
+    await followed.until(() => followed.events.length === 2);
+    expect(followed.texts()).toEqual(['m2']);
+    expect(asked).toEqual([{ payload, code: 'CURSOR_EXPIRED', oldest: '1' }]);
+    expect(payload.variables).toEqual({ after: '0' });
+    expect(server.begun).toEqual(['0', '2']);
+    await client.dispose();
+  });
+
+  test(`${transport}: an expired cursor that the app does not replace ends the subscription`, async () => {
+    await using server = await openScriptedServer();
+    const replacements = [undefined, () => undefined, () => null, () => '', () => Promise.resolve(null)];
+    for (const onExpired of replacements) {
+      server.plan({ at: 'start', extensions: { code: 'CURSOR_INVALID' } });
+      const client = openClient(
+        transport,
+        server.url,
+        '',
+        onExpired === undefined ? SOON : { ...SOON, onExpired },
+      );
+      const followed = follow(client, { query: EVENTS, variables: { after: '0' } });
+      await followed.until(() => followed.end !== undefined);
+      expect(codeOf(followed.end?.problem)).toBe('CURSOR_INVALID');
+      await client.dispose();
+    }
+  });
+
+  test(`${transport}: what goes wrong in onExpired, onState or a sink ends that subscription with it`, async () => {
+    await using server = await openScriptedServer();
+    const failure = new Error('of the app');
+    const fail = (): never => {
+      throw failure;
+    };
+    server.plan({ at: 'start', extensions: { code: 'CURSOR_EXPIRED' } });
+    for (const options of [{ onExpired: () => Promise.reject(failure) }, { onState: fail }]) {
+      const client = openClient(transport, server.url, '', { ...SOON, ...options });
+      const followed = follow(client, { query: EVENTS, variables: { after: '0' } });
+      await followed.until(() => followed.end !== undefined);
+      expect(followed.end?.problem).toBe(failure);
+      await client.dispose();
+    }
+    const client = openClient(transport, server.url, '', SOON);
+    const problem = await new Promise((resolve) => {
+      client.subscribe({ query: EVENTS }, { next: fail, error: resolve, complete: fail });
+    });
+    expect(problem).toBe(failure);
+    const other = follow(client, { query: EVENTS });
+    await other.until(() => other.events.length === 1);
+    await client.dispose();
+  });
+
+  test(`${transport}: nothing happens any more once it is disposed, whatever was under way`, async () => {
+    await using server = await openScriptedServer();
+    const waiting = openClient(transport, server.url, '', { retryDelay: () => 200 });
+    server.plan({ at: 'start', extensions: { code: 'UNAVAILABLE' } });
+    const first = follow(waiting, { query: EVENTS });
+    await vi.waitFor(() => expect(server.begun).toHaveLength(1));
+
+    const { promise: queried, resolve: answer } = Promise.withResolvers<string>();
+    server.plan({ at: 'start', extensions: { code: 'CURSOR_EXPIRED' } });
+    const asked = vi.fn(() => queried);
+    const querying = openClient(transport, server.url, '', { ...SOON, onExpired: asked });
+    const second = follow(querying, { query: EVENTS, variables: { after: '0' } });
+    await vi.waitFor(() => expect(asked).toHaveBeenCalledOnce());
+
+    const reading = openClient(transport, server.url, '', SOON);
+    const results = reading.iterate({ query: EVENTS });
+    await results.next();
+    const next = results.next();
+    for (const client of [waiting, querying, reading]) await client.dispose();
+    answer('1');
+    for (const followed of [first, second]) await followed.until(() => followed.end !== undefined);
+    expect([first.end, second.end]).toEqual([{}, {}]);
+    expect(await next).toEqual({ done: true, value: undefined });
+    await vi.waitFor(() => expect(server.open).toBe(0));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(server.begun).toHaveLength(3);
+  });
+}
+
+for (const code of [1001, 1011, 1012, 1013, 4408, 4429, 4999]) {
+  test(`graphql-ws: a connection that is closed with ${code} is opened again`, async () => {
+    await using server = await openScriptedServer();
+    server.plan({ at: 'live', close: code, reason: 'SLOW' });
+    const client = openClient('graphql-ws', server.url, '', SOON, { retryAttempts: 0 });
+    const followed = follow(client, { query: EVENTS });
+    await vi.waitFor(() => expect(server.begun).toHaveLength(2), 5_000);
+    server.say('again');
+    await followed.until(() => followed.texts().includes('again'));
+    await client.dispose();
+  });
+}
+
+for (const code of [4400, 4401, 4403, 4500]) {
+  test(`graphql-ws: the app is told of a connection that is closed with ${code}`, async () => {
+    await using server = await openScriptedServer();
+    server.plan({ at: 'live', close: code, reason: 'OVER' });
+    const client = openClient('graphql-ws', server.url, '', SOON, { retryAttempts: 0 });
+    const followed = follow(client, { query: EVENTS });
+    await followed.until(() => followed.end !== undefined);
+    expect(followed.end?.problem).toMatchObject({ code });
+    await client.dispose();
+  });
+}

@@ -1,0 +1,166 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buildSchema, GraphQLError, parse } from 'graphql';
+import { useServer } from 'graphql-ws/use/ws';
+import { createYoga } from 'graphql-yoga';
+import type { Plugin } from 'graphql-yoga';
+import { WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
+
+const TYPES = `
+  scalar Cursor
+  type Query { ok: Boolean }
+  interface Event { cursor: Cursor! }
+  type StreamLive implements Event { cursor: Cursor! }
+  type Said implements Event { cursor: Cursor! text: String! }
+  type Subscription { events(after: Cursor): Event! typing: Event! }
+`;
+
+export const EVENTS = `subscription ($after: Cursor) {
+  events(after: $after) { __typename cursor ... on Said { text } }
+}`;
+export const TYPING = 'subscription { typing { __typename cursor ... on Said { text } } }';
+
+/** What goes wrong with a subscription, at its beginning or once it is live. */
+export type Fault =
+  | { readonly at: 'start' | 'live'; readonly extensions: Readonly<Record<string, unknown>> }
+  | { readonly at: 'start' | 'live'; readonly close: number; readonly reason: string };
+
+/**
+ * A server that ends subscriptions when a test wants it to, as servers do that are older or busier than one can make
+ * this one. Its cursors are numbers.
+ */
+export interface ScriptedServer extends AsyncDisposable {
+  readonly url: string;
+  /** The cursors that streams have begun after. */
+  readonly begun: (string | null)[];
+  /** How many streams are open. */
+  readonly open: number;
+  say(text: string): void;
+  /** Each happens to one subscription, in order. */
+  plan(...faults: readonly Fault[]): void;
+}
+
+interface Event {
+  readonly __typename: string;
+  readonly cursor: string;
+  readonly text?: string;
+}
+
+type Stream = AsyncIterableIterator<Event, undefined> & {
+  return(): Promise<IteratorResult<Event, undefined>>;
+};
+
+/** A request without text means the one document that is stored. */
+const stored: Plugin = {
+  onParams({ params, setParams }) {
+    if (params.query === '') setParams({ ...params, query: EVENTS });
+  },
+};
+
+const said = (position: number, text: string): Event => ({
+  __typename: 'Said',
+  cursor: String(position),
+  text,
+});
+
+export async function openScriptedServer(): Promise<ScriptedServer> {
+  const log: string[] = [];
+  const begun: (string | null)[] = [];
+  const faults: Fault[] = [];
+  const wakers = new Set<() => void>();
+  let open = 0;
+
+  const suffer = (fault: Fault | undefined, socket: WebSocket | undefined): void => {
+    if (fault === undefined) return;
+    if ('close' in fault) socket?.close(fault.close, fault.reason);
+    else throw new GraphQLError('It is over.', { extensions: fault.extensions });
+  };
+  /** Every text after the position, that it is live, and the texts to come. */
+  const readAfter = (position: number, fault: Fault | undefined, socket: WebSocket | undefined): Stream => {
+    let read = position;
+    let isLive = false;
+    let isOver = false;
+    let wake = (): void => {};
+    open += 1;
+    const stream: Stream = {
+      async next() {
+        for (;;) {
+          if (isOver) return { done: true, value: undefined };
+          const text = log[read];
+          if (text !== undefined) return { done: false, value: said((read += 1), text) };
+          if (!isLive) {
+            isLive = true;
+            return { done: false, value: { __typename: 'StreamLive', cursor: String(read) } };
+          }
+          try {
+            suffer(fault, socket);
+          } catch (error) {
+            await stream.return();
+            throw error;
+          }
+          const { promise, resolve } = Promise.withResolvers<void>();
+          wake = resolve;
+          wakers.add(wake);
+          await promise;
+          wakers.delete(wake);
+        }
+      },
+      async return() {
+        if (!isOver) open -= 1;
+        isOver = true;
+        wake();
+        return { done: true, value: undefined };
+      },
+      [Symbol.asyncIterator]: () => stream,
+    };
+    return stream;
+  };
+  const begin = (after: string | null | undefined, { socket }: { readonly socket?: WebSocket }): Stream => {
+    begun.push(after ?? null);
+    const fault = faults.shift();
+    if (fault?.at === 'start') suffer(fault, socket);
+    return readAfter(Number(after ?? log.length), fault?.at === 'live' ? fault : undefined, socket);
+  };
+
+  const schema = buildSchema(TYPES);
+  const { events, typing } = schema.getSubscriptionType()?.getFields() ?? {};
+  if (events === undefined || typing === undefined) throw new Error('The schema has no subscriptions.');
+  events.subscribe = (_root, { after }: { after?: string | null }, context: object) => begin(after, context);
+  events.resolve = (event: Event) => event;
+  typing.subscribe = (_root, _arguments, context: object) => begin(null, context);
+  typing.resolve = (event: Event) => event;
+
+  const server = createServer(createYoga({ schema, maskedErrors: false, logging: false, plugins: [stored] }));
+  const sockets = new WebSocketServer({ server, path: '/graphql' });
+  useServer(
+    {
+      schema,
+      context: ({ extra }) => ({ socket: extra.socket }),
+      onSubscribe: (_context, _id, { query, variables }) =>
+        query === '' ? { schema, document: parse(EVENTS), variableValues: variables } : undefined,
+    },
+    sockets,
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    begun,
+    get open() {
+      return open;
+    },
+    say(text) {
+      log.push(text);
+      for (const wake of wakers) wake();
+    },
+    plan: (...planned) => void faults.push(...planned),
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets.clients) socket.terminate();
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
