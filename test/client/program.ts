@@ -24,7 +24,7 @@ export async function startProgram(env: Readonly<Record<string, string>> = {}): 
 }
 
 /** Takes an address for the program, which is not started yet. */
-async function prepareProgram(env: Readonly<Record<string, string>> = {}): Promise<Program> {
+export async function prepareProgram(env: Readonly<Record<string, string>> = {}): Promise<Program> {
   const folder = await mkdtemp(join(tmpdir(), 'parley-test-'));
   const port = await freePort();
   let child: ChildProcess | undefined;

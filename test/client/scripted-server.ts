@@ -14,7 +14,7 @@ const TYPES = `
   interface Event { cursor: Cursor! }
   type StreamLive implements Event { cursor: Cursor! }
   type Said implements Event { cursor: Cursor! text: String! }
-  type Subscription { events(after: Cursor): Event! typing: Event! }
+  type Subscription { events(note: String, after: Cursor): Event! typing: Event! }
 `;
 
 export const EVENTS = `subscription ($after: Cursor) {
@@ -35,6 +35,8 @@ export interface ScriptedServer extends AsyncDisposable {
   readonly url: string;
   /** The cursors that streams have begun after. */
   readonly begun: (string | null)[];
+  /** The variables of stored operations, as they came, in order. */
+  readonly variables: unknown[];
   /** How many streams are open. */
   readonly open: number;
   say(text: string): void;
@@ -52,13 +54,6 @@ type Stream = AsyncIterableIterator<Event, undefined> & {
   return(): Promise<IteratorResult<Event, undefined>>;
 };
 
-/** A request without text means the one document that is stored. */
-const stored: Plugin = {
-  onParams({ params, setParams }) {
-    if (params.query === '') setParams({ ...params, query: EVENTS });
-  },
-};
-
 const said = (position: number, text: string): Event => ({
   __typename: 'Said',
   cursor: String(position),
@@ -68,6 +63,7 @@ const said = (position: number, text: string): Event => ({
 export async function openScriptedServer(): Promise<ScriptedServer> {
   const log: string[] = [];
   const begun: (string | null)[] = [];
+  const variables: unknown[] = [];
   const faults: Fault[] = [];
   const wakers = new Set<() => void>();
   let open = 0;
@@ -132,14 +128,26 @@ export async function openScriptedServer(): Promise<ScriptedServer> {
   typing.subscribe = (_root, _arguments, context: object) => begin(null, context);
   typing.resolve = (event: Event) => event;
 
-  const server = createServer(createYoga({ schema, maskedErrors: false, logging: false, plugins: [stored] }));
+  // A request without text means the one document that is stored.
+  const stored: Plugin = {
+    onParams({ params, setParams }) {
+      if (params.query !== '') return;
+      variables.push(params.variables);
+      setParams({ ...params, query: EVENTS });
+    },
+  };
+  const yoga = createYoga({ schema, maskedErrors: false, logging: false, plugins: [stored] });
+  const server = createServer((request, response) => void yoga.handle(request, response));
   const sockets = new WebSocketServer({ server, path: '/graphql' });
   useServer(
     {
       schema,
       context: ({ extra }) => ({ socket: extra.socket }),
-      onSubscribe: (_context, _id, { query, variables }) =>
-        query === '' ? { schema, document: parse(EVENTS), variableValues: variables } : undefined,
+      onSubscribe(_context, _id, params) {
+        if (params.query !== '') return;
+        variables.push(params.variables);
+        return { schema, document: parse(EVENTS), variableValues: params.variables };
+      },
     },
     sockets,
   );
@@ -148,6 +156,7 @@ export async function openScriptedServer(): Promise<ScriptedServer> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     begun,
+    variables,
     get open() {
       return open;
     },

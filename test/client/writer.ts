@@ -13,7 +13,7 @@ export async function logIn(url: string): Promise<string> {
 }
 
 /** Sends one message, again and again until it is acknowledged: once, by its key. */
-async function send(url: string, token: string, text: string): Promise<void> {
+export async function send(url: string, token: string, text: string): Promise<void> {
   await using client = createGraphqlClient(url, token);
   for (;;) {
     try {

@@ -1,0 +1,107 @@
+import { expect, test, vi } from 'vitest';
+import { testApp } from '../harness/app.ts';
+import { openRelay } from '../support/relay.ts';
+import { CONVERSATION, follow, openClient, TRANSPORTS } from './apps.ts';
+import type { Followed } from './apps.ts';
+import { prepareProgram } from './program.ts';
+import { CONVERSATION_ID, logIn, send } from './writer.ts';
+
+const SOON = { retryDelay: () => 20 };
+const PAYLOAD = { query: CONVERSATION, variables: { id: CONVERSATION_ID } };
+const isLive = (followed: Followed) => () => followed.events.length > 0;
+
+for (const transport of TRANSPORTS) {
+  test(`${transport}: what is sent while the network is cut comes after it, once`, async () => {
+    await using app = await testApp({ demo: true });
+    await using network = await openRelay(Number(new URL(app.url).port));
+    const token = await logIn(app.url);
+    const client = openClient(transport, `http://127.0.0.1:${network.port}`, token, SOON, {
+      retryAttempts: 0,
+    });
+    const followed = follow(client, PAYLOAD);
+    await followed.until(isLive(followed));
+    const texts: string[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      network.refuse();
+      texts.push(`cut ${round}`);
+      await send(app.url, token, `cut ${round}`);
+      network.accept();
+      await followed.until(() => followed.texts().length === texts.length);
+    }
+    expect(followed.texts()).toEqual(texts);
+    expect(followed.events.filter(({ __typename }) => __typename === 'StreamLive')).toHaveLength(1);
+    await client.dispose();
+  });
+
+  test(`${transport}: a network that falls silent is noticed, also while it is connected to again`, async () => {
+    await using app = await testApp({ demo: true });
+    await using network = await openRelay(Number(new URL(app.url).port));
+    const token = await logIn(app.url);
+    const states: string[] = [];
+    const client = openClient(
+      transport,
+      `http://127.0.0.1:${network.port}`,
+      token,
+      { ...SOON, silenceTimeout: 300, onState: ({ status }) => void states.push(status) },
+      { retryAttempts: 0 },
+    );
+    const followed = follow(client, PAYLOAD);
+    await followed.until(isLive(followed));
+    network.mute();
+    await send(app.url, token, 'said to nobody');
+    await vi.waitFor(() => expect(states).toEqual(['live', 'behind']), 5_000);
+    network.unmute();
+    await followed.until(() => followed.texts().length === 1);
+    await send(app.url, token, 'heard again');
+    await followed.until(() => followed.texts().length === 2);
+    expect(followed.texts()).toEqual(['said to nobody', 'heard again']);
+    expect(states).toEqual(['live', 'behind', 'live']);
+    await client.dispose();
+  });
+
+  test(`${transport}: a quiet connection that works is kept`, async () => {
+    await using app = await testApp({ demo: true });
+    await using network = await openRelay(Number(new URL(app.url).port));
+    const token = await logIn(app.url);
+    const states: string[] = [];
+    const options = {
+      ...SOON,
+      silenceTimeout: 150,
+      onState: ({ status }: { status: string }) => void states.push(status),
+    };
+    const client = openClient(transport, `http://127.0.0.1:${network.port}`, token, options, {
+      retryAttempts: 0,
+    });
+    const followed = follow(client, PAYLOAD);
+    await followed.until(isLive(followed));
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await send(app.url, token, 'once');
+    await followed.until(() => followed.texts().length === 1);
+    expect(states).toEqual(['live']);
+    await client.dispose();
+  });
+
+  test(`${transport}: an app that starts before the server is live once the server is there`, async () => {
+    await using program = await prepareProgram({ AUTH_SECRET: 'of this test, and long enough for that' });
+    await program.start();
+    const token = await logIn(program.url);
+    await program.stop('SIGTERM');
+    const client = openClient(transport, program.url, token);
+    const followed = follow(client, PAYLOAD);
+    const results = client.iterate(PAYLOAD);
+    const first = results.next();
+    await program.start();
+    await followed.until(isLive(followed), 30_000);
+    expect((await first).value?.data).toMatchObject({ conversationEvents: { __typename: 'StreamLive' } });
+    await client.dispose();
+  }, 60_000);
+
+  test(`${transport}: a token that is not accepted ends the subscription, and nothing is tried again`, async () => {
+    await using app = await testApp({ demo: true });
+    const client = openClient(transport, app.url, 'eyJhbGciOiJIUzI1NiJ9.e30.nothing');
+    const followed = follow(client, PAYLOAD);
+    await followed.until(() => followed.end !== undefined, 15_000);
+    expect(JSON.stringify(followed.end?.problem, ['code', 'extensions'])).toMatch(/4403|UNAUTHENTICATED/);
+    await client.dispose();
+  });
+}
