@@ -1,4 +1,10 @@
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
 import { createClient } from 'graphql-ws';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -6,52 +12,112 @@ import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
 import { createInbox } from '../../src/testing/inbox.ts';
 import { loadClient } from '../clients/load.ts';
 import { testDatabase } from '../harness/database.ts';
+import { untilPrinted } from '../support/process.ts';
+import { ROOT, SHELL_PATH, startProgram } from '../support/program.ts';
+import type { Program } from '../support/program.ts';
+import { needs, pathOf } from '../support/programs.ts';
 import { blocksOf, execute, read } from './snippets.ts';
 
-test('the snippets of the README work as they stand', async () => {
-  await using gateway = await createGateway({ demo: true });
-  const readme = await read('README.md');
-  const [subscribe = '', say = ''] = blocksOf(readme, 'js');
-  const login = blocksOf(readme, 'sh').find((block) => block.includes('curl')) ?? '';
-  const body = /-d '(.*)'/.exec(login)?.[1] ?? '';
-  const response = await fetch(`${gateway.url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body,
-  });
-  const { data } = (await response.json()) as { data: { login: { token: string } } };
-  const { token } = data.login;
+const SUBSTITUTED_PORT = '4000';
+const [START = '', TOKEN = '', LISTEN = '', SAY = ''] = blocksOf(await read('README.md'), 'sh');
+const [LISTEN_FILE = '', SAY_FILE = ''] = blocksOf(await read('README.md'), 'js');
 
+/** The project as a clone has it, installed, with the two files of the README; a port of its own stands for 4000. */
+async function cloneProject() {
+  const path = await mkdtemp(join(tmpdir(), 'parley-readme-'));
+  const notCloned = /^\.\/(?:node_modules|\.git|data|test\/clients\/node_modules|bench\/results)(?:\/|$)/;
+  await cp(ROOT, path, {
+    recursive: true,
+    verbatimSymlinks: true,
+    filter: (source) => !notCloned.test(`./${relative(ROOT, source)}`),
+  });
+  await symlink(join(ROOT, 'node_modules'), join(path, 'node_modules'));
+  const port = await freePort();
+  const substituted = (block: string) => block.replaceAll(SUBSTITUTED_PORT, port);
+  await writeFile(join(path, 'listen.mjs'), substituted(LISTEN_FILE));
+  await writeFile(join(path, 'say.mjs'), substituted(SAY_FILE));
+  const env = { PATH: SHELL_PATH, HOME: process.env['HOME'] ?? '', PORT: port };
+  return {
+    run: (...blocks: string[]) => startProgram(['sh', '-c', substituted(blocks.join('\n'))], env, path),
+    /** In a terminal, where Ctrl-C can be typed. */
+    runInTerminal: (block: string) =>
+      startProgram(
+        [pathOf('script'), '-qefc', substituted(block), '/dev/null'],
+        { ...env, TERM: 'xterm' },
+        path,
+      ),
+    [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }),
+  };
+}
+
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return String(port);
+}
+
+const WAYS = ['Ctrl-C', 'SIGTERM', 'SIGKILL'] as const;
+
+async function stop(server: Program, way: (typeof WAYS)[number]): Promise<void> {
+  if (way === 'Ctrl-C') server.child.stdin.write('\u0003');
+  else if (way === 'SIGTERM') server.child.kill('SIGTERM');
+  else server.signalGroup('SIGKILL');
+  const [code] = await server.exited;
+  if (way !== 'SIGKILL') expect(code).toBe(0);
+}
+
+test.skipIf(needs('script'))(
+  'the blocks of the README run to the letter, over Ctrl-C, SIGTERM and kill -9',
+  { timeout: 180_000 },
+  async () => {
+    await using project = await cloneProject();
+    // What npm ci brings is there already; signals are for npm, not for the shell that runs the block.
+    const start = START.replace('npm ci && ', 'exec ');
+    const say = async (text: string) => {
+      await using saying = project.run(TOKEN, SAY.replace('2015', text));
+      expect(await saying.exited).toEqual([0, null]);
+      expect(saying.printed).toEqual({ stdout: `ann@example.com Hello from ${text}\n`, stderr: '' });
+    };
+    await using stack = new AsyncDisposableStack();
+    let server = stack.use(project.runInTerminal(start));
+    await untilPrinted(server.child, /Parley is running/);
+    const listener = stack.use(project.run(TOKEN, LISTEN));
+    await untilPrinted(listener.child, /StreamLive/);
+    const said: string[] = [];
+    for (const [round, way] of [...WAYS, ...WAYS].entries()) {
+      await say(`before-${round}`);
+      await stop(server, way);
+      server = stack.use(
+        WAYS[(WAYS.indexOf(way) + 1) % WAYS.length] === 'Ctrl-C'
+          ? project.runInTerminal(start)
+          : project.run(start),
+      );
+      await untilPrinted(server.child, /Parley is running|"msg":"listening"/);
+      await say(`after-${round}`);
+      said.push(`before-${round}`, `after-${round}`);
+    }
+    const expected = ['StreamLive ', ...said.map((text) => `MessageSent Hello from ${text}`)];
+    await expect
+      .poll(() => listener.printed.stdout.trimEnd().split('\n'), { timeout: 40_000 })
+      .toEqual(expected);
+    expect(listener.printed.stderr).toBe('');
+    expect(listener.child.exitCode).toBe(null);
+  },
+);
+
+test('the legacy block of the README runs with socket.io-client 1.3.6', async () => {
+  await using gateway = await createGateway({ demo: true });
+  const { login } = await gateway.graphql.run<{ login: { token: string } }>(
+    'mutation { login(email: "ann@example.com", password: "parley") { token } }',
+  );
   const logged = createInbox<unknown[]>('console');
   const console = { log: (...values: unknown[]) => logged.push(values) };
-  const clients: { dispose(): unknown }[] = [];
-  const subscribing = execute(subscribe, gateway.url, {
-    console,
-    token,
-    createClient: (options: { url: string }) => {
-      const client = createClient({ ...options, webSocketImpl: WebSocket });
-      clients.push(client);
-      return client;
-    },
-  });
-  expect(await logged.next()).toMatchObject([{ __typename: 'StreamLive' }]);
-
-  const sockets: { close(): unknown }[] = [];
-  const io = (url: string) => {
-    const socket = loadClient('1.3.6')(url, { forceNew: true });
-    sockets.push(socket);
-    return socket;
-  };
-  await execute(say, gateway.url, { console, token, io });
-  const seen = [await logged.next(), await logged.next()];
-  expect(seen).toContainEqual([
-    expect.objectContaining({ __typename: 'MessageSent', message: { text: 'Hello from 2015' } }),
-  ]);
-  expect(seen).toContainEqual(['ann@example.com', 'Hello from 2015']);
-
-  for (const socket of sockets) socket.close();
-  for (const client of clients) client.dispose();
-  await subscribing;
+  const process = { env: { TOKEN: login.token }, argv: ['node', 'say.mjs', '2015'] };
+  const io = (url: string) => loadClient('1.3.6')(url, { forceNew: true });
+  await execute(SAY_FILE, gateway.url, { console, process, io });
+  expect(await logged.next()).toEqual(['ann@example.com', 'Hello from 2015']);
 });
 
 test('the recipe of a client that never misses anything does what it says, over a restart', async () => {

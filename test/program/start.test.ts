@@ -1,45 +1,22 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { delimiter, dirname } from 'node:path';
 import { expect, test } from 'vitest';
 import { VARIABLES } from '../../src/config.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
+import { ROOT, SHELL_PATH, startProgram } from '../support/program.ts';
+import type { Command } from '../support/program.ts';
 import { untilListening, untilPrinted } from '../support/process.ts';
 import { needs, pathOf } from '../support/programs.ts';
 
-const ROOT = dirname(dirname(import.meta.dirname));
-/** As a shell has it that npm has not changed. */
-const PATH = (process.env['PATH'] ?? '')
-  .split(delimiter)
-  .filter((folder) => !folder.includes('node_modules'))
-  .join(delimiter);
-const ENVIRONMENT = { PATH, HOME: process.env['HOME'] ?? '', DATA_DIR: 'memory', PORT: '0' };
+const ENVIRONMENT = { PATH: SHELL_PATH, HOME: process.env['HOME'] ?? '', DATA_DIR: 'memory', PORT: '0' };
 const NODE = [process.execPath, 'src/main.ts'] as const;
 const NPM = ['npm', 'start'] as const;
 
-/** Runs the program in a process group of its own, as a shell does. */
-function start([command, ...args]: readonly [string, ...string[]], env: Record<string, string> = {}) {
-  const child = spawn(command, args, { cwd: ROOT, env: { ...ENVIRONMENT, ...env }, detached: true });
-  const printed = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const)
-    child[name].on('data', (chunk: Buffer) => (printed[name] += chunk.toString()));
-  const exited = once(child, 'exit') as Promise<[number | null, string | null]>;
-  return {
-    child,
-    exited,
-    printed,
-    /** The group's id is the first process of it. */
-    group: -(child.pid ?? 0),
-    async [Symbol.asyncDispose]() {
-      if (child.exitCode === null && child.signalCode === null) process.kill(-(child.pid ?? 0), 'SIGKILL');
-      await exited;
-    },
-  };
-}
+const start = (command: Command, env: Record<string, string> = {}) =>
+  startProgram(command, { ...ENVIRONMENT, ...env });
 
-const run = ([command, ...args]: readonly [string, ...string[]], env: Record<string, string> = {}) =>
+const run = ([command, ...args]: Command, env: Record<string, string> = {}) =>
   spawnSync(command, args, { cwd: ROOT, env: { ...ENVIRONMENT, ...env }, encoding: 'utf8' });
 
 async function childOf({ pid }: ChildProcess): Promise<number> {
@@ -69,7 +46,7 @@ test.for([
     await using socket = await rawSocket(await untilListening(program.child), {});
     const node = command === NPM ? await childOf(program.child) : (program.child.pid ?? 0);
     const began = performance.now();
-    if (receiver.startsWith('both')) process.kill(program.group, signal);
+    if (receiver.startsWith('both')) program.signalGroup(signal);
     else if (receiver === 'npm') program.child.kill(signal);
     else process.kill(node, signal);
     expect(await socket.closed()).toMatchObject({ code: 1012 });
@@ -176,10 +153,10 @@ test.for([
 });
 
 /** Nodes that are too old: this one when it claims to be, and one that is installed. */
-function oldNodes(): (readonly [string, ...string[]])[] {
+function oldNodes(): Command[] {
   const claim = 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"22.17.1"})';
   const installed =
-    spawnSync('node', ['--version'], { env: { PATH }, encoding: 'utf8' }).stdout?.trim() ?? '';
+    spawnSync('node', ['--version'], { env: { PATH: SHELL_PATH }, encoding: 'utf8' }).stdout?.trim() ?? '';
   const isOld = installed !== '' && Number.parseInt(installed.slice(1), 10) < 24;
   return [[process.execPath, '--import', claim], ...(isOld ? [['node'] as const] : [])];
 }

@@ -3,16 +3,17 @@ import type { ChildProcess } from 'node:child_process';
 /** Resolves with what fits once the program has printed it. What it prints goes on being read. Rejects when it ends before. */
 export function untilPrinted(child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray> {
   let printed = '';
+  let complaint = '';
   return new Promise((resolve, reject) => {
     child.stdout?.on('data', (chunk: Buffer) => {
       if (printed.length < 100_000) printed += chunk.toString();
       const match = pattern.exec(printed);
       if (match !== null) resolve(match);
     });
-    child.stderr?.resume();
+    child.stderr?.on('data', (chunk: Buffer) => (complaint = `${complaint}${chunk.toString()}`.slice(-1000)));
     child.once('error', reject);
     child.once('exit', (code) =>
-      reject(new Error(`The program ended with ${String(code)}: ${printed.slice(-1000)}`)),
+      reject(new Error(`The program ended with ${String(code)}: ${printed.slice(-1000)}${complaint}`)),
     );
   });
 }
