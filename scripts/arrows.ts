@@ -41,6 +41,7 @@ const leaves: readonly string[] = [
   'errors.ts',
   'log.ts',
   'config.ts',
+  'misspelt.ts',
   'data-dir.ts',
   'start-error.ts',
   'ascii.ts',
