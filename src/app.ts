@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import type { BridgeDeps, BridgeLimits } from './bridge/deps.ts';
 import { createBridge } from './bridge/server.ts';
+import { hostOf } from './config.ts';
 import type { Config } from './config.ts';
 import { ownMediaDir, ownSecret } from './data-dir.ts';
 import { openDatabase, pingDatabase } from './db/database.ts';
@@ -15,7 +16,7 @@ import { createAdmissions } from './domain/admissions.ts';
 import { conversationsById } from './domain/conversations.ts';
 import { createChannelUses } from './domain/channel-uses.ts';
 import type { ChannelUses } from './domain/channel-uses.ts';
-import { ensureDemo } from './domain/demo.ts';
+import { createDemo, DEMO_PASSWORD, findDemo, isDemoOpen } from './domain/demo.ts';
 import type { Deps } from './domain/deps.ts';
 import { createLimits } from './domain/limits.ts';
 import * as media from './domain/media.ts';
@@ -67,8 +68,6 @@ export interface AppOptions {
   readonly log: Logger;
   /** An open database to use; the caller closes it. Without it the app opens, and closes, the configured one. */
   readonly database?: Database | undefined;
-  /** Whether a new embedded database gets the demo accounts. */
-  readonly demo: boolean;
   /** Other bounds for legacy clients than the usual ones. */
   readonly legacyLimits?: Partial<BridgeLimits> | undefined;
 }
@@ -83,8 +82,12 @@ export interface App extends AsyncDisposable {
   /** What it stores in, without secrets, as in `embedded (./data)`. */
   readonly database: string;
   readonly deps: Deps;
-  /** Whether this start made the demo accounts. */
-  readonly demoCreated: boolean;
+  /** The e-mails of the demo accounts that have their published password, and whether they can be used. */
+  readonly demo: {
+    readonly accounts: readonly string[];
+    readonly password: string;
+    readonly isOpen: boolean;
+  };
 }
 
 /** Builds everything, in start order, and serves. What was opened is closed in reverse, also when a later step fails. */
@@ -95,7 +98,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   await bindOnce(options.config);
   const opened = await openDeps(options, metrics, stack);
   const { deps } = opened;
-  const demoCreated = options.demo && deps.config.DATABASE_URL === undefined && (await ensureDemo(deps));
+  const created = await createDemo(deps);
   const server = await serve({ ...opened, legacyLimits: options.legacyLimits ?? {} }, metrics, stack);
   const owned = stack.move();
   const { config } = options;
@@ -108,7 +111,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     nodeId: opened.nodeId,
     database,
     deps,
-    demoCreated,
+    demo: { accounts: created ?? opened.demo, password: DEMO_PASSWORD, isOpen: isDemoOpen(config) },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -116,6 +119,8 @@ export async function startApp(options: AppOptions): Promise<App> {
 interface Opened {
   readonly deps: Deps;
   readonly nodeId: string;
+  /** The e-mails of the demo accounts that were there already, with their published password. */
+  readonly demo: readonly string[];
   readonly uses: ChannelUses;
   readonly health: Pick<HealthOptions, 'pingDatabase' | 'hearsNodes'>;
 }
@@ -163,6 +168,8 @@ async function openDeps(
       createFolderStorage(folder, kind === 'postgres'),
     ),
   );
+  const passwords = createPasswords();
+  const demoUsers = await findDemo({ db, passwords });
   const limits = createLimits({ enabled: config.RATE_LIMITS === 'on' });
   stack.use(startRetention({ db, config, storage, log }));
   const uses = stack.use(createChannelUses({ db, log }));
@@ -170,6 +177,7 @@ async function openDeps(
   if (cluster !== undefined) stack.use(cluster);
   return {
     nodeId,
+    demo: demoUsers.map(({ email }) => email),
     deps: {
       db,
       bus,
@@ -182,7 +190,8 @@ async function openDeps(
       presence,
       storage,
       limits,
-      passwords: createPasswords(),
+      passwords,
+      lockedUsers: new Set(isDemoOpen(config) ? [] : demoUsers.map(({ id }) => id)),
       sends: createSends({ db, bus }),
       typing: createTypingSigns({ db, bus }),
     },
@@ -338,9 +347,6 @@ function jwksOf({
 }: Config): JwksSettings | undefined {
   return url === undefined || issuer === undefined ? undefined : { url, issuer, audience };
 }
-
-const hostOf = ({ HOST, DATABASE_URL }: Config): string =>
-  HOST ?? (DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
 
 /** Throws when the address is not to be had. */
 async function bindOnce(config: Config): Promise<void> {

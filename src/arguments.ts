@@ -45,7 +45,10 @@ function helpOf(version: string): string {
 /** Breaks a text of Markdown at spaces into indented lines of at most 80 columns. */
 function wrap(markdown: string, indent: number): string[] {
   const lines: string[] = [];
-  for (const word of markdown.replaceAll('`', '').split(' ')) {
+  for (const word of markdown
+    .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replaceAll('`', '')
+    .split(' ')) {
     const last = lines.at(-1);
     if (last !== undefined && `${last} ${word}`.length <= WIDTH) lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(' '.repeat(indent) + word);

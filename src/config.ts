@@ -1,3 +1,4 @@
+import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 
 const list = z.string().transform((text) =>
@@ -163,6 +164,17 @@ export const VARIABLES = {
     about:
       'JSON file of documents by id, as Relay, graphql-codegen, gql.tada and Apollo make it ([persisted operations](persisted-operations.md)).',
   },
+  GRAPHIQL: {
+    schema: onOff.optional(),
+    default: 'on where `HOST` is a loopback address',
+    about: 'GraphiQL for browsers at `/graphql`: `on` or `off`.',
+  },
+  DEMO: {
+    schema: onOff.optional(),
+    default: 'on for a new embedded database where `HOST` is a loopback address',
+    about:
+      'Accounts to try things with: `on` creates them, with `off` they cannot log in while they have their published password. Possible only where `HOST` is a loopback address.',
+  },
   LOG_LEVEL: {
     schema: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
     default: 'info',
@@ -174,6 +186,28 @@ type Variables = { readonly [Name in keyof typeof VARIABLES]: z.output<(typeof V
 
 /** The whole configuration, read once at start. Field names are those of the environment. */
 export type Config = Variables;
+
+/** The address to listen on. */
+export const hostOf = ({
+  HOST,
+  DATABASE_URL,
+}: {
+  HOST?: string | undefined;
+  DATABASE_URL?: string | undefined;
+}): string => HOST ?? (DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
+
+/** Whether only programs on this machine reach the address. */
+export function isLoopback(host: string): boolean {
+  if (/^(.+\.)?localhost\.?$/i.test(host)) return true;
+  const loopback = new BlockList();
+  loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+  loopback.addAddress('::1', 'ipv6');
+  const version = isIP(host);
+  return version !== 0 && loopback.check(host, version === 6 ? 'ipv6' : 'ipv4');
+}
+
+export const isGraphiqlOn = (config: Config): boolean =>
+  (config.GRAPHIQL ?? (isLoopback(hostOf(config)) ? 'on' : 'off')) === 'on';
 
 /** Thrown by `readConfig`, with one line for each thing that is wrong. */
 export class ConfigError extends Error {
@@ -207,6 +241,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     problems.push('AUTH_SECRET: is required with DATABASE_URL');
   if (given['REDIS_URL'] !== undefined && given['DATABASE_URL'] === undefined)
     problems.push('REDIS_URL: needs DATABASE_URL');
+  if (given['DEMO'] === 'on' && !isLoopback(hostOf(given)))
+    problems.push('DEMO: can be on only where HOST is a loopback address, as its passwords are published');
   if (given['AUTH_JWKS_URL'] !== undefined && given['AUTH_ISSUER'] === undefined)
     problems.push('AUTH_ISSUER: is required with AUTH_JWKS_URL');
   if (given['OPERATIONS'] === 'persisted' && given['PERSISTED_OPERATIONS'] === undefined)

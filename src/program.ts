@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { answerArguments } from './arguments.ts';
 import type { App } from './app.ts';
-import { readConfig } from './config.ts';
+import { isGraphiqlOn, readConfig, VARIABLES } from './config.ts';
+import type { Config } from './config.ts';
+import type { Logger } from './log.ts';
+import { findMisspelt } from './misspelt.ts';
 import { openOutput, writeFailure } from './output.ts';
 import type { Output } from './output.ts';
 
@@ -14,35 +17,46 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 };
 
 /** What a person at a terminal wants to know first. */
-function bannerOf({ url, demoCreated, database }: App): string {
+function bannerOf({ url, demo, database }: App, config: Config): string {
   const lines = [
     '',
     `  Parley is running.  ${url}`,
     '',
     `  Live demo             ${url}/`,
-    `  GraphQL and GraphiQL  ${url}/graphql`,
+    isGraphiqlOn(config)
+      ? `  GraphQL and GraphiQL  ${url}/graphql`
+      : `  GraphQL               ${url}/graphql`,
     `  Socket.IO             ${url}/socket.io/`,
     `  Health, metrics       ${url}/readyz  ${url}/metrics`,
   ];
-  if (demoCreated)
-    lines.push('', '  Demo accounts         ann@example.com, bob@example.com; password: parley');
+  if (demo.isOpen && demo.accounts.length > 0)
+    lines.push('', `  Demo accounts         ${demo.accounts.join(', ')}; password: ${demo.password}`);
   if (database.startsWith('embedded'))
     lines.push('', '  Embedded database: for one process. Set DATABASE_URL to run more.');
   return `${lines.join('\n')}\n\n`;
+}
+
+function logDemo({ accounts, isOpen }: App['demo'], log: Logger): void {
+  if (accounts.length === 0) return;
+  if (isOpen) log.warn({ accounts }, 'demo accounts have their published password');
+  else log.warn({ accounts }, 'demo accounts are locked: HOST is not a loopback address, or DEMO is off');
 }
 
 async function run(): Promise<void> {
   const config = readConfig(process.env);
   const output = await openOutput(config.LOG_LEVEL);
   logProcess(output);
+  for (const misspelt of findMisspelt(process.env, Object.keys(VARIABLES)))
+    output.log.warn(misspelt, 'unknown setting, perhaps misspelt');
   // Loaded when it is needed: --help and a wrong setting are told without it.
   const { startApp } = await import('./app.ts');
-  const starting = startApp({ config, log: output.log, demo: true });
+  const starting = startApp({ config, log: output.log });
   const stopping = stopOnSignal(starting, output);
   const app = await starting;
   if (stopping.aborted) return;
   const { url, address, port, nodeId, database } = app;
-  output.listening({ version, nodeId, database, url, address, port }, bannerOf(app));
+  output.listening({ version, nodeId, database, url, address, port }, bannerOf(app, config));
+  if (!app.demo.isOpen || !process.stdout.isTTY) logDemo(app.demo, output.log);
 }
 
 /** Node writes text for these to standard error. */

@@ -9,3 +9,8 @@ export async function claimSetting(db: Db, name: string, value: string): Promise
     .executeTakeFirstOrThrow();
   return numInsertedOrUpdatedRows === 1n;
 }
+
+export async function hasSetting(db: Db, name: string): Promise<boolean> {
+  const found = await db.selectFrom('settings').select('name').where('name', '=', name).executeTakeFirst();
+  return found !== undefined;
+}

@@ -108,6 +108,10 @@ export async function findCredentials(
   return { user, passwordHash };
 }
 
+export async function isAny(db: Db): Promise<boolean> {
+  return (await db.selectFrom('users').select('id').limit(1).executeTakeFirst()) !== undefined;
+}
+
 export async function findPasswordHash(
   db: Db,
   id: UserId,

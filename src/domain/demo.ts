@@ -1,20 +1,46 @@
-import { claimSetting } from '../db/settings.ts';
+import { hostOf, isLoopback } from '../config.ts';
+import type { Config } from '../config.ts';
+import { claimSetting, hasSetting } from '../db/settings.ts';
+import type { User } from '../db/tables.ts';
+import * as users from '../db/users.ts';
 import * as accounts from './accounts.ts';
 import * as circles from './circles.ts';
 import * as conversations from './conversations.ts';
 import type { Deps } from './deps.ts';
 import * as messages from './messages.ts';
 
-const DEMO_PASSWORD = 'parley';
+export const DEMO_PASSWORD = 'parley';
 const ANN = { email: 'ann@example.com', firstName: 'Ann', lastName: 'Example' };
 const BOB = { email: 'bob@example.com', firstName: 'Bob', lastName: 'Example' };
 
+const SETTING = 'demo';
+
+/** The demo accounts that still have their published password. */
+export async function findDemo({ db, passwords }: Pick<Deps, 'db' | 'passwords'>): Promise<User[]> {
+  if (!(await hasSetting(db, SETTING))) return [];
+  const found = await Promise.all(
+    [ANN, BOB].map(async ({ email }) => {
+      const credentials = await users.findCredentials(db, email);
+      const isPublished = await passwords.verify(DEMO_PASSWORD, credentials?.passwordHash ?? null);
+      return isPublished && credentials !== undefined ? [credentials.user] : [];
+    }),
+  );
+  return found.flat();
+}
+
+/** Whether accounts with a published password may be used: not from other machines. */
+export const isDemoOpen = (config: Config): boolean => config.DEMO !== 'off' && isLoopback(hostOf(config));
+
 /**
- * Makes the demo accounts and their conversation in a database that never had them, for the page at `/` and the first
- * steps in GraphiQL. Answers whether it did.
+ * Creates the demo accounts and their conversation, for the page at `/` and the first steps in GraphiQL: in a database
+ * that never had them, with `DEMO=on`, or in a new embedded one. Returns their e-mails; undefined if it created none.
  */
-export async function ensureDemo(deps: Deps): Promise<boolean> {
-  if (!(await claimSetting(deps.db, 'demo', new Date().toISOString()))) return false;
+export async function createDemo(deps: Deps): Promise<string[] | undefined> {
+  const { db, config } = deps;
+  if (!isDemoOpen(config)) return undefined;
+  if (config.DEMO !== 'on' && (config.DATABASE_URL !== undefined || (await users.isAny(db))))
+    return undefined;
+  if (!(await claimSetting(db, SETTING, new Date().toISOString()))) return undefined;
   const create = (person: typeof ANN) =>
     accounts.createAccount(deps, { ...person, password: DEMO_PASSWORD, birthday: null });
   const { user: annUser } = await create(ANN);
@@ -31,5 +57,5 @@ export async function ensureDemo(deps: Deps): Promise<boolean> {
   });
   const text = 'Welcome! What one door says, the other hears.';
   await messages.sendMessage(deps, ann, { conversationId, text, files: [], idempotencyKey: null });
-  return true;
+  return [ANN.email, BOB.email];
 }

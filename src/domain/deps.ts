@@ -2,6 +2,7 @@ import type { Config } from '../config.ts';
 import type { Db } from '../db/database.ts';
 import type { Bus } from '../events/bus.ts';
 import type { Tails } from '../events/tail.ts';
+import type { UserId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 import type { Admissions } from './admissions.ts';
 import type { Limits } from './limits.ts';
@@ -27,6 +28,8 @@ export interface Deps {
   readonly storage: MediaStorage;
   readonly limits: Limits;
   readonly passwords: Passwords;
+  /** Demo accounts that are not to be used here: no login and no token of theirs is accepted. */
+  readonly lockedUsers: ReadonlySet<UserId>;
   readonly sends: Sends;
   readonly typing: TypingSigns;
 }

@@ -16,7 +16,7 @@ export async function authenticate(deps: Deps, token: string): Promise<Session> 
   if (verified === undefined) throw badToken();
   const { tokenId, issuedAt, expiresAt } = verified;
   if (verified.kind === 'own') {
-    if (!(await deps.admissions.isActive(verified))) throw badToken();
+    if (isLocked(deps, verified.actor) || !(await deps.admissions.isActive(verified))) throw badToken();
     return { actor: verified.actor, tokenId, issuedAt, expiresAt };
   }
   const { identity } = verified;
@@ -25,6 +25,9 @@ export async function authenticate(deps: Deps, token: string): Promise<Session> 
   return { actor: { kind: 'user', id }, tokenId, issuedAt, expiresAt };
 }
 
+const isLocked = ({ lockedUsers }: Deps, actor: Actor): boolean =>
+  actor.kind === 'user' && lockedUsers.has(actor.id);
+
 const badToken = () => unauthenticated('The token is not valid.');
 
 export async function login(
@@ -32,7 +35,10 @@ export async function login(
   input: { readonly email: string; readonly password: string },
 ): Promise<{ token: string; user: User }> {
   const { user } = await checkLogin(deps, input.email.trim(), input.password, users.findCredentials);
-  const { token } = await deps.tokens.issue({ kind: 'user', id: user.id });
+  const actor = { kind: 'user', id: user.id } as const;
+  if (isLocked(deps, actor))
+    throw unauthenticated('Demo accounts cannot be used here: their password is published.');
+  const { token } = await deps.tokens.issue(actor);
   return { token, user };
 }
 

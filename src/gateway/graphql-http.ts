@@ -4,6 +4,7 @@ import { GraphQLError } from 'graphql';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import type { Plugin, YogaInitialContext } from 'graphql-yoga';
+import { isGraphiqlOn } from '../config.ts';
 import { DomainError, endsStreams, ERROR_CODES } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
@@ -63,7 +64,7 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
     maxRequestBodySize: false,
     logging: ports.deps.log,
 
-    graphiql: {
+    graphiql: isGraphiqlOn(ports.deps.config) && {
       subscriptionsProtocol: 'WS',
       title: 'Parley',
       logo: '<img src="/page/icon.svg" alt="" width="32" height="32">',

@@ -52,10 +52,10 @@ export async function createGateway({
   demo = false,
   legacyLimits,
 }: GatewayOptions = {}): Promise<TestGateway> {
-  const config = readConfig({ ...TEST_ENVIRONMENT, ...env });
+  const config = readConfig({ ...TEST_ENVIRONMENT, DEMO: demo ? 'on' : 'off', ...env });
   await using stack = new AsyncDisposableStack();
   const app = stack.use(
-    await startApp({ config, log: createLogger(config.LOG_LEVEL), database, demo, legacyLimits }),
+    await startApp({ config, log: createLogger(config.LOG_LEVEL), database, legacyLimits }),
   );
   const graphql = stack.use(createGraphqlClient(app.url));
   const accounts: TestAccount[] = [];

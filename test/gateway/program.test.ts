@@ -136,7 +136,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
   }, 60_000);
 
   test('raises no alarm when a client breaks off its request', async () => {
-    await using program = run({ DATA_DIR: 'memory' });
+    await using program = run({ DATA_DIR: 'memory', DEMO: 'off' });
     const sent = request(`${await program.ready()}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },

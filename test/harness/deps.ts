@@ -53,6 +53,7 @@ export async function testDeps({ tokens, rateLimits = false }: DepsOptions = {})
     storage: await createFolderStorage(folder),
     limits: createLimits({ enabled: rateLimits }),
     passwords: createPasswords(),
+    lockedUsers: new Set(),
     sends: createSends({ db, bus }),
     typing: createTypingSigns({ db, bus }),
   };

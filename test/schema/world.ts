@@ -80,6 +80,7 @@ export async function openWorld(): Promise<World> {
     storage: await createFolderStorage(dir),
     limits: createLimits({ enabled: false }),
     passwords: createPasswords(),
+    lockedUsers: new Set(),
     sends: createSends({ db, bus }),
     typing: createTypingSigns({ db, bus }),
   };

@@ -1,0 +1,123 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { createGraphqlClient } from '../../src/testing/index.ts';
+import { SHELL_PATH, startProgram } from '../support/program.ts';
+import { untilListening } from '../support/process.ts';
+
+const LOGIN =
+  'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }';
+const ANN = { email: 'ann@example.com', password: 'parley' };
+const BOB = { email: 'bob@example.com', password: 'parley' };
+
+async function dataFolder() {
+  const path = await mkdtemp(join(tmpdir(), 'parley-demo-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** Runs the program for as long as the work takes, and returns what it logs about demo accounts. */
+async function during(
+  env: Record<string, string>,
+  work: (url: string) => Promise<unknown> = async () => undefined,
+): Promise<Record<string, unknown>[]> {
+  await using program = startProgram([process.execPath, 'src/main.ts'], {
+    PATH: SHELL_PATH,
+    PORT: '0',
+    ...env,
+  });
+  await work(await untilListening(program.child));
+  program.child.kill('SIGTERM');
+  expect(await program.exited).toEqual([0, null]);
+  return program.printed.stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter(({ msg }) => String(msg).startsWith('demo accounts'));
+}
+
+async function logIn(url: string, account: { email: string; password: string }) {
+  await using client = createGraphqlClient(url);
+  const { data, errors } = await client.send(LOGIN, account);
+  return {
+    token: (data as { login?: { token: string } } | null | undefined)?.login?.token,
+    code: errors?.[0]?.extensions?.['code'],
+  };
+}
+
+async function isAccepted(url: string, token = ''): Promise<boolean> {
+  await using client = createGraphqlClient(url, token);
+  return (await client.send('{ me { __typename } }')).errors === undefined;
+}
+
+const acceptsHtml = async (url: string) =>
+  (await fetch(`${url}/graphql`, { headers: { accept: 'text/html' } })).headers.get('content-type') ?? '';
+
+test('every start names the demo accounts that have their published password, and other machines cannot use them', async () => {
+  await using folder = await dataFolder();
+  const [here, everywhere] = [
+    { DATA_DIR: folder.path, HOST: '127.0.0.1' },
+    { DATA_DIR: folder.path, HOST: '0.0.0.0' },
+  ];
+  const both = [ANN.email, BOB.email];
+  let token: string | undefined;
+  const first = await during(here, async (url) => {
+    ({ token } = await logIn(url, ANN));
+    expect(await acceptsHtml(url)).toMatch('text/html');
+  });
+  expect(first).toMatchObject([
+    { level: 40, accounts: both, msg: expect.stringMatching('published') as string },
+  ]);
+
+  const locked = await during(everywhere, async (url) => {
+    expect(await logIn(url, ANN)).toEqual({ token: undefined, code: 'UNAUTHENTICATED' });
+    expect(await isAccepted(url, token)).toBe(false);
+    expect(await acceptsHtml(url)).not.toMatch('text/html');
+  });
+  expect(locked).toMatchObject([
+    { level: 40, accounts: both, msg: expect.stringMatching('locked') as string },
+  ]);
+
+  const again = await during(here, async (url) => {
+    await using ann = createGraphqlClient(url, token ?? '');
+    await ann.run('mutation { changePassword(current: "parley", next: "a secret one") { id } }');
+  });
+  expect(again).toMatchObject([{ accounts: both }]);
+
+  const changed = await during(everywhere, async (url) => {
+    expect(await logIn(url, { ...ANN, password: 'a secret one' })).toMatchObject({ code: undefined });
+    expect(await logIn(url, BOB)).toMatchObject({ code: 'UNAUTHENTICATED' });
+  });
+  expect(changed).toMatchObject([{ accounts: [BOB.email] }]);
+}, 180_000);
+
+test('a database that was used without demo accounts gets none later, unless told so', async () => {
+  await using folder = await dataFolder();
+  const create =
+    'mutation { createAccount(input: { email: "cy@example.com", password: "a secret one", firstName: "C", lastName: "Y" }) { token } }';
+  const none = await during({ DATA_DIR: folder.path, DEMO: 'off' }, async (url) => {
+    await using client = createGraphqlClient(url);
+    await client.run(create);
+  });
+  expect(none).toEqual([]);
+  expect(await during({ DATA_DIR: folder.path })).toEqual([]);
+  expect(await during({ DATA_DIR: folder.path, DEMO: 'on' })).toHaveLength(1);
+  // Off locks those that are there.
+  const off = await during({ DATA_DIR: folder.path, DEMO: 'off' }, async (url) => {
+    expect(await logIn(url, ANN)).toMatchObject({ code: 'UNAUTHENTICATED' });
+  });
+  expect(off).toMatchObject([{ msg: expect.stringMatching('locked') as string }]);
+}, 180_000);
+
+test.for(['0.0.0.0', '::', '192.0.2.1', 'example.com', '127.0.0.1.example.com'])(
+  'demo accounts are refused at start on %s',
+  async (host) => {
+    await using program = startProgram([process.execPath, 'src/main.ts'], {
+      PATH: SHELL_PATH,
+      HOST: host,
+      DEMO: 'on',
+    });
+    expect(await program.exited).toEqual([1, null]);
+    expect(program.printed.stderr).toContain('DEMO: can be on only where HOST is a loopback address');
+  },
+);
