@@ -4,7 +4,6 @@ import {
   executeSubscriptionEvent,
   getOperationAST,
   NoSchemaIntrospectionCustomRule,
-  specifiedRules,
   validate,
   validateSubscriptionArgs,
   visit,
@@ -24,6 +23,7 @@ import { isOutage, streamEnded, unauthenticated } from '../errors.ts';
 import type { DomainError, EndReason } from '../errors.ts';
 import { createContext, UnmarkedFieldError } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
+import { RULES } from '../schema/rules.ts';
 import type { EventStream } from '../events/stream.ts';
 import type { Turns } from '../turns.ts';
 import { createCache } from './cache.ts';
@@ -84,7 +84,7 @@ export function createEngine(options: EngineOptions): Engine {
   const kept = new Map<string, DocumentNode>();
   const validated = new WeakMap<DocumentNode, readonly GraphQLError[]>();
   const exact = new WeakMap<DocumentNode, boolean>();
-  const rules = introspection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
+  const rules = introspection ? RULES : [...RULES, NoSchemaIntrospectionCustomRule];
 
   const formatErrors = (errors: readonly GraphQLError[], document: DocumentNode): GraphQLError[] =>
     errors.map((error) => withInputField(formatError(error), document));

@@ -1,13 +1,18 @@
 import { openCircleEvents } from '../domain/circles.ts';
 import { openPresence } from '../domain/presence-stream.ts';
 import type { PresenceChange } from '../domain/presence-stream.ts';
-import type { CircleEvent } from '../events/event.ts';
+import type { CircleEvent as CircleFact } from '../events/event.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
-import { AFTER, Event, STREAM, eventType, startOf } from './event.ts';
+import { AFTER, Event, STREAM, eventType, startOf, streamType } from './event.ts';
 import { requireId } from './global-id.ts';
 import { Actor, Circle, Device, User, actorSource } from './types.ts';
+
+const CircleEvent = streamType(
+  'CircleEvent',
+  'An event of `circleEvents`: only its types implement this interface.',
+);
 
 const CircleUpdated = eventType('circle.updated');
 const CircleDeleted = eventType('circle.deleted');
@@ -30,7 +35,7 @@ const all = [
 ];
 
 for (const ref of all) {
-  ref.addInterfaces([Event]);
+  ref.addInterfaces([Event, CircleEvent]);
   builder.objectField(ref, 'circleId', (t) =>
     t.id({
       description: 'Global id of the circle.',
@@ -86,7 +91,7 @@ for (const ref of [DeviceAdded, DeviceUpdated, DeviceRemoved]) {
   );
 }
 
-function circleIdOf(event: CircleEvent): number {
+function circleIdOf(event: CircleFact): number {
   if ('circle' in event) return event.circle.id;
   return 'device' in event ? event.device.circleId : event.circleId;
 }
@@ -103,7 +108,7 @@ const circleId = 'The circle. NOT_FOUND unless you belong to it.';
 
 builder.subscriptionFields((t) => ({
   circleEvents: t.field({
-    type: Event,
+    type: CircleEvent,
     description: `What happens to a circle: its name, its members, its device. ${STREAM} Ends when you no longer belong to it, after the event that says so.`,
     args: {
       circleId: t.arg.id({ required: true, description: circleId }),

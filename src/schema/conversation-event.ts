@@ -1,14 +1,19 @@
 import { openConversationEvents } from '../domain/conversations.ts';
 import { openTyping } from '../domain/typing.ts';
 import type { TypingChange } from '../domain/typing.ts';
-import type { ConversationEvent } from '../events/event.ts';
+import type { ConversationEvent as ConversationFact } from '../events/event.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
-import { AFTER, Event, STREAM, eventType, startOf } from './event.ts';
+import { AFTER, Event, STREAM, eventType, startOf, streamType } from './event.ts';
 import { requireId } from './global-id.ts';
 import { Actor, Conversation, Media, Message, User, actorSource } from './types.ts';
 import type { MessageSource } from './types.ts';
+
+const ConversationEvent = streamType(
+  'ConversationEvent',
+  'An event of `conversationEvents`: only its types implement this interface.',
+);
 
 const MessageSent = eventType('message.sent');
 const MessageUpdated = eventType('message.updated');
@@ -37,7 +42,7 @@ const all = [
 ];
 
 for (const ref of all) {
-  ref.addInterfaces([Event]);
+  ref.addInterfaces([Event, ConversationEvent]);
   builder.objectField(ref, 'conversationId', (t) =>
     t.id({
       description: 'Global id of the conversation.',
@@ -125,13 +130,13 @@ DeviceAccessChanged.implement({
   }),
 });
 
-function conversationIdOf(event: ConversationEvent): number {
+function conversationIdOf(event: ConversationFact): number {
   if ('message' in event) return event.message.conversationId;
   if ('participant' in event) return event.participant.conversationId;
   return 'conversation' in event ? event.conversation.id : event.conversationId;
 }
 
-type MessageFact = Extract<ConversationEvent, { readonly message: unknown }>;
+type MessageFact = Extract<ConversationFact, { readonly message: unknown }>;
 
 const messageSource = ({ message, author, media }: MessageFact): MessageSource => ({
   ...message,
@@ -151,7 +156,7 @@ const conversationId = 'The conversation. NOT_FOUND unless you take part in it.'
 
 builder.subscriptionFields((t) => ({
   conversationEvents: t.field({
-    type: Event,
+    type: ConversationEvent,
     description: `What happens in a conversation: messages, files, participants, the device’s access. ${STREAM} Ends when you no longer take part, after the event that says so.`,
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),

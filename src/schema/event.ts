@@ -36,6 +36,8 @@ export type Fact<Type extends DomainEvent['type']> = Extract<StreamItem, { type:
   readonly event: Extract<DomainEvent, { type: Type }>;
 };
 
+const typeOf = (item: StreamItem) => (item.type === 'live' ? 'StreamLive' : NAMES[item.event.type]);
+
 export const Event = builder.interfaceRef<StreamItem>('Event').implement({
   description:
     'Something that happened, at its place in a stream. Events of a stream come in the order in which they happened, each exactly once. Who falls behind is not cut off, and misses nothing.',
@@ -46,14 +48,24 @@ export const Event = builder.interfaceRef<StreamItem>('Event').implement({
     }),
     at: t.expose('at', { type: 'DateTime', description: 'When it happened.' }),
   }),
-  resolveType: (item) => (item.type === 'live' ? 'StreamLive' : NAMES[item.event.type]),
+  resolveType: typeOf,
 });
 
-builder.objectRef<StreamItem>('StreamLive').implement({
+const StreamLive = builder.objectRef<StreamItem>('StreamLive');
+StreamLive.addInterfaces([Event]);
+StreamLive.implement({
   description:
     'Said once in every stream: all that had happened before was replayed, and what follows happens now. Its cursor is the place reached.',
-  interfaces: [Event],
 });
+
+/** Names the type of a durable stream's events, which only they and `StreamLive` implement. */
+export function streamType(name: string, description: string) {
+  const ref = builder
+    .interfaceRef<StreamItem>(name)
+    .implement({ description, interfaces: [Event], resolveType: typeOf });
+  StreamLive.addInterfaces([ref]);
+  return ref;
+}
 
 /** Names the type of a fact, of which there is one for each. */
 export const eventType = <Type extends Exclude<DomainEvent['type'], 'session.ended' | 'account.deleted'>>(

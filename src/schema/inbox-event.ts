@@ -2,8 +2,13 @@ import { openInboxEvents } from '../domain/accounts.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
-import { AFTER, Event, STREAM, eventType, startOf } from './event.ts';
+import { AFTER, Event, STREAM, eventType, startOf, streamType } from './event.ts';
 import { CircleInvitation, Conversation } from './types.ts';
+
+const InboxEvent = streamType(
+  'InboxEvent',
+  'An event of `inboxEvents`: only its types implement this interface.',
+);
 
 const CircleInvited = eventType('circle.invited');
 const ConversationInvited = eventType('conversation.invited');
@@ -11,7 +16,7 @@ const Promoted = eventType('conversation.promoted');
 
 CircleInvited.implement({
   description: 'You were invited to a circle: `acceptCircleInvitation` or `declineCircleInvitation`.',
-  interfaces: [Event],
+  interfaces: [Event, InboxEvent],
   fields: (t) => ({
     circleId: t.id({
       description: 'Global id of the circle.',
@@ -28,7 +33,7 @@ CircleInvited.implement({
 ConversationInvited.implement({ description: 'You take part in a conversation from now on.' });
 Promoted.implement({ description: 'You are the ADMIN of a conversation from now on.' });
 for (const ref of [ConversationInvited, Promoted]) {
-  ref.addInterfaces([Event]);
+  ref.addInterfaces([Event, InboxEvent]);
   builder.objectFields(ref, (t) => ({
     conversationId: t.id({
       description: 'Global id of the conversation.',
@@ -44,7 +49,7 @@ for (const ref of [ConversationInvited, Promoted]) {
 
 builder.subscriptionField('inboxEvents', (t) =>
   t.field({
-    type: Event,
+    type: InboxEvent,
     description: `What concerns you alone: invitations to circles, being added to conversations, promotions. ${STREAM} To begin without a gap, subscribe first and query then.`,
     args: { after: t.arg({ type: 'Cursor', description: AFTER }) },
     subscribe: (_root, args, context) =>

@@ -75,9 +75,9 @@ test('mutations', () => {
 test('subscriptions', () => {
   expect(fieldsOf('Subscription')).toEqual(
     [
-      'circleEvents(circleId: ID!, after: Cursor): Event!',
-      'conversationEvents(conversationId: ID!, after: Cursor): Event!',
-      'inboxEvents(after: Cursor): Event!',
+      'circleEvents(circleId: ID!, after: Cursor): CircleEvent!',
+      'conversationEvents(conversationId: ID!, after: Cursor): ConversationEvent!',
+      'inboxEvents(after: Cursor): InboxEvent!',
       'typing(conversationId: ID!): Typing!',
       'signals: Signal!',
       'presence(circleId: ID!): Presence!',
@@ -124,6 +124,42 @@ test('events', () => {
     Promoted: ['conversation: Conversation!', ...inConversation],
   });
   expect(fieldsOf('Event')).toEqual(['at: DateTime!', 'cursor: Cursor!']);
+});
+
+test('only the events of a stream and StreamLive are of its type', () => {
+  const membersOf = (name: string): string[] => {
+    const type = schema.getType(name);
+    if (!isInterfaceType(type)) throw new Error(`no interface ${name}`);
+    expect(type.getInterfaces().map(String)).toEqual(['Event']);
+    expect(fieldsOf(name)).toEqual(fieldsOf('Event'));
+    return schema.getPossibleTypes(type).map(String);
+  };
+  expect(membersOf('ConversationEvent')).toEqual([
+    'StreamLive',
+    'MessageSent',
+    'MessageUpdated',
+    'MessageDeleted',
+    'MediaUploaded',
+    'ConversationUpdated',
+    'ConversationDeleted',
+    'ParticipantJoined',
+    'ParticipantLeft',
+    'ParticipantKicked',
+    'ParticipantPromoted',
+    'DeviceAccessChanged',
+  ]);
+  expect(membersOf('CircleEvent')).toEqual([
+    'StreamLive',
+    'CircleUpdated',
+    'CircleDeleted',
+    'MemberJoined',
+    'MemberLeft',
+    'MemberKicked',
+    'DeviceAdded',
+    'DeviceUpdated',
+    'DeviceRemoved',
+  ]);
+  expect(membersOf('InboxEvent')).toEqual(['StreamLive', 'CircleInvited', 'ConversationInvited', 'Promoted']);
 });
 
 test('everything with a number is a node with both names', () => {

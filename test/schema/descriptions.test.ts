@@ -70,6 +70,7 @@ test('no type is left over', () => {
     reached.add(type.name);
     if (isAbstractType(type)) for (const possible of schema.getPossibleTypes(type)) visit(possible);
     if (!isObjectType(type) && !isInterfaceType(type) && !isInputObjectType(type)) return;
+    for (const parent of isInputObjectType(type) ? [] : type.getInterfaces()) visit(parent);
     for (const field of Object.values(type.getFields())) {
       visit(getNamedType(field.type as GraphQLType));
       for (const arg of 'args' in field ? field.args : []) visit(getNamedType(arg.type as GraphQLType));

@@ -24,6 +24,7 @@ import { parseGlobalId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
 import { createContext } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
+import { RULES } from '../../src/schema/rules.ts';
 import { testDatabase } from '../harness/database.ts';
 import { countStatements } from '../harness/statements.ts';
 
@@ -88,7 +89,7 @@ export async function openWorld(): Promise<World> {
   const contextOf = (actor: ActorRef | null) => createContext({ deps, session: actor && sessionOf(actor) });
   const argsOf = (actor: ActorRef | null, text: string, variables: Data = {}) => {
     const document = parse(text);
-    const [invalid] = validate(schema, document);
+    const [invalid] = validate(schema, document, RULES);
     if (invalid !== undefined) throw invalid;
     return { schema, document, variableValues: variables, contextValue: contextOf(actor) };
   };

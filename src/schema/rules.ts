@@ -1,0 +1,43 @@
+import {
+  getEnterLeaveForKind,
+  isInterfaceType,
+  isObjectType,
+  Kind,
+  PossibleFragmentSpreadsRule,
+  specifiedRules,
+  typeFromAST,
+} from 'graphql';
+import type { ASTNode, ASTVisitor, GraphQLNamedType, GraphQLOutputType, ValidationContext } from 'graphql';
+
+type AnyType = GraphQLNamedType | GraphQLOutputType | null | undefined;
+
+/**
+ * Replaces graphql-js' rule of the same purpose, and permits the fragment of any event in any event stream. Every
+ * stream answered `Event` before it had a type of its own, and shipped clients send one selection of events everywhere.
+ */
+function PossibleEventSpreadsRule(context: ValidationContext): ASTVisitor {
+  const visitor = PossibleFragmentSpreadsRule(context);
+  return {
+    enter(...args) {
+      const [node] = args;
+      if (isEvent(context.getParentType()) && isEvent(fragmentType(context, node))) return undefined;
+      return getEnterLeaveForKind(visitor, node.kind).enter?.apply(visitor, args);
+    },
+  };
+}
+
+function fragmentType(context: ValidationContext, node: ASTNode): AnyType {
+  if (node.kind === Kind.INLINE_FRAGMENT) return context.getType();
+  const fragment = node.kind === Kind.FRAGMENT_SPREAD ? context.getFragment(node.name.value) : undefined;
+  return fragment && typeFromAST(context.getSchema(), fragment.typeCondition);
+}
+
+const isEvent = (type: AnyType): boolean =>
+  (isInterfaceType(type) && type.name === 'Event') ||
+  ((isInterfaceType(type) || isObjectType(type)) &&
+    type.getInterfaces().some(({ name }) => name === 'Event'));
+
+/** The rules of the specification by which documents are validated. */
+export const RULES = specifiedRules.map((rule) =>
+  rule === PossibleFragmentSpreadsRule ? PossibleEventSpreadsRule : rule,
+);

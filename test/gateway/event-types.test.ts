@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { circleOf, conversationOf } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+
+const PLACE = 'fragment Place on Event { cursor at }';
+const ANY =
+  'fragment Any on Event { ... on MessageSent { message { text } } ... on CircleUpdated { circle { name } } }';
+const RENAMED = 'fragment Renamed on CircleUpdated { circle { name } }';
+const TOLD = 'fragment Told on ConversationEvent { cursor }';
+
+test.each([
+  ['fields of every event', 'cursor at'],
+  ['an event of the stream', '... on MessageSent { message { text } }'],
+  ['fragments on Event', `... on Event { cursor } ...Place ...Any } } ${PLACE} ${ANY}`],
+  ['events of another stream', `... on CircleUpdated { circle { name } } ...Renamed } } ${RENAMED}`],
+  ['fragments on the types of streams', `... on CircleEvent { at } ...Told } } ${TOLD}`],
+])('a conversation’s stream is asked for %s', async (_what, selection) => {
+  await using app = await testApp();
+  const ann = await app.account();
+  const { id } = await conversationOf(ann, await circleOf(ann));
+  const close = selection.includes('fragment') ? '' : '} }';
+  const events = ann.graphql.subscribe<{ __typename: string }>(
+    `subscription ($id: ID!) { conversationEvents(conversationId: $id) { __typename ${selection} ${close}`,
+    { id },
+  );
+  expect(await events.next()).toMatchObject({ __typename: 'StreamLive' });
+});
+
+test('a fragment of what is no event is refused in a stream', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${ann.token}` },
+    body: JSON.stringify({ query: 'subscription { inboxEvents { ... on User { id } } }' }),
+  });
+  expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'INVALID_INPUT' } }] });
+});
