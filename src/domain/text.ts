@@ -59,6 +59,16 @@ export function isDate(value: string): boolean {
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(value);
 }
 
+const DATE_TIME =
+  /^([\d-]{10})[Tt](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
+
+/** The same time in UTC, `2026-03-01T12:30:00.250Z`; undefined unless it has that form with any known offset. */
+export function parseDateTime(value: string): string | undefined {
+  const date = DATE_TIME.exec(value)?.[1];
+  if (date === undefined || !isDate(date) || value.endsWith('-00:00')) return undefined;
+  return new Date(value.toUpperCase()).toISOString();
+}
+
 /** Counts no further than it must: a code point has at most two code units. */
 function isLongerThan(text: string, limit: number): boolean {
   if (text.length <= limit) return false;
