@@ -24,6 +24,13 @@ export function createSession(): Session {
   };
 }
 
+/** Whether the end of a subscription, or of its WebSocket, says that the token is over. */
+export function isSessionOver(problem: unknown): boolean {
+  if (Array.isArray(problem)) return problem.some(({ extensions }) => extensions?.code === 'UNAUTHENTICATED');
+  const { code } = problem as { code?: unknown };
+  return code === 4401 || code === 4403;
+}
+
 async function logIn(email: string, password: string): Promise<string> {
   const query = `mutation ($email: String!, $password: String!) {
     login(email: $email, password: $password) { token }

@@ -19,23 +19,53 @@ const textsOf = (lines: readonly string[]): string[] =>
  * Every message is printed once and in order, nothing else goes wrong, and the example goes on. Returns its lines.
  */
 export async function expectEachOnce(file: string, command?: Command): Promise<readonly string[]> {
+  const outcome = (await runThroughOutages([{ file, command }])).get(file);
+  outcome?.expectEachOnce();
+  return outcome?.lines ?? [];
+}
+
+export interface Example {
+  readonly file: string;
+  readonly command?: Command | undefined;
+}
+
+export interface Outcome {
+  readonly lines: readonly string[];
+  expectEachOnce(): void;
+}
+
+/** The same for several examples at the same server, as outages take time. Returns what each went through. */
+export async function runThroughOutages(examples: readonly Example[]): Promise<ReadonlyMap<string, Outcome>> {
   await using server = await startServer();
-  await using program = runExample(file, server.url, {}, command);
-  await program.until((lines) => lines.includes('StreamLive'));
+  await using programs = new AsyncDisposableStack();
+  const running = examples.map(({ file, command }) => ({
+    file,
+    program: programs.use(runExample(file, server.url, {}, command)),
+  }));
+  const allUntil = (isTrue: (lines: readonly string[]) => boolean): Promise<unknown> =>
+    Promise.allSettled(running.map(({ program }) => program.until(isTrue)));
+  await allUntil((lines) => lines.includes('StreamLive'));
   const writer = openWriter(server.url, await logIn(server.url));
   for (let outage = 0; outage < OUTAGES; outage += 1) {
-    const seen = textsOf(program.lines).length;
-    await program.until((lines) => textsOf(lines).length > seen + 10);
+    const newest = `n${writer.sent.length + 10}`;
+    await allUntil((lines) => textsOf(lines).includes(newest));
     await server.stop(outage % 2 === 0 ? 'SIGTERM' : 'SIGKILL');
     await server.start();
   }
   const sent = await writer.stop();
-  const last = sent.at(-1);
-  await program.until((lines) => textsOf(lines).includes(last ?? ''));
-  expect(textsOf(program.lines)).toEqual(sent);
-  expect(program.errors()).toBe('');
-  expect(program.isRunning()).toBe(true);
-  return program.lines;
+  await allUntil((lines) => textsOf(lines).includes(sent.at(-1) ?? ''));
+  const outcomes = running.map(({ file, program }): [string, Outcome] => {
+    const lines = [...program.lines];
+    const errors = program.errors();
+    const isRunning = program.isRunning();
+    const expectEachOnce = (): void => {
+      expect(errors).toBe('');
+      expect(isRunning).toBe(true);
+      expect(textsOf(lines)).toEqual(sent);
+    };
+    return [file, { lines, expectEachOnce }];
+  });
+  return new Map(outcomes);
 }
 
 /** Runs an example that keeps no cursor: after a restart of the server it gets what comes next. */

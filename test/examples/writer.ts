@@ -1,5 +1,6 @@
 /** Sends messages one after the other, each until it is acknowledged, also while the server is away. */
 export interface Writer {
+  readonly sent: readonly string[];
   /** Sends no more. Resolves with all texts, in the order in which they were sent. */
   stop(): Promise<string[]>;
 }
@@ -19,6 +20,7 @@ export function openWriter(url: string, token: string): Writer {
     }
   })();
   return {
+    sent,
     async stop() {
       isStopped = true;
       await sending;

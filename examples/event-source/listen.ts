@@ -1,0 +1,63 @@
+// A browser has its own EventSource. This one lets Node end while it waits to reconnect: hence the timer.
+import { EventSource } from 'eventsource';
+import { createSession, graphqlUrl } from '../session.ts';
+
+interface Result {
+  readonly data?: {
+    readonly conversationEvents: {
+      readonly __typename: string;
+      readonly message?: { readonly text: string };
+    };
+  };
+  readonly errors?: readonly {
+    readonly message: string;
+    readonly extensions?: { readonly code?: string };
+  }[];
+}
+
+const CONVERSATION_EVENTS = `
+  subscription ConversationEvents($id: ID!, $after: Cursor) {
+    conversationEvents(conversationId: $id, after: $after) {
+      __typename
+      cursor
+      ... on MessageSent { message { text } }
+    }
+  }
+`;
+
+const session = createSession();
+let after: string | undefined;
+
+async function listen(): Promise<void> {
+  const address = new URL(graphqlUrl);
+  address.searchParams.set('query', CONVERSATION_EVENTS);
+  address.searchParams.set('variables', JSON.stringify({ id: 'Conversation:1', after }));
+  // An EventSource sends no headers of ours.
+  address.searchParams.set('token', await session.getToken());
+
+  const source = new EventSource(address);
+  source.addEventListener('next', (event) => {
+    if (event.lastEventId !== '') after = event.lastEventId;
+    const { data, errors } = JSON.parse(event.data) as Result;
+    if (errors) return end(errors);
+    const happened = data?.conversationEvents;
+    if (happened?.__typename === 'MessageSent') console.log('MessageSent', happened.message?.text);
+    else console.log(happened?.__typename);
+  });
+  source.addEventListener('complete', () => source.close());
+  source.addEventListener('error', () => {
+    // A lost connection it opens again itself, with `Last-Event-ID`. After a refusal, as of a proxy, it does not.
+    if (source.readyState === EventSource.CLOSED)
+      setTimeout(() => void listen(), 1_000 + Math.random() * 2_000);
+  });
+
+  function end([error]: NonNullable<Result['errors']>): void {
+    source.close();
+    if (error?.extensions?.code !== 'UNAUTHENTICATED') throw new Error(error?.message);
+    session.forget();
+    void listen();
+  }
+}
+
+setInterval(() => {}, 60_000);
+await listen();

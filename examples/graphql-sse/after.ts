@@ -1,0 +1,23 @@
+// Without parley/client: graphql-sse sends the variables again when it connects again, as they are then.
+import { createClient } from 'graphql-sse';
+import { createSession, graphqlUrl } from '../session.ts';
+import { CONVERSATION_EVENTS, print } from './operations.ts';
+import type { ConversationEvent } from './operations.ts';
+
+const session = createSession();
+const client = createClient({
+  url: graphqlUrl,
+  headers: async () => ({ authorization: `Bearer ${await session.getToken()}` }),
+  retryAttempts: Infinity,
+});
+
+const variables: { id: string; after?: string } = { id: 'Conversation:1' };
+const events = client.iterate<{ conversationEvents: ConversationEvent }>({
+  query: CONVERSATION_EVENTS,
+  variables,
+});
+for await (const { data } of events) {
+  if (!data) continue;
+  print(data.conversationEvents);
+  variables.after = data.conversationEvents.cursor;
+}

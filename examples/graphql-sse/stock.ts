@@ -1,0 +1,18 @@
+// Without a cursor: after a break it goes on with what happens next, and what happened meanwhile is missing.
+import { createClient } from 'graphql-sse';
+import { createSession, graphqlUrl } from '../session.ts';
+import { CONVERSATION_EVENTS, print } from './operations.ts';
+import type { ConversationEvent } from './operations.ts';
+
+const session = createSession();
+const client = createClient({
+  url: graphqlUrl,
+  headers: async () => ({ authorization: `Bearer ${await session.getToken()}` }),
+  retryAttempts: Infinity,
+});
+
+const events = client.iterate<{ conversationEvents: ConversationEvent }>({
+  query: CONVERSATION_EVENTS,
+  variables: { id: 'Conversation:1' },
+});
+for await (const { data } of events) if (data) print(data.conversationEvents);
