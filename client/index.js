@@ -120,6 +120,9 @@ var Connection = class {
 	get connectingAt() {
 		return this.#connectingAt;
 	}
+	get isOpen() {
+		return this.#socket !== void 0;
+	}
 	add(follower) {
 		this.#followers.add(follower);
 		if (this.#timer === void 0) this.#watch();
@@ -846,11 +849,13 @@ function resumable(client, options = {}) {
 		iterate(payload, listeners) {
 			return iterateResults(maxBufferedBytes, (reader) => openResumable(payload, reader, listeners)) ?? inner.iterate(payload, listeners);
 		},
-		dispose() {
+		async dispose() {
 			isDisposed = true;
+			const { isOpen } = connection;
 			for (const subscription of subscriptions) subscription.unsubscribe();
 			connection.close();
-			return inner.dispose();
+			const closed = Promise.resolve(inner.dispose()).catch(() => void 0);
+			if (isOpen) await closed;
 		}
 	};
 }

@@ -65,6 +65,10 @@ export class Connection {
     return this.#connectingAt;
   }
 
+  get isOpen(): boolean {
+    return this.#socket !== undefined;
+  }
+
   add(follower: Follower): void {
     this.#followers.add(follower);
     if (this.#timer === undefined) this.#watch();

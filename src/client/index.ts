@@ -102,11 +102,14 @@ export function resumable<Client extends SubscriptionClient>(
       const results = iterateResults(maxBufferedBytes, (reader) => openResumable(payload, reader, listeners));
       return results ?? inner.iterate(payload, listeners);
     },
-    dispose() {
+    async dispose() {
       isDisposed = true;
+      const { isOpen } = connection;
       for (const subscription of subscriptions) subscription.unsubscribe();
       connection.close();
-      return inner.dispose();
+      // Without a connection graphql-ws waits for the next one first, and rejects when there is none (6.4.2).
+      const closed = Promise.resolve(inner.dispose()).catch(() => undefined);
+      if (isOpen) await closed;
     },
   };
   return wrapped as unknown as Client;

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pathOf } from './http.ts';
@@ -27,8 +28,8 @@ const ASSETS: ReadonlyMap<string, string> = new Map(
     'element.js': TYPES.js,
     'frames.js': TYPES.js,
     'graphql.js': TYPES.js,
+    'graphql-client.js': TYPES.js,
     'graphql-side.js': TYPES.js,
-    'graphql-socket.js': TYPES.js,
     'legacy-side.js': TYPES.js,
     'panel.js': TYPES.js,
     'place.js': TYPES.js,
@@ -39,6 +40,18 @@ const ASSETS: ReadonlyMap<string, string> = new Map(
     'vendor/fonts/atkinson-hyperlegible-mono.woff2': TYPES.woff2,
   }),
 );
+
+/** The two clients of the page that are not its own, by what they are called there: as they are installed and built. */
+function findModules(): Map<string, URL> {
+  const graphqlWs = new URL(import.meta.resolve('graphql-ws/client'));
+  // Its client is one module, and one that it shares with its server.
+  const shared = readdirSync(new URL('.', graphqlWs)).filter((name) => /^common-[\w-]+\.js$/.test(name));
+  return new Map([
+    ['vendor/parley-client.js', new URL('../../client/index.js', import.meta.url)],
+    ['vendor/graphql-ws/client.js', graphqlWs],
+    ...shared.map((name) => [`vendor/graphql-ws/${name}`, new URL(name, graphqlWs)] as const),
+  ]);
+}
 
 const SECURITY = [
   "default-src 'none'",
@@ -63,31 +76,33 @@ const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
 /** The pages at `/` and `/channels`: plain files, no build, nothing from elsewhere. */
 export function pageRoutes(): Route[] {
   const read = createReader();
+  const modules = findModules();
   const methods = ['GET', 'HEAD'];
   const pages = Object.entries(PAGES).map(([path, [file, type]]) => ({
     path,
     methods,
     handle: async (_request: IncomingMessage, response: ServerResponse) =>
-      send(response, type, await read(file)),
+      send(response, type, await read(new URL(file, FOLDER))),
   }));
   return [...pages, { path: '/page/', methods, handle: sendAsset }];
 
   async function sendAsset(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const name = pathOf(request).slice('/page/'.length);
-    const type = ASSETS.get(name);
+    const module = modules.get(name);
+    const type = module === undefined ? ASSETS.get(name) : TYPES.js;
     if (type === undefined)
       return sendJson(response, 404, { message: 'There is nothing here.', code: 'NOT_FOUND' });
-    send(response, type, await read(name));
+    send(response, type, await read(module ?? new URL(name, FOLDER)));
   }
 }
 
 /** Each file is read once: however many ask, few files are open. */
-function createReader(): (name: string) => Promise<Buffer> {
+function createReader(): (file: URL) => Promise<Buffer> {
   const files = new Map<string, Promise<Buffer>>();
-  return (name) => {
-    const known = files.get(name) ?? readFile(new URL(name, FOLDER));
-    files.set(name, known);
-    known.catch(() => files.delete(name));
+  return (file) => {
+    const known = files.get(file.href) ?? readFile(file);
+    files.set(file.href, known);
+    known.catch(() => files.delete(file.href));
     return known;
   };
 }

@@ -1,9 +1,6 @@
-import { openGraphqlSocket } from './graphql-socket.js';
-import { ask } from './graphql.js';
+import { createGraphqlClient } from './graphql-client.js';
+import { ask, oneLine } from './graphql.js';
 import { asLine, readPlace, readPresence } from './place.js';
-
-const FIRST_RETRY_MS = 500;
-const LAST_RETRY_MS = 10_000;
 
 const WHO = '... on User { id firstName } ... on Device { id firstName: name }';
 const CONVERSATION_EVENTS = `
@@ -56,127 +53,118 @@ export function createGraphqlSide({ account, other, place, cursors, panel, onFra
   connection.open();
 }
 
-/** Keeps a connection open until told otherwise; waits longer after each failure. */
+/** Subscribes until told otherwise. What was missed meanwhile comes when it is told to begin again. */
 function followConnection(side) {
   const { account, panel, onFrame } = side;
   const url = `${location.origin.replace(/^http/, 'ws')}/graphql`;
-  let current;
-  let retryMs = FIRST_RETRY_MS;
+  let client;
 
   const open = () => {
     panel.setState('connecting', 'Connecting…');
-    const onReady = () => {
-      retryMs = FIRST_RETRY_MS;
-      subscribeAll(side, socket);
+    const view = createConversationView(side);
+    const onState = ({ payload: { variables }, status }) => {
+      if (variables.id !== side.place.conversation.id) return;
+      if (status === 'behind') return view.lost();
+      view.live();
+      void showPresence(side);
     };
-    const onClose = (code, reason) => {
-      // One that was let go of, and perhaps followed by another, has no say any more.
-      if (current !== socket) return;
-      if (code === 4401 || code === 4403) {
-        return panel.setState('ended', `The session ended: ${reason}. Reload the page to log in again.`);
-      }
-      panel.setState('lost', 'Connection lost. Trying again…');
-      setTimeout(() => current === socket && open(), retryMs);
-      retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
-    };
-    const socket = openGraphqlSocket({ url, token: account.token, onFrame, onReady, onClose });
-    current = socket;
+    const onExpired = ({ payload: { variables } }) => startAfresh(side, variables.id);
+    client = createGraphqlClient({ url, token: account.token, onFrame, onState, onExpired });
+    subscribeAll(side, client, view);
   };
   const close = () => {
-    const socket = current;
-    current = undefined;
-    socket.close();
+    // Before: its subscriptions complete, which is no end to be shown.
     panel.setState('away', 'Offline');
+    void client.dispose();
   };
   return { open, close };
 }
 
-function subscribeAll(side, socket) {
-  const { account, other, place, panel, onFrame } = side;
-  const showPresence = (isOnline) => {
-    panel.setPresence(`${other.firstName} is ${isOnline ? 'online' : 'offline'}`, isOnline);
-  };
-  const failed = ([{ message, extensions }]) => {
-    // A server that stops closes the connection too, and that is shown.
-    if (extensions?.reason !== 'DRAINING') panel.note(`Subscription ended: ${message}`);
-  };
+function subscribeAll(side, client, view) {
+  const { account, other, place, panel, cursors } = side;
+  const subscribe = (document, variables, next) =>
+    client.subscribe(
+      { query: oneLine(document), variables },
+      { next: ({ data }) => next(data), error: (problem) => showEnd(panel, problem), complete() {} },
+    );
 
-  followConversation(side, socket, failed);
-  const circle = { id: place.circle.id, after: side.cursors.circle };
-  socket.subscribe(CIRCLE_EVENTS, circle, {
-    next({ data: { circleEvents: event } }) {
-      side.cursors.circle = event.cursor;
-      if (event.__typename !== 'StreamLive') panel.note(`Circle: ${event.__typename}.`);
-    },
-    error: failed,
+  const conversation = { id: place.conversation.id, after: cursors.conversation };
+  subscribe(CONVERSATION_EVENTS, conversation, ({ conversationEvents: event }) => {
+    cursors.conversation = event.cursor;
+    if (event.__typename !== 'StreamLive') view.show(event);
   });
-  socket.subscribe(
-    TYPING,
-    { id: place.conversation.id },
-    {
-      next({ data: { typing } }) {
-        if (typing.actor.id !== account.id) panel.setTyping(typing.isTyping ? typing.actor.firstName : null);
-      },
-      error: failed,
-    },
-  );
-  socket.subscribe(
-    PRESENCE,
-    { id: place.circle.id },
-    {
-      next({ data: { presence } }) {
-        if (presence.actor.id !== other.id) return;
-        showPresence(presence.online);
-        panel.note(`${other.firstName} is ${presence.online ? 'online' : 'offline'}.`);
-      },
-      error: failed,
-    },
-  );
-  readPresence(place, account, other, onFrame).then(showPresence, ({ message }) => panel.note(message));
+  const circle = { id: place.circle.id, after: cursors.circle };
+  subscribe(CIRCLE_EVENTS, circle, ({ circleEvents: event }) => {
+    cursors.circle = event.cursor;
+    if (event.__typename !== 'StreamLive') panel.note(`Circle: ${event.__typename}.`);
+  });
+  subscribe(TYPING, { id: place.conversation.id }, ({ typing }) => {
+    if (typing.actor.id !== account.id) panel.setTyping(typing.isTyping ? typing.actor.firstName : null);
+  });
+  subscribe(PRESENCE, { id: place.circle.id }, ({ presence }) => {
+    if (presence.actor.id !== other.id) return;
+    setPresence(side, presence.online);
+    panel.note(`${other.firstName} is ${presence.online ? 'online' : 'offline'}.`);
+  });
 }
 
-/** Everything after the cursor: first what was missed, then a StreamLive, then what happens. */
-function followConversation(side, socket, failed) {
-  const { place, panel, cursors, onEvent } = side;
+/** What is for the app to know: the close of a session, or the errors with which the server ended a subscription. */
+function showEnd(panel, problem) {
+  const { code, reason } = problem;
+  if (code === 4401 || code === 4403)
+    return panel.setState('ended', `The session ended: ${reason}. Reload the page to log in again.`);
+  panel.note(`Subscription ended: ${problem[0]?.message ?? problem.message ?? reason}`);
+}
+
+const setPresence = ({ other, panel }, isOnline) =>
+  panel.setPresence(`${other.firstName} is ${isOnline ? 'online' : 'offline'}`, isOnline);
+
+async function showPresence(side) {
+  const { place, account, other, onFrame, panel } = side;
+  try {
+    setPresence(side, await readPresence(place, account, other, onFrame));
+  } catch ({ message }) {
+    panel.note(message);
+  }
+}
+
+/** What happens in the conversation, and what had happened until then. */
+function createConversationView(side) {
+  const { panel, onEvent } = side;
   let missed = 0;
   let isLive = false;
-  const next = ({ data: { conversationEvents: event } }) => {
-    cursors.conversation = event.cursor;
-    if (event.__typename === 'StreamLive') {
+  return {
+    show(event) {
+      if (!isLive) missed += 1;
+      onEvent(event.__typename, doorOf(side, event));
+      showEvent(side, event, !isLive);
+    },
+    live() {
       isLive = true;
       panel.setState('online', 'Connected: graphql-transport-ws');
       if (missed > 0) panel.note(`Resumed after the cursor: ${missed} missed, nothing lost.`);
-      return;
-    }
-    if (!isLive) missed += 1;
-    onEvent(event.__typename, doorOf(side, event));
-    showEvent(side, event, !isLive);
+      missed = 0;
+    },
+    lost() {
+      isLive = false;
+      panel.setState('lost', 'Connection lost. Trying again…');
+    },
   };
-  const error = async (errors) => {
-    const code = errors[0].extensions?.code;
-    if (code !== 'CURSOR_EXPIRED' && code !== 'CURSOR_INVALID') return failed(errors);
-    try {
-      await startAfresh(side);
-      followConversation(side, socket, failed);
-    } catch (problem) {
-      panel.note(problem.message);
-    }
-  };
-  socket.subscribe(
-    CONVERSATION_EVENTS,
-    { id: place.conversation.id, after: cursors.conversation },
-    { next, error },
-  );
 }
 
-/** The log does not reach back to the cursor any more: what is there now is read as at the beginning. */
-async function startAfresh({ place, account, panel, cursors, onFrame }) {
+/**
+ * The log does not reach back to the cursor any more: what is there now is read as at the beginning. Answers the cursor
+ * after which what follows in the circle or in the conversation comes.
+ */
+async function startAfresh({ place, account, panel, cursors, onFrame }, id) {
   const read = await readPlace(place, account, onFrame);
-  Object.assign(cursors, read.cursors);
+  if (id === place.circle.id) return (cursors.circle = read.cursors.circle);
+  cursors.conversation = read.cursors.conversation;
   panel.clear();
   panel.setName(read.name);
   panel.note('Away for too long to resume: these are the newest messages.');
   for (const message of read.messages) panel.message(asLine(message, account));
+  return cursors.conversation;
 }
 
 /** By which door a message of these two came in. */

@@ -54,7 +54,7 @@ function introduce({ panel, account }, door, { name, messages }) {
 
 async function start() {
   const legacy = createSide('legacy', { client: 'socket.io-client 1.3.6', mayRename: false });
-  const graphql = createSide('graphql', { client: 'WebSocket and fetch', mayRename: true });
+  const graphql = createSide('graphql', { client: 'graphql-ws and parley/client', mayRename: true });
   [legacy.account, graphql.account] = await Promise.all([
     logInOrAsk('legacy'),
     logInOrAsk('graphql', graphql.onFrame),

@@ -2,7 +2,9 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
+import { logIn, send } from '../client/writer.ts';
 import { needs } from '../support/programs.ts';
+import { openRelay } from '../support/relay.ts';
 import { PATIENT, openBrowser, openTab } from './browser.ts';
 import type { Tab, TabOptions } from './browser.ts';
 
@@ -124,6 +126,23 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
     await shows(page, 'graphql', 'and now');
     expect((await newTexts(page, since)).graphql).toEqual(['said to nobody', 'and now']);
     expect(tab.problems).toEqual([]);
+  });
+
+  test('brings the GraphQL client back by itself when the network is cut, with what it missed, once', async () => {
+    await using network = await openRelay(Number(new URL(gateway.url).port));
+    await using tab = await openDemo(browser, `http://127.0.0.1:${network.port}`);
+    const { page } = tab;
+    const since = (await texts(page, 'graphql')).length;
+    network.refuse();
+    await page.locator('#graphql[data-state=lost]').waitFor();
+    await send(gateway.url, await logIn(gateway.url), 'said while the network was cut');
+    network.accept();
+    await online(page, 'graphql');
+    await shows(page, 'graphql', 'Resumed after the cursor: 1 missed, nothing lost.');
+    await online(page, 'legacy');
+    await say(page, 'legacy', 'and after it');
+    await shows(page, 'graphql', 'and after it');
+    expect((await newTexts(page, since)).graphql).toEqual(['said while the network was cut', 'and after it']);
   });
 
   test('shows the other side that the old client goes, and the old client all it missed when it comes back', async () => {

@@ -96,6 +96,19 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   }, 60_000);
 
+  test(`${transport}: it can be disposed while the server is down`, async () => {
+    await using app = await testApp({ demo: true });
+    await using network = await openRelay(Number(new URL(app.url).port));
+    const token = await logIn(app.url);
+    const client = openClient(transport, `http://127.0.0.1:${network.port}`, token);
+    const followed = follow(client, PAYLOAD);
+    await followed.until(isLive(followed));
+    network.refuse();
+    await client.dispose();
+    await followed.until(() => followed.end !== undefined);
+    expect(followed.end).toEqual({});
+  });
+
   test(`${transport}: a token that is not accepted ends the subscription, and nothing is tried again`, async () => {
     await using app = await testApp({ demo: true });
     const client = openClient(transport, app.url, 'eyJhbGciOiJIUzI1NiJ9.e30.nothing');
