@@ -8,6 +8,7 @@ const once = [
   'test/program/**/*.test.ts',
   'test/examples/**/*.test.ts',
   'test/browser/**/*.test.ts',
+  'test/client/**/*.test.ts',
   'test/conformance/matrix/**/*.test.ts',
   'test/bridge/{engine-io,transport}.test.ts',
   'test/conformance/{engine-io,legacy-types,odd-input,socket-io}*.test.ts',

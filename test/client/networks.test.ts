@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { testApp } from '../harness/app.ts';
+import { createGateway } from '../../src/testing/index.ts';
 import { openRelay } from '../support/relay.ts';
 import { CONVERSATION, follow, openClient, TRANSPORTS } from './apps.ts';
 import type { Followed } from './apps.ts';
@@ -12,7 +12,7 @@ const isLive = (followed: Followed) => () => followed.events.length > 0;
 
 for (const transport of TRANSPORTS) {
   test(`${transport}: what is sent while the network is cut comes after it, once`, async () => {
-    await using app = await testApp({ demo: true });
+    await using app = await createGateway({ demo: true });
     await using network = await openRelay(Number(new URL(app.url).port));
     const token = await logIn(app.url);
     const client = openClient(transport, `http://127.0.0.1:${network.port}`, token, SOON, {
@@ -34,7 +34,7 @@ for (const transport of TRANSPORTS) {
   });
 
   test(`${transport}: a network that falls silent is noticed, also while it is connected to again`, async () => {
-    await using app = await testApp({ demo: true });
+    await using app = await createGateway({ demo: true });
     await using network = await openRelay(Number(new URL(app.url).port));
     const token = await logIn(app.url);
     const states: string[] = [];
@@ -60,7 +60,7 @@ for (const transport of TRANSPORTS) {
   });
 
   test(`${transport}: a quiet connection that works is kept`, async () => {
-    await using app = await testApp({ demo: true });
+    await using app = await createGateway({ demo: true });
     await using network = await openRelay(Number(new URL(app.url).port));
     const token = await logIn(app.url);
     const states: string[] = [];
@@ -97,7 +97,7 @@ for (const transport of TRANSPORTS) {
   }, 60_000);
 
   test(`${transport}: it can be disposed while the server is down`, async () => {
-    await using app = await testApp({ demo: true });
+    await using app = await createGateway({ demo: true });
     await using network = await openRelay(Number(new URL(app.url).port));
     const token = await logIn(app.url);
     const client = openClient(transport, `http://127.0.0.1:${network.port}`, token);
@@ -110,7 +110,7 @@ for (const transport of TRANSPORTS) {
   });
 
   test(`${transport}: a token that is not accepted ends the subscription, and nothing is tried again`, async () => {
-    await using app = await testApp({ demo: true });
+    await using app = await createGateway({ demo: true });
     const client = openClient(transport, app.url, 'eyJhbGciOiJIUzI1NiJ9.e30.nothing');
     const followed = follow(client, PAYLOAD);
     await followed.until(() => followed.end !== undefined, 15_000);

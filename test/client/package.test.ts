@@ -1,0 +1,139 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+
+const run = promisify(execFile);
+const ROOT = resolve(import.meta.dirname, '../..');
+
+/** A project of somebody else, which has the packed package and these others from where they are installed here. */
+async function openProject(packages: readonly string[]) {
+  const folder = await mkdtemp(join(tmpdir(), 'parley-test-'));
+  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: ROOT });
+  const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
+  const installed = join(folder, 'node_modules');
+  await mkdir(installed);
+  await run('tar', ['-xzf', join(folder, filename), '-C', installed]);
+  await run('mv', [join(installed, 'package'), join(installed, 'parley')]);
+  for (const name of packages) {
+    await mkdir(dirname(join(installed, name)), { recursive: true });
+    await symlink(join(ROOT, 'node_modules', name), join(installed, name));
+  }
+  await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
+  return {
+    folder,
+    installed,
+    write: (name: string, text: string) => writeFile(join(folder, name), text),
+    run: (command: string, ...args: string[]) => run(command, args, { cwd: folder }),
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+const CONSUMER = {
+  'graphql-ws': `
+    import { createClient } from 'graphql-ws';
+    import { resumable, type ResumableOptions } from 'parley/client';
+    const options: ResumableOptions = {
+      onState: ({ status, cursor, payload }) => console.log(status satisfies 'live' | 'behind', cursor?.length, payload.query),
+      onExpired: async ({ code, oldest }) => (code === 'CURSOR_EXPIRED' ? oldest : null),
+      retryDelay: (attempt) => attempt * 1_000,
+      shouldRetry: () => undefined,
+    };
+    const client = resumable(createClient({ url: 'ws://127.0.0.1:9', lazy: true }), options);
+    const stop: () => void = client.subscribe<{ n: number }>({ query: '{ n }' }, {
+      next: ({ data }) => console.log(data?.n.toFixed()),
+      error: (problem) => console.log(problem),
+      complete() {},
+    });
+    stop();
+    const results = client.iterate<{ n: number }>({ query: '{ n }', variables: { after: null } });
+    export const first: Promise<number | undefined> = results.next().then(({ value }) => value?.data?.n);
+    client.on('connected', (socket, payload) => console.log(socket, payload));
+    client.terminate();
+    await client.dispose();
+    // @ts-expect-error It is no option.
+    resumable(client, { onStates() {} });
+    // @ts-expect-error It is no client.
+    resumable({ subscribe() {} });`,
+  'graphql-sse': `
+    import { createClient } from 'graphql-sse';
+    import { resumable } from 'parley/client';
+    const client = resumable(createClient({ url: 'http://127.0.0.1:9' }));
+    const single = resumable(createClient<true>({ url: 'http://127.0.0.1:9', singleConnection: true }));
+    const stop: () => void = client.subscribe<{ n: number }>(
+      { query: '{ n }' },
+      { next: ({ data }) => console.log(data?.n.toFixed()), error: console.log, complete() {} },
+      { connected: (again) => console.log(again satisfies boolean) },
+    );
+    stop();
+    for await (const { data } of single.iterate<{ n: number }>({ query: '{ n }' })) console.log(data?.n.toFixed());
+    client.dispose();
+    // @ts-expect-error It is only in graphql-ws.
+    client.terminate();`,
+};
+
+for (const [library, source] of Object.entries(CONSUMER)) {
+  test(
+    `the types fit a project that has ${library} alone, and no other types`,
+    { timeout: 120_000 },
+    async () => {
+      await using project = await openProject([library, 'graphql']);
+      await project.write('app.ts', source);
+      for (const resolution of ['nodenext', 'bundler']) {
+        const module = resolution === 'nodenext' ? 'nodenext' : 'es2022';
+        const options = {
+          strict: true,
+          noEmit: true,
+          module,
+          moduleResolution: resolution,
+          target: 'es2022',
+        };
+        const compilerOptions = {
+          ...options,
+          types: [],
+          lib: ['es2022', 'dom'],
+          exactOptionalPropertyTypes: true,
+        };
+        await project.write('tsconfig.json', JSON.stringify({ compilerOptions, files: ['app.ts'] }));
+        const tsc = join(ROOT, 'node_modules/.bin/tsc');
+        const { stdout } = await project.run(tsc).catch((error: { stdout: string }) => error);
+        expect({ resolution, stdout }).toEqual({ resolution, stdout: '' });
+      }
+    },
+  );
+}
+
+test(
+  'the packed module runs as plain JavaScript, and all that the package exports is in it',
+  { timeout: 60_000 },
+  async () => {
+    await using project = await openProject(['graphql-ws', 'graphql', 'graphql-sse']);
+    await project.write(
+      'app.js',
+      `import { resumable } from 'parley/client';
+     import { createClient } from 'graphql-ws';
+     import { createClient as createStreamClient } from 'graphql-sse';
+     const webSocketImpl = class { static CONNECTING = 0; static OPEN = 1; static CLOSING = 2; static CLOSED = 3; };
+     const clients = [createClient({ url: 'ws://127.0.0.1:9', webSocketImpl }), createStreamClient({ url: 'http://127.0.0.1:9' })];
+     for (const client of clients.map((it) => resumable(it))) {
+       console.log(typeof client.subscribe, typeof client.iterate, typeof client.on);
+       await client.dispose();
+     }`,
+    );
+    const { stdout } = await project.run(process.execPath, 'app.js');
+    expect(stdout).toBe('function function function\nfunction function undefined\n');
+    const built = await readFile(join(project.installed, 'parley/client/index.js'), 'utf8');
+    expect(built).not.toMatch(/\bimport\b.*\bfrom\b|\brequire\(|\bprocess\b|\bBuffer\b/);
+    const described = JSON.parse(await readFile(join(project.installed, 'parley/package.json'), 'utf8')) as {
+      private: boolean;
+      exports: Record<string, string | Record<string, string>>;
+    };
+    expect(described.private).toBe(true);
+    for (const entry of Object.values(described.exports)) {
+      for (const file of typeof entry === 'string' ? [entry] : Object.values(entry))
+        expect(await readFile(join(project.installed, 'parley', file), 'utf8')).not.toBe('');
+    }
+  },
+);
