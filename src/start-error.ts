@@ -1,22 +1,25 @@
 import { inspect } from 'node:util';
 
-/** The program cannot start: the message says what it needs, which variable names it, and why it is not to be had. */
+/** Thrown when the program cannot start. The message has what it tried, the variable that sets it, and the reason. */
 export class StartError extends Error {
   override readonly name = 'StartError';
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another program has it already',
+  EADDRINUSE: 'the port is in use',
   EADDRNOTAVAIL: 'this machine has no such address',
-  EACCES: 'that is not permitted to this user',
-  EPERM: 'that is not permitted to this user',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
   EEXIST: 'a file is in its place',
   ENOTDIR: 'a file is in its place',
-  EROFS: 'it is on a disk that cannot be written to',
-  ENOSPC: 'its disk is full',
-  ECONNREFUSED: 'nobody answers there',
-  ETIMEDOUT: 'nobody answers there',
-  ENOTFOUND: 'there is no host of that name',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'no space left on the disk',
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  ETIMEDOUT: 'connection timed out',
+  EHOSTUNREACH: 'no route to the host',
+  ENOTFOUND: 'no such host',
+  EAI_AGAIN: 'the name server does not respond',
 };
 
 /** Waits for something that the program needs to start. Throws a `StartError` that begins with what was tried. */
@@ -33,6 +36,7 @@ export async function neededToStart<Result>(attempt: string, work: Promise<Resul
 function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
   if (!(error instanceof Error)) return inspect(error, { breakLength: Infinity });
-  const known = 'code' in error && typeof error.code === 'string' ? REASONS[error.code] : undefined;
-  return known ?? error.message;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const known = REASONS[code];
+  return known === undefined ? error.message : `${known} (${code})`;
 }

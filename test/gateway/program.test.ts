@@ -207,16 +207,19 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
   test.for([
     [
       { HOST: '203.0.113.9' },
-      'Cannot listen on 203.0.113.9, port 0 (HOST, PORT): this machine has no such address.',
+      'Cannot listen on 203.0.113.9, port 0 (HOST, PORT): this machine has no such address (EADDRNOTAVAIL).',
     ],
-    [{ MEDIA_DIR: 'package.json' }, 'Cannot keep media in package.json (MEDIA_DIR): a file is in its place.'],
+    [
+      { MEDIA_DIR: 'package.json' },
+      'Cannot keep media in package.json (MEDIA_DIR): a file is in its place (EEXIST).',
+    ],
     [
       { DATA_DIR: 'package.json' },
-      'Cannot open the embedded database in package.json (DATA_DIR): a file is in its place.',
+      'Cannot open the embedded database in package.json (DATA_DIR): a file is in its place (EEXIST).',
     ],
     [
       { DATABASE_URL: 'postgres://ann:pass@localhost:1/parley', AUTH_SECRET: 'x'.repeat(32) },
-      'Cannot open the database parley at localhost:1 (DATABASE_URL): nobody answers there.',
+      'Cannot open the database parley at localhost:1 (DATABASE_URL): connection refused (ECONNREFUSED).',
     ],
   ] as const)('says what it lacks to start, and where that is set: %o', async ([env, said]) => {
     await using program = run({ DATA_DIR: 'memory', ...env });

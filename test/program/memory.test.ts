@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createProbe, PROBED } from '../../bench/measure.ts';
+import type { Probe } from '../../bench/measure.ts';
+import { createGraphqlClient } from '../../src/testing/index.ts';
+import type { GraphqlClient } from '../../src/testing/index.ts';
+import { rawSocket } from '../harness/raw-socket.ts';
+import { wire } from '../harness/wire.ts';
+import { untilListening } from '../support/process.ts';
+import { ROOT, SHELL_PATH } from '../support/program.ts';
+
+// How far the heap grows before it is collected is V8's choice. What counts is what is in use, and what one client adds to
+// what the same run takes without it.
+
+const MEGABYTE = 1024 * 1024;
+const MAX_ADDED = 20 * MEGABYTE;
+const TEXT = 'x'.repeat(8_192);
+const ROUNDS = 14;
+const AT_ONCE = 250;
+const EVENTS =
+  'subscription { conversationEvents(conversationId: "Conversation:1") { ... on MessageSent { message { text } } } }';
+const SEND =
+  'mutation ($text: String!) { sendMessage(conversationId: "Conversation:1", text: $text) { message { id } } }';
+
+let url: string;
+let token: string;
+let probe: Probe;
+let ann: GraphqlClient;
+let stop: () => Promise<void>;
+
+beforeAll(async () => {
+  const child = spawn(process.execPath, [...PROBED, 'src/main.ts'], {
+    cwd: ROOT,
+    env: { PATH: SHELL_PATH, PORT: '0', DATA_DIR: 'memory', RATE_LIMITS: 'off', LOG_LEVEL: 'warn' },
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  stop = async () => {
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  };
+  url = await untilListening(child);
+  probe = createProbe(child);
+  await using anonymous = createGraphqlClient(url);
+  const { login } = await anonymous.run<{ login: { token: string } }>(
+    'mutation { login(email: "ann@example.com", password: "parley") { token } }',
+  );
+  token = login.token;
+  ann = createGraphqlClient(url, token);
+});
+
+afterAll(async () => {
+  await ann[Symbol.asyncDispose]();
+  await stop();
+});
+
+/** The most bytes in use while 28 MB of messages pass, beyond those before. */
+async function grownBySends(): Promise<number> {
+  const before = (await probe.memory()).used;
+  let most = before;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    await Promise.all(Array.from({ length: AT_ONCE }, () => ann.run(SEND, { text: TEXT })));
+    most = Math.max(most, (await probe.memory()).used);
+  }
+  return most - before;
+}
+
+async function subscriber() {
+  const socket = await rawSocket(url, { token });
+  socket.send({ id: '1', type: 'subscribe', payload: { query: EVENTS } });
+  await socket.nextOf('next');
+  return socket;
+}
+
+async function roomMember() {
+  const client = await wire(url);
+  await client.ask('authenticate', { token });
+  await client.ask('join_conversation', { conversation_id: 1 });
+  return client;
+}
+
+test.for([
+  ['GraphQL', subscriber],
+  ['Socket.IO', roomMember],
+] as const)(
+  'a client of %s that does not read adds less than 20 MB to what the same run takes without it',
+  { timeout: 180_000 },
+  async ([, connect]) => {
+    await grownBySends();
+    const control = await grownBySends();
+    await using client = await connect();
+    client.socket.pause();
+    expect((await grownBySends()) - control).toBeLessThan(MAX_ADDED);
+  },
+);
