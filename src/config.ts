@@ -13,7 +13,16 @@ const wholeNumber = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) =>
     .regex(/^\d+$/, 'must be a whole number')
     .transform(Number)
     .pipe(z.number().min(minimum).max(maximum));
-const secret = z.string().min(16, 'must have at least 16 characters');
+const MIN_SECRET = 16;
+/** Of a list the first signs. A text whose parts are too short for secrets is one secret with a comma in it. */
+const secrets = z
+  .string()
+  .min(MIN_SECRET, `must have at least ${MIN_SECRET} characters`)
+  .transform((text): readonly string[] => {
+    const parts = text.split(',').map((part) => part.trim());
+    // The whole text verifies as well: it may have been one secret before lists were understood.
+    return parts.length > 1 && parts.every((part) => part.length >= MIN_SECRET) ? [...parts, text] : [text];
+  });
 const onOff = z.enum(['on', 'off']);
 const FORWARD_CHANNELS = 'must list webrtc_forward, webrtc_config or both';
 const forwardChannel = z.enum(['webrtc_forward', 'webrtc_config'], FORWARD_CHANNELS);
@@ -54,14 +63,15 @@ export const VARIABLES = {
     about: 'Redis that carries live events between nodes, with `DATABASE_URL`.',
   },
   AUTH_SECRET: {
-    schema: secret.optional(),
+    schema: secrets.optional(),
     default: 'generated and kept in `DATA_DIR`',
-    about: 'HS256 secret of account tokens; required with `DATABASE_URL`.',
+    about:
+      'HS256 secret of account tokens; required with `DATABASE_URL`. A comma list while rotating: the first signs, all verify.',
   },
   AUTH_DEVICE_SECRET: {
-    schema: secret.optional(),
+    schema: secrets.optional(),
     default: 'none: device tokens are told by their `kind` claim',
-    about: 'HS256 secret of device tokens; whatever verifies with it is a device.',
+    about: 'HS256 secret of device tokens, or a comma list; whatever verifies with it is a device.',
   },
   AUTH_JWKS_URL: {
     schema: z.url().optional(),
@@ -168,6 +178,17 @@ export const VARIABLES = {
     schema: onOff.optional(),
     default: 'on where `HOST` is a loopback address',
     about: 'GraphiQL for browsers at `/graphql`: `on` or `off`.',
+  },
+  SIGN_UP: {
+    schema: onOff.optional(),
+    default: 'as `PASSWORD_LOGIN`',
+    about: 'Whether anyone may create an account with a password: `on` or `off`.',
+  },
+  PASSWORD_LOGIN: {
+    schema: onOff.default('on'),
+    default: 'on',
+    about:
+      'Whether accounts log in with a password: `on` or `off`, as where an outside identity provider issues all tokens. Devices do in any case.',
   },
   DEMO: {
     schema: onOff.optional(),

@@ -39,6 +39,13 @@ export interface UpdateAccountInput {
   readonly birthday?: string | null | undefined;
 }
 
+/** Throws FORBIDDEN where accounts are created elsewhere. */
+export async function signUp(deps: Deps, input: CreateAccountInput): Promise<{ token: string; user: User }> {
+  const { SIGN_UP, PASSWORD_LOGIN } = deps.config;
+  if ((SIGN_UP ?? PASSWORD_LOGIN) === 'off') throw forbidden('Creating accounts is turned off here.');
+  return createAccount(deps, input);
+}
+
 export async function createAccount(
   deps: Deps,
   input: CreateAccountInput,

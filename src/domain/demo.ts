@@ -29,7 +29,8 @@ export async function findDemo({ db, passwords }: Pick<Deps, 'db' | 'passwords'>
 }
 
 /** Whether accounts with a published password may be used: not from other machines. */
-export const isDemoOpen = (config: Config): boolean => config.DEMO !== 'off' && isLoopback(hostOf(config));
+export const isDemoOpen = (config: Config): boolean =>
+  config.DEMO !== 'off' && config.PASSWORD_LOGIN === 'on' && isLoopback(hostOf(config));
 
 /**
  * Creates the demo accounts and their conversation, for the page at `/` and the first steps in GraphiQL: in a database

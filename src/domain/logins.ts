@@ -2,7 +2,7 @@ import * as devices from '../db/devices.ts';
 import * as sessions from '../db/sessions.ts';
 import type { Device, User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
-import { unauthenticated } from '../errors.ts';
+import { forbidden, unauthenticated } from '../errors.ts';
 import { accountTopic, actorKey } from '../events/event.ts';
 import { recording } from '../events/record.ts';
 import type { Actor, Session } from './actor.ts';
@@ -34,6 +34,7 @@ export async function login(
   deps: Deps,
   input: { readonly email: string; readonly password: string },
 ): Promise<{ token: string; user: User }> {
+  if (deps.config.PASSWORD_LOGIN === 'off') throw forbidden('Logging in with a password is turned off here.');
   const { user } = await checkLogin(deps, input.email.trim(), input.password, users.findCredentials);
   const actor = { kind: 'user', id: user.id } as const;
   if (isLocked(deps, actor))

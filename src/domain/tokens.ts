@@ -10,10 +10,10 @@ import type { OutsideIdentity } from './outside-identity.ts';
 import { isText } from './text.ts';
 
 export interface TokenSettings {
-  /** Signs and verifies account tokens. */
-  readonly secret: string;
+  /** Signs and verifies account tokens. Of several the first signs. */
+  readonly secret: string | readonly string[];
   /** Signs and verifies device tokens; whatever verifies with it is a device. */
-  readonly deviceSecret?: string | undefined;
+  readonly deviceSecret?: string | readonly string[] | undefined;
   /** The key set of an outside identity provider whose tokens are accepted too. */
   readonly jwks?: JwksSettings | undefined;
 }
@@ -81,11 +81,16 @@ const OUTSIDE_ALGORITHMS = [
 
 /** Issues and verifies tokens. The algorithm that a token names decides which keys it may be verified with at all. */
 export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tokens {
-  const keys = [{ key: keyOf(secret), isForDevices: false }];
-  if (deviceSecret !== undefined && deviceSecret !== secret) {
-    keys.push({ key: keyOf(deviceSecret), isForDevices: true });
-  }
-  const signingKey = { user: keyOf(secret), device: keyOf(deviceSecret ?? secret) };
+  const secrets = [secret].flat();
+  const deviceSecrets = [deviceSecret ?? []].flat().filter((one) => !secrets.includes(one));
+  const keys = [
+    ...secrets.map((one) => ({ key: keyOf(one), isForDevices: false })),
+    ...deviceSecrets.map((one) => ({ key: keyOf(one), isForDevices: true })),
+  ];
+  const signingKey = {
+    user: keyOf(secrets[0] ?? ''),
+    device: keyOf([deviceSecret ?? secret].flat()[0] ?? ''),
+  };
   const outside = jwks === undefined ? undefined : createOutsideVerifier(jwks);
 
   const verifyOwn = async (token: string): Promise<VerifiedToken | undefined> => {

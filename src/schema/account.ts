@@ -148,16 +148,16 @@ builder.mutationFields((t) => ({
   createAccount: t.field({
     type: LoginPayload,
     complexity: PASSWORD,
-    description: 'Creates a user and logs in. Needs no login.',
+    description: 'Creates a user and logs in. Needs no login. FORBIDDEN where `SIGN_UP` is off.',
     args: { input: t.arg({ type: CreateAccountInput, required: true, description: 'Who the user is.' }) },
     resolve: (_root, { input }, { deps }) =>
-      accounts.createAccount(deps, { ...input, birthday: input.birthday ?? null }),
+      accounts.signUp(deps, { ...input, birthday: input.birthday ?? null }),
   }),
   login: t.field({
     type: LoginPayload,
     complexity: PASSWORD,
     description:
-      'Logs a user in. Needs no login. UNAUTHENTICATED when the e-mail or the password is wrong, RATE_LIMITED after too many wrong ones.',
+      'Logs a user in. Needs no login. UNAUTHENTICATED when the e-mail or the password is wrong, RATE_LIMITED after too many wrong ones, FORBIDDEN where `PASSWORD_LOGIN` is off.',
     args: {
       email: t.arg.string({
         required: true,

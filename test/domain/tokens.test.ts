@@ -79,6 +79,20 @@ test('what verifies with the device secret is a device, whatever it says', async
   );
 });
 
+test('while secrets rotate the first signs, and what any of them signed is accepted', async () => {
+  const claims = { exp: now() + HOUR, sub: 7 };
+  const rotating = createTokens({
+    secret: ['a new secret of the tests', SECRET],
+    deviceSecret: [DEVICE_SECRET],
+  });
+  expect(await actorOf(rotating, sign(claims))).toEqual(ann);
+  expect(await actorOf(rotating, sign(claims, 'a new secret of the tests'))).toEqual(ann);
+  expect(await actorOf(rotating, sign({ ...claims, sub: 4 }, DEVICE_SECRET))).toEqual(lamp);
+  const { token } = await rotating.issue(ann);
+  expect(await actorOf(createTokens({ secret: 'a new secret of the tests' }), token)).toEqual(ann);
+  expect(await actorOf(createTokens({ secret: SECRET }), token)).toBeUndefined();
+});
+
 test('the kind claim tells a device without a device secret', async () => {
   const tokens = createTokens({ secret: SECRET });
   expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: '4', kind: 'device' }))).toEqual(lamp);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isLoopback } from '../../src/config.ts';
+import { isLoopback, readConfig } from '../../src/config.ts';
 
 test.for([
   '127.0.0.1',
@@ -27,4 +27,25 @@ test.for([
   '',
 ])('%s may be reached from other machines', (host) => {
   expect(isLoopback(host)).toBe(false);
+});
+
+test.for([
+  ['one secret of the tests', ['one secret of the tests']],
+  [
+    'a new secret of the tests, an old secret of the tests',
+    [
+      'a new secret of the tests',
+      'an old secret of the tests',
+      'a new secret of the tests, an old secret of the tests',
+    ],
+  ],
+  ['a secret of the tests, long enough', ['a secret of the tests, long enough']],
+] as const)('AUTH_SECRET=%s is read as secrets of which the first signs', ([text, secrets]) => {
+  expect(readConfig({ AUTH_SECRET: text }).AUTH_SECRET).toEqual(secrets);
+});
+
+test('a secret that is too short is refused', () => {
+  expect(() => readConfig({ AUTH_SECRET: 'too short' })).toThrow(
+    'AUTH_SECRET: must have at least 16 characters',
+  );
 });

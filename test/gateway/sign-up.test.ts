@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest';
+import { createGateway } from '../../src/testing/index.ts';
+import { testDatabase } from '../harness/database.ts';
+
+const INPUT = 'input: { email: "cy@example.com", password: "a secret one", firstName: "C", lastName: "Y" }';
+const CREATE = `mutation { createAccount(${INPUT}) { token } }`;
+const LOGIN = 'mutation { login(email: "cy@example.com", password: "a secret one") { token } }';
+
+test('where sign-up is off nobody creates an account, and those that are there log in', async () => {
+  const database = await testDatabase();
+  {
+    await using open = await createGateway({ database });
+    await open.graphql.run(CREATE);
+  }
+  await using closed = await createGateway({ database, env: { SIGN_UP: 'off' } });
+  expect(await closed.graphql.refused(CREATE.replace('cy@', 'di@'))).toBe('FORBIDDEN');
+  expect(await closed.graphql.run(LOGIN)).toMatchObject({ login: { token: expect.any(String) as string } });
+});
+
+test('where logging in with a password is off, accounts are neither logged in nor created, and devices log in', async () => {
+  const database = await testDatabase();
+  let credentials: Record<string, unknown>;
+  {
+    await using open = await createGateway({ database });
+    const ann = await open.account();
+    await open.graphql.run(CREATE);
+    const { createCircle } = await ann.graphql.run<{ createCircle: { id: string } }>(
+      'mutation { createCircle(name: "Home") { id } }',
+    );
+    const { addDevice } = await ann.graphql.run<{ addDevice: Record<string, unknown> }>(
+      'mutation ($id: ID!) { addDevice(circleId: $id, name: "Lamp") { username password } }',
+      { id: createCircle.id },
+    );
+    credentials = addDevice;
+  }
+  await using closed = await createGateway({ database, env: { PASSWORD_LOGIN: 'off' } });
+  expect(await closed.graphql.refused(LOGIN)).toBe('FORBIDDEN');
+  expect(await closed.graphql.refused(CREATE.replace('cy@', 'di@'))).toBe('FORBIDDEN');
+  expect(
+    await closed.graphql.run(
+      'mutation ($username: String!, $password: String!) { loginDevice(username: $username, password: $password) { token } }',
+      credentials,
+    ),
+  ).toMatchObject({ loginDevice: { token: expect.any(String) as string } });
+});
