@@ -38,6 +38,7 @@ const arrows: Readonly<Record<string, Arrow>> = {
 
 const leaves: readonly string[] = [
   'ids.ts',
+  'origin.ts',
   'errors.ts',
   'log.ts',
   'config.ts',

@@ -1,12 +1,27 @@
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
+import { parseOrigin } from './origin.ts';
 
-const list = z.string().transform((text) =>
+/** A value as it is pasted: with spaces around it, or with the quotes that a shell takes off and an env file keeps. */
+const unquote = (text: string): string =>
   text
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== ''),
-);
+    .trim()
+    .replace(/^(?:"([^"]*)"|'([^']*)')$/, '$1$2')
+    .trim();
+const unquoted = z.string().transform(unquote);
+/** A comma list, each item once. */
+const list = unquoted.transform((text) => [
+  ...new Set(
+    text
+      .split(',')
+      .map(unquote)
+      .filter((item) => item !== ''),
+  ),
+]);
+const urlOf = (schemes: RegExp, example: string) =>
+  unquoted.pipe(
+    z.string().refine((url) => schemes.test(url) && !/\s/.test(url), `must be one URL such as ${example}`),
+  );
 const wholeNumber = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) =>
   z
     .string()
@@ -26,6 +41,27 @@ const secrets = z
 const onOff = z.enum(['on', 'off']);
 const FORWARD_CHANNELS = 'must list webrtc_forward, webrtc_config or both';
 const forwardChannel = z.enum(['webrtc_forward', 'webrtc_config'], FORWARD_CHANNELS);
+const origins = list
+  .refine((items) => items.length > 0, 'must list at least one origin, or *')
+  .transform((items, context) =>
+    items.map((item) => {
+      const origin = item === '*' ? item : parseOrigin(item);
+      if (origin !== undefined && !/^wss?:|.\*/.test(origin)) return origin;
+      context.addIssue(`"${item}" ${whyNoOrigin(item)}`);
+      return item;
+    }),
+  )
+  .transform((items) => [...new Set(items)]);
+
+function whyNoOrigin(item: string): string {
+  if (/[\s;]/.test(item)) return 'must be separated by commas';
+  if (item.includes('*')) return 'has a wildcard, which can only stand alone (*): list each origin';
+  if (/^wss?:/i.test(item)) return 'must be the origin of a page: https:// or http://';
+  if (!item.includes('://')) return `lacks its scheme: https://${item}`;
+  if (URL.canParse(item)) return 'must be scheme, host and port alone';
+  return 'is not an origin such as https://app.example.com';
+}
+
 const iceUrls = (schemes: RegExp, example: string) =>
   list.refine((urls) => urls.every((url) => schemes.test(url)), `must be a comma list such as ${example}`);
 
@@ -47,18 +83,12 @@ export const VARIABLES = {
     about: 'Folder of the embedded database, the media and the generated secret; `memory` keeps nothing.',
   },
   DATABASE_URL: {
-    schema: z
-      .string()
-      .regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL')
-      .optional(),
+    schema: urlOf(/^postgres(ql)?:\/\//i, 'postgres://user:password@host:5432/database').optional(),
     default: 'none: the embedded database',
     about: 'PostgreSQL to use instead of the embedded database; any number of nodes may share it.',
   },
   REDIS_URL: {
-    schema: z
-      .string()
-      .regex(/^rediss?:\/\//, 'must be a redis:// URL')
-      .optional(),
+    schema: urlOf(/^rediss?:\/\//i, 'redis://host:6379').optional(),
     default: 'none: LISTEN/NOTIFY',
     about: 'Redis that carries live events between nodes, with `DATABASE_URL`.',
   },
@@ -74,17 +104,17 @@ export const VARIABLES = {
     about: 'HS256 secret of device tokens, or a comma list; whatever verifies with it is a device.',
   },
   AUTH_JWKS_URL: {
-    schema: z.url().optional(),
+    schema: unquoted.pipe(z.url({ protocol: /^https?$/ })).optional(),
     default: 'none',
     about: 'Key set of an outside identity provider whose tokens are accepted too.',
   },
   AUTH_ISSUER: {
-    schema: z.string().optional(),
+    schema: unquoted.optional(),
     default: 'none',
     about: 'Required `iss` of outside tokens; required with `AUTH_JWKS_URL`.',
   },
   AUTH_AUDIENCE: {
-    schema: z.string().optional(),
+    schema: unquoted.optional(),
     default: 'none',
     about: 'Required `aud` of outside tokens.',
   },
@@ -128,9 +158,10 @@ export const VARIABLES = {
       'Milliseconds that an idle HTTP connection stays open; longer than a balancer in front keeps it (often 60 s).',
   },
   CORS_ORIGINS: {
-    schema: list.optional(),
+    schema: origins.optional(),
     default: 'any origin is reflected',
-    about: 'Comma list of origins allowed on HTTP, WebSocket and Engine.IO.',
+    about:
+      'Comma list of origins allowed on HTTP, WebSocket and Engine.IO, such as `https://app.example.com`, `capacitor://localhost` or `null`; `*` allows any.',
   },
   PRESENCE_GRACE_MS: {
     schema: wholeNumber(0, 3_600_000).default(5000),
@@ -251,7 +282,7 @@ const shape = Object.fromEntries(
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
   const given = Object.fromEntries(
     Object.entries(environment).filter(
-      ([name, value]) => name in VARIABLES && value !== undefined && value !== '',
+      ([name, value]) => name in VARIABLES && value !== undefined && value.trim() !== '',
     ),
   );
   const parsed = z.object(shape).safeParse(given);
