@@ -45,7 +45,6 @@ import { createFanOut } from './gateway/fan-out.ts';
 import { createHealth } from './gateway/health.ts';
 import type { HealthOptions } from './gateway/health.ts';
 import { createHttpServer, timeoutsFor } from './gateway/http.ts';
-import type { Route } from './gateway/http.ts';
 import { createMetrics } from './gateway/metrics.ts';
 import type { Metrics } from './gateway/metrics.ts';
 import { createOrigins } from './gateway/origins.ts';
@@ -54,6 +53,7 @@ import { pageRoutes } from './gateway/page.ts';
 import { readPersistedOperations } from './gateway/persisted-operations.ts';
 import type { Ports } from './gateway/ports.ts';
 import { createRequestedDocuments } from './gateway/requested-document.ts';
+import type { Route } from './gateway/routes.ts';
 import { mediaRoutes } from './gateway/uploads.ts';
 import { createGraphqlSockets } from './gateway/websocket.ts';
 import type { Logger } from './log.ts';
@@ -231,7 +231,12 @@ async function serve(
   const health = createHealth({ ...checks, log });
   const routes: Route[] = [
     ...pageRoutes(),
-    { path: '/graphql', handle: graphqlHttp.handle, upgrade: graphqlSockets.handleUpgrade },
+    {
+      path: '/graphql',
+      methods: ['GET', 'HEAD', 'POST'],
+      handle: graphqlHttp.handle,
+      upgrade: graphqlSockets.handleUpgrade,
+    },
     { path: '/socket.io/', handle: bridge.handleRequest, upgrade: bridge.handleUpgrade, ownOrigins: true },
     ...mediaRoutes(ports),
     ...health.routes,

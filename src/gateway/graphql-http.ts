@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { parse as parseContentType } from 'content-type';
 import { GraphQLError } from 'graphql';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import { createYoga } from 'graphql-yoga';
@@ -20,6 +21,8 @@ import { openWhenAvailable } from './late-results.ts';
 import type { Ports } from './ports.ts';
 import { idsInUrl, withoutIds } from './requested-document.ts';
 import { isMultipart } from './multipart.ts';
+import { acceptsEventStream, EVENT_STREAM, negotiate } from './negotiation.ts';
+import { ignoreRest, sendRefusal } from './respond.ts';
 import { createEventStreamReceiver, encodeEventStream } from './sse.ts';
 import type { EventStreamReceiver } from './sse.ts';
 
@@ -80,8 +83,12 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
   });
   return {
     async handle(request, response) {
-      if (request.method === 'POST' && isMultipart(request)) await executeMultipart(ports, request, response);
-      else await yoga.handle(request, response, { req: request, res: response });
+      if (request.method === 'POST' && isMultipart(request))
+        return executeMultipart(ports, request, response);
+      const refusal = negotiate(request);
+      if (refusal === undefined) return yoga.handle(request, response, { req: request, res: response });
+      ignoreRest(request);
+      sendRefusal(response, refusal);
     },
     close: (reason) => draining.abort(reason),
   };
@@ -130,7 +137,7 @@ function enginePlugin(ports: Ports, draining: AbortSignal): Plugin<object, Serve
   const subscribe = async (args: ExecutionArgs): Promise<ResultStream | ExecutionResult> => {
     const { request, req, ...operation } = operationOf(args);
     // Checked first: Yoga would answer 406 once the stream is open, and leave it so.
-    if (!acceptsEventStream(request)) return refused(notAcceptable());
+    if (!acceptsEventStream(request.headers.get('accept'))) return refused(notAcceptable());
     const receiver = createEventStreamReceiver();
     const closing = new AbortController();
     eventStreams.set(request, { receiver, closing: AbortSignal.any([closing.signal, draining]) });
@@ -178,14 +185,22 @@ function enginePlugin(ports: Ports, draining: AbortSignal): Plugin<object, Serve
 
   return {
     onRequestParse({ request, requestParser, setRequestParser }) {
+      if (requestParser === undefined) return;
+      requireUtf8(request.headers.get('content-type') ?? '');
       const length = request.headers.get('content-length');
       if (length !== null && Number(length) > MAX_BODY_BYTES) throw bodyTooLarge();
-      if (requestParser === undefined || length !== null || request.body === null) return;
-      setRequestParser(async (unbounded) => {
-        const body = await readBody(unbounded);
-        if (body === undefined) throw bodyTooLarge();
-        const { url, method, headers } = unbounded;
-        return requestParser(new Request(url, { method, headers, body }));
+      if (request.body === null) return;
+      setRequestParser(async (unread) => {
+        const bytes = length === null ? await readBody(unread) : new Uint8Array(await unread.arrayBuffer());
+        if (bytes === undefined) throw bodyTooLarge();
+        const text = decodeUtf8(bytes);
+        // The parsers read nothing else, and a request made of the text would cost more than the rest of the reading.
+        return requestParser(
+          Object.assign(unread, {
+            text: () => Promise.resolve(text),
+            json: async () => JSON.parse(text) as unknown,
+          }),
+        );
       });
     },
     onParams({ params, setParams, request, context }) {
@@ -236,9 +251,25 @@ async function readBody(request: Request): Promise<Buffer<ArrayBuffer> | undefin
       else chunks.push(chunk);
     }
   } catch {
-    throw new DomainError('INVALID_INPUT', 'The body breaks off.');
+    throw new DomainError('INVALID_INPUT', 'The request body is incomplete.');
   }
   return length > MAX_BODY_BYTES ? undefined : Buffer.concat(chunks);
+}
+
+/** Throws for a body that names another charset: JSON has no other (RFC 8259, section 8.1). */
+function requireUtf8(contentType: string): void {
+  const { charset = 'utf-8' } = parseContentType(contentType).parameters;
+  if (!/^(utf-?8|us-ascii)$/i.test(charset))
+    throw unsupported(`The charset ${charset} is not supported. Send UTF-8.`);
+}
+
+/** The text, without a byte order mark. Throws when it is not UTF-8: what replaces its characters could be stored. */
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new DomainError('INVALID_INPUT', 'The request body is not UTF-8.');
+  }
 }
 
 /** The stream, with what must be freed when it ends in whichever way. */
@@ -296,6 +327,9 @@ const statusOf = ({ extensions: { http } }: GraphQLError): unknown =>
 const bodyTooLarge = (): GraphQLError =>
   new GraphQLError('The body is too large.', { extensions: { http: { status: 413 } } });
 
+const unsupported = (message: string): GraphQLError =>
+  new GraphQLError(message, { extensions: { http: { status: 415 } } });
+
 const tooLarge = (): DomainError =>
   new DomainError('LIMIT_EXCEEDED', `A request may have at most ${MAX_BODY_BYTES} bytes.`, {
     limit: `${MAX_BODY_BYTES} bytes`,
@@ -321,12 +355,7 @@ function withStatus(error: GraphQLError, marked: GraphQLError = error, streamed 
   return new GraphQLError(message, { nodes, source, positions, path, extensions: { ...extensions, http } });
 }
 
-/** As does whoever names nothing: an answer may be of any type then. */
-const acceptsEventStream = (request: Request): boolean =>
-  /text\/(event-stream|\*)|\*\/\*/i.test(request.headers.get('accept') || '*/*');
-
-const isAnsweredAsStream = (request: Request): boolean =>
-  request.headers.get('accept')?.trim().toLowerCase() === 'text/event-stream';
+const isAnsweredAsStream = (request: Request): boolean => request.headers.get('accept') === EVENT_STREAM;
 
 const notAcceptable = (): DomainError =>
   new DomainError(

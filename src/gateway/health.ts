@@ -1,5 +1,5 @@
 import type { Logger } from '../log.ts';
-import type { Route } from './http.ts';
+import type { Route } from './routes.ts';
 import { sendJson } from './respond.ts';
 
 export interface HealthOptions {

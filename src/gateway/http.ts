@@ -1,26 +1,12 @@
 import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { Logger } from '../log.ts';
 import type { Origins } from './origins.ts';
-import { sendJson } from './respond.ts';
-
-type Handle = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
-type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
-
-/** One path or, ending in `/`, one folder of paths. */
-export interface Route {
-  readonly path: string;
-  readonly methods?: readonly string[];
-  readonly handle?: Handle;
-  readonly upgrade?: Upgrade;
-  /** Does its own CORS. */
-  readonly ownOrigins?: boolean;
-}
-
-/** The path of a request, without its query, which may hold secrets. */
-export const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?', 1)[0] ?? '/';
+import { lists, pathOf } from './request-head.ts';
+import { sendRefusal } from './respond.ts';
+import { createRouter } from './routes.ts';
+import type { Route } from './routes.ts';
 
 /** Added to KEEP_ALIVE_MS, so that a client that reuses a connection at its very end does not find it closing. */
 const KEEP_ALIVE_BUFFER_MS = 1_000;
@@ -85,36 +71,7 @@ export function createHttpServer(
   timeouts: HttpTimeouts,
   log: Logger,
 ): HttpServer {
-  const find = (request: IncomingMessage): Route | undefined => {
-    const path = pathOf(request);
-    return routes.find(
-      (route) =>
-        path === route.path ||
-        (route.path.endsWith('/') && route.path !== '/' && path.startsWith(route.path)),
-    );
-  };
-
-  const serve: Handle = async (request, response) => {
-    if (!URL.canParse(`http://${request.headers.host ?? 'localhost'}`))
-      return sendJson(response, 400, { message: 'The Host header is malformed.', code: 'INVALID_INPUT' });
-    const route = find(request);
-    if (route?.handle === undefined)
-      return sendJson(response, 404, { message: 'There is nothing here.', code: 'NOT_FOUND' });
-    if (route.ownOrigins === true) return route.handle(request, response);
-    if (!origins.allowed(request))
-      return sendJson(response, 403, { message: 'This origin is not allowed.', code: 'FORBIDDEN' });
-    origins.allow(request, response);
-    if (request.method === 'OPTIONS') return void response.writeHead(204).end();
-    if (route.methods !== undefined && !route.methods.includes(request.method ?? '')) {
-      response.setHeader('allow', route.methods.join(', '));
-      return sendJson(response, 405, {
-        message: `Use ${route.methods.join(' or ')}.`,
-        code: 'INVALID_INPUT',
-      });
-    }
-    return route.handle(request, response);
-  };
-
+  const router = createRouter(routes, origins);
   const isTooMany = createPipelines();
   let isClosing = false;
   const server = createServer(
@@ -124,16 +81,16 @@ export function createHttpServer(
       headersTimeout: timeouts.headersMs,
       requestTimeout: timeouts.requestMs,
       // Some clients offer HTTP/2 this way with their first request, which is to be answered all the same.
-      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
+      shouldUpgradeCallback: ({ headers }) => lists(headers.upgrade, 'websocket'),
     },
     (request, response) => {
       if (isTooMany(request.socket, response)) return void request.socket.destroy();
       // Node closes those that are idle when the server is closed, and leaves those that become idle later open.
       response.once('close', () => isClosing && setImmediate(() => server.closeIdleConnections()));
-      Promise.resolve(serve(request, response)).catch((error: unknown) => {
-        log.error({ err: error, path: pathOf(request) }, 'a request failed');
+      router.serve(request, response).catch((error: unknown) => {
+        log.error({ err: error, path: pathOf(request) }, 'request failed');
         if (response.headersSent) response.destroy();
-        else sendJson(response, 500, { message: 'Unexpected error.', code: 'INTERNAL' });
+        else sendRefusal(response, { status: 500, code: 'INTERNAL', message: 'Unexpected error.' });
       });
     },
   );
@@ -141,14 +98,7 @@ export function createHttpServer(
   server.setTimeout(timeouts.stalledMs);
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
-    const upgrade = find(request)?.upgrade;
-    if (upgrade !== undefined && origins.allowed(request)) upgrade(request, socket, head);
-    else
-      socket.end(
-        `HTTP/1.1 ${upgrade === undefined ? '404 Not Found' : '403 Forbidden'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
-        // The client may never end its half, of which nobody reads a word.
-        () => socket.destroy(),
-      );
+    router.upgrade(request, socket, head);
   });
   const sockets = new Set<Socket>();
   server.on('connection', (socket) => {

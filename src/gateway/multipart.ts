@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { Busboy } from '@fastify/busboy';
 import type { BusboyFileStream } from '@fastify/busboy';
 import { DomainError, invalidInput } from '../errors.ts';
+import { mediaTypeOf } from './request-head.ts';
 
 const LIMITS = { fields: 10, fieldSize: 128 * 1024, files: 2, parts: 12 };
 
@@ -22,8 +23,8 @@ export class NoFileError extends DomainError {
   }
 }
 
-export const isMultipart = ({ headers }: IncomingMessage): boolean =>
-  headers['content-type']?.startsWith('multipart/form-data') === true;
+export const isMultipart = (request: IncomingMessage): boolean =>
+  mediaTypeOf(request) === 'multipart/form-data';
 
 /**
  * Reads a multipart body and hands its file on while it arrives, to the first part for which `take` answers a promise.

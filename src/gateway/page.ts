@@ -1,9 +1,10 @@
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pathOf } from './http.ts';
-import type { Route } from './http.ts';
-import { sendJson } from './respond.ts';
+import { pathOf } from './request-head.ts';
+import { sendRefusal } from './respond.ts';
+import { NO_SUCH_PATH } from './routes.ts';
+import type { Route } from './routes.ts';
 
 const FOLDER = new URL('../page/', import.meta.url);
 
@@ -90,8 +91,7 @@ export function pageRoutes(): Route[] {
     const name = pathOf(request).slice('/page/'.length);
     const module = modules.get(name);
     const type = module === undefined ? ASSETS.get(name) : TYPES.js;
-    if (type === undefined)
-      return sendJson(response, 404, { message: 'There is nothing here.', code: 'NOT_FOUND' });
+    if (type === undefined) return sendRefusal(response, NO_SUCH_PATH);
     send(response, type, await read(module ?? new URL(name, FOLDER)));
   }
 }

@@ -6,8 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { createHttpServer, timeoutsFor } from '../../src/gateway/http.ts';
-import type { Route } from '../../src/gateway/http.ts';
 import { createOrigins } from '../../src/gateway/origins.ts';
+import type { Route } from '../../src/gateway/routes.ts';
 import { createLogger } from '../../src/log.ts';
 import { testApp } from '../harness/app.ts';
 

@@ -1,0 +1,65 @@
+import type { IncomingMessage } from 'node:http';
+import { parse } from 'content-type';
+import Negotiator from 'negotiator';
+import { mediaTypeOf } from './request-head.ts';
+import type { Refusal } from './respond.ts';
+
+export const EVENT_STREAM = 'text/event-stream';
+const HTML = 'text/html';
+const RESULT = 'application/graphql-response+json';
+const RESPONSE_TYPES = [RESULT, 'application/json', EVENT_STREAM, 'multipart/mixed', HTML];
+const BODY_TYPES = /^application\/(json|.+\+json|graphql|x-www-form-urlencoded)$/;
+
+/**
+ * Puts `Accept` and `Content-Type`, which Yoga compares as text, into the form that it knows, and HEAD into GET. Returns
+ * the refusal of a request that could not be read, or whose response could not be.
+ */
+export function negotiate(request: IncomingMessage): Refusal | undefined {
+  const { headers, method } = request;
+  const negotiator = new Negotiator({
+    headers: { accept: headers.accept && withoutParameters(headers.accept) },
+  });
+  const preferred = negotiator.mediaType(method === 'POST' ? NOT_HTML : RESPONSE_TYPES);
+  if (preferred === undefined) return NOT_ACCEPTABLE;
+  if (method === 'POST') {
+    const type = mediaTypeOf(request);
+    if (!BODY_TYPES.test(type)) return UNSUPPORTED_TYPE;
+    if (type.endsWith('+json')) headers['content-type'] = 'application/json';
+  }
+  if (method === 'HEAD') {
+    request.method = 'GET';
+    // Not an event stream, which would never end.
+    headers.accept = preferred === HTML ? HTML : RESULT;
+  } else if (headers.accept !== undefined) {
+    // Yoga takes the first type that it knows, and HTML wherever it is.
+    const accepted = negotiator.mediaTypes().filter((type) => type !== HTML || preferred === HTML);
+    headers.accept = accepted.join(', ');
+  }
+  return undefined;
+}
+
+/** With their weights alone: we offer no type with others, and would match none that has them. */
+const withoutParameters = (accept: string): string =>
+  accept
+    .split(',')
+    .map((item) => parse(item))
+    .map(({ type, parameters: { q } }) => (q === undefined ? type : `${type};q=${q}`))
+    .join(', ');
+
+const NOT_HTML = RESPONSE_TYPES.filter((type) => type !== HTML);
+
+/** Of a request that was negotiated. Without the header any type may be sent. */
+export const acceptsEventStream = (accept: string | null): boolean =>
+  new Negotiator({ headers: { accept: accept ?? undefined } }).mediaType([EVENT_STREAM]) !== undefined;
+
+const NOT_ACCEPTABLE: Refusal = {
+  status: 406,
+  code: 'INVALID_INPUT',
+  message: `\`Accept\` must name one of ${RESPONSE_TYPES.join(', ')}.`,
+};
+
+const UNSUPPORTED_TYPE: Refusal = {
+  status: 415,
+  code: 'INVALID_INPUT',
+  message: 'The `Content-Type` must be application/json, or multipart/form-data with a file.',
+};

@@ -1,0 +1,119 @@
+import { expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import type { TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+
+const ask = (
+  app: TestGateway,
+  origin: string | undefined,
+  path = '/graphql?query={__typename}',
+  { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {},
+) =>
+  fetch(app.url + path, {
+    method,
+    headers: { ...headers, ...(origin === undefined ? {} : { origin }) },
+  });
+
+/** Whether a page of the origin may open each kind of connection. */
+async function opens(app: TestGateway, origin: string): Promise<boolean[]> {
+  const sockets = ['/graphql', '/socket.io/?EIO=4&transport=websocket'].map(
+    (path) =>
+      new Promise<boolean>((resolve) => {
+        const socket = new WebSocket(app.url.replace('http', 'ws') + path, 'graphql-transport-ws', {
+          origin,
+        });
+        socket.once('open', () => resolve(true)).once('error', () => resolve(false));
+        socket.on('open', () => socket.terminate());
+      }),
+  );
+  const polling = await ask(app, origin, '/socket.io/?EIO=4&transport=polling');
+  return [(await ask(app, origin)).ok, polling.ok, ...(await Promise.all(sockets))];
+}
+
+test('origins are allowed in whichever form they are listed, on every transport', async () => {
+  await using app = await testApp({
+    env: {
+      CORS_ORIGINS:
+        '"HTTPS://App.example.com:443/", http://localhost:5173 ,https://bücher.example,capacitor://localhost,null,',
+    },
+  });
+  const all = [true, true, true, true];
+  for (const origin of [
+    'https://app.example.com',
+    'http://localhost:5173',
+    'https://xn--bcher-kva.example',
+    'capacitor://localhost',
+    'null',
+    app.url,
+    app.url.replace('http', 'ws'),
+  ])
+    expect(await opens(app, origin), origin).toEqual(all);
+  for (const origin of [
+    'http://app.example.com',
+    'https://app.example.com:8443',
+    'https://app.example.com.evil.example',
+    'https://evil.example',
+    'file://',
+    'nonsense',
+  ])
+    expect(await opens(app, origin), origin).toEqual(all.map(() => false));
+});
+
+test('the page of an allowed origin reads what it needs, with credentials; of another nothing', async () => {
+  await using app = await testApp({ env: { CORS_ORIGINS: 'https://app.example.com' } });
+  const { headers } = await ask(app, 'https://app.example.com');
+  expect(headers.get('access-control-allow-origin')).toBe('https://app.example.com');
+  expect(headers.get('access-control-allow-credentials')).toBe('true');
+  for (const name of ['www-authenticate', 'retry-after', 'etag', 'content-disposition', 'content-range'])
+    expect(headers.get('access-control-expose-headers')?.split(', ')).toContain(name);
+  const refused = await ask(app, 'https://evil.example');
+  expect(refused.status).toBe(403);
+  expect(refused.headers.get('access-control-allow-origin')).toBeNull();
+});
+
+test.each(['', '*'])('with CORS_ORIGINS=%s any origin is allowed, without credentials', async (list) => {
+  await using app = await testApp({ env: { CORS_ORIGINS: list } });
+  for (const origin of ['https://any.example', 'null', 'file://']) {
+    expect(await opens(app, origin), origin).toEqual([true, true, true, true]);
+    const { headers } = await ask(app, origin);
+    expect(headers.get('access-control-allow-origin')).toBe(origin);
+    expect(headers.get('access-control-allow-credentials')).toBeNull();
+  }
+});
+
+test('responses vary by origin, also those to requests without one', async () => {
+  await using app = await testApp();
+  for (const path of [
+    '/',
+    '/page/style.css',
+    '/graphql?query={__typename}',
+    '/healthz',
+    '/media/1',
+    '/nothing',
+  ])
+    for (const origin of [undefined, 'https://any.example'])
+      expect((await ask(app, origin, path)).headers.get('vary')?.toLowerCase(), path).toContain('origin');
+});
+
+test('a preflight is answered on every path, and so is what follows it', async () => {
+  await using app = await testApp();
+  for (const [path, method] of [
+    ['/graphql', 'POST'],
+    ['/media/1', 'GET'],
+    ['/media/upload/1', 'POST'],
+    ['/nothing', 'POST'],
+  ] as const) {
+    const preflight = await ask(app, 'https://any.example', path, {
+      method: 'OPTIONS',
+      headers: {
+        'access-control-request-method': method,
+        'access-control-request-headers': 'x-mine, authorization',
+      },
+    });
+    expect(preflight.status, path).toBe(204);
+    expect(preflight.headers.get('access-control-allow-methods')?.split(', '), path).toContain(method);
+    expect(preflight.headers.get('access-control-allow-headers'), path).toBe('x-mine, authorization');
+    const { headers } = await ask(app, 'https://any.example', path, { method });
+    expect(headers.get('access-control-allow-origin'), path).toBe('https://any.example');
+  }
+});
