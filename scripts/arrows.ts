@@ -38,7 +38,6 @@ const arrows: Readonly<Record<string, Arrow>> = {
 
 const leaves: readonly string[] = [
   'ids.ts',
-  'origin.ts',
   'errors.ts',
   'log.ts',
   'config.ts',

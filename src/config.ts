@@ -1,6 +1,5 @@
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
-import { parseOrigin } from './origin.ts';
 
 /** A value as it is pasted: with spaces around it, or with the quotes that a shell takes off and an env file keeps. */
 const unquote = (text: string): string =>
@@ -41,6 +40,20 @@ const secrets = z
 const onOff = z.enum(['on', 'off']);
 const FORWARD_CHANNELS = 'must list webrtc_forward, webrtc_config or both';
 const forwardChannel = z.enum(['webrtc_forward', 'webrtc_config'], FORWARD_CHANNELS);
+/**
+ * An origin as browsers write it: lower case, punycode, without the default port and a slash at the end. Undefined for
+ * what is none. Apps in a WebView have schemes of their own (`capacitor://localhost`, `file://`); a page of no origin
+ * says `null`.
+ */
+export function parseOrigin(text: string): string | undefined {
+  if (text.toLowerCase() === 'null') return 'null';
+  if (!URL.canParse(text)) return undefined;
+  const { protocol, host, pathname, search, hash, username, password } = new URL(text);
+  if (!/^\/?$/.test(pathname) || `${search}${hash}${username}${password}` !== '') return undefined;
+  if (host === '' && protocol !== 'file:') return undefined;
+  return `${protocol}//${host.toLowerCase()}`;
+}
+
 const origins = list
   .refine((items) => items.length > 0, 'must list at least one origin, or *')
   .transform((items, context) =>

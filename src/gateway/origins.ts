@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { parseOrigin } from '../origin.ts';
+import { parseOrigin } from '../config.ts';
 
 export interface Origins {
   /** Whether a request from a page of this origin may be served. Native apps send none. */
