@@ -31,6 +31,7 @@ const PASSING_STATUSES = /* @__PURE__ */ new Set([
 	425,
 	429
 ]);
+const isHeaders = (value) => isObject(value) && typeof value["get"] === "function";
 const RETRY = {
 	type: "retry",
 	afterMs: 0
@@ -61,7 +62,7 @@ function judgeResponse(response) {
 	const { status, headers } = response;
 	if (typeof status !== "number" || status < 400) return RETRY;
 	if (status < 500 && !PASSING_STATUSES.has(status)) return FATAL;
-	return retryAfter(headers instanceof Headers ? retryAfterOf(headers) : 0);
+	return retryAfter(isHeaders(headers) ? retryAfterOf(headers) : 0);
 }
 const retryAfter = (ms) => ({
 	type: "retry",

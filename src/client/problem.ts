@@ -19,6 +19,14 @@ const MAX_WAIT_MS = 3_600_000;
 /** HTTP statuses below 500 that may pass. */
 const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 421, 425, 429]);
 
+/** By shape: an app may bring a `fetch` of its own. */
+interface ResponseHeaders {
+  get(name: string): string | null;
+}
+
+const isHeaders = (value: unknown): value is ResponseHeaders =>
+  isObject(value) && typeof value['get'] === 'function';
+
 const RETRY: Verdict = { type: 'retry', afterMs: 0 };
 const FATAL: Verdict = { type: 'fatal' };
 
@@ -49,7 +57,7 @@ function judgeResponse(response: Readonly<Record<string, unknown>>): Verdict {
   const { status, headers } = response;
   if (typeof status !== 'number' || status < 400) return RETRY;
   if (status < 500 && !PASSING_STATUSES.has(status)) return FATAL;
-  return retryAfter(headers instanceof Headers ? retryAfterOf(headers) : 0);
+  return retryAfter(isHeaders(headers) ? retryAfterOf(headers) : 0);
 }
 
 const retryAfter = (ms: number): Verdict => ({
@@ -58,7 +66,7 @@ const retryAfter = (ms: number): Verdict => ({
 });
 
 /** The milliseconds that `Retry-After` asks for, which is in seconds or a date. */
-function retryAfterOf(headers: Headers): number {
+function retryAfterOf(headers: ResponseHeaders): number {
   const text = headers.get('retry-after') ?? '';
   return /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - Date.now();
 }

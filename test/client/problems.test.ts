@@ -1,4 +1,7 @@
+import { createClient } from 'graphql-ws';
+import { resumable } from 'parley/client';
 import { expect, test, vi } from 'vitest';
+import { WebSocket } from 'ws';
 import { codeOf, follow, openClient, TRANSPORTS } from './apps.ts';
 import { EVENTS, openScriptedServer, TYPING } from './scripted-server.ts';
 import type { Fault } from './scripted-server.ts';
@@ -182,6 +185,31 @@ for (const transport of TRANSPORTS) {
     expect(server.begun).toHaveLength(3);
   });
 }
+
+test('graphql-ws: an app may terminate a connection while results are on their way', async () => {
+  await using server = await openScriptedServer();
+  const client = resumable(
+    createClient({
+      url: `${server.url.replace('http', 'ws')}/graphql`,
+      webSocketImpl: WebSocket,
+      retryWait: async () => {},
+    }),
+    SOON,
+  );
+  const followed = follow(client, { query: EVENTS });
+  await followed.until(() => followed.events.length === 1);
+  const texts: string[] = [];
+  for (let round = 0; round < 20; round += 1) {
+    for (const text of [`a${round}`, `b${round}`]) {
+      texts.push(text);
+      server.say(text);
+    }
+    client.terminate();
+    await followed.until(() => followed.texts().length >= texts.length);
+  }
+  expect(followed.texts()).toEqual(texts);
+  await client.dispose();
+});
 
 for (const code of [1001, 1011, 1012, 1013, 4408, 4429, 4999]) {
   test(`graphql-ws: a connection that is closed with ${code} is opened again`, async () => {
