@@ -1,7 +1,11 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { createGraphqlClient } from '../../src/testing/index.ts';
 import { CONVERSATION, follow, openClient, TRANSPORTS } from './apps.ts';
 import { startProgram } from './program.ts';
 import { CONVERSATION_ID, logIn, startWriter } from './writer.ts';
+
+const TYPING = 'subscription ($id: ID!) { typing(conversationId: $id) { isTyping } }';
+const SET_TYPING = 'mutation ($id: ID!, $is: Boolean!) { setTyping(conversationId: $id, isTyping: $is) }';
 
 test('each event comes once and in order over ten restarts and crashes in a row', async () => {
   await using program = await startProgram();
@@ -30,3 +34,32 @@ test('each event comes once and in order over ten restarts and crashes in a row'
   }
   for (const { client } of apps) await client.dispose();
 }, 240_000);
+
+test('a subscription to who is typing goes on after a restart', { timeout: 60_000 }, async () => {
+  await using program = await startProgram();
+  const token = await logIn(program.url);
+  await using other = createGraphqlClient(program.url, await logIn(program.url, 'bob@example.com'));
+  const apps = TRANSPORTS.map((transport) => {
+    const client = openClient(transport, program.url, token);
+    return { client, followed: follow(client, { query: TYPING, variables: { id: CONVERSATION_ID } }) };
+  });
+  /** Types until everybody has heard it: nobody is told when such a subscription has begun. */
+  const typeUntilHeard = async (): Promise<void> => {
+    const counts = apps.map(({ followed }) => followed.events.length);
+    await vi.waitFor(
+      async () => {
+        for (const isTyping of [true, false])
+          await other.run(SET_TYPING, { id: CONVERSATION_ID, is: isTyping }).catch(() => undefined);
+        apps.forEach(({ followed }, index) =>
+          expect(followed.events.length).toBeGreaterThan(counts[index] ?? 0),
+        );
+      },
+      { timeout: 25_000, interval: 100 },
+    );
+  };
+  await typeUntilHeard();
+  await program.stop('SIGTERM');
+  await program.start();
+  await typeUntilHeard();
+  for (const { client } of apps) await client.dispose();
+});

@@ -1,15 +1,15 @@
 import { createGraphqlClient } from '../../src/testing/index.ts';
 
-const LOGIN = 'mutation { login(email: "ann@example.com", password: "parley") { token } }';
+const LOGIN = 'mutation ($email: String!) { login(email: $email, password: "parley") { token } }';
 const SEND = `mutation ($id: ID!, $text: String!) {
   sendMessage(conversationId: $id, text: $text, idempotencyKey: $text) { message { id } }
 }`;
 export const CONVERSATION_ID = 'Conversation:1';
 
 /** A token of a demo account. */
-export async function logIn(url: string): Promise<string> {
+export async function logIn(url: string, email = 'ann@example.com'): Promise<string> {
   await using client = createGraphqlClient(url);
-  return (await client.run<{ login: { token: string } }>(LOGIN)).login.token;
+  return (await client.run<{ login: { token: string } }>(LOGIN, { email })).login.token;
 }
 
 /** Sends one message, again and again until it is acknowledged: once, by its key. */
