@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import * as rows from '../db/media.ts';
 import * as messages from '../db/messages.ts';
@@ -80,9 +81,13 @@ async function recordUpload(
   });
 }
 
+const VERSION_LENGTH = 27;
+
 /** A stored file, ready to be served whole or in part. */
 export interface OpenedMedia {
   readonly media: Media;
+  /** Of its content: a replacement has another one. */
+  readonly version: string;
   readonly size: number;
   readonly contentType: string;
   /** Opens the file, or a part of it; the caller consumes or destroys what it gets. */
@@ -95,6 +100,8 @@ export async function openMedia(deps: Deps, actor: Actor, id: MediaId): Promise<
   if (storageName === null || media.size === null || media.contentType === null) throw notFound('The media');
   return {
     media,
+    // Not the name itself, which says where the file is.
+    version: createHash('sha256').update(storageName).digest('base64url').slice(0, VERSION_LENGTH),
     size: media.size,
     contentType: media.contentType,
     read: (range) => deps.storage.read(storageName, range),

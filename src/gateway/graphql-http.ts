@@ -86,6 +86,8 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
       if (request.method === 'POST' && isMultipart(request))
         return executeMultipart(ports, request, response);
       const refusal = negotiate(request);
+      // A token may be in the URL, so that a shared cache would not see that the result is private.
+      response.setHeader('cache-control', 'private, no-cache');
       if (refusal === undefined) return yoga.handle(request, response, { req: request, res: response });
       ignoreRest(request);
       sendRefusal(response, refusal);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -5,6 +6,8 @@ import { pathOf } from './request-head.ts';
 import { sendRefusal } from './respond.ts';
 import { NO_SUCH_PATH } from './routes.ts';
 import type { Route } from './routes.ts';
+import { sendContent } from './send-content.ts';
+import type { Content } from './send-content.ts';
 
 const FOLDER = new URL('../page/', import.meta.url);
 
@@ -82,8 +85,8 @@ export function pageRoutes(): Route[] {
   const pages = Object.entries(PAGES).map(([path, [file, type]]) => ({
     path,
     methods,
-    handle: async (_request: IncomingMessage, response: ServerResponse) =>
-      send(response, type, await read(new URL(file, FOLDER))),
+    handle: async (request: IncomingMessage, response: ServerResponse) =>
+      sendContent(request, response, contentOf(type, await read(new URL(file, FOLDER)))),
   }));
   return [...pages, { path: '/page/', methods, handle: sendAsset }];
 
@@ -92,28 +95,39 @@ export function pageRoutes(): Route[] {
     const module = modules.get(name);
     const type = module === undefined ? ASSETS.get(name) : TYPES.js;
     if (type === undefined) return sendRefusal(response, NO_SUCH_PATH);
-    send(response, type, await read(module ?? new URL(name, FOLDER)));
+    await sendContent(request, response, contentOf(type, await read(module ?? new URL(name, FOLDER))));
   }
 }
 
 /** Each file is read once: however many ask, few files are open. */
-function createReader(): (file: URL) => Promise<Buffer> {
-  const files = new Map<string, Promise<Buffer>>();
+function createReader(): (file: URL) => Promise<PageFile> {
+  const files = new Map<string, Promise<PageFile>>();
   return (file) => {
-    const known = files.get(file.href) ?? readFile(file);
+    const known = files.get(file.href) ?? readPageFile(file);
     files.set(file.href, known);
     known.catch(() => files.delete(file.href));
     return known;
   };
 }
 
-function send(response: ServerResponse, type: string, body: Buffer): void {
-  response.writeHead(200, {
+interface PageFile {
+  readonly body: Buffer;
+  readonly etag: string;
+}
+
+async function readPageFile(file: URL): Promise<PageFile> {
+  const body = await readFile(file);
+  return { body, etag: `"${createHash('sha256').update(body).digest('base64url')}"` };
+}
+
+const contentOf = (type: string, { body, etag }: PageFile): Content => ({
+  size: body.length,
+  etag,
+  headers: {
     'content-type': type,
-    'content-length': body.length,
     'cache-control': 'no-cache',
     'content-security-policy': SECURITY,
     'x-content-type-options': 'nosniff',
-  });
-  response.end(body);
-}
+  },
+  read: async (range) => (range === undefined ? body : body.subarray(range.start, range.end + 1)),
+});

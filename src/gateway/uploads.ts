@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
+import { create } from 'content-disposition';
 import type { OpenedMedia } from '../domain/media.ts';
 import { ERROR_CODES, notFound, unauthenticated } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
@@ -11,8 +11,12 @@ import { identify } from './identity.ts';
 import { pathOf } from './request-head.ts';
 import type { Route } from './routes.ts';
 import { NoFileError, receiveFile } from './multipart.ts';
-import { parseRange } from './range.ts';
 import { ignoreRest, sendJson } from './respond.ts';
+import { sendContent } from './send-content.ts';
+import type { Content } from './send-content.ts';
+
+const UPLOADS = '/media/upload/';
+const DOWNLOADS = '/media/';
 
 /** What may be shown in place; everything else is offered as a download, so that it cannot act as a page of ours. */
 const SHOWN_IN_PLACE = /^(image\/(png|jpeg|gif|webp|avif|bmp)|audio\/|video\/)/;
@@ -30,12 +34,12 @@ const NO_FILE_MESSAGE = 'Le media est introuvable dans la requête';
 export function mediaRoutes(ports: Ports): Route[] {
   return [
     {
-      path: '/media/upload/',
+      path: UPLOADS,
       methods: ['POST'],
       handle: (request, response) => upload(ports, request, response),
     },
     {
-      path: '/media/',
+      path: DOWNLOADS,
       methods: ['GET', 'HEAD'],
       handle: (request, response) => download(ports, request, response),
     },
@@ -44,7 +48,7 @@ export function mediaRoutes(ports: Ports): Route[] {
 
 async function upload(ports: Ports, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
-    const { actor, mediaId } = await subjectOf(ports, request);
+    const { actor, mediaId } = await subjectOf(ports, request, UPLOADS);
     await receiveFile(request, ({ part, filename, content }) =>
       part === 'file' ? ports.uploadMedia(actor, { mediaId, filename, content }) : undefined,
     );
@@ -57,18 +61,19 @@ async function upload(ports: Ports, request: IncomingMessage, response: ServerRe
 
 async function download(ports: Ports, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
-    const { actor, mediaId } = await subjectOf(ports, request);
-    await sendFile(request, response, await ports.openMedia(actor, mediaId));
+    const { actor, mediaId } = await subjectOf(ports, request, DOWNLOADS);
+    response.appendHeader('vary', 'Authorization');
+    await sendContent(request, response, contentOf(await ports.openMedia(actor, mediaId)));
   } catch (error) {
     refuse(ports, response, error);
   }
 }
 
-async function subjectOf({ authenticate }: Ports, request: IncomingMessage) {
+async function subjectOf({ authenticate }: Ports, request: IncomingMessage, folder: string) {
   const { session, refusal } = await identify(findTokenInHeaders(request), authenticate);
   if (session === undefined) throw unauthenticated(refusal);
   const { actor } = session;
-  const mediaId = parseId<'Media'>(pathOf(request).split('/').at(-1));
+  const mediaId = parseId<'Media'>(pathOf(request).slice(folder.length));
   if (mediaId === undefined) throw notFound('The media');
   return { actor, mediaId };
 }
@@ -84,34 +89,29 @@ function refuse({ formatError }: Ports, response: ServerResponse, thrown: unknow
   else sendJson(response, status, { success: false, message, ...error.extensions, code });
 }
 
-async function sendFile(
-  request: IncomingMessage,
-  response: ServerResponse,
-  opened: OpenedMedia,
-): Promise<void> {
-  const range = parseRange(request.headers.range, opened.size);
-  if (range === 'unsatisfiable') {
-    response.writeHead(416, { 'content-range': `bytes */${opened.size}` }).end();
-    return;
-  }
-  const { start, end } = range ?? { start: 0, end: opened.size - 1 };
-  const shown = SHOWN_IN_PLACE.test(opened.contentType) ? 'inline' : 'attachment';
-  const name = `${opened.media.filename ?? 'file'}${opened.media.extension ?? ''}`;
-  response.writeHead(range === undefined ? 200 : 206, {
-    'content-type': opened.contentType,
-    'content-length': end - start + 1,
-    'content-disposition': `${shown}; filename*=UTF-8''${encodeURIComponent(name)}`,
-    'accept-ranges': 'bytes',
-    'cache-control': 'private, no-cache',
-    'x-content-type-options': 'nosniff',
-    'content-security-policy': "sandbox; default-src 'none'",
-    ...(range === undefined ? {} : { 'content-range': `bytes ${start}-${end}/${opened.size}` }),
-  });
-  if (request.method === 'HEAD' || opened.size === 0) {
-    response.end();
-    return;
-  }
-  const content = await opened.read(range);
-  // A reader that goes away in the middle is no failure.
-  await pipeline(content, response).catch(() => undefined);
+function contentOf({ media, version, size, contentType, read }: OpenedMedia): Content {
+  const type = SHOWN_IN_PLACE.test(contentType) ? 'inline' : 'attachment';
+  return {
+    size,
+    etag: `"${version}"`,
+    modifiedAt: media.uploadedAt === null ? undefined : new Date(media.uploadedAt),
+    headers: {
+      'content-type': contentType,
+      'content-disposition': dispositionOf(`${media.filename ?? 'file'}${media.extension ?? ''}`, type),
+      // A cache asks each time, as who may read it can change at any time.
+      'cache-control': 'private, no-cache',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "sandbox; default-src 'none'",
+    },
+    read,
+  };
+}
+
+/** With a name for clients that know no other characters than those of ASCII, such as `curl -OJ`. */
+function dispositionOf(name: string, type: string): string {
+  const ascii = name
+    .normalize('NFKD')
+    .replaceAll(/\p{M}/gu, '')
+    .replaceAll(/[^ -~]+/g, '_');
+  return create(name.toWellFormed(), /^[ -~]*$/.test(name) ? { type } : { type, fallback: ascii });
 }

@@ -1,0 +1,149 @@
+import { expect, test } from 'vitest';
+import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+import { family, sendMessage } from '../harness/story.ts';
+
+const TEXT = 'abcdefghij';
+
+async function upload(app: TestGateway, account: TestAccount, id: string, name: string, content = TEXT) {
+  const form = new FormData();
+  form.set('file', new File([content], name));
+  const response = await fetch(`${app.url}/media/upload/${id}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${account.token}` },
+    body: form,
+  });
+  expect(response.status).toBe(200);
+}
+
+/** A stored file, and how one of its readers asks for it. */
+async function storedFile(app: TestGateway, name = 'plain.txt') {
+  const { ann, bob, conversation } = await family(app);
+  const { sendMessage: sent } = await sendMessage(ann, conversation, 'files', [name]);
+  const id = sent.media[0]?.id.replace('Media:', '') ?? '';
+  await upload(app, ann, id, name);
+  const get = (headers: Record<string, string> = {}, method = 'GET') =>
+    fetch(`${app.url}/media/${id}`, {
+      method,
+      headers: { authorization: `Bearer ${bob.token}`, ...headers },
+    });
+  return { id, ann, get };
+}
+
+test('a file that the client has is answered 304, and in full once it was replaced', async () => {
+  await using app = await testApp();
+  const { id, ann, get } = await storedFile(app);
+  const first = await get();
+  const etag = first.headers.get('etag') ?? '';
+  const modified = first.headers.get('last-modified') ?? '';
+  expect(etag).toMatch(/^"[\w-]+"$/);
+  expect(Date.parse(modified)).toBeGreaterThan(0);
+  expect(first.headers.get('cache-control')).toBe('private, no-cache');
+  expect(first.headers.get('vary')).toBe('Origin, Authorization');
+  const known: Record<string, string>[] = [
+    { 'if-none-match': etag },
+    { 'if-none-match': `"other", W/${etag}` },
+    { 'if-none-match': '*' },
+    { 'if-modified-since': modified },
+  ];
+  for (const headers of known) {
+    const again = await get({ ...headers, range: 'bytes=0-1' });
+    expect([again.status, await again.text()], JSON.stringify(headers)).toEqual([304, '']);
+    expect(again.headers.get('etag')).toBe(etag);
+    expect(again.headers.get('content-type')).toBeNull();
+  }
+  expect((await get({ 'if-none-match': '"other"' })).status).toBe(200);
+  await upload(app, ann, id, 'plain.txt', 'replaced');
+  const replaced = await get({ 'if-none-match': etag });
+  expect([replaced.status, await replaced.text()]).toEqual([200, 'replaced']);
+});
+
+test('a part of a file is served as ranges ask for it', async () => {
+  await using app = await testApp();
+  const { get } = await storedFile(app);
+  for (const [range, status, text, contentRange] of [
+    ['bytes=2-4', 206, 'cde', 'bytes 2-4/10'],
+    ['Bytes=8-', 206, 'ij', 'bytes 8-9/10'],
+    ['bytes=-3', 206, 'hij', 'bytes 7-9/10'],
+    ['bytes=5-99', 206, 'fghij', 'bytes 5-9/10'],
+    ['bytes=0-3, 4-5', 206, 'abcdef', 'bytes 0-5/10'],
+    ['bytes=0-0,99-', 206, 'a', 'bytes 0-0/10'],
+    ['bytes=0-1,8-9', 200, TEXT, null],
+    ['bytes=4-2', 200, TEXT, null],
+    ['lines=1-2', 200, TEXT, null],
+    ['nonsense', 200, TEXT, null],
+    ['bytes=10-', 416, '', 'bytes */10'],
+    ['bytes=-0', 416, '', 'bytes */10'],
+  ] as const) {
+    const response = await get({ range });
+    expect([response.status, await response.text(), response.headers.get('content-range')], range).toEqual([
+      status,
+      text,
+      contentRange,
+    ]);
+    expect(response.headers.get('accept-ranges')).toBe('bytes');
+  }
+  const head = await get({ range: 'bytes=2-4' }, 'HEAD');
+  expect([head.status, head.headers.get('content-length')]).toEqual([200, '10']);
+});
+
+test('a download that broke off goes on only where the file is still the same', async () => {
+  await using app = await testApp();
+  const { get } = await storedFile(app);
+  const { headers } = await get();
+  const etag = headers.get('etag') ?? '';
+  const modified = headers.get('last-modified') ?? '';
+  const resume = async (condition: string) =>
+    (await get({ range: 'bytes=5-', 'if-range': condition })).status;
+  expect(await resume(etag)).toBe(206);
+  expect(await resume(modified)).toBe(206);
+  for (const other of ['"other"', `W/${etag}`, new Date(0).toUTCString()])
+    expect(await resume(other)).toBe(200);
+});
+
+test.each([
+  ['plain.txt', 'attachment; filename=plain.txt'],
+  ['photo (1).png', 'attachment; filename="photo (1).png"'],
+  ["John's photo.png", `attachment; filename="John's photo.png"`],
+  ['été.txt', `attachment; filename=ete.txt; filename*=UTF-8''%C3%A9t%C3%A9.txt`],
+  [
+    "写真 (1)'*.txt",
+    `attachment; filename="_ (1)'*.txt"; filename*=UTF-8''%E5%86%99%E7%9C%9F%20%281%29%27%2A.txt`,
+  ],
+  ['50%20.txt', `attachment; filename=50%20.txt; filename*=UTF-8''50%2520.txt`],
+])('%s is saved under its name, whatever the client understands', async (name, disposition) => {
+  await using app = await testApp();
+  const { get } = await storedFile(app, name);
+  expect((await get()).headers.get('content-disposition')).toBe(disposition);
+});
+
+test('a media path with anything before or behind its number is none', async () => {
+  await using app = await testApp();
+  const { id, ann } = await storedFile(app);
+  const statusOf = async (path: string) =>
+    (await fetch(app.url + path, { headers: { authorization: `Bearer ${ann.token}` } })).status;
+  for (const path of [`/media/${id}`, `/media/${id}/`, `//media//${id}?x`])
+    expect(await statusOf(path), path).toBe(200);
+  for (const path of [`/media/x/${id}`, '/media', `/media/${id}.txt`])
+    expect(await statusOf(path), path).toBe(404);
+});
+
+test('the files of the page are answered 304 when they are known', async () => {
+  await using app = await testApp();
+  for (const path of ['/', '/channels', '/asyncapi.yaml', '/page/style.css', '/page/page.js']) {
+    const first = await fetch(app.url + path);
+    await first.text();
+    const again = await fetch(app.url + path, {
+      headers: { 'if-none-match': first.headers.get('etag') ?? '' },
+    });
+    expect(again.status, path).toBe(304);
+    expect(again.headers.get('cache-control'), path).toBe('no-cache');
+  }
+});
+
+test('no cache may keep a result, or what tells of the state of a node', async () => {
+  await using app = await testApp();
+  const caching = async (path: string) => (await fetch(app.url + path)).headers.get('cache-control');
+  expect(await caching('/graphql?query={__typename}')).toBe('private, no-cache');
+  for (const path of ['/healthz', '/readyz', '/nothing']) expect(await caching(path), path).toBe('no-store');
+});
