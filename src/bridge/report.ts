@@ -19,10 +19,10 @@ export function createReportHandler(uses: Uses, noteAlive: () => void): ReportHa
   const reports = new Map<number, { readonly madeAt: number; readonly text: Promise<string> }>();
   const reportOf = (days: number): Promise<string> => {
     const known = reports.get(days);
-    if (known !== undefined && Date.now() - known.madeAt < FRESH_MS) return known.text;
+    if (known !== undefined && performance.now() - known.madeAt < FRESH_MS) return known.text;
     noteAlive();
     const text = uses.read(days).then((read) => writeReport(days, read));
-    reports.set(days, { madeAt: Date.now(), text });
+    reports.set(days, { madeAt: performance.now(), text });
     return text;
   };
   return async (request, response) => {

@@ -110,6 +110,16 @@ export async function readRanges(db: Db, topics: readonly string[]): Promise<Map
   return new Map(rows.map(({ topic, head, trimmed }) => [topic, { head, trimmed }]));
 }
 
+/** The time so many days ago, by the clock that gives events their times. */
+export async function daysBeforeNow(db: Db, days: number): Promise<Timestamp> {
+  const { rows } = await sql<{ at: Timestamp }>`
+    select (clock_timestamp() - ${days} * interval '1 day')::timestamptz(3) as at
+  `.execute(db);
+  const [row] = rows;
+  if (row === undefined) throw new Error('The database has no clock');
+  return row.at;
+}
+
 /** The heads of several topics, for a snapshot of them or to notice a lost announcement. */
 export async function readHeads(db: Db, topics: readonly string[]): Promise<Map<string, number>> {
   const ranges = await readRanges(db, topics);

@@ -29,15 +29,18 @@ export async function addNode(db: Db, nodeId: string, alone: boolean): Promise<v
   });
 }
 
-/** Says that a node is alive. False when it was taken for dead, and its leases with it. */
-export async function touchNode(db: Db, nodeId: string): Promise<boolean> {
-  const row = await db
-    .updateTable('nodes')
-    .set({ seenAt: now })
-    .where('id', '=', nodeId)
-    .returning('id')
-    .executeTakeFirst();
-  return row !== undefined;
+/**
+ * Says that a node is alive, and returns how many milliseconds passed since it last did, by the clock of the database.
+ * Undefined when it was taken for dead, and its leases with it.
+ */
+export async function touchNode(db: Db, nodeId: string): Promise<number | undefined> {
+  const { rows } = await sql<{ elapsedMs: number }>`
+    update nodes set seen_at = clock_timestamp()
+    from (select id, seen_at from nodes where id = ${nodeId} for update) as former
+    where nodes.id = former.id
+    returning (extract(epoch from nodes.seen_at - former.seen_at) * 1000)::float8 as elapsed_ms
+  `.execute(db);
+  return rows[0]?.elapsedMs;
 }
 
 /** Closes what is left of a node that stops, and lets the others take it for dead once the grace period is over. */
@@ -140,7 +143,12 @@ export async function removeLeases(
 }
 
 /** Removes nodes that are dead, and answers those of their accounts who are offline from now on. */
-export async function removeDeadNodes(db: Db): Promise<Account[]> {
+export async function removeDeadNodes(db: Db, graceMs: number): Promise<Account[]> {
+  // Seen before the clock was set back: they would stay alive until it gets there again.
+  await sql`
+    update nodes set seen_at = clock_timestamp()
+    where seen_at > clock_timestamp() + ${graceMs} * interval '1 millisecond'
+  `.execute(db);
   return db.transaction().execute(async (tx) => {
     const dead = await tx
       .selectFrom('nodes')
@@ -211,7 +219,7 @@ export async function findReach(db: Db, account: Account): Promise<Reach> {
       coalesce(bool_or(kind = 'signals'), false) as signals
     from leases join nodes on nodes.id = leases.node_id
     where actor_kind = ${account.kind} and actor_id = ${account.id} and closed_at is null
-      and nodes.seen_at >= clock_timestamp() - ${DEAD_AFTER}
+      and nodes.seen_at >= least(clock_timestamp(), (select max(seen_at) from nodes)) - ${DEAD_AFTER}
   `.execute(db);
   return rows[0] ?? { legacyLease: null, signals: false };
 }

@@ -79,11 +79,12 @@ export async function revoke(tx: Tx, tokenId: string, expiresAt: Timestamp): Pro
   return row !== undefined;
 }
 
-/** Forgets revocations of tokens that have expired: they are refused without. */
+/** Forgets revocations of tokens that have expired: they are refused without, by the clock of this process. */
 export async function forgetExpired(db: Db): Promise<number> {
   const { numDeletedRows } = await db
     .deleteFrom('revokedTokens')
     .where('expiresAt', '<', now)
+    .where('expiresAt', '<', new Date(Date.now()).toISOString())
     .executeTakeFirstOrThrow();
   return Number(numDeletedRows);
 }

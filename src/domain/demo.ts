@@ -41,7 +41,7 @@ export async function createDemo(deps: Deps): Promise<string[] | undefined> {
   if (!isDemoOpen(config)) return undefined;
   if (config.DEMO !== 'on' && (config.DATABASE_URL !== undefined || (await users.isAny(db))))
     return undefined;
-  if (!(await claimSetting(db, SETTING, new Date().toISOString()))) return undefined;
+  if (!(await claimSetting(db, SETTING, new Date(Date.now()).toISOString()))) return undefined;
   const create = (person: typeof ANN) =>
     accounts.createAccount(deps, { ...person, password: DEMO_PASSWORD, birthday: null });
   const { user: annUser } = await create(ANN);

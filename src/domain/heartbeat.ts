@@ -12,6 +12,8 @@ export interface HeartbeatOptions {
   readonly log: Logger;
   /** Names this process among the nodes. */
   readonly nodeId: string;
+  /** How long a node that stopped is not taken for dead. */
+  readonly graceMs: number;
   /** How often the node says that it is alive; one that has been silent for 15 s is dead. */
   readonly beatMs?: number;
 }
@@ -25,20 +27,25 @@ interface HeartbeatListener {
 
 /** Says every few seconds that this node is alive, and finds out which others no longer are. */
 export function startHeartbeat(
-  { db, nodeId, log, beatMs = BEAT_MS }: HeartbeatOptions,
+  { db, nodeId, log, graceMs, beatMs = BEAT_MS }: HeartbeatOptions,
   listener: HeartbeatListener,
 ) {
   let steady = 0;
-  let lastAt = Date.now();
+  let lastAt = performance.now();
   let timer: NodeJS.Timeout;
   let beating: Promise<void> = Promise.resolve();
   let stopped = false;
 
   const beat = async (): Promise<void> => {
-    steady = Date.now() - lastAt > 2 * beatMs ? 0 : steady + 1;
-    lastAt = Date.now();
-    if (!(await rows.touchNode(db, nodeId))) await listener.restore();
-    if (steady >= STEADY_BEATS) await listener.depart(await rows.removeDeadNodes(db));
+    const now = performance.now();
+    const isLate = now - lastAt > 2 * beatMs;
+    lastAt = now;
+    const elapsedMs = await rows.touchNode(db, nodeId);
+    if (elapsedMs === undefined) await listener.restore();
+    // A database whose clock was set makes every other node look dead, or alive for as long.
+    const isClockSet = elapsedMs !== undefined && Math.abs(elapsedMs) > 2 * beatMs;
+    steady = isLate || isClockSet ? 0 : steady + 1;
+    if (steady >= STEADY_BEATS) await listener.depart(await rows.removeDeadNodes(db, graceMs));
   };
   const schedule = (): void => {
     if (stopped) return;

@@ -18,6 +18,14 @@ export interface Limits {
   guess<Result>(key: string, work: () => Promise<Result | undefined>): Promise<Result | undefined>;
 }
 
+/** After so long without a use, as many are allowed as at first. */
+const WINDOW_MS: Readonly<Record<LimitKind, number>> = {
+  login: 60_000,
+  send: 10_000,
+  signal: 10_000,
+  typing: 10_000,
+};
+
 const steady = (points: number, seconds: number): RateLimiterMemory =>
   new RateLimiterMemory({ points, duration: seconds });
 
@@ -40,13 +48,13 @@ export function createLimits({ enabled }: { readonly enabled: boolean }): Limits
       try {
         await limiters[kind].consume(key);
       } catch (error) {
-        throw error instanceof RateLimiterRes ? tooMany(error) : error;
+        throw error instanceof RateLimiterRes ? tooMany(error, WINDOW_MS[kind]) : error;
       }
     },
     guess: (key, work) =>
       inTurn(key, async () => {
         const used = await limiters.login.get(key);
-        if (used !== null && used.remainingPoints <= 0) throw tooMany(used);
+        if (used !== null && used.remainingPoints <= 0) throw tooMany(used, WINDOW_MS.login);
         const result = await work();
         if (result === undefined) await limiters.login.consume(key);
         return result;
@@ -68,7 +76,8 @@ function createTurnsByKey() {
   };
 }
 
-const tooMany = ({ msBeforeNext }: RateLimiterRes): DomainError =>
+/** The library forgets uses by timers, but reckons how long by the wall clock, which may have been set meanwhile. */
+const tooMany = ({ msBeforeNext }: RateLimiterRes, windowMs: number): DomainError =>
   new DomainError('RATE_LIMITED', 'There were too many requests. Try again later.', {
-    retryAfterMs: Math.max(1, msBeforeNext),
+    retryAfterMs: Math.min(Math.max(1, msBeforeNext), windowMs),
   });

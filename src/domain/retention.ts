@@ -9,7 +9,6 @@ import { USES_KEPT_DAYS, daysAgo } from './channel-uses.ts';
 import type { MediaStorage } from './storage.ts';
 import { removeUnusedFiles } from './unused-files.ts';
 
-const DAY_MS = 86_400_000;
 const SWEEP_MS = 60_000;
 /** Small, so that a sweep never keeps a writer waiting. */
 const BATCH = 500;
@@ -48,7 +47,7 @@ export function startRetention(options: RetentionOptions): AsyncDisposable {
 /** Removes all that is due now, in small batches. */
 export async function sweep(options: RetentionOptions, signal?: AbortSignal): Promise<void> {
   const { db, config } = options;
-  const before = new Date(Date.now() - config.EVENT_RETENTION_DAYS * DAY_MS).toISOString();
+  const before = await eventLog.daysBeforeNow(db, config.EVENT_RETENTION_DAYS);
   const removals = [
     () => eventLog.trim(db, before, config.EVENT_RETENTION_COUNT, BATCH),
     () => forgetKeys(db, before, BATCH),

@@ -5,7 +5,8 @@ import { authenticate } from './accounts.ts';
 import type { Session } from './actor.ts';
 import type { Deps } from './deps.ts';
 
-const MAX_TIMER_MS = 2 ** 31 - 1;
+/** A clock may be set, and a machine may sleep, while a timer runs: it is compared with the clock so often. */
+const MAX_TIMER_MS = 60_000;
 
 /** A session in use by a connection, which keeps its account online. */
 export interface LiveSession {
@@ -100,12 +101,16 @@ export async function followSession(
   return close;
 }
 
-/** Calls back at a moment that may be further away than one timer reaches. */
+/** Calls back at a time of the wall clock, which a token names. */
 function callAt(moment: number, callback: () => void): () => void {
   let timer: NodeJS.Timeout;
   const wait = () => {
     const left = moment - Date.now();
-    timer = setTimeout(left > MAX_TIMER_MS ? wait : callback, Math.max(0, Math.min(left, MAX_TIMER_MS)));
+    // Even a token that has expired ends its session later than this call returns.
+    timer = setTimeout(
+      () => (Date.now() < moment ? wait() : callback()),
+      Math.max(0, Math.min(left, MAX_TIMER_MS)),
+    );
     timer.unref();
   };
   wait();

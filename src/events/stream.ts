@@ -235,7 +235,7 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
       } else {
         this.#announced = true;
         const cursor = encodeCursor(this.#epoch, this.topic, this.position);
-        return { type: 'live', cursor, at: new Date().toISOString() };
+        return { type: 'live', cursor, at: new Date(Date.now()).toISOString() };
       }
     }
   }

@@ -275,11 +275,11 @@ function heedBacklog(socket: WebSocket, stream: Duplex): void {
 
 /** Pings, and says of a connection from which nothing has come for long that it is silent: its network is gone. */
 function keepAlive(socket: WebSocket, onSilence: () => void): () => void {
-  let heard = Date.now();
-  const hear = () => void (heard = Date.now());
+  let heard = performance.now();
+  const hear = () => void (heard = performance.now());
   socket.on('pong', hear).on('message', hear).on('ping', hear);
   const timer = setInterval(() => {
-    if (Date.now() - heard > SILENCE_MS) onSilence();
+    if (performance.now() - heard > SILENCE_MS) onSilence();
     else socket.ping();
   }, PING_MS);
   return () => clearInterval(timer);

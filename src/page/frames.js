@@ -31,7 +31,7 @@ function frameItem({ direction, label, value, gist }) {
   const text = gist === undefined ? '' : readable(gist);
   summary.append(
     element('span', 'unseen', `${direction}: `),
-    element('time', '', new Date().toTimeString().slice(0, 8)),
+    element('time', '', new Date(Date.now()).toTimeString().slice(0, 8)),
     element('b', 'label', label),
     element('code', 'short', text.slice(0, 400)),
   );

@@ -4,19 +4,19 @@ const FORGET_MS = 8_000;
 
 /** Watches a text field: says `true` while somebody writes, again every few seconds, and `false` when they stop. */
 export function watchTyping(input, say) {
-  let saidAt = 0;
+  let saidAt = -Infinity;
   let idle;
   const stop = () => {
     clearTimeout(idle);
-    if (saidAt > 0) say(false);
-    saidAt = 0;
+    if (saidAt > -Infinity) say(false);
+    saidAt = -Infinity;
   };
   input.addEventListener('input', () => {
     clearTimeout(idle);
     if (input.value === '') return stop();
     idle = setTimeout(stop, IDLE_MS);
-    if (Date.now() - saidAt < REPEAT_MS) return;
-    saidAt = Date.now();
+    if (performance.now() - saidAt < REPEAT_MS) return;
+    saidAt = performance.now();
     say(true);
   });
   return { stop };

@@ -9,6 +9,8 @@ export interface RawSocket extends AsyncDisposable {
   next(fits?: (frame: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>;
   /** The next frame of a type. */
   nextOf(type: string): Promise<Record<string, unknown>>;
+  /** What has come and nobody asked for. */
+  waiting(): readonly Record<string, unknown>[];
   closed(): Promise<{ code: number; reason: string }>;
 }
 
@@ -25,6 +27,7 @@ export async function rawSocket(url: string, init?: Record<string, unknown>): Pr
     send: (frame) => socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame)),
     next: frames.next,
     nextOf: (type) => frames.next((frame) => frame['type'] === type),
+    waiting: () => frames.waiting(),
     closed: () => closes.next(),
     async [Symbol.asyncDispose]() {
       socket.terminate();

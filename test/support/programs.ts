@@ -6,6 +6,7 @@ import { SKIP_TITLE } from './summary.ts';
 const programs = {
   'redis-server': () => findCommand('redis-server'),
   chromium: () => findCommand('chromium', 'chromium-browser', 'google-chrome'),
+  faketime: () => findCommand('faketime'),
   nginx: () => findCommand('nginx'),
   turnserver: () => findCommand('turnserver'),
   turnutils_uclient: () => findCommand('turnutils_uclient'),

@@ -1,0 +1,126 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { createGraphqlClient } from '../../src/testing/index.ts';
+import type { GraphqlClient } from '../../src/testing/index.ts';
+import { rawSocket } from '../harness/raw-socket.ts';
+import type { RawSocket } from '../harness/raw-socket.ts';
+import { wire } from '../harness/wire.ts';
+import type { Wire } from '../harness/wire.ts';
+import { untilListening } from '../support/process.ts';
+import { needs, pathOf } from '../support/programs.ts';
+
+const ROOT = dirname(dirname(import.meta.dirname));
+const LOGIN = `mutation { login(email: "ann@example.com", password: "parley") { token } }`;
+const SEND =
+  'mutation ($text: String!) { sendMessage(conversationId: "Conversation:1", text: $text) { message { sentAt } } }';
+const EVENTS =
+  'subscription { conversationEvents(conversationId: "Conversation:1") { __typename ... on MessageSent { message { text } } } }';
+const PRESENCE = 'subscription { presence(circleId: "Circle:1") { online actor { __typename } } }';
+const SIGNAL = 'mutation { sendSignal(to: { email: "ann@example.com" }, content: { message: "CALLING" }) }';
+
+/** The program with a clock that the test sets. The clock that only counts goes on as it does. */
+async function programWithClock() {
+  const folder = await mkdtemp(join(tmpdir(), 'parley-test-'));
+  const clock = join(folder, 'clock');
+  const set = (offset: string) => writeFile(clock, `${offset}\n`);
+  await set('+0s');
+  const { stdout } = spawnSync(pathOf('faketime'), ['-m', '2018-12-07 10:00:00', 'env'], {
+    encoding: 'utf8',
+  });
+  const child = spawn(process.execPath, ['src/main.ts'], {
+    cwd: ROOT,
+    env: {
+      LD_PRELOAD: /^LD_PRELOAD=(.*)$/m.exec(stdout)?.[1] ?? '',
+      FAKETIME_TIMESTAMP_FILE: clock,
+      FAKETIME_NO_CACHE: '1',
+      FAKETIME_DONT_FAKE_MONOTONIC: '1',
+      DATA_DIR: 'memory',
+      PORT: '0',
+      LOG_LEVEL: 'info',
+    },
+  });
+  const exited = once(child, 'exit');
+  let printed = '';
+  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  return {
+    url: await untilListening(child),
+    set,
+    printed: () => printed,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await exited;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The text of the next message that a GraphQL socket receives. */
+async function textOn(socket: RawSocket): Promise<unknown> {
+  for (;;) {
+    const { payload } = (await socket.next(({ id }) => id === 'events')) as {
+      payload: { data: { conversationEvents: { message?: { text: string } } } };
+    };
+    if (payload.data.conversationEvents.message) return payload.data.conversationEvents.message.text;
+  }
+}
+
+async function send(ann: GraphqlClient, text: string): Promise<number> {
+  const { sendMessage } = await ann.run<{ sendMessage: { message: { sentAt: string } } }>(SEND, { text });
+  return Date.parse(sendMessage.message.sentAt) - Date.now();
+}
+
+/** Later than other tests would wait. */
+function untilPacket({ socket }: Wire, packet: string): Promise<void> {
+  return new Promise((resolve) => {
+    socket.on('message', (data: Buffer) => data.toString() === packet && resolve());
+  });
+}
+
+describe.skipIf(needs('faketime'))('a clock that is set', () => {
+  test.for(['+600s', '-600s'])(
+    'by %s ends no connection, announces no one as offline, and keeps calls and messages going',
+    { timeout: 120_000 },
+    async (offset) => {
+      await using program = await programWithClock();
+      const { url } = program;
+      await using anonymous = createGraphqlClient(url);
+      const { token } = (await anonymous.run<{ login: { token: string } }>(LOGIN)).login;
+      await using ann = createGraphqlClient(url, token);
+      await using graphql = await rawSocket(url, { token });
+      graphql.send({ id: 'events', type: 'subscribe', payload: { query: EVENTS } });
+      graphql.send({ id: 'presence', type: 'subscribe', payload: { query: PRESENCE } });
+      await graphql.next(({ id }) => id === 'presence');
+      await graphql.next(({ id }) => id === 'events');
+      await using ancient = await wire(url, 3);
+      await using modern = await wire(url, 4);
+      const old = [ancient, modern];
+      for (const socket of old) {
+        await socket.ask('authenticate', { token });
+        await socket.ask('join_conversation', { conversation_id: 1 });
+      }
+
+      await program.set(offset);
+      const shown = Number.parseInt(offset, 10) * 1_000;
+      expect(Math.abs((await send(ann, 'set')) - shown)).toBeLessThan(30_000);
+      await ann.run(SIGNAL);
+      // The connections are looked at with each ping.
+      await Promise.all([once(graphql.socket, 'ping'), untilPacket(modern, '2')]);
+      modern.send('3');
+      ancient.send('2');
+      await ancient.next('3');
+      await send(ann, 'later');
+
+      expect([await textOn(graphql), await textOn(graphql)]).toEqual(['set', 'later']);
+      for (const socket of old)
+        for (const text of ['set', 'later']) expect(await socket.next('42["message"')).toContain(text);
+      expect(await modern.next('42["webrtc_forward"')).toContain('CALLING');
+      expect(graphql.waiting()).toEqual([]);
+      for (const { socket } of [graphql, ...old]) expect(socket.readyState).toBe(socket.OPEN);
+      expect(program.printed()).not.toMatch(/SILENT|"level":[45]0/);
+    },
+  );
+});
