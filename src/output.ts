@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { pino } from 'pino';
 import type { DestinationStream } from 'pino';
@@ -8,6 +9,7 @@ import { StartError } from './start-error.ts';
 
 /** A log on a full disk, or that no one reads any more, must not grow in memory. */
 const MAX_BUFFERED_BYTES = 1024 * 1024;
+const RETRY_MS = 100;
 
 /** What the program writes: a banner and readable lines at a terminal, otherwise JSON lines and nothing else. */
 export interface Output {
@@ -45,16 +47,47 @@ export function writeFailure(error: unknown): void {
   else log.error({ err: error }, 'start failed');
 }
 
-/** pino ignores a pipe that is closed (EPIPE); a terminal that is gone (EIO) or a full disk must not end the program either. */
+/**
+ * Opens standard output or standard error so that no reader of it can stop the program. Where nothing more can be written
+ * (a pipe that is full or closed, a disk that is full) lines are buffered, and dropped beyond the bound. pino's own
+ * destination (sonic-boom 4.2) blocks the process in that state, or repeats what it has half written.
+ */
 function openDescriptor(descriptor: 1 | 2): DestinationStream {
-  return pino
-    .destination({ dest: descriptor, sync: true, maxLength: MAX_BUFFERED_BYTES })
-    .on('error', () => undefined);
+  const lines: Buffer[] = [];
+  let bytes = 0;
+  let retry: NodeJS.Timeout | undefined;
+  const flush = (): void => {
+    clearTimeout(retry);
+    retry = undefined;
+    try {
+      for (let [line] = lines; line !== undefined; [line] = lines) {
+        const written = writeSync(descriptor, line);
+        bytes -= written;
+        if (written < line.length) lines[0] = line.subarray(written);
+        else lines.shift();
+      }
+    } catch {
+      retry = setTimeout(flush, RETRY_MS).unref();
+    }
+  };
+  return {
+    write(line) {
+      const encoded = Buffer.from(line);
+      if (bytes + encoded.length <= MAX_BUFFERED_BYTES) {
+        lines.push(encoded);
+        bytes += encoded.length;
+      }
+      // Once it is full, the timer asks whether it still is: lines are cheap then.
+      if (retry === undefined) flush();
+    },
+  };
 }
 
 async function openTerminal(): Promise<DestinationStream> {
   const { default: pretty } = await import('pino-pretty');
-  return pretty({ destination: openDescriptor(1), colorize: true, translateTime: 'SYS:HH:MM:ss' });
+  // A terminal that is gone (EIO) must not end the program.
+  const destination = pino.destination({ dest: 1, sync: true }).on('error', () => undefined);
+  return pretty({ destination, colorize: true, translateTime: 'SYS:HH:MM:ss' });
 }
 
 interface HeldLines extends DestinationStream {

@@ -1,0 +1,50 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { expect, test } from 'vitest';
+import { ROOT } from '../support/program.ts';
+
+/** Logs a line before it listens, 9 MB after, and then waits for its input to end. */
+const FLOOD = `
+  import { openOutput } from '${ROOT}/src/output.ts';
+  const { log, listening } = await openOutput('info');
+  log.info('early');
+  listening({}, '');
+  for (let index = 0; index < 50_000; index += 1) log.info({ index, filling: 'x'.repeat(100) }, 'line');
+  process.stderr.write('done');
+  process.stdin.on('data', () => log.info('late')).on('end', () => process.exit(0));
+`;
+
+const flood = () => spawn(process.execPath, ['--input-type=module-typescript', '--eval', FLOOD]);
+
+test('output that no one reads does not block the program; when it is read again all lines are whole', async () => {
+  const child = flood();
+  const exited = once(child, 'exit');
+  await once(child.stderr, 'data');
+  const reading = text(child.stdout);
+  let isAnswered = false;
+  child.stdout.on('data', (chunk: Buffer | string) => (isAnswered ||= String(chunk).includes('"late"')));
+  await expect.poll(() => child.stdin.write('x') && isAnswered, { timeout: 10_000 }).toBe(true);
+  child.stdin.end();
+  const lines = (await reading)
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { msg: string; index?: number });
+  expect(await exited).toEqual([0, null]);
+  expect(lines.slice(0, 3)).toMatchObject([
+    { msg: 'listening' },
+    { msg: 'early' },
+    { msg: 'line', index: 0 },
+  ]);
+  const indexes = lines.flatMap(({ index }) => index ?? []);
+  expect(indexes).toEqual(Array.from(indexes, (_, position) => position));
+  expect(indexes.length).toBeLessThan(50_000);
+}, 60_000);
+
+test('output whose reader has gone does not end the program', async () => {
+  const child = flood();
+  child.stdout.destroy();
+  await once(child.stderr, 'data');
+  child.stdin.end();
+  expect(await once(child, 'exit')).toEqual([0, null]);
+}, 60_000);
