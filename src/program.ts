@@ -49,8 +49,7 @@ async function run(): Promise<void> {
   for (const misspelt of findMisspelt(process.env, Object.keys(VARIABLES)))
     output.log.warn(misspelt, 'unknown setting, perhaps misspelt');
   // Loaded when it is needed: --help and a wrong setting are told without it.
-  const { startApp } = await import('./app.ts');
-  const starting = startApp({ config, log: output.log });
+  const starting = import('./app.ts').then(({ startApp }) => startApp({ config, log: output.log }));
   const stopping = stopOnSignal(starting, output);
   const app = await starting;
   if (stopping.aborted) return;
@@ -112,7 +111,9 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 
 const answer = answerArguments(process.argv.slice(2), version);
 if (answer === undefined) {
-  run().catch((error: unknown) => {
+  await run().catch((error: unknown) => {
+    // main.cjs says what to do about it.
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') throw error;
     writeFailure(error);
     process.exit(1);
   });

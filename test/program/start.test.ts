@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { VARIABLES } from '../../src/config.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
@@ -21,6 +23,18 @@ const run = ([command, ...args]: Command, env: Record<string, string> = {}) =>
 
 async function childOf({ pid }: ChildProcess): Promise<number> {
   return Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim());
+}
+
+/** The sources without what is installed. */
+async function copyProject({ dereference = false } = {}) {
+  const path = await mkdtemp(join(tmpdir(), 'parley-copy-'));
+  for (const part of ['src', 'package.json', 'schema.graphql', 'asyncapi.yaml'])
+    await cp(join(ROOT, part), join(path, part), {
+      recursive: true,
+      ...(dereference ? { dereference } : { verbatimSymlinks: true }),
+    });
+  if (!dereference) await mkdir(join(path, 'node_modules'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
 const linesOf = (text: string) =>
@@ -72,7 +86,7 @@ test.for(['info', 'silent'])(
   'prints JSON lines alone where there is no terminal, first that it listens, at the level %s',
   { timeout: 60_000 },
   async (level) => {
-    await using program = start(NODE, { LOG_LEVEL: level });
+    await using program = start(NODE, { LOG_LEVEL: level, DEMO: 'off', DATABSE_URL: 'postgres://' });
     const url = await untilListening(program.child);
     program.child.kill('SIGTERM');
     await program.exited;
@@ -89,7 +103,9 @@ test.for(['info', 'silent'])(
       address: '127.0.0.1',
       port: Number(new URL(url).port),
     });
-    expect(others.map(({ msg }) => msg)).toEqual(level === 'info' ? ['draining'] : []);
+    expect(others.map(({ msg }) => msg)).toEqual(
+      level === 'info' ? ['unknown setting, perhaps misspelt', 'draining'] : [],
+    );
     expect(program.printed.stderr).toBe('');
   },
 );
@@ -166,3 +182,27 @@ test.for(oldNodes())('an older Node gets one line with a hint: %s', (node) => {
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
   expect(stderr).toMatch(/^Parley needs Node 24, and this is Node [\d.]+: use npm start, .*\n$/);
 });
+
+test.for(['zod', 'kysely'])(
+  'a package that is not installed, here %s, is told in one line with a hint',
+  async (name) => {
+    await using copy = await copyProject();
+    for (const installed of await readdir(join(ROOT, 'node_modules')))
+      if (installed !== name)
+        await symlink(join(ROOT, 'node_modules', installed), join(copy.path, 'node_modules', installed));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(copy.path, 'src/main.ts')], {
+      cwd: copy.path,
+      env: ENVIRONMENT,
+      encoding: 'utf8',
+    });
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr).toBe(`Parley is not installed completely: run npm ci. (Cannot find package '${name}')\n`);
+  },
+);
+
+test('a copy of the project without symbolic links starts, too', async () => {
+  await using copy = await copyProject({ dereference: true });
+  await symlink(join(ROOT, 'node_modules'), join(copy.path, 'node_modules'));
+  await using program = startProgram([process.execPath, 'src/main.ts'], ENVIRONMENT, copy.path);
+  expect(await untilListening(program.child)).toMatch(/^http:/);
+}, 60_000);
