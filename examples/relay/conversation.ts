@@ -1,0 +1,110 @@
+import {
+  ConnectionHandler,
+  createOperationDescriptor,
+  fetchQuery,
+  getRequest,
+  graphql,
+  requestSubscription,
+} from 'relay-runtime';
+import type { Disposable, Environment } from 'relay-runtime';
+import type {
+  conversationEventsSubscription,
+  conversationEventsSubscription$data,
+} from './__generated__/conversationEventsSubscription.graphql.ts';
+import type { conversationQuery, conversationQuery$data } from './__generated__/conversationQuery.graphql.ts';
+
+const CONVERSATION = graphql`
+  query conversationQuery($id: ID!, $before: String) {
+    conversation(id: $id) @required(action: THROW) {
+      name
+      eventCursor
+      messages(last: 20, before: $before) @connection(key: "conversation_messages") {
+        edges {
+          node {
+            id
+            text
+          }
+        }
+        pageInfo {
+          hasPreviousPage
+          startCursor
+        }
+      }
+    }
+  }
+`;
+
+const CONVERSATION_EVENTS = graphql`
+  subscription conversationEventsSubscription($id: ID!, $after: Cursor, $connections: [ID!]!) {
+    conversationEvents(conversationId: $id, after: $after) {
+      __typename
+      cursor
+      ... on MessageSent {
+        message @appendNode(connections: $connections, edgeTypeName: "MessageEdge") {
+          id
+          text
+        }
+      }
+      ... on MessageUpdated {
+        message {
+          id
+          text
+        }
+      }
+      ... on MessageDeleted {
+        messageId @deleteRecord
+      }
+    }
+  }
+`;
+
+export type ConversationEvent = conversationEventsSubscription$data['conversationEvents'];
+
+/** Reads a page of messages into the store: the newest, or those before that cursor. */
+export async function readConversation(
+  environment: Environment,
+  id: string,
+  before: string | null = null,
+): Promise<conversationQuery$data['conversation']> {
+  const data = await fetchQuery<conversationQuery>(environment, CONVERSATION, { id, before }).toPromise();
+  if (!data) throw new Error('No answer.');
+  return data.conversation;
+}
+
+export function subscribeToConversation(
+  environment: Environment,
+  id: string,
+  after: string | null,
+  listeners: { onEvent(event: ConversationEvent): void; onError(error: Error): void },
+): Disposable {
+  const connections = [ConnectionHandler.getConnectionID(id, 'conversation_messages')];
+  return requestSubscription<conversationEventsSubscription>(environment, {
+    subscription: CONVERSATION_EVENTS,
+    variables: { id, after, connections },
+    onNext: (data) => data && listeners.onEvent(data.conversationEvents),
+    onError: listeners.onError,
+  });
+}
+
+/** What a component shows: all pages that were read, and what events have added. Keeps them in the store. */
+export function watchConversation(
+  environment: Environment,
+  id: string,
+  show: (texts: readonly string[]) => void,
+): Disposable {
+  const operation = createOperationDescriptor(getRequest(CONVERSATION), { id });
+  const retained = environment.retain(operation);
+  const showNow = (data: unknown): void => {
+    const { conversation } = data as conversationQuery$data;
+    show(conversation.messages.edges.flatMap(({ node }) => node?.text ?? []));
+  };
+  const snapshot = environment.lookup(operation.fragment);
+  showNow(snapshot.data);
+  const watched = environment.subscribe(snapshot, ({ data }) => showNow(data));
+  return {
+    dispose() {
+      watched.dispose();
+      retained.dispose();
+    },
+  };
+}

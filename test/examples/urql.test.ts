@@ -1,0 +1,90 @@
+import { SignJWT } from 'jose';
+import { beforeAll, expect, test } from 'vitest';
+import { generate } from './generate.ts';
+import { expectEachOnce, expectWhatComesNext, OUTAGES_TIMEOUT_MS } from './outages.ts';
+import { runExample } from './program.ts';
+import { startServer } from './server.ts';
+import { logIn, sendMessage } from './writer.ts';
+
+const AUTH_SECRET = 'a secret for the tokens of this test only';
+
+beforeAll(() => generate('urql'));
+
+/** A token of Ann's. */
+const signToken = (expiresAt: number): Promise<string> =>
+  new SignJWT({})
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject('1')
+    .setExpirationTime(expiresAt)
+    .sign(new TextEncoder().encode(AUTH_SECRET));
+
+const now = (): number => Math.floor(Date.now() / 1000);
+
+test(
+  'urql with parley/client gets each event once, through SIGTERM and kill -9, and its cache follows without warnings',
+  { timeout: OUTAGES_TIMEOUT_MS },
+  async () => {
+    const lines = await expectEachOnce('urql/listen.ts');
+    // It shows a message just after it has printed its event.
+    const texts = lines.filter((line) => line.startsWith('MessageSent ')).map((line) => line.slice(12));
+    const shown = lines
+      .findLast((line) => line.startsWith('shown '))
+      ?.split(' ')
+      .at(-1);
+    expect(texts.slice(-2)).toContain(shown);
+  },
+);
+
+test(
+  'urql with stock settings gets what comes next, after SIGTERM and after kill -9',
+  { timeout: 120_000 },
+  async () => {
+    await expectWhatComesNext('urql/stock.ts');
+  },
+);
+
+test('urql reads a conversation page after page, each message once', { timeout: 60_000 }, async () => {
+  await using server = await startServer();
+  const token = await logIn(server.url);
+  const texts = Array.from({ length: 45 }, (_, index) => `m${index}`);
+  for (const text of texts) await sendMessage(server.url, token, text);
+  await using program = runExample('urql/pages.ts', server.url);
+  expect(await program.ended).toBe(0);
+  expect(program.lines.slice(1)).toEqual(texts);
+  expect(program.errors()).toBe('');
+});
+
+test(
+  'the authExchange of urql, as its documentation shows it, recovers from a token that has expired',
+  { timeout: 60_000 },
+  async () => {
+    await using server = await startServer({ AUTH_SECRET });
+    const env = { PARLEY_TOKEN: await signToken(now() - 60) };
+    await using program = runExample('urql/listen.ts', server.url, env);
+    await program.until((lines) => lines.includes('StreamLive'));
+    expect(program.errors()).toBe('');
+  },
+);
+
+test(
+  'urql with parley/client goes on with another token when its token expires, and misses nothing',
+  { timeout: 60_000 },
+  async () => {
+    await using server = await startServer({ AUTH_SECRET });
+    const token = await logIn(server.url);
+    const expiresAt = now() + 6;
+    const env = { PARLEY_TOKEN: await signToken(expiresAt) };
+    await using program = runExample('urql/listen.ts', server.url, env);
+    await program.until((lines) => lines.includes('StreamLive'));
+    const sent: string[] = [];
+    do {
+      sent.push(`m${sent.length}`);
+      await sendMessage(server.url, token, `m${sent.length - 1}`);
+    } while (now() <= expiresAt);
+    await program.until((lines) => lines.includes(`MessageSent ${sent.at(-1)}`));
+    expect(program.lines.filter((line) => line.startsWith('MessageSent'))).toEqual(
+      sent.map((text) => `MessageSent ${text}`),
+    );
+    expect(program.errors()).toBe('');
+  },
+);
