@@ -65,10 +65,12 @@ export const builder = new SchemaBuilder<SchemaTypes>({
         'How many to answer, from the end: 0 to 100, more is LIMIT_EXCEEDED. Not together with `first`.',
     },
     afterArgOptions: {
-      description: 'Only what comes after the edge with this cursor. INVALID_INPUT for other text.',
+      description:
+        'Only what comes after the edge with this cursor; `""` counts as null. INVALID_INPUT for other text.',
     },
     beforeArgOptions: {
-      description: 'Only what comes before the edge with this cursor. INVALID_INPUT for other text.',
+      description:
+        'Only what comes before the edge with this cursor; `""` counts as null. INVALID_INPUT for other text.',
     },
     cursorFieldOptions: { description: 'Place of this edge in the list, for `after` and `before`.' },
     nodeFieldOptions: { description: 'The thing itself.' },

@@ -130,8 +130,8 @@ builder.mutationField('sendSignal', (t) =>
       await calls.sendSignal(context.deps, requireActor(context), {
         to: {
           email: to.email,
-          userId: to.userId == null ? undefined : requireId('User', to.userId),
-          deviceId: to.deviceId == null ? undefined : requireId('Device', to.deviceId),
+          userId: to.userId == null ? undefined : requireId('User', 'userId', to.userId),
+          deviceId: to.deviceId == null ? undefined : requireId('Device', 'deviceId', to.deviceId),
         },
         content,
       });

@@ -118,7 +118,7 @@ builder.subscriptionFields((t) => ({
       openCircleEvents(
         context.deps,
         requireSession(context),
-        { circleId: requireId('Circle', args.circleId), after: startOf(args, context) },
+        { circleId: requireId('Circle', 'circleId', args.circleId), after: startOf(args, context) },
         context,
       ),
     resolve: (item) => item,
@@ -132,7 +132,7 @@ builder.subscriptionFields((t) => ({
       openPresence(
         context.deps,
         requireSession(context),
-        { circleId: requireId('Circle', args.circleId) },
+        { circleId: requireId('Circle', 'circleId', args.circleId) },
         context.signal,
       ),
     resolve: (item) => item,

@@ -111,7 +111,7 @@ Circle.implement({
 });
 
 const circleId = 'The circle. NOT_FOUND unless you belong to it.';
-const name = 'What to call it, 1 to 120 characters.';
+const name = 'Its name, 1 to 120 characters, at least one of them visible. Blanks around it are left out.';
 
 builder.queryFields((t) => ({
   circles: t.connection(
@@ -130,7 +130,7 @@ builder.queryFields((t) => ({
     description: 'A circle you belong to; NOT_FOUND for any other.',
     args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
     resolve: (_root, { id }, context) =>
-      circles.requireCircle(context.deps, requireActor(context), requireId('Circle', id)),
+      circles.requireCircle(context.deps, requireActor(context), requireId('Circle', 'id', id)),
   }),
 }));
 
@@ -150,7 +150,7 @@ builder.mutationFields((t) => ({
     },
     resolve: (_root, args, context) =>
       circles.updateCircle(context.deps, requireActor(context), {
-        circleId: requireId('Circle', args.circleId),
+        circleId: requireId('Circle', 'circleId', args.circleId),
         name: args.name,
       }),
   }),
@@ -161,7 +161,7 @@ builder.mutationFields((t) => ({
     args: { circleId: t.arg.id({ required: true, description: circleId }) },
     resolve: (_root, args, context) =>
       circles.deleteCircle(context.deps, requireActor(context), {
-        circleId: requireId('Circle', args.circleId),
+        circleId: requireId('Circle', 'circleId', args.circleId),
       }),
   }),
   leaveCircle: t.field({
@@ -171,7 +171,7 @@ builder.mutationFields((t) => ({
     args: { circleId: t.arg.id({ required: true, description: circleId }) },
     resolve: (_root, args, context) =>
       circles.leaveCircle(context.deps, requireActor(context), {
-        circleId: requireId('Circle', args.circleId),
+        circleId: requireId('Circle', 'circleId', args.circleId),
       }),
   }),
   kickFromCircle: t.field({
@@ -187,7 +187,7 @@ builder.mutationFields((t) => ({
     },
     resolve: (_root, args, context) =>
       circles.kickFromCircle(context.deps, requireActor(context), {
-        circleId: requireId('Circle', args.circleId),
+        circleId: requireId('Circle', 'circleId', args.circleId),
         email: args.email,
       }),
   }),

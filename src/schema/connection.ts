@@ -67,7 +67,8 @@ function parsePlace<Type extends string>(
   field: 'after' | 'before',
   cursor: string | null | undefined,
 ): Id<Type> | undefined {
-  if (typeof cursor !== 'string') return undefined;
+  // What `relayStylePagination` of Apollo Client sends beside an empty page.
+  if (typeof cursor !== 'string' || cursor === '') return undefined;
   const id = parseId<Type>(
     Buffer.from(cursor.slice(0, 60), 'base64url')
       .toString()

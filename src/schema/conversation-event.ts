@@ -166,7 +166,10 @@ builder.subscriptionFields((t) => ({
       openConversationEvents(
         context.deps,
         requireSession(context),
-        { conversationId: requireId('Conversation', args.conversationId), after: startOf(args, context) },
+        {
+          conversationId: requireId('Conversation', 'conversationId', args.conversationId),
+          after: startOf(args, context),
+        },
         context,
       ),
     resolve: (item) => item,
@@ -180,7 +183,7 @@ builder.subscriptionFields((t) => ({
       openTyping(
         context.deps,
         requireSession(context),
-        { conversationId: requireId('Conversation', args.conversationId) },
+        { conversationId: requireId('Conversation', 'conversationId', args.conversationId) },
         context.signal,
       ),
     resolve: (item) => item,

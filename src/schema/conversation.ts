@@ -128,7 +128,7 @@ Conversation.implement({
 });
 
 const conversationId = 'The conversation. NOT_FOUND unless you take part in it.';
-const name = 'What to call it, 1 to 120 characters.';
+const name = 'Its name, 1 to 120 characters, at least one of them visible. Blanks around it are left out.';
 const participantEmail = 'E-mail address of a participant. NOT_FOUND when there is no such participant.';
 
 builder.queryFields((t) => ({
@@ -138,7 +138,11 @@ builder.queryFields((t) => ({
     description: 'A conversation in which you take part; NOT_FOUND for any other.',
     args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
     resolve: (_root, { id }, context) =>
-      conversations.requireConversation(context.deps, requireActor(context), requireId('Conversation', id)),
+      conversations.requireConversation(
+        context.deps,
+        requireActor(context),
+        requireId('Conversation', 'id', id),
+      ),
   }),
 }));
 
@@ -157,7 +161,7 @@ builder.mutationFields((t) => ({
     },
     resolve: (_root, args, context) =>
       conversations.createConversation(context.deps, requireActor(context), {
-        circleId: requireId('Circle', args.circleId),
+        circleId: requireId('Circle', 'circleId', args.circleId),
         name: args.name,
         emails: args.emails ?? [],
       }),
@@ -171,7 +175,7 @@ builder.mutationFields((t) => ({
     },
     resolve: (_root, args, context) =>
       conversations.updateConversation(context.deps, requireActor(context), {
-        conversationId: requireId('Conversation', args.conversationId),
+        conversationId: requireId('Conversation', 'conversationId', args.conversationId),
         name: args.name,
       }),
   }),
@@ -188,7 +192,7 @@ builder.mutationFields((t) => ({
     },
     resolve: (_root, args, context) =>
       conversations.inviteToConversation(context.deps, requireActor(context), {
-        conversationId: requireId('Conversation', args.conversationId),
+        conversationId: requireId('Conversation', 'conversationId', args.conversationId),
         email: args.email,
       }),
   }),
@@ -199,7 +203,7 @@ builder.mutationFields((t) => ({
     args: { conversationId: t.arg.id({ required: true, description: conversationId }) },
     resolve: (_root, args, context) =>
       conversations.leaveConversation(context.deps, requireActor(context), {
-        conversationId: requireId('Conversation', args.conversationId),
+        conversationId: requireId('Conversation', 'conversationId', args.conversationId),
       }),
   }),
   kickFromConversation: t.field({
@@ -212,7 +216,7 @@ builder.mutationFields((t) => ({
     },
     resolve: (_root, args, context) =>
       conversations.kickFromConversation(context.deps, requireActor(context), {
-        conversationId: requireId('Conversation', args.conversationId),
+        conversationId: requireId('Conversation', 'conversationId', args.conversationId),
         email: args.email,
       }),
   }),
@@ -226,7 +230,7 @@ builder.mutationFields((t) => ({
     },
     resolve: (_root, args, context) =>
       conversations.promoteInConversation(context.deps, requireActor(context), {
-        conversationId: requireId('Conversation', args.conversationId),
+        conversationId: requireId('Conversation', 'conversationId', args.conversationId),
         email: args.email,
       }),
   }),
@@ -240,7 +244,7 @@ builder.mutationFields((t) => ({
     },
     resolve: (_root, args, context) =>
       conversations.setDeviceAccess(context.deps, requireActor(context), {
-        conversationId: requireId('Conversation', args.conversationId),
+        conversationId: requireId('Conversation', 'conversationId', args.conversationId),
         allowed: args.allowed,
       }),
   }),

@@ -57,11 +57,15 @@ builder.mutationFields((t) => ({
       'Adds a device to a circle. A circle has at most one: a second is CONFLICT. Only for its admins.',
     args: {
       circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless you belong to it.' }),
-      name: t.arg.string({ required: true, description: 'What to call it, 1 to 120 characters.' }),
+      name: t.arg.string({
+        required: true,
+        description:
+          'Its name, 1 to 120 characters, at least one of them visible. Blanks around it are left out.',
+      }),
     },
     resolve: (_root, { circleId, name }, context) =>
       devices.addDevice(context.deps, requireActor(context), {
-        circleId: requireId('Circle', circleId),
+        circleId: requireId('Circle', 'circleId', circleId),
         name,
       }),
   }),
@@ -70,11 +74,15 @@ builder.mutationFields((t) => ({
     description: 'Renames a device. Only for the admins of its circle, and for itself.',
     args: {
       deviceId: t.arg.id({ required: true, description: deviceId }),
-      name: t.arg.string({ required: true, description: 'What to call it, 1 to 120 characters.' }),
+      name: t.arg.string({
+        required: true,
+        description:
+          'Its name, 1 to 120 characters, at least one of them visible. Blanks around it are left out.',
+      }),
     },
     resolve: (_root, args, context) =>
       devices.updateDevice(context.deps, requireActor(context), {
-        deviceId: requireId('Device', args.deviceId),
+        deviceId: requireId('Device', 'deviceId', args.deviceId),
         name: args.name,
       }),
   }),
@@ -85,7 +93,7 @@ builder.mutationFields((t) => ({
     args: { deviceId: t.arg.id({ required: true, description: deviceId }) },
     resolve: (_root, args, context) =>
       devices.removeDevice(context.deps, requireActor(context), {
-        deviceId: requireId('Device', args.deviceId),
+        deviceId: requireId('Device', 'deviceId', args.deviceId),
       }),
   }),
 }));

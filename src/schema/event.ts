@@ -76,11 +76,11 @@ export const eventType = <Type extends Exclude<DomainEvent['type'], 'session.end
 export const startOf = (
   args: { readonly after?: string | null | undefined },
   context: Context,
-): string | null => context.resumeAfter ?? args.after ?? null;
+): string | null => context.resumeAfter || args.after || null;
 
 /** Said of every durable stream. */
 export const STREAM =
   'Begins with what happened after the cursor, then says `StreamLive`, then goes on live. CURSOR_INVALID for what is no cursor of this stream, CURSOR_EXPIRED when events after it are no longer kept: read the data again and subscribe after its `eventCursor`.';
 
 export const AFTER =
-  'Cursor to go on after: of an event, or an `eventCursor`. Absent or null, the stream starts now.';
+  'Cursor to go on after: of an event, or an `eventCursor`. Absent, null or empty, the stream starts now.';

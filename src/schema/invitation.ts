@@ -63,7 +63,7 @@ builder.mutationFields((t) => ({
     },
     resolve: (_root, args, context) =>
       circles.inviteToCircle(context.deps, requireActor(context), {
-        circleId: requireId('Circle', args.circleId),
+        circleId: requireId('Circle', 'circleId', args.circleId),
         email: args.email,
       }),
   }),
@@ -73,7 +73,7 @@ builder.mutationFields((t) => ({
     args: { invitationId: t.arg.id({ required: true, description: invitationId }) },
     resolve: (_root, args, context) =>
       circles.acceptInvitation(context.deps, requireActor(context), {
-        invitationId: requireId('CircleInvitation', args.invitationId),
+        invitationId: requireId('CircleInvitation', 'invitationId', args.invitationId),
       }),
   }),
   declineCircleInvitation: t.field({
@@ -82,7 +82,7 @@ builder.mutationFields((t) => ({
     args: { invitationId: t.arg.id({ required: true, description: invitationId }) },
     resolve: (_root, args, context) =>
       circles.declineInvitation(context.deps, requireActor(context), {
-        invitationId: requireId('CircleInvitation', args.invitationId),
+        invitationId: requireId('CircleInvitation', 'invitationId', args.invitationId),
       }),
   }),
 }));

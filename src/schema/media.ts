@@ -74,7 +74,7 @@ builder.mutationFields((t) => ({
       // It passes by once: a second field of the operation would store nothing, and call it whole.
       if (file.content.readableDidRead) throw invalidInput('file', 'The file was used before.');
       return uploadMedia(context.deps, requireActor(context), {
-        mediaId: requireId('Media', mediaId),
+        mediaId: requireId('Media', 'mediaId', mediaId),
         ...file,
       });
     },

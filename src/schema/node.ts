@@ -12,6 +12,7 @@ import type { Id } from '../ids.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
+import { malformedId } from './global-id.ts';
 import { STATEMENT } from './limits.ts';
 
 const MAX_NODES = 100;
@@ -31,12 +32,15 @@ const READERS: { readonly [Type in string]?: Reader<never> } = {
   Media: requireMedia satisfies Reader<'Media'>,
 };
 
-/** The thing with its type's name, by which the interface is resolved; null for what the caller may not see. */
-async function readNode(context: Context, globalId: string): Promise<object | null> {
+/**
+ * Reads a node, with its type's name, by which the interface is resolved; null for what the caller may not see. Throws
+ * INVALID_INPUT for text that is no global id.
+ */
+async function readNode(context: Context, field: string, globalId: string): Promise<object | null> {
   const parsed = parseGlobalId(globalId);
   const read = parsed !== undefined && Object.hasOwn(READERS, parsed.type) ? READERS[parsed.type] : undefined;
   const id = parseId<never>(parsed?.id);
-  if (read === undefined || id === undefined) return null;
+  if (read === undefined || id === undefined) throw malformedId(field, '<type>');
   try {
     const node = await read(context.deps, requireActor(context), id);
     return node === undefined ? null : { ...node, __typename: parsed?.type };
@@ -50,18 +54,19 @@ builder.queryFields((t) => ({
   node: t.field({
     type: builder.nodeInterfaceRef(),
     nullable: true,
-    description: 'The thing with this global id; null when there is none, or none that you may see.',
+    description:
+      'The node with this global id; null when there is none, or none that you may see. Errors: INVALID_INPUT for text that is no global id.',
     args: { id: t.arg.id({ required: true, description: 'Global id, such as `Circle:3`.' }) },
     resolve: (_root, { id }, context) => {
       requireActor(context);
-      return readNode(context, id);
+      return readNode(context, 'id', id);
     },
   }),
   nodes: t.field({
     type: [builder.nodeInterfaceRef()],
     nullable: { list: false, items: true },
     description:
-      'The things with these global ids, in that order; null for each that is not there, or that you may not see.',
+      'The nodes with these global ids, in that order; null for each that does not exist, or that you may not see. Errors: INVALID_INPUT for each text that is no global id, in whose position null is.',
     complexity: ({ ids }) => {
       const count = Math.min(ids.length, MAX_NODES);
       return { field: count * STATEMENT, multiplier: count };
@@ -77,7 +82,8 @@ builder.queryFields((t) => ({
           limit: `ids ${MAX_NODES}`,
         });
       }
-      return Promise.all(ids.map((id) => readNode(context, id)));
+      // Each by itself, so that one that fails is null, with its error, and the others are there.
+      return ids.map((id) => readNode(context, 'ids', id));
     },
   }),
 }));

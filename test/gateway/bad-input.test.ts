@@ -15,7 +15,7 @@ function tokenOf(claims: object, header: object = { alg: 'HS256', typ: 'JWT' }, 
   return `${body}.${createHmac('sha256', secret).update(body).digest('base64url')}`;
 }
 
-test('ids that are unknown, malformed, of another type or of others are NOT_FOUND', async () => {
+test('ids that are unknown or of others are NOT_FOUND, malformed ones and those of other types INVALID_INPUT', async () => {
   await using app = await testApp();
   const { ann, conversation, circle } = await family(app);
   const stranger = await app.account();
@@ -31,10 +31,11 @@ test('ids that are unknown, malformed, of another type or of others are NOT_FOUN
     conversation.id,
   ]) {
     const who = id === conversation.id ? stranger : ann;
+    const code = id === conversation.id || id === 'Conversation:999' ? 'NOT_FOUND' : 'INVALID_INPUT';
     expect(await who.graphql.refused('query ($id: ID!) { conversation(id: $id) { id } }', { id }), id).toBe(
-      'NOT_FOUND',
+      code,
     );
-    expect(await who.graphql.refused(SEND, { id, text: 'x' }), id).toBe('NOT_FOUND');
+    expect(await who.graphql.refused(SEND, { id, text: 'x' }), id).toBe(code);
   }
   expect(await stranger.graphql.run('query ($id: ID!) { node(id: $id) { id } }', { id: circle.id })).toEqual({
     node: null,

@@ -92,6 +92,25 @@ test('a subscription over SSE resumes after its last event id', async () => {
   expect(JSON.parse((await second.next()).data ?? '').data.inboxEvents.__typename).toBe('StreamLive');
 });
 
+test('an empty cursor counts as none, in the header and in the argument', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  await invite(app, ann, 'before');
+  const typeOf = ({ data = '' }: { readonly data?: string | undefined }) =>
+    JSON.parse(data).data.inboxEvents.__typename as unknown;
+  const after = INBOX.replace('inboxEvents', 'inboxEvents(after: "")');
+  for (const [query, headers] of [
+    [INBOX, { 'last-event-id': '' }],
+    [after, {}],
+    [after, { 'last-event-id': '' }],
+  ] as const) {
+    await using stream = await subscribe(app, ann, query, headers);
+    expect(typeOf(await stream.next())).toBe('StreamLive');
+  }
+  await using socket = ann.graphql.subscribe('subscription { inboxEvents(after: "") { __typename } }');
+  expect(await socket.next()).toEqual({ __typename: 'StreamLive' });
+});
+
 test('a stream that the server ends says why, then completes', async () => {
   await using app = await testApp();
   const ann = await app.account();

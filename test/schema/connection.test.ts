@@ -47,6 +47,22 @@ test('without first or last a page has 20', () => {
   expect(pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false });
 });
 
+test('an empty cursor, and a null for anything, count as none', () => {
+  for (const args of [
+    { after: '' },
+    { before: '' },
+    { after: '', before: '' },
+    { after: null, before: null, first: null, last: null },
+    { first: 20, last: null },
+    { first: null, last: 20, before: '' },
+  ]) {
+    expect(idsOf(args), JSON.stringify(args)).toEqual([2, 3, 5, 7, 11]);
+  }
+  expect(idsOf({ first: 2, after: '' })).toEqual([2, 3]);
+  expect(idsOf({ last: 0 })).toEqual([]);
+  expect(() => idsOf({ first: 0, last: 0 })).toThrow('Give either first or last, not both.');
+});
+
 test('a cursor of another list is none of this one', () => {
   const after = pageOf('Message', all, {}).pageInfo.startCursor;
   expect(() => pageOf('Circle', all, { after })).toThrow('after is not a cursor of this list.');

@@ -102,7 +102,7 @@ test('a page holds at most 100, and not less than none', async () => {
   expect(await circles('last: -1')).toMatchObject({ code: 'INVALID_INPUT', field: 'last' });
   expect(await circles('first: 1, last: 1')).toMatchObject({ code: 'INVALID_INPUT', field: 'last' });
   expect(await circles('after: "x"')).toMatchObject({ code: 'INVALID_INPUT', field: 'after' });
-  expect(await circles('before: ""')).toMatchObject({ code: 'INVALID_INPUT', field: 'before' });
+  expect(await circles('before: " "')).toMatchObject({ code: 'INVALID_INPUT', field: 'before' });
   expect(
     await world.refused(ann, `query ($ids: [ID!]!) { nodes(ids: $ids) { id } }`, {
       ids: Array(101).fill('Circle:1'),

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import type { UserId } from '../../src/ids.ts';
+import { circleOf } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
 import { actorOf, openWorld } from './world.ts';
 import type { World } from './world.ts';
 
@@ -129,7 +131,7 @@ test('nobody sees the circles and invitations of somebody else', async () => {
   expect(other.user).toEqual({ email: bob.email, circles: null, invitations: null });
 });
 
-test('a node is null for whoever may not see it, and for every id that is none', async () => {
+test('a node is null for whoever may not see it, and for every id of nothing', async () => {
   await using world = await openWorld();
   const { ann, circle, invitation } = await family(world);
   const eve = await world.user('Eve');
@@ -141,18 +143,7 @@ test('a node is null for whoever may not see it, and for every id that is none',
     },
   );
   const ids = [circle, invitation, seen.members.nodes[0].id, `User:${ann.id}`];
-  const none = [
-    '',
-    'Circle',
-    'Circle:',
-    'Circle:0',
-    'Circle:01',
-    'circle:1',
-    'Nothing:1',
-    'constructor:1',
-    'Circle:1:1',
-    'Message:9',
-  ];
+  const none = ['Message:9', 'Circle:2147483647', 'CircleMembership:77', 'Device:1', 'User:99'];
   const NODES = 'query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }';
   const { nodes } = await world.run(ann, NODES, { ids: [...ids, ...none] });
   expect(nodes).toEqual([
@@ -168,14 +159,101 @@ test('a node is null for whoever may not see it, and for every id that is none',
   });
 });
 
-test('arguments that are no ids of the right type are not found', async () => {
+const MALFORMED = [
+  '',
+  '1',
+  ':1',
+  'Circle',
+  'Circle:',
+  'Circle:x',
+  'Circle:0',
+  'Circle:01',
+  'Circle:-1',
+  'Circle:+1',
+  'Circle:1.0',
+  'Circle:1e3',
+  'Circle: 1',
+  ' Circle:1',
+  'Circle:1\n',
+  'Circle:1:1',
+  'Circle:１',
+  'Circle:2147483648',
+  'Circle:99999999999999999999',
+  'circle:1',
+  'CIRCLE:1',
+  'Q2lyY2xlOjE=',
+  'Nothing:1',
+  'constructor:1',
+  'Event:1',
+  `Circle:${'1'.repeat(10_000)}`,
+];
+
+test('an id of a wrong form is refused with the form that is expected', async () => {
+  await using world = await openWorld();
+  const { ann, circle } = await family(world);
+  const CIRCLE = 'query ($id: ID!) { circle(id: $id) { id } }';
+  for (const id of [...MALFORMED, 'Conversation:1', 'User:1']) {
+    expect(await world.refused(ann, CIRCLE, { id }), id).toEqual({ code: 'INVALID_INPUT', field: 'id' });
+  }
+  await expect(world.run(ann, CIRCLE, { id: '1' })).rejects.toThrow(
+    'id is not a global id of the form Circle:<number>.',
+  );
+  expect(await world.refused(ann, CIRCLE, { id: 'Circle:2147483647' })).toEqual({ code: 'NOT_FOUND' });
+  expect((await world.run(ann, CIRCLE, { id: circle })).circle).toEqual({ id: circle });
+});
+
+test('every argument that takes an id says the form of its own', async () => {
   await using world = await openWorld();
   const { ann } = await family(world);
-  for (const id of ['', 'Circle:x', 'Conversation:1', `User:${ann.id}`, '1', 'Q2lyY2xlOjE=']) {
-    expect(await world.refused(ann, 'query ($id: ID!) { circle(id: $id) { id } }', { id })).toEqual({
-      code: 'NOT_FOUND',
+  const wrong = (field: string) => ({ code: 'INVALID_INPUT', field });
+  for (const [operation, field] of [
+    ['{ conversation(id: "Circle:1") { id } }', 'id'],
+    ['{ message(id: 7) { id } }', 'id'],
+    ['mutation { updateCircle(circleId: "1", name: "A") { id } }', 'circleId'],
+    ['mutation { acceptCircleInvitation(invitationId: "Invitation:1") { id } }', 'invitationId'],
+    ['mutation { removeDevice(deviceId: "device:1") { id } }', 'deviceId'],
+    ['mutation { sendMessage(conversationId: "12", text: "Hi") { message { id } } }', 'conversationId'],
+    ['mutation { updateMessage(messageId: "Media:1", text: "Hi") { id } }', 'messageId'],
+    ['mutation { setTyping(conversationId: "x", isTyping: true) }', 'conversationId'],
+    ['mutation { sendSignal(to: { userId: "Device:1" }, content: 1) }', 'userId'],
+    ['mutation { sendSignal(to: { deviceId: "1" }, content: 1) }', 'deviceId'],
+  ] as const) {
+    expect(await world.refused(ann, operation), operation).toEqual(wrong(field));
+  }
+  for (const [field, operation] of [
+    ['circleId', 'subscription { circleEvents(circleId: "1") { at } }'],
+    ['circleId', 'subscription { presence(circleId: "1") { online } }'],
+    ['conversationId', 'subscription { conversationEvents(conversationId: "Circle:1") { at } }'],
+    ['conversationId', 'subscription { typing(conversationId: "") { isTyping } }'],
+  ] as const) {
+    await expect(world.subscribe(ann, operation), operation).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      details: { field },
     });
   }
+});
+
+test('node refuses an id of a wrong form, and nodes gives null and an error in its position', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  const { id } = await circleOf(ann);
+  for (const malformed of MALFORMED) {
+    expect(await ann.graphql.refused('query ($id: ID!) { node(id: $id) { id } }', { id: malformed })).toBe(
+      'INVALID_INPUT',
+    );
+  }
+  const ids = [id, '1', 'Circle:9999', ann.id];
+  const { data, errors } = await ann.graphql.send('query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', {
+    ids,
+  });
+  expect(data).toEqual({ nodes: [{ id }, null, null, { id: ann.id }] });
+  expect(errors).toEqual([
+    expect.objectContaining({
+      message: 'ids is not a global id of the form <type>:<number>.',
+      path: ['nodes', 1],
+      extensions: { code: 'INVALID_INPUT', field: 'ids' },
+    }),
+  ]);
 });
 
 test('who has left, or deleted, is answered the thing as it was, with empty lists', async () => {
