@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { DeviceId, UserId } from '../ids.ts';
 import type { Account } from './accounts.ts';
 import type { Db } from './database.ts';
-import { emailIs } from './users.ts';
+import { emailIs, emailOrder } from './users.ts';
 
 /** By what an account is called. */
 export type CallTarget =
@@ -40,6 +40,7 @@ async function findUser(
         where memberships.user_id = users.id and memberships.circle_id in ${circlesOf(caller)}
       ))`,
     )
+    .orderBy(target.kind === 'email' ? emailOrder(target.email) : sql`users.id`)
     .executeTakeFirst();
   return row === undefined ? undefined : { kind: 'user', id: row.id };
 }

@@ -1,4 +1,6 @@
+import { sql } from 'kysely';
 import type { CircleId, DeviceId } from '../ids.ts';
+import { usernameKey } from '../text.ts';
 import { DEVICE_COLUMNS } from './actors.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './expressions.ts';
@@ -50,8 +52,9 @@ export async function findCredentials(
   const row = await db
     .selectFrom('devices')
     .select([...DEVICE_COLUMNS, 'passwordHash'])
-    .where('username', '=', username)
+    .where('username', 'in', [username, usernameKey(username)])
     .where('activated', '=', true)
+    .orderBy(sql`username <> ${username}`)
     .executeTakeFirst();
   if (row === undefined) return undefined;
   const { passwordHash, ...device } = row;

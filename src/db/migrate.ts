@@ -2,9 +2,14 @@ import type { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { initial } from './migrations/0001-initial.ts';
 import { channelUses } from './migrations/0002-channel-uses.ts';
+import { emailKeys } from './migrations/0003-email-keys.ts';
 import type { Tables } from './tables.ts';
 
-const MIGRATIONS = { '0001-initial': initial, '0002-channel-uses': channelUses };
+const MIGRATIONS = {
+  '0001-initial': initial,
+  '0002-channel-uses': channelUses,
+  '0003-email-keys': emailKeys,
+};
 
 /** Brings the schema up to date, one process at a time. Throws the first error and leaves the schema as it was. */
 export async function migrate(db: Kysely<Tables>): Promise<void> {

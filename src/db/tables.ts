@@ -26,6 +26,8 @@ export type LeaseKind = 'graphql' | 'signals' | 'legacy';
 export interface UsersTable {
   id: GeneratedAlways<UserId>;
   email: string;
+  /** `emailKey` of it; null when another account from before there were keys has the same, or an older node wrote it. */
+  emailKey: ColumnType<string | null, string | null | undefined, string>;
   /** Null for accounts of an outside identity provider. */
   passwordHash: string | null;
   /** `<issuer> <subject>` at the outside identity provider. */
@@ -216,7 +218,7 @@ export interface Tables {
 }
 
 /** Rows as the rest of the house sees them: secrets stay in `db/`. All are JSON-safe. */
-export type User = Omit<Selectable<UsersTable>, 'passwordHash' | 'subject' | 'sessionsSince'>;
+export type User = Omit<Selectable<UsersTable>, 'emailKey' | 'passwordHash' | 'subject' | 'sessionsSince'>;
 export type Circle = Selectable<CirclesTable>;
 export type Device = Omit<Selectable<DevicesTable>, 'passwordHash'>;
 export type Membership = Selectable<MembershipsTable>;

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import type { CircleId, UserId } from '../ids.ts';
+import { emailKey } from '../text.ts';
 import type { Account } from './accounts.ts';
 import { USER_COLUMNS } from './actors.ts';
 import type { Db, Tx } from './database.ts';
@@ -25,15 +26,19 @@ export interface UserChanges {
   readonly birthday?: string | null | undefined;
 }
 
-/** E-mails are the same in upper and lower case: as the unique index has it. */
+/** Users that have the e-mail, however it is written: one, and beside it at most one from before there were keys. */
 export const emailIs = (email: string): RawBuilder<boolean> =>
-  sql<boolean>`lower(users.email) = lower(${email})`;
+  sql<boolean>`(users.email_key = ${emailKey(email)} or lower(users.email) = lower(${email}))`;
+
+/** Puts the one first whose e-mail is written in the same way. */
+export const emailOrder = (email: string): RawBuilder<boolean> =>
+  sql<boolean>`lower(users.email) <> lower(${email})`;
 
 /** Undefined when the e-mail or the subject is another account's. */
 export async function insert(tx: Tx, user: NewUser): Promise<User | undefined> {
   return tx
     .insertInto('users')
-    .values(user)
+    .values({ ...user, emailKey: emailKey(user.email) })
     .onConflict((conflict) => conflict.doNothing())
     .returning(USER_COLUMNS)
     .executeTakeFirst();
@@ -44,7 +49,7 @@ export async function update(tx: Tx, id: UserId, changes: UserChanges): Promise<
   try {
     return await tx
       .updateTable('users')
-      .set({ ...changes, updatedAt: now })
+      .set({ ...changes, ...keyOf(changes), updatedAt: now })
       .where('id', '=', id)
       .returning(USER_COLUMNS)
       .executeTakeFirstOrThrow();
@@ -53,6 +58,9 @@ export async function update(tx: Tx, id: UserId, changes: UserChanges): Promise<
     throw error;
   }
 }
+
+const keyOf = ({ email }: UserChanges): { readonly emailKey?: string } =>
+  email === undefined ? {} : { emailKey: emailKey(email) };
 
 export async function setPasswordHash(tx: Tx, id: UserId, passwordHash: string): Promise<User> {
   return tx
@@ -71,7 +79,9 @@ export async function adoptSubject(tx: Tx, email: string, subject: string): Prom
   return tx
     .updateTable('users')
     .set({ subject, passwordHash: null, sessionsSince: now })
-    .where(emailIs(email))
+    .where('users.id', '=', (where) =>
+      where.selectFrom('users').select('users.id').where(emailIs(email)).orderBy(emailOrder(email)).limit(1),
+    )
     .where('subject', 'is', null)
     .returning(USER_COLUMNS)
     .executeTakeFirst();
@@ -86,7 +96,12 @@ export async function findById(db: Db, id: UserId): Promise<User | undefined> {
 }
 
 export async function findByEmail(db: Db, email: string): Promise<User | undefined> {
-  return db.selectFrom('users').select(USER_COLUMNS).where(emailIs(email)).executeTakeFirst();
+  return db
+    .selectFrom('users')
+    .select(USER_COLUMNS)
+    .where(emailIs(email))
+    .orderBy(emailOrder(email))
+    .executeTakeFirst();
 }
 
 export async function findBySubject(db: Db, subject: string): Promise<User | undefined> {
@@ -102,6 +117,7 @@ export async function findCredentials(
     .selectFrom('users')
     .select([...USER_COLUMNS, 'passwordHash'])
     .where(emailIs(email))
+    .orderBy(emailOrder(email))
     .executeTakeFirst();
   if (row === undefined) return undefined;
   const { passwordHash, ...user } = row;
@@ -125,13 +141,22 @@ export async function findMembersByEmails(
   circleId: CircleId,
   emails: readonly string[],
 ): Promise<(User | undefined)[]> {
-  const given = sql<{ email: string; ordinal: number }>`unnest(${emails}::text[]) with ordinality`;
+  const keys = emails.map(emailKey);
+  const given = sql<{
+    email: string;
+    key: string;
+    ordinal: number;
+  }>`unnest(${emails}::text[], ${keys}::text[]) with ordinality`;
   const rows = await db
-    .selectFrom(given.as<'given'>(sql`given (email, ordinal)`))
-    .innerJoin('users', (join) => join.on(sql<boolean>`lower(users.email) = lower(given.email)`))
+    .selectFrom(given.as<'given'>(sql`given (email, key, ordinal)`))
+    .innerJoin('users', (join) =>
+      join.on(sql<boolean>`(users.email_key = given.key or lower(users.email) = lower(given.email))`),
+    )
     .innerJoin('memberships', 'memberships.userId', 'users.id')
     .select([...USER_COLUMNS, 'given.ordinal'])
     .where('memberships.circleId', '=', circleId)
+    // Of two, the one whose e-mail is written in the same way is last, and stays.
+    .orderBy(sql`lower(users.email) = lower(given.email)`)
     .execute();
   const members = new Map(rows.map(({ ordinal, ...user }) => [ordinal, user]));
   return emails.map((_email, index) => members.get(index + 1));

@@ -5,6 +5,7 @@ import * as devices from '../db/devices.ts';
 import { isActive } from '../db/sessions.ts';
 import type { User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
+import { parseDate } from '../dates.ts';
 import { conflict, forbidden, unauthenticated } from '../errors.ts';
 import { accountTopic, actorKey } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
@@ -13,13 +14,13 @@ import type { Unit } from '../events/record.ts';
 import { openStream } from '../events/stream.ts';
 import type { EventStream, Reader } from '../events/stream.ts';
 import type { UserId } from '../ids.ts';
+import { MAX_PERSON_NAME, parseName, parseNewEmail, parsePassword } from '../text.ts';
 import { requireUser } from './actor.ts';
 import type { Actor, Session } from './actor.ts';
 import { requireCaller } from './circle-access.ts';
 import { endMembership, lockForDeparture } from './departures.ts';
 import type { Deps } from './deps.ts';
 import { byId } from './maps.ts';
-import { MAX_PASSWORD, MAX_PERSON_NAME, parseDate, parseEmail, parseText } from './text.ts';
 
 export { authenticate, login, loginDevice, logout, refreshToken } from './logins.ts';
 
@@ -189,17 +190,15 @@ export async function openInboxEvents(
   });
 }
 
-const parsePassword = (field: string, value: string): string =>
-  parseText(field, value, { max: MAX_PASSWORD, min: 1 });
-
 function parseProfile(input: Omit<CreateAccountInput, 'password'>): Omit<CreateAccountInput, 'password'>;
 function parseProfile(input: UpdateAccountInput): UpdateAccountInput;
 function parseProfile({ email, firstName, lastName, birthday }: UpdateAccountInput): UpdateAccountInput {
-  const name = { max: MAX_PERSON_NAME };
   return {
-    ...(email !== undefined && { email: parseEmail('email', email) }),
-    ...(firstName !== undefined && { firstName: parseText('firstName', firstName, name) }),
-    ...(lastName !== undefined && { lastName: parseText('lastName', lastName, name) }),
+    ...(email !== undefined && { email: parseNewEmail('email', email) }),
+    ...(firstName !== undefined && { firstName: parseName('firstName', firstName, MAX_PERSON_NAME) }),
+    ...(lastName !== undefined && {
+      lastName: lastName === '' ? '' : parseName('lastName', lastName, MAX_PERSON_NAME),
+    }),
     ...(birthday !== undefined && { birthday: birthday === null ? null : parseDate('birthday', birthday) }),
   };
 }

@@ -13,7 +13,7 @@ import { requireCaller, requireCircleAccess, requireCircleAdmin, requireMember }
 import { endMembership, lockForDeletion, lockForDeparture, removeCircle } from './departures.ts';
 import type { Deps } from './deps.ts';
 import { byId, grouped } from './maps.ts';
-import { parseEmail, parseName } from './text.ts';
+import { parseEmail, parseName } from '../text.ts';
 
 export {
   acceptInvitation,

@@ -17,7 +17,7 @@ import {
 import type { Deps } from './deps.ts';
 import { byId, grouped } from './maps.ts';
 import { join } from './participants.ts';
-import { parseEmail, parseName } from './text.ts';
+import { parseEmail, parseName } from '../text.ts';
 
 export { requireConversationAccess } from './conversation-access.ts';
 export {

@@ -14,7 +14,7 @@ import type { Actor } from './actor.ts';
 import { requireCircleAdmin } from './circle-access.ts';
 import type { Deps } from './deps.ts';
 import { byId } from './maps.ts';
-import { parseName } from './text.ts';
+import { parseName } from '../text.ts';
 
 interface DeviceInput {
   readonly deviceId: DeviceId;

@@ -11,7 +11,7 @@ import type { Actor } from './actor.ts';
 import { requireCaller, requireMember } from './circle-access.ts';
 import type { Deps } from './deps.ts';
 import { grouped } from './maps.ts';
-import { parseEmail } from './text.ts';
+import { parseEmail } from '../text.ts';
 
 interface InvitationInput {
   readonly invitationId: InvitationId;

@@ -8,7 +8,7 @@ import { recording } from '../events/record.ts';
 import type { Actor, Session } from './actor.ts';
 import type { Deps } from './deps.ts';
 import { provisionUser } from './provisioning.ts';
-import { MAX_EMAIL, isText } from './text.ts';
+import { emailKey, isText, MAX_EMAIL } from '../text.ts';
 
 /** Who the token stands for. Throws UNAUTHENTICATED when it is bad, expired, revoked or of no active account. */
 export async function authenticate(deps: Deps, token: string): Promise<Session> {
@@ -70,7 +70,7 @@ async function checkLogin<Found extends Credentials>(
 ): Promise<Found> {
   const found = isText(name) ? await find(deps.db, name) : undefined;
   // One account has one key, in whatever way its name is written.
-  const key = found === undefined ? `name ${name.toLowerCase().slice(0, MAX_EMAIL)}` : keyOf(found);
+  const key = found === undefined ? `name ${emailKey(name.slice(0, MAX_EMAIL))}` : keyOf(found);
   const right = await deps.limits.guess(key, async () =>
     (await deps.passwords.verify(password, found?.passwordHash ?? null)) ? found : undefined,
   );

@@ -13,7 +13,7 @@ import { requireConversationAccess } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
 import { byId } from './maps.ts';
 import type { Send, SentMessage } from './sends.ts';
-import { MAX_FILE_IDENTIFIER, MAX_MESSAGE_TEXT, parseText } from './text.ts';
+import { looksEmpty, MAX_FILE_IDENTIFIER, MAX_MESSAGE_TEXT, parseText } from '../text.ts';
 import { removeUnusedFiles } from './unused-files.ts';
 
 export type { SentMessage } from './sends.ts';
@@ -28,6 +28,8 @@ export interface SendInput {
   readonly files?: readonly string[] | null | undefined;
   /** Sending again with the same key answers the first message again. */
   readonly idempotencyKey?: string | null | undefined;
+  /** Whether it is refused when there is nothing visible in it: only the legacy wire allows that. */
+  readonly refuseBlank?: boolean;
 }
 
 /**
@@ -52,13 +54,22 @@ async function requireContent(deps: Deps, actor: Actor, input: SendInput): Promi
 
 type Content = Pick<Send, 'text' | 'files' | 'key'>;
 
-function parseContent({ text, files, idempotencyKey }: SendInput): Content {
+function parseContent({ text, files, idempotencyKey, refuseBlank = false }: SendInput): Content {
   return {
-    text: parseText('text', text ?? '', { max: MAX_MESSAGE_TEXT }),
+    text: parseMessageText(text ?? '', !refuseBlank || (files ?? []).length > 0),
     files: parseFiles(files ?? []),
     key:
-      idempotencyKey == null ? null : parseText('idempotencyKey', idempotencyKey, { min: 1, max: MAX_KEY }),
+      idempotencyKey == null
+        ? null
+        : parseText('idempotencyKey', idempotencyKey, { max: MAX_KEY, visible: true }),
   };
+}
+
+function parseMessageText(value: string, mayBeBlank: boolean): string {
+  const text = parseText('text', value, { max: MAX_MESSAGE_TEXT });
+  if (!mayBeBlank && looksEmpty(text))
+    throw invalidInput('text', 'A message without files must have a text in which something is visible.');
+  return text;
 }
 
 function parseFiles(files: readonly string[]): string[] {
@@ -73,9 +84,10 @@ export async function updateMessage(
   { messageId, ...input }: { readonly messageId: MessageId; readonly text: string },
 ): Promise<Message> {
   await deps.limits.consume('send', actorKey(actor));
-  const text = parseText('text', input.text, { max: MAX_MESSAGE_TEXT });
+  parseMessageText(input.text, true);
   return recording(deps, async (unit) => {
-    const { author } = await lockOwn(unit, actor, messageId);
+    const { author, message: before } = await lockOwn(unit, actor, messageId);
+    const text = parseMessageText(input.text, before.mediaCount > 0);
     const message = await rows.setText(unit.tx, messageId, text);
     const media = await mediaRows.findByMessages(unit.tx, [messageId]);
     unit.emit({ type: 'message.updated', message, author, media });

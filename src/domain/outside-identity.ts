@@ -1,4 +1,5 @@
-import { MAX_PERSON_NAME, isText, parseDate, parseEmail } from './text.ts';
+import { parseDate } from '../dates.ts';
+import { cutName, isText, MAX_PERSON_NAME, parseNewEmail } from '../text.ts';
 
 /** What an outside identity provider says of one of its users. */
 export interface OutsideIdentity {
@@ -29,7 +30,7 @@ export function readIdentity(
   const [first = '', ...rest] = typeof name === 'string' ? name.trim().split(/\s+/) : [];
   return {
     subject: `${issuer} ${subject}`,
-    email: ifGood(parseEmail, claims['email']),
+    email: ifGood(parseNewEmail, claims['email']),
     emailVerified: claims['email_verified'] === true || claims['email_verified'] === 'true',
     firstName: personName(claims['given_name'] ?? first),
     lastName: personName(claims['family_name'] ?? rest.join(' ')),
@@ -46,7 +47,5 @@ function ifGood(parse: (field: string, value: string) => string, value: unknown)
   }
 }
 
-function personName(value: unknown): string {
-  if (typeof value !== 'string') return '';
-  return Array.from(value.replaceAll('\0', '').toWellFormed()).slice(0, MAX_PERSON_NAME).join('');
-}
+const personName = (value: unknown): string =>
+  typeof value === 'string' ? cutName(value, MAX_PERSON_NAME) : '';

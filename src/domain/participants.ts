@@ -13,7 +13,7 @@ import { lockWithCircle, requireConversationAdmin, requireParticipation } from '
 import { endParticipation } from './departures.ts';
 import type { Deps } from './deps.ts';
 import { byId, grouped } from './maps.ts';
-import { parseEmail } from './text.ts';
+import { parseEmail } from '../text.ts';
 
 interface ConversationInput {
   readonly conversationId: ConversationId;

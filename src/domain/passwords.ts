@@ -1,5 +1,6 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { DomainError } from '../errors.ts';
+import { normalizePassword, passwordForms } from '../text.ts';
 import { createTurns } from '../turns.ts';
 
 interface Parameters {
@@ -38,7 +39,7 @@ export function createPasswords(): Passwords {
     });
   };
   return {
-    hash: (password) => inTurn(() => hashPassword(password)),
+    hash: (password) => inTurn(() => hashPassword(normalizePassword(password))),
     verify: (password, hash) => inTurn(() => verifyPassword(password, hash)),
   };
 }
@@ -55,8 +56,14 @@ async function verifyPassword(password: string, hash: string | null): Promise<bo
     blockSize: Number(blockSize),
     parallelization: Number(parallelization),
   };
-  const derived = await derive(password, Buffer.from(salt, 'base64url'), parameters);
-  return timingSafeEqual(derived, Buffer.from(key, 'base64url')) && hash !== null;
+  const expected = Buffer.from(key, 'base64url');
+  let isRight = false;
+  // All of them, also after the right one and for an unknown account: how long it takes tells nothing.
+  for (const form of passwordForms(password)) {
+    const derived = await derive(form, Buffer.from(salt, 'base64url'), parameters);
+    isRight = timingSafeEqual(derived, expected) || isRight;
+  }
+  return isRight && hash !== null;
 }
 
 function encode({ cost, blockSize, parallelization }: Parameters, salt: Buffer, key: Buffer): string {

@@ -7,7 +7,7 @@ import type { ActorRef } from '../events/event.ts';
 import { parseId } from '../ids.ts';
 import { readIdentity } from './outside-identity.ts';
 import type { OutsideIdentity } from './outside-identity.ts';
-import { isText } from './text.ts';
+import { isText } from '../text.ts';
 
 export interface TokenSettings {
   /** Signs and verifies account tokens. Of several the first signs. */

@@ -30,7 +30,7 @@ export function createExecutor(deps: Deps, engine: Engine): Executor {
       const { data, errors } = await engine.execute({
         document,
         variables,
-        context: createContext({ deps, session }),
+        context: createContext({ deps, session, legacy: true }),
       });
       return { data, errors };
     },

@@ -29,7 +29,10 @@ User.implement({
     legacyId: t.exposeInt('id', {
       description: 'Its number, which Socket.IO clients know as `user_id`, and as `id` of a `sender`.',
     }),
-    email: t.exposeString('email', { description: 'E-mail address, as typed. No two accounts share one.' }),
+    email: t.exposeString('email', {
+      description:
+        'E-mail address, as typed, in Unicode form NFC. No two accounts share one, in whatever case, width or form.',
+    }),
     firstName: t.exposeString('firstName', { description: 'First name.' }),
     lastName: t.exposeString('lastName', { description: 'Last name.' }),
     birthday: t.expose('birthday', {
@@ -125,11 +128,23 @@ const CreateAccountInput = builder.inputType('CreateAccountInput', {
   fields: (t) => ({
     email: t.string({
       required: true,
-      description: 'E-mail address, at most 120 characters. CONFLICT when it is taken.',
+      description:
+        'E-mail address, at most 120 characters. Errors: INVALID_INPUT also for characters that cannot be seen, CONFLICT when it is taken.',
     }),
-    password: t.string({ required: true, description: 'Password, 1 to 200 characters.' }),
-    firstName: t.string({ required: true, description: 'First name, at most 50 characters.' }),
-    lastName: t.string({ required: true, description: 'Last name, at most 50 characters.' }),
+    password: t.string({
+      required: true,
+      description:
+        'Password, 1 to 200 characters, at least one of them visible. It is the same from every keyboard: RFC 8265, OpaqueString.',
+    }),
+    firstName: t.string({
+      required: true,
+      description:
+        'First name, 1 to 50 characters, at least one of them visible. Blanks around it are left out.',
+    }),
+    lastName: t.string({
+      required: true,
+      description: 'Last name, at most 50 characters; empty for who has none.',
+    }),
     birthday: t.field({ type: 'Date', description: 'Day of birth, if it is to be known.' }),
   }),
 });
@@ -137,9 +152,12 @@ const CreateAccountInput = builder.inputType('CreateAccountInput', {
 const UpdateAccountInput = builder.inputType('UpdateAccountInput', {
   description: 'What is to be changed: fields that are absent stay as they are.',
   fields: (t) => ({
-    email: t.string({ description: 'E-mail address, at most 120 characters. CONFLICT when it is taken.' }),
-    firstName: t.string({ description: 'First name, at most 50 characters.' }),
-    lastName: t.string({ description: 'Last name, at most 50 characters.' }),
+    email: t.string({
+      description:
+        'E-mail address, at most 120 characters. Errors: INVALID_INPUT also for characters that cannot be seen, CONFLICT when it is taken.',
+    }),
+    firstName: t.string({ description: 'First name, 1 to 50 characters, at least one of them visible.' }),
+    lastName: t.string({ description: 'Last name, at most 50 characters; empty for who has none.' }),
     birthday: t.field({ type: 'Date', description: 'Day of birth; null removes it.' }),
   }),
 });
@@ -161,7 +179,7 @@ builder.mutationFields((t) => ({
     args: {
       email: t.arg.string({
         required: true,
-        description: 'E-mail address of the account, in upper or lower case.',
+        description: 'E-mail address of the account, in any case, width and Unicode form.',
       }),
       password: t.arg.string({ required: true, description: 'Its password.' }),
     },

@@ -27,6 +27,8 @@ export interface Context {
   exact: boolean;
   /** Why the token that the caller sent is not accepted; undefined without one. */
   readonly refusal: string | undefined;
+  /** Whether it runs for a legacy client, which may still send what others may not. */
+  readonly legacy: boolean;
   /** Whether something was refused because the caller has no session. */
   lacksLogin: boolean;
   /** All that is read from here on is as of one moment, until the snapshot is left. */
@@ -46,6 +48,7 @@ export interface ContextOptions {
   readonly budget?: Budget | undefined;
   readonly resumeAfter?: string | null;
   readonly renewSession?: RenewSession | undefined;
+  readonly legacy?: boolean;
 }
 
 export function createContext(options: ContextOptions): Context {
@@ -59,6 +62,7 @@ class OperationContext implements Context {
   readonly resumeAfter: string | null;
   readonly renewSession: RenewSession | undefined;
   readonly refusal: string | undefined;
+  readonly legacy: boolean;
   textLength = 0;
   exact = false;
   lacksLogin = false;
@@ -68,10 +72,20 @@ class OperationContext implements Context {
   #loaders: Loaders | undefined;
 
   constructor(options: ContextOptions) {
-    const { deps, session, signal, budget, resumeAfter = null, renewSession, refusal } = options;
+    const {
+      deps,
+      session,
+      signal,
+      budget,
+      resumeAfter = null,
+      renewSession,
+      refusal,
+      legacy = false,
+    } = options;
     this.#deps = deps;
     this.#session = session;
     this.refusal = refusal;
+    this.legacy = legacy;
     this.signal = signal;
     this.budget = budget;
     this.resumeAfter = resumeAfter;

@@ -106,7 +106,7 @@ builder.queryFields((t) => ({
     description: 'A message of a conversation in which you take part; NOT_FOUND for any other.',
     args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
     resolve: (_root, { id }, context) =>
-      messages.requireMessage(context.deps, requireActor(context), requireId('Message', id)),
+      messages.requireMessage(context.deps, requireActor(context), requireId('Message', 'id', id)),
   }),
 }));
 
@@ -117,7 +117,10 @@ builder.mutationFields((t) => ({
       'Sends a message. When this answers, the message and its event are stored, and nothing acknowledged is lost. Its readers get `MessageSent`, you too. RATE_LIMITED when there are too many at once.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
-      text: t.arg.string({ description: 'What it says, at most 8192 characters; may be absent or empty.' }),
+      text: t.arg.string({
+        description:
+          'Its text, at most 8192 characters. Errors: INVALID_INPUT for a text in which nothing is visible, unless there are `files`.',
+      }),
       files: t.arg.stringList({
         description:
           'A name for each file that is to come with it: at most 20, of at most 1024 characters. They are uploaded afterwards.',
@@ -131,7 +134,8 @@ builder.mutationFields((t) => ({
       messages
         .sendMessage(context.deps, requireActor(context), {
           ...args,
-          conversationId: requireId('Conversation', args.conversationId),
+          refuseBlank: !context.legacy,
+          conversationId: requireId('Conversation', 'conversationId', args.conversationId),
         })
         .then(({ message, author, media }) => ({
           message: { ...message, author: actorSource(author), media },
@@ -143,11 +147,15 @@ builder.mutationFields((t) => ({
     description: 'Changes the text of a message that you wrote. Its readers get `MessageUpdated`.',
     args: {
       messageId: t.arg.id({ required: true, description: messageId }),
-      text: t.arg.string({ required: true, description: 'What it shall say, at most 8192 characters.' }),
+      text: t.arg.string({
+        required: true,
+        description:
+          'Its new text, at most 8192 characters. Errors: INVALID_INPUT for a text in which nothing is visible, unless the message has files.',
+      }),
     },
     resolve: (_root, args, context) =>
       messages.updateMessage(context.deps, requireActor(context), {
-        messageId: requireId('Message', args.messageId),
+        messageId: requireId('Message', 'messageId', args.messageId),
         text: args.text,
       }),
   }),
@@ -158,7 +166,7 @@ builder.mutationFields((t) => ({
     args: { messageId: t.arg.id({ required: true, description: messageId }) },
     resolve: (_root, args, context) =>
       messages.deleteMessage(context.deps, requireActor(context), {
-        messageId: requireId('Message', args.messageId),
+        messageId: requireId('Message', 'messageId', args.messageId),
       }),
   }),
   setTyping: t.boolean({
@@ -170,7 +178,7 @@ builder.mutationFields((t) => ({
     },
     resolve: async (_root, args, context) => {
       await setTyping(context.deps, requireActor(context), {
-        conversationId: requireId('Conversation', args.conversationId),
+        conversationId: requireId('Conversation', 'conversationId', args.conversationId),
         isTyping: args.isTyping,
       });
       return true;

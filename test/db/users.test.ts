@@ -1,8 +1,10 @@
+import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import * as circles from '../../src/db/circles.ts';
 import { findSeenUsers } from '../../src/db/actors.ts';
 import * as users from '../../src/db/users.ts';
 import type { Tx } from '../../src/db/database.ts';
+import { emailKeys } from '../../src/db/migrations/0003-email-keys.ts';
 import type { UserId } from '../../src/ids.ts';
 import { testDatabase } from '../harness/database.ts';
 
@@ -62,6 +64,60 @@ test('letters beyond ASCII have one e-mail in both cases', async () => {
     await create(tx, 'ÉMILE');
     expect(await users.insert(tx, named('émile'))).toBeUndefined();
     expect(await users.findByEmail(tx, 'Émile@example.com')).toMatchObject({ email: 'ÉMILE@example.com' });
+  });
+});
+
+test('spellings of an e-mail are one account’s', async () => {
+  const { db } = await testDatabase();
+  await db.transaction().execute(async (tx) => {
+    const zoe = await create(tx, 'zo\u00eb');
+    for (const email of ['ZOE\u0308@example.com', 'zoë@ＥＸＡＭＰＬＥ.com', 'ｚoë@example.com']) {
+      expect(await users.insert(tx, { ...named('x'), email })).toBeUndefined();
+      expect(await users.findByEmail(tx, email)).toEqual(zoe);
+      expect((await users.findCredentials(tx, email))?.user).toEqual(zoe);
+    }
+    const ann = await create(tx, 'ann');
+    const renamed = await users.update(tx, ann.id, { email: 'Anna@example.com' });
+    expect(await users.findByEmail(tx, 'ａnna@example.com')).toEqual(renamed);
+    expect(await users.findByEmail(tx, 'ａnn@example.com')).toBeUndefined();
+    expect(await users.insert(tx, named('ann'))).toBeDefined();
+  });
+  await expect(
+    db.transaction().execute((tx) => users.update(tx, 2 as UserId, { email: 'Zoe\u0308@example.com' })),
+  ).resolves.toBeUndefined();
+});
+
+test('accounts whose e-mails were the same but for their form each keep theirs', async () => {
+  const { db } = await testDatabase();
+  await sql`drop index users_email_key`.execute(db);
+  await sql`alter table users drop column email_key`.execute(db);
+  const insert = (email: string) =>
+    sql`
+    insert into users (email, first_name, last_name) values (${email}, 'Zoë', '')`.execute(db);
+  const emails = [
+    'zo\u00eb@example.com',
+    'zoe\u0308@example.com',
+    'ann@example.com',
+    'an\u200bn@example.com',
+  ];
+  for (const email of emails) await insert(email);
+  await emailKeys.up(db);
+  const found = await Promise.all(emails.map((email) => users.findByEmail(db, email)));
+  expect(found.map((user) => user?.id)).toEqual([1, 2, 3, 4]);
+  expect(await users.findByEmail(db, 'ZOË@example.com')).toMatchObject({ id: 1 });
+  // Written by a node that knows no keys yet.
+  await insert('eve@example.com');
+  expect(await users.findByEmail(db, 'EVE@example.com')).toMatchObject({ id: 5 });
+  await db.transaction().execute(async (tx) => {
+    expect(await users.insert(tx, named('EVE'))).toBeUndefined();
+    expect(await users.insert(tx, named('zo\u00eb'))).toBeUndefined();
+    const circle = await circles.insert(tx, 'A');
+    for (const user of found) {
+      if (user !== undefined)
+        await circles.insertMembership(tx, { circleId: circle.id, userId: user.id, role: 'MEMBER' });
+    }
+    expect(await users.findMembersByEmails(tx, circle.id, emails)).toEqual(found);
+    expect(await users.adoptSubject(tx, 'Zoe\u0308@example.com', 's')).toMatchObject({ id: 2 });
   });
 });
 

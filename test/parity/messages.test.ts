@@ -2,45 +2,79 @@ import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
 import { family, sendMessage } from '../harness/story.ts';
 
-const TEXTS = ['hello', 'é€😀', ''];
+const TEXTS = ['hello', 'é€😀'];
+/** What an old client may send, too. */
+const BLANK_TEXTS = ['', ' \n', '\u200b'];
 
-test.each(TEXTS)('a message %j sent through the old door is seen through both, once', async (text) => {
-  await using app = await testApp();
-  const { ann, bob, circle, conversation } = await family(app);
-  await using reader = await bob.conversationEvents(conversation.id);
-  const phone = await bob.legacy();
-  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
-  const sender = await ann.legacy();
-  await sender.push('join_circle', { circle_id: circle.legacyId });
-  await sender.push('join_conversation', { conversation_id: conversation.legacyId });
+test.each([...TEXTS, ...BLANK_TEXTS])(
+  'a message %j sent through the old door is seen through both, once',
+  async (text) => {
+    await using app = await testApp();
+    const { ann, bob, circle, conversation } = await family(app);
+    await using reader = await bob.conversationEvents(conversation.id);
+    const phone = await bob.legacy();
+    await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+    const sender = await ann.legacy();
+    await sender.push('join_circle', { circle_id: circle.legacyId });
+    await sender.push('join_conversation', { conversation_id: conversation.legacyId });
 
-  const receipt = await sender.push<{ received: true; message_id: number }>('message', {
-    conversation_id: conversation.legacyId,
-    text_message: text,
-  });
-  expect(receipt).toEqual({ received: true, message_id: expect.any(Number) });
-
-  const seen = await reader.nextOf('MessageSent');
-  expect(seen).toMatchObject({
-    message: { legacyId: receipt.message_id, text, author: { email: ann.login } },
-  });
-  for (const frames of [phone, sender]) {
-    expect(await frames.expect('message')).toMatchObject({
+    const receipt = await sender.push<{ received: true; message_id: number }>('message', {
       conversation_id: conversation.legacyId,
-      message: { id: receipt.message_id, content: text, medias: 0 },
-      sender: { email: ann.login },
-      media_list: [],
-      status: 'done',
+      text_message: text,
     });
-  }
-  // One more message flushes what might have come twice.
-  await sendMessage(ann, conversation, 'last');
-  expect(await reader.next()).toMatchObject({ message: { text: 'last' } });
-  for (const frames of [phone, sender]) {
-    expect(await frames.expect('message')).toMatchObject({ message: { content: 'last' } });
-    expect(frames.waiting()).toEqual([]);
-  }
-});
+    expect(receipt).toEqual({ received: true, message_id: expect.any(Number) });
+
+    const seen = await reader.nextOf('MessageSent');
+    expect(seen).toMatchObject({
+      message: { legacyId: receipt.message_id, text, author: { email: ann.login } },
+    });
+    for (const frames of [phone, sender]) {
+      expect(await frames.expect('message')).toMatchObject({
+        conversation_id: conversation.legacyId,
+        message: { id: receipt.message_id, content: text, medias: 0 },
+        sender: { email: ann.login },
+        media_list: [],
+        status: 'done',
+      });
+    }
+    // One more message flushes what might have come twice.
+    await sendMessage(ann, conversation, 'last');
+    expect(await reader.next()).toMatchObject({ message: { text: 'last' } });
+    for (const frames of [phone, sender]) {
+      expect(await frames.expect('message')).toMatchObject({ message: { content: 'last' } });
+      expect(frames.waiting()).toEqual([]);
+    }
+  },
+);
+
+test.each([...BLANK_TEXTS, '\u3164\u2800', '\u0301'])(
+  'a message %j without files is refused by GraphQL, to send and to change to',
+  async (text) => {
+    await using app = await testApp();
+    const { ann, conversation } = await family(app);
+    const SEND =
+      'mutation ($id: ID!, $text: String, $files: [String!]) { sendMessage(conversationId: $id, text: $text, files: $files) { message { id } } }';
+    const send = (variables: object) => ann.graphql.send(SEND, { id: conversation.id, ...variables });
+    const UPDATE =
+      'mutation ($id: ID!, $text: String!) { updateMessage(messageId: $id, text: $text) { text } }';
+    const update = (id: string) => ann.graphql.send(UPDATE, { id, text });
+    const refusal = { errors: [{ extensions: { code: 'INVALID_INPUT', field: 'text' } }] };
+    for (const variables of [{ text }, { text, files: [] }, { text, files: null }, {}, { text: null }]) {
+      expect(await send(variables)).toMatchObject(refusal);
+    }
+    const idOf = async (variables: object): Promise<string> => {
+      const { sendMessage } = await ann.graphql.run<{ sendMessage: { message: { id: string } } }>(SEND, {
+        id: conversation.id,
+        ...variables,
+      });
+      return sendMessage.message.id;
+    };
+    expect(await update(await idOf({ text: 'Hi' }))).toMatchObject(refusal);
+    expect(await update(await idOf({ text, files: ['a.png'] }))).toMatchObject({
+      data: { updateMessage: { text } },
+    });
+  },
+);
 
 test.each(TEXTS)('a message %j sent through GraphQL is seen through both, once', async (text) => {
   await using app = await testApp();
