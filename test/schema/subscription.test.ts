@@ -37,7 +37,7 @@ test('a query and a subscription after its cursor leave no gap', async () => {
 
 test('what is no cursor of the stream is refused when it begins', async () => {
   await using world = await openWorld();
-  const { ann, circle, conversation: id } = await family(world);
+  const { ann, conversation: id } = await family(world);
   const { circles } = await world.run(ann, '{ circles { nodes { eventCursor } } }');
   for (const after of [' ', 'x', 'x'.repeat(300), circles.nodes[0].eventCursor]) {
     await expect(world.subscribe(ann, EVENTS, { id, after })).rejects.toMatchObject({
