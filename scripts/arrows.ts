@@ -19,10 +19,12 @@ const everyLayer = ['db', 'events', 'domain', 'schema', 'gateway', 'bridge', 'pa
 
 /** A zone is a folder of src/ or one file directly in it. Every zone may import the leaves. */
 const arrows: Readonly<Record<string, Arrow>> = {
-  db: { mayImport: ['db'] },
+  'text.ts': { mayImport: [] },
+  'dates.ts': { mayImport: [] },
+  db: { mayImport: ['db', 'text.ts'] },
   events: { mayImport: ['events', 'db'] },
-  domain: { mayImport: ['domain', 'events', 'db'] },
-  schema: { mayImport: ['schema', 'domain', 'events'] },
+  domain: { mayImport: ['domain', 'events', 'db', 'text.ts', 'dates.ts'] },
+  schema: { mayImport: ['schema', 'domain', 'events', 'dates.ts'] },
   gateway: { mayImport: ['gateway', 'schema'], typesOf: ['domain', 'events'] },
   bridge: { mayImport: ['bridge', 'events'], typesOf: ['gateway/executor.ts', 'schema/context.ts'] },
   page: { mayImport: ['page'] },
@@ -64,7 +66,7 @@ const fences: readonly Fence[] = [
   { packages: /^(graphql-ws|ws)(\/|$)/, only: ['gateway', 'testing'] },
   {
     packages: /^(graphql|graphql-yoga|@graphql-yoga\/.*|@pothos\/.*)(\/|$)/,
-    never: ['db', 'events', 'domain', ...leaves],
+    never: ['text.ts', 'dates.ts', 'db', 'events', 'domain', ...leaves],
   },
   {
     packages: /^(node:)?(http|https|http2)$/,

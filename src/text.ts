@@ -6,10 +6,10 @@ import { invalidInput } from './errors.ts';
 
 /** Limits of texts, in code points. */
 export const MAX_MESSAGE_TEXT = 8192;
-export const MAX_NAME = 120;
+const MAX_NAME = 120;
 export const MAX_PERSON_NAME = 50;
 export const MAX_EMAIL = 120;
-export const MAX_PASSWORD = 200;
+const MAX_PASSWORD = 200;
 export const MAX_FILE_IDENTIFIER = 1024;
 
 /** A composed character has at most three in its decomposed form. What is longer still is not normalised at all. */
