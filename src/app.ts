@@ -30,6 +30,7 @@ import { createTokens } from './domain/tokens.ts';
 import type { JwksSettings } from './domain/tokens.ts';
 import { createTypingSigns } from './domain/typing-signs.ts';
 import { createBus } from './events/bus.ts';
+import type { Bus, Listener } from './events/bus.ts';
 import { connectCluster } from './events/cluster.ts';
 import type { Cluster } from './events/cluster.ts';
 import { openRedisNotifier } from './events/redis.ts';
@@ -146,6 +147,7 @@ async function openDeps(
     onEvent: ({ at }) => metrics.deliveryDelay.observe(Math.max(0, Date.now() - Date.parse(at)) / 1000),
   });
   const nodeId = randomUUID();
+  const typing = stack.use(createTypingSigns({ db, bus }));
   const presence = stack.use(
     await createPresence({
       db,
@@ -154,6 +156,7 @@ async function openDeps(
       nodeId,
       graceMs: config.PRESENCE_GRACE_MS,
       alone: kind === 'pglite',
+      onLastConnection: typing.end,
     }),
   );
   const tokens = createTokens({
@@ -173,7 +176,7 @@ async function openDeps(
   const limits = createLimits({ enabled: config.RATE_LIMITS === 'on' });
   stack.use(startRetention({ db, config, storage, log }));
   const uses = stack.use(createChannelUses({ db, log }));
-  const cluster = await joinCluster(config, database, { bus, tails, log });
+  const cluster = await joinCluster(config, database, { bus: hearing(bus, typing.received), tails, log });
   if (cluster !== undefined) stack.use(cluster);
   return {
     nodeId,
@@ -193,7 +196,7 @@ async function openDeps(
       passwords,
       lockedUsers: new Set(isDemoOpen(config) ? [] : demoUsers.map(({ id }) => id)),
       sends: createSends({ db, bus }),
-      typing: createTypingSigns({ db, bus }),
+      typing,
     },
     uses,
     health: {
@@ -202,6 +205,15 @@ async function openDeps(
     },
   };
 }
+
+/** The bus for other nodes, whose notices one more listener receives first. */
+const hearing = (bus: Bus, listener: Listener): Bus => ({
+  ...bus,
+  receive(notice) {
+    listener(notice);
+    bus.receive(notice);
+  },
+});
 
 /** Nodes that share a database hear of each other through it, or through Redis. */
 async function joinCluster(

@@ -195,6 +195,9 @@ export const CHANNELS: readonly Channel[] = [
       { channel: 'success', shape: 'writingSent' },
       { channel: 'writing', when: 'if the socket is in the room' },
     ],
+    notes: [
+      'The room receives `is_writing` false by itself when the last connection of the account to its node closes, when the account loses the conversation, and when it has repeated nothing for 15 s.',
+    ],
     run: requests.writing,
   },
   {

@@ -36,6 +36,8 @@ export interface Presence extends AsyncDisposable {
 
 export interface PresenceOptions extends HeartbeatOptions, LeaseEndingOptions {
   readonly bus: Bus;
+  /** Called when an account has no connection to this node any more. */
+  readonly onLastConnection?: (account: ActorRef) => void;
   /** Whether no other process uses the database: then whoever is registered at start has left. */
   readonly alone: boolean;
 }
@@ -48,6 +50,14 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
   const { db, nodeId, graceMs, log } = options;
   await rows.addNode(db, nodeId, options.alone);
   const live = new Map<number, LeaseRow>();
+  const connections = new Map<ActorKey, number>();
+  const count = (account: ActorRef, change: 1 | -1): void => {
+    const key = actorKey(account);
+    const left = (connections.get(key) ?? 0) + change;
+    if (left > 0) return void connections.set(key, left);
+    connections.delete(key);
+    options.onLastConnection?.(account);
+  };
   const announce = createAnnouncer(options);
   const endings = createLeaseEndings(options, (gone) => announce(gone, false));
   const restore = async (): Promise<void> => {
@@ -67,7 +77,10 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
       const added = await insert(asked);
       if (added === undefined) throw new Error('The node could not be registered');
       const leases = asked.map((one, place) => ({ ...one, id: added[place]?.id ?? NaN }));
-      for (const lease of leases) live.set(lease.id, lease);
+      for (const lease of leases) {
+        live.set(lease.id, lease);
+        count(lease.account, 1);
+      }
       const risen = asked.filter((_, place) => added[place]?.risen).map(({ account }) => account);
       await announce([...new Map(risen.map((account) => [actorKey(account), account])).values()], true);
       return leases;
@@ -81,7 +94,9 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
       return {
         leaseId: lease.id,
         close: async () => {
-          if (live.delete(lease.id)) await endings.add(lease);
+          if (!live.delete(lease.id)) return;
+          count(account, -1);
+          await endings.add(lease);
         },
       };
     },

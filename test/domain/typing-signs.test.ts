@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { createTypingSigns } from '../../src/domain/typing-signs.ts';
 import type { Notice } from '../../src/events/bus.ts';
 import { conversationTopic } from '../../src/events/event.ts';
+import { createInbox } from '../../src/testing/inbox.ts';
 import { testDeps } from '../harness/deps.ts';
 import { circleOf, conversationOf, person } from '../harness/seed.ts';
 import { countStatements } from '../harness/statements.ts';
@@ -58,4 +59,71 @@ test('signs that come one after the other are all told', async () => {
   for (const isTyping of [true, false, true])
     await deps.typing.give({ account: ann.actor, conversationId: id, isTyping });
   expect(heard).toMatchObject([true, false, true].map((isTyping) => ({ ephemeral: { isTyping } })));
+});
+
+/** What the readers of a conversation are told, in order. */
+async function conversation() {
+  const deps = await testDeps();
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const { id } = await conversationOf(deps, await circleOf(deps, ann, bob), ann, bob);
+  const told = createInbox<boolean>('typing');
+  deps.bus.subscribe(conversationTopic(id), (notice) => {
+    if (notice.kind === 'ephemeral' && notice.ephemeral.type === 'typing')
+      told.push(notice.ephemeral.isTyping);
+  });
+  return {
+    deps,
+    ann: ann.actor,
+    bob: bob.actor,
+    id,
+    told,
+    [Symbol.asyncDispose]: () => deps[Symbol.asyncDispose](),
+  };
+}
+
+test('typing that is not repeated ends, once', async () => {
+  await using stage = await conversation();
+  const { deps, ann, id, told } = stage;
+  using typing = createTypingSigns({ db: deps.db, bus: deps.bus, silenceMs: 50 });
+  await typing.give({ account: ann, conversationId: id, isTyping: true });
+  expect([await told.next(), await told.next()]).toEqual([true, false]);
+  typing.end(ann);
+  await typing.give({ account: ann, conversationId: id, isTyping: true });
+  await typing.give({ account: ann, conversationId: id, isTyping: false });
+  typing.end(ann);
+  expect([await told.next(), await told.next()]).toEqual([true, false]);
+  expect(told.waiting()).toEqual([]);
+});
+
+test('the end of an account ends its own typing alone', async () => {
+  await using stage = await conversation();
+  const { deps, ann, bob, id, told } = stage;
+  using typing = createTypingSigns({ db: deps.db, bus: deps.bus });
+  for (const account of [ann, bob]) await typing.give({ account, conversationId: id, isTyping: true });
+  typing.end(ann);
+  typing.end(ann);
+  expect([await told.next(), await told.next(), await told.next()]).toEqual([true, true, false]);
+  expect(told.waiting()).toEqual([]);
+});
+
+test('of a node that died, the others end the typing for their readers', async () => {
+  await using stage = await conversation();
+  const { deps, ann, id, told } = stage;
+  // Both nodes know this conversation; what one publishes the other receives.
+  using survivor = createTypingSigns({ db: deps.db, bus: deps.bus, silenceMs: -4_950 });
+  const bus = {
+    ...deps.bus,
+    publish(notices: readonly Notice[]) {
+      for (const notice of notices) {
+        survivor.received(notice);
+        deps.bus.receive(notice);
+      }
+    },
+  };
+  {
+    using dead = createTypingSigns({ db: deps.db, bus });
+    await dead.give({ account: ann, conversationId: id, isTyping: true });
+  }
+  survivor.end(ann);
+  expect([await told.next(), await told.next()]).toEqual([true, false]);
 });

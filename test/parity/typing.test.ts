@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
+import { rawSocket } from '../harness/raw-socket.ts';
 import { conversationOf, deviceOf } from '../../src/testing/index.ts';
 import { family } from '../harness/story.ts';
 
@@ -52,4 +53,70 @@ test('a device that types has no user', async () => {
     device: true,
     is_writing: true,
   });
+});
+
+const isWriting = (conversation: { readonly legacyId: number }) => ({
+  conversation_id: conversation.legacyId,
+  is_writing: true,
+});
+
+test.for(['an old client', 'a GraphQL client'] as const)(
+  'typing ends for both doors when the last connection of %s is cut',
+  async (kind) => {
+    await using app = await testApp();
+    const { ann, bob, conversation } = await family(app);
+    const phone = await bob.legacy();
+    await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+    await using reader = bob.graphql.subscribe(TYPING, { id: conversation.id });
+    await using flush = await bob.conversationEvents(conversation.id);
+    expect(flush.waiting()).toEqual([]);
+    const last = await rawSocket(app.url, { token: ann.token });
+    const first = await ann.legacy();
+    await first.push('writing', isWriting(conversation));
+    expect(await phone.expect('writing')).toMatchObject({ is_writing: true });
+    expect(await reader.next()).toMatchObject({ isTyping: true });
+    const [early, late] = kind === 'an old client' ? [last.socket, first] : [first, last.socket];
+    early.close();
+    // Once this is answered, the gateway has noticed the close before.
+    await (await bob.legacy()).push('writing', isWriting(conversation));
+    expect(await phone.expect('writing')).toMatchObject({ user: bob.login, is_writing: true });
+    expect(await reader.next()).toMatchObject({ actor: { email: bob.login } });
+    expect(phone.waiting().filter(({ channel }) => channel === 'writing')).toEqual([]);
+    late.close();
+    expect(await phone.expect('writing')).toEqual({
+      conversation_id: conversation.legacyId,
+      device: false,
+      user: ann.login,
+      is_writing: false,
+    });
+    expect(await reader.next()).toEqual({
+      isTyping: false,
+      actor: { __typename: 'User', email: ann.login },
+    });
+  },
+);
+
+test('typing of a participant who is kicked ends after the kick', async () => {
+  await using app = await testApp();
+  const { ann, bob, circle } = await family(app);
+  const eve = await app.account();
+  const { inviteToCircle } = await ann.graphql.run<{ inviteToCircle: { id: string } }>(
+    'mutation ($id: ID!, $email: String!) { inviteToCircle(circleId: $id, email: $email) { id } }',
+    { id: circle.id, email: eve.login },
+  );
+  await eve.graphql.run('mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
+    id: inviteToCircle.id,
+  });
+  const conversation = await conversationOf(ann, circle, bob, eve);
+  const phone = await bob.legacy();
+  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+  const typist = await eve.legacy();
+  await typist.push('writing', isWriting(conversation));
+  await phone.expect('writing');
+  await ann.graphql.run(
+    'mutation ($id: ID!, $email: String!) { kickFromConversation(conversationId: $id, email: $email) { id } }',
+    { id: conversation.id, email: eve.login },
+  );
+  expect(await phone.expect('writing')).toMatchObject({ user: eve.login, is_writing: false });
+  expect(phone.waiting()).toMatchObject([{ channel: 'conversation', args: [{ event: 'kick' }] }]);
 });
