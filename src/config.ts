@@ -7,9 +7,10 @@ const unquote = (text: string): string =>
     .trim()
     .replace(/^(?:"([^"]*)"|'([^']*)')$/, '$1$2')
     .trim();
-const unquoted = z.string().transform(unquote);
+/** Taken as they are: what is in quotes here is so on every node. */
+const VERBATIM: readonly string[] = ['AUTH_SECRET', 'AUTH_DEVICE_SECRET'];
 /** A comma list, each item once. */
-const list = unquoted.transform((text) => [
+const list = z.string().transform((text) => [
   ...new Set(
     text
       .split(',')
@@ -18,9 +19,7 @@ const list = unquoted.transform((text) => [
   ),
 ]);
 const urlOf = (schemes: RegExp, example: string) =>
-  unquoted.pipe(
-    z.string().refine((url) => schemes.test(url) && !/\s/.test(url), `must be one URL such as ${example}`),
-  );
+  z.string().refine((url) => schemes.test(url) && !/\s/.test(url), `must be one URL such as ${example}`);
 const wholeNumber = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) =>
   z
     .string()
@@ -117,17 +116,17 @@ export const VARIABLES = {
     about: 'HS256 secret of device tokens, or a comma list; whatever verifies with it is a device.',
   },
   AUTH_JWKS_URL: {
-    schema: unquoted.pipe(z.url({ protocol: /^https?$/ })).optional(),
+    schema: z.url({ protocol: /^https?$/, error: 'must be one URL such as https://host/keys' }).optional(),
     default: 'none',
     about: 'Key set of an outside identity provider whose tokens are accepted too.',
   },
   AUTH_ISSUER: {
-    schema: unquoted.optional(),
+    schema: z.string().optional(),
     default: 'none',
     about: 'Required `iss` of outside tokens; required with `AUTH_JWKS_URL`.',
   },
   AUTH_AUDIENCE: {
-    schema: unquoted.optional(),
+    schema: z.string().optional(),
     default: 'none',
     about: 'Required `aud` of outside tokens.',
   },
@@ -294,9 +293,10 @@ const shape = Object.fromEntries(
 /** Reads the environment. An empty variable counts as absent. Throws `ConfigError` naming every bad variable at once. */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
   const given = Object.fromEntries(
-    Object.entries(environment).filter(
-      ([name, value]) => name in VARIABLES && value !== undefined && value.trim() !== '',
-    ),
+    Object.entries(environment).flatMap(([name, given = '']) => {
+      const value = VERBATIM.includes(name) ? given : unquote(given);
+      return name in VARIABLES && value.trim() !== '' ? [[name, value]] : [];
+    }),
   );
   const parsed = z.object(shape).safeParse(given);
   const problems = parsed.success

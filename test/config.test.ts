@@ -40,9 +40,12 @@ test('what no page can have as its origin is refused with the reason', () => {
     expect(refusal({ CORS_ORIGINS: text }), text).toContain(reason);
 });
 
-test('URLs and lists may stand in spaces and in the quotes of an env file', () => {
+test('values may stand in spaces and in the quotes of an env file, and secrets are taken as they are', () => {
   const config = readConfig({
-    AUTH_SECRET: 'sixteen characters',
+    AUTH_SECRET: '"sixteen characters"',
+    PORT: '"4001"',
+    SIGN_UP: ' off',
+    HOST: '""',
     DATABASE_URL: ' "Postgres://user@host/database" ',
     REDIS_URL: "'redis://host:6379'",
     AUTH_JWKS_URL: '"https://id.example/keys"',
@@ -50,7 +53,11 @@ test('URLs and lists may stand in spaces and in the quotes of an env file', () =
     STUN_URLS: '"stun:a.example:3478", stun:a.example:3478,',
     LEGACY_FORWARD_CHANNELS: "'webrtc_config','webrtc_forward'",
   });
+  expect(config.HOST).toBeUndefined();
   expect(config).toMatchObject({
+    AUTH_SECRET: ['"sixteen characters"'],
+    PORT: 4001,
+    SIGN_UP: 'off',
     DATABASE_URL: 'Postgres://user@host/database',
     REDIS_URL: 'redis://host:6379',
     AUTH_JWKS_URL: 'https://id.example/keys',
@@ -59,5 +66,7 @@ test('URLs and lists may stand in spaces and in the quotes of an env file', () =
     LEGACY_FORWARD_CHANNELS: ['webrtc_config', 'webrtc_forward'],
   });
   expect(refusal({ REDIS_URL: 'host:6379' })).toContain('redis://host:6379');
-  expect(refusal({ AUTH_JWKS_URL: 'ftp://id.example/keys', AUTH_ISSUER: 'x' })).toContain('AUTH_JWKS_URL');
+  expect(refusal({ AUTH_JWKS_URL: 'ftp://id.example/keys', AUTH_ISSUER: 'x' })).toContain(
+    'AUTH_JWKS_URL: must be one URL such as https://host/keys',
+  );
 });
