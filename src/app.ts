@@ -379,9 +379,13 @@ async function listen(server: Server, config: Config): Promise<void> {
   await neededToStart(`Cannot listen on ${host}, port ${port} (HOST, PORT)`, once(server, 'listening'));
 }
 
+const ANY_ADDRESS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+
 function urlOf(server: Server, host: string): string {
   const { port } = server.address() as AddressInfo;
-  const name = host === '0.0.0.0' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+  // The address of any interface is none that a browser opens.
+  const reached = ANY_ADDRESS[host] ?? host;
+  const name = reached.includes(':') ? `[${reached}]` : reached;
   return `http://${name}:${port}`;
 }
 

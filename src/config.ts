@@ -20,6 +20,9 @@ const list = z.string().transform((text) => [
 ]);
 const urlOf = (schemes: RegExp, example: string) =>
   z.string().refine((url) => schemes.test(url) && !/\s/.test(url), `must be one URL such as ${example}`);
+const ONE_HOST = 'must be one address or name without a port, such as 0.0.0.0, ::1 or localhost';
+/** An IPv6 address as it stands in a URL. */
+const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]$/, '$1');
 const wholeNumber = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) =>
   z
     .string()
@@ -80,7 +83,10 @@ const iceUrls = (schemes: RegExp, example: string) =>
 /** Every environment variable: its parser, its default in words, and what it does. docs/configuration.md is made from this table. */
 export const VARIABLES = {
   HOST: {
-    schema: z.string().optional(),
+    schema: z
+      .string()
+      .refine((host) => isIP(withoutBrackets(host)) !== 0 || /^[^/:\s]+$/.test(host), ONE_HOST)
+      .optional(),
     default: '127.0.0.1; 0.0.0.0 with `DATABASE_URL`',
     about: 'Address to listen on. Set 0.0.0.0 to reach the embedded gateway from other machines.',
   },
@@ -258,7 +264,8 @@ export const hostOf = ({
 }: {
   HOST?: string | undefined;
   DATABASE_URL?: string | undefined;
-}): string => HOST ?? (DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0');
+}): string =>
+  HOST === undefined ? (DATABASE_URL === undefined ? '127.0.0.1' : '0.0.0.0') : withoutBrackets(HOST);
 
 /** Whether only programs on this machine reach the address. */
 export function isLoopback(host: string): boolean {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ConfigError, readConfig } from '../src/config.ts';
+import { ConfigError, hostOf, readConfig } from '../src/config.ts';
 
 function refusal(environment: Record<string, string>): string {
   try {
@@ -69,4 +69,17 @@ test('values may stand in spaces and in the quotes of an env file, and secrets a
   expect(refusal({ AUTH_JWKS_URL: 'ftp://id.example/keys', AUTH_ISSUER: 'x' })).toContain(
     'AUTH_JWKS_URL: must be one URL such as https://host/keys',
   );
+});
+
+test('an address to listen on may be written as in a URL, but for its port', () => {
+  for (const [text, host] of [
+    ['[::1]', '::1'],
+    ['::', '::'],
+    ['0.0.0.0', '0.0.0.0'],
+    ['localhost', 'localhost'],
+  ] as const)
+    expect(hostOf(readConfig({ HOST: text })), text).toBe(host);
+  for (const text of ['0.0.0.0:4000', '[::]:4000', 'http://localhost', 'a b'])
+    expect(refusal({ HOST: text }), text).toContain('without a port');
+  expect(refusal({ HOST: '[::1]', DEMO: 'on' })).toBe('accepted');
 });

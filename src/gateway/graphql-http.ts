@@ -261,7 +261,7 @@ async function readBody(request: Request): Promise<Buffer<ArrayBuffer> | undefin
 /** Throws for a body that names another charset: JSON has no other (RFC 8259, section 8.1). */
 function requireUtf8(contentType: string): void {
   const { charset = 'utf-8' } = parseContentType(contentType).parameters;
-  if (!/^(utf-?8|us-ascii)$/i.test(charset))
+  if (!/^['"]?(utf-?8|us-ascii)?['"]?$/i.test(charset))
     throw unsupported(`The charset ${charset} is not supported. Send UTF-8.`);
 }
 

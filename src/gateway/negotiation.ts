@@ -17,7 +17,7 @@ const BODY_TYPES = /^application\/(json|.+\+json|graphql|x-www-form-urlencoded)$
 export function negotiate(request: IncomingMessage): Refusal | undefined {
   const { headers, method } = request;
   const negotiator = new Negotiator({
-    headers: { accept: headers.accept && withoutParameters(headers.accept) },
+    headers: { accept: headers.accept === undefined ? undefined : readAccept(headers.accept) },
   });
   const preferred = negotiator.mediaType(method === 'POST' ? NOT_HTML : RESPONSE_TYPES);
   if (preferred === undefined) return NOT_ACCEPTABLE;
@@ -38,13 +38,19 @@ export function negotiate(request: IncomingMessage): Refusal | undefined {
   return undefined;
 }
 
-/** With their weights alone: we offer no type with others, and would match none that has them. */
-const withoutParameters = (accept: string): string =>
-  accept
+/**
+ * The types with their weights alone: ours have no other parameters, and would match none that has some. What names no
+ * type is as good as no header; Java's own client writes `*`.
+ */
+function readAccept(header: string): string {
+  const types = header
     .split(',')
     .map((item) => parse(item))
-    .map(({ type, parameters: { q } }) => (q === undefined ? type : `${type};q=${q}`))
-    .join(', ');
+    .map(({ type, parameters }) => ({ type: type === '*' ? '*/*' : type, q: parameters['q'] }))
+    .filter(({ type }) => type.includes('/'))
+    .map(({ type, q }) => (q === undefined ? type : `${type};q=${q}`));
+  return types.length === 0 ? '*/*' : types.join(', ');
+}
 
 const NOT_HTML = RESPONSE_TYPES.filter((type) => type !== HTML);
 

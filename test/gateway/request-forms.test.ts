@@ -173,6 +173,8 @@ test('a media type is understood in any case and with any spaces and quotes', as
     'APPLICATION/JSON;CHARSET=UTF-8',
     'application/json ; charset="utf-8"',
     'application/json; charset=utf8',
+    "application/json; charset='utf-8';",
+    'application/json; charset=',
     'application/graphql-response+json',
     'application/vnd.example+json',
   ])
@@ -238,6 +240,9 @@ test('the type of a result is the one that the client prefers', async () => {
     ['application/graphql-response+json;q=0.5, Application/JSON', 'application/json'],
     ['application/json;charset=utf-8', 'application/json'],
     ['text/html;q=0.5, application/json', 'application/json'],
+    ['', 'application/json'],
+    ['json', 'application/json'],
+    ['image/gif, *; q=.2', 'application/json'],
     ['application/json;q=0.5, text/html', 'text/html'],
   ] as const) {
     const response = await fetch(`${app.url}/graphql?query={__typename}`, { headers: { accept } });
