@@ -7,6 +7,9 @@ import { logIn, openWriter, sendMessage } from './writer.ts';
 /** How many outages each example goes through: more to try by hand what the suite has no time for. */
 const OUTAGES = Number(process.env.OUTAGES ?? 4);
 
+/** What an example prints once it listens: a Socket.IO client prints the answer to `join_conversation`. */
+const READY = /^StreamLive$|^success .*conversation_1$/;
+
 /** A test that goes through these outages may take so long. */
 export const OUTAGES_TIMEOUT_MS = 60_000 + OUTAGES * 30_000;
 
@@ -44,7 +47,7 @@ export async function runThroughOutages(examples: readonly Example[]): Promise<R
   }));
   const allUntil = (isTrue: (lines: readonly string[]) => boolean): Promise<unknown> =>
     Promise.allSettled(running.map(({ program }) => program.until(isTrue)));
-  await allUntil((lines) => lines.includes('StreamLive'));
+  await allUntil((lines) => lines.some((line) => READY.test(line)));
   const writer = openWriter(server.url, await logIn(server.url));
   for (let outage = 0; outage < OUTAGES; outage += 1) {
     const newest = `n${writer.sent.length + 10}`;

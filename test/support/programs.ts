@@ -12,6 +12,7 @@ const programs = {
   turnutils_uclient: () => findCommand('turnutils_uclient'),
   unshare: () => findNamespaces(),
   script: () => findCommand('script'),
+  'python3-aiohttp': () => findPython('aiohttp'),
   'python3-socketio': () => findPython('socketio', 'aiohttp'),
 } as const;
 
