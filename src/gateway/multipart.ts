@@ -1,9 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { Busboy } from '@fastify/busboy';
-import type { BusboyFileStream } from '@fastify/busboy';
+import type { BusboyInstance, Dicer } from '@fastify/busboy';
 import { DomainError, invalidInput } from '../errors.ts';
 import { mediaTypeOf } from './request-head.ts';
+import { readFilename } from './part-names.ts';
+import { decodeField, decodeTransfer } from './transfer-encoding.ts';
 
 const LIMITS = { fields: 10, fieldSize: 128 * 1024, files: 2, parts: 12 };
 
@@ -41,7 +43,7 @@ export function receiveFile<Result>(
   const parser = createParser(request, type);
   return new Promise((resolve, reject) => {
     const fields = new Map<string, string>();
-    let content: BusboyFileStream | undefined;
+    let content: Readable | undefined;
     let taken: Promise<Result> | undefined;
     const stop = (error?: Error): void => {
       request.unpipe(parser);
@@ -56,16 +58,26 @@ export function receiveFile<Result>(
       if (content?.readableEnded !== true) stop();
       resolve(result);
     };
-    parser.on('field', (name, value) => fields.set(name, value));
-    parser.on('file', (part, arriving, given: string | undefined) => {
-      // Busboy's types have it that a file always has a name.
-      const filename = given ?? '';
+    parser.on('field', (name, value, _cutName, _cutValue, encoding) => {
+      try {
+        fields.set(name, decodeField(value, encoding));
+      } catch (error) {
+        fail(error instanceof Error ? error : malformed());
+      }
+    });
+    const disposition = followDispositions(parser);
+    parser.on('file', (part, arriving, _name, encoding) => {
       // Whoever takes it hears of its failure; here nobody must fall over it.
       arriving.on('error', () => undefined);
-      const result =
-        taken === undefined ? attempt(() => take({ part, filename, content: arriving, fields })) : undefined;
-      if (result === undefined) return void arriving.resume();
-      content = arriving;
+      let decoded: Readable = arriving;
+      const takeIt = (): Promise<Result> | undefined => {
+        decoded = decodeTransfer(arriving, encoding);
+        decoded.on('error', () => undefined);
+        return take({ part, filename: readFilename(disposition()), content: decoded, fields });
+      };
+      const result = taken === undefined ? attempt(takeIt) : undefined;
+      if (result === undefined) return void decoded.resume();
+      content = decoded;
       taken = result;
       result.then(finish, fail);
     });
@@ -89,6 +101,19 @@ function attempt<Result>(take: () => Promise<Result> | undefined): Promise<Resul
 }
 
 const malformed = (): DomainError => invalidInput('file', 'The multipart body is malformed.');
+
+/** The `Content-Disposition` of the part that has begun last, which Busboy 3.2.6 does not pass on. */
+function followDispositions(parser: BusboyInstance): () => string {
+  const { _parser } = parser as unknown as { readonly _parser: { readonly parser: Dicer } };
+  let disposition = '';
+  // Before Busboy's own listener, so that it is known when Busboy announces the file.
+  _parser.parser.prependListener('part', (part) =>
+    part.once('header', (header: Partial<Record<string, string[]>>) => {
+      disposition = header['content-disposition']?.[0] ?? '';
+    }),
+  );
+  return () => disposition;
+}
 
 /** A part is a file when it is named as one: old apps send it without a content type. */
 function createParser({ headers }: IncomingMessage, type: string) {

@@ -1,0 +1,292 @@
+import { connect } from 'node:net';
+import { expect, test } from 'vitest';
+import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
+import { family } from '../harness/story.ts';
+
+// Bodies as the clients named here write them, to the byte.
+
+interface Part {
+  readonly disposition: string | Buffer;
+  readonly headers?: string;
+  readonly content?: string | Buffer;
+}
+
+const body = (...parts: readonly Part[]): Buffer<ArrayBuffer> =>
+  Buffer.concat([
+    ...parts.flatMap(({ disposition, headers = '', content = 'hello' }) => [
+      Buffer.from('--b\r\nContent-Disposition: '),
+      Buffer.from(disposition),
+      Buffer.from(`\r\n${headers}\r\n`),
+      Buffer.from(content),
+      Buffer.from('\r\n'),
+    ]),
+    Buffer.from('--b--\r\n'),
+  ]);
+
+interface Uploader {
+  /** Uploads by the legacy way and answers the status and what the media became. */
+  post(...parts: readonly Part[]): Promise<{ status: number; answer: object; media: object }>;
+  /** The same by GraphQL. */
+  graphql(...parts: readonly Part[]): Promise<{ answer: object; media: object }>;
+}
+
+async function openUploader(app: TestGateway): Promise<Uploader> {
+  const { ann, conversation } = await family(app);
+  const announce = async (): Promise<{ id: string; legacyId: number }> => {
+    const { sendMessage } = await ann.graphql.run<{
+      sendMessage: { media: { id: string; legacyId: number }[] };
+    }>('mutation ($id: ID!) { sendMessage(conversationId: $id, files: ["f"]) { media { id legacyId } } }', {
+      id: conversation.id,
+    });
+    const [media] = sendMessage.media;
+    if (media === undefined) throw new Error('no media');
+    return media;
+  };
+  const mediaOf = async (id: string): Promise<object> => {
+    const { node } = await ann.graphql.run<{ node: object }>(
+      'query ($id: ID!) { node(id: $id) { ... on Media { filename extension size contentType } } }',
+      { id },
+    );
+    return node;
+  };
+  const send = (path: string, content: Buffer<ArrayBuffer>): Promise<Response> =>
+    fetch(`${app.url}${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ann.token}`, 'content-type': 'multipart/form-data; boundary=b' },
+      body: content,
+    });
+  return {
+    async post(...parts) {
+      const { id, legacyId } = await announce();
+      const response = await send(`/media/upload/${legacyId}`, body(...parts));
+      return { status: response.status, answer: (await response.json()) as object, media: await mediaOf(id) };
+    },
+    async graphql(...parts) {
+      const { id } = await announce();
+      const query = `mutation ($file: Upload!) { uploadMedia(mediaId: "${id}", file: $file) { id } }`;
+      const response = await send(
+        '/graphql',
+        body(
+          {
+            disposition: 'form-data; name="operations"',
+            content: JSON.stringify({ query, variables: { file: null } }),
+          },
+          { disposition: 'form-data; name="map"', content: '{"0":["variables.file"]}' },
+          ...parts,
+        ),
+      );
+      return { answer: (await response.json()) as object, media: await mediaOf(id) };
+    },
+  };
+}
+
+const file = (rest: string): string => `form-data; name="NAME"${rest}`;
+
+const NAMES: readonly (readonly [
+  client: string,
+  disposition: string | Buffer,
+  filename: string,
+  extension: string,
+])[] = [
+  ['a browser, curl, URLSession', file('; filename="é 😀.png"'), 'é 😀', '.png'],
+  ['macOS, decomposed', file('; filename="e\u0301.png"'), 'é', '.png'],
+  ['a browser, with quotes and lines', file('; filename="a%22b%0D%0Ac.png"'), 'a"bc', '.png'],
+  ['OkHttp, with a percent sign', file('; filename="100%.png"'), '100%', '.png'],
+  ['a browser, with an escape that is none', file('; filename="a%20b.png"'), 'a%20b', '.png'],
+  ['aiohttp', file('; filename="caf%C3%A9%20x.png"'), 'café x', '.png'],
+  ['curl before 7.81', file('; filename="a\\"b\\\\c.png"'), 'c', '.png'],
+  ['curl before 7.81, with quotes', file('; filename="a\\"b.png"'), 'a"b', '.png'],
+  ['an old browser on Windows', file('; filename="C:\\fakepath\\x.png"'), 'x', '.png'],
+  ['a path to climb up', file('; filename="../../x.png"'), 'x', '.png'],
+  ['Apache HttpClient, latin1', Buffer.from(file('; filename="caf\xe9.png"'), 'latin1'), 'café', '.png'],
+  [
+    'Apache HttpClient, latin1, unquoted',
+    Buffer.from(file('; filename=caf\xe9 1.png'), 'latin1'),
+    'café 1',
+    '.png',
+  ],
+  ['requests', file("; filename*=utf-8''caf%C3%A9.png"), 'café', '.png'],
+  ['Alamofire, both forms', file('; filename="cafe.png"; filename*=UTF-8\'\'caf%C3%A9.png'), 'café', '.png'],
+  [
+    'both forms, the other way round',
+    file('; filename*=UTF-8\'\'caf%C3%A9.png; filename="cafe.png"'),
+    'café',
+    '.png',
+  ],
+  ['a language', file("; filename*=utf-8'en'%e2%82%ac%20rates.txt"), '€ rates', '.txt'],
+  ['another character set', file("; filename*=iso-8859-1''caf%e9.txt"), 'café', '.txt'],
+  ['a quoted extended form', file('; filename*="UTF-8\'\'caf%C3%A9.png"'), 'café', '.png'],
+  [
+    'an extended form that is no UTF-8',
+    file('; filename="x.png"; filename*=UTF-8\'\'%ff%fe.png'),
+    'x',
+    '.png',
+  ],
+  [
+    'an extended form within the name',
+    file('; filename="a; filename*=UTF-8\'\'b.png"'),
+    "a; filename*=UTF-8''b",
+    '.png',
+  ],
+  ['Spring, RFC 2047', file('; filename="=?UTF-8?Q?caf=C3=A9_1.png?="'), 'café 1', '.png'],
+  ['JavaMail, RFC 2047', file('; filename="=?UTF-8?B?Y2Fmw6k=?= =?utf-8?b?LnBuZw==?="'), 'café', '.png'],
+  ['RFC 2047 of no known set', file('; filename="=?nothing?B?eA==?=.png"'), '=?nothing?B?eA==?=', '.png'],
+  ['an empty name', file('; filename=""'), 'file', ''],
+  ['blanks', file('; filename="  "'), 'file', ''],
+  ['nothing visible', file('; filename="\u200b\u3164"'), 'file', ''],
+  ['dots', file('; filename="..."'), 'file', ''],
+  ['a device of Windows', file('; filename="CON.png"'), '_CON', '.png'],
+  ['a device of Windows without extension', file('; filename="nul"'), '_nul', ''],
+  ['no device of Windows', file('; filename="console.png"'), 'console', '.png'],
+  ['a name that reads backwards', file('; filename="gnp.\u202eexe.png"'), 'gnp.exe', '.png'],
+  ['a sentence', file('; filename="Letter to Dr. Smith"'), 'Letter to Dr. Smith', ''],
+  ['a long name', file(`; filename="${'é'.repeat(3_000)}.png"`), 'é'.repeat(120), '.png'],
+];
+
+test.each(NAMES)('the name of %s arrives', async (_client, disposition, filename, extension) => {
+  await using app = await testApp();
+  const uploader = await openUploader(app);
+  const named = (part: string) =>
+    Buffer.from(Buffer.from(disposition).toString('latin1').replace('NAME', part), 'latin1');
+  const stored = { filename, extension, size: 5 };
+  expect(await uploader.post({ disposition: named('file') })).toMatchObject({ status: 200, media: stored });
+  expect((await uploader.graphql({ disposition: named('0') })).media).toMatchObject(stored);
+});
+
+test('a part without any name is a file when it is called so', async () => {
+  await using app = await testApp();
+  const uploader = await openUploader(app);
+  expect(await uploader.post({ disposition: 'form-data; name="file"' })).toMatchObject({
+    status: 200,
+    media: { filename: 'file', extension: '', size: 5 },
+  });
+});
+
+test('headers of parts are read in any case, and folded', async () => {
+  await using app = await testApp();
+  const uploader = await openUploader(app);
+  const disposition = 'Form-Data; Name="file";\r\n FileName="a b.png"';
+  expect((await uploader.post({ disposition })).media).toMatchObject({ filename: 'a b', extension: '.png' });
+});
+
+const PNG = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
+
+test.each([
+  ['base64', PNG.toString('base64')],
+  [' BASE64 ', `${PNG.toString('base64').replace(/.{5}/g, '$&\r\n')}\r\n`],
+  ['base64', PNG.toString('base64').replace(/=+$/, '')],
+  ['quoted-printable', '=89PNG=0D=0A=1A=0A=00=00=\r\n=00=0dIH=  \r\nDR'],
+  ['Binary', PNG],
+  ['8bit', PNG],
+])('a part sent as %j is stored decoded', async (encoding, content) => {
+  await using app = await testApp();
+  const uploader = await openUploader(app);
+  const headers = `Content-Transfer-Encoding: ${encoding}\r\nContent-Type: image/png\r\n`;
+  const stored = { size: PNG.length, contentType: 'image/png' };
+  const post = await uploader.post({
+    disposition: 'form-data; name="file"; filename="a.png"',
+    headers,
+    content,
+  });
+  expect(post).toMatchObject({ status: 200, media: stored });
+  const graphql = await uploader.graphql({
+    disposition: 'form-data; name="0"; filename="a"',
+    headers,
+    content,
+  });
+  expect(graphql.media).toMatchObject(stored);
+});
+
+test.each([
+  ['base64', 'not base64!'],
+  ['base64', 'aGVsbG8=aGVsbG8='],
+  ['base64', 'aGVsb'],
+  ['quoted-printable', 'a=ZZ'],
+  ['quoted-printable', 'a='.padEnd(5_000)],
+  ['uuencode', 'hello'],
+  ['gzip', 'hello'],
+])('a part sent as %j that cannot be decoded is refused and not stored', async (encoding, content) => {
+  await using app = await testApp();
+  const uploader = await openUploader(app);
+  const headers = `Content-Transfer-Encoding: ${encoding}\r\n`;
+  const post = await uploader.post({ disposition: 'form-data; name="file"; filename="a"', headers, content });
+  expect(post).toMatchObject({ status: 400, answer: { code: 'INVALID_INPUT' }, media: { size: null } });
+  const graphql = await uploader.graphql({
+    disposition: 'form-data; name="0"; filename="a"',
+    headers,
+    content,
+  });
+  expect(graphql).toMatchObject({
+    answer: { errors: [{ extensions: { code: 'INVALID_INPUT' } }] },
+    media: { size: null },
+  });
+});
+
+test('the fields of a GraphQL upload may be encoded too', async () => {
+  await using app = await testApp();
+  const ann = await app.account();
+  const headers = 'Content-Transfer-Encoding: base64\r\n';
+  const encoded = (name: string, content: unknown): Part => ({
+    disposition: `form-data; name="${name}"`,
+    headers,
+    content: Buffer.from(JSON.stringify(content)).toString('base64'),
+  });
+  const query = 'mutation ($file: Upload!) { uploadMedia(mediaId: "Media:999", file: $file) { id } }';
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ann.token}`, 'content-type': 'multipart/form-data; boundary=b' },
+    body: body(
+      encoded('operations', { query, variables: { file: null } }),
+      encoded('map', { 0: ['variables.file'] }),
+      { disposition: 'form-data; name="0"; filename="a"' },
+    ),
+  });
+  expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }] });
+});
+
+test('an encoded upload of many megabytes arrives whole, in pieces of any size', async () => {
+  await using app = await testApp();
+  const { ann, conversation } = await family(app);
+  const { sendMessage } = await ann.graphql.run<{
+    sendMessage: { media: { id: string; legacyId: number }[] };
+  }>('mutation ($id: ID!) { sendMessage(conversationId: $id, files: ["f"]) { media { id legacyId } } }', {
+    id: conversation.id,
+  });
+  const [media] = sendMessage.media;
+  const content = Buffer.alloc(3_000_001, 'Parley ').toString('base64').replace(/.{76}/g, '$&\r\n');
+  const sent = body({
+    disposition: 'form-data; name="file"; filename="big.bin"',
+    headers: 'Content-Transfer-Encoding: base64\r\n',
+    content,
+  });
+  const answer = await postInPieces(app, ann, `/media/upload/${media?.legacyId}`, sent, 77_777);
+  expect(answer).toContain('HTTP/1.1 200');
+  expect(
+    await ann.graphql.run('query ($id: ID!) { node(id: $id) { ... on Media { size } } }', { id: media?.id }),
+  ).toEqual({ node: { size: 3_000_001 } });
+});
+
+async function postInPieces(
+  app: TestGateway,
+  { token }: TestAccount,
+  path: string,
+  content: Buffer,
+  size: number,
+): Promise<string> {
+  const { hostname, port } = new URL(app.url);
+  const socket = connect(Number(port), hostname);
+  socket.write(
+    `POST ${path} HTTP/1.1\r\nHost: test\r\nAuthorization: ${token}\r\nConnection: close\r\n` +
+      `Content-Type: multipart/form-data; boundary=b\r\nContent-Length: ${content.length}\r\n\r\n`,
+  );
+  for (let from = 0; from < content.length; from += size) {
+    const piece = content.subarray(from, from + size);
+    await new Promise<void>((resolve, reject) => {
+      socket.write(piece, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+  let answer = '';
+  for await (const chunk of socket) answer += String(chunk);
+  return answer;
+}
