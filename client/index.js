@@ -519,9 +519,91 @@ function iterateResults(maxBytes, open) {
 }
 /** In bytes of JSON as JavaScript holds it. */
 const sizeOf = (result) => 2 * JSON.stringify(result).length;
-// src/client/subscription.ts
+// src/client/backoff.ts
 /** After so long without an end the next one counts as the first. */
 const LONG_LIFE_MS = 6e4;
+/** How long a subscription waits before it begins again: longer with each attempt that brings nothing. */
+var Backoff = class {
+	#delayOf;
+	#attempt = 0;
+	#startedAt = 0;
+	#connectingAt = 0;
+	#isHeard = false;
+	constructor(delayOf) {
+		this.#delayOf = delayOf;
+	}
+	/** A result has come since it was started, or since the connection was last lost. */
+	get isHeard() {
+		return this.#isHeard;
+	}
+	started() {
+		this.#startedAt = performance.now();
+		this.#isHeard = false;
+	}
+	/** The wrapped client connects now; until then it has waited by itself. */
+	connecting() {
+		this.#connectingAt = performance.now();
+		this.#isHeard = false;
+	}
+	lost() {
+		this.#isHeard = false;
+	}
+	heard() {
+		this.#isHeard = true;
+	}
+	succeeded() {
+		this.#attempt = 0;
+	}
+	/** Milliseconds before the next attempt, less what the wrapped client waits by itself: it will wait again. */
+	nextDelay(afterMs, connectingAt) {
+		if (performance.now() - this.#startedAt > LONG_LIFE_MS) this.#attempt = 0;
+		const began = Math.max(this.#connectingAt, connectingAt);
+		const waitedMs = this.#isHeard ? 0 : Math.max(0, began - this.#startedAt);
+		const delayMs = this.#delayOf(this.#attempt) - waitedMs;
+		this.#attempt += 1;
+		return Math.max(afterMs, delayMs);
+	}
+};
+// src/client/position.ts
+/** The position of a durable subscription: the newest cursor, in the variables with which it begins again. */
+var Position = class {
+	#variables;
+	#plan;
+	#isLiveTold = false;
+	/** The variables are changed as it moves. An empty cursor is none. */
+	constructor(variables, plan) {
+		this.#variables = variables;
+		this.#plan = plan;
+		if (variables[plan.variable] === "") delete variables[plan.variable];
+	}
+	get cursor() {
+		const cursor = this.#variables[this.#plan.variable];
+		return typeof cursor === "string" ? cursor : null;
+	}
+	/** Whether results say which of them is `StreamLive`. */
+	get hasTypes() {
+		return this.#plan.typenameKeys.length > 0;
+	}
+	/** Undefined for a value without a cursor. */
+	read(value) {
+		const cursor = textAt(value, this.#plan.cursorKeys);
+		if (cursor === void 0) return void 0;
+		const isLive = textAt(value, this.#plan.typenameKeys) === "StreamLive";
+		return {
+			cursor,
+			isLive,
+			isRepeated: isLive ? this.#isLiveTold : cursor === this.cursor
+		};
+	}
+	moveTo(cursor, isLive = false) {
+		this.#variables[this.#plan.variable] = cursor;
+		this.#isLiveTold ||= isLive;
+	}
+};
+function textAt(value, keys) {
+	return keys.map((key) => value[key]).find((text) => typeof text === "string");
+}
+// src/client/subscription.ts
 /**
 * One subscription of the app: a chain of subscriptions of the wrapped client, each of which starts after the newest
 * cursor. The wrapped client encodes the payload anew whenever it connects, so the cursor is put into variables that
@@ -530,48 +612,34 @@ const LONG_LIFE_MS = 6e4;
 var Subscription = class {
 	#shared;
 	#order;
-	#variables;
 	#payload;
+	#position;
+	#backoff;
 	#plan;
 	#link = 0;
 	#stop;
 	#timer;
 	#silence;
-	#startedAt = 0;
-	/** When the wrapped client began to connect for the present link: until then it waited by itself. */
-	#connectingAt = 0;
-	#attempt = 0;
 	#renewals = 0;
-	/** A result has come from the present link. */
-	#isHeard = false;
-	#isLiveTold = false;
 	#isPaused = false;
 	#isOver = false;
 	#status;
 	constructor(shared, order) {
+		const { payload, plan } = order;
+		const variables = { ...payload.variables };
 		this.#shared = shared;
 		this.#order = order;
-		this.#plan = order.plan;
-		this.#variables = { ...order.payload.variables };
+		this.#plan = plan;
 		this.#payload = {
-			...order.payload,
-			variables: this.#variables
+			...payload,
+			variables
 		};
-		const cursor = this.#cursorPlan;
-		if (cursor !== void 0 && this.#variables[cursor.variable] === "") delete this.#variables[cursor.variable];
+		this.#position = "cursor" in plan ? new Position(variables, plan.cursor) : void 0;
+		this.#backoff = new Backoff(shared.retryDelay);
 		shared.connection.add(this);
 	}
-	get #cursorPlan() {
-		return "cursor" in this.#plan ? this.#plan.cursor : void 0;
-	}
-	get #cursor() {
-		const plan = this.#cursorPlan;
-		const cursor = plan && this.#variables[plan.variable];
-		return typeof cursor === "string" ? cursor : void 0;
-	}
 	start() {
-		this.#startedAt = performance.now();
-		this.#isHeard = false;
+		this.#backoff.started();
 		const link = this.#link += 1;
 		const isPresent = () => link === this.#link;
 		try {
@@ -599,6 +667,7 @@ var Subscription = class {
 	}
 	lost(isAbandoned) {
 		const isRunning = this.#stop !== void 0;
+		this.#backoff.lost();
 		this.#setStatus("behind");
 		if (isAbandoned && isRunning) this.#retry(0);
 	}
@@ -616,7 +685,7 @@ var Subscription = class {
 	#judge(problem) {
 		if (this.#isPlain) return { type: "fatal" };
 		const verdict = judge(problem);
-		if (verdict.type === "expired") return this.#cursorPlan === void 0 ? { type: "fatal" } : verdict;
+		if (verdict.type === "expired") return this.#position === void 0 ? { type: "fatal" } : verdict;
 		const choice = this.#shared.options.shouldRetry?.(problem);
 		if (choice === false) return { type: "fatal" };
 		return choice === true && verdict.type === "fatal" ? {
@@ -632,7 +701,7 @@ var Subscription = class {
 		return {
 			...listeners,
 			connecting: (isRetry) => {
-				if (isPresent()) this.#connectingAt = performance.now();
+				if (isPresent()) this.#backoff.connecting();
 				if (isRetry && isPresent()) this.#setStatus("behind");
 				listeners?.connecting?.(isRetry);
 			},
@@ -646,41 +715,36 @@ var Subscription = class {
 		this.#watchSilence();
 		const { data, errors } = result;
 		if ((data === void 0 || data === null) && errors !== void 0 && errors.length > 0) {
-			const isEnd = this.#plan.type === "durable" && (!this.#isHeard || errors.some(isOfStream));
+			const isEnd = this.#plan.type === "durable" && (!this.#backoff.isHeard || errors.some(isOfStream));
 			if (!this.#isPlain && (isEnd || judge(errors).type !== "fatal")) return this.handle(errors);
 		}
-		this.#isHeard = true;
+		this.#backoff.heard();
 		const value = isObject(data) ? Object.values(data)[0] : void 0;
-		const plan = this.#cursorPlan;
-		if (plan === void 0 || !isObject(value)) return this.#deliverUncounted(result);
-		const cursor = textAt(value, plan.cursorKeys);
-		if (cursor !== void 0) return this.#deliverAfter(cursor, value, result, plan);
+		if (this.#position === void 0 || this.#plan.type === "plain" || !isObject(value)) return this.#deliverUncounted(result);
+		const step = this.#position.read(value);
+		if (step !== void 0) return this.#deliverAt(this.#position, step, result);
 		if (this.#plan.type !== "unknown") return this.#fail(new Error(noCursor("A subscription")));
 		this.#plan = { type: "plain" };
 		this.#deliverUncounted(result);
 	}
 	/** What has no place in a log: it is lost when nobody has room for it. */
 	#deliverUncounted(result) {
-		this.#attempt = 0;
+		this.#backoff.succeeded();
 		const { reader } = this.#order;
 		if (reader.hasRoom?.(result) === false) return this.#fail(new Error(TOO_SLOW));
 		this.#deliver(result);
 	}
-	#deliverAfter(cursor, value, result, plan) {
+	#deliverAt(position, { cursor, isLive, isRepeated }, result) {
 		if (this.#plan.type === "unknown") this.#plan = {
 			type: "durable",
-			cursor: plan
+			cursor: this.#plan.cursor
 		};
-		const isLive = textAt(value, plan.typenameKeys) === "StreamLive";
-		if (!(isLive ? this.#isLiveTold : cursor === this.#cursor)) {
-			if (this.#order.reader.hasRoom?.(result) === false) return this.#pause();
-			this.#isLiveTold ||= isLive;
-			this.#variables[plan.variable] = cursor;
-			this.#deliver(result);
-		}
-		if (this.#isOver || !(isLive || plan.typenameKeys.length === 0)) return;
-		this.#variables[plan.variable] = cursor;
-		this.#attempt = 0;
+		const link = this.#link;
+		if (!isRepeated && this.#order.reader.hasRoom?.(result) === false) return this.#pause();
+		position.moveTo(cursor, isLive);
+		if (!isRepeated) this.#deliver(result);
+		if (link !== this.#link || position.hasTypes && !isLive) return;
+		this.#backoff.succeeded();
 		this.#renewals = 0;
 		this.#setStatus("live");
 	}
@@ -697,19 +761,14 @@ var Subscription = class {
 		this.#setStatus("behind");
 	}
 	#retry(afterMs) {
-		if (performance.now() - this.#startedAt > LONG_LIFE_MS) this.#attempt = 0;
-		const connectingAt = Math.max(this.#connectingAt, this.#shared.connection.connectingAt);
-		const waitedMs = this.#isHeard ? 0 : Math.max(0, connectingAt - this.#startedAt);
+		const delayMs = this.#backoff.nextDelay(afterMs, this.#shared.connection.connectingAt);
 		this.#release();
 		this.#setStatus("behind");
 		if (this.#isOver) return;
-		const delayMs = Math.max(afterMs, this.#shared.retryDelay(this.#attempt) - waitedMs);
-		this.#attempt += 1;
 		this.#timer = setTimeout(() => this.start(), delayMs);
 	}
 	async #renew({ code, oldest }, problem) {
 		const { payload } = this.#order;
-		const plan = this.#cursorPlan;
 		this.#release();
 		this.#setStatus("behind");
 		try {
@@ -719,8 +778,8 @@ var Subscription = class {
 				...oldest !== void 0 && { oldest }
 			});
 			if (this.#isOver) return;
-			if (plan === void 0 || typeof cursor !== "string" || cursor === "") return this.#fail(problem);
-			this.#variables[plan.variable] = cursor;
+			if (typeof cursor !== "string" || cursor === "") return this.#fail(problem);
+			this.#position?.moveTo(cursor);
 		} catch (failure) {
 			return this.#fail(failure);
 		}
@@ -735,7 +794,7 @@ var Subscription = class {
 			this.#shared.options.onState?.({
 				payload: this.#order.payload,
 				status,
-				cursor: this.#cursor ?? null
+				cursor: this.#position?.cursor ?? null
 			});
 		} catch (problem) {
 			this.#fail(problem);
@@ -747,7 +806,7 @@ var Subscription = class {
 		const { silenceMs } = this.#shared;
 		if (!(silenceMs > 0) || this.#isPlain || this.#isOver) return;
 		this.#silence = setTimeout(() => {
-			if (!this.#isHeard) return this.#retry(0);
+			if (!this.#backoff.isHeard) return this.#retry(0);
 			this.#release();
 			this.start();
 		}, silenceMs);
@@ -775,9 +834,6 @@ var Subscription = class {
 const TOO_SLOW = "The reader of iterate() fell too far behind. What it reads is not kept by the server, so the subscription ends.";
 /** One event's errors have the path of a field. */
 const isOfStream = (error) => isObject(error) && !Array.isArray(error["path"]);
-function textAt(value, keys) {
-	return keys.map((key) => value[key]).find((text) => typeof text === "string");
-}
 // src/client/index.ts
 const FIRST_DELAY_MS = 500;
 const MAX_DELAY_MS = 3e4;

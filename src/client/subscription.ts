@@ -1,13 +1,13 @@
+import { Backoff } from './backoff.ts';
 import type { Connection, Follower } from './connection.ts';
 import type { InnerClient, Result, Sink, SubscribeListeners } from './inner.ts';
 import { noCursor } from './plan.ts';
-import type { CursorPlan, Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { Position } from './position.ts';
+import type { Step } from './position.ts';
 import { isObject, judge } from './problem.ts';
 import type { Verdict } from './problem.ts';
 import type { ExpiredCursor, OperationPayload, ResumableOptions, SubscriptionState } from './types.ts';
-
-/** After so long without an end the next one counts as the first. */
-const LONG_LIFE_MS = 60_000;
 
 /** Where results go. One that has no room leaves the result, and those after it, to the log of the server. */
 export interface Reader extends Sink {
@@ -38,50 +38,33 @@ export interface Order {
 export class Subscription implements Follower {
   readonly #shared: Shared;
   readonly #order: Order;
-  readonly #variables: Record<string, unknown>;
   readonly #payload: OperationPayload;
+  readonly #position: Position | undefined;
+  readonly #backoff: Backoff;
   #plan: Plan;
   #link = 0;
   #stop: (() => void) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
-  #startedAt = 0;
-  /** When the wrapped client began to connect for the present link: until then it waited by itself. */
-  #connectingAt = 0;
-  #attempt = 0;
   #renewals = 0;
-  /** A result has come from the present link. */
-  #isHeard = false;
-  #isLiveTold = false;
   #isPaused = false;
   #isOver = false;
   #status: SubscriptionState['status'] | undefined;
 
   constructor(shared: Shared, order: Order) {
+    const { payload, plan } = order;
+    const variables = { ...payload.variables };
     this.#shared = shared;
     this.#order = order;
-    this.#plan = order.plan;
-    this.#variables = { ...order.payload.variables };
-    this.#payload = { ...order.payload, variables: this.#variables };
-    const cursor = this.#cursorPlan;
-    if (cursor !== undefined && this.#variables[cursor.variable] === '')
-      delete this.#variables[cursor.variable];
+    this.#plan = plan;
+    this.#payload = { ...payload, variables };
+    this.#position = 'cursor' in plan ? new Position(variables, plan.cursor) : undefined;
+    this.#backoff = new Backoff(shared.retryDelay);
     shared.connection.add(this);
   }
 
-  get #cursorPlan(): CursorPlan | undefined {
-    return 'cursor' in this.#plan ? this.#plan.cursor : undefined;
-  }
-
-  get #cursor(): string | undefined {
-    const plan = this.#cursorPlan;
-    const cursor = plan && this.#variables[plan.variable];
-    return typeof cursor === 'string' ? cursor : undefined;
-  }
-
   start(): void {
-    this.#startedAt = performance.now();
-    this.#isHeard = false;
+    this.#backoff.started();
     const link = (this.#link += 1);
     const isPresent = (): boolean => link === this.#link;
     try {
@@ -116,6 +99,7 @@ export class Subscription implements Follower {
 
   lost(isAbandoned: boolean): void {
     const isRunning = this.#stop !== undefined;
+    this.#backoff.lost();
     this.#setStatus('behind');
     if (isAbandoned && isRunning) this.#retry(0);
   }
@@ -136,7 +120,7 @@ export class Subscription implements Follower {
   #judge(problem: unknown): Verdict {
     if (this.#isPlain) return { type: 'fatal' };
     const verdict = judge(problem);
-    if (verdict.type === 'expired') return this.#cursorPlan === undefined ? { type: 'fatal' } : verdict;
+    if (verdict.type === 'expired') return this.#position === undefined ? { type: 'fatal' } : verdict;
     const choice = this.#shared.options.shouldRetry?.(problem);
     if (choice === false) return { type: 'fatal' };
     return choice === true && verdict.type === 'fatal' ? { type: 'retry', afterMs: 0 } : verdict;
@@ -151,7 +135,7 @@ export class Subscription implements Follower {
     return {
       ...listeners,
       connecting: (isRetry) => {
-        if (isPresent()) this.#connectingAt = performance.now();
+        if (isPresent()) this.#backoff.connecting();
         if (isRetry && isPresent()) this.#setStatus('behind');
         listeners?.connecting?.(isRetry);
       },
@@ -166,15 +150,15 @@ export class Subscription implements Follower {
     this.#watchSilence();
     const { data, errors } = result;
     if ((data === undefined || data === null) && errors !== undefined && errors.length > 0) {
-      const isEnd = this.#plan.type === 'durable' && (!this.#isHeard || errors.some(isOfStream));
+      const isEnd = this.#plan.type === 'durable' && (!this.#backoff.isHeard || errors.some(isOfStream));
       if (!this.#isPlain && (isEnd || judge(errors).type !== 'fatal')) return this.handle(errors);
     }
-    this.#isHeard = true;
+    this.#backoff.heard();
     const value = isObject(data) ? Object.values(data)[0] : undefined;
-    const plan = this.#cursorPlan;
-    if (plan === undefined || !isObject(value)) return this.#deliverUncounted(result);
-    const cursor = textAt(value, plan.cursorKeys);
-    if (cursor !== undefined) return this.#deliverAfter(cursor, value, result, plan);
+    if (this.#position === undefined || this.#plan.type === 'plain' || !isObject(value))
+      return this.#deliverUncounted(result);
+    const step = this.#position.read(value);
+    if (step !== undefined) return this.#deliverAt(this.#position, step, result);
     if (this.#plan.type !== 'unknown') return this.#fail(new Error(noCursor('A subscription')));
     this.#plan = { type: 'plain' };
     this.#deliverUncounted(result);
@@ -182,31 +166,21 @@ export class Subscription implements Follower {
 
   /** What has no place in a log: it is lost when nobody has room for it. */
   #deliverUncounted(result: Result): void {
-    this.#attempt = 0;
+    this.#backoff.succeeded();
     const { reader } = this.#order;
     if (reader.hasRoom?.(result) === false) return this.#fail(new Error(TOO_SLOW));
     this.#deliver(result);
   }
 
-  #deliverAfter(
-    cursor: string,
-    value: Readonly<Record<string, unknown>>,
-    result: Result,
-    plan: CursorPlan,
-  ): void {
-    if (this.#plan.type === 'unknown') this.#plan = { type: 'durable', cursor: plan };
-    const isLive = textAt(value, plan.typenameKeys) === 'StreamLive';
-    const isRepeated = isLive ? this.#isLiveTold : cursor === this.#cursor;
-    if (!isRepeated) {
-      if (this.#order.reader.hasRoom?.(result) === false) return this.#pause();
-      this.#isLiveTold ||= isLive;
-      // Before it is delivered: an app may do anything then, also what makes the wrapped client connect again.
-      this.#variables[plan.variable] = cursor;
-      this.#deliver(result);
-    }
-    if (this.#isOver || !(isLive || plan.typenameKeys.length === 0)) return;
-    this.#variables[plan.variable] = cursor;
-    this.#attempt = 0;
+  #deliverAt(position: Position, { cursor, isLive, isRepeated }: Step, result: Result): void {
+    if (this.#plan.type === 'unknown') this.#plan = { type: 'durable', cursor: this.#plan.cursor };
+    const link = this.#link;
+    if (!isRepeated && this.#order.reader.hasRoom?.(result) === false) return this.#pause();
+    // Before it is delivered: an app may do anything then, also what makes the wrapped client connect again.
+    position.moveTo(cursor, isLive);
+    if (!isRepeated) this.#deliver(result);
+    if (link !== this.#link || (position.hasTypes && !isLive)) return;
+    this.#backoff.succeeded();
     this.#renewals = 0;
     this.#setStatus('live');
   }
@@ -226,21 +200,15 @@ export class Subscription implements Follower {
   }
 
   #retry(afterMs: number): void {
-    if (performance.now() - this.#startedAt > LONG_LIFE_MS) this.#attempt = 0;
-    // What the wrapped client waits by itself, it will wait again.
-    const connectingAt = Math.max(this.#connectingAt, this.#shared.connection.connectingAt);
-    const waitedMs = this.#isHeard ? 0 : Math.max(0, connectingAt - this.#startedAt);
+    const delayMs = this.#backoff.nextDelay(afterMs, this.#shared.connection.connectingAt);
     this.#release();
     this.#setStatus('behind');
     if (this.#isOver) return;
-    const delayMs = Math.max(afterMs, this.#shared.retryDelay(this.#attempt) - waitedMs);
-    this.#attempt += 1;
     this.#timer = setTimeout(() => this.start(), delayMs);
   }
 
   async #renew({ code, oldest }: Omit<ExpiredCursor, 'payload'>, problem: unknown): Promise<void> {
     const { payload } = this.#order;
-    const plan = this.#cursorPlan;
     this.#release();
     this.#setStatus('behind');
     try {
@@ -250,8 +218,8 @@ export class Subscription implements Follower {
         ...(oldest !== undefined && { oldest }),
       });
       if (this.#isOver) return;
-      if (plan === undefined || typeof cursor !== 'string' || cursor === '') return this.#fail(problem);
-      this.#variables[plan.variable] = cursor;
+      if (typeof cursor !== 'string' || cursor === '') return this.#fail(problem);
+      this.#position?.moveTo(cursor);
     } catch (failure) {
       return this.#fail(failure);
     }
@@ -264,7 +232,11 @@ export class Subscription implements Follower {
     if (this.#isOver || this.#plan.type !== 'durable' || this.#status === status) return;
     this.#status = status;
     try {
-      this.#shared.options.onState?.({ payload: this.#order.payload, status, cursor: this.#cursor ?? null });
+      this.#shared.options.onState?.({
+        payload: this.#order.payload,
+        status,
+        cursor: this.#position?.cursor ?? null,
+      });
     } catch (problem) {
       this.#fail(problem);
     }
@@ -276,7 +248,7 @@ export class Subscription implements Follower {
     const { silenceMs } = this.#shared;
     if (!(silenceMs > 0) || this.#isPlain || this.#isOver) return;
     this.#silence = setTimeout(() => {
-      if (!this.#isHeard) return this.#retry(0);
+      if (!this.#backoff.isHeard) return this.#retry(0);
       this.#release();
       this.start();
     }, silenceMs);
@@ -310,7 +282,3 @@ const TOO_SLOW =
 
 /** One event's errors have the path of a field. */
 const isOfStream = (error: unknown): boolean => isObject(error) && !Array.isArray(error['path']);
-
-function textAt(value: Readonly<Record<string, unknown>>, keys: readonly string[]): string | undefined {
-  return keys.map((key) => value[key]).find((text) => typeof text === 'string');
-}

@@ -1,7 +1,9 @@
+import { createClient as createStreamClient } from 'graphql-sse';
 import { createClient } from 'graphql-ws';
 import { resumable } from 'parley/client';
 import { expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
+import { openRelay } from '../support/relay.ts';
 import { codeOf, follow, openClient, TRANSPORTS } from './apps.ts';
 import { EVENTS, openScriptedServer, TYPING } from './scripted-server.ts';
 import type { Fault } from './scripted-server.ts';
@@ -186,6 +188,20 @@ for (const transport of TRANSPORTS) {
   });
 }
 
+test('graphql-sse: a refusal that meets a stream when it comes back by itself ends it', async () => {
+  await using server = await openScriptedServer();
+  await using network = await openRelay(Number(new URL(server.url).port));
+  const url = `http://127.0.0.1:${network.port}/graphql`;
+  const client = resumable(createStreamClient({ url, retry: async () => {} }), SOON);
+  const followed = follow(client, { query: EVENTS });
+  await followed.until(() => followed.events.length === 1);
+  server.plan({ at: 'start', extensions: { code: 'NOT_FOUND' } });
+  network.cut();
+  await followed.until(() => followed.end !== undefined);
+  expect(codeOf(followed.end?.problem)).toBe('NOT_FOUND');
+  client.dispose();
+});
+
 test('graphql-ws: an app may terminate a connection while results are on their way', async () => {
   await using server = await openScriptedServer();
   const client = resumable(
@@ -204,6 +220,7 @@ test('graphql-ws: an app may terminate a connection while results are on their w
       texts.push(text);
       server.say(text);
     }
+    if (round % 2 === 0) await followed.until(() => followed.texts().length >= texts.length);
     client.terminate();
     await followed.until(() => followed.texts().length >= texts.length);
   }
