@@ -318,20 +318,13 @@ function bridgeDeps(
     epoch,
     presence,
     authenticate,
-    findToken: findHandshakeToken,
+    findToken: (request, auth) => firstOf([findToken(auth), findTokenInRequest(request)]),
     openStream: (request) => openStream(deps, request),
     conversationExists: async (id) => (await conversationsById(deps, [id])).size > 0,
     executor: createExecutor(deps, engine),
     followSession: (session, onEnd) => followSession(deps, session, onEnd),
     originAllowed: origins.allowed,
   };
-}
-
-/** The login of a proxy, which browsers send with every request, is not the app's. */
-function findHandshakeToken(request: IncomingMessage, auth: unknown): FoundToken | undefined {
-  const found = firstOf([findToken(auth), findTokenInRequest(request)]);
-  const isOfProxy = /^(basic|digest|negotiate)\s/i.test(request.headers.authorization ?? '');
-  return found?.token === undefined && isOfProxy ? undefined : found;
 }
 
 function openOwnDatabase(

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 
 /**
- * A token as a client sent it, or why what it sent is none. A blank is what a client library sends while no one is
- * logged in, as `Bearer undefined`: it counts as no token. Every other problem counts as a bad token.
+ * A token as a client sent it, or why what it sent is none. A blank counts as no token: what a client library sends
+ * while no one is logged in, as `Bearer undefined`, and the login of a proxy. Every other problem counts as a bad token.
  */
 export type FoundToken =
   | { readonly token: string; readonly problem?: never; readonly isBlank?: never }
@@ -24,6 +24,7 @@ const NAMES = [
 
 const SCHEME = /^(?:bearer|jwt|token)(?=[\s:]|$)[\s:]*/i;
 const QUOTED = /^(["'`])(.*)\1$/s;
+const PROXY_SCHEME = /^(?:basic|digest|negotiate|ntlm)(?=\s|$)/i;
 const BLANKS: ReadonlySet<string> = new Set(['undefined', 'null', 'nil', 'none']);
 /** A signed token gives itself away in whatever field it stands. */
 const JWT = /(?:^|[\s.:,])(eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+)$/;
@@ -40,9 +41,15 @@ export function findToken(...places: readonly unknown[]): FoundToken | undefined
   return firstOf(places.flatMap((place) => [...namedIn(place, 0), ...signedIn(place, 0)]));
 }
 
-/** Finds the token in the headers of a request. Headers of unknown names are not searched: proxies add their own. */
-export function findTokenInHeaders({ headersDistinct }: IncomingMessage): FoundToken | undefined {
-  return firstOf([...namedIn(headersDistinct, MAX_DEPTH)]);
+/**
+ * Finds the token in the headers of a request. Headers of unknown names are not searched: proxies add their own. Nor is
+ * the login of a proxy a bad token: browsers send it with every request.
+ */
+export function findTokenInHeaders({ headers, headersDistinct }: IncomingMessage): FoundToken | undefined {
+  const found = firstOf(namedIn(headersDistinct, MAX_DEPTH));
+  const scheme = PROXY_SCHEME.exec(headers.authorization ?? '')?.[0];
+  if (scheme === undefined || found?.token !== undefined) return found;
+  return { problem: `\`authorization\` is \`${scheme}\`: that is no token.`, isBlank: true };
 }
 
 /** The same, and in its URL, for clients that cannot set headers: a browser's EventSource and WebSocket. */

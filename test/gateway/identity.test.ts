@@ -151,7 +151,8 @@ test('what needs a login is answered 401 with a challenge, which names an error 
         [{ authorization: 'Bearer undefined' }, /^Bearer realm="parley"$/],
         [{ authorization: 'Bearer nonsense' }, INVALID],
         [{ 'x-access-token': 'nonsense' }, INVALID],
-        [{ authorization: 'Basic YW5uOnBhc3N3b3Jk' }, INVALID],
+        [{ authorization: 'Basic YW5uOnBhc3N3b3Jk' }, /^Bearer realm="parley"$/],
+        [{ authorization: 'ApiKey YW5uOnBhc3N3b3Jk' }, INVALID],
       ] as const) {
         const answer = await send(app.url, query, headers);
         expect({ transport, query, headers, ...answer }).toEqual({
@@ -184,7 +185,8 @@ test('the error says why there is no session', async () => {
   expect(await messageFor('')).toBe('You must be logged in to do this.');
   expect(await messageFor('Bearer nonsense')).toBe('The token is not valid.');
   expect(await messageFor('Bearer undefined')).toBe('`authorization` says `undefined`: that is no token.');
-  expect(await messageFor('Basic YW5u')).toBe(
+  expect(await messageFor('Basic YW5u')).toBe('`authorization` is `Basic`: that is no token.');
+  expect(await messageFor('ApiKey YW5u')).toBe(
     '`authorization` must be `Bearer <token>`, or the token alone.',
   );
 });
@@ -221,6 +223,13 @@ test('a wrong login is no 401: there is nothing to log in again for', async () =
     challenge: null,
     body: { data: null, errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] },
   });
+});
+
+test('a page of another origin may read the challenge', async () => {
+  const headers = { origin: 'https://app.example.com', 'content-type': 'application/json' };
+  const body = JSON.stringify({ query: ME });
+  const response = await fetch(`${app.url}/graphql`, { method: 'POST', headers, body });
+  expect(response.headers.get('access-control-expose-headers')).toMatch(/www-authenticate/i);
 });
 
 test('uploads and downloads without a good token are answered with a challenge', async () => {
@@ -397,6 +406,14 @@ test('a connection without a token is anonymous, and hears why when it sent a bl
     });
     expect(await socket.next(({ id }) => id === '2')).toMatchObject({ payload: { data: { login: {} } } });
   }
+});
+
+test('the login of a proxy, which browsers send with every request, neither logs a connection in nor closes it', async () => {
+  const headers = { authorization: 'Basic YW5uOnBhc3N3b3Jk' };
+  expect(await whoIs({}, { headers })).toBe('nobody');
+  expect(await whoIs({ token: ann.token }, { headers })).toBe(ann.id);
+  expect(await whoIs({}, { headers, search: `?access_token=${ann.token}` })).toBe(ann.id);
+  expect(await whoIs(headers)).toBe(4403);
 });
 
 test('an operation that brings a token of its own runs with that, also on a connection of another account', async () => {

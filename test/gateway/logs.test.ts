@@ -1,0 +1,41 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { untilListening } from '../support/process.ts';
+
+const SECRET = 'a-secret-in-a-url';
+
+test('what stands in URLs and headers as a token is in no line of the log', { timeout: 60_000 }, async () => {
+  const child = spawn(process.execPath, ['src/main.cjs'], {
+    env: { PATH: process.env['PATH'], DATA_DIR: 'memory', HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'debug' },
+  });
+  let printed = '';
+  const print = (chunk: Buffer) => void (printed += chunk.toString());
+  child.stdout.on('data', print);
+  child.stderr.on('data', print);
+  const url = await untilListening(child);
+  const headers = { authorization: `Bearer ${SECRET}` };
+  for (const path of [
+    '/graphql?query={me{__typename}}',
+    '/media/1?x=1',
+    '/nowhere?x=1',
+    '/socket.io/?EIO=9&x=1',
+  ])
+    for (const method of ['GET', 'POST', 'PUT'])
+      await fetch(`${url}${path}&access_token=${SECRET}`, { method, headers });
+  const socket = new WebSocket(
+    `${url.replace('http', 'ws')}/graphql?token=${SECRET}`,
+    'graphql-transport-ws',
+    { headers },
+  );
+  await once(socket, 'open');
+  const closed = once(socket, 'close');
+  socket.send('{"type":"connection_init"}');
+  expect((await closed)[0]).toBe(4403);
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  await exited;
+  expect(printed).toContain('"msg":"a GraphQL connection');
+  expect(printed).not.toContain(SECRET);
+});
