@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import type { BridgeDeps, BridgeLimits } from './bridge/deps.ts';
@@ -37,7 +36,6 @@ import { openRedisNotifier } from './events/redis.ts';
 import { openStream } from './events/stream.ts';
 import { createTails } from './events/tail.ts';
 import { findToken, findTokenInRequest, firstOf } from './gateway/bearer.ts';
-import type { FoundToken } from './gateway/bearer.ts';
 import { createEngine } from './gateway/engine.ts';
 import { createFormatError } from './gateway/errors.ts';
 import { createExecutor } from './gateway/executor.ts';
