@@ -57,7 +57,16 @@ test('all files of the page are served, and nothing else is', { timeout: 60_000 
     expect({ name, status: response.status }).toEqual({ name, status: 200 });
     expect(await response.text()).not.toBe('');
   }
-  for (const name of ['', 'constructor', 'vendor/README.md', '..%2fconfig.ts', 'page.js/']) {
+  for (const name of [
+    '',
+    'constructor',
+    'vendor/README.md',
+    '..%2fconfig.ts',
+    'page.js/x',
+    'vendor/',
+    '..%2f..%2fpackage.json',
+    '%2e%2e/config.ts',
+  ]) {
     const response = await fetch(`${gateway.url}/page/${name}`);
     expect({ name, status: response.status }).toEqual({ name, status: 404 });
   }
