@@ -1,0 +1,55 @@
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openBrowser, openTab } from '../browser/browser.ts';
+import { needs } from '../support/programs.ts';
+import { startServer } from './server.ts';
+import { logIn, sendMessage } from './writer.ts';
+
+const CONVERSATION_EVENTS = `subscription {
+  conversationEvents(conversationId: "Conversation:1") { __typename cursor ... on MessageSent { message { text } } }
+}`;
+
+describe.skipIf(needs('chromium'))('a browser', { timeout: 120_000 }, () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await openBrowser();
+  });
+  afterAll(async () => {
+    await browser.close();
+  });
+
+  test('gets each event once with its own EventSource, through SIGTERM and kill -9', async () => {
+    await using server = await startServer();
+    const token = await logIn(server.url);
+    await using tab = await openTab(browser, `${server.url}/healthz`);
+    const { page } = tab;
+    const parameters = new URLSearchParams({ query: CONVERSATION_EVENTS, token });
+    await page.evaluate(`
+      globalThis.seen = [];
+      globalThis.source = new EventSource('/graphql?${parameters}');
+      source.addEventListener('next', ({ data }) => {
+        const { __typename, message } = JSON.parse(data).data.conversationEvents;
+        seen.push(message?.text ?? __typename);
+      });
+    `);
+    const seen = (text: string): Promise<unknown> =>
+      page.waitForFunction(`seen.includes(${JSON.stringify(text)})`, undefined, { timeout: 60_000 });
+    await seen('StreamLive');
+    const sent: string[] = [];
+    const send = async (): Promise<void> => {
+      const text = `m${sent.length}`;
+      sent.push(text);
+      await sendMessage(server.url, token, text);
+    };
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      await send();
+      await seen(sent.at(-1) ?? '');
+      await server.stop(signal);
+      await server.start();
+      await send();
+    }
+    await seen(sent.at(-1) ?? '');
+    const all = await page.evaluate<string[]>('seen');
+    expect(all.filter((text) => text !== 'StreamLive')).toEqual(sent);
+  });
+});
