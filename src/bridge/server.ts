@@ -9,6 +9,7 @@ import { DEFAULT_LIMITS } from './deps.ts';
 import type { BridgeDeps } from './deps.ts';
 import { limitPackets, limitPongs } from './floods.ts';
 import { parser } from './parser.ts';
+import { discardRepeats } from './repeats.ts';
 import { createReportHandler } from './report.ts';
 import type { ReportHandler } from './report.ts';
 import { createRooms } from './rooms.ts';
@@ -81,6 +82,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
     connections.add(new Connection({ socket, deps, rooms, limits, onLeft }));
   });
   io.bind(engine);
+  discardRepeats(engine, io);
   const noteAll = (): void => {
     for (const connection of connections) connection.noteAlive();
   };

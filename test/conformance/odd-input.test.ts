@@ -117,8 +117,6 @@ test.for(everywhere(leaving).map((one) => ({ ...one, frames: shown(one.row[0]) }
 
 /** What the Socket.IO server cannot read. */
 const unreadable: readonly (readonly RawFrame[])[] = [
-  ['40'],
-  ['40{"token":"x"}'],
   ['4'],
   ['49'],
   ['4hello'],
@@ -157,6 +155,35 @@ test.for(everywhere(unreadable).map((one) => ({ ...one, frames: shown(one.row) }
     await othersAreServed();
   },
 );
+
+const again = ['40', '40/', '40/,', '40/?token=x', '40/?token=x,', '40{"token":"x"}'];
+
+test.for(again.flatMap((frame) => (['websocket', 'polling'] as const).map((via) => [frame, via] as const)))(
+  'a client of protocol 3 that connects to its namespace by itself, with %s over %s, stays connected',
+  async ([frame, via]) => {
+    await using line = await connectedLine(app.url, 3, via);
+    expect(await line.send(frame, '42999["after"]')).toBe('ok');
+    expect(await line.next()).toBe('43999[]');
+    await line.send('41', '41', '40/other,');
+    expect(await line.next()).toBe(refused('other'));
+    await line.send(frame);
+    expect(await line.next()).toMatch(/^40/);
+    // A token in the query of the namespace counts as one of the handshake.
+    if (frame.includes('?token')) expect(await line.next()).toBe('42["error","User not found"]');
+    await line.send('42["webrtc_stun_info"]');
+    expect(await line.next()).toBe(STUN);
+  },
+);
+
+test.for(
+  ['40', '40{"token":"x"}'].flatMap((frame) =>
+    (['websocket', 'polling'] as const).map((via) => [frame, via] as const),
+  ),
+)('a second %s over %s of protocol 4 ends the connection', async ([frame, via]) => {
+  await using line = await connectedLine(app.url, 4, via);
+  await line.send(frame);
+  expect((await heardUntil(line, 'never')).at(-1)).toMatch(/^closed/);
+});
 
 /** What the Engine.IO server cannot read, or may not come from that side. */
 const misdirected = [
