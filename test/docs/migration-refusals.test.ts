@@ -11,7 +11,7 @@ const LOOK = 'query ($id: ID!) { conversation(id: $id) { id } }';
 const FOLLOW = 'subscription ($id: ID!) { conversationEvents(conversationId: $id) { cursor } }';
 const FOLLOW_CIRCLE = 'subscription ($id: ID!) { circleEvents(circleId: $id) { cursor } }';
 const SEND =
-  'mutation ($id: ID!, $text: String, $files: [String!], $key: String) { sendMessage(conversationId: $id, text: $text, files: $files, idempotencyKey: $key) { message { id } } }';
+  'mutation ($id: ID!, $text: String = "Hi", $files: [String!], $key: String) { sendMessage(conversationId: $id, text: $text, files: $files, idempotencyKey: $key) { message { id } } }';
 const TYPE = 'mutation ($id: ID!, $is: Boolean!) { setTyping(conversationId: $id, isTyping: $is) }';
 const SIGNAL = 'mutation ($to: SignalTarget!) { sendSignal(to: $to, content: {}) }';
 const LONG = 'x'.repeat(8193);
