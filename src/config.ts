@@ -1,4 +1,5 @@
-import { BlockList, isIP } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
+import { domainToASCII } from 'node:url';
 import { z } from 'zod';
 
 /** A value as it is pasted: with spaces around it, or with the quotes that a shell takes off and an env file keeps. */
@@ -78,7 +79,25 @@ function whyNoOrigin(item: string): string {
 }
 
 const iceUrls = (schemes: RegExp, example: string) =>
-  list.refine((urls) => urls.every((url) => schemes.test(url)), `must be a comma list such as ${example}`);
+  list
+    .transform((urls) => urls.map(normaliseIceUrl))
+    .refine((urls) => urls.every((url) => isIceUrl(url, schemes)), `must be a comma list such as ${example}`);
+
+/** Schemes in lower case and hosts in ASCII: not every WebRTC library reads others. */
+const normaliseIceUrl = (url: string): string =>
+  url
+    .replace(
+      /^(\w+:)([^:/?[\]]+)/,
+      (_, scheme: string, host: string) => scheme.toLowerCase() + domainToASCII(host),
+    )
+    .replace(/^\w+:/, (scheme) => scheme.toLowerCase());
+
+/** By RFC 7064 and 7065, with the ports that exist; an IPv6 address stands in brackets. */
+function isIceUrl(url: string, schemes: RegExp): boolean {
+  const { host = '', port = '1' } = schemes.exec(url)?.groups ?? {};
+  const isHost = host.startsWith('[') ? isIPv6(host.slice(1, -1)) : /^[\w.-]+$/.test(host);
+  return isHost && Number(port) > 0 && Number(port) <= 65_535;
+}
 
 /** Every environment variable: its parser, its default in words, and what it does. docs/configuration.md is made from this table. */
 export const VARIABLES = {
@@ -137,14 +156,18 @@ export const VARIABLES = {
     about: 'Required `aud` of outside tokens.',
   },
   STUN_URLS: {
-    schema: iceUrls(/^stuns?:[^:/\s]+(:\d+)?$/, 'stun:host:3478').default(['stun:webrtc.neo.ovh:3478']),
+    schema: iceUrls(
+      /^stuns?:(?<host>\[[^\]\s]*\]|[^:/?\s[\]]+)(?::(?<port>\d{1,5}))?$/,
+      'stun:host:3478',
+    ).default(['stun:webrtc.neo.ovh:3478']),
     default: 'stun:webrtc.neo.ovh:3478',
     about: 'Comma list of STUN servers that clients are told of.',
   },
   TURN_URLS: {
-    schema: iceUrls(/^turns?:[^:/\s?]+(:\d+)?(\?transport=(udp|tcp))?$/, 'turn:host:3478').default([
-      'turn:webrtc.neo.ovh:3478',
-    ]),
+    schema: iceUrls(
+      /^turns?:(?<host>\[[^\]\s]*\]|[^:/?\s[\]]+)(?::(?<port>\d{1,5}))?(?:\?transport=(?:udp|tcp))?$/,
+      'turn:host:3478',
+    ).default(['turn:webrtc.neo.ovh:3478']),
     default: 'turn:webrtc.neo.ovh:3478',
     about: 'Comma list of TURN servers that clients are told of.',
   },

@@ -169,10 +169,16 @@ export const forwardPayload = (sender: ActorView, content: unknown): Forwarded =
   content,
 });
 
-const DEFAULT_ICE_PORT = 3478;
+/** By RFC 7064 and 7065, where a URL has none. */
+const ICE_PORT = 3478;
+const SECURE_ICE_PORT = 5349;
 
-/** A server of `webrtc_config` as the documentation shows it, from a `stun:` or `turn:` URL. */
+/** A server of `webrtc_config` as the documentation shows it, from a `stun:` or `turn:` URL. An IPv6 address keeps its brackets: clients join domain and port by a colon. */
 export function encodeIceServer(url: string): IceServer {
-  const [, domain = '', port] = /^\w+:(\[[^\]]*\]|[^:?]*)(?::(\d+))?/.exec(url) ?? [];
-  return { domain, ip: '', port: port === undefined ? DEFAULT_ICE_PORT : Number(port) };
+  const [, scheme = '', domain = '', port] = /^(\w+):(\[[^\]]*\]|[^:?]*)(?::(\d+))?/.exec(url) ?? [];
+  return {
+    domain,
+    ip: '',
+    port: port === undefined ? (scheme.endsWith('s') ? SECURE_ICE_PORT : ICE_PORT) : Number(port),
+  };
 }
