@@ -69,6 +69,7 @@ test('letters beyond ASCII have one e-mail in both cases', async () => {
 
 test('spellings of an e-mail are one account’s', async () => {
   const { db } = await testDatabase();
+  const ids: UserId[] = [];
   await db.transaction().execute(async (tx) => {
     const zoe = await create(tx, 'zo\u00eb');
     for (const email of ['ZOE\u0308@example.com', 'zoë@ＥＸＡＭＰＬＥ.com', 'ｚoë@example.com']) {
@@ -77,14 +78,17 @@ test('spellings of an e-mail are one account’s', async () => {
       expect((await users.findCredentials(tx, email))?.user).toEqual(zoe);
     }
     const ann = await create(tx, 'ann');
+    ids.push(zoe.id, ann.id);
     const renamed = await users.update(tx, ann.id, { email: 'Anna@example.com' });
     expect(await users.findByEmail(tx, 'ａnna@example.com')).toEqual(renamed);
     expect(await users.findByEmail(tx, 'ａnn@example.com')).toBeUndefined();
     expect(await users.insert(tx, named('ann'))).toBeDefined();
   });
-  await expect(
-    db.transaction().execute((tx) => users.update(tx, 2 as UserId, { email: 'Zoe\u0308@example.com' })),
-  ).resolves.toBeUndefined();
+  const change = db.transaction().execute(async (tx) => {
+    expect(await users.update(tx, ids[1] as UserId, { email: 'Zoe\u0308@example.com' })).toBeUndefined();
+    throw new Error('The e-mail is taken');
+  });
+  await expect(change).rejects.toThrow('The e-mail is taken');
 });
 
 test('accounts whose e-mails were the same but for their form each keep theirs', async () => {

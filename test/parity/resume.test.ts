@@ -71,7 +71,7 @@ test('a cursor of another topic, of nothing, or beyond the head is CURSOR_INVALI
     'query ($id: ID!) { circle(id: $id) { eventCursor } }',
     { id: circle.id },
   );
-  for (const after of [other.eventCursor, '', 'nonsense', 'x'.repeat(201)]) {
+  for (const after of [other.eventCursor, ' ', 'nonsense', 'x'.repeat(201)]) {
     await using stream = await ann.conversationEvents(conversation.id, after);
     expect(await stream.ended()).toMatchObject([{ extensions: { code: 'CURSOR_INVALID' } }]);
   }
