@@ -1,5 +1,6 @@
-import { ApolloClient, ApolloLink, InMemoryCache } from '@apollo/client';
+import { ApolloClient, ApolloLink, CombinedGraphQLErrors, InMemoryCache } from '@apollo/client';
 import { SetContextLink } from '@apollo/client/link/context';
+import { ErrorLink } from '@apollo/client/link/error';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { relayStylePagination } from '@apollo/client/utilities';
 import UploadHttpLink from 'apollo-upload-client/UploadHttpLink.mjs';
@@ -13,11 +14,18 @@ export function createApolloClient(session: Session, webSocket: Client): ApolloC
   const authLink = new SetContextLink(async ({ headers }) => ({
     headers: { ...headers, authorization: `Bearer ${await session.getToken()}` },
   }));
+  // Logs in again, once, when the token is not accepted any more.
+  const errorLink = new ErrorLink(({ error, operation, forward }) => {
+    if (!CombinedGraphQLErrors.is(error)) return;
+    if (error.errors[0]?.extensions?.code !== 'UNAUTHENTICATED') return;
+    session.forget();
+    return forward(operation);
+  });
   return new ApolloClient({
     link: ApolloLink.split(
       ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
       new GraphQLWsLink(webSocket),
-      authLink.concat(new UploadHttpLink({ uri: graphqlUrl })),
+      ApolloLink.from([errorLink, authLink, new UploadHttpLink({ uri: graphqlUrl })]),
     ),
     cache: new InMemoryCache({
       possibleTypes,

@@ -1,31 +1,31 @@
 import { gql } from '@apollo/client';
 import type { TypedDocumentNode } from '@apollo/client';
 
-export interface Message {
-  readonly __typename: 'Message';
-  readonly id: string;
-  readonly text: string;
-}
+export type Message = {
+  __typename: 'Message';
+  id: string;
+  text: string;
+};
 
-export interface Conversation {
-  readonly __typename: 'Conversation';
-  readonly id: string;
-  readonly name: string;
-  readonly eventCursor: string;
-  readonly messages: {
-    readonly edges: readonly { readonly node: Message }[];
-    readonly pageInfo: { readonly hasPreviousPage: boolean; readonly startCursor: string | null };
+export type Conversation = {
+  __typename: 'Conversation';
+  id: string;
+  name: string;
+  eventCursor: string;
+  messages: {
+    edges: { __typename: 'MessageEdge'; node: Message }[];
+    pageInfo: { hasPreviousPage: boolean; startCursor: string | null };
   };
-}
+};
 
-type ConversationEvent =
+export type ConversationEvent =
   | {
-      readonly __typename: 'MessageSent' | 'MessageUpdated';
-      readonly cursor: string;
-      readonly message: Message;
+      __typename: 'MessageSent' | 'MessageUpdated';
+      cursor: string;
+      message: Message;
     }
-  | { readonly __typename: 'MessageDeleted'; readonly cursor: string; readonly messageId: string }
-  | { readonly __typename: 'StreamLive'; readonly cursor: string };
+  | { __typename: 'MessageDeleted'; cursor: string; messageId: string }
+  | { __typename: 'StreamLive'; cursor: string };
 
 export const CONVERSATION: TypedDocumentNode<
   { conversation: Conversation },

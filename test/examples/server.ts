@@ -23,7 +23,7 @@ export async function startServer(env: Readonly<Record<string, string>> = {}): P
   let running: ChildProcess | undefined;
 
   const start = async (): Promise<void> => {
-    const child = spawn(process.execPath, ['src/main.cjs'], {
+    const child = spawn(process.execPath, ['src/main.ts'], {
       env: {
         PATH: process.env.PATH ?? '',
         HOST: '127.0.0.1',

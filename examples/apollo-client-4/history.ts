@@ -1,0 +1,20 @@
+// Reads a whole conversation, a page of 20 after the other, from the newest to the oldest.
+import { createClient } from 'graphql-ws';
+import { createSession, webSocketUrl } from '../session.ts';
+import { createApolloClient } from './client.ts';
+import { CONVERSATION } from './operations.ts';
+
+const client = createApolloClient(createSession(), createClient({ url: webSocketUrl }));
+const id = process.argv[2] ?? 'Conversation:1';
+const conversation = client.watchQuery({ query: CONVERSATION, variables: { id } });
+
+// The cache joins the pages; what is on the screen follows it.
+const screen = conversation.subscribe(() => undefined);
+let { data } = await conversation.refetch();
+while (data?.conversation.messages.pageInfo.hasPreviousPage) {
+  const { startCursor } = data.conversation.messages.pageInfo;
+  ({ data } = await conversation.fetchMore({ variables: { before: startCursor } }));
+}
+const whole = client.readQuery({ query: CONVERSATION, variables: { id } });
+for (const { node } of whole?.conversation.messages.edges ?? []) console.log('Message', node.text);
+screen.unsubscribe();
