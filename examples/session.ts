@@ -1,5 +1,3 @@
-import type { Client } from 'graphql-ws';
-
 export const url = process.env.PARLEY_URL ?? 'http://127.0.0.1:4000';
 export const graphqlUrl = `${url}/graphql`;
 export const webSocketUrl = graphqlUrl.replace(/^http/, 'ws');
@@ -45,21 +43,4 @@ async function logIn(email: string, password: string): Promise<string> {
   const { data, errors } = await response.json();
   if (errors) throw new Error(errors[0].message);
   return data.login.token;
-}
-
-/**
- * Renews the token on the WebSocket, whose subscriptions go on: run it regularly, as a token is valid for a day. Where no
- * password is at hand, as here, that is the only way to stay logged in.
- */
-export async function renewToken(session: Session, client: Client): Promise<void> {
-  const query = 'mutation { refreshToken { token } }';
-  for await (const { data } of client.iterate<{ refreshToken: { token: string } }>({ query })) {
-    if (data) session.setToken(data.refreshToken.token);
-  }
-}
-
-/** Whether a subscription ended because its token is over, and not because its user logged out. */
-export function isTokenOver(problem: unknown): boolean {
-  const { code, reason, extensions } = (Array.isArray(problem) ? problem[0] : problem) ?? {};
-  return code === 4403 || (extensions?.reason ?? reason) === 'TOKEN_EXPIRED';
 }

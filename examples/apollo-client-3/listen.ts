@@ -1,6 +1,6 @@
 import { createClient } from 'graphql-ws';
 import { resumable } from 'parley/client';
-import { createSession, isTokenOver, renewToken, webSocketUrl } from '../session.ts';
+import { createSession, isSessionOver, webSocketUrl } from '../session.ts';
 import { createApolloClient } from './client.ts';
 import { CONVERSATION, CONVERSATION_EVENTS } from './operations.ts';
 import type { Conversation, ConversationEvent } from './operations.ts';
@@ -11,13 +11,12 @@ const webSocket = resumable(createClient({ url: webSocketUrl, connectionParams }
   // Away for so long that the log no longer reaches back: reads everything anew and goes on from there.
   onExpired: async () => (await readConversation()).eventCursor,
   shouldRetry(problem) {
-    if (!isTokenOver(problem)) return undefined;
+    if (!isSessionOver(problem)) return undefined;
     session.forget();
     return true;
   },
 });
 const client = createApolloClient(session, webSocket);
-setInterval(() => void renewToken(session, webSocket).catch(console.error), 3_600_000);
 
 const variables = { id: 'Conversation:1' };
 

@@ -19,6 +19,8 @@ export interface Program extends AsyncDisposable {
 export interface Command {
   readonly command: string;
   readonly args: readonly string[];
+  /** Handed to the example itself. */
+  readonly parameters?: readonly string[];
 }
 
 /** Runs `examples/<file>` against the server at `url`. */
@@ -26,9 +28,9 @@ export function runExample(
   file: string,
   url: string,
   env: Readonly<Record<string, string>> = {},
-  { command, args }: Command = { command: process.execPath, args: [] },
+  { command, args, parameters = [] }: Command = { command: process.execPath, args: [] },
 ): Program {
-  const child = spawn(command, [...args, `examples/${file}`], {
+  const child = spawn(command, [...args, `examples/${file}`, ...parameters], {
     env: { PATH: process.env.PATH ?? '', PARLEY_URL: url, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

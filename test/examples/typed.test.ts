@@ -1,13 +1,48 @@
-import { beforeAll, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { generate } from './generate.ts';
-import { expectEachOnce, OUTAGES_TIMEOUT_MS } from './outages.ts';
+import { OUTAGES_TIMEOUT_MS, runThroughOutages } from './outages.ts';
+import { runExample } from './program.ts';
+import { startServer } from './server.ts';
+import { signToken } from './tokens.ts';
+import { logIn } from './writer.ts';
 
-beforeAll(() => generate('codegen'));
+const FILES = ['codegen/listen.ts', 'gql-tada/listen.ts'];
 
-test.for(['codegen'])(
-  'typed by %s, each event comes once, over stops and kills of the server',
+beforeAll(() => generate('codegen', 'gql-tada'));
+
+test(
+  'typed by codegen and gql.tada, each event comes once, over stops and kills of the server',
   { timeout: OUTAGES_TIMEOUT_MS },
-  async (folder) => {
-    await expectEachOnce(`${folder}/listen.ts`);
+  async () => {
+    const outcomes = await runThroughOutages(FILES.map((file) => ({ file })));
+    expect([...outcomes.keys()]).toEqual(FILES);
+    for (const outcome of outcomes.values()) outcome.expectEachOnce();
+  },
+);
+
+test(
+  'graphql-request logs in again for an expired token, and sends a message once however often it is run',
+  { timeout: 60_000 },
+  async () => {
+    const AUTH_SECRET = 'for the tokens of this test alone';
+    await using server = await startServer({ AUTH_SECRET });
+    const PARLEY_TOKEN = await signToken(AUTH_SECRET, await logIn(server.url), '-60s');
+    const run = async (): Promise<readonly string[]> => {
+      const env = { PARLEY_TOKEN };
+      await using program = runExample('graphql-request/send.ts', server.url, env, {
+        command: process.execPath,
+        args: [],
+        parameters: ['once', 'key'],
+      });
+      expect(await program.ended, program.errors()).toBe(0);
+      expect(program.errors()).toBe('');
+      return program.lines;
+    };
+    expect(await run()).toEqual([expect.stringContaining('Welcome'), 'sent once']);
+    expect(await run()).toEqual([
+      expect.stringContaining('Welcome'),
+      expect.stringContaining('once'),
+      'sent once',
+    ]);
   },
 );
