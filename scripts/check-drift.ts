@@ -14,6 +14,7 @@ const generators: Readonly<Record<string, string>> = {
   'print-channels-page.ts': 'src/page/channels.html',
   'print-client.ts': 'client/index.js',
   'print-client-types.ts': 'client/index.d.ts',
+  'print-socket-io-types.ts': 'client/socket.io.d.ts',
   'print-possible-types.ts': 'examples/possible-types.json',
   'print-examples.ts': 'docs/clients.md',
 };

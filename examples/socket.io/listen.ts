@@ -1,12 +1,10 @@
+import type { ClientToServerEvents, ServerToClientEvents } from 'parley/socket.io';
 import { io } from 'socket.io-client';
+import type { Socket } from 'socket.io-client';
 import { createSession, url } from '../session.ts';
 
-interface MessageFrame {
-  readonly message: { readonly id: number; readonly content: string };
-}
-
 const session = createSession();
-const socket = io(url, {
+const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io(url, {
   // Asked for by each connection. One without a token may still emit `authenticate`, as older clients do.
   auth: (send) =>
     void session.getToken().then(
@@ -20,13 +18,15 @@ let newest: number | undefined;
 socket.on('connect', () => {
   socket.emit('join_conversation', { conversation_id: 1, after_message_id: newest });
 });
-socket.on('success', (text: unknown) => console.log('success', text));
-socket.on('error', (text: unknown) => console.log('error', text));
+socket.on('success', (answer) => console.log('success', answer));
+socket.on('error', (text) => console.log('error', text));
 // A message comes again when it was edited, and when its files have arrived.
-socket.on('message', ({ message }: MessageFrame) => {
-  if (newest !== undefined && message.id <= newest) return;
-  newest = message.id;
-  console.log('MessageSent', message.content);
+socket.on('message', (frame) => {
+  if (!('message' in frame)) return;
+  const { id, content } = frame.message;
+  if (newest !== undefined && id <= newest) return;
+  newest = id;
+  console.log('MessageSent', content);
 });
 // The session is over. All else it comes back from by itself.
 socket.on('disconnect', (reason) => {

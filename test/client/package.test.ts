@@ -72,6 +72,44 @@ const CONSUMER = {
     client.dispose();
     // @ts-expect-error It is only in graphql-ws.
     client.terminate();`,
+  'socket.io-client': `
+    import { io, type Socket } from 'socket.io-client';
+    import type { ClientToServerEvents, Payload, ServerToClientEvents } from 'parley/socket.io';
+    const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io('http://127.0.0.1:9', { autoConnect: false });
+    socket.on('connect', () => {
+      socket.emit('authenticate', { token: 'x' });
+      socket.emit('join_conversation', { conversation_id: 1, after_message_id: undefined });
+      socket.emit('message', { conversation_id: '1', text_message: 'hi', files: ['a.png'] }, () => console.log('handled'));
+      socket.emit('webrtc_stun_info');
+      socket.emit('webrtc_turn_info', () => console.log('handled'));
+      socket.emit('webrtc_forward', { email: 'bob@example.com', message: { sdp: '' } });
+    });
+    socket.on('message', (frame) => {
+      if ('event' in frame) return console.log(frame.event satisfies 'update' | 'delete', frame.message_id.toFixed());
+      console.log(frame.message.content, frame.status satisfies 'done' | 'pending');
+      if ('sender' in frame) console.log('email' in frame.sender ? frame.sender.isOnline : frame.sender.is_online);
+    });
+    socket.on('circle', (frame) => {
+      if (frame.event === 'kick') console.log(frame.user, frame.from);
+      if (frame.event === 'device') console.log(frame.type satisfies 'update' | 'connect' | 'disconnect');
+    });
+    socket.on('success', (answer) => console.log(typeof answer === 'string' ? answer : answer.message_id.toFixed()));
+    socket.on('error', (text) => console.log(text === 'User not found'));
+    export type MessageFrame = Payload<'message'>;
+    // @ts-expect-error No such channel.
+    socket.emit('mesage', { conversation_id: 1 });
+    // @ts-expect-error A field is missing.
+    socket.emit('writing', { conversation_id: 1 });
+    // @ts-expect-error A field is of another type.
+    socket.emit('join_circle', { circle_id: true });
+    // @ts-expect-error No such field.
+    socket.emit('message', { conversation_id: 1, text: 'hi' });
+    // @ts-expect-error No such channel.
+    socket.on('messages', () => undefined);
+    // @ts-expect-error No such text.
+    socket.on('error', (text) => text === 'Not found');
+    // @ts-expect-error Not in a frame that is only announced.
+    socket.on('message', (frame) => frame.media_list);`,
 };
 
 for (const [library, source] of Object.entries(CONSUMER)) {
