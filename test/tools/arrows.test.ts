@@ -34,8 +34,8 @@ const clean: Files = {
   'app.ts':
     "import './bridge/server.ts'; import './db/database.ts'; import './page/page.ts'; export const app = 1;",
   'page/page.ts': 'export const page = 1;',
-  'page/vendor/old.js': "require('../../main.ts');",
-  'main.ts': "import { app } from './app.ts'; void app;",
+  'page/vendor/old.js': "require('../../program.ts');",
+  'program.ts': "import { app } from './app.ts'; void app;",
   'index.ts': "export { app } from './app.ts';",
   'testing/index.ts': "import 'socket.io-client'; import 'ws'; export { app } from '../app.ts';",
 };
@@ -142,8 +142,8 @@ const planted: Readonly<Record<string, { file: string; code: string; report: Reg
   },
   'testing imports the program': {
     file: 'testing/a.ts',
-    code: "import '../main.ts';",
-    report: /testing may not import main\.ts/,
+    code: "import '../program.ts';",
+    report: /testing may not import program\.ts/,
   },
   'src imports test': { file: 'app.ts', code: "import '../test/a.ts';", report: /nothing outside src/ },
   'a file is missing': { file: 'db/a.ts', code: "import './gone.ts';", report: /\.\/gone\.ts is not a file/ },
