@@ -41,13 +41,24 @@ test('connect: the id is not that of the transport, which only the client knows'
   expect((await session.poll()).text).not.toContain(session.sid);
 });
 
-test('connect: what the client says of itself there logs nobody in', async () => {
+test('connect: a token in its payload counts as an `authenticate` sent first', async () => {
   await using line = await open();
   const account = await app.account();
   await line.send(`40${JSON.stringify({ token: account.token })}`);
-  await line.next();
+  expect(await line.next()).toMatch(CONNECTED);
+  expect(await line.next()).toBe('42["success","User authenticated"]');
   await line.send('42["webrtc_credentials"]');
-  expect(await line.next()).toBe('42["error","Socket user introuvable"]');
+  expect(await line.next()).toMatch(/^42\["webrtc_config",\{"username"/);
+});
+
+test('connect: a bad token in its payload is refused, and the app may authenticate itself', async () => {
+  await using line = await open();
+  const account = await app.account();
+  await line.send('40{"token":"stale"}');
+  expect(await line.next()).toMatch(CONNECTED);
+  expect(await line.next()).toBe('42["error","User not found"]');
+  await line.send(`42["authenticate",${JSON.stringify({ token: account.token })}]`);
+  expect(await line.next()).toBe('42["success","User authenticated"]');
 });
 
 test.for(['40/custom,', '40/random', '40/custom,{"token":"abc"}', '40/circle?x=1,'])(
