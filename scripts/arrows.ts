@@ -33,6 +33,8 @@ const arrows: Readonly<Record<string, Arrow>> = {
   'app.ts': { mayImport: everyLayer },
   'index.ts': { mayImport: ['app.ts', ...everyLayer] },
   'main.cjs': { mayImport: ['program.ts'] },
+  // A link to main.cjs, or a copy of it.
+  'main.ts': { mayImport: ['program.ts', 'app.ts'] },
   'program.ts': { mayImport: ['app.ts', 'arguments.ts', 'output.ts', ...everyLayer] },
   'arguments.ts': { mayImport: [] },
   'output.ts': { mayImport: [] },

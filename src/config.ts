@@ -40,7 +40,13 @@ const secrets = z
     // The whole text verifies as well: it may have been one secret before lists were understood.
     return parts.length > 1 && parts.every((part) => part.length >= MIN_SECRET) ? [...parts, text] : [text];
   });
-const onOff = z.enum(['on', 'off']);
+/** One of these words, in any case. */
+const oneOf = <Word extends string>(...words: readonly Word[]) =>
+  z
+    .string()
+    .transform((text) => text.toLowerCase())
+    .pipe(z.enum(words, `must be ${words.slice(0, -1).join(', ')} or ${words.at(-1)}`));
+const onOff = oneOf('on', 'off');
 const FORWARD_CHANNELS = 'must list webrtc_forward, webrtc_config or both';
 const forwardChannel = z.enum(['webrtc_forward', 'webrtc_config'], FORWARD_CHANNELS);
 /**
@@ -235,7 +241,7 @@ export const VARIABLES = {
     about: 'GraphQL introspection: `on` or `off`.',
   },
   OPERATIONS: {
-    schema: z.enum(['any', 'persisted']).default('any'),
+    schema: oneOf('any', 'persisted').default('any'),
     default: 'any',
     about:
       '`persisted` runs only the documents in `PERSISTED_OPERATIONS`, on every transport; `any` runs others too.',
@@ -269,7 +275,7 @@ export const VARIABLES = {
       'Accounts to try things with: `on` creates them, with `off` they cannot log in while they have their published password. Possible only where `HOST` is a loopback address.',
   },
   LOG_LEVEL: {
-    schema: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
+    schema: oneOf('silent', 'error', 'warn', 'info', 'debug').default('info'),
     default: 'info',
     about: 'silent, error, warn, info or debug.',
   },
@@ -336,11 +342,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     problems.push('AUTH_SECRET: is required with DATABASE_URL');
   if (given['REDIS_URL'] !== undefined && given['DATABASE_URL'] === undefined)
     problems.push('REDIS_URL: needs DATABASE_URL');
-  if (given['DEMO'] === 'on' && !isLoopback(hostOf(given)))
+  if (parsed.data?.['DEMO'] === 'on' && !isLoopback(hostOf(parsed.data)))
     problems.push('DEMO: can be on only where HOST is a loopback address, as its passwords are published');
   if (given['AUTH_JWKS_URL'] !== undefined && given['AUTH_ISSUER'] === undefined)
     problems.push('AUTH_ISSUER: is required with AUTH_JWKS_URL');
-  if (given['OPERATIONS'] === 'persisted' && given['PERSISTED_OPERATIONS'] === undefined)
+  if (parsed.data?.['OPERATIONS'] === 'persisted' && given['PERSISTED_OPERATIONS'] === undefined)
     problems.push('PERSISTED_OPERATIONS: is required with OPERATIONS=persisted');
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);
   return Object.freeze(parsed.data as Config);

@@ -49,3 +49,30 @@ test('a secret that is too short is refused', () => {
     'AUTH_SECRET: must have at least 16 characters',
   );
 });
+
+// As env files and copied lines have them.
+test.for([
+  ['PORT', '"4001"', 4001],
+  ['PORT', ' 4001\r', 4001],
+  ['PORT', '""', 4000],
+  ['HOST', " '127.0.0.1' ", '127.0.0.1'],
+  ['DATA_DIR', '"./other"', './other'],
+  ['RATE_LIMITS', 'OFF ', 'off'],
+  ['LOG_LEVEL', '"Warn"', 'warn'],
+  ['OPERATIONS', "'any'", 'any'],
+  ['EVENT_RETENTION_DAYS', '\t30\n', 30],
+] as const)('%s=%j is understood', ([name, text, value]) => {
+  expect(readConfig({ [name]: text })[name]).toBe(value);
+});
+
+test.for([
+  ['DEMO', 'true', 'DEMO: must be on or off'],
+  ['LOG_LEVEL', 'trace', 'LOG_LEVEL: must be silent, error, warn, info or debug'],
+  ['PORT', '4000 5000', 'PORT: must be a whole number'],
+])('%s=%s is refused with what it must be', ([name = '', text, said = '']) => {
+  expect(() => readConfig({ [name]: text })).toThrow(said);
+});
+
+test('DEMO=on is understood beside a quoted loopback address', () => {
+  expect(readConfig({ DEMO: 'on', HOST: '"localhost"' })).toMatchObject({ DEMO: 'on', HOST: 'localhost' });
+});
