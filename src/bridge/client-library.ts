@@ -19,6 +19,10 @@ export function recogniseClient(query: Query, headers: IncomingHttpHeaders): Cli
   return { protocol, library: libraryOf(query, headers['user-agent'] ?? '') };
 }
 
+/** Whether it may be socket.io-client 4.6 or later, which sends one event at a time when its app sets `retries`. */
+export const mayRetryEvents = ({ protocol, library }: ClientKind): boolean =>
+  protocol === 4 && (library === 'js 3.x-4.x' || library === 'unknown');
+
 function libraryOf({ EIO, t }: Query, agent: string): Library {
   // The Swift client before version 16 sends no protocol at all.
   if (EIO === undefined || /CFNetwork|Darwin/.test(agent)) return 'swift';

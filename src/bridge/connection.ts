@@ -13,6 +13,7 @@ import type { Caller, Permission, Place } from './channel.ts';
 import { USER_NOT_FOUND } from './channels.ts';
 import { withDeadline } from './deadline.ts';
 import type { BridgeDeps, BridgeLimits } from './deps.ts';
+import { mayRetryEvents, recogniseClient } from './client-library.ts';
 import { channelOf, dispatch } from './dispatch.ts';
 import { createEventQueue } from './event-queue.ts';
 import type { EventQueue } from './event-queue.ts';
@@ -37,6 +38,9 @@ export interface ConnectionOptions {
   readonly onLeft: (connection: Connection) => void;
 }
 
+/** Of an event in the text of its packet: `2`, the attachments of a binary one, a namespace, and the number. */
+const ACK_NUMBER = /^(?:2|5\d+-)(?:\/[^,]*,)?(\d+)\[/;
+
 /** One legacy socket, from its connecting until all that it sent before it closed has run. */
 export class Connection implements Caller, RoomMember {
   readonly id: string;
@@ -57,6 +61,9 @@ export class Connection implements Caller, RoomMember {
   /** All was given back: what comes of work that was given up has no owner here any more. */
   #left = false;
   #receivedBytes = 0;
+  /** The number of the acknowledgement that the newest event asks for: clients count them over all their connections. */
+  #ackNumber = 0;
+  readonly #mayRetry: boolean;
 
   /** Listens at once: what a client sends in its first packets must find somebody there. */
   constructor({ socket, deps, rooms, limits, onLeft }: ConnectionOptions) {
@@ -65,6 +72,7 @@ export class Connection implements Caller, RoomMember {
     this.#deps = deps;
     this.#rooms = rooms;
     this.#limits = limits;
+    this.#mayRetry = mayRetryEvents(recogniseClient(socket.handshake.query, socket.handshake.headers));
     this.#uses = createUseCounter(deps, socket.handshake);
     this.#queue = createEventQueue({
       maxEvents: limits.queuedEvents,
@@ -86,6 +94,7 @@ export class Connection implements Caller, RoomMember {
     // The packet `4` has no data at all.
     const weigh = (data?: string | Buffer): void => {
       this.#receivedBytes += data?.length ?? 0;
+      if (typeof data === 'string') this.#ackNumber = Number(ACK_NUMBER.exec(data)?.[1] ?? 0);
       // Attachments are kept until the last of those announced has come.
       if (this.#receivedBytes > limits.queuedBytes) this.#cutOff('it sends more than may wait');
     };
@@ -277,8 +286,8 @@ export class Connection implements Caller, RoomMember {
       return;
     }
     const needsLogin = (channelOf(name)?.anonymous ?? null) !== null;
-    // Clients of older protocols do not wait for acknowledgements.
-    const acknowledge = this.#socket.conn.protocol === 4 ? ack : undefined;
+    // Waited for only by a client that was connected before, and logs in again.
+    const acknowledge = this.#mayRetry && this.#ackNumber > 0 ? ack : undefined;
     if (!this.#hold.take({ needsLogin, bytes, work, acknowledge })) this.#enqueue(bytes, work);
   }
 

@@ -142,3 +142,25 @@ test.for([{ auth: { token: null } }, { auth: { token: '' } }, { auth: {} }, {}])
     expect(await client.ask('webrtc_stun_info')).toEqual([servers]);
   },
 );
+
+test('a client of protocol 4 that comes back and sends one event at a time is acknowledged before its authenticate', async () => {
+  await using client = await wire(await open(), 4);
+  client.send('427["message",{"conversation_id":12}]');
+  expect(await client.next()).toBe('437[]');
+  client.send('428["message",{"conversation_id":12}]');
+  expect(await client.next()).toBe('438[]');
+  client.send('429["authenticate",{"token":"user:7"}]');
+  for (const packet of [authenticated, '439[]', sent, sent]) expect(await client.next()).toBe(packet);
+});
+
+test.for([
+  [3, 7],
+  [4, 0],
+] as const)(
+  'protocol %d: the held event with acknowledgement %d is refused before it is acknowledged',
+  async ([eio, number]) => {
+    await using client = await wire(await open({ holdMs: 500 }), eio);
+    client.send(`42${number}["message",{"conversation_id":12}]`);
+    expect([await client.next(), await client.next()]).toEqual([unknown, `43${number}[]`]);
+  },
+);
