@@ -85,6 +85,8 @@ export function createHttpServer(
     },
     (request, response) => {
       if (isTooMany(request.socket, response)) return void request.socket.destroy();
+      // A client must not send its next request on a connection that is about to close.
+      if (isClosing) response.shouldKeepAlive = false;
       // Node closes those that are idle when the server is closed, and leaves those that become idle later open.
       response.once('close', () => isClosing && setImmediate(() => server.closeIdleConnections()));
       router.serve(request, response).catch((error: unknown) => {

@@ -202,7 +202,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     await using program = run({ DATA_DIR: dir.path });
     expect(await program.exited).toEqual([1, null]);
     expect(program.printed()).toMatch(/"msg":"Cannot sign tokens: the secret in .*auth-secret is too short/);
-  });
+  }, 60_000);
 
   test.for([
     [
