@@ -13,6 +13,8 @@ const once = [
   'test/bridge/{engine-io,transport}.test.ts',
   'test/conformance/{engine-io,legacy-types,odd-input,socket-io}*.test.ts',
   'test/bridge/hostile*.test.ts',
+  'test/conformance/offline.test.ts',
+  'test/gateway/{bearer,keep-alive,origins,persisted-operations,request-forms,sse-proxies,upload-names}.test.ts',
   'test/bridge/{races,room-delivery,use-counter}.test.ts',
 ];
 const notTests = ['**/node_modules/**', 'test/clients/**'];
