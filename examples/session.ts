@@ -24,11 +24,11 @@ export function createSession(): Session {
   };
 }
 
-/** Whether the end of a subscription, or of its WebSocket, says that the token is over. */
-export function isSessionOver(problem: unknown): boolean {
-  if (Array.isArray(problem)) return problem.some(({ extensions }) => extensions?.code === 'UNAUTHENTICATED');
-  const { code } = problem as { code?: unknown };
-  return code === 4401 || code === 4403;
+/** Whether a subscription or its WebSocket ended because the token is over. A user who logged out stays logged out. */
+export function isTokenOver(problem: unknown): boolean {
+  if (Array.isArray(problem)) return problem.some(({ extensions }) => extensions?.reason === 'TOKEN_EXPIRED');
+  const { code, reason } = problem as { code?: unknown; reason?: unknown };
+  return code === 4403 || (code === 4401 && reason === 'TOKEN_EXPIRED');
 }
 
 async function logIn(email: string, password: string): Promise<string> {

@@ -1,6 +1,6 @@
 import { createClient } from 'graphql-ws';
 import { resumable } from 'parley/client';
-import { createSession, isSessionOver, webSocketUrl } from '../session.ts';
+import { createSession, isTokenOver, webSocketUrl } from '../session.ts';
 import { createApolloClient } from './client.ts';
 import { CONVERSATION, CONVERSATION_EVENTS } from './operations.ts';
 import type { Conversation, ConversationEvent } from './operations.ts';
@@ -11,7 +11,7 @@ const webSocket = resumable(createClient({ url: webSocketUrl, connectionParams }
   // Away for so long that the log no longer reaches back: reads everything anew and goes on from there.
   onExpired: async () => (await readConversation()).eventCursor,
   shouldRetry(problem) {
-    if (!isSessionOver(problem)) return undefined;
+    if (!isTokenOver(problem)) return undefined;
     session.forget();
     return true;
   },

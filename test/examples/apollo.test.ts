@@ -3,7 +3,7 @@ import { expectEachOnce, expectWhatComesNext, OUTAGES_TIMEOUT_MS } from './outag
 import { runExample } from './program.ts';
 import { startServer } from './server.ts';
 import { signToken, untilRefused } from './tokens.ts';
-import { logIn, sendMessage } from './writer.ts';
+import { logIn, logOut, sendMessage } from './writer.ts';
 
 describe.for(['apollo-client-3', 'apollo-client-4'])('%s', (folder) => {
   test(
@@ -55,4 +55,15 @@ describe.for(['apollo-client-3', 'apollo-client-4'])('%s', (folder) => {
       for (const program of [listening, upload]) expect(program.errors()).toBe('');
     },
   );
+
+  test('stays logged out after a logout', { timeout: 60_000 }, async () => {
+    await using server = await startServer();
+    const PARLEY_TOKEN = await logIn(server.url);
+    await using listening = runExample(`${folder}/listen.ts`, server.url, { PARLEY_TOKEN });
+    await listening.until((lines) => lines.includes('StreamLive'));
+    await logOut(server.url, PARLEY_TOKEN);
+    // The connection is closed after the end of the stream, and nothing else keeps the program running.
+    expect(await listening.ended).toBe(0);
+    expect(listening.errors()).toMatch(/^The stream ended: .*LOGGED_OUT/);
+  });
 });

@@ -44,6 +44,11 @@ export async function logIn(url: string): Promise<string> {
   return data.login.token;
 }
 
+/** Ends all that the token is used for. */
+export async function logOut(url: string, token: string): Promise<void> {
+  await post(url, { query: 'mutation { logout }' }, { authorization: `Bearer ${token}` });
+}
+
 async function isAnswered(url: string, token: string, body: object): Promise<boolean> {
   try {
     const response = await post(url, body, { authorization: `Bearer ${token}` });
