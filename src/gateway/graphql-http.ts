@@ -163,13 +163,6 @@ function enginePlugin(ports: Ports, draining: AbortSignal): Plugin<object, Serve
       stack.defer(() => metrics.connections.dec({ transport: 'sse' }));
       const ending = new AbortController();
       live?.onEnd((reason) => (endsStreams(reason) ? ending : closing).abort(reason));
-      stack.defer(() => {
-        const { reason } = [ending.signal, closing.signal, draining].find(({ aborted }) => aborted) ?? {};
-        metrics.connectionEnds.inc({
-          transport: 'sse',
-          reason: typeof reason === 'string' ? reason : 'CLIENT',
-        });
-      });
       const resumeAfter = request.headers.get('last-event-id');
       const context = createContext({
         deps,
@@ -178,7 +171,17 @@ function enginePlugin(ports: Ports, draining: AbortSignal): Plugin<object, Serve
         signal: ending.signal,
         resumeAfter,
       });
-      return freed(await engine.subscribe({ ...operation, context }), stack);
+      const result = await engine.subscribe({ ...operation, context });
+      // One that was refused was no connection.
+      if (Symbol.asyncIterator in result)
+        stack.defer(() => {
+          const { reason } = [ending.signal, closing.signal, draining].find(({ aborted }) => aborted) ?? {};
+          metrics.connectionEnds.inc({
+            transport: 'sse',
+            reason: typeof reason === 'string' ? reason : 'CLIENT',
+          });
+        });
+      return freed(result, stack);
     } catch (error) {
       stack.dispose();
       return refused(error);
