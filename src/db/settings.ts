@@ -10,7 +10,7 @@ export async function claimSetting(db: Db, name: string, value: string): Promise
   return numInsertedOrUpdatedRows === 1n;
 }
 
-export async function hasSetting(db: Db, name: string): Promise<boolean> {
-  const found = await db.selectFrom('settings').select('name').where('name', '=', name).executeTakeFirst();
-  return found !== undefined;
+export async function readSetting(db: Db, name: string): Promise<string | undefined> {
+  const found = await db.selectFrom('settings').select('value').where('name', '=', name).executeTakeFirst();
+  return found?.value;
 }

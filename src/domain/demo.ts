@@ -1,36 +1,16 @@
-import { hostOf, isLoopback } from '../config.ts';
-import type { Config } from '../config.ts';
-import { claimSetting, hasSetting } from '../db/settings.ts';
-import type { User } from '../db/tables.ts';
+import { claimSetting } from '../db/settings.ts';
 import * as users from '../db/users.ts';
 import * as accounts from './accounts.ts';
 import * as circles from './circles.ts';
 import * as conversations from './conversations.ts';
+import { DEMO_ACCOUNTS, DEMO_PASSWORD, isDemoOpen } from './demo-lock.ts';
 import type { Deps } from './deps.ts';
 import * as messages from './messages.ts';
 
-export const DEMO_PASSWORD = 'parley';
 const ANN = { email: 'ann@example.com', firstName: 'Ann', lastName: 'Example' };
 const BOB = { email: 'bob@example.com', firstName: 'Bob', lastName: 'Example' };
 
 const SETTING = 'demo';
-
-/** The demo accounts that still have their published password. */
-export async function findDemo({ db, passwords }: Pick<Deps, 'db' | 'passwords'>): Promise<User[]> {
-  if (!(await hasSetting(db, SETTING))) return [];
-  const found = await Promise.all(
-    [ANN, BOB].map(async ({ email }) => {
-      const credentials = await users.findCredentials(db, email);
-      const isPublished = await passwords.verify(DEMO_PASSWORD, credentials?.passwordHash ?? null);
-      return isPublished && credentials !== undefined ? [credentials.user] : [];
-    }),
-  );
-  return found.flat();
-}
-
-/** Whether accounts with a published password may be used: not from other machines. */
-export const isDemoOpen = (config: Config): boolean =>
-  config.DEMO !== 'off' && config.PASSWORD_LOGIN === 'on' && isLoopback(hostOf(config));
 
 /**
  * Creates the demo accounts and their conversation, for the page at `/` and the first steps in GraphiQL: in a database
@@ -46,6 +26,7 @@ export async function createDemo(deps: Deps): Promise<string[] | undefined> {
     accounts.createAccount(deps, { ...person, password: DEMO_PASSWORD, birthday: null });
   const { user: annUser } = await create(ANN);
   const { user: bobUser } = await create(BOB);
+  await claimSetting(db, DEMO_ACCOUNTS, `${annUser.id},${bobUser.id}`);
   const ann = { kind: 'user', id: annUser.id } as const;
   const bob = { kind: 'user', id: bobUser.id } as const;
   const circle = await circles.createCircle(deps, ann, { name: 'Demo circle' });

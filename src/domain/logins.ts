@@ -6,6 +6,7 @@ import { forbidden, unauthenticated } from '../errors.ts';
 import { accountTopic, actorKey } from '../events/event.ts';
 import { recording } from '../events/record.ts';
 import type { Actor, Session } from './actor.ts';
+import { isDemoLogin } from './demo-lock.ts';
 import type { Deps } from './deps.ts';
 import { provisionUser } from './provisioning.ts';
 import { emailKey, isText, MAX_EMAIL } from '../text.ts';
@@ -37,7 +38,7 @@ export async function login(
   if (deps.config.PASSWORD_LOGIN === 'off') throw forbidden('Logging in with a password is turned off here.');
   const { user } = await checkLogin(deps, input.email.trim(), input.password, users.findCredentials);
   const actor = { kind: 'user', id: user.id } as const;
-  if (isLocked(deps, actor))
+  if (isLocked(deps, actor) || (await isDemoLogin(deps, user.id, input.password)))
     throw unauthenticated('Demo accounts cannot be used here: their password is published.');
   const { token } = await deps.tokens.issue(actor);
   return { token, user };

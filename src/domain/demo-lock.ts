@@ -1,0 +1,45 @@
+import { hostOf, isLoopback } from '../config.ts';
+import type { Config } from '../config.ts';
+import { readSetting } from '../db/settings.ts';
+import type { User } from '../db/tables.ts';
+import * as users from '../db/users.ts';
+import type { UserId } from '../ids.ts';
+import { parseId } from '../ids.ts';
+import type { Deps } from './deps.ts';
+
+export const DEMO_PASSWORD = 'parley';
+/** Holds the ids of the demo accounts: their e-mails may change. */
+export const DEMO_ACCOUNTS = 'demo-accounts';
+
+/** Whether accounts with a published password may be used: not from other machines. */
+export const isDemoOpen = (config: Config): boolean =>
+  config.DEMO !== 'off' && config.PASSWORD_LOGIN === 'on' && isLoopback(hostOf(config));
+
+/** The demo accounts that still have their published password. */
+export async function findDemo({ db, passwords }: Pick<Deps, 'db' | 'passwords'>): Promise<User[]> {
+  const found = await Promise.all(
+    (await findDemoIds(db)).map(async (id) => {
+      const stored = await users.findPasswordHash(db, id);
+      const isPublished = await passwords.verify(DEMO_PASSWORD, stored?.passwordHash ?? null);
+      return isPublished ? ((await users.findById(db, id)) ?? []) : [];
+    }),
+  );
+  return found.flat();
+}
+
+/**
+ * Whether an account may not be logged in to with this password, which is the right one: where others can connect, a demo
+ * account is closed to its published password, also if another node made it since this one started.
+ */
+export async function isDemoLogin(
+  { db, config }: Pick<Deps, 'db' | 'config'>,
+  id: UserId,
+  password: string,
+): Promise<boolean> {
+  return password === DEMO_PASSWORD && !isDemoOpen(config) && (await findDemoIds(db)).includes(id);
+}
+
+async function findDemoIds(db: Deps['db']): Promise<UserId[]> {
+  const listed = (await readSetting(db, DEMO_ACCOUNTS))?.split(',') ?? [];
+  return listed.flatMap((id) => parseId<'User'>(id) ?? []);
+}

@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { createGateway } from '../../src/testing/index.ts';
+import type { UserId } from '../../src/ids.ts';
+import { testDatabase } from '../harness/database.ts';
+
+const LOGIN =
+  'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }';
+const ANN = { email: 'ann@example.com', password: 'parley' };
+
+test('a gateway that closes demo accounts closes those that another one makes while it runs, under any e-mail', async () => {
+  const database = await testDatabase();
+  await using closed = await createGateway({ database, env: { DEMO: 'off' } });
+  await using open = await createGateway({ database, demo: true });
+  expect(await closed.graphql.refused(LOGIN, ANN)).toBe('UNAUTHENTICATED');
+  const { login } = await open.graphql.run<{ login: { token: string } }>(LOGIN, ANN);
+  expect(login.token).toBeTruthy();
+  await database.db
+    .updateTable('users')
+    .set({ email: 'anna@example.com' })
+    .where('id', '=', 1 as UserId)
+    .execute();
+  const renamed = { ...ANN, email: 'anna@example.com' };
+  expect(await closed.graphql.refused(LOGIN, renamed)).toBe('UNAUTHENTICATED');
+  await open.graphql.run(LOGIN, renamed);
+});
