@@ -9,6 +9,7 @@ import type { Config } from './config.ts';
 import { ownMediaDir, ownSecret } from './data-dir.ts';
 import { openDatabase, pingDatabase } from './db/database.ts';
 import type { Database } from './db/database.ts';
+import { fillEmailKeys } from './db/email-keys.ts';
 import { createEventLog } from './db/event-log.ts';
 import * as accounts from './domain/accounts.ts';
 import { createAdmissions } from './domain/admissions.ts';
@@ -137,6 +138,7 @@ async function openDeps(
   const dataDir = config.DATA_DIR === 'memory' ? undefined : config.DATA_DIR;
   const database = given ?? stack.use(await openOwnDatabase(config, dataDir, log));
   const { db, epoch, kind } = database;
+  await fillEmailKeys(db);
   const bus = createBus(log);
   const admissions = createAdmissions(db);
   const tails = createTails({

@@ -28,6 +28,8 @@ export interface UsersTable {
   email: string;
   /** `emailKey` of it; null when another account from before there were keys has the same, or an older node wrote it. */
   emailKey: ColumnType<string | null, string | null | undefined, string>;
+  /** The e-mail that `emailKey` is of: the key counts only while this is the e-mail. */
+  keyedEmail: ColumnType<string | null, string | null | undefined, string>;
   /** Null for accounts of an outside identity provider. */
   passwordHash: string | null;
   /** `<issuer> <subject>` at the outside identity provider. */
@@ -218,7 +220,10 @@ export interface Tables {
 }
 
 /** Rows as the rest of the house sees them: secrets stay in `db/`. All are JSON-safe. */
-export type User = Omit<Selectable<UsersTable>, 'emailKey' | 'passwordHash' | 'subject' | 'sessionsSince'>;
+export type User = Omit<
+  Selectable<UsersTable>,
+  'emailKey' | 'keyedEmail' | 'passwordHash' | 'subject' | 'sessionsSince'
+>;
 export type Circle = Selectable<CirclesTable>;
 export type Device = Omit<Selectable<DevicesTable>, 'passwordHash'>;
 export type Membership = Selectable<MembershipsTable>;

@@ -26,9 +26,13 @@ export interface UserChanges {
   readonly birthday?: string | null | undefined;
 }
 
+/** A key counts only while the e-mail is the one that it was made of. */
+const keyIs = (key: RawBuilder<unknown>): RawBuilder<boolean> =>
+  sql<boolean>`(users.email_key = ${key} and users.keyed_email = users.email)`;
+
 /** Users that have the e-mail, however it is written: one, and beside it at most one from before there were keys. */
 export const emailIs = (email: string): RawBuilder<boolean> =>
-  sql<boolean>`(users.email_key = ${emailKey(email)} or lower(users.email) = lower(${email}))`;
+  sql<boolean>`(${keyIs(sql`${emailKey(email)}`)} or lower(users.email) = lower(${email}))`;
 
 /** Puts the one first whose e-mail is written in the same way. */
 export const emailOrder = (email: string): RawBuilder<boolean> =>
@@ -38,7 +42,7 @@ export const emailOrder = (email: string): RawBuilder<boolean> =>
 export async function insert(tx: Tx, user: NewUser): Promise<User | undefined> {
   return tx
     .insertInto('users')
-    .values({ ...user, emailKey: emailKey(user.email) })
+    .values({ ...user, ...keyOf(user) })
     .onConflict((conflict) => conflict.doNothing())
     .returning(USER_COLUMNS)
     .executeTakeFirst();
@@ -54,13 +58,16 @@ export async function update(tx: Tx, id: UserId, changes: UserChanges): Promise<
       .returning(USER_COLUMNS)
       .executeTakeFirstOrThrow();
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === UNIQUE_VIOLATION) return undefined;
+    if (isUniqueViolation(error)) return undefined;
     throw error;
   }
 }
 
-const keyOf = ({ email }: UserChanges): { readonly emailKey?: string } =>
-  email === undefined ? {} : { emailKey: emailKey(email) };
+const keyOf = ({ email }: UserChanges): { readonly emailKey?: string; readonly keyedEmail?: string } =>
+  email === undefined ? {} : { emailKey: emailKey(email), keyedEmail: email };
+
+export const isUniqueViolation = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === UNIQUE_VIOLATION;
 
 export async function setPasswordHash(tx: Tx, id: UserId, passwordHash: string): Promise<User> {
   return tx
@@ -72,20 +79,30 @@ export async function setPasswordHash(tx: Tx, id: UserId, passwordHash: string):
 }
 
 /**
- * Ties the account of that e-mail to an outside subject, unless it is tied to one already. Nobody had verified the
- * e-mail before: whoever made the account has no way in any more.
+ * Ties the account of that e-mail to an outside subject, unless it is tied to one already. No one had verified the
+ * e-mail before, so its password and its tokens are void. Only the same characters are that e-mail, their case and
+ * their canonical form aside: a provider may keep apart what has one key here, and would hand over another's account.
  */
 export async function adoptSubject(tx: Tx, email: string, subject: string): Promise<User | undefined> {
   return tx
     .updateTable('users')
     .set({ subject, passwordHash: null, sessionsSince: now })
     .where('users.id', '=', (where) =>
-      where.selectFrom('users').select('users.id').where(emailIs(email)).orderBy(emailOrder(email)).limit(1),
+      where
+        .selectFrom('users')
+        .select('users.id')
+        .where(sql<boolean>`lower(users.email) in (${sql.join(formsOf(email))})`)
+        .orderBy(emailOrder(email))
+        .limit(1),
     )
     .where('subject', 'is', null)
     .returning(USER_COLUMNS)
     .executeTakeFirst();
 }
+
+/** In the order of preference; an address from before there were keys may be in any of them. */
+const formsOf = (email: string): RawBuilder<string>[] =>
+  [email, email.normalize('NFC'), email.normalize('NFD')].map((form) => sql<string>`lower(${form})`);
 
 export async function remove(tx: Tx, id: UserId): Promise<void> {
   await tx.deleteFrom('users').where('id', '=', id).execute();
@@ -150,7 +167,7 @@ export async function findMembersByEmails(
   const rows = await db
     .selectFrom(given.as<'given'>(sql`given (email, key, ordinal)`))
     .innerJoin('users', (join) =>
-      join.on(sql<boolean>`(users.email_key = given.key or lower(users.email) = lower(given.email))`),
+      join.on(sql<boolean>`(${keyIs(sql`given.key`)} or lower(users.email) = lower(given.email))`),
     )
     .innerJoin('memberships', 'memberships.userId', 'users.id')
     .select([...USER_COLUMNS, 'given.ordinal'])

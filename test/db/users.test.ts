@@ -4,6 +4,7 @@ import * as circles from '../../src/db/circles.ts';
 import { findSeenUsers } from '../../src/db/actors.ts';
 import * as users from '../../src/db/users.ts';
 import type { Tx } from '../../src/db/database.ts';
+import { fillEmailKeys } from '../../src/db/email-keys.ts';
 import { emailKeys } from '../../src/db/migrations/0003-email-keys.ts';
 import type { UserId } from '../../src/ids.ts';
 import { testDatabase } from '../harness/database.ts';
@@ -94,7 +95,7 @@ test('spellings of an e-mail are one account’s', async () => {
 test('accounts whose e-mails were the same but for their form each keep theirs', async () => {
   const { db } = await testDatabase();
   await sql`drop index users_email_key`.execute(db);
-  await sql`alter table users drop column email_key`.execute(db);
+  await sql`alter table users drop column email_key, drop column keyed_email`.execute(db);
   const insert = (email: string) =>
     sql`
     insert into users (email, first_name, last_name) values (${email}, 'Zoë', '')`.execute(db);
@@ -106,6 +107,7 @@ test('accounts whose e-mails were the same but for their form each keep theirs',
   ];
   for (const email of emails) await insert(email);
   await emailKeys.up(db);
+  await fillEmailKeys(db);
   const found = await Promise.all(emails.map((email) => users.findByEmail(db, email)));
   expect(found.map((user) => user?.id)).toEqual([1, 2, 3, 4]);
   expect(await users.findByEmail(db, 'ZOË@example.com')).toMatchObject({ id: 1 });
@@ -122,6 +124,50 @@ test('accounts whose e-mails were the same but for their form each keep theirs',
     }
     expect(await users.findMembersByEmails(tx, circle.id, emails)).toEqual(found);
     expect(await users.adoptSubject(tx, 'Zoe\u0308@example.com', 's')).toMatchObject({ id: 2 });
+  });
+});
+
+test('an e-mail that a node of the version before changed is its owner’s, and the former one is free', async () => {
+  const { db } = await testDatabase();
+  const ann = await db.transaction().execute((tx) => create(tx, 'ann'));
+  await sql`update users set email = 'anna@example.com' where id = ${ann.id}`.execute(db);
+  const after = async (): Promise<void> => {
+    expect(await users.findByEmail(db, 'ann@example.com')).toBeUndefined();
+    expect(await users.findCredentials(db, 'ａnn@example.com')).toBeUndefined();
+    expect(await users.findByEmail(db, 'ANNA@example.com')).toMatchObject({ id: ann.id });
+    await db.transaction().execute(async (tx) => {
+      expect(await users.adoptSubject(tx, 'ann@example.com', 'somebody else')).toBeUndefined();
+    });
+  };
+  await after();
+  await fillEmailKeys(db);
+  await after();
+  await db.transaction().execute(async (tx) => {
+    expect(await users.insert(tx, { ...named('x'), email: 'ａnna@example.com' })).toBeUndefined();
+    expect(await users.insert(tx, named('ann'))).toBeDefined();
+  });
+});
+
+test('two nodes that start at the same time fill the keys once', async () => {
+  const { db } = await testDatabase();
+  await sql`
+    insert into users (email, first_name, last_name)
+    select 'user' || n || '@example.com', 'U', '' from generate_series(1, 5000) as n
+  `.execute(db);
+  await Promise.all([fillEmailKeys(db), fillEmailKeys(db)]);
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::int as count from users where keyed_email = email and email_key = email
+  `.execute(db);
+  expect(rows).toEqual([{ count: 5_000 }]);
+});
+
+test('a subject is not given the account of an e-mail that only looks the same', async () => {
+  const { db } = await testDatabase();
+  await db.transaction().execute(async (tx) => {
+    await create(tx, 'carl');
+    expect(await users.adoptSubject(tx, 'ｃarl@example.com', 's')).toBeUndefined();
+    const zoe = await create(tx, 'zo\u00eb');
+    expect(await users.adoptSubject(tx, 'Zoe\u0308@example.com', 't')).toMatchObject({ id: zoe.id });
   });
 });
 
