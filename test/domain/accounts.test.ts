@@ -552,3 +552,14 @@ test('an outside token can be revoked, also by whoever was never seen before', a
   await accounts.deleteAccount(deps, session.actor, { password: '' });
   expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
 });
+
+test('a profile can be saved whose e-mail and name would be refused today, as long as they stay', async () => {
+  await using deps = await testDeps();
+  const { user } = await accounts.createAccount(deps, ANN);
+  const [email, firstName] = ['an\u200bn@example.com', '\u3164'];
+  await deps.db.updateTable('users').set({ email, firstName }).where('id', '=', user.id).execute();
+  const update = (input: accounts.UpdateAccountInput) => accounts.updateAccount(deps, actorOf(user), input);
+  const saved = await update({ email, firstName, lastName: 'Li', birthday: null });
+  expect(saved).toMatchObject({ email, firstName, lastName: 'Li', birthday: null });
+  expect(await refusal(update({ email: 'an\u200bna@example.com' }))).toBe('INVALID_INPUT');
+});
