@@ -36,9 +36,13 @@ const secrets = z
   .string()
   .min(MIN_SECRET, `must have at least ${MIN_SECRET} characters`)
   .transform((text): readonly string[] => {
-    const parts = text.split(',').map((part) => part.trim());
+    const parts = text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
     // The whole text verifies as well: it may have been one secret before lists were understood.
-    return parts.length > 1 && parts.every((part) => part.length >= MIN_SECRET) ? [...parts, text] : [text];
+    const isList = text.includes(',') && parts.length > 0 && parts.every((part) => part.length >= MIN_SECRET);
+    return isList ? [...parts, text] : [text];
   });
 /** One of these words, in any case. */
 const oneOf = <Word extends string>(...words: readonly Word[]) =>

@@ -48,6 +48,11 @@ async function run(): Promise<void> {
   logProcess(output);
   for (const misspelt of findMisspelt(process.env, Object.keys(VARIABLES)))
     output.log.warn(misspelt, 'unknown setting, perhaps misspelt');
+  for (const name of ['AUTH_SECRET', 'AUTH_DEVICE_SECRET'] as const) {
+    const [only, ...others] = config[name] ?? [];
+    if (others.length === 0 && only?.includes(',') === true)
+      output.log.warn({ name }, 'secret with a comma is not a list: each part of a list needs 16 characters');
+  }
   // Loaded when it is needed: --help and a wrong setting are told without it.
   const starting = import('./app.ts').then(({ startApp }) => startApp({ config, log: output.log }));
   const stopping = stopOnSignal(starting, output);

@@ -40,6 +40,7 @@ test.for([
     ],
   ],
   ['a secret of the tests, long enough', ['a secret of the tests, long enough']],
+  ['a secret of the tests,', ['a secret of the tests', 'a secret of the tests,']],
 ] as const)('AUTH_SECRET=%s is read as secrets of which the first signs', ([text, secrets]) => {
   expect(readConfig({ AUTH_SECRET: text }).AUTH_SECRET).toEqual(secrets);
 });
