@@ -38,8 +38,8 @@ export interface ConnectionOptions {
   readonly onLeft: (connection: Connection) => void;
 }
 
-/** Of an event in the text of its packet: `2`, the attachments of a binary one, a namespace, and the number. */
-const ACK_NUMBER = /^(?:2|5\d+-)(?:\/[^,]*,)?(\d+)\[/;
+/** The text of an event's packet: `2`, the attachments of a binary one, the namespace `/`, and the acknowledgement. */
+const EVENT = /^(?:2|5\d+-)(?:\/,)?(\d+)?\[/;
 
 /** One legacy socket, from its connecting until all that it sent before it closed has run. */
 export class Connection implements Caller, RoomMember {
@@ -61,8 +61,8 @@ export class Connection implements Caller, RoomMember {
   /** All was given back: what comes of work that was given up has no owner here any more. */
   #left = false;
   #receivedBytes = 0;
-  /** The number of the acknowledgement that the newest event asks for: clients count them over all their connections. */
-  #ackNumber = 0;
+  /** The acknowledgements that events ask for which are received and not handed on yet: clients count over all connections. */
+  #ackNumbers: number[] = [];
   readonly #mayRetry: boolean;
 
   /** Listens at once: what a client sends in its first packets must find somebody there. */
@@ -94,7 +94,8 @@ export class Connection implements Caller, RoomMember {
     // The packet `4` has no data at all.
     const weigh = (data?: string | Buffer): void => {
       this.#receivedBytes += data?.length ?? 0;
-      if (typeof data === 'string') this.#ackNumber = Number(ACK_NUMBER.exec(data)?.[1] ?? 0);
+      const event = typeof data === 'string' ? EVENT.exec(data) : null;
+      if (event !== null) this.#ackNumbers.push(Number(event[1] ?? 0));
       // Attachments are kept until the last of those announced has come.
       if (this.#receivedBytes > limits.queuedBytes) this.#cutOff('it sends more than may wait');
     };
@@ -270,6 +271,7 @@ export class Connection implements Caller, RoomMember {
   #receive(event: readonly unknown[]): void {
     const bytes = this.#receivedBytes;
     this.#receivedBytes = 0;
+    const ackNumber = this.#ackNumbers.shift() ?? 0;
     if (this.#closing) return;
     const last = event.at(-1);
     const ack = typeof last === 'function' ? () => void last() : undefined;
@@ -287,7 +289,7 @@ export class Connection implements Caller, RoomMember {
     }
     const needsLogin = (channelOf(name)?.anonymous ?? null) !== null;
     // Waited for only by a client that was connected before, and logs in again.
-    const acknowledge = this.#mayRetry && this.#ackNumber > 0 ? ack : undefined;
+    const acknowledge = this.#mayRetry && ackNumber > 0 ? ack : undefined;
     if (!this.#hold.take({ needsLogin, bytes, work, acknowledge })) this.#enqueue(bytes, work);
   }
 

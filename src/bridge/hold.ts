@@ -84,6 +84,8 @@ class HoldOf implements Hold {
     if (this.#held.length > 1) return;
     this.#quiet = setTimeout(() => {
       this.#isOneByOne = true;
+      // What is acknowledged is not refused for want of a login: it waits for one.
+      clearTimeout(this.#timer);
       acknowledge();
     }, QUIET_MS);
     this.#quiet.unref();

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { BridgeLimits } from '../../src/bridge/deps.ts';
+import { joinedPayload, pollingSession } from '../harness/engine-io.ts';
 import { wire } from '../harness/wire.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
@@ -151,6 +152,29 @@ test('a client of protocol 4 that comes back and sends one event at a time is ac
   expect(await client.next()).toBe('438[]');
   client.send('429["authenticate",{"token":"user:7"}]');
   for (const packet of [authenticated, '439[]', sent, sent]) expect(await client.next()).toBe(packet);
+});
+
+test('what was acknowledged while it was held waits for a login, however late', async () => {
+  await using client = await wire(await open({ holdMs: 300 }), 4);
+  client.send('427["message",{"conversation_id":12}]');
+  expect(await client.next()).toBe('437[]');
+  // Beyond the hold of others on this server.
+  await using other = await wire(fake.url);
+  expect(await other.ask('message', talk)).toEqual([unknown]);
+  expect(await other.ask('message', talk)).toEqual([unknown]);
+  expect(client.waiting()).toEqual([]);
+  client.emit('authenticate', { token: 'user:7' });
+  expect([await client.next(), await client.next()]).toEqual([authenticated, sent]);
+});
+
+test('each of several events in one request has its own acknowledgement', async () => {
+  const session = await pollingSession(await open({ holdMs: 500 }), 'EIO=4');
+  await session.post('40');
+  await session.poll();
+  await session.post(joinedPayload(['425["webrtc_stun_info"]', '420["message",{"conversation_id":12}]']));
+  let packets: string[] = [];
+  while (!packets.includes('430[]')) packets = [...packets, ...(await session.poll()).text.split('\u001e')];
+  expect(packets).toEqual([servers, '435[]', unknown, '430[]']);
 });
 
 test.for([
