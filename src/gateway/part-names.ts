@@ -1,10 +1,9 @@
 /** Fits what any file system takes, encoded in any way: a longer header is not looked at further. */
 const MAX_DISPOSITION = 16 * 1024;
 
-const EXTENDED = /;\s*filename\*\s*=\s*"?([\w-]+)'[^';"]*'([^;"\s]*)/i;
-const PLAIN = /;\s*filename\s*=\s*(?:"((?:\\.|[^"\\])*)"?|([^;]*))/i;
-/** Any quoted value except that of `filename*`, which some clients quote although it must not be. */
-const QUOTED = /(?<!\*\s*=\s*)"(?:\\.|[^"\\])*"/g;
+/** One parameter: sticky, so that a header takes no longer than it is long, whatever stands in it. */
+const PARAMETER = /;\s*([^\s=;"]+)\s*=\s*(?:"((?:\\.|[^"\\])*)"?|([^;]*))/y;
+const EXTENDED = /^([\w-]+)'[^';"]*'([^;"\s]*)/;
 const ENCODED_WORD = /=\?([\w-]+)(?:\*[\w-]+)?\?([bq])\?([^?\s]*)\?=(?:\s+(?==\?))?/gi;
 
 /**
@@ -16,15 +15,36 @@ const ENCODED_WORD = /=\?([\w-]+)(?:\*[\w-]+)?\?([bq])\?([^?\s]*)\?=(?:\s+(?==\?
  * percent-encoded (aiohttp), encoded words of RFC 2047 (Spring, JavaMail).
  */
 export function readFilename(disposition: string): string {
-  const header = disposition.slice(0, MAX_DISPOSITION);
-  const extended = EXTENDED.exec(header.replace(QUOTED, '""'));
+  const parameters = readParameters(disposition.slice(0, MAX_DISPOSITION));
+  // Some clients quote it, although it must not be.
+  const { quoted: quotedExtended, bare: bareExtended = '' } = parameters.get('filename*') ?? {};
+  const extended = EXTENDED.exec(quotedExtended ?? bareExtended);
   const named = extended && decodeBytes(unescapePercent(extended[2] ?? ''), extended[1] ?? '');
   if (named !== null && named !== undefined && named !== '') return named;
-  const plain = PLAIN.exec(header);
+  const { quoted, bare = '' } = parameters.get('filename') ?? {};
   // Only a quote and a backslash are escaped: others stand before the parts of a path of Windows.
-  const raw = plain?.[1]?.replace(/\\(["\\])/g, '$1') ?? plain?.[2]?.trim() ?? '';
+  const raw = quoted?.replace(/\\(["\\])/g, '$1') ?? bare.trim();
   const text = decodeBytes(raw, 'utf-8') ?? decodeBytes(raw, 'windows-1252') ?? raw;
   return decodeForm(decodeWords(text));
+}
+
+interface Parameter {
+  readonly quoted?: string | undefined;
+  readonly bare?: string | undefined;
+}
+
+/** The parameters of a header by their names in lower case; of two with one name, the first. */
+function readParameters(header: string): ReadonlyMap<string, Parameter> {
+  const parameters = new Map<string, Parameter>();
+  const pattern = new RegExp(PARAMETER);
+  for (let at = header.indexOf(';'); at >= 0; at = header.indexOf(';', Math.max(at + 1, pattern.lastIndex))) {
+    pattern.lastIndex = at;
+    const match = pattern.exec(header);
+    const [, name = '', quoted, bare] = match ?? [];
+    if (match !== null && !parameters.has(name.toLowerCase()))
+      parameters.set(name.toLowerCase(), { quoted, bare });
+  }
+  return parameters;
 }
 
 /** The escapes of WHATWG, of which there are three; all others only where they hide letters beyond ASCII. */

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
+import { readFilename } from '../../src/gateway/part-names.ts';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
 import { family } from '../harness/story.ts';
@@ -152,6 +153,26 @@ test.each(NAMES)('the name of %s arrives', async (_client, disposition, filename
   const stored = { filename, extension, size: 5 };
   expect(await uploader.post({ disposition: named('file') })).toMatchObject({ status: 200, media: stored });
   expect((await uploader.graphql({ disposition: named('0') })).media).toMatchObject(stored);
+});
+
+test('a header that never ends what it begins is read in no time', () => {
+  const parts = [
+    '"\\',
+    ';',
+    '; a',
+    '; a=',
+    '; a="',
+    '"',
+    ';"',
+    '=?',
+    '=?a?b?',
+    "; filename*=a'",
+    '; filename="\\',
+    ' ',
+  ];
+  for (const part of parts)
+    for (let count = 0; count < 300; count += 1)
+      expect(readFilename(`form-data${part.repeat(16_000 / part.length)}`), part).not.toBe('x');
 });
 
 test('a part without any name is a file when it is called so', async () => {
