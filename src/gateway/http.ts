@@ -74,6 +74,7 @@ export function createHttpServer(
   const router = createRouter(routes, origins);
   const isTooMany = createPipelines();
   let isClosing = false;
+  const responses = new Set<ServerResponse>();
   const server = createServer(
     {
       keepAliveTimeout: timeouts.keepAliveMs,
@@ -87,8 +88,12 @@ export function createHttpServer(
       if (isTooMany(request.socket, response)) return void request.socket.destroy();
       // A client must not send its next request on a connection that is about to close.
       if (isClosing) response.shouldKeepAlive = false;
-      // Node closes those that are idle when the server is closed, and leaves those that become idle later open.
-      response.once('close', () => isClosing && setImmediate(() => server.closeIdleConnections()));
+      responses.add(response);
+      response.once('close', () => {
+        responses.delete(response);
+        // Node closes those that are idle when the server is closed, and leaves those that become idle later open.
+        if (isClosing) setImmediate(() => server.closeIdleConnections());
+      });
       router.serve(request, response).catch((error: unknown) => {
         log.error({ err: error, path: pathOf(request) }, 'request failed');
         if (response.headersSent) response.destroy();
@@ -100,7 +105,12 @@ export function createHttpServer(
   server.setTimeout(timeouts.stalledMs);
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
-    router.upgrade(request, socket, head);
+    try {
+      router.upgrade(request, socket, head);
+    } catch (error) {
+      log.error({ err: error, path: pathOf(request) }, 'upgrade failed');
+      socket.destroy();
+    }
   });
   const sockets = new Set<Socket>();
   server.on('connection', (socket) => {
@@ -111,6 +121,7 @@ export function createHttpServer(
     server,
     close() {
       isClosing = true;
+      for (const response of responses) response.shouldKeepAlive = false;
       return new Promise((resolve) => void server.close(() => resolve()));
     },
     cut() {

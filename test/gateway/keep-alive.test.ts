@@ -52,6 +52,32 @@ test('no timeout cuts what another one allows', () => {
   expect(timeoutsFor(75_000, gibibyte).requestMs).toBeGreaterThan((gibibyte / bytesPerSecond) * 1000);
 });
 
+test('an answer in flight when the server stops tells that its connection ends', async () => {
+  const { promise: held, resolve: release } = Promise.withResolvers<void>();
+  const slow: Route = {
+    path: '/slow',
+    handle: (_request, response) => held.then(() => void response.end('done')),
+  };
+  const timeouts = timeoutsFor(75_000, 1);
+  const { server, close } = createHttpServer(
+    [slow],
+    createOrigins(undefined),
+    timeouts,
+    createLogger('silent'),
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const answered = text(socket);
+  const begun = once(server, 'request');
+  socket.write('GET /slow HTTP/1.1\r\nHost: test\r\n\r\n');
+  await begun;
+  const closed = close();
+  release();
+  await closed;
+  expect((await answered).toLowerCase()).toMatch(/^http\/1.1 200 ok\r\n(?:.+\r\n)*connection: close\r\n/);
+});
+
 test('a client that stops reading its answer is cut, and one that reads slowly is not', async () => {
   const big: Route = {
     path: '/big',
