@@ -16,21 +16,25 @@ export interface Output {
   readonly log: Logger;
   /** Writes the first line: `listening` with the fields, whatever the log level, or the banner. */
   listening(fields: object, banner: string): void;
+  /** Writes what was held to standard error: the program ends before it listens. Otherwise does nothing. */
+  abandon(): void;
 }
 
 /** Opens standard output. Where it is no terminal, lines are held until `listening`, which comes first. */
 export async function openOutput(level: LogLevel): Promise<Output> {
   if (process.stdout.isTTY) {
     const log = createLogger(level, await openTerminal());
-    return { log, listening: (_fields, banner) => void process.stdout.write(banner) };
+    return { log, listening: (_fields, banner) => void process.stdout.write(banner), abandon() {} };
   }
-  const destination = holdLines(openDescriptor(1));
+  const stdout = openDescriptor(1);
+  const destination = holdLines();
   return {
     log: createLogger(level, destination),
     listening(fields) {
-      createLogger('info', destination.unheld).info(fields, 'listening');
-      destination.release();
+      createLogger('info', stdout).info(fields, 'listening');
+      destination.release(stdout);
     },
+    abandon: () => destination.release(openDescriptor(2)),
   };
 }
 
@@ -91,23 +95,25 @@ async function openTerminal(): Promise<DestinationStream> {
 }
 
 interface HeldLines extends DestinationStream {
-  readonly unheld: DestinationStream;
-  release(): void;
+  /** Passes on what is held, and what comes later. A second call does nothing. */
+  release(destination: DestinationStream): void;
 }
 
-function holdLines(unheld: DestinationStream): HeldLines {
-  let held: string[] | undefined = [];
+function holdLines(): HeldLines {
+  let released: DestinationStream | undefined;
+  let held: string[] = [];
   let heldLength = 0;
   return {
-    unheld,
     write(line) {
-      if (held === undefined) return unheld.write(line);
+      if (released !== undefined) return released.write(line);
       heldLength += line.length;
       if (heldLength <= MAX_BUFFERED_BYTES) held.push(line);
     },
-    release() {
-      for (const line of held ?? []) unheld.write(line);
-      held = undefined;
+    release(destination) {
+      if (released !== undefined) return;
+      released = destination;
+      for (const line of held) destination.write(line);
+      held = [];
     },
   };
 }

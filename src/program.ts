@@ -45,6 +45,15 @@ function logDemo({ accounts, isOpen }: App['demo'], log: Logger): void {
 async function run(): Promise<void> {
   const config = readConfig(process.env);
   const output = await openOutput(config.LOG_LEVEL);
+  try {
+    await serve(config, output);
+  } catch (error) {
+    output.abandon();
+    throw error;
+  }
+}
+
+async function serve(config: Config, output: Output): Promise<void> {
   logProcess(output);
   for (const misspelt of findMisspelt(process.env, Object.keys(VARIABLES)))
     output.log.warn(misspelt, 'unknown setting, perhaps misspelt');
@@ -64,17 +73,18 @@ async function run(): Promise<void> {
 }
 
 /** Node writes text for these to standard error. */
-function logProcess({ log }: Output): void {
+function logProcess({ log, abandon }: Output): void {
   process.removeAllListeners('warning');
   process.on('warning', (warning) => log.warn({ err: warning }, 'process warning'));
   process.on('uncaughtException', (error) => {
     log.error({ err: error }, 'uncaught exception');
+    abandon();
     process.exit(1);
   });
 }
 
 /** Drains on the first SIGTERM, SIGINT or SIGHUP and exits with 0; a later one ends the drain. The signal tells that it began. */
-function stopOnSignal(starting: Promise<App>, { log }: Output): AbortSignal {
+function stopOnSignal(starting: Promise<App>, { log, abandon }: Output): AbortSignal {
   const stopping = new AbortController();
   let stoppedAt = 0;
   let isServing = false;
@@ -84,6 +94,7 @@ function stopOnSignal(starting: Promise<App>, { log }: Output): AbortSignal {
   );
   const exit = (code: number, reason: string): never => {
     if (code !== 0) log.error({ reason }, 'drain cut short');
+    abandon();
     process.exit(code);
   };
   const stop = (signal: NodeJS.Signals): void => {
@@ -101,6 +112,7 @@ function stopOnSignal(starting: Promise<App>, { log }: Output): AbortSignal {
           () => process.exit(0),
           (error: unknown) => {
             log.error({ err: error }, 'drain failed');
+            abandon();
             process.exit(1);
           },
         ),

@@ -1,6 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -122,6 +125,18 @@ test('serves on when whoever read its output has gone', async () => {
   expect((await fetch(`${url}/readyz`)).status).toBe(200);
   program.child.kill('SIGTERM');
   expect(await program.exited).toEqual([0, null]);
+}, 60_000);
+
+test('a start that fails tells on standard error what it had to say before', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  await using program = start(NODE, { HOST: '127.0.0.1', PORT: String(port), PARLEY_PROT: '1' });
+  expect(await program.exited).toEqual([1, null]);
+  taken.close();
+  const { stdout, stderr } = program.printed;
+  expect(stdout).toBe('');
+  expect(stderr).toMatch(/"name":"PARLEY_PROT"[^]*(?:EADDRINUSE|already in use)/);
 }, 60_000);
 
 test.skipIf(needs('script'))(
