@@ -22,6 +22,26 @@ const NAMES = [
   'idtoken',
 ];
 
+/** What holds a token in guides of client libraries. A `token` in anything else is another one, as that of a push service. */
+const WRAPPERS: ReadonlySet<string> = new Set([
+  'headers',
+  'header',
+  'httpheaders',
+  'http',
+  'request',
+  'fetchoptions',
+  'auth',
+  'authentication',
+  'credentials',
+  'context',
+  'params',
+  'connectionparams',
+  'payload',
+  'extensions',
+  'session',
+  'user',
+]);
+
 const SCHEME = /^(?:bearer|jwt|token)(?=[\s:]|$)[\s:]*/i;
 const QUOTED = /^(["'`])(.*)\1$/s;
 const PROXY_SCHEME = /^(?:basic|digest|negotiate|ntlm)(?=\s|$)/i;
@@ -50,6 +70,15 @@ export function findTokenInHeaders({ headers, headersDistinct }: IncomingMessage
   const scheme = PROXY_SCHEME.exec(headers.authorization ?? '')?.[0];
   if (scheme === undefined || found?.token !== undefined) return found;
   return { problem: `\`authorization\` is \`${scheme}\`: that is no token.`, isBlank: true };
+}
+
+/**
+ * Finds the token of one operation in its `extensions`: under `authorization`, or in `headers` as GraphiQL sends them. No
+ * deeper: what else apps put there is not meant for us.
+ */
+export function findTokenInOperation(extensions: unknown): FoundToken | undefined {
+  const { headers, authorization, Authorization } = (extensions ?? {}) as Readonly<Record<string, unknown>>;
+  return firstOf([...namedIn({ authorization, Authorization }, MAX_DEPTH), ...namedIn(headers, MAX_DEPTH)]);
 }
 
 /** The same, and in its URL, for clients that cannot set headers: a browser's EventSource and WebSocket. */
@@ -98,7 +127,8 @@ function namedIn(values: unknown, depth: number): FoundToken[] {
     .sort((one, other) => one.rank - other.rank);
   const found = named.flatMap(({ name, value }) => readValue(name, value) ?? []);
   if (depth >= MAX_DEPTH) return found;
-  return [...found, ...entries.flatMap(([, value]) => namedIn(value, depth + 1))];
+  const inner = entries.filter(([name]) => WRAPPERS.has(plainNameOf(name)) || isName(name));
+  return [...found, ...inner.flatMap(([, value]) => namedIn(value, depth + 1))];
 }
 
 function signedIn(value: unknown, depth: number): FoundToken[] {

@@ -4,11 +4,12 @@ import { GraphQLError, getOperationAST } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import type { ServerOptions, SubscribePayload } from 'graphql-ws';
 import { WebSocket, WebSocketServer } from 'ws';
+import { retry } from '../backoff.ts';
 import { DomainError, endsStreams, ERROR_CODES, streamEnded, unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { createContext } from '../schema/context.ts';
 import type { Context } from '../schema/context.ts';
-import { findToken, findTokenInUpgrade, firstOf } from './bearer.ts';
+import { findToken, findTokenInOperation, findTokenInUpgrade, firstOf } from './bearer.ts';
 import { codeOf } from './errors.ts';
 import { openWhenAvailable } from './late-results.ts';
 import type { Ports } from './ports.ts';
@@ -155,10 +156,16 @@ function protocolOptions(ports: Ports): ProtocolOptions {
       if (extra.operations.size > MAX_OPERATIONS) return [formatError(tooManyOperations())];
       const document = parsed(ports, requested);
       if (Array.isArray(document)) return document;
-      if (getOperationAST(document, operationName) == null)
+      const operation = getOperationAST(document, operationName);
+      if (operation == null)
         return [formatError(new GraphQLError('There is no such operation in the document.'))];
       try {
-        const contextValue = await contextOf(ports, extra, payload);
+        const contextValue = await retry(() => contextOf(ports, extra, payload), {
+          // A subscription waits for the database here too; a query is told.
+          isRetryable: (error) =>
+            operation.operation === 'subscription' && codeOf(formatError(error)) === 'UNAVAILABLE',
+          isWanted: () => !extra.controller.signal.aborted,
+        });
         origins.set(contextValue, { connection: extra, id });
         return { schema: engine.schema, document, operationName, variableValues: variables, contextValue };
       } catch (error) {
@@ -211,7 +218,7 @@ async function pong(
 /** An operation that brings a token of its own, in `extensions.headers` as GraphiQL does, runs with the session of that. */
 async function contextOf(ports: Ports, connection: Connection, payload: SubscribePayload): Promise<Context> {
   const { live, controller } = connection;
-  const found = findToken(payload.extensions);
+  const found = findTokenInOperation(payload.extensions);
   if (found?.isBlank === false) throw unauthenticated(found.problem);
   const own =
     found?.token === undefined ? undefined : await openOwnSession(ports, connection, payload, found.token);

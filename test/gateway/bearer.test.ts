@@ -48,6 +48,7 @@ test.each([
   { authorization: 'Bearer' },
   { headers: {} },
   { room: 'lobby', ids: [1, 2], tokenless: 'x' },
+  { recaptcha: { token: 'x' }, push: { device: { accessToken: 'x' } } },
 ])('there is no token in %o', (values) => {
   expect(findToken(values)).toBeUndefined();
 });

@@ -72,6 +72,8 @@ describe.skipIf(inject('database') !== 'postgres')('a database that is unavailab
     const unwanted = { query: 'subscription { inboxEvents { __typename } }' };
     socket.send({ id: '2', type: 'subscribe', payload: unwanted });
     socket.send({ id: '2', type: 'complete' });
+    const extensions = { headers: { authorization: `Bearer ${ann.token}` } };
+    socket.send({ id: '3', type: 'subscribe', payload: { ...payload, extensions } });
     const abort = new AbortController();
     const response = await fetch(`${app.url}/graphql`, {
       method: 'POST',
@@ -86,7 +88,11 @@ describe.skipIf(inject('database') !== 'postgres')('a database that is unavailab
     expect(response.status).toBe(200);
     await server.start();
 
-    expect(await socket.next()).toMatchObject({ id: '1', type: 'next', payload: { data: LIVE } });
+    for (const id of ['1', '3'])
+      expect(await socket.next((frame) => frame['id'] === id)).toMatchObject({
+        type: 'next',
+        payload: { data: LIVE },
+      });
     const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
     let text = '';
     while (!text.includes('data:')) text += (await reader?.read())?.value ?? '';
