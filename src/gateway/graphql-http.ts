@@ -128,7 +128,12 @@ function enginePlugin(ports: Ports, draining: AbortSignal): Plugin<object, Serve
     try {
       const { session = null, refusal } = await identify(findTokenInRequest(req), ports.authenticate);
       const context = createContext({ deps, session, refusal, signal: request.signal });
-      return refuseWithoutLogin(await engine.execute({ ...operation, context }), context);
+      const { document, operationName } = operation;
+      return refuseWithoutLogin(await engine.execute({ ...operation, context }), {
+        document,
+        operationName,
+        context,
+      });
     } catch (error) {
       return refused(error);
     }

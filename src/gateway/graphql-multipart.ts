@@ -44,10 +44,11 @@ export async function executeMultipart(
       if (errors.length > 0) return { errors };
       if (getOperationAST(document, operationName)?.operation === 'subscription')
         throw invalidInput('query', 'A subscription takes no file.');
-      return refuseWithoutLogin(
-        await ports.engine.execute({ document, operationName, variables, context }),
+      return refuseWithoutLogin(await ports.engine.execute({ document, operationName, variables, context }), {
+        document,
+        operationName,
         context,
-      );
+      });
     });
     if (!request.complete) ignoreRest(request);
     sendJson(response, statusOf(result), result);

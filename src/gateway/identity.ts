@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import type { ExecutionResult } from 'graphql';
+import { getOperationAST, Kind } from 'graphql';
+import type { ExecutionResult, OperationDefinitionNode } from 'graphql';
 import { DomainError } from '../errors.ts';
-import type { Context } from '../schema/context.ts';
 import { findTokenInRequest } from './bearer.ts';
 import type { FoundToken } from './bearer.ts';
+import type { Operation } from './engine.ts';
 import { codeOf } from './errors.ts';
 
 /** The session of a token; without one, why the token that was sent is none. Both undefined when none was sent. */
@@ -34,9 +35,23 @@ export async function identify<Session>(
  * The result as the answer of one HTTP request: an operation that lacked a login and has no data is refused as a whole,
  * so that it is answered with 401. What other fields of the operation returned stays, with status 200.
  */
-export function refuseWithoutLogin(result: ExecutionResult, context: Context): ExecutionResult {
+export function refuseWithoutLogin(
+  result: ExecutionResult,
+  { context, document, operationName }: Pick<Operation, 'context' | 'document' | 'operationName'>,
+): ExecutionResult {
   if (!context.lacksLogin || Object.values(result.data ?? {}).some((value) => value !== null)) return result;
+  const operation = getOperationAST(document, operationName);
+  if (operation?.operation === 'mutation' && !isFirstRefused(operation, result)) return result;
   return { errors: (result.errors ?? []).filter((error) => codeOf(error) === 'UNAUTHENTICATED') };
+}
+
+/** The fields of a mutation run in order: when another one is refused, those before it are done, and must not be sent again. */
+function isFirstRefused(
+  { selectionSet: { selections } }: OperationDefinitionNode,
+  { errors }: ExecutionResult,
+): boolean {
+  const [first] = selections;
+  return first?.kind === Kind.FIELD && errors?.[0]?.path?.[0] === (first.alias ?? first.name).value;
 }
 
 /** The challenge of a 401 (RFC 9110, 11.6.1; RFC 6750, 3). It names an error only when there was a token. */

@@ -216,6 +216,19 @@ test('of a document with several operations only the one that runs decides', asy
   expect((await send('Me')).status).toBe(401);
 });
 
+test('a mutation of which something is done is no 401: it must not be sent again', async () => {
+  const query = `mutation ($email: String!, $password: String!) {
+    login(email: $email, password: $password) { token }
+    logout
+  }`;
+  const variables = { email: ann.login, password: 'correct horse' };
+  for (const send of [post, multipart])
+    expect(await send(app.url, query, {}, variables)).toMatchObject({
+      status: 200,
+      body: { data: null, errors: [{ path: ['logout'], extensions: { code: 'UNAUTHENTICATED' } }] },
+    });
+});
+
 test('a wrong login is no 401: there is nothing to log in again for', async () => {
   const wrong = await post(app.url, LOGIN, {}, { email: ann.login, password: 'wrong' });
   expect(wrong).toMatchObject({
@@ -428,4 +441,11 @@ test('an operation that brings a token of its own runs with that, also on a conn
     payload: { data: { me: { id: bob.id } } },
   });
   expect(await ask('3', { headers: { Authorization: 'Bearer nonsense' } })).toMatchObject({ type: 'error' });
+});
+
+test('what an app puts into `extensions` for others is no token of its operation', async () => {
+  await using socket = await rawSocket(app.url, { token: ann.token });
+  const extensions = { recaptcha: { token: 'nonsense' }, trace: { jwt: 'nonsense' }, token: 'nonsense' };
+  socket.send({ id: '1', type: 'subscribe', payload: { query: ME, extensions } });
+  expect(await socket.next()).toMatchObject({ type: 'next', payload: { data: { me: { id: ann.id } } } });
 });
