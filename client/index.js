@@ -374,15 +374,14 @@ function skipValue(tokens) {
 // src/client/plan.ts
 /** Throws an error for a durable subscription that selects no cursor: it could never resume. */
 function planOf(payload, cursorVariable) {
-	const { query, operationName, variables } = payload;
+	const { query, operationName } = payload;
 	if (typeof query !== "string" || query.trim() === "") return {
 		type: "unknown",
 		cursor: {
 			variable: cursorVariable,
 			cursorKeys: ["cursor"],
 			typenameKeys: ["__typename"]
-		},
-		isRetried: Object.hasOwn(variables ?? {}, cursorVariable)
+		}
 	};
 	const document = read(query);
 	const operation = document && operationOf(document, operationName);
@@ -694,7 +693,7 @@ var Subscription = class {
 		} : verdict;
 	}
 	get #isPlain() {
-		return this.#plan.type === "plain" || this.#plan.type === "unknown" && !this.#plan.isRetried;
+		return this.#plan.type === "plain" || this.#plan.type === "unknown";
 	}
 	#listeners(isPresent) {
 		const { listeners } = this.#order;

@@ -11,21 +11,21 @@ export interface CursorPlan {
 }
 
 /**
- * What an operation is to this module. `unknown` is one without text: its first result tells. `plain` is a query, a
- * mutation, or what the server will refuse.
+ * What an operation is to this module. `unknown` is one without text: its first result tells, and until then it is not
+ * retried here, as it could be a mutation. `plain` is a query, a mutation, or what the server will refuse.
  */
 export type Plan =
   | { readonly type: 'plain' }
   | { readonly type: 'ephemeral' }
   | { readonly type: 'durable'; readonly cursor: CursorPlan }
-  | { readonly type: 'unknown'; readonly cursor: CursorPlan; readonly isRetried: boolean };
+  | { readonly type: 'unknown'; readonly cursor: CursorPlan };
 
 /** Throws an error for a durable subscription that selects no cursor: it could never resume. */
 export function planOf(payload: OperationPayload, cursorVariable: string): Plan {
-  const { query, operationName, variables } = payload;
+  const { query, operationName } = payload;
   if (typeof query !== 'string' || query.trim() === '') {
     const cursor = { variable: cursorVariable, cursorKeys: ['cursor'], typenameKeys: ['__typename'] };
-    return { type: 'unknown', cursor, isRetried: Object.hasOwn(variables ?? {}, cursorVariable) };
+    return { type: 'unknown', cursor };
   }
   const document = read(query);
   const operation = document && operationOf(document, operationName);

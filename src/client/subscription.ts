@@ -127,7 +127,7 @@ export class Subscription implements Follower {
   }
 
   get #isPlain(): boolean {
-    return this.#plan.type === 'plain' || (this.#plan.type === 'unknown' && !this.#plan.isRetried);
+    return this.#plan.type === 'plain' || this.#plan.type === 'unknown';
   }
 
   #listeners(isPresent: () => boolean): SubscribeListeners {

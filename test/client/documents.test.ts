@@ -82,6 +82,17 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
+  test(`${transport}: a stored operation that has got no cursor yet is not sent again: it could be a mutation`, async () => {
+    await using server = await openScriptedServer();
+    server.plan({ at: 'start', extensions: { code: 'UNAVAILABLE' } });
+    const client = openClient(transport, server.url, '', SOON);
+    const followed = follow(client, { query: '', variables: { after: '7' } });
+    await followed.until(() => followed.end !== undefined);
+    expect(JSON.stringify(followed.end, messageOf)).toContain('It is over.');
+    expect(server.begun).toEqual(['7']);
+    await client.dispose();
+  });
+
   test(`${transport}: the variable of a stored operation may have another name`, async () => {
     await using server = await openScriptedServer();
     const client = openClient(transport, server.url, '', { ...SOON, cursorVariable: 'since' });
@@ -153,3 +164,6 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 }
+
+/** Errors have no JSON of their own. */
+const messageOf = (_key: string, value: unknown): unknown => (value instanceof Error ? value.message : value);
