@@ -258,12 +258,16 @@ export class Connection implements Caller, RoomMember {
     this.#hold.drop();
   }
 
-  /** A token in the handshake counts as an `authenticate` sent first. If it is refused, the app may send its own. */
+  /**
+   * A token in the handshake counts as an `authenticate` sent first. If it is refused, the app may send its own. Apps of
+   * protocol 3 know nothing of it, and may carry the token of something else: a refusal is not sent to them.
+   */
   #authenticateFromHandshake(): void {
     const found = this.#deps.findToken(this.#socket.request, this.#socket.handshake.auth);
     if (found === undefined || found.isBlank === true) return;
     this.#enqueue(0, async () => {
-      await this.#handle('authenticate', { token: found.token ?? null }, undefined);
+      const isTold = this.#socket.conn.protocol === 4 ? () => true : () => this.#account !== undefined;
+      await this.#handle('authenticate', { token: found.token ?? null }, undefined, isTold);
       if (this.#account !== undefined) this.#hold.end();
     });
   }
@@ -298,7 +302,12 @@ export class Connection implements Caller, RoomMember {
   }
 
   /** The order of the contract: the answer, what rooms said meanwhile, the acknowledgement, which is empty. */
-  async #handle(name: unknown, argument: unknown, ack: (() => void) | undefined): Promise<void> {
+  async #handle(
+    name: unknown,
+    argument: unknown,
+    ack: (() => void) | undefined,
+    isTold = () => true,
+  ): Promise<void> {
     if (name === CLIENT_DISCONNECT) {
       this.#stopTaking();
       ack?.();
@@ -317,7 +326,7 @@ export class Connection implements Caller, RoomMember {
       });
       // Of the account that `authenticate` has just made it.
       this.#uses.event(channel.name, this.actor);
-      this.outlet.say(frames);
+      if (isTold()) this.outlet.say(frames);
       this.#account?.start();
       if (missed !== undefined) await this.#catchUp(missed);
       this.busy = false;
