@@ -3,9 +3,9 @@ import type { CodegenConfig } from '@graphql-codegen/cli';
 // The operations that the bridge runs, typed against the schema that serves them, in a form that Node runs unbuilt.
 const config: CodegenConfig = {
   schema: 'schema.graphql',
-  documents: 'src/bridge/operations.graphql',
+  documents: 'src/bridge/contract/operations.graphql',
   generates: {
-    'src/bridge/operations.generated.ts': {
+    'src/bridge/contract/operations.generated.ts': {
       plugins: ['typescript-operations', 'typed-document-node'],
       config: {
         enumType: 'string-literal',

@@ -1,10 +1,11 @@
 import { defineConfig } from 'vitest/config';
-import { Summary } from './test/support/summary.ts';
+import { Summary } from './test/harness/summary.ts';
 
 // What these test is no business of a database.
 const once = [
   'test/tools/**/*.test.ts',
   'test/docs/**/*.test.ts',
+  'test/lib/**/*.test.ts',
   'test/program/**/*.test.ts',
   'test/examples/**/*.test.ts',
   'test/browser/**/*.test.ts',
@@ -14,8 +15,8 @@ const once = [
   'test/conformance/{engine-io,legacy-types,odd-input,socket-io}*.test.ts',
   'test/bridge/hostile*.test.ts',
   'test/conformance/offline.test.ts',
-  'test/gateway/{bearer,keep-alive,origins,persisted-operations,request-forms,sse-proxies,upload-names}.test.ts',
-  'test/bridge/{races,room-delivery,use-counter}.test.ts',
+  'test/gateway/{bearer-token,cors,keep-alive,persisted-operations,request-forms,sse-proxies,upload-names}.test.ts',
+  'test/bridge/{races,room-delivery,usage-counter}.test.ts',
 ];
 const notTests = ['**/node_modules/**', 'test/clients/**'];
 

@@ -1,15 +1,15 @@
 // Many clients that connect at once, as after a restart, beside a bare WebSocket server that takes as many.
-import { startPostgres } from '../test/support/postgres.ts';
-import { startAudience } from './audience.ts';
-import { startCrowdedServer } from './crowd.ts';
+import { startPostgres } from '../test/harness/postgres.ts';
+import { startAudience } from './load-clients.ts';
+import { startCrowdedServer } from './seed-accounts.ts';
 import { median, startPeer } from './measure.ts';
 import type { Probe } from './measure.ts';
-import { entering, subscribing } from './openings.ts';
-import type { Delay } from './probe.ts';
+import { entering, subscribing } from './client-scripts.ts';
+import type { Delay } from './process-probe.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { print } from './server.ts';
-import type { Opening, Outcome } from './subscribers.ts';
+import type { Opening, Outcome } from './load-client-process.ts';
 
 const CLIENTS = 5_000;
 /** In each conversation; each client has an account of its own. */

@@ -1,11 +1,11 @@
 // What it costs to bring one message to many: beside a bare WebSocket server, and beside the stock GraphQL one.
 import { startPeer } from './measure.ts';
-import { entering, eventOf, frameOf, subscribing } from './openings.ts';
+import { entering, eventOf, frameOf, subscribing } from './client-scripts.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { measureRounds, printRow, times, us } from './rounds.ts';
 import { print } from './server.ts';
-import { openSeatsOf, openStage } from './stage.ts';
+import { openSeatsOf, openStage } from './fixtures.ts';
 
 const CASES = [
   { subscribers: 100, bytes: 200 },

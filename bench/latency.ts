@@ -1,11 +1,11 @@
 // How long a message is on its way from the moment its send was due, beside what passes through a bare WebSocket server.
-import { startPostgres } from '../test/support/postgres.ts';
-import { startCrowdedServer } from './crowd.ts';
-import type { CrowdedServer } from './crowd.ts';
+import { startPostgres } from '../test/harness/postgres.ts';
+import { startCrowdedServer } from './seed-accounts.ts';
+import type { CrowdedServer } from './seed-accounts.ts';
 import { median, startPeer } from './measure.ts';
 import type { Peer } from './measure.ts';
-import { entering, subscribing } from './openings.ts';
-import { FRAME, paced, SEND } from './pace.ts';
+import { entering, subscribing } from './client-scripts.ts';
+import { FRAME, paced, SEND } from './open-loop-load.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { print } from './server.ts';

@@ -1,13 +1,13 @@
 // What it costs to bring one message to many old clients, beside a bare Socket.IO room and what the original stood on.
-import { findPython } from '../test/support/commands.ts';
+import { findPython } from '../test/harness/commands.ts';
 import { startPeer } from './measure.ts';
 import type { Peer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { measureRounds, printRow, times, us } from './rounds.ts';
 import { print } from './server.ts';
-import { openSeatsOf, openStage } from './stage.ts';
-import type { Opening } from './subscribers.ts';
+import { openSeatsOf, openStage } from './fixtures.ts';
+import type { Opening } from './load-client-process.ts';
 
 const CASES = [
   { clients: 100, bytes: 200 },

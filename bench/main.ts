@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import process from 'node:process';
 import { format, resolveConfig } from 'prettier';
-import { FIGURES } from './figures.ts';
-import type { Comparison, Figure } from './figures.ts';
+import { FIGURES } from './chart-specs.ts';
+import type { Comparison, Figure } from './chart-specs.ts';
 import { draw, numberOf } from './plot.ts';
 import { readResults } from './results.ts';
 import type { Result, Results, Row } from './results.ts';
@@ -13,16 +13,16 @@ import { print } from './server.ts';
 
 /** In this order, the quick ones first. */
 const BENCHES = [
-  'first-look',
+  'startup',
   'delivery',
   'slow-readers',
   'fan-out',
   'legacy-fan-out',
-  'growth',
+  'conversation-growth',
   'sends',
-  'lone-send',
-  'first-screen',
-  'connections',
+  'single-send',
+  'initial-query',
+  'idle-connections',
   'connect-storm',
   'latency',
 ];

@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { Delay, Memory, Question } from './probe.ts';
+import type { Delay, Memory, Question } from './process-probe.ts';
 
 /** Of Linux, in milliseconds. */
 const CLOCK_TICK_MS = 10;
@@ -37,7 +37,7 @@ export interface Probe {
 }
 
 /** Options of Node with which a program can be asked. */
-export const PROBED = ['--expose-gc', '--import', new URL('probe.ts', import.meta.url).href];
+export const PROBED = ['--expose-gc', '--import', new URL('process-probe.ts', import.meta.url).href];
 
 export function createProbe(child: ChildProcess): Probe {
   const ask = async (question: Question): Promise<unknown> => {

@@ -1,4 +1,4 @@
-import type { Seats } from './audience.ts';
+import type { Seats } from './load-clients.ts';
 import { median } from './measure.ts';
 import { print } from './server.ts';
 

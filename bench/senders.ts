@@ -2,7 +2,7 @@
 import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import type { Member } from './crowd.ts';
+import type { Member } from './seed-accounts.ts';
 
 export interface Sending {
   readonly type: 'open';

@@ -6,8 +6,8 @@ import type { ExecutionResult } from 'graphql-ws';
 import { resumable } from 'parley/client';
 import { io } from 'socket.io-client';
 import { WebSocket } from 'ws';
-import type { Heard } from './ledger.ts';
-import type { World } from './world.ts';
+import type { Heard } from './delivery-log.ts';
+import type { World } from './test-accounts.ts';
 
 /** Long texts are asked for over and over: what waits for a stalled reader outgrows what its network holds. */
 const EVENTS = `subscription ($id: ID!, $after: Cursor) {

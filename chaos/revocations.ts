@@ -1,10 +1,10 @@
-import { createLedger } from './ledger.ts';
-import type { Ledger } from './ledger.ts';
+import { createLedger } from './delivery-log.ts';
+import type { Ledger } from './delivery-log.ts';
 import type { Random } from './random.ts';
 import type { Outcome } from './scenarios.ts';
-import { setStage } from './stage.ts';
-import { createWorld, insist, readAll } from './world.ts';
-import type { World } from './world.ts';
+import { setStage } from './fixtures.ts';
+import { createWorld, insist, readAll } from './test-accounts.ts';
+import type { World } from './test-accounts.ts';
 import { writeByGraphql, writeBySocket } from './writers.ts';
 
 const SECRETS = 3;

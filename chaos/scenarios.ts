@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { createLedger } from './ledger.ts';
-import type { Tally } from './ledger.ts';
+import { createLedger } from './delivery-log.ts';
+import type { Tally } from './delivery-log.ts';
 import type { Random } from './random.ts';
 import {
   readByEventStream,
@@ -11,9 +11,9 @@ import {
 } from './readers.ts';
 import type { Begin, Reader } from './readers.ts';
 import type { Server } from './server.ts';
-import { setStage } from './stage.ts';
-import { createWorld, insist, readAll } from './world.ts';
-import type { World } from './world.ts';
+import { setStage } from './fixtures.ts';
+import { createWorld, insist, readAll } from './test-accounts.ts';
+import type { World } from './test-accounts.ts';
 import { writeByGraphql, writeBySocket } from './writers.ts';
 
 const WRITERS = 8;

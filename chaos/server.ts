@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { untilListening } from '../test/support/process.ts';
-import { openRelay } from '../test/support/relay.ts';
-import type { Relay } from '../test/support/relay.ts';
+import { untilListening } from '../test/harness/process.ts';
+import { openRelay } from '../test/harness/relay.ts';
+import type { Relay } from '../test/harness/relay.ts';
 
 const AUTH_SECRET = 'of the chaos run, for nothing else';
 

@@ -1,7 +1,7 @@
 import { io } from 'socket.io-client';
-import type { Ledger } from './ledger.ts';
-import { insist } from './world.ts';
-import type { World } from './world.ts';
+import type { Ledger } from './delivery-log.ts';
+import { insist } from './test-accounts.ts';
+import type { World } from './test-accounts.ts';
 
 const ANSWER_MS = 4_000;
 const SEND = `mutation ($id: ID!, $text: String!, $key: String!) {

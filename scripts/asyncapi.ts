@@ -1,10 +1,10 @@
 // asyncapi.yaml as an object: AsyncAPI 3, with the channels of the table and the shapes of what clients hear.
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import type { Channel } from '../src/bridge/channel.ts';
-import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/channels.ts';
-import { FIELD_TYPES } from '../src/bridge/shapes.ts';
-import type { EmittedChannel } from '../src/bridge/shapes.ts';
+import type { Channel } from '../src/bridge/contract/channel-types.ts';
+import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/contract/channels.ts';
+import { FIELD_TYPES } from '../src/bridge/contract/schemas.ts';
+import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
 import {
   CONNECTION,
   HEARD,

@@ -18,7 +18,7 @@ const generators: Readonly<Record<string, string>> = {
   'print-possible-types.ts': 'examples/possible-types.json',
   'print-examples.ts': 'docs/clients.md',
 };
-const typedOperations = 'src/bridge/operations.generated.ts';
+const typedOperations = 'src/bridge/contract/operations.generated.ts';
 
 const found = readdirSync(import.meta.dirname).filter((name) => name.startsWith('print-'));
 for (const name of found) {

@@ -1,11 +1,11 @@
 // What the documents of the legacy channels say alike: docs/legacy-channels.md, asyncapi.yaml and the page at /channels.
 import { z } from 'zod';
-import type { Answer, Channel, Refusal } from '../src/bridge/channel.ts';
-import { CHANNELS, COMMON_REFUSALS, USER_NOT_FOUND } from '../src/bridge/channels.ts';
+import type { Answer, Channel, Refusal } from '../src/bridge/contract/channel-types.ts';
+import { CHANNELS, COMMON_REFUSALS, USER_NOT_FOUND } from '../src/bridge/contract/channels.ts';
 import { DEFAULT_LIMITS } from '../src/bridge/deps.ts';
-import { framesOf, framesOfEphemeral } from '../src/bridge/outbound.ts';
-import { EMITTED } from '../src/bridge/shapes.ts';
-import type { EmittedChannel } from '../src/bridge/shapes.ts';
+import { framesOf, framesOfEphemeral } from '../src/bridge/contract/event-frames.ts';
+import { EMITTED } from '../src/bridge/contract/schemas.ts';
+import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
 import { EPHEMERAL_SAMPLES, EVENT_SAMPLES } from './legacy-samples.ts';
 
 /** Something that a client may hear. Texts are Markdown of one line. */

@@ -2,7 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
 import { asyncapi } from './asyncapi.ts';
 
-const comment = '# Generated from src/bridge/channels.ts and src/bridge/shapes.ts by `npm run drift`.\n';
+const comment =
+  '# Generated from src/bridge/contract/channels.ts and src/bridge/contract/schemas.ts by `npm run drift`.\n';
 const text = stringify(asyncapi(), {
   lineWidth: 0,
   blockQuote: 'literal',

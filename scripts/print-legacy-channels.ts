@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
-import type { Answer, Channel } from '../src/bridge/channel.ts';
-import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/channels.ts';
-import type { EmittedChannel } from '../src/bridge/shapes.ts';
+import type { Answer, Channel } from '../src/bridge/contract/channel-types.ts';
+import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/contract/channels.ts';
+import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
 import {
   CONNECTION,
   HEARD,
@@ -59,8 +59,8 @@ function emittedOn(channel: EmittedChannel): string {
 
 const text = `# Legacy channels
 
-What a Socket.IO client sends and hears. This page is generated from \`src/bridge/channels.ts\`, \`src/bridge/shapes.ts\` and
-\`src/bridge/outbound.ts\` by \`npm run drift\`; a test compares every row of it with what the server does.
+What a Socket.IO client sends and hears. This page is generated from \`src/bridge/contract/channels.ts\`, \`src/bridge/contract/schemas.ts\` and
+\`src/bridge/contract/event-frames.ts\` by \`npm run drift\`; a test compares every row of it with what the server does.
 
 The same for machines is [asyncapi.yaml](../asyncapi.yaml), which the gateway serves at \`/asyncapi.yaml\`; it also shows all
 of this at \`/channels\`, with the type of every key.

@@ -2,10 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import type { Channel, Field } from '../src/bridge/channel.ts';
-import { CHANNELS } from '../src/bridge/channels.ts';
-import { FIELD_TYPES } from '../src/bridge/shapes.ts';
-import type { EmittedChannel } from '../src/bridge/shapes.ts';
+import type { Channel, Field } from '../src/bridge/contract/channel-types.ts';
+import { CHANNELS } from '../src/bridge/contract/channels.ts';
+import { FIELD_TYPES } from '../src/bridge/contract/schemas.ts';
+import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
 import { HEARD, emittedChannels, shapesOf } from './legacy-contract.ts';
 
 type Schema = z.core.JSONSchema.JSONSchema;
@@ -104,7 +104,7 @@ const types = [...named].map(
   ([name, schema]) => `${comment(schema.description)}export type ${nameOf(name)} = ${typeOf(schema, '')};\n`,
 );
 
-const text = `// Generated from src/bridge/channels.ts and src/bridge/shapes.ts by scripts/print-socket-io-types.ts.
+const text = `// Generated from src/bridge/contract/channels.ts and src/bridge/contract/schemas.ts by scripts/print-socket-io-types.ts.
 
 /** An acknowledgement, which carries nothing. */
 export type Ack = () => void;

@@ -6,60 +6,60 @@ import type { BridgeDeps, BridgeLimits } from './bridge/deps.ts';
 import { createBridge } from './bridge/server.ts';
 import { hostOf } from './config.ts';
 import type { Config } from './config.ts';
-import { ownMediaDir, ownSecret } from './data-dir.ts';
+import { ownMediaDir, ownSecret } from './services/data-dir.ts';
 import { openDatabase, pingDatabase } from './db/database.ts';
 import type { Database } from './db/database.ts';
 import { fillEmailKeys } from './db/email-keys.ts';
 import { createEventLog } from './db/event-log.ts';
 import * as accounts from './domain/accounts.ts';
-import { createAdmissions } from './domain/admissions.ts';
+import { createBatchedReads } from './db/batched-reads.ts';
 import { conversationsById } from './domain/conversations.ts';
-import { createChannelUses } from './domain/channel-uses.ts';
-import type { ChannelUses } from './domain/channel-uses.ts';
+import { createChannelUsage } from './services/channel-usage.ts';
+import type { ChannelUsage } from './services/channel-usage.ts';
 import { createDemo } from './domain/demo.ts';
 import { DEMO_PASSWORD, findDemo, isDemoOpen } from './domain/demo-lock.ts';
 import type { Deps } from './domain/deps.ts';
-import { createLimits } from './domain/limits.ts';
+import { createRateLimits } from './services/rate-limits.ts';
 import * as media from './domain/media.ts';
-import { createPasswords } from './domain/passwords.ts';
-import { createPresence } from './domain/presence.ts';
-import { startRetention } from './domain/retention.ts';
+import { createPasswords } from './services/passwords.ts';
+import { createPresence } from './services/presence.ts';
+import { startRetention } from './services/retention.ts';
 import { followSession, openSession, renewSession } from './domain/sessions.ts';
-import { createSends } from './domain/sends.ts';
-import { createFolderStorage } from './domain/storage.ts';
-import { createTokens } from './domain/tokens.ts';
-import type { JwksSettings } from './domain/tokens.ts';
-import { createTypingSigns } from './domain/typing-signs.ts';
+import { createSendBatcher } from './domain/send-batch.ts';
+import { createFolderStorage } from './services/media-storage-fs.ts';
+import { createTokens } from './services/tokens.ts';
+import type { JwksSettings } from './services/tokens.ts';
+import { createTypingPublisher } from './services/typing-publisher.ts';
 import { createBus } from './events/bus.ts';
 import type { Bus, Listener } from './events/bus.ts';
-import { connectCluster } from './events/cluster.ts';
-import type { Cluster } from './events/cluster.ts';
-import { openRedisNotifier } from './events/redis.ts';
+import { connectCluster } from './events/cluster/cluster.ts';
+import type { Cluster } from './events/cluster/cluster.ts';
+import { openRedisNotifier } from './events/cluster/redis.ts';
 import { openStream } from './events/stream.ts';
 import { createTails } from './events/tail.ts';
-import { findToken, findTokenInRequest, firstOf } from './gateway/bearer.ts';
-import { createEngine } from './gateway/engine.ts';
-import { createFormatError } from './gateway/errors.ts';
-import { createExecutor } from './gateway/executor.ts';
-import { createGraphqlHttp } from './gateway/graphql-http.ts';
-import { createFanOut } from './gateway/fan-out.ts';
-import { createHealth } from './gateway/health.ts';
-import type { HealthOptions } from './gateway/health.ts';
-import { createHttpServer, timeoutsFor } from './gateway/http.ts';
+import { findToken, findTokenInRequest, firstOf } from './gateway/bearer-token.ts';
+import { createEngine } from './gateway/execution/engine.ts';
+import { createFormatError } from './gateway/execution/format-error.ts';
+import { createExecutor } from './gateway/execution/executor.ts';
+import { createGraphqlHttp } from './gateway/http/graphql.ts';
+import { createFanOut } from './gateway/execution/fan-out.ts';
+import { createHealth } from './gateway/http/health.ts';
+import type { HealthOptions } from './gateway/http/health.ts';
+import { createHttpServer, timeoutsFor } from './gateway/http/server.ts';
 import { createMetrics } from './gateway/metrics.ts';
 import type { Metrics } from './gateway/metrics.ts';
-import { createOrigins } from './gateway/origins.ts';
-import type { Origins } from './gateway/origins.ts';
-import { pageRoutes } from './gateway/page.ts';
-import { readPersistedOperations } from './gateway/persisted-operations.ts';
+import { createCors } from './gateway/http/cors.ts';
+import type { Cors } from './gateway/http/cors.ts';
+import { pageRoutes } from './gateway/http/static-files.ts';
+import { readPersistedOperations } from './gateway/execution/persisted-operations.ts';
 import type { Ports } from './gateway/ports.ts';
-import { createRequestedDocuments } from './gateway/requested-document.ts';
-import type { Route } from './gateway/routes.ts';
-import { mediaRoutes } from './gateway/uploads.ts';
-import { createGraphqlSockets } from './gateway/websocket.ts';
+import { createRequestedDocuments } from './gateway/execution/requested-documents.ts';
+import type { Route } from './gateway/http/router.ts';
+import { mediaRoutes } from './gateway/http/media.ts';
+import { createGraphqlSockets } from './gateway/websocket/server.ts';
 import type { Logger } from './log.ts';
 import { schema } from './schema/index.ts';
-import { neededToStart } from './start-error.ts';
+import { requireForStartup } from './lib/startup-error.ts';
 
 /** How long connections may take to end by themselves before they are cut. */
 const DRAIN_MS = 2_000;
@@ -122,7 +122,7 @@ interface Opened {
   readonly nodeId: string;
   /** The e-mails of the demo accounts that were there already, with their published password. */
   readonly demo: readonly string[];
-  readonly uses: ChannelUses;
+  readonly uses: ChannelUsage;
   readonly health: Pick<HealthOptions, 'pingDatabase' | 'hearsNodes'>;
 }
 
@@ -140,15 +140,15 @@ async function openDeps(
   const { db, epoch, kind } = database;
   await fillEmailKeys(db);
   const bus = createBus(log);
-  const admissions = createAdmissions(db);
+  const batchedReads = createBatchedReads(db);
   const tails = createTails({
-    eventLog: { ...createEventLog(db), readRange: admissions.readRange },
+    eventLog: { ...createEventLog(db), readRange: batchedReads.readRange },
     bus,
     log,
     onEvent: ({ at }) => metrics.deliveryDelay.observe(Math.max(0, Date.now() - Date.parse(at)) / 1000),
   });
   const nodeId = randomUUID();
-  const typing = stack.use(createTypingSigns({ db, bus }));
+  const typing = stack.use(createTypingPublisher({ db, bus }));
   const presence = stack.use(
     await createPresence({
       db,
@@ -161,22 +161,22 @@ async function openDeps(
     }),
   );
   const tokens = createTokens({
-    secret: config.AUTH_SECRET ?? (await neededToStart('Cannot sign tokens', ownSecret(dataDir))),
+    secret: config.AUTH_SECRET ?? (await requireForStartup('Cannot sign tokens', ownSecret(dataDir))),
     deviceSecret: config.AUTH_DEVICE_SECRET,
     jwks: jwksOf(config),
   });
   const folder = config.MEDIA_DIR ?? (await ownMediaDir(dataDir, stack));
   const storage = stack.use(
-    await neededToStart(
+    await requireForStartup(
       `Cannot keep media in ${folder} (MEDIA_DIR)`,
       createFolderStorage(folder, kind === 'postgres'),
     ),
   );
   const passwords = createPasswords();
   const demoUsers = await findDemo({ db, passwords });
-  const limits = createLimits({ enabled: config.RATE_LIMITS === 'on' });
+  const rateLimits = createRateLimits({ enabled: config.RATE_LIMITS === 'on' });
   stack.use(startRetention({ db, config, storage, log }));
-  const uses = stack.use(createChannelUses({ db, log }));
+  const uses = stack.use(createChannelUsage({ db, log }));
   const cluster = await joinCluster(config, database, { bus: hearing(bus, typing.received), tails, log });
   if (cluster !== undefined) stack.use(cluster);
   return {
@@ -190,13 +190,13 @@ async function openDeps(
       config,
       log,
       tokens,
-      admissions,
+      batchedReads,
       presence,
       storage,
-      limits,
+      rateLimits,
       passwords,
       lockedUsers: new Set(isDemoOpen(config) ? [] : demoUsers.map(({ id }) => id)),
-      sends: createSends({ db, bus }),
+      sendBatcher: createSendBatcher({ db, bus }),
       typing,
     },
     uses,
@@ -224,7 +224,7 @@ async function joinCluster(
 ): Promise<Cluster | undefined> {
   if (url === undefined) return undefined;
   if (REDIS_URL === undefined) return connectCluster({ ...parts, url });
-  return neededToStart(
+  return requireForStartup(
     `Cannot connect to Redis${placeIn(REDIS_URL)} (REDIS_URL)`,
     connectCluster({ ...parts, url: REDIS_URL, open: openRedisNotifier }),
   );
@@ -237,8 +237,8 @@ async function serve(
 ): Promise<Pick<App, 'url' | 'address' | 'port'>> {
   const { config, log } = deps;
   const ports = await createPorts(deps, metrics);
-  const origins = createOrigins(config.CORS_ORIGINS);
-  const bridge = createBridge({ ...bridgeDeps(ports, origins), uses, limits: legacyLimits });
+  const cors = createCors(config.CORS_ORIGINS);
+  const bridge = createBridge({ ...bridgeDeps(ports, cors), uses, limits: legacyLimits });
   const graphqlHttp = createGraphqlHttp(ports);
   const graphqlSockets = createGraphqlSockets(ports);
   const health = createHealth({ ...checks, log });
@@ -250,7 +250,7 @@ async function serve(
       handle: graphqlHttp.handle,
       upgrade: graphqlSockets.handleUpgrade,
     },
-    { path: '/socket.io/', handle: bridge.handleRequest, upgrade: bridge.handleUpgrade, ownOrigins: true },
+    { path: '/socket.io/', handle: bridge.handleRequest, upgrade: bridge.handleUpgrade, ownCors: true },
     ...mediaRoutes(ports),
     ...health.routes,
     { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle },
@@ -258,7 +258,7 @@ async function serve(
   ];
   const http = createHttpServer(
     routes,
-    origins,
+    cors,
     timeoutsFor(config.KEEP_ALIVE_MS, config.MAX_UPLOAD_BYTES),
     log,
   );
@@ -306,10 +306,7 @@ async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> {
   };
 }
 
-function bridgeDeps(
-  { deps, engine, metrics, authenticate }: Ports,
-  origins: Origins,
-): Omit<BridgeDeps, 'uses'> {
+function bridgeDeps({ deps, engine, metrics, authenticate }: Ports, cors: Cors): Omit<BridgeDeps, 'uses'> {
   const { config, log, tails, epoch, presence } = deps;
   return {
     config,
@@ -324,7 +321,7 @@ function bridgeDeps(
     conversationExists: async (id) => (await conversationsById(deps, [id])).size > 0,
     executor: createExecutor(deps, engine),
     followSession: (session, onEnd) => followSession(deps, session, onEnd),
-    originAllowed: origins.allowed,
+    originAllowed: cors.allowed,
   };
 }
 
@@ -334,11 +331,11 @@ function openOwnDatabase(
   log: Logger,
 ): Promise<Database> {
   if (url === undefined)
-    return neededToStart(
+    return requireForStartup(
       `Cannot open the embedded database in ${dir ?? 'memory'} (DATA_DIR)`,
       openDatabase({ kind: 'pglite', dir }, log),
     );
-  return neededToStart(
+  return requireForStartup(
     `Cannot open the database${placeIn(url)} (DATABASE_URL)`,
     openDatabase({ kind: 'postgres', url }, log),
   );
@@ -370,7 +367,7 @@ async function bindOnce(config: Config): Promise<void> {
 async function listen(server: Server, config: Config): Promise<void> {
   const [host, port] = [hostOf(config), config.PORT];
   server.listen(port, host);
-  await neededToStart(`Cannot listen on ${host}, port ${port} (HOST, PORT)`, once(server, 'listening'));
+  await requireForStartup(`Cannot listen on ${host}, port ${port} (HOST, PORT)`, once(server, 'listening'));
 }
 
 const ANY_ADDRESS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };

@@ -122,9 +122,9 @@ const codeOf = (error: Error): string =>
  * Whether an error says that the database, the network or the disk is away, as PostgreSQL (SQLSTATE) and Node name it.
  * What was under way may have been done.
  */
-export const isAway = (error: unknown): error is Error =>
+export const isUnavailable = (error: unknown): error is Error =>
   error instanceof Error && (AWAY_CODES.test(codeOf(error)) || AWAY_MESSAGES.test(error.message));
 
 /** The same, or that the database gave a transaction up for another one's sake: the same request may succeed later. */
 export const isOutage = (error: unknown): error is Error =>
-  isAway(error) || (error instanceof Error && GIVEN_UP_CODES.test(codeOf(error)));
+  isUnavailable(error) || (error instanceof Error && GIVEN_UP_CODES.test(codeOf(error)));

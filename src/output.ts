@@ -5,7 +5,7 @@ import type { DestinationStream } from 'pino';
 import { ConfigError } from './config.ts';
 import { createLogger } from './log.ts';
 import type { Logger, LogLevel } from './log.ts';
-import { StartError } from './start-error.ts';
+import { StartError } from './lib/startup-error.ts';
 
 /** A log on a full disk, or that no one reads any more, must not grow in memory. */
 const MAX_BUFFERED_BYTES = 1024 * 1024;

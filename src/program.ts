@@ -4,7 +4,7 @@ import type { App } from './app.ts';
 import { isGraphiqlOn, readConfig, VARIABLES } from './config.ts';
 import type { Config } from './config.ts';
 import type { Logger } from './log.ts';
-import { findMisspelt } from './misspelt.ts';
+import { findMisspelt } from './misspelt-settings.ts';
 import { openOutput, writeFailure } from './output.ts';
 import type { Output } from './output.ts';
 

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { OWN_DATABASES } from './harness/names.ts';
-import { startPostgres } from './support/postgres.ts';
+import { OWN_DATABASES } from './harness/database-names.ts';
+import { startPostgres } from './harness/postgres.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {

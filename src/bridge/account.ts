@@ -1,12 +1,13 @@
-import { retry } from '../backoff.ts';
+import { retry } from '../lib/backoff.ts';
 import { isOutage, unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { accountTopic } from '../events/event.ts';
-import type { ActorRef, DomainEvent, Ephemeral } from '../events/event.ts';
-import type { BridgeDeps, Session } from './deps.ts';
-import type { Frame } from './frames.ts';
-import { framesOf, framesOfEphemeral } from './outbound.ts';
-import type { ForwardChannels } from './outbound.ts';
+import type { DomainEvent, Ephemeral } from '../events/event.ts';
+import type { BridgeDeps } from './deps.ts';
+import type { Frame } from './contract/encoders.ts';
+import { framesOf, framesOfEphemeral } from './contract/event-frames.ts';
+import type { ForwardChannels } from './contract/event-frames.ts';
+import type { ActorRef, Session } from '../actor.ts';
 
 const MAX_WAITING = 1_000;
 

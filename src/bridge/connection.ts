@@ -3,31 +3,32 @@ import type { Socket } from 'socket.io';
 import { DomainError, notFound, unauthenticated } from '../errors.ts';
 import type { ConnectionEnd, EndReason, ErrorCode } from '../errors.ts';
 import { parseCursor } from '../events/cursor.ts';
-import { sameActor } from '../events/event.ts';
-import type { ActorRef, Topic } from '../events/event.ts';
+import type { Topic } from '../events/event.ts';
 import type { ConversationId } from '../ids.ts';
 import { openAccount } from './account.ts';
 import type { Account } from './account.ts';
-import { openCatchUp } from './catch-up.ts';
-import type { Caller, Permission, Place } from './channel.ts';
-import { USER_NOT_FOUND } from './channels.ts';
-import { withDeadline } from './deadline.ts';
+import { openCatchUp } from './replay.ts';
+import type { Caller, Permission, ReplayFrom } from './contract/channel-types.ts';
+import { USER_NOT_FOUND } from './contract/channels.ts';
+import { withTimeout } from '../lib/timeout.ts';
 import type { BridgeDeps, BridgeLimits } from './deps.ts';
-import { mayRetryEvents, recogniseClient } from './client-library.ts';
+import { mayRetryEvents, recogniseClient } from './engine-io/client-detection.ts';
 import { channelOf, dispatch } from './dispatch.ts';
-import { createEventQueue } from './event-queue.ts';
-import type { EventQueue } from './event-queue.ts';
-import type { Frame } from './frames.ts';
-import { createHold } from './hold.ts';
-import type { Hold } from './hold.ts';
-import type { ForwardChannels } from './outbound.ts';
-import { createOutlet } from './outlet.ts';
-import type { Outlet } from './outlet.ts';
-import { CLIENT_DISCONNECT } from './parser.ts';
+import { createEventQueue } from './inbound-queue.ts';
+import type { EventQueue } from './inbound-queue.ts';
+import type { Frame } from './contract/encoders.ts';
+import { createLoginHold } from './login-hold.ts';
+import type { LoginHold } from './login-hold.ts';
+import type { ForwardChannels } from './contract/event-frames.ts';
+import { createOutboundQueue } from './outbound-queue.ts';
+import type { OutboundQueue } from './outbound-queue.ts';
+import { CLIENT_DISCONNECT } from './engine-io/socket-io-parser.ts';
 import type { RoomMember, Rooms } from './rooms.ts';
-import { closeForRestart, cutOff } from './transport.ts';
-import { createUseCounter } from './use-counter.ts';
-import type { UseCounter } from './use-counter.ts';
+import { closeForRestart, cutOff } from './engine-io/server.ts';
+import { createUseCounter } from './usage-counter.ts';
+import type { UseCounter } from './usage-counter.ts';
+import type { ActorRef } from '../actor.ts';
+import { sameActor } from '../actor.ts';
 
 export interface ConnectionOptions {
   readonly socket: Socket;
@@ -45,15 +46,15 @@ const EVENT = /^(?:2|5\d+-)(?:\/,)?(\d+)?\[/;
 export class Connection implements Caller, RoomMember {
   readonly id: string;
   /** Whether an event is under way, before whose answer nothing of a room is heard. */
-  busy = false;
+  replying = false;
   readonly #socket: Socket;
   readonly #deps: BridgeDeps;
   readonly #rooms: Rooms;
   readonly #limits: BridgeLimits;
   readonly #uses: UseCounter;
   readonly #queue: EventQueue;
-  readonly #hold: Hold;
-  readonly outlet: Outlet;
+  readonly #hold: LoginHold;
+  readonly queue: OutboundQueue;
   #account: Account | undefined;
   /** Nothing more is taken. */
   #closing = false;
@@ -79,16 +80,16 @@ export class Connection implements Caller, RoomMember {
       maxBytes: limits.queuedBytes,
       onError: (error) => deps.log.error({ err: error, socket: socket.id }, 'a legacy connection failed'),
     });
-    this.#hold = createHold({
+    this.#hold = createLoginHold({
       ms: limits.holdMs,
       maxEvents: limits.heldEvents,
       maxBytes: limits.heldBytes,
       onRelease: ({ bytes, work }) => this.#enqueue(bytes, work),
     });
-    this.outlet = createOutlet({
+    this.queue = createOutboundQueue({
       socket,
       limits,
-      onSaid: (channel) => deps.metrics.legacyFrames.inc({ channel }, 1),
+      onSent: (channel) => deps.metrics.legacyFrames.inc({ channel }, 1),
       onSlow: () => this.#cutOff('it does not read what is sent to it'),
     });
     // The packet `4` has no data at all.
@@ -140,7 +141,7 @@ export class Connection implements Caller, RoomMember {
     const account = await openAccount(this.#deps, {
       token,
       forward: this.#forwardChannels(),
-      onFrames: (frames) => this.outlet.say(frames),
+      onFrames: (frames) => this.queue.send(frames),
       onEnd: (reason) => this.end(reason),
     });
     if (this.#left) {
@@ -150,7 +151,7 @@ export class Connection implements Caller, RoomMember {
     const former = this.#account;
     if (former !== undefined && !sameActor(former.actor, account.actor)) {
       this.#rooms.leaveAll(this);
-      this.outlet.forgetAll();
+      this.queue.dropAll();
     }
     this.#account = account;
     await former?.close();
@@ -159,7 +160,7 @@ export class Connection implements Caller, RoomMember {
   async join(
     topic: Topic,
     ask: () => Promise<Permission | null>,
-    place?: Place,
+    place?: ReplayFrom,
   ): Promise<AsyncIterable<Frame> | undefined> {
     const entrance = await this.#rooms.enter(topic, this);
     if (entrance === undefined) throw notFound('The room');
@@ -191,7 +192,7 @@ export class Connection implements Caller, RoomMember {
     this.#uses.alive(this.actor);
   }
 
-  lostTrack(): void {
+  onGap(): void {
     this.#cutOff('events of its rooms were trimmed before this node saw them');
   }
 
@@ -203,10 +204,10 @@ export class Connection implements Caller, RoomMember {
     if (reason === 'ACCOUNT_DELETED') {
       // What the deletion means for its rooms was committed with it. As far as this node has heard of it, it waits here
       // when an event is under way.
-      this.outlet.forgetEntering();
-      this.outlet.release();
+      this.queue.dropPendingJoin();
+      this.queue.release();
     }
-    if (sessionIsOver) this.outlet.say([{ channel: 'error', payload: USER_NOT_FOUND }]);
+    if (sessionIsOver) this.queue.send([{ channel: 'error', payload: USER_NOT_FOUND }]);
     void this.#close(reason);
     this.#socket.disconnect(true);
   }
@@ -214,10 +215,10 @@ export class Connection implements Caller, RoomMember {
   /** Answers what is under way, closes so that the client comes back, and resolves when all is given back. */
   async drain(patienceMs: number): Promise<void> {
     this.#stopTaking();
-    await patiently(patienceMs, this.#queue.idle());
+    await ignoreTimeout(patienceMs, this.#queue.idle());
     const left = this.#close('DRAINING');
     closeForRestart(this.#socket.conn);
-    await patiently(patienceMs, left);
+    await ignoreTimeout(patienceMs, left);
   }
 
   #cutOff(why: string): void {
@@ -229,7 +230,7 @@ export class Connection implements Caller, RoomMember {
 
   async #close(reason: EndReason): Promise<void> {
     this.#stopTaking();
-    this.outlet.close();
+    this.queue.close();
     this.#over(reason);
     try {
       // What is still under way is not waited for; if it takes anything, that is given back after it.
@@ -281,7 +282,7 @@ export class Connection implements Caller, RoomMember {
     const ack = typeof last === 'function' ? () => void last() : undefined;
     const [name, argument] = ack === undefined ? event : event.slice(0, -1);
     const work = async (): Promise<void> => {
-      await this.outlet.ready();
+      await this.queue.ready();
       await this.#handle(name, argument, ack);
     };
     // What came before it still runs, as after any other end that the client brings about.
@@ -316,7 +317,7 @@ export class Connection implements Caller, RoomMember {
     }
     const channel = channelOf(name);
     if (channel !== undefined) {
-      this.busy = true;
+      this.replying = true;
       const { frames, missed } = await dispatch(channel, argument, {
         caller: this,
         isLoggedIn: this.#account !== undefined,
@@ -326,18 +327,18 @@ export class Connection implements Caller, RoomMember {
       });
       // Of the account that `authenticate` has just made it.
       this.#uses.event(channel.name, this.actor);
-      if (isTold()) this.outlet.say(frames);
+      if (isTold()) this.queue.send(frames);
       this.#account?.start();
       if (missed !== undefined) await this.#catchUp(missed);
-      this.busy = false;
-      this.outlet.release();
+      this.replying = false;
+      this.queue.release();
     }
     if (this.#socket.connected) ack?.();
   }
 
   async #catchUp(missed: AsyncIterable<Frame>): Promise<void> {
     try {
-      await this.outlet.sayAll(missed);
+      await this.queue.sendPaced(missed);
     } catch (error) {
       this.#deps.log.error(
         { err: error, socket: this.id },
@@ -366,9 +367,9 @@ export class Connection implements Caller, RoomMember {
   }
 }
 
-async function patiently(ms: number, work: Promise<void>): Promise<void> {
+async function ignoreTimeout(ms: number, work: Promise<void>): Promise<void> {
   try {
-    await withDeadline(ms, work);
+    await withTimeout(ms, work);
   } catch {
     // What has not ended by now is ended by the closing.
   }

@@ -1,15 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { Config } from '../config.ts';
 import type { ConnectionEnd, EndReason } from '../errors.ts';
-import type { ActorRef } from '../events/event.ts';
 import type { EventStream, StreamRequest } from '../events/stream.ts';
 import type { Tails } from '../events/tail.ts';
-import type { Executor } from '../gateway/executor.ts';
+import type { Executor } from '../gateway/execution/executor.ts';
 import type { ConversationId } from '../ids.ts';
 import type { Logger } from '../log.ts';
-import type { Context } from '../schema/context.ts';
-
-export type Session = NonNullable<Context['session']>;
+import type { ActorRef, Session } from '../actor.ts';
 
 /** Keeps an actor online while it lives, and orders its connections: the newest has the greatest. */
 export interface LegacyLease {
@@ -83,11 +80,11 @@ export interface Uses {
     readonly account: ActorRef | undefined;
   }): void;
   /** What was used in so many days, today included. */
-  read(days: number): Promise<UsesOfDays>;
+  read(days: number): Promise<UsageSummary>;
 }
 
 /** What was used since a day, by how many accounts. */
-export interface UsesOfDays {
+export interface UsageSummary {
   readonly since: string;
   readonly until: string;
   /** The first day of which anything is known; null before any. */

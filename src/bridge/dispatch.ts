@@ -1,10 +1,10 @@
 import { DomainError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { LegacyError } from './channel.ts';
-import type { Caller, Channel, Reply } from './channel.ts';
-import { CHANNELS, refusalOf } from './channels.ts';
-import { DeadlineError, withDeadline } from './deadline.ts';
-import { hasField, parsePayload } from './payload.ts';
+import { LegacyError } from './contract/channel-types.ts';
+import type { Caller, Channel, Reply } from './contract/channel-types.ts';
+import { CHANNELS, refusalOf } from './contract/channels.ts';
+import { TimeoutError, withTimeout } from '../lib/timeout.ts';
+import { hasField, parsePayload } from './contract/payload.ts';
 
 const channels = new Map(CHANNELS.map((channel) => [channel.name, channel]));
 
@@ -29,11 +29,11 @@ export async function dispatch(channel: Channel, argument: unknown, dispatch: Di
   try {
     if (channel.anonymous !== null && !isLoggedIn) throw new LegacyError(channel.anonymous);
     if (channel.missing !== null && lacks) throw new LegacyError(channel.missing);
-    return await withDeadline(deadlineMs, channel.run({ payload, caller }));
+    return await withTimeout(deadlineMs, channel.run({ payload, caller }));
   } catch (error) {
     const foreseen = error instanceof DomainError || error instanceof LegacyError;
     if (!foreseen) log.error({ err: error, channel: channel.name }, 'an event of a legacy client failed');
-    if (error instanceof DeadlineError) onLate();
+    if (error instanceof TimeoutError) onLate();
     return { frames: [{ channel: 'error', payload: refusalOf(channel, error) }] };
   }
 }

@@ -1,12 +1,13 @@
-import { endFor } from '../events/event.ts';
-import type { ActorRef, DomainEvent, Envelope, Topic } from '../events/event.ts';
+import { accessEndReason } from '../events/event.ts';
+import type { DomainEvent, Envelope, Topic } from '../events/event.ts';
 import type { Tails } from '../events/tail.ts';
-import type { Frame } from './frames.ts';
-import { framesOf, framesOfEphemeral } from './outbound.ts';
-import { encodeEvent } from './parser.ts';
-import type { EmittedChannel } from './shapes.ts';
-import { sharePacket } from './shared-packet.ts';
-import type { SharedPacket } from './shared-packet.ts';
+import type { Frame } from './contract/encoders.ts';
+import { framesOf, framesOfEphemeral } from './contract/event-frames.ts';
+import { encodeEvent } from './engine-io/socket-io-parser.ts';
+import type { EmittedChannel } from './contract/schemas.ts';
+import { sharePacket } from './engine-io/broadcast-packet.ts';
+import type { SharedPacket } from './engine-io/broadcast-packet.ts';
+import type { ActorRef } from '../actor.ts';
 
 /** A frame on its way to a room. */
 export interface RoomFrame {
@@ -19,39 +20,39 @@ export interface RoomFrame {
 }
 
 /** What is said to a connection, as far as rooms say it. */
-export interface RoomOutlet {
+export interface RoomQueue {
   /** Whether so much waits that what is not kept had better be left out. */
   readonly congested: boolean;
   /** Says it at once. */
-  tell(frame: RoomFrame): void;
+  deliver(frame: RoomFrame): void;
   /** Keeps it for later; `entering` says that the connection is not in the room yet, and may never be. */
   hold(frame: RoomFrame, entering: boolean): void;
   /**
    * The connection is in the room from a position on: what was held for the entrance is its own, but for what is older.
    * What it was owed from before stays so, but for what it is told anew.
    */
-  enter(topic: Topic, since: number, toldAnew: boolean): void;
+  enter(topic: Topic, since: number, replayed: boolean): void;
   /** Lets go of what was held for an entrance to the topic, or to any, that came to nothing. */
-  forgetEntering(topic?: Topic): void;
+  dropPendingJoin(topic?: Topic): void;
 }
 
 /** A connection, as rooms see it. */
 export interface RoomMember {
   readonly actor: ActorRef | undefined;
   /** Whether an event of its own is under way, before whose answer it may hear nothing of a room. */
-  readonly busy: boolean;
-  readonly outlet: RoomOutlet;
+  readonly replying: boolean;
+  readonly queue: RoomQueue;
   /** The server ends it, because it may have missed something. */
-  lostTrack(): void;
+  onGap(): void;
 }
 
 /** A place in a room that is not taken yet. */
-export interface Entrance {
+export interface PendingJoin {
   /**
    * Takes the place of one whose permission knows the topic up to `since`. False when it has ended after that. Who
    * was in the room already stays as it was, unless it is told anew everything up to there.
    */
-  admit(since: number, toldAnew: boolean): boolean;
+  admit(since: number, replayed: boolean): boolean;
   cancel(): void;
 }
 
@@ -60,7 +61,7 @@ export interface Rooms {
    * Begins to follow a topic for the member, who is not in its room before `admit`: what happens while the permission
    * is asked for is held, and ends the entrance if it ends the permission. Undefined when there is no such topic.
    */
-  enter(topic: Topic, member: RoomMember): Promise<Entrance | undefined>;
+  enter(topic: Topic, member: RoomMember): Promise<PendingJoin | undefined>;
   leave(topic: Topic, member: RoomMember): void;
   leaveAll(member: RoomMember): void;
   topicsOf(member: RoomMember): Topic[];
@@ -83,11 +84,11 @@ interface Room {
 export interface RoomsOptions {
   readonly tails: Tails;
   /** Called for each frame that is said to members at once, with their number. */
-  readonly onSaid: (channel: string, members: number) => void;
+  readonly onSent: (channel: string, members: number) => void;
 }
 
 /** The rooms of this node: one tail for each, and everybody's place in them. */
-export function createRooms({ tails, onSaid }: RoomsOptions): Rooms {
+export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
   const rooms = new Map<Topic, Room>();
   const joined = new Map<RoomMember, Set<Topic>>();
 
@@ -95,13 +96,13 @@ export function createRooms({ tails, onSaid }: RoomsOptions): Rooms {
     const follow = async (): Promise<(() => void) | undefined> => {
       const tail = await tails.open(topic);
       const unfollow = tail?.follow({
-        event: (envelope) => hear(room, envelope),
+        event: (envelope) => deliver(room, envelope),
         ephemeral(ephemeral) {
-          for (const frame of framesOfEphemeral(ephemeral, [])) say(room, frame, undefined);
+          for (const frame of framesOfEphemeral(ephemeral, [])) send(room, frame, undefined);
         },
         gap() {
-          for (const member of room.members.keys()) member.lostTrack();
-          for (const { member } of room.waiting) member.lostTrack();
+          for (const member of room.members.keys()) member.onGap();
+          for (const { member } of room.waiting) member.onGap();
         },
       });
       return tail && (() => (unfollow?.(), tail.close()));
@@ -120,32 +121,33 @@ export function createRooms({ tails, onSaid }: RoomsOptions): Rooms {
     );
   };
 
-  const hear = (room: Room, { seq, event }: Envelope): void => {
-    for (const frame of framesOf(event)) say(room, frame, seq);
+  const deliver = (room: Room, { seq, event }: Envelope): void => {
+    for (const frame of framesOf(event)) send(room, frame, seq);
     evict(room, seq, event);
   };
 
-  const say = (room: Room, { channel, payload }: Frame, seq: number | undefined): void => {
+  const send = (room: Room, { channel, payload }: Frame, seq: number | undefined): void => {
     const frame = roomFrame(room.topic, seq, channel, payload);
     let reached = 0;
     for (const [member, since] of room.members) {
-      const { outlet, busy } = member;
-      if (seq === undefined ? outlet.congested : seq <= since) continue;
-      if (busy) outlet.hold(frame, false);
+      const { queue, replying } = member;
+      if (seq === undefined ? queue.congested : seq <= since) continue;
+      if (replying) queue.hold(frame, false);
       else {
-        outlet.tell(frame);
+        queue.deliver(frame);
         reached += 1;
       }
     }
     // Of what is not kept, nothing from before the entrance is missed.
     if (seq !== undefined)
-      for (const { member } of room.waiting) if (!room.members.has(member)) member.outlet.hold(frame, true);
-    if (reached > 0) onSaid(channel, reached);
+      for (const { member } of room.waiting) if (!room.members.has(member)) member.queue.hold(frame, true);
+    if (reached > 0) onSent(channel, reached);
   };
 
   /** After the frame that says so: who is kicked sees the kick. */
   const evict = (room: Room, seq: number, event: DomainEvent): void => {
-    const ends = ({ actor }: RoomMember) => actor !== undefined && endFor(actor, event) !== undefined;
+    const ends = ({ actor }: RoomMember) =>
+      actor !== undefined && accessEndReason(actor, event) !== undefined;
     for (const place of room.waiting) if (ends(place.member)) place.endedAt = seq;
     for (const [member, since] of room.members) if (seq > since && ends(member)) leave(room.topic, member);
   };
@@ -158,9 +160,9 @@ export function createRooms({ tails, onSaid }: RoomsOptions): Rooms {
     closeIfEmpty(room);
   };
 
-  const admit = (room: Room, member: RoomMember, since: number, toldAnew: boolean): void => {
-    if (room.members.has(member) && !toldAnew) return;
-    member.outlet.enter(room.topic, since, toldAnew);
+  const admit = (room: Room, member: RoomMember, since: number, replayed: boolean): void => {
+    if (room.members.has(member) && !replayed) return;
+    member.queue.enter(room.topic, since, replayed);
     room.members.set(member, since);
     joined.set(member, (joined.get(member) ?? new Set()).add(room.topic));
   };
@@ -172,7 +174,7 @@ export function createRooms({ tails, onSaid }: RoomsOptions): Rooms {
       room.waiting.add(place);
       const cancel = (): void => {
         if (!room.waiting.delete(place)) return;
-        if (!room.members.has(member)) member.outlet.forgetEntering(topic);
+        if (!room.members.has(member)) member.queue.dropPendingJoin(topic);
         closeIfEmpty(room);
       };
       try {
@@ -180,9 +182,9 @@ export function createRooms({ tails, onSaid }: RoomsOptions): Rooms {
         if ((await room.unfollow) !== undefined) {
           return {
             cancel,
-            admit(since, toldAnew) {
+            admit(since, replayed) {
               const admitted = place.endedAt <= since;
-              if (admitted) admit(room, member, since, toldAnew);
+              if (admitted) admit(room, member, since, replayed);
               cancel();
               return admitted;
             },

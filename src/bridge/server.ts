@@ -3,17 +3,18 @@ import type { Duplex } from 'node:stream';
 import type { Socket as EngineSocket } from 'engine.io';
 import { Server } from 'socket.io';
 import type { EndReason } from '../errors.ts';
-import type { ActorRef, Topic } from '../events/event.ts';
+import type { Topic } from '../events/event.ts';
 import { Connection } from './connection.ts';
 import { DEFAULT_LIMITS } from './deps.ts';
 import type { BridgeDeps } from './deps.ts';
-import { limitPackets, limitPongs } from './floods.ts';
-import { parser } from './parser.ts';
-import { discardRepeats } from './repeats.ts';
-import { createReportHandler } from './report.ts';
-import type { ReportHandler } from './report.ts';
+import { limitPackets, limitPongs } from './engine-io/packet-limits.ts';
+import { parser } from './engine-io/socket-io-parser.ts';
+import { discardRepeats } from './engine-io/repeated-connects.ts';
+import { createReportHandler } from './usage-report.ts';
+import type { ReportHandler } from './usage-report.ts';
 import { createRooms } from './rooms.ts';
-import { closeForRestart, createEngineIo, cutOff, isOverfull } from './transport.ts';
+import { closeForRestart, createEngineIo, cutOff, isOverfull } from './engine-io/server.ts';
+import type { ActorRef } from '../actor.ts';
 
 /** Twice: for what is under way, and for giving back. The whole process has five seconds. */
 const PATIENCE_MS = 1_500;
@@ -58,7 +59,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
   const io = new Server({ path: '/socket.io/', serveClient: false, parser });
   const rooms = createRooms({
     tails: deps.tails,
-    onSaid: (channel, members) => deps.metrics.legacyFrames.inc({ channel }, members),
+    onSent: (channel, members) => deps.metrics.legacyFrames.inc({ channel }, members),
   });
   const transports = new Set<EngineSocket>();
   const connections = new Set<Connection>();

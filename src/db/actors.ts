@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
 import type { DeviceId, UserId } from '../ids.ts';
-import type { Account } from './accounts.ts';
 import type { Db } from './database.ts';
-import { anyOf } from './expressions.ts';
+import { anyOf } from './sql.ts';
 import type { Device, User } from './tables.ts';
+import type { ActorRef } from '../actor.ts';
 
 /** An account with what is shown of it everywhere. */
 export type ActorRow =
@@ -34,7 +34,7 @@ export const DEVICE_COLUMNS = [
 export const isOnline = sql<boolean>`coalesce(presence.online, false)`.as('online');
 
 /** Those of the accounts that exist, in any order. */
-export async function findActors(db: Db, accounts: readonly Account[]): Promise<ActorRow[]> {
+export async function findActors(db: Db, accounts: readonly ActorRef[]): Promise<ActorRow[]> {
   const userIds = accounts.flatMap((account) => (account.kind === 'user' ? [account.id] : []));
   const deviceIds = accounts.flatMap((account) => (account.kind === 'device' ? [account.id] : []));
   return [

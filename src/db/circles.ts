@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 import type { CircleId, InvitationId, MembershipId, UserId } from '../ids.ts';
-import type { Account } from './accounts.ts';
 import { CIRCLE_COLUMNS, INVITATION_COLUMNS, MEMBERSHIP_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './expressions.ts';
+import { anyOf, now } from './sql.ts';
 import type { Circle, CircleRole, Invitation, Membership } from './tables.ts';
+import type { ActorRef } from '../actor.ts';
 
 /** A circle, and as what an account belongs to it: null for its device. */
 export interface CircleAccess {
@@ -35,7 +35,7 @@ export async function findByIds(db: Db, ids: readonly CircleId[]): Promise<Circl
 }
 
 /** The circle, if the account belongs to it. */
-export async function findAccess(db: Db, account: Account, id: CircleId): Promise<CircleAccess | undefined> {
+export async function findAccess(db: Db, account: ActorRef, id: CircleId): Promise<CircleAccess | undefined> {
   if (account.kind === 'device') {
     const circle = await ofDevice(db, account).where('circles.id', '=', id).executeTakeFirst();
     return circle === undefined ? undefined : { circle, role: null };
@@ -50,20 +50,20 @@ export async function findAccess(db: Db, account: Account, id: CircleId): Promis
 }
 
 /** The circles that the account belongs to. */
-export async function findOfAccount(db: Db, account: Account): Promise<Circle[]> {
+export async function findOfAccount(db: Db, account: ActorRef): Promise<Circle[]> {
   return account.kind === 'device'
     ? ofDevice(db, account).execute()
     : ofUser(db, account).orderBy('circles.id').execute();
 }
 
-const ofUser = (db: Db, user: Account & { kind: 'user' }) =>
+const ofUser = (db: Db, user: ActorRef & { kind: 'user' }) =>
   db
     .selectFrom('circles')
     .innerJoin('memberships', 'memberships.circleId', 'circles.id')
     .select(CIRCLE_COLUMNS)
     .where('memberships.userId', '=', user.id);
 
-const ofDevice = (db: Db, device: Account & { kind: 'device' }) =>
+const ofDevice = (db: Db, device: ActorRef & { kind: 'device' }) =>
   db
     .selectFrom('circles')
     .innerJoin('devices', 'devices.circleId', 'circles.id')

@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 import type { CircleId, ConversationId, ParticipantId, UserId } from '../ids.ts';
-import type { Account } from './accounts.ts';
 import { CONVERSATION_COLUMNS, PARTICIPANT_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './expressions.ts';
+import { anyOf, now } from './sql.ts';
 import type { Conversation, ConversationRole, Participant } from './tables.ts';
+import type { ActorRef } from '../actor.ts';
 
 /** A conversation, and as what a user takes part in it: null for the circle's device. */
 export interface ConversationAccess {
@@ -87,7 +87,7 @@ export async function findIdsOfCircles(db: Db, circleIds: readonly CircleId[]): 
 /** Those of the circles in which the account takes part. */
 export async function findOfAccount(
   db: Db,
-  account: Account,
+  account: ActorRef,
   circleIds: readonly CircleId[],
 ): Promise<Conversation[]> {
   return account.kind === 'device'
@@ -104,7 +104,7 @@ export async function findOfAccount(
 /** The conversation, if the account takes part in it. */
 export async function findAccess(
   db: Db,
-  account: Account,
+  account: ActorRef,
   id: ConversationId,
 ): Promise<ConversationAccess | undefined> {
   if (account.kind === 'device') {
@@ -136,7 +136,7 @@ export async function findAccess(
 /** Whether the accounts take part in the conversations, in their order: the same, asked for many at once. */
 export async function canRead(
   db: Db,
-  asked: readonly { readonly account: Account; readonly conversationId: ConversationId }[],
+  asked: readonly { readonly account: ActorRef; readonly conversationId: ConversationId }[],
 ): Promise<boolean[]> {
   const { rows } = await sql<{ allowed: boolean }>`
     select case actor_kind
@@ -159,14 +159,14 @@ export async function canRead(
   return rows.map(({ allowed }) => allowed);
 }
 
-const ofUser = (db: Db, user: Account & { kind: 'user' }) =>
+const ofUser = (db: Db, user: ActorRef & { kind: 'user' }) =>
   db
     .selectFrom('conversations')
     .innerJoin('participants', 'participants.conversationId', 'conversations.id')
     .select(CONVERSATION_COLUMNS)
     .where('participants.userId', '=', user.id);
 
-const ofDevice = (db: Db, device: Account & { kind: 'device' }) =>
+const ofDevice = (db: Db, device: ActorRef & { kind: 'device' }) =>
   db
     .selectFrom('conversations')
     .innerJoin('devices', 'devices.circleId', 'conversations.circleId')

@@ -11,9 +11,9 @@ import pg from 'pg';
 import type { BackendMessage } from 'pg-protocol/dist/messages.js';
 import { Parser } from 'pg-protocol/dist/parser.js';
 import type { Logger } from '../log.ts';
-import { StartError } from '../start-error.ts';
+import { StartError } from '../lib/startup-error.ts';
 import { migrate } from './migrate.ts';
-import { preparing } from './prepared.ts';
+import { withPreparedStatements } from './prepared-statements.ts';
 import type { Tables } from './tables.ts';
 
 export type Db = Kysely<Tables>;
@@ -47,15 +47,15 @@ const SILENCE_MS = 30_000;
 const { builtins } = pg.types;
 
 /** In UTC, as most servers are set to; the fraction has no zeros at its end. */
-const PLAIN_MOMENT = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,3})?\+00$/;
+const PLAIN_TIMESTAMP = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,3})?\+00$/;
 const DATE_AND_TIME = '2026-11-26 04:47:06'.length;
 
 /**
  * A moment as ISO 8601 says it, to the millisecond. A plain one is rewritten and not calculated: on a screen with many
  * messages that is a tenth of all the work.
  */
-function momentOf(text: string): string {
-  if (!PLAIN_MOMENT.test(text)) return new Date(text).toISOString();
+function isoTimestamp(text: string): string {
+  if (!PLAIN_TIMESTAMP.test(text)) return new Date(text).toISOString();
   const fraction = text.slice(DATE_AND_TIME, -'+00'.length) || '.';
   return `${text.slice(0, 10)}T${text.slice(11, DATE_AND_TIME)}${fraction.padEnd(4, '0')}Z`;
 }
@@ -64,7 +64,7 @@ function momentOf(text: string): string {
 const PARSERS = new Map<number, (text: string) => unknown>([
   [builtins.INT8, Number],
   [builtins.DATE, (text) => text],
-  [builtins.TIMESTAMPTZ, momentOf],
+  [builtins.TIMESTAMPTZ, isoTimestamp],
 ]);
 
 const types: pg.CustomTypesConfig = {
@@ -124,7 +124,7 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
       // Nothing analyzes its tables, which is when a kept plan is made anew: one of when they were empty would stay.
       postgresqlconf: ['shared_buffers = 16MB', 'plan_cache_mode = force_custom_plan'],
     });
-    const pool = new pg.Pool({ ...createPgConfig(mended(pglite)), max: 1, types });
+    const pool = new pg.Pool({ ...createPgConfig(patchPglite(pglite)), max: 1, types });
     pool.on('error', (error) => log.warn({ err: error }, 'embedded database connection lost'));
     const db = connect(pool);
     const close = async () => {
@@ -147,7 +147,7 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
  * files after every packet: it writes to the folder, or to memory, itself, and the queue of copies that copy nothing
  * would be a third of all garbage.
  */
-function mended(pglite: PGlite): PGlite {
+function patchPglite(pglite: PGlite): PGlite {
   let busySince: number | undefined;
   const parser = new Parser();
   const execProtocolStream: PGlite['execProtocolStream'] = async (message, options) => {
@@ -171,7 +171,7 @@ function mended(pglite: PGlite): PGlite {
 
 function connect(pool: pg.Pool): Db {
   return new Kysely<Tables>({
-    dialect: new PostgresDialect({ pool: preparing(pool) }),
+    dialect: new PostgresDialect({ pool: withPreparedStatements(pool) }),
     plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
   });
 }

@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
 import type { CircleId, DeviceId } from '../ids.ts';
-import { usernameKey } from '../text.ts';
+import { usernameKey } from '../lib/text.ts';
 import { DEVICE_COLUMNS } from './actors.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './expressions.ts';
+import { anyOf, now } from './sql.ts';
 import type { Device } from './tables.ts';
 
 /** Undefined when the circle has one already. */

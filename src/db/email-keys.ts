@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { UserId } from '../ids.ts';
-import { emailKey } from '../text.ts';
+import { emailKey } from '../lib/text.ts';
 import type { Db } from './database.ts';
 import { isUniqueViolation } from './users.ts';
 

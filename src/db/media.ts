@@ -1,11 +1,11 @@
 import { sql } from 'kysely';
 import type { MediaId, MessageId } from '../ids.ts';
-import type { Account } from './accounts.ts';
 import { MESSAGE_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './expressions.ts';
+import { anyOf, now } from './sql.ts';
 import { mayRead } from './messages.ts';
 import type { Media, Message } from './tables.ts';
+import type { ActorRef } from '../actor.ts';
 
 const COLUMNS = [
   'media.id',
@@ -32,7 +32,7 @@ export async function findByMessages(db: Db, ids: readonly MessageId[]): Promise
 /** The media, if the account takes part in its conversation, with where its file is stored. */
 export async function findReadable(
   db: Db,
-  account: Account,
+  account: ActorRef,
   id: MediaId,
 ): Promise<{ readonly media: Media; readonly storageName: string | null } | undefined> {
   const row = await db

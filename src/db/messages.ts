@@ -1,16 +1,16 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import type { ConversationId, MessageId, ParticipantId } from '../ids.ts';
-import type { Account } from './accounts.ts';
 import { MESSAGE_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './expressions.ts';
+import { anyOf, now } from './sql.ts';
 import type { Media, Message, Timestamp } from './tables.ts';
+import type { ActorRef } from '../actor.ts';
 
 export interface NewMessage {
   readonly id: MessageId;
   readonly conversationId: ConversationId;
-  readonly author: Account;
+  readonly author: ActorRef;
   readonly participantId: ParticipantId | null;
   readonly text: string;
   /** What the sender calls the files that are to come. */
@@ -57,7 +57,7 @@ export async function insert(
     )
     select id, message_id, identifier from file order by id
   `.execute(tx);
-  const media = Map.groupBy(rows.map(announced), ({ messageId }) => messageId);
+  const media = Map.groupBy(rows.map(pendingMedia), ({ messageId }) => messageId);
   return messages.map((message) => ({ message, media: media.get(message.id) ?? [] }));
 }
 
@@ -71,7 +71,7 @@ const messageOf = ({ author, files, sentAt, ...message }: NewMessage): Message =
   updatedAt: sentAt,
 });
 
-const announced = (file: Pick<Media, 'id' | 'messageId' | 'identifier'>): Media => ({
+const pendingMedia = (file: Pick<Media, 'id' | 'messageId' | 'identifier'>): Media => ({
   ...file,
   filename: null,
   extension: null,
@@ -85,7 +85,7 @@ export async function findById(db: Db, id: MessageId): Promise<Message | undefin
 }
 
 /** Those of the messages in whose conversation the account takes part. */
-export async function findReadable(db: Db, account: Account, ids: readonly MessageId[]): Promise<Message[]> {
+export async function findReadable(db: Db, account: ActorRef, ids: readonly MessageId[]): Promise<Message[]> {
   return db
     .selectFrom('messages')
     .select(MESSAGE_COLUMNS)
@@ -95,7 +95,7 @@ export async function findReadable(db: Db, account: Account, ids: readonly Messa
 }
 
 /** Whether the account takes part in the conversation of the row of `messages` at hand. */
-export const mayRead = (account: Account): RawBuilder<boolean> =>
+export const mayRead = (account: ActorRef): RawBuilder<boolean> =>
   account.kind === 'user'
     ? sql<boolean>`exists (
         select 1 from participants

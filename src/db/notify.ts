@@ -1,6 +1,6 @@
 import pg from 'pg';
 import type { Logger } from '../log.ts';
-import { openLink } from './link.ts';
+import { openLink } from './reconnecting-client.ts';
 
 const CHANNEL = 'parley';
 const CONNECT_TIMEOUT_MS = 5_000;

@@ -1,11 +1,11 @@
 import { sql } from 'kysely';
 import type { CircleId, DeviceId, UserId } from '../ids.ts';
-import type { Account } from './accounts.ts';
 import { findActors } from './actors.ts';
 import type { ActorRow } from './actors.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './expressions.ts';
-import type { ActorKind, LeaseKind } from './tables.ts';
+import { anyOf, now } from './sql.ts';
+import type { LeaseKind } from './tables.ts';
+import type { ActorRef, ActorKind } from '../actor.ts';
 
 /** A node that was not heard of for so long is dead, and its connections with it. */
 const DEAD_AFTER = sql`interval '15 seconds'`;
@@ -15,7 +15,7 @@ const NODE_IS_GONE = ['23503', '40P01'];
 export interface LeaseRow {
   readonly id: number;
   readonly kind: LeaseKind;
-  readonly account: Account;
+  readonly account: ActorRef;
 }
 
 /** Registers a process. When no other one uses the database, everybody of former ones is gone. */
@@ -63,9 +63,9 @@ export async function addLeases(
   db: Db,
   nodeId: string,
   leases: readonly Omit<LeaseRow, 'id'>[],
-): Promise<readonly { readonly id: number; readonly risen: boolean }[] | undefined> {
+): Promise<readonly { readonly id: number; readonly cameOnline: boolean }[] | undefined> {
   try {
-    const { rows } = await sql<{ id: number; risen: boolean }>`
+    const { rows } = await sql<{ id: number; cameOnline: boolean }>`
       with given as (
         select nextval(pg_get_serial_sequence('leases', 'id')) as id, kind, actor_kind, actor_id
         from unnest(
@@ -97,7 +97,7 @@ export async function addLeases(
 }
 
 /** Registers a node that was taken for dead again, with the leases it has. Answers who was offline until now. */
-export async function restoreNode(db: Db, nodeId: string, leases: readonly LeaseRow[]): Promise<Account[]> {
+export async function restoreNode(db: Db, nodeId: string, leases: readonly LeaseRow[]): Promise<ActorRef[]> {
   return db.transaction().execute(async (tx) => {
     await sql`
       insert into nodes (id) values (${nodeId}) on conflict (id) do update set seen_at = clock_timestamp()
@@ -134,16 +134,16 @@ export async function closeLeases(db: Db, ids: readonly number[]): Promise<void>
 export async function removeLeases(
   db: Db,
   ids: readonly number[],
-  accounts: readonly Account[],
-): Promise<Account[]> {
+  accounts: readonly ActorRef[],
+): Promise<ActorRef[]> {
   return db.transaction().execute(async (tx) => {
     await tx.deleteFrom('leases').where('id', '=', anyOfLeases(ids)).execute();
-    return settleOffline(tx, accounts);
+    return markOffline(tx, accounts);
   });
 }
 
 /** Removes nodes that are dead, and answers those of their accounts who are offline from now on. */
-export async function removeDeadNodes(db: Db, graceMs: number): Promise<Account[]> {
+export async function removeDeadNodes(db: Db, graceMs: number): Promise<ActorRef[]> {
   // Seen before the clock was set back: they would stay alive until it gets there again.
   await sql`
     update nodes set seen_at = clock_timestamp()
@@ -163,7 +163,7 @@ export async function removeDeadNodes(db: Db, graceMs: number): Promise<Account[
       select distinct actor_kind, actor_id from leases where node_id = ${anyOfNodes(ids)}
     `.execute(tx);
     await tx.deleteFrom('nodes').where('id', '=', anyOfNodes(ids)).execute();
-    return settleOffline(tx, rows.map(accountOf));
+    return markOffline(tx, rows.map(accountOf));
   });
 }
 
@@ -171,7 +171,7 @@ export async function removeDeadNodes(db: Db, graceMs: number): Promise<Account[
  * Sets those accounts offline that have no lease left. Their rows are locked first, in order, and the leases looked
  * for in a later statement: one that was added meanwhile, by whoever held the row, is then seen.
  */
-async function settleOffline(tx: Tx, accounts: readonly Account[]): Promise<Account[]> {
+async function markOffline(tx: Tx, accounts: readonly ActorRef[]): Promise<ActorRef[]> {
   if (accounts.length === 0) return [];
   const given = sql`unnest(
     ${accounts.map((account) => account.kind)}::text[], ${accounts.map((account) => account.id)}::int[]
@@ -195,7 +195,7 @@ async function settleOffline(tx: Tx, accounts: readonly Account[]): Promise<Acco
 }
 
 /** Those of the accounts who are online. */
-export async function findOnline(db: Db, accounts: readonly Account[]): Promise<Account[]> {
+export async function findOnline(db: Db, accounts: readonly ActorRef[]): Promise<ActorRef[]> {
   if (accounts.length === 0) return [];
   const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
     select presence.actor_kind, presence.actor_id
@@ -208,13 +208,13 @@ export async function findOnline(db: Db, accounts: readonly Account[]): Promise<
 }
 
 /** Where an account can be reached at this moment: its newest legacy connection, and whether it reads its signals. */
-export interface Reach {
+export interface Reachability {
   readonly legacyLease: number | null;
   readonly signals: boolean;
 }
 
-export async function findReach(db: Db, account: Account): Promise<Reach> {
-  const { rows } = await sql<Reach>`
+export async function findReach(db: Db, account: ActorRef): Promise<Reachability> {
+  const { rows } = await sql<Reachability>`
     select max(leases.id) filter (where kind = 'legacy') as legacy_lease,
       coalesce(bool_or(kind = 'signals'), false) as signals
     from leases join nodes on nodes.id = leases.node_id
@@ -225,9 +225,9 @@ export async function findReach(db: Db, account: Account): Promise<Reach> {
 }
 
 /** Those of the accounts that still exist, each with the circles in which it is seen. */
-export async function findAudiences(
+export async function findCirclesOfActors(
   db: Db,
-  accounts: readonly Account[],
+  accounts: readonly ActorRef[],
 ): Promise<{ readonly actor: ActorRow; readonly circleIds: readonly CircleId[] }[]> {
   const actors = await findActors(db, accounts);
   const userIds = actors.flatMap((actor) => (actor.kind === 'user' ? [actor.user.id] : []));
@@ -264,7 +264,7 @@ export async function findOnlineInCircle(db: Db, circleId: CircleId): Promise<Ac
 const anyOfNodes = (ids: readonly string[]) => sql<string>`any(${ids}::text[])`;
 const anyOfLeases = (ids: readonly number[]) => sql<number>`any(${ids}::bigint[])`;
 
-const accountOf = (row: { readonly actorKind: ActorKind; readonly actorId: number }): Account =>
+const accountOf = (row: { readonly actorKind: ActorKind; readonly actorId: number }): ActorRef =>
   row.actorKind === 'user'
     ? { kind: 'user', id: row.actorId as UserId }
     : { kind: 'device', id: row.actorId as DeviceId };

@@ -1,16 +1,16 @@
 import { sql } from 'kysely';
 import type { UserId } from '../ids.ts';
-import type { Account } from './accounts.ts';
 import type { Db, Tx } from './database.ts';
 import type { Timestamp } from './tables.ts';
-import { now } from './expressions.ts';
+import { now } from './sql.ts';
+import type { ActorRef } from '../actor.ts';
 
 const notRevoked = (tokenId: string) =>
   sql<boolean>`not exists (select from revoked_tokens where token_id = ${tokenId})`;
 
 /** What is asked of a token of ours. */
 export interface Token {
-  readonly actor: Account;
+  readonly actor: ActorRef;
   readonly tokenId: string;
   /** In milliseconds since 1970; null when it does not say. */
   readonly issuedAt: number | null;

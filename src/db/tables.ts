@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, GeneratedAlways, Selectable } from 'kysely';
+import type { ActorKind } from '../actor.ts';
 import type {
   CircleId,
   ConversationId,
@@ -20,7 +21,6 @@ type UpdatedAt = ColumnType<Timestamp, never, Timestamp>;
 export type CircleRole = 'ADMIN' | 'MEMBER';
 export type ConversationRole = 'ADMIN' | 'STANDARD';
 export type MessageStatus = 'PENDING' | 'DONE';
-export type ActorKind = 'user' | 'device';
 export type LeaseKind = 'graphql' | 'signals' | 'legacy';
 
 export interface UsersTable {

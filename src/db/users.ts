@@ -1,12 +1,12 @@
 import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import type { CircleId, UserId } from '../ids.ts';
-import { emailKey } from '../text.ts';
-import type { Account } from './accounts.ts';
+import { emailKey } from '../lib/text.ts';
 import { USER_COLUMNS } from './actors.ts';
 import type { Db, Tx } from './database.ts';
-import { anyOf, now } from './expressions.ts';
+import { anyOf, now } from './sql.ts';
 import type { User } from './tables.ts';
+import type { ActorRef } from '../actor.ts';
 
 const UNIQUE_VIOLATION = '23505';
 
@@ -180,7 +180,7 @@ export async function findMembersByEmails(
 }
 
 /** Those of the users that are the account itself or share a circle with it. */
-export async function findVisible(db: Db, account: Account, ids: readonly UserId[]): Promise<User[]> {
+export async function findVisible(db: Db, account: ActorRef, ids: readonly UserId[]): Promise<User[]> {
   const mates = db
     .selectFrom('memberships')
     .select('circleId')

@@ -5,24 +5,24 @@ import * as devices from '../db/devices.ts';
 import { isActive } from '../db/sessions.ts';
 import type { User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
-import { parseDate } from '../dates.ts';
+import { parseDate } from '../lib/dates.ts';
 import { conflict, forbidden, unauthenticated } from '../errors.ts';
-import { accountTopic, actorKey } from '../events/event.ts';
+import { accountTopic } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
-import { recording } from '../events/record.ts';
-import type { Unit } from '../events/record.ts';
+import { transact } from '../events/unit-of-work.ts';
+import type { UnitOfWork } from '../events/unit-of-work.ts';
 import { openStream } from '../events/stream.ts';
 import type { EventStream, Reader } from '../events/stream.ts';
 import type { UserId } from '../ids.ts';
-import { MAX_PERSON_NAME, parseName, parseNewEmail, parsePassword } from '../text.ts';
-import { requireUser } from './actor.ts';
-import type { Actor, Session } from './actor.ts';
+import { MAX_PERSON_NAME, parseName, parseNewEmail, parsePassword } from '../lib/text.ts';
 import { requireCaller } from './circle-access.ts';
-import { endMembership, lockForDeparture } from './departures.ts';
+import { endMembership, lockForDeparture } from './leaving.ts';
 import type { Deps } from './deps.ts';
-import { byId } from './maps.ts';
+import { byId } from '../lib/group-rows.ts';
+import type { ActorRef, Session } from '../actor.ts';
+import { actorKey, requireUser } from '../actor.ts';
 
-export { authenticate, login, loginDevice, logout, refreshToken } from './logins.ts';
+export { authenticate, login, loginDevice, logout, refreshToken } from './authentication.ts';
 
 export interface CreateAccountInput {
   readonly email: string;
@@ -55,7 +55,7 @@ export async function createAccount(
     ...parseProfile(input),
     passwordHash: await deps.passwords.hash(parsePassword('password', input.password)),
   };
-  const user = await recording(deps, async (unit) => {
+  const user = await transact(deps, async (unit) => {
     const created = await users.insert(unit.tx, { ...values, subject: null });
     if (created === undefined) throw emailTaken();
     await unit.create(accountTopic({ kind: 'user', id: created.id }));
@@ -65,8 +65,8 @@ export async function createAccount(
   return { token, user };
 }
 
-export async function updateAccount(deps: Deps, actor: Actor, input: UpdateAccountInput): Promise<User> {
-  return recording(deps, async (unit) => {
+export async function updateAccount(deps: Deps, actor: ActorRef, input: UpdateAccountInput): Promise<User> {
+  return transact(deps, async (unit) => {
     await unit.lock(accountTopic(actor));
     const user = await requireCaller(unit.tx, actor);
     const updated = await users.update(unit.tx, user.id, parseProfile(changesOf(user, input)));
@@ -79,7 +79,7 @@ const emailTaken = () => conflict('The e-mail belongs to another account.');
 
 export async function changePassword(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: { readonly current: string; readonly next: string },
 ): Promise<User> {
   const next = parsePassword('next', input.next);
@@ -87,7 +87,7 @@ export async function changePassword(
     throw forbidden('The account has no password: its identity provider has it.');
   }
   const passwordHash = await deps.passwords.hash(next);
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     await unit.lock(accountTopic(actor));
     const user = await requireCaller(unit.tx, actor);
     return users.setPasswordHash(unit.tx, user.id, passwordHash);
@@ -100,18 +100,18 @@ export async function changePassword(
  */
 export async function deleteAccount(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: { readonly password: string },
 ): Promise<User> {
   await checkPassword(deps, actor, input.password);
   for (;;) {
-    const deleted = await recording(deps, (unit) => tryToDelete(unit, actor));
+    const deleted = await transact(deps, (unit) => tryToDelete(unit, actor));
     if (deleted !== undefined) return deleted;
   }
 }
 
 /** Undefined when the account joined one more circle before all was locked. */
-async function tryToDelete(unit: Unit, actor: Actor): Promise<User | undefined> {
+async function tryToDelete(unit: UnitOfWork, actor: ActorRef): Promise<User | undefined> {
   const known = await circles.findOfAccount(unit.tx, actor);
   const knownIds = known.map(({ id }) => id);
   await lockForDeparture(unit, requireUser(actor), knownIds);
@@ -126,9 +126,9 @@ async function tryToDelete(unit: Unit, actor: Actor): Promise<User | undefined> 
 }
 
 /** Whether the account has a password. Throws FORBIDDEN when it has another one. */
-async function checkPassword(deps: Deps, actor: Actor, password: string): Promise<boolean> {
+async function checkPassword(deps: Deps, actor: ActorRef, password: string): Promise<boolean> {
   const userId = requireUser(actor);
-  const result = await deps.limits.guess(actorKey(actor), async () => {
+  const result = await deps.rateLimits.checkCredential(actorKey(actor), async () => {
     const found = await users.findPasswordHash(deps.db, userId);
     if (found === undefined) throw unauthenticated();
     if (found.passwordHash === null) return 'none';
@@ -138,7 +138,7 @@ async function checkPassword(deps: Deps, actor: Actor, password: string): Promis
   return result === 'right';
 }
 
-export async function me(deps: Deps, actor: Actor): Promise<ActorView> {
+export async function me(deps: Deps, actor: ActorRef): Promise<ActorView> {
   const isOnline = (await deps.presence.isOnline([actor], deps.db)).has(actorKey(actor));
   if (actor.kind === 'user') {
     const user = await users.findById(deps.db, actor.id);
@@ -156,14 +156,14 @@ export async function usersById(deps: Deps, ids: readonly UserId[]): Promise<Map
 }
 
 /** The user if the actor may know of them: oneself, and whoever shares a circle. */
-export async function visibleUser(deps: Deps, actor: Actor, id: UserId): Promise<User | undefined> {
+export async function visibleUser(deps: Deps, actor: ActorRef, id: UserId): Promise<User | undefined> {
   return (await visibleUsers(deps, actor, [id])).get(id);
 }
 
 /** Those of the users whom the actor may know of. */
 export async function visibleUsers(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   ids: readonly UserId[],
 ): Promise<Map<UserId, User>> {
   return byId(await users.findVisible(deps.db, actor, ids));

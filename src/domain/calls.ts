@@ -1,17 +1,18 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import * as actors from '../db/actors.ts';
-import * as rows from '../db/calls.ts';
+import * as rows from '../db/call-targets.ts';
 import * as leases from '../db/presence.ts';
 import type { Timestamp } from '../db/tables.ts';
 import { DomainError, invalidInput, notFound, unauthenticated } from '../errors.ts';
-import { openEphemeralStream } from '../events/ephemeral.ts';
-import type { EphemeralStream } from '../events/ephemeral.ts';
-import { binaryLength } from '../events/binary.ts';
-import { accountTopic, actorKey } from '../events/event.ts';
+import { openEphemeralStream } from '../events/ephemeral-stream.ts';
+import type { EphemeralStream } from '../events/ephemeral-stream.ts';
+import { binaryLength } from '../lib/binary-json.ts';
+import { accountTopic } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
 import type { DeviceId, UserId } from '../ids.ts';
-import type { Actor, Session } from './actor.ts';
 import type { Deps } from './deps.ts';
+import type { ActorRef, Session } from '../actor.ts';
+import { actorKey } from '../actor.ts';
 
 /** As JSON, in bytes. Session descriptions have some thousands. */
 const MAX_SIGNAL = 262_144;
@@ -32,7 +33,7 @@ export interface WebRtcConfig {
 }
 
 /** What a caller needs to set up a call; the servers are no secret. */
-export function webrtcConfig({ config }: Pick<Deps, 'config'>, actor: Actor | null): WebRtcConfig {
+export function webrtcConfig({ config }: Pick<Deps, 'config'>, actor: ActorRef | null): WebRtcConfig {
   return {
     stunUrls: config.STUN_URLS,
     turnUrls: config.TURN_URLS,
@@ -45,7 +46,7 @@ export function webrtcConfig({ config }: Pick<Deps, 'config'>, actor: Actor | nu
 }
 
 /** By the TURN REST convention (contract section 5), which coturn verifies with `use-auth-secret`. */
-function turnCredentials(actor: Actor, secret: string | Buffer, ttl: number): TurnCredentials {
+function turnCredentials(actor: ActorRef, secret: string | Buffer, ttl: number): TurnCredentials {
   const expiry = Math.floor(Date.now() / 1000) + ttl;
   const username = `${expiry}:${actor.id}${actor.kind === 'device' ? 'True' : 'False'}`;
   const password = createHmac('sha1', secret).update(username).digest('base64');
@@ -66,10 +67,10 @@ export interface SignalTarget {
  */
 export async function sendSignal(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   { to, content }: { readonly to: SignalTarget; readonly content: unknown },
 ): Promise<void> {
-  await deps.limits.consume('signal', actorKey(actor));
+  await deps.rateLimits.consume('signal', actorKey(actor));
   requireBounded(content);
   const target = await rows.findTarget(deps.db, actor, parseTarget(to));
   const [sender] = await actors.findActors(deps.db, [actor]);

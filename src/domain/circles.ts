@@ -3,17 +3,17 @@ import type { Circle, Membership } from '../db/tables.ts';
 import * as users from '../db/users.ts';
 import { forbidden, notFound } from '../errors.ts';
 import { accountTopic, circleTopic } from '../events/event.ts';
-import { recording } from '../events/record.ts';
+import { transact } from '../events/unit-of-work.ts';
 import { openStream } from '../events/stream.ts';
 import type { EventStream, Reader } from '../events/stream.ts';
 import type { CircleId, MembershipId } from '../ids.ts';
-import { requireUser } from './actor.ts';
-import type { Actor, Session } from './actor.ts';
 import { requireCaller, requireCircleAccess, requireCircleAdmin, requireMember } from './circle-access.ts';
-import { endMembership, lockForDeletion, lockForDeparture, removeCircle } from './departures.ts';
+import { endMembership, lockForDeletion, lockForDeparture, removeCircle } from './leaving.ts';
 import type { Deps } from './deps.ts';
-import { byId, grouped } from './maps.ts';
-import { parseEmail, parseName } from '../text.ts';
+import { byId, grouped } from '../lib/group-rows.ts';
+import { parseEmail, parseName } from '../lib/text.ts';
+import type { ActorRef, Session } from '../actor.ts';
+import { requireUser } from '../actor.ts';
 
 export {
   acceptInvitation,
@@ -30,12 +30,12 @@ interface CircleInput {
 
 export async function createCircle(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: { readonly name: string },
 ): Promise<Circle> {
   const userId = requireUser(actor);
   const name = parseName('name', input.name);
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     // Held so that a deletion of the account sees this circle.
     await unit.lock(accountTopic(actor));
     await requireCaller(unit.tx, actor);
@@ -48,11 +48,11 @@ export async function createCircle(
 
 export async function updateCircle(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: CircleInput & { readonly name: string },
 ): Promise<Circle> {
   const name = parseName('name', input.name);
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     await unit.lock(circleTopic(input.circleId));
     await requireMember(unit.tx, actor, input.circleId);
     const circle = await circles.rename(unit.tx, input.circleId, name);
@@ -62,8 +62,8 @@ export async function updateCircle(
 }
 
 /** Answers the circle as it was. */
-export async function deleteCircle(deps: Deps, actor: Actor, input: CircleInput): Promise<Circle> {
-  return recording(deps, async (unit) => {
+export async function deleteCircle(deps: Deps, actor: ActorRef, input: CircleInput): Promise<Circle> {
+  return transact(deps, async (unit) => {
     await lockForDeletion(unit, input.circleId);
     const circle = await requireCircleAdmin(unit.tx, actor, input.circleId);
     await removeCircle(unit, circle);
@@ -72,8 +72,8 @@ export async function deleteCircle(deps: Deps, actor: Actor, input: CircleInput)
 }
 
 /** Answers the circle as it was; the last member takes it along. */
-export async function leaveCircle(deps: Deps, actor: Actor, input: CircleInput): Promise<Circle> {
-  return recording(deps, async (unit) => {
+export async function leaveCircle(deps: Deps, actor: ActorRef, input: CircleInput): Promise<Circle> {
+  return transact(deps, async (unit) => {
     if (actor.kind === 'user') await lockForDeparture(unit, actor.id, [input.circleId]);
     const circle = await requireMember(unit.tx, actor, input.circleId);
     const user = await requireCaller(unit.tx, actor);
@@ -84,11 +84,11 @@ export async function leaveCircle(deps: Deps, actor: Actor, input: CircleInput):
 
 export async function kickFromCircle(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: CircleInput & { readonly email: string },
 ): Promise<Circle> {
   const email = parseEmail('email', input.email);
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     const user = await users.findByEmail(unit.tx, email);
     if (user === undefined) await unit.lock(circleTopic(input.circleId));
     else await lockForDeparture(unit, user.id, [input.circleId]);
@@ -103,12 +103,12 @@ export async function kickFromCircle(
 }
 
 /** The circles of a user, or the one of a device. */
-export async function circlesOf(deps: Deps, actor: Actor): Promise<Circle[]> {
+export async function circlesOf(deps: Deps, actor: ActorRef): Promise<Circle[]> {
   return circles.findOfAccount(deps.db, actor);
 }
 
 /** Throws NOT_FOUND unless the actor belongs to the circle. */
-export async function requireCircle(deps: Deps, actor: Actor, id: CircleId): Promise<Circle> {
+export async function requireCircle(deps: Deps, actor: ActorRef, id: CircleId): Promise<Circle> {
   const { circle } = await requireCircleAccess(deps.db, actor, id);
   return circle;
 }
@@ -127,7 +127,7 @@ export async function membershipsOfCircles(
 }
 
 /** Throws NOT_FOUND unless the actor belongs to its circle. */
-export async function requireMembership(deps: Deps, actor: Actor, id: MembershipId): Promise<Membership> {
+export async function requireMembership(deps: Deps, actor: ActorRef, id: MembershipId): Promise<Membership> {
   const membership = await circles.findMembership(deps.db, id);
   const access = membership && (await circles.findAccess(deps.db, actor, membership.circleId));
   if (membership === undefined || access === undefined) throw notFound('The membership');

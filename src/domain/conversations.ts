@@ -3,11 +3,10 @@ import type { Conversation, User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
 import { forbidden, invalidInput, notFound } from '../errors.ts';
 import { circleTopic, conversationTopic } from '../events/event.ts';
-import { recording } from '../events/record.ts';
+import { transact } from '../events/unit-of-work.ts';
 import { openStream } from '../events/stream.ts';
 import type { EventStream, Reader } from '../events/stream.ts';
 import type { CircleId, ConversationId, UserId } from '../ids.ts';
-import type { Actor, Session } from './actor.ts';
 import { requireCaller, requireMember } from './circle-access.ts';
 import {
   lockWithCircle,
@@ -15,9 +14,10 @@ import {
   requireConversationAdmin,
 } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
-import { byId, grouped } from './maps.ts';
+import { byId, grouped } from '../lib/group-rows.ts';
 import { join } from './participants.ts';
-import { parseEmail, parseName } from '../text.ts';
+import { parseEmail, parseName } from '../lib/text.ts';
+import type { ActorRef, Session } from '../actor.ts';
 
 export { requireConversationAccess } from './conversation-access.ts';
 export {
@@ -45,7 +45,7 @@ export interface CreateConversationInput {
 
 export async function createConversation(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: CreateConversationInput,
 ): Promise<Conversation> {
   const { circleId } = input;
@@ -54,7 +54,7 @@ export async function createConversation(
     throw invalidInput('emails', `A conversation starts with at most ${MAX_FIRST_PARTICIPANTS} others.`);
   }
   const emails = input.emails.map((email) => parseEmail('emails', email));
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     await unit.lock(circleTopic(circleId));
     await requireMember(unit.tx, actor, circleId);
     const creator = await requireCaller(unit.tx, actor);
@@ -80,11 +80,11 @@ function distinct(members: readonly (User | undefined)[]): User[] {
 
 export async function updateConversation(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: ConversationInput & { readonly name: string },
 ): Promise<Conversation> {
   const name = parseName('name', input.name);
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     await unit.lock(conversationTopic(input.conversationId));
     await requireConversationAdmin(unit.tx, actor, input.conversationId);
     const conversation = await conversations.rename(unit.tx, input.conversationId, name);
@@ -96,11 +96,11 @@ export async function updateConversation(
 /** Gives the circle's device access, or takes it; without a change nothing is said. */
 export async function setDeviceAccess(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: ConversationInput & { readonly allowed: boolean },
 ): Promise<Conversation> {
   const { conversationId, allowed } = input;
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     // The circle too, so that its device is not removed meanwhile.
     await lockWithCircle(unit, conversationId);
     const { conversation: found, participant } = await requireConversationAccess(
@@ -123,7 +123,7 @@ export async function setDeviceAccess(
 /** Throws NOT_FOUND unless the actor takes part in the conversation. */
 export async function requireConversation(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   id: ConversationId,
 ): Promise<Conversation> {
   const { conversation } = await requireConversationAccess(deps.db, actor, id);
@@ -133,7 +133,7 @@ export async function requireConversation(
 /** The conversations of each circle in which the actor takes part. */
 export async function conversationsOf(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   circleIds: readonly CircleId[],
 ): Promise<Map<CircleId, Conversation[]>> {
   const found = await conversations.findOfAccount(deps.db, actor, circleIds);
@@ -159,7 +159,7 @@ export async function openConversationEvents(
     actor: session.actor,
     after: input.after,
     authorise: async () => {
-      const allowed = await deps.admissions.canRead(session.actor, input.conversationId);
+      const allowed = await deps.batchedReads.canRead(session.actor, input.conversationId);
       if (!allowed) throw notFound('The conversation');
     },
     signal: reader.signal,

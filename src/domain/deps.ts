@@ -4,14 +4,15 @@ import type { Bus } from '../events/bus.ts';
 import type { Tails } from '../events/tail.ts';
 import type { UserId } from '../ids.ts';
 import type { Logger } from '../log.ts';
-import type { Admissions } from './admissions.ts';
-import type { Limits } from './limits.ts';
-import type { Passwords } from './passwords.ts';
-import type { Presence } from './presence.ts';
-import type { Sends } from './sends.ts';
-import type { MediaStorage } from './storage.ts';
-import type { Tokens } from './tokens.ts';
-import type { TypingSigns } from './typing-signs.ts';
+import type { BatchedReads } from '../db/batched-reads.ts';
+import type { RateLimits } from '../services/rate-limits.ts';
+import type { Passwords } from '../services/passwords.ts';
+import type { Presence } from '../services/presence.ts';
+import type { SendBatcher } from './send-batch.ts';
+import type { MediaStorage } from '../services/media-storage-fs.ts';
+import type { Tokens } from '../services/tokens.ts';
+import type { TypingPublisher } from '../services/typing-publisher.ts';
+import { openSnapshot as openDatabaseSnapshot } from '../db/database.ts';
 
 /** What every domain function is handed. Built once, in `app.ts`. */
 export interface Deps {
@@ -23,13 +24,25 @@ export interface Deps {
   readonly config: Config;
   readonly log: Logger;
   readonly tokens: Tokens;
-  readonly admissions: Admissions;
+  readonly batchedReads: BatchedReads;
   readonly presence: Presence;
   readonly storage: MediaStorage;
-  readonly limits: Limits;
+  readonly rateLimits: RateLimits;
   readonly passwords: Passwords;
   /** Demo accounts that are not to be used here: no login and no token of theirs is accepted. */
   readonly lockedUsers: ReadonlySet<UserId>;
-  readonly sends: Sends;
-  readonly typing: TypingSigns;
+  readonly sendBatcher: SendBatcher;
+  readonly typing: TypingPublisher;
+}
+
+/** Dependencies whose reads agree with each other, such as data and the cursor to subscribe after. */
+export interface Snapshot {
+  readonly deps: Deps;
+  close(): Promise<void>;
+}
+
+/** Begins to read from one snapshot of the database, until it is closed. */
+export async function openSnapshot(deps: Deps): Promise<Snapshot> {
+  const { db, close } = await openDatabaseSnapshot(deps.db);
+  return { deps: { ...deps, db }, close };
 }

@@ -5,16 +5,16 @@ import type { Db, Tx } from '../db/database.ts';
 import * as devices from '../db/devices.ts';
 import type { Device } from '../db/tables.ts';
 import { conflict, notFound } from '../errors.ts';
-import { accountTopic, actorKey, circleTopic, conversationTopic, sameActor } from '../events/event.ts';
-import type { ActorRef } from '../events/event.ts';
-import { recording } from '../events/record.ts';
-import type { Unit } from '../events/record.ts';
+import { accountTopic, circleTopic, conversationTopic } from '../events/event.ts';
+import { transact } from '../events/unit-of-work.ts';
+import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { CircleId, DeviceId } from '../ids.ts';
-import type { Actor } from './actor.ts';
 import { requireCircleAdmin } from './circle-access.ts';
 import type { Deps } from './deps.ts';
-import { byId } from './maps.ts';
-import { parseName } from '../text.ts';
+import { byId } from '../lib/group-rows.ts';
+import { parseName } from '../lib/text.ts';
+import type { ActorRef } from '../actor.ts';
+import { actorKey, sameActor } from '../actor.ts';
 
 interface DeviceInput {
   readonly deviceId: DeviceId;
@@ -23,7 +23,7 @@ interface DeviceInput {
 /** Adds the circle's device. The password is told this once. */
 export async function addDevice(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: { readonly circleId: CircleId; readonly name: string },
 ): Promise<{ device: Device; username: string; password: string }> {
   const { circleId } = input;
@@ -33,7 +33,7 @@ export async function addDevice(
   const username = `device-${randomBytes(6).toString('hex')}`;
   const password = randomBytes(18).toString('base64url');
   const passwordHash = await deps.passwords.hash(password);
-  const device = await recording(deps, async (unit) => {
+  const device = await transact(deps, async (unit) => {
     await unit.lock(circleTopic(circleId));
     await requireCircleAdmin(unit.tx, actor, circleId);
     const added = await devices.insert(unit.tx, { circleId, name, username, passwordHash });
@@ -47,11 +47,11 @@ export async function addDevice(
 
 export async function updateDevice(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: DeviceInput & { readonly name: string },
 ): Promise<Device> {
   const name = parseName('name', input.name);
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     const found = await lockCircleOf(unit, actor, input.deviceId);
     if (!sameActor(actor, refOf(found))) await requireCircleAdmin(unit.tx, actor, found.circleId);
     const device = await devices.rename(unit.tx, found.id, name);
@@ -61,8 +61,8 @@ export async function updateDevice(
 }
 
 /** Answers the device as it was. */
-export async function removeDevice(deps: Deps, actor: Actor, input: DeviceInput): Promise<Device> {
-  return recording(deps, async (unit) => {
+export async function removeDevice(deps: Deps, actor: ActorRef, input: DeviceInput): Promise<Device> {
+  return transact(deps, async (unit) => {
     const device = await lockCircleOf(unit, actor, input.deviceId);
     await requireCircleAdmin(unit.tx, actor, device.circleId);
     const account = refOf(device);
@@ -82,18 +82,18 @@ export async function removeDevice(deps: Deps, actor: Actor, input: DeviceInput)
   });
 }
 
-async function lockCircleOf(unit: Unit, actor: Actor, id: DeviceId): Promise<Device> {
+async function lockCircleOf(unit: UnitOfWork, actor: ActorRef, id: DeviceId): Promise<Device> {
   const found = await requireVisible(unit.tx, actor, id);
   await unit.lock(circleTopic(found.circleId));
   return requireVisible(unit.tx, actor, id);
 }
 
 /** Throws NOT_FOUND unless the actor belongs to the device's circle. */
-export async function requireDevice(deps: Deps, actor: Actor, id: DeviceId): Promise<Device> {
+export async function requireDevice(deps: Deps, actor: ActorRef, id: DeviceId): Promise<Device> {
   return requireVisible(deps.db, actor, id);
 }
 
-async function requireVisible(db: Db | Tx, actor: Actor, id: DeviceId): Promise<Device> {
+async function requireVisible(db: Db | Tx, actor: ActorRef, id: DeviceId): Promise<Device> {
   const device = await devices.findById(db, id);
   const access = device && (await circles.findAccess(db, actor, device.circleId));
   if (device === undefined || access === undefined) throw notFound('The device');

@@ -4,14 +4,14 @@ import type { Db, Tx } from '../db/database.ts';
 import * as users from '../db/users.ts';
 import { conflict, forbidden, notFound } from '../errors.ts';
 import { accountTopic, circleTopic } from '../events/event.ts';
-import { recording } from '../events/record.ts';
-import type { Unit } from '../events/record.ts';
+import { transact } from '../events/unit-of-work.ts';
+import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { CircleId, InvitationId } from '../ids.ts';
-import type { Actor } from './actor.ts';
 import { requireCaller, requireMember } from './circle-access.ts';
 import type { Deps } from './deps.ts';
-import { grouped } from './maps.ts';
-import { parseEmail } from '../text.ts';
+import { grouped } from '../lib/group-rows.ts';
+import { parseEmail } from '../lib/text.ts';
+import type { ActorRef } from '../actor.ts';
 
 interface InvitationInput {
   readonly invitationId: InvitationId;
@@ -19,11 +19,11 @@ interface InvitationInput {
 
 export async function inviteToCircle(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: { readonly circleId: CircleId; readonly email: string },
 ): Promise<Invitation> {
   const email = parseEmail('email', input.email);
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     const found = await users.findByEmail(unit.tx, email);
     const inbox = found === undefined ? [] : [accountTopic({ kind: 'user', id: found.id })];
     await unit.lock(circleTopic(input.circleId), ...inbox);
@@ -44,8 +44,8 @@ export async function inviteToCircle(
   });
 }
 
-export async function acceptInvitation(deps: Deps, actor: Actor, input: InvitationInput): Promise<Circle> {
-  return recording(deps, async (unit) => {
+export async function acceptInvitation(deps: Deps, actor: ActorRef, input: InvitationInput): Promise<Circle> {
+  return transact(deps, async (unit) => {
     const { user, invitation } = await takeInvitation(unit, actor, input.invitationId);
     const { circleId } = invitation;
     const [circle] = await circles.findByIds(unit.tx, [circleId]);
@@ -59,16 +59,16 @@ export async function acceptInvitation(deps: Deps, actor: Actor, input: Invitati
 /** Answers the invitation as it was. */
 export async function declineInvitation(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: InvitationInput,
 ): Promise<Invitation> {
-  return recording(deps, async (unit) => (await takeInvitation(unit, actor, input.invitationId)).invitation);
+  return transact(deps, async (unit) => (await takeInvitation(unit, actor, input.invitationId)).invitation);
 }
 
 /** Removes an invitation on behalf of whom it invites: of two that try, one finds it gone. */
 async function takeInvitation(
-  unit: Unit,
-  actor: Actor,
+  unit: UnitOfWork,
+  actor: ActorRef,
   id: InvitationId,
 ): Promise<{ user: User; invitation: Invitation }> {
   const found = await circles.findInvitation(unit.tx, id);
@@ -91,16 +91,16 @@ export async function invitationsOfCircles(
 }
 
 /** Pending invitations to the actor, oldest first. */
-export async function invitationsOf(deps: Deps, actor: Actor): Promise<Invitation[]> {
+export async function invitationsOf(deps: Deps, actor: ActorRef): Promise<Invitation[]> {
   return actor.kind === 'user' ? circles.findInvitationsOfUser(deps.db, actor.id) : [];
 }
 
 /** Throws NOT_FOUND unless the actor is invited by it or belongs to its circle. */
-export async function requireInvitation(deps: Deps, actor: Actor, id: InvitationId): Promise<Invitation> {
+export async function requireInvitation(deps: Deps, actor: ActorRef, id: InvitationId): Promise<Invitation> {
   return requireVisible(deps.db, actor, id);
 }
 
-async function requireVisible(db: Db | Tx, actor: Actor, id: InvitationId): Promise<Invitation> {
+async function requireVisible(db: Db | Tx, actor: ActorRef, id: InvitationId): Promise<Invitation> {
   const invitation = await circles.findInvitation(db, id);
   if (invitation === undefined) throw notFound('The invitation');
   const isInvited = actor.kind === 'user' && actor.id === invitation.userId;

@@ -5,17 +5,17 @@ import * as messages from '../db/messages.ts';
 import type { Media, Message } from '../db/tables.ts';
 import { notFound } from '../errors.ts';
 import { conversationTopic } from '../events/event.ts';
-import { recording } from '../events/record.ts';
+import { transact } from '../events/unit-of-work.ts';
 import type { MediaId, MessageId } from '../ids.ts';
-import type { Actor } from './actor.ts';
-import { requireAuthor } from './authorship.ts';
+import { requireAuthor } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
-import { splitFilename } from './filenames.ts';
-import type { ByteRange } from './storage.ts';
-import { removeUnusedFiles } from './unused-files.ts';
+import type { ByteRange } from '../services/media-storage-fs.ts';
+import { removeUnusedFiles } from '../services/unused-files.ts';
+import type { ActorRef } from '../actor.ts';
+import { looksEmpty } from '../lib/text.ts';
 
 /** A media of a message that the actor may read. Throws NOT_FOUND. */
-export async function requireMedia(deps: Deps, actor: Actor, id: MediaId): Promise<Media> {
+export async function requireMedia(deps: Deps, actor: ActorRef, id: MediaId): Promise<Media> {
   return (await requireReadable(deps, actor, id)).media;
 }
 
@@ -38,7 +38,7 @@ export interface Upload {
  * Stores a file that its message announced, and says so; a second upload replaces the first. Throws NOT_FOUND unless
  * the actor may read the message, FORBIDDEN unless it sent it and still takes part, LIMIT_EXCEEDED, UNAVAILABLE.
  */
-export async function uploadMedia(deps: Deps, actor: Actor, upload: Upload): Promise<Media> {
+export async function uploadMedia(deps: Deps, actor: ActorRef, upload: Upload): Promise<Media> {
   const message = await rows.findMessage(deps.db, upload.mediaId);
   if (message === undefined) throw notFound('The media');
   // Asked again under the lock: this one only spares whoever may not upload from sending it all.
@@ -60,12 +60,12 @@ export async function uploadMedia(deps: Deps, actor: Actor, upload: Upload): Pro
 
 async function recordUpload(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   { id, conversationId }: Message,
   mediaId: MediaId,
   file: rows.UploadedFile,
 ): Promise<Media> {
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     await unit.lock(conversationTopic(conversationId));
     const message = await messages.findById(unit.tx, id);
     if (message === undefined) throw notFound('The media');
@@ -95,7 +95,7 @@ export interface OpenedMedia {
 }
 
 /** Opens the file of a media that the actor may read. Throws NOT_FOUND, also while it is not uploaded. */
-export async function openMedia(deps: Deps, actor: Actor, id: MediaId): Promise<OpenedMedia> {
+export async function openMedia(deps: Deps, actor: ActorRef, id: MediaId): Promise<OpenedMedia> {
   const { media, storageName } = await requireReadable(deps, actor, id);
   if (storageName === null || media.size === null || media.contentType === null) throw notFound('The media');
   return {
@@ -108,8 +108,35 @@ export async function openMedia(deps: Deps, actor: Actor, id: MediaId): Promise<
   };
 }
 
-async function requireReadable(deps: Deps, actor: Actor, id: MediaId) {
+async function requireReadable(deps: Deps, actor: ActorRef, id: MediaId) {
   const found = await rows.findReadable(deps.db, actor, id);
   if (found === undefined) throw notFound('The media');
   return found;
+}
+
+const MAX_FILENAME = 120;
+const MAX_EXTENSION = 10;
+/** Control characters, those that make a name read backwards, and those that hide how a name ends. */
+const UNSAFE =
+  /[\p{Cc}\p{Noncharacter_Code_Point}\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]/gu;
+/** Devices of Windows, which saves no file under their names, whatever the extension. */
+const RESERVED = /^(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³])(?=\.|$)/i;
+
+/**
+ * Splits an uploaded name, which may be a whole path of the sender's device, into what it is called and its
+ * extension, which keeps its dot. A text after the last dot that is too long for one belongs to the name.
+ */
+export function splitFilename(uploaded: string): { readonly filename: string; readonly extension: string } {
+  const last = uploaded.toWellFormed().replace(UNSAFE, '').split(/[/\\]/).at(-1) ?? '';
+  const base = last.normalize('NFC').trim().replace(RESERVED, '_$&');
+  const dot = base.lastIndexOf('.');
+  const extension =
+    dot > 0 && base.length - dot <= MAX_EXTENSION && /^\.\S+$/.test(base.slice(dot)) ? base.slice(dot) : '';
+  const name = extension === '' ? base : base.slice(0, dot);
+  return {
+    filename: Array.from(looksEmpty(name.replaceAll('.', '')) ? 'file' : name)
+      .slice(0, MAX_FILENAME)
+      .join(''),
+    extension,
+  };
 }

@@ -2,21 +2,22 @@ import * as mediaRows from '../db/media.ts';
 import * as rows from '../db/messages.ts';
 import type { Message } from '../db/tables.ts';
 import { invalidInput, notFound } from '../errors.ts';
-import { actorKey, conversationTopic } from '../events/event.ts';
+import { conversationTopic } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
-import { recording } from '../events/record.ts';
-import type { Unit } from '../events/record.ts';
+import { transact } from '../events/unit-of-work.ts';
+import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { ConversationId, MessageId } from '../ids.ts';
-import type { Actor } from './actor.ts';
-import { requireAuthor } from './authorship.ts';
+import { requireAuthor } from './conversation-access.ts';
 import { requireConversationAccess } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
-import { byId } from './maps.ts';
-import type { Send, SentMessage } from './sends.ts';
-import { looksEmpty, MAX_FILE_IDENTIFIER, MAX_MESSAGE_TEXT, parseText } from '../text.ts';
-import { removeUnusedFiles } from './unused-files.ts';
+import { byId } from '../lib/group-rows.ts';
+import type { Send, SentMessage } from './send-batch.ts';
+import { looksEmpty, MAX_FILE_IDENTIFIER, MAX_MESSAGE_TEXT, parseText } from '../lib/text.ts';
+import { removeUnusedFiles } from '../services/unused-files.ts';
+import type { ActorRef } from '../actor.ts';
+import { actorKey } from '../actor.ts';
 
-export type { SentMessage } from './sends.ts';
+export type { SentMessage } from './send-batch.ts';
 
 const MAX_FILES = 20;
 const MAX_KEY = 200;
@@ -36,14 +37,14 @@ export interface SendInput {
  * Sends a message. Throws NOT_FOUND unless the actor takes part in the conversation, INVALID_INPUT, RATE_LIMITED,
  * and CONFLICT when the key was used for another conversation or for a message that is deleted.
  */
-export async function sendMessage(deps: Deps, actor: Actor, input: SendInput): Promise<SentMessage> {
-  await deps.limits.consume('send', actorKey(actor));
+export async function sendMessage(deps: Deps, actor: ActorRef, input: SendInput): Promise<SentMessage> {
+  await deps.rateLimits.consume('send', actorKey(actor));
   const { conversationId } = input;
-  return deps.sends.send({ actor, conversationId, ...(await requireContent(deps, actor, input)) });
+  return deps.sendBatcher.send({ actor, conversationId, ...(await requireContent(deps, actor, input)) });
 }
 
 /** Throws INVALID_INPUT, but NOT_FOUND to one who takes no part, whatever the message is like. */
-async function requireContent(deps: Deps, actor: Actor, input: SendInput): Promise<Content> {
+async function requireContent(deps: Deps, actor: ActorRef, input: SendInput): Promise<Content> {
   try {
     return parseContent(input);
   } catch (error) {
@@ -80,12 +81,12 @@ function parseFiles(files: readonly string[]): string[] {
 /** Changes a message's text. Throws NOT_FOUND, FORBIDDEN unless the actor wrote it and still takes part. */
 export async function updateMessage(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   { messageId, ...input }: { readonly messageId: MessageId; readonly text: string },
 ): Promise<Message> {
-  await deps.limits.consume('send', actorKey(actor));
+  await deps.rateLimits.consume('send', actorKey(actor));
   parseMessageText(input.text, true);
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     const { author, message: before } = await lockOwn(unit, actor, messageId);
     const text = parseMessageText(input.text, before.mediaCount > 0);
     const message = await rows.setText(unit.tx, messageId, text);
@@ -98,10 +99,10 @@ export async function updateMessage(
 /** Deletes a message with its files, and answers it as it was. Throws as `updateMessage` does. */
 export async function deleteMessage(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   { messageId }: { readonly messageId: MessageId },
 ): Promise<Message> {
-  const deleted = await recording(deps, async (unit) => {
+  const deleted = await transact(deps, async (unit) => {
     const { message } = await lockOwn(unit, actor, messageId);
     await rows.remove(unit.tx, messageId);
     const { conversationId } = message;
@@ -114,8 +115,8 @@ export async function deleteMessage(
 
 /** A message of the actor's own, which stays as it is read here until the commit. */
 async function lockOwn(
-  unit: Unit,
-  actor: Actor,
+  unit: UnitOfWork,
+  actor: ActorRef,
   id: MessageId,
 ): Promise<{ readonly message: Message; readonly author: ActorView }> {
   const named = await rows.findById(unit.tx, id);
@@ -127,7 +128,7 @@ async function lockOwn(
 }
 
 /** A message that the actor may read. Throws NOT_FOUND. */
-export async function requireMessage(deps: Deps, actor: Actor, id: MessageId): Promise<Message> {
+export async function requireMessage(deps: Deps, actor: ActorRef, id: MessageId): Promise<Message> {
   const [message] = await rows.findReadable(deps.db, actor, [id]);
   if (message === undefined) throw notFound('The message');
   return message;
@@ -136,7 +137,7 @@ export async function requireMessage(deps: Deps, actor: Actor, id: MessageId): P
 /** Those of the messages that the actor may read. */
 export async function readableMessages(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   ids: readonly MessageId[],
 ): Promise<Map<MessageId, Message>> {
   return byId(await rows.findReadable(deps.db, actor, ids));

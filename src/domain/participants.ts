@@ -4,16 +4,16 @@ import type { Conversation, ConversationRole, Participant, User } from '../db/ta
 import * as users from '../db/users.ts';
 import { conflict, forbidden, notFound } from '../errors.ts';
 import { conversationTopic } from '../events/event.ts';
-import { recording } from '../events/record.ts';
-import type { Unit } from '../events/record.ts';
+import { transact } from '../events/unit-of-work.ts';
+import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { ConversationId, ParticipantId } from '../ids.ts';
-import type { Actor } from './actor.ts';
 import { requireCaller } from './circle-access.ts';
 import { lockWithCircle, requireConversationAdmin, requireParticipation } from './conversation-access.ts';
-import { endParticipation } from './departures.ts';
+import { endParticipation } from './leaving.ts';
 import type { Deps } from './deps.ts';
-import { byId, grouped } from './maps.ts';
-import { parseEmail } from '../text.ts';
+import { byId, grouped } from '../lib/group-rows.ts';
+import { parseEmail } from '../lib/text.ts';
+import type { ActorRef } from '../actor.ts';
 
 interface ConversationInput {
   readonly conversationId: ConversationId;
@@ -25,7 +25,7 @@ interface TargetInput extends ConversationInput {
 
 /** Lets users take part, in this order. */
 export async function join(
-  unit: Unit,
+  unit: UnitOfWork,
   conversationId: ConversationId,
   joining: readonly User[],
   role: ConversationRole,
@@ -44,12 +44,12 @@ export async function join(
 
 export async function inviteToConversation(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: TargetInput,
 ): Promise<Conversation> {
   const { conversationId } = input;
   const email = parseEmail('email', input.email);
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     await lockWithCircle(unit, conversationId);
     const { conversation } = await requireParticipation(unit.tx, actor, conversationId);
     const [invitee] = await users.findMembersByEmails(unit.tx, conversation.circleId, [email]);
@@ -66,10 +66,10 @@ export async function inviteToConversation(
 /** Answers the conversation as it was: it may be gone with the one who left. */
 export async function leaveConversation(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: ConversationInput,
 ): Promise<Conversation> {
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     await unit.lock(conversationTopic(input.conversationId));
     const { conversation } = await requireParticipation(unit.tx, actor, input.conversationId);
     const user = await requireCaller(unit.tx, actor);
@@ -81,11 +81,11 @@ export async function leaveConversation(
 /** Answers the conversation as it was: it may be gone with the one who was kicked. */
 export async function kickFromConversation(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: TargetInput,
 ): Promise<Conversation> {
   const email = parseEmail('email', input.email);
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     await unit.lock(conversationTopic(input.conversationId));
     const { conversation } = await requireConversationAdmin(unit.tx, actor, input.conversationId);
     const by = await requireCaller(unit.tx, actor);
@@ -99,11 +99,11 @@ export async function kickFromConversation(
 /** Hands the actor's own role over. */
 export async function promoteInConversation(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   input: TargetInput,
 ): Promise<Conversation> {
   const email = parseEmail('email', input.email);
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     await unit.lock(conversationTopic(input.conversationId));
     const { conversation, participant: own } = await requireConversationAdmin(
       unit.tx,
@@ -148,7 +148,11 @@ export async function participantsById(
 }
 
 /** Throws NOT_FOUND unless the actor takes part in the participant's conversation. */
-export async function requireParticipant(deps: Deps, actor: Actor, id: ParticipantId): Promise<Participant> {
+export async function requireParticipant(
+  deps: Deps,
+  actor: ActorRef,
+  id: ParticipantId,
+): Promise<Participant> {
   const participant = await conversations.findParticipant(deps.db, id);
   const access = participant && (await conversations.findAccess(deps.db, actor, participant.conversationId));
   if (participant === undefined || access === undefined) throw notFound('The participant');

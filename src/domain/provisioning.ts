@@ -4,11 +4,11 @@ import type { User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
 import { unauthenticated } from '../errors.ts';
 import { accountTopic } from '../events/event.ts';
-import { recording } from '../events/record.ts';
-import type { Unit } from '../events/record.ts';
+import { transact } from '../events/unit-of-work.ts';
+import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { UserId } from '../ids.ts';
 import type { Deps } from './deps.ts';
-import type { OutsideIdentity } from './outside-identity.ts';
+import type { OutsideIdentity } from '../services/identity-claims.ts';
 
 /**
  * The account of somebody whom the outside identity provider vouches for, made at first sight. An account with the
@@ -17,7 +17,7 @@ import type { OutsideIdentity } from './outside-identity.ts';
  * stays with its owner, and the newcomer gets an account with an address that nobody has.
  */
 export async function provisionUser(deps: Deps, identity: OutsideIdentity, tokenId: string): Promise<UserId> {
-  return recording(deps, async (unit) => {
+  return transact(deps, async (unit) => {
     if (await sessions.isRevoked(unit.tx, tokenId)) throw unauthenticated('The token is not valid.');
     const user =
       (await users.findBySubject(unit.tx, identity.subject)) ??
@@ -28,7 +28,7 @@ export async function provisionUser(deps: Deps, identity: OutsideIdentity, token
 }
 
 async function adopt(
-  unit: Unit,
+  unit: UnitOfWork,
   { email, emailVerified, subject }: OutsideIdentity,
 ): Promise<User | undefined> {
   if (email === undefined || !emailVerified) return undefined;
@@ -38,7 +38,7 @@ async function adopt(
   return user;
 }
 
-async function create(unit: Unit, identity: OutsideIdentity): Promise<User> {
+async function create(unit: UnitOfWork, identity: OutsideIdentity): Promise<User> {
   const { subject, firstName, lastName, birthday } = identity;
   for (const email of [identity.email, placeholderEmail(subject)]) {
     if (email === undefined) continue;

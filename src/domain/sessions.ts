@@ -1,9 +1,10 @@
 import { forbidden, unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
-import { accountTopic, sameActor } from '../events/event.ts';
+import { accountTopic } from '../events/event.ts';
 import { authenticate } from './accounts.ts';
-import type { Session } from './actor.ts';
 import type { Deps } from './deps.ts';
+import type { Session } from '../actor.ts';
+import { sameActor } from '../actor.ts';
 
 /** A clock may be set, and a machine may sleep, while a timer runs: it is compared with the clock so often. */
 const MAX_TIMER_MS = 60_000;
@@ -84,7 +85,7 @@ export async function followSession(
     },
     // What was trimmed unseen may have ended the session.
     gap() {
-      deps.admissions.isActive(session).then(
+      deps.batchedReads.isActive(session).then(
         (active) => active || end('LOGGED_OUT'),
         () => end('SLOW'),
       );
@@ -93,7 +94,7 @@ export async function followSession(
   const stopTimer = callAt(session.expiresAt, () => end('TOKEN_EXPIRED'));
   try {
     // Asked once the account is followed: what ends the session around now is seen by one of the two.
-    if (!(await deps.admissions.isActive(session))) throw unauthenticated();
+    if (!(await deps.batchedReads.isActive(session))) throw unauthenticated();
   } catch (error) {
     close();
     throw error;

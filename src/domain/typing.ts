@@ -1,11 +1,12 @@
-import { openEphemeralStream } from '../events/ephemeral.ts';
-import type { EphemeralStream } from '../events/ephemeral.ts';
-import { actorKey, conversationTopic, refOf } from '../events/event.ts';
+import { openEphemeralStream } from '../events/ephemeral-stream.ts';
+import type { EphemeralStream } from '../events/ephemeral-stream.ts';
+import { conversationTopic, refOf } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
 import type { ConversationId } from '../ids.ts';
-import type { Actor, Session } from './actor.ts';
 import { requireConversationAccess } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
+import type { ActorRef, Session } from '../actor.ts';
+import { actorKey } from '../actor.ts';
 
 /** Who is typing, or no longer. */
 export interface TypingChange {
@@ -16,11 +17,11 @@ export interface TypingChange {
 /** Tells the conversation's readers that the actor is typing, or no longer. Throws NOT_FOUND unless it takes part, RATE_LIMITED. */
 export async function setTyping(
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   { conversationId, isTyping }: { readonly conversationId: ConversationId; readonly isTyping: boolean },
 ): Promise<void> {
-  await deps.limits.consume('typing', actorKey(actor));
-  await deps.typing.give({ account: actor, conversationId, isTyping });
+  await deps.rateLimits.consume('typing', actorKey(actor));
+  await deps.typing.set({ account: actor, conversationId, isTyping });
 }
 
 /** Who begins and stops typing, from now on. Of each, only the newest change waits for a slow reader. */

@@ -1,5 +1,7 @@
+import type { Db } from '../db/database.ts';
 import { DomainError } from '../errors.ts';
 import type { Topic } from './event.ts';
+import { readHeads } from '../db/event-log.ts';
 
 const MAX_CURSOR = 200;
 
@@ -33,3 +35,12 @@ export const expiredCursor = (oldest: string): DomainError =>
     'Events after this cursor are no longer kept. Read the data again and subscribe after its eventCursor.',
     { oldest },
   );
+
+/** The cursor of each topic's newest event: who subscribes after it gets whatever happens from now on. */
+export async function eventCursors(
+  deps: { readonly db: Db; readonly epoch: string },
+  topics: readonly Topic[],
+): Promise<Map<Topic, string>> {
+  const heads = await readHeads(deps.db, topics);
+  return new Map(topics.map((topic) => [topic, encodeCursor(deps.epoch, topic, heads.get(topic) ?? 0)]));
+}

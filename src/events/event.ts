@@ -1,7 +1,5 @@
-import type { Account } from '../db/accounts.ts';
 import type { ActorRow } from '../db/actors.ts';
 import type {
-  ActorKind,
   Circle,
   Conversation,
   Device,
@@ -14,12 +12,10 @@ import type {
 } from '../db/tables.ts';
 import type { CircleId, ConversationId, MessageId, UserId } from '../ids.ts';
 import type { EndReason } from '../errors.ts';
+import type { ActorRef } from '../actor.ts';
 
 /** An actor as the facts show it: `online` is what it was at that moment. */
 export type ActorView = ActorRow;
-
-/** Who someone is, without what is known of them. */
-export type ActorRef = Account;
 
 /** A message with all that its readers show, so that no reader has to query. */
 interface MessageFact {
@@ -163,7 +159,7 @@ export function topicOf(event: DomainEvent): Topic {
 const EVENT_BYTES = 1_000;
 
 /** How much memory an event takes, about, in bytes. */
-export function weightOf(event: DomainEvent): number {
+export function approximateSize(event: DomainEvent): number {
   if (!('message' in event)) return EVENT_BYTES;
   return EVENT_BYTES * (1 + event.media.length) + 2 * event.message.text.length;
 }
@@ -173,7 +169,7 @@ export const isShown = (event: DomainEvent): boolean =>
   event.type !== 'session.ended' && event.type !== 'account.deleted';
 
 /** Why this event is the last one that the actor may see on its topic; undefined when it is not. */
-export function endFor(actor: ActorRef, event: DomainEvent): EndReason | undefined {
+export function accessEndReason(actor: ActorRef, event: DomainEvent): EndReason | undefined {
   const isUser = (user: User) => actor.kind === 'user' && actor.id === user.id;
   switch (event.type) {
     case 'participant.left':
@@ -215,13 +211,7 @@ export function endFor(actor: ActorRef, event: DomainEvent): EndReason | undefin
 export const refOf = (view: ActorView): ActorRef =>
   view.kind === 'user' ? { kind: 'user', id: view.user.id } : { kind: 'device', id: view.device.id };
 
-export const sameActor = (a: ActorRef, b: ActorRef): boolean => a.kind === b.kind && a.id === b.id;
-
-/** `user:7` or `device:4`, for keys and tables. */
-export type ActorKey = `${ActorKind}:${number}`;
-export const actorKey = (actor: ActorRef): ActorKey => `${actor.kind}:${actor.id}`;
-
 /** A line of the log as what it means. Only `record.ts` writes there, so its shape is known. */
-export function fromLog(line: { topic: string; seq: number; at: Timestamp; event: unknown }): Envelope {
+export function toEnvelope(line: { topic: string; seq: number; at: Timestamp; event: unknown }): Envelope {
   return { topic: line.topic as Topic, seq: line.seq, at: line.at, event: line.event as DomainEvent };
 }

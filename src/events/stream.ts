@@ -1,18 +1,19 @@
-import { retryDelay } from '../backoff.ts';
+import { retryDelay } from '../lib/backoff.ts';
 import type { LogPage, LogRange } from '../db/event-log.ts';
 import { isOutage, notFound, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import type { Timestamp } from '../db/tables.ts';
-import { createBudget } from '../budget.ts';
-import type { Budget } from '../budget.ts';
+import { createBufferBudget } from '../lib/buffer-budget.ts';
+import type { BufferBudget } from '../lib/buffer-budget.ts';
 import { encodeCursor, expiredCursor, invalidCursor, parseCursor } from './cursor.ts';
-import { endFor, fromLog, isShown, weightOf } from './event.ts';
-import type { ActorRef, DomainEvent, Envelope, Topic } from './event.ts';
-import { endReasonOf, PulledIterator } from './iterator.ts';
-import type { ReaderIterator } from './iterator.ts';
+import { accessEndReason, toEnvelope, isShown, approximateSize } from './event.ts';
+import type { DomainEvent, Envelope, Topic } from './event.ts';
+import { endReasonOf, PulledIterator } from './pull-iterator.ts';
+import type { ReaderIterator } from './pull-iterator.ts';
 import type { Follower, Tail, Tails } from './tail.ts';
-import { createWaiting } from './waiting.ts';
-import type { Waiting } from './waiting.ts';
+import { createEventBuffer } from './event-buffer.ts';
+import type { EventBuffer } from './event-buffer.ts';
+import type { ActorRef } from '../actor.ts';
 
 const PAGE = 100;
 const SMALL_PAGE = 16;
@@ -32,7 +33,7 @@ export interface Reader {
   /** Ends the stream from outside: with its reason when that is an `EndReason`, else as if the reader had left. */
   readonly signal?: AbortSignal | undefined;
   /** What may wait for all that reads over the connection; without it the stream has one of its own. */
-  readonly budget?: Budget | undefined;
+  readonly budget?: BufferBudget | undefined;
 }
 
 export interface StreamRequest extends Reader {
@@ -48,7 +49,7 @@ export interface StreamRequest extends Reader {
 export type EventStream = ReaderIterator<StreamItem> & {
   readonly topic: Topic;
   /** Whether it is live and there is nothing to read before what happens next. */
-  isAtRest(): boolean;
+  isCaughtUp(): boolean;
   /** What a reader of the topic is shown of an event, the same for all; undefined when nothing. */
   readonly itemOf: (envelope: Envelope) => StreamItem | undefined;
   /** How much memory an event takes, about, in bytes. */
@@ -58,17 +59,17 @@ export type EventStream = ReaderIterator<StreamItem> & {
    * back. Undefined unless it is at rest. `recall` is called, once, when the stream
    * is ended from outside or freed: the place must be given back at once.
    */
-  lend(recall: () => void): Loan | undefined;
+  detach(onRevoke: () => void): Detached | undefined;
 };
 
 /** A reader's place in a live stream, in the hands of one who tells the reader what happens. */
-export interface Loan {
+export interface Detached {
   /** What the reader has got last. */
   readonly position: number;
   /** The reader has got this, the next event of the topic. False when it may get no more: then the place must be given back. */
-  took(envelope: Envelope): boolean;
+  advance(envelope: Envelope): boolean;
   /** The stream goes on after its position by itself. */
-  giveBack(): void;
+  reattach(): void;
 }
 
 /**
@@ -113,16 +114,16 @@ const createItemOf =
     isShown(event) ? { type: 'event', cursor: encodeCursor(epoch, topic, seq), at, event } : undefined;
 
 /** A class, because most of its kind rest: what they hold of memory while nothing happens is what a subscriber costs. */
-class StreamReader extends PulledIterator<StreamItem> implements EventStream, Follower, Loan {
+class StreamReader extends PulledIterator<StreamItem> implements EventStream, Follower, Detached {
   readonly topic: Topic;
   position = 0;
   readonly #epoch: string;
   readonly #actor: ActorRef;
   readonly #signal: AbortSignal | undefined;
   readonly #tail: Tail;
-  readonly #budget: Budget;
-  readonly #page: Waiting;
-  readonly #buffer: Waiting;
+  readonly #budget: BufferBudget;
+  readonly #page: EventBuffer;
+  readonly #buffer: EventBuffer;
   #authorisedAt = 0;
   #announced = false;
   #ending: EndReason | undefined;
@@ -138,7 +139,11 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
   #wake: (() => void) | undefined;
   #unfollow: () => void;
 
-  constructor(epoch: string, { topic, actor, signal, budget = createBudget() }: StreamRequest, tail: Tail) {
+  constructor(
+    epoch: string,
+    { topic, actor, signal, budget = createBufferBudget() }: StreamRequest,
+    tail: Tail,
+  ) {
     super();
     this.topic = topic;
     this.#epoch = epoch;
@@ -146,8 +151,8 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
     this.#signal = signal;
     this.#tail = tail;
     this.#budget = budget;
-    this.#page = createWaiting(budget);
-    this.#buffer = createWaiting(budget);
+    this.#page = createEventBuffer(budget);
+    this.#buffer = createEventBuffer(budget);
     this.#unfollow = tail.follow(this);
     signal?.addEventListener('abort', this.#abort, { once: true });
     if (signal?.aborted === true) this.#abort();
@@ -164,7 +169,7 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
   }
 
   weightOf({ event }: Envelope): number {
-    return weightOf(event);
+    return approximateSize(event);
   }
 
   event(envelope: Envelope): void {
@@ -188,13 +193,13 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
     this.#callBack();
   }
 
-  isAtRest(): boolean {
+  isCaughtUp(): boolean {
     const isOver = this.#closed || this.#orphaned || this.#ending !== undefined;
     return this.#announced && !isOver && this.#page.first === undefined && this.position >= this.#head;
   }
 
-  lend(whenRecalled: () => void): Loan | undefined {
-    if (!this.isAtRest()) return undefined;
+  detach(whenRecalled: () => void): Detached | undefined {
+    if (!this.isCaughtUp()) return undefined;
     this.#unfollow();
     // What waits there was in the log too, and has been read from it.
     this.#drop();
@@ -202,12 +207,12 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
     return this;
   }
 
-  took(envelope: Envelope): boolean {
+  advance(envelope: Envelope): boolean {
     this.#take(envelope);
     return this.#ending === undefined;
   }
 
-  giveBack(): void {
+  reattach(): void {
     this.#recall = undefined;
     // While an event is being told, whoever begins to follow is told it too: what was not taken need not be read.
     if (!this.#closed) this.#unfollow = this.#tail.follow(this);
@@ -275,7 +280,7 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
 
   #take(envelope: Envelope): void {
     this.position = envelope.seq;
-    if (this.position > this.#authorisedAt) this.#ending ??= endFor(this.#actor, envelope.event);
+    if (this.position > this.#authorisedAt) this.#ending ??= accessEndReason(this.#actor, envelope.event);
   }
 
   #nextKnown(): Envelope | undefined {
@@ -288,7 +293,7 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
 
   async #readPage(): Promise<void> {
     const { topic, position } = this;
-    const read = await this.#read(position, this.#budget.isSpent ? SMALL_PAGE : PAGE);
+    const read = await this.#read(position, this.#budget.isExceeded ? SMALL_PAGE : PAGE);
     if (read === 'unavailable') return;
     if (read === undefined) throw notFound('The stream');
     const { range, lines } = read;
@@ -297,7 +302,7 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
     if (this.#closed || this.#ending !== undefined) return;
     // The beginning of it, as much as may wait; the rest is read again when it is its turn.
     for (const line of lines) {
-      this.#page.push(fromLog(line));
+      this.#page.push(toEnvelope(line));
       if (this.#page.isFull) break;
     }
   }
@@ -309,7 +314,7 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
       const read = await this.#read(from, PAGE);
       if (read === 'unavailable') return;
       const lines = read?.lines ?? [];
-      const last = lines.find((line) => endFor(this.#actor, fromLog(line).event) !== undefined);
+      const last = lines.find((line) => accessEndReason(this.#actor, toEnvelope(line).event) !== undefined);
       this.#orphaned = last === undefined && lines.length === PAGE;
       if (last !== undefined) return void (this.#known = last.seq);
       if (!this.#orphaned) return this.#end('ACCOUNT_DELETED');

@@ -1,7 +1,7 @@
 import type { EventLog, LogPage, LogRange } from '../db/event-log.ts';
 import type { Logger } from '../log.ts';
 import type { Bus, Notice } from './bus.ts';
-import { fromLog } from './event.ts';
+import { toEnvelope } from './event.ts';
 import type { Envelope, Ephemeral, Topic } from './event.ts';
 
 const PAGE = 200;
@@ -137,7 +137,7 @@ class TailSource {
     this.#deps = deps;
     this.#topic = topic;
     // Listening begins before the head is read: what commits in between is either in the head or noticed as newer.
-    this.#unsubscribe = deps.bus.subscribe(topic, (notice) => this.#hear(notice));
+    this.#unsubscribe = deps.bus.subscribe(topic, (notice) => this.#receive(notice));
     this.ready = this.#start();
   }
 
@@ -166,14 +166,14 @@ class TailSource {
     return true;
   }
 
-  #hear(notice: Notice): void {
-    if (notice.kind === 'ephemeral') this.#tell((follower) => follower.ephemeral?.(notice.ephemeral));
+  #receive(notice: Notice): void {
+    if (notice.kind === 'ephemeral') this.#notify((follower) => follower.ephemeral?.(notice.ephemeral));
     else if (notice.kind === 'event' && !this.#reading && notice.envelope.seq === this.position + 1)
       this.#deliver(notice.envelope);
     else this.advance(notice.kind === 'event' ? notice.envelope.seq : notice.seq);
   }
 
-  #tell(say: (follower: Follower) => void): void {
+  #notify(say: (follower: Follower) => void): void {
     for (const follower of this.#followers) {
       try {
         say(follower);
@@ -186,7 +186,7 @@ class TailSource {
   #deliver(envelope: Envelope): void {
     this.position = envelope.seq;
     this.#deps.onEvent?.(envelope);
-    this.#tell((follower) => follower.event?.(envelope));
+    this.#notify((follower) => follower.event?.(envelope));
   }
 
   /** A hole or a lost announcement: what is missing is in the log. Until it is read, newer events wait there too. */
@@ -210,9 +210,9 @@ class TailSource {
     const before = this.position;
     if (page !== undefined && page.range.trimmed > this.position) {
       this.position = page.range.trimmed;
-      this.#tell((follower) => follower.gap?.());
+      this.#notify((follower) => follower.gap?.());
     }
-    for (const line of page?.lines ?? []) if (line.seq === this.position + 1) this.#deliver(fromLog(line));
+    for (const line of page?.lines ?? []) if (line.seq === this.position + 1) this.#deliver(toEnvelope(line));
     const head = Math.max(page?.range.head ?? 0, this.position);
     // What had been announced but is not in the log never will be: nothing is announced before it is committed. What
     // was announced since may be newer than this page.

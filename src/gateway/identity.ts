@@ -2,10 +2,10 @@ import type { IncomingMessage } from 'node:http';
 import { getOperationAST, Kind } from 'graphql';
 import type { ExecutionResult, OperationDefinitionNode } from 'graphql';
 import { DomainError } from '../errors.ts';
-import { findTokenInRequest } from './bearer.ts';
-import type { FoundToken } from './bearer.ts';
-import type { Operation } from './engine.ts';
-import { codeOf } from './errors.ts';
+import { findTokenInRequest } from './bearer-token.ts';
+import type { FoundToken } from './bearer-token.ts';
+import type { Operation } from './execution/engine.ts';
+import { codeOf } from './execution/format-error.ts';
 
 /** The session of a token; without one, why the token that was sent is none. Both undefined when none was sent. */
 export interface Identity<Session> {

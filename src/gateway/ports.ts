@@ -1,12 +1,13 @@
-import type { Actor, Session } from '../domain/actor.ts';
 import type { Deps } from '../domain/deps.ts';
 import type { OpenedMedia, Upload } from '../domain/media.ts';
 import type { LiveSession } from '../domain/sessions.ts';
 import type { MediaId } from '../ids.ts';
-import type { Engine } from './engine.ts';
-import type { FormatError } from './errors.ts';
+import type { Engine } from './execution/engine.ts';
+import type { FormatError } from './execution/format-error.ts';
 import type { Metrics } from './metrics.ts';
-import type { RequestedDocuments } from './requested-document.ts';
+import type { RequestedDocuments } from './execution/requested-documents.ts';
+import type { ActorRef, Session } from '../actor.ts';
+import { setMaxListeners } from 'node:events';
 
 /** What `app.ts` hands to every transport of the gateway. */
 export interface Ports {
@@ -22,6 +23,14 @@ export interface Ports {
   openSession(token: string): Promise<LiveSession>;
   /** The same with another token, for a connection that goes on. Throws FORBIDDEN for a token of another account. */
   renewSession(former: Session, token: string): Promise<LiveSession>;
-  uploadMedia(actor: Actor, upload: Upload): Promise<unknown>;
-  openMedia(actor: Actor, id: MediaId): Promise<OpenedMedia>;
+  uploadMedia(actor: ActorRef, upload: Upload): Promise<unknown>;
+  openMedia(actor: ActorRef, id: MediaId): Promise<OpenedMedia>;
+}
+
+/** A signal that is aborted, with the `EndReason`, when the session ends. A connection that rests does better without. */
+export function signalOf(live: LiveSession): AbortSignal {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  live.onEnd((reason) => controller.abort(reason));
+  return controller.signal;
 }

@@ -1,6 +1,6 @@
 import { createGraphqlClient } from './graphql-client.js';
 import { ask, oneLine } from './graphql.js';
-import { asLine, readPlace, readPresence } from './place.js';
+import { asLine, readPlace, readPresence } from './conversation-picker.js';
 
 const WHO = '... on User { id firstName } ... on Device { id firstName: name }';
 const CONVERSATION_EVENTS = `

@@ -1,4 +1,4 @@
-import { asLine, readName, readPlace, readPresence, readText } from './place.js';
+import { asLine, readName, readPlace, readPresence, readText } from './conversation-picker.js';
 
 const HEARD = ['success', 'error', 'message', 'media', 'writing', 'circle', 'circle_invite', 'conversation'];
 

@@ -2,8 +2,8 @@ import { createFrames } from './frames.js';
 import { createGraphqlSide } from './graphql-side.js';
 import { createLegacySide } from './legacy-side.js';
 import { createPanel } from './panel.js';
-import { asLine, findPlace, logIn, readPlace } from './place.js';
-import { createCrossing, createSchematic } from './schematic.js';
+import { asLine, findPlace, logIn, readPlace } from './conversation-picker.js';
+import { createCrossing, createSchematic } from './event-diagram.js';
 
 const DEMO = {
   legacy: { email: 'bob@example.com', password: 'parley' },

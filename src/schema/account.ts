@@ -1,12 +1,11 @@
 import * as accounts from '../domain/accounts.ts';
 import { circlesOf, invitationsOf } from '../domain/circles.ts';
-import type { ActorRef } from '../events/event.ts';
 import type { UserId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
-import { pageOf } from './connection.ts';
+import { pageOf } from './pagination.ts';
 import type { Context } from './context.ts';
 import { requireActor, requireSession } from './context.ts';
-import { PASSWORD } from './limits.ts';
+import { PASSWORD } from './complexity.ts';
 import { isOnline } from './loaders.ts';
 import {
   Actor,
@@ -17,8 +16,9 @@ import {
   Device,
   User,
   actorSource,
-} from './types.ts';
-import type { DeviceSource, UserSource } from './types.ts';
+} from './refs.ts';
+import type { DeviceSource, UserSource } from './refs.ts';
+import type { ActorRef } from '../actor.ts';
 
 const isCaller = (id: UserId, { session }: Context): boolean =>
   session?.actor.kind === 'user' && session.actor.id === id;

@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream';
 import SchemaBuilder from '@pothos/core';
 import RelayPlugin from '@pothos/plugin-relay';
-import { connectionComplexity } from './connection.ts';
+import { connectionComplexity } from './pagination.ts';
 import type { Context } from './context.ts';
-import { LIMITS, LIST_SIZE, MAX_COMPLEXITY, MAX_DEPTH, tooComplex } from './limits.ts';
+import { LIMITS, LIST_SIZE, MAX_COMPLEXITY, MAX_DEPTH, tooComplex } from './complexity.ts';
 
 /** A file of a multipart request, while it arrives. */
 export interface UploadedFile {

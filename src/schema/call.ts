@@ -2,7 +2,7 @@ import * as calls from '../domain/calls.ts';
 import { builder } from './builder.ts';
 import { requireActor, requireSession } from './context.ts';
 import { requireId } from './global-id.ts';
-import { Actor, actorSource } from './types.ts';
+import { Actor, actorSource } from './refs.ts';
 
 const TurnCredentials = builder.objectRef<calls.TurnCredentials>('TurnCredentials').implement({
   description:

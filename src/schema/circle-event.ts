@@ -1,13 +1,13 @@
 import { openCircleEvents } from '../domain/circles.ts';
-import { openPresence } from '../domain/presence-stream.ts';
-import type { PresenceChange } from '../domain/presence-stream.ts';
+import { openPresence } from '../domain/presence.ts';
+import type { PresenceChange } from '../domain/presence.ts';
 import type { CircleEvent as CircleFact } from '../events/event.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
 import { AFTER, Event, STREAM, eventType, startOf, streamType } from './event.ts';
 import { requireId } from './global-id.ts';
-import { Actor, Circle, Device, User, actorSource } from './types.ts';
+import { Actor, Circle, Device, User, actorSource } from './refs.ts';
 
 const CircleEvent = streamType(
   'CircleEvent',

@@ -3,7 +3,7 @@ import type { Circle as CircleRow } from '../domain/models.ts';
 import { circleTopic } from '../events/event.ts';
 import type { CircleId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
-import { pageOf, wholeListComplexity } from './connection.ts';
+import { pageOf, wholeListComplexity } from './pagination.ts';
 import { requireActor } from './context.ts';
 import { present, requireId } from './global-id.ts';
 import type { Loaders } from './loaders.ts';
@@ -18,8 +18,8 @@ import {
   Conversation,
   ConversationConnection,
   Device,
-} from './types.ts';
-import type { ConversationSource } from './types.ts';
+} from './refs.ts';
+import type { ConversationSource } from './refs.ts';
 
 /** What is in a circle, each with the circle; nothing for a caller who does not belong to it. */
 async function inside<Row>(

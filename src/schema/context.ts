@@ -1,10 +1,10 @@
-import type { Actor, Session } from '../domain/actor.ts';
 import type { Deps } from '../domain/deps.ts';
-import { openSnapshot } from '../domain/snapshot.ts';
-import type { Snapshot } from '../domain/snapshot.ts';
+import { openSnapshot } from '../domain/deps.ts';
+import type { Snapshot } from '../domain/deps.ts';
 import { unauthenticated } from '../errors.ts';
-import type { Budget } from '../budget.ts';
+import type { BufferBudget } from '../lib/buffer-budget.ts';
 import { Loaders } from './loaders.ts';
+import type { ActorRef, Session } from '../actor.ts';
 
 /** What resolvers are handed: made for each operation, and for each event of a subscription. */
 export interface Context {
@@ -15,7 +15,7 @@ export interface Context {
   /** Aborted when the caller's connection or request ends, with an `EndReason` when the server ends it. */
   readonly signal: AbortSignal | undefined;
   /** What may wait for the streams of the caller's connection; undefined where each has its own. */
-  readonly budget: Budget | undefined;
+  readonly budget: BufferBudget | undefined;
   /** Where an SSE client that comes back was (`Last-Event-ID`): newer than the argument `after` of the operation it repeats. */
   readonly resumeAfter: string | null;
   /** Lets the caller's connection go on with another token of the same account; undefined where there is no connection. */
@@ -24,7 +24,7 @@ export interface Context {
   /** How much text of messages was answered so far. */
   textLength: number;
   /** Whether the operation selects an `eventCursor`, which must agree with the data beside it. */
-  exact: boolean;
+  usesSnapshot: boolean;
   /** Why the token that the caller sent is not accepted; undefined without one. */
   readonly refusal: string | undefined;
   /** Whether it runs for a legacy client, which may still send what others may not. */
@@ -45,7 +45,7 @@ export interface ContextOptions {
   readonly session: Session | null | 'anyone';
   readonly refusal?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  readonly budget?: Budget | undefined;
+  readonly budget?: BufferBudget | undefined;
   readonly resumeAfter?: string | null;
   readonly renewSession?: RenewSession | undefined;
   readonly legacy?: boolean;
@@ -58,13 +58,13 @@ export function createContext(options: ContextOptions): Context {
 /** A class, as each subscription holds one for as long as it lives. */
 class OperationContext implements Context {
   readonly signal: AbortSignal | undefined;
-  readonly budget: Budget | undefined;
+  readonly budget: BufferBudget | undefined;
   readonly resumeAfter: string | null;
   readonly renewSession: RenewSession | undefined;
   readonly refusal: string | undefined;
   readonly legacy: boolean;
   textLength = 0;
-  exact = false;
+  usesSnapshot = false;
   lacksLogin = false;
   readonly #deps: Deps;
   readonly #session: ContextOptions['session'];
@@ -138,6 +138,6 @@ export function requireSession(context: Context): Session {
 }
 
 /** Who is calling. Throws UNAUTHENTICATED when nobody is logged in. */
-export function requireActor(context: Context): Actor {
+export function requireActor(context: Context): ActorRef {
   return requireSession(context).actor;
 }

@@ -7,8 +7,8 @@ import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
 import { AFTER, Event, STREAM, eventType, startOf, streamType } from './event.ts';
 import { requireId } from './global-id.ts';
-import { Actor, Conversation, Media, Message, User, actorSource } from './types.ts';
-import type { MessageSource } from './types.ts';
+import { Actor, Conversation, Media, Message, User, actorSource } from './refs.ts';
+import type { MessageSource } from './refs.ts';
 
 const ConversationEvent = streamType(
   'ConversationEvent',

@@ -2,12 +2,12 @@ import * as conversations from '../domain/conversations.ts';
 import type { Message as MessageRow, Participant as ParticipantRow } from '../domain/models.ts';
 import { conversationTopic } from '../events/event.ts';
 import { builder, perActor } from './builder.ts';
-import { connectionOf, emptyPage, pageOf, parsePage } from './connection.ts';
+import { connectionOf, emptyPage, pageOf, parsePage } from './pagination.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { present, requireId } from './global-id.ts';
 import { loadAuthor } from './loaders.ts';
-import { selects } from './selection.ts';
+import { selects } from './selected-fields.ts';
 import {
   Circle,
   Conversation,
@@ -16,8 +16,8 @@ import {
   MessageConnection,
   Participant,
   ParticipantConnection,
-} from './types.ts';
-import type { ConversationSource, MessageSource, ParticipantSource, UserSource } from './types.ts';
+} from './refs.ts';
+import type { ConversationSource, MessageSource, ParticipantSource, UserSource } from './refs.ts';
 
 /** Whether the caller takes part: a conversation may also be shown to one who has just left it, or was invited once. */
 async function isMine({ id, circleId, isMine }: ConversationSource, { loaders }: Context): Promise<boolean> {

@@ -2,10 +2,10 @@ import * as devices from '../domain/devices.ts';
 import { builder } from './builder.ts';
 import { requireActor } from './context.ts';
 import { requireId } from './global-id.ts';
-import { PASSWORD } from './limits.ts';
+import { PASSWORD } from './complexity.ts';
 import { isOnline } from './loaders.ts';
-import { Circle, Device } from './types.ts';
-import type { DeviceSource } from './types.ts';
+import { Circle, Device } from './refs.ts';
+import type { DeviceSource } from './refs.ts';
 
 Device.implement({
   description:

@@ -3,7 +3,7 @@ import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
 import { AFTER, Event, STREAM, eventType, startOf, streamType } from './event.ts';
-import { CircleInvitation, Conversation } from './types.ts';
+import { CircleInvitation, Conversation } from './refs.ts';
 
 const InboxEvent = streamType(
   'InboxEvent',

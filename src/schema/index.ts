@@ -14,6 +14,6 @@ import './conversation-event.ts';
 import './circle-event.ts';
 import './inbox-event.ts';
 import { builder } from './builder.ts';
-import { withSnapshots } from './snapshots.ts';
+import { withSnapshots } from './snapshot-reads.ts';
 
 export const schema = withSnapshots(builder.toSchema({ sortSchema: false }));

@@ -4,8 +4,8 @@ import { builder, perActor } from './builder.ts';
 import { requireActor } from './context.ts';
 import { present, requireId } from './global-id.ts';
 import type { Loaders } from './loaders.ts';
-import { Circle, CircleInvitation, User } from './types.ts';
-import type { UserSource } from './types.ts';
+import { Circle, CircleInvitation, User } from './refs.ts';
+import type { UserSource } from './refs.ts';
 
 const STRANGER =
   'While you share no circle with them you see their name and e-mail, not their `birthday` or whether they are online.';

@@ -1,6 +1,5 @@
 import DataLoader from 'dataloader';
 import { usersById, visibleUsers } from '../domain/accounts.ts';
-import type { Actor } from '../domain/actor.ts';
 import { circlesById, circlesOf, invitationsOfCircles, membershipsOfCircles } from '../domain/circles.ts';
 import {
   conversationsById,
@@ -10,14 +9,14 @@ import {
 } from '../domain/conversations.ts';
 import type { Deps } from '../domain/deps.ts';
 import { devicesById, devicesOfCircles } from '../domain/devices.ts';
-import { eventCursors } from '../domain/event-cursors.ts';
+import { eventCursors } from '../events/cursor.ts';
 import { mediaOfMessages } from '../domain/media.ts';
 import { messagesPage, readableMessages } from '../domain/messages.ts';
 import type { Circle, Message } from '../domain/models.ts';
-import { actorKey } from '../events/event.ts';
-import type { ActorRef } from '../events/event.ts';
 import type { CircleId, ConversationId } from '../ids.ts';
-import type { Page } from './connection.ts';
+import type { Page } from './pagination.ts';
+import type { ActorRef } from '../actor.ts';
+import { actorKey } from '../actor.ts';
 
 /** A statement has at most 65,535 parameters. */
 const MAX_BATCH = 10_000;
@@ -27,7 +26,7 @@ type Load<Key, Value> = (key: Key) => Promise<Value | undefined>;
 type Read<Key, Value> = (deps: Deps, keys: readonly Key[]) => Promise<ReadonlyMap<Key, Value>>;
 type ReadAsActor<Key, Value> = (
   deps: Deps,
-  actor: Actor,
+  actor: ActorRef,
   keys: readonly Key[],
 ) => Promise<ReadonlyMap<Key, Value>>;
 
@@ -43,11 +42,11 @@ interface PageOfConversation {
  */
 export class Loaders {
   readonly #deps: () => Deps;
-  readonly #caller: () => Actor | null;
+  readonly #caller: () => ActorRef | null;
   readonly #loads = new Map<unknown, unknown>();
 
   /** The dependencies are asked for at each read, because an operation may be given a snapshot to read from. */
-  constructor(deps: () => Deps, caller: () => Actor | null) {
+  constructor(deps: () => Deps, caller: () => ActorRef | null) {
     this.#deps = deps;
     this.#caller = caller;
   }
@@ -158,7 +157,7 @@ function batch<Key, Value>(
   return (key) => (open ??= create()).load(key);
 }
 
-async function ownCircles(deps: Deps, caller: Actor): Promise<ReadonlyMap<CircleId, Circle>> {
+async function ownCircles(deps: Deps, caller: ActorRef): Promise<ReadonlyMap<CircleId, Circle>> {
   const circles = await circlesOf(deps, caller);
   return new Map(circles.map((circle) => [circle.id, circle]));
 }

@@ -4,7 +4,7 @@ import { invalidInput } from '../errors.ts';
 import { builder, perActor } from './builder.ts';
 import { requireActor } from './context.ts';
 import { requireId } from './global-id.ts';
-import { Media, Message } from './types.ts';
+import { Media, Message } from './refs.ts';
 
 Media.implement({
   description: 'A file of a message: announced when the message is sent, and uploaded afterwards.',

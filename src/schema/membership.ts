@@ -1,5 +1,5 @@
 import { present } from './global-id.ts';
-import { Circle, CircleMembership, CircleRole, User } from './types.ts';
+import { Circle, CircleMembership, CircleRole, User } from './refs.ts';
 
 CircleMembership.implement({
   description: 'That a user belongs to a circle, and as what.',

@@ -5,10 +5,10 @@ import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { requireId } from './global-id.ts';
-import { LONG_TEXT, MAX_TEXT } from './limits.ts';
+import { LONG_TEXT, MAX_TEXT } from './complexity.ts';
 import { loadAuthor } from './loaders.ts';
-import { Actor, Conversation, Media, Message, MessageStatus, Participant, actorSource } from './types.ts';
-import type { MediaSource, MessageSource } from './types.ts';
+import { Actor, Conversation, Media, Message, MessageStatus, Participant, actorSource } from './refs.ts';
+import type { MediaSource, MessageSource } from './refs.ts';
 
 Message.implement({
   description: 'A message in a conversation.',

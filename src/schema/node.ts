@@ -1,5 +1,4 @@
 import { visibleUser } from '../domain/accounts.ts';
-import type { Actor } from '../domain/actor.ts';
 import { requireCircle, requireInvitation, requireMembership } from '../domain/circles.ts';
 import { requireConversation, requireParticipant } from '../domain/conversations.ts';
 import type { Deps } from '../domain/deps.ts';
@@ -13,11 +12,12 @@ import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { malformedId } from './global-id.ts';
-import { STATEMENT } from './limits.ts';
+import { STATEMENT } from './complexity.ts';
+import type { ActorRef } from '../actor.ts';
 
 const MAX_NODES = 100;
 
-type Reader<Type extends string> = (deps: Deps, actor: Actor, id: Id<Type>) => Promise<object | undefined>;
+type Reader<Type extends string> = (deps: Deps, actor: ActorRef, id: Id<Type>) => Promise<object | undefined>;
 
 /** How each type is read by one who may or may not see it. */
 const READERS: { readonly [Type in string]?: Reader<never> } = {

@@ -1,8 +1,8 @@
 import type { UserId } from '../ids.ts';
 import { present } from './global-id.ts';
 import type { Loaders } from './loaders.ts';
-import { Conversation, ConversationRole, Participant, User } from './types.ts';
-import type { UserSource } from './types.ts';
+import { Conversation, ConversationRole, Participant, User } from './refs.ts';
+import type { UserSource } from './refs.ts';
 
 const requireUser = async (id: UserId, loaders: Loaders): Promise<UserSource> =>
   present('User', await loaders.user(id));

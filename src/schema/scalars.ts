@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { GraphQLError } from 'graphql';
-import { isDate, parseDateTime } from '../dates.ts';
+import { isDate, parseDateTime } from '../lib/dates.ts';
 import { builder } from './builder.ts';
 import type { UploadedFile } from './builder.ts';
 

@@ -1,4 +1,4 @@
-import type { EmittedChannel } from '../bridge/shapes.ts';
+import type { EmittedChannel } from '../bridge/contract/schemas.ts';
 import { createInbox } from './inbox.ts';
 
 /** The part of socket.io-client, of any version, that a test needs. */

@@ -4,7 +4,7 @@ import type { BridgeLimits } from '../../src/bridge/deps.ts';
 import type { DomainEvent } from '../../src/events/event.ts';
 import { loadClient } from '../clients/load.ts';
 import { wire } from '../harness/wire.ts';
-import { memoryInUse } from '../support/heap.ts';
+import { memoryInUse } from '../harness/heap.ts';
 import type { Wire } from '../harness/wire.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';

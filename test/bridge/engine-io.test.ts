@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Server as EngineServer, Socket as EngineSocket } from 'engine.io';
 import { afterEach, expect, test, vi } from 'vitest';
-import { createEngineIo, ENGINE_IO_LOOKED_AT } from '../../src/bridge/transport.ts';
+import { createEngineIo, ENGINE_IO_LOOKED_AT } from '../../src/bridge/engine-io/server.ts';
 
 // What the bridge relies on in packages beyond their documentation.
 

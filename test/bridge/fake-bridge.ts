@@ -1,17 +1,18 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
-import type { BridgeDeps, BridgeLimits, Session } from '../../src/bridge/deps.ts';
+import type { BridgeDeps, BridgeLimits } from '../../src/bridge/deps.ts';
 import { createBridge } from '../../src/bridge/server.ts';
 import type { Bridge } from '../../src/bridge/server.ts';
 import { unauthenticated } from '../../src/errors.ts';
 import type { ConnectionEnd, EndReason, ErrorCode } from '../../src/errors.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import { topicOf } from '../../src/events/event.ts';
-import type { ActorRef, DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
+import type { DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
 import type { Follower } from '../../src/events/tail.ts';
-import { findToken, findTokenInRequest } from '../../src/gateway/bearer.ts';
+import { findToken, findTokenInRequest } from '../../src/gateway/bearer-token.ts';
 import { createLogger } from '../../src/log.ts';
+import type { ActorRef, Session } from '../../src/actor.ts';
 
 const EPOCH = 'test';
 

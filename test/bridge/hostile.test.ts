@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
-import { untilListening } from '../support/process.ts';
+import { untilListening } from '../harness/process.ts';
 
 // Old clients that mean harm, against the program in a process of its own: it is its memory, its log and its counts that
 // are looked at, and whether somebody else is still served.

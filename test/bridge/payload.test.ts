@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { hasField, parseFiles, parseFlag, parsePayload, parseText } from '../../src/bridge/payload.ts';
+import {
+  hasField,
+  parseFiles,
+  parseFlag,
+  parsePayload,
+  parseText,
+} from '../../src/bridge/contract/payload.ts';
 
 test.for([
   [{ a: 1 }, { a: 1 }],

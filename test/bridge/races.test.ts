@@ -22,7 +22,7 @@ let fake: FakeBridge;
 let users = 0;
 
 beforeEach(async () => {
-  // What is sent without a login is refused immediately: test/bridge/hold.test.ts holds it.
+  // What is sent without a login is refused immediately: test/bridge/login-hold.test.ts holds it.
   fake = await fakeBridge({ holdMs: 0 });
 });
 

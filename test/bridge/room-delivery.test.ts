@@ -3,7 +3,7 @@ import { Socket as EngineSocket } from 'engine.io';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
-import { asciiJson } from '../../src/ascii.ts';
+import { asciiJson } from '../../src/lib/ascii-json.ts';
 import type { BridgeLimits } from '../../src/bridge/deps.ts';
 import { loadClient } from '../clients/load.ts';
 import { joinedPayload, pollingSession, readTextPayload, textPayload } from '../harness/engine-io.ts';

@@ -1,7 +1,7 @@
 import type { Socket as EngineSocket } from 'engine.io';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { undoSecondUtf8 } from '../../src/bridge/engine-parser.ts';
+import { undoSecondUtf8 } from '../../src/bridge/engine-io/protocol-3-parser.ts';
 import { loadClient } from '../clients/load.ts';
 import type { ClientVersion } from '../clients/load.ts';
 import { BINARY, binaryPayload, pollingSession } from '../harness/engine-io.ts';

@@ -1,8 +1,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Server } from 'socket.io';
-import { parser } from '../../src/bridge/parser.ts';
-import { createEngineIo } from '../../src/bridge/transport.ts';
+import { parser } from '../../src/bridge/engine-io/socket-io-parser.ts';
+import { createEngineIo } from '../../src/bridge/engine-io/server.ts';
 
 /** A Socket.IO server over the engine of the bridge: what comes on `message` goes to everybody on `message`. */
 export interface WireServer extends AsyncDisposable {

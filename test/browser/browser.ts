@@ -1,6 +1,6 @@
 import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
-import { pathOf } from '../support/programs.ts';
+import { pathOf } from '../harness/programs.ts';
 
 const ARGUMENTS = [
   '--disable-background-networking',

@@ -1,10 +1,10 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emittedChannels, errorsOf } from '../../scripts/legacy-contract.ts';
-import { CHANNELS } from '../../src/bridge/channels.ts';
+import { CHANNELS } from '../../src/bridge/contract/channels.ts';
 import { createGateway } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
-import { needs } from '../support/programs.ts';
+import { needs } from '../harness/programs.ts';
 import { LAPTOP, PATIENT, PHONE, openBrowser, openTab } from './browser.ts';
 
 const WITHOUT_SCRIPTS = { javaScriptEnabled: false };

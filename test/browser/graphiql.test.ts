@@ -2,7 +2,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
-import { needs } from '../support/programs.ts';
+import { needs } from '../harness/programs.ts';
 import { PATIENT, openBrowser, openTab } from './browser.ts';
 
 /** Runs one of the operations in the editor, by name. */

@@ -1,6 +1,6 @@
 import { expect, test, describe } from 'vitest';
 import { circleOf, conversationOf, createGateway } from '../../src/testing/index.ts';
-import { needs } from '../support/programs.ts';
+import { needs } from '../harness/programs.ts';
 import { PATIENT, openBrowser, openTab } from './browser.ts';
 
 describe.skipIf(needs('chromium'))('the page without demo accounts', PATIENT, () => {

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { logIn, send } from '../client/writer.ts';
-import { needs } from '../support/programs.ts';
-import { openRelay } from '../support/relay.ts';
+import { needs } from '../harness/programs.ts';
+import { openRelay } from '../harness/relay.ts';
 import { PATIENT, openBrowser, openTab } from './browser.ts';
 import type { Tab, TabOptions } from './browser.ts';
 

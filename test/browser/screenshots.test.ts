@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
-import { needs } from '../support/programs.ts';
+import { needs } from '../harness/programs.ts';
 import { LAPTOP, PATIENT, PHONE, openBrowser, openTab } from './browser.ts';
 
 const FOLDER = 'test/browser/screenshots';

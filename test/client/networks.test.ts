@@ -3,7 +3,7 @@ import { createClient } from 'graphql-ws';
 import { resumable } from 'parley/client';
 import { expect, test, vi } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
-import { openRelay } from '../support/relay.ts';
+import { openRelay } from '../harness/relay.ts';
 import { CONVERSATION, follow, openClient, TRANSPORTS } from './apps.ts';
 import type { Followed } from './apps.ts';
 import { prepareProgram } from './program.ts';

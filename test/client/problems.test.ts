@@ -3,7 +3,7 @@ import { createClient } from 'graphql-ws';
 import { resumable } from 'parley/client';
 import { expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { openRelay } from '../support/relay.ts';
+import { openRelay } from '../harness/relay.ts';
 import { codeOf, follow, openClient, TRANSPORTS } from './apps.ts';
 import { EVENTS, openScriptedServer, TYPING } from './scripted-server.ts';
 import type { Fault } from './scripted-server.ts';

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { untilPrinted } from '../support/process.ts';
-import { openRelay } from '../support/relay.ts';
+import { untilPrinted } from '../harness/process.ts';
+import { openRelay } from '../harness/relay.ts';
 
 /** The program as it is started by npm, which keeps its address and its data over restarts. */
 export interface Program extends AsyncDisposable {

@@ -4,9 +4,9 @@ import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts
 import { cast, nextBubble, nextCredentials, nextForward } from '../harness/android-casts.ts';
 import { testApp } from '../harness/app.ts';
 import { isInt32, readEvent } from '../harness/legacy-types.ts';
-import { ANDROID, phone } from '../harness/phone.ts';
-import type { Phone } from '../harness/phone.ts';
-import { sendMessage } from '../harness/story.ts';
+import { ANDROID, phone } from '../harness/mobile-clients.ts';
+import type { Phone } from '../harness/mobile-clients.ts';
+import { sendMessage } from '../harness/demo-family.ts';
 import { wire } from '../harness/wire.ts';
 import type { Packets } from '../harness/wire.ts';
 

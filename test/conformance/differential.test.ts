@@ -2,11 +2,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LegacyIo, TestGateway } from '../../src/testing/index.ts';
 import { clientVersions, loadClient } from '../clients/load.ts';
 import { testApp } from '../harness/app.ts';
-import { createCast } from './differential/cast.ts';
-import type { Cast } from './differential/cast.ts';
-import { graphqlHand, legacyHand } from './differential/hands.ts';
-import { play } from './differential/play.ts';
-import type { Log } from './differential/watch.ts';
+import { createCast } from './differential/actors.ts';
+import type { Cast } from './differential/actors.ts';
+import { graphqlHand, legacyHand } from './differential/actions.ts';
+import { play } from './differential/run.ts';
+import type { Log } from './differential/observe.ts';
 
 // One evening of a family, acted by clients of each generation: whoever watches by GraphQL sees the same.
 

@@ -12,7 +12,7 @@ import {
   textPayload,
 } from '../harness/engine-io.ts';
 import type { PollingSession } from '../harness/engine-io.ts';
-import { heardUntil, rawLine } from '../harness/raw-line.ts';
+import { heardUntil, rawLine } from '../harness/raw-connection.ts';
 
 // Engine.IO protocol 3, as clients from 1.0 to 2.x speak it: it is the client that pings.
 

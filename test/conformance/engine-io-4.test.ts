@@ -4,7 +4,7 @@ import type { TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
 import { BINARY, joinedPayload, pollingSession, readHandshake, refusedSocket } from '../harness/engine-io.ts';
 import type { PollingSession } from '../harness/engine-io.ts';
-import { connectedLine, heardUntil, rawLine } from '../harness/raw-line.ts';
+import { connectedLine, heardUntil, rawLine } from '../harness/raw-connection.ts';
 
 // Engine.IO protocol 4, as clients from 3.0 on speak it: it is the server that pings.
 

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EPHEMERAL_SAMPLES, EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
-import { CHANNELS, COMMON_REFUSALS } from '../../src/bridge/channels.ts';
-import { framesOf, framesOfEphemeral } from '../../src/bridge/outbound.ts';
+import { CHANNELS, COMMON_REFUSALS } from '../../src/bridge/contract/channels.ts';
+import { framesOf, framesOfEphemeral } from '../../src/bridge/contract/event-frames.ts';
 import { trim } from '../../src/db/event-log.ts';
 import type { Database } from '../../src/db/database.ts';
 import { circleOf, conversationOf, createGateway, deviceOf } from '../../src/testing/index.ts';
 import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { fakeBridge } from '../bridge/fake-bridge.ts';
 import { testDatabase } from '../harness/database.ts';
-import { sendMessage } from '../harness/story.ts';
+import { sendMessage } from '../harness/demo-family.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
 import { faultOf, rowOf } from './frame-shapes.ts';

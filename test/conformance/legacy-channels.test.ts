@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { CHANNELS } from '../../src/bridge/channels.ts';
+import { CHANNELS } from '../../src/bridge/contract/channels.ts';
 import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
 import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
-import { family } from '../harness/story.ts';
+import { family } from '../harness/demo-family.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
 

@@ -3,7 +3,7 @@ import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
 import type { TestAccount } from '../../src/testing/index.ts';
 import { connectLegacy } from '../../src/testing/legacy-client.ts';
 import { testDatabase } from '../harness/database.ts';
-import { family, sendMessage } from '../harness/story.ts';
+import { family, sendMessage } from '../harness/demo-family.ts';
 import { wire } from '../harness/wire.ts';
 
 // Legacy clients on two nodes of one cluster, which the embedded database cannot have.

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
 import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
-import { family, sendMessage } from '../harness/story.ts';
+import { family, sendMessage } from '../harness/demo-family.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
 

@@ -4,13 +4,13 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { recogniseClient } from '../../src/bridge/client-library.ts';
-import type { ClientKind } from '../../src/bridge/client-library.ts';
+import { recogniseClient } from '../../src/bridge/engine-io/client-detection.ts';
+import type { ClientKind } from '../../src/bridge/engine-io/client-detection.ts';
 import type { LegacyIo } from '../../src/testing/index.ts';
 import { loadClient } from '../clients/load.ts';
 import type { ClientVersion } from '../clients/load.ts';
 import { testApp } from '../harness/app.ts';
-import { family } from '../harness/story.ts';
+import { family } from '../harness/demo-family.ts';
 
 // Who still needs the Socket.IO side: recognised by their handshakes, counted, and reported.
 

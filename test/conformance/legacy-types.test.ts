@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { EPHEMERAL_SAMPLES, EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
-import { framesOf, framesOfEphemeral } from '../../src/bridge/outbound.ts';
-import { encodeEvent } from '../../src/bridge/parser.ts';
+import { framesOf, framesOfEphemeral } from '../../src/bridge/contract/event-frames.ts';
+import { encodeEvent } from '../../src/bridge/engine-io/socket-io-parser.ts';
 import { readEvent } from '../harness/legacy-types.ts';
 
 // Contract 8.5: what apps cast without looking has, in every frame that facts bring, the type that they take it for.

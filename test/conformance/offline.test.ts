@@ -4,8 +4,8 @@ import type { TestAccount } from '../../src/testing/index.ts';
 import { clientVersions, loadClient } from '../clients/load.ts';
 import type { ClientVersion, LegacyOptions, LegacySocket } from '../clients/load.ts';
 import { testApp } from '../harness/app.ts';
-import { family } from '../harness/story.ts';
-import { openRelay } from '../support/relay.ts';
+import { family } from '../harness/demo-family.ts';
+import { openRelay } from '../harness/relay.ts';
 
 // What an app writes while its network is cut, with the real libraries: those from 2.1 on send it before `connect`.
 

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
 import { pollingSession, readTextPayload } from '../harness/engine-io.ts';
-import { connectedLine, heardUntil, rawLine } from '../harness/raw-line.ts';
-import type { RawLine, TransportName } from '../harness/raw-line.ts';
+import { connectedLine, heardUntil, rawLine } from '../harness/raw-connection.ts';
+import type { RawLine, TransportName } from '../harness/raw-connection.ts';
 
 /*
  * Socket.IO protocol 4, on Engine.IO 3: the clients 1.x and 2.x, and those in Java and Swift. A packet is

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
 import { pollingSession } from '../harness/engine-io.ts';
-import { connectedLine, heardUntil, rawLine } from '../harness/raw-line.ts';
-import type { RawLine } from '../harness/raw-line.ts';
+import { connectedLine, heardUntil, rawLine } from '../harness/raw-connection.ts';
+import type { RawLine } from '../harness/raw-connection.ts';
 
 // Socket.IO protocol 5, on Engine.IO 4: the client asks for a namespace, and is told the id that it has there.
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test, vi } from 'vitest';
 import { testApp } from '../harness/app.ts';
-import { needs, pathOf } from '../support/programs.ts';
+import { needs, pathOf } from '../harness/programs.ts';
 
 const SECRET = 'a secret of the tests';
 const PORT = 34_780 + (process.pid % 1000);

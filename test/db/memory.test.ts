@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { testDatabase } from '../harness/database.ts';
-import { memoryInUse } from '../support/heap.ts';
+import { memoryInUse } from '../harness/heap.ts';
 
 const ANSWERS = 500;
 const TEXT_LENGTH = 100_000;

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { describe, expect, inject, test, vi } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { createLogger } from '../../src/log.ts';
-import { startPostgres } from '../support/postgres.ts';
+import { startPostgres } from '../harness/postgres.ts';
 
 describe.skipIf(inject('database') !== 'postgres')('a restart of PostgreSQL', () => {
   test.each(['fast', 'immediate'] as const)('%s, fails what is under way and nothing else', async (mode) => {

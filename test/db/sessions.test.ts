@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import * as sessions from '../../src/db/sessions.ts';
-import type { ActorRef } from '../../src/events/event.ts';
 import type { DeviceId, UserId } from '../../src/ids.ts';
 import { testDeps } from '../harness/deps.ts';
 import { circleOf, deviceOf, person } from '../harness/seed.ts';
+import type { ActorRef } from '../../src/actor.ts';
 
 const IN_AN_HOUR = () => new Date(Date.now() + 3_600_000).toISOString();
 

@@ -4,12 +4,12 @@ import { openDatabase } from '../../src/db/database.ts';
 import { openNotifier } from '../../src/db/notify.ts';
 import type { Notifier, NotifierOptions } from '../../src/db/notify.ts';
 import { isOutage } from '../../src/errors.ts';
-import { openRedisNotifier } from '../../src/events/redis.ts';
+import { openRedisNotifier } from '../../src/events/cluster/redis.ts';
 import { createLogger } from '../../src/log.ts';
 import { testDatabase } from '../harness/database.ts';
-import { needs } from '../support/programs.ts';
-import { startRedis } from '../support/redis.ts';
-import { openRelay } from '../support/relay.ts';
+import { needs } from '../harness/programs.ts';
+import { startRedis } from '../harness/redis.ts';
+import { openRelay } from '../harness/relay.ts';
 
 const SILENCE_MS = 500;
 const log = createLogger('silent');

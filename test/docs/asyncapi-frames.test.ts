@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { emittedChannels, shapesOf } from '../../scripts/legacy-contract.ts';
-import { CHANNELS } from '../../src/bridge/channels.ts';
+import { CHANNELS } from '../../src/bridge/contract/channels.ts';
 import { circleOf, conversationOf, createGateway, deviceOf } from '../../src/testing/index.ts';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { sendMessage } from '../harness/story.ts';
+import { sendMessage } from '../harness/demo-family.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
 import { nameOf } from './asyncapi-document.ts';

@@ -2,7 +2,7 @@ import parserModule from '@asyncapi/parser';
 import { expect, test } from 'vitest';
 import { asyncapi } from '../../scripts/asyncapi.ts';
 import { emittedChannels, shapesOf } from '../../scripts/legacy-contract.ts';
-import { CHANNELS } from '../../src/bridge/channels.ts';
+import { CHANNELS } from '../../src/bridge/contract/channels.ts';
 import { document, isPayload, text } from './asyncapi-document.ts';
 
 test('asyncapi.yaml is what the code says, and the parser of AsyncAPI finds nothing to say of it', async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Inbox } from '../../src/testing/inbox.ts';
 import type { LegacyClient, TestSubscription } from '../../src/testing/index.ts';
-import { sendMessage } from '../harness/story.ts';
+import { sendMessage } from '../harness/demo-family.ts';
 import { framesOf, meant, readPage } from './migration-page.ts';
 import type { Section } from './migration-page.ts';
 import { openStage, steady, subscribe } from './migration-stage.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { conversationOf, deviceOf } from '../../src/testing/index.ts';
 import type { LegacyClient, TestAccount } from '../../src/testing/index.ts';
-import { sendMessage } from '../harness/story.ts';
+import { sendMessage } from '../harness/demo-family.ts';
 import { openStage } from './migration-stage.ts';
 import type { Stage } from './migration-stage.ts';
 

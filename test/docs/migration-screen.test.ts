@@ -3,7 +3,7 @@ import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
 import type { TestAccount } from '../../src/testing/index.ts';
 import { loadClient } from '../clients/load.ts';
 import { testDatabase } from '../harness/database.ts';
-import { family, sendMessage } from '../harness/story.ts';
+import { family, sendMessage } from '../harness/demo-family.ts';
 import { readPage } from './migration-page.ts';
 import { connectionScript, modernScope, numberAsOnThePage } from './migration-stage.ts';
 import { execute } from './snippets.ts';

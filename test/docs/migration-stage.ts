@@ -9,7 +9,7 @@ import { createGateway } from '../../src/testing/index.ts';
 import type { LegacyClient, LegacyIo, Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { loadClient } from '../clients/load.ts';
 import { testDatabase } from '../harness/database.ts';
-import { family } from '../harness/story.ts';
+import { family } from '../harness/demo-family.ts';
 import { readPage } from './migration-page.ts';
 import { execute } from './snippets.ts';
 

@@ -1,7 +1,7 @@
 import { access, readFile, readdir } from 'node:fs/promises';
 import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
-import { FIRST_QUERY } from '../../src/gateway/first-query.ts';
+import { FIRST_QUERY } from '../../src/gateway/http/graphiql-default-query.ts';
 import { schema } from '../../src/schema/index.ts';
 import { createGateway } from '../../src/testing/index.ts';
 

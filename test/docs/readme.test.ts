@@ -12,10 +12,10 @@ import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
 import { createInbox } from '../../src/testing/inbox.ts';
 import { loadClient } from '../clients/load.ts';
 import { testDatabase } from '../harness/database.ts';
-import { untilPrinted } from '../support/process.ts';
-import { ROOT, SHELL_PATH, startProgram } from '../support/program.ts';
-import type { Program } from '../support/program.ts';
-import { needs, pathOf } from '../support/programs.ts';
+import { untilPrinted } from '../harness/process.ts';
+import { ROOT, SHELL_PATH, startProgram } from '../harness/program.ts';
+import type { Program } from '../harness/program.ts';
+import { needs, pathOf } from '../harness/programs.ts';
 import { blocksOf, execute, read } from './snippets.ts';
 
 const SUBSTITUTED_PORT = '4000';

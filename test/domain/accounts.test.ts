@@ -6,11 +6,11 @@ import type { JWTPayload } from 'jose';
 import { expect, test, vi } from 'vitest';
 import type { User } from '../../src/db/tables.ts';
 import * as accounts from '../../src/domain/accounts.ts';
-import { createAdmissions } from '../../src/domain/admissions.ts';
+import { createBatchedReads } from '../../src/db/batched-reads.ts';
 import * as circles from '../../src/domain/circles.ts';
 import * as conversations from '../../src/domain/conversations.ts';
 import type { Deps } from '../../src/domain/deps.ts';
-import type { JwksSettings } from '../../src/domain/tokens.ts';
+import type { JwksSettings } from '../../src/services/tokens.ts';
 import { accountTopic, circleTopic, conversationTopic } from '../../src/events/event.ts';
 import { followSession } from '../../src/domain/sessions.ts';
 import type { UserId } from '../../src/ids.ts';
@@ -206,8 +206,8 @@ test('authenticating takes one statement', async () => {
   const ann = await person(deps, 'ann');
   const { token } = await deps.tokens.issue(ann.actor);
   const counted = countStatements(deps.db);
-  const admissions = createAdmissions(counted.db);
-  await accounts.authenticate({ ...deps, db: counted.db, admissions }, token);
+  const batchedReads = createBatchedReads(counted.db);
+  await accounts.authenticate({ ...deps, db: counted.db, batchedReads }, token);
   expect(counted.count).toBe(1);
 });
 

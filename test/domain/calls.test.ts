@@ -5,10 +5,11 @@ import { openSignals, sendSignal, webrtcConfig } from '../../src/domain/calls.ts
 import type { SignalTarget } from '../../src/domain/calls.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import { accountTopic } from '../../src/events/event.ts';
-import type { ActorRef, Ephemeral } from '../../src/events/event.ts';
+import type { Ephemeral } from '../../src/events/event.ts';
 import type { DeviceId, UserId } from '../../src/ids.ts';
 import { testDeps } from '../harness/deps.ts';
 import { circleOf, deviceOf, person, sessionOf } from '../harness/seed.ts';
+import type { ActorRef } from '../../src/actor.ts';
 
 const code = (value: string, details: object = {}) =>
   expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { encodeIceServer } from '../../src/bridge/frames.ts';
+import { encodeIceServer } from '../../src/bridge/contract/encoders.ts';
 import { readConfig } from '../../src/config.ts';
 
 test.for([

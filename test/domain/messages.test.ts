@@ -8,7 +8,7 @@ import * as devices from '../../src/domain/devices.ts';
 import * as media from '../../src/domain/media.ts';
 import * as messages from '../../src/domain/messages.ts';
 import type { SendInput } from '../../src/domain/messages.ts';
-import { createSends } from '../../src/domain/sends.ts';
+import { createSendBatcher } from '../../src/domain/send-batch.ts';
 import { openTyping, setTyping } from '../../src/domain/typing.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { DomainEvent } from '../../src/events/event.ts';
@@ -349,7 +349,7 @@ test('one key on several nodes at once is one message', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle, conversationId } = await chat(deps);
   const other = await conversationOf(deps, circle, ann, bob);
-  const nodes = range(4).map((): Deps => ({ ...deps, sends: createSends(deps) }));
+  const nodes = range(4).map((): Deps => ({ ...deps, sendBatcher: createSendBatcher(deps) }));
   for (const round of range(5)) {
     const idempotencyKey = `round ${round}`;
     const attempts = nodes.flatMap((node) =>
@@ -546,8 +546,8 @@ test('a lone message is sent in few statements, and read in none', async () => {
   );
   await stream.next();
   counted.count = 0;
-  const sends = createSends({ db: counted.db, bus: deps.bus });
-  await messages.sendMessage({ ...deps, sends }, ann.actor, { conversationId, text: 'alone' });
+  const sendBatcher = createSendBatcher({ db: counted.db, bus: deps.bus });
+  await messages.sendMessage({ ...deps, sendBatcher }, ann.actor, { conversationId, text: 'alone' });
   await stream.next();
   await stream.return();
   expect(counted.count).toBeLessThanOrEqual(4);

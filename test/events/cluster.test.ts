@@ -2,8 +2,8 @@ import { sql } from 'kysely';
 import { inject, expect, test, vi } from 'vitest';
 import { openNotifier } from '../../src/db/notify.ts';
 import type { Notice } from '../../src/events/bus.ts';
-import { connectCluster } from '../../src/events/cluster.ts';
-import { recording } from '../../src/events/record.ts';
+import { connectCluster } from '../../src/events/cluster/cluster.ts';
+import { transact } from '../../src/events/unit-of-work.ts';
 import { createLogger } from '../../src/log.ts';
 import {
   cursorAt,
@@ -18,8 +18,8 @@ import {
   TOPIC,
   typing,
   viewOf,
-} from '../harness/core.ts';
-import type { Core } from '../harness/core.ts';
+} from '../harness/events-core.ts';
+import type { Core } from '../harness/events-core.ts';
 
 /** Registers a test for a database that several processes can share. */
 function clusterTest(title: string, run: () => Promise<void>): void {
@@ -122,7 +122,7 @@ clusterTest('a fact that is too large for a notification is read from the log', 
   const stream = await openTopic(b);
   const heard = listen(b);
   const large = { ...fact(1), filling: 'é'.repeat(20_000) };
-  await recording(a, async (unit) => unit.emit(large));
+  await transact(a, async (unit) => unit.emit(large));
   await say(a, 2);
   expect(await take(stream, 3)).toEqual(expect.arrayContaining([1, 2, 'live']));
   expect(heard[0]).toEqual({ kind: 'advanced', topic: TOPIC, seq: 1 });

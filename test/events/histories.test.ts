@@ -4,18 +4,19 @@ import type { Scheduler } from 'fast-check';
 import { expect, test } from 'vitest';
 import type { EventLog, LogLine } from '../../src/db/event-log.ts';
 import { DomainError, forbidden } from '../../src/errors.ts';
-import { createBudget } from '../../src/budget.ts';
+import { createBufferBudget } from '../../src/lib/buffer-budget.ts';
 import { createBus } from '../../src/events/bus.ts';
 import type { Bus, Notice } from '../../src/events/bus.ts';
 import { encodeCursor, parseCursor } from '../../src/events/cursor.ts';
-import { endFor, fromLog } from '../../src/events/event.ts';
-import type { ActorRef, DomainEvent } from '../../src/events/event.ts';
+import { accessEndReason, toEnvelope } from '../../src/events/event.ts';
+import type { DomainEvent } from '../../src/events/event.ts';
 import { openStream } from '../../src/events/stream.ts';
 import type { EventStream, StreamItem } from '../../src/events/stream.ts';
 import { createTails } from '../../src/events/tail.ts';
 import type { UserId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
-import { deletion, fact, kick, TOPIC } from '../harness/core.ts';
+import { deletion, fact, kick, TOPIC } from '../harness/events-core.ts';
+import type { ActorRef } from '../../src/actor.ts';
 
 // What the tail and the stream promise, in every order in which a database may commit and answer, a network deliver,
 // lose and repeat, and readers come, read, stall, leave, come back and be thrown out. The log is a model of the real
@@ -154,7 +155,7 @@ async function run(
   const nodes = buses.map((bus) => createTails({ eventLog: world.eventLog(scheduler), bus, log }));
   const readers: Reader[] = [];
   // Half of the members read over a connection that hardly lets anything wait.
-  const budgets = [createBudget(), createBudget(1)];
+  const budgets = [createBufferBudget(), createBufferBudget(1)];
   const background: Promise<unknown>[] = [];
   buses.forEach((bus, index) =>
     connect(
@@ -166,7 +167,9 @@ async function run(
   );
 
   const commit = (on: number, events: readonly DomainEvent[]): void => {
-    const notices = world.append(events).map((line): Notice => ({ kind: 'event', envelope: fromLog(line) }));
+    const notices = world
+      .append(events)
+      .map((line): Notice => ({ kind: 'event', envelope: toEnvelope(line) }));
     background.push(
       scheduler.schedule(Promise.resolve(), 'a commit is announced').then(() => buses[on]?.publish(notices)),
     );
@@ -346,7 +349,8 @@ function check(one: Reader, world: World): void {
   if (live === 0) expect(positions[0]).toBe(begin);
   // Nothing follows what ended the access after it was granted.
   const removal = world.lines.find(
-    (line) => line.seq > one.grantedAt && endFor(actorOf(one.member), fromLog(line).event) !== undefined,
+    (line) =>
+      line.seq > one.grantedAt && accessEndReason(actorOf(one.member), toEnvelope(line).event) !== undefined,
   );
   expect(seen.at(-1) ?? 0).toBeLessThanOrEqual(removal?.seq ?? Infinity);
   if (one.error !== undefined) return checkEnd(one, seen.at(-1) ?? begin, world, removal);
@@ -363,7 +367,7 @@ function checkEnd(one: Reader, reached: number, world: World, removal: LogLine |
   if (!(one.error instanceof DomainError)) throw one.error;
   const { code, details } = one.error;
   const last = one.items.at(-1);
-  const ended = last?.type === 'event' ? endFor(actorOf(one.member), last.event) : undefined;
+  const ended = last?.type === 'event' ? accessEndReason(actorOf(one.member), last.event) : undefined;
   if (details.reason === 'KICKED') expect(ended).toBe('KICKED');
   // What the deletion of the account says here was committed with it, and is shown before the end if it is still kept.
   else if (details.reason === 'ACCOUNT_DELETED' && (removal?.seq ?? 0) > world.trimmed)

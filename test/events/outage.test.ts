@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { createEventLog } from '../../src/db/event-log.ts';
 import type { EventLog } from '../../src/db/event-log.ts';
 import { trim } from '../../src/db/event-log.ts';
-import { openEphemeralStream } from '../../src/events/ephemeral.ts';
+import { openEphemeralStream } from '../../src/events/ephemeral-stream.ts';
 import { createTails } from '../../src/events/tail.ts';
 import { createLogger } from '../../src/log.ts';
 import {
@@ -17,8 +17,8 @@ import {
   testCore,
   TOPIC,
   typing,
-} from '../harness/core.ts';
-import { recording } from '../../src/events/record.ts';
+} from '../harness/events-core.ts';
+import { transact } from '../../src/events/unit-of-work.ts';
 
 const LATER = '2100-01-01T00:00:00.000Z';
 
@@ -84,7 +84,7 @@ test('a stream whose account is deleted during an outage ends with the event tha
   // This node has not been told of it.
   const elsewhere = nodeOn(core.db);
   await say(elsewhere, 1);
-  await recording(elsewhere, async (unit) => unit.emit(deletion(7)));
+  await transact(elsewhere, async (unit) => unit.emit(deletion(7)));
   core.state.isAvailable = false;
   controller.abort('ACCOUNT_DELETED');
   const last = take(stream, 2);
@@ -109,7 +109,7 @@ test('a reader of what is not kept gets nothing while its permission cannot be c
   });
   state.isAvailable = false;
   // Trimmed before this node has read it: what it said may have ended the reader's access.
-  await recording({ db: core.db, bus: { ...core.bus, publish: () => undefined } }, async (unit) =>
+  await transact({ db: core.db, bus: { ...core.bus, publish: () => undefined } }, async (unit) =>
     unit.emit(deletion(8)),
   );
   await trim(core.db, LATER, 0, 100);

@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { trim } from '../../src/db/event-log.ts';
 import { forbidden, notFound } from '../../src/errors.ts';
-import { createBudget } from '../../src/budget.ts';
-import type { Budget } from '../../src/budget.ts';
+import { createBufferBudget } from '../../src/lib/buffer-budget.ts';
+import type { BufferBudget } from '../../src/lib/buffer-budget.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
-import { recording } from '../../src/events/record.ts';
+import { transact } from '../../src/events/unit-of-work.ts';
 import type { EventStream, StreamItem } from '../../src/events/stream.ts';
 import { openStream } from '../../src/events/stream.ts';
 import type { UserId } from '../../src/ids.ts';
@@ -25,17 +25,17 @@ import {
   takeItems,
   testCore,
   TOPIC,
-} from '../harness/core.ts';
-import type { Core } from '../harness/core.ts';
+} from '../harness/events-core.ts';
+import type { Core } from '../harness/events-core.ts';
 
 const NEVER = '2000-01-01T00:00:00.000Z';
 const LATER = '2100-01-01T00:00:00.000Z';
 
 const sayKick = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
-  recording(core, async (unit) => unit.emit(kick(number)));
+  transact(core, async (unit) => unit.emit(kick(number)));
 
 const sayDeletion = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
-  recording(core, async (unit) => unit.emit(deletion(number)));
+  transact(core, async (unit) => unit.emit(deletion(number)));
 
 const code = (value: string, details: object = {}) =>
   expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
@@ -173,7 +173,7 @@ test('a reader that stopped for longer than the log reaches back is told so', as
 
 test('a reader that stalls before large events does not keep them in memory, and misses none', async () => {
   const core = await testCore();
-  const sayLarge = (id: number) => recording(core, async (unit) => unit.emit(message(id, 'x'.repeat(8_192))));
+  const sayLarge = (id: number) => transact(core, async (unit) => unit.emit(message(id, 'x'.repeat(8_192))));
   const stream = await openTopic(core);
   expect(await take(stream, 1)).toEqual(['live']);
   for (const id of range(1, 100)) await sayLarge(id);
@@ -461,7 +461,7 @@ test('a check that refuses leaves nothing open, whatever it throws', async () =>
 test('what one unit did is told in its order', async () => {
   const core = await testCore();
   const stream = await openTopic(core);
-  await recording(core, async (unit) => {
+  await transact(core, async (unit) => {
     for (const number of range(1, 5)) unit.emit(fact(number));
   });
   expect(await take(stream, 6)).toEqual([...range(1, 5), 'live']);
@@ -486,11 +486,11 @@ function countingReads({ tails, epoch }: Core) {
 test('what waits for many readers of one connection counts once, and is not read from the log', async () => {
   const core = await testCore();
   const { deps, reads } = countingReads(core);
-  const budget = createBudget(100_000);
+  const budget = createBufferBudget(100_000);
   const request = { topic: TOPIC, actor: READER, after: null, authorise: async () => {}, budget };
   const streams = await Promise.all(Array.from({ length: 50 }, () => openStream(deps, request)));
   for (const stream of streams) expect(await take(stream, 1)).toEqual(['live']);
-  await recording(core, async (unit) => {
+  await transact(core, async (unit) => {
     for (const number of range(1, 10)) unit.emit(message(number, 'x'.repeat(4_000)));
   });
   for (const stream of streams) expect(await takeItems(stream, 10)).toHaveLength(10);
@@ -499,16 +499,16 @@ test('what waits for many readers of one connection counts once, and is not read
 
 test('readers of one connection let wait no more together than it may, and miss nothing', async () => {
   const core = await testCore();
-  const shared = createBudget(100_000);
+  const shared = createBufferBudget(100_000);
   let waiting = 0;
   let most = 0;
   // What is read from the log is read for each reader anew: nothing of it counts once for several.
-  const budget: Budget = {
-    get isSpent() {
-      return shared.isSpent;
+  const budget: BufferBudget = {
+    get isExceeded() {
+      return shared.isExceeded;
     },
-    hold(what, bytes) {
-      shared.hold(what, bytes);
+    reserve(what, bytes) {
+      shared.reserve(what, bytes);
       waiting += bytes;
       most = Math.max(most, waiting);
     },
@@ -519,7 +519,7 @@ test('readers of one connection let wait no more together than it may, and miss 
   };
   const numbers = range(1, 40);
   const weight = 21_000;
-  await recording(core, async (unit) => {
+  await transact(core, async (unit) => {
     for (const number of numbers) unit.emit(message(number, 'x'.repeat(10_000)));
   });
   const after = cursorAt(core, 0);

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest';
-import { needs, pathOf } from '../support/programs.ts';
+import { needs, pathOf } from '../harness/programs.ts';
 import { expectWhatComesNext, OUTAGES_TIMEOUT_MS, runThroughOutages } from './outages.ts';
 import type { Example, Outcome } from './outages.ts';
 

@@ -4,9 +4,9 @@ import type { GatewayOptions } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
 import { testDatabase } from '../harness/database.ts';
 
-import { sendMessage } from '../harness/story.ts';
-import { needs } from '../support/programs.ts';
-import { startRedis } from '../support/redis.ts';
+import { sendMessage } from '../harness/demo-family.ts';
+import { needs } from '../harness/programs.ts';
+import { startRedis } from '../harness/redis.ts';
 
 /** Two nodes on one database. */
 async function twoNodes(env: GatewayOptions['env'] = {}) {

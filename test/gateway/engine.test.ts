@@ -1,10 +1,10 @@
 import { GraphQLInt, GraphQLObjectType, GraphQLSchema } from 'graphql';
 import type { GraphQLError } from 'graphql';
 import { expect, test } from 'vitest';
-import { createEngine } from '../../src/gateway/engine.ts';
-import type { ResultStream } from '../../src/gateway/results.ts';
+import { createEngine } from '../../src/gateway/execution/engine.ts';
+import type { ResultStream } from '../../src/gateway/execution/result-stream.ts';
 import { createContext } from '../../src/schema/context.ts';
-import { createTurns } from '../../src/turns.ts';
+import { createSemaphore } from '../../src/lib/semaphore.ts';
 import { testDeps } from '../harness/deps.ts';
 
 /** An engine whose one subscription counts, and how often it has executed a result. */
@@ -32,18 +32,18 @@ async function counting() {
     introspection: true,
     onStreamEnd: () => undefined,
   });
-  const turns = createTurns(2);
+  const semaphore = createSemaphore(2);
   const open = async (): Promise<ResultStream> => {
     const document = engine.parse('subscription { count }');
     const result = await engine.subscribe({
       document,
       context: createContext({ deps, session: null }),
-      turns,
+      semaphore,
     });
     if (!(Symbol.asyncIterator in result)) throw new Error('There is no stream.');
     return result;
   };
-  return { open, turns, executed: () => executed };
+  return { open, semaphore, executed: () => executed };
 }
 
 const first = { done: false, value: { data: { count: 1 } } };
@@ -65,7 +65,7 @@ test('a result is executed when one before it has left, which the next call says
 });
 
 test('a stream that is left while it waits is executed no more, and keeps nobody waiting', async () => {
-  const { open, turns, executed } = await counting();
+  const { open, semaphore, executed } = await counting();
   const [one, two, three] = [await open(), await open(), await open()];
   await Promise.all([one.next(), two.next()]);
   const third = three.next();
@@ -73,5 +73,5 @@ test('a stream that is left while it waits is executed no more, and keeps nobody
   expect(await third).toEqual({ done: true, value: undefined });
   await Promise.all([one.return(), two.return()]);
   expect(executed()).toBe(2);
-  expect(turns).toMatchObject({ waiting: 0, idle: true });
+  expect(semaphore).toMatchObject({ waiting: 0, idle: true });
 });

@@ -2,25 +2,25 @@ import fc from 'fast-check';
 import { getNamedType, isAbstractType, isLeafType, isObjectType } from 'graphql';
 import type { ExecutionResult, GraphQLObjectType } from 'graphql';
 import { expect, test } from 'vitest';
-import { createEngine } from '../../src/gateway/engine.ts';
-import type { Engine } from '../../src/gateway/engine.ts';
-import { createFormatError } from '../../src/gateway/errors.ts';
-import { createFanOut } from '../../src/gateway/fan-out.ts';
-import type { Receiver } from '../../src/gateway/fan-out.ts';
-import type { ResultStream } from '../../src/gateway/results.ts';
-import type { ActorRef } from '../../src/events/event.ts';
+import { createEngine } from '../../src/gateway/execution/engine.ts';
+import type { Engine } from '../../src/gateway/execution/engine.ts';
+import { createFormatError } from '../../src/gateway/execution/format-error.ts';
+import { createFanOut } from '../../src/gateway/execution/fan-out.ts';
+import type { Receiver } from '../../src/gateway/execution/fan-out.ts';
+import type { ResultStream } from '../../src/gateway/execution/result-stream.ts';
 import { createContext } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
-import { openWorld } from '../schema/world.ts';
-import type { World } from '../schema/world.ts';
+import { openWorld } from '../schema/schema-client.ts';
+import type { World } from '../schema/schema-client.ts';
+import type { ActorRef } from '../../src/actor.ts';
 
 // Readers of the same operation are served together: each gets what it would get alone.
 
 function engineOf({ deps }: World, shares: boolean, onExecute?: () => void): Engine {
   const fanOut = createFanOut(deps);
   const counted: typeof fanOut = {
-    serve: (stream, operation, receiver) =>
-      fanOut.serve(
+    run: (stream, operation, receiver) =>
+      fanOut.run(
         stream,
         { ...operation, execute: (item) => (onExecute?.(), operation.execute(item)) },
         receiver,

@@ -5,9 +5,9 @@ import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import { createHttpServer, timeoutsFor } from '../../src/gateway/http.ts';
-import { createOrigins } from '../../src/gateway/origins.ts';
-import type { Route } from '../../src/gateway/routes.ts';
+import { createHttpServer, timeoutsFor } from '../../src/gateway/http/server.ts';
+import { createCors } from '../../src/gateway/http/cors.ts';
+import type { Route } from '../../src/gateway/http/router.ts';
 import { createLogger } from '../../src/log.ts';
 import { testApp } from '../harness/app.ts';
 
@@ -59,12 +59,7 @@ test('an answer in flight when the server stops tells that its connection ends',
     handle: (_request, response) => held.then(() => void response.end('done')),
   };
   const timeouts = timeoutsFor(75_000, 1);
-  const { server, close } = createHttpServer(
-    [slow],
-    createOrigins(undefined),
-    timeouts,
-    createLogger('silent'),
-  );
+  const { server, close } = createHttpServer([slow], createCors(undefined), timeouts, createLogger('silent'));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
@@ -84,7 +79,7 @@ test('a client that stops reading its answer is cut, and one that reads slowly i
     handle: (_request, response) => void response.end(Buffer.alloc(64 * 1024 * 1024)),
   };
   const timeouts = { ...timeoutsFor(75_000, 1), stalledMs: 300 };
-  const { server, cut } = createHttpServer([big], createOrigins(undefined), timeouts, createLogger('silent'));
+  const { server, cut } = createHttpServer([big], createCors(undefined), timeouts, createLogger('silent'));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { untilListening } from '../support/process.ts';
+import { untilListening } from '../harness/process.ts';
 
 const SECRET = 'a-secret-in-a-url';
 

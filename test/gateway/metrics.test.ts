@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
-import { family, sendMessage } from '../harness/story.ts';
+import { family, sendMessage } from '../harness/demo-family.ts';
 
 test('metrics tell connections, operations, ends by reason, and how late events are', async () => {
   await using app = await testApp();

@@ -6,8 +6,8 @@ import { createLogger } from '../../src/log.ts';
 import type { Named, TestAccount } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
-import { family } from '../harness/story.ts';
-import { startPostgres } from '../support/postgres.ts';
+import { family } from '../harness/demo-family.ts';
+import { startPostgres } from '../harness/postgres.ts';
 
 /** Selects a field that every event reads from the database. */
 const EVENTS = `subscription ($id: ID!, $after: Cursor) {

@@ -9,8 +9,8 @@ import { describe, expect, inject, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlClient } from '../../src/testing/index.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
-import { untilListening } from '../support/process.ts';
-import { needs, pathOf } from '../support/programs.ts';
+import { untilListening } from '../harness/process.ts';
+import { needs, pathOf } from '../harness/programs.ts';
 
 const SEND =
   'mutation ($text: String!) { sendMessage(conversationId: "Conversation:1", text: $text) { message { id } } }';

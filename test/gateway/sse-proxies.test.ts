@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 import compression from 'compression';
 import { describe, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
-import { startNginx } from '../support/nginx.ts';
-import type { Proxy } from '../support/nginx.ts';
-import { needs } from '../support/programs.ts';
+import { startNginx } from '../harness/nginx.ts';
+import type { Proxy } from '../harness/nginx.ts';
+import { needs } from '../harness/programs.ts';
 
 /** Less than the time between two heartbeats, which would push on what a proxy holds back. */
 const DEADLINE_MS = 6_000;

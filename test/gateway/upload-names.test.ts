@@ -1,9 +1,9 @@
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
-import { readFilename } from '../../src/gateway/part-names.ts';
+import { readFilename } from '../../src/gateway/http/part-filename.ts';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
-import { family } from '../harness/story.ts';
+import { family } from '../harness/demo-family.ts';
 
 // Bodies as the clients named here write them, to the byte.
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
 import { testDatabase } from '../harness/database.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
-import { family, sendMessage } from '../harness/story.ts';
+import { family, sendMessage } from '../harness/demo-family.ts';
 
 test('what only a server may say closes with 4400', async () => {
   await using app = await testApp();

@@ -3,16 +3,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../src/config.ts';
-import { createAdmissions } from '../../src/domain/admissions.ts';
+import { createBatchedReads } from '../../src/db/batched-reads.ts';
 import type { Deps } from '../../src/domain/deps.ts';
-import { createLimits } from '../../src/domain/limits.ts';
-import { createPasswords } from '../../src/domain/passwords.ts';
-import { createPresence } from '../../src/domain/presence.ts';
-import { createSends } from '../../src/domain/sends.ts';
-import { createFolderStorage } from '../../src/domain/storage.ts';
-import { createTokens } from '../../src/domain/tokens.ts';
-import type { TokenSettings } from '../../src/domain/tokens.ts';
-import { createTypingSigns } from '../../src/domain/typing-signs.ts';
+import { createRateLimits } from '../../src/services/rate-limits.ts';
+import { createPasswords } from '../../src/services/passwords.ts';
+import { createPresence } from '../../src/services/presence.ts';
+import { createSendBatcher } from '../../src/domain/send-batch.ts';
+import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
+import { createTokens } from '../../src/services/tokens.ts';
+import type { TokenSettings } from '../../src/services/tokens.ts';
+import { createTypingPublisher } from '../../src/services/typing-publisher.ts';
 import { createBus } from '../../src/events/bus.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
@@ -48,14 +48,14 @@ export async function testDeps({ tokens, rateLimits = false }: DepsOptions = {})
     config,
     log,
     tokens: createTokens({ secret: SECRET, ...tokens }),
-    admissions: createAdmissions(db),
+    batchedReads: createBatchedReads(db),
     presence,
     storage: await createFolderStorage(folder),
-    limits: createLimits({ enabled: rateLimits }),
+    rateLimits: createRateLimits({ enabled: rateLimits }),
     passwords: createPasswords(),
     lockedUsers: new Set(),
-    sends: createSends({ db, bus }),
-    typing: createTypingSigns({ db, bus }),
+    sendBatcher: createSendBatcher({ db, bus }),
+    typing: createTypingPublisher({ db, bus }),
   };
   const owned = stack.move();
   return { ...deps, [Symbol.asyncDispose]: () => owned.disposeAsync() };

@@ -1,17 +1,17 @@
 import * as eventLog from '../../src/db/event-log.ts';
 import type { Circle, Conversation, User } from '../../src/db/tables.ts';
 import * as users from '../../src/db/users.ts';
-import type { Session } from '../../src/domain/actor.ts';
 import * as circles from '../../src/domain/circles.ts';
 import * as conversations from '../../src/domain/conversations.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import * as devices from '../../src/domain/devices.ts';
 import { DomainError } from '../../src/errors.ts';
-import { accountTopic, fromLog } from '../../src/events/event.ts';
-import type { ActorRef, DomainEvent, Topic } from '../../src/events/event.ts';
-import { recording } from '../../src/events/record.ts';
+import { accountTopic, toEnvelope } from '../../src/events/event.ts';
+import type { DomainEvent, Topic } from '../../src/events/event.ts';
+import { transact } from '../../src/events/unit-of-work.ts';
 import type { EventStream } from '../../src/events/stream.ts';
 import type { DeviceId } from '../../src/ids.ts';
+import type { Session, ActorRef } from '../../src/actor.ts';
 
 export interface Person {
   readonly user: User;
@@ -21,7 +21,7 @@ export interface Person {
 
 /** An account without a password, which takes no time to hash. */
 export async function person(deps: Deps, name: string): Promise<Person> {
-  const user = await recording(deps, async (unit) => {
+  const user = await transact(deps, async (unit) => {
     const created = await users.insert(unit.tx, {
       email: `${name}@example.com`,
       passwordHash: null,
@@ -81,7 +81,7 @@ export const sessionOf = (actor: ActorRef): Session => ({
 /** All facts in the topic's log, also those that no reader is shown. */
 export async function history(deps: Deps, topic: Topic): Promise<DomainEvent[]> {
   const page = await eventLog.readAfter(deps.db, topic, 0, 1000);
-  return (page?.lines ?? []).map((line) => fromLog(line).event);
+  return (page?.lines ?? []).map((line) => toEnvelope(line).event);
 }
 
 /** The types of the events in the topic's log. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
 import { deviceOf } from '../../src/testing/index.ts';
-import { family } from '../harness/story.ts';
+import { family } from '../harness/demo-family.ts';
 
 const SIGNALS =
   'subscription { signals { content sender { __typename ... on User { email } ... on Device { name } } } }';

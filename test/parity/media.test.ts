@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { TestAccount } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
-import { family, sendMessage } from '../harness/story.ts';
+import { family, sendMessage } from '../harness/demo-family.ts';
 
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',

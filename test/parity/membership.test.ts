@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
 import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
-import { family } from '../harness/story.ts';
+import { family } from '../harness/demo-family.ts';
 
 test('an invitation reaches the inbox and the newest old connection; joining reaches the circle', async () => {
   await using app = await testApp();

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
 import { deviceOf } from '../../src/testing/index.ts';
-import { family } from '../harness/story.ts';
+import { family } from '../harness/demo-family.ts';
 
 const PRESENCE =
   'subscription ($id: ID!) { presence(circleId: $id) { online actor { __typename ... on User { email } ... on Device { name } } } }';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
-import { family, sendMessage } from '../harness/story.ts';
+import { family, sendMessage } from '../harness/demo-family.ts';
 
 const SNAPSHOT = /* GraphQL */ `
   query Snapshot($id: ID!) {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
 import { conversationOf, deviceOf } from '../../src/testing/index.ts';
-import { family } from '../harness/story.ts';
+import { family } from '../harness/demo-family.ts';
 
 const TYPING = `subscription ($id: ID!) { typing(conversationId: $id) { isTyping actor { __typename ... on User { email } ... on Device { name } } } }`;
 const SET_TYPING = 'mutation ($id: ID!, $is: Boolean!) { setTyping(conversationId: $id, isTyping: $is) }';

@@ -10,8 +10,8 @@ import { rawSocket } from '../harness/raw-socket.ts';
 import type { RawSocket } from '../harness/raw-socket.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
-import { untilListening } from '../support/process.ts';
-import { needs, pathOf } from '../support/programs.ts';
+import { untilListening } from '../harness/process.ts';
+import { needs, pathOf } from '../harness/programs.ts';
 
 const ROOT = dirname(dirname(import.meta.dirname));
 const LOGIN = `mutation { login(email: "ann@example.com", password: "parley") { token } }`;

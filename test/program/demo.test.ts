@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
-import { SHELL_PATH, startProgram } from '../support/program.ts';
-import { untilListening } from '../support/process.ts';
+import { SHELL_PATH, startProgram } from '../harness/program.ts';
+import { untilListening } from '../harness/process.ts';
 
 const LOGIN =
   'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }';

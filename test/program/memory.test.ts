@@ -7,8 +7,8 @@ import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlClient } from '../../src/testing/index.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
 import { wire } from '../harness/wire.ts';
-import { untilListening } from '../support/process.ts';
-import { ROOT, SHELL_PATH } from '../support/program.ts';
+import { untilListening } from '../harness/process.ts';
+import { ROOT, SHELL_PATH } from '../harness/program.ts';
 
 // How far the heap grows before it is collected is V8's choice. What counts is what is in use, and what one client adds to
 // what the same run takes without it.

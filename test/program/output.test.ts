@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import { ROOT } from '../support/program.ts';
+import { ROOT } from '../harness/program.ts';
 
 /** Logs a line before it listens, 9 MB after, and then waits for its input to end. */
 const FLOOD = `

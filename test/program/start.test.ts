@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { VARIABLES } from '../../src/config.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
-import { ROOT, SHELL_PATH, startProgram } from '../support/program.ts';
-import type { Command } from '../support/program.ts';
-import { untilListening, untilPrinted } from '../support/process.ts';
-import { needs, pathOf } from '../support/programs.ts';
+import { ROOT, SHELL_PATH, startProgram } from '../harness/program.ts';
+import type { Command } from '../harness/program.ts';
+import { untilListening, untilPrinted } from '../harness/process.ts';
+import { needs, pathOf } from '../harness/programs.ts';
 
 const ENVIRONMENT = { PATH: SHELL_PATH, HOME: process.env['HOME'] ?? '', DATA_DIR: 'memory', PORT: '0' };
 const NODE = [process.execPath, 'src/main.ts'] as const;

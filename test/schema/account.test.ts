@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { openWorld } from './world.ts';
+import { openWorld } from './schema-client.ts';
 
 const UPDATE =
   'mutation ($input: UpdateAccountInput!) { updateAccount(input: $input) { email firstName lastName birthday } }';

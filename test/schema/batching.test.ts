@@ -1,11 +1,11 @@
 import { execute, parse } from 'graphql';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
-import type { ActorRef } from '../../src/events/event.ts';
 import { createContext } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
-import { openWorld } from './world.ts';
-import type { World } from './world.ts';
+import { openWorld } from './schema-client.ts';
+import type { World } from './schema-client.ts';
+import type { ActorRef } from '../../src/actor.ts';
 
 /** A circle with two members and as many conversations and messages as asked for. */
 async function fill(world: World, name: string, conversations: number, messages: number) {

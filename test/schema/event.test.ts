@@ -2,13 +2,13 @@ import { Readable } from 'node:stream';
 import { createSourceEventStream, executeSubscriptionEvent, parse, validateSubscriptionArgs } from 'graphql';
 import type { ExecutionResult } from 'graphql';
 import { expect, test } from 'vitest';
-import type { ActorRef } from '../../src/events/event.ts';
 import { createContext } from '../../src/schema/context.ts';
 import type { Context } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
 import { everyField } from './selection.ts';
-import { openWorld } from './world.ts';
-import type { Answer, World } from './world.ts';
+import { openWorld } from './schema-client.ts';
+import type { Answer, World } from './schema-client.ts';
+import type { ActorRef } from '../../src/actor.ts';
 
 const run = {
   createCircle: 'mutation { createCircle(name: "Family") { id eventCursor } }',

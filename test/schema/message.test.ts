@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { family } from './family.ts';
-import { openWorld } from './world.ts';
-import type { World } from './world.ts';
-import type { ActorRef } from '../../src/events/event.ts';
+import { family } from './seed-family.ts';
+import { openWorld } from './schema-client.ts';
+import type { World } from './schema-client.ts';
+import type { ActorRef } from '../../src/actor.ts';
 
 const SEND =
   'mutation ($id: ID!, $text: String, $files: [String!], $key: String) { sendMessage(conversationId: $id, text: $text, files: $files, idempotencyKey: $key) { message { id text status mediaCount author { __typename } media { identifier } } media { id identifier uploaded } } }';

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { logout } from '../../src/domain/accounts.ts';
-import { openWorld } from './world.ts';
-import type { Answer } from './world.ts';
-import { family } from './family.ts';
+import { openWorld } from './schema-client.ts';
+import type { Answer } from './schema-client.ts';
+import { family } from './seed-family.ts';
 
 const EVENTS =
   'subscription ($id: ID!, $after: Cursor) { conversationEvents(conversationId: $id, after: $after) { __typename cursor ... on MessageSent { message { text } } } }';

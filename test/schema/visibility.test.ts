@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import type { UserId } from '../../src/ids.ts';
 import { circleOf } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
-import { actorOf, openWorld } from './world.ts';
-import type { World } from './world.ts';
+import { actorOf, openWorld } from './schema-client.ts';
+import type { World } from './schema-client.ts';
 
 const CREATE_CIRCLE = 'mutation { createCircle(name: "Family") { id legacyId name myRole eventCursor } }';
 const INVITE =

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import { type PostgresServer, startPostgres } from '../support/postgres.ts';
+import { type PostgresServer, startPostgres } from '../harness/postgres.ts';
 
 async function answer(server: PostgresServer, sql: string): Promise<unknown> {
   const client = new pg.Client({ connectionString: server.url });

@@ -9,7 +9,7 @@ let folder: string;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'parley-programs-'));
-  for (const name of ['package.json', 'vitest.config.ts', 'test/support']) {
+  for (const name of ['package.json', 'vitest.config.ts', 'test/harness']) {
     cpSync(join(root, name), join(folder, name), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
@@ -18,7 +18,7 @@ beforeAll(() => {
     join(folder, 'test', 'tools', 'planted.test.ts'),
     [
       "import { describe, expect, test } from 'vitest';",
-      "import { needs } from '../support/programs.ts';",
+      "import { needs } from '../harness/programs.ts';",
       "describe.skipIf(needs('turnserver'))('calls', () => {",
       "  test('are relayed', () => { expect(1).toBe(2); });",
       '});',

@@ -1,5 +1,5 @@
 import type { ClientKind, ClientOptions, Emission, MatrixClient, Transport } from './client.ts';
-import type { World } from './world.ts';
+import type { World } from './matrix-fixtures.ts';
 
 /** One client over one transport. */
 export interface Cell extends World {

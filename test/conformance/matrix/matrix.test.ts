@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TestGateway } from '../../../src/testing/index.ts';
 import { clientVersions, loadClient } from '../../clients/load.ts';
 import { testApp } from '../../harness/app.ts';
-import { needs, requiresAll } from '../../support/programs.ts';
+import { needs, requiresAll } from '../../harness/programs.ts';
 import { pageClients } from './drivers/chromium.ts';
 import { nodeClient } from './drivers/node.ts';
 import { pythonClients } from './drivers/python.ts';

@@ -8,8 +8,8 @@ import { bytes, large, text } from './checks/content.ts';
 import { hears } from './checks/emitted.ts';
 import { acknowledges, sends } from './checks/listened.ts';
 import { callScreen, chatScreen, device } from './checks/screens.ts';
-import { createWorld } from './world.ts';
-import type { World } from './world.ts';
+import { createWorld } from './matrix-fixtures.ts';
+import type { World } from './matrix-fixtures.ts';
 
 export const TRANSPORTS: readonly Transport[] = ['polling', 'websocket', 'upgrade'];
 

@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
-import { openRelay } from '../../../support/relay.ts';
+import { openRelay } from '../../../harness/relay.ts';
 import { refusal, success } from '../check.ts';
 import type { Check } from '../check.ts';
-import { anotherToken, logout } from '../world.ts';
+import { anotherToken, logout } from '../matrix-fixtures.ts';
 
 const HEARTBEATS = 3;
 

@@ -1,10 +1,10 @@
 import { expect } from 'vitest';
-import { sendMessage } from '../../../harness/story.ts';
+import { sendMessage } from '../../../harness/demo-family.ts';
 import { LIMITS, success } from '../check.ts';
 import type { Cell, Check } from '../check.ts';
 import type { MatrixClient } from '../client.ts';
 import { binary, fromBuffers, toBuffers } from '../drivers/binary.ts';
-import { newestText } from '../world.ts';
+import { newestText } from '../matrix-fixtures.ts';
 import { doneMessage } from './frames.ts';
 
 const TEXT = 'é€😀';

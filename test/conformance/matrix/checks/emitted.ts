@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { Named } from '../../../../src/testing/index.ts';
-import { sendMessage } from '../../../harness/story.ts';
+import { sendMessage } from '../../../harness/demo-family.ts';
 import { success } from '../check.ts';
 import type { Cell, Check } from '../check.ts';
 import type { MatrixClient } from '../client.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { TestAccount } from '../../../../src/testing/index.ts';
-import type { World } from '../world.ts';
+import type { World } from '../matrix-fixtures.ts';
 
 /** A date as legacy clients see it. */
 export const date: unknown = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$/);

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import { pathOf } from '../../../support/programs.ts';
+import { pathOf } from '../../../harness/programs.ts';
 import type { ClientKind, Report } from '../client.ts';
 import { createRemote } from './remote.ts';
 import type { Startable } from './remote.ts';

@@ -1,0 +1,203 @@
+// What the first screen of a client costs: circles, their conversations, the last messages, who takes part and who is
+// online, in one query; beside Mercurius with its JIT on the same data, the same statements and the same database.
+import { Agent, request } from 'node:http';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { installFolder } from '../scripts/install-folder.ts';
+import { createTestAccount } from '../src/testing/account.ts';
+import { createGraphqlClient } from '../src/testing/index.ts';
+import { startPostgres } from '../test/harness/postgres.ts';
+import { cpuDuring, median, startPeer } from './measure.ts';
+import { record } from './results.ts';
+import type { Row } from './results.ts';
+import { at, print, startServer } from './server.ts';
+
+const CASES = [
+  { circles: 1, conversations: 1, queries: 1_000 },
+  { circles: 3, conversations: 3, queries: 400 },
+  { circles: 5, conversations: 5, queries: 150 },
+];
+const PARTICIPANTS = 5;
+const MESSAGES = 30;
+const CONNECTIONS = 16;
+const ROUNDS = 5;
+
+const FIRST_SCREEN = /* GraphQL */ `
+  query FirstScreen {
+    circles(first: 10) {
+      nodes {
+        id
+        name
+        conversations(first: 10) {
+          nodes {
+            id
+            name
+            participants(first: 20) {
+              nodes {
+                role
+                user {
+                  id
+                  firstName
+                  isOnline
+                }
+              }
+            }
+            messages(last: 20) {
+              nodes {
+                id
+                text
+                sentAt
+                author {
+                  ... on User {
+                    id
+                    firstName
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+`;
+
+type Case = (typeof CASES)[number];
+
+interface Caller {
+  readonly id: number;
+  readonly token: string;
+}
+
+/** Circles with conversations and messages, of a user and as many others as take part in each. */
+async function seed(client: pg.Client, caller: Caller, { circles, conversations }: Case): Promise<void> {
+  const { rows: others } = await client.query<{ id: number }>(
+    `insert into users (email, first_name, last_name)
+     select 'other' || n || '.' || $1 || '@example.com', 'Other', 'User' from generate_series(2, $2::int) n returning id`,
+    [caller.id, PARTICIPANTS],
+  );
+  const users = [caller.id, ...others.map(({ id }) => id)];
+  await client.query(
+    `with circle as (
+      insert into circles (name) select 'Circle ' || n from generate_series(1, $2::int) n returning id
+    ), member as (
+      insert into memberships (circle_id, user_id, role)
+      select circle.id, given, 'MEMBER' from circle, unnest($1::int[]) given
+    ), conversation as (
+      insert into conversations (circle_id, name)
+      select circle.id, 'Conversation ' || n from circle, generate_series(1, $3::int) n returning id
+    ), participant as (
+      insert into participants (conversation_id, user_id, role)
+      select conversation.id, given, 'STANDARD' from conversation, unnest($1::int[]) given
+    )
+    insert into messages (conversation_id, author_user_id, text, status, media_count)
+    select conversation.id, ($1::int[])[1 + n % cardinality($1::int[])], 'Message ' || n || repeat(' and so on', 5), 'DONE', 0
+    from generate_series(1, $4::int) n, conversation`,
+    [users, circles, conversations, MESSAGES],
+  );
+}
+
+const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+
+function ask(port: number, { token }: Caller): Promise<string> {
+  const body = JSON.stringify({ query: FIRST_SCREEN });
+  const headers = {
+    authorization: `Bearer ${token}`,
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+  };
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      { agent, port, host: '127.0.0.1', path: '/graphql', method: 'POST', headers },
+      (answer) => {
+        const chunks: Buffer[] = [];
+        answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+        answer.on('end', () => resolve(Buffer.concat(chunks).toString()));
+      },
+    );
+    sent.on('error', reject).end(body);
+  });
+}
+
+/** How long each of many queries took, asked on all connections at once, in milliseconds from short to long. */
+async function askMany(port: number, caller: Caller, count: number): Promise<number[]> {
+  const delays: number[] = [];
+  let left = count;
+  const work = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      const before = performance.now();
+      await ask(port, caller);
+      delays.push(performance.now() - before);
+    }
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS }, work));
+  return delays.toSorted((a, b) => a - b);
+}
+
+async function costOf({ port, pid }: { port: number; pid: number }, caller: Caller, count: number) {
+  let delays: number[] = [];
+  const cpu = await cpuDuring(pid, async () => {
+    delays = await askMany(port, caller, count);
+  });
+  return { us: (cpu * 1000) / count, medianMs: Number(at(delays, 0.5)), p99Ms: Number(at(delays, 0.99)) };
+}
+
+installFolder(join(import.meta.dirname, 'peers', 'mercurius'), 'Mercurius');
+await using stack = new AsyncDisposableStack();
+stack.defer(() => agent.destroy());
+const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
+stack.defer(() => rm(dataDir, { recursive: true, force: true }));
+const { url } = stack.use(await startPostgres());
+const env = { DATABASE_URL: url, AUTH_SECRET: 'a secret of the bench', MEDIA_DIR: join(dataDir, 'media') };
+const server = stack.use(await startServer(dataDir, env));
+const peer = stack.use(await startPeer('mercurius', { settings: env }));
+const parley = { port: Number(new URL(server.url).port), pid: server.pid };
+const anonymous = stack.use(createGraphqlClient(server.url));
+const client = new pg.Client({ connectionString: url });
+await client.connect();
+stack.defer(() => client.end());
+
+async function compare(given: Case): Promise<Row> {
+  const { legacyId: id, token } = stack.use(await createTestAccount(server.url, anonymous));
+  const caller = { id, token };
+  await seed(client, caller, given);
+  await client.query('analyze');
+  const [answer, same] = [await ask(parley.port, caller), await ask(peer.port, caller)];
+  if (answer !== same) throw new Error(`The answers differ:\n${answer}\n${same}`);
+  const rounds = [];
+  for (let round = 0; round <= ROUNDS; round += 1) {
+    const costs = {
+      parley: await costOf(parley, caller, given.queries),
+      mercurius: await costOf(peer, caller, given.queries),
+    };
+    // The first round warms both up.
+    if (round > 0) rounds.push(costs);
+  }
+  return {
+    circles: given.circles,
+    conversations: given.circles * given.conversations,
+    answerBytes: answer.length,
+    parleyUs: median(rounds.map((round) => round.parley.us)),
+    mercuriusUs: median(rounds.map((round) => round.mercurius.us)),
+    toMercurius: median(rounds.map((round) => round.parley.us / round.mercurius.us)),
+    parleyMedianMs: median(rounds.map((round) => round.parley.medianMs)),
+    mercuriusMedianMs: median(rounds.map((round) => round.mercurius.medianMs)),
+    parleyP99Ms: median(rounds.map((round) => round.parley.p99Ms)),
+    mercuriusP99Ms: median(rounds.map((round) => round.mercurius.p99Ms)),
+  };
+}
+
+print('First screen: processor time of the server for each query, medians of paired rounds\n');
+const rows: Row[] = [];
+for (const given of CASES) {
+  const row = await compare(given);
+  rows.push(row);
+  for (const [name, value] of Object.entries(row)) {
+    print(`${name.padEnd(20)} ${typeof value === 'number' ? value.toFixed(2).padStart(12) : value}`);
+  }
+  print('');
+}
+await record('initial-query', rows);

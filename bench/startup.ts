@@ -1,0 +1,53 @@
+// What a newcomer meets: time to start, memory at rest, and the way of one message through the embedded database.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { createGraphqlClient } from '../src/testing/index.ts';
+import { record } from './results.ts';
+import { at, print, startServer } from './server.ts';
+
+const MESSAGES = 500;
+
+async function sendDelays(url: string): Promise<number[]> {
+  await using anonymous = createGraphqlClient(url);
+  const { login } = await anonymous.run<{ login: { token: string } }>(
+    'mutation { login(email: "ann@example.com", password: "parley") { token } }',
+  );
+  await using ann = createGraphqlClient(url, login.token);
+  await using events = ann.subscribe<{ __typename: string }>(
+    'subscription { conversationEvents(conversationId: "Conversation:1") { __typename ... on MessageSent { message { text } } } }',
+  );
+  await events.nextOf('StreamLive');
+  const delays: number[] = [];
+  for (let index = 0; index < MESSAGES; index += 1) {
+    const before = performance.now();
+    const sent = ann.run(
+      'mutation { sendMessage(conversationId: "Conversation:1", text: "hello") { message { id } } }',
+    );
+    await events.nextOf('MessageSent');
+    delays.push(performance.now() - before);
+    await sent;
+  }
+  return delays.toSorted((a, b) => a - b);
+}
+
+const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
+try {
+  const firstReadyMs = await startServer(dataDir).then(async (cold) => {
+    await cold[Symbol.asyncDispose]();
+    return cold.readyMs;
+  });
+  print(`first start, ready after       ${(firstReadyMs / 1000).toFixed(1)} s`);
+  await using warm = await startServer(dataDir);
+  print(`later start, ready after       ${(warm.readyMs / 1000).toFixed(1)} s`);
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  const restMb = await warm.residentMb();
+  print(`memory at rest                 ${restMb.toFixed(0)} MB`);
+  const delays = await sendDelays(warm.url);
+  print(`a lone message, send to socket ${at(delays, 0.5)} ms (median), ${at(delays, 0.99)} ms (p99)`);
+  const [loneMedianMs, loneP99Ms] = [Number(at(delays, 0.5)), Number(at(delays, 0.99))];
+  await record('startup', [{ firstReadyMs, readyMs: warm.readyMs, restMb, loneMedianMs, loneP99Ms }]);
+} finally {
+  await rm(dataDir, { recursive: true, force: true });
+}

@@ -1,0 +1,22 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startPostgres } from '../test/harness/postgres.ts';
+import { startServer } from './server.ts';
+
+/** Starts the real program on real files, or on a PostgreSQL of its own. */
+export async function setStage(database: 'embedded' | 'postgres', stack: AsyncDisposableStack) {
+  if (database === 'embedded') {
+    const server = stack.use(await startServer({ DATA_DIR: await folder(stack) }));
+    return { server, postgres: undefined };
+  }
+  const postgres = stack.use(await startPostgres());
+  const env = { DATABASE_URL: postgres.url, MEDIA_DIR: await folder(stack) };
+  return { server: stack.use(await startServer(env)), postgres };
+}
+
+async function folder(stack: AsyncDisposableStack): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'parley-chaos-'));
+  stack.defer(() => rm(path, { recursive: true, force: true }));
+  return path;
+}

@@ -1,0 +1,31 @@
+import { forbidden } from './errors.ts';
+import type { DeviceId, UserId } from './ids.ts';
+
+export type ActorKind = 'user' | 'device';
+
+/** A user or a device, by its id. */
+export type ActorRef =
+  { readonly kind: 'user'; readonly id: UserId } | { readonly kind: 'device'; readonly id: DeviceId };
+
+/** The claims of a verified token, for as long as it is valid. */
+export interface Session {
+  readonly actor: ActorRef;
+  /** Identifies the token for revocation: its `jti`, or a hash of the token. */
+  readonly tokenId: string;
+  /** Issue time in milliseconds since 1970; null without `iat`. */
+  readonly issuedAt: number | null;
+  /** Expiry time in milliseconds since 1970. */
+  readonly expiresAt: number;
+}
+
+/** Returns the id of a user. Throws FORBIDDEN for a device. */
+export function requireUser(actor: ActorRef): UserId {
+  if (actor.kind === 'user') return actor.id;
+  throw forbidden('A device may not do this.');
+}
+
+export const sameActor = (a: ActorRef, b: ActorRef): boolean => a.kind === b.kind && a.id === b.id;
+
+/** `user:7` or `device:4`, for keys and tables. */
+export type ActorKey = `${ActorKind}:${number}`;
+export const actorKey = (actor: ActorRef): ActorKey => `${actor.kind}:${actor.id}`;

@@ -1,0 +1,184 @@
+import type { ActorView, DomainEvent } from '../../events/event.ts';
+import type { ParticipantId } from '../../ids.ts';
+import type { EmittedChannel, Forwarded, IceServer, PayloadOn } from './schemas.ts';
+import type * as shapes from './schemas.ts';
+
+/** What one legacy client is told: a channel and its one argument. The order of keys is part of the contract. */
+export interface Frame {
+  readonly channel: EmittedChannel;
+  readonly payload: unknown;
+}
+
+/** A frame whose payload has a shape of its channel. */
+export const frame = <Channel extends EmittedChannel>(
+  channel: Channel,
+  payload: PayloadOn<Channel>,
+): Frame => ({
+  channel,
+  payload,
+});
+
+/** Each shape of a union without one of its keys. */
+type Without<Key extends string, Payload> = Payload extends unknown ? Omit<Payload, Key> : never;
+
+type MessageFact = Extract<DomainEvent, { type: 'message.sent' }>;
+type Message = MessageFact['message'];
+type User = Extract<ActorView, { kind: 'user' }>['user'];
+type Device = Extract<ActorView, { kind: 'device' }>['device'];
+
+/** What the legacy shape of a file shows. */
+export interface MediaView {
+  readonly id: number;
+  readonly filename: string | null;
+  readonly extension: string | null;
+  readonly identifier: string;
+  readonly uploaded: boolean;
+}
+
+/** Contract 1.3: ISO 8601 without zone, with microseconds where they are not zero. Dates are midnights. */
+export function encodeDate(iso: string): string {
+  const [day = '', clock = '00:00:00'] = iso.replace(/Z$/, '').split('T');
+  const [seconds = '', fraction = ''] = clock.split('.');
+  return /^0*$/.test(fraction)
+    ? `${day}T${seconds}`
+    : `${day}T${seconds}.${fraction.padEnd(6, '0').slice(0, 6)}`;
+}
+
+const encodeUser = (user: User, online: boolean): shapes.User => ({
+  id: user.id,
+  email: user.email,
+  first_name: user.firstName,
+  last_name: user.lastName,
+  birthday: user.birthday === null ? null : encodeDate(user.birthday),
+  created: encodeDate(user.createdAt),
+  updated: encodeDate(user.updatedAt),
+  isOnline: online,
+  type: 'DEFAULT',
+});
+
+const encodeDevice = (device: Device, online: boolean): shapes.Device => ({
+  id: device.id,
+  name: device.name,
+  created: encodeDate(device.createdAt),
+  updated: encodeDate(device.updatedAt),
+  circle_id: device.circleId,
+  activated: device.activated,
+  username: device.username,
+  is_online: online,
+});
+
+const encodeActor = (actor: ActorView) =>
+  actor.kind === 'user' ? encodeUser(actor.user, actor.online) : encodeDevice(actor.device, actor.online);
+
+/**
+ * Contract 1.4. Clients of the time crash on a null `link_id`, so a message of a device has no such key; one of a user
+ * was sent by a participant.
+ */
+function encodeMessage(message: Message): shapes.Message {
+  const { authorDeviceId, participantId } = message;
+  const author =
+    authorDeviceId === null ? { link_id: participantId as ParticipantId } : { device_id: authorDeviceId };
+  return {
+    id: message.id,
+    ...author,
+    sent: encodeDate(message.sentAt),
+    read: null,
+    content: message.text,
+    medias: message.mediaCount,
+  };
+}
+
+export const encodeMedia = (media: MediaView): shapes.Media => ({
+  id: media.id,
+  filename: media.filename,
+  extension: media.extension,
+  identifier: media.identifier,
+  uploaded: media.uploaded ? 'True' : 'False',
+});
+
+type Media = MessageFact['media'][number];
+const encodeStoredMedia = (media: Media) => encodeMedia({ ...media, uploaded: media.uploadedAt !== null });
+
+/** Contract 3.3, M1 and M2: a message without files, or one whose files are still to come. */
+export function messageSent({ message, author, media }: Omit<MessageFact, 'type'>): Frame {
+  const payload = { conversation_id: message.conversationId, message: encodeMessage(message) };
+  if (message.status === 'PENDING') return frame('message', { ...payload, status: 'pending' });
+  return frame('message', {
+    ...payload,
+    time: encodeDate(message.sentAt),
+    sender: encodeActor(author),
+    media_list: media.map(encodeStoredMedia),
+    status: 'done',
+  });
+}
+
+/** Contract 3.3, M3, and decision 11: the last file brings the keys of a finished message too. */
+export function mediaUploaded(fact: Omit<MessageFact, 'type'> & { readonly uploaded: Media }): Frame {
+  const { message, author, media, uploaded } = fact;
+  const head = { conversation_id: message.conversationId, message: encodeMessage(message) };
+  const sender = encodeActor(author);
+  const tail = { media: encodeStoredMedia(uploaded), status: 'done' } as const;
+  if (message.status === 'PENDING') return frame('message', { ...head, sender, ...tail });
+  const time = encodeDate(message.sentAt);
+  return frame('message', { ...head, time, sender, media_list: media.map(encodeStoredMedia), ...tail });
+}
+
+/** Contract 3.3, M4 and M5. */
+export const messageChanged = (
+  conversationId: number,
+  messageId: number,
+  event: 'update' | 'delete',
+): Frame => frame('message', { conversation_id: conversationId, message_id: messageId, event });
+
+/** Contract 3.3, W1 and W2. */
+export function writing(conversationId: number, actor: ActorView, isTyping: boolean): Frame {
+  const room = { conversation_id: conversationId };
+  return actor.kind === 'user'
+    ? frame('writing', { ...room, device: false, user: actor.user.email, is_writing: isTyping })
+    : frame('writing', { ...room, device: true, is_writing: isTyping });
+}
+
+/** Contract 3.1: every frame about a circle ends with its id. */
+export const circleFrame = (circleId: number, fields: Without<'circle_id', PayloadOn<'circle'>>): Frame =>
+  frame('circle', { ...fields, circle_id: circleId });
+
+/** Contract 3.2: every frame about a conversation ends with its id. */
+export const conversationFrame = (
+  conversationId: number,
+  fields: Without<'conversation_id', PayloadOn<'conversation'>>,
+): Frame => frame('conversation', { ...fields, conversation_id: conversationId });
+
+/** Presence of a user or a device in one of its circles. */
+export function presenceFrame(circleId: number, actor: ActorView, online: boolean): Frame {
+  const state = online ? 'connect' : 'disconnect';
+  return actor.kind === 'user'
+    ? circleFrame(circleId, { event: state, user: actor.user.email })
+    : deviceFrame(circleId, actor.device.id, state);
+}
+
+export const deviceFrame = (
+  circleId: number,
+  deviceId: number,
+  type: 'update' | 'connect' | 'disconnect',
+): Frame => circleFrame(circleId, { event: 'device', type, device_id: deviceId });
+
+/** Contract 3.4: what another client forwarded, as it was sent. */
+export const forwardPayload = (sender: ActorView, content: unknown): Forwarded => ({
+  sender_id: sender.kind === 'user' ? sender.user.id : sender.device.id,
+  is_device: sender.kind === 'device',
+  content,
+});
+
+/** By RFC 7064 and 7065, where a URL has none. */
+const ICE_PORT = 3478;
+const SECURE_ICE_PORT = 5349;
+
+/** A server of `webrtc_config` as the documentation shows it, from a `stun:` or `turn:` URL. An IPv6 address keeps its brackets: clients join domain and port by a colon. */
+export function encodeIceServer(url: string): IceServer {
+  const [, scheme = '', domain = '', port] = /^(\w+):(\[[^\]]*\]|[^:?]*)(?::(\d+))?/.exec(url) ?? [];
+  return {
+    domain,
+    ip: '',
+    port: port === undefined ? (scheme.endsWith('s') ? SECURE_ICE_PORT : ICE_PORT) : Number(port),
+  };
+}

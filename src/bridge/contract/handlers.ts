@@ -1,0 +1,157 @@
+import { DomainError, forbidden, notFound } from '../../errors.ts';
+import { circleTopic, conversationTopic } from '../../events/event.ts';
+import { encodeGlobalId, parseId } from '../../ids.ts';
+import type { Id } from '../../ids.ts';
+import { LegacyError } from './channel-types.ts';
+import type { Caller, Permission, ReplayFrom, Reply, Request } from './channel-types.ts';
+import { encodeIceServer, encodeMedia, frame } from './encoders.ts';
+import type { Frame } from './encoders.ts';
+import {
+  LegacyCircleDocument,
+  LegacyConversationDocument,
+  LegacyCredentialsDocument,
+  LegacyForwardDocument,
+  LegacyMessageDocument,
+  LegacyStunServersDocument,
+  LegacyTurnServersDocument,
+  LegacyWritingDocument,
+} from './operations.generated.ts';
+import type { SignalTarget } from './operations.generated.ts';
+import { hasField, parseFiles, parseFlag, parseText } from './payload.ts';
+import type { Payload } from './payload.ts';
+import type { PayloadOn } from './schemas.ts';
+
+const success = (payload: PayloadOn<'success'>): Frame => frame('success', payload);
+const config = (payload: PayloadOn<'webrtc_config'>): Frame => frame('webrtc_config', payload);
+
+export async function authenticate({ payload, caller }: Request): Promise<Reply> {
+  await caller.authenticate(payload['token']);
+  return { frames: [success('User authenticated')] };
+}
+
+export async function joinConversation({ payload, caller }: Request): Promise<Reply> {
+  const place = parsePlace(payload['after_message_id']);
+  const id = requireId<'Conversation'>(payload['conversation_id']);
+  const ask = async (): Promise<Permission | null> => {
+    const variables = { id: encodeGlobalId('Conversation', id), catchesUp: place !== undefined };
+    const { conversation } = await caller.run(LegacyConversationDocument, variables);
+    if (conversation === null) return null;
+    const { eventCursor, messages } = conversation;
+    return { cursor: eventCursor, newestMessageId: messages?.nodes[0]?.legacyId };
+  };
+  const missed = await caller.join(conversationTopic(id), ask, place);
+  const frames = [success(`Vous avez rejoins la conversation : conversation_${id}`)];
+  return missed === undefined ? { frames } : { frames, missed };
+}
+
+function parsePlace(value: unknown): ReplayFrom | undefined {
+  if (value === undefined || value === null) return undefined;
+  const afterMessageId = parseId(value);
+  if (afterMessageId === undefined) throw new LegacyError('Parameter missing');
+  return { afterMessageId };
+}
+
+export async function leaveConversation({ payload, caller }: Request): Promise<Reply> {
+  const id = parseId<'Conversation'>(payload['conversation_id']);
+  if (id !== undefined) caller.leave(conversationTopic(id));
+  return { frames: [success('Vous avez quitte la conversation')] };
+}
+
+export async function joinCircle({ payload, caller }: Request): Promise<Reply> {
+  const id = requireId<'Circle'>(payload['circle_id']);
+  await caller.join(circleTopic(id), async () => {
+    const variables = { id: encodeGlobalId('Circle', id) };
+    const { circle } = await caller.run(LegacyCircleDocument, variables);
+    return circle && { cursor: circle.eventCursor };
+  });
+  return { frames: [success(`Vous avez rejoins le cercle : circle_${id}`)] };
+}
+
+export async function leaveCircle({ payload, caller }: Request): Promise<Reply> {
+  const id = parseId<'Circle'>(payload['circle_id']);
+  if (id !== undefined) caller.leave(circleTopic(id));
+  return { frames: [success('Vous avez quitte le cercle')] };
+}
+
+export async function message({ payload, caller }: Request): Promise<Reply> {
+  const files = parseFiles(payload['files']);
+  if (files === undefined) throw new LegacyError('Parameter missing');
+  const { message, media } = await sendMessage(payload, files, caller);
+  const received = success({ received: true, message_id: message.legacyId });
+  if (files === null) return { frames: [received] };
+  const list = media.map((file) => encodeMedia({ ...file, id: file.legacyId }));
+  return { frames: [frame('media', { media_list: list, message_id: message.legacyId }), received] };
+}
+
+async function sendMessage(payload: Payload, files: readonly string[] | null, caller: Caller) {
+  const id = requireId<'Conversation'>(payload['conversation_id']);
+  const key = payload['client_message_id'];
+  try {
+    const { sendMessage } = await caller.run(LegacyMessageDocument, {
+      conversationId: encodeGlobalId('Conversation', id),
+      text: parseText(payload['text_message']),
+      files: files === null ? null : [...files],
+      idempotencyKey: key === undefined || key === null ? null : parseText(key),
+    });
+    return sendMessage;
+  } catch (error) {
+    // The operation does not tell these two apart, the contract does.
+    const hidden = error instanceof DomainError && error.code === 'NOT_FOUND';
+    throw hidden && (await caller.conversationExists(id)) ? forbidden('Not a participant.') : error;
+  }
+}
+
+export async function writing({ payload, caller }: Request): Promise<Reply> {
+  const id = requireId<'Conversation'>(payload['conversation_id']);
+  await caller.run(LegacyWritingDocument, {
+    conversationId: encodeGlobalId('Conversation', id),
+    isTyping: parseFlag(payload['is_writing']),
+  });
+  return { frames: [success('Writing sent')] };
+}
+
+export async function webrtcCredentials({ caller }: Request): Promise<Reply> {
+  const { webrtc } = await caller.run(LegacyCredentialsDocument, {});
+  const { username, password } = webrtc.credentials;
+  return { frames: [config({ username, password })] };
+}
+
+export async function webrtcStunInfo({ caller }: Request): Promise<Reply> {
+  const { webrtc } = await caller.run(LegacyStunServersDocument, {});
+  return { frames: [config(webrtc.stunServers.flatMap(({ urls }) => urls.map(encodeIceServer)))] };
+}
+
+export async function webrtcTurnInfo({ caller }: Request): Promise<Reply> {
+  const { webrtc } = await caller.run(LegacyTurnServersDocument, {});
+  return { frames: [config(webrtc.turnServers.flatMap(({ urls }) => urls.map(encodeIceServer)))] };
+}
+
+/** The target hears it before this answers. */
+export async function webrtcForward({ payload, caller }: Request): Promise<Reply> {
+  await caller.run(LegacyForwardDocument, { to: requireTarget(payload), content: payload });
+  return { frames: [success('Message forwarded')] };
+}
+
+/** The first key that is present decides, even when it names nobody. */
+function requireTarget(payload: Payload): SignalTarget {
+  const { email } = payload;
+  if (hasField(payload, 'email')) {
+    if (typeof email === 'string') return { email };
+  } else if (hasField(payload, 'user_id')) {
+    return { userId: encodeGlobalId('User', requireId(payload['user_id'])) };
+  } else if (hasField(payload, 'device_id')) {
+    return { deviceId: encodeGlobalId('Device', requireId(payload['device_id'])) };
+  }
+  throw notFound('The target');
+}
+
+/** The original had these channels and did nothing on them. */
+export async function nothing(): Promise<Reply> {
+  return { frames: [] };
+}
+
+function requireId<Type extends string>(value: unknown): Id<Type> {
+  const id = parseId<Type>(value);
+  if (id === undefined) throw notFound('The id');
+  return id;
+}

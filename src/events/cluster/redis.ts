@@ -1,0 +1,66 @@
+import { createClient } from '@redis/client';
+import { openLink } from '../../db/reconnecting-client.ts';
+import type { Notifier, NotifierOptions } from '../../db/notify.ts';
+
+const CHANNEL = 'parley';
+const CONNECT_TIMEOUT_MS = 5_000;
+
+type Client = ReturnType<typeof createRedisClient>;
+
+const createRedisClient = (url: string) =>
+  createClient({
+    url,
+    disableOfflineQueue: true,
+    socket: { reconnectStrategy: false, connectTimeout: CONNECT_TIMEOUT_MS },
+  });
+
+/** Redis takes no other command on a connection that subscribes. */
+interface Pair {
+  readonly publisher: Client;
+  readonly subscriber: Client;
+}
+
+/** Passes texts between nodes through Redis, for clusters that outgrow LISTEN/NOTIFY. Throws when it cannot be reached at first. */
+export async function openRedisNotifier(options: NotifierOptions): Promise<Notifier> {
+  const link = await openLink<Pair>({
+    to: 'Redis',
+    log: options.log,
+    answerTimeoutMs: options.answerTimeoutMs,
+    open: (lost) => openPair(options.url, options.onText, lost),
+    close: async (pair) => destroy(pair),
+    onAgain: options.onListening,
+  });
+  return {
+    get listening() {
+      return link.connected;
+    },
+    send: (texts) =>
+      link.use(({ publisher }) => Promise.all(texts.map((text) => publisher.publish(CHANNEL, text)))),
+    check: () => link.use(({ publisher, subscriber }) => Promise.all([publisher.ping(), subscriber.ping()])),
+    [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
+  };
+}
+
+async function openPair(
+  url: string,
+  onText: (text: string) => void,
+  lost: (error: unknown) => void,
+): Promise<Pair> {
+  const pair = { publisher: createRedisClient(url), subscriber: createRedisClient(url) };
+  for (const client of [pair.publisher, pair.subscriber]) {
+    client.on('error', lost);
+    client.on('end', () => lost(new Error('The connection was closed')));
+  }
+  try {
+    await Promise.all([pair.publisher.connect(), pair.subscriber.connect()]);
+    await pair.subscriber.subscribe(CHANNEL, onText);
+    return pair;
+  } catch (error) {
+    destroy(pair);
+    throw error;
+  }
+}
+
+function destroy({ publisher, subscriber }: Pair): void {
+  for (const client of [publisher, subscriber]) if (client.isOpen) client.destroy();
+}

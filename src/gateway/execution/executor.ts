@@ -1,0 +1,38 @@
+import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
+import type { GraphQLError } from 'graphql';
+import type { Deps } from '../../domain/deps.ts';
+import { createContext } from '../../schema/context.ts';
+import type { Engine } from './engine.ts';
+import type { Session } from '../../actor.ts';
+
+export interface ExecutorResult<Data> {
+  readonly data?: Data | null;
+  /** Formatted: `extensions.code` is one of the closed list. */
+  readonly errors?: readonly GraphQLError[] | undefined;
+}
+
+/** Runs a typed operation of our own in process, with the rights of the session: how the bridge reaches the schema. */
+export interface Executor {
+  execute<Data, Variables extends Record<string, unknown>>(
+    document: TypedDocumentNode<Data, Variables>,
+    variables: Variables,
+    session: Session | null,
+  ): Promise<ExecutorResult<Data>>;
+}
+
+export function createExecutor(deps: Deps, engine: Engine): Executor {
+  return {
+    async execute<Data>(
+      document: TypedDocumentNode<Data, never>,
+      variables: Record<string, unknown>,
+      session: Session | null,
+    ) {
+      const { data, errors } = await engine.execute({
+        document,
+        variables,
+        context: createContext({ deps, session, legacy: true }),
+      });
+      return { data, errors };
+    },
+  } as Executor;
+}

@@ -1,0 +1,90 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { getOperationAST } from 'graphql';
+import type { ExecutionResult } from 'graphql';
+import { z } from 'zod';
+import { ERROR_CODES, invalidInput } from '../../errors.ts';
+import { createContext } from '../../schema/context.ts';
+import { findTokenInRequest } from '../bearer-token.ts';
+import { codeOf } from '../execution/format-error.ts';
+import { identify, refuseWithoutLogin } from '../identity.ts';
+import { receiveFile } from './multipart.ts';
+import type { ArrivingFile } from './multipart.ts';
+import type { Ports } from '../ports.ts';
+import { ignoreRest, sendJson } from './respond.ts';
+
+const operationsSchema = z.object({
+  query: z.string().nullish(),
+  documentId: z.string().nullish(),
+  doc_id: z.string().nullish(),
+  docId: z.string().nullish(),
+  id: z.string().nullish(),
+  extensions: z.record(z.string(), z.unknown()).nullish(),
+  operationName: z.string().nullish(),
+  variables: z.record(z.string(), z.unknown()).nullish(),
+});
+const mapSchema = z.record(z.string(), z.tuple([z.string().regex(/^variables\.[_A-Za-z]\w*$/)]));
+
+/**
+ * Runs an operation with a file (https://github.com/jaydenseric/graphql-multipart-request-spec), which the resolver reads
+ * while it arrives: nothing of it is kept in memory. One operation with one file, as the value of one variable.
+ */
+export async function executeMultipart(
+  ports: Ports,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  ports.metrics.operations.inc({ transport: 'http' });
+  try {
+    const { session = null, refusal } = await identify(findTokenInRequest(request), ports.authenticate);
+    const context = createContext({ deps: ports.deps, session, refusal });
+    const result = await receiveFile(request, async (file) => {
+      const { operationName, variables, ...requested } = readOperation(file);
+      const document = ports.engine.parse(ports.documents.textOf(requested) ?? '');
+      const errors = ports.engine.validate(document);
+      if (errors.length > 0) return { errors };
+      if (getOperationAST(document, operationName)?.operation === 'subscription')
+        throw invalidInput('query', 'A subscription takes no file.');
+      return refuseWithoutLogin(await ports.engine.execute({ document, operationName, variables, context }), {
+        document,
+        operationName,
+        context,
+      });
+    });
+    if (!request.complete) ignoreRest(request);
+    sendJson(response, statusOf(result), result);
+  } catch (thrown) {
+    const error = ports.formatError(thrown);
+    ignoreRest(request);
+    sendJson(response, ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http, { errors: [error] });
+  }
+}
+
+/** Without `data` nothing was executed. */
+function statusOf({ data, errors }: ExecutionResult): number {
+  const [error] = errors ?? [];
+  return data !== undefined || error === undefined ? 200 : ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http;
+}
+
+function readOperation({ part, filename, content, fields }: ArrivingFile) {
+  const operation = operationsSchema.safeParse(parseJson(fields.get('operations')));
+  const map = mapSchema.safeParse(parseJson(fields.get('map')));
+  const path = map.data?.[part]?.[0];
+  if (!operation.success || path === undefined) {
+    throw invalidInput(
+      'file',
+      'The parts `operations`, `map` and the file must come in this order, for one operation with one file.',
+    );
+  }
+  // As graphql-js shows it where it is not expected.
+  const value = { filename, content, toJSON: () => filename };
+  const variables = { ...operation.data.variables, [path.slice('variables.'.length)]: value };
+  return { ...operation.data, variables };
+}
+
+function parseJson(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? '');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,61 @@
+import type { Logger } from '../../log.ts';
+import type { Route } from './router.ts';
+import { sendJson } from './respond.ts';
+
+export interface HealthOptions {
+  /** Throws when the database cannot be reached. */
+  pingDatabase(): Promise<void>;
+  /** Whether the other nodes are heard; true where there are none. */
+  hearsNodes(): boolean;
+  readonly log: Logger;
+}
+
+const PING_TIMEOUT_MS = 2_000;
+
+export interface Health {
+  /** `/healthz`: the process answers. `/readyz`: it can serve, so a balancer may send clients here. */
+  readonly routes: readonly Route[];
+  /** From now on not ready: the process is about to stop. */
+  drain(): void;
+}
+
+export function createHealth({ pingDatabase, hearsNodes, log }: HealthOptions): Health {
+  let draining = false;
+  const readiness = async (): Promise<{ status: number; state: string }> => {
+    if (draining) return { status: 503, state: 'draining' };
+    try {
+      await Promise.race([pingDatabase(), timeout()]);
+    } catch (error) {
+      log.warn({ err: error }, 'not ready');
+      return { status: 503, state: 'database unreachable' };
+    }
+    if (hearsNodes()) return { status: 200, state: 'ready' };
+    log.warn('not ready: the other nodes are not heard');
+    return { status: 503, state: 'other nodes unreachable' };
+  };
+  const methods = ['GET', 'HEAD'];
+  return {
+    drain: () => void (draining = true),
+    routes: [
+      {
+        path: '/healthz',
+        methods,
+        handle: (_request, response) => sendJson(response, 200, { state: 'alive' }),
+      },
+      {
+        path: '/readyz',
+        methods,
+        async handle(_request, response) {
+          const { status, state } = await readiness();
+          sendJson(response, status, { state });
+        },
+      },
+    ],
+  };
+}
+
+function timeout(): Promise<never> {
+  return new Promise((_, reject) => {
+    setTimeout(() => reject(new Error('The database did not answer in time.')), PING_TIMEOUT_MS).unref();
+  });
+}

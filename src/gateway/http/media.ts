@@ -1,0 +1,117 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { create } from 'content-disposition';
+import type { OpenedMedia } from '../../domain/media.ts';
+import { ERROR_CODES, notFound, unauthenticated } from '../../errors.ts';
+import type { ErrorCode } from '../../errors.ts';
+import { parseId } from '../../ids.ts';
+import { findTokenInHeaders } from '../bearer-token.ts';
+import { codeOf } from '../execution/format-error.ts';
+import type { Ports } from '../ports.ts';
+import { identify } from '../identity.ts';
+import { pathOf } from './request-head.ts';
+import type { Route } from './router.ts';
+import { NoFileError, receiveFile } from './multipart.ts';
+import { ignoreRest, sendJson } from './respond.ts';
+import { sendContent } from './send-content.ts';
+import type { Content } from './send-content.ts';
+
+const UPLOADS = '/media/upload/';
+const DOWNLOADS = '/media/';
+
+/** What may be shown in place; everything else is offered as a download, so that it cannot act as a page of ours. */
+const SHOWN_IN_PLACE = /^(image\/(png|jpeg|gif|webp|avif|bmp)|audio\/|video\/)/;
+
+/** The old apps show these to people, so they keep the words of their server. */
+const LEGACY_MESSAGES: Partial<Record<ErrorCode, string>> = {
+  NOT_FOUND: 'Media introuvable',
+  FORBIDDEN: 'Vous ne pouvez pas upload ce media',
+  UNAUTHENTICATED: 'Token invalide, authentifiez vous a nouveau',
+};
+
+const NO_FILE_MESSAGE = 'Le media est introuvable dans la requête';
+
+/** Upload of one file by multipart, as the old apps do it, and download with ranges. */
+export function mediaRoutes(ports: Ports): Route[] {
+  return [
+    {
+      path: UPLOADS,
+      methods: ['POST'],
+      handle: (request, response) => upload(ports, request, response),
+    },
+    {
+      path: DOWNLOADS,
+      methods: ['GET', 'HEAD'],
+      handle: (request, response) => download(ports, request, response),
+    },
+  ];
+}
+
+async function upload(ports: Ports, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    const { actor, mediaId } = await subjectOf(ports, request, UPLOADS);
+    await receiveFile(request, ({ part, filename, content }) =>
+      part === 'file' ? ports.uploadMedia(actor, { mediaId, filename, content }) : undefined,
+    );
+    sendJson(response, 200, { success: true });
+  } catch (error) {
+    ignoreRest(request);
+    refuse(ports, response, error);
+  }
+}
+
+async function download(ports: Ports, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    const { actor, mediaId } = await subjectOf(ports, request, DOWNLOADS);
+    response.appendHeader('vary', 'Authorization');
+    await sendContent(request, response, contentOf(await ports.openMedia(actor, mediaId)));
+  } catch (error) {
+    refuse(ports, response, error);
+  }
+}
+
+async function subjectOf({ authenticate }: Ports, request: IncomingMessage, folder: string) {
+  const { session, refusal } = await identify(findTokenInHeaders(request), authenticate);
+  if (session === undefined) throw unauthenticated(refusal);
+  const { actor } = session;
+  const mediaId = parseId<'Media'>(pathOf(request).slice(folder.length));
+  if (mediaId === undefined) throw notFound('The media');
+  return { actor, mediaId };
+}
+
+function refuse({ formatError }: Ports, response: ServerResponse, thrown: unknown): void {
+  const error = formatError(thrown);
+  const code = codeOf(error) ?? 'INTERNAL';
+  const [status, message] =
+    thrown instanceof NoFileError
+      ? [404, NO_FILE_MESSAGE]
+      : [ERROR_CODES[code].http, LEGACY_MESSAGES[code] ?? error.message];
+  if (response.headersSent) response.destroy();
+  else sendJson(response, status, { success: false, message, ...error.extensions, code });
+}
+
+function contentOf({ media, version, size, contentType, read }: OpenedMedia): Content {
+  const type = SHOWN_IN_PLACE.test(contentType) ? 'inline' : 'attachment';
+  return {
+    size,
+    etag: `"${version}"`,
+    modifiedAt: media.uploadedAt === null ? undefined : new Date(media.uploadedAt),
+    headers: {
+      'content-type': contentType,
+      'content-disposition': dispositionOf(`${media.filename ?? 'file'}${media.extension ?? ''}`, type),
+      // A cache asks each time, as who may read it can change at any time.
+      'cache-control': 'private, no-cache',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "sandbox; default-src 'none'",
+    },
+    read,
+  };
+}
+
+/** With a name for clients that know no other characters than those of ASCII, such as `curl -OJ`. */
+function dispositionOf(name: string, type: string): string {
+  const ascii = name
+    .normalize('NFKD')
+    .replaceAll(/\p{M}/gu, '')
+    .replaceAll(/[^ -~]+/g, '_');
+  return create(name.toWellFormed(), /^[ -~]*$/.test(name) ? { type } : { type, fallback: ascii });
+}

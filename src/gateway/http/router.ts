@@ -1,0 +1,112 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Cors } from './cors.ts';
+import { encodingOf, normaliseHead, pathOf } from './request-head.ts';
+import { encodeRefusal, ignoreRest, sendRefusal } from './respond.ts';
+import type { Refusal } from './respond.ts';
+
+/** One path or, ending in `/`, one folder of paths. */
+export interface Route {
+  readonly path: string;
+  readonly methods?: readonly string[];
+  handle?(request: IncomingMessage, response: ServerResponse): void | Promise<void>;
+  upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Does its own CORS. */
+  readonly ownCors?: boolean;
+}
+
+export interface Router {
+  serve(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+}
+
+const ALL_METHODS = ['GET', 'HEAD', 'POST'];
+
+/** Hands every request to the first route that fits its path, and refuses what no route serves. */
+export function createRouter(routes: readonly Route[], cors: Cors): Router {
+  const find = (request: IncomingMessage): Route | undefined => {
+    const path = pathOf(request);
+    return routes.find(
+      (route) =>
+        path === route.path ||
+        (route.path.endsWith('/') && route.path !== '/' && `${path}/`.startsWith(route.path)),
+    );
+  };
+  return {
+    async serve(request, response) {
+      if (!normaliseHead(request)) return sendRefusal(response, MALFORMED_HOST);
+      const route = find(request);
+      const methods = route?.methods ?? ALL_METHODS;
+      if (route?.ownCors !== true) cors.allow(request, response, methods);
+      const encoding = encodingOf(request);
+      if (encoding !== undefined) {
+        ignoreRest(request);
+        response.setHeader('accept-encoding', 'identity');
+        return sendRefusal(response, unsupportedEncoding(encoding));
+      }
+      if (route?.ownCors === true) return route.handle?.(request, response);
+      if (!cors.allowed(request)) return sendRefusal(response, OTHER_ORIGIN);
+      if (request.method === 'OPTIONS') {
+        response.writeHead(204, { allow: [...methods, 'OPTIONS'].join(', ') }).end();
+        return;
+      }
+      if (route?.handle === undefined) return sendRefusal(response, NO_SUCH_PATH);
+      if (!methods.includes(request.method ?? '')) {
+        response.setHeader('allow', [...methods, 'OPTIONS'].join(', '));
+        return sendRefusal(response, otherMethod(methods));
+      }
+      if (route.upgrade !== undefined && request.headers['sec-websocket-key'] !== undefined) {
+        response.setHeader('upgrade', 'websocket').setHeader('connection', 'close, upgrade');
+        return sendRefusal(response, NO_UPGRADE);
+      }
+      return route.handle(request, response);
+    },
+    upgrade(request, socket, head) {
+      if (!normaliseHead(request)) return refuseUpgrade(socket, MALFORMED_HOST);
+      const route = find(request);
+      if (route?.upgrade === undefined) return refuseUpgrade(socket, NO_SUCH_PATH);
+      if (!cors.allowed(request)) return refuseUpgrade(socket, OTHER_ORIGIN);
+      // The libraries compare the whole header, which may list more.
+      request.headers.upgrade = 'websocket';
+      route.upgrade(request, socket, head);
+    },
+  };
+}
+
+function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
+  // The client may never end its half, of which nobody reads a word.
+  socket.end(encodeRefusal(refusal), () => socket.destroy());
+}
+
+const MALFORMED_HOST: Refusal = {
+  status: 400,
+  code: 'INVALID_INPUT',
+  message: 'The Host header is malformed.',
+};
+
+export const NO_SUCH_PATH: Refusal = { status: 404, code: 'NOT_FOUND', message: 'No resource at this path.' };
+
+const OTHER_ORIGIN: Refusal = {
+  status: 403,
+  code: 'FORBIDDEN',
+  message: 'This origin is not allowed (CORS_ORIGINS).',
+};
+
+const NO_UPGRADE: Refusal = {
+  status: 426,
+  code: 'INVALID_INPUT',
+  message:
+    'This is a WebSocket handshake without `Upgrade` and `Connection: Upgrade`. A proxy in between must pass them on.',
+};
+
+const otherMethod = (methods: readonly string[]): Refusal => ({
+  status: 405,
+  code: 'INVALID_INPUT',
+  message: `Use ${methods.join(' or ')}.`,
+});
+
+const unsupportedEncoding = (encoding: string): Refusal => ({
+  status: 415,
+  code: 'INVALID_INPUT',
+  message: `The body is encoded as ${encoding}, which is not supported. Send it without Content-Encoding.`,
+});

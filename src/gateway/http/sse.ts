@@ -1,0 +1,125 @@
+import type { ExecutionResult } from 'graphql';
+import type { Receiver } from '../execution/fan-out.ts';
+import { cursorOf } from '../execution/result-stream.ts';
+import type { ResultStream } from '../execution/result-stream.ts';
+
+/** Results are read from the subscription only while fewer bytes than this wait for the client. */
+const MAX_WAITING_BYTES = 64 * 1024;
+const HEARTBEAT_MS = 12_000;
+const HEARTBEAT = ':\n\n';
+const COMPLETE = 'event: complete\ndata:\n\n';
+
+/** Clients of a node that stops come back over this time, each at a random one, instead of all at once. */
+const MIN_RETURN_MS = 500;
+const MAX_RETURN_MS = 3_000;
+
+/** Takes results that many readers get, while its event stream is open. */
+export interface EventStreamReceiver extends Receiver {
+  open(controller: ReadableStreamDefaultController<Uint8Array>): void;
+  close(): void;
+}
+
+export function createEventStreamReceiver(): EventStreamReceiver {
+  let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  return {
+    open: (opened) => void (controller = opened),
+    close: () => void (controller = undefined),
+    write(result) {
+      if (controller === undefined || (controller.desiredSize ?? 0) <= 0) return false;
+      controller.enqueue(result.encoded(encodeNext));
+      return true;
+    },
+  };
+}
+
+const encodeNext = (result: ExecutionResult, cursor?: string): Buffer => {
+  const id = cursor === undefined ? '' : `id: ${cursor}\n`;
+  return Buffer.from(`${id}event: next\ndata: ${JSON.stringify(result)}\n\n`);
+};
+
+/** Sets the reconnection time of a browser's `EventSource`; other clients ignore it and have a backoff of their own. */
+const encodeRetry = (): Buffer => {
+  const ms = MIN_RETURN_MS + Math.floor(Math.random() * (MAX_RETURN_MS - MIN_RETURN_MS));
+  return Buffer.from(`retry: ${ms}\n\n`);
+};
+
+/**
+ * Writes a subscription as Server-Sent Events (GraphQL over SSE, distinct connections mode). A durable event carries
+ * its cursor as `id:`, which a client that reconnects sends as `Last-Event-ID`; heartbeats carry none. When the server
+ * ends the subscription, Yoga has turned the reason into one last result with errors, and `complete` follows. When
+ * `closing` is aborted the response ends after a `retry:` and without `complete`, so that the client reconnects.
+ */
+export function encodeEventStream(
+  results: ResultStream,
+  receiver: EventStreamReceiver | undefined,
+  closing: AbortSignal | undefined,
+): ReadableStream<Uint8Array> {
+  return new ReadableStream(
+    new EventStreamSource(results, receiver, closing),
+    new ByteLengthQueuingStrategy({ highWaterMark: MAX_WAITING_BYTES }),
+  );
+}
+
+class EventStreamSource implements UnderlyingDefaultSource<Uint8Array> {
+  readonly #results: ResultStream;
+  readonly #receiver: EventStreamReceiver | undefined;
+  readonly #closing: AbortSignal | undefined;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  constructor(
+    results: ResultStream,
+    receiver: EventStreamReceiver | undefined,
+    closing: AbortSignal | undefined,
+  ) {
+    this.#results = results;
+    this.#receiver = receiver;
+    this.#closing = closing;
+  }
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#controller = controller;
+    controller.enqueue(Buffer.from(HEARTBEAT));
+    if (this.#closing?.aborted === true) return this.#close();
+    this.#closing?.addEventListener('abort', this.#close, { once: true });
+    this.#receiver?.open(controller);
+  }
+
+  async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    // Not before the response is read: one that is never sent is not cancelled either.
+    this.#heartbeat ??= setInterval(() => {
+      if ((controller.desiredSize ?? 0) > 0) controller.enqueue(Buffer.from(HEARTBEAT));
+    }, HEARTBEAT_MS);
+    try {
+      const { done, value } = await this.#results.next();
+      if (this.#controller === undefined) return;
+      controller.enqueue(done === true ? Buffer.from(COMPLETE) : encodeNext(value, cursorOf(value)));
+      if (done !== true) return;
+      this.#release();
+      controller.close();
+    } catch (error) {
+      this.#release();
+      throw error;
+    }
+  }
+
+  async cancel(): Promise<void> {
+    this.#release();
+    await this.#results.return();
+  }
+
+  readonly #close = (): void => {
+    const controller = this.#controller;
+    this.#release();
+    controller?.enqueue(encodeRetry());
+    controller?.close();
+    void this.#results.return();
+  };
+
+  #release(): void {
+    this.#controller = undefined;
+    this.#receiver?.close();
+    this.#closing?.removeEventListener('abort', this.#close);
+    clearInterval(this.#heartbeat);
+  }
+}

@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pathOf } from './request-head.ts';
+import { sendRefusal } from './respond.ts';
+import { NO_SUCH_PATH } from './router.ts';
+import type { Route } from './router.ts';
+import { sendContent } from './send-content.ts';
+import type { Content } from './send-content.ts';
+
+const FOLDER = new URL('../../page/', import.meta.url);
+
+const TYPES = {
+  html: 'text/html; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  svg: 'image/svg+xml',
+  woff2: 'font/woff2',
+  yaml: 'application/yaml; charset=utf-8',
+} as const;
+
+/** What is served below `/page/`: a closed list, so that no path can lead elsewhere. */
+const ASSETS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    'index.html': TYPES.html,
+    'channels.html': TYPES.html,
+    'style.css': TYPES.css,
+    'channels.css': TYPES.css,
+    'icon.svg': TYPES.svg,
+    'page.js': TYPES.js,
+    'element.js': TYPES.js,
+    'frames.js': TYPES.js,
+    'graphql.js': TYPES.js,
+    'graphql-client.js': TYPES.js,
+    'graphql-side.js': TYPES.js,
+    'legacy-side.js': TYPES.js,
+    'panel.js': TYPES.js,
+    'conversation-picker.js': TYPES.js,
+    'event-diagram.js': TYPES.js,
+    'typing.js': TYPES.js,
+    'vendor/socket.io-1.3.6.js': TYPES.js,
+    'vendor/fonts/atkinson-hyperlegible-next.woff2': TYPES.woff2,
+    'vendor/fonts/atkinson-hyperlegible-mono.woff2': TYPES.woff2,
+  }),
+);
+
+/** The two clients of the page that are not its own, by what they are called there: as they are installed and built. */
+function findModules(): Map<string, URL> {
+  const graphqlWs = new URL(import.meta.resolve('graphql-ws/client'));
+  // Its client is one module, and one that it shares with its server.
+  const shared = readdirSync(new URL('.', graphqlWs)).filter((name) => /^common-[\w-]+\.js$/.test(name));
+  return new Map([
+    ['vendor/parley-client.js', new URL('../../../client/index.js', import.meta.url)],
+    ['vendor/graphql-ws/client.js', graphqlWs],
+    ...shared.map((name) => [`vendor/graphql-ws/${name}`, new URL(name, graphqlWs)] as const),
+  ]);
+}
+
+const SECURITY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "font-src 'self'",
+  // Not every browser takes 'self' to mean the WebSocket of the same origin.
+  "connect-src 'self' ws: wss:",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Files that have a path of their own, by where they are from the folder. */
+const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
+  '/': ['index.html', TYPES.html],
+  '/channels': ['channels.html', TYPES.html],
+  '/asyncapi.yaml': ['../../../asyncapi.yaml', TYPES.yaml],
+};
+
+/** The pages at `/` and `/channels`: plain files, no build, nothing from elsewhere. */
+export function pageRoutes(): Route[] {
+  const read = createReader();
+  const modules = findModules();
+  const methods = ['GET', 'HEAD'];
+  const pages = Object.entries(PAGES).map(([path, [file, type]]) => ({
+    path,
+    methods,
+    handle: async (request: IncomingMessage, response: ServerResponse) =>
+      sendContent(request, response, contentOf(type, await read(new URL(file, FOLDER)))),
+  }));
+  return [...pages, { path: '/page/', methods, handle: sendAsset }];
+
+  async function sendAsset(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const name = pathOf(request).slice('/page/'.length);
+    const module = modules.get(name);
+    const type = module === undefined ? ASSETS.get(name) : TYPES.js;
+    if (type === undefined) return sendRefusal(response, NO_SUCH_PATH);
+    await sendContent(request, response, contentOf(type, await read(module ?? new URL(name, FOLDER))));
+  }
+}
+
+/** Each file is read once: however many ask, few files are open. */
+function createReader(): (file: URL) => Promise<PageFile> {
+  const files = new Map<string, Promise<PageFile>>();
+  return (file) => {
+    const known = files.get(file.href) ?? readPageFile(file);
+    files.set(file.href, known);
+    known.catch(() => files.delete(file.href));
+    return known;
+  };
+}
+
+interface PageFile {
+  readonly body: Buffer;
+  readonly etag: string;
+}
+
+async function readPageFile(file: URL): Promise<PageFile> {
+  const body = await readFile(file);
+  return { body, etag: `"${createHash('sha256').update(body).digest('base64url')}"` };
+}
+
+const contentOf = (type: string, { body, etag }: PageFile): Content => ({
+  size: body.length,
+  etag,
+  headers: {
+    'content-type': type,
+    'cache-control': 'no-cache',
+    'content-security-policy': SECURITY,
+    'x-content-type-options': 'nosniff',
+  },
+  read: async (range) => (range === undefined ? body : body.subarray(range.start, range.end + 1)),
+});

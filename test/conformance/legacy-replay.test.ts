@@ -1,0 +1,156 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { trim } from '../../src/db/event-log.ts';
+import type { Database } from '../../src/db/database.ts';
+import { createGateway } from '../../src/testing/index.ts';
+import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { testDatabase } from '../harness/database.ts';
+import { family, sendMessage } from '../harness/demo-family.ts';
+import { wire } from '../harness/wire.ts';
+import type { Wire } from '../harness/wire.ts';
+
+// `after_message_id` of `join_conversation`: what a client missed, before anything new, each exactly once.
+
+let database: Database;
+let app: TestGateway;
+let ann: TestAccount;
+let bob: TestAccount;
+let conversation: Named;
+let talk: { conversation_id: number };
+
+beforeEach(async () => {
+  database = await testDatabase();
+  app = await createGateway({ database });
+  ({ ann, bob, conversation } = await family(app));
+  talk = { conversation_id: conversation.legacyId };
+});
+
+afterEach(async () => {
+  await app[Symbol.asyncDispose]();
+});
+
+async function login(account: TestAccount): Promise<Wire> {
+  const client = await wire(app.url);
+  await client.ask('authenticate', { token: account.token });
+  return client;
+}
+
+const joined = () =>
+  `42["success","Vous avez rejoins la conversation : conversation_${conversation.legacyId}"]`;
+const send = async (text: string) => (await sendMessage(ann, conversation, text)).sendMessage.message;
+const contentOf = (packet: string) => /"content":"([^"]*)"/.exec(packet)?.[1];
+const range = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `${from + n}`);
+
+test('what was sent after a message comes after the answer, in order, and then what is new', async () => {
+  const sent = [];
+  for (const text of range(0, 5)) sent.push(await send(text));
+  await using client = await login(bob);
+  const answers = await client.ask('join_conversation', { ...talk, after_message_id: sent[1]?.legacyId });
+  expect(answers[0]).toBe(joined());
+  expect(answers.slice(1).map(contentOf)).toEqual(['2', '3', '4']);
+  expect(answers[1]).toMatch(/^42\["message",\{"conversation_id":\d+,"message":\{"id":\d+,"link_id":\d+,/);
+  await send('5');
+  expect(contentOf(await client.next())).toBe('5');
+  expect(client.waiting()).toEqual([]);
+});
+
+test('changes and deletions since then are told as they were', async () => {
+  const [first, second] = [await send('first'), await send('second')];
+  const change = (text: string, id: string) => ann.graphql.run(text, { id });
+  await change('mutation ($id: ID!) { updateMessage(messageId: $id, text: "changed") { id } }', first.id);
+  await change('mutation ($id: ID!) { deleteMessage(messageId: $id) { id } }', second.id);
+  await using client = await login(bob);
+  const answers = await client.ask('join_conversation', { ...talk, after_message_id: `${first.legacyId}` });
+  expect(answers.slice(1).map((packet) => contentOf(packet) ?? packet)).toEqual([
+    'second',
+    `42["message",{"conversation_id":${talk.conversation_id},"message_id":${first.legacyId},"event":"update"}]`,
+    `42["message",{"conversation_id":${talk.conversation_id},"message_id":${second.legacyId},"event":"delete"}]`,
+  ]);
+});
+
+test('nothing is missed and nothing comes twice while others keep sending', async () => {
+  const first = await send('start');
+  await using client = await login(bob);
+  const all = range(0, 150);
+  const sending = (async () => {
+    for (const text of all) await send(text);
+  })();
+  for (let turn = 0; turn < 5; turn += 1) {
+    client.emit('join_conversation', { ...talk, after_message_id: first.legacyId });
+    client.emit('leave_conversation', talk);
+  }
+  client.emit('join_conversation', { ...talk, after_message_id: first.legacyId });
+  for (let answers = 0; answers < 6;) if ((await client.next()) === joined()) answers += 1;
+  const heard = [];
+  while (heard.at(-1) !== '149') heard.push(contentOf(await client.next()));
+  await sending;
+  expect(heard).toEqual(all);
+});
+
+test('a long absence is read in pieces, no faster than the client takes it', async () => {
+  const first = await send('start');
+  const texts = range(0, 450);
+  for (let n = 0; n < texts.length; n += 50) await Promise.all(texts.slice(n, n + 50).map(send));
+  await using client = await login(bob);
+  const answers = await client.ask('join_conversation', { ...talk, after_message_id: first.legacyId });
+  expect(answers).toHaveLength(texts.length + 1);
+  expect(new Set(answers.slice(1).map(contentOf))).toEqual(new Set(texts));
+  const ids = answers.slice(1).map((packet) => Number(/"id":(\d+)/.exec(packet)?.[1]));
+  expect(ids).toEqual(ids.toSorted((a, b) => a - b));
+});
+
+test('one who joins again in the same breath is told anew, once', async () => {
+  const first = await send('start');
+  await send('0');
+  await using client = await login(bob);
+  await client.ask('join_conversation', talk);
+  await send('1');
+  expect(contentOf(await client.next())).toBe('1');
+  const answers = await client.ask('join_conversation', { ...talk, after_message_id: first.legacyId });
+  expect(answers.slice(1).map(contentOf)).toEqual(['0', '1']);
+  await send('2');
+  expect(contentOf(await client.next())).toBe('2');
+  expect(client.waiting()).toEqual([]);
+});
+
+test('a log that does not reach back so far is said, not passed over', async () => {
+  const sent = [];
+  for (const text of range(0, 10)) sent.push(await send(text));
+  await trim(database.db, '1970-01-01T00:00:00.000Z', 5, 1_000);
+  await using client = await login(bob);
+  expect(await client.ask('join_conversation', { ...talk, after_message_id: sent[1]?.legacyId })).toEqual([
+    '42["error","Historique indisponible"]',
+  ]);
+  const answers = await client.ask('join_conversation', { ...talk, after_message_id: sent[6]?.legacyId });
+  expect(answers.slice(1).map(contentOf)).toEqual(['7', '8', '9']);
+});
+
+test('who has the newest message has missed none, though the log is trimmed', async () => {
+  await send('0');
+  const newest = await send('1');
+  await trim(database.db, '2100-01-01T00:00:00.000Z', 0, 1_000);
+  await using client = await login(bob);
+  expect(await client.ask('join_conversation', { ...talk, after_message_id: newest.legacyId })).toEqual([
+    joined(),
+  ]);
+  await send('2');
+  expect(contentOf(await client.next())).toBe('2');
+});
+
+test('a place that is none is refused; null is no place', async () => {
+  await send('0');
+  await using client = await login(bob);
+  expect(await client.ask('join_conversation', { ...talk, after_message_id: 'x' })).toEqual([
+    '42["error","Parameter missing"]',
+  ]);
+  expect(await client.ask('join_conversation', { ...talk, after_message_id: null })).toEqual([joined()]);
+});
+
+test('one who may not join is told nothing', async () => {
+  const first = await send('start');
+  await send('secret');
+  const eve = await app.account();
+  await using client = await login(eve);
+  expect(await client.ask('join_conversation', { ...talk, after_message_id: first.legacyId })).toEqual([
+    '42["error","Vous ne faite pas partie de cette conversation"]',
+  ]);
+});

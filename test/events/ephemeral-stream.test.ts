@@ -1,0 +1,205 @@
+import { expect, test, vi } from 'vitest';
+import { trim } from '../../src/db/event-log.ts';
+import { notFound } from '../../src/errors.ts';
+import { openEphemeralStream } from '../../src/events/ephemeral-stream.ts';
+import type { EphemeralRequest, EphemeralStream } from '../../src/events/ephemeral-stream.ts';
+import { transact } from '../../src/events/unit-of-work.ts';
+import type { CircleId, ConversationId } from '../../src/ids.ts';
+import { kick, nodeOn, range, READER, say, testCore, TOPIC, typing } from '../harness/events-core.ts';
+import type { Core } from '../harness/events-core.ts';
+
+interface Seen {
+  readonly id: number;
+  readonly isTyping: boolean;
+}
+
+const code = (value: string, details: object = {}) =>
+  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
+
+function open(core: Core, request: Partial<EphemeralRequest<Seen>> = {}): Promise<EphemeralStream<Seen>> {
+  return openEphemeralStream<Seen>(core, {
+    topic: TOPIC,
+    actor: READER,
+    authorise: async () => {},
+    pick: (ephemeral) =>
+      ephemeral.type === 'typing' && ephemeral.actor.kind === 'user'
+        ? { id: ephemeral.actor.user.id, isTyping: ephemeral.isTyping }
+        : undefined,
+    key: ({ id }) => String(id),
+    ...request,
+  });
+}
+
+const publish = (core: Core, ...items: ReturnType<typeof typing>[]) =>
+  core.bus.publish(items.map((ephemeral) => ({ kind: 'ephemeral', ephemeral })));
+
+async function take(stream: EphemeralStream<Seen>, count: number): Promise<Seen[]> {
+  const items: Seen[] = [];
+  while (items.length < count) {
+    const { value } = await stream.next();
+    if (value === undefined) break;
+    items.push(value);
+  }
+  return items;
+}
+
+test('what passes is told to those who listen at that moment', async () => {
+  const core = await testCore();
+  publish(core, typing(1));
+  const stream = await open(core);
+  publish(core, typing(2), typing(3));
+  expect(await take(stream, 2)).toEqual([
+    { id: 2, isTyping: true },
+    { id: 3, isTyping: true },
+  ]);
+  const next = stream.next();
+  publish(core, typing(2, false));
+  expect((await next).value).toEqual({ id: 2, isTyping: false });
+});
+
+test('of a key only the newest waits for a slow reader', async () => {
+  const core = await testCore();
+  const stream = await open(core);
+  for (const round of range(1, 1_000)) publish(core, typing(1, round % 2 === 0), typing(2));
+  publish(core, typing(3));
+  expect(await take(stream, 3)).toEqual([
+    { id: 1, isTyping: true },
+    { id: 2, isTyping: true },
+    { id: 3, isTyping: true },
+  ]);
+});
+
+test('without keys all wait, until there are too many: then the stream ends', async () => {
+  const core = await testCore();
+  const patient = await open(core, { key: () => null });
+  publish(core, ...range(1, 256).map((id) => typing(id)));
+  expect(await take(patient, 256)).toHaveLength(256);
+  publish(core, ...range(1, 257).map((id) => typing(id)));
+  await expect(patient.next()).rejects.toThrow(code('LIMIT_EXCEEDED', { reason: 'SLOW' }));
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('what was there first is told first, and what happened meanwhile after it', async () => {
+  const core = await testCore();
+  const stream = await open(core, {
+    async begin() {
+      publish(core, typing(1, false), typing(3));
+      return {
+        items: [
+          { id: 1, isTyping: true },
+          { id: 2, isTyping: true },
+        ],
+      };
+    },
+  });
+  publish(core, typing(4));
+  expect(await take(stream, 4)).toEqual([
+    { id: 2, isTyping: true },
+    { id: 1, isTyping: false },
+    { id: 3, isTyping: true },
+    { id: 4, isTyping: true },
+  ]);
+});
+
+test('the stream of one who is removed ends', async () => {
+  const core = await testCore();
+  const stream = await open(core);
+  const next = stream.next();
+  await transact(core, async (unit) => unit.emit(kick(7)));
+  await expect(next).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('it ends with the first reason, as with one who is kicked from a conversation that is deleted then', async () => {
+  const core = await testCore();
+  const stream = await open(core);
+  const at = '2026-01-01T00:00:00.000Z';
+  const conversation = {
+    id: 1 as ConversationId,
+    circleId: 1 as CircleId,
+    name: 'Talk',
+    deviceAccess: false,
+    createdAt: at,
+    updatedAt: at,
+  };
+  await transact(core, async (unit) => {
+    unit.emit(kick(7));
+    unit.emit({ type: 'conversation.deleted', conversation });
+  });
+  await expect(stream.next()).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
+});
+
+test('a removal that commits while subscribing ends it too, one of before does not', async () => {
+  const core = await testCore();
+  await transact(core, async (unit) => unit.emit(kick(7)));
+  const back = await open(core);
+  publish(core, typing(1));
+  expect(await take(back, 1)).toHaveLength(1);
+  const removed = await open(core, {
+    authorise: () => transact(core, async (unit) => unit.emit(kick(7))),
+  });
+  await expect(removed.next()).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
+});
+
+test('when facts were trimmed unseen, the right to read is asked for again', async () => {
+  const core = await testCore();
+  let allowed = true;
+  const authorise = async () => {
+    if (!allowed) throw notFound('The conversation');
+  };
+  const stream = await open(core, { authorise });
+  await say(nodeOn(core.db), ...range(1, 10));
+  await trim(core.db, '2000-01-01T00:00:00.000Z', 1, 100);
+  allowed = false;
+  const next = stream.next();
+  await core.tails.compare();
+  await expect(next).rejects.toThrow(code('NOT_FOUND'));
+});
+
+test('who may not read gets no stream, and nothing stays open', async () => {
+  const core = await testCore();
+  await expect(open(core, { authorise: () => Promise.reject(notFound('It')) })).rejects.toThrow(
+    code('NOT_FOUND'),
+  );
+  await expect(open(core, { topic: 'conversation:2' })).rejects.toThrow(code('NOT_FOUND'));
+  await expect(open(core, { begin: () => Promise.reject(new Error('no')) })).rejects.toThrow('no');
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('it is ended from outside with a reason, or without when the client has left', async () => {
+  const core = await testCore();
+  const draining = new AbortController();
+  const stream = await open(core, { signal: draining.signal });
+  publish(core, typing(1));
+  draining.abort('DRAINING');
+  await expect(stream.next()).rejects.toThrow(code('UNAVAILABLE', { reason: 'DRAINING' }));
+  const leaving = new AbortController();
+  const left = await open(core, { signal: leaving.signal });
+  const next = left.next();
+  leaving.abort();
+  expect(await next).toEqual({ done: true, value: undefined });
+  expect([...core.bus.topics()]).toEqual([]);
+});
+
+test('what was opened at its beginning is released once, however it ends', async () => {
+  const core = await testCore();
+  const release = vi.fn();
+  const begin = async () => ({ release });
+  const returned = await open(core, { begin });
+  await returned.return();
+  await returned.return();
+  expect(release).toHaveBeenCalledTimes(1);
+  const controller = new AbortController();
+  await open(core, {
+    signal: controller.signal,
+    async begin() {
+      controller.abort();
+      return { release };
+    },
+  });
+  expect(release).toHaveBeenCalledTimes(2);
+  const kicked = await open(core, { begin });
+  await transact(core, async (unit) => unit.emit(kick(7)));
+  await expect(kicked.next()).rejects.toThrow('KICKED');
+  expect(release).toHaveBeenCalledTimes(3);
+});

@@ -1,0 +1,109 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Notice } from '../../src/events/bus.ts';
+import { createDecoder, encodeNotice } from '../../src/events/cluster/notice-codec.ts';
+import { fact, TOPIC, typing, viewOf } from '../harness/events-core.ts';
+
+const MAX = 7_900;
+
+const signal = (content: unknown): Notice => ({
+  kind: 'ephemeral',
+  ephemeral: { type: 'signal', topic: 'user:7', sender: viewOf(1), content, legacyLease: 3 },
+});
+
+const event = (text: string): Notice => ({
+  kind: 'event',
+  envelope: { topic: TOPIC, seq: 12, at: text, event: fact(1) },
+});
+
+function pass(notice: Notice, decode = createDecoder('ff')): (Notice | undefined)[] {
+  const texts = encodeNotice('aa', 1, notice, MAX);
+  for (const text of texts) expect(Buffer.byteLength(text)).toBeLessThanOrEqual(MAX);
+  return texts.map(decode);
+}
+
+test('a small notice crosses whole', () => {
+  expect(pass(event('2026-01-01T00:00:00.000Z'))).toEqual([event('2026-01-01T00:00:00.000Z')]);
+  expect(pass({ kind: 'ephemeral', ephemeral: typing(1) })).toEqual([
+    { kind: 'ephemeral', ephemeral: typing(1) },
+  ]);
+  expect(pass({ kind: 'advanced', topic: TOPIC, seq: 3 })).toEqual([
+    { kind: 'advanced', topic: TOPIC, seq: 3 },
+  ]);
+});
+
+test('a fact that is too large becomes the news of it', () => {
+  expect(pass(event('x'.repeat(9_000)))).toEqual([{ kind: 'advanced', topic: TOPIC, seq: 12 }]);
+  // Counted in bytes, not in characters.
+  expect(pass(event('é'.repeat(4_500)))).toEqual([{ kind: 'advanced', topic: TOPIC, seq: 12 }]);
+});
+
+test('a large signal crosses in pieces, unchanged', () => {
+  fc.assert(
+    fc.property(
+      fc.jsonValue({ stringUnit: 'binary', maxDepth: 3 }),
+      fc.integer({ min: 1, max: 1_500 }),
+      (value, times) => {
+        const content = { value, filling: 'aé€😀\u2028"\\'.repeat(times) };
+        const read = pass(signal(content)).filter((notice) => notice !== undefined);
+        expect(read).toEqual([signal(JSON.parse(JSON.stringify(content)))]);
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
+
+test('a signal beyond all bounds is let go', () => {
+  expect(encodeNotice('aa', 1, signal('x'.repeat(3_000_000)), MAX)).toEqual([]);
+});
+
+test('the largest signal that the domain lets through crosses, however it is written', () => {
+  for (const character of ['x', 'é', '€', '😀', '"', '\u0001']) {
+    const bytes = Buffer.byteLength(JSON.stringify(character)) - 2;
+    const content = character.repeat(Math.floor(262_000 / bytes));
+    expect(pass(signal(content)).at(-1)).toEqual(signal(content));
+  }
+});
+
+test('what a node sent itself is none of its concern', () => {
+  expect(pass(event('now'), createDecoder('aa'))).toEqual([undefined]);
+});
+
+test('pieces of several senders do not mix, and a set with a hole is dropped', () => {
+  const decode = createDecoder('ff');
+  const a = encodeNotice('aa', 1, signal('a'.repeat(20_000)), MAX);
+  const b = encodeNotice('bb', 1, signal('b'.repeat(20_000)), MAX);
+  const broken = encodeNotice('aa', 2, signal('c'.repeat(20_000)), MAX).toSpliced(1, 1);
+  const again = encodeNotice('aa', 3, signal('d'.repeat(20_000)), MAX);
+  const texts = [...a.flatMap((text, index) => [text, b[index] ?? '']), ...broken, ...again];
+  const read = texts.map(decode).filter((notice) => notice !== undefined);
+  expect(read).toEqual([signal('a'.repeat(20_000)), signal('b'.repeat(20_000)), signal('d'.repeat(20_000))]);
+});
+
+test('anything else on the channel is ignored', () => {
+  const decode = createDecoder('ff');
+  for (const text of ['', 'hello', 'aa 1 0/1', 'zz 1 0/1 {}', 'aa 1 2/3 x'])
+    expect(decode(text)).toBeUndefined();
+});
+
+test('notices that are alike have texts that differ, as PostgreSQL drops the second of two alike', () => {
+  const notice: Notice = { kind: 'ephemeral', ephemeral: typing(1) };
+  expect(encodeNotice('aa', 1, notice, MAX)).not.toEqual(encodeNotice('aa', 2, notice, MAX));
+});
+
+test('binary data of a signal crosses as such, wherever it is and whatever stands beside it', () => {
+  const content = {
+    message: { data: Buffer.from([0, 255]), parts: [Buffer.from('é'), 'é'] },
+    binary: [['message'], 'AAAA'],
+    ['__proto__']: { type: 'Buffer', data: [1] },
+  };
+  const large = { data: Buffer.alloc(20_000, 7) };
+  for (const sent of [content, large]) expect(pass(signal(sent)).at(-1)).toEqual(signal(sent));
+  expect(pass(signal({ data: new Uint8Array([1, 2]) }))).toEqual([signal({ data: Buffer.from([1, 2]) })]);
+});
+
+test('as many bytes of binary data as a signal may have cross, under however long a key', () => {
+  const parts = Array.from({ length: 10 }, (_, index) => Buffer.alloc(1_000, index));
+  const sent = signal({ ['é'.repeat(100_000)]: parts });
+  expect(pass(sent).at(-1)).toEqual(sent);
+});

@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest';
+import type { Notifier } from '../../src/db/notify.ts';
+import type { Notice } from '../../src/events/bus.ts';
+import { createNoticeSender } from '../../src/events/cluster/notice-sender.ts';
+import { createDecoder } from '../../src/events/cluster/notice-codec.ts';
+import { viewOf } from '../harness/events-core.ts';
+
+/** A connection that is there, and takes what it is sent or refuses it. */
+function notifier() {
+  const decode = createDecoder('ffff');
+  const state = { connected: true, refuses: false, attempts: 0, notices: [] as (Notice | undefined)[] };
+  const fake: Notifier = {
+    get listening() {
+      return state.connected;
+    },
+    async send(texts) {
+      state.attempts += 1;
+      if (state.refuses) throw new Error('NOPERM');
+      state.notices.push(...texts.map(decode));
+    },
+    check: async () => {},
+    async [Symbol.asyncDispose]() {},
+  };
+  return Object.assign(state, { fake });
+}
+
+const deletion = (id: number, seq: number): Notice => ({
+  kind: 'event',
+  envelope: {
+    topic: `user:${id}`,
+    seq,
+    at: '2018-12-07T10:00:00.000Z',
+    event: { type: 'account.deleted', account: { kind: 'user', id: id as never } },
+  },
+});
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 10));
+
+test('what is refused is not sent again and again, but with the next occasion, as news of the topic', async () => {
+  const server = notifier();
+  const outbox = createNoticeSender('abcd', server.fake, () => false);
+  server.refuses = true;
+  outbox.add([deletion(7, 3)]);
+  await settled();
+  expect(server.attempts).toBe(1);
+  server.refuses = false;
+  outbox.catchUp();
+  await settled();
+  expect(server.notices).toEqual([{ kind: 'advanced', topic: 'user:7', seq: 3 }]);
+});
+
+test('nothing is sent while nobody is there, and what is not long ago is told to whoever comes', async () => {
+  const server = notifier();
+  let isAlone = true;
+  const outbox = createNoticeSender('abcd', server.fake, () => isAlone);
+  outbox.add([deletion(1, 1)]);
+  outbox.forgetOld();
+  outbox.add([deletion(2, 1), deletion(3, 1)]);
+  outbox.forgetOld();
+  outbox.add([deletion(3, 2)]);
+  outbox.catchUp();
+  await settled();
+  expect(server.attempts).toBe(0);
+  isAlone = false;
+  outbox.forgetOld();
+  outbox.catchUp();
+  await settled();
+  expect(server.notices).toEqual([
+    { kind: 'advanced', topic: 'user:2', seq: 1 },
+    { kind: 'advanced', topic: 'user:3', seq: 2 },
+  ]);
+});
+
+test('while there is no connection nothing is forgotten, however long nobody is heard', async () => {
+  const server = notifier();
+  let isAlone = true;
+  const outbox = createNoticeSender('abcd', server.fake, () => isAlone);
+  server.connected = false;
+  outbox.add([deletion(1, 1)]);
+  outbox.forgetOld();
+  outbox.forgetOld();
+  server.connected = true;
+  isAlone = false;
+  outbox.catchUp();
+  await settled();
+  expect(server.notices).toEqual([{ kind: 'advanced', topic: 'user:1', seq: 1 }]);
+});
+
+test('what passes once is not told to who comes later', async () => {
+  const server = notifier();
+  let isAlone = false;
+  const outbox = createNoticeSender('abcd', server.fake, () => isAlone);
+  const typing: Notice = {
+    kind: 'ephemeral',
+    ephemeral: { type: 'typing', topic: 'conversation:1', actor: viewOf(1), isTyping: true },
+  };
+  outbox.add([deletion(1, 1)]);
+  // The first is on its way.
+  outbox.add([typing, deletion(2, 1)]);
+  isAlone = true;
+  await settled();
+  isAlone = false;
+  outbox.catchUp();
+  await settled();
+  expect(server.notices.map((notice) => notice?.kind)).toEqual(['event', 'advanced']);
+});

@@ -1,0 +1,125 @@
+import { expect, test } from 'vitest';
+import { readRange } from '../../src/db/event-log.ts';
+import type { Notice } from '../../src/events/bus.ts';
+import type { Envelope, Topic } from '../../src/events/event.ts';
+import { transact } from '../../src/events/unit-of-work.ts';
+import type { ConversationId } from '../../src/ids.ts';
+import { fact, nodeOn, numberOf, range, say, testCore, TOPIC } from '../harness/events-core.ts';
+import type { Core } from '../harness/events-core.ts';
+
+const OTHER = 'conversation:2';
+
+function listen(core: Pick<Core, 'bus'>, ...topics: Topic[]): Envelope[] {
+  const heard: Envelope[] = [];
+  const listener = (notice: Notice) => notice.kind === 'event' && void heard.push(notice.envelope);
+  for (const topic of topics) core.bus.subscribe(topic, listener);
+  return heard;
+}
+
+test('facts are published after the commit, in the order of emitting', async () => {
+  const core = await testCore();
+  await transact(core, (unit) => unit.create(OTHER));
+  const heard = listen(core, TOPIC, OTHER);
+  const result = await transact(core, async (unit) => {
+    unit.emit(fact(1, 2 as ConversationId));
+    unit.emit(fact(2));
+    unit.emit(fact(3, 2 as ConversationId));
+    expect(heard).toEqual([]);
+    return 'done';
+  });
+  expect(result).toBe('done');
+  expect(heard.map(({ topic, seq, event }) => [topic, seq, numberOf(event)])).toEqual([
+    [OTHER, 1, 1],
+    [TOPIC, 1, 2],
+    [OTHER, 2, 3],
+  ]);
+});
+
+test('when the work fails nothing is stored and nothing is said', async () => {
+  const core = await testCore();
+  const heard = listen(core, TOPIC);
+  const failing = transact(core, async (unit) => {
+    unit.emit(fact(1));
+    throw new Error('no');
+  });
+  await expect(failing).rejects.toThrow('no');
+  expect(heard).toEqual([]);
+  expect(await readRange(core.db, TOPIC)).toEqual({ head: 0, trimmed: 0 });
+  await say(core, 2);
+  expect(heard.map(({ seq }) => seq)).toEqual([1]);
+});
+
+test('a fact for a topic without a log fails the whole unit', async () => {
+  const core = await testCore();
+  const heard = listen(core, TOPIC, OTHER);
+  const failing = transact(core, async (unit) => {
+    unit.emit(fact(1));
+    unit.emit(fact(2, 2 as ConversationId));
+  });
+  await expect(failing).rejects.toThrow('without a log');
+  expect(heard).toEqual([]);
+  expect(await readRange(core.db, TOPIC)).toEqual({ head: 0, trimmed: 0 });
+});
+
+test('positions of concurrent units have no holes and follow the order of commits', async () => {
+  const core = await testCore();
+  const nodes = [core, nodeOn(core.db), nodeOn(core.db)];
+  const heard = nodes.map((node) => listen(node, TOPIC));
+  await Promise.all(
+    range(1, 60).map((number) =>
+      transact(nodes[number % 3] ?? core, async (unit) => {
+        await unit.lock(TOPIC);
+        unit.emit(fact(number));
+        unit.emit(fact(number + 1000));
+      }),
+    ),
+  );
+  const all = heard.flat().sort((a, b) => a.seq - b.seq);
+  expect(all.map(({ seq }) => seq)).toEqual(range(1, 120));
+  const numbers = all.map(({ event }) => numberOf(event));
+  for (const [index, number] of numbers.entries())
+    if (number > 1000) expect(numbers[index - 1]).toBe(number - 1000);
+  const moments = all.map(({ at }) => at);
+  expect(moments).toEqual(moments.toSorted());
+});
+
+test('locks that are asked for against the order of names are a mistake', async () => {
+  const core = await testCore();
+  await transact(core, (unit) => unit.create('circle:1', 'user:1'));
+  const backwards = transact(core, async (unit) => {
+    await unit.lock(TOPIC);
+    await unit.lock('circle:1');
+  });
+  await expect(backwards).rejects.toThrow('Lock order');
+  const emitting = transact(core, async (unit) => {
+    await unit.lock('user:1');
+    unit.emit(fact(1));
+  });
+  await expect(emitting).rejects.toThrow('Lock order');
+});
+
+test('locks of one call may come in any order, and a held one may be asked for again', async () => {
+  const core = await testCore();
+  await transact(core, (unit) => unit.create('circle:1', 'user:1'));
+  await transact(core, async (unit) => {
+    await unit.lock('user:1', TOPIC, 'circle:1');
+    await unit.lock('circle:1');
+    await unit.create('circle:0');
+    await unit.lock('circle:0');
+    unit.emit(fact(1));
+  });
+  expect(await readRange(core.db, TOPIC)).toMatchObject({ head: 1 });
+});
+
+test('what is read under a lock stays true until the commit', async () => {
+  const core = await testCore();
+  const increase = () =>
+    transact(core, async (unit) => {
+      await unit.lock(TOPIC);
+      const { head } = (await readRange(unit.tx, TOPIC)) ?? { head: Number.NaN };
+      unit.emit(fact(head + 1));
+    });
+  const heard = listen(core, TOPIC);
+  await Promise.all(range(1, 20).map(increase));
+  expect(heard.map(({ seq, event }) => numberOf(event) - seq)).toEqual(range(1, 20).map(() => 0));
+});

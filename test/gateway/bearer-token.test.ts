@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest';
+import { findToken } from '../../src/gateway/bearer-token.ts';
+
+const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln';
+
+test.each([
+  ['graphql-ws and this gateway', { authorization: `Bearer ${JWT}` }],
+  ['graphql-ws', { token: JWT }],
+  ['Apollo', { authToken: JWT }],
+  ['Hasura', { headers: { Authorization: `Bearer ${JWT}` } }],
+  ['graphql-yoga', { extensions: { headers: { authorization: JWT } } }],
+  ['an HTTP client with headers of its own', { 'X-Access-Token': JWT }],
+  ['an HTTP client with headers of its own', { 'x-auth-token': `Bearer ${JWT}` }],
+  ['OAuth 2', { access_token: JWT }],
+  ['a name in any case', { AUTHORIZATION: `bearer ${JWT}` }],
+  ['a scheme in any case', { Authorization: `BEARER   ${JWT}` }],
+  ['a doubled scheme', { Authorization: `Bearer Bearer ${JWT}` }],
+  ['django-graphql-jwt', { Authorization: `JWT ${JWT}` }],
+  ['Django REST', { Authorization: `Token ${JWT}` }],
+  ['a colon after the scheme', { Authorization: `Bearer: ${JWT}` }],
+  ['quotes of JSON', { Authorization: `Bearer "${JWT}"` }],
+  ['quotes around all', { token: `"Bearer ${JWT}"` }],
+  ['a list with one value', { token: [JWT] }],
+  ['a value that is there twice', { token: [JWT, JWT] }],
+  ['an object where text is expected', { authorization: { token: JWT } }],
+  ['a name that nobody knows', { userCredential: `Bearer ${JWT}` }],
+  ['a name that nobody knows, further in', { context: { login: { value: JWT } } }],
+  ['a token beside one that is none', { authorization: 'Basic YW5uOnB3', token: JWT }],
+  ['a token beside a blank', { token: null, authorization: 'Bearer undefined', authToken: JWT }],
+])('a token is found where %s has it: %o', (_who, values) => {
+  expect(findToken(values)).toEqual({ token: JWT });
+});
+
+test('authorization goes before other names, and the first place before the second', () => {
+  expect(findToken({ token: 'b', authorization: 'a' })).toEqual({ token: 'a' });
+  expect(findToken({ authToken: 'a' }, { authorization: 'b' })).toEqual({ token: 'a' });
+  expect(findToken({ other: JWT, token: 'a' })).toEqual({ token: 'a' });
+});
+
+test.each([
+  undefined,
+  null,
+  'text',
+  {},
+  { token: null },
+  { token: '' },
+  { authorization: 'Bearer ' },
+  { authorization: 'Bearer' },
+  { headers: {} },
+  { room: 'lobby', ids: [1, 2], tokenless: 'x' },
+  { recaptcha: { token: 'x' }, push: { device: { accessToken: 'x' } } },
+])('there is no token in %o', (values) => {
+  expect(findToken(values)).toBeUndefined();
+});
+
+test.each([
+  ['Bearer undefined', true],
+  ['Bearer null', true],
+  ['null', true],
+  ['"undefined"', true],
+  ['Basic YW5uOnB3', false],
+  ['Bearer [object Object]', false],
+  [`Bearer ${JWT}, Bearer ${JWT}x`, false],
+  [7, false],
+  [true, false],
+  [{ scheme: 'Bearer' }, false],
+  [['a', 'b'], false],
+  ['x'.repeat(40_000), false],
+])('an authorization of %o is no token, and counts as none: %o', (authorization, isBlank) => {
+  expect(findToken({ authorization })).toEqual({ problem: expect.any(String), isBlank });
+});
+
+test('a value that only looks like the start of a token is searched in no time, however long it is', () => {
+  for (const part of ['eyJ.', 'eyJa.eyJa.', '-eyJ', 'bearer ', '"', 'eyJ_']) {
+    const values = Array.from({ length: 100 }, () => part.repeat(32_000 / part.length));
+    expect(findToken({ values, token: part.repeat(32_000 / part.length) })?.token, part).not.toBe(JWT);
+  }
+});

@@ -1,0 +1,166 @@
+import type { Db } from '../../src/db/database.ts';
+import { createTopics } from '../../src/db/event-log.ts';
+import type { User } from '../../src/db/tables.ts';
+import { createBus } from '../../src/events/bus.ts';
+import type { Bus } from '../../src/events/bus.ts';
+import { encodeCursor } from '../../src/events/cursor.ts';
+import { conversationTopic } from '../../src/events/event.ts';
+import type { ActorView, DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
+import { transact } from '../../src/events/unit-of-work.ts';
+import { openStream } from '../../src/events/stream.ts';
+import type { EventStream, StreamItem, StreamRequest } from '../../src/events/stream.ts';
+import { createEventLog } from '../../src/db/event-log.ts';
+import { createTails } from '../../src/events/tail.ts';
+import type { Tails } from '../../src/events/tail.ts';
+import type { ConversationId, MessageId, ParticipantId, UserId } from '../../src/ids.ts';
+import { createLogger } from '../../src/log.ts';
+import { testDatabase } from './database.ts';
+import type { ActorRef } from '../../src/actor.ts';
+
+/** The event core alone, with nothing of the domain. */
+export interface Core {
+  readonly db: Db;
+  readonly epoch: string;
+  /** Where the database is; undefined when it is embedded. */
+  readonly url: string | undefined;
+  readonly bus: Bus;
+  readonly tails: Tails;
+}
+
+const CONVERSATION = 1 as ConversationId;
+export const TOPIC: Topic = conversationTopic(CONVERSATION);
+export const READER: ActorRef = { kind: 'user', id: 7 as UserId };
+
+const silent = createLogger('silent');
+
+/** An emptied database with one topic in it. */
+export async function testCore(): Promise<Core> {
+  const { db, epoch, url } = await testDatabase();
+  await db.transaction().execute((tx) => createTopics(tx, [TOPIC]));
+  return { epoch, url, ...nodeOn(db) };
+}
+
+/** Another process on the same database: it hears of nothing unless it is told. */
+export function nodeOn(db: Db): { readonly db: Db; readonly bus: Bus; readonly tails: Tails } {
+  const bus = createBus(silent);
+  return { db, bus, tails: createTails({ eventLog: createEventLog(db), bus, log: silent }) };
+}
+
+/** A fact that is told from others by its number. */
+export const fact = (number: number, conversationId = CONVERSATION): DomainEvent => ({
+  type: 'message.deleted',
+  conversationId,
+  messageId: number as MessageId,
+});
+
+/** Commits facts, in one unit. */
+export async function say(
+  core: { readonly db: Db; readonly bus: Bus },
+  ...numbers: readonly number[]
+): Promise<void> {
+  await transact(core, async (unit) => {
+    for (const number of numbers) unit.emit(fact(number));
+  });
+}
+
+export const numberOf = (event: DomainEvent): number =>
+  event.type === 'message.deleted' ? event.messageId : Number.NaN;
+
+export const cursorAt = (core: Core, seq: number, topic = TOPIC): string =>
+  encodeCursor(core.epoch, topic, seq);
+
+export function openTopic(core: Core, request: Partial<StreamRequest> = {}): Promise<EventStream> {
+  return openStream(core, {
+    topic: TOPIC,
+    actor: READER,
+    after: null,
+    authorise: async () => {},
+    ...request,
+  });
+}
+
+/** The next items of a stream: the numbers of facts, or `live`. */
+export async function take(stream: EventStream, count: number): Promise<(number | 'live')[]> {
+  return (await takeItems(stream, count)).map((item) =>
+    item.type === 'live' ? 'live' : numberOf(item.event),
+  );
+}
+
+export async function takeItems(stream: EventStream, count: number): Promise<StreamItem[]> {
+  const items: StreamItem[] = [];
+  while (items.length < count) {
+    const { value } = await stream.next();
+    if (value === undefined) break;
+    items.push(value);
+  }
+  return items;
+}
+
+export const range = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, index) => from + index);
+
+const userOf = (id: number): User => ({
+  id: id as UserId,
+  email: `user${id}@example.com`,
+  firstName: 'User',
+  lastName: String(id),
+  birthday: null,
+  createdAt: '2026-01-01T00:00:00.000Z',
+  updatedAt: '2026-01-01T00:00:00.000Z',
+});
+
+/** The fact that a message was sent. */
+export const message = (number: number, text: string): DomainEvent => ({
+  type: 'message.sent',
+  message: {
+    id: number as MessageId,
+    conversationId: CONVERSATION,
+    authorUserId: 1 as UserId,
+    authorDeviceId: null,
+    participantId: 1 as ParticipantId,
+    text,
+    status: 'DONE',
+    mediaCount: 0,
+    sentAt: '2026-01-01T00:00:00.000Z',
+    updatedAt: '2026-01-01T00:00:00.000Z',
+  },
+  author: viewOf(1),
+  media: [],
+});
+
+const participantOf = (number: number) =>
+  ({
+    id: number as ParticipantId,
+    conversationId: CONVERSATION,
+    userId: number as UserId,
+    role: 'STANDARD',
+    createdAt: '2026-01-01T00:00:00.000Z',
+    updatedAt: '2026-01-01T00:00:00.000Z',
+  }) as const;
+
+/** The fact that the user with this number is kicked from the conversation. */
+export const kick = (number: number): DomainEvent => ({
+  type: 'participant.kicked',
+  participant: participantOf(number),
+  user: userOf(number),
+  by: userOf(1),
+});
+
+/** The fact that the user with this number leaves the conversation because its account is deleted. */
+export const deletion = (number: number): DomainEvent => ({
+  type: 'participant.left',
+  participant: participantOf(number),
+  user: userOf(number),
+  deleted: true,
+});
+
+/** The user with this number, online. */
+export const viewOf = (number: number): ActorView => ({ kind: 'user', user: userOf(number), online: true });
+
+/** What is not kept: that the user with this number is typing, or no longer. */
+export const typing = (number: number, isTyping = true): Ephemeral => ({
+  type: 'typing',
+  topic: TOPIC,
+  actor: viewOf(number),
+  isTyping,
+});

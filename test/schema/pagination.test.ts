@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest';
+import { pageOf } from '../../src/schema/pagination.ts';
+import type { Connection, PageArguments } from '../../src/schema/pagination.ts';
+
+const all = [2, 3, 5, 7, 11].map((id) => ({ id }));
+const idsOf = (args: PageArguments, nodes = all) =>
+  pageOf('Circle', nodes, args).edges.map(({ node }) => node.id);
+const cursorOf = (id: number): string => pageOf('Circle', [{ id }], {}).edges[0]?.cursor ?? '';
+
+test('pages go forward and back over the whole list', () => {
+  const forward: number[] = [];
+  for (let after: string | null = null; ;) {
+    const { edges, pageInfo }: Connection<{ id: number }> = pageOf('Circle', all, { first: 2, after });
+    forward.push(...edges.map(({ node }) => node.id));
+    expect(pageInfo.hasPreviousPage).toBe(after !== null);
+    if (!pageInfo.hasNextPage) break;
+    after = pageInfo.endCursor;
+  }
+  expect(forward).toEqual([2, 3, 5, 7, 11]);
+  const back: number[] = [];
+  for (let before: string | null = null; ;) {
+    const { edges, pageInfo }: Connection<{ id: number }> = pageOf('Circle', all, { last: 2, before });
+    back.unshift(...edges.map(({ node }) => node.id));
+    expect(pageInfo.hasNextPage).toBe(before !== null);
+    if (!pageInfo.hasPreviousPage) break;
+    before = pageInfo.startCursor;
+  }
+  expect(back).toEqual([2, 3, 5, 7, 11]);
+});
+
+test('a cursor marks a place, also when what stood there is gone, and is the same in every answer', () => {
+  expect(idsOf({ after: cursorOf(4) })).toEqual([5, 7, 11]);
+  expect(idsOf({ after: cursorOf(3), before: cursorOf(11) })).toEqual([5, 7]);
+  expect(cursorOf(5)).toBe(pageOf('Circle', all, { after: cursorOf(3), first: 1 }).pageInfo.startCursor);
+});
+
+test('pages are in order of id, whatever order the list was in', () => {
+  expect(idsOf({}, all.toReversed())).toEqual([2, 3, 5, 7, 11]);
+  expect(idsOf({ last: 2 })).toEqual([7, 11]);
+  expect(idsOf({ first: 0 })).toEqual([]);
+});
+
+test('without first or last a page has 20', () => {
+  const many = Array.from({ length: 30 }, (_, index) => ({ id: index + 1 }));
+  const { edges, pageInfo } = pageOf('Circle', many, {});
+  expect(edges).toHaveLength(20);
+  expect(pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false });
+});
+
+test('an empty cursor, and a null for anything, count as none', () => {
+  for (const args of [
+    { after: '' },
+    { before: '' },
+    { after: '', before: '' },
+    { after: null, before: null, first: null, last: null },
+    { first: 20, last: null },
+    { first: null, last: 20, before: '' },
+  ]) {
+    expect(idsOf(args), JSON.stringify(args)).toEqual([2, 3, 5, 7, 11]);
+  }
+  expect(idsOf({ first: 2, after: '' })).toEqual([2, 3]);
+  expect(idsOf({ last: 0 })).toEqual([]);
+  expect(() => idsOf({ first: 0, last: 0 })).toThrow('Give either first or last, not both.');
+});
+
+test('a cursor of another list is none of this one', () => {
+  const after = pageOf('Message', all, {}).pageInfo.startCursor;
+  expect(() => pageOf('Circle', all, { after })).toThrow('after is not a cursor of this list.');
+});

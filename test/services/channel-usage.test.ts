@@ -1,0 +1,95 @@
+import { sql } from 'kysely';
+import { expect, test } from 'vitest';
+import type { Db } from '../../src/db/database.ts';
+import { createChannelUsage, daysAgo } from '../../src/services/channel-usage.ts';
+import type { Use } from '../../src/services/channel-usage.ts';
+import { sweep } from '../../src/services/retention.ts';
+import type { UserId } from '../../src/ids.ts';
+import { createLogger } from '../../src/log.ts';
+import { testDatabase } from '../harness/database.ts';
+import { testDeps } from '../harness/deps.ts';
+
+const log = createLogger('silent');
+
+const use = (user: number | undefined, given: Partial<Use> = {}): Use => ({
+  channel: 'message',
+  protocol: 3,
+  library: 'java',
+  account: user === undefined ? undefined : { kind: 'user', id: user as UserId },
+  ...given,
+});
+
+const summary = (accounts: readonly [number, number, number], uses: number) => ({
+  accounts: accounts[0],
+  accountsOfProtocol3: accounts[1],
+  accountsOfProtocol4: accounts[2],
+  uses,
+  lastDay: daysAgo(0),
+});
+
+const moveBack = (db: Db, days: number) => sql`update channel_uses set day = day - ${days}::int`.execute(db);
+
+test('uses of several nodes add up, and each account counts once', async () => {
+  const { db } = await testDatabase();
+  await using one = createChannelUsage({ db, log });
+  await using other = createChannelUsage({ db, log });
+  for (const uses of [one, other]) {
+    uses.note(use(7));
+    uses.note(use(7));
+    uses.note(use(8, { protocol: 4, library: 'js 3.x-4.x' }));
+    uses.note(use(7, { protocol: 4, library: 'js 3.x-4.x' }));
+  }
+  await Promise.all([one.read(1), other.read(1)]);
+  const { since, until, channels, clients } = await one.read(1);
+  expect([since, until]).toEqual([daysAgo(0), daysAgo(0)]);
+  expect(channels).toEqual([{ channel: 'message', ...summary([2, 1, 2], 8) }]);
+  expect(clients).toEqual([
+    { protocol: 4, library: 'js 3.x-4.x', ...summary([2, 0, 2], 4) },
+    { protocol: 3, library: 'java', ...summary([1, 1, 0], 4) },
+  ]);
+});
+
+test('clients that never said who they are count as uses, and as no account', async () => {
+  const { db } = await testDatabase();
+  await using uses = createChannelUsage({ db, log });
+  uses.note(use(undefined, { channel: 'webrtc_stun_info' }));
+  expect((await uses.read(1)).channels).toEqual([{ channel: 'webrtc_stun_info', ...summary([0, 0, 0], 1) }]);
+});
+
+test('a report looks back as many days as it is asked for, and no use is kept for over 90', async () => {
+  await using deps = await testDeps();
+  await using uses = createChannelUsage(deps);
+  uses.note(use(7));
+  await uses.read(1);
+  await moveBack(deps.db, 2);
+  expect((await uses.read(2)).channels).toEqual([]);
+  expect((await uses.read(3)).channels).toMatchObject([{ uses: 1, lastDay: daysAgo(2) }]);
+  await moveBack(deps.db, 88);
+  await sweep(deps);
+  expect((await uses.read(91)).channels).toHaveLength(1);
+  await moveBack(deps.db, 1);
+  await sweep(deps);
+  expect((await uses.read(92)).channels).toEqual([]);
+});
+
+test('what cannot be written is written later, once', async () => {
+  const { db } = await testDatabase();
+  await using uses = createChannelUsage({ db, log });
+  uses.note(use(7));
+  await sql`alter table channel_uses rename to elsewhere`.execute(db);
+  await expect(uses.read(1)).rejects.toThrow();
+  await sql`alter table elsewhere rename to channel_uses`.execute(db);
+  uses.note(use(7));
+  expect((await uses.read(1)).channels).toMatchObject([{ accounts: 1, uses: 2 }]);
+  expect((await uses.read(1)).channels).toMatchObject([{ uses: 2 }]);
+});
+
+test('what waits is written when the process stops', async () => {
+  const { db } = await testDatabase();
+  {
+    await using uses = createChannelUsage({ db, log });
+    uses.note(use(7));
+  }
+  await using next = createChannelUsage({ db, log });
+  expect((await next.read(1)).channels).toMatchObject([{ uses: 1 }]);
+});

@@ -1,0 +1,50 @@
+import { randomBytes, scryptSync } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { createPasswords } from '../../src/services/passwords.ts';
+
+test('a password fits its own hash and no other, and nothing fits none', async () => {
+  const passwords = createPasswords();
+  const [first, second] = await Promise.all([passwords.hash('secret'), passwords.hash('secret')]);
+  expect(first).not.toBe(second);
+  expect(await passwords.verify('secret', first)).toBe(true);
+  expect(await passwords.verify('Secret', first)).toBe(false);
+  expect(await passwords.verify('', null)).toBe(false);
+});
+
+test('a password set on one system is right on another', async () => {
+  const passwords = createPasswords();
+  const [composed, decomposed] = ['Zo\u00eb \u00a0x', 'Zoe\u0308 \u00a0x'];
+  for (const set of [composed, decomposed]) {
+    const hash = await passwords.hash(set);
+    for (const typed of [composed, decomposed, 'Zo\u00eb  x'])
+      expect(await passwords.verify(typed, hash)).toBe(true);
+    expect(await passwords.verify('Zoe  x', hash)).toBe(false);
+  }
+});
+
+test('a password hashed before passwords were normalised stays right', async () => {
+  const passwords = createPasswords();
+  const hashAsTyped = (password: string): string => {
+    const salt = randomBytes(16);
+    const key = scryptSync(password, salt, 32, { N: 2 ** 10, r: 8, p: 1 });
+    return `scrypt$10$8$1$${salt.toString('base64url')}$${key.toString('base64url')}`;
+  };
+  for (const set of ['zo\u00eb', 'zoe\u0308', 'a\u00a0b', 'a\tb', '\u200b'])
+    expect(await passwords.verify(set, hashAsTyped(set))).toBe(true);
+  expect(await passwords.verify('zo\u00eb', hashAsTyped('zoe\u0308'))).toBe(true);
+  expect(await passwords.verify('zoe\u0308', hashAsTyped('zo\u00eb'))).toBe(true);
+  expect(await passwords.verify('zoe', hashAsTyped('zo\u00eb'))).toBe(false);
+});
+
+test('when too many wait, whoever comes then is refused, and the others are served', async () => {
+  const passwords = createPasswords();
+  const hash = await passwords.hash('secret');
+  // None of these is a hash: only the waiting is at stake here.
+  const many = Array.from({ length: 200 }, () => passwords.verify('secret', 'scrypt$1$8$1$$'));
+  const refused = passwords.verify('secret', hash);
+  await expect(refused).rejects.toMatchObject({ code: 'RATE_LIMITED', details: { retryAfterMs: 1_000 } });
+  const outcomes = await Promise.allSettled(many);
+  const limited = outcomes.filter((one) => one.status === 'rejected' && one.reason?.code === 'RATE_LIMITED');
+  expect(limited).toHaveLength(98);
+  expect(await passwords.verify('secret', hash)).toBe(true);
+});

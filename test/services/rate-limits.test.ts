@@ -1,0 +1,106 @@
+import { expect, test, vi } from 'vitest';
+import { createRateLimits } from '../../src/services/rate-limits.ts';
+import type { LimitKind } from '../../src/services/rate-limits.ts';
+import * as messages from '../../src/domain/messages.ts';
+import { setTyping } from '../../src/domain/typing.ts';
+import { testDeps } from '../harness/deps.ts';
+import { circleOf, conversationOf, outcomes, person } from '../harness/seed.ts';
+
+const tooMany = expect.objectContaining({
+  code: 'RATE_LIMITED',
+  details: { retryAfterMs: expect.any(Number) as number },
+});
+
+/** How often it can be done at once. */
+async function countUses(
+  kind: LimitKind,
+  key: string,
+  limits = createRateLimits({ enabled: true }),
+): Promise<number> {
+  for (let uses = 0; ; uses += 1) {
+    const [result] = await Promise.allSettled([limits.consume(kind, key)]);
+    if (result.status === 'fulfilled') continue;
+    expect(result.reason).toEqual(tooMany);
+    return uses;
+  }
+}
+
+test.each([
+  ['login', 10],
+  ['send', 6_000],
+  ['signal', 1_200],
+  ['typing', 300],
+] as const)('an account can %s only so often at once', async (kind, uses) => {
+  vi.useFakeTimers();
+  try {
+    expect(await countUses(kind, 'user:1')).toBe(uses);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('what one account uses up is not taken from another, nor from other kinds', async () => {
+  const limits = createRateLimits({ enabled: true });
+  expect(await countUses('login', 'a', limits)).toBe(10);
+  await limits.consume('login', 'b');
+  await limits.consume('typing', 'a');
+});
+
+test('after the time that the refusal tells it can be done again', async () => {
+  vi.useFakeTimers();
+  try {
+    const limits = createRateLimits({ enabled: true });
+    expect(await countUses('login', 'a', limits)).toBe(10);
+    await vi.advanceTimersByTimeAsync(59_000);
+    await expect(limits.consume('login', 'a')).rejects.toThrow(tooMany);
+    await vi.advanceTimersByTimeAsync(1_100);
+    await limits.consume('login', 'a');
+    expect(await countUses('typing', 'a', limits)).toBe(300);
+    await vi.advanceTimersByTimeAsync(1_100);
+    expect(await countUses('typing', 'a', limits)).toBe(50);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('a right guess uses nothing up, and of many at once no more are made than may be wrong', async () => {
+  const limits = createRateLimits({ enabled: true });
+  const guess = (key: string, secret: string) =>
+    limits.checkCredential(key, async () => (secret === 'right' ? secret : undefined));
+  for (let times = 0; times < 50; times += 1) expect(await guess('a', 'right')).toBe('right');
+  const many = [...Array.from({ length: 15 }, () => 'wrong'), 'right'];
+  const results = await Promise.allSettled(many.map((secret) => guess('a', secret)));
+  expect(results.map(({ status }) => status)).toEqual(
+    many.map((_, index) => (index < 10 ? 'fulfilled' : 'rejected')),
+  );
+  expect(results.at(-1)).toEqual({ status: 'rejected', reason: tooMany });
+  expect(await guess('b', 'right')).toBe('right');
+});
+
+test('a guess that fails does not count, and does not hold up the next one', async () => {
+  const limits = createRateLimits({ enabled: true });
+  for (let times = 0; times < 20; times += 1)
+    await expect(limits.checkCredential('a', () => Promise.reject(new Error('away')))).rejects.toThrow(
+      'away',
+    );
+  expect(await limits.checkCredential('a', async () => 'right')).toBe('right');
+});
+
+test('when they are off nothing is ever refused', async () => {
+  const limits = createRateLimits({ enabled: false });
+  for (let times = 0; times < 5_000; times += 1) await limits.consume('login', 'a');
+  for (let times = 0; times < 20; times += 1)
+    expect(await limits.checkCredential('a', async () => undefined)).toBeUndefined();
+});
+
+test('an account that types without end is slowed down, and others are not', async () => {
+  await using deps = await testDeps({ rateLimits: true });
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const { id: conversationId } = await conversationOf(deps, await circleOf(deps, ann, bob), ann, bob);
+  const type = (who: typeof ann) => setTyping(deps, who.actor, { conversationId, isTyping: true });
+  const results = await outcomes(Array.from({ length: 1_000 }, () => type(ann)));
+  expect(results.filter((result) => result === 'done').length).toBeGreaterThanOrEqual(300);
+  expect(results.filter((result) => result === 'RATE_LIMITED').length).toBeGreaterThan(0);
+  await type(bob);
+  await messages.sendMessage(deps, ann.actor, { conversationId });
+});

@@ -1,0 +1,123 @@
+import { sql } from 'kysely';
+import { expect, test, vi } from 'vitest';
+import { readRange } from '../../src/db/event-log.ts';
+import type { Deps } from '../../src/domain/deps.ts';
+import * as messages from '../../src/domain/messages.ts';
+import { startRetention, sweep } from '../../src/services/retention.ts';
+import { encodeCursor } from '../../src/events/cursor.ts';
+import { conversationTopic } from '../../src/events/event.ts';
+import { openStream } from '../../src/events/stream.ts';
+import { testDeps } from '../harness/deps.ts';
+import { circleOf, conversationOf, person } from '../harness/seed.ts';
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+
+async function chat(deps: Deps) {
+  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  const { id: conversationId } = await conversationOf(deps, await circleOf(deps, ann, bob), ann, bob);
+  const topic = conversationTopic(conversationId);
+  const send = (input: Partial<messages.SendInput> = {}) =>
+    messages.sendMessage(deps, ann.actor, { conversationId, ...input });
+  const openAfter = (seq: number) =>
+    openStream(deps, {
+      topic,
+      actor: ann.actor,
+      after: encodeCursor(deps.epoch, topic, seq),
+      authorise: async () => {},
+    });
+  return { ann, topic, send, openAfter };
+}
+
+const keeping = (deps: Deps, days: number, count: number) => ({
+  ...deps,
+  config: { EVENT_RETENTION_DAYS: days, EVENT_RETENTION_COUNT: count },
+});
+
+const age = (deps: Deps, topic: string, upTo: number, days: number) =>
+  sql`update events set at = at - ${days} * interval '1 day' where topic = ${topic} and seq <= ${upTo}`.execute(
+    deps.db,
+  );
+
+test('events of more days or a greater number than are kept go, and readers are told so', async () => {
+  await using deps = await testDeps();
+  const { topic, send, openAfter } = await chat(deps);
+  await Promise.all(range(30).map(() => send()));
+  const { head = 0 } = (await readRange(deps.db, topic)) ?? {};
+  await sweep(keeping(deps, 7, 1_000));
+  expect(await readRange(deps.db, topic)).toEqual({ head, trimmed: 0 });
+  await age(deps, topic, 10, 8);
+  await sweep(keeping(deps, 7, 1_000));
+  expect(await readRange(deps.db, topic)).toEqual({ head, trimmed: 10 });
+  await sweep(keeping(deps, 7, 5));
+  expect(await readRange(deps.db, topic)).toEqual({ head, trimmed: head - 5 });
+  const oldest = encodeCursor(deps.epoch, topic, head - 5);
+  await expect(openAfter(head - 6)).rejects.toThrow(
+    expect.objectContaining({ code: 'CURSOR_EXPIRED', details: { oldest } }) as Error,
+  );
+  await (await openAfter(head - 5)).return();
+});
+
+test('a log that was emptied still counts on from where it was', async () => {
+  await using deps = await testDeps();
+  const { topic, send } = await chat(deps);
+  await send();
+  const { head = 0 } = (await readRange(deps.db, topic)) ?? {};
+  await age(deps, topic, head, 30);
+  await sweep(keeping(deps, 7, 1_000));
+  expect(await readRange(deps.db, topic)).toEqual({ head, trimmed: head });
+  await send();
+  expect(await readRange(deps.db, topic)).toEqual({ head: head + 1, trimmed: head });
+});
+
+test('much that is out of date goes in one sweep', async () => {
+  await using deps = await testDeps();
+  const { topic, send } = await chat(deps);
+  await Promise.all(range(700).map((number) => send({ idempotencyKey: `key ${number}` })));
+  await sql`update events set at = at - interval '8 days'`.execute(deps.db);
+  await sql`update idempotency_keys set created_at = created_at - interval '8 days'`.execute(deps.db);
+  await sweep(keeping(deps, 7, 10_000));
+  expect(await deps.db.selectFrom('events').select('seq').execute()).toEqual([]);
+  expect(await deps.db.selectFrom('idempotencyKeys').select('key').execute()).toEqual([]);
+  expect(await readRange(deps.db, topic)).toMatchObject({ trimmed: expect.any(Number) as number });
+});
+
+test('a key is remembered for as long as events are, and no longer', async () => {
+  await using deps = await testDeps();
+  const { send } = await chat(deps);
+  const first = await send({ idempotencyKey: 'k' });
+  await sql`update idempotency_keys set created_at = created_at - interval '6 days'`.execute(deps.db);
+  await sweep(keeping(deps, 7, 100));
+  expect((await send({ idempotencyKey: 'k' })).message.id).toBe(first.message.id);
+  await sql`update idempotency_keys set created_at = created_at - interval '2 days'`.execute(deps.db);
+  await sweep(keeping(deps, 7, 100));
+  expect((await send({ idempotencyKey: 'k' })).message.id).not.toBe(first.message.id);
+});
+
+test('revocations of expired tokens go, others stay', async () => {
+  await using deps = await testDeps();
+  const tokens = [
+    { tokenId: 'expired', expiresAt: new Date(Date.now() - 60_000).toISOString() },
+    { tokenId: 'valid', expiresAt: new Date(Date.now() + 60_000).toISOString() },
+  ];
+  await deps.db.insertInto('revokedTokens').values(tokens).execute();
+  await sweep(deps);
+  expect(await deps.db.selectFrom('revokedTokens').select('tokenId').execute()).toEqual([
+    { tokenId: 'valid' },
+  ]);
+});
+
+test('it runs in the background until it is disposed of', async () => {
+  await using deps = await testDeps();
+  const { topic, send } = await chat(deps);
+  await Promise.all(range(10).map(() => send()));
+  const { head = 0 } = (await readRange(deps.db, topic)) ?? {};
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  try {
+    await using _retention = startRetention(keeping(deps, 7, 3));
+    vi.advanceTimersByTime(61_000);
+    await expect.poll(() => readRange(deps.db, topic)).toEqual({ head, trimmed: head - 3 });
+  } finally {
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
+  }
+});

@@ -1,0 +1,460 @@
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { SignJWT, UnsecuredJWT, exportJWK, exportSPKI, generateKeyPair } from 'jose';
+import type { CryptoKey, JWK, JWTPayload } from 'jose';
+import { expect, test } from 'vitest';
+import { createTokens } from '../../src/services/tokens.ts';
+import type { Tokens } from '../../src/services/tokens.ts';
+import type { DeviceId, UserId } from '../../src/ids.ts';
+
+const SECRET = 'sixteen letters!';
+const DEVICE_SECRET = 'another sixteen!';
+const HOUR = 3600;
+
+const now = () => Math.floor(Date.now() / 1000);
+const bytes = (secret: string) => new TextEncoder().encode(secret);
+const ann = { kind: 'user', id: 7 as UserId } as const;
+const lamp = { kind: 'device', id: 4 as DeviceId } as const;
+
+/** Signs what jose would not: `sub` as an integer, as the original server wrote it. */
+function sign(claims: object, secret = SECRET, header: object = { alg: 'HS256', typ: 'JWT' }): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const input = `${part(header)}.${part(claims)}`;
+  return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;
+}
+
+const actorOf = async (tokens: Tokens, token: string) => {
+  const verified = await tokens.verify(token);
+  return verified?.kind === 'own' ? verified.actor : undefined;
+};
+
+test('a token for a user is good for a day and names the user', async () => {
+  const tokens = createTokens({ secret: SECRET });
+  const issued = await tokens.issue(ann);
+  expect(await tokens.verify(issued.token)).toEqual({
+    kind: 'own',
+    actor: ann,
+    tokenId: issued.tokenId,
+    issuedAt: expect.any(Number),
+    expiresAt: issued.expiresAt,
+  });
+  expect(issued.expiresAt - Date.now()).toBeGreaterThan(23.9 * HOUR * 1000);
+  expect(issued.expiresAt - Date.now()).toBeLessThanOrEqual(24 * HOUR * 1000);
+});
+
+test('a token for a device is good for thirty days, with a secret of its own or without', async () => {
+  for (const deviceSecret of [undefined, DEVICE_SECRET, SECRET]) {
+    const tokens = createTokens({ secret: SECRET, deviceSecret });
+    const issued = await tokens.issue(lamp);
+    expect(await actorOf(tokens, issued.token)).toEqual(lamp);
+    expect((issued.expiresAt - Date.now()) / 1000 / HOUR).toBeCloseTo(30 * 24, 0);
+    expect(await actorOf(tokens, (await tokens.issue(ann)).token)).toEqual(ann);
+  }
+});
+
+test('every token has an id of its own', async () => {
+  const tokens = createTokens({ secret: SECRET });
+  const [first, second] = [await tokens.issue(ann), await tokens.issue(ann)];
+  expect(first.tokenId).not.toBe(second.tokenId);
+});
+
+test('a token of the original server, with an integer sub and no jti, is told apart by its secret', async () => {
+  const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
+  const claims = { exp: now() + HOUR, iat: now(), sub: 7 };
+  expect(await tokens.verify(sign(claims))).toEqual({
+    kind: 'own',
+    actor: ann,
+    tokenId: expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
+    issuedAt: claims.iat * 1000,
+    expiresAt: claims.exp * 1000,
+  });
+  expect(await actorOf(tokens, sign({ ...claims, sub: 4 }, DEVICE_SECRET))).toEqual(lamp);
+});
+
+test('what verifies with the device secret is a device, whatever it says', async () => {
+  const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
+  expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: 4, kind: 'user' }, DEVICE_SECRET))).toEqual(
+    lamp,
+  );
+});
+
+test('while secrets rotate the first signs, and what any of them signed is accepted', async () => {
+  const claims = { exp: now() + HOUR, sub: 7 };
+  const rotating = createTokens({
+    secret: ['a new secret of the tests', SECRET],
+    deviceSecret: [DEVICE_SECRET],
+  });
+  expect(await actorOf(rotating, sign(claims))).toEqual(ann);
+  expect(await actorOf(rotating, sign(claims, 'a new secret of the tests'))).toEqual(ann);
+  expect(await actorOf(rotating, sign({ ...claims, sub: 4 }, DEVICE_SECRET))).toEqual(lamp);
+  const { token } = await rotating.issue(ann);
+  expect(await actorOf(createTokens({ secret: 'a new secret of the tests' }), token)).toEqual(ann);
+  expect(await actorOf(createTokens({ secret: SECRET }), token)).toBeUndefined();
+});
+
+test('the kind claim tells a device without a device secret', async () => {
+  const tokens = createTokens({ secret: SECRET });
+  expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: '4', kind: 'device' }))).toEqual(lamp);
+  expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: '7', kind: 'user' }))).toEqual(ann);
+  expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: '7', kind: 'bot' }))).toBeUndefined();
+});
+
+test('a sub that is no account id is refused', async () => {
+  const tokens = createTokens({ secret: SECRET });
+  for (const sub of [
+    undefined,
+    null,
+    true,
+    0,
+    -7,
+    7.5,
+    2 ** 31,
+    '',
+    'seven',
+    '7.0',
+    ' 7',
+    ['7'],
+    { id: 7 },
+  ]) {
+    expect(await tokens.verify(sign({ exp: now() + HOUR, sub }))).toBeUndefined();
+  }
+});
+
+test('an expired token, one that never expires and one that is not valid yet are refused', async () => {
+  const tokens = createTokens({ secret: SECRET });
+  expect(await tokens.verify(sign({ sub: 7, exp: now() - 1 }))).toBeUndefined();
+  expect(await tokens.verify(sign({ sub: 7 }))).toBeUndefined();
+  expect(await tokens.verify(sign({ sub: 7, exp: 'tomorrow' }))).toBeUndefined();
+  expect(await tokens.verify(sign({ sub: 7, exp: now() + HOUR, nbf: now() + HOUR }))).toBeUndefined();
+});
+
+test('a token from a clock that is a few seconds ahead is accepted, and one that has expired is not', async () => {
+  await using provider = await startProvider();
+  const key = await provider.addKey('ES256');
+  const tokens = outside(provider);
+  const own = async (claims: object) => tokens.verify(sign({ sub: 7, exp: now() + HOUR, ...claims }));
+  const foreign = async (claims: JWTPayload) =>
+    tokens.verify(await signOutside(key, { alg: 'ES256' }, claims));
+  for (const verify of [own, foreign]) {
+    expect(await verify({ nbf: now() + 5, iat: now() + 5 })).toBeDefined();
+    expect(await verify({ nbf: now() + 60 })).toBeUndefined();
+    expect(await verify({ exp: now() - 1 })).toBeUndefined();
+    expect(await verify({ exp: now() })).toBeUndefined();
+  }
+});
+
+test('an expiry beyond all dates is a date still', async () => {
+  const tokens = createTokens({ secret: SECRET });
+  const verified = await tokens.verify(sign({ sub: 7, exp: 1e300 }));
+  expect(new Date(verified?.expiresAt ?? NaN).getUTCFullYear()).toBe(9999);
+});
+
+test('a token of a foreign secret, a changed one and mere text are refused', async () => {
+  const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
+  const good = sign({ sub: 7, exp: now() + HOUR });
+  const [header, , signature] = good.split('.');
+  const forged = Buffer.from(JSON.stringify({ sub: 8, exp: now() + HOUR })).toString('base64url');
+  const bad = [
+    sign({ sub: 7, exp: now() + HOUR }, 'a foreign secret'),
+    `${header}.${forged}.${signature}`,
+    `${good}x`,
+    `${good}.`,
+    good.slice(0, -5),
+    '',
+    '.',
+    '..',
+    'User not found',
+    'Bearer x',
+    'é'.repeat(50),
+    'x'.repeat(100_000),
+    `${good.slice(0, good.indexOf('.'))}..`,
+  ];
+  for (const token of bad) expect(await tokens.verify(token)).toBeUndefined();
+});
+
+test('no other algorithm than HS256 is accepted with a secret', async () => {
+  const tokens = createTokens({ secret: SECRET });
+  for (const alg of ['HS384', 'HS512']) {
+    const token = await new SignJWT({})
+      .setProtectedHeader({ alg })
+      .setSubject('7')
+      .setExpirationTime('1h')
+      .sign(bytes(SECRET));
+    expect(await tokens.verify(token)).toBeUndefined();
+  }
+  expect(
+    await tokens.verify(new UnsecuredJWT({}).setSubject('7').setExpirationTime('1h').encode()),
+  ).toBeUndefined();
+  for (const alg of ['none', 'None', 'NONE', '', 'hs256', 'RS256', undefined]) {
+    expect(await tokens.verify(sign({ sub: 7, exp: now() + HOUR }, SECRET, { alg }))).toBeUndefined();
+    const [header, claims] = sign({ sub: 7, exp: now() + HOUR }, SECRET, { alg }).split('.');
+    expect(await tokens.verify(`${header}.${claims}.`)).toBeUndefined();
+  }
+});
+
+test('a header that asks for extensions is refused', async () => {
+  const tokens = createTokens({ secret: SECRET });
+  const header = { alg: 'HS256', crit: ['exp2'], exp2: 1 };
+  expect(await tokens.verify(sign({ sub: 7, exp: now() + HOUR }, SECRET, header))).toBeUndefined();
+});
+
+test('a token without jti keeps its id however its signature is written', async () => {
+  const tokens = createTokens({ secret: SECRET });
+  const token = sign({ sub: 7, exp: now() + HOUR });
+  const id = (await tokens.verify(token))?.tokenId;
+  // The last letter of 32 bytes in base64url has two bits to spare.
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  const last = letters.indexOf(token.at(-1) ?? '');
+  for (const spare of [1, 2, 3]) {
+    const other = await tokens.verify(token.slice(0, -1) + letters[(last & ~3) | spare]);
+    expect([undefined, id]).toContain(other?.tokenId);
+  }
+});
+
+test('a jti that cannot be stored is replaced by the hash', async () => {
+  const tokens = createTokens({ secret: SECRET });
+  for (const jti of ['', 'a\0b', '\ud800', 'x'.repeat(10_000), 7]) {
+    expect((await tokens.verify(sign({ sub: 7, exp: now() + HOUR, jti })))?.tokenId).toMatch(/^sha256:/);
+  }
+  expect((await tokens.verify(sign({ sub: 7, exp: now() + HOUR, jti: 'mine' })))?.tokenId).toBe('mine');
+});
+
+const ISSUER = 'https://login.example.com/';
+
+interface Provider extends AsyncDisposable {
+  readonly url: string;
+  readonly reads: number;
+  /** Makes a key, publishes it beside the others or instead of them, and answers how to sign with it. */
+  addKey(alg: string, options?: { kid?: string; replace?: boolean }): Promise<CryptoKey>;
+  publish(keys: readonly JWK[]): void;
+  answer(status: number): void;
+}
+
+/** An identity provider's key set on a real HTTP server. */
+async function startProvider(): Promise<Provider> {
+  let keys: JWK[] = [];
+  let status = 200;
+  let reads = 0;
+  const server = createServer((_request, response) => {
+    reads += 1;
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ keys }));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return {
+    url: `http://127.0.0.1:${address.port}/jwks`,
+    get reads() {
+      return reads;
+    },
+    async addKey(alg, { kid, replace = false } = {}) {
+      const pair = await generateKeyPair(alg, { extractable: true });
+      const jwk = { ...(await exportJWK(pair.publicKey)), alg, use: 'sig', ...(kid && { kid }) };
+      keys = replace ? [jwk] : [...keys, jwk];
+      return pair.privateKey;
+    },
+    publish: (given) => void (keys = [...given]),
+    answer: (given) => void (status = given),
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+const outside = (provider: Provider, more: { audience?: string; cooldownMs?: number } = {}) =>
+  createTokens({ secret: SECRET, jwks: { url: provider.url, issuer: ISSUER, cooldownMs: 0, ...more } });
+
+function signOutside(
+  key: CryptoKey,
+  header: { alg: string; kid?: string },
+  claims: JWTPayload = {},
+): Promise<string> {
+  const standard = { iss: ISSUER, sub: 'abc', exp: now() + HOUR };
+  return new SignJWT({ ...standard, ...claims }).setProtectedHeader(header).sign(key);
+}
+
+test('a token of the outside provider is verified with its published key', async () => {
+  await using provider = await startProvider();
+  for (const alg of ['RS256', 'ES256', 'EdDSA', 'PS256']) {
+    const key = await provider.addKey(alg, { kid: alg });
+    const exp = now() + HOUR;
+    const token = await signOutside(key, { alg, kid: alg }, { exp, jti: 'j', email: 'ann@example.com' });
+    expect(await outside(provider).verify(token)).toEqual({
+      kind: 'outside',
+      tokenId: 'j',
+      issuedAt: null,
+      expiresAt: exp * 1000,
+      identity: {
+        subject: `${ISSUER} abc`,
+        email: 'ann@example.com',
+        emailVerified: false,
+        firstName: '',
+        lastName: '',
+        birthday: null,
+      },
+    });
+  }
+});
+
+test('the standard claims of the outside provider are read, those of no use left out', async () => {
+  await using provider = await startProvider();
+  const key = await provider.addKey('ES256');
+  const tokens = outside(provider);
+  const read = async (claims: JWTPayload) => {
+    const verified = await tokens.verify(await signOutside(key, { alg: 'ES256' }, claims));
+    return verified?.kind === 'outside' ? verified.identity : undefined;
+  };
+  expect(
+    await read({
+      email: ' ann@example.com ',
+      email_verified: true,
+      given_name: 'Ann',
+      family_name: 'Lee',
+      birthdate: '1990-02-28',
+    }),
+  ).toEqual({
+    subject: `${ISSUER} abc`,
+    email: 'ann@example.com',
+    emailVerified: true,
+    firstName: 'Ann',
+    lastName: 'Lee',
+    birthday: '1990-02-28',
+  });
+  expect(await read({ name: 'Ann Mary Lee' })).toMatchObject({ firstName: 'Ann', lastName: 'Mary Lee' });
+  expect(
+    await read({
+      email: 'no address',
+      email_verified: 'yes',
+      given_name: 7,
+      name: ['x'],
+      birthdate: '1990-02-30',
+    }),
+  ).toEqual({
+    subject: `${ISSUER} abc`,
+    email: undefined,
+    emailVerified: false,
+    firstName: '',
+    lastName: '',
+    birthday: null,
+  });
+  expect(await read({ given_name: `\0\ud800${'x'.repeat(80)}` })).toMatchObject({
+    firstName: `\ufffd${'x'.repeat(49)}`,
+  });
+  expect(await read({ sub: 'x'.repeat(300) })).toBeUndefined();
+  expect(await read({ sub: 'a\0b' })).toBeUndefined();
+  expect(await read({ kind: 'device' })).toBeUndefined();
+});
+
+test('a token of another issuer, another audience or another time is refused', async () => {
+  await using provider = await startProvider();
+  const key = await provider.addKey('RS256', { kid: 'k' });
+  const header = { alg: 'RS256', kid: 'k' };
+  const tokens = outside(provider, { audience: 'parley' });
+  const verify = async (claims: JWTPayload) => tokens.verify(await signOutside(key, header, claims));
+  expect(await verify({ aud: 'parley' })).toBeDefined();
+  expect(await verify({ aud: ['other', 'parley'] })).toBeDefined();
+  expect(await verify({ aud: 'other' })).toBeUndefined();
+  expect(await verify({})).toBeUndefined();
+  expect(await verify({ aud: 'parley', iss: 'https://login.example.com' })).toBeUndefined();
+  expect(await verify({ aud: 'parley', iss: undefined })).toBeUndefined();
+  expect(await verify({ aud: 'parley', exp: now() - 1 })).toBeUndefined();
+  expect(await verify({ aud: 'parley', exp: undefined })).toBeUndefined();
+  expect(await verify({ aud: 'parley', nbf: now() + HOUR })).toBeUndefined();
+  expect(await verify({ aud: 'parley', sub: undefined })).toBeUndefined();
+});
+
+test('a key that the provider adds or changes is found, and one that it drops is not', async () => {
+  await using provider = await startProvider();
+  const first = await provider.addKey('RS256', { kid: 'first' });
+  const tokens = outside(provider);
+  const byFirst = await signOutside(first, { alg: 'RS256', kid: 'first' });
+  expect(await tokens.verify(byFirst)).toBeDefined();
+
+  const second = await provider.addKey('RS256', { kid: 'second', replace: true });
+  const bySecond = await signOutside(second, { alg: 'RS256', kid: 'second' });
+  expect(await tokens.verify(bySecond)).toBeDefined();
+  expect(await tokens.verify(byFirst)).toBeUndefined();
+});
+
+test('unknown keys do not make the gateway read the key set again and again', async () => {
+  await using provider = await startProvider();
+  const key = await provider.addKey('RS256', { kid: 'known' });
+  const tokens = outside(provider, { cooldownMs: 60_000 });
+  expect(await tokens.verify(await signOutside(key, { alg: 'RS256', kid: 'known' }))).toBeDefined();
+  for (const kid of ['a', 'b', 'c', 'd']) {
+    expect(await tokens.verify(await signOutside(key, { alg: 'RS256', kid }))).toBeUndefined();
+  }
+  expect(provider.reads).toBe(1);
+});
+
+test('without a kid every key of the provider is tried', async () => {
+  await using provider = await startProvider();
+  const keys = [
+    await provider.addKey('RS256'),
+    await provider.addKey('RS256'),
+    await provider.addKey('RS256'),
+  ];
+  const tokens = outside(provider);
+  for (const key of keys) expect(await tokens.verify(await signOutside(key, { alg: 'RS256' }))).toBeDefined();
+  const foreign = await generateKeyPair('RS256');
+  expect(await tokens.verify(await signOutside(foreign.privateKey, { alg: 'RS256' }))).toBeUndefined();
+});
+
+test("a foreign key under a known kid does not pass for the provider's", async () => {
+  await using provider = await startProvider();
+  await provider.addKey('RS256', { kid: 'k' });
+  const foreign = await generateKeyPair('RS256');
+  const tokens = outside(provider);
+  expect(
+    await tokens.verify(await signOutside(foreign.privateKey, { alg: 'RS256', kid: 'k' })),
+  ).toBeUndefined();
+});
+
+test("the provider's public key is no HS256 secret", async () => {
+  await using provider = await startProvider();
+  const pair = await generateKeyPair('RS256', { extractable: true });
+  const jwk = { ...(await exportJWK(pair.publicKey)), kid: 'k' };
+  provider.publish([
+    jwk,
+    { kty: 'oct', k: Buffer.from(DEVICE_SECRET).toString('base64url'), kid: 'oct', alg: 'HS256' },
+  ]);
+  const tokens = outside(provider);
+  const claims = { iss: ISSUER, sub: '7', exp: now() + HOUR };
+  for (const secret of [await exportSPKI(pair.publicKey), JSON.stringify(jwk), jwk.n ?? '', DEVICE_SECRET]) {
+    for (const kid of ['k', 'oct', undefined]) {
+      expect(await tokens.verify(sign(claims, secret, { alg: 'HS256', kid }))).toBeUndefined();
+    }
+  }
+  expect(await tokens.verify(new UnsecuredJWT(claims).encode())).toBeUndefined();
+});
+
+test('our own tokens are good beside the outside ones, and do not need the provider', async () => {
+  await using provider = await startProvider();
+  provider.answer(500);
+  const tokens = outside(provider);
+  expect(await actorOf(tokens, (await tokens.issue(ann)).token)).toEqual(ann);
+  expect(provider.reads).toBe(0);
+});
+
+test('a token is not called bad while the key set cannot be read', async () => {
+  await using provider = await startProvider();
+  const key = await provider.addKey('RS256', { kid: 'k' });
+  const token = await signOutside(key, { alg: 'RS256', kid: 'k' });
+  const tokens = outside(provider);
+  provider.answer(503);
+  await expect(tokens.verify(token)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  provider.answer(200);
+  expect(await tokens.verify(token)).toBeDefined();
+
+  const nowhere = createTokens({ secret: SECRET, jwks: { url: 'http://127.0.0.1:1/jwks', issuer: ISSUER } });
+  await expect(nowhere.verify(token)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+});
+
+test('without a provider no asymmetric token is good', async () => {
+  const { privateKey } = await generateKeyPair('RS256');
+  const token = await signOutside(privateKey, { alg: 'RS256' });
+  expect(await createTokens({ secret: SECRET }).verify(token)).toBeUndefined();
+});
