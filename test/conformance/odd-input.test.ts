@@ -32,7 +32,11 @@ const GONE = 'closed 400 {"code":1,"message":"Session ID unknown"}';
 const refused = (namespace: string) => `44/${namespace},{"message":"Invalid namespace"}`;
 
 /** Another client goes on as if nothing had been. */
-const othersAreServed = async () => expect(await other.ask('webrtc_stun_info')).toEqual([STUN]);
+async function othersAreServed(): Promise<void> {
+  const packets = await other.ask('webrtc_stun_info');
+  // A ping of the server may come in between.
+  expect(packets.filter((packet) => packet !== '2')).toEqual([STUN]);
+}
 
 const lines: readonly (readonly [TransportName, Protocol])[] = [
   ['websocket', 3],
@@ -168,8 +172,7 @@ test.for(again.flatMap((frame) => (['websocket', 'polling'] as const).map((via) 
     expect(await line.next()).toBe(refused('other'));
     await line.send(frame);
     expect(await line.next()).toMatch(/^40/);
-    // A token in the query of the namespace counts as one of the handshake.
-    if (frame.includes('?token')) expect(await line.next()).toBe('42["error","User not found"]');
+    // A token in the query of the namespace counts as one of the handshake, whose refusal is not sent on protocol 3.
     await line.send('42["webrtc_stun_info"]');
     expect(await line.next()).toBe(STUN);
   },
