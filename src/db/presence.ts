@@ -77,14 +77,14 @@ export async function addLeases(
         insert into leases (id, node_id, kind, actor_kind, actor_id)
         overriding system value
         select id, ${nodeId}, kind, actor_kind, actor_id from given
-      ), risen as (
+      ), came_online as (
         insert into presence (actor_kind, actor_id, online)
         select distinct actor_kind, actor_id, true from given order by actor_kind, actor_id
         on conflict (actor_kind, actor_id) do update set online = true where not presence.online
         returning actor_kind, actor_id
       )
-      select id, risen.actor_id is not null as risen
-      from given left join risen using (actor_kind, actor_id)
+      select id, came_online.actor_id is not null as "cameOnline"
+      from given left join came_online using (actor_kind, actor_id)
       order by id
     `.execute(db);
     return rows;

@@ -74,7 +74,7 @@ const SECURITY = [
 const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/': ['index.html', TYPES.html],
   '/channels': ['channels.html', TYPES.html],
-  '/asyncapi.yaml': ['../../../asyncapi.yaml', TYPES.yaml],
+  '/asyncapi.yaml': ['../../asyncapi.yaml', TYPES.yaml],
 };
 
 /** The pages at `/` and `/channels`: plain files, no build, nothing from elsewhere. */
