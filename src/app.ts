@@ -60,6 +60,7 @@ import { createGraphqlSockets } from './gateway/websocket/server.ts';
 import type { Logger } from './log.ts';
 import { schema } from './schema/index.ts';
 import { requireForStartup } from './lib/startup-error.ts';
+import { withTimeout } from './lib/timeout.ts';
 
 /** How long connections may take to end by themselves before they are cut. */
 const DRAIN_MS = 2_000;
@@ -71,6 +72,8 @@ export interface AppOptions {
   readonly database?: Database | undefined;
   /** Other bounds for legacy clients than the usual ones. */
   readonly legacyLimits?: Partial<BridgeLimits> | undefined;
+  /** log2 of scrypt's N for new password hashes; tests lower it. */
+  readonly passwordCost?: number | undefined;
 }
 
 /** A running gateway. Disposing of it drains it: streams and connections are told why they end. */
@@ -131,7 +134,7 @@ interface Served extends Opened {
 }
 
 async function openDeps(
-  { config, log, database: given }: AppOptions,
+  { config, log, database: given, passwordCost }: AppOptions,
   metrics: Metrics,
   stack: AsyncDisposableStack,
 ): Promise<Opened> {
@@ -172,7 +175,7 @@ async function openDeps(
       createFolderStorage(folder, kind === 'postgres'),
     ),
   );
-  const passwords = createPasswords();
+  const passwords = createPasswords({ cost: passwordCost });
   const demoUsers = await findDemo({ db, passwords });
   const rateLimits = createRateLimits({ enabled: config.RATE_LIMITS === 'on' });
   stack.use(startRetention({ db, config, storage, log }));
@@ -266,7 +269,7 @@ async function serve(
   stack.defer(async () => {
     health.drain();
     const closed = http.close();
-    const drained = Promise.race([closed, later(DRAIN_MS)]);
+    const drained = withTimeout(DRAIN_MS, closed).catch(() => undefined);
     graphqlHttp.close('DRAINING');
     graphqlSockets.close('DRAINING');
     await bridge.close();
@@ -379,5 +382,3 @@ function urlOf(server: Server, host: string): string {
   const name = reached.includes(':') ? `[${reached}]` : reached;
   return `http://${name}:${port}`;
 }
-
-const later = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms).unref());

@@ -1,3 +1,4 @@
+import { withTimeout } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
 
 const FIRST_RETRY_MS = 100;
@@ -85,7 +86,7 @@ export async function openLink<Connection>(options: LinkOptions<Connection>): Pr
       const used = current;
       if (used === undefined) throw new Error(`There is no connection to ${to}`);
       try {
-        await inTime(work(used.connection), answerTimeoutMs);
+        await withTimeout(answerTimeoutMs, work(used.connection));
       } catch (error) {
         lose(used, error);
         throw error;
@@ -99,14 +100,4 @@ export async function openLink<Connection>(options: LinkOptions<Connection>): Pr
       if (used !== undefined) await discard(used.connection);
     },
   };
-}
-
-async function inTime(work: Promise<unknown>, ms: number): Promise<void> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error('No answer came in time')), ms);
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,18 +1,18 @@
-/** Rejects when the work takes too long. The work itself goes on. */
+/** Returns the result of `work`. Throws a `TimeoutError` after `ms`; the work itself is not cancelled. */
 export async function withTimeout<Result>(ms: number, work: Promise<Result>): Promise<Result> {
-  const { promise, reject } = Promise.withResolvers<never>();
+  const { promise: timedOut, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new TimeoutError(ms)), ms);
   try {
-    return await Promise.race([work, promise]);
+    return await Promise.race([work, timedOut]);
   } finally {
     clearTimeout(timer);
   }
 }
 
 export class TimeoutError extends Error {
-  override readonly name = 'DeadlineError';
+  override readonly name = 'TimeoutError';
 
   constructor(ms: number) {
-    super(`It took longer than ${ms} ms.`);
+    super(`Timed out after ${ms} ms.`);
   }
 }

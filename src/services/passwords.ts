@@ -1,72 +1,85 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { DomainError } from '../errors.ts';
-import { normalizePassword, passwordForms } from '../lib/text.ts';
 import { createSemaphore } from '../lib/semaphore.ts';
+import { normalizePassword, passwordForms } from '../lib/text.ts';
 
-interface Parameters {
-  /** log2 of scrypt's N: the work doubles with each step. */
+interface ScryptParameters {
+  /** log2 of N: each step doubles CPU time and memory. */
   readonly cost: number;
   readonly blockSize: number;
   readonly parallelization: number;
 }
 
-const CURRENT: Parameters = { cost: 15, blockSize: 8, parallelization: 1 };
+const DEFAULT_COST = 15;
 const KEY_BYTES = 32;
 const SALT_BYTES = 16;
 
-/** Of no password, and as costly to compare with as any: an unknown account must not answer sooner than a known one. */
-const NOBODY = encode(CURRENT, Buffer.alloc(SALT_BYTES), Buffer.alloc(KEY_BYTES));
+/** Half of libuv's default thread pool, which file access and DNS lookups share. */
+const CONCURRENCY = 2;
+/** A few seconds of work. */
+const MAX_QUEUED = 100;
 
-/** Half of the threads that files and names of hosts need as well. */
-const AT_ONCE = 2;
-/** Some seconds' worth: whoever would wait for longer is told to come again. */
-const MAX_WAITING = 100;
-
-/** Hashes passwords, which is costly on purpose: a few at a time. Throws RATE_LIMITED when too many wait already. */
+/** Hashes and verifies passwords, at most two concurrently. Throws RATE_LIMITED when the queue is full. */
 export interface Passwords {
-  /** As `scrypt$<log2 N>$<r>$<p>$<salt>$<key>`, with a salt of its own. */
+  /** Returns `scrypt$<log2 N>$<r>$<p>$<salt>$<key>` with a fresh salt. */
   hash(password: string): Promise<string>;
-  /** Whether it is the hash of this password. Null, for an account that has none, takes as long and is false. */
+  /** Checks a password against a hash. For null (no such account) takes the same time and returns false. */
   verify(password: string, hash: string | null): Promise<boolean>;
 }
 
-export function createPasswords(): Passwords {
-  const turns = createSemaphore(AT_ONCE);
-  const inTurn = async <Result>(work: () => Promise<Result>): Promise<Result> => {
-    if (turns.waiting < MAX_WAITING) return turns.run(work);
-    throw new DomainError('RATE_LIMITED', 'Too many are logging in at once. Try again later.', {
+export interface PasswordOptions {
+  /** log2 of scrypt's N for new hashes; tests use a low one. A stored hash names its own. */
+  readonly cost?: number | undefined;
+}
+
+export function createPasswords({ cost = DEFAULT_COST }: PasswordOptions = {}): Passwords {
+  const parameters: ScryptParameters = { cost, blockSize: 8, parallelization: 1 };
+  // Verified when there is no hash, so that response times do not reveal which accounts exist.
+  const dummyHash = encodeHash(parameters, Buffer.alloc(SALT_BYTES), Buffer.alloc(KEY_BYTES));
+  const semaphore = createSemaphore(CONCURRENCY);
+  const runQueued = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    if (semaphore.waiting < MAX_QUEUED) return semaphore.run(work);
+    throw new DomainError('RATE_LIMITED', 'Too many concurrent logins. Try again later.', {
       retryAfterMs: 1_000,
     });
   };
   return {
-    hash: (password) => inTurn(() => hashPassword(normalizePassword(password))),
-    verify: (password, hash) => inTurn(() => verifyPassword(password, hash)),
+    hash: (password) => runQueued(() => hashPassword(normalizePassword(password), parameters)),
+    verify: (password, hash) =>
+      runQueued(async () => {
+        const isMatch = await verifyPassword(password, hash ?? dummyHash);
+        return isMatch && hash !== null;
+      }),
   };
 }
 
-async function hashPassword(password: string): Promise<string> {
+async function hashPassword(password: string, parameters: ScryptParameters): Promise<string> {
   const salt = randomBytes(SALT_BYTES);
-  return encode(CURRENT, salt, await derive(password, salt, CURRENT));
+  return encodeHash(parameters, salt, await deriveKey(password, salt, parameters));
 }
 
-async function verifyPassword(password: string, hash: string | null): Promise<boolean> {
-  const [, cost, blockSize, parallelization, salt = '', key = ''] = (hash ?? NOBODY).split('$');
+async function verifyPassword(password: string, hash: string): Promise<boolean> {
+  const [, cost, blockSize, parallelization, salt = '', key = ''] = hash.split('$');
   const parameters = {
     cost: Number(cost),
     blockSize: Number(blockSize),
     parallelization: Number(parallelization),
   };
   const expected = Buffer.from(key, 'base64url');
-  let isRight = false;
-  // All of them, also after the right one and for an unknown account: how long it takes tells nothing.
+  let isMatch = false;
+  // No early exit on a match: the time taken must not depend on which form matches, or whether one does.
   for (const form of passwordForms(password)) {
-    const derived = await derive(form, Buffer.from(salt, 'base64url'), parameters);
-    isRight = timingSafeEqual(derived, expected) || isRight;
+    const derived = await deriveKey(form, Buffer.from(salt, 'base64url'), parameters);
+    isMatch = timingSafeEqual(derived, expected) || isMatch;
   }
-  return isRight && hash !== null;
+  return isMatch;
 }
 
-function encode({ cost, blockSize, parallelization }: Parameters, salt: Buffer, key: Buffer): string {
+function encodeHash(
+  { cost, blockSize, parallelization }: ScryptParameters,
+  salt: Buffer,
+  key: Buffer,
+): string {
   return [
     'scrypt',
     cost,
@@ -77,12 +90,13 @@ function encode({ cost, blockSize, parallelization }: Parameters, salt: Buffer, 
   ].join('$');
 }
 
-function derive(
+function deriveKey(
   password: string,
   salt: Buffer,
-  { cost, blockSize, parallelization }: Parameters,
+  { cost, blockSize, parallelization }: ScryptParameters,
 ): Promise<Buffer> {
   const N = 2 ** cost;
+  // scrypt needs 128 * N * r bytes; Node's default limit is 32 MiB.
   const options = { N, r: blockSize, p: parallelization, maxmem: 2 * 128 * N * blockSize };
   return new Promise((resolve, reject) => {
     scrypt(password, salt, KEY_BYTES, options, (error, key) =>

@@ -45,6 +45,9 @@ const TEST_ENVIRONMENT = {
   PRESENCE_GRACE_MS: '200',
 };
 
+/** Cheap password hashes: the production cost is 15, about 50 ms of CPU each. */
+const PASSWORD_COST = 4;
+
 /** Starts a gateway of your own for a test, as many at a time as you like. */
 export async function createGateway({
   env = {},
@@ -55,7 +58,13 @@ export async function createGateway({
   const config = readConfig({ ...TEST_ENVIRONMENT, DEMO: demo ? 'on' : 'off', ...env });
   await using stack = new AsyncDisposableStack();
   const app = stack.use(
-    await startApp({ config, log: createLogger(config.LOG_LEVEL), database, legacyLimits }),
+    await startApp({
+      config,
+      log: createLogger(config.LOG_LEVEL),
+      database,
+      legacyLimits,
+      passwordCost: PASSWORD_COST,
+    }),
   );
   const graphql = stack.use(createGraphqlClient(app.url));
   const accounts: TestAccount[] = [];

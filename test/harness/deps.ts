@@ -52,7 +52,7 @@ export async function testDeps({ tokens, rateLimits = false }: DepsOptions = {})
     presence,
     storage: await createFolderStorage(folder),
     rateLimits: createRateLimits({ enabled: rateLimits }),
-    passwords: createPasswords(),
+    passwords: createPasswords({ cost: 4 }),
     lockedUsers: new Set(),
     sendBatcher: createSendBatcher({ db, bus }),
     typing: createTypingPublisher({ db, bus }),

@@ -79,7 +79,7 @@ export async function openWorld(): Promise<World> {
     tokens: createTokens({ secret: 'a secret of the tests' }),
     storage: await createFolderStorage(dir),
     rateLimits: createRateLimits({ enabled: false }),
-    passwords: createPasswords(),
+    passwords: createPasswords({ cost: 4 }),
     lockedUsers: new Set(),
     sendBatcher: createSendBatcher({ db, bus }),
     typing: createTypingPublisher({ db, bus }),

@@ -2,17 +2,28 @@ import { randomBytes, scryptSync } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { createPasswords } from '../../src/services/passwords.ts';
 
-test('a password fits its own hash and no other, and nothing fits none', async () => {
+const TEST_COST = 4;
+
+test('a password verifies against its own salted hash only, at the production cost', async () => {
   const passwords = createPasswords();
   const [first, second] = await Promise.all([passwords.hash('secret'), passwords.hash('secret')]);
+  expect(first).toMatch(/^scrypt\$15\$8\$1\$/);
   expect(first).not.toBe(second);
   expect(await passwords.verify('secret', first)).toBe(true);
   expect(await passwords.verify('Secret', first)).toBe(false);
   expect(await passwords.verify('', null)).toBe(false);
 });
 
-test('a password set on one system is right on another', async () => {
-  const passwords = createPasswords();
+test('a hash of another cost than the configured one still verifies', async () => {
+  const [low, high] = [createPasswords({ cost: TEST_COST }), createPasswords({ cost: TEST_COST + 1 })];
+  const hash = await low.hash('secret');
+  expect(hash).toMatch(/^scrypt\$4\$/);
+  expect(await high.verify('secret', hash)).toBe(true);
+  expect(await high.verify('Secret', hash)).toBe(false);
+});
+
+test('a password verifies in whichever Unicode form the client sends it', async () => {
+  const passwords = createPasswords({ cost: TEST_COST });
   const [composed, decomposed] = ['Zo\u00eb \u00a0x', 'Zoe\u0308 \u00a0x'];
   for (const set of [composed, decomposed]) {
     const hash = await passwords.hash(set);
@@ -22,8 +33,8 @@ test('a password set on one system is right on another', async () => {
   }
 });
 
-test('a password hashed before passwords were normalised stays right', async () => {
-  const passwords = createPasswords();
+test('a password hashed before normalisation was introduced still verifies', async () => {
+  const passwords = createPasswords({ cost: TEST_COST });
   const hashAsTyped = (password: string): string => {
     const salt = randomBytes(16);
     const key = scryptSync(password, salt, 32, { N: 2 ** 10, r: 8, p: 1 });
@@ -36,10 +47,10 @@ test('a password hashed before passwords were normalised stays right', async () 
   expect(await passwords.verify('zoe', hashAsTyped('zo\u00eb'))).toBe(false);
 });
 
-test('when too many wait, whoever comes then is refused, and the others are served', async () => {
-  const passwords = createPasswords();
+test('a full queue refuses further requests with RATE_LIMITED and serves the queued ones', async () => {
+  const passwords = createPasswords({ cost: TEST_COST });
   const hash = await passwords.hash('secret');
-  // None of these is a hash: only the waiting is at stake here.
+  // Malformed hashes fail without work: only the queue is under test.
   const many = Array.from({ length: 200 }, () => passwords.verify('secret', 'scrypt$1$8$1$$'));
   const refused = passwords.verify('secret', hash);
   await expect(refused).rejects.toMatchObject({ code: 'RATE_LIMITED', details: { retryAfterMs: 1_000 } });

@@ -1,3 +1,4 @@
+import { withTimeout } from '../../lib/timeout.ts';
 import type { Logger } from '../../log.ts';
 import type { Route } from './router.ts';
 import { sendJson } from './respond.ts';
@@ -24,7 +25,7 @@ export function createHealth({ pingDatabase, hearsNodes, log }: HealthOptions): 
   const readiness = async (): Promise<{ status: number; state: string }> => {
     if (draining) return { status: 503, state: 'draining' };
     try {
-      await Promise.race([pingDatabase(), timeout()]);
+      await withTimeout(PING_TIMEOUT_MS, pingDatabase());
     } catch (error) {
       log.warn({ err: error }, 'not ready');
       return { status: 503, state: 'database unreachable' };
@@ -52,10 +53,4 @@ export function createHealth({ pingDatabase, hearsNodes, log }: HealthOptions): 
       },
     ],
   };
-}
-
-function timeout(): Promise<never> {
-  return new Promise((_, reject) => {
-    setTimeout(() => reject(new Error('The database did not answer in time.')), PING_TIMEOUT_MS).unref();
-  });
 }
