@@ -1,12 +1,12 @@
-import { ask } from './graphql.js';
+import { execute } from './graphql.js';
 
 const LOG_IN = `
   mutation LogIn($email: String!, $password: String!) {
     login(email: $email, password: $password) { token user { id email firstName } }
   }`;
 
-const PLACES = `
-  query Places {
+const CONVERSATIONS = `
+  query Conversations {
     circles(first: 20) {
       nodes { id legacyId name conversations(first: 20) { nodes { id legacyId name } } }
     }
@@ -29,57 +29,57 @@ const MEMBERS = `
     circle(id: $circle) { members(first: 50) { nodes { user { id isOnline } } } }
   }`;
 
-/** Logs in and answers `{ token, id, email, firstName }`. */
+/** Logs in and returns `{ token, id, email, firstName }`. */
 export async function logIn({ email, password }, onFrame) {
-  const { login } = await ask(LOG_IN, { email, password }, { onFrame });
+  const { login } = await execute(LOG_IN, { email, password }, { onFrame });
   return { token: login.token, ...login.user };
 }
 
-/** The oldest conversation in which both take part, with its circle; undefined when there is none. */
-export async function findPlace(one, other) {
-  const [theirs, ours] = await Promise.all([placesOf(other), placesOf(one)]);
+/** Finds the oldest conversation shared by two accounts, as `{ circle, conversation }`; undefined when there is none. */
+export async function findSharedConversation(one, other) {
+  const [theirs, ours] = await Promise.all([listConversations(other), listConversations(one)]);
   const shared = new Set(theirs.map(({ conversation }) => conversation.id));
   return ours.find(({ conversation }) => shared.has(conversation.id));
 }
 
-async function placesOf({ token }) {
-  const { circles } = await ask(PLACES, {}, { token });
+async function listConversations({ token }) {
+  const { circles } = await execute(CONVERSATIONS, {}, { token });
   return circles.nodes.flatMap((circle) =>
     circle.conversations.nodes.map((conversation) => ({ circle, conversation })),
   );
 }
 
-/** Name, newest messages, and the cursors after which everything else comes. */
-export async function readPlace({ circle, conversation }, { token }, onFrame) {
+/** Reads the name, the newest messages, and the cursors to subscribe after. */
+export async function readConversation({ circle, conversation }, { token }, onFrame) {
   const variables = { circle: circle.id, conversation: conversation.id };
-  const read = await ask(CONVERSATION, variables, { token, onFrame });
+  const data = await execute(CONVERSATION, variables, { token, onFrame });
   return {
-    name: read.conversation.name,
-    messages: read.conversation.messages.nodes,
-    cursors: { conversation: read.conversation.eventCursor, circle: read.circle.eventCursor },
+    name: data.conversation.name,
+    messages: data.conversation.messages.nodes,
+    cursors: { conversation: data.conversation.eventCursor, circle: data.circle.eventCursor },
   };
 }
 
-/** Whether another member is online at this moment. */
+/** Returns whether another member is online. */
 export async function readPresence({ circle }, { token }, other, onFrame) {
-  const read = await ask(MEMBERS, { circle: circle.id }, { token, onFrame });
-  return read.circle.members.nodes.some(({ user }) => user.id === other.id && user.isOnline);
+  const data = await execute(MEMBERS, { circle: circle.id }, { token, onFrame });
+  return data.circle.members.nodes.some(({ user }) => user.id === other.id && user.isOnline);
 }
 
 export async function readName({ conversation }, { token }) {
   const document = 'query Name($id: ID!) { conversation(id: $id) { name } }';
-  return (await ask(document, { id: conversation.id }, { token })).conversation.name;
+  return (await execute(document, { id: conversation.id }, { token })).conversation.name;
 }
 
 export async function readText(messageId, { token }) {
   const document = 'query Text($id: ID!) { message(id: $id) { text } }';
-  return (await ask(document, { id: `Message:${messageId}` }, { token })).message.text;
+  return (await execute(document, { id: `Message:${messageId}` }, { token })).message.text;
 }
 
-/** A message as the panel shows it. */
-export const asLine = ({ legacyId, author, text, sentAt }, account) => ({
+/** Converts a GraphQL message to the form that the panel shows. */
+export const toPanelMessage = ({ legacyId, author, text, sentAt }, account) => ({
   id: legacyId,
-  author: author?.firstName ?? 'Someone who left',
+  author: author?.firstName ?? 'Deleted account',
   isOwn: author?.id === account.id,
   text,
   sentAt,

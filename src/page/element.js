@@ -1,12 +1,14 @@
-/** An element that holds text. What people wrote enters the page by this way only. */
+/** Creates an element with text content. User input enters the page through this function only, so it is never parsed as HTML. */
 export function element(name, className = '', text = '') {
-  const made = document.createElement(name);
-  made.className = className;
-  made.textContent = text;
-  return made;
+  const created = document.createElement(name);
+  created.className = className;
+  created.textContent = text;
+  return created;
 }
 
-/** Keeps the end of a box in view, unless its reader has scrolled away from there. Call it when there is more. */
+/**
+ * Keeps a scroll box at its end, unless the user has scrolled up. Returns a function to call after content was added.
+ */
 export function followEnd(box) {
   let isAtEnd = true;
   const follow = () => {

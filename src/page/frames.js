@@ -6,7 +6,7 @@ const SECRETS = new Set(['token', 'authorization', 'password']);
 const JWT = /eyJ[\w-]+\.[\w-]+\.[\w-]+/g;
 const JSON_TOKEN = /("(?:\\.|[^"\\])*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi;
 
-/** The raw frames of one side. The newest is last; only so many are kept. */
+/** Creates the list of raw frames of one side, newest last, at most MAX_FRAMES. Returns the function that adds one. */
 export function createFrames(root) {
   root.append(document.getElementById('frames-template').content.cloneNode(true));
   const list = root.querySelector('ol');
@@ -15,29 +15,32 @@ export function createFrames(root) {
   const follow = followEnd(list);
   let total = 0;
 
-  /** `direction` is `sent` or `received`; the label is a channel or the type of a frame; the gist, what its line shows. */
-  return function add(direction, label, value, gist = value) {
+  /**
+   * Adds a frame. `direction` is `sent` or `received`, `label` a channel or a frame type, `summary` the value shown on the
+   * collapsed line.
+   */
+  return function add(direction, label, value, summary = value) {
     total += 1;
-    list.append(frameItem({ direction, label, value, gist }));
+    list.append(createFrameItem({ direction, label, value, summary }));
     while (list.children.length > MAX_FRAMES) list.firstElementChild.remove();
-    count.textContent = total > MAX_FRAMES ? `the last ${MAX_FRAMES} of ${total} frames` : `${total} frames`;
+    count.textContent = total > MAX_FRAMES ? `last ${MAX_FRAMES} of ${total} frames` : `${total} frames`;
     follow();
   };
 }
 
-function frameItem({ direction, label, value, gist }) {
+function createFrameItem({ direction, label, value, summary }) {
   const details = element('details', direction);
-  const summary = element('summary');
-  const text = gist === undefined ? '' : readable(gist);
-  summary.append(
+  const line = element('summary');
+  const text = summary === undefined ? '' : toMaskedJson(summary);
+  line.append(
     element('span', 'unseen', `${direction}: `),
     element('time', '', new Date(Date.now()).toTimeString().slice(0, 8)),
     element('b', 'label', label),
     element('code', 'short', text.slice(0, 400)),
   );
-  details.append(summary);
+  details.append(line);
   const open = () => {
-    details.append(pretty(value));
+    details.append(formatJson(value));
     details.scrollIntoView({ block: 'nearest' });
   };
   details.addEventListener('toggle', open, { once: true });
@@ -46,8 +49,8 @@ function frameItem({ direction, label, value, gist }) {
   return item;
 }
 
-/** JSON without what would let a reader of the screen log in. */
-function readable(value, indent) {
+/** Serialises to JSON with tokens and passwords masked: screens are shared. */
+function toMaskedJson(value, indent) {
   const masked = JSON.stringify(
     value,
     (key, field) => (SECRETS.has(key) && typeof field === 'string' ? '•••' : field),
@@ -56,8 +59,8 @@ function readable(value, indent) {
   return masked.replace(JWT, '•••');
 }
 
-function pretty(value) {
-  const all = value === undefined ? 'no payload' : readable(value, 2);
+function formatJson(value) {
+  const all = value === undefined ? 'no payload' : toMaskedJson(value, 2);
   const text = all.length > MAX_TEXT ? `${all.slice(0, MAX_TEXT)} … ${all.length - MAX_TEXT} more` : all;
   const pre = element('pre');
   let end = 0;

@@ -2,11 +2,11 @@ import { resumable } from '/page/vendor/parley-client.js';
 import { createClient } from '/page/vendor/graphql-ws/client.js';
 
 /**
- * Opens what an app would: a client of graphql-ws, with the subscriptions of parley/client, which come back by
- * themselves. Every frame of it is shown.
+ * Creates a client as an app would: graphql-ws, wrapped by parley/client, which resumes subscriptions. Reports every frame to
+ * `onFrame`.
  */
 export function createGraphqlClient({ url, token, onFrame, ...options }) {
-  class ShownWebSocket extends WebSocket {
+  class ReportingWebSocket extends WebSocket {
     send(text) {
       const frame = JSON.parse(text);
       onFrame('sent', frame.type, frame);
@@ -15,9 +15,9 @@ export function createGraphqlClient({ url, token, onFrame, ...options }) {
   }
   const client = createClient({
     url,
-    webSocketImpl: ShownWebSocket,
+    webSocketImpl: ReportingWebSocket,
     connectionParams: { authorization: `Bearer ${token}` },
-    // How long to wait is decided in one place: parley/client goes on trying.
+    // parley/client retries; two retry loops would multiply the delays.
     retryAttempts: 0,
     on: {
       message: (frame) => onFrame('received', frame.type, frame, frame.payload?.data),

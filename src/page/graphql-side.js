@@ -1,14 +1,14 @@
 import { createGraphqlClient } from './graphql-client.js';
-import { ask, oneLine } from './graphql.js';
-import { asLine, readPlace, readPresence } from './conversation-picker.js';
+import { execute, oneLine } from './graphql.js';
+import { readConversation, readPresence, toPanelMessage } from './conversation-picker.js';
 
-const WHO = '... on User { id firstName } ... on Device { id firstName: name }';
+const ACTOR = '... on User { id firstName } ... on Device { id firstName: name }';
 const CONVERSATION_EVENTS = `
   subscription ConversationEvents($id: ID!, $after: Cursor) {
     conversationEvents(conversationId: $id, after: $after) {
       __typename
       cursor
-      ... on MessageSent { message { legacyId text sentAt author { ${WHO} } } }
+      ... on MessageSent { message { legacyId text sentAt author { ${ACTOR} } } }
       ... on MessageUpdated { message { legacyId text } }
       ... on MessageDeleted { messageId }
       ... on ConversationUpdated { conversation { name } }
@@ -18,8 +18,8 @@ const CIRCLE_EVENTS = `
   subscription CircleEvents($id: ID!, $after: Cursor) {
     circleEvents(circleId: $id, after: $after) { __typename cursor }
   }`;
-const TYPING = `subscription Typing($id: ID!) { typing(conversationId: $id) { isTyping actor { ${WHO} } } }`;
-const PRESENCE = `subscription Presence($id: ID!) { presence(circleId: $id) { online actor { ${WHO} } } }`;
+const TYPING = `subscription Typing($id: ID!) { typing(conversationId: $id) { isTyping actor { ${ACTOR} } } }`;
+const PRESENCE = `subscription Presence($id: ID!) { presence(circleId: $id) { online actor { ${ACTOR} } } }`;
 const SEND = `
   mutation Send($id: ID!, $text: String!, $key: String!) {
     sendMessage(conversationId: $id, text: $text, idempotencyKey: $key) { message { legacyId } }
@@ -31,20 +31,20 @@ const RENAME = `
     updateConversation(conversationId: $id, name: $name) { name }
   }`;
 
-/** The side of a new app: subscriptions over one WebSocket, everything else over HTTP. */
-export function createGraphqlSide({ account, other, place, cursors, panel, onFrame, crossing, onEvent }) {
+/** Runs the side of a new app: subscriptions over one WebSocket, queries and mutations over HTTP. */
+export function createGraphqlSide({ account, other, target, cursors, panel, onFrame, stopwatch, onEvent }) {
   const { token } = account;
-  const id = place.conversation.id;
-  const run = (document, variables) => ask(document, variables, { token, onFrame });
-  const side = { account, other, place, panel, onFrame, crossing, onEvent, cursors };
-  const connection = followConnection(side);
+  const id = target.conversation.id;
+  const run = (document, variables) => execute(document, variables, { token, onFrame });
+  const side = { account, other, target, panel, onFrame, stopwatch, onEvent, cursors };
+  const connection = manageConnection(side);
 
   panel.connect({
     async send(text) {
-      crossing.leave(text);
+      stopwatch.start(text);
       await run(SEND, { id, text, key: crypto.getRandomValues(new Uint32Array(4)).join('-') });
     },
-    // Nothing is lost with it, so nobody is told when it fails.
+    // Typing is ephemeral: a failure is not worth a note.
     type: (isTyping) => run(SET_TYPING, { id, is: isTyping }).catch(() => {}),
     rename: (name) => run(RENAME, { id, name }),
     goOffline: () => connection.close(),
@@ -53,8 +53,8 @@ export function createGraphqlSide({ account, other, place, cursors, panel, onFra
   connection.open();
 }
 
-/** Subscribes until told otherwise. What was missed meanwhile comes when it is told to begin again. */
-function followConnection(side) {
+/** Opens and closes the client. After a reopen the subscriptions resume after their last cursors. */
+function manageConnection(side) {
   const { account, panel, onFrame } = side;
   const url = `${location.origin.replace(/^http/, 'ws')}/graphql`;
   let client;
@@ -63,52 +63,52 @@ function followConnection(side) {
     panel.setState('connecting', 'Connecting…');
     const view = createConversationView(side);
     const onState = ({ payload: { variables }, status }) => {
-      if (variables.id !== side.place.conversation.id) return;
-      if (status === 'behind') return view.lost();
+      if (variables.id !== side.target.conversation.id) return;
+      if (status === 'behind') return view.reconnecting();
       view.live();
       void showPresence(side);
     };
-    const onExpired = ({ payload: { variables } }) => startAfresh(side, variables.id);
+    const onExpired = ({ payload: { variables } }) => reload(side, variables.id);
     client = createGraphqlClient({ url, token: account.token, onFrame, onState, onExpired });
     subscribeAll(side, client, view);
   };
   const close = () => {
-    // Before: its subscriptions complete, which is no end to be shown.
-    panel.setState('away', 'Offline');
+    // Before dispose: it completes the subscriptions, which must not be shown as an end.
+    panel.setState('offline', 'Offline');
     void client.dispose();
   };
   return { open, close };
 }
 
 function subscribeAll(side, client, view) {
-  const { account, other, place, panel, cursors } = side;
+  const { account, other, target, panel, cursors } = side;
   const subscribe = (document, variables, next) =>
     client.subscribe(
       { query: oneLine(document), variables },
       { next: ({ data }) => next(data), error: (problem) => showEnd(panel, problem), complete() {} },
     );
 
-  const conversation = { id: place.conversation.id, after: cursors.conversation };
+  const conversation = { id: target.conversation.id, after: cursors.conversation };
   subscribe(CONVERSATION_EVENTS, conversation, ({ conversationEvents: event }) => {
     cursors.conversation = event.cursor;
     if (event.__typename !== 'StreamLive') view.show(event);
   });
-  const circle = { id: place.circle.id, after: cursors.circle };
+  const circle = { id: target.circle.id, after: cursors.circle };
   subscribe(CIRCLE_EVENTS, circle, ({ circleEvents: event }) => {
     cursors.circle = event.cursor;
     if (event.__typename !== 'StreamLive') panel.note(`Circle: ${event.__typename}.`);
   });
-  subscribe(TYPING, { id: place.conversation.id }, ({ typing }) => {
+  subscribe(TYPING, { id: target.conversation.id }, ({ typing }) => {
     if (typing.actor.id !== account.id) panel.setTyping(typing.isTyping ? typing.actor.firstName : null);
   });
-  subscribe(PRESENCE, { id: place.circle.id }, ({ presence }) => {
+  subscribe(PRESENCE, { id: target.circle.id }, ({ presence }) => {
     if (presence.actor.id !== other.id) return;
     setPresence(side, presence.online);
     panel.note(`${other.firstName} is ${presence.online ? 'online' : 'offline'}.`);
   });
 }
 
-/** What is for the app to know: the close of a session, or the errors with which the server ended a subscription. */
+/** Shows the end of the session, or the errors with which the server ended a subscription. */
 function showEnd(panel, problem) {
   const { code, reason } = problem;
   if (code === 4401 || code === 4403)
@@ -120,15 +120,15 @@ const setPresence = ({ other, panel }, isOnline) =>
   panel.setPresence(`${other.firstName} is ${isOnline ? 'online' : 'offline'}`, isOnline);
 
 async function showPresence(side) {
-  const { place, account, other, onFrame, panel } = side;
+  const { target, account, other, onFrame, panel } = side;
   try {
-    setPresence(side, await readPresence(place, account, other, onFrame));
+    setPresence(side, await readPresence(target, account, other, onFrame));
   } catch ({ message }) {
     panel.note(message);
   }
 }
 
-/** What happens in the conversation, and what had happened until then. */
+/** Shows the events of the conversation and counts those replayed before `StreamLive`. */
 function createConversationView(side) {
   const { panel, onEvent } = side;
   let missed = 0;
@@ -136,46 +136,46 @@ function createConversationView(side) {
   return {
     show(event) {
       if (!isLive) missed += 1;
-      onEvent(event.__typename, doorOf(side, event));
+      onEvent(event.__typename, senderOf(side, event));
       showEvent(side, event, !isLive);
     },
     live() {
       isLive = true;
       panel.setState('online', 'Connected: graphql-transport-ws');
-      if (missed > 0) panel.note(`Resumed after the cursor: ${missed} missed, nothing lost.`);
+      if (missed > 0) panel.note(`Resumed after the cursor: ${missed} replayed.`);
       missed = 0;
     },
-    lost() {
+    reconnecting() {
       isLive = false;
-      panel.setState('lost', 'Connection lost. Trying again…');
+      panel.setState('reconnecting', 'Connection lost, reconnecting…');
     },
   };
 }
 
 /**
- * The log does not reach back to the cursor any more: what is there now is read as at the beginning. Answers the cursor
- * after which what follows in the circle or in the conversation comes.
+ * Reads the current state again after CURSOR_EXPIRED. Returns the cursor after which the subscription of the circle or the
+ * conversation continues.
  */
-async function startAfresh({ place, account, panel, cursors, onFrame }, id) {
-  const read = await readPlace(place, account, onFrame);
-  if (id === place.circle.id) return (cursors.circle = read.cursors.circle);
-  cursors.conversation = read.cursors.conversation;
+async function reload({ target, account, panel, cursors, onFrame }, id) {
+  const data = await readConversation(target, account, onFrame);
+  if (id === target.circle.id) return (cursors.circle = data.cursors.circle);
+  cursors.conversation = data.cursors.conversation;
   panel.clear();
-  panel.setName(read.name);
-  panel.note('Away for too long to resume: these are the newest messages.');
-  for (const message of read.messages) panel.message(asLine(message, account));
+  panel.setName(data.name);
+  panel.note('Offline for too long to resume: showing the newest messages.');
+  for (const message of data.messages) panel.message(toPanelMessage(message, account));
   return cursors.conversation;
 }
 
-/** By which door a message of these two came in. */
-const doorOf = ({ account, other }, { message }) =>
+/** Returns which of the two sides sent the message of an event, or an empty string. */
+const senderOf = ({ account, other }, { message }) =>
   ({ [account.id]: 'graphql', [other.id]: 'legacy' })[message?.author?.id] ?? '';
 
-function showEvent({ panel, account, crossing }, event, isMissed) {
+function showEvent({ panel, account, stopwatch }, event, isMissed) {
   switch (event.__typename) {
     case 'MessageSent': {
-      const line = asLine(event.message, account);
-      const after = line.isOwn || isMissed ? undefined : crossing.arrive('graphql', line.text);
+      const line = toPanelMessage(event.message, account);
+      const after = line.isOwn || isMissed ? undefined : stopwatch.stop('graphql', line.text);
       if (!line.isOwn) panel.setTyping(null);
       return panel.message({ ...line, after, isMissed });
     }

@@ -5,11 +5,11 @@ class GraphqlError extends Error {
   }
 }
 
-/** Documents are shown as they travel: on one line. */
+/** Collapses white space, so that a document is shown as it is sent. */
 export const oneLine = (document) => document.replace(/\s+/g, ' ').trim();
 
-/** Runs a query or a mutation over HTTP and answers its data. Throws the first error as GraphqlError. */
-export async function ask(document, variables, { token, onFrame } = {}) {
+/** Runs a query or a mutation over HTTP and returns its data. Throws a GraphqlError for the first error. */
+export async function execute(document, variables, { token, onFrame } = {}) {
   const body = { query: oneLine(document), variables };
   onFrame?.('sent', 'POST /graphql', body);
   const response = await fetch('/graphql', {
@@ -21,8 +21,8 @@ export async function ask(document, variables, { token, onFrame } = {}) {
     },
     body: JSON.stringify(body),
   });
-  const answer = await response.json();
-  onFrame?.('received', `HTTP ${response.status}`, answer);
-  if (answer.errors) throw new GraphqlError(answer.errors[0]);
-  return answer.data;
+  const result = await response.json();
+  onFrame?.('received', `HTTP ${response.status}`, result);
+  if (result.errors) throw new GraphqlError(result.errors[0]);
+  return result.data;
 }

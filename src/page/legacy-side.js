@@ -1,14 +1,24 @@
-import { asLine, readName, readPlace, readPresence, readText } from './conversation-picker.js';
+import { readConversation, readName, readPresence, readText, toPanelMessage } from './conversation-picker.js';
 
-const HEARD = ['success', 'error', 'message', 'media', 'writing', 'circle', 'circle_invite', 'conversation'];
+const RECEIVED_CHANNELS = [
+  'success',
+  'error',
+  'message',
+  'media',
+  'writing',
+  'circle',
+  'circle_invite',
+  'conversation',
+];
 
 /**
- * The side of an app from 2015. Whatever happens live comes from socket.io-client as it was published; what such apps
- * read over REST (names, what was said before, who is online) is asked for by GraphQL.
+ * Runs the side of an app from 2015. Live data comes from the unmodified socket.io-client; what such apps read over REST
+ * (names, message history, presence) is read over GraphQL.
  */
-export function createLegacySide({ io, account, other, place, newest, panel, onFrame, crossing }) {
-  const conversation = { conversation_id: place.conversation.legacyId };
-  const seen = { newest, wasHere: false, held: null, transports: [] };
+export function createLegacySide({ io, account, other, target, newest, panel, onFrame, stopwatch }) {
+  const conversation = { conversation_id: target.conversation.legacyId };
+  // `buffered` holds messages that arrive while the history is read; null otherwise.
+  const state = { newest, hasJoined: false, buffered: null, transports: [] };
   const socket = io.connect(location.origin);
   const showPresence = (isOnline) => {
     panel.setPresence(`${other.firstName} is ${isOnline ? 'online' : 'offline'}`, isOnline);
@@ -18,103 +28,103 @@ export function createLegacySide({ io, account, other, place, newest, panel, onF
     socket.emit(channel, payload);
   });
 
-  const enter = async () => {
-    // What is said from joining on waits until what was said before is shown.
-    seen.held = [];
+  const join = async () => {
+    // Messages received after joining are buffered until the history is shown, to keep the order.
+    state.buffered = [];
     await request('authenticate', { token: account.token });
-    await request('join_circle', { circle_id: place.circle.legacyId });
-    const isResumed = seen.wasHere && (await resume());
+    await request('join_circle', { circle_id: target.circle.legacyId });
+    const isResumed = state.hasJoined && (await resume());
     if (!isResumed) await request('join_conversation', conversation);
-    const { name, messages } = await readPlace(place, account);
-    const before = isResumed ? [] : messages.map((message) => asLine(message, account));
-    const lines = [...before, ...seen.held].map((line) => ({ ...line, isMissed: seen.wasHere }));
-    seen.held = null;
-    for (const line of lines) if (line.id > seen.newest) show(line);
+    const { name, messages } = await readConversation(target, account);
+    const history = isResumed ? [] : messages.map((message) => toPanelMessage(message, account));
+    const lines = [...history, ...state.buffered].map((line) => ({ ...line, isMissed: state.hasJoined }));
+    state.buffered = null;
+    for (const line of lines) if (line.id > state.newest) show(line);
     panel.setName(name);
-    panel.setState('online', describe(seen));
-    showPresence(await readPresence(place, account, other));
-    seen.wasHere = true;
+    panel.setState('online', describe(state));
+    showPresence(await readPresence(target, account, other));
+    state.hasJoined = true;
   };
 
-  /** Joins with the one field that apps from 2015 never send: what came after that message is said first. */
+  /** Joins with `after_message_id`, which apps from 2015 do not send: the server replays the messages after it first. */
   const resume = () =>
-    request('join_conversation', { ...conversation, after_message_id: seen.newest }).then(
+    request('join_conversation', { ...conversation, after_message_id: state.newest }).then(
       () => true,
       () => {
-        panel.note('Away for too long to resume: these are the newest messages.');
+        panel.note('Offline for too long to resume: showing the newest messages.');
         return false;
       },
     );
 
   const show = (line) => {
-    if (seen.held !== null) return seen.held.push(line);
-    seen.newest = line.id;
+    if (state.buffered !== null) return state.buffered.push(line);
+    state.newest = line.id;
     panel.message(line);
   };
 
-  const hear = createEars({ account, other, place, panel, show, crossing, settle, showPresence });
-  for (const channel of HEARD) {
+  const handlers = createHandlers({ account, other, target, panel, show, stopwatch, settle, showPresence });
+  for (const channel of RECEIVED_CHANNELS) {
     socket.on(channel, (payload) => {
       onFrame('received', channel, payload);
-      hear[channel]?.(payload);
+      handlers[channel]?.(payload);
     });
   }
-  const entered = followConnection({ socket, seen, panel, onFrame, enter, settle });
+  const joined = watchConnection({ socket, state, panel, onFrame, join, settle });
 
   panel.connect({
     async send(text) {
-      crossing.leave(text);
+      stopwatch.start(text);
       await request('message', { ...conversation, text_message: text });
     },
-    // Nothing is lost with it, so nobody is told when it fails.
+    // Typing is ephemeral: a failure is not worth a note.
     type: (isTyping) => request('writing', { ...conversation, is_writing: isTyping }).catch(() => {}),
     goOffline() {
       socket.disconnect();
-      panel.setState('away', 'Offline');
+      panel.setState('offline', 'Offline');
     },
     goOnline() {
       panel.setState('connecting', 'Connecting…');
       socket.connect();
     },
   });
-  return { entered };
+  return { joined };
 }
 
 const describe = ({ transports }) => `Connected: ${transports.join(', then ')}`;
 
-/** The server answers in order: one `success` or `error` to each request. */
+/** Matches replies to requests: the server sends one `success` or `error` per request, in order. */
 function createRequests(emit) {
-  const waiting = [];
+  const pending = [];
   return {
     request: (channel, payload) =>
       new Promise((resolve, reject) => {
-        waiting.push({ resolve, reject });
+        pending.push({ resolve, reject });
         emit(channel, payload);
       }),
-    /** Answers the oldest request, and whether there was one. */
-    settle(how, value) {
-      const request = waiting.shift();
-      request?.[how](value);
+    /** Settles the oldest request (`resolve` or `reject`). Returns whether there was one. */
+    settle(method, value) {
+      const request = pending.shift();
+      request?.[method](value);
       return request !== undefined;
     },
   };
 }
 
-/** What the app does with each channel that it hears. */
-function createEars({ account, other, place, panel, show, crossing, settle, showPresence }) {
+/** Creates the handler of each received channel. */
+function createHandlers({ account, other, target, panel, show, stopwatch, settle, showPresence }) {
   const nameOf = (email) => (email === other.email ? other.firstName : email);
   return {
     success: (payload) => settle('resolve', payload),
-    error(words) {
-      if (settle('reject', new Error(words))) return;
-      panel.setState('ended', `The session ended: ${words}. Reload the page to log in again.`);
+    error(text) {
+      if (settle('reject', new Error(text))) return;
+      panel.setState('ended', `The session ended: ${text}. Reload the page to log in again.`);
     },
     async message({ event, message, message_id, sender, time }) {
       if (event === 'delete') return panel.removeMessage(message_id);
       if (event === 'update') return panel.editMessage(message_id, await readText(message_id, account));
       if (sender === undefined) return;
       const isOwn = sender.email === account.email;
-      const after = isOwn ? undefined : crossing.arrive('legacy', message.content);
+      const after = isOwn ? undefined : stopwatch.stop('legacy', message.content);
       const author = sender.first_name ?? sender.name;
       panel.setTyping(null);
       show({ id: message.id, author, isOwn, text: message.content, sentAt: `${time}Z`, after });
@@ -124,7 +134,7 @@ function createEars({ account, other, place, panel, show, crossing, settle, show
     },
     async conversation({ event, user }) {
       if (event !== 'update') return panel.note(`Conversation: ${[event, user].filter(Boolean).join(', ')}.`);
-      const name = await readName(place, account);
+      const name = await readName(target, account);
       panel.setName(name);
       panel.note(`The conversation is now called “${name}”.`);
     },
@@ -138,29 +148,29 @@ function createEars({ account, other, place, panel, show, crossing, settle, show
   };
 }
 
-/** Enters again after every connect, and says what the connection is. Resolves when it has tried for the first time. */
-function followConnection({ socket, seen, panel, onFrame, enter, settle }) {
+/** Joins after every connect and shows the transports in use. Resolves after the first attempt. */
+function watchConnection({ socket, state, panel, onFrame, join, settle }) {
   socket.io.on('open', () => {
     const { engine } = socket.io;
-    seen.transports = [engine.transport.name];
+    state.transports = [engine.transport.name];
     engine.on('upgrade', ({ name }) => {
-      seen.transports.push(name);
+      state.transports.push(name);
       onFrame('received', 'upgrade', { transport: name });
-      panel.describe(describe(seen));
+      panel.describe(describe(state));
     });
   });
   socket.on('disconnect', (reason) => {
     onFrame('received', 'disconnect', { reason });
-    while (settle('reject', new Error('the connection is over'))) continue;
+    while (settle('reject', new Error('the connection was lost'))) continue;
     const isWanted = reason === 'io client disconnect' || reason === 'io server disconnect';
-    if (!isWanted) panel.setState('lost', 'Connection lost. Trying again…');
+    if (!isWanted) panel.setState('reconnecting', 'Connection lost, reconnecting…');
   });
   return new Promise((resolve) => {
     socket.on('connect', () => {
-      onFrame('received', 'connect', { transport: seen.transports[0] });
+      onFrame('received', 'connect', { transport: state.transports[0] });
       const failed = ({ message }) =>
         socket.connected && panel.setState('ended', `Could not log in: ${message}. Reload the page.`);
-      enter().catch(failed).finally(resolve);
+      join().catch(failed).finally(resolve);
     });
   });
 }

@@ -4,13 +4,13 @@ import { showTyping, watchTyping } from './typing.js';
 const MAX_LINES = 100;
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 
-/** The view of one side. It knows nothing of protocols; what people write enters the page as text only. */
+/** Creates the view of one side. It is independent of the protocol. */
 export function createPanel(root, { client, mayRename }) {
   root.append(document.getElementById('side-template').content.cloneNode(true));
   const find = (selector) => root.querySelector(selector);
   const log = find('.log');
   const lines = log.firstElementChild;
-  const [composer, away, rename] = [find('.composer'), find('.away'), find('.rename')];
+  const [composer, toggle, rename] = [find('.composer'), find('.toggle'), find('.rename')];
   const input = composer.querySelector('input');
   find('.who').textContent = root.ariaLabel;
   find('.client').textContent = client;
@@ -22,27 +22,27 @@ export function createPanel(root, { client, mayRename }) {
     while (lines.children.length > MAX_LINES) lines.firstElementChild.remove();
     follow();
   };
-  const messageLine = (id) => lines.querySelector(`[data-message="${Number(id)}"] .text`);
+  const findMessageText = (id) => lines.querySelector(`[data-message="${Number(id)}"] .text`);
 
   const panel = {
-    /** Sets what the buttons do: `send(text)`, `type(isTyping)`, `rename(name)`, `goOffline()`, `goOnline()`. */
-    connect: (actions) => connectControls({ root, composer, input, away, rename, actions, panel }),
-    /** `state` is one of connecting, online, away, lost, ended. */
-    setState(state, words) {
+    /** Connects the controls to actions: `send(text)`, `type(isTyping)`, `rename(name)`, `goOffline()`, `goOnline()`. */
+    connect: (actions) => connectControls({ root, composer, input, toggle, rename, actions, panel }),
+    /** Sets the connection state: connecting, online, offline, reconnecting or ended. */
+    setState(state, text) {
       root.dataset.state = state;
-      find('.state').textContent = words;
+      find('.state').textContent = text;
       const isOnline = state === 'online';
       for (const control of root.querySelectorAll('form :is(input, button)')) control.disabled = !isOnline;
       rename.hidden = !(mayRename && isOnline);
-      away.disabled = state === 'ended';
-      away.textContent = state === 'away' ? 'Come back' : 'Go offline';
+      toggle.disabled = state === 'ended';
+      toggle.textContent = state === 'offline' ? 'Go online' : 'Go offline';
       if (isOnline) return;
       panel.setPresence('');
       panel.setTyping(null);
     },
-    /** Other words for being online. */
-    describe(words) {
-      if (root.dataset.state === 'online') find('.state').textContent = words;
+    /** Replaces the text of the online state. */
+    describe(text) {
+      if (root.dataset.state === 'online') find('.state').textContent = text;
     },
     setTitle(title, writer) {
       find('.who').textContent = title;
@@ -53,40 +53,40 @@ export function createPanel(root, { client, mayRename }) {
       find('.name').textContent = name;
       rename.querySelector('input').value = name;
     },
-    setPresence(words, isOnline = false) {
-      find('.presence').textContent = words;
+    setPresence(text, isOnline = false) {
+      find('.presence').textContent = text;
       find('.presence').dataset.online = isOnline;
     },
     setTyping: showTyping(find('.typing')),
-    note: (words) => add(element('li', 'note', words)),
-    message: (message) => add(messageItem(message)),
+    note: (text) => add(element('li', 'note', text)),
+    message: (message) => add(createMessageItem(message)),
     editMessage(id, text) {
-      const line = messageLine(id);
+      const line = findMessageText(id);
       if (line) line.textContent = text;
     },
-    removeMessage: (id) => messageLine(id)?.closest('li').remove(),
+    removeMessage: (id) => findMessageText(id)?.closest('li').remove(),
     clear: () => lines.replaceChildren(),
   };
   return panel;
 }
 
-function connectControls({ root, composer, input, away, rename, actions, panel }) {
-  const attempt = (action) => action.catch((error) => panel.note(`Refused: ${error.message}`));
+function connectControls({ root, composer, input, toggle, rename, actions, panel }) {
+  const attempt = (action) => action.catch((error) => panel.note(`Failed: ${error.message}`));
   const typing = watchTyping(input, (isTyping) => attempt(actions.type(isTyping)));
   composer.addEventListener('submit', (event) => {
     event.preventDefault();
     const text = input.value;
     input.value = '';
     actions.send(text).catch((error) => {
-      panel.note(`Not sent, as far as is known: ${error.message}`);
-      // Whoever has gone on writing keeps that.
+      panel.note(`Possibly not sent: ${error.message}`);
+      // Keeps what the user has typed since.
       if (input.value === '') input.value = text;
     });
     typing.stop();
   });
-  away.addEventListener('click', () => {
+  toggle.addEventListener('click', () => {
     typing.stop();
-    if (root.dataset.state === 'away') actions.goOnline();
+    if (root.dataset.state === 'offline') actions.goOnline();
     else actions.goOffline();
   });
   rename.querySelector('form').addEventListener('submit', (event) => {
@@ -101,14 +101,14 @@ function connectControls({ root, composer, input, away, rename, actions, panel }
   });
 }
 
-/** `after` is how long it took from the other side, in milliseconds, when this page knows. */
-function messageItem({ id, author, isOwn, text, sentAt, after, isMissed }) {
+/** `after` is the delay from the other side in milliseconds, if known. */
+function createMessageItem({ id, author, isOwn, text, sentAt, after, isMissed }) {
   const item = element('li', isOwn ? 'message own' : 'message');
   item.dataset.message = id;
   const about = element('p', 'about');
   about.append(element('b', '', isOwn ? 'You' : author), element('time', '', clock.format(new Date(sentAt))));
   if (after !== undefined) about.append(element('span', 'after', `after ${after} ms`));
-  if (isMissed) about.append(element('span', 'after', 'while away'));
+  if (isMissed) about.append(element('span', 'after', 'while offline'));
   item.append(about, element('p', 'text', text));
   return item;
 }

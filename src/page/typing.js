@@ -1,33 +1,33 @@
 const REPEAT_MS = 3_000;
 const IDLE_MS = 4_000;
-const FORGET_MS = 8_000;
+const HIDE_MS = 8_000;
 
-/** Watches a text field: says `true` while somebody writes, again every few seconds, and `false` when they stop. */
-export function watchTyping(input, say) {
-  let saidAt = -Infinity;
+/** Calls `send(true)` while the user types, repeated every REPEAT_MS, and `send(false)` when they stop. */
+export function watchTyping(input, send) {
+  let sentAt = -Infinity;
   let idle;
   const stop = () => {
     clearTimeout(idle);
-    if (saidAt > -Infinity) say(false);
-    saidAt = -Infinity;
+    if (sentAt > -Infinity) send(false);
+    sentAt = -Infinity;
   };
   input.addEventListener('input', () => {
     clearTimeout(idle);
     if (input.value === '') return stop();
     idle = setTimeout(stop, IDLE_MS);
-    if (performance.now() - saidAt < REPEAT_MS) return;
-    saidAt = performance.now();
-    say(true);
+    if (performance.now() - sentAt < REPEAT_MS) return;
+    sentAt = performance.now();
+    send(true);
   });
   return { stop };
 }
 
-/** Shows who is writing, and forgets it when nothing more is heard: the word that they stopped may be lost. */
+/** Shows who is typing. Hides it after HIDE_MS without an update: the notice that they stopped may be lost. */
 export function showTyping(line) {
   let timer;
   return (name) => {
     clearTimeout(timer);
     line.textContent = name ? `${name} is typing…` : '';
-    if (name) timer = setTimeout(() => (line.textContent = ''), FORGET_MS);
+    if (name) timer = setTimeout(() => (line.textContent = ''), HIDE_MS);
   };
 }

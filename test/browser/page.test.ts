@@ -20,7 +20,7 @@ async function openDemo(browser: Browser, url: string, options?: TabOptions): Pr
 }
 
 const online = (page: Page, side: Side) => page.locator(`#${side}[data-state=online]`).waitFor();
-const away = (page: Page, side: Side) => page.locator(`#${side}[data-state=away]`).waitFor();
+const offline = (page: Page, side: Side) => page.locator(`#${side}[data-state=offline]`).waitFor();
 const composer = (page: Page, side: Side) => page.locator(`#${side} .composer input`);
 const texts = (page: Page, side: Side) => page.locator(`#${side} .message .text`).allTextContents();
 const shows = (page: Page, side: Side, what: string) =>
@@ -111,16 +111,16 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
     await using tab = await openDemo(browser, gateway.url);
     const { page } = tab;
     const since = (await texts(page, 'graphql')).length;
-    await page.locator('#graphql .away').click();
-    await away(page, 'graphql');
+    await page.locator('#graphql .toggle').click();
+    await offline(page, 'graphql');
     await shows(page, 'legacy', 'Ann is offline');
     await say(page, 'legacy', 'said to nobody');
     await shows(page, 'legacy', 'said to nobody');
     expect(await newTexts(page, since)).toEqual({ legacy: ['said to nobody'], graphql: [] });
 
-    await page.locator('#graphql .away').click();
+    await page.locator('#graphql .toggle').click();
     await online(page, 'graphql');
-    await shows(page, 'graphql', 'Resumed after the cursor: 1 missed, nothing lost.');
+    await shows(page, 'graphql', 'Resumed after the cursor: 1 replayed.');
     await shows(page, 'legacy', 'Ann is online');
     await say(page, 'legacy', 'and now');
     await shows(page, 'graphql', 'and now');
@@ -134,11 +134,11 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
     const { page } = tab;
     const since = (await texts(page, 'graphql')).length;
     network.refuse();
-    await page.locator('#graphql[data-state=lost]').waitFor();
+    await page.locator('#graphql[data-state=reconnecting]').waitFor();
     await send(gateway.url, await logIn(gateway.url), 'said while the network was cut');
     network.accept();
     await online(page, 'graphql');
-    await shows(page, 'graphql', 'Resumed after the cursor: 1 missed, nothing lost.');
+    await shows(page, 'graphql', 'Resumed after the cursor: 1 replayed.');
     await online(page, 'legacy');
     await say(page, 'legacy', 'and after it');
     await shows(page, 'graphql', 'and after it');
@@ -149,15 +149,15 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
     await using tab = await openDemo(browser, gateway.url);
     const { page } = tab;
     const since = (await texts(page, 'legacy')).length;
-    await page.locator('#legacy .away').click();
-    await away(page, 'legacy');
+    await page.locator('#legacy .toggle').click();
+    await offline(page, 'legacy');
     await shows(page, 'graphql', 'Bob is offline');
     const missed = Array.from({ length: 30 }, (_, index) => `said while away, ${index}`);
     for (const text of missed) {
       await say(page, 'graphql', text);
       await shows(page, 'graphql', text);
     }
-    await page.locator('#legacy .away').click();
+    await page.locator('#legacy .toggle').click();
     await online(page, 'legacy');
     await shows(page, 'graphql', 'Bob is online');
     await say(page, 'graphql', 'welcome back');
