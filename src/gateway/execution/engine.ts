@@ -256,7 +256,7 @@ function executeAvailable(
   return retry(work, { isRetryable: isOutage, isWanted });
 }
 
-const isDurableStream = (source: object): source is EventStream => 'lend' in source;
+const isDurableStream = (source: object): source is EventStream => 'detach' in source;
 
 /** Why an operation was broken off. The client hears it only if the server ended its connection. */
 const left = ({ reason }: AbortSignal): DomainError =>

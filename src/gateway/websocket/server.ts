@@ -181,9 +181,9 @@ function protocolOptions(ports: Ports): ProtocolOptions {
       const context = contextValue as Context;
       const origin = origins.get(context);
       origin?.connection.operations.streams(origin.id);
-      const turns = origin?.connection.resultTurns;
+      const semaphore = origin?.connection.resultTurns;
       const receiver = origin && createReceiver(origin.connection, origin.id);
-      const operation = { document, operationName, variables, context, turns, receiver };
+      const operation = { document, operationName, variables, context, semaphore, receiver };
       return openWhenAvailable(() => engine.subscribe(operation));
     },
     onError({ extra }, id, _payload, errors) {
