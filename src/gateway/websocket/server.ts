@@ -26,6 +26,8 @@ import {
 } from './connection.ts';
 import type { Connection } from './connection.ts';
 import { createReceiver } from './frame-writer.ts';
+import { clearRetained, isUnexpectedFrame } from './graphql-ws-internals.ts';
+import { requireWsInternals } from './ws-internals.ts';
 
 const MAX_FRAME_BYTES = 1024 * 1024;
 const MAX_OPERATIONS = 1_000;
@@ -44,6 +46,7 @@ export interface GraphqlSockets {
 export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   const { formatError, metrics, deps } = ports;
   const { log } = deps;
+  requireWsInternals();
   const wss = new WebSocketServer({ noServer: true, maxPayload: MAX_FRAME_BYTES, handleProtocols });
   const connections = new Set<Connection>();
   const protocol = makeServer(protocolOptions(ports));
@@ -117,9 +120,6 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   };
 }
 
-/** The protocol's library holds what a client said for as long as its operation or connection lives, and needs it no more. */
-const forget = (said: object, what: string): void => void Object.assign(said, { [what]: undefined });
-
 interface Origin {
   readonly connection: Connection;
   readonly id: string;
@@ -135,7 +135,7 @@ function protocolOptions(ports: Ports): ProtocolOptions {
     connectionInitWaitTimeout: INIT_TIMEOUT_MS,
     async onConnect(connecting) {
       const { connectionParams, extra } = connecting;
-      forget(connecting, 'connectionParams');
+      clearRetained(connecting, 'connectionParams');
       const found = firstOf([findToken(connectionParams), extra.upgradeToken]);
       extra.upgradeToken = undefined;
       if (found?.token !== undefined) return logIn(ports, extra, found.token);
@@ -145,7 +145,7 @@ function protocolOptions(ports: Ports): ProtocolOptions {
     async onSubscribe({ extra }, id, payload) {
       const { operationName, variables } = payload;
       const requested: DocumentRequest = { ...payload };
-      forget(payload, 'query');
+      clearRetained(payload, 'query');
       metrics.operations.inc({ transport: 'graphql-ws' });
       // What was sent before the client closed too may still come, and its session may be over.
       const { aborted, reason } = extra.controller.signal;
@@ -246,10 +246,6 @@ function parsed({ engine, documents, formatError }: Ports, requested: DocumentRe
     throw error;
   }
 }
-
-/** The protocol's library throws it for a frame that only a server may send. */
-const isUnexpectedFrame = (error: unknown): boolean =>
-  error instanceof Error && error.message.startsWith('Unexpected message of type');
 
 const tooManyOperations = (): DomainError => {
   const limit = `${MAX_OPERATIONS} operations at a time`;

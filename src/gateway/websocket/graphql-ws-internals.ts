@@ -1,0 +1,12 @@
+/**
+ * Clears a field of an object that graphql-ws retains as long as the operation or connection lives. graphql-ws 6.4.2 does
+ * not read `connectionParams` after `onConnect`, nor `query` after `onSubscribe`. A connection may have 1,000 operations:
+ * their texts would be most of its memory.
+ */
+export function clearRetained(retained: object, field: 'connectionParams' | 'query'): void {
+  Object.assign(retained, { [field]: undefined });
+}
+
+/** Whether graphql-ws threw the error because of a frame that only a server may send. It has no class or code for it. */
+export const isUnexpectedFrame = (error: unknown): boolean =>
+  error instanceof Error && error.message.startsWith('Unexpected message of type');

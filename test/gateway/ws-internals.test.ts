@@ -1,0 +1,27 @@
+import * as ws from 'ws';
+import { expect, test } from 'vitest';
+import { requireWsInternals } from '../../src/gateway/websocket/ws-internals.ts';
+
+// What shared frames rely on in ws beyond its documentation. See docs/private-apis.md.
+
+interface Sender {
+  sendFrame(list: readonly Buffer[]): void;
+}
+const Stock = Reflect.get(ws, 'Sender') as new (stream: object, extensions: object) => Sender;
+
+test('the installed ws writes frames synchronously', () => {
+  requireWsInternals();
+});
+
+test('a ws without a Sender is refused at start', () => {
+  expect(() => requireWsInternals({})).toThrow('ws lacks what shared frames need: Sender');
+});
+
+test('a ws that queues frames is refused at start', () => {
+  class Queueing extends Stock {
+    override sendFrame(list: readonly Buffer[]): void {
+      setImmediate(() => super.sendFrame(list));
+    }
+  }
+  expect(() => requireWsInternals({ Sender: Queueing })).toThrow('frames written synchronously');
+});
