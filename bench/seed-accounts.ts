@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
-import { ownSecret } from '../src/services/data-dir.ts';
+import { loadOrCreateSecret } from '../src/services/data-dir.ts';
 import { openDatabase } from '../src/db/database.ts';
 import type { DatabaseOptions } from '../src/db/database.ts';
 import { createTokens } from '../src/services/tokens.ts';
@@ -73,7 +73,7 @@ export async function startCrowdedServer(
   await using stack = new AsyncDisposableStack();
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
   stack.defer(() => rm(dataDir, { recursive: true, force: true }));
-  const secret = await ownSecret(dataDir);
+  const secret = await loadOrCreateSecret(dataDir);
   const members = await writeCrowd(
     crowd,
     postgres === undefined ? { kind: 'pglite', dir: dataDir } : { kind: 'postgres', url: postgres },

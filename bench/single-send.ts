@@ -1,6 +1,6 @@
 // How long a message takes that comes alone, beside one that does not look for others to share its transaction with.
 import { openDatabase } from '../src/db/database.ts';
-import { createSendBatcher, sendAlone } from '../src/domain/send-batch.ts';
+import { createSendBatcher, sendSingle } from '../src/domain/send-batch.ts';
 import type { Send } from '../src/domain/send-batch.ts';
 import { createBus } from '../src/events/bus.ts';
 import type { ConversationId, UserId } from '../src/ids.ts';
@@ -40,7 +40,7 @@ async function compare(): Promise<{ readonly parley: number; readonly alone: num
   const [gathered, alone]: [number[], number[]] = [[], []];
   for (let count = 0; count < SENDS; count += 1) {
     gathered.push(await msOf(() => sends.send(message)));
-    alone.push(await msOf(() => sendAlone(deps, message)));
+    alone.push(await msOf(() => sendSingle(deps, message)));
   }
   return { parley: median(gathered), alone: median(alone) };
 }

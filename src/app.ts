@@ -6,18 +6,18 @@ import type { BridgeDeps, BridgeLimits } from './bridge/deps.ts';
 import { createBridge } from './bridge/server.ts';
 import { hostOf } from './config.ts';
 import type { Config } from './config.ts';
-import { ownMediaDir, ownSecret } from './services/data-dir.ts';
+import { resolveMediaDir, loadOrCreateSecret } from './services/data-dir.ts';
 import { openDatabase, pingDatabase } from './db/database.ts';
 import type { Database } from './db/database.ts';
 import { fillEmailKeys } from './db/email-keys.ts';
 import { createEventLog } from './db/event-log.ts';
 import * as accounts from './domain/accounts.ts';
 import { createBatchedReads } from './db/batched-reads.ts';
-import { conversationsById } from './domain/conversations.ts';
+import { findConversationsById } from './domain/conversations.ts';
 import { createChannelUsage } from './services/channel-usage.ts';
 import type { ChannelUsage } from './services/channel-usage.ts';
-import { createDemo } from './domain/demo.ts';
-import { DEMO_PASSWORD, findDemo, isDemoOpen } from './domain/demo-lock.ts';
+import { seedDemo } from './domain/demo.ts';
+import { DEMO_PASSWORD, findDemoAccounts, isDemoAllowed } from './domain/demo-policy.ts';
 import type { Deps } from './domain/deps.ts';
 import { createRateLimits } from './services/rate-limits.ts';
 import * as media from './domain/media.ts';
@@ -102,7 +102,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   await bindOnce(options.config);
   const opened = await openDeps(options, metrics, stack);
   const { deps } = opened;
-  const created = await createDemo(deps);
+  const created = await seedDemo(deps);
   const server = await serve({ ...opened, legacyLimits: options.legacyLimits ?? {} }, metrics, stack);
   const owned = stack.move();
   const { config } = options;
@@ -115,7 +115,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     nodeId: opened.nodeId,
     database,
     deps,
-    demo: { accounts: created ?? opened.demo, password: DEMO_PASSWORD, isOpen: isDemoOpen(config) },
+    demo: { accounts: created ?? opened.demo, password: DEMO_PASSWORD, isOpen: isDemoAllowed(config) },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -164,11 +164,12 @@ async function openDeps(
     }),
   );
   const tokens = createTokens({
-    secret: config.AUTH_SECRET ?? (await requireForStartup('Cannot sign tokens', ownSecret(dataDir))),
+    secret:
+      config.AUTH_SECRET ?? (await requireForStartup('Cannot sign tokens', loadOrCreateSecret(dataDir))),
     deviceSecret: config.AUTH_DEVICE_SECRET,
     jwks: jwksOf(config),
   });
-  const folder = config.MEDIA_DIR ?? (await ownMediaDir(dataDir, stack));
+  const folder = config.MEDIA_DIR ?? (await resolveMediaDir(dataDir, stack));
   const storage = stack.use(
     await requireForStartup(
       `Cannot keep media in ${folder} (MEDIA_DIR)`,
@@ -176,9 +177,9 @@ async function openDeps(
     ),
   );
   const passwords = createPasswords({ cost: passwordCost });
-  const demoUsers = await findDemo({ db, passwords });
+  const demoUsers = await findDemoAccounts({ db, passwords });
   const rateLimits = createRateLimits({ enabled: config.RATE_LIMITS === 'on' });
-  stack.use(startRetention({ db, config, storage, log }));
+  stack.use(startRetention({ db, config, mediaStorage: storage, log }));
   const uses = stack.use(createChannelUsage({ db, log }));
   const cluster = await joinCluster(config, database, { bus: hearing(bus, typing.received), tails, log });
   if (cluster !== undefined) stack.use(cluster);
@@ -195,10 +196,10 @@ async function openDeps(
       tokens,
       batchedReads,
       presence,
-      storage,
+      mediaStorage: storage,
       rateLimits,
       passwords,
-      lockedUsers: new Set(isDemoOpen(config) ? [] : demoUsers.map(({ id }) => id)),
+      lockedUsers: new Set(isDemoAllowed(config) ? [] : demoUsers.map(({ id }) => id)),
       sendBatcher: createSendBatcher({ db, bus }),
       typing,
     },
@@ -321,7 +322,7 @@ function bridgeDeps({ deps, engine, metrics, authenticate }: Ports, cors: Cors):
     authenticate,
     findToken: (request, auth) => firstOf([findToken(auth), findTokenInRequest(request)]),
     openStream: (request) => openStream(deps, request),
-    conversationExists: async (id) => (await conversationsById(deps, [id])).size > 0,
+    conversationExists: async (id) => (await findConversationsById(deps, [id])).size > 0,
     executor: createExecutor(deps, engine),
     followSession: (session, onEnd) => followSession(deps, session, onEnd),
     originAllowed: cors.allowed,

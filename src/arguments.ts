@@ -8,7 +8,7 @@ export interface Answer {
 const WIDTH = 80;
 
 /** What the program says instead of starting; undefined without arguments. */
-export function answerArguments(args: readonly string[], version: string): Answer | undefined {
+export function handleArguments(args: readonly string[], version: string): Answer | undefined {
   const unknown = args.find((arg) => !/^(--help|-h|--version|-v)$/.test(arg));
   if (unknown !== undefined) return { text: refusalOf(unknown), isRefusal: true };
   if (args.some((arg) => /^(--help|-h)$/.test(arg))) return { text: helpOf(version), isRefusal: false };

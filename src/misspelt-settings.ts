@@ -23,7 +23,7 @@ const SAME_WORDS: Readonly<Record<string, string>> = {
 const MAX_NAME = 64;
 
 /** Finds variables that resemble a setting and are none. Values are looked at only to leave out what Kubernetes sets. */
-export function findMisspelt(
+export function findMisspeltSettings(
   environment: Readonly<Record<string, string | undefined>>,
   settings: readonly string[],
 ): Misspelt[] {

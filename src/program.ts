@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { answerArguments } from './arguments.ts';
+import { handleArguments } from './arguments.ts';
 import type { App } from './app.ts';
 import { isGraphiqlOn, readConfig, VARIABLES } from './config.ts';
 import type { Config } from './config.ts';
 import type { Logger } from './log.ts';
-import { findMisspelt } from './misspelt-settings.ts';
+import { findMisspeltSettings } from './misspelt-settings.ts';
 import { openOutput, writeFailure } from './output.ts';
 import type { Output } from './output.ts';
 
@@ -55,7 +55,7 @@ async function run(): Promise<void> {
 
 async function serve(config: Config, output: Output): Promise<void> {
   logProcess(output);
-  for (const misspelt of findMisspelt(process.env, Object.keys(VARIABLES)))
+  for (const misspelt of findMisspeltSettings(process.env, Object.keys(VARIABLES)))
     output.log.warn(misspelt, 'unknown setting, perhaps misspelt');
   for (const name of ['AUTH_SECRET', 'AUTH_DEVICE_SECRET'] as const) {
     const [only, ...others] = config[name] ?? [];
@@ -126,7 +126,7 @@ function stopOnSignal(starting: Promise<App>, { log, abandon }: Output): AbortSi
 // Whoever reads it may be gone.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
-const answer = answerArguments(process.argv.slice(2), version);
+const answer = handleArguments(process.argv.slice(2), version);
 if (answer === undefined) {
   await run().catch((error: unknown) => {
     // main.cjs says what to do about it.

@@ -16,7 +16,7 @@ import type { EventStream, Reader } from '../events/stream.ts';
 import type { UserId } from '../ids.ts';
 import { MAX_PERSON_NAME, parseName, parseNewEmail, parsePassword } from '../lib/text.ts';
 import { requireCaller } from './circle-access.ts';
-import { endMembership, lockForDeparture } from './leaving.ts';
+import { endMembership, lockForLeaving } from './leaving.ts';
 import type { Deps } from './deps.ts';
 import { byId } from '../lib/group-rows.ts';
 import type { ActorRef, Session } from '../actor.ts';
@@ -114,12 +114,12 @@ export async function deleteAccount(
 async function tryToDelete(unit: UnitOfWork, actor: ActorRef): Promise<User | undefined> {
   const known = await circles.findOfAccount(unit.tx, actor);
   const knownIds = known.map(({ id }) => id);
-  await lockForDeparture(unit, requireUser(actor), knownIds);
+  await lockForLeaving(unit, requireUser(actor), knownIds);
   await unit.lock(accountTopic(actor));
   const user = await requireCaller(unit.tx, actor);
   const own = await circles.findOfAccount(unit.tx, actor);
   if (own.some(({ id }) => !knownIds.includes(id))) return undefined;
-  for (const circle of own) await endMembership(unit, user, circle, { how: 'deleted' });
+  for (const circle of own) await endMembership(unit, user, circle, { cause: 'deleted' });
   await users.remove(unit.tx, user.id);
   unit.emit({ type: 'account.deleted', account: actor });
   return user;
@@ -138,7 +138,7 @@ async function checkPassword(deps: Deps, actor: ActorRef, password: string): Pro
   return result === 'right';
 }
 
-export async function me(deps: Deps, actor: ActorRef): Promise<ActorView> {
+export async function requireMe(deps: Deps, actor: ActorRef): Promise<ActorView> {
   const isOnline = (await deps.presence.isOnline([actor], deps.db)).has(actorKey(actor));
   if (actor.kind === 'user') {
     const user = await users.findById(deps.db, actor.id);
@@ -151,17 +151,17 @@ export async function me(deps: Deps, actor: ActorRef): Promise<ActorView> {
 }
 
 /** For users whom a caller was already shown: checks nothing. */
-export async function usersById(deps: Deps, ids: readonly UserId[]): Promise<Map<UserId, SeenUser>> {
+export async function findUsersById(deps: Deps, ids: readonly UserId[]): Promise<Map<UserId, SeenUser>> {
   return byId(await findSeenUsers(deps.db, ids));
 }
 
 /** The user if the actor may know of them: oneself, and whoever shares a circle. */
-export async function visibleUser(deps: Deps, actor: ActorRef, id: UserId): Promise<User | undefined> {
-  return (await visibleUsers(deps, actor, [id])).get(id);
+export async function findVisibleUser(deps: Deps, actor: ActorRef, id: UserId): Promise<User | undefined> {
+  return (await findVisibleUsers(deps, actor, [id])).get(id);
 }
 
 /** Those of the users whom the actor may know of. */
-export async function visibleUsers(
+export async function findVisibleUsers(
   deps: Deps,
   actor: ActorRef,
   ids: readonly UserId[],

@@ -5,7 +5,7 @@ import * as users from '../db/users.ts';
 import { forbidden, unauthenticated } from '../errors.ts';
 import { accountTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
-import { isDemoLogin } from './demo-lock.ts';
+import { isForbiddenDemoLogin } from './demo-policy.ts';
 import type { Deps } from './deps.ts';
 import { provisionUser } from './provisioning.ts';
 import { emailKey, isText, MAX_EMAIL } from '../lib/text.ts';
@@ -39,7 +39,7 @@ export async function login(
   if (deps.config.PASSWORD_LOGIN === 'off') throw forbidden('Logging in with a password is turned off here.');
   const { user } = await checkLogin(deps, input.email.trim(), input.password, users.findCredentials);
   const actor = { kind: 'user', id: user.id } as const;
-  if (isLocked(deps, actor) || (await isDemoLogin(deps, user.id, input.password)))
+  if (isLocked(deps, actor) || (await isForbiddenDemoLogin(deps, user.id, input.password)))
     throw unauthenticated('Demo accounts cannot be used here: their password is published.');
   const { token } = await deps.tokens.issue(actor);
   return { token, user };

@@ -33,20 +33,20 @@ export interface WebRtcConfig {
 }
 
 /** What a caller needs to set up a call; the servers are no secret. */
-export function webrtcConfig({ config }: Pick<Deps, 'config'>, actor: ActorRef | null): WebRtcConfig {
+export function getWebRtcConfig({ config }: Pick<Deps, 'config'>, actor: ActorRef | null): WebRtcConfig {
   return {
     stunUrls: config.STUN_URLS,
     turnUrls: config.TURN_URLS,
     credentials() {
       if (actor === null) throw unauthenticated();
       // Without a secret they look the same, and no server takes them.
-      return turnCredentials(actor, config.TURN_SECRET?.[0] ?? randomBytes(20), config.TURN_TTL);
+      return createTurnCredentials(actor, config.TURN_SECRET?.[0] ?? randomBytes(20), config.TURN_TTL);
     },
   };
 }
 
 /** By the TURN REST convention (contract section 5), which coturn verifies with `use-auth-secret`. */
-function turnCredentials(actor: ActorRef, secret: string | Buffer, ttl: number): TurnCredentials {
+function createTurnCredentials(actor: ActorRef, secret: string | Buffer, ttl: number): TurnCredentials {
   const expiry = Math.floor(Date.now() / 1000) + ttl;
   const username = `${expiry}:${actor.id}${actor.kind === 'device' ? 'True' : 'False'}`;
   const password = createHmac('sha1', secret).update(username).digest('base64');
@@ -71,7 +71,7 @@ export async function sendSignal(
   { to, content }: { readonly to: SignalTarget; readonly content: unknown },
 ): Promise<void> {
   await deps.rateLimits.consume('signal', actorKey(actor));
-  requireBounded(content);
+  requireAcceptableSize(content);
   const target = await rows.findTarget(deps.db, actor, parseTarget(to));
   const [sender] = await actors.findActors(deps.db, [actor]);
   if (target === undefined || sender === undefined) throw notFound('The addressee');
@@ -83,8 +83,8 @@ export async function sendSignal(
   deps.bus.publish([{ kind: 'ephemeral', ephemeral }]);
 }
 
-function requireBounded(content: unknown): void {
-  if (isDeeper(content, MAX_DEPTH)) {
+function requireAcceptableSize(content: unknown): void {
+  if (isDeeperThan(content, MAX_DEPTH)) {
     throw new DomainError('LIMIT_EXCEEDED', `A signal may nest at most ${MAX_DEPTH} levels deep.`, {
       limit: `signal depth ${MAX_DEPTH}`,
     });
@@ -100,11 +100,11 @@ function requireBounded(content: unknown): void {
   }
 }
 
-const isDeeper = (value: unknown, levels: number): boolean =>
+const isDeeperThan = (value: unknown, levels: number): boolean =>
   typeof value === 'object' &&
   value !== null &&
   !ArrayBuffer.isView(value) &&
-  (levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1)));
+  (levels === 0 || Object.values(value).some((inner) => isDeeperThan(inner, levels - 1)));
 
 function parseTarget({ email, userId, deviceId }: SignalTarget): rows.CallTarget {
   if (email != null) return { kind: 'email', email: email.replaceAll('\0', '').trim() };

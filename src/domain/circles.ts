@@ -8,7 +8,7 @@ import { openStream } from '../events/stream.ts';
 import type { EventStream, Reader } from '../events/stream.ts';
 import type { CircleId, MembershipId } from '../ids.ts';
 import { requireCaller, requireCircleAccess, requireCircleAdmin, requireMember } from './circle-access.ts';
-import { endMembership, lockForDeletion, lockForDeparture, removeCircle } from './leaving.ts';
+import { endMembership, lockForDeletion, lockForLeaving, removeCircle } from './leaving.ts';
 import type { Deps } from './deps.ts';
 import { byId, grouped } from '../lib/group-rows.ts';
 import { parseEmail, parseName } from '../lib/text.ts';
@@ -18,8 +18,8 @@ import { requireUser } from '../actor.ts';
 export {
   acceptInvitation,
   declineInvitation,
-  invitationsOf,
-  invitationsOfCircles,
+  findInvitationsOf,
+  findInvitationsOfCircles,
   inviteToCircle,
   requireInvitation,
 } from './invitations.ts';
@@ -74,10 +74,10 @@ export async function deleteCircle(deps: Deps, actor: ActorRef, input: CircleInp
 /** Answers the circle as it was; the last member takes it along. */
 export async function leaveCircle(deps: Deps, actor: ActorRef, input: CircleInput): Promise<Circle> {
   return transact(deps, async (unit) => {
-    if (actor.kind === 'user') await lockForDeparture(unit, actor.id, [input.circleId]);
+    if (actor.kind === 'user') await lockForLeaving(unit, actor.id, [input.circleId]);
     const circle = await requireMember(unit.tx, actor, input.circleId);
     const user = await requireCaller(unit.tx, actor);
-    await endMembership(unit, user, circle, { how: 'left' });
+    await endMembership(unit, user, circle, { cause: 'left' });
     return circle;
   });
 }
@@ -91,19 +91,19 @@ export async function kickFromCircle(
   return transact(deps, async (unit) => {
     const user = await users.findByEmail(unit.tx, email);
     if (user === undefined) await unit.lock(circleTopic(input.circleId));
-    else await lockForDeparture(unit, user.id, [input.circleId]);
+    else await lockForLeaving(unit, user.id, [input.circleId]);
     const circle = await requireCircleAdmin(unit.tx, actor, input.circleId);
     const by = await requireCaller(unit.tx, actor);
     if (user === undefined || !(await circles.isMember(unit.tx, circle.id, user.id)))
       throw notFound('The member');
     if (user.id === by.id) throw forbidden('You may leave the circle, but not kick yourself.');
-    await endMembership(unit, user, circle, { how: 'kicked', by });
+    await endMembership(unit, user, circle, { cause: 'kicked', by });
     return circle;
   });
 }
 
 /** The circles of a user, or the one of a device. */
-export async function circlesOf(deps: Deps, actor: ActorRef): Promise<Circle[]> {
+export async function findCirclesOf(deps: Deps, actor: ActorRef): Promise<Circle[]> {
   return circles.findOfAccount(deps.db, actor);
 }
 
@@ -114,12 +114,12 @@ export async function requireCircle(deps: Deps, actor: ActorRef, id: CircleId): 
 }
 
 /** For circles that the actor was already shown: checks nothing. */
-export async function circlesById(deps: Deps, ids: readonly CircleId[]): Promise<Map<CircleId, Circle>> {
+export async function findCirclesById(deps: Deps, ids: readonly CircleId[]): Promise<Map<CircleId, Circle>> {
   return byId(await circles.findByIds(deps.db, ids));
 }
 
 /** Members of each circle, oldest first. Checks nothing. */
-export async function membershipsOfCircles(
+export async function findMembershipsOfCircles(
   deps: Deps,
   ids: readonly CircleId[],
 ): Promise<Map<CircleId, Membership[]>> {

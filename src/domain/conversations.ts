@@ -15,7 +15,7 @@ import {
 } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
 import { byId, grouped } from '../lib/group-rows.ts';
-import { join } from './participants.ts';
+import { addParticipants } from './participants.ts';
 import { parseEmail, parseName } from '../lib/text.ts';
 import type { ActorRef, Session } from '../actor.ts';
 
@@ -24,8 +24,8 @@ export {
   inviteToConversation,
   kickFromConversation,
   leaveConversation,
-  participantsById,
-  participantsOfConversations,
+  findParticipantsById,
+  findParticipantsOfConversations,
   promoteInConversation,
   requireParticipant,
 } from './participants.ts';
@@ -59,17 +59,17 @@ export async function createConversation(
     await requireMember(unit.tx, actor, circleId);
     const creator = await requireCaller(unit.tx, actor);
     const found = await users.findMembersByEmails(unit.tx, circleId, emails);
-    const invitees = distinct(found).filter(({ id }) => id !== creator.id);
+    const invitees = requireUniqueMembers(found).filter(({ id }) => id !== creator.id);
     const conversation = await conversations.insert(unit.tx, { circleId, name });
     await unit.create(conversationTopic(conversation.id));
-    await join(unit, conversation.id, [creator], 'ADMIN');
-    await join(unit, conversation.id, invitees, 'STANDARD');
+    await addParticipants(unit, conversation.id, [creator], 'ADMIN');
+    await addParticipants(unit, conversation.id, invitees, 'STANDARD');
     for (const { id } of invitees) unit.emit({ type: 'conversation.invited', userId: id, conversation });
     return conversation;
   });
 }
 
-function distinct(members: readonly (User | undefined)[]): User[] {
+function requireUniqueMembers(members: readonly (User | undefined)[]): User[] {
   const known = new Map<UserId, User>();
   for (const member of members) {
     if (member === undefined) throw notFound('A member of the circle with one of these e-mails');
@@ -131,7 +131,7 @@ export async function requireConversation(
 }
 
 /** The conversations of each circle in which the actor takes part. */
-export async function conversationsOf(
+export async function findConversationsOf(
   deps: Deps,
   actor: ActorRef,
   circleIds: readonly CircleId[],
@@ -141,7 +141,7 @@ export async function conversationsOf(
 }
 
 /** For conversations that the actor was already shown: checks nothing. */
-export async function conversationsById(
+export async function findConversationsById(
   deps: Deps,
   ids: readonly ConversationId[],
 ): Promise<Map<ConversationId, Conversation>> {

@@ -3,7 +3,7 @@ import * as users from '../db/users.ts';
 import * as accounts from './accounts.ts';
 import * as circles from './circles.ts';
 import * as conversations from './conversations.ts';
-import { DEMO_ACCOUNTS, DEMO_PASSWORD, isDemoOpen } from './demo-lock.ts';
+import { DEMO_ACCOUNTS, DEMO_PASSWORD, isDemoAllowed } from './demo-policy.ts';
 import type { Deps } from './deps.ts';
 import * as messages from './messages.ts';
 
@@ -16,9 +16,9 @@ const SETTING = 'demo';
  * Creates the demo accounts and their conversation, for the page at `/` and the first steps in GraphiQL: in a database
  * that never had them, with `DEMO=on`, or in a new embedded one. Returns their e-mails; undefined if it created none.
  */
-export async function createDemo(deps: Deps): Promise<string[] | undefined> {
+export async function seedDemo(deps: Deps): Promise<string[] | undefined> {
   const { db, config } = deps;
-  if (!isDemoOpen(config)) return undefined;
+  if (!isDemoAllowed(config)) return undefined;
   if (config.DEMO !== 'on' && (config.DATABASE_URL !== undefined || (await users.isAny(db))))
     return undefined;
   if (!(await claimSetting(db, SETTING, new Date(Date.now()).toISOString()))) return undefined;

@@ -9,7 +9,7 @@ import type { RateLimits } from '../services/rate-limits.ts';
 import type { Passwords } from '../services/passwords.ts';
 import type { Presence } from '../services/presence.ts';
 import type { SendBatcher } from './send-batch.ts';
-import type { MediaStorage } from '../services/media-storage-fs.ts';
+import type { MediaStorage } from '../services/media-storage.ts';
 import type { Tokens } from '../services/tokens.ts';
 import type { TypingPublisher } from '../services/typing-publisher.ts';
 import { openSnapshot as openDatabaseSnapshot } from '../db/database.ts';
@@ -26,7 +26,7 @@ export interface Deps {
   readonly tokens: Tokens;
   readonly batchedReads: BatchedReads;
   readonly presence: Presence;
-  readonly storage: MediaStorage;
+  readonly mediaStorage: MediaStorage;
   readonly rateLimits: RateLimits;
   readonly passwords: Passwords;
   /** Demo accounts that are not to be used here: no login and no token of theirs is accepted. */

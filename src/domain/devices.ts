@@ -38,7 +38,7 @@ export async function addDevice(
     await requireCircleAdmin(unit.tx, actor, circleId);
     const added = await devices.insert(unit.tx, { circleId, name, username, passwordHash });
     if (added === undefined) throw conflict('The circle has a device already.');
-    await unit.create(accountTopic(refOf(added)));
+    await unit.create(accountTopic(deviceRef(added)));
     unit.emit({ type: 'device.added', device: added });
     return added;
   });
@@ -53,7 +53,7 @@ export async function updateDevice(
   const name = parseName('name', input.name);
   return transact(deps, async (unit) => {
     const found = await lockCircleOf(unit, actor, input.deviceId);
-    if (!sameActor(actor, refOf(found))) await requireCircleAdmin(unit.tx, actor, found.circleId);
+    if (!sameActor(actor, deviceRef(found))) await requireCircleAdmin(unit.tx, actor, found.circleId);
     const device = await devices.rename(unit.tx, found.id, name);
     unit.emit({ type: 'device.updated', device });
     return device;
@@ -65,7 +65,7 @@ export async function removeDevice(deps: Deps, actor: ActorRef, input: DeviceInp
   return transact(deps, async (unit) => {
     const device = await lockCircleOf(unit, actor, input.deviceId);
     await requireCircleAdmin(unit.tx, actor, device.circleId);
-    const account = refOf(device);
+    const account = deviceRef(device);
     // Whatever the device is doing in its conversations is done before it goes.
     const open = await conversations.findOfAccount(unit.tx, account, [device.circleId]);
     await unit.lock(...open.map(({ id }) => conversationTopic(id)), accountTopic(account));
@@ -101,14 +101,17 @@ async function requireVisible(db: Db | Tx, actor: ActorRef, id: DeviceId): Promi
 }
 
 /** The device of each circle that has one. Checks nothing. */
-export async function devicesOfCircles(deps: Deps, ids: readonly CircleId[]): Promise<Map<CircleId, Device>> {
+export async function findDevicesOfCircles(
+  deps: Deps,
+  ids: readonly CircleId[],
+): Promise<Map<CircleId, Device>> {
   const found = await devices.findOfCircles(deps.db, ids);
   return new Map(found.map((device) => [device.circleId, device]));
 }
 
 /** For devices that the actor was already shown: checks nothing. */
-export async function devicesById(deps: Deps, ids: readonly DeviceId[]): Promise<Map<DeviceId, Device>> {
+export async function findDevicesById(deps: Deps, ids: readonly DeviceId[]): Promise<Map<DeviceId, Device>> {
   return byId(await devices.findByIds(deps.db, ids));
 }
 
-const refOf = (device: Device): ActorRef => ({ kind: 'device', id: device.id });
+const deviceRef = (device: Device): ActorRef => ({ kind: 'device', id: device.id });

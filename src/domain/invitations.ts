@@ -83,7 +83,7 @@ async function takeInvitation(
 }
 
 /** Pending invitations of each circle, oldest first. Checks nothing. */
-export async function invitationsOfCircles(
+export async function findInvitationsOfCircles(
   deps: Deps,
   ids: readonly CircleId[],
 ): Promise<Map<CircleId, Invitation[]>> {
@@ -91,7 +91,7 @@ export async function invitationsOfCircles(
 }
 
 /** Pending invitations to the actor, oldest first. */
-export async function invitationsOf(deps: Deps, actor: ActorRef): Promise<Invitation[]> {
+export async function findInvitationsOf(deps: Deps, actor: ActorRef): Promise<Invitation[]> {
   return actor.kind === 'user' ? circles.findInvitationsOfUser(deps.db, actor.id) : [];
 }
 

@@ -7,14 +7,16 @@ import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { CircleId, ConversationId, UserId } from '../ids.ts';
 
 /** How somebody goes: of their own will, with their account, or by somebody. */
-export type Departure =
-  { readonly how: 'left' } | { readonly how: 'deleted' } | { readonly how: 'kicked'; readonly by: User };
+export type MembershipEnd =
+  | { readonly cause: 'left' }
+  | { readonly cause: 'deleted' }
+  | { readonly cause: 'kicked'; readonly by: User };
 
 /**
  * Takes the locks of all that ends, or may end, when the user goes from these circles: the circles, the conversations
  * there in which the user takes part, and whatever else is in circles that lose their last member.
  */
-export async function lockForDeparture(
+export async function lockForLeaving(
   unit: UnitOfWork,
   userId: UserId,
   circleIds: readonly CircleId[],
@@ -53,7 +55,7 @@ export async function endParticipation(
   unit: UnitOfWork,
   user: User,
   ids: readonly ConversationId[],
-  departure: Departure,
+  departure: MembershipEnd,
 ): Promise<void> {
   const ended = await conversations.removeParticipants(unit.tx, user.id, ids);
   if (ended.length === 0) return;
@@ -61,23 +63,23 @@ export async function endParticipation(
   const deserted = await conversations.removeDeserted(unit.tx, endedIds);
   await conversations.ensureAdmins(unit.tx, endedIds);
   for (const participant of ended) {
-    if (departure.how === 'kicked')
+    if (departure.cause === 'kicked')
       unit.emit({ type: 'participant.kicked', participant, user, by: departure.by });
-    else unit.emit({ type: 'participant.left', participant, user, deleted: departure.how === 'deleted' });
+    else unit.emit({ type: 'participant.left', participant, user, deleted: departure.cause === 'deleted' });
     const conversation = deserted.find(({ id }) => id === participant.conversationId);
     if (conversation !== undefined) unit.emit({ type: 'conversation.deleted', conversation });
   }
 }
 
 /**
- * Ends a membership, and with it what the user has to do with the circle's conversations. Needs `lockForDeparture`.
+ * Ends a membership, and with it what the user has to do with the circle's conversations. Needs `lockForLeaving`.
  * The last member takes the circle along.
  */
 export async function endMembership(
   unit: UnitOfWork,
   user: User,
   circle: Circle,
-  departure: Departure,
+  departure: MembershipEnd,
 ): Promise<void> {
   const taken = await conversations.findOfAccount(unit.tx, { kind: 'user', id: user.id }, [circle.id]);
   await endParticipation(
@@ -87,15 +89,15 @@ export async function endMembership(
     departure,
   );
   await circles.removeMembership(unit.tx, circle.id, user.id);
-  if (departure.how === 'kicked')
+  if (departure.cause === 'kicked')
     unit.emit({ type: 'member.kicked', circleId: circle.id, user, by: departure.by });
-  else unit.emit({ type: 'member.left', circleId: circle.id, user, deleted: departure.how === 'deleted' });
+  else unit.emit({ type: 'member.left', circleId: circle.id, user, deleted: departure.cause === 'deleted' });
   const remaining = await circles.findMemberships(unit.tx, [circle.id]);
   if (remaining.length === 0) await removeCircle(unit, circle);
   else await circles.ensureAdmin(unit.tx, circle.id);
 }
 
-/** Deletes the circle with all that is in it. Needs `lockForDeletion`, or `lockForDeparture` of its last member. */
+/** Deletes the circle with all that is in it. Needs `lockForDeletion`, or `lockForLeaving` of its last member. */
 export async function removeCircle(unit: UnitOfWork, circle: Circle): Promise<void> {
   const gone = await conversations.removeOfCircle(unit.tx, circle.id);
   for (const conversation of gone.sort((a, b) => a.id - b.id))

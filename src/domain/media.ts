@@ -9,8 +9,8 @@ import { transact } from '../events/unit-of-work.ts';
 import type { MediaId, MessageId } from '../ids.ts';
 import { requireAuthor } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
-import type { ByteRange } from '../services/media-storage-fs.ts';
-import { removeUnusedFiles } from '../services/unused-files.ts';
+import type { ByteRange } from '../services/media-storage.ts';
+import { removeUnusedFiles } from '../services/retention.ts';
 import type { ActorRef } from '../actor.ts';
 import { looksEmpty } from '../lib/text.ts';
 
@@ -20,7 +20,7 @@ export async function requireMedia(deps: Deps, actor: ActorRef, id: MediaId): Pr
 }
 
 /** The media of messages that the caller may read, in the order of sending. */
-export async function mediaOfMessages(
+export async function findMediaOfMessages(
   deps: Deps,
   ids: readonly MessageId[],
 ): Promise<ReadonlyMap<MessageId, readonly Media[]>> {
@@ -43,7 +43,7 @@ export async function uploadMedia(deps: Deps, actor: ActorRef, upload: Upload): 
   if (message === undefined) throw notFound('The media');
   // Asked again under the lock: this one only spares whoever may not upload from sending it all.
   await requireAuthor(deps.db, actor, message, 'The media');
-  const stored = await deps.storage.write(upload.content, deps.config.MAX_UPLOAD_BYTES);
+  const stored = await deps.mediaStorage.write(upload.content, deps.config.MAX_UPLOAD_BYTES);
   const { name: storageName, size, contentType } = stored;
   try {
     const file = { ...splitFilename(upload.filename), size, contentType, storageName };
@@ -53,7 +53,7 @@ export async function uploadMedia(deps: Deps, actor: ActorRef, upload: Upload): 
   } catch (error) {
     // A commit whose answer was lost may have succeeded: then the file is in use.
     const used = await rows.isStored(deps.db, storageName).catch(() => true);
-    if (!used) await deps.storage.remove([storageName]);
+    if (!used) await deps.mediaStorage.remove([storageName]);
     throw error;
   }
 }
@@ -104,7 +104,7 @@ export async function openMedia(deps: Deps, actor: ActorRef, id: MediaId): Promi
     version: createHash('sha256').update(storageName).digest('base64url').slice(0, VERSION_LENGTH),
     size: media.size,
     contentType: media.contentType,
-    read: (range) => deps.storage.read(storageName, range),
+    read: (range) => deps.mediaStorage.read(storageName, range),
   };
 }
 

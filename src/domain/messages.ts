@@ -13,7 +13,7 @@ import type { Deps } from './deps.ts';
 import { byId } from '../lib/group-rows.ts';
 import type { Send, SentMessage } from './send-batch.ts';
 import { looksEmpty, MAX_FILE_IDENTIFIER, MAX_MESSAGE_TEXT, parseText } from '../lib/text.ts';
-import { removeUnusedFiles } from '../services/unused-files.ts';
+import { removeUnusedFiles } from '../services/retention.ts';
 import type { ActorRef } from '../actor.ts';
 import { actorKey } from '../actor.ts';
 
@@ -87,7 +87,7 @@ export async function updateMessage(
   await deps.rateLimits.consume('send', actorKey(actor));
   parseMessageText(input.text, true);
   return transact(deps, async (unit) => {
-    const { author, message: before } = await lockOwn(unit, actor, messageId);
+    const { author, message: before } = await lockOwnMessage(unit, actor, messageId);
     const text = parseMessageText(input.text, before.mediaCount > 0);
     const message = await rows.setText(unit.tx, messageId, text);
     const media = await mediaRows.findByMessages(unit.tx, [messageId]);
@@ -103,7 +103,7 @@ export async function deleteMessage(
   { messageId }: { readonly messageId: MessageId },
 ): Promise<Message> {
   const deleted = await transact(deps, async (unit) => {
-    const { message } = await lockOwn(unit, actor, messageId);
+    const { message } = await lockOwnMessage(unit, actor, messageId);
     await rows.remove(unit.tx, messageId);
     const { conversationId } = message;
     unit.emit({ type: 'message.deleted', conversationId, messageId });
@@ -114,7 +114,7 @@ export async function deleteMessage(
 }
 
 /** A message of the actor's own, which stays as it is read here until the commit. */
-async function lockOwn(
+async function lockOwnMessage(
   unit: UnitOfWork,
   actor: ActorRef,
   id: MessageId,
@@ -135,7 +135,7 @@ export async function requireMessage(deps: Deps, actor: ActorRef, id: MessageId)
 }
 
 /** Those of the messages that the actor may read. */
-export async function readableMessages(
+export async function findReadableMessages(
   deps: Deps,
   actor: ActorRef,
   ids: readonly MessageId[],
@@ -153,7 +153,7 @@ export interface MessagesPage {
 }
 
 /** A page of the messages of each conversation, which the caller may read, in one statement. */
-export async function messagesPage(
+export async function findMessagePages(
   deps: Deps,
   conversationIds: readonly ConversationId[],
   page: MessagesPage,

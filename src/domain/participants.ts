@@ -24,7 +24,7 @@ interface TargetInput extends ConversationInput {
 }
 
 /** Lets users take part, in this order. */
-export async function join(
+export async function addParticipants(
   unit: UnitOfWork,
   conversationId: ConversationId,
   joining: readonly User[],
@@ -57,7 +57,7 @@ export async function inviteToConversation(
     if (await conversations.findParticipantOf(unit.tx, conversationId, invitee.id)) {
       throw conflict('The user takes part in the conversation already.');
     }
-    await join(unit, conversationId, [invitee], 'STANDARD');
+    await addParticipants(unit, conversationId, [invitee], 'STANDARD');
     unit.emit({ type: 'conversation.invited', userId: invitee.id, conversation });
     return conversation;
   });
@@ -73,7 +73,7 @@ export async function leaveConversation(
     await unit.lock(conversationTopic(input.conversationId));
     const { conversation } = await requireParticipation(unit.tx, actor, input.conversationId);
     const user = await requireCaller(unit.tx, actor);
-    await endParticipation(unit, user, [conversation.id], { how: 'left' });
+    await endParticipation(unit, user, [conversation.id], { cause: 'left' });
     return conversation;
   });
 }
@@ -91,7 +91,7 @@ export async function kickFromConversation(
     const by = await requireCaller(unit.tx, actor);
     const { user } = await requireTarget(unit.tx, conversation.id, email);
     if (user.id === by.id) throw forbidden('You may leave the conversation, but not kick yourself.');
-    await endParticipation(unit, user, [conversation.id], { how: 'kicked', by });
+    await endParticipation(unit, user, [conversation.id], { cause: 'kicked', by });
     return conversation;
   });
 }
@@ -132,7 +132,7 @@ async function requireTarget(
 }
 
 /** Participants of each conversation, oldest first. Checks nothing. */
-export async function participantsOfConversations(
+export async function findParticipantsOfConversations(
   deps: Deps,
   ids: readonly ConversationId[],
 ): Promise<Map<ConversationId, Participant[]>> {
@@ -140,7 +140,7 @@ export async function participantsOfConversations(
 }
 
 /** Those that still take part. Checks nothing. */
-export async function participantsById(
+export async function findParticipantsById(
   deps: Deps,
   ids: readonly ParticipantId[],
 ): Promise<Map<ParticipantId, Participant>> {

@@ -8,7 +8,7 @@ import { transact } from '../events/unit-of-work.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { UserId } from '../ids.ts';
 import type { Deps } from './deps.ts';
-import type { OutsideIdentity } from '../services/identity-claims.ts';
+import type { ExternalIdentity } from '../services/identity-claims.ts';
 
 /**
  * The account of somebody whom the outside identity provider vouches for, made at first sight. An account with the
@@ -16,20 +16,24 @@ import type { OutsideIdentity } from '../services/identity-claims.ts';
  * to it: its password and the tokens of before are void then, for it may be somebody else who made it. Otherwise it
  * stays with its owner, and the newcomer gets an account with an address that nobody has.
  */
-export async function provisionUser(deps: Deps, identity: OutsideIdentity, tokenId: string): Promise<UserId> {
+export async function provisionUser(
+  deps: Deps,
+  identity: ExternalIdentity,
+  tokenId: string,
+): Promise<UserId> {
   return transact(deps, async (unit) => {
     if (await sessions.isRevoked(unit.tx, tokenId)) throw unauthenticated('The token is not valid.');
     const user =
       (await users.findBySubject(unit.tx, identity.subject)) ??
-      (await adopt(unit, identity)) ??
-      (await create(unit, identity));
+      (await adoptAccount(unit, identity)) ??
+      (await createAccount(unit, identity));
     return user.id;
   });
 }
 
-async function adopt(
+async function adoptAccount(
   unit: UnitOfWork,
-  { email, emailVerified, subject }: OutsideIdentity,
+  { email, emailVerified, subject }: ExternalIdentity,
 ): Promise<User | undefined> {
   if (email === undefined || !emailVerified) return undefined;
   const user = await users.adoptSubject(unit.tx, email, subject);
@@ -38,7 +42,7 @@ async function adopt(
   return user;
 }
 
-async function create(unit: UnitOfWork, identity: OutsideIdentity): Promise<User> {
+async function createAccount(unit: UnitOfWork, identity: ExternalIdentity): Promise<User> {
   const { subject, firstName, lastName, birthday } = identity;
   for (const email of [identity.email, placeholderEmail(subject)]) {
     if (email === undefined) continue;

@@ -49,14 +49,14 @@ export interface SendBatcher {
   send(send: Send): Promise<SentMessage>;
 }
 
-export interface SendsDeps {
+export interface SendBatcherDeps {
   readonly db: Db;
   readonly bus: Bus;
 }
 
 type Outcome = { readonly sent: SentMessage } | { readonly refusal: unknown };
 
-export function createSendBatcher(deps: SendsDeps): SendBatcher {
+export function createSendBatcher(deps: SendBatcherDeps): SendBatcher {
   const batcher = createBatcher<Send, Outcome>((sends) => commit(deps, sends), {
     maxBatchSize: MAX_TOGETHER,
     concurrency: AT_ONCE,
@@ -77,7 +77,7 @@ const weightOf = ({ text, files }: Send): number =>
   files.reduce((bytes, file) => bytes + 2 * file.length, SEND_BYTES + 2 * text.length);
 
 /** One transaction for all. If one of them makes it fail, each has its own: a refusal does not concern its neighbours. */
-async function commit(deps: SendsDeps, sends: readonly Send[]): Promise<Outcome[]> {
+async function commit(deps: SendBatcherDeps, sends: readonly Send[]): Promise<Outcome[]> {
   try {
     return await transact(deps, (unit) => sendAll(unit, sends));
   } catch (error) {
@@ -86,7 +86,7 @@ async function commit(deps: SendsDeps, sends: readonly Send[]): Promise<Outcome[
     const outcomes: Outcome[] = [];
     for (const send of sends) {
       outcomes.push(
-        await sendAlone(deps, send).then(
+        await sendSingle(deps, send).then(
           (sent) => ({ sent }),
           (refusal: unknown) => ({ refusal }),
         ),
@@ -97,7 +97,7 @@ async function commit(deps: SendsDeps, sends: readonly Send[]): Promise<Outcome[
 }
 
 /** In a transaction of its own, gathered with no other. */
-export async function sendAlone(deps: SendsDeps, send: Send): Promise<SentMessage> {
+export async function sendSingle(deps: SendBatcherDeps, send: Send): Promise<SentMessage> {
   const [outcome] = await transact(deps, (unit) => sendAll(unit, [send]));
   return resultOf(outcome);
 }
@@ -122,7 +122,7 @@ async function sendAll(unit: UnitOfWork, sends: readonly Send[]): Promise<Outcom
     const sender = senders[place];
     const own = sender && sent.get(sender.messageId);
     if (sender === undefined) outcomes.push({ refusal: notFound('The conversation') });
-    else outcomes.push(own === undefined ? await findFirst(unit.tx, send, sender) : { sent: own });
+    else outcomes.push(own === undefined ? await findFirstSend(unit.tx, send, sender) : { sent: own });
   }
   return outcomes;
 }
@@ -178,7 +178,7 @@ const newMessage = ({ send, sender }: Accepted): rows.NewMessage => ({
 });
 
 /** What a key was used for the first time. */
-async function findFirst(tx: Tx, { actor, conversationId, key }: Send, sender: Sender): Promise<Outcome> {
+async function findFirstSend(tx: Tx, { actor, conversationId, key }: Send, sender: Sender): Promise<Outcome> {
   const message = await keys.findMessage(tx, actorKey(actor), key ?? '');
   if (message === undefined)
     return { refusal: conflict('The message that was sent with this key is deleted.') };

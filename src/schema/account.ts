@@ -1,5 +1,5 @@
 import * as accounts from '../domain/accounts.ts';
-import { circlesOf, invitationsOf } from '../domain/circles.ts';
+import { findCirclesOf, findInvitationsOf } from '../domain/circles.ts';
 import type { UserId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
 import { pageOf } from './pagination.ts';
@@ -55,7 +55,7 @@ User.implement({
         description: 'The circles you belong to, oldest first. Null for anyone but yourself.',
         resolve: async ({ id }, args, context) =>
           isCaller(id, context)
-            ? pageOf('Circle', await circlesOf(context.deps, { kind: 'user', id }), args)
+            ? pageOf('Circle', await findCirclesOf(context.deps, { kind: 'user', id }), args)
             : null,
       },
       CircleConnection,
@@ -69,7 +69,7 @@ User.implement({
           'Invitations to circles that you have not answered, oldest first. Null for anyone but yourself.',
         resolve: async ({ id }, args, context) =>
           isCaller(id, context)
-            ? pageOf('CircleInvitation', await invitationsOf(context.deps, { kind: 'user', id }), args)
+            ? pageOf('CircleInvitation', await findInvitationsOf(context.deps, { kind: 'user', id }), args)
             : null,
       },
       CircleInvitationConnection,
@@ -82,7 +82,7 @@ builder.queryFields((t) => ({
     type: Actor,
     description: 'Who you are: the account of your token. UNAUTHENTICATED without one.',
     resolve: async (_root, _args, context) =>
-      actorSource(await accounts.me(context.deps, requireActor(context))),
+      actorSource(await accounts.requireMe(context.deps, requireActor(context))),
   }),
 }));
 
@@ -118,7 +118,7 @@ const RefreshTokenPayload = builder
       actor: t.field({
         type: Actor,
         description: 'Whom the token stands for.',
-        resolve: async ({ actor }, _args, { deps }) => actorSource(await accounts.me(deps, actor)),
+        resolve: async ({ actor }, _args, { deps }) => actorSource(await accounts.requireMe(deps, actor)),
       }),
     }),
   });

@@ -83,7 +83,7 @@ builder.queryField('webrtc', (t) =>
   t.field({
     type: WebRtcConfig,
     description: 'What it takes to set up a call. Needs no login, except for credentials.',
-    resolve: (_root, _args, { deps, session }) => calls.webrtcConfig(deps, session?.actor ?? null),
+    resolve: (_root, _args, { deps, session }) => calls.getWebRtcConfig(deps, session?.actor ?? null),
   }),
 );
 

@@ -120,7 +120,7 @@ builder.queryFields((t) => ({
       description: 'The circles you belong to, oldest first. For a device, the one that has it.',
       complexity: wholeListComplexity,
       resolve: async (_root, args, context) =>
-        pageOf('Circle', await circles.circlesOf(context.deps, requireActor(context)), args),
+        pageOf('Circle', await circles.findCirclesOf(context.deps, requireActor(context)), args),
     },
     CircleConnection,
   ),

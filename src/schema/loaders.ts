@@ -1,17 +1,22 @@
 import DataLoader from 'dataloader';
-import { usersById, visibleUsers } from '../domain/accounts.ts';
-import { circlesById, circlesOf, invitationsOfCircles, membershipsOfCircles } from '../domain/circles.ts';
+import { findUsersById, findVisibleUsers } from '../domain/accounts.ts';
 import {
-  conversationsById,
-  conversationsOf,
-  participantsById,
-  participantsOfConversations,
+  findCirclesById,
+  findCirclesOf,
+  findInvitationsOfCircles,
+  findMembershipsOfCircles,
+} from '../domain/circles.ts';
+import {
+  findConversationsById,
+  findConversationsOf,
+  findParticipantsById,
+  findParticipantsOfConversations,
 } from '../domain/conversations.ts';
 import type { Deps } from '../domain/deps.ts';
-import { devicesById, devicesOfCircles } from '../domain/devices.ts';
+import { findDevicesById, findDevicesOfCircles } from '../domain/devices.ts';
 import { eventCursors } from '../events/cursor.ts';
-import { mediaOfMessages } from '../domain/media.ts';
-import { messagesPage, readableMessages } from '../domain/messages.ts';
+import { findMediaOfMessages } from '../domain/media.ts';
+import { findMessagePages, findReadableMessages } from '../domain/messages.ts';
 import type { Circle, Message } from '../domain/models.ts';
 import type { CircleId, ConversationId } from '../ids.ts';
 import type { Page } from './pagination.ts';
@@ -52,34 +57,34 @@ export class Loaders {
   }
 
   get user() {
-    return this.#load(usersById);
+    return this.#load(findUsersById);
   }
   get device() {
-    return this.#load(devicesById);
+    return this.#load(findDevicesById);
   }
   get circle() {
-    return this.#load(circlesById);
+    return this.#load(findCirclesById);
   }
   get conversation() {
-    return this.#load(conversationsById);
+    return this.#load(findConversationsById);
   }
   get participant() {
-    return this.#load(participantsById);
+    return this.#load(findParticipantsById);
   }
   get membersOf() {
-    return this.#load(membershipsOfCircles);
+    return this.#load(findMembershipsOfCircles);
   }
   get invitationsOf() {
-    return this.#load(invitationsOfCircles);
+    return this.#load(findInvitationsOfCircles);
   }
   get deviceOf() {
-    return this.#load(devicesOfCircles);
+    return this.#load(findDevicesOfCircles);
   }
   get participantsOf() {
-    return this.#load(participantsOfConversations);
+    return this.#load(findParticipantsOfConversations);
   }
   get mediaOf() {
-    return this.#load(mediaOfMessages);
+    return this.#load(findMediaOfMessages);
   }
   get eventCursor() {
     return this.#load(eventCursors);
@@ -96,15 +101,15 @@ export class Loaders {
   }
   /** The conversations of a circle in which the caller takes part. */
   get ownConversationsOf() {
-    return this.#loadAsActor(conversationsOf);
+    return this.#loadAsActor(findConversationsOf);
   }
   /** A user whom the caller may know of. */
   get visibleUser() {
-    return this.#loadAsActor(visibleUsers);
+    return this.#loadAsActor(findVisibleUsers);
   }
   /** A message that the caller may read. */
   get readableMessage() {
-    return this.#loadAsActor(readableMessages);
+    return this.#loadAsActor(findReadableMessages);
   }
 
   #load<Key, Value>(read: Read<Key, Value>): Load<Key, Value> {
@@ -158,7 +163,7 @@ function batch<Key, Value>(
 }
 
 async function ownCircles(deps: Deps, caller: ActorRef): Promise<ReadonlyMap<CircleId, Circle>> {
-  const circles = await circlesOf(deps, caller);
+  const circles = await findCirclesOf(deps, caller);
   return new Map(circles.map((circle) => [circle.id, circle]));
 }
 
@@ -180,7 +185,7 @@ async function readPages(
     [...groups.values()].map(async (group) => {
       const [{ page }] = group as [PageOfConversation];
       const ids = [...new Set(group.map(({ conversationId }) => conversationId))];
-      const messages = await messagesPage(deps, ids, {
+      const messages = await findMessagePages(deps, ids, {
         after: page.after,
         before: page.before,
         limit: page.size + 1,

@@ -1,4 +1,4 @@
-import { visibleUser } from '../domain/accounts.ts';
+import { findVisibleUser } from '../domain/accounts.ts';
 import { requireCircle, requireInvitation, requireMembership } from '../domain/circles.ts';
 import { requireConversation, requireParticipant } from '../domain/conversations.ts';
 import type { Deps } from '../domain/deps.ts';
@@ -21,7 +21,7 @@ type Reader<Type extends string> = (deps: Deps, actor: ActorRef, id: Id<Type>) =
 
 /** How each type is read by one who may or may not see it. */
 const READERS: { readonly [Type in string]?: Reader<never> } = {
-  User: visibleUser satisfies Reader<'User'>,
+  User: findVisibleUser satisfies Reader<'User'>,
   Device: requireDevice satisfies Reader<'Device'>,
   Circle: requireCircle satisfies Reader<'Circle'>,
   CircleMembership: requireMembership satisfies Reader<'CircleMembership'>,

@@ -5,7 +5,7 @@ import { accountTopic } from '../events/event.ts';
 import type { Logger } from '../log.ts';
 import type { ActorRef } from '../actor.ts';
 
-export const USES_KEPT_DAYS = 90;
+export const USAGE_RETENTION_DAYS = 90;
 const DAY_MS = 86_400_000;
 const FLUSH_MS = 60_000;
 /** Different uses that wait to be written. Beyond it they are not counted. */
@@ -20,7 +20,7 @@ export interface Use {
 }
 
 /** What was used since a day. */
-export interface UsesReport {
+export interface UsageReport {
   /** The first of the days, `YYYY-MM-DD` in UTC. */
   readonly since: string;
   readonly until: string;
@@ -37,7 +37,7 @@ export interface ChannelUsage extends AsyncDisposable {
   /** Counts one use; it is written within a minute. */
   note(use: Use): void;
   /** What was used in so many days, today included: on this node up to now, on others up to a minute ago. */
-  read(days: number): Promise<UsesReport>;
+  read(days: number): Promise<UsageReport>;
 }
 
 export function createChannelUsage({ db, log }: { readonly db: Db; readonly log: Logger }): ChannelUsage {
@@ -66,7 +66,7 @@ export function createChannelUsage({ db, log }: { readonly db: Db; readonly log:
   };
 
   return {
-    keptDays: USES_KEPT_DAYS,
+    keptDays: USAGE_RETENTION_DAYS,
     note({ account, ...use }) {
       add({ ...use, day: daysAgo(0), account: account === undefined ? '' : accountTopic(account), uses: 1 });
     },

@@ -2,7 +2,7 @@ import { parseDate } from '../lib/dates.ts';
 import { cutName, isText, MAX_PERSON_NAME, parseNewEmail } from '../lib/text.ts';
 
 /** What an outside identity provider says of one of its users. */
-export interface OutsideIdentity {
+export interface ExternalIdentity {
   /** `<issuer> <subject>`. */
   readonly subject: string;
   readonly email: string | undefined;
@@ -19,10 +19,10 @@ const MAX_SUBJECT = 255;
  * Reads the standard claims of OpenID Connect. Only the subject is required: of the rest, what is missing or of no
  * use to us is left out. Undefined without a subject.
  */
-export function readIdentity(
+export function parseIdentityClaims(
   issuer: string,
   claims: Readonly<Record<string, unknown>>,
-): OutsideIdentity | undefined {
+): ExternalIdentity | undefined {
   const subject = typeof claims['sub'] === 'number' ? String(claims['sub']) : claims['sub'];
   if (typeof subject !== 'string' || subject === '' || subject.length > MAX_SUBJECT) return undefined;
   if (!isText(subject)) return undefined;

@@ -8,7 +8,7 @@ import type { ActorRef } from '../actor.ts';
 const RETRY_MS = 1_000;
 const MAX_TOGETHER = 1_000;
 
-export interface LeaseEndingOptions {
+export interface LeaseExpiryOptions {
   readonly db: Db;
   readonly log: Logger;
   /** How long nobody is told that an actor has left, in case it comes back. */
@@ -16,8 +16,8 @@ export interface LeaseEndingOptions {
 }
 
 /** Ends leases: noted at once, and acted on when the grace period is over. Those that end together go together. */
-export function createLeaseEndings(
-  { db, log, graceMs }: LeaseEndingOptions,
+export function createLeaseExpiry(
+  { db, log, graceMs }: LeaseExpiryOptions,
   depart: (accounts: readonly ActorRef[]) => Promise<void>,
 ) {
   const timers = new Set<NodeJS.Timeout>();

@@ -3,81 +3,52 @@ import { access, constants, mkdir, open, readdir, rename, rm, stat } from 'node:
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { fileTypeFromBuffer } from 'file-type';
 import { DomainError, notFound } from '../errors.ts';
+import { inspectContent } from './media-storage.ts';
+import type { MediaStorage, StoredFile } from './media-storage.ts';
 
-const SNIFFED_BYTES = 4100;
-const UNKNOWN_TYPE = 'application/octet-stream';
 const NAME = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const UNFINISHED = '.part';
-/** After this long without a byte, an unfinished file of a folder that several processes share has been left behind. */
+const PART_SUFFIX = '.part';
+/** In a shared folder, a partial file untouched for this long belongs to no running process. */
 const ABANDONED_MS = 3_600_000;
-/** What a browser would run as a page of ours is served as what it is not. */
-const ACTIVE_TYPES = /\b(html|xml)\b/;
-const NO_ROOM_CODES = ['ENOSPC', 'EDQUOT', 'EROFS'];
-
-/** A part of a file, both ends included. */
-export interface ByteRange {
-  readonly start: number;
-  readonly end: number;
-}
-
-/** A file that was stored whole. */
-export interface StoredFile {
-  /** Where it is; never what the sender called it. */
-  readonly name: string;
-  readonly size: number;
-  /** As its first bytes tell it, whatever the sender said. */
-  readonly contentType: string;
-}
-
-/** Where the files of messages are kept. Disposed of, it has cleared away what was broken off. */
-export interface MediaStorage extends AsyncDisposable {
-  /**
-   * Stores the content under a new name. Nothing is left of what does not arrive whole. Throws LIMIT_EXCEEDED for
-   * more than `maxBytes`, UNAVAILABLE when there is no room, and what the content's stream throws.
-   */
-  write(content: Readable, maxBytes: number): Promise<StoredFile>;
-  /** Opens a stored file, or a part of it. Throws NOT_FOUND when it is not there. */
-  read(name: string, range?: ByteRange): Promise<Readable>;
-  /** Removes files; those that are not there are none of its concern. */
-  remove(names: readonly string[]): Promise<void>;
-}
+const NO_SPACE_CODES: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EROFS'];
 
 /**
- * Keeps files in a folder, made when it is not there, and clears it of what earlier processes left half-written.
- * When other processes `share` it, an unfinished file is theirs unless it has long not grown.
+ * Opens a storage in a folder, creating it if missing, and removes partial files of earlier processes. With `shared`,
+ * other processes use the folder too: only partial files untouched for an hour are removed.
  */
-export async function createFolderStorage(dir: string, share = false): Promise<MediaStorage> {
+export async function createFolderStorage(dir: string, shared = false): Promise<MediaStorage> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await access(dir, constants.R_OK | constants.W_OK);
-  await removeUnfinished(dir, share ? Date.now() - ABANDONED_MS : Infinity);
+  await removePartialFiles(dir, shared ? Date.now() - ABANDONED_MS : Infinity);
   const pathOf = (name: string): string => {
-    if (!NAME.test(name)) throw new Error(`Not the name of a stored file: ${name}`);
+    // Names come from the database; the check keeps a corrupt one from leaving the folder.
+    if (!NAME.test(name)) throw new Error(`Invalid name of a stored file: ${name}`);
     return join(dir, name);
   };
   const store = async (content: Readable, maxBytes: number): Promise<StoredFile> => {
     const name = crypto.randomUUID();
-    const unfinished = pathOf(name) + UNFINISHED;
+    const partial = pathOf(name) + PART_SUFFIX;
     try {
-      const { size, head } = await writeContent(unfinished, content, maxBytes);
-      await rename(unfinished, pathOf(name));
+      const inspector = inspectContent(maxBytes);
+      await writeFile(partial, content, inspector.passThrough);
+      await rename(partial, pathOf(name));
       await syncFolder(dir);
-      return { name, size, contentType: await sniff(head) };
+      return { name, ...(await inspector.describe()) };
     } catch (error) {
-      await Promise.all([unfinished, pathOf(name)].map((path) => rm(path, { force: true })));
-      throw asRefusal(error);
+      await Promise.all([partial, pathOf(name)].map((path) => rm(path, { force: true })));
+      throw toDomainError(error);
     }
   };
-  const writing = new Set<Promise<StoredFile>>();
+  const inFlight = new Set<Promise<StoredFile>>();
   return {
     async write(content, maxBytes) {
       const stored = store(content, maxBytes);
-      writing.add(stored);
+      inFlight.add(stored);
       try {
         return await stored;
       } finally {
-        writing.delete(stored);
+        inFlight.delete(stored);
       }
     },
     async read(name, range) {
@@ -92,53 +63,37 @@ export async function createFolderStorage(dir: string, share = false): Promise<M
       await Promise.all(names.map((name) => rm(pathOf(name), { force: true })));
     },
     async [Symbol.asyncDispose]() {
-      await Promise.allSettled(writing);
+      await Promise.allSettled(inFlight);
     },
   };
 }
 
-async function writeContent(
+async function writeFile(
   path: string,
   content: Readable,
-  maxBytes: number,
-): Promise<{ size: number; head: Buffer }> {
-  let size = 0;
-  let head = Buffer.alloc(0);
-  const measured = async function* (chunks: AsyncIterable<Uint8Array | string>): AsyncGenerator<Uint8Array> {
-    for await (const part of chunks) {
-      const chunk = typeof part === 'string' ? Buffer.from(part) : part;
-      size += chunk.length;
-      if (size > maxBytes) throw tooLarge(maxBytes);
-      if (head.length < SNIFFED_BYTES) head = Buffer.concat([head, chunk]).subarray(0, SNIFFED_BYTES);
-      yield chunk;
-    }
-  };
+  transform: (chunks: AsyncIterable<Uint8Array | string>) => AsyncGenerator<Uint8Array>,
+): Promise<void> {
   const file = createWriteStream(path, { flags: 'wx', mode: 0o600, flush: true });
   try {
-    await pipeline(content, measured, file);
+    await pipeline(content, transform, file);
   } finally {
-    // A failure that comes early finds the file still opening: whoever removes it then must not be overtaken.
+    // On an early failure the file may still be opening: removing it before it exists would leave it behind.
     if (!file.closed) await new Promise<void>((resolve) => void file.once('close', resolve));
   }
-  return { size, head };
 }
 
-/** Without this a file can be lost in a power cut after its upload was acknowledged. */
+/** Syncs the directory entry: without it a power cut can lose a file whose upload was acknowledged. */
 async function syncFolder(dir: string): Promise<void> {
   if (process.platform === 'win32') return;
   await using folder = await open(dir);
   await folder.sync();
 }
 
-async function sniff(head: Buffer): Promise<string> {
-  const type = await fileTypeFromBuffer(head).catch(() => undefined);
-  return type === undefined || ACTIVE_TYPES.test(type.mime) ? UNKNOWN_TYPE : type.mime;
-}
-
-async function removeUnfinished(dir: string, untouchedSince: number): Promise<void> {
+async function removePartialFiles(dir: string, untouchedSince: number): Promise<void> {
   for (const name of await readdir(dir)) {
-    if (!name.endsWith(UNFINISHED)) continue;
+    if (!name.endsWith(PART_SUFFIX)) continue;
     const path = join(dir, name);
+    // The process that owns it may rename it meanwhile.
     const info = await stat(path).catch(() => undefined);
     if (info !== undefined && info.mtimeMs < untouchedSince) await rm(path, { force: true });
   }
@@ -147,12 +102,7 @@ async function removeUnfinished(dir: string, untouchedSince: number): Promise<vo
 const codeOf = (error: unknown): unknown =>
   error instanceof Error && 'code' in error ? error.code : undefined;
 
-const asRefusal = (error: unknown): unknown =>
-  NO_ROOM_CODES.some((code) => code === codeOf(error))
-    ? new DomainError('UNAVAILABLE', 'There is no room for the file at the moment.')
+const toDomainError = (error: unknown): unknown =>
+  NO_SPACE_CODES.includes(codeOf(error))
+    ? new DomainError('UNAVAILABLE', 'The media storage is full. Try again later.')
     : error;
-
-const tooLarge = (maxBytes: number): DomainError =>
-  new DomainError('LIMIT_EXCEEDED', `A file may have at most ${maxBytes} bytes.`, {
-    limit: 'MAX_UPLOAD_BYTES',
-  });

@@ -5,8 +5,8 @@ import type { LeaseKind } from '../db/tables.ts';
 import type { Bus, Notice } from '../events/bus.ts';
 import { circleTopic } from '../events/event.ts';
 import { createBatcher } from '../lib/batcher.ts';
-import { createLeaseEndings } from './lease-expiry.ts';
-import type { LeaseEndingOptions } from './lease-expiry.ts';
+import { createLeaseExpiry } from './lease-expiry.ts';
+import type { LeaseExpiryOptions } from './lease-expiry.ts';
 import { startHeartbeat } from './node-heartbeat.ts';
 import type { HeartbeatOptions } from './node-heartbeat.ts';
 import type { ActorKey, ActorRef } from '../actor.ts';
@@ -35,7 +35,7 @@ export interface Presence extends AsyncDisposable {
   hasSignals(actor: ActorRef, db?: Db): Promise<boolean>;
 }
 
-export interface PresenceOptions extends HeartbeatOptions, LeaseEndingOptions {
+export interface PresenceOptions extends HeartbeatOptions, LeaseExpiryOptions {
   readonly bus: Bus;
   /** Called when an account has no connection to this node any more. */
   readonly onLastConnection?: (account: ActorRef) => void;
@@ -60,7 +60,7 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
     options.onLastConnection?.(account);
   };
   const announce = createAnnouncer(options);
-  const endings = createLeaseEndings(options, (gone) => announce(gone, false));
+  const endings = createLeaseExpiry(options, (gone) => announce(gone, false));
   const restore = async (): Promise<void> => {
     await announce(await rows.restoreNode(db, nodeId, [...live.values()]), true);
   };

@@ -3,26 +3,27 @@ import { forgetUses } from '../db/channel-usage.ts';
 import type { Db } from '../db/database.ts';
 import * as eventLog from '../db/event-log.ts';
 import { forgetKeys } from '../db/idempotency-keys.ts';
+import * as mediaRows from '../db/media.ts';
 import * as sessions from '../db/sessions.ts';
 import type { Logger } from '../log.ts';
-import { USES_KEPT_DAYS, daysAgo } from './channel-usage.ts';
-import type { MediaStorage } from './media-storage-fs.ts';
-import { removeUnusedFiles } from './unused-files.ts';
+import { USAGE_RETENTION_DAYS, daysAgo } from './channel-usage.ts';
+import type { MediaStorage } from './media-storage.ts';
 
-const SWEEP_MS = 60_000;
-/** Small, so that a sweep never keeps a writer waiting. */
-const BATCH = 500;
+const SWEEP_INTERVAL_MS = 60_000;
+/** Rows per statement: small, so that a sweep does not block writers. */
+const BATCH_SIZE = 500;
+const FILE_BATCH_SIZE = 100;
 
 export interface RetentionOptions {
   readonly db: Db;
   readonly config: Pick<Config, 'EVENT_RETENTION_DAYS' | 'EVENT_RETENTION_COUNT'>;
-  readonly storage: MediaStorage;
+  readonly mediaStorage: MediaStorage;
   readonly log: Logger;
 }
 
 /**
- * Removes in the background what is kept for a time only: events past EVENT_RETENTION_DAYS or EVENT_RETENTION_COUNT,
- * idempotency keys of that age, what was used over 90 days ago, revocations of tokens that have expired, and files that nothing names any more.
+ * Sweeps expired data every minute: events and idempotency keys past their retention, channel usage past 90 days,
+ * revocations of expired tokens, and unused media files. Disposal waits for a sweep in progress.
  */
 export function startRetention(options: RetentionOptions): AsyncDisposable {
   const stopping = new AbortController();
@@ -30,10 +31,10 @@ export function startRetention(options: RetentionOptions): AsyncDisposable {
   const timer = setInterval(() => {
     sweeping ??= sweep(options, stopping.signal)
       .catch((error: unknown) => {
-        options.log.warn({ err: error }, 'removing what is out of date failed; trying again later');
+        options.log.warn({ err: error }, 'retention sweep failed, retrying later');
       })
       .finally(() => (sweeping = undefined));
-  }, SWEEP_MS);
+  }, SWEEP_INTERVAL_MS);
   timer.unref();
   return {
     async [Symbol.asyncDispose]() {
@@ -44,17 +45,39 @@ export function startRetention(options: RetentionOptions): AsyncDisposable {
   };
 }
 
-/** Removes all that is due now, in small batches. */
+/** Removes all expired data in small batches; stops between two batches when aborted. */
 export async function sweep(options: RetentionOptions, signal?: AbortSignal): Promise<void> {
   const { db, config } = options;
   const before = await eventLog.daysBeforeNow(db, config.EVENT_RETENTION_DAYS);
   const removals = [
-    () => eventLog.trim(db, before, config.EVENT_RETENTION_COUNT, BATCH),
-    () => forgetKeys(db, before, BATCH),
-    () => forgetUses(db, daysAgo(USES_KEPT_DAYS), BATCH),
+    () => eventLog.trim(db, before, config.EVENT_RETENTION_COUNT, BATCH_SIZE),
+    () => forgetKeys(db, before, BATCH_SIZE),
+    () => forgetUses(db, daysAgo(USAGE_RETENTION_DAYS), BATCH_SIZE),
   ];
   for (const remove of removals) while (signal?.aborted !== true && (await remove()) > 0);
   if (signal?.aborted === true) return;
   await sessions.forgetExpired(db);
   await removeUnusedFiles(options);
+}
+
+/**
+ * Removes stored files that no media row references any more: their message, conversation or account was deleted, or
+ * the file was replaced. Never throws: the next call retries.
+ */
+export async function removeUnusedFiles({
+  db,
+  mediaStorage,
+  log,
+}: Pick<RetentionOptions, 'db' | 'mediaStorage' | 'log'>): Promise<void> {
+  try {
+    for (;;) {
+      const names = await mediaRows.findUnusedFiles(db, FILE_BATCH_SIZE);
+      if (names.length === 0) return;
+      // Files first: were the rows deleted first, a failure here would leave the files behind for good.
+      await mediaStorage.remove(names);
+      await mediaRows.forgetUnusedFiles(db, names);
+    }
+  } catch (error) {
+    log.warn({ err: error }, 'removal of unused files failed, retrying later');
+  }
 }

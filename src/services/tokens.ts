@@ -4,8 +4,8 @@ import { SignJWT, createRemoteJWKSet, decodeProtectedHeader, errors, jwtVerify }
 import type { CryptoKey, JWTVerifyGetKey } from 'jose';
 import { DomainError } from '../errors.ts';
 import { parseId } from '../ids.ts';
-import { readIdentity } from './identity-claims.ts';
-import type { OutsideIdentity } from './identity-claims.ts';
+import { parseIdentityClaims } from './identity-claims.ts';
+import type { ExternalIdentity } from './identity-claims.ts';
 import { isText } from '../lib/text.ts';
 import type { ActorRef } from '../actor.ts';
 
@@ -45,7 +45,7 @@ interface Validity {
 /** A token whose signature and times are good. Whether its account exists and it was not revoked is another question. */
 export type VerifiedToken =
   | (Validity & { readonly kind: 'own'; readonly actor: ActorRef })
-  | (Validity & { readonly kind: 'outside'; readonly identity: OutsideIdentity });
+  | (Validity & { readonly kind: 'outside'; readonly identity: ExternalIdentity });
 
 export interface Tokens {
   issue(actor: ActorRef): Promise<IssuedToken>;
@@ -63,9 +63,9 @@ const LATEST_MS = Date.UTC(9999, 0);
 /** How far the clock of an issuer may be ahead of ours. Expiry is exact: live sessions end at that second. */
 const CLOCK_TOLERANCE_SECONDS = 10;
 
-const OWN_ALGORITHM = 'HS256';
+const LOCAL_ALGORITHM = 'HS256';
 /** No symmetric one: with it, whoever knows a provider's public key could sign. */
-const OUTSIDE_ALGORITHMS = [
+const EXTERNAL_ALGORITHMS = [
   'RS256',
   'RS384',
   'RS512',
@@ -91,13 +91,13 @@ export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tok
     user: keyOf(secrets[0] ?? ''),
     device: keyOf([deviceSecret ?? secret].flat()[0] ?? ''),
   };
-  const outside = jwks === undefined ? undefined : createOutsideVerifier(jwks);
+  const outside = jwks === undefined ? undefined : createExternalVerifier(jwks);
 
-  const verifyOwn = async (token: string): Promise<VerifiedToken | undefined> => {
+  const verifyLocal = async (token: string): Promise<VerifiedToken | undefined> => {
     for (const { key, isForDevices } of keys) {
       const claims = await verifiedClaims(() =>
         jwtVerify(token, key, {
-          algorithms: [OWN_ALGORITHM],
+          algorithms: [LOCAL_ALGORITHM],
           requiredClaims: ['exp'],
           clockTolerance: CLOCK_TOLERANCE_SECONDS,
         }),
@@ -114,7 +114,7 @@ export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tok
       const issuedAt = Math.floor(Date.now() / 1000);
       const expiry = issuedAt + LIFETIME_SECONDS[actor.kind];
       const token = await new SignJWT({ kind: actor.kind })
-        .setProtectedHeader({ alg: OWN_ALGORITHM, typ: 'JWT' })
+        .setProtectedHeader({ alg: LOCAL_ALGORITHM, typ: 'JWT' })
         .setSubject(String(actor.id))
         .setIssuedAt(issuedAt)
         .setExpirationTime(expiry)
@@ -124,16 +124,16 @@ export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tok
     },
     async verify(token) {
       const algorithm = algorithmOf(token);
-      if (algorithm === OWN_ALGORITHM) return verifyOwn(token);
+      if (algorithm === LOCAL_ALGORITHM) return verifyLocal(token);
       return algorithm === undefined ? undefined : outside?.(token);
     },
   };
 }
 
-function createOutsideVerifier({ url, issuer, audience, cooldownMs }: JwksSettings) {
+function createExternalVerifier({ url, issuer, audience, cooldownMs }: JwksSettings) {
   const keySet = createRemoteJWKSet(new URL(url), { cooldownDuration: cooldownMs ?? 30_000 });
   const options = {
-    algorithms: OUTSIDE_ALGORITHMS,
+    algorithms: EXTERNAL_ALGORITHMS,
     requiredClaims: ['exp', 'sub'],
     clockTolerance: CLOCK_TOLERANCE_SECONDS,
     issuer,
@@ -166,7 +166,7 @@ function createOutsideVerifier({ url, issuer, audience, cooldownMs }: JwksSettin
   return async (token: string): Promise<VerifiedToken | undefined> => {
     const claims = await verify(token);
     if (claims === undefined || (claims['kind'] ?? 'user') !== 'user') return undefined;
-    const identity = readIdentity(issuer, claims);
+    const identity = parseIdentityClaims(issuer, claims);
     return identity && { kind: 'outside', identity, ...readValidity(token, claims) };
   };
 }
@@ -187,7 +187,9 @@ function algorithmOf(token: string): string | undefined {
   if (token.length > MAX_TOKEN) return undefined;
   try {
     const { alg } = decodeProtectedHeader(token);
-    return alg === OWN_ALGORITHM || (alg !== undefined && OUTSIDE_ALGORITHMS.includes(alg)) ? alg : undefined;
+    return alg === LOCAL_ALGORITHM || (alg !== undefined && EXTERNAL_ALGORITHMS.includes(alg))
+      ? alg
+      : undefined;
   } catch {
     return undefined;
   }

@@ -19,7 +19,7 @@ export interface TypingExpiry extends Disposable {
 export interface TypingExpiryOptions {
   readonly bus: Bus;
   /** Typing that is not repeated for so long has ended. */
-  readonly silenceMs?: number;
+  readonly timeoutMs?: number;
 }
 
 const SILENCE_MS = 15_000;
@@ -34,7 +34,7 @@ interface Entry {
   readonly release: () => void;
 }
 
-export function createTypingExpiry({ bus, silenceMs = SILENCE_MS }: TypingExpiryOptions): TypingExpiry {
+export function createTypingExpiry({ bus, timeoutMs = SILENCE_MS }: TypingExpiryOptions): TypingExpiry {
   const byAccount = new Map<ActorKey, Map<Topic, Entry>>();
   let count = 0;
 
@@ -60,7 +60,7 @@ export function createTypingExpiry({ bus, silenceMs = SILENCE_MS }: TypingExpiry
     const account = actorKey(refOf(actor));
     forget(account, topic);
     if (!typing.isTyping) return;
-    const timer = setTimeout(() => finish(account, topic), isOwn ? silenceMs : silenceMs + PATIENCE_MS);
+    const timer = setTimeout(() => finish(account, topic), isOwn ? timeoutMs : timeoutMs + PATIENCE_MS);
     timer.unref();
     const unsubscribe = bus.subscribe(topic, (notice) => {
       if (notice.kind !== 'event' || accessEndReason(refOf(actor), notice.envelope.event) === undefined)

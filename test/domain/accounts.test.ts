@@ -65,7 +65,7 @@ test('a new account is logged in at once', async () => {
     issuedAt: expect.any(Number),
     expiresAt: expect.any(Number),
   });
-  expect(await accounts.me(deps, session.actor)).toEqual({ kind: 'user', user, online: false });
+  expect(await accounts.requireMe(deps, session.actor)).toEqual({ kind: 'user', user, online: false });
 });
 
 test('an account needs a good e-mail, a password and names that fit', async () => {
@@ -234,8 +234,8 @@ test('a changed e-mail is visible everywhere, and logs in', async () => {
   const changed = await accounts.updateAccount(deps, ann.actor, { email: 'new@example.com' });
   expect(changed).toEqual({ ...user, email: 'new@example.com', updatedAt: changed.updatedAt });
   expect(changed.updatedAt > user.updatedAt).toBe(true);
-  expect(await accounts.visibleUser(deps, bob.actor, user.id)).toEqual(changed);
-  expect((await accounts.usersById(deps, [user.id])).get(user.id)).toEqual({ ...changed, online: false });
+  expect(await accounts.findVisibleUser(deps, bob.actor, user.id)).toEqual(changed);
+  expect((await accounts.findUsersById(deps, [user.id])).get(user.id)).toEqual({ ...changed, online: false });
   expect(await refusal(accounts.login(deps, ANN))).toBe('UNAUTHENTICATED');
   expect(await refusal(accounts.login(deps, { ...ANN, email: 'NEW@example.com' }))).toBe('done');
   const kick = (email: string) =>
@@ -263,7 +263,7 @@ test('an account changes only what it names', async () => {
   expect(await refusal(update({ email: bob.email.toUpperCase() }))).toBe('CONFLICT');
   expect(await refusal(update({ email: 'none' }))).toBe('INVALID_INPUT');
   expect(await refusal(update({ birthday: 'yesterday' }))).toBe('INVALID_INPUT');
-  expect(await accounts.me(deps, actorOf(user))).toMatchObject({
+  expect(await accounts.requireMe(deps, actorOf(user))).toMatchObject({
     user: { email: 'ANN@example.com', firstName: 'Anna' },
   });
 });
@@ -304,7 +304,7 @@ test('a device has no profile to change', async () => {
   ];
   expect(await outcomes(attempts)).toEqual(['FORBIDDEN', 'FORBIDDEN', 'FORBIDDEN']);
   const lease = await deps.presence.open('graphql', device);
-  expect(await accounts.me(deps, device)).toMatchObject({
+  expect(await accounts.requireMe(deps, device)).toMatchObject({
     kind: 'device',
     device: { id: device.id },
     online: true,
@@ -348,13 +348,13 @@ test('a deleted account leaves its circles with all that follows, and is gone', 
     account: ann.actor,
   });
   expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
-  expect(await refusal(accounts.me(deps, ann.actor))).toBe('UNAUTHENTICATED');
+  expect(await refusal(accounts.requireMe(deps, ann.actor))).toBe('UNAUTHENTICATED');
   expect(await refusal(accounts.deleteAccount(deps, ann.actor, ANN))).toBe('UNAUTHENTICATED');
-  expect((await circles.membershipsOfCircles(deps, [shared.id])).get(shared.id)).toMatchObject([
+  expect((await circles.findMembershipsOfCircles(deps, [shared.id])).get(shared.id)).toMatchObject([
     { userId: bob.user.id, role: 'ADMIN' },
     { userId: eve.user.id, role: 'MEMBER' },
   ]);
-  expect((await circles.invitationsOfCircles(deps, [toAnn])).get(toAnn)).toEqual([]);
+  expect((await circles.findInvitationsOfCircles(deps, [toAnn])).get(toAnn)).toEqual([]);
   expect(await refusal(accounts.createAccount(deps, ANN))).toBe('done');
 });
 
@@ -399,7 +399,7 @@ test('one knows oneself, those in the same circles, and nobody else', async () =
   await circleOf(deps, bob, eve);
   const device = await deviceOf(deps, circle, ann);
   const sees = async (actor: typeof ann.actor | typeof device, { user }: Person) =>
-    (await accounts.visibleUser(deps, actor, user.id)) !== undefined;
+    (await accounts.findVisibleUser(deps, actor, user.id)) !== undefined;
   expect(await sees(ann.actor, ann)).toBe(true);
   expect(await sees(ann.actor, bob)).toBe(true);
   expect(await sees(ann.actor, eve)).toBe(false);
@@ -407,8 +407,8 @@ test('one knows oneself, those in the same circles, and nobody else', async () =
   expect(await sees(device, ann)).toBe(true);
   expect(await sees(device, bob)).toBe(true);
   expect(await sees(device, eve)).toBe(false);
-  expect(await accounts.visibleUser(deps, ann.actor, 999 as UserId)).toBeUndefined();
-  expect(await accounts.usersById(deps, [999 as UserId, eve.user.id])).toEqual(
+  expect(await accounts.findVisibleUser(deps, ann.actor, 999 as UserId)).toBeUndefined();
+  expect(await accounts.findUsersById(deps, [999 as UserId, eve.user.id])).toEqual(
     new Map([[eve.user.id, { ...eve.user, online: false }]]),
   );
 });
@@ -465,7 +465,7 @@ async function startProvider(): Promise<
 
 const userOf = async (deps: Deps, token: string) => {
   const { actor } = await accounts.authenticate(deps, token);
-  const view = await accounts.me(deps, actor);
+  const view = await accounts.requireMe(deps, actor);
   if (view.kind !== 'user') throw new Error('a device');
   return view.user;
 };

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
-import { openSignals, sendSignal, webrtcConfig } from '../../src/domain/calls.ts';
+import { openSignals, sendSignal, getWebRtcConfig } from '../../src/domain/calls.ts';
 import type { SignalTarget } from '../../src/domain/calls.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import { accountTopic } from '../../src/events/event.ts';
@@ -31,7 +31,7 @@ test('TURN credentials are what a server with the same secret expects', () => {
     [USER, 'False'],
     [DEVICE, 'True'],
   ] as const) {
-    const { username, password, expiresAt } = webrtcConfig({ config }, actor).credentials();
+    const { username, password, expiresAt } = getWebRtcConfig({ config }, actor).credentials();
     expect(username).toMatch(new RegExp(`^\\d+:12${suffix}$`));
     const expiry = Number.parseInt(username, 10);
     expect(Math.abs(expiry - Date.now() / 1000 - 3600)).toBeLessThan(5);
@@ -43,8 +43,8 @@ test('TURN credentials are what a server with the same secret expects', () => {
 test('without a secret they look the same, and differ each time', () => {
   const config = readConfig({});
   const [one, two] = [
-    webrtcConfig({ config }, USER).credentials(),
-    webrtcConfig({ config }, USER).credentials(),
+    getWebRtcConfig({ config }, USER).credentials(),
+    getWebRtcConfig({ config }, USER).credentials(),
   ];
   expect(one.password).toMatch(/^[A-Za-z0-9+/]{27}=$/);
   expect(one.password).not.toBe(two.password);
@@ -52,7 +52,7 @@ test('without a secret they look the same, and differ each time', () => {
 
 test('the servers are told to everybody, credentials only to who is logged in', () => {
   const config = readConfig({ STUN_URLS: 'stun:a:1,stun:b', TURN_URLS: 'turn:c:2?transport=udp' });
-  const anonymous = webrtcConfig({ config }, null);
+  const anonymous = getWebRtcConfig({ config }, null);
   expect(anonymous).toMatchObject({ stunUrls: ['stun:a:1', 'stun:b'], turnUrls: ['turn:c:2?transport=udp'] });
   expect(() => anonymous.credentials()).toThrow(code('UNAUTHENTICATED'));
 });

@@ -23,7 +23,7 @@ import type { Person } from '../harness/seed.ts';
 const NOWHERE = 999_999 as CircleId;
 
 const rolesIn = async (deps: Deps, id: CircleId) => {
-  const members = (await circles.membershipsOfCircles(deps, [id])).get(id) ?? [];
+  const members = (await circles.findMembershipsOfCircles(deps, [id])).get(id) ?? [];
   return members.map(({ userId, role }) => [userId, role]);
 };
 
@@ -41,7 +41,7 @@ test('who creates a circle is its admin', async () => {
     updatedAt: expect.any(String),
   });
   expect(await rolesIn(deps, circle.id)).toEqual([[ann.user.id, 'ADMIN']]);
-  expect(await circles.circlesOf(deps, ann.actor)).toEqual([circle]);
+  expect(await circles.findCirclesOf(deps, ann.actor)).toEqual([circle]);
   expect(await history(deps, circleTopic(circle.id))).toEqual([]);
 });
 
@@ -101,9 +101,9 @@ test('the device of a circle reads it and changes nothing of it', async () => {
   const circle = await circleOf(deps, ann);
   await circleOf(deps, ann);
   const device = await deviceOf(deps, circle, ann);
-  expect(await circles.circlesOf(deps, device)).toEqual([circle]);
+  expect(await circles.findCirclesOf(deps, device)).toEqual([circle]);
   expect(await circles.requireCircle(deps, device, circle.id)).toEqual(circle);
-  expect(await circles.invitationsOf(deps, device)).toEqual([]);
+  expect(await circles.findInvitationsOf(deps, device)).toEqual([]);
   const attempts = [
     circles.updateCircle(deps, device, { circleId: circle.id, name: 'Mine' }),
     circles.deleteCircle(deps, device, { circleId: circle.id }),
@@ -126,8 +126,8 @@ test('whoever is invited is told alone, and joins by accepting', async () => {
   expect(await history(deps, accountTopic(bob.actor))).toEqual([
     { type: 'circle.invited', userId: bob.user.id, invitation, circle },
   ]);
-  expect(await circles.invitationsOf(deps, bob.actor)).toEqual([invitation]);
-  expect((await circles.invitationsOfCircles(deps, [circle.id])).get(circle.id)).toEqual([invitation]);
+  expect(await circles.findInvitationsOf(deps, bob.actor)).toEqual([invitation]);
+  expect((await circles.findInvitationsOfCircles(deps, [circle.id])).get(circle.id)).toEqual([invitation]);
   expect(await history(deps, circleTopic(circle.id))).toEqual([]);
 
   const joined = await circles.acceptInvitation(deps, bob.actor, { invitationId: invitation.id });
@@ -136,7 +136,7 @@ test('whoever is invited is told alone, and joins by accepting', async () => {
     [ann.user.id, 'ADMIN'],
     [bob.user.id, 'MEMBER'],
   ]);
-  expect(await circles.invitationsOf(deps, bob.actor)).toEqual([]);
+  expect(await circles.findInvitationsOf(deps, bob.actor)).toEqual([]);
   expect(await history(deps, circleTopic(circle.id))).toEqual([
     { type: 'member.joined', circleId: circle.id, user: bob.user },
   ]);
@@ -231,7 +231,7 @@ test('who leaves a circle leaves its conversations, and the reader ends after th
     'conversation.deleted',
   ]);
   expect((await historyTypes(deps, conversationTopic(without.id))).slice(2)).toEqual([]);
-  const remaining = await conversations.participantsOfConversations(deps, [big.id, small.id]);
+  const remaining = await conversations.findParticipantsOfConversations(deps, [big.id, small.id]);
   expect(remaining.get(big.id)).toMatchObject([
     { userId: ann.user.id, role: 'ADMIN' },
     { userId: eve.user.id, role: 'STANDARD' },
@@ -271,8 +271,8 @@ test('the last member takes the circle along, with its device, its invitations a
     'conversation.deleted',
   ]);
   expect(await historyTypes(deps, accountTopic(device))).toEqual(['account.deleted']);
-  expect(await circles.circlesById(deps, [circle.id])).toEqual(new Map());
-  expect(await circles.invitationsOf(deps, bob.actor)).toEqual([]);
+  expect(await circles.findCirclesById(deps, [circle.id])).toEqual(new Map());
+  expect(await circles.findInvitationsOf(deps, bob.actor)).toEqual([]);
   expect(await deps.db.selectFrom('devices').select('id').execute()).toEqual([]);
 });
 
@@ -319,7 +319,7 @@ test('an admin kicks a member out of the circle and its conversations', async ()
     error: kicked,
   });
   // The conversation lost its admin with the one who was kicked.
-  const remaining = await conversations.participantsOfConversations(deps, [conversation.id]);
+  const remaining = await conversations.findParticipantsOfConversations(deps, [conversation.id]);
   expect(remaining.get(conversation.id)).toMatchObject([
     { userId: ann.user.id, role: 'ADMIN' },
     { userId: eve.user.id, role: 'STANDARD' },
@@ -421,7 +421,7 @@ test('a membership is seen by those in the circle', async () => {
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const circle = await circleOf(deps, ann, bob);
   const device = await deviceOf(deps, circle, ann);
-  const [membership] = (await circles.membershipsOfCircles(deps, [circle.id])).get(circle.id) ?? [];
+  const [membership] = (await circles.findMembershipsOfCircles(deps, [circle.id])).get(circle.id) ?? [];
   const id = membership?.id as MembershipId;
   for (const actor of [ann.actor, bob.actor, device]) {
     expect(await circles.requireMembership(deps, actor, id)).toEqual(membership);
@@ -435,15 +435,15 @@ test('reads of several circles answer each, also those with nothing', async () =
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const [first, second] = [await circleOf(deps, ann, bob), await circleOf(deps, bob)];
   const ids = [second.id, NOWHERE, first.id];
-  expect(await circles.circlesById(deps, ids)).toEqual(
+  expect(await circles.findCirclesById(deps, ids)).toEqual(
     new Map([
       [first.id, first],
       [second.id, second],
     ]),
   );
-  const members = await circles.membershipsOfCircles(deps, ids);
+  const members = await circles.findMembershipsOfCircles(deps, ids);
   expect([...members.keys()]).toEqual(ids);
   expect(members.get(NOWHERE)).toEqual([]);
   expect(members.get(first.id)?.map(({ userId }) => userId)).toEqual([ann.user.id, bob.user.id]);
-  expect(await circles.invitationsOfCircles(deps, [])).toEqual(new Map());
+  expect(await circles.findInvitationsOfCircles(deps, [])).toEqual(new Map());
 });

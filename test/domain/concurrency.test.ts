@@ -157,7 +157,7 @@ test('an account that is deleted just as it joins a circle has left it, or never
     if (round % 2 === 0) attempts.reverse();
     await outcomes(attempts.map((act) => act()));
   }
-  expect((await circles.membershipsOfCircles(deps, [circleId])).get(circleId)).toHaveLength(1);
+  expect((await circles.findMembershipsOfCircles(deps, [circleId])).get(circleId)).toHaveLength(1);
   const told = await historyTypes(deps, circleTopic(circleId));
   const count = (type: string) => told.filter((one) => one === type).length;
   expect(count('member.left')).toBe(count('member.joined'));

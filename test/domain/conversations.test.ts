@@ -24,7 +24,7 @@ import type { Person } from '../harness/seed.ts';
 const NOWHERE = 999_999 as ConversationId;
 
 const rolesIn = async (deps: Deps, id: ConversationId): Promise<[number, ConversationRole][]> => {
-  const found = (await conversations.participantsOfConversations(deps, [id])).get(id) ?? [];
+  const found = (await conversations.findParticipantsOfConversations(deps, [id])).get(id) ?? [];
   return found.map(({ userId, role }) => [userId, role]);
 };
 
@@ -34,7 +34,7 @@ async function family(deps: Deps): Promise<{ ann: Person; bob: Person; eve: Pers
 }
 
 const isThere = async (deps: Deps, id: ConversationId) =>
-  (await conversations.conversationsById(deps, [id])).has(id);
+  (await conversations.findConversationsById(deps, [id])).has(id);
 
 test('a conversation starts with its creator as admin and with those invited', async () => {
   await using deps = await testDeps();
@@ -126,7 +126,7 @@ test('access says as what one takes part', async () => {
     conversationId: id,
     allowed: true,
   });
-  const [annIn, bobIn] = (await conversations.participantsOfConversations(deps, [id])).get(id) ?? [];
+  const [annIn, bobIn] = (await conversations.findParticipantsOfConversations(deps, [id])).get(id) ?? [];
   expect(await conversations.requireConversationAccess(deps.db, bob.actor, id)).toEqual({
     conversation,
     participant: bobIn,
@@ -346,7 +346,7 @@ test('an admin kicks a participant, and the two-participant rule holds', async (
     error: { code: 'FORBIDDEN', details: { reason: 'KICKED' } },
   });
   expect(await refusal(kick(ann, eve.email))).toBe('NOT_FOUND');
-  expect(await circles.circlesOf(deps, eve.actor)).toHaveLength(1);
+  expect(await circles.findCirclesOf(deps, eve.actor)).toHaveLength(1);
 
   await kick(ann, bob.email);
   expect((await historyTypes(deps, conversationTopic(conversation.id))).slice(3)).toEqual([
@@ -420,13 +420,13 @@ test('conversations are listed for each circle, to those who take part', async (
   });
   const ids = [circle.id, other.id, 77 as CircleId];
   const of = async (actor: Person['actor'] | typeof device) => [
-    ...(await conversations.conversationsOf(deps, actor, ids)).values(),
+    ...(await conversations.findConversationsOf(deps, actor, ids)).values(),
   ];
   expect(await of(bob.actor)).toEqual([[first, opened], [third], []]);
   expect(await of(ann.actor)).toEqual([[first], [], []]);
   expect(await of(device)).toEqual([[opened], [], []]);
-  expect(await conversations.conversationsOf(deps, bob.actor, [])).toEqual(new Map());
-  expect(await conversations.conversationsById(deps, [third.id, NOWHERE, first.id])).toEqual(
+  expect(await conversations.findConversationsOf(deps, bob.actor, [])).toEqual(new Map());
+  expect(await conversations.findConversationsById(deps, [third.id, NOWHERE, first.id])).toEqual(
     new Map([
       [first.id, first],
       [third.id, third],
@@ -438,10 +438,10 @@ test('participants are found by id, and shown to those who take part', async () 
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const { id } = await conversationOf(deps, circle, ann, bob);
-  const [first, second] = (await conversations.participantsOfConversations(deps, [id])).get(id) ?? [];
+  const [first, second] = (await conversations.findParticipantsOfConversations(deps, [id])).get(id) ?? [];
   if (first === undefined || second === undefined) throw new Error('no participants');
   const ids = [second.id, 99 as ParticipantId, first.id];
-  expect(await conversations.participantsById(deps, ids)).toEqual(
+  expect(await conversations.findParticipantsById(deps, ids)).toEqual(
     new Map([
       [first.id, first],
       [second.id, second],

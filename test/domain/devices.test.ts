@@ -58,7 +58,7 @@ test('a circle has at most one device, also when two are added at once', async (
   expect((await outcomes([add(), add(), add()])).sort()).toEqual(['CONFLICT', 'CONFLICT', 'done']);
   expect(await refusal(add())).toBe('CONFLICT');
   expect(await historyTypes(deps, circleTopic(circleId))).toEqual(['device.added']);
-  const [device] = [...(await devices.devicesOfCircles(deps, [circleId])).values()];
+  const [device] = [...(await devices.findDevicesOfCircles(deps, [circleId])).values()];
   await devices.removeDevice(deps, ann.actor, { deviceId: device?.id ?? NOBODY });
   expect(await refusal(add())).toBe('done');
 });
@@ -159,8 +159,8 @@ test('a device is known to its circle, and to nobody else', async () => {
   expect(await devices.requireDevice(deps, { kind: 'device', id }, id)).toEqual(device);
   expect(await refusal(devices.requireDevice(deps, eve.actor, id))).toBe('NOT_FOUND');
   expect(await refusal(devices.requireDevice(deps, ann.actor, NOBODY))).toBe('NOT_FOUND');
-  expect(await devices.devicesById(deps, [NOBODY, id])).toEqual(new Map([[id, device]]));
-  expect(await devices.devicesOfCircles(deps, [77 as CircleId, circle.id])).toEqual(
+  expect(await devices.findDevicesById(deps, [NOBODY, id])).toEqual(new Map([[id, device]]));
+  expect(await devices.findDevicesOfCircles(deps, [77 as CircleId, circle.id])).toEqual(
     new Map([[circle.id, device]]),
   );
 });

@@ -13,7 +13,7 @@ import * as media from '../../src/domain/media.ts';
 import * as messages from '../../src/domain/messages.ts';
 import { sweep } from '../../src/services/retention.ts';
 import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
-import type { MediaStorage } from '../../src/services/media-storage-fs.ts';
+import type { MediaStorage } from '../../src/services/media-storage.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { MediaId } from '../../src/ids.ts';
 import { testDeps } from '../harness/deps.ts';
@@ -48,7 +48,7 @@ async function testMedia() {
   const circle = await circleOf(deps, ann, bob, eve);
   const conversation = await conversationOf(deps, circle, ann, bob);
   const conversationId = conversation.id;
-  const own: Deps = { ...deps, storage };
+  const own: Deps = { ...deps, mediaStorage: storage };
   return {
     deps: own,
     dir,
@@ -253,15 +253,15 @@ test('an upload whose recording fails leaves no file', async () => {
   const { message, ...sent } = await t.send('a');
   const id = firstId({ message, ...sent });
   const storage: MediaStorage = {
-    ...t.deps.storage,
+    ...t.deps.mediaStorage,
     async write(content, maxBytes) {
-      const stored = await t.deps.storage.write(content, maxBytes);
+      const stored = await t.deps.mediaStorage.write(content, maxBytes);
       await messages.deleteMessage(t.deps, t.people.ann.actor, { messageId: message.id });
       return stored;
     },
   };
   const content = Readable.from([PNG]);
-  const upload = media.uploadMedia({ ...t.deps, storage }, t.people.ann.actor, {
+  const upload = media.uploadMedia({ ...t.deps, mediaStorage: storage }, t.people.ann.actor, {
     mediaId: id,
     filename: 'a',
     content,
@@ -303,8 +303,13 @@ test('a file that cannot be removed now does not fail the deletion, and is remov
   await using t = await testMedia();
   const { message, ...sent } = await t.send('a');
   await t.upload(firstId({ message, ...sent }), 'x');
-  const storage: MediaStorage = { ...t.deps.storage, remove: () => Promise.reject(new Error('read-only')) };
-  await messages.deleteMessage({ ...t.deps, storage }, t.people.ann.actor, { messageId: message.id });
+  const storage: MediaStorage = {
+    ...t.deps.mediaStorage,
+    remove: () => Promise.reject(new Error('read-only')),
+  };
+  await messages.deleteMessage({ ...t.deps, mediaStorage: storage }, t.people.ann.actor, {
+    messageId: message.id,
+  });
   expect(await t.files()).toHaveLength(1);
   await sweep(t.deps);
   expect(await t.files()).toEqual([]);
@@ -355,11 +360,11 @@ test('a file is written whole before it has its name', async () => {
   expect(await readFile(join(folder.dir, name), 'utf8')).toBe('first second');
 });
 
-test('a name that storage did not give leads nowhere', async () => {
+test('a name that the storage did not choose is rejected', async () => {
   await using folder = await testStorage();
   for (const name of ['../../etc/passwd', '/etc/passwd', '', '.', `${crypto.randomUUID()}.part`]) {
-    await expect(folder.storage.read(name)).rejects.toThrow('Not the name');
-    await expect(folder.storage.remove([name])).rejects.toThrow('Not the name');
+    await expect(folder.storage.read(name)).rejects.toThrow('Invalid name');
+    await expect(folder.storage.remove([name])).rejects.toThrow('Invalid name');
   }
   await expect(folder.storage.read(crypto.randomUUID())).rejects.toThrow(code('NOT_FOUND'));
   await folder.storage.remove([crypto.randomUUID()]);

@@ -403,7 +403,7 @@ test('sends that wait together are stored in the order of asking, and refusals c
       .map(String);
   expect(sentTexts(await history(deps, topic))).toEqual(expected(false));
   expect(sentTexts(await history(deps, conversationTopic(other.id)))).toEqual(expected(true));
-  const page = await messages.messagesPage(deps, [conversationId], { limit: 300, newestFirst: false });
+  const page = await messages.findMessagePages(deps, [conversationId], { limit: 300, newestFirst: false });
   expect(page.get(conversationId)?.map(({ text }) => text)).toEqual(expected(false));
 });
 
@@ -499,8 +499,8 @@ test('pages of several conversations come in one read, from either end', async (
     ids[id]?.push(message.id);
   }
   const both = [conversationId, other.id, 999 as ConversationId];
-  const texts = async (page: Parameters<typeof messages.messagesPage>[2]) => {
-    const pages = await messages.messagesPage(deps, both, page);
+  const texts = async (page: Parameters<typeof messages.findMessagePages>[2]) => {
+    const pages = await messages.findMessagePages(deps, both, page);
     return both.map(
       (id) =>
         pages

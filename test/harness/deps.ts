@@ -50,7 +50,7 @@ export async function testDeps({ tokens, rateLimits = false }: DepsOptions = {})
     tokens: createTokens({ secret: SECRET, ...tokens }),
     batchedReads: createBatchedReads(db),
     presence,
-    storage: await createFolderStorage(folder),
+    mediaStorage: await createFolderStorage(folder),
     rateLimits: createRateLimits({ enabled: rateLimits }),
     passwords: createPasswords({ cost: 4 }),
     lockedUsers: new Set(),

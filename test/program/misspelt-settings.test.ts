@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { VARIABLES } from '../../src/config.ts';
-import { findMisspelt } from '../../src/misspelt-settings.ts';
+import { findMisspeltSettings } from '../../src/misspelt-settings.ts';
 
 const settings = Object.keys(VARIABLES);
-const meantBy = (name: string, value = 'x') => findMisspelt({ [name]: value }, settings)[0]?.meant;
+const meantBy = (name: string, value = 'x') => findMisspeltSettings({ [name]: value }, settings)[0]?.meant;
 
 test.for([
   ['DATABSE_URL', 'DATABASE_URL'],
@@ -45,7 +45,7 @@ test.for([
 });
 
 test('settings themselves are no misspellings', () => {
-  expect(findMisspelt(Object.fromEntries(settings.map((name) => [name, 'x'])), settings)).toEqual([]);
+  expect(findMisspeltSettings(Object.fromEntries(settings.map((name) => [name, 'x'])), settings)).toEqual([]);
 });
 
 test('a service of the name parley in Kubernetes is no misspelling', () => {

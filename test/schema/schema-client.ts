@@ -77,7 +77,7 @@ export async function openWorld(): Promise<World> {
     presence,
     tails: createTails({ eventLog: createEventLog(plain), bus, log }),
     tokens: createTokens({ secret: 'a secret of the tests' }),
-    storage: await createFolderStorage(dir),
+    mediaStorage: await createFolderStorage(dir),
     rateLimits: createRateLimits({ enabled: false }),
     passwords: createPasswords({ cost: 4 }),
     lockedUsers: new Set(),

@@ -84,7 +84,7 @@ async function conversation() {
 test('typing that is not repeated ends, once', async () => {
   await using stage = await conversation();
   const { deps, ann, id, told } = stage;
-  using typing = createTypingPublisher({ db: deps.db, bus: deps.bus, silenceMs: 50 });
+  using typing = createTypingPublisher({ db: deps.db, bus: deps.bus, timeoutMs: 50 });
   await typing.set({ account: ann, conversationId: id, isTyping: true });
   expect([await told.next(), await told.next()]).toEqual([true, false]);
   typing.end(ann);
@@ -110,7 +110,7 @@ test('of a node that died, the others end the typing for their readers', async (
   await using stage = await conversation();
   const { deps, ann, id, told } = stage;
   // Both nodes know this conversation; what one publishes the other receives.
-  using survivor = createTypingPublisher({ db: deps.db, bus: deps.bus, silenceMs: -4_950 });
+  using survivor = createTypingPublisher({ db: deps.db, bus: deps.bus, timeoutMs: -4_950 });
   const bus = {
     ...deps.bus,
     publish(notices: readonly Notice[]) {

@@ -12,11 +12,11 @@ export const DEMO_PASSWORD = 'parley';
 export const DEMO_ACCOUNTS = 'demo-accounts';
 
 /** Whether accounts with a published password may be used: not from other machines. */
-export const isDemoOpen = (config: Config): boolean =>
+export const isDemoAllowed = (config: Config): boolean =>
   config.DEMO !== 'off' && config.PASSWORD_LOGIN === 'on' && isLoopback(hostOf(config));
 
 /** The demo accounts that still have their published password. */
-export async function findDemo({ db, passwords }: Pick<Deps, 'db' | 'passwords'>): Promise<User[]> {
+export async function findDemoAccounts({ db, passwords }: Pick<Deps, 'db' | 'passwords'>): Promise<User[]> {
   const found = await Promise.all(
     (await findDemoIds(db)).map(async (id) => {
       const stored = await users.findPasswordHash(db, id);
@@ -31,12 +31,12 @@ export async function findDemo({ db, passwords }: Pick<Deps, 'db' | 'passwords'>
  * Whether an account may not be logged in to with this password, which is the right one: where others can connect, a demo
  * account is closed to its published password, also if another node made it since this one started.
  */
-export async function isDemoLogin(
+export async function isForbiddenDemoLogin(
   { db, config }: Pick<Deps, 'db' | 'config'>,
   id: UserId,
   password: string,
 ): Promise<boolean> {
-  return password === DEMO_PASSWORD && !isDemoOpen(config) && (await findDemoIds(db)).includes(id);
+  return password === DEMO_PASSWORD && !isDemoAllowed(config) && (await findDemoIds(db)).includes(id);
 }
 
 async function findDemoIds(db: Deps['db']): Promise<UserId[]> {

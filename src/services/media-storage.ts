@@ -1,0 +1,79 @@
+import type { Readable } from 'node:stream';
+import { fileTypeFromBuffer } from 'file-type';
+import { DomainError } from '../errors.ts';
+
+/** A byte range, both ends inclusive. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface StoredFile {
+  /** Key under which the driver stored the file; chosen by the driver, never the uploader's filename. */
+  readonly name: string;
+  readonly size: number;
+  /** MIME type detected from the content; the type that the client declared is ignored. */
+  readonly contentType: string;
+}
+
+/**
+ * Stores the files of messages. To add a driver (for example S3), implement this interface in `media-storage-<kind>.ts`
+ * with `inspectContent`, and choose it in `openServices` (app/services.ts). test/domain/media.test.ts shows what is
+ * expected. The database decides which files exist: a driver needs no listing, and no rename.
+ *
+ * Disposal waits for writes in flight and for the cleanup of failed ones.
+ */
+export interface MediaStorage extends AsyncDisposable {
+  /**
+   * Stores the content under a new name and resolves when it is durable. Stores nothing if the content fails or ends
+   * early. Throws LIMIT_EXCEEDED above `maxBytes`, UNAVAILABLE when the storage is full or read-only, and rethrows
+   * errors of the content stream.
+   */
+  write(content: Readable, maxBytes: number): Promise<StoredFile>;
+  /** Opens a file, or a range of it. Throws NOT_FOUND if there is no such file. */
+  read(name: string, range?: ByteRange): Promise<Readable>;
+  /** Removes files. Ignores missing ones, as removals are retried. */
+  remove(names: readonly string[]): Promise<void>;
+}
+
+export interface ContentInspector {
+  /** A stage for `stream.pipeline`. Throws LIMIT_EXCEEDED once the content is larger than allowed. */
+  readonly passThrough: (chunks: AsyncIterable<Uint8Array | string>) => AsyncGenerator<Uint8Array>;
+  /** Returns the size and the detected type, once the content has passed. */
+  describe(): Promise<Omit<StoredFile, 'name'>>;
+}
+
+/** file-type needs at most this much to detect a type. */
+const SNIFFED_BYTES = 4100;
+const UNKNOWN_TYPE = 'application/octet-stream';
+/** Served as `UNKNOWN_TYPE`: a browser would run scripts in them on our origin. */
+const ACTIVE_TYPES = /\b(html|xml)\b/;
+
+/** Measures, limits and sniffs content while it streams to a driver. */
+export function inspectContent(maxBytes: number): ContentInspector {
+  let size = 0;
+  let head = Buffer.alloc(0);
+  return {
+    async *passThrough(chunks) {
+      for await (const part of chunks) {
+        const chunk = typeof part === 'string' ? Buffer.from(part) : part;
+        size += chunk.length;
+        if (size > maxBytes) throw tooLarge(maxBytes);
+        if (head.length < SNIFFED_BYTES) head = Buffer.concat([head, chunk]).subarray(0, SNIFFED_BYTES);
+        yield chunk;
+      }
+    },
+    describe: async () => ({ size, contentType: await detectType(head) }),
+  };
+}
+
+async function detectType(head: Buffer): Promise<string> {
+  // file-type throws on some truncated files.
+  const type = await fileTypeFromBuffer(head).catch(() => undefined);
+  return type === undefined || ACTIVE_TYPES.test(type.mime) ? UNKNOWN_TYPE : type.mime;
+}
+
+const tooLarge = (maxBytes: number): DomainError =>
+  new DomainError('LIMIT_EXCEEDED', `A file may have at most ${maxBytes} bytes.`, {
+    limit: 'MAX_UPLOAD_BYTES',
+  });
