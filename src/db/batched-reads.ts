@@ -1,4 +1,5 @@
-import { canRead } from './conversations.ts';
+import { haveAccess } from './conversation-access.ts';
+import type { AccessRequest } from './conversation-access.ts';
 import type { Db } from './database.ts';
 import { readRanges } from './event-log.ts';
 import type { LogRange } from './event-log.ts';
@@ -19,7 +20,7 @@ export interface BatchedReads {
   /** Whether the account is there and active, and accepts the token. */
   isActive(token: Token): Promise<boolean>;
   /** Whether the actor takes part in the conversation. */
-  canRead(actor: ActorRef, conversationId: ConversationId): Promise<boolean>;
+  hasAccess(actor: ActorRef, conversationId: ConversationId): Promise<boolean>;
   /** How far a topic's log reaches; undefined when there is no such topic. */
   readRange(topic: string): Promise<LogRange | undefined>;
 }
@@ -28,10 +29,9 @@ export function createBatchedReads(db: Db): BatchedReads {
   const tokens = createBatcher<Token, boolean>((asked) => areActive(db, asked), {
     maxBatchSize: MAX_TOGETHER,
   });
-  const readers = createBatcher<Parameters<typeof canRead>[1][number], boolean>(
-    (asked) => canRead(db, asked),
-    { maxBatchSize: MAX_TOGETHER },
-  );
+  const readers = createBatcher<AccessRequest, boolean>((requests) => haveAccess(db, requests), {
+    maxBatchSize: MAX_TOGETHER,
+  });
   const ranges = createBatcher<string, LogRange | undefined>(
     async (topics) => {
       const known = await readRanges(db, topics);
@@ -41,7 +41,7 @@ export function createBatchedReads(db: Db): BatchedReads {
   );
   return {
     isActive: (token) => tokens.load(token),
-    canRead: (account, conversationId) => readers.load({ account, conversationId }),
+    hasAccess: (account, conversationId) => readers.load({ account, conversationId }),
     readRange: (topic) => ranges.load(topic),
   };
 }

@@ -1,28 +1,146 @@
 import { sql } from 'kysely';
-import type { RawBuilder } from 'kysely';
-import type { ConversationId, DeviceId, MessageId, ParticipantId, UserId } from '../ids.ts';
+import type { AliasedRawBuilder, Expression, RawBuilder } from 'kysely';
+import type { ActorRef } from '../actor.ts';
+import type { CircleId, ConversationId, DeviceId, MessageId, ParticipantId, UserId } from '../ids.ts';
 import { DEVICE_COLUMNS, USER_COLUMNS, isOnline } from './actors.ts';
 import type { ActorRow } from './actors.ts';
+import { CONVERSATION_COLUMNS } from './columns.ts';
 import type { Db } from './database.ts';
-import type { Timestamp } from './tables.ts';
-import type { ActorRef } from '../actor.ts';
+import { anyOf } from './sql.ts';
+import type { Conversation, ConversationRole, Participant, Timestamp } from './tables.ts';
 
-/** An account that wants to do something in a conversation. */
+/** One row for each conversation that an actor may read and write. The participant is null for a device. */
+interface AccessRow {
+  conversationId: ConversationId;
+  actorId: number;
+  participantId: ParticipantId | null;
+  role: ConversationRole | null;
+  joinedAt: Timestamp | null;
+  changedAt: Timestamp | null;
+}
+
+/**
+ * The access rule, as one table for each kind of actor. A user has access as a participant; a device has access to the
+ * conversations of its circle with `deviceAccess`. Every statement that checks access to a conversation uses this table.
+ *
+ * A subquery instead of a view over both kinds: PostgreSQL inlines it into the statement that joins it, and uses the indexes. It
+ * does not inline a member of UNION ALL that is a join itself (`is_safe_append_member`), and would read every device.
+ */
+const ACCESS: Readonly<Record<ActorRef['kind'], RawBuilder<AccessRow>>> = {
+  user: sql`(
+    select conversation_id, user_id as actor_id, id as participant_id, role, created_at as joined_at, updated_at as changed_at
+    from participants
+  )`,
+  device: sql`(
+    select conversations.id as conversation_id, devices.id as actor_id, null::int as participant_id, null::text as role,
+      null::timestamptz as joined_at, null::timestamptz as changed_at
+    from conversations join devices on devices.circle_id = conversations.circle_id
+    where conversations.device_access
+  )`,
+};
+
+const accessOf = (kind: ActorRef['kind']): AliasedRawBuilder<AccessRow, 'access'> =>
+  ACCESS[kind].as<'access'>(sql`access`);
+
+/** SQL condition: the actor has access to the conversation whose id the expression gives. */
+export const hasAccess = (
+  { kind, id }: { readonly kind: ActorRef['kind']; readonly id: number | Expression<number> },
+  conversationId: Expression<ConversationId>,
+): RawBuilder<boolean> => sql<boolean>`exists (
+  select from ${ACCESS[kind]} as access
+  where access.conversation_id = ${conversationId} and access.actor_id = ${id}
+)`;
+
+/** A conversation, and the participant through whom a user has access; null for a device. */
+export interface ConversationAccess {
+  readonly conversation: Conversation;
+  readonly participant: Participant | null;
+}
+
+/** Finds a conversation and the actor's participant. Undefined without access. */
+export async function findAccess(
+  db: Db,
+  actor: ActorRef,
+  id: ConversationId,
+): Promise<ConversationAccess | undefined> {
+  const row = await accessibleTo(db, actor)
+    .select(['access.participantId', 'access.role', 'access.joinedAt', 'access.changedAt'])
+    .where('conversations.id', '=', id)
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const { participantId, role, joinedAt, changedAt, ...conversation } = row;
+  if (
+    actor.kind === 'device' ||
+    participantId === null ||
+    role === null ||
+    joinedAt === null ||
+    changedAt === null
+  )
+    return { conversation, participant: null };
+  const participant: Participant = {
+    id: participantId,
+    conversationId: id,
+    userId: actor.id,
+    role,
+    createdAt: joinedAt,
+    updatedAt: changedAt,
+  };
+  return { conversation, participant };
+}
+
+/** Finds the conversations of these circles to which the actor has access, by id. */
+export async function findAccessible(
+  db: Db,
+  actor: ActorRef,
+  circleIds: readonly CircleId[],
+): Promise<Conversation[]> {
+  return accessibleTo(db, actor)
+    .where('conversations.circleId', '=', anyOf(circleIds))
+    .orderBy('conversations.id')
+    .execute();
+}
+
+const accessibleTo = (db: Db, actor: ActorRef) =>
+  db
+    .selectFrom('conversations')
+    .innerJoin(accessOf(actor.kind), 'access.conversationId', 'conversations.id')
+    .select(CONVERSATION_COLUMNS)
+    .where('access.actorId', '=', actor.id);
+
 export interface AccessRequest {
   readonly account: ActorRef;
   readonly conversationId: ConversationId;
 }
 
-/** That the account takes part: a user as a participant, a device through its access. */
+/** Checks the access of many actors in one statement. Returns a boolean for each request, in their order. */
+export async function haveAccess(db: Db, requests: readonly AccessRequest[]): Promise<boolean[]> {
+  const conversationId = sql.ref<ConversationId>('given.conversation_id');
+  const id = sql.ref<number>('given.actor_id');
+  const { rows } = await sql<{ allowed: boolean }>`
+    select case actor_kind
+        when 'user' then ${hasAccess({ kind: 'user', id }, conversationId)}
+        else ${hasAccess({ kind: 'device', id }, conversationId)}
+      end as allowed
+    from unnest(
+      ${requests.map(({ account }) => account.kind)}::text[],
+      ${requests.map(({ account }) => account.id)}::int[],
+      ${requests.map((request) => request.conversationId)}::int[]
+    ) with ordinality as given (actor_kind, actor_id, conversation_id, ordinal)
+    order by ordinal
+  `.execute(db);
+  return rows.map(({ allowed }) => allowed);
+}
+
+/** An actor with access, as events show it. */
 export interface Access {
   readonly actor: ActorRow;
   readonly participantId: ParticipantId | null;
 }
 
 export interface Sender extends Access {
-  /** The unused id that its message will have. */
+  /** Reserved for the sender's message. */
   readonly messageId: MessageId;
-  /** The moment at which it was found. */
+  /** Time of the query: the message's `sentAt`. */
   readonly at: Timestamp;
 }
 
@@ -30,104 +148,92 @@ const NO_MESSAGE = sql<MessageId>`0`;
 const NEXT_MESSAGE = sql<MessageId>`nextval('messages_id_seq')::int`;
 const AT = sql<Timestamp>`clock_timestamp()::timestamptz(3)`.as('at');
 
-/** Undefined when the account does not take part in the conversation. */
-export async function findAccess(db: Db, request: AccessRequest): Promise<Access | undefined> {
-  const [access] = await findAccesses(db, [request]);
-  return access;
-}
-
-/** Answers each request in its place; undefined when the account does not take part. */
+/** Returns the actor's access for each request, in their order; undefined without access. */
 export async function findAccesses(
   db: Db,
   requests: readonly AccessRequest[],
 ): Promise<(Access | undefined)[]> {
-  const found = await findPlaced(db, requests, NO_MESSAGE);
-  return requests.map((_, place) => found.get(place));
+  const found = await findByIndex(db, requests, NO_MESSAGE);
+  return requests.map((_, index) => found.get(index));
 }
 
 /**
- * Answers each request in its place, with message ids and moments in the same order; undefined when the account does not take part.
+ * Returns the sender for each request, in their order; undefined without access. Message ids and times ascend in the order of the
+ * requests, whatever order PostgreSQL evaluates the rows in.
  */
 export async function findSenders(
   db: Db,
   requests: readonly AccessRequest[],
 ): Promise<(Sender | undefined)[]> {
-  const found = await findPlaced(db, requests, NEXT_MESSAGE);
+  const found = await findByIndex(db, requests, NEXT_MESSAGE);
   const ids = [...found.values()].map(({ messageId }) => messageId).sort((a, b) => a - b);
-  const moments = [...found.values()].map(({ at }) => at).sort();
-  return requests.map((_, place) => {
-    const sender = found.get(place);
+  const times = [...found.values()].map(({ at }) => at).sort();
+  return requests.map((_, index) => {
+    const sender = found.get(index);
     return (
-      sender && { ...sender, messageId: ids.shift() ?? sender.messageId, at: moments.shift() ?? sender.at }
+      sender && { ...sender, messageId: ids.shift() ?? sender.messageId, at: times.shift() ?? sender.at }
     );
   });
 }
 
-/** By the place of their request, in any order. */
-async function findPlaced(
+/** Maps the index of a request to its sender, in any order. */
+async function findByIndex(
   db: Db,
   requests: readonly AccessRequest[],
   messageId: RawBuilder<MessageId>,
 ): Promise<Map<number, Sender>> {
   const found = new Map<number, Sender>();
-  const placed = requests.map((request, place) => ({ ...request, place }));
-  const ofUsers = placed.filter(({ account }) => account.kind === 'user');
-  const ofDevices = placed.filter(({ account }) => account.kind === 'device');
+  const indexed = requests.map((request, index) => ({ ...request, index }));
+  const ofUsers = indexed.filter(({ account }) => account.kind === 'user');
+  const ofDevices = indexed.filter(({ account }) => account.kind === 'device');
   if (ofUsers.length > 0) {
     const rows = await userSenders(db, ofUsers)
       .select([messageId.as('messageId'), AT])
       .execute();
-    for (const { place, messageId, at, participantId, online, ...user } of rows) {
-      found.set(place, { actor: { kind: 'user', user, online }, participantId, messageId, at });
-    }
+    for (const { index, messageId, at, participantId, online, ...user } of rows)
+      found.set(index, { actor: { kind: 'user', user, online }, participantId, messageId, at });
   }
   if (ofDevices.length > 0) {
     const rows = await deviceSenders(db, ofDevices)
       .select([messageId.as('messageId'), AT])
       .execute();
-    for (const { place, messageId, at, online, ...device } of rows) {
-      found.set(place, { actor: { kind: 'device', device, online }, participantId: null, messageId, at });
-    }
+    for (const { index, messageId, at, participantId, online, ...device } of rows)
+      found.set(index, { actor: { kind: 'device', device, online }, participantId, messageId, at });
   }
   return found;
 }
 
-type Placed = AccessRequest & { readonly place: number };
+type Indexed = AccessRequest & { readonly index: number };
 
-function given<AccountId extends number>(requests: readonly Placed[]) {
-  const places = requests.map((request) => request.place);
-  const accountIds = requests.map((request) => request.account.id);
-  const conversationIds = requests.map((request) => request.conversationId);
-  return sql<{ place: number; accountId: AccountId; conversationId: ConversationId }>`
-    unnest(${places}::int[], ${accountIds}::int[], ${conversationIds}::int[])
-  `.as<'given'>(sql`given(place, account_id, conversation_id)`);
-}
-
-const userSenders = (db: Db, requests: readonly Placed[]) =>
+/** The requests of one kind of actor that have access, with the participant. */
+const allowed = (db: Db, kind: ActorRef['kind'], requests: readonly Indexed[]) =>
   db
-    .selectFrom(given<UserId>(requests))
-    .innerJoin('participants', (join) =>
-      join
-        .onRef('participants.conversationId', '=', 'given.conversationId')
-        .onRef('participants.userId', '=', 'given.accountId'),
+    .selectFrom(
+      sql<{ index: number; actorId: number; conversationId: ConversationId }>`unnest(
+        ${requests.map(({ index }) => index)}::int[],
+        ${requests.map(({ account }) => account.id)}::int[],
+        ${requests.map(({ conversationId }) => conversationId)}::int[]
+      )`.as<'given'>(sql`given(index, actor_id, conversation_id)`),
     )
-    .innerJoin('users', 'users.id', 'participants.userId')
+    .innerJoin(accessOf(kind), (join) =>
+      join
+        .onRef('access.conversationId', '=', 'given.conversationId')
+        .onRef('access.actorId', '=', 'given.actorId'),
+    )
+    .select(['given.index', 'access.participantId']);
+
+const userSenders = (db: Db, requests: readonly Indexed[]) =>
+  allowed(db, 'user', requests)
+    .innerJoin('users', (join) => join.on('users.id', '=', sql.ref<UserId>('access.actor_id')))
     .leftJoin('presence', (join) =>
       join.on('presence.actorKind', '=', 'user').onRef('presence.actorId', '=', 'users.id'),
     )
-    .select(['given.place', 'participants.id as participantId', ...USER_COLUMNS, isOnline]);
+    .select([...USER_COLUMNS, isOnline]);
 
-const deviceSenders = (db: Db, requests: readonly Placed[]) =>
-  db
-    .selectFrom(given<DeviceId>(requests))
-    .innerJoin('conversations', 'conversations.id', 'given.conversationId')
-    .innerJoin('devices', (join) =>
-      join
-        .onRef('devices.id', '=', 'given.accountId')
-        .onRef('devices.circleId', '=', 'conversations.circleId'),
-    )
+const deviceSenders = (db: Db, requests: readonly Indexed[]) =>
+  allowed(db, 'device', requests)
+    .innerJoin('devices', (join) => join.on('devices.id', '=', sql.ref<DeviceId>('access.actor_id')))
     .leftJoin('presence', (join) =>
       join.on('presence.actorKind', '=', 'device').onRef('presence.actorId', '=', 'devices.id'),
     )
-    .where('conversations.deviceAccess', '=', true)
-    .select(['given.place', ...DEVICE_COLUMNS, isOnline]);
+    .select([...DEVICE_COLUMNS, isOnline]);

@@ -4,13 +4,6 @@ import { CONVERSATION_COLUMNS, PARTICIPANT_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
 import type { Conversation, ConversationRole, Participant } from './tables.ts';
-import type { ActorRef } from '../actor.ts';
-
-/** A conversation, and as what a user takes part in it: null for the circle's device. */
-export interface ConversationAccess {
-  readonly conversation: Conversation;
-  readonly participant: Participant | null;
-}
 
 export async function insert(
   tx: Tx,
@@ -83,96 +76,6 @@ export async function findIdsOfCircles(db: Db, circleIds: readonly CircleId[]): 
     .execute();
   return rows.map((row) => row.id);
 }
-
-/** Those of the circles in which the account takes part. */
-export async function findOfAccount(
-  db: Db,
-  account: ActorRef,
-  circleIds: readonly CircleId[],
-): Promise<Conversation[]> {
-  return account.kind === 'device'
-    ? ofDevice(db, account)
-        .where('conversations.circleId', '=', anyOf(circleIds))
-        .orderBy('conversations.id')
-        .execute()
-    : ofUser(db, account)
-        .where('conversations.circleId', '=', anyOf(circleIds))
-        .orderBy('conversations.id')
-        .execute();
-}
-
-/** The conversation, if the account takes part in it. */
-export async function findAccess(
-  db: Db,
-  account: ActorRef,
-  id: ConversationId,
-): Promise<ConversationAccess | undefined> {
-  if (account.kind === 'device') {
-    const conversation = await ofDevice(db, account).where('conversations.id', '=', id).executeTakeFirst();
-    return conversation === undefined ? undefined : { conversation, participant: null };
-  }
-  const row = await ofUser(db, account)
-    .select([
-      'participants.id as participantId',
-      'participants.role',
-      'participants.createdAt as joinedAt',
-      'participants.updatedAt as changedAt',
-    ])
-    .where('conversations.id', '=', id)
-    .executeTakeFirst();
-  if (row === undefined) return undefined;
-  const { participantId, role, joinedAt, changedAt, ...conversation } = row;
-  const participant: Participant = {
-    id: participantId,
-    conversationId: id,
-    userId: account.id,
-    role,
-    createdAt: joinedAt,
-    updatedAt: changedAt,
-  };
-  return { conversation, participant };
-}
-
-/** Whether the accounts take part in the conversations, in their order: the same, asked for many at once. */
-export async function canRead(
-  db: Db,
-  asked: readonly { readonly account: ActorRef; readonly conversationId: ConversationId }[],
-): Promise<boolean[]> {
-  const { rows } = await sql<{ allowed: boolean }>`
-    select case actor_kind
-        when 'user' then exists (
-          select from participants
-          where participants.conversation_id = given.conversation_id and user_id = actor_id
-        )
-        else exists (
-          select from conversations join devices on devices.circle_id = conversations.circle_id
-          where conversations.id = given.conversation_id and devices.id = actor_id and device_access
-        )
-      end as allowed
-    from unnest(
-      ${asked.map(({ account }) => account.kind)}::text[],
-      ${asked.map(({ account }) => account.id)}::int[],
-      ${asked.map(({ conversationId }) => conversationId)}::int[]
-    ) with ordinality as given (actor_kind, actor_id, conversation_id, ordinal)
-    order by ordinal
-  `.execute(db);
-  return rows.map(({ allowed }) => allowed);
-}
-
-const ofUser = (db: Db, user: ActorRef & { kind: 'user' }) =>
-  db
-    .selectFrom('conversations')
-    .innerJoin('participants', 'participants.conversationId', 'conversations.id')
-    .select(CONVERSATION_COLUMNS)
-    .where('participants.userId', '=', user.id);
-
-const ofDevice = (db: Db, device: ActorRef & { kind: 'device' }) =>
-  db
-    .selectFrom('conversations')
-    .innerJoin('devices', 'devices.circleId', 'conversations.circleId')
-    .select(CONVERSATION_COLUMNS)
-    .where('devices.id', '=', device.id)
-    .where('conversations.deviceAccess', '=', true);
 
 /** In the order given, oldest first. */
 export async function insertParticipants(

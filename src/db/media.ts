@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
 import type { MediaId, MessageId } from '../ids.ts';
 import { MESSAGE_COLUMNS } from './columns.ts';
+import { hasAccess } from './conversation-access.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
-import { mayRead } from './messages.ts';
 import type { Media, Message } from './tables.ts';
 import type { ActorRef } from '../actor.ts';
 
@@ -40,7 +40,7 @@ export async function findReadable(
     .innerJoin('messages', 'messages.id', 'media.messageId')
     .select([...COLUMNS, 'media.storageName'])
     .where('media.id', '=', id)
-    .where(mayRead(account))
+    .where(hasAccess(account, sql.ref('messages.conversation_id')))
     .executeTakeFirst();
   if (row === undefined) return undefined;
   const { storageName, ...media } = row;

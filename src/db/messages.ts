@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
-import type { RawBuilder } from 'kysely';
 import type { ConversationId, MessageId, ParticipantId } from '../ids.ts';
 import { MESSAGE_COLUMNS } from './columns.ts';
+import { hasAccess } from './conversation-access.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
 import type { Media, Message, Timestamp } from './tables.ts';
@@ -90,22 +90,9 @@ export async function findReadable(db: Db, account: ActorRef, ids: readonly Mess
     .selectFrom('messages')
     .select(MESSAGE_COLUMNS)
     .where('messages.id', '=', anyOf(ids))
-    .where(mayRead(account))
+    .where(hasAccess(account, sql.ref('messages.conversation_id')))
     .execute();
 }
-
-/** Whether the account takes part in the conversation of the row of `messages` at hand. */
-export const mayRead = (account: ActorRef): RawBuilder<boolean> =>
-  account.kind === 'user'
-    ? sql<boolean>`exists (
-        select 1 from participants
-        where participants.conversation_id = messages.conversation_id and participants.user_id = ${account.id}
-      )`
-    : sql<boolean>`exists (
-        select 1 from conversations join devices on devices.circle_id = conversations.circle_id
-        where conversations.id = messages.conversation_id and conversations.device_access
-          and devices.id = ${account.id}
-      )`;
 
 export async function setText(tx: Tx, id: MessageId, text: string): Promise<Message> {
   return tx

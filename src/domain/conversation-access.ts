@@ -1,5 +1,4 @@
 import * as conversations from '../db/conversations.ts';
-import type { ConversationAccess } from '../db/conversations.ts';
 import type { Db, Tx } from '../db/database.ts';
 import type { Participant, Message } from '../db/tables.ts';
 import { forbidden, notFound } from '../errors.ts';
@@ -7,7 +6,8 @@ import { circleTopic, conversationTopic } from '../events/event.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { ConversationId } from '../ids.ts';
 import type { ActorRef } from '../actor.ts';
-import { findAccess } from '../db/conversation-access.ts';
+import { findAccess, findAccesses } from '../db/conversation-access.ts';
+import type { ConversationAccess } from '../db/conversation-access.ts';
 import type { ActorView } from '../events/event.ts';
 
 /** The one rule on who may read and write. Throws NOT_FOUND unless the actor takes part in the conversation. */
@@ -16,7 +16,7 @@ export async function requireConversationAccess(
   actor: ActorRef,
   id: ConversationId,
 ): Promise<ConversationAccess> {
-  const access = await conversations.findAccess(db, actor, id);
+  const access = await findAccess(db, actor, id);
   if (access === undefined) throw notFound('The conversation');
   return access;
 }
@@ -65,7 +65,7 @@ export async function requireAuthor(
   message: Message,
   what: string,
 ): Promise<ActorView> {
-  const access = await findAccess(db, { account: actor, conversationId: message.conversationId });
+  const [access] = await findAccesses(db, [{ account: actor, conversationId: message.conversationId }]);
   const authorId = actor.kind === 'user' ? message.authorUserId : message.authorDeviceId;
   const wrote = authorId === actor.id;
   if (access !== undefined && wrote) return access.actor;

@@ -1,4 +1,5 @@
 import * as conversations from '../db/conversations.ts';
+import { findAccessible } from '../db/conversation-access.ts';
 import type { Conversation, User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
 import { forbidden, invalidInput, notFound } from '../errors.ts';
@@ -136,7 +137,7 @@ export async function findConversationsOf(
   actor: ActorRef,
   circleIds: readonly CircleId[],
 ): Promise<Map<CircleId, Conversation[]>> {
-  const found = await conversations.findOfAccount(deps.db, actor, circleIds);
+  const found = await findAccessible(deps.db, actor, circleIds);
   return grouped(circleIds, found, (conversation) => conversation.circleId);
 }
 
@@ -159,7 +160,7 @@ export async function openConversationEvents(
     actor: session.actor,
     after: input.after,
     authorise: async () => {
-      const allowed = await deps.batchedReads.canRead(session.actor, input.conversationId);
+      const allowed = await deps.batchedReads.hasAccess(session.actor, input.conversationId);
       if (!allowed) throw notFound('The conversation');
     },
     signal: reader.signal,

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import * as circles from '../db/circles.ts';
 import * as conversations from '../db/conversations.ts';
+import { findAccessible } from '../db/conversation-access.ts';
 import type { Db, Tx } from '../db/database.ts';
 import * as devices from '../db/devices.ts';
 import type { Device } from '../db/tables.ts';
@@ -67,7 +68,7 @@ export async function removeDevice(deps: Deps, actor: ActorRef, input: DeviceInp
     await requireCircleAdmin(unit.tx, actor, device.circleId);
     const account = deviceRef(device);
     // Whatever the device is doing in its conversations is done before it goes.
-    const open = await conversations.findOfAccount(unit.tx, account, [device.circleId]);
+    const open = await findAccessible(unit.tx, account, [device.circleId]);
     await unit.lock(...open.map(({ id }) => conversationTopic(id)), accountTopic(account));
     const online = (await deps.presence.isOnline([account], unit.tx)).has(actorKey(account));
     // Access was given to this device, not to whichever comes after it.

@@ -1,5 +1,6 @@
 import * as circles from '../db/circles.ts';
 import * as conversations from '../db/conversations.ts';
+import { findAccessible } from '../db/conversation-access.ts';
 import * as devices from '../db/devices.ts';
 import type { Circle, Conversation, User } from '../db/tables.ts';
 import { accountTopic, circleTopic, conversationTopic } from '../events/event.ts';
@@ -23,7 +24,7 @@ export async function lockForLeaving(
 ): Promise<void> {
   await unit.lock(...circleIds.map(circleTopic));
   const lonely = await circles.findWithOnlyMember(unit.tx, circleIds, userId);
-  const own = await conversations.findOfAccount(unit.tx, { kind: 'user', id: userId }, circleIds);
+  const own = await findAccessible(unit.tx, { kind: 'user', id: userId }, circleIds);
   await lockContents(unit, lonely, own);
 }
 
@@ -81,7 +82,7 @@ export async function endMembership(
   circle: Circle,
   departure: MembershipEnd,
 ): Promise<void> {
-  const taken = await conversations.findOfAccount(unit.tx, { kind: 'user', id: user.id }, [circle.id]);
+  const taken = await findAccessible(unit.tx, { kind: 'user', id: user.id }, [circle.id]);
   await endParticipation(
     unit,
     user,

@@ -1,4 +1,5 @@
 import * as conversations from '../db/conversations.ts';
+import { findAccess } from '../db/conversation-access.ts';
 import type { Tx } from '../db/database.ts';
 import type { Conversation, ConversationRole, Participant, User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
@@ -154,7 +155,7 @@ export async function requireParticipant(
   id: ParticipantId,
 ): Promise<Participant> {
   const participant = await conversations.findParticipant(deps.db, id);
-  const access = participant && (await conversations.findAccess(deps.db, actor, participant.conversationId));
+  const access = participant && (await findAccess(deps.db, actor, participant.conversationId));
   if (participant === undefined || access === undefined) throw notFound('The participant');
   return participant;
 }

@@ -50,11 +50,11 @@ test('streams of many that come at once are authorised together, and each gets i
     [deps.device, deps.talk.id],
     [deps.ann.actor, nowhere],
   );
-  const answers = await Promise.all(asked.map((one) => deps.batchedReads.canRead(...one)));
+  const answers = await Promise.all(asked.map((one) => deps.batchedReads.hasAccess(...one)));
   expect(answers).toEqual(often(true, false, false, false));
   expect(deps.counted.count).toBeLessThan(5);
   await deps.db.updateTable('conversations').set({ deviceAccess: true }).execute();
-  expect(await deps.batchedReads.canRead(deps.device, deps.talk.id)).toBe(true);
+  expect(await deps.batchedReads.hasAccess(deps.device, deps.talk.id)).toBe(true);
 });
 
 test('ranges of the logs of many topics are read together', async () => {

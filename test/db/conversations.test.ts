@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import * as conversations from '../../src/db/conversations.ts';
+import { findAccess } from '../../src/db/conversation-access.ts';
 import { testDeps } from '../harness/deps.ts';
 import { circleOf, conversationOf, deviceOf, person } from '../harness/seed.ts';
 
@@ -61,9 +62,9 @@ test('what access tells is the row itself', async () => {
   const device = await deviceOf(deps, circle, ann);
   const conversation = await conversationOf(deps, circle, ann);
   const [participant] = await conversations.findParticipants(deps.db, [conversation.id]);
-  expect(await conversations.findAccess(deps.db, ann.actor, conversation.id)).toEqual({
+  expect(await findAccess(deps.db, ann.actor, conversation.id)).toEqual({
     conversation,
     participant,
   });
-  expect(await conversations.findAccess(deps.db, device, conversation.id)).toBeUndefined();
+  expect(await findAccess(deps.db, device, conversation.id)).toBeUndefined();
 });

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { afterEach, expect, inject, test } from 'vitest';
 import * as circles from '../../src/db/circles.ts';
 import * as conversations from '../../src/db/conversations.ts';
+import { findAccessible } from '../../src/db/conversation-access.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import type { Database, Db } from '../../src/db/database.ts';
 import * as media from '../../src/db/media.ts';
@@ -91,7 +92,7 @@ const asked = async (db: Db): Promise<unknown[]> => [
   await circles.findMemberships(db, [1 as CircleId]),
   await circles.findInvitations(db, [1 as CircleId]),
   await conversations.findByIds(db, [1 as ConversationId]),
-  await conversations.findOfAccount(db, { kind: 'user', id: 1 as never }, [1 as CircleId]),
+  await findAccessible(db, { kind: 'user', id: 1 as never }, [1 as CircleId]),
   await conversations.findParticipants(db, [1 as ConversationId]),
   await messages.findPages(db, [1 as ConversationId], { limit: 5, newestFirst: true }),
   await messages.findById(db, 1 as MessageId),
