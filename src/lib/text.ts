@@ -96,10 +96,12 @@ export function parseNewEmail(field: string, value: string): string {
 
 /** Addresses with the same key are one address: case, form of Unicode, width and spelling of the domain aside. */
 export function emailKey(email: string): string {
-  const at = email.lastIndexOf('@');
-  const domain = email.slice(at + 1);
+  // Other at signs become `@` when folded: the domain after one must be encoded, too.
+  const address = email.replaceAll(/[\ufe6b\uff20]/g, '@');
+  const at = address.lastIndexOf('@');
+  const domain = address.slice(at + 1);
   const ascii = isAscii(domain) ? domain : domainToASCII(domain) || fold(domain);
-  return at < 0 ? fold(email) : `${fold(email.slice(0, at))}@${ascii.toLowerCase()}`;
+  return at < 0 ? fold(address) : `${fold(address.slice(0, at))}@${ascii.toLowerCase()}`;
 }
 
 const notAnEmail = (field: string) => invalidInput(field, `${field} is not an e-mail address.`);

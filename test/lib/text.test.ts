@@ -199,7 +199,12 @@ function accepted(parse: (field: string, value: string) => string, value: string
   }
 }
 
-test('whatever was accepted once is accepted again, unchanged', () => {
+test('the domain after a full-width at sign is encoded as after any other', () => {
+  expect(emailKey('ann＠bücher.example')).toBe(emailKey('ann@bücher.example'));
+  expect(emailKey('＠«')).toBe(emailKey(emailKey('＠«')));
+});
+
+test('accepted texts are accepted again, unchanged', () => {
   fc.assert(
     fc.property(texts, (text) => {
       for (const [parse, value] of [
