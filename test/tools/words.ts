@@ -89,7 +89,7 @@ function readProse(file: string, text: string): Prose[] {
 
 /** The document without code, of which only the comments would be prose. Line numbers stay. */
 function readDocument(text: string): Prose[] {
-  const blank = (code: string): string => code.replace(/[^\n]/g, ' ');
+  const blank = (code: string): string => code.replace(/[^\n]/g, '`');
   return [{ text: text.replace(/^```[\s\S]*?^```|`[^`\n]*`/gm, blank), line: 1, kind: 'document' }];
 }
 
