@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
-import { untilListening } from '../test/harness/process.ts';
+import { untilListening } from '../test/harness/program.ts';
 import { createProbe, PROBED } from './measure.ts';
 import type { Probe } from './measure.ts';
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { untilListening } from '../test/harness/process.ts';
+import { untilListening } from '../test/harness/program.ts';
 import { openRelay } from '../test/harness/relay.ts';
 import type { Relay } from '../test/harness/relay.ts';
 

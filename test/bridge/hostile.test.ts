@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
-import { untilListening } from '../harness/process.ts';
+import { createDataFolder } from '../harness/data-folder.ts';
+import { PROGRAM_ENV, untilListening } from '../harness/program.ts';
 
 // Old clients that mean harm, against the program in a process of its own: it is its memory, its log and its counts that
 // are looked at, and whether somebody else is still served.
@@ -21,14 +22,16 @@ let printed = '';
 let stop: () => Promise<void>;
 
 beforeAll(async () => {
+  const folder = await createDataFolder();
   const child = spawn(process.execPath, ['src/main.ts'], {
-    env: { PATH: process.env.PATH ?? '', PORT: '0', HOST: '127.0.0.1', DATA_DIR: 'memory' },
+    env: { ...PROGRAM_ENV, PORT: '0', HOST: '127.0.0.1', DATA_DIR: folder.path },
   });
   child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
   stop = async () => {
     const exited = once(child, 'exit');
     child.kill('SIGKILL');
     await exited;
+    await folder[Symbol.asyncDispose]();
   };
   url = await untilListening(child);
   await using anonymous = createGraphqlClient(url);

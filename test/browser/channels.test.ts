@@ -2,8 +2,8 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emittedChannels, errorsOf } from '../../scripts/legacy-contract.ts';
 import { CHANNELS } from '../../src/bridge/contract/channels.ts';
-import { createGateway } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
 import { needs } from '../harness/programs.ts';
 import { LAPTOP, PATIENT, PHONE, openBrowser, openTab } from './browser.ts';
 
@@ -14,7 +14,7 @@ describe.skipIf(needs('chromium'))('the page of the legacy channels', PATIENT, (
   let gateway: TestGateway;
 
   beforeAll(async () => {
-    [browser, gateway] = await Promise.all([openBrowser(), createGateway()]);
+    [browser, gateway] = await Promise.all([openBrowser(), testApp()]);
   });
   afterAll(async () => {
     await browser.close();

@@ -1,7 +1,8 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
+import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
 import { needs } from '../harness/programs.ts';
 import { PATIENT, openBrowser, openTab } from './browser.ts';
 
@@ -23,7 +24,7 @@ describe.skipIf(needs('chromium'))('GraphiQL', PATIENT, () => {
   let gateway: TestGateway;
 
   beforeAll(async () => {
-    [browser, gateway] = await Promise.all([openBrowser(), createGateway({ demo: true })]);
+    [browser, gateway] = await Promise.all([openBrowser(), testApp({ demo: true })]);
   });
   afterAll(async () => {
     await browser.close();

@@ -1,11 +1,12 @@
 import { expect, test, describe } from 'vitest';
-import { circleOf, conversationOf, createGateway } from '../../src/testing/index.ts';
+import { circleOf, conversationOf } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
 import { needs } from '../harness/programs.ts';
 import { PATIENT, openBrowser, openTab } from './browser.ts';
 
 describe.skipIf(needs('chromium'))('the page without demo accounts', PATIENT, () => {
   test('says why, and goes on with two accounts of one conversation', async () => {
-    await using gateway = await createGateway();
+    await using gateway = await testApp();
     const password = 'correct horse';
     const [old, young] = [await gateway.account({ password }), await gateway.account({ password })];
     await conversationOf(young, await circleOf(young, old), old);

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { logIn, send } from '../client/writer.ts';
+import { testApp } from '../harness/app.ts';
+import { createDataFolder } from '../harness/data-folder.ts';
 import { needs } from '../harness/programs.ts';
 import { openRelay } from '../harness/relay.ts';
 import { PATIENT, openBrowser, openTab } from './browser.ts';
@@ -42,7 +44,7 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
   let gateway: TestGateway;
 
   beforeAll(async () => {
-    [browser, gateway] = await Promise.all([openBrowser(), createGateway({ demo: true })]);
+    [browser, gateway] = await Promise.all([openBrowser(), testApp({ demo: true })]);
   });
   afterAll(async () => {
     await browser.close();
@@ -75,7 +77,8 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
 
   test('carries the same texts when no WebSocket gets through for the old client', async () => {
     // A gateway of its own: that a polling client is gone is noticed late, and would be seen by the other tests.
-    await using alone = await createGateway({ demo: true });
+    await using folder = await createDataFolder();
+    await using alone = await createGateway({ demo: true, env: { DATA_DIR: folder.path } });
     await using tab = await openDemo(browser, alone.url, {
       prepare: (page) => page.routeWebSocket(/\/socket\.io\//, (socket) => socket.close()),
     });

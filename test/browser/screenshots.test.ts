@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
-import { createGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
 import { needs } from '../harness/programs.ts';
 import { LAPTOP, PATIENT, PHONE, openBrowser, openTab } from './browser.ts';
 
@@ -25,7 +25,7 @@ async function talk(page: Page): Promise<void> {
 
 describe.skipIf(needs('chromium'))('pictures of the page', PATIENT, () => {
   test('fit a laptop and a phone, light and dark', async () => {
-    await using gateway = await createGateway({ demo: true });
+    await using gateway = await testApp({ demo: true });
     await using browser = await openBrowser();
     await using tab = await openTab(browser, `${gateway.url}/`);
     const { page } = tab;

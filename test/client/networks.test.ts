@@ -2,11 +2,11 @@ import { createClient as createStreamClient } from 'graphql-sse';
 import { createClient } from 'graphql-ws';
 import { resumable } from 'parley/client';
 import { expect, test, vi } from 'vitest';
-import { createGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
 import { openRelay } from '../harness/relay.ts';
+import { prepareServer } from '../harness/server.ts';
 import { CONVERSATION, follow, openClient, TRANSPORTS } from './apps.ts';
 import type { Followed } from './apps.ts';
-import { prepareProgram } from './program.ts';
 import { CONVERSATION_ID, logIn, send } from './writer.ts';
 
 const SOON = { retryDelay: () => 20 };
@@ -15,7 +15,7 @@ const isLive = (followed: Followed) => () => followed.events.length > 0;
 
 for (const transport of TRANSPORTS) {
   test(`${transport}: what is sent while the network is cut comes after it, once`, async () => {
-    await using app = await createGateway({ demo: true });
+    await using app = await testApp({ demo: true });
     await using network = await openRelay(Number(new URL(app.url).port));
     const token = await logIn(app.url);
     const client = openClient(transport, `http://127.0.0.1:${network.port}`, token, SOON, {
@@ -37,7 +37,7 @@ for (const transport of TRANSPORTS) {
   });
 
   test(`${transport}: a network that falls silent is noticed, also while it is connected to again`, async () => {
-    await using app = await createGateway({ demo: true });
+    await using app = await testApp({ demo: true });
     await using network = await openRelay(Number(new URL(app.url).port));
     const token = await logIn(app.url);
     const states: string[] = [];
@@ -63,7 +63,7 @@ for (const transport of TRANSPORTS) {
   }, 60_000);
 
   test(`${transport}: an app that starts before the server is live once the server is there`, async () => {
-    await using program = await prepareProgram({ AUTH_SECRET: 'of this test, and long enough for that' });
+    await using program = await prepareServer({ AUTH_SECRET: 'of this test, and long enough for that' });
     await program.start();
     const token = await logIn(program.url);
     await program.stop('SIGTERM');
@@ -78,7 +78,7 @@ for (const transport of TRANSPORTS) {
   }, 60_000);
 
   test(`${transport}: it can be disposed while the server is down`, async () => {
-    await using app = await createGateway({ demo: true });
+    await using app = await testApp({ demo: true });
     await using network = await openRelay(Number(new URL(app.url).port));
     const token = await logIn(app.url);
     const client = openClient(transport, `http://127.0.0.1:${network.port}`, token);
@@ -91,7 +91,7 @@ for (const transport of TRANSPORTS) {
   });
 
   test(`${transport}: a token that is not accepted ends the subscription, and nothing is tried again`, async () => {
-    await using app = await createGateway({ demo: true });
+    await using app = await testApp({ demo: true });
     const client = openClient(transport, app.url, 'eyJhbGciOiJIUzI1NiJ9.e30.nothing');
     const followed = follow(client, PAYLOAD);
     await followed.until(() => followed.end !== undefined, 15_000);
@@ -101,7 +101,7 @@ for (const transport of TRANSPORTS) {
 }
 
 test('graphql-ws: a quiet connection that answers a ping is kept', async () => {
-  await using app = await createGateway({ demo: true });
+  await using app = await testApp({ demo: true });
   const token = await logIn(app.url);
   const states: string[] = [];
   const client = resumable(
@@ -119,7 +119,7 @@ test('graphql-ws: a quiet connection that answers a ping is kept', async () => {
 });
 
 test('graphql-sse: a quiet stream is resumed, and the app sees nothing of it', async () => {
-  await using app = await createGateway({ demo: true });
+  await using app = await testApp({ demo: true });
   const token = await logIn(app.url);
   let connected = 0;
   const client = resumable(

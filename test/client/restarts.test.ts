@@ -1,14 +1,14 @@
 import { expect, test, vi } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
+import { startServer } from '../harness/server.ts';
 import { CONVERSATION, follow, openClient, TRANSPORTS } from './apps.ts';
-import { startProgram } from './program.ts';
 import { CONVERSATION_ID, logIn, startWriter } from './writer.ts';
 
 const TYPING = 'subscription ($id: ID!) { typing(conversationId: $id) { isTyping } }';
 const SET_TYPING = 'mutation ($id: ID!, $is: Boolean!) { setTyping(conversationId: $id, isTyping: $is) }';
 
 test('each event comes once and in order over ten restarts and crashes in a row', async () => {
-  await using program = await startProgram();
+  await using program = await startServer();
   const token = await logIn(program.url);
   const apps = TRANSPORTS.map((transport) => {
     const client = openClient(transport, program.url, token);
@@ -36,7 +36,7 @@ test('each event comes once and in order over ten restarts and crashes in a row'
 }, 240_000);
 
 test('a subscription to who is typing goes on after a restart', { timeout: 60_000 }, async () => {
-  await using program = await startProgram();
+  await using program = await startServer();
   const token = await logIn(program.url);
   await using other = createGraphqlClient(program.url, await logIn(program.url, 'bob@example.com'));
   const apps = TRANSPORTS.map((transport) => {

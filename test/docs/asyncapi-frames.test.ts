@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { emittedChannels, shapesOf } from '../../scripts/legacy-contract.ts';
 import { CHANNELS } from '../../src/bridge/contract/channels.ts';
-import { circleOf, conversationOf, createGateway, deviceOf } from '../../src/testing/index.ts';
+import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { testApp } from '../harness/app.ts';
 import { sendMessage } from '../harness/demo-family.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
@@ -47,7 +48,7 @@ test(
   'whatever clients hear from the product is in the document, and all of the document is heard',
   { timeout: 60_000 },
   async () => {
-    await using app = await createGateway();
+    await using app = await testApp();
     const [ann, bob, zoe, yan, pat] = [
       await app.account(),
       await app.account(),
@@ -97,7 +98,7 @@ test(
 );
 
 test('every channel answers what its row says, in that order', { timeout: 60_000 }, async () => {
-  await using app = await createGateway();
+  await using app = await testApp();
   const [ann, bob] = [await app.account(), await app.account()];
   const circle = await circleOf(ann, bob);
   const talk = await conversationOf(ann, circle, bob);

@@ -1,32 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { expectEachOnce, expectWhatComesNext, OUTAGES_TIMEOUT_MS } from './outages.ts';
+import { startServer } from '../harness/server.ts';
 import { runExample } from './program.ts';
-import { startServer } from './server.ts';
 import { signToken, untilRefused } from './tokens.ts';
 import { logIn, logOut, sendMessage } from './writer.ts';
 
 describe.for(['apollo-client-3', 'apollo-client-4'])('%s', (folder) => {
-  test(
-    'gets each event once, over stops and kills of the server, and its cache follows',
-    { timeout: OUTAGES_TIMEOUT_MS },
-    async () => {
-      const lines = await expectEachOnce(`${folder}/listen.ts`);
-      const texts = lines.filter((line) => line.startsWith('MessageSent '));
-      // One message is there from the beginning, and the newest may be shown just after its event is printed.
-      const shown = lines.findLast((line) => line.includes(' messages, the newest: '));
-      expect([texts.length, texts.length + 1]).toContain(Number(shown?.split(' ')[0]));
-      expect(lines.filter((line) => line === 'StreamLive')).toHaveLength(1);
-    },
-  );
-
-  test(
-    'gets what comes next with stock settings, after SIGTERM and after kill -9',
-    { timeout: OUTAGES_TIMEOUT_MS },
-    async () => {
-      await expectWhatComesNext(`${folder}/stock.ts`);
-    },
-  );
-
   test(
     'reads a conversation page by page, uploads a file, and logs in again when its token is over',
     { timeout: 60_000 },

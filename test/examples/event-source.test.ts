@@ -2,7 +2,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openBrowser, openTab } from '../browser/browser.ts';
 import { needs } from '../harness/programs.ts';
-import { startServer } from './server.ts';
+import { startServer } from '../harness/server.ts';
 import { logIn, sendMessage } from './writer.ts';
 
 const CONVERSATION_EVENTS = `subscription {

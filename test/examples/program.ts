@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
+const UNTIL_TIMEOUT_MS = 60_000;
+
 /** A program from `examples/` that is running, or has ended. */
 export interface Program extends AsyncDisposable {
   /** What it printed so far. */
@@ -11,8 +13,8 @@ export interface Program extends AsyncDisposable {
   readonly isRunning: () => boolean;
   /** Resolves with its exit code. */
   readonly ended: Promise<number | null>;
-  /** Resolves once that is true of what it printed. Rejects when it ends before. */
-  until(isTrue: (lines: readonly string[]) => boolean): Promise<void>;
+  /** Resolves once the condition holds for its output. Rejects at the deadline, or when it exits first. */
+  until(isTrue: (lines: readonly string[]) => boolean, timeoutMs?: number): Promise<void>;
 }
 
 /** How an example is run when it is no JavaScript. */
@@ -35,20 +37,20 @@ export function runExample(
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const lines: string[] = [];
-  const waiting = new Set<() => void>();
-  const wake = (): void => {
-    for (const look of waiting) look();
+  const checks = new Set<() => void>();
+  const runChecks = (): void => {
+    for (const check of checks) check();
   };
   let errors = '';
   child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
   createInterface({ input: child.stdout }).on('line', (line) => {
     lines.push(line);
-    wake();
+    runChecks();
   });
   const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
   // `close` comes after the last line.
   const ended = once(child, 'close').then(() => {
-    wake();
+    runChecks();
     return child.exitCode;
   });
   return {
@@ -56,16 +58,23 @@ export function runExample(
     errors: () => errors,
     isRunning,
     ended,
-    until: (isTrue) =>
+    until: (isTrue, timeoutMs = UNTIL_TIMEOUT_MS) =>
       new Promise((resolve, reject) => {
-        const look = (): void => {
+        const fail = (reason: string): void =>
+          reject(new Error(`examples/${file} ${reason}: ${lines.slice(-5).join('\n')}${errors}`));
+        const check = (): void => {
           if (isTrue(lines)) resolve();
           else if (isRunning()) return;
-          else reject(new Error(`examples/${file} ended with ${String(child.exitCode)}: ${errors}`));
-          waiting.delete(look);
+          else fail(`exited with ${String(child.exitCode)}`);
+          checks.delete(check);
+          clearTimeout(deadline);
         };
-        waiting.add(look);
-        look();
+        const deadline = setTimeout(() => {
+          checks.delete(check);
+          fail(`did not get there within ${timeoutMs} ms`);
+        }, timeoutMs);
+        checks.add(check);
+        check();
       }),
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');

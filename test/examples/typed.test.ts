@@ -1,24 +1,8 @@
-import { beforeAll, expect, test } from 'vitest';
-import { generate } from './generate.ts';
-import { OUTAGES_TIMEOUT_MS, runThroughOutages } from './outages.ts';
+import { expect, test } from 'vitest';
+import { startServer } from '../harness/server.ts';
 import { runExample } from './program.ts';
-import { startServer } from './server.ts';
 import { signToken } from './tokens.ts';
 import { logIn } from './writer.ts';
-
-const FILES = ['codegen/listen.ts', 'gql-tada/listen.ts'];
-
-beforeAll(() => generate('codegen', 'gql-tada'));
-
-test(
-  'typed by codegen and gql.tada, each event comes once, over stops and kills of the server',
-  { timeout: OUTAGES_TIMEOUT_MS },
-  async () => {
-    const outcomes = await runThroughOutages(FILES.map((file) => ({ file })));
-    expect([...outcomes.keys()]).toEqual(FILES);
-    for (const outcome of outcomes.values()) outcome.expectEachOnce();
-  },
-);
 
 test(
   'graphql-request logs in again for an expired token, and sends a message once however often it is run',

@@ -1,9 +1,8 @@
 import { SignJWT } from 'jose';
 import { beforeAll, expect, test } from 'vitest';
+import { startServer } from '../harness/server.ts';
 import { generate } from './generate.ts';
-import { expectEachOnce, expectWhatComesNext, OUTAGES_TIMEOUT_MS } from './outages.ts';
 import { runExample } from './program.ts';
-import { startServer } from './server.ts';
 import { logIn, sendMessage } from './writer.ts';
 
 const AUTH_SECRET = 'a secret for the tokens of this test only';
@@ -19,29 +18,6 @@ const signToken = (expiresAt: number): Promise<string> =>
     .sign(new TextEncoder().encode(AUTH_SECRET));
 
 const now = (): number => Math.floor(Date.now() / 1000);
-
-test(
-  'urql with parley/client gets each event once, through SIGTERM and kill -9, and its cache follows without warnings',
-  { timeout: OUTAGES_TIMEOUT_MS },
-  async () => {
-    const lines = await expectEachOnce('urql/listen.ts');
-    // It shows a message just after it has printed its event.
-    const texts = lines.filter((line) => line.startsWith('MessageSent ')).map((line) => line.slice(12));
-    const shown = lines
-      .findLast((line) => line.startsWith('shown '))
-      ?.split(' ')
-      .at(-1);
-    expect(texts.slice(-2)).toContain(shown);
-  },
-);
-
-test(
-  'urql with stock settings gets what comes next, after SIGTERM and after kill -9',
-  { timeout: 120_000 },
-  async () => {
-    await expectWhatComesNext('urql/stock.ts');
-  },
-);
 
 test('urql reads a conversation page after page, each message once', { timeout: 60_000 }, async () => {
   await using server = await startServer();

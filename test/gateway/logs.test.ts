@@ -2,13 +2,15 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { untilListening } from '../harness/process.ts';
+import { createDataFolder } from '../harness/data-folder.ts';
+import { PROGRAM_ENV, untilListening } from '../harness/program.ts';
 
 const SECRET = 'a-secret-in-a-url';
 
 test('what stands in URLs and headers as a token is in no line of the log', { timeout: 60_000 }, async () => {
+  await using folder = await createDataFolder();
   const child = spawn(process.execPath, ['src/main.cjs'], {
-    env: { PATH: process.env['PATH'], DATA_DIR: 'memory', HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'debug' },
+    env: { ...PROGRAM_ENV, DATA_DIR: folder.path, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'debug' },
   });
   let printed = '';
   const print = (chunk: Buffer) => void (printed += chunk.toString());

@@ -9,7 +9,8 @@ import { describe, expect, inject, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlClient } from '../../src/testing/index.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
-import { untilListening } from '../harness/process.ts';
+import { createDataFolder } from '../harness/data-folder.ts';
+import { PROGRAM_ENV, untilListening } from '../harness/program.ts';
 import { needs, pathOf } from '../harness/programs.ts';
 
 const SEND =
@@ -29,7 +30,7 @@ const PROGRAM: Command = { command: process.execPath, args: ['src/main.ts'] };
 /** The program as `npm start` runs it, on a port of the system's choice. */
 function run(env: Record<string, string>, { command, args }: Command = PROGRAM) {
   const child = spawn(command, args, {
-    env: { PATH: process.env.PATH ?? '', PORT: '0', LOG_LEVEL: 'warn', RATE_LIMITS: 'off', ...env },
+    env: { ...PROGRAM_ENV, PORT: '0', LOG_LEVEL: 'warn', RATE_LIMITS: 'off', ...env },
   });
   let printed = '';
   for (const stream of [child.stdout, child.stderr])
@@ -99,7 +100,7 @@ async function lastTexts(client: GraphqlClient): Promise<string[]> {
 
 describe.skipIf(inject('database') !== 'pglite')('the program', () => {
   test('keeps what it acknowledged when it is killed, and its tokens stay good', async () => {
-    await using dir = await temporaryFolder();
+    await using dir = await createDataFolder();
     const texts: string[] = [];
     let token: string;
     {
@@ -127,7 +128,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
   }, 60_000);
 
   test('refuses the data folder of a running one, and says why', async () => {
-    await using dir = await temporaryFolder();
+    await using dir = await createDataFolder();
     await using first = run({ DATA_DIR: dir.path });
     await first.ready();
     await using second = run({ DATA_DIR: dir.path });
@@ -136,7 +137,8 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
   }, 60_000);
 
   test('raises no alarm when a client breaks off its request', async () => {
-    await using program = run({ DATA_DIR: 'memory', DEMO: 'off' });
+    await using dir = await createDataFolder();
+    await using program = run({ DATA_DIR: dir.path, DEMO: 'off' });
     const sent = request(`${await program.ready()}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -152,7 +154,8 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
   }, 60_000);
 
   test('drains on SIGTERM: sockets close with 1012, their streams end by nothing else, and it exits with 0', async () => {
-    await using program = run({ DATA_DIR: 'memory' });
+    await using dir = await createDataFolder();
+    await using program = run({ DATA_DIR: dir.path });
     const url = await program.ready();
     const ann = await logIn(url);
     await using socket = await rawSocket(url, { token: ann.token });

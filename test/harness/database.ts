@@ -9,8 +9,8 @@ import { OWN_DATABASES } from './database-names.ts';
 let opened: Promise<Database> | undefined;
 
 /**
- * This worker's database, of the kind that the project is for, emptied: ask for it in every test. It is shared by the
- * test files that the worker runs, and stays open until it ends, whoever disposes of it.
+ * Returns this worker's database, of the project's kind, emptied: call it in every test. The test files that a worker
+ * runs share it. It stays open until the worker exits, also when it is disposed.
  */
 export async function testDatabase(): Promise<Database> {
   opened ??= inject('database') === 'postgres' ? openOwnPostgres() : open({ kind: 'pglite', dir: undefined });
@@ -21,15 +21,29 @@ export async function testDatabase(): Promise<Database> {
 
 const open = (options: Parameters<typeof openDatabase>[0]) => openDatabase(options, createLogger('silent'));
 
-/** Removes what tests have written, in one statement, and keeps what a new database has. */
+/**
+ * Deletes what tests have written, in one statement, and keeps what a new database has. Deleting from small tables is
+ * four times faster than truncating them: the embedded database creates a file for each table and index it truncates.
+ */
 async function empty({ db }: Database): Promise<void> {
   await sql`
-    do $$ begin
-      execute (
-        select 'truncate ' || string_agg(quote_ident(tablename), ', ') || ' restart identity cascade'
-        from pg_tables
+    do $$
+    declare
+      target text;
+    begin
+      -- Foreign keys are not checked: all tables are emptied.
+      set local session_replication_role = replica;
+      for target in
+        select quote_ident(tablename) from pg_tables
         where schemaname = 'public' and tablename <> 'settings' and tablename not like 'kysely%'
-      );
+      loop
+        execute 'delete from ' || target;
+      end loop;
+      for target in
+        select quote_ident(sequencename) from pg_sequences where schemaname = 'public' and last_value is not null
+      loop
+        execute 'alter sequence ' || target || ' restart';
+      end loop;
       delete from settings where name <> 'epoch';
     end $$
   `.execute(db);

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { findFreePort } from './ports.ts';
 import { pathOf } from './programs.ts';
 
 export interface Proxy extends AsyncDisposable {
@@ -14,7 +14,7 @@ export interface Proxy extends AsyncDisposable {
 /** Runs nginx in front of a server, with the given directives beside `proxy_pass`. */
 export async function startNginx(upstream: string, directives: string): Promise<Proxy> {
   const dir = await mkdtemp(join(tmpdir(), 'parley-nginx-'));
-  const port = await freePort();
+  const port = await findFreePort();
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (kind) => `${kind}_temp_path ${dir}/${kind};`,
   );
@@ -43,15 +43,6 @@ export async function startNginx(upstream: string, directives: string): Promise<
       await rm(dir, { recursive: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function untilListening(port: number): Promise<void> {

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
 import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { findFreePort } from './ports.ts';
 
 /** `nobody` and `nogroup`: PostgreSQL refuses to run as root, and initdb wants a user that has a name. */
 const UNPRIVILEGED = 65534;
@@ -97,7 +97,7 @@ class Server implements PostgresServer {
     if (this.#process !== undefined) return;
     const firstStart = this.port === 0;
     for (let attempt = 1; ; attempt += 1) {
-      if (firstStart) this.port = await freePort();
+      if (firstStart) this.port = await findFreePort();
       try {
         await this.#launch();
         return;
@@ -272,14 +272,4 @@ async function run(
   }
   const [code] = (await once(child, 'close')) as [number | null];
   return { code, output };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

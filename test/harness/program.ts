@@ -1,28 +1,37 @@
 import { spawn } from 'node:child_process';
-import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import type { ChildProcess, ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { delimiter, dirname } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 
 export const ROOT = dirname(dirname(import.meta.dirname));
 
+/** What tests keep between runs to start programs faster. */
+export const CACHE = join(ROOT, 'node_modules', '.cache', 'parley-tests');
+
 export type Command = readonly [string, ...string[]];
 
-/** PATH as a shell has it that npm has not changed. */
+/** PATH as a shell has it, without the folders that npm adds. */
 export const SHELL_PATH = (process.env['PATH'] ?? '')
   .split(delimiter)
   .filter((folder) => !folder.includes('node_modules'))
   .join(delimiter);
 
+/** Environment of a program under test: a shell's PATH, and a cache of compiled modules, which saves a second a start. */
+export const PROGRAM_ENV = {
+  PATH: SHELL_PATH,
+  NODE_COMPILE_CACHE: join(CACHE, 'compiled'),
+} as const;
+
 export interface Program extends AsyncDisposable {
   readonly child: ChildProcessWithoutNullStreams;
   readonly exited: Promise<[code: number | null, signal: string | null]>;
-  /** All of it, so far. */
+  /** Everything printed so far. */
   readonly printed: { readonly stdout: string; readonly stderr: string };
-  /** Sends it to every process of the group, as a terminal does. */
+  /** Sends a signal to every process of the group, as a terminal does. */
   signalGroup(signal: NodeJS.Signals): void;
 }
 
-/** Runs a command in a process group of its own, as a shell does, with an environment of nothing else. */
+/** Starts a command in a process group of its own, as a shell does. It inherits no environment. */
 export function startProgram([command, ...args]: Command, env: Record<string, string>, cwd = ROOT): Program {
   const child = spawn(command, args, { cwd, env, detached: true });
   const printed = { stdout: '', stderr: '' };
@@ -40,4 +49,29 @@ export function startProgram([command, ...args]: Command, env: Record<string, st
       await exited;
     },
   };
+}
+
+const MAX_PRINTED = 100_000;
+
+/** Resolves with the first match in the program's output, which it keeps draining. Rejects if the program exits first. */
+export function untilPrinted(child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray> {
+  let printed = '';
+  let complaint = '';
+  return new Promise((resolve, reject) => {
+    child.stdout?.on('data', (chunk: Buffer) => {
+      if (printed.length < MAX_PRINTED) printed += chunk.toString();
+      const match = pattern.exec(printed);
+      if (match !== null) resolve(match);
+    });
+    child.stderr?.on('data', (chunk: Buffer) => (complaint = `${complaint}${chunk.toString()}`.slice(-1000)));
+    child.once('error', reject);
+    child.once('exit', (code) =>
+      reject(new Error(`The program exited with ${String(code)}: ${printed.slice(-1000)}${complaint}`)),
+    );
+  });
+}
+
+/** Resolves with the URL of a starting gateway once it logs `listening`. */
+export async function untilListening(child: ChildProcess): Promise<string> {
+  return (await untilPrinted(child, /^\{.*"url":"([^"]+)".*"msg":"listening"\}$/m))[1] ?? '';
 }

@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
-import { untilPrinted } from './process.ts';
+import { findFreePort } from './ports.ts';
+import { untilPrinted } from './program.ts';
 import { pathOf } from './programs.ts';
 
 /** A Redis of a test's own, on a port of 127.0.0.1 that survives its restarts. */
@@ -14,7 +13,7 @@ export interface RedisServer extends AsyncDisposable {
 }
 
 export async function startRedis(): Promise<RedisServer> {
-  const port = await freePort();
+  const port = await findFreePort();
   let process: ChildProcess | undefined;
   const stop = async (): Promise<void> => {
     if (process === undefined) return;
@@ -39,13 +38,4 @@ export async function startRedis(): Promise<RedisServer> {
   };
   await start();
   return { url: `redis://127.0.0.1:${port}`, stop, start, [Symbol.asyncDispose]: stop };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlClient } from '../../src/testing/index.ts';
@@ -10,10 +10,10 @@ import { rawSocket } from '../harness/raw-socket.ts';
 import type { RawSocket } from '../harness/raw-socket.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
-import { untilListening } from '../harness/process.ts';
+import { createDataFolder } from '../harness/data-folder.ts';
+import { PROGRAM_ENV, ROOT, untilListening } from '../harness/program.ts';
 import { needs, pathOf } from '../harness/programs.ts';
 
-const ROOT = dirname(dirname(import.meta.dirname));
 const LOGIN = `mutation { login(email: "ann@example.com", password: "parley") { token } }`;
 const SEND =
   'mutation ($text: String!) { sendMessage(conversationId: "Conversation:1", text: $text) { message { sentAt } } }';
@@ -25,6 +25,7 @@ const SIGNAL = 'mutation { sendSignal(to: { email: "ann@example.com" }, content:
 /** The program with a clock that the test sets. The clock that only counts goes on as it does. */
 async function programWithClock() {
   const folder = await mkdtemp(join(tmpdir(), 'parley-test-'));
+  const data = await createDataFolder();
   const clock = join(folder, 'clock');
   const set = (offset: string) => writeFile(clock, `${offset}\n`);
   await set('+0s');
@@ -34,11 +35,12 @@ async function programWithClock() {
   const child = spawn(process.execPath, ['src/main.ts'], {
     cwd: ROOT,
     env: {
+      ...PROGRAM_ENV,
       LD_PRELOAD: /^LD_PRELOAD=(.*)$/m.exec(stdout)?.[1] ?? '',
       FAKETIME_TIMESTAMP_FILE: clock,
       FAKETIME_NO_CACHE: '1',
       FAKETIME_DONT_FAKE_MONOTONIC: '1',
-      DATA_DIR: 'memory',
+      DATA_DIR: data.path,
       PORT: '0',
       LOG_LEVEL: 'info',
     },
@@ -53,6 +55,7 @@ async function programWithClock() {
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
       await exited;
+      await data[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });
     },
   };

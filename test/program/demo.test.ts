@@ -1,20 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
-import { SHELL_PATH, startProgram } from '../harness/program.ts';
-import { untilListening } from '../harness/process.ts';
+import { createDataFolder } from '../harness/data-folder.ts';
+import { PROGRAM_ENV, startProgram, untilListening } from '../harness/program.ts';
 
 const LOGIN =
   'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }';
 const ANN = { email: 'ann@example.com', password: 'parley' };
 const BOB = { email: 'bob@example.com', password: 'parley' };
-
-async function dataFolder() {
-  const path = await mkdtemp(join(tmpdir(), 'parley-demo-'));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-}
 
 /** Runs the program for as long as the work takes, and returns what it logs about demo accounts. */
 async function during(
@@ -22,7 +14,7 @@ async function during(
   work: (url: string) => Promise<unknown> = async () => undefined,
 ): Promise<Record<string, unknown>[]> {
   await using program = startProgram([process.execPath, 'src/main.ts'], {
-    PATH: SHELL_PATH,
+    ...PROGRAM_ENV,
     PORT: '0',
     ...env,
   });
@@ -54,7 +46,7 @@ const acceptsHtml = async (url: string) =>
   (await fetch(`${url}/graphql`, { headers: { accept: 'text/html' } })).headers.get('content-type') ?? '';
 
 test('every start names the demo accounts that have their published password, and other machines cannot use them', async () => {
-  await using folder = await dataFolder();
+  await using folder = await createDataFolder();
   const [here, everywhere] = [
     { DATA_DIR: folder.path, HOST: '127.0.0.1' },
     { DATA_DIR: folder.path, HOST: '0.0.0.0' },
@@ -92,7 +84,7 @@ test('every start names the demo accounts that have their published password, an
 }, 180_000);
 
 test('a database that was used without demo accounts gets none later, unless told so', async () => {
-  await using folder = await dataFolder();
+  await using folder = await createDataFolder();
   const create =
     'mutation { createAccount(input: { email: "cy@example.com", password: "a secret one", firstName: "C", lastName: "Y" }) { token } }';
   const none = await during({ DATA_DIR: folder.path, DEMO: 'off' }, async (url) => {
@@ -113,7 +105,7 @@ test.for(['0.0.0.0', '::', '192.0.2.1', 'example.com', '127.0.0.1.example.com'])
   'demo accounts are refused at start on %s',
   async (host) => {
     await using program = startProgram([process.execPath, 'src/main.ts'], {
-      PATH: SHELL_PATH,
+      ...PROGRAM_ENV,
       HOST: host,
       DEMO: 'on',
     });

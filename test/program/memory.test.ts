@@ -7,8 +7,8 @@ import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlClient } from '../../src/testing/index.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
 import { wire } from '../harness/wire.ts';
-import { untilListening } from '../harness/process.ts';
-import { ROOT, SHELL_PATH } from '../harness/program.ts';
+import { createDataFolder } from '../harness/data-folder.ts';
+import { PROGRAM_ENV, ROOT, untilListening } from '../harness/program.ts';
 
 // How far the heap grows before it is collected is V8's choice. What counts is what is in use, and what one client adds to
 // what the same run takes without it.
@@ -30,15 +30,17 @@ let ann: GraphqlClient;
 let stop: () => Promise<void>;
 
 beforeAll(async () => {
+  const folder = await createDataFolder();
   const child = spawn(process.execPath, [...PROBED, 'src/main.ts'], {
     cwd: ROOT,
-    env: { PATH: SHELL_PATH, PORT: '0', DATA_DIR: 'memory', RATE_LIMITS: 'off', LOG_LEVEL: 'warn' },
+    env: { ...PROGRAM_ENV, PORT: '0', DATA_DIR: folder.path, RATE_LIMITS: 'off', LOG_LEVEL: 'warn' },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   stop = async () => {
     const exited = once(child, 'exit');
     child.kill('SIGKILL');
     await exited;
+    await folder[Symbol.asyncDispose]();
   };
   url = await untilListening(child);
   probe = createProbe(child);

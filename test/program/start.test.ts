@@ -6,23 +6,43 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { VARIABLES } from '../../src/config.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
-import { ROOT, SHELL_PATH, startProgram } from '../harness/program.ts';
+import { createDataFolder } from '../harness/data-folder.ts';
+import type { DataFolder } from '../harness/data-folder.ts';
+import {
+  PROGRAM_ENV,
+  ROOT,
+  SHELL_PATH,
+  startProgram,
+  untilListening,
+  untilPrinted,
+} from '../harness/program.ts';
 import type { Command } from '../harness/program.ts';
-import { untilListening, untilPrinted } from '../harness/process.ts';
 import { needs, pathOf } from '../harness/programs.ts';
 
-const ENVIRONMENT = { PATH: SHELL_PATH, HOME: process.env['HOME'] ?? '', DATA_DIR: 'memory', PORT: '0' };
 const NODE = [process.execPath, 'src/main.ts'] as const;
 const NPM = ['npm', 'start'] as const;
 
+let data: DataFolder;
+beforeAll(async () => {
+  data = await createDataFolder();
+});
+afterAll(() => data[Symbol.asyncDispose]());
+
+const environment = () => ({
+  ...PROGRAM_ENV,
+  HOME: process.env['HOME'] ?? '',
+  DATA_DIR: data.path,
+  PORT: '0',
+});
+
 const start = (command: Command, env: Record<string, string> = {}) =>
-  startProgram(command, { ...ENVIRONMENT, ...env });
+  startProgram(command, { ...environment(), ...env });
 
 const run = ([command, ...args]: Command, env: Record<string, string> = {}) =>
-  spawnSync(command, args, { cwd: ROOT, env: { ...ENVIRONMENT, ...env }, encoding: 'utf8' });
+  spawnSync(command, args, { cwd: ROOT, env: { ...environment(), ...env }, encoding: 'utf8' });
 
 async function childOf({ pid }: ChildProcess): Promise<number> {
   return Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim());
@@ -85,11 +105,14 @@ test('a signal while it starts ends it with 0, too', async () => {
   expect(program.printed).toEqual({ stdout: '', stderr: '' });
 }, 60_000);
 
-test.for(['info', 'silent'])(
+test.for([
+  ['info', { DATA_DIR: 'memory' }, /^embedded \(memory\)$/],
+  ['silent', {}, /^embedded \(.*parley-data-/],
+] as const)(
   'prints JSON lines alone where there is no terminal, first that it listens, at the level %s',
   { timeout: 60_000 },
-  async (level) => {
-    await using program = start(NODE, { LOG_LEVEL: level, DEMO: 'off', DATABSE_URL: 'postgres://' });
+  async ([level, env, database]) => {
+    await using program = start(NODE, { ...env, LOG_LEVEL: level, DEMO: 'off', DATABSE_URL: 'postgres://' });
     const url = await untilListening(program.child);
     program.child.kill('SIGTERM');
     await program.exited;
@@ -101,7 +124,7 @@ test.for(['info', 'silent'])(
       msg: 'listening',
       version,
       nodeId: expect.stringMatching(/^[\w-]{36}$/) as string,
-      database: 'embedded (memory)',
+      database: expect.stringMatching(database) as string,
       url,
       address: '127.0.0.1',
       port: Number(new URL(url).port),
@@ -207,7 +230,7 @@ test.for(['zod', 'kysely'])(
         await symlink(join(ROOT, 'node_modules', installed), join(copy.path, 'node_modules', installed));
     const { status, stdout, stderr } = spawnSync(process.execPath, [join(copy.path, 'src/main.ts')], {
       cwd: copy.path,
-      env: ENVIRONMENT,
+      env: environment(),
       encoding: 'utf8',
     });
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
@@ -218,6 +241,6 @@ test.for(['zod', 'kysely'])(
 test('a copy of the project without symbolic links starts, too', async () => {
   await using copy = await copyProject({ dereference: true });
   await symlink(join(ROOT, 'node_modules'), join(copy.path, 'node_modules'));
-  await using program = startProgram([process.execPath, 'src/main.ts'], ENVIRONMENT, copy.path);
+  await using program = startProgram([process.execPath, 'src/main.ts'], environment(), copy.path);
   expect(await untilListening(program.child)).toMatch(/^http:/);
 }, 60_000);

@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createDataFolder } from './data-folder.ts';
+import { findFreePort } from './ports.ts';
+import { PROGRAM_ENV, ROOT, untilListening } from './program.ts';
+
+/** The program in a process of its own, with its demo accounts. It keeps its address and its data over restarts. */
+export interface Server extends AsyncDisposable {
+  readonly port: number;
+  readonly url: string;
+  /** Resolves once it listens. */
+  start(): Promise<void>;
+  /** Resolves once the process has exited: gracefully by SIGTERM, as in a crash by SIGKILL. */
+  stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+}
+
+export async function startServer(env: Readonly<Record<string, string>> = {}): Promise<Server> {
+  const server = await prepareServer(env);
+  await server.start();
+  return server;
+}
+
+/** Reserves an address and a data folder for a server that a test starts later. */
+export async function prepareServer(env: Readonly<Record<string, string>> = {}): Promise<Server> {
+  const folder = await createDataFolder();
+  const port = await findFreePort();
+  let child: ChildProcess | undefined;
+  const stop = async (signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
+    const stopped = child;
+    child = undefined;
+    if (stopped === undefined || stopped.exitCode !== null || stopped.signalCode !== null) return;
+    const exited = once(stopped, 'exit');
+    stopped.kill(signal);
+    await exited;
+  };
+  return {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    stop,
+    async start() {
+      child = spawn(process.execPath, ['src/main.ts'], {
+        cwd: ROOT,
+        env: {
+          ...PROGRAM_ENV,
+          HOST: '127.0.0.1',
+          PORT: String(port),
+          DATA_DIR: folder.path,
+          LOG_LEVEL: 'error',
+          RATE_LIMITS: 'off',
+          ...env,
+        },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      await untilListening(child);
+    },
+    async [Symbol.asyncDispose]() {
+      await stop('SIGKILL');
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
