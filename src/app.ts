@@ -159,8 +159,8 @@ async function openDeps(
       log,
       nodeId,
       graceMs: config.PRESENCE_GRACE_MS,
-      alone: kind === 'pglite',
-      onLastConnection: typing.end,
+      isOnlyProcess: kind === 'pglite',
+      onLastConnection: typing.endAll,
     }),
   );
   const tokens = createTokens({
@@ -181,7 +181,7 @@ async function openDeps(
   const rateLimits = createRateLimits({ enabled: config.RATE_LIMITS === 'on' });
   stack.use(startRetention({ db, config, mediaStorage: storage, log }));
   const uses = stack.use(createChannelUsage({ db, log }));
-  const cluster = await joinCluster(config, database, { bus: hearing(bus, typing.received), tails, log });
+  const cluster = await joinCluster(config, database, { bus: hearing(bus, typing.onReceived), tails, log });
   if (cluster !== undefined) stack.use(cluster);
   return {
     nodeId,

@@ -17,7 +17,7 @@ export async function authenticate(deps: Deps, token: string): Promise<Session> 
   const verified = await deps.tokens.verify(token);
   if (verified === undefined) throw badToken();
   const { tokenId, issuedAt, expiresAt } = verified;
-  if (verified.kind === 'own') {
+  if (verified.kind === 'local') {
     if (isLocked(deps, verified.actor) || !(await deps.batchedReads.isActive(verified))) throw badToken();
     return { actor: verified.actor, tokenId, issuedAt, expiresAt };
   }

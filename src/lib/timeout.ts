@@ -16,3 +16,12 @@ export class TimeoutError extends Error {
     super(`Timed out after ${ms} ms.`);
   }
 }
+
+/** Calls back after `ms`, without keeping the process alive. Returns a function that cancels it. */
+export type StartTimer = (ms: number, callback: () => void) => () => void;
+
+export const startTimer: StartTimer = (ms, callback) => {
+  const timer = setTimeout(callback, ms);
+  timer.unref();
+  return () => clearTimeout(timer);
+};

@@ -3,30 +3,32 @@ import { link, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** The secret of a gateway that was not given one: as old as its data folder, or new when nothing is kept. */
+/**
+ * Returns the token secret of a gateway without AUTH_SECRET: created once per data folder, or per process in memory.
+ * Throws if the stored secret is truncated.
+ */
 export async function loadOrCreateSecret(dataDir: string | undefined): Promise<string> {
   const secret = randomBytes(32).toString('base64url');
   if (dataDir === undefined) return secret;
   const file = join(dataDir, 'auth-secret');
-  const unfinished = `${file}.part`;
+  const partial = `${file}.part`;
   try {
-    // Whole or not at all, or tokens would be signed with a part of it.
-    await writeFile(unfinished, secret, { mode: 0o600 });
-    await link(unfinished, file);
+    // `link` publishes the file complete and fails if it exists: a process that starts concurrently, or a crash
+    // halfway, must not leave tokens signed with a part of the secret.
+    await writeFile(partial, secret, { mode: 0o600 });
+    await link(partial, file);
     return secret;
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    const kept = (await readFile(file, 'utf8')).trim();
-    if (kept.length >= secret.length) return kept;
-    throw new Error(
-      `the secret in ${file} is too short; restore it, or remove it and have everybody log in again`,
-    );
+    const existing = (await readFile(file, 'utf8')).trim();
+    if (existing.length >= secret.length) return existing;
+    throw new Error(`the secret in ${file} is too short; restore it, or delete it, which ends all sessions`);
   } finally {
-    await rm(unfinished, { force: true });
+    await rm(partial, { force: true });
   }
 }
 
-/** The folder of uploaded media. One in which nothing is kept is removed with the stack. */
+/** Returns the media folder. Without a data folder, creates a temporary one, removed when the stack is disposed. */
 export async function resolveMediaDir(
   dataDir: string | undefined,
   stack: AsyncDisposableStack,

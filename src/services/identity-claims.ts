@@ -1,7 +1,7 @@
 import { parseDate } from '../lib/dates.ts';
 import { cutName, isText, MAX_PERSON_NAME, parseNewEmail } from '../lib/text.ts';
 
-/** What an outside identity provider says of one of its users. */
+/** A user of the external identity provider, from the claims of a verified token. */
 export interface ExternalIdentity {
   /** `<issuer> <subject>`. */
   readonly subject: string;
@@ -12,12 +12,12 @@ export interface ExternalIdentity {
   readonly birthday: string | null;
 }
 
-/** OpenID Connect allows 255. */
+/** OpenID Connect Core 1.0, section 2: `sub` has at most 255 characters. */
 const MAX_SUBJECT = 255;
 
 /**
- * Reads the standard claims of OpenID Connect. Only the subject is required: of the rest, what is missing or of no
- * use to us is left out. Undefined without a subject.
+ * Parses the standard claims of OpenID Connect; undefined without a valid `sub`. Other claims are optional: missing
+ * and invalid ones are ignored, as a provider's odd profile must not lock its user out.
  */
 export function parseIdentityClaims(
   issuer: string,
@@ -30,15 +30,15 @@ export function parseIdentityClaims(
   const [first = '', ...rest] = typeof name === 'string' ? name.trim().split(/\s+/) : [];
   return {
     subject: `${issuer} ${subject}`,
-    email: ifGood(parseNewEmail, claims['email']),
+    email: parseClaim(parseNewEmail, claims['email']),
     emailVerified: claims['email_verified'] === true || claims['email_verified'] === 'true',
-    firstName: personName(claims['given_name'] ?? first),
-    lastName: personName(claims['family_name'] ?? rest.join(' ')),
-    birthday: ifGood(parseDate, claims['birthdate']) ?? null,
+    firstName: parsePersonName(claims['given_name'] ?? first),
+    lastName: parsePersonName(claims['family_name'] ?? rest.join(' ')),
+    birthday: parseClaim(parseDate, claims['birthdate']) ?? null,
   };
 }
 
-function ifGood(parse: (field: string, value: string) => string, value: unknown): string | undefined {
+function parseClaim(parse: (field: string, value: string) => string, value: unknown): string | undefined {
   if (typeof value !== 'string') return undefined;
   try {
     return parse('claim', value);
@@ -47,5 +47,5 @@ function ifGood(parse: (field: string, value: string) => string, value: unknown)
   }
 }
 
-const personName = (value: unknown): string =>
+const parsePersonName = (value: unknown): string =>
   typeof value === 'string' ? cutName(value, MAX_PERSON_NAME) : '';

@@ -1,67 +1,77 @@
+import type { ActorRef } from '../actor.ts';
+import type { Db } from '../db/database.ts';
 import * as rows from '../db/presence.ts';
 import type { LeaseRow } from '../db/presence.ts';
 import { createBatcher } from '../lib/batcher.ts';
-import type { Db } from '../db/database.ts';
+import { startTimer as startSystemTimer } from '../lib/timeout.ts';
+import type { StartTimer } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
-import type { ActorRef } from '../actor.ts';
 
 const RETRY_MS = 1_000;
-const MAX_TOGETHER = 1_000;
+const MAX_BATCH_SIZE = 1_000;
 
 export interface LeaseExpiryOptions {
   readonly db: Db;
   readonly log: Logger;
-  /** How long nobody is told that an actor has left, in case it comes back. */
+  /** How long an actor stays online after its last connection, in case it reconnects. */
   readonly graceMs: number;
+  readonly startTimer?: StartTimer;
 }
 
-/** Ends leases: noted at once, and acted on when the grace period is over. Those that end together go together. */
+/**
+ * Ends leases of closed connections in two steps: marks them closed immediately, so that nothing is routed to them,
+ * and removes them after the grace period. `onOffline` receives the actors left without any lease.
+ */
 export function createLeaseExpiry(
-  { db, log, graceMs }: LeaseExpiryOptions,
-  depart: (accounts: readonly ActorRef[]) => Promise<void>,
+  { db, log, graceMs, startTimer = startSystemTimer }: LeaseExpiryOptions,
+  onOffline: (actors: readonly ActorRef[]) => Promise<void>,
 ) {
-  const timers = new Set<NodeJS.Timeout>();
+  const cancels = new Set<() => void>();
   let stopped = false;
 
-  const later = (ms: number, act: () => void): void => {
+  const schedule = (ms: number, callback: () => void): void => {
     if (stopped) return;
-    const timer = setTimeout(() => {
-      timers.delete(timer);
-      act();
-    }, ms);
-    timers.add(timer);
+    const cancel = startTimer(ms, () => {
+      cancels.delete(cancel);
+      callback();
+    });
+    cancels.add(cancel);
   };
-  const close = createBatcher<LeaseRow, void>(
+  const closing = createBatcher<LeaseRow, void>(
     async (leases) => {
       await rows.closeLeases(db, idsOf(leases));
       return leases.map(() => undefined);
     },
-    { maxBatchSize: MAX_TOGETHER },
+    { maxBatchSize: MAX_BATCH_SIZE },
   );
-  const remove = createBatcher<LeaseRow, void>(
+  const removing = createBatcher<LeaseRow, void>(
     async (leases) => {
-      const accounts = leases.map((lease) => lease.account);
-      await depart(await rows.removeLeases(db, idsOf(leases), accounts));
+      const actors = leases.map((lease) => lease.account);
+      await onOffline(await rows.removeLeases(db, idsOf(leases), actors));
       return leases.map(() => undefined);
     },
-    { maxBatchSize: MAX_TOGETHER },
+    { maxBatchSize: MAX_BATCH_SIZE },
   );
-  const removeNow = (lease: LeaseRow): Promise<void> =>
-    remove.load(lease).catch((error: unknown) => {
-      log.warn({ err: error }, 'could not end a lease; trying again');
-      later(RETRY_MS, () => void removeNow(lease));
+  const remove = (lease: LeaseRow): Promise<void> =>
+    removing.load(lease).catch((error: unknown) => {
+      log.warn({ err: error }, 'lease removal failed, retrying');
+      schedule(RETRY_MS, () => void remove(lease));
     });
 
   return {
-    async add(lease: LeaseRow): Promise<void> {
-      if (graceMs === 0) return removeNow(lease);
-      later(graceMs, () => void removeNow(lease));
-      await close.load(lease).catch((error: unknown) => log.warn({ err: error }, 'could not close a lease'));
+    /** Ends a lease. Never throws: a failed removal is retried. */
+    async end(lease: LeaseRow): Promise<void> {
+      if (graceMs === 0) return remove(lease);
+      schedule(graceMs, () => void remove(lease));
+      // Not retried: removal ends the lease anyway, only later.
+      await closing
+        .load(lease)
+        .catch((error: unknown) => log.warn({ err: error }, 'marking a lease as closed failed'));
     },
     async stop(): Promise<void> {
       stopped = true;
-      for (const timer of timers) clearTimeout(timer);
-      await Promise.allSettled([close.idle(), remove.idle()]);
+      for (const cancel of cancels) cancel();
+      await Promise.allSettled([closing.idle(), removing.idle()]);
     },
   };
 }

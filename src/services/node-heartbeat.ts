@@ -1,69 +1,71 @@
-import * as rows from '../db/presence.ts';
-import type { Db } from '../db/database.ts';
-import type { Logger } from '../log.ts';
 import type { ActorRef } from '../actor.ts';
+import type { Db } from '../db/database.ts';
+import * as rows from '../db/presence.ts';
+import { startTimer as startSystemTimer } from '../lib/timeout.ts';
+import type { StartTimer } from '../lib/timeout.ts';
+import type { Logger } from '../log.ts';
 
-const BEAT_MS = 5_000;
-/** So many beats in a row, before others are taken for dead: after an outage they may just be late, as this one was. */
+/** A node without a beat for 15 s is dead. */
+const INTERVAL_MS = 5_000;
+/** Own beats in time before other nodes are declared dead: after an outage their beats may be as late as ours. */
 const STEADY_BEATS = 3;
 
 export interface HeartbeatOptions {
   readonly db: Db;
   readonly log: Logger;
-  /** Names this process among the nodes. */
+  /** Id of this process among the nodes. */
   readonly nodeId: string;
-  /** How long a node that stopped is not taken for dead. */
+  /** How long the actors of a stopped node stay online. */
   readonly graceMs: number;
-  /** How often the node says that it is alive; one that has been silent for 15 s is dead. */
-  readonly beatMs?: number;
+  readonly startTimer?: StartTimer;
 }
 
 interface HeartbeatListener {
-  /** This node was taken for dead: it must register again. */
-  restore(): Promise<void>;
-  /** Other nodes died, and with them these went offline. */
-  depart(accounts: readonly ActorRef[]): Promise<void>;
+  /** Another node declared this one dead and removed its leases: register again. */
+  onExpired(): Promise<void>;
+  /** Other nodes died, and these actors went offline with them. */
+  onNodesDied(actors: readonly ActorRef[]): Promise<void>;
 }
 
-/** Says every few seconds that this node is alive, and finds out which others no longer are. */
+/** Updates this node's heartbeat in the database, and removes nodes whose heartbeat stopped. */
 export function startHeartbeat(
-  { db, nodeId, log, graceMs, beatMs = BEAT_MS }: HeartbeatOptions,
+  { db, nodeId, log, graceMs, startTimer = startSystemTimer }: HeartbeatOptions,
   listener: HeartbeatListener,
 ) {
-  let steady = 0;
-  let lastAt = performance.now();
-  let timer: NodeJS.Timeout;
+  let steadyBeats = 0;
+  let lastBeatAt = performance.now();
+  let cancelTimer = (): void => undefined;
   let beating: Promise<void> = Promise.resolve();
   let stopped = false;
 
   const beat = async (): Promise<void> => {
     const now = performance.now();
-    const isLate = now - lastAt > 2 * beatMs;
-    lastAt = now;
+    // A busy or suspended process says nothing about the others.
+    const isLate = now - lastBeatAt > 2 * INTERVAL_MS;
+    lastBeatAt = now;
     const elapsedMs = await rows.touchNode(db, nodeId);
-    if (elapsedMs === undefined) await listener.restore();
-    // A database whose clock was set makes every other node look dead, or alive for as long.
-    const isClockSet = elapsedMs !== undefined && Math.abs(elapsedMs) > 2 * beatMs;
-    steady = isLate || isClockSet ? 0 : steady + 1;
-    if (steady >= STEADY_BEATS) await listener.depart(await rows.removeDeadNodes(db, graceMs));
+    if (elapsedMs === undefined) await listener.onExpired();
+    // A jump of the database clock makes every other node look dead, or alive for as long as the jump.
+    const clockJumped = elapsedMs !== undefined && Math.abs(elapsedMs) > 2 * INTERVAL_MS;
+    steadyBeats = isLate || clockJumped ? 0 : steadyBeats + 1;
+    if (steadyBeats >= STEADY_BEATS) await listener.onNodesDied(await rows.removeDeadNodes(db, graceMs));
   };
   const schedule = (): void => {
     if (stopped) return;
-    timer = setTimeout(() => {
+    cancelTimer = startTimer(INTERVAL_MS, () => {
       beating = beat()
         .catch((error: unknown) => {
-          steady = 0;
-          log.warn({ err: error }, 'could not say that this node is alive; trying again');
+          steadyBeats = 0;
+          log.warn({ err: error }, 'heartbeat failed, retrying');
         })
         .finally(schedule);
-    }, beatMs);
-    timer.unref();
+    });
   };
   schedule();
   return {
     async stop(): Promise<void> {
       stopped = true;
-      clearTimeout(timer);
+      cancelTimer();
       await beating;
     },
   };

@@ -1,3 +1,5 @@
+import { actorKey } from '../actor.ts';
+import type { ActorKey, ActorRef } from '../actor.ts';
 import type { Db } from '../db/database.ts';
 import * as rows from '../db/presence.ts';
 import type { LeaseRow } from '../db/presence.ts';
@@ -9,95 +11,94 @@ import { createLeaseExpiry } from './lease-expiry.ts';
 import type { LeaseExpiryOptions } from './lease-expiry.ts';
 import { startHeartbeat } from './node-heartbeat.ts';
 import type { HeartbeatOptions } from './node-heartbeat.ts';
-import type { ActorKey, ActorRef } from '../actor.ts';
-import { actorKey } from '../actor.ts';
 
-/** More would keep the embedded database, and with it the event loop, for long. */
-const MAX_TOGETHER = 200;
+/** Larger batches would block the embedded database, and with it the event loop. */
+const MAX_BATCH_SIZE = 200;
 
-/** One live authenticated connection of an actor. */
+/** A live authenticated connection of an actor, as a row in the database. */
 export interface Lease {
-  /** Grows with every authentication anywhere, so that the newest connection has the greatest. */
+  /** Increases with every authentication in the cluster: an actor's newest connection has the greatest id. */
   readonly leaseId: number;
-  /** Gives it back; a second call does nothing. */
+  /** Idempotent. */
   close(): Promise<void>;
 }
 
-/** Who has a live connection, on any node. */
+/** Tracks which actors are online, on any node: those with a lease, or within the grace period after their last. */
 export interface Presence extends AsyncDisposable {
-  /** Registers a connection. When this resolves the actor is online for everybody who asks. */
+  /** Registers a connection. Once it resolves, every node sees the actor online. */
   open(kind: LeaseKind, actor: ActorRef): Promise<Lease>;
-  /** Those of the actors who are online. Inside a transaction pass it, as the embedded database has one connection. */
+  /** Returns the actors who are online. Pass `db` inside a transaction: the embedded database has one connection. */
   isOnline(actors: readonly ActorRef[], db?: Db): Promise<ReadonlySet<ActorKey>>;
-  /** The lease of the actor's most recently authenticated legacy connection; null when there is none. */
+  /** Returns the lease of the actor's most recently authenticated legacy connection, or null. */
   newestLegacyLease(actor: ActorRef, db?: Db): Promise<number | null>;
-  /** Whether the actor has a `signals` subscription. */
-  hasSignals(actor: ActorRef, db?: Db): Promise<boolean>;
 }
 
 export interface PresenceOptions extends HeartbeatOptions, LeaseExpiryOptions {
   readonly bus: Bus;
-  /** Called when an account has no connection to this node any more. */
-  readonly onLastConnection?: (account: ActorRef) => void;
-  /** Whether no other process uses the database: then whoever is registered at start has left. */
-  readonly alone: boolean;
+  /** Called when an actor's last connection to this node closes. */
+  readonly onLastConnection?: (actor: ActorRef) => void;
+  /** No other process uses the database: all nodes and leases found at startup are stale, and removed. */
+  readonly isOnlyProcess: boolean;
 }
 
 /**
- * Starts keeping account of this node's connections. Each coming and going of an actor, as seen over all nodes, is
- * announced once, in all its circles, by the node that brought it about. Actors of a node that died leave with it.
+ * Registers this node and starts its heartbeat. A cluster-wide change of an actor's presence is published once, to
+ * each of its circles, by the node that caused it; the actors of a dead node go offline.
  */
 export async function createPresence(options: PresenceOptions): Promise<Presence> {
   const { db, nodeId, graceMs, log } = options;
-  await rows.addNode(db, nodeId, options.alone);
+  await rows.addNode(db, nodeId, options.isOnlyProcess);
   const live = new Map<number, LeaseRow>();
-  const connections = new Map<ActorKey, number>();
-  const count = (account: ActorRef, change: 1 | -1): void => {
-    const key = actorKey(account);
-    const left = (connections.get(key) ?? 0) + change;
-    if (left > 0) return void connections.set(key, left);
-    connections.delete(key);
-    options.onLastConnection?.(account);
+  const connectionCounts = new Map<ActorKey, number>();
+  const addToCount = (actor: ActorRef, change: 1 | -1): void => {
+    const key = actorKey(actor);
+    const count = (connectionCounts.get(key) ?? 0) + change;
+    if (count > 0) return void connectionCounts.set(key, count);
+    connectionCounts.delete(key);
+    options.onLastConnection?.(actor);
   };
-  const announce = createAnnouncer(options);
-  const endings = createLeaseExpiry(options, (gone) => announce(gone, false));
-  const restore = async (): Promise<void> => {
-    await announce(await rows.restoreNode(db, nodeId, [...live.values()]), true);
+  const publish = createPublisher(options);
+  const publishOffline = (actors: readonly ActorRef[]): Promise<void> => publish(actors, false);
+  const leaseExpiry = createLeaseExpiry(options, publishOffline);
+  const registerAgain = async (): Promise<void> => {
+    await publish(await rows.restoreNode(db, nodeId, [...live.values()]), true);
   };
-  const heartbeat = startHeartbeat(options, { restore, depart: (gone) => announce(gone, false) });
+  const heartbeat = startHeartbeat(options, { onExpired: registerAgain, onNodesDied: publishOffline });
 
-  const insert = async (asked: readonly Omit<LeaseRow, 'id'>[]) => {
-    const added = await rows.addLeases(db, nodeId, asked);
+  const insertLeases = async (requests: readonly Omit<LeaseRow, 'id'>[]) => {
+    const added = await rows.addLeases(db, nodeId, requests);
     if (added !== undefined) return added;
-    await restore();
-    return rows.addLeases(db, nodeId, asked);
+    // Declared dead by another node since the last beat.
+    await registerAgain();
+    return rows.addLeases(db, nodeId, requests);
   };
-  /** Those that come together are added together. */
-  const arrivals = createBatcher<Omit<LeaseRow, 'id'>, LeaseRow>(
-    async (asked) => {
-      const added = await insert(asked);
+  const opening = createBatcher<Omit<LeaseRow, 'id'>, LeaseRow>(
+    async (requests) => {
+      const added = await insertLeases(requests);
       if (added === undefined) throw new Error('The node could not be registered');
-      const leases = asked.map((one, place) => ({ ...one, id: added[place]?.id ?? NaN }));
+      const leases = requests.map((request, index) => ({ ...request, id: added[index]?.id ?? NaN }));
       for (const lease of leases) {
         live.set(lease.id, lease);
-        count(lease.account, 1);
+        addToCount(lease.account, 1);
       }
-      const cameOnline = asked.filter((_, place) => added[place]?.cameOnline).map(({ account }) => account);
-      await announce([...new Map(cameOnline.map((account) => [actorKey(account), account])).values()], true);
+      const cameOnline = requests
+        .filter((_, index) => added[index]?.cameOnline)
+        .map(({ account }) => account);
+      await publish([...new Map(cameOnline.map((account) => [actorKey(account), account])).values()], true);
       return leases;
     },
-    { maxBatchSize: MAX_TOGETHER },
+    { maxBatchSize: MAX_BATCH_SIZE },
   );
 
   return {
     async open(kind, account) {
-      const lease = await arrivals.load({ kind, account });
+      const lease = await opening.load({ kind, account });
       return {
         leaseId: lease.id,
         close: async () => {
           if (!live.delete(lease.id)) return;
-          count(account, -1);
-          await endings.add(lease);
+          addToCount(account, -1);
+          await leaseExpiry.end(lease);
         },
       };
     },
@@ -105,27 +106,27 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
       return new Set((await rows.findOnline(from, actors)).map(actorKey));
     },
     newestLegacyLease: async (actor, from = db) => (await rows.findReach(from, actor)).legacyLease,
-    hasSignals: async (actor, from = db) => (await rows.findReach(from, actor)).signals,
     async [Symbol.asyncDispose]() {
-      await Promise.all([heartbeat.stop(), endings.stop()]);
+      await Promise.all([heartbeat.stop(), leaseExpiry.stop()]);
       await rows.retireNode(db, nodeId, graceMs).catch((error: unknown) => {
-        log.warn({ err: error }, 'could not say that this node stops; the others will notice');
+        // The other nodes remove this one after 15 s without a heartbeat.
+        log.warn({ err: error }, 'unregistering the node failed');
       });
     },
   };
 }
 
 /**
- * Tells every circle of the accounts. They may have been removed since, or gone the other way, which another node may
- * have told already: then nobody is told.
+ * Publishes presence to every circle of the actors. Reads their current state: actors that were deleted meanwhile, or
+ * changed back (which the node that changed them publishes), are skipped.
  */
-function createAnnouncer({ db, bus, log }: PresenceOptions) {
-  return async (accounts: readonly ActorRef[], online: boolean): Promise<void> => {
-    if (accounts.length === 0) return;
+function createPublisher({ db, bus, log }: PresenceOptions) {
+  return async (actors: readonly ActorRef[], online: boolean): Promise<void> => {
+    if (actors.length === 0) return;
     try {
-      const audiences = await rows.findCirclesOfActors(db, accounts);
+      const found = await rows.findCirclesOfActors(db, actors);
       bus.publish(
-        audiences.flatMap(({ actor, circleIds }) =>
+        found.flatMap(({ actor, circleIds }) =>
           (actor.online === online ? circleIds : []).map((id): Notice => {
             const ephemeral = { type: 'presence', topic: circleTopic(id), actor, online } as const;
             return { kind: 'ephemeral', ephemeral };
@@ -133,7 +134,7 @@ function createAnnouncer({ db, bus, log }: PresenceOptions) {
         ),
       );
     } catch (error) {
-      log.warn({ err: error }, 'could not announce who came or left');
+      log.warn({ err: error }, 'publishing presence failed');
     }
   };
 }

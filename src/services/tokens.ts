@@ -10,11 +10,11 @@ import { isText } from '../lib/text.ts';
 import type { ActorRef } from '../actor.ts';
 
 export interface TokenSettings {
-  /** Signs and verifies account tokens. Of several the first signs. */
+  /** HS256 secret of account tokens. Of a list the first signs, all verify. */
   readonly secret: string | readonly string[];
-  /** Signs and verifies device tokens; whatever verifies with it is a device. */
+  /** HS256 secret of device tokens. A token that verifies with it is a device's, whatever its `kind`. */
   readonly deviceSecret?: string | readonly string[] | undefined;
-  /** The key set of an outside identity provider whose tokens are accepted too. */
+  /** Key set of an external identity provider whose tokens are also accepted. */
   readonly jwks?: JwksSettings | undefined;
 }
 
@@ -22,34 +22,34 @@ export interface JwksSettings {
   readonly url: string;
   readonly issuer: string;
   readonly audience?: string | undefined;
-  /** Least time between two readings of the key set because of a key that it lacks. */
+  /** Minimum time between two fetches of the key set for an unknown `kid`. Default: 30 s. */
   readonly cooldownMs?: number | undefined;
 }
 
 export interface IssuedToken {
   readonly token: string;
   readonly tokenId: string;
-  /** In milliseconds since 1970. */
+  /** Milliseconds since 1970. */
   readonly expiresAt: number;
 }
 
 interface Validity {
-  /** Names the token for its revocation: its `jti`, or `sha256:<hex>` without one. */
+  /** Identifies the token for revocation: its `jti`, or `sha256:<hex>` without one. */
   readonly tokenId: string;
-  /** In milliseconds since 1970; null when the token does not say. */
+  /** Milliseconds since 1970; null without `iat`. */
   readonly issuedAt: number | null;
-  /** In milliseconds since 1970. */
+  /** Milliseconds since 1970. */
   readonly expiresAt: number;
 }
 
-/** A token whose signature and times are good. Whether its account exists and it was not revoked is another question. */
+/** A token with a valid signature and lifetime. It may still be revoked, or its account deleted. */
 export type VerifiedToken =
-  | (Validity & { readonly kind: 'own'; readonly actor: ActorRef })
-  | (Validity & { readonly kind: 'outside'; readonly identity: ExternalIdentity });
+  | (Validity & { readonly kind: 'local'; readonly actor: ActorRef })
+  | (Validity & { readonly kind: 'external'; readonly identity: ExternalIdentity });
 
 export interface Tokens {
   issue(actor: ActorRef): Promise<IssuedToken>;
-  /** Undefined for anything but a good token. Throws UNAVAILABLE when the outside key set cannot be read. */
+  /** Returns undefined for an invalid token. Throws UNAVAILABLE if the provider's key set cannot be fetched. */
   verify(token: string): Promise<VerifiedToken | undefined>;
 }
 
@@ -60,11 +60,11 @@ const LIFETIME_SECONDS = { user: DAY_SECONDS, device: 30 * DAY_SECONDS };
 const MAX_TOKEN = 16_384;
 const MAX_TOKEN_ID = 200;
 const LATEST_MS = Date.UTC(9999, 0);
-/** How far the clock of an issuer may be ahead of ours. Expiry is exact: live sessions end at that second. */
+/** Tolerates an issuer's clock ahead of ours, for `nbf`. Not applied to `exp`: live sessions end at that second. */
 const CLOCK_TOLERANCE_SECONDS = 10;
 
 const LOCAL_ALGORITHM = 'HS256';
-/** No symmetric one: with it, whoever knows a provider's public key could sign. */
+/** No symmetric algorithm: with one, anyone who knows the provider's public key could sign. */
 const EXTERNAL_ALGORITHMS = [
   'RS256',
   'RS384',
@@ -79,23 +79,26 @@ const EXTERNAL_ALGORITHMS = [
   'Ed25519',
 ];
 
-/** Issues and verifies tokens. The algorithm that a token names decides which keys it may be verified with at all. */
+/**
+ * Creates the issuer and verifier of tokens. The `alg` header chooses between our secrets (HS256) and the provider's
+ * keys, and neither accepts the other's algorithms.
+ */
 export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tokens {
   const secrets = [secret].flat();
   const deviceSecrets = [deviceSecret ?? []].flat().filter((one) => !secrets.includes(one));
   const keys = [
-    ...secrets.map((one) => ({ key: keyOf(one), isForDevices: false })),
-    ...deviceSecrets.map((one) => ({ key: keyOf(one), isForDevices: true })),
+    ...secrets.map((one) => ({ key: toKey(one), isForDevices: false })),
+    ...deviceSecrets.map((one) => ({ key: toKey(one), isForDevices: true })),
   ];
   const signingKey = {
-    user: keyOf(secrets[0] ?? ''),
-    device: keyOf([deviceSecret ?? secret].flat()[0] ?? ''),
+    user: toKey(secrets[0] ?? ''),
+    device: toKey([deviceSecret ?? secret].flat()[0] ?? ''),
   };
-  const outside = jwks === undefined ? undefined : createExternalVerifier(jwks);
+  const verifyExternal = jwks === undefined ? undefined : createExternalVerifier(jwks);
 
   const verifyLocal = async (token: string): Promise<VerifiedToken | undefined> => {
     for (const { key, isForDevices } of keys) {
-      const claims = await verifiedClaims(() =>
+      const claims = await readVerifiedClaims(() =>
         jwtVerify(token, key, {
           algorithms: [LOCAL_ALGORITHM],
           requiredClaims: ['exp'],
@@ -103,7 +106,7 @@ export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tok
         }),
       );
       const actor = claims && readActor(claims, isForDevices);
-      if (actor !== undefined) return { kind: 'own', actor, ...readValidity(token, claims ?? {}) };
+      if (actor !== undefined) return { kind: 'local', actor, ...readValidity(token, claims ?? {}) };
     }
     return undefined;
   };
@@ -123,9 +126,9 @@ export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tok
       return { token, tokenId, expiresAt: expiry * 1000 };
     },
     async verify(token) {
-      const algorithm = algorithmOf(token);
+      const algorithm = readAlgorithm(token);
       if (algorithm === LOCAL_ALGORITHM) return verifyLocal(token);
-      return algorithm === undefined ? undefined : outside?.(token);
+      return algorithm === undefined ? undefined : verifyExternal?.(token);
     },
   };
 }
@@ -145,18 +148,18 @@ function createExternalVerifier({ url, issuer, audience, cooldownMs }: JwksSetti
     } catch (error) {
       if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys)
         throw error;
-      throw new DomainError('UNAVAILABLE', 'The identity provider cannot be reached at the moment.');
+      throw new DomainError('UNAVAILABLE', 'The identity provider is unavailable. Try again later.');
     }
   };
 
-  const verify = async (token: string): Promise<Claims | undefined> => {
+  const verifyClaims = async (token: string): Promise<Claims | undefined> => {
     try {
-      return await verifiedClaims(() => jwtVerify(token, findKey, options));
+      return await readVerifiedClaims(() => jwtVerify(token, findKey, options));
     } catch (error) {
       if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
-      // Without a `kid` several keys may be meant: whichever fits decides.
+      // Without a `kid` several keys match: try each.
       for await (const key of error) {
-        const claims = await verifiedClaims(() => jwtVerify(token, key, options));
+        const claims = await readVerifiedClaims(() => jwtVerify(token, key, options));
         if (claims !== undefined) return claims;
       }
       return undefined;
@@ -164,17 +167,17 @@ function createExternalVerifier({ url, issuer, audience, cooldownMs }: JwksSetti
   };
 
   return async (token: string): Promise<VerifiedToken | undefined> => {
-    const claims = await verify(token);
+    const claims = await verifyClaims(token);
     if (claims === undefined || (claims['kind'] ?? 'user') !== 'user') return undefined;
     const identity = parseIdentityClaims(issuer, claims);
-    return identity && { kind: 'outside', identity, ...readValidity(token, claims) };
+    return identity && { kind: 'external', identity, ...readValidity(token, claims) };
   };
 }
 
-async function verifiedClaims(verify: () => Promise<{ payload: object }>): Promise<Claims | undefined> {
+async function readVerifiedClaims(verify: () => Promise<{ payload: object }>): Promise<Claims | undefined> {
   try {
     const claims: Claims = { ...(await verify()).payload };
-    // The tolerance of jose is for both ends.
+    // jose applies clockTolerance to `exp` too.
     return Number(claims['exp']) * 1000 > Date.now() ? claims : undefined;
   } catch (error) {
     if (error instanceof errors.JOSEError && !(error instanceof errors.JWKSMultipleMatchingKeys))
@@ -183,7 +186,7 @@ async function verifiedClaims(verify: () => Promise<{ payload: object }>): Promi
   }
 }
 
-function algorithmOf(token: string): string | undefined {
+function readAlgorithm(token: string): string | undefined {
   if (token.length > MAX_TOKEN) return undefined;
   try {
     const { alg } = decodeProtectedHeader(token);
@@ -195,7 +198,7 @@ function algorithmOf(token: string): string | undefined {
   }
 }
 
-/** The original server wrote `sub` as an integer and no `kind`: the secret told devices from users. */
+/** Tokens of the original server have an integer `sub` and no `kind`: the secret distinguishes devices from users. */
 function readActor(claims: Claims, isForDevices: boolean): ActorRef | undefined {
   const kind = isForDevices ? 'device' : (claims['kind'] ?? 'user');
   const user = parseId<'User'>(claims['sub']);
@@ -209,16 +212,16 @@ function readValidity(token: string, claims: Claims): Validity {
   const { jti, iat, exp } = claims;
   const isUsable = typeof jti === 'string' && jti !== '' && jti.length <= MAX_TOKEN_ID && isText(jti);
   return {
-    tokenId: isUsable ? jti : hashOf(token),
+    tokenId: isUsable ? jti : hashSigned(token),
     issuedAt: typeof iat === 'number' && Math.abs(iat) * 1000 < LATEST_MS ? iat * 1000 : null,
     expiresAt: Math.min(Number(exp) * 1000, LATEST_MS),
   };
 }
 
-/** Hashes what is signed, not the signature: that one can be written in more than one way. */
-function hashOf(token: string): string {
+/** Hashes the signed part only: one signature has several encodings, which would evade a revocation. */
+function hashSigned(token: string): string {
   const signed = token.slice(0, token.lastIndexOf('.'));
   return `sha256:${createHash('sha256').update(signed).digest('hex')}`;
 }
 
-const keyOf = (secret: string): KeyObject => createSecretKey(Buffer.from(secret));
+const toKey = (secret: string): KeyObject => createSecretKey(Buffer.from(secret));

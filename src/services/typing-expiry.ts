@@ -1,98 +1,92 @@
+import { actorKey } from '../actor.ts';
+import type { ActorKey, ActorRef } from '../actor.ts';
 import type { Bus, Listener } from '../events/bus.ts';
 import { accessEndReason, refOf } from '../events/event.ts';
 import type { Ephemeral, Topic } from '../events/event.ts';
-import type { ActorKey, ActorRef } from '../actor.ts';
-import { actorKey } from '../actor.ts';
 
 export type Typing = Extract<Ephemeral, { type: 'typing' }>;
 
-/** Publishes the end of typing that no client ends (contract decision 21). */
+/** Publishes `isTyping: false` for clients that do not (contract decision 21). */
 export interface TypingExpiry extends Disposable {
-  /** This node published it: it repeats the end to every node. */
-  published(typing: Typing): void;
-  /** Another node published it: if that node dies, its end is told to the readers of this one. */
-  readonly received: Listener;
-  /** Ends what this node published for an account. */
-  end(account: ActorRef): void;
+  /** This node published a change: it also publishes the end, to every node. */
+  onPublished(typing: Typing): void;
+  /** Another node published a change: should that node die, this one ends it for its own subscribers. */
+  readonly onReceived: Listener;
+  /** Ends whatever this node published for an actor. */
+  endAll(actor: ActorRef): void;
 }
 
-export interface TypingExpiryOptions {
-  readonly bus: Bus;
-  /** Typing that is not repeated for so long has ended. */
-  readonly timeoutMs?: number;
-}
-
-const SILENCE_MS = 15_000;
-/** The node that published it ends it first. */
-const PATIENCE_MS = 5_000;
-/** Beyond it, the typing that began first ends. */
-const MAX_TYPING = 10_000;
+/** Clients repeat `isTyping: true` while the user types; without a repetition it ends after this time. */
+const TIMEOUT_MS = 15_000;
+/** Added for other nodes' typing, so that the publishing node ends it first. */
+const REMOTE_MARGIN_MS = 5_000;
+/** Beyond it, the oldest entry ends early. */
+const MAX_ENTRIES = 10_000;
 
 interface Entry {
   readonly typing: Typing;
-  readonly isOwn: boolean;
+  readonly isLocal: boolean;
   readonly release: () => void;
 }
 
-export function createTypingExpiry({ bus, timeoutMs = SILENCE_MS }: TypingExpiryOptions): TypingExpiry {
-  const byAccount = new Map<ActorKey, Map<Topic, Entry>>();
+export function createTypingExpiry({ bus }: { readonly bus: Bus }): TypingExpiry {
+  const byActor = new Map<ActorKey, Map<Topic, Entry>>();
   let count = 0;
 
-  const forget = (account: ActorKey, topic: Topic): Entry | undefined => {
-    const entries = byAccount.get(account);
+  const remove = (actor: ActorKey, topic: Topic): Entry | undefined => {
+    const entries = byActor.get(actor);
     const entry = entries?.get(topic);
     if (entries === undefined || entry === undefined) return undefined;
     entries.delete(topic);
-    if (entries.size === 0) byAccount.delete(account);
+    if (entries.size === 0) byActor.delete(actor);
     count -= 1;
     entry.release();
     return entry;
   };
-  const finish = (account: ActorKey, topic: Topic): void => {
-    const entry = forget(account, topic);
+  const end = (actor: ActorKey, topic: Topic): void => {
+    const entry = remove(actor, topic);
     if (entry === undefined) return;
     const notice = { kind: 'ephemeral', ephemeral: { ...entry.typing, isTyping: false } } as const;
-    if (entry.isOwn) bus.publish([notice]);
+    if (entry.isLocal) bus.publish([notice]);
     else bus.receive(notice);
   };
-  const keep = (typing: Typing, isOwn: boolean): void => {
+  const track = (typing: Typing, isLocal: boolean): void => {
     const { topic, actor } = typing;
-    const account = actorKey(refOf(actor));
-    forget(account, topic);
+    const key = actorKey(refOf(actor));
+    remove(key, topic);
     if (!typing.isTyping) return;
-    const timer = setTimeout(() => finish(account, topic), isOwn ? timeoutMs : timeoutMs + PATIENCE_MS);
+    const timer = setTimeout(() => end(key, topic), isLocal ? TIMEOUT_MS : TIMEOUT_MS + REMOTE_MARGIN_MS);
     timer.unref();
     const unsubscribe = bus.subscribe(topic, (notice) => {
       if (notice.kind !== 'event' || accessEndReason(refOf(actor), notice.envelope.event) === undefined)
         return;
-      // After the event that says so.
-      setImmediate(() => finish(account, topic));
+      // Deferred: subscribers must receive the event that removed the actor before the end of its typing.
+      setImmediate(() => end(key, topic));
     });
     const release = (): void => {
       clearTimeout(timer);
       unsubscribe();
     };
-    const entries = byAccount.get(account) ?? new Map<Topic, Entry>();
-    byAccount.set(account, entries.set(topic, { typing, isOwn, release }));
+    const entries = byActor.get(key) ?? new Map<Topic, Entry>();
+    byActor.set(key, entries.set(topic, { typing, isLocal, release }));
     count += 1;
-    if (count > MAX_TYPING) finishFirst();
+    if (count > MAX_ENTRIES) endOldest();
   };
-  const finishFirst = (): void => {
-    for (const [account, entries] of byAccount)
-      for (const topic of entries.keys()) return finish(account, topic);
+  const endOldest = (): void => {
+    for (const [actor, entries] of byActor) for (const topic of entries.keys()) return end(actor, topic);
   };
 
   return {
-    published: (typing) => keep(typing, true),
-    received(notice) {
-      if (notice.kind === 'ephemeral' && notice.ephemeral.type === 'typing') keep(notice.ephemeral, false);
+    onPublished: (typing) => track(typing, true),
+    onReceived(notice) {
+      if (notice.kind === 'ephemeral' && notice.ephemeral.type === 'typing') track(notice.ephemeral, false);
     },
-    end(actor) {
-      const account = actorKey(actor);
-      for (const [topic, { isOwn }] of byAccount.get(account) ?? []) if (isOwn) finish(account, topic);
+    endAll(actor) {
+      const key = actorKey(actor);
+      for (const [topic, { isLocal }] of byActor.get(key) ?? []) if (isLocal) end(key, topic);
     },
     [Symbol.dispose]() {
-      for (const [account, entries] of byAccount) for (const topic of entries.keys()) forget(account, topic);
+      for (const [actor, entries] of byActor) for (const topic of entries.keys()) remove(actor, topic);
     },
   };
 }

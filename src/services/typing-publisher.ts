@@ -1,60 +1,63 @@
-import type { Db } from '../db/database.ts';
+import { actorKey } from '../actor.ts';
+import type { ActorRef } from '../actor.ts';
 import { findAccesses } from '../db/conversation-access.ts';
+import type { Db } from '../db/database.ts';
 import { notFound } from '../errors.ts';
+import type { Bus } from '../events/bus.ts';
 import { conversationTopic } from '../events/event.ts';
 import type { ConversationId } from '../ids.ts';
 import { createBatcher } from '../lib/batcher.ts';
 import { createTypingExpiry } from './typing-expiry.ts';
-import type { Typing, TypingExpiry, TypingExpiryOptions } from './typing-expiry.ts';
-import type { ActorRef } from '../actor.ts';
-import { actorKey } from '../actor.ts';
+import type { Typing, TypingExpiry } from './typing-expiry.ts';
 
-const MAX_TOGETHER = 1_000;
-const MAX_WAITING = 10_000;
+const MAX_BATCH_SIZE = 1_000;
+const MAX_QUEUED = 10_000;
 
-/** What an account says of itself. */
 interface TypingUpdate {
   readonly account: ActorRef;
   readonly conversationId: ConversationId;
   readonly isTyping: boolean;
 }
 
-/** Tells who is typing: signs that come at the same moment are looked up together. */
-export interface TypingPublisher extends Pick<TypingExpiry, 'end' | 'received'>, Disposable {
-  /** Of those that one account gives in one conversation meanwhile, only the newest is told. Throws NOT_FOUND, RATE_LIMITED. */
-  set(sign: TypingUpdate): Promise<void>;
+/** Publishes typing. Concurrent updates share one access check. */
+export interface TypingPublisher extends Pick<TypingExpiry, 'endAll' | 'onReceived'>, Disposable {
+  /**
+   * Publishes an update; of several queued by one actor in one conversation, only the newest. Throws NOT_FOUND
+   * without access to the conversation, RATE_LIMITED when the queue is full.
+   */
+  set(update: TypingUpdate): Promise<void>;
 }
 
-export interface TypingPublisherOptions extends TypingExpiryOptions {
+export interface TypingPublisherOptions {
   readonly db: Db;
+  readonly bus: Bus;
 }
 
-export function createTypingPublisher({ db, ...options }: TypingPublisherOptions): TypingPublisher {
-  const { bus } = options;
-  const ends = createTypingExpiry(options);
+export function createTypingPublisher({ db, bus }: TypingPublisherOptions): TypingPublisher {
+  const expiry = createTypingExpiry({ bus });
   const batcher = createBatcher<TypingUpdate, boolean>(
-    async (signs) => {
-      const accesses = await findAccesses(db, signs);
+    async (updates) => {
+      const accesses = await findAccesses(db, updates);
       const newest = new Map<string, Typing>();
-      for (const [place, { account, conversationId, isTyping }] of signs.entries()) {
-        const access = accesses[place];
+      for (const [index, { account, conversationId, isTyping }] of updates.entries()) {
+        const access = accesses[index];
         if (access === undefined) continue;
         const topic = conversationTopic(conversationId);
         const key = `${actorKey(account)} ${topic}`;
-        // The newest stands where it was given.
+        // Deleted first: a Map would keep the position of the older update.
         newest.delete(key);
         newest.set(key, { type: 'typing', topic, actor: access.actor, isTyping });
       }
       bus.publish([...newest.values()].map((ephemeral) => ({ kind: 'ephemeral', ephemeral })));
-      for (const typing of newest.values()) ends.published(typing);
+      for (const typing of newest.values()) expiry.onPublished(typing);
       return accesses.map((access) => access !== undefined);
     },
-    { maxBatchSize: MAX_TOGETHER, maxQueuedSize: MAX_WAITING },
+    { maxBatchSize: MAX_BATCH_SIZE, maxQueuedSize: MAX_QUEUED },
   );
   return {
-    ...ends,
-    async set(sign) {
-      if (!(await batcher.load(sign))) throw notFound('The conversation');
+    ...expiry,
+    async set(update) {
+      if (!(await batcher.load(update))) throw notFound('The conversation');
     },
   };
 }

@@ -1,7 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
-import { openSignals, sendSignal, getWebRtcConfig } from '../../src/domain/calls.ts';
+import { findReach } from '../../src/db/presence.ts';
+import { getWebRtcConfig, openSignals, sendSignal } from '../../src/domain/calls.ts';
 import type { SignalTarget } from '../../src/domain/calls.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import { accountTopic } from '../../src/events/event.ts';
@@ -17,7 +18,9 @@ const code = (value: string, details: object = {}) =>
 const USER: ActorRef = { kind: 'user', id: 12 as UserId };
 const DEVICE: ActorRef = { kind: 'device', id: 12 as DeviceId };
 
-/** What a legacy connection of the account would be told. */
+const hasSignals = async (deps: Deps, actor: ActorRef) => (await findReach(deps.db, actor)).signals;
+
+/** Collects the signals published for an account. */
 async function follow(deps: Deps, account: ActorRef) {
   const tail = await deps.tails.open(accountTopic(account));
   const heard: (Ephemeral & { type: 'signal' })[] = [];
@@ -119,7 +122,7 @@ test('all readers of an account get it, and its newest legacy connection is name
   await send('three');
   for (const stream of streams) await stream.return();
   expect(heard.map(({ legacyLease }) => legacyLease)).toEqual([newest.leaseId, old.leaseId, null]);
-  await expect.poll(() => deps.presence.hasSignals(bob.actor)).toBe(false);
+  await expect.poll(() => hasSignals(deps, bob.actor)).toBe(false);
   await expect(send('four')).rejects.toThrow(code('UNREACHABLE'));
 });
 
@@ -133,7 +136,7 @@ test('who only has another kind of connection, or none, cannot be reached', asyn
   const stream = await openSignals(deps, sessionOf(bob.actor));
   await send();
   await stream.return();
-  await expect.poll(() => deps.presence.hasSignals(bob.actor)).toBe(false);
+  await expect.poll(() => hasSignals(deps, bob.actor)).toBe(false);
   await expect(send()).rejects.toThrow(code('UNREACHABLE'));
   await lease.close();
 });
@@ -216,7 +219,7 @@ test('a reader that lets too many signals wait is ended, and is then not reachab
     await sendSignal(deps, ann.actor, { to: { email: bob.email }, content: number });
   }
   await expect(stream.next()).rejects.toThrow(code('LIMIT_EXCEEDED', { reason: 'SLOW' }));
-  await expect.poll(() => deps.presence.hasSignals(bob.actor)).toBe(false);
+  await expect.poll(() => hasSignals(deps, bob.actor)).toBe(false);
 });
 
 test('the end of a session ends its reader, and what it held', async () => {
@@ -224,8 +227,8 @@ test('the end of a session ends its reader, and what it held', async () => {
   const { deps, bob } = f;
   const controller = new AbortController();
   const stream = await openSignals(deps, sessionOf(bob.actor), controller.signal);
-  expect(await deps.presence.hasSignals(bob.actor)).toBe(true);
+  expect(await hasSignals(deps, bob.actor)).toBe(true);
   controller.abort('TOKEN_EXPIRED');
   await expect(stream.next()).rejects.toThrow(code('UNAUTHENTICATED', { reason: 'TOKEN_EXPIRED' }));
-  await expect.poll(() => deps.presence.hasSignals(bob.actor)).toBe(false);
+  await expect.poll(() => hasSignals(deps, bob.actor)).toBe(false);
 });

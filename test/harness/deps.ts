@@ -38,7 +38,14 @@ export async function testDeps({ tokens, rateLimits = false }: DepsOptions = {})
   const folder = await mkdtemp(join(tmpdir(), 'parley-test-'));
   stack.defer(() => rm(folder, { recursive: true }));
   const presence = stack.use(
-    await createPresence({ db, bus, log, graceMs: 0, nodeId: randomUUID(), alone: kind === 'pglite' }),
+    await createPresence({
+      db,
+      bus,
+      log,
+      graceMs: 0,
+      nodeId: randomUUID(),
+      isOnlyProcess: kind === 'pglite',
+    }),
   );
   const deps: Deps = {
     db,

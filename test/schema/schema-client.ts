@@ -65,7 +65,14 @@ export async function openWorld(): Promise<World> {
   const bus = createBus(log);
   const config = readConfig({ DATA_DIR: 'memory', LOG_LEVEL: 'silent', RATE_LIMITS: 'off' });
   const presence = stack.use(
-    await createPresence({ db: plain, bus, log, graceMs: 10, nodeId: 'one', alone: kind === 'pglite' }),
+    await createPresence({
+      db: plain,
+      bus,
+      log,
+      graceMs: 10,
+      nodeId: 'one',
+      isOnlyProcess: kind === 'pglite',
+    }),
   );
   const deps: Deps = {
     db,

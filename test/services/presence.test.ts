@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { expect, test, vi } from 'vitest';
 import * as circles from '../../src/domain/circles.ts';
@@ -6,6 +5,7 @@ import type { Deps } from '../../src/domain/deps.ts';
 import * as devices from '../../src/domain/devices.ts';
 import { openPresence } from '../../src/domain/presence.ts';
 import type { PresenceChange } from '../../src/domain/presence.ts';
+import { findReach } from '../../src/db/presence.ts';
 import { createPresence } from '../../src/services/presence.ts';
 import type { Presence } from '../../src/services/presence.ts';
 import { createBus } from '../../src/events/bus.ts';
@@ -14,11 +14,15 @@ import { circleTopic, refOf } from '../../src/events/event.ts';
 import type { CircleId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
 import { testDeps } from '../harness/deps.ts';
+import { createFakeTimers } from '../harness/fake-timers.ts';
 import { circleOf, deviceOf, person, sessionOf } from '../harness/seed.ts';
 import type { ActorRef } from '../../src/actor.ts';
 import { actorKey } from '../../src/actor.ts';
 
 const log = createLogger('silent');
+const INTERVAL_MS = 5_000;
+/** For `expect.poll`: the database may be slow, but conditions are met without waiting. */
+const PATIENT = { interval: 5, timeout: 10_000 };
 const code = (value: string, details: object = {}) =>
   expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
@@ -30,12 +34,16 @@ interface Node extends AsyncDisposable {
   readonly presence: Presence;
 }
 
-/** Several processes on one database, which tell each other what they publish. */
-async function testNodes({ graceMs = 0, beatMs = 60_000 } = {}) {
+/**
+ * Two nodes on one database whose buses are connected. Their heartbeats and grace periods elapse only with `advance`;
+ * the database keeps its real clock.
+ */
+async function testNodes({ graceMs = 0 } = {}) {
   const deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const circle = await circleOf(deps, ann, bob);
   await using stack = new AsyncDisposableStack();
+  const { startTimer, advance } = createFakeTimers();
   const buses: Bus[] = [deps.bus];
   const addNode = async (): Promise<Node> => {
     const bus = createBus(log);
@@ -52,13 +60,13 @@ async function testNodes({ graceMs = 0, beatMs = 60_000 } = {}) {
       log,
       graceMs,
       nodeId: id,
-      alone: false,
-      beatMs,
+      isOnlyProcess: false,
+      startTimer,
     });
     return { id, bus, presence, [Symbol.asyncDispose]: () => presence[Symbol.asyncDispose]() };
   };
   const nodes = [stack.use(await addNode()), stack.use(await addNode())] as const;
-  const heard = listen(deps.bus, circle.id);
+  const published = recordPresence(deps.bus, circle.id);
   const owned = stack.move();
   return {
     deps,
@@ -66,8 +74,9 @@ async function testNodes({ graceMs = 0, beatMs = 60_000 } = {}) {
     ann,
     bob,
     circle,
-    heard,
+    published,
     addNode,
+    advance,
     isOnline: async (actor: ActorRef) => (await deps.presence.isOnline([actor])).has(actorKey(actor)),
     async [Symbol.asyncDispose]() {
       await owned.disposeAsync();
@@ -76,31 +85,53 @@ async function testNodes({ graceMs = 0, beatMs = 60_000 } = {}) {
   };
 }
 
-/** What is announced in a circle, as `+user:1` and `-user:1`. */
-function listen(bus: Bus, circleId: CircleId): string[] {
-  const heard: string[] = [];
+/** Records the presence published in a circle, as `+user:1` and `-user:1`. */
+function recordPresence(bus: Bus, circleId: CircleId): string[] {
+  const published: string[] = [];
   bus.subscribe(circleTopic(circleId), (notice) => {
     if (notice.kind !== 'ephemeral' || notice.ephemeral.type !== 'presence') return;
     const { actor, online } = notice.ephemeral;
     expect(actor.online).toBe(online);
-    heard.push(`${online ? '+' : '-'}${actorKey(refOf(actor))}`);
+    published.push(`${online ? '+' : '-'}${actorKey(refOf(actor))}`);
   });
-  return heard;
+  return published;
 }
 
-/** Makes a node look as if it had not been heard of for a while. */
-const silence = (deps: Deps, nodeId: string, seconds: number) =>
+/** Backdates the last heartbeat of a node. */
+const setSilence = (deps: Deps, nodeId: string, seconds: number) =>
   sql`update nodes set seen_at = clock_timestamp() - ${seconds} * interval '1 second' where id = ${nodeId}`.execute(
     deps.db,
   );
 
-test('whoever opens a connection is online when that is done, and offline after the last one', async () => {
+const hasSignals = async (deps: Deps, actor: ActorRef) => (await findReach(deps.db, actor)).signals;
+
+/** Advances the timers until each node has finished `count` more heartbeats. */
+async function runHeartbeats({ deps, nodes, advance }: Awaited<ReturnType<typeof testNodes>>, count: number) {
+  const ids = nodes.map(({ id }) => id);
+  const readBeats = async () => {
+    const rows = await deps.db.selectFrom('nodes').select(['id', 'seenAt']).where('id', 'in', ids).execute();
+    return new Map(rows.map(({ id, seenAt }) => [id, String(seenAt)]));
+  };
+  // A beat begins by updating `seen_at`: the one before it has finished.
+  for (let beat = 0; beat <= count; beat += 1) {
+    const before = await readBeats();
+    await expect
+      .poll(async () => {
+        advance(INTERVAL_MS);
+        const now = await readBeats();
+        return ids.every((id) => now.get(id) !== before.get(id));
+      }, PATIENT)
+      .toBe(true);
+  }
+}
+
+test('an actor is online from its first opened connection to its last closed one', async () => {
   await using t = await testNodes();
-  const { ann, nodes, heard } = t;
+  const { ann, nodes, published } = t;
   const key = actorKey(ann.actor);
   const leases = [];
-  for (const [place, kind] of (['graphql', 'legacy', 'signals'] as const).entries()) {
-    leases.push(await nodes[place % 2 === 0 ? 0 : 1].presence.open(kind, ann.actor));
+  for (const [index, kind] of (['graphql', 'legacy', 'signals'] as const).entries()) {
+    leases.push(await nodes[index % 2 === 0 ? 0 : 1].presence.open(kind, ann.actor));
     expect(await t.isOnline(ann.actor)).toBe(true);
   }
   for (const lease of leases) {
@@ -109,28 +140,28 @@ test('whoever opens a connection is online when that is done, and offline after 
     await lease.close();
   }
   expect(await t.isOnline(ann.actor)).toBe(false);
-  expect(heard).toEqual([`+${key}`, `-${key}`]);
+  expect(published).toEqual([`+${key}`, `-${key}`]);
 });
 
-test('it is announced in all circles of a user, and in the circle of a device', async () => {
+test('presence is published in every circle of a user, and in the circle of a device', async () => {
   await using t = await testNodes();
-  const { deps, ann, bob, nodes, heard } = t;
+  const { deps, ann, bob, nodes, published } = t;
   const other = await circleOf(deps, bob, ann);
   const device = await deviceOf(deps, other, bob);
-  const elsewhere = listen(deps.bus, other.id);
+  const elsewhere = recordPresence(deps.bus, other.id);
   const leases = [
     await nodes[0].presence.open('graphql', ann.actor),
     await nodes[1].presence.open('legacy', device),
   ];
   for (const lease of leases) await lease.close();
   const [user, machine] = [actorKey(ann.actor), actorKey(device)];
-  expect(heard).toEqual([`+${user}`, `-${user}`]);
+  expect(published).toEqual([`+${user}`, `-${user}`]);
   expect(elsewhere).toEqual([`+${user}`, `+${machine}`, `-${user}`, `-${machine}`]);
 });
 
-test('a change of connections within the grace period is announced to nobody', async () => {
+test('a reconnect within the grace period is not published', async () => {
   await using t = await testNodes({ graceMs: 60_000 });
-  const { ann, nodes, heard } = t;
+  const { ann, nodes, published } = t;
   let lease = await nodes[0].presence.open('legacy', ann.actor);
   for (const turn of range(4)) {
     await lease.close();
@@ -138,37 +169,40 @@ test('a change of connections within the grace period is announced to nobody', a
     lease = await nodes[turn % 2 === 0 ? 1 : 0].presence.open('legacy', ann.actor);
   }
   await lease.close();
-  expect(heard).toEqual([`+${actorKey(ann.actor)}`]);
+  expect(published).toEqual([`+${actorKey(ann.actor)}`]);
 });
 
-test('the grace period begins anew with each connection that ends, on whichever node', async () => {
+test('each connection that closes, on any node, restarts the grace period', async () => {
   await using t = await testNodes({ graceMs: 1_000 });
-  const { ann, nodes, heard } = t;
+  const { deps, ann, nodes, published } = t;
+  const countLeases = async () => (await deps.db.selectFrom('leases').select('id').execute()).length;
   const first = await nodes[0].presence.open('legacy', ann.actor);
   const second = await nodes[1].presence.open('legacy', ann.actor);
   await first.close();
-  await sleep(700);
+  t.advance(700);
   await second.close();
-  await sleep(600);
-  expect(heard).toEqual([`+${actorKey(ann.actor)}`]);
-  await vi.waitFor(() => expect(heard).toHaveLength(2), { timeout: 5_000 });
+  t.advance(600);
+  await expect.poll(countLeases, PATIENT).toBe(1);
+  expect(published).toEqual([`+${actorKey(ann.actor)}`]);
+  t.advance(400);
+  await expect.poll(() => published, PATIENT).toEqual([`+${actorKey(ann.actor)}`, `-${actorKey(ann.actor)}`]);
 });
 
-test('the grace period does not make an account reachable', async () => {
+test('an account within its grace period is online but not reachable', async () => {
   await using t = await testNodes({ graceMs: 60_000 });
-  const { ann, nodes } = t;
+  const { deps, ann, nodes } = t;
   const legacy = await nodes[0].presence.open('legacy', ann.actor);
   const signals = await nodes[0].presence.open('signals', ann.actor);
   expect(await nodes[1].presence.newestLegacyLease(ann.actor)).toBe(legacy.leaseId);
-  expect(await nodes[1].presence.hasSignals(ann.actor)).toBe(true);
+  expect(await hasSignals(deps, ann.actor)).toBe(true);
   await legacy.close();
   await signals.close();
   expect(await nodes[1].presence.newestLegacyLease(ann.actor)).toBeNull();
-  expect(await nodes[1].presence.hasSignals(ann.actor)).toBe(false);
+  expect(await hasSignals(deps, ann.actor)).toBe(false);
   expect(await t.isOnline(ann.actor)).toBe(true);
 });
 
-test('the newest legacy connection is the last to have been authenticated, on any node, that still lives', async () => {
+test('the newest legacy connection is the last authenticated live one, on any node', async () => {
   await using t = await testNodes();
   const { ann, bob, nodes } = t;
   const leases = [];
@@ -187,9 +221,9 @@ test('the newest legacy connection is the last to have been authenticated, on an
   expect(await newest()).toBeNull();
 });
 
-test('however connections come and go at once, each change is announced once and the last one is true', async () => {
+test('with concurrent opens and closes, each change is published once and the last one is true', async () => {
   await using t = await testNodes();
-  const { ann, nodes, heard } = t;
+  const { ann, nodes, published } = t;
   const key = actorKey(ann.actor);
   for (const round of range(10)) {
     const leases = await Promise.all(
@@ -203,13 +237,13 @@ test('however connections come and go at once, each change is announced once and
     await Promise.all(leases.map((lease) => lease.close()));
     expect(await t.isOnline(ann.actor)).toBe(false);
   }
-  expect(heard.length % 2).toBe(0);
-  expect(new Set(heard)).toEqual(new Set([`+${key}`, `-${key}`]));
-  expect(heard.filter((change) => change.startsWith('+'))).toHaveLength(heard.length / 2);
-  expect(heard.at(-1)).toBe(`-${key}`);
+  expect(published.length % 2).toBe(0);
+  expect(new Set(published)).toEqual(new Set([`+${key}`, `-${key}`]));
+  expect(published.filter((change) => change.startsWith('+'))).toHaveLength(published.length / 2);
+  expect(published.at(-1)).toBe(`-${key}`);
 });
 
-test('opening races with the last closing of another node: whoever is connected is online', async () => {
+test('an actor that reconnects to another node while its last connection closes stays online', async () => {
   await using t = await testNodes();
   const { ann, nodes } = t;
   let held = await nodes[0].presence.open('graphql', ann.actor);
@@ -225,38 +259,40 @@ test('opening races with the last closing of another node: whoever is connected 
   expect(await t.isOnline(ann.actor)).toBe(false);
 });
 
-test('a dead node takes its connections along, and the survivors announce it once', async () => {
-  await using t = await testNodes({ beatMs: 30 });
-  const { deps, ann, bob, nodes, heard, addNode } = t;
+test('the actors of a dead node go offline, published once by the surviving nodes', async () => {
+  await using t = await testNodes();
+  const { deps, ann, bob, nodes, published, addNode } = t;
   const dead = await addNode();
   await dead.presence.open('legacy', ann.actor);
   await dead.presence.open('legacy', bob.actor);
   await nodes[0].presence.open('graphql', bob.actor);
-  // It cannot say that it lives: its process was killed.
   await dead[Symbol.asyncDispose]();
-  await silence(deps, dead.id, 14);
-  await sleep(200);
-  expect(heard).toHaveLength(2);
-  await silence(deps, dead.id, 16);
-  await vi.waitFor(() => expect(heard).toHaveLength(3), { timeout: 5_000 });
-  await sleep(200);
-  expect(heard).toEqual([`+${actorKey(ann.actor)}`, `+${actorKey(bob.actor)}`, `-${actorKey(ann.actor)}`]);
+  await setSilence(deps, dead.id, 5);
+  await runHeartbeats(t, 4);
+  expect(published).toHaveLength(2);
+  await setSilence(deps, dead.id, 16);
+  await runHeartbeats(t, 4);
+  expect(published).toEqual([
+    `+${actorKey(ann.actor)}`,
+    `+${actorKey(bob.actor)}`,
+    `-${actorKey(ann.actor)}`,
+  ]);
   expect(await t.isOnline(bob.actor)).toBe(true);
 });
 
-test('connections of a node that is silent do not make anybody reachable', async () => {
+test('connections of a node without heartbeats make nobody reachable', async () => {
   await using t = await testNodes();
   const { deps, ann, nodes } = t;
   await nodes[0].presence.open('legacy', ann.actor);
   await nodes[0].presence.open('signals', ann.actor);
-  await silence(deps, nodes[0].id, 16);
+  await setSilence(deps, nodes[0].id, 16);
   expect(await nodes[1].presence.newestLegacyLease(ann.actor)).toBeNull();
-  expect(await nodes[1].presence.hasSignals(ann.actor)).toBe(false);
+  expect(await hasSignals(deps, ann.actor)).toBe(false);
 });
 
-test('a node that stops leaves its accounts online for the grace period, for the survivors to announce', async () => {
-  await using t = await testNodes({ beatMs: 30, graceMs: 500 });
-  const { ann, bob, heard, addNode, nodes } = t;
+test('the actors of a stopped node stay online for the grace period, then the other nodes publish their end', async () => {
+  await using t = await testNodes({ graceMs: 60_000 });
+  const { deps, ann, bob, published, addNode, nodes } = t;
   const stopping = await addNode();
   await stopping.presence.open('legacy', ann.actor);
   await stopping.presence.open('legacy', bob.actor);
@@ -264,27 +300,33 @@ test('a node that stops leaves its accounts online for the grace period, for the
   expect(await nodes[0].presence.newestLegacyLease(ann.actor)).toBeNull();
   const back = await nodes[0].presence.open('legacy', bob.actor);
   expect(await t.isOnline(ann.actor)).toBe(true);
-  await vi.waitFor(() => expect(heard).toHaveLength(3), { timeout: 5_000 });
-  expect(heard.at(-1)).toBe(`-${actorKey(ann.actor)}`);
+  await runHeartbeats(t, 4);
+  expect(published).toHaveLength(2);
+  // The grace period of a stopped node elapses by the clock of the database.
+  await setSilence(deps, stopping.id, 16);
+  await runHeartbeats(t, 4);
+  expect(published).toHaveLength(3);
+  expect(published.at(-1)).toBe(`-${actorKey(ann.actor)}`);
   expect(await t.isOnline(bob.actor)).toBe(true);
   await back.close();
 });
 
-test('a node that was taken for dead comes back with all its connections', async () => {
-  await using t = await testNodes({ beatMs: 30 });
-  const { deps, ann, nodes, heard } = t;
+test('a node that was declared dead registers again with all its connections', async () => {
+  await using t = await testNodes();
+  const { deps, ann, nodes, published } = t;
   const lease = await nodes[0].presence.open('legacy', ann.actor);
   await deps.db.deleteFrom('nodes').where('id', '=', nodes[0].id).execute();
   await sql`update presence set online = false`.execute(deps.db);
-  await vi.waitFor(async () => expect(await t.isOnline(ann.actor)).toBe(true), { timeout: 5_000 });
+  t.advance(INTERVAL_MS);
+  await expect.poll(() => t.isOnline(ann.actor), PATIENT).toBe(true);
   expect(await nodes[1].presence.newestLegacyLease(ann.actor)).toBe(lease.leaseId);
   await lease.close();
   expect(await t.isOnline(ann.actor)).toBe(false);
   const key = actorKey(ann.actor);
-  expect(heard).toEqual([`+${key}`, `+${key}`, `-${key}`]);
+  expect(published).toEqual([`+${key}`, `+${key}`, `-${key}`]);
 });
 
-test('it comes back at once when somebody connects', async () => {
+test('a node that was declared dead registers again before it opens a connection', async () => {
   await using t = await testNodes();
   const { deps, ann, bob, nodes } = t;
   await nodes[0].presence.open('legacy', ann.actor);
@@ -294,30 +336,30 @@ test('it comes back at once when somebody connects', async () => {
   expect(await nodes[1].presence.newestLegacyLease(ann.actor)).not.toBeNull();
 });
 
-test('alone with its database, a process that starts finds nobody online', async () => {
+test('a process that is alone with its database starts with nobody online', async () => {
   await using t = await testNodes();
-  const { deps, ann, bob, nodes, heard } = t;
+  const { deps, ann, bob, nodes, published } = t;
   await nodes[0].presence.open('legacy', ann.actor);
   const options = { db: deps.db, bus: deps.bus, log, graceMs: 0, nodeId: crypto.randomUUID() };
-  await using presence = await createPresence({ ...options, alone: true });
+  await using presence = await createPresence({ ...options, isOnlyProcess: true });
   expect(await t.isOnline(ann.actor)).toBe(false);
   expect(await presence.newestLegacyLease(ann.actor)).toBeNull();
   expect(await deps.db.selectFrom('nodes').select('id').execute()).toEqual([{ id: options.nodeId }]);
   await (await presence.open('graphql', bob.actor)).close();
-  expect(heard).toHaveLength(3);
+  expect(published).toHaveLength(3);
 });
 
-test('of an account that is gone nothing is announced', async () => {
+test('presence of a deleted account is not published', async () => {
   await using t = await testNodes();
-  const { deps, ann, circle, nodes, heard } = t;
+  const { deps, ann, circle, nodes, published } = t;
   const device = await deviceOf(deps, circle, ann);
   const lease = await nodes[0].presence.open('legacy', device);
   await devices.removeDevice(deps, ann.actor, { deviceId: device.id });
   await lease.close();
-  expect(heard).toEqual([`+${actorKey(device)}`]);
+  expect(published).toEqual([`+${actorKey(device)}`]);
 });
 
-test('a thousand connections that end at once cost few transactions', async () => {
+test('connections that close concurrently share a few transactions', async () => {
   await using t = await testNodes();
   const { deps, ann, bob, nodes } = t;
   const leases = await Promise.all(
@@ -331,7 +373,7 @@ test('a thousand connections that end at once cost few transactions', async () =
   expect(await deps.db.selectFrom('leases').select('id').execute()).toEqual([]);
 });
 
-test('a reader of presence first learns who is online, then of every change', async () => {
+test('a presence subscription yields who is online, then every change', async () => {
   await using t = await testNodes();
   const { deps, ann, bob, circle, nodes } = t;
   const device = await deviceOf(deps, circle, ann);
@@ -359,7 +401,7 @@ test('a reader of presence first learns who is online, then of every change', as
 const changeOf = ({ actor, online }: PresenceChange): string =>
   `${online ? '+' : '-'}${actorKey(refOf(actor))}`;
 
-test('only the circle sees it, and only while being in it', async () => {
+test('a presence subscription needs, and ends with, the membership in the circle', async () => {
   await using t = await testNodes();
   const { deps, ann, bob, circle } = t;
   const eve = await person(deps, 'eve');
@@ -373,20 +415,26 @@ test('only the circle sees it, and only while being in it', async () => {
   await expect(stream.next()).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
 });
 
-test('an outage of the database does not keep anybody online for ever', async () => {
+test('a lease whose removal failed is removed once the database is available again', async () => {
   await using t = await testNodes({ graceMs: 10 });
-  const { deps, ann, nodes, heard } = t;
+  const { deps, ann, nodes, published } = t;
   const lease = await nodes[0].presence.open('graphql', ann.actor);
-  const away = () => {
-    throw new Error('away');
+  const fail = () => {
+    throw new Error('unavailable');
   };
-  const broken = [
-    vi.spyOn(deps.db, 'transaction').mockImplementation(away),
-    vi.spyOn(deps.db, 'updateTable').mockImplementation(away),
+  const failing = [
+    vi.spyOn(deps.db, 'transaction').mockImplementation(fail),
+    vi.spyOn(deps.db, 'updateTable').mockImplementation(fail),
   ];
+  const warnings = vi.spyOn(log, 'warn');
   await lease.close();
-  await sleep(100);
-  for (const spy of broken) spy.mockRestore();
-  await vi.waitFor(() => expect(heard).toHaveLength(2), { timeout: 5_000 });
+  t.advance(10);
+  await expect
+    .poll(() => warnings.mock.calls.map(([, message]) => message), PATIENT)
+    .toContain('lease removal failed, retrying');
+  for (const spy of failing) spy.mockRestore();
+  warnings.mockRestore();
+  t.advance(1_000);
+  await expect.poll(() => published, PATIENT).toHaveLength(2);
   expect(await t.isOnline(ann.actor)).toBe(false);
 });

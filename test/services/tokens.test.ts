@@ -26,14 +26,14 @@ function sign(claims: object, secret = SECRET, header: object = { alg: 'HS256', 
 
 const actorOf = async (tokens: Tokens, token: string) => {
   const verified = await tokens.verify(token);
-  return verified?.kind === 'own' ? verified.actor : undefined;
+  return verified?.kind === 'local' ? verified.actor : undefined;
 };
 
 test('a token for a user is good for a day and names the user', async () => {
   const tokens = createTokens({ secret: SECRET });
   const issued = await tokens.issue(ann);
   expect(await tokens.verify(issued.token)).toEqual({
-    kind: 'own',
+    kind: 'local',
     actor: ann,
     tokenId: issued.tokenId,
     issuedAt: expect.any(Number),
@@ -63,7 +63,7 @@ test('a token of the original server, with an integer sub and no jti, is told ap
   const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
   const claims = { exp: now() + HOUR, iat: now(), sub: 7 };
   expect(await tokens.verify(sign(claims))).toEqual({
-    kind: 'own',
+    kind: 'local',
     actor: ann,
     tokenId: expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
     issuedAt: claims.iat * 1000,
@@ -283,7 +283,7 @@ test('a token of the outside provider is verified with its published key', async
     const exp = now() + HOUR;
     const token = await signOutside(key, { alg, kid: alg }, { exp, jti: 'j', email: 'ann@example.com' });
     expect(await outside(provider).verify(token)).toEqual({
-      kind: 'outside',
+      kind: 'external',
       tokenId: 'j',
       issuedAt: null,
       expiresAt: exp * 1000,
@@ -305,7 +305,7 @@ test('the standard claims of the outside provider are read, those of no use left
   const tokens = outside(provider);
   const read = async (claims: JWTPayload) => {
     const verified = await tokens.verify(await signOutside(key, { alg: 'ES256' }, claims));
-    return verified?.kind === 'outside' ? verified.identity : undefined;
+    return verified?.kind === 'external' ? verified.identity : undefined;
   };
   expect(
     await read({

@@ -1,13 +1,12 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createTypingPublisher } from '../../src/services/typing-publisher.ts';
 import type { Notice } from '../../src/events/bus.ts';
 import { conversationTopic } from '../../src/events/event.ts';
-import { createInbox } from '../../src/testing/inbox.ts';
 import { testDeps } from '../harness/deps.ts';
 import { circleOf, conversationOf, person } from '../harness/seed.ts';
 import { countStatements } from '../harness/statements.ts';
 
-test('signs that come at once are looked up together, and of one account only the newest is told', async () => {
+test('concurrent updates share one access check, and only the newest of an actor is published', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const circle = await circleOf(deps, ann, bob, eve);
@@ -15,13 +14,13 @@ test('signs that come at once are looked up together, and of one account only th
     await conversationOf(deps, circle, ann, bob),
     await conversationOf(deps, circle, ann, bob),
   ];
-  const heard: Notice[] = [];
+  const published: Notice[] = [];
   for (const one of [id, other.id])
-    deps.bus.subscribe(conversationTopic(one), (notice) => heard.push(notice));
+    deps.bus.subscribe(conversationTopic(one), (notice) => published.push(notice));
   const counted = countStatements(deps.db);
   const typing = createTypingPublisher({ db: counted.db, bus: deps.bus });
 
-  const answers = await Promise.allSettled([
+  const results = await Promise.allSettled([
     typing.set({ account: ann.actor, conversationId: id, isTyping: true }),
     typing.set({ account: bob.actor, conversationId: id, isTyping: true }),
     typing.set({ account: eve.actor, conversationId: id, isTyping: true }),
@@ -30,15 +29,15 @@ test('signs that come at once are looked up together, and of one account only th
   ]);
 
   expect(counted.count).toBe(1);
-  expect(answers.map(({ status }) => status)).toEqual([
+  expect(results.map(({ status }) => status)).toEqual([
     'fulfilled',
     'fulfilled',
     'rejected',
     'fulfilled',
     'fulfilled',
   ]);
-  expect(answers[2]).toMatchObject({ reason: { code: 'NOT_FOUND' } });
-  const told = (name: string, conversationId: number, isTyping: boolean) => ({
+  expect(results[2]).toMatchObject({ reason: { code: 'NOT_FOUND' } });
+  const typingOf = (name: string, conversationId: number, isTyping: boolean) => ({
     kind: 'ephemeral',
     ephemeral: {
       type: 'typing',
@@ -47,75 +46,88 @@ test('signs that come at once are looked up together, and of one account only th
       isTyping,
     },
   });
-  expect(heard).toMatchObject([told('bob', id, true), told('ann', other.id, true), told('ann', id, false)]);
+  expect(published).toMatchObject([
+    typingOf('bob', id, true),
+    typingOf('ann', other.id, true),
+    typingOf('ann', id, false),
+  ]);
 });
 
-test('signs that come one after the other are all told', async () => {
+test('sequential updates are all published', async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const { id } = await conversationOf(deps, await circleOf(deps, ann, bob), ann, bob);
-  const heard: Notice[] = [];
-  deps.bus.subscribe(conversationTopic(id), (notice) => heard.push(notice));
+  const published: Notice[] = [];
+  deps.bus.subscribe(conversationTopic(id), (notice) => published.push(notice));
   for (const isTyping of [true, false, true])
     await deps.typing.set({ account: ann.actor, conversationId: id, isTyping });
-  expect(heard).toMatchObject([true, false, true].map((isTyping) => ({ ephemeral: { isTyping } })));
+  expect(published).toMatchObject([true, false, true].map((isTyping) => ({ ephemeral: { isTyping } })));
 });
 
-/** What the readers of a conversation are told, in order. */
-async function conversation() {
+/** A conversation with what its subscribers receive, in order, while timers are fake. */
+async function testConversation() {
   const deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const { id } = await conversationOf(deps, await circleOf(deps, ann, bob), ann, bob);
-  const told = createInbox<boolean>('typing');
+  const received: boolean[] = [];
   deps.bus.subscribe(conversationTopic(id), (notice) => {
     if (notice.kind === 'ephemeral' && notice.ephemeral.type === 'typing')
-      told.push(notice.ephemeral.isTyping);
+      received.push(notice.ephemeral.isTyping);
   });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   return {
     deps,
     ann: ann.actor,
     bob: bob.actor,
     id,
-    told,
-    [Symbol.asyncDispose]: () => deps[Symbol.asyncDispose](),
+    received,
+    async [Symbol.asyncDispose]() {
+      vi.useRealTimers();
+      await deps[Symbol.asyncDispose]();
+    },
   };
 }
 
-test('typing that is not repeated ends, once', async () => {
-  await using stage = await conversation();
-  const { deps, ann, id, told } = stage;
-  using typing = createTypingPublisher({ db: deps.db, bus: deps.bus, timeoutMs: 50 });
-  await typing.set({ account: ann, conversationId: id, isTyping: true });
-  expect([await told.next(), await told.next()]).toEqual([true, false]);
-  typing.end(ann);
-  await typing.set({ account: ann, conversationId: id, isTyping: true });
-  await typing.set({ account: ann, conversationId: id, isTyping: false });
-  typing.end(ann);
-  expect([await told.next(), await told.next()]).toEqual([true, false]);
-  expect(told.waiting()).toEqual([]);
+test('typing that is not repeated for 15 seconds ends, once', async () => {
+  await using t = await testConversation();
+  const { deps, ann, id, received } = t;
+  using typing = createTypingPublisher({ db: deps.db, bus: deps.bus });
+  const setTyping = (isTyping: boolean) => typing.set({ account: ann, conversationId: id, isTyping });
+  await setTyping(true);
+  vi.advanceTimersByTime(14_000);
+  await setTyping(true);
+  vi.advanceTimersByTime(14_999);
+  expect(received).toEqual([true, true]);
+  vi.advanceTimersByTime(1);
+  expect(received).toEqual([true, true, false]);
+  typing.endAll(ann);
+  await setTyping(true);
+  await setTyping(false);
+  typing.endAll(ann);
+  vi.advanceTimersByTime(60_000);
+  expect(received).toEqual([true, true, false, true, false]);
 });
 
-test('the end of an account ends its own typing alone', async () => {
-  await using stage = await conversation();
-  const { deps, ann, bob, id, told } = stage;
+test('endAll ends the typing of one actor only', async () => {
+  await using t = await testConversation();
+  const { deps, ann, bob, id, received } = t;
   using typing = createTypingPublisher({ db: deps.db, bus: deps.bus });
   for (const account of [ann, bob]) await typing.set({ account, conversationId: id, isTyping: true });
-  typing.end(ann);
-  typing.end(ann);
-  expect([await told.next(), await told.next(), await told.next()]).toEqual([true, true, false]);
-  expect(told.waiting()).toEqual([]);
+  typing.endAll(ann);
+  typing.endAll(ann);
+  expect(received).toEqual([true, true, false]);
 });
 
-test('of a node that died, the others end the typing for their readers', async () => {
-  await using stage = await conversation();
-  const { deps, ann, id, told } = stage;
-  // Both nodes know this conversation; what one publishes the other receives.
-  using survivor = createTypingPublisher({ db: deps.db, bus: deps.bus, timeoutMs: -4_950 });
+test('the other nodes end the typing of a dead node for their own subscribers', async () => {
+  await using t = await testConversation();
+  const { deps, ann, id, received } = t;
+  // Both nodes share one bus here: the survivor receives what the dead node published.
+  using survivor = createTypingPublisher({ db: deps.db, bus: deps.bus });
   const bus = {
     ...deps.bus,
     publish(notices: readonly Notice[]) {
       for (const notice of notices) {
-        survivor.received(notice);
+        survivor.onReceived(notice);
         deps.bus.receive(notice);
       }
     },
@@ -124,6 +136,9 @@ test('of a node that died, the others end the typing for their readers', async (
     using dead = createTypingPublisher({ db: deps.db, bus });
     await dead.set({ account: ann, conversationId: id, isTyping: true });
   }
-  survivor.end(ann);
-  expect([await told.next(), await told.next()]).toEqual([true, false]);
+  survivor.endAll(ann);
+  vi.advanceTimersByTime(19_999);
+  expect(received).toEqual([true]);
+  vi.advanceTimersByTime(1);
+  expect(received).toEqual([true, false]);
 });
