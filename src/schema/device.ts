@@ -8,26 +8,28 @@ import { Circle, Device } from './refs.ts';
 import type { DeviceSource } from './refs.ts';
 
 Device.implement({
-  description:
-    'A device that a circle shares, such as a tablet in the kitchen. It logs in and acts for itself.',
+  description: 'A device shared by a circle, such as a kitchen tablet, with an account of its own.',
   fields: (t) => ({
     legacyId: t.exposeInt('id', {
-      description: 'Its number, which Socket.IO clients know as `device_id`, and as `id` of a `sender`.',
+      description: 'Numeric id: `device_id` and `sender.id` of Socket.IO clients.',
     }),
-    name: t.exposeString('name', { description: 'What its people call it.' }),
-    username: t.exposeString('username', { description: 'What it logs in as, with `loginDevice`.' }),
-    activated: t.exposeBoolean('activated', { description: 'Whether it may log in.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was added to its circle.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it was last changed.' }),
+    name: t.exposeString('name', { description: 'Name of the device.' }),
+    username: t.exposeString('username', { description: 'Username for `loginDevice`.' }),
+    activated: t.exposeBoolean('activated', { description: 'Whether the device may log in.' }),
+    createdAt: t.expose('createdAt', {
+      type: 'DateTime',
+      description: 'Time at which the device was added.',
+    }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'Time of the last change.' }),
     isOnline: t.boolean({
       description:
-        'Whether it has a live authenticated connection of any kind, on any node. In an event it is what it was at that moment.',
+        'Whether the device has an authenticated connection on any node. In an event: the state at the time of the event.',
       resolve: ({ online, id }, _args, { loaders }) => online ?? isOnline({ kind: 'device', id }, loaders),
     }),
     circle: t.field({
       type: Circle,
       nullable: true,
-      description: 'The circle that it belongs to; null when that was deleted meanwhile.',
+      description: 'The circle of the conversation; null if it has been deleted.',
       resolve: ({ circleId }, _args, { loaders }) => loaders.circle(circleId),
     }),
   }),
@@ -36,31 +38,32 @@ Device.implement({
 const AddDevicePayload = builder
   .objectRef<{ device: DeviceSource; username: string; password: string }>('AddDevicePayload')
   .implement({
-    description: 'A new device, with what it needs to log in.',
+    description: 'A new device with its credentials.',
     fields: (t) => ({
       device: t.expose('device', { type: Device, description: 'The device.' }),
       username: t.exposeString('username', { description: 'Username for `loginDevice`.' }),
       password: t.exposeString('password', {
-        description:
-          'Password for `loginDevice`. It is shown this once, and valid until the device is removed.',
+        description: 'Password for `loginDevice`, valid until the device is removed. Returned only once.',
       }),
     }),
   });
 
-const deviceId = 'The device. NOT_FOUND unless it is of one of your circles.';
+const deviceId = 'Global id of a device. NOT_FOUND unless it is in one of the caller’s circles.';
 
 builder.mutationFields((t) => ({
   addDevice: t.field({
     type: AddDevicePayload,
     complexity: PASSWORD,
     description:
-      'Adds a device to a circle. A circle has at most one: a second is CONFLICT. Only for its admins.',
+      'Adds a device to a circle. ADMIN only. CONFLICT if the circle has one already. Publishes `DeviceAdded`. Errors: NOT_FOUND, FORBIDDEN, CONFLICT, INVALID_INPUT.',
     args: {
-      circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless you belong to it.' }),
+      circleId: t.arg.id({
+        required: true,
+        description: 'Global id of a circle. NOT_FOUND unless the caller belongs to it.',
+      }),
       name: t.arg.string({
         required: true,
-        description:
-          'Its name, 1 to 120 characters, at least one of them visible. Blanks around it are left out.',
+        description: 'Name, 1 to 120 characters, at least one visible. Surrounding whitespace is trimmed.',
       }),
     },
     resolve: (_root, { circleId, name }, context) =>
@@ -71,13 +74,13 @@ builder.mutationFields((t) => ({
   }),
   updateDevice: t.field({
     type: Device,
-    description: 'Renames a device. Only for the admins of its circle, and for itself.',
+    description:
+      'Renames a device. ADMIN of its circle or the device itself only. Publishes `DeviceUpdated`. Errors: NOT_FOUND, FORBIDDEN, INVALID_INPUT.',
     args: {
       deviceId: t.arg.id({ required: true, description: deviceId }),
       name: t.arg.string({
         required: true,
-        description:
-          'Its name, 1 to 120 characters, at least one of them visible. Blanks around it are left out.',
+        description: 'Name, 1 to 120 characters, at least one visible. Surrounding whitespace is trimmed.',
       }),
     },
     resolve: (_root, args, context) =>
@@ -89,7 +92,7 @@ builder.mutationFields((t) => ({
   removeDevice: t.field({
     type: Device,
     description:
-      'Removes a device from its circle, and with it its account: its connections end, its messages stay without author, and the conversations that it had access to get `DeviceAccessChanged`. Only for admins. Answers the device as it was.',
+      'Removes a device and its account: closes its connections and keeps its messages without author. ADMIN only. Publishes `DeviceRemoved`, and `DeviceAccessChanged` in the conversations it had access to. Returns the deleted device. Errors: NOT_FOUND, FORBIDDEN.',
     args: { deviceId: t.arg.id({ required: true, description: deviceId }) },
     resolve: (_root, args, context) =>
       devices.removeDevice(context.deps, requireActor(context), {

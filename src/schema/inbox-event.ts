@@ -7,7 +7,7 @@ import { CircleInvitation, Conversation } from './refs.ts';
 
 const InboxEvent = streamType(
   'InboxEvent',
-  'An event of `inboxEvents`: only its types implement this interface.',
+  'An event of `inboxEvents`. Only the types of that stream implement this interface.',
 );
 
 const CircleInvited = eventType('circle.invited');
@@ -15,7 +15,8 @@ const ConversationInvited = eventType('conversation.invited');
 const Promoted = eventType('conversation.promoted');
 
 CircleInvited.implement({
-  description: 'You were invited to a circle: `acceptCircleInvitation` or `declineCircleInvitation`.',
+  description:
+    'The subscriber was invited to a circle. Answer with `acceptCircleInvitation` or `declineCircleInvitation`.',
   interfaces: [Event, InboxEvent],
   fields: (t) => ({
     circleId: t.id({
@@ -30,8 +31,8 @@ CircleInvited.implement({
   }),
 });
 
-ConversationInvited.implement({ description: 'You take part in a conversation from now on.' });
-Promoted.implement({ description: 'You are the ADMIN of a conversation from now on.' });
+ConversationInvited.implement({ description: 'The subscriber was added to a conversation.' });
+Promoted.implement({ description: 'The subscriber became ADMIN of a conversation.' });
 for (const ref of [ConversationInvited, Promoted]) {
   ref.addInterfaces([Event, InboxEvent]);
   builder.objectFields(ref, (t) => ({
@@ -41,7 +42,7 @@ for (const ref of [ConversationInvited, Promoted]) {
     }),
     conversation: t.field({
       type: Conversation,
-      description: 'The conversation as it was then.',
+      description: 'The conversation at the time of the event.',
       resolve: ({ event }) => event.conversation,
     }),
   }));
@@ -50,7 +51,7 @@ for (const ref of [ConversationInvited, Promoted]) {
 builder.subscriptionField('inboxEvents', (t) =>
   t.field({
     type: InboxEvent,
-    description: `What concerns you alone: invitations to circles, being added to conversations, promotions. ${STREAM} To begin without a gap, subscribe first and query then.`,
+    description: `Events of the caller’s account: invitations to circles, additions to conversations, promotions. ${STREAM} To start without a gap, subscribe before the first query. Errors: UNAUTHENTICATED, CURSOR_INVALID, CURSOR_EXPIRED.`,
     args: { after: t.arg({ type: 'Cursor', description: AFTER }) },
     subscribe: (_root, args, context) =>
       openInboxEvents(context.deps, requireSession(context), { after: startOf(args, context) }, context),

@@ -46,37 +46,38 @@ export const Message = builder.objectRef<MessageSource>('Message');
 export const Media = builder.objectRef<MediaSource>('Media');
 
 export const Actor = builder.unionType('Actor', {
-  description: 'Who can log in, write and be called: a person or a circle’s device.',
+  description: 'An account that can log in, send messages and take calls: a user or a device.',
   types: [User, Device],
   resolveType: (actor) => ('username' in actor ? Device : User),
 });
 
 export const CircleRole = builder.enumType('CircleRole', {
-  description: 'What a user is in a circle.',
+  description: 'A user’s role in a circle.',
   values: {
     ADMIN: {
-      description: 'May also kick members, add and remove the device, and delete the circle. Its creator is.',
+      description:
+        'Can also remove members, add and remove the device, and delete the circle. The creator’s role.',
     },
-    MEMBER: { description: 'May rename the circle, invite to it, and create conversations.' },
+    MEMBER: { description: 'Can rename the circle, invite users and create conversations.' },
   } as const,
 });
 
 export const ConversationRole = builder.enumType('ConversationRole', {
-  description: 'What a user is in a conversation.',
+  description: 'A user’s role in a conversation.',
   values: {
     ADMIN: {
       description:
-        'May also rename the conversation, kick, promote and set the device’s access. Its creator is.',
+        'Can also rename the conversation, remove participants, transfer the role and set the device access. The creator’s role.',
     },
-    STANDARD: { description: 'May read, write and invite members of the circle.' },
+    STANDARD: { description: 'Can read, send messages and add members of the circle.' },
   } as const,
 });
 
 export const MessageStatus = builder.enumType('MessageStatus', {
-  description: 'Whether all files of a message have arrived.',
+  description: 'Upload state of a message’s files.',
   values: {
-    PENDING: { description: 'At least one file is still to be uploaded.' },
-    DONE: { description: 'It is complete.' },
+    PENDING: { description: 'At least one file has not been uploaded.' },
+    DONE: { description: 'All files have been uploaded, or there are none.' },
   } as const,
 });
 
@@ -84,31 +85,31 @@ export const actorSource = (view: ActorView): ActorSource =>
   view.kind === 'user' ? { ...view.user, online: view.online } : { ...view.device, online: view.online };
 
 const page = (of: string) => ({ description: `A page of ${of}.` });
-const item = (of: string) => ({ description: `${of} in a list, with its place.` });
+const item = (of: string) => ({ description: `An edge to ${of}.` });
 
 export const CircleConnection = builder.connectionObject(
   { type: Circle, name: 'CircleConnection', ...page('circles') },
-  item('A circle'),
+  item('a circle'),
 );
 export const CircleMembershipConnection = builder.connectionObject(
   { type: CircleMembership, name: 'CircleMembershipConnection', ...page('the members of a circle') },
-  item('A member'),
+  item('a member'),
 );
 export const CircleInvitationConnection = builder.connectionObject(
   { type: CircleInvitation, name: 'CircleInvitationConnection', ...page('invitations') },
-  item('An invitation'),
+  item('an invitation'),
 );
 export const ConversationConnection = builder.connectionObject(
   { type: Conversation, name: 'ConversationConnection', ...page('conversations') },
-  item('A conversation'),
+  item('a conversation'),
 );
 export const ParticipantConnection = builder.connectionObject(
   { type: Participant, name: 'ParticipantConnection', ...page('the participants of a conversation') },
-  item('A participant'),
+  item('a participant'),
 );
 export const MessageConnection = builder.connectionObject(
   { type: Message, name: 'MessageConnection', ...page('messages, oldest first') },
-  item('A message'),
+  item('a message'),
 );
 
 for (const ref of [

@@ -3,13 +3,13 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
-/** Whom a signal is for, named in one of these ways. */
+/** The target of a signal, by exactly one of these fields. */
 export type SignalTarget =
-  {   /** The device with this global id. */
+  {   /** Global id of a device. */
   deviceId: string; email?: never; userId?: never; }
-  |  { deviceId?: never;   /** The user with this e-mail address. */
+  |  { deviceId?: never;   /** E-mail address of a user. */
   email: string; userId?: never; }
-  |  { deviceId?: never; email?: never;   /** The user with this global id. */
+  |  { deviceId?: never; email?: never;   /** Global id of a user. */
   userId: string; };
 
 export type LegacyCircleQueryVariables = Exact<{
