@@ -40,13 +40,14 @@ export interface UpdateAccountInput {
   readonly birthday?: string | null | undefined;
 }
 
-/** Throws FORBIDDEN where accounts are created elsewhere. */
+/** Creates an account for an anonymous caller. Throws FORBIDDEN if SIGN_UP is off. */
 export async function signUp(deps: Deps, input: CreateAccountInput): Promise<{ token: string; user: User }> {
   const { SIGN_UP, PASSWORD_LOGIN } = deps.config;
-  if ((SIGN_UP ?? PASSWORD_LOGIN) === 'off') throw forbidden('Creating accounts is turned off here.');
+  if ((SIGN_UP ?? PASSWORD_LOGIN) === 'off') throw forbidden('Sign-up is disabled on this server.');
   return createAccount(deps, input);
 }
 
+/** Creates an account and issues its first token. Throws INVALID_INPUT, or CONFLICT if the e-mail is taken. */
 export async function createAccount(
   deps: Deps,
   input: CreateAccountInput,
@@ -65,18 +66,20 @@ export async function createAccount(
   return { token, user };
 }
 
+/** Updates the caller's profile. Throws INVALID_INPUT, or CONFLICT if the e-mail is taken. */
 export async function updateAccount(deps: Deps, actor: ActorRef, input: UpdateAccountInput): Promise<User> {
   return transact(deps, async (unit) => {
     await unit.lock(accountTopic(actor));
     const user = await requireCaller(unit.tx, actor);
-    const updated = await users.update(unit.tx, user.id, parseProfile(changesOf(user, input)));
+    const updated = await users.update(unit.tx, user.id, parseProfile(pickChanges(user, input)));
     if (updated === undefined) throw emailTaken();
     return updated;
   });
 }
 
-const emailTaken = () => conflict('The e-mail belongs to another account.');
+const emailTaken = () => conflict('The e-mail is used by another account.');
 
+/** Throws FORBIDDEN if `current` is wrong, or the account has no password. */
 export async function changePassword(
   deps: Deps,
   actor: ActorRef,
@@ -84,7 +87,7 @@ export async function changePassword(
 ): Promise<User> {
   const next = parsePassword('next', input.next);
   if (!(await checkPassword(deps, actor, input.current))) {
-    throw forbidden('The account has no password: its identity provider has it.');
+    throw forbidden('The account has no password: it logs in through its identity provider.');
   }
   const passwordHash = await deps.passwords.hash(next);
   return transact(deps, async (unit) => {
@@ -95,8 +98,8 @@ export async function changePassword(
 }
 
 /**
- * Leaves every circle and deletes the account; answers it as it was. An account of an outside identity provider has
- * no password: none is asked of it.
+ * Leaves every circle and deletes the account; returns it as it was. Throws FORBIDDEN if the password is wrong.
+ * Accounts of an external identity provider have none, and need none here.
  */
 export async function deleteAccount(
   deps: Deps,
@@ -110,7 +113,7 @@ export async function deleteAccount(
   }
 }
 
-/** Undefined when the account joined one more circle before all was locked. */
+/** Returns undefined if the account joined another circle before the locks were taken: try again. */
 async function tryToDelete(unit: UnitOfWork, actor: ActorRef): Promise<User | undefined> {
   const known = await circles.findOfAccount(unit.tx, actor);
   const knownIds = known.map(({ id }) => id);
@@ -125,19 +128,20 @@ async function tryToDelete(unit: UnitOfWork, actor: ActorRef): Promise<User | un
   return user;
 }
 
-/** Whether the account has a password. Throws FORBIDDEN when it has another one. */
+/** Returns false if the account has no password. Throws FORBIDDEN if the password is wrong. */
 async function checkPassword(deps: Deps, actor: ActorRef, password: string): Promise<boolean> {
   const userId = requireUser(actor);
   const result = await deps.rateLimits.checkCredential(actorKey(actor), async () => {
     const found = await users.findPasswordHash(deps.db, userId);
     if (found === undefined) throw unauthenticated();
     if (found.passwordHash === null) return 'none';
-    return (await deps.passwords.verify(password, found.passwordHash)) ? 'right' : undefined;
+    return (await deps.passwords.verify(password, found.passwordHash)) ? 'match' : undefined;
   });
   if (result === undefined) throw forbidden('The password is wrong.');
-  return result === 'right';
+  return result === 'match';
 }
 
+/** Returns the caller's own account. Throws UNAUTHENTICATED if it was deleted. */
 export async function requireMe(deps: Deps, actor: ActorRef): Promise<ActorView> {
   const isOnline = (await deps.presence.isOnline([actor], deps.db)).has(actorKey(actor));
   if (actor.kind === 'user') {
@@ -150,17 +154,16 @@ export async function requireMe(deps: Deps, actor: ActorRef): Promise<ActorView>
   return { kind: 'device', device, online: isOnline };
 }
 
-/** For users whom a caller was already shown: checks nothing. */
+/** Finds users without an access check, for ids that the caller was already shown. */
 export async function findUsersById(deps: Deps, ids: readonly UserId[]): Promise<Map<UserId, SeenUser>> {
   return byId(await findSeenUsers(deps.db, ids));
 }
 
-/** The user if the actor may know of them: oneself, and whoever shares a circle. */
+/** Finds a user if visible to the actor: itself, and users who share a circle with it. */
 export async function findVisibleUser(deps: Deps, actor: ActorRef, id: UserId): Promise<User | undefined> {
   return (await findVisibleUsers(deps, actor, [id])).get(id);
 }
 
-/** Those of the users whom the actor may know of. */
 export async function findVisibleUsers(
   deps: Deps,
   actor: ActorRef,
@@ -169,7 +172,7 @@ export async function findVisibleUsers(
   return byId(await users.findVisible(deps.db, actor, ids));
 }
 
-/** What concerns the session's account alone. */
+/** Opens the private events of the session's account. Throws UNAUTHENTICATED if the session has ended. */
 export async function openInboxEvents(
   deps: Deps,
   session: Session,
@@ -189,8 +192,8 @@ export async function openInboxEvents(
   });
 }
 
-/** Without what stays as it is: a form sends all fields, and older values may be refused by the rules of today. */
-const changesOf = (user: User, input: UpdateAccountInput): UpdateAccountInput =>
+/** Drops unchanged fields: forms send all of them, and stored values may predate today's validation. */
+const pickChanges = (user: User, input: UpdateAccountInput): UpdateAccountInput =>
   Object.fromEntries(
     Object.entries(input).filter(([name, value]) => value !== user[name as keyof UpdateAccountInput]),
   );

@@ -12,13 +12,16 @@ import { emailKey, isText, MAX_EMAIL } from '../lib/text.ts';
 import type { ActorRef, Session } from '../actor.ts';
 import { actorKey } from '../actor.ts';
 
-/** Who the token stands for. Throws UNAUTHENTICATED when it is bad, expired, revoked or of no active account. */
+/**
+ * Returns the session of a token. Throws UNAUTHENTICATED if it is invalid, expired or revoked, or its account is
+ * deleted or locked. Creates the account at the first token of an external user.
+ */
 export async function authenticate(deps: Deps, token: string): Promise<Session> {
   const verified = await deps.tokens.verify(token);
-  if (verified === undefined) throw badToken();
+  if (verified === undefined) throw invalidToken();
   const { tokenId, issuedAt, expiresAt } = verified;
   if (verified.kind === 'local') {
-    if (isLocked(deps, verified.actor) || !(await deps.batchedReads.isActive(verified))) throw badToken();
+    if (isLocked(deps, verified.actor) || !(await deps.batchedReads.isActive(verified))) throw invalidToken();
     return { actor: verified.actor, tokenId, issuedAt, expiresAt };
   }
   const { identity } = verified;
@@ -30,17 +33,18 @@ export async function authenticate(deps: Deps, token: string): Promise<Session> 
 const isLocked = ({ lockedUsers }: Deps, actor: ActorRef): boolean =>
   actor.kind === 'user' && lockedUsers.has(actor.id);
 
-const badToken = () => unauthenticated('The token is not valid.');
+const invalidToken = () => unauthenticated('The token is not valid.');
 
+/** Logs a user in. Throws UNAUTHENTICATED, FORBIDDEN if PASSWORD_LOGIN is off, RATE_LIMITED. */
 export async function login(
   deps: Deps,
   input: { readonly email: string; readonly password: string },
 ): Promise<{ token: string; user: User }> {
-  if (deps.config.PASSWORD_LOGIN === 'off') throw forbidden('Logging in with a password is turned off here.');
+  if (deps.config.PASSWORD_LOGIN === 'off') throw forbidden('Password login is disabled on this server.');
   const { user } = await checkLogin(deps, input.email.trim(), input.password, users.findCredentials);
   const actor = { kind: 'user', id: user.id } as const;
   if (isLocked(deps, actor) || (await isForbiddenDemoLogin(deps, user.id, input.password)))
-    throw unauthenticated('Demo accounts cannot be used here: their password is published.');
+    throw unauthenticated('Demo accounts are disabled on this server: their password is public.');
   const { token } = await deps.tokens.issue(actor);
   return { token, user };
 }
@@ -58,12 +62,12 @@ type Credentials = { readonly passwordHash: string | null } & (
   { readonly user: User } | { readonly device: Device }
 );
 
-const keyOf = (found: Credentials): string =>
+const rateLimitKey = (found: Credentials): string =>
   'user' in found
     ? `login ${actorKey({ kind: 'user', id: found.user.id })}`
     : `login ${actorKey({ kind: 'device', id: found.device.id })}`;
 
-/** Takes as long for an unknown name as for a wrong password. Only failures count against the limit. */
+/** Finds credentials and verifies the password. Takes equally long for an unknown name, so as not to reveal it. */
 async function checkLogin<Found extends Credentials>(
   deps: Deps,
   name: string,
@@ -71,31 +75,31 @@ async function checkLogin<Found extends Credentials>(
   find: (db: Deps['db'], name: string) => Promise<Found | undefined>,
 ): Promise<Found> {
   const found = isText(name) ? await find(deps.db, name) : undefined;
-  // One account has one key, in whatever way its name is written.
-  const key = found === undefined ? `name ${emailKey(name.slice(0, MAX_EMAIL))}` : keyOf(found);
-  const right = await deps.rateLimits.checkCredential(key, async () =>
+  // Keyed by account where there is one: spellings of its name must not each get a limit.
+  const key = found === undefined ? `name ${emailKey(name.slice(0, MAX_EMAIL))}` : rateLimitKey(found);
+  const verified = await deps.rateLimits.checkCredential(key, async () =>
     (await deps.passwords.verify(password, found?.passwordHash ?? null)) ? found : undefined,
   );
-  if (right === undefined) throw unauthenticated('The name or the password is wrong.');
-  return right;
+  if (verified === undefined) throw unauthenticated('The name or the password is wrong.');
+  return verified;
 }
 
-/** Revokes the session's token, and no other. */
+/** Revokes the session's token; the account's other tokens stay valid. */
 export async function logout(deps: Deps, session: Session): Promise<void> {
   const { actor, tokenId, expiresAt } = session;
   await transact(deps, async (unit) => {
     await unit.lock(accountTopic(actor));
-    const isNews = await sessions.revoke(unit.tx, tokenId, new Date(expiresAt).toISOString());
-    if (isNews) unit.emit({ type: 'session.ended', account: actor, tokenId });
+    const isNew = await sessions.revoke(unit.tx, tokenId, new Date(expiresAt).toISOString());
+    if (isNew) unit.emit({ type: 'session.ended', account: actor, tokenId });
   });
 }
 
-/** A new token for the same account; the old one stays valid. */
+/** Issues a new token for the session's account; the old one stays valid. Throws UNAUTHENTICATED. */
 export async function refreshToken(
   deps: Deps,
   session: Session,
 ): Promise<{ token: string; actor: ActorRef }> {
-  if (!(await sessions.isActive(deps.db, session))) throw badToken();
+  if (!(await sessions.isActive(deps.db, session))) throw invalidToken();
   const { token } = await deps.tokens.issue(session.actor);
   return { token, actor: session.actor };
 }

@@ -14,9 +14,9 @@ import type { Deps } from './deps.ts';
 import type { ActorRef, Session } from '../actor.ts';
 import { actorKey } from '../actor.ts';
 
-/** As JSON, in bytes. Session descriptions have some thousands. */
+/** Bytes as JSON. Session descriptions have a few thousand. */
 const MAX_SIGNAL = 262_144;
-/** What nests deeper than somebody's stack could be sent, but not be handed on. */
+/** Deeper content could overflow the stack of a recursive encoder or client. */
 const MAX_DEPTH = 100;
 
 export interface TurnCredentials {
@@ -28,11 +28,11 @@ export interface TurnCredentials {
 export interface WebRtcConfig {
   readonly stunUrls: readonly string[];
   readonly turnUrls: readonly string[];
-  /** Makes credentials for the TURN servers. Throws UNAUTHENTICATED for an anonymous caller. */
+  /** Creates credentials for the TURN servers. Throws UNAUTHENTICATED for an anonymous caller. */
   credentials(): TurnCredentials;
 }
 
-/** What a caller needs to set up a call; the servers are no secret. */
+/** Returns the STUN and TURN servers, for anonymous callers too. */
 export function getWebRtcConfig({ config }: Pick<Deps, 'config'>, actor: ActorRef | null): WebRtcConfig {
   return {
     stunUrls: config.STUN_URLS,
@@ -45,7 +45,7 @@ export function getWebRtcConfig({ config }: Pick<Deps, 'config'>, actor: ActorRe
   };
 }
 
-/** By the TURN REST convention (contract section 5), which coturn verifies with `use-auth-secret`. */
+/** Follows the TURN REST convention (contract section 5), which coturn verifies with `use-auth-secret`. */
 function createTurnCredentials(actor: ActorRef, secret: string | Buffer, ttl: number): TurnCredentials {
   const expiry = Math.floor(Date.now() / 1000) + ttl;
   const username = `${expiry}:${actor.id}${actor.kind === 'device' ? 'True' : 'False'}`;
@@ -53,7 +53,7 @@ function createTurnCredentials(actor: ActorRef, secret: string | Buffer, ttl: nu
   return { username, password, expiresAt: new Date(expiry * 1000).toISOString() };
 }
 
-/** Whom a signal is for. The first that is given decides, in this order. */
+/** The recipient of a signal. The first field given counts, in this order. */
 export interface SignalTarget {
   readonly email?: string | null | undefined;
   readonly userId?: UserId | null | undefined;
@@ -61,9 +61,9 @@ export interface SignalTarget {
 }
 
 /**
- * Hands a signal to the target's newest legacy connection and to all its `signals` readers. Throws NOT_FOUND unless
- * the target is the caller itself or shares a circle with it, UNREACHABLE when it has neither, INVALID_INPUT when
- * nobody is named, LIMIT_EXCEEDED for too large a content, RATE_LIMITED.
+ * Sends a signal to the target's newest legacy connection and to all its `signals` subscriptions. Throws NOT_FOUND
+ * unless the target is the caller or shares a circle with it, UNREACHABLE without a connection of either kind,
+ * INVALID_INPUT without a target, LIMIT_EXCEEDED if the content is too large, RATE_LIMITED.
  */
 export async function sendSignal(
   deps: Deps,
@@ -74,10 +74,10 @@ export async function sendSignal(
   requireAcceptableSize(content);
   const target = await rows.findTarget(deps.db, actor, parseTarget(to));
   const [sender] = await actors.findActors(deps.db, [actor]);
-  if (target === undefined || sender === undefined) throw notFound('The addressee');
+  if (target === undefined || sender === undefined) throw notFound('The recipient');
   const { legacyLease, signals } = await leases.findReach(deps.db, target);
   if (legacyLease === null && !signals) {
-    throw new DomainError('UNREACHABLE', 'The addressee is not connected.');
+    throw new DomainError('UNREACHABLE', 'The recipient is not connected.');
   }
   const ephemeral = { type: 'signal', topic: accountTopic(target), sender, content, legacyLease } as const;
   deps.bus.publish([{ kind: 'ephemeral', ephemeral }]);
@@ -89,7 +89,7 @@ function requireAcceptableSize(content: unknown): void {
       limit: `signal depth ${MAX_DEPTH}`,
     });
   }
-  // Looked at first: as JSON, binary data is several times as long.
+  // Before serialising: binary data is several times as long in JSON.
   if (
     binaryLength(content) > MAX_SIGNAL ||
     Buffer.byteLength(JSON.stringify(content) ?? 'null') > MAX_SIGNAL
@@ -110,7 +110,7 @@ function parseTarget({ email, userId, deviceId }: SignalTarget): rows.CallTarget
   if (email != null) return { kind: 'email', email: email.replaceAll('\0', '').trim() };
   if (userId != null) return { kind: 'user', id: userId };
   if (deviceId != null) return { kind: 'device', id: deviceId };
-  throw invalidInput('to', 'Name an email, a userId or a deviceId.');
+  throw invalidInput('to', 'Give an email, a userId or a deviceId.');
 }
 
 export interface Signal {
@@ -119,8 +119,8 @@ export interface Signal {
 }
 
 /**
- * Opens a reader of the signals sent to the session's account, which is reachable from then on. One that lets too
- * many wait is ended with SLOW.
+ * Opens a stream of the signals sent to the session's account, which is reachable from then on. A slow reader's
+ * stream ends with SLOW.
  */
 export async function openSignals(
   deps: Deps,
@@ -132,7 +132,7 @@ export async function openSignals(
     actor,
     signal,
     async authorise() {
-      // Everybody may read what is sent to them.
+      // An account may always read its own signals.
     },
     pick: (ephemeral) =>
       ephemeral.type === 'signal' ? { sender: ephemeral.sender, content: ephemeral.content } : undefined,

@@ -8,28 +8,28 @@ import type { CircleId } from '../ids.ts';
 import type { ActorRef } from '../actor.ts';
 import { requireUser } from '../actor.ts';
 
-/** The rule on who belongs to a circle. Throws NOT_FOUND unless the actor does. */
+/** Throws NOT_FOUND unless the actor belongs to the circle: as a member, or as its device. */
 export async function requireCircleAccess(db: Db | Tx, actor: ActorRef, id: CircleId): Promise<CircleAccess> {
   const access = await circles.findAccess(db, actor, id);
   if (access === undefined) throw notFound('The circle');
   return access;
 }
 
-/** Throws NOT_FOUND unless the actor belongs to the circle, FORBIDDEN for its device. */
+/** Returns the circle. Throws NOT_FOUND unless the actor belongs to it, FORBIDDEN for its device. */
 export async function requireMember(db: Db | Tx, actor: ActorRef, id: CircleId): Promise<Circle> {
   const { circle } = await requireCircleAccess(db, actor, id);
   requireUser(actor);
   return circle;
 }
 
-/** Throws NOT_FOUND unless the actor belongs to the circle, FORBIDDEN unless as its ADMIN. */
+/** Returns the circle. Throws NOT_FOUND unless the actor belongs to it, FORBIDDEN unless it is an ADMIN. */
 export async function requireCircleAdmin(db: Db | Tx, actor: ActorRef, id: CircleId): Promise<Circle> {
   const { circle, role } = await requireCircleAccess(db, actor, id);
   if (role !== 'ADMIN') throw forbidden('Only an admin of the circle may do this.');
   return circle;
 }
 
-/** The calling user as it is now. Throws FORBIDDEN for a device, UNAUTHENTICATED when the account was just deleted. */
+/** Reads the calling user. Throws FORBIDDEN for a device, UNAUTHENTICATED if the account was deleted meanwhile. */
 export async function requireCaller(tx: Tx, actor: ActorRef): Promise<User> {
   const user = await users.findById(tx, requireUser(actor));
   if (user === undefined) throw unauthenticated();

@@ -28,6 +28,7 @@ interface CircleInput {
   readonly circleId: CircleId;
 }
 
+/** Creates a circle with the actor as its ADMIN. Throws FORBIDDEN for a device. */
 export async function createCircle(
   deps: Deps,
   actor: ActorRef,
@@ -36,7 +37,7 @@ export async function createCircle(
   const userId = requireUser(actor);
   const name = parseName('name', input.name);
   return transact(deps, async (unit) => {
-    // Held so that a deletion of the account sees this circle.
+    // A concurrent deletion of the account must see this membership.
     await unit.lock(accountTopic(actor));
     await requireCaller(unit.tx, actor);
     const circle = await circles.insert(unit.tx, name);
@@ -61,7 +62,7 @@ export async function updateCircle(
   });
 }
 
-/** Answers the circle as it was. */
+/** Deletes a circle with all its contents; returns it as it was. Throws NOT_FOUND, FORBIDDEN unless an ADMIN. */
 export async function deleteCircle(deps: Deps, actor: ActorRef, input: CircleInput): Promise<Circle> {
   return transact(deps, async (unit) => {
     await lockForDeletion(unit, input.circleId);
@@ -71,7 +72,7 @@ export async function deleteCircle(deps: Deps, actor: ActorRef, input: CircleInp
   });
 }
 
-/** Answers the circle as it was; the last member takes it along. */
+/** Ends the actor's membership; returns the circle as it was. The circle is deleted with its last member. */
 export async function leaveCircle(deps: Deps, actor: ActorRef, input: CircleInput): Promise<Circle> {
   return transact(deps, async (unit) => {
     if (actor.kind === 'user') await lockForLeaving(unit, actor.id, [input.circleId]);
@@ -82,6 +83,7 @@ export async function leaveCircle(deps: Deps, actor: ActorRef, input: CircleInpu
   });
 }
 
+/** Ends another user's membership. Throws NOT_FOUND, FORBIDDEN unless an ADMIN, or for oneself. */
 export async function kickFromCircle(
   deps: Deps,
   actor: ActorRef,
@@ -102,23 +104,23 @@ export async function kickFromCircle(
   });
 }
 
-/** The circles of a user, or the one of a device. */
+/** Finds the circles of a user, or the one of a device. */
 export async function findCirclesOf(deps: Deps, actor: ActorRef): Promise<Circle[]> {
   return circles.findOfAccount(deps.db, actor);
 }
 
-/** Throws NOT_FOUND unless the actor belongs to the circle. */
+/** Returns a circle. Throws NOT_FOUND unless the actor belongs to it. */
 export async function requireCircle(deps: Deps, actor: ActorRef, id: CircleId): Promise<Circle> {
   const { circle } = await requireCircleAccess(deps.db, actor, id);
   return circle;
 }
 
-/** For circles that the actor was already shown: checks nothing. */
+/** Finds circles without an access check, for ids that the actor was already shown. */
 export async function findCirclesById(deps: Deps, ids: readonly CircleId[]): Promise<Map<CircleId, Circle>> {
   return byId(await circles.findByIds(deps.db, ids));
 }
 
-/** Members of each circle, oldest first. Checks nothing. */
+/** Finds the memberships of circles, oldest first, without an access check. */
 export async function findMembershipsOfCircles(
   deps: Deps,
   ids: readonly CircleId[],
@@ -126,7 +128,7 @@ export async function findMembershipsOfCircles(
   return grouped(ids, await circles.findMemberships(deps.db, ids), (membership) => membership.circleId);
 }
 
-/** Throws NOT_FOUND unless the actor belongs to its circle. */
+/** Returns a membership. Throws NOT_FOUND unless the actor belongs to its circle. */
 export async function requireMembership(deps: Deps, actor: ActorRef, id: MembershipId): Promise<Membership> {
   const membership = await circles.findMembership(deps.db, id);
   const access = membership && (await circles.findAccess(deps.db, actor, membership.circleId));

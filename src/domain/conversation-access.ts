@@ -10,7 +10,7 @@ import { findAccess, findAccesses } from '../db/conversation-access.ts';
 import type { ConversationAccess } from '../db/conversation-access.ts';
 import type { ActorView } from '../events/event.ts';
 
-/** The one rule on who may read and write. Throws NOT_FOUND unless the actor takes part in the conversation. */
+/** Throws NOT_FOUND unless the actor may read and write the conversation. */
 export async function requireConversationAccess(
   db: Db | Tx,
   actor: ActorRef,
@@ -21,12 +21,12 @@ export async function requireConversationAccess(
   return access;
 }
 
-/** What a user has who takes part. */
+/** The access of a user, who unlike a device is a participant. */
 export interface Participation extends ConversationAccess {
   readonly participant: Participant;
 }
 
-/** The same for what only users may do. Throws FORBIDDEN for a device. */
+/** Throws NOT_FOUND unless the actor takes part in the conversation, FORBIDDEN for a device. */
 export async function requireParticipation(
   tx: Tx,
   actor: ActorRef,
@@ -37,7 +37,7 @@ export async function requireParticipation(
   return { conversation, participant };
 }
 
-/** Throws FORBIDDEN unless the actor takes part as ADMIN. */
+/** Throws NOT_FOUND unless the actor takes part in the conversation, FORBIDDEN unless as ADMIN. */
 export async function requireConversationAdmin(
   tx: Tx,
   actor: ActorRef,
@@ -48,7 +48,7 @@ export async function requireConversationAdmin(
   return access;
 }
 
-/** Takes the locks of a conversation and its circle: what is asked of either stays true. */
+/** Locks a conversation and its circle: neither changes until the commit. Throws NOT_FOUND. */
 export async function lockWithCircle(unit: UnitOfWork, id: ConversationId): Promise<void> {
   const circleId = await conversations.findCircleId(unit.tx, id);
   if (circleId === undefined) throw notFound('The conversation');
@@ -56,8 +56,8 @@ export async function lockWithCircle(unit: UnitOfWork, id: ConversationId): Prom
 }
 
 /**
- * The actor as the author of a message. Throws NOT_FOUND unless it may read the message, FORBIDDEN unless it wrote it
- * and still takes part in the conversation.
+ * Returns the actor as the author of a message. Throws NOT_FOUND unless it may read the message, FORBIDDEN unless it
+ * wrote the message and still takes part in the conversation.
  */
 export async function requireAuthor(
   db: Db,
@@ -67,8 +67,10 @@ export async function requireAuthor(
 ): Promise<ActorView> {
   const [access] = await findAccesses(db, [{ account: actor, conversationId: message.conversationId }]);
   const authorId = actor.kind === 'user' ? message.authorUserId : message.authorDeviceId;
-  const wrote = authorId === actor.id;
-  if (access !== undefined && wrote) return access.actor;
-  if (access === undefined && !wrote) throw notFound(what);
-  throw forbidden('Only the author of the message may do this, while taking part in the conversation.');
+  const isAuthor = authorId === actor.id;
+  if (access !== undefined && isAuthor) return access.actor;
+  if (access === undefined && !isAuthor) throw notFound(what);
+  throw forbidden(
+    'Only the author of the message may do this, and only while taking part in the conversation.',
+  );
 }

@@ -40,10 +40,11 @@ interface ConversationInput {
 export interface CreateConversationInput {
   readonly circleId: CircleId;
   readonly name: string;
-  /** Members of the circle to take part from the start; may be empty. */
+  /** Members of the circle to invite; may be empty. */
   readonly emails: readonly string[];
 }
 
+/** Creates a conversation with the actor as its ADMIN. Throws NOT_FOUND for a circle or an invitee. */
 export async function createConversation(
   deps: Deps,
   actor: ActorRef,
@@ -52,7 +53,7 @@ export async function createConversation(
   const { circleId } = input;
   const name = parseName('name', input.name);
   if (input.emails.length > MAX_FIRST_PARTICIPANTS) {
-    throw invalidInput('emails', `A conversation starts with at most ${MAX_FIRST_PARTICIPANTS} others.`);
+    throw invalidInput('emails', `At most ${MAX_FIRST_PARTICIPANTS} members can be invited at creation.`);
   }
   const emails = input.emails.map((email) => parseEmail('emails', email));
   return transact(deps, async (unit) => {
@@ -70,6 +71,7 @@ export async function createConversation(
   });
 }
 
+/** Removes duplicates. Throws NOT_FOUND if one is undefined. */
 function requireUniqueMembers(members: readonly (User | undefined)[]): User[] {
   const known = new Map<UserId, User>();
   for (const member of members) {
@@ -94,7 +96,7 @@ export async function updateConversation(
   });
 }
 
-/** Gives the circle's device access, or takes it; without a change nothing is said. */
+/** Grants or revokes the circle's device access. Publishes nothing without a change. Throws NOT_FOUND, FORBIDDEN. */
 export async function setDeviceAccess(
   deps: Deps,
   actor: ActorRef,
@@ -102,7 +104,7 @@ export async function setDeviceAccess(
 ): Promise<Conversation> {
   const { conversationId, allowed } = input;
   return transact(deps, async (unit) => {
-    // The circle too, so that its device is not removed meanwhile.
+    // The circle too: its device must not be removed meanwhile.
     await lockWithCircle(unit, conversationId);
     const { conversation: found, participant } = await requireConversationAccess(
       unit.tx,
@@ -121,7 +123,7 @@ export async function setDeviceAccess(
   });
 }
 
-/** Throws NOT_FOUND unless the actor takes part in the conversation. */
+/** Returns a conversation. Throws NOT_FOUND unless the actor takes part in it. */
 export async function requireConversation(
   deps: Deps,
   actor: ActorRef,
@@ -131,7 +133,7 @@ export async function requireConversation(
   return conversation;
 }
 
-/** The conversations of each circle in which the actor takes part. */
+/** Finds, in each circle, the conversations in which the actor takes part. */
 export async function findConversationsOf(
   deps: Deps,
   actor: ActorRef,
@@ -141,7 +143,7 @@ export async function findConversationsOf(
   return grouped(circleIds, found, (conversation) => conversation.circleId);
 }
 
-/** For conversations that the actor was already shown: checks nothing. */
+/** Finds conversations without an access check, for ids that the actor was already shown. */
 export async function findConversationsById(
   deps: Deps,
   ids: readonly ConversationId[],

@@ -8,28 +8,28 @@ import { parseId } from '../ids.ts';
 import type { Deps } from './deps.ts';
 
 export const DEMO_PASSWORD = 'parley';
-/** Holds the ids of the demo accounts: their e-mails may change. */
+/** Setting with the ids of the demo accounts: their e-mails may change. */
 export const DEMO_ACCOUNTS = 'demo-accounts';
 
-/** Whether accounts with a published password may be used: not from other machines. */
+/** Whether accounts with a public password may be used: never where other machines can connect. */
 export const isDemoAllowed = (config: Config): boolean =>
   config.DEMO !== 'off' && config.PASSWORD_LOGIN === 'on' && isLoopback(hostOf(config));
 
-/** The demo accounts that still have their published password. */
+/** Finds the demo accounts that still have their public password. */
 export async function findDemoAccounts({ db, passwords }: Pick<Deps, 'db' | 'passwords'>): Promise<User[]> {
   const found = await Promise.all(
     (await findDemoIds(db)).map(async (id) => {
       const stored = await users.findPasswordHash(db, id);
-      const isPublished = await passwords.verify(DEMO_PASSWORD, stored?.passwordHash ?? null);
-      return isPublished ? ((await users.findById(db, id)) ?? []) : [];
+      const isPublic = await passwords.verify(DEMO_PASSWORD, stored?.passwordHash ?? null);
+      return isPublic ? ((await users.findById(db, id)) ?? []) : [];
     }),
   );
   return found.flat();
 }
 
 /**
- * Whether an account may not be logged in to with this password, which is the right one: where others can connect, a demo
- * account is closed to its published password, also if another node made it since this one started.
+ * Whether a login must be refused although its password is correct: demo accounts are not allowed here, and this is
+ * one. Reads the database, as another node may have created it since this one started.
  */
 export async function isForbiddenDemoLogin(
   { db, config }: Pick<Deps, 'db' | 'config'>,

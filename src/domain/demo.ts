@@ -13,8 +13,8 @@ const BOB = { email: 'bob@example.com', firstName: 'Bob', lastName: 'Example' };
 const SETTING = 'demo';
 
 /**
- * Creates the demo accounts and their conversation, for the page at `/` and the first steps in GraphiQL: in a database
- * that never had them, with `DEMO=on`, or in a new embedded one. Returns their e-mails; undefined if it created none.
+ * Creates the demo accounts and their conversation, for the page at `/` and for GraphiQL: in a database that never had
+ * them, with `DEMO=on`, or in a new embedded one. Returns their e-mails; undefined if it created none.
  */
 export async function seedDemo(deps: Deps): Promise<string[] | undefined> {
   const { db, config } = deps;

@@ -14,12 +14,12 @@ import type { Tokens } from '../services/tokens.ts';
 import type { TypingPublisher } from '../services/typing-publisher.ts';
 import { openSnapshot as openDatabaseSnapshot } from '../db/database.ts';
 
-/** What every domain function is handed. Built once, in `app.ts`. */
+/** Dependencies of all domain functions. Built once, in `app/services.ts`. */
 export interface Deps {
   readonly db: Db;
   readonly bus: Bus;
   readonly tails: Tails;
-  /** Names the database, in every cursor. */
+  /** Identifies the database in cursors: a cursor of another database is invalid. */
   readonly epoch: string;
   readonly config: Config;
   readonly log: Logger;
@@ -29,19 +29,19 @@ export interface Deps {
   readonly mediaStorage: MediaStorage;
   readonly rateLimits: RateLimits;
   readonly passwords: Passwords;
-  /** Demo accounts that are not to be used here: no login and no token of theirs is accepted. */
+  /** Demo accounts that are not allowed here: neither their logins nor their tokens are accepted. */
   readonly lockedUsers: ReadonlySet<UserId>;
   readonly sendBatcher: SendBatcher;
   readonly typing: TypingPublisher;
 }
 
-/** Dependencies whose reads agree with each other, such as data and the cursor to subscribe after. */
+/** Dependencies that read from one database snapshot, so that data and cursors are consistent. */
 export interface Snapshot {
   readonly deps: Deps;
   close(): Promise<void>;
 }
 
-/** Begins to read from one snapshot of the database, until it is closed. */
+/** Opens a database snapshot. The caller closes it. */
 export async function openSnapshot(deps: Deps): Promise<Snapshot> {
   const { db, close } = await openDatabaseSnapshot(deps.db);
   return { deps: { ...deps, db }, close };

@@ -21,7 +21,7 @@ interface DeviceInput {
   readonly deviceId: DeviceId;
 }
 
-/** Adds the circle's device. The password is told this once. */
+/** Adds the circle's device; its password is returned only here. Throws NOT_FOUND, FORBIDDEN, CONFLICT. */
 export async function addDevice(
   deps: Deps,
   actor: ActorRef,
@@ -29,7 +29,7 @@ export async function addDevice(
 ): Promise<{ device: Device; username: string; password: string }> {
   const { circleId } = input;
   const name = parseName('name', input.name);
-  // Asked before as well, so that nobody else makes the server hash.
+  // Checked before the transaction too: password hashing is expensive, and only for admins.
   await requireCircleAdmin(deps.db, actor, circleId);
   const username = `device-${randomBytes(6).toString('hex')}`;
   const password = randomBytes(18).toString('base64url');
@@ -38,7 +38,7 @@ export async function addDevice(
     await unit.lock(circleTopic(circleId));
     await requireCircleAdmin(unit.tx, actor, circleId);
     const added = await devices.insert(unit.tx, { circleId, name, username, passwordHash });
-    if (added === undefined) throw conflict('The circle has a device already.');
+    if (added === undefined) throw conflict('The circle already has a device.');
     await unit.create(accountTopic(deviceRef(added)));
     unit.emit({ type: 'device.added', device: added });
     return added;
@@ -46,6 +46,7 @@ export async function addDevice(
   return { device, username, password };
 }
 
+/** Renames a device. Throws NOT_FOUND, FORBIDDEN unless an ADMIN of its circle or the device itself. */
 export async function updateDevice(
   deps: Deps,
   actor: ActorRef,
@@ -61,17 +62,17 @@ export async function updateDevice(
   });
 }
 
-/** Answers the device as it was. */
+/** Removes a device with its access; returns it as it was. Throws NOT_FOUND, FORBIDDEN unless an ADMIN. */
 export async function removeDevice(deps: Deps, actor: ActorRef, input: DeviceInput): Promise<Device> {
   return transact(deps, async (unit) => {
     const device = await lockCircleOf(unit, actor, input.deviceId);
     await requireCircleAdmin(unit.tx, actor, device.circleId);
     const account = deviceRef(device);
-    // Whatever the device is doing in its conversations is done before it goes.
+    // Waits for the device's writes in flight in its conversations.
     const open = await findAccessible(unit.tx, account, [device.circleId]);
     await unit.lock(...open.map(({ id }) => conversationTopic(id)), accountTopic(account));
     const online = (await deps.presence.isOnline([account], unit.tx)).has(actorKey(account));
-    // Access was given to this device, not to whichever comes after it.
+    // Access was granted to this device, not to the next one of the circle.
     for (const { id } of open) {
       const conversation = await conversations.setDeviceAccess(unit.tx, id, false);
       unit.emit({ type: 'device-access.changed', conversation, allowed: false, removed: true });
@@ -89,7 +90,7 @@ async function lockCircleOf(unit: UnitOfWork, actor: ActorRef, id: DeviceId): Pr
   return requireVisible(unit.tx, actor, id);
 }
 
-/** Throws NOT_FOUND unless the actor belongs to the device's circle. */
+/** Returns a device. Throws NOT_FOUND unless the actor belongs to its circle. */
 export async function requireDevice(deps: Deps, actor: ActorRef, id: DeviceId): Promise<Device> {
   return requireVisible(deps.db, actor, id);
 }
@@ -101,7 +102,7 @@ async function requireVisible(db: Db | Tx, actor: ActorRef, id: DeviceId): Promi
   return device;
 }
 
-/** The device of each circle that has one. Checks nothing. */
+/** Finds the devices of circles, without an access check. */
 export async function findDevicesOfCircles(
   deps: Deps,
   ids: readonly CircleId[],
@@ -110,7 +111,7 @@ export async function findDevicesOfCircles(
   return new Map(found.map((device) => [device.circleId, device]));
 }
 
-/** For devices that the actor was already shown: checks nothing. */
+/** Finds devices without an access check, for ids that the actor was already shown. */
 export async function findDevicesById(deps: Deps, ids: readonly DeviceId[]): Promise<Map<DeviceId, Device>> {
   return byId(await devices.findByIds(deps.db, ids));
 }

@@ -17,6 +17,7 @@ interface InvitationInput {
   readonly invitationId: InvitationId;
 }
 
+/** Invites a user to a circle. Throws NOT_FOUND, or CONFLICT if the user is a member or invited already. */
 export async function inviteToCircle(
   deps: Deps,
   actor: ActorRef,
@@ -29,21 +30,23 @@ export async function inviteToCircle(
     await unit.lock(circleTopic(input.circleId), ...inbox);
     const circle = await requireMember(unit.tx, actor, input.circleId);
     const by = await requireCaller(unit.tx, actor);
-    // Read again: until the inbox was locked the account could be deleted.
+    // Read again: the account may have been deleted before its topic was locked.
     const user = found && (await users.findById(unit.tx, found.id));
     if (user === undefined) throw notFound('The user');
-    if (await circles.isMember(unit.tx, circle.id, user.id)) throw conflict('The user is a member already.');
+    if (await circles.isMember(unit.tx, circle.id, user.id))
+      throw conflict('The user is already a member of the circle.');
     const invitation = await circles.insertInvitation(unit.tx, {
       circleId: circle.id,
       userId: user.id,
       invitedById: by.id,
     });
-    if (invitation === undefined) throw conflict('The user is invited already.');
+    if (invitation === undefined) throw conflict('The user is already invited.');
     unit.emit({ type: 'circle.invited', userId: user.id, invitation, circle });
     return invitation;
   });
 }
 
+/** Accepts an invitation; returns the circle. Throws NOT_FOUND, FORBIDDEN unless the actor is invited. */
 export async function acceptInvitation(deps: Deps, actor: ActorRef, input: InvitationInput): Promise<Circle> {
   return transact(deps, async (unit) => {
     const { user, invitation } = await takeInvitation(unit, actor, input.invitationId);
@@ -56,7 +59,7 @@ export async function acceptInvitation(deps: Deps, actor: ActorRef, input: Invit
   });
 }
 
-/** Answers the invitation as it was. */
+/** Declines an invitation; returns it as it was. Throws as `acceptInvitation` does. */
 export async function declineInvitation(
   deps: Deps,
   actor: ActorRef,
@@ -65,7 +68,7 @@ export async function declineInvitation(
   return transact(deps, async (unit) => (await takeInvitation(unit, actor, input.invitationId)).invitation);
 }
 
-/** Removes an invitation on behalf of whom it invites: of two that try, one finds it gone. */
+/** Removes an invitation for its invitee. Of two concurrent calls, one throws NOT_FOUND. */
 async function takeInvitation(
   unit: UnitOfWork,
   actor: ActorRef,
@@ -73,16 +76,17 @@ async function takeInvitation(
 ): Promise<{ user: User; invitation: Invitation }> {
   const found = await circles.findInvitation(unit.tx, id);
   if (found === undefined) throw notFound('The invitation');
-  // The account too: a deletion of it must see the membership that may come of this.
+  // The account too: its concurrent deletion must see the membership that may follow.
   await unit.lock(circleTopic(found.circleId), accountTopic(actor));
   const invitation = await requireVisible(unit.tx, actor, id);
   const user = await requireCaller(unit.tx, actor);
-  if (user.id !== invitation.userId) throw forbidden('Only who is invited may answer the invitation.');
+  if (user.id !== invitation.userId)
+    throw forbidden('Only the invited user may accept or decline the invitation.');
   await circles.removeInvitation(unit.tx, id);
   return { user, invitation };
 }
 
-/** Pending invitations of each circle, oldest first. Checks nothing. */
+/** Finds the pending invitations of circles, oldest first, without an access check. */
 export async function findInvitationsOfCircles(
   deps: Deps,
   ids: readonly CircleId[],
@@ -90,12 +94,12 @@ export async function findInvitationsOfCircles(
   return grouped(ids, await circles.findInvitations(deps.db, ids), (invitation) => invitation.circleId);
 }
 
-/** Pending invitations to the actor, oldest first. */
+/** Finds the pending invitations of the actor, oldest first. */
 export async function findInvitationsOf(deps: Deps, actor: ActorRef): Promise<Invitation[]> {
   return actor.kind === 'user' ? circles.findInvitationsOfUser(deps.db, actor.id) : [];
 }
 
-/** Throws NOT_FOUND unless the actor is invited by it or belongs to its circle. */
+/** Returns an invitation. Throws NOT_FOUND unless the actor is its invitee or belongs to its circle. */
 export async function requireInvitation(deps: Deps, actor: ActorRef, id: InvitationId): Promise<Invitation> {
   return requireVisible(deps.db, actor, id);
 }

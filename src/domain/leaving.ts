@@ -7,15 +7,15 @@ import { accountTopic, circleTopic, conversationTopic } from '../events/event.ts
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { CircleId, ConversationId, UserId } from '../ids.ts';
 
-/** How somebody goes: of their own will, with their account, or by somebody. */
+/** Why a user leaves a circle or a conversation: by choice, with the account, or kicked by another user. */
 export type MembershipEnd =
   | { readonly cause: 'left' }
   | { readonly cause: 'deleted' }
   | { readonly cause: 'kicked'; readonly by: User };
 
 /**
- * Takes the locks of all that ends, or may end, when the user goes from these circles: the circles, the conversations
- * there in which the user takes part, and whatever else is in circles that lose their last member.
+ * Locks everything that a user's leaving may end: the circles, the user's conversations in them, and the contents of
+ * circles that lose their last member.
  */
 export async function lockForLeaving(
   unit: UnitOfWork,
@@ -23,12 +23,12 @@ export async function lockForLeaving(
   circleIds: readonly CircleId[],
 ): Promise<void> {
   await unit.lock(...circleIds.map(circleTopic));
-  const lonely = await circles.findWithOnlyMember(unit.tx, circleIds, userId);
+  const emptied = await circles.findWithOnlyMember(unit.tx, circleIds, userId);
   const own = await findAccessible(unit.tx, { kind: 'user', id: userId }, circleIds);
-  await lockContents(unit, lonely, own);
+  await lockContents(unit, emptied, own);
 }
 
-/** Takes the locks of all that ends with the circle. */
+/** Locks a circle with all its contents. */
 export async function lockForDeletion(unit: UnitOfWork, circleId: CircleId): Promise<void> {
   await unit.lock(circleTopic(circleId));
   await lockContents(unit, [circleId], []);
@@ -36,77 +36,76 @@ export async function lockForDeletion(unit: UnitOfWork, circleId: CircleId): Pro
 
 async function lockContents(
   unit: UnitOfWork,
-  whole: readonly CircleId[],
-  single: readonly Conversation[],
+  circleIds: readonly CircleId[],
+  alsoLocked: readonly Conversation[],
 ): Promise<void> {
-  const inside = whole.length === 0 ? [] : await conversations.findIdsOfCircles(unit.tx, whole);
-  const machines = whole.length === 0 ? [] : await devices.findOfCircles(unit.tx, whole);
+  const isEmpty = circleIds.length === 0;
+  const inside = isEmpty ? [] : await conversations.findIdsOfCircles(unit.tx, circleIds);
+  const circleDevices = isEmpty ? [] : await devices.findOfCircles(unit.tx, circleIds);
   await unit.lock(
     ...inside.map(conversationTopic),
-    ...single.map(({ id }) => conversationTopic(id)),
-    ...machines.map(({ id }) => accountTopic({ kind: 'device', id })),
+    ...alsoLocked.map(({ id }) => conversationTopic(id)),
+    ...circleDevices.map(({ id }) => accountTopic({ kind: 'device', id })),
   );
 }
 
 /**
- * Ends what the user has to do with the conversations, whose locks are held. A conversation in which no two are left
- * is deleted (contract 1.5); one that loses its last ADMIN gets its oldest participant for it, without an event.
+ * Removes a user from conversations, whose locks are held. A conversation left with fewer than two participants is
+ * deleted (contract 1.5); one without an ADMIN promotes its oldest participant, without an event.
  */
 export async function endParticipation(
   unit: UnitOfWork,
   user: User,
   ids: readonly ConversationId[],
-  departure: MembershipEnd,
+  end: MembershipEnd,
 ): Promise<void> {
   const ended = await conversations.removeParticipants(unit.tx, user.id, ids);
   if (ended.length === 0) return;
   const endedIds = ended.map((participant) => participant.conversationId);
-  const deserted = await conversations.removeDeserted(unit.tx, endedIds);
+  const emptied = await conversations.removeDeserted(unit.tx, endedIds);
   await conversations.ensureAdmins(unit.tx, endedIds);
   for (const participant of ended) {
-    if (departure.cause === 'kicked')
-      unit.emit({ type: 'participant.kicked', participant, user, by: departure.by });
-    else unit.emit({ type: 'participant.left', participant, user, deleted: departure.cause === 'deleted' });
-    const conversation = deserted.find(({ id }) => id === participant.conversationId);
+    if (end.cause === 'kicked') unit.emit({ type: 'participant.kicked', participant, user, by: end.by });
+    else unit.emit({ type: 'participant.left', participant, user, deleted: end.cause === 'deleted' });
+    const conversation = emptied.find(({ id }) => id === participant.conversationId);
     if (conversation !== undefined) unit.emit({ type: 'conversation.deleted', conversation });
   }
 }
 
 /**
- * Ends a membership, and with it what the user has to do with the circle's conversations. Needs `lockForLeaving`.
- * The last member takes the circle along.
+ * Ends a membership and the user's participation in the circle's conversations. Deletes the circle with its last
+ * member. Requires `lockForLeaving`.
  */
 export async function endMembership(
   unit: UnitOfWork,
   user: User,
   circle: Circle,
-  departure: MembershipEnd,
+  end: MembershipEnd,
 ): Promise<void> {
-  const taken = await findAccessible(unit.tx, { kind: 'user', id: user.id }, [circle.id]);
+  const joined = await findAccessible(unit.tx, { kind: 'user', id: user.id }, [circle.id]);
   await endParticipation(
     unit,
     user,
-    taken.map(({ id }) => id),
-    departure,
+    joined.map(({ id }) => id),
+    end,
   );
   await circles.removeMembership(unit.tx, circle.id, user.id);
-  if (departure.cause === 'kicked')
-    unit.emit({ type: 'member.kicked', circleId: circle.id, user, by: departure.by });
-  else unit.emit({ type: 'member.left', circleId: circle.id, user, deleted: departure.cause === 'deleted' });
+  if (end.cause === 'kicked') unit.emit({ type: 'member.kicked', circleId: circle.id, user, by: end.by });
+  else unit.emit({ type: 'member.left', circleId: circle.id, user, deleted: end.cause === 'deleted' });
   const remaining = await circles.findMemberships(unit.tx, [circle.id]);
   if (remaining.length === 0) await removeCircle(unit, circle);
   else await circles.ensureAdmin(unit.tx, circle.id);
 }
 
-/** Deletes the circle with all that is in it. Needs `lockForDeletion`, or `lockForLeaving` of its last member. */
+/** Deletes a circle with all its contents. Requires `lockForDeletion`, or `lockForLeaving` of its last member. */
 export async function removeCircle(unit: UnitOfWork, circle: Circle): Promise<void> {
-  const gone = await conversations.removeOfCircle(unit.tx, circle.id);
-  for (const conversation of gone.sort((a, b) => a.id - b.id))
+  const deleted = await conversations.removeOfCircle(unit.tx, circle.id);
+  for (const conversation of deleted.sort((a, b) => a.id - b.id))
     unit.emit({ type: 'conversation.deleted', conversation });
   const [device] = await devices.findOfCircles(unit.tx, [circle.id]);
   await circles.remove(unit.tx, circle.id);
   unit.emit({ type: 'circle.deleted', circle });
-  // The device goes with its circle; its connections must hear of it.
+  // Deleted with its circle: ends the device's connections.
   if (device !== undefined)
     unit.emit({ type: 'account.deleted', account: { kind: 'device', id: device.id } });
 }

@@ -14,12 +14,12 @@ import { removeUnusedFiles } from '../services/retention.ts';
 import type { ActorRef } from '../actor.ts';
 import { looksEmpty } from '../lib/text.ts';
 
-/** A media of a message that the actor may read. Throws NOT_FOUND. */
+/** Returns a media. Throws NOT_FOUND unless the actor may read its message. */
 export async function requireMedia(deps: Deps, actor: ActorRef, id: MediaId): Promise<Media> {
   return (await requireReadable(deps, actor, id)).media;
 }
 
-/** The media of messages that the caller may read, in the order of sending. */
+/** Finds the media of messages, in the order of sending, without an access check. */
 export async function findMediaOfMessages(
   deps: Deps,
   ids: readonly MessageId[],
@@ -29,19 +29,19 @@ export async function findMediaOfMessages(
 
 export interface Upload {
   readonly mediaId: MediaId;
-  /** As the uploader sent it: with a path, or of any length. */
+  /** As sent by the client: may contain a path, and be of any length. */
   readonly filename: string;
   readonly content: Readable;
 }
 
 /**
- * Stores a file that its message announced, and says so; a second upload replaces the first. Throws NOT_FOUND unless
- * the actor may read the message, FORBIDDEN unless it sent it and still takes part, LIMIT_EXCEEDED, UNAVAILABLE.
+ * Stores the file of a pending media; a second upload replaces the first. Throws NOT_FOUND unless the actor may read
+ * the message, FORBIDDEN unless it is the author and still takes part, LIMIT_EXCEEDED, UNAVAILABLE.
  */
 export async function uploadMedia(deps: Deps, actor: ActorRef, upload: Upload): Promise<Media> {
   const message = await rows.findMessage(deps.db, upload.mediaId);
   if (message === undefined) throw notFound('The media');
-  // Asked again under the lock: this one only spares whoever may not upload from sending it all.
+  // Checked again under the lock: this first check only rejects an upload before its content is read.
   await requireAuthor(deps.db, actor, message, 'The media');
   const stored = await deps.mediaStorage.write(upload.content, deps.config.MAX_UPLOAD_BYTES);
   const { name: storageName, size, contentType } = stored;
@@ -51,7 +51,7 @@ export async function uploadMedia(deps: Deps, actor: ActorRef, upload: Upload): 
     await removeUnusedFiles(deps);
     return media;
   } catch (error) {
-    // A commit whose answer was lost may have succeeded: then the file is in use.
+    // If the connection was lost during the commit, it may have succeeded: then the file is in use.
     const used = await rows.isStored(deps.db, storageName).catch(() => true);
     if (!used) await deps.mediaStorage.remove([storageName]);
     throw error;
@@ -83,24 +83,24 @@ async function recordUpload(
 
 const VERSION_LENGTH = 27;
 
-/** A stored file, ready to be served whole or in part. */
+/** A stored file, to be served whole or in part. */
 export interface OpenedMedia {
   readonly media: Media;
-  /** Of its content: a replacement has another one. */
+  /** Identifies the content: a replaced file has another version. */
   readonly version: string;
   readonly size: number;
   readonly contentType: string;
-  /** Opens the file, or a part of it; the caller consumes or destroys what it gets. */
+  /** Opens the file, or a range of it. The caller consumes or destroys the stream. */
   read(range?: ByteRange): Promise<Readable>;
 }
 
-/** Opens the file of a media that the actor may read. Throws NOT_FOUND, also while it is not uploaded. */
+/** Opens the file of a media. Throws NOT_FOUND unless the actor may read it and it is uploaded. */
 export async function openMedia(deps: Deps, actor: ActorRef, id: MediaId): Promise<OpenedMedia> {
   const { media, storageName } = await requireReadable(deps, actor, id);
   if (storageName === null || media.size === null || media.contentType === null) throw notFound('The media');
   return {
     media,
-    // Not the name itself, which says where the file is.
+    // Hashed: the storage name is internal.
     version: createHash('sha256').update(storageName).digest('base64url').slice(0, VERSION_LENGTH),
     size: media.size,
     contentType: media.contentType,
@@ -119,12 +119,12 @@ const MAX_EXTENSION = 10;
 /** Control characters, those that make a name read backwards, and those that hide how a name ends. */
 const UNSAFE =
   /[\p{Cc}\p{Noncharacter_Code_Point}\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]/gu;
-/** Devices of Windows, which saves no file under their names, whatever the extension. */
+/** Reserved device names of Windows, which cannot save such a file whatever its extension. */
 const RESERVED = /^(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³])(?=\.|$)/i;
 
 /**
- * Splits an uploaded name, which may be a whole path of the sender's device, into what it is called and its
- * extension, which keeps its dot. A text after the last dot that is too long for one belongs to the name.
+ * Sanitises an uploaded filename and splits it into name and extension (with its dot). Drops directories and unsafe
+ * characters. Text after the last dot that is too long for an extension stays in the name.
  */
 export function splitFilename(uploaded: string): { readonly filename: string; readonly extension: string } {
   const last = uploaded.toWellFormed().replace(UNSAFE, '').split(/[/\\]/).at(-1) ?? '';

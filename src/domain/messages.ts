@@ -25,17 +25,17 @@ const MAX_KEY = 200;
 export interface SendInput {
   readonly conversationId: ConversationId;
   readonly text?: string | null | undefined;
-  /** What the sender calls the files that will be uploaded. */
+  /** The sender's identifiers of the files that it will upload. */
   readonly files?: readonly string[] | null | undefined;
-  /** Sending again with the same key answers the first message again. */
+  /** A repeated send with the same key returns the first message. */
   readonly idempotencyKey?: string | null | undefined;
-  /** Whether it is refused when there is nothing visible in it: only the legacy wire allows that. */
+  /** Refuse a text without visible characters; the legacy channel accepts one. */
   readonly refuseBlank?: boolean;
 }
 
 /**
  * Sends a message. Throws NOT_FOUND unless the actor takes part in the conversation, INVALID_INPUT, RATE_LIMITED,
- * and CONFLICT when the key was used for another conversation or for a message that is deleted.
+ * and CONFLICT if the key was used in another conversation or its message was deleted.
  */
 export async function sendMessage(deps: Deps, actor: ActorRef, input: SendInput): Promise<SentMessage> {
   await deps.rateLimits.consume('send', actorKey(actor));
@@ -43,7 +43,7 @@ export async function sendMessage(deps: Deps, actor: ActorRef, input: SendInput)
   return deps.sendBatcher.send({ actor, conversationId, ...(await requireContent(deps, actor, input)) });
 }
 
-/** Throws INVALID_INPUT, but NOT_FOUND to one who takes no part, whatever the message is like. */
+/** Throws INVALID_INPUT; NOT_FOUND takes precedence, so that errors do not reveal a conversation. */
 async function requireContent(deps: Deps, actor: ActorRef, input: SendInput): Promise<Content> {
   try {
     return parseContent(input);
@@ -66,10 +66,10 @@ function parseContent({ text, files, idempotencyKey, refuseBlank = false }: Send
   };
 }
 
-function parseMessageText(value: string, mayBeBlank: boolean): string {
+function parseMessageText(value: string, allowBlank: boolean): string {
   const text = parseText('text', value, { max: MAX_MESSAGE_TEXT });
-  if (!mayBeBlank && looksEmpty(text))
-    throw invalidInput('text', 'A message without files must have a text in which something is visible.');
+  if (!allowBlank && looksEmpty(text))
+    throw invalidInput('text', 'A message without files needs a text with at least one visible character.');
   return text;
 }
 
@@ -78,7 +78,7 @@ function parseFiles(files: readonly string[]): string[] {
   return files.map((file) => parseText('files', file, { max: MAX_FILE_IDENTIFIER }));
 }
 
-/** Changes a message's text. Throws NOT_FOUND, FORBIDDEN unless the actor wrote it and still takes part. */
+/** Updates a message's text. Throws NOT_FOUND, FORBIDDEN unless the actor is the author and still takes part. */
 export async function updateMessage(
   deps: Deps,
   actor: ActorRef,
@@ -96,7 +96,7 @@ export async function updateMessage(
   });
 }
 
-/** Deletes a message with its files, and answers it as it was. Throws as `updateMessage` does. */
+/** Deletes a message with its files; returns it as it was. Throws as `updateMessage` does. */
 export async function deleteMessage(
   deps: Deps,
   actor: ActorRef,
@@ -113,28 +113,28 @@ export async function deleteMessage(
   return deleted;
 }
 
-/** A message of the actor's own, which stays as it is read here until the commit. */
+/** Locks a message of the actor, which does not change until the commit. Throws NOT_FOUND, FORBIDDEN. */
 async function lockOwnMessage(
   unit: UnitOfWork,
   actor: ActorRef,
   id: MessageId,
 ): Promise<{ readonly message: Message; readonly author: ActorView }> {
-  const named = await rows.findById(unit.tx, id);
-  if (named === undefined) throw notFound('The message');
-  await unit.lock(conversationTopic(named.conversationId));
+  const found = await rows.findById(unit.tx, id);
+  if (found === undefined) throw notFound('The message');
+  await unit.lock(conversationTopic(found.conversationId));
   const message = await rows.findById(unit.tx, id);
   if (message === undefined) throw notFound('The message');
   return { message, author: await requireAuthor(unit.tx, actor, message, 'The message') };
 }
 
-/** A message that the actor may read. Throws NOT_FOUND. */
+/** Returns a message. Throws NOT_FOUND unless the actor may read it. */
 export async function requireMessage(deps: Deps, actor: ActorRef, id: MessageId): Promise<Message> {
   const [message] = await rows.findReadable(deps.db, actor, [id]);
   if (message === undefined) throw notFound('The message');
   return message;
 }
 
-/** Those of the messages that the actor may read. */
+/** Finds the messages that the actor may read. */
 export async function findReadableMessages(
   deps: Deps,
   actor: ActorRef,
@@ -143,16 +143,16 @@ export async function findReadableMessages(
   return byId(await rows.findReadable(deps.db, actor, ids));
 }
 
-/** A page of every conversation: messages between two others, exclusively, from one end. */
+/** A page of messages between two others, both exclusive. */
 export interface MessagesPage {
   readonly after?: MessageId | undefined;
   readonly before?: MessageId | undefined;
   readonly limit: number;
-  /** Takes the newest ones and answers them newest first, instead of the oldest, oldest first. */
+  /** The newest messages, newest first, instead of the oldest, oldest first. */
   readonly newestFirst: boolean;
 }
 
-/** A page of the messages of each conversation, which the caller may read, in one statement. */
+/** Finds a page of messages for each conversation in one statement, without an access check. */
 export async function findMessagePages(
   deps: Deps,
   conversationIds: readonly ConversationId[],

@@ -1,4 +1,4 @@
-/** Rows as the schema sees them: it may not look into `db/` itself. */
+/** Row types for `schema/`, which may not import `db/`. */
 export type {
   Circle,
   Conversation,

@@ -24,25 +24,26 @@ interface TargetInput extends ConversationInput {
   readonly email: string;
 }
 
-/** Lets users take part, in this order. */
+/** Adds participants, in this order. */
 export async function addParticipants(
   unit: UnitOfWork,
   conversationId: ConversationId,
-  joining: readonly User[],
+  added: readonly User[],
   role: ConversationRole,
 ): Promise<void> {
-  if (joining.length === 0) return;
+  if (added.length === 0) return;
   const rows = await conversations.insertParticipants(
     unit.tx,
     conversationId,
-    joining.map(({ id }) => ({ userId: id, role })),
+    added.map(({ id }) => ({ userId: id, role })),
   );
-  for (const user of joining) {
+  for (const user of added) {
     const participant = rows.find((row) => row.userId === user.id);
     if (participant !== undefined) unit.emit({ type: 'participant.joined', participant, user });
   }
 }
 
+/** Adds a member of the circle. Throws NOT_FOUND, FORBIDDEN for a device, CONFLICT if the user takes part already. */
 export async function inviteToConversation(
   deps: Deps,
   actor: ActorRef,
@@ -56,7 +57,7 @@ export async function inviteToConversation(
     const [invitee] = await users.findMembersByEmails(unit.tx, conversation.circleId, [email]);
     if (invitee === undefined) throw notFound('A member of the circle with this e-mail');
     if (await conversations.findParticipantOf(unit.tx, conversationId, invitee.id)) {
-      throw conflict('The user takes part in the conversation already.');
+      throw conflict('The user already takes part in the conversation.');
     }
     await addParticipants(unit, conversationId, [invitee], 'STANDARD');
     unit.emit({ type: 'conversation.invited', userId: invitee.id, conversation });
@@ -64,7 +65,7 @@ export async function inviteToConversation(
   });
 }
 
-/** Answers the conversation as it was: it may be gone with the one who left. */
+/** Ends the actor's participation; returns the conversation as it was, as it may be deleted. */
 export async function leaveConversation(
   deps: Deps,
   actor: ActorRef,
@@ -79,7 +80,7 @@ export async function leaveConversation(
   });
 }
 
-/** Answers the conversation as it was: it may be gone with the one who was kicked. */
+/** Ends another user's participation; returns the conversation as it was, as it may be deleted. */
 export async function kickFromConversation(
   deps: Deps,
   actor: ActorRef,
@@ -97,7 +98,7 @@ export async function kickFromConversation(
   });
 }
 
-/** Hands the actor's own role over. */
+/** Transfers the actor's ADMIN role to another participant. Throws NOT_FOUND, FORBIDDEN, CONFLICT for oneself. */
 export async function promoteInConversation(
   deps: Deps,
   actor: ActorRef,
@@ -112,7 +113,7 @@ export async function promoteInConversation(
       input.conversationId,
     );
     const { participant: target, user } = await requireTarget(unit.tx, conversation.id, email);
-    if (target.id === own.id) throw conflict('You are an admin of the conversation already.');
+    if (target.id === own.id) throw conflict('You are already an admin of the conversation.');
     await conversations.setRole(unit.tx, own.id, 'STANDARD');
     const participant = await conversations.setRole(unit.tx, target.id, 'ADMIN');
     unit.emit({ type: 'participant.promoted', participant, user });
@@ -132,7 +133,7 @@ async function requireTarget(
   return { participant, user };
 }
 
-/** Participants of each conversation, oldest first. Checks nothing. */
+/** Finds the participants of conversations, oldest first, without an access check. */
 export async function findParticipantsOfConversations(
   deps: Deps,
   ids: readonly ConversationId[],
@@ -140,7 +141,7 @@ export async function findParticipantsOfConversations(
   return grouped(ids, await conversations.findParticipants(deps.db, ids), (one) => one.conversationId);
 }
 
-/** Those that still take part. Checks nothing. */
+/** Finds current participants, without an access check. */
 export async function findParticipantsById(
   deps: Deps,
   ids: readonly ParticipantId[],
@@ -148,7 +149,7 @@ export async function findParticipantsById(
   return byId(await conversations.findParticipantsByIds(deps.db, ids));
 }
 
-/** Throws NOT_FOUND unless the actor takes part in the participant's conversation. */
+/** Returns a participant. Throws NOT_FOUND unless the actor takes part in its conversation. */
 export async function requireParticipant(
   deps: Deps,
   actor: ActorRef,

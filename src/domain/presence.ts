@@ -9,15 +9,15 @@ import type { Deps } from './deps.ts';
 import type { Session } from '../actor.ts';
 import { actorKey } from '../actor.ts';
 
-/** Who of a circle is online, or no longer. */
+/** An actor of a circle that came online or went offline. */
 export interface PresenceChange {
   readonly actor: ActorView;
   readonly online: boolean;
 }
 
 /**
- * Opens a reader of who is online in a circle: first one item for each actor who is, then every change. Only an
- * actor's newest change waits for a slow reader. Who joins and leaves the circle itself is told by its events.
+ * Opens a stream of presence in a circle: first an item for each online actor, then every change. For a slow reader
+ * only the newest change per actor is buffered. Joining and leaving the circle are among the circle's events.
  */
 export async function openPresence(
   deps: Deps,

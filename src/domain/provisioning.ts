@@ -11,10 +11,10 @@ import type { Deps } from './deps.ts';
 import type { ExternalIdentity } from '../services/identity-claims.ts';
 
 /**
- * The account of somebody whom the outside identity provider vouches for, made at first sight. An account with the
- * same e-mail is taken for theirs only when the provider has verified that e-mail, and nobody else's subject is tied
- * to it: its password and the tokens of before are void then, for it may be somebody else who made it. Otherwise it
- * stays with its owner, and the newcomer gets an account with an address that nobody has.
+ * Returns the account of an external user, created at the first login. An existing account with the same e-mail is
+ * linked only if the provider verified the e-mail and the account has no subject yet; its password and earlier tokens
+ * are then revoked, as someone else may have created it. Otherwise the user gets a new account with a placeholder
+ * e-mail. Throws UNAUTHENTICATED if the token is revoked.
  */
 export async function provisionUser(
   deps: Deps,
@@ -25,13 +25,13 @@ export async function provisionUser(
     if (await sessions.isRevoked(unit.tx, tokenId)) throw unauthenticated('The token is not valid.');
     const user =
       (await users.findBySubject(unit.tx, identity.subject)) ??
-      (await adoptAccount(unit, identity)) ??
+      (await linkAccount(unit, identity)) ??
       (await createAccount(unit, identity));
     return user.id;
   });
 }
 
-async function adoptAccount(
+async function linkAccount(
   unit: UnitOfWork,
   { email, emailVerified, subject }: ExternalIdentity,
 ): Promise<User | undefined> {
@@ -58,14 +58,14 @@ async function createAccount(unit: UnitOfWork, identity: ExternalIdentity): Prom
       await unit.create(accountTopic({ kind: 'user', id: user.id }));
       return user;
     }
-    // Refused for its e-mail, or because the same person came in twice at once: then the other one is there by now.
+    // The e-mail is taken, or a concurrent login of the same user has created the account.
     const other = await users.findBySubject(unit.tx, subject);
     if (other !== undefined) return other;
   }
-  throw new Error('The account of an outside identity could not be made.');
+  throw new Error('The account of an external user could not be created.');
 }
 
-/** `.invalid` is reserved: no mail is ever delivered there (RFC 2606). */
+/** Uses `.invalid`, a reserved domain to which no mail is delivered (RFC 2606). */
 function placeholderEmail(subject: string): string {
   return `${createHash('sha256').update(subject).digest('hex').slice(0, 32)}@user.invalid`;
 }

@@ -16,25 +16,25 @@ import { createBatcher } from '../lib/batcher.ts';
 import type { ActorRef } from '../actor.ts';
 import { actorKey } from '../actor.ts';
 
-/** More would keep the first ones waiting, and their conversations locked, for longer than it saves. */
-const MAX_TOGETHER = 128;
-/** One is prepared while the database has another: more would only be smaller. */
-const AT_ONCE = 2;
-/** A conversation that is locked for long holds up only the sends that were taken together with it. */
-const SPARE = 2;
-const PATIENCE_MS = 500;
-/** In bytes, about. */
-const MAX_WAITING = 64 * 1024 * 1024;
-const SEND_BYTES = 1_000;
+/** Larger batches delay their first sends, and hold the locks of their conversations, for more than they save. */
+const MAX_BATCH_SIZE = 128;
+/** One batch is prepared while the database runs another; more would only make batches smaller. */
+const CONCURRENCY = 2;
+/** Extra batches while one is slow: a conversation locked for long must delay only the sends in its own batch. */
+const EXTRA_WHEN_SLOW = 2;
+const SLOW_AFTER_MS = 500;
+/** Approximate bytes. */
+const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
+const SEND_OVERHEAD_BYTES = 1_000;
 
-/** A message with what its readers show. */
+/** A message with all that clients display. */
 export interface SentMessage {
   readonly message: Message;
   readonly author: ActorView;
   readonly media: readonly Media[];
 }
 
-/** A checked request to send. */
+/** A validated request to send a message. */
 export interface Send {
   readonly actor: ActorRef;
   readonly conversationId: ConversationId;
@@ -43,9 +43,9 @@ export interface Send {
   readonly key: string | null;
 }
 
-/** Sends messages: those that wait at the same moment are committed together. */
+/** Sends messages; concurrent sends share a transaction. */
 export interface SendBatcher {
-  /** Throws NOT_FOUND, CONFLICT, and RATE_LIMITED when too much waits to be stored. */
+  /** Throws NOT_FOUND, CONFLICT, and RATE_LIMITED when the queue is full. */
   send(send: Send): Promise<SentMessage>;
 }
 
@@ -58,30 +58,30 @@ type Outcome = { readonly sent: SentMessage } | { readonly refusal: unknown };
 
 export function createSendBatcher(deps: SendBatcherDeps): SendBatcher {
   const batcher = createBatcher<Send, Outcome>((sends) => commit(deps, sends), {
-    maxBatchSize: MAX_TOGETHER,
-    concurrency: AT_ONCE,
-    extraWhenSlow: SPARE,
-    slowAfterMs: PATIENCE_MS,
+    maxBatchSize: MAX_BATCH_SIZE,
+    concurrency: CONCURRENCY,
+    extraWhenSlow: EXTRA_WHEN_SLOW,
+    slowAfterMs: SLOW_AFTER_MS,
     partitionBy: (send) => send.conversationId,
-    maxQueuedSize: MAX_WAITING,
-    sizeOf: weightOf,
+    maxQueuedSize: MAX_QUEUED_BYTES,
+    sizeOf: approximateSize,
   });
   return {
     async send(send) {
-      return resultOf(await batcher.load(send));
+      return unwrap(await batcher.load(send));
     },
   };
 }
 
-const weightOf = ({ text, files }: Send): number =>
-  files.reduce((bytes, file) => bytes + 2 * file.length, SEND_BYTES + 2 * text.length);
+const approximateSize = ({ text, files }: Send): number =>
+  files.reduce((bytes, file) => bytes + 2 * file.length, SEND_OVERHEAD_BYTES + 2 * text.length);
 
-/** One transaction for all. If one of them makes it fail, each has its own: a refusal does not concern its neighbours. */
+/** Runs all sends in one transaction; if that fails, each in its own, so that one send cannot fail the others. */
 async function commit(deps: SendBatcherDeps, sends: readonly Send[]): Promise<Outcome[]> {
   try {
     return await transact(deps, (unit) => sendAll(unit, sends));
   } catch (error) {
-    // What may have been committed must not be done again: only its answer may be lost.
+    // When the connection was lost the batch may have been committed: a retry would send it twice.
     if (sends.length === 1 || isUnavailable(error)) throw error;
     const outcomes: Outcome[] = [];
     for (const send of sends) {
@@ -96,13 +96,13 @@ async function commit(deps: SendBatcherDeps, sends: readonly Send[]): Promise<Ou
   }
 }
 
-/** In a transaction of its own, gathered with no other. */
+/** Sends a message in a transaction of its own. */
 export async function sendSingle(deps: SendBatcherDeps, send: Send): Promise<SentMessage> {
   const [outcome] = await transact(deps, (unit) => sendAll(unit, [send]));
-  return resultOf(outcome);
+  return unwrap(outcome);
 }
 
-function resultOf(outcome: Outcome | undefined): SentMessage {
+function unwrap(outcome: Outcome | undefined): SentMessage {
   if (outcome !== undefined && 'sent' in outcome) return outcome.sent;
   throw outcome?.refusal;
 }
@@ -118,8 +118,8 @@ async function sendAll(unit: UnitOfWork, sends: readonly Send[]): Promise<Outcom
     unit.emit({ type: 'message.sent', ...message });
   }
   const outcomes: Outcome[] = [];
-  for (const [place, send] of sends.entries()) {
-    const sender = senders[place];
+  for (const [index, send] of sends.entries()) {
+    const sender = senders[index];
     const own = sender && sent.get(sender.messageId);
     if (sender === undefined) outcomes.push({ refusal: notFound('The conversation') });
     else outcomes.push(own === undefined ? await findFirstSend(unit.tx, send, sender) : { sent: own });
@@ -127,7 +127,7 @@ async function sendAll(unit: UnitOfWork, sends: readonly Send[]): Promise<Outcom
   return outcomes;
 }
 
-/** A device's own topic too: the message names it, so it must not be removed meanwhile. */
+/** Includes a device's own topic: the message references the device, which must not be removed meanwhile. */
 const topicsOf = ({ actor, conversationId }: Send): Topic[] =>
   actor.kind === 'device'
     ? [conversationTopic(conversationId), accountTopic(actor)]
@@ -138,14 +138,14 @@ interface Accepted {
   readonly sender: Sender;
 }
 
-/** Those that may be sent and have not been before. */
+/** Returns the sends with access whose idempotency key was not used before. */
 async function claimKeys(
   tx: Tx,
   sends: readonly Send[],
   senders: readonly (Sender | undefined)[],
 ): Promise<Accepted[]> {
-  const allowed = sends.flatMap((send, place): Accepted[] => {
-    const sender = senders[place];
+  const allowed = sends.flatMap((send, index): Accepted[] => {
+    const sender = senders[index];
     return sender === undefined ? [] : [{ send, sender }];
   });
   const claims = allowed.flatMap(({ send: { actor, key }, sender: { messageId } }) =>
@@ -156,18 +156,18 @@ async function claimKeys(
   return allowed.filter(({ send, sender }) => send.key === null || claimed.has(sender.messageId));
 }
 
-/** In the order of their ids: that of their events. */
+/** Inserts messages in the order of their ids, so that events have the same order. */
 async function insertAll(tx: Tx, accepted: readonly Accepted[]): Promise<SentMessage[]> {
   if (accepted.length === 0) return [];
   const inOrder = accepted.toSorted((a, b) => a.sender.messageId - b.sender.messageId);
-  const stored = await rows.insert(tx, inOrder.map(newMessage));
-  return stored.flatMap((message, place) => {
-    const author = inOrder[place]?.sender.actor;
+  const stored = await rows.insert(tx, inOrder.map(toNewMessage));
+  return stored.flatMap((message, index) => {
+    const author = inOrder[index]?.sender.actor;
     return author === undefined ? [] : [{ ...message, author }];
   });
 }
 
-const newMessage = ({ send, sender }: Accepted): rows.NewMessage => ({
+const toNewMessage = ({ send, sender }: Accepted): rows.NewMessage => ({
   id: sender.messageId,
   conversationId: send.conversationId,
   author: send.actor,
@@ -177,20 +177,20 @@ const newMessage = ({ send, sender }: Accepted): rows.NewMessage => ({
   sentAt: sender.at,
 });
 
-/** What a key was used for the first time. */
+/** Returns the message that was first sent with the key. */
 async function findFirstSend(tx: Tx, { actor, conversationId, key }: Send, sender: Sender): Promise<Outcome> {
   const message = await keys.findMessage(tx, actorKey(actor), key ?? '');
   if (message === undefined)
-    return { refusal: conflict('The message that was sent with this key is deleted.') };
+    return { refusal: conflict('The message that was sent with this idempotency key was deleted.') };
   if (message.conversationId !== conversationId) {
-    return { refusal: conflict('This key was used in another conversation.') };
+    return { refusal: conflict('This idempotency key was used in another conversation.') };
   }
   const media = (await mediaRows.findByMessages(tx, [message.id])).map(asPendingMedia);
   const status = media.length === 0 ? 'DONE' : 'PENDING';
   return { sent: { message: { ...message, status }, author: sender.actor, media } };
 }
 
-/** As the first answer had it, whatever was uploaded since. */
+/** Restores the state of the first response, whatever was uploaded since. */
 const asPendingMedia = (media: Media): Media => ({
   ...media,
   filename: null,

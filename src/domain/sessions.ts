@@ -6,30 +6,29 @@ import type { Deps } from './deps.ts';
 import type { Session } from '../actor.ts';
 import { sameActor } from '../actor.ts';
 
-/** A clock may be set, and a machine may sleep, while a timer runs: it is compared with the clock so often. */
+/** Timers ignore clock changes and suspension: the wall clock is checked at least this often. */
 const MAX_TIMER_MS = 60_000;
 
-/** A session in use by a connection, which keeps its account online. */
+/** A session in use by a GraphQL connection, which keeps its account online. */
 export interface LiveSession {
   readonly session: Session;
-  /** Calls back when the token or the account ends; at once when it has ended already. There is one listener. */
+  /** Sets the only listener. Called once when the session ends; immediately if it has ended already. */
   onEnd(listener: (reason: EndReason) => void): void;
-  /** The connection is over. */
   close(): void;
 }
 
-/** Opens a session for as long as a GraphQL connection lives. Throws UNAUTHENTICATED for a token that is not valid. */
+/** Opens the session of a GraphQL connection. Throws UNAUTHENTICATED if the token is invalid. */
 export async function openSession(deps: Deps, token: string): Promise<LiveSession> {
   const session = await authenticate(deps, token);
   let ended: EndReason | undefined;
-  let tell = (reason: EndReason): void => void (ended = reason);
-  const unfollow = await followSession(deps, session, (reason) => tell(reason));
+  let notify = (reason: EndReason): void => void (ended = reason);
+  const unfollow = await followSession(deps, session, (reason) => notify(reason));
   try {
     const lease = await deps.presence.open('graphql', session.actor);
     return {
       session,
       onEnd(listener) {
-        tell = listener;
+        notify = listener;
         if (ended !== undefined) listener(ended);
       },
       close() {
@@ -44,19 +43,19 @@ export async function openSession(deps: Deps, token: string): Promise<LiveSessio
 }
 
 /**
- * Opens a session of the same account with another token, before the former one is closed: the account stays online.
- * Throws UNAUTHENTICATED for a token that is not valid, FORBIDDEN for one of another account.
+ * Opens a session of the same account with a new token. The caller closes the former one afterwards, so that the
+ * account stays online. Throws UNAUTHENTICATED if the token is invalid, FORBIDDEN if it is of another account.
  */
 export async function renewSession(deps: Deps, former: Session, token: string): Promise<LiveSession> {
   const renewed = await openSession(deps, token);
   if (sameActor(former.actor, renewed.session.actor)) return renewed;
   renewed.close();
-  throw forbidden('The token is of another account.');
+  throw forbidden('The token belongs to another account.');
 }
 
 /**
- * Calls back once when the session ends: by logout, expiry or deletion of its account, wherever in the cluster.
- * Answers a function that stops following. Throws UNAUTHENTICATED when it has ended already.
+ * Calls `onEnd` once when the session ends by logout, expiry or deletion of its account, on any node. Returns a
+ * function that stops following. Throws UNAUTHENTICATED if the session has already ended.
  */
 export async function followSession(
   deps: Deps,
@@ -83,7 +82,7 @@ export async function followSession(
       if (event.type === 'session.ended' && (event.tokenId ?? session.tokenId) === session.tokenId)
         end('LOGGED_OUT');
     },
-    // What was trimmed unseen may have ended the session.
+    // Events trimmed before they were read may have ended the session.
     gap() {
       deps.batchedReads.isActive(session).then(
         (active) => active || end('LOGGED_OUT'),
@@ -93,7 +92,7 @@ export async function followSession(
   });
   const stopTimer = callAt(session.expiresAt, () => end('TOKEN_EXPIRED'));
   try {
-    // Asked once the account is followed: what ends the session around now is seen by one of the two.
+    // Checked after following began: an end around now is seen by one of the two.
     if (!(await deps.batchedReads.isActive(session))) throw unauthenticated();
   } catch (error) {
     close();
@@ -102,15 +101,15 @@ export async function followSession(
   return close;
 }
 
-/** Calls back at a time of the wall clock, which a token names. */
-function callAt(moment: number, callback: () => void): () => void {
+/** Calls back at a time of the wall clock, in milliseconds since 1970. Returns a function that cancels it. */
+function callAt(time: number, callback: () => void): () => void {
   let timer: NodeJS.Timeout;
   const wait = () => {
-    const left = moment - Date.now();
-    // Even a token that has expired ends its session later than this call returns.
+    const remaining = time - Date.now();
+    // Always asynchronous, even for an expired token: the caller needs the cancel function first.
     timer = setTimeout(
-      () => (Date.now() < moment ? wait() : callback()),
-      Math.max(0, Math.min(left, MAX_TIMER_MS)),
+      () => (Date.now() < time ? wait() : callback()),
+      Math.max(0, Math.min(remaining, MAX_TIMER_MS)),
     );
     timer.unref();
   };

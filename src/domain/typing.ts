@@ -8,13 +8,13 @@ import type { Deps } from './deps.ts';
 import type { ActorRef, Session } from '../actor.ts';
 import { actorKey } from '../actor.ts';
 
-/** Who is typing, or no longer. */
+/** An actor that started or stopped typing. */
 export interface TypingChange {
   readonly actor: ActorView;
   readonly isTyping: boolean;
 }
 
-/** Tells the conversation's readers that the actor is typing, or no longer. Throws NOT_FOUND unless it takes part, RATE_LIMITED. */
+/** Publishes that the actor started or stopped typing. Throws NOT_FOUND unless it takes part, RATE_LIMITED. */
 export async function setTyping(
   deps: Deps,
   actor: ActorRef,
@@ -24,7 +24,7 @@ export async function setTyping(
   await deps.typing.set({ account: actor, conversationId, isTyping });
 }
 
-/** Who begins and stops typing, from now on. Of each, only the newest change waits for a slow reader. */
+/** Opens a stream of typing in a conversation. For a slow reader only the newest change per actor is buffered. */
 export async function openTyping(
   deps: Deps,
   session: Session,
