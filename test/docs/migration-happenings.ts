@@ -71,9 +71,9 @@ export const happenings: Readonly<Record<string, Happening>> = {
   updateDevice: ({ ann }) => change(ann, 'updateDevice(deviceId: "Device:4", name: "Hall")'),
   removeDevice: ({ ann }) => change(ann, 'removeDevice(deviceId: "Device:4")'),
   'a user’s first connection': (cast) => connect(cast, cast.ann),
-  'a user’s last one, gone': async (cast) => cast.connection?.close(),
+  'the end of a user’s last connection': async (cast) => cast.connection?.close(),
   'a device’s first connection': (cast) => connect(cast, deviceIn(cast)),
-  'a device’s last one, gone': async (cast) => cast.connection?.close(),
+  'the end of a device’s last connection': async (cast) => cast.connection?.close(),
 
   updateConversation: ({ ann }) =>
     change(ann, 'updateConversation(conversationId: "Conversation:12", name: "Chat")'),
@@ -99,7 +99,7 @@ export const happenings: Readonly<Record<string, Happening>> = {
   'setTyping, of a device': (cast) => type(deviceIn(cast)),
   sendSignal: ({ ann }) =>
     change(ann, 'sendSignal(to: { userId: "User:8" }, content: { message: "CALLING" })', ''),
-  async 'webrtc_forward of an old app'(cast) {
+  async 'webrtc_forward of a legacy app'(cast) {
     const client = await cast.old(cast.ann);
     await client.push('webrtc_forward', { user_id: 8, message: 'CALLING' });
   },
