@@ -1,26 +1,26 @@
 import type { Row } from './results.ts';
 
-/** What is compared with, in one column of a figure's rows. */
+/** A peer, in one column of a figure's rows. */
 export interface Comparison {
   readonly peer: string;
   readonly column: string;
-  /** The column with the median of the ratios of paired rounds. */
+  /** The column with the median ratio of paired rounds. */
   readonly ratio: string;
   readonly goal?: string;
 }
 
-/** A table of results.json, and how it is shown. */
+/** Describes how a table of results.json is shown. */
 export interface Figure {
   readonly name: string;
   readonly title: string;
   readonly unit: string;
   caseOf(row: Row): string;
-  /** The column of Parley's own value. */
+  /** The column with Parley's value. */
   readonly parley: string;
   readonly peers: readonly Comparison[];
 }
 
-const DELIVERY = 'microseconds of processor time for each delivery';
+const DELIVERY = 'microseconds of CPU time per delivery';
 const size = (row: Row, of: string): string => `${row[of]} ${of} x ${row['bytes']} B`;
 
 export const FIGURES: readonly Figure[] = [
@@ -48,8 +48,8 @@ export const FIGURES: readonly Figure[] = [
   },
   {
     name: 'conversation-growth',
-    title: 'A message, as its conversation grows',
-    unit: 'microseconds of processor time for each message, 1,000 subscribers in all',
+    title: 'A message, by conversation size',
+    unit: 'microseconds of CPU time per message, 1,000 subscribers in total',
     caseOf: (row) => `${row['conversations']} conversations of ${row['members']}`,
     parley: 'parleyUs',
     peers: [{ peer: 'bare ws', column: 'bareWsUs', ratio: 'toBareWs' }],
@@ -57,25 +57,25 @@ export const FIGURES: readonly Figure[] = [
   {
     name: 'sends',
     title: 'Sends',
-    unit: 'messages each second',
-    caseOf: (row) => `${row['senders']} at once, ${row['together']} in a conversation`,
+    unit: 'messages per second',
+    caseOf: (row) => `senders: ${row['senders']}, per conversation: ${row['perConversation']}`,
     parley: 'parleyPerSecond',
     peers: [
-      { peer: 'pgbench, one by one', column: 'pgbenchPerSecond', ratio: 'toPgbench', goal: 'at 200: 2, 3' },
+      { peer: 'pgbench, unbatched', column: 'pgbenchPerSecond', ratio: 'toPgbench', goal: 'at 200: 2, 3' },
     ],
   },
   {
     name: 'single-send',
-    title: 'A lone send',
+    title: 'A single send',
     unit: 'milliseconds',
-    caseOf: () => 'one after the other',
+    caseOf: () => 'sequential sends',
     parley: 'parleyMs',
-    peers: [{ peer: 'not gathered', column: 'aloneMs', ratio: 'toAlone', goal: 'at most 1' }],
+    peers: [{ peer: 'unbatched', column: 'unbatchedMs', ratio: 'toUnbatched', goal: 'at most 1' }],
   },
   {
     name: 'initial-query',
-    title: 'The first screen',
-    unit: 'microseconds of processor time for each query',
+    title: 'Initial query',
+    unit: 'microseconds of CPU time per query',
     caseOf: (row) => `${row['conversations']} conversations`,
     parley: 'parleyUs',
     peers: [{ peer: 'Mercurius with JIT', column: 'mercuriusUs', ratio: 'toMercurius', goal: 'at most 1.3' }],
@@ -83,24 +83,24 @@ export const FIGURES: readonly Figure[] = [
   {
     name: 'idle-connections',
     title: 'Idle subscribers',
-    unit: 'KB of resident memory for each of 10,000',
-    caseOf: (row) => `${row['together']} in a conversation`,
+    unit: 'KB of resident memory per subscriber, of 10,000',
+    caseOf: (row) => `${row['perConversation']} per conversation`,
     parley: 'parleyResidentKb',
     peers: [{ peer: 'bare ws', column: 'bareWsResidentKb', ratio: 'residentRatio', goal: '20 KB' }],
   },
   {
     name: 'connect-storm',
-    title: '5,000 clients at once',
+    title: '5,000 clients connect',
     unit: 'milliseconds until all are ready',
     caseOf: (row) => String(row['database']),
     parley: 'parleyAllMs',
-    peers: [{ peer: 'bare ws', column: 'bareWsAllMs', ratio: 'ratio', goal: 'none fails' }],
+    peers: [{ peer: 'bare ws', column: 'bareWsAllMs', ratio: 'ratio', goal: 'no failures' }],
   },
   {
     name: 'latency',
     title: 'From send to delivery, p99',
-    unit: 'milliseconds, 1,000 subscribers, 10 in a conversation',
-    caseOf: (row) => `${row['database']}, ${row['perSecond']} sends a second`,
+    unit: 'milliseconds, 1,000 subscribers, 10 per conversation',
+    caseOf: (row) => `${row['database']}, ${row['perSecond']} sends per second`,
     parley: 'parleyP99Ms',
     peers: [{ peer: 'bare ws', column: 'bareWsP99Ms', ratio: 'p99Ratio', goal: 'at most 2' }],
   },

@@ -1,38 +1,38 @@
-// Many clients that connect at once, as after a restart, beside a bare WebSocket server that takes as many.
+// Measures how long 5,000 clients take that connect at the same time, as after a restart. Peer: a bare WebSocket server.
 import { startPostgres } from '../test/harness/postgres.ts';
-import { startAudience } from './load-clients.ts';
-import { startCrowdedServer } from './seed-accounts.ts';
+import { startLoadClients } from './load-clients.ts';
+import { startSeededServer } from './seed-accounts.ts';
 import { median, startPeer } from './measure.ts';
 import type { Probe } from './measure.ts';
-import { entering, subscribing } from './client-scripts.ts';
+import { createJoinScript, createSubscribeScript } from './client-scripts.ts';
 import type { Delay } from './process-probe.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { print } from './server.ts';
-import type { Opening, Outcome } from './load-client-process.ts';
+import type { ClientScript, Outcome } from './load-client-process.ts';
 
 const CLIENTS = 5_000;
-/** In each conversation; each client has an account of its own. */
-const TOGETHER = 10;
+/** Members per conversation; each client has its own account. */
+const PER_CONVERSATION = 10;
 const ROUNDS = 5;
 const DATABASES = ['postgres', 'embedded'];
-/** So that code is compiled, as in a server that has run for a while. */
-const FIRST = 500;
+/** Warms up the JIT, as in a server that has run for a while. */
+const WARM_UP_CLIENTS = 500;
 
 interface Storm {
   readonly delay: Delay;
   readonly failures: number;
-  /** Until the last client was ready. */
+  /** Time until the last client was ready. */
   readonly allMs: number;
 }
 
-async function storm(probe: Probe, opening: Opening): Promise<Storm> {
-  await using audience = startAudience();
-  await audience.order({ ...opening, count: FIRST });
-  await audience.order({ type: 'close' });
+async function runStorm(probe: Probe, script: ClientScript): Promise<Storm> {
+  await using clients = startLoadClients();
+  await clients.run({ ...script, count: WARM_UP_CLIENTS });
+  await clients.run({ type: 'close' });
   let outcome: Outcome = { delays: [], failures: [] };
   const delay = await probe.delayDuring(async () => {
-    outcome = await audience.attempt({ ...opening, atOnce: opening.count });
+    outcome = await clients.attempt({ ...script, concurrency: script.count });
   });
   for (const failure of new Set(outcome.failures)) print(`a client failed: ${failure}`);
   return { delay, failures: outcome.failures.length, allMs: Math.max(...outcome.delays) };
@@ -41,17 +41,17 @@ async function storm(probe: Probe, opening: Opening): Promise<Storm> {
 async function compare(database: string) {
   await using stack = new AsyncDisposableStack();
   const postgres = database === 'postgres' ? stack.use(await startPostgres({ durable: true })) : undefined;
-  const crowd = { accounts: CLIENTS, together: TOGETHER };
-  const { server, members } = stack.use(await startCrowdedServer(crowd, postgres?.url));
+  const seed = { accounts: CLIENTS, perConversation: PER_CONVERSATION };
+  const { server, members } = stack.use(await startSeededServer(seed, postgres?.url));
   const bare = stack.use(await startPeer('bare-ws'));
   return {
-    parley: await storm(server.probe, subscribing(server.url, CLIENTS, members)),
-    bare: await storm(bare.probe, entering(bare.port, CLIENTS, members)),
+    parley: await runStorm(server.probe, createSubscribeScript(server.url, CLIENTS, members)),
+    bare: await runStorm(bare.probe, createJoinScript(bare.port, CLIENTS, members)),
   };
 }
 
-print(`${CLIENTS} clients connect at once, medians of paired rounds\n`);
-print('database   failed    all ready   bare ws     ratio  loop late, p99       bare ws     at most');
+print(`${CLIENTS} clients connect at the same time, medians of paired rounds\n`);
+print('database   failed    all ready   bare ws     ratio  loop delay p99       bare ws         max');
 const rows: Row[] = [];
 for (const database of DATABASES) {
   const rounds = [];

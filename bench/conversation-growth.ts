@@ -1,16 +1,16 @@
-// How the cost of a message grows with those who take part in its conversation, all of whom listen, and with conversations.
+// Measures the CPU time per message by conversation size. All members subscribe.
 import { startPostgres } from '../test/harness/postgres.ts';
-import { startCrowdedServer } from './seed-accounts.ts';
+import { startSeededServer } from './seed-accounts.ts';
 import { median, startPeer } from './measure.ts';
-import { entering, subscribing } from './client-scripts.ts';
-import { FRAME, paced, SEND } from './open-loop-load.ts';
+import { createJoinScript, createSubscribeScript } from './client-scripts.ts';
+import { FRAME, runLoad, SEND } from './open-loop-load.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
-import { printRow, times, us } from './rounds.ts';
+import { printRow, formatRatio, formatUs } from './rounds.ts';
 import { print } from './server.ts';
 
 const SUBSCRIBERS = 1_000;
-/** How many take part in each conversation, so that there are fewer of them the more it is, and how often one is sent. */
+/** Members per conversation, and messages per second. The total of subscribers is constant. */
 const CASES = [
   { members: 1, perSecond: 400 },
   { members: 10, perSecond: 400 },
@@ -20,41 +20,32 @@ const CASES = [
 const SECONDS = 5;
 const ROUNDS = 5;
 
-async function compare({ members: together, perSecond }: (typeof CASES)[number]): Promise<Row> {
+async function compare({ members: perConversation, perSecond }: (typeof CASES)[number]): Promise<Row> {
   await using stack = new AsyncDisposableStack();
   const postgres = stack.use(await startPostgres({ durable: true }));
-  const crowd = { accounts: SUBSCRIBERS, together };
-  const { server, members } = stack.use(await startCrowdedServer(crowd, postgres.url));
+  const seed = { accounts: SUBSCRIBERS, perConversation };
+  const { server, members } = stack.use(await startSeededServer(seed, postgres.url));
   const bare = stack.use(await startPeer('bare-ws'));
-  const pace = { perSecond, seconds: SECONDS, hearers: together };
+  const pace = { perSecond, seconds: SECONDS, receivers: perConversation };
   const rounds = [];
   for (let round = 0; round < ROUNDS; round += 1) {
-    const toParley = subscribing(server.url, SUBSCRIBERS, members);
-    const parley = await paced(server.pid, toParley, { ...pace, line: SEND });
-    const toBare = entering(bare.port, SUBSCRIBERS, members);
-    rounds.push({ parley, bare: await paced(bare.pid, toBare, { ...pace, line: FRAME }) });
+    const toParley = createSubscribeScript(server.url, SUBSCRIBERS, members);
+    const parley = await runLoad(server.pid, toParley, { ...pace, message: SEND });
+    const toBare = createJoinScript(bare.port, SUBSCRIBERS, members);
+    rounds.push({ parley, bare: await runLoad(bare.pid, toBare, { ...pace, message: FRAME }) });
   }
   return {
-    members: together,
-    conversations: SUBSCRIBERS / together,
+    members: perConversation,
+    conversations: SUBSCRIBERS / perConversation,
     parleyUs: median(rounds.map(({ parley }) => parley.cpuUs)),
     bareWsUs: median(rounds.map(({ bare }) => bare.cpuUs)),
     toBareWs: median(rounds.map(({ parley, bare }) => parley.cpuUs / bare.cpuUs)),
-    parleyEachUs: median(rounds.map(({ parley }) => parley.cpuUs / together)),
+    parleyPerSubscriberUs: median(rounds.map(({ parley }) => parley.cpuUs / perConversation)),
   };
 }
 
-const COLUMNS = [
-  'members',
-  'conversations',
-  '     Parley',
-  '    bare ws',
-  'to bare ws',
-  'for each who hears it',
-];
-print(
-  `Processor time of the server for each message, ${SUBSCRIBERS} subscribers, medians of paired rounds\n`,
-);
+const COLUMNS = ['members', 'conversations', '     Parley', '    bare ws', 'to bare ws', 'per subscriber'];
+print(`Server CPU time per message, ${SUBSCRIBERS} subscribers, medians of paired rounds\n`);
 printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
 for (const given of CASES) {
@@ -63,10 +54,10 @@ for (const given of CASES) {
   printRow(COLUMNS, [
     String(row['members']),
     String(row['conversations']),
-    us(Number(row['parleyUs'])),
-    us(Number(row['bareWsUs'])),
-    times(Number(row['toBareWs'])),
-    us(Number(row['parleyEachUs'])),
+    formatUs(Number(row['parleyUs'])),
+    formatUs(Number(row['bareWsUs'])),
+    formatRatio(Number(row['toBareWs'])),
+    formatUs(Number(row['parleyPerSubscriberUs'])),
   ]);
 }
 await record('conversation-growth', rows);

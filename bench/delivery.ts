@@ -1,4 +1,4 @@
-// What the promises about delivery cost: catching up, being removed, and clients that do not read.
+// Measures resumes, removals, and the memory that clients cost which do not read.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,36 +11,36 @@ import { rawSocket } from '../test/harness/raw-socket.ts';
 import { wire } from '../test/harness/wire.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
-import { at, peakMb, print, startServer } from './server.ts';
+import { percentile, measurePeakMb, print, startServer } from './server.ts';
 import type { Server } from './server.ts';
 
 const MISSED = 1_000;
 const RESUMES = 100;
 const REMOVALS = 100;
-const PASSING = 5_000;
+const MESSAGES = 5_000;
 const WRITERS = 8;
 
 const rows: Row[] = [];
-const timesOf = (what: string, delays: readonly number[]): Row => ({
-  what,
-  medianMs: Number(at(delays, 0.5)),
-  p99Ms: Number(at(delays, 0.99)),
+const summarise = (name: string, delays: readonly number[]): Row => ({
+  case: name,
+  medianMs: Number(percentile(delays, 0.5)),
+  p99Ms: Number(percentile(delays, 0.99)),
 });
 
-interface Talk {
+interface Setup {
   readonly server: Server;
   readonly ann: TestAccount;
   readonly bob: TestAccount;
   readonly conversation: Named;
 }
 
-/** A paused client's half of a comparison. */
-interface Stalled {
-  /** What became of it, once it reads again. */
-  outcome(): Promise<string>;
+/** A client that has stopped reading. */
+interface PausedClient {
+  /** Reads again, and returns what happened. */
+  resume(): Promise<string>;
 }
 
-async function talkOn(server: Server): Promise<Talk> {
+async function createSetup(server: Server): Promise<Setup> {
   const anonymous = createGraphqlClient(server.url);
   const [ann, bob, eve] = [
     await createTestAccount(server.url, anonymous),
@@ -48,11 +48,11 @@ async function talkOn(server: Server): Promise<Talk> {
     await createTestAccount(server.url, anonymous),
   ];
   const circle = await circleOf(ann, bob, eve);
-  // A third, so that the conversation outlives a removal.
+  // A third member, so that the conversation outlives a removal.
   return { server, ann, bob, conversation: await conversationOf(ann, circle, bob, eve) };
 }
 
-async function write({ ann, conversation }: Talk, count: number, text: string): Promise<void> {
+async function sendMessages({ ann, conversation }: Setup, count: number, text: string): Promise<void> {
   let left = count;
   const writer = async (): Promise<void> => {
     while (left > 0) {
@@ -66,35 +66,39 @@ async function write({ ann, conversation }: Talk, count: number, text: string): 
   await Promise.all(Array.from({ length: WRITERS }, writer));
 }
 
-/** From subscribing after an old cursor until the stream says that it is live. */
-async function resumeDelays(talk: Talk): Promise<number[]> {
-  const { bob, conversation } = talk;
+/** Returns the times from a subscription after an old cursor to `StreamLive`, in milliseconds, sorted. */
+async function measureResumes(setup: Setup): Promise<number[]> {
+  const { bob, conversation } = setup;
   const { conversation: before } = await bob.graphql.run<{ conversation: { eventCursor: string } }>(
     'query ($id: ID!) { conversation(id: $id) { eventCursor } }',
     { id: conversation.id },
   );
-  await write(talk, MISSED, 'missed');
+  await sendMessages(setup, MISSED, 'missed');
   const delays: number[] = [];
   for (let round = 0; round < RESUMES; round += 1) {
-    const begun = performance.now();
+    const startedAt = performance.now();
     await using events = await bob.conversationEvents(conversation.id, before.eventCursor);
     await events.nextOf('StreamLive');
-    delays.push(performance.now() - begun);
-    if (events.waiting().length !== MISSED) throw new Error('Not every missed event came.');
+    delays.push(performance.now() - startedAt);
+    if (events.waiting().length !== MISSED) throw new Error('A missed event was not replayed.');
   }
   return delays.toSorted((a, b) => a - b);
 }
 
-/** From asking for a removal until the removed member's stream has ended, and its old client was told. */
-async function removalDelays({ ann, bob, conversation }: Talk): Promise<Record<'stream' | 'room', number[]>> {
+/** Returns the times from a removal request to the end of the member's stream, and to the frame on its legacy client. */
+async function measureRemovals({
+  ann,
+  bob,
+  conversation,
+}: Setup): Promise<Record<'stream' | 'room', number[]>> {
   const target = { id: conversation.id, email: bob.login };
   const delays = { stream: [] as number[], room: [] as number[] };
   for (let round = 0; round < REMOVALS; round += 1) {
     await using events = await bob.conversationEvents(conversation.id);
     await using phone = await bob.legacy();
     await phone.push('join_conversation', { conversation_id: conversation.legacyId });
-    const begun = performance.now();
-    const since = () => performance.now() - begun;
+    const startedAt = performance.now();
+    const since = () => performance.now() - startedAt;
     const kicked = ann.graphql.run(
       'mutation ($id: ID!, $email: String!) { kickFromConversation(conversationId: $id, email: $email) { id } }',
       target,
@@ -113,10 +117,10 @@ async function removalDelays({ ann, bob, conversation }: Talk): Promise<Record<'
   return { stream: sorted(delays.stream), room: sorted(delays.room) };
 }
 
-async function stallByGraphql(
-  { server, bob, conversation }: Talk,
+async function pauseGraphqlClient(
+  { server, bob, conversation }: Setup,
   stack: AsyncDisposableStack,
-): Promise<Stalled> {
+): Promise<PausedClient> {
   const raw = stack.use(await rawSocket(server.url, { authorization: `Bearer ${bob.token}` }));
   const query =
     'subscription ($id: ID!) { conversationEvents(conversationId: $id) { __typename ... on MessageSent { message { text } } } }';
@@ -124,84 +128,90 @@ async function stallByGraphql(
   await raw.nextOf('next');
   raw.socket.pause();
   return {
-    async outcome() {
+    async resume() {
       raw.socket.resume();
-      for (let index = 0; index < PASSING; index += 1) await raw.nextOf('next');
-      return `then read all ${PASSING}`;
+      for (let index = 0; index < MESSAGES; index += 1) await raw.nextOf('next');
+      return `then received all ${MESSAGES}`;
     },
   };
 }
 
-async function stallBySocket(
-  { server, bob, conversation }: Talk,
+async function pauseLegacyClient(
+  { server, bob, conversation }: Setup,
   stack: AsyncDisposableStack,
-): Promise<Stalled> {
+): Promise<PausedClient> {
   const phone = stack.use(await wire(server.url));
   await phone.ask('authenticate', { token: bob.token });
   await phone.ask('join_conversation', { conversation_id: conversation.legacyId });
   phone.socket.pause();
   return {
-    async outcome() {
+    async resume() {
       phone.socket.resume();
-      return `was cut off with ${await phone.closed()}`;
+      return `was disconnected with ${await phone.closed()}`;
     },
   };
 }
 
-/** The same messages on a fresh server, with a client that does not read and without one. */
+/** Sends the same messages on a fresh server with and without a client that does not read, and compares memory. */
 async function comparePaused(
   name: string,
   text: string,
-  stall: (talk: Talk, stack: AsyncDisposableStack) => Promise<Stalled>,
+  pauseClient: (setup: Setup, stack: AsyncDisposableStack) => Promise<PausedClient>,
 ): Promise<void> {
-  const rests: number[] = [];
+  const idle: number[] = [];
   const peaks: number[] = [];
   let outcome = '';
-  for (const stalls of [false, true]) {
-    await using scene = await fresh();
+  for (const isPaused of [false, true]) {
+    await using fresh = await openFreshServer();
     await using stack = new AsyncDisposableStack();
-    const stalled = stalls ? await stall(scene.talk, stack) : undefined;
-    rests.push(await scene.talk.server.residentMb());
-    peaks.push(await peakMb(scene.talk.server, write(scene.talk, PASSING, text)));
-    if (stalled !== undefined) outcome = await stalled.outcome();
+    const client = isPaused ? await pauseClient(fresh.setup, stack) : undefined;
+    idle.push(await fresh.setup.server.residentMb());
+    peaks.push(await measurePeakMb(fresh.setup.server, sendMessages(fresh.setup, MESSAGES, text)));
+    if (client !== undefined) outcome = await client.resume();
   }
   const [without = 0, paused = 0] = peaks;
-  const [growthWithout = 0, growth = 0] = peaks.map((peak, index) => peak - (rests[index] ?? 0));
-  rows.push({ what: name, growthMb: growth, growthWithoutMb: growthWithout, peakRatio: paused / without });
+  const [growthWithout = 0, growth = 0] = peaks.map((peak, index) => peak - (idle[index] ?? 0));
+  rows.push({ case: name, growthMb: growth, growthWithoutMb: growthWithout, peakRatio: paused / without });
   print(
-    `${name}: ${growth.toFixed(0)} MB more than at rest, ${growthWithout.toFixed(0)} MB without it; at most ${paused.toFixed(0)} MB, ${without.toFixed(0)} MB without it, ratio ${(paused / without).toFixed(2)}; it ${outcome}`,
+    `${name}: ${growth.toFixed(0)} MB more than idle, ${growthWithout.toFixed(0)} MB without it; peak ${paused.toFixed(0)} MB, ${without.toFixed(0)} MB without it, ratio ${(paused / without).toFixed(2)}; it ${outcome}`,
   );
 }
 
-async function fresh(): Promise<AsyncDisposable & { readonly talk: Talk }> {
+async function openFreshServer(): Promise<AsyncDisposable & { readonly setup: Setup }> {
   await using stack = new AsyncDisposableStack();
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
   stack.defer(() => rm(dataDir, { recursive: true, force: true }));
-  // The first start leaves so much behind in memory that nothing else would be seen.
+  // The first start creates the database, which allocates more than what is measured.
   await (await startServer(dataDir))[Symbol.asyncDispose]();
-  const talk = await talkOn(stack.use(await startServer(dataDir)));
-  stack.use(talk.ann);
-  stack.use(talk.bob);
+  const setup = await createSetup(stack.use(await startServer(dataDir)));
+  stack.use(setup.ann);
+  stack.use(setup.bob);
   const owned = stack.move();
-  return { talk, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { setup, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 {
-  await using scene = await fresh();
-  const removals = await removalDelays(scene.talk);
-  for (const [door, delays] of Object.entries(removals))
+  await using fresh = await openFreshServer();
+  const removals = await measureRemovals(fresh.setup);
+  for (const [target, delays] of Object.entries(removals))
     print(
-      `removal, until the ${door} has ended: ${at(delays, 0.5)} ms (median), ${at(delays, 0.99)} ms (p99)`,
+      `removal, until the end of the ${target}: ${percentile(delays, 0.5)} ms (median), ${percentile(delays, 0.99)} ms (p99)`,
     );
-  for (const [door, delays] of Object.entries(removals)) rows.push(timesOf(`removal, ${door}`, delays));
-  const resumes = await resumeDelays(scene.talk);
-  print(`resume of ${MISSED} missed events: ${at(resumes, 0.5)} ms (median), ${at(resumes, 0.99)} ms (p99)`);
-  rows.push(timesOf('resume', resumes));
+  for (const [target, delays] of Object.entries(removals)) rows.push(summarise(`removal, ${target}`, delays));
+  const resumes = await measureResumes(fresh.setup);
+  print(
+    `resume of ${MISSED} missed events: ${percentile(resumes, 0.5)} ms (median), ${percentile(resumes, 0.99)} ms (p99)`,
+  );
+  rows.push(summarise('resume', resumes));
 }
 await comparePaused(
-  `a paused GraphQL client while ${PASSING} x 4 KB pass`,
+  `a paused GraphQL client while ${MESSAGES} x 4 KB pass`,
   'x'.repeat(4_096),
-  stallByGraphql,
+  pauseGraphqlClient,
 );
-await comparePaused(`a paused legacy client while ${PASSING} x 24 KB pass`, '€'.repeat(8_192), stallBySocket);
+await comparePaused(
+  `a paused legacy client while ${MESSAGES} x 24 KB pass`,
+  '€'.repeat(8_192),
+  pauseLegacyClient,
+);
 await record('delivery', rows);

@@ -1,11 +1,11 @@
-// What it costs to bring one message to many: beside a bare WebSocket server, and beside the stock GraphQL one.
+// Measures the CPU time per delivery to GraphQL subscribers. Peers: a bare WebSocket server, and stock graphql-yoga.
 import { startPeer } from './measure.ts';
-import { entering, eventOf, frameOf, subscribing } from './client-scripts.ts';
+import { createJoinScript, createEvent, createFrame, createSubscribeScript } from './client-scripts.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
-import { measureRounds, printRow, times, us } from './rounds.ts';
+import { measureRounds, printRow, formatRatio, formatUs } from './rounds.ts';
 import { print } from './server.ts';
-import { openSeatsOf, openStage } from './fixtures.ts';
+import { openPeerReceivers, openFixture } from './fixtures.ts';
 
 const CASES = [
   { subscribers: 100, bytes: 200 },
@@ -25,29 +25,36 @@ const COLUMNS = [
 ];
 
 await using stack = new AsyncDisposableStack();
-const stage = stack.use(await openStage());
+const fixture = stack.use(await openFixture());
 const bareWs = stack.use(await startPeer('bare-ws'));
 const stockYoga = stack.use(await startPeer('stock-yoga'));
 
 function compare({ subscribers, bytes }: (typeof CASES)[number]) {
-  const members = [{ token: stage.ann.token, conversation: stage.conversation.id }];
-  const bare = entering(bareWs.port, subscribers, members);
-  const toYoga = subscribing(`http://127.0.0.1:${stockYoga.port}`, subscribers, members);
+  const members = [{ token: fixture.ann.token, conversation: fixture.conversation.id }];
+  const bare = createJoinScript(bareWs.port, subscribers, members);
+  const toYoga = createSubscribeScript(`http://127.0.0.1:${stockYoga.port}`, subscribers, members);
   return measureRounds({
-    parley: () => stage.openSeats(subscribing(stage.origin, subscribers, members), '.'.repeat(bytes)),
-    bare: () => openSeatsOf(bareWs, bare, frameOf(bytes)),
-    stock: () => openSeatsOf(stockYoga, toYoga, JSON.stringify(eventOf(bytes))),
+    parley: () =>
+      fixture.openReceivers(createSubscribeScript(fixture.origin, subscribers, members), '.'.repeat(bytes)),
+    bare: () => openPeerReceivers(bareWs, bare, createFrame(bytes)),
+    stock: () => openPeerReceivers(stockYoga, toYoga, JSON.stringify(createEvent(bytes))),
   });
 }
 
-print('GraphQL: processor time of the server for each delivery, medians of paired rounds\n');
+print('GraphQL: server CPU time per delivery, medians of paired rounds\n');
 printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
 for (const given of CASES) {
-  const { cost, ratio } = await compare(given);
-  const [parley, bare, stock] = [cost('parley'), cost('bare'), cost('stock')];
-  const [toBare, toStock] = [ratio('parley', 'bare'), ratio('parley', 'stock')];
-  const costs = [us(parley), us(bare), us(stock), times(toBare), times(toStock)];
+  const { medianCost, medianRatio } = await compare(given);
+  const [parley, bare, stock] = [medianCost('parley'), medianCost('bare'), medianCost('stock')];
+  const [toBare, toStock] = [medianRatio('parley', 'bare'), medianRatio('parley', 'stock')];
+  const costs = [
+    formatUs(parley),
+    formatUs(bare),
+    formatUs(stock),
+    formatRatio(toBare),
+    formatRatio(toStock),
+  ];
   printRow(COLUMNS, [String(given.subscribers), String(given.bytes), ...costs]);
   rows.push({
     ...given,

@@ -1,5 +1,5 @@
-// What the first screen of a client costs: circles, their conversations, the last messages, who takes part and who is
-// online, in one query; beside Mercurius with its JIT on the same data, the same statements and the same database.
+// Measures the first query of an app: circles, conversations, last messages, participants and presence. Peer: Mercurius with
+// graphql-jit on the same data, statements and database.
 import { Agent, request } from 'node:http';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ import { startPostgres } from '../test/harness/postgres.ts';
 import { cpuDuring, median, startPeer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
-import { at, print, startServer } from './server.ts';
+import { percentile, print, startServer } from './server.ts';
 
 const CASES = [
   { circles: 1, conversations: 1, queries: 1_000 },
@@ -24,7 +24,7 @@ const MESSAGES = 30;
 const CONNECTIONS = 16;
 const ROUNDS = 5;
 
-const FIRST_SCREEN = /* GraphQL */ `
+const INITIAL_QUERY = /* GraphQL */ `
   query FirstScreen {
     circles(first: 10) {
       nodes {
@@ -71,8 +71,12 @@ interface Caller {
   readonly token: string;
 }
 
-/** Circles with conversations and messages, of a user and as many others as take part in each. */
-async function seed(client: pg.Client, caller: Caller, { circles, conversations }: Case): Promise<void> {
+/** Inserts circles with conversations and messages for a user and the other participants. */
+async function insertData(
+  client: pg.Client,
+  caller: Caller,
+  { circles, conversations }: Case,
+): Promise<void> {
   const { rows: others } = await client.query<{ id: number }>(
     `insert into users (email, first_name, last_name)
      select 'other' || n || '.' || $1 || '@example.com', 'Other', 'User' from generate_series(2, $2::int) n returning id`,
@@ -101,8 +105,8 @@ async function seed(client: pg.Client, caller: Caller, { circles, conversations 
 
 const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
 
-function ask(port: number, { token }: Caller): Promise<string> {
-  const body = JSON.stringify({ query: FIRST_SCREEN });
+function runQuery(port: number, { token }: Caller): Promise<string> {
+  const body = JSON.stringify({ query: INITIAL_QUERY });
   const headers = {
     authorization: `Bearer ${token}`,
     'content-type': 'application/json',
@@ -111,25 +115,25 @@ function ask(port: number, { token }: Caller): Promise<string> {
   return new Promise((resolve, reject) => {
     const sent = request(
       { agent, port, host: '127.0.0.1', path: '/graphql', method: 'POST', headers },
-      (answer) => {
+      (response) => {
         const chunks: Buffer[] = [];
-        answer.on('data', (chunk: Buffer) => chunks.push(chunk));
-        answer.on('end', () => resolve(Buffer.concat(chunks).toString()));
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () => resolve(Buffer.concat(chunks).toString()));
       },
     );
     sent.on('error', reject).end(body);
   });
 }
 
-/** How long each of many queries took, asked on all connections at once, in milliseconds from short to long. */
-async function askMany(port: number, caller: Caller, count: number): Promise<number[]> {
+/** Runs many queries on all connections concurrently. Returns their times in milliseconds, sorted. */
+async function runQueries(port: number, caller: Caller, count: number): Promise<number[]> {
   const delays: number[] = [];
   let left = count;
   const work = async (): Promise<void> => {
     while (left > 0) {
       left -= 1;
       const before = performance.now();
-      await ask(port, caller);
+      await runQuery(port, caller);
       delays.push(performance.now() - before);
     }
   };
@@ -137,12 +141,16 @@ async function askMany(port: number, caller: Caller, count: number): Promise<num
   return delays.toSorted((a, b) => a - b);
 }
 
-async function costOf({ port, pid }: { port: number; pid: number }, caller: Caller, count: number) {
+async function measureCost({ port, pid }: { port: number; pid: number }, caller: Caller, count: number) {
   let delays: number[] = [];
   const cpu = await cpuDuring(pid, async () => {
-    delays = await askMany(port, caller, count);
+    delays = await runQueries(port, caller, count);
   });
-  return { us: (cpu * 1000) / count, medianMs: Number(at(delays, 0.5)), p99Ms: Number(at(delays, 0.99)) };
+  return {
+    us: (cpu * 1000) / count,
+    medianMs: Number(percentile(delays, 0.5)),
+    p99Ms: Number(percentile(delays, 0.99)),
+  };
 }
 
 installFolder(join(import.meta.dirname, 'peers', 'mercurius'), 'Mercurius');
@@ -151,7 +159,7 @@ stack.defer(() => agent.destroy());
 const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
 stack.defer(() => rm(dataDir, { recursive: true, force: true }));
 const { url } = stack.use(await startPostgres());
-const env = { DATABASE_URL: url, AUTH_SECRET: 'a secret of the bench', MEDIA_DIR: join(dataDir, 'media') };
+const env = { DATABASE_URL: url, AUTH_SECRET: 'secret of the bench', MEDIA_DIR: join(dataDir, 'media') };
 const server = stack.use(await startServer(dataDir, env));
 const peer = stack.use(await startPeer('mercurius', { settings: env }));
 const parley = { port: Number(new URL(server.url).port), pid: server.pid };
@@ -163,23 +171,23 @@ stack.defer(() => client.end());
 async function compare(given: Case): Promise<Row> {
   const { legacyId: id, token } = stack.use(await createTestAccount(server.url, anonymous));
   const caller = { id, token };
-  await seed(client, caller, given);
+  await insertData(client, caller, given);
   await client.query('analyze');
-  const [answer, same] = [await ask(parley.port, caller), await ask(peer.port, caller)];
-  if (answer !== same) throw new Error(`The answers differ:\n${answer}\n${same}`);
+  const [ours, theirs] = [await runQuery(parley.port, caller), await runQuery(peer.port, caller)];
+  if (ours !== theirs) throw new Error(`The results differ:\n${ours}\n${theirs}`);
   const rounds = [];
   for (let round = 0; round <= ROUNDS; round += 1) {
     const costs = {
-      parley: await costOf(parley, caller, given.queries),
-      mercurius: await costOf(peer, caller, given.queries),
+      parley: await measureCost(parley, caller, given.queries),
+      mercurius: await measureCost(peer, caller, given.queries),
     };
-    // The first round warms both up.
+    // The first round is a warm-up.
     if (round > 0) rounds.push(costs);
   }
   return {
     circles: given.circles,
     conversations: given.circles * given.conversations,
-    answerBytes: answer.length,
+    resultBytes: ours.length,
     parleyUs: median(rounds.map((round) => round.parley.us)),
     mercuriusUs: median(rounds.map((round) => round.mercurius.us)),
     toMercurius: median(rounds.map((round) => round.parley.us / round.mercurius.us)),
@@ -190,7 +198,7 @@ async function compare(given: Case): Promise<Row> {
   };
 }
 
-print('First screen: processor time of the server for each query, medians of paired rounds\n');
+print('Initial query: server CPU time per query, medians of paired rounds\n');
 const rows: Row[] = [];
 for (const given of CASES) {
   const row = await compare(given);

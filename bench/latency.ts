@@ -1,18 +1,18 @@
-// How long a message is on its way from the moment its send was due, beside what passes through a bare WebSocket server.
+// Measures the time from the scheduled send of a message to its receipt, at a fixed rate. Peer: a bare WebSocket server.
 import { startPostgres } from '../test/harness/postgres.ts';
-import { startCrowdedServer } from './seed-accounts.ts';
-import type { CrowdedServer } from './seed-accounts.ts';
+import { startSeededServer } from './seed-accounts.ts';
+import type { SeededServer } from './seed-accounts.ts';
 import { median, startPeer } from './measure.ts';
 import type { Peer } from './measure.ts';
-import { entering, subscribing } from './client-scripts.ts';
-import { FRAME, paced, SEND } from './open-loop-load.ts';
+import { createJoinScript, createSubscribeScript } from './client-scripts.ts';
+import { FRAME, runLoad, SEND } from './open-loop-load.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { print } from './server.ts';
 
 const SUBSCRIBERS = 1_000;
-/** In each conversation: so many hear each message. */
-const TOGETHER = 10;
+/** Members per conversation, and so receivers per message. */
+const PER_CONVERSATION = 10;
 const SECONDS = 5;
 const ROUNDS = 5;
 const CASES = [
@@ -21,8 +21,8 @@ const CASES = [
   { database: 'embedded', perSecond: 250 },
 ];
 
-/** From the writing of an event to its arrival at the readers, in milliseconds, since the server began. */
-async function deliveries({ server }: CrowdedServer): Promise<{ sum: number; count: number }> {
+/** Reads the histogram of delays from the insertion of an event to its delivery, in milliseconds, since the server started. */
+async function readDeliveryDelay({ server }: SeededServer): Promise<{ sum: number; count: number }> {
   const text = await (await fetch(`${server.url}/metrics`)).text();
   const read = (name: string): number => Number(new RegExp(`^${name} (.+)$`, 'm').exec(text)?.[1]);
   return {
@@ -31,30 +31,33 @@ async function deliveries({ server }: CrowdedServer): Promise<{ sum: number; cou
   };
 }
 
-async function compare(crowded: CrowdedServer, bare: Peer, perSecond: number) {
-  const { server, members } = crowded;
-  const pace = { perSecond, seconds: SECONDS, hearers: TOGETHER };
-  const before = await deliveries(crowded);
-  const parley = await paced(server.pid, subscribing(server.url, SUBSCRIBERS, members), {
+async function compare(seeded: SeededServer, bare: Peer, perSecond: number) {
+  const { server, members } = seeded;
+  const pace = { perSecond, seconds: SECONDS, receivers: PER_CONVERSATION };
+  const before = await readDeliveryDelay(seeded);
+  const parley = await runLoad(server.pid, createSubscribeScript(server.url, SUBSCRIBERS, members), {
     ...pace,
-    line: SEND,
+    message: SEND,
   });
-  const after = await deliveries(crowded);
+  const after = await readDeliveryDelay(seeded);
   return {
     parley,
-    bare: await paced(bare.pid, entering(bare.port, SUBSCRIBERS, members), { ...pace, line: FRAME }),
+    bare: await runLoad(bare.pid, createJoinScript(bare.port, SUBSCRIBERS, members), {
+      ...pace,
+      message: FRAME,
+    }),
     deliveryMs: (after.sum - before.sum) / (after.count - before.count),
   };
 }
 
-async function rowOf({ database, perSecond }: (typeof CASES)[number]): Promise<Row> {
+async function measure({ database, perSecond }: (typeof CASES)[number]): Promise<Row> {
   await using stack = new AsyncDisposableStack();
   const postgres = database === 'postgres' ? stack.use(await startPostgres({ durable: true })) : undefined;
-  const crowd = { accounts: SUBSCRIBERS, together: TOGETHER };
-  const crowded = stack.use(await startCrowdedServer(crowd, postgres?.url));
+  const seed = { accounts: SUBSCRIBERS, perConversation: PER_CONVERSATION };
+  const seeded = stack.use(await startSeededServer(seed, postgres?.url));
   const bare = stack.use(await startPeer('bare-ws'));
   const rounds = [];
-  for (let round = 0; round < ROUNDS; round += 1) rounds.push(await compare(crowded, bare, perSecond));
+  for (let round = 0; round < ROUNDS; round += 1) rounds.push(await compare(seeded, bare, perSecond));
   return {
     database,
     perSecond,
@@ -73,14 +76,14 @@ async function rowOf({ database, perSecond }: (typeof CASES)[number]): Promise<R
 }
 
 print(
-  `From send to delivery, ${SUBSCRIBERS} subscribers, ${TOGETHER} in each conversation, medians of paired rounds\n`,
+  `From send to delivery, ${SUBSCRIBERS} subscribers, ${PER_CONVERSATION} per conversation, medians of paired rounds\n`,
 );
 print(
   'database  messages/s  Parley p50  bare ws p50     ratio  Parley p99  bare ws p99     ratio  after commit      busy   bare ws     lost',
 );
 const rows: Row[] = [];
 for (const given of CASES) {
-  const row = await rowOf(given);
+  const row = await measure(given);
   rows.push(row);
   const ms = (name: string): string => `${Number(row[name]).toFixed(1)} ms`.padStart(11);
   const share = (name: string): string => `${(Number(row[name]) * 100).toFixed(0)} %`.padStart(9);

@@ -1,13 +1,13 @@
-// What it costs to bring one message to many old clients, beside a bare Socket.IO room and what the original stood on.
+// Measures the CPU time per delivery to legacy clients. Peers: a bare Socket.IO room, and the stack of the original server.
 import { findPython } from '../test/harness/commands.ts';
 import { startPeer } from './measure.ts';
 import type { Peer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
-import { measureRounds, printRow, times, us } from './rounds.ts';
+import { measureRounds, printRow, formatRatio, formatUs } from './rounds.ts';
 import { print } from './server.ts';
-import { openSeatsOf, openStage } from './fixtures.ts';
-import type { Opening } from './load-client-process.ts';
+import { openPeerReceivers, openFixture } from './fixtures.ts';
+import type { ClientScript } from './load-client-process.ts';
 
 const CASES = [
   { clients: 100, bytes: 200 },
@@ -26,23 +26,28 @@ const COLUMNS = [
 ];
 
 await using stack = new AsyncDisposableStack();
-const stage = stack.use(await openStage());
+const fixture = stack.use(await openFixture());
 const bareSocketIo = stack.use(await startPeer('bare-socket-io'));
 const python = findPython('eventlet', 'flask_socketio');
 const flaskSocketIo =
   python === undefined ? undefined : stack.use(await startPeer('flask-socketio', { python }));
 
-const joining = (origin: string, count: number, events: readonly string[], ready: string): Opening => ({
+const createScript = (
+  origin: string,
+  count: number,
+  events: readonly string[],
+  readyText: string,
+): ClientScript => ({
   type: 'open',
   url: `${origin}/socket.io/?EIO=4&transport=websocket`,
   count,
-  greeting: ['', '40', ...events],
-  ready,
-  counted: '42["message",',
+  messages: ['', '40', ...events],
+  readyText,
+  countedPrefix: '42["message",',
 });
 
-/** As long as the frame that Parley sends. */
-function payloadOf(bytes: number): string {
+/** Creates a payload of the same size as the frame of Parley. */
+function createPayload(bytes: number): string {
   const [time, content] = ['2026-11-26T00:00:00.123000', '.'.repeat(bytes)];
   const message = { id: 1234, link_id: 1, sent: time, read: null, content, medias: 0 };
   const person = {
@@ -58,36 +63,36 @@ function payloadOf(bytes: number): string {
 
 function compare({ clients, bytes }: (typeof CASES)[number]) {
   const events = [
-    `42["authenticate",${JSON.stringify({ token: stage.bob.token })}]`,
-    `42["join_conversation",${JSON.stringify({ conversation_id: stage.conversation.legacyId })}]`,
+    `42["authenticate",${JSON.stringify({ token: fixture.bob.token })}]`,
+    `42["join_conversation",${JSON.stringify({ conversation_id: fixture.conversation.legacyId })}]`,
   ];
   const inRoomOf = (peer: Peer) => () => {
-    const opening = joining(`ws://127.0.0.1:${peer.port}`, clients, ['42["join"]'], '42["ready"]');
-    return openSeatsOf(peer, opening, payloadOf(bytes));
+    const script = createScript(`ws://127.0.0.1:${peer.port}`, clients, ['42["join"]'], '42["ready"]');
+    return openPeerReceivers(peer, script, createPayload(bytes));
   };
-  const opening = joining(stage.origin, clients, events, 'Vous avez rejoins');
+  const script = createScript(fixture.origin, clients, events, 'Vous avez rejoins');
   return measureRounds({
-    parley: () => stage.openSeats(opening, '.'.repeat(bytes)),
+    parley: () => fixture.openReceivers(script, '.'.repeat(bytes)),
     bare: inRoomOf(bareSocketIo),
     flask: flaskSocketIo && inRoomOf(flaskSocketIo),
   });
 }
 
-print('Socket.IO: processor time of the server for each delivery, medians of paired rounds\n');
+print('Socket.IO: server CPU time per delivery, medians of paired rounds\n');
 printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
 for (const given of CASES) {
-  const { cost, ratio } = await compare(given);
-  const [parley, bare, flask] = [cost('parley'), cost('bare'), cost('flask')];
-  const [toBare, toFlask] = [ratio('parley', 'bare'), ratio('parley', 'flask')];
+  const { medianCost, medianRatio } = await compare(given);
+  const [parley, bare, flask] = [medianCost('parley'), medianCost('bare'), medianCost('flask')];
+  const [toBare, toFlask] = [medianRatio('parley', 'bare'), medianRatio('parley', 'flask')];
   printRow(COLUMNS, [
     String(given.clients),
     String(given.bytes),
-    us(parley),
-    us(bare),
-    us(flask),
-    times(toBare),
-    times(toFlask),
+    formatUs(parley),
+    formatUs(bare),
+    formatUs(flask),
+    formatRatio(toBare),
+    formatRatio(toFlask),
   ]);
   rows.push({
     ...given,

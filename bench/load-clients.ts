@@ -2,91 +2,96 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { cpuDuring } from './measure.ts';
-import type { Opening, Order, Outcome } from './load-client-process.ts';
+import type { ClientScript, Command, Outcome } from './load-client-process.ts';
 
-/** Deliveries in a round: enough that the clock of the system, which counts hundredths, does not matter. */
+/** Deliveries per round: enough to make the resolution of CPU times (10 ms) negligible. */
 const DELIVERIES = 30_000;
 const MAX_MESSAGES = 300;
-/** For each thousand subscribers, so that the slowest peer has delivered one message before the next one comes. */
+/** Per thousand subscribers: long enough for the slowest peer to deliver a message before the next one. */
 const PAUSE_MS = 100;
 const IDLE_MS = 400;
 
-/** Many clients, in a process of their own. */
-export interface Audience extends AsyncDisposable {
-  /** Throws when something went wrong. */
-  order(order: Order): Promise<void>;
-  /** What went wrong is part of the answer. */
-  attempt(order: Order): Promise<Outcome>;
+/** Many clients in a separate process. */
+export interface LoadClients extends AsyncDisposable {
+  /** Runs a command. Throws if a client failed. */
+  run(command: Command): Promise<void>;
+  /** Runs a command. Failures are part of the result. */
+  attempt(command: Command): Promise<Outcome>;
 }
 
-export function startAudience(): Audience {
-  const clients = fork(new URL('load-client-process.ts', import.meta.url));
-  const ask = async (order: Order): Promise<Outcome> => {
-    const answered = once(clients, 'message') as Promise<[Outcome]>;
-    clients.send(order);
-    return (await answered)[0];
+export function startLoadClients(): LoadClients {
+  const child = fork(new URL('load-client-process.ts', import.meta.url));
+  const send = async (command: Command): Promise<Outcome> => {
+    const reply = once(child, 'message') as Promise<[Outcome]>;
+    child.send(command);
+    return (await reply)[0];
   };
   return {
-    async order(order) {
-      const { failures } = await ask(order);
-      if (failures.length > 0) throw new Error(`${failures.length} times it went wrong: ${failures[0]}`);
+    async run(command) {
+      const { failures } = await send(command);
+      if (failures.length > 0) throw new Error(`${failures.length} clients failed: ${failures[0]}`);
     },
-    attempt: ask,
+    attempt: send,
     async [Symbol.asyncDispose]() {
-      clients.kill();
-      await once(clients, 'exit');
+      child.kill();
+      await once(child, 'exit');
     },
   };
 }
 
-const messagesFor = (subscribers: number): number =>
+const countMessages = (subscribers: number): number =>
   Math.min(MAX_MESSAGES, Math.ceil(DELIVERIES / subscribers));
 
-/** Publishes at an even pace. */
+/** Publishes the messages of a round at a fixed rate. */
 async function publishAll(subscribers: number, publish: () => Promise<unknown>): Promise<void> {
-  for (let left = messagesFor(subscribers); left > 0; left -= 1) {
+  for (let left = countMessages(subscribers); left > 0; left -= 1) {
     await publish();
     await pause((PAUSE_MS * subscribers) / 1_000);
   }
 }
 
-export interface Delivery {
-  readonly opening: Opening;
-  /** Of the process that delivers. */
+export interface DeliveryTarget {
+  readonly script: ClientScript;
+  /** The delivering process. */
   readonly pid: number;
   publish(): Promise<unknown>;
-  /** The same work, but for nobody: what that costs is no part of the deliveries. */
-  publishToNobody?(): Promise<unknown>;
+  /** The same work without receivers. Its cost is subtracted. */
+  publishUnheard?(): Promise<unknown>;
 }
 
-/** The clients of one that delivers. */
-export interface Seats extends AsyncDisposable {
-  /** Processor time of a round, in microseconds for each delivery. */
-  cost(): Promise<number>;
+/** Connected clients of a delivering process. */
+export interface Receivers extends AsyncDisposable {
+  /** Runs a round and returns its CPU time in microseconds per delivery. */
+  measureCost(): Promise<number>;
 }
 
-export async function openSeats({ opening, pid, publish, publishToNobody }: Delivery): Promise<Seats> {
+export async function openReceivers({
+  script,
+  pid,
+  publish,
+  publishUnheard,
+}: DeliveryTarget): Promise<Receivers> {
   await using stack = new AsyncDisposableStack();
-  const audience = stack.use(startAudience());
-  const { count } = opening;
-  await audience.order(opening);
+  const clients = stack.use(startLoadClients());
+  const { count } = script;
+  await clients.run(script);
   await untilIdle(pid);
   const owned = stack.move();
   return {
-    async cost() {
+    async measureCost() {
       const idleMs =
-        publishToNobody === undefined ? 0 : await cpuDuring(pid, () => publishAll(count, publishToNobody));
+        publishUnheard === undefined ? 0 : await cpuDuring(pid, () => publishAll(count, publishUnheard));
       const ms = await cpuDuring(pid, async () => {
         await publishAll(count, publish);
-        await audience.order({ type: 'collect', frames: messagesFor(count) });
+        await clients.run({ type: 'collect', frames: countMessages(count) });
       });
-      return ((ms - idleMs) * 1_000) / (messagesFor(count) * count);
+      return ((ms - idleMs) * 1_000) / (countMessages(count) * count);
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
-/** What comes of many who open or close at once is no part of what is measured. */
+/** Waits until the work of script or closing many sockets is over, as it must not be measured. */
 async function untilIdle(pid: number): Promise<void> {
   while ((await cpuDuring(pid, () => pause(IDLE_MS))) > IDLE_MS / 20);
 }

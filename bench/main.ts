@@ -1,4 +1,4 @@
-// Runs the benches named, or all, and shows what results.json holds: a table here, tables and plots in docs/performance.md.
+// Runs the named benches, or all, prints a table of results.json, and writes the tables and plots of docs/performance.md.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -6,12 +6,12 @@ import process from 'node:process';
 import { format, resolveConfig } from 'prettier';
 import { FIGURES } from './chart-specs.ts';
 import type { Comparison, Figure } from './chart-specs.ts';
-import { draw, numberOf } from './plot.ts';
+import { drawPlot, formatNumber } from './plot.ts';
 import { readResults } from './results.ts';
 import type { Result, Results, Row } from './results.ts';
 import { print } from './server.ts';
 
-/** In this order, the quick ones first. */
+/** In running order, quick ones first. */
 const BENCHES = [
   'startup',
   'delivery',
@@ -30,11 +30,11 @@ const PAGE = new URL('../docs/performance.md', import.meta.url);
 const PLOTS = new URL('../docs/performance/', import.meta.url);
 const OURS = 'Parley';
 
-async function run(name: string): Promise<void> {
+async function runBench(name: string): Promise<void> {
   print(`\n==> ${name}\n`);
   const bench = spawn(process.execPath, [`bench/${name}.ts`], { stdio: 'inherit' });
   const [code] = (await once(bench, 'exit')) as [number | null];
-  if (code !== 0) throw new Error(`The bench ${name} has failed.`);
+  if (code !== 0) throw new Error(`The bench ${name} failed.`);
 }
 
 const valueOf = (row: Row, column: string): number | undefined => {
@@ -42,27 +42,27 @@ const valueOf = (row: Row, column: string): number | undefined => {
   return typeof value === 'number' ? value : undefined;
 };
 
-const shown = (value: number | undefined): string => (value === undefined ? '-' : numberOf(value));
+const formatValue = (value: number | undefined): string => (value === undefined ? '-' : formatNumber(value));
 
-function lineOf(figure: Figure, row: Row, { peer, column, ratio, goal = '' }: Comparison): string[] {
+function formatLine(figure: Figure, row: Row, { peer, column, ratio, goal = '' }: Comparison): string[] {
   const [ours, theirs] = [valueOf(row, figure.parley), valueOf(row, column)];
   const times = valueOf(row, ratio);
   return [
     figure.title,
     figure.caseOf(row),
-    shown(ours),
+    formatValue(ours),
     peer,
-    shown(theirs),
+    formatValue(theirs),
     times === undefined ? '-' : times.toFixed(2),
     goal,
   ];
 }
 
 function printTable(results: Results): void {
-  const lines = [['figure', 'case', OURS, 'beside', '', 'ratio', 'goal']];
+  const lines = [['figure', 'case', OURS, 'peer', '', 'ratio', 'goal']];
   for (const figure of FIGURES)
     for (const row of results[figure.name]?.rows ?? [])
-      for (const peer of figure.peers) lines.push(lineOf(figure, row, peer));
+      for (const peer of figure.peers) lines.push(formatLine(figure, row, peer));
   const widths =
     lines[0]?.map((_, index) => Math.max(...lines.map((line) => line[index]?.length ?? 0))) ?? [];
   print('\nMedians of paired rounds; units in docs/performance.md\n');
@@ -81,16 +81,16 @@ async function drawPlots(results: Results): Promise<void> {
         ...peers.map(({ peer, column }) => ({ label: peer, value: valueOf(row, column), isOurs: false })),
       ],
     }));
-    await writeFile(new URL(`${name}.svg`, PLOTS), draw({ title, unit, groups }));
+    await writeFile(new URL(`${name}.svg`, PLOTS), drawPlot({ title, unit, groups }));
   }
 }
 
-function tableOf({ name, caseOf, parley, peers }: Figure, { rows, machine, measured }: Result): string {
+function formatTable({ name, caseOf, parley, peers }: Figure, { rows, machine, measured }: Result): string {
   const head = ['', OURS, ...peers.map(({ peer }) => peer), ...peers.map(({ peer }) => `to ${peer}`)];
   const lines = rows.map((row) => [
     caseOf(row),
-    shown(valueOf(row, parley)),
-    ...peers.map(({ column }) => shown(valueOf(row, column))),
+    formatValue(valueOf(row, parley)),
+    ...peers.map(({ column }) => formatValue(valueOf(row, column))),
     ...peers.map(({ ratio }) => valueOf(row, ratio)?.toFixed(2) ?? '-'),
   ]);
   const table = [head, head.map((_, index) => (index === 0 ? '---' : '--:')), ...lines];
@@ -98,24 +98,24 @@ function tableOf({ name, caseOf, parley, peers }: Figure, { rows, machine, measu
   return `<!-- ${name} -->\n\n${text}\n\nMeasured on ${measured}: ${machine}.\n\n<!-- /${name} -->`;
 }
 
-/** Each figure's table stands between two comments with its name. */
+/** Replaces the table of each figure, which stands between two comments with its name. */
 async function writeTables(results: Results): Promise<void> {
   let page = await readFile(PAGE, 'utf8');
   for (const figure of FIGURES) {
     const result = results[figure.name];
-    const place = new RegExp(`<!-- ${figure.name} -->.*<!-- /${figure.name} -->`, 's');
-    if (!place.test(page)) throw new Error(`docs/performance.md has no place for ${figure.name}.`);
-    if (result !== undefined) page = page.replace(place, () => tableOf(figure, result));
+    const section = new RegExp(`<!-- ${figure.name} -->.*<!-- /${figure.name} -->`, 's');
+    if (!section.test(page)) throw new Error(`docs/performance.md has no comments for ${figure.name}.`);
+    if (result !== undefined) page = page.replace(section, () => formatTable(figure, result));
   }
   const options = await resolveConfig(PAGE);
   await writeFile(PAGE, await format(page, { ...options, parser: 'markdown' }));
 }
 
-const asked = process.argv.slice(2);
-const unknown = asked.filter((name) => !BENCHES.includes(name));
+const requested = process.argv.slice(2);
+const unknown = requested.filter((name) => !BENCHES.includes(name));
 if (unknown.length > 0)
   throw new Error(`No such bench: ${unknown.join(', ')}. There are ${BENCHES.join(', ')}.`);
-for (const name of asked.length === 0 ? BENCHES : asked) await run(name);
+for (const name of requested.length === 0 ? BENCHES : requested) await runBench(name);
 const results = await readResults();
 printTable(results);
 await drawPlots(results);

@@ -2,20 +2,20 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { Delay, Memory, Question } from './process-probe.ts';
+import type { Delay, Memory, ProbeRequest } from './process-probe.ts';
 
-/** Of Linux, in milliseconds. */
+/** USER_HZ of Linux is 100. */
 const CLOCK_TICK_MS = 10;
 
-/** Processor time that a process has taken, with that of the kernel for it, in milliseconds. */
+/** Returns the user and kernel CPU time of a process, in milliseconds. */
 export async function cpuMs(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  // The name, in brackets, may have blanks in it.
+  // The process name, in parentheses, may contain spaces.
   const fields = stat.slice(stat.lastIndexOf(') ') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
 }
 
-/** Processor time of a process during some work. */
+/** Returns the CPU time of a process during the work, in milliseconds. */
 export async function cpuDuring(pid: number, work: () => Promise<void>): Promise<number> {
   const before = await cpuMs(pid);
   await work();
@@ -29,33 +29,33 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
-/** What a program can be asked that runs with `PROBED`. */
+/** Measurements inside a process that runs with `PROBED`. */
 export interface Probe {
   memory(): Promise<Memory>;
-  /** By how much its event loop was late meanwhile. */
+  /** Returns the event loop delay during the work. */
   delayDuring(work: () => Promise<unknown>): Promise<Delay>;
 }
 
-/** Options of Node with which a program can be asked. */
+/** Node options that load the probe. */
 export const PROBED = ['--expose-gc', '--import', new URL('process-probe.ts', import.meta.url).href];
 
 export function createProbe(child: ChildProcess): Probe {
-  const ask = async (question: Question): Promise<unknown> => {
-    const answered = once(child, 'message');
-    child.send(question);
-    return (await answered)[0];
+  const request = async (message: ProbeRequest): Promise<unknown> => {
+    const reply = once(child, 'message');
+    child.send(message);
+    return (await reply)[0];
   };
   return {
-    memory: () => ask('probe: memory') as Promise<Memory>,
+    memory: () => request('probe: memory') as Promise<Memory>,
     async delayDuring(work) {
-      await ask('probe: watch');
+      await request('probe: watch');
       await work();
-      return (await ask('probe: delay')) as Delay;
+      return (await request('probe: delay')) as Delay;
     },
   };
 }
 
-/** A program that is compared with the server, in a process of its own. */
+/** A program to compare the server with, in a separate process. */
 export interface Peer extends AsyncDisposable {
   readonly port: number;
   readonly pid: number;
@@ -64,12 +64,12 @@ export interface Peer extends AsyncDisposable {
 }
 
 export interface PeerOptions {
-  /** What runs it, when it is not written for Node. */
+  /** The interpreter, for a peer in Python. */
   readonly python?: string;
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** Starts one of `peers/`. */
+/** Starts a program of `peers/`. */
 export async function startPeer(name: string, { python, settings }: PeerOptions = {}): Promise<Peer> {
   const env = { ...process.env, ...settings };
   const child =

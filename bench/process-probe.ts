@@ -1,48 +1,48 @@
-// Loaded into a program before it begins, to tell a bench what only the program itself can know.
+// Preloaded into a measured process (see `PROBED`). Reports its memory and event loop delay over IPC.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import process from 'node:process';
 
-export type Question = 'probe: memory' | 'probe: watch' | 'probe: delay';
+export type ProbeRequest = 'probe: memory' | 'probe: watch' | 'probe: delay';
 
-/** In bytes, once everything has been collected that nobody uses. */
+/** In bytes, after a full garbage collection. */
 export interface Memory {
   readonly resident: number;
-  /** Objects, and buffers beside them. */
+  /** Heap and external buffers. */
   readonly used: number;
 }
 
-/** By how much the event loop was late since it is watched, in milliseconds. */
+/** Event loop delay since `probe: watch`, in milliseconds. */
 export interface Delay {
   readonly p99: number;
   readonly max: number;
 }
 
-/** Every so many milliseconds it is looked whether the loop is late. */
+/** Sampling interval. */
 const RESOLUTION_MS = 1;
 
 const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 
-function memory(): Memory {
+function readMemory(): Memory {
   globalThis.gc?.();
   globalThis.gc?.();
   const { rss, heapUsed, external } = process.memoryUsage();
   return { resident: rss, used: heapUsed + external };
 }
 
-function lateness(): Delay {
+function readDelay(): Delay {
   delay.disable();
   const late = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS);
   return { p99: late(delay.percentile(99)), max: late(delay.max) };
 }
 
-process.on('message', (question: Question) => {
-  if (question === 'probe: memory') process.send?.(memory());
-  if (question === 'probe: delay') process.send?.(lateness());
-  if (question === 'probe: watch') {
+process.on('message', (request: ProbeRequest) => {
+  if (request === 'probe: memory') process.send?.(readMemory());
+  if (request === 'probe: delay') process.send?.(readDelay());
+  if (request === 'probe: watch') {
     delay.reset();
     delay.enable();
     process.send?.('watching');
   }
 });
-// It must not keep alive what would end by itself.
+// The channel must not keep the process alive.
 process.channel?.unref();

@@ -1,9 +1,9 @@
-// The clients of another bench, in a process of their own: many that read, and a few that can be told not to.
+// Runs the readers of the slow-readers bench in a separate process. Some of them can be stalled.
 import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 
-/** What to open: `readers` connections for each conversation, the first of which asks for much and can be stalled. */
+/** Opens `readers` connections per conversation. The first of them has a large selection and can be stalled. */
 export interface Plan {
   readonly url: string;
   readonly token: string;
@@ -11,46 +11,46 @@ export interface Plan {
   readonly readers: number;
 }
 
-export type Order =
+export type Command =
   | { readonly type: 'open'; readonly plan: Plan }
   | { readonly type: 'stall' }
-  /** Answered once those that were stalled have heard so many messages. */
+  /** Completes once the stalled readers have received so many messages. */
   | { readonly type: 'resume'; readonly messages: number }
-  /** Answered once every reader has heard so many messages since the last time, but those that are stalled. */
+  /** Completes once every reader, except stalled ones, has received so many messages since the last call. */
   | { readonly type: 'collect'; readonly messages: number };
 
-export type Answer =
+export type Reply =
   | { readonly type: 'opened' | 'done' }
-  /** When which message arrived, at each reader that is never stalled. */
+  /** Arrivals at the readers that are never stalled. */
   | { readonly type: 'collected'; readonly arrivals: readonly Arrival[] };
 
-/** A message's id, and the moment, in nanoseconds of the clock that all processes of a machine share. */
+/** Message id and arrival time, in nanoseconds of the monotonic clock that all processes share. */
 export type Arrival = readonly [message: number, at: number];
 
-const LITTLE = 'legacyId';
-/** With so many streams on a connection, a few messages are more than the network and the server hold for it. */
+const LIGHT_SELECTION = 'legacyId';
+/** So many streams per connection overflow the network and server buffers after a few messages. */
 const HEAVY_STREAMS = 4;
-const MUCH = `legacyId ${Array.from({ length: 10 }, (_, index) => `t${index}: text`).join(' ')}`;
-const OPEN_AT_ONCE = 50;
+const HEAVY_SELECTION = `legacyId ${Array.from({ length: 10 }, (_, index) => `t${index}: text`).join(' ')}`;
+const CONCURRENCY = 50;
 
 interface Reader {
   readonly socket: WebSocket;
   readonly isHeavy: boolean;
   readonly streams: number;
-  heard: number;
+  received: number;
 }
 
 const readers: Reader[] = [];
 let arrivals: Arrival[] = [];
 let isStalled = false;
 
-function open({ url, token }: Plan, id: string, isHeavy: boolean): Promise<void> {
+function connect({ url, token }: Plan, id: string, isHeavy: boolean): Promise<void> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
   const streams = isHeavy ? HEAVY_STREAMS : 1;
-  const reader: Reader = { socket, isHeavy, streams, heard: 0 };
+  const reader: Reader = { socket, isHeavy, streams, received: 0 };
   let live = 0;
   readers.push(reader);
-  const query = `subscription ($id: ID!) { conversationEvents(conversationId: $id) { __typename ... on MessageSent { message { ${isHeavy ? MUCH : LITTLE} } } } }`;
+  const query = `subscription ($id: ID!) { conversationEvents(conversationId: $id) { __typename ... on MessageSent { message { ${isHeavy ? HEAVY_SELECTION : LIGHT_SELECTION} } } } }`;
   return new Promise((resolve, reject) => {
     socket.once('error', reject).once('close', reject);
     socket.once('open', () =>
@@ -69,30 +69,30 @@ function open({ url, token }: Plan, id: string, isHeavy: boolean): Promise<void>
       } else {
         const id = /"legacyId":(\d+)/.exec(text)?.[1];
         if (id === undefined) return;
-        reader.heard += 1;
+        reader.received += 1;
         if (!isHeavy) arrivals.push([Number(id), Number(process.hrtime.bigint())]);
       }
     });
   });
 }
 
-async function openAll(plan: Plan): Promise<void> {
-  const places = plan.conversations.flatMap((id) =>
+async function connectAll(plan: Plan): Promise<void> {
+  const connections = plan.conversations.flatMap((id) =>
     Array.from({ length: plan.readers }, (_, index) => ({ id, isHeavy: index === 0 })),
   );
-  for (let from = 0; from < places.length; from += OPEN_AT_ONCE) {
-    const next = places.slice(from, from + OPEN_AT_ONCE);
-    await Promise.all(next.map(({ id, isHeavy }) => open(plan, id, isHeavy)));
+  for (let from = 0; from < connections.length; from += CONCURRENCY) {
+    const next = connections.slice(from, from + CONCURRENCY);
+    await Promise.all(next.map(({ id, isHeavy }) => connect(plan, id, isHeavy)));
   }
 }
 
-async function heardBy(awaited: readonly Reader[], messages: number): Promise<void> {
-  while (awaited.some(({ heard, streams }) => heard < messages * streams)) await pause(50);
-  for (const reader of awaited) reader.heard -= messages * reader.streams;
+async function waitForMessages(expected: readonly Reader[], messages: number): Promise<void> {
+  while (expected.some(({ received, streams }) => received < messages * streams)) await pause(50);
+  for (const reader of expected) reader.received -= messages * reader.streams;
 }
 
 async function collect(messages: number): Promise<readonly Arrival[]> {
-  await heardBy(
+  await waitForMessages(
     readers.filter(({ isHeavy }) => !(isHeavy && isStalled)),
     messages,
   );
@@ -101,19 +101,19 @@ async function collect(messages: number): Promise<readonly Arrival[]> {
   return collected;
 }
 
-async function obey(order: Order): Promise<Answer> {
-  if (order.type === 'open') {
-    await openAll(order.plan);
+async function handle(command: Command): Promise<Reply> {
+  if (command.type === 'open') {
+    await connectAll(command.plan);
     return { type: 'opened' };
   }
-  if (order.type === 'collect') return { type: 'collected', arrivals: await collect(order.messages) };
+  if (command.type === 'collect') return { type: 'collected', arrivals: await collect(command.messages) };
   const heavy = readers.filter(({ isHeavy }) => isHeavy);
-  isStalled = order.type === 'stall';
+  isStalled = command.type === 'stall';
   for (const { socket } of heavy)
     if (isStalled) socket.pause();
     else socket.resume();
-  if (order.type === 'resume') await heardBy(heavy, order.messages);
+  if (command.type === 'resume') await waitForMessages(heavy, command.messages);
   return { type: 'done' };
 }
 
-process.on('message', (order: Order) => void obey(order).then((answer) => process.send?.(answer)));
+process.on('message', (command: Command) => void handle(command).then((answer) => process.send?.(answer)));

@@ -4,19 +4,17 @@ import process from 'node:process';
 
 const FILE = new URL('results.json', import.meta.url);
 
-/**
- * A line of a figure: what was compared, and numbers with their units in their names; undefined for what was not there.
- */
+/** A row of a figure: the case, and numbers with the unit in the name; undefined for peers that are not installed. */
 export type Row = Readonly<Record<string, string | number | undefined>>;
 
-/** What a figure's last run has measured, when, and on what. */
+/** The last measurement of a figure. */
 export interface Result {
   readonly measured: string;
   readonly machine: string;
   readonly rows: readonly Row[];
 }
 
-/** By figure. */
+/** Results by figure. */
 export type Results = Readonly<Record<string, Result>>;
 
 export async function readResults(): Promise<Results> {
@@ -26,7 +24,7 @@ export async function readResults(): Promise<Results> {
   );
 }
 
-/** Keeps the lines of a figure in results.json, in place of those of its last run. */
+/** Writes the rows of a figure to results.json, replacing those of its last run. */
 export async function record(figure: string, rows: readonly Row[]): Promise<void> {
   const machine = `${availableParallelism()} cores of ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`;
   const result: Result = { measured: new Date().toISOString().slice(0, 10), machine, rows };

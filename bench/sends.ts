@@ -1,4 +1,4 @@
-// How many messages a second are sent by many at once, beside one transaction for each on the same PostgreSQL.
+// Measures the throughput of concurrent sends. Peer: pgbench with one transaction per message on the same PostgreSQL.
 import { execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -7,112 +7,118 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { findCommand } from '../test/harness/commands.ts';
 import { startPostgres } from '../test/harness/postgres.ts';
 import type { PostgresServer } from '../test/harness/postgres.ts';
-import { startCrowdedServer } from './seed-accounts.ts';
-import type { CrowdedServer } from './seed-accounts.ts';
+import { startSeededServer } from './seed-accounts.ts';
+import type { SeededServer } from './seed-accounts.ts';
 import { cpuMs, median } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
-import type { Order, Sent } from './senders.ts';
-import { NOT_THERE, printRow } from './rounds.ts';
+import type { Command, RoundResult } from './senders.ts';
+import { NOT_INSTALLED, printRow } from './rounds.ts';
 import { print } from './server.ts';
 
 const ACCOUNTS = 200;
 const CASES = [
-  { senders: 1, together: 2 },
-  { senders: 10, together: 2 },
-  { senders: 200, together: 2 },
-  { senders: 200, together: 200 },
+  { senders: 1, perConversation: 2 },
+  { senders: 10, perConversation: 2 },
+  { senders: 200, perConversation: 2 },
+  { senders: 200, perConversation: 200 },
 ];
 const ROUNDS = 5;
 const ROUND_MS = 6_000;
 const WARM_UP_MS = 3_000;
-/** A node knows after so long that it is alone, and tells others nothing any more. */
-const ALONE_MS = 16_000;
-/** Of the event that Parley stores for a message of 200 characters, less what stands around it. */
+/** After this time a node knows that it is alone, and no longer sends notices to other nodes. */
+const DETECT_ALONE_MS = 16_000;
+/** Size of the event that Parley stores for a message of 200 characters, without its envelope. */
 const EVENT_BYTES = 700;
 const PGBENCH = findCommand('pgbench');
 const SCRIPT = fileURLToPath(new URL('peers/send.sql', import.meta.url));
 
-interface Scene {
+interface Setup {
   readonly postgres: PostgresServer;
-  readonly crowded: CrowdedServer;
-  /** Of the senders' process. */
-  order<Answer>(order: Order): Promise<Answer>;
+  readonly seeded: SeededServer;
+  /** Runs a command in the process of the senders. */
+  run<Answer>(command: Command): Promise<Answer>;
 }
 
-/** A server on a PostgreSQL that waits for its disk, with accounts so many of which share each conversation. */
-async function openScene(together: number, stack: AsyncDisposableStack): Promise<Scene> {
+/** Starts a server on a PostgreSQL with fsync, with so many accounts per conversation. */
+async function openSetup(perConversation: number, stack: AsyncDisposableStack): Promise<Setup> {
   const postgres = stack.use(await startPostgres({ durable: true }));
-  const crowd = { accounts: ACCOUNTS, together };
-  const crowded = stack.use(await startCrowdedServer(crowd, postgres.url, { RATE_LIMITS: 'on' }));
+  const seed = { accounts: ACCOUNTS, perConversation };
+  const seeded = stack.use(await startSeededServer(seed, postgres.url, { RATE_LIMITS: 'on' }));
   const senders = fork(new URL('senders.ts', import.meta.url));
   stack.defer(() => void senders.kill());
-  await pause(ALONE_MS);
+  await pause(DETECT_ALONE_MS);
   return {
     postgres,
-    crowded,
-    async order<Answer>(order: Order) {
-      senders.send(order);
+    seeded,
+    async run<Answer>(command: Command) {
+      senders.send(command);
       const [answer] = (await once(senders, 'message')) as [Answer];
       return answer;
     },
   };
 }
 
-async function onParley({ crowded: { server, members }, order }: Scene, count: number) {
+async function measureParley({ seeded: { server, members }, run }: Setup, count: number) {
   const url = `${server.url.replace('http', 'ws')}/graphql`;
-  await order({ type: 'open', url, senders: members.slice(0, count) });
-  await order<Sent>({ type: 'send', ms: WARM_UP_MS });
+  await run({ type: 'open', url, senders: members.slice(0, count) });
+  await run<RoundResult>({ type: 'send', ms: WARM_UP_MS });
   const [cpu, before] = [await cpuMs(server.pid), performance.now()];
-  const { sends, medianMs, p99Ms } = await order<Sent>({ type: 'send', ms: ROUND_MS });
+  const { sends, medianMs, p99Ms } = await run<RoundResult>({ type: 'send', ms: ROUND_MS });
   const perSecond = (sends * 1_000) / (performance.now() - before);
   const cpuUs = (((await cpuMs(server.pid)) - cpu) * 1_000) / sends;
-  await order({ type: 'close' });
+  await run({ type: 'close' });
   return { perSecond, medianMs, p99Ms, cpuUs };
 }
 
-/** Not a number each when there is no pgbench. */
-async function onPgbench({ postgres }: Scene, { senders, together }: (typeof CASES)[number]) {
+/** Returns NaN if pgbench is not installed. */
+async function measurePgbench({ postgres }: Setup, { senders, perConversation }: (typeof CASES)[number]) {
   if (PGBENCH === undefined) return { perSecond: NaN, meanMs: NaN };
   const target = `-h 127.0.0.1 -p ${postgres.port} -U postgres`;
   const load = `-n -M prepared -c ${senders} -j 2 -T ${ROUND_MS / 1_000}`;
-  const options = `${target} ${load} -D together=${together} -D event_bytes=${EVENT_BYTES} -f`.split(' ');
+  const options =
+    `${target} ${load} -D per_conversation=${perConversation} -D event_bytes=${EVENT_BYTES} -f`.split(' ');
   const { stdout } = await promisify(execFile)(PGBENCH, [...options, SCRIPT, 'postgres']);
   const number = (form: RegExp): number => Number(form.exec(stdout)?.[1]);
   return { perSecond: number(/^tps = ([\d.]+)/m), meanMs: number(/^latency average = ([\d.]+)/m) };
 }
 
-const known = (value: number): number | undefined => (Number.isNaN(value) ? undefined : value);
+const numberOrUndefined = (value: number): number | undefined => (Number.isNaN(value) ? undefined : value);
 
 async function compare(given: (typeof CASES)[number]): Promise<Row> {
   await using stack = new AsyncDisposableStack();
-  const scene = await openScene(given.together, stack);
+  const scene = await openSetup(given.perConversation, stack);
   const rounds = [];
   for (let round = 0; round < ROUNDS; round += 1)
-    rounds.push({ parley: await onParley(scene, given.senders), pgbench: await onPgbench(scene, given) });
+    rounds.push({
+      parley: await measureParley(scene, given.senders),
+      pgbench: await measurePgbench(scene, given),
+    });
   return {
     ...given,
     parleyPerSecond: median(rounds.map(({ parley }) => parley.perSecond)),
-    pgbenchPerSecond: known(median(rounds.map(({ pgbench }) => pgbench.perSecond))),
-    toPgbench: known(median(rounds.map(({ parley, pgbench }) => parley.perSecond / pgbench.perSecond))),
+    pgbenchPerSecond: numberOrUndefined(median(rounds.map(({ pgbench }) => pgbench.perSecond))),
+    toPgbench: numberOrUndefined(
+      median(rounds.map(({ parley, pgbench }) => parley.perSecond / pgbench.perSecond)),
+    ),
     parleyMedianMs: median(rounds.map(({ parley }) => parley.medianMs)),
     parleyP99Ms: median(rounds.map(({ parley }) => parley.p99Ms)),
-    pgbenchMeanMs: known(median(rounds.map(({ pgbench }) => pgbench.meanMs))),
+    pgbenchMeanMs: numberOrUndefined(median(rounds.map(({ pgbench }) => pgbench.meanMs))),
     parleyCpuUs: median(rounds.map(({ parley }) => parley.cpuUs)),
   };
 }
 
 const COLUMNS = [
   'senders',
-  'in a conversation',
+  'per conversation',
   '  Parley/s',
   ' pgbench/s',
   '   ratio',
   '  median',
   '       p99',
-  'server, each',
+  'server CPU',
 ];
-print('Messages sent each second, medians of paired rounds\n');
+print('Messages sent per second, medians of paired rounds\n');
 printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
 for (const given of CASES) {
@@ -121,10 +127,10 @@ for (const given of CASES) {
   const number = (name: string, digits = 0): string => Number(row[name]).toFixed(digits);
   printRow(COLUMNS, [
     number('senders'),
-    number('together'),
+    number('perConversation'),
     number('parleyPerSecond'),
-    row['pgbenchPerSecond'] === undefined ? NOT_THERE : number('pgbenchPerSecond'),
-    row['toPgbench'] === undefined ? NOT_THERE : `${number('toPgbench', 2)} x`,
+    row['pgbenchPerSecond'] === undefined ? NOT_INSTALLED : number('pgbenchPerSecond'),
+    row['toPgbench'] === undefined ? NOT_INSTALLED : `${number('toPgbench', 2)} x`,
     `${number('parleyMedianMs', 1)} ms`,
     `${number('parleyP99Ms', 1)} ms`,
     `${number('parleyCpuUs')} us`,

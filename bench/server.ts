@@ -6,10 +6,10 @@ import { createProbe, PROBED } from './measure.ts';
 import type { Probe } from './measure.ts';
 
 const SAMPLE_MS = 50;
-/** The program gives itself half of that. */
+/** Twice the drain timeout of the program. */
 const STOP_MS = 10_000;
 
-/** The real program. Disposing ends it as an operator would. */
+/** A running server process. Disposing stops it with SIGTERM. */
 export interface Server extends AsyncDisposable {
   readonly url: string;
   readonly pid: number;
@@ -19,8 +19,8 @@ export interface Server extends AsyncDisposable {
 }
 
 /**
- * Starts what `npm start` starts, on the embedded database in a folder unless `settings` say otherwise; it writes a
- * warning or worse to the console.
+ * Starts the server as `npm start` does, on the embedded database in a folder unless `settings` differ. It prints warnings and errors to
+ * the console.
  */
 export async function startServer(
   dataDir: string,
@@ -60,8 +60,8 @@ export async function startServer(
   };
 }
 
-/** The most memory that the server took while the work was done. */
-export async function peakMb(server: Server, work: Promise<unknown>): Promise<number> {
+/** Returns the peak resident memory of the server during the work. */
+export async function measurePeakMb(server: Server, work: Promise<unknown>): Promise<number> {
   let peak = 0;
   const timer = setInterval(() => {
     void server.residentMb().then((now) => (peak = Math.max(peak, now)));
@@ -71,7 +71,7 @@ export async function peakMb(server: Server, work: Promise<unknown>): Promise<nu
 }
 
 /** A share's place in sorted durations, in milliseconds with one digit. */
-export const at = (sorted: readonly number[], part: number): string =>
+export const percentile = (sorted: readonly number[], part: number): string =>
   (sorted[Math.floor(sorted.length * part)] ?? sorted.at(-1) ?? 0).toFixed(1);
 
 export const print = (line: string): void => void process.stdout.write(`${line}\n`);

@@ -1,4 +1,4 @@
-// What one client in a hundred that does not read costs the others, and the server's memory.
+// Measures what 1 % of clients that do not read cost the others, and the server memory.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -9,10 +9,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { createTestAccount } from '../src/testing/account.ts';
 import type { TestAccount } from '../src/testing/account.ts';
 import { circleOf, conversationOf, createGraphqlClient } from '../src/testing/index.ts';
-import type { Answer, Order } from './readers.ts';
+import type { Reply, Command } from './readers.ts';
 import { median } from './measure.ts';
 import { record } from './results.ts';
-import { at, peakMb, print, startServer } from './server.ts';
+import { percentile, measurePeakMb, print, startServer } from './server.ts';
 
 const CONVERSATIONS = 50;
 const READERS = 100;
@@ -27,10 +27,7 @@ interface Sent {
   readonly sendMessage: { readonly message: { readonly legacyId: number } };
 }
 
-/**
- * Sends to one conversation after the other, at an even pace, whether or not the answers keep up; answers when which
- * message was sent.
- */
+/** Sends to the conversations in turn at a fixed rate (open loop). Returns the send time of each message, by id. */
 async function sendAll(ann: TestAccount, conversations: readonly string[]): Promise<Map<number, number>> {
   const sentAt = new Map<number, number>();
   const send = async (id: string | undefined): Promise<void> => {
@@ -38,11 +35,11 @@ async function sendAll(ann: TestAccount, conversations: readonly string[]): Prom
     const { sendMessage } = await ann.graphql.run<Sent>(SEND, { id, text: TEXT });
     sentAt.set(sendMessage.message.legacyId, at);
   };
-  // Settled, so that one that fails does not end the process before the server is stopped.
+  // Settled, so that a failure does not exit the process before the server is stopped.
   const sends: Promise<PromiseSettledResult<void>[]>[] = [];
-  const begun = performance.now();
+  const startedAt = performance.now();
   for (let index = 0; index < MESSAGES * conversations.length; index += 1) {
-    await pause(Math.max(0, begun + (index * 1_000) / PER_SECOND - performance.now()));
+    await pause(Math.max(0, startedAt + (index * 1_000) / PER_SECOND - performance.now()));
     sends.push(Promise.allSettled([send(conversations[index % conversations.length])]));
   }
   for (const result of (await Promise.all(sends)).flat())
@@ -66,23 +63,26 @@ for (let index = 0; index < CONVERSATIONS; index += 1)
 
 const readers = fork(join(import.meta.dirname, 'readers.ts'));
 stack.defer(() => void readers.kill());
-async function ask(order: Order): Promise<Answer> {
-  const answered = once(readers, 'message') as Promise<[Answer]>;
-  readers.send(order);
-  return (await answered)[0];
+async function runCommand(command: Command): Promise<Reply> {
+  const reply = once(readers, 'message') as Promise<[Reply]>;
+  readers.send(command);
+  return (await reply)[0];
 }
-/** How long the messages took to the readers, in milliseconds, sorted. */
-async function delaysOf(sentAt: ReadonlyMap<number, number>): Promise<readonly number[]> {
-  const answer = await ask({ type: 'collect', messages: MESSAGES });
-  if (answer.type !== 'collected') throw new Error('The readers have answered something else.');
+/** Returns the delivery delays in milliseconds, sorted. */
+async function collectDelays(sentAt: ReadonlyMap<number, number>): Promise<readonly number[]> {
+  const answer = await runCommand({ type: 'collect', messages: MESSAGES });
+  if (answer.type !== 'collected') throw new Error('Unexpected reply of the readers.');
   return answer.arrivals
     .map(([id, arrivedAt]) => (arrivedAt - (sentAt.get(id) ?? Number.NaN)) / 1e6)
     .toSorted((a, b) => a - b);
 }
 
-await ask({ type: 'open', plan: { url: server.url, token: bob.token, conversations, readers: READERS } });
+await runCommand({
+  type: 'open',
+  plan: { url: server.url, token: bob.token, conversations, readers: READERS },
+});
 print(`${CONVERSATIONS * READERS} clients read, ${(await server.residentMb()).toFixed(0)} MB`);
-await delaysOf(await sendAll(ann, conversations));
+await collectDelays(await sendAll(ann, conversations));
 
 const ratios: number[] = [];
 for (let round = 0; round < ROUNDS; round += 1) {
@@ -91,16 +91,16 @@ for (let round = 0; round < ROUNDS; round += 1) {
   for (const half of round % 2 === 0
     ? (['reading', 'stalled'] as const)
     : (['stalled', 'reading'] as const)) {
-    if (half === 'stalled') await ask({ type: 'stall' });
+    if (half === 'stalled') await runCommand({ type: 'stall' });
     const sending = sendAll(ann, conversations);
-    peak[half] = await peakMb(server, sending);
-    const delays = await delaysOf(await sending);
-    p99[half] = Number(at(delays, 0.99));
-    if (half === 'stalled') await ask({ type: 'resume', messages: MESSAGES });
+    peak[half] = await measurePeakMb(server, sending);
+    const delays = await collectDelays(await sending);
+    p99[half] = Number(percentile(delays, 0.99));
+    if (half === 'stalled') await runCommand({ type: 'resume', messages: MESSAGES });
   }
   ratios.push(p99.stalled / p99.reading);
   print(
-    `round ${round + 1}: p99 of the others ${p99.reading.toFixed(0)} ms while all read, ${p99.stalled.toFixed(0)} ms while 1 % do not; memory at most ${peak.reading.toFixed(0)} MB, ${peak.stalled.toFixed(0)} MB`,
+    `round ${round + 1}: p99 of the others ${p99.reading.toFixed(0)} ms while all read, ${p99.stalled.toFixed(0)} ms while 1 % do not; peak memory ${peak.reading.toFixed(0)} MB, ${peak.stalled.toFixed(0)} MB`,
   );
 }
 print(`p99 of the others, median of the ratios: ${median(ratios).toFixed(1)}`);

@@ -1,15 +1,15 @@
-// What a newcomer meets: time to start, memory at rest, and the way of one message through the embedded database.
+// Measures the start time, the idle memory, and the latency of single messages with the embedded database.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { createGraphqlClient } from '../src/testing/index.ts';
 import { record } from './results.ts';
-import { at, print, startServer } from './server.ts';
+import { percentile, print, startServer } from './server.ts';
 
 const MESSAGES = 500;
 
-async function sendDelays(url: string): Promise<number[]> {
+async function measureSends(url: string): Promise<number[]> {
   await using anonymous = createGraphqlClient(url);
   const { login } = await anonymous.run<{ login: { token: string } }>(
     'mutation { login(email: "ann@example.com", password: "parley") { token } }',
@@ -42,12 +42,14 @@ try {
   await using warm = await startServer(dataDir);
   print(`later start, ready after       ${(warm.readyMs / 1000).toFixed(1)} s`);
   await new Promise((resolve) => setTimeout(resolve, 3_000));
-  const restMb = await warm.residentMb();
-  print(`memory at rest                 ${restMb.toFixed(0)} MB`);
-  const delays = await sendDelays(warm.url);
-  print(`a lone message, send to socket ${at(delays, 0.5)} ms (median), ${at(delays, 0.99)} ms (p99)`);
-  const [loneMedianMs, loneP99Ms] = [Number(at(delays, 0.5)), Number(at(delays, 0.99))];
-  await record('startup', [{ firstReadyMs, readyMs: warm.readyMs, restMb, loneMedianMs, loneP99Ms }]);
+  const idleMb = await warm.residentMb();
+  print(`idle memory                    ${idleMb.toFixed(0)} MB`);
+  const delays = await measureSends(warm.url);
+  print(
+    `single message, send to socket ${percentile(delays, 0.5)} ms (median), ${percentile(delays, 0.99)} ms (p99)`,
+  );
+  const [sendMedianMs, sendP99Ms] = [Number(percentile(delays, 0.5)), Number(percentile(delays, 0.99))];
+  await record('startup', [{ firstReadyMs, readyMs: warm.readyMs, idleMb, sendMedianMs, sendP99Ms }]);
 } finally {
   await rm(dataDir, { recursive: true, force: true });
 }

@@ -1,16 +1,16 @@
-/** What one reader was told, in the order in which it came. */
-export interface Heard {
+/** Message ids that a reader received, in order. */
+export interface ReceivedLog {
   readonly reader: string;
   readonly ids: number[];
 }
 
-/** Messages as the database has them in the end: the truth. */
+/** A message in the database at the end of a scenario. */
 export interface Stored {
   readonly id: number;
   readonly text: string;
 }
 
-export interface Tally {
+export interface FaultCounts {
   readonly acknowledged: number;
   readonly delivered: number;
   readonly lost: number;
@@ -19,34 +19,34 @@ export interface Tally {
   readonly leaked: number;
 }
 
-/** All that is known while a scenario runs. */
-export interface Ledger {
-  /** The server has answered that this text is sent. */
+/** Records acknowledgements and deliveries of a scenario, to compare with the database. */
+export interface DeliveryLog {
+  /** Records that the server acknowledged the text. */
   acknowledge(text: string): void;
-  /** A reader whose every event counts. */
-  reader(name: string): Heard;
-  /** Something reached one who had no right to it. */
-  leak(what: string): void;
-  /** Holds what was promised against what is there. */
-  tally(stored: readonly Stored[]): Tally;
-  /** Whether every reader has all of it. */
+  /** Adds a reader that must receive every message. */
+  addReader(name: string): ReceivedLog;
+  /** Records a delivery without access. */
+  recordLeak(description: string): void;
+  /** Compares acknowledgements and deliveries with the stored messages. */
+  countFaults(stored: readonly Stored[]): FaultCounts;
+  /** Returns whether every reader has received all messages. */
   isComplete(stored: readonly Stored[]): boolean;
 }
 
-export function createLedger(): Ledger {
+export function createDeliveryLog(): DeliveryLog {
   const acknowledged = new Set<string>();
-  const readers: Heard[] = [];
+  const readers: ReceivedLog[] = [];
   const leaks: string[] = [];
   return {
     acknowledge: (text) => void acknowledged.add(text),
-    reader(name) {
-      const heard = { reader: name, ids: [] };
-      readers.push(heard);
-      return heard;
+    addReader(name) {
+      const received = { reader: name, ids: [] };
+      readers.push(received);
+      return received;
     },
-    leak: (what) => void leaks.push(what),
+    recordLeak: (description) => void leaks.push(description),
     isComplete: (stored) => readers.every(({ ids }) => new Set(ids).size >= stored.length),
-    tally(stored) {
+    countFaults(stored) {
       const texts = new Map<string, number>();
       for (const { text } of stored) texts.set(text, (texts.get(text) ?? 0) + 1);
       let lost = [...acknowledged].filter((text) => !texts.has(text)).length;

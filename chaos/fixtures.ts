@@ -4,18 +4,18 @@ import { join } from 'node:path';
 import { startPostgres } from '../test/harness/postgres.ts';
 import { startServer } from './server.ts';
 
-/** Starts the real program on real files, or on a PostgreSQL of its own. */
-export async function setStage(database: 'embedded' | 'postgres', stack: AsyncDisposableStack) {
+/** Starts a server process on an embedded database, or on a new PostgreSQL. */
+export async function startFixture(database: 'embedded' | 'postgres', stack: AsyncDisposableStack) {
   if (database === 'embedded') {
-    const server = stack.use(await startServer({ DATA_DIR: await folder(stack) }));
+    const server = stack.use(await startServer({ DATA_DIR: await createFolder(stack) }));
     return { server, postgres: undefined };
   }
   const postgres = stack.use(await startPostgres());
-  const env = { DATABASE_URL: postgres.url, MEDIA_DIR: await folder(stack) };
+  const env = { DATABASE_URL: postgres.url, MEDIA_DIR: await createFolder(stack) };
   return { server: stack.use(await startServer(env)), postgres };
 }
 
-async function folder(stack: AsyncDisposableStack): Promise<string> {
+async function createFolder(stack: AsyncDisposableStack): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'parley-chaos-'));
   stack.defer(() => rm(path, { recursive: true, force: true }));
   return path;

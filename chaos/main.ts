@@ -1,8 +1,8 @@
-// Kills and cuts what runs, under load, and counts what was lost, repeated, reordered or leaked by it.
+// Kills servers and cuts connections under load, and counts lost, duplicated, reordered and leaked messages.
 //
 //   npm run chaos                     100,000 writes
-//   npm run chaos -- --short          in less than a minute, as CI does
-//   npm run chaos -- --seed 7         with the same decisions as another run of that seed
+//   npm run chaos -- --short          less than a minute, as in CI
+//   npm run chaos -- --seed 7         the same random decisions as another run with this seed
 import { parseArgs } from 'node:util';
 import { createRandom } from './random.ts';
 import type { Random } from './random.ts';
@@ -25,7 +25,7 @@ const runs = [
     name: scenario.name,
     run: (share: number, random: Random) => runScenario(scenario, share, random),
   })),
-  { name: 'members thrown out', run: runRevocations },
+  { name: 'members removed', run: runRevocations },
 ].filter(({ name }) => name.includes(values.only ?? ''));
 
 const COLUMNS = [
@@ -37,16 +37,16 @@ const COLUMNS = [
   'leaked',
   'disturbances',
 ] as const;
-const line = (name: string, cells: readonly (string | number)[]): string =>
+const formatLine = (name: string, cells: readonly (string | number)[]): string =>
   `${name.padEnd(32)}${cells.map((cell) => String(cell).padStart(14)).join('')}\n`;
 
-process.stdout.write(`chaos, seed ${seed}, ${writes} writes\n\n${line('', COLUMNS)}`);
+process.stdout.write(`chaos, seed ${seed}, ${writes} writes\n\n${formatLine('', COLUMNS)}`);
 const outcomes: Outcome[] = [];
 for (const [index, { run }] of runs.entries()) {
   const outcome = await run(Math.ceil(writes / runs.length), createRandom(seed + index));
   outcomes.push(outcome);
   process.stdout.write(
-    line(
+    formatLine(
       outcome.name,
       COLUMNS.map((column) => outcome[column]),
     ),

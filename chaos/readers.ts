@@ -6,10 +6,10 @@ import type { ExecutionResult } from 'graphql-ws';
 import { resumable } from 'parley/client';
 import { io } from 'socket.io-client';
 import { WebSocket } from 'ws';
-import type { Heard } from './delivery-log.ts';
-import type { World } from './test-accounts.ts';
+import type { ReceivedLog } from './delivery-log.ts';
+import type { TestAccounts } from './test-accounts.ts';
 
-/** Long texts are asked for over and over: what waits for a stalled reader outgrows what its network holds. */
+/** Selects the text repeatedly, so that the events for a stalled reader exceed its network buffers. */
 const EVENTS = `subscription ($id: ID!, $after: Cursor) {
   conversationEvents(conversationId: $id, after: $after) {
     __typename cursor ... on MessageSent { message { legacyId a: text b: text c: text d: text e: text f: text g: text h: text } }
@@ -18,8 +18,8 @@ const EVENTS = `subscription ($id: ID!, $after: Cursor) {
 
 const PONG_MS = 3_000;
 
-/** Where the scenario begins: a cursor, and the message that was sent there. */
-export interface Begin {
+/** The start of a scenario: a cursor, and the message at it. */
+export interface Start {
   readonly cursor: string;
   readonly messageId: number;
 }
@@ -29,24 +29,24 @@ interface Event {
   readonly message?: { readonly legacyId: number };
 }
 
-/** Reads for as long as the scenario lasts, across whatever happens to its connections. */
+/** Reads until the end of the scenario, reconnecting as needed. */
 export interface Reader {
   readonly name: string;
-  /** Stops taking from the network, as a phone in a tunnel would, and goes on later. */
+  /** Stops reading from the network for a while, like a phone in a tunnel. */
   stall?(ms: number): void;
   close(): Promise<void>;
 }
 
-export type OpenReader = (world: World, begin: Begin, heard: Heard) => Reader;
+export type OpenReader = (accounts: TestAccounts, begin: Start, received: ReceivedLog) => Reader;
 
-/** Subscribes once over WebSocket: the client library's own retry sends the newest cursor. */
-export const readByGraphql: OpenReader = (world, begin, heard) => {
-  const variables = { id: world.conversation.id, after: begin.cursor };
+/** Subscribes once over WebSocket. The retry of graphql-ws sends the newest cursor. */
+export const readByGraphql: OpenReader = (accounts, begin, received) => {
+  const variables = { id: accounts.conversation.id, after: begin.cursor };
   let socket: WebSocket | undefined;
   let silence: NodeJS.Timeout | undefined;
   const client = createClient({
-    url: `${world.url.replace('http', 'ws')}/graphql`,
-    connectionParams: { token: world.bob.token },
+    url: `${accounts.url.replace('http', 'ws')}/graphql`,
+    connectionParams: { token: accounts.bob.token },
     webSocketImpl: WebSocket,
     retryAttempts: Infinity,
     retryWait: () => pause(100),
@@ -54,7 +54,7 @@ export const readByGraphql: OpenReader = (world, begin, heard) => {
     keepAlive: 1_000,
     on: {
       opened: (opened) => void (socket = opened as WebSocket),
-      // A network that swallows everything is noticed by a pong that does not come.
+      // Detects a half-open connection by a missing pong.
       ping(received) {
         if (received) return;
         const pinged = socket;
@@ -64,20 +64,20 @@ export const readByGraphql: OpenReader = (world, begin, heard) => {
       closed: () => clearTimeout(silence),
     },
   });
-  // An error on the subscription is final, as it is to every client library.
+  // An error on the subscription is final, as in every client library.
   const reading = (async () => {
     const results = client.iterate<{ conversationEvents: Event }>({ query: EVENTS, variables });
     for await (const { data } of results) {
       if (data == null) throw new Error('An event has no data.');
       const { cursor, message } = data.conversationEvents;
       variables.after = cursor;
-      if (message !== undefined) heard.ids.push(message.legacyId);
+      if (message !== undefined) received.ids.push(message.legacyId);
     }
   })().catch((error: unknown) => {
-    process.stdout.write(`  ${heard.reader}: the subscription ended: ${inspect(error)}\n`);
+    process.stdout.write(`  ${received.reader}: the subscription ended: ${inspect(error)}\n`);
   });
   return {
-    name: heard.reader,
+    name: received.reader,
     stall(ms) {
       const stalled = socket;
       stalled?.pause();
@@ -90,28 +90,28 @@ export const readByGraphql: OpenReader = (world, begin, heard) => {
   };
 };
 
-/** Half-open connections are noticed this soon: with the default a short run would be over before. */
+/** Shorter than the default, which would exceed a short run. */
 const SILENCE_MS = 5_000;
 
-/** Subscribes once, through `parley/client` around a client with its own settings. */
+/** Subscribes once through `parley/client`, around a client with default settings. */
 const readResumable =
-  (openClient: (world: World) => Resumable): OpenReader =>
-  (world, begin, heard) => {
-    const client = openClient(world);
-    const variables = { id: world.conversation.id, after: begin.cursor };
+  (openClient: (accounts: TestAccounts) => Resumable): OpenReader =>
+  (accounts, begin, received) => {
+    const client = openClient(accounts);
+    const variables = { id: accounts.conversation.id, after: begin.cursor };
     client.subscribe(
       { query: EVENTS, variables },
       {
         next({ data }) {
           const id = (data as { conversationEvents: Event }).conversationEvents.message?.legacyId;
-          if (id !== undefined) heard.ids.push(id);
+          if (id !== undefined) received.ids.push(id);
         },
         error: (error) =>
-          void process.stdout.write(`  ${heard.reader}: the subscription ended: ${inspect(error)}\n`),
+          void process.stdout.write(`  ${received.reader}: the subscription ended: ${inspect(error)}\n`),
         complete: () => undefined,
       },
     );
-    return { name: heard.reader, close: async () => client.dispose() };
+    return { name: received.reader, close: async () => client.dispose() };
   };
 
 interface Resumable {
@@ -140,8 +140,8 @@ export const readResumableEventStream = readResumable(({ url, bob: { token } }) 
   ),
 );
 
-/** Reads Server-Sent Events, and comes back with `Last-Event-ID`. */
-export const readByEventStream: OpenReader = (world, begin, heard) => {
+/** Reads Server-Sent Events, and resumes with `Last-Event-ID`. */
+export const readByEventStream: OpenReader = (accounts, begin, received) => {
   let last = begin.cursor;
   const closing = new AbortController();
   const read = async (): Promise<void> => {
@@ -149,16 +149,16 @@ export const readByEventStream: OpenReader = (world, begin, heard) => {
     const silence = (): NodeJS.Timeout => setTimeout(() => connection.abort(), 15_000);
     let timer = silence();
     try {
-      const response = await fetch(`${world.url}/graphql`, {
+      const response = await fetch(`${accounts.url}/graphql`, {
         method: 'POST',
         signal: AbortSignal.any([closing.signal, connection.signal]),
         headers: {
           'content-type': 'application/json',
           accept: 'text/event-stream',
-          authorization: `Bearer ${world.bob.token}`,
+          authorization: `Bearer ${accounts.bob.token}`,
           'last-event-id': last,
         },
-        body: JSON.stringify({ query: EVENTS, variables: { id: world.conversation.id } }),
+        body: JSON.stringify({ query: EVENTS, variables: { id: accounts.conversation.id } }),
       });
       let text = '';
       for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
@@ -173,7 +173,8 @@ export const readByEventStream: OpenReader = (world, begin, heard) => {
           if (id === undefined || data === undefined) continue;
           last = id;
           const { conversationEvents } = (JSON.parse(data) as { data: { conversationEvents: Event } }).data;
-          if (conversationEvents.message !== undefined) heard.ids.push(conversationEvents.message.legacyId);
+          if (conversationEvents.message !== undefined)
+            received.ids.push(conversationEvents.message.legacyId);
         }
       }
     } finally {
@@ -187,7 +188,7 @@ export const readByEventStream: OpenReader = (world, begin, heard) => {
     }
   })();
   return {
-    name: heard.reader,
+    name: received.reader,
     async close() {
       closing.abort();
       await reading;
@@ -195,23 +196,23 @@ export const readByEventStream: OpenReader = (world, begin, heard) => {
   };
 };
 
-/** An old client in the room, which joins again after the newest message that it has. */
-export const readBySocket: OpenReader = (world, begin, heard) => {
-  const socket = io(world.url, { forceNew: true, reconnectionDelayMax: 500, transports: ['websocket'] });
+/** Reads as a legacy client, which joins again after its newest message. */
+export const readBySocket: OpenReader = (accounts, begin, received) => {
+  const socket = io(accounts.url, { forceNew: true, reconnectionDelayMax: 500, transports: ['websocket'] });
   socket.on('connect', () => {
-    socket.emit('authenticate', { token: world.bob.token });
+    socket.emit('authenticate', { token: accounts.bob.token });
     socket.emit('join_conversation', {
-      conversation_id: world.conversation.legacyId,
-      after_message_id: heard.ids.at(-1) ?? begin.messageId,
+      conversation_id: accounts.conversation.legacyId,
+      after_message_id: received.ids.at(-1) ?? begin.messageId,
     });
   });
   socket.on('message', ({ message, event }: { message?: { id: number }; event?: string }) => {
-    if (message !== undefined && event === undefined) heard.ids.push(message.id);
+    if (message !== undefined && event === undefined) received.ids.push(message.id);
   });
-  // A request that failed would leave it in no room: it comes back and asks anew.
+  // After a failed request it would be in no room, so it reconnects and joins again.
   socket.on('error', () => void setTimeout(() => socket.disconnect().connect(), 200));
   return {
-    name: heard.reader,
+    name: received.reader,
     stall(ms) {
       const { transport } = socket.io.engine;
       const stalled = (transport as unknown as { ws?: WebSocket }).ws;

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { createLedger } from './delivery-log.ts';
-import type { Tally } from './delivery-log.ts';
+import { createDeliveryLog } from './delivery-log.ts';
+import type { FaultCounts } from './delivery-log.ts';
 import type { Random } from './random.ts';
 import {
   readByEventStream,
@@ -9,24 +9,24 @@ import {
   readResumableEventStream,
   readResumableSocket,
 } from './readers.ts';
-import type { Begin, Reader } from './readers.ts';
+import type { Start, Reader } from './readers.ts';
 import type { Server } from './server.ts';
-import { setStage } from './fixtures.ts';
-import { createWorld, insist, readAll } from './test-accounts.ts';
-import type { World } from './test-accounts.ts';
+import { startFixture } from './fixtures.ts';
+import { createTestAccounts, requestUntilAvailable, readAll } from './test-accounts.ts';
+import type { TestAccounts } from './test-accounts.ts';
 import { writeByGraphql, writeBySocket } from './writers.ts';
 
 const WRITERS = 8;
-/** So many writes are broken into as often as can be; in longer runs there is time to write more in between. */
-const SHORT = 1_000;
-const MAX_CALM = 2;
+/** Up to so many writes, faults follow each other without extra pauses; longer runs pause longer between them. */
+const SHORT_RUN_WRITES = 1_000;
+const MAX_CALM_FACTOR = 2;
 const CATCH_UP_MS = 60_000;
 const BEGIN = `mutation ($id: ID!) {
   sendMessage(conversationId: $id, text: "begin") { message { legacyId conversation { eventCursor } } }
 }`;
 
-/** What is at hand to break. */
-interface Stage {
+/** The targets of faults. */
+interface Targets {
   readonly server: Server;
   readonly readers: readonly Reader[];
   readonly random: Random;
@@ -36,12 +36,12 @@ interface Stage {
 export interface Scenario {
   readonly name: string;
   readonly database: 'embedded' | 'postgres';
-  /** How long each text is made, in characters; without it, they are short. */
+  /** Length of each text in characters. Default: short. */
   readonly textLength?: number;
-  /** How long all is well between two disturbances, in a short run. */
+  /** Pause between two faults in a short run. */
   readonly calmMs: readonly [from: number, to: number];
-  /** Breaks something once. Called again, with the number of times before, while there is something left to write. */
-  disturb(stage: Stage, count: number): Promise<void>;
+  /** Injects one fault. Called repeatedly while writes are pending, with the number of previous calls. */
+  disturb(targets: Targets, count: number): Promise<void>;
 }
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -66,7 +66,7 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: 'connections cut, and half open',
+    name: 'connections cut or half-open',
     database: 'embedded',
     calmMs: [200, 800],
     async disturb({ server: { network }, random }) {
@@ -77,9 +77,9 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: 'readers that stall',
+    name: 'stalled readers',
     database: 'embedded',
-    // So that what a stalled reader misses is more than its socket and its buffer hold.
+    // Missed events must exceed the socket and stream buffers of a stalled reader.
     textLength: 8_000,
     calmMs: [100, 400],
     async disturb({ readers, random }) {
@@ -96,26 +96,26 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
-/** A scenario that ran: what it counted, and how often it broke something. */
-export interface Outcome extends Tally {
+/** The result of a scenario: its counts, and the number of injected faults. */
+export interface Outcome extends FaultCounts {
   readonly name: string;
   readonly disturbances: number;
 }
 
-/** Writes so many messages by both doors, while readers on all transports follow and things break. */
+/** Writes messages over GraphQL and Socket.IO while readers on all transports follow and faults are injected. */
 export async function runScenario(scenario: Scenario, writes: number, random: Random): Promise<Outcome> {
   await using stack = new AsyncDisposableStack();
-  const { server, postgres } = await setStage(scenario.database, stack);
-  const world = await createWorld(server.url);
-  const ledger = createLedger();
-  const begin = await beginIn(world);
+  const { server, postgres } = await startFixture(scenario.database, stack);
+  const accounts = await createTestAccounts(server.url);
+  const deliveryLog = createDeliveryLog();
+  const begin = await createStart(accounts);
   const readers = [
-    readByGraphql(world, begin, ledger.reader('graphql-ws')),
-    readResumableSocket(world, begin, ledger.reader('parley/client, graphql-ws')),
-    readResumableEventStream(world, begin, ledger.reader('parley/client, graphql-sse')),
-    readByEventStream(world, begin, ledger.reader('event stream')),
-    readBySocket(world, begin, ledger.reader('socket.io 1')),
-    readBySocket(world, begin, ledger.reader('socket.io 2')),
+    readByGraphql(accounts, begin, deliveryLog.addReader('graphql-ws')),
+    readResumableSocket(accounts, begin, deliveryLog.addReader('parley/client, graphql-ws')),
+    readResumableEventStream(accounts, begin, deliveryLog.addReader('parley/client, graphql-sse')),
+    readByEventStream(accounts, begin, deliveryLog.addReader('event stream')),
+    readBySocket(accounts, begin, deliveryLog.addReader('socket.io 1')),
+    readBySocket(accounts, begin, deliveryLog.addReader('socket.io 2')),
   ];
   stack.defer(async () => void (await Promise.all(readers.map((reader) => reader.close()))));
   let isWriting = true;
@@ -123,34 +123,34 @@ export async function runScenario(scenario: Scenario, writes: number, random: Ra
   const writing = Promise.all(
     Array.from({ length: WRITERS }, (_, writer) => {
       const write = writer % 2 === 0 ? writeByGraphql : writeBySocket;
-      return write(world, ledger, texts(writer, share, scenario.textLength));
+      return write(accounts, deliveryLog, generateTexts(writer, share, scenario.textLength));
     }),
   ).finally(() => (isWriting = false));
-  const calm = Math.min(MAX_CALM, Math.max(1, writes / SHORT));
+  const calmFactor = Math.min(MAX_CALM_FACTOR, Math.max(1, writes / SHORT_RUN_WRITES));
   const [from, to] = scenario.calmMs;
   let disturbances = 0;
   while (isWriting) {
-    await pause(random.between(from, to) * calm);
+    await pause(random.between(from, to) * calmFactor);
     await scenario.disturb({ server, readers, random, postgres }, disturbances);
     disturbances += 1;
   }
   await writing;
-  const stored = (await readAll(world)).filter(({ id }) => id > begin.messageId);
+  const stored = (await readAll(accounts)).filter(({ id }) => id > begin.messageId);
   const deadline = Date.now() + CATCH_UP_MS;
-  while (!ledger.isComplete(stored) && Date.now() < deadline) await pause(100);
-  return { name: scenario.name, disturbances, ...ledger.tally(stored) };
+  while (!deliveryLog.isComplete(stored) && Date.now() < deadline) await pause(100);
+  return { name: scenario.name, disturbances, ...deliveryLog.countFaults(stored) };
 }
 
-/** A socket that has heard nothing yet has no place to come back to: a first message gives it one. */
-async function beginIn(world: World): Promise<Begin> {
-  const answer = await insist<{
+/** Sends a first message: a legacy client needs a message id to resume from. */
+async function createStart(accounts: TestAccounts): Promise<Start> {
+  const response = await requestUntilAvailable<{
     sendMessage: { message: { legacyId: number; conversation: { eventCursor: string } } };
-  }>(world, world.ann, BEGIN, { id: world.conversation.id });
-  if (answer === undefined || 'code' in answer) throw new Error('There is no place to begin at.');
-  const { legacyId, conversation } = answer.data.sendMessage.message;
+  }>(accounts, accounts.ann, BEGIN, { id: accounts.conversation.id });
+  if (response === undefined || 'code' in response) throw new Error('The first message could not be sent.');
+  const { legacyId, conversation } = response.data.sendMessage.message;
   return { cursor: conversation.eventCursor, messageId: legacyId };
 }
 
-function* texts(writer: number, count: number, length = 0): Generator<string> {
+function* generateTexts(writer: number, count: number, length = 0): Generator<string> {
   for (let index = 0; index < count; index += 1) yield `${writer}.${index}`.padEnd(length, '.');
 }

@@ -5,20 +5,20 @@ import { untilListening } from '../test/harness/program.ts';
 import { openRelay } from '../test/harness/relay.ts';
 import type { Relay } from '../test/harness/relay.ts';
 
-const AUTH_SECRET = 'of the chaos run, for nothing else';
+const AUTH_SECRET = 'secret of the chaos run';
 
-/** The real program, behind a piece of network; it keeps its address over restarts. */
+/** A server process behind a relay, which keeps its address through restarts. */
 export interface Server extends AsyncDisposable {
   readonly url: string;
   readonly network: Relay;
-  /** As a crash or the kernel would end it. */
+  /** Ends it with SIGKILL. */
   kill(): Promise<void>;
-  /** As a deploy ends it. Throws unless it exits with 0. */
+  /** Ends it with SIGTERM. Throws unless it exits with 0. */
   stop(): Promise<void>;
   start(): Promise<void>;
 }
 
-/** Starts what `npm start` starts, with these variables. */
+/** Starts the server as `npm start` does, with these variables. */
 export async function startServer(env: Readonly<Record<string, string>>): Promise<Server> {
   const port = await freePort();
   const network = await openRelay(port);

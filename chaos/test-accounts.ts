@@ -5,20 +5,20 @@ import { createTestAccount } from '../src/testing/account.ts';
 import type { TestAccount } from '../src/testing/account.ts';
 import type { Stored } from './delivery-log.ts';
 
-const ANSWER_MS = 4_000;
+const TIMEOUT_MS = 4_000;
 const PAGE = `query ($id: ID!, $after: String) {
   conversation(id: $id) { messages(first: 100, after: $after) { nodes { legacyId text } pageInfo { hasNextPage endCursor } } }
 }`;
 
-/** Who talks to whom in a scenario. */
-export interface World {
+/** The accounts and the conversation of a scenario. */
+export interface TestAccounts {
   readonly url: string;
   readonly ann: TestAccount;
   readonly bob: TestAccount;
   readonly conversation: Named;
 }
 
-export async function createWorld(url: string): Promise<World> {
+export async function createTestAccounts(url: string): Promise<TestAccounts> {
   const anonymous = createGraphqlClient(url);
   const [ann, bob, eve] = [
     await createTestAccount(url, anonymous),
@@ -29,23 +29,23 @@ export async function createWorld(url: string): Promise<World> {
   return { url, ann, bob, conversation: await conversationOf(ann, circle, bob, eve) };
 }
 
-export type Answer<Data> =
+export type Response<Data> =
   | { readonly data: Data }
   | { readonly code: string }
-  /** Nobody answered, or something that is no answer of the gateway. */
+  /** No response, or not one of the gateway. */
   | undefined;
 
-/** Asks once, as one account. */
-export async function ask<Data>(
-  { url }: Pick<World, 'url'>,
+/** Runs an operation once, as an account. */
+export async function request<Data>(
+  { url }: Pick<TestAccounts, 'url'>,
   { token }: Pick<TestAccount, 'token'>,
   query: string,
   variables: Record<string, unknown>,
-): Promise<Answer<Data>> {
+): Promise<Response<Data>> {
   try {
     const response = await fetch(`${url}/graphql`, {
       method: 'POST',
-      signal: AbortSignal.timeout(ANSWER_MS),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
       headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
       body: JSON.stringify({ query, variables }),
     });
@@ -60,12 +60,17 @@ export async function ask<Data>(
   }
 }
 
-/** Asks until there is an answer that is no outage. */
-export async function insist<Data>(...request: Parameters<typeof ask>): Promise<Answer<Data>> {
+/** Repeats an operation until its result is not an outage. */
+export async function requestUntilAvailable<Data>(
+  ...args: Parameters<typeof request>
+): Promise<Response<Data>> {
   for (;;) {
-    const answer = await ask<Data>(...request);
-    if (answer !== undefined && !('code' in answer && ['UNAVAILABLE', 'INTERNAL'].includes(answer.code)))
-      return answer;
+    const response = await request<Data>(...args);
+    if (
+      response !== undefined &&
+      !('code' in response && ['UNAVAILABLE', 'INTERNAL'].includes(response.code))
+    )
+      return response;
     await pause(100);
   }
 }
@@ -75,18 +80,23 @@ interface Page {
   readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null };
 }
 
-async function readPage(world: World, after: string | null): Promise<Page> {
-  const variables = { id: world.conversation.id, after };
-  const answer = await insist<{ conversation: { messages: Page } }>(world, world.ann, PAGE, variables);
-  if (answer === undefined || 'code' in answer) throw new Error('The messages cannot be read.');
-  return answer.data.conversation.messages;
+async function readPage(accounts: TestAccounts, after: string | null): Promise<Page> {
+  const variables = { id: accounts.conversation.id, after };
+  const response = await requestUntilAvailable<{ conversation: { messages: Page } }>(
+    accounts,
+    accounts.ann,
+    PAGE,
+    variables,
+  );
+  if (response === undefined || 'code' in response) throw new Error('The messages cannot be read.');
+  return response.data.conversation.messages;
 }
 
-/** Every message that is in the database. */
-export async function readAll(world: World): Promise<Stored[]> {
+/** Reads every message of the conversation. */
+export async function readAll(accounts: TestAccounts): Promise<Stored[]> {
   const stored: Stored[] = [];
   for (let after: string | null = null; ;) {
-    const { nodes, pageInfo }: Page = await readPage(world, after);
+    const { nodes, pageInfo }: Page = await readPage(accounts, after);
     stored.push(...nodes.map(({ legacyId, text }) => ({ id: legacyId, text })));
     if (!pageInfo.hasNextPage) return stored;
     after = pageInfo.endCursor;

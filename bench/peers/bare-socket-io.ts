@@ -1,10 +1,10 @@
-// A room emit and nothing else: a Socket.IO server that sends each payload it is given to all in one room.
+// Peer: a minimal Socket.IO server that emits each payload to one room.
 import { createServer } from 'node:http';
 import { Server } from 'socket.io';
-import { serveAsPeer } from './serve.ts';
+import { servePeer } from './serve.ts';
 
 const server = createServer();
-// Heartbeats are no delivery: the bench takes off what the server does for nobody, and a peer does nothing.
+// Heartbeats must not be measured: the bench subtracts them for Parley only.
 const io = new Server(server, { serveClient: false, transports: ['websocket'], pingInterval: 3_600_000 });
 io.on('connection', (socket) => {
   socket.on('join', async () => {
@@ -12,4 +12,4 @@ io.on('connection', (socket) => {
     socket.emit('ready');
   });
 });
-serveAsPeer(server, (text) => io.to('room').emit('message', JSON.parse(text)));
+servePeer(server, (text) => io.to('room').emit('message', JSON.parse(text)));

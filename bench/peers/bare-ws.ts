@@ -1,14 +1,14 @@
-// Delivery and nothing else: what a socket says first names its room, and all that it says later goes to whoever is there.
+// Peer: a minimal WebSocket server. The first message of a socket names its room; later messages are sent to the whole room.
 import { createServer } from 'node:http';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
-import { serveAsPeer } from './serve.ts';
+import { servePeer } from './serve.ts';
 
 const server = createServer();
 const sockets = new WebSocketServer({ server });
 const rooms = new Map<string, Set<WebSocket>>();
 
-function enter(name: string, socket: WebSocket): void {
+function joinRoom(name: string, socket: WebSocket): void {
   const room = rooms.get(name) ?? new Set();
   rooms.set(name, room.add(socket));
   socket.once('close', () => room.delete(socket));
@@ -19,9 +19,9 @@ function enter(name: string, socket: WebSocket): void {
 }
 
 sockets.on('connection', (socket) =>
-  socket.once('message', (data: Buffer) => enter(data.toString(), socket)),
+  socket.once('message', (data: Buffer) => joinRoom(data.toString(), socket)),
 );
-// A text of the bench goes to all.
-serveAsPeer(server, (text) => {
+// Texts of the bench are sent to all sockets.
+servePeer(server, (text) => {
   for (const socket of sockets.clients) socket.send(text);
 });

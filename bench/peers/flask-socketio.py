@@ -1,4 +1,4 @@
-# The same room emit by what the original server stood on: Flask-SocketIO, here with eventlet. On Debian:
+# Peer: the same room emit on the stack of the original server, Flask-SocketIO with eventlet. On Debian:
 # apt-get install python3-flask-socketio python3-eventlet
 import json
 import os
@@ -14,14 +14,14 @@ from flask import Flask
 from flask_socketio import SocketIO, emit, join_room
 
 app = Flask(__name__)
-# Heartbeats are no delivery: see bare-socket-io.ts.
+# Heartbeats must not be measured: see bare-socket-io.ts.
 socketio = SocketIO(app, async_mode="eventlet", ping_interval=3600)
 
-# Node's channel to its child: a line of JSON for each message.
+# The IPC channel of Node: one line of JSON per message.
 channel = socket.socket(fileno=int(os.environ["NODE_CHANNEL_FD"]))
 
 
-def say(message):
+def send(message):
     channel.sendall(json.dumps(message).encode() + b"\n")
 
 
@@ -34,11 +34,11 @@ def join():
 def publish_all():
     for line in channel.makefile("r"):
         socketio.emit("message", json.loads(json.loads(line)), to="room")
-        say("done")
+        send("done")
     os._exit(0)
 
 
 listener = eventlet.listen(("127.0.0.1", 0), backlog=4096)
 eventlet.spawn(publish_all)
-say(listener.getsockname()[1])
+send(listener.getsockname()[1])
 wsgi.server(listener, app, log_output=False, max_size=100_000)

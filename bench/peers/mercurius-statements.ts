@@ -1,4 +1,4 @@
-// What Parley asks the database for the first screen, to the letter.
+// The statements that Parley runs for the initial query.
 
 export const ACTIVE = `select "id" from "users" where not exists (select from revoked_tokens where token_id = $1) and ("sessions_since" is null or "sessions_since" <= to_timestamp($2::float8 / 1000)) and "id" = $3`;
 

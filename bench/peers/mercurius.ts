@@ -1,14 +1,14 @@
-// What the manual of Mercurius shows: loaders for each level, and graphql-jit from the first request on. It asks the
-// same database the same statements as Parley, prepared, and checks the same token.
+// Peer: Mercurius as its manual shows, with a loader per level, and graphql-jit from the first request on. It runs the same prepared
+// statements as Parley on the same database, and checks the same token.
 import { createSecretKey } from 'node:crypto';
 import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { jwtVerify } from 'jose';
 import pg from 'pg';
 import { ACTIVE, CIRCLES, CONVERSATIONS, MESSAGES, PARTICIPANTS, USERS } from './mercurius-statements.ts';
-import { listenAsPeer } from './serve.ts';
+import { listenPeer } from './serve.ts';
 
-/** What is used of Fastify, whose types are not there before it is installed. */
+/** The part of Fastify in use. Its types are unavailable until the bench installs it. */
 interface App {
   readonly server: Server;
   register(plugin: unknown, options: object): App;
@@ -192,4 +192,4 @@ app.register(mercurius, {
   `,
 });
 await app.ready();
-listenAsPeer(app.server);
+listenPeer(app.server);

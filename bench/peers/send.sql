@@ -1,6 +1,6 @@
--- One message as Parley stores one that comes alone: the lock, the right to send, the message, its event. For pgbench.
+-- Stores one message like Parley without batching, for pgbench: lock, access check, message, event.
 \set user_id :client_id + 1
-\set conversation_id :client_id / :together + 1
+\set conversation_id :client_id / :per_conversation + 1
 begin;
 select topic from topics where topic = 'conversation:' || :conversation_id::text for update;
 select participants.id as participant_id, users.id as author_id, users.email, users.first_name, users.last_name,

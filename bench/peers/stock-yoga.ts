@@ -1,4 +1,4 @@
-// What the manuals of graphql-yoga and graphql-ws show: each subscriber executes each event for itself.
+// Peer: graphql-yoga and graphql-ws as their manuals show. Each subscriber executes each event separately.
 import { setMaxListeners } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage } from 'node:http';
@@ -7,7 +7,7 @@ import { useServer } from 'graphql-ws/use/ws';
 import { createPubSub, createSchema, createYoga } from 'graphql-yoga';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
-import { serveAsPeer } from './serve.ts';
+import { servePeer } from './serve.ts';
 
 interface MessageSent {
   readonly cursor: string;
@@ -20,7 +20,7 @@ interface MessageSent {
   };
 }
 
-// Each subscriber listens to the one pub/sub.
+// Every subscriber adds a listener to the one pub/sub.
 setMaxListeners(0);
 const pubSub = createPubSub<{ sent: [MessageSent] }>();
 const yoga = createYoga({
@@ -101,4 +101,4 @@ useServer<Record<string, unknown>, { socket: WebSocket; request: IncomingMessage
   },
   new WebSocketServer({ server, path: '/graphql' }),
 );
-serveAsPeer(server, (text) => pubSub.publish('sent', JSON.parse(text) as MessageSent));
+servePeer(server, (text) => pubSub.publish('sent', JSON.parse(text) as MessageSent));
