@@ -1,6 +1,6 @@
 import type { CodegenConfig } from '@graphql-codegen/cli';
 
-// The operations that the bridge runs, typed against the schema that serves them, in a form that Node runs unbuilt.
+// Generates the typed operations of the bridge from the printed schema, as erasable TypeScript.
 const config: CodegenConfig = {
   schema: 'schema.graphql',
   documents: 'src/bridge/contract/operations.graphql',
