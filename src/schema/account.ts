@@ -24,30 +24,27 @@ const isCaller = (id: UserId, { session }: Context): boolean =>
   session?.actor.kind === 'user' && session.actor.id === id;
 
 User.implement({
-  description: 'A user account of a person.',
+  description: 'A person with an account.',
   fields: (t) => ({
     legacyId: t.exposeInt('id', {
-      description: 'Numeric id: `user_id` and `sender.id` of Socket.IO clients.',
+      description: 'Its number, which Socket.IO clients know as `user_id`, and as `id` of a `sender`.',
     }),
     email: t.exposeString('email', {
       description:
-        'E-mail address as entered, in Unicode NFC. Unique regardless of case, width and Unicode form.',
+        'E-mail address, as typed, in Unicode form NFC. No two accounts share one, in whatever case, width or form.',
     }),
     firstName: t.exposeString('firstName', { description: 'First name.' }),
     lastName: t.exposeString('lastName', { description: 'Last name.' }),
     birthday: t.expose('birthday', {
       type: 'Date',
       nullable: true,
-      description: 'Date of birth; null when not given.',
+      description: 'Day of birth; null when not told.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Creation time of the account.' }),
-    updatedAt: t.expose('updatedAt', {
-      type: 'DateTime',
-      description: 'Time of the last change to the account.',
-    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the account was created.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When the account was last changed.' }),
     isOnline: t.boolean({
       description:
-        'Whether the account has an authenticated WebSocket, event stream or Socket.IO connection on any node. In an event: the state at the time of the event.',
+        'Whether there is a live authenticated connection of this account: WebSocket, event stream or Socket.IO, on any node. In an event it is what it was at that moment.',
       resolve: ({ online, id }, _args, { loaders }) => online ?? isOnline({ kind: 'user', id }, loaders),
     }),
     circles: t.connection(
@@ -55,7 +52,7 @@ User.implement({
         type: Circle,
         nullable: true,
         ...perActor,
-        description: 'The user’s circles, oldest first. Null unless the user is the caller.',
+        description: 'The circles you belong to, oldest first. Null for anyone but yourself.',
         resolve: async ({ id }, args, context) =>
           isCaller(id, context)
             ? pageOf('Circle', await findCirclesOf(context.deps, { kind: 'user', id }), args)
@@ -69,7 +66,7 @@ User.implement({
         nullable: true,
         ...perActor,
         description:
-          'The user’s pending invitations to circles, oldest first. Null unless the user is the caller.',
+          'Invitations to circles that you have not answered, oldest first. Null for anyone but yourself.',
         resolve: async ({ id }, args, context) =>
           isCaller(id, context)
             ? pageOf('CircleInvitation', await findInvitationsOf(context.deps, { kind: 'user', id }), args)
@@ -83,84 +80,85 @@ User.implement({
 builder.queryFields((t) => ({
   me: t.field({
     type: Actor,
-    description: 'The account of the caller’s token. Errors: UNAUTHENTICATED.',
+    description: 'Who you are: the account of your token. UNAUTHENTICATED without one.',
     resolve: async (_root, _args, context) =>
       actorSource(await accounts.requireMe(context.deps, requireActor(context))),
   }),
 }));
 
 const token =
-  'Token for `Authorization: Bearer …`. Expires after one day, for devices after 30 days; `logout` revokes it.';
+  'Token for `Authorization: Bearer …`, valid for a day (for devices 30 days) unless `logout` revokes it.';
 
 const LoginPayload = builder.objectRef<{ token: string; user: UserSource }>('LoginPayload').implement({
-  description: 'A new user session. Other sessions of the account stay valid.',
+  description: 'A new login of a user. Other logins of the same account stay valid.',
   fields: (t) => ({
     token: t.exposeString('token', { description: token }),
-    user: t.expose('user', { type: User, description: 'The account of the token.' }),
+    user: t.expose('user', { type: User, description: 'Whom the token stands for.' }),
   }),
 });
 
 const LoginDevicePayload = builder
   .objectRef<{ token: string; device: DeviceSource }>('LoginDevicePayload')
   .implement({
-    description: 'A new device session.',
+    description: 'A new login of a device.',
     fields: (t) => ({
       token: t.exposeString('token', { description: token }),
-      device: t.expose('device', { type: Device, description: 'The device of the token.' }),
+      device: t.expose('device', { type: Device, description: 'Which device the token stands for.' }),
     }),
   });
 
 const RefreshTokenPayload = builder
   .objectRef<{ token: string; actor: ActorRef }>('RefreshTokenPayload')
   .implement({
-    description: 'A further session of the same account.',
+    description: 'A further login of the same account.',
     fields: (t) => ({
       token: t.exposeString('token', {
-        description: `${token} The presented token stays valid.`,
+        description: `${token} The token that was presented stays valid, too.`,
       }),
       actor: t.field({
         type: Actor,
-        description: 'The account of the token.',
+        description: 'Whom the token stands for.',
         resolve: async ({ actor }, _args, { deps }) => actorSource(await accounts.requireMe(deps, actor)),
       }),
     }),
   });
 
 const CreateAccountInput = builder.inputType('CreateAccountInput', {
-  description: 'The new user’s profile and credentials.',
+  description: 'Who the new user is.',
   fields: (t) => ({
     email: t.string({
       required: true,
       description:
-        'E-mail address, at most 120 characters, without invisible characters. Errors: INVALID_INPUT, CONFLICT if another account uses it.',
+        'E-mail address, at most 120 characters. Errors: INVALID_INPUT also for characters that cannot be seen, CONFLICT when it is taken.',
     }),
     password: t.string({
       required: true,
       description:
-        'Password, 1 to 200 characters, at least one visible. Compared as RFC 8265 OpaqueString, so that all keyboards produce the same password.',
+        'Password, 1 to 200 characters, at least one of them visible. It is the same from every keyboard: RFC 8265, OpaqueString.',
     }),
     firstName: t.string({
       required: true,
-      description: 'First name, 1 to 50 characters, at least one visible. Surrounding whitespace is trimmed.',
+      description:
+        'First name, 1 to 50 characters, at least one of them visible. Blanks around it are left out.',
     }),
     lastName: t.string({
       required: true,
-      description: 'Last name, at most 50 characters; may be empty.',
+      description: 'Last name, at most 50 characters; empty for who has none.',
     }),
-    birthday: t.field({ type: 'Date', description: 'Date of birth.' }),
+    birthday: t.field({ type: 'Date', description: 'Day of birth, if it is to be known.' }),
   }),
 });
 
 const UpdateAccountInput = builder.inputType('UpdateAccountInput', {
-  description: 'The fields to change; absent fields stay unchanged.',
+  description: 'What is to be changed: fields that are absent stay as they are.',
   fields: (t) => ({
     email: t.string({
       description:
-        'E-mail address, at most 120 characters, without invisible characters. Errors: INVALID_INPUT, CONFLICT if another account uses it.',
+        'E-mail address, at most 120 characters. Errors: INVALID_INPUT also for characters that cannot be seen, CONFLICT when it is taken.',
     }),
-    firstName: t.string({ description: 'First name, 1 to 50 characters, at least one visible.' }),
-    lastName: t.string({ description: 'Last name, at most 50 characters; may be empty.' }),
-    birthday: t.field({ type: 'Date', description: 'Date of birth; null removes it.' }),
+    firstName: t.string({ description: 'First name, 1 to 50 characters, at least one of them visible.' }),
+    lastName: t.string({ description: 'Last name, at most 50 characters; empty for who has none.' }),
+    birthday: t.field({ type: 'Date', description: 'Day of birth; null removes it.' }),
   }),
 });
 
@@ -168,15 +166,8 @@ builder.mutationFields((t) => ({
   createAccount: t.field({
     type: LoginPayload,
     complexity: PASSWORD,
-    description:
-      'Creates a user account and logs in. Requires no session. FORBIDDEN if `SIGN_UP` is off. Errors: INVALID_INPUT, CONFLICT, FORBIDDEN.',
-    args: {
-      input: t.arg({
-        type: CreateAccountInput,
-        required: true,
-        description: 'The user’s profile and credentials.',
-      }),
-    },
+    description: 'Creates a user and logs in. Needs no login. FORBIDDEN where `SIGN_UP` is off.',
+    args: { input: t.arg({ type: CreateAccountInput, required: true, description: 'Who the user is.' }) },
     resolve: (_root, { input }, { deps }) =>
       accounts.signUp(deps, { ...input, birthday: input.birthday ?? null }),
   }),
@@ -184,13 +175,13 @@ builder.mutationFields((t) => ({
     type: LoginPayload,
     complexity: PASSWORD,
     description:
-      'Logs a user in. Requires no session. UNAUTHENTICATED for a wrong e-mail or password, RATE_LIMITED after too many, FORBIDDEN if `PASSWORD_LOGIN` is off. Errors: UNAUTHENTICATED, RATE_LIMITED, FORBIDDEN.',
+      'Logs a user in. Needs no login. UNAUTHENTICATED when the e-mail or the password is wrong, RATE_LIMITED after too many wrong ones, FORBIDDEN where `PASSWORD_LOGIN` is off.',
     args: {
       email: t.arg.string({
         required: true,
         description: 'E-mail address of the account, in any case, width and Unicode form.',
       }),
-      password: t.arg.string({ required: true, description: 'Password of the account.' }),
+      password: t.arg.string({ required: true, description: 'Its password.' }),
     },
     resolve: (_root, args, { deps }) => accounts.login(deps, args),
   }),
@@ -198,16 +189,16 @@ builder.mutationFields((t) => ({
     type: LoginDevicePayload,
     complexity: PASSWORD,
     description:
-      'Logs a device in. Requires no session. UNAUTHENTICATED for a wrong username or password, RATE_LIMITED after too many. Errors: UNAUTHENTICATED, RATE_LIMITED.',
+      'Logs a device in. Needs no login. UNAUTHENTICATED when the username or the password is wrong, RATE_LIMITED after too many wrong ones.',
     args: {
-      username: t.arg.string({ required: true, description: 'Username returned by `addDevice`.' }),
-      password: t.arg.string({ required: true, description: 'Password returned by `addDevice`.' }),
+      username: t.arg.string({ required: true, description: 'Username that `addDevice` answered.' }),
+      password: t.arg.string({ required: true, description: 'Password that `addDevice` answered.' }),
     },
     resolve: (_root, args, { deps }) => accounts.loginDevice(deps, args),
   }),
   logout: t.boolean({
     description:
-      'Revokes the token of this request and closes every connection that uses it, on every node. Other tokens stay valid. Returns true. Errors: UNAUTHENTICATED.',
+      'Revokes the token of this request, and no other, and ends every connection that used it, on every node. Answers true.',
     resolve: async (_root, _args, context) => {
       await accounts.logout(context.deps, requireSession(context));
       return true;
@@ -216,7 +207,7 @@ builder.mutationFields((t) => ({
   refreshToken: t.field({
     type: RefreshTokenPayload,
     description:
-      'Issues a new token for the same account. A WebSocket that was opened with the presented token continues with the new one, with its subscriptions. Errors: UNAUTHENTICATED.',
+      'Answers a new token for the same account, to go on before the present one expires. A WebSocket whose own token this was goes on with the new one, and its subscriptions with it.',
     resolve: async (_root, _args, context) => {
       const refreshed = await accounts.refreshToken(context.deps, requireSession(context));
       await context.renewSession?.(refreshed.token);
@@ -225,9 +216,9 @@ builder.mutationFields((t) => ({
   }),
   updateAccount: t.field({
     type: User,
-    description: 'Updates the caller’s profile. Users only. Errors: INVALID_INPUT, CONFLICT, FORBIDDEN.',
+    description: 'Changes what is known of you. FORBIDDEN for devices.',
     args: {
-      input: t.arg({ type: UpdateAccountInput, required: true, description: 'The fields to change.' }),
+      input: t.arg({ type: UpdateAccountInput, required: true, description: 'What is to be changed.' }),
     },
     resolve: (_root, { input }, context) =>
       accounts.updateAccount(context.deps, requireActor(context), {
@@ -241,12 +232,12 @@ builder.mutationFields((t) => ({
     type: User,
     complexity: PASSWORD,
     description:
-      'Changes the caller’s password. Tokens stay valid. Users only. FORBIDDEN for a wrong current password, RATE_LIMITED after too many. Errors: FORBIDDEN, RATE_LIMITED, INVALID_INPUT.',
+      'Changes your password. Tokens stay valid. FORBIDDEN when the current one is wrong, and for devices.',
     args: {
-      current: t.arg.string({ required: true, description: 'The current password.' }),
+      current: t.arg.string({ required: true, description: 'The password as it is.' }),
       next: t.arg.string({
         required: true,
-        description: 'The new password, 1 to 200 characters.',
+        description: 'The password as it shall be, 1 to 200 characters.',
       }),
     },
     resolve: (_root, args, context) => accounts.changePassword(context.deps, requireActor(context), args),
@@ -255,11 +246,11 @@ builder.mutationFields((t) => ({
     type: User,
     complexity: PASSWORD,
     description:
-      'Deletes the caller’s account: leaves all circles and conversations, keeps the messages without author, and closes all connections. Users only. Returns the deleted account. Errors: FORBIDDEN, RATE_LIMITED.',
+      'Deletes your account: you leave all circles and conversations, your messages stay without author, and all your connections end. Answers the account as it was.',
     args: {
       password: t.arg.string({
         required: true,
-        description: 'The password, as confirmation. FORBIDDEN if it is wrong.',
+        description: 'The password, to be sure. FORBIDDEN when it is wrong.',
       }),
     },
     resolve: (_root, args, context) => accounts.deleteAccount(context.deps, requireActor(context), args),

@@ -44,55 +44,52 @@ export const builder = new SchemaBuilder<SchemaTypes>({
   relay: {
     nodeQueryOptions: false,
     nodesQueryOptions: false,
-    nodesOnConnection: { description: 'The nodes of this page, without edges.', complexity: ONCE },
+    nodesOnConnection: { description: 'The things of this page, without their edges.', complexity: ONCE },
     nodeTypeOptions: {
-      description: 'An object with a global id, which `node(id:)` returns.',
+      description: 'Anything that has a global id, and so can be read again with `node(id:)`.',
     },
-    idFieldOptions: { description: 'Global id: type name and number, for example `Circle:3`.' },
+    idFieldOptions: { description: 'Global id: the name of the type and the number, as in `Circle:3`.' },
     pageInfoTypeOptions: {
-      description: 'Pagination state of a page: https://relay.dev/graphql/connections.htm.',
+      description: 'Where a page lies in its list: https://relay.dev/graphql/connections.htm.',
     },
-    hasNextPageFieldOptions: { description: 'Whether there are edges after `endCursor`.' },
-    hasPreviousPageFieldOptions: { description: 'Whether there are edges before `startCursor`.' },
-    startCursorFieldOptions: { description: 'Cursor of the first edge; null for an empty page.' },
-    endCursorFieldOptions: { description: 'Cursor of the last edge; null for an empty page.' },
+    hasNextPageFieldOptions: { description: 'Whether more follows after `endCursor`.' },
+    hasPreviousPageFieldOptions: { description: 'Whether more comes before `startCursor`.' },
+    startCursorFieldOptions: { description: 'Cursor of the first edge; null when the page is empty.' },
+    endCursorFieldOptions: { description: 'Cursor of the last edge; null when the page is empty.' },
     firstArgOptions: {
       description:
-        'Page size from the start of the list, 0 to 100; 20 without `first` and `last`. Excludes `last`. Errors: LIMIT_EXCEEDED, INVALID_INPUT.',
+        'How many to answer, from the beginning: 0 to 100, more is LIMIT_EXCEEDED. Not together with `last`; with neither, a page has 20.',
     },
     lastArgOptions: {
       description:
-        'Page size from the end of the list, 0 to 100. Excludes `first`. Errors: LIMIT_EXCEEDED, INVALID_INPUT.',
+        'How many to answer, from the end: 0 to 100, more is LIMIT_EXCEEDED. Not together with `first`.',
     },
     afterArgOptions: {
-      description: 'Returns edges after this cursor; `""` counts as null. Errors: INVALID_INPUT.',
+      description:
+        'Only what comes after the edge with this cursor; `""` counts as null. INVALID_INPUT for other text.',
     },
     beforeArgOptions: {
-      description: 'Returns edges before this cursor; `""` counts as null. Errors: INVALID_INPUT.',
+      description:
+        'Only what comes before the edge with this cursor; `""` counts as null. INVALID_INPUT for other text.',
     },
-    cursorFieldOptions: { description: 'Cursor of this edge, for `after` and `before`.' },
-    nodeFieldOptions: { description: 'The node at the end of the edge.' },
+    cursorFieldOptions: { description: 'Place of this edge in the list, for `after` and `before`.' },
+    nodeFieldOptions: { description: 'The thing itself.' },
     edgesFieldOptions: {
-      description: 'The edges of this page.',
+      description: 'The things of this page, with their cursors.',
       nullable: { list: false, items: false },
       complexity: ONCE,
     },
-    pageInfoFieldOptions: { description: 'The pagination state of this page.' },
+    pageInfoFieldOptions: { description: 'Where this page lies in the whole list.' },
     defaultConnectionTypeOptions: { description: 'A page of a list.' },
-    defaultEdgeTypeOptions: { description: 'An edge in a connection.' },
+    defaultEdgeTypeOptions: { description: 'A thing in a list, with its place.' },
     defaultConnectionFieldOptions: { complexity: connectionComplexity },
   },
 });
 
 builder.queryType({
-  description:
-    'The queries. Every error has a code of a closed list in `extensions.code`. Any field can also fail with UNAVAILABLE or INTERNAL, and without a session with UNAUTHENTICATED.',
+  description: 'What can be read. Every error carries its code, out of a closed list, in `extensions.code`.',
 });
 builder.mutationType({
-  description:
-    'The mutations. Each returns the object that it changed. Any can also fail with INVALID_INPUT for a malformed argument, UNAVAILABLE or INTERNAL, and without a session with UNAUTHENTICATED.',
+  description: 'What can be changed. Every mutation answers the thing that it changed.',
 });
-builder.subscriptionType({
-  description:
-    'The subscriptions. Any can also fail with INVALID_INPUT for a malformed argument, and without a session with UNAUTHENTICATED.',
-});
+builder.subscriptionType({ description: 'What can be followed live.' });

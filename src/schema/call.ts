@@ -6,13 +6,13 @@ import { Actor, actorSource } from './refs.ts';
 
 const TurnCredentials = builder.objectRef<calls.TurnCredentials>('TurnCredentials').implement({
   description:
-    'Time-limited TURN credentials: https://datatracker.ietf.org/doc/html/draft-uberti-behave-turn-rest-00.',
+    'What a TURN server lets a caller in with: https://datatracker.ietf.org/doc/html/draft-uberti-behave-turn-rest-00.',
   fields: (t) => ({
-    username: t.exposeString('username', { description: 'Username: expiry time and account.' }),
-    password: t.exposeString('password', { description: 'Password for the username.' }),
+    username: t.exposeString('username', { description: 'Username: when it expires, and whose it is.' }),
+    password: t.exposeString('password', { description: 'Password that goes with it.' }),
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
-      description: 'Expiry time: a call must be set up before.',
+      description: 'Until when a call can be set up with it.',
     }),
   }),
 });
@@ -23,20 +23,21 @@ interface IceServerSource {
 }
 
 const IceServer = builder.objectRef<IceServerSource>('IceServer').implement({
-  description: 'A STUN or TURN server, as an RTCIceServer: https://www.w3.org/TR/webrtc/#dom-rtciceserver.',
+  description:
+    'A STUN or TURN server, in the shape that RTCPeerConnection takes: https://www.w3.org/TR/webrtc/#dom-rtciceserver.',
   fields: (t) => ({
     urls: t.stringList({
-      description: 'Server URLs, for example `turn:example.com:3478`.',
+      description: 'Its addresses, such as `turn:example.com:3478`.',
       resolve: ({ urls }) => urls,
     }),
     username: t.string({
       nullable: true,
-      description: 'Username for a TURN server; null for STUN servers and without a session.',
+      description: 'Username for a TURN server; null for STUN servers and for a caller who is not logged in.',
       resolve: ({ credentials }) => credentials?.username,
     }),
     credential: t.string({
       nullable: true,
-      description: 'Password for a TURN server; null for STUN servers and without a session.',
+      description: 'Password for a TURN server; null for STUN servers and for a caller who is not logged in.',
       resolve: ({ credentials }) => credentials?.password,
     }),
   }),
@@ -45,12 +46,12 @@ const IceServer = builder.objectRef<IceServerSource>('IceServer').implement({
 const each = (urls: readonly string[]): IceServerSource[] => urls.map((url) => ({ urls: [url] }));
 
 const WebRtcConfig = builder.objectRef<calls.WebRtcConfig>('WebRtcConfig').implement({
-  description: 'The configuration for WebRTC calls.',
+  description: 'What it takes to set up a call.',
   fields: (t) => ({
     iceServers: t.field({
       type: [IceServer],
       description:
-        'All servers, for `new RTCPeerConnection({ iceServers })`. TURN servers include credentials if the caller has a session.',
+        'All servers, for `new RTCPeerConnection({ iceServers })` as they are. The TURN servers come with credentials for a caller who is logged in, and without for others.',
       resolve: (config, _args, { session }) => {
         const credentials = session === null ? undefined : config.credentials();
         return [
@@ -61,17 +62,18 @@ const WebRtcConfig = builder.objectRef<calls.WebRtcConfig>('WebRtcConfig').imple
     }),
     stunServers: t.field({
       type: [IceServer],
-      description: 'The STUN servers. Requires no session.',
+      description: 'The STUN servers. Needs no login.',
       resolve: ({ stunUrls }) => each(stunUrls),
     }),
     turnServers: t.field({
       type: [IceServer],
-      description: 'The TURN servers, without credentials. Requires no session.',
+      description: 'The TURN servers, without credentials. Needs no login.',
       resolve: ({ turnUrls }) => each(turnUrls),
     }),
     credentials: t.field({
       type: TurnCredentials,
-      description: 'New credentials for the TURN servers. Errors: UNAUTHENTICATED.',
+      description:
+        'Credentials for the TURN servers, made anew at each request. UNAUTHENTICATED without login.',
       resolve: (config) => config.credentials(),
     }),
   }),
@@ -80,32 +82,33 @@ const WebRtcConfig = builder.objectRef<calls.WebRtcConfig>('WebRtcConfig').imple
 builder.queryField('webrtc', (t) =>
   t.field({
     type: WebRtcConfig,
-    description: 'The configuration for WebRTC calls. Requires no session, except for `credentials`.',
+    description: 'What it takes to set up a call. Needs no login, except for credentials.',
     resolve: (_root, _args, { deps, session }) => calls.getWebRtcConfig(deps, session?.actor ?? null),
   }),
 );
 
 const SignalTarget = builder.inputType('SignalTarget', {
-  description: 'The target of a signal, by exactly one of these fields.',
+  description: 'Whom a signal is for, named in one of these ways.',
   isOneOf: true,
   fields: (t) => ({
-    email: t.string({ description: 'E-mail address of a user.' }),
-    userId: t.id({ description: 'Global id of a user.' }),
-    deviceId: t.id({ description: 'Global id of a device.' }),
+    email: t.string({ description: 'The user with this e-mail address.' }),
+    userId: t.id({ description: 'The user with this global id.' }),
+    deviceId: t.id({ description: 'The device with this global id.' }),
   }),
 });
 
 const Signal = builder.objectRef<calls.Signal>('Signal').implement({
-  description: 'A call signal from another account.',
+  description: 'Something that another account sent you to set up a call.',
   fields: (t) => ({
     sender: t.field({
       type: Actor,
-      description: 'The sender of the signal.',
+      description: 'Who sent it.',
       resolve: ({ sender }) => actorSource(sender),
     }),
     content: t.expose('content', {
       type: 'JSON',
-      description: 'The content as sent. From a Socket.IO client: the whole payload, including its target.',
+      description:
+        'What was sent, unchanged. From a Socket.IO client the whole payload, its address included.',
     }),
   }),
 });
@@ -113,14 +116,14 @@ const Signal = builder.objectRef<calls.Signal>('Signal').implement({
 builder.mutationField('sendSignal', (t) =>
   t.boolean({
     description:
-      'Sends a call signal to another account, such as an offer, an answer or a candidate. Delivered to all its `signals` subscriptions and its newest Socket.IO connection; ephemeral. NOT_FOUND unless both share a circle, UNREACHABLE without such a connection. Returns true. Errors: NOT_FOUND, UNREACHABLE, LIMIT_EXCEEDED, RATE_LIMITED.',
+      'Sends something to another account, to set up a call: an offer, an answer, a candidate. It reaches all their `signals` subscriptions and their newest Socket.IO connection, and is not kept. NOT_FOUND unless you share a circle, UNREACHABLE when they have neither. Answers true.',
     args: {
-      to: t.arg({ type: SignalTarget, required: true, description: 'The target account.' }),
+      to: t.arg({ type: SignalTarget, required: true, description: 'Whom it is for.' }),
       content: t.arg({
         type: 'JSON',
         required: true,
         description:
-          'The content, passed on unchanged. Socket.IO clients receive it as `content`; most apps read its field `message`.',
+          'What is sent. Socket.IO clients get it as their `content`: the apps among them read its field `message`.',
       }),
     },
     resolve: async (_root, { to, content }, context) => {
@@ -141,7 +144,7 @@ builder.subscriptionField('signals', (t) =>
   t.field({
     type: Signal,
     description:
-      'Call signals from `sendSignal`, and from `webrtc_forward` of Socket.IO clients. The caller is reachable while subscribed. Ephemeral: signals sent while disconnected are lost. Errors: UNAUTHENTICATED.',
+      'What other accounts send you with `sendSignal`, or Socket.IO clients with `webrtc_forward`. As long as you are subscribed you can be reached. Nothing is kept: what comes while you are away is lost.',
     subscribe: (_root, _args, context) =>
       calls.openSignals(context.deps, requireSession(context), context.signal),
     resolve: (signal) => signal,

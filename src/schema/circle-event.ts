@@ -11,7 +11,7 @@ import { Actor, Circle, Device, User, actorSource } from './refs.ts';
 
 const CircleEvent = streamType(
   'CircleEvent',
-  'An event of `circleEvents`. Only the types of that stream implement this interface.',
+  'An event of `circleEvents`: only its types implement this interface.',
 );
 
 const CircleUpdated = eventType('circle.updated');
@@ -45,49 +45,47 @@ for (const ref of all) {
 }
 
 CircleUpdated.implement({ description: 'The circle was renamed.' });
-CircleDeleted.implement({
-  description: 'The circle was deleted, or its last member left. The stream ends after this event.',
-});
+CircleDeleted.implement({ description: 'The circle was deleted, or its last member left. The stream ends.' });
 for (const ref of [CircleUpdated, CircleDeleted]) {
   builder.objectField(ref, 'circle', (t) =>
     t.field({
       type: Circle,
-      description: 'The circle at the time of the event.',
+      description: 'The circle as it was then.',
       resolve: ({ event }) => event.circle,
     }),
   );
 }
 
 MemberJoined.implement({
-  description: 'A user accepted an invitation and joined the circle.',
+  description: 'Somebody accepted an invitation, and belongs to the circle from now on.',
 });
-MemberLeft.implement({ description: 'A user left. The stream ends if it was the subscriber.' });
+MemberLeft.implement({ description: 'Somebody left. If it was you, the stream ends.' });
 MemberKicked.implement({
-  description: 'A user was removed. The stream ends if it was the subscriber.',
+  description: 'Somebody was removed. If it was you, the stream ends.',
   fields: (t) => ({
-    by: t.field({ type: User, description: 'The user who removed them.', resolve: ({ event }) => event.by }),
+    by: t.field({ type: User, description: 'Who removed them.', resolve: ({ event }) => event.by }),
   }),
 });
 for (const ref of [MemberJoined, MemberLeft, MemberKicked]) {
   builder.objectField(ref, 'user', (t) =>
     t.field({
       type: User,
-      description: 'The affected user, at the time of the event.',
+      description: 'Whom it is about, as they were then.',
       resolve: ({ event }) => event.user,
     }),
   );
 }
 
-DeviceAdded.implement({ description: 'A device was added to the circle.' });
+DeviceAdded.implement({ description: 'The circle got its device.' });
 DeviceUpdated.implement({ description: 'The circle’s device was renamed.' });
 DeviceRemoved.implement({
-  description: 'The circle’s device was removed. The stream ends if it is the subscriber.',
+  description: 'The circle’s device was removed. If you are the device, the stream ends.',
 });
 for (const ref of [DeviceAdded, DeviceUpdated, DeviceRemoved]) {
   builder.objectField(ref, 'device', (t) =>
     t.field({
       type: Device,
-      description: 'The device at the time of the event.',
+      description: 'The device as it was then.',
       resolve: ({ event }) => event.device,
     }),
   );
@@ -99,19 +97,19 @@ function circleIdOf(event: CircleFact): number {
 }
 
 const Presence = builder.objectRef<PresenceChange>('Presence').implement({
-  description: 'A change of an account’s presence.',
+  description: 'That somebody is online, or no longer.',
   fields: (t) => ({
-    actor: t.field({ type: Actor, description: 'The account.', resolve: ({ actor }) => actorSource(actor) }),
-    online: t.exposeBoolean('online', { description: 'Whether the account is online.' }),
+    actor: t.field({ type: Actor, description: 'Who.', resolve: ({ actor }) => actorSource(actor) }),
+    online: t.exposeBoolean('online', { description: 'Whether they are online.' }),
   }),
 });
 
-const circleId = 'Global id of a circle. NOT_FOUND unless the caller belongs to it.';
+const circleId = 'The circle. NOT_FOUND unless you belong to it.';
 
 builder.subscriptionFields((t) => ({
   circleEvents: t.field({
     type: CircleEvent,
-    description: `Events of a circle: name, members, device. ${STREAM} Ends after the event that removes the subscriber. Errors: NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED.`,
+    description: `What happens to a circle: its name, its members, its device. ${STREAM} Ends when you no longer belong to it, after the event that says so.`,
     args: {
       circleId: t.arg.id({ required: true, description: circleId }),
       after: t.arg({ type: 'Cursor', description: AFTER }),
@@ -128,7 +126,7 @@ builder.subscriptionFields((t) => ({
   presence: t.field({
     type: Presence,
     description:
-      'Presence of the accounts in a circle. Starts with one item for each online account, then publishes changes. A reconnect within a few seconds is no change. Ephemeral: a slow reader receives only the newest state of each account. Errors: NOT_FOUND.',
+      'Who of a circle is online. Begins with one item for each who is, then says every change. Whoever comes back within a few seconds is not said to have left. Nothing is kept: who reads slowly gets only the newest state of each.',
     args: { circleId: t.arg.id({ required: true, description: circleId }) },
     subscribe: (_root, args, context) =>
       openPresence(

@@ -33,18 +33,18 @@ async function inside<Row>(
 
 Circle.implement({
   description:
-    'A group of users, such as a family, with at most one device. Callers outside it, such as invited or former members, see its name and times; its lists are empty for them.',
+    'A circle of people, such as a family, with at most one device. Who does not belong to it, as one who was invited or has left, sees its name and dates; its lists are empty then.',
   fields: (t) => ({
-    legacyId: t.exposeInt('id', { description: 'Numeric id: `circle_id` of Socket.IO clients.' }),
-    name: t.exposeString('name', { description: 'Name of the circle.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Creation time.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'Time of the last rename.' }),
+    legacyId: t.exposeInt('id', { description: 'Its number, which Socket.IO clients know as `circle_id`.' }),
+    name: t.exposeString('name', { description: 'What its members call it.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was created.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it was last renamed.' }),
     eventCursor: t.field({
       type: 'Cursor',
       // What stands beside it is read again, as far as the caller may.
       ...perActor,
       description:
-        'Cursor to subscribe to `circleEvents` after, for every later event. Read in the same snapshot as all fields selected with it, also in the result of a mutation and in an event.',
+        'Subscribe to `circleEvents` after it to get all that happens next. It is read in the same snapshot as all that is selected with it, also in what a mutation answers or an event brings.',
       resolve: async ({ id }, _args, { loaders }) =>
         present('Circle', await loaders.eventCursor(circleTopic(id))),
     }),
@@ -52,7 +52,7 @@ Circle.implement({
       type: CircleRole,
       nullable: true,
       ...perActor,
-      description: 'The caller’s role; null for a device and for a user outside the circle.',
+      description: 'What you are in it; null for a device, and for one who does not belong to it.',
       resolve: async ({ id }, _args, { loaders, session }) => {
         if (session?.actor.kind !== 'user') return null;
         const members = (await loaders.membersOf(id)) ?? [];
@@ -63,7 +63,7 @@ Circle.implement({
       type: Device,
       nullable: true,
       ...perActor,
-      description: 'The circle’s device; null if it has none.',
+      description: 'Its device; null when it has none.',
       resolve: async ({ id }, _args, { loaders }) =>
         (await loaders.ownCircle(id)) === undefined ? null : loaders.deviceOf(id),
     }),
@@ -71,7 +71,7 @@ Circle.implement({
       {
         type: CircleMembership,
         ...perActor,
-        description: 'The members, in the order of joining.',
+        description: 'Who belongs to it, in the order of joining.',
         resolve: async (circle, args, { loaders }) => {
           const members = await inside(circle, loaders, loaders.membersOf);
           return pageOf('CircleMembership', members, args);
@@ -83,7 +83,7 @@ Circle.implement({
       {
         type: CircleInvitation,
         ...perActor,
-        description: 'Pending invitations to the circle, oldest first.',
+        description: 'Invitations to it that are not answered yet, oldest first.',
         resolve: async (circle, args, { loaders }) => {
           const invitations = await inside(circle, loaders, loaders.invitationsOf);
           return pageOf('CircleInvitation', invitations, args);
@@ -95,7 +95,7 @@ Circle.implement({
       {
         type: Conversation,
         ...perActor,
-        description: 'The circle’s conversations that the caller participates in, oldest first.',
+        description: 'Those of its conversations in which you take part, oldest first.',
         resolve: async ({ id }, args, { loaders }) => {
           const mine = (await loaders.ownConversationsOf(id)) ?? [];
           return pageOf<ConversationSource>(
@@ -110,14 +110,14 @@ Circle.implement({
   }),
 });
 
-const circleId = 'Global id of a circle. NOT_FOUND unless the caller belongs to it.';
-const name = 'Name, 1 to 120 characters, at least one visible. Surrounding whitespace is trimmed.';
+const circleId = 'The circle. NOT_FOUND unless you belong to it.';
+const name = 'Its name, 1 to 120 characters, at least one of them visible. Blanks around it are left out.';
 
 builder.queryFields((t) => ({
   circles: t.connection(
     {
       type: Circle,
-      description: 'The caller’s circles, oldest first. For a device: its circle. Errors: UNAUTHENTICATED.',
+      description: 'The circles you belong to, oldest first. For a device, the one that has it.',
       complexity: wholeListComplexity,
       resolve: async (_root, args, context) =>
         pageOf('Circle', await circles.findCirclesOf(context.deps, requireActor(context)), args),
@@ -127,8 +127,8 @@ builder.queryFields((t) => ({
   circle: t.field({
     type: Circle,
     nullable: true,
-    description: 'A circle that the caller belongs to. Errors: NOT_FOUND.',
-    args: { id: t.arg.id({ required: true, description: 'Global id.' }) },
+    description: 'A circle you belong to; NOT_FOUND for any other.',
+    args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
     resolve: (_root, { id }, context) =>
       circles.requireCircle(context.deps, requireActor(context), requireId('Circle', 'id', id)),
   }),
@@ -137,14 +137,13 @@ builder.queryFields((t) => ({
 builder.mutationFields((t) => ({
   createCircle: t.field({
     type: Circle,
-    description: 'Creates a circle with the caller as ADMIN. Users only. Errors: INVALID_INPUT, FORBIDDEN.',
+    description: 'Creates a circle, with you as its first member and ADMIN. FORBIDDEN for devices.',
     args: { name: t.arg.string({ required: true, description: name }) },
     resolve: (_root, args, context) => circles.createCircle(context.deps, requireActor(context), args),
   }),
   updateCircle: t.field({
     type: Circle,
-    description:
-      'Renames a circle. Members only. Publishes `CircleUpdated`. Errors: NOT_FOUND, FORBIDDEN, INVALID_INPUT.',
+    description: 'Renames a circle. Any of its members may. Its readers get `CircleUpdated`.',
     args: {
       circleId: t.arg.id({ required: true, description: circleId }),
       name: t.arg.string({ required: true, description: name }),
@@ -158,7 +157,7 @@ builder.mutationFields((t) => ({
   deleteCircle: t.field({
     type: Circle,
     description:
-      'Deletes a circle with its conversations and its device. ADMIN only. Publishes `ConversationDeleted` and `CircleDeleted`. Returns the deleted circle. Errors: NOT_FOUND, FORBIDDEN.',
+      'Deletes a circle with its conversations and its device. Only for its admins. Their readers get `ConversationDeleted` and `CircleDeleted`. Answers the circle as it was.',
     args: { circleId: t.arg.id({ required: true, description: circleId }) },
     resolve: (_root, args, context) =>
       circles.deleteCircle(context.deps, requireActor(context), {
@@ -168,7 +167,7 @@ builder.mutationFields((t) => ({
   leaveCircle: t.field({
     type: Circle,
     description:
-      'Leaves a circle and all its conversations. If no ADMIN remains, the oldest member becomes ADMIN; without members, the circle is deleted. Returns the circle as it was before. Errors: NOT_FOUND, FORBIDDEN.',
+      'Leaves a circle, and with it all its conversations. The oldest member becomes ADMIN when the last one leaves; the last member takes the circle along. Answers the circle as it was.',
     args: { circleId: t.arg.id({ required: true, description: circleId }) },
     resolve: (_root, args, context) =>
       circles.leaveCircle(context.deps, requireActor(context), {
@@ -178,12 +177,12 @@ builder.mutationFields((t) => ({
   kickFromCircle: t.field({
     type: Circle,
     description:
-      'Removes a member from a circle and from all its conversations, and ends the member’s streams of them. ADMIN only; `leaveCircle` removes the caller. Errors: NOT_FOUND, FORBIDDEN.',
+      'Removes a member from a circle and from all its conversations; every stream that they have open there ends. Only for its admins; to go yourself, use `leaveCircle`.',
     args: {
       circleId: t.arg.id({ required: true, description: circleId }),
       email: t.arg.string({
         required: true,
-        description: 'E-mail address of the member. NOT_FOUND if no member has it.',
+        description: 'E-mail address of the member. NOT_FOUND when there is none.',
       }),
     },
     resolve: (_root, args, context) =>

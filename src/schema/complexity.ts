@@ -48,6 +48,6 @@ export const tooComplex: ComplexityErrorFn = (_kind, { depth }) =>
       })
     : new DomainError(
         'LIMIT_EXCEEDED',
-        `The operation could return more than ${MAX_COMPLEXITY} fields. Request smaller pages or fewer fields.`,
+        `The operation could answer more than ${MAX_COMPLEXITY} fields. Ask for smaller pages, or for less at a time.`,
         { limit: `complexity ${MAX_COMPLEXITY}` },
       );

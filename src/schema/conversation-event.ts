@@ -12,7 +12,7 @@ import type { MessageSource } from './refs.ts';
 
 const ConversationEvent = streamType(
   'ConversationEvent',
-  'An event of `conversationEvents`. Only the types of that stream implement this interface.',
+  'An event of `conversationEvents`: only its types implement this interface.',
 );
 
 const MessageSent = eventType('message.sent');
@@ -57,7 +57,7 @@ for (const ref of [MessageSent, MessageUpdated]) {
   builder.objectField(ref, 'message', (t) =>
     t.field({
       type: Message,
-      description: 'The message at the time of the event, with its author and media.',
+      description: 'The message as it was then, with its author and files.',
       resolve: ({ event }) => messageSource(event),
     }),
   );
@@ -67,23 +67,23 @@ MessageDeleted.implement({
   description: 'A message was deleted, with its files.',
   fields: (t) => ({
     messageId: t.id({
-      description: 'Global id of the deleted message.',
+      description: 'Global id of the message. It cannot be read any more.',
       resolve: ({ event }) => encodeGlobalId('Message', event.messageId),
     }),
   }),
 });
 
 MediaUploaded.implement({
-  description: 'A file of a message was uploaded. The message is DONE after the last one.',
+  description: 'A file of a message arrived. With the last one the message is DONE.',
   fields: (t) => ({
     message: t.field({
       type: Message,
-      description: 'The message at the time of the event, with its author and media.',
+      description: 'The message as it was then, with its author and files.',
       resolve: ({ event }) => messageSource(event),
     }),
     media: t.field({
       type: Media,
-      description: 'The uploaded media.',
+      description: 'The file that arrived.',
       resolve: ({ event }) => ({ ...event.uploaded, message: messageSource(event) }),
     }),
   }),
@@ -91,35 +91,32 @@ MediaUploaded.implement({
 
 ConversationUpdated.implement({ description: 'The conversation was renamed.' });
 ConversationDeleted.implement({
-  description:
-    'The conversation was deleted, or fewer than two participants were left. The stream ends after this event.',
+  description: 'The conversation was deleted, or too few were left in it. The stream ends.',
 });
 for (const ref of [ConversationUpdated, ConversationDeleted]) {
   builder.objectField(ref, 'conversation', (t) =>
     t.field({
       type: Conversation,
-      description: 'The conversation at the time of the event.',
+      description: 'The conversation as it was then.',
       resolve: ({ event }) => event.conversation,
     }),
   );
 }
 
-ParticipantJoined.implement({ description: 'A user joined the conversation.' });
-ParticipantLeft.implement({ description: 'A user left. The stream ends if it was the subscriber.' });
+ParticipantJoined.implement({ description: 'Somebody takes part from now on.' });
+ParticipantLeft.implement({ description: 'Somebody left. If it was you, the stream ends.' });
 ParticipantKicked.implement({
-  description: 'A user was removed. The stream ends if it was the subscriber.',
+  description: 'Somebody was removed. If it was you, the stream ends.',
   fields: (t) => ({
-    by: t.field({ type: User, description: 'The user who removed them.', resolve: ({ event }) => event.by }),
+    by: t.field({ type: User, description: 'Who removed them.', resolve: ({ event }) => event.by }),
   }),
 });
-ParticipantPromoted.implement({
-  description: 'A participant became ADMIN; the former ADMIN became STANDARD.',
-});
+ParticipantPromoted.implement({ description: 'Somebody became ADMIN, and the one who was became STANDARD.' });
 for (const ref of [ParticipantJoined, ParticipantLeft, ParticipantKicked, ParticipantPromoted]) {
   builder.objectField(ref, 'user', (t) =>
     t.field({
       type: User,
-      description: 'The affected user, at the time of the event.',
+      description: 'Whom it is about, as they were then.',
       resolve: ({ event }) => event.user,
     }),
   );
@@ -127,12 +124,9 @@ for (const ref of [ParticipantJoined, ParticipantLeft, ParticipantKicked, Partic
 
 DeviceAccessChanged.implement({
   description:
-    'The access of the circle’s device changed. The stream ends if the subscriber is the device and lost access.',
+    'The circle’s device takes part from now on, or no longer. If you are the device, the stream ends.',
   fields: (t) => ({
-    allowed: t.boolean({
-      description: 'Whether the device has access.',
-      resolve: ({ event }) => event.allowed,
-    }),
+    allowed: t.boolean({ description: 'Whether it takes part.', resolve: ({ event }) => event.allowed }),
   }),
 });
 
@@ -151,19 +145,19 @@ const messageSource = ({ message, author, media }: MessageFact): MessageSource =
 });
 
 const Typing = builder.objectRef<TypingChange>('Typing').implement({
-  description: 'A change of an account’s typing state.',
+  description: 'That somebody is typing, or has stopped.',
   fields: (t) => ({
-    actor: t.field({ type: Actor, description: 'The account.', resolve: ({ actor }) => actorSource(actor) }),
-    isTyping: t.exposeBoolean('isTyping', { description: 'Whether the account is typing.' }),
+    actor: t.field({ type: Actor, description: 'Who.', resolve: ({ actor }) => actorSource(actor) }),
+    isTyping: t.exposeBoolean('isTyping', { description: 'Whether they are typing.' }),
   }),
 });
 
-const conversationId = 'Global id of a conversation. NOT_FOUND unless the caller participates in it.';
+const conversationId = 'The conversation. NOT_FOUND unless you take part in it.';
 
 builder.subscriptionFields((t) => ({
   conversationEvents: t.field({
     type: ConversationEvent,
-    description: `Events of a conversation: messages, media, participants, device access. ${STREAM} Ends after the event that removes the subscriber’s access. Errors: NOT_FOUND, CURSOR_INVALID, CURSOR_EXPIRED.`,
+    description: `What happens in a conversation: messages, files, participants, the device’s access. ${STREAM} Ends when you no longer take part, after the event that says so.`,
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
       after: t.arg({ type: 'Cursor', description: AFTER }),
@@ -183,7 +177,7 @@ builder.subscriptionFields((t) => ({
   typing: t.field({
     type: Typing,
     description:
-      'Typing state of the accounts in a conversation, from `setTyping` and Socket.IO clients, the caller included. Ephemeral: a slow reader receives only the newest state of each account. Errors: NOT_FOUND.',
+      'Who is typing in a conversation, by `setTyping` or from Socket.IO, yourself included. Nothing is kept: who reads slowly gets only the newest state of each.',
     args: { conversationId: t.arg.id({ required: true, description: conversationId }) },
     subscribe: (_root, args, context) =>
       openTyping(

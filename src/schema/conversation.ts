@@ -46,24 +46,24 @@ const authorKey = ({ authorUserId, authorDeviceId }: MessageRow): string =>
 
 Conversation.implement({
   description:
-    'A conversation of some members of a circle, and of its device if it has access. Callers who do not participate, such as former participants, see its name and times; its lists are empty for them.',
+    'A conversation among some members of a circle, and its device if that is given access. Who does not take part any more, as one who has left, sees its name and dates; its lists are empty then.',
   fields: (t) => ({
     legacyId: t.exposeInt('id', {
-      description: 'Numeric id: `conversation_id` of Socket.IO clients.',
+      description: 'Its number, which Socket.IO clients know as `conversation_id`.',
     }),
-    name: t.exposeString('name', { description: 'Name of the conversation.' }),
-    deviceAccess: t.exposeBoolean('deviceAccess', { description: 'Whether the circle’s device has access.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Creation time.' }),
+    name: t.exposeString('name', { description: 'What its participants call it.' }),
+    deviceAccess: t.exposeBoolean('deviceAccess', { description: 'Whether the circle’s device takes part.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was created.' }),
     updatedAt: t.expose('updatedAt', {
       type: 'DateTime',
-      description: 'Time of the last change of the name or the device access.',
+      description: 'When its name or the device’s access last changed.',
     }),
     eventCursor: t.field({
       type: 'Cursor',
       // What stands beside it is read again, as far as the caller may.
       ...perActor,
       description:
-        'Cursor to subscribe to `conversationEvents` after, for every later event. Read in the same snapshot as all fields selected with it, also in the result of a mutation and in an event.',
+        'Subscribe to `conversationEvents` after it to get all that happens next. It is read in the same snapshot as all that is selected with it, also in what a mutation answers or an event brings.',
       resolve: async ({ id }, _args, { loaders }) =>
         present('Conversation', await loaders.eventCursor(conversationTopic(id))),
     }),
@@ -71,7 +71,7 @@ Conversation.implement({
       type: ConversationRole,
       nullable: true,
       ...perActor,
-      description: 'The caller’s role; null for a device and for a user who does not participate.',
+      description: 'What you are in it; null for a device, and for one who does not take part.',
       resolve: async ({ id }, _args, { loaders, session }) => {
         if (session?.actor.kind !== 'user') return null;
         const participants = (await loaders.participantsOf(id)) ?? [];
@@ -81,7 +81,7 @@ Conversation.implement({
     circle: t.field({
       type: Circle,
       nullable: true,
-      description: 'The circle of the conversation; null if it has been deleted.',
+      description: 'The circle that it belongs to; null when that was deleted meanwhile.',
       resolve: ({ circleId }, _args, { loaders }) => loaders.circle(circleId),
     }),
     participants: t.connection(
@@ -89,7 +89,7 @@ Conversation.implement({
         type: Participant,
         ...perActor,
         description:
-          'The participants, in the order of joining. The device is not among them: see `deviceAccess`.',
+          'The users who take part, in the order of joining. The device is not among them: see `deviceAccess`.',
         resolve: async (conversation, args, context, info) => {
           if (!(await isMine(conversation, context))) return emptyPage<ParticipantSource>();
           const participants = (await context.loaders.participantsOf(conversation.id)) ?? [];
@@ -108,7 +108,7 @@ Conversation.implement({
         type: Message,
         ...perActor,
         description:
-          'The messages, oldest first. Without `first` and `last`: the newest 20. For earlier pages, pass `last` and the `startCursor` of the current page as `before`.',
+          'Its messages, oldest first. Without `first` or `last` the newest 20; to go back from there, give `last` and, as `before`, the `startCursor` of what you have.',
         resolve: async (conversation, args, context, info) => {
           const page = parsePage('Message', args, true);
           if (!(await isMine(conversation, context))) return emptyPage<MessageSource>();
@@ -127,16 +127,16 @@ Conversation.implement({
   }),
 });
 
-const conversationId = 'Global id of a conversation. NOT_FOUND unless the caller participates in it.';
-const name = 'Name, 1 to 120 characters, at least one visible. Surrounding whitespace is trimmed.';
-const participantEmail = 'E-mail address of a participant. NOT_FOUND if no participant has it.';
+const conversationId = 'The conversation. NOT_FOUND unless you take part in it.';
+const name = 'Its name, 1 to 120 characters, at least one of them visible. Blanks around it are left out.';
+const participantEmail = 'E-mail address of a participant. NOT_FOUND when there is no such participant.';
 
 builder.queryFields((t) => ({
   conversation: t.field({
     type: Conversation,
     nullable: true,
-    description: 'A conversation that the caller participates in. Errors: NOT_FOUND.',
-    args: { id: t.arg.id({ required: true, description: 'Global id.' }) },
+    description: 'A conversation in which you take part; NOT_FOUND for any other.',
+    args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
     resolve: (_root, { id }, context) =>
       conversations.requireConversation(
         context.deps,
@@ -150,16 +150,13 @@ builder.mutationFields((t) => ({
   createConversation: t.field({
     type: Conversation,
     description:
-      'Creates a conversation in a circle with the caller as ADMIN. The named users join immediately and receive `ConversationInvited` in `inboxEvents`. Users only. Errors: NOT_FOUND, FORBIDDEN, INVALID_INPUT.',
+      'Creates a conversation in a circle, with you as ADMIN. Whoever is named takes part at once and gets `ConversationInvited` in their inbox. FORBIDDEN for devices.',
     args: {
-      circleId: t.arg.id({
-        required: true,
-        description: 'Global id of a circle. NOT_FOUND unless the caller belongs to it.',
-      }),
+      circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless you belong to it.' }),
       name: t.arg.string({ required: true, description: name }),
       emails: t.arg.stringList({
         description:
-          'E-mail addresses of the other participants, at most 500. NOT_FOUND unless all are members of the circle.',
+          'E-mail addresses of the other participants, if any, at most 500. NOT_FOUND unless all are of members of the circle.',
       }),
     },
     resolve: (_root, args, context) =>
@@ -171,8 +168,7 @@ builder.mutationFields((t) => ({
   }),
   updateConversation: t.field({
     type: Conversation,
-    description:
-      'Renames a conversation. ADMIN only. Publishes `ConversationUpdated`. Errors: NOT_FOUND, FORBIDDEN, INVALID_INPUT.',
+    description: 'Renames a conversation. Only for its ADMIN. Its readers get `ConversationUpdated`.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
       name: t.arg.string({ required: true, description: name }),
@@ -186,12 +182,12 @@ builder.mutationFields((t) => ({
   inviteToConversation: t.field({
     type: Conversation,
     description:
-      'Adds a member of the circle to a conversation. Participants only. Publishes `ParticipantJoined`, and `ConversationInvited` in the inbox of the user. CONFLICT if the user participates already. Errors: NOT_FOUND, CONFLICT, FORBIDDEN.',
+      'Adds a member of the circle to a conversation; any participant may. They get `ConversationInvited` in their inbox, its readers `ParticipantJoined`. CONFLICT when they take part already, FORBIDDEN for devices.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
       email: t.arg.string({
         required: true,
-        description: 'E-mail address of a member of the circle. NOT_FOUND if no member has it.',
+        description: 'E-mail address of a member of the circle. NOT_FOUND otherwise.',
       }),
     },
     resolve: (_root, args, context) =>
@@ -203,7 +199,7 @@ builder.mutationFields((t) => ({
   leaveConversation: t.field({
     type: Conversation,
     description:
-      'Leaves a conversation. If no ADMIN remains, the oldest participant becomes ADMIN; a conversation with fewer than two left, the device included, is deleted. Users only. Returns the conversation as it was before. Errors: NOT_FOUND, FORBIDDEN.',
+      'Leaves a conversation. The oldest participant becomes ADMIN when none is left; a conversation with fewer than two left, the device counted, is deleted. Answers the conversation as it was. FORBIDDEN for devices.',
     args: { conversationId: t.arg.id({ required: true, description: conversationId }) },
     resolve: (_root, args, context) =>
       conversations.leaveConversation(context.deps, requireActor(context), {
@@ -213,7 +209,7 @@ builder.mutationFields((t) => ({
   kickFromConversation: t.field({
     type: Conversation,
     description:
-      'Removes a participant and ends the participant’s streams of the conversation. A conversation with fewer than two left, the device included, is deleted. ADMIN only; `leaveConversation` removes the caller. Errors: NOT_FOUND, FORBIDDEN.',
+      'Removes a participant; every stream that they have open there ends. A conversation with fewer than two left, the device counted, is deleted. Only for its ADMIN; to go yourself, use `leaveConversation`.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
       email: t.arg.string({ required: true, description: participantEmail }),
@@ -227,13 +223,10 @@ builder.mutationFields((t) => ({
   promoteInConversation: t.field({
     type: Conversation,
     description:
-      'Transfers the ADMIN role to another participant; the caller becomes STANDARD. ADMIN only. Publishes `ParticipantPromoted`, and `Promoted` in the inbox of the participant. Errors: NOT_FOUND, CONFLICT, FORBIDDEN.',
+      'Hands your role of ADMIN over to another participant: you become STANDARD. They get `Promoted` in their inbox, its readers `ParticipantPromoted`. Only for its ADMIN.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
-      email: t.arg.string({
-        required: true,
-        description: `${participantEmail} CONFLICT if it is the caller’s.`,
-      }),
+      email: t.arg.string({ required: true, description: `${participantEmail} CONFLICT when it is yours.` }),
     },
     resolve: (_root, args, context) =>
       conversations.promoteInConversation(context.deps, requireActor(context), {
@@ -244,10 +237,10 @@ builder.mutationFields((t) => ({
   setDeviceAccess: t.field({
     type: Conversation,
     description:
-      'Grants or revokes the access of the circle’s device; revoking ends the device’s streams of the conversation. ADMIN only; the device may revoke its own access. Publishes `DeviceAccessChanged` if the access changes. Errors: NOT_FOUND, FORBIDDEN.',
+      'Lets the circle’s device take part in a conversation, or no longer: its streams there end. Only for the ADMIN; the device itself may only give up its access. Readers get `DeviceAccessChanged`, unless nothing changes.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
-      allowed: t.arg.boolean({ required: true, description: 'Whether the device has access.' }),
+      allowed: t.arg.boolean({ required: true, description: 'Whether it may.' }),
     },
     resolve: (_root, args, context) =>
       conversations.setDeviceAccess(context.deps, requireActor(context), {

@@ -40,13 +40,13 @@ const typeOf = (item: StreamItem) => (item.type === 'live' ? 'StreamLive' : NAME
 
 export const Event = builder.interfaceRef<StreamItem>('Event').implement({
   description:
-    'An event of a durable stream. Each subscriber receives the events of a stream exactly once and in commit order. Slow readers are not disconnected and miss no events.',
+    'Something that happened, at its place in a stream. Events of a stream come in the order in which they happened, each exactly once. Who falls behind is not cut off, and misses nothing.',
   fields: (t) => ({
     cursor: t.expose('cursor', {
       type: 'Cursor',
-      description: 'Cursor of the event: subscribe `after` it to resume here.',
+      description: 'Its place in the stream: subscribe `after` it to go on from here.',
     }),
-    at: t.expose('at', { type: 'DateTime', description: 'Time of the event.' }),
+    at: t.expose('at', { type: 'DateTime', description: 'When it happened.' }),
   }),
   resolveType: typeOf,
 });
@@ -55,7 +55,7 @@ const StreamLive = builder.objectRef<StreamItem>('StreamLive');
 StreamLive.addInterfaces([Event]);
 StreamLive.implement({
   description:
-    'Marks the end of the replay, once in every stream: all earlier events have been sent, and later ones are live. Its cursor is the position reached.',
+    'Said once in every stream: all that had happened before was replayed, and what follows happens now. Its cursor is the place reached.',
 });
 
 /** Names the type of a durable stream's events, which only they and `StreamLive` implement. */
@@ -80,7 +80,7 @@ export const startOf = (
 
 /** Said of every durable stream. */
 export const STREAM =
-  'Replays the events after the cursor, then sends `StreamLive`, then live events. CURSOR_INVALID for a cursor that is not of this stream; CURSOR_EXPIRED if the log has been trimmed past it: query the data again and subscribe after its `eventCursor`.';
+  'Begins with what happened after the cursor, then says `StreamLive`, then goes on live. CURSOR_INVALID for what is no cursor of this stream, CURSOR_EXPIRED when events after it are no longer kept: read the data again and subscribe after its `eventCursor`.';
 
 export const AFTER =
-  'Cursor to resume after: of an event, or an `eventCursor`. Absent, null or empty: starts with the next event.';
+  'Cursor to go on after: of an event, or an `eventCursor`. Absent, null or empty, the stream starts now.';

@@ -7,7 +7,7 @@ import { CircleInvitation, Conversation } from './refs.ts';
 
 const InboxEvent = streamType(
   'InboxEvent',
-  'An event of `inboxEvents`. Only the types of that stream implement this interface.',
+  'An event of `inboxEvents`: only its types implement this interface.',
 );
 
 const CircleInvited = eventType('circle.invited');
@@ -15,8 +15,7 @@ const ConversationInvited = eventType('conversation.invited');
 const Promoted = eventType('conversation.promoted');
 
 CircleInvited.implement({
-  description:
-    'The subscriber was invited to a circle. Answer with `acceptCircleInvitation` or `declineCircleInvitation`.',
+  description: 'You were invited to a circle: `acceptCircleInvitation` or `declineCircleInvitation`.',
   interfaces: [Event, InboxEvent],
   fields: (t) => ({
     circleId: t.id({
@@ -31,8 +30,8 @@ CircleInvited.implement({
   }),
 });
 
-ConversationInvited.implement({ description: 'The subscriber was added to a conversation.' });
-Promoted.implement({ description: 'The subscriber became ADMIN of a conversation.' });
+ConversationInvited.implement({ description: 'You take part in a conversation from now on.' });
+Promoted.implement({ description: 'You are the ADMIN of a conversation from now on.' });
 for (const ref of [ConversationInvited, Promoted]) {
   ref.addInterfaces([Event, InboxEvent]);
   builder.objectFields(ref, (t) => ({
@@ -42,7 +41,7 @@ for (const ref of [ConversationInvited, Promoted]) {
     }),
     conversation: t.field({
       type: Conversation,
-      description: 'The conversation at the time of the event.',
+      description: 'The conversation as it was then.',
       resolve: ({ event }) => event.conversation,
     }),
   }));
@@ -51,7 +50,7 @@ for (const ref of [ConversationInvited, Promoted]) {
 builder.subscriptionField('inboxEvents', (t) =>
   t.field({
     type: InboxEvent,
-    description: `Events of the caller’s account: invitations to circles, additions to conversations, promotions. ${STREAM} To start without a gap, subscribe before the first query. Errors: UNAUTHENTICATED, CURSOR_INVALID, CURSOR_EXPIRED.`,
+    description: `What concerns you alone: invitations to circles, being added to conversations, promotions. ${STREAM} To begin without a gap, subscribe first and query then.`,
     args: { after: t.arg({ type: 'Cursor', description: AFTER }) },
     subscribe: (_root, args, context) =>
       openInboxEvents(context.deps, requireSession(context), { after: startOf(args, context) }, context),

@@ -7,7 +7,8 @@ import type { Loaders } from './loaders.ts';
 import { Circle, CircleInvitation, User } from './refs.ts';
 import type { UserSource } from './refs.ts';
 
-const STRANGER = 'Without a common circle, `birthday` and presence are hidden from the caller.';
+const STRANGER =
+  'While you share no circle with them you see their name and e-mail, not their `birthday` or whether they are online.';
 
 /** An invitation makes two known to each other by name before they share anything. */
 async function introduced(loaders: Loaders, id: UserId): Promise<UserSource | undefined> {
@@ -16,52 +17,48 @@ async function introduced(loaders: Loaders, id: UserId): Promise<UserSource | un
 }
 
 CircleInvitation.implement({
-  description: 'A pending invitation of a user to a circle. Accepting or declining deletes it.',
+  description: 'That a user may join a circle. It is gone once they accept or decline.',
   fields: (t) => ({
     legacyId: t.exposeInt('id', {
-      description: 'Numeric id: `circle_invite_id` of Socket.IO clients.',
+      description: 'Its number, which Socket.IO clients know as `circle_invite_id`.',
     }),
     circle: t.field({
       type: Circle,
-      description:
-        'The circle. The invited user sees its name and times; its lists are empty until the user joins.',
+      description: 'The circle. Who is invited sees its name and dates; its lists are empty until they join.',
       resolve: async ({ circle, circleId }, _args, { loaders }) =>
         circle ?? present('Circle', await loaders.circle(circleId)),
     }),
     user: t.field({
       type: User,
       ...perActor,
-      description: `The invited user. ${STRANGER}`,
+      description: `Who is invited. ${STRANGER}`,
       resolve: async ({ userId }, _args, { loaders }) => present('User', await introduced(loaders, userId)),
     }),
     invitedBy: t.field({
       type: User,
       nullable: true,
       ...perActor,
-      description: `The member who invited; null if that account has been deleted. ${STRANGER}`,
+      description: `The member who invites; null when that account is gone. ${STRANGER}`,
       resolve: ({ invitedById }, _args, { loaders }) =>
         invitedById === null ? null : introduced(loaders, invitedById),
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Creation time.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
   }),
 });
 
 const invitationId =
-  'Global id of an invitation. NOT_FOUND once it is answered, FORBIDDEN if it is for another user.';
+  'The invitation. NOT_FOUND when it is answered already, FORBIDDEN when you see it but it is for somebody else.';
 
 builder.mutationFields((t) => ({
   inviteToCircle: t.field({
     type: CircleInvitation,
     description:
-      'Invites a user to a circle. Members only. Publishes `CircleInvited` in the inbox of the user. CONFLICT if the user is a member or invited already. Errors: NOT_FOUND, FORBIDDEN, CONFLICT.',
+      'Invites a user to a circle; any of its members may. They get `CircleInvited` in their inbox. CONFLICT when they belong to it or are invited already.',
     args: {
-      circleId: t.arg.id({
-        required: true,
-        description: 'Global id of a circle. NOT_FOUND unless the caller belongs to it.',
-      }),
+      circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless you belong to it.' }),
       email: t.arg.string({
         required: true,
-        description: 'E-mail address of the user. NOT_FOUND if no account has it.',
+        description: 'E-mail address of the user. NOT_FOUND when nobody has it.',
       }),
     },
     resolve: (_root, args, context) =>
@@ -72,8 +69,7 @@ builder.mutationFields((t) => ({
   }),
   acceptCircleInvitation: t.field({
     type: Circle,
-    description:
-      'Accepts an invitation and joins the circle as MEMBER. Publishes `MemberJoined`. Errors: NOT_FOUND, FORBIDDEN.',
+    description: 'Joins the circle you are invited to, as MEMBER. Its readers get `MemberJoined`.',
     args: { invitationId: t.arg.id({ required: true, description: invitationId }) },
     resolve: (_root, args, context) =>
       circles.acceptInvitation(context.deps, requireActor(context), {
@@ -82,8 +78,7 @@ builder.mutationFields((t) => ({
   }),
   declineCircleInvitation: t.field({
     type: CircleInvitation,
-    description:
-      'Declines an invitation, without notifying anyone. Returns the deleted invitation. Errors: NOT_FOUND, FORBIDDEN.',
+    description: 'Refuses an invitation. Nobody is told. Answers the invitation as it was.',
     args: { invitationId: t.arg.id({ required: true, description: invitationId }) },
     resolve: (_root, args, context) =>
       circles.declineInvitation(context.deps, requireActor(context), {

@@ -7,50 +7,50 @@ import { requireId } from './global-id.ts';
 import { Media, Message } from './refs.ts';
 
 Media.implement({
-  description: 'A file of a message, declared by `sendMessage` and uploaded afterwards.',
+  description: 'A file of a message: announced when the message is sent, and uploaded afterwards.',
   fields: (t) => ({
     legacyId: t.exposeInt('id', {
-      description: 'Numeric id: `id` in `media_list` of Socket.IO clients.',
+      description: 'Its number, which Socket.IO clients know as `id` in a `media_list`.',
     }),
     identifier: t.exposeString('identifier', {
-      description: 'Identifier that the sender passed in `files` of `sendMessage`.',
+      description: 'What the sender called it in `files` of `sendMessage`.',
     }),
     filename: t.exposeString('filename', {
       nullable: true,
-      description: 'File name without extension; null until uploaded.',
+      description: 'Name of the uploaded file, without its extension; null until it has arrived.',
     }),
     extension: t.exposeString('extension', {
       nullable: true,
-      description: 'File extension with its dot, for example `.png`; null until uploaded.',
+      description: 'Extension of the uploaded file with its dot, as in `.png`; null until it has arrived.',
     }),
     contentType: t.exposeString('contentType', {
       nullable: true,
-      description: 'Media type, detected from the content; null until uploaded.',
+      description: 'Media type, as found out from the first bytes of the file; null until it has arrived.',
     }),
     size: t.exposeFloat('size', {
       nullable: true,
-      description: 'Size in bytes, an integer; null until uploaded.',
+      description: 'Size in bytes, a whole number; null until it has arrived.',
     }),
     uploaded: t.boolean({
-      description: 'Whether the file has been uploaded.',
+      description: 'Whether the file has arrived.',
       resolve: ({ uploadedAt }) => uploadedAt !== null,
     }),
     uploadedAt: t.expose('uploadedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'Time of the upload; null until uploaded.',
+      description: 'When the file arrived; null until then.',
     }),
     url: t.string({
       nullable: true,
       description:
-        'Path on this server to GET the file from, with the same `Authorization`; null until uploaded.',
+        'Path on this server to GET the file from, with the same `Authorization` as here; null until it has arrived.',
       resolve: ({ id, uploadedAt }) => (uploadedAt === null ? null : `/media/${id}`),
     }),
     message: t.field({
       type: Message,
       nullable: true,
       ...perActor,
-      description: 'The message of the file.',
+      description: 'The message that it belongs to.',
       resolve: ({ message, messageId }, _args, context) =>
         message ?? requireMessage(context.deps, requireActor(context), messageId),
     }),
@@ -61,18 +61,18 @@ builder.mutationFields((t) => ({
   uploadMedia: t.field({
     type: Media,
     description:
-      'Uploads a file of a message, like POST `/media/upload/<legacyId>`. A second upload replaces the first. Publishes `MediaUploaded`; the message is DONE after its last file. The sender of the message only, while participating. LIMIT_EXCEEDED if the file is too large. Errors: NOT_FOUND, FORBIDDEN, LIMIT_EXCEEDED, INVALID_INPUT, UNAVAILABLE.',
+      'Uploads a file that one of your messages announced; the same as POST `/media/upload/<legacyId>`. A second upload replaces the first. Readers get `MediaUploaded` for each file; with the last one the message is DONE. FORBIDDEN unless you sent the message and still take part, LIMIT_EXCEEDED when the file is too large.',
     args: {
       mediaId: t.arg.id({
         required: true,
         description:
-          'Global id of a media returned by `sendMessage`. NOT_FOUND unless the caller participates in its conversation.',
+          'Which one, of those that `sendMessage` answered. NOT_FOUND unless you take part in its conversation.',
       }),
-      file: t.arg({ type: 'Upload', required: true, description: 'The file, of any type.' }),
+      file: t.arg({ type: 'Upload', required: true, description: 'The file. No type is refused.' }),
     },
     resolve: (_root, { mediaId, file }, context) => {
       // It passes by once: a second field of the operation would store nothing, and call it whole.
-      if (file.content.readableDidRead) throw invalidInput('file', 'The same file was passed twice.');
+      if (file.content.readableDidRead) throw invalidInput('file', 'The file was used before.');
       return uploadMedia(context.deps, requireActor(context), {
         mediaId: requireId('Media', 'mediaId', mediaId),
         ...file,

@@ -2,9 +2,9 @@ import { present } from './global-id.ts';
 import { Circle, CircleMembership, CircleRole, User } from './refs.ts';
 
 CircleMembership.implement({
-  description: 'The membership of a user in a circle.',
+  description: 'That a user belongs to a circle, and as what.',
   fields: (t) => ({
-    legacyId: t.exposeInt('id', { description: 'Numeric id, as used by Socket.IO clients.' }),
+    legacyId: t.exposeInt('id', { description: 'Its number.' }),
     circle: t.field({
       type: Circle,
       description: 'The circle.',
@@ -13,11 +13,11 @@ CircleMembership.implement({
     }),
     user: t.field({
       type: User,
-      description: 'The member.',
+      description: 'Who belongs to it.',
       resolve: async ({ userId }, _args, { loaders }) => present('User', await loaders.user(userId)),
     }),
-    role: t.expose('role', { type: CircleRole, description: 'The member’s role.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Time of joining.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'Time of the last role change.' }),
+    role: t.expose('role', { type: CircleRole, description: 'What they are in it.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When they joined.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When their role last changed.' }),
   }),
 });

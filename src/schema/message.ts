@@ -13,53 +13,51 @@ import type { MediaSource, MessageSource } from './refs.ts';
 Message.implement({
   description: 'A message in a conversation.',
   fields: (t) => ({
-    legacyId: t.exposeInt('id', { description: 'Numeric id: `message_id` of Socket.IO clients.' }),
+    legacyId: t.exposeInt('id', { description: 'Its number, which Socket.IO clients know as `message_id`.' }),
     conversation: t.field({
       type: Conversation,
       nullable: true,
-      description: 'The conversation of the message; null if it has been deleted.',
+      description: 'The conversation that it was sent to; null when that was deleted meanwhile.',
       resolve: ({ conversationId }, _args, { loaders }) => loaders.conversation(conversationId),
     }),
     author: t.field({
       type: Actor,
       nullable: true,
       description:
-        'The sender; null if that account has been deleted. In an event: the sender at the time of the event.',
+        'Who sent it; null when that account is gone. In an event it is who it was at that moment.',
       resolve: (message, _args, context) => authorOf(message, context),
     }),
     participant: t.field({
       type: Participant,
       nullable: true,
-      description: 'The sender’s participant record; null for a device and for a former participant.',
+      description:
+        'As what participant a user sent it; null for a device, and for one who does not take part any more.',
       resolve: ({ participantId }, _args, { loaders }) =>
         participantId === null ? null : loaders.participant(participantId),
     }),
     text: t.string({
       complexity: LONG_TEXT,
       description:
-        'Text of the message; may be empty if it has files. LIMIT_EXCEEDED if one response would hold more than 4,000,000 characters of text.',
+        'What it says; empty when it only brings files. LIMIT_EXCEEDED when one operation asks for more text than 4,000,000 characters.',
       resolve({ text }, _args, context) {
         context.textLength += text.length;
         if (context.textLength <= MAX_TEXT) return text;
-        throw new DomainError(
-          'LIMIT_EXCEEDED',
-          `A response holds at most ${MAX_TEXT} characters of message text.`,
-          {
-            limit: `text ${MAX_TEXT}`,
-          },
-        );
+        throw new DomainError('LIMIT_EXCEEDED', `An answer holds at most ${MAX_TEXT} characters of text.`, {
+          limit: `text ${MAX_TEXT}`,
+        });
       },
     }),
-    status: t.expose('status', { type: MessageStatus, description: 'Upload state of the message’s files.' }),
-    sentAt: t.expose('sentAt', { type: 'DateTime', description: 'Time of sending.' }),
+    status: t.expose('status', { type: MessageStatus, description: 'Whether all its files have arrived.' }),
+    sentAt: t.expose('sentAt', { type: 'DateTime', description: 'When it was sent.' }),
     updatedAt: t.expose('updatedAt', {
       type: 'DateTime',
-      description: 'Time of the last change of the text, or of the last upload.',
+      description: 'When its text last changed, or a file arrived.',
     }),
-    mediaCount: t.exposeInt('mediaCount', { description: 'Number of files.' }),
+    mediaCount: t.exposeInt('mediaCount', { description: 'How many files it has.' }),
     media: t.field({
       type: [Media],
-      description: 'The files, including those not uploaded yet, in the order of `files` of `sendMessage`.',
+      description:
+        'Its files, also those that have not arrived yet, in the order in which they were announced.',
       resolve: (message, _args, context) => mediaOf(message, context),
     }),
   }),
@@ -83,30 +81,30 @@ async function loadMedia(message: MessageSource, { loaders }: Context): Promise<
 const SendMessagePayload = builder
   .objectRef<{ message: MessageSource; media: readonly MediaSource[] }>('SendMessagePayload')
   .implement({
-    description: 'The sent message and its media.',
+    description: 'A message that was sent, and where its files go.',
     fields: (t) => ({
       message: t.expose('message', {
         type: Message,
-        description: 'The message; PENDING until all files are uploaded.',
+        description: 'The message, PENDING while files are missing.',
       }),
       media: t.expose('media', {
         type: [Media],
         description:
-          'One media for each of `files`, in that order. Upload each with `uploadMedia`, or POST it to `/media/upload/<legacyId>`.',
+          'One for each of `files`, in that order: upload each with `uploadMedia`, or POST it to `/media/upload/<legacyId>`.',
       }),
     }),
   });
 
-const conversationId = 'Global id of a conversation. NOT_FOUND unless the caller participates in it.';
+const conversationId = 'The conversation. NOT_FOUND unless you take part in it.';
 const messageId =
-  'Global id of a message. NOT_FOUND if the caller may not read it, FORBIDDEN unless the caller is its author and still participates.';
+  'The message. NOT_FOUND when you may not read it, FORBIDDEN unless you wrote it and still take part.';
 
 builder.queryFields((t) => ({
   message: t.field({
     type: Message,
     nullable: true,
-    description: 'A message of a conversation that the caller participates in. Errors: NOT_FOUND.',
-    args: { id: t.arg.id({ required: true, description: 'Global id.' }) },
+    description: 'A message of a conversation in which you take part; NOT_FOUND for any other.',
+    args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
     resolve: (_root, { id }, context) =>
       messages.requireMessage(context.deps, requireActor(context), requireId('Message', 'id', id)),
   }),
@@ -116,20 +114,20 @@ builder.mutationFields((t) => ({
   sendMessage: t.field({
     type: SendMessagePayload,
     description:
-      'Sends a message. The message and its event are durable when this returns. Publishes `MessageSent`, to the sender too. Errors: NOT_FOUND, CONFLICT, RATE_LIMITED, INVALID_INPUT.',
+      'Sends a message. When this answers, the message and its event are stored, and nothing acknowledged is lost. Its readers get `MessageSent`, you too. RATE_LIMITED when there are too many at once.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
       text: t.arg.string({
         description:
-          'Text, at most 8192 characters. INVALID_INPUT if nothing in it is visible, unless there are `files`.',
+          'Its text, at most 8192 characters. Errors: INVALID_INPUT for a text in which nothing is visible, unless there are `files`.',
       }),
       files: t.arg.stringList({
         description:
-          'Identifiers of the files to upload afterwards: at most 20, each of at most 1024 characters.',
+          'A name for each file that is to come with it: at most 20, of at most 1024 characters. They are uploaded afterwards.',
       }),
       idempotencyKey: t.arg.string({
         description:
-          'Idempotency key, 1 to 200 characters. A second send with the same key sends nothing and returns the first message, so that a client can retry after a lost response. CONFLICT if that message is in another conversation or deleted.',
+          'Text of yours that names this one message, 1 to 200 characters. Sending again with the same key sends nothing and answers the first message again, so a send whose answer was lost can be repeated. CONFLICT when that message was sent to another conversation or is deleted.',
       }),
     },
     resolve: (_root, args, context) =>
@@ -146,14 +144,13 @@ builder.mutationFields((t) => ({
   }),
   updateMessage: t.field({
     type: Message,
-    description:
-      'Changes the text of a message. Its author only. Publishes `MessageUpdated`. Errors: NOT_FOUND, FORBIDDEN, RATE_LIMITED, INVALID_INPUT.',
+    description: 'Changes the text of a message that you wrote. Its readers get `MessageUpdated`.',
     args: {
       messageId: t.arg.id({ required: true, description: messageId }),
       text: t.arg.string({
         required: true,
         description:
-          'New text, at most 8192 characters. INVALID_INPUT if nothing in it is visible, unless the message has files.',
+          'Its new text, at most 8192 characters. Errors: INVALID_INPUT for a text in which nothing is visible, unless the message has files.',
       }),
     },
     resolve: (_root, args, context) =>
@@ -165,7 +162,7 @@ builder.mutationFields((t) => ({
   deleteMessage: t.field({
     type: Message,
     description:
-      'Deletes a message with its files. Its author only. Publishes `MessageDeleted`. Returns the deleted message, without files. Errors: NOT_FOUND, FORBIDDEN.',
+      'Deletes a message that you wrote, with its files. Its readers get `MessageDeleted`. Answers the message as it was, without files.',
     args: { messageId: t.arg.id({ required: true, description: messageId }) },
     resolve: (_root, args, context) =>
       messages.deleteMessage(context.deps, requireActor(context), {
@@ -174,10 +171,10 @@ builder.mutationFields((t) => ({
   }),
   setTyping: t.boolean({
     description:
-      'Publishes the caller’s typing state to the subscribers of `typing`; ephemeral. Repeat it every few seconds while typing. Returns true. Errors: NOT_FOUND, RATE_LIMITED.',
+      'Tells the readers of `typing` that you are typing, or have stopped. Nothing is kept of it. Repeat it every few seconds while it lasts. Answers true.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
-      isTyping: t.arg.boolean({ required: true, description: 'Whether the caller is typing.' }),
+      isTyping: t.arg.boolean({ required: true, description: 'Whether you are typing.' }),
     },
     resolve: async (_root, args, context) => {
       await setTyping(context.deps, requireActor(context), {

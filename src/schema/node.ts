@@ -55,8 +55,8 @@ builder.queryFields((t) => ({
     type: builder.nodeInterfaceRef(),
     nullable: true,
     description:
-      'The node with this global id; null if it does not exist or the caller may not see it. Errors: INVALID_INPUT.',
-    args: { id: t.arg.id({ required: true, description: 'Global id, for example `Circle:3`.' }) },
+      'The node with this global id; null when there is none, or none that you may see. Errors: INVALID_INPUT for text that is no global id.',
+    args: { id: t.arg.id({ required: true, description: 'Global id, such as `Circle:3`.' }) },
     resolve: (_root, { id }, context) => {
       requireActor(context);
       return readNode(context, 'id', id);
@@ -66,18 +66,18 @@ builder.queryFields((t) => ({
     type: [builder.nodeInterfaceRef()],
     nullable: { list: false, items: true },
     description:
-      'The nodes with these global ids, in that order; null for each that does not exist or that the caller may not see. A malformed id is null too, with an INVALID_INPUT error at its index. Errors: INVALID_INPUT, LIMIT_EXCEEDED.',
+      'The nodes with these global ids, in that order; null for each that does not exist, or that you may not see. Errors: INVALID_INPUT for each text that is no global id, in whose position null is.',
     complexity: ({ ids }) => {
       const count = Math.min(ids.length, MAX_NODES);
       return { field: count * STATEMENT, multiplier: count };
     },
     args: {
-      ids: t.arg.idList({ required: true, description: 'Global ids, at most 100.' }),
+      ids: t.arg.idList({ required: true, description: 'Global ids, at most 100: more is LIMIT_EXCEEDED.' }),
     },
     resolve: (_root, { ids }, context) => {
       requireActor(context);
       if (ids.length > MAX_NODES) {
-        throw new DomainError('LIMIT_EXCEEDED', `At most ${MAX_NODES} ids are allowed.`, {
+        throw new DomainError('LIMIT_EXCEEDED', `At most ${MAX_NODES} ids can be given.`, {
           field: 'ids',
           limit: `ids ${MAX_NODES}`,
         });

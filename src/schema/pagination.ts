@@ -39,7 +39,7 @@ export function parsePage<Type extends string>(
   fromEndByDefault = false,
 ): Page<Type> {
   if (typeof args.first === 'number' && typeof args.last === 'number') {
-    throw invalidInput('last', 'Pass first or last, not both.');
+    throw invalidInput('last', 'Give either first or last, not both.');
   }
   return {
     size: parseSize('first', args.first) ?? parseSize('last', args.last) ?? DEFAULT_PAGE,

@@ -8,9 +8,9 @@ const requireUser = async (id: UserId, loaders: Loaders): Promise<UserSource> =>
   present('User', await loaders.user(id));
 
 Participant.implement({
-  description: 'The participation of a user in a conversation.',
+  description: 'That a user takes part in a conversation, and as what.',
   fields: (t) => ({
-    legacyId: t.exposeInt('id', { description: 'Numeric id: `link_id` of Socket.IO clients.' }),
+    legacyId: t.exposeInt('id', { description: 'Its number, which Socket.IO clients know as `link_id`.' }),
     conversation: t.field({
       type: Conversation,
       description: 'The conversation.',
@@ -19,11 +19,11 @@ Participant.implement({
     }),
     user: t.field({
       type: User,
-      description: 'The participating user.',
+      description: 'Who takes part.',
       resolve: ({ user, userId }, _args, { loaders }) => user ?? requireUser(userId, loaders),
     }),
-    role: t.expose('role', { type: ConversationRole, description: 'The member’s role.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Time of joining.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'Time of the last role change.' }),
+    role: t.expose('role', { type: ConversationRole, description: 'What they are in it.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When they joined.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When their role last changed.' }),
   }),
 });

@@ -46,38 +46,37 @@ export const Message = builder.objectRef<MessageSource>('Message');
 export const Media = builder.objectRef<MediaSource>('Media');
 
 export const Actor = builder.unionType('Actor', {
-  description: 'An account that can log in, send messages and take calls: a user or a device.',
+  description: 'Who can log in, write and be called: a person or a circle’s device.',
   types: [User, Device],
   resolveType: (actor) => ('username' in actor ? Device : User),
 });
 
 export const CircleRole = builder.enumType('CircleRole', {
-  description: 'A user’s role in a circle.',
+  description: 'What a user is in a circle.',
   values: {
     ADMIN: {
-      description:
-        'Can also remove members, add and remove the device, and delete the circle. The creator’s role.',
+      description: 'May also kick members, add and remove the device, and delete the circle. Its creator is.',
     },
-    MEMBER: { description: 'Can rename the circle, invite users and create conversations.' },
+    MEMBER: { description: 'May rename the circle, invite to it, and create conversations.' },
   } as const,
 });
 
 export const ConversationRole = builder.enumType('ConversationRole', {
-  description: 'A user’s role in a conversation.',
+  description: 'What a user is in a conversation.',
   values: {
     ADMIN: {
       description:
-        'Can also rename the conversation, remove participants, transfer the role and set the device access. The creator’s role.',
+        'May also rename the conversation, kick, promote and set the device’s access. Its creator is.',
     },
-    STANDARD: { description: 'Can read, send messages and add members of the circle.' },
+    STANDARD: { description: 'May read, write and invite members of the circle.' },
   } as const,
 });
 
 export const MessageStatus = builder.enumType('MessageStatus', {
-  description: 'Upload state of a message’s files.',
+  description: 'Whether all files of a message have arrived.',
   values: {
-    PENDING: { description: 'At least one file has not been uploaded.' },
-    DONE: { description: 'All files have been uploaded, or there are none.' },
+    PENDING: { description: 'At least one file is still to be uploaded.' },
+    DONE: { description: 'It is complete.' },
   } as const,
 });
 
@@ -85,31 +84,31 @@ export const actorSource = (view: ActorView): ActorSource =>
   view.kind === 'user' ? { ...view.user, online: view.online } : { ...view.device, online: view.online };
 
 const page = (of: string) => ({ description: `A page of ${of}.` });
-const item = (of: string) => ({ description: `An edge to ${of}.` });
+const item = (of: string) => ({ description: `${of} in a list, with its place.` });
 
 export const CircleConnection = builder.connectionObject(
   { type: Circle, name: 'CircleConnection', ...page('circles') },
-  item('a circle'),
+  item('A circle'),
 );
 export const CircleMembershipConnection = builder.connectionObject(
   { type: CircleMembership, name: 'CircleMembershipConnection', ...page('the members of a circle') },
-  item('a member'),
+  item('A member'),
 );
 export const CircleInvitationConnection = builder.connectionObject(
   { type: CircleInvitation, name: 'CircleInvitationConnection', ...page('invitations') },
-  item('an invitation'),
+  item('An invitation'),
 );
 export const ConversationConnection = builder.connectionObject(
   { type: Conversation, name: 'ConversationConnection', ...page('conversations') },
-  item('a conversation'),
+  item('A conversation'),
 );
 export const ParticipantConnection = builder.connectionObject(
   { type: Participant, name: 'ParticipantConnection', ...page('the participants of a conversation') },
-  item('a participant'),
+  item('A participant'),
 );
 export const MessageConnection = builder.connectionObject(
   { type: Message, name: 'MessageConnection', ...page('messages, oldest first') },
-  item('a message'),
+  item('A message'),
 );
 
 for (const ref of [

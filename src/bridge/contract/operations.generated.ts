@@ -3,13 +3,13 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
-/** The target of a signal, by exactly one of these fields. */
+/** Whom a signal is for, named in one of these ways. */
 export type SignalTarget =
-  {   /** Global id of a device. */
+  {   /** The device with this global id. */
   deviceId: string; email?: never; userId?: never; }
-  |  { deviceId?: never;   /** E-mail address of a user. */
+  |  { deviceId?: never;   /** The user with this e-mail address. */
   email: string; userId?: never; }
-  |  { deviceId?: never; email?: never;   /** Global id of a user. */
+  |  { deviceId?: never; email?: never;   /** The user with this global id. */
   userId: string; };
 
 export type LegacyCircleQueryVariables = Exact<{
