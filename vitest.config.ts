@@ -1,33 +1,31 @@
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/harness/longest-first.ts';
 import { Summary } from './test/harness/summary.ts';
 
-// What these test is no business of a database.
+/** Files whose result does not depend on the kind of database: they run once, over the embedded one. */
 const once = [
-  'test/tools/**/*.test.ts',
-  'test/docs/**/*.test.ts',
-  'test/lib/**/*.test.ts',
-  'test/program/**/*.test.ts',
-  'test/examples/**/*.test.ts',
-  'test/browser/**/*.test.ts',
-  'test/client/**/*.test.ts',
+  'test/{bridge,browser,client,docs,examples,lib,oracle,program,tools}/**/*.test.ts',
   'test/conformance/matrix/**/*.test.ts',
-  'test/bridge/{engine-io,transport}.test.ts',
-  'test/conformance/{engine-io,legacy-types,odd-input,socket-io}*.test.ts',
-  'test/bridge/hostile*.test.ts',
-  'test/conformance/offline.test.ts',
-  'test/gateway/{bearer-token,cors,keep-alive,persisted-operations,request-forms,sse-proxies,upload-names}.test.ts',
-  'test/bridge/{races,room-delivery,usage-counter}.test.ts',
+  'test/conformance/{engine-io,legacy-types,odd-input,offline,socket-io,turn}*.test.ts',
+  'test/domain/ice-urls.test.ts',
+  'test/events/cursor.test.ts',
+  'test/gateway/{bearer-token,cors,graphql-ws-internals,keep-alive,logs,operation-ids,persisted-operations}.test.ts',
+  'test/gateway/{program,refresh,request-forms,several,sse-proxies,subscription-key,upload-names,ws-internals}.test.ts',
+  'test/schema/{contract,descriptions,pagination,scalars}.test.ts',
+  'test/services/{passwords,tokens}.test.ts',
 ];
 const notTests = ['**/node_modules/**', 'test/clients/**'];
 
 export default defineConfig({
   test: {
-    // Modules load as they do in production, or there would be two copies of graphql.
+    // Modules load as in production. Otherwise there would be two copies of graphql.
     experimental: { viteModuleRunner: false },
     pool: 'forks',
-    // Files of one worker share its database: opening an embedded one for each would take longer than the tests.
+    // The files of a worker share its database: opening an embedded one takes longer than most files.
     isolate: false,
-    maxWorkers: 2,
+    // Two cores are busy with three workers: many tests wait for programs.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     testTimeout: 20_000,
     hookTimeout: 60_000,
     reporters: ['default', new Summary()],

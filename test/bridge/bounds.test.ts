@@ -6,6 +6,7 @@ import { loadClient } from '../clients/load.ts';
 import { wire } from '../harness/wire.ts';
 import { memoryInUse } from '../harness/heap.ts';
 import type { Wire } from '../harness/wire.ts';
+import { until } from '../harness/waiting.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
@@ -24,10 +25,6 @@ function sent(text: string): DomainEvent {
   const [fact] = EVENT_SAMPLES['message.sent'];
   if (fact === undefined) throw new Error('There is no sample.');
   return { ...fact.fact, message: { ...fact.fact.message, text } };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 const never = () => new Promise<never>(() => {});

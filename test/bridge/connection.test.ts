@@ -4,6 +4,7 @@ import type { ActorView, DomainEvent } from '../../src/events/event.ts';
 import { loadClient } from '../clients/load.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
+import { quietPeriod, stagger, until } from '../harness/waiting.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
@@ -62,10 +63,6 @@ function late(name: string) {
 }
 
 /** Waits for something that nothing announces. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(setImmediate);
-}
-
 test('a frame of a room waits for the answer to what is under way, and others are not delayed', async () => {
   await using busy = await inRoom('user:7');
   await using idle = await inRoom('user:8');
@@ -396,7 +393,7 @@ test('a session that ends while its closed connection still works gives everythi
   await message.begun;
   client.socket.close();
   await client.closed();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await quietPeriod(20);
   fake.endSession('user:7', 'LOGGED_OUT');
   message.answer({ code: 'NOT_FOUND' });
   await until(() => [...fake.bridge.connections()].length === 0);
@@ -465,7 +462,7 @@ test.for(['1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
       let id = 0;
       fake.operations['LegacyMessage'] = async () => {
         id += 1;
-        await new Promise((resolve) => setTimeout(resolve, 5 - id));
+        await stagger(5 - id);
         return { data: { sendMessage: { message: { legacyId: id }, media: [] } } };
       };
       socket.on('connect', () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import type { Wire } from '../harness/wire.ts';
+import { until } from '../harness/waiting.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
 /** What waits until the history lets it go on, one at a time. */
@@ -36,10 +37,6 @@ export async function settle(fake: FakeBridge, client: Wire): Promise<void> {
     client.socket.on('message', done).on('close', () => done());
   });
   await new Promise(setImmediate);
-}
-
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(setImmediate);
 }
 
 /** Everything that a client hears, from now on. */

@@ -5,9 +5,10 @@ import { parseCursor } from '../../src/events/cursor.ts';
 import type { DomainEvent, Topic } from '../../src/events/event.ts';
 import { loadClient } from '../clients/load.ts';
 import { wire } from '../harness/wire.ts';
+import { until } from '../harness/waiting.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
-import { createGates, history, listen, requireWhole, settle, until } from './histories.ts';
+import { createGates, history, listen, requireWhole, settle } from './histories.ts';
 import type { Permission } from './histories.ts';
 
 // Random histories of one connection on fakes: what a client sends, what answers and what happens come in any order.

@@ -9,9 +9,9 @@ import { loadClient } from '../clients/load.ts';
 import { joinedPayload, pollingSession, readTextPayload, textPayload } from '../harness/engine-io.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
+import { until } from '../harness/waiting.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
-import { until } from './histories.ts';
 
 // What a room hears goes past engine.io where nothing waits, and through it where something does: nobody sees which.
 

@@ -6,6 +6,7 @@ import { loadClient } from '../clients/load.ts';
 import type { ClientVersion } from '../clients/load.ts';
 import { BINARY, binaryPayload, pollingSession } from '../harness/engine-io.ts';
 import { wire } from '../harness/wire.ts';
+import { pause } from '../harness/waiting.ts';
 import { wireServer } from './wire-server.ts';
 import type { WireServer } from './wire-server.ts';
 
@@ -252,7 +253,7 @@ test.for([3, 4])('a client of protocol %i that pings after its upgrade stays', a
   socket.on('message', (data: Buffer) => {
     const packet = data.toString();
     if (packet === '3probe') socket.send('5');
-    if (protocol === 3 && packet.startsWith('3')) setTimeout(() => socket.send('2'), 100);
+    if (protocol === 3 && packet.startsWith('3')) void pause(100).then(() => socket.send('2'));
     if (packet === '2') socket.send('3');
     if (packet === '2' || packet === '3') beats += 1;
     if (beats === 12) resolve();

@@ -5,7 +5,8 @@ import { EVENTS, openScriptedServer, TYPING } from './scripted-server.ts';
 
 const SOON = { retryDelay: () => 1 };
 const eventOf = ({ data }: Result): Event => Object.values(data ?? {})[0] as Event;
-const range = (count: number) => Array.from({ length: count }, (_, index) => `${index} ${'x'.repeat(1_000)}`);
+const bigTexts = (count: number) =>
+  Array.from({ length: count }, (_, index) => `${index} ${'x'.repeat(1_000)}`);
 
 for (const transport of TRANSPORTS) {
   test(`${transport}: a slow reader gets everything, and the log of the server is its buffer`, async () => {
@@ -18,7 +19,7 @@ for (const transport of TRANSPORTS) {
     });
     const results = client.iterate({ query: EVENTS });
     await results.next();
-    const texts = range(100);
+    const texts = bigTexts(100);
     for (const text of texts) server.say(text);
     // It stops reading, rather than take what it has no room for.
     await vi.waitFor(() => expect([server.open, states]).toEqual([0, ['live', 'behind']]));
@@ -38,8 +39,8 @@ for (const transport of TRANSPORTS) {
     const client = openClient(transport, server.url, '', { ...SOON, maxBufferedBytes: 10 });
     const results = client.iterate({ query: EVENTS });
     await results.next();
-    for (const text of range(3)) server.say(text);
-    for (const text of range(3)) expect(eventOf((await results.next()).value as Result).text).toBe(text);
+    for (const text of bigTexts(3)) server.say(text);
+    for (const text of bigTexts(3)) expect(eventOf((await results.next()).value as Result).text).toBe(text);
     await results.return?.();
     expect(await results.next()).toEqual({ done: true, value: undefined });
     await client.dispose();
@@ -50,7 +51,7 @@ for (const transport of TRANSPORTS) {
     const client = openClient(transport, server.url, '', { ...SOON, maxBufferedBytes: 20_000 });
     const results = client.iterate({ query: TYPING });
     await results.next();
-    for (const text of range(100)) server.say(text);
+    for (const text of bigTexts(100)) server.say(text);
     await vi.waitFor(() => expect(server.open).toBe(0));
     const got: (string | undefined)[] = [];
     const reading = async () => {
@@ -58,7 +59,7 @@ for (const transport of TRANSPORTS) {
     };
     await expect(reading()).rejects.toThrow('fell too far behind');
     expect(got.length).toBeGreaterThan(1);
-    expect(got).toEqual(range(100).slice(0, got.length));
+    expect(got).toEqual(bigTexts(100).slice(0, got.length));
     await client.dispose();
   });
 

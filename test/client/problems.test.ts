@@ -4,6 +4,7 @@ import { resumable } from 'parley/client';
 import { expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { openRelay } from '../harness/relay.ts';
+import { quietPeriod } from '../harness/waiting.ts';
 import { codeOf, follow, openClient, TRANSPORTS } from './apps.ts';
 import { EVENTS, openScriptedServer, TYPING } from './scripted-server.ts';
 import type { Fault } from './scripted-server.ts';
@@ -183,7 +184,7 @@ for (const transport of TRANSPORTS) {
     expect([first.end, second.end]).toEqual([{}, {}]);
     expect(await next).toEqual({ done: true, value: undefined });
     await vi.waitFor(() => expect(server.open).toBe(0));
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await quietPeriod(300);
     expect(server.begun).toHaveLength(3);
   });
 }

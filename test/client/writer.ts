@@ -1,4 +1,5 @@
 import { createGraphqlClient } from '../../src/testing/index.ts';
+import { pause } from '../harness/waiting.ts';
 
 const LOGIN = 'mutation ($email: String!) { login(email: $email, password: "parley") { token } }';
 const SEND = `mutation ($id: ID!, $text: String!) {
@@ -20,7 +21,7 @@ export async function send(url: string, token: string, text: string): Promise<vo
       await client.run(SEND, { id: CONVERSATION_ID, text });
       return;
     } catch {
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause(20);
     }
   }
 }
@@ -34,7 +35,7 @@ export function startWriter(url: string, token: string): { readonly sent: string
       const text = `m${sent.length}`;
       await send(url, token, text);
       sent.push(text);
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await pause(10);
     }
   })();
   return {

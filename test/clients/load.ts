@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-/** The generations of socket.io-client that are in the field; up to 2.5.0 they speak Engine.IO 3, then 4. */
+/** The versions of socket.io-client in use: up to 2.5.0 they speak Engine.IO 3, then 4. */
 export const clientVersions = [
   '1.0.6',
   '1.3.6',
@@ -19,7 +20,7 @@ export type ClientVersion = (typeof clientVersions)[number];
 
 export interface LegacyOptions {
   readonly transports?: readonly ('polling' | 'websocket')[];
-  /** Without it a second connection to the same URL shares the first one's transport. */
+  /** Without it, a second connection to the same URL shares the transport of the first. */
   readonly forceNew?: boolean;
   readonly upgrade?: boolean;
   readonly reconnection?: boolean;
@@ -27,27 +28,27 @@ export interface LegacyOptions {
   readonly reconnectionDelayMax?: number;
   readonly timeout?: number;
   readonly path?: string;
-  /** Text up to 1.x; an object from 2.0 on. */
+  /** A string up to 1.x; an object since 2.0. */
   readonly query?: string | Readonly<Record<string, string>>;
-  /** From 3.0 on. */
+  /** Since 3.0. */
   readonly auth?: Readonly<Record<string, unknown>>;
   /** Since 1.6 under Node. */
   readonly extraHeaders?: Readonly<Record<string, string>>;
-  /** From 4.6 on: how often an event that is not acknowledged in time is sent again. */
+  /** Since 4.6: how often an event is resent if it is not acknowledged within `ackTimeout`. */
   readonly retries?: number;
   readonly ackTimeout?: number;
 }
 
-/** What all generations have in common. */
+/** The API that all versions have in common. */
 export interface LegacySocket {
   readonly connected: boolean;
-  /** Not there before 1.4; `io.engine.id` is, and differs from this one from 3.0 on. */
+  /** Missing before 1.4, which has `io.engine.id`. The two differ since 3.0. */
   readonly id?: string;
   readonly io: {
     readonly engine: {
       readonly id: string;
       readonly transport: { readonly name: 'polling' | 'websocket' };
-      /** `upgrade`, and `packet` for each that comes. */
+      /** Emits `upgrade`, and `packet` for each packet received. */
       on(event: string, listener: (...args: unknown[]) => void): unknown;
       close(): void;
     };
@@ -64,10 +65,14 @@ export type LegacyIo = (url: string, options?: LegacyOptions) => LegacySocket;
 
 const require = createRequire(import.meta.url);
 
-/** Loads one generation's client, unmodified, as it would have loaded under the Node of its time. */
+/**
+ * Loads an unmodified socket.io-client of this version, as it loaded under the Node of its time. Throws if the legacy
+ * clients are not installed.
+ */
 export function loadClient(version: ClientVersion): LegacyIo {
+  requireInstalled();
   const { WebSocket } = globalThis;
-  // Versions 1.4 to 2.5 would take Node's own WebSocket for a browser's, and prefer it to ws.
+  // Versions 1.4 to 2.5 take Node's own WebSocket for a browser's, and prefer it to ws.
   Reflect.deleteProperty(globalThis, 'WebSocket');
   try {
     return require(`sio-${version}`) as LegacyIo;
@@ -76,9 +81,16 @@ export function loadClient(version: ClientVersion): LegacyIo {
   }
 }
 
-/** The path of the script that web pages of the time included. */
+/** Returns the path of the script that web pages include. Throws if the legacy clients are not installed. */
 export function browserBundle(version: ClientVersion): string {
+  requireInstalled();
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const folder = major === 1 && minor < 5 ? '' : 'dist';
   return join(import.meta.dirname, 'node_modules', `sio-${version}`, folder, 'socket.io.js');
+}
+
+/** `npm test` installs them first; a test that runs on its own on a fresh clone gets this hint. */
+function requireInstalled(): void {
+  if (existsSync(join(import.meta.dirname, 'node_modules'))) return;
+  throw new Error('The legacy Socket.IO clients are not installed. Run: npm run pretest');
 }

@@ -1,7 +1,7 @@
-import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { testApp } from '../harness/app.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
+import { quietPeriod } from '../harness/waiting.ts';
 
 // By the protocol: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 
@@ -106,7 +106,7 @@ test('a client that does not read what it is answered is not listened to until i
   const pad = 'x'.repeat(500_000);
   socket.socket.pause();
   for (let index = 0; index < 60; index += 1) socket.send({ type: 'ping', payload: { index, pad } });
-  await setTimeout(500);
+  await quietPeriod(500);
   // 30 MB, less what lies in the kernels' buffers and the server's bound, are still here.
   expect(socket.socket.bufferedAmount).toBeGreaterThan(5_000_000);
   socket.socket.resume();

@@ -38,11 +38,11 @@ const joined = () =>
   `42["success","Vous avez rejoins la conversation : conversation_${conversation.legacyId}"]`;
 const send = async (text: string) => (await sendMessage(ann, conversation, text)).sendMessage.message;
 const contentOf = (packet: string) => /"content":"([^"]*)"/.exec(packet)?.[1];
-const range = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `${from + n}`);
+const numerals = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `${from + n}`);
 
 test('what was sent after a message comes after the answer, in order, and then what is new', async () => {
   const sent = [];
-  for (const text of range(0, 5)) sent.push(await send(text));
+  for (const text of numerals(0, 5)) sent.push(await send(text));
   await using client = await login(bob);
   const answers = await client.ask('join_conversation', { ...talk, after_message_id: sent[1]?.legacyId });
   expect(answers[0]).toBe(joined());
@@ -70,7 +70,7 @@ test('changes and deletions since then are told as they were', async () => {
 test('nothing is missed and nothing comes twice while others keep sending', async () => {
   const first = await send('start');
   await using client = await login(bob);
-  const all = range(0, 150);
+  const all = numerals(0, 150);
   const sending = (async () => {
     for (const text of all) await send(text);
   })();
@@ -88,7 +88,7 @@ test('nothing is missed and nothing comes twice while others keep sending', asyn
 
 test('a long absence is read in pieces, no faster than the client takes it', async () => {
   const first = await send('start');
-  const texts = range(0, 450);
+  const texts = numerals(0, 450);
   for (let n = 0; n < texts.length; n += 50) await Promise.all(texts.slice(n, n + 50).map(send));
   await using client = await login(bob);
   const answers = await client.ask('join_conversation', { ...talk, after_message_id: first.legacyId });
@@ -114,7 +114,7 @@ test('one who joins again in the same breath is told anew, once', async () => {
 
 test('a log that does not reach back so far is said, not passed over', async () => {
   const sent = [];
-  for (const text of range(0, 10)) sent.push(await send(text));
+  for (const text of numerals(0, 10)) sent.push(await send(text));
   await trim(database.db, '1970-01-01T00:00:00.000Z', 5, 1_000);
   await using client = await login(bob);
   expect(await client.ask('join_conversation', { ...talk, after_message_id: sent[1]?.legacyId })).toEqual([

@@ -7,11 +7,10 @@ import { testDeps } from '../harness/deps.ts';
 import { circleOf, conversationOf, deviceOf, person, sessionOf } from '../harness/seed.ts';
 import { countStatements } from '../harness/statements.ts';
 import type { ActorRef } from '../../src/actor.ts';
-
-const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+import { indexes } from '../harness/numbers.ts';
 
 /** The same, many times over, in turn. */
-const often = <One>(...of: readonly One[]): One[] => range(100).flatMap(() => of);
+const often = <One>(...of: readonly One[]): One[] => indexes(100).flatMap(() => of);
 
 async function scene() {
   const deps = await testDeps();

@@ -10,6 +10,7 @@ import type { LegacyClient, LegacyIo, Named, TestAccount, TestGateway } from '..
 import { loadClient } from '../clients/load.ts';
 import { testDatabase } from '../harness/database.ts';
 import { family } from '../harness/demo-family.ts';
+import { pause } from '../harness/waiting.ts';
 import { readPage } from './migration-page.ts';
 import { execute } from './snippets.ts';
 
@@ -97,7 +98,7 @@ export const modernScope = {
     createClient({
       ...options,
       webSocketImpl: WebSocket,
-      retryWait: () => new Promise((resolve) => setTimeout(resolve, 50)),
+      retryWait: () => pause(50),
     }),
 };
 

@@ -1,8 +1,5 @@
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { createClient } from 'graphql-ws';
@@ -12,9 +9,11 @@ import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
 import { createInbox } from '../../src/testing/inbox.ts';
 import { loadClient } from '../clients/load.ts';
 import { testDatabase } from '../harness/database.ts';
-import { ROOT, SHELL_PATH, startProgram, untilPrinted } from '../harness/program.ts';
+import { PROGRAM_ENV, ROOT, startProgram, untilPrinted } from '../harness/program.ts';
 import type { Program } from '../harness/program.ts';
 import { needs, pathOf } from '../harness/programs.ts';
+import { findFreePort } from '../harness/ports.ts';
+import { pause } from '../harness/waiting.ts';
 import { blocksOf, execute, read } from './snippets.ts';
 
 const SUBSTITUTED_PORT = '4000';
@@ -31,11 +30,11 @@ async function cloneProject() {
     filter: (source) => !notCloned.test(`./${relative(ROOT, source)}`),
   });
   await symlink(join(ROOT, 'node_modules'), join(path, 'node_modules'));
-  const port = await freePort();
+  const port = String(await findFreePort());
   const substituted = (block: string) => block.replaceAll(SUBSTITUTED_PORT, port);
   await writeFile(join(path, 'listen.mjs'), substituted(LISTEN_FILE));
   await writeFile(join(path, 'say.mjs'), substituted(SAY_FILE));
-  const env = { PATH: SHELL_PATH, HOME: process.env['HOME'] ?? '', PORT: port };
+  const env = { ...PROGRAM_ENV, HOME: process.env['HOME'] ?? '', PORT: port };
   return {
     run: (...blocks: string[]) => startProgram(['sh', '-c', substituted(blocks.join('\n'))], env, path),
     /** In a terminal, where Ctrl-C can be typed. */
@@ -47,14 +46,6 @@ async function cloneProject() {
       ),
     [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }),
   };
-}
-
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return String(port);
 }
 
 const WAYS = ['Ctrl-C', 'SIGTERM', 'SIGKILL'] as const;
@@ -135,7 +126,7 @@ test('the recipe of a client that never misses anything does what it says, over 
     connectionParams: { token: ann.token },
     webSocketImpl: WebSocket,
     retryAttempts: Infinity,
-    retryWait: () => new Promise((resolve) => setTimeout(resolve, 50)),
+    retryWait: () => pause(50),
     shouldRetry: (problem) => (problem as { code?: number }).code !== 4403,
   });
   const query =

@@ -18,6 +18,8 @@ import { conversationTopic } from '../../src/events/event.ts';
 import type { MediaId } from '../../src/ids.ts';
 import { testDeps } from '../harness/deps.ts';
 import { circleOf, conversationOf, deviceOf, history, outcomes, person } from '../harness/seed.ts';
+import { indexes } from '../harness/numbers.ts';
+import { stagger } from '../harness/waiting.ts';
 
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
@@ -27,8 +29,6 @@ const UNNAMED = 'upload.bin';
 
 const code = (value: string, details: object = {}) =>
   expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
-
-const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
 /** A folder that the test can look into. */
 async function testStorage() {
@@ -123,12 +123,12 @@ test('the last file of a message makes it done, and each one is told of', async 
 
 test('files that arrive at the same moment make the message done once', async () => {
   await using t = await testMedia();
-  const { media: announced } = await t.send(...range(8).map(String));
+  const { media: announced } = await t.send(...indexes(8).map(String));
   await Promise.all(announced.map(({ id, identifier }) => t.upload(id, identifier)));
   const statuses = (await history(t.deps, t.topic)).flatMap((event) =>
     event.type === 'media.uploaded' ? [event.message.status] : [],
   );
-  expect(statuses).toEqual([...range(7).map(() => 'PENDING'), 'DONE']);
+  expect(statuses).toEqual([...indexes(7).map(() => 'PENDING'), 'DONE']);
   for (const { id, identifier } of announced) {
     expect((await read(t.deps, t.people.bob.actor, id)).toString()).toBe(identifier);
   }
@@ -141,7 +141,7 @@ test('a second upload replaces the first, which is not kept', async () => {
   await t.upload(id, 'second', 'second.md');
   expect((await read(t.deps, t.people.ann.actor, id)).toString()).toBe('second');
   expect(await t.files()).toHaveLength(1);
-  await Promise.all(range(6).map((number) => t.upload(id, `again ${number}`)));
+  await Promise.all(indexes(6).map((number) => t.upload(id, `again ${number}`)));
   expect(await t.files()).toHaveLength(1);
   expect((await read(t.deps, t.people.ann.actor, id)).toString()).toMatch(/^again \d$/);
 });
@@ -219,19 +219,17 @@ test('an upload that breaks off leaves nothing, and the file that was there befo
   await using t = await testMedia();
   const id = firstId(await t.send('a'));
   await t.upload(id, 'whole');
-  const content = new Readable({ read() {} });
-  content.push(Buffer.alloc(100_000));
-  const uploading = media.uploadMedia(t.deps, t.people.ann.actor, { mediaId: id, filename: 'a', content });
-  setTimeout(() => content.destroy(new Error('The upload broke off')), 20);
-  await expect(uploading).rejects.toThrow('broke off');
-  const silent = new Readable({ read() {} });
-  const waiting = media.uploadMedia(t.deps, t.people.ann.actor, {
-    mediaId: id,
-    filename: 'a',
-    content: silent,
-  });
-  setTimeout(() => silent.destroy(), 20);
-  await expect(waiting).rejects.toThrow();
+  /** An upload that breaks off once it is read beyond what it has. */
+  const breakOff = async (bytes: number, error?: Error): Promise<void> => {
+    const isRead = Promise.withResolvers<void>();
+    const content = new Readable({ read: () => isRead.resolve() });
+    if (bytes > 0) content.push(Buffer.alloc(bytes));
+    const uploading = media.uploadMedia(t.deps, t.people.ann.actor, { mediaId: id, filename: 'a', content });
+    void isRead.promise.then(() => content.destroy(error));
+    await uploading;
+  };
+  await expect(breakOff(100_000, new Error('The upload broke off'))).rejects.toThrow('broke off');
+  await expect(breakOff(0)).rejects.toThrow();
   expect(await t.files()).toHaveLength(1);
   expect((await read(t.deps, t.people.ann.actor, id)).toString()).toBe('whole');
 });
@@ -273,10 +271,10 @@ test('an upload whose recording fails leaves no file', async () => {
 test('uploads that race with the deletion of their message leave no file', async () => {
   await using t = await testMedia();
   const { ann } = t.people;
-  for (const round of range(6)) {
+  for (const round of indexes(6)) {
     const { message, media: announced } = await t.send('a', 'b', 'c');
     const uploads = announced.map(({ id }) => t.upload(id, PNG));
-    await new Promise((resolve) => setTimeout(resolve, round * 3));
+    await stagger(round * 3);
     const [results] = await Promise.all([
       outcomes(uploads),
       messages.deleteMessage(t.deps, ann.actor, { messageId: message.id }),

@@ -25,6 +25,7 @@ import {
   sessionOf,
 } from '../harness/seed.ts';
 import { countStatements } from '../harness/statements.ts';
+import { indexes } from '../harness/numbers.ts';
 
 const code = (value: string, details: object = {}) =>
   expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
@@ -43,8 +44,6 @@ async function chat(deps: Deps) {
     topic: conversationTopic(conversation.id),
   };
 }
-
-const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
 const sentTexts = (events: readonly DomainEvent[]): string[] =>
   events.flatMap((event) => (event.type === 'message.sent' ? [event.message.text] : []));
@@ -122,7 +121,7 @@ test.each<[string, Partial<SendInput>, string]>([
   ['too long a text', { text: 'é'.repeat(8193) }, 'text'],
   ['a NUL in the text', { text: 'a\0b' }, 'text'],
   ['half a surrogate pair in the text', { text: 'a\ud83d' }, 'text'],
-  ['too many files', { files: range(21).map(String) }, 'files'],
+  ['too many files', { files: indexes(21).map(String) }, 'files'],
   ['too long a file', { files: ['x'.repeat(1025)] }, 'files'],
   ['a NUL in a file', { files: ['ok', '\0'] }, 'files'],
   ['an empty key', { idempotencyKey: '' }, 'idempotencyKey'],
@@ -198,12 +197,12 @@ test('messages that are sent together have the order of their moments', async ()
   await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
   const senders = [device, bob.actor, ann.actor];
   const sent = await Promise.all(
-    range(120).map((n) =>
+    indexes(120).map((n) =>
       messages.sendMessage(deps, senders[n % 3] ?? ann.actor, { conversationId, text: `${n}` }),
     ),
   );
   const inOrder = sent.map(({ message }) => message).toSorted((a, b) => a.id - b.id);
-  expect(inOrder.map(({ text }) => text)).toEqual(range(120).map(String));
+  expect(inOrder.map(({ text }) => text)).toEqual(indexes(120).map(String));
   expect(inOrder.map(({ sentAt }) => sentAt)).toEqual(inOrder.map(({ sentAt }) => sentAt).toSorted());
 });
 
@@ -315,7 +314,7 @@ test('a key whose first use was refused can be used', async () => {
 test('fifty concurrent sends with one key are one message', async () => {
   await using deps = await testDeps();
   const { ann, conversationId, topic } = await chat(deps);
-  const sends = range(50).map((number) =>
+  const sends = indexes(50).map((number) =>
     messages.sendMessage(deps, ann.actor, {
       conversationId,
       text: `try ${number}`,
@@ -333,9 +332,9 @@ test('fifty concurrent sends with one key are one message', async () => {
 test('one key in several conversations at once is one message and conflicts', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle } = await chat(deps);
-  const rooms = await Promise.all(range(6).map(() => conversationOf(deps, circle, ann, bob)));
+  const rooms = await Promise.all(indexes(6).map(() => conversationOf(deps, circle, ann, bob)));
   const attempts = rooms.flatMap(({ id }) =>
-    range(4).map(() =>
+    indexes(4).map(() =>
       messages.sendMessage(deps, ann.actor, { conversationId: id, text: 'x', idempotencyKey: 'k' }),
     ),
   );
@@ -349,8 +348,8 @@ test('one key on several nodes at once is one message', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle, conversationId } = await chat(deps);
   const other = await conversationOf(deps, circle, ann, bob);
-  const nodes = range(4).map((): Deps => ({ ...deps, sendBatcher: createSendBatcher(deps) }));
-  for (const round of range(5)) {
+  const nodes = indexes(4).map((): Deps => ({ ...deps, sendBatcher: createSendBatcher(deps) }));
+  for (const round of indexes(5)) {
     const idempotencyKey = `round ${round}`;
     const attempts = nodes.flatMap((node) =>
       [conversationId, other.id].map((id) =>
@@ -385,20 +384,20 @@ test('sends that wait together are stored in the order of asking, and refusals c
   await using deps = await testDeps();
   const { ann, bob, eve, circle, conversationId, topic } = await chat(deps);
   const other = await conversationOf(deps, circle, bob, eve);
-  const attempts = range(200).map((number) => {
+  const attempts = indexes(200).map((number) => {
     const actor = [ann, bob, eve][number % 3]?.actor ?? ann.actor;
     const key = number % 4 === 0 ? { idempotencyKey: `key ${200 - number}` } : {};
     const id = number % 10 === 9 ? other.id : conversationId;
     return messages.sendMessage(deps, actor, { conversationId: id, text: String(number), ...key });
   });
   const results = await outcomes(attempts);
-  for (const number of range(200)) {
+  for (const number of indexes(200)) {
     const who = number % 3;
     const mayNot = number % 10 === 9 ? who === 0 : who === 2;
     expect(results[number]).toBe(mayNot ? 'NOT_FOUND' : 'done');
   }
   const expected = (room: boolean) =>
-    range(200)
+    indexes(200)
       .filter((n) => (n % 10 === 9) === room && results[n] === 'done')
       .map(String);
   expect(sentTexts(await history(deps, topic))).toEqual(expected(false));
@@ -412,7 +411,7 @@ test('sends that wait together take few transactions', async () => {
   const { ann, conversationId } = await chat(deps);
   const publish = vi.spyOn(deps.bus, 'publish');
   await Promise.all(
-    range(100).map((n) => messages.sendMessage(deps, ann.actor, { conversationId, text: String(n) })),
+    indexes(100).map((n) => messages.sendMessage(deps, ann.actor, { conversationId, text: String(n) })),
   );
   expect(publish.mock.calls.length).toBeLessThan(10);
 });
@@ -423,7 +422,7 @@ async function sendUntilRefused(
 ): Promise<{ stored: number; refusals: string[] }> {
   let stored = 0;
   const refusals = await Promise.all(
-    range(4).map(async () => {
+    indexes(4).map(async () => {
       for (;;) {
         const [result] = await outcomes([send()]);
         if (result !== 'done') return String(result);
@@ -443,7 +442,7 @@ const storedSome = (deps: Deps, text: string) =>
 test('what somebody sends while being kicked is in the log before the kick, or refused', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, conversationId, topic } = await chat(deps);
-  for (const text of range(5).map((round) => `round ${round}`)) {
+  for (const text of indexes(5).map((round) => `round ${round}`)) {
     await conversations.inviteToConversation(deps, bob.actor, { conversationId, email: eve.email });
     const sending = sendUntilRefused(() => messages.sendMessage(deps, eve.actor, { conversationId, text }));
     await storedSome(deps, text);
@@ -459,14 +458,14 @@ test('what somebody sends while being kicked is in the log before the kick, or r
 test('a device that is removed while it sends leaves no half message, and disturbs nobody', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle, conversationId, topic } = await chat(deps);
-  for (const text of range(3).map((round) => `round ${round}`)) {
+  for (const text of indexes(3).map((round) => `round ${round}`)) {
     const device = await deviceOf(deps, circle, ann);
     await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
     const sending = sendUntilRefused(() => messages.sendMessage(deps, device, { conversationId, text }));
     await storedSome(deps, text);
-    const neighbours = range(10).map(() => messages.sendMessage(deps, bob.actor, { conversationId }));
+    const neighbours = indexes(10).map(() => messages.sendMessage(deps, bob.actor, { conversationId }));
     await devices.removeDevice(deps, ann.actor, { deviceId: device.id });
-    expect(await outcomes(neighbours)).toEqual(range(10).map(() => 'done'));
+    expect(await outcomes(neighbours)).toEqual(indexes(10).map(() => 'done'));
     const { stored, refusals } = await sending;
     expect(new Set(refusals)).toEqual(new Set(['NOT_FOUND']));
     expect(sentTexts(await history(deps, topic)).filter((sent) => sent === text)).toHaveLength(stored);
@@ -490,7 +489,7 @@ test('pages of several conversations come in one read, from either end', async (
   const { ann, bob, circle, conversationId } = await chat(deps);
   const other = await conversationOf(deps, circle, ann, bob);
   const ids: Record<number, MessageId[]> = { [conversationId]: [], [other.id]: [] };
-  for (const number of range(9)) {
+  for (const number of indexes(9)) {
     const id = number % 3 === 0 ? other.id : conversationId;
     const { message } = await messages.sendMessage(deps, ann.actor, {
       conversationId: id,

@@ -11,7 +11,6 @@ import {
   nodeOn,
   numberOf,
   openTopic,
-  range,
   say,
   take,
   testCore,
@@ -20,6 +19,7 @@ import {
   viewOf,
 } from '../harness/events-core.ts';
 import type { Core } from '../harness/events-core.ts';
+import { range } from '../harness/numbers.ts';
 
 /** Registers a test for a database that several processes can share. */
 function clusterTest(title: string, run: () => Promise<void>): void {

@@ -5,8 +5,9 @@ import { openEphemeralStream } from '../../src/events/ephemeral-stream.ts';
 import type { EphemeralRequest, EphemeralStream } from '../../src/events/ephemeral-stream.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
 import type { CircleId, ConversationId } from '../../src/ids.ts';
-import { kick, nodeOn, range, READER, say, testCore, TOPIC, typing } from '../harness/events-core.ts';
+import { kick, nodeOn, READER, say, testCore, TOPIC, typing } from '../harness/events-core.ts';
 import type { Core } from '../harness/events-core.ts';
+import { range } from '../harness/numbers.ts';
 
 interface Seen {
   readonly id: number;

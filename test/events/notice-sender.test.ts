@@ -4,6 +4,7 @@ import type { Notice } from '../../src/events/bus.ts';
 import { createNoticeSender } from '../../src/events/cluster/notice-sender.ts';
 import { createDecoder } from '../../src/events/cluster/notice-codec.ts';
 import { viewOf } from '../harness/events-core.ts';
+import { quietPeriod } from '../harness/waiting.ts';
 
 /** A connection that is there, and takes what it is sent or refuses it. */
 function notifier() {
@@ -34,7 +35,8 @@ const deletion = (id: number, seq: number): Notice => ({
   },
 });
 
-const settled = () => new Promise((resolve) => setTimeout(resolve, 10));
+/** Longer than the sender waits before it retries. */
+const settled = () => quietPeriod(10);
 
 test('what is refused is not sent again and again, but with the next occasion, as news of the topic', async () => {
   const server = notifier();

@@ -10,7 +10,6 @@ import {
   deletion,
   nodeOn,
   openTopic,
-  range,
   READER,
   say,
   take,
@@ -19,6 +18,7 @@ import {
   typing,
 } from '../harness/events-core.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
+import { range } from '../harness/numbers.ts';
 
 const LATER = '2100-01-01T00:00:00.000Z';
 

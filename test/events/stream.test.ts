@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { trim } from '../../src/db/event-log.ts';
 import { forbidden, notFound } from '../../src/errors.ts';
@@ -18,7 +17,6 @@ import {
   nodeOn,
   numberOf,
   openTopic,
-  range,
   READER,
   say,
   take,
@@ -27,6 +25,8 @@ import {
   TOPIC,
 } from '../harness/events-core.ts';
 import type { Core } from '../harness/events-core.ts';
+import { stagger } from '../harness/waiting.ts';
+import { range } from '../harness/numbers.ts';
 
 const NEVER = '2000-01-01T00:00:00.000Z';
 const LATER = '2100-01-01T00:00:00.000Z';
@@ -105,9 +105,9 @@ test('resuming while several nodes write gives each fact once and in order', asy
         for (const other of [core, ...writers, ...readers]) {
           if (other === writer) continue;
           for (const delay of [0, 3]) {
-            setTimeout(() => {
+            void stagger(delay).then(() => {
               for (const notice of notices) other.bus.receive(notice);
-            }, delay);
+            });
           }
         }
       },
@@ -115,7 +115,7 @@ test('resuming while several nodes write gives each fact once and in order', asy
   }
   const writing = Promise.all(
     range(1, total).map(async (number) => {
-      await sleep(number % 7);
+      await stagger(number % 7);
       await say(writers[number % 3] ?? core, number);
     }),
   );
@@ -231,7 +231,7 @@ test('trimming takes what is too old or too much, in batches, and leaves the res
   const stream = await openTopic(core, { after: cursorAt(core, 10) });
   expect(await take(stream, 16)).toEqual([...range(11, 25), 'live']);
   const [, , , , fifth] = await takeItems(await openTopic(core, { after: cursorAt(core, 10) }), 5);
-  await sleep(5);
+  await stagger(5);
   expect(await trim(core.db, fifth?.at ?? NEVER, 15, 100)).toBeLessThanOrEqual(4);
 });
 

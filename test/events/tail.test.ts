@@ -9,8 +9,9 @@ import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
 import type { Tail } from '../../src/events/tail.ts';
 import { createLogger } from '../../src/log.ts';
-import { nodeOn, numberOf, range, say, testCore, TOPIC, typing } from '../harness/events-core.ts';
+import { nodeOn, numberOf, say, testCore, TOPIC, typing } from '../harness/events-core.ts';
 import type { Core } from '../harness/events-core.ts';
+import { range } from '../harness/numbers.ts';
 
 const silent = createLogger('silent');
 /** So many facts are read at once. */

@@ -4,8 +4,9 @@ import type { Notice } from '../../src/events/bus.ts';
 import type { Envelope, Topic } from '../../src/events/event.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
 import type { ConversationId } from '../../src/ids.ts';
-import { fact, nodeOn, numberOf, range, say, testCore, TOPIC } from '../harness/events-core.ts';
+import { fact, nodeOn, numberOf, say, testCore, TOPIC } from '../harness/events-core.ts';
 import type { Core } from '../harness/events-core.ts';
+import { range } from '../harness/numbers.ts';
 
 const OTHER = 'conversation:2';
 

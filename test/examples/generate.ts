@@ -1,8 +1,16 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 
-/** Writes what these examples generate from the schema, and what they are run and compiled with. */
+/** Generates the files that these examples derive from the schema. Throws if the examples are not installed. */
 export async function generate(...folders: readonly string[]): Promise<void> {
+  requireExamples();
   const run = promisify(execFile);
   await Promise.all(folders.map((folder) => run('npm', ['run', 'generate'], { cwd: `examples/${folder}` })));
+}
+
+/** `npm test` installs them first; a test that runs on its own on a fresh clone gets this hint. */
+export function requireExamples(): void {
+  if (existsSync('examples/node_modules')) return;
+  throw new Error('The client libraries of the examples are not installed. Run: npm run pretest');
 }

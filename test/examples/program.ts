@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { requireExamples } from './generate.ts';
 
 const UNTIL_TIMEOUT_MS = 60_000;
 
@@ -32,6 +33,7 @@ export function runExample(
   env: Readonly<Record<string, string>> = {},
   { command, args, parameters = [] }: Command = { command: process.execPath, args: [] },
 ): Program {
+  requireExamples();
   const child = spawn(command, [...args, `examples/${file}`, ...parameters], {
     env: { PATH: process.env.PATH ?? '', PARLEY_URL: url, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

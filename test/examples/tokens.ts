@@ -1,4 +1,5 @@
 import { decodeJwt, SignJWT } from 'jose';
+import { pause } from '../harness/waiting.ts';
 
 /** A token of the same account as another one, that is valid for as long as `lifetime` says. */
 export const signToken = (secret: string, token: string, lifetime: string): Promise<string> =>
@@ -18,6 +19,6 @@ export async function untilRefused(url: string, token: string): Promise<void> {
     });
     const { errors } = (await response.json()) as { errors?: readonly unknown[] };
     if (errors !== undefined) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await pause(100);
   }
 }

@@ -1,3 +1,5 @@
+import { pause } from '../harness/waiting.ts';
+
 /** Sends messages one after the other, each until it is acknowledged, also while the server is away. */
 export interface Writer {
   readonly sent: readonly string[];
@@ -16,7 +18,7 @@ export function openWriter(url: string, token: string): Writer {
       const text = `n${sent.length}`;
       await sendMessage(url, token, text);
       sent.push(text);
-      await pause();
+      await pause(PAUSE_MS);
     }
   })();
   return {
@@ -34,7 +36,8 @@ export async function sendMessage(url: string, token: string, text: string): Pro
   const query = `mutation ($id: ID!, $text: String!) {
     sendMessage(conversationId: $id, text: $text, idempotencyKey: $text) { message { id } }
   }`;
-  while (!(await isAnswered(url, token, { query, variables: { id: CONVERSATION, text } }))) await pause();
+  while (!(await isAnswered(url, token, { query, variables: { id: CONVERSATION, text } })))
+    await pause(PAUSE_MS);
 }
 
 export async function logIn(url: string): Promise<string> {
@@ -69,5 +72,3 @@ const post = (url: string, body: object, headers: Record<string, string> = {}): 
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
   });
-
-const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));

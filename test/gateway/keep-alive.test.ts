@@ -10,6 +10,7 @@ import { createCors } from '../../src/gateway/http/cors.ts';
 import type { Route } from '../../src/gateway/http/router.ts';
 import { createLogger } from '../../src/log.ts';
 import { testApp } from '../harness/app.ts';
+import { pause } from '../harness/waiting.ts';
 
 /** Posts an operation over the agent's pool. */
 async function post(url: string, agent: Agent): Promise<{ sent: ClientRequest; answer: IncomingMessage }> {
@@ -101,7 +102,7 @@ test('a client that stops reading its answer is cut, and one that reads slowly i
   slow.on('data', (chunk: Buffer) => {
     received += chunk.length;
     slow.pause();
-    setTimeout(() => slow.resume(), 1);
+    void pause(1).then(() => slow.resume());
   });
   await once(slow, 'close');
   expect(received).toBeGreaterThan(64 * 1024 * 1024);

@@ -35,9 +35,9 @@ test('what stands in URLs and headers as a token is in no line of the log', { ti
   const closed = once(socket, 'close');
   socket.send('{"type":"connection_init"}');
   expect((await closed)[0]).toBe(4403);
+  await expect.poll(() => printed, { timeout: 10_000 }).toContain('"msg":"a GraphQL connection');
   const exited = once(child, 'exit');
   child.kill('SIGTERM');
   await exited;
-  expect(printed).toContain('"msg":"a GraphQL connection');
   expect(printed).not.toContain(SECRET);
 });

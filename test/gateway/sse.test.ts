@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
+import { stagger } from '../harness/waiting.ts';
 
 const INBOX =
   'subscription { inboxEvents { __typename ... on CircleInvited { invitation { circle { name } } } } }';
@@ -191,7 +192,7 @@ test('a client that goes away while its stream opens leaves nothing behind', asy
       `POST /graphql HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\n` +
         `Authorization: Bearer ${ann.token}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
-    setTimeout(() => socket.resetAndDestroy(), wait);
+    void stagger(wait).then(() => socket.resetAndDestroy());
   }
   await expect.poll(async () => Number(await operations(app))).toBeGreaterThan(before);
   await Promise.all(gone);

@@ -96,9 +96,6 @@ export async function takeItems(stream: EventStream, count: number): Promise<Str
   return items;
 }
 
-export const range = (from: number, to: number): number[] =>
-  Array.from({ length: to - from + 1 }, (_, index) => from + index);
-
 const userOf = (id: number): User => ({
   id: id as UserId,
   email: `user${id}@example.com`,

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlClient } from '../../src/testing/index.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
@@ -84,10 +84,11 @@ function untilPacket({ socket }: Wire, packet: string): Promise<void> {
 }
 
 describe.skipIf(needs('faketime'))('a clock that is set', () => {
-  test.for(['+600s', '-600s'])(
+  // Each waits for the pings of its own program, mostly idle.
+  test.concurrent.for(['+600s', '-600s'])(
     'by %s ends no connection, announces no one as offline, and keeps calls and messages going',
     { timeout: 120_000 },
-    async (offset) => {
+    async (offset, { expect }) => {
       await using program = await programWithClock();
       const { url } = program;
       await using anonymous = createGraphqlClient(url);

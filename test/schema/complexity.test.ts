@@ -1,6 +1,6 @@
 import { getIntrospectionQuery } from 'graphql';
 import { expect, test } from 'vitest';
-import { range } from '../harness/events-core.ts';
+import { range } from '../harness/numbers.ts';
 import { everyField } from './selection.ts';
 import { openWorld } from './schema-client.ts';
 

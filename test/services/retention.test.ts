@@ -9,8 +9,7 @@ import { conversationTopic } from '../../src/events/event.ts';
 import { openStream } from '../../src/events/stream.ts';
 import { testDeps } from '../harness/deps.ts';
 import { circleOf, conversationOf, person } from '../harness/seed.ts';
-
-const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+import { indexes } from '../harness/numbers.ts';
 
 async function chat(deps: Deps) {
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
@@ -41,7 +40,7 @@ const age = (deps: Deps, topic: string, upTo: number, days: number) =>
 test('events of more days or a greater number than are kept go, and readers are told so', async () => {
   await using deps = await testDeps();
   const { topic, send, openAfter } = await chat(deps);
-  await Promise.all(range(30).map(() => send()));
+  await Promise.all(indexes(30).map(() => send()));
   const { head = 0 } = (await readRange(deps.db, topic)) ?? {};
   await sweep(keeping(deps, 7, 1_000));
   expect(await readRange(deps.db, topic)).toEqual({ head, trimmed: 0 });
@@ -72,7 +71,7 @@ test('a log that was emptied still counts on from where it was', async () => {
 test('much that is out of date goes in one sweep', async () => {
   await using deps = await testDeps();
   const { topic, send } = await chat(deps);
-  await Promise.all(range(700).map((number) => send({ idempotencyKey: `key ${number}` })));
+  await Promise.all(indexes(700).map((number) => send({ idempotencyKey: `key ${number}` })));
   await sql`update events set at = at - interval '8 days'`.execute(deps.db);
   await sql`update idempotency_keys set created_at = created_at - interval '8 days'`.execute(deps.db);
   await sweep(keeping(deps, 7, 10_000));
@@ -109,7 +108,7 @@ test('revocations of expired tokens go, others stay', async () => {
 test('it runs in the background until it is disposed of', async () => {
   await using deps = await testDeps();
   const { topic, send } = await chat(deps);
-  await Promise.all(range(10).map(() => send()));
+  await Promise.all(indexes(10).map(() => send()));
   const { head = 0 } = (await readRange(deps.db, topic)) ?? {};
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   try {

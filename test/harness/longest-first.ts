@@ -1,0 +1,38 @@
+import { BaseSequencer } from 'vitest/node';
+import type { TestSpecification } from 'vitest/node';
+
+/** Files that take longest, the longest first. A fresh clone has no durations of earlier runs to order by. */
+const LONGEST = [
+  'test/examples/outages.test.ts',
+  'test/client/restarts.test.ts',
+  'test/docs/readme.test.ts',
+  'test/program/start.test.ts',
+  'test/program/memory.test.ts',
+  'test/conformance/matrix/matrix.test.ts',
+  'test/program/clock.test.ts',
+  'test/client/networks.test.ts',
+  'test/examples/apollo.test.ts',
+  'test/gateway/program.test.ts',
+  'test/examples/urql.test.ts',
+  'test/browser/page.test.ts',
+  'test/bridge/hostile.test.ts',
+  'test/program/demo.test.ts',
+  'test/examples/typed.test.ts',
+  'test/examples/relay.test.ts',
+  'test/examples/event-source.test.ts',
+];
+
+/** Starts the longest files of each project first, so that no worker is left with one while the others are idle. */
+export class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const index = LONGEST.findIndex((file) => moduleId.endsWith(`/${file}`));
+      return index < 0 ? LONGEST.length : index;
+    };
+    const projects = [...new Set(sorted.map(({ project }) => project))];
+    return projects.flatMap((project) =>
+      sorted.filter((file) => file.project === project).sort((one, other) => rank(one) - rank(other)),
+    );
+  }
+}
