@@ -27,24 +27,27 @@ User.implement({
   description: 'A person with an account.',
   fields: (t) => ({
     legacyId: t.exposeInt('id', {
-      description: 'Its number, which Socket.IO clients know as `user_id`, and as `id` of a `sender`.',
+      description: 'Numeric id. Socket.IO clients receive it as `user_id`, and as `id` of a `sender`.',
     }),
     email: t.exposeString('email', {
       description:
-        'E-mail address, as typed, in Unicode form NFC. No two accounts share one, in whatever case, width or form.',
+        'The user’s e-mail address as entered, in Unicode NFC. Unique among accounts, ignoring case, width and Unicode form.',
     }),
-    firstName: t.exposeString('firstName', { description: 'First name.' }),
-    lastName: t.exposeString('lastName', { description: 'Last name.' }),
+    firstName: t.exposeString('firstName', { description: 'The user’s first name.' }),
+    lastName: t.exposeString('lastName', { description: 'The user’s last name; empty if there is none.' }),
     birthday: t.expose('birthday', {
       type: 'Date',
       nullable: true,
-      description: 'Day of birth; null when not told.',
+      description: 'The user’s date of birth; null if not given.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the account was created.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When the account was last changed.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Creation time of the account.' }),
+    updatedAt: t.expose('updatedAt', {
+      type: 'DateTime',
+      description: 'Time of the last change to the account.',
+    }),
     isOnline: t.boolean({
       description:
-        'Whether there is a live authenticated connection of this account: WebSocket, event stream or Socket.IO, on any node. In an event it is what it was at that moment.',
+        'Whether the account has an authenticated connection (WebSocket, event stream or Socket.IO) on any node. In an event: the status at the time of the event.',
       resolve: ({ online, id }, _args, { loaders }) => online ?? isOnline({ kind: 'user', id }, loaders),
     }),
     circles: t.connection(
@@ -52,7 +55,7 @@ User.implement({
         type: Circle,
         nullable: true,
         ...perActor,
-        description: 'The circles you belong to, oldest first. Null for anyone but yourself.',
+        description: 'The circles you belong to, oldest first. Null unless the user is you.',
         resolve: async ({ id }, args, context) =>
           isCaller(id, context)
             ? pageOf('Circle', await findCirclesOf(context.deps, { kind: 'user', id }), args)
@@ -65,8 +68,7 @@ User.implement({
         type: CircleInvitation,
         nullable: true,
         ...perActor,
-        description:
-          'Invitations to circles that you have not answered, oldest first. Null for anyone but yourself.',
+        description: 'Your pending invitations to circles, oldest first. Null unless the user is you.',
         resolve: async ({ id }, args, context) =>
           isCaller(id, context)
             ? pageOf('CircleInvitation', await findInvitationsOf(context.deps, { kind: 'user', id }), args)
@@ -80,85 +82,88 @@ User.implement({
 builder.queryFields((t) => ({
   me: t.field({
     type: Actor,
-    description: 'Who you are: the account of your token. UNAUTHENTICATED without one.',
+    description: 'The account of your token. Errors: UNAUTHENTICATED.',
     resolve: async (_root, _args, context) =>
       actorSource(await accounts.requireMe(context.deps, requireActor(context))),
   }),
 }));
 
 const token =
-  'Token for `Authorization: Bearer …`, valid for a day (for devices 30 days) unless `logout` revokes it.';
+  'Bearer token for the `Authorization` header. Valid for 24 hours (30 days for a device), or until `logout`.';
 
 const LoginPayload = builder.objectRef<{ token: string; user: UserSource }>('LoginPayload').implement({
-  description: 'A new login of a user. Other logins of the same account stay valid.',
+  description: 'A new session of a user. Other sessions of the account stay valid.',
   fields: (t) => ({
     token: t.exposeString('token', { description: token }),
-    user: t.expose('user', { type: User, description: 'Whom the token stands for.' }),
+    user: t.expose('user', { type: User, description: 'The user who logged in.' }),
   }),
 });
 
 const LoginDevicePayload = builder
   .objectRef<{ token: string; device: DeviceSource }>('LoginDevicePayload')
   .implement({
-    description: 'A new login of a device.',
+    description: 'A new session of a device.',
     fields: (t) => ({
       token: t.exposeString('token', { description: token }),
-      device: t.expose('device', { type: Device, description: 'Which device the token stands for.' }),
+      device: t.expose('device', { type: Device, description: 'The device that logged in.' }),
     }),
   });
 
 const RefreshTokenPayload = builder
   .objectRef<{ token: string; actor: ActorRef }>('RefreshTokenPayload')
   .implement({
-    description: 'A further login of the same account.',
+    description: 'A further session of the same account.',
     fields: (t) => ({
       token: t.exposeString('token', {
-        description: `${token} The token that was presented stays valid, too.`,
+        description: `${token} The token of the request stays valid, too.`,
       }),
       actor: t.field({
         type: Actor,
-        description: 'Whom the token stands for.',
+        description: 'The account of the token.',
         resolve: async ({ actor }, _args, { deps }) => actorSource(await accounts.requireMe(deps, actor)),
       }),
     }),
   });
 
 const CreateAccountInput = builder.inputType('CreateAccountInput', {
-  description: 'Who the new user is.',
+  description: 'The data of a new user.',
   fields: (t) => ({
     email: t.string({
       required: true,
       description:
-        'E-mail address, at most 120 characters. Errors: INVALID_INPUT also for characters that cannot be seen, CONFLICT when it is taken.',
+        'E-mail address, at most 120 characters, without invisible characters. CONFLICT if another account has it.',
     }),
     password: t.string({
       required: true,
       description:
-        'Password, 1 to 200 characters, at least one of them visible. It is the same from every keyboard: RFC 8265, OpaqueString.',
+        'Password, 1 to 200 characters, at least one of them visible. Normalised by the OpaqueString profile of RFC 8265, so that it does not depend on the keyboard.',
     }),
     firstName: t.string({
       required: true,
       description:
-        'First name, 1 to 50 characters, at least one of them visible. Blanks around it are left out.',
+        'First name, 1 to 50 characters, at least one of them visible. Surrounding whitespace is removed.',
     }),
     lastName: t.string({
       required: true,
-      description: 'Last name, at most 50 characters; empty for who has none.',
+      description: 'Last name, at most 50 characters; may be empty.',
     }),
-    birthday: t.field({ type: 'Date', description: 'Day of birth, if it is to be known.' }),
+    birthday: t.field({ type: 'Date', description: 'Date of birth.' }),
   }),
 });
 
 const UpdateAccountInput = builder.inputType('UpdateAccountInput', {
-  description: 'What is to be changed: fields that are absent stay as they are.',
+  description: 'The changes to an account. Absent fields stay unchanged.',
   fields: (t) => ({
     email: t.string({
       description:
-        'E-mail address, at most 120 characters. Errors: INVALID_INPUT also for characters that cannot be seen, CONFLICT when it is taken.',
+        'E-mail address, at most 120 characters, without invisible characters. CONFLICT if another account has it.',
     }),
-    firstName: t.string({ description: 'First name, 1 to 50 characters, at least one of them visible.' }),
-    lastName: t.string({ description: 'Last name, at most 50 characters; empty for who has none.' }),
-    birthday: t.field({ type: 'Date', description: 'Day of birth; null removes it.' }),
+    firstName: t.string({
+      description:
+        'First name, 1 to 50 characters, at least one of them visible. Surrounding whitespace is removed.',
+    }),
+    lastName: t.string({ description: 'Last name, at most 50 characters; may be empty.' }),
+    birthday: t.field({ type: 'Date', description: 'Date of birth; null removes it.' }),
   }),
 });
 
@@ -166,8 +171,11 @@ builder.mutationFields((t) => ({
   createAccount: t.field({
     type: LoginPayload,
     complexity: PASSWORD,
-    description: 'Creates a user and logs in. Needs no login. FORBIDDEN where `SIGN_UP` is off.',
-    args: { input: t.arg({ type: CreateAccountInput, required: true, description: 'Who the user is.' }) },
+    description:
+      'Creates an account and logs in. Requires no token. FORBIDDEN if the server has `SIGN_UP` off. Errors: INVALID_INPUT, FORBIDDEN, CONFLICT, RATE_LIMITED.',
+    args: {
+      input: t.arg({ type: CreateAccountInput, required: true, description: 'The data of the user.' }),
+    },
     resolve: (_root, { input }, { deps }) =>
       accounts.signUp(deps, { ...input, birthday: input.birthday ?? null }),
   }),
@@ -175,13 +183,13 @@ builder.mutationFields((t) => ({
     type: LoginPayload,
     complexity: PASSWORD,
     description:
-      'Logs a user in. Needs no login. UNAUTHENTICATED when the e-mail or the password is wrong, RATE_LIMITED after too many wrong ones, FORBIDDEN where `PASSWORD_LOGIN` is off.',
+      'Logs a user in. Requires no token. UNAUTHENTICATED if the e-mail address or password is wrong, RATE_LIMITED after 10 failures within 60 s, FORBIDDEN if the server has `PASSWORD_LOGIN` off. Errors: UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED.',
     args: {
       email: t.arg.string({
         required: true,
-        description: 'E-mail address of the account, in any case, width and Unicode form.',
+        description: 'E-mail address of the account, ignoring case, width and Unicode form.',
       }),
-      password: t.arg.string({ required: true, description: 'Its password.' }),
+      password: t.arg.string({ required: true, description: 'Password of the account.' }),
     },
     resolve: (_root, args, { deps }) => accounts.login(deps, args),
   }),
@@ -189,16 +197,16 @@ builder.mutationFields((t) => ({
     type: LoginDevicePayload,
     complexity: PASSWORD,
     description:
-      'Logs a device in. Needs no login. UNAUTHENTICATED when the username or the password is wrong, RATE_LIMITED after too many wrong ones.',
+      'Logs a device in. Requires no token. UNAUTHENTICATED if the username or password is wrong, RATE_LIMITED after 10 failures within 60 s. Errors: UNAUTHENTICATED, RATE_LIMITED.',
     args: {
-      username: t.arg.string({ required: true, description: 'Username that `addDevice` answered.' }),
-      password: t.arg.string({ required: true, description: 'Password that `addDevice` answered.' }),
+      username: t.arg.string({ required: true, description: 'Username returned by `addDevice`.' }),
+      password: t.arg.string({ required: true, description: 'Password returned by `addDevice`.' }),
     },
     resolve: (_root, args, { deps }) => accounts.loginDevice(deps, args),
   }),
   logout: t.boolean({
     description:
-      'Revokes the token of this request, and no other, and ends every connection that used it, on every node. Answers true.',
+      'Revokes the token of this request and disconnects every connection that uses it, on every node. Other tokens of the account stay valid. Returns true. Errors: UNAUTHENTICATED.',
     resolve: async (_root, _args, context) => {
       await accounts.logout(context.deps, requireSession(context));
       return true;
@@ -207,7 +215,7 @@ builder.mutationFields((t) => ({
   refreshToken: t.field({
     type: RefreshTokenPayload,
     description:
-      'Answers a new token for the same account, to go on before the present one expires. A WebSocket whose own token this was goes on with the new one, and its subscriptions with it.',
+      'Issues a new token for the same account. Call it before the current token expires. If sent over a WebSocket, the connection and its subscriptions continue with the new token. Errors: UNAUTHENTICATED.',
     resolve: async (_root, _args, context) => {
       const refreshed = await accounts.refreshToken(context.deps, requireSession(context));
       await context.renewSession?.(refreshed.token);
@@ -216,9 +224,10 @@ builder.mutationFields((t) => ({
   }),
   updateAccount: t.field({
     type: User,
-    description: 'Changes what is known of you. FORBIDDEN for devices.',
+    description:
+      'Updates your account. FORBIDDEN for devices. Errors: UNAUTHENTICATED, INVALID_INPUT, FORBIDDEN, CONFLICT.',
     args: {
-      input: t.arg({ type: UpdateAccountInput, required: true, description: 'What is to be changed.' }),
+      input: t.arg({ type: UpdateAccountInput, required: true, description: 'The changes.' }),
     },
     resolve: (_root, { input }, context) =>
       accounts.updateAccount(context.deps, requireActor(context), {
@@ -232,12 +241,12 @@ builder.mutationFields((t) => ({
     type: User,
     complexity: PASSWORD,
     description:
-      'Changes your password. Tokens stay valid. FORBIDDEN when the current one is wrong, and for devices.',
+      'Changes your password. Existing tokens stay valid. FORBIDDEN if the current password is wrong, for devices, and for accounts of an identity provider. Errors: UNAUTHENTICATED, INVALID_INPUT, FORBIDDEN, RATE_LIMITED.',
     args: {
-      current: t.arg.string({ required: true, description: 'The password as it is.' }),
+      current: t.arg.string({ required: true, description: 'The current password.' }),
       next: t.arg.string({
         required: true,
-        description: 'The password as it shall be, 1 to 200 characters.',
+        description: 'The new password, 1 to 200 characters, at least one of them visible.',
       }),
     },
     resolve: (_root, args, context) => accounts.changePassword(context.deps, requireActor(context), args),
@@ -246,11 +255,11 @@ builder.mutationFields((t) => ({
     type: User,
     complexity: PASSWORD,
     description:
-      'Deletes your account: you leave all circles and conversations, your messages stay without author, and all your connections end. Answers the account as it was.',
+      'Deletes your account. You leave all circles and conversations, your messages stay without an author, and all your connections end. Returns the account as it was. FORBIDDEN if the password is wrong, and for devices. Errors: UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED.',
     args: {
       password: t.arg.string({
         required: true,
-        description: 'The password, to be sure. FORBIDDEN when it is wrong.',
+        description: 'Your password, as confirmation. Ignored for accounts of an identity provider.',
       }),
     },
     resolve: (_root, args, context) => accounts.deleteAccount(context.deps, requireActor(context), args),

@@ -5,7 +5,7 @@ import { connectionComplexity } from './pagination.ts';
 import type { Context } from './context.ts';
 import { LIMITS, LIST_SIZE, MAX_COMPLEXITY, MAX_DEPTH, tooComplex } from './complexity.ts';
 
-/** A file of a multipart request, while it arrives. */
+/** A file of a multipart request, readable once while it is received. */
 export interface UploadedFile {
   readonly filename: string;
   readonly content: Readable;
@@ -27,11 +27,14 @@ export interface SchemaTypes {
   };
 }
 
-/** Marks a field whose value depends on who is asking: of an event, all others are the same for every reader. */
+/**
+ * Marks a field whose value depends on the caller. An event is executed once for many subscribers unless the operation
+ * selects such a field.
+ */
 export const perActor = { extensions: { perActor: true } } as const;
 
-/** The lists of a page: the connection has counted its size already. */
-const ONCE = { field: 1, multiplier: 1 };
+/** Complexity of `edges` and `nodes`: the connection field has already multiplied by the page size. */
+const COUNTED = { field: 1, multiplier: 1 };
 
 export const builder = new SchemaBuilder<SchemaTypes>({
   plugins: [RelayPlugin, LIMITS],
@@ -44,52 +47,57 @@ export const builder = new SchemaBuilder<SchemaTypes>({
   relay: {
     nodeQueryOptions: false,
     nodesQueryOptions: false,
-    nodesOnConnection: { description: 'The things of this page, without their edges.', complexity: ONCE },
+    nodesOnConnection: { description: 'The nodes of this page, without their edges.', complexity: COUNTED },
     nodeTypeOptions: {
-      description: 'Anything that has a global id, and so can be read again with `node(id:)`.',
+      description: 'An object with a global id, which `node` can read again.',
     },
-    idFieldOptions: { description: 'Global id: the name of the type and the number, as in `Circle:3`.' },
+    idFieldOptions: { description: 'Global id: type name and number, for example `Circle:3`.' },
     pageInfoTypeOptions: {
-      description: 'Where a page lies in its list: https://relay.dev/graphql/connections.htm.',
+      description: 'Information about a page of a connection: https://relay.dev/graphql/connections.htm.',
     },
-    hasNextPageFieldOptions: { description: 'Whether more follows after `endCursor`.' },
-    hasPreviousPageFieldOptions: { description: 'Whether more comes before `startCursor`.' },
-    startCursorFieldOptions: { description: 'Cursor of the first edge; null when the page is empty.' },
-    endCursorFieldOptions: { description: 'Cursor of the last edge; null when the page is empty.' },
+    hasNextPageFieldOptions: { description: 'Whether more edges follow `endCursor`.' },
+    hasPreviousPageFieldOptions: { description: 'Whether more edges precede `startCursor`.' },
+    startCursorFieldOptions: { description: 'Cursor of the first edge; null if the page is empty.' },
+    endCursorFieldOptions: { description: 'Cursor of the last edge; null if the page is empty.' },
     firstArgOptions: {
       description:
-        'How many to answer, from the beginning: 0 to 100, more is LIMIT_EXCEEDED. Not together with `last`; with neither, a page has 20.',
+        'Page size from the start of the list, 0 to 100; default 20 if `last` is absent, too. LIMIT_EXCEEDED above 100, INVALID_INPUT together with `last`.',
     },
     lastArgOptions: {
       description:
-        'How many to answer, from the end: 0 to 100, more is LIMIT_EXCEEDED. Not together with `first`.',
+        'Page size from the end of the list, 0 to 100. LIMIT_EXCEEDED above 100, INVALID_INPUT together with `first`.',
     },
     afterArgOptions: {
       description:
-        'Only what comes after the edge with this cursor; `""` counts as null. INVALID_INPUT for other text.',
+        'Returns only edges after this cursor; `""` counts as null. INVALID_INPUT if it is not a cursor of this list.',
     },
     beforeArgOptions: {
       description:
-        'Only what comes before the edge with this cursor; `""` counts as null. INVALID_INPUT for other text.',
+        'Returns only edges before this cursor; `""` counts as null. INVALID_INPUT if it is not a cursor of this list.',
     },
-    cursorFieldOptions: { description: 'Place of this edge in the list, for `after` and `before`.' },
-    nodeFieldOptions: { description: 'The thing itself.' },
+    cursorFieldOptions: { description: 'Cursor of the edge, for the arguments `after` and `before`.' },
+    nodeFieldOptions: { description: 'The node at the end of the edge.' },
     edgesFieldOptions: {
-      description: 'The things of this page, with their cursors.',
+      description: 'The edges of this page: nodes with their cursors.',
       nullable: { list: false, items: false },
-      complexity: ONCE,
+      complexity: COUNTED,
     },
-    pageInfoFieldOptions: { description: 'Where this page lies in the whole list.' },
-    defaultConnectionTypeOptions: { description: 'A page of a list.' },
-    defaultEdgeTypeOptions: { description: 'A thing in a list, with its place.' },
+    pageInfoFieldOptions: { description: 'Information about this page.' },
+    defaultConnectionTypeOptions: { description: 'A page of a connection.' },
+    defaultEdgeTypeOptions: { description: 'An edge in a connection.' },
     defaultConnectionFieldOptions: { complexity: connectionComplexity },
   },
 });
 
 builder.queryType({
-  description: 'What can be read. Every error carries its code, out of a closed list, in `extensions.code`.',
+  description:
+    'All queries. Every error has a code in `extensions.code`. Besides the codes listed at a field, every operation can fail with UNAUTHENTICATED for an invalid token, INVALID_INPUT for a malformed document or variable, LIMIT_EXCEEDED for an operation that is too large or too deep, UNAVAILABLE and INTERNAL.',
 });
 builder.mutationType({
-  description: 'What can be changed. Every mutation answers the thing that it changed.',
+  description:
+    'All mutations. Each returns the object that it changed. Unless stated otherwise, it requires a token.',
 });
-builder.subscriptionType({ description: 'What can be followed live.' });
+builder.subscriptionType({
+  description:
+    'All subscriptions, over WebSocket (`graphql-transport-ws`) and Server-Sent Events. Each requires a token. When the server ends one, the error has the reason in `extensions.reason`.',
+});

@@ -6,13 +6,15 @@ import { Actor, actorSource } from './refs.ts';
 
 const TurnCredentials = builder.objectRef<calls.TurnCredentials>('TurnCredentials').implement({
   description:
-    'What a TURN server lets a caller in with: https://datatracker.ietf.org/doc/html/draft-uberti-behave-turn-rest-00.',
+    'Time-limited credentials for a TURN server: https://datatracker.ietf.org/doc/html/draft-uberti-behave-turn-rest-00.',
   fields: (t) => ({
-    username: t.exposeString('username', { description: 'Username: when it expires, and whose it is.' }),
-    password: t.exposeString('password', { description: 'Password that goes with it.' }),
+    username: t.exposeString('username', {
+      description: 'Username: expiry time in seconds since 1970, a colon, and the account.',
+    }),
+    password: t.exposeString('password', { description: 'Password for the username.' }),
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
-      description: 'Until when a call can be set up with it.',
+      description: 'Expiry time. Calls set up before continue.',
     }),
   }),
 });
@@ -24,56 +26,55 @@ interface IceServerSource {
 
 const IceServer = builder.objectRef<IceServerSource>('IceServer').implement({
   description:
-    'A STUN or TURN server, in the shape that RTCPeerConnection takes: https://www.w3.org/TR/webrtc/#dom-rtciceserver.',
+    'A STUN or TURN server in the shape of RTCIceServer: https://www.w3.org/TR/webrtc/#dom-rtciceserver.',
   fields: (t) => ({
     urls: t.stringList({
-      description: 'Its addresses, such as `turn:example.com:3478`.',
+      description: 'URLs of the server, for example `turn:example.com:3478`.',
       resolve: ({ urls }) => urls,
     }),
     username: t.string({
       nullable: true,
-      description: 'Username for a TURN server; null for STUN servers and for a caller who is not logged in.',
+      description: 'Username for a TURN server; null for a STUN server, and without a token.',
       resolve: ({ credentials }) => credentials?.username,
     }),
     credential: t.string({
       nullable: true,
-      description: 'Password for a TURN server; null for STUN servers and for a caller who is not logged in.',
+      description: 'Password for a TURN server; null for a STUN server, and without a token.',
       resolve: ({ credentials }) => credentials?.password,
     }),
   }),
 });
 
-const each = (urls: readonly string[]): IceServerSource[] => urls.map((url) => ({ urls: [url] }));
+const toServers = (urls: readonly string[]): IceServerSource[] => urls.map((url) => ({ urls: [url] }));
 
 const WebRtcConfig = builder.objectRef<calls.WebRtcConfig>('WebRtcConfig').implement({
-  description: 'What it takes to set up a call.',
+  description: 'The configuration for setting up a call.',
   fields: (t) => ({
     iceServers: t.field({
       type: [IceServer],
       description:
-        'All servers, for `new RTCPeerConnection({ iceServers })` as they are. The TURN servers come with credentials for a caller who is logged in, and without for others.',
+        'All servers, ready for `new RTCPeerConnection({ iceServers })`. With a token, the TURN servers include credentials.',
       resolve: (config, _args, { session }) => {
         const credentials = session === null ? undefined : config.credentials();
         return [
-          ...each(config.stunUrls),
-          ...each(config.turnUrls).map((server) => ({ ...server, credentials })),
+          ...toServers(config.stunUrls),
+          ...toServers(config.turnUrls).map((server) => ({ ...server, credentials })),
         ];
       },
     }),
     stunServers: t.field({
       type: [IceServer],
-      description: 'The STUN servers. Needs no login.',
-      resolve: ({ stunUrls }) => each(stunUrls),
+      description: 'The STUN servers. Requires no token.',
+      resolve: ({ stunUrls }) => toServers(stunUrls),
     }),
     turnServers: t.field({
       type: [IceServer],
-      description: 'The TURN servers, without credentials. Needs no login.',
-      resolve: ({ turnUrls }) => each(turnUrls),
+      description: 'The TURN servers, without credentials. Requires no token.',
+      resolve: ({ turnUrls }) => toServers(turnUrls),
     }),
     credentials: t.field({
       type: TurnCredentials,
-      description:
-        'Credentials for the TURN servers, made anew at each request. UNAUTHENTICATED without login.',
+      description: 'Credentials for the TURN servers, new for each request. Errors: UNAUTHENTICATED.',
       resolve: (config) => config.credentials(),
     }),
   }),
@@ -82,13 +83,13 @@ const WebRtcConfig = builder.objectRef<calls.WebRtcConfig>('WebRtcConfig').imple
 builder.queryField('webrtc', (t) =>
   t.field({
     type: WebRtcConfig,
-    description: 'What it takes to set up a call. Needs no login, except for credentials.',
+    description: 'The configuration for setting up a call. Requires no token, except for credentials.',
     resolve: (_root, _args, { deps, session }) => calls.getWebRtcConfig(deps, session?.actor ?? null),
   }),
 );
 
 const SignalTarget = builder.inputType('SignalTarget', {
-  description: 'Whom a signal is for, named in one of these ways.',
+  description: 'The recipient of a signal.',
   isOneOf: true,
   fields: (t) => ({
     email: t.string({ description: 'The user with this e-mail address.' }),
@@ -98,17 +99,17 @@ const SignalTarget = builder.inputType('SignalTarget', {
 });
 
 const Signal = builder.objectRef<calls.Signal>('Signal').implement({
-  description: 'Something that another account sent you to set up a call.',
+  description: 'A call signalling message from another account.',
   fields: (t) => ({
     sender: t.field({
       type: Actor,
-      description: 'Who sent it.',
+      description: 'The sender.',
       resolve: ({ sender }) => actorSource(sender),
     }),
     content: t.expose('content', {
       type: 'JSON',
       description:
-        'What was sent, unchanged. From a Socket.IO client the whole payload, its address included.',
+        'The content, unchanged. From a Socket.IO client: the whole payload, including the recipient.',
     }),
   }),
 });
@@ -116,14 +117,14 @@ const Signal = builder.objectRef<calls.Signal>('Signal').implement({
 builder.mutationField('sendSignal', (t) =>
   t.boolean({
     description:
-      'Sends something to another account, to set up a call: an offer, an answer, a candidate. It reaches all their `signals` subscriptions and their newest Socket.IO connection, and is not kept. NOT_FOUND unless you share a circle, UNREACHABLE when they have neither. Answers true.',
+      'Sends a call signalling message (offer, answer or ICE candidate) to another account. Delivered to all its `signals` subscriptions and its newest Socket.IO connection, and not persisted. NOT_FOUND unless you share a circle, UNREACHABLE if the recipient has neither. Returns true. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT, LIMIT_EXCEEDED, UNREACHABLE, RATE_LIMITED.',
     args: {
-      to: t.arg({ type: SignalTarget, required: true, description: 'Whom it is for.' }),
+      to: t.arg({ type: SignalTarget, required: true, description: 'The recipient.' }),
       content: t.arg({
         type: 'JSON',
         required: true,
         description:
-          'What is sent. Socket.IO clients get it as their `content`: the apps among them read its field `message`.',
+          'The content: at most 262,144 bytes of JSON, nested at most 100 levels deep, else LIMIT_EXCEEDED. Socket.IO clients receive it as `content`; the mobile apps read its field `message`.',
       }),
     },
     resolve: async (_root, { to, content }, context) => {
@@ -144,7 +145,7 @@ builder.subscriptionField('signals', (t) =>
   t.field({
     type: Signal,
     description:
-      'What other accounts send you with `sendSignal`, or Socket.IO clients with `webrtc_forward`. As long as you are subscribed you can be reached. Nothing is kept: what comes while you are away is lost.',
+      'Call signalling messages sent to you with `sendSignal`, or with `webrtc_forward` by Socket.IO clients. You are reachable while subscribed. Ephemeral: signals sent while you are not subscribed are lost. Ends with LIMIT_EXCEEDED (reason SLOW) if more than 256 signals are queued. Errors: UNAUTHENTICATED, LIMIT_EXCEEDED.',
     subscribe: (_root, _args, context) =>
       calls.openSignals(context.deps, requireSession(context), context.signal),
     resolve: (signal) => signal,

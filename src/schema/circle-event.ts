@@ -5,14 +5,11 @@ import type { CircleEvent as CircleFact } from '../events/event.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
-import { AFTER, Event, STREAM, eventType, startOf, streamType } from './event.ts';
+import { AFTER, Event, STREAM, STREAM_ERRORS, eventType, startCursor, streamType } from './event.ts';
 import { requireId } from './global-id.ts';
 import { Actor, Circle, Device, User, actorSource } from './refs.ts';
 
-const CircleEvent = streamType(
-  'CircleEvent',
-  'An event of `circleEvents`: only its types implement this interface.',
-);
+const CircleEvent = streamType('CircleEvent', 'An event of `circleEvents`.');
 
 const CircleUpdated = eventType('circle.updated');
 const CircleDeleted = eventType('circle.deleted');
@@ -23,7 +20,7 @@ const DeviceAdded = eventType('device.added');
 const DeviceUpdated = eventType('device.updated');
 const DeviceRemoved = eventType('device.removed');
 
-const all = [
+const eventTypes = [
   CircleUpdated,
   CircleDeleted,
   MemberJoined,
@@ -34,7 +31,7 @@ const all = [
   DeviceRemoved,
 ];
 
-for (const ref of all) {
+for (const ref of eventTypes) {
   ref.addInterfaces([Event, CircleEvent]);
   builder.objectField(ref, 'circleId', (t) =>
     t.id({
@@ -45,47 +42,53 @@ for (const ref of all) {
 }
 
 CircleUpdated.implement({ description: 'The circle was renamed.' });
-CircleDeleted.implement({ description: 'The circle was deleted, or its last member left. The stream ends.' });
+CircleDeleted.implement({
+  description: 'The circle was deleted, by an admin or because its last member left. Ends the stream.',
+});
 for (const ref of [CircleUpdated, CircleDeleted]) {
   builder.objectField(ref, 'circle', (t) =>
     t.field({
       type: Circle,
-      description: 'The circle as it was then.',
+      description: 'The circle at the time of the event.',
       resolve: ({ event }) => event.circle,
     }),
   );
 }
 
 MemberJoined.implement({
-  description: 'Somebody accepted an invitation, and belongs to the circle from now on.',
+  description: 'A user accepted an invitation and became a member.',
 });
-MemberLeft.implement({ description: 'Somebody left. If it was you, the stream ends.' });
+MemberLeft.implement({ description: 'A member left the circle. Ends the stream of that member.' });
 MemberKicked.implement({
-  description: 'Somebody was removed. If it was you, the stream ends.',
+  description: 'A member was removed from the circle. Ends the stream of that member.',
   fields: (t) => ({
-    by: t.field({ type: User, description: 'Who removed them.', resolve: ({ event }) => event.by }),
+    by: t.field({
+      type: User,
+      description: 'The admin who removed the member.',
+      resolve: ({ event }) => event.by,
+    }),
   }),
 });
 for (const ref of [MemberJoined, MemberLeft, MemberKicked]) {
   builder.objectField(ref, 'user', (t) =>
     t.field({
       type: User,
-      description: 'Whom it is about, as they were then.',
+      description: 'The user in question, at the time of the event.',
       resolve: ({ event }) => event.user,
     }),
   );
 }
 
-DeviceAdded.implement({ description: 'The circle got its device.' });
+DeviceAdded.implement({ description: 'A device was added to the circle.' });
 DeviceUpdated.implement({ description: 'The circle’s device was renamed.' });
 DeviceRemoved.implement({
-  description: 'The circle’s device was removed. If you are the device, the stream ends.',
+  description: 'The circle’s device was removed. Ends the stream of the device.',
 });
 for (const ref of [DeviceAdded, DeviceUpdated, DeviceRemoved]) {
   builder.objectField(ref, 'device', (t) =>
     t.field({
       type: Device,
-      description: 'The device as it was then.',
+      description: 'The device at the time of the event.',
       resolve: ({ event }) => event.device,
     }),
   );
@@ -97,19 +100,19 @@ function circleIdOf(event: CircleFact): number {
 }
 
 const Presence = builder.objectRef<PresenceChange>('Presence').implement({
-  description: 'That somebody is online, or no longer.',
+  description: 'The online status of an account.',
   fields: (t) => ({
-    actor: t.field({ type: Actor, description: 'Who.', resolve: ({ actor }) => actorSource(actor) }),
-    online: t.exposeBoolean('online', { description: 'Whether they are online.' }),
+    actor: t.field({ type: Actor, description: 'The account.', resolve: ({ actor }) => actorSource(actor) }),
+    online: t.exposeBoolean('online', { description: 'Whether the account is online.' }),
   }),
 });
 
-const circleId = 'The circle. NOT_FOUND unless you belong to it.';
+const circleId = 'Global id of the circle. NOT_FOUND unless you belong to it.';
 
 builder.subscriptionFields((t) => ({
   circleEvents: t.field({
     type: CircleEvent,
-    description: `What happens to a circle: its name, its members, its device. ${STREAM} Ends when you no longer belong to it, after the event that says so.`,
+    description: `Events of a circle: changes of its name, members and device. ${STREAM} When your membership ends, the stream ends after the corresponding event. ${STREAM_ERRORS}`,
     args: {
       circleId: t.arg.id({ required: true, description: circleId }),
       after: t.arg({ type: 'Cursor', description: AFTER }),
@@ -118,7 +121,7 @@ builder.subscriptionFields((t) => ({
       openCircleEvents(
         context.deps,
         requireSession(context),
-        { circleId: requireId('Circle', 'circleId', args.circleId), after: startOf(args, context) },
+        { circleId: requireId('Circle', 'circleId', args.circleId), after: startCursor(args, context) },
         context,
       ),
     resolve: (item) => item,
@@ -126,7 +129,7 @@ builder.subscriptionFields((t) => ({
   presence: t.field({
     type: Presence,
     description:
-      'Who of a circle is online. Begins with one item for each who is, then says every change. Whoever comes back within a few seconds is not said to have left. Nothing is kept: who reads slowly gets only the newest state of each.',
+      'Online status of the accounts in a circle: first one item for each account that is online, then every change. An account counts as offline 5 s (by default) after its last connection closed. Ephemeral: a slow reader receives only the newest status of each account. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: { circleId: t.arg.id({ required: true, description: circleId }) },
     subscribe: (_root, args, context) =>
       openPresence(

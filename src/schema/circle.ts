@@ -5,7 +5,7 @@ import type { CircleId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
 import { pageOf, wholeListComplexity } from './pagination.ts';
 import { requireActor } from './context.ts';
-import { present, requireId } from './global-id.ts';
+import { requireFound, requireId } from './global-id.ts';
 import type { Loaders } from './loaders.ts';
 import {
   Circle,
@@ -18,11 +18,12 @@ import {
   Conversation,
   ConversationConnection,
   Device,
+  User,
 } from './refs.ts';
 import type { ConversationSource } from './refs.ts';
 
-/** What is in a circle, each with the circle; nothing for a caller who does not belong to it. */
-async function inside<Row>(
+/** Loads the contents of a circle, each with the circle attached; empty unless the caller is a member. */
+async function loadContents<Row>(
   circle: CircleRow,
   { ownCircle }: Loaders,
   load: (id: CircleId) => Promise<readonly Row[] | undefined>,
@@ -33,26 +34,26 @@ async function inside<Row>(
 
 Circle.implement({
   description:
-    'A circle of people, such as a family, with at most one device. Who does not belong to it, as one who was invited or has left, sees its name and dates; its lists are empty then.',
+    'A circle of people, such as a family, with at most one device. To non-members who may see it (invited or former members), its lists are empty.',
   fields: (t) => ({
-    legacyId: t.exposeInt('id', { description: 'Its number, which Socket.IO clients know as `circle_id`.' }),
-    name: t.exposeString('name', { description: 'What its members call it.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was created.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it was last renamed.' }),
+    legacyId: t.exposeInt('id', { description: 'Numeric id. Socket.IO clients receive it as `circle_id`.' }),
+    name: t.exposeString('name', { description: 'The circle’s name.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Creation time.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'Time of the last renaming.' }),
     eventCursor: t.field({
       type: 'Cursor',
-      // What stands beside it is read again, as far as the caller may.
+      // The data beside it is reread with the caller's permissions: see snapshot-reads.ts.
       ...perActor,
       description:
-        'Subscribe to `circleEvents` after it to get all that happens next. It is read in the same snapshot as all that is selected with it, also in what a mutation answers or an event brings.',
+        'Cursor for `circleEvents`: subscribing after it delivers every event since this read. Consistent with all data selected beside it, in queries, mutation results and events alike.',
       resolve: async ({ id }, _args, { loaders }) =>
-        present('Circle', await loaders.eventCursor(circleTopic(id))),
+        requireFound('Circle', await loaders.eventCursor(circleTopic(id))),
     }),
     myRole: t.field({
       type: CircleRole,
       nullable: true,
       ...perActor,
-      description: 'What you are in it; null for a device, and for one who does not belong to it.',
+      description: 'Your role in the circle; null for a device and for non-members.',
       resolve: async ({ id }, _args, { loaders, session }) => {
         if (session?.actor.kind !== 'user') return null;
         const members = (await loaders.membersOf(id)) ?? [];
@@ -63,7 +64,7 @@ Circle.implement({
       type: Device,
       nullable: true,
       ...perActor,
-      description: 'Its device; null when it has none.',
+      description: 'The circle’s device; null if there is none.',
       resolve: async ({ id }, _args, { loaders }) =>
         (await loaders.ownCircle(id)) === undefined ? null : loaders.deviceOf(id),
     }),
@@ -71,9 +72,9 @@ Circle.implement({
       {
         type: CircleMembership,
         ...perActor,
-        description: 'Who belongs to it, in the order of joining.',
+        description: 'The circle’s members, in order of joining.',
         resolve: async (circle, args, { loaders }) => {
-          const members = await inside(circle, loaders, loaders.membersOf);
+          const members = await loadContents(circle, loaders, loaders.membersOf);
           return pageOf('CircleMembership', members, args);
         },
       },
@@ -83,9 +84,9 @@ Circle.implement({
       {
         type: CircleInvitation,
         ...perActor,
-        description: 'Invitations to it that are not answered yet, oldest first.',
+        description: 'Pending invitations to the circle, oldest first.',
         resolve: async (circle, args, { loaders }) => {
-          const invitations = await inside(circle, loaders, loaders.invitationsOf);
+          const invitations = await loadContents(circle, loaders, loaders.invitationsOf);
           return pageOf('CircleInvitation', invitations, args);
         },
       },
@@ -95,12 +96,12 @@ Circle.implement({
       {
         type: Conversation,
         ...perActor,
-        description: 'Those of its conversations in which you take part, oldest first.',
+        description: 'The circle’s conversations in which you take part, oldest first.',
         resolve: async ({ id }, args, { loaders }) => {
           const mine = (await loaders.ownConversationsOf(id)) ?? [];
           return pageOf<ConversationSource>(
             'Conversation',
-            mine.map((conversation) => ({ ...conversation, isMine: true })),
+            mine.map((conversation) => ({ ...conversation, hasAccess: true })),
             args,
           );
         },
@@ -110,14 +111,36 @@ Circle.implement({
   }),
 });
 
-const circleId = 'The circle. NOT_FOUND unless you belong to it.';
-const name = 'Its name, 1 to 120 characters, at least one of them visible. Blanks around it are left out.';
+CircleMembership.implement({
+  description: 'The membership of a user in a circle.',
+  fields: (t) => ({
+    legacyId: t.exposeInt('id', { description: 'Numeric id, as used by Socket.IO clients.' }),
+    circle: t.field({
+      type: Circle,
+      description: 'The circle.',
+      resolve: async ({ circle, circleId }, _args, { loaders }) =>
+        circle ?? requireFound('Circle', await loaders.circle(circleId)),
+    }),
+    user: t.field({
+      type: User,
+      description: 'The member.',
+      resolve: async ({ userId }, _args, { loaders }) => requireFound('User', await loaders.user(userId)),
+    }),
+    role: t.expose('role', { type: CircleRole, description: 'The member’s role.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Time of joining.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'Time of the last role change.' }),
+  }),
+});
+
+const circleId = 'Global id of the circle. NOT_FOUND unless you belong to it.';
+const name = 'Name, 1 to 120 characters, at least one of them visible. Surrounding whitespace is removed.';
 
 builder.queryFields((t) => ({
   circles: t.connection(
     {
       type: Circle,
-      description: 'The circles you belong to, oldest first. For a device, the one that has it.',
+      description:
+        'The circles you belong to, oldest first; for a device, its circle. Errors: UNAUTHENTICATED, INVALID_INPUT, LIMIT_EXCEEDED.',
       complexity: wholeListComplexity,
       resolve: async (_root, args, context) =>
         pageOf('Circle', await circles.findCirclesOf(context.deps, requireActor(context)), args),
@@ -127,8 +150,8 @@ builder.queryFields((t) => ({
   circle: t.field({
     type: Circle,
     nullable: true,
-    description: 'A circle you belong to; NOT_FOUND for any other.',
-    args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
+    description: 'A circle you belong to. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT.',
+    args: { id: t.arg.id({ required: true, description: 'Global id of the circle.' }) },
     resolve: (_root, { id }, context) =>
       circles.requireCircle(context.deps, requireActor(context), requireId('Circle', 'id', id)),
   }),
@@ -137,13 +160,15 @@ builder.queryFields((t) => ({
 builder.mutationFields((t) => ({
   createCircle: t.field({
     type: Circle,
-    description: 'Creates a circle, with you as its first member and ADMIN. FORBIDDEN for devices.',
+    description:
+      'Creates a circle with you as its first member and ADMIN. FORBIDDEN for devices. Errors: UNAUTHENTICATED, INVALID_INPUT, FORBIDDEN.',
     args: { name: t.arg.string({ required: true, description: name }) },
     resolve: (_root, args, context) => circles.createCircle(context.deps, requireActor(context), args),
   }),
   updateCircle: t.field({
     type: Circle,
-    description: 'Renames a circle. Any of its members may. Its readers get `CircleUpdated`.',
+    description:
+      'Renames a circle. Allowed for its members, not for its device. Publishes `CircleUpdated`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: {
       circleId: t.arg.id({ required: true, description: circleId }),
       name: t.arg.string({ required: true, description: name }),
@@ -157,7 +182,7 @@ builder.mutationFields((t) => ({
   deleteCircle: t.field({
     type: Circle,
     description:
-      'Deletes a circle with its conversations and its device. Only for its admins. Their readers get `ConversationDeleted` and `CircleDeleted`. Answers the circle as it was.',
+      'Deletes a circle with its conversations and its device. Allowed for its admins. Publishes `ConversationDeleted` and `CircleDeleted`. Returns the circle as it was. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: { circleId: t.arg.id({ required: true, description: circleId }) },
     resolve: (_root, args, context) =>
       circles.deleteCircle(context.deps, requireActor(context), {
@@ -167,7 +192,7 @@ builder.mutationFields((t) => ({
   leaveCircle: t.field({
     type: Circle,
     description:
-      'Leaves a circle, and with it all its conversations. The oldest member becomes ADMIN when the last one leaves; the last member takes the circle along. Answers the circle as it was.',
+      'Leaves a circle and all its conversations. If no ADMIN remains, the member who joined first becomes ADMIN; if no member remains, the circle is deleted. Returns the circle as it was. FORBIDDEN for devices. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: { circleId: t.arg.id({ required: true, description: circleId }) },
     resolve: (_root, args, context) =>
       circles.leaveCircle(context.deps, requireActor(context), {
@@ -177,12 +202,12 @@ builder.mutationFields((t) => ({
   kickFromCircle: t.field({
     type: Circle,
     description:
-      'Removes a member from a circle and from all its conversations; every stream that they have open there ends. Only for its admins; to go yourself, use `leaveCircle`.',
+      'Removes a member from a circle and all its conversations, and ends their streams there. Allowed for its admins; to leave yourself, use `leaveCircle`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: {
       circleId: t.arg.id({ required: true, description: circleId }),
       email: t.arg.string({
         required: true,
-        description: 'E-mail address of the member. NOT_FOUND when there is none.',
+        description: 'E-mail address of the member. NOT_FOUND if no member has it.',
       }),
     },
     resolve: (_root, args, context) =>

@@ -7,24 +7,27 @@ import { DomainError } from '../errors.ts';
 
 export const MAX_COMPLEXITY = 400_000;
 export const MAX_DEPTH = 16;
-/** How many objects a plain list is taken to hold. */
+/** Estimated length of a plain list. */
 export const LIST_SIZE = 4;
-/** As how many fields a text counts that may have some thousand characters. */
+/** Cost of a message text, in fields: it may have thousands of characters. */
 export const LONG_TEXT = 25;
-/** Of messages, in one answer. */
+/** Maximum total length of the message texts in one response, in UTF-16 code units. */
 export const MAX_TEXT = 4_000_000;
-/** As how many fields a statement counts, where one field makes many of them: everybody else waits for them. */
+/** Cost of an SQL statement, in fields, where one field runs several: statements of other operations queue behind them. */
 export const STATEMENT = 1_000;
 
-/** As how many fields a password counts, which takes about a tenth of a second to hash: ten in a document. */
+/** Cost of a password hash (about 0.1 s of CPU), in fields: at most ten per document. */
 export const PASSWORD = 40_000;
 
-/** The plugin types of Pothos know the one that this one replaces. */
+/** Plugin name. Pothos types builder options by plugin name; the cast gives this plugin those of the one it extends. */
 export const LIMITS = 'limits' as 'complexity';
 
 type Resolver<Types extends SchemaTypes> = GraphQLFieldResolver<unknown, Types['Context'], object>;
 
-/** Refuses a subscription that asks for too much when it begins, where Pothos' own would refuse each of its events. */
+/**
+ * Checks the complexity of a subscription once, when it starts. The plugin of @pothos/plugin-complexity 4 checks in the
+ * resolver, which runs for each event.
+ */
 class LimitsPlugin<Types extends SchemaTypes> extends PothosComplexityPlugin<Types> {
   override wrapResolve(resolve: Resolver<Types>, field: PothosOutputFieldConfig<Types>): Resolver<Types> {
     return field.kind === 'Subscription' ? resolve : super.wrapResolve(resolve, field);
@@ -48,6 +51,6 @@ export const tooComplex: ComplexityErrorFn = (_kind, { depth }) =>
       })
     : new DomainError(
         'LIMIT_EXCEEDED',
-        `The operation could answer more than ${MAX_COMPLEXITY} fields. Ask for smaller pages, or for less at a time.`,
+        `The operation could return more than ${MAX_COMPLEXITY} fields. Request smaller pages or fewer fields.`,
         { limit: `complexity ${MAX_COMPLEXITY}` },
       );

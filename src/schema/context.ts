@@ -6,42 +6,42 @@ import type { BufferBudget } from '../lib/buffer-budget.ts';
 import { Loaders } from './loaders.ts';
 import type { ActorRef, Session } from '../actor.ts';
 
-/** What resolvers are handed: made for each operation, and for each event of a subscription. */
+/** The context of resolvers: one per operation, and one per event of a subscription. */
 export interface Context {
-  /** Within a snapshot, with the `db` of that. */
+  /** In a snapshot, `deps.db` reads from it. */
   readonly deps: Deps;
-  /** Who is calling; null for a caller without token. */
+  /** The caller's session; null without a valid token. */
   readonly session: Session | null;
   /** Aborted when the caller's connection or request ends, with an `EndReason` when the server ends it. */
   readonly signal: AbortSignal | undefined;
-  /** What may wait for the streams of the caller's connection; undefined where each has its own. */
+  /** Buffer budget shared by the streams of the connection; undefined if each has its own. */
   readonly budget: BufferBudget | undefined;
-  /** Where an SSE client that comes back was (`Last-Event-ID`): newer than the argument `after` of the operation it repeats. */
+  /** `Last-Event-ID` of a reconnecting SSE client: newer than the argument `after` of the operation that it repeats. */
   readonly resumeAfter: string | null;
-  /** Lets the caller's connection go on with another token of the same account; undefined where there is no connection. */
+  /** Replaces the token of the caller's connection; undefined over HTTP. */
   readonly renewSession: RenewSession | undefined;
   readonly loaders: Loaders;
-  /** How much text of messages was answered so far. */
+  /** Total length of the message texts returned so far. */
   textLength: number;
-  /** Whether the operation selects an `eventCursor`, which must agree with the data beside it. */
+  /** Whether the operation selects an `eventCursor`, which must be consistent with the data beside it. */
   usesSnapshot: boolean;
-  /** Why the token that the caller sent is not accepted; undefined without one. */
+  /** The reason for which the caller's token was rejected; undefined without one. */
   readonly refusal: string | undefined;
-  /** Whether it runs for a legacy client, which may still send what others may not. */
+  /** Whether the caller is a legacy client, for which some input checks are relaxed. */
   readonly legacy: boolean;
-  /** Whether something was refused because the caller has no session. */
+  /** Whether a field failed because the caller has no session. */
   lacksLogin: boolean;
-  /** All that is read from here on is as of one moment, until the snapshot is left. */
+  /** Opens a snapshot: until `leaveSnapshot`, all reads are consistent with each other. */
   enterSnapshot(): Promise<void>;
   leaveSnapshot(): Promise<void>;
 }
 
-/** Throws UNAUTHENTICATED for a bad token, FORBIDDEN for one of another account: then the session stays as it was. */
+/** Throws UNAUTHENTICATED for an invalid token, FORBIDDEN for another account's; the session then stays unchanged. */
 export type RenewSession = (token: string) => Promise<void>;
 
 export interface ContextOptions {
   readonly deps: Deps;
-  /** `anyone` for a result that many get, whoever they are: a field that looks at its caller then fails. */
+  /** `anyone` for a result shared by several callers: reading `session` then throws UnmarkedFieldError. */
   readonly session: Session | null | 'anyone';
   readonly refusal?: string | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -55,7 +55,7 @@ export function createContext(options: ContextOptions): Context {
   return new OperationContext(options);
 }
 
-/** A class, as each subscription holds one for as long as it lives. */
+/** A class, because every subscription holds one: an object with closures would take more memory. */
 class OperationContext implements Context {
   readonly signal: AbortSignal | undefined;
   readonly budget: BufferBudget | undefined;
@@ -101,7 +101,7 @@ class OperationContext implements Context {
     return this.#session;
   }
 
-  /** Made for those who read with them: the subscription of a stream does not. */
+  /** Created on first use: the subscription of a stream needs none. */
   get loaders(): Loaders {
     this.#loaders ??= new Loaders(
       () => this.deps,
@@ -115,13 +115,13 @@ class OperationContext implements Context {
   }
 
   async leaveSnapshot(): Promise<void> {
-    const left = this.#snapshot;
+    const snapshot = this.#snapshot;
     this.#snapshot = undefined;
-    await left?.close();
+    await snapshot?.close();
   }
 }
 
-/** A result for many looked at who is asking: some field lacks its mark, `perActor`. */
+/** Thrown when a shared result reads the caller: some field lacks its mark, `perActor`. */
 export class UnmarkedFieldError extends Error {
   override readonly name = 'UnmarkedFieldError';
 
@@ -130,14 +130,14 @@ export class UnmarkedFieldError extends Error {
   }
 }
 
-/** The caller's session. Throws UNAUTHENTICATED when there is none, with the reason if a token was sent. */
+/** Returns the caller's session. Throws UNAUTHENTICATED without one, with the reason if a token was rejected. */
 export function requireSession(context: Context): Session {
   if (context.session !== null) return context.session;
   context.lacksLogin = true;
   throw unauthenticated(context.refusal);
 }
 
-/** Who is calling. Throws UNAUTHENTICATED when nobody is logged in. */
+/** Returns the caller. Throws UNAUTHENTICATED without a session. */
 export function requireActor(context: Context): ActorRef {
   return requireSession(context).actor;
 }

@@ -5,15 +5,12 @@ import type { ConversationEvent as ConversationFact } from '../events/event.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
-import { AFTER, Event, STREAM, eventType, startOf, streamType } from './event.ts';
+import { AFTER, Event, STREAM, STREAM_ERRORS, eventType, startCursor, streamType } from './event.ts';
 import { requireId } from './global-id.ts';
 import { Actor, Conversation, Media, Message, User, actorSource } from './refs.ts';
 import type { MessageSource } from './refs.ts';
 
-const ConversationEvent = streamType(
-  'ConversationEvent',
-  'An event of `conversationEvents`: only its types implement this interface.',
-);
+const ConversationEvent = streamType('ConversationEvent', 'An event of `conversationEvents`.');
 
 const MessageSent = eventType('message.sent');
 const MessageUpdated = eventType('message.updated');
@@ -27,7 +24,7 @@ const ParticipantKicked = eventType('participant.kicked');
 const ParticipantPromoted = eventType('participant.promoted');
 const DeviceAccessChanged = eventType('device-access.changed');
 
-const all = [
+const eventTypes = [
   MessageSent,
   MessageUpdated,
   MessageDeleted,
@@ -41,7 +38,7 @@ const all = [
   DeviceAccessChanged,
 ];
 
-for (const ref of all) {
+for (const ref of eventTypes) {
   ref.addInterfaces([Event, ConversationEvent]);
   builder.objectField(ref, 'conversationId', (t) =>
     t.id({
@@ -57,7 +54,7 @@ for (const ref of [MessageSent, MessageUpdated]) {
   builder.objectField(ref, 'message', (t) =>
     t.field({
       type: Message,
-      description: 'The message as it was then, with its author and files.',
+      description: 'The message at the time of the event, with its author and files.',
       resolve: ({ event }) => messageSource(event),
     }),
   );
@@ -67,23 +64,23 @@ MessageDeleted.implement({
   description: 'A message was deleted, with its files.',
   fields: (t) => ({
     messageId: t.id({
-      description: 'Global id of the message. It cannot be read any more.',
+      description: 'Global id of the message, which can no longer be queried.',
       resolve: ({ event }) => encodeGlobalId('Message', event.messageId),
     }),
   }),
 });
 
 MediaUploaded.implement({
-  description: 'A file of a message arrived. With the last one the message is DONE.',
+  description: 'A file of a message was uploaded. With its last file the message is DONE.',
   fields: (t) => ({
     message: t.field({
       type: Message,
-      description: 'The message as it was then, with its author and files.',
+      description: 'The message at the time of the event, with its author and files.',
       resolve: ({ event }) => messageSource(event),
     }),
     media: t.field({
       type: Media,
-      description: 'The file that arrived.',
+      description: 'The uploaded file.',
       resolve: ({ event }) => ({ ...event.uploaded, message: messageSource(event) }),
     }),
   }),
@@ -91,32 +88,41 @@ MediaUploaded.implement({
 
 ConversationUpdated.implement({ description: 'The conversation was renamed.' });
 ConversationDeleted.implement({
-  description: 'The conversation was deleted, or too few were left in it. The stream ends.',
+  description:
+    'The conversation was deleted, with its circle or because fewer than two remained. Ends the stream.',
 });
 for (const ref of [ConversationUpdated, ConversationDeleted]) {
   builder.objectField(ref, 'conversation', (t) =>
     t.field({
       type: Conversation,
-      description: 'The conversation as it was then.',
+      description: 'The conversation at the time of the event.',
       resolve: ({ event }) => event.conversation,
     }),
   );
 }
 
-ParticipantJoined.implement({ description: 'Somebody takes part from now on.' });
-ParticipantLeft.implement({ description: 'Somebody left. If it was you, the stream ends.' });
+ParticipantJoined.implement({ description: 'A user was added to the conversation.' });
+ParticipantLeft.implement({
+  description: 'A participant left the conversation. Ends the stream of that participant.',
+});
 ParticipantKicked.implement({
-  description: 'Somebody was removed. If it was you, the stream ends.',
+  description: 'A participant was removed from the conversation. Ends the stream of that participant.',
   fields: (t) => ({
-    by: t.field({ type: User, description: 'Who removed them.', resolve: ({ event }) => event.by }),
+    by: t.field({
+      type: User,
+      description: 'The admin who removed the participant.',
+      resolve: ({ event }) => event.by,
+    }),
   }),
 });
-ParticipantPromoted.implement({ description: 'Somebody became ADMIN, and the one who was became STANDARD.' });
+ParticipantPromoted.implement({
+  description: 'A participant became ADMIN; the former ADMIN became STANDARD.',
+});
 for (const ref of [ParticipantJoined, ParticipantLeft, ParticipantKicked, ParticipantPromoted]) {
   builder.objectField(ref, 'user', (t) =>
     t.field({
       type: User,
-      description: 'Whom it is about, as they were then.',
+      description: 'The user in question, at the time of the event.',
       resolve: ({ event }) => event.user,
     }),
   );
@@ -124,9 +130,12 @@ for (const ref of [ParticipantJoined, ParticipantLeft, ParticipantKicked, Partic
 
 DeviceAccessChanged.implement({
   description:
-    'The circle’s device takes part from now on, or no longer. If you are the device, the stream ends.',
+    'The access of the circle’s device was granted or removed. Removal ends the stream of the device.',
   fields: (t) => ({
-    allowed: t.boolean({ description: 'Whether it takes part.', resolve: ({ event }) => event.allowed }),
+    allowed: t.boolean({
+      description: 'Whether the device has access.',
+      resolve: ({ event }) => event.allowed,
+    }),
   }),
 });
 
@@ -145,19 +154,19 @@ const messageSource = ({ message, author, media }: MessageFact): MessageSource =
 });
 
 const Typing = builder.objectRef<TypingChange>('Typing').implement({
-  description: 'That somebody is typing, or has stopped.',
+  description: 'The typing status of an account.',
   fields: (t) => ({
-    actor: t.field({ type: Actor, description: 'Who.', resolve: ({ actor }) => actorSource(actor) }),
-    isTyping: t.exposeBoolean('isTyping', { description: 'Whether they are typing.' }),
+    actor: t.field({ type: Actor, description: 'The account.', resolve: ({ actor }) => actorSource(actor) }),
+    isTyping: t.exposeBoolean('isTyping', { description: 'Whether the account is typing.' }),
   }),
 });
 
-const conversationId = 'The conversation. NOT_FOUND unless you take part in it.';
+const conversationId = 'Global id of the conversation. NOT_FOUND unless you take part in it.';
 
 builder.subscriptionFields((t) => ({
   conversationEvents: t.field({
     type: ConversationEvent,
-    description: `What happens in a conversation: messages, files, participants, the device’s access. ${STREAM} Ends when you no longer take part, after the event that says so.`,
+    description: `Events of a conversation: messages, uploaded files, participants and the device’s access. ${STREAM} When your access ends, the stream ends after the corresponding event. ${STREAM_ERRORS}`,
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
       after: t.arg({ type: 'Cursor', description: AFTER }),
@@ -168,7 +177,7 @@ builder.subscriptionFields((t) => ({
         requireSession(context),
         {
           conversationId: requireId('Conversation', 'conversationId', args.conversationId),
-          after: startOf(args, context),
+          after: startCursor(args, context),
         },
         context,
       ),
@@ -177,7 +186,7 @@ builder.subscriptionFields((t) => ({
   typing: t.field({
     type: Typing,
     description:
-      'Who is typing in a conversation, by `setTyping` or from Socket.IO, yourself included. Nothing is kept: who reads slowly gets only the newest state of each.',
+      'Typing status in a conversation, from `setTyping` and Socket.IO clients, including your own. Ephemeral: a slow reader receives only the newest status of each account. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: { conversationId: t.arg.id({ required: true, description: conversationId }) },
     subscribe: (_root, args, context) =>
       openTyping(

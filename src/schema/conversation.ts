@@ -1,13 +1,14 @@
 import * as conversations from '../domain/conversations.ts';
 import type { Message as MessageRow, Participant as ParticipantRow } from '../domain/models.ts';
 import { conversationTopic } from '../events/event.ts';
+import type { UserId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
 import { connectionOf, emptyPage, pageOf, parsePage } from './pagination.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
-import { present, requireId } from './global-id.ts';
+import { requireFound, requireId } from './global-id.ts';
 import { loadAuthor } from './loaders.ts';
-import { selects } from './selected-fields.ts';
+import type { Loaders } from './loaders.ts';
 import {
   Circle,
   Conversation,
@@ -16,28 +17,32 @@ import {
   MessageConnection,
   Participant,
   ParticipantConnection,
+  User,
 } from './refs.ts';
 import type { ConversationSource, MessageSource, ParticipantSource, UserSource } from './refs.ts';
 
-/** Whether the caller takes part: a conversation may also be shown to one who has just left it, or was invited once. */
-async function isMine({ id, circleId, isMine }: ConversationSource, { loaders }: Context): Promise<boolean> {
-  if (isMine === true) return true;
-  const mine = (await loaders.ownConversationsOf(circleId)) ?? [];
-  return mine.some((conversation) => conversation.id === id);
+/**
+ * Whether the caller takes part in the conversation. The result of `leaveConversation` and older inbox events show a
+ * conversation to callers without access.
+ */
+async function hasAccess(conversation: ConversationSource, { loaders }: Context): Promise<boolean> {
+  if (conversation.hasAccess === true) return true;
+  const own = (await loaders.ownConversationsOf(conversation.circleId)) ?? [];
+  return own.some(({ id }) => id === conversation.id);
 }
 
-const usersOf = (
+const loadUsers = (
   participants: readonly ParticipantRow[],
   { loaders }: Context,
 ): Promise<readonly (UserSource | undefined)[]> =>
   Promise.all(participants.map(({ userId }) => loaders.user(userId)));
 
-/** Each message with its author, asked for once: to wait at each of many messages takes longer than to show them. */
+/** Attaches the authors to the messages. One load per author: awaiting a promise per message costs more than the rest. */
 async function withAuthors(messages: readonly MessageRow[], { loaders }: Context): Promise<MessageSource[]> {
-  const firsts = new Map(messages.map((message) => [authorKey(message), message]));
+  const firstByAuthor = new Map(messages.map((message) => [authorKey(message), message]));
   const load = async ([key, message]: readonly [string, MessageRow]) =>
     [key, (await loadAuthor(message, loaders)) ?? null] as const;
-  const authors = new Map(await Promise.all(Array.from(firsts, load)));
+  const authors = new Map(await Promise.all(Array.from(firstByAuthor, load)));
   return messages.map((message) => ({ ...message, author: authors.get(authorKey(message)) ?? null }));
 }
 
@@ -46,32 +51,32 @@ const authorKey = ({ authorUserId, authorDeviceId }: MessageRow): string =>
 
 Conversation.implement({
   description:
-    'A conversation among some members of a circle, and its device if that is given access. Who does not take part any more, as one who has left, sees its name and dates; its lists are empty then.',
+    'A conversation among members of a circle and, if given access, the circle’s device. To former participants its lists are empty.',
   fields: (t) => ({
     legacyId: t.exposeInt('id', {
-      description: 'Its number, which Socket.IO clients know as `conversation_id`.',
+      description: 'Numeric id. Socket.IO clients receive it as `conversation_id`.',
     }),
-    name: t.exposeString('name', { description: 'What its participants call it.' }),
-    deviceAccess: t.exposeBoolean('deviceAccess', { description: 'Whether the circle’s device takes part.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was created.' }),
+    name: t.exposeString('name', { description: 'The conversation’s name.' }),
+    deviceAccess: t.exposeBoolean('deviceAccess', { description: 'Whether the circle’s device has access.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Creation time.' }),
     updatedAt: t.expose('updatedAt', {
       type: 'DateTime',
-      description: 'When its name or the device’s access last changed.',
+      description: 'Time of the last change of the name or the device’s access.',
     }),
     eventCursor: t.field({
       type: 'Cursor',
-      // What stands beside it is read again, as far as the caller may.
+      // The data beside it is reread with the caller's permissions: see snapshot-reads.ts.
       ...perActor,
       description:
-        'Subscribe to `conversationEvents` after it to get all that happens next. It is read in the same snapshot as all that is selected with it, also in what a mutation answers or an event brings.',
+        'Cursor for `conversationEvents`: subscribing after it delivers every event since this read. Consistent with all data selected beside it, in queries, mutation results and events alike.',
       resolve: async ({ id }, _args, { loaders }) =>
-        present('Conversation', await loaders.eventCursor(conversationTopic(id))),
+        requireFound('Conversation', await loaders.eventCursor(conversationTopic(id))),
     }),
     myRole: t.field({
       type: ConversationRole,
       nullable: true,
       ...perActor,
-      description: 'What you are in it; null for a device, and for one who does not take part.',
+      description: 'Your role in the conversation; null for a device and for non-participants.',
       resolve: async ({ id }, _args, { loaders, session }) => {
         if (session?.actor.kind !== 'user') return null;
         const participants = (await loaders.participantsOf(id)) ?? [];
@@ -81,7 +86,7 @@ Conversation.implement({
     circle: t.field({
       type: Circle,
       nullable: true,
-      description: 'The circle that it belongs to; null when that was deleted meanwhile.',
+      description: 'The conversation’s circle; null if it has been deleted.',
       resolve: ({ circleId }, _args, { loaders }) => loaders.circle(circleId),
     }),
     participants: t.connection(
@@ -89,11 +94,11 @@ Conversation.implement({
         type: Participant,
         ...perActor,
         description:
-          'The users who take part, in the order of joining. The device is not among them: see `deviceAccess`.',
+          'The users who take part, in order of joining. Does not include the device: see `deviceAccess`.',
         resolve: async (conversation, args, context, info) => {
-          if (!(await isMine(conversation, context))) return emptyPage<ParticipantSource>();
+          if (!(await hasAccess(conversation, context))) return emptyPage<ParticipantSource>();
           const participants = (await context.loaders.participantsOf(conversation.id)) ?? [];
-          const users = selects(info, 'user') ? await usersOf(participants, context) : [];
+          const users = context.loaders.selects(info, 'user') ? await loadUsers(participants, context) : [];
           return pageOf<ParticipantSource>(
             'Participant',
             participants.map((one, index) => ({ ...one, conversation, user: users[index] })),
@@ -108,14 +113,17 @@ Conversation.implement({
         type: Message,
         ...perActor,
         description:
-          'Its messages, oldest first. Without `first` or `last` the newest 20; to go back from there, give `last` and, as `before`, the `startCursor` of what you have.',
+          'The conversation’s messages, oldest first. Without `first` and `last`: the newest 20. To page backwards, pass `last`, and the `startCursor` of the previous page as `before`.',
         resolve: async (conversation, args, context, info) => {
           const page = parsePage('Message', args, true);
-          if (!(await isMine(conversation, context))) return emptyPage<MessageSource>();
-          const read = (await context.loaders.messages({ conversationId: conversation.id, page })) ?? [];
-          const shown = read.slice(0, page.size);
-          const isCut = read.length > page.size;
-          const messages = selects(info, 'author') ? await withAuthors(shown, context) : shown;
+          if (!(await hasAccess(conversation, context))) return emptyPage<MessageSource>();
+          // One row more than the page holds tells whether there are more.
+          const rows = (await context.loaders.messages({ conversationId: conversation.id, page })) ?? [];
+          const shown = rows.slice(0, page.size);
+          const isCut = rows.length > page.size;
+          const messages = context.loaders.selects(info, 'author')
+            ? await withAuthors(shown, context)
+            : shown;
           return connectionOf<MessageSource>('Message', page.fromEnd ? messages.toReversed() : messages, {
             hasPreviousPage: page.fromEnd ? isCut : page.after !== undefined,
             hasNextPage: page.fromEnd ? page.before !== undefined : isCut,
@@ -127,16 +135,40 @@ Conversation.implement({
   }),
 });
 
-const conversationId = 'The conversation. NOT_FOUND unless you take part in it.';
-const name = 'Its name, 1 to 120 characters, at least one of them visible. Blanks around it are left out.';
-const participantEmail = 'E-mail address of a participant. NOT_FOUND when there is no such participant.';
+const requireUser = async (id: UserId, loaders: Loaders): Promise<UserSource> =>
+  requireFound('User', await loaders.user(id));
+
+Participant.implement({
+  description: 'The participation of a user in a conversation.',
+  fields: (t) => ({
+    legacyId: t.exposeInt('id', { description: 'Numeric id. Socket.IO clients receive it as `link_id`.' }),
+    conversation: t.field({
+      type: Conversation,
+      description: 'The conversation.',
+      resolve: async ({ conversation, conversationId }, _args, { loaders }) =>
+        conversation ?? requireFound('Conversation', await loaders.conversation(conversationId)),
+    }),
+    user: t.field({
+      type: User,
+      description: 'The user who takes part.',
+      resolve: ({ user, userId }, _args, { loaders }) => user ?? requireUser(userId, loaders),
+    }),
+    role: t.expose('role', { type: ConversationRole, description: 'The participant’s role.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Time of joining.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'Time of the last role change.' }),
+  }),
+});
+
+const conversationId = 'Global id of the conversation. NOT_FOUND unless you take part in it.';
+const name = 'Name, 1 to 120 characters, at least one of them visible. Surrounding whitespace is removed.';
+const participantEmail = 'E-mail address of the participant. NOT_FOUND if no participant has it.';
 
 builder.queryFields((t) => ({
   conversation: t.field({
     type: Conversation,
     nullable: true,
-    description: 'A conversation in which you take part; NOT_FOUND for any other.',
-    args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
+    description: 'A conversation in which you take part. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT.',
+    args: { id: t.arg.id({ required: true, description: 'Global id of the conversation.' }) },
     resolve: (_root, { id }, context) =>
       conversations.requireConversation(
         context.deps,
@@ -150,13 +182,16 @@ builder.mutationFields((t) => ({
   createConversation: t.field({
     type: Conversation,
     description:
-      'Creates a conversation in a circle, with you as ADMIN. Whoever is named takes part at once and gets `ConversationInvited` in their inbox. FORBIDDEN for devices.',
+      'Creates a conversation in a circle, with you as ADMIN. The users in `emails` take part immediately and receive `ConversationInvited` in their inbox. FORBIDDEN for devices. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: {
-      circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless you belong to it.' }),
+      circleId: t.arg.id({
+        required: true,
+        description: 'Global id of the circle. NOT_FOUND unless you belong to it.',
+      }),
       name: t.arg.string({ required: true, description: name }),
       emails: t.arg.stringList({
         description:
-          'E-mail addresses of the other participants, if any, at most 500. NOT_FOUND unless all are of members of the circle.',
+          'E-mail addresses of the other participants, at most 500. NOT_FOUND unless all are members of the circle.',
       }),
     },
     resolve: (_root, args, context) =>
@@ -168,7 +203,8 @@ builder.mutationFields((t) => ({
   }),
   updateConversation: t.field({
     type: Conversation,
-    description: 'Renames a conversation. Only for its ADMIN. Its readers get `ConversationUpdated`.',
+    description:
+      'Renames a conversation. Allowed for its ADMIN. Publishes `ConversationUpdated`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
       name: t.arg.string({ required: true, description: name }),
@@ -182,12 +218,12 @@ builder.mutationFields((t) => ({
   inviteToConversation: t.field({
     type: Conversation,
     description:
-      'Adds a member of the circle to a conversation; any participant may. They get `ConversationInvited` in their inbox, its readers `ParticipantJoined`. CONFLICT when they take part already, FORBIDDEN for devices.',
+      'Adds a member of the circle to a conversation. Allowed for its participants, not for the device. Publishes `ConversationInvited` in the user’s inbox and `ParticipantJoined` in the conversation. CONFLICT if the user already takes part. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, CONFLICT.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
       email: t.arg.string({
         required: true,
-        description: 'E-mail address of a member of the circle. NOT_FOUND otherwise.',
+        description: 'E-mail address of the user. NOT_FOUND unless a member of the circle has it.',
       }),
     },
     resolve: (_root, args, context) =>
@@ -199,7 +235,7 @@ builder.mutationFields((t) => ({
   leaveConversation: t.field({
     type: Conversation,
     description:
-      'Leaves a conversation. The oldest participant becomes ADMIN when none is left; a conversation with fewer than two left, the device counted, is deleted. Answers the conversation as it was. FORBIDDEN for devices.',
+      'Leaves a conversation. If no ADMIN remains, the participant who joined first becomes ADMIN; if fewer than two remain, including the device, the conversation is deleted. Returns the conversation as it was. FORBIDDEN for devices. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: { conversationId: t.arg.id({ required: true, description: conversationId }) },
     resolve: (_root, args, context) =>
       conversations.leaveConversation(context.deps, requireActor(context), {
@@ -209,7 +245,7 @@ builder.mutationFields((t) => ({
   kickFromConversation: t.field({
     type: Conversation,
     description:
-      'Removes a participant; every stream that they have open there ends. A conversation with fewer than two left, the device counted, is deleted. Only for its ADMIN; to go yourself, use `leaveConversation`.',
+      'Removes a participant from a conversation and ends their streams there. If fewer than two remain, including the device, the conversation is deleted. Allowed for its ADMIN; to leave yourself, use `leaveConversation`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
       email: t.arg.string({ required: true, description: participantEmail }),
@@ -223,10 +259,10 @@ builder.mutationFields((t) => ({
   promoteInConversation: t.field({
     type: Conversation,
     description:
-      'Hands your role of ADMIN over to another participant: you become STANDARD. They get `Promoted` in their inbox, its readers `ParticipantPromoted`. Only for its ADMIN.',
+      'Transfers your role of ADMIN to another participant; you become STANDARD. Allowed for its ADMIN. Publishes `Promoted` in the participant’s inbox and `ParticipantPromoted` in the conversation. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, CONFLICT.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
-      email: t.arg.string({ required: true, description: `${participantEmail} CONFLICT when it is yours.` }),
+      email: t.arg.string({ required: true, description: `${participantEmail} CONFLICT if it is your own.` }),
     },
     resolve: (_root, args, context) =>
       conversations.promoteInConversation(context.deps, requireActor(context), {
@@ -237,10 +273,10 @@ builder.mutationFields((t) => ({
   setDeviceAccess: t.field({
     type: Conversation,
     description:
-      'Lets the circle’s device take part in a conversation, or no longer: its streams there end. Only for the ADMIN; the device itself may only give up its access. Readers get `DeviceAccessChanged`, unless nothing changes.',
+      'Grants or removes the access of the circle’s device to a conversation; removal ends its streams there. Allowed for the ADMIN; the device may remove its own access. Publishes `DeviceAccessChanged` if anything changes. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
-      allowed: t.arg.boolean({ required: true, description: 'Whether it may.' }),
+      allowed: t.arg.boolean({ required: true, description: 'Whether the device is to have access.' }),
     },
     resolve: (_root, args, context) =>
       conversations.setDeviceAccess(context.deps, requireActor(context), {

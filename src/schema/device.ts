@@ -9,25 +9,25 @@ import type { DeviceSource } from './refs.ts';
 
 Device.implement({
   description:
-    'A device that a circle shares, such as a tablet in the kitchen. It logs in and acts for itself.',
+    'A device shared by a circle, such as a kitchen tablet. It has its own account and logs in with `loginDevice`.',
   fields: (t) => ({
     legacyId: t.exposeInt('id', {
-      description: 'Its number, which Socket.IO clients know as `device_id`, and as `id` of a `sender`.',
+      description: 'Numeric id. Socket.IO clients receive it as `device_id`, and as `id` of a `sender`.',
     }),
-    name: t.exposeString('name', { description: 'What its people call it.' }),
-    username: t.exposeString('username', { description: 'What it logs in as, with `loginDevice`.' }),
-    activated: t.exposeBoolean('activated', { description: 'Whether it may log in.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was added to its circle.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When it was last changed.' }),
+    name: t.exposeString('name', { description: 'The device’s name.' }),
+    username: t.exposeString('username', { description: 'Username for `loginDevice`.' }),
+    activated: t.exposeBoolean('activated', { description: 'Whether the device may log in.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Creation time.' }),
+    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'Time of the last change.' }),
     isOnline: t.boolean({
       description:
-        'Whether it has a live authenticated connection of any kind, on any node. In an event it is what it was at that moment.',
+        'Whether the device has an authenticated connection (WebSocket, event stream or Socket.IO) on any node. In an event: the status at the time of the event.',
       resolve: ({ online, id }, _args, { loaders }) => online ?? isOnline({ kind: 'device', id }, loaders),
     }),
     circle: t.field({
       type: Circle,
       nullable: true,
-      description: 'The circle that it belongs to; null when that was deleted meanwhile.',
+      description: 'The device’s circle; null if it has been deleted.',
       resolve: ({ circleId }, _args, { loaders }) => loaders.circle(circleId),
     }),
   }),
@@ -36,31 +36,33 @@ Device.implement({
 const AddDevicePayload = builder
   .objectRef<{ device: DeviceSource; username: string; password: string }>('AddDevicePayload')
   .implement({
-    description: 'A new device, with what it needs to log in.',
+    description: 'A new device with its credentials.',
     fields: (t) => ({
       device: t.expose('device', { type: Device, description: 'The device.' }),
       username: t.exposeString('username', { description: 'Username for `loginDevice`.' }),
       password: t.exposeString('password', {
-        description:
-          'Password for `loginDevice`. It is shown this once, and valid until the device is removed.',
+        description: 'Password for `loginDevice`. Returned only once, and valid until the device is removed.',
       }),
     }),
   });
 
-const deviceId = 'The device. NOT_FOUND unless it is of one of your circles.';
+const deviceId = 'Global id of the device. NOT_FOUND unless it belongs to one of your circles.';
 
 builder.mutationFields((t) => ({
   addDevice: t.field({
     type: AddDevicePayload,
     complexity: PASSWORD,
     description:
-      'Adds a device to a circle. A circle has at most one: a second is CONFLICT. Only for its admins.',
+      'Adds a device to a circle. Allowed for its admins. CONFLICT if the circle already has one. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, CONFLICT, RATE_LIMITED.',
     args: {
-      circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless you belong to it.' }),
+      circleId: t.arg.id({
+        required: true,
+        description: 'Global id of the circle. NOT_FOUND unless you belong to it.',
+      }),
       name: t.arg.string({
         required: true,
         description:
-          'Its name, 1 to 120 characters, at least one of them visible. Blanks around it are left out.',
+          'Name, 1 to 120 characters, at least one of them visible. Surrounding whitespace is removed.',
       }),
     },
     resolve: (_root, { circleId, name }, context) =>
@@ -71,13 +73,14 @@ builder.mutationFields((t) => ({
   }),
   updateDevice: t.field({
     type: Device,
-    description: 'Renames a device. Only for the admins of its circle, and for itself.',
+    description:
+      'Renames a device. Allowed for the admins of its circle and for the device itself. Publishes `DeviceUpdated`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: {
       deviceId: t.arg.id({ required: true, description: deviceId }),
       name: t.arg.string({
         required: true,
         description:
-          'Its name, 1 to 120 characters, at least one of them visible. Blanks around it are left out.',
+          'Name, 1 to 120 characters, at least one of them visible. Surrounding whitespace is removed.',
       }),
     },
     resolve: (_root, args, context) =>
@@ -89,7 +92,7 @@ builder.mutationFields((t) => ({
   removeDevice: t.field({
     type: Device,
     description:
-      'Removes a device from its circle, and with it its account: its connections end, its messages stay without author, and the conversations that it had access to get `DeviceAccessChanged`. Only for admins. Answers the device as it was.',
+      'Removes a device from its circle and deletes its account. Its connections end and its messages stay without an author. Allowed for the circle’s admins. Publishes `DeviceRemoved`, and `DeviceAccessChanged` in each conversation to which it had access. Returns the device as it was. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: { deviceId: t.arg.id({ required: true, description: deviceId }) },
     resolve: (_root, args, context) =>
       devices.removeDevice(context.deps, requireActor(context), {

@@ -3,7 +3,7 @@ import type { StreamItem } from '../events/stream.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 
-/** What each fact is called here; null for what is shown to nobody. */
+/** GraphQL type name of each domain event; null for internal events, which no stream delivers. */
 const NAMES = {
   'message.sent': 'MessageSent',
   'message.updated': 'MessageUpdated',
@@ -31,56 +31,63 @@ const NAMES = {
   'account.deleted': null,
 } as const satisfies Record<DomainEvent['type'], string | null>;
 
-/** Facts of some kinds, at their place in a stream. */
+/** A stream item with an event of the given type. */
 export type Fact<Type extends DomainEvent['type']> = Extract<StreamItem, { type: 'event' }> & {
   readonly event: Extract<DomainEvent, { type: Type }>;
 };
 
-const typeOf = (item: StreamItem) => (item.type === 'live' ? 'StreamLive' : NAMES[item.event.type]);
+const resolveEventType = (item: StreamItem) => (item.type === 'live' ? 'StreamLive' : NAMES[item.event.type]);
 
 export const Event = builder.interfaceRef<StreamItem>('Event').implement({
   description:
-    'Something that happened, at its place in a stream. Events of a stream come in the order in which they happened, each exactly once. Who falls behind is not cut off, and misses nothing.',
+    'An event in a durable stream. Events of a stream are delivered in order, each exactly once. Slow readers are not disconnected and miss no events.',
   fields: (t) => ({
     cursor: t.expose('cursor', {
       type: 'Cursor',
-      description: 'Its place in the stream: subscribe `after` it to go on from here.',
+      description: 'The event’s position in the stream. To resume from here, subscribe with it as `after`.',
     }),
-    at: t.expose('at', { type: 'DateTime', description: 'When it happened.' }),
+    at: t.expose('at', { type: 'DateTime', description: 'Time of the event.' }),
   }),
-  resolveType: typeOf,
+  resolveType: resolveEventType,
 });
 
 const StreamLive = builder.objectRef<StreamItem>('StreamLive');
 StreamLive.addInterfaces([Event]);
 StreamLive.implement({
   description:
-    'Said once in every stream: all that had happened before was replayed, and what follows happens now. Its cursor is the place reached.',
+    'Marks the end of replay, once in every stream: later events are live. Its cursor is the position reached.',
 });
 
-/** Names the type of a durable stream's events, which only they and `StreamLive` implement. */
+/** Defines the interface of one stream's events, which `StreamLive` implements, too. */
 export function streamType(name: string, description: string) {
   const ref = builder
     .interfaceRef<StreamItem>(name)
-    .implement({ description, interfaces: [Event], resolveType: typeOf });
+    .implement({ description, interfaces: [Event], resolveType: resolveEventType });
   StreamLive.addInterfaces([ref]);
   return ref;
 }
 
-/** Names the type of a fact, of which there is one for each. */
+/** Creates the ref of the object type for a domain event. */
 export const eventType = <Type extends Exclude<DomainEvent['type'], 'session.ended' | 'account.deleted'>>(
   type: Type,
 ) => builder.objectRef<Fact<Type>>(NAMES[type]);
 
-/** Where a stream begins. A client that comes back repeats its operation, and says beside it where it was. */
-export const startOf = (
+/**
+ * Returns the cursor from which a stream starts. A reconnecting EventSource repeats its operation with the old `after`, so
+ * its `Last-Event-ID` takes precedence.
+ */
+export const startCursor = (
   args: { readonly after?: string | null | undefined },
   context: Context,
 ): string | null => context.resumeAfter || args.after || null;
 
-/** Said of every durable stream. */
+/** Description of how every durable stream proceeds. */
 export const STREAM =
-  'Begins with what happened after the cursor, then says `StreamLive`, then goes on live. CURSOR_INVALID for what is no cursor of this stream, CURSOR_EXPIRED when events after it are no longer kept: read the data again and subscribe after its `eventCursor`.';
+  'Replays the events after the cursor, then delivers `StreamLive`, then live events. CURSOR_INVALID if `after` is not a cursor of this stream; CURSOR_EXPIRED if events after it are no longer stored: query the data again and subscribe after its `eventCursor`.';
+
+/** Errors of the streams that belong to an object. FORBIDDEN and NOT_FOUND also end a running stream. */
+export const STREAM_ERRORS =
+  'Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, CURSOR_INVALID, CURSOR_EXPIRED.';
 
 export const AFTER =
-  'Cursor to go on after: of an event, or an `eventCursor`. Absent, null or empty, the stream starts now.';
+  'Cursor to resume after: that of an event, or an `eventCursor`. If absent, null or empty, the stream starts with live events.';

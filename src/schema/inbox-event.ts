@@ -2,20 +2,18 @@ import { openInboxEvents } from '../domain/accounts.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
-import { AFTER, Event, STREAM, eventType, startOf, streamType } from './event.ts';
+import { AFTER, Event, STREAM, eventType, startCursor, streamType } from './event.ts';
 import { CircleInvitation, Conversation } from './refs.ts';
 
-const InboxEvent = streamType(
-  'InboxEvent',
-  'An event of `inboxEvents`: only its types implement this interface.',
-);
+const InboxEvent = streamType('InboxEvent', 'An event of `inboxEvents`.');
 
 const CircleInvited = eventType('circle.invited');
 const ConversationInvited = eventType('conversation.invited');
 const Promoted = eventType('conversation.promoted');
 
 CircleInvited.implement({
-  description: 'You were invited to a circle: `acceptCircleInvitation` or `declineCircleInvitation`.',
+  description:
+    'You were invited to a circle. Reply with `acceptCircleInvitation` or `declineCircleInvitation`.',
   interfaces: [Event, InboxEvent],
   fields: (t) => ({
     circleId: t.id({
@@ -30,8 +28,8 @@ CircleInvited.implement({
   }),
 });
 
-ConversationInvited.implement({ description: 'You take part in a conversation from now on.' });
-Promoted.implement({ description: 'You are the ADMIN of a conversation from now on.' });
+ConversationInvited.implement({ description: 'You were added to a conversation.' });
+Promoted.implement({ description: 'You became the ADMIN of a conversation.' });
 for (const ref of [ConversationInvited, Promoted]) {
   ref.addInterfaces([Event, InboxEvent]);
   builder.objectFields(ref, (t) => ({
@@ -41,7 +39,7 @@ for (const ref of [ConversationInvited, Promoted]) {
     }),
     conversation: t.field({
       type: Conversation,
-      description: 'The conversation as it was then.',
+      description: 'The conversation at the time of the event.',
       resolve: ({ event }) => event.conversation,
     }),
   }));
@@ -50,10 +48,10 @@ for (const ref of [ConversationInvited, Promoted]) {
 builder.subscriptionField('inboxEvents', (t) =>
   t.field({
     type: InboxEvent,
-    description: `What concerns you alone: invitations to circles, being added to conversations, promotions. ${STREAM} To begin without a gap, subscribe first and query then.`,
+    description: `Events of your account: invitations to circles, additions to conversations and promotions. ${STREAM} To start without a gap, subscribe first and query afterwards. Errors: UNAUTHENTICATED, CURSOR_INVALID, CURSOR_EXPIRED.`,
     args: { after: t.arg({ type: 'Cursor', description: AFTER }) },
     subscribe: (_root, args, context) =>
-      openInboxEvents(context.deps, requireSession(context), { after: startOf(args, context) }, context),
+      openInboxEvents(context.deps, requireSession(context), { after: startCursor(args, context) }, context),
     resolve: (item) => item,
   }),
 );

@@ -1,11 +1,11 @@
 import './scalars.ts';
+// Before the types' own fields, so that `id` comes first.
+import './node-types.ts';
 import './account.ts';
 import './device.ts';
 import './circle.ts';
-import './membership.ts';
 import './invitation.ts';
 import './conversation.ts';
-import './participant.ts';
 import './message.ts';
 import './media.ts';
 import './call.ts';
@@ -14,6 +14,6 @@ import './conversation-event.ts';
 import './circle-event.ts';
 import './inbox-event.ts';
 import { builder } from './builder.ts';
-import { withSnapshots } from './snapshot-reads.ts';
+import { withSnapshotReads } from './snapshot-reads.ts';
 
-export const schema = withSnapshots(builder.toSchema({ sortSchema: false }));
+export const schema = withSnapshotReads(builder.toSchema({ sortSchema: false }));

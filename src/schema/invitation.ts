@@ -2,63 +2,66 @@ import * as circles from '../domain/circles.ts';
 import type { UserId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
 import { requireActor } from './context.ts';
-import { present, requireId } from './global-id.ts';
+import { requireFound, requireId } from './global-id.ts';
 import type { Loaders } from './loaders.ts';
 import { Circle, CircleInvitation, User } from './refs.ts';
 import type { UserSource } from './refs.ts';
 
-const STRANGER =
-  'While you share no circle with them you see their name and e-mail, not their `birthday` or whether they are online.';
+const STRANGER = 'Unless you share a circle, `birthday` is null and `isOnline` false.';
 
-/** An invitation makes two known to each other by name before they share anything. */
-async function introduced(loaders: Loaders, id: UserId): Promise<UserSource | undefined> {
+/** Loads a user named in an invitation; without date of birth and online status unless the caller shares a circle. */
+async function findNamedUser(loaders: Loaders, id: UserId): Promise<UserSource | undefined> {
   const [user, known] = await Promise.all([loaders.user(id), loaders.visibleUser(id)]);
   return known ?? (user && { ...user, birthday: null, online: false });
 }
 
 CircleInvitation.implement({
-  description: 'That a user may join a circle. It is gone once they accept or decline.',
+  description: 'An invitation of a user to a circle. Deleted when the user accepts or declines it.',
   fields: (t) => ({
     legacyId: t.exposeInt('id', {
-      description: 'Its number, which Socket.IO clients know as `circle_invite_id`.',
+      description: 'Numeric id. Socket.IO clients receive it as `circle_invite_id`.',
     }),
     circle: t.field({
       type: Circle,
-      description: 'The circle. Who is invited sees its name and dates; its lists are empty until they join.',
+      description: 'The circle. To the invited user its lists are empty.',
       resolve: async ({ circle, circleId }, _args, { loaders }) =>
-        circle ?? present('Circle', await loaders.circle(circleId)),
+        circle ?? requireFound('Circle', await loaders.circle(circleId)),
     }),
     user: t.field({
       type: User,
       ...perActor,
-      description: `Who is invited. ${STRANGER}`,
-      resolve: async ({ userId }, _args, { loaders }) => present('User', await introduced(loaders, userId)),
+      description: `The invited user. ${STRANGER}`,
+      resolve: async ({ userId }, _args, { loaders }) =>
+        requireFound('User', await findNamedUser(loaders, userId)),
     }),
     invitedBy: t.field({
       type: User,
       nullable: true,
       ...perActor,
-      description: `The member who invites; null when that account is gone. ${STRANGER}`,
+      description: `The member who sent the invitation; null if that account was deleted. ${STRANGER}`,
       resolve: ({ invitedById }, _args, { loaders }) =>
-        invitedById === null ? null : introduced(loaders, invitedById),
+        invitedById === null ? null : findNamedUser(loaders, invitedById),
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Creation time.' }),
   }),
 });
 
 const invitationId =
-  'The invitation. NOT_FOUND when it is answered already, FORBIDDEN when you see it but it is for somebody else.';
+  'Global id of the invitation. NOT_FOUND if it has been accepted or declined, FORBIDDEN if it is for another user.';
 
 builder.mutationFields((t) => ({
   inviteToCircle: t.field({
     type: CircleInvitation,
     description:
-      'Invites a user to a circle; any of its members may. They get `CircleInvited` in their inbox. CONFLICT when they belong to it or are invited already.',
+      'Invites a user to a circle. Allowed for its members, not for its device. Publishes `CircleInvited` in the user’s inbox. CONFLICT if the user is already a member or invited. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, CONFLICT.',
     args: {
-      circleId: t.arg.id({ required: true, description: 'The circle. NOT_FOUND unless you belong to it.' }),
+      circleId: t.arg.id({
+        required: true,
+        description: 'Global id of the circle. NOT_FOUND unless you belong to it.',
+      }),
       email: t.arg.string({
         required: true,
-        description: 'E-mail address of the user. NOT_FOUND when nobody has it.',
+        description: 'E-mail address of the user. NOT_FOUND if no user has it.',
       }),
     },
     resolve: (_root, args, context) =>
@@ -69,7 +72,8 @@ builder.mutationFields((t) => ({
   }),
   acceptCircleInvitation: t.field({
     type: Circle,
-    description: 'Joins the circle you are invited to, as MEMBER. Its readers get `MemberJoined`.',
+    description:
+      'Accepts an invitation and joins the circle as MEMBER. Publishes `MemberJoined`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: { invitationId: t.arg.id({ required: true, description: invitationId }) },
     resolve: (_root, args, context) =>
       circles.acceptInvitation(context.deps, requireActor(context), {
@@ -78,7 +82,8 @@ builder.mutationFields((t) => ({
   }),
   declineCircleInvitation: t.field({
     type: CircleInvitation,
-    description: 'Refuses an invitation. Nobody is told. Answers the invitation as it was.',
+    description:
+      'Declines an invitation. Publishes no event. Returns the invitation as it was. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: { invitationId: t.arg.id({ required: true, description: invitationId }) },
     resolve: (_root, args, context) =>
       circles.declineInvitation(context.deps, requireActor(context), {

@@ -1,4 +1,6 @@
 import DataLoader from 'dataloader';
+import { Kind, visit } from 'graphql';
+import type { ASTNode, GraphQLResolveInfo } from 'graphql';
 import { findUsersById, findVisibleUsers } from '../domain/accounts.ts';
 import {
   findCirclesById,
@@ -23,10 +25,10 @@ import type { Page } from './pagination.ts';
 import type { ActorRef } from '../actor.ts';
 import { actorKey } from '../actor.ts';
 
-/** A statement has at most 65,535 parameters. */
+/** Keeps batches below PostgreSQL's limit of 65,535 parameters per statement. */
 const MAX_BATCH = 10_000;
 
-/** Answers for a key, together with all that are asked for at the same moment; undefined when there is nothing. */
+/** Loads the value of a key in a batch with concurrent loads; undefined if there is none. */
 type Load<Key, Value> = (key: Key) => Promise<Value | undefined>;
 type Read<Key, Value> = (deps: Deps, keys: readonly Key[]) => Promise<ReadonlyMap<Key, Value>>;
 type ReadAsActor<Key, Value> = (
@@ -41,16 +43,18 @@ interface PageOfConversation {
 }
 
 /**
- * Batches the reads of one operation: what many fields ask for at the same moment is read in one statement. Nothing
- * is remembered, or the second mutation of a document would be answered with what was true before it. An operation
- * uses few of the batches, so each is made when it is first asked for.
+ * Batches the reads of one operation: concurrent loads of the same kind become one statement. Values are not cached:
+ * the second mutation of a document must not return data from before it. Batchers are created lazily, because an
+ * operation uses few of them.
  */
 export class Loaders {
   readonly #deps: () => Deps;
   readonly #caller: () => ActorRef | null;
   readonly #loads = new Map<unknown, unknown>();
 
-  /** The dependencies are asked for at each read, because an operation may be given a snapshot to read from. */
+  #selectedFields: ReadonlySet<string> | undefined;
+
+  /** `deps` is called for each read, because the operation may enter a snapshot, which has a `db` of its own. */
   constructor(deps: () => Deps, caller: () => ActorRef | null) {
     this.#deps = deps;
     this.#caller = caller;
@@ -95,7 +99,7 @@ export class Loaders {
   get messages() {
     return this.#load(readPages);
   }
-  /** A circle that the caller belongs to. */
+  /** The circle, if the caller belongs to it. */
   get ownCircle() {
     return this.#loadAsActor(ownCircles);
   }
@@ -103,63 +107,69 @@ export class Loaders {
   get ownConversationsOf() {
     return this.#loadAsActor(findConversationsOf);
   }
-  /** A user whom the caller may know of. */
+  /** The user, if the caller may see it. */
   get visibleUser() {
     return this.#loadAsActor(findVisibleUsers);
   }
-  /** A message that the caller may read. */
+  /** The message, if the caller may read it. */
   get readableMessage() {
     return this.#loadAsActor(findReadableMessages);
   }
 
+  /** Whether the operation selects a field of this name anywhere: if so, loading its data in advance is worthwhile. */
+  selects({ operation, fragments }: GraphQLResolveInfo, field: string): boolean {
+    this.#selectedFields ??= fieldNamesOf([operation, ...Object.values(fragments)]);
+    return this.#selectedFields.has(field);
+  }
+
   #load<Key, Value>(read: Read<Key, Value>): Load<Key, Value> {
-    return this.#made(read, (keys) => read(this.#deps(), keys));
+    return this.#memoize(read, (keys) => read(this.#deps(), keys));
   }
 
   #loadAsActor<Key, Value>(read: ReadAsActor<Key, Value>): Load<Key, Value> {
-    return this.#made(read, async (keys) => {
+    return this.#memoize(read, async (keys) => {
       const actor = this.#caller();
       return actor === null ? new Map() : read(this.#deps(), actor, keys);
     });
   }
 
-  #made<Key, Value>(
+  #memoize<Key, Value>(
     read: unknown,
     batched: (keys: readonly Key[]) => Promise<ReadonlyMap<Key, Value>>,
   ): Load<Key, Value> {
     const known = this.#loads.get(read) as Load<Key, Value> | undefined;
     if (known !== undefined) return known;
-    const load = batch(batched);
+    const load = createBatchLoader(batched);
     this.#loads.set(read, load);
     return load;
   }
 }
 
-/** For one who was read without. */
+/** Loads the online status of an actor whose source lacks it. */
 export const isOnline = async (actor: ActorRef, loaders: Loaders): Promise<boolean> =>
   (await loaders.isOnline(actor)) ?? false;
 
-/** Undefined when that account is gone. */
+/** Loads the author of a message; undefined if that account was deleted. */
 export async function loadAuthor(message: Message, loaders: Loaders) {
   if (message.authorUserId !== null) return loaders.user(message.authorUserId);
   return message.authorDeviceId === null ? undefined : loaders.device(message.authorDeviceId);
 }
 
-/** A loader remembers its last batch: each batch has one of its own, or an operation would hold on to all that it read. */
-function batch<Key, Value>(
+/** Creates a loader with a new DataLoader per batch: a DataLoader references its last batch, and so everything it read. */
+function createBatchLoader<Key, Value>(
   read: (keys: readonly Key[]) => Promise<ReadonlyMap<Key, Value>>,
 ): Load<Key, Value> {
-  let open: DataLoader<Key, Value | undefined> | undefined;
+  let current: DataLoader<Key, Value | undefined> | undefined;
   const create = () =>
     new DataLoader<Key, Value | undefined>(
       async (keys) => {
-        open = undefined;
+        current = undefined;
         const values = await read([...new Set(keys)]);
         return keys.map((key) => values.get(key));
       },
       { cache: false, maxBatchSize: MAX_BATCH },
     );
-  return (key) => (open ??= create()).load(key);
+  return (key) => (current ??= create()).load(key);
 }
 
 async function ownCircles(deps: Deps, caller: ActorRef): Promise<ReadonlyMap<CircleId, Circle>> {
@@ -172,16 +182,16 @@ async function readOnline(
   actors: readonly ActorRef[],
 ): Promise<ReadonlyMap<ActorRef, boolean>> {
   const online = await presence.isOnline(actors, db);
-  return new Map(actors.map((one) => [one, online.has(actorKey(one))]));
+  return new Map(actors.map((actor) => [actor, online.has(actorKey(actor))]));
 }
 
-/** One statement for all conversations of which the same page is asked for, with one message more than it holds. */
+/** Reads message pages, with one statement per distinct page; each has up to one message more than the page holds. */
 async function readPages(
   deps: Deps,
-  asked: readonly PageOfConversation[],
+  requests: readonly PageOfConversation[],
 ): Promise<ReadonlyMap<PageOfConversation, readonly Message[]>> {
-  const groups = Map.groupBy(asked, ({ page }) => JSON.stringify(page));
-  const read = await Promise.all(
+  const groups = Map.groupBy(requests, ({ page }) => JSON.stringify(page));
+  const pages = await Promise.all(
     [...groups.values()].map(async (group) => {
       const [{ page }] = group as [PageOfConversation];
       const ids = [...new Set(group.map(({ conversationId }) => conversationId))];
@@ -191,8 +201,16 @@ async function readPages(
         limit: page.size + 1,
         newestFirst: page.fromEnd,
       });
-      return group.map((one) => [one, messages.get(one.conversationId) ?? []] as const);
+      return group.map((request) => [request, messages.get(request.conversationId) ?? []] as const);
     }),
   );
-  return new Map(read.flat());
+  return new Map(pages.flat());
+}
+
+function fieldNamesOf(definitions: readonly ASTNode[]): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const definition of definitions) {
+    visit(definition, { [Kind.FIELD]: ({ name }) => void names.add(name.value) });
+  }
+  return names;
 }

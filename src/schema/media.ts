@@ -7,50 +7,50 @@ import { requireId } from './global-id.ts';
 import { Media, Message } from './refs.ts';
 
 Media.implement({
-  description: 'A file of a message: announced when the message is sent, and uploaded afterwards.',
+  description: 'A file of a message: declared when the message is sent, and uploaded afterwards.',
   fields: (t) => ({
     legacyId: t.exposeInt('id', {
-      description: 'Its number, which Socket.IO clients know as `id` in a `media_list`.',
+      description: 'Numeric id. Socket.IO clients receive it as `id` in a `media_list`.',
     }),
     identifier: t.exposeString('identifier', {
-      description: 'What the sender called it in `files` of `sendMessage`.',
+      description: 'The identifier that the sender gave in `files` of `sendMessage`.',
     }),
     filename: t.exposeString('filename', {
       nullable: true,
-      description: 'Name of the uploaded file, without its extension; null until it has arrived.',
+      description: 'File name without its extension, at most 120 characters; null until uploaded.',
     }),
     extension: t.exposeString('extension', {
       nullable: true,
-      description: 'Extension of the uploaded file with its dot, as in `.png`; null until it has arrived.',
+      description: 'File extension with its dot, for example `.png`, or empty; null until uploaded.',
     }),
     contentType: t.exposeString('contentType', {
       nullable: true,
-      description: 'Media type, as found out from the first bytes of the file; null until it has arrived.',
+      description: 'Media type, detected from the first bytes of the file; null until uploaded.',
     }),
     size: t.exposeFloat('size', {
       nullable: true,
-      description: 'Size in bytes, a whole number; null until it has arrived.',
+      description: 'Size in bytes, an integer; null until uploaded.',
     }),
     uploaded: t.boolean({
-      description: 'Whether the file has arrived.',
+      description: 'Whether the file has been uploaded.',
       resolve: ({ uploadedAt }) => uploadedAt !== null,
     }),
     uploadedAt: t.expose('uploadedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the file arrived; null until then.',
+      description: 'Time of the upload; null until then.',
     }),
     url: t.string({
       nullable: true,
       description:
-        'Path on this server to GET the file from, with the same `Authorization` as here; null until it has arrived.',
+        'Path on this server to GET the file from, with the same `Authorization` header; null until uploaded.',
       resolve: ({ id, uploadedAt }) => (uploadedAt === null ? null : `/media/${id}`),
     }),
     message: t.field({
       type: Message,
       nullable: true,
       ...perActor,
-      description: 'The message that it belongs to.',
+      description: 'The message of the file.',
       resolve: ({ message, messageId }, _args, context) =>
         message ?? requireMessage(context.deps, requireActor(context), messageId),
     }),
@@ -61,17 +61,17 @@ builder.mutationFields((t) => ({
   uploadMedia: t.field({
     type: Media,
     description:
-      'Uploads a file that one of your messages announced; the same as POST `/media/upload/<legacyId>`. A second upload replaces the first. Readers get `MediaUploaded` for each file; with the last one the message is DONE. FORBIDDEN unless you sent the message and still take part, LIMIT_EXCEEDED when the file is too large.',
+      'Uploads a file declared by one of your messages, like POST `/media/upload/<legacyId>`. A second upload replaces the first. Publishes `MediaUploaded`; with the last file the message becomes DONE. FORBIDDEN unless you sent the message and still take part, LIMIT_EXCEEDED if the file exceeds `MAX_UPLOAD_BYTES`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, LIMIT_EXCEEDED, UNAVAILABLE.',
     args: {
       mediaId: t.arg.id({
         required: true,
         description:
-          'Which one, of those that `sendMessage` answered. NOT_FOUND unless you take part in its conversation.',
+          'Global id of the media, as returned by `sendMessage`. NOT_FOUND unless you take part in its conversation.',
       }),
-      file: t.arg({ type: 'Upload', required: true, description: 'The file. No type is refused.' }),
+      file: t.arg({ type: 'Upload', required: true, description: 'The file, of any media type.' }),
     },
     resolve: (_root, { mediaId, file }, context) => {
-      // It passes by once: a second field of the operation would store nothing, and call it whole.
+      // The stream can be read once: a second field with the same file would store an empty one as complete.
       if (file.content.readableDidRead) throw invalidInput('file', 'The file was used before.');
       return uploadMedia(context.deps, requireActor(context), {
         mediaId: requireId('Media', 'mediaId', mediaId),

@@ -13,32 +13,31 @@ import type { MediaSource, MessageSource } from './refs.ts';
 Message.implement({
   description: 'A message in a conversation.',
   fields: (t) => ({
-    legacyId: t.exposeInt('id', { description: 'Its number, which Socket.IO clients know as `message_id`.' }),
+    legacyId: t.exposeInt('id', { description: 'Numeric id. Socket.IO clients receive it as `message_id`.' }),
     conversation: t.field({
       type: Conversation,
       nullable: true,
-      description: 'The conversation that it was sent to; null when that was deleted meanwhile.',
+      description: 'The message’s conversation; null if it has been deleted.',
       resolve: ({ conversationId }, _args, { loaders }) => loaders.conversation(conversationId),
     }),
     author: t.field({
       type: Actor,
       nullable: true,
       description:
-        'Who sent it; null when that account is gone. In an event it is who it was at that moment.',
+        'The sender; null if that account was deleted. In an event: the sender at the time of the event.',
       resolve: (message, _args, context) => authorOf(message, context),
     }),
     participant: t.field({
       type: Participant,
       nullable: true,
-      description:
-        'As what participant a user sent it; null for a device, and for one who does not take part any more.',
+      description: 'The sender’s participant record; null for a device and for former participants.',
       resolve: ({ participantId }, _args, { loaders }) =>
         participantId === null ? null : loaders.participant(participantId),
     }),
     text: t.string({
       complexity: LONG_TEXT,
       description:
-        'What it says; empty when it only brings files. LIMIT_EXCEEDED when one operation asks for more text than 4,000,000 characters.',
+        'The message’s text; empty for a message with files only. LIMIT_EXCEEDED if the texts of one response exceed 4,000,000 characters.',
       resolve({ text }, _args, context) {
         context.textLength += text.length;
         if (context.textLength <= MAX_TEXT) return text;
@@ -47,23 +46,25 @@ Message.implement({
         });
       },
     }),
-    status: t.expose('status', { type: MessageStatus, description: 'Whether all its files have arrived.' }),
-    sentAt: t.expose('sentAt', { type: 'DateTime', description: 'When it was sent.' }),
+    status: t.expose('status', {
+      type: MessageStatus,
+      description: 'Whether all files of the message are uploaded.',
+    }),
+    sentAt: t.expose('sentAt', { type: 'DateTime', description: 'Time of sending.' }),
     updatedAt: t.expose('updatedAt', {
       type: 'DateTime',
-      description: 'When its text last changed, or a file arrived.',
+      description: 'Time of the last change of the text, or of the last upload.',
     }),
-    mediaCount: t.exposeInt('mediaCount', { description: 'How many files it has.' }),
+    mediaCount: t.exposeInt('mediaCount', { description: 'Number of files.' }),
     media: t.field({
       type: [Media],
-      description:
-        'Its files, also those that have not arrived yet, in the order in which they were announced.',
+      description: 'The message’s files, uploaded or not, in the order in which they were declared.',
       resolve: (message, _args, context) => mediaOf(message, context),
     }),
   }),
 });
 
-/** An event and a page bring it along: to show it, nothing is read and nothing waited for. */
+/** Returns the author from the source, as events and pages have it, without a promise; otherwise loads it. */
 const authorOf = (message: MessageSource, { loaders }: Context) =>
   message.author === undefined ? loadAuthor(message, loaders) : message.author;
 
@@ -81,30 +82,31 @@ async function loadMedia(message: MessageSource, { loaders }: Context): Promise<
 const SendMessagePayload = builder
   .objectRef<{ message: MessageSource; media: readonly MediaSource[] }>('SendMessagePayload')
   .implement({
-    description: 'A message that was sent, and where its files go.',
+    description: 'A sent message, with the media to upload.',
     fields: (t) => ({
       message: t.expose('message', {
         type: Message,
-        description: 'The message, PENDING while files are missing.',
+        description: 'The message; PENDING if it declares files.',
       }),
       media: t.expose('media', {
         type: [Media],
         description:
-          'One for each of `files`, in that order: upload each with `uploadMedia`, or POST it to `/media/upload/<legacyId>`.',
+          'One media for each of `files`, in that order. Upload each with `uploadMedia`, or POST it to `/media/upload/<legacyId>`.',
       }),
     }),
   });
 
-const conversationId = 'The conversation. NOT_FOUND unless you take part in it.';
+const conversationId = 'Global id of the conversation. NOT_FOUND unless you take part in it.';
 const messageId =
-  'The message. NOT_FOUND when you may not read it, FORBIDDEN unless you wrote it and still take part.';
+  'Global id of the message. NOT_FOUND if you may not read it, FORBIDDEN unless you sent it and still take part.';
 
 builder.queryFields((t) => ({
   message: t.field({
     type: Message,
     nullable: true,
-    description: 'A message of a conversation in which you take part; NOT_FOUND for any other.',
-    args: { id: t.arg.id({ required: true, description: 'Its global id.' }) },
+    description:
+      'A message of a conversation in which you take part. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT.',
+    args: { id: t.arg.id({ required: true, description: 'Global id of the message.' }) },
     resolve: (_root, { id }, context) =>
       messages.requireMessage(context.deps, requireActor(context), requireId('Message', 'id', id)),
   }),
@@ -114,20 +116,20 @@ builder.mutationFields((t) => ({
   sendMessage: t.field({
     type: SendMessagePayload,
     description:
-      'Sends a message. When this answers, the message and its event are stored, and nothing acknowledged is lost. Its readers get `MessageSent`, you too. RATE_LIMITED when there are too many at once.',
+      'Sends a message. The message and its event are persisted when this returns. Publishes `MessageSent` to all participants, including you. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT, CONFLICT, RATE_LIMITED.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
       text: t.arg.string({
         description:
-          'Its text, at most 8192 characters. Errors: INVALID_INPUT for a text in which nothing is visible, unless there are `files`.',
+          'The text, at most 8192 characters. Must contain a visible character unless there are `files`.',
       }),
       files: t.arg.stringList({
         description:
-          'A name for each file that is to come with it: at most 20, of at most 1024 characters. They are uploaded afterwards.',
+          'An identifier for each file to be uploaded afterwards: at most 20, each at most 1024 characters.',
       }),
       idempotencyKey: t.arg.string({
         description:
-          'Text of yours that names this one message, 1 to 200 characters. Sending again with the same key sends nothing and answers the first message again, so a send whose answer was lost can be repeated. CONFLICT when that message was sent to another conversation or is deleted.',
+          'A key of your choice for this message, 1 to 200 characters. Repeating the mutation with the same key sends nothing and returns the first message, so it is safe to retry. CONFLICT if that message is in another conversation or was deleted.',
       }),
     },
     resolve: (_root, args, context) =>
@@ -144,13 +146,14 @@ builder.mutationFields((t) => ({
   }),
   updateMessage: t.field({
     type: Message,
-    description: 'Changes the text of a message that you wrote. Its readers get `MessageUpdated`.',
+    description:
+      'Changes the text of a message that you sent. Publishes `MessageUpdated`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, RATE_LIMITED.',
     args: {
       messageId: t.arg.id({ required: true, description: messageId }),
       text: t.arg.string({
         required: true,
         description:
-          'Its new text, at most 8192 characters. Errors: INVALID_INPUT for a text in which nothing is visible, unless the message has files.',
+          'The new text, at most 8192 characters. Must contain a visible character unless the message has files.',
       }),
     },
     resolve: (_root, args, context) =>
@@ -162,7 +165,7 @@ builder.mutationFields((t) => ({
   deleteMessage: t.field({
     type: Message,
     description:
-      'Deletes a message that you wrote, with its files. Its readers get `MessageDeleted`. Answers the message as it was, without files.',
+      'Deletes a message that you sent, with its files. Publishes `MessageDeleted`. Returns the message as it was, without files. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: { messageId: t.arg.id({ required: true, description: messageId }) },
     resolve: (_root, args, context) =>
       messages.deleteMessage(context.deps, requireActor(context), {
@@ -171,7 +174,7 @@ builder.mutationFields((t) => ({
   }),
   setTyping: t.boolean({
     description:
-      'Tells the readers of `typing` that you are typing, or have stopped. Nothing is kept of it. Repeat it every few seconds while it lasts. Answers true.',
+      'Publishes your typing status to the `typing` subscriptions of a conversation. Not persisted; expires after 15 s, so repeat it while typing. Returns true. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT, RATE_LIMITED.',
     args: {
       conversationId: t.arg.id({ required: true, description: conversationId }),
       isTyping: t.arg.boolean({ required: true, description: 'Whether you are typing.' }),

@@ -1,44 +1,21 @@
-import { findVisibleUser } from '../domain/accounts.ts';
-import { requireCircle, requireInvitation, requireMembership } from '../domain/circles.ts';
-import { requireConversation, requireParticipant } from '../domain/conversations.ts';
-import type { Deps } from '../domain/deps.ts';
-import { requireDevice } from '../domain/devices.ts';
-import { requireMedia } from '../domain/media.ts';
-import { requireMessage } from '../domain/messages.ts';
 import { DomainError } from '../errors.ts';
 import { parseGlobalId, parseId } from '../ids.ts';
-import type { Id } from '../ids.ts';
 import { builder } from './builder.ts';
+import { STATEMENT } from './complexity.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { malformedId } from './global-id.ts';
-import { STATEMENT } from './complexity.ts';
-import type { ActorRef } from '../actor.ts';
+import { findReader } from './node-types.ts';
 
 const MAX_NODES = 100;
 
-type Reader<Type extends string> = (deps: Deps, actor: ActorRef, id: Id<Type>) => Promise<object | undefined>;
-
-/** How each type is read by one who may or may not see it. */
-const READERS: { readonly [Type in string]?: Reader<never> } = {
-  User: findVisibleUser satisfies Reader<'User'>,
-  Device: requireDevice satisfies Reader<'Device'>,
-  Circle: requireCircle satisfies Reader<'Circle'>,
-  CircleMembership: requireMembership satisfies Reader<'CircleMembership'>,
-  CircleInvitation: requireInvitation satisfies Reader<'CircleInvitation'>,
-  Conversation: requireConversation satisfies Reader<'Conversation'>,
-  Participant: requireParticipant satisfies Reader<'Participant'>,
-  Message: requireMessage satisfies Reader<'Message'>,
-  Media: requireMedia satisfies Reader<'Media'>,
-};
-
 /**
- * Reads a node, with its type's name, by which the interface is resolved; null for what the caller may not see. Throws
- * INVALID_INPUT for text that is no global id.
+ * Reads a node and adds its `__typename`, by which the interface is resolved; null if the caller may not see it.
+ * Throws INVALID_INPUT for a malformed global id.
  */
 async function readNode(context: Context, field: string, globalId: string): Promise<object | null> {
   const parsed = parseGlobalId(globalId);
-  const read = parsed !== undefined && Object.hasOwn(READERS, parsed.type) ? READERS[parsed.type] : undefined;
+  const read = parsed && findReader(parsed.type);
   const id = parseId<never>(parsed?.id);
   if (read === undefined || id === undefined) throw malformedId(field, '<type>');
   try {
@@ -55,8 +32,8 @@ builder.queryFields((t) => ({
     type: builder.nodeInterfaceRef(),
     nullable: true,
     description:
-      'The node with this global id; null when there is none, or none that you may see. Errors: INVALID_INPUT for text that is no global id.',
-    args: { id: t.arg.id({ required: true, description: 'Global id, such as `Circle:3`.' }) },
+      'The node with this global id; null if it does not exist or you may not see it. Errors: UNAUTHENTICATED, INVALID_INPUT.',
+    args: { id: t.arg.id({ required: true, description: 'Global id, for example `Circle:3`.' }) },
     resolve: (_root, { id }, context) => {
       requireActor(context);
       return readNode(context, 'id', id);
@@ -66,13 +43,13 @@ builder.queryFields((t) => ({
     type: [builder.nodeInterfaceRef()],
     nullable: { list: false, items: true },
     description:
-      'The nodes with these global ids, in that order; null for each that does not exist, or that you may not see. Errors: INVALID_INPUT for each text that is no global id, in whose position null is.',
+      'The nodes with these global ids, in that order; null for each that does not exist or that you may not see. Each malformed id yields null and an INVALID_INPUT error. Errors: UNAUTHENTICATED, INVALID_INPUT, LIMIT_EXCEEDED.',
     complexity: ({ ids }) => {
       const count = Math.min(ids.length, MAX_NODES);
       return { field: count * STATEMENT, multiplier: count };
     },
     args: {
-      ids: t.arg.idList({ required: true, description: 'Global ids, at most 100: more is LIMIT_EXCEEDED.' }),
+      ids: t.arg.idList({ required: true, description: 'Global ids, at most 100, else LIMIT_EXCEEDED.' }),
     },
     resolve: (_root, { ids }, context) => {
       requireActor(context);
@@ -82,7 +59,7 @@ builder.queryFields((t) => ({
           limit: `ids ${MAX_NODES}`,
         });
       }
-      // Each by itself, so that one that fails is null, with its error, and the others are there.
+      // Separate promises: a malformed id yields null with an error, without failing the others.
       return ids.map((id) => readNode(context, 'ids', id));
     },
   }),

@@ -6,7 +6,7 @@ import type { Id } from '../ids.ts';
 const DEFAULT_PAGE = 20;
 const MAX_PAGE = 100;
 
-/** What a client says about the page it wants. */
+/** The arguments of a connection field. */
 export interface PageArguments {
   readonly first?: number | null | undefined;
   readonly last?: number | null | undefined;
@@ -14,7 +14,7 @@ export interface PageArguments {
   readonly before?: string | null | undefined;
 }
 
-/** A page of a list in order of id: so many, from one of its ends, between two places. */
+/** A page of a list ordered by id: `size` items from one end of the range between `after` and `before`, exclusively. */
 export interface Page<Type extends string> {
   readonly size: number;
   readonly fromEnd: boolean;
@@ -32,20 +32,20 @@ export interface Connection<Node> {
   };
 }
 
-/** Reads and checks the arguments of a connection. Throws LIMIT_EXCEEDED and INVALID_INPUT. */
+/** Parses the arguments of a connection. Throws LIMIT_EXCEEDED for too large a page, INVALID_INPUT. */
 export function parsePage<Type extends string>(
   type: Type,
   args: PageArguments,
   fromEndByDefault = false,
 ): Page<Type> {
   if (typeof args.first === 'number' && typeof args.last === 'number') {
-    throw invalidInput('last', 'Give either first or last, not both.');
+    throw invalidInput('last', 'Pass either first or last, not both.');
   }
   return {
     size: parseSize('first', args.first) ?? parseSize('last', args.last) ?? DEFAULT_PAGE,
     fromEnd: typeof args.last === 'number' || (fromEndByDefault && typeof args.first !== 'number'),
-    after: parsePlace(type, 'after', args.after),
-    before: parsePlace(type, 'before', args.before),
+    after: parsePageCursor(type, 'after', args.after),
+    before: parsePageCursor(type, 'before', args.before),
   };
 }
 
@@ -53,22 +53,22 @@ function parseSize(field: 'first' | 'last', size: number | null | undefined): nu
   if (typeof size !== 'number') return undefined;
   if (size < 0) throw invalidInput(field, `${field} is negative.`);
   if (size <= MAX_PAGE) return size;
-  throw new DomainError('LIMIT_EXCEEDED', `A page holds at most ${MAX_PAGE}.`, {
+  throw new DomainError('LIMIT_EXCEEDED', `A page has at most ${MAX_PAGE} items.`, {
     field,
     limit: `${field} ${MAX_PAGE}`,
   });
 }
 
-/** Names the type, so that a place in another list is not taken for one in this. */
+/** Encodes the type, too, so that a cursor of another list is rejected. */
 const encodePageCursor = (type: string, id: number): string =>
   Buffer.from(`${type} ${id}`).toString('base64url');
 
-function parsePlace<Type extends string>(
+function parsePageCursor<Type extends string>(
   type: Type,
   field: 'after' | 'before',
   cursor: string | null | undefined,
 ): Id<Type> | undefined {
-  // What `relayStylePagination` of Apollo Client sends beside an empty page.
+  // `relayStylePagination` of Apollo Client sends an empty cursor for an empty page.
   if (typeof cursor !== 'string' || cursor === '') return undefined;
   const id = parseId<Type>(
     Buffer.from(cursor.slice(0, 60), 'base64url')
@@ -80,7 +80,7 @@ function parsePlace<Type extends string>(
   return id;
 }
 
-/** The page that the arguments ask for, of a list that is all there. */
+/** Returns the requested page of a complete list. */
 export function pageOf<Node extends { readonly id: number }>(
   type: string,
   nodes: readonly Node[],
@@ -105,8 +105,8 @@ export const emptyPage = <Node>(): Connection<Node> => ({
   pageInfo: { hasNextPage: false, hasPreviousPage: false, startCursor: null, endCursor: null },
 });
 
-/** An edge whose cursor is encoded when it is asked for, which most operations do not. */
-class PlacedEdge<Node extends { readonly id: number }> {
+/** An edge that encodes its cursor on demand: most operations do not select it. */
+class Edge<Node extends { readonly id: number }> {
   readonly node: Node;
   readonly #type: string;
 
@@ -120,13 +120,13 @@ class PlacedEdge<Node extends { readonly id: number }> {
   }
 }
 
-/** The connection of nodes that were read as a page, in the order in which they are shown. */
+/** Builds a connection from the nodes of a page, in display order. */
 export function connectionOf<Node extends { readonly id: number }>(
   type: string,
   nodes: readonly Node[],
   more: { readonly hasNextPage: boolean; readonly hasPreviousPage: boolean },
 ): Connection<Node> {
-  const edges = nodes.map((node) => new PlacedEdge(type, node));
+  const edges = nodes.map((node) => new Edge(type, node));
   const pageInfo = {
     ...more,
     get startCursor() {
@@ -139,13 +139,13 @@ export function connectionOf<Node extends { readonly id: number }>(
   return { edges, pageInfo };
 }
 
-/** A connection whose list is read whole, in a statement of its own, for each time that it is asked for. */
+/** Complexity of a connection that runs an SQL statement of its own each time it is selected. */
 export const wholeListComplexity = (args: PageArguments): { field: number; multiplier: number } => ({
   ...connectionComplexity(args),
   field: STATEMENT,
 });
 
-/** A connection costs as many times its selection as the page may hold. */
+/** Complexity of a connection: the cost of its selection times the page size. */
 export function connectionComplexity({ first, last }: PageArguments): { field: number; multiplier: number } {
   const size = first ?? last ?? DEFAULT_PAGE;
   return { field: 1, multiplier: Math.min(Math.max(size, 1), MAX_PAGE) };

@@ -1,4 +1,4 @@
-// The types that refer to each other, by name; each noun's file says what is in them.
+// Refs of the types that refer to each other. Each noun's file implements its own.
 import type {
   Circle as CircleRow,
   Conversation as ConversationRow,
@@ -11,25 +11,24 @@ import type {
   User as UserRow,
 } from '../domain/models.ts';
 import type { ActorView } from '../events/event.ts';
-import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 
-/** A row, with what came along with it and so needs no reading. */
+/** Rows, with related data that was read together with them. */
 export type UserSource = UserRow & { readonly online?: boolean };
 export type DeviceSource = DeviceRow & { readonly online?: boolean };
 export type ActorSource = UserSource | DeviceSource;
 export type MembershipSource = MembershipRow & { readonly circle?: CircleRow };
 export type InvitationSource = InvitationRow & { readonly circle?: CircleRow };
 export type ConversationSource = ConversationRow & {
-  /** Whether it was read as one in which the caller takes part. */
-  readonly isMine?: true;
+  /** Set if the conversation was read as one of the caller's. */
+  readonly hasAccess?: true;
 };
 export type ParticipantSource = ParticipantRow & {
   readonly conversation?: ConversationRow;
   readonly user?: UserSource | undefined;
 };
 export type MessageSource = MessageRow & {
-  /** Null when that account is gone. */
+  /** Null if that account was deleted. */
   readonly author?: ActorSource | null;
   readonly media?: readonly MediaRow[];
 };
@@ -46,37 +45,38 @@ export const Message = builder.objectRef<MessageSource>('Message');
 export const Media = builder.objectRef<MediaSource>('Media');
 
 export const Actor = builder.unionType('Actor', {
-  description: 'Who can log in, write and be called: a person or a circle’s device.',
+  description: 'An account that can log in, send messages and receive calls: a user or a circle’s device.',
   types: [User, Device],
   resolveType: (actor) => ('username' in actor ? Device : User),
 });
 
 export const CircleRole = builder.enumType('CircleRole', {
-  description: 'What a user is in a circle.',
+  description: 'A user’s role in a circle.',
   values: {
     ADMIN: {
-      description: 'May also kick members, add and remove the device, and delete the circle. Its creator is.',
+      description:
+        'May also remove members, add and remove the device, and delete the circle. The initial role of the creator.',
     },
-    MEMBER: { description: 'May rename the circle, invite to it, and create conversations.' },
+    MEMBER: { description: 'May rename the circle, invite users, and create conversations.' },
   } as const,
 });
 
 export const ConversationRole = builder.enumType('ConversationRole', {
-  description: 'What a user is in a conversation.',
+  description: 'A user’s role in a conversation.',
   values: {
     ADMIN: {
       description:
-        'May also rename the conversation, kick, promote and set the device’s access. Its creator is.',
+        'May also rename the conversation, remove participants, transfer this role and set the device’s access. The initial role of the creator.',
     },
-    STANDARD: { description: 'May read, write and invite members of the circle.' },
+    STANDARD: { description: 'May read and send messages, and add members of the circle.' },
   } as const,
 });
 
 export const MessageStatus = builder.enumType('MessageStatus', {
-  description: 'Whether all files of a message have arrived.',
+  description: 'The upload status of a message’s files.',
   values: {
-    PENDING: { description: 'At least one file is still to be uploaded.' },
-    DONE: { description: 'It is complete.' },
+    PENDING: { description: 'At least one file is not uploaded yet.' },
+    DONE: { description: 'All files are uploaded, or there are none.' },
   } as const,
 });
 
@@ -84,49 +84,29 @@ export const actorSource = (view: ActorView): ActorSource =>
   view.kind === 'user' ? { ...view.user, online: view.online } : { ...view.device, online: view.online };
 
 const page = (of: string) => ({ description: `A page of ${of}.` });
-const item = (of: string) => ({ description: `${of} in a list, with its place.` });
+const edge = (of: string) => ({ description: `An edge in a connection: ${of}.` });
 
 export const CircleConnection = builder.connectionObject(
   { type: Circle, name: 'CircleConnection', ...page('circles') },
-  item('A circle'),
+  edge('a circle'),
 );
 export const CircleMembershipConnection = builder.connectionObject(
   { type: CircleMembership, name: 'CircleMembershipConnection', ...page('the members of a circle') },
-  item('A member'),
+  edge('a member'),
 );
 export const CircleInvitationConnection = builder.connectionObject(
   { type: CircleInvitation, name: 'CircleInvitationConnection', ...page('invitations') },
-  item('An invitation'),
+  edge('an invitation'),
 );
 export const ConversationConnection = builder.connectionObject(
   { type: Conversation, name: 'ConversationConnection', ...page('conversations') },
-  item('A conversation'),
+  edge('a conversation'),
 );
 export const ParticipantConnection = builder.connectionObject(
   { type: Participant, name: 'ParticipantConnection', ...page('the participants of a conversation') },
-  item('A participant'),
+  edge('a participant'),
 );
 export const MessageConnection = builder.connectionObject(
   { type: Message, name: 'MessageConnection', ...page('messages, oldest first') },
-  item('A message'),
+  edge('a message'),
 );
-
-for (const ref of [
-  User,
-  Device,
-  Circle,
-  CircleMembership,
-  CircleInvitation,
-  Conversation,
-  Participant,
-  Message,
-  Media,
-]) {
-  ref.addInterfaces([builder.nodeInterfaceRef()]);
-  builder.objectField(ref, 'id', (t) =>
-    t.id({
-      description: `Global id: \`${ref.name}:3\`.`,
-      resolve: (source) => encodeGlobalId(ref.name, source.id),
-    }),
-  );
-}

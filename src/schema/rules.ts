@@ -12,8 +12,8 @@ import type { ASTNode, ASTVisitor, GraphQLNamedType, GraphQLOutputType, Validati
 type AnyType = GraphQLNamedType | GraphQLOutputType | null | undefined;
 
 /**
- * Replaces graphql-js' rule of the same purpose, and permits the fragment of any event in any event stream. Every
- * stream answered `Event` before it had a type of its own, and shipped clients send one selection of events everywhere.
+ * Relaxes PossibleFragmentSpreadsRule of graphql-js: permits a fragment on any event type in any event stream. All streams
+ * once had the type `Event`, and shipped clients use one selection of events for all of them.
  */
 function PossibleEventSpreadsRule(context: ValidationContext): ASTVisitor {
   const visitor = PossibleFragmentSpreadsRule(context);
@@ -37,7 +37,7 @@ const isEvent = (type: AnyType): boolean =>
   ((isInterfaceType(type) || isObjectType(type)) &&
     type.getInterfaces().some(({ name }) => name === 'Event'));
 
-/** The rules of the specification by which documents are validated. */
+/** The validation rules for documents: those of the specification, with the one above relaxed. */
 export const RULES = specifiedRules.map((rule) =>
   rule === PossibleFragmentSpreadsRule ? PossibleEventSpreadsRule : rule,
 );

@@ -4,27 +4,27 @@ import { isDate, parseDateTime } from '../lib/dates.ts';
 import { builder } from './builder.ts';
 import type { UploadedFile } from './builder.ts';
 
-const sameText = (value: unknown): string => {
+const requireString = (value: unknown): string => {
   if (typeof value !== 'string') throw new GraphQLError('The value is not a string.');
   return value;
 };
 
 builder.scalarType('Cursor', {
   description:
-    'The position of an event in its stream: opaque text of at most 200 characters, for instance `"MGE4ZjY1ZTIvY2lyY2xlOjEvMw"`. The same position always has the same text, for every reader, on every transport and after every reconnect. Subscribe `after` the newest one received to get each later event once and in order. As input, `""` counts as null.',
+    'The position of an event in its stream: opaque text of at most 200 characters, for example `"MGE4ZjY1ZTIvY2lyY2xlOjEvMw"`. The same position always has the same text, for every reader, on every transport and after every reconnect. To receive each later event once and in order, subscribe `after` the newest cursor received. As input, `""` counts as null.',
   specifiedByURL: 'https://relay.dev/graphql/connections.htm#sec-Cursor',
-  coerceOutputValue: sameText,
-  // Any text is taken here: whether it is a cursor of that stream is for the stream to say, with a code of its own.
-  coerceInputValue: sameText,
+  coerceOutputValue: requireString,
+  // Accepts any string: the stream checks it, with a code of its own (CURSOR_INVALID).
+  coerceInputValue: requireString,
 });
 
 builder.scalarType('DateTime', {
   description:
-    'A point in time: RFC 3339 with exactly three digits of milliseconds, for instance `2026-03-01T12:30:00.250Z`. Output is always in UTC with `Z`, in the years 0001 to 9999. Input may have any offset but `-00:00`.',
+    'A point in time: RFC 3339 with exactly three digits of milliseconds, for example `2026-03-01T12:30:00.250Z`. Output is always in UTC with `Z`, in the years 0001 to 9999. Input may have any offset but `-00:00`.',
   specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time',
-  coerceOutputValue: sameText,
+  coerceOutputValue: requireString,
   coerceInputValue(value) {
-    const time = parseDateTime(sameText(value));
+    const time = parseDateTime(requireString(value));
     if (time !== undefined) return time;
     throw new GraphQLError('The value is not a date and time of the form 2026-03-01T12:30:00.250Z.');
   },
@@ -32,19 +32,19 @@ builder.scalarType('DateTime', {
 
 builder.scalarType('Date', {
   description:
-    'A day of the calendar without time and time zone: the `full-date` of RFC 3339, `YYYY-MM-DD`, from `0001-01-01` to `9999-12-31`, for instance `1995-12-31`.',
+    'A calendar date without time and time zone: the `full-date` of RFC 3339, `YYYY-MM-DD`, from `0001-01-01` to `9999-12-31`, for example `1995-12-31`.',
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339#section-5.6',
-  coerceOutputValue: sameText,
+  coerceOutputValue: requireString,
   coerceInputValue(value) {
-    const text = sameText(value);
+    const text = requireString(value);
     if (isDate(text)) return text;
-    throw new GraphQLError('The value is not a day of the calendar, written as YYYY-MM-DD.');
+    throw new GraphQLError('The value is not a calendar date of the form YYYY-MM-DD.');
   },
 });
 
 builder.scalarType('JSON', {
   description:
-    'Any JSON value: null, a boolean, a number, a string, a list or an object, for instance `{ "type": "offer", "sdp": "v=0" }`. It is passed on unchanged; a number has the precision of a double.',
+    'Any JSON value: null, a boolean, a number, a string, a list or an object, for example `{ "type": "offer", "sdp": "v=0" }`. Passed through unchanged; numbers have double precision.',
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc8259',
   coerceOutputValue: (value) => value,
   coerceInputValue: (value) => value,
@@ -52,14 +52,14 @@ builder.scalarType('JSON', {
 
 builder.scalarType('Upload', {
   description:
-    'A file as a part of a multipart request, up to the size that the server permits. Only as the value of a variable, never in output; for instance `curl -F operations=… -F map=… -F 0=@photo.png`.',
+    'A file in a multipart request, at most `MAX_UPLOAD_BYTES` bytes. Only valid as the value of a variable; for example `curl -F operations=… -F map=… -F 0=@photo.png`.',
   specifiedByURL: 'https://github.com/jaydenseric/graphql-multipart-request-spec',
   coerceOutputValue() {
-    throw new GraphQLError('A file is never answered.');
+    throw new GraphQLError('An upload cannot be returned.');
   },
   coerceInputValue(value) {
     if (isFile(value)) return value;
-    throw new GraphQLError('The value is not a file of a multipart request.');
+    throw new GraphQLError('The value is not a file in a multipart request.');
   },
 });
 

@@ -4,8 +4,8 @@ import type { Circle, Conversation, Message } from '../domain/models.ts';
 import type { Context } from './context.ts';
 
 type Resolve = GraphQLFieldResolver<unknown, Context>;
-/** Reads a thing again; undefined when it is gone, or the caller may not read it any more. */
-type Reread = (thing: never, context: Context) => Promise<object | undefined>;
+/** Reads an object again; undefined if it was deleted or the caller lost access to it. */
+type Reread = (value: never, context: Context) => Promise<object | undefined>;
 
 const REREADS: Readonly<Record<string, Reread>> = {
   Circle: ({ id }: Circle, { loaders }) => loaders.ownCircle(id),
@@ -15,44 +15,47 @@ const REREADS: Readonly<Record<string, Reread>> = {
 };
 
 /**
- * What a mutation answers, and what an event brings along, is as it was at that moment; an `eventCursor` beside it is
- * of later. In an operation that selects one, such things are therefore read again, in one snapshot with the cursor.
+ * Makes mutation results and events consistent with an `eventCursor` selected beside them. The data of a result or event
+ * is older than the cursor, so operations that select a cursor reread the data in the snapshot of the cursor. Replaces
+ * the resolvers of the built schema, because Pothos has no hook for fields by their return type.
  */
-export function withSnapshots(schema: GraphQLSchema): GraphQLSchema {
+export function withSnapshotReads(schema: GraphQLSchema): GraphQLSchema {
   const [query, mutation] = [schema.getQueryType(), schema.getMutationType()];
   for (const type of Object.values(schema.getTypeMap())) {
     if (!isObjectType(type) || type === query) continue;
     for (const field of Object.values(type.getFields())) {
-      let resolve: Resolve = field.resolve ?? defaultFieldResolver;
-      if (type === mutation) resolve = beforeSnapshot(resolve);
-      field.resolve = rereading(resolve, field.type) as typeof field.resolve;
+      const resolve: Resolve = field.resolve ?? defaultFieldResolver;
+      field.resolve = withReread(
+        type === mutation ? outsideSnapshot(resolve) : resolve,
+        field.type,
+      ) as typeof field.resolve;
     }
   }
   return schema;
 }
 
-/** The mutation itself needs a transaction of its own; what it answers is read in a new snapshot. */
-function beforeSnapshot(resolve: Resolve): Resolve {
+/** Runs a mutation outside the snapshot, which is read-only, and enters a new one for its result. */
+function outsideSnapshot(resolve: Resolve): Resolve {
   return async (parent, args, context, info) => {
     await context.leaveSnapshot();
-    const answer: unknown = await resolve(parent, args, context, info);
+    const result: unknown = await resolve(parent, args, context, info);
     if (context.usesSnapshot) await context.enterSnapshot();
-    return answer;
+    return result;
   };
 }
 
-function rereading(resolve: Resolve, type: GraphQLOutputType): Resolve {
+function withReread(resolve: Resolve, type: GraphQLOutputType): Resolve {
   const reread = REREADS[String(getNullableType(type))];
   if (reread === undefined) return resolve;
   return (parent, args, context, info) => {
-    const answer: unknown = resolve(parent, args, context, info);
-    return context.usesSnapshot ? again(reread, answer, context) : answer;
+    const result: unknown = resolve(parent, args, context, info);
+    return context.usesSnapshot ? rereadResult(reread, result, context) : result;
   };
 }
 
-/** What cannot be read again stays as it was. */
-async function again(reread: Reread, answer: unknown, context: Context): Promise<unknown> {
-  const thing = await answer;
-  if (thing === null || thing === undefined) return thing;
-  return (await reread(thing as never, context)) ?? thing;
+/** Rereads a result; keeps it as it is if that returns nothing, as after a deletion. */
+async function rereadResult(reread: Reread, result: unknown, context: Context): Promise<unknown> {
+  const value = await result;
+  if (value === null || value === undefined) return value;
+  return (await reread(value as never, context)) ?? value;
 }

@@ -173,12 +173,14 @@ export const NEW_NOUN: Readonly<Record<string, Change>> = {
       /^export const Media = builder\.objectRef<MediaSource>\('Media'\);$/m,
       "\nexport const Note = builder.objectRef<NoteRow>('Note');",
     ),
-    insertAfter(/^for \(const ref of \[$/m, '\n  Note,'),
   ),
-  'src/schema/global-id.ts': insertAfter(/^ {2}Media: 'The media',$/m, "\n  Note: 'The note',"),
-  'src/schema/node.ts': all(
+  'src/schema/node-types.ts': all(
     prepend("import { requireNote } from '../domain/notes.ts';"),
-    insertAfter(/^ {2}Media: requireMedia\b.*,$/m, "\n  Note: requireNote satisfies Reader<'Note'>,"),
+    prepend("import { Note } from './refs.ts';"),
+    insertAfter(
+      /^export const NODE_TYPES = \{$/m,
+      "\n  Note: { ref: Note, label: 'The note', read: requireNote satisfies Reader<'Note'> },",
+    ),
   ),
   'src/schema/note.ts': TYPE,
   'src/schema/index.ts': insertAfter(/^import '\.\/media\.ts';$/m, "\nimport './note.ts';"),

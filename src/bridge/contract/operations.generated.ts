@@ -3,7 +3,7 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
-/** Whom a signal is for, named in one of these ways. */
+/** The recipient of a signal. */
 export type SignalTarget =
   {   /** The device with this global id. */
   deviceId: string; email?: never; userId?: never; }
