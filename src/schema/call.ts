@@ -117,7 +117,7 @@ const Signal = builder.objectRef<calls.Signal>('Signal').implement({
 builder.mutationField('sendSignal', (t) =>
   t.boolean({
     description:
-      'Sends a call signalling message (offer, answer or ICE candidate) to another account. Delivered to all its `signals` subscriptions and its newest Socket.IO connection, and not persisted. NOT_FOUND unless you share a circle, UNREACHABLE if the recipient has neither. Returns true. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT, LIMIT_EXCEEDED, UNREACHABLE, RATE_LIMITED.',
+      'Sends a call signalling message (session description or ICE candidate) to another account. Delivered to all its `signals` subscriptions and its newest Socket.IO connection, and not persisted. NOT_FOUND unless you share a circle, UNREACHABLE if the recipient has neither. Returns true. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT, LIMIT_EXCEEDED, UNREACHABLE, RATE_LIMITED.',
     args: {
       to: t.arg({ type: SignalTarget, required: true, description: 'The recipient.' }),
       content: t.arg({

@@ -10,13 +10,13 @@ import type { Receiver } from '../../src/gateway/execution/fan-out.ts';
 import type { ResultStream } from '../../src/gateway/execution/result-stream.ts';
 import { createContext } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
-import { openWorld } from '../schema/schema-client.ts';
-import type { World } from '../schema/schema-client.ts';
+import { openSchemaClient } from '../schema/schema-client.ts';
+import type { SchemaClient } from '../schema/schema-client.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
 // Readers of the same operation are served together: each gets what it would get alone.
 
-function engineOf({ deps }: World, shares: boolean, onExecute?: () => void): Engine {
+function engineOf({ deps }: SchemaClient, shares: boolean, onExecute?: () => void): Engine {
   const fanOut = createFanOut(deps);
   const counted: typeof fanOut = {
     run: (stream, operation, receiver) =>
@@ -56,7 +56,7 @@ interface Reader {
 
 const toJson = (result: ExecutionResult): Buffer => Buffer.from(JSON.stringify(result));
 
-async function read(world: World, engine: Engine, reader: Reader): Promise<Reading> {
+async function read(client: SchemaClient, engine: Engine, reader: Reader): Promise<Reading> {
   const { actor, text, variables, takes = () => true } = reader;
   const session = { actor, tokenId: 'test', issuedAt: null, expiresAt: 0 };
   const lines: string[] = [];
@@ -76,7 +76,7 @@ async function read(world: World, engine: Engine, reader: Reader): Promise<Readi
       return true;
     },
   };
-  const context = createContext({ deps: world.deps, session });
+  const context = createContext({ deps: client.deps, session });
   const document = engine.parse(text);
   const stream = await engine.subscribe({ document, variables, context, receiver });
   if (!(Symbol.asyncIterator in stream)) throw new Error(JSON.stringify(stream));
@@ -117,15 +117,19 @@ interface People {
   talk(): Promise<string>;
 }
 
-async function family(world: World): Promise<People> {
-  const [ann, bob, cid] = [await world.user('Ann'), await world.user('Bob'), await world.user('Cid')];
-  const { createCircle } = await world.run(ann, 'mutation { createCircle(name: "Family") { id } }');
+async function seedFamily(client: SchemaClient): Promise<People> {
+  const [ann, bob, cid] = [
+    await client.createUser('Ann'),
+    await client.createUser('Bob'),
+    await client.createUser('Cid'),
+  ];
+  const { createCircle } = await client.run(ann, 'mutation { createCircle(name: "Family") { id } }');
   const c = createCircle.id as string;
   for (const user of [bob, cid]) {
     const invite = 'mutation ($c: ID!, $e: String!) { inviteToCircle(circleId: $c, email: $e) { id } }';
-    const { inviteToCircle } = await world.run(ann, invite, { c, e: user.email });
+    const { inviteToCircle } = await client.run(ann, invite, { c, e: user.email });
     const accept = 'mutation ($i: ID!) { acceptCircleInvitation(invitationId: $i) { id } }';
-    await world.run(user, accept, { i: inviteToCircle.id });
+    await client.run(user, accept, { i: inviteToCircle.id });
   }
   const create =
     'mutation ($c: ID!, $es: [String!]) { createConversation(circleId: $c, name: "Talk", emails: $es) { id } }';
@@ -134,7 +138,7 @@ async function family(world: World): Promise<People> {
     bob,
     cid,
     async talk() {
-      const { createConversation } = await world.run(ann, create, { c, es: [bob.email, cid.email] });
+      const { createConversation } = await client.run(ann, create, { c, es: [bob.email, cid.email] });
       return createConversation.id as string;
     },
   };
@@ -174,7 +178,10 @@ function draw(g: fc.GeneratorValue, typeName: string, depth: number, perActor: b
 type Step = (id: string) => Promise<unknown>;
 
 /** What there is to be heard in a conversation: steps, and how many events each is. Cid is thrown out by the last but two. */
-function story(world: World, { ann, bob, cid }: People): readonly (readonly [events: number, step: Step])[] {
+function story(
+  client: SchemaClient,
+  { ann, bob, cid }: People,
+): readonly (readonly [events: number, step: Step])[] {
   let m: string | undefined;
   const promote =
     'mutation ($id: ID!, $e: String!) { promoteInConversation(conversationId: $id, email: $e) { id } }';
@@ -183,21 +190,21 @@ function story(world: World, { ann, bob, cid }: People): readonly (readonly [eve
   const edit = 'mutation ($m: ID!) { updateMessage(messageId: $m, text: "two") { id } }';
   const rename = 'mutation ($id: ID!) { updateConversation(conversationId: $id, name: "Chat") { id } }';
   return [
-    [1, async (id) => (m = (await world.run(ann, sendFirst, { id })).sendMessage.message.id as string)],
+    [1, async (id) => (m = (await client.run(ann, sendFirst, { id })).sendMessage.message.id as string)],
     [
       3,
       (id) =>
         Promise.all([
-          world.run(ann, edit, { m }),
-          world.run(bob, SEND, { id, text: 'three' }),
-          world.run(cid, SEND, { id, text: 'four' }),
+          client.run(ann, edit, { m }),
+          client.run(bob, SEND, { id, text: 'three' }),
+          client.run(cid, SEND, { id, text: 'four' }),
         ]),
     ],
-    [1, () => world.run(ann, 'mutation ($m: ID!) { deleteMessage(messageId: $m) { id } }', { m })],
-    [1, (id) => world.run(ann, promote, { id, e: bob.email })],
-    [1, (id) => world.run(bob, KICK, { id, e: cid.email })],
-    [1, (id) => world.run(bob, SEND, { id, text: 'five' })],
-    [1, (id) => world.run(bob, rename, { id })],
+    [1, () => client.run(ann, 'mutation ($m: ID!) { deleteMessage(messageId: $m) { id } }', { m })],
+    [1, (id) => client.run(ann, promote, { id, e: bob.email })],
+    [1, (id) => client.run(bob, KICK, { id, e: cid.email })],
+    [1, (id) => client.run(bob, SEND, { id, text: 'five' })],
+    [1, (id) => client.run(bob, rename, { id })],
   ];
 }
 
@@ -208,9 +215,9 @@ test(
   'whatever is asked, and by whom, is the same together and alone, to the byte',
   { timeout: 60_000 },
   async () => {
-    await using world = await openWorld();
-    const people = await family(world);
-    const [together, alone] = [engineOf(world, true), engineOf(world, false)];
+    await using client = await openSchemaClient();
+    const people = await seedFamily(client);
+    const [together, alone] = [engineOf(client, true), engineOf(client, false)];
     let handed = 0;
     const compare = async (g: fc.GeneratorValue): Promise<void> => {
       const id = await people.talk();
@@ -220,7 +227,8 @@ test(
       );
       const pairs = await Promise.all(
         readers.map(
-          async (reader) => [await read(world, together, reader), await read(world, alone, reader)] as const,
+          async (reader) =>
+            [await read(client, together, reader), await read(client, alone, reader)] as const,
         ),
       );
       // Some fields are read when the event is executed: nothing else happens until all have got it.
@@ -233,7 +241,7 @@ test(
           }),
         );
       await allHave();
-      for (const [events, step] of story(world, people)) {
+      for (const [events, step] of story(client, people)) {
         await step(id);
         lines += events;
         await allHave();
@@ -254,21 +262,21 @@ test(
 );
 
 test('a field that depends on its caller and is not marked so costs the sharing, not the right answer', async () => {
-  await using world = await openWorld();
-  const { ann, bob, talk } = await family(world);
+  await using client = await openSchemaClient();
+  const { ann, bob, talk } = await seedFamily(client);
   const id = await talk();
   const { myRole } = (schema.getType('Conversation') as GraphQLObjectType).getFields();
   if (myRole === undefined) throw new Error('There is no such field.');
   const { extensions } = myRole;
   myRole.extensions = {};
   try {
-    const engine = engineOf(world, true);
+    const engine = engineOf(client, true);
     const text = EVENTS('... on MessageSent { message { text conversation { myRole } } }');
     const readings = await Promise.all(
-      [ann, bob].map((actor) => read(world, engine, { actor, text, variables: { id } })),
+      [ann, bob].map((actor) => read(client, engine, { actor, text, variables: { id } })),
     );
     await Promise.all(readings.map((reading) => reading.has(1)));
-    await world.run(ann, SEND, { id, text: 'one' });
+    await client.run(ann, SEND, { id, text: 'one' });
     await Promise.all(readings.map((reading) => reading.has(2)));
     expect(readings.map(({ handed }) => handed)).toEqual([[], []]);
     expect(readings.map(({ lines }) => /"myRole":"(\w+)"/.exec(lines[1] ?? '')?.[1])).toEqual([
@@ -282,18 +290,18 @@ test('a field that depends on its caller and is not marked so costs the sharing,
 });
 
 test('data that an event brings and an `eventCursor` beside it are of one moment', async () => {
-  await using world = await openWorld();
-  const { ann, bob, talk } = await family(world);
+  await using client = await openSchemaClient();
+  const { ann, bob, talk } = await seedFamily(client);
   const id = await talk();
-  const engine = engineOf(world, true);
+  const engine = engineOf(client, true);
   const text = EVENTS('... on ConversationUpdated { conversation { name eventCursor } }');
   const readings = await Promise.all(
-    [ann, bob].map((actor) => read(world, engine, { actor, text, variables: { id } })),
+    [ann, bob].map((actor) => read(client, engine, { actor, text, variables: { id } })),
   );
   await Promise.all(readings.map((reading) => reading.has(1)));
   const rename =
     'mutation ($id: ID!, $n: String!) { updateConversation(conversationId: $id, name: $n) { id } }';
-  await Promise.all(Array.from({ length: 6 }, (_, n) => world.run(ann, rename, { id, n: `n${n}` })));
+  await Promise.all(Array.from({ length: 6 }, (_, n) => client.run(ann, rename, { id, n: `n${n}` })));
   await Promise.all(readings.map((reading) => reading.has(7)));
   const names = new Map<string, Set<string>>();
   for (const line of readings.flatMap(({ lines }) => lines.slice(1))) {
@@ -314,26 +322,26 @@ interface Updated {
 }
 
 test('an event is executed once for all who ask the same, wherever they began, and for each who asks for its own', async () => {
-  await using world = await openWorld();
-  const { ann, bob, cid, talk } = await family(world);
+  await using client = await openSchemaClient();
+  const { ann, bob, cid, talk } = await seedFamily(client);
   const id = await talk();
   let executed = 0;
-  const engine = engineOf(world, true, () => (executed += 1));
+  const engine = engineOf(client, true, () => (executed += 1));
   const begin = 'query ($id: ID!) { conversation(id: $id) { eventCursor } }';
-  const { conversation } = await world.run(ann, begin, { id });
+  const { conversation } = await client.run(ann, begin, { id });
   const after = conversation.eventCursor as string;
-  await world.run(ann, SEND, { id, text: 'before' });
+  await client.run(ann, SEND, { id, text: 'before' });
   const own = EVENTS('... on MediaUploaded { media { message { id } } }');
   const readings = await Promise.all([
-    read(world, engine, { actor: ann, text: TEXTS, variables: { id, after } }),
-    read(world, engine, { actor: bob, text: TEXTS, variables: { id } }),
-    read(world, engine, { actor: cid, text: TEXTS, variables: { id, after: null } }),
-    read(world, engine, { actor: bob, text: own, variables: { id } }),
+    read(client, engine, { actor: ann, text: TEXTS, variables: { id, after } }),
+    read(client, engine, { actor: bob, text: TEXTS, variables: { id } }),
+    read(client, engine, { actor: cid, text: TEXTS, variables: { id, after: null } }),
+    read(client, engine, { actor: bob, text: own, variables: { id } }),
   ]);
   const [first, ...others] = readings;
   await first.has(2);
   await Promise.all(others.map((reading) => reading.has(1)));
-  for (const text of ['one', 'two']) await world.run(ann, SEND, { id, text });
+  for (const text of ['one', 'two']) await client.run(ann, SEND, { id, text });
   await Promise.all(readings.map((reading) => reading.has(3)));
   expect(first.lines.map(textOf)).toEqual(['before', 'live', 'one', 'two']);
   expect(readings.map(({ handed }) => handed.length)).toEqual([2, 2, 2, 0]);
@@ -343,15 +351,15 @@ test('an event is executed once for all who ask the same, wherever they began, a
 });
 
 test('one that takes nothing, or fails, goes on by itself, misses nothing, and comes back; nobody else notices', async () => {
-  await using world = await openWorld();
-  const { ann, bob, cid, talk } = await family(world);
+  await using client = await openSchemaClient();
+  const { ann, bob, cid, talk } = await seedFamily(client);
   const id = await talk();
-  const engine = engineOf(world, true);
+  const engine = engineOf(client, true);
   let slow = true;
   const variables = { id };
   const readings = await Promise.all([
-    read(world, engine, { actor: ann, text: TEXTS, variables, takes: () => !slow }),
-    read(world, engine, {
+    read(client, engine, { actor: ann, text: TEXTS, variables, takes: () => !slow }),
+    read(client, engine, {
       actor: bob,
       text: TEXTS,
       variables,
@@ -360,14 +368,14 @@ test('one that takes nothing, or fails, goes on by itself, misses nothing, and c
         return true;
       },
     }),
-    read(world, engine, { actor: cid, text: TEXTS, variables }),
+    read(client, engine, { actor: cid, text: TEXTS, variables }),
   ]);
   await Promise.all(readings.map((reading) => reading.has(1)));
-  for (const text of ['one', 'two', 'three']) await world.run(ann, SEND, { id, text });
+  for (const text of ['one', 'two', 'three']) await client.run(ann, SEND, { id, text });
   await Promise.all(readings.map((reading) => reading.has(4)));
   expect(readings.map(({ handed }) => handed.length)).toEqual([0, 0, 3]);
   slow = false;
-  for (const text of ['four', 'five']) await world.run(ann, SEND, { id, text });
+  for (const text of ['four', 'five']) await client.run(ann, SEND, { id, text });
   await Promise.all(readings.map((reading) => reading.has(6)));
   expect(readings.map(({ handed }) => handed.length)).toEqual([2, 2, 5]);
   for (const { lines } of readings)
@@ -376,23 +384,23 @@ test('one that takes nothing, or fails, goes on by itself, misses nothing, and c
 });
 
 test('who is thrown out is handed the event that says so, and then nothing', async () => {
-  await using world = await openWorld();
-  const { ann, cid, talk } = await family(world);
+  await using client = await openSchemaClient();
+  const { ann, cid, talk } = await seedFamily(client);
   const id = await talk();
-  const engine = engineOf(world, true);
+  const engine = engineOf(client, true);
   // Executed with a read of the database: the next event is committed meanwhile.
   const text = EVENTS(
     '... on ParticipantKicked { user { id isOnline } } ... on MessageSent { message { text conversation { name } } }',
   );
   const readings = await Promise.all([
-    read(world, engine, { actor: ann, text, variables: { id } }),
-    read(world, engine, { actor: cid, text, variables: { id } }),
+    read(client, engine, { actor: ann, text, variables: { id } }),
+    read(client, engine, { actor: cid, text, variables: { id } }),
   ]);
   await Promise.all(readings.map((reading) => reading.has(1)));
   await Promise.all([
-    world.run(ann, SEND, { id, text: 'one' }),
-    world.run(ann, KICK, { id, e: cid.email }),
-    world.run(ann, SEND, { id, text: 'two' }),
+    client.run(ann, SEND, { id, text: 'one' }),
+    client.run(ann, KICK, { id, e: cid.email }),
+    client.run(ann, SEND, { id, text: 'two' }),
   ]);
   const [stays, goes] = readings;
   await stays.has(4);
@@ -405,18 +413,18 @@ test('who is thrown out is handed the event that says so, and then nothing', asy
 });
 
 test('a stream that is left while it is served with others is freed', async () => {
-  await using world = await openWorld();
-  const { ann, bob, talk } = await family(world);
+  await using client = await openSchemaClient();
+  const { ann, bob, talk } = await seedFamily(client);
   const id = await talk();
-  const engine = engineOf(world, true);
+  const engine = engineOf(client, true);
   const readings = await Promise.all(
-    [ann, bob].map((actor) => read(world, engine, { actor, text: TEXTS, variables: { id } })),
+    [ann, bob].map((actor) => read(client, engine, { actor, text: TEXTS, variables: { id } })),
   );
   await Promise.all(readings.map((reading) => reading.has(1)));
   const [left, stays] = readings;
   await left?.stop();
   await left?.over;
-  await world.run(ann, SEND, { id, text: 'one' });
+  await client.run(ann, SEND, { id, text: 'one' });
   await stays?.has(2);
   expect(left?.lines).toEqual(['live', 'complete']);
   await stays?.stop();

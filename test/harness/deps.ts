@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../src/config.ts';
 import { createBatchedReads } from '../../src/db/batched-reads.ts';
+import type { Db } from '../../src/db/database.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import { createRateLimits } from '../../src/services/rate-limits.ts';
 import { createPasswords } from '../../src/services/passwords.ts';
@@ -24,14 +25,19 @@ export const SECRET = 'a secret of the tests, for accounts';
 export interface DepsOptions {
   readonly tokens?: Partial<TokenSettings>;
   readonly rateLimits?: boolean;
+  /** Wraps the database of queries, to observe them. Presence and the event log keep the plain one. */
+  readonly wrapDb?: (db: Db) => Db;
 }
 
 /** What domain functions are handed, all of it real, over this worker's emptied database. */
-export async function testDeps({ tokens, rateLimits = false }: DepsOptions = {}): Promise<
-  Deps & AsyncDisposable
-> {
+export async function testDeps({
+  tokens,
+  rateLimits = false,
+  wrapDb = (db) => db,
+}: DepsOptions = {}): Promise<Deps & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const { db, epoch, kind } = await testDatabase();
+  const { db: plainDb, epoch, kind } = await testDatabase();
+  const db = wrapDb(plainDb);
   const config = readConfig({ DATA_DIR: 'memory', RATE_LIMITS: rateLimits ? 'on' : 'off' });
   const log = createLogger('silent');
   const bus = createBus(log);
@@ -39,7 +45,7 @@ export async function testDeps({ tokens, rateLimits = false }: DepsOptions = {})
   stack.defer(() => rm(folder, { recursive: true }));
   const presence = stack.use(
     await createPresence({
-      db,
+      db: plainDb,
       bus,
       log,
       graceMs: 0,
@@ -50,7 +56,7 @@ export async function testDeps({ tokens, rateLimits = false }: DepsOptions = {})
   const deps: Deps = {
     db,
     bus,
-    tails: createTails({ eventLog: createEventLog(db), bus, log }),
+    tails: createTails({ eventLog: createEventLog(plainDb), bus, log }),
     epoch,
     config,
     log,

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import { openWorld } from './schema-client.ts';
+import { openSchemaClient } from './schema-client.ts';
 
 const UPDATE =
   'mutation ($input: UpdateAccountInput!) { updateAccount(input: $input) { email firstName lastName birthday } }';
 
 test('an account changes what it is told to, and keeps the rest', async () => {
-  await using world = await openWorld();
-  const ann = await world.user('Ann');
-  const update = async (input: object) => (await world.run(ann, UPDATE, { input })).updateAccount;
+  await using client = await openSchemaClient();
+  const ann = await client.createUser('Ann');
+  const update = async (input: object) => (await client.run(ann, UPDATE, { input })).updateAccount;
   const before = { email: ann.email, firstName: 'Ann', lastName: 'Test', birthday: null };
   expect(await update({})).toEqual(before);
   expect(await update({ birthday: '1995-12-31', firstName: null })).toEqual({
@@ -23,8 +23,8 @@ test('an account changes what it is told to, and keeps the rest', async () => {
 });
 
 test('a birthday is a day of the calendar', async () => {
-  await using world = await openWorld();
-  const ann = await world.user('Ann');
+  await using client = await openSchemaClient();
+  const ann = await client.createUser('Ann');
   for (const birthday of [
     '',
     '1995-02-29',
@@ -34,28 +34,28 @@ test('a birthday is a day of the calendar', async () => {
     '0000-01-01',
     19951231,
   ]) {
-    await expect(world.run(ann, UPDATE, { input: { birthday } })).rejects.toMatchObject({
+    await expect(client.run(ann, UPDATE, { input: { birthday } })).rejects.toMatchObject({
       name: 'GraphQLError',
     });
   }
-  const { updateAccount } = await world.run(ann, UPDATE, { input: { birthday: '1996-02-29' } });
+  const { updateAccount } = await client.run(ann, UPDATE, { input: { birthday: '1996-02-29' } });
   expect(updateAccount.birthday).toBe('1996-02-29');
 });
 
 test('tokens are for whom they say', async () => {
-  await using world = await openWorld();
-  const ann = await world.user('Ann');
-  const { refreshToken } = await world.run(
+  await using client = await openSchemaClient();
+  const ann = await client.createUser('Ann');
+  const { refreshToken } = await client.run(
     ann,
     'mutation { refreshToken { token actor { __typename ... on User { email } } } }',
   );
   expect(refreshToken.actor).toEqual({ __typename: 'User', email: ann.email });
-  expect(await world.deps.tokens.verify(refreshToken.token)).toMatchObject({});
-  expect(await world.run(ann, 'mutation { logout }')).toEqual({ logout: true });
+  expect(await client.deps.tokens.verify(refreshToken.token)).toMatchObject({});
+  expect(await client.run(ann, 'mutation { logout }')).toEqual({ logout: true });
 });
 
 test('without login almost nothing is answered', async () => {
-  await using world = await openWorld();
+  await using client = await openSchemaClient();
   for (const document of [
     '{ me { __typename } }',
     '{ circles { nodes { id } } }',
@@ -66,9 +66,9 @@ test('without login almost nothing is answered', async () => {
     'mutation { createCircle(name: "A") { id } }',
     'mutation { setTyping(conversationId: "Conversation:1", isTyping: true) }',
   ]) {
-    expect(await world.refused(null, document)).toEqual({ code: 'UNAUTHENTICATED' });
+    expect(await client.expectError(null, document)).toEqual({ code: 'UNAUTHENTICATED' });
   }
-  expect(await world.run(null, '{ __typename webrtc { stunServers { urls } } }')).toMatchObject({
+  expect(await client.run(null, '{ __typename webrtc { stunServers { urls } } }')).toMatchObject({
     __typename: 'Query',
   });
 });

@@ -3,31 +3,31 @@ import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { createContext } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
-import { openWorld } from './schema-client.ts';
-import type { World } from './schema-client.ts';
+import { openSchemaClient } from './schema-client.ts';
+import type { SchemaClient } from './schema-client.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
 /** A circle with two members and as many conversations and messages as asked for. */
-async function fill(world: World, name: string, conversations: number, messages: number) {
-  const ann = await world.user(`Ann${name}`);
-  const bob = await world.user(`Bob${name}`);
-  const { createCircle } = await world.run(ann, 'mutation { createCircle(name: "Family") { id } }');
-  const { inviteToCircle } = await world.run(
+async function fill(client: SchemaClient, name: string, conversations: number, messages: number) {
+  const ann = await client.createUser(`Ann${name}`);
+  const bob = await client.createUser(`Bob${name}`);
+  const { createCircle } = await client.run(ann, 'mutation { createCircle(name: "Family") { id } }');
+  const { inviteToCircle } = await client.run(
     ann,
     'mutation ($id: ID!, $email: String!) { inviteToCircle(circleId: $id, email: $email) { id } }',
     { id: createCircle.id, email: bob.email },
   );
-  await world.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
+  await client.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
     id: inviteToCircle.id,
   });
   for (let index = 0; index < conversations; index += 1) {
-    const { createConversation } = await world.run(
+    const { createConversation } = await client.run(
       ann,
       'mutation ($id: ID!, $emails: [String!]) { createConversation(circleId: $id, name: "Talk", emails: $emails) { id } }',
       { id: createCircle.id, emails: [bob.email] },
     );
     for (let sent = 0; sent < messages; sent += 1) {
-      await world.run(
+      await client.run(
         sent % 2 === 0 ? ann : bob,
         'mutation ($id: ID!) { sendMessage(conversationId: $id, text: "Hello", files: ["a.png"]) { message { id } } }',
         { id: createConversation.id },
@@ -101,16 +101,16 @@ const EVERYTHING = /* GraphQL */ `
 `;
 
 test('a nested query takes a constant number of statements, for much as for little', async () => {
-  await using world = await openWorld();
-  const small = await fill(world, 'Small', 1, 1);
-  const large = await fill(world, 'Large', 5, 6);
-  world.statements.count = 0;
-  const little = await world.run(small, EVERYTHING);
-  const forLittle = world.statements.count;
-  world.statements.count = 0;
-  const much = await world.run(large, EVERYTHING);
+  await using client = await openSchemaClient();
+  const small = await fill(client, 'Small', 1, 1);
+  const large = await fill(client, 'Large', 5, 6);
+  client.statements.count = 0;
+  const little = await client.run(small, EVERYTHING);
+  const forLittle = client.statements.count;
+  client.statements.count = 0;
+  const much = await client.run(large, EVERYTHING);
   // The same thing asked for in two places is one statement, or two when the places are reached at different times.
-  expect(Math.max(forLittle, world.statements.count)).toBeLessThan(25);
+  expect(Math.max(forLittle, client.statements.count)).toBeLessThan(25);
   expect(little.circles.nodes[0].conversations.nodes[0].messages.nodes).toHaveLength(1);
   expect(much.circles.nodes[0].conversations.nodes).toHaveLength(5);
   expect(much.circles.nodes[0].conversations.nodes[4].messages.nodes[5]).toEqual({
@@ -158,14 +158,14 @@ const FIRST_SCREEN = /* GraphQL */ `
 
 /** Fills as many circles, with as many conversations each, all with two members and with many messages. */
 async function fillScreen(
-  world: World,
+  client: SchemaClient,
   name: string,
   circles: number,
   conversations: number,
   messages: number,
 ) {
-  const ann = await world.user(`Ann${name}`);
-  const { db } = world.deps;
+  const ann = await client.createUser(`Ann${name}`);
+  const { db } = client.deps;
   await sql`
     with circle as (
       insert into circles (name) select 'Family' from generate_series(1, ${circles}::int) returning id
@@ -190,9 +190,9 @@ async function fillScreen(
 }
 
 /** Asks for the first screen on one connection, and answers how many of the statements were prepared ones. */
-async function askPrepared(world: World, actor: ActorRef) {
+async function askPrepared(client: SchemaClient, actor: ActorRef) {
   const session = { actor, tokenId: 'test', issuedAt: null, expiresAt: Date.now() + 60_000 };
-  const contextValue = createContext({ deps: world.deps, session });
+  const contextValue = createContext({ deps: client.deps, session });
   await contextValue.enterSnapshot();
   const runs = async (): Promise<number> => {
     const { rows } = await sql<{ runs: number }>`
@@ -201,9 +201,9 @@ async function askPrepared(world: World, actor: ActorRef) {
     return rows[0]?.runs ?? 0;
   };
   const before = await runs();
-  world.statements.count = 0;
+  client.statements.count = 0;
   const { data, errors } = await execute({ schema, document: parse(FIRST_SCREEN), contextValue });
-  const statements = world.statements.count;
+  const statements = client.statements.count;
   const prepared = (await runs()) - before;
   await contextValue.leaveSnapshot();
   expect(errors).toBeUndefined();
@@ -211,9 +211,9 @@ async function askPrepared(world: World, actor: ActorRef) {
 }
 
 test('the first screen takes at most six statements, all prepared, however much is on it', async () => {
-  await using world = await openWorld();
-  const small = await askPrepared(world, await fillScreen(world, 'small', 1, 1, 1));
-  const large = await askPrepared(world, await fillScreen(world, 'large', 5, 5, 25));
+  await using client = await openSchemaClient();
+  const small = await askPrepared(client, await fillScreen(client, 'small', 1, 1, 1));
+  const large = await askPrepared(client, await fillScreen(client, 'large', 5, 5, 25));
   // Circles, conversations, participants, messages; and users, who are asked for when the last two are there: once when
   // both come at the same moment, or twice.
   for (const { statements, prepared } of [small, large]) {
@@ -226,9 +226,9 @@ test('the first screen takes at most six statements, all prepared, however much 
 });
 
 test('a page that is asked for twice is answered twice, and not doubled', async () => {
-  await using world = await openWorld();
-  const ann = await fillScreen(world, 'twice', 1, 1, 3);
-  const answer = await world.run(
+  await using client = await openSchemaClient();
+  const ann = await fillScreen(client, 'twice', 1, 1, 3);
+  const answer = await client.run(
     ann,
     `{ circles { nodes { conversations { nodes {
       a: messages(last: 3) { nodes { id } pageInfo { hasPreviousPage } }
@@ -245,11 +245,11 @@ test('a page that is asked for twice is answered twice, and not doubled', async 
 });
 
 test('a second mutation of a document is not answered from what the first has read', async () => {
-  await using world = await openWorld();
-  const ann = await fill(world, '', 0, 0);
-  const eve = await world.user('Eve');
-  const { circles } = await world.run(ann, '{ circles { nodes { id } } }');
-  const answer = await world.run(
+  await using client = await openSchemaClient();
+  const ann = await fill(client, '', 0, 0);
+  const eve = await client.createUser('Eve');
+  const { circles } = await client.run(ann, '{ circles { nodes { id } } }');
+  const answer = await client.run(
     ann,
     `mutation ($id: ID!, $email: String!) {
       before: updateCircle(circleId: $id, name: "A") { name invitations { nodes { id } } }
@@ -266,14 +266,14 @@ test('a second mutation of a document is not answered from what the first has re
 });
 
 test('a query in a snapshot reads nothing beside it', async () => {
-  await using world = await openWorld();
-  const ann = await fill(world, '', 2, 2);
+  await using client = await openSchemaClient();
+  const ann = await fill(client, '', 2, 2);
   const session = { actor: ann, tokenId: 'test', issuedAt: null, expiresAt: Date.now() + 60_000 };
   // With one connection, a read that bypasses the snapshot's would wait for ever.
-  const contextValue = createContext({ deps: world.deps, session });
+  const contextValue = createContext({ deps: client.deps, session });
   await contextValue.enterSnapshot();
   const { data, errors } = await execute({ schema, document: parse(EVERYTHING), contextValue });
   await contextValue.leaveSnapshot();
   expect(errors).toBeUndefined();
-  expect(JSON.parse(JSON.stringify(data))).toEqual(await world.run(ann, EVERYTHING));
+  expect(JSON.parse(JSON.stringify(data))).toEqual(await client.run(ann, EVERYTHING));
 });

@@ -2,13 +2,13 @@ import { getIntrospectionQuery } from 'graphql';
 import { expect, test } from 'vitest';
 import { range } from '../harness/numbers.ts';
 import { everyField } from './selection.ts';
-import { openWorld } from './schema-client.ts';
+import { openSchemaClient } from './schema-client.ts';
 
 test('one selection of every scalar of every event type is admitted', async () => {
-  await using world = await openWorld();
-  const ann = await world.user('Ann');
-  const { createCircle } = await world.run(ann, 'mutation { createCircle(name: "A") { id } }');
-  const stream = await world.subscribe(
+  await using client = await openSchemaClient();
+  const ann = await client.createUser('Ann');
+  const { createCircle } = await client.run(ann, 'mutation { createCircle(name: "A") { id } }');
+  const stream = await client.subscribe(
     ann,
     `subscription ($id: ID!) { circleEvents(circleId: $id) { ${everyField('Event', 2)} } }`,
     { id: createCircle.id },
@@ -18,71 +18,71 @@ test('one selection of every scalar of every event type is admitted', async () =
 });
 
 test('the standard introspection query is admitted', async () => {
-  await using world = await openWorld();
-  const { __schema } = await world.run(null, getIntrospectionQuery());
+  await using client = await openSchemaClient();
+  const { __schema } = await client.run(null, getIntrospectionQuery());
   expect(__schema.types.length).toBeGreaterThan(40);
 });
 
 test('an operation that could answer too much is refused as a whole, before it does anything', async () => {
-  await using world = await openWorld();
-  const ann = await world.user('Ann');
+  await using client = await openSchemaClient();
+  const ann = await client.createUser('Ann');
   const tooMuch =
     'circles(first: 100) { nodes { conversations(first: 100) { nodes { messages(first: 100) { nodes { id } } } } } }';
   const limit = { code: 'LIMIT_EXCEEDED', limit: expect.stringContaining('complexity') };
-  expect(await world.refused(ann, `{ ${tooMuch} }`)).toEqual(limit);
+  expect(await client.expectError(ann, `{ ${tooMuch} }`)).toEqual(limit);
   expect(
-    await world.refused(ann, `query ($n: Int) { ${tooMuch.replaceAll('100', '$n')} }`, { n: 100 }),
+    await client.expectError(ann, `query ($n: Int) { ${tooMuch.replaceAll('100', '$n')} }`, { n: 100 }),
   ).toEqual(limit);
   const circle =
     'name conversations(first: 100) { nodes { messages(first: 100) { nodes { media { id url } author { __typename } text } } } }';
   expect(
-    await world.refused(
+    await client.expectError(
       ann,
       `mutation { createCircle(name: "A") { members(first: 100) { nodes { circle { ${circle} } } } } }`,
     ),
   ).toEqual(limit);
-  expect((await world.run(ann, '{ circles { nodes { id } } }')).circles.nodes).toEqual([]);
+  expect((await client.run(ann, '{ circles { nodes { id } } }')).circles.nodes).toEqual([]);
 });
 
 test('what costs more than its fields tell counts for more: many ids, and long texts', async () => {
-  await using world = await openWorld();
-  const ann = await world.user('Ann');
+  await using client = await openSchemaClient();
+  const ann = await client.createUser('Ann');
   const times = (count: number, field: string) =>
     Array.from({ length: count }, (_, index) => `f${index}: ${field}`).join(' ');
   const nodes = (count: number) => `query ($ids: [ID!]!) { ${times(count, 'nodes(ids: $ids) { id }')} }`;
   const variables = { ids: Array(100).fill('Circle:1') };
   const limit = { code: 'LIMIT_EXCEEDED', limit: expect.stringContaining('complexity') };
-  expect(await world.refused(ann, nodes(4), variables)).toEqual(limit);
-  await world.run(ann, nodes(3), variables);
+  expect(await client.expectError(ann, nodes(4), variables)).toEqual(limit);
+  await client.run(ann, nodes(3), variables);
   const texts = (count: number) =>
     `{ circles(first: 1) { nodes { conversations(first: 1) { nodes { ${times(count, 'messages(last: 100) { nodes { text } }')} } } } } }`;
-  expect(await world.refused(ann, texts(200))).toEqual(limit);
-  await world.run(ann, texts(100));
+  expect(await client.expectError(ann, texts(200))).toEqual(limit);
+  await client.run(ann, texts(100));
   const firstScreen =
     '{ circles { nodes { name conversations { nodes { name messages { nodes { text sentAt author { ... on User { firstName } } } } } } } } }';
-  await world.run(ann, firstScreen);
+  await client.run(ann, firstScreen);
 });
 
 test('an operation that nests too deep is refused', async () => {
-  await using world = await openWorld();
-  const ann = await world.user('Ann');
+  await using client = await openSchemaClient();
+  const ann = await client.createUser('Ann');
   const nested = (levels: number): string =>
     levels === 0 ? 'id' : `circle { device { ${nested(levels - 1)} } id }`;
-  expect(await world.refused(ann, `{ me { ... on Device { ${nested(8)} } } }`)).toEqual({
+  expect(await client.expectError(ann, `{ me { ... on Device { ${nested(8)} } } }`)).toEqual({
     code: 'LIMIT_EXCEEDED',
     limit: expect.stringContaining('depth'),
   });
-  await world.run(ann, `{ me { __typename ... on Device { ${nested(7)} } } }`);
+  await client.run(ann, `{ me { __typename ... on Device { ${nested(7)} } } }`);
 });
 
 test('a subscription that asks too much is refused when it begins', async () => {
-  await using world = await openWorld();
-  const ann = await world.user('Ann');
-  const { createCircle } = await world.run(ann, 'mutation { createCircle(name: "A") { id } }');
+  await using client = await openSchemaClient();
+  const ann = await client.createUser('Ann');
+  const { createCircle } = await client.run(ann, 'mutation { createCircle(name: "A") { id } }');
   const circle =
     'members(first: 100) { nodes { circle { members(first: 100) { nodes { circle { members(first: 100) { nodes { id } } } } } } } }';
   await expect(
-    world.subscribe(
+    client.subscribe(
       ann,
       `subscription ($id: ID!) { circleEvents(circleId: $id) { ... on CircleUpdated { circle { ${circle} } } } }`,
       {
@@ -93,9 +93,9 @@ test('a subscription that asks too much is refused when it begins', async () => 
 });
 
 test('a page holds at most 100, and not less than none', async () => {
-  await using world = await openWorld();
-  const ann = await world.user('Ann');
-  const circles = (args: string) => world.refused(ann, `{ circles(${args}) { nodes { id } } }`);
+  await using client = await openSchemaClient();
+  const ann = await client.createUser('Ann');
+  const circles = (args: string) => client.expectError(ann, `{ circles(${args}) { nodes { id } } }`);
   expect(await circles('first: 101')).toMatchObject({ code: 'LIMIT_EXCEEDED', field: 'first' });
   expect(await circles('last: 1000000')).toMatchObject({ code: 'LIMIT_EXCEEDED', field: 'last' });
   expect(await circles('first: -1')).toMatchObject({ code: 'INVALID_INPUT', field: 'first' });
@@ -104,20 +104,20 @@ test('a page holds at most 100, and not less than none', async () => {
   expect(await circles('after: "x"')).toMatchObject({ code: 'INVALID_INPUT', field: 'after' });
   expect(await circles('before: " "')).toMatchObject({ code: 'INVALID_INPUT', field: 'before' });
   expect(
-    await world.refused(ann, `query ($ids: [ID!]!) { nodes(ids: $ids) { id } }`, {
+    await client.expectError(ann, `query ($ids: [ID!]!) { nodes(ids: $ids) { id } }`, {
       ids: Array(101).fill('Circle:1'),
     }),
   ).toMatchObject({ code: 'LIMIT_EXCEEDED', field: 'ids' });
-  const { circles: page } = await world.run(ann, '{ circles(first: 100) { nodes { id } } }');
+  const { circles: page } = await client.run(ann, '{ circles(first: 100) { nodes { id } } }');
   expect(page.nodes).toEqual([]);
 });
 
 test('a document has few passwords to hash', async () => {
-  await using world = await openWorld();
+  await using client = await openSchemaClient();
   const logins = (count: number) =>
     `mutation { ${range(1, count)
       .map((n) => `l${n}: login(email: "${n}@example.com", password: "x") { token }`)
       .join(' ')} }`;
-  expect(await world.refused(null, logins(20))).toMatchObject({ code: 'LIMIT_EXCEEDED' });
-  expect(await world.refused(null, logins(5))).toMatchObject({ code: 'UNAUTHENTICATED' });
+  expect(await client.expectError(null, logins(20))).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+  expect(await client.expectError(null, logins(5))).toMatchObject({ code: 'UNAUTHENTICATED' });
 });

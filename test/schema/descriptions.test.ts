@@ -9,66 +9,120 @@ import {
 } from 'graphql';
 import type { GraphQLNamedType, GraphQLType } from 'graphql';
 import { expect, test } from 'vitest';
+import { VARIABLES } from '../../src/config.ts';
+import { ERROR_CODES } from '../../src/errors.ts';
 import { schema } from '../../src/schema/index.ts';
 
-const own = Object.values(schema.getTypeMap()).filter(
+const ownTypes = Object.values(schema.getTypeMap()).filter(
   (type) => !isIntrospectionType(type) && !['String', 'Int', 'Float', 'Boolean', 'ID'].includes(type.name),
 );
 
-/** Every place of the type that has a description, or should have one. */
-function* placesOf(
-  type: GraphQLNamedType,
-): Generator<[place: string, description: string | null | undefined]> {
-  yield [type.name, type.description];
+/** A schema coordinate, such as `Circle.name` or `Query.node(id:)`, with its description. */
+type Described = readonly [coordinate: string, description: string];
+
+/** Lists the type and its fields, arguments and enum values. */
+function* describedBy(type: GraphQLNamedType): Generator<Described> {
+  yield [type.name, type.description ?? ''];
   if (isEnumType(type))
-    for (const value of type.getValues()) yield [`${type.name}.${value.name}`, value.description];
+    for (const value of type.getValues()) yield [`${type.name}.${value.name}`, value.description ?? ''];
   if (!isObjectType(type) && !isInterfaceType(type) && !isInputObjectType(type)) return;
   for (const field of Object.values(type.getFields())) {
-    yield [`${type.name}.${field.name}`, field.description];
+    yield [`${type.name}.${field.name}`, field.description ?? ''];
     if ('args' in field) {
-      for (const arg of field.args) yield [`${type.name}.${field.name}(${arg.name}:)`, arg.description];
+      for (const arg of field.args) yield [`${type.name}.${field.name}(${arg.name}:)`, arg.description ?? ''];
     }
   }
 }
 
-const places = own.flatMap((type) => [...placesOf(type)]);
+const descriptions = ownTypes.flatMap((type) => [...describedBy(type)]);
 
-/** Settings of the server that a description may name. */
-const SETTINGS = /^(SIGN_UP|PASSWORD_LOGIN)$/;
+const rejected = (isBad: (description: string) => boolean): readonly Described[] =>
+  descriptions.filter(([, description]) => isBad(description));
 
-test('everything in the schema is described, in sentences', () => {
-  expect(places.length).toBeGreaterThan(400);
-  const bad = places.filter(([, description]) => !/^[A-Z`][^]*[.]$/.test(description ?? ''));
-  expect(bad).toEqual([]);
+test('every type, field, argument and enum value is described in full sentences', () => {
+  expect(descriptions.length).toBeGreaterThan(400);
+  expect(rejected((description) => !/^[A-Z`][^]*[.]$/.test(description))).toEqual([]);
 });
 
-test('descriptions keep the words of the API', () => {
-  const legacyWords = /\b(room|frame|privilege|writing)\b/;
-  expect(places.filter(([, description]) => legacyWords.test(description ?? ''))).toEqual([]);
+test('no sentence starts with What, Who, Whom, Whoever or Of', () => {
+  expect(rejected((description) => /(^|[.:] )(What|Who|Whom|Whoever|Of)\b/.test(description))).toEqual([]);
 });
 
-test('every code that a description names is one of the list', async () => {
-  const { ERROR_CODES } = await import('../../src/errors.ts');
-  const named = places.flatMap(([, description]) => description?.match(/\b[A-Z]+_[A-Z_]+\b/g) ?? []);
+test('descriptions use the terms of the API and of the field', () => {
+  expect(rejected((text) => /\b(room|frame|privilege|writing)\b/.test(text))).toEqual([]);
+  const plain =
+    /\b(answers?|answered|moment|told|tells|said|says|gone|kept|somebody|nobody|whoever|thing)\b/i;
+  expect(rejected((text) => plain.test(text))).toEqual([]);
+});
+
+const ERRORS = / Errors: ([A-Z_]+(?:, [A-Z_]+)*)\.$/;
+const CODES = Object.keys(ERROR_CODES);
+
+const operations = [schema.getMutationType(), schema.getSubscriptionType()].flatMap((type) =>
+  Object.values(type?.getFields() ?? {}).map((field) => ({
+    name: field.name,
+    args: field.args,
+    description: field.description ?? '',
+    codes: ERRORS.exec(field.description ?? '')?.[1]?.split(', ') ?? [],
+  })),
+);
+
+test('every mutation and subscription ends with the error codes that it can raise', () => {
+  expect(operations.length).toBeGreaterThan(30);
+  for (const { name, codes } of operations) {
+    expect(codes, name).not.toEqual([]);
+    expect(
+      codes.filter((code) => !CODES.includes(code)),
+      name,
+    ).toEqual([]);
+    expect(new Set(codes).size, name).toBe(codes.length);
+  }
+});
+
+test('a code that is explained in the text of an operation or its arguments is in its list', () => {
+  for (const { name, args, description, codes } of operations) {
+    const text = [description, ...args.map((arg) => arg.description ?? '')].join(' ');
+    expect(CODES.filter((code) => new RegExp(`\\b${code}\\b`).test(text)).toSorted(), name).toEqual(
+      codes.toSorted(),
+    );
+  }
+});
+
+test('an operation with a global id lists the errors of a malformed and of an unknown id', () => {
+  for (const { name, args, codes } of operations) {
+    if (!args.some((arg) => String(arg.type) === 'ID!')) continue;
+    expect(codes, name).toEqual(expect.arrayContaining(['UNAUTHENTICATED', 'INVALID_INPUT', 'NOT_FOUND']));
+  }
+});
+
+test('only operations that require no token omit UNAUTHENTICATED', () => {
+  const open = operations.filter(({ codes }) => !codes.includes('UNAUTHENTICATED'));
+  expect(open.map(({ name }) => name)).toEqual(['createAccount']);
+});
+
+const isSetting = (word: string): boolean => word in VARIABLES;
+
+test('every code or setting that a description names exists', () => {
+  const named = descriptions.flatMap(([, description]) => description.match(/\b[A-Z]+_[A-Z_]+\b/g) ?? []);
   expect(named.length).toBeGreaterThan(20);
-  expect(named.filter((code) => !(code in ERROR_CODES) && !SETTINGS.test(code))).toEqual([]);
+  expect(named.filter((name) => !(name in ERROR_CODES) && !isSetting(name))).toEqual([]);
 });
 
-test('what a description names is in the schema', () => {
-  const names = new Set(places.flatMap(([place]) => place.split(/[.(:)]+/)));
-  // What Socket.IO clients and HTTP call things.
-  const elsewhere = /^(webrtc_forward|sender|media_list|\w+_id|Authorization)$/;
-  const named = places.flatMap(([place, description]) => {
-    const words = [...(description ?? '').matchAll(/`([A-Za-z]\w+)`/g)].map(([, word]) => word ?? '');
-    return words.map((word) => ({ place, word }));
+test('every name in backticks is in the schema', () => {
+  const names = new Set(descriptions.flatMap(([coordinate]) => coordinate.split(/[.(:)]+/)));
+  // Names of the Socket.IO contract and of HTTP.
+  const external = /^(webrtc_forward|content|message|sender|media_list|\w+_id|Authorization)$/;
+  const named = descriptions.flatMap(([coordinate, description]) => {
+    const words = [...description.matchAll(/`([A-Za-z]\w+)`/g)].map(([, word]) => word ?? '');
+    return words.map((word) => ({ coordinate, word }));
   });
   expect(named.length).toBeGreaterThan(60);
-  expect(
-    named.filter(({ word }) => !names.has(word) && !elsewhere.test(word) && !SETTINGS.test(word)),
-  ).toEqual([]);
+  expect(named.filter(({ word }) => !names.has(word) && !external.test(word) && !isSetting(word))).toEqual(
+    [],
+  );
 });
 
-test('no type is left over', () => {
+test('every type is reachable from a root type', () => {
   const reached = new Set<string>();
   const visit = (type: GraphQLNamedType): void => {
     if (reached.has(type.name)) return;
@@ -84,5 +138,5 @@ test('no type is left over', () => {
   for (const root of [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]) {
     if (root) visit(root);
   }
-  expect(own.map(({ name }) => name).filter((name) => !reached.has(name))).toEqual([]);
+  expect(ownTypes.map(({ name }) => name).filter((name) => !reached.has(name))).toEqual([]);
 });

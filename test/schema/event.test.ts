@@ -6,8 +6,8 @@ import { createContext } from '../../src/schema/context.ts';
 import type { Context } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
 import { everyField } from './selection.ts';
-import { openWorld } from './schema-client.ts';
-import type { Answer, World } from './schema-client.ts';
+import { openSchemaClient } from './schema-client.ts';
+import type { Answer, SchemaClient } from './schema-client.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
 const run = {
@@ -37,31 +37,35 @@ const run = {
 };
 
 /** Everything that can happen, once; answers where, and what its one message was. */
-async function everything(world: World) {
-  const [ann, bob, cid] = [await world.user('Ann'), await world.user('Bob'), await world.user('Cid')];
-  const circle = (await world.run(ann, run.createCircle)).createCircle;
+async function everything(client: SchemaClient) {
+  const [ann, bob, cid] = [
+    await client.createUser('Ann'),
+    await client.createUser('Bob'),
+    await client.createUser('Cid'),
+  ];
+  const circle = (await client.run(ann, run.createCircle)).createCircle;
   const c: string = circle.id;
   for (const user of [bob, cid]) {
-    const { inviteToCircle } = await world.run(ann, run.invite, { c, e: user.email });
-    await world.run(user, run.accept, { i: inviteToCircle.id });
+    const { inviteToCircle } = await client.run(ann, run.invite, { c, e: user.email });
+    await client.run(user, run.accept, { i: inviteToCircle.id });
   }
-  await world.run(ann, run.updateCircle, { c });
-  const { addDevice } = await world.run(ann, run.addDevice, { c });
-  await world.run(ann, run.updateDevice, { d: addDevice.device.id });
-  const { createConversation } = await world.run(ann, run.createConversation, { c, es: [bob.email] });
+  await client.run(ann, run.updateCircle, { c });
+  const { addDevice } = await client.run(ann, run.addDevice, { c });
+  await client.run(ann, run.updateDevice, { d: addDevice.device.id });
+  const { createConversation } = await client.run(ann, run.createConversation, { c, es: [bob.email] });
   const v: string = createConversation.id;
-  await world.run(ann, run.updateConversation, { v });
-  await world.run(ann, run.inviteToConversation, { v, e: cid.email });
-  await world.run(ann, run.access, { v });
-  const { sendMessage } = await world.run(ann, run.send, { v });
+  await client.run(ann, run.updateConversation, { v });
+  await client.run(ann, run.inviteToConversation, { v, e: cid.email });
+  await client.run(ann, run.access, { v });
+  const { sendMessage } = await client.run(ann, run.send, { v });
   const file = { filename: 'photo.png', content: Readable.from([Buffer.from('content')]) };
-  await world.run(ann, run.upload, { m: sendMessage.media[0].id, f: file });
-  await world.run(ann, run.edit, { m: sendMessage.message.id });
-  const kept = await world.run(ann, run.send, { v });
-  await world.run(ann, run.unsend, { m: sendMessage.message.id });
-  await world.run(ann, run.promote, { v, e: bob.email });
-  await world.run(bob, run.kick, { v, e: cid.email });
-  await world.run(cid, run.leaveCircle, { c });
+  await client.run(ann, run.upload, { m: sendMessage.media[0].id, f: file });
+  await client.run(ann, run.edit, { m: sendMessage.message.id });
+  const kept = await client.run(ann, run.send, { v });
+  await client.run(ann, run.unsend, { m: sendMessage.message.id });
+  await client.run(ann, run.promote, { v, e: bob.email });
+  await client.run(bob, run.kick, { v, e: cid.email });
+  await client.run(cid, run.leaveCircle, { c });
   return {
     ann,
     bob,
@@ -83,18 +87,18 @@ const STREAMS = {
 const MINIMAL = '__typename cursor at';
 
 /** The cursor before everything: of a stream's position 0. */
-const origin = (world: World, topic: string): string =>
-  Buffer.from(`${world.deps.epoch}/${topic}/0`).toString('base64url');
+const origin = (client: SchemaClient, topic: string): string =>
+  Buffer.from(`${client.deps.epoch}/${topic}/0`).toString('base64url');
 
 /** What a stream answers up to `StreamLive`, that included. */
 async function replay(
-  world: World,
+  client: SchemaClient,
   actor: ActorRef,
   document: string,
   topic: string,
   id?: string,
 ): Promise<Answer[]> {
-  const stream = await world.subscribe(actor, document, { id, after: origin(world, topic) });
+  const stream = await client.subscribe(actor, document, { id, after: origin(client, topic) });
   const events: Answer[] = [];
   for (;;) {
     const { value } = (await stream.next()) as { value: ExecutionResult };
@@ -111,10 +115,10 @@ const topicOf = (globalId: string): string => globalId.toLowerCase();
 const namesOf = (events: readonly Answer[]): string[] => events.map(({ __typename }) => __typename);
 
 test('every fact has its type, and shows all of itself', async () => {
-  await using world = await openWorld();
-  const { ann, bob, c, v } = await everything(world);
+  await using client = await openSchemaClient();
+  const { ann, bob, c, v } = await everything(client);
   const all = everyField('Event', 2);
-  const circle = await replay(world, ann, STREAMS.circle.replace('SELECTION', all), topicOf(c), c);
+  const circle = await replay(client, ann, STREAMS.circle.replace('SELECTION', all), topicOf(c), c);
   expect(namesOf(circle)).toEqual([
     'MemberJoined',
     'MemberJoined',
@@ -125,7 +129,7 @@ test('every fact has its type, and shows all of itself', async () => {
     'StreamLive',
   ]);
   const conversation = await replay(
-    world,
+    client,
     ann,
     STREAMS.conversation.replace('SELECTION', all),
     topicOf(v),
@@ -147,7 +151,7 @@ test('every fact has its type, and shows all of itself', async () => {
     'StreamLive',
   ]);
   expect(conversation.slice(0, -1).every(({ conversationId }) => conversationId === v)).toBe(true);
-  const inbox = await replay(world, bob, STREAMS.inbox.replace('SELECTION', all), `user:${bob.id}`);
+  const inbox = await replay(client, bob, STREAMS.inbox.replace('SELECTION', all), `user:${bob.id}`);
   expect(namesOf(inbox)).toEqual(['CircleInvited', 'ConversationInvited', 'Promoted', 'StreamLive']);
   expect(inbox[0]).toMatchObject({
     circleId: c,
@@ -178,8 +182,8 @@ test('every fact has its type, and shows all of itself', async () => {
 });
 
 test('what an event brings along is shown without reading the database', async () => {
-  await using world = await openWorld();
-  const { ann, c, v } = await everything(world);
+  await using client = await openSchemaClient();
+  const { ann, c, v } = await everything(client);
   const own = ({ name, args }: { name: string; args: readonly unknown[] }): boolean =>
     args.length === 0 && !['circle', 'conversation', 'participant', 'eventCursor'].includes(name);
   const messages = everyField('Message', 1, own);
@@ -203,26 +207,26 @@ test('what an event brings along is shown without reading the database', async (
     [STREAMS.conversation.replace('SELECTION', conversation), v],
     [STREAMS.circle.replace('SELECTION', circle), c],
   ] as const) {
-    const stream = await world.subscribe(ann, document, { id, after: origin(world, topicOf(id)) });
+    const stream = await client.subscribe(ann, document, { id, after: origin(client, topicOf(id)) });
     await stream.next();
-    world.statements.count = 0;
+    client.statements.count = 0;
     for (let name = ''; name !== 'StreamLive';) {
       const { value } = await stream.next();
       name = Object.values(value.data).map((event: Answer) => event.__typename)[0] as string;
     }
-    expect(world.statements.count).toBe(0);
+    expect(client.statements.count).toBe(0);
     await stream.return(undefined);
   }
 });
 
 test('a field that looks at who is asking is marked so', async () => {
-  await using world = await openWorld();
-  const { ann, bob, c, v } = await everything(world);
+  await using client = await openSchemaClient();
+  const { ann, bob, c, v } = await everything(client);
   const shared = everyField('Event', 3, ({ extensions }) => extensions['perActor'] !== true);
   const asked: string[] = [];
   const blindContext = (actor: ActorRef): Context => {
     const context = createContext({
-      deps: world.deps,
+      deps: client.deps,
       session: { actor, tokenId: 'test', issuedAt: null, expiresAt: 0 },
     });
     const blind = (of: object, names: readonly string[]) =>
@@ -241,9 +245,9 @@ test('a field that looks at who is asking is marked so', async () => {
     [STREAMS.circle, topicOf(c), ann, c],
     [STREAMS.inbox, `user:${bob.id}`, bob, undefined],
   ] as const) {
-    const variableValues = { id, after: origin(world, topic) };
+    const variableValues = { id, after: origin(client, topic) };
     const contextValue = createContext({
-      deps: world.deps,
+      deps: client.deps,
       session: { actor, tokenId: 'test', issuedAt: null, expiresAt: 0 },
     });
     const args = validateSubscriptionArgs({

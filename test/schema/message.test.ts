@@ -1,27 +1,32 @@
 import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { family } from './seed-family.ts';
-import { openWorld } from './schema-client.ts';
-import type { World } from './schema-client.ts';
+import { seedFamily } from './seed-family.ts';
+import { openSchemaClient } from './schema-client.ts';
+import type { SchemaClient } from './schema-client.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
 const SEND =
   'mutation ($id: ID!, $text: String, $files: [String!], $key: String) { sendMessage(conversationId: $id, text: $text, files: $files, idempotencyKey: $key) { message { id text status mediaCount author { __typename } media { identifier } } media { id identifier uploaded } } }';
 
-async function sendMany(world: World, actor: ActorRef, conversation: string, count: number): Promise<void> {
+async function sendMany(
+  client: SchemaClient,
+  actor: ActorRef,
+  conversation: string,
+  count: number,
+): Promise<void> {
   for (let index = 1; index <= count; index += 1)
-    await world.run(actor, SEND, { id: conversation, text: `${index}` });
+    await client.run(actor, SEND, { id: conversation, text: `${index}` });
 }
 
 const PAGE =
   'query ($id: ID!, $first: Int, $last: Int, $after: String, $before: String) { conversation(id: $id) { messages(first: $first, last: $last, after: $after, before: $before) { nodes { text } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }';
 
 test('messages come in pages, newest last, back to the first', async () => {
-  await using world = await openWorld();
-  const { ann, conversation: id } = await family(world);
-  await sendMany(world, ann, id, 23);
+  await using client = await openSchemaClient();
+  const { ann, conversation: id } = await seedFamily(client);
+  await sendMany(client, ann, id, 23);
   const page = async (args: object) => {
-    const { messages } = (await world.run(ann, PAGE, { id, ...args })).conversation;
+    const { messages } = (await client.run(ann, PAGE, { id, ...args })).conversation;
     return { ...messages.pageInfo, texts: messages.nodes.map(({ text }: { text: string }) => Number(text)) };
   };
   const newest = await page({});
@@ -37,17 +42,17 @@ test('messages come in pages, newest last, back to the first', async () => {
   });
   expect(await page({ last: 3, after: oldest.endCursor })).toMatchObject({ texts: [21, 22, 23] });
   expect(await page({ first: 0 })).toMatchObject({ texts: [], hasNextPage: true, startCursor: null });
-  expect(await world.refused(ann, PAGE, { id, last: 101 })).toMatchObject({ code: 'LIMIT_EXCEEDED' });
-  expect(await world.refused(ann, PAGE, { id, before: 'x' })).toMatchObject({
+  expect(await client.expectError(ann, PAGE, { id, last: 101 })).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+  expect(await client.expectError(ann, PAGE, { id, before: 'x' })).toMatchObject({
     code: 'INVALID_INPUT',
     field: 'before',
   });
 });
 
 test('a message and its files are answered with what became of them', async () => {
-  await using world = await openWorld();
-  const { ann, bob, conversation: id } = await family(world);
-  const { sendMessage } = await world.run(ann, SEND, { id, files: ['a.png', 'b.png'], key: 'one' });
+  await using client = await openSchemaClient();
+  const { ann, bob, conversation: id } = await seedFamily(client);
+  const { sendMessage } = await client.run(ann, SEND, { id, files: ['a.png', 'b.png'], key: 'one' });
   expect(sendMessage).toMatchObject({
     message: { text: '', status: 'PENDING', mediaCount: 2, author: { __typename: 'User' } },
     media: [
@@ -55,8 +60,8 @@ test('a message and its files are answered with what became of them', async () =
       { identifier: 'b.png', uploaded: false },
     ],
   });
-  expect(await world.run(ann, SEND, { id, text: 'again', key: 'one' })).toEqual({ sendMessage });
-  const { uploadMedia } = await world.run(
+  expect(await client.run(ann, SEND, { id, text: 'again', key: 'one' })).toEqual({ sendMessage });
+  const { uploadMedia } = await client.run(
     ann,
     'mutation ($id: ID!, $file: Upload!) { uploadMedia(mediaId: $id, file: $file) { uploaded uploadedAt size url message { status media { uploaded } } } }',
     {
@@ -69,7 +74,7 @@ test('a message and its files are answered with what became of them', async () =
     size: 5,
     message: { status: 'PENDING', media: [{ uploaded: true }, { uploaded: false }] },
   });
-  const { message } = await world.run(
+  const { message } = await client.run(
     bob,
     'query ($id: ID!) { message(id: $id) { text author { ... on User { firstName } } participant { role user { firstName } } conversation { name } media { id message { id } } } }',
     { id: sendMessage.message.id },
@@ -80,7 +85,7 @@ test('a message and its files are answered with what became of them', async () =
     conversation: { name: 'Talk' },
     media: [{ message: { id: sendMessage.message.id } }, {}],
   });
-  const deleted = await world.run(
+  const deleted = await client.run(
     ann,
     'mutation ($id: ID!) { deleteMessage(messageId: $id) { id text sentAt updatedAt mediaCount status media { id } author { __typename } conversation { name } } }',
     { id: sendMessage.message.id },
@@ -89,21 +94,25 @@ test('a message and its files are answered with what became of them', async () =
 });
 
 test('a message outlives its author', async () => {
-  await using world = await openWorld();
-  const { ann, bob, circle, conversation: id } = await family(world);
-  await world.run(ann, 'mutation ($id: ID!) { addDevice(circleId: $id, name: "Kitchen") { username } }', {
+  await using client = await openSchemaClient();
+  const { ann, bob, circle, conversation: id } = await seedFamily(client);
+  await client.run(ann, 'mutation ($id: ID!) { addDevice(circleId: $id, name: "Kitchen") { username } }', {
     id: circle,
   });
-  await world.run(ann, 'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }', {
-    id,
-  });
-  await world.run(bob, SEND, { id, text: 'Bye' });
-  const { deleteAccount } = await world.run(
+  await client.run(
+    ann,
+    'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }',
+    {
+      id,
+    },
+  );
+  await client.run(bob, SEND, { id, text: 'Bye' });
+  const { deleteAccount } = await client.run(
     bob,
     'mutation { deleteAccount(password: "correct horse") { email firstName circles { nodes { id } } isOnline } }',
   );
   expect(deleteAccount).toMatchObject({ firstName: 'Bob', circles: { nodes: [] } });
-  const { conversation } = await world.run(
+  const { conversation } = await client.run(
     ann,
     'query ($id: ID!) { conversation(id: $id) { messages { nodes { text author { __typename } participant { id } } } } }',
     { id },
@@ -112,10 +121,10 @@ test('a message outlives its author', async () => {
 });
 
 test('files are only taken from the parts of a request', async () => {
-  await using world = await openWorld();
-  const { ann } = await family(world);
+  await using client = await openSchemaClient();
+  const { ann } = await seedFamily(client);
   await expect(
-    world.run(ann, 'mutation ($file: Upload!) { uploadMedia(mediaId: "Media:1", file: $file) { id } }', {
+    client.run(ann, 'mutation ($file: Upload!) { uploadMedia(mediaId: "Media:1", file: $file) { id } }', {
       file: 'text',
     }),
   ).rejects.toThrow('not a file');

@@ -60,7 +60,7 @@ test('an empty cursor, and a null for anything, count as none', () => {
   }
   expect(idsOf({ first: 2, after: '' })).toEqual([2, 3]);
   expect(idsOf({ last: 0 })).toEqual([]);
-  expect(() => idsOf({ first: 0, last: 0 })).toThrow('Give either first or last, not both.');
+  expect(() => idsOf({ first: 0, last: 0 })).toThrow('Pass either first or last, not both.');
 });
 
 test('a cursor of another list is none of this one', () => {

@@ -16,7 +16,7 @@ test('every scalar says where its form is specified, and gives an example', () =
   expect(custom.map(({ name }) => name).sort()).toEqual(['Cursor', 'Date', 'DateTime', 'JSON', 'Upload']);
   for (const { specifiedByURL, description } of custom) {
     expect(specifiedByURL).toMatch(/^https:\/\/[^ ]+$/);
-    expect(description).toMatch(/for instance `[^`]+`/);
+    expect(description).toMatch(/for example `[^`]+`/);
   }
 });
 

@@ -1,20 +1,20 @@
-import type { World } from './schema-client.ts';
+import type { SchemaClient } from './schema-client.ts';
 
 /** Ann and Bob in one circle and one conversation. */
-export async function family(world: World) {
-  const ann = await world.user('Ann');
-  const bob = await world.user('Bob');
-  const { createCircle } = await world.run(ann, 'mutation { createCircle(name: "Family") { id } }');
+export async function seedFamily(client: SchemaClient) {
+  const ann = await client.createUser('Ann');
+  const bob = await client.createUser('Bob');
+  const { createCircle } = await client.run(ann, 'mutation { createCircle(name: "Family") { id } }');
   const circle: string = createCircle.id;
-  const { inviteToCircle } = await world.run(
+  const { inviteToCircle } = await client.run(
     ann,
     'mutation ($id: ID!, $email: String!) { inviteToCircle(circleId: $id, email: $email) { id } }',
     { id: circle, email: bob.email },
   );
-  await world.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
+  await client.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
     id: inviteToCircle.id,
   });
-  const { createConversation } = await world.run(
+  const { createConversation } = await client.run(
     ann,
     'mutation ($id: ID!, $emails: [String!]) { createConversation(circleId: $id, name: "Talk", emails: $emails) { id } }',
     { id: circle, emails: [bob.email] },

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { logout } from '../../src/domain/accounts.ts';
-import { openWorld } from './schema-client.ts';
+import { openSchemaClient } from './schema-client.ts';
 import type { Answer } from './schema-client.ts';
-import { family } from './seed-family.ts';
+import { seedFamily } from './seed-family.ts';
 
 const EVENTS =
   'subscription ($id: ID!, $after: Cursor) { conversationEvents(conversationId: $id, after: $after) { __typename cursor ... on MessageSent { message { text } } } }';
@@ -15,48 +15,48 @@ const next = async (stream: AsyncGenerator<{ data?: unknown }>): Promise<Answer>
 };
 
 test('a query and a subscription after its cursor leave no gap', async () => {
-  await using world = await openWorld();
-  const { ann, bob, conversation: id } = await family(world);
-  const { conversation } = await world.run(
+  await using client = await openSchemaClient();
+  const { ann, bob, conversation: id } = await seedFamily(client);
+  const { conversation } = await client.run(
     ann,
     'query ($id: ID!) { conversation(id: $id) { eventCursor } }',
     { id },
   );
-  await world.run(bob, SEND, { id, text: 'meanwhile' });
-  const stream = await world.subscribe(ann, EVENTS, { id, after: conversation.eventCursor });
+  await client.run(bob, SEND, { id, text: 'meanwhile' });
+  const stream = await client.subscribe(ann, EVENTS, { id, after: conversation.eventCursor });
   expect(await next(stream)).toMatchObject({ __typename: 'MessageSent', message: { text: 'meanwhile' } });
   const live = await next(stream);
   expect(live.__typename).toBe('StreamLive');
-  await world.run(bob, SEND, { id, text: 'live' });
+  await client.run(bob, SEND, { id, text: 'live' });
   expect(await next(stream)).toMatchObject({ message: { text: 'live' } });
   await stream.return(undefined);
-  const again = await world.subscribe(ann, EVENTS, { id, after: live.cursor });
+  const again = await client.subscribe(ann, EVENTS, { id, after: live.cursor });
   expect(await next(again)).toMatchObject({ message: { text: 'live' } });
   await again.return(undefined);
 });
 
 test('what is no cursor of the stream is refused when it begins', async () => {
-  await using world = await openWorld();
-  const { ann, conversation: id } = await family(world);
-  const { circles } = await world.run(ann, '{ circles { nodes { eventCursor } } }');
+  await using client = await openSchemaClient();
+  const { ann, conversation: id } = await seedFamily(client);
+  const { circles } = await client.run(ann, '{ circles { nodes { eventCursor } } }');
   for (const after of [' ', 'x', 'x'.repeat(300), circles.nodes[0].eventCursor]) {
-    await expect(world.subscribe(ann, EVENTS, { id, after })).rejects.toMatchObject({
+    await expect(client.subscribe(ann, EVENTS, { id, after })).rejects.toMatchObject({
       code: 'CURSOR_INVALID',
     });
   }
   for (const [actor, topic] of [
     [ann, 'Conversation:998'],
     [ann, 'Conversation:999'],
-    [await world.user('Eve'), id],
+    [await client.createUser('Eve'), id],
   ] as const) {
-    await expect(world.subscribe(actor, EVENTS, { id: topic })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(client.subscribe(actor, EVENTS, { id: topic })).rejects.toMatchObject({ code: 'NOT_FOUND' });
   }
-  await expect(world.subscribe(null, EVENTS, { id })).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  await expect(client.subscribe(null, EVENTS, { id })).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
 });
 
 test('a subscription that nobody has read can be cancelled, and leaves nothing behind', async () => {
-  await using world = await openWorld();
-  const { ann, circle, conversation: id } = await family(world);
+  await using client = await openSchemaClient();
+  const { ann, circle, conversation: id } = await seedFamily(client);
   const documents = [
     EVENTS,
     'subscription ($circle: ID!) { circleEvents(circleId: $circle) { at } }',
@@ -66,18 +66,18 @@ test('a subscription that nobody has read can be cancelled, and leaves nothing b
     'subscription { signals { content } }',
   ];
   for (const document of documents) {
-    const stream = await world.subscribe(ann, document, { id, circle });
+    const stream = await client.subscribe(ann, document, { id, circle });
     await stream.return(undefined);
   }
-  expect([...world.deps.bus.topics()]).toEqual([]);
+  expect([...client.deps.bus.topics()]).toEqual([]);
 });
 
 test('a reader who is removed gets the event that says so, and then the reason', async () => {
-  await using world = await openWorld();
-  const { ann, bob, conversation: id } = await family(world);
-  const stream = await world.subscribe(bob, EVENTS, { id });
+  await using client = await openSchemaClient();
+  const { ann, bob, conversation: id } = await seedFamily(client);
+  const stream = await client.subscribe(bob, EVENTS, { id });
   expect(await next(stream)).toMatchObject({ __typename: 'StreamLive' });
-  await world.run(
+  await client.run(
     ann,
     'mutation ($id: ID!, $email: String!) { kickFromConversation(conversationId: $id, email: $email) { id } }',
     {
@@ -90,16 +90,16 @@ test('a reader who is removed gets the event that says so, and then the reason',
 });
 
 test('the inbox does not show what ends sessions', async () => {
-  await using world = await openWorld();
-  const { bob } = await family(world);
-  const before = Buffer.from(`${world.deps.epoch}/user:${bob.id}/0`).toString('base64url');
-  await logout(world.deps, {
+  await using client = await openSchemaClient();
+  const { bob } = await seedFamily(client);
+  const before = Buffer.from(`${client.deps.epoch}/user:${bob.id}/0`).toString('base64url');
+  await logout(client.deps, {
     actor: bob,
     tokenId: 'another',
     issuedAt: null,
     expiresAt: Date.now() + 60_000,
   });
-  const stream = await world.subscribe(
+  const stream = await client.subscribe(
     bob,
     'subscription ($after: Cursor) { inboxEvents(after: $after) { __typename } }',
     {
@@ -112,25 +112,25 @@ test('the inbox does not show what ends sessions', async () => {
 });
 
 test('typing, presence and signals reach their readers', async () => {
-  await using world = await openWorld();
-  const { ann, bob, circle, conversation: id } = await family(world);
+  await using client = await openSchemaClient();
+  const { ann, bob, circle, conversation: id } = await seedFamily(client);
   const who = '{ __typename ... on User { id isOnline } }';
-  const typing = await world.subscribe(
+  const typing = await client.subscribe(
     ann,
     `subscription ($id: ID!) { typing(conversationId: $id) { actor ${who} isTyping } }`,
     { id },
   );
-  await world.run(bob, 'mutation ($id: ID!) { setTyping(conversationId: $id, isTyping: true) }', { id });
+  await client.run(bob, 'mutation ($id: ID!) { setTyping(conversationId: $id, isTyping: true) }', { id });
   const user = { __typename: 'User', id: `User:${bob.id}` };
   expect(await next(typing)).toMatchObject({ actor: user, isTyping: true });
   await typing.return(undefined);
 
-  const presence = await world.subscribe(
+  const presence = await client.subscribe(
     ann,
     `subscription ($id: ID!) { presence(circleId: $id) { actor ${who} online } }`,
     { id: circle },
   );
-  const lease = await world.deps.presence.open('graphql', bob);
+  const lease = await client.deps.presence.open('graphql', bob);
   expect(await next(presence)).toEqual({ actor: { ...user, isOnline: true }, online: true });
   await lease.close();
   expect(await next(presence)).toEqual({ actor: { ...user, isOnline: false }, online: false });
@@ -138,15 +138,15 @@ test('typing, presence and signals reach their readers', async () => {
 
   const SIGNAL = 'mutation ($to: SignalTarget!, $content: JSON!) { sendSignal(to: $to, content: $content) }';
   const content = { message: 'CALLING', list: [1, null, { deep: 1.5 }] };
-  expect(await world.refused(bob, SIGNAL, { to: { userId: `User:${ann.id}` }, content })).toEqual({
+  expect(await client.expectError(bob, SIGNAL, { to: { userId: `User:${ann.id}` }, content })).toEqual({
     code: 'UNREACHABLE',
   });
-  const signals = await world.subscribe(ann, `subscription { signals { sender ${who} content } }`);
+  const signals = await client.subscribe(ann, `subscription { signals { sender ${who} content } }`);
   for (const to of [{ userId: `User:${ann.id}` }, { email: ann.email }]) {
-    expect(await world.run(bob, SIGNAL, { to, content })).toEqual({ sendSignal: true });
+    expect(await client.run(bob, SIGNAL, { to, content })).toEqual({ sendSignal: true });
     expect(await next(signals)).toMatchObject({ sender: user, content });
   }
-  await world.run(
+  await client.run(
     bob,
     'mutation ($id: ID!, $n: Int!) { sendSignal(to: { userId: $id }, content: { n: [$n, "x", true, null] }) }',
     { id: `User:${ann.id}`, n: 3 },
@@ -156,18 +156,18 @@ test('typing, presence and signals reach their readers', async () => {
 });
 
 test('the servers for calls are public, their credentials are not', async () => {
-  await using world = await openWorld();
-  const ann = await world.user('Ann');
+  await using client = await openSchemaClient();
+  const ann = await client.createUser('Ann');
   const servers =
     'stunServers { urls username credential } turnServers { urls username credential } iceServers { urls username credential }';
-  const anonymous = (await world.run(null, `{ webrtc { ${servers} } }`)).webrtc;
+  const anonymous = (await client.run(null, `{ webrtc { ${servers} } }`)).webrtc;
   const bare = (url: string) => ({ urls: [url], username: null, credential: null });
   const [stun, turn] = [bare('stun:webrtc.neo.ovh:3478'), bare('turn:webrtc.neo.ovh:3478')];
   expect(anonymous).toEqual({ stunServers: [stun], turnServers: [turn], iceServers: [stun, turn] });
-  expect(await world.refused(null, '{ webrtc { credentials { username } } }')).toEqual({
+  expect(await client.expectError(null, '{ webrtc { credentials { username } } }')).toEqual({
     code: 'UNAUTHENTICATED',
   });
-  const { webrtc } = await world.run(
+  const { webrtc } = await client.run(
     ann,
     `{ webrtc { ${servers} credentials { username password expiresAt } } }`,
   );

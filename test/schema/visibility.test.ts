@@ -2,26 +2,26 @@ import { expect, test } from 'vitest';
 import type { UserId } from '../../src/ids.ts';
 import { circleOf } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
-import { actorOf, openWorld } from './schema-client.ts';
-import type { World } from './schema-client.ts';
+import { actorOf, openSchemaClient } from './schema-client.ts';
+import type { SchemaClient } from './schema-client.ts';
 
 const CREATE_CIRCLE = 'mutation { createCircle(name: "Family") { id legacyId name myRole eventCursor } }';
 const INVITE =
   'mutation ($c: ID!, $e: String!) { inviteToCircle(circleId: $c, email: $e) { id circle { name } } }';
 
-async function family(world: World) {
-  const ann = await world.user('Ann');
-  const bob = await world.user('Bob');
-  const circle: string = (await world.run(ann, CREATE_CIRCLE)).createCircle.id;
-  const { inviteToCircle } = await world.run(ann, INVITE, { c: circle, e: bob.email });
+async function seedFamily(client: SchemaClient) {
+  const ann = await client.createUser('Ann');
+  const bob = await client.createUser('Bob');
+  const circle: string = (await client.run(ann, CREATE_CIRCLE)).createCircle.id;
+  const { inviteToCircle } = await client.run(ann, INVITE, { c: circle, e: bob.email });
   const invitation: string = inviteToCircle.id;
   return { ann, bob, circle, invitation };
 }
 
 test('a circle answers what its creator asks of it', async () => {
-  await using world = await openWorld();
-  const { ann, circle } = await family(world);
-  const answer = await world.run(
+  await using client = await openSchemaClient();
+  const { ann, circle } = await seedFamily(client);
+  const answer = await client.run(
     ann,
     `query ($id: ID!) {
       me { __typename ... on User { email isOnline circles { nodes { id } } } }
@@ -54,33 +54,33 @@ test('a circle answers what its creator asks of it', async () => {
 });
 
 test('an invitation introduces two by name and e-mail, and no more before they share a circle', async () => {
-  await using world = await openWorld();
-  const { ann, bob, circle, invitation } = await family(world);
+  await using client = await openSchemaClient();
+  const { ann, bob, circle, invitation } = await seedFamily(client);
   for (const { id } of [ann, bob])
-    await world.deps.db
+    await client.deps.db
       .updateTable('users')
       .set({ birthday: '2000-01-01' })
       .where('id', '=', id as UserId)
       .execute();
-  const lease = await world.deps.presence.open('graphql', bob);
+  const lease = await client.deps.presence.open('graphql', bob);
   const who = '{ firstName email birthday isOnline }';
   const query = `query ($id: ID!) { node(id: $id) { ... on CircleInvitation { user ${who} invitedBy ${who} } } }`;
   const known = { birthday: '2000-01-01' };
   const stranger = { birthday: null, isOnline: false };
-  expect((await world.run(ann, query, { id: invitation })).node).toMatchObject({
+  expect((await client.run(ann, query, { id: invitation })).node).toMatchObject({
     user: { firstName: 'Bob', email: bob.email, ...stranger },
     invitedBy: { firstName: 'Ann', ...known },
   });
-  expect((await world.run(bob, query, { id: invitation })).node).toMatchObject({
+  expect((await client.run(bob, query, { id: invitation })).node).toMatchObject({
     user: { firstName: 'Bob', ...known, isOnline: true },
     invitedBy: { firstName: 'Ann', email: ann.email, ...stranger },
   });
-  const { createCircle: other } = await world.run(ann, CREATE_CIRCLE);
-  const { inviteToCircle: second } = await world.run(ann, INVITE, { c: other.id, e: bob.email });
-  await world.run(bob, 'mutation ($i: ID!) { acceptCircleInvitation(invitationId: $i) { id } }', {
+  const { createCircle: other } = await client.run(ann, CREATE_CIRCLE);
+  const { inviteToCircle: second } = await client.run(ann, INVITE, { c: other.id, e: bob.email });
+  await client.run(bob, 'mutation ($i: ID!) { acceptCircleInvitation(invitationId: $i) { id } }', {
     i: invitation,
   });
-  expect((await world.run(ann, query, { id: second.id })).node).toMatchObject({
+  expect((await client.run(ann, query, { id: second.id })).node).toMatchObject({
     user: { ...known, isOnline: true },
   });
   expect(circle).not.toBe(other.id);
@@ -88,11 +88,11 @@ test('an invitation introduces two by name and e-mail, and no more before they s
 });
 
 test('who is only invited sees the name of the circle and nothing in it', async () => {
-  await using world = await openWorld();
-  const { bob, circle, invitation } = await family(world);
+  await using client = await openSchemaClient();
+  const { bob, circle, invitation } = await seedFamily(client);
   const inside =
     'name myRole device { id } members { nodes { id } } invitations { nodes { id } } conversations { nodes { id } }';
-  const { me } = await world.run(
+  const { me } = await client.run(
     bob,
     `{ me { ... on User { invitations { nodes { id circle { id ${inside} } } } } } }`,
   );
@@ -111,18 +111,20 @@ test('who is only invited sees the name of the circle and nothing in it', async 
       },
     },
   ]);
-  expect(await world.refused(bob, 'query ($id: ID!) { circle(id: $id) { id } }', { id: circle })).toEqual({
+  expect(
+    await client.expectError(bob, 'query ($id: ID!) { circle(id: $id) { id } }', { id: circle }),
+  ).toEqual({
     code: 'NOT_FOUND',
   });
 });
 
 test('nobody sees the circles and invitations of somebody else', async () => {
-  await using world = await openWorld();
-  const { ann, bob, invitation } = await family(world);
-  await world.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
+  await using client = await openSchemaClient();
+  const { ann, bob, invitation } = await seedFamily(client);
+  await client.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
     id: invitation,
   });
-  const { circles } = await world.run(
+  const { circles } = await client.run(
     ann,
     '{ circles { nodes { members { nodes { user { email circles { nodes { id } } invitations { nodes { id } } } } } } } }',
   );
@@ -132,10 +134,10 @@ test('nobody sees the circles and invitations of somebody else', async () => {
 });
 
 test('a node is null for whoever may not see it, and for every id of nothing', async () => {
-  await using world = await openWorld();
-  const { ann, circle, invitation } = await family(world);
-  const eve = await world.user('Eve');
-  const { circle: seen } = await world.run(
+  await using client = await openSchemaClient();
+  const { ann, circle, invitation } = await seedFamily(client);
+  const eve = await client.createUser('Eve');
+  const { circle: seen } = await client.run(
     ann,
     'query ($id: ID!) { circle(id: $id) { members { nodes { id } } } }',
     {
@@ -145,18 +147,20 @@ test('a node is null for whoever may not see it, and for every id of nothing', a
   const ids = [circle, invitation, seen.members.nodes[0].id, `User:${ann.id}`];
   const none = ['Message:9', 'Circle:2147483647', 'CircleMembership:77', 'Device:1', 'User:99'];
   const NODES = 'query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }';
-  const { nodes } = await world.run(ann, NODES, { ids: [...ids, ...none] });
+  const { nodes } = await client.run(ann, NODES, { ids: [...ids, ...none] });
   expect(nodes).toEqual([
     ...ids.map((id) => ({ __typename: id.split(':')[0], id })),
     ...none.map(() => null),
   ]);
-  expect((await world.run(eve, NODES, { ids })).nodes).toEqual(ids.map(() => null));
-  expect(await world.run(eve, 'query ($id: ID!) { node(id: $id) { id } }', { id: circle })).toEqual({
+  expect((await client.run(eve, NODES, { ids })).nodes).toEqual(ids.map(() => null));
+  expect(await client.run(eve, 'query ($id: ID!) { node(id: $id) { id } }', { id: circle })).toEqual({
     node: null,
   });
-  expect(await world.refused(null, 'query ($id: ID!) { node(id: $id) { id } }', { id: circle })).toEqual({
-    code: 'UNAUTHENTICATED',
-  });
+  expect(await client.expectError(null, 'query ($id: ID!) { node(id: $id) { id } }', { id: circle })).toEqual(
+    {
+      code: 'UNAUTHENTICATED',
+    },
+  );
 });
 
 const MALFORMED = [
@@ -189,22 +193,22 @@ const MALFORMED = [
 ];
 
 test('an id of a wrong form is refused with the form that is expected', async () => {
-  await using world = await openWorld();
-  const { ann, circle } = await family(world);
+  await using client = await openSchemaClient();
+  const { ann, circle } = await seedFamily(client);
   const CIRCLE = 'query ($id: ID!) { circle(id: $id) { id } }';
   for (const id of [...MALFORMED, 'Conversation:1', 'User:1']) {
-    expect(await world.refused(ann, CIRCLE, { id }), id).toEqual({ code: 'INVALID_INPUT', field: 'id' });
+    expect(await client.expectError(ann, CIRCLE, { id }), id).toEqual({ code: 'INVALID_INPUT', field: 'id' });
   }
-  await expect(world.run(ann, CIRCLE, { id: '1' })).rejects.toThrow(
+  await expect(client.run(ann, CIRCLE, { id: '1' })).rejects.toThrow(
     'id is not a global id of the form Circle:<number>.',
   );
-  expect(await world.refused(ann, CIRCLE, { id: 'Circle:2147483647' })).toEqual({ code: 'NOT_FOUND' });
-  expect((await world.run(ann, CIRCLE, { id: circle })).circle).toEqual({ id: circle });
+  expect(await client.expectError(ann, CIRCLE, { id: 'Circle:2147483647' })).toEqual({ code: 'NOT_FOUND' });
+  expect((await client.run(ann, CIRCLE, { id: circle })).circle).toEqual({ id: circle });
 });
 
 test('every argument that takes an id says the form of its own', async () => {
-  await using world = await openWorld();
-  const { ann } = await family(world);
+  await using client = await openSchemaClient();
+  const { ann } = await seedFamily(client);
   const wrong = (field: string) => ({ code: 'INVALID_INPUT', field });
   for (const [operation, field] of [
     ['{ conversation(id: "Circle:1") { id } }', 'id'],
@@ -218,7 +222,7 @@ test('every argument that takes an id says the form of its own', async () => {
     ['mutation { sendSignal(to: { userId: "Device:1" }, content: 1) }', 'userId'],
     ['mutation { sendSignal(to: { deviceId: "1" }, content: 1) }', 'deviceId'],
   ] as const) {
-    expect(await world.refused(ann, operation), operation).toEqual(wrong(field));
+    expect(await client.expectError(ann, operation), operation).toEqual(wrong(field));
   }
   for (const [field, operation] of [
     ['circleId', 'subscription { circleEvents(circleId: "1") { at } }'],
@@ -226,7 +230,7 @@ test('every argument that takes an id says the form of its own', async () => {
     ['conversationId', 'subscription { conversationEvents(conversationId: "Circle:1") { at } }'],
     ['conversationId', 'subscription { typing(conversationId: "") { isTyping } }'],
   ] as const) {
-    await expect(world.subscribe(ann, operation), operation).rejects.toMatchObject({
+    await expect(client.subscribe(ann, operation), operation).rejects.toMatchObject({
       code: 'INVALID_INPUT',
       details: { field },
     });
@@ -257,18 +261,18 @@ test('node refuses an id of a wrong form, and nodes gives null and an error in i
 });
 
 test('who has left, or deleted, is answered the thing as it was, with empty lists', async () => {
-  await using world = await openWorld();
-  const { ann, bob, circle, invitation } = await family(world);
-  await world.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
+  await using client = await openSchemaClient();
+  const { ann, bob, circle, invitation } = await seedFamily(client);
+  await client.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
     id: invitation,
   });
-  const { createConversation } = await world.run(
+  const { createConversation } = await client.run(
     ann,
     'mutation ($id: ID!, $emails: [String!]) { createConversation(circleId: $id, name: "Talk", emails: $emails) { id } }',
     { id: circle, emails: [bob.email] },
   );
   const conversation: string = createConversation.id;
-  const left = await world.run(
+  const left = await client.run(
     bob,
     `mutation ($id: ID!) { leaveConversation(conversationId: $id) {
       id legacyId name deviceAccess createdAt updatedAt eventCursor myRole circle { name }
@@ -285,7 +289,7 @@ test('who has left, or deleted, is answered the thing as it was, with empty list
     participants: { nodes: [] },
     messages: { nodes: [] },
   });
-  const { deleteCircle } = await world.run(
+  const { deleteCircle } = await client.run(
     ann,
     `mutation ($id: ID!) { deleteCircle(circleId: $id) {
       id name createdAt updatedAt eventCursor myRole device { id }
@@ -303,21 +307,21 @@ test('who has left, or deleted, is answered the thing as it was, with empty list
 });
 
 test('a device sees its circle', async () => {
-  await using world = await openWorld();
-  const { ann, circle } = await family(world);
-  const { addDevice } = await world.run(
+  await using client = await openSchemaClient();
+  const { ann, circle } = await seedFamily(client);
+  const { addDevice } = await client.run(
     ann,
     'mutation ($id: ID!) { addDevice(circleId: $id, name: "Kitchen") { device { id name circle { name } } username password } }',
     { id: circle },
   );
-  const { loginDevice } = await world.run(
+  const { loginDevice } = await client.run(
     null,
     'mutation ($u: String!, $p: String!) { loginDevice(username: $u, password: $p) { token device { username activated } } }',
     { u: addDevice.username, p: addDevice.password },
   );
   expect(loginDevice).toMatchObject({ device: { username: addDevice.username, activated: true } });
   const device = actorOf(addDevice.device.id);
-  const answer = await world.run(
+  const answer = await client.run(
     device,
     '{ me { __typename ... on Device { name } } circles { nodes { name myRole device { name } members { nodes { user { email } } } } } }',
   );
