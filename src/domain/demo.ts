@@ -37,7 +37,7 @@ export async function seedDemo(deps: Deps): Promise<string[] | undefined> {
     name: 'Demo conversation',
     emails: [BOB.email],
   });
-  const text = 'Welcome! What one door says, the other hears.';
+  const text = 'Welcome! A message from either client appears on both.';
   await messages.sendMessage(deps, ann, { conversationId, text, files: [], idempotencyKey: null });
   return [ANN.email, BOB.email];
 }
