@@ -32,9 +32,35 @@ const WORDS: readonly Word[] = [
 ];
 
 /** The folders that pass. A folder is added by a line; in the end all are here. */
-const FOLDERS = ['test/tools'];
+const FOLDERS = [
+  'test/tools',
+  'bench',
+  'chaos',
+  'README.md',
+  'ARCHITECTURE.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  'SECURITY.md',
+  'CODE_OF_CONDUCT.md',
+  'docs/decisions',
+  'docs/clients.md',
+  'docs/delivery.md',
+  'docs/dependencies.md',
+  'docs/errors.md',
+  'docs/migration.md',
+  'docs/operations.md',
+  'docs/performance.md',
+  'docs/persisted-operations.md',
+  'docs/tokens.md',
+];
 
-const EXEMPTIONS: readonly Exemption[] = [];
+const EXEMPTIONS: readonly Exemption[] = [
+  {
+    file: 'docs/decisions/0022-standard-vocabulary.md',
+    found: 'old client',
+    reason: 'quotes the former vocabulary',
+  },
+];
 
 const format = ({ file, line, found, advice }: ReturnType<typeof findWords>[number]): string =>
   `${file}:${line}: "${found}": ${advice}`;
