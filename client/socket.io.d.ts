@@ -24,10 +24,10 @@ export type ErrorText =
   | 'Trop de requetes'
   | 'Erreur interne';
 
-/** Names a thing: a positive int32. */
+/** A positive int32. */
 export type Id = number;
 
-/** A message: of a user with `link_id`, of a device with `device_id`. */
+/** A message: of a user, with `link_id`; or of a device, with `device_id`. */
 export type Message = {
   readonly id: Id;
   /** The author as a participant, not as a user. */
@@ -35,9 +35,9 @@ export type Message = {
   readonly sent: DateText;
   /** Always null. */
   readonly read: null;
-  /** The text, empty when there is none. */
+  /** The text; may be empty. */
   readonly content: string;
-  /** How many files it has. */
+  /** The number of its files. */
   readonly medias: number;
 } | {
   readonly id: Id;
@@ -45,16 +45,16 @@ export type Message = {
   readonly sent: DateText;
   /** Always null. */
   readonly read: null;
-  /** The text, empty when there is none. */
+  /** The text; may be empty. */
   readonly content: string;
-  /** How many files it has. */
+  /** The number of its files. */
   readonly medias: number;
 };
 
-/** ISO 8601 in UTC without a zone, with microseconds where they are not zero. */
+/** ISO 8601 in UTC without a zone, with microseconds if they are not zero. */
 export type DateText = string;
 
-/** A user. Mind the spelling of `isOnline`. */
+/** A user. Note the spelling of `isOnline`. */
 export type User = {
   readonly id: Id;
   readonly email: string;
@@ -68,7 +68,7 @@ export type User = {
   readonly type: 'DEFAULT';
 };
 
-/** A device. Mind the spelling of `is_online`. */
+/** A device. Note the spelling of `is_online`. */
 export type Device = {
   readonly id: Id;
   readonly name: string;
@@ -83,27 +83,27 @@ export type Device = {
 /** A file of a message. */
 export type Media = {
   readonly id: Id;
-  /** Null until it is uploaded. */
+  /** Null until the upload. */
   readonly filename: string | null;
-  /** Null until it is uploaded. */
+  /** Null until the upload. */
   readonly extension: string | null;
-  /** The name that `files` gave it. */
+  /** The name given in `files`. */
   readonly identifier: string;
   /** A text, not a boolean. */
   readonly uploaded: 'True' | 'False';
 };
 
-/** An id, or its decimal digits as a text. */
+/** An id, or its decimal digits as a string. */
 export type IdOrDigits = Id | string;
 
 /** What the server emits, for `Socket<ServerToClientEvents, ClientToServerEvents>` of socket.io-client. */
 export interface ServerToClientEvents {
-  /** The socket is that of the account. The room is joined. The room is left. The room is joined. The room is left. The message is stored. The room was told. The target was told. */
+  /** The socket is authenticated. The room is joined. The room is left. The room is joined. The room is left. The message is stored. The room was notified. The payload was sent to the target. */
   success(payload: 'User authenticated' | `Vous avez rejoins la conversation : conversation_${number}` | 'Vous avez quitte la conversation' | `Vous avez rejoins le cercle : circle_${number}` | 'Vous avez quitte le cercle' | {
     readonly received: true;
     readonly message_id: Id;
   } | 'Writing sent' | 'Message forwarded'): void;
-  /** Why nothing was done. */
+  /** Why the event was refused. */
   error(payload: ErrorText): void;
   /** The user is invited to a circle. */
   circle_invite(payload: {
@@ -137,7 +137,7 @@ export interface ServerToClientEvents {
   'device created'(payload: {
     readonly circle_id: Id;
   }): void;
-  /** The conversation is renamed; the user is invited to it, or becomes its administrator. A user leaves the conversation. A user is kicked from the conversation. The device of the circle is let in or shut out. */
+  /** The conversation is renamed; or the user is invited to it, or becomes its administrator. A user leaves the conversation. A user is kicked from the conversation. The device of the circle gains or loses access. */
   conversation(payload: {
     readonly event: 'update' | 'invite' | 'promoted';
     readonly conversation_id: Id;
@@ -158,7 +158,7 @@ export interface ServerToClientEvents {
     readonly type: 'add' | 'remove';
     readonly conversation_id: Id;
   }): void;
-  /** A message without files. A message whose files are still to come. A file of a message has arrived, others have not. The last file of a message has arrived. The text of a message is changed, or the message is deleted. */
+  /** A message without files. A message whose files are not uploaded yet. A file of a message is uploaded, others are pending. The last file of a message is uploaded. The text of a message is changed, or the message is deleted. */
   message(payload: {
     readonly conversation_id: Id;
     readonly message: Message;
@@ -189,12 +189,12 @@ export interface ServerToClientEvents {
     readonly message_id: Id;
     readonly event: 'update' | 'delete';
   }): void;
-  /** The files that the message waits for, in the order of `files`. */
+  /** The pending files of the message, in the order of `files`. */
   media(payload: {
     readonly media_list: readonly Media[];
     readonly message_id: Id;
   }): void;
-  /** A user writes, or no longer. The device of the circle writes, or no longer. */
+  /** A user starts or stops writing. The device of the circle starts or stops writing. */
   writing(payload: {
     readonly conversation_id: Id;
     readonly device: false;
@@ -206,15 +206,15 @@ export interface ServerToClientEvents {
     readonly device: true;
     readonly is_writing: boolean;
   }): void;
-  /** Somebody forwarded a payload. */
+  /** Another client forwarded a payload. */
   webrtc_forward(payload: {
     /** The user or device that sent it. */
     readonly sender_id: Id;
     readonly is_device: boolean;
-    /** What it sent: the payload of `webrtc_forward`, or any JSON of a GraphQL client. */
+    /** The forwarded payload: that of `webrtc_forward`, or any JSON of a GraphQL client. */
     readonly content: unknown;
   }): void;
-  /** What the TURN servers accept for a while. The servers, one for each of their URLs. Somebody forwarded a payload. */
+  /** Credentials that the TURN servers accept for a limited time. The servers, one for each of their URLs. Another client forwarded a payload. */
   webrtc_config(payload: {
     readonly username: string;
     readonly password: string;
@@ -226,14 +226,14 @@ export interface ServerToClientEvents {
     /** The user or device that sent it. */
     readonly sender_id: Id;
     readonly is_device: boolean;
-    /** What it sent: the payload of `webrtc_forward`, or any JSON of a GraphQL client. */
+    /** The forwarded payload: that of `webrtc_forward`, or any JSON of a GraphQL client. */
     readonly content: unknown;
   }): void;
 }
 
 /** What a client may emit. */
 export interface ClientToServerEvents {
-  /** Makes the socket that of an account. */
+  /** Authenticates the socket as an account. */
   authenticate(payload: {
     /** A token of the account. */
     readonly token: string;
@@ -242,10 +242,10 @@ export interface ClientToServerEvents {
   join_conversation(payload: {
     /** The conversation. */
     readonly conversation_id: IdOrDigits;
-    /** The last message that the client has: what was said after it on `message` is said again, to it alone. None, or null: nothing is. */
+    /** The last message that the client has received: every later frame of `message` is replayed to this socket only. Absent or null: no replay. */
     readonly after_message_id?: IdOrDigits | null | undefined;
   }, ack?: Ack): void;
-  /** Leaves the room of a conversation, if in it. */
+  /** Leaves the room of a conversation, if joined. */
   leave_conversation(payload: {
     /** The conversation. */
     readonly conversation_id: IdOrDigits;
@@ -255,7 +255,7 @@ export interface ClientToServerEvents {
     /** The circle. */
     readonly circle_id: IdOrDigits;
   }, ack?: Ack): void;
-  /** Leaves the room of a circle, if in it. */
+  /** Leaves the room of a circle, if joined. */
   leave_circle(payload: {
     /** The circle. */
     readonly circle_id: IdOrDigits;
@@ -264,35 +264,35 @@ export interface ClientToServerEvents {
   message(payload: {
     /** The conversation. */
     readonly conversation_id: IdOrDigits;
-    /** The text; none is the empty text. */
+    /** The text; empty if absent. */
     readonly text_message?: string | null | undefined;
-    /** Names of files that will be uploaded, at most 20. Null is none. */
+    /** Names of the files that will be uploaded, at most 20. Null: none. */
     readonly files?: readonly string[] | null | undefined;
-    /** Names the message among those of the account, in 1 to 200 characters: sending it again, with whatever content, answers the first `media` and `success` and says nothing to the room. */
+    /** An idempotency key, unique per account, of 1 to 200 characters: a repeated send, whatever its content, receives the `media` and `success` of the first and sends nothing to the room. */
     readonly client_message_id?: string | null | undefined;
   }, ack?: Ack): void;
-  /** Tells the room of a conversation that the account is writing, or no longer. */
+  /** Notifies the room of a conversation that the account started or stopped writing. */
   writing(payload: {
     /** The conversation. */
     readonly conversation_id: IdOrDigits;
-    /** Whether it is. */
+    /** Whether the account is writing. */
     readonly is_writing: boolean;
   }, ack?: Ack): void;
-  /** Asks for credentials for the TURN servers. */
+  /** Requests credentials for the TURN servers. */
   webrtc_credentials(...parameters: [ack?: Ack] | [payload: Readonly<Record<string, unknown>>, ack?: Ack]): void;
-  /** Asks for the STUN servers. */
+  /** Requests the STUN servers. */
   webrtc_stun_info(...parameters: [ack?: Ack] | [payload: Readonly<Record<string, unknown>>, ack?: Ack]): void;
-  /** Asks for the TURN servers. */
+  /** Requests the TURN servers. */
   webrtc_turn_info(...parameters: [ack?: Ack] | [payload: Readonly<Record<string, unknown>>, ack?: Ack]): void;
   /** Forwards the whole payload to one account, which must share a circle with the caller. It may be the caller’s own. */
   webrtc_forward(payload: {
-    /** The user, by e-mail address, in whatever case. */
+    /** The user, by e-mail address; case-insensitive. */
     readonly email?: string | null | undefined;
-    /** The user, by id, unless there is `email`. */
+    /** The user, by id; ignored if `email` is present. */
     readonly user_id?: IdOrDigits | null | undefined;
-    /** The device, unless there is one of the others. */
+    /** The device, by id; ignored if one of the others is present. */
     readonly device_id?: IdOrDigits | null | undefined;
-    /** Forwarded too; clients put a call in `message`. */
+    /** Forwarded too; clients send call states in `message`. */
     readonly [field: string]: unknown;
   }, ack?: Ack): void;
   /** Does nothing, as in the original. */

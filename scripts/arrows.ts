@@ -36,7 +36,10 @@ const arrows: Readonly<Record<string, Arrow>> = {
   domain: { mayImport: ['domain', 'services', 'events', 'db', 'lib'] },
   schema: { mayImport: ['schema', 'domain', 'events', 'lib'] },
   gateway: { mayImport: ['gateway', 'schema', 'lib'], typesOf: ['domain', 'events'] },
-  bridge: { mayImport: ['bridge', 'events', 'lib'], typesOf: ['gateway/execution/executor.ts'] },
+  bridge: {
+    mayImport: ['bridge', 'events', 'lib'],
+    typesOf: ['gateway/execution/executor.ts', 'services/channel-usage.ts'],
+  },
   page: { mayImport: ['page'] },
   client: { mayImport: ['client'] },
   testing: { mayImport: ['testing', 'app.ts', ...everyLayer] },

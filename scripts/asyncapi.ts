@@ -39,24 +39,27 @@ function schemaOf(type: z.ZodType, schemas: Tree): Tree {
   return schema;
 }
 
-function requestSchema({ fields, others }: Channel, schemas: Tree): Tree {
-  const properties = fields.map(({ name, type, about }) => {
+function requestSchema({ fields, otherFields }: Channel, schemas: Tree): Tree {
+  const properties = fields.map(({ name, type, description }) => {
     const schema = schemaOf(FIELD_TYPES[type], schemas);
-    return [name, { ...('$ref' in schema ? { allOf: [schema] } : schema), description: about }] as const;
+    return [
+      name,
+      { ...('$ref' in schema ? { allOf: [schema] } : schema), description: description },
+    ] as const;
   });
   const required = fields.filter((field) => field.required).map(({ name }) => name);
   return {
     type: 'object',
     properties: Object.fromEntries(properties),
     ...(required.length === 0 ? {} : { required }),
-    ...(others === null ? {} : { additionalProperties: { description: others } }),
+    ...(otherFields === null ? {} : { additionalProperties: { description: otherFields } }),
   };
 }
 
 const requestOf = (channel: Channel, schemas: Tree): Tree => ({
   name: channel.name,
   title: `${channel.name}, sent by a client`,
-  summary: channel.about,
+  summary: channel.description,
   payload: requestSchema(channel, schemas),
   examples: [{ payload: channel.example }],
   'x-ack': [],
@@ -100,17 +103,17 @@ function channels(schemas: Tree): Tree {
 
 /** What Parley does with what it hears. A reply has one channel, so the others are in `x-answers`. */
 function receiving(channel: Channel): Tree {
-  const { name, about, notes, anonymous } = channel;
-  const answers = channel.answers.map(({ channel: on, shape, when }) => ({
+  const { name, description, notes, anonymous } = channel;
+  const answers = channel.replies.map(({ channel: on, shape, when }) => ({
     channel: ref('channels', on),
     messages: shape === undefined ? messageRefs(on) : [messageRef(on, shape)],
     ...(when !== undefined && { when }),
   }));
-  const main = channel.answers.find(({ when }) => when === undefined) ?? channel.answers[0];
+  const main = channel.replies.find(({ when }) => when === undefined) ?? channel.replies[0];
   return {
     action: 'receive',
     channel: ref('channels', name),
-    summary: about,
+    summary: description,
     ...(notes.length > 0 && { description: notes.join('\n\n') }),
     ...(anonymous !== null && { security: [ref('components', 'securitySchemes', 'token')] }),
     messages: [messageRef(name, REQUEST)],

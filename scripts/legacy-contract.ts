@@ -1,8 +1,8 @@
 // What the documents of the legacy channels say alike: docs/legacy-channels.md, asyncapi.yaml and the page at /channels.
 import { z } from 'zod';
-import type { Answer, Channel, Refusal } from '../src/bridge/contract/channel-types.ts';
+import type { ReplyShape, Channel, Refusal } from '../src/bridge/contract/channel-types.ts';
 import { CHANNELS, COMMON_REFUSALS, USER_NOT_FOUND } from '../src/bridge/contract/channels.ts';
-import { DEFAULT_LIMITS } from '../src/bridge/deps.ts';
+import { DEFAULT_LIMITS } from '../src/bridge/limits.ts';
 import { framesOf, framesOfEphemeral } from '../src/bridge/contract/event-frames.ts';
 import { EMITTED } from '../src/bridge/contract/schemas.ts';
 import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
@@ -38,7 +38,7 @@ export function errorsOf(channel: Channel): Omit<Refusal, 'codes'>[] {
 }
 
 /** What a client gets that asked well; undefined for what is one of the frames of a room. */
-export function exampleOf({ channel, shape }: Answer): unknown {
+export function exampleOf({ channel, shape }: ReplyShape): unknown {
   const schema = shape === undefined ? undefined : shapesOf(channel)[shape];
   if (schema === undefined) return undefined;
   const { const: only, examples = [] } = z.toJSONSchema(schema);
@@ -52,7 +52,7 @@ function shapeOf(channel: EmittedChannel, payload: unknown): string {
 }
 
 const answers: Heard[] = CHANNELS.flatMap((row) =>
-  row.answers.flatMap((answer) => {
+  row.replies.flatMap((answer) => {
     const { channel, shape, when } = answer;
     if (shape === undefined) return [];
     const condition = when === undefined ? '' : `, ${when}`;
@@ -128,7 +128,7 @@ export const CONNECTION: readonly string[] = [
   '`error` carries a text, and only the socket at fault hears it; it never ends the connection. `success` carries a text, except after `message`.',
   'Frames of rooms never come between a request and its answer: they wait until the answer has left.',
   'The frame `["disconnect"]` sent as an event ends the socket, which then gets the disconnect packet.',
-  `A connection that lets more than ${DEFAULT_LIMITS.waitingPackets} packets or ${megabytes(DEFAULT_LIMITS.waitingBytes)} wait for it, or that sends more than ${DEFAULT_LIMITS.queuedEvents} events or ${megabytes(DEFAULT_LIMITS.queuedBytes)} ahead of their handling, attachments included, is cut off.`,
+  `A connection that lets more than ${DEFAULT_LIMITS.sendQueuePackets} packets or ${megabytes(DEFAULT_LIMITS.sendQueueBytes)} wait for it, or that sends more than ${DEFAULT_LIMITS.queuedEvents} events or ${megabytes(DEFAULT_LIMITS.queuedBytes)} ahead of their handling, attachments included, is cut off.`,
   'A server that stops closes WebSockets with code 1012, those of protocol 3 with 1001, and clients reconnect.',
 ];
 

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import type { Answer, Channel } from '../src/bridge/contract/channel-types.ts';
+import type { ReplyShape, Channel } from '../src/bridge/contract/channel-types.ts';
 import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/contract/channels.ts';
 import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
 import { asyncapi } from './asyncapi.ts';
@@ -34,17 +34,17 @@ const SHORT = 120;
 
 const inCode = (payload: unknown): string => `<code>${marked(oneLine(payload))}</code>`;
 
-function fieldsOf({ fields, others }: Channel, payload: Schema): string {
+function fieldsOf({ fields, otherFields }: Channel, payload: Schema): string {
   if (fields.length === 0) return '<p>No fields.</p>';
-  const rows = fields.map(({ name, required, about }) => {
+  const rows = fields.map(({ name, required, description }) => {
     const type = typeOf(payload.properties?.[name] ?? {});
-    return [code(name), `${type}${required ? '' : ', optional'}`, inline(about)];
+    return [code(name), `${type}${required ? '' : ', optional'}`, inline(description)];
   });
-  if (others !== null) rows.push(['any other', 'any, optional', inline(others)]);
+  if (otherFields !== null) rows.push(['any other', 'any, optional', inline(otherFields)]);
   return table(['Field', 'Type', 'Meaning'], rows);
 }
 
-function answer(given: Answer): string {
+function answer(given: ReplyShape): string {
   const { channel, shape, when } = given;
   const payload = shape === undefined ? '' : ` ${inCode(exampleOf(given))}`;
   return `<li>${emittedLink(channel)}${payload}${when === undefined ? '' : `, ${inline(when)}`}</li>`;
@@ -57,18 +57,18 @@ const errorTable = (errors: readonly { when: string; text: string }[], head: str
   );
 
 function listened(channel: Channel): string {
-  const { name, about, example, answers, notes } = channel;
+  const { name, description, example, replies, notes } = channel;
   const errors = errorsOf(channel);
   const argument = Object.keys(example).length === 0 ? '' : `, ${marked(oneLine(example))}`;
   return [
     '<article>',
     heading(`listened-${keyOf(name)}`, code(name)),
-    `<p>${inline(about)}</p>`,
+    `<p>${inline(description)}</p>`,
     fieldsOf(channel, channels[keyOf(name)]?.messages['request']?.payload ?? {}),
     `<pre>socket.emit('${escape(name)}'${argument})</pre>`,
-    answers.length === 0
+    replies.length === 0
       ? '<p>No answer.</p>'
-      : `<h4>Answers, in order</h4>\n<ol>\n${answers.map(answer).join('\n')}\n</ol>`,
+      : `<h4>Answers, in order</h4>\n<ol>\n${replies.map(answer).join('\n')}\n</ol>`,
     ...(errors.length === 0 ? [] : [errorTable(errors, 'Refused when, checked in this order')]),
     ...notes.map((note) => `<p>${inline(note)}</p>`),
     '</article>',

@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import type { Answer, Channel } from '../src/bridge/contract/channel-types.ts';
+import type { ReplyShape, Channel } from '../src/bridge/contract/channel-types.ts';
 import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/contract/channels.ts';
 import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
 import {
@@ -19,30 +19,30 @@ const table = (head: string[], rows: readonly string[][]): string =>
 
 const json = (value: unknown): string => `\`${JSON.stringify(value)}\``;
 
-function answer(given: Answer): string {
+function answer(given: ReplyShape): string {
   const { channel, shape, when } = given;
   const payload = shape === undefined ? '' : ` ${json(exampleOf(given))}`;
   return `- \`${channel}\`${payload}${when === undefined ? '' : `, ${when}`}`;
 }
 
 function listened(channel: Channel): string {
-  const fields = channel.fields.map(({ name, type, required, about }) => [
+  const fields = channel.fields.map(({ name, type, required, description }) => [
     `\`${name}\``,
     type,
     required ? 'required' : 'optional',
-    about,
+    description,
   ]);
-  if (channel.others !== null) fields.push(['…', 'any', 'optional', channel.others]);
+  if (channel.otherFields !== null) fields.push(['…', 'any', 'optional', channel.otherFields]);
   const errors = errorsOf(channel).map(({ when, text }) => [when, `\`${text}\``]);
   return [
     `### \`${channel.name}\``,
-    channel.about,
+    channel.description,
     ...(fields.length === 0
       ? ['No fields.']
       : [table(['field', 'type', '', 'meaning'], fields), `For example ${json(channel.example)}.`]),
-    channel.answers.length === 0
+    channel.replies.length === 0
       ? 'No answer.'
-      : `Answers, in order:\n\n${channel.answers.map(answer).join('\n')}`,
+      : `Answers, in order:\n\n${channel.replies.map(answer).join('\n')}`,
     ...(errors.length === 0 ? [] : [table(['`error` when, checked in this order', 'text'], errors)]),
     ...channel.notes,
   ].join('\n\n');

@@ -77,21 +77,22 @@ const serverEvent = (channel: EmittedChannel): string => {
   return `${comment(descriptions.join(' '), '  ')}  ${key}(payload: ${heardOn(channel)}): void;\n`;
 };
 
-function fieldOf({ name, type, required, about }: Field): string {
+function fieldOf({ name, type, required, description }: Field): string {
   const value = typeOf(schemaOf(FIELD_TYPES[type]), '    ');
   const absent = value.endsWith(' | null') ? 'undefined' : 'null | undefined';
   const members = required ? `${name}: ${value}` : `${name}?: ${value} | ${absent}`;
-  return `${comment(about.replaceAll('*/', '* /'), '    ')}    readonly ${members};\n`;
+  return `${comment(description.replaceAll('*/', '* /'), '    ')}    readonly ${members};\n`;
 }
 
-function clientEvent({ name, about, fields, others }: Channel): string {
-  const rest = others === null ? '' : `${comment(others, '    ')}    readonly [field: string]: unknown;\n`;
+function clientEvent({ name, description, fields, otherFields }: Channel): string {
+  const rest =
+    otherFields === null ? '' : `${comment(otherFields, '    ')}    readonly [field: string]: unknown;\n`;
   const payload = `{\n${fields.map(fieldOf).join('')}${rest}  }`;
   const parameters =
     fields.length === 0
       ? '...parameters: [ack?: Ack] | [payload: Readonly<Record<string, unknown>>, ack?: Ack]'
       : `payload: ${payload}, ack?: Ack`;
-  return `${comment(about, '  ')}  ${name}(${parameters}): void;\n`;
+  return `${comment(description, '  ')}  ${name}(${parameters}): void;\n`;
 }
 
 const errorTexts = [

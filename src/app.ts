@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
-import type { BridgeDeps, BridgeLimits } from './bridge/deps.ts';
+import type { BridgeDeps } from './bridge/deps.ts';
+import type { BridgeLimits } from './bridge/limits.ts';
 import { createBridge } from './bridge/server.ts';
 import { hostOf } from './config.ts';
 import type { Config } from './config.ts';
@@ -242,7 +243,7 @@ async function serve(
   const { config, log } = deps;
   const ports = await createPorts(deps, metrics);
   const cors = createCors(config.CORS_ORIGINS);
-  const bridge = createBridge({ ...bridgeDeps(ports, cors), uses, limits: legacyLimits });
+  const bridge = createBridge({ ...bridgeDeps(ports, cors), usage: uses, limits: legacyLimits });
   const graphqlHttp = createGraphqlHttp(ports);
   const graphqlSockets = createGraphqlSockets(ports);
   const health = createHealth({ ...checks, log });
@@ -310,7 +311,7 @@ async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> {
   };
 }
 
-function bridgeDeps({ deps, engine, metrics, authenticate }: Ports, cors: Cors): Omit<BridgeDeps, 'uses'> {
+function bridgeDeps({ deps, engine, metrics, authenticate }: Ports, cors: Cors): Omit<BridgeDeps, 'usage'> {
   const { config, log, tails, epoch, presence } = deps;
   return {
     config,

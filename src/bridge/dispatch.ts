@@ -1,5 +1,4 @@
 import { DomainError } from '../errors.ts';
-import type { Logger } from '../log.ts';
 import { LegacyError } from './contract/channel-types.ts';
 import type { Caller, Channel, Reply } from './contract/channel-types.ts';
 import { CHANNELS, refusalOf } from './contract/channels.ts';
@@ -8,32 +7,35 @@ import { hasField, parsePayload } from './contract/payload.ts';
 
 const channels = new Map(CHANNELS.map((channel) => [channel.name, channel]));
 
-/** The listened channel of that name; undefined for what the contract does not know. */
-export const channelOf = (name: unknown): Channel | undefined =>
+/** Returns the listened channel of that name; undefined if the contract has none. */
+export const findChannel = (name: unknown): Channel | undefined =>
   typeof name === 'string' ? channels.get(name) : undefined;
 
-export interface Dispatch {
+export interface DispatchOptions {
   readonly caller: Caller;
   readonly isLoggedIn: boolean;
-  readonly deadlineMs: number;
-  readonly log: Logger;
-  /** Called when the work is given up: it goes on, and may yet change the caller. */
-  readonly onLate: () => void;
+  readonly timeoutMs: number;
+  /** Called with an error that is not a refusal: a bug or an outage. */
+  readonly onError: (error: unknown) => void;
+  /** Called on a timeout. The work continues, and may still change the caller. */
+  readonly onTimeout: () => void;
 }
 
-/** Runs a row of the table on what a client sent, and answers what the client is told. Never throws. */
-export async function dispatch(channel: Channel, argument: unknown, dispatch: Dispatch): Promise<Reply> {
-  const { caller, isLoggedIn, deadlineMs, log, onLate } = dispatch;
+/** Runs a channel's handler on the argument of an event and returns its reply. Never throws: errors are replies too. */
+export async function dispatch(
+  channel: Channel,
+  argument: unknown,
+  { caller, isLoggedIn, timeoutMs, onError, onTimeout }: DispatchOptions,
+): Promise<Reply> {
   const payload = parsePayload(argument);
-  const lacks = channel.fields.some(({ name, required }) => required && !hasField(payload, name));
+  const isIncomplete = channel.fields.some(({ name, required }) => required && !hasField(payload, name));
   try {
     if (channel.anonymous !== null && !isLoggedIn) throw new LegacyError(channel.anonymous);
-    if (channel.missing !== null && lacks) throw new LegacyError(channel.missing);
-    return await withTimeout(deadlineMs, channel.run({ payload, caller }));
+    if (channel.missing !== null && isIncomplete) throw new LegacyError(channel.missing);
+    return await withTimeout(timeoutMs, channel.run({ payload, caller }));
   } catch (error) {
-    const foreseen = error instanceof DomainError || error instanceof LegacyError;
-    if (!foreseen) log.error({ err: error, channel: channel.name }, 'an event of a legacy client failed');
-    if (error instanceof TimeoutError) onLate();
+    if (!(error instanceof DomainError || error instanceof LegacyError)) onError(error);
+    if (error instanceof TimeoutError) onTimeout();
     return { frames: [{ channel: 'error', payload: refusalOf(channel, error) }] };
   }
 }

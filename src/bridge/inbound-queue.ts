@@ -1,32 +1,34 @@
-/** Runs what a client asks for, strictly one after the other. */
-export interface EventQueue {
-  /** Queues work that weighs so many bytes. False when the queue is full: then it is not taken. */
+type Work = () => Promise<void>;
+
+/** The received events of one client, handled strictly one after the other. */
+export interface InboundQueue {
+  readonly length: number;
+  readonly bytes: number;
+  /** Queues the work. Returns false if the queue is full. */
   push(bytes: number, work: Work): boolean;
-  /** Runs this once nothing else is left to run. */
+  /** Runs the work after everything that is queued. */
   finish(work: Work): void;
-  /** Lets go of what has not begun, except of what finishes. */
+  /** Drops the work that has not started, except that of `finish`. */
   drop(): void;
-  /** Resolves once nothing runs or waits. */
+  /** Resolves when the queue is empty and nothing is running. */
   idle(): Promise<void>;
 }
 
-type Work = () => Promise<void>;
-
-export interface EventQueueOptions {
+export interface InboundQueueOptions {
   readonly maxEvents: number;
   readonly maxBytes: number;
-  /** Told what a work threw: the queue goes on. */
+  /** Called with the error of failed work; the queue continues. */
   readonly onError: (error: unknown) => void;
 }
 
-export function createEventQueue({ maxEvents, maxBytes, onError }: EventQueueOptions): EventQueue {
-  let waiting: { readonly bytes: number; readonly work: Work }[] = [];
+export function createInboundQueue({ maxEvents, maxBytes, onError }: InboundQueueOptions): InboundQueue {
+  let queued: { readonly bytes: number; readonly work: Work }[] = [];
   let last: Work | undefined;
   let bytes = 0;
   let running: Promise<void> | undefined;
 
   const next = (): Work | undefined => {
-    const entry = waiting.shift();
+    const entry = queued.shift();
     if (entry !== undefined) {
       bytes -= entry.bytes;
       return entry.work;
@@ -50,10 +52,16 @@ export function createEventQueue({ maxEvents, maxBytes, onError }: EventQueueOpt
   };
 
   return {
-    push(weight, work) {
-      if (waiting.length >= maxEvents || bytes + weight > maxBytes) return false;
-      waiting.push({ bytes: weight, work });
-      bytes += weight;
+    get length() {
+      return queued.length;
+    },
+    get bytes() {
+      return bytes;
+    },
+    push(size, work) {
+      if (queued.length >= maxEvents || bytes + size > maxBytes) return false;
+      queued.push({ bytes: size, work });
+      bytes += size;
       start();
       return true;
     },
@@ -62,7 +70,7 @@ export function createEventQueue({ maxEvents, maxBytes, onError }: EventQueueOpt
       start();
     },
     drop() {
-      waiting = [];
+      queued = [];
       bytes = 0;
     },
     async idle() {

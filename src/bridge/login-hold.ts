@@ -1,59 +1,51 @@
-type Work = () => Promise<void>;
-
-/** Holds what a fresh socket sends before it has authenticated (contract decision 20). */
-export interface LoginHold {
-  /**
-   * Holds the event until the hold ends. False when it has ended, or when nothing is held and the event needs no login:
-   * then it runs now. An event that needs none waits behind what is held, as events run in order.
-   */
-  take(event: HeldEvent): boolean;
-  /** Ends the hold, and passes on what is held, in order. A second call does nothing. */
-  end(): void;
-  /** Ends the hold, and discards what is held. */
-  drop(): void;
-}
-
 export interface HeldEvent {
   readonly needsLogin: boolean;
   readonly bytes: number;
-  readonly work: Work;
-  /** Set when the client may be waiting for it before it sends anything else. */
+  readonly work: () => Promise<void>;
+  /** Acknowledges the event; set when the client may send nothing more before that. */
   readonly acknowledge?: (() => void) | undefined;
 }
 
-export interface HoldOptions {
-  /** From the connect on. */
+export interface LoginHoldOptions {
+  /** Longest hold, from the connect. */
   readonly ms: number;
-  /** Beyond either bound the hold ends: what is held is then refused like everything before a login. */
+  /** Beyond either limit the hold ends: held events are then refused like any event before a login. */
   readonly maxEvents: number;
   readonly maxBytes: number;
+  /** Called with each held event, in order, when the hold ends. */
   readonly onRelease: (event: HeldEvent) => void;
 }
 
-/** A client that has more to send has sent it by then. */
+/** A client that sends more without an acknowledgement has sent it by then. */
 const QUIET_MS = 250;
 
-/** Begins at the connect: clients from 2.1 on send what was written offline before the app can authenticate. */
-export const createLoginHold = (options: HoldOptions): LoginHold => new HoldOf(options);
-
-class HoldOf implements LoginHold {
-  readonly #options: HoldOptions;
+/**
+ * Holds the events that a new connection sends before `authenticate` (contract decision 20): since 2.1, clients flush the
+ * events they buffered offline before the app can authenticate. The hold starts with the connect.
+ */
+export class LoginHold {
+  readonly #options: LoginHoldOptions;
   readonly #timer: NodeJS.Timeout;
-  #quiet: NodeJS.Timeout | undefined;
+  #quietTimer: NodeJS.Timeout | undefined;
   #held: HeldEvent[] = [];
   #bytes = 0;
   #isOver = false;
-  /** The client sends one event at a time. */
-  #isOneByOne = false;
+  /** The client waits for each acknowledgement before it sends the next event. */
+  #isSerial = false;
 
-  constructor(options: HoldOptions) {
+  constructor(options: LoginHoldOptions) {
     this.#options = options;
-    // An `authenticate` that has arrived is read first: after a busy second timers come before sockets.
+    // When the event loop was blocked, timers run before sockets are read: `setImmediate` lets an `authenticate` that
+    // has arrived be read first.
     this.#timer = setTimeout(() => setImmediate(() => this.end()), options.ms);
     this.#timer.unref();
   }
 
-  take(event: HeldEvent): boolean {
+  /**
+   * Holds an event until the hold ends. Returns false if the event must run now: after the hold, or if nothing is held
+   * and the event needs no login. Other events without need of a login are held as well, which preserves the order.
+   */
+  hold(event: HeldEvent): boolean {
     if (this.#isOver || (this.#held.length === 0 && !event.needsLogin)) return false;
     this.#held.push(event);
     this.#bytes += event.bytes;
@@ -63,31 +55,33 @@ class HoldOf implements LoginHold {
     return true;
   }
 
+  /** Ends the hold and releases the held events in order. Does nothing the second time. */
   end(): void {
     const events = this.#held;
     this.drop();
     for (const event of events) this.#options.onRelease(event);
   }
 
+  /** Ends the hold and discards the held events. */
   drop(): void {
     this.#isOver = true;
     clearTimeout(this.#timer);
-    clearTimeout(this.#quiet);
+    clearTimeout(this.#quietTimer);
     this.#held = [];
   }
 
-  /** With `retries`, socket.io-client sends nothing, `authenticate` included, before the last event is acknowledged. */
+  /** With `retries`, socket.io-client sends no `authenticate` before its previous event is acknowledged. */
   #acknowledgeWhenQuiet({ acknowledge }: HeldEvent): void {
-    clearTimeout(this.#quiet);
-    if (acknowledge === undefined) return void (this.#isOneByOne = false);
-    if (this.#isOneByOne) return acknowledge();
+    clearTimeout(this.#quietTimer);
+    if (acknowledge === undefined) return void (this.#isSerial = false);
+    if (this.#isSerial) return acknowledge();
     if (this.#held.length > 1) return;
-    this.#quiet = setTimeout(() => {
-      this.#isOneByOne = true;
-      // What is acknowledged is not refused for want of a login: it waits for one.
+    this.#quietTimer = setTimeout(() => {
+      this.#isSerial = true;
+      // The client does not repeat an acknowledged event, so it must not be refused: it is held until the login.
       clearTimeout(this.#timer);
       acknowledge();
     }, QUIET_MS);
-    this.#quiet.unref();
+    this.#quietTimer.unref();
   }
 }

@@ -1,57 +1,67 @@
 import type { Socket } from 'socket.io';
-import type { BridgeLimits } from './deps.ts';
+import type { BridgeLimits } from './limits.ts';
 import type { Frame } from './contract/encoders.ts';
 import type { RoomFrame, RoomQueue } from './rooms.ts';
-import { bufferedBytes, waitingPackets, writeShared } from './engine-io/server.ts';
+import { bufferedBytes, queuedPackets, writeBroadcast } from './engine-io/server.ts';
 
+/** Above it, ephemeral frames are dropped. */
 const CONGESTED_PACKETS = 100;
+/** High-water mark of a replay. */
 const PACED_PACKETS = 50;
-/** A client for which so many answers wait asks for nothing more before it has taken some. */
+/** High-water mark of replies: above it, the client's next event is not started. */
 const BUSY_PACKETS = 500;
-/** Up to so many waiting packets are weighed at every frame, more of them now and then. */
+/** Queues up to this length are weighed at each frame, longer ones once per so many packets. */
 const WEIGHED_PACKETS = 64;
 
-/** All that is said to one socket: at once, or held until its own answer has left. */
+/** The frames sent to one socket. Room frames are held while an event of the client is being handled. */
 export interface OutboundQueue extends RoomQueue {
+  readonly heldFrames: number;
+  readonly heldBytes: number;
   send(frames: readonly Frame[]): void;
-  /** Says however many, no faster than the client takes them. */
+  /** Sends the frames with backpressure: no faster than the client reads them. */
   sendPaced(frames: AsyncIterable<Frame>): Promise<void>;
-  /** Resolves once so little waits for the client that it may be answered again; at once when it is gone. */
+  /** Resolves when the queue is below the high-water mark for replies, or the client has disconnected. */
   ready(): Promise<void>;
-  /** Says what was held. */
+  /** Sends the held frames. */
   release(): void;
   dropAll(): void;
-  /** Nothing more is said. */
+  /** Drops what is held; nothing is sent afterwards. */
   close(): void;
 }
 
 export interface OutboundQueueOptions {
   readonly socket: Socket;
-  readonly limits: Pick<BridgeLimits, 'waitingPackets' | 'waitingBytes'>;
-  /** Called for each frame that is said. */
+  readonly limits: Pick<BridgeLimits, 'sendQueuePackets' | 'sendQueueBytes'>;
+  /** Called for each frame that is sent. */
   readonly onSent: (channel: string) => void;
-  /** Called when more waits than may. */
+  /** Called when a limit is exceeded. */
   readonly onSlow: () => void;
+}
+
+interface HeldFrame {
+  readonly frame: RoomFrame;
+  /** The connection has not joined the room yet, and may never do so. */
+  readonly joining: boolean;
 }
 
 export function createOutboundQueue({ socket, limits, onSent, onSlow }: OutboundQueueOptions): OutboundQueue {
   const { conn } = socket;
-  let held: { readonly frame: RoomFrame; readonly entering: boolean }[] = [];
-  let heldLength = 0;
+  let held: HeldFrame[] = [];
+  let heldBytes = 0;
   let closed = false;
 
   const lengthOf = (frame: RoomFrame): number => frame.packet(conn.protocol).text.length;
-  const keep = (kept: typeof held): void => {
-    held = kept;
-    heldLength = kept.reduce((sum, { frame }) => sum + lengthOf(frame), 0);
+  const replaceHeld = (frames: HeldFrame[]): void => {
+    held = frames;
+    heldBytes = frames.reduce((sum, { frame }) => sum + lengthOf(frame), 0);
   };
 
-  const check = (): void => {
-    const waiting = waitingPackets(conn);
-    if (waiting === 0 || closed) return;
-    const weighed = waiting <= WEIGHED_PACKETS || waiting % WEIGHED_PACKETS === 0;
-    const heavy = weighed && bufferedBytes(conn) > limits.waitingBytes;
-    if (heavy || waiting > limits.waitingPackets) onSlow();
+  const checkLimits = (): void => {
+    const queued = queuedPackets(conn);
+    if (queued === 0 || closed) return;
+    const isWeighed = queued <= WEIGHED_PACKETS || queued % WEIGHED_PACKETS === 0;
+    const isTooLarge = isWeighed && bufferedBytes(conn) > limits.sendQueueBytes;
+    if (isTooLarge || queued > limits.sendQueuePackets) onSlow();
   };
 
   const send = (frames: readonly Frame[]): void => {
@@ -60,71 +70,80 @@ export function createOutboundQueue({ socket, limits, onSent, onSlow }: Outbound
       socket.emit(channel, payload);
       onSent(channel);
     }
-    check();
+    checkLimits();
   };
 
-  const belowPackets = async (packets: number): Promise<void> => {
-    while (waitingPackets(conn) >= packets && !closed && socket.connected) await flushed(conn);
+  const drainedBelow = async (packets: number): Promise<void> => {
+    while (queuedPackets(conn) >= packets && !closed && socket.connected) await drained(conn);
   };
 
   return {
     get congested() {
-      return waitingPackets(conn) > CONGESTED_PACKETS;
+      return queuedPackets(conn) > CONGESTED_PACKETS;
+    },
+    get heldFrames() {
+      return held.length;
+    },
+    get heldBytes() {
+      return heldBytes;
     },
     send,
     deliver(frame) {
       if (closed || !socket.connected) return;
-      writeShared(conn, frame.packet(conn.protocol));
-      check();
+      writeBroadcast(conn, frame.packet(conn.protocol));
+      checkLimits();
     },
-    ready: () => belowPackets(BUSY_PACKETS),
+    ready: () => drainedBelow(BUSY_PACKETS),
     async sendPaced(frames) {
       for await (const frame of frames) {
-        await belowPackets(PACED_PACKETS);
+        await drainedBelow(PACED_PACKETS);
         if (closed || !socket.connected) return;
         send([frame]);
       }
     },
-    hold(frame, entering) {
+    hold(frame, joining) {
       if (closed) return;
-      held.push({ frame, entering });
-      heldLength += lengthOf(frame);
-      if (held.length > limits.waitingPackets || heldLength > limits.waitingBytes) onSlow();
+      held.push({ frame, joining });
+      heldBytes += lengthOf(frame);
+      if (held.length > limits.sendQueuePackets || heldBytes > limits.sendQueueBytes) onSlow();
     },
     release() {
       const frames = held;
-      keep([]);
+      replaceHeld([]);
       if (closed || !socket.connected) return;
       for (const { frame } of frames) {
-        writeShared(conn, frame.packet(conn.protocol));
+        writeBroadcast(conn, frame.packet(conn.protocol));
         onSent(frame.channel);
       }
-      check();
+      checkLimits();
     },
-    enter(topic, since, replayed) {
+    completeJoin(topic, since, replay) {
       const isNewer = ({ seq }: RoomFrame) => seq !== undefined && seq > since;
-      const isToldAnew = ({ channel }: RoomFrame) => replayed && channel === 'message';
-      keep(
+      const isReplayed = ({ channel }: RoomFrame) => replay && channel === 'message';
+      replaceHeld(
         held
           .filter(
-            ({ frame, entering }) =>
-              frame.topic !== topic || isNewer(frame) || (!entering && !isToldAnew(frame)),
+            // Frames held by a member that was in the room before are owed to it, unless the replay repeats them.
+            ({ frame, joining }) =>
+              frame.topic !== topic || isNewer(frame) || (!joining && !isReplayed(frame)),
           )
-          .map(({ frame, entering }) => ({ frame, entering: entering && frame.topic !== topic })),
+          .map(({ frame, joining }) => ({ frame, joining: joining && frame.topic !== topic })),
       );
     },
     dropPendingJoin: (topic) =>
-      keep(held.filter(({ frame, entering }) => !entering || (topic !== undefined && frame.topic !== topic))),
-    dropAll: () => keep([]),
+      replaceHeld(
+        held.filter(({ frame, joining }) => !joining || (topic !== undefined && frame.topic !== topic)),
+      ),
+    dropAll: () => replaceHeld([]),
     close() {
       closed = true;
-      keep([]);
+      replaceHeld([]);
     },
   };
 }
 
-/** Resolves when the client has taken something, or is gone. */
-function flushed(conn: Socket['conn']): Promise<void> {
+/** Resolves when the client has read something, or the connection has closed. */
+function drained(conn: Socket['conn']): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       conn.off('drain', done);

@@ -6,60 +6,62 @@ import type { Frame } from './contract/encoders.ts';
 import { framesOf } from './contract/event-frames.ts';
 import type { ActorRef } from '../actor.ts';
 
+/** Positions searched per step, from the newest back. */
 const WINDOW = 200;
 
-/** The part of a conversation's log that a client which was away has missed, up to what its permission knows. */
-export interface Missed {
+/** The part of a conversation's log that a client missed while it was disconnected. */
+export interface ReplayRange {
   readonly topic: Topic;
   readonly actor: ActorRef;
   readonly afterMessageId: number;
+  /** Position of the permission check, where the replay ends and live frames begin. */
   readonly until: number;
-  /** The newest message at that moment; undefined when there is none. */
+  /** The newest message at that position; undefined when there is none. */
   readonly newestMessageId: number | undefined;
 }
 
 type LogDeps = Pick<BridgeDeps, 'epoch' | 'openStream'>;
 
 /**
- * Finds what was said after a message, as the frames of then, in order and each once. They are read from the log
- * while they are taken. Throws CURSOR_EXPIRED when the log does not reach back to that message.
+ * Returns the `message` frames sent after a message, in order and each once, read from the log while they are consumed.
+ * Throws CURSOR_EXPIRED if the log has been trimmed beyond that message.
  */
-export async function openCatchUp(deps: LogDeps, missed: Missed): Promise<AsyncIterable<Frame>> {
-  const from = await positionOf(deps, missed);
-  return framesAfter(deps, missed, from);
+export async function openReplay(deps: LogDeps, range: ReplayRange): Promise<AsyncIterable<Frame>> {
+  const from = await findPosition(deps, range);
+  return readFrames(deps, range, from);
 }
 
-async function* framesAfter(deps: LogDeps, missed: Missed, from: number): AsyncGenerator<Frame, void> {
-  for await (const { event } of eventsBetween(deps, missed, from, missed.until)) {
+async function* readFrames(deps: LogDeps, range: ReplayRange, from: number): AsyncGenerator<Frame, void> {
+  for await (const { event } of readEvents(deps, range, from, range.until)) {
     yield* framesOf(event).filter(({ channel }) => channel === 'message');
   }
 }
 
-/** Where the message, or the last one before it, was sent. Ids of messages grow with positions. */
-async function positionOf(deps: LogDeps, missed: Missed): Promise<number> {
-  for (let upTo = missed.until; upTo > 0;) {
+/** Returns the position of the message, or of the last one before it: ids of messages increase with positions. */
+async function findPosition(deps: LogDeps, range: ReplayRange): Promise<number> {
+  for (let upTo = range.until; upTo > 0;) {
     const oldest = Math.max(0, upTo - WINDOW);
-    const trimmed = await trimmedAfter(deps, missed, oldest);
+    const trimmed = await findTrimmedBeyond(deps, range, oldest);
     const from = Math.max(oldest, trimmed ?? 0);
     let found: number | undefined;
-    for await (const { seq, event } of eventsBetween(deps, missed, from, upTo)) {
-      if (event.type === 'message.sent' && event.message.id <= missed.afterMessageId) found = seq;
+    for await (const { seq, event } of readEvents(deps, range, from, upTo)) {
+      if (event.type === 'message.sent' && event.message.id <= range.afterMessageId) found = seq;
     }
     if (found !== undefined) return found;
     if (trimmed !== undefined) {
-      // Whoever has the newest message has missed none, however far the log reaches back.
-      if (missed.afterMessageId >= (missed.newestMessageId ?? 0)) return from;
-      throw new DomainError('CURSOR_EXPIRED', 'The log does not reach back so far.');
+      // A client that has the newest message has missed none, however far the log is trimmed.
+      if (range.afterMessageId >= (range.newestMessageId ?? 0)) return from;
+      throw new DomainError('CURSOR_EXPIRED', 'The log has been trimmed beyond this message.');
     }
     upTo = from;
   }
   return 0;
 }
 
-/** How far the log was trimmed, if that is further than the position. */
-async function trimmedAfter(
+/** Returns the position up to which the log is trimmed; undefined if that is not beyond the given one. */
+async function findTrimmedBeyond(
   deps: LogDeps,
-  { topic, actor }: Missed,
+  { topic, actor }: ReplayRange,
   position: number,
 ): Promise<number | undefined> {
   try {
@@ -75,14 +77,15 @@ async function trimmedAfter(
   }
 }
 
-async function* eventsBetween(
+async function* readEvents(
   deps: LogDeps,
-  { topic, actor }: Missed,
+  { topic, actor }: ReplayRange,
   from: number,
   upTo: number,
 ): AsyncGenerator<{ readonly seq: number; readonly event: DomainEvent }, void> {
   if (from >= upTo) return;
   const after = encodeCursor(deps.epoch, topic, from);
+  // The permission was checked by the join.
   const stream = await deps.openStream({ topic, actor, after, authorise: async () => {} });
   let seq = from;
   try {

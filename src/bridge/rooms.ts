@@ -1,3 +1,4 @@
+import type { EndReason } from '../errors.ts';
 import { accessEndReason } from '../events/event.ts';
 import type { DomainEvent, Envelope, Topic } from '../events/event.ts';
 import type { Tails } from '../events/tail.ts';
@@ -5,89 +6,95 @@ import type { Frame } from './contract/encoders.ts';
 import { framesOf, framesOfEphemeral } from './contract/event-frames.ts';
 import { encodeEvent } from './engine-io/socket-io-parser.ts';
 import type { EmittedChannel } from './contract/schemas.ts';
-import { sharePacket } from './engine-io/broadcast-packet.ts';
-import type { SharedPacket } from './engine-io/broadcast-packet.ts';
+import { encodeBroadcast } from './engine-io/broadcast-packet.ts';
+import type { BroadcastPacket } from './engine-io/broadcast-packet.ts';
 import type { ActorRef } from '../actor.ts';
 
-/** A frame on its way to a room. */
+/** A frame that is sent to a room. */
 export interface RoomFrame {
   readonly topic: Topic;
-  /** The position of the event that it shows; undefined for what is not kept. */
+  /** Position of its event in the topic; undefined for ephemeral events. */
   readonly seq: number | undefined;
   readonly channel: EmittedChannel;
-  /** What members of a protocol of Engine.IO get. */
-  packet(protocol: number): SharedPacket;
+  /** Returns the packet for members with this protocol of Engine.IO. */
+  packet(protocol: number): BroadcastPacket;
 }
 
-/** What is said to a connection, as far as rooms say it. */
+/** The part of a connection's outbound queue that rooms use. */
 export interface RoomQueue {
-  /** Whether so much waits that what is not kept had better be left out. */
+  /** Whether so much is queued that ephemeral frames are dropped. */
   readonly congested: boolean;
-  /** Says it at once. */
+  /** Sends the frame immediately. */
   deliver(frame: RoomFrame): void;
-  /** Keeps it for later; `entering` says that the connection is not in the room yet, and may never be. */
-  hold(frame: RoomFrame, entering: boolean): void;
+  /** Holds the frame until the present event is replied to, or until its pending join completes or is dropped. */
+  hold(frame: RoomFrame, joining: boolean): void;
   /**
-   * The connection is in the room from a position on: what was held for the entrance is its own, but for what is older.
-   * What it was owed from before stays so, but for what it is told anew.
+   * Admits the connection as of `since`. Keeps frames held while joining with a later seq and drops the rest. With
+   * `replay`, also drops held `message` frames up to `since`: the replay sends them again.
    */
-  enter(topic: Topic, since: number, replayed: boolean): void;
-  /** Lets go of what was held for an entrance to the topic, or to any, that came to nothing. */
+  completeJoin(topic: Topic, since: number, replay: boolean): void;
+  /** Drops frames held for a pending join of the topic, or of any topic. */
   dropPendingJoin(topic?: Topic): void;
 }
 
 /** A connection, as rooms see it. */
 export interface RoomMember {
   readonly actor: ActorRef | undefined;
-  /** Whether an event of its own is under way, before whose answer it may hear nothing of a room. */
+  /** Whether an event of the client is being handled: room frames are held until its reply is sent. */
   readonly replying: boolean;
   readonly queue: RoomQueue;
-  /** The server ends it, because it may have missed something. */
+  /** Called when events of a room were lost for this node: the connection must close. */
   onGap(): void;
+  /** Called when an event has ended the member's access and removed it from a room. */
+  onEvicted(topic: Topic, reason: EndReason): void;
 }
 
-/** A place in a room that is not taken yet. */
+/** A join whose permission is not known yet. */
 export interface PendingJoin {
   /**
-   * Takes the place of one whose permission knows the topic up to `since`. False when it has ended after that. Who
-   * was in the room already stays as it was, unless it is told anew everything up to there.
+   * Adds the member to the room; `since` is the topic position of the permission check. Returns false if the permission
+   * ended after it. A member that is in the room already stays as it is, unless it replays the topic up to `since`.
    */
-  admit(since: number, replayed: boolean): boolean;
+  admit(since: number, replay: boolean): boolean;
+  /** Ends the join. Does nothing after `admit`. */
   cancel(): void;
 }
 
 export interface Rooms {
   /**
-   * Begins to follow a topic for the member, who is not in its room before `admit`: what happens while the permission
-   * is asked for is held, and ends the entrance if it ends the permission. Undefined when there is no such topic.
+   * Starts a join: holds the topic's frames for the member until `admit`, and notes an event that ends its permission.
+   * Returns undefined if the topic does not exist.
    */
-  enter(topic: Topic, member: RoomMember): Promise<PendingJoin | undefined>;
-  leave(topic: Topic, member: RoomMember): void;
-  leaveAll(member: RoomMember): void;
+  startJoin(topic: Topic, member: RoomMember): Promise<PendingJoin | undefined>;
+  /** Returns whether the member was in the room. */
+  leave(topic: Topic, member: RoomMember): boolean;
+  /** Removes the member from all rooms, and returns their topics. */
+  leaveAll(member: RoomMember): readonly Topic[];
   topicsOf(member: RoomMember): Topic[];
 }
 
-interface Waiting {
+interface JoiningMember {
   readonly member: RoomMember;
+  /** Position of the last event that ended its permission; 0 for none. */
   endedAt: number;
 }
 
 interface Room {
   readonly topic: Topic;
-  /** Members, with the position from which on they hear the topic. */
+  /** The topic position after which each member receives frames. */
   readonly members: Map<RoomMember, number>;
-  readonly waiting: Set<Waiting>;
-  /** Follows the topic until it is called; undefined when there is no such topic. */
+  readonly joining: Set<JoiningMember>;
+  /** Stops following the topic; resolves to undefined if the topic does not exist. */
   readonly unfollow: Promise<(() => void) | undefined>;
 }
 
 export interface RoomsOptions {
   readonly tails: Tails;
-  /** Called for each frame that is said to members at once, with their number. */
-  readonly onSent: (channel: string, members: number) => void;
+  /** Called for each frame that is delivered immediately, with the number of receivers. */
+  readonly onSent: (channel: string, receivers: number) => void;
 }
 
-/** The rooms of this node: one tail for each, and everybody's place in them. */
+/** Creates the rooms of this node. A room follows its topic by one tail, shared by all its members. */
 export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
   const rooms = new Map<Topic, Room>();
   const joined = new Map<RoomMember, Set<Topic>>();
@@ -102,18 +109,18 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
         },
         gap() {
           for (const member of room.members.keys()) member.onGap();
-          for (const { member } of room.waiting) member.onGap();
+          for (const { member } of room.joining) member.onGap();
         },
       });
       return tail && (() => (unfollow?.(), tail.close()));
     };
-    const room: Room = { topic, members: new Map(), waiting: new Set(), unfollow: follow() };
+    const room: Room = { topic, members: new Map(), joining: new Set(), unfollow: follow() };
     rooms.set(topic, room);
     return room;
   };
 
   const closeIfEmpty = (room: Room): void => {
-    if (room.members.size > 0 || room.waiting.size > 0 || rooms.get(room.topic) !== room) return;
+    if (room.members.size > 0 || room.joining.size > 0 || rooms.get(room.topic) !== room) return;
     rooms.delete(room.topic);
     room.unfollow.then(
       (unfollow) => unfollow?.(),
@@ -123,70 +130,75 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
 
   const deliver = (room: Room, { seq, event }: Envelope): void => {
     for (const frame of framesOf(event)) send(room, frame, seq);
+    // After the frame: a kicked member receives the kick.
     evict(room, seq, event);
   };
 
   const send = (room: Room, { channel, payload }: Frame, seq: number | undefined): void => {
-    const frame = roomFrame(room.topic, seq, channel, payload);
-    let reached = 0;
+    const frame = createRoomFrame(room.topic, seq, channel, payload);
+    let receivers = 0;
     for (const [member, since] of room.members) {
       const { queue, replying } = member;
       if (seq === undefined ? queue.congested : seq <= since) continue;
       if (replying) queue.hold(frame, false);
       else {
         queue.deliver(frame);
-        reached += 1;
+        receivers += 1;
       }
     }
-    // Of what is not kept, nothing from before the entrance is missed.
+    // Ephemeral frames are not held: a member that joins is owed none from before.
     if (seq !== undefined)
-      for (const { member } of room.waiting) if (!room.members.has(member)) member.queue.hold(frame, true);
-    if (reached > 0) onSent(channel, reached);
+      for (const { member } of room.joining) if (!room.members.has(member)) member.queue.hold(frame, true);
+    if (receivers > 0) onSent(channel, receivers);
   };
 
-  /** After the frame that says so: who is kicked sees the kick. */
   const evict = (room: Room, seq: number, event: DomainEvent): void => {
-    const ends = ({ actor }: RoomMember) =>
-      actor !== undefined && accessEndReason(actor, event) !== undefined;
-    for (const place of room.waiting) if (ends(place.member)) place.endedAt = seq;
-    for (const [member, since] of room.members) if (seq > since && ends(member)) leave(room.topic, member);
+    const endReason = ({ actor }: RoomMember) => actor && accessEndReason(actor, event);
+    for (const joining of room.joining) if (endReason(joining.member) !== undefined) joining.endedAt = seq;
+    for (const [member, since] of room.members) {
+      const reason = endReason(member);
+      if (seq <= since || reason === undefined) continue;
+      leave(room.topic, member);
+      member.onEvicted(room.topic, reason);
+    }
   };
 
-  const leave = (topic: Topic, member: RoomMember): void => {
+  const leave = (topic: Topic, member: RoomMember): boolean => {
     const room = rooms.get(topic);
-    if (room === undefined || !room.members.delete(member)) return;
+    if (room === undefined || !room.members.delete(member)) return false;
     const topics = joined.get(member);
     if (topics?.delete(topic) === true && topics.size === 0) joined.delete(member);
     closeIfEmpty(room);
+    return true;
   };
 
-  const admit = (room: Room, member: RoomMember, since: number, replayed: boolean): void => {
-    if (room.members.has(member) && !replayed) return;
-    member.queue.enter(room.topic, since, replayed);
+  const admit = (room: Room, member: RoomMember, since: number, replay: boolean): void => {
+    if (room.members.has(member) && !replay) return;
+    member.queue.completeJoin(room.topic, since, replay);
     room.members.set(member, since);
     joined.set(member, (joined.get(member) ?? new Set()).add(room.topic));
   };
 
   return {
-    async enter(topic, member) {
+    async startJoin(topic, member) {
       const room = rooms.get(topic) ?? open(topic);
-      const place: Waiting = { member, endedAt: 0 };
-      room.waiting.add(place);
+      const joining: JoiningMember = { member, endedAt: 0 };
+      room.joining.add(joining);
       const cancel = (): void => {
-        if (!room.waiting.delete(place)) return;
+        if (!room.joining.delete(joining)) return;
         if (!room.members.has(member)) member.queue.dropPendingJoin(topic);
         closeIfEmpty(room);
       };
       try {
-        // Followed before the permission is asked for: a removal that commits in between is seen by one of the two.
+        // The topic is followed before the permission is checked: one of the two sees a removal that commits in between.
         if ((await room.unfollow) !== undefined) {
           return {
             cancel,
-            admit(since, replayed) {
-              const admitted = place.endedAt <= since;
-              if (admitted) admit(room, member, since, replayed);
+            admit(since, replay) {
+              const isAllowed = joining.endedAt <= since;
+              if (isAllowed) admit(room, member, since, replay);
               cancel();
-              return admitted;
+              return isAllowed;
             },
           };
         }
@@ -199,13 +211,15 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
     },
     leave,
     leaveAll(member) {
-      for (const topic of joined.get(member) ?? []) leave(topic, member);
+      const topics = [...(joined.get(member) ?? [])];
+      for (const topic of topics) leave(topic, member);
+      return topics;
     },
     topicsOf: (member) => [...(joined.get(member) ?? [])],
   };
 }
 
-function roomFrame(
+function createRoomFrame(
   topic: Topic,
   seq: number | undefined,
   channel: EmittedChannel,
@@ -216,6 +230,6 @@ function roomFrame(
     topic,
     seq,
     channel,
-    packet: (protocol) => (packet ??= sharePacket(encodeEvent(channel, payload)))(protocol),
+    packet: (protocol) => (packet ??= encodeBroadcast(encodeEvent(channel, payload)))(protocol),
   };
 }

@@ -2,24 +2,32 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Socket as EngineSocket } from 'engine.io';
 import { Server } from 'socket.io';
+import { actorKey } from '../actor.ts';
+import type { ActorRef } from '../actor.ts';
 import type { EndReason } from '../errors.ts';
 import type { Topic } from '../events/event.ts';
 import { Connection } from './connection.ts';
-import { DEFAULT_LIMITS } from './deps.ts';
 import type { BridgeDeps } from './deps.ts';
 import { limitPackets, limitPongs } from './engine-io/packet-limits.ts';
 import { parser } from './engine-io/socket-io-parser.ts';
-import { discardRepeats } from './engine-io/repeated-connects.ts';
+import { ignoreRepeatedConnects } from './engine-io/repeated-connects.ts';
+import { DEFAULT_LIMITS } from './limits.ts';
 import { createReportHandler } from './usage-report.ts';
 import type { ReportHandler } from './usage-report.ts';
 import { createRooms } from './rooms.ts';
-import { closeForRestart, createEngineIo, cutOff, isOverfull } from './engine-io/server.ts';
-import type { ActorRef } from '../actor.ts';
+import {
+  bufferedBytes,
+  closeForRestart,
+  createEngineIo,
+  isSendQueueFull,
+  queuedPackets,
+  terminate,
+} from './engine-io/server.ts';
 
-/** Twice: for what is under way, and for giving back. The whole process has five seconds. */
-const PATIENCE_MS = 1_500;
-/** Clients that only listen are counted so often, for the reports of other nodes. */
-const NOTE_MS = 3_600_000;
+/** Applied twice at shutdown, to events in flight and to the release of resources. The whole process has 5 s. */
+const DRAIN_TIMEOUT_MS = 1_500;
+/** Interval at which open connections are counted, for the usage reports of other nodes. */
+const USAGE_INTERVAL_MS = 3_600_000;
 
 /** A live legacy connection, as an operator sees it. */
 export interface LegacyConnection {
@@ -29,17 +37,18 @@ export interface LegacyConnection {
   end(reason: EndReason): void;
 }
 
-/** The Socket.IO server for legacy clients, for the HTTP server to call under `/socket.io/`. */
+/** The Socket.IO server for legacy clients. The HTTP server routes `/socket.io/` to it. */
 export interface Bridge {
   handleRequest(request: IncomingMessage, response: ServerResponse): void;
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
-  /** `GET /legacy-report?days=30`: which old clients there still are, and what they use. */
+  /** Handles `GET /legacy-report?days=30`. */
   readonly handleReport: ReportHandler;
   connections(): Iterable<LegacyConnection>;
-  /** Answers what is under way and closes every connection so that its client connects again, to another node. */
+  /** Finishes the events in flight and closes every connection so that its client reconnects, to another node. */
   close(): Promise<void>;
 }
 
+/** Creates the Socket.IO server. Throws an Error if engine.io or socket.io lacks a private member that it needs. */
 export function createBridge(deps: BridgeDeps): Bridge {
   const limits = { ...DEFAULT_LIMITS, ...deps.limits };
   let closing = false;
@@ -48,29 +57,44 @@ export function createBridge(deps: BridgeDeps): Bridge {
     pingTimeout: limits.pingTimeoutMs,
     maxHttpBufferSize: limits.payloadBytes,
     transports: ['polling', 'websocket'],
-    // CORS guards neither WebSockets nor JSONP.
+    // CORS protects neither WebSockets nor JSONP: the origin is checked here as well.
     allowRequest: (request, answer) => answer(null, !closing && deps.originAllowed(request)),
     cors: (request, answer) =>
       answer(null, { origin: deps.originAllowed(request as IncomingMessage), credentials: true }),
   });
-  limitPackets(engine, limits.payloadPackets);
-  const logCut = () => deps.log.warn('an old client is cut off: it takes no answers');
-  limitPongs(engine, limits.waitingBytes, logCut);
   const io = new Server({ path: '/socket.io/', serveClient: false, parser });
   const rooms = createRooms({
     tails: deps.tails,
-    onSent: (channel, members) => deps.metrics.legacyFrames.inc({ channel }, members),
+    onSent: (channel, receivers) => deps.metrics.legacyFrames.inc({ channel }, receivers),
   });
   const transports = new Set<EngineSocket>();
   const connections = new Set<Connection>();
+  const byTransport = new WeakMap<EngineSocket, Connection>();
+
+  const logDisconnecting = (transport: EngineSocket | undefined, cause: string): void => {
+    const connection = transport && byTransport.get(transport);
+    const fields = {
+      connection: connection?.id,
+      account: connection?.actor && actorKey(connection.actor),
+      transport: 'socket.io',
+      cause,
+      queuedPackets: transport && queuedPackets(transport),
+      bufferedBytes: transport && bufferedBytes(transport),
+    };
+    deps.log.warn(fields, 'disconnecting legacy client');
+  };
+  limitPackets(engine, limits.payloadPackets);
+  limitPongs(engine, limits.sendQueueBytes, (isTransport) =>
+    logDisconnecting([...transports].find(isTransport), 'pongs not read'),
+  );
 
   engine.on('connection', (transport: EngineSocket) => {
     transports.add(transport);
-    // What the connection says is bounded where it is said; this bounds pongs, acknowledgements and refusals as well.
+    // `OutboundQueue` bounds what the bridge sends. This bounds pongs, acknowledgements and namespace errors as well.
     transport.on('packetCreate', () => {
-      if (!isOverfull(transport, limits)) return;
-      logCut();
-      cutOff(transport);
+      if (!isSendQueueFull(transport, limits)) return;
+      logDisconnecting(transport, 'send queue full');
+      terminate(transport);
     });
     deps.metrics.connections.inc({ transport: 'socket.io' });
     transport.once('close', () => {
@@ -79,26 +103,28 @@ export function createBridge(deps: BridgeDeps): Bridge {
     });
   });
   io.on('connection', (socket) => {
-    const onLeft = (connection: Connection) => void connections.delete(connection);
-    connections.add(new Connection({ socket, deps, rooms, limits, onLeft }));
+    const onReleased = (connection: Connection) => void connections.delete(connection);
+    const connection = new Connection({ socket, deps, rooms, limits, onReleased });
+    connections.add(connection);
+    byTransport.set(socket.conn, connection);
   });
   io.bind(engine);
-  discardRepeats(engine, io);
-  const noteAll = (): void => {
-    for (const connection of connections) connection.noteAlive();
+  ignoreRepeatedConnects(engine, io);
+  const countUsage = (): void => {
+    for (const connection of connections) connection.countUsage();
   };
-  const noting = setInterval(noteAll, NOTE_MS);
-  noting.unref();
+  const timer = setInterval(countUsage, USAGE_INTERVAL_MS);
+  timer.unref();
 
   return {
     handleRequest: (request, response) => engine.handleRequest(request, response),
     handleUpgrade: (request, socket, head) => engine.handleUpgrade(request, socket, head),
-    handleReport: createReportHandler(deps.uses, noteAll),
+    handleReport: createReportHandler(deps.usage, countUsage),
     connections: () => connections.values(),
     async close() {
       closing = true;
-      clearInterval(noting);
-      await Promise.all([...connections].map((connection) => connection.drain(PATIENCE_MS)));
+      clearInterval(timer);
+      await Promise.all([...connections].map((connection) => connection.drain(DRAIN_TIMEOUT_MS)));
       for (const transport of transports) closeForRestart(transport);
       await io.close();
     },

@@ -1,50 +1,42 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import { recogniseClient } from './engine-io/client-detection.ts';
-import type { Query } from './engine-io/client-detection.ts';
+import type { ClientKind } from './engine-io/client-detection.ts';
 import type { BridgeDeps } from './deps.ts';
 import type { ActorRef } from '../actor.ts';
 import { sameActor } from '../actor.ts';
 
-/** The channel by which the report knows whoever only listens. */
+/** The pseudo-channel under which connections are counted, so that the report includes clients that only listen. */
 export const CONNECT = 'connect';
 
-/** Counts what one connection is used for: in metrics, and by day and account for the report. */
-export interface UseCounter {
-  /** An event came on a channel from the account that the connection now is. */
-  event(channel: string, actor: ActorRef | undefined): void;
-  /** The connection is alive: counted once a day, or when its account is another. */
-  alive(actor: ActorRef | undefined): void;
+const DAY_MS = 86_400_000;
+
+/** Counts the usage of one connection: in metrics, and by day and account for the report. */
+export interface UsageCounter {
+  /** Counts an event, for the account that the connection belongs to after it. */
+  countEvent(channel: string, actor: ActorRef | undefined): void;
+  /** Counts the connection: once a day, and once more when its account changes. */
+  countConnection(actor: ActorRef | undefined): void;
 }
 
-interface Handshake {
-  readonly query: Query;
-  readonly headers: IncomingHttpHeaders;
-}
-
-export function createUseCounter(
-  { metrics, uses }: Pick<BridgeDeps, 'metrics' | 'uses'>,
-  { query, headers }: Handshake,
-): UseCounter {
-  const kind = recogniseClient(query, headers);
+export function createUsageCounter(
+  { metrics, usage }: Pick<BridgeDeps, 'metrics' | 'usage'>,
+  kind: ClientKind,
+): UsageCounter {
   const labels = { protocol: String(kind.protocol), library: kind.library };
   metrics.legacyConnections.inc(labels);
   let counted: { readonly day: number; readonly actor: ActorRef | undefined } | undefined;
   return {
-    event(channel, account) {
+    countEvent(channel, account) {
       metrics.legacyEvents.inc({ channel, ...labels });
-      uses.note({ channel, ...kind, account });
+      usage.note({ channel, ...kind, account });
     },
-    alive(actor) {
+    countConnection(actor) {
       const day = Math.floor(Date.now() / DAY_MS);
-      const isSame = actor === undefined ? counted?.actor === undefined : sameActorAs(actor, counted?.actor);
+      const isSame = actor === undefined ? counted?.actor === undefined : isActor(actor, counted?.actor);
       if (counted?.day === day && isSame) return;
       counted = { day, actor };
-      uses.note({ channel: CONNECT, ...kind, account: actor });
+      usage.note({ channel: CONNECT, ...kind, account: actor });
     },
   };
 }
 
-const DAY_MS = 86_400_000;
-
-const sameActorAs = (actor: ActorRef, other: ActorRef | undefined): boolean =>
+const isActor = (actor: ActorRef, other: ActorRef | undefined): boolean =>
   other !== undefined && sameActor(actor, other);

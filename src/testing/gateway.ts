@@ -1,5 +1,5 @@
 import { startApp } from '../app.ts';
-import type { BridgeLimits } from '../bridge/deps.ts';
+import type { BridgeLimits } from '../bridge/limits.ts';
 import { readConfig } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import { createLogger } from '../log.ts';

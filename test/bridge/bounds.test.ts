@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
-import type { BridgeLimits } from '../../src/bridge/deps.ts';
+import type { BridgeLimits } from '../../src/bridge/limits.ts';
 import type { DomainEvent } from '../../src/events/event.ts';
 import { loadClient } from '../clients/load.ts';
 import { wire } from '../harness/wire.ts';
@@ -30,7 +30,7 @@ function sent(text: string): DomainEvent {
 const never = () => new Promise<never>(() => {});
 
 test('a socket that does not read is cut off, and its memory let go; others hear everything', async () => {
-  await using fake = await fakeBridge({ waitingBytes: 1024 * 1024 });
+  await using fake = await fakeBridge({ sendQueueBytes: 1024 * 1024 });
   await using slow = await inRoom(fake, 'user:7');
   await using other = await inRoom(fake, 'user:8');
   slow.socket.pause();
@@ -52,7 +52,7 @@ test('a socket that does not read is cut off, and its memory let go; others hear
 });
 
 test('a polling client that does not come back is cut off at its bound', async () => {
-  await using fake = await fakeBridge({ waitingPackets: 50 });
+  await using fake = await fakeBridge({ sendQueuePackets: 50 });
   const url = `${fake.url}/socket.io/?EIO=3&transport=polling&b64=1`;
   const sid = /"sid":"([^"]+)"/.exec(await (await fetch(url)).text())?.[1];
   const packets = [
@@ -145,7 +145,7 @@ test.for([
 );
 
 test('room frames that wait for an answer have a bound', async () => {
-  await using fake = await fakeBridge({ waitingPackets: 30 });
+  await using fake = await fakeBridge({ sendQueuePackets: 30 });
   await using client = await inRoom(fake, 'user:7');
   const begun = Promise.withResolvers<void>();
   fake.operations['LegacyWriting'] = () => {
@@ -234,7 +234,7 @@ test.for([
 ] as const)(
   'a polling client that only sends, here %s, is cut off at its bound',
   async ([, protocol, packet, separator]) => {
-    await using fake = await fakeBridge({ waitingPackets: 50 });
+    await using fake = await fakeBridge({ sendQueuePackets: 50 });
     const url = `${fake.url}/socket.io/?EIO=${protocol}&transport=polling`;
     const sid = /"sid":"([^"]+)"/.exec(await (await fetch(url)).text())?.[1];
     const post = (body: string) =>

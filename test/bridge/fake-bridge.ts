@@ -1,7 +1,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
-import type { BridgeDeps, BridgeLimits } from '../../src/bridge/deps.ts';
+import type { BridgeDeps } from '../../src/bridge/deps.ts';
+import type { BridgeLimits } from '../../src/bridge/limits.ts';
 import { createBridge } from '../../src/bridge/server.ts';
 import type { Bridge } from '../../src/bridge/server.ts';
 import { unauthenticated } from '../../src/errors.ts';
@@ -185,7 +186,7 @@ export async function fakeBridge(
       throw unauthenticated();
     },
     conversationExists: async () => true,
-    uses: { keptDays: 1, note: () => {}, read: () => Promise.reject(new Error('not faked')) },
+    usage: { keptDays: 1, note: () => {}, read: () => Promise.reject(new Error('not faked')) },
     openStream: () => Promise.reject(new Error('not faked')),
     originAllowed: ({ headers }) => headers.origin !== 'https://evil.example',
   };

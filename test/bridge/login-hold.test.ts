@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { BridgeLimits } from '../../src/bridge/deps.ts';
+import type { BridgeLimits } from '../../src/bridge/limits.ts';
 import { joinedPayload, pollingSession } from '../harness/engine-io.ts';
 import { wire } from '../harness/wire.ts';
 import { fakeBridge } from './fake-bridge.ts';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
 import { asciiJson } from '../../src/lib/ascii-json.ts';
-import type { BridgeLimits } from '../../src/bridge/deps.ts';
+import type { BridgeLimits } from '../../src/bridge/limits.ts';
 import { loadClient } from '../clients/load.ts';
 import { joinedPayload, pollingSession, readTextPayload, textPayload } from '../harness/engine-io.ts';
 import { wire } from '../harness/wire.ts';
@@ -82,7 +82,7 @@ test('to one who keeps up engine.io sends nothing of the room', async () => {
 });
 
 test('what goes past engine.io and what goes through it come in the order in which they were said', async () => {
-  await reopen({ waitingBytes: 2 ** 30 });
+  await reopen({ sendQueueBytes: 2 ** 30 });
   const steps = fc.array(
     fc.constantFrom('speak', 'speak', 'speak at length', 'signal', 'turn', 'pause', 'read'),
     {
@@ -245,7 +245,7 @@ test.for([
 );
 
 test('a socket that does not read is cut off at its bound in the midst of a burst, and others hear all of it', async () => {
-  await reopen({ waitingPackets: 200 });
+  await reopen({ sendQueuePackets: 200 });
   await using slow = await inRoom(4, 'user:7');
   await using other = await inRoom(3, 'user:8');
   tcpOf(slow).pause();

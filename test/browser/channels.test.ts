@@ -27,9 +27,9 @@ describe.skipIf(needs('chromium'))('the page of the legacy channels', PATIENT, (
     for (const channel of CHANNELS) {
       const article = page.locator(`article:has(#listened-${channel.name})`);
       const shown = await article.innerText();
-      for (const { name, about } of channel.fields) {
+      for (const { name, description } of channel.fields) {
         expect(shown).toContain(name);
-        expect(shown).toContain(about.replaceAll('`', ''));
+        expect(shown).toContain(description.replaceAll('`', ''));
       }
       for (const { text } of errorsOf(channel)) expect(shown).toContain(text);
     }

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { recogniseClient } from '../../src/bridge/engine-io/client-detection.ts';
+import { recognizeClient } from '../../src/bridge/engine-io/client-detection.ts';
 import type { ClientKind } from '../../src/bridge/engine-io/client-detection.ts';
 import type { LegacyIo } from '../../src/testing/index.ts';
 import { loadClient } from '../clients/load.ts';
@@ -19,7 +19,7 @@ async function recognised(version: ClientVersion, transport: 'polling' | 'websoc
   const { promise, resolve } = Promise.withResolvers<ClientKind>();
   const recognise = ({ url = '/', headers }: IncomingMessage): void => {
     const { searchParams } = new URL(url, 'http://localhost');
-    resolve(recogniseClient(Object.fromEntries(searchParams), headers));
+    resolve(recognizeClient(Object.fromEntries(searchParams), headers));
   };
   const server = createServer((request, response) => {
     recognise(request);
@@ -77,7 +77,7 @@ test.for([
     'python',
   ],
 ] as const)('%s is recognised', ([, query, agent, protocol, library]) => {
-  const kind = recogniseClient(Object.fromEntries(new URLSearchParams(query)), { 'user-agent': agent });
+  const kind = recognizeClient(Object.fromEntries(new URLSearchParams(query)), { 'user-agent': agent });
   expect(kind).toEqual({ protocol, library });
 });
 
@@ -87,7 +87,7 @@ const withoutDates = (text: string) => text.replaceAll(/\d{4}-\d\d-\d\d/g, '<dat
 test('the report says which clients and channels were used, and by how many accounts', async () => {
   await using app = await testApp();
   const empty = await (await fetch(`${app.url}/legacy-report`)).text();
-  expect(empty).toContain('There were none');
+  expect(empty).toContain('No legacy clients connected');
   const { ann, bob, conversation } = await family(app);
   const talk = { conversation_id: conversation.legacyId };
   const old = await ann.legacy({ io: ioOf('1.3.6'), transports: ['polling'] });
@@ -105,7 +105,7 @@ test('the report says which clients and channels were used, and by how many acco
   expect(withoutDates(text)).toMatchInlineSnapshot(`
     "Legacy clients from <date> to <date> (7 days, UTC)
 
-    Of the days before <date> nothing is known.
+    No data before <date>.
 
     protocol   library      accounts   uses   last used
            4   js 3.x-4.x          2      6   <date>
@@ -119,10 +119,10 @@ test('the report says which clients and channels were used, and by how many acco
     message                    1            1            0      2   <date>
     webrtc_stun_info           0            0            0      1   <date>
 
-    Used by nobody: leave_conversation, join_circle, leave_circle, writing, webrtc_credentials, webrtc_turn_info, webrtc_forward, webrtc_join_room, webrtc_leave_room, webrtc_room_forward
+    Not used: leave_conversation, join_circle, leave_circle, writing, webrtc_credentials, webrtc_turn_info, webrtc_forward, webrtc_join_room, webrtc_leave_room, webrtc_room_forward
 
     Protocol 3 is Socket.IO 1.x and 2.x, protocol 4 is 3.x and 4.x. An account that uses both counts in both.
-    \`connect\` stands for each connection on each day, also of clients that only listen.
+    \`connect\` counts each connection once per day, clients that only listen included.
     "
   `);
   anonymous.close();

@@ -115,13 +115,13 @@ test('every channel answers what its row says, in that order', { timeout: 60_000
   };
 
   await using client = await wire(app.url);
-  for (const { name, example, answers } of CHANNELS) {
+  for (const { name, example, replies } of CHANNELS) {
     if (name === 'message') await client.ask('join_conversation', { conversation_id: talk.legacyId });
     const payload = Object.fromEntries(
       Object.entries(example).map(([key, value]) => [key, given[key] ?? value]),
     );
     const heard = (await client.ask(name, payload)).map(nameOf);
-    const said = answers.map(({ channel, shape }) =>
+    const said = replies.map(({ channel, shape }) =>
       shape === undefined ? expect.stringContaining(`${channel}.`) : `${channel}.${shape}`,
     );
     expect({ name, heard }).toEqual({ name, heard: said });

@@ -34,7 +34,7 @@ test('every listened channel has its part, with an operation unless it does noth
   expect([...documented].toSorted()).toEqual(['disconnect', ...CHANNELS.map(({ name }) => name)].toSorted());
   const silent = sectionsOf('What you emit').filter(({ scripts }) => scripts.length === 0);
   expect(silent.flatMap(({ title }) => namesIn(title))).toEqual(
-    CHANNELS.filter(({ about }) => about.startsWith('Does nothing')).map(({ name }) => name),
+    CHANNELS.filter(({ description }) => description.startsWith('Does nothing')).map(({ name }) => name),
   );
 });
 

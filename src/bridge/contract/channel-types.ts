@@ -6,22 +6,22 @@ import type { Frame } from './encoders.ts';
 import type { Payload } from './payload.ts';
 import type { EMITTED, FIELD_TYPES } from './schemas.ts';
 
-/** One listened channel. The documents of the channels are made from the rows of `channels.ts`. */
+/** One listened channel. The documents of the contract are generated from the rows of `channels.ts`. */
 export interface Channel {
   readonly name: string;
-  readonly about: string;
+  readonly description: string;
   readonly fields: readonly Field[];
-  /** What becomes of all other fields; null when nothing does. */
-  readonly others: string | null;
-  /** What a client might send. */
+  /** How fields that are not listed are used; null if they are ignored. */
+  readonly otherFields: string | null;
+  /** A sample payload. */
   readonly example: Payload;
-  /** The text for a client that has not authenticated; null when it need not. Checked first. */
+  /** The `error` for a client that has not authenticated; null if it need not. Checked first. */
   readonly anonymous: string | null;
-  /** The text for a payload without a required field. Checked second, by presence alone. */
+  /** The `error` for a payload without a required field. Checked second, by presence only. */
   readonly missing: string | null;
   readonly refusals: readonly Refusal[];
-  /** What the client itself gets when all goes well, in order. */
-  readonly answers: readonly Answer[];
+  /** Frames that the client receives on success, in order. */
+  readonly replies: readonly ReplyShape[];
   readonly notes: readonly string[];
   run(request: Request): Promise<Reply>;
 }
@@ -30,77 +30,77 @@ export interface Field {
   readonly name: string;
   readonly type: keyof typeof FIELD_TYPES;
   readonly required: boolean;
-  readonly about: string;
+  readonly description: string;
 }
 
-/** What a client gets: a frame of one shape or, when no shape is named, what the room of the channel hears. */
-export type Answer = {
+/** A frame with one shape or, without a shape, any frame that the channel's room receives. */
+export type ReplyShape = {
   [Name in keyof typeof EMITTED]: {
     readonly channel: Name;
     readonly shape?: keyof (typeof EMITTED)[Name];
-    /** When or as long as it is not always so. */
+    /** The condition under which it is sent, if it is not always. */
     readonly when?: string;
   };
 }[keyof typeof EMITTED];
 
-/** Why a channel answers on `error`, and with which text. */
+/** A condition under which a channel replies on `error`, and the text it sends. */
 export interface Refusal {
   readonly when: string;
   readonly text: string;
-  /** The codes of operations for which this text stands. */
+  /** Error codes of operations that map to this text. */
   readonly codes: readonly ErrorCode[];
 }
 
-/** One event of a client: those that its channel needs are present. */
+/** An event of a client. The required fields of its channel are present. */
 export interface Request {
   readonly payload: Payload;
   readonly caller: Caller;
 }
 
-/** What the client is told, in order. */
 export interface Reply {
+  /** Sent to the client, in order. */
   readonly frames: readonly Frame[];
-  /** What it is told after that, read while it is told. */
-  readonly missed?: AsyncIterable<Frame>;
+  /** Sent after `frames`, while it is read from the log. */
+  readonly replay?: AsyncIterable<Frame>;
 }
 
-/** A place of a client that was away in what it has heard. */
+/** The last message that a reconnecting client has received. */
 export interface ReplayFrom {
   readonly afterMessageId: number;
 }
 
-/** What a client that may read a topic is told of it, all of one moment. */
-export interface Permission {
+/** Read permission, with the cursor and newest message id from the same snapshot. */
+export interface ReadAccess {
   readonly cursor: string;
-  /** In a conversation, the newest message; undefined when there is none. */
+  /** In a conversation, the newest message; undefined if there is none. */
   readonly newestMessageId?: number | undefined;
 }
 
-/** What a channel can do for the client that sent an event. */
+/** The operations that a channel may run for the client that sent an event. */
 export interface Caller {
-  /** Runs an operation with the client's rights. Throws a DomainError with the code of its first error. */
+  /** Runs an operation with the client's permissions. Throws a DomainError with the code of its first error. */
   run<Data, Variables extends Record<string, unknown>>(
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,
   ): Promise<Data>;
-  /** Makes the client the token's account. Throws UNAUTHENTICATED, and leaves the client what it was. */
+  /** Logs the client in to the token's account. Throws UNAUTHENTICATED, which leaves its present login unchanged. */
   authenticate(token: unknown): Promise<void>;
   /**
-   * Lets the client into the topic's room. `ask` answers how far its permission knows the topic, or nothing when there
-   * is none. Throws NOT_FOUND, also for one who lost the permission while it was asked for.
-   * Given a place, answers what the client has missed since; throws CURSOR_EXPIRED when that is not kept any more.
+   * Adds the client to the topic's room. `readAccess` returns null without permission. Throws NOT_FOUND without
+   * permission, also if it is lost during the join. With `replayFrom`, returns the frames that the client has missed since;
+   * throws CURSOR_EXPIRED if the log has been trimmed beyond that message.
    */
   join(
     topic: Topic,
-    ask: () => Promise<Permission | null>,
-    place?: ReplayFrom,
+    readAccess: () => Promise<ReadAccess | null>,
+    replayFrom?: ReplayFrom,
   ): Promise<AsyncIterable<Frame> | undefined>;
   leave(topic: Topic): void;
-  /** Whether there is such a conversation, whoever takes part in it. */
+  /** Whether the conversation exists, whatever the client's access. */
   conversationExists(id: ConversationId): Promise<boolean>;
 }
 
-/** A refusal in the contract's own words, for the `error` channel. */
+/** A refusal with the exact text for the `error` channel. */
 export class LegacyError extends Error {
   override readonly name = 'LegacyError';
 }

@@ -1,47 +1,48 @@
 import { DomainError } from '../../errors.ts';
 import { LegacyError } from './channel-types.ts';
 import type { Channel, Field, Refusal } from './channel-types.ts';
-import * as requests from './handlers.ts';
+import * as handlers from './handlers.ts';
 
 const SOCKET_UNKNOWN = 'Socket user introuvable';
 const UNEXPECTED = 'Erreur interne';
 
-/** Said to a client whose session ends, too. */
+/** Also sent to a client whose session ends. */
 export const USER_NOT_FOUND = 'User not found';
 
 const conversationId: Field = {
   name: 'conversation_id',
   type: 'int',
   required: true,
-  about: 'The conversation.',
+  description: 'The conversation.',
 };
-const circleId: Field = { name: 'circle_id', type: 'int', required: true, about: 'The circle.' };
+const circleId: Field = { name: 'circle_id', type: 'int', required: true, description: 'The circle.' };
 
 const notInConversation: Refusal = {
-  when: 'the id is unknown, or the account takes no part in the conversation',
+  when: 'the id is unknown, or the account is not a participant of the conversation',
   text: 'Vous ne faite pas partie de cette conversation',
   codes: ['NOT_FOUND', 'FORBIDDEN'],
 };
 
-/** What every row has unless it says otherwise. */
-const usual = {
+/** Defaults of a row. */
+const defaults = {
   fields: [],
-  others: null,
+  otherFields: null,
   example: {},
   anonymous: SOCKET_UNKNOWN,
   missing: null,
   refusals: [],
   notes: [],
 };
-const anyone = { ...usual, anonymous: null };
+/** Defaults of a channel that needs no login. */
+const publicDefaults = { ...defaults, anonymous: null };
 
 /** The listened channels, in the order of the original documentation. */
 export const CHANNELS: readonly Channel[] = [
   {
-    ...anyone,
+    ...publicDefaults,
     name: 'authenticate',
-    about: 'Makes the socket that of an account.',
-    fields: [{ name: 'token', type: 'string', required: true, about: 'A token of the account.' }],
+    description: 'Authenticates the socket as an account.',
+    fields: [{ name: 'token', type: 'string', required: true, description: 'A token of the account.' }],
     example: { token: 'eyJhbGciOiJIUzI1NiJ9…' },
     missing: 'Json web token introuvable',
     refusals: [
@@ -51,27 +52,27 @@ export const CHANNELS: readonly Channel[] = [
         codes: ['UNAUTHENTICATED'],
       },
     ],
-    answers: [{ channel: 'success', shape: 'authenticated' }],
+    replies: [{ channel: 'success', shape: 'authenticated' }],
     notes: [
       'Tokens are those of the mutations `login`, `createAccount` and, for a device, `loginDevice`.',
-      'No room is joined and nothing else is sent.',
-      'A second one is accepted: of the same account the rooms are kept, of another the former account’s are left. From then on the socket ends with the session of the new token. One that fails changes nothing.',
-      'When the session ends (logout, expiry, deletion of the account) the socket gets `error` `"User not found"` once and is disconnected.',
+      'No room is joined, and nothing else is sent.',
+      'A second `authenticate` is accepted. With a token of the same account the joined rooms remain; with another account’s token they are left. From then on the socket ends with the session of the new token. A refused one changes nothing.',
+      'When the session ends (logout, expiry, deletion of the account), the socket receives `error` `"User not found"` once and is disconnected.',
     ],
-    run: requests.authenticate,
+    run: handlers.authenticate,
   },
   {
-    ...usual,
+    ...defaults,
     name: 'join_conversation',
-    about: 'Joins the room of a conversation.',
+    description: 'Joins the room of a conversation.',
     fields: [
       conversationId,
       {
         name: 'after_message_id',
         type: 'int',
         required: false,
-        about:
-          'The last message that the client has: what was said after it on `message` is said again, to it alone. None, or null: nothing is.',
+        description:
+          'The last message that the client has received: every later frame of `message` is replayed to this socket only. Absent or null: no replay.',
       },
     ],
     example: { conversation_id: 12, after_message_id: 39 },
@@ -80,81 +81,86 @@ export const CHANNELS: readonly Channel[] = [
       { when: '`after_message_id` is neither an id nor null', text: 'Parameter missing', codes: [] },
       notInConversation,
       {
-        when: 'what came after that message is not kept any more',
+        when: 'the log has been trimmed beyond that message',
         text: 'Historique indisponible',
         codes: ['CURSOR_EXPIRED'],
       },
     ],
-    answers: [
+    replies: [
       { channel: 'success', shape: 'joinedConversation' },
       {
         channel: 'message',
-        when: 'for each thing missed, before anything new, if `after_message_id` is given',
+        when: 'for each missed frame, before any new one, if `after_message_id` is given',
       },
     ],
     notes: [
-      'Any `after_message_id` is taken, also of a message that is deleted or of another conversation: what is said again is what was said after the newest message of this conversation that is no newer, changes of older messages included. A client may have heard some of it.',
-      'Whoever loses the right to be there leaves the room after the frame that says so. When a conversation ends because fewer than two are left in it, that frame is the last `quit` or `kick`; when its circle is deleted, only the room of the circle is told.',
+      'Any `after_message_id` is accepted, also that of a deleted message or of another conversation: the replay starts after the newest message of this conversation with an id that is not greater, and includes changes of older messages. A client may have received some of the frames already.',
+      'A client that loses its access is removed from the room after the frame about that. When a conversation ends because fewer than two participants remain, that frame is the last `quit` or `kick`; when its circle is deleted, only the room of the circle receives a frame.',
     ],
-    run: requests.joinConversation,
+    run: handlers.joinConversation,
   },
   {
-    ...usual,
+    ...defaults,
     name: 'leave_conversation',
-    about: 'Leaves the room of a conversation, if in it.',
+    description: 'Leaves the room of a conversation, if joined.',
     fields: [conversationId],
     example: { conversation_id: 12 },
     missing: 'Parameter conversation_id missing',
-    answers: [{ channel: 'success', shape: 'leftConversation' }],
-    run: requests.leaveConversation,
+    replies: [{ channel: 'success', shape: 'leftConversation' }],
+    run: handlers.leaveConversation,
   },
   {
-    ...usual,
+    ...defaults,
     name: 'join_circle',
-    about: 'Joins the room of a circle.',
+    description: 'Joins the room of a circle.',
     fields: [circleId],
     example: { circle_id: 3 },
     anonymous: `${SOCKET_UNKNOWN}, vous devez vous authentifier`,
     missing: 'Parameter missing',
     refusals: [
       {
-        when: 'the id is unknown, or the account does not belong to the circle',
+        when: 'the id is unknown, or the account is not a member of the circle',
         text: "Vous n'appartenez pas a ce cercle",
         codes: ['NOT_FOUND', 'FORBIDDEN'],
       },
     ],
-    answers: [{ channel: 'success', shape: 'joinedCircle' }],
-    run: requests.joinCircle,
+    replies: [{ channel: 'success', shape: 'joinedCircle' }],
+    run: handlers.joinCircle,
   },
   {
-    ...usual,
+    ...defaults,
     name: 'leave_circle',
-    about: 'Leaves the room of a circle, if in it.',
+    description: 'Leaves the room of a circle, if joined.',
     fields: [circleId],
     example: { circle_id: 3 },
     missing: 'Parameter circle_id missing',
-    answers: [{ channel: 'success', shape: 'leftCircle' }],
-    run: requests.leaveCircle,
+    replies: [{ channel: 'success', shape: 'leftCircle' }],
+    run: handlers.leaveCircle,
   },
   {
-    ...usual,
+    ...defaults,
     name: 'message',
-    about: 'Sends a message to a conversation. Its room need not be joined.',
+    description: 'Sends a message to a conversation. Its room need not be joined.',
     fields: [
       conversationId,
-      { name: 'text_message', type: 'string', required: false, about: 'The text; none is the empty text.' },
+      {
+        name: 'text_message',
+        type: 'string',
+        required: false,
+        description: 'The text; empty if absent.',
+      },
       {
         name: 'files',
         type: 'list of string',
         required: false,
-        about: 'Names of files that will be uploaded, at most 20. Null is none.',
+        description: 'Names of the files that will be uploaded, at most 20. Null: none.',
       },
       {
         name: 'client_message_id',
         type: 'string',
         required: false,
-        about:
-          'Names the message among those of the account, in 1 to 200 characters: sending it again, with whatever content, answers the first `media` and `success` and says nothing to the room.',
+        description:
+          'An idempotency key, unique per account, of 1 to 200 characters: a repeated send, whatever its content, receives the `media` and `success` of the first and sends nothing to the room.',
       },
     ],
     example: { conversation_id: 12, text_message: 'Bonjour', files: ['cake.png'] },
@@ -163,85 +169,93 @@ export const CHANNELS: readonly Channel[] = [
       { when: '`files` is neither a list nor null', text: 'Parameter missing', codes: [] },
       { when: 'the id is unknown', text: 'Conversation introuvable', codes: ['NOT_FOUND'] },
       {
-        when: 'the account takes no part in the conversation',
+        when: 'the account is not a participant of the conversation',
         text: 'Vous ne faites pas partie de cette conversation',
         codes: ['FORBIDDEN'],
       },
       {
-        when: 'the text is longer than 8192 characters, there are more than 20 `files`, the name of one is longer than 1024, `client_message_id` is empty, longer than 200 or was used in another conversation, or one of them has NUL or half a surrogate pair in it',
+        when: 'the text is longer than 8192 characters, there are more than 20 `files`, the name of one is longer than 1024, `client_message_id` is empty, longer than 200 or was used in another conversation, or one of them contains NUL or an unpaired surrogate',
         text: 'Message invalide',
         codes: ['INVALID_INPUT', 'CONFLICT'],
       },
     ],
-    answers: [
+    replies: [
       { channel: 'media', shape: 'announced', when: 'if `files` is a list, also an empty one' },
       { channel: 'success', shape: 'received' },
       { channel: 'message', when: 'if the socket is in the room' },
     ],
     notes: [
-      'Each file is uploaded by `POST /media/upload/<id>`, with its id in `media_list`: a multipart form with the file as `file`, and the token in the header `authorization`. The name that the file has there becomes `filename` and `extension`. A second upload of the same file replaces the first, and the room is told again.',
+      'Each file is uploaded by `POST /media/upload/<id>`, with its id from `media_list`: a multipart form with the file in `file`, and the token in the header `authorization`. The file name of the form becomes `filename` and `extension`. A second upload of the same file replaces the first, and the room receives its frame again.',
     ],
-    run: requests.message,
+    run: handlers.message,
   },
   {
-    ...usual,
+    ...defaults,
     name: 'writing',
-    about: 'Tells the room of a conversation that the account is writing, or no longer.',
-    fields: [conversationId, { name: 'is_writing', type: 'bool', required: true, about: 'Whether it is.' }],
+    description: 'Notifies the room of a conversation that the account started or stopped writing.',
+    fields: [
+      conversationId,
+      { name: 'is_writing', type: 'bool', required: true, description: 'Whether the account is writing.' },
+    ],
     example: { conversation_id: 12, is_writing: true },
     missing: 'Parameter missing',
     refusals: [notInConversation],
-    answers: [
+    replies: [
       { channel: 'success', shape: 'writingSent' },
       { channel: 'writing', when: 'if the socket is in the room' },
     ],
     notes: [
-      'The room receives `is_writing` false by itself when the last connection of the account to its node closes, when the account loses the conversation, and when it has repeated nothing for 15 s.',
+      'The room receives `is_writing` false automatically when the account’s last connection to its node closes, when the account loses access to the conversation, and when it has not repeated `is_writing` true for 15 s.',
     ],
-    run: requests.writing,
+    run: handlers.writing,
   },
   {
-    ...usual,
+    ...defaults,
     name: 'webrtc_credentials',
-    about: 'Asks for credentials for the TURN servers.',
-    answers: [{ channel: 'webrtc_config', shape: 'credentials' }],
-    run: requests.webrtcCredentials,
+    description: 'Requests credentials for the TURN servers.',
+    replies: [{ channel: 'webrtc_config', shape: 'credentials' }],
+    run: handlers.webrtcCredentials,
   },
   {
-    ...anyone,
+    ...publicDefaults,
     name: 'webrtc_stun_info',
-    about: 'Asks for the STUN servers.',
-    answers: [{ channel: 'webrtc_config', shape: 'servers' }],
-    run: requests.webrtcStunInfo,
+    description: 'Requests the STUN servers.',
+    replies: [{ channel: 'webrtc_config', shape: 'servers' }],
+    run: handlers.webrtcStunInfo,
   },
   {
-    ...anyone,
+    ...publicDefaults,
     name: 'webrtc_turn_info',
-    about: 'Asks for the TURN servers.',
-    answers: [{ channel: 'webrtc_config', shape: 'servers' }],
-    run: requests.webrtcTurnInfo,
+    description: 'Requests the TURN servers.',
+    replies: [{ channel: 'webrtc_config', shape: 'servers' }],
+    run: handlers.webrtcTurnInfo,
   },
   {
-    ...usual,
+    ...defaults,
     name: 'webrtc_forward',
-    about:
+    description:
       'Forwards the whole payload to one account, which must share a circle with the caller. It may be the caller’s own.',
     fields: [
       {
         name: 'email',
         type: 'string',
         required: false,
-        about: 'The user, by e-mail address, in whatever case.',
+        description: 'The user, by e-mail address; case-insensitive.',
       },
-      { name: 'user_id', type: 'int', required: false, about: 'The user, by id, unless there is `email`.' },
+      {
+        name: 'user_id',
+        type: 'int',
+        required: false,
+        description: 'The user, by id; ignored if `email` is present.',
+      },
       {
         name: 'device_id',
         type: 'int',
         required: false,
-        about: 'The device, unless there is one of the others.',
+        description: 'The device, by id; ignored if one of the others is present.',
       },
     ],
-    others: 'Forwarded too; clients put a call in `message`.',
+    otherFields: 'Forwarded too; clients send call states in `message`.',
     example: { user_id: 8, message: 'CALLING' },
     refusals: [
       {
@@ -250,31 +264,35 @@ export const CHANNELS: readonly Channel[] = [
         codes: ['NOT_FOUND', 'FORBIDDEN'],
       },
       {
-        when: 'the target has neither a live socket that has authenticated nor a GraphQL subscription to `signals`',
+        when: 'the target has neither a connected socket that has authenticated nor a GraphQL subscription to `signals`',
         text: 'Destinataire non connecte aux websockets',
         codes: ['UNREACHABLE'],
       },
     ],
-    answers: [{ channel: 'success', shape: 'forwarded', when: 'after the target was served' }],
-    run: requests.webrtcForward,
+    replies: [{ channel: 'success', shape: 'forwarded', when: 'after it was sent to the target' }],
+    run: handlers.webrtcForward,
   },
   ...['webrtc_join_room', 'webrtc_leave_room', 'webrtc_room_forward'].map((name) => ({
-    ...anyone,
+    ...publicDefaults,
     name,
-    about: 'Does nothing, as in the original.',
-    answers: [],
-    run: requests.nothing,
+    description: 'Does nothing, as in the original.',
+    replies: [],
+    run: handlers.ignore,
   })),
 ];
 
-/** The refusals of every channel, looked at after its own. */
+/** The refusals of every channel, checked after its own. */
 export const COMMON_REFUSALS: readonly Refusal[] = [
-  { when: 'the account sends too much', text: 'Trop de requetes', codes: ['RATE_LIMITED', 'LIMIT_EXCEEDED'] },
-  { when: 'the session ended in the meantime', text: SOCKET_UNKNOWN, codes: ['UNAUTHENTICATED'] },
-  { when: 'anything else is wrong', text: UNEXPECTED, codes: [] },
+  {
+    when: 'the account exceeds a rate limit',
+    text: 'Trop de requetes',
+    codes: ['RATE_LIMITED', 'LIMIT_EXCEEDED'],
+  },
+  { when: 'the session has ended meanwhile', text: SOCKET_UNKNOWN, codes: ['UNAUTHENTICATED'] },
+  { when: 'any other error occurs', text: UNEXPECTED, codes: [] },
 ];
 
-/** What the client is told on `error`. */
+/** Returns the text that the client receives on `error`. */
 export function refusalOf(channel: Channel, error: unknown): string {
   if (error instanceof LegacyError) return error.message;
   const code = error instanceof DomainError ? error.code : 'INTERNAL';

@@ -3,13 +3,13 @@ import type { ParticipantId } from '../../ids.ts';
 import type { EmittedChannel, Forwarded, IceServer, PayloadOn } from './schemas.ts';
 import type * as shapes from './schemas.ts';
 
-/** What one legacy client is told: a channel and its one argument. The order of keys is part of the contract. */
+/** An event for a legacy client: a channel and its one argument. The order of keys is part of the contract. */
 export interface Frame {
   readonly channel: EmittedChannel;
   readonly payload: unknown;
 }
 
-/** A frame whose payload has a shape of its channel. */
+/** Creates a frame whose payload is type-checked against the shapes of its channel. */
 export const frame = <Channel extends EmittedChannel>(
   channel: Channel,
   payload: PayloadOn<Channel>,
@@ -18,7 +18,7 @@ export const frame = <Channel extends EmittedChannel>(
   payload,
 });
 
-/** Each shape of a union without one of its keys. */
+/** Distributes `Omit` over a union. */
 type Without<Key extends string, Payload> = Payload extends unknown ? Omit<Payload, Key> : never;
 
 type MessageFact = Extract<DomainEvent, { type: 'message.sent' }>;
@@ -26,7 +26,7 @@ type Message = MessageFact['message'];
 type User = Extract<ActorView, { kind: 'user' }>['user'];
 type Device = Extract<ActorView, { kind: 'device' }>['device'];
 
-/** What the legacy shape of a file shows. */
+/** The fields of a file that legacy clients receive. */
 export interface MediaView {
   readonly id: number;
   readonly filename: string | null;
@@ -35,7 +35,7 @@ export interface MediaView {
   readonly uploaded: boolean;
 }
 
-/** Contract 1.3: ISO 8601 without zone, with microseconds where they are not zero. Dates are midnights. */
+/** Contract 1.3: ISO 8601 without a zone, with microseconds if they are not zero. A date becomes its midnight. */
 export function encodeDate(iso: string): string {
   const [day = '', clock = '00:00:00'] = iso.replace(/Z$/, '').split('T');
   const [seconds = '', fraction = ''] = clock.split('.');
@@ -71,8 +71,8 @@ const encodeActor = (actor: ActorView) =>
   actor.kind === 'user' ? encodeUser(actor.user, actor.online) : encodeDevice(actor.device, actor.online);
 
 /**
- * Contract 1.4. Clients of the time crash on a null `link_id`, so a message of a device has no such key; one of a user
- * was sent by a participant.
+ * Contract 1.4. Legacy clients crash on a null `link_id`, so a message of a device has no such key. A message of a user
+ * always has a participant.
  */
 function encodeMessage(message: Message): shapes.Message {
   const { authorDeviceId, participantId } = message;
@@ -99,7 +99,7 @@ export const encodeMedia = (media: MediaView): shapes.Media => ({
 type Media = MessageFact['media'][number];
 const encodeStoredMedia = (media: Media) => encodeMedia({ ...media, uploaded: media.uploadedAt !== null });
 
-/** Contract 3.3, M1 and M2: a message without files, or one whose files are still to come. */
+/** Contract 3.3, M1 and M2: a message without files, or one whose files are pending. */
 export function messageSent({ message, author, media }: Omit<MessageFact, 'type'>): Frame {
   const payload = { conversation_id: message.conversationId, message: encodeMessage(message) };
   if (message.status === 'PENDING') return frame('message', { ...payload, status: 'pending' });
@@ -112,7 +112,7 @@ export function messageSent({ message, author, media }: Omit<MessageFact, 'type'
   });
 }
 
-/** Contract 3.3, M3, and decision 11: the last file brings the keys of a finished message too. */
+/** Contract 3.3, M3, and decision 11: the frame of the last file also has the keys of a complete message. */
 export function mediaUploaded(fact: Omit<MessageFact, 'type'> & { readonly uploaded: Media }): Frame {
   const { message, author, media, uploaded } = fact;
   const head = { conversation_id: message.conversationId, message: encodeMessage(message) };
@@ -138,17 +138,17 @@ export function writing(conversationId: number, actor: ActorView, isTyping: bool
     : frame('writing', { ...room, device: true, is_writing: isTyping });
 }
 
-/** Contract 3.1: every frame about a circle ends with its id. */
+/** Contract 3.1: the last key of every frame about a circle is its id. */
 export const circleFrame = (circleId: number, fields: Without<'circle_id', PayloadOn<'circle'>>): Frame =>
   frame('circle', { ...fields, circle_id: circleId });
 
-/** Contract 3.2: every frame about a conversation ends with its id. */
+/** Contract 3.2: the last key of every frame about a conversation is its id. */
 export const conversationFrame = (
   conversationId: number,
   fields: Without<'conversation_id', PayloadOn<'conversation'>>,
 ): Frame => frame('conversation', { ...fields, conversation_id: conversationId });
 
-/** Presence of a user or a device in one of its circles. */
+/** Encodes the presence of a user or a device in one of its circles. */
 export function presenceFrame(circleId: number, actor: ActorView, online: boolean): Frame {
   const state = online ? 'connect' : 'disconnect';
   return actor.kind === 'user'
@@ -162,18 +162,21 @@ export const deviceFrame = (
   type: 'update' | 'connect' | 'disconnect',
 ): Frame => circleFrame(circleId, { event: 'device', type, device_id: deviceId });
 
-/** Contract 3.4: what another client forwarded, as it was sent. */
+/** Contract 3.4: a forwarded payload, unchanged. */
 export const forwardPayload = (sender: ActorView, content: unknown): Forwarded => ({
   sender_id: sender.kind === 'user' ? sender.user.id : sender.device.id,
   is_device: sender.kind === 'device',
   content,
 });
 
-/** By RFC 7064 and 7065, where a URL has none. */
+/** Default ports of RFC 7064 and RFC 7065. */
 const ICE_PORT = 3478;
 const SECURE_ICE_PORT = 5349;
 
-/** A server of `webrtc_config` as the documentation shows it, from a `stun:` or `turn:` URL. An IPv6 address keeps its brackets: clients join domain and port by a colon. */
+/**
+ * Encodes a `stun:` or `turn:` URL as a server of `webrtc_config`. An IPv6 address keeps its brackets: clients join domain
+ * and port by a colon.
+ */
 export function encodeIceServer(url: string): IceServer {
   const [, scheme = '', domain = '', port] = /^(\w+):(\[[^\]]*\]|[^:?]*)(?::(\d+))?/.exec(url) ?? [];
   return {

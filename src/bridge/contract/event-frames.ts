@@ -13,7 +13,7 @@ import {
 } from './encoders.ts';
 import type { Frame } from './encoders.ts';
 
-/** What a fact says to legacy clients; to whom is decided by the topic it stands in. */
+/** Returns the frames of an event. Its topic determines the receivers. */
 export function framesOf(event: DomainEvent): readonly Frame[] {
   switch (event.type) {
     case 'message.sent':
@@ -33,7 +33,7 @@ export function framesOf(event: DomainEvent): readonly Frame[] {
       return [conversationFrame(event.participant.conversationId, fields)];
     }
     case 'device-access.changed': {
-      // Decision 18: the rooms of conversations hear nothing of a removal.
+      // Decision 18: conversation rooms receive no frame for a removal.
       if (event.removed) return [];
       const fields = { event: 'device', type: event.allowed ? 'add' : 'remove' } as const;
       return [conversationFrame(event.conversation.id, fields)];
@@ -62,7 +62,7 @@ export function framesOf(event: DomainEvent): readonly Frame[] {
       return [conversationFrame(event.conversation.id, { event: 'invite' })];
     case 'conversation.promoted':
       return [conversationFrame(event.conversation.id, { event: 'promoted' })];
-    // The contract has no frame for these: the room hears nothing of a new participant or of a swap of roles.
+    // The contract has no frames for these.
     case 'participant.joined':
     case 'participant.promoted':
     case 'conversation.deleted':
@@ -72,10 +72,10 @@ export function framesOf(event: DomainEvent): readonly Frame[] {
   }
 }
 
-/** The channels on which a forwarded message reaches one client, in order (decision 1). */
+/** The channels on which a client receives a forwarded payload, in order (decision 1). */
 export type ForwardChannels = readonly ('webrtc_forward' | 'webrtc_config')[];
 
-/** What is not kept, for legacy clients. */
+/** Returns the frames of an ephemeral event; those of a signal go out on the channels of `forward`. */
 export function framesOfEphemeral(ephemeral: Ephemeral, forward: ForwardChannels): readonly Frame[] {
   const id = Number(ephemeral.topic.slice(ephemeral.topic.indexOf(':') + 1));
   switch (ephemeral.type) {

@@ -3,7 +3,7 @@ import { circleTopic, conversationTopic } from '../../events/event.ts';
 import { encodeGlobalId, parseId } from '../../ids.ts';
 import type { Id } from '../../ids.ts';
 import { LegacyError } from './channel-types.ts';
-import type { Caller, Permission, ReplayFrom, Reply, Request } from './channel-types.ts';
+import type { Caller, ReadAccess, ReplayFrom, Reply, Request } from './channel-types.ts';
 import { encodeIceServer, encodeMedia, frame } from './encoders.ts';
 import type { Frame } from './encoders.ts';
 import {
@@ -21,30 +21,30 @@ import { hasField, parseFiles, parseFlag, parseText } from './payload.ts';
 import type { Payload } from './payload.ts';
 import type { PayloadOn } from './schemas.ts';
 
-const success = (payload: PayloadOn<'success'>): Frame => frame('success', payload);
-const config = (payload: PayloadOn<'webrtc_config'>): Frame => frame('webrtc_config', payload);
+const successFrame = (payload: PayloadOn<'success'>): Frame => frame('success', payload);
+const configFrame = (payload: PayloadOn<'webrtc_config'>): Frame => frame('webrtc_config', payload);
 
 export async function authenticate({ payload, caller }: Request): Promise<Reply> {
   await caller.authenticate(payload['token']);
-  return { frames: [success('User authenticated')] };
+  return { frames: [successFrame('User authenticated')] };
 }
 
 export async function joinConversation({ payload, caller }: Request): Promise<Reply> {
-  const place = parsePlace(payload['after_message_id']);
+  const replayFrom = parseReplayFrom(payload['after_message_id']);
   const id = requireId<'Conversation'>(payload['conversation_id']);
-  const ask = async (): Promise<Permission | null> => {
-    const variables = { id: encodeGlobalId('Conversation', id), catchesUp: place !== undefined };
+  const readAccess = async (): Promise<ReadAccess | null> => {
+    const variables = { id: encodeGlobalId('Conversation', id), catchesUp: replayFrom !== undefined };
     const { conversation } = await caller.run(LegacyConversationDocument, variables);
     if (conversation === null) return null;
     const { eventCursor, messages } = conversation;
     return { cursor: eventCursor, newestMessageId: messages?.nodes[0]?.legacyId };
   };
-  const missed = await caller.join(conversationTopic(id), ask, place);
-  const frames = [success(`Vous avez rejoins la conversation : conversation_${id}`)];
-  return missed === undefined ? { frames } : { frames, missed };
+  const replay = await caller.join(conversationTopic(id), readAccess, replayFrom);
+  const frames = [successFrame(`Vous avez rejoins la conversation : conversation_${id}`)];
+  return replay === undefined ? { frames } : { frames, replay };
 }
 
-function parsePlace(value: unknown): ReplayFrom | undefined {
+function parseReplayFrom(value: unknown): ReplayFrom | undefined {
   if (value === undefined || value === null) return undefined;
   const afterMessageId = parseId(value);
   if (afterMessageId === undefined) throw new LegacyError('Parameter missing');
@@ -54,7 +54,7 @@ function parsePlace(value: unknown): ReplayFrom | undefined {
 export async function leaveConversation({ payload, caller }: Request): Promise<Reply> {
   const id = parseId<'Conversation'>(payload['conversation_id']);
   if (id !== undefined) caller.leave(conversationTopic(id));
-  return { frames: [success('Vous avez quitte la conversation')] };
+  return { frames: [successFrame('Vous avez quitte la conversation')] };
 }
 
 export async function joinCircle({ payload, caller }: Request): Promise<Reply> {
@@ -64,20 +64,20 @@ export async function joinCircle({ payload, caller }: Request): Promise<Reply> {
     const { circle } = await caller.run(LegacyCircleDocument, variables);
     return circle && { cursor: circle.eventCursor };
   });
-  return { frames: [success(`Vous avez rejoins le cercle : circle_${id}`)] };
+  return { frames: [successFrame(`Vous avez rejoins le cercle : circle_${id}`)] };
 }
 
 export async function leaveCircle({ payload, caller }: Request): Promise<Reply> {
   const id = parseId<'Circle'>(payload['circle_id']);
   if (id !== undefined) caller.leave(circleTopic(id));
-  return { frames: [success('Vous avez quitte le cercle')] };
+  return { frames: [successFrame('Vous avez quitte le cercle')] };
 }
 
 export async function message({ payload, caller }: Request): Promise<Reply> {
   const files = parseFiles(payload['files']);
   if (files === undefined) throw new LegacyError('Parameter missing');
   const { message, media } = await sendMessage(payload, files, caller);
-  const received = success({ received: true, message_id: message.legacyId });
+  const received = successFrame({ received: true, message_id: message.legacyId });
   if (files === null) return { frames: [received] };
   const list = media.map((file) => encodeMedia({ ...file, id: file.legacyId }));
   return { frames: [frame('media', { media_list: list, message_id: message.legacyId }), received] };
@@ -95,9 +95,9 @@ async function sendMessage(payload: Payload, files: readonly string[] | null, ca
     });
     return sendMessage;
   } catch (error) {
-    // The operation does not tell these two apart, the contract does.
-    const hidden = error instanceof DomainError && error.code === 'NOT_FOUND';
-    throw hidden && (await caller.conversationExists(id)) ? forbidden('Not a participant.') : error;
+    // The operation returns NOT_FOUND for an unknown conversation and for one of others; the contract distinguishes them.
+    const isHidden = error instanceof DomainError && error.code === 'NOT_FOUND';
+    throw isHidden && (await caller.conversationExists(id)) ? forbidden('Not a participant.') : error;
   }
 }
 
@@ -107,32 +107,32 @@ export async function writing({ payload, caller }: Request): Promise<Reply> {
     conversationId: encodeGlobalId('Conversation', id),
     isTyping: parseFlag(payload['is_writing']),
   });
-  return { frames: [success('Writing sent')] };
+  return { frames: [successFrame('Writing sent')] };
 }
 
 export async function webrtcCredentials({ caller }: Request): Promise<Reply> {
   const { webrtc } = await caller.run(LegacyCredentialsDocument, {});
   const { username, password } = webrtc.credentials;
-  return { frames: [config({ username, password })] };
+  return { frames: [configFrame({ username, password })] };
 }
 
 export async function webrtcStunInfo({ caller }: Request): Promise<Reply> {
   const { webrtc } = await caller.run(LegacyStunServersDocument, {});
-  return { frames: [config(webrtc.stunServers.flatMap(({ urls }) => urls.map(encodeIceServer)))] };
+  return { frames: [configFrame(webrtc.stunServers.flatMap(({ urls }) => urls.map(encodeIceServer)))] };
 }
 
 export async function webrtcTurnInfo({ caller }: Request): Promise<Reply> {
   const { webrtc } = await caller.run(LegacyTurnServersDocument, {});
-  return { frames: [config(webrtc.turnServers.flatMap(({ urls }) => urls.map(encodeIceServer)))] };
+  return { frames: [configFrame(webrtc.turnServers.flatMap(({ urls }) => urls.map(encodeIceServer)))] };
 }
 
-/** The target hears it before this answers. */
+/** Replies after the signal was sent to the target. */
 export async function webrtcForward({ payload, caller }: Request): Promise<Reply> {
   await caller.run(LegacyForwardDocument, { to: requireTarget(payload), content: payload });
-  return { frames: [success('Message forwarded')] };
+  return { frames: [successFrame('Message forwarded')] };
 }
 
-/** The first key that is present decides, even when it names nobody. */
+/** Returns the target of the first key that is present. Throws NOT_FOUND if its value is malformed. */
 function requireTarget(payload: Payload): SignalTarget {
   const { email } = payload;
   if (hasField(payload, 'email')) {
@@ -145,8 +145,8 @@ function requireTarget(payload: Payload): SignalTarget {
   throw notFound('The target');
 }
 
-/** The original had these channels and did nothing on them. */
-export async function nothing(): Promise<Reply> {
+/** Handles the channels that had no effect in the original either. */
+export async function ignore(): Promise<Reply> {
   return { frames: [] };
 }
 

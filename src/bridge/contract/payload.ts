@@ -1,50 +1,50 @@
 import { binaryLength } from '../../lib/binary-json.ts';
 
-/** What a legacy client sent on a channel: an object, empty when it sent something else or nothing. */
+/** The payload of a legacy event: an object, empty if the client sent none or something else. */
 export type Payload = Readonly<Record<string, unknown>>;
 
-const NOTHING: Payload = {};
-/** As JSON it is several times as long, and no message has so much text. */
-const MAX_BINARY = 32 * 1024;
-/** In place of what nests too deep, or has too much binary data, to be a text: no message may have it. */
-const UNREADABLE = '\0';
+const EMPTY: Payload = {};
+/** Most binary data in a text, in bytes. Its JSON is several times as long, beyond the limit of a message's text. */
+const MAX_BINARY_BYTES = 32 * 1024;
+/** Stands for a value that nests too deep or has too much binary data for a text. NUL makes the message invalid. */
+const INVALID_TEXT = '\0';
 
-/** Reads the first argument of a legacy event. A JSON text is read too, if it holds an object. */
+/** Parses the first argument of a legacy event: an object, or the JSON text of one. */
 export function parsePayload(argument: unknown): Payload {
-  if (typeof argument !== 'string') return isObject(argument) ? argument : NOTHING;
+  if (typeof argument !== 'string') return isObject(argument) ? argument : EMPTY;
   try {
     const parsed: unknown = JSON.parse(argument);
-    return isObject(parsed) ? parsed : NOTHING;
+    return isObject(parsed) ? parsed : EMPTY;
   } catch {
-    return NOTHING;
+    return EMPTY;
   }
 }
 
-/** Whether the client sent the field. What it sent does not matter: null is present. */
+/** Whether the field is present, whatever its value: null counts as present. */
 export const hasField = (payload: Payload, name: string): boolean => Object.hasOwn(payload, name);
 
-/** Reads `text_message`: anything but text is taken in its text form, null as none. */
+/** Parses `text_message`: null is the empty text, and other values become their JSON. */
 export function parseText(value: unknown): string {
   if (value === undefined || value === null) return '';
   if (typeof value === 'string') return value;
   try {
-    return binaryLength(value) > MAX_BINARY ? UNREADABLE : JSON.stringify(value);
+    return binaryLength(value) > MAX_BINARY_BYTES ? INVALID_TEXT : JSON.stringify(value);
   } catch {
-    return UNREADABLE;
+    return INVALID_TEXT;
   }
 }
 
-/** Reads `files`; undefined when it is neither a list nor null. The iOS app sends a list within the list. */
+/** Parses `files`; returns undefined if it is neither a list nor null. The iOS app sends a list within the list. */
 export function parseFiles(value: unknown): readonly string[] | null | undefined {
   if (value === undefined || value === null) return null;
   return Array.isArray(value) ? value.map(parseFile) : undefined;
 }
 
-/** The original kept an inner list as the text of a PostgreSQL array, which the iOS app reads back as a name. */
+/** The original stored an inner list as a PostgreSQL array literal, which the iOS app expects as the name. */
 const parseFile = (value: unknown): string =>
   Array.isArray(value) ? `{${value.map(parseText).join(',')}}` : parseText(value);
 
-/** Reads `is_writing`. Clients of the time sent booleans, and some the text of one. */
+/** Parses `is_writing`: legacy clients send booleans, numbers, or the text of one. */
 export function parseFlag(value: unknown): boolean {
   if (typeof value === 'string') return !/^(|0|false)$/i.test(value);
   return typeof value === 'number' ? value !== 0 : value === true;

@@ -1,17 +1,17 @@
 import { z } from 'zod';
 
-// What legacy clients hear. The encoders in `frames.ts` are typed by it, the documents show it, and tests hold real
-// frames against it. Of this module the server uses the types alone, and never loads it. The order of keys is the
-// encoders' business.
+// The schemas of the frames that legacy clients receive. They type the encoders, appear in the documents, and validate
+// real frames in tests. The server imports only types from this module, so that zod is not loaded at run time. Schemas do
+// not determine the order of keys: the encoders do.
 
-const id = z.int32().min(1).meta({ id: 'Id', description: 'Names a thing: a positive int32.' });
+const id = z.int32().min(1).meta({ id: 'Id', description: 'A positive int32.' });
 
 const date = z
   .string()
   .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$/)
   .meta({
     id: 'Date',
-    description: 'ISO 8601 in UTC without a zone, with microseconds where they are not zero.',
+    description: 'ISO 8601 in UTC without a zone, with microseconds if they are not zero.',
   });
 
 const user = z
@@ -26,7 +26,7 @@ const user = z
     isOnline: z.boolean(),
     type: z.literal('DEFAULT'),
   })
-  .meta({ id: 'User', description: 'A user. Mind the spelling of `isOnline`.' });
+  .meta({ id: 'User', description: 'A user. Note the spelling of `isOnline`.' });
 
 const device = z
   .strictObject({
@@ -39,13 +39,13 @@ const device = z
     username: z.string(),
     is_online: z.boolean(),
   })
-  .meta({ id: 'Device', description: 'A device. Mind the spelling of `is_online`.' });
+  .meta({ id: 'Device', description: 'A device. Note the spelling of `is_online`.' });
 
 const content = {
   sent: date,
   read: z.null().describe('Always null.'),
-  content: z.string().describe('The text, empty when there is none.'),
-  medias: z.int32().min(0).describe('How many files it has.'),
+  content: z.string().describe('The text; may be empty.'),
+  medias: z.int32().min(0).describe('The number of its files.'),
 };
 
 const message = z
@@ -53,14 +53,17 @@ const message = z
     z.strictObject({ id, link_id: id.describe('The author as a participant, not as a user.'), ...content }),
     z.strictObject({ id, device_id: id, ...content }),
   ])
-  .meta({ id: 'Message', description: 'A message: of a user with `link_id`, of a device with `device_id`.' });
+  .meta({
+    id: 'Message',
+    description: 'A message: of a user, with `link_id`; or of a device, with `device_id`.',
+  });
 
 const media = z
   .strictObject({
     id,
-    filename: z.string().nullable().describe('Null until it is uploaded.'),
-    extension: z.string().nullable().describe('Null until it is uploaded.'),
-    identifier: z.string().describe('The name that `files` gave it.'),
+    filename: z.string().nullable().describe('Null until the upload.'),
+    extension: z.string().nullable().describe('Null until the upload.'),
+    identifier: z.string().describe('The name given in `files`.'),
     uploaded: z.enum(['True', 'False']).describe('A text, not a boolean.'),
   })
   .meta({ id: 'Media', description: 'A file of a message.' });
@@ -76,9 +79,9 @@ const forwarded = z
     is_device: z.boolean(),
     content: z
       .unknown()
-      .describe('What it sent: the payload of `webrtc_forward`, or any JSON of a GraphQL client.'),
+      .describe('The forwarded payload: that of `webrtc_forward`, or any JSON of a GraphQL client.'),
   })
-  .describe('Somebody forwarded a payload.');
+  .describe('Another client forwarded a payload.');
 
 const iceServer = z.strictObject({ domain: z.string(), ip: z.literal(''), port: z.int().min(0).max(65_535) });
 
@@ -91,10 +94,10 @@ const joined = <Room extends 'la conversation : conversation' | 'le cercle : cir
     examples: [`Vous avez rejoins ${room}_${sample}`],
   });
 
-/** The channels that a legacy client may hear, and the shapes of what it hears there. */
+/** The channels that legacy clients receive, with the shapes of their payloads. */
 export const EMITTED = {
   success: {
-    authenticated: z.literal('User authenticated').describe('The socket is that of the account.'),
+    authenticated: z.literal('User authenticated').describe('The socket is authenticated.'),
     joinedConversation: joined('la conversation : conversation', 12),
     leftConversation: z.literal('Vous avez quitte la conversation').describe('The room is left.'),
     joinedCircle: joined('le cercle : circle', 3),
@@ -102,11 +105,11 @@ export const EMITTED = {
     received: z
       .strictObject({ received: z.literal(true), message_id: id })
       .meta({ description: 'The message is stored.', examples: [{ received: true, message_id: 40 }] }),
-    writingSent: z.literal('Writing sent').describe('The room was told.'),
-    forwarded: z.literal('Message forwarded').describe('The target was told.'),
+    writingSent: z.literal('Writing sent').describe('The room was notified.'),
+    forwarded: z.literal('Message forwarded').describe('The payload was sent to the target.'),
   },
   error: {
-    refused: z.string().describe('Why nothing was done.'),
+    refused: z.string().describe('Why the event was refused.'),
   },
   circle_invite: {
     invited: z
@@ -143,7 +146,7 @@ export const EMITTED = {
   conversation: {
     changed: z
       .strictObject({ event: z.enum(['update', 'invite', 'promoted']), ...inConversation })
-      .describe('The conversation is renamed; the user is invited to it, or becomes its administrator.'),
+      .describe('The conversation is renamed; or the user is invited to it, or becomes its administrator.'),
     left: z
       .strictObject({ event: z.literal('quit'), user: email, ...inConversation })
       .describe('A user leaves the conversation.'),
@@ -157,7 +160,7 @@ export const EMITTED = {
       .describe('A user is kicked from the conversation.'),
     device: z
       .strictObject({ event: z.literal('device'), type: z.enum(['add', 'remove']), ...inConversation })
-      .describe('The device of the circle is let in or shut out.'),
+      .describe('The device of the circle gains or loses access.'),
   },
   message: {
     done: z
@@ -172,10 +175,10 @@ export const EMITTED = {
       .describe('A message without files.'),
     pending: z
       .strictObject({ ...inConversation, message, status: z.literal('pending') })
-      .describe('A message whose files are still to come.'),
+      .describe('A message whose files are not uploaded yet.'),
     fileArrived: z
       .strictObject({ ...inConversation, message, sender, media, status: z.literal('done') })
-      .describe('A file of a message has arrived, others have not.'),
+      .describe('A file of a message is uploaded, others are pending.'),
     lastFileArrived: z
       .strictObject({
         ...inConversation,
@@ -186,14 +189,14 @@ export const EMITTED = {
         media,
         status: z.literal('done'),
       })
-      .describe('The last file of a message has arrived.'),
+      .describe('The last file of a message is uploaded.'),
     changed: z
       .strictObject({ ...inConversation, message_id: id, event: z.enum(['update', 'delete']) })
       .describe('The text of a message is changed, or the message is deleted.'),
   },
   media: {
     announced: z.strictObject({ media_list: z.array(media), message_id: id }).meta({
-      description: 'The files that the message waits for, in the order of `files`.',
+      description: 'The pending files of the message, in the order of `files`.',
       examples: [
         {
           media_list: [
@@ -207,15 +210,15 @@ export const EMITTED = {
   writing: {
     user: z
       .strictObject({ ...inConversation, device: z.literal(false), user: email, is_writing: z.boolean() })
-      .describe('A user writes, or no longer.'),
+      .describe('A user starts or stops writing.'),
     device: z
       .strictObject({ ...inConversation, device: z.literal(true), is_writing: z.boolean() })
-      .describe('The device of the circle writes, or no longer.'),
+      .describe('The device of the circle starts or stops writing.'),
   },
   webrtc_forward: { forwarded },
   webrtc_config: {
     credentials: z.strictObject({ username: z.string(), password: z.string() }).meta({
-      description: 'What the TURN servers accept for a while.',
+      description: 'Credentials that the TURN servers accept for a limited time.',
       examples: [{ username: '1544177443:7False', password: 'D7jGzmLUBGO5UZB1FwzwZqEAJBw=' }],
     }),
     servers: z.array(iceServer).meta({
@@ -226,12 +229,12 @@ export const EMITTED = {
   },
 };
 
-/** A channel that a legacy client may hear. */
+/** A channel on which legacy clients receive frames. */
 export type EmittedChannel = keyof typeof EMITTED;
 
 type Shapes = { [Channel in EmittedChannel]: (typeof EMITTED)[Channel] };
 
-/** What clients hear on a channel. */
+/** The payloads that clients receive on a channel. */
 export type PayloadOn<Channel extends EmittedChannel> = z.infer<Shapes[Channel][keyof Shapes[Channel]]>;
 
 export type User = z.infer<typeof user>;
@@ -241,11 +244,11 @@ export type Media = z.infer<typeof media>;
 export type Forwarded = z.infer<typeof forwarded>;
 export type IceServer = z.infer<typeof iceServer>;
 
-/** What may stand in a field of what clients send. */
+/** The types of fields that clients send. */
 export const FIELD_TYPES = {
   int: z
     .union([id, z.string().regex(/^[0-9]{1,10}$/)])
-    .meta({ id: 'IdOrDigits', description: 'An id, or its decimal digits as a text.' }),
+    .meta({ id: 'IdOrDigits', description: 'An id, or its decimal digits as a string.' }),
   string: z.string(),
   bool: z.boolean(),
   'list of string': z.array(z.string()).nullable(),

@@ -1,32 +1,33 @@
 import { asciiJson } from '../../lib/ascii-json.ts';
 import { textFrameHead } from '../../lib/websocket-frame.ts';
 
-/** A Socket.IO packet as all who speak one protocol of Engine.IO get it. */
-export interface SharedPacket {
+/** A Socket.IO packet, encoded for all receivers that use one protocol of Engine.IO. */
+export interface BroadcastPacket {
   readonly text: string;
-  /** The whole unmasked WebSocket frame of the Engine.IO message that carries it. */
+  /** The complete unmasked WebSocket frame of the Engine.IO message that carries the packet. */
   readonly frame: Buffer;
 }
 
-/** Encodes a packet once for each protocol, however many get it: in ASCII for 3, as UTF-8 for 4. */
-export function sharePacket(json: string): (protocol: number) => SharedPacket {
-  let ascii: SharedPacket | undefined;
-  let utf8: SharedPacket | undefined;
-  return (protocol) => (protocol === 3 ? (ascii ??= packetOf(asciiJson(json))) : (utf8 ??= packetOf(json)));
+/** Returns an encoder that encodes a packet at most once per protocol: as ASCII for 3, as UTF-8 for 4. */
+export function encodeBroadcast(json: string): (protocol: number) => BroadcastPacket {
+  let ascii: BroadcastPacket | undefined;
+  let utf8: BroadcastPacket | undefined;
+  return (protocol) =>
+    protocol === 3 ? (ascii ??= createPacket(asciiJson(json))) : (utf8 ??= createPacket(json));
 }
 
-/** The frame is made when the first one needs it: who polls never does. */
-function packetOf(text: string): SharedPacket {
+/** Encodes the frame on first use: polling clients do not need it. */
+function createPacket(text: string): BroadcastPacket {
   let frame: Buffer | undefined;
   return {
     text,
     get frame() {
-      return (frame ??= frameOf(text));
+      return (frame ??= encodeFrame(text));
     },
   };
 }
 
-function frameOf(text: string): Buffer {
+function encodeFrame(text: string): Buffer {
   const body = Buffer.from(`4${text}`);
   return Buffer.concat([textFrameHead(body.length), body]);
 }

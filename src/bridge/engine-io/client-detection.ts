@@ -1,36 +1,36 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** What a legacy client is, as far as its handshake tells. */
+/** The protocol and library of a legacy client, detected from its handshake. */
 export interface ClientKind {
-  /** Of Engine.IO: 3 is that of Socket.IO 1.x and 2.x, 4 that of 3.x and 4.x. */
+  /** Engine.IO protocol: 3 for Socket.IO 1.x and 2.x, 4 for 3.x and 4.x. */
   readonly protocol: 3 | 4;
   readonly library: Library;
 }
 
-/** The client libraries that can be told apart; `unknown` for a WebSocket without more, and for all others. */
+/** The client libraries that can be distinguished; `unknown` for all others, and for a bare WebSocket. */
 export type Library =
   'js 1.0-1.3' | 'js 1.4-2.x' | 'js 1.0-2.x' | 'js 3.x-4.x' | 'java' | 'python' | 'swift' | 'unknown';
 
 export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** Recognises a client by what its library puts into the handshake: the protocol, how it stamps requests, its agent. */
-export function recogniseClient(query: Query, headers: IncomingHttpHeaders): ClientKind {
+/** Detects a client by its `EIO` parameter, the format of its request timestamp `t`, and its user agent. */
+export function recognizeClient(query: Query, headers: IncomingHttpHeaders): ClientKind {
   const protocol = query['EIO'] === '4' ? 4 : 3;
   return { protocol, library: libraryOf(query, headers['user-agent'] ?? '') };
 }
 
-/** Whether it may be socket.io-client 4.6 or later, which sends one event at a time when its app sets `retries`. */
+/** Whether the client may be socket.io-client 4.6 or later, which sends one event at a time if the app sets `retries`. */
 export const mayRetryEvents = ({ protocol, library }: ClientKind): boolean =>
   protocol === 4 && (library === 'js 3.x-4.x' || library === 'unknown');
 
 function libraryOf({ EIO, t }: Query, agent: string): Library {
-  // The Swift client before version 16 sends no protocol at all.
+  // The Swift client before version 16 sends no `EIO`.
   if (EIO === undefined || /CFNetwork|Darwin/.test(agent)) return 'swift';
   if (/python|aiohttp/i.test(agent)) return 'python';
   if (/^(okhttp|java|dalvik)/i.test(agent)) return 'java';
   if (EIO === '2' || /^\d{10,}-\d+$/.test(String(t))) return 'js 1.0-1.3';
   if (t !== undefined) return EIO === '4' ? 'js 3.x-4.x' : 'js 1.4-2.x';
-  // Only polling stamps its requests, and only browsers say what they are.
+  // Only polling requests have a timestamp, and only browsers send a user agent.
   if (!agent.startsWith('Mozilla/')) return 'unknown';
   return EIO === '4' ? 'js 3.x-4.x' : 'js 1.0-2.x';
 }

@@ -1,94 +1,79 @@
-import type { IncomingMessage } from 'node:http';
-import type { Server as EngineServer } from 'engine.io';
+import type { Server as EngineServer, Socket as EngineSocket } from 'engine.io';
+import { internalsOf, onTransport } from './internals.ts';
 import { countBinaryPackets } from './protocol-3-parser.ts';
 
-interface EngineInternals {
-  createTransport(name: string, request: IncomingMessage): Transport;
-}
-
-interface Transport {
-  parser: PayloadParser;
-  /** Of a WebSocket. */
-  readonly socket?: WebSocketInternals;
-}
-
-interface WebSocketInternals {
-  readonly bufferedAmount: number;
-  on(event: 'ping', listener: () => void): void;
-  terminate(): void;
-}
-
-/** Protocol 3 hands packets to a callback, protocol 4 answers them. */
+/** The parser of protocol 3 passes packets to a callback, that of protocol 4 returns them. */
 interface PayloadParser {
   decodePayload(payload: unknown, callback?: (packet: object) => unknown): unknown;
 }
 
-/** What engine.io's parsers make of what they cannot read: it ends the connection. */
-const UNREADABLE = { type: 'error', data: 'parser error' };
+/** The packet that engine.io's parsers return for a malformed payload; it ends the connection. */
+const PARSER_ERROR = { type: 'error', data: 'parser error' };
 
 /**
- * Bounds how many packets clients may post at once. All packets of a payload are read before the first of them is handed
- * on: a few million, which five megabytes hold, would stop everybody else for seconds, and take hundreds of megabytes.
+ * Limits the number of packets in one polling request. engine.io decodes all packets of a payload before it handles the
+ * first: the millions that fit into 5 MB would block the event loop for seconds and take hundreds of megabytes.
  */
 export function limitPackets(engine: EngineServer, maxPackets: number): void {
   onTransport(engine, (transport) => {
-    if (transport.socket === undefined) transport.parser = limited(transport.parser, maxPackets);
+    if (transport.socket === undefined)
+      transport.parser = withPacketLimit(transport.parser as PayloadParser, maxPackets);
   });
 }
 
-/** Cuts off whoever sends WebSocket pings and does not take the pongs, which are written without waiting for anybody. */
-export function limitPongs(engine: EngineServer, maxBytes: number, onCut: () => void): void {
+/**
+ * Terminates a WebSocket whose client sends pings without reading the pongs: `ws` answers each ping without
+ * backpressure. Calls `onTerminate` before, with a predicate that finds the socket of that transport.
+ */
+export function limitPongs(
+  engine: EngineServer,
+  maxBytes: number,
+  onTerminate: (isTransport: (conn: EngineSocket) => boolean) => void,
+): void {
   onTransport(engine, ({ socket }) => {
-    let cut = false;
+    let isTerminated = false;
     socket?.on('ping', () => {
-      if (cut || socket.bufferedAmount <= maxBytes) return;
-      cut = true;
-      onCut();
+      if (isTerminated || socket.bufferedAmount <= maxBytes) return;
+      isTerminated = true;
+      onTerminate((conn) => internalsOf(conn).transport.socket === socket);
       socket.terminate();
     });
   });
 }
 
-function onTransport(engine: EngineServer, listener: (transport: Transport) => void): void {
-  const server = engine as unknown as EngineInternals;
-  const createTransport = server.createTransport.bind(engine);
-  server.createTransport = (name, request) => {
-    const transport = createTransport(name, request);
-    listener(transport);
-    return transport;
-  };
-}
-
-const limited = (parser: PayloadParser, maxPackets: number): PayloadParser => ({
+const withPacketLimit = (parser: PayloadParser, maxPackets: number): PayloadParser => ({
   ...parser,
   decodePayload(payload, callback) {
     if (callback === undefined)
-      return isTooMany(separated(payload), maxPackets) ? [UNREADABLE] : parser.decodePayload(payload);
+      return exceeds(scanSeparated(payload), maxPackets) ? [PARSER_ERROR] : parser.decodePayload(payload);
     const tooMany =
       typeof payload === 'string'
-        ? isTooMany(prefixed(payload), maxPackets)
+        ? exceeds(scanPrefixed(payload), maxPackets)
         : (countBinaryPackets(payload) ?? 0) > maxPackets;
-    return tooMany ? callback(UNREADABLE) : parser.decodePayload(payload, callback);
+    return tooMany ? callback(PARSER_ERROR) : parser.decodePayload(payload, callback);
   },
 });
 
-/** Counts no further than needed. */
-function isTooMany(packets: Iterator<unknown>, maxPackets: number): boolean {
+/** Stops counting at the limit. */
+function exceeds(packets: Iterator<unknown>, maxPackets: number): boolean {
   for (let count = 0; count <= maxPackets; count += 1) if (packets.next().done === true) return false;
   return true;
 }
 
-/** No length has more digits: the parsers would go on to the end for one. */
+/** Longest length prefix that is parsed: the stock parser would scan to the end of the payload for a colon. */
 const MAX_DIGITS = 20;
 
-/** Protocol 4: packets with a separator between them. */
-function* separated(payload: unknown): Generator<void, void> {
+/** Yields once per packet of a payload of protocol 4: packets separated by U+001E. */
+function* scanSeparated(payload: unknown): Generator<void, void> {
   if (typeof payload !== 'string') return;
   for (let at = 0; at >= 0; at = payload.indexOf('\u001e', at + 1)) yield;
 }
 
-/** Protocol 3: `length:packet`. The parser stops at a length that is none. */
-function* prefixed(payload: string): Generator<void, void> {
+/**
+ * Yields once per packet of a text payload of protocol 3: `length:packet`. Ends at a malformed length, where the parser
+ * stops too; never ends at one with too many digits, so that the payload counts as too large.
+ */
+function* scanPrefixed(payload: string): Generator<void, void> {
   for (let at = 0; at < payload.length;) {
     const digits = payload.slice(at, at + MAX_DIGITS).indexOf(':');
     if (digits < 0 && payload.length - at >= MAX_DIGITS) for (;;) yield;

@@ -5,7 +5,7 @@ interface Packet {
 
 type OnPacket = (packet: Packet, index: number, total: number) => unknown;
 
-/** The payload half of engine.io's parser for protocol 3. */
+/** The payload functions of engine.io's parser for protocol 3. */
 export interface EngineParser {
   encodePayload(
     packets: readonly Packet[],
@@ -25,7 +25,10 @@ export function isParserOfProtocol3(parser: unknown): parser is EngineParser {
   );
 }
 
-/** A copy of the parser for one way in which clients of 1.x poll. */
+/**
+ * Returns a copy of the parser for polling clients of 1.x. With `binary` it encodes every payload as binary. It decodes
+ * doubly encoded text, and treats a malformed binary payload as one error.
+ */
 export function adaptParser(parser: EngineParser, { binary }: { readonly binary: boolean }): EngineParser {
   return {
     ...parser,
@@ -39,15 +42,15 @@ export function adaptParser(parser: EngineParser, { binary }: { readonly binary:
         else callback({ type: 'error', data: 'parser error' }, 0, 1);
         return;
       }
-      parser.decodePayload(payload, (packet, index, total) => callback(mend(packet), index, total));
+      parser.decodePayload(payload, (packet, index, total) => callback(decodePacket(packet), index, total));
     },
   };
 }
 
 /**
- * How many packets are in a binary payload of protocol 3, each with its length in front: a 0 or 1, digits, 255, and so many
- * bytes. Undefined for what is none: the stock parser makes a packet of every byte of that, in seconds and half a gigabyte
- * for 5 MB.
+ * Counts the packets of a binary payload of protocol 3: each is a 0 or 1, the digits of its length, 255, and its bytes.
+ * Returns undefined for a malformed payload. The stock parser creates a packet from every byte of one, which takes seconds
+ * and half a gigabyte for 5 MB.
  */
 export function countBinaryPackets(payload: unknown): number | undefined {
   if (!(payload instanceof Uint8Array)) return undefined;
@@ -68,14 +71,14 @@ export function countBinaryPackets(payload: unknown): number | undefined {
   return at === payload.length ? count : undefined;
 }
 
-const mend = (packet: Packet): Packet =>
+const decodePacket = (packet: Packet): Packet =>
   typeof packet.data === 'string' ? { ...packet, data: undoSecondUtf8(packet.data) } : packet;
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Undoes the second UTF-8 encoding that clients of 1.x and some apps apply to what they post as text. Text that could
- * not have come out of one is left alone; only text that was meant to read `Ã©` is mistaken.
+ * Undoes the second UTF-8 encoding that clients of 1.x and some apps apply to posted text. Returns text that is not the
+ * result of one unchanged. Ambiguous only for text that really contains such sequences as `Ã©`.
  */
 export function undoSecondUtf8(text: string): string {
   if (!/[\u0080-\u00ff]/.test(text) || /[\u0100-\uffff]/.test(text)) return text;

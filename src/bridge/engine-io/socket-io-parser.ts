@@ -1,23 +1,23 @@
 import { Decoder as StockDecoder, Encoder, PacketType } from 'socket.io-parser';
 import type { Packet } from 'socket.io-parser';
 
-/** What a client's own `disconnect` event is called once it is in: the stock name would close the connection. */
+/** The internal name of an event `disconnect` sent by a client: Socket.IO reserves the name itself. */
 export const CLIENT_DISCONNECT = 'client:disconnect';
 
-/** `2`, a namespace, an acknowledgement id, and an event with a name that Socket.IO keeps to itself. */
+/** `2`, a namespace, an acknowledgement id, and an event whose name is reserved in Socket.IO 4. */
 const RESERVED =
   /^(2(?:\/[^,]*,)?\d*\[")(connect|connect_error|disconnect|disconnecting|newListener|removeListener)"/;
 
 /**
- * Lets in events whose names are reserved since 3.0. The documentation calls `disconnect` a request like any other,
- * and the others were unknown channels, no reason to end a connection.
+ * Accepts events whose names are reserved since Socket.IO 3.0, which closes the connection for them. The contract lists
+ * `disconnect` as a channel; the others were unknown channels, which are ignored.
  */
 class Decoder extends StockDecoder {
   #isBinary = false;
 
   constructor() {
     super();
-    // What throws here ends the connection, like a packet that cannot be read.
+    // An Error thrown here closes the connection, like a malformed packet.
     this.on('decoded', ({ data }: Packet) => this.#isBinary && requireOnce(data, new Set()));
   }
 
@@ -28,22 +28,22 @@ class Decoder extends StockDecoder {
 }
 
 /**
- * Each attachment stands in one place of its packet: no client writes another, and one that stands in thousands of places
- * weighs as much in whatever is made of it.
+ * Throws an Error if the packet refers to one attachment more than once. No client does so, and a packet with thousands of
+ * references to one attachment would expand to thousands of copies when serialised.
  */
-function requireOnce(value: unknown, met: Set<object>): void {
+function requireOnce(value: unknown, seen: Set<object>): void {
   if (typeof value !== 'object' || value === null) return;
   if (!ArrayBuffer.isView(value)) {
-    for (const inner of Object.values(value)) requireOnce(inner, met);
+    for (const inner of Object.values(value)) requireOnce(inner, seen);
     return;
   }
-  if (met.has(value)) throw new Error('an attachment stands in several places');
-  met.add(value);
+  if (seen.has(value)) throw new Error('The packet refers to an attachment more than once.');
+  seen.add(value);
 }
 
 /** The `parser` option of the Socket.IO server. */
 export const parser = { Encoder, Decoder };
 
-/** Writes an event of the default namespace as the text that Engine.IO carries. */
+/** Encodes an event of the default namespace as the text of an Engine.IO message. */
 export const encodeEvent = (channel: string, payload: unknown): string =>
   String(new Encoder().encode({ type: PacketType.EVENT, nsp: '/', data: [channel, payload] })[0]);

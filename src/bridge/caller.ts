@@ -1,0 +1,150 @@
+import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
+import { sameActor } from '../actor.ts';
+import type { ActorRef } from '../actor.ts';
+import { DomainError, notFound, unauthenticated } from '../errors.ts';
+import type { ConnectionEnd, EndReason, ErrorCode } from '../errors.ts';
+import { parseCursor } from '../events/cursor.ts';
+import type { Topic } from '../events/event.ts';
+import type { ConversationId } from '../ids.ts';
+import type { ConnectionLog } from './connection-log.ts';
+import type { Caller, ReadAccess, ReplayFrom } from './contract/channel-types.ts';
+import type { Frame } from './contract/encoders.ts';
+import type { ForwardChannels } from './contract/event-frames.ts';
+import type { BridgeDeps } from './deps.ts';
+import { logIn } from './login.ts';
+import type { Login } from './login.ts';
+import type { OutboundQueue } from './outbound-queue.ts';
+import { openReplay } from './replay.ts';
+import type { RoomMember, Rooms } from './rooms.ts';
+
+export interface CallerOptions {
+  readonly deps: BridgeDeps;
+  readonly rooms: Rooms;
+  readonly queue: OutboundQueue;
+  readonly log: ConnectionLog;
+  readonly forward: ForwardChannels;
+  /** Called when the session ends, or with SLOW when too many frames for the account are pending. */
+  readonly onEnd: (reason: EndReason) => void;
+  /** Called when this node has lost events of a joined room. */
+  readonly onGap: () => void;
+}
+
+/** A connection on its account's side: its login, its rooms, and the operations that its events run. */
+export class ConnectionCaller implements Caller, RoomMember {
+  replying = false;
+  readonly queue: OutboundQueue;
+  readonly #options: CallerOptions;
+  #login: Login | undefined;
+  /** Work that is still in flight must release what it opens. */
+  #isReleased = false;
+
+  constructor(options: CallerOptions) {
+    this.#options = options;
+    this.queue = options.queue;
+  }
+
+  get actor(): ActorRef | undefined {
+    return this.#login?.actor;
+  }
+
+  get topics(): readonly Topic[] {
+    return this.#options.rooms.topicsOf(this);
+  }
+
+  async run<Data, Variables extends Record<string, unknown>>(
+    document: TypedDocumentNode<Data, Variables>,
+    variables: Variables,
+  ): Promise<Data> {
+    const session = this.#login?.session ?? null;
+    const { data, errors } = await this.#options.deps.executor.execute(document, variables, session);
+    const error = errors?.[0];
+    if (error !== undefined)
+      throw new DomainError((error.extensions['code'] ?? 'INTERNAL') as ErrorCode, error.message);
+    if (data === undefined || data === null)
+      throw new Error('The operation returned neither data nor errors.');
+    return data;
+  }
+
+  async authenticate(token: unknown): Promise<void> {
+    const { deps, forward, log, onEnd } = this.#options;
+    const login = await logIn(deps, {
+      token,
+      forward,
+      onFrames: (frames) => this.queue.send(frames),
+      onEnd,
+    });
+    // The connection may have closed while the login was in flight.
+    if (this.#isReleased) {
+      await login.close();
+      throw unauthenticated();
+    }
+    const former = this.#login;
+    if (former !== undefined && !sameActor(former.actor, login.actor)) {
+      this.#leaveAll('ACCOUNT_CHANGED');
+      this.queue.dropAll();
+    }
+    this.#login = login;
+    log.authenticated(login.actor);
+    await former?.close();
+  }
+
+  /** Starts delivery of the account's frames: after the reply to `authenticate`. */
+  startDelivery(): void {
+    this.#login?.start();
+  }
+
+  async join(
+    topic: Topic,
+    readAccess: () => Promise<ReadAccess | null>,
+    replayFrom?: ReplayFrom,
+  ): Promise<AsyncIterable<Frame> | undefined> {
+    const { deps, log, rooms } = this.#options;
+    const pending = await rooms.startJoin(topic, this);
+    if (pending === undefined) throw notFound('The room');
+    try {
+      const access = await readAccess();
+      const { actor } = this;
+      if (access === null || actor === undefined) throw notFound('The room');
+      const { cursor, newestMessageId } = access;
+      const until = parseCursor(deps.epoch, topic, cursor);
+      const replay =
+        replayFrom && (await openReplay(deps, { ...replayFrom, topic, actor, until, newestMessageId }));
+      if (this.#isReleased || !pending.admit(until, replayFrom !== undefined)) throw notFound('The room');
+      log.joined(topic);
+      return replay;
+    } finally {
+      pending.cancel();
+    }
+  }
+
+  leave(topic: Topic): void {
+    const { log, rooms } = this.#options;
+    if (rooms.leave(topic, this)) log.left(topic, 'CLIENT');
+  }
+
+  conversationExists(id: ConversationId): Promise<boolean> {
+    return this.#options.deps.conversationExists(id);
+  }
+
+  onGap(): void {
+    this.#options.onGap();
+  }
+
+  onEvicted(topic: Topic, reason: EndReason): void {
+    this.#options.log.left(topic, reason);
+  }
+
+  /** Leaves all rooms and closes the login. */
+  async release(reason: ConnectionEnd): Promise<void> {
+    this.#isReleased = true;
+    this.#leaveAll(reason);
+    const login = this.#login;
+    this.#login = undefined;
+    await login?.close();
+  }
+
+  #leaveAll(reason: ConnectionEnd | 'ACCOUNT_CHANGED'): void {
+    const { log, rooms } = this.#options;
+    for (const topic of rooms.leaveAll(this)) log.left(topic, reason);
+  }
+}

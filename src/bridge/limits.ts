@@ -1,0 +1,37 @@
+/** The resources that one legacy client may use. A connection that exceeds a limit is closed with reason SLOW. */
+export interface BridgeLimits {
+  /** Received events that have not started. */
+  readonly queuedEvents: number;
+  readonly queuedBytes: number;
+  /** Longest time that an event is held for an `authenticate`, from the connect. */
+  readonly holdMs: number;
+  /** Events held for an `authenticate`. */
+  readonly heldEvents: number;
+  readonly heldBytes: number;
+  /** Packets that the client has not read. */
+  readonly sendQueuePackets: number;
+  readonly sendQueueBytes: number;
+  /** Timeout of one event. */
+  readonly eventMs: number;
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
+  /** Largest single payload, in bytes. */
+  readonly payloadBytes: number;
+  /** Packets in one polling request. */
+  readonly payloadPackets: number;
+}
+
+export const DEFAULT_LIMITS: BridgeLimits = {
+  queuedEvents: 10_000,
+  queuedBytes: 16 * 1024 * 1024,
+  holdMs: 1_000,
+  heldEvents: 2_000,
+  heldBytes: 4 * 1024 * 1024,
+  sendQueuePackets: 2_000,
+  sendQueueBytes: 4 * 1024 * 1024,
+  eventMs: 30_000,
+  pingIntervalMs: 25_000,
+  pingTimeoutMs: 60_000,
+  payloadBytes: 5 * 1024 * 1024,
+  payloadPackets: 10_000,
+};
