@@ -44,6 +44,7 @@ import { createFormatError } from './gateway/execution/format-error.ts';
 import { createExecutor } from './gateway/execution/executor.ts';
 import { createGraphqlHttp } from './gateway/http/graphql.ts';
 import { createFanOut } from './gateway/execution/fan-out.ts';
+import { createOperationLog } from './gateway/execution/operation-log.ts';
 import { createHealth } from './gateway/http/health.ts';
 import type { HealthOptions } from './gateway/http/health.ts';
 import { createHttpServer, timeoutsFor } from './gateway/http/server.ts';
@@ -151,6 +152,7 @@ async function openDeps(
     log,
     onEvent: ({ at }) => metrics.deliveryDelay.observe(Math.max(0, Date.now() - Date.parse(at)) / 1000),
   });
+  metrics.beforeScrape(() => metrics.logLag.set(tails.lag()));
   const nodeId = randomUUID();
   const typing = stack.use(createTypingPublisher({ db, bus }));
   const presence = stack.use(
@@ -276,7 +278,7 @@ async function serve(
     graphqlSockets.close('DRAINING');
     await bridge.close();
     await drained;
-    http.cut();
+    http.destroyConnections();
     await closed;
   });
   const { address, port } = http.server.address() as AddressInfo;
@@ -287,13 +289,10 @@ async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> {
   const formatError = createFormatError(deps.log);
   const engine = createEngine({
     schema,
-    fanOut: createFanOut(deps),
+    fanOut: createFanOut({ ...deps, metrics }),
     formatError,
     introspection: deps.config.INTROSPECTION === 'on',
-    onStreamEnd(reason, { session }) {
-      metrics.streamEnds.inc({ reason });
-      deps.log.info({ reason, actor: session?.actor }, 'a stream ends');
-    },
+    operationLog: createOperationLog(deps.log, metrics),
   });
   const { PERSISTED_OPERATIONS: path, OPERATIONS } = deps.config;
   const persisted = path === undefined ? undefined : await readPersistedOperations(path, engine);

@@ -36,6 +36,8 @@ export interface Tails {
   open(topic: Topic): Promise<Tail | undefined>;
   /** Compares every open tail with the log, for announcements that the bus lost. */
   compare(): Promise<void>;
+  /** Returns how many committed events are known and not delivered yet, of the topic with the most. */
+  lag(): number;
 }
 
 export interface TailDeps {
@@ -79,6 +81,11 @@ export function createTails(deps: TailDeps): Tails {
     async compare() {
       const heads = await eventLog.readHeads([...open.keys()]);
       for (const [topic, { source }] of open) source.advance(heads.get(topic) ?? 0);
+    },
+    lag() {
+      let largest = 0;
+      for (const { source } of open.values()) largest = Math.max(largest, source.lag);
+      return largest;
     },
   };
 }
@@ -131,6 +138,7 @@ class TailSource {
   #target = 0;
   #reading = true;
   #stopped = false;
+  #isStarted = false;
   #retry: NodeJS.Timeout | undefined;
 
   constructor(deps: TailDeps, topic: Topic) {
@@ -139,6 +147,11 @@ class TailSource {
     // Listening begins before the head is read: what commits in between is either in the head or noticed as newer.
     this.#unsubscribe = deps.bus.subscribe(topic, (notice) => this.#receive(notice));
     this.ready = this.#start();
+  }
+
+  get lag(): number {
+    // While the log's head is being read, the position is unknown.
+    return this.#isStarted ? Math.max(0, this.#target - this.position) : 0;
   }
 
   follow(follower: Follower): () => void {
@@ -161,6 +174,7 @@ class TailSource {
     const range = await this.#deps.eventLog.readRange(this.#topic);
     if (range === undefined) return false;
     this.position = range.head;
+    this.#isStarted = true;
     this.#reading = false;
     this.advance(this.#target);
     return true;

@@ -1,14 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 
 /**
- * A token as a client sent it, or why what it sent is none. A blank counts as no token: what a client library sends
- * while no one is logged in, as `Bearer undefined`, and the login of a proxy. Every other problem counts as a bad token.
+ * A token in a request, or the problem with it. `isBlank` marks values that count as no token: those that client libraries
+ * send before a login, such as `Bearer undefined`, and credentials for a proxy. Other problems count as a bad token.
  */
 export type FoundToken =
   | { readonly token: string; readonly problem?: never; readonly isBlank?: never }
   | { readonly token?: never; readonly problem: string; readonly isBlank: boolean };
 
-/** Names without case, hyphens, underscores and a leading `x-`, in their order of precedence. */
+/** Names of tokens, normalised by `normaliseName`, in order of precedence. */
 const NAMES = [
   'authorization',
   'token',
@@ -22,7 +22,7 @@ const NAMES = [
   'idtoken',
 ];
 
-/** What holds a token in guides of client libraries. A `token` in anything else is another one, as that of a push service. */
+/** Objects that hold tokens in guides of client libraries. A `token` elsewhere is something else, such as a push token. */
 const WRAPPERS: ReadonlySet<string> = new Set([
   'headers',
   'header',
@@ -46,53 +46,59 @@ const SCHEME = /^(?:bearer|jwt|token)(?=[\s:]|$)[\s:]*/i;
 const QUOTED = /^(["'`])(.*)\1$/s;
 const PROXY_SCHEME = /^(?:basic|digest|negotiate|ntlm)(?=\s|$)/i;
 const BLANKS: ReadonlySet<string> = new Set(['undefined', 'null', 'nil', 'none']);
-/** A signed token gives itself away in whatever field it stands. */
+/** Recognises a JWT under any name. */
 const JWT = /(?:^|[\s.:,])(eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+)$/;
 const MAX_DEPTH = 4;
 const MAX_LENGTH = 32_768;
 const MAX_WRAPPINGS = 8;
 
 /**
- * Finds the token in values that a client sent to log in: a payload of `connection_init`, the `auth` or `query` of a
- * Socket.IO handshake, the parameters of a URL. The first place that has a token wins; within one place, a known name
- * before a value that merely looks like a token. Undefined when there is nothing of the kind.
+ * Finds the token in objects that a client sent to log in: a payload of `connection_init`, the `auth` or `query` of a
+ * Socket.IO handshake, the parameters of a URL. The first object with a token has precedence; within an object, a known
+ * name over a value that looks like a JWT. Returns undefined when there is neither.
  */
-export function findToken(...places: readonly unknown[]): FoundToken | undefined {
-  return firstOf(places.flatMap((place) => [...namedIn(place, 0), ...signedIn(place, 0)]));
+export function findToken(...sources: readonly unknown[]): FoundToken | undefined {
+  return firstOf(sources.flatMap((source) => [...findNamed(source, 0), ...findSigned(source, 0)]));
 }
 
 /**
- * Finds the token in the headers of a request. Headers of unknown names are not searched: proxies add their own. Nor is
- * the login of a proxy a bad token: browsers send it with every request.
+ * Finds the token in the headers of a request. Headers with unknown names are ignored, as proxies add their own. Credentials
+ * for a proxy are blank, not bad: browsers send them with every request.
  */
 export function findTokenInHeaders({ headers, headersDistinct }: IncomingMessage): FoundToken | undefined {
-  const found = firstOf(namedIn(headersDistinct, MAX_DEPTH));
+  const found = firstOf(findNamed(headersDistinct, MAX_DEPTH));
   const scheme = PROXY_SCHEME.exec(headers.authorization ?? '')?.[0];
   if (scheme === undefined || found?.token !== undefined) return found;
-  return { problem: `\`authorization\` is \`${scheme}\`: that is no token.`, isBlank: true };
+  return {
+    problem: `\`authorization\` has the scheme \`${scheme}\`. Send \`Bearer <token>\`.`,
+    isBlank: true,
+  };
 }
 
 /**
- * Finds the token of one operation in its `extensions`: under `authorization`, or in `headers` as GraphiQL sends them. No
- * deeper: what else apps put there is not meant for us.
+ * Finds the token of one operation in its `extensions`: under `authorization`, or in `headers` as GraphiQL sends them. Not
+ * deeper, as apps put unrelated values there.
  */
 export function findTokenInOperation(extensions: unknown): FoundToken | undefined {
   const { headers, authorization, Authorization } = (extensions ?? {}) as Readonly<Record<string, unknown>>;
-  return firstOf([...namedIn({ authorization, Authorization }, MAX_DEPTH), ...namedIn(headers, MAX_DEPTH)]);
+  return firstOf([
+    ...findNamed({ authorization, Authorization }, MAX_DEPTH),
+    ...findNamed(headers, MAX_DEPTH),
+  ]);
 }
 
-/** The same, and in its URL, for clients that cannot set headers: a browser's EventSource and WebSocket. */
+/** Finds the token in the headers or the URL of a request: a browser's EventSource and WebSocket cannot set headers. */
 export function findTokenInRequest(request: IncomingMessage): FoundToken | undefined {
-  return firstOf([findTokenInHeaders(request), findToken(parametersOf(request))]);
+  return firstOf([findTokenInHeaders(request), findToken(readParameters(request))]);
 }
 
-/** The same, and among the subprotocols, where browsers can put a token that is to stay out of URLs. */
+/** Finds the token of an upgrade request, also among the subprotocols, where browsers can send one outside the URL. */
 export function findTokenInUpgrade(request: IncomingMessage): FoundToken | undefined {
   const protocols = request.headers['sec-websocket-protocol']?.split(',').map((name) => name.trim());
   return firstOf([findTokenInRequest(request), findToken({ protocols })]);
 }
 
-/** The first token; without one, the first thing that was meant to be one; without that, the first blank. */
+/** Returns the first token; without one, the first bad token; without that, the first blank. */
 export function firstOf(found: readonly (FoundToken | undefined)[]): FoundToken | undefined {
   const present = found.filter((one) => one !== undefined);
   return (
@@ -102,67 +108,67 @@ export function firstOf(found: readonly (FoundToken | undefined)[]): FoundToken 
   );
 }
 
-function parametersOf({ url = '' }: IncomingMessage): Record<string, string[]> {
+function readParameters({ url = '' }: IncomingMessage): Record<string, string[]> {
   const parameters: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
   for (const [name, value] of new URLSearchParams(url.split('?').slice(1).join('?')))
     (parameters[name] ??= []).push(value);
   return parameters;
 }
 
-const plainNameOf = (name: string): string =>
+const normaliseName = (name: string): string =>
   name
     .toLowerCase()
     .replace(/^x[-_]/, '')
     .replaceAll(/[-_]/g, '');
 
-const isName = (name: string): boolean => NAMES.includes(plainNameOf(name));
+const isTokenName = (name: string): boolean => NAMES.includes(normaliseName(name));
 
-/** Values under the names of a token, those of the outermost object first. */
-function namedIn(values: unknown, depth: number): FoundToken[] {
+/** Returns the values under token names, those of the outermost object first. */
+function findNamed(values: unknown, depth: number): FoundToken[] {
   if (typeof values !== 'object' || values === null || Array.isArray(values)) return [];
   const entries = Object.entries(values);
   const named = entries
-    .map(([name, value]) => ({ name, value, rank: NAMES.indexOf(plainNameOf(name)) }))
+    .map(([name, value]) => ({ name, value, rank: NAMES.indexOf(normaliseName(name)) }))
     .filter(({ rank }) => rank >= 0)
     .sort((one, other) => one.rank - other.rank);
   const found = named.flatMap(({ name, value }) => readValue(name, value) ?? []);
   if (depth >= MAX_DEPTH) return found;
-  const inner = entries.filter(([name]) => WRAPPERS.has(plainNameOf(name)) || isName(name));
-  return [...found, ...inner.flatMap(([, value]) => namedIn(value, depth + 1))];
+  const inner = entries.filter(([name]) => WRAPPERS.has(normaliseName(name)) || isTokenName(name));
+  return [...found, ...inner.flatMap(([, value]) => findNamed(value, depth + 1))];
 }
 
-function signedIn(value: unknown, depth: number): FoundToken[] {
+function findSigned(value: unknown, depth: number): FoundToken[] {
   if (typeof value === 'string') {
     const token = value.length > MAX_LENGTH ? undefined : JWT.exec(value)?.[1];
     return token === undefined ? [] : [{ token }];
   }
   if (typeof value !== 'object' || value === null || depth >= MAX_DEPTH) return [];
   return Object.entries(value).flatMap(([name, inner]) =>
-    // Read by its name already, and refused if it was none.
-    typeof inner === 'string' && isName(name) ? [] : signedIn(inner, depth + 1),
+    // `findNamed` has read it, and refused it if malformed.
+    typeof inner === 'string' && isTokenName(name) ? [] : findSigned(inner, depth + 1),
   );
 }
 
 function readValue(name: string, value: unknown): FoundToken | undefined {
   if (value === undefined || value === null) return undefined;
   const values: readonly unknown[] = Array.isArray(value) ? [...new Set<unknown>(value)] : [value];
-  if (values.length > 1) return refused(`\`${name}\` was sent more than once, with different values.`);
+  if (values.length > 1) return badToken(`\`${name}\` was sent more than once, with different values.`);
   const [single] = values;
-  if (typeof single !== 'string') return refused(`\`${name}\` must be text.`);
+  if (typeof single !== 'string') return badToken(`\`${name}\` must be text.`);
   return readText(name, single);
 }
 
 function readText(name: string, sent: string): FoundToken | undefined {
-  if (sent.length > MAX_LENGTH) return refused(`\`${name}\` is too long.`);
+  if (sent.length > MAX_LENGTH) return badToken(`\`${name}\` is too long.`);
   let text = sent.trim();
   for (let count = 0; count < MAX_WRAPPINGS; count += 1)
     text = text.replace(SCHEME, '').replace(QUOTED, '$2').trim();
   if (text === '') return undefined;
   if (BLANKS.has(text.toLowerCase()))
-    return { problem: `\`${name}\` says \`${text}\`: that is no token.`, isBlank: true };
-  if (text.includes(',')) return refused(`\`${name}\` must hold one token.`);
-  if (/\s/.test(text)) return refused(`\`${name}\` must be \`Bearer <token>\`, or the token alone.`);
+    return { problem: `\`${name}\` is \`${text}\`. Send a token, or leave it out.`, isBlank: true };
+  if (text.includes(',')) return badToken(`\`${name}\` must hold one token.`);
+  if (/\s/.test(text)) return badToken(`\`${name}\` must be \`Bearer <token>\`, or the token alone.`);
   return { token: text };
 }
 
-const refused = (problem: string): FoundToken => ({ problem, isBlank: false });
+const badToken = (problem: string): FoundToken => ({ problem, isBlank: false });

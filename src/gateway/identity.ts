@@ -4,18 +4,18 @@ import type { ExecutionResult, OperationDefinitionNode } from 'graphql';
 import { DomainError } from '../errors.ts';
 import { findTokenInRequest } from './bearer-token.ts';
 import type { FoundToken } from './bearer-token.ts';
-import type { Operation } from './execution/engine.ts';
 import { codeOf } from './execution/format-error.ts';
+import type { Operation } from './execution/operation.ts';
 
-/** The session of a token; without one, why the token that was sent is none. Both undefined when none was sent. */
+/** The session of a token, or why the token was not accepted. Both are undefined when none was sent. */
 export interface Identity<Session> {
   readonly session?: Session | undefined;
   readonly refusal?: string | undefined;
 }
 
 /**
- * Reads the session of a token. A bad token counts as none: the refusal is for those operations that need a login.
- * Throws UNAVAILABLE when the token cannot be checked at the moment.
+ * Authenticates the token of a request. A bad token counts as no token: its refusal is returned, for operations that
+ * require a login. Throws when the token cannot be checked because of an outage.
  */
 export async function identify<Session>(
   found: FoundToken | undefined,
@@ -32,8 +32,8 @@ export async function identify<Session>(
 }
 
 /**
- * The result as the answer of one HTTP request: an operation that lacked a login and has no data is refused as a whole,
- * so that it is answered with 401. What other fields of the operation returned stays, with status 200.
+ * Drops the data of an HTTP result, so that it is sent with 401, if a field required a login and no field has data. A
+ * partial result is unchanged and is sent with 200.
  */
 export function refuseWithoutLogin(
   result: ExecutionResult,
@@ -41,12 +41,12 @@ export function refuseWithoutLogin(
 ): ExecutionResult {
   if (!context.lacksLogin || Object.values(result.data ?? {}).some((value) => value !== null)) return result;
   const operation = getOperationAST(document, operationName);
-  if (operation?.operation === 'mutation' && !isFirstRefused(operation, result)) return result;
+  if (operation?.operation === 'mutation' && !failedFirst(operation, result)) return result;
   return { errors: (result.errors ?? []).filter((error) => codeOf(error) === 'UNAUTHENTICATED') };
 }
 
-/** The fields of a mutation run in order: when another one is refused, those before it are done, and must not be sent again. */
-function isFirstRefused(
+/** Mutation fields run in order: if a later field was refused, earlier ones have run, and a 401 would make clients retry them. */
+function failedFirst(
   { selectionSet: { selections } }: OperationDefinitionNode,
   { errors }: ExecutionResult,
 ): boolean {
@@ -54,7 +54,7 @@ function isFirstRefused(
   return first?.kind === Kind.FIELD && errors?.[0]?.path?.[0] === (first.alias ?? first.name).value;
 }
 
-/** The challenge of a 401 (RFC 9110, 11.6.1; RFC 6750, 3). It names an error only when there was a token. */
+/** Returns the challenge of a 401 (RFC 9110, 11.6.1; RFC 6750, 3), with an `error` only if a token was sent. */
 export function challengeOf(request: IncomingMessage): string {
   const found = findTokenInRequest(request);
   const wasSent = found !== undefined && found.isBlank !== true;

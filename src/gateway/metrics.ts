@@ -1,7 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** What an operator can read at `/metrics`. */
+/** Why a subscription left shared delivery and reads the event log on its own. */
+export type FallbackReason = 'SLOW' | 'GAP' | 'QUEUE_FULL' | 'EXECUTION_FAILED' | 'WRITE_FAILED';
+
+/** The metrics of a node. No label takes a value from a client. */
 export interface Metrics {
   readonly connections: Gauge<'transport'>;
   readonly operations: Counter<'transport'>;
@@ -10,18 +13,29 @@ export interface Metrics {
   readonly legacyConnections: Counter<'protocol' | 'library'>;
   readonly legacyEvents: Counter<'channel' | 'protocol' | 'library'>;
   readonly legacyFrames: Counter<'channel'>;
-  /** From the commit of an event to its arrival at the readers of this node, in seconds. */
   readonly deliveryDelay: Histogram;
-  /** `GET /metrics`, in the text format of Prometheus. */
+  readonly fallbacks: Counter<'reason'>;
+  readonly groups: Gauge;
+  readonly groupMembers: Gauge;
+  readonly largestGroup: Gauge;
+  readonly socketPauses: Counter<'transport'>;
+  readonly queuedBytes: Gauge<'queue' | 'transport'>;
+  readonly logLag: Gauge;
+  /** Registers an update of gauges that runs on each scrape, so that keeping them costs nothing in between. */
+  beforeScrape(update: () => void): void;
+  /** Handles `GET /metrics`, in the text format of Prometheus. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
 }
 
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
+  const updates: (() => void)[] = [];
   collectDefaultMetrics({ register: registry });
   return {
+    beforeScrape: (update) => void updates.push(update),
     async handle(_request, response) {
+      for (const update of updates) update();
       const text = await registry.metrics();
       response.writeHead(200, { 'content-type': registry.contentType }).end(text);
     },
@@ -33,44 +47,82 @@ export function createMetrics(): Metrics {
     }),
     operations: new Counter({
       name: 'parley_operations_total',
-      help: 'GraphQL operations begun.',
+      help: 'GraphQL operations started.',
       labelNames: ['transport'],
       registers,
     }),
     streamEnds: new Counter({
       name: 'parley_stream_ends_total',
-      help: 'GraphQL streams that the server ended, by reason.',
+      help: 'GraphQL streams ended by the server, by end reason or error code.',
       labelNames: ['reason'],
       registers,
     }),
     connectionEnds: new Counter({
       name: 'parley_connection_ends_total',
-      help: 'Connections that are over, by reason.',
+      help: 'Closed connections, by reason.',
       labelNames: ['transport', 'reason'],
       registers,
     }),
     legacyConnections: new Counter({
       name: 'parley_legacy_connections_total',
-      help: 'Connections that legacy clients have opened, by protocol of Engine.IO and client library.',
+      help: 'Connections opened by legacy clients, by Engine.IO protocol and client library.',
       labelNames: ['protocol', 'library'],
       registers,
     }),
     legacyEvents: new Counter({
       name: 'parley_legacy_events_total',
-      help: 'Events received from legacy clients, by channel, protocol of Engine.IO and client library.',
+      help: 'Events received from legacy clients, by channel, Engine.IO protocol and client library.',
       labelNames: ['channel', 'protocol', 'library'],
       registers,
     }),
     legacyFrames: new Counter({
       name: 'parley_legacy_frames_total',
-      help: 'Events sent to legacy clients, by channel, once for each that is sent it.',
+      help: 'Events sent to legacy clients, by channel, counted once per recipient.',
       labelNames: ['channel'],
       registers,
     }),
     deliveryDelay: new Histogram({
       name: 'parley_delivery_delay_seconds',
-      help: 'From the writing of an event, before its commit, to its arrival at the readers of this node.',
+      help: 'Time from the write of an event, before its commit, to its delivery to the readers of this node.',
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+      registers,
+    }),
+    fallbacks: new Counter({
+      name: 'parley_shared_delivery_fallbacks_total',
+      help: 'Subscriptions that left shared delivery to read the event log, by reason.',
+      labelNames: ['reason'],
+      registers,
+    }),
+    groups: new Gauge({
+      name: 'parley_shared_groups',
+      help: 'Groups of subscriptions that share executions.',
+      registers,
+    }),
+    groupMembers: new Gauge({
+      name: 'parley_shared_group_members',
+      help: 'Subscriptions that are in a group.',
+      registers,
+    }),
+    largestGroup: new Gauge({
+      name: 'parley_shared_group_largest',
+      help: 'Members of the largest group.',
+      registers,
+    }),
+    socketPauses: new Counter({
+      name: 'parley_socket_pauses_total',
+      help: 'Times that reading from a socket was paused because its client did not read.',
+      labelNames: ['transport'],
+      registers,
+    }),
+    queuedBytes: new Gauge({
+      name: 'parley_queued_bytes',
+      help: 'Bytes buffered for sockets and streams, by transport, and for shared executions.',
+      labelNames: ['queue', 'transport'],
+      registers,
+    }),
+    logLag: new Gauge({
+      name: 'parley_log_lag_events',
+      help: 'Committed events that this node knows of and has not delivered yet, of the topic with the most.',
       registers,
     }),
   };

@@ -2,6 +2,8 @@
 export interface BufferBudget {
   /** Whether more waits than that. */
   readonly isExceeded: boolean;
+  /** Bytes buffered for the readers of the connection. */
+  readonly reserved: number;
   /** So much waits for one more reader. */
   reserve(what: object, bytes: number): void;
   release(what: object, bytes: number): void;
@@ -24,6 +26,10 @@ class BudgetOf implements BufferBudget {
 
   get isExceeded(): boolean {
     return this.#waiting > this.#limit;
+  }
+
+  get reserved(): number {
+    return this.#waiting;
   }
 
   reserve(what: object, bytes: number): void {

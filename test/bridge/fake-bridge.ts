@@ -131,6 +131,7 @@ export async function fakeBridge(
     epoch: EPOCH,
     limits,
     tails: {
+      lag: () => 0,
       async open(topic) {
         const entry = topicAt(topic);
         return {

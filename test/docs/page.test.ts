@@ -1,7 +1,7 @@
 import { access, readFile, readdir } from 'node:fs/promises';
 import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
-import { FIRST_QUERY } from '../../src/gateway/http/graphiql-default-query.ts';
+import { DEFAULT_QUERY } from '../../src/gateway/http/graphiql-default-query.ts';
 import { schema } from '../../src/schema/index.ts';
 import { testApp } from '../harness/app.ts';
 
@@ -9,7 +9,7 @@ const ROOT = new URL('../../', import.meta.url);
 const LOG_IN = 'mutation { login(email: "ann@example.com", password: "parley") { token } }';
 
 test('every operation that GraphiQL shows first is valid', () => {
-  const document = parse(FIRST_QUERY);
+  const document = parse(DEFAULT_QUERY);
   expect(validate(schema, document)).toEqual([]);
   // GraphiQL sends one operation with every fragment: one that it does not use would be an error.
   expect(document.definitions.every(({ kind }) => kind === 'OperationDefinition')).toBe(true);
@@ -21,13 +21,13 @@ test(
   async () => {
     await using gateway = await testApp({ demo: true });
     const { login } = await gateway.graphql.run<{ login: { token: string } }>(LOG_IN);
-    for (const definition of parse(FIRST_QUERY).definitions) {
+    for (const definition of parse(DEFAULT_QUERY).definitions) {
       if (definition.kind !== 'OperationDefinition' || definition.operation === 'subscription') continue;
       const operationName = definition.name?.value;
       const response = await fetch(`${gateway.url}/graphql`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', authorization: `Bearer ${login.token}` },
-        body: JSON.stringify({ query: FIRST_QUERY, operationName }),
+        body: JSON.stringify({ query: DEFAULT_QUERY, operationName }),
       });
       expect({ operationName, ...((await response.json()) as object) }).toMatchObject({
         operationName,

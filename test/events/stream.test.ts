@@ -507,6 +507,9 @@ test('readers of one connection let wait no more together than it may, and miss 
     get isExceeded() {
       return shared.isExceeded;
     },
+    get reserved() {
+      return shared.reserved;
+    },
     reserve(what, bytes) {
       shared.reserve(what, bytes);
       waiting += bytes;

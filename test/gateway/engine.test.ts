@@ -30,7 +30,6 @@ async function counting() {
     schema,
     formatError: (error) => error as GraphQLError,
     introspection: true,
-    onStreamEnd: () => undefined,
   });
   const semaphore = createSemaphore(2);
   const open = async (): Promise<ResultStream> => {

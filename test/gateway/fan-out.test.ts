@@ -7,6 +7,7 @@ import type { Engine } from '../../src/gateway/execution/engine.ts';
 import { createFormatError } from '../../src/gateway/execution/format-error.ts';
 import { createFanOut } from '../../src/gateway/execution/fan-out.ts';
 import type { Receiver } from '../../src/gateway/execution/fan-out.ts';
+import { createMetrics } from '../../src/gateway/metrics.ts';
 import type { ResultStream } from '../../src/gateway/execution/result-stream.ts';
 import { createContext } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
@@ -17,7 +18,7 @@ import type { ActorRef } from '../../src/actor.ts';
 // Readers of the same operation are served together: each gets what it would get alone.
 
 function engineOf({ deps }: SchemaClient, shares: boolean, onExecute?: () => void): Engine {
-  const fanOut = createFanOut(deps);
+  const fanOut = createFanOut({ ...deps, metrics: createMetrics() });
   const counted: typeof fanOut = {
     run: (stream, operation, receiver) =>
       fanOut.run(
@@ -30,7 +31,6 @@ function engineOf({ deps }: SchemaClient, shares: boolean, onExecute?: () => voi
     schema,
     formatError: createFormatError(deps.log),
     introspection: true,
-    onStreamEnd: () => undefined,
     fanOut: shares ? counted : undefined,
   });
 }

@@ -184,8 +184,12 @@ test('the error says why there is no session', async () => {
     (await post(app.url, ME, { authorization })).body.errors?.[0]?.message;
   expect(await messageFor('')).toBe('You must be logged in to do this.');
   expect(await messageFor('Bearer nonsense')).toBe('The token is not valid.');
-  expect(await messageFor('Bearer undefined')).toBe('`authorization` says `undefined`: that is no token.');
-  expect(await messageFor('Basic YW5u')).toBe('`authorization` is `Basic`: that is no token.');
+  expect(await messageFor('Bearer undefined')).toBe(
+    '`authorization` is `undefined`. Send a token, or leave it out.',
+  );
+  expect(await messageFor('Basic YW5u')).toBe(
+    '`authorization` has the scheme `Basic`. Send `Bearer <token>`.',
+  );
   expect(await messageFor('ApiKey YW5u')).toBe(
     '`authorization` must be `Bearer <token>`, or the token alone.',
   );
@@ -407,7 +411,7 @@ test('the token of connection_init goes before that of the upgrade request', asy
 test('a connection without a token is anonymous, and hears why when it sent a blank', async () => {
   for (const [init, message] of [
     [{}, 'You must be logged in to do this.'],
-    [{ authorization: 'Bearer undefined' }, '`authorization` says `undefined`: that is no token.'],
+    [{ authorization: 'Bearer undefined' }, '`authorization` is `undefined`. Send a token, or leave it out.'],
   ] as const) {
     await using socket = await rawSocket(app.url, init);
     socket.send({ id: '1', type: 'subscribe', payload: { query: INBOX } });

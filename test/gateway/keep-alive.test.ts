@@ -80,7 +80,12 @@ test('a client that stops reading its answer is cut, and one that reads slowly i
     handle: (_request, response) => void response.end(Buffer.alloc(64 * 1024 * 1024)),
   };
   const timeouts = { ...timeoutsFor(75_000, 1), stalledMs: 300 };
-  const { server, cut } = createHttpServer([big], createCors(undefined), timeouts, createLogger('silent'));
+  const { server, destroyConnections } = createHttpServer(
+    [big],
+    createCors(undefined),
+    timeouts,
+    createLogger('silent'),
+  );
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -106,6 +111,6 @@ test('a client that stops reading its answer is cut, and one that reads slowly i
   });
   await once(slow, 'close');
   expect(received).toBeGreaterThan(64 * 1024 * 1024);
-  cut();
+  destroyConnections();
   server.close();
 });

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import { createOperations } from '../../src/gateway/websocket/operation-ids.ts';
+import { Operations } from '../../src/gateway/websocket/operation-ids.ts';
 
-test('what waits for an id that is not free yet is bounded', async () => {
-  let free = (): void => undefined;
+test('frames queued for an id that is still in use are bounded', async () => {
+  let end = (): void => undefined;
   let handled = 0;
-  const operations = createOperations(
+  const operations = new Operations(
     (text) => {
       handled += 1;
-      return text.includes('first') ? new Promise((resolve) => (free = resolve)) : Promise.resolve();
+      return text.includes('first') ? new Promise((resolve) => (end = resolve)) : Promise.resolve();
     },
     () => undefined,
   );
@@ -16,14 +16,14 @@ test('what waits for an id that is not free yet is bounded', async () => {
   const complete = () => operations.receive(JSON.stringify({ id: '1', type: 'complete' }));
   const first = subscribe('first');
   await complete();
-  const waiting: Promise<void>[] = [];
+  const queued: Promise<void>[] = [];
   for (let index = 0; index < 10; index += 1) {
-    waiting.push(subscribe('x'.repeat(100_000)));
+    queued.push(subscribe('x'.repeat(100_000)));
     await complete();
   }
   await expect(subscribe('x'.repeat(100_000))).rejects.toMatchObject({ code: 'RATE_LIMITED' });
-  free();
-  await Promise.all([first, ...waiting]);
+  end();
+  await Promise.all([first, ...queued]);
   handled = 0;
   await subscribe('again');
   expect(handled).toBe(1);

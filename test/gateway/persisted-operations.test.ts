@@ -421,7 +421,7 @@ test('every problem of the list is told at once, and nothing starts', async () =
       '  field (Fields): Cannot query field "nothing" on type "Query".',
       '  field (Fields): Cannot query field "alsoNothing" on type "Query".',
       '  fragment: Fragment "F" is never used.',
-      '  fragment: There is no operation in it.',
+      '  fragment: It contains no operation.',
     ].join('\n'),
   );
 });
@@ -439,7 +439,7 @@ test.each([
         { id: 'a', body: OTHER },
       ],
     },
-    'The id is there twice',
+    'The id is used twice',
   ],
 ])('a list of %o is refused at start', async (content, message) => {
   await expect(testApp({ env: { PERSISTED_OPERATIONS: await listOf(content) } })).rejects.toThrow(message);

@@ -191,7 +191,7 @@ test('a multipart body is read in whichever case its type is written', async () 
     fetch(`${app.url}/graphql`, { method: 'POST', headers: { 'content-type': type }, body: '--XyZ--\r\n' });
   for (const type of ['Multipart/Form-Data; boundary=XyZ', 'multipart/form-data;Boundary="XyZ"'])
     expect(await (await form(type)).json(), type).toMatchObject({
-      errors: [{ message: 'There is no such file in the request.' }],
+      errors: [{ message: 'The request does not contain the file.' }],
     });
 });
 

@@ -1,17 +1,17 @@
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import type { GraphQLError } from 'graphql';
+import type { Session } from '../../actor.ts';
 import type { Deps } from '../../domain/deps.ts';
 import { createContext } from '../../schema/context.ts';
 import type { Engine } from './engine.ts';
-import type { Session } from '../../actor.ts';
 
 export interface ExecutorResult<Data> {
   readonly data?: Data | null;
-  /** Formatted: `extensions.code` is one of the closed list. */
+  /** Formatted: `extensions.code` is one of `ERROR_CODES`. */
   readonly errors?: readonly GraphQLError[] | undefined;
 }
 
-/** Runs a typed operation of our own in process, with the rights of the session: how the bridge reaches the schema. */
+/** Runs typed operations in process, with the permissions of a session. The bridge accesses the schema only through it. */
 export interface Executor {
   execute<Data, Variables extends Record<string, unknown>>(
     document: TypedDocumentNode<Data, Variables>,

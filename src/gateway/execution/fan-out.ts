@@ -1,61 +1,51 @@
 import type { ExecutionResult } from 'graphql';
 import type { Envelope } from '../../events/event.ts';
-import type { EventStream, Detached, StreamItem } from '../../events/stream.ts';
+import type { Detached, EventStream, StreamItem } from '../../events/stream.ts';
 import type { Tail, Tails } from '../../events/tail.ts';
 import type { Logger } from '../../log.ts';
+import type { FallbackReason, Metrics } from '../metrics.ts';
 
-/** Of events that wait for the execution of an earlier one. Beyond it the readers go on by themselves, from the log. */
-const MAX_WAITING_BYTES = 4 * 1024 * 1024;
+/** Events of one group that are queued behind the execution of an earlier one. Beyond it the members read the log. */
+const MAX_QUEUED_BYTES = 4 * 1024 * 1024;
 
-/** The result of one event as all readers of a group get it. */
+/** The result of one event, the same for every member of a group. */
 export interface SharedResult {
-  /** What a transport writes of it, made once for all readers on that transport. */
+  /** Returns the bytes that a transport writes, encoded once per encoder for all members. */
   encoded(encode: Encode): Buffer;
 }
 
-/** Of a result, and where to resume after it. */
 type Encode = (result: ExecutionResult, cursor: string) => Buffer;
 
-/** Where a reader gets its results. */
+/** Writes shared results to one subscriber. */
 export interface Receiver {
-  /** Hands a result over, at once. False when the reader does not keep up: then it was not handed over. */
+  /** The id of the subscriber's connection, for log lines. */
+  readonly connection?: string | undefined;
+  /** Writes a result synchronously. Returns false, without writing, when the subscriber's socket is behind. */
   write(result: SharedResult): boolean;
 }
 
-/** Readers who run the same operation: each event is executed once for all of them. */
+/** An operation whose results are the same for every subscriber with the same key. */
 export interface SharedOperation {
-  /** The same for two operations whose results are the same for every event. */
   readonly key: string;
   execute(item: StreamItem): ExecutionResult | Promise<ExecutionResult>;
 }
 
+/** Groups live subscriptions of one operation on one topic: each event is executed and encoded once per group. */
 export interface FanOut {
   /**
-   * Serves a reader that is live together with all who run the same operation, and resolves when it must go on by
-   * itself: because it has something to read first, does not keep up, or is over.
+   * Joins a stream that has caught up to the group of its operation. Resolves when the stream has left the group and
+   * must be read on its own: it has events to read first, its subscriber is slow, or it has ended.
    */
   run(stream: EventStream, operation: SharedOperation, receiver: Receiver): Promise<void>;
-}
-
-interface Member {
-  readonly detached: Detached;
-  readonly receiver: Receiver;
-  /** Gives the place back. */
-  leave(): void;
-}
-
-interface Group {
-  readonly members: Set<Member>;
-  /** Resolves when the group hears its topic. */
-  readonly tail: Promise<Tail | undefined>;
-  /** Those that sit, or are about to. */
-  users: number;
-  close(): void;
 }
 
 export interface FanOutOptions {
   readonly tails: Tails;
   readonly log: Logger;
+  readonly metrics: Pick<
+    Metrics,
+    'beforeScrape' | 'fallbacks' | 'groups' | 'groupMembers' | 'largestGroup' | 'queuedBytes'
+  >;
 }
 
 export function createFanOut(options: FanOutOptions): FanOut {
@@ -68,16 +58,29 @@ export function createFanOut(options: FanOutOptions): FanOut {
     group.close();
   };
 
+  const { metrics } = options;
+  metrics.beforeScrape(() => {
+    const sizes = Array.from(groups.values(), ({ size }) => size);
+    metrics.groups.set(sizes.length);
+    metrics.groupMembers.set(sizes.reduce((sum, size) => sum + size, 0));
+    metrics.largestGroup.set(sizes.reduce((largest, size) => Math.max(largest, size), 0));
+    const queued = Array.from(groups.values(), ({ queuedBytes }) => queuedBytes);
+    metrics.queuedBytes.set(
+      { queue: 'group' },
+      queued.reduce((sum, bytes) => sum + bytes, 0),
+    );
+  });
+
   return {
     async run(stream, operation, receiver) {
       if (!stream.isCaughtUp()) return;
       const name = `${stream.topic} ${operation.key}`;
-      const group = groups.get(name) ?? openGroup(options, stream, operation);
+      const group = groups.get(name) ?? new Group(options, stream, operation);
       groups.set(name, group);
+      // Counted before the await, so that the group is not closed while its tail opens.
       group.users += 1;
       try {
-        if ((await group.tail) === undefined) return;
-        await join(group, stream, receiver);
+        if (await group.isOpen) await group.join(stream, receiver);
       } finally {
         release(name, group);
       }
@@ -85,127 +88,171 @@ export function createFanOut(options: FanOutOptions): FanOut {
   };
 }
 
-/** Resolves when the reader has no member any more, at once if it cannot take one. */
-function join({ members }: Group, stream: EventStream, receiver: Receiver): Promise<void> {
-  return new Promise((resolve) => {
-    const leave = (): void => {
-      if (!members.delete(member)) return;
-      member.detached.reattach();
-      resolve();
-    };
-    const detached = stream.detach(leave);
-    if (detached === undefined) return resolve();
-    const member: Member = { detached, receiver, leave };
-    members.add(member);
-  });
+interface Member {
+  readonly detached: Detached;
+  readonly receiver: Receiver;
+  /** Reattaches the stream to its topic; a second call has no effect. */
+  leave(): void;
 }
 
-function openGroup(options: FanOutOptions, stream: EventStream, operation: SharedOperation): Group {
-  const { topic, itemOf, weightOf } = stream;
-  const members = new Set<Member>();
-  const leaveAll = (): void => {
-    for (const member of members) member.leave();
-  };
-  const deliver = (envelope: Envelope, result: SharedResult | undefined): void => {
-    for (const member of members) {
-      const { detached } = member;
-      if (envelope.seq <= detached.position) continue;
-      // One that lacks an event reads it from the log.
-      const isNext = envelope.seq === detached.position + 1;
-      if (!isNext || !(result === undefined || deliverTo(member, result, options.log))) member.leave();
-      else if (!detached.advance(envelope)) member.leave();
-    }
-  };
+class Group {
+  /** Streams that are in the group or about to join it. */
+  users = 0;
+  queuedBytes = 0;
+  /** Resolves to whether the group follows its topic. */
+  readonly isOpen: Promise<boolean>;
+  readonly #options: FanOutOptions;
+  readonly #operation: SharedOperation;
+  readonly #topic: EventStream['topic'];
+  readonly #itemOf: EventStream['itemOf'];
+  readonly #weightOf: EventStream['weightOf'];
+  readonly #members = new Set<Member>();
+  #queue: Envelope[] = [];
+  #isExecuting = false;
+  #isClosed = false;
+  #unfollow: (() => void) | undefined;
 
-  let waiting: Envelope[] = [];
-  let waitingBytes = 0;
-  const forget = (): void => {
-    waiting = [];
-    waitingBytes = 0;
-  };
-  let executing = false;
-  const executeAll = (): void => {
-    while (!executing) {
-      const envelope = waiting.shift();
-      if (envelope === undefined) return;
-      waitingBytes -= weightOf(envelope);
-      const item = itemOf(envelope);
-      if (item === undefined) deliver(envelope, undefined);
-      else execute(envelope, item);
-    }
-  };
-  const execute = (envelope: Envelope, item: StreamItem): void => {
-    try {
-      const result = operation.execute(item);
-      if (!(result instanceof Promise)) return deliver(envelope, sharedResult(item, result));
-      executing = true;
-      void result
-        .then((settled) => deliver(envelope, sharedResult(item, settled)))
-        .catch(failed)
-        .then(() => {
-          executing = false;
-          executeAll();
-        });
-    } catch (error) {
-      failed(error);
-    }
-  };
-  /** Each reader goes on by itself, and finds out what is wrong. */
-  const failed = (error: unknown): void => {
-    options.log.warn({ err: error, topic }, 'an event could not be executed for many readers at once');
-    leaveAll();
-  };
+  constructor(options: FanOutOptions, stream: EventStream, operation: SharedOperation) {
+    this.#options = options;
+    this.#operation = operation;
+    // The stream itself is not retained: the group outlives it.
+    const { topic, itemOf, weightOf } = stream;
+    this.#topic = topic;
+    this.#itemOf = itemOf;
+    this.#weightOf = weightOf;
+    this.isOpen = this.#follow(options.tails);
+  }
 
-  let closed = false;
-  let stop = (): void => undefined;
-  const follow = async (): Promise<Tail | undefined> => {
-    const tail = await options.tails.open(topic);
-    if (tail === undefined) return undefined;
-    if (closed) {
+  get size(): number {
+    return this.#members.size;
+  }
+
+  /** Adds a stream if it can be detached. Resolves when it has left. */
+  join(stream: EventStream, receiver: Receiver): Promise<void> {
+    return new Promise((resolve) => {
+      const leave = (): void => {
+        if (!this.#members.delete(member)) return;
+        member.detached.reattach();
+        resolve();
+      };
+      const detached = stream.detach(leave);
+      if (detached === undefined) return resolve();
+      const member: Member = { detached, receiver, leave };
+      this.#members.add(member);
+    });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#clearQueue();
+    this.#unfollow?.();
+  }
+
+  async #follow(tails: Tails): Promise<boolean> {
+    const tail: Tail | undefined = await tails.open(this.#topic);
+    if (tail === undefined) return false;
+    if (this.#isClosed) {
       tail.close();
-      return undefined;
+      return false;
     }
     const unfollow = tail.follow({
-      event(envelope) {
-        waiting.push(envelope);
-        waitingBytes += weightOf(envelope);
-        if (waitingBytes > MAX_WAITING_BYTES) {
-          forget();
-          leaveAll();
-        }
-        executeAll();
-      },
-      gap: leaveAll,
+      event: (envelope) => this.#enqueue(envelope),
+      gap: () => this.#fallBackAll('GAP'),
     });
-    stop = () => {
+    this.#unfollow = () => {
       unfollow();
       tail.close();
     };
-    return tail;
-  };
-  return {
-    members,
-    tail: follow(),
-    users: 0,
-    close() {
-      closed = true;
-      forget();
-      stop();
-    },
-  };
-}
+    return true;
+  }
 
-/** What goes wrong with one reader concerns no other. */
-function deliverTo({ receiver }: Member, result: SharedResult, log: Logger): boolean {
-  try {
-    return receiver.write(result);
-  } catch (error) {
-    log.warn({ err: error }, 'a result could not be handed to its reader');
-    return false;
+  #enqueue(envelope: Envelope): void {
+    this.#queue.push(envelope);
+    this.queuedBytes += this.#weightOf(envelope);
+    if (this.queuedBytes > MAX_QUEUED_BYTES) {
+      const { queuedBytes, size } = this;
+      this.#options.log.warn({ topic: this.#topic, queuedBytes, members: size }, 'shared execution too slow');
+      this.#clearQueue();
+      this.#fallBackAll('QUEUE_FULL');
+    }
+    this.#executeQueued();
+  }
+
+  #clearQueue(): void {
+    this.#queue = [];
+    this.queuedBytes = 0;
+  }
+
+  #executeQueued(): void {
+    while (!this.#isExecuting) {
+      const envelope = this.#queue.shift();
+      if (envelope === undefined) return;
+      this.queuedBytes -= this.#weightOf(envelope);
+      const item = this.#itemOf(envelope);
+      if (item === undefined) this.#deliver(envelope, undefined);
+      else this.#execute(envelope, item);
+    }
+  }
+
+  #execute(envelope: Envelope, item: StreamItem): void {
+    try {
+      const result = this.#operation.execute(item);
+      // Most results are synchronous: then no promise is created per event.
+      if (!(result instanceof Promise)) return this.#deliver(envelope, createSharedResult(item, result));
+      this.#isExecuting = true;
+      void result
+        .then((settled) => this.#deliver(envelope, createSharedResult(item, settled)))
+        .catch((error: unknown) => this.#failAll(error))
+        .then(() => {
+          this.#isExecuting = false;
+          this.#executeQueued();
+        });
+    } catch (error) {
+      this.#failAll(error);
+    }
+  }
+
+  /** Members read the event from the log again, and each receives the error or result of its own execution. */
+  #failAll(error: unknown): void {
+    this.#options.log.warn({ err: error, topic: this.#topic }, 'shared execution failed');
+    this.#fallBackAll('EXECUTION_FAILED');
+  }
+
+  #deliver(envelope: Envelope, result: SharedResult | undefined): void {
+    for (const member of this.#members) {
+      const { detached } = member;
+      if (envelope.seq <= detached.position) continue;
+      const failure = envelope.seq === detached.position + 1 ? this.#write(member, result) : 'GAP';
+      if (failure !== undefined) this.#fallBack(member, failure);
+      else if (!detached.advance(envelope)) member.leave();
+    }
+  }
+
+  /** Returns undefined when written. A receiver that throws must not affect the other members. */
+  #write({ receiver }: Member, result: SharedResult | undefined): FallbackReason | undefined {
+    if (result === undefined) return undefined;
+    try {
+      return receiver.write(result) ? undefined : 'SLOW';
+    } catch (error) {
+      const { connection } = receiver;
+      this.#options.log.warn({ err: error, connection, topic: this.#topic }, 'shared result not written');
+      return 'WRITE_FAILED';
+    }
+  }
+
+  #fallBack(member: Member, reason: FallbackReason): void {
+    this.#options.metrics.fallbacks.inc({ reason });
+    const { connection } = member.receiver;
+    this.#options.log.debug({ connection, topic: this.#topic, reason }, 'stream fell back to the event log');
+    member.leave();
+  }
+
+  #fallBackAll(reason: FallbackReason): void {
+    for (const member of this.#members) this.#fallBack(member, reason);
   }
 }
 
-function sharedResult({ cursor }: StreamItem, result: ExecutionResult): SharedResult {
+function createSharedResult({ cursor }: StreamItem, result: ExecutionResult): SharedResult {
   const bodies = new Map<Encode, Buffer>();
   return {
     encoded(encode) {

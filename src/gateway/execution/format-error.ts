@@ -4,12 +4,12 @@ import { DomainError, ERROR_CODES, isOutage } from '../../errors.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 
-/** Turns whatever was thrown into what the caller may see of it. */
+/** Converts a thrown value into the error that the caller may see. */
 export type FormatError = (error: unknown) => GraphQLError;
 
 /**
- * Makes the one place where errors become visible: refusals keep their code and message; an outage of the database is
- * UNAVAILABLE; anything else is a bug, masked, and logged once under the id that the caller sees.
+ * Creates the formatter of errors for every transport. A `DomainError` keeps its code and message; an outage becomes
+ * UNAVAILABLE; any other error is a bug, masked, and logged once under the id that the caller receives.
  */
 export function createFormatError(log: Logger): FormatError {
   const logged = new WeakMap<object, string>();
@@ -25,53 +25,54 @@ export function createFormatError(log: Logger): FormatError {
 
   return (error) => {
     const cause = causeOf(error);
-    const place = isGraphQLError(error) ? error : undefined;
-    if (isDomainError(cause)) return located(place, cause.message, { code: cause.code, ...cause.details });
+    const location = isGraphQLError(error) ? error : undefined;
+    if (isDomainError(cause))
+      return withLocation(location, cause.message, { code: cause.code, ...cause.details });
     if (isGraphQLError(cause)) {
       if (codeOf(cause) !== undefined) return cause;
-      // The outer one says where in the request the value is. With a path it is about what we answered: a fault of ours.
-      if (place?.path === undefined)
-        return located(place, place?.message ?? cause.message, { code: 'INVALID_INPUT' });
+      // The outer error locates the value in the request. With a path it is about our result, so it is a bug.
+      if (location?.path === undefined)
+        return withLocation(location, location?.message ?? cause.message, { code: 'INVALID_INPUT' });
     }
     if (isOutage(cause)) {
-      log.warn({ err: cause }, 'the database or the disk is away');
-      return located(place, 'The service is not available right now. Try again later.', {
+      log.warn({ err: cause }, 'database or disk unavailable');
+      return withLocation(location, 'The service is temporarily unavailable. Try again later.', {
         code: 'UNAVAILABLE',
       });
     }
-    return located(place, 'Unexpected error.', { code: 'INTERNAL', id: idOf(cause) });
+    return withLocation(location, 'Unexpected error.', { code: 'INTERNAL', id: idOf(cause) });
   };
 }
 
-/** The code of a formatted error; undefined for one that has none of ours. */
+/** Returns the code of a formatted error; undefined for a code that is not in `ERROR_CODES`. */
 export function codeOf(error: GraphQLError): ErrorCode | undefined {
   const code = error.extensions['code'];
   return typeof code === 'string' && code in ERROR_CODES ? (code as ErrorCode) : undefined;
 }
 
-/** What a resolver threw, under the wrappings that graphql-js put around it. */
+/** Returns the error that a resolver threw, without the GraphQLErrors that graphql-js wraps around it. */
 export function causeOf(error: unknown): unknown {
   if (!isGraphQLError(error)) return error;
   const inner = error.originalError ?? error.cause;
   return inner === undefined || inner === null || inner === error ? error : causeOf(inner);
 }
 
-function located(
-  place: GraphQLError | undefined,
+function withLocation(
+  location: GraphQLError | undefined,
   message: string,
   extensions: Record<string, unknown>,
 ): GraphQLError {
   return new GraphQLError(message, {
-    nodes: place?.nodes,
-    source: place?.source,
-    positions: place?.positions,
-    path: place?.path,
+    nodes: location?.nodes,
+    source: location?.source,
+    positions: location?.positions,
+    path: location?.path,
     extensions,
   });
 }
 
 const isDomainError = (error: unknown): error is DomainError => error instanceof DomainError;
 
-/** By shape: under a test runner two copies of graphql can meet, and `instanceof` would then miss. */
+/** Compares the shape, as a test runner can load two copies of graphql, and `instanceof` fails between them. */
 const isGraphQLError = (error: unknown): error is GraphQLError =>
   error instanceof Error && error.name === 'GraphQLError' && 'extensions' in error;

@@ -1,10 +1,10 @@
 import { GraphQLError, Kind } from 'graphql';
 import type { DocumentNode, FragmentDefinitionNode, SelectionSetNode } from 'graphql';
 
-/** The standard query of GraphiQL and of code generators costs a third of it. */
+/** About three times the cost of the standard introspection query of GraphiQL and code generators. */
 const MAX_COST = 1_000_000;
 
-/** How many things the lists of introspection hold in this schema, about. */
+/** Approximate lengths of the introspection lists in this schema. */
 const LENGTHS: Readonly<Record<string, number>> = {
   types: 150,
   fields: 20,
@@ -17,8 +17,9 @@ const LENGTHS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Refuses introspection whose lists multiply beyond all measure; the limits of the schema do not see into it. The
- * document is a valid one: its fragments are there, and name each other in no circle.
+ * Returns an error for introspection whose nested lists multiply beyond `MAX_COST`. The complexity limits of the schema
+ * do not cover introspection, and `MaxIntrospectionDepthRule` of graphql-js bounds depth but not width by aliases.
+ * Expects a valid document, whose fragments exist and form no cycle.
  */
 export function checkIntrospection(document: DocumentNode): GraphQLError | undefined {
   const fragments = new Map<string, FragmentDefinitionNode>();
@@ -31,7 +32,7 @@ export function checkIntrospection(document: DocumentNode): GraphQLError | undef
     known.set(name, cost);
     return cost;
   };
-  /** Outside introspection only what leads there counts. */
+  /** Outside introspection (`inside` is false) only `__schema` and `__type` count. */
   const costOf = (set: SelectionSetNode | undefined, inside: boolean): number => {
     let cost = 0;
     for (const selection of set?.selections ?? []) {
@@ -50,11 +51,11 @@ export function checkIntrospection(document: DocumentNode): GraphQLError | undef
   let total = 0;
   for (const definition of document.definitions) {
     if (definition.kind === Kind.OPERATION_DEFINITION) total += costOf(definition.selectionSet, false);
-    // A fragment on the root type may hold introspection as well.
+    // A fragment on the root type may select introspection too; spreads outside introspection are not followed.
     if (definition.kind === Kind.FRAGMENT_DEFINITION) total += costOf(definition.selectionSet, false);
   }
   if (total <= MAX_COST) return undefined;
-  return new GraphQLError('The introspection could answer too much. Ask for less at a time.', {
+  return new GraphQLError('The introspection result could be too large. Split the query.', {
     extensions: { code: 'LIMIT_EXCEEDED', limit: `introspection ${MAX_COST}` },
   });
 }

@@ -2,13 +2,13 @@ import { GraphQLError, Lexer, parse, Source, TokenKind } from 'graphql';
 import type { DocumentNode } from 'graphql';
 
 const MAX_TOKENS = 10_000;
-/** Far deeper than the schema allows, far less deep than the stack: parsing and validation recurse. */
+/** Parsing and validation recurse: far below the depth that overflows the stack, far above the depth limit of the schema. */
 const MAX_NESTING = 200;
 
 const OPENING: ReadonlySet<string> = new Set([TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L]);
 const CLOSING: ReadonlySet<string> = new Set([TokenKind.BRACE_R, TokenKind.BRACKET_R, TokenKind.PAREN_R]);
 
-/** Parses a document. Throws INVALID_INPUT for what is none, LIMIT_EXCEEDED for one that is too long or nests too deep. */
+/** Parses a document. Throws INVALID_INPUT for a syntax error, LIMIT_EXCEEDED for too many tokens or too deep nesting. */
 export function parseDocument(text: string): DocumentNode {
   try {
     checkNesting(text);
@@ -21,7 +21,7 @@ export function parseDocument(text: string): DocumentNode {
   }
 }
 
-/** Only text with so many brackets is read token by token. */
+/** Runs the lexer only over text with more than `MAX_NESTING` opening brackets, as few documents have. */
 function checkNesting(text: string): void {
   if (text.split(/[{[(]/, MAX_NESTING + 1).length <= MAX_NESTING) return;
   const lexer = new Lexer(new Source(text));
@@ -31,7 +31,7 @@ function checkNesting(text: string): void {
     if (kind === TokenKind.EOF) return;
     if (OPENING.has(kind)) depth += 1;
     if (CLOSING.has(kind)) depth -= 1;
-    if (depth > MAX_NESTING) throw tooLarge('The document nests too deep.', `${MAX_NESTING} levels`);
+    if (depth > MAX_NESTING) throw tooLarge('The document is nested too deeply.', `${MAX_NESTING} levels`);
   }
 }
 

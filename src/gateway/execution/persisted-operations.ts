@@ -6,21 +6,21 @@ import { z } from 'zod';
 import { requireForStartup, StartError } from '../../lib/startup-error.ts';
 import type { Engine } from './engine.ts';
 
-/** The documents that an operator has listed, by their ids. */
+/** The documents of the operator's list, by id. */
 export interface PersistedOperations {
-  /** The text with this id, which may be the SHA-256 of the text, too; also as `sha256:<hex>`. */
+  /** Returns the text with this id, which may also be the SHA-256 of the text, as `<hex>` or `sha256:<hex>`. */
   find(id: string): string | undefined;
-  /** The text in the list that is the same document, however it is printed. */
+  /** Returns the listed text that is the same document, whatever its formatting and order of definitions. */
   findSame(document: DocumentNode): string | undefined;
 }
 
-/** Apollo's manifest, as `@apollo/generate-persisted-query-manifest` makes it. */
+/** The manifest of `@apollo/generate-persisted-query-manifest`. */
 const manifestSchema = z.object({
   format: z.literal('apollo-persisted-query-manifest'),
   version: z.literal(1),
   operations: z.array(z.object({ id: z.string().min(1), body: z.string() })),
 });
-/** Texts by id, as Relay, graphql-codegen and gql.tada make them. */
+/** Texts by id, the format of Relay, graphql-codegen and gql.tada. */
 const mapSchema = z.record(z.string().min(1), z.string());
 
 interface Listed {
@@ -28,30 +28,30 @@ interface Listed {
   readonly text: string;
 }
 
-/** Reads the list from a file. Throws a `StartError` with one line for each problem in it. */
+/** Reads the list from a file. Throws a `StartError` with one line per problem in the file. */
 export async function readPersistedOperations(
   path: string,
-  engine: Pick<Engine, 'keep' | 'validate'>,
+  engine: Pick<Engine, 'parsePersisted' | 'validate'>,
 ): Promise<PersistedOperations> {
   const attempt = `Cannot read the persisted operations in ${path} (PERSISTED_OPERATIONS)`;
   const content = await requireForStartup(attempt, readFile(path, 'utf8'));
   const listed = parseList(content);
   if (listed === undefined)
     throw new StartError(
-      `${attempt}: it must be JSON, an object of texts by id or a manifest of format apollo-persisted-query-manifest, version 1.`,
+      `${attempt}: the file must contain JSON: an object of texts by id, or a manifest of format apollo-persisted-query-manifest, version 1.`,
     );
   const problems: string[] = [];
   const byId = new Map<string, string>();
   const byPrint = new Map<string, string>();
   for (const { id, text } of listed) {
     try {
-      const document = engine.keep(text);
-      const faults = engine.validate(document).map(({ message }) => message);
+      const document = engine.parsePersisted(text);
+      const invalid = engine.validate(document).map(({ message }) => message);
       if (!document.definitions.some(({ kind }) => kind === Kind.OPERATION_DEFINITION))
-        faults.push('There is no operation in it.');
+        invalid.push('It contains no operation.');
       const former = byId.get(id);
-      if (former !== undefined && former !== text) faults.push('The id is there twice, for different texts.');
-      problems.push(...faults.map((fault) => `${id}${nameOf(document)}: ${fault}`));
+      if (former !== undefined && former !== text) invalid.push('The id is used twice, for different texts.');
+      problems.push(...invalid.map((problem) => `${id}${nameOf(document)}: ${problem}`));
       const printed = printSorted(document);
       byPrint.set(printed, byPrint.get(printed) ?? text);
       byId.set(id, text);
@@ -93,7 +93,7 @@ function nameOf(document: DocumentNode): string {
   return name === undefined ? '' : ` (${name})`;
 }
 
-/** The definitions in an order of their own: tools sort them in different ways. */
+/** Prints the definitions sorted by kind and name, as tools emit them in different orders. */
 function printSorted({ definitions, ...document }: DocumentNode): string {
   const keyOf = (definition: DefinitionNode): string =>
     `${definition.kind} ${'name' in definition ? (definition.name?.value ?? '') : ''}`;

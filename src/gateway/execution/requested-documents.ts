@@ -1,13 +1,13 @@
+import { LRUCache } from 'lru-cache';
 import { DomainError, invalidInput } from '../../errors.ts';
-import { createLruCache } from '../../lib/lru-cache.ts';
 import type { Engine } from './engine.ts';
 import { sha256 } from './persisted-operations.ts';
 import type { PersistedOperations } from './persisted-operations.ts';
 
-/** What a client sends to say which document to run, on whatever transport. */
+/** The members of a request that select its document, the same on every transport. */
 export interface DocumentRequest {
   readonly query?: unknown;
-  /** The id of a persisted operation (GraphQL over HTTP, appendix A), and the names that Relay's users give it. */
+  /** The id of a persisted operation (GraphQL over HTTP, appendix A); the next three are names that Relay clients use. */
   readonly documentId?: unknown;
   readonly id?: unknown;
   readonly doc_id?: unknown;
@@ -15,25 +15,25 @@ export interface DocumentRequest {
   readonly extensions?: unknown;
 }
 
-/** Tells which document a request is about. */
+/** Resolves the document of a request. */
 export interface RequestedDocuments {
   /**
-   * The text to run; undefined when the request names none. Throws PERSISTED_QUERY_NOT_FOUND for a hash that the client
-   * may send again with its text, PERSISTED_QUERY_NOT_IN_LIST for what this server does not run, INVALID_INPUT for a
-   * text that is not what its hash or id says.
+   * Returns the text to run; undefined when the request has neither text, id nor hash. Throws PERSISTED_QUERY_NOT_FOUND
+   * for an unknown hash, which the client may send again with its text; PERSISTED_QUERY_NOT_IN_LIST for a document that
+   * this server does not run; INVALID_INPUT for a text that does not match its hash or id.
    */
   textOf(request: DocumentRequest): string | undefined;
 }
 
 const ID_FIELDS = ['documentId', 'doc_id', 'docId', 'id'] as const;
 
-/** Texts that clients have registered by the automatic protocol, in characters. One that is evicted is sent again. */
+/** Texts registered by automatic persisted queries, in characters. Clients send an evicted text again. */
 const MAX_REGISTERED = 1_000_000;
 
 export interface RequestedDocumentsOptions {
   readonly engine: Pick<Engine, 'parse' | 'validate'>;
   readonly persisted: PersistedOperations | undefined;
-  /** Whether the persisted operations are the only ones. */
+  /** Whether only persisted operations may run. */
   readonly only: boolean;
 }
 
@@ -42,37 +42,43 @@ export function createRequestedDocuments({
   persisted,
   only,
 }: RequestedDocumentsOptions): RequestedDocuments {
-  const registered = createLruCache<string>(MAX_REGISTERED, (hash, text) => hash.length + text.length);
+  const registered = new LRUCache<string, string>({
+    maxSize: MAX_REGISTERED,
+    sizeCalculation: (text, hash) => hash.length + text.length,
+  });
 
-  const listedAs = (id: string | undefined): string | undefined =>
+  const findListed = (id: string | undefined): string | undefined =>
     id === undefined ? undefined : persisted?.find(id);
 
-  /** The listed text that is the same document; undefined when there is none. */
-  const sameListed = (text: string): string | undefined =>
+  /** Returns the listed text that is the same document. */
+  const findSameListed = (text: string): string | undefined =>
     persisted?.find(sha256(text)) ?? persisted?.findSame(engine.parse(text));
 
-  const checkSame = (listed: string, text: string | undefined, field: string): string => {
-    if (text !== undefined && sameListed(text) !== listed)
-      throw invalidInput('query', `\`query\` is another document than the one that \`${field}\` names.`);
+  const requireSame = (listed: string, text: string | undefined, field: string): string => {
+    if (text !== undefined && findSameListed(text) !== listed)
+      throw invalidInput(
+        'query',
+        `\`query\` is not the document that \`${field}\` identifies. Send one of the two, or a matching pair.`,
+      );
     return listed;
   };
 
   const register = (hash: string, text: string): void => {
     if (sha256(text) !== hash.toLowerCase())
-      throw invalidInput('extensions', '`persistedQuery.sha256Hash` is not the SHA-256 of `query`.');
+      throw invalidInput('extensions', '`persistedQuery.sha256Hash` is not the SHA-256 hash of `query`.');
     if (!only && engine.validate(engine.parse(text)).length === 0) registered.set(hash.toLowerCase(), text);
   };
 
-  const byHash = ({ hash, version }: PersistedQuery): string => {
+  const findRegistered = ({ hash, version }: PersistedQuery): string => {
     if (version !== 1) throw new DomainError('PERSISTED_QUERY_NOT_SUPPORTED', 'PersistedQueryNotSupported');
     const text = registered.get(hash.toLowerCase());
     if (text === undefined) throw new DomainError('PERSISTED_QUERY_NOT_FOUND', 'PersistedQueryNotFound');
     return text;
   };
 
-  const byText = (text: string): string => {
+  const requireAllowed = (text: string): string => {
     if (!only) return text;
-    const listed = sameListed(text);
+    const listed = findSameListed(text);
     if (listed === undefined)
       throw notListed('This server runs persisted operations only, and this document is none of them.');
     return listed;
@@ -83,15 +89,15 @@ export function createRequestedDocuments({
       const text = typeof request.query === 'string' && request.query !== '' ? request.query : undefined;
       const id = idOf(request);
       const hashed = persistedQueryOf(request.extensions);
-      const listedById = listedAs(id);
-      if (listedById !== undefined) return checkSame(listedById, text, 'documentId');
-      const listedByHash = listedAs(hashed?.hash);
-      if (listedByHash !== undefined) return checkSame(listedByHash, text, 'sha256Hash');
+      const listedById = findListed(id);
+      if (listedById !== undefined) return requireSame(listedById, text, 'documentId');
+      const listedByHash = findListed(hashed?.hash);
+      if (listedByHash !== undefined) return requireSame(listedByHash, text, 'sha256Hash');
       if (text !== undefined) {
         if (hashed?.version === 1) register(hashed.hash, text);
-        return byText(text);
+        return requireAllowed(text);
       }
-      if (hashed !== undefined) return byHash(hashed);
+      if (hashed !== undefined) return findRegistered(hashed);
       if (id === undefined) return undefined;
       throw notListed(
         persisted === undefined
@@ -102,19 +108,19 @@ export function createRequestedDocuments({
   };
 }
 
-/** The ids in the URL of a GET request. */
+/** Reads the ids of a persisted operation from the URL of a GET request. */
 export function idsInUrl(url = ''): DocumentRequest {
   const parameters = new URLSearchParams(url.split('?').slice(1).join('?'));
   return Object.fromEntries(ID_FIELDS.map((field) => [field, parameters.get(field)]));
 }
 
-/** The request without its ids, which are no parameters of an operation. */
+/** Returns the request without its ids, which Yoga refuses as unknown parameters. */
 export const withoutIds = <Request extends object>(request: Request): Request =>
   Object.fromEntries(
     Object.entries(request).filter(([name]) => !ID_FIELDS.some((field) => field === name)),
   ) as Request;
 
-/** Whether the request names a document otherwise than by its text. */
+/** Returns whether the request identifies its document by id or hash. */
 export const namesDocument = (request: DocumentRequest): boolean =>
   idOf(request) !== undefined || persistedQueryOf(request.extensions) !== undefined;
 
@@ -132,7 +138,7 @@ interface PersistedQuery {
   readonly version: unknown;
 }
 
-/** https://www.apollographql.com/docs/apollo-server/performance/apq */
+/** Automatic persisted queries: https://www.apollographql.com/docs/apollo-server/performance/apq */
 function persistedQueryOf(extensions: unknown): PersistedQuery | undefined {
   const { persistedQuery } = asObject(extensions);
   const { sha256Hash, version } = asObject(persistedQuery);

@@ -1,9 +1,12 @@
-import type { ExecutionResult } from 'graphql';
+import type { ExecutionResult, GraphQLError } from 'graphql';
 import { createSemaphore } from '../../lib/semaphore.ts';
 import type { Semaphore } from '../../lib/semaphore.ts';
 import type { FormatError } from './format-error.ts';
 
-/** Results of a subscription. It ends by throwing a formatted error when the server ended it; `return()` frees it at any time. */
+/**
+ * Results of a subscription. Throws a formatted error when the server ends the subscription; `return()` closes it at any
+ * time, also while `next()` is pending.
+ */
 export type ResultStream = AsyncIterableIterator<ExecutionResult, undefined> & {
   return(): Promise<IteratorResult<ExecutionResult, undefined>>;
 };
@@ -11,47 +14,58 @@ export type ResultStream = AsyncIterableIterator<ExecutionResult, undefined> & {
 export interface ResultsOptions {
   readonly source: AsyncIterable<unknown>;
   readonly execute: (event: unknown) => Promise<ExecutionResult>;
-  /** Taken by each result from its execution until the next one is asked for, because it has left. */
+  /** Held by each result from its execution until the next result is requested, so until the client has taken it. */
   readonly semaphore: Semaphore | undefined;
-  /** Resolves when the results that follow are to come from here; undefined when all are. */
+  /** Resolves when the subscription has left its group and reads events on its own; undefined if it never shares. */
   readonly joinGroup: (() => Promise<void>) | undefined;
-  /** Formats what the source threw. */
-  readonly failed: FormatError;
+  readonly formatError: FormatError;
+  /** Called once: with the formatted error if the server ended the subscription, else without. */
+  readonly onEnd: (error: GraphQLError | undefined) => void;
 }
 
-/** One execution for each event, in order. Written out so that `return()` reaches the source even while it waits. */
+/**
+ * Opens a stream that executes one event at a time, in order. Not an async generator: `return()` of a generator waits for
+ * a pending `next()`, and must reach the source immediately.
+ */
 export const openResults = (options: ResultsOptions): ResultStream => new Results(options);
 
-/** A class, as each subscription holds one while it rests. */
+/** A class: every idle subscription holds one, and closures would take most of its memory. */
 class Results implements ResultStream {
   readonly #options: ResultsOptions;
-  readonly #place: Slot;
+  readonly #permit: ResultPermit;
   readonly #events: AsyncIterator<unknown>;
+  #isOver = false;
 
   constructor(options: ResultsOptions) {
     this.#options = options;
-    this.#place = new Slot(options.semaphore);
+    this.#permit = new ResultPermit(options.semaphore);
     this.#events = options.source[Symbol.asyncIterator]();
   }
 
   async next(): Promise<IteratorResult<ExecutionResult, undefined>> {
-    const { execute, joinGroup, failed } = this.#options;
-    this.#place.leave();
+    const { execute, joinGroup, formatError } = this.#options;
+    this.#permit.release();
     try {
       await joinGroup?.();
       const { done, value } = await this.#events.next();
-      if (done === true) return { done, value: undefined };
-      const result = await this.#place.run(() => execute(value));
+      if (done === true) {
+        this.#end();
+        return { done, value: undefined };
+      }
+      const result = await this.#permit.run(() => execute(value));
       if (result === undefined) return { done: true, value: undefined };
-      return { done: false, value: remember(result, value) };
-    } catch (error) {
-      await this.#free();
-      throw failed(error);
+      return { done: false, value: rememberCursor(result, value) };
+    } catch (thrown) {
+      await this.#close();
+      const error = formatError(thrown);
+      this.#end(error);
+      throw error;
     }
   }
 
   async return(): Promise<IteratorResult<ExecutionResult, undefined>> {
-    await this.#free();
+    await this.#close();
+    this.#end();
     return { done: true, value: undefined };
   }
 
@@ -59,61 +73,65 @@ class Results implements ResultStream {
     return this;
   }
 
-  async #free(): Promise<void> {
-    this.#place.close();
+  async #close(): Promise<void> {
+    this.#permit.close();
     await this.#events.return?.();
+  }
+
+  #end(error?: GraphQLError): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#options.onEnd(error);
   }
 }
 
 const cursors = new WeakMap<ExecutionResult, string>();
 
-/** The place to resume after a result of a durable subscription, whether or not the client selected it. */
+/** Returns the cursor after a result of a durable subscription, also when the client did not select it. */
 export const cursorOf = (result: ExecutionResult): string | undefined => cursors.get(result);
 
-function remember(result: ExecutionResult, event: unknown): ExecutionResult {
+function rememberCursor(result: ExecutionResult, event: unknown): ExecutionResult {
   if (typeof event === 'object' && event !== null && 'cursor' in event && typeof event.cursor === 'string') {
     cursors.set(result, event.cursor);
   }
   return result;
 }
 
-/** The place of one subscription among all whose results are on their way to the same client. */
-class Slot {
-  readonly #turns: Semaphore;
-  #leave: (() => void) | undefined;
-  #stop: (() => void) | undefined;
-  #closed = false;
+/** One subscription's permit of the semaphore that bounds the results in flight to its client. */
+class ResultPermit {
+  readonly #semaphore: Semaphore;
+  #release: (() => void) | undefined;
+  #cancel: (() => void) | undefined;
+  #isClosed = false;
 
-  constructor(turns: Semaphore = createSemaphore(1)) {
-    this.#turns = turns;
+  constructor(semaphore: Semaphore = createSemaphore(1)) {
+    this.#semaphore = semaphore;
   }
 
-  /** Undefined when the subscription was over before the work was done. */
+  /** Runs work once a permit is free, and holds the permit until `release()`. Resolves to undefined if closed first. */
   run(work: () => Promise<ExecutionResult>): Promise<ExecutionResult | undefined> {
     return new Promise((resolve, reject) => {
-      const left = Promise.withResolvers<void>();
-      this.#leave = left.resolve;
-      this.#stop = () => resolve(undefined);
-      if (this.#closed) return this.#stop();
-      void this.#turns.run(async () => {
-        if (this.#closed) return;
+      const released = Promise.withResolvers<void>();
+      this.#release = released.resolve;
+      this.#cancel = () => resolve(undefined);
+      if (this.#isClosed) return this.#cancel();
+      void this.#semaphore.run(async () => {
+        if (this.#isClosed) return;
         work().then(resolve, reject);
-        await left.promise;
+        await released.promise;
       });
     });
   }
 
-  /** Gives it to whoever waits. */
-  leave(): void {
-    this.#leave?.();
-    this.#leave = undefined;
-    this.#stop = undefined;
+  release(): void {
+    this.#release?.();
+    this.#release = undefined;
+    this.#cancel = undefined;
   }
 
-  /** The subscription is over: what waits for its turn is not done any more. */
   close(): void {
-    this.#closed = true;
-    this.#stop?.();
-    this.leave();
+    this.#isClosed = true;
+    this.#cancel?.();
+    this.release();
   }
 }

@@ -1,58 +1,62 @@
 import { getOperationAST, isInterfaceType, Kind, TypeInfo, visit, visitWithTypeInfo } from 'graphql';
 import type { DocumentNode, GraphQLSchema, OperationDefinitionNode } from 'graphql';
 
-/** Tells which subscriptions have the same results for every reader. */
+/** Tells which subscriptions have the same results for every subscriber. */
 export interface SubscriptionKeys {
   /**
-   * The same text for operations whose results are the same for the same event, whoever asks and wherever the reader
-   * began. Undefined for an operation that selects something which depends on who is asking.
+   * Returns equal keys for operations whose results for an event are equal, whichever account subscribes and from
+   * whichever cursor. Returns undefined for an operation that selects a field marked `perActor`.
    */
-  keyOf(operation: SharableOperation): string | undefined;
+  keyOf(operation: ShareableOperation): string | undefined;
 }
 
-export interface SharableOperation {
+export interface ShareableOperation {
   readonly document: DocumentNode;
   readonly operationName?: string | null | undefined;
   readonly variables?: Readonly<Record<string, unknown>> | null | undefined;
 }
 
-/** Groups are kept under their keys: with values that are longer than this a reader is served alone. */
+/** Groups retain their keys. A subscription with longer variable values executes its events on its own. */
 const MAX_KEY = 1_000;
 
-interface Known {
+interface Analysis {
   readonly id: number;
   readonly perActor: boolean;
-  /** Variables that only say where a stream begins, by operation. */
-  readonly places: Map<string, ReadonlySet<string>>;
+  /** Variables that only set the start of a stream, by operation name. */
+  readonly startVariables: Map<string, ReadonlySet<string>>;
 }
 
 /**
- * Throws when a field of an interface is not marked `perActor` and is so in a type that implements it: selected on the
- * interface, it would be shared.
+ * Throws if a field of an interface is not marked `perActor` and an implementing type marks it: selected on the
+ * interface, the field would be shared between accounts.
  */
 export function createSubscriptionKeys(schema: GraphQLSchema): SubscriptionKeys {
   checkInterfaces(schema);
-  const known = new WeakMap<DocumentNode, Known>();
+  const analyses = new WeakMap<DocumentNode, Analysis>();
   let documents = 0;
 
-  const learn = (document: DocumentNode): Known => {
+  const analyse = (document: DocumentNode): Analysis => {
     documents += 1;
-    const learnt = { id: documents, perActor: selectsPerActor(schema, document), places: new Map() };
-    known.set(document, learnt);
-    return learnt;
+    const analysis = {
+      id: documents,
+      perActor: selectsPerActor(schema, document),
+      startVariables: new Map(),
+    };
+    analyses.set(document, analysis);
+    return analysis;
   };
 
   return {
     keyOf({ document, operationName, variables }) {
-      const { id, perActor, places } = known.get(document) ?? learn(document);
+      const { id, perActor, startVariables } = analyses.get(document) ?? analyse(document);
       const operation = getOperationAST(document, operationName);
       if (perActor || operation == null) return undefined;
       const name = operationName ?? '';
-      const left = places.get(name) ?? startVariables(document, operation);
-      places.set(name, left);
-      // What nobody has declared makes no difference.
+      const ignored = startVariables.get(name) ?? findStartVariables(document, operation);
+      startVariables.set(name, ignored);
+      // Values of undeclared variables have no effect on results.
       const declared = (operation.variableDefinitions ?? []).map(({ variable }) => variable.name.value);
-      const values = declared.filter((one) => !left.has(one)).map((one) => [one, variables?.[one]]);
+      const values = declared.filter((one) => !ignored.has(one)).map((one) => [one, variables?.[one]]);
       const key = `${id} ${name} ${JSON.stringify(values)}`;
       return key.length > MAX_KEY ? undefined : key;
     },
@@ -78,17 +82,17 @@ const isPerActor = (field: { readonly extensions: object } | null | undefined): 
 function selectsPerActor(schema: GraphQLSchema, document: DocumentNode): boolean {
   const types = new TypeInfo(schema);
   let found = false;
-  const look = { Field: () => void (found ||= isPerActor(types.getFieldDef())) };
-  visit(document, visitWithTypeInfo(types, look));
+  const visitor = { Field: () => void (found ||= isPerActor(types.getFieldDef())) };
+  visit(document, visitWithTypeInfo(types, visitor));
   return found;
 }
 
-/** Variables that stand as `after` of the subscription's own field, and nowhere else. */
-function startVariables(
+/** Finds the variables used as `after` of the subscription's root field, and nowhere else. */
+function findStartVariables(
   document: DocumentNode,
   { selectionSet }: OperationDefinitionNode,
 ): ReadonlySet<string> {
-  const places = selectionSet.selections.flatMap((selection) => {
+  const candidates = selectionSet.selections.flatMap((selection) => {
     const after =
       selection.kind === Kind.FIELD
         ? selection.arguments?.find(({ name }) => name.value === 'after')
@@ -100,5 +104,5 @@ function startVariables(
     VariableDefinition: () => false,
     Variable: ({ name }) => void uses.set(name.value, (uses.get(name.value) ?? 0) + 1),
   });
-  return new Set(places.filter((name) => uses.get(name) === 1));
+  return new Set(candidates.filter((name) => uses.get(name) === 1));
 }

@@ -11,13 +11,13 @@ const RESPONSE_TYPES = [RESULT, 'application/json', EVENT_STREAM, 'multipart/mix
 const BODY_TYPES = /^application\/(json|.+\+json|graphql|x-www-form-urlencoded)$/;
 
 /**
- * Puts `Accept` and `Content-Type`, which Yoga compares as text, into the form that it knows, and HEAD into GET. Returns
- * the refusal of a request that could not be read, or whose response could not be.
+ * Normalises `Accept` and `Content-Type`, which Yoga compares as text, and turns HEAD into GET. Returns a refusal (406 or
+ * 415) for media types that are not supported.
  */
 export function negotiate(request: IncomingMessage): Refusal | undefined {
   const { headers, method } = request;
   const negotiator = new Negotiator({
-    headers: { accept: headers.accept === undefined ? undefined : readAccept(headers.accept) },
+    headers: { accept: headers.accept === undefined ? undefined : normaliseAccept(headers.accept) },
   });
   const preferred = negotiator.mediaType(method === 'POST' ? NOT_HTML : RESPONSE_TYPES);
   if (preferred === undefined) return NOT_ACCEPTABLE;
@@ -28,10 +28,10 @@ export function negotiate(request: IncomingMessage): Refusal | undefined {
   }
   if (method === 'HEAD') {
     request.method = 'GET';
-    // Not an event stream, which would never end.
+    // Never an event stream, which does not end.
     headers.accept = preferred === HTML ? HTML : RESULT;
   } else if (headers.accept !== undefined) {
-    // Yoga takes the first type that it knows, and HTML wherever it is.
+    // Yoga 5.24.1 takes the first type that it supports, ignoring weights, and HTML at any position.
     const accepted = negotiator.mediaTypes().filter((type) => type !== HTML || preferred === HTML);
     headers.accept = accepted.join(', ');
   }
@@ -39,10 +39,10 @@ export function negotiate(request: IncomingMessage): Refusal | undefined {
 }
 
 /**
- * The types with their weights alone: ours have no other parameters, and would match none that has some. What names no
- * type is as good as no header; Java's own client writes `*`.
+ * Returns the header with no parameters but weights, as ours have no others and would not match. A header without a type
+ * counts as none; `*` alone, as Java's HTTP client sends, as any type.
  */
-function readAccept(header: string): string {
+function normaliseAccept(header: string): string {
   const types = header
     .split(',')
     .map((item) => parse(item))
@@ -54,7 +54,7 @@ function readAccept(header: string): string {
 
 const NOT_HTML = RESPONSE_TYPES.filter((type) => type !== HTML);
 
-/** Of a request that was negotiated. Without the header any type may be sent. */
+/** Whether a negotiated `Accept` allows an event stream. Null, without the header, allows any type. */
 export const acceptsEventStream = (accept: string | null): boolean =>
   new Negotiator({ headers: { accept: accept ?? undefined } }).mediaType([EVENT_STREAM]) !== undefined;
 

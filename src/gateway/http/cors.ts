@@ -2,16 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parseOrigin } from '../../config.ts';
 
 export interface Cors {
-  /** Whether a request from a page of this origin may be served. Native apps send none. */
+  /** Whether a request from its `Origin` may be served; true without one, as native apps send none. */
   allowed(request: IncomingMessage): boolean;
-  /** Adds the CORS headers that let a page of an allowed origin use the methods and read the response. */
+  /** Sets the CORS headers of a response, and of a preflight those for the methods. */
   allow(request: IncomingMessage, response: ServerResponse, methods: readonly string[]): void;
 }
 
 const PREFLIGHT_SECONDS = '600';
-const USUAL_HEADERS = 'authorization, content-type';
+const DEFAULT_HEADERS = 'authorization, content-type';
 
-/** Beside those that every page may read. */
+/** In addition to the CORS-safelisted response headers. */
 const EXPOSED_HEADERS = [
   'accept-encoding',
   'accept-ranges',
@@ -24,21 +24,21 @@ const EXPOSED_HEADERS = [
 ].join(', ');
 
 /**
- * Allows the listed origins and our own pages; without a list, or with `*` in it, any origin, but then without
- * credentials. The list has the form of `parseOrigin`.
+ * Creates the CORS policy. Allows the listed origins, in the form of `parseOrigin`, and our own pages; without a list, or
+ * with `*` in it, any origin, but without credentials.
  */
 export function createCors(list: readonly string[] | undefined): Cors {
   const listed = list === undefined || list.includes('*') ? undefined : new Set(list);
   const allowed = ({ headers }: IncomingMessage): boolean => {
     if (listed === undefined || headers.origin === undefined || headers.origin === '') return true;
     const origin = parseOrigin(headers.origin);
-    return origin !== undefined && (listed.has(origin) || isOwn(origin, headers.host));
+    return origin !== undefined && (listed.has(origin) || isSameHost(origin, headers.host));
   };
   return {
     allowed,
     allow(request, response, methods) {
       const { headers, method } = request;
-      // Also without one: what a cache keeps must not be served to an origin that it does not name.
+      // Also without `Origin`: otherwise a cache could serve this response, without CORS headers, to a page.
       response.setHeader('vary', 'Origin');
       if (headers.origin === undefined || headers.origin === '' || !allowed(request)) return;
       response.setHeader('access-control-allow-origin', headers.origin);
@@ -48,14 +48,14 @@ export function createCors(list: readonly string[] | undefined): Cors {
       response.setHeader('vary', 'Origin, Access-Control-Request-Headers');
       response.setHeader('access-control-allow-methods', [...methods, 'OPTIONS'].join(', '));
       const requested = headers['access-control-request-headers'];
-      response.setHeader('access-control-allow-headers', requested ?? USUAL_HEADERS);
+      response.setHeader('access-control-allow-headers', requested ?? DEFAULT_HEADERS);
       response.setHeader('access-control-max-age', PREFLIGHT_SECONDS);
     },
   };
 }
 
-/** Whether a page is of the host that it calls. Some libraries of native apps send the address of the WebSocket. */
-function isOwn(origin: string, host: string | undefined): boolean {
+/** Whether the page has the same host as the request. Some native libraries send a `ws:` URL as their origin. */
+function isSameHost(origin: string, host: string | undefined): boolean {
   const page = origin.replace(/^ws(s?):/, 'http$1:');
   const [scheme = ''] = page.split('//', 1);
   return host !== undefined && /^https?:$/.test(scheme) && parseOrigin(`${scheme}//${host}`) === page;

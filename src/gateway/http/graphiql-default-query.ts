@@ -1,5 +1,5 @@
-/** What GraphiQL shows first: steps that show the system at work when run one after the other. */
-export const FIRST_QUERY = `# Welcome to Parley. The play button asks which
+/** The operations that GraphiQL shows at first, a guided tour when run in order. */
+export const DEFAULT_QUERY = `# Welcome to Parley. The play button asks which
 # of these operations to run.
 #
 # 1. LogIn. A first start without configuration
@@ -152,7 +152,7 @@ query Call {
 }
 `;
 
-/** What it shows instead where it can run hardly anything. */
+/** The text that GraphiQL shows with `OPERATIONS=persisted`. */
 export const PERSISTED_ONLY = `# This server runs persisted operations only
 # (OPERATIONS=persisted). A document that is not in
 # its list (PERSISTED_OPERATIONS) is refused with

@@ -6,6 +6,7 @@ import { ERROR_CODES, invalidInput } from '../../errors.ts';
 import { createContext } from '../../schema/context.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
+import { HTTP_ORIGIN } from '../execution/operation.ts';
 import { identify, refuseWithoutLogin } from '../identity.ts';
 import { receiveFile } from './multipart.ts';
 import type { ArrivingFile } from './multipart.ts';
@@ -25,8 +26,8 @@ const operationsSchema = z.object({
 const mapSchema = z.record(z.string(), z.tuple([z.string().regex(/^variables\.[_A-Za-z]\w*$/)]));
 
 /**
- * Runs an operation with a file (https://github.com/jaydenseric/graphql-multipart-request-spec), which the resolver reads
- * while it arrives: nothing of it is kept in memory. One operation with one file, as the value of one variable.
+ * Runs one operation with one file, the value of one variable, and sends the result
+ * (https://github.com/jaydenseric/graphql-multipart-request-spec). The resolver streams the file while it arrives.
  */
 export async function executeMultipart(
   ports: Ports,
@@ -43,12 +44,15 @@ export async function executeMultipart(
       const errors = ports.engine.validate(document);
       if (errors.length > 0) return { errors };
       if (getOperationAST(document, operationName)?.operation === 'subscription')
-        throw invalidInput('query', 'A subscription takes no file.');
-      return refuseWithoutLogin(await ports.engine.execute({ document, operationName, variables, context }), {
+        throw invalidInput('query', 'A subscription cannot take a file.');
+      const executed = await ports.engine.execute({
         document,
         operationName,
+        variables,
         context,
+        origin: HTTP_ORIGIN,
       });
+      return refuseWithoutLogin(executed, { document, operationName, context });
     });
     if (!request.complete) ignoreRest(request);
     sendJson(response, statusOf(result), result);
@@ -59,7 +63,7 @@ export async function executeMultipart(
   }
 }
 
-/** Without `data` nothing was executed. */
+/** Without `data` nothing was executed, so the status is that of the error. */
 function statusOf({ data, errors }: ExecutionResult): number {
   const [error] = errors ?? [];
   return data !== undefined || error === undefined ? 200 : ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http;
@@ -70,12 +74,9 @@ function readOperation({ part, filename, content, fields }: ArrivingFile) {
   const map = mapSchema.safeParse(parseJson(fields.get('map')));
   const path = map.data?.[part]?.[0];
   if (!operation.success || path === undefined) {
-    throw invalidInput(
-      'file',
-      'The parts `operations`, `map` and the file must come in this order, for one operation with one file.',
-    );
+    throw invalidInput('file', 'The parts must be `operations`, `map` and one file, in this order.');
   }
-  // As graphql-js shows it where it is not expected.
+  // graphql-js prints the value with `toJSON` in an error message where a file is not expected.
   const value = { filename, content, toJSON: () => filename };
   const variables = { ...operation.data.variables, [path.slice('variables.'.length)]: value };
   return { ...operation.data, variables };

@@ -4,9 +4,9 @@ import type { Route } from './router.ts';
 import { sendJson } from './respond.ts';
 
 export interface HealthOptions {
-  /** Throws when the database cannot be reached. */
+  /** Throws when the database is unreachable. */
   pingDatabase(): Promise<void>;
-  /** Whether the other nodes are heard; true where there are none. */
+  /** Whether notices of other nodes can be received; true for a single node. */
   hearsNodes(): boolean;
   readonly log: Logger;
 }
@@ -14,9 +14,9 @@ export interface HealthOptions {
 const PING_TIMEOUT_MS = 2_000;
 
 export interface Health {
-  /** `/healthz`: the process answers. `/readyz`: it can serve, so a balancer may send clients here. */
+  /** `/healthz` for liveness and `/readyz` for readiness. */
   readonly routes: readonly Route[];
-  /** From now on not ready: the process is about to stop. */
+  /** Makes `/readyz` fail, because the process is about to stop. */
   drain(): void;
 }
 
@@ -27,11 +27,11 @@ export function createHealth({ pingDatabase, hearsNodes, log }: HealthOptions): 
     try {
       await withTimeout(PING_TIMEOUT_MS, pingDatabase());
     } catch (error) {
-      log.warn({ err: error }, 'not ready');
+      log.warn({ err: error }, 'not ready: database unreachable');
       return { status: 503, state: 'database unreachable' };
     }
     if (hearsNodes()) return { status: 200, state: 'ready' };
-    log.warn('not ready: the other nodes are not heard');
+    log.warn('not ready: other nodes unreachable');
     return { status: 503, state: 'other nodes unreachable' };
   };
   const methods = ['GET', 'HEAD'];

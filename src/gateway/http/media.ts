@@ -18,10 +18,10 @@ import type { Content } from './send-content.ts';
 const UPLOADS = '/media/upload/';
 const DOWNLOADS = '/media/';
 
-/** What may be shown in place; everything else is offered as a download, so that it cannot act as a page of ours. */
-const SHOWN_IN_PLACE = /^(image\/(png|jpeg|gif|webp|avif|bmp)|audio\/|video\/)/;
+/** Types served inline. Others are attachments, as HTML or SVG would run scripts in our origin. */
+const INLINE_TYPES = /^(image\/(png|jpeg|gif|webp|avif|bmp)|audio\/|video\/)/;
 
-/** The old apps show these to people, so they keep the words of their server. */
+/** Legacy apps show these texts to users (legacy contract). */
 const LEGACY_MESSAGES: Partial<Record<ErrorCode, string>> = {
   NOT_FOUND: 'Media introuvable',
   FORBIDDEN: 'Vous ne pouvez pas upload ce media',
@@ -30,7 +30,7 @@ const LEGACY_MESSAGES: Partial<Record<ErrorCode, string>> = {
 
 const NO_FILE_MESSAGE = 'Le media est introuvable dans la requête';
 
-/** Upload of one file by multipart, as the old apps do it, and download with ranges. */
+/** Returns the routes for multipart uploads, as legacy apps send them, and downloads with ranges. */
 export function mediaRoutes(ports: Ports): Route[] {
   return [
     {
@@ -48,28 +48,28 @@ export function mediaRoutes(ports: Ports): Route[] {
 
 async function upload(ports: Ports, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
-    const { actor, mediaId } = await subjectOf(ports, request, UPLOADS);
+    const { actor, mediaId } = await readSubject(ports, request, UPLOADS);
     await receiveFile(request, ({ part, filename, content }) =>
       part === 'file' ? ports.uploadMedia(actor, { mediaId, filename, content }) : undefined,
     );
     sendJson(response, 200, { success: true });
   } catch (error) {
     ignoreRest(request);
-    refuse(ports, response, error);
+    sendError(ports, response, error);
   }
 }
 
 async function download(ports: Ports, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
-    const { actor, mediaId } = await subjectOf(ports, request, DOWNLOADS);
+    const { actor, mediaId } = await readSubject(ports, request, DOWNLOADS);
     response.appendHeader('vary', 'Authorization');
     await sendContent(request, response, contentOf(await ports.openMedia(actor, mediaId)));
   } catch (error) {
-    refuse(ports, response, error);
+    sendError(ports, response, error);
   }
 }
 
-async function subjectOf({ authenticate }: Ports, request: IncomingMessage, folder: string) {
+async function readSubject({ authenticate }: Ports, request: IncomingMessage, folder: string) {
   const { session, refusal } = await identify(findTokenInHeaders(request), authenticate);
   if (session === undefined) throw unauthenticated(refusal);
   const { actor } = session;
@@ -78,7 +78,7 @@ async function subjectOf({ authenticate }: Ports, request: IncomingMessage, fold
   return { actor, mediaId };
 }
 
-function refuse({ formatError }: Ports, response: ServerResponse, thrown: unknown): void {
+function sendError({ formatError }: Ports, response: ServerResponse, thrown: unknown): void {
   const error = formatError(thrown);
   const code = codeOf(error) ?? 'INTERNAL';
   const [status, message] =
@@ -90,7 +90,7 @@ function refuse({ formatError }: Ports, response: ServerResponse, thrown: unknow
 }
 
 function contentOf({ media, version, size, contentType, read }: OpenedMedia): Content {
-  const type = SHOWN_IN_PLACE.test(contentType) ? 'inline' : 'attachment';
+  const type = INLINE_TYPES.test(contentType) ? 'inline' : 'attachment';
   return {
     size,
     etag: `"${version}"`,
@@ -98,7 +98,7 @@ function contentOf({ media, version, size, contentType, read }: OpenedMedia): Co
     headers: {
       'content-type': contentType,
       'content-disposition': dispositionOf(`${media.filename ?? 'file'}${media.extension ?? ''}`, type),
-      // A cache asks each time, as who may read it can change at any time.
+      // Caches must revalidate: read access can end at any time.
       'cache-control': 'private, no-cache',
       'x-content-type-options': 'nosniff',
       'content-security-policy': "sandbox; default-src 'none'",
@@ -107,7 +107,7 @@ function contentOf({ media, version, size, contentType, read }: OpenedMedia): Co
   };
 }
 
-/** With a name for clients that know no other characters than those of ASCII, such as `curl -OJ`. */
+/** Adds an ASCII fallback for clients that ignore `filename*`, such as `curl -OJ`. */
 function dispositionOf(name: string, type: string): string {
   const ascii = name
     .normalize('NFKD')

@@ -9,19 +9,19 @@ import { decodeField, decodeTransfer } from './transfer-encoding.ts';
 
 const LIMITS = { fields: 10, fieldSize: 128 * 1024, files: 2, parts: 12 };
 
-/** A file that is arriving, and the fields that came before it. */
+/** A file part whose content is still arriving, and the fields before it. */
 export interface ArrivingFile {
-  /** The name of its part. */
+  /** The `name` of the part. */
   readonly part: string;
   readonly filename: string;
   readonly content: Readable;
   readonly fields: ReadonlyMap<string, string>;
 }
 
-/** The request is well-formed and the file is not in it. */
+/** A well-formed request without the expected file part. */
 export class NoFileError extends DomainError {
   constructor() {
-    super('INVALID_INPUT', 'There is no such file in the request.', { field: 'file' });
+    super('INVALID_INPUT', 'The request does not contain the file.', { field: 'file' });
   }
 }
 
@@ -29,9 +29,9 @@ export const isMultipart = (request: IncomingMessage): boolean =>
   mediaTypeOf(request) === 'multipart/form-data';
 
 /**
- * Reads a multipart body and hands its file on while it arrives, to the first part for which `take` answers a promise.
- * Resolves with what that resolves with. Rejects when no part is taken, and when the request breaks off: then the
- * content fails too.
+ * Parses a multipart body and passes each file part to `take` until it returns a promise; resolves with its result. The
+ * content arrives while `take` reads it. Throws `NoFileError` when no part was taken, INVALID_INPUT when the body is
+ * malformed or ends early; then the content emits an error too.
  */
 export function receiveFile<Result>(
   request: IncomingMessage,
@@ -54,7 +54,7 @@ export function receiveFile<Result>(
       reject(error);
     };
     const finish = (result: Result): void => {
-      // Nobody reads on what was not needed whole, and an unread part would hold up all that comes after it.
+      // `take` may not have read all content, and an unread part would block the parser.
       if (content?.readableEnded !== true) stop();
       resolve(result);
     };
@@ -67,15 +67,15 @@ export function receiveFile<Result>(
     });
     const disposition = followDispositions(parser);
     parser.on('file', (part, arriving, _name, encoding) => {
-      // Whoever takes it hears of its failure; here nobody must fall over it.
+      // The reader receives the error; without a listener here, an unread part would throw.
       arriving.on('error', () => undefined);
       let decoded: Readable = arriving;
-      const takeIt = (): Promise<Result> | undefined => {
+      const takeDecoded = (): Promise<Result> | undefined => {
         decoded = decodeTransfer(arriving, encoding);
         decoded.on('error', () => undefined);
         return take({ part, filename: readFilename(disposition()), content: decoded, fields });
       };
-      const result = taken === undefined ? attempt(takeIt) : undefined;
+      const result = taken === undefined ? attempt(takeDecoded) : undefined;
       if (result === undefined) return void decoded.resume();
       content = decoded;
       taken = result;
@@ -86,7 +86,7 @@ export function receiveFile<Result>(
     });
     parser.once('error', () => fail(malformed()));
     request.once('close', () => {
-      if (!request.complete) fail(invalidInput('file', 'The upload broke off.'));
+      if (!request.complete) fail(invalidInput('file', 'The upload is incomplete.'));
     });
     request.pipe(parser);
   });
@@ -102,11 +102,11 @@ function attempt<Result>(take: () => Promise<Result> | undefined): Promise<Resul
 
 const malformed = (): DomainError => invalidInput('file', 'The multipart body is malformed.');
 
-/** The `Content-Disposition` of the part that has begun last, which Busboy 3.2.6 does not pass on. */
+/** Returns a getter of the newest part's `Content-Disposition`, as @fastify/busboy 3.2.6 exposes only its parsed name. */
 function followDispositions(parser: BusboyInstance): () => string {
   const { _parser } = parser as unknown as { readonly _parser: { readonly parser: Dicer } };
   let disposition = '';
-  // Before Busboy's own listener, so that it is known when Busboy announces the file.
+  // Prepended to run before Busboy's own listener, which emits `file`.
   _parser.parser.prependListener('part', (part) =>
     part.once('header', (header: Partial<Record<string, string[]>>) => {
       disposition = header['content-disposition']?.[0] ?? '';
@@ -115,7 +115,7 @@ function followDispositions(parser: BusboyInstance): () => string {
   return () => disposition;
 }
 
-/** A part is a file when it is named as one: old apps send it without a content type. */
+/** Recognises files by name: legacy apps send them without a content type. */
 function createParser({ headers }: IncomingMessage, type: string) {
   try {
     return new Busboy({

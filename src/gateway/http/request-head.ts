@@ -1,24 +1,24 @@
 import type { IncomingMessage } from 'node:http';
 import { parse } from 'content-type';
 
-/** As HTTP proxies send a target (RFC 9112, section 3.2.2): with the scheme and the authority. */
+/** A request target as sent to proxies, with scheme and authority (RFC 9112, section 3.2.2). */
 const ABSOLUTE_FORM = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?([^/?#]*)([^]*)$/i;
 const ESCAPED = /%([0-9a-f]{2})/gi;
-/** Means the same escaped and bare (RFC 3986, section 2.3). */
+/** Characters that are equivalent to their percent-encoding (RFC 3986, section 2.3). */
 const UNRESERVED = /[\w.~-]/;
 
-/** The path of a request, without its query, which may hold secrets. */
+/** Returns the path of a request without the query, which may hold tokens. */
 export const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?', 1)[0] ?? '/';
 
 /**
- * Rewrites what a request says in more than one way into the form that routes, Yoga and Engine.IO compare with: its
- * target, `Host` and `Content-Type`. Returns false when the host is malformed.
+ * Normalises the target, `Host` and `Content-Type` of a request in place, as the router, Yoga and Engine.IO compare them as
+ * text. Returns false when the host is malformed.
  */
 export function normaliseHead(request: IncomingMessage): boolean {
   const { headers } = request;
   const [, authority, rest] = ABSOLUTE_FORM.exec(request.url ?? '/') ?? [];
   request.url = normaliseTarget(rest ?? request.url ?? '/');
-  // It takes the place of the header, which such a request has as well.
+  // The authority of an absolute target overrides the `Host` header.
   const host = authority ?? headers.host;
   if (host === undefined || host === '') delete headers.host;
   else if (isHost(host)) headers.host = host;
@@ -28,19 +28,19 @@ export function normaliseHead(request: IncomingMessage): boolean {
   return true;
 }
 
-/** Without dot segments, doubled and trailing slashes, and needless escapes. The query stays as it is. */
+/** Removes dot segments, repeated and trailing slashes, and needless escapes. The query is unchanged. */
 function normaliseTarget(target: string): string {
   if (target === '*') return target;
   const [bare = ''] = target.split('#', 1);
-  const queryAt = bare.indexOf('?');
-  const path = queryAt < 0 ? bare : bare.slice(0, queryAt);
+  const queryIndex = bare.indexOf('?');
+  const path = queryIndex < 0 ? bare : bare.slice(0, queryIndex);
   const unescaped = path.replaceAll(ESCAPED, (escaped, hex: string) => {
     const character = String.fromCharCode(parseInt(hex, 16));
     return UNRESERVED.test(character) ? character : escaped;
   });
-  // The slash in front keeps the parser from reading a host.
+  // With the leading slash, `//host` is not parsed as an authority.
   const { pathname } = new URL(`/${unescaped}`.replaceAll(/[/\\]+/g, '/'), 'http://localhost');
-  return (pathname.replace(/\/+$/, '') || '/') + (queryAt < 0 ? '' : bare.slice(queryAt));
+  return (pathname.replace(/\/+$/, '') || '/') + (queryIndex < 0 ? '' : bare.slice(queryIndex));
 }
 
 function isHost(host: string): boolean {
@@ -49,18 +49,18 @@ function isHost(host: string): boolean {
   return pathname === '/' && `${search}${hash}${username}${password}` === '' && !/[/?#@\\]/.test(host);
 }
 
-/** The type in lower case. Its parameters stay as they are, as boundaries have a case. */
+/** Returns the header with the type in lower case. Parameters are unchanged, as boundaries are case-sensitive. */
 function normaliseType(header: string): string {
-  // Some clients send a list.
+  // Some clients send a comma-separated list.
   const { type, index } = parse(header, { parameters: false, comma: true });
   return type + (header[index] === ',' ? '' : header.slice(index));
 }
 
-/** The media type of a request's body, in lower case and without parameters. */
+/** Returns the media type of the body, in lower case and without parameters. */
 export const mediaTypeOf = ({ headers }: Pick<IncomingMessage, 'headers'>): string =>
   parse(headers['content-type'] ?? '', { parameters: false }).type;
 
-/** The codings of a body that is compressed; undefined for one that is sent as it is. */
+/** Returns the codings of a compressed body; undefined for an uncompressed one. */
 export function encodingOf({ headers }: IncomingMessage): string | undefined {
   const codings = `${headers['content-encoding'] ?? ''},${headers['transfer-encoding'] ?? ''}`
     .toLowerCase()
@@ -70,6 +70,6 @@ export function encodingOf({ headers }: IncomingMessage): string | undefined {
   return codings.length === 0 ? undefined : codings.join(', ');
 }
 
-/** Whether a value of a list header, such as `Upgrade`, is in it, in any case. */
+/** Whether a list header, such as `Upgrade`, contains a value. Case-insensitive. */
 export const lists = (header: string | undefined, value: string): boolean =>
   header?.split(',').some((item) => item.trim().toLowerCase() === value) === true;

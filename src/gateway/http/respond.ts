@@ -5,25 +5,24 @@ import { challengeOf } from '../identity.ts';
 
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 
-/** A request that is refused before any handler has seen it. */
+/** A response that refuses a request. */
 export interface Refusal {
   readonly status: number;
   readonly code: ErrorCode;
   readonly message: string;
 }
 
-/** Readable as a result of GraphQL too, whose clients show `errors`. */
+/** Includes `errors`, as GraphQL clients parse the body as a result. */
 const bodyOf = ({ code, message }: Refusal): object => ({
   message,
   code,
   errors: [{ message, extensions: { code } }],
 });
 
-/** Answers with the refusal as JSON. */
 export const sendRefusal = (response: ServerResponse, refusal: Refusal): void =>
   sendJson(response, refusal.status, bodyOf(refusal));
 
-/** The whole response to a handshake that is refused, which no `ServerResponse` writes. */
+/** Encodes the refusal as a whole HTTP response, for an upgrade request, which has no `ServerResponse`. */
 export function encodeRefusal(refusal: Refusal): string {
   const body = JSON.stringify(bodyOf(refusal));
   return [
@@ -36,7 +35,7 @@ export function encodeRefusal(refusal: Refusal): string {
   ].join('\r\n');
 }
 
-/** Answers with a JSON body, which no cache may keep. */
+/** Sends a JSON response that must not be cached; status 401 with a challenge. */
 export function sendJson(response: ServerResponse, status: number, body: object): void {
   const text = JSON.stringify(body);
   if (status === 401) response.setHeader('www-authenticate', challengeOf(response.req));
@@ -49,14 +48,14 @@ export function sendJson(response: ServerResponse, status: number, body: object)
 }
 
 /**
- * Lets the rest of a request go by, so that a client that is still sending reads the answer instead of finding its
- * connection broken. One that sends very much more is cut off.
+ * Drains the rest of a request body, so that a client that is still sending receives the response instead of a connection
+ * reset. Destroys the request after `MAX_UNREAD_BYTES`.
  */
 export function ignoreRest(request: IncomingMessage): void {
-  let left = MAX_UNREAD_BYTES;
+  let remaining = MAX_UNREAD_BYTES;
   request.on('data', (chunk: Buffer) => {
-    left -= chunk.length;
-    if (left < 0) request.destroy();
+    remaining -= chunk.length;
+    if (remaining < 0) request.destroy();
   });
   request.resume();
 }

@@ -5,24 +5,24 @@ import { encodingOf, normaliseHead, pathOf } from './request-head.ts';
 import { encodeRefusal, ignoreRest, sendRefusal } from './respond.ts';
 import type { Refusal } from './respond.ts';
 
-/** One path or, ending in `/`, one folder of paths. */
+/** The handlers of one path or, if it ends in `/`, of all paths below it. */
 export interface Route {
   readonly path: string;
   readonly methods?: readonly string[];
   handle?(request: IncomingMessage, response: ServerResponse): void | Promise<void>;
   upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer): void;
-  /** Does its own CORS. */
+  /** Whether the handler sets the CORS headers itself. */
   readonly ownCors?: boolean;
 }
 
 export interface Router {
-  serve(request: IncomingMessage, response: ServerResponse): Promise<void>;
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
 
 const ALL_METHODS = ['GET', 'HEAD', 'POST'];
 
-/** Hands every request to the first route that fits its path, and refuses what no route serves. */
+/** Creates a router to the first route that matches the path. Refuses requests that no route serves. */
 export function createRouter(routes: readonly Route[], cors: Cors): Router {
   const find = (request: IncomingMessage): Route | undefined => {
     const path = pathOf(request);
@@ -33,7 +33,7 @@ export function createRouter(routes: readonly Route[], cors: Cors): Router {
     );
   };
   return {
-    async serve(request, response) {
+    async handle(request, response) {
       if (!normaliseHead(request)) return sendRefusal(response, MALFORMED_HOST);
       const route = find(request);
       const methods = route?.methods ?? ALL_METHODS;
@@ -66,7 +66,7 @@ export function createRouter(routes: readonly Route[], cors: Cors): Router {
       const route = find(request);
       if (route?.upgrade === undefined) return refuseUpgrade(socket, NO_SUCH_PATH);
       if (!cors.allowed(request)) return refuseUpgrade(socket, OTHER_ORIGIN);
-      // The libraries compare the whole header, which may list more.
+      // `ws` and Engine.IO compare the whole header, which may list several protocols.
       request.headers.upgrade = 'websocket';
       route.upgrade(request, socket, head);
     },
@@ -74,7 +74,7 @@ export function createRouter(routes: readonly Route[], cors: Cors): Router {
 }
 
 function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
-  // The client may never end its half, of which nobody reads a word.
+  // Destroyed after the response: the client may never end its half of the connection.
   socket.end(encodeRefusal(refusal), () => socket.destroy());
 }
 

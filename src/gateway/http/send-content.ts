@@ -5,20 +5,20 @@ import fresh from 'fresh';
 import { combineRanges, parse } from 'range-parser';
 import type { Range } from 'range-parser';
 
-/** A file as GET and HEAD serve it. */
+/** A file to serve for GET and HEAD. */
 export interface Content {
   readonly size: number;
-  /** Strong: another one for every other content. */
+  /** Strong: differs for every other content. */
   readonly etag: string;
   readonly modifiedAt?: Date | undefined;
   readonly headers: OutgoingHttpHeaders;
-  /** Opens the file, or a part of it. */
+  /** Opens the file, or the bytes of a range. */
   read(range?: Range): Promise<Readable | Buffer>;
 }
 
 /**
- * Sends a file whole or the part of it that is asked for, or 304 when the client has it already (RFC 9110, sections 13
- * and 14). Several ranges that do not join into one are answered with the whole file.
+ * Sends a file, one range of it, or 304 when the client's copy is current (RFC 9110, sections 13 and 14). Sends the whole
+ * file for several ranges that do not combine into one.
  */
 export async function sendContent(
   request: IncomingMessage,
@@ -33,14 +33,14 @@ export async function sendContent(
     if (value !== undefined) response.setHeader(name, value);
   const { 'cache-control': caching } = content.headers;
   if (caching !== undefined) response.setHeader('cache-control', caching);
-  // Without `Cache-Control: no-cache`, which `fetch` adds to conditions, and which asks caches, not origins, for more.
+  // The request's `Cache-Control: no-cache` is left out: `fetch` adds it to conditions, and `fresh` would never match.
   const { 'if-none-match': noneMatch, 'if-modified-since': modifiedSince } = request.headers;
   if (fresh({ 'if-none-match': noneMatch, 'if-modified-since': modifiedSince }, validators))
     return void response.writeHead(304).end();
   const range = requestedRange(request, content);
   if (range === 'unsatisfiable')
     return void response.writeHead(416, { 'content-range': `bytes */${content.size}` }).end();
-  // Opened first, as what fails then can still be answered.
+  // Opened before the head is sent, so that a failure can still be sent as an error.
   const body = request.method === 'HEAD' || content.size === 0 ? Buffer.of() : await content.read(range);
   const { start, end } = range ?? { start: 0, end: content.size - 1 };
   response.writeHead(range === undefined ? 200 : 206, {
@@ -49,17 +49,17 @@ export async function sendContent(
     ...(range !== undefined && { 'content-range': `bytes ${start}-${end}/${content.size}` }),
   });
   if (Buffer.isBuffer(body)) return void response.end(body);
-  // A reader that goes away in the middle is no failure.
+  // Rejects when the client disconnects, which is not an error.
   await pipeline(body, response).catch(() => undefined);
 }
 
-/** Undefined for the whole file. */
+/** Returns undefined for the whole file. */
 function requestedRange(
   { method, headers }: IncomingMessage,
   { size, etag, modifiedAt }: Content,
 ): Range | 'unsatisfiable' | undefined {
   if (method !== 'GET' || headers.range === undefined) return undefined;
-  if (!isUnchanged(headers['if-range'], etag, modifiedAt)) return undefined;
+  if (!matchesIfRange(headers['if-range'], etag, modifiedAt)) return undefined;
   const { code, type, ranges } = parse(size, headers.range);
   if (type !== 'bytes' || (code & MALFORMED) !== 0) return undefined;
   if (ranges.length === 0 && code !== 0) return 'unsatisfiable';
@@ -67,11 +67,11 @@ function requestedRange(
   return more.length === 0 ? range : undefined;
 }
 
-/** As range-parser marks it. */
+/** A flag in the `code` of range-parser. */
 const MALFORMED = 1;
 
-/** Whether `If-Range`, a strong tag or a date, lets a part be added to what the client has. */
-function isUnchanged(condition: string | string[] | undefined, etag: string, modifiedAt?: Date): boolean {
+/** Whether `If-Range`, an entity tag or a date, matches the file. True without the header. */
+function matchesIfRange(condition: string | string[] | undefined, etag: string, modifiedAt?: Date): boolean {
   if (condition === undefined || condition === etag) return true;
   return modifiedAt !== undefined && condition === modifiedAt.toUTCString();
 }

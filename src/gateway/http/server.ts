@@ -8,19 +8,19 @@ import { sendRefusal } from './respond.ts';
 import { createRouter } from './router.ts';
 import type { Route } from './router.ts';
 
-/** Added to KEEP_ALIVE_MS, so that a client that reuses a connection at its very end does not find it closing. */
+/** Added to KEEP_ALIVE_MS, so that a client that reuses a connection just before the timeout finds it open. */
 const KEEP_ALIVE_BUFFER_MS = 1_000;
 const HEADERS_TIMEOUT_MS = 20_000;
 const REQUEST_TIMEOUT_MS = 600_000;
 const STALLED_MS = 120_000;
-/** The slowest upload that may take as long as it needs: a phone at the edge of its network. */
+/** The slowest upload that is allowed to finish: a phone with a weak signal. */
 const MIN_UPLOAD_BYTES_PER_MS = 16;
 
-/** Requests that a client may send on one connection without having got an answer. No browser sends two. */
+/** Concurrent requests per connection (HTTP/1.1 pipelining). Browsers send one. */
 const MAX_PIPELINED = 100;
 
-/** Counts what is asked on each connection and not answered yet. */
-function createPipelines() {
+/** Returns a function that counts a request until its response closes, and returns whether its connection has too many. */
+function createPipelineLimit() {
   const pending = new WeakMap<Socket, number>();
   return (socket: Socket, response: ServerResponse): boolean => {
     const count = (pending.get(socket) ?? 0) + 1;
@@ -31,19 +31,19 @@ function createPipelines() {
 }
 
 export interface HttpTimeouts {
-  /** How long a connection may be idle between two requests. */
+  /** Idle time between two requests. */
   readonly keepAliveMs: number;
-  /** How long the headers of a request may take, and a new connection may be idle before its first request. */
+  /** Time for the headers of a request, and idle time of a new connection before its first request. */
   readonly headersMs: number;
-  /** How long a whole request may take to arrive. */
+  /** Time for a whole request to arrive. */
   readonly requestMs: number;
-  /** How long a connection with a request in flight may pass no byte in either direction. */
+  /** Time without a byte in either direction while a request is in flight. */
   readonly stalledMs: number;
 }
 
-/** The timeouts that go with a keep-alive timeout and a largest upload: none may cut what another one allows. */
+/** Derives the timeouts from the keep-alive timeout and the largest upload: none may interrupt what another allows. */
 export function timeoutsFor(keepAliveMs: number, maxUploadBytes: number): HttpTimeouts {
-  // Balancers also keep connections open that they have not used yet, which Node cuts by this timeout.
+  // Load balancers open connections in advance; Node applies the headers timeout to them until their first request.
   const headersMs = Math.max(HEADERS_TIMEOUT_MS, keepAliveMs + 2 * KEEP_ALIVE_BUFFER_MS);
   return {
     keepAliveMs,
@@ -55,24 +55,24 @@ export function timeoutsFor(keepAliveMs: number, maxUploadBytes: number): HttpTi
 
 export interface HttpServer {
   readonly server: Server;
-  /** Accepts no more connections, and closes each of those there are once its requests are answered. Resolves when all are closed. */
+  /** Stops accepting connections and closes each one after its responses. Resolves when all are closed. */
   close(): Promise<void>;
-  /** Cuts every connection, those that were upgraded too: the server itself forgets them. */
-  cut(): void;
+  /** Destroys every connection, upgraded ones included, which Node's server no longer tracks. */
+  destroyConnections(): void;
 }
 
 /**
- * The one HTTP server and the only owner of `upgrade`: two would answer each other's sockets. Every request goes to
- * the first route that fits its path.
+ * Creates the HTTP server, with the only `upgrade` listener of the process: a second one would handle the sockets of the
+ * first.
  */
 export function createHttpServer(
   routes: readonly Route[],
-  origins: Cors,
+  cors: Cors,
   timeouts: HttpTimeouts,
   log: Logger,
 ): HttpServer {
-  const router = createRouter(routes, origins);
-  const isTooMany = createPipelines();
+  const router = createRouter(routes, cors);
+  const isTooMany = createPipelineLimit();
   let isClosing = false;
   const responses = new Set<ServerResponse>();
   const server = createServer(
@@ -81,27 +81,27 @@ export function createHttpServer(
       keepAliveTimeoutBuffer: KEEP_ALIVE_BUFFER_MS,
       headersTimeout: timeouts.headersMs,
       requestTimeout: timeouts.requestMs,
-      // Some clients offer HTTP/2 this way with their first request, which is to be answered all the same.
+      // Some clients offer `Upgrade: h2c` with their first request; it is served as plain HTTP/1.1.
       shouldUpgradeCallback: ({ headers }) => lists(headers.upgrade, 'websocket'),
     },
     (request, response) => {
       if (isTooMany(request.socket, response)) return void request.socket.destroy();
-      // A client must not send its next request on a connection that is about to close.
+      // `Connection: close` keeps the client from reusing a connection that is about to close.
       if (isClosing) response.shouldKeepAlive = false;
       responses.add(response);
       response.once('close', () => {
         responses.delete(response);
-        // Node closes those that are idle when the server is closed, and leaves those that become idle later open.
+        // `server.close()` closes idle connections only once: those that become idle later are closed here.
         if (isClosing) setImmediate(() => server.closeIdleConnections());
       });
-      router.serve(request, response).catch((error: unknown) => {
+      router.handle(request, response).catch((error: unknown) => {
         log.error({ err: error, path: pathOf(request) }, 'request failed');
         if (response.headersSent) response.destroy();
         else sendRefusal(response, { status: 500, code: 'INTERNAL', message: 'Unexpected error.' });
       });
     },
   );
-  // Of connections without listeners for it: `ws` turns it off for its own.
+  // Destroys idle sockets. `ws` resets the timeout of its own.
   server.setTimeout(timeouts.stalledMs);
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
@@ -124,7 +124,7 @@ export function createHttpServer(
       for (const response of responses) response.shouldKeepAlive = false;
       return new Promise((resolve) => void server.close(() => resolve()));
     },
-    cut() {
+    destroyConnections() {
       for (const socket of sockets) socket.destroy();
     },
   };

@@ -3,25 +3,31 @@ import type { Receiver } from '../execution/fan-out.ts';
 import { cursorOf } from '../execution/result-stream.ts';
 import type { ResultStream } from '../execution/result-stream.ts';
 
-/** Results are read from the subscription only while fewer bytes than this wait for the client. */
-const MAX_WAITING_BYTES = 64 * 1024;
+/** High-water mark: results are read from the subscription only while fewer bytes are queued for the client. */
+const MAX_QUEUED_BYTES = 64 * 1024;
 const HEARTBEAT_MS = 12_000;
 const HEARTBEAT = ':\n\n';
 const COMPLETE = 'event: complete\ndata:\n\n';
 
-/** Clients of a node that stops come back over this time, each at a random one, instead of all at once. */
-const MIN_RETURN_MS = 500;
-const MAX_RETURN_MS = 3_000;
+/** Bounds of the random reconnection time, which spreads the clients of a node that stops. */
+const MIN_RETRY_MS = 500;
+const MAX_RETRY_MS = 3_000;
 
-/** Takes results that many readers get, while its event stream is open. */
+/** Writes shared results to one event stream while that is open. */
 export interface EventStreamReceiver extends Receiver {
+  /** Bytes queued for the client. */
+  readonly queuedBytes: number;
   open(controller: ReadableStreamDefaultController<Uint8Array>): void;
   close(): void;
 }
 
-export function createEventStreamReceiver(): EventStreamReceiver {
+export function createEventStreamReceiver(connection: string): EventStreamReceiver {
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   return {
+    connection,
+    get queuedBytes() {
+      return controller === undefined ? 0 : MAX_QUEUED_BYTES - (controller.desiredSize ?? MAX_QUEUED_BYTES);
+    },
     open: (opened) => void (controller = opened),
     close: () => void (controller = undefined),
     write(result) {
@@ -37,17 +43,17 @@ const encodeNext = (result: ExecutionResult, cursor?: string): Buffer => {
   return Buffer.from(`${id}event: next\ndata: ${JSON.stringify(result)}\n\n`);
 };
 
-/** Sets the reconnection time of a browser's `EventSource`; other clients ignore it and have a backoff of their own. */
+/** Sets the reconnection time of a browser's `EventSource`; other clients ignore it and use a backoff of their own. */
 const encodeRetry = (): Buffer => {
-  const ms = MIN_RETURN_MS + Math.floor(Math.random() * (MAX_RETURN_MS - MIN_RETURN_MS));
+  const ms = MIN_RETRY_MS + Math.floor(Math.random() * (MAX_RETRY_MS - MIN_RETRY_MS));
   return Buffer.from(`retry: ${ms}\n\n`);
 };
 
 /**
- * Writes a subscription as Server-Sent Events (GraphQL over SSE, distinct connections mode). A durable event carries
- * its cursor as `id:`, which a client that reconnects sends as `Last-Event-ID`; heartbeats carry none. When the server
- * ends the subscription, Yoga has turned the reason into one last result with errors, and `complete` follows. When
- * `closing` is aborted the response ends after a `retry:` and without `complete`, so that the client reconnects.
+ * Encodes a subscription as Server-Sent Events (GraphQL over SSE, distinct connections mode). A durable event has its
+ * cursor as `id:`, which a reconnecting client sends as `Last-Event-ID`; heartbeats have none. When the server ends the
+ * subscription, Yoga has already turned the error into a last result, and `complete` follows. When `closing` is aborted,
+ * the response ends with `retry:` and without `complete`, so that the client reconnects.
  */
 export function encodeEventStream(
   results: ResultStream,
@@ -56,7 +62,7 @@ export function encodeEventStream(
 ): ReadableStream<Uint8Array> {
   return new ReadableStream(
     new EventStreamSource(results, receiver, closing),
-    new ByteLengthQueuingStrategy({ highWaterMark: MAX_WAITING_BYTES }),
+    new ByteLengthQueuingStrategy({ highWaterMark: MAX_QUEUED_BYTES }),
   );
 }
 
@@ -86,7 +92,7 @@ class EventStreamSource implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    // Not before the response is read: one that is never sent is not cancelled either.
+    // Started by the first pull: a response that is never sent is not cancelled either, and would leak the timer.
     this.#heartbeat ??= setInterval(() => {
       if ((controller.desiredSize ?? 0) > 0) controller.enqueue(Buffer.from(HEARTBEAT));
     }, HEARTBEAT_MS);

@@ -20,7 +20,7 @@ const TYPES = {
   yaml: 'application/yaml; charset=utf-8',
 } as const;
 
-/** What is served below `/page/`: a closed list, so that no path can lead elsewhere. */
+/** The files served below `/page/`. A closed list, so that no path can escape the folder. */
 const ASSETS: ReadonlyMap<string, string> = new Map(
   Object.entries({
     'index.html': TYPES.html,
@@ -45,10 +45,10 @@ const ASSETS: ReadonlyMap<string, string> = new Map(
   }),
 );
 
-/** The two clients of the page that are not its own, by what they are called there: as they are installed and built. */
+/** Locates the page's client libraries, `graphql-ws` as installed and `parley/client` as built, by their names on the page. */
 function findModules(): Map<string, URL> {
   const graphqlWs = new URL(import.meta.resolve('graphql-ws/client'));
-  // Its client is one module, and one that it shares with its server.
+  // graphql-ws 6.4.2 has one client module, which imports a module shared with the server, named by a hash.
   const shared = readdirSync(new URL('.', graphqlWs)).filter((name) => /^common-[\w-]+\.js$/.test(name));
   return new Map([
     ['vendor/parley-client.js', new URL('../../../client/index.js', import.meta.url)],
@@ -63,21 +63,21 @@ const SECURITY = [
   "style-src 'self'",
   "img-src 'self'",
   "font-src 'self'",
-  // Not every browser takes 'self' to mean the WebSocket of the same origin.
+  // Older browsers do not match 'self' with WebSockets (https://github.com/w3c/webappsec-csp/issues/7).
   "connect-src 'self' ws: wss:",
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** Files that have a path of their own, by where they are from the folder. */
+/** Pages outside `/page/`, by path; file names are relative to the folder. */
 const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/': ['index.html', TYPES.html],
   '/channels': ['channels.html', TYPES.html],
   '/asyncapi.yaml': ['../../asyncapi.yaml', TYPES.yaml],
 };
 
-/** The pages at `/` and `/channels`: plain files, no build, nothing from elsewhere. */
+/** Returns the routes of the pages `/` and `/channels` and of their files. */
 export function pageRoutes(): Route[] {
   const read = createReader();
   const modules = findModules();
@@ -99,7 +99,7 @@ export function pageRoutes(): Route[] {
   }
 }
 
-/** Each file is read once: however many ask, few files are open. */
+/** Creates a reader that caches each file, so that many requests open few files. */
 function createReader(): (file: URL) => Promise<PageFile> {
   const files = new Map<string, Promise<PageFile>>();
   return (file) => {

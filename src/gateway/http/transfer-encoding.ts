@@ -2,24 +2,24 @@ import { pipeline, Transform } from 'node:stream';
 import type { Readable } from 'node:stream';
 import { invalidInput } from '../../errors.ts';
 
-/** RFC 2045 ends lines after 76 characters; blanks after an `=` at the end of one may be added on the way. */
+/** A soft line break plus padding that relays add; lines of RFC 2045 have at most 76 characters. */
 const MAX_CARRIED = 1_000;
 
-/** Decodes what is complete of the text so far, and returns the rest, which is passed again with what follows. */
+/** Decodes the complete units of the text. The rest is passed again, before the next chunk. */
 type Decode = (text: string, isLast: boolean) => { readonly bytes: Buffer; readonly rest: string };
 
 /**
- * The content of a part whose `Content-Transfer-Encoding` is given, decoded while it arrives. RFC 7578 has no use for
- * that header, but clients of mail libraries send it. Throws INVALID_INPUT for an encoding that nobody sends.
+ * Decodes the content of a part by its `Content-Transfer-Encoding`, as a stream. RFC 7578 deprecates that header, but
+ * clients built on mail libraries send it. Throws INVALID_INPUT for an unknown encoding.
  */
 export function decodeTransfer(content: Readable, encoding: string): Readable {
   const decode = decoderOf(encoding);
   if (decode === undefined) return content;
-  // Whoever reads the decoded content is told of a failure; here there is nothing to do about it.
+  // The reader of the decoded content receives the error.
   return pipeline(content, createDecoding(decode), () => undefined);
 }
 
-/** The same of a field, which is there as a whole. */
+/** Decodes a field value by its `Content-Transfer-Encoding`. Throws INVALID_INPUT. */
 export function decodeField(value: string, encoding: string): string {
   const decode = decoderOf(encoding);
   return decode === undefined ? value : decode(Buffer.from(value).toString('latin1'), true).bytes.toString();
@@ -46,17 +46,17 @@ function decoderOf(encoding: string): Decode | undefined {
 
 function createDecoding(decode: Decode): Transform {
   let rest = '';
-  const take = (text: string, isLast: boolean): Buffer => {
+  const decodeNext = (text: string, isLast: boolean): Buffer => {
     const decoded = decode(rest + text, isLast);
     rest = decoded.rest;
     return decoded.bytes;
   };
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      attempt(() => take(chunk.toString('latin1'), false), done);
+      attempt(() => decodeNext(chunk.toString('latin1'), false), done);
     },
     flush(done) {
-      attempt(() => take('', true), done);
+      attempt(() => decodeNext('', true), done);
     },
   });
 }
@@ -78,7 +78,7 @@ const decodeBase64: Decode = (text, isLast) => {
   if (!/^[A-Za-z\d+/]*={0,2}$/.test(digits)) throw malformed('base64');
   const length = isLast ? digits.length : digits.length - (digits.length % 4);
   if (isLast && digits.replace(/=+$/, '').length % 4 === 1) throw malformed('base64');
-  // What is padded is at its end: nothing may follow.
+  // Padding ends the content. It is carried over, so that any later digits make the text malformed.
   if (!isLast && digits.includes('=') && length === digits.length)
     return { bytes: Buffer.alloc(0), rest: digits };
   return { bytes: Buffer.from(digits.slice(0, length), 'base64'), rest: digits.slice(length) };

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
+import type { Session } from '../../actor.ts';
 import type { LiveSession } from '../../domain/sessions.ts';
 import { DomainError, endsStreams, unauthenticated } from '../../errors.ts';
 import type { ConnectionEnd, EndReason } from '../../errors.ts';
@@ -9,15 +10,15 @@ import type { BufferBudget } from '../../lib/buffer-budget.ts';
 import { createSemaphore } from '../../lib/semaphore.ts';
 import type { Semaphore } from '../../lib/semaphore.ts';
 import type { FoundToken } from '../bearer-token.ts';
+import type { OperationOrigin } from '../execution/operation.ts';
 import type { Ports } from '../ports.ts';
-import { createOperations } from './operation-ids.ts';
-import type { Operations } from './operation-ids.ts';
-import type { Session } from '../../actor.ts';
+import { Operations } from './operation-ids.ts';
 
+/** Time for the last frames of a connection that the server ends, before it is closed regardless. */
 const LAST_FRAMES_MS = 1_000;
-const AT_ONCE = 16;
+const MAX_CONCURRENT = 16;
 
-/** The close code with which a whole connection ends, for each reason the server can have. */
+/** WebSocket close codes by end reason. */
 const CLOSE_CODES: Record<EndReason, number> = {
   LOGGED_OUT: 4401,
   TOKEN_EXPIRED: 4401,
@@ -31,54 +32,65 @@ const CLOSE_CODES: Record<EndReason, number> = {
   OPERATOR: 1012,
 };
 
-/** The payload of an operation's `subscribe` frame: its id may be in use again before this operation has ended. */
+/** The payload object of a `subscribe` frame. Not its id: a client may reuse the id before the operation has ended. */
 export type OperationKey = object;
 
-/** What this server knows of one GraphQL WebSocket. */
-export interface Connection {
+/** The state of one GraphQL WebSocket. */
+export interface Connection extends OperationOrigin {
+  readonly id: string;
+  readonly transport: 'graphql-ws';
   readonly socket: WebSocket;
-  /** What the WebSocket writes its frames to. */
+  /** The TCP stream under the WebSocket. */
   readonly stream: Duplex;
-  /** Aborted with the reason when the server ends the streams of the connection and then the connection. */
+  readonly openedAt: number;
+  /** Aborted, with the reason, when the server ends the streams of the connection; without one when it is closed. */
   readonly controller: AbortController;
   readonly operations: Operations;
-  /** Sessions of operations that brought a token of their own, once there was one. */
+  /** Operations started since the connection was opened. */
+  operationCount: number;
+  /** Sessions of operations with their own token; undefined until there is one. */
   ownSessions: Map<OperationKey, LiveSession> | undefined;
-  /** Of what its streams let wait. */
+  /** Bounds the events buffered for its streams. */
   readonly budget: BufferBudget;
-  /** Of its queries and mutations: a client that sends many at once keeps nobody waiting but itself. */
-  readonly turns: Semaphore;
-  /** Of results of its streams: what is on its way to a client that does not read is no more than this. */
-  readonly resultTurns: Semaphore;
-  /** Why it is over, if the server knows before it closes. */
+  /** Bounds the concurrent queries and mutations, so that one client cannot occupy the database. */
+  readonly executions: Semaphore;
+  /** Bounds the stream results that the client has not taken yet. */
+  readonly resultsInFlight: Semaphore;
+  /** Why it ends; undefined while it is open. */
   end: ConnectionEnd | undefined;
-  /** Why the server is closing it. */
+  /** Why the server is closing it; undefined while it is open, or closed by the client. */
   closing: EndReason | undefined;
-  /** The session of the whole connection; undefined while it is anonymous. */
+  /** The session of the connection; undefined while it is anonymous. */
   live: LiveSession | undefined;
-  /** The token of the upgrade request, until `connection_init` brings another one or none. */
+  /** The token of the upgrade request, until `connection_init` has been received. */
   upgradeToken: FoundToken | undefined;
-  /** Why the value that an anonymous client sent as its token is none. */
+  /** Why the token of an anonymous client was not accepted. */
   refusal: string | undefined;
 }
 
-/** Makes the connection of a socket; what the socket receives is handed to the protocol by `handle`. */
+/** Creates the state of a connection. `handle` passes a received frame to graphql-ws. */
 export function createConnection(
+  id: string,
   socket: WebSocket,
   stream: Duplex,
   handle: (text: string) => Promise<void>,
 ): Connection {
   const controller = new AbortController();
+  // Each operation listens; the default limit would print a warning.
   setMaxListeners(0, controller.signal);
   const connection: Connection = {
+    id,
+    transport: 'graphql-ws',
     socket,
     stream,
+    openedAt: performance.now(),
     controller,
-    operations: createOperations(handle, () => closeWhenSettled(connection)),
+    operations: new Operations(handle, () => closeWhenSettled(connection)),
+    operationCount: 0,
     ownSessions: undefined,
     budget: createBufferBudget(),
-    turns: createSemaphore(AT_ONCE),
-    resultTurns: createSemaphore(AT_ONCE),
+    executions: createSemaphore(MAX_CONCURRENT),
+    resultsInFlight: createSemaphore(MAX_CONCURRENT),
     end: undefined,
     closing: undefined,
     live: undefined,
@@ -88,7 +100,7 @@ export function createConnection(
   return connection;
 }
 
-/** Logs the connection in, and answers whether the token was accepted. */
+/** Opens the session of the connection. Returns false if the token was not accepted. */
 export async function logIn(ports: Ports, connection: Connection, token: string): Promise<boolean> {
   try {
     useSession(connection, await ports.openSession(token));
@@ -96,20 +108,22 @@ export async function logIn(ports: Ports, connection: Connection, token: string)
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED') return false;
     throw error;
   }
-  freeIfGone(connection);
+  freeIfClosed(connection);
   return true;
 }
 
 /**
- * Lets the connection go on with another token of its account, and what runs on it too. Throws UNAUTHENTICATED for a
- * bad token and on an anonymous connection, FORBIDDEN for a token of another account: the session stays as it was then.
+ * Replaces the session of the connection by one of a new token of the same account; its operations continue. Throws
+ * UNAUTHENTICATED for a bad token and on an anonymous connection, FORBIDDEN for a token of another account; then the
+ * session is unchanged.
  */
 export async function renewSession(ports: Ports, connection: Connection, token: string): Promise<Session> {
-  if (connection.live === undefined) throw unauthenticated('The connection has no session that could go on.');
+  if (connection.live === undefined)
+    throw unauthenticated('The connection has no session to renew. Log in with `connection_init`.');
   const renewed = await ports.renewSession(connection.live.session, token);
   connection.live.close();
   useSession(connection, renewed);
-  freeIfGone(connection);
+  freeIfClosed(connection);
   return renewed.session;
 }
 
@@ -128,17 +142,17 @@ export async function openOwnSession(
   const live = await ports.openSession(token);
   connection.ownSessions ??= new Map();
   connection.ownSessions.set(key, live);
-  freeIfGone(connection);
+  freeIfClosed(connection);
   return live;
 }
 
-/** Gives back the session of an operation that has ended. */
+/** Closes the session of an operation that has ended, if it had its own. */
 export function closeOwnSession({ ownSessions }: Connection, key: OperationKey): void {
   ownSessions?.get(key)?.close();
   ownSessions?.delete(key);
 }
 
-/** Gives back what the connection holds, and ends what runs on it. */
+/** Aborts the operations of a closed connection and closes its sessions. */
 export function freeConnection({ controller, live, ownSessions }: Connection): void {
   controller.abort();
   live?.close();
@@ -146,15 +160,15 @@ export function freeConnection({ controller, live, ownSessions }: Connection): v
   ownSessions?.clear();
 }
 
-/** The client may have gone while a session was opened for it: its close found nothing to free yet. */
-function freeIfGone(connection: Connection): void {
+/** The socket may have closed while a session was opened: `freeConnection` ran before there was a session to close. */
+function freeIfClosed(connection: Connection): void {
   if (connection.socket.readyState !== WebSocket.OPEN) freeConnection(connection);
 }
 
 /**
- * Closes the connection once its queries and mutations are answered. Its streams first send why they end, if the reason
- * ends them; otherwise they send nothing, so that the client's own retry resumes them. A client that does not read is
- * closed after `LAST_FRAMES_MS`.
+ * Closes the connection once its queries and mutations have their results. If the reason ends streams, they send it first;
+ * otherwise they send nothing, so that the client's own retry resumes them. A client that does not read is closed after
+ * `LAST_FRAMES_MS`.
  */
 export function endConnection(connection: Connection, reason: EndReason): void {
   if (connection.closing !== undefined) return;
@@ -168,11 +182,11 @@ export function endConnection(connection: Connection, reason: EndReason): void {
 function closeWhenSettled(connection: Connection): void {
   const { closing, operations } = connection;
   if (closing === undefined) return;
-  const pending = endsStreams(closing) ? operations.size : operations.awaited;
+  const pending = endsStreams(closing) ? operations.size : operations.unsettled;
   if (pending === 0) closeSocket(connection, closing);
 }
 
 function closeSocket({ socket }: Connection, reason: EndReason): void {
-  // A connection that its client has closed was ended for no reason of ours.
+  // A client that is already closing keeps its own close code.
   if (socket.readyState === WebSocket.OPEN) socket.close(CLOSE_CODES[reason], reason);
 }

@@ -4,25 +4,28 @@ import { textFrameHead } from '../../lib/websocket-frame.ts';
 import type { Receiver } from '../execution/fan-out.ts';
 import type { Connection } from './connection.ts';
 
-/** What may wait on a socket before its streams go on by themselves, each result when the one before it has left. */
-const MAX_BEHIND_BYTES = 64 * 1024;
-/** To copy so much is cheaper than to write two buffers. */
+/** High-water mark of a socket: above it, its streams leave shared delivery and send a result once the last was taken. */
+const MAX_QUEUED_BYTES = 64 * 1024;
+/** Up to this size, copying a body after its head is cheaper than a second write. */
 const MAX_COPIED_BYTES = 4 * 1024;
 
 /**
- * Writes results that many get as frames of one subscription, past the library of the protocol: what is the same for
- * all, down to the bytes, is made once. The socket compresses nothing, so that a frame is its text.
+ * Creates the receiver of one subscription. It writes `next` frames to the TCP stream itself, past graphql-ws and `ws`, so
+ * that the body is encoded once per group. This requires that the socket compresses nothing and that the Sender of
+ * `ws` does not queue (`ws-internals.ts` checks it).
  */
-export function createReceiver({ socket, stream }: Connection, id: string): Receiver {
+export function createReceiver({ id: connection, socket, stream }: Connection, id: string): Receiver {
+  // Bodies of equal length have equal heads, and lengths often repeat.
   let head: Buffer | undefined;
-  let headOf = -1;
+  let headLength = -1;
   return {
+    connection,
     write(result) {
-      if (socket.readyState !== WebSocket.OPEN || stream.writableLength > MAX_BEHIND_BYTES) return false;
+      if (socket.readyState !== WebSocket.OPEN || stream.writableLength > MAX_QUEUED_BYTES) return false;
       const body = result.encoded(encodeBody);
-      if (head === undefined || body.length !== headOf) {
-        headOf = body.length;
-        head = headFor(id, headOf);
+      if (head === undefined || body.length !== headLength) {
+        headLength = body.length;
+        head = encodeHead(id, headLength);
       }
       if (body.length <= MAX_COPIED_BYTES) stream.write(Buffer.concat([head, body]));
       else {
@@ -36,8 +39,8 @@ export function createReceiver({ socket, stream }: Connection, id: string): Rece
   };
 }
 
-/** Has memory of its own: as a part of the pool of small buffers it would hold all of it, for as long as the reader reads. */
-function headFor(id: string, bodyLength: number): Buffer {
+/** Allocates outside Node's buffer pool: a slice of it would retain the whole 8 KiB pool as long as the subscription. */
+function encodeHead(id: string, bodyLength: number): Buffer {
   const beginning = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
   const head = textFrameHead(beginning.length + bodyLength);
   const own = Buffer.allocUnsafeSlow(head.length + beginning.length);
@@ -46,7 +49,7 @@ function headFor(id: string, bodyLength: number): Buffer {
   return own;
 }
 
-/** In the order of keys of the protocol's library. */
+/** Encodes the payload and the closing brace of the frame, with the key order of graphql-ws. */
 function encodeBody({ errors, ...rest }: ExecutionResult): Buffer {
   const payload = errors === undefined ? rest : { ...rest, errors: errors.map((error) => error.toJSON()) };
   return Buffer.from(`${JSON.stringify(payload)}}`);

@@ -1,133 +1,122 @@
 import { DomainError } from '../../errors.ts';
 import { namesDocument } from '../execution/requested-documents.ts';
 
-/** Of frames whose id is not free yet; a frame weighs something, however short it is. */
-const MAX_WAITING_BYTES = 1024 * 1024;
+/** Bounds the queued frames whose id is still in use. Each counts `FRAME_BYTES` more than its text. */
+const MAX_QUEUED_BYTES = 1024 * 1024;
 const FRAME_BYTES = 1_000;
 
 type Handle = (text: string) => Promise<void>;
 
 interface Operation {
-  /** Resolves when the protocol has nothing more to do for it. */
+  /** Resolves when graphql-ws has finished with it. */
   readonly over: Promise<void>;
-  /** The protocol has heard of it. */
-  begun: boolean;
-  /** Its client wants no more of it, or was told that nothing more comes. */
-  completed: boolean;
-  /** It is a subscription. */
-  streams: boolean;
+  /** Whether its `subscribe` frame was passed to graphql-ws. */
+  isStarted: boolean;
+  /** Whether its client sent `complete`, or was sent `error` or `complete`. */
+  isCompleted: boolean;
+  isSubscription: boolean;
 }
 
-/** Those with the same id. */
-interface Named {
+/** The operations with one id. */
+interface OperationsOfId {
   newest: Operation | undefined;
-  /** The one that the protocol has heard of. */
-  begun: Operation | undefined;
-}
-
-/** The operations of one connection, as its client names them. */
-export interface Operations {
-  /** How many are in flight, those included that are completed and have not ended yet. */
-  readonly size: number;
-  /** How many of them are queries or mutations, or not known to be subscriptions yet. */
-  readonly awaited: number;
-  /** Hands a frame to the protocol, in its turn. */
-  receive(text: string): Promise<void>;
-  /** The operation is a subscription. */
-  streams(id: string): void;
-  /** The client is told that nothing more comes: it may use the id again. */
-  ended(id: string): void;
+  /** The one that graphql-ws runs. */
+  started: Operation | undefined;
 }
 
 /**
- * The protocol's library knows an operation by its id alone, and an id is free for another one as soon as the client
- * has completed the first. If that is still opening, it would take itself for the second, and nobody could end it: so
- * an operation waits until the former one of its id has ended. `onSettled` is called whenever one has sent its last
- * frame, or is found to be a subscription.
+ * The operations of one connection by their ids. Workaround for graphql-ws 6.4.2, which tracks an operation by its id
+ * alone: if a client completes an operation that is still starting and reuses the id, graphql-ws takes the first
+ * operation for the second, which then can never be completed. The frame of the second is queued until the first is
+ * over.
  */
-export const createOperations = (handle: Handle, onSettled: () => void): Operations =>
-  new OperationsOf(handle, onSettled);
-
-class OperationsOf implements Operations {
+export class Operations {
+  /** Operations in flight, completed ones included until they are over. */
   size = 0;
-  awaited = 0;
+  /** Those of them that are not known to be subscriptions. */
+  unsettled = 0;
   readonly #handle: Handle;
   readonly #onSettled: () => void;
-  readonly #named = new Map<string, Named>();
-  #waitingBytes = 0;
+  readonly #byId = new Map<string, OperationsOfId>();
+  #queuedBytes = 0;
 
+  /** `handle` passes a frame to graphql-ws. `onSettled` is called when an operation is over or known to be a subscription. */
   constructor(handle: Handle, onSettled: () => void) {
     this.#handle = handle;
     this.#onSettled = onSettled;
   }
 
+  /** Passes a frame of the client to graphql-ws, a `subscribe` frame once its id is free. Throws RATE_LIMITED. */
   receive(text: string): Promise<void> {
-    const frame = read(text);
+    const frame = parseFrame(text);
     const { type, id } = frame;
     if (typeof id !== 'string') return this.#handle(text);
     if (type === 'subscribe') return this.#subscribe(id, withQuery(frame, text));
     return type === 'complete' ? this.#complete(id, text) : this.#handle(text);
   }
 
-  streams(id: string): void {
-    const begun = this.#named.get(id)?.begun;
-    if (begun === undefined || begun.streams) return;
-    begun.streams = true;
-    this.awaited -= 1;
+  markSubscription(id: string): void {
+    const started = this.#byId.get(id)?.started;
+    if (started === undefined || started.isSubscription) return;
+    started.isSubscription = true;
+    this.unsettled -= 1;
     this.#onSettled();
   }
 
-  ended(id: string): void {
-    const begun = this.#named.get(id)?.begun;
-    if (begun !== undefined) begun.completed = true;
+  /** Marks that the client was sent the last frame of the operation, and so may reuse its id. */
+  markCompleted(id: string): void {
+    const started = this.#byId.get(id)?.started;
+    if (started !== undefined) started.isCompleted = true;
   }
 
   async #subscribe(id: string, text: string): Promise<void> {
     const { promise: over, resolve } = Promise.withResolvers<void>();
-    const operation: Operation = { over, begun: false, completed: false, streams: false };
-    const named = this.#named.get(id) ?? { newest: undefined, begun: undefined };
-    this.#named.set(id, named);
-    const former = named.newest;
-    // While one is not completed its id is in use: the protocol closes a connection that uses it again.
-    if (former === undefined || former.completed) named.newest = operation;
+    const operation: Operation = { over, isStarted: false, isCompleted: false, isSubscription: false };
+    const entry = this.#byId.get(id) ?? { newest: undefined, started: undefined };
+    this.#byId.set(id, entry);
+    const former = entry.newest;
+    // An id that is not completed is in use: graphql-ws closes the connection with 4409 for the second `subscribe`.
+    if (former === undefined || former.isCompleted) entry.newest = operation;
     this.size += 1;
-    this.awaited += 1;
+    this.unsettled += 1;
     try {
-      if (former?.completed === true) await this.#formerOver(former, text);
-      if (operation.completed) return;
-      operation.begun = true;
-      named.begun ??= operation;
+      if (former?.isCompleted === true) await this.#waitFor(former, text);
+      if (operation.isCompleted) return;
+      operation.isStarted = true;
+      entry.started ??= operation;
       await this.#handle(text);
     } finally {
       this.size -= 1;
-      if (!operation.streams) this.awaited -= 1;
-      this.#forget(id, named, operation);
+      if (!operation.isSubscription) this.unsettled -= 1;
+      this.#remove(id, entry, operation);
       resolve();
       this.#onSettled();
     }
   }
 
   async #complete(id: string, text: string): Promise<void> {
-    const operation = this.#named.get(id)?.newest;
-    if (operation !== undefined) operation.completed = true;
-    if (operation?.begun !== false) await this.#handle(text);
+    const operation = this.#byId.get(id)?.newest;
+    if (operation !== undefined) operation.isCompleted = true;
+    if (operation?.isStarted !== false) await this.#handle(text);
   }
 
-  #forget(id: string, named: Named, operation: Operation): void {
-    if (named.newest === operation) named.newest = undefined;
-    if (named.begun === operation) named.begun = undefined;
-    const isUnused = named.newest === undefined && named.begun === undefined;
-    if (isUnused && this.#named.get(id) === named) this.#named.delete(id);
+  #remove(id: string, entry: OperationsOfId, operation: Operation): void {
+    if (entry.newest === operation) entry.newest = undefined;
+    if (entry.started === operation) entry.started = undefined;
+    const isUnused = entry.newest === undefined && entry.started === undefined;
+    if (isUnused && this.#byId.get(id) === entry) this.#byId.delete(id);
   }
 
-  /** Throws RATE_LIMITED when too much waits already: an id is used again faster than what it named can end. */
-  async #formerOver({ over }: Operation, text: string): Promise<void> {
+  async #waitFor({ over }: Operation, text: string): Promise<void> {
     const bytes = FRAME_BYTES + text.length;
-    if (this.#waitingBytes + bytes > MAX_WAITING_BYTES)
-      throw new DomainError('RATE_LIMITED', 'Ids are used again before their operations have ended.');
-    this.#waitingBytes += bytes;
+    if (this.#queuedBytes + bytes > MAX_QUEUED_BYTES)
+      throw new DomainError(
+        'RATE_LIMITED',
+        'Operation ids are reused faster than their operations end. Use a new id for each operation.',
+      );
+    this.#queuedBytes += bytes;
     await over;
-    this.#waitingBytes -= bytes;
+    this.#queuedBytes -= bytes;
   }
 }
 
@@ -137,7 +126,7 @@ interface Frame {
   readonly payload?: unknown;
 }
 
-/** The protocol's library demands a text, which a client that names a persisted operation leaves out. */
+/** Adds an empty `query` to a persisted operation, as graphql-ws 6.4.2 refuses a payload without one. */
 function withQuery(frame: Frame, text: string): string {
   const { payload } = frame;
   if (typeof payload !== 'object' || payload === null || !namesDocument(payload)) return text;
@@ -146,8 +135,8 @@ function withQuery(frame: Frame, text: string): string {
     : JSON.stringify({ ...frame, payload: { ...payload, query: '' } });
 }
 
-/** What is no frame is refused by the protocol itself. */
-function read(text: string): Frame {
+/** Returns an empty frame for malformed text, which graphql-ws refuses itself. */
+function parseFrame(text: string): Frame {
   try {
     const frame: unknown = JSON.parse(text);
     return typeof frame === 'object' && frame !== null ? frame : {};

@@ -1,18 +1,39 @@
 import type { ExecutionResult } from 'graphql';
-import { retryDelay } from '../../lib/backoff.ts';
-import { codeOf } from './format-error.ts';
+import { isOutage } from '../../errors.ts';
+import { retry, retryDelay } from '../../lib/backoff.ts';
+import { causeOf, codeOf } from './format-error.ts';
 import type { ResultStream } from './result-stream.ts';
 
-/** Opens a subscription; a result with formatted errors when it could not be opened. */
-export type OpenResults = () => Promise<ResultStream | ExecutionResult>;
+type OpenResults = () => Promise<ResultStream | ExecutionResult>;
 
 /**
- * Opens a subscription, or returns one that opens by itself once the database is available again: to every client
- * library an error is the end of a subscription, so an outage must not be one.
+ * Opens a subscription; during a database outage, returns a stream that opens once the database is available. Every
+ * client library takes an error for the end of a subscription, so an outage must not surface as one.
  */
 export async function openWhenAvailable(open: OpenResults): Promise<ResultStream | ExecutionResult> {
   const opened = await open();
   return isUnavailable(opened) ? new DeferredResults(open) : opened;
+}
+
+/**
+ * Executes an event, and repeats the execution until no database outage is among its errors. The reader's cursor is
+ * already past the event, so a result with errors in place of data would lose it.
+ */
+export function executeWhenAvailable(
+  execute: () => ExecutionResult | Promise<ExecutionResult>,
+  first: Promise<ExecutionResult>,
+  isWanted: () => boolean,
+): Promise<ExecutionResult> {
+  let started: Promise<ExecutionResult> | undefined = first;
+  const attempt = async (): Promise<ExecutionResult> => {
+    const running = started ?? execute();
+    started = undefined;
+    const result = await running;
+    const outage = result.errors?.map(causeOf).find(isOutage);
+    if (outage !== undefined) throw outage;
+    return result;
+  };
+  return retry(attempt, { isRetryable: isOutage, isWanted });
 }
 
 const isUnavailable = (opened: ResultStream | ExecutionResult): boolean =>
@@ -30,7 +51,7 @@ class DeferredResults implements ResultStream {
   }
 
   async next(): Promise<IteratorResult<ExecutionResult, undefined>> {
-    this.#results ??= await this.#retry();
+    this.#results ??= await this.#openWithRetries();
     return this.#results?.next() ?? { done: true, value: undefined };
   }
 
@@ -45,13 +66,14 @@ class DeferredResults implements ResultStream {
     return this;
   }
 
-  /** Undefined when it was closed meanwhile. Throws the error with which the subscription was refused. */
-  async #retry(): Promise<ResultStream | undefined> {
-    for (let retry = 0; ; retry += 1) {
-      await this.#pause(retryDelay(retry));
+  /** Returns undefined if closed meanwhile. Throws the error that refuses the subscription. */
+  async #openWithRetries(): Promise<ResultStream | undefined> {
+    for (let attempt = 0; ; attempt += 1) {
+      await this.#pause(retryDelay(attempt));
       if (this.#isClosed) return undefined;
       const opened = await this.#open();
       if (Symbol.asyncIterator in opened) {
+        // Closed while opening: `return()` had no results to close.
         if (!this.#isClosed) return opened;
         await opened.return();
         return undefined;

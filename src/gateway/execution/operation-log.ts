@@ -1,0 +1,76 @@
+import { getOperationAST } from 'graphql';
+import type { GraphQLError } from 'graphql';
+import { actorKey } from '../../actor.ts';
+import type { ActorKey } from '../../actor.ts';
+import type { Logger } from '../../log.ts';
+import type { Context } from '../../schema/context.ts';
+import type { Metrics } from '../metrics.ts';
+import { codeOf } from './format-error.ts';
+import type { Operation } from './operation.ts';
+
+/** Operation names come from clients; a log line holds at most this many characters of one. */
+const MAX_NAME = 100;
+
+type LoggedOperation = Pick<Operation, 'document' | 'operationName' | 'context' | 'origin'>;
+
+/** Logs when operations and streams end. Never logs documents or variables, which hold texts of users. */
+export interface OperationLog {
+  operationEnded(
+    operation: LoggedOperation,
+    errors: readonly GraphQLError[] | undefined,
+    startedAt: number,
+  ): void;
+  streamOpened(operation: LoggedOperation, topic: string | undefined): void;
+  /** `error` is the one the server ends the stream with; undefined when the client or the connection ended it. */
+  streamEnded(operation: LoggedOperation, topic: string | undefined, error: GraphQLError | undefined): void;
+}
+
+export function createOperationLog(log: Logger, { streamEnds }: Pick<Metrics, 'streamEnds'>): OperationLog {
+  return {
+    operationEnded(operation, errors, startedAt) {
+      const durationMs = Math.round(performance.now() - startedAt);
+      const codes = errors?.map(codeOf);
+      log.debug({ ...fieldsOf(operation), durationMs, ...(codes && { codes }) }, 'operation ended');
+    },
+    streamOpened(operation, topic) {
+      log.debug({ ...fieldsOf(operation), topic }, 'stream opened');
+    },
+    streamEnded(operation, topic, error) {
+      if (error !== undefined) {
+        const reason = reasonOf(error);
+        streamEnds.inc({ reason });
+        log.info({ ...fieldsOf(operation), topic, reason }, 'stream ended');
+      } else {
+        // The end of a whole connection is in its own line, at a level of its own.
+        const reason = operation.origin?.end ?? 'CLIENT';
+        log.debug({ ...fieldsOf(operation), topic, reason }, 'stream ended');
+      }
+    },
+  };
+}
+
+function reasonOf(error: GraphQLError): string {
+  const { reason } = error.extensions;
+  return typeof reason === 'string' ? reason : (codeOf(error) ?? 'INTERNAL');
+}
+
+interface Fields {
+  readonly connection: string | undefined;
+  readonly transport: string | undefined;
+  readonly account: ActorKey | undefined;
+  readonly operation: string;
+}
+
+function fieldsOf({ document, operationName, context, origin }: LoggedOperation): Fields {
+  const node = getOperationAST(document, operationName);
+  const name = node?.name?.value.slice(0, MAX_NAME) ?? 'anonymous';
+  return {
+    connection: origin?.id,
+    transport: origin?.transport,
+    account: accountOf(context),
+    operation: node == null ? name : `${node.operation} ${name}`,
+  };
+}
+
+const accountOf = ({ session }: Context): ActorKey | undefined =>
+  session === null ? undefined : actorKey(session.actor);

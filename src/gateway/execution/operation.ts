@@ -1,0 +1,31 @@
+import type { DocumentNode } from 'graphql';
+import type { ConnectionEnd } from '../../errors.ts';
+import type { Semaphore } from '../../lib/semaphore.ts';
+import type { Context } from '../../schema/context.ts';
+import type { Receiver } from './fan-out.ts';
+
+/** An operation to run. This engine has parsed and validated the document, or it is one of our own. */
+export interface Operation {
+  readonly document: DocumentNode;
+  readonly operationName?: string | null | undefined;
+  readonly variables?: Readonly<Record<string, unknown>> | null | undefined;
+  readonly context: Context;
+  /** Undefined for operations of the bridge. */
+  readonly origin?: OperationOrigin | undefined;
+  /** Takes results that are encoded once for a whole group, past the returned stream. */
+  readonly receiver?: Receiver | undefined;
+  /** Bounds the results in flight: held from a result's execution until the next result is requested. */
+  readonly semaphore?: Semaphore | undefined;
+}
+
+/** The connection or request that an operation arrived on. */
+export interface OperationOrigin {
+  readonly transport: 'graphql-ws' | 'sse' | 'http';
+  /** Unique in this process; undefined for a request with a single response. */
+  readonly id: string | undefined;
+  /** The reason for which the connection ends; undefined while it is open. */
+  readonly end: ConnectionEnd | undefined;
+}
+
+/** The origin of operations that are sent over HTTP with a single response. */
+export const HTTP_ORIGIN: OperationOrigin = { transport: 'http', id: undefined, end: undefined };

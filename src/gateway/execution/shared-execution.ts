@@ -1,0 +1,71 @@
+import { executeSubscriptionEvent } from 'graphql';
+import type { DocumentNode, ExecutionResult, GraphQLSchema, ValidatedSubscriptionArgs } from 'graphql';
+import type { Deps } from '../../domain/deps.ts';
+import type { EventStream } from '../../events/stream.ts';
+import { createContext, UnmarkedFieldError } from '../../schema/context.ts';
+import type { FanOut, SharedOperation } from './fan-out.ts';
+import type { Operation } from './operation.ts';
+import { executeWhenAvailable } from './retry-on-outage.ts';
+import { createSubscriptionKeys } from './subscription-key.ts';
+
+type FormatResult = (result: ExecutionResult, document: DocumentNode) => ExecutionResult;
+
+export interface SharedExecution {
+  /**
+   * Returns a function that joins the subscription to the group of its operation, and resolves when it has left the
+   * group. Returns undefined for a subscription whose results cannot be shared.
+   */
+  prepareJoin(
+    operation: Operation,
+    source: AsyncIterable<unknown>,
+    args: ValidatedSubscriptionArgs,
+  ): (() => Promise<void>) | undefined;
+}
+
+export function createSharedExecution(
+  schema: GraphQLSchema,
+  fanOut: FanOut | undefined,
+  formatResult: FormatResult,
+): SharedExecution {
+  const keys = createSubscriptionKeys(schema);
+  return {
+    prepareJoin(operation, source, args) {
+      const { receiver, document, context } = operation;
+      if (fanOut === undefined || receiver === undefined || !isEventStream(source)) return undefined;
+      const key = keys.keyOf(operation);
+      if (key === undefined) return undefined;
+      const execute = createSharedExecute(args, context.deps, document, formatResult);
+      return () => fanOut.run(source, { key, execute }, receiver);
+    },
+  };
+}
+
+/** Executes events for a whole group. It outlives the member that opened the group, so it must not retain its context. */
+function createSharedExecute(
+  { contextValue: _caller, ...args }: ValidatedSubscriptionArgs,
+  deps: Deps,
+  document: DocumentNode,
+  formatResult: FormatResult,
+): SharedOperation['execute'] {
+  const settle = (result: ExecutionResult): ExecutionResult => {
+    const unmarked = result.errors?.find(({ originalError }) => originalError instanceof UnmarkedFieldError);
+    if (unmarked !== undefined) throw unmarked;
+    return formatResult(result, document);
+  };
+  return (rootValue) => {
+    const execute = () =>
+      executeSubscriptionEvent({
+        ...args,
+        rootValue,
+        contextValue: createContext({ deps, session: 'anyone' }),
+      });
+    const first = execute();
+    return first instanceof Promise
+      ? executeWhenAvailable(execute, first, () => true).then(settle)
+      : settle(first);
+  };
+}
+
+/** Streams of ephemeral items cannot be detached: without a log there is nothing to fall back to. */
+const isEventStream = (source: object): source is EventStream =>
+  ('detach' satisfies keyof EventStream) in source;

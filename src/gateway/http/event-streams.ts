@@ -1,0 +1,183 @@
+import type { IncomingMessage } from 'node:http';
+import type { ExecutionResult } from 'graphql';
+import { actorKey } from '../../actor.ts';
+import { endsStreams } from '../../errors.ts';
+import type { ConnectionEnd, EndReason } from '../../errors.ts';
+import { createBufferBudget } from '../../lib/buffer-budget.ts';
+import type { BufferBudget } from '../../lib/buffer-budget.ts';
+import { createContext } from '../../schema/context.ts';
+import { findTokenInRequest } from '../bearer-token.ts';
+import type { Operation, OperationOrigin } from '../execution/operation.ts';
+import type { ResultStream } from '../execution/result-stream.ts';
+import { openWhenAvailable } from '../execution/retry-on-outage.ts';
+import { identify } from '../identity.ts';
+import type { Ports } from '../ports.ts';
+import { createEventStreamReceiver, encodeEventStream } from './sse.ts';
+import type { EventStreamReceiver } from './sse.ts';
+
+const TRANSPORT = { transport: 'sse' } as const;
+
+export interface SubscriptionRequest {
+  readonly request: Request;
+  readonly req: IncomingMessage;
+}
+
+/** Subscriptions over SSE: each is a connection with a session of its own. */
+export interface EventStreams {
+  /** Opens the subscription of a request. Returns a result with errors when it is refused. */
+  open(
+    requested: SubscriptionRequest,
+    operation: Omit<Operation, 'context'>,
+  ): Promise<ResultStream | ExecutionResult>;
+  /** Encodes the results of the subscription that was opened for the request. */
+  encode(request: Request, results: ResultStream): ReadableStream<Uint8Array>;
+}
+
+export function createEventStreams(ports: Ports, draining: AbortSignal): EventStreams {
+  const { deps, engine, formatError, metrics } = ports;
+  const { log } = deps;
+  /** Yoga wraps the results of a subscription and passes on nothing else, so its connection is found by its request. */
+  const byRequest = new WeakMap<Request, SseConnection>();
+  const connections = new Set<SseConnection>();
+  let opened = 0;
+
+  metrics.beforeScrape(() => {
+    let [onSockets, inStreams] = [0, 0];
+    for (const { receiver, budget } of connections) {
+      onSockets += receiver.queuedBytes;
+      inStreams += budget.reserved;
+    }
+    metrics.queuedBytes.set({ queue: 'socket', ...TRANSPORT }, onSockets);
+    metrics.queuedBytes.set({ queue: 'stream', ...TRANSPORT }, inStreams);
+  });
+
+  /** Logs and counts a connection whose subscription was accepted, until the stack is disposed. */
+  const register = (connection: SseConnection, account: string | undefined, stack: DisposableStack): void => {
+    const about = { connection: connection.id, ...TRANSPORT, account };
+    const openedAt = performance.now();
+    connections.add(connection);
+    log.debug(about, 'connection opened');
+    stack.defer(() => {
+      connections.delete(connection);
+      const reason = connection.end ?? 'CLIENT';
+      metrics.connectionEnds.inc({ ...TRANSPORT, reason });
+      const durationMs = Math.round(performance.now() - openedAt);
+      log[reason === 'CLIENT' ? 'debug' : 'info'](
+        { ...about, reason, durationMs, operations: 1 },
+        'connection closed',
+      );
+    });
+  };
+
+  const subscribe = async (
+    { request, req }: SubscriptionRequest,
+    operation: Omit<Operation, 'context'>,
+    connection: SseConnection,
+  ): Promise<ResultStream | ExecutionResult> => {
+    const stack = new DisposableStack();
+    try {
+      const { session: live, refusal } = await identify(findTokenInRequest(req), ports.openSession);
+      stack.defer(() => live?.close());
+      metrics.connections.inc(TRANSPORT);
+      stack.defer(() => metrics.connections.dec(TRANSPORT));
+      live?.onEnd((reason) => connection.endSession(reason));
+      const context = createContext({
+        deps,
+        session: live?.session ?? null,
+        refusal,
+        signal: connection.ending.signal,
+        budget: connection.budget,
+        resumeAfter: request.headers.get('last-event-id'),
+      });
+      const result = await engine.subscribe({ ...operation, context, origin: connection });
+      // A refused subscription counts as a request, not as a connection.
+      if (Symbol.asyncIterator in result) register(connection, live && actorKey(live.session.actor), stack);
+      return withCleanup(result, stack);
+    } catch (error) {
+      stack.dispose();
+      return { errors: [formatError(error)] };
+    }
+  };
+
+  return {
+    async open(requested, operation) {
+      const { request } = requested;
+      opened += 1;
+      const connection = new SseConnection(`sse-${opened}`, draining);
+      byRequest.set(request, connection);
+      const { receiver } = connection;
+      const result = await openWhenAvailable(() =>
+        subscribe(requested, { ...operation, receiver }, connection),
+      );
+      return Symbol.asyncIterator in result ? returnOnAbort(request.signal, result) : result;
+    },
+    encode(request, results) {
+      const connection = byRequest.get(request);
+      return encodeEventStream(results, connection?.receiver, connection?.closing);
+    },
+  };
+}
+
+class SseConnection implements OperationOrigin {
+  readonly id: string;
+  readonly transport = 'sse';
+  readonly receiver: EventStreamReceiver;
+  readonly budget: BufferBudget = createBufferBudget();
+  /** Aborted, with the reason, when the server ends the subscription with an error. */
+  readonly ending = new AbortController();
+  /** Aborted, with the reason, when the response ends and the subscription does not, so that the client reconnects. */
+  readonly closing: AbortSignal;
+  readonly #closing = new AbortController();
+
+  constructor(id: string, draining: AbortSignal) {
+    this.id = id;
+    this.receiver = createEventStreamReceiver(id);
+    this.closing = AbortSignal.any([this.#closing.signal, draining]);
+  }
+
+  get end(): ConnectionEnd | undefined {
+    const { reason } = [this.ending.signal, this.closing].find(({ aborted }) => aborted) ?? {};
+    return typeof reason === 'string' ? (reason as EndReason) : undefined;
+  }
+
+  endSession(reason: EndReason): void {
+    (endsStreams(reason) ? this.ending : this.#closing).abort(reason);
+  }
+}
+
+/** Disposes of the stack when the stream ends in any way, or immediately if there is no stream. */
+function withCleanup(
+  result: ResultStream | ExecutionResult,
+  stack: DisposableStack,
+): ResultStream | ExecutionResult {
+  if (!(Symbol.asyncIterator in result)) {
+    stack.dispose();
+    return result;
+  }
+  const stream: ResultStream = {
+    async next() {
+      try {
+        const step = await result.next();
+        if (step.done === true) stack.dispose();
+        return step;
+      } catch (error) {
+        stack.dispose();
+        throw error;
+      }
+    },
+    return() {
+      stack.dispose();
+      return result.return();
+    },
+    [Symbol.asyncIterator]: () => stream,
+  };
+  return stream;
+}
+
+/** Closes the stream when the client disconnects. Yoga drops it without `return()` if that happens while it opens. */
+function returnOnAbort(signal: AbortSignal, stream: ResultStream): ResultStream {
+  const close = (): void => void stream.return();
+  if (signal.aborted) close();
+  else signal.addEventListener('abort', close, { once: true });
+  return stream;
+}

@@ -1,0 +1,108 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ExecutionArgs, ExecutionResult } from 'graphql';
+import type { Plugin, YogaInitialContext } from 'graphql-yoga';
+import { DomainError } from '../../errors.ts';
+import { createContext } from '../../schema/context.ts';
+import { findTokenInRequest } from '../bearer-token.ts';
+import { HTTP_ORIGIN } from '../execution/operation.ts';
+import type { Operation } from '../execution/operation.ts';
+import { idsInUrl, withoutIds } from '../execution/requested-documents.ts';
+import type { ResultStream } from '../execution/result-stream.ts';
+import { challengeOf, identify, refuseWithoutLogin } from '../identity.ts';
+import type { Ports } from '../ports.ts';
+import { acceptsEventStream, EVENT_STREAM } from './content-negotiation.ts';
+import type { EventStreams, SubscriptionRequest } from './event-streams.ts';
+import { withCodes, withStatus } from './error-status.ts';
+import { limitBody } from './request-body.ts';
+
+const EVENT_STREAM_HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  // A proxy that compresses would delay events until its block is full.
+  'cache-control': 'no-cache, no-transform',
+  'x-accel-buffering': 'no',
+};
+
+/** The context that Yoga is given with each request. */
+export interface ServerContext {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+}
+
+/** Creates the plugin that replaces Yoga's parser, validation, execution and error codes by those of the engine. */
+export function createYogaPlugin(ports: Ports, eventStreams: EventStreams): Plugin<object, ServerContext> {
+  const { deps, documents, engine, formatError, metrics } = ports;
+  const operationOf = (args: ExecutionArgs): Omit<Operation, 'context'> & SubscriptionRequest => {
+    metrics.operations.inc({ transport: 'http' });
+    const { request, req } = args.contextValue as YogaInitialContext & ServerContext;
+    return {
+      document: args.document,
+      operationName: args.operationName,
+      variables: args.variableValues,
+      request,
+      req,
+    };
+  };
+
+  const execute = async (args: ExecutionArgs): Promise<ExecutionResult> => {
+    const { request, req, ...operation } = operationOf(args);
+    try {
+      const { session = null, refusal } = await identify(findTokenInRequest(req), ports.authenticate);
+      const context = createContext({ deps, session, refusal, signal: request.signal });
+      const { document, operationName } = operation;
+      const result = await engine.execute({ ...operation, context, origin: HTTP_ORIGIN });
+      return refuseWithoutLogin(result, { document, operationName, context });
+    } catch (error) {
+      return { errors: [formatError(error)] };
+    }
+  };
+
+  const subscribe = async (args: ExecutionArgs): Promise<ResultStream | ExecutionResult> => {
+    const { request, req, ...operation } = operationOf(args);
+    // Checked before the stream is opened: Yoga would respond with 406 afterwards, and leave the stream open.
+    if (!acceptsEventStream(request.headers.get('accept'))) return { errors: [formatError(notAcceptable())] };
+    return eventStreams.open({ request, req }, operation);
+  };
+
+  return {
+    onRequestParse({ request, requestParser, setRequestParser }) {
+      if (requestParser !== undefined) limitBody(request, requestParser, setRequestParser);
+    },
+    onParams({ params, setParams, request, context }) {
+      // Yoga refuses parameters that are not an object.
+      if (typeof params !== 'object' || params === null || Array.isArray(params)) return;
+      const ids = request.method === 'GET' ? idsInUrl(context.req.url) : params;
+      try {
+        const query = documents.textOf({ ...params, ...ids });
+        setParams({ ...withoutIds(params), ...(query !== undefined && { query }) });
+      } catch (error) {
+        throw formatError(error);
+      }
+    },
+    onParse: ({ setParseFn }) => setParseFn((text: string) => engine.parse(text)),
+    onValidate: ({ setValidationFn }) =>
+      setValidationFn((_schema, document) => engine.validate(document).map((error) => withStatus(error))),
+    onResponse({ response, serverContext }) {
+      if (response.status === 401) response.headers.set('www-authenticate', challengeOf(serverContext.req));
+    },
+    onExecute: ({ setExecuteFn }) => setExecuteFn(execute),
+    onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
+    onResultProcess({ request, result, setResult, setResultProcessor }) {
+      if (Array.isArray(result)) return;
+      if (!(Symbol.asyncIterator in result))
+        return setResult(withCodes(result, formatError, request.headers.get('accept') === EVENT_STREAM));
+      setResultProcessor(
+        (stream, { Response }) =>
+          new Response(eventStreams.encode(request, stream as ResultStream), {
+            headers: EVENT_STREAM_HEADERS,
+          }),
+        EVENT_STREAM,
+      );
+    },
+  };
+}
+
+const notAcceptable = (): DomainError =>
+  new DomainError(
+    'INVALID_INPUT',
+    'The results of a subscription are sent as text/event-stream: name it in `Accept`.',
+  );

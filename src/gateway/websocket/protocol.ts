@@ -1,0 +1,154 @@
+import { GraphQLError, getOperationAST } from 'graphql';
+import type { ServerOptions, SubscribePayload } from 'graphql-ws';
+import { actorKey } from '../../actor.ts';
+import { DomainError, streamEnded, unauthenticated } from '../../errors.ts';
+import type { EndReason } from '../../errors.ts';
+import { retry } from '../../lib/backoff.ts';
+import { createContext } from '../../schema/context.ts';
+import type { Context } from '../../schema/context.ts';
+import { findToken, findTokenInOperation, firstOf } from '../bearer-token.ts';
+import { codeOf } from '../execution/format-error.ts';
+import type { DocumentRequest } from '../execution/requested-documents.ts';
+import { openWhenAvailable } from '../execution/retry-on-outage.ts';
+import { signalOf } from '../ports.ts';
+import type { Ports } from '../ports.ts';
+import { closeOwnSession, logIn, openOwnSession, renewSession } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { createReceiver } from './frame-writer.ts';
+import { clearRetained } from './graphql-ws-internals.ts';
+
+const MAX_OPERATIONS = 1_000;
+const INIT_TIMEOUT_MS = 10_000;
+
+interface Source {
+  readonly connection: Connection;
+  /** The id that the client gave the operation. */
+  readonly id: string;
+}
+
+type ProtocolOptions = ServerOptions<Record<string, unknown>, Connection>;
+
+/** Creates the options of graphql-ws: authentication and execution. graphql-ws does the protocol. */
+export function createProtocolOptions(ports: Ports): ProtocolOptions {
+  const { deps, engine, formatError, metrics } = ports;
+  /** graphql-ws passes `execute` and `subscribe` the context of an operation, but not its connection and id. */
+  const sources = new WeakMap<Context, Source>();
+  return {
+    connectionInitWaitTimeout: INIT_TIMEOUT_MS,
+    async onConnect(connecting) {
+      const { connectionParams, extra } = connecting;
+      clearRetained(connecting, 'connectionParams');
+      const found = firstOf([findToken(connectionParams), extra.upgradeToken]);
+      extra.upgradeToken = undefined;
+      if (found?.token === undefined) {
+        if (found?.isBlank === true) extra.refusal = found.problem;
+        return found === undefined || found.isBlank;
+      }
+      const accepted = await logIn(ports, extra, found.token);
+      if (extra.live !== undefined)
+        deps.log.debug(
+          { connection: extra.id, account: actorKey(extra.live.session.actor) },
+          'connection authenticated',
+        );
+      return accepted;
+    },
+    async onSubscribe({ extra }, id, payload) {
+      const { operationName, variables } = payload;
+      const requested: DocumentRequest = { ...payload };
+      clearRetained(payload, 'query');
+      metrics.operations.inc({ transport: 'graphql-ws' });
+      extra.operationCount += 1;
+      // The session may have ended: frames that the client sent before it received the close still arrive.
+      const { aborted, reason } = extra.controller.signal;
+      if (aborted)
+        return [
+          formatError(typeof reason === 'string' ? streamEnded(reason as EndReason) : unauthenticated()),
+        ];
+      if (extra.operations.size > MAX_OPERATIONS) return [formatError(tooManyOperations())];
+      const document = resolveDocument(ports, requested);
+      if (Array.isArray(document)) return document;
+      const operation = getOperationAST(document, operationName);
+      if (operation == null) return [formatError(new GraphQLError('The document has no such operation.'))];
+      try {
+        const contextValue = await retry(() => createOperationContext(ports, extra, payload), {
+          // During an outage a subscription waits for the database; a query receives UNAVAILABLE.
+          isRetryable: (error) =>
+            operation.operation === 'subscription' && codeOf(formatError(error)) === 'UNAVAILABLE',
+          isWanted: () => !extra.controller.signal.aborted,
+        });
+        sources.set(contextValue, { connection: extra, id });
+        return { schema: engine.schema, document, operationName, variableValues: variables, contextValue };
+      } catch (error) {
+        return [formatError(error)];
+      }
+    },
+    execute({ document, operationName, variableValues: variables, contextValue }) {
+      const context = contextValue as Context;
+      const connection = sources.get(context)?.connection;
+      const execute = () =>
+        engine.execute({ document, operationName, variables, context, origin: connection });
+      return connection?.executions.run(execute) ?? execute();
+    },
+    subscribe({ document, operationName, variableValues: variables, contextValue }) {
+      const context = contextValue as Context;
+      const source = sources.get(context);
+      const origin = source?.connection;
+      if (source !== undefined) source.connection.operations.markSubscription(source.id);
+      const receiver = source && createReceiver(source.connection, source.id);
+      const semaphore = origin?.resultsInFlight;
+      return openWhenAvailable(() =>
+        engine.subscribe({ document, operationName, variables, context, origin, receiver, semaphore }),
+      );
+    },
+    onError({ extra }, id, _payload, errors) {
+      extra.operations.markCompleted(id);
+      return errors.map((error) => formatError(error).toJSON());
+    },
+    onComplete({ extra }, id, payload) {
+      extra.operations.markCompleted(id);
+      closeOwnSession(extra, payload);
+    },
+  };
+}
+
+/** An operation with a token of its own, in `extensions.headers` as GraphiQL sends it, runs with the session of that token. */
+async function createOperationContext(
+  ports: Ports,
+  connection: Connection,
+  payload: SubscribePayload,
+): Promise<Context> {
+  const { live, controller } = connection;
+  const found = findTokenInOperation(payload.extensions);
+  if (found?.isBlank === false) throw unauthenticated(found.problem);
+  const own =
+    found?.token === undefined ? undefined : await openOwnSession(ports, connection, payload, found.token);
+  const session = (own ?? live)?.session ?? null;
+  const signal = own === undefined ? controller.signal : AbortSignal.any([controller.signal, signalOf(own)]);
+  const renew = async (token: string) => void (await renewSession(ports, connection, token));
+  return createContext({
+    deps: ports.deps,
+    session,
+    refusal: connection.refusal ?? found?.problem,
+    signal,
+    budget: connection.budget,
+    // An operation with its own token must not replace the session of the connection.
+    renewSession: own === undefined ? renew : undefined,
+  });
+}
+
+/** Returns the validated document, or the formatted errors that refuse it. */
+function resolveDocument({ engine, documents, formatError }: Ports, requested: DocumentRequest) {
+  try {
+    const document = engine.parse(documents.textOf(requested) ?? '');
+    const errors = engine.validate(document);
+    return errors.length === 0 ? document : [...errors];
+  } catch (error) {
+    if (error instanceof GraphQLError || error instanceof DomainError) return [formatError(error)];
+    throw error;
+  }
+}
+
+const tooManyOperations = (): DomainError => {
+  const limit = `${MAX_OPERATIONS} operations at a time`;
+  return new DomainError('LIMIT_EXCEEDED', `A connection may run ${limit}.`, { limit });
+};
