@@ -1,0 +1,320 @@
+import { Writable } from 'node:stream';
+import { expect, test } from 'vitest';
+import { startApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import type { EventLog } from '../../src/db/event-log.ts';
+import { createBus } from '../../src/events/bus.ts';
+import type { Detached, EventStream, StreamItem } from '../../src/events/stream.ts';
+import { createTails } from '../../src/events/tail.ts';
+import type { Follower, Tail } from '../../src/events/tail.ts';
+import { createFanOut } from '../../src/gateway/execution/fan-out.ts';
+import type { Receiver } from '../../src/gateway/execution/fan-out.ts';
+import { createMetrics } from '../../src/gateway/metrics.ts';
+import { createLogger } from '../../src/log.ts';
+import { createTestAccount } from '../../src/testing/account.ts';
+import { createGraphqlClient } from '../../src/testing/index.ts';
+import type { NewAccount, TestGateway } from '../../src/testing/index.ts';
+import { testDatabase } from '../harness/database.ts';
+import { family, sendMessage } from '../harness/demo-family.ts';
+import { rawSocket } from '../harness/raw-socket.ts';
+import type { RawSocket } from '../harness/raw-socket.ts';
+
+// docs/diagnosis.md names these log lines and metrics.
+
+const INFO = 30;
+const DEBUG = 20;
+
+type Line = Readonly<Record<string, unknown>>;
+
+interface LoggedApp extends TestGateway {
+  /** Everything that was logged, as one text. */
+  text(): string;
+  /** The logged lines with all of these fields. */
+  lines(fields: Line): readonly Line[];
+  metrics(): Promise<string>;
+}
+
+/** A gateway whose log, at level debug, the test reads. */
+async function loggedApp(): Promise<LoggedApp> {
+  let text = '';
+  const destination = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      text += chunk.toString();
+      done();
+    },
+  });
+  await using stack = new AsyncDisposableStack();
+  const config = readConfig({
+    DATA_DIR: 'memory',
+    HOST: '127.0.0.1',
+    PORT: '0',
+    RATE_LIMITS: 'off',
+    DEMO: 'off',
+    PRESENCE_GRACE_MS: '200',
+  });
+  const app = stack.use(
+    await startApp({
+      config,
+      log: createLogger('debug', destination),
+      database: await testDatabase(),
+      passwordCost: 4,
+    }),
+  );
+  const graphql = stack.use(createGraphqlClient(app.url));
+  const accounts = stack.use(new AsyncDisposableStack());
+  const owned = stack.move();
+  return {
+    url: app.url,
+    graphql,
+    account: async (given?: NewAccount) => accounts.use(await createTestAccount(app.url, graphql, given)),
+    legacy: () => Promise.reject(new Error('The test needs no legacy client.')),
+    text: () => text,
+    lines: (fields) =>
+      text
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as Line)
+        .filter((line) => Object.entries(fields).every(([name, value]) => line[name] === value)),
+    metrics: async () => (await fetch(`${app.url}/metrics`)).text(),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+const EVENTS = (id: string, name: string) =>
+  `subscription ${name} { conversationEvents(conversationId: "${id}") { __typename ... on MessageSent { message { text } } } }`;
+
+/** Subscribes and waits until the stream is live. */
+async function subscribe(socket: RawSocket, id: string, query: string): Promise<void> {
+  socket.send({ id, type: 'subscribe', payload: { query } });
+  await socket.next((frame) => frame['id'] === id && frame['type'] === 'next');
+}
+
+test('the log follows a GraphQL WebSocket, its operations and its streams by connection id', async () => {
+  await using app = await loggedApp();
+  const { ann, conversation } = await family(app);
+  const socket = await rawSocket(app.url, { token: ann.token });
+  await subscribe(socket, 'a', EVENTS(conversation.id, 'Chat'));
+  const [opened] = app.lines({ msg: 'stream opened', operation: 'subscription Chat' });
+  const connection = opened?.['connection'];
+  const account = opened?.['account'];
+  expect(connection).toMatch(/^ws-\d+$/);
+  expect(account).toMatch(/^user:\d+$/);
+  const topic = `conversation:${conversation.legacyId}`;
+  const about = { connection, transport: 'graphql-ws' };
+  expect(opened).toMatchObject({ ...about, level: DEBUG, topic });
+  expect(app.lines({ ...about, msg: 'connection opened' })).toMatchObject([{ level: DEBUG }]);
+  expect(app.lines({ connection, msg: 'connection authenticated' })).toMatchObject([{ account }]);
+
+  socket.send({ id: 'b', type: 'subscribe', payload: { query: 'query Me { me { __typename } }' } });
+  await socket.nextOf('complete');
+  expect(app.lines({ connection, msg: 'operation ended' })).toEqual([
+    expect.objectContaining({ ...about, account, operation: 'query Me', durationMs: expect.any(Number) }),
+  ]);
+  const query = 'query Missing { conversation(id: "Conversation:999999") { id } }';
+  socket.send({ id: 'c', type: 'subscribe', payload: { query } });
+  await socket.nextOf('complete');
+
+  socket.send({ id: 'a', type: 'complete' });
+  await expect
+    .poll(() => app.lines({ connection, msg: 'stream ended' }))
+    .toMatchObject([
+      { ...about, level: DEBUG, account, topic, operation: 'subscription Chat', reason: 'CLIENT' },
+    ]);
+  socket.socket.close(1000);
+  await expect
+    .poll(() => app.lines({ connection, msg: 'connection closed' }))
+    .toMatchObject([{ ...about, level: DEBUG, account, code: 1000, reason: 'CLIENT', operations: 3 }]);
+});
+
+test('a stream that the server ends is logged at level info, with topic and reason', async () => {
+  await using app = await loggedApp();
+  const { ann, bob, conversation } = await family(app);
+  await using socket = await rawSocket(app.url, { token: bob.token });
+  await subscribe(socket, 'a', EVENTS(conversation.id, 'Chat'));
+  await ann.graphql.run(
+    'mutation ($id: ID!, $email: String!) { kickFromConversation(conversationId: $id, email: $email) { id } }',
+    { id: conversation.id, email: bob.login },
+  );
+  await socket.nextOf('error');
+  expect(app.lines({ msg: 'stream ended', reason: 'KICKED' })).toMatchObject([
+    {
+      level: INFO,
+      connection: expect.stringMatching(/^ws-/) as unknown,
+      account: expect.stringMatching(/^user:/) as unknown,
+      topic: `conversation:${conversation.legacyId}`,
+      operation: 'subscription Chat',
+    },
+  ]);
+  expect(await app.metrics()).toContain('parley_stream_ends_total{reason="KICKED"} 1');
+});
+
+test('the end of a connection by the server is logged at level info, with reason and close code', async () => {
+  await using app = await loggedApp();
+  const ann = await app.account({ email: 'ann@example.com', password: 'correct horse' });
+  await using socket = await rawSocket(app.url, { token: ann.token });
+  await subscribe(socket, 'a', 'subscription { inboxEvents { __typename } }');
+  await ann.graphql.run('mutation { logout }');
+  await socket.closed();
+  await expect
+    .poll(() => app.lines({ msg: 'connection closed', reason: 'LOGGED_OUT' }))
+    .toMatchObject([{ level: INFO, transport: 'graphql-ws', code: 4401, operations: 1 }]);
+  const [{ connection } = {}] = app.lines({ msg: 'connection closed', reason: 'LOGGED_OUT' });
+  expect(app.lines({ msg: 'stream ended', connection })).toMatchObject([
+    { level: INFO, reason: 'LOGGED_OUT', operation: 'subscription anonymous' },
+  ]);
+});
+
+test('an event stream over SSE is a connection of its own in the log', async () => {
+  await using app = await loggedApp();
+  const { ann, conversation } = await family(app);
+  const abort = new AbortController();
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    signal: abort.signal,
+    headers: {
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+      authorization: `Bearer ${ann.token}`,
+    },
+    body: JSON.stringify({ query: EVENTS(conversation.id, 'Chat') }),
+  });
+  expect(response.status).toBe(200);
+  const about = { connection: 'sse-1', transport: 'sse' };
+  await expect.poll(() => app.lines({ ...about, msg: 'connection opened' })).toHaveLength(1);
+  const [{ account } = {}] = app.lines({ ...about, msg: 'connection opened' });
+  expect(account).toMatch(/^user:\d+$/);
+  expect(app.lines({ ...about, msg: 'stream opened' })).toMatchObject([
+    { account, topic: `conversation:${conversation.legacyId}`, operation: 'subscription Chat' },
+  ]);
+  abort.abort();
+  await expect
+    .poll(() => app.lines({ ...about, msg: 'connection closed' }))
+    .toMatchObject([{ level: DEBUG, account, reason: 'CLIENT', operations: 1 }]);
+  expect(app.lines({ ...about, msg: 'stream ended' })).toMatchObject([{ account, reason: 'CLIENT' }]);
+});
+
+test('no line of the log holds a token, a literal of a document, a variable or a message', async () => {
+  await using app = await loggedApp();
+  const { ann, conversation } = await family(app);
+  await using socket = await rawSocket(app.url, { token: ann.token });
+  const query = `mutation Send($id: ID!) { sendMessage(conversationId: $id, text: "a literal") { message { id } } }`;
+  socket.send({ id: 'a', type: 'subscribe', payload: { query, variables: { id: conversation.id } } });
+  await socket.nextOf('complete');
+  await sendMessage(ann, conversation, 'a variable');
+  expect(app.lines({ msg: 'operation ended', operation: 'mutation Send' }).length).toBeGreaterThan(0);
+  for (const secret of [ann.token, 'a literal', 'a variable', 'ann@example.com'])
+    expect(app.text()).not.toContain(secret);
+});
+
+test('a client that sends and does not read is paused, logged and counted', async () => {
+  await using app = await loggedApp();
+  const ann = await app.account();
+  await using socket = await rawSocket(app.url, { token: ann.token });
+  socket.socket.pause();
+  const payload = { filler: 'x'.repeat(200_000) };
+  for (let index = 0; index < 200; index += 1) socket.send({ type: 'ping', payload });
+  await expect
+    .poll(() => app.lines({ msg: 'socket paused' }), { timeout: 10_000 })
+    .toMatchObject([{ transport: 'graphql-ws', queuedBytes: expect.any(Number) as unknown }]);
+  const metrics = await app.metrics();
+  expect(metrics).toContain('parley_socket_pauses_total{transport="graphql-ws"} 1');
+  const queued = /parley_queued_bytes\{queue="socket",transport="graphql-ws"\} (\d+)/.exec(metrics)?.[1];
+  expect(Number(queued)).toBeGreaterThan(1024 * 1024);
+  socket.socket.resume();
+  await expect.poll(() => app.lines({ msg: 'socket resumed' }).length).toBeGreaterThan(0);
+});
+
+test('the groups of shared delivery are measured, and a slow member that falls back is logged and counted', async () => {
+  await using app = await loggedApp();
+  const { ann, bob, conversation } = await family(app);
+  await using socket = await rawSocket(app.url, { token: bob.token });
+  const MEMBERS = 100;
+  const query = EVENTS(conversation.id, 'Chat');
+  for (let index = 0; index < MEMBERS; index += 1) await subscribe(socket, String(index), query);
+  for (const line of [
+    'parley_shared_groups 1',
+    `parley_shared_group_members ${MEMBERS}`,
+    `parley_shared_group_largest ${MEMBERS}`,
+    'parley_queued_bytes{queue="group"} 0',
+    'parley_log_lag_events 0',
+  ])
+    await expect.poll(app.metrics).toContain(line);
+
+  socket.socket.pause();
+  const hasFallenBack = () => app.lines({ msg: 'stream fell back to the event log', reason: 'SLOW' });
+  for (let count = 0; count < 60 && hasFallenBack().length === 0; count += 1)
+    await sendMessage(ann, conversation, 'x'.repeat(8_000));
+  const [fallback] = hasFallenBack();
+  expect(fallback).toMatchObject({
+    level: DEBUG,
+    connection: expect.stringMatching(/^ws-/) as unknown,
+    topic: `conversation:${conversation.legacyId}`,
+  });
+  expect(await app.metrics()).toMatch(/parley_shared_delivery_fallbacks_total\{reason="SLOW"\} [1-9]/);
+});
+
+const ENVELOPE = { topic: 'user:1', seq: 1, at: '', event: {} } as never;
+
+/** A group of one member, whose receiver fails. The test chooses the execution. */
+async function group(execute: () => Promise<object>, size: number) {
+  const metrics = createMetrics();
+  let follower: Follower | undefined;
+  const joined = Promise.withResolvers<void>();
+  const tail = {
+    follow(given: Follower) {
+      follower = given;
+      return () => undefined;
+    },
+    close: () => undefined,
+  } as Partial<Tail> as Tail;
+  const detached: Detached = { position: 0, advance: () => true, reattach: () => undefined };
+  const stream = {
+    topic: 'user:1',
+    isCaughtUp: () => true,
+    itemOf: () => ({ type: 'live', cursor: '', at: '' }) as unknown as StreamItem,
+    weightOf: () => size,
+    detach() {
+      joined.resolve();
+      return detached;
+    },
+  } as Partial<EventStream> as EventStream;
+  const tails = { open: () => Promise.resolve(tail), compare: () => Promise.resolve(), lag: () => 0 };
+  const fanOut = createFanOut({ tails, log: createLogger('silent'), metrics });
+  const receiver: Receiver = {
+    write() {
+      throw new Error('broken');
+    },
+  };
+  const left = fanOut.run(stream, { key: 'k', execute }, receiver);
+  await joined.promise;
+  return { follower, left, fallbacks: async () => (await metrics.fallbacks.get()).values };
+}
+
+test.for([
+  { reason: 'QUEUE_FULL', execute: () => new Promise<never>(() => undefined), size: 5 * 1024 * 1024 },
+  { reason: 'EXECUTION_FAILED', execute: () => Promise.reject(new Error('broken')), size: 1 },
+  { reason: 'WRITE_FAILED', execute: () => Promise.resolve({ data: {} }), size: 1 },
+  { reason: 'GAP', execute: () => Promise.reject(new Error('not executed')), size: 1 },
+])('a member that falls back because of $reason is counted', async ({ reason, execute, size }) => {
+  const { follower, left, fallbacks } = await group(execute, size);
+  if (reason === 'GAP') follower?.gap?.();
+  else follower?.event?.(ENVELOPE);
+  await left;
+  expect(await fallbacks()).toEqual([{ labels: { reason }, value: 1 }]);
+});
+
+test('log lag is the number of committed events that the tail has not delivered', async () => {
+  const eventLog = {
+    readRange: () => Promise.resolve({ head: 2, trimmed: 0 }),
+    readHeads: () => Promise.resolve(new Map([['user:1', 5]])),
+    readAfter: () => new Promise(() => undefined),
+  } as unknown as EventLog;
+  const log = createLogger('silent');
+  const tails = createTails({ eventLog, bus: createBus(log), log });
+  const tail = await tails.open('user:1' as Tail['topic']);
+  expect(tails.lag()).toBe(0);
+  await tails.compare();
+  expect(tails.lag()).toBe(3);
+  tail?.close();
+  expect(tails.lag()).toBe(0);
+});
