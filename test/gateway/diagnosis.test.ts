@@ -311,7 +311,7 @@ test('log lag is the number of committed events that the tail has not delivered'
   } as unknown as EventLog;
   const log = createLogger('silent');
   const tails = createTails({ eventLog, bus: createBus(log), log });
-  const tail = await tails.open('user:1' as Tail['topic']);
+  const tail = await tails.open('user:1');
   expect(tails.lag()).toBe(0);
   await tails.compare();
   expect(tails.lag()).toBe(3);
