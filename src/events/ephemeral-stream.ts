@@ -11,7 +11,7 @@ import type { ActorRef } from '../actor.ts';
 const MAX_KEPT = 256;
 
 /** A reader's iterator over what is not kept. `return()` frees it, also when nobody ever read. */
-export type EphemeralStream<Item> = ReaderIterator<Item>;
+export type EphemeralStream<Item> = ReaderIterator<Item> & { readonly topic: Topic };
 
 export interface EphemeralRequest<Item> {
   readonly topic: Topic;
@@ -56,7 +56,7 @@ export async function openEphemeralStream<Item>(
     const range = await tail.readRange();
     await request.authorise();
     reader.start(range?.head ?? 0, (await request.begin?.()) ?? {});
-    return reader.iterator;
+    return Object.assign(reader.iterator, { topic: request.topic });
   } catch (error) {
     reader.close();
     throw error;
