@@ -35,7 +35,7 @@ test('what stands in URLs and headers as a token is in no line of the log', { ti
   const closed = once(socket, 'close');
   socket.send('{"type":"connection_init"}');
   expect((await closed)[0]).toBe(4403);
-  await expect.poll(() => printed, { timeout: 10_000 }).toContain('"msg":"a GraphQL connection');
+  await expect.poll(() => printed, { timeout: 10_000 }).toContain('"msg":"connection closed"');
   const exited = once(child, 'exit');
   child.kill('SIGTERM');
   await exited;
