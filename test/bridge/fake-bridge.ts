@@ -17,40 +17,48 @@ import type { ActorRef, Session } from '../../src/actor.ts';
 
 const EPOCH = 'test';
 
-/** What an operation answers: data, or the code of its refusal. */
+interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+  readonly connection?: string;
+}
+
+/** The result of an operation: data, or the code of its error. */
 type Answer = { readonly data: unknown } | { readonly code: ErrorCode };
 type Operation = (variables: Record<string, unknown>, session: Session | null) => Answer | Promise<Answer>;
 
-/** The bridge on fakes: a test decides when an operation answers and when an event is heard. */
+/** The bridge with fake dependencies: a test decides when an operation returns and when an event is published. */
 export interface FakeBridge extends AsyncDisposable {
   readonly url: string;
   readonly bridge: Bridge;
-  /** Operations by name. Without one, joins are granted at the head and everything else succeeds. */
+  /** Operations by name. By default joins are permitted at the head of the topic, and everything else succeeds. */
   readonly operations: Record<string, Operation>;
-  /** Ends the session of a token, which is not accepted any more. */
+  /** Ends the sessions of a token and revokes it. */
   endSession(token: string, reason: EndReason): void;
-  /** Tells the followers of its topic an event, as its next one. */
+  /** Publishes an event at the next position of its topic. */
   publish(event: DomainEvent): void;
   whisper(ephemeral: Ephemeral): void;
-  /** Tells followers that they have missed events. */
+  /** Notifies the followers of a topic that they have missed events. */
   trim(topic: Topic): void;
   followers(topic: Topic): number;
-  /** What `newestLegacyLease` answers; the greatest live lease unless set. */
+  /** The result of `newestLegacyLease`; the greatest open lease unless set. */
   newest: number | undefined;
-  /** How many of the next calls of `newestLegacyLease` fail, as they do while the database is unavailable. */
+  /** The number of calls of `newestLegacyLease` that will fail, as they do while the database is unavailable. */
   outages: number;
-  /** What the opening of a lease waits for. */
+  /** Awaited before a lease is opened. */
   opening: Promise<void>;
-  /** What each step of a login waits for. */
+  /** Awaited in each step of a login. */
   pace: () => Promise<void>;
   readonly leases: ReadonlyMap<number, ActorRef>;
   readonly ends: readonly ConnectionEnd[];
-  /** Engine.IO connections that are open. */
+  /** Log lines of every level. */
+  readonly lines: readonly LogLine[];
+  /** Number of open Engine.IO connections. */
   readonly opened: number;
   cursor(topic: Topic): string;
 }
 
-/** Tokens are `user:7`, `device:4`, `user:7#second`: who they are of, and which one. */
+/** Tokens are an account and a suffix: `user:7`, `device:4`, `user:7#second`. */
 export async function fakeBridge(
   limits: Partial<BridgeLimits> = {},
   config: BridgeDeps['config'] = { LEGACY_FORWARD_CHANNELS: undefined },
@@ -65,6 +73,7 @@ export async function fakeBridge(
   const ended = new Set<string>();
   const leases = new Map<number, ActorRef>();
   const ends: ConnectionEnd[] = [];
+  const lines: LogLine[] = [];
   let lastLease = 0;
   let opened = 0;
 
@@ -76,6 +85,7 @@ export async function fakeBridge(
     pace: () => Promise.resolve(),
     leases,
     ends,
+    lines,
     get opened() {
       return opened;
     },
@@ -120,7 +130,7 @@ export async function fakeBridge(
 
   const deps: BridgeDeps = {
     config,
-    log: createLogger('silent'),
+    log: createLogger('debug', { write: (line) => void lines.push(JSON.parse(line) as LogLine) }),
     metrics: {
       connections: { inc: () => void (opened += 1), dec: () => void (opened -= 1) },
       legacyConnections: { inc: () => {} },

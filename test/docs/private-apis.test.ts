@@ -1,0 +1,32 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+// docs/private-apis.md lists the version of each package whose private members were read.
+
+const ROOT = join(import.meta.dirname, '../..');
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+const rows = read('docs/private-apis.md')
+  .split('\n')
+  .filter((line) => /^\| `[^`]+` +\| \d+\.\d+\.\d+ /.test(line))
+  .map((line) => line.split('|').map((cell) => cell.trim()));
+
+test('the page lists packages', () => {
+  expect(rows.length).toBeGreaterThan(5);
+});
+
+test.for(rows)('the version that was read of %s %s %s is pinned and installed', ([, name = '', version]) => {
+  const packageName = name.replaceAll('`', '');
+  const { dependencies } = JSON.parse(read('package.json')) as { dependencies: Record<string, string> };
+  expect(dependencies[packageName]).toBe(version);
+  const installed = JSON.parse(read(`node_modules/${packageName}/package.json`)) as { version: string };
+  expect(installed.version, `Read its members again: docs/private-apis.md, ${packageName}.`).toBe(version);
+});
+
+test.for(rows)('the module and tests of %s %s exist', ([, , , module = '', check = '', tests = '']) => {
+  const pathsOf = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, path = '']) => path);
+  for (const path of [...pathsOf(module), ...pathsOf(tests)])
+    expect(existsSync(join(ROOT, path)), path).toBe(true);
+  for (const name of pathsOf(check)) expect(read(pathsOf(module)[0] ?? '')).toContain(`function ${name}(`);
+});
