@@ -1,21 +1,22 @@
 import { writeFile } from 'node:fs/promises';
-import { VARIABLES } from '../src/config.ts';
+import { VARIABLES } from '../src/config-variables.ts';
 
 const rows = Object.entries(VARIABLES).map(
-  ([name, { default: fallback, about }]) => `| \`${name}\` | ${fallback} | ${about} |`,
+  ([name, { default: fallback, description }]) => `| \`${name}\` | ${fallback} | ${description} |`,
 );
 
 const text = `# Configuration
 
-Everything is set by environment variables; none is needed. They are read once, at start; all mistakes are reported at
-once. An empty variable counts as absent. This page is generated from \`src/config.ts\` by \`npm run drift\`.
+Everything is set by environment variables; none is required. They are read once, at startup; all invalid ones are
+reported together. An empty variable counts as unset. This page is generated from
+\`src/config-variables.ts\` by \`npm run drift\`.
 
-| variable | default | what it does |
+| variable | default | description |
 |---|---|---|
 ${rows.join('\n')}
 
-With \`DATA_DIR=memory\` nothing is kept: the database is in memory, and uploaded media are in a temporary folder that is
-removed at exit.
+With \`DATA_DIR=memory\` nothing is persisted: the database is in memory, and uploaded media are in a temporary folder that
+is removed at exit.
 `;
 
 await writeFile(new URL('../docs/configuration.md', import.meta.url), text);

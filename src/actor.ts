@@ -3,11 +3,11 @@ import type { DeviceId, UserId } from './ids.ts';
 
 export type ActorKind = 'user' | 'device';
 
-/** A user or a device, by its id. */
+/** A user or a device, by id. */
 export type ActorRef =
   { readonly kind: 'user'; readonly id: UserId } | { readonly kind: 'device'; readonly id: DeviceId };
 
-/** The claims of a verified token, for as long as it is valid. */
+/** The session of a verified token. */
 export interface Session {
   readonly actor: ActorRef;
   /** Identifies the token for revocation: its `jti`, or a hash of the token. */
@@ -26,6 +26,6 @@ export function requireUser(actor: ActorRef): UserId {
 
 export const sameActor = (a: ActorRef, b: ActorRef): boolean => a.kind === b.kind && a.id === b.id;
 
-/** `user:7` or `device:4`, for keys and tables. */
+/** An actor as a string, for keys and tables: `user:7` or `device:4`. */
 export type ActorKey = `${ActorKind}:${number}`;
 export const actorKey = (actor: ActorRef): ActorKey => `${actor.kind}:${actor.id}`;

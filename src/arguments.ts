@@ -1,21 +1,22 @@
-import { VARIABLES } from './config.ts';
+import { VARIABLES } from './config-variables.ts';
 
-export interface Answer {
+/** Output for the terminal. */
+export interface CommandOutput {
   readonly text: string;
-  readonly isRefusal: boolean;
+  readonly isError: boolean;
 }
 
 const WIDTH = 80;
 
-/** What the program says instead of starting; undefined without arguments. */
-export function handleArguments(args: readonly string[], version: string): Answer | undefined {
+/** Handles `--help`, `--version` and unknown arguments. Returns undefined without arguments: start the server. */
+export function handleArguments(args: readonly string[], version: string): CommandOutput | undefined {
   const unknown = args.find((arg) => !/^(--help|-h|--version|-v)$/.test(arg));
-  if (unknown !== undefined) return { text: refusalOf(unknown), isRefusal: true };
-  if (args.some((arg) => /^(--help|-h)$/.test(arg))) return { text: helpOf(version), isRefusal: false };
-  return args.length === 0 ? undefined : { text: version, isRefusal: false };
+  if (unknown !== undefined) return { text: describeUnknown(unknown), isError: true };
+  if (args.some((arg) => /^(--help|-h)$/.test(arg))) return { text: formatHelp(version), isError: false };
+  return args.length === 0 ? undefined : { text: version, isError: false };
 }
 
-function refusalOf(argument: string): string {
+function describeUnknown(argument: string): string {
   const [, name = '', value = '…'] = /^-*([\w-]+)(?:=(.*))?$/.exec(argument) ?? [];
   const variable = name.toUpperCase().replaceAll('-', '_');
   const hint =
@@ -25,24 +26,24 @@ function refusalOf(argument: string): string {
   return `Unknown argument ${argument}. ${hint}`;
 }
 
-function helpOf(version: string): string {
-  const variables = Object.entries(VARIABLES).map(([name, { default: fallback, about }]) =>
-    [`  ${name}`, ...wrap(about, 6), ...wrap(`Default: ${fallback}`, 6)].join('\n'),
+function formatHelp(version: string): string {
+  const variables = Object.entries(VARIABLES).map(([name, { default: fallback, description }]) =>
+    [`  ${name}`, ...wrap(description, 6), ...wrap(`Default: ${fallback}`, 6)].join('\n'),
   );
   return [
     `Parley ${version}: a GraphQL subscriptions gateway with a Socket.IO bridge.`,
     '',
-    'Usage: npm start                    serves, on http://127.0.0.1:4000 unless set',
-    '       npm start -- --help          prints this',
-    '       npm start -- --version       prints the version',
+    'Usage: npm start                    start the server (http://127.0.0.1:4000)',
+    '       npm start -- --help          print this help',
+    '       npm start -- --version       print the version',
     '',
-    'Settings are environment variables, as in PORT=5000 npm start:',
+    'Settings are environment variables, for example PORT=5000 npm start:',
     '',
     variables.join('\n\n'),
   ].join('\n');
 }
 
-/** Breaks a text of Markdown at spaces into indented lines of at most 80 columns. */
+/** Wraps Markdown text, without links and code marks, into indented lines of at most 80 columns. */
 function wrap(markdown: string, indent: number): string[] {
   const lines: string[] = [];
   for (const word of markdown

@@ -1,6 +1,6 @@
 /**
- * The closed list of error codes, with each code's face at the edges: the HTTP status of an answer that consists
- * of it alone, and the WebSocket close code when it ends a whole connection. Explained in docs/errors.md.
+ * All error codes, with the HTTP status of a response that is only this error, and the WebSocket close code if it ends
+ * a connection. Documented in docs/errors.md.
  */
 export const ERROR_CODES = {
   UNAUTHENTICATED: { http: 401, close: 4401 },
@@ -15,7 +15,7 @@ export const ERROR_CODES = {
   UNAVAILABLE: { http: 503, close: 1013 },
   INTERNAL: { http: 500, close: 4500 },
   RATE_LIMITED: { http: 429, close: 4429 },
-  // Clients of the automatic protocol look for these two, and several of them only in an answer with status 200.
+  // Several clients of automatic persisted queries look for these two only in responses with status 200.
   PERSISTED_QUERY_NOT_FOUND: { http: 200 },
   PERSISTED_QUERY_NOT_SUPPORTED: { http: 200 },
   PERSISTED_QUERY_NOT_IN_LIST: { http: 400 },
@@ -23,7 +23,7 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** Why the server ended a stream or a connection: the closed list of docs/errors.md. */
+/** All reasons for which the server ends a stream or a connection. Documented in docs/errors.md. */
 export const END_REASONS = [
   'LEFT',
   'KICKED',
@@ -40,21 +40,17 @@ export const END_REASONS = [
 export type EndReason = (typeof END_REASONS)[number];
 
 /**
- * Whether the end of a connection for this reason also ends its streams. For the others the connection is closed and
- * its streams get no error: to every client library an error is the end of a subscription, a close is not, and so the
- * library's own retry brings the streams back.
+ * Whether a connection that ends for this reason first ends its streams with an error. Otherwise it is only closed:
+ * client libraries treat an error as the end of a subscription, but resubscribe after a close.
  */
 export const endsStreams = (reason: EndReason): boolean => !CLOSES_ONLY.has(reason);
 
 const CLOSES_ONLY: ReadonlySet<EndReason> = new Set(['SLOW', 'DRAINING', 'OPERATOR']);
 
-/**
- * Why a whole connection is over: for one of those reasons, or because its client closed it, was not heard of for too
- * long, or broke the protocol.
- */
+/** Why a connection ended: one of these reasons, or closed by the client, timed out, or violated the protocol. */
 export type ConnectionEnd = EndReason | 'CLIENT' | 'SILENT' | 'PROTOCOL';
 
-/** What a client sees beside the code: the field at fault, the limit, the oldest cursor, and so on. */
+/** Details sent to the client beside the code. */
 export interface ErrorDetails {
   readonly field?: string;
   readonly limit?: string;
@@ -63,7 +59,7 @@ export interface ErrorDetails {
   readonly reason?: EndReason;
 }
 
-/** A refusal that the caller is meant to see. Everything else that is thrown is a bug or an outage and is masked. */
+/** An error whose code and message are sent to the client. Any other error is a bug or an outage, and is masked. */
 export class DomainError extends Error {
   override readonly name = 'DomainError';
   readonly code: ErrorCode;
@@ -101,30 +97,34 @@ const STREAM_END_CODES: Record<EndReason, ErrorCode> = {
   OPERATOR: 'UNAVAILABLE',
 };
 
-/** The error with which the server ends a stream for the given reason. */
+/** Creates the error with which the server ends a stream. */
 export function streamEnded(reason: EndReason): DomainError {
-  return new DomainError(STREAM_END_CODES[reason], `The stream was ended by the server: ${reason}.`, {
+  return new DomainError(STREAM_END_CODES[reason], `The server ended the stream: ${reason}.`, {
     reason,
   });
 }
 
-const AWAY_CODES =
+/** SQLSTATE classes of connection, resource, shutdown and system errors; and codes of Node. */
+const UNAVAILABLE_CODES =
   /^(08|53|57P|58)...?$|^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ENOSPC|EDQUOT|EROFS)$/;
-const AWAY_MESSAGES =
+/** Errors of pg 8 and pg-pool 3 that have no code. */
+const UNAVAILABLE_MESSAGES =
   /connection terminated|timeout exceeded when trying to connect|client has encountered a connection error/i;
 
-const GIVEN_UP_CODES = /^40...$/;
+/** SQLSTATE class 40, transaction rollback: deadlocks and serialisation failures. */
+const RETRYABLE_CODES = /^40...$/;
 
 const codeOf = (error: Error): string =>
   'code' in error && typeof error.code === 'string' ? error.code : '';
 
 /**
- * Whether an error says that the database, the network or the disk is away, as PostgreSQL (SQLSTATE) and Node name it.
- * What was under way may have been done.
+ * Whether an error means that the database, the network or the disk is unavailable. A statement in flight may have
+ * been executed.
  */
 export const isUnavailable = (error: unknown): error is Error =>
-  error instanceof Error && (AWAY_CODES.test(codeOf(error)) || AWAY_MESSAGES.test(error.message));
+  error instanceof Error &&
+  (UNAVAILABLE_CODES.test(codeOf(error)) || UNAVAILABLE_MESSAGES.test(error.message));
 
-/** The same, or that the database gave a transaction up for another one's sake: the same request may succeed later. */
+/** Whether an error is temporary: something is unavailable, or the database rolled back a conflicting transaction. */
 export const isOutage = (error: unknown): error is Error =>
-  isUnavailable(error) || (error instanceof Error && GIVEN_UP_CODES.test(codeOf(error)));
+  isUnavailable(error) || (error instanceof Error && RETRYABLE_CODES.test(codeOf(error)));

@@ -1,4 +1,4 @@
-/** A database id that remembers what it identifies. Made by table types, or by the parsers below. */
+/** A database id, branded with the type that it identifies. Created by table types and the parsers below. */
 export type Id<Type extends string> = number & { readonly __type: Type };
 
 export type UserId = Id<'User'>;
@@ -15,8 +15,8 @@ const MAX_ID = 2 ** 31 - 1;
 const DIGITS = /^[0-9]{1,10}$/;
 
 /**
- * Reads an id from an outside value: a positive int32, as a number or as its decimal digits.
- * Anything else (floats, booleans, negatives, other strings) is undefined, which callers treat as an unknown id.
+ * Parses an untrusted value as an id: a positive int32, as a number or in decimal digits. Returns undefined for
+ * anything else, which callers treat as an unknown id.
  */
 export function parseId<Type extends string>(value: unknown): Id<Type> | undefined {
   const number = typeof value === 'string' && DIGITS.test(value) ? Number(value) : value;
@@ -25,12 +25,12 @@ export function parseId<Type extends string>(value: unknown): Id<Type> | undefin
   return number as Id<Type>;
 }
 
-/** Writes a global id as GraphQL clients see it: `Circle:3`. */
+/** Encodes a global id for GraphQL clients, for example `Circle:3`. */
 export function encodeGlobalId(type: string, id: number | string): string {
   return `${type}:${id}`;
 }
 
-/** Splits a global id into its type name and its id; undefined when it has not that form. */
+/** Parses a global id; undefined if it is malformed. */
 export function parseGlobalId(text: string): { type: string; id: number } | undefined {
   const colon = text.indexOf(':');
   const digits = text.slice(colon + 1);

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import type { DestinationStream, Logger as PinoLogger } from 'pino';
 
-/** JSON lines on standard output. Tokens, passwords and message texts never go in. */
+/** A structured logger. Never log tokens, passwords or message texts. */
 export type Logger = Pick<PinoLogger, 'debug' | 'info' | 'warn' | 'error'> & {
   child(bindings: object): Logger;
 };

@@ -1,17 +1,17 @@
-// src/main.ts is a link to this file. Node reads the format of a program from its real name, and any Node can run this
-// one: an older one cannot even parse the others, and would print a stack trace instead of a hint. A copy in the place
-// of the link is a valid TypeScript module, too.
+// src/main.ts is a symbolic link to this file. Node takes the module format from the real name, and every version of
+// Node can run this file: older ones cannot parse TypeScript, and would print a stack trace instead of a hint. The file
+// is also valid TypeScript, for checkouts without symbolic links.
 {
-  const NEEDED_MAJOR = 24;
+  const REQUIRED_MAJOR = 24;
 
   const refuse = (hint = '') => {
     process.stderr.write(`${hint}\n`);
     process.exitCode = 1;
   };
 
-  if (Number.parseInt(process.versions.node, 10) < NEEDED_MAJOR) {
+  if (Number.parseInt(process.versions.node, 10) < REQUIRED_MAJOR) {
     refuse(
-      `Parley needs Node ${NEEDED_MAJOR}, and this is Node ${process.versions.node}: use npm start, which brings it along on Linux, or install Node ${NEEDED_MAJOR}.`,
+      `Parley needs Node ${REQUIRED_MAJOR}, and this is Node ${process.versions.node}: use npm start, which includes it on Linux, or install Node ${REQUIRED_MAJOR}.`,
     );
   } else {
     import('./program.ts').catch((error) => {

@@ -7,20 +7,20 @@ import { createLogger } from './log.ts';
 import type { Logger, LogLevel } from './log.ts';
 import { StartError } from './lib/startup-error.ts';
 
-/** A log on a full disk, or that no one reads any more, must not grow in memory. */
+/** Bound of buffered log lines while standard output is full or not read; further lines are dropped. */
 const MAX_BUFFERED_BYTES = 1024 * 1024;
 const RETRY_MS = 100;
 
-/** What the program writes: a banner and readable lines at a terminal, otherwise JSON lines and nothing else. */
+/** The program's output: a banner and readable lines on a terminal, otherwise only JSON lines. */
 export interface Output {
   readonly log: Logger;
-  /** Writes the first line: `listening` with the fields, whatever the log level, or the banner. */
+  /** Writes the banner, or the line `listening` with the fields, at any log level. */
   listening(fields: object, banner: string): void;
-  /** Writes what was held to standard error: the program ends before it listens. Otherwise does nothing. */
+  /** Writes lines held back so far to standard error, before the program exits. Does nothing after `listening`. */
   abandon(): void;
 }
 
-/** Opens standard output. Where it is no terminal, lines are held until `listening`, which comes first. */
+/** Opens standard output. Unless it is a terminal, holds back lines until `listening`, which is the first line. */
 export async function openOutput(level: LogLevel): Promise<Output> {
   if (process.stdout.isTTY) {
     const log = createLogger(level, await openTerminal());
@@ -38,11 +38,11 @@ export async function openOutput(level: LogLevel): Promise<Output> {
   };
 }
 
-/** Writes why the program cannot start, to standard error: text at a terminal, otherwise one JSON line. */
+/** Writes a startup failure to standard error: text on a terminal, otherwise one JSON line. */
 export function writeFailure(error: unknown): void {
-  const isForeseen = error instanceof ConfigError || error instanceof StartError;
+  const isExpected = error instanceof ConfigError || error instanceof StartError;
   if (process.stderr.isTTY) {
-    process.stderr.write(`${isForeseen ? error.message : inspect(error)}\n`);
+    process.stderr.write(`${isExpected ? error.message : inspect(error)}\n`);
     return;
   }
   const log = createLogger('error', openDescriptor(2));
@@ -52,9 +52,9 @@ export function writeFailure(error: unknown): void {
 }
 
 /**
- * Opens standard output or standard error so that no reader of it can stop the program. Where nothing more can be written
- * (a pipe that is full or closed, a disk that is full) lines are buffered, and dropped beyond the bound. pino's own
- * destination (sonic-boom 4.2) blocks the process in that state, or repeats what it has half written.
+ * Opens standard output or standard error without ever blocking the program. While writing fails (full or closed pipe,
+ * full disk), lines are buffered, and dropped beyond the bound. Replaces pino's destination: sonic-boom 4.2 blocks the
+ * process in that state, or writes partial lines twice.
  */
 function openDescriptor(descriptor: 1 | 2): DestinationStream {
   const lines: Buffer[] = [];
@@ -81,7 +81,7 @@ function openDescriptor(descriptor: 1 | 2): DestinationStream {
         lines.push(encoded);
         bytes += encoded.length;
       }
-      // Once it is full, the timer asks whether it still is: lines are cheap then.
+      // While writing fails, only the timer retries: a failing write per line would be expensive.
       if (retry === undefined) flush();
     },
   };
@@ -89,13 +89,13 @@ function openDescriptor(descriptor: 1 | 2): DestinationStream {
 
 async function openTerminal(): Promise<DestinationStream> {
   const { default: pretty } = await import('pino-pretty');
-  // A terminal that is gone (EIO) must not end the program.
+  // A closed terminal (EIO) must not end the program.
   const destination = pino.destination({ dest: 1, sync: true }).on('error', () => undefined);
   return pretty({ destination, colorize: true, translateTime: 'SYS:HH:MM:ss' });
 }
 
 interface HeldLines extends DestinationStream {
-  /** Passes on what is held, and what comes later. A second call does nothing. */
+  /** Forwards the held lines and all later ones. Idempotent. */
   release(destination: DestinationStream): void;
 }
 

@@ -1,23 +1,24 @@
 import { readFileSync } from 'node:fs';
 import { handleArguments } from './arguments.ts';
 import type { App } from './app.ts';
-import { isGraphiqlOn, readConfig, VARIABLES } from './config.ts';
+import { VARIABLES } from './config-variables.ts';
+import { isGraphiqlOn, readConfig } from './config.ts';
 import type { Config } from './config.ts';
 import type { Logger } from './log.ts';
 import { findMisspeltSettings } from './misspelt-settings.ts';
 import { openOutput, writeFailure } from './output.ts';
 import type { Output } from './output.ts';
 
-const STOP_MS = 4_500;
-/** npm passes on a Ctrl-C that the terminal has sent to the whole process group: the program gets it twice. */
+/** Time for the drain; after it the program exits anyway. */
+const STOP_TIMEOUT_MS = 4_500;
+/** npm forwards a Ctrl-C that the terminal already sent to the process group: the program receives it twice. */
 const REPEATED_SIGNAL_MS = 1_000;
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 
-/** What a person at a terminal wants to know first. */
-function bannerOf({ url, demo, database }: App, config: Config): string {
+function formatBanner({ url, demo, database }: App, config: Config): string {
   const lines = [
     '',
     `  Parley is running.  ${url}`,
@@ -54,7 +55,7 @@ async function run(): Promise<void> {
 }
 
 async function serve(config: Config, output: Output): Promise<void> {
-  logProcess(output);
+  logProcessEvents(output);
   for (const misspelt of findMisspeltSettings(process.env, Object.keys(VARIABLES)))
     output.log.warn(misspelt, 'unknown setting, perhaps misspelt');
   for (const name of ['AUTH_SECRET', 'AUTH_DEVICE_SECRET'] as const) {
@@ -62,18 +63,18 @@ async function serve(config: Config, output: Output): Promise<void> {
     if (others.length === 0 && only?.includes(',') === true)
       output.log.warn({ name }, 'secret with a comma is not a list: each part of a list needs 16 characters');
   }
-  // Loaded when it is needed: --help and a wrong setting are told without it.
+  // Imported late: --help and configuration errors must not wait for it.
   const starting = import('./app.ts').then(({ startApp }) => startApp({ config, log: output.log }));
   const stopping = stopOnSignal(starting, output);
   const app = await starting;
   if (stopping.aborted) return;
   const { url, address, port, nodeId, database } = app;
-  output.listening({ version, nodeId, database, url, address, port }, bannerOf(app, config));
+  output.listening({ version, nodeId, database, url, address, port }, formatBanner(app, config));
   if (!app.demo.isOpen || !process.stdout.isTTY) logDemo(app.demo, output.log);
 }
 
-/** Node writes text for these to standard error. */
-function logProcess({ log, abandon }: Output): void {
+/** Logs warnings and uncaught exceptions, which Node would write to standard error as text. */
+function logProcessEvents({ log, abandon }: Output): void {
   process.removeAllListeners('warning');
   process.on('warning', (warning) => log.warn({ err: warning }, 'process warning'));
   process.on('uncaughtException', (error) => {
@@ -83,7 +84,10 @@ function logProcess({ log, abandon }: Output): void {
   });
 }
 
-/** Drains on the first SIGTERM, SIGINT or SIGHUP and exits with 0; a later one ends the drain. The signal tells that it began. */
+/**
+ * Drains on the first SIGTERM, SIGINT or SIGHUP and exits with 0; a second one exits immediately. The returned signal
+ * is aborted when the drain begins.
+ */
 function stopOnSignal(starting: Promise<App>, { log, abandon }: Output): AbortSignal {
   const stopping = new AbortController();
   let stoppedAt = 0;
@@ -93,7 +97,7 @@ function stopOnSignal(starting: Promise<App>, { log, abandon }: Output): AbortSi
     () => undefined,
   );
   const exit = (code: number, reason: string): never => {
-    if (code !== 0) log.error({ reason }, 'drain cut short');
+    if (code !== 0) log.error({ reason }, 'drain aborted');
     abandon();
     process.exit(code);
   };
@@ -105,7 +109,7 @@ function stopOnSignal(starting: Promise<App>, { log, abandon }: Output): AbortSi
     stopping.abort();
     stoppedAt = performance.now();
     log.info({ signal }, 'draining');
-    setTimeout(() => exit(isServing ? 1 : 0, 'timeout'), STOP_MS).unref();
+    setTimeout(() => exit(isServing ? 1 : 0, 'timeout'), STOP_TIMEOUT_MS).unref();
     starting.then(
       (app) =>
         app[Symbol.asyncDispose]().then(
@@ -123,18 +127,18 @@ function stopOnSignal(starting: Promise<App>, { log, abandon }: Output): AbortSi
   return stopping.signal;
 }
 
-// Whoever reads it may be gone.
+// A closed pipe (EPIPE) must not end the program.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
-const answer = handleArguments(process.argv.slice(2), version);
-if (answer === undefined) {
+const commandOutput = handleArguments(process.argv.slice(2), version);
+if (commandOutput === undefined) {
   await run().catch((error: unknown) => {
-    // main.cjs says what to do about it.
+    // main.cjs prints a hint for it.
     if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') throw error;
     writeFailure(error);
     process.exit(1);
   });
 } else {
-  (answer.isRefusal ? process.stderr : process.stdout).write(`${answer.text}\n`);
-  process.exitCode = answer.isRefusal ? 2 : 0;
+  (commandOutput.isError ? process.stderr : process.stdout).write(`${commandOutput.text}\n`);
+  process.exitCode = commandOutput.isError ? 2 : 0;
 }

@@ -44,7 +44,7 @@ export async function login(
   const { user } = await checkLogin(deps, input.email.trim(), input.password, users.findCredentials);
   const actor = { kind: 'user', id: user.id } as const;
   if (isLocked(deps, actor) || (await isForbiddenDemoLogin(deps, user.id, input.password)))
-    throw unauthenticated('Demo accounts are disabled on this server: their password is public.');
+    throw unauthenticated('Demo accounts are disabled on this server: their password is published.');
   const { token } = await deps.tokens.issue(actor);
   return { token, user };
 }

@@ -11,17 +11,17 @@ export const DEMO_PASSWORD = 'parley';
 /** Setting with the ids of the demo accounts: their e-mails may change. */
 export const DEMO_ACCOUNTS = 'demo-accounts';
 
-/** Whether accounts with a public password may be used: never where other machines can connect. */
+/** Whether accounts with a published password may be used: never where other machines can connect. */
 export const isDemoAllowed = (config: Config): boolean =>
   config.DEMO !== 'off' && config.PASSWORD_LOGIN === 'on' && isLoopback(hostOf(config));
 
-/** Finds the demo accounts that still have their public password. */
+/** Finds the demo accounts that still have their published password. */
 export async function findDemoAccounts({ db, passwords }: Pick<Deps, 'db' | 'passwords'>): Promise<User[]> {
   const found = await Promise.all(
     (await findDemoIds(db)).map(async (id) => {
       const stored = await users.findPasswordHash(db, id);
-      const isPublic = await passwords.verify(DEMO_PASSWORD, stored?.passwordHash ?? null);
-      return isPublic ? ((await users.findById(db, id)) ?? []) : [];
+      const isPublished = await passwords.verify(DEMO_PASSWORD, stored?.passwordHash ?? null);
+      return isPublished ? ((await users.findById(db, id)) ?? []) : [];
     }),
   );
   return found.flat();

@@ -214,7 +214,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     ],
     [
       { MEDIA_DIR: 'package.json' },
-      'Cannot keep media in package.json (MEDIA_DIR): a file is in its place (EEXIST).',
+      'Cannot store media in package.json (MEDIA_DIR): a file is in its place (EEXIST).',
     ],
     [
       { DATA_DIR: 'package.json' },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { VARIABLES } from '../../src/config.ts';
+import { VARIABLES } from '../../src/config-variables.ts';
 import { findMisspeltSettings } from '../../src/misspelt-settings.ts';
 
 const settings = Object.keys(VARIABLES);

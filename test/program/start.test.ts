@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { VARIABLES } from '../../src/config.ts';
+import { VARIABLES } from '../../src/config-variables.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
 import type { DataFolder } from '../harness/data-folder.ts';

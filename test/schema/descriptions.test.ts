@@ -9,7 +9,7 @@ import {
 } from 'graphql';
 import type { GraphQLNamedType, GraphQLType } from 'graphql';
 import { expect, test } from 'vitest';
-import { VARIABLES } from '../../src/config.ts';
+import { VARIABLES } from '../../src/config-variables.ts';
 import { ERROR_CODES } from '../../src/errors.ts';
 import { schema } from '../../src/schema/index.ts';
 

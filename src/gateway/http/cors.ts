@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { parseOrigin } from '../../config.ts';
+import { parseOrigin } from '../../config-parsers.ts';
 
 export interface Cors {
   /** Whether a request from its `Origin` may be served; true without one, as native apps send none. */

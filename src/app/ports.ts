@@ -1,0 +1,68 @@
+import type { BridgeDeps } from '../bridge/deps.ts';
+import * as accounts from '../domain/accounts.ts';
+import { findConversationsById } from '../domain/conversations.ts';
+import type { Deps } from '../domain/deps.ts';
+import * as media from '../domain/media.ts';
+import { followSession, openSession, renewSession } from '../domain/sessions.ts';
+import { openStream } from '../events/stream.ts';
+import { findToken, findTokenInRequest, firstOf } from '../gateway/bearer-token.ts';
+import { createEngine } from '../gateway/execution/engine.ts';
+import { createExecutor } from '../gateway/execution/executor.ts';
+import { createFanOut } from '../gateway/execution/fan-out.ts';
+import { createFormatError } from '../gateway/execution/format-error.ts';
+import { createOperationLog } from '../gateway/execution/operation-log.ts';
+import { readPersistedOperations } from '../gateway/execution/persisted-operations.ts';
+import { createRequestedDocuments } from '../gateway/execution/requested-documents.ts';
+import type { Cors } from '../gateway/http/cors.ts';
+import type { Metrics } from '../gateway/metrics.ts';
+import type { Ports } from '../gateway/ports.ts';
+import { schema } from '../schema/index.ts';
+
+/** Creates what the transports of the gateway may call. Throws for an invalid PERSISTED_OPERATIONS file. */
+export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> {
+  const formatError = createFormatError(deps.log);
+  const engine = createEngine({
+    schema,
+    fanOut: createFanOut({ ...deps, metrics }),
+    formatError,
+    introspection: deps.config.INTROSPECTION === 'on',
+    operationLog: createOperationLog(deps.log, metrics),
+  });
+  const { PERSISTED_OPERATIONS: path, OPERATIONS } = deps.config;
+  const persisted = path === undefined ? undefined : await readPersistedOperations(path, engine);
+  return {
+    deps,
+    engine,
+    documents: createRequestedDocuments({ engine, persisted, only: OPERATIONS === 'persisted' }),
+    formatError,
+    metrics,
+    authenticate: (token) => accounts.authenticate(deps, token),
+    openSession: (token) => openSession(deps, token),
+    renewSession: (former, token) => renewSession(deps, former, token),
+    uploadMedia: (actor, upload) => media.uploadMedia(deps, actor, upload),
+    openMedia: (actor, id) => media.openMedia(deps, actor, id),
+  };
+}
+
+/** Creates what the bridge may call: it sees neither the schema nor the domain. */
+export function createBridgePorts(
+  { deps, engine, metrics, authenticate }: Ports,
+  cors: Cors,
+): Omit<BridgeDeps, 'usage'> {
+  const { config, log, tails, epoch, presence } = deps;
+  return {
+    config,
+    log,
+    metrics,
+    tails,
+    epoch,
+    presence,
+    authenticate,
+    findToken: (request, auth) => firstOf([findToken(auth), findTokenInRequest(request)]),
+    openStream: (request) => openStream(deps, request),
+    conversationExists: async (id) => (await findConversationsById(deps, [id])).size > 0,
+    executor: createExecutor(deps, engine),
+    followSession: (session, onEnd) => followSession(deps, session, onEnd),
+    originAllowed: cors.allowed,
+  };
+}

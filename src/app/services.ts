@@ -1,0 +1,198 @@
+import { randomUUID } from 'node:crypto';
+import type { Config } from '../config.ts';
+import { createBatchedReads } from '../db/batched-reads.ts';
+import { openDatabase, pingDatabase } from '../db/database.ts';
+import type { Database } from '../db/database.ts';
+import { fillEmailKeys } from '../db/email-keys.ts';
+import { createEventLog } from '../db/event-log.ts';
+import { findDemoAccounts, isDemoAllowed } from '../domain/demo-policy.ts';
+import type { Deps } from '../domain/deps.ts';
+import { createSendBatcher } from '../domain/send-batch.ts';
+import { createBus } from '../events/bus.ts';
+import type { Bus, Listener } from '../events/bus.ts';
+import { connectCluster } from '../events/cluster/cluster.ts';
+import type { Cluster } from '../events/cluster/cluster.ts';
+import { openRedisNotifier } from '../events/cluster/redis.ts';
+import { createTails } from '../events/tail.ts';
+import type { HealthOptions } from '../gateway/http/health.ts';
+import type { Metrics } from '../gateway/metrics.ts';
+import { requireForStartup } from '../lib/startup-error.ts';
+import type { Logger } from '../log.ts';
+import { createChannelUsage } from '../services/channel-usage.ts';
+import type { ChannelUsage } from '../services/channel-usage.ts';
+import { loadOrCreateSecret, resolveMediaDir } from '../services/data-dir.ts';
+import { createFolderStorage } from '../services/media-storage-fs.ts';
+import type { MediaStorage } from '../services/media-storage.ts';
+import { createPasswords } from '../services/passwords.ts';
+import { createPresence } from '../services/presence.ts';
+import { createRateLimits } from '../services/rate-limits.ts';
+import { startRetention } from '../services/retention.ts';
+import { createTokens } from '../services/tokens.ts';
+import type { JwksSettings, Tokens } from '../services/tokens.ts';
+import { createTypingPublisher } from '../services/typing-publisher.ts';
+
+export interface ServicesOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Closes the services in reverse order. */
+  readonly stack: AsyncDisposableStack;
+  /** An open database to use instead of the configured one. */
+  readonly database?: Database | undefined;
+  readonly passwordCost?: number | undefined;
+}
+
+export interface Services {
+  readonly deps: Deps;
+  readonly nodeId: string;
+  /** E-mails of the demo accounts found in the database that still have their published password. */
+  readonly demoEmails: readonly string[];
+  readonly channelUsage: ChannelUsage;
+  readonly healthChecks: Pick<HealthOptions, 'pingDatabase' | 'hearsNodes'>;
+}
+
+/** Opens everything with a lifetime or a secret, in startup order. Throws a `StartError` for what is unavailable. */
+export async function openServices(options: ServicesOptions): Promise<Services> {
+  const { config, log, metrics, stack } = options;
+  const dataDir = config.DATA_DIR === 'memory' ? undefined : config.DATA_DIR;
+  const database = options.database ?? stack.use(await openConfiguredDatabase(config, dataDir, log));
+  const { db, epoch, kind } = database;
+  await fillEmailKeys(db);
+  const bus = createBus(log);
+  const batchedReads = createBatchedReads(db);
+  const tails = createTails({
+    eventLog: { ...createEventLog(db), readRange: batchedReads.readRange },
+    bus,
+    log,
+    onEvent: ({ at }) => metrics.deliveryDelay.observe(Math.max(0, Date.now() - Date.parse(at)) / 1000),
+  });
+  metrics.beforeScrape(() => metrics.logLag.set(tails.lag()));
+  const nodeId = randomUUID();
+  const typing = stack.use(createTypingPublisher({ db, bus }));
+  const presence = stack.use(
+    await createPresence({
+      db,
+      bus,
+      log,
+      nodeId,
+      graceMs: config.PRESENCE_GRACE_MS,
+      isOnlyProcess: kind === 'pglite',
+      onLastConnection: typing.endAll,
+    }),
+  );
+  const tokens = await openTokens(config, dataDir);
+  const mediaStorage = await openMediaStorage(config, dataDir, kind, stack);
+  const passwords = createPasswords({ cost: options.passwordCost });
+  const demoAccounts = await findDemoAccounts({ db, passwords });
+  stack.use(startRetention({ db, config, mediaStorage, log }));
+  const channelUsage = stack.use(createChannelUsage({ db, log }));
+  const cluster = await joinCluster(config, database, {
+    // Subscriptions are per topic, but typing expiry needs the notices of all topics.
+    bus: withReceiveListener(bus, typing.onReceived),
+    tails,
+    log,
+  });
+  if (cluster !== undefined) stack.use(cluster);
+  return {
+    nodeId,
+    demoEmails: demoAccounts.map(({ email }) => email),
+    deps: {
+      db,
+      bus,
+      tails,
+      epoch,
+      config,
+      log,
+      tokens,
+      batchedReads,
+      presence,
+      mediaStorage,
+      rateLimits: createRateLimits({ enabled: config.RATE_LIMITS === 'on' }),
+      passwords,
+      lockedUsers: new Set(isDemoAllowed(config) ? [] : demoAccounts.map(({ id }) => id)),
+      sendBatcher: createSendBatcher({ db, bus }),
+      typing,
+    },
+    channelUsage,
+    healthChecks: {
+      pingDatabase: () => pingDatabase(db),
+      hearsNodes: () => cluster?.listening !== false,
+    },
+  };
+}
+
+function openConfiguredDatabase(
+  { DATABASE_URL: url }: Config,
+  dir: string | undefined,
+  log: Logger,
+): Promise<Database> {
+  if (url === undefined)
+    return requireForStartup(
+      `Cannot open the embedded database in ${dir ?? 'memory'} (DATA_DIR)`,
+      openDatabase({ kind: 'pglite', dir }, log),
+    );
+  return requireForStartup(
+    `Cannot open the database${describeUrl(url)} (DATABASE_URL)`,
+    openDatabase({ kind: 'postgres', url }, log),
+  );
+}
+
+async function openTokens(config: Config, dataDir: string | undefined): Promise<Tokens> {
+  return createTokens({
+    secret:
+      config.AUTH_SECRET ?? (await requireForStartup('Cannot sign tokens', loadOrCreateSecret(dataDir))),
+    deviceSecret: config.AUTH_DEVICE_SECRET,
+    jwks: readJwksSettings(config),
+  });
+}
+
+function readJwksSettings({
+  AUTH_JWKS_URL: url,
+  AUTH_ISSUER: issuer,
+  AUTH_AUDIENCE: audience,
+}: Config): JwksSettings | undefined {
+  return url === undefined || issuer === undefined ? undefined : { url, issuer, audience };
+}
+
+async function openMediaStorage(
+  config: Config,
+  dataDir: string | undefined,
+  databaseKind: Database['kind'],
+  stack: AsyncDisposableStack,
+): Promise<MediaStorage> {
+  const dir = config.MEDIA_DIR ?? (await resolveMediaDir(dataDir, stack));
+  const isShared = databaseKind === 'postgres';
+  return stack.use(
+    await requireForStartup(`Cannot store media in ${dir} (MEDIA_DIR)`, createFolderStorage(dir, isShared)),
+  );
+}
+
+/** Connects the buses of nodes that share a database, through it or through Redis. */
+async function joinCluster(
+  { REDIS_URL }: Config,
+  { url }: Database,
+  parts: Pick<Deps, 'bus' | 'tails' | 'log'>,
+): Promise<Cluster | undefined> {
+  if (url === undefined) return undefined;
+  if (REDIS_URL === undefined) return connectCluster({ ...parts, url });
+  return requireForStartup(
+    `Cannot connect to Redis${describeUrl(REDIS_URL)} (REDIS_URL)`,
+    connectCluster({ ...parts, url: REDIS_URL, open: openRedisNotifier }),
+  );
+}
+
+/** Returns a bus that passes notices of other nodes to the listener before its subscribers. */
+const withReceiveListener = (bus: Bus, listener: Listener): Bus => ({
+  ...bus,
+  receive(notice) {
+    listener(notice);
+    bus.receive(notice);
+  },
+});
+
+/** Returns the database and host of a URL, with a leading space and without credentials. */
+export function describeUrl(url: string): string {
+  if (!URL.canParse(url)) return '';
+  const { host, pathname } = new URL(url);
+  return host === '' ? '' : ` ${pathname.slice(1)} at ${host}`.replace(/ +/g, ' ');
+}

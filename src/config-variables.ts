@@ -1,0 +1,189 @@
+import { z } from 'zod';
+import {
+  forwardChannels,
+  hostAddress,
+  iceUrls,
+  list,
+  onOff,
+  oneOf,
+  origins,
+  secrets,
+  urlOf,
+  wholeNumber,
+} from './config-parsers.ts';
+
+/** All environment variables: parser, default and description. Source of docs/configuration.md and `--help`. */
+export const VARIABLES = {
+  HOST: {
+    schema: hostAddress.optional(),
+    default: '127.0.0.1; 0.0.0.0 with `DATABASE_URL`',
+    description:
+      'Address to listen on. Set 0.0.0.0 to make the embedded gateway reachable from other machines.',
+  },
+  PORT: {
+    schema: wholeNumber(0, 65_535).default(4000),
+    default: '4000',
+    description: 'Port to listen on; 0 picks a free one.',
+  },
+  DATA_DIR: {
+    schema: z.string().min(1).default('./data'),
+    default: './data',
+    description:
+      'Folder of the embedded database, the media and the generated secret; `memory` persists nothing.',
+  },
+  DATABASE_URL: {
+    schema: urlOf(/^postgres(ql)?:\/\//i, 'postgres://user:password@host:5432/database').optional(),
+    default: 'none: the embedded database',
+    description: 'PostgreSQL to use instead of the embedded database; any number of nodes may share it.',
+  },
+  REDIS_URL: {
+    schema: urlOf(/^rediss?:\/\//i, 'redis://host:6379').optional(),
+    default: 'none: LISTEN/NOTIFY',
+    description: 'Redis that carries live events between nodes, with `DATABASE_URL`.',
+  },
+  AUTH_SECRET: {
+    schema: secrets.optional(),
+    default: 'generated and stored in `DATA_DIR`',
+    description:
+      'HS256 secret of account tokens; required with `DATABASE_URL`. A comma-separated list during rotation: the first signs, all verify.',
+  },
+  AUTH_DEVICE_SECRET: {
+    schema: secrets.optional(),
+    default: 'none: device tokens are recognised by their `kind` claim',
+    description:
+      'HS256 secret of device tokens, or a comma-separated list; a token that verifies with it belongs to a device.',
+  },
+  AUTH_JWKS_URL: {
+    schema: z.url({ protocol: /^https?$/, error: 'must be one URL such as https://host/keys' }).optional(),
+    default: 'none',
+    description: 'Key set (JWKS) of an external identity provider whose tokens are also accepted.',
+  },
+  AUTH_ISSUER: {
+    schema: z.string().optional(),
+    default: 'none',
+    description: 'Expected `iss` of external tokens; required with `AUTH_JWKS_URL`.',
+  },
+  AUTH_AUDIENCE: {
+    schema: z.string().optional(),
+    default: 'none',
+    description: 'Expected `aud` of external tokens.',
+  },
+  STUN_URLS: {
+    schema: iceUrls(
+      /^stuns?:(?<host>\[[^\]\s]*\]|[^:/?\s[\]]+)(?::(?<port>\d{1,5}))?$/,
+      'stun:host:3478',
+    ).default(['stun:webrtc.neo.ovh:3478']),
+    default: 'stun:webrtc.neo.ovh:3478',
+    description: 'Comma-separated STUN servers sent to clients.',
+  },
+  TURN_URLS: {
+    schema: iceUrls(
+      /^turns?:(?<host>\[[^\]\s]*\]|[^:/?\s[\]]+)(?::(?<port>\d{1,5}))?(?:\?transport=(?:udp|tcp))?$/,
+      'turn:host:3478',
+    ).default(['turn:webrtc.neo.ovh:3478']),
+    default: 'turn:webrtc.neo.ovh:3478',
+    description: 'Comma-separated TURN servers sent to clients.',
+  },
+  TURN_SECRET: {
+    schema: list.refine((secrets) => secrets.length > 0, 'must not be empty').optional(),
+    default: 'random: no TURN server accepts the credentials',
+    description:
+      'Shared secret of the TURN servers (`static-auth-secret`), or a comma-separated list during rotation: the first signs.',
+  },
+  TURN_TTL: {
+    schema: wholeNumber(60, 31_536_000).default(86_400),
+    default: '86400',
+    description: 'Lifetime of TURN credentials, in seconds.',
+  },
+  MEDIA_DIR: {
+    schema: z.string().min(1).optional(),
+    default: '`DATA_DIR`/media',
+    description: 'Folder of uploaded media. Nodes that share a database must share this folder.',
+  },
+  MAX_UPLOAD_BYTES: {
+    schema: wholeNumber(1).default(100 * 1024 * 1024),
+    default: '104857600',
+    description: 'Largest accepted upload, in bytes.',
+  },
+  KEEP_ALIVE_MS: {
+    schema: wholeNumber(1, 3_600_000).default(75_000),
+    default: '75000',
+    description:
+      'Keep-alive timeout of idle HTTP connections, in milliseconds; set it above that of a load balancer in front (often 60 s).',
+  },
+  CORS_ORIGINS: {
+    schema: origins.optional(),
+    default: 'any origin is allowed (reflected)',
+    description:
+      'Comma-separated origins allowed on HTTP, WebSocket and Engine.IO, such as `https://app.example.com`, `capacitor://localhost` or `null`; `*` allows any.',
+  },
+  PRESENCE_GRACE_MS: {
+    schema: wholeNumber(0, 3_600_000).default(5000),
+    default: '5000',
+    description: 'Grace period in milliseconds before an account without connections goes offline.',
+  },
+  EVENT_RETENTION_DAYS: {
+    schema: wholeNumber(1, 36_500).default(7),
+    default: '7',
+    description: 'Retention of events and idempotency keys, in days.',
+  },
+  EVENT_RETENTION_COUNT: {
+    schema: wholeNumber(1).default(10_000),
+    default: '10000',
+    description: 'Retention of events per topic, as a number of events.',
+  },
+  LEGACY_FORWARD_CHANNELS: {
+    schema: forwardChannels.optional(),
+    default: 'both; `webrtc_forward` only for clients that send no `EIO`',
+    description: 'Channels on which legacy clients receive forwarded WebRTC messages, in order.',
+  },
+  RATE_LIMITS: {
+    schema: onOff.default('on'),
+    default: 'on',
+    description: 'Rate limits on failed logins and on operations per account: `on` or `off`.',
+  },
+  INTROSPECTION: {
+    schema: onOff.default('on'),
+    default: 'on',
+    description: 'GraphQL introspection: `on` or `off`.',
+  },
+  OPERATIONS: {
+    schema: oneOf('any', 'persisted').default('any'),
+    default: 'any',
+    description:
+      '`persisted` allows only the documents in `PERSISTED_OPERATIONS`, on every transport; `any` allows all.',
+  },
+  PERSISTED_OPERATIONS: {
+    schema: z.string().min(1).optional(),
+    default: 'none',
+    description:
+      'JSON file of documents by id, in the format of Relay, graphql-codegen, gql.tada or Apollo ([persisted operations](persisted-operations.md)).',
+  },
+  GRAPHIQL: {
+    schema: onOff.optional(),
+    default: 'on where `HOST` is a loopback address',
+    description: 'GraphiQL for browsers at `/graphql`: `on` or `off`.',
+  },
+  SIGN_UP: {
+    schema: onOff.optional(),
+    default: 'as `PASSWORD_LOGIN`',
+    description: 'Public sign-up with a password: `on` or `off`.',
+  },
+  PASSWORD_LOGIN: {
+    schema: onOff.default('on'),
+    default: 'on',
+    description:
+      'Password login of users: `on`, or `off` where an external identity provider issues all tokens. Devices always log in with a password.',
+  },
+  DEMO: {
+    schema: onOff.optional(),
+    default: 'on for a new embedded database where `HOST` is a loopback address',
+    description:
+      'Demo accounts with a published password: `on` creates them, `off` locks them until their password changes. `on` requires `HOST` to be a loopback address.',
+  },
+  LOG_LEVEL: {
+    schema: oneOf('silent', 'error', 'warn', 'info', 'debug').default('info'),
+    default: 'info',
+    description: 'Log level: `silent`, `error`, `warn`, `info` or `debug`.',
+  },
+} as const satisfies Record<string, { schema: z.ZodType; default: string; description: string }>;
