@@ -48,8 +48,8 @@ const COLUMNS = ['members', 'conversations', '     Parley', '    bare ws', 'to b
 print(`Server CPU time per message, ${SUBSCRIBERS} subscribers, medians of paired rounds\n`);
 printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
-for (const given of CASES) {
-  const row = await compare(given);
+for (const testCase of CASES) {
+  const row = await compare(testCase);
   rows.push(row);
   printRow(COLUMNS, [
     String(row['members']),

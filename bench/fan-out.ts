@@ -44,8 +44,8 @@ function compare({ subscribers, bytes }: (typeof CASES)[number]) {
 print('GraphQL: server CPU time per delivery, medians of paired rounds\n');
 printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
-for (const given of CASES) {
-  const { medianCost, medianRatio } = await compare(given);
+for (const testCase of CASES) {
+  const { medianCost, medianRatio } = await compare(testCase);
   const [parley, bare, stock] = [medianCost('parley'), medianCost('bare'), medianCost('stock')];
   const [toBare, toStock] = [medianRatio('parley', 'bare'), medianRatio('parley', 'stock')];
   const costs = [
@@ -55,9 +55,9 @@ for (const given of CASES) {
     formatRatio(toBare),
     formatRatio(toStock),
   ];
-  printRow(COLUMNS, [String(given.subscribers), String(given.bytes), ...costs]);
+  printRow(COLUMNS, [String(testCase.subscribers), String(testCase.bytes), ...costs]);
   rows.push({
-    ...given,
+    ...testCase,
     parleyUs: parley,
     bareWsUs: bare,
     stockYogaUs: stock,

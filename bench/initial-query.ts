@@ -168,25 +168,25 @@ const client = new pg.Client({ connectionString: url });
 await client.connect();
 stack.defer(() => client.end());
 
-async function compare(given: Case): Promise<Row> {
+async function compare(testCase: Case): Promise<Row> {
   const { legacyId: id, token } = stack.use(await createTestAccount(server.url, anonymous));
   const caller = { id, token };
-  await insertData(client, caller, given);
+  await insertData(client, caller, testCase);
   await client.query('analyze');
   const [ours, theirs] = [await runQuery(parley.port, caller), await runQuery(peer.port, caller)];
   if (ours !== theirs) throw new Error(`The results differ:\n${ours}\n${theirs}`);
   const rounds = [];
   for (let round = 0; round <= ROUNDS; round += 1) {
     const costs = {
-      parley: await measureCost(parley, caller, given.queries),
-      mercurius: await measureCost(peer, caller, given.queries),
+      parley: await measureCost(parley, caller, testCase.queries),
+      mercurius: await measureCost(peer, caller, testCase.queries),
     };
     // The first round is a warm-up.
     if (round > 0) rounds.push(costs);
   }
   return {
-    circles: given.circles,
-    conversations: given.circles * given.conversations,
+    circles: testCase.circles,
+    conversations: testCase.circles * testCase.conversations,
     resultBytes: ours.length,
     parleyUs: median(rounds.map((round) => round.parley.us)),
     mercuriusUs: median(rounds.map((round) => round.mercurius.us)),
@@ -200,8 +200,8 @@ async function compare(given: Case): Promise<Row> {
 
 print('Initial query: server CPU time per query, medians of paired rounds\n');
 const rows: Row[] = [];
-for (const given of CASES) {
-  const row = await compare(given);
+for (const testCase of CASES) {
+  const row = await compare(testCase);
   rows.push(row);
   for (const [name, value] of Object.entries(row)) {
     print(`${name.padEnd(20)} ${typeof value === 'number' ? value.toFixed(2).padStart(12) : value}`);

@@ -82,16 +82,16 @@ print(
   'database  messages/s  Parley p50  bare ws p50     ratio  Parley p99  bare ws p99     ratio  after commit      busy   bare ws     lost',
 );
 const rows: Row[] = [];
-for (const given of CASES) {
-  const row = await measure(given);
+for (const testCase of CASES) {
+  const row = await measure(testCase);
   rows.push(row);
   const ms = (name: string): string => `${Number(row[name]).toFixed(1)} ms`.padStart(11);
   const share = (name: string): string => `${(Number(row[name]) * 100).toFixed(0)} %`.padStart(9);
   const ratio = (name: string): string => `${Number(row[name]).toFixed(2)} x`.padStart(9);
   print(
     [
-      given.database.padEnd(8),
-      String(given.perSecond).padStart(11),
+      testCase.database.padEnd(8),
+      String(testCase.perSecond).padStart(11),
       ms('parleyP50Ms'),
       ms('bareWsP50Ms'),
       ratio('p50Ratio'),

@@ -81,13 +81,13 @@ function compare({ clients, bytes }: (typeof CASES)[number]) {
 print('Socket.IO: server CPU time per delivery, medians of paired rounds\n');
 printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
-for (const given of CASES) {
-  const { medianCost, medianRatio } = await compare(given);
+for (const testCase of CASES) {
+  const { medianCost, medianRatio } = await compare(testCase);
   const [parley, bare, flask] = [medianCost('parley'), medianCost('bare'), medianCost('flask')];
   const [toBare, toFlask] = [medianRatio('parley', 'bare'), medianRatio('parley', 'flask')];
   printRow(COLUMNS, [
-    String(given.clients),
-    String(given.bytes),
+    String(testCase.clients),
+    String(testCase.bytes),
     formatUs(parley),
     formatUs(bare),
     formatUs(flask),
@@ -95,7 +95,7 @@ for (const given of CASES) {
     formatRatio(toFlask),
   ]);
   rows.push({
-    ...given,
+    ...testCase,
     parleyUs: parley,
     bareRoomUs: bare,
     toBareRoom: toBare,

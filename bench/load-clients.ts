@@ -91,7 +91,7 @@ export async function openReceivers({
   };
 }
 
-/** Waits until the work of script or closing many sockets is over, as it must not be measured. */
+/** Waits until the work of opening or closing many sockets is over, as it must not be measured. */
 async function untilIdle(pid: number): Promise<void> {
   while ((await cpuDuring(pid, () => pause(IDLE_MS))) > IDLE_MS / 20);
 }

@@ -116,4 +116,4 @@ async function handle(command: Command): Promise<Reply> {
   return { type: 'done' };
 }
 
-process.on('message', (command: Command) => void handle(command).then((answer) => process.send?.(answer)));
+process.on('message', (command: Command) => void handle(command).then((reply) => process.send?.(reply)));

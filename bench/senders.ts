@@ -79,4 +79,4 @@ async function handle(command: Command): Promise<RoundResult | 'done'> {
   return 'done';
 }
 
-process.on('message', (command: Command) => void handle(command).then((answer) => process.send?.(answer)));
+process.on('message', (command: Command) => void handle(command).then((reply) => process.send?.(reply)));

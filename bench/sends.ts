@@ -37,7 +37,7 @@ interface Setup {
   readonly postgres: PostgresServer;
   readonly seeded: SeededServer;
   /** Runs a command in the process of the senders. */
-  run<Answer>(command: Command): Promise<Answer>;
+  run<Reply>(command: Command): Promise<Reply>;
 }
 
 /** Starts a server on a PostgreSQL with fsync, with so many accounts per conversation. */
@@ -51,10 +51,10 @@ async function openSetup(perConversation: number, stack: AsyncDisposableStack): 
   return {
     postgres,
     seeded,
-    async run<Answer>(command: Command) {
+    async run<Reply>(command: Command) {
       senders.send(command);
-      const [answer] = (await once(senders, 'message')) as [Answer];
-      return answer;
+      const [reply] = (await once(senders, 'message')) as [Reply];
+      return reply;
     },
   };
 }
@@ -85,17 +85,17 @@ async function measurePgbench({ postgres }: Setup, { senders, perConversation }:
 
 const numberOrUndefined = (value: number): number | undefined => (Number.isNaN(value) ? undefined : value);
 
-async function compare(given: (typeof CASES)[number]): Promise<Row> {
+async function compare(testCase: (typeof CASES)[number]): Promise<Row> {
   await using stack = new AsyncDisposableStack();
-  const scene = await openSetup(given.perConversation, stack);
+  const setup = await openSetup(testCase.perConversation, stack);
   const rounds = [];
   for (let round = 0; round < ROUNDS; round += 1)
     rounds.push({
-      parley: await measureParley(scene, given.senders),
-      pgbench: await measurePgbench(scene, given),
+      parley: await measureParley(setup, testCase.senders),
+      pgbench: await measurePgbench(setup, testCase),
     });
   return {
-    ...given,
+    ...testCase,
     parleyPerSecond: median(rounds.map(({ parley }) => parley.perSecond)),
     pgbenchPerSecond: numberOrUndefined(median(rounds.map(({ pgbench }) => pgbench.perSecond))),
     toPgbench: numberOrUndefined(
@@ -121,8 +121,8 @@ const COLUMNS = [
 print('Messages sent per second, medians of paired rounds\n');
 printRow(COLUMNS, COLUMNS);
 const rows: Row[] = [];
-for (const given of CASES) {
-  const row = await compare(given);
+for (const testCase of CASES) {
+  const row = await compare(testCase);
   rows.push(row);
   const number = (name: string, digits = 0): string => Number(row[name]).toFixed(digits);
   printRow(COLUMNS, [

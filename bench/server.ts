@@ -70,7 +70,7 @@ export async function measurePeakMb(server: Server, work: Promise<unknown>): Pro
   return peak;
 }
 
-/** A share's place in sorted durations, in milliseconds with one digit. */
+/** Returns a percentile of sorted durations, in milliseconds with one decimal. */
 export const percentile = (sorted: readonly number[], part: number): string =>
   (sorted[Math.floor(sorted.length * part)] ?? sorted.at(-1) ?? 0).toFixed(1);
 

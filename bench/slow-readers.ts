@@ -70,9 +70,9 @@ async function runCommand(command: Command): Promise<Reply> {
 }
 /** Returns the delivery delays in milliseconds, sorted. */
 async function collectDelays(sentAt: ReadonlyMap<number, number>): Promise<readonly number[]> {
-  const answer = await runCommand({ type: 'collect', messages: MESSAGES });
-  if (answer.type !== 'collected') throw new Error('Unexpected reply of the readers.');
-  return answer.arrivals
+  const reply = await runCommand({ type: 'collect', messages: MESSAGES });
+  if (reply.type !== 'collected') throw new Error('Unexpected reply of the readers.');
+  return reply.arrivals
     .map(([id, arrivedAt]) => (arrivedAt - (sentAt.get(id) ?? Number.NaN)) / 1e6)
     .toSorted((a, b) => a - b);
 }
