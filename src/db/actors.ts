@@ -5,7 +5,7 @@ import { anyOf } from './sql.ts';
 import type { Device, User } from './tables.ts';
 import type { ActorRef } from '../actor.ts';
 
-/** An account with what is shown of it everywhere. */
+/** A user or device with its presence. */
 export type ActorRow =
   | { readonly kind: 'user'; readonly user: User; readonly online: boolean }
   | { readonly kind: 'device'; readonly device: Device; readonly online: boolean };
@@ -30,10 +30,10 @@ export const DEVICE_COLUMNS = [
   'devices.updatedAt',
 ] as const;
 
-/** Of a statement that joins `presence`, where those who were never online have no row. */
+/** For statements that left join `presence`, which has no row for actors that were never online. */
 export const isOnline = sql<boolean>`coalesce(presence.online, false)`.as('online');
 
-/** Those of the accounts that exist, in any order. */
+/** Finds the actors that exist, in any order. */
 export async function findActors(db: Db, accounts: readonly ActorRef[]): Promise<ActorRow[]> {
   const userIds = accounts.flatMap((account) => (account.kind === 'user' ? [account.id] : []));
   const deviceIds = accounts.flatMap((account) => (account.kind === 'device' ? [account.id] : []));
@@ -44,14 +44,13 @@ export async function findActors(db: Db, accounts: readonly ActorRef[]): Promise
 }
 
 async function findUsers(db: Db, ids: readonly UserId[]): Promise<ActorRow[]> {
-  const rows = await findSeenUsers(db, ids);
+  const rows = await findUsersWithPresence(db, ids);
   return rows.map(({ online, ...user }) => ({ kind: 'user', user, online }));
 }
 
-/** A user, and whether it is online. */
-export type SeenUser = User & { readonly online: boolean };
+export type UserWithPresence = User & { readonly online: boolean };
 
-export async function findSeenUsers(db: Db, ids: readonly UserId[]): Promise<SeenUser[]> {
+export async function findUsersWithPresence(db: Db, ids: readonly UserId[]): Promise<UserWithPresence[]> {
   return db
     .selectFrom('users')
     .leftJoin('presence', (join) =>

@@ -9,35 +9,34 @@ import type { ConversationId } from '../ids.ts';
 import { createBatcher } from '../lib/batcher.ts';
 import type { ActorRef } from '../actor.ts';
 
-/** The embedded database keeps the event loop for as long as it takes to answer. */
-const MAX_TOGETHER = 200;
+/** Bounds how long one statement of the embedded database blocks the event loop. */
+const MAX_BATCH = 200;
 
 /**
- * What the database is asked for each connection and each stream before it is let in. Whoever asks at the same moment
- * is asked for together: after a restart, thousands do.
+ * The reads that precede every connection and every stream, batched: after a restart thousands of clients reconnect
+ * concurrently.
  */
 export interface BatchedReads {
-  /** Whether the account is there and active, and accepts the token. */
+  /** Checks that the account is active and that the token is not revoked. */
   isActive(token: Token): Promise<boolean>;
-  /** Whether the actor takes part in the conversation. */
   hasAccess(actor: ActorRef, conversationId: ConversationId): Promise<boolean>;
-  /** How far a topic's log reaches; undefined when there is no such topic. */
+  /** Undefined for an unknown topic. */
   readRange(topic: string): Promise<LogRange | undefined>;
 }
 
 export function createBatchedReads(db: Db): BatchedReads {
-  const tokens = createBatcher<Token, boolean>((asked) => areActive(db, asked), {
-    maxBatchSize: MAX_TOGETHER,
+  const tokens = createBatcher<Token, boolean>((requests) => areActive(db, requests), {
+    maxBatchSize: MAX_BATCH,
   });
   const readers = createBatcher<AccessRequest, boolean>((requests) => haveAccess(db, requests), {
-    maxBatchSize: MAX_TOGETHER,
+    maxBatchSize: MAX_BATCH,
   });
   const ranges = createBatcher<string, LogRange | undefined>(
     async (topics) => {
       const known = await readRanges(db, topics);
       return topics.map((topic) => known.get(topic));
     },
-    { maxBatchSize: MAX_TOGETHER },
+    { maxBatchSize: MAX_BATCH },
   );
   return {
     isActive: (token) => tokens.load(token),

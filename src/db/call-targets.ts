@@ -4,13 +4,13 @@ import type { Db } from './database.ts';
 import { emailIs, emailOrder } from './users.ts';
 import type { ActorRef } from '../actor.ts';
 
-/** By what an account is called. */
+/** How a caller addresses an account. */
 export type CallTarget =
   | { readonly kind: 'email'; readonly email: string }
   | { readonly kind: 'user'; readonly id: UserId }
   | { readonly kind: 'device'; readonly id: DeviceId };
 
-/** The target, if it is the caller itself or shares a circle with it. */
+/** Finds the target of a call. Undefined unless it is the caller, or shares a circle with the caller. */
 export async function findTarget(
   db: Db,
   caller: ActorRef,

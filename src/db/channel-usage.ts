@@ -1,21 +1,21 @@
 import { sql } from 'kysely';
 import type { Db } from './database.ts';
 
-/** How often an account used a legacy channel on a day, from one kind of client. */
+/** Number of uses of a legacy channel by an account, per day and client library. */
 export interface ChannelUse {
   /** `YYYY-MM-DD`, in UTC. */
   readonly day: string;
   readonly channel: string;
   readonly protocol: number;
   readonly library: string;
-  /** Topic of the account; empty for clients that had not authenticated. */
+  /** Topic of the account; empty for unauthenticated clients. */
   readonly account: string;
   readonly uses: number;
 }
 
-/** What a channel, or a kind of client, was used for in some days. */
+/** Usage of a channel, or of a client library, over a period. */
 export interface UseSummary {
-  /** Accounts that used it, those of both protocols counted once. */
+  /** Distinct accounts. One that used both protocols counts once. */
   readonly accounts: number;
   readonly accountsOfProtocol3: number;
   readonly accountsOfProtocol4: number;
@@ -32,7 +32,7 @@ export interface ClientSummary extends UseSummary {
   readonly library: string;
 }
 
-/** Adds to what is known of these days. Rows are taken in one order, so that nodes do not wait for each other in a circle. */
+/** Adds usage counts. Rows are locked in one order, so that nodes cannot deadlock. */
 export async function addUses(db: Db, uses: readonly ChannelUse[]): Promise<void> {
   await sql`
     insert into channel_uses (day, channel, protocol, library, account, uses)
@@ -59,7 +59,7 @@ const SUMMARY = sql`
   max(day) as last_day
 `;
 
-/** What was used from a day on, by channel, in alphabetical order. */
+/** Sums usage since a day by channel, in alphabetical order. */
 export async function sumByChannel(db: Db, since: string): Promise<ChannelSummary[]> {
   const { rows } = await sql<ChannelSummary>`
     select channel, ${SUMMARY} from channel_uses where day >= ${since} group by channel order by channel
@@ -67,7 +67,7 @@ export async function sumByChannel(db: Db, since: string): Promise<ChannelSummar
   return rows;
 }
 
-/** What was used from a day on, by kind of client, the most accounts first. */
+/** Sums usage since a day by client library, most accounts first. */
 export async function sumByClient(db: Db, since: string): Promise<ClientSummary[]> {
   const { rows } = await sql<ClientSummary>`
     select protocol, library, ${SUMMARY} from channel_uses where day >= ${since}
@@ -76,13 +76,13 @@ export async function sumByClient(db: Db, since: string): Promise<ClientSummary[
   return rows;
 }
 
-/** The first day of which anything is known; null before any. */
+/** Returns the first day with usage; null without any. */
 export async function firstDay(db: Db): Promise<string | null> {
   const { rows } = await sql<{ day: string | null }>`select min(day) as day from channel_uses`.execute(db);
   return rows[0]?.day ?? null;
 }
 
-/** Forgets at most `limit` rows from before a day. Answers how many. */
+/** Deletes at most `limit` rows from before a day. Returns the number of deleted rows. */
 export async function forgetUses(db: Db, before: string, limit: number): Promise<number> {
   const { numAffectedRows } = await sql`
     delete from channel_uses where ctid in (

@@ -6,7 +6,7 @@ import { anyOf, now } from './sql.ts';
 import type { Circle, CircleRole, Invitation, Membership } from './tables.ts';
 import type { ActorRef } from '../actor.ts';
 
-/** A circle, and as what an account belongs to it: null for its device. */
+/** A circle with the actor's role; null for its device. */
 export interface CircleAccess {
   readonly circle: Circle;
   readonly role: CircleRole | null;
@@ -25,7 +25,7 @@ export async function rename(tx: Tx, id: CircleId, name: string): Promise<Circle
     .executeTakeFirstOrThrow();
 }
 
-/** Takes along everything that is in the circle. */
+/** Deletes the circle with its conversations, memberships, invitations and device (cascade). */
 export async function remove(tx: Tx, id: CircleId): Promise<void> {
   await tx.deleteFrom('circles').where('id', '=', id).execute();
 }
@@ -34,7 +34,7 @@ export async function findByIds(db: Db, ids: readonly CircleId[]): Promise<Circl
   return db.selectFrom('circles').select(CIRCLE_COLUMNS).where('id', '=', anyOf(ids)).execute();
 }
 
-/** The circle, if the account belongs to it. */
+/** Finds a circle to which the account belongs. */
 export async function findAccess(db: Db, account: ActorRef, id: CircleId): Promise<CircleAccess | undefined> {
   if (account.kind === 'device') {
     const circle = await ofDevice(db, account).where('circles.id', '=', id).executeTakeFirst();
@@ -49,7 +49,6 @@ export async function findAccess(db: Db, account: ActorRef, id: CircleId): Promi
   return { circle, role };
 }
 
-/** The circles that the account belongs to. */
 export async function findOfAccount(db: Db, account: ActorRef): Promise<Circle[]> {
   return account.kind === 'device'
     ? ofDevice(db, account).execute()
@@ -70,7 +69,7 @@ const ofDevice = (db: Db, device: ActorRef & { kind: 'device' }) =>
     .select(CIRCLE_COLUMNS)
     .where('devices.id', '=', device.id);
 
-/** Those of the circles in which the user is alone. */
+/** Returns the circles whose only member is the user. */
 export async function findWithOnlyMember(
   db: Db,
   ids: readonly CircleId[],
@@ -98,7 +97,7 @@ export async function insertMembership(
     .executeTakeFirstOrThrow();
 }
 
-/** Undefined when there was none. */
+/** Returns the deleted membership; undefined if there was none. */
 export async function removeMembership(
   tx: Tx,
   circleId: CircleId,
@@ -112,7 +111,7 @@ export async function removeMembership(
     .executeTakeFirst();
 }
 
-/** Makes the oldest member ADMIN when there is no ADMIN left. */
+/** Promotes the oldest member if the circle has no ADMIN. */
 export async function ensureAdmin(tx: Tx, circleId: CircleId): Promise<void> {
   await sql`
     update memberships set role = 'ADMIN', updated_at = ${now}
@@ -127,7 +126,7 @@ export async function findMembership(db: Db, id: MembershipId): Promise<Membersh
   return db.selectFrom('memberships').select(MEMBERSHIP_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
-/** Of all these circles, oldest first. */
+/** Finds those of all these circles, oldest first. */
 export async function findMemberships(db: Db, circleIds: readonly CircleId[]): Promise<Membership[]> {
   return db
     .selectFrom('memberships')
@@ -147,7 +146,7 @@ export async function isMember(db: Db, circleId: CircleId, userId: UserId): Prom
   return row !== undefined;
 }
 
-/** Undefined when the user is invited already. */
+/** Undefined if the user is already invited. */
 export async function insertInvitation(
   tx: Tx,
   invitation: { circleId: CircleId; userId: UserId; invitedById: UserId },
@@ -168,7 +167,7 @@ export async function findInvitation(db: Db, id: InvitationId): Promise<Invitati
   return db.selectFrom('invitations').select(INVITATION_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
-/** Of all these circles, oldest first. */
+/** Finds those of all these circles, oldest first. */
 export async function findInvitations(db: Db, circleIds: readonly CircleId[]): Promise<Invitation[]> {
   return db
     .selectFrom('invitations')
@@ -178,7 +177,7 @@ export async function findInvitations(db: Db, circleIds: readonly CircleId[]): P
     .execute();
 }
 
-/** To the user, oldest first. */
+/** Finds the invitations to the user, oldest first. */
 export async function findInvitationsOfUser(db: Db, userId: UserId): Promise<Invitation[]> {
   return db
     .selectFrom('invitations')

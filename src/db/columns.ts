@@ -1,5 +1,5 @@
-// Named one by one: a statement that asks for `*` has another answer once a newer node has added a column, and PostgreSQL
-// then refuses what is prepared of it.
+// Every column is named: once a newer node adds a column, the row type of a prepared `select *` changes, and PostgreSQL
+// refuses to execute it ("cached plan must not change result type").
 
 export const CIRCLE_COLUMNS = [
   'circles.id',

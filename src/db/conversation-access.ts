@@ -21,10 +21,12 @@ interface AccessRow {
 
 /**
  * The access rule, as one table for each kind of actor. A user has access as a participant; a device has access to the
- * conversations of its circle with `deviceAccess`. Every statement that checks access to a conversation uses this table.
+ * conversations of its circle with `deviceAccess`. Every statement that checks access to a conversation uses this
+ * table.
  *
- * A subquery instead of a view over both kinds: PostgreSQL inlines it into the statement that joins it, and uses the indexes. It
- * does not inline a member of UNION ALL that is a join itself (`is_safe_append_member`), and would read every device.
+ * A subquery instead of a view over both kinds: PostgreSQL inlines it into the statement that joins it, and uses the
+ * indexes. It does not inline a member of UNION ALL that is a join itself (`is_safe_append_member`), and would read
+ * every device.
  */
 const ACCESS: Readonly<Record<ActorRef['kind'], RawBuilder<AccessRow>>> = {
   user: sql`(
@@ -158,8 +160,8 @@ export async function findAccesses(
 }
 
 /**
- * Returns the sender for each request, in their order; undefined without access. Message ids and times ascend in the order of the
- * requests, whatever order PostgreSQL evaluates the rows in.
+ * Returns the sender for each request, in their order; undefined without access. Message ids and times ascend in the
+ * order of the requests, whatever order PostgreSQL evaluates the rows in.
  */
 export async function findSenders(
   db: Db,

@@ -38,7 +38,7 @@ export async function setDeviceAccess(
     .executeTakeFirstOrThrow();
 }
 
-/** Removes those of the conversations in which at most one is left, the circle's device counted where it has access. */
+/** Deletes the conversations with at most one participant left. A device with access counts as a participant. */
 export async function removeDeserted(tx: Tx, ids: readonly ConversationId[]): Promise<Conversation[]> {
   return tx
     .deleteFrom('conversations')
@@ -67,7 +67,7 @@ export async function findByIds(db: Db, ids: readonly ConversationId[]): Promise
   return db.selectFrom('conversations').select(CONVERSATION_COLUMNS).where('id', '=', anyOf(ids)).execute();
 }
 
-/** All of these circles, whoever takes part. */
+/** Returns all conversations of the circles, regardless of access. */
 export async function findIdsOfCircles(db: Db, circleIds: readonly CircleId[]): Promise<ConversationId[]> {
   const rows = await db
     .selectFrom('conversations')
@@ -77,7 +77,7 @@ export async function findIdsOfCircles(db: Db, circleIds: readonly CircleId[]): 
   return rows.map((row) => row.id);
 }
 
-/** In the order given, oldest first. */
+/** Inserts participants in this order, which is also that of their ids. */
 export async function insertParticipants(
   tx: Tx,
   conversationId: ConversationId,
@@ -91,7 +91,7 @@ export async function insertParticipants(
   return rows.sort((a, b) => a.id - b.id);
 }
 
-/** Ends what the user has to do with the conversations; answers it as it was. */
+/** Removes the user from the conversations. Returns the deleted participants. */
 export async function removeParticipants(
   tx: Tx,
   userId: UserId,
@@ -115,7 +115,7 @@ export async function setRole(tx: Tx, id: ParticipantId, role: ConversationRole)
     .executeTakeFirstOrThrow();
 }
 
-/** Makes the oldest participant ADMIN in those of the conversations that have no ADMIN left. */
+/** Promotes the oldest participant of each conversation without an ADMIN. */
 export async function ensureAdmins(tx: Tx, ids: readonly ConversationId[]): Promise<void> {
   await sql`
     update participants set role = 'ADMIN', updated_at = ${now}
@@ -147,7 +147,7 @@ export async function findParticipantsByIds(db: Db, ids: readonly ParticipantId[
   return db.selectFrom('participants').select(PARTICIPANT_COLUMNS).where('id', '=', anyOf(ids)).execute();
 }
 
-/** Of all these conversations, oldest first. */
+/** Finds those of all these conversations, oldest first. */
 export async function findParticipants(db: Db, ids: readonly ConversationId[]): Promise<Participant[]> {
   return db
     .selectFrom('participants')

@@ -94,7 +94,8 @@ async function openPostgres(url: string, log: Logger, silenceMs = SILENCE_MS): P
     application_name: 'parley',
   });
   pool.on('error', (error) => log.warn({ err: error }, 'idle database connection lost'));
-  // The pool listens to idle connections only: the loss of one in use is told to its query, and must not end the process.
+  // The pool listens to idle connections only: the loss of one in use is told to its query, and must not end the
+  // process.
   pool.on('connect', (client) =>
     client.on('error', (error) => log.debug({ err: error }, 'database connection lost')),
   );
@@ -107,7 +108,10 @@ async function openPostgres(url: string, log: Logger, silenceMs = SILENCE_MS): P
   }
 }
 
-/** A network that was cut says nothing: a socket on which nothing passes is given up, and with it what waits for an answer. */
+/**
+ * A network that was cut says nothing: a socket on which nothing passes is given up, and with it what waits for an
+ * answer.
+ */
 function openSocket(silenceMs: number): Socket {
   const socket = new Socket();
   return socket.setTimeout(silenceMs, () => {
@@ -142,10 +146,10 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
 /**
  * The embedded database, mended in four ways. It answers without ever going back to the event loop: under load, timers
  * and sockets would wait for as long as there is something to ask, so whoever asks for long lets them have a turn. Its
- * own reader of answers takes U+FEFF off the beginning of a text, so they are read as those of a server are; and it keeps
- * what it has read in `execProtocolRaw` for ever, so the answer is taken before that reader. Nor is it told to copy its
- * files after every packet: it writes to the folder, or to memory, itself, and the queue of copies that copy nothing
- * would be a third of all garbage.
+ * own reader of answers takes U+FEFF off the beginning of a text, so they are read as those of a server are; and it
+ * keeps what it has read in `execProtocolRaw` for ever, so the answer is taken before that reader. Nor is it told to
+ * copy its files after every packet: it writes to the folder, or to memory, itself, and the queue of copies that copy
+ * nothing would be a third of all garbage.
  */
 function patchPglite(pglite: PGlite): PGlite {
   let busySince: number | undefined;
@@ -186,7 +190,10 @@ async function prepare(db: Db): Promise<string> {
   return epoch.value;
 }
 
-/** The embedded database itself does not notice a second process and would lose rows: SQLite's file lock does, and ends with the process. */
+/**
+ * The embedded database itself does not notice a second process and would lose rows: SQLite's file lock does, and ends
+ * with the process.
+ */
 async function lockFolder(dir: string): Promise<DatabaseSync> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await access(dir, constants.R_OK | constants.W_OK);

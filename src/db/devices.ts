@@ -6,7 +6,7 @@ import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
 import type { Device } from './tables.ts';
 
-/** Undefined when the circle has one already. */
+/** Undefined if the circle already has a device. */
 export async function insert(
   tx: Tx,
   device: { circleId: CircleId; name: string; username: string; passwordHash: string },
@@ -44,7 +44,7 @@ export async function findOfCircles(db: Db, circleIds: readonly CircleId[]): Pro
   return db.selectFrom('devices').select(DEVICE_COLUMNS).where('circleId', '=', anyOf(circleIds)).execute();
 }
 
-/** Undefined for an unknown name and for a device that is not active. */
+/** Undefined for an unknown username, and for an inactive device. */
 export async function findCredentials(
   db: Db,
   username: string,

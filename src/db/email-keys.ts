@@ -7,20 +7,20 @@ import { isUniqueViolation } from './users.ts';
 const BATCH = 2_000;
 
 /**
- * Gives a key to each user that has none of their e-mail: those from before there were keys, and those whom a node of
- * the version before has written since. Of two whose e-mails are the same but for their form the older one gets it; the
- * other is still found by the e-mail as it was typed. Each batch is a transaction of its own, and one node at a time runs one.
+ * Fills in the missing e-mail keys: of users from before migration 0003, and of users that a node of an older version
+ * has written since. If two e-mails have the same key, the older user gets it, and the other is still found by the
+ * exact e-mail. Each batch is a transaction; an advisory lock limits them to one node at a time.
  */
 export async function fillEmailKeys(db: Db): Promise<void> {
   for (let last: UserId | undefined = 0 as UserId; last !== undefined;)
     last = await fillBatch(db, last).catch((error: unknown) => {
-      // An account with the same key was made meanwhile: it is seen by the next attempt.
+      // An account with the same key was created concurrently. The next attempt sees it.
       if (isUniqueViolation(error)) return last;
       throw error;
     });
 }
 
-/** Returns the newest user that it looked at; undefined when there are no more. */
+/** Fills one batch. Returns its last user id; undefined after the last batch. */
 function fillBatch(db: Db, after: UserId): Promise<UserId | undefined> {
   return db.transaction().execute(async (tx) => {
     await sql`select pg_advisory_xact_lock(hashtext('parley email keys'))`.execute(tx);

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Db, Tx } from './database.ts';
 import type { Timestamp } from './tables.ts';
 
-/** A line of the log as stored; `events/` knows what the event means. */
+/** A row of the log. Only `events/` interprets the event. */
 export interface LogLine {
   readonly topic: string;
   readonly seq: number;
@@ -10,25 +10,25 @@ export interface LogLine {
   readonly at: Timestamp;
 }
 
-/** How far a topic's log reaches: positions `trimmed + 1` to `head` are in it. */
+/** The range of a topic's log: it contains positions `trimmed + 1` to `head`. */
 export interface LogRange {
   readonly head: number;
   readonly trimmed: number;
 }
 
-/** A part of a topic's log, with the range it was read in. */
+/** Consecutive events of a topic's log, with its range at the time of the read. */
 export interface LogPage {
   readonly range: LogRange;
   readonly lines: readonly LogLine[];
 }
 
-/** The reading side of the log. */
+/** The read operations of the log. */
 export interface EventLog {
-  /** How far the topic's log reaches; undefined when there is no such topic. */
+  /** Undefined for an unknown topic. */
   readRange(topic: string): Promise<LogRange | undefined>;
-  /** Events after a position, oldest first, at most `limit`; undefined when there is no such topic. */
+  /** Reads events after a position, oldest first, at most `limit`. Undefined for an unknown topic. */
   readAfter(topic: string, position: number, limit: number): Promise<LogPage | undefined>;
-  /** The heads of those of the topics that exist. */
+  /** Reads the heads of the topics that exist. */
   readHeads(topics: readonly string[]): Promise<ReadonlyMap<string, number>>;
 }
 
@@ -47,8 +47,8 @@ export async function createTopics(tx: Tx, topics: readonly string[]): Promise<v
 }
 
 /**
- * Takes the topics' row locks, in order of name, until the transaction ends: whoever holds them all decides alone
- * what comes next there. Answers the heads of those that exist.
+ * Locks the topics' rows in order of name until the transaction ends: no other transaction can append to them. Returns
+ * the heads of the topics that exist.
  */
 export async function lockTopics(tx: Tx, topics: readonly string[]): Promise<Map<string, number>> {
   const rows = await tx
@@ -63,21 +63,21 @@ export async function lockTopics(tx: Tx, topics: readonly string[]): Promise<Map
 
 const anyOfTopics = (topics: readonly string[]) => sql<string>`any(${topics}::text[])`;
 
-/** An event with the place that it takes in its topic's log. */
+/** An event with its position in the topic's log, before it is stored. */
 export type NewLine = Omit<LogLine, 'at'>;
 
-/** Adds lines to logs whose locks are held, each at the place after its topic's head. Answers their moment. */
+/** Appends lines to logs whose locks are held, each at the position after its topic's head. Returns their timestamp. */
 export async function append(tx: Tx, lines: readonly NewLine[]): Promise<Timestamp> {
   const heads = new Map(lines.map(({ topic, seq }) => [topic, seq]));
-  // One text, because in an array of the database's every quote of every event would be escaped once more.
+  // One JSON text, because the elements of a PostgreSQL array literal would need every quote escaped again.
   const events = JSON.stringify(lines.map((line) => line.event));
   const { rows } = await sql<{ at: Timestamp }>`
-    with moment as materialized (
+    with clock as materialized (
       select clock_timestamp()::timestamptz(3) as at
     ), stored as (
       insert into events (topic, seq, event, at)
       select topic, seq, event, at
-      from moment, rows from (
+      from clock, rows from (
         unnest(${lines.map(({ topic }) => topic)}::text[]),
         unnest(${lines.map(({ seq }) => seq)}::bigint[]),
         json_array_elements(${events}::json)
@@ -87,19 +87,18 @@ export async function append(tx: Tx, lines: readonly NewLine[]): Promise<Timesta
       from unnest(${[...heads.keys()]}::text[], ${[...heads.values()]}::bigint[]) as given (topic, head)
       where topics.topic = given.topic
     )
-    select at from moment
+    select at from clock
   `.execute(tx);
-  const [moment] = rows;
-  if (moment === undefined) throw new Error('The log has no clock');
-  return moment.at;
+  const [clock] = rows;
+  if (clock === undefined) throw new Error('The append returned no timestamp');
+  return clock.at;
 }
 
-/** How far the topic's log reaches; undefined when there is no such topic. */
 export async function readRange(db: Db, topic: string): Promise<LogRange | undefined> {
   return (await readRanges(db, [topic])).get(topic);
 }
 
-/** How far the logs of those of the topics reach that exist. */
+/** Reads the ranges of the topics that exist. */
 export async function readRanges(db: Db, topics: readonly string[]): Promise<Map<string, LogRange>> {
   if (topics.length === 0) return new Map();
   const rows = await db
@@ -110,25 +109,24 @@ export async function readRanges(db: Db, topics: readonly string[]): Promise<Map
   return new Map(rows.map(({ topic, head, trimmed }) => [topic, { head, trimmed }]));
 }
 
-/** The time so many days ago, by the clock that gives events their times. */
+/** Returns the time `days` days ago by the clock of the database, which also timestamps events. */
 export async function daysBeforeNow(db: Db, days: number): Promise<Timestamp> {
   const { rows } = await sql<{ at: Timestamp }>`
     select (clock_timestamp() - ${days} * interval '1 day')::timestamptz(3) as at
   `.execute(db);
   const [row] = rows;
-  if (row === undefined) throw new Error('The database has no clock');
+  if (row === undefined) throw new Error('The query returned no timestamp');
   return row.at;
 }
 
-/** The heads of several topics, for a snapshot of them or to notice a lost announcement. */
 export async function readHeads(db: Db, topics: readonly string[]): Promise<Map<string, number>> {
   const ranges = await readRanges(db, topics);
   return new Map([...ranges].map(([topic, { head }]) => [topic, head]));
 }
 
 /**
- * Events after a position, oldest first, at most `limit`, with the range they were read in: in one statement, so
- * that a concurrent trim cannot open a silent hole between the two. Undefined when there is no such topic.
+ * Reads events after a position, oldest first, at most `limit`, with the topic's range: in one statement, so that a
+ * concurrent trim cannot open a silent gap between the two. Undefined for an unknown topic.
  */
 export async function readAfter(
   db: Db,
@@ -163,9 +161,9 @@ export async function readAfter(
 }
 
 /**
- * Removes events that are older than `before`, or further than `keep` behind their topic's head, about `limit` of
- * them in one go. Writers are not kept waiting: only topics that nobody has locked are touched, and not for long.
- * Answers how many were removed.
+ * Deletes about `limit` events that are older than `before`, or more than `keep` positions behind their topic's head.
+ * Never waits for writers: skips locked topics, and holds the locks of the others for one short transaction. Returns
+ * the number of deleted events.
  */
 export async function trim(db: Db, before: Timestamp, keep: number, limit: number): Promise<number> {
   return db.transaction().execute(async (tx) => {

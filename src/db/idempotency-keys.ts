@@ -11,7 +11,10 @@ export interface KeyClaim {
   readonly messageId: MessageId;
 }
 
-/** Takes idempotency keys, in an order of its own, and answers those messages that got theirs. Waits for rival claims. */
+/**
+ * Claims idempotency keys, sorted so that concurrent claims cannot deadlock. Waits for concurrent claims of the same
+ * key. Returns the messages whose claim succeeded.
+ */
 export async function claimKeys(tx: Tx, claims: readonly KeyClaim[]): Promise<Set<MessageId>> {
   const { rows } = await sql<{ messageId: MessageId }>`
     insert into idempotency_keys (account, key, message_id)
@@ -28,7 +31,7 @@ export async function claimKeys(tx: Tx, claims: readonly KeyClaim[]): Promise<Se
   return new Set(rows.map((row) => row.messageId));
 }
 
-/** The message that a key was first used for; undefined when it was deleted since. */
+/** Finds the message of the first send with this key. Undefined if it was deleted since. */
 export async function findMessage(tx: Tx, account: string, key: string): Promise<Message | undefined> {
   return tx
     .selectFrom('messages')
@@ -39,7 +42,7 @@ export async function findMessage(tx: Tx, account: string, key: string): Promise
     .executeTakeFirst();
 }
 
-/** Forgets at most `limit` keys of that age: a retry does not come so late. Answers how many. */
+/** Deletes at most `limit` keys from before a time. Returns the number of deleted keys. */
 export async function forgetKeys(db: Db, before: Timestamp, limit: number): Promise<number> {
   const { numAffectedRows } = await sql`
     delete from idempotency_keys where ctid in (

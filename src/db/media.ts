@@ -18,7 +18,7 @@ const COLUMNS = [
   'media.uploadedAt',
 ] as const;
 
-/** The media of messages, in the order of sending. */
+/** Finds the media of messages, in the order of sending. */
 export async function findByMessages(db: Db, ids: readonly MessageId[]): Promise<Media[]> {
   return db
     .selectFrom('media')
@@ -29,7 +29,7 @@ export async function findByMessages(db: Db, ids: readonly MessageId[]): Promise
     .execute();
 }
 
-/** The media, if the account takes part in its conversation, with where its file is stored. */
+/** Finds media with the name of its stored file. Undefined unless the account has access to its conversation. */
 export async function findReadable(
   db: Db,
   account: ActorRef,
@@ -47,7 +47,6 @@ export async function findReadable(
   return { media, storageName };
 }
 
-/** The message that a media is of. */
 export async function findMessage(db: Db, id: MediaId): Promise<Message | undefined> {
   return db
     .selectFrom('messages')
@@ -65,7 +64,7 @@ export interface UploadedFile {
   readonly storageName: string;
 }
 
-/** Notes where the file of a media is. The one that it replaces becomes unused. */
+/** Records the stored file of media. A replaced file becomes unused (trigger `media_replaced`). */
 export async function setUploaded(tx: Tx, id: MediaId, file: UploadedFile): Promise<void> {
   await tx
     .updateTable('media')
@@ -83,7 +82,7 @@ export async function isStored(db: Db, storageName: string): Promise<boolean> {
   return row !== undefined;
 }
 
-/** Stored files that no media names any more. */
+/** Returns stored files that no media references. */
 export async function findUnusedFiles(db: Db, limit: number): Promise<string[]> {
   const rows = await db.selectFrom('unusedFiles').select('storageName').limit(limit).execute();
   return rows.map((row) => row.storageName);

@@ -13,12 +13,12 @@ export interface NewMessage {
   readonly author: ActorRef;
   readonly participantId: ParticipantId | null;
   readonly text: string;
-  /** What the sender calls the files that are to come. */
+  /** Client-side identifiers of the files to be uploaded. */
   readonly files: readonly string[];
   readonly sentAt: Timestamp;
 }
 
-/** Stores messages, and the media rows of their files, in one statement. Answers each in its place. */
+/** Stores messages, and the media rows of their files, in one statement. Returns them in the same order. */
 export async function insert(
   tx: Tx,
   given: readonly NewMessage[],
@@ -51,8 +51,8 @@ export async function insert(
       insert into media (message_id, identifier)
       select message_id, identifier
       from unnest(${files.map(({ id }) => id)}::int[], ${files.map(({ identifier }) => identifier)}::text[])
-        with ordinality as given (message_id, identifier, place)
-      order by place
+        with ordinality as given (message_id, identifier, ordinal)
+      order by ordinal
       returning id, message_id, identifier
     )
     select id, message_id, identifier from file order by id
@@ -84,7 +84,7 @@ export async function findById(db: Db, id: MessageId): Promise<Message | undefin
   return db.selectFrom('messages').select(MESSAGE_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
-/** Those of the messages in whose conversation the account takes part. */
+/** Returns the messages of conversations to which the account has access. */
 export async function findReadable(db: Db, account: ActorRef, ids: readonly MessageId[]): Promise<Message[]> {
   return db
     .selectFrom('messages')
@@ -123,7 +123,7 @@ export interface PageRequest {
   readonly newestFirst: boolean;
 }
 
-/** A page of the messages of each conversation, in one statement. */
+/** Reads a page of messages of each conversation, in one statement. */
 export async function findPages(
   db: Db,
   ids: readonly ConversationId[],

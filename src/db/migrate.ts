@@ -11,7 +11,7 @@ const MIGRATIONS = {
   '0003-email-keys': emailKeys,
 };
 
-/** Brings the schema up to date, one process at a time. Throws the first error and leaves the schema as it was. */
+/** Runs pending migrations, under a lock against other processes. Throws the first error, and rolls back. */
 export async function migrate(db: Kysely<Tables>): Promise<void> {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
   const { error } = await migrator.migrateToLatest();

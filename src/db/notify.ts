@@ -1,58 +1,58 @@
 import pg from 'pg';
 import type { Logger } from '../log.ts';
-import { openLink } from './reconnecting-client.ts';
+import { openReconnectingClient } from './reconnecting-client.ts';
 
 const CHANNEL = 'parley';
 const CONNECT_TIMEOUT_MS = 5_000;
-const MAX_TOGETHER = 500;
+const MAX_BATCH = 500;
 
-/** The longest text that PostgreSQL passes on is below 8,000 bytes. */
+/** In bytes. PostgreSQL limits the payload of NOTIFY to less than 8,000. */
 export const MAX_NOTIFICATION = 7_900;
 
 export interface NotifierOptions {
   readonly url: string;
   readonly log: Logger;
-  /** Called with each text, also with those sent from here. */
+  /** Called with each text, including those that this process sent. */
   onText(text: string): void;
-  /** Called when texts are listened for again after a pause: what was sent meanwhile is lost. */
+  /** Called after each reconnect: texts sent meanwhile are lost. */
   onListening(): void;
-  /** How long an answer may take before the connection counts as lost. */
+  /** Response time after which the connection counts as lost. */
   readonly answerTimeoutMs?: number;
 }
 
-/** Passes short texts between the processes that use a database. What cannot be sent at once may be lost. */
+/** Sends short texts to all processes that use a database. Delivery is at most once. */
 export interface Notifier extends AsyncDisposable {
-  /** Whether texts are passed on at this moment. */
+  /** Whether the connection is open. */
   readonly listening: boolean;
-  /** Sends texts of at most `MAX_NOTIFICATION` bytes, together and in this order. Throws when it is not connected. */
+  /** Sends texts of at most `MAX_NOTIFICATION` bytes, in order. Throws while disconnected. */
   send(texts: readonly string[]): Promise<void>;
-  /** Makes sure that the connection is alive; one that is not is replaced. */
+  /** Pings the server, and replaces a connection that does not respond. */
   check(): Promise<void>;
 }
 
-/** Opens a connection of its own that listens, and opens another one whenever it is lost. Throws when the first fails. */
+/** Opens a notifier over LISTEN and NOTIFY, on a connection outside the pool. Throws if the first connection fails. */
 export async function openNotifier(options: NotifierOptions): Promise<Notifier> {
-  const link = await openLink<pg.Client>({
-    to: 'the other nodes',
+  const listener = await openReconnectingClient<pg.Client>({
+    target: 'the other nodes',
     log: options.log,
     answerTimeoutMs: options.answerTimeoutMs,
     open: (lost) => openListener(options.url, options.onText, lost),
     close: (client) => client.end(),
-    onAgain: options.onListening,
+    onReconnect: options.onListening,
   });
   return {
     get listening() {
-      return link.connected;
+      return listener.connected;
     },
     async send(texts) {
-      for (let from = 0; from < texts.length; from += MAX_TOGETHER) {
-        const values = [CHANNEL, JSON.stringify(texts.slice(from, from + MAX_TOGETHER))];
+      for (let from = 0; from < texts.length; from += MAX_BATCH) {
+        const values = [CHANNEL, JSON.stringify(texts.slice(from, from + MAX_BATCH))];
         const statement = 'select pg_notify($1, text) from json_array_elements_text($2) as given (text)';
-        await link.use((client) => client.query(statement, values));
+        await listener.use((client) => client.query(statement, values));
       }
     },
-    check: () => link.use((client) => client.query('select 1')),
-    [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
+    check: () => listener.use((client) => client.query('select 1')),
+    [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose](),
   };
 }
 
@@ -69,7 +69,7 @@ async function openListener(
     keepAlive: true,
   });
   client.on('error', lost);
-  client.on('end', () => lost(new Error('The connection was closed')));
+  client.on('end', () => lost(new Error('The server closed the connection')));
   client.on('notification', ({ payload }) => {
     if (payload !== undefined) onText(payload);
   });

@@ -1,14 +1,17 @@
 import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import type pg from 'pg';
 
-/** Every connection keeps what it has prepared until it is closed. */
+/** Per pool. A connection keeps its prepared statements until it closes. */
 const MAX_PREPARED = 500;
-/** A statement with more of them has a list of them in it, and another text for every length of that. */
+/** A statement with more parameters contains a list, and has a different text for each length. */
 const MAX_PARAMETERS = 32;
 
 /**
- * Prepares each statement with parameters once per connection, so that the database parses it, and mostly plans it, that
- * one time. Statements beyond the bounds are sent whole, as are those without parameters.
+ * Prepares each statement with parameters once per connection, so that PostgreSQL parses it once, and can reuse its
+ * plan. Statements beyond the limits, and those without parameters, are sent unprepared.
+ *
+ * Kysely passes only a text to the pool, and pg prepares only statements with a name (pg 8: `query({ name, text, values
+ * })`).
  */
 export function withPreparedStatements(pool: pg.Pool): PostgresPool {
   const names = createNames();
@@ -18,18 +21,18 @@ export function withPreparedStatements(pool: pg.Pool): PostgresPool {
     end: () => pool.end(),
     async connect() {
       const client = await pool.connect();
-      const known = clients.get(client);
-      if (known !== undefined) return known;
-      const withPreparedStatements = preparingClient(client, names);
-      clients.set(client, withPreparedStatements);
-      return withPreparedStatements;
+      const cached = clients.get(client);
+      if (cached !== undefined) return cached;
+      const wrapped = wrapClient(client, names);
+      clients.set(client, wrapped);
+      return wrapped;
     },
   };
 }
 
 type Names = ReturnType<typeof createNames>;
 
-/** The names of statements, the same on every connection of a pool. */
+/** Assigns names to statements, the same on every connection of a pool. */
 function createNames() {
   const names = new Map<string, string>();
   let named = 0;
@@ -42,12 +45,12 @@ function createNames() {
       names.set(text, name);
       return name;
     },
-    /** Has everything prepared anew, under other names. */
-    forget: () => names.clear(),
+    /** Makes every statement be prepared again, under a new name. */
+    reset: () => names.clear(),
   };
 }
 
-function preparingClient(client: pg.PoolClient, names: Names): PostgresPoolClient {
+function wrapClient(client: pg.PoolClient, names: Names): PostgresPoolClient {
   const query = async (text: string, parameters: readonly unknown[]): Promise<pg.QueryResult> => {
     const values = [...parameters];
     const name = names.nameOf(text, parameters);
@@ -56,8 +59,8 @@ function preparingClient(client: pg.PoolClient, names: Names): PostgresPoolClien
       return await client.query({ name, text, values });
     } catch (error) {
       if (!isOutdated(error)) throw error;
-      names.forget();
-      // Of a failed transaction nothing can be asked any more.
+      names.reset();
+      // A failed transaction accepts no further statements: the caller has to repeat it.
       if (client.getTransactionStatus() !== 'I') throw error;
       return client.query(text, values);
     }
@@ -68,6 +71,9 @@ function preparingClient(client: pg.PoolClient, names: Names): PostgresPoolClien
   };
 }
 
-/** Another node has changed the type of a column of a prepared statement's answer. */
+/**
+ * Checks for "cached plan must not change result type": a migration of another node changed a column. PostgreSQL has no
+ * error code of its own for it (0A000, `feature_not_supported`), only the routine that raised it.
+ */
 const isOutdated = (error: unknown): boolean =>
   error instanceof Error && 'routine' in error && error.routine === 'RevalidateCachedQuery';

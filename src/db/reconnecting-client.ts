@@ -3,31 +3,34 @@ import type { Logger } from '../log.ts';
 
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5_000;
-/** A connection that was cut off without a word answers nothing: it is given up after this. */
+/** A connection that was interrupted without a FIN never responds: it counts as lost after this. */
 const ANSWER_TIMEOUT_MS = 10_000;
 
-/** A connection that is replaced whenever it is lost. */
-export interface Link<Connection> extends AsyncDisposable {
+/** A connection that is replaced when it is lost. */
+export interface ReconnectingClient<Connection> extends AsyncDisposable {
   readonly connected: boolean;
-  /** Runs work on the connection; when that fails, or does not end in time, the connection is lost. Throws when there is none. */
+  /**
+   * Runs work on the connection. When it fails or times out, the connection counts as lost. Throws while disconnected.
+   */
   use(work: (connection: Connection) => Promise<unknown>): Promise<void>;
 }
 
-export interface LinkOptions<Connection> {
-  /** What it leads to, for the log. */
-  readonly to: string;
+export interface ReconnectingClientOptions<Connection> {
+  /** Name of the server, for log and errors. */
+  readonly target: string;
   readonly log: Logger;
-  /** Opens a connection, which says when it is lost. */
-  open(lost: (error: unknown) => void): Promise<Connection>;
+  /** Opens a connection that calls `onLost` when it is lost. */
+  open(onLost: (error: unknown) => void): Promise<Connection>;
   close(connection: Connection): Promise<unknown>;
-  /** Called when there is a connection again after a pause. */
-  onAgain(): void;
+  onReconnect(): void;
   readonly answerTimeoutMs?: number | undefined;
 }
 
-/** Opens a link. Throws when the first connection fails. */
-export async function openLink<Connection>(options: LinkOptions<Connection>): Promise<Link<Connection>> {
-  const { to, log, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options;
+/** Opens a connection and keeps it open. Throws if the first connection fails. */
+export async function openReconnectingClient<Connection>(
+  options: ReconnectingClientOptions<Connection>,
+): Promise<ReconnectingClient<Connection>> {
+  const { target, log, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options;
   let current: { readonly connection: Connection } | undefined;
   let retryMs = FIRST_RETRY_MS;
   let retry: NodeJS.Timeout | undefined;
@@ -37,42 +40,42 @@ export async function openLink<Connection>(options: LinkOptions<Connection>): Pr
     options.close(connection).catch(() => undefined);
 
   const connect = async (): Promise<void> => {
-    const state: { lost: boolean; link?: { readonly connection: Connection } } = { lost: false };
+    const state: { isLost: boolean; opened?: { readonly connection: Connection } } = { isLost: false };
     const connection = await options.open((error) => {
-      state.lost = true;
-      if (state.link !== undefined) lose(state.link, error);
+      state.isLost = true;
+      if (state.opened !== undefined) handleLoss(state.opened, error);
     });
-    if (closed || state.lost) {
+    if (closed || state.isLost) {
       await discard(connection);
       if (closed) return;
-      throw new Error(`The connection to ${to} was lost while it was opened`);
+      throw new Error(`The connection to ${target} was lost while opening`);
     }
-    state.link = { connection };
-    current = state.link;
+    state.opened = { connection };
+    current = state.opened;
     retryMs = FIRST_RETRY_MS;
   };
-  const lose = (link: { readonly connection: Connection }, error: unknown): void => {
-    if (current !== link) return;
+  const handleLoss = (opened: { readonly connection: Connection }, error: unknown): void => {
+    if (current !== opened) return;
     current = undefined;
-    log.warn({ err: error }, `the connection to ${to} is lost; connecting again`);
-    void discard(link.connection);
-    retryLater();
+    log.warn({ err: error }, `connection to ${target} lost, reconnecting`);
+    void discard(opened.connection);
+    scheduleReconnect();
   };
-  const retryLater = (): void => {
+  const scheduleReconnect = (): void => {
     if (closed) return;
     const reconnect = (): void => {
       connect()
         .then(() => {
           if (closed) return;
-          log.info(`the connection to ${to} is back`);
-          options.onAgain();
+          log.info(`connection to ${target} restored`);
+          options.onReconnect();
         })
         .catch((error: unknown) => {
-          log.debug({ err: error }, `${to} cannot be reached yet`);
-          retryLater();
+          log.debug({ err: error }, `reconnecting to ${target} failed, retrying`);
+          scheduleReconnect();
         });
     };
-    // Nodes that lost it together do not come back together.
+    // Jitter: nodes that lost the server together must not reconnect together.
     retry = setTimeout(reconnect, retryMs * (0.5 + Math.random()));
     retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
   };
@@ -84,11 +87,11 @@ export async function openLink<Connection>(options: LinkOptions<Connection>): Pr
     },
     async use(work) {
       const used = current;
-      if (used === undefined) throw new Error(`There is no connection to ${to}`);
+      if (used === undefined) throw new Error(`Not connected to ${target}`);
       try {
         await withTimeout(answerTimeoutMs, work(used.connection));
       } catch (error) {
-        lose(used, error);
+        handleLoss(used, error);
         throw error;
       }
     },

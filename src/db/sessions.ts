@@ -8,15 +8,18 @@ import type { ActorRef } from '../actor.ts';
 const notRevoked = (tokenId: string) =>
   sql<boolean>`not exists (select from revoked_tokens where token_id = ${tokenId})`;
 
-/** What is asked of a token of ours. */
+/** The claims of one of our tokens that are checked against the database. */
 export interface Token {
   readonly actor: ActorRef;
   readonly tokenId: string;
-  /** In milliseconds since 1970; null when it does not say. */
+  /** In milliseconds since the epoch; null without `iat`. */
   readonly issuedAt: number | null;
 }
 
-/** Whether the account is there and active, and accepts the token: asked for with every one. Answered in their order. */
+/**
+ * Checks for each token that its account is active, and that the token is neither revoked nor older than the account's
+ * sessions. Returns the results in the same order.
+ */
 export async function areActive(db: Db, tokens: readonly Token[]): Promise<boolean[]> {
   const { rows } = await sql<{ active: boolean }>`
     select not exists (select from revoked_tokens where revoked_tokens.token_id = given.token_id)
@@ -44,7 +47,7 @@ export async function isActive(db: Db, token: Token): Promise<boolean> {
   return active;
 }
 
-/** The same for a user of an outside identity provider. */
+/** Finds the user of an external identity provider by subject. Undefined if the token is revoked. */
 export async function findActiveBySubject(
   db: Db,
   subject: string,
@@ -68,7 +71,7 @@ export async function isRevoked(db: Db, tokenId: string): Promise<boolean> {
   return row !== undefined;
 }
 
-/** False when it was revoked already. */
+/** Returns false if the token was already revoked. */
 export async function revoke(tx: Tx, tokenId: string, expiresAt: Timestamp): Promise<boolean> {
   const row = await tx
     .insertInto('revokedTokens')
@@ -79,7 +82,10 @@ export async function revoke(tx: Tx, tokenId: string, expiresAt: Timestamp): Pro
   return row !== undefined;
 }
 
-/** Forgets revocations of tokens that have expired: they are refused without, by the clock of this process. */
+/**
+ * Deletes revocations of expired tokens, which are refused anyway. Compares both clocks, because expiry is checked by
+ * the clock of this process. Returns the number of deleted rows.
+ */
 export async function forgetExpired(db: Db): Promise<number> {
   const { numDeletedRows } = await db
     .deleteFrom('revokedTokens')

@@ -1,6 +1,6 @@
 import type { Db } from './database.ts';
 
-/** Writes a setting that is not there yet. False when it was: somebody else came first. */
+/** Writes a setting unless it exists. Returns false if it does: another node was first. */
 export async function claimSetting(db: Db, name: string, value: string): Promise<boolean> {
   const { numInsertedOrUpdatedRows } = await db
     .insertInto('settings')

@@ -12,7 +12,7 @@ import type {
   UserId,
 } from '../ids.ts';
 
-/** A moment as ISO 8601 in UTC with milliseconds: JSON-safe, so that a row and its copy in an event are the same thing. */
+/** ISO 8601 in UTC with milliseconds. A string, so that a row and its copy in an event (JSON) are equal. */
 export type Timestamp = string;
 
 type CreatedAt = ColumnType<Timestamp, never, never>;
@@ -26,15 +26,15 @@ export type LeaseKind = 'graphql' | 'signals' | 'legacy';
 export interface UsersTable {
   id: GeneratedAlways<UserId>;
   email: string;
-  /** `emailKey` of it; null when another account from before there were keys has the same, or an older node wrote it. */
+  /** `emailKey` of the e-mail; null if an older account has the same key, or an older node wrote the row. */
   emailKey: ColumnType<string | null, string | null | undefined, string>;
-  /** The e-mail that `emailKey` is of: the key counts only while this is the e-mail. */
+  /** The e-mail from which `emailKey` was computed. The key is valid only while both e-mails are equal. */
   keyedEmail: ColumnType<string | null, string | null | undefined, string>;
-  /** Null for accounts of an outside identity provider. */
+  /** Null for accounts of an external identity provider. */
   passwordHash: string | null;
-  /** `<issuer> <subject>` at the outside identity provider. */
+  /** `<issuer> <subject>` of the external identity provider. */
   subject: string | null;
-  /** Tokens of ours that were issued before are not accepted any more; null when all are. */
+  /** Tokens issued before this time are refused; null accepts all. */
   sessionsSince: Timestamp | null;
   firstName: string;
   lastName: string;
@@ -101,7 +101,7 @@ export interface MessagesTable {
   conversationId: ConversationId;
   authorUserId: UserId | null;
   authorDeviceId: DeviceId | null;
-  /** The participant as which a user sent it; stays when that participant is gone. Null for devices. */
+  /** The sender's participant, which may have been deleted since. Null for devices. */
   participantId: ParticipantId | null;
   text: string;
   status: MessageStatus;
@@ -113,7 +113,7 @@ export interface MessagesTable {
 export interface MediaTable {
   id: GeneratedAlways<MediaId>;
   messageId: MessageId;
-  /** What the sender called the file when announcing it. */
+  /** Client-side identifier of the file, from the send. */
   identifier: string;
   filename: string | null;
   extension: string | null;
@@ -123,12 +123,12 @@ export interface MediaTable {
   uploadedAt: Timestamp | null;
 }
 
-/** Stored files that no row names any more, until they are removed. Filled by a trigger on `media`. */
+/** Stored files without a media row, to be deleted. Filled by a trigger on `media`. */
 export interface UnusedFilesTable {
   storageName: string;
 }
 
-/** First answers of sends that carried a key, so that a retry gets the same one. */
+/** Messages of sends with an idempotency key, so that a retry returns the same message. */
 export interface IdempotencyKeysTable {
   /** Topic of the account: `user:7`, `device:4`. */
   account: string;
@@ -141,7 +141,7 @@ export interface TopicsTable {
   topic: string;
   /** Position of the newest event; 0 before the first. */
   head: ColumnType<number, never, number>;
-  /** Newest position that was trimmed away; readers at or after it have missed nothing. */
+  /** Position of the newest trimmed event; readers at or after it have missed nothing. */
   trimmed: ColumnType<number, never, number>;
 }
 
@@ -164,13 +164,13 @@ export interface NodesTable {
 }
 
 export interface LeasesTable {
-  /** Grows with every authentication anywhere: the newest of an account is the greatest. */
+  /** Ascends across all nodes: the newest lease of an account has the greatest id. */
   id: GeneratedAlways<number>;
   nodeId: string;
   kind: LeaseKind;
   actorKind: ActorKind;
   actorId: number;
-  /** When the connection ended; the lease stays for the grace period. Null while it lives. */
+  /** Time at which the connection closed; the lease remains for the grace period. Null while it is open. */
   closedAt: Timestamp | null;
 }
 
@@ -180,14 +180,14 @@ export interface PresenceTable {
   online: boolean;
 }
 
-/** How often each account used each legacy channel, by day. */
+/** Uses of legacy channels by day and account. */
 export interface ChannelUsesTable {
   day: string;
   channel: string;
-  /** Of Engine.IO. */
+  /** Engine.IO protocol version. */
   protocol: number;
   library: string;
-  /** Topic of the account; empty for clients that had not authenticated. */
+  /** Topic of the account; empty for unauthenticated clients. */
   account: string;
   uses: number;
 }
@@ -219,7 +219,7 @@ export interface Tables {
   settings: SettingsTable;
 }
 
-/** Rows as the rest of the house sees them: secrets stay in `db/`. All are JSON-safe. */
+// Rows as other layers see them, without secrets. All are JSON-safe, because events embed them.
 export type User = Omit<
   Selectable<UsersTable>,
   'emailKey' | 'keyedEmail' | 'passwordHash' | 'subject' | 'sessionsSince'

@@ -26,19 +26,19 @@ export interface UserChanges {
   readonly birthday?: string | null | undefined;
 }
 
-/** A key counts only while the e-mail is the one that it was made of. */
+/** Compares a key, unless it is stale: an older node updates only the e-mail. */
 const keyIs = (key: RawBuilder<unknown>): RawBuilder<boolean> =>
   sql<boolean>`(users.email_key = ${key} and users.keyed_email = users.email)`;
 
-/** Users that have the e-mail, however it is written: one, and beside it at most one from before there were keys. */
+/** Matches users with the e-mail in any spelling: one, and at most one more from before there were keys. */
 export const emailIs = (email: string): RawBuilder<boolean> =>
   sql<boolean>`(${keyIs(sql`${emailKey(email)}`)} or lower(users.email) = lower(${email}))`;
 
-/** Puts the one first whose e-mail is written in the same way. */
+/** Sorts the user with the same spelling first. */
 export const emailOrder = (email: string): RawBuilder<boolean> =>
   sql<boolean>`lower(users.email) <> lower(${email})`;
 
-/** Undefined when the e-mail or the subject is another account's. */
+/** Undefined if another account has the e-mail or the subject. */
 export async function insert(tx: Tx, user: NewUser): Promise<User | undefined> {
   return tx
     .insertInto('users')
@@ -48,7 +48,7 @@ export async function insert(tx: Tx, user: NewUser): Promise<User | undefined> {
     .executeTakeFirst();
 }
 
-/** Undefined when the e-mail is another account's; the transaction is then of no more use. */
+/** Undefined if another account has the e-mail. The transaction has then failed, and must be rolled back. */
 export async function update(tx: Tx, id: UserId, changes: UserChanges): Promise<User | undefined> {
   try {
     return await tx
@@ -79,9 +79,10 @@ export async function setPasswordHash(tx: Tx, id: UserId, passwordHash: string):
 }
 
 /**
- * Ties the account of that e-mail to an outside subject, unless it is tied to one already. No one had verified the
- * e-mail before, so its password and its tokens are void. Only the same characters are that e-mail, their case and
- * their canonical form aside: a provider may keep apart what has one key here, and would hand over another's account.
+ * Links the account with this e-mail to an external subject, unless it is linked already. The e-mail had not been
+ * verified before, so the account's password and tokens become invalid. Matches the e-mail by its characters, ignoring
+ * only case and canonical form: a provider may distinguish addresses that have the same key here, and would take over
+ * another account.
  */
 export async function adoptSubject(tx: Tx, email: string, subject: string): Promise<User | undefined> {
   return tx
@@ -100,7 +101,7 @@ export async function adoptSubject(tx: Tx, email: string, subject: string): Prom
     .executeTakeFirst();
 }
 
-/** In the order of preference; an address from before there were keys may be in any of them. */
+/** Returns the forms in which an address from before there were keys may be stored. */
 const formsOf = (email: string): RawBuilder<string>[] =>
   [email, email.normalize('NFC'), email.normalize('NFD')].map((form) => sql<string>`lower(${form})`);
 
@@ -125,7 +126,7 @@ export async function findBySubject(db: Db, subject: string): Promise<User | und
   return db.selectFrom('users').select(USER_COLUMNS).where('subject', '=', subject).executeTakeFirst();
 }
 
-/** The hash is null for an account without a password; the answer is undefined for an unknown e-mail. */
+/** Undefined for an unknown e-mail; the hash is null for an account without a password. */
 export async function findCredentials(
   db: Db,
   email: string,
@@ -152,7 +153,7 @@ export async function findPasswordHash(
   return db.selectFrom('users').select('passwordHash').where('id', '=', id).executeTakeFirst();
 }
 
-/** The member of the circle whose e-mail it is, for each of the e-mails. */
+/** Returns the circle's member with each e-mail, in the same order; undefined for an e-mail without a member. */
 export async function findMembersByEmails(
   db: Db,
   circleId: CircleId,
@@ -172,16 +173,16 @@ export async function findMembersByEmails(
     .innerJoin('memberships', 'memberships.userId', 'users.id')
     .select([...USER_COLUMNS, 'given.ordinal'])
     .where('memberships.circleId', '=', circleId)
-    // Of two, the one whose e-mail is written in the same way is last, and stays.
+    // The member with the same spelling comes last, and so wins in the map.
     .orderBy(sql`lower(users.email) = lower(given.email)`)
     .execute();
   const members = new Map(rows.map(({ ordinal, ...user }) => [ordinal, user]));
   return emails.map((_email, index) => members.get(index + 1));
 }
 
-/** Those of the users that are the account itself or share a circle with it. */
+/** Returns the users that are the account itself, or share a circle with it. */
 export async function findVisible(db: Db, account: ActorRef, ids: readonly UserId[]): Promise<User[]> {
-  const mates = db
+  const circlesOfUser = db
     .selectFrom('memberships')
     .select('circleId')
     .where('userId', '=', sql<UserId>`users.id`);
@@ -194,7 +195,7 @@ export async function findVisible(db: Db, account: ActorRef, ids: readonly UserI
             .selectFrom('devices')
             .select('devices.id')
             .where('devices.id', '=', account.id)
-            .where('devices.circleId', 'in', mates),
+            .where('devices.circleId', 'in', circlesOfUser),
         ),
       )
       .execute();
@@ -208,7 +209,7 @@ export async function findVisible(db: Db, account: ActorRef, ids: readonly UserI
             .selectFrom('memberships as own')
             .select('own.id')
             .where('own.userId', '=', account.id)
-            .where('own.circleId', 'in', mates),
+            .where('own.circleId', 'in', circlesOfUser),
         ),
       ]),
     )

@@ -1,5 +1,5 @@
-import { findSeenUsers } from '../db/actors.ts';
-import type { SeenUser } from '../db/actors.ts';
+import { findUsersWithPresence } from '../db/actors.ts';
+import type { UserWithPresence } from '../db/actors.ts';
 import * as circles from '../db/circles.ts';
 import * as devices from '../db/devices.ts';
 import { isActive } from '../db/sessions.ts';
@@ -155,8 +155,11 @@ export async function requireMe(deps: Deps, actor: ActorRef): Promise<ActorView>
 }
 
 /** Finds users without an access check, for ids that the caller was already shown. */
-export async function findUsersById(deps: Deps, ids: readonly UserId[]): Promise<Map<UserId, SeenUser>> {
-  return byId(await findSeenUsers(deps.db, ids));
+export async function findUsersById(
+  deps: Deps,
+  ids: readonly UserId[],
+): Promise<Map<UserId, UserWithPresence>> {
+  return byId(await findUsersWithPresence(deps.db, ids));
 }
 
 /** Finds a user if visible to the actor: itself, and users who share a circle with it. */

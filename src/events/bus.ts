@@ -1,31 +1,30 @@
 import type { Logger } from '../log.ts';
 import type { Envelope, Ephemeral, Topic } from './event.ts';
 
-/** What a listener is told about a topic: a committed event, news of one without its text, or something unkept. */
+/** A bus message: a committed event, the new head of a topic (`advanced`) without the event, or an ephemeral item. */
 export type Notice =
   | { readonly kind: 'event'; readonly envelope: Envelope }
   | { readonly kind: 'advanced'; readonly topic: Topic; readonly seq: number }
   | { readonly kind: 'ephemeral'; readonly ephemeral: Ephemeral };
 
-/** Called synchronously, for each notice. It neither throws nor waits. */
+/** Called synchronously for each notice. Must neither throw nor block. */
 export type Listener = (notice: Notice) => void;
 
-/** Carries notices to other nodes. Delivery may fail or repeat: positions make up for it. */
-export interface Link {
+/** Sends notices to other nodes. Delivery may fail or repeat: receivers compare positions. */
+export interface ClusterLink {
   send(notices: readonly Notice[]): void;
 }
 
-/** This process's share of the bus: topics to listeners. */
+/** Delivers notices to the listeners of a topic, in this process and through the cluster link in others. */
 export interface Bus {
-  /** Calls the listener for everything on the topic from now on, until the returned function is called. */
+  /** Calls the listener for each notice of the topic from now on, until the returned function is called. */
   subscribe(topic: Topic, listener: Listener): () => void;
-  /** Tells listeners here, then the other nodes. For committed events only `record.ts` calls it. */
+  /** Delivers to listeners of this process, then to other nodes. Only `transact` publishes committed events. */
   publish(notices: readonly Notice[]): void;
-  /** Tells listeners here what another node published. */
+  /** Delivers a notice from another node to listeners of this process. */
   receive(notice: Notice): void;
-  /** Connects this process to the other nodes. */
-  connect(link: Link): void;
-  /** Topics with at least one listener here. */
+  connect(link: ClusterLink): void;
+  /** Topics with at least one listener in this process. */
   topics(): Iterable<Topic>;
 }
 
@@ -38,14 +37,14 @@ const topicOfNotice = (notice: Notice): Topic =>
 
 export function createBus(log: Logger): Bus {
   const listeners = new Map<Topic, Set<Listener>>();
-  let link: Link | undefined;
+  let link: ClusterLink | undefined;
 
   const receive = (notice: Notice): void => {
     for (const listener of listeners.get(topicOfNotice(notice)) ?? []) {
       try {
         listener(notice);
       } catch (error) {
-        log.error({ err: error, topic: topicOfNotice(notice) }, 'a bus listener threw');
+        log.error({ err: error, topic: topicOfNotice(notice) }, 'bus listener threw');
       }
     }
   };
@@ -63,8 +62,8 @@ export function createBus(log: Logger): Bus {
       link?.send(notices);
     },
     receive,
-    connect(to) {
-      link = to;
+    connect(newLink) {
+      link = newLink;
     },
     topics: () => listeners.keys(),
   };

@@ -5,14 +5,14 @@ import { readHeads } from '../db/event-log.ts';
 
 const MAX_CURSOR = 200;
 
-/** A place in a topic's log, as opaque text. The same place always has the same text, whoever reads it. */
+/** Encodes a position in a topic's log as opaque text. Deterministic: the same for every reader. */
 export function encodeCursor(epoch: string, topic: Topic, seq: number): string {
   return Buffer.from(`${epoch}/${topic}/${seq}`).toString('base64url');
 }
 
 /**
- * Reads the position out of a cursor of this topic. Throws CURSOR_INVALID for anything that `encodeCursor` did not
- * write for it: another topic, another database, other text.
+ * Returns the position that a cursor of this topic encodes. Throws CURSOR_INVALID for a cursor of another topic or
+ * another database, and for any other text.
  */
 export function parseCursor(epoch: string, topic: Topic, cursor: string): number {
   const text = cursor.length <= MAX_CURSOR ? Buffer.from(cursor, 'base64url').toString() : '';
@@ -28,15 +28,17 @@ export const invalidCursor = (): DomainError =>
     'The cursor is not one of this stream. Read the data again and subscribe after its eventCursor.',
   );
 
-/** The answer to a reader whose place is no longer in the log: it must read the data again. */
+/** The error for a reader whose position was trimmed from the log. */
 export const expiredCursor = (oldest: string): DomainError =>
   new DomainError(
     'CURSOR_EXPIRED',
-    'Events after this cursor are no longer kept. Read the data again and subscribe after its eventCursor.',
+    'Events after this cursor were trimmed from the log. Read the data again and subscribe after its eventCursor.',
     { oldest },
   );
 
-/** The cursor of each topic's newest event: who subscribes after it gets whatever happens from now on. */
+/**
+ * Returns the cursor of each topic's newest event: a subscription after it receives everything that is committed later.
+ */
 export async function eventCursors(
   deps: { readonly db: Db; readonly epoch: string },
   topics: readonly Topic[],

@@ -8,37 +8,39 @@ import type { ReaderIterator } from './pull-iterator.ts';
 import type { Tail, Tails } from './tail.ts';
 import type { ActorRef } from '../actor.ts';
 
-const MAX_KEPT = 256;
+const MAX_KEYLESS = 256;
 
-/** A reader's iterator over what is not kept. `return()` frees it, also when nobody ever read. */
 export type EphemeralStream<Item> = ReaderIterator<Item> & { readonly topic: Topic };
 
 export interface EphemeralRequest<Item> {
   readonly topic: Topic;
   readonly actor: ActorRef;
-  /** Throws unless the actor may read the topic. Called once this reader already follows it. */
+  /** Throws unless the actor may read the topic. Called after this reader follows it. */
   authorise(): Promise<void>;
-  /** Ends the stream from outside: with its reason when that is an `EndReason`, else as if the reader had left. */
+  /** Aborting ends the stream: with an error if the signal's reason is an `EndReason`, else like `return()`. */
   readonly signal?: AbortSignal | undefined;
-  /** What the reader is shown of it; undefined when nothing. */
+  /** Maps to the reader's item; undefined to skip. */
   pick(ephemeral: Ephemeral): Item | undefined;
-  /** Of items with the same key only the newest waits for a slow reader. Without a key each does, up to a bound. */
+  /**
+   * Buffered items with the same key are replaced by the newest. Items with the key null are all buffered, up to a
+   * limit.
+   */
   key(item: Item): string | null;
-  /** Called once the reader follows the topic and is authorised. */
-  begin?(): Promise<Beginning<Item>>;
+  /** Called after authorisation. */
+  begin?(): Promise<Start<Item>>;
 }
 
-export interface Beginning<Item> {
-  /** What the reader is shown first; what happened meanwhile comes after it. */
+export interface Start<Item> {
+  /** The initial state: delivered before items that arrived meanwhile. */
   readonly items?: readonly Item[];
-  /** Called once, when the reader is closed. */
+  /** Called once, when the stream closes. */
   release?(): void;
 }
 
 /**
- * Opens one reader's view of what passes on a topic without being kept. A reader that does not keep up gets only the
- * newest item of each key; one that lets too many items without a key wait is ended with SLOW. The stream ends by
- * throwing when an event ends the actor's access. Throws NOT_FOUND for an unknown topic, and what `authorise` throws.
+ * Opens a stream of a topic's ephemeral items. A slow reader receives only the newest item of each key; with too many
+ * buffered items without a key its stream ends with SLOW. The stream throws when an event ends the actor's access.
+ * Throws NOT_FOUND for an unknown topic, and whatever `authorise` throws.
  */
 export async function openEphemeralStream<Item>(
   deps: { readonly tails: Tails },
@@ -46,11 +48,11 @@ export async function openEphemeralStream<Item>(
 ): Promise<EphemeralStream<Item>> {
   const tail = await deps.tails.open(request.topic);
   if (tail === undefined) {
-    // Refused in the words of what may not be known to exist.
+    // `authorise` throws the same error as for a topic the actor may not read, so that its absence is not disclosed.
     await request.authorise();
     throw notFound('The stream');
   }
-  // Followed before authorisation is asked: a removal that commits in between is seen by one of the two.
+  // Follows before it authorises: a removal that commits in between is seen by one of the two.
   const reader = createReader(request, tail);
   try {
     const range = await tail.readRange();
@@ -65,12 +67,12 @@ export async function openEphemeralStream<Item>(
 
 function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
   const { actor, signal } = request;
-  const waiting = createWaitingItems<Item>((item) => request.key(item));
+  const buffer = createItemBuffer<Item>((item) => request.key(item));
   let authorisedAt = 0;
   const endings: { readonly seq: number; readonly reason: EndReason }[] = [];
   let failure: { readonly error: unknown } | undefined;
   let closed = false;
-  /** How many checks of the actor's permission are in flight: nothing is delivered meanwhile. */
+  /** Access checks in flight. Nothing is delivered meanwhile. */
   let checks = 0;
   let release: (() => void) | undefined;
   let resume: (() => void) | undefined;
@@ -91,10 +93,10 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
     },
     ephemeral(ephemeral) {
       const item = failure === undefined ? request.pick(ephemeral) : undefined;
-      if (item !== undefined && !waiting.add(item)) fail(streamEnded('SLOW'));
+      if (item !== undefined && !buffer.add(item)) fail(streamEnded('SLOW'));
       wake();
     },
-    // What was trimmed unseen may have ended the actor's access.
+    // A trimmed event may have ended the actor's access.
     gap() {
       checks += 1;
       retry(() => request.authorise(), { isRetryable: isOutage, isWanted: () => !closed })
@@ -111,7 +113,7 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
     signal?.removeEventListener('abort', abort);
     unfollow();
     tail.close();
-    waiting.clear();
+    buffer.clear();
     release?.();
     wake();
   };
@@ -129,7 +131,7 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
       if (failure !== undefined) throw failure.error;
       const ended = endings.find(({ seq }) => seq > authorisedAt);
       if (ended !== undefined) throw streamEnded(ended.reason);
-      const item = checks === 0 ? waiting.take() : undefined;
+      const item = checks === 0 ? buffer.take() : undefined;
       if (item !== undefined) return item;
       await new Promise<void>((resolve) => (resume = resolve));
     }
@@ -138,25 +140,25 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
   return {
     iterator: createIterator(pull, close),
     close,
-    /** Begins; what ends access up to `authorised` was known when access was granted. */
-    start(authorised: number, beginning: Beginning<Item>): void {
+    /** Starts delivery. Events up to `authorised` were committed before authorisation, and end no access. */
+    start(authorised: number, initial: Start<Item>): void {
       authorisedAt = authorised;
-      waiting.addFirst(beginning.items ?? []);
-      release = () => beginning.release?.();
+      buffer.addFirst(initial.items ?? []);
+      release = () => initial.release?.();
       if (closed) release();
     },
   };
 }
 
-function createWaitingItems<Item>(keyOf: (item: Item) => string | null) {
+function createItemBuffer<Item>(keyOf: (item: Item) => string | null) {
   let items = new Map<string | number, Item>();
   let keyless = 0;
   let added = 0;
   return {
-    /** Answers whether there was room. */
+    /** Returns false when the buffer is full. */
     add(item: Item): boolean {
       const key = keyOf(item);
-      if (key === null && keyless >= MAX_KEPT) return false;
+      if (key === null && keyless >= MAX_KEYLESS) return false;
       if (key === null) keyless += 1;
       else items.delete(key);
       items.set(key ?? (added += 1), item);

@@ -3,21 +3,11 @@ import { approximateSize } from './event.ts';
 import type { Envelope } from './event.ts';
 
 const MAX_BUFFERED = 256;
-/** What may wait for each stream when the budget of its connection is spent. */
-const OWN_BYTES = 16 * 1024;
+/** Each buffer may hold this much even when the budget of its connection is exceeded, so that every stream advances. */
+const GUARANTEED_BYTES = 16 * 1024;
 
-/** Events that wait in memory for one reader. */
-export interface EventBuffer {
-  readonly first: Envelope | undefined;
-  readonly isFull: boolean;
-  push(envelope: Envelope): void;
-  shift(): Envelope | undefined;
-  clear(): void;
-}
-
-export const createEventBuffer = (budget: BufferBudget): EventBuffer => new WaitingFor(budget);
-
-class WaitingFor implements EventBuffer {
+/** Events buffered for one reader, counted against the budget of its connection. */
+export class EventBuffer {
   readonly #budget: BufferBudget;
   #envelopes: Envelope[] = [];
   #bytes = 0;
@@ -31,22 +21,24 @@ class WaitingFor implements EventBuffer {
   }
 
   get isFull(): boolean {
-    return this.#envelopes.length >= MAX_BUFFERED || (this.#budget.isExceeded && this.#bytes > OWN_BYTES);
+    return (
+      this.#envelopes.length >= MAX_BUFFERED || (this.#budget.isExceeded && this.#bytes > GUARANTEED_BYTES)
+    );
   }
 
   push(envelope: Envelope): void {
-    const weight = approximateSize(envelope.event);
+    const size = approximateSize(envelope.event);
     this.#envelopes.push(envelope);
-    this.#bytes += weight;
-    this.#budget.reserve(envelope, weight);
+    this.#bytes += size;
+    this.#budget.reserve(envelope, size);
   }
 
   shift(): Envelope | undefined {
     const first = this.#envelopes.shift();
     if (first === undefined) return undefined;
-    const weight = approximateSize(first.event);
-    this.#bytes -= weight;
-    this.#budget.release(first, weight);
+    const size = approximateSize(first.event);
+    this.#bytes -= size;
+    this.#budget.release(first, size);
     return first;
   }
 

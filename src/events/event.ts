@@ -14,21 +14,21 @@ import type { CircleId, ConversationId, MessageId, UserId } from '../ids.ts';
 import type { EndReason } from '../errors.ts';
 import type { ActorRef } from '../actor.ts';
 
-/** An actor as the facts show it: `online` is what it was at that moment. */
+/** An actor as embedded in events. `online` is its state at the time of the event. */
 export type ActorView = ActorRow;
 
-/** A message with all that its readers show, so that no reader has to query. */
+/** A message with its author and media: events are self-contained, so that readers need no query. */
 interface MessageFact {
   readonly message: Message;
   readonly author: ActorView;
-  /** Every file of the message, in the order of sending. */
+  /** All files of the message, in the order of sending. */
   readonly media: readonly Media[];
 }
 
-/** A user who goes, unless somebody else made it. */
+/** A user who left on their own, or whose account was deleted. */
 interface Leaving {
   readonly user: User;
-  /** Whether the whole account was deleted. */
+  /** Whether the account was deleted. */
   readonly deleted: boolean;
 }
 
@@ -40,7 +40,7 @@ export type ConversationEvent =
       readonly conversationId: ConversationId;
       readonly messageId: MessageId;
     }
-  /** One file of a message arrived; with the last one the message is `DONE`. */
+  /** A file of a message was uploaded. The last one sets the message to `DONE`. */
   | ({ readonly type: 'media.uploaded'; readonly uploaded: Media } & MessageFact)
   | { readonly type: 'conversation.updated'; readonly conversation: Conversation }
   | { readonly type: 'conversation.deleted'; readonly conversation: Conversation }
@@ -57,7 +57,7 @@ export type ConversationEvent =
       readonly type: 'device-access.changed';
       readonly conversation: Conversation;
       readonly allowed: boolean;
-      /** Whether the device itself was removed: the next one of the circle has no access. */
+      /** Whether the device was removed from the circle. A later device of the circle starts without access. */
       readonly removed: boolean;
     };
 
@@ -69,10 +69,10 @@ export type CircleEvent =
   | { readonly type: 'member.kicked'; readonly circleId: CircleId; readonly user: User; readonly by: User }
   | { readonly type: 'device.added'; readonly device: Device }
   | { readonly type: 'device.updated'; readonly device: Device }
-  /** `online` is what the device was until now: its going has no announcement of its own. */
+  /** `online` is the device's last state: its removal emits no `presence` event. */
   | { readonly type: 'device.removed'; readonly device: Device; readonly online: boolean };
 
-/** What concerns one account alone. The last two are for the server's own connections and shown to nobody. */
+/** Events of a single account. The last two only end the server's own connections and are not shown to clients. */
 export type AccountEvent =
   | {
       readonly type: 'circle.invited';
@@ -82,17 +82,20 @@ export type AccountEvent =
     }
   | { readonly type: 'conversation.invited'; readonly userId: UserId; readonly conversation: Conversation }
   | { readonly type: 'conversation.promoted'; readonly userId: UserId; readonly conversation: Conversation }
-  /** Of one token, or of all so far. */
+  /** Ends the sessions of one token, or with null of all tokens issued so far. */
   | { readonly type: 'session.ended'; readonly account: ActorRef; readonly tokenId: string | null }
   | { readonly type: 'account.deleted'; readonly account: ActorRef };
 
-/** A fact that was committed. Adding one breaks the build where it must be shown. */
+/**
+ * A committed fact. The switches over `type` have no `default`: a new event type fails to compile until each handles
+ * it.
+ */
 export type DomainEvent = ConversationEvent | CircleEvent | AccountEvent;
 
-/** An address of the bus and the name of a log: `circle:3`, `conversation:12`, `user:7`, `device:4`. */
+/** A bus address and the name of a log: `circle:3`, `conversation:12`, `user:7`, `device:4`. */
 export type Topic = `${'circle' | 'conversation' | 'user' | 'device'}:${number}`;
 
-/** An event at its place in a topic's log. Positions start at 1, have no holes, and follow the order of commits. */
+/** An event with its position in a topic's log. Positions start at 1, have no gaps, and follow the order of commits. */
 export interface Envelope {
   readonly topic: Topic;
   readonly seq: number;
@@ -100,7 +103,7 @@ export interface Envelope {
   readonly event: DomainEvent;
 }
 
-/** What is not kept: it goes over the bus once, to whoever listens at that moment. */
+/** An item that is not persisted: the bus delivers it once, to the current listeners. */
 export type Ephemeral =
   | { readonly type: 'typing'; readonly topic: Topic; readonly actor: ActorView; readonly isTyping: boolean }
   | { readonly type: 'presence'; readonly topic: Topic; readonly actor: ActorView; readonly online: boolean }
@@ -109,7 +112,7 @@ export type Ephemeral =
       readonly topic: Topic;
       readonly sender: ActorView;
       readonly content: unknown;
-      /** The one legacy connection that shows it, by its lease; null when the target has none. */
+      /** Lease of the one legacy connection that receives it; null when the target has none. */
       readonly legacyLease: number | null;
     };
 
@@ -117,7 +120,7 @@ export const circleTopic = (id: CircleId): Topic => `circle:${id}`;
 export const conversationTopic = (id: ConversationId): Topic => `conversation:${id}`;
 export const accountTopic = (account: ActorRef): Topic => `${account.kind}:${account.id}`;
 
-/** The topic in whose log an event stands. */
+/** Returns the topic to whose log the event belongs. */
 export function topicOf(event: DomainEvent): Topic {
   switch (event.type) {
     case 'message.sent':
@@ -158,17 +161,17 @@ export function topicOf(event: DomainEvent): Topic {
 
 const EVENT_BYTES = 1_000;
 
-/** How much memory an event takes, about, in bytes. */
+/** Estimates the memory of an event in bytes. */
 export function approximateSize(event: DomainEvent): number {
   if (!('message' in event)) return EVENT_BYTES;
   return EVENT_BYTES * (1 + event.media.length) + 2 * event.message.text.length;
 }
 
-/** Whether readers of streams are shown it. */
+/** Checks whether streams deliver the event to clients. */
 export const isShown = (event: DomainEvent): boolean =>
   event.type !== 'session.ended' && event.type !== 'account.deleted';
 
-/** Why this event is the last one that the actor may see on its topic; undefined when it is not. */
+/** Returns the reason for which this event ends the actor's access to its topic; undefined if it does not. */
 export function accessEndReason(actor: ActorRef, event: DomainEvent): EndReason | undefined {
   const isUser = (user: User) => actor.kind === 'user' && actor.id === user.id;
   switch (event.type) {
@@ -211,7 +214,7 @@ export function accessEndReason(actor: ActorRef, event: DomainEvent): EndReason 
 export const refOf = (view: ActorView): ActorRef =>
   view.kind === 'user' ? { kind: 'user', id: view.user.id } : { kind: 'device', id: view.device.id };
 
-/** A line of the log as what it means. Only `record.ts` writes there, so its shape is known. */
+/** Converts a line of the log to an envelope. Not validated, because only `transact` writes to the log. */
 export function toEnvelope(line: { topic: string; seq: number; at: Timestamp; event: unknown }): Envelope {
   return { topic: line.topic as Topic, seq: line.seq, at: line.at, event: line.event as DomainEvent };
 }

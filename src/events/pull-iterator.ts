@@ -1,31 +1,34 @@
 import { END_REASONS } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 
-/** A reader's iterator. `return()` frees what it holds, also when nobody ever read. */
+/**
+ * An async iterator whose `return()` frees its resources, even before the first `next()` (an async generator's does
+ * not).
+ */
 export type ReaderIterator<Item> = AsyncIterableIterator<Item, undefined> & {
   return(): Promise<IteratorResult<Item, undefined>>;
 };
 
 /**
- * An iterator that waits for the next item by `pull`: undefined ends it. Calls of `next()` that overlap are answered one
- * after the other. It is closed when it ends, throws, or is returned.
+ * An iterator over what `pull` returns; undefined ends it. Overlapping calls of `next()` run serially. Closes itself
+ * when it ends, throws, or is returned.
  */
 export abstract class PulledIterator<Item> implements ReaderIterator<Item> {
-  #turn: Promise<unknown> | undefined;
+  #lastStep: Promise<unknown> | undefined;
 
   protected abstract pull(): Promise<Item | undefined>;
 
-  /** Frees what it holds; a second call does nothing. */
+  /** Frees the resources. Idempotent. */
   abstract close(): void;
 
   next(): Promise<IteratorResult<Item, undefined>> {
-    const result = this.#turn === undefined ? this.#step() : this.#turn.then(() => this.#step());
-    const turn = result
+    const result = this.#lastStep === undefined ? this.#step() : this.#lastStep.then(() => this.#step());
+    const step = result
       .catch(() => undefined)
       .then(() => {
-        if (this.#turn === turn) this.#turn = undefined;
+        if (this.#lastStep === step) this.#lastStep = undefined;
       });
-    this.#turn = turn;
+    this.#lastStep = step;
     return result;
   }
 
@@ -51,13 +54,13 @@ export abstract class PulledIterator<Item> implements ReaderIterator<Item> {
   }
 }
 
-/** The same of two functions. */
+/** Creates a pulled iterator from two functions. */
 export const createIterator = <Item>(
   pull: () => Promise<Item | undefined>,
   close: () => void,
-): ReaderIterator<Item> => new GivenIterator(pull, close);
+): ReaderIterator<Item> => new FunctionIterator(pull, close);
 
-class GivenIterator<Item> extends PulledIterator<Item> {
+class FunctionIterator<Item> extends PulledIterator<Item> {
   protected readonly pull: () => Promise<Item | undefined>;
   readonly close: () => void;
 
@@ -68,7 +71,7 @@ class GivenIterator<Item> extends PulledIterator<Item> {
   }
 }
 
-/** Why the server ended it; undefined when nobody did so, or when the client left by itself. */
+/** Returns the reason for which the server aborted the signal; undefined if it is not aborted, or the client left. */
 export function endReasonOf(signal: AbortSignal | undefined): EndReason | undefined {
   return END_REASONS.find((reason) => signal?.aborted === true && reason === signal.reason);
 }

@@ -3,22 +3,21 @@ import type { LogPage, LogRange } from '../db/event-log.ts';
 import { isOutage, notFound, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import type { Timestamp } from '../db/tables.ts';
-import { createBufferBudget } from '../lib/buffer-budget.ts';
-import type { BufferBudget } from '../lib/buffer-budget.ts';
+import { BufferBudget } from '../lib/buffer-budget.ts';
 import { encodeCursor, expiredCursor, invalidCursor, parseCursor } from './cursor.ts';
 import { accessEndReason, toEnvelope, isShown, approximateSize } from './event.ts';
 import type { DomainEvent, Envelope, Topic } from './event.ts';
 import { endReasonOf, PulledIterator } from './pull-iterator.ts';
 import type { ReaderIterator } from './pull-iterator.ts';
 import type { Follower, Tail, Tails } from './tail.ts';
-import { createEventBuffer } from './event-buffer.ts';
-import type { EventBuffer } from './event-buffer.ts';
+import { EventBuffer } from './event-buffer.ts';
 import type { ActorRef } from '../actor.ts';
 
 const PAGE = 100;
+/** Page size while the connection's buffer budget is exceeded. */
 const SMALL_PAGE = 16;
 
-/** One thing that a reader of a durable stream gets, with the place from which it can resume after it. */
+/** An item of a stream, with the cursor to resume after it. `live` separates replayed events from new ones. */
 export type StreamItem =
   | { readonly type: 'event'; readonly cursor: string; readonly at: Timestamp; readonly event: DomainEvent }
   | { readonly type: 'live'; readonly cursor: string; readonly at: Timestamp };
@@ -30,63 +29,63 @@ export interface StreamDeps {
 
 /** The connection over which a stream is read. */
 export interface Reader {
-  /** Ends the stream from outside: with its reason when that is an `EndReason`, else as if the reader had left. */
+  /** Aborting ends the stream: with an error if the signal's reason is an `EndReason`, else like `return()`. */
   readonly signal?: AbortSignal | undefined;
-  /** What may wait for all that reads over the connection; without it the stream has one of its own. */
+  /** Buffer budget shared by all streams of the connection. Default: one for this stream. */
   readonly budget?: BufferBudget | undefined;
 }
 
 export interface StreamRequest extends Reader {
   readonly topic: Topic;
   readonly actor: ActorRef;
-  /** Resume after this cursor; null starts now. */
+  /** Cursor to resume after; null starts at the head. */
   readonly after: string | null;
-  /** Throws unless the actor may read the topic. Called once this reader already follows it. */
+  /** Throws unless the actor may read the topic. Called after this reader follows it. */
   authorise(): Promise<void>;
 }
 
-/** A reader's iterator. `return()` frees it, also when nobody ever read. */
 export type EventStream = ReaderIterator<StreamItem> & {
   readonly topic: Topic;
-  /** Whether it is live and there is nothing to read before what happens next. */
+  /** Whether the stream is live and has delivered every event so far. */
   isCaughtUp(): boolean;
-  /** What a reader of the topic is shown of an event, the same for all; undefined when nothing. */
+  /** Maps an event to the item that every reader of the topic receives; undefined for internal events. */
   readonly itemOf: (envelope: Envelope) => StreamItem | undefined;
-  /** How much memory an event takes, about, in bytes. */
+  /** Estimates the memory of an event in bytes. */
   readonly weightOf: (envelope: Envelope) => number;
   /**
-   * Lends the reader's place to one who follows the topic for many: nothing is read or waits here until it is given
-   * back. Undefined unless it is at rest. `recall` is called, once, when the stream
-   * is ended from outside or freed: the place must be given back at once.
+   * Detaches the reader from the tail, for a group that follows the topic on behalf of many readers: until `reattach`,
+   * the stream reads and buffers nothing. Undefined unless it is caught up. `onRevoke` is called once when the stream
+   * is aborted or closed while detached; the caller must then reattach immediately.
    */
   detach(onRevoke: () => void): Detached | undefined;
 };
 
-/** A reader's place in a live stream, in the hands of one who tells the reader what happens. */
+/** A detached reader: its owner delivers the events, and advances the position. */
 export interface Detached {
-  /** What the reader has got last. */
+  /** Position of the last delivered event. */
   readonly position: number;
-  /** The reader has got this, the next event of the topic. False when it may get no more: then the place must be given back. */
+  /** Records delivery of the next event. Returns false if it ends the reader's access: the owner must then reattach. */
   advance(envelope: Envelope): boolean;
-  /** The stream goes on after its position by itself. */
+  /** Returns the reader to the tail. The stream continues on its own after its position. */
   reattach(): void;
 }
 
 /**
- * Opens one reader's view of a topic: the log after its cursor, then one `live` item, then what happens from then on,
- * each event exactly once and in order. A reader that does not keep up falls back to the log: its buffer is bounded,
- * its place is not lost. While the database is unavailable the reader waits for it. The stream ends by throwing, after the event that ends the actor's access.
+ * Opens a stream of a topic: events of the log after the cursor, one `live` item, then new events, each exactly once
+ * and in order. A slow reader falls back to the log when its bounded buffer overflows, and misses nothing. During an
+ * outage of the database the stream waits. After an event that ends the actor's access the stream throws with the
+ * reason.
  *
  * Throws NOT_FOUND for an unknown topic, CURSOR_INVALID, CURSOR_EXPIRED, and whatever `authorise` throws.
  */
 export async function openStream(deps: StreamDeps, request: StreamRequest): Promise<EventStream> {
   const tail = await deps.tails.open(request.topic);
   if (tail === undefined) {
-    // Refused in the words of what may not be known to exist.
+    // `authorise` throws the same error as for a topic the actor may not read, so that its absence is not disclosed.
     await request.authorise();
     throw notFound('The stream');
   }
-  // Followed before authorisation is asked: a removal that commits in between is seen by one of the two.
+  // Follows before it authorises: a removal that commits in between is seen by one of the two.
   const reader = new StreamReader(deps.epoch, request, tail);
   try {
     const range = await tail.readRange();
@@ -107,13 +106,22 @@ function positionAfter(deps: StreamDeps, { topic, after }: StreamRequest, range:
   return position;
 }
 
-/** Holds nothing of the reader for whom it is made. */
+/** Creates the mapping without a reference to the reader, because groups keep it for longer. */
 const createItemOf =
   (epoch: string): EventStream['itemOf'] =>
   ({ topic, seq, at, event }) =>
     isShown(event) ? { type: 'event', cursor: encodeCursor(epoch, topic, seq), at, event } : undefined;
 
-/** A class, because most of its kind rest: what they hold of memory while nothing happens is what a subscriber costs. */
+/**
+ * Replays the log after `position`, then follows the tail:
+ *
+ * - replaying: `position` is behind `#head`. Reads pages of the log, unless `#buffer` has the next event.
+ * - live: `#isLive`, and nothing is left to read. Waits for `event` to wake it.
+ * - detached: the owner of the `Detached` advances `position`; `#onRevoke` is set.
+ * - ending: `#ending` or `#isAccountDeleted`. Delivers events up to the one that ends access, then throws.
+ *
+ * A class, because most subscribers are idle: its fields are the memory that an idle subscriber costs.
+ */
 class StreamReader extends PulledIterator<StreamItem> implements EventStream, Follower, Detached {
   readonly topic: Topic;
   position = 0;
@@ -125,23 +133,26 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
   readonly #page: EventBuffer;
   readonly #buffer: EventBuffer;
   #authorisedAt = 0;
-  #announced = false;
+  #isLive = false;
   #ending: EndReason | undefined;
-  /** The actor's account is gone; what that means for the topic was committed with it, and is to be shown before the end. */
-  #orphaned = false;
-  /** How far the log is known to reach before the tail has heard of it. */
-  #known = 0;
-  /** Reads in a row that failed because the database was unavailable. */
+  /**
+   * The actor's account was deleted. The same transaction wrote its last events of this topic, delivered before the
+   * end.
+   */
+  #isAccountDeleted = false;
+  /** Head of the log as read by `#findLastEvent`, which may be ahead of the tail. */
+  #knownHead = 0;
+  /** Consecutive reads that failed because the database was unavailable. */
   #failedReads = 0;
   #closed = false;
-  /** Tells who has the place that it must be given back; undefined when nobody has it. */
-  #recall: (() => void) | undefined;
+  /** Set while detached. */
+  #onRevoke: (() => void) | undefined;
   #wake: (() => void) | undefined;
   #unfollow: () => void;
 
   constructor(
     epoch: string,
-    { topic, actor, signal, budget = createBufferBudget() }: StreamRequest,
+    { topic, actor, signal, budget = new BufferBudget() }: StreamRequest,
     tail: Tail,
   ) {
     super();
@@ -151,14 +162,14 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
     this.#signal = signal;
     this.#tail = tail;
     this.#budget = budget;
-    this.#page = createEventBuffer(budget);
-    this.#buffer = createEventBuffer(budget);
+    this.#page = new EventBuffer(budget);
+    this.#buffer = new EventBuffer(budget);
     this.#unfollow = tail.follow(this);
     signal?.addEventListener('abort', this.#abort, { once: true });
     if (signal?.aborted === true) this.#abort();
   }
 
-  /** Begins after a position; what ends access up to `authorised` was known when access was granted. */
+  /** Starts after a position. Events up to `authorised` were committed before authorisation, and end no access. */
   start(authorised: number, after: number): void {
     this.#authorisedAt = authorised;
     this.position = after;
@@ -173,13 +184,13 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
   }
 
   event(envelope: Envelope): void {
-    // What does not fit is let go: the log has it, and the reader returns there when it gets so far.
+    // Drops the event when the buffer is full: `pull` finds the gap and reads the log.
     if (!this.#buffer.isFull) this.#buffer.push(envelope);
-    this.#rouse();
+    this.#notify();
   }
 
   gap(): void {
-    this.#rouse();
+    this.#notify();
   }
 
   close(): void {
@@ -188,57 +199,58 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
     this.#signal?.removeEventListener('abort', this.#abort);
     this.#unfollow();
     this.#tail.close();
-    this.#drop();
-    this.#rouse();
-    this.#callBack();
+    this.#clearBuffers();
+    this.#notify();
+    this.#revoke();
   }
 
   isCaughtUp(): boolean {
-    const isOver = this.#closed || this.#orphaned || this.#ending !== undefined;
-    return this.#announced && !isOver && this.#page.first === undefined && this.position >= this.#head;
+    const isOver = this.#closed || this.#isAccountDeleted || this.#ending !== undefined;
+    return this.#isLive && !isOver && this.#page.first === undefined && this.position >= this.#head;
   }
 
-  detach(whenRecalled: () => void): Detached | undefined {
+  detach(onRevoke: () => void): Detached | undefined {
     if (!this.isCaughtUp()) return undefined;
     this.#unfollow();
-    // What waits there was in the log too, and has been read from it.
-    this.#drop();
-    this.#recall = whenRecalled;
+    // Buffered events are not after `position`: they were read from the log, too.
+    this.#clearBuffers();
+    this.#onRevoke = onRevoke;
     return this;
   }
 
   advance(envelope: Envelope): boolean {
-    this.#take(envelope);
+    this.#accept(envelope);
     return this.#ending === undefined;
   }
 
   reattach(): void {
-    this.#recall = undefined;
-    // While an event is being told, whoever begins to follow is told it too: what was not taken need not be read.
+    this.#onRevoke = undefined;
+    // The tail iterates a Set: a follower added while an event is delivered receives that event as well, so none is
+    // missed.
     if (!this.#closed) this.#unfollow = this.#tail.follow(this);
   }
 
   protected async pull(): Promise<StreamItem | undefined> {
     for (;;) {
       if (this.#closed) return undefined;
-      if (this.#orphaned) {
-        await this.#finish();
+      if (this.#isAccountDeleted) {
+        await this.#findLastEvent();
         continue;
       }
       if (this.#ending !== undefined) throw streamEnded(this.#ending);
-      const envelope = this.#nextKnown();
+      const envelope = this.#takeBuffered();
       if (envelope !== undefined) {
-        this.#take(envelope);
+        this.#accept(envelope);
         const item = this.itemOf(envelope);
         if (item !== undefined) return item;
         continue;
       }
       if (this.position < this.#head) {
         await this.#readPage();
-      } else if (this.#announced) {
+      } else if (this.#isLive) {
         await new Promise<void>((resolve) => (this.#wake = resolve));
       } else {
-        this.#announced = true;
+        this.#isLive = true;
         const cursor = encodeCursor(this.#epoch, this.topic, this.position);
         return { type: 'live', cursor, at: new Date(Date.now()).toISOString() };
       }
@@ -246,44 +258,44 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
   }
 
   get #head(): number {
-    return Math.max(this.#tail.position, this.#known);
+    return Math.max(this.#tail.position, this.#knownHead);
   }
 
   readonly #abort = (): void => {
     const reason = endReasonOf(this.#signal);
     if (reason === undefined) this.close();
-    else if (reason === 'ACCOUNT_DELETED') this.#orphaned = this.#ending === undefined;
+    else if (reason === 'ACCOUNT_DELETED') this.#isAccountDeleted = this.#ending === undefined;
     else this.#end(reason);
-    this.#rouse();
-    this.#callBack();
+    this.#notify();
+    this.#revoke();
   };
 
-  #rouse(): void {
+  #notify(): void {
     this.#wake?.();
     this.#wake = undefined;
   }
 
-  #drop(): void {
+  #clearBuffers(): void {
     this.#page.clear();
     this.#buffer.clear();
   }
 
-  #callBack(): void {
-    this.#recall?.();
-    this.#recall = undefined;
+  #revoke(): void {
+    this.#onRevoke?.();
+    this.#onRevoke = undefined;
   }
 
   #end(reason: EndReason): void {
     this.#ending = reason;
-    this.#drop();
+    this.#clearBuffers();
   }
 
-  #take(envelope: Envelope): void {
+  #accept(envelope: Envelope): void {
     this.position = envelope.seq;
     if (this.position > this.#authorisedAt) this.#ending ??= accessEndReason(this.#actor, envelope.event);
   }
 
-  #nextKnown(): Envelope | undefined {
+  #takeBuffered(): Envelope | undefined {
     const fromPage = this.#page.shift();
     if (fromPage !== undefined) return fromPage;
     const buffer = this.#buffer;
@@ -298,31 +310,31 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
     if (read === undefined) throw notFound('The stream');
     const { range, lines } = read;
     if (position < range.trimmed) throw expiredCursor(encodeCursor(this.#epoch, topic, range.trimmed));
-    if (lines.length === 0) throw new Error(`The log of ${topic} has a hole after ${position}`);
+    if (lines.length === 0) throw new Error(`The log of ${topic} has a gap after position ${position}`);
     if (this.#closed || this.#ending !== undefined) return;
-    // The beginning of it, as much as may wait; the rest is read again when it is its turn.
+    // Buffers as much of the page as fits; the rest is read again later.
     for (const line of lines) {
       this.#page.push(toEnvelope(line));
       if (this.#page.isFull) break;
     }
   }
 
-  /** Goes on to the event that ends the actor's access, if the topic has one. */
-  async #finish(): Promise<void> {
+  /** Searches the log for the event that ends the deleted account's access. Without one the stream ends immediately. */
+  async #findLastEvent(): Promise<void> {
     let from = Math.max(this.position, this.#authorisedAt);
     for (;;) {
       const read = await this.#read(from, PAGE);
       if (read === 'unavailable') return;
       const lines = read?.lines ?? [];
       const last = lines.find((line) => accessEndReason(this.#actor, toEnvelope(line).event) !== undefined);
-      this.#orphaned = last === undefined && lines.length === PAGE;
-      if (last !== undefined) return void (this.#known = last.seq);
-      if (!this.#orphaned) return this.#end('ACCOUNT_DELETED');
+      this.#isAccountDeleted = last === undefined && lines.length === PAGE;
+      if (last !== undefined) return void (this.#knownHead = last.seq);
+      if (!this.#isAccountDeleted) return this.#end('ACCOUNT_DELETED');
       from = lines.at(-1)?.seq ?? from;
     }
   }
 
-  /** A page of the log; `unavailable` after a delay when the database could not be read. */
+  /** Reads a page of the log. Returns `unavailable`, after a backoff delay, during an outage. */
   async #read(position: number, limit: number): Promise<LogPage | undefined | 'unavailable'> {
     try {
       const page = await this.#tail.readAfter(position, limit);
@@ -337,7 +349,7 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
     }
   }
 
-  /** Waits until something wakes the reader, at most for `ms`. */
+  /** Waits for a wake-up, at most `ms`. */
   async #sleep(ms: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {

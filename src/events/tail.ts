@@ -7,34 +7,34 @@ import type { Envelope, Ephemeral, Topic } from './event.ts';
 const PAGE = 200;
 const RETRY_MS = 500;
 
-/** What a follower of a topic is called with, synchronously. It neither throws nor waits. */
+/** A listener of a topic's tail, called synchronously. Must neither throw nor block. */
 export interface Follower {
-  /** The next event: each exactly once, in order. */
+  /** Receives each event exactly once, in order. */
   event?(envelope: Envelope): void;
   ephemeral?(ephemeral: Ephemeral): void;
-  /** Events were trimmed from the log before this node had seen them: whoever needs them all has missed some. */
+  /** Called when events were trimmed from the log before this node read them: the follower has missed some. */
   gap?(): void;
 }
 
-/** The one ordered view of a topic that this node has, shared by all that follow the topic here. */
+/** One reader's handle on the ordered view of a topic, which all readers of this node share. */
 export interface Tail {
   readonly topic: Topic;
-  /** The newest position handed to followers. */
+  /** The newest position delivered to followers. */
   readonly position: number;
-  /** How far the topic's log reaches; undefined when there is no such topic any more. */
+  /** Returns the range of the topic's log; undefined if the topic was deleted. */
   readRange(): Promise<LogRange | undefined>;
-  /** What the log has after a position, oldest first, at most `limit` events. */
+  /** Reads events after a position, oldest first, at most `limit`. */
   readAfter(position: number, limit: number): Promise<LogPage | undefined>;
-  /** Calls the follower for everything after the present position, until the returned function is called. */
+  /** Calls the follower for everything after the current position, until the returned function is called. */
   follow(follower: Follower): () => void;
-  /** Gives the tail back; the last one to do so ends it. */
+  /** Releases the shared view, which stops with its last tail. Idempotent. */
   close(): void;
 }
 
 export interface Tails {
-  /** Opens the topic's tail, at the log's head or where it already is. Undefined when there is no such topic. */
+  /** Opens the topic's tail, at the log's head or its current position. Undefined for an unknown topic. */
   open(topic: Topic): Promise<Tail | undefined>;
-  /** Compares every open tail with the log, for announcements that the bus lost. */
+  /** Compares every open tail with the log, to find events whose notices the bus lost. */
   compare(): Promise<void>;
   /** Returns how many committed events are known and not delivered yet, of the topic with the most. */
   lag(): number;
@@ -44,38 +44,39 @@ export interface TailDeps {
   readonly eventLog: EventLog;
   readonly bus: Bus;
   readonly log: Logger;
-  /** Called with each event when it reaches this node's followers. */
+  /** Called with each event before the followers of this node. */
   readonly onEvent?: (envelope: Envelope) => void;
 }
 
 interface OpenSource {
   readonly source: TailSource;
-  users: number;
+  /** Number of open tails. */
+  tails: number;
 }
 
 export function createTails(deps: TailDeps): Tails {
   const { eventLog } = deps;
   const open = new Map<Topic, OpenSource>();
-  const giveBack = (topic: Topic, entry: OpenSource): void => {
-    entry.users -= 1;
-    if (entry.users > 0) return;
+  const release = (topic: Topic, entry: OpenSource): void => {
+    entry.tails -= 1;
+    if (entry.tails > 0) return;
     entry.source.stop();
     if (open.get(topic) === entry) open.delete(topic);
   };
   return {
     async open(topic) {
-      const entry = open.get(topic) ?? { source: new TailSource(deps, topic), users: 0 };
+      const entry = open.get(topic) ?? { source: new TailSource(deps, topic), tails: 0 };
       open.set(topic, entry);
-      entry.users += 1;
+      entry.tails += 1;
       try {
         if (await entry.source.ready)
-          return new TailOf(topic, entry.source, eventLog, () => giveBack(topic, entry));
+          return new SharedTail(topic, entry.source, eventLog, () => release(topic, entry));
       } catch (error) {
         if (open.get(topic) === entry) open.delete(topic);
-        giveBack(topic, entry);
+        release(topic, entry);
         throw error;
       }
-      giveBack(topic, entry);
+      release(topic, entry);
       return undefined;
     },
     async compare() {
@@ -90,18 +91,18 @@ export function createTails(deps: TailDeps): Tails {
   };
 }
 
-/** A class, as each stream has one. */
-class TailOf implements Tail {
+/** A class, because every stream has one. */
+class SharedTail implements Tail {
   readonly topic: Topic;
   readonly #source: TailSource;
   readonly #eventLog: EventLog;
-  #giveBack: (() => void) | undefined;
+  #release: (() => void) | undefined;
 
-  constructor(topic: Topic, source: TailSource, eventLog: EventLog, giveBack: () => void) {
+  constructor(topic: Topic, source: TailSource, eventLog: EventLog, release: () => void) {
     this.topic = topic;
     this.#source = source;
     this.#eventLog = eventLog;
-    this.#giveBack = giveBack;
+    this.#release = release;
   }
 
   get position(): number {
@@ -121,14 +122,17 @@ class TailOf implements Tail {
   }
 
   close(): void {
-    this.#giveBack?.();
-    this.#giveBack = undefined;
+    this.#release?.();
+    this.#release = undefined;
   }
 }
 
-/** A class, as each account that is connected has one. */
+/**
+ * Follows the bus and the log of one topic. `position` is what followers have received, `#target` the highest position
+ * that a notice announced; while they differ, events are read from the log.
+ */
 class TailSource {
-  /** Whether there is such a topic. */
+  /** Resolves to whether the topic exists. */
   readonly ready: Promise<boolean>;
   position = 0;
   readonly #deps: TailDeps;
@@ -144,7 +148,8 @@ class TailSource {
   constructor(deps: TailDeps, topic: Topic) {
     this.#deps = deps;
     this.#topic = topic;
-    // Listening begins before the head is read: what commits in between is either in the head or noticed as newer.
+    // Subscribes before it reads the head: an event that commits in between is either part of the head or announced as
+    // newer.
     this.#unsubscribe = deps.bus.subscribe(topic, (notice) => this.#receive(notice));
     this.ready = this.#start();
   }
@@ -187,12 +192,12 @@ class TailSource {
     else this.advance(notice.kind === 'event' ? notice.envelope.seq : notice.seq);
   }
 
-  #notify(say: (follower: Follower) => void): void {
+  #notify(call: (follower: Follower) => void): void {
     for (const follower of this.#followers) {
       try {
-        say(follower);
+        call(follower);
       } catch (error) {
-        this.#deps.log.error({ err: error, topic: this.#topic }, 'a follower of a topic threw');
+        this.#deps.log.error({ err: error, topic: this.#topic }, 'topic follower threw');
       }
     }
   }
@@ -203,16 +208,18 @@ class TailSource {
     this.#notify((follower) => follower.event?.(envelope));
   }
 
-  /** A hole or a lost announcement: what is missing is in the log. Until it is read, newer events wait there too. */
+  /**
+   * Reads missed events from the log. Newer events that arrive meanwhile only raise the target, to preserve the order.
+   */
   async #readMissing(): Promise<void> {
     this.#reading = true;
     try {
       while (this.position < this.#target && !this.#stopped) await this.#readPage();
-      // No await between the last look at the target and this, or an announcement in between would be forgotten.
+      // No await between the last check of the target and this: a notice in between would start no further read.
       this.#reading = false;
     } catch (error) {
       if (this.#stopped) return;
-      this.#deps.log.warn({ err: error, topic: this.#topic }, 'reading the event log failed; trying again');
+      this.#deps.log.warn({ err: error, topic: this.#topic }, 'reading the event log failed, retrying');
       this.#retry = setTimeout(() => void this.#readMissing(), RETRY_MS);
     }
   }
@@ -228,10 +235,10 @@ class TailSource {
     }
     for (const line of page?.lines ?? []) if (line.seq === this.position + 1) this.#deliver(toEnvelope(line));
     const head = Math.max(page?.range.head ?? 0, this.position);
-    // What had been announced but is not in the log never will be: nothing is announced before it is committed. What
-    // was announced since may be newer than this page.
+    // Events are announced after their commit: one that was announced before this read and is not in the page does not
+    // exist. One that was announced during the read may be newer than the page.
     if (this.#target === announced) this.#target = Math.min(this.#target, head);
     if (this.position === before && this.position < head)
-      throw new Error(`The log of ${this.#topic} has a hole after ${this.position}`);
+      throw new Error(`The log of ${this.#topic} has a gap after position ${this.position}`);
   }
 }

@@ -4,23 +4,23 @@ import type { Bus } from './bus.ts';
 import { toEnvelope, topicOf } from './event.ts';
 import type { DomainEvent, Envelope, Topic } from './event.ts';
 
-/** One unit of work: a transaction and the facts that it will have brought about once it commits. */
+/** A transaction with the events that are published once it commits. */
 export interface UnitOfWork {
   readonly tx: Tx;
   /**
-   * Takes the topics' locks, so that what is read afterwards stays true until the commit. To make deadlocks
-   * impossible locks are taken in order of name: a call for an earlier name than one already held throws.
+   * Takes the topics' locks, so that what is read afterwards stays true until the commit. Locks are taken in order of
+   * name, which rules out deadlocks: throws if a topic's name precedes one already locked.
    */
   lock(...topics: Topic[]): Promise<void>;
-  /** Starts the logs of topics that this unit creates. */
+  /** Creates the logs of new topics, with their locks. */
   create(...topics: Topic[]): Promise<void>;
-  /** Adds a fact. Facts are stored with the unit's changes and published, in this order, after the commit. */
+  /** Adds an event: stored with the unit's changes, and published in the order of calls after the commit. */
   emit(event: DomainEvent): void;
 }
 
 /**
  * Runs the work in one transaction with the events it emits, and publishes them after the commit: the only way to
- * publish a fact. When the work throws, nothing is stored and nothing is said.
+ * publish an event. When the work throws, nothing is stored or published.
  */
 export async function transact<Result>(
   deps: { readonly db: Db; readonly bus: Bus },
@@ -53,7 +53,7 @@ async function store(
   return lines.map((line) => toEnvelope({ ...line, at }));
 }
 
-/** Each event at the place after the one before it in its topic. */
+/** Assigns each event the next position of its topic. */
 function assignPositions(
   events: readonly DomainEvent[],
   heads: ReadonlyMap<string, number>,
@@ -62,7 +62,8 @@ function assignPositions(
   return events.map((event) => {
     const topic = topicOf(event);
     const head = last.get(topic);
-    if (head === undefined) throw new Error(`An event for a topic without a log: ${topic}`);
+    if (head === undefined)
+      throw new Error(`The topic ${topic} has no log: create it before emitting its first event`);
     last.set(topic, head + 1);
     return { topic, seq: head + 1, event };
   });
@@ -73,13 +74,13 @@ function lockKeeper(tx: Tx) {
   const heads = new Map<string, number>();
   let last = '';
   return {
-    /** Of the topics whose locks are held, as far as they exist. */
+    /** Heads of the locked topics that exist. */
     heads,
     async take(topics: readonly Topic[]): Promise<void> {
       const missing = [...new Set(topics)].filter((topic) => !held.has(topic)).sort();
       if (missing.length === 0) return;
       if ((missing[0] ?? '') < last)
-        throw new Error(`Lock order: ${missing.join(', ')} asked for after ${last}`);
+        throw new Error(`Lock order violated: ${missing.join(', ')} requested after ${last}`);
       for (const [topic, head] of await eventLog.lockTopics(tx, missing)) heads.set(topic, head);
       for (const topic of missing) held.add(topic);
       last = missing.at(-1) ?? last;

@@ -1,22 +1,21 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-const FIRST_MS = 200;
-const LONGEST_MS = 2_000;
+const FIRST_DELAY_MS = 200;
+const MAX_DELAY_MS = 2_000;
 
-/** Milliseconds to wait before a retry, random within bounds that double up to a cap. The first retry is number 0. */
+/** Returns the delay before a retry in milliseconds: exponential with jitter, capped. The first retry is number 0. */
 export function retryDelay(retry: number): number {
-  const longest = Math.min(LONGEST_MS, FIRST_MS * 2 ** retry);
-  return (longest * (1 + Math.random())) / 2;
+  const max = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** retry);
+  return (max * (1 + Math.random())) / 2;
 }
 
 export interface RetryOptions {
-  /** Whether the work is worth a retry after this error. */
   isRetryable(error: unknown): boolean;
-  /** Checked before each retry; once it returns false the last error is thrown. */
+  /** Called before each retry. When it returns false, `retry` throws the last error. */
   isWanted(): boolean;
 }
 
-/** Runs work until it succeeds, with a delay before each retry. Throws the first error that is not retryable. */
+/** Runs the work until it succeeds, with a delay before each retry. Throws the first error that is not retryable. */
 export async function retry<Result>(
   work: () => Promise<Result>,
   { isRetryable, isWanted }: RetryOptions,

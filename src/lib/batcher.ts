@@ -2,42 +2,41 @@ import { DomainError, isUnavailable } from '../errors.ts';
 
 const RETRY_AFTER_MS = 1_000;
 
-/** Hands items to the work in batches, and answers each with its own result. */
+/** Collects items into batches. */
 export interface Batcher<Item, Result> {
-  /** Throws RATE_LIMITED when too much waits already. */
+  /** Queues an item and returns its result. Throws RATE_LIMITED when the queue is full. */
   load(item: Item): Promise<Result>;
-  /** Resolves when nothing waits or is under way. */
+  /** Resolves once no item is queued or in flight. */
   idle(): Promise<void>;
 }
 
 export interface BatcherOptions<Item> {
-  /** Items in a batch, at most. */
   readonly maxBatchSize: number;
-  /** Batches under way at the same time, at most; one, unless given, and one of each key. */
+  /** Max batches in flight. Default: 1. */
   readonly concurrency?: number;
-  /** How many more may be under way beside those that take longer than `patienceMs`. */
+  /** Extra batches allowed while one takes longer than `slowAfterMs`. Default: none. */
   readonly extraWhenSlow?: number;
   readonly slowAfterMs?: number;
-  /** Items of one key keep their order: they are never in two batches at the same time. */
+  /** Items of one partition keep their order: they are never in two batches in flight. Default: one partition. */
   readonly partitionBy?: (item: Item) => unknown;
-  /** The weight of what may wait, that is not yet in a batch; without it, as much as there is. */
+  /** Max total size of queued items. Default: unbounded. */
   readonly maxQueuedSize?: number;
-  /** Each weighs 1, unless given. */
+  /** Default: 1. */
   readonly sizeOf?: (item: Item) => number;
 }
 
-interface Waiting<Item, Result> {
+interface Queued<Item, Result> {
   readonly item: Item;
-  readonly key: unknown;
+  readonly partition: unknown;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
 }
 
 /**
- * Gathers items that come in the same turn of the event loop, or while the work on earlier ones is under way, so that
- * a thousand that come at once cost a few statements. One that comes alone waits for nothing. The work answers one
- * result for each item, in their order; when it throws, it does so for all of them, and when what it needs is away, for
- * all that wait too.
+ * Batches items that arrive in the same turn of the event loop, or while earlier batches are in flight: a thousand
+ * concurrent items cost a few statements, and a single one has no delay. `work` returns one result for each item, in
+ * their order. When it throws, all items of the batch fail; when the error is an outage (`isUnavailable`), all queued
+ * items fail as well, as each further batch would only time out, too.
  */
 export function createBatcher<Item, Result>(
   work: (items: readonly Item[]) => Promise<readonly Result[]>,
@@ -45,94 +44,95 @@ export function createBatcher<Item, Result>(
 ): Batcher<Item, Result> {
   const { maxBatchSize, concurrency = 1, extraWhenSlow = 0, slowAfterMs = Infinity } = options;
   const { partitionBy = () => undefined, maxQueuedSize = Infinity, sizeOf = () => 1 } = options;
-  /** By key, the one that has waited longest first. */
-  const waiting = new Map<unknown, Waiting<Item, Result>[]>();
-  const busyKeys = new Set<unknown>();
-  const underWay = new Set<Promise<void>>();
-  let late = 0;
-  let weight = 0;
-  let soon: NodeJS.Immediate | undefined;
+  /** Queued items by partition, in order of arrival. */
+  const queues = new Map<unknown, Queued<Item, Result>[]>();
+  const busyPartitions = new Set<unknown>();
+  const inFlight = new Set<Promise<void>>();
+  let slow = 0;
+  let queuedSize = 0;
+  let scheduled: NodeJS.Immediate | undefined;
 
-  const takeBatch = (): Waiting<Item, Result>[] => {
-    const batch: Waiting<Item, Result>[] = [];
-    for (const [key, ofKey] of waiting) {
-      if (busyKeys.has(key)) continue;
-      const left = ofKey.splice(maxBatchSize - batch.length);
-      batch.push(...ofKey);
-      busyKeys.add(key);
-      waiting.delete(key);
-      if (left.length > 0) waiting.set(key, left);
+  const takeBatch = (): Queued<Item, Result>[] => {
+    const batch: Queued<Item, Result>[] = [];
+    for (const [partition, queue] of queues) {
+      if (busyPartitions.has(partition)) continue;
+      const rest = queue.splice(maxBatchSize - batch.length);
+      batch.push(...queue);
+      busyPartitions.add(partition);
+      // Reinserted at the end of the map, so that a busy partition does not starve the others.
+      queues.delete(partition);
+      if (rest.length > 0) queues.set(partition, rest);
       if (batch.length === maxBatchSize) break;
     }
-    for (const { item } of batch) weight -= sizeOf(item);
+    for (const { item } of batch) queuedSize -= sizeOf(item);
     return batch;
   };
 
-  /** What has not begun would only learn the same, one batch after the other. */
-  const refuseWaiting = (error: unknown): void => {
-    for (const { item, reject } of [...waiting.values()].flat()) {
-      weight -= sizeOf(item);
+  const rejectQueued = (error: unknown): void => {
+    for (const { item, reject } of [...queues.values()].flat()) {
+      queuedSize -= sizeOf(item);
       reject(error);
     }
-    waiting.clear();
+    queues.clear();
   };
 
-  const settle = async (batch: readonly Waiting<Item, Result>[]): Promise<void> => {
+  const settle = async (batch: readonly Queued<Item, Result>[]): Promise<void> => {
     try {
       const results = await work(batch.map(({ item }) => item));
-      if (results.length !== batch.length) throw new Error('The work answered too few results');
-      for (const [place, { resolve }] of batch.entries()) resolve(results[place] as Result);
+      if (results.length !== batch.length) throw new Error('The work must return one result for each item');
+      for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Result);
     } catch (error) {
       for (const { reject } of batch) reject(error);
-      if (isUnavailable(error)) refuseWaiting(error);
+      if (isUnavailable(error)) rejectQueued(error);
     }
-    for (const { key } of batch) busyKeys.delete(key);
+    for (const { partition } of batch) busyPartitions.delete(partition);
   };
 
-  const run = async (batch: readonly Waiting<Item, Result>[]): Promise<void> => {
+  const run = async (batch: readonly Queued<Item, Result>[]): Promise<void> => {
     if (extraWhenSlow === 0) return settle(batch);
-    let isLate = false;
-    const patience = setTimeout(() => {
-      isLate = true;
-      late += 1;
-      begin();
+    let isSlow = false;
+    const timer = setTimeout(() => {
+      isSlow = true;
+      slow += 1;
+      startBatches();
     }, slowAfterMs);
     await settle(batch);
-    clearTimeout(patience);
-    if (isLate) late -= 1;
+    clearTimeout(timer);
+    if (isSlow) slow -= 1;
   };
 
-  const begin = (): void => {
-    soon = undefined;
-    while (underWay.size < concurrency + Math.min(late, extraWhenSlow)) {
+  const startBatches = (): void => {
+    scheduled = undefined;
+    while (inFlight.size < concurrency + Math.min(slow, extraWhenSlow)) {
       const batch = takeBatch();
       if (batch.length === 0) return;
       const running = run(batch).then(() => {
-        underWay.delete(running);
-        begin();
+        inFlight.delete(running);
+        startBatches();
       });
-      underWay.add(running);
+      inFlight.add(running);
     }
   };
 
   return {
     async load(item) {
-      if (weight + sizeOf(item) > maxQueuedSize)
-        throw new DomainError('RATE_LIMITED', 'Too many ask for this at once. Try again later.', {
+      if (queuedSize + sizeOf(item) > maxQueuedSize)
+        throw new DomainError('RATE_LIMITED', 'Too many requests are queued. Try again later.', {
           retryAfterMs: RETRY_AFTER_MS,
         });
-      weight += sizeOf(item);
-      const key = partitionBy(item);
+      queuedSize += sizeOf(item);
+      const partition = partitionBy(item);
       const { promise, resolve, reject } = Promise.withResolvers<Result>();
-      const ofKey = waiting.get(key);
-      if (ofKey === undefined) waiting.set(key, [{ item, key, resolve, reject }]);
-      else ofKey.push({ item, key, resolve, reject });
-      soon ??= setImmediate(begin);
+      const queued = { item, partition, resolve, reject };
+      const queue = queues.get(partition);
+      if (queue === undefined) queues.set(partition, [queued]);
+      else queue.push(queued);
+      scheduled ??= setImmediate(startBatches);
       return promise;
     },
     async idle() {
-      begin();
-      while (underWay.size > 0) await Promise.all(underWay);
+      startBatches();
+      while (inFlight.size > 0) await Promise.all(inFlight);
     },
   };
 }

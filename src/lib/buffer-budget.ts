@@ -1,49 +1,43 @@
-/** How much may wait in memory for those who read over one connection. What waits for several of them counts once. */
-export interface BufferBudget {
-  /** Whether more waits than that. */
-  readonly isExceeded: boolean;
-  /** Bytes buffered for the readers of the connection. */
-  readonly reserved: number;
-  /** So much waits for one more reader. */
-  reserve(what: object, bytes: number): void;
-  release(what: object, bytes: number): void;
-}
+const MAX_BUFFERED_BYTES = 1024 * 1024;
 
-/** Of what waits for the readers of a connection, whether it just happened or was read from the log. */
-const MAX_WAITING_BYTES = 1024 * 1024;
-
-export const createBufferBudget = (limit: number = MAX_WAITING_BYTES): BufferBudget => new BudgetOf(limit);
-
-class BudgetOf implements BufferBudget {
+/**
+ * Counts the bytes buffered for all readers of one connection, whether they come from the bus or from the log. An
+ * object that several readers buffer counts once.
+ *
+ * A soft limit: `reserve` never fails, and each buffer checks `isExceeded` before it takes more.
+ */
+export class BufferBudget {
   readonly #limit: number;
-  /** Most connections never have anything that waits. */
-  #holders: Map<object, number> | undefined;
-  #waiting = 0;
+  /** Readers per object. Created on demand, because most connections never buffer anything. */
+  #readers: Map<object, number> | undefined;
+  #bytes = 0;
 
-  constructor(limit: number) {
+  constructor(limit: number = MAX_BUFFERED_BYTES) {
     this.#limit = limit;
   }
 
   get isExceeded(): boolean {
-    return this.#waiting > this.#limit;
+    return this.#bytes > this.#limit;
   }
 
+  /** Buffered bytes. */
   get reserved(): number {
-    return this.#waiting;
+    return this.#bytes;
   }
 
-  reserve(what: object, bytes: number): void {
-    this.#holders ??= new Map();
-    const count = this.#holders.get(what) ?? 0;
-    this.#holders.set(what, count + 1);
-    if (count === 0) this.#waiting += bytes;
+  /** Counts one more reader of the object. */
+  reserve(object: object, bytes: number): void {
+    this.#readers ??= new Map();
+    const count = this.#readers.get(object) ?? 0;
+    this.#readers.set(object, count + 1);
+    if (count === 0) this.#bytes += bytes;
   }
 
-  release(what: object, bytes: number): void {
-    const count = this.#holders?.get(what) ?? 0;
-    if (count > 1) return void this.#holders?.set(what, count - 1);
-    this.#holders?.delete(what);
-    this.#waiting -= bytes;
-    if (this.#holders?.size === 0) this.#holders = undefined;
+  release(object: object, bytes: number): void {
+    const count = this.#readers?.get(object) ?? 0;
+    if (count > 1) return void this.#readers?.set(object, count - 1);
+    this.#readers?.delete(object);
+    this.#bytes -= bytes;
+    if (this.#readers?.size === 0) this.#readers = undefined;
   }
 }

@@ -1,9 +1,8 @@
-/** Rows by their id. */
 export function byId<Row extends { readonly id: PropertyKey }>(rows: readonly Row[]): Map<Row['id'], Row> {
   return new Map(rows.map((row) => [row.id, row]));
 }
 
-/** The rows of each key, in their order; none for a key without any. */
+/** Groups rows by key, in their order. A key without rows maps to an empty array. */
 export function grouped<Key, Row>(
   keys: readonly Key[],
   rows: readonly Row[],

@@ -1,24 +1,18 @@
-/** Has works done a few at a time, in the order of asking. */
-export interface Semaphore {
-  /** How many wait for their turn. */
-  readonly waiting: number;
-  /** Whether nothing is under way. */
-  readonly idle: boolean;
-  run<Result>(work: () => Promise<Result>): Promise<Result>;
-}
-
-export const createSemaphore = (atOnce: number): Semaphore => new TurnsOf(atOnce);
-
-/** A class, as each connection has some: methods and getters of their own would take most of its memory. */
-class TurnsOf implements Semaphore {
-  readonly #atOnce: number;
+/**
+ * Limits how many tasks run concurrently. Further tasks are queued and start in order.
+ *
+ * A class, because every connection has several: a closure per method would dominate its memory.
+ */
+export class Semaphore {
+  readonly #concurrency: number;
   #running = 0;
   #queue: (() => void)[] | undefined;
 
-  constructor(atOnce: number) {
-    this.#atOnce = atOnce;
+  constructor(concurrency: number) {
+    this.#concurrency = concurrency;
   }
 
+  /** Number of queued tasks. */
   get waiting(): number {
     return this.#queue?.length ?? 0;
   }
@@ -27,14 +21,15 @@ class TurnsOf implements Semaphore {
     return this.#running === 0;
   }
 
-  async run<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (this.#running >= this.#atOnce)
+  /** Runs the task as soon as a slot is free. Returns its result, or throws its error. */
+  async run<Result>(task: () => Promise<Result>): Promise<Result> {
+    if (this.#running >= this.#concurrency)
       await new Promise<void>((resolve) => (this.#queue ??= []).push(resolve));
     else this.#running += 1;
     try {
-      return await work();
+      return await task();
     } finally {
-      // Whoever is next takes over this place.
+      // Hands the slot over without freeing it: a task that arrives before the next one starts cannot overtake it.
       const next = this.#queue?.shift();
       if (next === undefined) {
         this.#running -= 1;

@@ -1,6 +1,8 @@
 import { inspect } from 'node:util';
 
-/** Thrown when the program cannot start. The message has what it tried, the variable that sets it, and the reason. */
+/**
+ * Thrown when the program cannot start. The message names the attempt, the setting that controls it, and the reason.
+ */
 export class StartError extends Error {
   override readonly name = 'StartError';
 }
@@ -10,8 +12,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'this machine has no such address',
   EACCES: 'permission denied',
   EPERM: 'permission denied',
-  EEXIST: 'a file is in its place',
-  ENOTDIR: 'a file is in its place',
+  EEXIST: 'a file with that name exists',
+  ENOTDIR: 'a file with that name exists',
   EROFS: 'the file system is read-only',
   ENOSPC: 'no space left on the disk',
   ECONNREFUSED: 'connection refused',
@@ -22,7 +24,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'the name server does not respond',
 };
 
-/** Waits for something that the program needs to start. Throws a `StartError` that begins with what was tried. */
+/** Awaits work without which the program cannot start. Throws a `StartError` that begins with `attempt`. */
 export async function requireForStartup<Result>(attempt: string, work: Promise<Result>): Promise<Result> {
   try {
     return await work;
@@ -32,7 +34,7 @@ export async function requireForStartup<Result>(attempt: string, work: Promise<R
   }
 }
 
-/** A host with several addresses fails once for each of them. */
+/** Describes an error. A host with several addresses fails with an `AggregateError`, one error for each address. */
 function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
   if (!(error instanceof Error)) return inspect(error, { breakLength: Infinity });

@@ -1,4 +1,4 @@
-/** The head of an unmasked text frame whose payload has so many bytes (RFC 6455, 5.2): final, text, a length in 7, 16 or 64 bits. */
+/** Encodes the header of an unmasked, final text frame with a payload of `length` bytes (RFC 6455, section 5.2). */
 export function textFrameHead(length: number): Buffer {
   if (length < 126) return Buffer.from([0x81, length]);
   if (length < 2 ** 16) return Buffer.from([0x81, 126, length >> 8, length & 0xff]);

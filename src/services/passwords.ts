@@ -1,6 +1,6 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { DomainError } from '../errors.ts';
-import { createSemaphore } from '../lib/semaphore.ts';
+import { Semaphore } from '../lib/semaphore.ts';
 import { normalizePassword, passwordForms } from '../lib/text.ts';
 
 interface ScryptParameters {
@@ -36,7 +36,7 @@ export function createPasswords({ cost = DEFAULT_COST }: PasswordOptions = {}): 
   const parameters: ScryptParameters = { cost, blockSize: 8, parallelization: 1 };
   // Verified when there is no hash, so that response times do not reveal which accounts exist.
   const dummyHash = encodeHash(parameters, Buffer.alloc(SALT_BYTES), Buffer.alloc(KEY_BYTES));
-  const semaphore = createSemaphore(CONCURRENCY);
+  const semaphore = new Semaphore(CONCURRENCY);
   const runQueued = async <Result>(work: () => Promise<Result>): Promise<Result> => {
     if (semaphore.waiting < MAX_QUEUED) return semaphore.run(work);
     throw new DomainError('RATE_LIMITED', 'Too many concurrent logins. Try again later.', {

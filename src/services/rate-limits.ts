@@ -1,7 +1,6 @@
 import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { DomainError } from '../errors.ts';
-import { createSemaphore } from '../lib/semaphore.ts';
-import type { Semaphore } from '../lib/semaphore.ts';
+import { Semaphore } from '../lib/semaphore.ts';
 
 /** `login` counts failed logins per e-mail or username; the others count operations per account. */
 export type LimitKind = 'login' | 'send' | 'signal' | 'typing';
@@ -66,7 +65,7 @@ export function createRateLimits({ enabled }: { readonly enabled: boolean }): Ra
 function createKeyedMutex() {
   const byKey = new Map<string, Semaphore>();
   return async <Result>(key: string, work: () => Promise<Result>): Promise<Result> => {
-    const semaphore = byKey.get(key) ?? createSemaphore(1);
+    const semaphore = byKey.get(key) ?? new Semaphore(1);
     byKey.set(key, semaphore);
     try {
       return await semaphore.run(work);

@@ -44,7 +44,7 @@ async function outliveSilence(
   network.relay.mute();
   await expect(Promise.all([notifier.send(['lost']), notifier.check()])).rejects.toThrow();
   expect(notifier.listening).toBe(false);
-  await expect(notifier.send(['refused'])).rejects.toThrow('There is no connection');
+  await expect(notifier.send(['refused'])).rejects.toThrow('Not connected');
 
   network.relay.unmute();
   await vi.waitFor(() => expect(notifier.listening).toBe(true), { timeout: 15_000 });

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import * as circles from '../../src/db/circles.ts';
-import { findSeenUsers } from '../../src/db/actors.ts';
+import { findUsersWithPresence } from '../../src/db/actors.ts';
 import * as users from '../../src/db/users.ts';
 import type { Tx } from '../../src/db/database.ts';
 import { fillEmailKeys } from '../../src/db/email-keys.ts';
@@ -201,6 +201,6 @@ test('thousands of ids are one statement with one parameter', async () => {
   const { db } = await testDatabase();
   const ann = await db.transaction().execute((tx) => create(tx, 'ann'));
   const ids = Array.from({ length: 100_000 }, (_, index) => (index + 1) as UserId);
-  expect(await findSeenUsers(db, ids)).toEqual([{ ...ann, online: false }]);
-  expect(await findSeenUsers(db, [])).toEqual([]);
+  expect(await findUsersWithPresence(db, ids)).toEqual([{ ...ann, online: false }]);
+  expect(await findUsersWithPresence(db, [])).toEqual([]);
 });

@@ -4,7 +4,7 @@ import type { Scheduler } from 'fast-check';
 import { expect, test } from 'vitest';
 import type { EventLog, LogLine } from '../../src/db/event-log.ts';
 import { DomainError, forbidden } from '../../src/errors.ts';
-import { createBufferBudget } from '../../src/lib/buffer-budget.ts';
+import { BufferBudget } from '../../src/lib/buffer-budget.ts';
 import { createBus } from '../../src/events/bus.ts';
 import type { Bus, Notice } from '../../src/events/bus.ts';
 import { encodeCursor, parseCursor } from '../../src/events/cursor.ts';
@@ -155,7 +155,7 @@ async function run(
   const nodes = buses.map((bus) => createTails({ eventLog: world.eventLog(scheduler), bus, log }));
   const readers: Reader[] = [];
   // Half of the members read over a connection that hardly lets anything wait.
-  const budgets = [createBufferBudget(), createBufferBudget(1)];
+  const budgets = [new BufferBudget(), new BufferBudget(1)];
   const background: Promise<unknown>[] = [];
   buses.forEach((bus, index) =>
     connect(

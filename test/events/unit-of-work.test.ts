@@ -57,7 +57,7 @@ test('a fact for a topic without a log fails the whole unit', async () => {
     unit.emit(fact(1));
     unit.emit(fact(2, 2 as ConversationId));
   });
-  await expect(failing).rejects.toThrow('without a log');
+  await expect(failing).rejects.toThrow('has no log');
   expect(heard).toEqual([]);
   expect(await readRange(core.db, TOPIC)).toEqual({ head: 0, trimmed: 0 });
 });

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { createEngine } from '../../src/gateway/execution/engine.ts';
 import type { ResultStream } from '../../src/gateway/execution/result-stream.ts';
 import { createContext } from '../../src/schema/context.ts';
-import { createSemaphore } from '../../src/lib/semaphore.ts';
+import { Semaphore } from '../../src/lib/semaphore.ts';
 import { testDeps } from '../harness/deps.ts';
 
 /** An engine whose one subscription counts, and how often it has executed a result. */
@@ -31,7 +31,7 @@ async function counting() {
     formatError: (error) => error as GraphQLError,
     introspection: true,
   });
-  const semaphore = createSemaphore(2);
+  const semaphore = new Semaphore(2);
   const open = async (): Promise<ResultStream> => {
     const document = engine.parse('subscription { count }');
     const result = await engine.subscribe({

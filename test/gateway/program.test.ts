@@ -214,11 +214,11 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     ],
     [
       { MEDIA_DIR: 'package.json' },
-      'Cannot store media in package.json (MEDIA_DIR): a file is in its place (EEXIST).',
+      'Cannot store media in package.json (MEDIA_DIR): a file with that name exists (EEXIST).',
     ],
     [
       { DATA_DIR: 'package.json' },
-      'Cannot open the embedded database in package.json (DATA_DIR): a file is in its place (EEXIST).',
+      'Cannot open the embedded database in package.json (DATA_DIR): a file with that name exists (EEXIST).',
     ],
     [
       { DATABASE_URL: 'postgres://ann:pass@localhost:1/parley', AUTH_SECRET: 'x'.repeat(32) },

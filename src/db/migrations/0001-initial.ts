@@ -101,7 +101,7 @@ const statements = [
   sql`create index media_message on media (message_id, id)`,
   sql`create index media_storage_name on media (storage_name) where storage_name is not null`,
   sql`create table unused_files (storage_name text primary key)`,
-  // A trigger, because rows of media also go with their message, conversation, circle or account.
+  // A trigger, because media rows are also deleted by cascade from messages, conversations and circles.
   sql`create function note_unused_file() returns trigger language plpgsql as $$
     begin
       insert into unused_files values (old.storage_name) on conflict do nothing;

@@ -3,9 +3,9 @@ import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 
 /**
- * Adds the key of each user's e-mail, and the e-mail that it is the key of: a node of the version before changes the
- * e-mail alone, and must not leave its owner with the key of an address that is somebody else's by then. Such a key is in
- * no index and is never compared. `fillEmailKeys` writes the keys: this takes the table's lock, and must be short.
+ * Adds the key of each user's e-mail, and the e-mail from which it was computed. A node of an older version updates
+ * only the e-mail: the key is then stale, excluded from the index, and never compared. `fillEmailKeys` fills in the
+ * keys, because this migration holds the table's lock and must be short.
  */
 export const emailKeys: Migration = {
   async up(db: Kysely<unknown>) {

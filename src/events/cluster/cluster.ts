@@ -8,15 +8,17 @@ import type { NoticeSender } from './notice-sender.ts';
 import type { Tails } from '../tail.ts';
 import { createDecoder, encodePresence } from './notice-codec.ts';
 
-/** How long a fact can stay unnoticed here whose announcement was lost. Each time, a node says that it is there. */
+/**
+ * Interval at which open tails are compared with the log, to find events whose notices were lost, and presence is sent.
+ */
 const COMPARE_MS = 5_000;
-/** Other nodes are there unless nothing was heard of them for this long. */
+/** A node that received nothing for this long assumes that it is the only one. */
 const ALONE_AFTER_MS = 15_000;
 
 export interface ClusterOptions {
-  /** Of the PostgreSQL that the nodes share, or of what `open` connects to. */
+  /** URL of the PostgreSQL database that the nodes share, or of the server that `open` connects to. */
   readonly url: string;
-  /** What carries texts between the nodes; without it, LISTEN and NOTIFY. */
+  /** Default: LISTEN and NOTIFY. */
   readonly open?: (options: NotifierOptions) => Promise<Notifier>;
   readonly bus: Bus;
   readonly tails: Tails;
@@ -26,14 +28,15 @@ export interface ClusterOptions {
 }
 
 export interface Cluster extends AsyncDisposable {
-  /** Whether the other nodes are heard at this moment. */
+  /** Whether notices of other nodes are received. */
   readonly listening: boolean;
 }
 
 /**
- * Joins this process's bus to those of the other nodes, on a connection of its own. While that is lost nothing
- * arrives; when it is back, and every few seconds, the open tails are compared with the log. A node that hears of no
- * other sends nothing but that it is there itself: whoever joins says so, and is told what has happened meanwhile.
+ * Connects the bus of this process to those of the other nodes, on a connection of its own. While the connection is
+ * lost no notices arrive; after a reconnect, and periodically, the open tails are compared with the log. A node without
+ * peers sends only its presence. A joining node announces itself, and then receives the heads of topics that advanced
+ * meanwhile.
  */
 export async function connectCluster(options: ClusterOptions): Promise<Cluster> {
   const { url, open = openNotifier, bus, tails, log } = options;
@@ -42,11 +45,11 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
   const decode = createDecoder(origin);
   const compare = createCompare(tails, log);
   const joined: { sender?: NoticeSender } = {};
-  let heard = performance.now();
-  const isAlone = (): boolean => performance.now() - heard > aloneAfterMs;
-  const hear = (): void => {
+  let lastReceived = performance.now();
+  const isAlone = (): boolean => performance.now() - lastReceived > aloneAfterMs;
+  const markReceived = (): void => {
     const wasAlone = isAlone();
-    heard = performance.now();
+    lastReceived = performance.now();
     if (wasAlone) joined.sender?.catchUp();
   };
 
@@ -55,17 +58,17 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
     log,
     onText(text) {
       if (text.startsWith(origin)) return;
-      hear();
+      markReceived();
       try {
         const notice = decode(text);
         if (notice !== undefined) bus.receive(notice);
       } catch (error) {
-        log.error({ err: error }, 'another node sent something that cannot be read');
+        log.error({ err: error }, 'failed to decode cluster message');
       }
     },
     onListening() {
-      // Who spoke meanwhile was not heard.
-      heard = performance.now();
+      // While disconnected nothing could arrive: the silence says nothing about peers.
+      lastReceived = performance.now();
       void announce();
       void compare();
     },
@@ -78,7 +81,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
       await notifier.send([encodePresence(origin)]);
       sender.catchUp();
     } catch {
-      // It is reported, and made good, by the notifier itself.
+      // The notifier logs the failure, and reconnects.
     }
   };
   await announce();
@@ -102,7 +105,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
   };
 }
 
-/** Compares, unless it is about to do so anyway. */
+/** Creates a comparison of the open tails with the log that skips calls while one is in flight. */
 function createCompare(tails: Tails, log: Logger): () => Promise<void> {
   let comparing = false;
   return async () => {
@@ -111,7 +114,7 @@ function createCompare(tails: Tails, log: Logger): () => Promise<void> {
     try {
       await tails.compare();
     } catch (error) {
-      log.warn({ err: error }, 'could not compare the open topics with the log; trying again');
+      log.warn({ err: error }, 'comparing open topics with the log failed, retrying');
     }
     comparing = false;
   };

@@ -4,30 +4,31 @@ import type { Notice } from '../bus.ts';
 import type { Topic } from '../event.ts';
 import { encodeNotice } from './notice-codec.ts';
 
-const MAX_WAITING = 2_000;
-const MAX_BEHIND = 10_000;
+const MAX_QUEUED = 2_000;
+const MAX_DIRTY_TOPICS = 10_000;
 
 interface Item {
   readonly notice: Notice;
   readonly text: string;
 }
 
-/** Sends notices to the other nodes, together while an earlier sending is under way. */
+/** Sends notices to other nodes, batched while an earlier send is in flight. */
 export interface NoticeSender {
   add(notices: readonly Notice[]): void;
-  /** Sends what others should know of since something could not be sent, or nobody was there to hear it. */
+  /** Sends the heads of topics whose notices were not sent. */
   catchUp(): void;
-  /** While nobody is there, lets go of what was not sent before the last time. */
+  /** Without peers, forgets the dirty topics of the period before the last one. */
   forgetOld(): void;
 }
 
 /**
- * Bounded: when too much waits, or nothing can be sent, facts shrink to the news that their topic has advanced, and
- * what is not kept is let go. While no other node is there nothing is sent: a sending costs as much as a small write.
+ * Creates a sender with a bounded queue. When the queue is full, or the notifier is disconnected, events are downgraded
+ * to a dirty topic, whose head is sent later, and ephemeral items are dropped. Without peers nothing is sent: a NOTIFY
+ * costs as much as a small write.
  */
 export function createNoticeSender(origin: string, notifier: Notifier, isAlone: () => boolean): NoticeSender {
   let number = 0;
-  let waiting: Item[] = [];
+  let queue: Item[] = [];
   let sending = false;
   let dirtyTopics = new Map<Topic, number>();
   let expiringTopics = new Map<Topic, number>();
@@ -38,30 +39,30 @@ export function createNoticeSender(origin: string, notifier: Notifier, isAlone: 
   const downgrade = (notice: Notice): void => {
     if (notice.kind === 'ephemeral') return;
     const { topic, seq } = notice.kind === 'event' ? notice.envelope : notice;
-    if (dirtyTopics.size < MAX_BEHIND || dirtyTopics.has(topic)) {
+    if (dirtyTopics.size < MAX_DIRTY_TOPICS || dirtyTopics.has(topic)) {
       dirtyTopics.set(topic, Math.max(seq, dirtyTopics.get(topic) ?? 0));
     }
   };
 
-  const takeBehind = (): Item[] => {
+  const takeDirtyTopics = (): Item[] => {
     const heads = new Map([...expiringTopics, ...dirtyTopics]);
     dirtyTopics.clear();
     expiringTopics.clear();
     return [...heads].map(([topic, seq]): Notice => ({ kind: 'advanced', topic, seq })).flatMap(encode);
   };
 
-  const shedWaiting = (): void => {
-    for (const { notice } of waiting) downgrade(notice);
-    waiting = [];
+  const downgradeQueue = (): void => {
+    for (const { notice } of queue) downgrade(notice);
+    queue = [];
   };
 
   const nextItems = (): Item[] => {
     if (!notifier.listening || isAlone()) {
-      shedWaiting();
+      downgradeQueue();
       return [];
     }
-    const items = [...waiting, ...takeBehind()];
-    waiting = [];
+    const items = [...queue, ...takeDirtyTopics()];
+    queue = [];
     return items;
   };
 
@@ -72,13 +73,14 @@ export function createNoticeSender(origin: string, notifier: Notifier, isAlone: 
       try {
         await notifier.send(items.map((item) => item.text));
       } catch {
-        // Some may have been sent: a repeat does no harm. Not at once, or a refusal would be asked for without end.
+        // Some may have been sent: repeats are harmless. Not retried immediately, which would loop while the server
+        // refuses.
         for (const { notice } of items) downgrade(notice);
-        shedWaiting();
+        downgradeQueue();
         sending = false;
         return;
       }
-      // No await between this and the next look at what waits, or what was added in between would stay.
+      // No await between this and the next check of the queue: an item added in between would stay there.
       sending = false;
     }
   };
@@ -87,14 +89,14 @@ export function createNoticeSender(origin: string, notifier: Notifier, isAlone: 
     add(notices) {
       const canSend = notifier.listening && !isAlone();
       for (const notice of notices) {
-        if (canSend && waiting.length < MAX_WAITING) waiting.push(...encode(notice));
+        if (canSend && queue.length < MAX_QUEUED) queue.push(...encode(notice));
         else downgrade(notice);
       }
       void flush();
     },
     catchUp: () => void flush(),
     forgetOld() {
-      // Of others nothing is heard without a connection either: then all of it is still to be told.
+      // While disconnected, peers may exist unnoticed: they still need every dirty topic.
       if (!notifier.listening || !isAlone()) return;
       expiringTopics = dirtyTopics;
       dirtyTopics = new Map();

@@ -1,5 +1,5 @@
 import { createClient } from '@redis/client';
-import { openLink } from '../../db/reconnecting-client.ts';
+import { openReconnectingClient } from '../../db/reconnecting-client.ts';
 import type { Notifier, NotifierOptions } from '../../db/notify.ts';
 
 const CHANNEL = 'parley';
@@ -14,30 +14,31 @@ const createRedisClient = (url: string) =>
     socket: { reconnectStrategy: false, connectTimeout: CONNECT_TIMEOUT_MS },
   });
 
-/** Redis takes no other command on a connection that subscribes. */
+/** Redis accepts no other command on a connection with a subscription. */
 interface Pair {
   readonly publisher: Client;
   readonly subscriber: Client;
 }
 
-/** Passes texts between nodes through Redis, for clusters that outgrow LISTEN/NOTIFY. Throws when it cannot be reached at first. */
+/** Opens a notifier over Redis, for clusters that outgrow LISTEN/NOTIFY. Throws if the first connection fails. */
 export async function openRedisNotifier(options: NotifierOptions): Promise<Notifier> {
-  const link = await openLink<Pair>({
-    to: 'Redis',
+  const client = await openReconnectingClient<Pair>({
+    target: 'Redis',
     log: options.log,
     answerTimeoutMs: options.answerTimeoutMs,
     open: (lost) => openPair(options.url, options.onText, lost),
     close: async (pair) => destroy(pair),
-    onAgain: options.onListening,
+    onReconnect: options.onListening,
   });
   return {
     get listening() {
-      return link.connected;
+      return client.connected;
     },
     send: (texts) =>
-      link.use(({ publisher }) => Promise.all(texts.map((text) => publisher.publish(CHANNEL, text)))),
-    check: () => link.use(({ publisher, subscriber }) => Promise.all([publisher.ping(), subscriber.ping()])),
-    [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
+      client.use(({ publisher }) => Promise.all(texts.map((text) => publisher.publish(CHANNEL, text)))),
+    check: () =>
+      client.use(({ publisher, subscriber }) => Promise.all([publisher.ping(), subscriber.ping()])),
+    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   };
 }
 
@@ -49,7 +50,7 @@ async function openPair(
   const pair = { publisher: createRedisClient(url), subscriber: createRedisClient(url) };
   for (const client of [pair.publisher, pair.subscriber]) {
     client.on('error', lost);
-    client.on('end', () => lost(new Error('The connection was closed')));
+    client.on('end', () => lost(new Error('The server closed the connection')));
   }
   try {
     await Promise.all([pair.publisher.connect(), pair.subscriber.connect()]);

@@ -1,6 +1,5 @@
 import type { ExecutionResult, GraphQLError } from 'graphql';
-import { createSemaphore } from '../../lib/semaphore.ts';
-import type { Semaphore } from '../../lib/semaphore.ts';
+import { Semaphore } from '../../lib/semaphore.ts';
 import type { FormatError } from './format-error.ts';
 
 /**
@@ -104,7 +103,7 @@ class ResultPermit {
   #cancel: (() => void) | undefined;
   #isClosed = false;
 
-  constructor(semaphore: Semaphore = createSemaphore(1)) {
+  constructor(semaphore: Semaphore = new Semaphore(1)) {
     this.#semaphore = semaphore;
   }
 

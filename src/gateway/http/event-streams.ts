@@ -3,8 +3,7 @@ import type { ExecutionResult } from 'graphql';
 import { actorKey } from '../../actor.ts';
 import { endsStreams } from '../../errors.ts';
 import type { ConnectionEnd, EndReason } from '../../errors.ts';
-import { createBufferBudget } from '../../lib/buffer-budget.ts';
-import type { BufferBudget } from '../../lib/buffer-budget.ts';
+import { BufferBudget } from '../../lib/buffer-budget.ts';
 import { createContext } from '../../schema/context.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
 import type { Operation, OperationOrigin } from '../execution/operation.ts';
@@ -122,7 +121,7 @@ class SseConnection implements OperationOrigin {
   readonly id: string;
   readonly transport = 'sse';
   readonly receiver: EventStreamReceiver;
-  readonly budget: BufferBudget = createBufferBudget();
+  readonly budget: BufferBudget = new BufferBudget();
   /** Aborted, with the reason, when the server ends the subscription with an error. */
   readonly ending = new AbortController();
   /** Aborted, with the reason, when the response ends and the subscription does not, so that the client reconnects. */

@@ -5,10 +5,8 @@ import type { Session } from '../../actor.ts';
 import type { LiveSession } from '../../domain/sessions.ts';
 import { DomainError, endsStreams, unauthenticated } from '../../errors.ts';
 import type { ConnectionEnd, EndReason } from '../../errors.ts';
-import { createBufferBudget } from '../../lib/buffer-budget.ts';
-import type { BufferBudget } from '../../lib/buffer-budget.ts';
-import { createSemaphore } from '../../lib/semaphore.ts';
-import type { Semaphore } from '../../lib/semaphore.ts';
+import { BufferBudget } from '../../lib/buffer-budget.ts';
+import { Semaphore } from '../../lib/semaphore.ts';
 import type { FoundToken } from '../bearer-token.ts';
 import type { OperationOrigin } from '../execution/operation.ts';
 import type { Ports } from '../ports.ts';
@@ -88,9 +86,9 @@ export function createConnection(
     operations: new Operations(handle, () => closeWhenSettled(connection)),
     operationCount: 0,
     ownSessions: undefined,
-    budget: createBufferBudget(),
-    executions: createSemaphore(MAX_CONCURRENT),
-    resultsInFlight: createSemaphore(MAX_CONCURRENT),
+    budget: new BufferBudget(),
+    executions: new Semaphore(MAX_CONCURRENT),
+    resultsInFlight: new Semaphore(MAX_CONCURRENT),
     end: undefined,
     closing: undefined,
     live: undefined,
