@@ -1,34 +1,15 @@
 import { sql } from 'kysely';
 import type { DeviceId, UserId } from '../ids.ts';
+import { DEVICE_COLUMNS, USER_COLUMNS } from './columns.ts';
 import type { Db } from './database.ts';
 import { anyOf } from './sql.ts';
 import type { Device, User } from './tables.ts';
-import type { ActorRef } from '../actor.ts';
+import type { ActorKind, ActorRef } from '../actor.ts';
 
 /** A user or device with its presence. */
 export type ActorRow =
   | { readonly kind: 'user'; readonly user: User; readonly online: boolean }
   | { readonly kind: 'device'; readonly device: Device; readonly online: boolean };
-
-export const USER_COLUMNS = [
-  'users.id',
-  'users.email',
-  'users.firstName',
-  'users.lastName',
-  'users.birthday',
-  'users.createdAt',
-  'users.updatedAt',
-] as const;
-
-export const DEVICE_COLUMNS = [
-  'devices.id',
-  'devices.circleId',
-  'devices.name',
-  'devices.username',
-  'devices.activated',
-  'devices.createdAt',
-  'devices.updatedAt',
-] as const;
 
 /** For statements that left join `presence`, which has no row for actors that were never online. */
 export const isOnline = sql<boolean>`coalesce(presence.online, false)`.as('online');
@@ -74,3 +55,9 @@ async function findDevices(db: Db, ids: readonly DeviceId[]): Promise<ActorRow[]
     .execute();
   return rows.map(({ online, ...device }) => ({ kind: 'device', device, online }));
 }
+
+/** Maps the columns that store an actor to its reference. */
+export const toActorRef = (row: { readonly actorKind: ActorKind; readonly actorId: number }): ActorRef =>
+  row.actorKind === 'user'
+    ? { kind: 'user', id: row.actorId as UserId }
+    : { kind: 'device', id: row.actorId as DeviceId };

@@ -14,7 +14,7 @@ export interface ChannelUse {
 }
 
 /** Usage of a channel, or of a client library, over a period. */
-export interface UseSummary {
+export interface UsageSummary {
   /** Distinct accounts. One that used both protocols counts once. */
   readonly accounts: number;
   readonly accountsOfProtocol3: number;
@@ -23,17 +23,17 @@ export interface UseSummary {
   readonly lastDay: string;
 }
 
-export interface ChannelSummary extends UseSummary {
+export interface ChannelSummary extends UsageSummary {
   readonly channel: string;
 }
 
-export interface ClientSummary extends UseSummary {
+export interface ClientSummary extends UsageSummary {
   readonly protocol: number;
   readonly library: string;
 }
 
 /** Adds usage counts. Rows are locked in one order, so that nodes cannot deadlock. */
-export async function addUses(db: Db, uses: readonly ChannelUse[]): Promise<void> {
+export async function addUsage(db: Db, uses: readonly ChannelUse[]): Promise<void> {
   await sql`
     insert into channel_uses (day, channel, protocol, library, account, uses)
     select day, channel, protocol, library, account, uses
@@ -83,7 +83,7 @@ export async function firstDay(db: Db): Promise<string | null> {
 }
 
 /** Deletes at most `limit` rows from before a day. Returns the number of deleted rows. */
-export async function forgetUses(db: Db, before: string, limit: number): Promise<number> {
+export async function deleteUsageBefore(db: Db, before: string, limit: number): Promise<number> {
   const { numAffectedRows } = await sql`
     delete from channel_uses where ctid in (
       select ctid from channel_uses where day < ${before} limit ${limit}

@@ -1,6 +1,26 @@
 // Every column is named: once a newer node adds a column, the row type of a prepared `select *` changes, and PostgreSQL
 // refuses to execute it ("cached plan must not change result type").
 
+export const USER_COLUMNS = [
+  'users.id',
+  'users.email',
+  'users.firstName',
+  'users.lastName',
+  'users.birthday',
+  'users.createdAt',
+  'users.updatedAt',
+] as const;
+
+export const DEVICE_COLUMNS = [
+  'devices.id',
+  'devices.circleId',
+  'devices.name',
+  'devices.username',
+  'devices.activated',
+  'devices.createdAt',
+  'devices.updatedAt',
+] as const;
+
 export const CIRCLE_COLUMNS = [
   'circles.id',
   'circles.name',
@@ -54,4 +74,15 @@ export const MESSAGE_COLUMNS = [
   'messages.mediaCount',
   'messages.sentAt',
   'messages.updatedAt',
+] as const;
+
+export const MEDIA_COLUMNS = [
+  'media.id',
+  'media.messageId',
+  'media.identifier',
+  'media.filename',
+  'media.extension',
+  'media.contentType',
+  'media.size',
+  'media.uploadedAt',
 ] as const;

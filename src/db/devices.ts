@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { CircleId, DeviceId } from '../ids.ts';
 import { usernameKey } from '../lib/text.ts';
-import { DEVICE_COLUMNS } from './actors.ts';
+import { DEVICE_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
 import type { Device } from './tables.ts';

@@ -43,7 +43,7 @@ export async function findMessage(tx: Tx, account: string, key: string): Promise
 }
 
 /** Deletes at most `limit` keys from before a time. Returns the number of deleted keys. */
-export async function forgetKeys(db: Db, before: Timestamp, limit: number): Promise<number> {
+export async function deleteKeysBefore(db: Db, before: Timestamp, limit: number): Promise<number> {
   const { numAffectedRows } = await sql`
     delete from idempotency_keys where ctid in (
       select ctid from idempotency_keys where created_at < ${before}::timestamptz limit ${limit}

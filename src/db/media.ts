@@ -1,28 +1,17 @@
 import { sql } from 'kysely';
 import type { MediaId, MessageId } from '../ids.ts';
-import { MESSAGE_COLUMNS } from './columns.ts';
+import { MEDIA_COLUMNS, MESSAGE_COLUMNS } from './columns.ts';
 import { hasAccess } from './conversation-access.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
 import type { Media, Message } from './tables.ts';
 import type { ActorRef } from '../actor.ts';
 
-const COLUMNS = [
-  'media.id',
-  'media.messageId',
-  'media.identifier',
-  'media.filename',
-  'media.extension',
-  'media.contentType',
-  'media.size',
-  'media.uploadedAt',
-] as const;
-
 /** Finds the media of messages, in the order of sending. */
 export async function findByMessages(db: Db, ids: readonly MessageId[]): Promise<Media[]> {
   return db
     .selectFrom('media')
-    .select(COLUMNS)
+    .select(MEDIA_COLUMNS)
     .where('messageId', '=', anyOf(ids))
     .orderBy('messageId')
     .orderBy('id')
@@ -38,7 +27,7 @@ export async function findReadable(
   const row = await db
     .selectFrom('media')
     .innerJoin('messages', 'messages.id', 'media.messageId')
-    .select([...COLUMNS, 'media.storageName'])
+    .select([...MEDIA_COLUMNS, 'media.storageName'])
     .where('media.id', '=', id)
     .where(hasAccess(account, sql.ref('messages.conversation_id')))
     .executeTakeFirst();
@@ -88,7 +77,7 @@ export async function findUnusedFiles(db: Db, limit: number): Promise<string[]> 
   return rows.map((row) => row.storageName);
 }
 
-export async function forgetUnusedFiles(db: Db, storageNames: readonly string[]): Promise<void> {
+export async function deleteUnusedFiles(db: Db, storageNames: readonly string[]): Promise<void> {
   await db
     .deleteFrom('unusedFiles')
     .where('storageName', '=', sql<string>`any(${storageNames}::text[])`)

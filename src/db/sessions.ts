@@ -86,7 +86,7 @@ export async function revoke(tx: Tx, tokenId: string, expiresAt: Timestamp): Pro
  * Deletes revocations of expired tokens, which are refused anyway. Compares both clocks, because expiry is checked by
  * the clock of this process. Returns the number of deleted rows.
  */
-export async function forgetExpired(db: Db): Promise<number> {
+export async function deleteExpiredRevocations(db: Db): Promise<number> {
   const { numDeletedRows } = await db
     .deleteFrom('revokedTokens')
     .where('expiresAt', '<', now)

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { RawBuilder } from 'kysely';
 import type { CircleId, UserId } from '../ids.ts';
 import { emailKey } from '../lib/text.ts';
-import { USER_COLUMNS } from './actors.ts';
+import { USER_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
 import type { User } from './tables.ts';
@@ -142,7 +142,7 @@ export async function findCredentials(
   return { user, passwordHash };
 }
 
-export async function isAny(db: Db): Promise<boolean> {
+export async function hasAny(db: Db): Promise<boolean> {
   return (await db.selectFrom('users').select('id').limit(1).executeTakeFirst()) !== undefined;
 }
 

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import * as actors from '../db/actors.ts';
 import * as rows from '../db/call-targets.ts';
-import * as leases from '../db/presence.ts';
+import * as leases from '../db/leases.ts';
 import type { Timestamp } from '../db/tables.ts';
 import { DomainError, invalidInput, notFound, unauthenticated } from '../errors.ts';
 import { openEphemeralStream } from '../events/ephemeral-stream.ts';
@@ -75,7 +75,7 @@ export async function sendSignal(
   const target = await rows.findTarget(deps.db, actor, parseTarget(to));
   const [sender] = await actors.findActors(deps.db, [actor]);
   if (target === undefined || sender === undefined) throw notFound('The recipient');
-  const { legacyLease, signals } = await leases.findReach(deps.db, target);
+  const { legacyLease, signals } = await leases.findReachability(deps.db, target);
   if (legacyLease === null && !signals) {
     throw new DomainError('UNREACHABLE', 'The recipient is not connected.');
   }

@@ -19,7 +19,7 @@ const SETTING = 'demo';
 export async function seedDemo(deps: Deps): Promise<string[] | undefined> {
   const { db, config } = deps;
   if (!isDemoAllowed(config)) return undefined;
-  if (config.DEMO !== 'on' && (config.DATABASE_URL !== undefined || (await users.isAny(db))))
+  if (config.DEMO !== 'on' && (config.DATABASE_URL !== undefined || (await users.hasAny(db))))
     return undefined;
   if (!(await claimSetting(db, SETTING, new Date(Date.now()).toISOString()))) return undefined;
   const create = (person: typeof ANN) =>

@@ -1,5 +1,5 @@
 import type { ActorRef } from '../actor.ts';
-import { addUses, firstDay, sumByChannel, sumByClient } from '../db/channel-usage.ts';
+import { addUsage, firstDay, sumByChannel, sumByClient } from '../db/channel-usage.ts';
 import type { ChannelSummary, ChannelUse, ClientSummary } from '../db/channel-usage.ts';
 import type { Db } from '../db/database.ts';
 import { accountTopic } from '../events/event.ts';
@@ -48,7 +48,7 @@ export function createChannelUsage({ db, log }: { readonly db: Db; readonly log:
     if (uses.size === 0) return;
     buffer = new Map();
     try {
-      await addUses(db, [...uses.values()]);
+      await addUsage(db, [...uses.values()]);
     } catch (error) {
       log.warn({ err: error, uses: uses.size }, 'writing legacy channel usage failed, retrying later');
       for (const use of uses.values()) add(use);

@@ -1,7 +1,7 @@
 import type { ActorRef } from '../actor.ts';
 import type { Db } from '../db/database.ts';
-import * as rows from '../db/presence.ts';
-import type { LeaseRow } from '../db/presence.ts';
+import * as leaseRows from '../db/leases.ts';
+import type { LeaseRow } from '../db/leases.ts';
 import { createBatcher } from '../lib/batcher.ts';
 import { startTimer as startSystemTimer } from '../lib/timeout.ts';
 import type { StartTimer } from '../lib/timeout.ts';
@@ -39,7 +39,7 @@ export function createLeaseExpiry(
   };
   const closing = createBatcher<LeaseRow, void>(
     async (leases) => {
-      await rows.closeLeases(db, idsOf(leases));
+      await leaseRows.closeLeases(db, idsOf(leases));
       return leases.map(() => undefined);
     },
     { maxBatchSize: MAX_BATCH_SIZE },
@@ -47,7 +47,7 @@ export function createLeaseExpiry(
   const removing = createBatcher<LeaseRow, void>(
     async (leases) => {
       const actors = leases.map((lease) => lease.account);
-      await onOffline(await rows.removeLeases(db, idsOf(leases), actors));
+      await onOffline(await leaseRows.removeLeases(db, idsOf(leases), actors));
       return leases.map(() => undefined);
     },
     { maxBatchSize: MAX_BATCH_SIZE },

@@ -1,6 +1,6 @@
 import type { ActorRef } from '../actor.ts';
 import type { Db } from '../db/database.ts';
-import * as rows from '../db/presence.ts';
+import * as leaseRows from '../db/leases.ts';
 import { startTimer as startSystemTimer } from '../lib/timeout.ts';
 import type { StartTimer } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
@@ -43,12 +43,12 @@ export function startHeartbeat(
     // A busy or suspended process says nothing about the others.
     const isLate = now - lastBeatAt > 2 * INTERVAL_MS;
     lastBeatAt = now;
-    const elapsedMs = await rows.touchNode(db, nodeId);
+    const elapsedMs = await leaseRows.touchNode(db, nodeId);
     if (elapsedMs === undefined) await listener.onExpired();
     // A jump of the database clock makes every other node look dead, or alive for as long as the jump.
     const clockJumped = elapsedMs !== undefined && Math.abs(elapsedMs) > 2 * INTERVAL_MS;
     steadyBeats = isLate || clockJumped ? 0 : steadyBeats + 1;
-    if (steadyBeats >= STEADY_BEATS) await listener.onNodesDied(await rows.removeDeadNodes(db, graceMs));
+    if (steadyBeats >= STEADY_BEATS) await listener.onNodesDied(await leaseRows.removeDeadNodes(db, graceMs));
   };
   const schedule = (): void => {
     if (stopped) return;

@@ -1,8 +1,9 @@
 import { actorKey } from '../actor.ts';
 import type { ActorKey, ActorRef } from '../actor.ts';
 import type { Db } from '../db/database.ts';
-import * as rows from '../db/presence.ts';
-import type { LeaseRow } from '../db/presence.ts';
+import * as leaseRows from '../db/leases.ts';
+import type { LeaseRow } from '../db/leases.ts';
+import { findCirclesOfActors, findOnline } from '../db/presence.ts';
 import type { LeaseKind } from '../db/tables.ts';
 import type { Bus, Notice } from '../events/bus.ts';
 import { circleTopic } from '../events/event.ts';
@@ -47,7 +48,7 @@ export interface PresenceOptions extends HeartbeatOptions, LeaseExpiryOptions {
  */
 export async function createPresence(options: PresenceOptions): Promise<Presence> {
   const { db, nodeId, graceMs, log } = options;
-  await rows.addNode(db, nodeId, options.isOnlyProcess);
+  await leaseRows.addNode(db, nodeId, options.isOnlyProcess);
   const live = new Map<number, LeaseRow>();
   const connectionCounts = new Map<ActorKey, number>();
   const addToCount = (actor: ActorRef, change: 1 | -1): void => {
@@ -61,16 +62,16 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
   const publishOffline = (actors: readonly ActorRef[]): Promise<void> => publish(actors, false);
   const leaseExpiry = createLeaseExpiry(options, publishOffline);
   const registerAgain = async (): Promise<void> => {
-    await publish(await rows.restoreNode(db, nodeId, [...live.values()]), true);
+    await publish(await leaseRows.restoreNode(db, nodeId, [...live.values()]), true);
   };
   const heartbeat = startHeartbeat(options, { onExpired: registerAgain, onNodesDied: publishOffline });
 
   const insertLeases = async (requests: readonly Omit<LeaseRow, 'id'>[]) => {
-    const added = await rows.addLeases(db, nodeId, requests);
+    const added = await leaseRows.addLeases(db, nodeId, requests);
     if (added !== undefined) return added;
     // Declared dead by another node since the last beat.
     await registerAgain();
-    return rows.addLeases(db, nodeId, requests);
+    return leaseRows.addLeases(db, nodeId, requests);
   };
   const opening = createBatcher<Omit<LeaseRow, 'id'>, LeaseRow>(
     async (requests) => {
@@ -103,12 +104,13 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
       };
     },
     async isOnline(actors, from = db) {
-      return new Set((await rows.findOnline(from, actors)).map(actorKey));
+      return new Set((await findOnline(from, actors)).map(actorKey));
     },
-    newestLegacyLease: async (actor, from = db) => (await rows.findReach(from, actor)).legacyLease,
+    newestLegacyLease: async (actor, from = db) =>
+      (await leaseRows.findReachability(from, actor)).legacyLease,
     async [Symbol.asyncDispose]() {
       await Promise.all([heartbeat.stop(), leaseExpiry.stop()]);
-      await rows.retireNode(db, nodeId, graceMs).catch((error: unknown) => {
+      await leaseRows.retireNode(db, nodeId, graceMs).catch((error: unknown) => {
         // The other nodes remove this one after 15 s without a heartbeat.
         log.warn({ err: error }, 'unregistering the node failed');
       });
@@ -124,7 +126,7 @@ function createPublisher({ db, bus, log }: PresenceOptions) {
   return async (actors: readonly ActorRef[], online: boolean): Promise<void> => {
     if (actors.length === 0) return;
     try {
-      const found = await rows.findCirclesOfActors(db, actors);
+      const found = await findCirclesOfActors(db, actors);
       bus.publish(
         found.flatMap(({ actor, circleIds }) =>
           (actor.online === online ? circleIds : []).map((id): Notice => {

@@ -1,8 +1,8 @@
 import type { Config } from '../config.ts';
-import { forgetUses } from '../db/channel-usage.ts';
+import { deleteUsageBefore } from '../db/channel-usage.ts';
 import type { Db } from '../db/database.ts';
 import * as eventLog from '../db/event-log.ts';
-import { forgetKeys } from '../db/idempotency-keys.ts';
+import { deleteKeysBefore } from '../db/idempotency-keys.ts';
 import * as mediaRows from '../db/media.ts';
 import * as sessions from '../db/sessions.ts';
 import type { Logger } from '../log.ts';
@@ -51,12 +51,12 @@ export async function sweep(options: RetentionOptions, signal?: AbortSignal): Pr
   const before = await eventLog.daysBeforeNow(db, config.EVENT_RETENTION_DAYS);
   const removals = [
     () => eventLog.trim(db, before, config.EVENT_RETENTION_COUNT, BATCH_SIZE),
-    () => forgetKeys(db, before, BATCH_SIZE),
-    () => forgetUses(db, daysAgo(USAGE_RETENTION_DAYS), BATCH_SIZE),
+    () => deleteKeysBefore(db, before, BATCH_SIZE),
+    () => deleteUsageBefore(db, daysAgo(USAGE_RETENTION_DAYS), BATCH_SIZE),
   ];
   for (const remove of removals) while (signal?.aborted !== true && (await remove()) > 0);
   if (signal?.aborted === true) return;
-  await sessions.forgetExpired(db);
+  await sessions.deleteExpiredRevocations(db);
   await removeUnusedFiles(options);
 }
 
@@ -75,7 +75,7 @@ export async function removeUnusedFiles({
       if (names.length === 0) return;
       // Files first: were the rows deleted first, a failure here would leave the files behind for good.
       await mediaStorage.remove(names);
-      await mediaRows.forgetUnusedFiles(db, names);
+      await mediaRows.deleteUnusedFiles(db, names);
     }
   } catch (error) {
     log.warn({ err: error }, 'removal of unused files failed, retrying later');

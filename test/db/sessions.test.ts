@@ -37,7 +37,7 @@ test('revocations are forgotten once their tokens have expired, not before', asy
     await sessions.revoke(tx, 'old', new Date(Date.now() - 1000).toISOString());
     await sessions.revoke(tx, 'new', IN_AN_HOUR());
   });
-  expect(await sessions.forgetExpired(db)).toBe(1);
+  expect(await sessions.deleteExpiredRevocations(db)).toBe(1);
   expect(await sessions.isRevoked(db, 'old')).toBe(false);
   expect(await sessions.isRevoked(db, 'new')).toBe(true);
 });

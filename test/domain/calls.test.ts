@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
-import { findReach } from '../../src/db/presence.ts';
+import { findReachability } from '../../src/db/leases.ts';
 import { getWebRtcConfig, openSignals, sendSignal } from '../../src/domain/calls.ts';
 import type { SignalTarget } from '../../src/domain/calls.ts';
 import type { Deps } from '../../src/domain/deps.ts';
@@ -18,7 +18,7 @@ const code = (value: string, details: object = {}) =>
 const USER: ActorRef = { kind: 'user', id: 12 as UserId };
 const DEVICE: ActorRef = { kind: 'device', id: 12 as DeviceId };
 
-const hasSignals = async (deps: Deps, actor: ActorRef) => (await findReach(deps.db, actor)).signals;
+const hasSignals = async (deps: Deps, actor: ActorRef) => (await findReachability(deps.db, actor)).signals;
 
 /** Collects the signals published for an account. */
 async function follow(deps: Deps, account: ActorRef) {

@@ -5,7 +5,7 @@ import type { Deps } from '../../src/domain/deps.ts';
 import * as devices from '../../src/domain/devices.ts';
 import { openPresence } from '../../src/domain/presence.ts';
 import type { PresenceChange } from '../../src/domain/presence.ts';
-import { findReach } from '../../src/db/presence.ts';
+import { findReachability } from '../../src/db/leases.ts';
 import { createPresence } from '../../src/services/presence.ts';
 import type { Presence } from '../../src/services/presence.ts';
 import { createBus } from '../../src/events/bus.ts';
@@ -103,7 +103,7 @@ const setSilence = (deps: Deps, nodeId: string, seconds: number) =>
     deps.db,
   );
 
-const hasSignals = async (deps: Deps, actor: ActorRef) => (await findReach(deps.db, actor)).signals;
+const hasSignals = async (deps: Deps, actor: ActorRef) => (await findReachability(deps.db, actor)).signals;
 
 /** Advances the timers until each node has finished `count` more heartbeats. */
 async function runHeartbeats({ deps, nodes, advance }: Awaited<ReturnType<typeof testNodes>>, count: number) {

@@ -1,0 +1,214 @@
+import { sql } from 'kysely';
+import type { ActorKind, ActorRef } from '../actor.ts';
+import { toActorRef } from './actors.ts';
+import type { Db, Tx } from './database.ts';
+import { now } from './sql.ts';
+import type { LeaseKind } from './tables.ts';
+
+/** A node without a heartbeat for this long is dead, and so are its connections. */
+const DEAD_AFTER = sql`interval '15 seconds'`;
+/** SQLSTATEs when the node's row is missing (foreign key) or is being deleted concurrently (deadlock). */
+const NODE_MISSING = ['23503', '40P01'];
+
+export interface LeaseRow {
+  readonly id: number;
+  readonly kind: LeaseKind;
+  readonly account: ActorRef;
+}
+
+/** Registers a node. With `alone` no other node uses the database: removes former nodes, and sets all actors offline. */
+export async function addNode(db: Db, nodeId: string, alone: boolean): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    if (alone) {
+      await tx.deleteFrom('nodes').execute();
+      await tx.updateTable('presence').set({ online: false }).where('online', '=', true).execute();
+    }
+    await tx.insertInto('nodes').values({ id: nodeId, seenAt: now }).execute();
+  });
+}
+
+/**
+ * Records a heartbeat. Returns the milliseconds since the one before, by the database's clock. Undefined when the node
+ * was declared dead and removed with its leases.
+ */
+export async function touchNode(db: Db, nodeId: string): Promise<number | undefined> {
+  const { rows } = await sql<{ elapsedMs: number }>`
+    update nodes set seen_at = clock_timestamp()
+    from (select id, seen_at from nodes where id = ${nodeId} for update) as former
+    where nodes.id = former.id
+    returning (extract(epoch from nodes.seen_at - former.seen_at) * 1000)::float8 as elapsed_ms
+  `.execute(db);
+  return rows[0]?.elapsedMs;
+}
+
+/** Closes the leases of a stopping node, and makes the others declare it dead after the grace period. */
+export async function retireNode(db: Db, nodeId: string, graceMs: number): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    await tx.updateTable('leases').set({ closedAt: now }).where('nodeId', '=', nodeId).execute();
+    await sql`
+      update nodes set seen_at = clock_timestamp() - ${DEAD_AFTER} + ${graceMs} * interval '1 millisecond'
+      where id = ${nodeId}
+    `.execute(tx);
+  });
+}
+
+/**
+ * Adds leases with ascending ids in the given order. `cameOnline` is set if the account was offline. Undefined when the
+ * node is not registered. Locks the rows in `presence`, so that a concurrent `markOffline` waits and sees the leases.
+ */
+export async function addLeases(
+  db: Db,
+  nodeId: string,
+  leases: readonly Omit<LeaseRow, 'id'>[],
+): Promise<readonly { readonly id: number; readonly cameOnline: boolean }[] | undefined> {
+  try {
+    const { rows } = await sql<{ id: number; cameOnline: boolean }>`
+      with given as (
+        select nextval(pg_get_serial_sequence('leases', 'id')) as id, kind, actor_kind, actor_id
+        from unnest(
+          ${leases.map((lease) => lease.kind)}::text[],
+          ${leases.map((lease) => lease.account.kind)}::text[],
+          ${leases.map((lease) => lease.account.id)}::int[]
+        ) as given (kind, actor_kind, actor_id)
+      ), lease as (
+        insert into leases (id, node_id, kind, actor_kind, actor_id)
+        overriding system value
+        select id, ${nodeId}, kind, actor_kind, actor_id from given
+      ), came_online as (
+        insert into presence (actor_kind, actor_id, online)
+        select distinct actor_kind, actor_id, true from given order by actor_kind, actor_id
+        on conflict (actor_kind, actor_id) do update set online = true where not presence.online
+        returning actor_kind, actor_id
+      )
+      select id, came_online.actor_id is not null as "cameOnline"
+      from given left join came_online using (actor_kind, actor_id)
+      order by id
+    `.execute(db);
+    return rows;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && NODE_MISSING.some((code) => code === error.code)) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** Registers a node again that was declared dead, with its leases. Returns the accounts that came online. */
+export async function restoreNode(db: Db, nodeId: string, leases: readonly LeaseRow[]): Promise<ActorRef[]> {
+  return db.transaction().execute(async (tx) => {
+    await sql`
+      insert into nodes (id) values (${nodeId}) on conflict (id) do update set seen_at = clock_timestamp()
+    `.execute(tx);
+    await sql`
+      insert into leases (id, node_id, kind, actor_kind, actor_id)
+      overriding system value
+      select id, ${nodeId}, kind, actor_kind, actor_id
+      from unnest(
+        ${leases.map((lease) => lease.id)}::bigint[],
+        ${leases.map((lease) => lease.kind)}::text[],
+        ${leases.map((lease) => lease.account.kind)}::text[],
+        ${leases.map((lease) => lease.account.id)}::int[]
+      ) as given (id, kind, actor_kind, actor_id)
+      on conflict do nothing
+    `.execute(tx);
+    const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
+      insert into presence (actor_kind, actor_id, online)
+      select distinct actor_kind, actor_id, true from leases where node_id = ${nodeId}
+      order by actor_kind, actor_id
+      on conflict (actor_kind, actor_id) do update set online = true where not presence.online
+      returning actor_kind, actor_id
+    `.execute(tx);
+    return rows.map(toActorRef);
+  });
+}
+
+/** Marks the leases of closed connections. Their accounts stay online until `removeLeases`. */
+export async function closeLeases(db: Db, ids: readonly number[]): Promise<void> {
+  await db.updateTable('leases').set({ closedAt: now }).where('id', '=', anyOfLeases(ids)).execute();
+}
+
+/** Removes leases. Returns those of the accounts that went offline. */
+export async function removeLeases(
+  db: Db,
+  ids: readonly number[],
+  accounts: readonly ActorRef[],
+): Promise<ActorRef[]> {
+  return db.transaction().execute(async (tx) => {
+    await tx.deleteFrom('leases').where('id', '=', anyOfLeases(ids)).execute();
+    return markOffline(tx, accounts);
+  });
+}
+
+/** Removes dead nodes. Returns the accounts that went offline. */
+export async function removeDeadNodes(db: Db, graceMs: number): Promise<ActorRef[]> {
+  // A heartbeat in the future is from before the clock was set back: the node would count as alive until then.
+  await sql`
+    update nodes set seen_at = clock_timestamp()
+    where seen_at > clock_timestamp() + ${graceMs} * interval '1 millisecond'
+  `.execute(db);
+  return db.transaction().execute(async (tx) => {
+    const dead = await tx
+      .selectFrom('nodes')
+      .select('id')
+      .where(sql<boolean>`seen_at < clock_timestamp() - ${DEAD_AFTER}`)
+      .forUpdate()
+      .skipLocked()
+      .execute();
+    if (dead.length === 0) return [];
+    const ids = dead.map((node) => node.id);
+    const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
+      select distinct actor_kind, actor_id from leases where node_id = ${anyOfNodes(ids)}
+    `.execute(tx);
+    await tx.deleteFrom('nodes').where('id', '=', anyOfNodes(ids)).execute();
+    return markOffline(tx, rows.map(toActorRef));
+  });
+}
+
+/**
+ * Sets accounts without a lease offline. Locks their rows first, in order, and checks the leases in a second
+ * statement: its snapshot includes leases that a concurrent `addLeases`, which held the lock, has added.
+ */
+async function markOffline(tx: Tx, accounts: readonly ActorRef[]): Promise<ActorRef[]> {
+  if (accounts.length === 0) return [];
+  const given = sql`unnest(
+    ${accounts.map((account) => account.kind)}::text[], ${accounts.map((account) => account.id)}::int[]
+  ) as given (actor_kind, actor_id)`;
+  await sql`
+    select 1 from presence
+    where (actor_kind, actor_id) in (select actor_kind, actor_id from ${given})
+    order by actor_kind, actor_id
+    for update
+  `.execute(tx);
+  const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
+    update presence set online = false
+    where online and (actor_kind, actor_id) in (select actor_kind, actor_id from ${given})
+      and not exists (
+        select 1 from leases
+        where leases.actor_kind = presence.actor_kind and leases.actor_id = presence.actor_id
+      )
+    returning actor_kind, actor_id
+  `.execute(tx);
+  return rows.map(toActorRef);
+}
+
+/** How an account can be called. */
+export interface Reachability {
+  /** Lease of its newest legacy connection. */
+  readonly legacyLease: number | null;
+  /** The account subscribes to signals. */
+  readonly signals: boolean;
+}
+
+export async function findReachability(db: Db, account: ActorRef): Promise<Reachability> {
+  const { rows } = await sql<Reachability>`
+    select max(leases.id) filter (where kind = 'legacy') as legacy_lease,
+      coalesce(bool_or(kind = 'signals'), false) as signals
+    from leases join nodes on nodes.id = leases.node_id
+    where actor_kind = ${account.kind} and actor_id = ${account.id} and closed_at is null
+      and nodes.seen_at >= least(clock_timestamp(), (select max(seen_at) from nodes)) - ${DEAD_AFTER}
+  `.execute(db);
+  return rows[0] ?? { legacyLease: null, signals: false };
+}
+
+const anyOfNodes = (ids: readonly string[]) => sql<string>`any(${ids}::text[])`;
+const anyOfLeases = (ids: readonly number[]) => sql<number>`any(${ids}::bigint[])`;
