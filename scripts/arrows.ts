@@ -1,17 +1,17 @@
-// Which part of src/ may import which, held by reading every import of every module.
+// Enforces which part of src/ may import which, by parsing every import of every module.
 //
-// The linter's own restricted imports compare the text of a specifier, and see neither `import('…')` nor a type
-// written as `import('…').Name`. Here all of these are found by a parser and resolved to the file they mean.
+// The linter's restricted imports compare the text of a specifier, and see neither `import('…')` nor the type
+// `import('…').Name`. A parser finds these, too, and each is resolved to its file.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { parseSync, Visitor } from 'oxc-parser';
 
-/** Fewer modules than this means that the reader looked in the wrong place, not that all is well. */
+/** Fewer modules than this mean that the check read the wrong folder. */
 const MODULE_FLOOR = 200;
 
 interface Arrow {
   readonly mayImport: readonly string[];
-  /** Modules or zones of which only the types may be used. */
+  /** Modules or zones of which only types may be imported. */
   readonly typesOf?: readonly string[];
 }
 
@@ -46,7 +46,7 @@ const arrows: Readonly<Record<string, Arrow>> = {
   app: { mayImport: ['app', ...everyLayer] },
   'app.ts': { mayImport: ['app', ...everyLayer] },
   'main.cjs': { mayImport: ['program.ts'] },
-  // A link to main.cjs, or a copy of it.
+  // A link to main.cjs, or a copy.
   'main.ts': { mayImport: ['program.ts'] },
   'program.ts': {
     mayImport: ['app.ts', 'arguments.ts', 'misspelt-settings.ts', 'output.ts', ...everyLayer],
@@ -106,7 +106,7 @@ export interface Reading {
   readonly violations: readonly Violation[];
 }
 
-/** Reads the project at `root` and reports every import that goes against the arrows. */
+/** Returns the forbidden imports and import cycles of the project at `root`. */
 export function readArrows(root: string, moduleFloor = MODULE_FLOOR): Reading {
   const source = join(root, 'src');
   const files = modulesIn(source);
@@ -237,14 +237,14 @@ function importsOf(file: string): Import[] {
       if (node.source.type === 'Literal' && typeof node.source.value === 'string') {
         add(node.source.value, node.start, false);
       } else {
-        throw new Error(`${file} imports something that is only known at run time`);
+        throw new Error(`${file} has an import whose specifier is not a literal`);
       }
     },
   }).visit(program);
   return found;
 }
 
-/** One example per knot of modules that reach each other, type imports included. */
+/** Returns one cycle for each set of modules that import each other, type imports included. */
 function cyclesOf(graph: ReadonlyMap<string, readonly string[]>): string[][] {
   const cycles: string[][] = [];
   const done = new Set<string>();

@@ -1,11 +1,11 @@
-// Writes every generated file anew and fails if one of them was not what the code says.
+// Regenerates every generated file, and fails if one of them was stale.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const root = dirname(import.meta.dirname);
 
-/** What each generator in this folder writes. */
+/** The file that each generator in this folder writes. */
 const generators: Readonly<Record<string, string>> = {
   'print-schema.ts': 'schema.graphql',
   'print-configuration.ts': 'docs/configuration.md',
@@ -27,14 +27,14 @@ for (const name of found) {
 }
 
 const stale: string[] = [];
-// The order matters: the typed operations are made from the printed schema.
+// The order matters: typed operations are generated from the printed schema.
 for (const [name, file] of Object.entries(generators)) {
   if (found.includes(name)) compare(file, () => run(process.execPath, [join('scripts', name)]));
 }
 compare(typedOperations, () => run('graphql-codegen', ['--config', 'codegen.ts', '--silent']));
 
 if (stale.length > 0) {
-  console.error(`Not what the code generates, and written anew for you to commit: ${stale.join(', ')}`);
+  console.error(`Stale, regenerated for you to commit: ${stale.join(', ')}`);
   process.exitCode = 1;
 }
 
@@ -51,7 +51,7 @@ function contentOf(file: string): string | undefined {
   return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
 }
 
-/** Programs of node_modules/.bin are found because npm puts it into PATH. */
+/** Runs a command. npm adds node_modules/.bin to PATH. */
 function run(command: string, args: string[]): void {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
   if (error !== undefined) throw error;

@@ -1,4 +1,4 @@
-// What print-channels-page.ts needs to write HTML: text, Markdown of one line, JSON, tables, and JSON Schemas in words.
+// HTML helpers of print-channels-page.ts: text, inline Markdown, JSON, tables, and the types of JSON Schemas.
 
 export interface Schema {
   readonly $ref?: string;
@@ -19,13 +19,13 @@ export const escape = (text: string): string => text.replaceAll(/[&<>"]/g, (char
 
 export const code = (text: string): string => `<code>${escape(text)}</code>`;
 
-/** Markdown of one line: code and strong text. */
+/** Renders inline Markdown: code and strong text. */
 export const inline = (markdown: string): string =>
   escape(markdown)
     .replaceAll(/`([^`]+)`/g, '<code>$1</code>')
     .replaceAll(/\*\*([^*]+)\*\*/g, '<strong>$1</strong>');
 
-/** A table, without the columns that have nothing in them. */
+/** Renders a table without its empty columns. */
 export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   const isUsed = (_cell: string, column: number) => rows.some((cells) => cells[column] !== '');
   const head = heads.filter(isUsed).map((text) => `<th scope="col">${text}</th>`);
@@ -39,13 +39,13 @@ export function table(heads: readonly string[], rows: readonly (readonly string[
   return `<table>\n<thead><tr>${head.join('')}</tr></thead>\n<tbody>\n${body.join('\n')}\n</tbody>\n</table>`;
 }
 
-/** JSON on one line, with spaces at which it may break. */
+/** Formats JSON on one line, with spaces where it may wrap. */
 export const oneLine = (value: unknown): string =>
   JSON.stringify(value, null, 1)
     .replaceAll(/(?<=[[{])\n *|\n *(?=[\]}])/g, '')
     .replaceAll(/\n */g, ' ');
 
-/** Marks the keys and values of JSON. */
+/** Highlights the keys and values of JSON. */
 export const marked = (json: string): string =>
   escape(json).replaceAll(
     /(&quot;(?:\\.|(?!&quot;).)*&quot;)(:?)|\b(true|false|null|-?\d+)\b/g,
@@ -55,7 +55,7 @@ export const marked = (json: string): string =>
         : `<span class="${colon === '' ? 'string' : 'key'}">${text}</span>${colon}`,
   );
 
-/** The type of a value, with links to the types that have a name. */
+/** Renders a type, with links to named types. */
 export function typeOf(schema: Schema): string {
   const { $ref, const: only, enum: values, type, items, anyOf, allOf } = schema;
   if ($ref !== undefined) {

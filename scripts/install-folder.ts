@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Installs a folder with a lock file and a policy on scripts of its own, unless what is there is what the lock file says. */
+/** Runs `npm ci` in a folder with its own lock file, unless that version of the lock file is installed. Runs no scripts. */
 export function installFolder(folder: string, what: string): void {
   const stamp = join(folder, 'node_modules', '.installed');
   const wanted = ['package.json', 'package-lock.json', '.npmrc']

@@ -1,6 +1,5 @@
-// Runs on whatever Node npm itself runs on, so it is plain old JavaScript.
-// Parley needs Node 24, which comes through npm as an optional platform package.
-// npm 9 to 11.0 forget its .bin entry when there is more than one such package, so the link is made here.
+// Plain JavaScript, because it runs on the Node that runs npm. Parley needs Node 24, which npm installs as an optional
+// platform package. Workaround for npm 9 to 11.0: with several such packages they create no .bin entry.
 import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -22,8 +21,8 @@ if (runs(binary)) {
     console.error(
       [
         `Parley needs Node ${NEEDED_MAJOR} or newer, and this is Node ${process.versions.node}.`,
-        `The package ${packageName} would have brought it, but it is not installed or does not run on this system`,
-        '(it exists for Linux with glibc on x64 and arm64, and is left out by --omit=optional).',
+        `The package ${packageName} provides it, but it is not installed or does not run on this system`,
+        '(it exists for Linux with glibc on x64 and arm64; --omit=optional excludes it).',
         `Install Node ${NEEDED_MAJOR} yourself, then run npm ci again.`,
       ].join('\n'),
     );
@@ -31,7 +30,7 @@ if (runs(binary)) {
   }
 }
 
-/** Runs the binary rather than looking for it: on a system without glibc it is there and does not start. */
+/** Returns whether the binary starts. Its file also exists on systems without glibc, where it does not. */
 function runs(file) {
   if (!existsSync(file)) return false;
   try {

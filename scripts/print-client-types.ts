@@ -15,9 +15,9 @@ try {
   const [types = '', index = ''] = ['types.d.ts', 'index.d.ts'].map((name) =>
     readFileSync(join(folder, name), 'utf8'),
   );
-  // The public types are all in types.ts: what the index takes from there is in the same file here.
+  // All public types are in types.ts: the imports of index.ts from there are in the same file here.
   const own = index.replaceAll(/^(?:import|export) type \{[^}]*\} from '\.\/types\.ts';\n/gm, '');
-  if (/\bfrom '/.test(own)) throw new Error('The types of src/client/index.ts need more than types.ts.');
+  if (/\bfrom '/.test(own)) throw new Error('src/client/index.ts imports types from more than types.ts.');
   const head = '// Generated from src/client by scripts/print-client-types.ts.\n';
   writeFileSync(join(root, 'client/index.d.ts'), head + types + own);
 } finally {

@@ -1,4 +1,4 @@
-// Writes the code of each file that docs/clients.md names into it: the line before a block says `<!-- examples/… -->`.
+// Copies examples into docs/clients.md: each block that follows a line `<!-- examples/… -->` is replaced by that file.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 

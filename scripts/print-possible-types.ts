@@ -1,4 +1,4 @@
-// Writes what Apollo's cache has to know of the schema's interfaces and unions.
+// Writes the `possibleTypes` of Apollo's cache: the members of the schema's interfaces and unions.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { buildSchema, isAbstractType } from 'graphql';

@@ -1,18 +1,17 @@
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { OWN_DATABASES } from './harness/database-names.ts';
-import { startPostgres } from './harness/postgres.ts';
+import { OWN_DATABASES, startPostgres } from './harness/postgres.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** The kind of database that this run of the test is for. */
+    /** The kind of database of the project. */
     database: 'pglite' | 'postgres';
-    /** A superuser's address on a real PostgreSQL; only there when `database` is `postgres`. */
+    /** A superuser's URL of a PostgreSQL server; set if `database` is `postgres`. */
     postgresUrl?: string;
   }
 }
 
-/** Gives the `postgres` project a server: that of TEST_DATABASE_URL, or one of its own for the time of the run. */
+/** Provides the `postgres` project with a server: that of TEST_DATABASE_URL, or a temporary one. */
 export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   const given = process.env.TEST_DATABASE_URL;
   if (given !== undefined && given !== '') {

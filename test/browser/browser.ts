@@ -9,21 +9,21 @@ const ARGUMENTS = [
   '--no-first-run',
 ];
 
-/** Chromium and a gateway start in seconds, but not on a machine that does much else. */
+/** Chromium and a gateway take longer to start on a busy machine. */
 export const PATIENT = { timeout: 60_000 };
 
-/** Starts Chromium. Root may not use its sandbox. */
+/** Starts Chromium. Root cannot use its sandbox. */
 export function openBrowser(): Promise<Browser> {
   const args = process.getuid?.() === 0 ? [...ARGUMENTS, '--no-sandbox'] : ARGUMENTS;
   return chromium.launch({ executablePath: pathOf('chromium'), args });
 }
 
-/** A tab of its own, with all that goes wrong or out in it. */
+/** A tab that records problems and requests. */
 export interface Tab extends AsyncDisposable {
   readonly page: Page;
   /** Errors and warnings of the console, exceptions, and requests to any other host. */
   readonly problems: readonly string[];
-  /** Every address asked for, WebSockets too, in order. */
+  /** Every requested address, including WebSockets, in order. */
   readonly addresses: readonly string[];
 }
 
@@ -31,16 +31,16 @@ export interface TabOptions {
   readonly colorScheme?: 'light' | 'dark';
   readonly width?: number;
   readonly height?: number;
-  /** Whether scripts of the page run. */
+  /** Whether scripts are enabled. */
   readonly javaScriptEnabled?: boolean;
-  /** Does something to the page before it goes anywhere. */
+  /** Prepares the page before it navigates. */
   prepare?(page: Page): Promise<void>;
 }
 
 export const LAPTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
 
-/** Opens an address in a tab that shares nothing with others. */
+/** Opens an address in a tab with a browser context of its own. */
 export async function openTab(browser: Browser, url: string, options: TabOptions = {}): Promise<Tab> {
   const { colorScheme = 'light', javaScriptEnabled = true, prepare } = options;
   const { width = LAPTOP.width, height = LAPTOP.height } = options;

@@ -21,7 +21,7 @@ describe.skipIf(needs('chromium'))('the page of the legacy channels', PATIENT, (
     await gateway[Symbol.asyncDispose]();
   });
 
-  test('shows every channel with its fields and errors, without scripts, and asks no other host', async () => {
+  test('shows every channel with its fields and errors, without scripts, and requests no other host', async () => {
     await using tab = await openTab(browser, `${gateway.url}/channels`, WITHOUT_SCRIPTS);
     const { page } = tab;
     for (const channel of CHANNELS) {
@@ -39,7 +39,7 @@ describe.skipIf(needs('chromium'))('the page of the legacy channels', PATIENT, (
     expect(tab.addresses.some((address) => address.endsWith('.woff2'))).toBe(true);
   });
 
-  test('is one of three that lead to each other, and all its links lead somewhere', async () => {
+  test('is one of three pages that link to each other, and none of its links is broken', async () => {
     await using tab = await openTab(browser, `${gateway.url}/`, WITHOUT_SCRIPTS);
     const { page } = tab;
     expect(await page.locator('a[href="/asyncapi.yaml"]').count()).toBe(1);

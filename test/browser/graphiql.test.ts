@@ -6,13 +6,13 @@ import { testApp } from '../harness/app.ts';
 import { needs } from '../harness/programs.ts';
 import { PATIENT, openBrowser, openTab } from './browser.ts';
 
-/** Runs one of the operations in the editor, by name. */
+/** Runs an operation in the editor by its name. */
 async function run(page: Page, operation: string): Promise<void> {
   await page.locator('.graphiql-execute-button').click();
   await page.getByRole('menuitem', { name: operation, exact: true }).click();
 }
 
-/** Waits until the answer has this in it. */
+/** Waits until the response contains a text. */
 const answers = (page: Page, text: string) => page.locator('.result-window', { hasText: text }).waitFor();
 
 const LOG_BOB_IN = 'mutation { login(email: "bob@example.com", password: "parley") { token } }';
@@ -31,14 +31,14 @@ describe.skipIf(needs('chromium'))('GraphiQL', PATIENT, () => {
     await gateway[Symbol.asyncDispose]();
   });
 
-  test('runs the first queries step by step, a subscription over WebSocket too, and asks no other host', async () => {
+  test('runs the first queries step by step, a subscription over WebSocket too, and requests no other host', async () => {
     await using tab = await openTab(browser, `${gateway.url}/graphql`);
     const { page } = tab;
     const sockets: string[] = [];
     page.on('websocket', (socket) => sockets.push(socket.url()));
     await run(page, 'LogIn');
     await answers(page, 'eyJ');
-    // The view breaks long lines.
+    // The view wraps long lines.
     const shown = (await page.locator('.result-window').innerText()).replaceAll(/\s/g, '');
     const token = /"token":"([^"]+)"/.exec(shown)?.[1] ?? 'none was shown';
 

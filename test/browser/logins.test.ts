@@ -5,7 +5,7 @@ import { needs } from '../harness/programs.ts';
 import { PATIENT, openBrowser, openTab } from './browser.ts';
 
 describe.skipIf(needs('chromium'))('the page without demo accounts', PATIENT, () => {
-  test('says why, and goes on with two accounts of one conversation', async () => {
+  test('says why, and works with two accounts of one conversation', async () => {
     await using gateway = await testApp();
     const password = 'correct horse';
     const [old, young] = [await gateway.account({ password }), await gateway.account({ password })];

@@ -33,7 +33,7 @@ async function say(page: Page, side: Side, text: string): Promise<void> {
   await composer(page, side).press('Enter');
 }
 
-/** What each side shows from here on. */
+/** Returns what each side shows from here on. */
 async function newTexts(page: Page, since: number): Promise<Record<Side, string[]>> {
   const [legacy, graphql] = await Promise.all([texts(page, 'legacy'), texts(page, 'graphql')]);
   return { legacy: legacy.slice(since), graphql: graphql.slice(since) };
@@ -51,7 +51,7 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
     await gateway[Symbol.asyncDispose]();
   });
 
-  test('connects socket.io-client 1.3.6 by polling, upgrades it, and asks no other host', async () => {
+  test('connects socket.io-client 1.3.6 by polling, upgrades it, and requests no other host', async () => {
     await using tab = await openDemo(browser, gateway.url);
     await shows(tab.page, 'legacy', 'Connected: polling, then websocket');
     const socketIo = tab.addresses.filter((address) => address.includes('/socket.io/?'));
@@ -60,7 +60,7 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
     expect(tab.problems).toEqual([]);
   });
 
-  test('shows what is said on either side on both, once and in order', async () => {
+  test('shows messages of either side on both, once and in order', async () => {
     await using tab = await openDemo(browser, gateway.url);
     const since = (await texts(tab.page, 'legacy')).length;
     await say(tab.page, 'legacy', `from the left ${TEXT}`);
@@ -75,8 +75,8 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
     expect(tab.problems).toEqual([]);
   });
 
-  test('carries the same texts when no WebSocket gets through for the old client', async () => {
-    // A gateway of its own: that a polling client is gone is noticed late, and would be seen by the other tests.
+  test('carries the same texts when the legacy client cannot open a WebSocket', async () => {
+    // In a separate gateway: a disconnected polling client is noticed late, which other tests would see.
     await using folder = await createDataFolder();
     await using alone = await createGateway({ demo: true, env: { DATA_DIR: folder.path } });
     await using tab = await openDemo(browser, alone.url, {
@@ -89,7 +89,7 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
     await shows(tab.page, 'legacy', `answered ${TEXT}`);
   });
 
-  test('shows who is typing, and that they stopped', async () => {
+  test('shows who is typing, and when they stop', async () => {
     await using tab = await openDemo(browser, gateway.url);
     await composer(tab.page, 'legacy').fill('I am');
     await shows(tab.page, 'graphql', 'Bob is typing…');
@@ -110,7 +110,7 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
     }
   });
 
-  test('shows a GraphQL client that comes back what it missed, once, and its going to the other side', async () => {
+  test('replays missed events once to a GraphQL client that reconnects, and shows the other side that it left', async () => {
     await using tab = await openDemo(browser, gateway.url);
     const { page } = tab;
     const since = (await texts(page, 'graphql')).length;
@@ -131,7 +131,7 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
     expect(tab.problems).toEqual([]);
   });
 
-  test('brings the GraphQL client back by itself when the network is cut, with what it missed, once', async () => {
+  test('reconnects the GraphQL client after a network failure, and replays what it missed once', async () => {
     await using network = await openRelay(Number(new URL(gateway.url).port));
     await using tab = await openDemo(browser, `http://127.0.0.1:${network.port}`);
     const { page } = tab;
@@ -148,7 +148,7 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
     expect((await newTexts(page, since)).graphql).toEqual(['said while the network was cut', 'and after it']);
   });
 
-  test('shows the other side that the old client goes, and the old client all it missed when it comes back', async () => {
+  test('shows the other side that the legacy client left, and replays to it all it missed when it reconnects', async () => {
     await using tab = await openDemo(browser, gateway.url);
     const { page } = tab;
     const since = (await texts(page, 'legacy')).length;
@@ -190,7 +190,7 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
     expect(shown).toContain('"token": "•••"');
     expect(shown).toContain('"password": "•••"');
     expect(shown).not.toMatch(/eyJ|parley"/);
-    // What remains is the library's own note on its debugging.
+    // The rest is the library's note on its debugging.
     const kept = 'JSON.stringify([localStorage, sessionStorage, document.cookie])';
     expect(await page.evaluate(kept)).toBe('[{"debug":"undefined"},{},""]');
   });

@@ -7,7 +7,7 @@ import { LAPTOP, PATIENT, PHONE, openBrowser, openTab } from './browser.ts';
 const FOLDER = 'test/browser/screenshots';
 const SIZES = { laptop: LAPTOP, phone: PHONE };
 
-/** Something to look at: words in both directions, an event, and somebody who is typing. */
+/** Fills the page: messages in both directions, an event, and a typing indicator. */
 async function talk(page: Page): Promise<void> {
   for (const side of ['legacy', 'graphql']) await page.locator(`#${side}[data-state=online]`).waitFor();
   const lines = [
@@ -23,7 +23,7 @@ async function talk(page: Page): Promise<void> {
   await page.locator('#graphql .typing', { hasText: 'Bob is typing…' }).waitFor();
 }
 
-describe.skipIf(needs('chromium'))('pictures of the page', PATIENT, () => {
+describe.skipIf(needs('chromium'))('screenshots of the page', PATIENT, () => {
   test('fit a laptop and a phone, light and dark', async () => {
     await using gateway = await testApp({ demo: true });
     await using browser = await openBrowser();

@@ -19,7 +19,7 @@ interface Document {
   readonly operations: Record<string, Operation>;
 }
 
-/** asyncapi.yaml as it is in the checkout. */
+/** The parsed asyncapi.yaml of the checkout. */
 export const text = readFileSync(new URL('../../asyncapi.yaml', import.meta.url), 'utf8');
 export const document = parse(text) as Document;
 
@@ -27,14 +27,14 @@ const ajv = new Ajv({ strict: true, allowUnionTypes: true });
 ajv.addVocabulary(Object.keys(document));
 ajv.addSchema(document, 'asyncapi.yaml');
 
-/** Whether something is a payload of a message of the document. */
+/** Returns whether a value is valid against the payload schema of a message. */
 export function isPayload(channel: string, message: string, payload: unknown): boolean {
   const validate = ajv.getSchema(`asyncapi.yaml#/channels/${channel}/messages/${message}/payload`);
   if (validate === undefined) throw new Error(`the document has no ${channel} ${message}`);
   return validate(payload) === true;
 }
 
-/** What the document calls an event that a client heard: `message.done`. The event itself when it is not one of it. */
+/** Returns the document's name for a received event, such as `message.done`; the event itself if it is unknown. */
 export function nameOf(packet: string): string {
   const [address, payload] = JSON.parse(packet.slice('42'.length)) as [string, unknown];
   const [key = '', channel] =

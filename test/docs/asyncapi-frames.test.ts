@@ -9,7 +9,7 @@ import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
 import { nameOf } from './asyncapi-document.ts';
 
-// What the product says on the wire, against the schemas of asyncapi.yaml.
+// Checks frames on the wire against the schemas of asyncapi.yaml.
 
 const allNames = () =>
   emittedChannels.flatMap((channel) => Object.keys(shapesOf(channel)).map((shape) => `${channel}.${shape}`));
@@ -26,7 +26,7 @@ const run = (account: TestAccount, field: string, variables: Record<string, unkn
   return account.graphql.run(`mutation (${declared.join(', ')}) { ${field} { id } }`, variables);
 };
 
-/** Connects a client that notes the name of all it hears. */
+/** Connects a client that records the name of each event it receives. */
 async function listen(app: TestGateway, heard: Set<string>): Promise<Wire> {
   const client = await wire(app.url);
   client.socket.on('message', (data: Buffer) => {
@@ -45,7 +45,7 @@ async function upload(app: TestGateway, account: TestAccount, mediaId: number): 
 }
 
 test(
-  'whatever clients hear from the product is in the document, and all of the document is heard',
+  'every event that clients receive is in the document, and every event of the document is received',
   { timeout: 60_000 },
   async () => {
     await using app = await testApp();
@@ -97,7 +97,7 @@ test(
   },
 );
 
-test('every channel answers what its row says, in that order', { timeout: 60_000 }, async () => {
+test('every channel replies as its row says, in that order', { timeout: 60_000 }, async () => {
   await using app = await testApp();
   const [ann, bob] = [await app.account(), await app.account()];
   const circle = await circleOf(ann, bob);

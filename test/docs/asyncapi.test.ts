@@ -5,14 +5,14 @@ import { emittedChannels, shapesOf } from '../../scripts/legacy-contract.ts';
 import { CHANNELS } from '../../src/bridge/contract/channels.ts';
 import { document, isPayload, text } from './asyncapi-document.ts';
 
-test('asyncapi.yaml is what the code says, and the parser of AsyncAPI finds nothing to say of it', async () => {
+test('asyncapi.yaml is up to date, and valid for the parser of AsyncAPI', async () => {
   expect(document).toEqual(asyncapi());
   const { document: parsed, diagnostics } = await new parserModule.Parser().parse(text);
   expect(diagnostics).toEqual([]);
   expect(parsed?.version()).toBe('3.1.0');
 });
 
-test('every channel and every shape is in it, in its direction', () => {
+test('it contains every channel and schema in its direction', () => {
   const operations = Object.values(document.operations).map(({ action, channel, messages }) => {
     const key = channel.$ref.replace('#/channels/', '');
     return {
@@ -31,7 +31,7 @@ test('every channel and every shape is in it, in its direction', () => {
   ]);
 });
 
-test('every message has an example, each of its schema, and what clients send an empty acknowledgement', () => {
+test('every message has a valid example, and client messages have an empty acknowledgement', () => {
   for (const [key, { messages }] of Object.entries(document.channels)) {
     for (const [message, { examples = [], 'x-ack': acknowledgement }] of Object.entries(messages)) {
       expect(examples.length, `${key} ${message}`).toBeGreaterThan(0);
@@ -53,7 +53,7 @@ test.for([
   expect(isPayload(channel, message, payload)).toBe(false);
 });
 
-test('a date with a zone, and a null where none may be, are not of the shape', () => {
+test('a date with a time zone and an unexpected null are invalid', () => {
   const [example] = document.channels['message']?.messages['done']?.examples ?? [];
   const done = example?.payload as { time: string; sender: object; message: object };
   expect(isPayload('message', 'done', done)).toBe(true);

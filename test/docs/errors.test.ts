@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { END_REASONS, ERROR_CODES, streamEnded } from '../../src/errors.ts';
 
-/** The rows of the table under a heading, cell by cell, without the code marks. */
+/** Returns the cells of the table under a heading, row by row, without backticks. */
 async function rowsUnder(heading: string): Promise<string[][]> {
   const text = await readFile(new URL('../../docs/errors.md', import.meta.url), 'utf8');
   const [, section = ''] = text.split(`## ${heading}\n`);
@@ -20,7 +20,7 @@ async function rowsUnder(heading: string): Promise<string[][]> {
   );
 }
 
-test('every code is documented, with the status and the close code that it has', async () => {
+test('every code is documented with its status and its close code', async () => {
   const documented = (await rowsUnder('Codes')).map(([code, http, close]) => [code, http, close]);
   const actual = Object.entries(ERROR_CODES).map(([code, face]) => [
     code,
@@ -30,7 +30,7 @@ test('every code is documented, with the status and the close code that it has',
   expect(documented).toEqual(actual);
 });
 
-test('every reason for an end is documented, with its code', async () => {
+test('every end reason is documented with its code', async () => {
   const documented = (await rowsUnder('Ends')).map(([reason, code]) => [reason, code]);
   expect(documented).toEqual(END_REASONS.map((reason) => [reason, streamEnded(reason).code]));
 });

@@ -4,13 +4,13 @@ import type { LegacyClient, TestSubscription } from '../../src/testing/index.ts'
 import { sendMessage } from '../harness/demo-family.ts';
 import { framesOf, meant, readPage } from './migration-page.ts';
 import type { Section } from './migration-page.ts';
-import { openStage, steady, subscribe } from './migration-stage.ts';
-import type { Data, Modern, Stage } from './migration-stage.ts';
+import { openStage, steady, subscribe } from './migration-fixtures.ts';
+import type { Data, Modern, Stage } from './migration-fixtures.ts';
 import { execute } from './snippets.ts';
 
-// Every part of docs/migration.md on what an app emits: both sides answer as written, and others see the same of both.
+// Runs the sections of docs/migration.md on emitted channels: the replies are as written, and others receive the same.
 
-/** Bob, who sees through both doors what Ann does. */
+/** Bob's clients on both APIs, which receive what Ann does. */
 interface Witness {
   readonly old: LegacyClient;
   readonly events: TestSubscription;
@@ -20,13 +20,13 @@ interface Witness {
 }
 
 interface Scene {
-  /** Whether the page's code logs in itself. */
+  /** Whether the page's code authenticates. */
   readonly anonymous?: boolean;
-  /** What there is before; answers the cursor that the page leaves out, if it does. */
+  /** Prepares the data; returns the cursor that the page leaves out, if any. */
   readonly given?: (stage: Stage) => Promise<unknown>;
-  /** What happens once Ann is there. */
+  /** Runs once Ann is connected. */
   readonly meanwhile?: (stage: Stage) => Promise<unknown>;
-  /** What Bob has seen at the end, by both doors. */
+  /** Returns what Bob receives in the end, on both APIs. */
   readonly seen?: (witness: Witness) => Promise<unknown>[];
 }
 
@@ -91,7 +91,7 @@ async function witness({ bob, circle, conversation }: Stage): Promise<Witness> {
   return { old, events, typing, signals, presence };
 }
 
-/** Runs the old code of a part; answers what Bob saw. */
+/** Runs the legacy code of a section; returns what Bob received. */
 async function before(section: Section, scene: Scene): Promise<unknown> {
   await using stage = await openStage();
   await scene.given?.(stage);
@@ -107,7 +107,7 @@ async function before(section: Section, scene: Scene): Promise<unknown> {
   return bob && steady(await Promise.all(scene.seen?.(bob) ?? []));
 }
 
-/** Does the same as the page says that it is done in GraphQL; answers what Bob saw. */
+/** Runs the GraphQL code of a section; returns what Bob received. */
 async function after(section: Section, scene: Scene): Promise<unknown> {
   await using stage = await openStage();
   let cursor = await scene.given?.(stage);
@@ -141,7 +141,7 @@ async function expectEvents(
   expect(events.waiting()).toEqual([]);
 }
 
-/** What ends the new connection, once it is there. */
+/** Closes the GraphQL connection once it is open. */
 async function leave(section: Section, { app }: Stage, { client, run }: Modern): Promise<void> {
   await run('{ me { __typename } }');
   await execute(section.scripts[1] ?? '', app.url, { client });
@@ -152,9 +152,9 @@ const sections = (await readPage()).filter(
 );
 const LEAVE = '`leave_conversation`, `leave_circle`';
 
-// The first one of a worker opens the database.
+// The first test of a worker opens the database.
 test.for(sections.filter(({ title }) => title !== LEAVE).map((section) => [section.title, section] as const))(
-  '%s is answered as written, and others see the same of both',
+  '%s is answered as written, and others receive the same from both',
   { timeout: 60_000 },
   async ([title, section]) => {
     const scene = scenes[title];
@@ -166,7 +166,7 @@ test.for(sections.filter(({ title }) => title !== LEAVE).map((section) => [secti
 );
 
 test(
-  'whoever leaves a room, or ends its subscriptions, hears nothing of it any more',
+  'a client that leaves a room or ends its subscriptions receives nothing more from it',
   { timeout: 60_000 },
   async () => {
     const [old = '', modern = ''] = sections.find(({ title }) => title === LEAVE)?.scripts ?? [];
@@ -191,7 +191,7 @@ test(
   },
 );
 
-test('a send that was begun through the old door is repeated through the new one, and sent once', async () => {
+test('a send that starts on the legacy API and is repeated on GraphQL is sent once', async () => {
   await using stage = await openStage();
   const { ann, bob, conversation } = stage;
   const section = sections.find(({ title }) => title === '`message`');

@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest';
 import type { Inbox } from '../../src/testing/inbox.ts';
 import type { LegacyClient } from '../../src/testing/index.ts';
-import { given, happenings, openCast } from './migration-happenings.ts';
-import type { Cast } from './migration-happenings.ts';
+import { given, happenings, openCast } from './migration-actions.ts';
+import type { Cast } from './migration-actions.ts';
 import { meant, readPage } from './migration-page.ts';
 import type { Operation, Section } from './migration-page.ts';
-import { openStage, subscribe } from './migration-stage.ts';
-import type { Data } from './migration-stage.ts';
+import { openStage, subscribe } from './migration-fixtures.ts';
+import type { Data } from './migration-fixtures.ts';
 import { execute } from './snippets.ts';
 
-// Every part of docs/migration.md on what an app listens to: of one happening, Bob hears through both doors what is written.
+// Runs the sections of docs/migration.md on received channels: for each action, Bob receives on both APIs what is written.
 
 const IDS = { conversation: 'Conversation:12', circle: 'Circle:3' };
 
@@ -22,7 +22,7 @@ const tables = sections.flatMap((section) =>
     .map((operation) => [section.title, operation.rows[0]?.by ?? '', section, operation] as const),
 );
 
-/** Bob as the page has him: the old code listens, and a subscription is live. */
+/** Bob as on the page: the legacy code listens, and a subscription is live. */
 async function listen(cast: Cast, section: Section, { query, rows }: Operation) {
   const old = await cast.old(cast.bob);
   await old.push('join_circle', { circle_id: 3 });
@@ -34,7 +34,7 @@ async function listen(cast: Cast, section: Section, { query, rows }: Operation) 
   const modern = await cast.modern(cast.bob);
   const declared = Object.entries(IDS).filter(([name]) => query.includes(`$${name}:`));
   const events = subscribe(modern, query, Object.fromEntries(declared));
-  // Those that keep nothing say nothing at first: what is asked after them is answered after them.
+  // Ephemeral streams send no first event: a later request is answered after they are open.
   if (query.includes('cursor')) await events.next((event) => event['__typename'] === 'StreamLive');
   else await modern.run('{ circles { nodes { conversations { nodes { messages { nodes { id } } } } } } }');
   if (query.includes('presence')) await events.next();
@@ -42,7 +42,7 @@ async function listen(cast: Cast, section: Section, { query, rows }: Operation) 
   return { old, events, shown };
 }
 
-/** Has each row of a table done, and answers what was heard of it. */
+/** Runs each row of a table, and returns what was received. */
 async function perform(
   cast: Cast,
   channel: string,
@@ -52,7 +52,7 @@ async function perform(
   const heard: Record<string, { frame: unknown; event: unknown }> = {};
   for (const { by, frame, event } of operation.rows) {
     const happening = happenings[by];
-    if (happening === undefined) throw new Error(`Nobody knows how to do “${by}”.`);
+    if (happening === undefined) throw new Error(`No action is defined for “${by}”.`);
     await happening(cast);
     const told = { by, frame: await old.expect(channel), event: await events.next() };
     expect(told).toEqual({ by, frame: meant(frame), event: meant(event) });
@@ -63,9 +63,9 @@ async function perform(
   return heard;
 }
 
-// The first one of a worker opens the database.
+// The first test of a worker opens the database.
 test.for(tables)(
-  '%s is heard as written, from “%s” on',
+  '%s is received as written, from “%s” on',
   { timeout: 60_000 },
   async ([title, first, section, operation]) => {
     await using cast = await openCast();
@@ -85,14 +85,14 @@ test.for(tables)(
   },
 );
 
-/** The value at a path such as `media_list.0.id`. */
+/** Returns the value at a path such as `media_list.0.id`. */
 const at = (value: unknown, path: string): unknown =>
   path
     .replaceAll('`', '')
     .split('.')
     .reduce<unknown>((inner, key) => (inner as Data | undefined)?.[key], value);
 
-/** A value of a frame as the page says that it has become. */
+/** Converts a value of a legacy frame as the page documents. */
 function converted(value: unknown): unknown {
   if (value === 'True' || value === 'False') return value === 'True';
   if (value === 'done' || value === 'pending') return value.toUpperCase();
@@ -105,7 +105,7 @@ test.for([
   ['`error`', 'join_conversation', {}],
   ['`media`', 'message', { conversation_id: 12, files: ['cake.png'] }],
   ['`webrtc_config`', 'webrtc_credentials', {}],
-] as const)('%s is heard by the old code as written', async ([title, channel, payload]) => {
+] as const)('%s is received by the legacy code as written', async ([title, channel, payload]) => {
   await using stage = await openStage();
   const old = await stage.old(stage.bob);
   const shown: unknown[][] = [];
@@ -116,7 +116,7 @@ test.for([
   expect(shown[0]).not.toContain(undefined);
 });
 
-test('a refused operation has the errors that are written', async () => {
+test('a refused operation has the documented errors', async () => {
   await using stage = await openStage();
   const { run } = await stage.modern(stage.ann);
   const [operation] = sectionOf('`error`')?.operations ?? [];
@@ -124,7 +124,7 @@ test('a refused operation has the errors that are written', async () => {
   expect(await refused).toEqual(meant(operation?.answers[0]));
 });
 
-test('the ids of the table are those of the same things', async () => {
+test('the ids in the table name the same objects', async () => {
   await using cast = await openCast();
   for (const name of ['sendMessage, without files', 'sendMessage, two files to come'])
     await (given[name] ?? happenings[name])?.(cast);

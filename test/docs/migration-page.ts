@@ -1,16 +1,16 @@
 import { expect } from 'vitest';
 import { read } from './snippets.ts';
 
-/** A GraphQL operation of docs/migration.md, what is sent with it, and what comes back, in order. */
+/** A GraphQL operation of docs/migration.md with its variables and its results, in order. */
 export interface Operation {
   readonly query: string;
   variables: Record<string, unknown> | undefined;
   readonly answers: unknown[];
-  /** The happenings of the table under it. */
+  /** The actions of the table under it. */
   readonly rows: Row[];
 }
 
-/** One happening: who or what does it, the frame of then, and the event of now. */
+/** One action, its legacy frame, and its GraphQL event. */
 export interface Row {
   readonly by: string;
   readonly frame: unknown;
@@ -21,10 +21,10 @@ export interface Section {
   /** The heading above it. */
   readonly part: string;
   readonly title: string;
-  /** The code blocks in JavaScript: the old code first. */
+  /** The code blocks in JavaScript: the legacy code first. */
   readonly scripts: string[];
   readonly operations: Operation[];
-  /** The cells of its tables, without their heads. */
+  /** The cells of its tables, without the header rows. */
   readonly cells: string[][];
 }
 
@@ -57,7 +57,7 @@ export async function readPage(): Promise<Section[]> {
 
 const operationOf = (query: string): Operation => ({ query, variables: undefined, answers: [], rows: [] });
 
-/** One JSON value after the other. A block without an operation of its own belongs to the last one before it. */
+/** Parses consecutive JSON values. A block without an operation belongs to the last operation before it. */
 function addAnswers(section: Section, query: string, code: string): void {
   if (section.operations.length === 0) section.operations.push(operationOf(query));
   const operation = section.operations.at(-1);
@@ -86,7 +86,7 @@ function addRow(section: Section, line: string): void {
   });
 }
 
-/** What the comments of old code say that it hears, in order. */
+/** Returns the frames that the comments of legacy code name, in order. */
 export function framesOf(script: string): { readonly channel: string; readonly payload: unknown }[] {
   return [...script.matchAll(/^\/\/ ([a-z_]+): (.*)$/gm)].map(([, channel = '', payload = '']) => ({
     channel,
@@ -100,7 +100,7 @@ const parse = (text: string): unknown => JSON.parse(text.replaceAll(/([{,])…/g
 const LEGACY_DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$/;
 const DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
-/** What a documented value stands for: any date of its form, anything for `…`, and itself otherwise. */
+/** Returns a matcher for a documented value: any date of its form, anything for `…`, otherwise the value. */
 export function meant(documented: unknown): unknown {
   if (Array.isArray(documented)) return documented.map(meant);
   if (typeof documented === 'object' && documented !== null) {

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { conversationOf } from '../../src/testing/index.ts';
 import type { LegacyClient } from '../../src/testing/index.ts';
 import { readPage } from './migration-page.ts';
-import { openStage } from './migration-stage.ts';
-import type { Data, Stage } from './migration-stage.ts';
+import { openStage } from './migration-fixtures.ts';
+import type { Data, Stage } from './migration-fixtures.ts';
 
-// The table of refusals of docs/migration.md: what one door says in words, the other says with a code of that row.
+// Checks the table of refusals of docs/migration.md: a text of the legacy API is a code of that row in GraphQL.
 
 const LOOK = 'query ($id: ID!) { conversation(id: $id) { id } }';
 const FOLLOW = 'subscription ($id: ID!) { conversationEvents(conversationId: $id) { cursor } }';
@@ -36,7 +36,7 @@ async function codeOf(query: string, variables: Data): Promise<unknown> {
   return error?.extensions?.['code'];
 }
 
-/** What the page has as the codes of a text. */
+/** Returns the codes that the page lists for a text. */
 async function codesOf(text: string): Promise<string> {
   const rows = (await readPage()).find(({ title }) => title === 'Texts of `error`')?.cells ?? [];
   return rows.find(([cell]) => cell === `\`${text}\``)?.[2] ?? '';
@@ -129,14 +129,14 @@ test('a key that another conversation has used is a conflict', async () => {
   expect(await codeOf(SEND, { id: other.id, key: 'used too' })).toBe('CONFLICT');
 });
 
-test('who has no account, or a bad token, is unauthenticated', async () => {
+test('a caller without an account, or with a bad token, is unauthenticated', async () => {
   const nobody = await stage.app.legacy();
   expect(await nobody.refused('join_circle', { circle_id: 3 })).toMatch(/^Socket user introuvable/);
   expect(await nobody.refused('authenticate', { token: 'x' })).toBe('User not found');
   expect(await stage.app.graphql.refused(LOOK, { id: 'Conversation:12' })).toBe('UNAUTHENTICATED');
 });
 
-test('files in a list within the list, and a flag that is a text, are refused', async () => {
+test('nested lists of files and a flag that is a string are refused', async () => {
   const id = 'Conversation:12';
   expect(await codeOf(SEND, { id, files: [['a', 'b']] })).toBe('INVALID_INPUT');
   expect(await codeOf(TYPE, { id, is: 'true' })).toBe('INVALID_INPUT');

@@ -5,19 +5,19 @@ import { loadClient } from '../clients/load.ts';
 import { testDatabase } from '../harness/database.ts';
 import { family, sendMessage } from '../harness/demo-family.ts';
 import { readPage } from './migration-page.ts';
-import { connectionScript, modernScope, numberAsOnThePage } from './migration-stage.ts';
+import { connectionScript, modernScope, numberAsOnThePage } from './migration-fixtures.ts';
 import { execute } from './snippets.ts';
 
-// The whole screen of docs/migration.md, before and after.
+// Runs the complete screen of docs/migration.md, before and after.
 
 interface Screen {
-  /** What the rest of the app was told, in order. */
+  /** The calls into the rest of the app, in order. */
   readonly calls: readonly unknown[][];
   send(text: string): void;
   close(): unknown;
 }
 
-/** The functions of the rest of the app, and what they were told. */
+/** The functions of the rest of the app, which record their calls. */
 function restOfApp() {
   const calls: unknown[][] = [];
   const names = ['show', 'remove', 'reload', 'warn'];

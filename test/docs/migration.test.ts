@@ -7,7 +7,7 @@ import { schema } from '../../src/schema/index.ts';
 import { readPage } from './migration-page.ts';
 import { blocksOf, read } from './snippets.ts';
 
-// What docs/migration.md says without anything running. The other files of this name run it.
+// Static checks of docs/migration.md. The other files of this name run its code.
 
 const EMITTED = {
   success: true,
@@ -28,7 +28,7 @@ const sectionsOf = (part: string) => page.filter((section) => section.part === p
 const namesIn = (text: string) => [...text.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name);
 const titled = (part: string) => new Set(sectionsOf(part).flatMap(({ title }) => namesIn(title)));
 
-test('every listened channel has its part, with an operation unless it does nothing', () => {
+test('every inbound channel has a section, with an operation unless it does nothing', () => {
   const documented = titled('What you emit');
   documented.delete('after_message_id');
   expect([...documented].toSorted()).toEqual(['disconnect', ...CHANNELS.map(({ name }) => name)].toSorted());
@@ -38,7 +38,7 @@ test('every listened channel has its part, with an operation unless it does noth
   );
 });
 
-test('every emitted channel has its part', () => {
+test('every outbound channel has a section', () => {
   expect([...titled('What you listen to')].toSorted()).toEqual(Object.keys(EMITTED).toSorted());
 });
 
@@ -53,7 +53,7 @@ test('every operation is valid, and nothing in it is deprecated', async () => {
   }
 });
 
-test('every text of error is in the table, on its channels, with the codes for which it stands', () => {
+test('every error text is in the table, with its channels and its codes', () => {
   const rows = sectionsOf('Texts of `error`').flatMap(({ cells }) => cells.slice(1));
   const table = new Map(
     rows.map(([text = '', on = '', codes = '']) => [
@@ -70,7 +70,7 @@ test('every text of error is in the table, on its channels, with the codes for w
     });
   };
   for (const { name, anonymous, missing, refusals } of CHANNELS) {
-    // Whatever needs an account: named in the table only where the text is the channel's own.
+    // Every channel that needs an account: the table names it only where the text is specific to the channel.
     if (anonymous !== null) knows(anonymous, ['UNAUTHENTICATED']);
     if (missing !== null) knows(missing, codesOfMissing(name), name);
     for (const { text, codes } of refusals) knows(text, codes.length > 0 ? codes : ['INVALID_INPUT'], name);
@@ -79,7 +79,7 @@ test('every text of error is in the table, on its channels, with the codes for w
   expect([...table.keys()].toSorted()).toEqual([...texts].toSorted());
 });
 
-/** A required variable that is missing is no valid input; who leaves a room sends nothing any more. */
+/** A missing required variable is invalid input; a client that left a room sends nothing. */
 function codesOfMissing(channel: string): string[] {
   if (channel.startsWith('leave_')) return [];
   return channel === 'authenticate' ? ['UNAUTHENTICATED'] : ['INVALID_INPUT'];
@@ -94,7 +94,7 @@ test('every link leads to something', async () => {
   }
 });
 
-/** The anchors of headings, as GitHub makes them: one that comes again gets a number. */
+/** Returns the anchors of headings as GitHub generates them: a repeated one gets a number. */
 function anchorsOf(text: string): string[] {
   const seen = new Map<string, number>();
   return [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) => {

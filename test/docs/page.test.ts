@@ -11,7 +11,7 @@ const LOG_IN = 'mutation { login(email: "ann@example.com", password: "parley") {
 test('every operation that GraphiQL shows first is valid', () => {
   const document = parse(DEFAULT_QUERY);
   expect(validate(schema, document)).toEqual([]);
-  // GraphiQL sends one operation with every fragment: one that it does not use would be an error.
+  // GraphiQL sends an operation with every fragment: an unused one is an error.
   expect(document.definitions.every(({ kind }) => kind === 'OperationDefinition')).toBe(true);
 });
 
@@ -37,14 +37,14 @@ test(
   },
 );
 
-test('the documents that the page names are there', async () => {
+test('the documents that the page names exist', async () => {
   const page = await readFile(new URL('src/page/index.html', ROOT), 'utf8');
   const names = [...page.matchAll(/<code>([\w./-]+\.(?:md|yaml|graphql))<\/code>/g)].map(([, name]) => name);
   expect(names.length).toBeGreaterThan(3);
   for (const name of names) await access(new URL(String(name), ROOT));
 });
 
-test('all files of the page are served, and nothing else is', { timeout: 60_000 }, async () => {
+test('all files of the page are served, and no others', { timeout: 60_000 }, async () => {
   await using gateway = await testApp();
   const folder = new URL('src/page/', ROOT);
   const files = await readdir(folder, { recursive: true, withFileTypes: true });

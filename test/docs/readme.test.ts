@@ -20,7 +20,7 @@ const SUBSTITUTED_PORT = '4000';
 const [START = '', TOKEN = '', LISTEN = '', SAY = ''] = blocksOf(await read('README.md'), 'sh');
 const [LISTEN_FILE = '', SAY_FILE = ''] = blocksOf(await read('README.md'), 'js');
 
-/** The project as a clone has it, installed, with the two files of the README; a port of its own stands for 4000. */
+/** Copies the project as in a fresh clone, installed, with the two files of the README and a free port instead of 4000. */
 async function cloneProject() {
   const path = await mkdtemp(join(tmpdir(), 'parley-readme-'));
   const notCloned = /^\.\/(?:node_modules|\.git|data|test\/clients\/node_modules|bench\/results)(?:\/|$)/;
@@ -37,7 +37,7 @@ async function cloneProject() {
   const env = { ...PROGRAM_ENV, HOME: process.env['HOME'] ?? '', PORT: port };
   return {
     run: (...blocks: string[]) => startProgram(['sh', '-c', substituted(blocks.join('\n'))], env, path),
-    /** In a terminal, where Ctrl-C can be typed. */
+    /** Runs in a terminal, where Ctrl-C can be typed. */
     runInTerminal: (block: string) =>
       startProgram(
         [pathOf('script'), '-qefc', substituted(block), '/dev/null'],
@@ -63,7 +63,7 @@ test.skipIf(needs('script'))(
   { timeout: 180_000 },
   async () => {
     await using project = await cloneProject();
-    // What npm ci brings is there already; signals are for npm, not for the shell that runs the block.
+    // The packages are linked already; signals go to npm, not to the shell that runs the block.
     const start = START.replace('npm ci && ', 'exec ');
     const say = async (text: string) => {
       await using saying = project.run(TOKEN, SAY.replace('2015', text));
@@ -155,13 +155,13 @@ test('the recipe of a client that never misses anything does what it says, over 
   await client.dispose();
 });
 
-test('the example for other people’s suites is the one that runs here', async () => {
+test('the example for other suites is the one that runs here', async () => {
   const [example] = blocksOf(await read('docs/testing.md'), 'ts');
   const executed = await read('test/docs/testing-example.test.ts');
   expect(executed).toBe(example?.replace("'parley/testing'", "'../../src/testing/index.ts'"));
 });
 
-test('every file that the documents name is there', async () => {
+test('every file that the documents name exists', async () => {
   const documents = ['testing', 'delivery', 'operations'].map((name) => `docs/${name}.md`);
   for (const document of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', ...documents]) {
     const text = await read(document);

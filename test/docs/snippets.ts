@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises';
 
-/** A file of the project, by its path from the root. */
+/** Reads a file of the project, by its path from the root. */
 export const read = (path: string): Promise<string> =>
   readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 
-/** The code blocks of a document in one language. */
+/** Returns the code blocks of a document in one language. */
 export const blocksOf = (text: string, language: string): string[] =>
   [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map((match) => match[1] ?? '');
 
-/** Runs a snippet as a script of its own, with what a page or a script would have at hand. Answers what it returns. */
+/** Runs a snippet as a script, with the globals of a page or a program. Returns its result. */
 export async function execute<Result = void>(
   snippet: string,
   url: string,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { circleOf, conversationOf, createGateway } from '../../src/testing/index.ts';
 
-test('an old app and a new one talk to each other', async () => {
+test('a legacy client and a GraphQL client exchange messages', async () => {
   await using gateway = await createGateway();
   const ann = await gateway.account({ firstName: 'Ann' });
   const bob = await gateway.account({ firstName: 'Bob' });

@@ -1,9 +1,9 @@
 import { isInt32, readEvent } from './legacy-types.ts';
 import type { Packets } from './wire.ts';
 
-// What the Android app makes of what it hears: hard casts, of which one that fails ends the app.
+// The casts of the Android app on received events. A cast that fails ends the app.
 
-/** What a Java cast does to what is not of the class. Keys that are missing are another exception, which it catches. */
+/** Casts as Java does: throws for another type. The app catches the exception of a missing key. */
 export function cast<Value>(
   object: Record<string, unknown>,
   key: string,
@@ -22,7 +22,7 @@ interface Bubble {
   readonly content: string;
 }
 
-/** What the app makes of an event on `message`: nothing, unless it has all that it casts. */
+/** Returns the bubble that the app shows for an event on `message`; undefined if a field is missing. */
 function bubbleOf(packet: string): Bubble | undefined {
   const { channel, payload } = readEvent(packet);
   if (channel !== 'message') throw new Error(`Not on message: ${packet}`);
@@ -41,7 +41,7 @@ function bubbleOf(packet: string): Bubble | undefined {
 
 export const nextBubble = async (screen: Packets) => bubbleOf(await screen.next('42["message"'));
 
-/** The credentials of an event on `webrtc_config`; undefined when it is an object without them. */
+/** Returns the credentials of an event on `webrtc_config`; undefined if it has none. */
 export async function nextCredentials(
   screen: Packets,
 ): Promise<{ username: string; password: string } | undefined> {
@@ -52,7 +52,7 @@ export async function nextCredentials(
   return { username: cast(config, 'username', isText), password: cast(config, 'password', isText) };
 }
 
-/** Who forwarded, and the `message` within. */
+/** Returns the sender of a forwarded event, and its `message`. */
 export async function nextForward(screen: Packets): Promise<{ from: number; message: unknown }> {
   const { payload } = readEvent(await screen.next('42["webrtc_forward"'));
   const frame = payload as { sender_id: number; content: Record<string, unknown> };

@@ -4,7 +4,7 @@ import { inject } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import type { Database } from '../../src/db/database.ts';
 import { createLogger } from '../../src/log.ts';
-import { OWN_DATABASES } from './database-names.ts';
+import { OWN_DATABASES } from './postgres.ts';
 
 let opened: Promise<Database> | undefined;
 

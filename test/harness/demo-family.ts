@@ -1,7 +1,7 @@
 import { circleOf, conversationOf } from '../../src/testing/index.ts';
 import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
 
-/** Ann and Bob in one circle and one conversation: where most stories begin. */
+/** Creates Ann and Bob in a circle with one conversation. */
 export async function family(app: TestGateway) {
   const ann = await app.account({ email: 'ann@example.com', firstName: 'Ann' });
   const bob = await app.account({ email: 'bob@example.com', firstName: 'Bob' });

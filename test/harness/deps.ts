@@ -29,7 +29,7 @@ export interface DepsOptions {
   readonly wrapDb?: (db: Db) => Db;
 }
 
-/** What domain functions are handed, all of it real, over this worker's emptied database. */
+/** Creates the dependencies of domain functions, none of them fake, over this worker's emptied database. */
 export async function testDeps({
   tokens,
   rateLimits = false,

@@ -1,30 +1,30 @@
 import { WebSocket } from 'ws';
 
-/** What the server answered to one request. */
+/** The response to one request. */
 export interface Answer {
   readonly status: number;
   readonly type: string | null;
   readonly bytes: Buffer;
-  /** The same, read as UTF-8. */
+  /** The body as UTF-8. */
   readonly text: string;
 }
 
-/** An Engine.IO session over polling, every request of which a test makes itself. */
+/** An Engine.IO polling session of which a test makes every request. */
 export interface PollingSession {
   readonly sid: string;
-  /** The answer to the handshake. */
+  /** The response to the handshake. */
   readonly opened: Answer;
   poll(): Promise<Answer>;
-  /** Sends a payload as it is. Rejects when the server cuts the request off. */
+  /** Sends an encoded payload. Rejects if the server aborts the request. */
   post(body: string | Uint8Array, contentType?: string): Promise<Answer>;
-  /** A WebSocket that asks to take the session over. */
+  /** Opens a WebSocket that requests the upgrade of the session. */
   openSocket(): Promise<WebSocket>;
 }
 
 const TEXT = 'text/plain;charset=UTF-8';
 export const BINARY = 'application/octet-stream';
 
-/** Opens a session with a query such as `EIO=3&b64=1`, on every request of which the headers are sent. */
+/** Opens a session with a query such as `EIO=3&b64=1`. Every request carries the headers. */
 export async function pollingSession(
   url: string,
   query: string,
@@ -62,11 +62,11 @@ export async function pollingSession(
   };
 }
 
-/** The payload of protocol 3 as text: `6:4hello1:2`. */
+/** Encodes a text payload of protocol 3: `6:4hello1:2`. */
 export const textPayload = (packets: readonly string[]): string =>
   packets.map((packet) => `${packet.length}:${packet}`).join('');
 
-/** The payload of protocol 3 in binary form: for each packet a 0, its length in digits, 255, and its UTF-8. */
+/** Encodes a binary payload of protocol 3: for each packet a 0, the digits of its length, 255, and its UTF-8. */
 export const binaryPayload = (packets: readonly string[]): Buffer =>
   Buffer.concat(
     packets.flatMap((packet) => {
@@ -75,10 +75,10 @@ export const binaryPayload = (packets: readonly string[]): Buffer =>
     }),
   );
 
-/** The payload of protocol 4. */
+/** Encodes a payload of protocol 4. */
 export const joinedPayload = (packets: readonly string[]): string => packets.join('\u001e');
 
-/** The packets of a text payload of protocol 3. */
+/** Decodes a text payload of protocol 3. */
 export function readTextPayload(payload: string): string[] {
   const packets: string[] = [];
   for (let at = 0; at < payload.length;) {
@@ -90,7 +90,7 @@ export function readTextPayload(payload: string): string[] {
   return packets;
 }
 
-/** Tries to open a WebSocket with this query, and answers what came instead: the status and the text. */
+/** Tries to open a WebSocket, and returns the status and the body with which it was refused. */
 export async function refusedSocket(url: string, query: string): Promise<string> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?${query}`);
   return new Promise((resolve, reject) => {
@@ -104,7 +104,7 @@ export async function refusedSocket(url: string, query: string): Promise<string>
   });
 }
 
-/** The handshake that a packet `0{…}` brings. */
+/** Decodes the handshake in a packet `0{…}`. */
 export const readHandshake = (packet: string): Record<string, unknown> => {
   if (!packet.startsWith('0')) throw new Error(`No handshake: ${packet}`);
   return JSON.parse(packet.slice(1)) as Record<string, unknown>;

@@ -17,11 +17,11 @@ import { createLogger } from '../../src/log.ts';
 import { testDatabase } from './database.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
-/** The event core alone, with nothing of the domain. */
+/** The event layer over a database, without the domain. */
 export interface Core {
   readonly db: Db;
   readonly epoch: string;
-  /** Where the database is; undefined when it is embedded. */
+  /** URL of the database; undefined if it is embedded. */
   readonly url: string | undefined;
   readonly bus: Bus;
   readonly tails: Tails;
@@ -33,27 +33,27 @@ export const READER: ActorRef = { kind: 'user', id: 7 as UserId };
 
 const silent = createLogger('silent');
 
-/** An emptied database with one topic in it. */
+/** Opens the event layer over an emptied database with one topic. */
 export async function testCore(): Promise<Core> {
   const { db, epoch, url } = await testDatabase();
   await db.transaction().execute((tx) => createTopics(tx, [TOPIC]));
   return { epoch, url, ...nodeOn(db) };
 }
 
-/** Another process on the same database: it hears of nothing unless it is told. */
+/** Creates the event layer of another node on the same database. It receives only what a test delivers to its bus. */
 export function nodeOn(db: Db): { readonly db: Db; readonly bus: Bus; readonly tails: Tails } {
   const bus = createBus(silent);
   return { db, bus, tails: createTails({ eventLog: createEventLog(db), bus, log: silent }) };
 }
 
-/** A fact that is told from others by its number. */
+/** Creates an event with a number to identify it. */
 export const fact = (number: number, conversationId = CONVERSATION): DomainEvent => ({
   type: 'message.deleted',
   conversationId,
   messageId: number as MessageId,
 });
 
-/** Commits facts, in one unit. */
+/** Commits events in one unit of work. */
 export async function say(
   core: { readonly db: Db; readonly bus: Bus },
   ...numbers: readonly number[]
@@ -79,7 +79,7 @@ export function openTopic(core: Core, request: Partial<StreamRequest> = {}): Pro
   });
 }
 
-/** The next items of a stream: the numbers of facts, or `live`. */
+/** Reads the next items of a stream: the numbers of events, or `live`. */
 export async function take(stream: EventStream, count: number): Promise<(number | 'live')[]> {
   return (await takeItems(stream, count)).map((item) =>
     item.type === 'live' ? 'live' : numberOf(item.event),
@@ -106,7 +106,7 @@ const userOf = (id: number): User => ({
   updatedAt: '2026-01-01T00:00:00.000Z',
 });
 
-/** The fact that a message was sent. */
+/** A `message.sent` event. */
 export const message = (number: number, text: string): DomainEvent => ({
   type: 'message.sent',
   message: {
@@ -135,7 +135,7 @@ const participantOf = (number: number) =>
     updatedAt: '2026-01-01T00:00:00.000Z',
   }) as const;
 
-/** The fact that the user with this number is kicked from the conversation. */
+/** The event that a user is kicked from the conversation. */
 export const kick = (number: number): DomainEvent => ({
   type: 'participant.kicked',
   participant: participantOf(number),
@@ -143,7 +143,7 @@ export const kick = (number: number): DomainEvent => ({
   by: userOf(1),
 });
 
-/** The fact that the user with this number leaves the conversation because its account is deleted. */
+/** The event that a user leaves the conversation because its account is deleted. */
 export const deletion = (number: number): DomainEvent => ({
   type: 'participant.left',
   participant: participantOf(number),
@@ -151,10 +151,10 @@ export const deletion = (number: number): DomainEvent => ({
   deleted: true,
 });
 
-/** The user with this number, online. */
+/** The event that a user is online. */
 export const viewOf = (number: number): ActorView => ({ kind: 'user', user: userOf(number), online: true });
 
-/** What is not kept: that the user with this number is typing, or no longer. */
+/** The ephemeral event that a user started or stopped typing. */
 export const typing = (number: number, isTyping = true): Ephemeral => ({
   type: 'typing',
   topic: TOPIC,

@@ -4,9 +4,9 @@ import { runInNewContext } from 'node:vm';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** Bytes of objects and of buffers beside them that are in use, once everything else has been collected. */
+/** Returns the bytes of reachable objects and of their external buffers, after a full garbage collection. */
 export function memoryInUse(): number {
-  // The second one waits until what the first one has found is freed: buffers are freed on other threads.
+  // Buffers are freed on other threads: the second collection waits until those of the first are.
   collectGarbage();
   collectGarbage();
   const { heapUsed, external } = process.memoryUsage();

@@ -1,4 +1,4 @@
-/** An event as a client reads it. */
+/** A decoded Socket.IO event. */
 export interface LegacyEvent {
   readonly channel: string;
   readonly payload: unknown;
@@ -15,7 +15,7 @@ const orNull =
     value === null || test(value);
 const all = (names: string, test: Test) => names.split(' ').map((name) => [name, test] as const);
 
-/** Contract 8.5: what the apps cast without looking. */
+/** Types that the apps cast to without a check (contract 8.5). */
 const TYPES: ReadonlyMap<string, Test> = new Map([
   ...all(
     'id link_id device_id conversation_id circle_id message_id circle_invite_id medias sender_id',
@@ -25,11 +25,11 @@ const TYPES: ReadonlyMap<string, Test> = new Map([
   ...all('filename extension', orNull(isText)),
   ...all('isOnline is_online is_device is_writing activated received', isFlag),
   ['media_list', Array.isArray],
-  // That of a message is its text, that of a forward is what somebody sent.
+  // The content of a message is its text, that of a forward any object.
   ['content', (value) => isText(value) || typeof value === 'object'],
 ]);
 
-/** Reads an event packet. Throws when a field is not of the type that the apps take it for. */
+/** Decodes an event packet. Throws if a field is not of the type that the apps cast it to. */
 export function readEvent(packet: string): LegacyEvent {
   const [channel, payload, ...more] = JSON.parse(packet.replace(/^42\d*/, '')) as [string, unknown];
   if (more.length > 0) throw new Error(`More than one argument: ${packet}`);

@@ -5,14 +5,14 @@ import type { PollingSession } from './engine-io.ts';
 import { packetsOver } from './wire.ts';
 import type { Packets } from './wire.ts';
 
-/** How one kind of app speaks Engine.IO 3. */
+/** A mobile client's dialect of Engine.IO 3. */
 export interface PhoneModel {
   readonly query: string;
   readonly headers: Readonly<Record<string, string>>;
   post(session: PollingSession, packets: readonly string[]): Promise<unknown>;
 }
 
-/** The Java client: no stamp, posts in binary, with UTF-8 once. */
+/** The Java client: no cache-busting stamp, binary posts, UTF-8 encoded once. */
 export const ANDROID: PhoneModel = {
   query: 'EIO=3',
   headers: { 'user-agent': 'Dalvik/2.1.0 (Linux; U; Android 8.0.0; Pixel Build/OPR6.170623.013)' },
@@ -21,14 +21,14 @@ export const ANDROID: PhoneModel = {
 
 const utf8AsText = (packet: string): string => Buffer.from(packet).toString('latin1');
 
-/** The Swift client: no `EIO`, base64 asked for, posts as text, with UTF-8 twice. */
+/** The Swift client: no `EIO`, requests base64, text posts, UTF-8 encoded twice. */
 export const IOS: PhoneModel = {
   query: 'b64=1',
   headers: { 'user-agent': 'Neo/1 CFNetwork/976 Darwin/18.2.0' },
   post: (session, packets) => session.post(textPayload(packets.map(utf8AsText))),
 };
 
-/** The same where the library encodes once, as its later versions do. */
+/** Later versions of the Swift client, which encode once. */
 export const IOS_ENCODING_ONCE: PhoneModel = {
   ...IOS,
   post: (session, packets) => session.post(textPayload(packets)),
@@ -36,19 +36,19 @@ export const IOS_ENCODING_ONCE: PhoneModel = {
 
 export interface Phone extends Packets {
   readonly sid: string;
-  /** Resolves when the WebSocket has taken over. */
+  /** Resolves once the session is upgraded to its WebSocket. */
   upgraded(): Promise<void>;
-  /** Leaves as the libraries do, after what was sent before. */
+  /** Closes as the libraries do, after sending what is queued. */
   close(): Promise<void>;
 }
 
 interface Line {
   send(packet: string): void;
-  /** Resolves when all that was sent has left. */
+  /** Resolves once nothing is queued or in flight. */
   sent(): Promise<void>;
 }
 
-/** Connects as an app does: over polling, then over a WebSocket unless `upgrades` says no. It waits for nothing. */
+/** Connects as an app does: over polling, then over a WebSocket unless `upgrades` is false. Returns after the handshake. */
 export async function phone(
   url: string,
   model: PhoneModel,
@@ -75,7 +75,7 @@ export async function phone(
     pausing = takeOver(socket);
     await pausing;
   };
-  // Whoever waits for it hears of a failure.
+  // Callers of `upgraded()` receive the error; others do not wait for the upgrade.
   const upgraded = upgrades ? upgrade() : new Promise<void>(() => {});
   upgraded.catch(() => {});
   const close = async (): Promise<void> => {
@@ -98,7 +98,7 @@ export async function phone(
   };
 }
 
-/** Posts one request at a time, with all that waits by then, and has one poll open at all times. */
+/** Posts all queued packets in one request at a time, and keeps one poll open. */
 function pollingLine(session: PollingSession, model: PhoneModel, onPacket: (packet: string) => void) {
   let waiting: string[] = [];
   let posting: Promise<void> | undefined;
@@ -126,7 +126,7 @@ function pollingLine(session: PollingSession, model: PhoneModel, onPacket: (pack
     async sent(): Promise<void> {
       await posting;
     },
-    /** Begins no further request, and resolves when those under way are answered. */
+    /** Starts no further request. Resolves once those in flight are answered. */
     async pause(): Promise<void> {
       over = true;
       await Promise.all([polling, posting]);

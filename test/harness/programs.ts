@@ -19,9 +19,9 @@ const programs = {
 export type Program = keyof typeof programs;
 
 /**
- * Says whether the tests that follow must be skipped because a program they drive is missing:
- * `describe.skipIf(needs('redis-server'))('…', …)`. The skip is reported by the program's name at the end of the run.
- * Throws instead when REQUIRE_ALL is set, which fails the file.
+ * Returns whether tests must be skipped because a program that they run is not installed:
+ * `describe.skipIf(needs('redis-server'))('…', …)`. The end of the run reports the skip by the program's name.
+ * Throws instead if REQUIRE_ALL is set, which fails the file.
  */
 export function needs(...names: readonly Program[]): boolean {
   const missing = names.filter((name) => find(name) === undefined);
@@ -32,14 +32,14 @@ export function needs(...names: readonly Program[]): boolean {
   return true;
 }
 
-/** Whether nothing may be passed over: REQUIRE_ALL is set. */
+/** Returns whether REQUIRE_ALL is set: no test may be skipped. */
 export function requiresAll(): boolean {
   const required = process.env.REQUIRE_ALL;
   return required !== undefined && required !== '' && required !== '0';
 }
 
 /**
- * The path of a program, or of the Python that has the modules. Throws when it is missing.
+ * Returns the path of a program, or of a Python with the modules. Throws if it is not installed.
  * @public
  */
 export function pathOf(name: Program): string {
@@ -48,13 +48,13 @@ export function pathOf(name: Program): string {
   return path;
 }
 
-/** TEST_WITHOUT names programs, separated by commas, to do as if they were missing. */
+/** TEST_WITHOUT lists programs, separated by commas, that count as missing. */
 function find(name: Program): string | undefined {
   const without = process.env.TEST_WITHOUT?.split(',') ?? [];
   return without.includes(name) ? undefined : programs[name]();
 }
 
-/** Lets a program mount what only it sees: where the system allows that to whoever runs the tests. */
+/** Finds `unshare`, if the system lets the current user mount filesystems in a namespace. */
 function findNamespaces(): string | undefined {
   const path = findCommand('unshare');
   return path !== undefined && spawnSync(path, ['-rm', 'true'], { stdio: 'ignore' }).status === 0

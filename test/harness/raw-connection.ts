@@ -2,25 +2,25 @@ import { WebSocket } from 'ws';
 import { createInbox } from '../../src/testing/inbox.ts';
 import { joinedPayload, pollingSession, readTextPayload, textPayload } from './engine-io.ts';
 
-/** A text frame as it is, or a binary one. */
+/** A text frame, or a binary one. */
 export type RawFrame = string | Buffer;
 
-/** A connection on which a test may send what no client would, and hears what comes of it, to the end. */
+/** An Engine.IO connection for packets that no client sends. The end of the connection is received as a packet, too. */
 export interface RawLine extends AsyncDisposable {
-  /** Sends the frames together. Answers `ok`, or `cut off` when the request that carried them was. */
+  /** Sends the frames in one batch. Resolves with `ok`, or with `aborted` if their request was aborted. */
   send(...frames: readonly RawFrame[]): Promise<string>;
-  /** The next packet as it is on the wire; `closed …` after the last. */
+  /** Resolves with the next packet; `closed …` after the last. */
   next(): Promise<string>;
 }
 
 export type Protocol = 3 | 4;
 export type TransportName = 'websocket' | 'polling';
 
-/** Opens a connection, of which nothing is heard yet. */
+/** Opens a connection, of which no packet is read yet. */
 export const rawLine = (url: string, protocol: Protocol, transport: TransportName): Promise<RawLine> =>
   transport === 'polling' ? pollingLine(url, protocol) : socketLine(url, protocol);
 
-/** The same, connected to the namespace `/`, and heard until then. */
+/** Opens a connection to the namespace `/`, and reads the packets of the handshake. */
 export async function connectedLine(
   url: string,
   protocol: Protocol,
@@ -33,7 +33,7 @@ export async function connectedLine(
   return line;
 }
 
-/** The packets that come until one is this, or until the end. */
+/** Reads packets up to this one, or to the end of the connection. */
 export async function heardUntil(line: RawLine, last: string): Promise<string[]> {
   const heard: string[] = [];
   for (;;) {
@@ -75,7 +75,7 @@ async function pollingLine(url: string, protocol: Protocol): Promise<RawLine> {
       try {
         return (await session.post(payload)).text;
       } catch {
-        return 'cut off';
+        return 'aborted';
       }
     },
     async next() {

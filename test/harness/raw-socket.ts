@@ -1,20 +1,20 @@
 import { WebSocket } from 'ws';
 import { createInbox } from '../../src/testing/inbox.ts';
 
-/** A WebSocket on which every frame is written and read by hand. */
+/** A GraphQL WebSocket on which a test writes and reads every frame. */
 export interface RawSocket extends AsyncDisposable {
   readonly socket: WebSocket;
   send(frame: unknown): void;
-  /** The next frame, parsed; or the first that fits. */
+  /** Resolves with the next frame, or the first that matches. */
   next(fits?: (frame: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>;
-  /** The next frame of a type. */
+  /** Resolves with the next frame of a type. */
   nextOf(type: string): Promise<Record<string, unknown>>;
-  /** What has come and nobody asked for. */
+  /** Returns the frames received and not read. */
   waiting(): readonly Record<string, unknown>[];
   closed(): Promise<{ code: number; reason: string }>;
 }
 
-/** Opens the GraphQL WebSocket and, when a payload is given, initialises the connection with it. */
+/** Opens a GraphQL WebSocket. With a payload, also initialises the connection. */
 export async function rawSocket(url: string, init?: Record<string, unknown>): Promise<RawSocket> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
   const frames = createInbox<Record<string, unknown>>('frames');

@@ -5,7 +5,7 @@ import { findFreePort } from './ports.ts';
 import { untilPrinted } from './program.ts';
 import { pathOf } from './programs.ts';
 
-/** A Redis of a test's own, on a port of 127.0.0.1 that survives its restarts. */
+/** A Redis server of one test. It keeps its port of 127.0.0.1 over restarts. */
 export interface RedisServer extends AsyncDisposable {
   readonly url: string;
   stop(): Promise<void>;

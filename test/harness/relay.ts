@@ -2,22 +2,22 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** A piece of network in front of a server, which a test can let fall silent or cut. */
+/** A TCP proxy in front of a server: a network that a test can silence or disconnect. */
 export interface Relay extends AsyncDisposable {
   readonly port: number;
-  /** From now on nothing passes, and nobody is told: as when a cable is pulled. */
+  /** Stops forwarding without closing connections, as when a cable is unplugged. */
   mute(): void;
-  /** What connects from now on passes again; what was muted stays so. */
+  /** Forwards new connections again. Muted ones stay muted. */
   unmute(): void;
-  /** Ends every connection. */
+  /** Closes every connection. */
   cut(): void;
-  /** Ends every connection, and those to come as soon as they come: as when there is no network. */
+  /** Closes every connection, and new ones immediately, as when there is no network. */
   refuse(): void;
-  /** Connections pass again. */
+  /** Accepts new connections again. */
   accept(): void;
 }
 
-/** Passes on what comes in on a port of 127.0.0.1 to another one. */
+/** Forwards connections from a free port of 127.0.0.1 to another port. */
 export async function openRelay(targetPort: number): Promise<Relay> {
   const sockets = new Set<Socket>();
   let muted = false;

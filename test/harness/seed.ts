@@ -19,7 +19,7 @@ export interface Person {
   readonly email: string;
 }
 
-/** An account without a password, which takes no time to hash. */
+/** Creates an account without a password, which saves the hash. */
 export async function person(deps: Deps, name: string): Promise<Person> {
   const user = await transact(deps, async (unit) => {
     const created = await users.insert(unit.tx, {
@@ -37,7 +37,7 @@ export async function person(deps: Deps, name: string): Promise<Person> {
   return { user, actor: { kind: 'user', id: user.id }, email: user.email };
 }
 
-/** A circle: the first is its ADMIN. */
+/** Creates a circle with its ADMIN and its members. */
 export async function circleOf(deps: Deps, admin: Person, ...members: readonly Person[]): Promise<Circle> {
   const circle = await circles.createCircle(deps, admin.actor, { name: 'A circle' });
   for (const { actor, email } of members) {
@@ -47,7 +47,7 @@ export async function circleOf(deps: Deps, admin: Person, ...members: readonly P
   return circle;
 }
 
-/** A conversation in the circle: the first is its ADMIN. */
+/** Creates a conversation in the circle with its ADMIN and its other participants. */
 export async function conversationOf(
   deps: Deps,
   circle: Circle,
@@ -70,7 +70,7 @@ export async function deviceOf(
   return { kind: 'device', id: device.id };
 }
 
-/** A session that never ends, for what asks for one. */
+/** A session that never expires. */
 export const sessionOf = (actor: ActorRef): Session => ({
   actor,
   tokenId: 'none',
@@ -78,18 +78,18 @@ export const sessionOf = (actor: ActorRef): Session => ({
   expiresAt: Infinity,
 });
 
-/** All facts in the topic's log, also those that no reader is shown. */
+/** Returns all events in the topic's log, including those that readers do not receive. */
 export async function history(deps: Deps, topic: Topic): Promise<DomainEvent[]> {
   const page = await eventLog.readAfter(deps.db, topic, 0, 1000);
   return (page?.lines ?? []).map((line) => toEnvelope(line).event);
 }
 
-/** The types of the events in the topic's log. */
+/** Returns the types of the events in the topic's log. */
 export async function historyTypes(deps: Deps, topic: Topic): Promise<string[]> {
   return (await history(deps, topic)).map(({ type }) => type);
 }
 
-/** Reads an open stream to the end that the server makes; answers the events and the error. */
+/** Reads a stream until the server ends it. Returns its events and its error. */
 export async function readToEnd(stream: EventStream): Promise<{ events: DomainEvent[]; error: unknown }> {
   const events: DomainEvent[] = [];
   try {
@@ -100,13 +100,13 @@ export async function readToEnd(stream: EventStream): Promise<{ events: DomainEv
   }
 }
 
-/** How each of them turned out: its value, or the code with which it was refused. */
+/** Returns `done` for each attempt that succeeds, and the error code for each that is refused. */
 export async function outcomes(attempts: readonly Promise<unknown>[]): Promise<string[]> {
   const settled = await Promise.allSettled(attempts);
   return settled.map((one) => (one.status === 'fulfilled' ? 'done' : codeOf(one.reason)));
 }
 
-/** The code with which it was refused; `done` when it was not. */
+/** Returns the error code of a refused attempt; `done` if it succeeds. */
 export async function refusal(attempt: Promise<unknown>): Promise<string | undefined> {
   return (await outcomes([attempt]))[0];
 }

@@ -1,6 +1,6 @@
 import type { Db } from '../../src/db/database.ts';
 
-/** A database that counts the SQL statements it is asked for, since `count` was last set to 0. */
+/** Wraps a database to count its SQL statements. A test resets `count`. */
 export function countStatements(db: Db): { readonly db: Db; count: number } {
   const counted = {
     count: 0,

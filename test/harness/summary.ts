@@ -1,9 +1,9 @@
 import type { Reporter, TestModule } from 'vitest/node';
 
-/** How the title of a test begins that only says which missing program its neighbours were skipped for. */
+/** Prefix of the title of a placeholder test that names the missing program its neighbours were skipped for. */
 export const SKIP_TITLE = 'skipped, not installed: ';
 
-/** Says at the end of a run which programs were missing, and for what, and closes with one line of plain counts. */
+/** Prints at the end of a run which programs were missing, for which files, and a line of plain counts. */
 export class Summary implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     const counts = { passed: 0, failed: 0, skipped: 0 };

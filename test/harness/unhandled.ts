@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect } from 'vitest';
 
-/** Lets a test fail during which the process, and with it the gateway, met an error that nobody took care of. */
+/** Fails each test during which the process, and the gateway in it, had an uncaught exception or unhandled rejection. */
 export function expectNothingUnhandled(): void {
   const unhandled: unknown[] = [];
   const note = (error: unknown): void => void unhandled.push(error);
@@ -9,7 +9,7 @@ export function expectNothingUnhandled(): void {
     process.on('unhandledRejection', note);
   });
   afterEach(async () => {
-    // Rejections are reported after the microtasks of a turn.
+    // Node reports rejections after the microtasks of a turn of the event loop.
     await new Promise(setImmediate);
     process.off('uncaughtException', note);
     process.off('unhandledRejection', note);

@@ -2,27 +2,27 @@ import { WebSocket } from 'ws';
 import { createInbox } from '../../src/testing/inbox.ts';
 import type { Inbox } from '../../src/testing/inbox.ts';
 
-/** A Socket.IO connection on which every packet is seen as it is on the wire. */
+/** A Socket.IO connection on which a test writes and reads raw packets. */
 export interface Packets extends AsyncDisposable {
-  /** Sends a packet as it is: `42["message",{}]`. */
+  /** Sends a raw packet: `42["message",{}]`. */
   send(packet: string): void;
   /** Sends an event. */
   emit(channel: string, ...args: unknown[]): void;
-  /** The next packet, or the first that begins so. */
+  /** Resolves with the next packet, or the first with this prefix. */
   next(begins?: string): Promise<string>;
-  /** Sends an event and answers the packets that come until its acknowledgement, that one excluded. */
+  /** Sends an event, and returns the packets received before its acknowledgement. */
   ask(channel: string, ...args: unknown[]): Promise<string[]>;
-  /** What has come and nobody asked for. */
+  /** Returns the packets received and not read. */
   waiting(): readonly string[];
 }
 
-/** The same over a WebSocket of its own. */
+/** A raw connection over a WebSocket. */
 export interface Wire extends Packets {
   readonly socket: WebSocket;
   closed(): Promise<number>;
 }
 
-/** What the transports have in common: events out, packets in. */
+/** Implements raw packets for any transport. */
 export function packetsOver(
   send: (packet: string) => void,
   packets: Inbox<string>,
@@ -44,7 +44,7 @@ export function packetsOver(
   };
 }
 
-/** Connects with the given protocol; `none` sends no `EIO`, as the iOS app does. */
+/** Connects with this protocol. `none` sends no `EIO`, as the iOS app does. */
 export async function wire(
   url: string,
   protocol: 3 | 4 | 'none' = 3,

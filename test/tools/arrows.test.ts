@@ -6,7 +6,7 @@ import { readArrows } from '../../scripts/arrows.ts';
 
 type Files = Readonly<Record<string, string>>;
 
-/** A small project that keeps to the arrows. */
+/** A small project without violations. */
 const clean: Files = {
   'errors.ts': 'export class DomainError extends Error {}',
   'ids.ts': "import { randomUUID } from 'node:crypto'; export const id = randomUUID;",
@@ -43,7 +43,7 @@ const clean: Files = {
   'testing/index.ts': "import 'socket.io-client'; import 'ws'; export { app } from '../app.ts';",
 };
 
-/** What is planted, in which file, and what must be said about it. */
+/** A planted import, its file, and the expected report. */
 const planted: Readonly<Record<string, { file: string; code: string; report: RegExp }>> = {
   'db imports events': {
     file: 'db/a.ts',
@@ -91,7 +91,7 @@ const planted: Readonly<Record<string, { file: string; code: string; report: Reg
     code: "import '../bridge/server.ts';",
     report: /gateway may not import bridge/,
   },
-  'gateway calls the domain itself': {
+  'gateway imports values of the domain': {
     file: 'gateway/a.ts',
     code: "import { messages } from '../domain/messages.ts';",
     report: /gateway may use only the types of domain\/messages\.ts/,
@@ -111,7 +111,7 @@ const planted: Readonly<Record<string, { file: string; code: string; report: Reg
     code: "export type A = import('../domain/messages.ts').Event;",
     report: /bridge may not import domain/,
   },
-  'bridge imports the executor itself': {
+  'bridge imports values of the executor': {
     file: 'bridge/a.ts',
     code: "import { e, type Executor } from '../gateway/execution/executor.ts';",
     report: /only the types of gateway\/execution\/executor\.ts/,
@@ -121,7 +121,7 @@ const planted: Readonly<Record<string, { file: string; code: string; report: Reg
     code: "import type { Context } from '../schema/context.ts';",
     report: /bridge may not import schema/,
   },
-  'lib imports what is ours': {
+  'lib imports another zone': {
     file: 'lib/a.ts',
     code: "import '../events/bus.ts';",
     report: /lib may not import events/,
@@ -168,7 +168,7 @@ const planted: Readonly<Record<string, { file: string; code: string; report: Reg
   },
 };
 
-/** Beside what is planted. */
+/** Files beside the planted ones. */
 const companions: Files = {
   'events/event-log.ts': "export type Event = import('./event.ts').Event;",
   '../test/a.ts': 'export {};',
@@ -189,7 +189,7 @@ function read(files: Files, moduleFloor: number): ReturnType<typeof readArrows> 
   }
 }
 
-test('a project that keeps to the arrows is let pass, and all of it is read', () => {
+test('a project without violations passes, and all of it is read', () => {
   const { modules, imports, violations } = read(clean, 1);
   expect(violations).toEqual([]);
   expect(modules).toBe(Object.keys(clean).length - 1);
@@ -202,13 +202,13 @@ test.for(Object.entries(planted))('%s is reported', ([, { file, code, report }])
   expect(violations[0]?.file).toMatch(/^src\//);
 });
 
-test('a reader that finds next to nothing does not call it clean', () => {
+test('a check that finds too few modules fails', () => {
   const { violations } = read({ 'app.ts': 'export {};' }, 2);
   expect(violations.map(({ message }) => message)).toEqual(['only 1 modules seen, at least 2 expected']);
 });
 
-test('an import whose target is only known at run time is refused', () => {
+test('an import whose specifier is not a literal is refused', () => {
   expect(() => read({ 'app.ts': 'const name = process.argv[2]; await import(name);' }, 1)).toThrow(
-    'only known at run time',
+    'specifier is not a literal',
   );
 });

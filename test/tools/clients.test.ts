@@ -24,19 +24,22 @@ afterAll(async () => {
   await io.close();
 });
 
-test.for(clientVersions)('socket.io-client %s connects over websocket and is answered', async (version) => {
-  const connect = loadClient(version);
-  const socket = connect(url, { transports: ['websocket'], forceNew: true, reconnection: false });
-  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  socket.on('connect', () => socket.emit('message', { text: 'Hello', n: [1, null] }));
-  socket.on('success', resolve);
-  for (const event of ['connect_error', 'connect_timeout', 'error']) socket.on(event, reject);
+test.for(clientVersions)(
+  'socket.io-client %s connects over websocket and receives a reply',
+  async (version) => {
+    const connect = loadClient(version);
+    const socket = connect(url, { transports: ['websocket'], forceNew: true, reconnection: false });
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    socket.on('connect', () => socket.emit('message', { text: 'Hello', n: [1, null] }));
+    socket.on('success', resolve);
+    for (const event of ['connect_error', 'connect_timeout', 'error']) socket.on(event, reject);
 
-  expect(await promise).toEqual({ text: 'Hello', n: [1, null] });
-  expect(socket.io.engine.transport.name).toBe('websocket');
-  expect(WebSocket).toBeTypeOf('function');
-  socket.close();
-});
+    expect(await promise).toEqual({ text: 'Hello', n: [1, null] });
+    expect(socket.io.engine.transport.name).toBe('websocket');
+    expect(WebSocket).toBeTypeOf('function');
+    socket.close();
+  },
+);
 
 test.for(clientVersions)('socket.io-client %s has its browser script', (version) => {
   expect(existsSync(browserBundle(version))).toBe(true);

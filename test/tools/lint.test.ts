@@ -16,7 +16,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 const root = dirname(dirname(import.meta.dirname));
 const lines = (...text: readonly string[]): string => `${text.join('\n')}\n`;
 
-/** Which rule must report which file. */
+/** The rule that must report each file. */
 const planted: Readonly<Record<string, { rule: string; code: string }>> = {
   'src/floating.ts': {
     rule: 'typescript(no-floating-promises)',
@@ -96,7 +96,7 @@ const planted: Readonly<Record<string, { rule: string; code: string }>> = {
   },
 };
 
-/** What the same rules must let pass. */
+/** Files that the same rules must allow. */
 const allowed: Readonly<Record<string, string>> = {
   'src/log.ts': lines("console.log('hello');"),
   'src/events/stream.ts': lines('export const at = new Date(Date.now()).toISOString();'),
@@ -139,11 +139,11 @@ test.for(Object.entries(planted))('%s is reported', ([name, { rule }]) => {
   expect(rules).toContain(rule);
 });
 
-test.for(Object.keys(allowed))('%s is let pass', (name) => {
+test.for(Object.keys(allowed))('%s is allowed', (name) => {
   expect(reports.filter(({ filename }) => filename.endsWith(name))).toEqual([]);
 });
 
-test('the present time is read by `Date.now()` alone, which the rule knows', () => {
+test('the current time is read only by `Date.now()`, which the rule covers', () => {
   const files = globSync('src/**/*.{ts,js}', { cwd: root, exclude: ['src/page/vendor/**'] });
   expect(files.length).toBeGreaterThan(150);
   const hidden = files.filter((file) =>

@@ -13,7 +13,7 @@ async function answer(server: PostgresServer, sql: string): Promise<unknown> {
   }
 }
 
-test('a real PostgreSQL keeps what was committed when it crashes', async () => {
+test('PostgreSQL keeps commits over a crash', async () => {
   await using server = await startPostgres();
   const { url } = server;
   await answer(server, 'create table kept (answer int)');

@@ -55,7 +55,7 @@ export function findWords(
 /** Returns the files of the folders that hold prose of ours, generated and vendored ones excluded. */
 export function listFiles(root: string, folders: readonly string[]): string[] {
   const patterns = folders.flatMap((folder) =>
-    extname(folder) === '' ? [`${folder}/**/*.{ts,mjs,cjs,md,graphql}`] : [folder],
+    extname(folder) === '' ? [`${folder}/**/*.{ts,js,mjs,cjs,md,graphql}`] : [folder],
   );
   return globSync(patterns, { cwd: root, exclude: ['**/node_modules/**', '**/vendor/**'] })
     .filter((file) => !/\.generated\.|\.d\.ts$/.test(file))

@@ -23,20 +23,20 @@ export interface Stage extends AsyncDisposable {
   readonly bob: TestAccount;
   readonly circle: Named;
   readonly conversation: Named;
-  /** An old client of version 1.3.6, of the account if one is given. */
+  /** Connects a legacy client of version 1.3.6, authenticated if an account is given. */
   old(account?: TestAccount): Promise<LegacyClient>;
-  /** The new connection of the account, as the page makes it. */
+  /** Opens a GraphQL connection of the account, as on the page. */
   modern(account: TestAccount): Promise<Modern>;
 }
 
-/** What the page's part on the new connection defines. */
+/** The names that the page's section on the new connection defines. */
 export interface Modern {
   readonly client: Client;
   run(query: string, variables?: Data): Promise<Data>;
   follow(query: string, variables: Data | undefined, onEvent: (event: Data) => boolean | void): Promise<void>;
 }
 
-/** The ids that the page has for the first of each. */
+/** The page's ids of the first object of each kind. */
 const FIRST = {
   users: 7,
   circles: 3,
@@ -48,7 +48,7 @@ const FIRST = {
   media: 60,
 };
 
-/** The old client that the page is about. */
+/** The version of the legacy client on the page. */
 const io: LegacyIo = (url, options) => {
   const socket = loadClient('1.3.6')(url, options);
   return {
@@ -85,14 +85,14 @@ export async function openStage(): Promise<Stage> {
   };
 }
 
-/** Lets an emptied database count on from there. */
+/** Sets the sequences of an emptied database to these ids. */
 export async function numberAsOnThePage({ db }: Database): Promise<void> {
   for (const [table, first] of Object.entries(FIRST)) {
     await sql`alter table ${sql.table(table)} alter column id restart with ${sql.lit(first)}`.execute(db);
   }
 }
 
-/** What a script of the page needs to have a new connection; it comes back quickly. */
+/** The globals that a script of the page needs for a new connection, which reconnects quickly. */
 export const modernScope = {
   createClient: (options: Parameters<typeof createClient>[0]) =>
     createClient({
@@ -102,7 +102,7 @@ export const modernScope = {
     }),
 };
 
-/** The code of the page's part on the new connection. */
+/** The code of the page's section on the new connection. */
 export async function connectionScript(): Promise<string> {
   const section = (await readPage()).find(({ title }) => title === 'The new connection');
   return section?.scripts[0] ?? '';
@@ -113,7 +113,7 @@ async function openModern(url: string, token: string): Promise<Modern> {
   return execute<Modern>(code, url, { ...modernScope, token });
 }
 
-/** Follows a subscription of the page. Its events wait in the inbox. */
+/** Follows a subscription of the page. Its events are queued in the inbox. */
 export function subscribe(modern: Modern, query: string, variables?: Data): Inbox<Data> {
   const events = createInbox<Data>('events');
   modern.follow(query, { ...variables }, events.push).catch((problem: unknown) => {
@@ -122,7 +122,7 @@ export function subscribe(modern: Modern, query: string, variables?: Data): Inbo
   return events;
 }
 
-/** Without what differs from run to run. */
+/** Removes the values that differ between runs. */
 export const steady = (value: unknown): unknown =>
   JSON.parse(
     JSON.stringify(value)

@@ -2,16 +2,16 @@ import { expect } from 'vitest';
 import { conversationOf, deviceOf } from '../../src/testing/index.ts';
 import type { LegacyClient, TestAccount } from '../../src/testing/index.ts';
 import { sendMessage } from '../harness/demo-family.ts';
-import { openStage } from './migration-stage.ts';
-import type { Stage } from './migration-stage.ts';
+import { openStage } from './migration-fixtures.ts';
+import type { Stage } from './migration-fixtures.ts';
 
-/** The stage with those who come and go. */
+/** The fixtures with members that join and leave. */
 export interface Cast extends Stage {
   readonly yan: TestAccount;
   readonly zoe: TestAccount;
-  /** The device of the circle, once it was added. */
+  /** The device of the circle, once added. */
   device: TestAccount | undefined;
-  /** The connection that was opened last. */
+  /** The newest connection. */
   connection: LegacyClient | undefined;
 }
 
@@ -35,7 +35,7 @@ export async function openCast(): Promise<Cast> {
   return cast;
 }
 
-/** What there is before the first row of a table, by the name of that row. */
+/** Preparations before a table, by the name of its first row. */
 export const given: Readonly<Record<string, Happening>> = {
   async updateCircle(cast) {
     await accept(cast, cast.yan);
@@ -56,7 +56,7 @@ export const given: Readonly<Record<string, Happening>> = {
   'setTyping, of a user': addDeviceToTalk,
 };
 
-/** What the rows of the tables of docs/migration.md say that is done. */
+/** The actions of the rows in the tables of docs/migration.md. */
 export const happenings: Readonly<Record<string, Happening>> = {
   updateCircle: ({ ann }) => change(ann, 'updateCircle(circleId: "Circle:3", name: "Clan")'),
   acceptCircleInvitation: (cast) => accept(cast, cast.zoe),
