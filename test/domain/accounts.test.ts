@@ -46,7 +46,7 @@ function originalToken(sub: number, exp = Math.floor(Date.now() / 1000) + 3600):
   return `${input}.${createHmac('sha256', SECRET).update(input).digest('base64url')}`;
 }
 
-test('a new account is logged in at once', async () => {
+test('createAccount returns a token that is valid immediately', async () => {
   await using deps = await testDeps();
   const { token, user } = await accounts.createAccount(deps, { ...ANN, email: ' Ann@Example.com ' });
   expect(user).toEqual({
@@ -68,7 +68,7 @@ test('a new account is logged in at once', async () => {
   expect(await accounts.requireMe(deps, session.actor)).toEqual({ kind: 'user', user, online: false });
 });
 
-test('an account needs a good e-mail, a password and names that fit', async () => {
+test('an account needs a valid e-mail, a password and names of valid length', async () => {
   await using deps = await testDeps();
   const bad: [Partial<typeof ANN>, string][] = [
     [{ email: 'ann' }, 'email'],
@@ -95,7 +95,7 @@ test('an account needs a good e-mail, a password and names that fit', async () =
   expect(await deps.db.selectFrom('users').select('id').execute()).toEqual([]);
 });
 
-test('an e-mail belongs to one account, in whatever letters, also when two ask at once', async () => {
+test('an e-mail belongs to one account in any spelling, also for concurrent requests', async () => {
   await using deps = await testDeps();
   const create = (email: string) => accounts.createAccount(deps, { ...ANN, email });
   const results = await outcomes([
@@ -108,7 +108,7 @@ test('an e-mail belongs to one account, in whatever letters, also when two ask a
   expect(await deps.db.selectFrom('topics').select('topic').execute()).toHaveLength(1);
 });
 
-test('every login has a token of its own, and logout ends that one alone', async () => {
+test('every login issues its own token, and logout revokes only that one', async () => {
   await using deps = await testDeps();
   const { user } = await accounts.createAccount(deps, ANN);
   const login = () => accounts.login(deps, { email: ' ANN@example.com', password: ANN.password });
@@ -126,7 +126,7 @@ test('every login has a token of its own, and logout ends that one alone', async
   expect(await refusal(accounts.refreshToken(deps, session))).toBe('UNAUTHENTICATED');
 });
 
-test('a wrong password, an unknown e-mail and an account without password are refused alike', async () => {
+test('a wrong password, an unknown e-mail and an account without password get the same error', async () => {
   await using deps = await testDeps();
   await accounts.createAccount(deps, ANN);
   const bob = await person(deps, 'bob');
@@ -148,7 +148,7 @@ test('a wrong password, an unknown e-mail and an account without password are re
   }
 });
 
-test('an unknown e-mail, and one without password, take a hash as a wrong password does', async () => {
+test('an unknown e-mail, and an account without password, cost a hash like a wrong password', async () => {
   await using deps = await testDeps();
   await accounts.createAccount(deps, ANN);
   const bob = await person(deps, 'bob');
@@ -160,7 +160,7 @@ test('an unknown e-mail, and one without password, take a hash as a wrong passwo
   }
 });
 
-test('failed logins are limited for each e-mail, and good ones are not', async () => {
+test('failed logins are limited per e-mail, successful ones are not', async () => {
   await using deps = await testDeps({ rateLimits: true });
   await accounts.createAccount(deps, ANN);
   const login = (email: string, password: string) => refusal(accounts.login(deps, { email, password }));
@@ -176,7 +176,7 @@ test('failed logins are limited for each e-mail, and good ones are not', async (
   expect(await login('bob@example.com', 'wrong')).toBe('UNAUTHENTICATED');
 });
 
-test('a token that is bad, expired, revoked or of nobody is refused', async () => {
+test('a token that is invalid, expired, revoked or of a deleted account is refused', async () => {
   await using deps = await testDeps();
   const ann = await person(deps, 'ann');
   const past = Math.floor(Date.now() / 1000) - 1;
@@ -201,7 +201,7 @@ test("a token of the original server is accepted and can be revoked, its owner's
   expect((await accounts.authenticate(deps, second)).actor).toEqual(ann.actor);
 });
 
-test('authenticating takes one statement', async () => {
+test('authentication takes one SQL statement', async () => {
   await using deps = await testDeps();
   const ann = await person(deps, 'ann');
   const { token } = await deps.tokens.issue(ann.actor);
@@ -211,7 +211,7 @@ test('authenticating takes one statement', async () => {
   expect(counted.count).toBe(1);
 });
 
-test('a refreshed token is another one for the same account', async () => {
+test('refreshToken issues a new token for the same account', async () => {
   await using deps = await testDeps();
   const ann = await person(deps, 'ann');
   const { token } = await deps.tokens.issue(ann.actor);
@@ -248,7 +248,7 @@ test('a changed e-mail is visible everywhere, and logs in', async () => {
   ]);
 });
 
-test('an account changes only what it names', async () => {
+test('updateAccount changes only the given fields', async () => {
   await using deps = await testDeps();
   const { user } = await accounts.createAccount(deps, ANN);
   const bob = await person(deps, 'bob');
@@ -268,7 +268,7 @@ test('an account changes only what it names', async () => {
   });
 });
 
-test('of two accounts that want one e-mail at once one gets it', async () => {
+test('of two accounts that change to one e-mail concurrently, one succeeds', async () => {
   await using deps = await testDeps();
   const people = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const attempts = people.map(({ actor }) =>
@@ -277,7 +277,7 @@ test('of two accounts that want one e-mail at once one gets it', async () => {
   expect((await outcomes(attempts)).sort()).toEqual(['CONFLICT', 'CONFLICT', 'done']);
 });
 
-test('a password is changed by who knows the current one', async () => {
+test('changing the password requires the current one', async () => {
   await using deps = await testDeps();
   const { user } = await accounts.createAccount(deps, ANN);
   const change = (current: string, next: string) =>
@@ -312,7 +312,7 @@ test('a device has no profile to change', async () => {
   await lease.close();
 });
 
-test('a deleted account leaves its circles with all that follows, and is gone', async () => {
+test('deleting an account ends its memberships and participations, and removes it', async () => {
   await using deps = await testDeps();
   const { user, token } = await accounts.createAccount(deps, ANN);
   const ann: Person = { user, actor: actorOf(user), email: user.email };
@@ -358,7 +358,7 @@ test('a deleted account leaves its circles with all that follows, and is gone', 
   expect(await refusal(accounts.createAccount(deps, ANN))).toBe('done');
 });
 
-test('an account that is deleted while it joins circles is in none afterwards, and each was told', async () => {
+test('an account deleted while joining circles ends up in none, and each circle has the event', async () => {
   await using deps = await testDeps();
   const bob = await person(deps, 'bob');
   for (let round = 0; round < 4; round += 1) {
@@ -392,7 +392,7 @@ test('an account that is deleted while it joins circles is in none afterwards, a
   expect(empty).toEqual([]);
 });
 
-test('one knows oneself, those in the same circles, and nobody else', async () => {
+test('a user is visible to itself and to members of a shared circle only', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const circle = await circleOf(deps, ann, bob);
@@ -413,7 +413,7 @@ test('one knows oneself, those in the same circles, and nobody else', async () =
   );
 });
 
-test('the inbox tells what concerns the account alone, from a cursor on', async () => {
+test("the inbox yields the account's own events, from a cursor", async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const { token } = await deps.tokens.issue(bob.actor);
@@ -470,7 +470,7 @@ const userOf = async (deps: Deps, token: string) => {
   return view.user;
 };
 
-test('somebody of the outside provider gets an account at first sight, and the same ever after', async () => {
+test('an external user gets an account at the first token, and the same one afterwards', async () => {
   await using provider = await startProvider();
   await using deps = await testDeps({ tokens: { jwks: provider.settings } });
   const claims = { sub: 'a1', email: 'ann@example.com', given_name: 'Ann', family_name: 'Lee' };
@@ -490,7 +490,7 @@ test('somebody of the outside provider gets an account at first sight, and the s
   expect(await refusal(accounts.login(deps, { email: claims.email, password: '' }))).toBe('UNAUTHENTICATED');
 });
 
-test('an account is taken over by its verified e-mail only, and only once', async () => {
+test('an account is linked only by its verified e-mail, and only once', async () => {
   await using provider = await startProvider();
   await using deps = await testDeps({ tokens: { jwks: provider.settings } });
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
@@ -510,7 +510,7 @@ test('an account is taken over by its verified e-mail only, and only once', asyn
   ).toBe(unverified.id);
 });
 
-test('who made an account with an e-mail that is not theirs has no way in once its owner comes', async () => {
+test('linking an account revokes the password and tokens of its creator', async () => {
   await using provider = await startProvider();
   await using deps = await testDeps({ tokens: { jwks: provider.settings } });
   const { token } = await accounts.createAccount(deps, ANN);
@@ -527,7 +527,7 @@ test('who made an account with an e-mail that is not theirs has no way in once i
   expect(await refusal(accounts.authenticate(deps, owner))).toBe('done');
 });
 
-test('without an e-mail the account gets an address that nobody has, and may change it', async () => {
+test('without an e-mail the account gets a placeholder, and may change it', async () => {
   await using provider = await startProvider();
   await using deps = await testDeps({ tokens: { jwks: provider.settings } });
   const user = await userOf(deps, await provider.sign({ sub: 'a1' }));
@@ -536,7 +536,7 @@ test('without an e-mail the account gets an address that nobody has, and may cha
   expect(changed.email).toBe('ann@example.com');
 });
 
-test('an outside token can be revoked, also by whoever was never seen before', async () => {
+test('an external token can be revoked, also before its account exists', async () => {
   await using provider = await startProvider();
   await using deps = await testDeps({ tokens: { jwks: provider.settings } });
   const token = await provider.sign({ sub: 'a1', jti: 'one' });
@@ -553,7 +553,7 @@ test('an outside token can be revoked, also by whoever was never seen before', a
   expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
 });
 
-test('a profile can be saved whose e-mail and name would be refused today, as long as they stay', async () => {
+test("a profile with values that today's validation refuses can be saved if they are unchanged", async () => {
   await using deps = await testDeps();
   const { user } = await accounts.createAccount(deps, ANN);
   const [email, firstName] = ['an\u200bn@example.com', '\u3164'];

@@ -23,12 +23,12 @@ const hasSignals = async (deps: Deps, actor: ActorRef) => (await findReachabilit
 /** Collects the signals published for an account. */
 async function follow(deps: Deps, account: ActorRef) {
   const tail = await deps.tails.open(accountTopic(account));
-  const heard: (Ephemeral & { type: 'signal' })[] = [];
-  tail?.follow({ ephemeral: (ephemeral) => void (ephemeral.type === 'signal' && heard.push(ephemeral)) });
-  return heard;
+  const received: (Ephemeral & { type: 'signal' })[] = [];
+  tail?.follow({ ephemeral: (ephemeral) => void (ephemeral.type === 'signal' && received.push(ephemeral)) });
+  return received;
 }
 
-test('TURN credentials are what a server with the same secret expects', () => {
+test('TURN credentials verify on a server with the same secret', () => {
   const config = readConfig({ TURN_SECRET: 'new secret,old secret', TURN_TTL: '3600' });
   for (const [actor, suffix] of [
     [USER, 'False'],
@@ -43,7 +43,7 @@ test('TURN credentials are what a server with the same secret expects', () => {
   }
 });
 
-test('without a secret they look the same, and differ each time', () => {
+test('without TURN_SECRET credentials have the same format, and are random', () => {
   const config = readConfig({});
   const [one, two] = [
     getWebRtcConfig({ config }, USER).credentials(),
@@ -53,7 +53,7 @@ test('without a secret they look the same, and differ each time', () => {
   expect(one.password).not.toBe(two.password);
 });
 
-test('the servers are told to everybody, credentials only to who is logged in', () => {
+test('anonymous callers get the servers, but no credentials', () => {
   const config = readConfig({ STUN_URLS: 'stun:a:1,stun:b', TURN_URLS: 'turn:c:2?transport=udp' });
   const anonymous = getWebRtcConfig({ config }, null);
   expect(anonymous).toMatchObject({ stunUrls: ['stun:a:1', 'stun:b'], turnUrls: ['turn:c:2?transport=udp'] });
@@ -70,7 +70,7 @@ async function family() {
   return { deps, ann, bob, eve, device, stranger, [Symbol.asyncDispose]: () => deps[Symbol.asyncDispose]() };
 }
 
-test('a signal reaches the readers of its addressee unchanged, however it is named', async () => {
+test("a signal reaches the recipient's subscriptions unchanged, by e-mail, user or device", async () => {
   await using f = await family();
   const { deps, ann, bob, device } = f;
   const toBob = await openSignals(deps, sessionOf(bob.actor));
@@ -101,14 +101,14 @@ test('a signal reaches the readers of its addressee unchanged, however it is nam
   await Promise.all([toBob.return(), toDevice.return()]);
 });
 
-test('all readers of an account get it, and its newest legacy connection is named', async () => {
+test('all subscriptions of an account receive a signal, which names its newest legacy connection', async () => {
   await using f = await family();
   const { deps, ann, bob } = f;
   const streams = [
     await openSignals(deps, sessionOf(bob.actor)),
     await openSignals(deps, sessionOf(bob.actor)),
   ];
-  const heard = await follow(deps, bob.actor);
+  const received = await follow(deps, bob.actor);
   const [old, newest] = [
     await deps.presence.open('legacy', bob.actor),
     await deps.presence.open('legacy', bob.actor),
@@ -121,12 +121,12 @@ test('all readers of an account get it, and its newest legacy connection is name
   await old.close();
   await send('three');
   for (const stream of streams) await stream.return();
-  expect(heard.map(({ legacyLease }) => legacyLease)).toEqual([newest.leaseId, old.leaseId, null]);
+  expect(received.map(({ legacyLease }) => legacyLease)).toEqual([newest.leaseId, old.leaseId, null]);
   await expect.poll(() => hasSignals(deps, bob.actor)).toBe(false);
   await expect(send('four')).rejects.toThrow(code('UNREACHABLE'));
 });
 
-test('who only has another kind of connection, or none, cannot be reached', async () => {
+test('an account without a legacy connection or a signals subscription is unreachable', async () => {
   await using f = await family();
   const { deps, ann, bob } = f;
   const send = () => sendSignal(deps, ann.actor, { to: { userId: bob.user.id }, content: 1 });
@@ -141,7 +141,7 @@ test('who only has another kind of connection, or none, cannot be reached', asyn
   await lease.close();
 });
 
-test('a stranger is not found, whether it exists or not', async () => {
+test('a user without a shared circle is NOT_FOUND, like one that does not exist', async () => {
   await using f = await family();
   const { deps, ann, eve, device, stranger } = f;
   const streams = [
@@ -171,20 +171,20 @@ test('a stranger is not found, whether it exists or not', async () => {
   await Promise.all(streams.map((stream) => stream.return()));
 });
 
-test('one can signal to oneself', async () => {
+test('an account can signal itself', async () => {
   await using f = await family();
   const { deps, eve, stranger } = f;
-  const heard = await follow(deps, eve.actor);
+  const received = await follow(deps, eve.actor);
   const lease = await deps.presence.open('legacy', eve.actor);
   await sendSignal(deps, eve.actor, { to: { email: eve.email }, content: 'me' });
-  expect(heard.map(({ content }) => content)).toEqual(['me']);
+  expect(received.map(({ content }) => content)).toEqual(['me']);
   const stream = await openSignals(deps, sessionOf(stranger));
   await sendSignal(deps, stranger, { to: { deviceId: stranger.id }, content: 'me too' });
   expect((await stream.next()).value).toMatchObject({ content: 'me too' });
   await Promise.all([stream.return(), lease.close()]);
 });
 
-test('one without a circle can signal to oneself too', async () => {
+test('an account without a circle can signal itself', async () => {
   await using f = await family();
   const { deps } = f;
   const loner = await person(deps, 'loner');
@@ -194,7 +194,7 @@ test('one without a circle can signal to oneself too', async () => {
   await stream.return();
 });
 
-test('too large a content is refused', async () => {
+test('content that is too large is refused', async () => {
   await using f = await family();
   const { deps, ann, bob } = f;
   const stream = await openSignals(deps, sessionOf(bob.actor));
@@ -211,7 +211,7 @@ test('too large a content is refused', async () => {
   await stream.return();
 });
 
-test('a reader that lets too many signals wait is ended, and is then not reachable by it', async () => {
+test('a slow signals subscription ends, and no longer makes its account reachable', async () => {
   await using f = await family();
   const { deps, ann, bob } = f;
   const stream = await openSignals(deps, sessionOf(bob.actor));
@@ -222,7 +222,7 @@ test('a reader that lets too many signals wait is ended, and is then not reachab
   await expect.poll(() => hasSignals(deps, bob.actor)).toBe(false);
 });
 
-test('the end of a session ends its reader, and what it held', async () => {
+test('the end of a session ends its signals subscription and releases its lease', async () => {
   await using f = await family();
   const { deps, bob } = f;
   const controller = new AbortController();

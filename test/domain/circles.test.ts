@@ -30,7 +30,7 @@ const rolesIn = async (deps: Deps, id: CircleId) => {
 const invite = (deps: Deps, by: Person, circleId: CircleId, whom: Person) =>
   circles.inviteToCircle(deps, by.actor, { circleId, email: whom.email });
 
-test('who creates a circle is its admin', async () => {
+test('the creator of a circle is its admin', async () => {
   await using deps = await testDeps();
   const ann = await person(deps, 'ann');
   const circle = await circles.createCircle(deps, ann.actor, { name: 'Family' });
@@ -45,7 +45,7 @@ test('who creates a circle is its admin', async () => {
   expect(await history(deps, circleTopic(circle.id))).toEqual([]);
 });
 
-test('a name must be there, fit and be text', async () => {
+test('a name must be valid text, not empty and not too long', async () => {
   await using deps = await testDeps();
   const ann = await person(deps, 'ann');
   for (const name of ['', '   ', 'x'.repeat(121), 'a\0b', 'half \ud83d']) {
@@ -58,7 +58,7 @@ test('a name must be there, fit and be text', async () => {
   expect((await circles.createCircle(deps, ann.actor, { name })).name).toBe(name);
 });
 
-test('a device and a deleted account create no circle', async () => {
+test('a device and a deleted account cannot create a circle', async () => {
   await using deps = await testDeps();
   const ann = await person(deps, 'ann');
   const device = await deviceOf(deps, await circleOf(deps, ann), ann);
@@ -67,7 +67,7 @@ test('a device and a deleted account create no circle', async () => {
   expect(await refusal(circles.createCircle(deps, ann.actor, { name: 'Mine' }))).toBe('UNAUTHENTICATED');
 });
 
-test('any member renames the circle, and all are told', async () => {
+test('any member can rename the circle, which publishes an event', async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const { id: circleId } = await circleOf(deps, ann, bob);
@@ -77,7 +77,7 @@ test('any member renames the circle, and all are told', async () => {
   expect((await history(deps, circleTopic(circleId))).at(-1)).toEqual({ type: 'circle.updated', circle });
 });
 
-test('a stranger does not learn that a circle exists', async () => {
+test('a circle is NOT_FOUND for users outside it', async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const { id: circleId } = await circleOf(deps, ann);
@@ -95,7 +95,7 @@ test('a stranger does not learn that a circle exists', async () => {
   }
 });
 
-test('the device of a circle reads it and changes nothing of it', async () => {
+test('the device of a circle can read but not change it', async () => {
   await using deps = await testDeps();
   const ann = await person(deps, 'ann');
   const circle = await circleOf(deps, ann);
@@ -114,7 +114,7 @@ test('the device of a circle reads it and changes nothing of it', async () => {
   expect(new Set(await outcomes(attempts))).toEqual(new Set(['FORBIDDEN']));
 });
 
-test('whoever is invited is told alone, and joins by accepting', async () => {
+test('an invitation is published to the invitee only, who joins by accepting', async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const circle = await circleOf(deps, ann);
@@ -142,7 +142,7 @@ test('whoever is invited is told alone, and joins by accepting', async () => {
   ]);
 });
 
-test('a member, an invited user, an unknown and a nonsensical e-mail are not invited', async () => {
+test('members, invited users, unknown and invalid e-mails cannot be invited', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const { id } = await circleOf(deps, ann, bob);
@@ -157,7 +157,7 @@ test('a member, an invited user, an unknown and a nonsensical e-mail are not inv
   expect(await historyTypes(deps, accountTopic(eve.actor))).toEqual(['circle.invited']);
 });
 
-test('an invitation is seen by the circle and answered only by whom it invites', async () => {
+test('an invitation is visible to the circle, and accepted or declined only by its invitee', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const { id } = await circleOf(deps, ann);
@@ -177,7 +177,7 @@ test('an invitation is seen by the circle and answered only by whom it invites',
   expect(await history(deps, circleTopic(id))).toEqual([]);
 });
 
-test('after declining one may be invited again', async () => {
+test('a user who declined can be invited again', async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const { id } = await circleOf(deps, ann);
@@ -186,7 +186,7 @@ test('after declining one may be invited again', async () => {
   expect(await historyTypes(deps, circleTopic(id))).toEqual(['member.joined']);
 });
 
-test('of two who accept one invitation at once one is refused', async () => {
+test('of two concurrent accepts of an invitation, one is refused', async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const { id } = await circleOf(deps, ann);
@@ -196,7 +196,7 @@ test('of two who accept one invitation at once one is refused', async () => {
   expect(await historyTypes(deps, circleTopic(id))).toEqual(['member.joined']);
 });
 
-test('of several who invite one person at once one is heard', async () => {
+test('of several concurrent invitations of one user to a circle, one succeeds', async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const { id } = await circleOf(deps, ann);
@@ -205,7 +205,7 @@ test('of several who invite one person at once one is heard', async () => {
   expect(await historyTypes(deps, accountTopic(bob.actor))).toEqual(['circle.invited']);
 });
 
-test('who leaves a circle leaves its conversations, and the reader ends after the event', async () => {
+test('leaving a circle leaves its conversations, and streams end after the event', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const circle = await circleOf(deps, ann, bob, eve);
@@ -253,7 +253,7 @@ test('when the last admin leaves, the oldest member becomes admin', async () => 
   expect(await rolesIn(deps, circleId)).toEqual([[eve.user.id, 'ADMIN']]);
 });
 
-test('the last member takes the circle along, with its device, its invitations and its conversations', async () => {
+test('a circle is deleted with its last member, with its device, invitations and conversations', async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const circle = await circleOf(deps, ann);
@@ -276,7 +276,7 @@ test('the last member takes the circle along, with its device, its invitations a
   expect(await deps.db.selectFrom('devices').select('id').execute()).toEqual([]);
 });
 
-test('when the last members leave at once the circle ends once, and nobody is refused', async () => {
+test('when the last members leave concurrently, the circle is deleted once and no call fails', async () => {
   await using deps = await testDeps();
   for (let round = 0; round < 5; round += 1) {
     const people = await Promise.all(['a', 'b', 'c'].map((name) => person(deps, `${name}${round}`)));
@@ -293,7 +293,7 @@ test('when the last members leave at once the circle ends once, and nobody is re
   expect(await deps.db.selectFrom('conversations').select('id').execute()).toEqual([]);
 });
 
-test('an admin kicks a member out of the circle and its conversations', async () => {
+test('an admin can kick a member out of the circle and its conversations', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const circle = await circleOf(deps, ann, bob, eve);
@@ -326,7 +326,7 @@ test('an admin kicks a member out of the circle and its conversations', async ()
   ]);
 });
 
-test('only an admin kicks, only members, and not themselves', async () => {
+test('only an admin can kick, only members, and not itself', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const { id: circleId } = await circleOf(deps, ann, bob);
@@ -341,11 +341,11 @@ test('only an admin kicks, only members, and not themselves', async () => {
   expect(await rolesIn(deps, circleId)).toHaveLength(2);
 });
 
-test('kicking and inviting into a conversation at once leaves no participant who is no member', async () => {
+test('a concurrent kick and invitation to a conversation leave no participant without membership', async () => {
   await using deps = await testDeps();
   for (let round = 0; round < 6; round += 1) {
     const [ann, bob, eve] = await Promise.all(['a', 'b', 'c'].map((name) => person(deps, `${name}${round}`)));
-    if (ann === undefined || bob === undefined || eve === undefined) throw new Error('nobody');
+    if (ann === undefined || bob === undefined || eve === undefined) throw new Error('missing person');
     const circle = await circleOf(deps, ann, bob, eve);
     const conversation = await conversationOf(deps, circle, ann, eve);
     const kick = () => circles.kickFromCircle(deps, ann.actor, { circleId: circle.id, email: bob.email });
@@ -368,7 +368,7 @@ test('kicking and inviting into a conversation at once leaves no participant who
   }
 });
 
-test('an admin deletes the circle with all that is in it', async () => {
+test('an admin can delete the circle with all its contents', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const circle = await circleOf(deps, ann, bob, eve);
@@ -397,7 +397,7 @@ test('an admin deletes the circle with all that is in it', async () => {
   expect(await refusal(circles.deleteCircle(deps, ann.actor, input))).toBe('NOT_FOUND');
 });
 
-test('a circle that is deleted while members leave and join ends cleanly', async () => {
+test('a circle deleted while members leave and join is deleted completely', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const circle = await circleOf(deps, ann, bob);
@@ -416,7 +416,7 @@ test('a circle that is deleted while members leave and join ends cleanly', async
   expect(told.at(-1)).toBe('circle.deleted');
 });
 
-test('a membership is seen by those in the circle', async () => {
+test('a membership is visible in its circle only', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const circle = await circleOf(deps, ann, bob);
@@ -430,7 +430,7 @@ test('a membership is seen by those in the circle', async () => {
   expect(await refusal(circles.requireMembership(deps, ann.actor, 99 as MembershipId))).toBe('NOT_FOUND');
 });
 
-test('reads of several circles answer each, also those with nothing', async () => {
+test('batched reads return an entry for every circle, also empty ones', async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const [first, second] = [await circleOf(deps, ann, bob), await circleOf(deps, bob)];

@@ -36,7 +36,7 @@ async function family(deps: Deps): Promise<{ ann: Person; bob: Person; eve: Pers
 const isThere = async (deps: Deps, id: ConversationId) =>
   (await conversations.findConversationsById(deps, [id])).has(id);
 
-test('a conversation starts with its creator as admin and with those invited', async () => {
+test('a conversation starts with its creator as admin and the invited members', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const conversation = await conversations.createConversation(deps, bob.actor, {
@@ -63,14 +63,14 @@ test('a conversation starts with its creator as admin and with those invited', a
   expect(await historyTypes(deps, accountTopic(bob.actor))).toEqual(['circle.invited']);
 });
 
-test('a conversation may start with one alone', async () => {
+test('a conversation may start with its creator only', async () => {
   await using deps = await testDeps();
   const { ann, circle } = await family(deps);
   const { id } = await conversationOf(deps, circle, ann);
   expect(await rolesIn(deps, id)).toEqual([[ann.user.id, 'ADMIN']]);
 });
 
-test('only members of the circle start a conversation, with members of it', async () => {
+test('only members of the circle can create a conversation, with other members', async () => {
   await using deps = await testDeps();
   const { ann, circle } = await family(deps);
   const joe = await person(deps, 'joe');
@@ -92,7 +92,7 @@ test('only members of the circle start a conversation, with members of it', asyn
   expect(await deps.db.selectFrom('conversations').select('id').execute()).toEqual([]);
 });
 
-test('only those who take part know of a conversation', async () => {
+test('a conversation is NOT_FOUND for everyone but its participants', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const device = await deviceOf(deps, circle, ann);
@@ -117,7 +117,7 @@ test('only those who take part know of a conversation', async () => {
   }
 });
 
-test('access says as what one takes part', async () => {
+test('access includes the participant and its role', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle } = await family(deps);
   const device = await deviceOf(deps, circle, ann);
@@ -141,7 +141,7 @@ test('access says as what one takes part', async () => {
   });
 });
 
-test('an admin renames the conversation', async () => {
+test('an admin can rename the conversation', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle } = await family(deps);
   const { id } = await conversationOf(deps, circle, ann, bob);
@@ -156,7 +156,7 @@ test('an admin renames the conversation', async () => {
   ]);
 });
 
-test('any participant invites members of the circle, once', async () => {
+test('any participant can invite a member of the circle, once', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const joe = await person(deps, 'joe');
@@ -178,7 +178,7 @@ test('any participant invites members of the circle, once', async () => {
   });
 });
 
-test('of several who invite one member at once one is heard', async () => {
+test('of several concurrent invitations of one member, one succeeds', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const { id } = await conversationOf(deps, circle, ann, bob);
@@ -192,7 +192,7 @@ test('of several who invite one member at once one is heard', async () => {
   expect((await historyTypes(deps, conversationTopic(id))).slice(2)).toEqual(['participant.joined']);
 });
 
-test('a device with access takes part and decides nothing', async () => {
+test('a device with access can read and write, but not administrate', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle } = await family(deps);
   const device = await deviceOf(deps, circle, ann);
@@ -211,7 +211,7 @@ test('a device with access takes part and decides nothing', async () => {
   expect(new Set(await outcomes(attempts))).toEqual(new Set(['FORBIDDEN']));
 });
 
-test('an admin gives the device access, and the device may give it up', async () => {
+test('an admin can grant the device access, and the device can give it up', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle } = await family(deps);
   const device = await deviceOf(deps, circle, ann);
@@ -239,7 +239,7 @@ test('an admin gives the device access, and the device may give it up', async ()
   ]);
 });
 
-test('whoever leaves is read out of it, and the conversation goes on among two', async () => {
+test('a conversation continues with two participants after another one leaves', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const conversation = await conversationOf(deps, circle, ann, bob, eve);
@@ -259,7 +259,7 @@ test('whoever leaves is read out of it, and the conversation goes on among two',
   expect(await refusal(conversations.leaveConversation(deps, eve.actor, input))).toBe('NOT_FOUND');
 });
 
-test('when the admin leaves, the oldest participant becomes admin, and nothing is said of it', async () => {
+test('when the admin leaves, the oldest participant becomes admin without an event', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const { id } = await conversationOf(deps, circle, ann, eve, bob);
@@ -271,7 +271,7 @@ test('when the admin leaves, the oldest participant becomes admin, and nothing i
   expect((await historyTypes(deps, conversationTopic(id))).slice(3)).toEqual(['participant.left']);
 });
 
-test('an admin who handed the role over leaves it where it is', async () => {
+test('after a promotion the leaving former admin does not change the roles', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const { id } = await conversationOf(deps, circle, ann, bob, eve);
@@ -283,7 +283,7 @@ test('an admin who handed the role over leaves it where it is', async () => {
   ]);
 });
 
-test('a conversation of one alone ends, of one and the device it does not', async () => {
+test('a conversation of one participant is deleted, unless the device has access', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle } = await family(deps);
   await deviceOf(deps, circle, ann);
@@ -314,7 +314,7 @@ test('a conversation of one alone ends, of one and the device it does not', asyn
   expect(await isThere(deps, withDevice.id)).toBe(false);
 });
 
-test('when both leave a conversation of two at once it ends once', async () => {
+test('when both participants leave concurrently, the conversation is deleted once', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle } = await family(deps);
   for (let round = 0; round < 8; round += 1) {
@@ -357,7 +357,7 @@ test('an admin kicks a participant, and the two-participant rule holds', async (
   expect(await isThere(deps, conversation.id)).toBe(false);
 });
 
-test('kicking and leaving at once says it once', async () => {
+test('a concurrent kick and leave publish one event', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const { id } = await conversationOf(deps, circle, ann, bob, eve);
@@ -369,7 +369,7 @@ test('kicking and leaving at once says it once', async () => {
   expect((await historyTypes(deps, conversationTopic(id))).slice(3)).toHaveLength(1);
 });
 
-test('promoting swaps the roles, and tells the conversation and the one promoted', async () => {
+test('promoting swaps the roles, and publishes to the conversation and the promoted user', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const conversation = await conversationOf(deps, circle, ann, bob);
@@ -394,7 +394,7 @@ test('promoting swaps the roles, and tells the conversation and the one promoted
   expect(await refusal(promote(ann, bob.email))).toBe('FORBIDDEN');
 });
 
-test('of two promotions by one admin at once the second is refused', async () => {
+test('of two concurrent promotions by one admin, the second is refused', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const { id } = await conversationOf(deps, circle, ann, bob, eve);
@@ -404,7 +404,7 @@ test('of two promotions by one admin at once the second is refused', async () =>
   expect((await rolesIn(deps, id)).filter(([, role]) => role === 'ADMIN')).toHaveLength(1);
 });
 
-test('conversations are listed for each circle, to those who take part', async () => {
+test('conversations are listed per circle, for participants only', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const other = await circleOf(deps, bob);
@@ -434,7 +434,7 @@ test('conversations are listed for each circle, to those who take part', async (
   );
 });
 
-test('participants are found by id, and shown to those who take part', async () => {
+test('participants are found by id, and visible to participants only', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const { id } = await conversationOf(deps, circle, ann, bob);
@@ -454,7 +454,7 @@ test('participants are found by id, and shown to those who take part', async () 
   );
 });
 
-test('who types is seen by the others until they are kicked', async () => {
+test('a participant receives typing until it is kicked', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const { id } = await conversationOf(deps, circle, ann, bob, eve);

@@ -7,7 +7,7 @@ const LOGIN =
   'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }';
 const ANN = { email: 'ann@example.com', password: 'parley' };
 
-test('a gateway that closes demo accounts closes those that another one makes while it runs, under any e-mail', async () => {
+test('a gateway that disallows demo accounts refuses those that another one creates later, under any e-mail', async () => {
   const database = await testDatabase();
   await using closed = await createGateway({ database, env: { DEMO: 'off' } });
   await using open = await createGateway({ database, demo: true });

@@ -50,7 +50,7 @@ test("an admin adds the circle's device, whose password is told once and works",
   expect(passwordHash).not.toContain(added.password);
 });
 
-test('a circle has at most one device, also when two are added at once', async () => {
+test('a circle has at most one device, also with concurrent requests', async () => {
   await using deps = await testDeps();
   const ann = await person(deps, 'ann');
   const { id: circleId } = await circleOf(deps, ann);
@@ -63,7 +63,7 @@ test('a circle has at most one device, also when two are added at once', async (
   expect(await refusal(add())).toBe('done');
 });
 
-test('a device is renamed by an admin or by itself', async () => {
+test('a device can be renamed by an admin and by the device', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const circle = await circleOf(deps, ann, bob);
@@ -84,7 +84,7 @@ test('a device is renamed by an admin or by itself', async () => {
   ]);
 });
 
-test('an admin removes the device: its token, its password and its streams end', async () => {
+test('removing a device ends its tokens, password and streams', async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const circle = await circleOf(deps, ann, bob);
@@ -114,7 +114,7 @@ test('an admin removes the device: its token, its password and its streams end',
   expect(await refusal(devices.removeDevice(deps, ann.actor, input))).toBe('NOT_FOUND');
 });
 
-test('removing a device says whether it was online', async () => {
+test('the event of a removed device has its online state', async () => {
   await using deps = await testDeps();
   const ann = await person(deps, 'ann');
   const circle = await circleOf(deps, ann);
@@ -128,7 +128,7 @@ test('removing a device says whether it was online', async () => {
   });
 });
 
-test('a device that is removed while its access changes ends cleanly', async () => {
+test('a device removed while its access changes is removed completely', async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   for (let round = 0; round < 4; round += 1) {
@@ -149,7 +149,7 @@ test('a device that is removed while its access changes ends cleanly', async () 
   }
 });
 
-test('a device is known to its circle, and to nobody else', async () => {
+test('a device is visible in its circle only', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const circle = await circleOf(deps, ann, bob);
@@ -165,7 +165,7 @@ test('a device is known to its circle, and to nobody else', async () => {
   );
 });
 
-test('a device that is not active neither logs in nor is let in', async () => {
+test('an inactive device can neither log in nor authenticate', async () => {
   await using deps = await testDeps();
   const ann = await person(deps, 'ann');
   const circle = await circleOf(deps, ann);

@@ -76,7 +76,7 @@ async function read(deps: Deps, actor: Parameters<typeof media.openMedia>[1], id
   return buffer(await (await media.openMedia(deps, actor, id)).read());
 }
 
-test('a file arrives, is told of, and is served as what it is', async () => {
+test('an uploaded file is stored, published, and served with its detected type', async () => {
   await using t = await testMedia();
   const sent = await t.send('cat');
   const id = firstId(sent);
@@ -105,7 +105,7 @@ test('a file arrives, is told of, and is served as what it is', async () => {
   expect(await media.requireMedia(t.deps, t.people.bob.actor, id)).toEqual(uploaded);
 });
 
-test('the last file of a message makes it done, and each one is told of', async () => {
+test('the last file completes its message, and each upload publishes an event', async () => {
   await using t = await testMedia();
   const { media: announced, message } = await t.send('a', 'b', 'c');
   for (const { id } of announced.toReversed()) await t.upload(id, 'x');
@@ -121,7 +121,7 @@ test('the last file of a message makes it done, and each one is told of', async 
   });
 });
 
-test('files that arrive at the same moment make the message done once', async () => {
+test('concurrent uploads complete the message once', async () => {
   await using t = await testMedia();
   const { media: announced } = await t.send(...indexes(8).map(String));
   await Promise.all(announced.map(({ id, identifier }) => t.upload(id, identifier)));
@@ -134,7 +134,7 @@ test('files that arrive at the same moment make the message done once', async ()
   }
 });
 
-test('a second upload replaces the first, which is not kept', async () => {
+test('a second upload replaces the first, whose file is removed', async () => {
   await using t = await testMedia();
   const id = firstId(await t.send('a'));
   await t.upload(id, 'first', 'first.txt');
@@ -146,7 +146,7 @@ test('a second upload replaces the first, which is not kept', async () => {
   expect((await read(t.deps, t.people.ann.actor, id)).toString()).toMatch(/^again \d$/);
 });
 
-test('only the author uploads, and only while taking part', async () => {
+test('only the author can upload, and only while taking part', async () => {
   await using t = await testMedia();
   const { ann, bob, eve } = t.people;
   const id = firstId(await t.send('a'));
@@ -160,7 +160,7 @@ test('only the author uploads, and only while taking part', async () => {
   expect(await t.files()).toEqual([]);
 });
 
-test('only readers of the conversation get a file, and only when it is there', async () => {
+test('a file is readable by the conversation only, and only once uploaded', async () => {
   await using t = await testMedia();
   const { ann, bob, eve } = t.people;
   const id = firstId(await t.send('a'));
@@ -175,7 +175,7 @@ test('only readers of the conversation get a file, and only when it is there', a
   expect((await read(t.deps, device, id)).toString()).toBe('x');
 });
 
-test('a device uploads to what it has sent', async () => {
+test('a device can upload to its own message', async () => {
   await using t = await testMedia();
   const { ann } = t.people;
   const { conversationId } = t;
@@ -192,7 +192,7 @@ test('a device uploads to what it has sent', async () => {
   await expect(t.upload(firstId(sent), 'x')).rejects.toThrow(code('FORBIDDEN'));
 });
 
-test('too large a file is refused, and nothing of it stays', async () => {
+test('a file that is too large is refused and leaves nothing behind', async () => {
   await using t = await testMedia();
   const deps = { ...t.deps, config: { ...t.deps.config, MAX_UPLOAD_BYTES: 1_000 } };
   const id = firstId(await t.send('a'));
@@ -215,7 +215,7 @@ test('too large a file is refused, and nothing of it stays', async () => {
   expect(await media.requireMedia(t.deps, t.people.ann.actor, id)).toMatchObject({ size: 1_000 });
 });
 
-test('an upload that breaks off leaves nothing, and the file that was there before', async () => {
+test('an aborted upload leaves nothing behind, and the earlier file in place', async () => {
   await using t = await testMedia();
   const id = firstId(await t.send('a'));
   await t.upload(id, 'whole');
@@ -234,7 +234,7 @@ test('an upload that breaks off leaves nothing, and the file that was there befo
   expect((await read(t.deps, t.people.ann.actor, id)).toString()).toBe('whole');
 });
 
-test('a full disk is an outage, and nothing stays', async () => {
+test('a full disk is UNAVAILABLE and leaves nothing behind', async () => {
   await using folder = await testStorage();
   const content = Readable.from(
     (function* () {
@@ -268,7 +268,7 @@ test('an upload whose recording fails leaves no file', async () => {
   expect(await t.files()).toEqual([]);
 });
 
-test('uploads that race with the deletion of their message leave no file', async () => {
+test('uploads concurrent with the deletion of their message leave no file', async () => {
   await using t = await testMedia();
   const { ann } = t.people;
   for (const round of indexes(6)) {
@@ -286,7 +286,7 @@ test('uploads that race with the deletion of their message leave no file', async
   }
 });
 
-test('files go with what they belonged to, and the next sweep takes what was left', async () => {
+test('files are removed with their message, and remaining ones by the next sweep', async () => {
   await using t = await testMedia();
   const { ann } = t.people;
   for (const part of ['a', 'b', 'c']) await t.upload(firstId(await t.send(part)), part);
@@ -313,7 +313,7 @@ test('a file that cannot be removed now does not fail the deletion, and is remov
   expect(await t.files()).toEqual([]);
 });
 
-test('what an earlier process left half-written is removed at start, the rest stays', async () => {
+test('partial files of an earlier process are removed at startup, complete ones stay', async () => {
   await using folder = await testStorage();
   const { name } = await folder.storage.write(Readable.from([PNG]), 1_000);
   const unfinished = `${crypto.randomUUID()}.part`;
@@ -328,7 +328,7 @@ test('what an earlier process left half-written is removed at start, the rest st
   expect(await readdir(folder.dir)).toEqual([name]);
 });
 
-test('a storage that is disposed of has cleared away what was broken off, even while it was beginning', async () => {
+test('disposing a storage waits for the cleanup of aborted writes', async () => {
   await using folder = await testStorage();
   const broken = Array.from({ length: 50 }, () => {
     const content = new Readable({ read() {} });
@@ -344,7 +344,7 @@ test('a storage that is disposed of has cleared away what was broken off, even w
     expect(outcome).toMatchObject({ status: 'rejected', reason: { message: 'the request broke off' } });
 });
 
-test('a file is written whole before it has its name', async () => {
+test('a file is renamed to its name only when complete', async () => {
   await using folder = await testStorage();
   const content = new Readable({ read() {} });
   content.push('first ');
@@ -368,7 +368,7 @@ test('a name that the storage did not choose is rejected', async () => {
   await folder.storage.remove([crypto.randomUUID()]);
 });
 
-test('a part of a file can be read, and a reading that is given up frees it', async () => {
+test('a range of a file can be read, and a destroyed stream closes the file', async () => {
   await using folder = await testStorage();
   const { name } = await folder.storage.write(Readable.from(['0123456789']), 1_000);
   expect(await text(await folder.storage.read(name, { start: 2, end: 4 }))).toBe('234');
@@ -394,7 +394,7 @@ test.each([
     Buffer.from('<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>'),
     'application/octet-stream',
   ],
-])('%s is served as what its first bytes tell', async (_what, content, contentType) => {
+])('%s is served with the type of its first bytes', async (_what, content, contentType) => {
   await using folder = await testStorage();
   // In pieces of one byte, as a slow sender would.
   const pieces = [...content].map((byte) => Buffer.of(byte));
@@ -426,7 +426,7 @@ test.each([
   expect(splitFilename(uploaded)).toEqual({ filename, extension });
 });
 
-test('whatever an upload is named, its name stays short and is no path', () => {
+test('any uploaded filename is shortened and stripped of its path', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (uploaded) => {
       const { filename, extension } = splitFilename(uploaded);

@@ -52,7 +52,7 @@ async function countMessages(deps: Deps): Promise<number> {
   return (await deps.db.selectFrom('messages').select('id').execute()).length;
 }
 
-test('a message carries all that its readers show', async () => {
+test('a message includes author and media', async () => {
   await using deps = await testDeps();
   const { ann, conversationId, topic } = await chat(deps);
   const lease = await deps.presence.open('graphql', ann.actor);
@@ -73,7 +73,7 @@ test('a message carries all that its readers show', async () => {
   await lease.close();
 });
 
-test('files are announced with the message, in their order, and make it wait for them', async () => {
+test('files are pending media of the message, in their order, until uploaded', async () => {
   await using deps = await testDeps();
   const { ann, conversationId, topic } = await chat(deps);
   const files = ['b.png', '', 'a"\\{}.txt', 'b.png'];
@@ -93,7 +93,7 @@ test('files are announced with the message, in their order, and make it wait for
   expect((await history(deps, topic)).at(-1)).toEqual({ type: 'message.sent', ...sent });
 });
 
-test('a text crosses unchanged, whatever it is made of', async () => {
+test('any text is stored and published unchanged', async () => {
   await using deps = await testDeps();
   const { ann, conversationId } = await chat(deps);
   for (const text of [
@@ -135,7 +135,7 @@ test.each<[string, Partial<SendInput>, string]>([
   expect(await countMessages(deps)).toBe(0);
 });
 
-test('only who takes part can send, change, delete, read and type', async () => {
+test('only participants can send, update, delete, read and type', async () => {
   await using deps = await testDeps();
   const { ann, eve, conversationId, topic } = await chat(deps);
   const { message } = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'secret' });
@@ -161,7 +161,7 @@ test('only who takes part can send, change, delete, read and type', async () => 
   expect(await historyTypes(deps, topic)).toEqual(before);
 });
 
-test('a device sends where it has access in its own circle, and nowhere else', async () => {
+test('a device can send only where it has access, in its own circle', async () => {
   await using deps = await testDeps();
   const { ann, eve, circle, conversationId } = await chat(deps);
   const device = await deviceOf(deps, circle, ann);
@@ -190,7 +190,7 @@ test('a device sends where it has access in its own circle, and nowhere else', a
   );
 });
 
-test('messages that are sent together have the order of their moments', async () => {
+test('messages of one batch have the order of their timestamps', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle, conversationId } = await chat(deps);
   const device = await deviceOf(deps, circle, ann);
@@ -206,7 +206,7 @@ test('messages that are sent together have the order of their moments', async ()
   expect(inOrder.map(({ sentAt }) => sentAt)).toEqual(inOrder.map(({ sentAt }) => sentAt).toSorted());
 });
 
-test('the author changes a message, and its readers get the whole of it', async () => {
+test('the author can update a message, whose event has the whole message', async () => {
   await using deps = await testDeps();
   const { ann, bob, conversationId, topic } = await chat(deps);
   const sent = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'helo', files: ['a'] });
@@ -228,7 +228,7 @@ test('the author changes a message, and its readers get the whole of it', async 
   });
 });
 
-test('the author deletes a message, and gets it as it was', async () => {
+test('the author can delete a message, which is returned as it was', async () => {
   await using deps = await testDeps();
   const { ann, bob, conversationId, topic } = await chat(deps);
   const { message } = await messages.sendMessage(deps, ann.actor, {
@@ -244,7 +244,7 @@ test('the author deletes a message, and gets it as it was', async () => {
   expect(await deps.db.selectFrom('media').selectAll().execute()).toEqual([]);
 });
 
-test('an author who left can no longer touch what is there, and can again after coming back', async () => {
+test('an author who left cannot change messages until invited again', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, conversationId } = await chat(deps);
   await conversations.inviteToConversation(deps, ann.actor, { conversationId, email: eve.email });
@@ -261,7 +261,7 @@ test('an author who left can no longer touch what is there, and can again after 
   expect(updated.participantId).toBe(message.participantId);
 });
 
-test('a key that is used again answers the first message and says nothing', async () => {
+test('a repeated idempotency key returns the first message and publishes nothing', async () => {
   await using deps = await testDeps();
   const { ann, bob, conversationId, topic } = await chat(deps);
   const input = { conversationId, text: 'once', files: ['a', 'b'], idempotencyKey: 'k1' };
@@ -277,7 +277,7 @@ test('a key that is used again answers the first message and says nothing', asyn
   expect(next.message.id).not.toBe(first.message.id);
 });
 
-test('a key that is used again answers as at first, also once a file has come', async () => {
+test('a repeated key returns the first response, also after an upload', async () => {
   await using deps = await testDeps();
   const { ann, conversationId } = await chat(deps);
   const input = { conversationId, text: 'once', files: ['a'], idempotencyKey: 'k1' };
@@ -289,7 +289,7 @@ test('a key that is used again answers as at first, also once a file has come', 
   expect(again).toEqual({ ...first, message: { ...first.message, updatedAt: again.message.updatedAt } });
 });
 
-test('a key cannot be used for another conversation, nor for a message that is gone', async () => {
+test('a key of another conversation, or of a deleted message, is a CONFLICT', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle, conversationId } = await chat(deps);
   const other = await conversationOf(deps, circle, ann, bob);
@@ -302,7 +302,7 @@ test('a key cannot be used for another conversation, nor for a message that is g
   expect(await countMessages(deps)).toBe(0);
 });
 
-test('a key whose first use was refused can be used', async () => {
+test('a key whose first send was refused can be used again', async () => {
   await using deps = await testDeps();
   const { ann, eve, conversationId } = await chat(deps);
   const input = { conversationId, text: 'hi', idempotencyKey: 'k1' };
@@ -329,7 +329,7 @@ test('fifty concurrent sends with one key are one message', async () => {
   expect(sentTexts(await history(deps, topic))).toHaveLength(1);
 });
 
-test('one key in several conversations at once is one message and conflicts', async () => {
+test('concurrent sends with one key to several conversations are one message and conflicts', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle } = await chat(deps);
   const rooms = await Promise.all(indexes(6).map(() => conversationOf(deps, circle, ann, bob)));
@@ -344,7 +344,7 @@ test('one key in several conversations at once is one message and conflicts', as
   expect(await countMessages(deps)).toBe(1);
 });
 
-test('one key on several nodes at once is one message', async () => {
+test('concurrent sends with one key on several nodes are one message', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle, conversationId } = await chat(deps);
   const other = await conversationOf(deps, circle, ann, bob);
@@ -363,7 +363,7 @@ test('one key on several nodes at once is one message', async () => {
   expect(await countMessages(deps)).toBe(5);
 });
 
-test('one that the database refuses does not fail its neighbours', async () => {
+test('a send that the database refuses does not fail others of its batch', async () => {
   await using deps = await testDeps();
   const { ann, conversationId, topic } = await chat(deps);
   await sql`alter table messages add constraint no_boom check (text <> 'boom')`.execute(deps.db);
@@ -380,7 +380,7 @@ test('one that the database refuses does not fail its neighbours', async () => {
   }
 });
 
-test('sends that wait together are stored in the order of asking, and refusals concern nobody else', async () => {
+test('batched sends are stored in request order, and a refusal does not affect the others', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, circle, conversationId, topic } = await chat(deps);
   const other = await conversationOf(deps, circle, bob, eve);
@@ -406,7 +406,7 @@ test('sends that wait together are stored in the order of asking, and refusals c
   expect(page.get(conversationId)?.map(({ text }) => text)).toEqual(expected(false));
 });
 
-test('sends that wait together take few transactions', async () => {
+test('concurrent sends share a few transactions', async () => {
   await using deps = await testDeps();
   const { ann, conversationId } = await chat(deps);
   const publish = vi.spyOn(deps.bus, 'publish');
@@ -439,7 +439,7 @@ const storedSome = (deps: Deps, text: string) =>
     expect(rows.length).toBeGreaterThan(2);
   });
 
-test('what somebody sends while being kicked is in the log before the kick, or refused', async () => {
+test('a send concurrent with a kick precedes it in the log, or is refused', async () => {
   await using deps = await testDeps();
   const { ann, bob, eve, conversationId, topic } = await chat(deps);
   for (const text of indexes(5).map((round) => `round ${round}`)) {
@@ -455,7 +455,7 @@ test('what somebody sends while being kicked is in the log before the kick, or r
   }
 });
 
-test('a device that is removed while it sends leaves no half message, and disturbs nobody', async () => {
+test('a device removed while sending leaves no partial message, and fails no other send', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle, conversationId, topic } = await chat(deps);
   for (const text of indexes(3).map((round) => `round ${round}`)) {
@@ -472,7 +472,7 @@ test('a device that is removed while it sends leaves no half message, and distur
   }
 });
 
-test('a circle that ends while many send in it takes all of it along', async () => {
+test('a circle deleted during concurrent sends is deleted with all messages', async () => {
   await using deps = await testDeps();
   const { ann, circle, conversationId, topic } = await chat(deps);
   const input = { conversationId, text: 'x', files: ['f'] };
@@ -484,7 +484,7 @@ test('a circle that ends while many send in it takes all of it along', async () 
   expect(await countMessages(deps)).toBe(0);
 });
 
-test('pages of several conversations come in one read, from either end', async () => {
+test('pages of several conversations are read in one statement, from either end', async () => {
   await using deps = await testDeps();
   const { ann, bob, circle, conversationId } = await chat(deps);
   const other = await conversationOf(deps, circle, ann, bob);
@@ -515,7 +515,7 @@ test('pages of several conversations come in one read, from either end', async (
   expect(await texts({ limit: 9, newestFirst: true, after: second, before: fourth })).toEqual(['4', '3', '']);
 });
 
-test('typing is told to readers, to the one who types too, and kept nowhere', async () => {
+test('typing is published to all subscribers, including the sender, and not persisted', async () => {
   await using deps = await testDeps();
   const { ann, bob, conversationId, topic } = await chat(deps);
   const before = await historyTypes(deps, topic);
@@ -534,7 +534,7 @@ test('typing is told to readers, to the one who types too, and kept nowhere', as
   expect(await historyTypes(deps, topic)).toEqual(before);
 });
 
-test('a lone message is sent in few statements, and read in none', async () => {
+test('a single message is sent in a few statements, and delivered without any', async () => {
   await using deps = await testDeps();
   const { ann, bob, conversationId } = await chat(deps);
   const counted = countStatements(deps.db);

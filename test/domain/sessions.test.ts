@@ -24,7 +24,7 @@ function gappyTails({ tails }: Deps) {
   return { followers, tails: { ...tails, open } };
 }
 
-test('a session whose end was trimmed unseen ends when the gap is noticed; one that goes on does not', async () => {
+test('a session whose end was trimmed unread ends when the gap is noticed; a valid one stays', async () => {
   await using deps = await testDeps();
   const { actor } = await person(deps, 'ann');
   const { followers, tails } = gappyTails(deps);

@@ -22,7 +22,7 @@ const EVENTS =
 const PRESENCE = 'subscription { presence(circleId: "Circle:1") { online actor { __typename } } }';
 const SIGNAL = 'mutation { sendSignal(to: { email: "ann@example.com" }, content: { message: "CALLING" }) }';
 
-/** The program with a clock that the test sets. The clock that only counts goes on as it does. */
+/** Starts the program with a wall clock that the test sets; its monotonic clock is real. */
 async function programWithClock() {
   const folder = await mkdtemp(join(tmpdir(), 'parley-test-'));
   const data = await createDataFolder();

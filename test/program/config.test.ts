@@ -11,7 +11,7 @@ test.for([
   'LOCALHOST',
   'a.localhost',
   'localhost.',
-])('%s is reached from this machine alone', (host) => {
+])('%s is a loopback address', (host) => {
   expect(isLoopback(host)).toBe(true);
 });
 
@@ -25,7 +25,7 @@ test.for([
   'mylocalhost',
   '::ffff:10.0.0.1',
   '',
-])('%s may be reached from other machines', (host) => {
+])('%s is not a loopback address', (host) => {
   expect(isLoopback(host)).toBe(false);
 });
 
@@ -41,7 +41,7 @@ test.for([
   ],
   ['a secret of the tests, long enough', ['a secret of the tests, long enough']],
   ['a secret of the tests,', ['a secret of the tests', 'a secret of the tests,']],
-] as const)('AUTH_SECRET=%s is read as secrets of which the first signs', ([text, secrets]) => {
+] as const)('AUTH_SECRET=%s is parsed as a list of which the first signs', ([text, secrets]) => {
   expect(readConfig({ AUTH_SECRET: text }).AUTH_SECRET).toEqual(secrets);
 });
 
@@ -62,7 +62,7 @@ test.for([
   ['LOG_LEVEL', '"Warn"', 'warn'],
   ['OPERATIONS', "'any'", 'any'],
   ['EVENT_RETENTION_DAYS', '\t30\n', 30],
-] as const)('%s=%j is understood', ([name, text, value]) => {
+] as const)('%s=%j is accepted', ([name, text, value]) => {
   expect(readConfig({ [name]: text })[name]).toBe(value);
 });
 
@@ -70,10 +70,10 @@ test.for([
   ['DEMO', 'true', 'DEMO: must be on or off'],
   ['LOG_LEVEL', 'trace', 'LOG_LEVEL: must be silent, error, warn, info or debug'],
   ['PORT', '4000 5000', 'PORT: must be a whole number'],
-])('%s=%s is refused with what it must be', ([name = '', text, said = '']) => {
+])('%s=%s is refused with the accepted values', ([name = '', text, said = '']) => {
   expect(() => readConfig({ [name]: text })).toThrow(said);
 });
 
-test('DEMO=on is understood beside a quoted loopback address', () => {
+test('DEMO=on is accepted with a quoted loopback address', () => {
   expect(readConfig({ DEMO: 'on', HOST: '"localhost"' })).toMatchObject({ DEMO: 'on', HOST: 'localhost' });
 });

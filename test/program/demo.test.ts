@@ -45,7 +45,7 @@ async function isAccepted(url: string, token = ''): Promise<boolean> {
 const acceptsHtml = async (url: string) =>
   (await fetch(`${url}/graphql`, { headers: { accept: 'text/html' } })).headers.get('content-type') ?? '';
 
-test('every start names the demo accounts that have their published password, and other machines cannot use them', async () => {
+test('every start logs the demo accounts with their published password, which other machines cannot use', async () => {
   await using folder = await createDataFolder();
   const [here, everywhere] = [
     { DATA_DIR: folder.path, HOST: '127.0.0.1' },
@@ -83,7 +83,7 @@ test('every start names the demo accounts that have their published password, an
   expect(changed).toMatchObject([{ accounts: [BOB.email] }]);
 }, 180_000);
 
-test('a database that was used without demo accounts gets none later, unless told so', async () => {
+test('a database used without demo accounts gets them later only with DEMO=on', async () => {
   await using folder = await createDataFolder();
   const create =
     'mutation { createAccount(input: { email: "cy@example.com", password: "a secret one", firstName: "C", lastName: "Y" }) { token } }';

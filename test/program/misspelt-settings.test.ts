@@ -44,11 +44,11 @@ test.for([
   expect(meantBy(name)).toBe(meant);
 });
 
-test('settings themselves are no misspellings', () => {
+test('a setting itself is not a misspelling', () => {
   expect(findMisspeltSettings(Object.fromEntries(settings.map((name) => [name, 'x'])), settings)).toEqual([]);
 });
 
-test('a service of the name parley in Kubernetes is no misspelling', () => {
+test('variables of a Kubernetes service named parley are not misspellings', () => {
   expect(meantBy('PARLEY_PORT', 'tcp://10.0.0.1:4000')).toBeUndefined();
 });
 
@@ -78,6 +78,6 @@ const USUAL = `
   .trim()
   .split(/\s+/);
 
-test.for(USUAL)('%s of another tool is no misspelling', (name) => {
+test.for(USUAL)('%s of another tool is not a misspelling', (name) => {
   expect(meantBy(name)).toBeUndefined();
 });

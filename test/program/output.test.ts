@@ -17,7 +17,7 @@ const FLOOD = `
 
 const flood = () => spawn(process.execPath, ['--input-type=module-typescript', '--eval', FLOOD]);
 
-test('output that no one reads does not block the program; when it is read again all lines are whole', async () => {
+test('unread output does not block the program, and contains only whole lines when read again', async () => {
   const child = flood();
   const exited = once(child, 'exit');
   await once(child.stderr, 'data');
@@ -41,7 +41,7 @@ test('output that no one reads does not block the program; when it is read again
   expect(indexes.length).toBeLessThan(50_000);
 }, 60_000);
 
-test('output whose reader has gone does not end the program', async () => {
+test('a closed output pipe does not end the program', async () => {
   const child = flood();
   child.stdout.destroy();
   await once(child.stderr, 'data');

@@ -10,7 +10,7 @@ function refusal(environment: Record<string, string>): string {
   }
 }
 
-test('origins are read in every form that people write', () => {
+test('origins are accepted in every common spelling', () => {
   for (const [text, origins] of [
     ['https://app.example.com/', ['https://app.example.com']],
     ['HTTPS://App.Example.com:443', ['https://app.example.com']],
@@ -24,7 +24,7 @@ test('origins are read in every form that people write', () => {
   expect(readConfig({ CORS_ORIGINS: '  ' }).CORS_ORIGINS).toBeUndefined();
 });
 
-test('what no page can have as its origin is refused with the reason', () => {
+test('an invalid origin is refused with the reason', () => {
   for (const [text, reason] of [
     ['app.example.com', 'lacks its scheme: https://app.example.com'],
     ['localhost:5173', 'lacks its scheme'],
@@ -40,7 +40,7 @@ test('what no page can have as its origin is refused with the reason', () => {
     expect(refusal({ CORS_ORIGINS: text }), text).toContain(reason);
 });
 
-test('values may stand in spaces and in the quotes of an env file, and secrets are taken as they are', () => {
+test('values are trimmed and unquoted, secrets are not', () => {
   const config = readConfig({
     AUTH_SECRET: '"sixteen characters"',
     PORT: '"4001"',
@@ -71,7 +71,7 @@ test('values may stand in spaces and in the quotes of an env file, and secrets a
   );
 });
 
-test('an address to listen on may be written as in a URL, but for its port', () => {
+test('HOST accepts the brackets of a URL, but no port', () => {
   for (const [text, host] of [
     ['[::1]', '::1'],
     ['::', '::'],

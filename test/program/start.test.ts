@@ -93,7 +93,7 @@ test.for([
   },
 );
 
-test('a signal while it starts ends it with 0, too', async () => {
+test('a signal during startup exits with 0', async () => {
   await using program = start(NODE, { LOG_LEVEL: 'silent' });
   // Its handlers are there once it has signals to catch.
   const catches = async () =>
@@ -136,7 +136,7 @@ test.for([
   },
 );
 
-test('serves on when whoever read its output has gone', async () => {
+test('keeps serving after its output pipe is closed', async () => {
   await using program = start(NODE, { LOG_LEVEL: 'debug' });
   const url = await untilListening(program.child);
   program.child.stdout.destroy();
@@ -150,7 +150,7 @@ test('serves on when whoever read its output has gone', async () => {
   expect(await program.exited).toEqual([0, null]);
 }, 60_000);
 
-test('a start that fails tells on standard error what it had to say before', async () => {
+test('a failed start writes its held log lines to standard error', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   const { port } = taken.address() as AddressInfo;
@@ -215,7 +215,7 @@ function oldNodes(): Command[] {
   return [[process.execPath, '--import', claim], ...(isOld ? [['node'] as const] : [])];
 }
 
-test.for(oldNodes())('an older Node gets one line with a hint: %s', (node) => {
+test.for(oldNodes())('an older Node prints one line with a hint: %s', (node) => {
   const { status, stdout, stderr } = run([...node, 'src/main.ts']);
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
   expect(stderr).toMatch(/^Parley needs Node 24, and this is Node [\d.]+: use npm start, .*\n$/);
@@ -238,7 +238,7 @@ test.for(['zod', 'kysely'])(
   },
 );
 
-test('a copy of the project without symbolic links starts, too', async () => {
+test('a copy of the project without symbolic links starts', async () => {
   await using copy = await copyProject({ dereference: true });
   await symlink(join(ROOT, 'node_modules'), join(copy.path, 'node_modules'));
   await using program = startProgram([process.execPath, 'src/main.ts'], environment(), copy.path);

@@ -29,7 +29,7 @@ const summary = (accounts: readonly [number, number, number], uses: number) => (
 
 const moveBack = (db: Db, days: number) => sql`update channel_uses set day = day - ${days}::int`.execute(db);
 
-test('uses of several nodes add up, and each account counts once', async () => {
+test('uses of several nodes are summed, and each account counts once', async () => {
   const { db } = await testDatabase();
   await using one = createChannelUsage({ db, log });
   await using other = createChannelUsage({ db, log });
@@ -49,14 +49,14 @@ test('uses of several nodes add up, and each account counts once', async () => {
   ]);
 });
 
-test('clients that never said who they are count as uses, and as no account', async () => {
+test('clients without authentication count as uses of no account', async () => {
   const { db } = await testDatabase();
   await using uses = createChannelUsage({ db, log });
   uses.note(use(undefined, { channel: 'webrtc_stun_info' }));
   expect((await uses.read(1)).channels).toEqual([{ channel: 'webrtc_stun_info', ...summary([0, 0, 0], 1) }]);
 });
 
-test('a report looks back as many days as it is asked for, and no use is kept for over 90', async () => {
+test('a report covers the requested days, and uses are removed after 90', async () => {
   await using deps = await testDeps();
   await using uses = createChannelUsage(deps);
   uses.note(use(7));
@@ -72,7 +72,7 @@ test('a report looks back as many days as it is asked for, and no use is kept fo
   expect((await uses.read(92)).channels).toEqual([]);
 });
 
-test('what cannot be written is written later, once', async () => {
+test('uses whose write failed are written later, once', async () => {
   const { db } = await testDatabase();
   await using uses = createChannelUsage({ db, log });
   uses.note(use(7));
@@ -84,7 +84,7 @@ test('what cannot be written is written later, once', async () => {
   expect((await uses.read(1)).channels).toMatchObject([{ uses: 2 }]);
 });
 
-test('what waits is written when the process stops', async () => {
+test('buffered uses are written at disposal', async () => {
   const { db } = await testDatabase();
   {
     await using uses = createChannelUsage({ db, log });

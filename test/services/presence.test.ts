@@ -280,7 +280,7 @@ test('the actors of a dead node go offline, published once by the surviving node
   expect(await t.isOnline(bob.actor)).toBe(true);
 });
 
-test('connections of a node without heartbeats make nobody reachable', async () => {
+test('connections of a node without heartbeats do not make an actor reachable', async () => {
   await using t = await testNodes();
   const { deps, ann, nodes } = t;
   await nodes[0].presence.open('legacy', ann.actor);
@@ -336,7 +336,7 @@ test('a node that was declared dead registers again before it opens a connection
   expect(await nodes[1].presence.newestLegacyLease(ann.actor)).not.toBeNull();
 });
 
-test('a process that is alone with its database starts with nobody online', async () => {
+test('a process that is alone with its database starts with no one online', async () => {
   await using t = await testNodes();
   const { deps, ann, bob, nodes, published } = t;
   await nodes[0].presence.open('legacy', ann.actor);

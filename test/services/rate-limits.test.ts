@@ -11,7 +11,7 @@ const tooMany = expect.objectContaining({
   details: { retryAfterMs: expect.any(Number) as number },
 });
 
-/** How often it can be done at once. */
+/** Consumes points until the limit refuses, and returns their number. */
 async function countUses(
   kind: LimitKind,
   key: string,
@@ -30,7 +30,7 @@ test.each([
   ['send', 6_000],
   ['signal', 1_200],
   ['typing', 300],
-] as const)('an account can %s only so often at once', async (kind, uses) => {
+] as const)('an account can %s only up to the limit', async (kind, uses) => {
   vi.useFakeTimers();
   try {
     expect(await countUses(kind, 'user:1')).toBe(uses);
@@ -39,14 +39,14 @@ test.each([
   }
 });
 
-test('what one account uses up is not taken from another, nor from other kinds', async () => {
+test('limits are separate per account and per kind', async () => {
   const limits = createRateLimits({ enabled: true });
   expect(await countUses('login', 'a', limits)).toBe(10);
   await limits.consume('login', 'b');
   await limits.consume('typing', 'a');
 });
 
-test('after the time that the refusal tells it can be done again', async () => {
+test('the limit allows requests again after retryAfterMs', async () => {
   vi.useFakeTimers();
   try {
     const limits = createRateLimits({ enabled: true });
@@ -63,37 +63,37 @@ test('after the time that the refusal tells it can be done again', async () => {
   }
 });
 
-test('a right guess uses nothing up, and of many at once no more are made than may be wrong', async () => {
+test('successful checks consume nothing, and concurrent guesses cannot exceed the limit', async () => {
   const limits = createRateLimits({ enabled: true });
-  const guess = (key: string, secret: string) =>
+  const check = (key: string, secret: string) =>
     limits.checkCredential(key, async () => (secret === 'right' ? secret : undefined));
-  for (let times = 0; times < 50; times += 1) expect(await guess('a', 'right')).toBe('right');
+  for (let times = 0; times < 50; times += 1) expect(await check('a', 'right')).toBe('right');
   const many = [...Array.from({ length: 15 }, () => 'wrong'), 'right'];
-  const results = await Promise.allSettled(many.map((secret) => guess('a', secret)));
+  const results = await Promise.allSettled(many.map((secret) => check('a', secret)));
   expect(results.map(({ status }) => status)).toEqual(
     many.map((_, index) => (index < 10 ? 'fulfilled' : 'rejected')),
   );
   expect(results.at(-1)).toEqual({ status: 'rejected', reason: tooMany });
-  expect(await guess('b', 'right')).toBe('right');
+  expect(await check('b', 'right')).toBe('right');
 });
 
-test('a guess that fails does not count, and does not hold up the next one', async () => {
+test('a check that throws consumes nothing, and does not block the next one', async () => {
   const limits = createRateLimits({ enabled: true });
   for (let times = 0; times < 20; times += 1)
-    await expect(limits.checkCredential('a', () => Promise.reject(new Error('away')))).rejects.toThrow(
-      'away',
+    await expect(limits.checkCredential('a', () => Promise.reject(new Error('unavailable')))).rejects.toThrow(
+      'unavailable',
     );
   expect(await limits.checkCredential('a', async () => 'right')).toBe('right');
 });
 
-test('when they are off nothing is ever refused', async () => {
+test('disabled limits refuse nothing', async () => {
   const limits = createRateLimits({ enabled: false });
   for (let times = 0; times < 5_000; times += 1) await limits.consume('login', 'a');
   for (let times = 0; times < 20; times += 1)
     expect(await limits.checkCredential('a', async () => undefined)).toBeUndefined();
 });
 
-test('an account that types without end is slowed down, and others are not', async () => {
+test('excessive typing is limited per account', async () => {
   await using deps = await testDeps({ rateLimits: true });
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const { id: conversationId } = await conversationOf(deps, await circleOf(deps, ann, bob), ann, bob);

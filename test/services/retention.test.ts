@@ -37,7 +37,7 @@ const age = (deps: Deps, topic: string, upTo: number, days: number) =>
     deps.db,
   );
 
-test('events of more days or a greater number than are kept go, and readers are told so', async () => {
+test('events beyond the retention are removed, and older cursors are CURSOR_EXPIRED', async () => {
   await using deps = await testDeps();
   const { topic, send, openAfter } = await chat(deps);
   await Promise.all(indexes(30).map(() => send()));
@@ -56,7 +56,7 @@ test('events of more days or a greater number than are kept go, and readers are 
   await (await openAfter(head - 5)).return();
 });
 
-test('a log that was emptied still counts on from where it was', async () => {
+test('an emptied log continues its sequence', async () => {
   await using deps = await testDeps();
   const { topic, send } = await chat(deps);
   await send();
@@ -68,7 +68,7 @@ test('a log that was emptied still counts on from where it was', async () => {
   expect(await readRange(deps.db, topic)).toEqual({ head: head + 1, trimmed: head });
 });
 
-test('much that is out of date goes in one sweep', async () => {
+test('one sweep removes more than one batch', async () => {
   await using deps = await testDeps();
   const { topic, send } = await chat(deps);
   await Promise.all(indexes(700).map((number) => send({ idempotencyKey: `key ${number}` })));
@@ -80,7 +80,7 @@ test('much that is out of date goes in one sweep', async () => {
   expect(await readRange(deps.db, topic)).toMatchObject({ trimmed: expect.any(Number) as number });
 });
 
-test('a key is remembered for as long as events are, and no longer', async () => {
+test('idempotency keys have the retention of events', async () => {
   await using deps = await testDeps();
   const { send } = await chat(deps);
   const first = await send({ idempotencyKey: 'k' });
@@ -92,7 +92,7 @@ test('a key is remembered for as long as events are, and no longer', async () =>
   expect((await send({ idempotencyKey: 'k' })).message.id).not.toBe(first.message.id);
 });
 
-test('revocations of expired tokens go, others stay', async () => {
+test('revocations are removed when their token has expired', async () => {
   await using deps = await testDeps();
   const tokens = [
     { tokenId: 'expired', expiresAt: new Date(Date.now() - 60_000).toISOString() },
@@ -105,7 +105,7 @@ test('revocations of expired tokens go, others stay', async () => {
   ]);
 });
 
-test('it runs in the background until it is disposed of', async () => {
+test('retention runs in the background until disposed', async () => {
   await using deps = await testDeps();
   const { topic, send } = await chat(deps);
   await Promise.all(indexes(10).map(() => send()));

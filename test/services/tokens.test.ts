@@ -29,7 +29,7 @@ const actorOf = async (tokens: Tokens, token: string) => {
   return verified?.kind === 'local' ? verified.actor : undefined;
 };
 
-test('a token for a user is good for a day and names the user', async () => {
+test('a token of a user is valid for a day', async () => {
   const tokens = createTokens({ secret: SECRET });
   const issued = await tokens.issue(ann);
   expect(await tokens.verify(issued.token)).toEqual({
@@ -43,7 +43,7 @@ test('a token for a user is good for a day and names the user', async () => {
   expect(issued.expiresAt - Date.now()).toBeLessThanOrEqual(24 * HOUR * 1000);
 });
 
-test('a token for a device is good for thirty days, with a secret of its own or without', async () => {
+test('a token of a device is valid for thirty days, with or without AUTH_DEVICE_SECRET', async () => {
   for (const deviceSecret of [undefined, DEVICE_SECRET, SECRET]) {
     const tokens = createTokens({ secret: SECRET, deviceSecret });
     const issued = await tokens.issue(lamp);
@@ -53,13 +53,13 @@ test('a token for a device is good for thirty days, with a secret of its own or 
   }
 });
 
-test('every token has an id of its own', async () => {
+test('every token has a unique id', async () => {
   const tokens = createTokens({ secret: SECRET });
   const [first, second] = [await tokens.issue(ann), await tokens.issue(ann)];
   expect(first.tokenId).not.toBe(second.tokenId);
 });
 
-test('a token of the original server, with an integer sub and no jti, is told apart by its secret', async () => {
+test('tokens of the original server, with an integer sub and no jti, are distinguished by their secret', async () => {
   const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
   const claims = { exp: now() + HOUR, iat: now(), sub: 7 };
   expect(await tokens.verify(sign(claims))).toEqual({
@@ -72,14 +72,14 @@ test('a token of the original server, with an integer sub and no jti, is told ap
   expect(await actorOf(tokens, sign({ ...claims, sub: 4 }, DEVICE_SECRET))).toEqual(lamp);
 });
 
-test('what verifies with the device secret is a device, whatever it says', async () => {
+test('a token that verifies with the device secret is a device, whatever its claims', async () => {
   const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
   expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: 4, kind: 'user' }, DEVICE_SECRET))).toEqual(
     lamp,
   );
 });
 
-test('while secrets rotate the first signs, and what any of them signed is accepted', async () => {
+test('of several secrets the first signs and all verify', async () => {
   const claims = { exp: now() + HOUR, sub: 7 };
   const rotating = createTokens({
     secret: ['a new secret of the tests', SECRET],
@@ -93,14 +93,14 @@ test('while secrets rotate the first signs, and what any of them signed is accep
   expect(await actorOf(createTokens({ secret: SECRET }), token)).toBeUndefined();
 });
 
-test('the kind claim tells a device without a device secret', async () => {
+test('without a device secret the kind claim distinguishes devices', async () => {
   const tokens = createTokens({ secret: SECRET });
   expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: '4', kind: 'device' }))).toEqual(lamp);
   expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: '7', kind: 'user' }))).toEqual(ann);
   expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: '7', kind: 'bot' }))).toBeUndefined();
 });
 
-test('a sub that is no account id is refused', async () => {
+test('a sub that is not an account id is refused', async () => {
   const tokens = createTokens({ secret: SECRET });
   for (const sub of [
     undefined,
@@ -121,7 +121,7 @@ test('a sub that is no account id is refused', async () => {
   }
 });
 
-test('an expired token, one that never expires and one that is not valid yet are refused', async () => {
+test('tokens that are expired, without expiry or not yet valid are refused', async () => {
   const tokens = createTokens({ secret: SECRET });
   expect(await tokens.verify(sign({ sub: 7, exp: now() - 1 }))).toBeUndefined();
   expect(await tokens.verify(sign({ sub: 7 }))).toBeUndefined();
@@ -129,7 +129,7 @@ test('an expired token, one that never expires and one that is not valid yet are
   expect(await tokens.verify(sign({ sub: 7, exp: now() + HOUR, nbf: now() + HOUR }))).toBeUndefined();
 });
 
-test('a token from a clock that is a few seconds ahead is accepted, and one that has expired is not', async () => {
+test('a token of an issuer a few seconds ahead is accepted, an expired one is not', async () => {
   await using provider = await startProvider();
   const key = await provider.addKey('ES256');
   const tokens = outside(provider);
@@ -144,13 +144,13 @@ test('a token from a clock that is a few seconds ahead is accepted, and one that
   }
 });
 
-test('an expiry beyond all dates is a date still', async () => {
+test('an expiry beyond the range of dates is clamped', async () => {
   const tokens = createTokens({ secret: SECRET });
   const verified = await tokens.verify(sign({ sub: 7, exp: 1e300 }));
   expect(new Date(verified?.expiresAt ?? NaN).getUTCFullYear()).toBe(9999);
 });
 
-test('a token of a foreign secret, a changed one and mere text are refused', async () => {
+test('tokens of another secret, modified ones and arbitrary text are refused', async () => {
   const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
   const good = sign({ sub: 7, exp: now() + HOUR });
   const [header, , signature] = good.split('.');
@@ -173,7 +173,7 @@ test('a token of a foreign secret, a changed one and mere text are refused', asy
   for (const token of bad) expect(await tokens.verify(token)).toBeUndefined();
 });
 
-test('no other algorithm than HS256 is accepted with a secret', async () => {
+test('only HS256 is accepted with a secret', async () => {
   const tokens = createTokens({ secret: SECRET });
   for (const alg of ['HS384', 'HS512']) {
     const token = await new SignJWT({})
@@ -193,13 +193,13 @@ test('no other algorithm than HS256 is accepted with a secret', async () => {
   }
 });
 
-test('a header that asks for extensions is refused', async () => {
+test('a header with critical extensions is refused', async () => {
   const tokens = createTokens({ secret: SECRET });
   const header = { alg: 'HS256', crit: ['exp2'], exp2: 1 };
   expect(await tokens.verify(sign({ sub: 7, exp: now() + HOUR }, SECRET, header))).toBeUndefined();
 });
 
-test('a token without jti keeps its id however its signature is written', async () => {
+test('a token without jti has the same id for every encoding of its signature', async () => {
   const tokens = createTokens({ secret: SECRET });
   const token = sign({ sub: 7, exp: now() + HOUR });
   const id = (await tokens.verify(token))?.tokenId;
@@ -276,7 +276,7 @@ function signOutside(
   return new SignJWT({ ...standard, ...claims }).setProtectedHeader(header).sign(key);
 }
 
-test('a token of the outside provider is verified with its published key', async () => {
+test("an external token is verified with the provider's published key", async () => {
   await using provider = await startProvider();
   for (const alg of ['RS256', 'ES256', 'EdDSA', 'PS256']) {
     const key = await provider.addKey(alg, { kid: alg });
@@ -299,7 +299,7 @@ test('a token of the outside provider is verified with its published key', async
   }
 });
 
-test('the standard claims of the outside provider are read, those of no use left out', async () => {
+test('standard claims of the provider are parsed, invalid ones ignored', async () => {
   await using provider = await startProvider();
   const key = await provider.addKey('ES256');
   const tokens = outside(provider);
@@ -348,7 +348,7 @@ test('the standard claims of the outside provider are read, those of no use left
   expect(await read({ kind: 'device' })).toBeUndefined();
 });
 
-test('a token of another issuer, another audience or another time is refused', async () => {
+test('an external token of another issuer or audience, or outside its lifetime, is refused', async () => {
   await using provider = await startProvider();
   const key = await provider.addKey('RS256', { kid: 'k' });
   const header = { alg: 'RS256', kid: 'k' };
@@ -366,7 +366,7 @@ test('a token of another issuer, another audience or another time is refused', a
   expect(await verify({ aud: 'parley', sub: undefined })).toBeUndefined();
 });
 
-test('a key that the provider adds or changes is found, and one that it drops is not', async () => {
+test('keys that the provider adds are found, removed ones are not', async () => {
   await using provider = await startProvider();
   const first = await provider.addKey('RS256', { kid: 'first' });
   const tokens = outside(provider);
@@ -379,7 +379,7 @@ test('a key that the provider adds or changes is found, and one that it drops is
   expect(await tokens.verify(byFirst)).toBeUndefined();
 });
 
-test('unknown keys do not make the gateway read the key set again and again', async () => {
+test('unknown keys refetch the key set at most once per cooldown', async () => {
   await using provider = await startProvider();
   const key = await provider.addKey('RS256', { kid: 'known' });
   const tokens = outside(provider, { cooldownMs: 60_000 });
@@ -431,7 +431,7 @@ test("the provider's public key is no HS256 secret", async () => {
   expect(await tokens.verify(new UnsecuredJWT(claims).encode())).toBeUndefined();
 });
 
-test('our own tokens are good beside the outside ones, and do not need the provider', async () => {
+test('local tokens are valid beside external ones, without the provider', async () => {
   await using provider = await startProvider();
   provider.answer(500);
   const tokens = outside(provider);
@@ -439,7 +439,7 @@ test('our own tokens are good beside the outside ones, and do not need the provi
   expect(provider.reads).toBe(0);
 });
 
-test('a token is not called bad while the key set cannot be read', async () => {
+test('while the key set is unavailable, external tokens are UNAVAILABLE and not invalid', async () => {
   await using provider = await startProvider();
   const key = await provider.addKey('RS256', { kid: 'k' });
   const token = await signOutside(key, { alg: 'RS256', kid: 'k' });
@@ -453,7 +453,7 @@ test('a token is not called bad while the key set cannot be read', async () => {
   await expect(nowhere.verify(token)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
 });
 
-test('without a provider no asymmetric token is good', async () => {
+test('without a provider every asymmetric token is refused', async () => {
   const { privateKey } = await generateKeyPair('RS256');
   const token = await signOutside(privateKey, { alg: 'RS256' });
   expect(await createTokens({ secret: SECRET }).verify(token)).toBeUndefined();
