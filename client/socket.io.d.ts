@@ -1,6 +1,6 @@
 // Generated from src/bridge/contract/channels.ts and src/bridge/contract/schemas.ts by scripts/print-socket-io-types.ts.
 
-/** An acknowledgement, which carries nothing. */
+/** An acknowledgement without arguments. */
 export type Ack = () => void;
 
 /** Every text that the server sends on `error`. */
@@ -96,7 +96,7 @@ export type Media = {
 /** An id, or its decimal digits as a string. */
 export type IdOrDigits = Id | string;
 
-/** What the server emits, for `Socket<ServerToClientEvents, ClientToServerEvents>` of socket.io-client. */
+/** The events that the server emits, for `Socket<ServerToClientEvents, ClientToServerEvents>` of socket.io-client. */
 export interface ServerToClientEvents {
   /** The socket is authenticated. The room is joined. The room is left. The room is joined. The room is left. The message is stored. The room was notified. The payload was sent to the target. */
   success(payload: 'User authenticated' | `Vous avez rejoins la conversation : conversation_${number}` | 'Vous avez quitte la conversation' | `Vous avez rejoins le cercle : circle_${number}` | 'Vous avez quitte le cercle' | {
@@ -231,7 +231,7 @@ export interface ServerToClientEvents {
   }): void;
 }
 
-/** What a client may emit. */
+/** The events that a client may emit. */
 export interface ClientToServerEvents {
   /** Authenticates the socket as an account. */
   authenticate(payload: {
@@ -303,5 +303,5 @@ export interface ClientToServerEvents {
   webrtc_room_forward(...parameters: [ack?: Ack] | [payload: Readonly<Record<string, unknown>>, ack?: Ack]): void;
 }
 
-/** What a listener of a channel receives. */
+/** The payload that a listener of a channel receives. */
 export type Payload<Channel extends keyof ServerToClientEvents> = Parameters<ServerToClientEvents[Channel]>[0];

@@ -1,4 +1,4 @@
-// asyncapi.yaml as an object: AsyncAPI 3, with the channels of the table and the shapes of what clients hear.
+// asyncapi.yaml as an object: AsyncAPI 3, with the listened channels and the schemas of the emitted ones.
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Channel } from '../src/bridge/contract/channel-types.ts';
@@ -7,7 +7,7 @@ import { FIELD_TYPES } from '../src/bridge/contract/schemas.ts';
 import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
 import {
   CONNECTION,
-  HEARD,
+  FRAME_EXAMPLES,
   NOMENCLATURE,
   TRANSPORT,
   emittedChannels,
@@ -20,16 +20,16 @@ type Tree = Record<string, unknown>;
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as Tree;
 
-/** A channel's key, which unlike its address has no spaces. */
+/** Returns a channel's key, which unlike its address has no spaces. */
 const ref = (...path: string[]): Tree => ({ $ref: `#/${path.map(keyOf).join('/')}` });
 const messageRef = (channel: string, message: string): Tree => ref('channels', channel, 'messages', message);
 const messageRefs = (channel: EmittedChannel): Tree[] =>
   Object.keys(shapesOf(channel)).map((shape) => messageRef(channel, shape));
 
-/** The key of what clients send among the messages of a channel. */
+/** The key of the message that clients send, among the messages of a channel. */
 const REQUEST = 'request';
 
-/** A JSON Schema in this document; the named ones in it go to `schemas`. */
+/** Returns a JSON Schema for this document, and adds its named definitions to `schemas`. */
 function schemaOf(type: z.ZodType, schemas: Tree): Tree {
   const text = JSON.stringify(z.toJSONSchema(type, { target: 'draft-7' }));
   const { $schema, definitions, examples, ...schema } = JSON.parse(
@@ -65,18 +65,18 @@ const requestOf = (channel: Channel, schemas: Tree): Tree => ({
   'x-ack': [],
 });
 
-function heardOn(channel: EmittedChannel, schemas: Tree): Tree {
+function emittedMessages(channel: EmittedChannel, schemas: Tree): Tree {
   const messages = Object.entries(shapesOf(channel)).map(([shape, type]) => {
-    const heard = HEARD.filter((one) => one.channel === channel && one.shape === shape);
+    const examples = FRAME_EXAMPLES.filter((one) => one.channel === channel && one.shape === shape);
     const { description, ...payload } = schemaOf(type, schemas);
-    // The texts of `error` are those of the table.
-    const texts = channel === 'error' ? { enum: heard.map((one) => one.payload) } : {};
+    // The texts of `error` are those of `channels.ts`.
+    const texts = channel === 'error' ? { enum: examples.map((one) => one.payload) } : {};
     const message = {
       name: channel,
-      title: `${channel}, heard by a client: ${shape}`,
+      title: `${channel}, sent to a client: ${shape}`,
       summary: description,
       payload: { ...payload, ...texts },
-      examples: heard.map((one) => ({
+      examples: examples.map((one) => ({
         summary: `To the ${one.to.replace(/^the /, '')}: ${one.when}.`,
         payload: one.payload,
       })),
@@ -94,15 +94,15 @@ function channels(schemas: Tree): Tree {
       const emitted = emittedChannels.find((name) => name === address);
       const messages = {
         ...(listened && { [REQUEST]: requestOf(listened, schemas) }),
-        ...(emitted && heardOn(emitted, schemas)),
+        ...(emitted && emittedMessages(emitted, schemas)),
       };
       return [keyOf(address), { address, messages }];
     }),
   );
 }
 
-/** What Parley does with what it hears. A reply has one channel, so the others are in `x-answers`. */
-function receiving(channel: Channel): Tree {
+/** Returns the operation of a listened channel. AsyncAPI allows one channel per reply, so the others are in `x-answers`. */
+function receiveOperation(channel: Channel): Tree {
   const { name, description, notes, anonymous } = channel;
   const answers = channel.replies.map(({ channel: on, shape, when }) => ({
     channel: ref('channels', on),
@@ -125,19 +125,19 @@ function receiving(channel: Channel): Tree {
   };
 }
 
-const sending = (channel: EmittedChannel): Tree => ({
+const sendOperation = (channel: EmittedChannel): Tree => ({
   action: 'send',
   channel: ref('channels', channel),
   messages: messageRefs(channel),
 });
 
-const description = `What a Socket.IO client sends to Parley and hears from it. New clients speak GraphQL instead; both see the same.
+const description = `The events that Socket.IO clients send to Parley and receive from it. New clients use GraphQL instead; both APIs show the same data.
 
-A channel is a Socket.IO event of that name, and a payload is its one argument, as JSON. An operation \`receive\` is what a client may send,
-\`send\` what it may hear. Its answers are in \`x-answers\`, in order (\`reply\` is the one that always comes), the texts on \`error\` in
-\`x-errors\`, in the order in which they are looked for; \`x-ack\` is what an acknowledgement carries: nothing.
+A channel is a Socket.IO event of that name, and a payload is its only argument, as JSON. A \`receive\` operation is an event that a client
+may send, a \`send\` operation one that it may receive. Replies are in \`x-answers\`, in order (\`reply\` is the one that is always sent), texts of
+\`error\` in \`x-errors\`, in the order in which they are checked; \`x-ack\` are the arguments of an acknowledgement: none.
 
-To connect: \`io('http://localhost:4000')\`, of socket.io-client 1.0 to 4.8, then \`authenticate\` with a token of the GraphQL mutation \`login\`.
+Connect with \`io('http://localhost:4000')\`, of socket.io-client 1.0 to 4.8, then \`authenticate\` with a token of the GraphQL mutation \`login\`.
 
 ## Nomenclature
 
@@ -147,12 +147,11 @@ ${NOMENCLATURE.map(([term, meaning]) => `- **${term}**: ${meaning}`).join('\n')}
 
 ${CONNECTION.map((line) => `- ${line}`).join('\n')}
 
-Besides the channels of this document there are two of the transport:
+The transport has two channels of its own:
 
-${TRANSPORT.map(([channel, about]) => `- \`${channel}\`: ${about}`).join('\n')}
+${TRANSPORT.map(([channel, summary]) => `- \`${channel}\`: ${summary}`).join('\n')}
 `;
 
-/** The whole document. */
 export function asyncapi(): Tree {
   const schemas: Tree = {};
   const server = { host: 'localhost:4000', pathname: '/socket.io/' };
@@ -178,8 +177,8 @@ export function asyncapi(): Tree {
     },
     channels: channels(schemas),
     operations: Object.fromEntries([
-      ...CHANNELS.map((channel) => [`receive_${keyOf(channel.name)}`, receiving(channel)] as const),
-      ...emittedChannels.map((channel) => [`send_${keyOf(channel)}`, sending(channel)] as const),
+      ...CHANNELS.map((channel) => [`receive_${keyOf(channel.name)}`, receiveOperation(channel)] as const),
+      ...emittedChannels.map((channel) => [`send_${keyOf(channel)}`, sendOperation(channel)] as const),
     ]),
     components: {
       schemas,

@@ -1,4 +1,4 @@
-// Prints which old clients a running gateway still has, and what they use: npm run legacy-report -- [days] [url]
+// Prints the usage report of a running gateway's legacy clients: npm run legacy-report -- [days] [url]
 const { PORT = '4000' } = process.env;
 const [days = '30', url = `http://127.0.0.1:${PORT}`] = process.argv.slice(2);
 

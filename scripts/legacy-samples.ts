@@ -12,7 +12,7 @@ import type {
 
 type Event<Type extends DomainEvent['type']> = Extract<DomainEvent, { type: Type }>;
 
-/** One case of a fact that legacy clients may hear of. */
+/** A sample of an event that legacy clients may receive. */
 export interface Sample<Fact> {
   readonly when: string;
   readonly to: string;
@@ -92,7 +92,7 @@ const inRoom = 'room of the conversation';
 const inCircle = 'room of the circle';
 const newest = (who: string) => `newest connection of ${who}`;
 
-/** Every fact, in the order of docs/legacy-channels.md; those without a case say nothing to legacy clients. */
+/** Every event, in the order of docs/legacy-channels.md; those without a sample send no frames. */
 export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly Sample<Event<Type>>[] } = {
   'circle.invited': [
     {
@@ -147,7 +147,7 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
   ],
   'device.removed': [
     {
-      when: 'the device is removed while it is online; nothing when it is not',
+      when: 'the device is removed while it is online; no frame if it is offline',
       to: inCircle,
       fact: { type: 'device.removed', device, online: true },
     },
@@ -157,14 +157,14 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
   ],
   'conversation.invited': [
     {
-      when: 'a user is invited to the conversation, or it begins with them; nobody else is told',
+      when: 'a user is invited to the conversation, or is one of its first participants; no one else receives it',
       to: newest('the user'),
       fact: { type: 'conversation.invited', userId: bob.id, conversation },
     },
   ],
   'conversation.promoted': [
     {
-      when: 'an administrator makes a participant the administrator; nobody is told when one inherits that',
+      when: 'an administrator makes a participant the administrator; no frame if one inherits the role',
       to: newest('the participant'),
       fact: { type: 'conversation.promoted', userId: bob.id, conversation },
     },
@@ -185,12 +185,12 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
   ],
   'device-access.changed': [
     {
-      when: 'the device of the circle is let in',
+      when: 'the device of the circle gains access',
       to: inRoom,
       fact: { type: 'device-access.changed', conversation, allowed: true, removed: false },
     },
     {
-      when: 'the device of the circle is shut out; not when it is removed',
+      when: 'the device of the circle loses access; no frame if it is removed',
       to: `${inRoom}, the device included`,
       fact: { type: 'device-access.changed', conversation, allowed: false, removed: false },
     },
@@ -207,14 +207,14 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
       fact: { type: 'message.sent', message: ofDevice, author: byDevice, media: [] },
     },
     {
-      when: 'a message is sent whose files are still to come',
+      when: 'a message is sent whose files are not uploaded yet',
       to: `${inRoom}, the sender included`,
       fact: { type: 'message.sent', message: withFiles, author: byAnn, media: [announced, other] },
     },
   ],
   'media.uploaded': [
     {
-      when: 'a file of a message has arrived, others have not',
+      when: 'a file of a message is uploaded, others are pending',
       to: inRoom,
       fact: {
         type: 'media.uploaded',
@@ -225,7 +225,7 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
       },
     },
     {
-      when: 'the last file of a message has arrived',
+      when: 'the last file of a message is uploaded',
       to: inRoom,
       fact: {
         type: 'media.uploaded',
@@ -257,15 +257,15 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
   'account.deleted': [],
 };
 
-/** What is not kept. */
+/** Ephemeral events. */
 export const EPHEMERAL_SAMPLES: readonly Sample<Ephemeral>[] = [
   {
-    when: 'a user comes online: the first connection of any kind, on any node',
+    when: 'a user comes online: the first connection over any transport, on any node',
     to: inCircle,
     fact: { type: 'presence', topic: `circle:${circleId}`, actor: byAnn, online: true },
   },
   {
-    when: 'a user has been without connection for a grace period (`PRESENCE_GRACE_MS`, 5 s unless set)',
+    when: 'a user has had no connection for a grace period (`PRESENCE_GRACE_MS`, 5 s unless set)',
     to: inCircle,
     fact: { type: 'presence', topic: `circle:${circleId}`, actor: byAnn, online: false },
   },
@@ -275,22 +275,22 @@ export const EPHEMERAL_SAMPLES: readonly Sample<Ephemeral>[] = [
     fact: { type: 'presence', topic: `circle:${circleId}`, actor: byDevice, online: true },
   },
   {
-    when: 'a device has been without connection for a grace period',
+    when: 'a device has had no connection for a grace period',
     to: inCircle,
     fact: { type: 'presence', topic: `circle:${circleId}`, actor: byDevice, online: false },
   },
   {
-    when: 'a user writes',
+    when: 'a user starts or stops writing',
     to: `${inRoom}, the writer included`,
     fact: { type: 'typing', topic: `conversation:${conversationId}`, actor: byAnn, isTyping: true },
   },
   {
-    when: 'a device writes',
+    when: 'a device starts or stops writing',
     to: `${inRoom}, the writer included`,
     fact: { type: 'typing', topic: `conversation:${conversationId}`, actor: byDevice, isTyping: true },
   },
   {
-    when: 'somebody forwards to the account',
+    when: 'another client forwards a payload to the account',
     to: newest('the account'),
     fact: {
       type: 'signal',

@@ -7,7 +7,7 @@ import { code, escape, inline, marked, oneLine, table, typeOf } from './html.ts'
 import type { Schema } from './html.ts';
 import {
   CONNECTION,
-  HEARD,
+  FRAME_EXAMPLES,
   NOMENCLATURE,
   TRANSPORT,
   emittedChannels,
@@ -15,9 +15,9 @@ import {
   exampleOf,
   keyOf,
 } from './legacy-contract.ts';
-import type { Heard } from './legacy-contract.ts';
+import type { FrameExample } from './legacy-contract.ts';
 
-// The page shows the document, so that it can say nothing else.
+// The page renders the AsyncAPI document, so that the two cannot differ.
 const { channels, components } = asyncapi() as {
   channels: Record<string, { messages: Record<string, { summary: string; payload: Schema }> }>;
   components: { schemas: Record<string, Schema> };
@@ -29,7 +29,7 @@ const heading = (id: string, text: string): string => `<h3 id="${id}"><a href="#
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** Longer JSON than this is folded away. */
+/** Longer JSON is collapsed. */
 const SHORT = 120;
 
 const inCode = (payload: unknown): string => `<code>${marked(oneLine(payload))}</code>`;
@@ -67,18 +67,18 @@ function listened(channel: Channel): string {
     fieldsOf(channel, channels[keyOf(name)]?.messages['request']?.payload ?? {}),
     `<pre>socket.emit('${escape(name)}'${argument})</pre>`,
     replies.length === 0
-      ? '<p>No answer.</p>'
-      : `<h4>Answers, in order</h4>\n<ol>\n${replies.map(answer).join('\n')}\n</ol>`,
+      ? '<p>No reply.</p>'
+      : `<h4>Replies, in order</h4>\n<ol>\n${replies.map(answer).join('\n')}\n</ol>`,
     ...(errors.length === 0 ? [] : [errorTable(errors, 'Refused when, checked in this order')]),
     ...notes.map((note) => `<p>${inline(note)}</p>`),
     '</article>',
   ].join('\n');
 }
 
-const transport = ([name, about]: readonly [string, string]): string =>
-  `<article>\n${heading(`listened-${name}`, code(name))}\n<p>${inline(about)}</p>\n</article>`;
+const transport = ([name, summary]: readonly [string, string]): string =>
+  `<article>\n${heading(`listened-${name}`, code(name))}\n<p>${inline(summary)}</p>\n</article>`;
 
-/** The keys of an object, or of each of several that it may be. */
+/** Renders the keys of an object, or of each member of a union. */
 function keysOf({ properties, anyOf, items }: Schema): string {
   if (properties !== undefined)
     return table(
@@ -94,7 +94,7 @@ function keysOf({ properties, anyOf, items }: Schema): string {
   return '';
 }
 
-function sample({ when, to, payload }: Heard): string {
+function sample({ when, to, payload }: FrameExample): string {
   const line = `${capital(inline(when))} <span class="to">to: ${inline(to)}</span>`;
   return oneLine(payload).length > SHORT
     ? `<details>\n<summary>${line}</summary>\n<pre>${marked(JSON.stringify(payload, null, 2))}</pre>\n</details>`
@@ -102,10 +102,10 @@ function sample({ when, to, payload }: Heard): string {
 }
 
 function emitted(channel: EmittedChannel): string {
-  const heard = HEARD.filter((one) => one.channel === channel);
-  const texts = heard.filter(({ payload }) => typeof payload === 'string');
+  const examples = FRAME_EXAMPLES.filter((one) => one.channel === channel);
+  const texts = examples.filter(({ payload }) => typeof payload === 'string');
   const shapes = Object.entries(channels[keyOf(channel)]?.messages ?? {}).flatMap(([shape, message]) => {
-    const ofShape = heard.filter((one) => one.shape === shape && typeof one.payload !== 'string');
+    const ofShape = examples.filter((one) => one.shape === shape && typeof one.payload !== 'string');
     if (ofShape.length === 0) return [];
     return [`<h4>${inline(message.summary)}</h4>`, keysOf(message.payload), ...ofShape.map(sample)];
   });
@@ -167,8 +167,8 @@ const page = `<!doctype html>
 <main class="reference">
 <header>
 <h1>Legacy channels</h1>
-<p>What a Socket.IO client sends and hears. For programs there is the same as <a href="/asyncapi.yaml">asyncapi.yaml</a>; in a
-checkout, <code>docs/legacy-channels.md</code> also says how all this differs from the original.</p>
+<p>The events that Socket.IO clients send and receive. The same for tools is <a href="/asyncapi.yaml">asyncapi.yaml</a>; in the
+repository, <code>docs/legacy-channels.md</code> also lists the deviations from the original.</p>
 </header>
 <nav class="contents" aria-label="Contents">
 <ul>
@@ -202,14 +202,14 @@ ${CONNECTION.map((line) => `<li>${inline(line)}</li>`).join('\n')}
 </section>
 <section>
 <h2 id="listened">Listened channels</h2>
-<p>What a client may send. Besides, on every channel:</p>
+<p>The events that a client may send. On every channel also:</p>
 ${errorTable(COMMON_REFUSALS, 'Refused when, after the channel’s own')}
 ${TRANSPORT.map(transport).join('\n')}
 ${CHANNELS.map(listened).join('\n')}
 </section>
 <section>
 <h2 id="emitted">Emitted channels</h2>
-<p>What a client may hear. Every key shown is always there, in this order.</p>
+<p>The events that a client may receive. Payloads always have the keys shown, in this order.</p>
 ${emittedChannels.map(emitted).join('\n')}
 </section>
 <section>

@@ -4,7 +4,7 @@ import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/contract/channels.ts';
 import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
 import {
   CONNECTION,
-  HEARD,
+  FRAME_EXAMPLES,
   NOMENCLATURE,
   TRANSPORT,
   emittedChannels,
@@ -19,13 +19,13 @@ const table = (head: string[], rows: readonly string[][]): string =>
 
 const json = (value: unknown): string => `\`${JSON.stringify(value)}\``;
 
-function answer(given: ReplyShape): string {
+function formatReply(given: ReplyShape): string {
   const { channel, shape, when } = given;
   const payload = shape === undefined ? '' : ` ${json(exampleOf(given))}`;
   return `- \`${channel}\`${payload}${when === undefined ? '' : `, ${when}`}`;
 }
 
-function listened(channel: Channel): string {
+function formatListened(channel: Channel): string {
   const fields = channel.fields.map(({ name, type, required, description }) => [
     `\`${name}\``,
     type,
@@ -41,29 +41,27 @@ function listened(channel: Channel): string {
       ? ['No fields.']
       : [table(['field', 'type', '', 'meaning'], fields), `For example ${json(channel.example)}.`]),
     channel.replies.length === 0
-      ? 'No answer.'
-      : `Answers, in order:\n\n${channel.replies.map(answer).join('\n')}`,
+      ? 'No reply.'
+      : `Replies, in order:\n\n${channel.replies.map(formatReply).join('\n')}`,
     ...(errors.length === 0 ? [] : [table(['`error` when, checked in this order', 'text'], errors)]),
     ...channel.notes,
   ].join('\n\n');
 }
 
-function emittedOn(channel: EmittedChannel): string {
-  const rows = HEARD.filter((heard) => heard.channel === channel).map(({ when, to, payload }) => [
-    when,
-    to,
-    json(payload),
-  ]);
+function formatEmitted(channel: EmittedChannel): string {
+  const rows = FRAME_EXAMPLES.filter((example) => example.channel === channel).map(
+    ({ when, to, payload }) => [when, to, json(payload)],
+  );
   return `### \`${channel}\`\n\n${table(['when', 'to', 'payload'], rows)}`;
 }
 
 const text = `# Legacy channels
 
-What a Socket.IO client sends and hears. This page is generated from \`src/bridge/contract/channels.ts\`, \`src/bridge/contract/schemas.ts\` and
-\`src/bridge/contract/event-frames.ts\` by \`npm run drift\`; a test compares every row of it with what the server does.
+The events that Socket.IO clients send and receive. This page is generated from \`src/bridge/contract/channels.ts\`, \`src/bridge/contract/schemas.ts\` and
+\`src/bridge/contract/event-frames.ts\` by \`npm run drift\`; a test compares every row with the behaviour of the server.
 
-The same for machines is [asyncapi.yaml](../asyncapi.yaml), which the gateway serves at \`/asyncapi.yaml\`; it also shows all
-of this at \`/channels\`, with the type of every key.
+[asyncapi.yaml](../asyncapi.yaml) is the same contract for tools; the gateway serves it at \`/asyncapi.yaml\`, and this page
+at \`/channels\`, with the type of every key.
 
 ## Nomenclature
 
@@ -75,9 +73,9 @@ ${CONNECTION.map((line) => `- ${line}`).join('\n')}
 
 ## Listened channels
 
-${TRANSPORT.map(([name, about]) => `### \`${name}\`\n\n${about}`).join('\n\n')}
+${TRANSPORT.map(([name, description]) => `### \`${name}\`\n\n${description}`).join('\n\n')}
 
-${CHANNELS.map(listened).join('\n\n')}
+${CHANNELS.map(formatListened).join('\n\n')}
 
 ### On every channel
 
@@ -88,25 +86,26 @@ ${table(
 
 ## Emitted channels
 
-${emittedChannels.map(emittedOn).join('\n\n')}
+${emittedChannels.map(formatEmitted).join('\n\n')}
 
 ## Deviations
 
-From the documentation of the original, and from what its server did:
+From the documentation of the original, and from the behaviour of its server:
 
 - A forwarded message arrives on \`webrtc_forward\`, as every client expects, and then on \`webrtc_config\`, as the
-  documentation says; but on \`webrtc_forward\` alone at clients that send no \`EIO\`, which rebuild their call on any
+  documentation says; but only on \`webrtc_forward\` for clients that send no \`EIO\`, which restart their call on any
   \`webrtc_config\`. \`LEGACY_FORWARD_CHANNELS\` overrides this.
-- \`writing\` and \`webrtc_forward\` answer \`success\`, which the documentation promises and the server did not send after
+- \`writing\` and \`webrtc_forward\` reply \`success\`, which the documentation promises and the server did not send after
   \`writing\`. \`is_writing\` is echoed as a boolean.
 - \`circle_invite\` carries \`circle_invite_id\`, which apps read and the documentation lacks.
 - \`media_list\` entries have the five keys shown; \`uploaded\` is \`"True"\` or \`"False"\`. \`files\` of \`message\` are linked to
-  the message, so that their uploads work; the last one’s frame brings the keys of a finished message as well.
-- Presence follows connections of any kind, instead of logins, with a grace period.
-- Expired and revoked tokens end the socket; whoever loses a membership leaves the room after the frame that says so.
-- \`writing\`, \`message\` of a device and \`webrtc_forward\` are refused without the right to do so; the original let them
-  through.
-- Leaving a circle, or being kicked from it, also ends participation in its conversations, with the frames of that.
+  the message, so that their uploads work; the frame of the last one also has the keys of a complete message.
+- Presence follows connections over any transport, instead of logins, with a grace period.
+- Expired and revoked tokens close the socket; a socket whose account loses a membership is removed from the room after
+  the frame about that.
+- \`writing\`, \`message\` of a device and \`webrtc_forward\` are refused without permission; the original accepted
+  them.
+- Leaving a circle, or being kicked from it, also ends participation in its conversations, with their frames.
 `;
 
 await writeFile(new URL('../docs/legacy-channels.md', import.meta.url), text);

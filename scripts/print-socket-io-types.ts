@@ -1,4 +1,4 @@
-// Writes client/socket.io.d.ts: the events of the legacy channels as socket.io-client 3 and 4 take them for types.
+// Writes client/socket.io.d.ts: the event maps of the legacy channels for socket.io-client 3 and 4.
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
@@ -6,11 +6,11 @@ import type { Channel, Field } from '../src/bridge/contract/channel-types.ts';
 import { CHANNELS } from '../src/bridge/contract/channels.ts';
 import { FIELD_TYPES } from '../src/bridge/contract/schemas.ts';
 import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
-import { HEARD, emittedChannels, shapesOf } from './legacy-contract.ts';
+import { FRAME_EXAMPLES, emittedChannels, shapesOf } from './legacy-contract.ts';
 
 type Schema = z.core.JSONSchema.JSONSchema;
 
-/** `Date` is something else in TypeScript. */
+/** Names that mean something else in TypeScript. */
 const NAMES: Readonly<Record<string, string>> = { Date: 'DateText' };
 
 const named = new Map<string, Schema>();
@@ -20,13 +20,13 @@ const comment = (text: string | undefined, indent = ''): string =>
   text === undefined ? '' : `${indent}/** ${text} */\n`;
 const union = (types: readonly string[]): string => [...new Set(types)].join(' | ');
 
-/** The JSON Schema of a type; the named ones in it go to `named`. */
+/** Returns the JSON Schema of a type, and adds its named definitions to `named`. */
 function schemaOf(type: z.ZodType): Schema {
   const { definitions = {}, ...schema } = z.toJSONSchema(type, {
     target: 'draft-7',
     override({ zodSchema: { _zod }, jsonSchema }) {
       const { def } = _zod;
-      // A pattern says less than what it was made of.
+      // The template literal type is more precise than the pattern that zod emits.
       if (def.type === 'template_literal') jsonSchema.contentMediaType = templateOf(def.parts);
     },
   }) as Schema & { definitions?: Record<string, Schema> };
@@ -66,7 +66,7 @@ function objectOf({ properties = {}, required = [] }: Schema, indent: string): s
   return `{\n${members.join('')}${indent}}`;
 }
 
-const heardOn = (channel: EmittedChannel): string =>
+const payloadTypeOf = (channel: EmittedChannel): string =>
   channel === 'error'
     ? 'ErrorText'
     : union(Object.values(shapesOf(channel)).map((shape) => typeOf(schemaOf(shape), '  ')));
@@ -74,7 +74,7 @@ const heardOn = (channel: EmittedChannel): string =>
 const serverEvent = (channel: EmittedChannel): string => {
   const key = /^\w+$/.test(channel) ? channel : quote(channel);
   const descriptions = Object.values(shapesOf(channel)).map((shape) => shape.description);
-  return `${comment(descriptions.join(' '), '  ')}  ${key}(payload: ${heardOn(channel)}): void;\n`;
+  return `${comment(descriptions.join(' '), '  ')}  ${key}(payload: ${payloadTypeOf(channel)}): void;\n`;
 };
 
 function fieldOf({ name, type, required, description }: Field): string {
@@ -96,7 +96,7 @@ function clientEvent({ name, description, fields, otherFields }: Channel): strin
 }
 
 const errorTexts = [
-  ...new Set(HEARD.filter(({ channel }) => channel === 'error').map(({ payload }) => payload)),
+  ...new Set(FRAME_EXAMPLES.filter(({ channel }) => channel === 'error').map(({ payload }) => payload)),
 ];
 
 const serverEvents = emittedChannels.map(serverEvent).join('');
@@ -107,7 +107,7 @@ const types = [...named].map(
 
 const text = `// Generated from src/bridge/contract/channels.ts and src/bridge/contract/schemas.ts by scripts/print-socket-io-types.ts.
 
-/** An acknowledgement, which carries nothing. */
+/** An acknowledgement without arguments. */
 export type Ack = () => void;
 
 /** Every text that the server sends on \`error\`. */
@@ -115,15 +115,15 @@ export type ErrorText =
 ${errorTexts.map((error) => `  | ${literal(error)}`).join('\n')};
 
 ${types.join('\n')}
-/** What the server emits, for \`Socket<ServerToClientEvents, ClientToServerEvents>\` of socket.io-client. */
+/** The events that the server emits, for \`Socket<ServerToClientEvents, ClientToServerEvents>\` of socket.io-client. */
 export interface ServerToClientEvents {
 ${serverEvents}}
 
-/** What a client may emit. */
+/** The events that a client may emit. */
 export interface ClientToServerEvents {
 ${clientEvents}}
 
-/** What a listener of a channel receives. */
+/** The payload that a listener of a channel receives. */
 export type Payload<Channel extends keyof ServerToClientEvents> = Parameters<ServerToClientEvents[Channel]>[0];
 `;
 writeFileSync(join(dirname(import.meta.dirname), 'client', 'socket.io.d.ts'), text);

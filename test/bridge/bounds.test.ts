@@ -10,7 +10,7 @@ import { until } from '../harness/waiting.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
-// What one client may cost, and that others do not pay for it.
+// The limits of one client, and that others are not affected.
 
 const talk = { conversation_id: 12 };
 
@@ -29,7 +29,7 @@ function sent(text: string): DomainEvent {
 
 const never = () => new Promise<never>(() => {});
 
-test('a socket that does not read is cut off, and its memory let go; others hear everything', async () => {
+test('a client that does not read is disconnected and its memory released; others receive everything', async () => {
   await using fake = await fakeBridge({ sendQueueBytes: 1024 * 1024 });
   await using slow = await inRoom(fake, 'user:7');
   await using other = await inRoom(fake, 'user:8');
@@ -41,17 +41,17 @@ test('a socket that does not read is cut off, and its memory let go; others hear
     fake.publish(sent(`${n}${text}`));
     n += 1;
     expect(await other.next()).toContain(`"content":"${n - 1}x`);
-    if (n > 2_000) throw new Error('It was never cut off.');
+    if (n > 2_000) throw new Error('It was never disconnected.');
   }
   expect(fake.ends).toEqual(['SLOW']);
   await until(() => fake.leases.size === 1);
-  // It is the memory in use that counts: how much garbage waits to be collected is the business of V8.
+  // Compares memory in use: the amount of uncollected garbage depends on V8.
   expect(memoryInUse() - before).toBeLessThan(20 * 1024 * 1024);
   slow.socket.resume();
   await slow.closed();
 });
 
-test('a polling client that does not come back is cut off at its bound', async () => {
+test('a polling client that stops polling is disconnected at its limit', async () => {
   await using fake = await fakeBridge({ sendQueuePackets: 50 });
   const url = `${fake.url}/socket.io/?EIO=3&transport=polling&b64=1`;
   const sid = /"sid":"([^"]+)"/.exec(await (await fetch(url)).text())?.[1];
@@ -71,7 +71,7 @@ test('a polling client that does not come back is cut off at its bound', async (
   expect((await fetch(`${url}&sid=${sid}`)).status).toBe(400);
 });
 
-test('one that writes is left out of what is not kept while it is behind', async () => {
+test('ephemeral frames are dropped for a congested client', async () => {
   await using fake = await fakeBridge();
   const url = `${fake.url}/socket.io/?EIO=3&transport=polling&b64=1`;
   const sid = /"sid":"([^"]+)"/.exec(await (await fetch(url)).text())?.[1];
@@ -100,7 +100,7 @@ test('one that writes is left out of what is not kept while it is behind', async
 test.for([
   ['events', { queuedEvents: 20 }],
   ['bytes', { queuedBytes: 2_000 }],
-] as const)('one that sends more %s than may wait is cut off', async ([, limits]) => {
+] as const)('a client that queues more %s than allowed is disconnected', async ([, limits]) => {
   await using fake = await fakeBridge(limits);
   await using client = await inRoom(fake, 'user:7');
   fake.operations['LegacyWriting'] = never;
@@ -110,7 +110,7 @@ test.for([
   expect(fake.ends).toEqual(['SLOW']);
 });
 
-test('a client that sends as fast as it is served is never cut off', async () => {
+test('a client that sends as fast as it is served stays connected', async () => {
   await using fake = await fakeBridge({ queuedEvents: 20, queuedBytes: 4_000 });
   await using client = await inRoom(fake, 'user:7');
   for (let n = 0; n < 200; n += 1)
@@ -123,11 +123,11 @@ test.for([
   ['2.5.0', 'polling'],
   ['4.8.4', 'websocket'],
 ] as const)(
-  '%s over %s comes back with thousands of events and has them all answered',
+  '%s over %s reconnects with thousands of events and receives all replies',
   async ([version, transport]) => {
     await using fake = await fakeBridge();
     const socket = loadClient(version)(fake.url, { transports: [transport], forceNew: true });
-    // Sent before it is connected: kept by the client, and then sent at once.
+    // The client buffers these until it is connected, and then sends them in one burst.
     socket.emit('authenticate', { token: 'user:7' });
     for (let n = 0; n < 5_000; n += 1) socket.emit('writing', { ...talk, is_writing: true });
     let answered = 0;
@@ -144,7 +144,7 @@ test.for([
   },
 );
 
-test('room frames that wait for an answer have a bound', async () => {
+test('room frames held for a reply are limited', async () => {
   await using fake = await fakeBridge({ sendQueuePackets: 30 });
   await using client = await inRoom(fake, 'user:7');
   const begun = Promise.withResolvers<void>();
@@ -159,7 +159,7 @@ test('room frames that wait for an answer have a bound', async () => {
   expect(fake.ends).toEqual(['SLOW']);
 });
 
-test('an operation that never ends is given up, and so is its connection, which can come back', async () => {
+test('an operation that never ends times out and its connection is closed', async () => {
   await using fake = await fakeBridge({ eventMs: 50 } satisfies Partial<BridgeLimits>);
   await using client = await inRoom(fake, 'user:7');
   fake.operations['LegacyWriting'] = never;
@@ -169,7 +169,7 @@ test('an operation that never ends is given up, and so is its connection, which 
   await until(() => fake.leases.size === 0);
 });
 
-test('a login that is given up, and succeeds when its connection is gone, keeps nobody online', async () => {
+test('a login that times out and succeeds after the close leaves no lease', async () => {
   await using fake = await fakeBridge({ eventMs: 50 });
   const opening = Promise.withResolvers<void>();
   fake.opening = opening.promise;
@@ -183,7 +183,7 @@ test('a login that is given up, and succeeds when its connection is gone, keeps 
   expect(fake.leases.size).toBe(0);
 });
 
-test('a join that is given up, and permitted when its connection is gone, follows nothing', async () => {
+test('a join that times out and is permitted after the close follows no topic', async () => {
   await using fake = await fakeBridge({ eventMs: 50 });
   const answer = Promise.withResolvers<{ data: unknown }>();
   await using client = await wire(fake.url);
@@ -197,14 +197,14 @@ test('a join that is given up, and permitted when its connection is gone, follow
   await until(() => fake.followers('conversation:12') === 0);
 });
 
-test('too large a payload closes the connection of its sender', async () => {
+test('a payload that is too large closes its connection', async () => {
   await using fake = await fakeBridge({ payloadBytes: 1_000 });
   await using client = await inRoom(fake, 'user:7');
   client.emit('writing', { filling: 'x'.repeat(2_000) });
   expect(await client.closed()).toBe(1009);
 });
 
-test('a network that dies after the upgrade is noticed: the lease and the room are given back', async () => {
+test('a network failure after the upgrade is detected: the lease and the room are released', async () => {
   await using fake = await fakeBridge({ pingIntervalMs: 100, pingTimeoutMs: 200 });
   const socket = loadClient('1.7.4')(fake.url, { forceNew: true, reconnection: false });
   const upgraded = Promise.withResolvers<void>();
@@ -232,7 +232,7 @@ test.for([
   ['pings', 3, '1:2', ''],
   ['refused namespaces', 4, '40/a,', '\u001e'],
 ] as const)(
-  'a polling client that only sends, here %s, is cut off at its bound',
+  'a polling client that only sends %s is disconnected at its limit',
   async ([, protocol, packet, separator]) => {
     await using fake = await fakeBridge({ sendQueuePackets: 50 });
     const url = `${fake.url}/socket.io/?EIO=${protocol}&transport=polling`;

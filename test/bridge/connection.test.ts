@@ -63,7 +63,7 @@ function late(name: string) {
 }
 
 /** Waits for something that nothing announces. */
-test('a frame of a room waits for the answer to what is under way, and others are not delayed', async () => {
+test('a room frame is held until the reply to the event in flight; other clients are not delayed', async () => {
   await using busy = await inRoom('user:7');
   await using idle = await inRoom('user:8');
   const message = late('LegacyMessage');
@@ -80,7 +80,7 @@ test('a frame of a room waits for the answer to what is under way, and others ar
   expect(contentOf(await busy.next())).toBe('second');
 });
 
-test('what was held and what comes after stay in order', async () => {
+test('held frames and later frames stay in order', async () => {
   await using client = await inRoom('user:7');
   const message = late('LegacyMessage');
   client.emit('message', talk);
@@ -94,7 +94,7 @@ test('what was held and what comes after stay in order', async () => {
   expect(heard).toEqual(Array.from({ length: 100 }, (_, n) => `${n}`));
 });
 
-test('what happens between the permission to join and the joining is heard after the answer', async () => {
+test('an event between the permission check and the join is delivered after the reply', async () => {
   await using client = await login('user:7');
   fake.publish(sent('before'));
   const cursor = fake.cursor('conversation:12');
@@ -107,7 +107,7 @@ test('what happens between the permission to join and the joining is heard after
   expect(contentOf(await client.next())).toBe('meanwhile');
 });
 
-test('what the permission already knows is not heard again', async () => {
+test('an event before the permission check is not delivered', async () => {
   await using client = await login('user:7');
   const join = late('LegacyConversation');
   client.emit('join_conversation', talk);
@@ -119,7 +119,7 @@ test('what the permission already knows is not heard again', async () => {
   expect(contentOf(await client.next())).toBe('new');
 });
 
-test('a kick while the permission to join is asked for refuses the joining', async () => {
+test('a kick during the permission check refuses the join', async () => {
   await using client = await login('user:7');
   const cursor = fake.cursor('conversation:12');
   const join = late('LegacyConversation');
@@ -134,7 +134,7 @@ test('a kick while the permission to join is asked for refuses the joining', asy
   expect(fake.followers('conversation:12')).toBe(0);
 });
 
-test('a kick that the permission already knows, of one who was invited again, refuses nothing', async () => {
+test('a kick before the permission check, followed by a new invitation, does not refuse the join', async () => {
   await using client = await login('user:7');
   const join = late('LegacyConversation');
   client.emit('join_conversation', talk);
@@ -146,7 +146,7 @@ test('a kick that the permission already knows, of one who was invited again, re
   expect(contentOf(await client.next())).toBe('back');
 });
 
-test('nothing of a room reaches one who is refused there', async () => {
+test('a client whose join is refused receives no frames of the room', async () => {
   await using client = await login('user:9');
   const join = late('LegacyConversation');
   client.emit('join_conversation', talk);
@@ -158,7 +158,7 @@ test('nothing of a room reaches one who is refused there', async () => {
   expect(await client.ask('unknown')).toEqual([]);
 });
 
-test('who is kicked hears the kick and then nothing more', async () => {
+test('a kicked client receives the kick and nothing after it', async () => {
   await using victim = await inRoom('user:7');
   await using other = await inRoom('user:8');
   fake.publish(sent('before'));
@@ -172,7 +172,7 @@ test('who is kicked hears the kick and then nothing more', async () => {
   expect(contentOf(await other.next())).toBe('after');
 });
 
-test('a kick during an own request still shows, after the answer', async () => {
+test('a kick while an event is in flight is delivered after its reply', async () => {
   await using victim = await inRoom('user:7');
   const writing = late('LegacyWriting');
   victim.emit('writing', { ...talk, is_writing: true });
@@ -185,7 +185,7 @@ test('a kick during an own request still shows, after the answer', async () => {
   expect(await victim.ask('unknown')).toEqual([]);
 });
 
-test('a room is followed once, and no longer than somebody is in it', async () => {
+test('a room is followed once, and only while it has members', async () => {
   await using a = await inRoom('user:7');
   await using b = await inRoom('user:8');
   await b.ask('join_conversation', talk);
@@ -213,7 +213,7 @@ test('a signal goes to the connection whose lease it names', async () => {
   expect(await older.next('42["webrtc_forward"')).toContain('for the older');
 });
 
-test('a signal that comes before the answer to authenticate is said after it', async () => {
+test('a signal before the reply to authenticate is sent after it', async () => {
   await using client = await wire(fake.url);
   client.emit('authenticate', { token: 'user:7' });
   await until(() => fake.leases.size === 1);
@@ -222,7 +222,7 @@ test('a signal that comes before the answer to authenticate is said after it', a
   expect(await client.next()).toContain('early');
 });
 
-test('LEGACY_FORWARD_CHANNELS decides on which channels a signal comes, for every client', async () => {
+test('LEGACY_FORWARD_CHANNELS determines the channels of signals, for every client', async () => {
   await using other = await fakeBridge({}, { LEGACY_FORWARD_CHANNELS: ['webrtc_config', 'webrtc_forward'] });
   await using client = await wire(other.url, 'none');
   await client.ask('authenticate', { token: 'user:7' });
@@ -231,7 +231,7 @@ test('LEGACY_FORWARD_CHANNELS decides on which channels a signal comes, for ever
   expect(await client.next()).toContain('42["webrtc_forward"');
 });
 
-test('what is meant for an account goes to its newest connection, wherever that is', async () => {
+test('frames for an account are sent to its newest connection on any node', async () => {
   await using older = await login('user:8');
   await using newer = await login('user:8');
   fake.publish(sample('circle.invited'));
@@ -248,7 +248,7 @@ test('what is meant for an account goes to its newest connection, wherever that 
   expect(older.waiting()).toEqual([]);
 });
 
-test('what is meant for an account reaches it after an outage of the database, in order', async () => {
+test('frames for an account are delivered after a database outage, in order', async () => {
   await using client = await login('user:8');
   fake.outages = 2;
   fake.publish(sample('circle.invited'));
@@ -257,7 +257,7 @@ test('what is meant for an account reaches it after an outage of the database, i
   expect(await client.next()).toContain('42["conversation",{"event":"promoted"');
 });
 
-test('a second login of the same account keeps the rooms and becomes the newest', async () => {
+test('a second login with the same account keeps the rooms and becomes the newest connection', async () => {
   await using client = await inRoom('user:7');
   expect(await client.ask('authenticate', { token: 'user:7#second' })).toEqual([
     '42["success","User authenticated"]',
@@ -268,7 +268,7 @@ test('a second login of the same account keeps the rooms and becomes the newest'
   expect(contentOf(await client.next())).toBe('still here');
 });
 
-test('a login as another account leaves the rooms of the former', async () => {
+test('a login as another account leaves the former account’s rooms', async () => {
   await using client = await inRoom('user:7');
   expect(await client.ask('authenticate', { token: 'device:4' })).toEqual([
     '42["success","User authenticated"]',
@@ -288,7 +288,7 @@ test('a failed second login changes nothing', async () => {
 });
 
 test.for(['LOGGED_OUT', 'TOKEN_EXPIRED'] as const)(
-  'a session that ends with %s says so once, and drops what waits',
+  'a session that ends with %s sends one error and drops queued events',
   async (reason) => {
     await using client = await inRoom('user:7');
     const message = late('LegacyMessage');
@@ -313,7 +313,7 @@ test.for(['LOGGED_OUT', 'TOKEN_EXPIRED'] as const)(
   },
 );
 
-test('a deleted account hears what its rooms still had for it, and nothing of one that it was about to enter', async () => {
+test('a deleted account receives the held frames of its rooms, and none of a room that it was joining', async () => {
   await using client = await inRoom('user:7');
   const join = late('LegacyConversation');
   client.emit('join_conversation', { conversation_id: 13 });
@@ -329,7 +329,7 @@ test('a deleted account hears what its rooms still had for it, and nothing of on
   expect(client.waiting()).toEqual([]);
 });
 
-test('who is kicked while it joins again hears the kick', async () => {
+test('a client that is kicked while it joins again receives the kick', async () => {
   await using client = await inRoom('user:7');
   const join = late('LegacyConversation');
   client.emit('join_conversation', talk);
@@ -342,7 +342,7 @@ test('who is kicked while it joins again hears the kick', async () => {
   expect(await client.ask('bogus', talk)).toEqual([]);
 });
 
-test('what was owed before a kick is heard by one who is let in again while it joins', async () => {
+test('frames held before a kick are delivered to a client that is readmitted while it joins', async () => {
   await using client = await inRoom('user:7');
   const join = late('LegacyConversation');
   client.emit('join_conversation', talk);
@@ -359,7 +359,7 @@ test('what was owed before a kick is heard by one who is let in again while it j
 });
 
 test.for(['frame', 'packet', 'silence'])(
-  'what was sent before a close by %s still runs, in order, and then the leaving',
+  'events sent before a close by %s still run, in order, before the cleanup',
   async (how) => {
     const ran: string[] = [];
     const first = late('LegacyMessage');
@@ -385,7 +385,7 @@ test.for(['frame', 'packet', 'silence'])(
   },
 );
 
-test('a session that ends while its closed connection still works gives everything back', async () => {
+test('a session that ends while events of a closed connection run releases everything', async () => {
   await using client = await wire(fake.url);
   const message = late('LegacyMessage');
   client.emit('authenticate', { token: 'user:7' });
@@ -400,7 +400,7 @@ test('a session that ends while its closed connection still works gives everythi
   expect(fake.leases.size).toBe(0);
 });
 
-test('what comes in one polling post with the close still runs', async () => {
+test('events in the same polling request as the close still run', async () => {
   const ran = Promise.withResolvers<unknown>();
   fake.operations['LegacyForward'] = ({ content }) => {
     ran.resolve(content);
@@ -418,7 +418,7 @@ test('what comes in one polling post with the close still runs', async () => {
   await until(() => fake.leases.size === 0);
 });
 
-test('a socket that leaves and comes back on the same connection leaves nothing behind', async () => {
+test('a socket that disconnects and reconnects on the same transport leaves no state behind', async () => {
   await using client = await wire(fake.url, 4);
   const warnings: Error[] = [];
   const warned = (warning: Error) => void warnings.push(warning);
@@ -435,7 +435,7 @@ test('a socket that leaves and comes back on the same connection leaves nothing 
   expect(warnings).toEqual([]);
 });
 
-test('a disconnect sent as an event ends the socket after what came before it', async () => {
+test('a disconnect sent as an event closes the socket after earlier events', async () => {
   await using client = await inRoom('user:7');
   client.emit('writing', { ...talk, is_writing: true });
   client.send('421["disconnect"]');
@@ -448,7 +448,7 @@ test('a disconnect sent as an event ends the socket after what came before it', 
 });
 
 test.for(['1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
-  'what client %s sends in one tick on connecting is answered in order',
+  'events that client %s sends in one tick on connect are replied to in order',
   async (version) => {
     for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']] as const) {
       const socket = loadClient(version)(fake.url, { transports, forceNew: true, reconnection: false });
@@ -483,7 +483,7 @@ test.for(['1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
   },
 );
 
-test('an operation that throws is answered and harms nobody', async () => {
+test('an operation that throws gets an error reply and affects no other client', async () => {
   await using client = await inRoom('user:7');
   fake.operations['LegacyMessage'] = () => Promise.reject(new Error('broken'));
   expect(await client.ask('message', talk)).toEqual(['42["error","Erreur interne"]']);
@@ -497,7 +497,7 @@ test('an operation that throws is answered and harms nobody', async () => {
   expect(await client.ask('message', talk)).toEqual(['42["success",{"received":true,"message_id":1}]']);
 });
 
-test('packets that make no sense end their own connection at most, on either protocol', async () => {
+test('malformed packets close at most their own connection, in both protocols', async () => {
   await using witness = await inRoom('user:8');
   const packets = [
     '',
@@ -572,32 +572,35 @@ test('a page of another origin is refused on every transport', async () => {
 test.for([
   [3, 1001],
   [4, 1012],
-] as const)('closing answers what is under way and closes protocol %i with %i', async ([protocol, code]) => {
-  await using client = await wire(fake.url, protocol);
-  await client.ask('authenticate', { token: 'user:7' });
-  const message = late('LegacyMessage');
-  client.emit('message', talk);
-  client.emit('message', talk);
-  await message.begun;
-  const closing = fake.bridge.close();
-  message.answer({ data: { sendMessage: { message: { legacyId: 40 }, media: [] } } });
-  expect(await client.next()).toBe('42["success",{"received":true,"message_id":40}]');
-  expect(await client.closed()).toBe(code);
-  await closing;
-  expect(fake.leases.size).toBe(0);
-  expect(fake.ends).toEqual(['DRAINING']);
-  expect(client.waiting()).toEqual([]);
-  expect((await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling`)).status).toBe(403);
-});
+] as const)(
+  'a shutdown replies to events in flight and closes protocol %i with %i',
+  async ([protocol, code]) => {
+    await using client = await wire(fake.url, protocol);
+    await client.ask('authenticate', { token: 'user:7' });
+    const message = late('LegacyMessage');
+    client.emit('message', talk);
+    client.emit('message', talk);
+    await message.begun;
+    const closing = fake.bridge.close();
+    message.answer({ data: { sendMessage: { message: { legacyId: 40 }, media: [] } } });
+    expect(await client.next()).toBe('42["success",{"received":true,"message_id":40}]');
+    expect(await client.closed()).toBe(code);
+    await closing;
+    expect(fake.leases.size).toBe(0);
+    expect(fake.ends).toEqual(['DRAINING']);
+    expect(client.waiting()).toEqual([]);
+    expect((await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling`)).status).toBe(403);
+  },
+);
 
-test('who may have missed events of a room is disconnected', async () => {
+test('a client that may have missed events of a room is disconnected', async () => {
   await using client = await inRoom('user:7');
   fake.trim('conversation:12');
   await client.closed();
   expect(fake.ends).toEqual(['SLOW']);
 });
 
-test('who may have missed events of a room while joining it is disconnected', async () => {
+test('a client that may have missed events of a room it is joining is disconnected', async () => {
   await using client = await login('user:7');
   const permission = late('LegacyConversation');
   client.emit('join_conversation', talk);

@@ -8,7 +8,7 @@ import { framesOf, framesOfEphemeral } from '../../src/bridge/contract/event-fra
 const textOf = (frames: readonly Frame[]) =>
   frames.map(({ channel, payload }) => `${channel} ${JSON.stringify(payload)}`).join('\n');
 
-test('every fact has its frame', () => {
+test('every event has its frames', () => {
   const lines = Object.entries(EVENT_SAMPLES).flatMap(([type, samples]) =>
     samples.length === 0
       ? [`${type}: nothing`]
@@ -46,7 +46,7 @@ test('every fact has its frame', () => {
   `);
 });
 
-test('what is not kept has its frames too', () => {
+test('ephemeral events have frames too', () => {
   const lines = EPHEMERAL_SAMPLES.map(
     ({ fact }) => `${fact.type}: ${textOf(framesOfEphemeral(fact, ['webrtc_forward', 'webrtc_config']))}`,
   );
@@ -62,12 +62,12 @@ test('what is not kept has its frames too', () => {
   `);
 });
 
-test('a device that is removed while offline is not announced as gone', () => {
+test('a device that is removed while offline sends no disconnect frame', () => {
   const [sample] = EVENT_SAMPLES['device.removed'];
   expect(sample && framesOf({ ...sample.fact, online: false })).toEqual([]);
 });
 
-test('a forwarded message goes on the channels that the connection wants', () => {
+test('a forwarded payload is sent on the channels of the connection', () => {
   const sample = EPHEMERAL_SAMPLES.find(({ fact }) => fact.type === 'signal');
   expect(sample && framesOfEphemeral(sample.fact, ['webrtc_forward']).map(({ channel }) => channel)).toEqual([
     'webrtc_forward',
@@ -80,7 +80,7 @@ test.for([
   ['2018-12-07T10:10:43.000Z', '2018-12-07T10:10:43'],
   ['2018-12-07T10:10:43.123456Z', '2018-12-07T10:10:43.123456'],
   ['1995-12-12', '1995-12-12T00:00:00'],
-] as const)('%s is shown as %s', ([stored, shown]) => {
+] as const)('%s is encoded as %s', ([stored, shown]) => {
   expect(encodeDate(stored)).toBe(shown);
 });
 
@@ -89,6 +89,6 @@ test.for([
   ['turn:example.com', { domain: 'example.com', ip: '', port: 3478 }],
   ['turns:example.com:443?transport=tcp', { domain: 'example.com', ip: '', port: 443 }],
   ['turn:example.com?transport=udp', { domain: 'example.com', ip: '', port: 3478 }],
-] as const)('%s is shown in parts', ([url, parts]) => {
+] as const)('%s is encoded as domain and port', ([url, parts]) => {
   expect(encodeIceServer(url)).toEqual(parts);
 });

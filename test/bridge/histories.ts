@@ -4,7 +4,7 @@ import type { Wire } from '../harness/wire.ts';
 import { until } from '../harness/waiting.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
-/** What waits until the history lets it go on, one at a time. */
+/** Steps that a generated history releases one at a time. */
 export function createGates() {
   let waiting: (() => void)[] = [];
   let open = false;
@@ -39,7 +39,7 @@ export async function settle(fake: FakeBridge, client: Wire): Promise<void> {
   await new Promise(setImmediate);
 }
 
-/** Everything that a client hears, from now on. */
+/** All frames that a client receives from now on. */
 export function listen(client: Wire): string[] {
   const heard: string[] = [];
   client.socket.on('message', (data: Buffer) => {
@@ -66,7 +66,7 @@ interface Truth {
   readonly end: number;
 }
 
-/** Walks through what was heard in the room, which at any moment is the next thing or nothing. */
+/** Checks the received room frames in order: at each point the next one is due, or none. */
 export function requireWhole(heard: readonly string[], { permissions, kicks, secrets, end }: Truth): void {
   let next: number | undefined;
   /** What the newest permission knew that was got in the room. */

@@ -11,7 +11,7 @@ import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
 // Sessions of Engine.IO as no client of good will uses them: who does it is refused, or dies by its heartbeat, and
-// nobody else notices.
+// no other client is affected.
 
 let fake: FakeBridge;
 let witness: Wire;
@@ -63,7 +63,7 @@ test.for([
   expect(fake.opened).toBe(1);
 });
 
-test('a session of one protocol is none of the other', async () => {
+test('a session cannot be used with the other protocol', async () => {
   const session = await openSession('EIO=3');
   expect(await refusal(fetch(session.replace('EIO=3', 'EIO=4')))).toEqual([
     400,
@@ -72,7 +72,7 @@ test('a session of one protocol is none of the other', async () => {
   expect((await post(session, '1:1')).status).toBe(200);
 });
 
-test('a second poll at once ends the session, and so does a second post', async () => {
+test('a concurrent second poll closes the session, and so does a second post', async () => {
   const polled = await openSession('EIO=4');
   const first = fetch(polled);
   await expect.poll(() => fake.opened).toBe(2);
@@ -110,7 +110,7 @@ async function upgraded(session: string): Promise<WebSocket> {
   return socket;
 }
 
-test('an upgrade happens once: a second is closed, and the first goes on', async () => {
+test('a second upgrade is closed, and the first continues', async () => {
   const session = await openSession('EIO=3');
   const early = upgrade(session);
   await once(early, 'open');
@@ -130,7 +130,7 @@ test('an upgrade happens once: a second is closed, and the first goes on', async
   socket.close();
 });
 
-test('an upgrade of a session that is none is refused', async () => {
+test('an upgrade of an unknown session is refused', async () => {
   for (const query of ['EIO=3&sid=unknown', 'EIO=4&sid=__proto__']) {
     const socket = upgrade(polling(query));
     const [, answer] = (await once(socket, 'unexpected-response')) as [unknown, { statusCode: number }];
@@ -155,7 +155,7 @@ test.for([
   ['an odd length', 'd=1e3:42'],
   ['escapes alone', `d=${'\\n'.repeat(1_000)}`],
   ['separators alone', '&'.repeat(100_000)],
-] as const)('what a JSONP client posts may be garbage: %s', async ([, body]) => {
+] as const)('a malformed JSONP post is refused: %s', async ([, body]) => {
   const session = await openSession('EIO=3&j=0');
   const answer = await post(session, body, 'application/x-www-form-urlencoded');
   expect(answer.status).toBe(200);
@@ -164,14 +164,14 @@ test.for([
 });
 
 test.for(['<script>', '../x', '0);alert(1);(', '__proto__'])(
-  'the name of a JSONP callback is a number, whatever it is asked to be: %s',
+  'a JSONP callback index is always a number: %s',
   async (name) => {
     const text = await (await fetch(polling(`EIO=3&j=${encodeURIComponent(name)}`))).text();
     expect(text).toMatch(/^___eio\[\d*\]\("/);
   },
 );
 
-test('keys that objects have by themselves are no fields, and change nobody', async () => {
+test('inherited object keys are not fields, and do not change prototypes', async () => {
   await witness.ask('authenticate', { token: 'user:7' });
   witness.send('4291["join_conversation",{"__proto__":{"conversation_id":12}}]');
   expect(await witness.next('42')).toBe('42["error","Parameter missing"]');
@@ -190,7 +190,7 @@ test('keys that objects have by themselves are no fields, and change nobody', as
 });
 
 test.for(['message', 'webrtc_forward', 'authenticate', 'join_conversation', 'nothing'])(
-  'a hundred thousand brackets on %s are answered like anything else',
+  'a hundred thousand nested brackets on %s get a normal reply',
   async (channel) => {
     await using client = await wire(fake.url);
     await client.ask('authenticate', { token: 'user:7' });
@@ -204,7 +204,7 @@ test.for(['message', 'webrtc_forward', 'authenticate', 'join_conversation', 'not
 
 const brief = { pingIntervalMs: 200, pingTimeoutMs: 300 };
 
-test('a storm of handshakes after which nothing comes dies by the heartbeat', async () => {
+test('handshakes that send nothing afterwards are closed by the heartbeat', async () => {
   await using quick = await fakeBridge(brief);
   const sockets: WebSocket[] = [];
   let answered = 0;
@@ -244,7 +244,7 @@ async function joined(count: number, url: string, query = 'EIO=3&b64=1'): Promis
   );
 }
 
-test('many sessions that never poll die by the heartbeat, and give their leases and rooms back', async () => {
+test('sessions that never poll are closed by the heartbeat, and release their leases and rooms', async () => {
   await using quick = await fakeBridge(brief);
   await joined(50, quick.url);
   await expect.poll(() => quick.opened, { timeout: 10_000 }).toBe(0);
@@ -253,7 +253,7 @@ test('many sessions that never poll die by the heartbeat, and give their leases 
   expect(quick.followers('user:7')).toBe(0);
 });
 
-test('one that polls and does not read the answer is cut off at its bound', async () => {
+test('a client that polls without reading responses is disconnected at its limit', async () => {
   const [session = ''] = await joined(1, fake.url);
   await expect.poll(() => fake.followers('conversation:12')).toBe(1);
   const target = new URL(session);

@@ -8,11 +8,11 @@ import type { Wire } from '../harness/wire.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
 import { PROGRAM_ENV, untilListening } from '../harness/program.ts';
 
-// Old clients that mean harm, against the program in a process of its own: it is its memory, its log and its counts that
-// are looked at, and whether somebody else is still served.
+// Hostile legacy clients against the program in a separate process: the tests check its memory, its log and its metrics,
+// and that another client is still served.
 
 const MEGABYTE = 1024 * 1024;
-/** What a client may cost for a moment; each of these took hundreds of megabytes without its bound, or would have. */
+/** Peak memory that a client may cause. Without a limit, each of these attacks took hundreds of megabytes. */
 const BOUND = 150 * MEGABYTE;
 
 let url: string;
@@ -62,7 +62,7 @@ async function measured(name: string): Promise<number> {
 const connections = () => measured('parley_connections{transport="socket.io"}');
 const memory = () => measured('process_resident_memory_bytes');
 
-/** Does harm, after which somebody else is served, memory has its bound, nothing is open, and the log is short. */
+/** Runs an attack, and checks that another client is served, memory is bounded, nothing stays open, and the log is short. */
 async function harmless(harm: () => Promise<unknown>): Promise<void> {
   await connections();
   const [before, lines] = [await memory(), printed.split('\n').length];
@@ -100,39 +100,45 @@ test.for([
   ['pongs', 'EIO=4', filledWith('3\u001e')],
   ['empty packets', 'EIO=4', filledWith('\u001e')],
   ['empty attachments', 'EIO=4', filledWith('b\u001e')],
-] as const)('five megabytes of %s, with %s, in one post end their sender alone', async ([, query, body]) => {
-  const address = await openSession(query);
-  const type = typeof body === 'string' ? 'text/plain' : 'application/octet-stream';
-  await harmless(() => post(address, body, type));
-  const answer = await fetch(address);
-  expect([answer.status, await answer.json()]).toEqual([400, { code: 1, message: 'Session ID unknown' }]);
-});
+] as const)(
+  'five megabytes of %s, with %s, in one post close only their own connection',
+  async ([, query, body]) => {
+    const address = await openSession(query);
+    const type = typeof body === 'string' ? 'text/plain' : 'application/octet-stream';
+    await harmless(() => post(address, body, type));
+    const answer = await fetch(address);
+    expect([answer.status, await answer.json()]).toEqual([400, { code: 1, message: 'Session ID unknown' }]);
+  },
+);
 
 test.for([
   ['announced', { 'content-length': String(100 * MEGABYTE) }],
   ['not announced', { 'transfer-encoding': 'chunked' }],
-] as const)('a body of a hundred megabytes, %s, is refused, and its session goes on', async ([, headers]) => {
-  const address = await openSession('EIO=3&b64=1');
-  await harmless(async () => {
-    const posting = request(address, {
-      method: 'POST',
-      headers: { ...headers, 'content-type': 'text/plain' },
+] as const)(
+  'a body of a hundred megabytes, %s, is refused, and its session stays open',
+  async ([, headers]) => {
+    const address = await openSession('EIO=3&b64=1');
+    await harmless(async () => {
+      const posting = request(address, {
+        method: 'POST',
+        headers: { ...headers, 'content-type': 'text/plain' },
+      });
+      posting.on('error', () => {});
+      const answered = once(posting, 'response');
+      const chunk = Buffer.alloc(64 * 1024, 120);
+      let over = false;
+      const write = (): void => {
+        while (!over) if (!posting.write(chunk)) return void posting.once('drain', write);
+      };
+      write();
+      const [answer] = (await answered) as [{ statusCode: number }];
+      over = true;
+      posting.destroy();
+      expect(answer.statusCode).toBe(413);
+      expect(await (await fetch(address, { method: 'POST', body: '1:1' })).text()).toBe('ok');
     });
-    posting.on('error', () => {});
-    const answered = once(posting, 'response');
-    const chunk = Buffer.alloc(64 * 1024, 120);
-    let over = false;
-    const write = (): void => {
-      while (!over) if (!posting.write(chunk)) return void posting.once('drain', write);
-    };
-    write();
-    const [answer] = (await answered) as [{ statusCode: number }];
-    over = true;
-    posting.destroy();
-    expect(answer.statusCode).toBe(413);
-    expect(await (await fetch(address, { method: 'POST', body: '1:1' })).text()).toBe('ok');
-  });
-});
+  },
+);
 
 /** A WebSocket frame of a client, with a mask of zeros. */
 function frame(opcode: number, body: string, length = body.length): Buffer {
@@ -162,7 +168,7 @@ async function flood(client: Wire, data: Buffer, times = 3_000): Promise<void> {
     await new Promise<void>((resolve) => void below(client).write(data, () => resolve()));
 }
 
-test('a WebSocket frame that announces a hundred megabytes is refused at once', async () => {
+test('a WebSocket frame with a length of a hundred megabytes is refused immediately', async () => {
   await harmless(async () => {
     await using client = await loggedIn();
     below(client).write(frame(0x81, '42["message"', 100 * MEGABYTE));
@@ -173,7 +179,7 @@ test('a WebSocket frame that announces a hundred megabytes is refused at once', 
 test.for([
   ['of one byte', frame(0x00, 'x')],
   ['of nothing', frame(0x00, '')],
-] as const)('a message in fragments %s without end is refused', async ([, fragment]) => {
+] as const)('an endless fragmented message %s is refused', async ([, fragment]) => {
   await harmless(async () => {
     await using client = await loggedIn();
     below(client).write(frame(0x01, '42["message"'));
@@ -182,7 +188,7 @@ test.for([
   });
 });
 
-test('a client that reads is answered any number of WebSocket pings', async () => {
+test('a client that reads may send any number of WebSocket pings', async () => {
   await harmless(async () => {
     await using client = await loggedIn();
     await flood(client, Buffer.concat(Array.from({ length: 1_000 }, () => frame(0x89, 'x'.repeat(125)))), 50);
@@ -196,9 +202,9 @@ test.for([
   ['requests', frame(0x81, '421["webrtc_stun_info"]')],
   ['unknown channels with acknowledgements', frame(0x81, '421["nothing",{"a":1}]')],
   ['wrong tokens', frame(0x81, '421["authenticate",{"token":"a.b.c"}]')],
-  // What waits in the buffers of the system counts for nothing: some of these take millions of packets.
+  // Kernel buffers do not count: some of these take millions of packets.
 ] as const)(
-  'a client that sends %s and reads nothing is cut off',
+  'a client that sends %s and reads nothing is disconnected',
   { timeout: 60_000 },
   async ([, packet]) => {
     await harmless(async () => {
@@ -214,7 +220,7 @@ test.for([
   ['before it authenticates', 'message', { conversation_id: 1 }, '42["error","Socket user introuvable"]'],
   ['with wrong tokens', 'authenticate', { token: 'a.b.c' }, '42["error","User not found"]'],
   ['to unknown channels', 'nothing', {}, undefined],
-] as const)('a client that asks as much as it is answered, %s, is served to the end', async (flooding) => {
+] as const)('a client that sends no faster than it reads replies, %s, stays connected', async (flooding) => {
   const [, channel, payload, answer] = flooding;
   await harmless(async () => {
     await using client = await wire(url);
@@ -227,7 +233,7 @@ test.for([
   });
 });
 
-test('attachments that are announced and kept back are held to a bound', async () => {
+test('announced attachments that do not arrive are limited', async () => {
   await harmless(async () => {
     const clients = await Promise.all(Array.from({ length: 2 }, () => loggedIn()));
     const attachment = Buffer.alloc(4.9 * MEGABYTE, 4);
@@ -244,7 +250,7 @@ test.for([
   ['a text', 'message', { conversation_id: 1, text_message: 'HERE' }],
   ['a forward', 'webrtc_forward', { user_id: 1, message: 'HERE' }],
 ] as const)(
-  'an attachment that stands for hundreds, as %s, ends its connection',
+  'several references to one attachment, as %s, close the connection',
   async ([, channel, payload]) => {
     const many = JSON.stringify(Array.from({ length: 300 }, () => ({ _placeholder: true, num: 0 })));
     const event = JSON.stringify([channel, payload]).replace('"HERE"', many);
@@ -269,7 +275,7 @@ test.for(['files', 'text_message'])('megabytes of binary data as %s are refused'
 });
 
 test.for(['459999999-["x"]', '4511-["x"]', '45-["x"]', '451.5-["x"]'])(
-  'attachments that cannot be are refused: %s',
+  'malformed attachment counts are refused: %s',
   async (packet) => {
     await harmless(async () => {
       await using client = await loggedIn();

@@ -5,7 +5,7 @@ import { wire } from '../harness/wire.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
-// What a fresh socket sends before it authenticates. Where the hold must not end by itself, it lasts an hour.
+// Events sent before the authenticate. In tests where the hold must not expire it lasts an hour.
 
 const HOUR_MS = 3_600_000;
 const talk = { conversation_id: 12 };
@@ -26,21 +26,18 @@ async function open(limits: Partial<BridgeLimits> = {}): Promise<string> {
 beforeEach(() => void (fake = undefined as unknown as FakeBridge));
 afterEach(() => fake[Symbol.asyncDispose]());
 
-test.for([3, 4] as const)(
-  'protocol %d: what comes before authenticate runs after it, in order',
-  async (eio) => {
-    await using client = await wire(await open(), eio);
-    client.emit('join_conversation', talk);
-    client.send('421["message",{"conversation_id":12}]');
-    client.send('422["nothing"]');
-    client.send('423["authenticate",{"token":"user:7"}]');
-    client.send('424["message",{"conversation_id":12}]');
-    for (const packet of [authenticated, '433[]', joined, sent, '431[]', '432[]', sent, '434[]'])
-      expect(await client.next()).toBe(packet);
-  },
-);
+test.for([3, 4] as const)('protocol %d: events before authenticate run after it, in order', async (eio) => {
+  await using client = await wire(await open(), eio);
+  client.emit('join_conversation', talk);
+  client.send('421["message",{"conversation_id":12}]');
+  client.send('422["nothing"]');
+  client.send('423["authenticate",{"token":"user:7"}]');
+  client.send('424["message",{"conversation_id":12}]');
+  for (const packet of [authenticated, '433[]', joined, sent, '431[]', '432[]', sent, '434[]'])
+    expect(await client.next()).toBe(packet);
+});
 
-test('what needs no login is answered immediately, but not before what is held', async () => {
+test('an event that needs no login runs immediately, but not before held events', async () => {
   await using client = await wire(await open());
   client.emit('webrtc_stun_info');
   expect(await client.next()).toBe(servers);
@@ -57,7 +54,7 @@ test('what needs no login is answered immediately, but not before what is held',
 test.for([
   [{ token: 'wrong' }, '42["error","User not found"]'],
   [{}, '42["error","Json web token introuvable"]'],
-] as const)('an authenticate that fails refuses what was held: %j', async ([payload, refusal]) => {
+] as const)('a failed authenticate refuses held events: %j', async ([payload, refusal]) => {
   await using client = await wire(await open());
   client.emit('message', talk);
   client.emit('authenticate', payload);
@@ -66,13 +63,13 @@ test.for([
   expect(await client.ask('authenticate', { token: 'user:7' })).toEqual([authenticated]);
 });
 
-test('a socket that never authenticates is refused after a moment, and immediately from then on', async () => {
+test('a socket that never authenticates is refused after the hold, and immediately from then on', async () => {
   await using client = await wire(await open({ holdMs: 50 }));
   expect(await client.ask('message', talk)).toEqual([unknown]);
   expect(await client.ask('message', talk)).toEqual([unknown]);
 });
 
-test('a second authenticate waits for what was sent before it', async () => {
+test('a second authenticate runs after earlier events', async () => {
   await using client = await wire(await open());
   const sessions: unknown[] = [];
   fake.operations['LegacyMessage'] = (_, session) => {
@@ -90,7 +87,7 @@ test('a second authenticate waits for what was sent before it', async () => {
 test.for([
   ['41', 'leaves its namespace'],
   ['42["disconnect"]', 'asks to be disconnected'],
-] as const)('what was held runs when the client %s', async ([packet]) => {
+] as const)('held events run when the client %s', async ([packet]) => {
   const ran = Promise.withResolvers<unknown>();
   await using client = await wire(await open());
   fake.operations['LegacyMessage'] = (_, session) => {
@@ -104,7 +101,7 @@ test.for([
   expect(await ran.promise).toEqual({ kind: 'user', id: 7 });
 });
 
-test('a socket that never authenticated is refused what was held before it is disconnected', async () => {
+test('held events of a socket that never authenticates are refused before it is disconnected', async () => {
   await using client = await wire(await open());
   client.emit('message', talk);
   client.emit('disconnect');
@@ -114,21 +111,21 @@ test('a socket that never authenticated is refused what was held before it is di
 test.for([
   ['events', { heldEvents: 10 }, 11, 'x'],
   ['bytes', { heldBytes: 1_000 }, 2, 'x'.repeat(600)],
-] as const)('more %s than the hold takes are refused immediately', async ([, limits, count, text]) => {
+] as const)('more %s than the hold allows are refused immediately', async ([, limits, count, text]) => {
   await using client = await wire(await open(limits));
   for (let n = 0; n < count; n += 1) client.emit('message', { ...talk, text_message: text });
   for (let n = 0; n < count; n += 1) expect(await client.next()).toBe(unknown);
   expect(await client.ask('authenticate', { token: 'user:7' })).toEqual([authenticated]);
 });
 
-test('a token in the handshake is an authenticate sent first', async () => {
+test('a token in the handshake counts as an authenticate sent first', async () => {
   const url = await open();
   await using client = await wire(url, 4, { auth: { token: 'user:7' } });
   client.emit('join_conversation', talk);
   expect([await client.next(), await client.next()]).toEqual([authenticated, joined]);
 });
 
-test('a bad token in the handshake is told, and the app may still send its own', async () => {
+test('a bad token in the handshake is refused, and the app may still authenticate', async () => {
   await using client = await wire(await open(), 4, { auth: { token: 'wrong' } });
   client.emit('message', talk);
   expect(await client.next()).toBe('42["error","User not found"]');
@@ -137,14 +134,14 @@ test('a bad token in the handshake is told, and the app may still send its own',
 });
 
 test.for([{ auth: { token: null } }, { auth: { token: '' } }, { auth: {} }, {}])(
-  'a handshake without a token is that of no one: %j',
+  'a handshake without a token is anonymous: %j',
   async (handshake) => {
     await using client = await wire(await open(), 4, handshake);
     expect(await client.ask('webrtc_stun_info')).toEqual([servers]);
   },
 );
 
-test('a client of protocol 4 that comes back and sends one event at a time is acknowledged before its authenticate', async () => {
+test('a reconnecting client of protocol 4 that sends one event at a time is acknowledged before its authenticate', async () => {
   await using client = await wire(await open(), 4);
   client.send('427["message",{"conversation_id":12}]');
   expect(await client.next()).toBe('437[]');
@@ -154,7 +151,7 @@ test('a client of protocol 4 that comes back and sends one event at a time is ac
   for (const packet of [authenticated, '439[]', sent, sent]) expect(await client.next()).toBe(packet);
 });
 
-test('what was acknowledged while it was held waits for a login, however late', async () => {
+test('an event that was acknowledged while held is held until a login', async () => {
   await using client = await wire(await open({ holdMs: 300 }), 4);
   client.send('427["message",{"conversation_id":12}]');
   expect(await client.next()).toBe('437[]');
@@ -167,7 +164,7 @@ test('what was acknowledged while it was held waits for a login, however late', 
   expect([await client.next(), await client.next()]).toEqual([authenticated, sent]);
 });
 
-test('each of several events in one request has its own acknowledgement', async () => {
+test('each event in one polling request has its own acknowledgement', async () => {
   const session = await pollingSession(await open({ holdMs: 500 }), 'EIO=4');
   await session.post('40');
   await session.poll();

@@ -24,7 +24,7 @@ test.for([
   expect(parsePayload(argument)).toEqual(payload);
 });
 
-test('null is present, and what an object inherits is not', () => {
+test('null counts as present, and inherited keys do not', () => {
   expect(hasField({ token: null }, 'token')).toBe(true);
   expect(hasField({}, 'token')).toBe(false);
   expect(hasField({}, 'toString')).toBe(false);

@@ -12,7 +12,7 @@ import { createGates, history, listen, requireWhole, settle } from './histories.
 import type { Permission } from './histories.ts';
 
 // Random histories of one connection on fakes: what a client sends, what answers and what happens come in any order.
-// What was heard is then held against what may be heard. A failure prints the seed that shows it again.
+// Received frames are compared with those that are allowed. A failure prints the seed that reproduces it.
 
 const HISTORIES = 110;
 const ROOM = 12;
@@ -54,7 +54,7 @@ function kick(userId: number): number {
 /** How far the room's log reaches. */
 const head = () => parseCursor('test', TOPIC, fake.cursor(TOPIC));
 
-test('a room is heard without a hole from the entrance to the leaving or the kick, and nothing of it else', async () => {
+test('a room is received without gaps from the join to the leave or kick, and not otherwise', async () => {
   const steps = history('join', 'join', 'leave', 'speak', 'speak', 'answer', 'answer', 'kick', 'invite');
   await fc.assert(
     fc.asyncProperty(steps, fc.boolean(), async (taken, readsLate) => {
@@ -103,7 +103,7 @@ test('a room is heard without a hole from the entrance to the leaving or the kic
 const success = '42["success","User authenticated"]';
 const gone = '42["error","User not found"]';
 
-test('a login and the end of its session, in any order, leave nobody logged in with it', async () => {
+test('a login and the end of its session, in any order, leave no connection logged in', async () => {
   const steps = history('authenticate', 'go on', 'go on', 'go on', 'end', 'ask');
   await fc.assert(
     fc.asyncProperty(steps, fc.constantFrom('LOGGED_OUT', 'TOKEN_EXPIRED'), async (taken, reason) => {
@@ -138,7 +138,7 @@ test('a login and the end of its session, in any order, leave nobody logged in w
 });
 
 test.for(['41', 'close'])(
-  'what was sent before a closing by %s runs once, in order, and then all is given back',
+  'events sent before a close by %s run once, in order, before everything is released',
   async (how) => {
     const steps = history('forward', 'message', 'join', 'speak', 'answer');
     await fc.assert(
@@ -193,7 +193,7 @@ test.for(['41', 'close'])(
   },
 );
 
-test('a login as somebody else hears nothing of the former rooms after its success', async () => {
+test('a login as another account receives nothing of the former rooms after its success', async () => {
   const steps = history('speak', 'speak', 'go on', 'go on', 'switch', 'fail', 'rejoin');
   await fc.assert(
     fc.asyncProperty(steps, async (taken) => {
@@ -244,7 +244,7 @@ const transports = fc.constantFrom<readonly ('polling' | 'websocket')[]>(
   both,
 );
 
-test('each request is answered once and in order, however long each takes, also across an upgrade', async () => {
+test('each event gets one reply, in order, whatever its duration, also across an upgrade', async () => {
   const works = fc.array(fc.tuple(fc.nat({ max: 3 }), fc.nat({ max: 20 })), { minLength: 1, maxLength: 40 });
   let upgrades = 0;
   await fc.assert(

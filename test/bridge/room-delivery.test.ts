@@ -13,7 +13,7 @@ import { until } from '../harness/waiting.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
-// What a room hears goes past engine.io where nothing waits, and through it where something does: nobody sees which.
+// Room frames bypass engine.io for an idle connection, and go through it otherwise: clients cannot tell which.
 
 const BURSTS = 40;
 const TOPIC = 'conversation:12';
@@ -71,7 +71,7 @@ function countSends(): () => number {
 
 const tcpOf = (client: Wire) => (client.socket as unknown as { readonly _socket: TcpSocket })._socket;
 
-test('to one who keeps up engine.io sends nothing of the room', async () => {
+test('room frames for an idle connection bypass engine.io', async () => {
   await using client = await inRoom(3);
   await using recent = await inRoom(4);
   const sends = countSends();
@@ -81,7 +81,7 @@ test('to one who keeps up engine.io sends nothing of the room', async () => {
   expect(sends()).toBe(0);
 });
 
-test('what goes past engine.io and what goes through it come in the order in which they were said', async () => {
+test('frames that bypass engine.io and frames that do not arrive in the order they were sent', async () => {
   await reopen({ sendQueueBytes: 2 ** 30 });
   const steps = fc.array(
     fc.constantFrom('speak', 'speak', 'speak at length', 'signal', 'turn', 'pause', 'read'),
@@ -131,7 +131,7 @@ test.for([
   [4, 'ASCII', 'Bonjour'],
   [4, 'other text', 'é€😀\u2028 Ã©tat'],
   [4, 'a long one', `é${'x'.repeat(70_000)}`],
-] as const)('to the byte, protocol %i gets the same either way: %s', async ([protocol, , text]) => {
+] as const)('both paths send identical bytes to protocol %i: %s', async ([protocol, , text]) => {
   await using client = await inRoom(protocol);
   const sends = countSends();
   let bytes = Buffer.alloc(0);
@@ -172,7 +172,7 @@ test.for([
 });
 
 test.for(['1.0.6', '1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
-  '%s hears a burst in order, and whole, while it goes from polling to a WebSocket',
+  '%s receives a burst completely and in order while it upgrades from polling to WebSocket',
   async (version) => {
     const socket = loadClient(version)(fake.url, { forceNew: true });
     const heard: number[] = [];
@@ -189,7 +189,7 @@ test.for(['1.0.6', '1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
       for (let n = 0; n < 3; n += 1) speak(`${said++} é`);
     };
     while (!isMember || !isUpgraded()) {
-      // As fast as it is taken: a client that polls would be cut off.
+      // No faster than it is read: a slow polling client would be disconnected.
       if (isMember && said - (heard.at(-1) ?? 0) < 100) burst();
       await new Promise(setImmediate);
     }
@@ -204,7 +204,7 @@ test.for([
   [3, (packets: readonly string[]) => textPayload(packets), (text: string) => readTextPayload(text)],
   [4, (packets: readonly string[]) => joinedPayload(packets), (text: string) => text.split('\u001e')],
 ] as const)(
-  'what is said between the steps of an upgrade of protocol %i is heard, in order',
+  'frames sent between the steps of an upgrade of protocol %i arrive in order',
   async ([protocol, encode, read]) => {
     const { poll, post, openSocket } = await pollingSession(fake.url, `EIO=${protocol}&b64=1`);
     if (protocol === 4) await post('40');
@@ -244,7 +244,7 @@ test.for([
   },
 );
 
-test('a socket that does not read is cut off at its bound in the midst of a burst, and others hear all of it', async () => {
+test('a client that stops reading during a burst is disconnected at its limit, and others receive all of it', async () => {
   await reopen({ sendQueuePackets: 200 });
   await using slow = await inRoom(4, 'user:7');
   await using other = await inRoom(3, 'user:8');
@@ -255,7 +255,7 @@ test('a socket that does not read is cut off at its bound in the midst of a burs
     for (let n = 0; n < 10; n += 1) speak(`${said++}${'x'.repeat(8_192)}`);
     for (let n = said - 10; n < said; n += 1) expect(numberOf(await other.next())).toBe(n);
     // More than the buffers of the system take.
-    if (said > 20_000) throw new Error('It was never cut off.');
+    if (said > 20_000) throw new Error('It was never disconnected.');
   }
   expect(fake.ends).toEqual(['SLOW']);
   // All that was sent through engine.io waited, but for the one that was given to the socket.
@@ -264,7 +264,7 @@ test('a socket that does not read is cut off at its bound in the midst of a burs
 });
 
 test.for(['terminate', 'close', 'destroy'] as const)(
-  'one whose socket goes by %s in the midst of a burst is let go, and others hear all of it',
+  'a client whose socket closes by %s during a burst is released, and others receive all of it',
   async (how) => {
     await using other = await inRoom(4, 'user:8');
     await using leaver = await inRoom(3, 'user:7');
@@ -286,7 +286,7 @@ test.for(['terminate', 'close', 'destroy'] as const)(
   },
 );
 
-test('one that has left its namespace hears nothing more of the room, though its transport is open', async () => {
+test('a client that has left its namespace receives no more of the room while its transport is open', async () => {
   await using client = await inRoom(3);
   client.send('41');
   // It is in the room until what it sent has run.

@@ -42,13 +42,13 @@ test.for([
   ['JSONP', 'EIO=3&t=1416412345678-0&j=0', {}, 'text/plain; charset=UTF-8'],
   ['no EIO at all, as the iOS app', 'b64=1', {}, 'text/plain; charset=UTF-8'],
   ['protocol 4', 'EIO=4&t=1416412345678-0', { 'user-agent': 'Mozilla/5.0' }, 'text/plain; charset=UTF-8'],
-] as const)('the answer to a poll with %s', async ([, query, headers, type]) => {
+] as const)('the response to a poll with %s', async ([, query, headers, type]) => {
   const { opened } = await handshake(query, headers);
   expect(opened.status).toBe(200);
   expect(opened.type).toBe(type);
 });
 
-test('a binary answer to a poll is length, 255, text', async () => {
+test('a binary polling response is length, 255, text', async () => {
   const { opened, poll } = await handshake('EIO=3&t=1416412345678-0');
   expect(opened.bytes.subarray(0, 6).toString('hex')).toMatch(/^000[0-9]0[0-9]/);
   expect((await poll()).bytes).toEqual(Buffer.from([0, 2, 0xff, 0x34, 0x30]));
@@ -57,7 +57,7 @@ test('a binary answer to a poll is length, 255, text', async () => {
   expect(bytes.toString('latin1')).toBe('\x00\x03\x01ÿ42["message",{"text":"\\u00e9"}]');
 });
 
-test('text towards protocol 3 is ASCII, towards protocol 4 UTF-8, from one broadcast', async () => {
+test('one broadcast is ASCII for protocol 3 and UTF-8 for protocol 4', async () => {
   const old = await handshake('EIO=3&b64=1');
   const recent = await handshake('EIO=4');
   await old.poll();
@@ -101,7 +101,7 @@ test('an acknowledgement is empty', async () => {
 });
 
 test.for(['é', 'é€', 'Nächste 😀 Straße', 'plain'])(
-  'text that a client encodes twice is read once: %s',
+  'text that a client encodes twice is decoded twice: %s',
   async (text) => {
     const { poll, post } = await handshake('EIO=3&b64=1');
     await poll();
@@ -113,7 +113,7 @@ test.for(['é', 'é€', 'Nächste 😀 Straße', 'plain'])(
 );
 
 test.for(['naïve', 'Œuvre é', '日本', 'Â'])(
-  'text that a client encodes once is left as it is: %s',
+  'text that a client encodes once is unchanged: %s',
   async (text) => {
     const { poll, post } = await handshake('EIO=3&b64=1');
     await poll();
@@ -127,7 +127,7 @@ test.for(['naïve', 'Œuvre é', '日本', 'Â'])(
 test.for([
   ['a binary post', 'EIO=3', BINARY, (packet: string) => binaryPayload([packet])],
   ['protocol 4', 'EIO=4', undefined, (packet: string) => packet],
-] as const)('%s is UTF-8 once, whatever it reads like', async ([, query, type, encode]) => {
+] as const)('%s is decoded once, even if it looks encoded twice', async ([, query, type, encode]) => {
   const { poll, post } = await handshake(query);
   if (query === 'EIO=4') await post('40');
   await poll();
@@ -138,7 +138,7 @@ test.for([
   }
 });
 
-test.for([3, 4])('text on a WebSocket of protocol %i is left as it is', async (protocol) => {
+test.for([3, 4])('text on a WebSocket of protocol %i is unchanged', async (protocol) => {
   await using client = await wire(server.url, protocol as 3 | 4);
   client.emit('message', 'Ã©tat');
   expect(await client.next()).toBe(
@@ -146,7 +146,7 @@ test.for([3, 4])('text on a WebSocket of protocol %i is left as it is', async (p
   );
 });
 
-test('a binary post that is no payload is one error, not a packet for every byte', async () => {
+test('a malformed binary post is one error, not a packet per byte', async () => {
   const types: string[] = [];
   server.io.engine.on('connection', (conn: EngineSocket) =>
     conn.on('packet', ({ type }: { type: string }) => types.push(type)),
@@ -157,7 +157,7 @@ test('a binary post that is no payload is one error, not a packet for every byte
   expect(types).toEqual(['error']);
 });
 
-test('two packets of one post are told apart by their lengths, whatever their encoding', async () => {
+test('two packets of one post are separated by their lengths, whatever their encoding', async () => {
   const { poll, post } = await handshake('EIO=3&b64=1');
   await poll();
   const packets = [`42["message","${twice('é')}"]`, '42["message","naïve"]'];
@@ -178,7 +178,7 @@ test('a JSONP client posts text encoded twice', async () => {
   expect(await (await fetch(url)).text()).toBe('___eio[0]("22:42[\\"message\\",\\"\\\\u00e9\\"]");');
 });
 
-test('the second encoding is undone only where there was one', () => {
+test('a second encoding is undone only if there was one', () => {
   expect(undoSecondUtf8('\u00c3\u00a9')).toBe('é');
   expect(undoSecondUtf8('\u00ef\u00bb\u00bfa')).toBe('\ufeffa');
   expect(undoSecondUtf8('\u00c3')).toBe('\u00c3');
@@ -218,7 +218,7 @@ test.for(pairs)('client %s over %s exchanges any text', async ([version, transpo
 });
 
 test.for(['upgrade', 'websocket', 'polling'])(
-  'a client of protocol 3 that goes silent on %s is noticed',
+  'a silent client of protocol 3 on %s is disconnected',
   async (kind) => {
     await using quick = await wireServer({ pingInterval: 100, pingTimeout: 150 });
     const gone = Promise.withResolvers<string>();
@@ -242,12 +242,12 @@ test.for(['upgrade', 'websocket', 'polling'])(
   },
 );
 
-test.for([3, 4])('a client of protocol %i that pings after its upgrade stays', async (protocol) => {
+test.for([3, 4])('a client of protocol %i that pings after its upgrade stays connected', async (protocol) => {
   await using quick = await wireServer({ pingInterval: 100, pingTimeout: 600 });
   const session = await pollingSession(quick.url, `EIO=${protocol}`);
   const socket = await session.openSocket();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  socket.on('close', () => reject(new Error('It was taken for silent.')));
+  socket.on('close', () => reject(new Error('It was disconnected as silent.')));
   // Longer than a deadline.
   let beats = 0;
   socket.on('message', (data: Buffer) => {
@@ -269,7 +269,7 @@ test.for([
   ['425["connect"]', '435[]'],
   ['426["newListener","x"]', '436[]'],
   ['427["message_\\"disconnect\\""]', '437[]'],
-] as const)('the raw frame %s is answered by %s and the connection stays', async ([sent, answered]) => {
+] as const)('the raw frame %s is answered by %s and the connection stays open', async ([sent, answered]) => {
   const socket = new WebSocket(`${server.url.replace('http', 'ws')}/socket.io/?EIO=3&transport=websocket`);
   const frames: string[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<void>();

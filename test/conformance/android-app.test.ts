@@ -45,7 +45,7 @@ async function homeScreen(account: TestAccount, options?: Options): Promise<Phon
   return screen;
 }
 
-/** It waits for no answer: what it sends on connecting is on its way at once. */
+/** Does not wait for replies: sends everything on connect. */
 async function chatScreen(account: TestAccount, options: Options = {}): Promise<Phone> {
   const screen = await homeScreen(account, options);
   screen.emit('join_circle', { circle_id: options.circleId ?? circle.legacyId });
@@ -78,24 +78,27 @@ async function linkIdOf(account: TestAccount): Promise<number> {
   return own.legacyId;
 }
 
-test.for([true, false])('the chat screen, upgrading %j: all is answered in order', async (upgrades) => {
-  await using chat = await chatScreen(ann, { upgrades });
-  expect(await chat.next('42["success"')).toBe(AUTHENTICATED);
-  expect(await chat.next('42["success"')).toBe(
-    success(`Vous avez rejoins le cercle : circle_${circle.legacyId}`),
-  );
-  expect(await chat.next('42["success"')).toBe(joined());
-  await sendMessage(bob, conversation, 'Ça va ? 😀');
-  expect(await nextBubble(chat)).toEqual({
-    id: expect.any(Number),
-    linkId: await linkIdOf(bob),
-    medias: 0,
-    content: 'Ça va ? 😀',
-  });
-});
+test.for([true, false])(
+  'the chat screen, upgrading %j: every event gets its reply in order',
+  async (upgrades) => {
+    await using chat = await chatScreen(ann, { upgrades });
+    expect(await chat.next('42["success"')).toBe(AUTHENTICATED);
+    expect(await chat.next('42["success"')).toBe(
+      success(`Vous avez rejoins le cercle : circle_${circle.legacyId}`),
+    );
+    expect(await chat.next('42["success"')).toBe(joined());
+    await sendMessage(bob, conversation, 'Ça va ? 😀');
+    expect(await nextBubble(chat)).toEqual({
+      id: expect.any(Number),
+      linkId: await linkIdOf(bob),
+      medias: 0,
+      content: 'Ça va ? 😀',
+    });
+  },
+);
 
 test.for([true, false])(
-  'the chat screen without the extra for its circle, upgrading %j: the conversation is joined all the same',
+  'the chat screen without the extra for its circle, upgrading %j: the conversation is joined too',
   async (upgrades) => {
     await using chat = await chatScreen(ann, { upgrades, circleId: 0 });
     expect(await chat.next()).toBe(AUTHENTICATED);
@@ -104,7 +107,7 @@ test.for([true, false])(
   },
 );
 
-test('messages sent while the transport changes arrive once, in order, and are known as own by their link', async () => {
+test('messages sent while the transport changes arrive once, in order, and are recognized as own by their link', async () => {
   await using chat = await chatScreen(ann, { circleId: 0 });
   const texts = Array.from({ length: 20 }, (_, n) => `été ${n}`);
   for (const text of texts.slice(0, 10)) chat.emit('message', { ...talk, text_message: text });
@@ -119,7 +122,7 @@ test('messages sent while the transport changes arrive once, in order, and are k
   }
 });
 
-test('what the app cannot draw has no fields for it to stumble over', async () => {
+test('frames that the app cannot display lack the fields that would crash it', async () => {
   await using device = await deviceOf(app, ann, circle);
   await using chat = await chatScreen(ann);
   await chat.next(joined());
@@ -142,7 +145,7 @@ test('what the app cannot draw has no fields for it to stumble over', async () =
   expect(await nextBubble(chat)).toMatchObject({ content: '' });
 });
 
-test('a picture: pending and done look alike, and the second says that there is something to fetch', async () => {
+test('a picture: the frames pending and done have the same shape, and the second allows a download', async () => {
   await using chat = await chatScreen(ann, { circleId: 0 });
   await chat.next(joined());
   chat.emit('message', { ...talk, files: ['test.png'] });
@@ -160,11 +163,11 @@ test('a picture: pending and done look alike, and the second says that there is 
   expect(await nextBubble(chat)).toEqual(pending);
 });
 
-test('changing screens, the old socket closing before or while the new one logs in, is no going and coming', async () => {
+test('a change of screens, whether the former socket closes before or during the new login, does not change presence', async () => {
   const [cat, dan, eve] = await Promise.all(
     ['cat', 'dan', 'eve'].map((name) => app.account({ email: `${name}@example.com` })),
   );
-  if (cat === undefined || dan === undefined || eve === undefined) throw new Error('Nobody is there.');
+  if (cat === undefined || dan === undefined || eve === undefined) throw new Error('A user is missing.');
   const { legacyId } = await circleOf(cat, dan, eve);
   const told = (event: string, user: string) =>
     `42["circle",{"event":"${event}","user":"${user}@example.com","circle_id":${legacyId}}]`;
@@ -240,7 +243,7 @@ test.for([true, false])('a call, upgrading %j: from CALLING to PONG', async (upg
 });
 
 test.for(['websocket', 'polling'] as const)(
-  'QUITTING, after which the socket closes at once over %s, is delivered once',
+  'QUITTING, after which the socket closes immediately over %s, is delivered once',
   async (transport) => {
     await using callee = await wire(app.url);
     await callee.ask('authenticate', { token: bob.token });
@@ -258,7 +261,7 @@ test.for(['websocket', 'polling'] as const)(
   },
 );
 
-test('a missed call is written into a conversation that the call screen has not joined', async () => {
+test('a missed call is sent to a conversation that the call screen has not joined', async () => {
   await using chat = await chatScreen(bob);
   await chat.next(joined());
   await using call = await callScreen(ann);
@@ -268,7 +271,7 @@ test('a missed call is written into a conversation that the call screen has not 
   expect(call.waiting().filter((packet) => packet.startsWith('42["message"'))).toEqual([]);
 });
 
-test('a missed call without a conversation is refused, and the call screen goes on', async () => {
+test('a missed call without a conversation is refused, and the call screen stays usable', async () => {
   await using call = await callScreen(ann);
   call.emit('message', { conversation_id: 0, text_message: 'Appel manqué !' });
   expect(await call.next('42["error"')).toBe(error('Conversation introuvable'));

@@ -8,7 +8,7 @@ import { graphqlHand, legacyHand } from './differential/actions.ts';
 import { play } from './differential/run.ts';
 import type { Log } from './differential/observe.ts';
 
-// One evening of a family, acted by clients of each generation: whoever watches by GraphQL sees the same.
+// One scenario, acted by clients of each generation: GraphQL observers see the same every time.
 
 // 1.3.7 is 1.3.6 in all that matters here.
 const versions = clientVersions.filter((version) => version !== '1.3.7');
@@ -28,7 +28,7 @@ afterAll(async () => {
   await app[Symbol.asyncDispose]();
 });
 
-test('acted by GraphQL alone, everything is seen in its order', () => {
+test('actions over GraphQL only are observed in order', () => {
   const types = (name: Exclude<keyof Log, 'end'>) => told[name].map((item) => item['__typename']);
   expect(types('conversation')).toEqual([
     'DeviceAccessChanged',
@@ -69,7 +69,7 @@ test('acted by GraphQL alone, everything is seen in its order', () => {
 });
 
 test.for(versions.map((version, index) => [version, TRANSPORTS[index % TRANSPORTS.length] ?? []] as const))(
-  'acted by socket.io-client %s over %j, the same is seen',
+  'actions of socket.io-client %s over %j are observed identically',
   async ([version, transports]) => {
     const hand = legacyHand({ io: loadClient(version) as unknown as LegacyIo, transports });
     expect(await play(cast, hand)).toEqual(told);

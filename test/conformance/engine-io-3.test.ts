@@ -42,7 +42,7 @@ const handshakeOf = (upgrades: readonly string[]) => ({
   maxPayload: 5 * 1024 * 1024,
 });
 
-/** A session that has heard that it is connected to the namespace `/`. */
+/** A session that has received the CONNECT of the namespace `/`. */
 async function connected(url = app.url, query = 'EIO=3&b64=1'): Promise<PollingSession> {
   const session = await pollingSession(url, query);
   expect((await session.poll()).text).toBe('2:40');
@@ -93,7 +93,7 @@ test.for(['', 'EIO=2', 'EIO=abc', 'EIO='])('handshake: the query %j means protoc
 });
 
 test.for(['EIO=3', 'EIO=3&transport=abc', 'EIO=3&transport=webtransport'])(
-  'handshake: there is no transport in %s',
+  'handshake: the transport of %s is refused',
   async (query) => {
     const response = await fetch(`${app.url}/socket.io/?${query}`);
     expect(response.status).toBe(400);
@@ -108,7 +108,7 @@ test.for(['POST', 'PUT', 'DELETE'])('handshake: %s opens no session', async (met
   expect(await response.text()).toBe('{"code":2,"message":"Bad handshake method"}');
 });
 
-test('handshake: a session that is not there cannot be gone on with', async () => {
+test('handshake: an unknown session is refused', async () => {
   const response = await fetch(`${app.url}/socket.io/?EIO=3&transport=polling&sid=abc`);
   expect({ status: response.status, text: await response.text() }).toEqual(UNKNOWN_SESSION);
   expect(await refusedSocket(app.url, 'EIO=3&transport=websocket&sid=abc')).toBe('400 Session ID unknown');
@@ -130,14 +130,14 @@ test('message, polling: the packets of a payload are answered in order', async (
   expect((await heardUntil(line, '433[]')).slice(2)).toEqual(['431[]', '432[]', '433[]']);
 });
 
-test('message, polling: a binary packet goes along with its event, in base64', async () => {
+test('message, polling: a binary packet is sent with its event, in base64', async () => {
   const session = await connected();
   const event = '451-7["unknown",{"_placeholder":true,"num":0}]';
   expect((await session.post(textPayload([event, 'b4AQIDBA==']))).text).toBe('ok');
   expect((await session.poll()).text).toBe('5:437[]');
 });
 
-test('message, polling: a binary payload is read like a text', async () => {
+test('message, polling: a binary payload is decoded like a text', async () => {
   const session = await connected();
   const event = '451-7["unknown",{"_placeholder":true,"num":0}]';
   const payload = Buffer.concat([binaryPayload([event]), Buffer.from([1, 5, 255, 4, 1, 2, 3, 4])]);
@@ -145,13 +145,13 @@ test('message, polling: a binary payload is read like a text', async () => {
   expect((await session.poll()).text).toBe('5:437[]');
 });
 
-test('message, polling: a payload that is none ends the session', async () => {
+test('message, polling: a malformed payload closes the session', async () => {
   const session = await connected();
   await session.post('abc');
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
 });
 
-test('message, polling: a second poll beside the first ends the session', async () => {
+test('message, polling: a concurrent second poll closes the session', async () => {
   const session = await connected();
   const [first, second] = await Promise.all([session.poll(), session.poll()]);
   expect([first, second].map(({ status, text }) => `${status} ${text}`).toSorted()).toEqual([
@@ -161,7 +161,7 @@ test('message, polling: a second poll beside the first ends the session', async 
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
 });
 
-test('message, polling: a poll that is given up ends the session', async () => {
+test('message, polling: an aborted poll closes the session', async () => {
   const session = await connected();
   const url = `${app.url}/socket.io/?EIO=3&b64=1&transport=polling&sid=${session.sid}`;
   // Nothing says when a poll has arrived: more than one may be given up before it has.
@@ -189,7 +189,7 @@ test('message, WebSocket: a binary frame begins with the type of its packet', as
   expect((await heardUntil(line, '437[]')).slice(1)).toEqual(['40', '437[]']);
 });
 
-test('message, WebSocket: a packet that is none ends the session', async () => {
+test('message, WebSocket: a malformed packet closes the session', async () => {
   await using line = await rawLine(app.url, 3, 'websocket');
   await line.send('abc');
   expect((await heardUntil(line, 'never')).at(-1)).toBe('closed 1005');
@@ -205,18 +205,18 @@ test.for(['polling', 'websocket'] as const)('heartbeat, %s: every ping is answer
   }
 });
 
-test('heartbeat, polling: a session whose client does not ping is over', async () => {
+test('heartbeat, polling: a session whose client does not ping is closed', async () => {
   const session = await connected(impatient.url);
   await expect.poll(async () => (await session.post('1:6')).status).toBe(400);
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
 });
 
-test('heartbeat, WebSocket: a session whose client does not ping is over', async () => {
+test('heartbeat, WebSocket: a session whose client does not ping is closed', async () => {
   await using line = await rawLine(impatient.url, 3, 'websocket');
   expect((await heardUntil(line, 'never')).slice(1)).toEqual(['40', 'closed 1005']);
 });
 
-test('close, polling: the session is over, and the poll that waits is answered', async () => {
+test('close, polling: the session is closed, and the pending poll gets a response', async () => {
   const session = await connected();
   const poll = session.poll();
   await session.post('1:1');
@@ -226,7 +226,7 @@ test('close, polling: the session is over, and the poll that waits is answered',
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
 });
 
-test('close, WebSocket: the session is over', async () => {
+test('close, WebSocket: the session is closed', async () => {
   await using line = await rawLine(app.url, 3, 'websocket');
   await line.send('1');
   expect((await heardUntil(line, 'never')).at(-1)).toBe('closed 1005');
@@ -238,13 +238,13 @@ test('upgrade: a WebSocket takes over from polling', async () => {
   const probed = messageOf(socket);
   socket.send('2probe');
   expect(await probed).toBe('3probe');
-  // The poll is let go, so that nothing is on its way there.
+  // Completes the poll, so that nothing is in flight on it.
   expect((await session.poll()).text).toBe('1:6');
   socket.send('5');
   await expectServed(socket);
 });
 
-test('upgrade: what was sent over polling before it is answered over the WebSocket after it', async () => {
+test('upgrade: events sent over polling before the upgrade get their replies over the WebSocket', async () => {
   const session = await connected();
   const socket = await session.openSocket();
   const probed = messageOf(socket);
@@ -258,7 +258,7 @@ test('upgrade: what was sent over polling before it is answered over the WebSock
   socket.terminate();
 });
 
-test('upgrade: requests of the session are refused from then on', async () => {
+test('upgrade: later polling requests of the session are refused', async () => {
   const { session, socket } = await upgraded();
   expect(await session.poll()).toMatchObject({ status: 400, text: '{"code":3,"message":"Bad request"}' });
   await expectServed(socket);
@@ -272,7 +272,7 @@ test('upgrade: another WebSocket of the session is closed', async () => {
   await expectServed(socket);
 });
 
-test('upgrade: a WebSocket that asks for it otherwise is closed, and polling goes on', async () => {
+test('upgrade: a WebSocket with a malformed probe is closed, and polling continues', async () => {
   const session = await connected();
   const socket = await session.openSocket();
   socket.send(REQUEST);

@@ -83,7 +83,7 @@ test('handshake: a WebSocket opens a session, with nothing to upgrade to', async
   expect(readHandshake(await line.next())).toEqual(handshakeOf([]));
 });
 
-test('handshake: another protocol than 4 is none that is refused, but protocol 3', async () => {
+test('handshake: any other protocol than 4 is served as protocol 3', async () => {
   // The protocol has it refused; the iOS app sends no EIO at all.
   for (const query of ['', 'EIO=5', 'EIO=abc']) {
     const { opened } = await pollingSession(app.url, query);
@@ -92,7 +92,7 @@ test('handshake: another protocol than 4 is none that is refused, but protocol 3
 });
 
 test.for(['EIO=4', 'EIO=4&transport=abc', 'EIO=4&transport=webtransport'])(
-  'handshake: there is no transport in %s',
+  'handshake: the transport of %s is refused',
   async (query) => {
     const response = await fetch(`${app.url}/socket.io/?${query}`);
     expect(response.status).toBe(400);
@@ -107,7 +107,7 @@ test.for(['POST', 'PUT', 'DELETE'])('handshake: %s opens no session', async (met
   expect(await response.text()).toBe('{"code":2,"message":"Bad handshake method"}');
 });
 
-test('handshake: a session that is not there cannot be gone on with', async () => {
+test('handshake: an unknown session is refused', async () => {
   const response = await fetch(`${app.url}/socket.io/?EIO=4&transport=polling&sid=abc`);
   expect({ status: response.status, text: await response.text() }).toEqual(UNKNOWN_SESSION);
   expect(await refusedSocket(app.url, 'EIO=4&transport=websocket&sid=abc')).toBe('400 Session ID unknown');
@@ -132,7 +132,7 @@ test('message, polling: the packets of a payload are answered in order', async (
   expect(await heardUntil(line, '433[]')).toEqual(['431[]', '432[]', '433[]']);
 });
 
-test('message, polling: a binary packet goes along with its event, in base64', async () => {
+test('message, polling: a binary packet is sent with its event, in base64', async () => {
   const session = await connected();
   const event = '451-7["unknown",{"_placeholder":true,"num":0}]';
   expect((await session.post(joinedPayload([event, 'bAQIDBA==']))).text).toBe('ok');
@@ -145,13 +145,13 @@ test('message, polling: a binary payload is refused and ends the session', async
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
 });
 
-test('message, polling: a payload that is none ends the session', async () => {
+test('message, polling: a malformed payload closes the session', async () => {
   const session = await connected();
   await session.post('abc');
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
 });
 
-test('message, polling: a second poll beside the first ends the session', async () => {
+test('message, polling: a concurrent second poll closes the session', async () => {
   const session = await connected();
   const [first, second] = await Promise.all([session.poll(), session.poll()]);
   expect([first, second].map(({ status, text }) => `${status} ${text}`).toSorted()).toEqual([
@@ -161,7 +161,7 @@ test('message, polling: a second poll beside the first ends the session', async 
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
 });
 
-test('message, polling: a poll that is given up ends the session', async () => {
+test('message, polling: an aborted poll closes the session', async () => {
   const session = await connected();
   const url = `${app.url}/socket.io/?EIO=4&transport=polling&sid=${session.sid}`;
   // Nothing says when a poll has arrived: more than one may be given up before it has.
@@ -189,7 +189,7 @@ test('message, WebSocket: a binary frame is a message, without a type', async ()
   expect(await line.next()).toBe('437[]');
 });
 
-test('message, WebSocket: a packet that is none ends the session', async () => {
+test('message, WebSocket: a malformed packet closes the session', async () => {
   await using line = await connectedLine(app.url, 4, 'websocket');
   await line.send('abc');
   expect(await line.next()).toBe('closed 1005');
@@ -207,19 +207,19 @@ test.for(['polling', 'websocket'] as const)(
   },
 );
 
-test('heartbeat, polling: a session whose client does not answer is over', async () => {
+test('heartbeat, polling: a session whose client does not answer is closed', async () => {
   const session = await pollingSession(impatient.url, 'EIO=4');
   expect((await session.poll()).text).toBe('2');
   await expect.poll(async () => (await session.post('6')).status).toBe(400);
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
 });
 
-test('heartbeat, WebSocket: a session whose client does not answer is over', async () => {
+test('heartbeat, WebSocket: a session whose client does not answer is closed', async () => {
   await using line = await rawLine(impatient.url, 4, 'websocket');
   expect((await heardUntil(line, 'never')).slice(1)).toEqual(['2', 'closed 1005']);
 });
 
-test('close, polling: the session is over, and the poll that waits is answered', async () => {
+test('close, polling: the session is closed, and the pending poll gets a response', async () => {
   const session = await connected();
   const poll = session.poll();
   await session.post('1');
@@ -229,7 +229,7 @@ test('close, polling: the session is over, and the poll that waits is answered',
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
 });
 
-test('close, WebSocket: the session is over', async () => {
+test('close, WebSocket: the session is closed', async () => {
   await using line = await connectedLine(app.url, 4, 'websocket');
   await line.send('1');
   expect(await line.next()).toBe('closed 1005');
@@ -241,13 +241,13 @@ test('upgrade: a WebSocket takes over from polling', async () => {
   const probed = messageOf(socket);
   socket.send('2probe');
   expect(await probed).toBe('3probe');
-  // The poll is let go, so that nothing is on its way there.
+  // Completes the poll, so that nothing is in flight on it.
   expect((await session.poll()).text).toBe('6');
   socket.send('5');
   await expectServed(socket);
 });
 
-test('upgrade: what was sent over polling before it is answered over the WebSocket after it', async () => {
+test('upgrade: events sent over polling before the upgrade get their replies over the WebSocket', async () => {
   const session = await connected();
   const socket = await session.openSocket();
   const probed = messageOf(socket);
@@ -261,7 +261,7 @@ test('upgrade: what was sent over polling before it is answered over the WebSock
   socket.terminate();
 });
 
-test('upgrade: requests of the session are refused from then on', async () => {
+test('upgrade: later polling requests of the session are refused', async () => {
   const { session, socket } = await upgraded();
   expect(await session.poll()).toMatchObject({ status: 400, text: '{"code":3,"message":"Bad request"}' });
   await expectServed(socket);
@@ -275,7 +275,7 @@ test('upgrade: another WebSocket of the session is closed', async () => {
   await expectServed(socket);
 });
 
-test('upgrade: a WebSocket that asks for it otherwise is closed, and polling goes on', async () => {
+test('upgrade: a WebSocket with a malformed probe is closed, and polling continues', async () => {
   const session = await connected();
   const socket = await session.openSocket();
   socket.send(REQUEST);

@@ -1,4 +1,4 @@
-/** Whether a value is what old clients, which cast it without asking, expect in its place. */
+/** Whether a value has the type to which legacy clients cast it without a check. */
 type Fits = (value: unknown) => boolean;
 
 const isId: Fits = (value) => isCount(value) && value !== 0;

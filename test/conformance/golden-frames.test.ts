@@ -14,7 +14,7 @@ import type { Wire } from '../harness/wire.ts';
 import { faultOf, rowOf } from './frame-shapes.ts';
 
 // The whole wire as text: one story, told once, in which every row of the documentation is said. Ids are real, and
-// those of different things differ. At the end everything that anybody heard is held against the contract.
+// those of different things differ. At the end every received frame is validated against the contract.
 
 let database: Database;
 let app: TestGateway;
@@ -28,7 +28,7 @@ let talk: Named;
 
 /** Everybody who is connected, by the names in the snapshots. */
 const clients = new Map<string, Wire>();
-/** Every packet that anybody heard. */
+/** Every packet received by any client. */
 const heard: { readonly who: string; readonly packet: string }[] = [];
 /** What was answered on each listened channel. */
 const answers = new Map<string, Set<string>>();
@@ -107,7 +107,7 @@ async function dialogue(
   return steady(lines.join('\n'));
 }
 
-/** What is said to those named, one packet for each time, when somebody acts; all others must hear nothing. */
+/** Returns the packets that an action sends to the named clients, per step; all others must receive none. */
 async function told(to: readonly string[], act: () => Promise<unknown>): Promise<string> {
   await act();
   const hearers = new Map<string, string[]>();
@@ -369,7 +369,7 @@ test('circle: update, join, quit, kick, and an update of the device', async () =
   );
 });
 
-test('circle_invite, and conversation: invite and promoted, to the newest connection alone', async () => {
+test('circle_invite, and conversation: invite and promoted, to the newest connection only', async () => {
   const another = await circleOf(ann);
   expect(
     await told(['bob'], () =>
@@ -419,7 +419,7 @@ test('conversation: update, device add and remove', async () => {
   await joins();
 });
 
-/** Has somebody ask something whose frame the others hear too. */
+/** Runs an event whose frame other clients receive too. */
 async function said(who: string, request: readonly [string, ...unknown[]]): Promise<string> {
   const others = everybody.filter((name) => name !== who);
   let asking = '';
@@ -646,7 +646,7 @@ test('conversation: quit and kick, and a message after its author has left', asy
   );
 });
 
-test('what is not kept any more, and what is too much', async () => {
+test('trimmed history, and exceeded limits', async () => {
   await trim(database.db, '1970-01-01T00:00:00.000Z', 1, 1_000);
   const place = { ...inTalk(), after_message_id: 1 };
   expect(await dialogue(clientOf('ann'), ['join_conversation', place])).toMatchInlineSnapshot(`
@@ -685,7 +685,7 @@ test('circle: a device that is removed, and delete', async () => {
   );
 });
 
-test('the refusals that only a broken or a hurried server has', async () => {
+test('the refusals of a failing or overloaded server', async () => {
   await using fake = await fakeBridge();
   await using client = await open('of another server', 3, fake.url);
   await ask(client, 'authenticate', { token: 'user:7' });
@@ -703,7 +703,7 @@ test('the refusals that only a broken or a hurried server has', async () => {
   `);
 });
 
-test('every row of the documentation was said', () => {
+test('every row of the documentation was sent', () => {
   const errors = (channel: string) =>
     [...(answers.get(channel) ?? [])]
       .filter((packet) => packet.startsWith('42["error"'))
@@ -725,7 +725,7 @@ test('every row of the documentation was said', () => {
   expect([...rows]).toEqual(expect.arrayContaining(documented));
 });
 
-test('everything that anybody heard is of the contract', () => {
+test('every received frame matches the contract', () => {
   expect(heard.length).toBeGreaterThan(500);
   expect(heard.map(({ packet }) => faultOf(packet)).filter((fault) => fault !== undefined)).toEqual([]);
 });
@@ -734,7 +734,7 @@ test('every request got its empty acknowledgement', () => {
   expect(heard.filter(({ packet }) => /^43\d+\[\]$/.test(packet))).toHaveLength(asked);
 });
 
-test('who only listens hears no error', () => {
+test('a client that only listens receives no error', () => {
   const toListeners = heard.filter(({ who }) => ['bob, listening', 'bob', 'cleo, without EIO'].includes(who));
   expect(toListeners.length).toBeGreaterThan(50);
   expect(toListeners.filter(({ packet }) => packet.startsWith('42["error"'))).toEqual([]);

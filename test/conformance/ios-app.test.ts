@@ -97,7 +97,7 @@ test.for([
   },
 );
 
-test('what is sent before and after the upgrade arrives once, in order', async () => {
+test('events sent before and after the upgrade arrive once, in order', async () => {
   await using own = await launched(ann);
   own.emit('join_conversation', talk);
   const texts = Array.from({ length: 20 }, (_, n) => `été ${n}`);
@@ -137,7 +137,7 @@ test('a file whose name is a list within the list is announced, uploaded, and fe
   expect(shownOf(await nextOn(own, 'message'), ann.login)).toBeUndefined();
 });
 
-test('after a break it joins no room again: nothing of rooms comes, and all that is meant for it does', async () => {
+test('after a reconnect without joins it receives no room frames, but all frames for its account', async () => {
   const before = await inChat(ann);
   await before.upgraded();
   await before.close();
@@ -163,7 +163,7 @@ test('after a break it joins no room again: nothing of rooms comes, and all that
   expect(await quiet(after)).toEqual([]);
 });
 
-test('an invitation names itself by the id under which the app finds it', async () => {
+test('an invitation carries the id by which the app queries it', async () => {
   await using guest = await launched(ann);
   await guest.next('42["success"');
   const other = await circleOf(bob);
@@ -200,7 +200,7 @@ test('any error makes the app open a second connection, which is the one that is
   expect((await quiet(first)).filter((packet) => packet.includes('CALLING'))).toEqual([]);
 });
 
-test('a login, rooms, messages and forwards bring no error and no configuration that nobody asked for', async () => {
+test('a login, rooms, messages and forwards bring no error and no unrequested configuration', async () => {
   await using own = await inChat(ann);
   await using caller = await inChat(bob);
   own.emit('message', { text_message: 'Salut', ...talk });
@@ -226,7 +226,7 @@ test('a login, rooms, messages and forwards bring no error and no configuration 
   expect(heard.filter((packet) => /^42\["(error|webrtc_config)"/.test(packet))).toEqual([]);
 });
 
-test('credentials come when they are asked for, once, and are texts', async () => {
+test('credentials are sent on request, once, as strings', async () => {
   await using own = await launched(ann);
   own.emit('webrtc_credentials');
   const config = await nextOn(own, 'webrtc_config');
@@ -234,7 +234,7 @@ test('credentials come when they are asked for, once, and are texts', async () =
   expect((await quiet(own)).filter((packet) => packet.includes('webrtc_config'))).toEqual([]);
 });
 
-test('one that sends EIO is told forwards on both channels, one that sends none on its own', async () => {
+test('a client that sends EIO receives forwards on both channels, one without on webrtc_forward only', async () => {
   await using apple = await launched(ann);
   await apple.next('42["success"');
   await using caller = await wire(app.url);

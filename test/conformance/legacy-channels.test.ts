@@ -130,7 +130,7 @@ test.for([
   expect(await client.ask(channel, payload)).toEqual([error(text)]);
 });
 
-test('what belongs to others is refused', async () => {
+test('access to foreign conversations and circles is refused', async () => {
   await using client = await login(eve);
   const circleId = { circle_id: circle.legacyId };
   expect(await client.ask('join_conversation', talk)).toEqual([
@@ -151,7 +151,7 @@ test('what belongs to others is refused', async () => {
   ]);
 });
 
-test('of several things that are wrong, the one is told that the table has first', async () => {
+test('of several errors, the first in the table is sent', async () => {
   await using client = await login(eve);
   const text_message = 'x'.repeat(8193);
   expect(await client.ask('message', { conversation_id: 99_999, text_message })).toEqual([
@@ -173,7 +173,7 @@ test('of several things that are wrong, the one is told that the table has first
   }
 });
 
-test('joining and leaving answer with the name of the room', async () => {
+test('joins and leaves reply with the name of the room', async () => {
   await using client = await login(bob);
   const [c, v] = [circle.legacyId, conversation.legacyId];
   expect(await client.ask('join_circle', { circle_id: c })).toEqual([
@@ -190,7 +190,7 @@ test('joining and leaving answer with the name of the room', async () => {
   expect(await client.ask('leave_circle', { circle_id: c })).toEqual([success('Vous avez quitte le cercle')]);
 });
 
-test('leaving what one is not in, or what is not there, succeeds', async () => {
+test('leaving a room that is not joined, or does not exist, succeeds', async () => {
   await using client = await login(eve);
   for (const conversation_id of [conversation.legacyId, 99_999, 'x', null, true]) {
     expect(await client.ask('leave_conversation', { conversation_id })).toEqual([
@@ -214,7 +214,7 @@ test.for([1.5, true, -1, 2 ** 31, '1.0', '1x', ' 1', [1], { id: 1 }])(
 );
 
 test.for(['null', '7', '"text"', '["x"]', '"[1]"', 'true'])(
-  'the payload %s counts as none',
+  'the payload %s counts as empty',
   async (payload) => {
     await using client = await login(bob);
     client.send(`42["join_conversation",${payload}]`);
@@ -232,7 +232,7 @@ test('a message without files: success, then the room, the sender included', asy
   expect(await other.next()).toBe(answers[1]);
 });
 
-test('towards protocol 4 the same frame is UTF-8', async () => {
+test('for protocol 4 the same frame is UTF-8', async () => {
   await using other = await login(bob, 4);
   await other.ask('join_conversation', talk);
   await using sender = await login(ann);
@@ -240,7 +240,7 @@ test('towards protocol 4 the same frame is UTF-8', async () => {
   expect(await other.next()).toContain('"content":"Ça va ? 😀"');
 });
 
-test('a sender who is not in the room gets its answer alone', async () => {
+test('a sender outside the room receives only its reply', async () => {
   await using sender = await login(ann);
   expect(await sender.ask('message', { ...talk, text_message: 'Appel manqué !' })).toEqual([
     expect.stringMatching(/^42\["success",\{"received":true,"message_id":\d+\}\]$/),
@@ -248,7 +248,7 @@ test('a sender who is not in the room gets its answer alone', async () => {
   expect(sender.waiting()).toEqual([]);
 });
 
-test('an empty list of files still asks for an answer on media; null does not', async () => {
+test('an empty list of files gets a reply on media; null does not', async () => {
   await using sender = await inRoom(ann);
   const channelsOf = (packets: readonly string[]) => packets.map((packet) => /"(\w+)"/.exec(packet)?.[1]);
   const empty = await sender.ask('message', { ...talk, files: [] });
@@ -273,7 +273,7 @@ test.for([
   ['x'.repeat(8193), 'Message invalide'],
   ['a\u0000b', 'Message invalide'],
   ['\ud800', 'Message invalide'],
-] as const)('text that cannot be kept is refused', async ([text, refusal]) => {
+] as const)('text that cannot be stored is refused', async ([text, refusal]) => {
   await using sender = await login(ann);
   expect(await sender.ask('message', { ...talk, text_message: text })).toEqual([error(refusal)]);
 });
@@ -288,7 +288,7 @@ test.for([
   expect(frame).toContain(`"content":${JSON.stringify(content)},"medias":0`);
 });
 
-test('a message sent again under the same name is answered again and said once', async () => {
+test('a repeated send with the same key gets the same reply and is delivered once', async () => {
   await using other = await inRoom(bob);
   await using sender = await login(ann);
   const payload = { ...talk, text_message: 'once', files: ['a.png'], client_message_id: 'm-1' };
@@ -326,7 +326,7 @@ test('a device writes and sends where it has access, and is refused elsewhere', 
   ]);
 });
 
-test('a device joins its circle by number or by text', async () => {
+test('a device joins its circle with a number or a string', async () => {
   await using client = await login(device);
   const joined = [success(`Vous avez rejoins le cercle : circle_${circle.legacyId}`)];
   expect(await client.ask('join_circle', { circle_id: circle.legacyId })).toEqual(joined);
@@ -339,7 +339,7 @@ test.for([
   ['False', false],
   ['True', true],
   [0, false],
-] as const)('writing %j is told to the room as %j, the writer included', async ([sent, told]) => {
+] as const)('writing %j is sent to the room as %j, the writer included', async ([sent, told]) => {
   await using other = await inRoom(bob);
   await using writer = await inRoom(ann);
   const frame = `42["writing",{"conversation_id":${conversation.legacyId},"device":false,"user":"ann@example.com","is_writing":${told}}]`;
@@ -367,7 +367,7 @@ test('the servers for calls need no login', async () => {
   expect(await client.ask('webrtc_turn_info', {})).toEqual(answer);
 });
 
-test('a forwarded message goes whole to its target, on both channels', async () => {
+test('a forwarded payload reaches its target unchanged, on both channels', async () => {
   await using target = await login(bob);
   await using caller = await login(ann);
   const payload = {
@@ -384,7 +384,7 @@ test('a forwarded message goes whole to its target, on both channels', async () 
   expect(await target.next()).toBe(`42["webrtc_config",${body}]`);
 });
 
-test('a client that sends no EIO gets it on webrtc_forward alone', async () => {
+test('a client that sends no EIO receives it on webrtc_forward only', async () => {
   await using target = await login(bob, 'none');
   await using caller = await login(device);
   await caller.ask('webrtc_forward', { email: 'bob@example.com', message: 'CALLING' });
@@ -394,7 +394,7 @@ test('a client that sends no EIO gets it on webrtc_forward alone', async () => {
   expect(await target.ask('webrtc_join_room', {})).toEqual([]);
 });
 
-test('forwarding to oneself serves the target before the caller', async () => {
+test('a forward to the own account is delivered before its reply', async () => {
   await using caller = await login(ann, 'none');
   const answers = await caller.ask('webrtc_forward', { email: ann.login, message: 'PING' });
   expect(answers.map((packet) => packet.slice(0, 20))).toEqual([
@@ -403,7 +403,7 @@ test('forwarding to oneself serves the target before the caller', async () => {
   ]);
 });
 
-test('the e-mail decides, then the user id, then the device id', async () => {
+test('the e-mail takes precedence, then the user id, then the device id', async () => {
   await using caller = await login(ann);
   await using target = await login(device, 'none');
   expect(
@@ -418,7 +418,7 @@ test('the e-mail decides, then the user id, then the device id', async () => {
   expect(await target.next('42["webrtc_forward"')).toContain(`"device_id":${device.legacyId}`);
 });
 
-test('a target that is not connected cannot be reached', async () => {
+test('a target that is not connected is unreachable', async () => {
   const zoe = await app.account();
   const pair = await circleOf(zoe, await app.account());
   const away = await deviceOf(app, zoe, pair);
@@ -444,7 +444,7 @@ test.for([
 });
 
 test.for(['42[7,"x"]', '42', '42["authenticate"]', '42["message",{"_placeholder":true}]'])(
-  'the odd packet %s does no harm',
+  'the malformed packet %s is ignored',
   async (packet) => {
     await using client = await wire(app.url);
     client.send(packet);
@@ -469,7 +469,7 @@ test('a deleted conversation is unknown again', async () => {
   expect(await other.ask('message', payload)).toEqual([error('Conversation introuvable')]);
 });
 
-test('an id that names nothing of the contract is no reason to lose a connection', async () => {
+test('an unknown id does not close the connection', async () => {
   await using client = await login(bob);
   for (const channel of CHANNELS)
     await client.ask(channel.name, { conversation_id: {}, circle_id: [], user_id: {} });

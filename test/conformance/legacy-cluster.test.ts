@@ -84,7 +84,7 @@ test.skipIf(alone)('rooms, kicks, forwards and the newest connection reach acros
   await older.closed();
 });
 
-test.skipIf(alone)('binary data in a forward arrives as such on another node', async () => {
+test.skipIf(alone)('binary data in a forward arrives as binary data on another node', async () => {
   const database = await testDatabase();
   await using here = await createGateway({ database, env });
   await using there = await createGateway({ database, env });

@@ -30,7 +30,7 @@ async function login(account: TestAccount): Promise<Wire> {
   return client;
 }
 
-/** A client in both rooms, which has heard everything up to now. */
+/** A client in both rooms that has received all frames so far. */
 async function inRooms(account: TestAccount): Promise<Wire> {
   const client = await login(account);
   await client.ask('join_circle', { circle_id: circle.legacyId });
@@ -84,7 +84,7 @@ test('a circle is renamed, joined, left, and deleted', async () => {
   ]);
 });
 
-test('a kick from a circle is heard by its victim, also in the conversation, and then nothing more', async () => {
+test('a kicked member receives the kick, also in the conversation, and nothing after it', async () => {
   await using victim = await inRooms(bob);
   await using other = await inRooms(ann);
   await other.next('42["circle",{"event":"connect"').catch(() => '');
@@ -141,7 +141,7 @@ test('a conversation is renamed, left, and opened to the device', async () => {
   expect(await quiet(machine)).toEqual([]);
 });
 
-test('an invitation to a circle, one to a conversation, and a promotion reach the newest connection alone', async () => {
+test('an invitation to a circle, one to a conversation, and a promotion reach only the newest connection', async () => {
   const zoe = await app.account({ email: 'zoe@example.com' });
   await using older = await login(zoe);
   await using newer = await login(zoe);
@@ -161,7 +161,7 @@ test('an invitation to a circle, one to a conversation, and a promotion reach th
   });
   expect(await newer.next()).toBe(ofTalk({ event: 'invite' }));
   newer.socket.close();
-  // When the newer one is gone for good, what is forwarded to the account comes here.
+  // After the newer connection is released, forwards to the account arrive here.
   const forwarded = async () => {
     await room.ask('webrtc_forward', { email: zoe.login });
     return older.waiting().length;
@@ -176,7 +176,7 @@ test('an invitation to a circle, one to a conversation, and a promotion reach th
   expect((await quiet(room)).filter((packet) => packet.startsWith('42["conv'))).toEqual([]);
 });
 
-test('a device is added, renamed, comes online, goes, and is removed', async () => {
+test('a device is added, renamed, comes online, goes offline, and is removed', async () => {
   await using client = await inRooms(bob);
   const device = await deviceOf(app, ann, circle);
   const id = device.legacyId;
@@ -205,7 +205,7 @@ test('a device is added, renamed, comes online, goes, and is removed', async () 
   await device[Symbol.asyncDispose]();
 });
 
-test('a removed device that was offline is not announced', async () => {
+test('a removed device that was offline sends no frame', async () => {
   await using client = await inRooms(bob);
   const device = await deviceOf(app, ann, circle);
   await client.next('42["device created"');
@@ -214,7 +214,7 @@ test('a removed device that was offline is not announced', async () => {
   await device[Symbol.asyncDispose]();
 });
 
-test('a user is announced with the first connection and after the last, once', async () => {
+test('a user comes online with the first connection and goes offline after the last, once', async () => {
   await using client = await inRooms(bob);
   const first = await login(ann);
   expect(await client.next()).toBe(ofCircle({ event: 'connect', user: 'ann@example.com' }));
@@ -227,7 +227,7 @@ test('a user is announced with the first connection and after the last, once', a
   expect(await quiet(third)).toEqual([]);
 });
 
-test('a logout ends the sockets of that token alone', async () => {
+test('a logout closes only the sockets of that token', async () => {
   const { login: again } = await app.graphql.run<{ login: { token: string } }>(
     'mutation { login(email: "bob@example.com", password: "correct horse") { token } }',
   );
@@ -243,7 +243,7 @@ test('a logout ends the sockets of that token alone', async () => {
   expect(await refused.ask('authenticate', { token: bob.token })).toEqual([event('error', 'User not found')]);
 });
 
-test('a deleted account leaves its rooms with the frames of that, and its sockets end', async () => {
+test('a deleted account leaves its rooms with their frames, and its sockets close', async () => {
   await using client = await inRooms(bob);
   await using gone = await inRooms(ann);
   await ann.graphql.run('mutation { deleteAccount(password: "correct horse") { id } }');

@@ -40,7 +40,7 @@ const send = async (text: string) => (await sendMessage(ann, conversation, text)
 const contentOf = (packet: string) => /"content":"([^"]*)"/.exec(packet)?.[1];
 const numerals = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `${from + n}`);
 
-test('what was sent after a message comes after the answer, in order, and then what is new', async () => {
+test('messages sent after a message are replayed after the reply, in order, before new ones', async () => {
   const sent = [];
   for (const text of numerals(0, 5)) sent.push(await send(text));
   await using client = await login(bob);
@@ -53,7 +53,7 @@ test('what was sent after a message comes after the answer, in order, and then w
   expect(client.waiting()).toEqual([]);
 });
 
-test('changes and deletions since then are told as they were', async () => {
+test('changes and deletions are replayed as they were sent', async () => {
   const [first, second] = [await send('first'), await send('second')];
   const change = (text: string, id: string) => ann.graphql.run(text, { id });
   await change('mutation ($id: ID!) { updateMessage(messageId: $id, text: "changed") { id } }', first.id);
@@ -67,7 +67,7 @@ test('changes and deletions since then are told as they were', async () => {
   ]);
 });
 
-test('nothing is missed and nothing comes twice while others keep sending', async () => {
+test('a replay has no gap and no duplicate while others keep sending', async () => {
   const first = await send('start');
   await using client = await login(bob);
   const all = numerals(0, 150);
@@ -86,7 +86,7 @@ test('nothing is missed and nothing comes twice while others keep sending', asyn
   expect(heard).toEqual(all);
 });
 
-test('a long absence is read in pieces, no faster than the client takes it', async () => {
+test('a long replay is read in pages, no faster than the client reads', async () => {
   const first = await send('start');
   const texts = numerals(0, 450);
   for (let n = 0; n < texts.length; n += 50) await Promise.all(texts.slice(n, n + 50).map(send));
@@ -98,7 +98,7 @@ test('a long absence is read in pieces, no faster than the client takes it', asy
   expect(ids).toEqual(ids.toSorted((a, b) => a - b));
 });
 
-test('one who joins again in the same breath is told anew, once', async () => {
+test('a client that joins again immediately receives the replay again, once', async () => {
   const first = await send('start');
   await send('0');
   await using client = await login(bob);
@@ -112,7 +112,7 @@ test('one who joins again in the same breath is told anew, once', async () => {
   expect(client.waiting()).toEqual([]);
 });
 
-test('a log that does not reach back so far is said, not passed over', async () => {
+test('a log trimmed beyond the message is reported as an error', async () => {
   const sent = [];
   for (const text of numerals(0, 10)) sent.push(await send(text));
   await trim(database.db, '1970-01-01T00:00:00.000Z', 5, 1_000);
@@ -124,7 +124,7 @@ test('a log that does not reach back so far is said, not passed over', async () 
   expect(answers.slice(1).map(contentOf)).toEqual(['7', '8', '9']);
 });
 
-test('who has the newest message has missed none, though the log is trimmed', async () => {
+test('a client with the newest message has missed none, even if the log is trimmed', async () => {
   await send('0');
   const newest = await send('1');
   await trim(database.db, '2100-01-01T00:00:00.000Z', 0, 1_000);
@@ -136,7 +136,7 @@ test('who has the newest message has missed none, though the log is trimmed', as
   expect(contentOf(await client.next())).toBe('2');
 });
 
-test('a place that is none is refused; null is no place', async () => {
+test('a malformed after_message_id is refused; null is none', async () => {
   await send('0');
   await using client = await login(bob);
   expect(await client.ask('join_conversation', { ...talk, after_message_id: 'x' })).toEqual([
@@ -145,7 +145,7 @@ test('a place that is none is refused; null is no place', async () => {
   expect(await client.ask('join_conversation', { ...talk, after_message_id: null })).toEqual([joined()]);
 });
 
-test('one who may not join is told nothing', async () => {
+test('a client without access receives no replay', async () => {
   const first = await send('start');
   await send('secret');
   const eve = await app.account();

@@ -84,7 +84,7 @@ test.for([
 const ioOf = (version: ClientVersion) => loadClient(version) as unknown as LegacyIo;
 const withoutDates = (text: string) => text.replaceAll(/\d{4}-\d\d-\d\d/g, '<date>');
 
-test('the report says which clients and channels were used, and by how many accounts', async () => {
+test('the report lists clients and channels, and the number of accounts that used them', async () => {
   await using app = await testApp();
   const empty = await (await fetch(`${app.url}/legacy-report`)).text();
   expect(empty).toContain('No legacy clients connected');
@@ -134,7 +134,7 @@ test('the report says which clients and channels were used, and by how many acco
 
 const run = promisify(execFile);
 
-test('npm run legacy-report prints it, or says that no gateway answers', async () => {
+test('npm run legacy-report prints the report, or fails if no gateway responds', async () => {
   await using app = await testApp();
   const { stdout } = await run(process.execPath, ['scripts/legacy-report.ts', '7', app.url]);
   expect(stdout).toContain('(7 days, UTC)');

@@ -104,7 +104,7 @@ const frame: fc.Arbitrary<RawFrame> = fc.oneof(
 
 const othersAreServed = async () => expect(await other.ask('webrtc_stun_info')).toEqual([STUN]);
 
-test('any frames end at most their own connection', async () => {
+test('any frames close at most their own connection', async () => {
   const property = fc.asyncProperty(
     fc.constantFrom('websocket' as const, 'polling' as const),
     fc.constantFrom(3 as const, 4 as const),
@@ -122,7 +122,7 @@ test('any frames end at most their own connection', async () => {
   await fc.assert(property, { seed: SEED, numRuns: 150 });
 });
 
-test('any payload in a post ends at most its own session', async () => {
+test('any posted payload closes at most its own session', async () => {
   const cut = fc.record({ at: fc.nat(), remove: fc.nat(4), insert: fc.uint8Array({ maxLength: 3 }) });
   const property = fc.asyncProperty(
     fc.constantFrom('EIO=3', 'EIO=3&b64=1', 'EIO=3&j=0', 'EIO=4', ''),
@@ -138,7 +138,7 @@ test('any payload in a post ends at most its own session', async () => {
       }
       const session = await pollingSession(app.url, query);
       await session.post(body, type).catch(() => undefined);
-      // With protocol 4 there may be nothing else to hear.
+      // With protocol 4 there may be no further packet.
       if (query === 'EIO=4') await session.post('40/probe,').catch(() => undefined);
       await session.poll();
       await othersAreServed();
@@ -147,7 +147,7 @@ test('any payload in a post ends at most its own session', async () => {
   await fc.assert(property, { seed: SEED, numRuns: 120 });
 });
 
-test('any query of a handshake is answered', async () => {
+test('any handshake query gets a response', async () => {
   const value = fc.oneof(
     fc.constantFrom('3', '4', 'polling', 'websocket', '__proto__', 'constructor', '[', '%ff', '%00'),
     fc.string({ unit: 'binary', maxLength: 8 }).map((text) => encodeURIComponent(text.toWellFormed())),

@@ -10,7 +10,7 @@ import { expectNothingUnhandled } from '../harness/unhandled.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
 
-// What no client should send: the sender's connection may end of it, nobody else's, and never the process.
+// What no client should send: it may close the sender's connection, but no other, and never the process.
 
 let app: TestGateway;
 let other: Wire;
@@ -31,7 +31,7 @@ const STUN = '42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478
 const GONE = 'closed 400 {"code":1,"message":"Session ID unknown"}';
 const refused = (namespace: string) => `44/${namespace},{"message":"Invalid namespace"}`;
 
-/** Another client goes on as if nothing had been. */
+/** Another client is still served. */
 async function othersAreServed(): Promise<void> {
   const packets = await other.ask('webrtc_stun_info');
   // A ping of the server may come in between.
@@ -53,7 +53,7 @@ const shown = (frames: readonly RawFrame[]) =>
 const placeholder = '{"_placeholder":true,"num":0}';
 const deep = `${'['.repeat(2_000)}${']'.repeat(2_000)}`;
 
-/** Frames, and what is answered; the connection goes on. */
+/** Frames and their replies; the connection stays open. */
 const served: readonly (readonly [readonly RawFrame[], readonly string[]])[] = [
   // Names that Socket.IO keeps to itself since 3.0 were unknown channels before.
   [['42["connect"]'], []],
@@ -95,7 +95,7 @@ test.for(everywhere(served).map((one) => ({ ...one, frames: shown(one.row[0]) })
   },
 );
 
-/** Frames that take the client out of the namespace; its Engine.IO connection goes on. */
+/** Frames that disconnect the client from the namespace; its Engine.IO connection stays open. */
 const leaving: readonly (readonly [readonly RawFrame[], readonly string[]])[] = [
   [['42["disconnect"]'], ['41']],
   [['42["disconnect",{"a":1}]', '42["webrtc_stun_info"]'], ['41']],
@@ -163,7 +163,7 @@ test.for(everywhere(unreadable).map((one) => ({ ...one, frames: shown(one.row) }
 const again = ['40', '40/', '40/,', '40/?token=x', '40/?token=x,', '40{"token":"x"}'];
 
 test.for(again.flatMap((frame) => (['websocket', 'polling'] as const).map((via) => [frame, via] as const)))(
-  'a client of protocol 3 that connects to its namespace by itself, with %s over %s, stays connected',
+  'a client of protocol 3 that sends CONNECT for its namespace, with %s over %s, stays connected',
   async ([frame, via]) => {
     await using line = await connectedLine(app.url, 3, via);
     expect(await line.send(frame, '42999["after"]')).toBe('ok');
@@ -240,7 +240,7 @@ test('a binary payload with protocol 4 ends its session', async () => {
 });
 
 test.for(['websocket', 'polling'] as const)(
-  'what protocol 3 sends over %s before it has heard anything is served, in order',
+  'events of protocol 3 over %s before the first response are served in order',
   async (transport) => {
     await using line = await rawLine(app.url, 3, transport);
     await line.send('42["webrtc_stun_info"]', '421["unknown"]');
@@ -254,7 +254,7 @@ test.for(['websocket', 'polling'] as const)(
 );
 
 test.for(['1.3.6', '2.5.0'] satisfies ClientVersion[])(
-  'client %s keeps reserved names to itself',
+  'client %s does not send reserved event names',
   async (version) => {
     const socket = loadClient(version)(app.url, { forceNew: true, reconnection: false });
     await new Promise((resolve) => socket.once('connect', () => resolve(undefined)));

@@ -51,7 +51,7 @@ function heardBy(socket: LegacySocket) {
 
 const sent = { received: true, message_id: expect.any(Number) };
 
-test.for(clientVersions)('socket.io-client %s: what was written offline is stored once', async (version) => {
+test.for(clientVersions)('socket.io-client %s: messages written offline are stored once', async (version) => {
   await using stage = await offline();
   const { ann, bob, conversation, relay, connect, cut } = stage;
   const socket = connect(version);
@@ -82,7 +82,7 @@ test.for(clientVersions)('socket.io-client %s: what was written offline is store
 });
 
 test.for(['auth', 'authenticate'] as const)(
-  'a client that retries, and logs in by `%s`, has stored once what it wrote offline',
+  'a client that retries, and logs in by `%s`, stores each message written offline once',
   async (way) => {
     await using stage = await offline();
     const { ann, bob, conversation, relay, connect, cut } = stage;

@@ -42,19 +42,19 @@ async function login(transport: TransportName): Promise<RawLine> {
   return line;
 }
 
-test('0 CONNECT, WebSocket: the namespace / is connected at once, and told without a body', async () => {
+test('0 CONNECT, WebSocket: the namespace / is connected immediately, and confirmed without a body', async () => {
   await using line = await rawLine(app.url, 3, 'websocket');
   expect(await line.next()).toMatch(/^0\{"sid":/);
   expect(await line.next()).toBe('40');
 });
 
-test('0 CONNECT, polling: the namespace / is told by the first answer after the handshake', async () => {
+test('0 CONNECT, polling: the namespace / is confirmed in the first response after the handshake', async () => {
   const session = await pollingSession(app.url, 'EIO=3&b64=1');
   expect(readTextPayload(session.opened.text)).toEqual([expect.stringMatching(/^0\{"sid":/)]);
   expect((await session.poll()).text).toBe('2:40');
 });
 
-test('0 CONNECT: nothing need be heard before something is sent', async () => {
+test('0 CONNECT: a client may send before it receives anything', async () => {
   await using line = await rawLine(app.url, 3, 'polling');
   await line.send('421["unknown"]');
   expect((await heardUntil(line, '431[]')).slice(1)).toEqual(['40', '431[]']);
@@ -75,7 +75,7 @@ test.for([
   ['40/other?token=x', '/other'],
   ['40/other?token=x,', '/other'],
   ['40/other?token=x&a[]=1,{"b":2}', '/other'],
-])('4 ERROR: %s names a namespace that there is not, and / goes on', async ([packet = '', namespace]) => {
+])('4 ERROR: %s names an unknown namespace, and / stays connected', async ([packet = '', namespace]) => {
   await using line = await connect();
   await line.send(packet, '421["unknown"]');
   expect(await heardUntil(line, '431[]')).toEqual([`44${namespace},${REFUSED}`, '431[]']);
@@ -90,7 +90,7 @@ test.for(['44', '44"x"', '44{"message":"x"}'])(
   },
 );
 
-test('1 DISCONNECT from the client leaves the namespace, and the connection stays', async () => {
+test('1 DISCONNECT from the client leaves the namespace, and the connection stays open', async () => {
   await using line = await connect();
   await line.send('41');
   await line.send('2');

@@ -88,7 +88,7 @@ test.for(['4abc', '42["unknown"]', '43["x"]', '41'])(
   },
 );
 
-test('disconnect: 41 leaves the namespace, and the connection stays', async () => {
+test('disconnect: 41 leaves the namespace, and the connection stays open', async () => {
   await using line = await connect();
   await line.send('41');
   await line.send('40/other');
@@ -97,7 +97,7 @@ test('disconnect: 41 leaves the namespace, and the connection stays', async () =
   expect(await line.next()).toMatch(CONNECTED);
 });
 
-test('disconnect: the server says 41 when a session ends, and then closes', async () => {
+test('disconnect: the server sends 41 when a session ends, and then closes', async () => {
   await using line = await connect();
   const account = await app.account();
   await line.send(`42["authenticate",${JSON.stringify({ token: account.token })}]`);
@@ -124,7 +124,7 @@ test.for(['websocket', 'polling'] as const)(
   },
 );
 
-test('event: attachments come after it, and take their places', async () => {
+test('event: attachments follow it and replace their placeholders', async () => {
   await using line = await connect();
   await line.send(
     '452-["webrtc_stun_info",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]',
@@ -148,7 +148,7 @@ test('event: an acknowledgement is asked for with attachments too', async () => 
 });
 
 test.for(['43456["x"]', '461-456[{"_placeholder":true,"num":0}]'])(
-  'acknowledgement: %s, for which nobody asked, is passed over',
+  'acknowledgement: %s, that was not requested, is ignored',
   async (packet) => {
     await using line = await connect();
     await line.send(packet, ...(packet.startsWith('46') ? [Buffer.from([1])] : []), '421["unknown"]');

@@ -83,7 +83,7 @@ async function relays(username: string, password: string): Promise<boolean> {
 }
 
 describe.skipIf(needs('turnserver', 'turnutils_uclient'))('TURN credentials', () => {
-  test('are accepted by coturn, from either door, and only with the right secret', async () => {
+  test('are accepted by coturn, over either API, and only with the right secret', async () => {
     await using _turn = await startTurn();
     await using app = await testApp({
       env: { TURN_SECRET: `${SECRET},an older secret`, TURN_URLS: `turn:127.0.0.1:${PORT}` },

@@ -7,7 +7,7 @@ const SIGNALS =
   'subscription { signals { content sender { __typename ... on User { email } ... on Device { name } } } }';
 const SEND = 'mutation ($to: SignalTarget!, $content: JSON!) { sendSignal(to: $to, content: $content) }';
 
-test('a forwarded message reaches the newest old connection on both channels, and every signals subscription', async () => {
+test('a forwarded payload reaches the newest legacy connection on both channels, and every signals subscription', async () => {
   await using app = await testApp();
   const { ann, bob } = await family(app);
   const older = await bob.legacy();
@@ -25,7 +25,7 @@ test('a forwarded message reaches the newest old connection on both channels, an
   expect(older.waiting()).toEqual([]);
 });
 
-test('a signal from GraphQL reaches an old connection as it is', async () => {
+test('a signal from GraphQL reaches a legacy connection unchanged', async () => {
   await using app = await testApp();
   const { ann, bob, circle } = await family(app);
   const phone = await bob.legacy();
@@ -50,7 +50,7 @@ test('a signal from GraphQL reaches an old connection as it is', async () => {
   expect(await phone.expect('webrtc_forward')).toMatchObject({ sender_id: device.legacyId, is_device: true });
 });
 
-test('nobody is reached without a connection, and nobody is known without a shared circle', async () => {
+test('an account without a connection is unreachable, and one without a shared circle is unknown', async () => {
   await using app = await testApp();
   const { ann, bob } = await family(app);
   const stranger = await app.account();
@@ -70,7 +70,7 @@ test('nobody is reached without a connection, and nobody is known without a shar
   expect(await caller.refused('webrtc_forward', {})).toBe('Utilisateur introuvable');
 });
 
-test('both doors give the same servers, and credentials that verify', async () => {
+test('both APIs return the same servers, and valid credentials', async () => {
   await using app = await testApp({
     env: {
       STUN_URLS: 'stun:stun.test:3478',

@@ -31,7 +31,7 @@ async function cursorOf(account: TestAccount, { id }: Named): Promise<string> {
 
 const texts = (prefix: string) => Array.from({ length: WRITERS }, (_, index) => `${prefix} ${index}`);
 
-test('what a mutation answers is what was true at the eventCursor beside it, however many write', async () => {
+test('a mutation returns the state at its eventCursor under concurrent writes', async () => {
   await using app = await testApp();
   const ann = await app.account();
   const circle = await circleOf(ann);
@@ -49,7 +49,7 @@ test('what a mutation answers is what was true at the eventCursor beside it, how
   for (const { updateCircle } of answers) expect(names.get(updateCircle.eventCursor)).toBe(updateCircle.name);
 });
 
-test('what comes with an event is what was true at the eventCursor beside it', async () => {
+test('an event carries the state at its eventCursor', async () => {
   await using app = await testApp();
   const ann = await app.account();
   const circle = await circleOf(ann);
@@ -66,7 +66,7 @@ test('what comes with an event is what was true at the eventCursor beside it', a
   }
 });
 
-test('who was removed reads nothing of later beside an eventCursor', async () => {
+test('a removed member reads no later state beside an eventCursor', async () => {
   await using app = await testApp();
   const [ann, bob, eve] = [await app.account(), await app.account(), await app.account()];
   await using first = bob.graphql.subscribe<{ cursor: string }>('subscription { inboxEvents { cursor } }');
@@ -96,7 +96,7 @@ test('who was removed reads nothing of later beside an eventCursor', async () =>
   expect(await inbox.next()).toMatchObject({ conversation: { name: 'Talk' } });
 });
 
-test('a thing that a mutation took away is answered as it was, with an eventCursor beside it', async () => {
+test('a mutation returns what it deleted as it was, with its eventCursor', async () => {
   await using app = await testApp();
   const ann = await app.account();
   const circle = await circleOf(ann);

@@ -29,7 +29,7 @@ async function uploadAsAndroid(
   return { status: response.status, body: await response.json() };
 }
 
-test('files announced through the old door and uploaded as the old app does are seen through both', async () => {
+test('files announced over Socket.IO and uploaded like a legacy app are visible over both APIs', async () => {
   await using app = await testApp();
   const { ann, bob, conversation } = await family(app);
   await using reader = await bob.conversationEvents(conversation.id);
@@ -101,7 +101,7 @@ test('files announced through the old door and uploaded as the old app does are 
   });
 });
 
-test('files announced and uploaded through GraphQL are seen through both', async () => {
+test('files announced and uploaded over GraphQL are visible over both APIs', async () => {
   await using app = await testApp();
   const { ann, bob, conversation } = await family(app);
   const phone = await bob.legacy();

@@ -3,7 +3,7 @@ import { testApp } from '../harness/app.ts';
 import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
 import { family } from '../harness/demo-family.ts';
 
-test('an invitation reaches the inbox and the newest old connection; joining reaches the circle', async () => {
+test('an invitation reaches the inbox and the newest legacy connection; a join reaches the circle', async () => {
   await using app = await testApp();
   const ann = await app.account();
   const bob = await app.account();
@@ -41,7 +41,7 @@ test('an invitation reaches the inbox and the newest old connection; joining rea
   expect(older.waiting()).toEqual([]);
 });
 
-test('a kick from the circle ends streams and rooms after the event that says so', async () => {
+test('a kick from the circle ends streams and rooms after its event', async () => {
   await using app = await testApp();
   const { ann, bob, circle, conversation } = await family(app);
   const carl = await app.account();
@@ -96,7 +96,7 @@ test('a kick from the circle ends streams and rooms after the event that says so
   );
 });
 
-test('a deleted account hears what that means for its circle and conversation, and then why all ends', async () => {
+test('a deleted account receives the events of its circle and conversation, and then the end of its session', async () => {
   await using app = await testApp();
   const { ann, bob, circle, conversation } = await family(app);
   await using inbox = await bob.inboxEvents();
@@ -125,7 +125,7 @@ test('a deleted account hears what that means for its circle and conversation, a
 
 const READ = 'query ($id: ID!) { conversation(id: $id) { messages(last: 1) { nodes { text } } } }';
 
-test('a device that is removed, or goes with its circle, hears so before its streams end', async () => {
+test('a device that is removed, alone or with its circle, receives the event before its streams end', async () => {
   await using app = await testApp();
   const { ann, circle, conversation } = await family(app);
   const allow = 'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }';
@@ -161,7 +161,7 @@ test('a device that is removed, or goes with its circle, hears so before its str
   expect(await radio.expect('error')).toBe('User not found');
 });
 
-test('events of a conversation are seen through both doors', async () => {
+test('events of a conversation are visible over both APIs', async () => {
   await using app = await testApp();
   const ann = await app.account();
   const bob = await app.account();

@@ -3,11 +3,11 @@ import { testApp } from '../harness/app.ts';
 import { family, sendMessage } from '../harness/demo-family.ts';
 
 const TEXTS = ['hello', 'é€😀'];
-/** What an old client may send, too. */
+/** Texts that legacy clients may also send. */
 const BLANK_TEXTS = ['', ' \n', '\u200b'];
 
 test.each([...TEXTS, ...BLANK_TEXTS])(
-  'a message %j sent through the old door is seen through both, once',
+  'a message %j sent over Socket.IO is received over both APIs, once',
   async (text) => {
     await using app = await testApp();
     const { ann, bob, circle, conversation } = await family(app);
@@ -48,7 +48,7 @@ test.each([...TEXTS, ...BLANK_TEXTS])(
 );
 
 test.each([...BLANK_TEXTS, '\u3164\u2800', '\u0301'])(
-  'a message %j without files is refused by GraphQL, to send and to change to',
+  'a message %j without files is refused by GraphQL, as a new message and as an edit',
   async (text) => {
     await using app = await testApp();
     const { ann, conversation } = await family(app);
@@ -76,7 +76,7 @@ test.each([...BLANK_TEXTS, '\u3164\u2800', '\u0301'])(
   },
 );
 
-test.each(TEXTS)('a message %j sent through GraphQL is seen through both, once', async (text) => {
+test.each(TEXTS)('a message %j sent over GraphQL is received over both APIs, once', async (text) => {
   await using app = await testApp();
   const { ann, bob, conversation } = await family(app);
   await using reader = await bob.conversationEvents(conversation.id);
@@ -95,7 +95,7 @@ test.each(TEXTS)('a message %j sent through GraphQL is seen through both, once',
   expect(reader.waiting()).toHaveLength(1);
 });
 
-test('an update and a deletion are seen through both doors', async () => {
+test('an update and a deletion are received over both APIs', async () => {
   await using app = await testApp();
   const { ann, bob, conversation } = await family(app);
   const { sendMessage: sent } = await sendMessage(ann, conversation, 'first');
@@ -126,7 +126,7 @@ test('an update and a deletion are seen through both doors', async () => {
   });
 });
 
-test('messages of one old connection arrive in the order it sent them', async () => {
+test('messages of one legacy connection arrive in the order sent', async () => {
   await using app = await testApp();
   const { ann, bob, conversation } = await family(app);
   await using reader = await bob.conversationEvents(conversation.id);

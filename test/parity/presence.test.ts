@@ -6,7 +6,7 @@ import { family } from '../harness/demo-family.ts';
 const PRESENCE =
   'subscription ($id: ID!) { presence(circleId: $id) { online actor { __typename ... on User { email } ... on Device { name } } } }';
 
-test('an account is online from its first connection to its last, whichever door they use', async () => {
+test('an account is online from its first connection to its last, over either API', async () => {
   await using app = await testApp();
   const { ann, bob, circle } = await family(app);
   const watcher = await ann.legacy();
@@ -36,7 +36,7 @@ test('an account is online from its first connection to its last, whichever door
   expect(watcher.waiting()).toEqual([]);
 });
 
-test('an app that changes screens does not flap', async () => {
+test('presence does not change while an app reconnects between screens', async () => {
   await using app = await testApp({ env: { PRESENCE_GRACE_MS: '3000' } });
   const { ann, bob, circle } = await family(app);
   const watcher = await ann.legacy();
@@ -52,7 +52,7 @@ test('an app that changes screens does not flap', async () => {
   expect(watcher.waiting()).toEqual([]);
 });
 
-test('a device comes and goes under its number', async () => {
+test('a device comes online and goes offline with its id', async () => {
   await using app = await testApp();
   const { ann, circle } = await family(app);
   const device = await deviceOf(app, ann, circle);

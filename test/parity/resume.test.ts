@@ -22,7 +22,7 @@ interface Snapshot {
   };
 }
 
-test('query, then subscribe after its cursor: nothing falls between, nothing comes twice', async () => {
+test('a subscription after a query’s cursor has no gap and no duplicate', async () => {
   await using app = await testApp();
   const { ann, bob, conversation } = await family(app);
   const sending = (async () => {
@@ -43,7 +43,7 @@ test('query, then subscribe after its cursor: nothing falls between, nothing com
   );
 });
 
-test('a reader that comes back with its cursor gets what it missed, then StreamLive', async () => {
+test('a subscriber that resumes with its cursor receives missed events, then StreamLive', async () => {
   await using app = await testApp();
   const { ann, bob, conversation } = await family(app);
   await using first = await bob.conversationEvents(conversation.id);
@@ -64,7 +64,7 @@ test('a reader that comes back with its cursor gets what it missed, then StreamL
   expect(await third.next()).toMatchObject({ __typename: 'StreamLive', cursor: live['cursor'] });
 });
 
-test('a cursor of another topic, of nothing, or beyond the head is CURSOR_INVALID', async () => {
+test('a cursor of another topic, a malformed one, or one beyond the head is CURSOR_INVALID', async () => {
   await using app = await testApp();
   const { ann, circle, conversation } = await family(app);
   const { circle: other } = await ann.graphql.run<{ circle: { eventCursor: string } }>(
@@ -77,7 +77,7 @@ test('a cursor of another topic, of nothing, or beyond the head is CURSOR_INVALI
   }
 });
 
-test('whoever may not read the conversation may not resume it', async () => {
+test('an account without read access cannot resume a conversation', async () => {
   await using app = await testApp();
   const { ann, bob, conversation } = await family(app);
   const { conversation: snapshot } = await bob.graphql.run<Snapshot>(SNAPSHOT, { id: conversation.id });

@@ -7,7 +7,7 @@ import { family } from '../harness/demo-family.ts';
 const TYPING = `subscription ($id: ID!) { typing(conversationId: $id) { isTyping actor { __typename ... on User { email } ... on Device { name } } } }`;
 const SET_TYPING = 'mutation ($id: ID!, $is: Boolean!) { setTyping(conversationId: $id, isTyping: $is) }';
 
-test('typing through either door is seen through both', async () => {
+test('typing over either API is received over both', async () => {
   await using app = await testApp();
   const { ann, bob, conversation } = await family(app);
   const phone = await bob.legacy();
@@ -60,8 +60,8 @@ const isWriting = (conversation: { readonly legacyId: number }) => ({
   is_writing: true,
 });
 
-test.for(['an old client', 'a GraphQL client'] as const)(
-  'typing ends for both doors when the last connection of %s is cut',
+test.for(['a legacy client', 'a GraphQL client'] as const)(
+  'typing ends for both APIs when the last connection of %s closes',
   async (kind) => {
     await using app = await testApp();
     const { ann, bob, conversation } = await family(app);
@@ -75,7 +75,7 @@ test.for(['an old client', 'a GraphQL client'] as const)(
     await first.push('writing', isWriting(conversation));
     expect(await phone.expect('writing')).toMatchObject({ is_writing: true });
     expect(await reader.next()).toMatchObject({ isTyping: true });
-    const [early, late] = kind === 'an old client' ? [last.socket, first] : [first, last.socket];
+    const [early, late] = kind === 'a legacy client' ? [last.socket, first] : [first, last.socket];
     early.close();
     // Once this is answered, the gateway has noticed the close before.
     await (await bob.legacy()).push('writing', isWriting(conversation));

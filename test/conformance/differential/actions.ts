@@ -1,6 +1,6 @@
 import type { LegacyOptions, Named, TestAccount } from '../../../src/testing/index.ts';
 
-/** What an account does for which there is a legacy channel, by one door or the other. */
+/** The actions that have a legacy channel, over either API. */
 export interface Hand extends AsyncDisposable {
   join(circle: Named, conversation: Named): Promise<void>;
   /** Answers the numbers of the files to be uploaded. */
@@ -14,7 +14,7 @@ export type OpenHand = (account: TestAccount, url: string) => Promise<Hand>;
 
 export const graphqlHand: OpenHand = async ({ graphql, token }, url) => ({
   async join() {
-    // Whoever takes part is there.
+    // Every participant has joined.
   },
   async say({ id }, text, files) {
     const { sendMessage } = await graphql.run<{ sendMessage: { media: { legacyId: number }[] } }>(

@@ -1,7 +1,7 @@
 import type { Named, TestAccount, TestSubscription } from '../../../src/testing/index.ts';
 import type { Cast } from './actors.ts';
 
-/** What was seen, stream by stream; ids are numbered as they are first seen, and moments are left out. */
+/** The observed events per stream; ids are numbered in order of appearance, and timestamps are omitted. */
 export interface Log {
   readonly conversation: Item[];
   readonly circle: Item[];
@@ -20,9 +20,9 @@ type Stream = Exclude<keyof Log, 'end'>;
 
 export interface Watch extends AsyncDisposable {
   follow(conversation: Named): Promise<void>;
-  /** Does something, and waits until that stream has told of it. */
+  /** Runs an action, and waits until the stream has sent its event. */
   sees(stream: Stream, deed: () => Promise<unknown>): Promise<void>;
-  /** Answers all that was seen, with what nobody waited for. */
+  /** Returns all observed events, those that no step awaited included. */
   end(conversation: Named): Promise<Log>;
 }
 

@@ -14,7 +14,7 @@ interface Scene {
   readonly hands: { readonly ann: Hand; readonly bob: Hand; readonly device: Hand };
 }
 
-/** Plays it, whoever's hands do what hands can do, and answers what was seen of it. */
+/** Runs the scenario with the given actors, and returns the observed events. */
 export async function play(cast: Cast, openHand: OpenHand): Promise<Log> {
   const { app, ann, bob, eve, zoe } = cast;
   await using stack = new AsyncDisposableStack();

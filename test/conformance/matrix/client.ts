@@ -8,7 +8,7 @@ export type Emission = readonly [channel: string, ...args: unknown[]];
 
 export type Transport = 'polling' | 'websocket' | 'upgrade';
 
-/** What a client does of itself, and what it hears. Clients without a catch-all are told the channels to listen on. */
+/** The actions and received frames of a client. Clients without a catch-all listener are given the channels. */
 export interface ClientOptions {
   readonly url: string;
   readonly transport: Transport;
@@ -39,7 +39,7 @@ export interface ClientKind {
   readonly name: string;
   /** What it calls the end that the server made, and that of a network that broke. */
   readonly reasons: { readonly server: string; readonly network: RegExp };
-  /** Encodes text twice where nobody can tell: over a WebSocket. */
+  /** Whether it encodes text twice where the server cannot tell: over a WebSocket. */
   readonly encodesTwice?: boolean;
   /** Sends zeros for binary data. */
   readonly losesBinary?: boolean;
@@ -53,9 +53,9 @@ export interface MatrixClient extends Disposable {
   readonly connects: number;
   readonly transport: string;
   emit(...emission: Emission): void;
-  /** Sends an event and answers what is heard up to its acknowledgement, which is empty. */
+  /** Sends an event and returns the frames received up to its acknowledgement, which has no arguments. */
   ask(...emission: Emission): Promise<readonly Emission[]>;
-  /** Sends an event and answers its acknowledgement, whatever is heard before it. */
+  /** Sends an event and returns its acknowledgement, ignoring frames received before it. */
   acknowledged(...emission: Emission): Promise<readonly unknown[]>;
   /** Takes the next frame. */
   next(): Promise<Emission>;
@@ -148,7 +148,7 @@ export function openClient(kind: ClientKind, options: Omit<ClientOptions, 'chann
   };
 }
 
-/** Whether a frame says that somebody came or went, which comes when it comes. */
+/** Whether a frame is a presence frame, whose time is not determined. */
 function isPresence([channel, payload]: Emission): boolean {
   if (channel !== 'circle' || typeof payload !== 'object' || payload === null) return false;
   const { event } = payload as { event?: unknown };

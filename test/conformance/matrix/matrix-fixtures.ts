@@ -21,7 +21,7 @@ export interface World extends AsyncDisposable {
   readonly links: { readonly ann: number; readonly bob: number };
   /** Ann's phone, with which Bob can exchange signals. */
   readonly phone: LegacyClient;
-  /** What Ann's phone hears next of Bob. */
+  /** Returns the next frame about Bob that Ann receives. */
   signal(): Promise<unknown>;
   /** The frames that answer a signal of Ann's phone to Bob. */
   forwarded(message: unknown): Frames;

@@ -9,9 +9,9 @@ import { pythonClients } from './drivers/python.ts';
 import { createFindings, testClient } from './run.ts';
 import { isComplete, withFindings, write } from './table.ts';
 
-// Every real client, on every transport, against the whole product.
+// Every real client, over every transport, against the complete gateway.
 
-// 1.3.7 is 1.3.6 in all that matters here.
+// 1.3.7 does not differ from 1.3.6 here.
 const versions = clientVersions.filter((version) => version !== '1.3.7');
 
 const findings = createFindings();
@@ -46,12 +46,12 @@ describe('clients', { concurrent: true }, () => {
   });
 });
 
-test('docs/legacy-clients.md has the table of what was found', async ({ skip }) => {
-  // What failed is to be mended, not written down; and what did not run was not found.
+test('docs/legacy-clients.md has the table of the findings', async ({ skip }) => {
+  // A failure is not documented but fixed, and a skipped client has no findings.
   if (!isComplete(findings)) return skip();
   const { before, after } = await withFindings(findings);
   if (before === after) return;
-  expect(requiresAll(), 'the table is another: run this without REQUIRE_ALL and commit it').toBe(false);
+  expect(requiresAll(), 'the table differs: run this without REQUIRE_ALL and commit it').toBe(false);
   await write(after);
-  console.warn('docs/legacy-clients.md was not what is found, and is written anew for you to commit');
+  console.warn('docs/legacy-clients.md differed from the findings and was rewritten: commit it');
 });

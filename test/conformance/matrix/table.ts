@@ -14,11 +14,11 @@ export const isComplete = (findings: Findings): boolean =>
     TRANSPORTS.every((transport) => CHECKS.every(({ title }) => findings.has(kind, transport, title))),
   );
 
-/** Puts what was found between the marks of docs/legacy-clients.md. */
+/** Returns docs/legacy-clients.md with the findings between its marks. */
 export async function withFindings(findings: Findings): Promise<{ before: string; after: string }> {
   const before = await readFile(FILE, 'utf8');
   const [head, tail] = [before.indexOf(BEGIN) + BEGIN.length, before.indexOf(END)];
-  if (head < BEGIN.length || tail < head) throw new Error('docs/legacy-clients.md has lost its marks.');
+  if (head < BEGIN.length || tail < head) throw new Error('docs/legacy-clients.md has no marks.');
   const text = `${before.slice(0, head)}\n\n${render(findings)}\n\n${before.slice(tail)}`;
   const config = await resolveConfig(FILE);
   return { before, after: await format(text, { ...config, parser: 'markdown' }) };
@@ -38,7 +38,7 @@ function render(findings: Findings): string {
   return [table.join('\n'), ...limits, 'What is checked:', checks.join('\n')].join('\n\n');
 }
 
-/** One mark for all transports, or one for each where they differ. */
+/** Returns one mark for all transports, or one for each if they differ. */
 function cell(findings: Findings, kind: string, title: string): string {
   const marks = TRANSPORTS.map((transport) => findings.get(kind, transport, title)?.mark ?? '✓');
   return new Set(marks).size === 1 ? (marks[0] ?? '') : marks.join(' ');

@@ -8,7 +8,7 @@ const HEARTBEATS = 3;
 
 export const connects: Check = {
   title: 'connects',
-  about: 'Connects over the transport that it was told to use, and logs in with `authenticate`.',
+  about: 'Connects over the configured transport, and logs in with `authenticate`.',
   async run({ open, transport, bob }) {
     using client = await open();
     expect(client.transport).toBe(transport === 'upgrade' ? 'websocket' : transport);
@@ -21,7 +21,7 @@ export const connects: Check = {
 
 export const heartbeats: Check = {
   title: 'heartbeats',
-  about: 'Stays connected over several heartbeats, and then still hears and is heard.',
+  about: 'Stays connected over several heartbeats, and then still sends and receives.',
   async run({ openInRooms, act, conversation, talk }) {
     using client = await openInRooms();
     for (let beat = 0; beat < HEARTBEATS; beat += 1) await client.heartbeat();
@@ -36,7 +36,7 @@ export const heartbeats: Check = {
 export const reconnects: Check = {
   title: 'reconnects',
   about:
-    'Comes back by itself after the network was cut, and is served again once it has authenticated anew.',
+    'Reconnects automatically after a network failure, and is served again after another `authenticate`.',
   async run({ app, kind, open, act, bob, conversation, talk }) {
     await using relay = await openRelay(Number(new URL(app.url).port));
     using client = await open({
@@ -69,7 +69,8 @@ export const reconnects: Check = {
 
 export const closed: Check = {
   title: 'is closed',
-  about: 'When its token is revoked it hears `error` `"User not found"`, is disconnected, and stays away.',
+  about:
+    'When its token is revoked, it receives `error` `"User not found"`, is disconnected, and does not reconnect.',
   async run({ app, kind, open, bob }) {
     const token = await anotherToken(bob);
     const options = { reconnection: true, greeting: [['authenticate', { token }]] } as const;

@@ -17,7 +17,7 @@ const encodesTwice = ({ kind, transport }: Cell): boolean =>
 
 export const text: Check = {
   title: '`é€😀`',
-  about: 'Such text arrives as it was sent, both ways; so does a message of 8,192 characters, the longest.',
+  about: 'Such text arrives unchanged, both ways; so does a message of 8,192 characters, the maximum.',
   async run(cell) {
     const { openInRooms, ann, conversation } = cell;
     using client = await openInRooms();
@@ -41,7 +41,7 @@ async function says(cell: Cell, client: MatrixClient, sent: string, arrives: str
 
 export const large: Check = {
   title: '64 KB',
-  about: 'So long a text arrives, both ways, in the content of `webrtc_forward`.',
+  about: 'A text of this size arrives, both ways, in the content of `webrtc_forward`.',
   async run(cell) {
     const { openInRooms, ann, bob, phone, signal, forwarded } = cell;
     using client = await openInRooms();
@@ -62,7 +62,7 @@ const BYTES = [0, 200, 255, 13, 10, 127, 128];
 export const bytes: Check = {
   title: 'binary',
   about:
-    'Binary data in the content of `webrtc_forward` arrives as binary data, both ways. In place of a text it is taken in its JSON form, which harms nobody.',
+    'Binary data in the content of `webrtc_forward` arrives as binary data, both ways. Where a string is expected, its JSON is used.',
   async run(cell) {
     const { kind, openInRooms, ann, bob, phone, signal, talk, forwarded } = cell;
     using client = await openInRooms();

@@ -7,7 +7,7 @@ import type { MatrixClient } from '../client.ts';
 import { annAsSender, doneMessage, pendingMessage } from './frames.ts';
 
 export const hears: Check = {
-  title: 'hears',
+  title: 'receives',
   about:
     'Every channel that the server emits on: `message`, `media`, `writing`, `circle`, `circle_invite`, `conversation`, `device created`, `webrtc_config`, `webrtc_forward`; each with its exact payload.',
   async run(cell) {
@@ -91,7 +91,7 @@ async function hearsMessages(cell: Cell, client: MatrixClient): Promise<void> {
   ]);
 }
 
-/** Files of one's own, and one of somebody else, until it is there. */
+/** Files of the own account, and one of another, until it is uploaded. */
 async function hearsFiles(cell: Cell, client: MatrixClient): Promise<void> {
   const { app, ann, conversation, talk } = cell;
   const file = {

@@ -8,7 +8,7 @@ const CONFIG = [{ domain: 'webrtc.neo.ovh', ip: '', port: 3478 }];
 export const sends: Check = {
   title: 'sends',
   about:
-    'Every channel that the server listens on: `authenticate`, `join_*` and `leave_*`, `message`, `writing`, `webrtc_*`; with their `success`, their `error`, and what they answer.',
+    'Every channel that the server listens on: `authenticate`, `join_*` and `leave_*`, `message`, `writing`, `webrtc_*`; with their `success`, their `error`, and their other replies.',
   async run(cell) {
     const { open, bob, ann, circle, talk, signal } = cell;
     const circleId = { circle_id: circle.legacyId };
@@ -64,7 +64,7 @@ export const sends: Check = {
 
 export const acknowledges: Check = {
   title: 'acks',
-  about: 'An acknowledgement that it asks for comes, empty, after the answer; on unknown channels too.',
+  about: 'A requested acknowledgement arrives, without arguments, after the reply; on unknown channels too.',
   async run({ openInRooms, talk }) {
     using client = await openInRooms();
     expect(await client.acknowledged('writing', { ...talk, is_writing: true })).toEqual([]);

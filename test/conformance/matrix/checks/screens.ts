@@ -6,7 +6,8 @@ import { date } from './frames.ts';
 
 export const chatScreen: Check = {
   title: 'chat screen',
-  about: 'What an app sends in one tick on connecting is answered in order: login, rooms, five messages.',
+  about:
+    'Events that an app sends in one tick on connect are replied to in order: login, rooms, five messages.',
   async run({ kind, transport, open, bob, circle, talk }) {
     // Sent while it may be on either transport.
     const text = kind.encodesTwice === true && transport !== 'polling' ? 'Hello' : 'Ça va, été ? 日本 😀';
@@ -40,7 +41,8 @@ export const chatScreen: Check = {
 
 export const callScreen: Check = {
   title: 'call screen',
-  about: 'So is a call; and `QUITTING`, after which the app closes at once, still reaches the other side.',
+  about:
+    'So are those of a call; and `QUITTING`, after which the app closes immediately, still reaches the other side.',
   async run({ kind, open, ann, bob, signal }) {
     const say = (message: string) => ['webrtc_forward', { user_id: ann.legacyId, message }] as const;
     const heard = (message: string) => ({
