@@ -4,7 +4,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 /** Why a subscription left shared delivery and reads the event log on its own. */
 export type FallbackReason = 'SLOW' | 'GAP' | 'QUEUE_FULL' | 'EXECUTION_FAILED' | 'WRITE_FAILED';
 
-/** The metrics of a node. No label takes a value from a client. */
+/** The metrics of a node. Every label has a bounded set of values. */
 export interface Metrics {
   readonly connections: Gauge<'transport'>;
   readonly operations: Counter<'transport'>;

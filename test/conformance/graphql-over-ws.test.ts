@@ -3,9 +3,9 @@ import { testApp } from '../harness/app.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
 import { quietPeriod } from '../harness/waiting.ts';
 
-// By the protocol: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+// Protocol: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 
-test('a connection without token is acknowledged, and may ask what anybody may ask', async () => {
+test('a connection without token is acknowledged, and can run public operations', async () => {
   await using app = await testApp();
   await using socket = await rawSocket(app.url, {});
   socket.send({ id: '1', type: 'subscribe', payload: { query: '{ __typename }' } });
@@ -22,7 +22,7 @@ test('a bad token closes with 4403', async () => {
   }
 });
 
-test('a token that cannot be checked at the moment closes with 1013, after which clients come again', async () => {
+test('a token that cannot be checked because of an outage closes with 1013, after which clients retry', async () => {
   const env = { AUTH_JWKS_URL: 'http://127.0.0.1:1/keys', AUTH_ISSUER: 'https://id.example' };
   await using app = await testApp({ env });
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
@@ -32,7 +32,7 @@ test('a token that cannot be checked at the moment closes with 1013, after which
   expect(await socket.closed()).toEqual({ code: 1013, reason: 'UNAVAILABLE' });
 });
 
-test('a token is taken from either field of the payload', async () => {
+test('a token is accepted in either field of the payload', async () => {
   await using app = await testApp();
   const ann = await app.account();
   for (const payload of [
@@ -93,28 +93,28 @@ test('a second operation with a running id closes with 4409', async () => {
   expect((await socket.closed()).code).toBe(4409);
 });
 
-test('ping is answered with its payload', async () => {
+test('the pong has the payload of the ping', async () => {
   await using app = await testApp();
   await using socket = await rawSocket(app.url, {});
   socket.send({ type: 'ping', payload: { at: 1 } });
   expect(await socket.next()).toEqual({ type: 'pong', payload: { at: 1 } });
 });
 
-test('a client that does not read what it is answered is not listened to until it does', async () => {
+test('the server stops reading from a client that does not read, until it does', async () => {
   await using app = await testApp();
   await using socket = await rawSocket(app.url, {});
   const pad = 'x'.repeat(500_000);
   socket.socket.pause();
   for (let index = 0; index < 60; index += 1) socket.send({ type: 'ping', payload: { index, pad } });
   await quietPeriod(500);
-  // 30 MB, less what lies in the kernels' buffers and the server's bound, are still here.
+  // Of 30 MB, all but the kernel buffers and the server's limit are still unsent.
   expect(socket.socket.bufferedAmount).toBeGreaterThan(5_000_000);
   socket.socket.resume();
   for (let index = 0; index < 60; index += 1)
     expect(await socket.next()).toMatchObject({ type: 'pong', payload: { index } });
 });
 
-test('errors of a document are INVALID_INPUT and end that operation alone', async () => {
+test('document errors are INVALID_INPUT and end only their operation', async () => {
   await using app = await testApp();
   await using socket = await rawSocket(app.url, {});
   for (const query of ['{', '{ nothing }', 'query A { __typename } query B { __typename }']) {
@@ -142,7 +142,7 @@ test('subscribing without an account is UNAUTHENTICATED and leaves the connectio
   expect(await socket.nextOf('pong')).toEqual({ type: 'pong' });
 });
 
-test('no frame follows the complete of a client', async () => {
+test('no frame follows a client’s `complete`', async () => {
   await using app = await testApp();
   const ann = await app.account();
   await using socket = await rawSocket(app.url, { token: ann.token });
@@ -159,7 +159,7 @@ test('no frame follows the complete of a client', async () => {
   expect(await socket.next()).toMatchObject({ id: '1', type: 'next' });
 });
 
-test('an operation of an anonymous connection may bring a token of its own, as GraphiQL does', async () => {
+test('an operation on an anonymous connection may have its own token, as GraphiQL sends it', async () => {
   await using app = await testApp();
   const ann = await app.account();
   await using socket = await rawSocket(app.url, {});

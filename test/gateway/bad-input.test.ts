@@ -8,14 +8,14 @@ const SEND =
   'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
 const SECRET = 'a secret of the tests';
 
-/** A token made by hand. */
+/** Signs a token with chosen claims. */
 function tokenOf(claims: object, header: object = { alg: 'HS256', typ: 'JWT' }, secret = SECRET): string {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const body = `${encode(header)}.${encode(claims)}`;
   return `${body}.${createHmac('sha256', secret).update(body).digest('base64url')}`;
 }
 
-test('ids that are unknown or of others are NOT_FOUND, malformed ones and those of other types INVALID_INPUT', async () => {
+test('unknown ids and ids of other accounts are NOT_FOUND; malformed ids and ids of other types are INVALID_INPUT', async () => {
   await using app = await testApp();
   const { ann, conversation, circle } = await family(app);
   const stranger = await app.account();
@@ -42,16 +42,16 @@ test('ids that are unknown or of others are NOT_FOUND, malformed ones and those 
   });
 });
 
-test('texts that cannot be kept are refused and store nothing', async () => {
+test('texts that cannot be stored are refused and store nothing', async () => {
   await using app = await testApp();
   const { ann, bob, conversation, circle } = await family(app);
   await using events = await bob.conversationEvents(conversation.id);
   const { id } = conversation;
   for (const text of ['x'.repeat(8193), 'a\0b', '\ud800', 'a\udc00b']) {
     expect(['INVALID_INPUT', 'LIMIT_EXCEEDED']).toContain(await ann.graphql.refused(SEND, { id, text }));
-    const phone = await ann.legacy();
+    const legacy = await ann.legacy();
     expect(
-      await phone.refused('message', { conversation_id: conversation.legacyId, text_message: text }),
+      await legacy.refused('message', { conversation_id: conversation.legacyId, text_message: text }),
     ).toBe('Message invalide');
   }
   for (const name of ['', 'x'.repeat(121), 'a\0b', '\ud800']) {
@@ -69,7 +69,7 @@ test('texts that cannot be kept are refused and store nothing', async () => {
   expect(events.waiting()).toEqual([]);
 });
 
-test('tokens that are not ours, not valid, or not signed are refused by every door', async () => {
+test('foreign, invalid and unsigned tokens are refused on every transport', async () => {
   await using app = await testApp({ env: { AUTH_SECRET: SECRET } });
   const { ann, conversation } = await family(app);
   const now = Math.floor(Date.now() / 1000);
@@ -94,27 +94,27 @@ test('tokens that are not ours, not valid, or not signed are refused by every do
       status: 401,
       code: 'UNAUTHENTICATED',
     });
-    const phone = await app.legacy();
-    expect(await phone.refused('authenticate', { token }), what).toBe('User not found');
-    phone.close();
+    const legacy = await app.legacy();
+    expect(await legacy.refused('authenticate', { token }), what).toBe('User not found');
+    legacy.close();
     const upload = await fetch(`${app.url}/media/upload/1`, {
       method: 'POST',
       headers: { authorization: token },
     });
     expect({ what, status: upload.status }).toEqual({ what, status: 401 });
   }
-  // A token of the original server: a number for a subject, no id.
+  // A token of the original server: a numeric subject, no `jti`.
   const original = tokenOf({ sub: ann.legacyId, iat: now, exp: now + 600 });
   await using client = createGraphqlClient(app.url, original);
   expect(await client.run('{ me { ... on User { id } } }')).toEqual({ me: { id: ann.id } });
-  const phone = await app.legacy();
-  expect(await phone.push('authenticate', { token: original })).toBe('User authenticated');
-  expect(await phone.push('join_conversation', { conversation_id: conversation.legacyId })).toContain(
+  const legacy = await app.legacy();
+  expect(await legacy.push('authenticate', { token: original })).toBe('User authenticated');
+  expect(await legacy.push('join_conversation', { conversation_id: conversation.legacyId })).toContain(
     'rejoins',
   );
   await client.run('mutation { logout }');
-  expect(await phone.expect('error')).toBe('User not found');
-  await phone.disconnected();
+  expect(await legacy.expect('error')).toBe('User not found');
+  await legacy.disconnected();
   expect(await client.refused('{ me { __typename } }')).toBe('UNAUTHENTICATED');
   expect(await ann.graphql.run('{ me { ... on User { id } } }')).toEqual({ me: { id: ann.id } });
 });
@@ -142,7 +142,7 @@ test.each([
   expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'INVALID_INPUT' } }] });
 });
 
-test('a document that is too deep, too wide or too long is LIMIT_EXCEEDED', async () => {
+test('a document that is too deeply nested, too complex or too long is LIMIT_EXCEEDED', async () => {
   await using app = await testApp();
   const { ann } = await family(app);
   const deep = `{ circles { nodes { ${'conversations { nodes { circle { '.repeat(12)} id ${'} } }'.repeat(12)} } } }`;
@@ -155,7 +155,7 @@ test('a document that is too deep, too wide or too long is LIMIT_EXCEEDED', asyn
   }
 });
 
-test('uploads that are not yours, not there, not multipart or not whole store nothing', async () => {
+test('uploads to foreign or unknown media, without multipart or incomplete, store nothing', async () => {
   await using app = await testApp({ env: { MAX_UPLOAD_BYTES: '1000' } });
   const { ann, bob, conversation } = await family(app);
   const stranger = await app.account();

@@ -27,11 +27,11 @@ test.each([
   ['a name that nobody knows, further in', { context: { login: { value: JWT } } }],
   ['a token beside one that is none', { authorization: 'Basic YW5uOnB3', token: JWT }],
   ['a token beside a blank', { token: null, authorization: 'Bearer undefined', authToken: JWT }],
-])('a token is found where %s has it: %o', (_who, values) => {
+])('a token is found where %s sends it: %o', (_who, values) => {
   expect(findToken(values)).toEqual({ token: JWT });
 });
 
-test('authorization goes before other names, and the first place before the second', () => {
+test('authorization has precedence over other names, and the first object over the second', () => {
   expect(findToken({ token: 'b', authorization: 'a' })).toEqual({ token: 'a' });
   expect(findToken({ authToken: 'a' }, { authorization: 'b' })).toEqual({ token: 'a' });
   expect(findToken({ other: JWT, token: 'a' })).toEqual({ token: 'a' });
@@ -49,7 +49,7 @@ test.each([
   { headers: {} },
   { room: 'lobby', ids: [1, 2], tokenless: 'x' },
   { recaptcha: { token: 'x' }, push: { device: { accessToken: 'x' } } },
-])('there is no token in %o', (values) => {
+])('no token is found in %o', (values) => {
   expect(findToken(values)).toBeUndefined();
 });
 
@@ -66,11 +66,11 @@ test.each([
   [{ scheme: 'Bearer' }, false],
   [['a', 'b'], false],
   ['x'.repeat(40_000), false],
-])('an authorization of %o is no token, and counts as none: %o', (authorization, isBlank) => {
+])('an authorization of %o is not a token; isBlank is %o', (authorization, isBlank) => {
   expect(findToken({ authorization })).toEqual({ problem: expect.any(String), isBlank });
 });
 
-test('a value that only looks like the start of a token is searched in no time, however long it is', () => {
+test('a long value that begins like a token is searched in linear time', () => {
   for (const part of ['eyJ.', 'eyJa.eyJa.', '-eyJ', 'bearer ', '"', 'eyJ_']) {
     const values = Array.from({ length: 100 }, () => part.repeat(32_000 / part.length));
     expect(findToken({ values, token: part.repeat(32_000 / part.length) })?.token, part).not.toBe(JWT);

@@ -8,7 +8,7 @@ import { sendMessage } from '../harness/demo-family.ts';
 import { needs } from '../harness/programs.ts';
 import { startRedis } from '../harness/redis.ts';
 
-/** Two nodes on one database. */
+/** Starts two nodes on one database. */
 async function twoNodes(env: GatewayOptions['env'] = {}) {
   const database = await testDatabase();
   const shared = { AUTH_SECRET: 'shared by both nodes', ...env };
@@ -23,28 +23,28 @@ async function twoNodes(env: GatewayOptions['env'] = {}) {
 const SIGNALS = 'subscription { signals { content } }';
 
 describe.skipIf(inject('database') !== 'postgres')('two nodes on one PostgreSQL', () => {
-  test('what is said on one is seen on the other, by both kinds of client', async () => {
+  test('a message sent on one node reaches GraphQL and legacy clients of the other', async () => {
     await using nodes = await twoNodes();
     const ann = await nodes.one.account();
     const bob = await nodes.two.account();
     const circle = await circleOf(ann, bob);
     const conversation = await conversationOf(ann, circle, bob);
     await using events = await bob.conversationEvents(conversation.id);
-    const phone = await bob.legacy();
-    await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+    const legacy = await bob.legacy();
+    await legacy.push('join_conversation', { conversation_id: conversation.legacyId });
     for (const text of ['one', 'two', 'x'.repeat(8192)]) {
       await sendMessage(ann, conversation, text);
       expect(await events.next()).toMatchObject({ message: { text } });
-      expect(await phone.expect('message')).toMatchObject({ message: { content: text } });
+      expect(await legacy.expect('message')).toMatchObject({ message: { content: text } });
     }
   });
 
-  test('a signal finds its target on the other node, whatever its size', async () => {
+  test('a signal of any size reaches its target on the other node', async () => {
     await using nodes = await twoNodes();
     const ann = await nodes.one.account();
     const bob = await nodes.two.account();
     await circleOf(ann, bob);
-    const phone = await bob.legacy();
+    const legacy = await bob.legacy();
     await using signals = bob.graphql.subscribe(SIGNALS);
     await using inbox = await bob.inboxEvents();
     expect(inbox.waiting()).toEqual([]);
@@ -52,21 +52,21 @@ describe.skipIf(inject('database') !== 'postgres')('two nodes on one PostgreSQL'
     for (const message of ['CALLING', 'v=0'.repeat(10_000)]) {
       const payload = { user_id: bob.legacyId, message };
       expect(await caller.push('webrtc_forward', payload)).toBe('Message forwarded');
-      expect(await phone.expect('webrtc_forward')).toMatchObject({ content: payload });
+      expect(await legacy.expect('webrtc_forward')).toMatchObject({ content: payload });
       expect(await signals.next()).toEqual({ content: payload });
     }
   });
 
-  test('presence is one for both: online on one node is seen on the other, and ends with the last connection', async () => {
+  test('presence is shared: an account online on one node is online on the other, until its last connection ends', async () => {
     await using nodes = await twoNodes();
     const ann = await nodes.one.account();
     const bob = await nodes.two.account();
     const circle = await circleOf(ann, bob);
     const watcher = await ann.legacy();
     await watcher.push('join_circle', { circle_id: circle.legacyId });
-    const phone = await bob.legacy();
+    const legacy = await bob.legacy();
     expect(await watcher.expect('circle')).toMatchObject({ event: 'connect', user: bob.login });
-    phone.close();
+    legacy.close();
     expect(await watcher.expect('circle')).toMatchObject({ event: 'disconnect', user: bob.login });
     expect(watcher.waiting()).toEqual([]);
   });
@@ -85,20 +85,20 @@ describe.skipIf(inject('database') !== 'postgres')('two nodes on one PostgreSQL'
       },
     );
     expect(await events.ended()).toMatchObject([{ extensions: { reason: 'KICKED' } }]);
-    const phone = await bob.legacy();
+    const legacy = await bob.legacy();
     await using inbox = await bob.inboxEvents();
     await using elsewhere = createGraphqlClient(nodes.one.url, bob.token);
     await elsewhere.run('mutation { logout }');
-    expect(await phone.expect('error')).toBe('User not found');
-    await phone.disconnected();
+    expect(await legacy.expect('error')).toBe('User not found');
+    await legacy.disconnected();
     expect(await inbox.ended()).toMatchObject([{ extensions: { reason: 'LOGGED_OUT' } }]);
   });
 });
 
 describe.skipIf(inject('database') !== 'postgres' || needs('redis-server'))(
-  'two nodes with Redis between them',
+  'two nodes connected by Redis',
   () => {
-    test('hear of each other, also of what was said while Redis was away', async () => {
+    test('deliver each other’s events, also those of a Redis outage', async () => {
       await using redis = await startRedis();
       await using nodes = await twoNodes({ DATABASE_URL: 'postgres://given', REDIS_URL: redis.url });
       const ann = await nodes.one.account();
@@ -119,7 +119,7 @@ describe.skipIf(inject('database') !== 'postgres' || needs('redis-server'))(
   },
 );
 
-test('without a shared database there is nothing to join', async () => {
+test('a node with an embedded database joins no cluster', async () => {
   await using app = await testApp();
   expect((await fetch(`${app.url}/readyz`)).status).toBe(200);
 });

@@ -3,7 +3,7 @@ import { WebSocket } from 'ws';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
 
-const ask = (
+const request = (
   app: TestGateway,
   origin: string | undefined,
   path = '/graphql?query={__typename}',
@@ -14,7 +14,7 @@ const ask = (
     headers: { ...headers, ...(origin === undefined ? {} : { origin }) },
   });
 
-/** Whether a page of the origin may open each kind of connection. */
+/** Returns whether a page of the origin may open each kind of connection. */
 async function opens(app: TestGateway, origin: string): Promise<boolean[]> {
   const sockets = ['/graphql', '/socket.io/?EIO=4&transport=websocket'].map(
     (path) =>
@@ -26,11 +26,11 @@ async function opens(app: TestGateway, origin: string): Promise<boolean[]> {
         socket.on('open', () => socket.terminate());
       }),
   );
-  const polling = await ask(app, origin, '/socket.io/?EIO=4&transport=polling');
-  return [(await ask(app, origin)).ok, polling.ok, ...(await Promise.all(sockets))];
+  const polling = await request(app, origin, '/socket.io/?EIO=4&transport=polling');
+  return [(await request(app, origin)).ok, polling.ok, ...(await Promise.all(sockets))];
 }
 
-test('origins are allowed in whichever form they are listed, on every transport', async () => {
+test('origins are allowed in any listed form, on every transport', async () => {
   await using app = await testApp({
     env: {
       CORS_ORIGINS:
@@ -59,14 +59,14 @@ test('origins are allowed in whichever form they are listed, on every transport'
     expect(await opens(app, origin), origin).toEqual(all.map(() => false));
 });
 
-test('the page of an allowed origin reads what it needs, with credentials; of another nothing', async () => {
+test('a page of an allowed origin can read the exposed headers, with credentials; a page of another origin cannot', async () => {
   await using app = await testApp({ env: { CORS_ORIGINS: 'https://app.example.com' } });
-  const { headers } = await ask(app, 'https://app.example.com');
+  const { headers } = await request(app, 'https://app.example.com');
   expect(headers.get('access-control-allow-origin')).toBe('https://app.example.com');
   expect(headers.get('access-control-allow-credentials')).toBe('true');
   for (const name of ['www-authenticate', 'retry-after', 'etag', 'content-disposition', 'content-range'])
     expect(headers.get('access-control-expose-headers')?.split(', ')).toContain(name);
-  const refused = await ask(app, 'https://evil.example');
+  const refused = await request(app, 'https://evil.example');
   expect(refused.status).toBe(403);
   expect(refused.headers.get('access-control-allow-origin')).toBeNull();
 });
@@ -75,13 +75,13 @@ test.each(['', '*'])('with CORS_ORIGINS=%s any origin is allowed, without creden
   await using app = await testApp({ env: { CORS_ORIGINS: list } });
   for (const origin of ['https://any.example', 'null', 'file://']) {
     expect(await opens(app, origin), origin).toEqual([true, true, true, true]);
-    const { headers } = await ask(app, origin);
+    const { headers } = await request(app, origin);
     expect(headers.get('access-control-allow-origin')).toBe(origin);
     expect(headers.get('access-control-allow-credentials')).toBeNull();
   }
 });
 
-test('responses vary by origin, also those to requests without one', async () => {
+test('responses have `Vary: Origin`, also for requests without an origin', async () => {
   await using app = await testApp();
   for (const path of [
     '/',
@@ -92,10 +92,10 @@ test('responses vary by origin, also those to requests without one', async () =>
     '/nothing',
   ])
     for (const origin of [undefined, 'https://any.example'])
-      expect((await ask(app, origin, path)).headers.get('vary')?.toLowerCase(), path).toContain('origin');
+      expect((await request(app, origin, path)).headers.get('vary')?.toLowerCase(), path).toContain('origin');
 });
 
-test('a preflight is answered on every path, and so is what follows it', async () => {
+test('a preflight and the request after it succeed on every path', async () => {
   await using app = await testApp();
   for (const [path, method] of [
     ['/graphql', 'POST'],
@@ -103,7 +103,7 @@ test('a preflight is answered on every path, and so is what follows it', async (
     ['/media/upload/1', 'POST'],
     ['/nothing', 'POST'],
   ] as const) {
-    const preflight = await ask(app, 'https://any.example', path, {
+    const preflight = await request(app, 'https://any.example', path, {
       method: 'OPTIONS',
       headers: {
         'access-control-request-method': method,
@@ -113,7 +113,7 @@ test('a preflight is answered on every path, and so is what follows it', async (
     expect(preflight.status, path).toBe(204);
     expect(preflight.headers.get('access-control-allow-methods')?.split(', '), path).toContain(method);
     expect(preflight.headers.get('access-control-allow-headers'), path).toBe('x-mine, authorization');
-    const { headers } = await ask(app, 'https://any.example', path, { method });
+    const { headers } = await request(app, 'https://any.example', path, { method });
     expect(headers.get('access-control-allow-origin'), path).toBe('https://any.example');
   }
 });

@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { Writable } from 'node:stream';
+import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
@@ -317,4 +319,35 @@ test('log lag is the number of committed events that the tail has not delivered'
   expect(tails.lag()).toBe(3);
   tail?.close();
   expect(tails.lag()).toBe(0);
+});
+
+test('every metric, log line and statement of docs/diagnosis.md exists', async () => {
+  const page = await readFile('docs/diagnosis.md', 'utf8');
+  await using app = await loggedApp();
+  const metrics = await app.metrics();
+  for (const [name] of page.matchAll(/\b(?:parley|nodejs|process)_\w+/g))
+    expect(metrics).toContain(`# TYPE ${name} `);
+
+  const sources = await Promise.all(
+    [
+      'websocket/server',
+      'websocket/protocol',
+      'http/event-streams',
+      'execution/operation-log',
+      'execution/fan-out',
+    ].map((file) => readFile(`src/gateway/${file}.ts`, 'utf8')),
+  );
+  const lines = [...page.matchAll(/^\| ((?:`[a-z ]+`(?:, )?)+) +\| (?:info|debug)/gm)].flatMap(
+    ([, cell = '']) => [...cell.matchAll(/`([^`]+)`/g)].map(([, line]) => line),
+  );
+  expect(lines).toHaveLength(9);
+  for (const line of lines) expect(sources.join()).toContain(`'${line}'`);
+
+  const { db } = await testDatabase();
+  const statements = [...page.matchAll(/```sql\n([^]*?)```/g)].flatMap(([, block = '']) =>
+    block.split(/;\n/),
+  );
+  const ours = statements.filter((one) => /\S/.test(one) && !one.includes('pg_stat_statements'));
+  expect(ours).toHaveLength(7);
+  for (const statement of ours) await sql.raw(statement).execute(db);
 });

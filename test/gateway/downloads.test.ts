@@ -16,7 +16,7 @@ async function upload(app: TestGateway, account: TestAccount, id: string, name: 
   expect(response.status).toBe(200);
 }
 
-/** A stored file, and how one of its readers asks for it. */
+/** Stores a file and returns a function that downloads it. */
 async function storedFile(app: TestGateway, name = 'plain.txt') {
   const { ann, bob, conversation } = await family(app);
   const { sendMessage: sent } = await sendMessage(ann, conversation, 'files', [name]);
@@ -30,7 +30,7 @@ async function storedFile(app: TestGateway, name = 'plain.txt') {
   return { id, ann, get };
 }
 
-test('a file that the client has is answered 304, and in full once it was replaced', async () => {
+test('a current copy of a file is 304, and an outdated one is sent in full', async () => {
   await using app = await testApp();
   const { id, ann, get } = await storedFile(app);
   const first = await get();
@@ -58,7 +58,7 @@ test('a file that the client has is answered 304, and in full once it was replac
   expect([replaced.status, await replaced.text()]).toEqual([200, 'replaced']);
 });
 
-test('a part of a file is served as ranges ask for it', async () => {
+test('ranges of a file are served', async () => {
   await using app = await testApp();
   const { get } = await storedFile(app);
   for (const [range, status, text, contentRange] of [
@@ -87,7 +87,7 @@ test('a part of a file is served as ranges ask for it', async () => {
   expect([head.status, head.headers.get('content-length')]).toEqual([200, '10']);
 });
 
-test('a download that broke off goes on only where the file is still the same', async () => {
+test('an interrupted download resumes only if the file is unchanged', async () => {
   await using app = await testApp();
   const { get } = await storedFile(app);
   const { headers } = await get();
@@ -111,13 +111,13 @@ test.each([
     `attachment; filename="_ (1)'*.txt"; filename*=UTF-8''%E5%86%99%E7%9C%9F%20%281%29%27%2A.txt`,
   ],
   ['50%20.txt', `attachment; filename=50%20.txt; filename*=UTF-8''50%2520.txt`],
-])('%s is saved under its name, whatever the client understands', async (name, disposition) => {
+])('%s has a disposition with its name for every client', async (name, disposition) => {
   await using app = await testApp();
   const { get } = await storedFile(app, name);
   expect((await get()).headers.get('content-disposition')).toBe(disposition);
 });
 
-test('a media path with anything before or behind its number is none', async () => {
+test('a media path with anything before or after its number is 404', async () => {
   await using app = await testApp();
   const { id, ann } = await storedFile(app);
   const statusOf = async (path: string) =>
@@ -128,7 +128,7 @@ test('a media path with anything before or behind its number is none', async () 
     expect(await statusOf(path), path).toBe(404);
 });
 
-test('the files of the page are answered 304 when they are known', async () => {
+test('current copies of the page’s files are 304', async () => {
   await using app = await testApp();
   for (const path of ['/', '/channels', '/asyncapi.yaml', '/page/style.css', '/page/page.js']) {
     const first = await fetch(app.url + path);
@@ -141,7 +141,7 @@ test('the files of the page are answered 304 when they are known', async () => {
   }
 });
 
-test('no cache may keep a result, or what tells of the state of a node', async () => {
+test('results and node states must not be cached', async () => {
   await using app = await testApp();
   const caching = async (path: string) => (await fetch(app.url + path)).headers.get('cache-control');
   expect(await caching('/graphql?query={__typename}')).toBe('private, no-cache');

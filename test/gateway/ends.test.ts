@@ -34,7 +34,7 @@ test('logout ends the streams of that token with a reason, then its connection w
   expect(await second.next()).toEqual({ type: 'pong' });
 });
 
-test('a connection that was ended runs nothing more, though its client does not close it', async () => {
+test('a connection that the server ended runs no further operations, even if its client keeps it open', async () => {
   await using app = await testApp();
   const ann = await app.account({ email: 'ann@example.com', password: 'correct horse' });
   const { login } = await app.graphql.run<{ login: { token: string } }>(
@@ -47,7 +47,7 @@ test('a connection that was ended runs nothing more, though its client does not 
   const query = 'mutation { createCircle(name: "Late") { id } }';
   stubborn.send({ id: '1', type: 'subscribe', payload: { query } });
   stubborn.socket.resume();
-  // The server has read all that was sent before the closing was answered.
+  // The client sent the operation before its close frame, so the server has read it.
   expect((await stubborn.closed()).code).toBe(4401);
   await ann.graphql.run('mutation { createCircle(name: "Own") { id } }');
   expect(await ann.graphql.run('{ circles { nodes { name } } }')).toEqual({
@@ -85,7 +85,7 @@ test('a gateway that stops closes with 1012 and sends nothing on its streams', a
   await stopped;
 });
 
-test('a gateway that stops answers the mutations in flight before it closes', async () => {
+test('a gateway that stops sends the results of mutations in flight before it closes', async () => {
   const app = await testApp();
   const ann = await app.account();
   await using socket = await rawSocket(app.url, { token: ann.token });
@@ -96,7 +96,7 @@ test('a gateway that stops answers the mutations in flight before it closes', as
     const query = `mutation { createCircle(name: "${id}") { name } }`;
     socket.send({ id, type: 'subscribe', payload: { query } });
   }
-  // Answered first, so the server has read the mutations that were sent before it.
+  // Frames are read in order: after the pong, the server has read the mutations.
   socket.send({ type: 'ping' });
   await socket.nextOf('pong');
   const stopped = app[Symbol.asyncDispose]();

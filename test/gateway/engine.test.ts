@@ -7,7 +7,7 @@ import { createContext } from '../../src/schema/context.ts';
 import { Semaphore } from '../../src/lib/semaphore.ts';
 import { testDeps } from '../harness/deps.ts';
 
-/** An engine whose one subscription counts, and how often it has executed a result. */
+/** Creates an engine with one subscription that counts, and a counter of executed results. */
 async function counting() {
   const deps = await testDeps();
   let executed = 0;
@@ -39,7 +39,7 @@ async function counting() {
       context: createContext({ deps, session: null }),
       semaphore,
     });
-    if (!(Symbol.asyncIterator in result)) throw new Error('There is no stream.');
+    if (!(Symbol.asyncIterator in result)) throw new Error('Expected a stream.');
     return result;
   };
   return { open, semaphore, executed: () => executed };
@@ -47,7 +47,7 @@ async function counting() {
 
 const first = { done: false, value: { data: { count: 1 } } };
 
-test('a result is executed when one before it has left, which the next call says', async () => {
+test('a result waits for a permit, which the next call of an earlier stream releases', async () => {
   const { open, executed } = await counting();
   const [one, two, three, four] = [await open(), await open(), await open(), await open()];
   expect(await Promise.all([one.next(), two.next()])).toEqual([first, first]);
@@ -63,7 +63,7 @@ test('a result is executed when one before it has left, which the next call says
   await Promise.all([one.return(), four.return()]);
 });
 
-test('a stream that is left while it waits is executed no more, and keeps nobody waiting', async () => {
+test('a stream that is closed while it waits for a permit executes nothing and blocks no other stream', async () => {
   const { open, semaphore, executed } = await counting();
   const [one, two, three] = [await open(), await open(), await open()];
   await Promise.all([one.next(), two.next()]);

@@ -25,13 +25,13 @@ const cases: [field: string | undefined, query: string, variables?: Record<strin
   [undefined, 'query { me '],
 ];
 
-test.for(cases)('bad input names its field: %s in %s', async ([field, query, variables]) => {
+test.for(cases)('invalid input has its field in the error: %s in %s', async ([field, query, variables]) => {
   await using app = await testApp();
   const { errors } = await app.graphql.send(query, variables);
   expect(errors?.[0]?.extensions).toEqual({ code: 'INVALID_INPUT', ...(field !== undefined && { field }) });
 });
 
-test('bad input names its field over WebSocket too', async () => {
+test('invalid input has its field in the error over WebSocket too', async () => {
   await using app = await testApp();
   const ann = await app.account();
   await using stream = ann.graphql.subscribe(

@@ -14,7 +14,7 @@ test.each([
   ['fragments on Event', `... on Event { cursor } ...Place ...Any } } ${PLACE} ${ANY}`],
   ['events of another stream', `... on CircleUpdated { circle { name } } ...Renamed } } ${RENAMED}`],
   ['fragments on the types of streams', `... on CircleEvent { at } ...Told } } ${TOLD}`],
-])('a conversation’s stream is asked for %s', async (_what, selection) => {
+])('a conversation stream can select %s', async (_what, selection) => {
   await using app = await testApp();
   const ann = await app.account();
   const { id } = await conversationOf(ann, await circleOf(ann));
@@ -26,7 +26,7 @@ test.each([
   expect(await events.next()).toMatchObject({ __typename: 'StreamLive' });
 });
 
-test('a fragment of what is no event is refused in a stream', async () => {
+test('a fragment on a type that is not an event is refused', async () => {
   await using app = await testApp();
   const ann = await app.account();
   const response = await fetch(`${app.url}/graphql`, {

@@ -15,7 +15,7 @@ import { openSchemaClient } from '../schema/schema-client.ts';
 import type { SchemaClient } from '../schema/schema-client.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
-// Readers of the same operation are served together: each gets what it would get alone.
+// Subscriptions of one operation share executions: each receives what it would receive on its own.
 
 function engineOf({ deps }: SchemaClient, shares: boolean, onExecute?: () => void): Engine {
   const fanOut = createFanOut({ ...deps, metrics: createMetrics() });
@@ -36,12 +36,12 @@ function engineOf({ deps }: SchemaClient, shares: boolean, onExecute?: () => voi
 }
 
 interface Reading {
-  /** What came, as JSON, one line for each result and one for how it ended. */
+  /** Received results as JSON, one line each, and a line for the end. */
   readonly lines: string[];
   readonly over: Promise<void>;
-  /** Results that were handed over rather than answered by the stream. */
-  readonly handed: Buffer[];
-  /** Resolves when it has got so many lines. */
+  /** Results written by the group, not returned by the stream. */
+  readonly shared: Buffer[];
+  /** Resolves when this many lines have been received. */
   has(count: number): Promise<void>;
   stop(): Promise<unknown>;
 }
@@ -50,29 +50,29 @@ interface Reader {
   readonly actor: ActorRef;
   readonly text: string;
   readonly variables: Record<string, unknown>;
-  /** Whether it takes what it is handed. */
-  readonly takes?: () => boolean;
+  /** Whether the receiver accepts a shared result; true by default. */
+  readonly accepts?: () => boolean;
 }
 
 const toJson = (result: ExecutionResult): Buffer => Buffer.from(JSON.stringify(result));
 
 async function read(client: SchemaClient, engine: Engine, reader: Reader): Promise<Reading> {
-  const { actor, text, variables, takes = () => true } = reader;
+  const { actor, text, variables, accepts = () => true } = reader;
   const session = { actor, tokenId: 'test', issuedAt: null, expiresAt: 0 };
   const lines: string[] = [];
-  const handed: Buffer[] = [];
+  const shared: Buffer[] = [];
   let wake = (): void => undefined;
-  const say = (line: string): void => {
-    // The one thing that differs by when it is asked for.
+  const receive = (line: string): void => {
+    // Its timestamp is that of the subscription.
     lines.push(line.includes('"StreamLive"') ? 'live' : line);
     wake();
   };
   const receiver: Receiver = {
     write(result) {
-      if (!takes()) return false;
+      if (!accepts()) return false;
       const json = result.encoded(toJson);
-      handed.push(json);
-      say(json.toString());
+      shared.push(json);
+      receive(json.toString());
       return true;
     },
   };
@@ -82,7 +82,7 @@ async function read(client: SchemaClient, engine: Engine, reader: Reader): Promi
   if (!(Symbol.asyncIterator in stream)) throw new Error(JSON.stringify(stream));
   const all = async (results: ResultStream): Promise<void> => {
     try {
-      for await (const result of results) say(JSON.stringify(result));
+      for await (const result of results) receive(JSON.stringify(result));
       lines.push('complete');
     } catch (error) {
       lines.push(`error ${JSON.stringify(error)}`);
@@ -91,7 +91,7 @@ async function read(client: SchemaClient, engine: Engine, reader: Reader): Promi
   };
   return {
     lines,
-    handed,
+    shared,
     over: all(stream),
     async has(count) {
       while (lines.length < count) await new Promise<void>((resolve) => (wake = resolve));
@@ -113,7 +113,7 @@ interface People {
   readonly ann: ActorRef & { readonly email: string };
   readonly bob: ActorRef & { readonly email: string };
   readonly cid: ActorRef & { readonly email: string };
-  /** Begins a conversation of all three, and answers its id. */
+  /** Creates a conversation of all three and returns its id. */
   talk(): Promise<string>;
 }
 
@@ -146,15 +146,15 @@ async function seedFamily(client: SchemaClient): Promise<People> {
 
 const textOf = (line: string): string => /"text":"(\w+)"/.exec(line)?.[1] ?? line;
 
-/** Draws a selection of a type's fields, and of theirs. */
-function draw(g: fc.GeneratorValue, typeName: string, depth: number, perActor: boolean): string {
+/** Generates a random selection of a type's fields, nested up to a depth. */
+function generateSelection(g: fc.GeneratorValue, typeName: string, depth: number, perActor: boolean): string {
   const type = schema.getType(typeName);
   const chosen = (): boolean => g(fc.nat, { max: 2 }) > 0;
   if (isAbstractType(type)) {
     const inner = schema.getPossibleTypes(type).filter(chosen);
     return [
       '__typename',
-      ...inner.map(({ name }) => `... on ${name} { ${draw(g, name, depth, perActor)} }`),
+      ...inner.map(({ name }) => `... on ${name} { ${generateSelection(g, name, depth, perActor)} }`),
     ].join(' ');
   }
   if (!isObjectType(type)) throw new Error(`There is no type ${typeName}.`);
@@ -170,15 +170,17 @@ function draw(g: fc.GeneratorValue, typeName: string, depth: number, perActor: b
     if (isLeafType(inner)) return [`${typeName}_${field.name}: ${field.name}`];
     return depth === 0
       ? []
-      : [`${typeName}_${field.name}: ${field.name} { ${draw(g, inner.name, depth - 1, perActor)} }`];
+      : [
+          `${typeName}_${field.name}: ${field.name} { ${generateSelection(g, inner.name, depth - 1, perActor)} }`,
+        ];
   });
   return ['__typename', ...selected].join(' ');
 }
 
 type Step = (id: string) => Promise<unknown>;
 
-/** What there is to be heard in a conversation: steps, and how many events each is. Cid is thrown out by the last but two. */
-function story(
+/** Steps that publish every kind of conversation event, with the number of events each. The fifth removes Cid. */
+function createSteps(
   client: SchemaClient,
   { ann, bob, cid }: People,
 ): readonly (readonly [events: number, step: Step])[] {
@@ -208,20 +210,20 @@ function story(
   ];
 }
 
-/** Cid's stream: live, seven events, and how it ends. */
+/** The lines of Cid's stream: live, seven events, and the end. */
 const ALL_OF_CID = 9;
 
 test(
-  'whatever is asked, and by whom, is the same together and alone, to the byte',
+  'shared and single delivery are equal to the byte, for any selection and account',
   { timeout: 60_000 },
   async () => {
     await using client = await openSchemaClient();
     const people = await seedFamily(client);
     const [together, alone] = [engineOf(client, true), engineOf(client, false)];
-    let handed = 0;
+    let shared = 0;
     const compare = async (g: fc.GeneratorValue): Promise<void> => {
       const id = await people.talk();
-      const texts = [false, true].map((perActor) => EVENTS(draw(g, 'Event', 2, perActor)));
+      const texts = [false, true].map((perActor) => EVENTS(generateSelection(g, 'Event', 2, perActor)));
       const readers = [people.ann, people.bob, people.cid].flatMap((actor) =>
         texts.map((text): Reader => ({ actor, text, variables: { id } })),
       );
@@ -231,7 +233,7 @@ test(
             [await read(client, together, reader), await read(client, alone, reader)] as const,
         ),
       );
-      // Some fields are read when the event is executed: nothing else happens until all have got it.
+      // Some fields are read during execution, so each step waits until all readers have received its events.
       let lines = 1;
       const allHave = () =>
         Promise.all(
@@ -241,7 +243,7 @@ test(
           }),
         );
       await allHave();
-      for (const [events, step] of story(client, people)) {
+      for (const [events, step] of createSteps(client, people)) {
         await step(id);
         lines += events;
         await allHave();
@@ -252,21 +254,21 @@ test(
       }
       for (const [one, other] of pairs) {
         expect(one.lines).toEqual(other.lines);
-        expect(other.handed).toEqual([]);
-        handed += one.handed.length;
+        expect(other.shared).toEqual([]);
+        shared += one.shared.length;
       }
     };
     await fc.assert(fc.asyncProperty(fc.gen(), compare), { numRuns: 12, seed: 5, endOnFailure: true });
-    expect(handed).toBeGreaterThan(100);
+    expect(shared).toBeGreaterThan(100);
   },
 );
 
-test('a field that depends on its caller and is not marked so costs the sharing, not the right answer', async () => {
+test('a field that depends on its caller but lacks the mark prevents sharing and yields correct results', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, talk } = await seedFamily(client);
   const id = await talk();
   const { myRole } = (schema.getType('Conversation') as GraphQLObjectType).getFields();
-  if (myRole === undefined) throw new Error('There is no such field.');
+  if (myRole === undefined) throw new Error('The schema has no such field.');
   const { extensions } = myRole;
   myRole.extensions = {};
   try {
@@ -278,7 +280,7 @@ test('a field that depends on its caller and is not marked so costs the sharing,
     await Promise.all(readings.map((reading) => reading.has(1)));
     await client.run(ann, SEND, { id, text: 'one' });
     await Promise.all(readings.map((reading) => reading.has(2)));
-    expect(readings.map(({ handed }) => handed)).toEqual([[], []]);
+    expect(readings.map(({ shared }) => shared)).toEqual([[], []]);
     expect(readings.map(({ lines }) => /"myRole":"(\w+)"/.exec(lines[1] ?? '')?.[1])).toEqual([
       'ADMIN',
       'STANDARD',
@@ -289,7 +291,7 @@ test('a field that depends on its caller and is not marked so costs the sharing,
   }
 });
 
-test('data that an event brings and an `eventCursor` beside it are of one moment', async () => {
+test('an `eventCursor` and the data beside it are from one snapshot', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, talk } = await seedFamily(client);
   const id = await talk();
@@ -309,7 +311,7 @@ test('data that an event brings and an `eventCursor` beside it are of one moment
     names.set(eventCursor, (names.get(eventCursor) ?? new Set()).add(name));
   }
   for (const [, known] of names) expect(known.size).toBe(1);
-  expect(readings.map(({ handed }) => handed)).toEqual([[], []]);
+  expect(readings.map(({ shared }) => shared)).toEqual([[], []]);
   await Promise.all(readings.map((reading) => reading.stop()));
 });
 
@@ -321,7 +323,7 @@ interface Updated {
   };
 }
 
-test('an event is executed once for all who ask the same, wherever they began, and for each who asks for its own', async () => {
+test('an event is executed once per group, whatever the start cursors, and once per subscription with per-account fields', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, cid, talk } = await seedFamily(client);
   const id = await talk();
@@ -344,13 +346,13 @@ test('an event is executed once for all who ask the same, wherever they began, a
   for (const text of ['one', 'two']) await client.run(ann, SEND, { id, text });
   await Promise.all(readings.map((reading) => reading.has(3)));
   expect(first.lines.map(textOf)).toEqual(['before', 'live', 'one', 'two']);
-  expect(readings.map(({ handed }) => handed.length)).toEqual([2, 2, 2, 0]);
+  expect(readings.map(({ shared }) => shared.length)).toEqual([2, 2, 2, 0]);
   expect(executed).toBe(2);
-  expect(first.handed[0]).toBe(others[0]?.handed[0]);
+  expect(first.shared[0]).toBe(others[0]?.shared[0]);
   await Promise.all(readings.map((reading) => reading.stop()));
 });
 
-test('one that takes nothing, or fails, goes on by itself, misses nothing, and comes back; nobody else notices', async () => {
+test('a slow or failing receiver falls back to the log, misses nothing and rejoins, without effect on other members', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, cid, talk } = await seedFamily(client);
   const id = await talk();
@@ -358,12 +360,12 @@ test('one that takes nothing, or fails, goes on by itself, misses nothing, and c
   let slow = true;
   const variables = { id };
   const readings = await Promise.all([
-    read(client, engine, { actor: ann, text: TEXTS, variables, takes: () => !slow }),
+    read(client, engine, { actor: ann, text: TEXTS, variables, accepts: () => !slow }),
     read(client, engine, {
       actor: bob,
       text: TEXTS,
       variables,
-      takes() {
+      accepts() {
         if (slow) throw new Error('broken');
         return true;
       },
@@ -373,22 +375,22 @@ test('one that takes nothing, or fails, goes on by itself, misses nothing, and c
   await Promise.all(readings.map((reading) => reading.has(1)));
   for (const text of ['one', 'two', 'three']) await client.run(ann, SEND, { id, text });
   await Promise.all(readings.map((reading) => reading.has(4)));
-  expect(readings.map(({ handed }) => handed.length)).toEqual([0, 0, 3]);
+  expect(readings.map(({ shared }) => shared.length)).toEqual([0, 0, 3]);
   slow = false;
   for (const text of ['four', 'five']) await client.run(ann, SEND, { id, text });
   await Promise.all(readings.map((reading) => reading.has(6)));
-  expect(readings.map(({ handed }) => handed.length)).toEqual([2, 2, 5]);
+  expect(readings.map(({ shared }) => shared.length)).toEqual([2, 2, 5]);
   for (const { lines } of readings)
     expect(lines.map(textOf)).toEqual(['live', 'one', 'two', 'three', 'four', 'five']);
   await Promise.all(readings.map((reading) => reading.stop()));
 });
 
-test('who is thrown out is handed the event that says so, and then nothing', async () => {
+test('a removed participant receives the event of the removal and nothing after it', async () => {
   await using client = await openSchemaClient();
   const { ann, cid, talk } = await seedFamily(client);
   const id = await talk();
   const engine = engineOf(client, true);
-  // Executed with a read of the database: the next event is committed meanwhile.
+  // The execution reads the database, and the next event is committed meanwhile.
   const text = EVENTS(
     '... on ParticipantKicked { user { id isOnline } } ... on MessageSent { message { text conversation { name } } }',
   );
@@ -408,11 +410,11 @@ test('who is thrown out is handed the event that says so, and then nothing', asy
   const kicked = goes.lines.findIndex((line) => line.includes('ParticipantKicked'));
   expect(goes.lines.slice(0, kicked + 1)).toEqual(stays.lines.slice(0, kicked + 1));
   expect(goes.lines.slice(kicked + 1)).toEqual([expect.stringMatching(/^error .*"reason":"KICKED"/)]);
-  expect(goes.handed).toHaveLength(kicked);
+  expect(goes.shared).toHaveLength(kicked);
   await stays.stop();
 });
 
-test('a stream that is left while it is served with others is freed', async () => {
+test('closing a stream removes it from its group', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, talk } = await seedFamily(client);
   const id = await talk();
@@ -421,11 +423,11 @@ test('a stream that is left while it is served with others is freed', async () =
     [ann, bob].map((actor) => read(client, engine, { actor, text: TEXTS, variables: { id } })),
   );
   await Promise.all(readings.map((reading) => reading.has(1)));
-  const [left, stays] = readings;
-  await left?.stop();
-  await left?.over;
+  const [closed, stays] = readings;
+  await closed?.stop();
+  await closed?.over;
   await client.run(ann, SEND, { id, text: 'one' });
   await stays?.has(2);
-  expect(left?.lines).toEqual(['live', 'complete']);
+  expect(closed?.lines).toEqual(['live', 'complete']);
   await stays?.stop();
 });

@@ -7,7 +7,7 @@ import { testApp } from '../harness/app.ts';
 const UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n';
 const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
 
-/** Writes a request by hand and leaves its own half of the connection open. */
+/** Sends raw request lines and leaves the client's half of the connection open. */
 function open(url: string, lines: string): Socket {
   const { hostname, port } = new URL(url);
   const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
@@ -17,7 +17,7 @@ function open(url: string, lines: string): Socket {
 
 const answer = (url: string, lines: string): Promise<string> => text(open(url, lines));
 
-test('a request that offers HTTP/2 is answered in HTTP/1.1', async () => {
+test('a request that offers HTTP/2 is served over HTTP/1.1', async () => {
   await using app = await testApp();
   const offer = 'Connection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n';
   expect(await answer(app.url, `GET /healthz HTTP/1.1\r\nHost: test\r\n${offer}`)).toMatch(
@@ -25,7 +25,7 @@ test('a request that offers HTTP/2 is answered in HTTP/1.1', async () => {
   );
 });
 
-test('a malformed Host is refused, and tells nothing of the inside', async () => {
+test('a malformed Host is refused without internal details', async () => {
   await using app = await testApp();
   for (const host of ['[[[', 'a b', 'a:b']) {
     const lines = `GET /graphql?query={__typename} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n`;
@@ -44,7 +44,7 @@ test('parameters in the URL that are not JSON are INVALID_INPUT', async () => {
   expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'INVALID_INPUT' } }] });
 });
 
-test('a connection on which very much is asked before anything is read is cut, and no other', async () => {
+test('a connection with too many pipelined requests is destroyed, and no other', async () => {
   await using app = await testApp();
   const greedy = open(app.url, 'GET /readyz HTTP/1.1\r\nHost: test\r\n\r\n'.repeat(1_000));
   await new Promise((resolve) => greedy.resume().once('end', resolve).once('close', resolve));
@@ -58,8 +58,11 @@ test.each([
     'a GraphQL WebSocket',
     `GET /graphql HTTP/1.1\r\nHost: test\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n${UPGRADE}${KEY}`,
   ],
-  ['an old socket', `GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: test\r\n${UPGRADE}${KEY}`],
-])('a gateway stops although %s never says goodbye', async (_what, lines) => {
+  [
+    'a legacy connection',
+    `GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: test\r\n${UPGRADE}${KEY}`,
+  ],
+])('a gateway stops although %s never closes', async (_what, lines) => {
   const app = await testApp();
   const socket = open(app.url, lines);
   await new Promise((resolve) => socket.once('data', resolve));

@@ -76,7 +76,7 @@ const TRANSPORTS = { post, get, multipart, stream };
 let app: TestGateway;
 let ann: TestAccount;
 
-/** One of each kind, and why it is bad. */
+/** Bad tokens by the problem with them. */
 async function badTokens(): Promise<Record<string, string>> {
   const sign = (claims: object, secret = AUTH_SECRET, seconds = 600) =>
     new SignJWT({ jti: crypto.randomUUID(), ...claims })
@@ -107,7 +107,7 @@ beforeEach(async () => {
   return () => app[Symbol.asyncDispose]();
 });
 
-test('logging in works with a bad token in a global header, whatever is wrong with it and over every transport', async () => {
+test('login works with any bad token in a global header, on every transport', async () => {
   const variables = { email: ann.login, password: 'correct horse' };
   for (const [what, token] of Object.entries(await badTokens())) {
     const authorization = token.includes(' ') ? token : `Bearer ${token}`;
@@ -136,7 +136,7 @@ test('logging in works with a bad token in a global header, whatever is wrong wi
   expect(created.body).toEqual({ data: { createAccount: { token: expect.any(String) } } });
 });
 
-test('what needs a login is answered 401 with a challenge, which names an error only if there was a token', async () => {
+test('an operation that requires a login is 401 with a challenge, which has an error only if a token was sent', async () => {
   const circle = await circleOf(ann);
   const needing = [
     ME,
@@ -166,7 +166,7 @@ test('what needs a login is answered 401 with a challenge, which names an error 
       }
 });
 
-test('a mutation and a subscription that need a login are refused with 401, too', async () => {
+test('a mutation or subscription that requires a login is 401 too', async () => {
   const authorization = 'Bearer nonsense';
   const mutation = await post(app.url, 'mutation { logout }', { authorization });
   expect(mutation).toMatchObject({ status: 401, challenge: expect.stringMatching(INVALID) });
@@ -179,7 +179,7 @@ test('a mutation and a subscription that need a login are refused with 401, too'
   expect(events.body).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
 });
 
-test('the error says why there is no session', async () => {
+test('the error states why the token was not accepted', async () => {
   const messageFor = async (authorization: string) =>
     (await post(app.url, ME, { authorization })).body.errors?.[0]?.message;
   expect(await messageFor('')).toBe('You must be logged in to do this.');
@@ -195,7 +195,7 @@ test('the error says why there is no session', async () => {
   );
 });
 
-test('an operation that needs a login only in part keeps the data of the other part', async () => {
+test('an operation of which one field requires a login keeps the data of the others', async () => {
   const circle = await circleOf(ann);
   const query = `{ webrtc { iceServers { urls } } circle(id: "${circle.id}") { name } }`;
   const { status, challenge, body } = await post(app.url, query, { authorization: 'Bearer nonsense' });
@@ -206,7 +206,7 @@ test('an operation that needs a login only in part keeps the data of the other p
   });
 });
 
-test('of a document with several operations only the one that runs decides', async () => {
+test('in a document with several operations, only the one that runs determines the status', async () => {
   const query = `mutation LogIn { login(email: "${ann.login}", password: "correct horse") { token } } query Me ${ME}`;
   const send = async (operationName: string) =>
     answerOf(
@@ -220,7 +220,7 @@ test('of a document with several operations only the one that runs decides', asy
   expect((await send('Me')).status).toBe(401);
 });
 
-test('a mutation of which something is done is no 401: it must not be sent again', async () => {
+test('a mutation of which a field has run is not 401, as clients would retry it', async () => {
   const query = `mutation ($email: String!, $password: String!) {
     login(email: $email, password: $password) { token }
     logout
@@ -233,7 +233,7 @@ test('a mutation of which something is done is no 401: it must not be sent again
     });
 });
 
-test('a wrong login is no 401: there is nothing to log in again for', async () => {
+test('a failed login is not 401, as clients would refresh their token and retry', async () => {
   const wrong = await post(app.url, LOGIN, {}, { email: ann.login, password: 'wrong' });
   expect(wrong).toMatchObject({
     status: 200,
@@ -249,7 +249,7 @@ test('a page of another origin may read the challenge', async () => {
   expect(response.headers.get('access-control-expose-headers')).toMatch(/www-authenticate/i);
 });
 
-test('uploads and downloads without a good token are answered with a challenge', async () => {
+test('uploads and downloads without a valid token are 401 with a challenge', async () => {
   for (const [method, path] of [
     ['POST', '/media/upload/1'],
     ['GET', '/media/1'],
@@ -259,13 +259,13 @@ test('uploads and downloads without a good token are answered with a challenge',
     expect([without.status, without.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="parley"']);
     const bad = await fetch(`${app.url}${path}`, { method, headers: { authorization: 'nonsense' } });
     expect([bad.status, bad.headers.get('www-authenticate')]).toEqual([401, expect.stringMatching(INVALID)]);
-    // A link that carries a whole account would be passed on.
+    // Tokens in URLs of media are not accepted: people share such links.
     const inUrl = await fetch(`${app.url}${path}?access_token=${ann.token}`, { method });
     expect(inUrl.status).toBe(401);
   }
 });
 
-test('while tokens cannot be checked, the answer is UNAVAILABLE and not that of a caller without a token', async () => {
+test('while tokens cannot be checked, operations are UNAVAILABLE rather than UNAUTHENTICATED', async () => {
   const provider = createServer((_request, response) => response.writeHead(500).end());
   provider.listen(0, '127.0.0.1');
   await once(provider, 'listening');
@@ -288,7 +288,7 @@ test('while tokens cannot be checked, the answer is UNAVAILABLE and not that of 
   provider.close();
 });
 
-test('a token is used over HTTP in every header that clients have for it, and in the URL', async () => {
+test('a token is accepted over HTTP in every common header and in the URL', async () => {
   const { token } = ann;
   const good = { status: 200, body: { data: { me: { id: ann.id } } } };
   for (const headers of [
@@ -309,7 +309,7 @@ test('a token is used over HTTP in every header that clients have for it, and in
   }
 });
 
-test('two Authorization headers that differ are refused instead of one being taken', async () => {
+test('two different Authorization headers are refused', async () => {
   const bob = await app.account();
   const sent = request(`${app.url}/graphql?query=${encodeURIComponent(ME)}`, {
     headers: [
@@ -328,7 +328,7 @@ test('two Authorization headers that differ are refused instead of one being tak
   response.resume();
 });
 
-test('an EventSource, which cannot set headers, is logged in by the token of its URL', async () => {
+test('an EventSource, which cannot set headers, authenticates by the token in its URL', async () => {
   const search = new URLSearchParams({ query: INBOX, access_token: ann.token }).toString();
   const response = await fetch(`${app.url}/graphql?${search}`, { headers: { accept: 'text/event-stream' } });
   const reader = response.body?.getReader();
@@ -337,7 +337,7 @@ test('an EventSource, which cannot set headers, is logged in by the token of its
   await reader?.cancel();
 });
 
-/** Opens a WebSocket and tells who it is, or the code with which it was closed. */
+/** Opens a WebSocket and returns its account, or its close code. */
 async function whoIs(
   init: unknown,
   {
@@ -371,15 +371,12 @@ test.each([
   (token: string) => ({ 'X-Auth-Token': token }),
   (token: string) => ({ context: { headers: { authorization: `JWT ${token}` } } }),
   (token: string) => ({ whatever: token }),
-])(
-  'a connection is logged in by its connection_init, and closed with 4403 if that token is bad',
-  async (init) => {
-    expect(await whoIs(init(ann.token))).toBe(ann.id);
-    expect(await whoIs(init(`${ann.token.slice(0, -3)}xyz`))).toBe(4403);
-  },
-);
+])('connection_init authenticates a connection, and a bad token closes it with 4403', async (init) => {
+  expect(await whoIs(init(ann.token))).toBe(ann.id);
+  expect(await whoIs(init(`${ann.token.slice(0, -3)}xyz`))).toBe(4403);
+});
 
-test('a connection is logged in by the token of its upgrade request, and closed with 4403 if that is bad', async () => {
+test('the token of the upgrade request authenticates a connection, and a bad one closes it with 4403', async () => {
   const bad = `${ann.token.slice(0, -3)}xyz`;
   for (const init of [
     undefined,
@@ -401,14 +398,14 @@ test('a connection is logged in by the token of its upgrade request, and closed 
     }
 });
 
-test('the token of connection_init goes before that of the upgrade request', async () => {
+test('the token of connection_init has precedence over that of the upgrade request', async () => {
   const bob = await app.account();
   const headers = { authorization: `Bearer ${bob.token}` };
   expect(await whoIs({ token: ann.token }, { headers })).toBe(ann.id);
   expect(await whoIs({ token: 'nonsense' }, { headers })).toBe(4403);
 });
 
-test('a connection without a token is anonymous, and hears why when it sent a blank', async () => {
+test('a connection without a token is anonymous, and its errors mention a blank one', async () => {
   for (const [init, message] of [
     [{}, 'You must be logged in to do this.'],
     [{ authorization: 'Bearer undefined' }, '`authorization` is `undefined`. Send a token, or leave it out.'],
@@ -425,7 +422,7 @@ test('a connection without a token is anonymous, and hears why when it sent a bl
   }
 });
 
-test('the login of a proxy, which browsers send with every request, neither logs a connection in nor closes it', async () => {
+test('proxy credentials, which browsers send with every request, neither authenticate nor close a connection', async () => {
   const headers = { authorization: 'Basic YW5uOnBhc3N3b3Jk' };
   expect(await whoIs({}, { headers })).toBe('nobody');
   expect(await whoIs({ token: ann.token }, { headers })).toBe(ann.id);
@@ -433,21 +430,21 @@ test('the login of a proxy, which browsers send with every request, neither logs
   expect(await whoIs(headers)).toBe(4403);
 });
 
-test('an operation that brings a token of its own runs with that, also on a connection of another account', async () => {
+test('an operation with its own token runs with it, also on a connection of another account', async () => {
   const bob = await app.account();
   await using socket = await rawSocket(app.url, { token: ann.token });
-  const ask = async (id: string, extensions: object) => {
+  const run = async (id: string, extensions: object) => {
     socket.send({ id, type: 'subscribe', payload: { query: ME, extensions } });
     return socket.next((frame) => frame['id'] === id);
   };
-  expect(await ask('1', {})).toMatchObject({ payload: { data: { me: { id: ann.id } } } });
-  expect(await ask('2', { headers: { Authorization: `Bearer ${bob.token}` } })).toMatchObject({
+  expect(await run('1', {})).toMatchObject({ payload: { data: { me: { id: ann.id } } } });
+  expect(await run('2', { headers: { Authorization: `Bearer ${bob.token}` } })).toMatchObject({
     payload: { data: { me: { id: bob.id } } },
   });
-  expect(await ask('3', { headers: { Authorization: 'Bearer nonsense' } })).toMatchObject({ type: 'error' });
+  expect(await run('3', { headers: { Authorization: 'Bearer nonsense' } })).toMatchObject({ type: 'error' });
 });
 
-test('what an app puts into `extensions` for others is no token of its operation', async () => {
+test('unrelated values in `extensions` are not tokens of the operation', async () => {
   await using socket = await rawSocket(app.url, { token: ann.token });
   const extensions = { recaptcha: { token: 'nonsense' }, trace: { jwt: 'nonsense' }, token: 'nonsense' };
   socket.send({ id: '1', type: 'subscribe', payload: { query: ME, extensions } });

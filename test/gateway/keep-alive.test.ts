@@ -12,7 +12,7 @@ import { createLogger } from '../../src/log.ts';
 import { testApp } from '../harness/app.ts';
 import { pause } from '../harness/waiting.ts';
 
-/** Posts an operation over the agent's pool. */
+/** Posts an operation over the agent's connection pool. */
 async function post(url: string, agent: Agent): Promise<{ sent: ClientRequest; answer: IncomingMessage }> {
   const headers = { 'content-type': 'application/json' };
   const sent = request(`${url}/graphql`, { method: 'POST', agent, headers });
@@ -22,18 +22,18 @@ async function post(url: string, agent: Agent): Promise<{ sent: ClientRequest; a
   return { sent, answer };
 }
 
-test('a pooled connection is kept for longer than a balancer keeps it', async () => {
+test('an idle connection stays open for longer than load balancers keep theirs', async () => {
   await using app = await testApp();
   const agent = new Agent({ keepAlive: true });
   const first = await post(app.url, agent);
-  // Seconds, which clients heed as well.
+  // In seconds; clients use it too.
   expect(first.answer.headers['keep-alive']).toBe('timeout=75');
   const second = await post(app.url, agent);
   expect(second.sent.reusedSocket).toBe(true);
   agent.destroy();
 });
 
-test('KEEP_ALIVE_MS says when an idle connection is closed', async () => {
+test('KEEP_ALIVE_MS is the idle time after which a connection is closed', async () => {
   await using app = await testApp({ env: { KEEP_ALIVE_MS: '100' } });
   const { hostname, port } = new URL(app.url);
   const socket = connect(Number(port), hostname);
@@ -41,7 +41,7 @@ test('KEEP_ALIVE_MS says when an idle connection is closed', async () => {
   expect(await text(socket)).toContain('"alive"');
 });
 
-test('no timeout cuts what another one allows', () => {
+test('no timeout interrupts what another one allows', () => {
   for (const keepAliveMs of [1, 75_000, 620_000, 3_600_000]) {
     const { headersMs, requestMs, stalledMs } = timeoutsFor(keepAliveMs, 1);
     expect(headersMs).toBeGreaterThan(keepAliveMs);
@@ -53,7 +53,7 @@ test('no timeout cuts what another one allows', () => {
   expect(timeoutsFor(75_000, gibibyte).requestMs).toBeGreaterThan((gibibyte / bytesPerSecond) * 1000);
 });
 
-test('an answer in flight when the server stops tells that its connection ends', async () => {
+test('a response in flight when the server stops has `Connection: close`', async () => {
   const { promise: held, resolve: release } = Promise.withResolvers<void>();
   const slow: Route = {
     path: '/slow',
@@ -74,7 +74,7 @@ test('an answer in flight when the server stops tells that its connection ends',
   expect((await answered).toLowerCase()).toMatch(/^http\/1.1 200 ok\r\n(?:.+\r\n)*connection: close\r\n/);
 });
 
-test('a client that stops reading its answer is cut, and one that reads slowly is not', async () => {
+test('a client that stops reading its response is disconnected, and one that reads slowly is not', async () => {
   const big: Route = {
     path: '/big',
     handle: (_request, response) => void response.end(Buffer.alloc(64 * 1024 * 1024)),
@@ -89,7 +89,7 @@ test('a client that stops reading its answer is cut, and one that reads slowly i
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const ask = () => {
+  const openDownload = () => {
     const socket = connect(port, '127.0.0.1').on('error', () => undefined);
     socket.write('GET /big HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n');
     return socket;
@@ -97,13 +97,13 @@ test('a client that stops reading its answer is cut, and one that reads slowly i
   const connections = () =>
     new Promise<number>((resolve) => server.getConnections((_error, count) => resolve(count)));
 
-  const frozen = ask().pause();
+  const frozen = openDownload().pause();
   await once(frozen, 'connect');
   await expect.poll(connections, { timeout: 10_000 }).toBe(0);
   frozen.destroy();
 
   let received = 0;
-  const slow = ask();
+  const slow = openDownload();
   slow.on('data', (chunk: Buffer) => {
     received += chunk.length;
     slow.pause();

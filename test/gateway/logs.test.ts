@@ -7,7 +7,7 @@ import { PROGRAM_ENV, untilListening } from '../harness/program.ts';
 
 const SECRET = 'a-secret-in-a-url';
 
-test('what stands in URLs and headers as a token is in no line of the log', { timeout: 60_000 }, async () => {
+test('tokens in URLs and headers are in no line of the log', { timeout: 60_000 }, async () => {
   await using folder = await createDataFolder();
   const child = spawn(process.execPath, ['src/main.cjs'], {
     env: { ...PROGRAM_ENV, DATA_DIR: folder.path, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'debug' },

@@ -3,12 +3,12 @@ import { testApp } from '../harness/app.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
 import { family, sendMessage } from '../harness/demo-family.ts';
 
-test('metrics tell connections, operations, ends by reason, and how late events are', async () => {
+test('metrics count connections, operations and ends by reason, and measure the delivery delay', async () => {
   await using app = await testApp();
   const { ann, bob, conversation } = await family(app);
   await using events = await bob.conversationEvents(conversation.id);
-  const phone = await bob.legacy();
-  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+  const legacy = await bob.legacy();
+  await legacy.push('join_conversation', { conversation_id: conversation.legacyId });
   await sendMessage(ann, conversation, 'hello');
   await events.next();
   await ann.graphql.run(

@@ -4,7 +4,7 @@ import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
 import { family, sendMessage } from '../harness/demo-family.ts';
 
-/** Sends an operation with a file as its variable `file`. */
+/** Posts an operation with a file as its variable `file`. */
 async function send(app: TestGateway, account: TestAccount, query: string): Promise<unknown> {
   const form = new FormData();
   form.set('operations', JSON.stringify({ query, variables: { file: null } }));
@@ -14,7 +14,7 @@ async function send(app: TestGateway, account: TestAccount, query: string): Prom
   return (await fetch(`${app.url}/graphql`, { method: 'POST', headers, body: form })).json();
 }
 
-test('a file that is used twice in an operation is stored once, and the second use is refused', async () => {
+test('a file that an operation uses twice is stored once, and the second use is refused', async () => {
   await using app = await testApp();
   const { ann, conversation } = await family(app);
   const { sendMessage: sent } = await sendMessage(ann, conversation, 'two', ['a', 'b']);
@@ -33,7 +33,7 @@ test('a file that is used twice in an operation is stored once, and the second u
   ).toEqual({ nodes: [{ size: 5 }, { size: null }] });
 });
 
-test('who sends a whole file before reading gets the answer that it was refused', async () => {
+test('a client that sends a whole file before reading receives the refusal', async () => {
   await using app = await testApp();
   const ann = await app.account();
   const boundary = 'boundary';
@@ -76,7 +76,7 @@ test('a request that is too large is LIMIT_EXCEEDED', async () => {
   });
 });
 
-test('a file in the place of something else is named in the refusal, and nothing of ours is shown', async () => {
+test('a file for a variable of another type is refused by its name, without internal details', async () => {
   await using app = await testApp();
   const ann = await app.account();
   const answer = await send(app, ann, 'mutation ($file: ID!) { deleteMessage(messageId: $file) { id } }');

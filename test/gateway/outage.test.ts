@@ -9,7 +9,7 @@ import { rawSocket } from '../harness/raw-socket.ts';
 import { family } from '../harness/demo-family.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
-/** Selects a field that every event reads from the database. */
+/** Selects a field whose execution reads the database for every event. */
 const EVENTS = `subscription ($id: ID!, $after: Cursor) {
   conversationEvents(conversationId: $id, after: $after) {
     __typename cursor ... on MessageSent { message { text conversation { name eventCursor } } }
@@ -24,8 +24,8 @@ const CUT_EVERY = 20;
 
 const open = (url: string) => openDatabase({ kind: 'postgres', url }, createLogger('silent'));
 
-describe.skipIf(inject('database') !== 'postgres')('a database that is unavailable', () => {
-  test('ends no subscription when all its connections are cut under load', async () => {
+describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
+  test('ends no subscription when all database connections are terminated under load', async () => {
     await using server = await startPostgres();
     await using database = await open(server.url);
     await using admin = await open(server.url);
@@ -60,7 +60,7 @@ describe.skipIf(inject('database') !== 'postgres')('a database that is unavailab
     await writing;
   }, 120_000);
 
-  test('holds back a subscription that begins meanwhile, over WebSocket and SSE', async () => {
+  test('delays a subscription that starts meanwhile, over WebSocket and SSE', async () => {
     await using server = await startPostgres();
     await using database = await open(server.url);
     await using app = await testApp({ database });
@@ -102,7 +102,7 @@ describe.skipIf(inject('database') !== 'postgres')('a database that is unavailab
     expect(await socket.next()).toMatchObject({ id: '2', type: 'next' });
   }, 60_000);
 
-  test('refuses a held subscription with its own error once the database is back', async () => {
+  test('refuses a delayed subscription with its own error once the database is available', async () => {
     await using server = await startPostgres();
     await using database = await open(server.url);
     await using app = await testApp({ database });
@@ -122,7 +122,7 @@ describe.skipIf(inject('database') !== 'postgres')('a database that is unavailab
     });
   }, 60_000);
 
-  test('does not delay the end of a gateway that holds a subscription back', async () => {
+  test('does not delay the shutdown of a gateway with a delayed subscription', async () => {
     await using server = await startPostgres();
     await using database = await open(server.url);
     const app = await testApp({ database });
@@ -148,7 +148,7 @@ async function cutConnections({ db }: Database): Promise<void> {
   `.execute(db);
 }
 
-/** Sends a message once, however often that fails because of an outage. */
+/** Sends a message, repeating it with one idempotency key until an outage is over. */
 async function sendSurely(account: TestAccount, { id }: Named, text: string): Promise<void> {
   for (;;) {
     const { errors = [] } = await account.graphql.send(SEND, { id, text });

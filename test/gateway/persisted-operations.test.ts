@@ -45,14 +45,14 @@ async function listOf(content: unknown): Promise<string> {
 }
 
 interface Pair extends AsyncDisposable {
-  /** Runs any operation. */
+  /** A client of the gateway that runs any operation. */
   readonly open: TestGateway;
-  /** Runs those of the list, and others if `operations` is `any`. */
+  /** The gateway with the list; runs other operations too if `operations` is `any`. */
   readonly app: TestGateway;
   readonly ann: TestAccount;
 }
 
-/** A gateway with a list, and one without to make accounts, with the same secret over the same database. */
+/** Starts a gateway with a list, and one without to create accounts, with one secret and database. */
 async function pair(operations: 'any' | 'persisted', content: unknown = MAP): Promise<Pair> {
   await using stack = new AsyncDisposableStack();
   const database = await testDatabase();
@@ -158,7 +158,7 @@ test.each([
   ['an empty id beside the text', { id: '', query: ME }],
   ['its text', { query: ME }],
   [
-    'its text in another shape',
+    'its text in another format',
     { query: `\n${ME.split(' fragment ').toReversed().join('').replace('Name on', 'fragment Name on')}\n` },
   ],
 ])('a persisted operation runs by %s, on every transport', async (_how, params) => {
@@ -193,7 +193,7 @@ test.each([
   await using t = await pair('persisted');
   for (const [transport, send] of Object.entries(TRANSPORTS)) {
     if (transport === 'get' && 'id' in params && params.query === null) continue;
-    // Before and after it could have been registered.
+    // Twice, as the first attempt must not register it.
     for (const _time of [1, 2]) {
       const answer = await send(t.app, t.ann.token, params);
       expect({ transport, ...answer }).toMatchObject(refusedAs('PERSISTED_QUERY_NOT_IN_LIST'));
@@ -202,7 +202,7 @@ test.each([
   }
 });
 
-test('what HTTP refuses for its document, event streams, uploads and WebSockets refuse, too', async () => {
+test('documents refused over HTTP are also refused over SSE, multipart and WebSocket', async () => {
   await using t = await pair('persisted');
   const text = fc.constantFrom(undefined, null, '', ME, OTHER, print(parse(ME)), '{', `${ME} ${OTHER}`);
   const id = fc.constantFrom(
@@ -222,9 +222,9 @@ test('what HTTP refuses for its document, event streams, uploads and WebSockets 
   await fc.assert(
     fc.asyncProperty(request, async ({ query, documentId, hash: given, version }) => {
       const params = { query, documentId, ...(given !== undefined && apq(given, version)) };
-      // Without any document graphql-ws is closed, as its protocol asks.
+      // graphql-ws closes the connection for a payload without a document, as its protocol requires.
       fc.pre(typeof query === 'string' || (documentId ?? '') !== '' || given !== undefined);
-      // A stream that begins has no first result to compare.
+      // An accepted stream has no result to compare.
       fc.pre(documentId !== 'events');
       const outcomes = await Promise.all(
         Object.values({ post, sse, socket, multipart }).map(async (send) =>
@@ -237,7 +237,7 @@ test('what HTTP refuses for its document, event streams, uploads and WebSockets 
   );
 });
 
-test('without OPERATIONS=persisted other documents run beside those of the list', async () => {
+test('without OPERATIONS=persisted, documents outside the list run too', async () => {
   await using t = await pair('any');
   for (const [transport, send] of Object.entries(TRANSPORTS))
     for (const params of [{ documentId: 'me' }, { query: OTHER }])
@@ -246,7 +246,7 @@ test('without OPERATIONS=persisted other documents run beside those of the list'
       });
 });
 
-test('without a list an id is refused by name, and introspection runs', async () => {
+test('without a list, an id is refused with the name of the setting, and introspection runs', async () => {
   await using app = await testApp();
   expect(await post(app, undefined, { documentId: 'me' })).toMatchObject({
     status: 400,
@@ -259,7 +259,7 @@ test('without a list an id is refused by name, and introspection runs', async ()
   });
 });
 
-test('a hash that is not known yet is told as Apollo and urql look for it, and known once its text was sent', async () => {
+test('an unknown hash is refused with the message that Apollo and urql expect, and is known once its text was sent', async () => {
   await using app = await testApp();
   const ann = await app.account();
   for (const [transport, send] of Object.entries(TRANSPORTS)) {
@@ -273,7 +273,7 @@ test('a hash that is not known yet is told as Apollo and urql look for it, and k
       }),
     ]);
     expect(unknown.data).toBeUndefined();
-    // Apollo's clients for iOS and Android read no other answer.
+    // Apollo's clients for iOS and Android handle only this response.
     if ('status' in unknown) expect(unknown.status).toBe(200);
     expect(await send(app, ann.token, { query, ...hash })).toMatchObject({ data: { me: {} } });
     for (const other of Object.values(TRANSPORTS))
@@ -281,7 +281,7 @@ test('a hash that is not known yet is told as Apollo and urql look for it, and k
   }
 });
 
-test('a text is not registered under the hash of another one, nor when it is no valid document', async () => {
+test('a text is not registered under the hash of another one, nor if it is invalid', async () => {
   await using app = await testApp();
   const hash = sha256(OTHER);
   for (const send of Object.values(TRANSPORTS)) {
@@ -299,7 +299,7 @@ test('a text is not registered under the hash of another one, nor when it is no 
   }
 });
 
-test('a protocol of another version is not supported, so that its clients send texts', async () => {
+test('another version of the protocol is refused as unsupported, so that clients send texts', async () => {
   await using app = await testApp();
   for (const send of Object.values(TRANSPORTS)) {
     expect(await send(app, undefined, apq(sha256(OTHER), 2))).toMatchObject({
@@ -313,7 +313,7 @@ test('a protocol of another version is not supported, so that its clients send t
   }
 });
 
-test('of what is registered the oldest is forgotten, and registered again', async () => {
+test('the least recently used text is evicted, and registered again', async () => {
   await using app = await testApp();
   const queryOf = (name: number) => `query Q${name} { __typename } # ${'x'.repeat(200_000)}`;
   for (let name = 0; name < 6; name += 1)
@@ -326,7 +326,7 @@ test('of what is registered the oldest is forgotten, and registered again', asyn
   expect(await known(0)).toBe(true);
 });
 
-test('an id and a text that are different documents are refused', async () => {
+test('an id with the text of another document is refused', async () => {
   await using t = await pair('any');
   for (const send of Object.values(TRANSPORTS))
     for (const naming of [{ documentId: 'me' }, apq(sha256(ME))])
@@ -335,7 +335,7 @@ test('an id and a text that are different documents are refused', async () => {
       );
 });
 
-test('graphql-ws and graphql-sse subscribe by id, and get what those get who sent the text', async () => {
+test('graphql-ws and graphql-sse clients subscribe by id, and receive the same as by text', async () => {
   await using t = await pair('persisted');
   const circle = await circleOf(t.ann);
   const { id } = await conversationOf(t.ann, circle);
@@ -386,7 +386,7 @@ test('an upload runs by its id', async () => {
   expect(await read(response)).toMatchObject(refusedAs('NOT_FOUND'));
 });
 
-test('old clients work when only persisted operations run: the channels run their own', async () => {
+test('legacy clients work when only persisted operations run', async () => {
   await using t = await pair('persisted');
   const circle = await circleOf(t.ann);
   const conversation = await conversationOf(t.ann, circle);
@@ -397,7 +397,7 @@ test('old clients work when only persisted operations run: the channels run thei
   phone.close();
 });
 
-test('GraphiQL says that only persisted operations run, and does not when others do', async () => {
+test('GraphiQL states that only persisted operations run, exactly if they do', async () => {
   for (const operations of ['persisted', 'any'] as const) {
     await using t = await pair(operations);
     const page = await (await fetch(`${t.app.url}/graphql`, { headers: { accept: 'text/html' } })).text();
@@ -405,7 +405,7 @@ test('GraphiQL says that only persisted operations run, and does not when others
   }
 });
 
-test('every problem of the list is told at once, and nothing starts', async () => {
+test('every problem of the list is reported, and the gateway does not start', async () => {
   const bad = {
     fine: ME,
     syntax: 'query {',
@@ -445,7 +445,7 @@ test.each([
   await expect(testApp({ env: { PERSISTED_OPERATIONS: await listOf(content) } })).rejects.toThrow(message);
 });
 
-test('a list that is not there, and a gateway for persisted operations without a list, do not start', async () => {
+test('a gateway does not start with a missing list, or with OPERATIONS=persisted and no list', async () => {
   await expect(testApp({ env: { PERSISTED_OPERATIONS: '/nowhere.json' } })).rejects.toThrow(
     /^Cannot read the persisted operations in \/nowhere\.json \(PERSISTED_OPERATIONS\): /,
   );

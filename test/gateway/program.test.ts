@@ -27,7 +27,7 @@ interface Command {
 
 const PROGRAM: Command = { command: process.execPath, args: ['src/main.ts'] };
 
-/** The program as `npm start` runs it, on a port of the system's choice. */
+/** Starts the program as `npm start` does, on a free port. */
 function run(env: Record<string, string>, { command, args }: Command = PROGRAM) {
   const child = spawn(command, args, {
     env: { ...PROGRAM_ENV, PORT: '0', LOG_LEVEL: 'warn', RATE_LIMITS: 'off', ...env },
@@ -53,7 +53,7 @@ async function temporaryFolder() {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-/** The program with its data on a disk that is as small as that, and that only it has and sees. */
+/** Starts the program in a mount namespace, with its data on a disk of this size. */
 function runOnDisk(dir: string, size: string) {
   const script = 'mount -t tmpfs -o "size=$SIZE" disk "$DATA_DIR" && exec "$0" src/main.ts';
   const args = ['-rm', 'sh', '-c', script, PROGRAM.command];
@@ -61,7 +61,7 @@ function runOnDisk(dir: string, size: string) {
   return { ...program, disk: join(`/proc/${program.child.pid}/root`, dir) };
 }
 
-/** Leaves no room but what the program's own files have left over. */
+/** Fills the disk. */
 async function fill(disk: string): Promise<void> {
   await using filler = await open(join(disk, 'filler'), 'w');
   const full = async () => {
@@ -90,7 +90,7 @@ async function logIn(url: string) {
   return { token: login.token, client: createGraphqlClient(url, login.token) };
 }
 
-/** The texts of the newest hundred messages. */
+/** Returns the texts of the newest hundred messages. */
 async function lastTexts(client: GraphqlClient): Promise<string[]> {
   const { conversation } = await client.run<{ conversation: { messages: { nodes: { text: string }[] } } }>(
     LAST,
@@ -99,7 +99,7 @@ async function lastTexts(client: GraphqlClient): Promise<string[]> {
 }
 
 describe.skipIf(inject('database') !== 'pglite')('the program', () => {
-  test('keeps what it acknowledged when it is killed, and its tokens stay good', async () => {
+  test('retains acknowledged messages and valid tokens when it is killed', async () => {
     await using dir = await createDataFolder();
     const texts: string[] = [];
     let token: string;
@@ -122,12 +122,12 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     await using again = run({ DATA_DIR: dir.path });
     await using client = createGraphqlClient(await again.ready(), token);
     const kept = (await lastTexts(client)).filter((text) => text.startsWith('m'));
-    // One more may have been committed whose answer was cut off.
+    // One more may have been committed without its response being sent.
     expect(kept.slice(0, texts.length)).toEqual(texts);
     expect(kept.length - texts.length).toBeLessThanOrEqual(1);
   }, 60_000);
 
-  test('refuses the data folder of a running one, and says why', async () => {
+  test('refuses the data folder of a running process, and states why', async () => {
     await using dir = await createDataFolder();
     await using first = run({ DATA_DIR: dir.path });
     await first.ready();
@@ -136,7 +136,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     expect(second.printed()).toMatch(/Another process has the data folder .* open/);
   }, 60_000);
 
-  test('raises no alarm when a client breaks off its request', async () => {
+  test('logs no error when a client aborts its request', async () => {
     await using dir = await createDataFolder();
     await using program = run({ DATA_DIR: dir.path, DEMO: 'off' });
     const sent = request(`${await program.ready()}/graphql`, {
@@ -144,7 +144,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
       headers: { 'content-type': 'application/json' },
     });
     const broken = new Promise((resolve) => sent.on('error', resolve));
-    // Without a length, and more than is read at once.
+    // Chunked, and larger than one read.
     await new Promise((resolve) => sent.write('x'.repeat(500_000), resolve));
     sent.destroy();
     await broken;
@@ -153,7 +153,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     expect(program.printed()).not.toMatch(/"level":[45]0/);
   }, 60_000);
 
-  test('drains on SIGTERM: sockets close with 1012, their streams end by nothing else, and it exits with 0', async () => {
+  test('drains on SIGTERM: sockets close with 1012, streams receive no other end, and the exit code is 0', async () => {
     await using dir = await createDataFolder();
     await using program = run({ DATA_DIR: dir.path });
     const url = await program.ready();
@@ -167,7 +167,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
   }, 60_000);
 
   test.skipIf(needs('unshare'))(
-    'refuses what a full disk does not hold, keeps what it acknowledged, and goes on when there is room',
+    'refuses writes while its disk is full, retains acknowledged messages, and accepts writes when there is room',
     async () => {
       await using dir = await temporaryFolder();
       await using program = runOnDisk(dir.path, '96m');
@@ -199,7 +199,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     60_000,
   );
 
-  test('does not start with a secret that was cut off', async () => {
+  test('does not start with a truncated secret', async () => {
     await using dir = await temporaryFolder();
     await writeFile(join(dir.path, 'auth-secret'), 'abc');
     await using program = run({ DATA_DIR: dir.path });
@@ -230,7 +230,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     expect(JSON.parse(program.printed())).toMatchObject({ level: 50, msg: said });
   });
 
-  test('reports every mistake in its configuration at once, and does not start', async () => {
+  test('reports every mistake in its configuration together, and does not start', async () => {
     await using program = run({ PORT: 'x', DATABASE_URL: 'postgres://nowhere', TURN_TTL: '1' });
     expect(await program.exited).toEqual([1, null]);
     for (const name of ['PORT', 'TURN_TTL', 'AUTH_SECRET']) expect(program.printed()).toContain(`${name}:`);

@@ -9,7 +9,7 @@ const AUTH_SECRET = 'a secret of the tests, long enough';
 const EVENTS = 'subscription ($id: ID!) { circleEvents(circleId: $id) { __typename } }';
 const RENAME = 'mutation ($id: ID!) { updateCircle(circleId: $id, name: "New") { id } }';
 
-/** A token that is good for so many seconds: one that was issued like any other, nearly over. */
+/** Signs a token that expires after this many seconds. */
 const shortToken = ({ legacyId }: TestAccount, seconds = 3): Promise<string> =>
   new SignJWT({ jti: crypto.randomUUID() })
     .setProtectedHeader({ alg: 'HS256' })
@@ -29,7 +29,7 @@ async function listening() {
     ann,
     circle,
     socket,
-    /** Hears of a change only if its stream has outlived the first token. */
+    /** Receives a change only if the stream has outlived the first token. */
     async hears() {
       const stale = await rawSocket(app.url, { token: await shortToken(ann) });
       expect((await stale.closed()).code).toBe(4401);
@@ -45,7 +45,7 @@ async function listening() {
   };
 }
 
-test('a stream ends with its token', async () => {
+test('a stream ends when its token expires', async () => {
   await using t = await listening();
   expect(await t.socket.nextOf('error')).toMatchObject({
     payload: [{ extensions: { code: 'UNAUTHENTICATED', reason: 'TOKEN_EXPIRED' } }],
@@ -53,7 +53,7 @@ test('a stream ends with its token', async () => {
   expect(await t.socket.closed()).toEqual({ code: 4401, reason: 'TOKEN_EXPIRED' });
 });
 
-test('a stream goes on with the token of a ping', async () => {
+test('a stream continues with the token of a ping', async () => {
   await using t = await listening();
   t.socket.send({ type: 'ping', payload: { authorization: `Bearer ${t.ann.token}` } });
   expect(await t.socket.next()).toEqual({
@@ -63,7 +63,7 @@ test('a stream goes on with the token of a ping', async () => {
   await t.hears();
 });
 
-test('a stream goes on when refreshToken is asked for on its connection', async () => {
+test('a stream continues after refreshToken on its connection', async () => {
   await using t = await listening();
   const query = 'mutation { refreshToken { token } }';
   t.socket.send({ id: 'refresh', type: 'subscribe', payload: { query } });
@@ -71,7 +71,7 @@ test('a stream goes on when refreshToken is asked for on its connection', async 
   await t.hears();
 });
 
-test('logging out ends a connection that goes on with that token, and the former token does not', async () => {
+test('revoking the current token ends a connection, and revoking the former token does not', async () => {
   await using t = await listening();
   const former = await shortToken(t.ann, 60);
   t.socket.send({ type: 'ping', payload: { token: former } });
@@ -91,7 +91,7 @@ test('logging out ends a connection that goes on with that token, and the former
   expect(await t.socket.closed()).toEqual({ code: 4401, reason: 'LOGGED_OUT' });
 });
 
-test('a bad token, or one of another account, changes nothing', async () => {
+test('a bad token, or one of another account, leaves the session unchanged', async () => {
   await using t = await listening();
   const bob = await t.app.account();
   for (const [token, code] of [
@@ -109,17 +109,17 @@ test('a bad token, or one of another account, changes nothing', async () => {
   expect(await anonymous.next()).toEqual({ type: 'pong', payload: { hello: 'there' } });
 });
 
-test('an old connection goes on, in its rooms, when it authenticates again', async () => {
+test('a legacy connection stays in its rooms when it authenticates again', async () => {
   await using app = await testApp({ env: { AUTH_SECRET } });
   const ann = await app.account();
   const circle = await circleOf(ann);
-  await using phone = await app.legacy();
-  await phone.push('authenticate', { token: await shortToken(ann) });
-  await phone.push('join_circle', { circle_id: circle.legacyId });
-  await phone.push('authenticate', { token: ann.token });
+  await using legacy = await app.legacy();
+  await legacy.push('authenticate', { token: await shortToken(ann) });
+  await legacy.push('join_circle', { circle_id: circle.legacyId });
+  await legacy.push('authenticate', { token: ann.token });
   await using stale = await app.legacy();
   await stale.push('authenticate', { token: await shortToken(ann) });
   expect(await stale.expect('error')).toBe('User not found');
   await ann.graphql.run(RENAME, { id: circle.id });
-  expect(await phone.expect('circle')).toEqual({ event: 'update', circle_id: circle.legacyId });
+  expect(await legacy.expect('circle')).toEqual({ event: 'update', circle_id: circle.legacyId });
 });

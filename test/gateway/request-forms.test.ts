@@ -11,7 +11,7 @@ const BODY = '{"query":"{ __typename }"}';
 const RESULT = '{"data":{"__typename":"Query"}}';
 const KEY = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
 
-/** Writes a request by hand. */
+/** Sends raw request lines and returns the response. */
 function write(url: string, head: string, body: string | Buffer = ''): Socket {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname).on('error', () => undefined);
@@ -23,7 +23,7 @@ function write(url: string, head: string, body: string | Buffer = ''): Socket {
 const exchange = (url: string, head: string, body: string | Buffer = ''): Promise<string> =>
   text(write(url, `${head}\r\nConnection: close`, body));
 
-/** Posts an operation with a request line and headers of one's own. */
+/** Posts an operation with a chosen request target and headers. */
 const post = (
   url: string,
   target: string,
@@ -36,7 +36,7 @@ const post = (
     body,
   );
 
-test('an operation is executed in whichever form the request names the path', async () => {
+test('an operation runs for every equivalent form of the path', async () => {
   await using app = await testApp();
   for (const target of [
     '/graphql',
@@ -53,7 +53,7 @@ test('an operation is executed in whichever form the request names the path', as
     expect(await post(app.url, target), target).not.toContain(RESULT);
 });
 
-test('a path of nothing is 404 in JSON, also under a folder that is served', async () => {
+test('an unknown path is 404 in JSON, also below a served folder', async () => {
   await using app = await testApp();
   for (const path of ['/nothing', '/page', '/page/nothing', '/socket.iox/', '/%ff']) {
     const response = await fetch(app.url + path);
@@ -62,7 +62,7 @@ test('a path of nothing is 404 in JSON, also under a folder that is served', asy
   }
 });
 
-test('a Host that is empty, absent or unusual is served', async () => {
+test('a request with an empty, missing or unusual Host is served', async () => {
   await using app = await testApp();
   for (const host of ['', 'TEST', 'test:', 'a_b.test', '[::1]:4000', 'xn--bcher-kva.test'])
     expect(await post(app.url, '/graphql', `Host: ${host}`), host).toContain(RESULT);
@@ -88,7 +88,7 @@ test.each([
   socket.destroy();
 });
 
-test('a handshake that is refused says why in JSON', async () => {
+test('a refused handshake has its reason as JSON', async () => {
   await using app = await testApp({ env: { CORS_ORIGINS: 'https://app.test' } });
   const handshake = (path: string, more = '') =>
     exchange(
@@ -101,7 +101,7 @@ test('a handshake that is refused says why in JSON', async () => {
   );
 });
 
-test('a handshake whose Upgrade a proxy has taken off is told so', async () => {
+test('a handshake without `Upgrade`, as some proxies remove it, is refused with 426', async () => {
   await using app = await testApp();
   const response = await exchange(app.url, `GET /graphql HTTP/1.1\r\nHost: test\r\n${KEY.trim()}`);
   expect(response).toMatch(/^HTTP\/1.1 426 Upgrade Required\r\n[^]*proxy/);
@@ -119,7 +119,7 @@ test.each(['polling', 'websocket'])(
   },
 );
 
-test('what can be read with GET can be asked for with HEAD', async () => {
+test('every path with GET has HEAD', async () => {
   await using app = await testApp();
   for (const path of [
     '/',
@@ -141,7 +141,7 @@ test('what can be read with GET can be asked for with HEAD', async () => {
   expect(stream.status).toBe(400);
 });
 
-test('every path says which methods it takes', async () => {
+test('every path lists its methods in `Allow`', async () => {
   await using app = await testApp();
   for (const [path, methods] of [
     ['/graphql', 'GET, HEAD, POST, OPTIONS'],
@@ -157,16 +157,16 @@ test('every path says which methods it takes', async () => {
   expect(await exchange(app.url, 'OPTIONS * HTTP/1.1\r\nHost: test')).toMatch(/^HTTP\/1.1 204 /);
 });
 
-/** Posts to /graphql with a content type as it is written. */
+/** Posts to /graphql with an unchanged content type. */
 const postAs = (url: string, type: string | undefined, body: string | Buffer = BODY, headers = {}) =>
   fetch(`${url}/graphql`, {
     method: 'POST',
     headers: { ...(type === undefined ? {} : { 'content-type': type }), ...headers },
-    // Of a buffer `fetch` makes up no content type.
+    // `fetch` sets no content type of its own for a buffer.
     body: new Uint8Array(Buffer.from(body)),
   });
 
-test('a media type is understood in any case and with any spaces and quotes', async () => {
+test('a media type is accepted in any case, with any spaces and quotes', async () => {
   await using app = await testApp();
   for (const type of [
     'Application/JSON',
@@ -185,7 +185,7 @@ test('a media type is understood in any case and with any spaces and quotes', as
   expect(await bom.text()).toBe(RESULT);
 });
 
-test('a multipart body is read in whichever case its type is written', async () => {
+test('a multipart body is accepted with its type in any case', async () => {
   await using app = await testApp();
   const form = (type: string) =>
     fetch(`${app.url}/graphql`, { method: 'POST', headers: { 'content-type': type }, body: '--XyZ--\r\n' });
@@ -195,7 +195,7 @@ test('a multipart body is read in whichever case its type is written', async () 
     });
 });
 
-test('a type, charset or coding that is not supported is refused as such', async () => {
+test('an unsupported type, charset or coding is refused with 415', async () => {
   await using app = await testApp();
   for (const [type, body, headers] of [
     ['text/plain', BODY, {}],
@@ -215,7 +215,7 @@ test('a type, charset or coding that is not supported is refused as such', async
   expect(await plain.text()).toBe(RESULT);
 });
 
-test('a body that is not UTF-8 is refused, instead of stored with other characters', async () => {
+test('a body that is not UTF-8 is refused', async () => {
   await using app = await testApp();
   const latin = Buffer.from('{"query":"{ __typename } # \u00e9"}', 'latin1');
   const response = await postAs(app.url, 'application/json', latin, {
@@ -227,13 +227,13 @@ test('a body that is not UTF-8 is refused, instead of stored with other characte
   });
 });
 
-test('a client that waits for `100 Continue` sends its body', async () => {
+test('a client that waits for `100 Continue` receives it', async () => {
   await using app = await testApp();
   const response = await post(app.url, '/graphql', 'Host: test\r\nExpect: 100-continue');
   expect(response).toMatch(/^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 OK[^]*"Query"/);
 });
 
-test('the type of a result is the one that the client prefers', async () => {
+test('a result has the media type that the client prefers', async () => {
   await using app = await testApp();
   for (const [accept, type] of [
     ['application/json;q=0.1, application/graphql-response+json', 'application/graphql-response+json'],

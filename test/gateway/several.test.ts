@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
 
-test('know nothing of each other, however many there are', async () => {
+test('gateways in one process are independent of each other', async () => {
   await using folder = await createDataFolder();
   await using secondFolder = await createDataFolder();
   await using one = await createGateway({ env: { DATA_DIR: folder.path } });
@@ -19,7 +19,7 @@ test('know nothing of each other, however many there are', async () => {
     'mutation ($id: ID!, $email: String!) { inviteToCircle(circleId: $id, email: $email) { id } }',
     { id: createCircle.id, email: bob.login },
   );
-  // It is an event of `user:2`, whom both gateways have.
+  // The topic `user:2` exists on both gateways.
   expect(await own.next()).toMatchObject({ __typename: 'CircleInvited' });
   expect(await other.graphql.run('{ circles { nodes { name } } }')).toEqual({ circles: { nodes: [] } });
   expect(events.waiting()).toEqual([]);

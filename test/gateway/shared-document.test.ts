@@ -16,7 +16,7 @@ const DOCUMENT = /* GraphQL */ `
   }
 `;
 
-test('a mutation runs from a document that also has a query for an eventCursor', async () => {
+test('a mutation runs in a document that also has a query with an eventCursor', async () => {
   await using app = await testApp();
   const ann = await app.account();
   const response = await fetch(`${app.url}/graphql`, {

@@ -6,7 +6,7 @@ const INPUT = 'input: { email: "cy@example.com", password: "a secret one", first
 const CREATE = `mutation { createAccount(${INPUT}) { token } }`;
 const LOGIN = 'mutation { login(email: "cy@example.com", password: "a secret one") { token } }';
 
-test('where sign-up is off nobody creates an account, and those that are there log in', async () => {
+test('with sign-up off no account is created, and existing accounts can log in', async () => {
   const database = await testDatabase();
   {
     await using open = await createGateway({ database });
@@ -17,7 +17,7 @@ test('where sign-up is off nobody creates an account, and those that are there l
   expect(await closed.graphql.run(LOGIN)).toMatchObject({ login: { token: expect.any(String) as string } });
 });
 
-test('where logging in with a password is off, accounts are neither logged in nor created, and devices log in', async () => {
+test('with password login off, accounts can neither log in nor be created, and devices can log in', async () => {
   const database = await testDatabase();
   let credentials: Record<string, unknown>;
   {

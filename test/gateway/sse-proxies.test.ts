@@ -8,14 +8,14 @@ import { startNginx } from '../harness/nginx.ts';
 import type { Proxy } from '../harness/nginx.ts';
 import { needs } from '../harness/programs.ts';
 
-/** Less than the time between two heartbeats, which would push on what a proxy holds back. */
+/** Shorter than the heartbeat interval: a heartbeat would flush what a proxy buffers. */
 const DEADLINE_MS = 6_000;
 
-/** A proxy as one writes it with Express, whose middleware compresses whatever may be compressed. */
+/** Starts a proxy with Express's compression middleware. */
 async function startCompressingProxy(upstream: string): Promise<Proxy> {
   const compress = compression({ threshold: 0, filter: () => true });
   const server = createServer((request, response) => {
-    // The middleware uses nothing that Express adds to Node's types.
+    // The middleware uses none of the properties that Express adds to Node's types.
     compress(request as never, response as never, () => {
       const { url, method, headers } = request;
       const sent = send(new URL(url ?? '/', upstream), { method, headers }, (answer) => {
@@ -37,7 +37,7 @@ async function startCompressingProxy(upstream: string): Promise<Proxy> {
   };
 }
 
-/** Subscribes through a proxy, and expects each event to arrive to its end before anything follows it. */
+/** Subscribes through a proxy, and expects each event to arrive whole before the next is published. */
 async function expectEventsAsTheyHappen(startProxy: (upstream: string) => Promise<Proxy>): Promise<void> {
   await using app = await testApp();
   await using proxy = await startProxy(app.url);
@@ -75,7 +75,7 @@ async function expectEventsAsTheyHappen(startProxy: (upstream: string) => Promis
   abort.abort();
 }
 
-test('events of a subscription pass a proxy that compresses as they happen', async () => {
+test('events pass a compressing proxy without delay', async () => {
   await expectEventsAsTheyHappen(startCompressingProxy);
 });
 

@@ -13,7 +13,7 @@ interface SseEvent {
   readonly data?: string;
 }
 
-/** Reads a response's events one by one, comments left out. */
+/** Parses the events of a response, without comments. */
 async function* eventsOf(response: Response): AsyncGenerator<SseEvent> {
   let text = '';
   for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
@@ -112,7 +112,7 @@ test('an empty cursor counts as none, in the header and in the argument', async 
   expect(await socket.next()).toEqual({ __typename: 'StreamLive' });
 });
 
-test('a stream that the server ends says why, then completes', async () => {
+test('a stream that the server ends has a result with the reason, then `complete`', async () => {
   await using app = await testApp();
   const ann = await app.account();
   await using stream = await subscribe(app, ann, INBOX);
@@ -126,7 +126,7 @@ test('a stream that the server ends says why, then completes', async () => {
   expect(await stream.next()).toMatchObject({ event: 'complete' });
 });
 
-test('refusals come as one result on a stream of their own, as the protocol asks', async () => {
+test('a refusal is one result on an event stream, as the protocol requires', async () => {
   await using app = await testApp();
   const ann = await app.account();
   const refused = async (account: TestAccount | undefined, query: string, headers = {}) => {
@@ -146,7 +146,7 @@ test('refusals come as one result on a stream of their own, as the protocol asks
   );
 });
 
-test('who names no type, or any, gets a stream with ids too', async () => {
+test('a request that accepts any type receives an event stream with ids too', async () => {
   await using app = await testApp();
   const ann = await app.account();
   for (const accept of ['*/*', 'text/*']) {
@@ -155,7 +155,7 @@ test('who names no type, or any, gets a stream with ids too', async () => {
   }
 });
 
-/** How many event streams the gateway holds. */
+/** Returns the number of open event streams. */
 async function metric(app: TestGateway, line: RegExp): Promise<string> {
   const text = await (await fetch(`${app.url}/metrics`)).text();
   return line.exec(text)?.[1] ?? '0';
@@ -164,7 +164,7 @@ async function metric(app: TestGateway, line: RegExp): Promise<string> {
 const openStreams = (app: TestGateway) => metric(app, /^parley_connections\{transport="sse"\} (\d+)$/m);
 const operations = (app: TestGateway) => metric(app, /^parley_operations_total\{transport="http"\} (\d+)$/m);
 
-test('a subscription that may not be answered as a stream is refused, and nothing stays open', async () => {
+test('a subscription whose `Accept` excludes event streams is refused, and nothing stays open', async () => {
   await using app = await testApp();
   const ann = await app.account();
   for (const accept of ['application/json', 'application/graphql-response+json', 'text/html']) {
@@ -178,7 +178,7 @@ test('a subscription that may not be answered as a stream is refused, and nothin
   expect(await openStreams(app)).toBe('0');
 });
 
-test('a client that goes away while its stream opens leaves nothing behind', async () => {
+test('a client that disconnects while its stream opens leaves nothing open', async () => {
   await using app = await testApp();
   const ann = await app.account();
   const body = JSON.stringify({ query: INBOX });
@@ -196,7 +196,7 @@ test('a client that goes away while its stream opens leaves nothing behind', asy
   }
   await expect.poll(async () => Number(await operations(app))).toBeGreaterThan(before);
   await Promise.all(gone);
-  // What they had begun is through the database before this is.
+  // Runs after their statements, which it queues behind.
   await ann.graphql.run('{ circles(first: 1) { nodes { id } } }');
   await expect.poll(() => openStreams(app), { timeout: 5_000 }).toBe('0');
 });

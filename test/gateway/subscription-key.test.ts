@@ -11,7 +11,7 @@ const conversation = (selection: string) =>
 
 const TEXT = conversation('... on MessageSent { message { text @include(if: $with) } }');
 
-test('operations that differ in where they begin, or in what they do not declare, are the same', () => {
+test('operations that differ in their start cursor or in undeclared variables have equal keys', () => {
   const key = keyOf({ document: TEXT, variables: { id: 'Conversation:1' } });
   expect(key).toBeDefined();
   for (const variables of [
@@ -22,7 +22,7 @@ test('operations that differ in where they begin, or in what they do not declare
     expect(keyOf({ document: TEXT, variables })).toBe(key);
 });
 
-test('operations that differ in anything else are others', () => {
+test('operations that differ in anything else have different keys', () => {
   const keys = [
     keyOf({ document: TEXT, variables: { id: 'Conversation:1' } }),
     keyOf({ document: TEXT, variables: { id: 'Conversation:2' } }),
@@ -33,7 +33,7 @@ test('operations that differ in anything else are others', () => {
   expect(new Set(keys).size).toBe(keys.length);
 });
 
-test('a cursor that stands elsewhere too makes a difference', () => {
+test('a cursor variable with another use is part of the key', () => {
   const twice = parse(`subscription ($id: ID!, $after: Cursor) {
     conversationEvents(conversationId: $id, after: $after) {
       ... on MessageSent { message { conversation { messages(after: $after) { nodes { id } } } } } } }`);
@@ -53,22 +53,22 @@ test.for([
   '... on ConversationUpdated { conversation { name eventCursor } }',
   '... on MediaUploaded { media { message { id } } }',
   '... on MessageSent { message { author { ... on User { circles { nodes { id } } } } } }',
-])('what depends on who asks is not shared: %s', (selection) => {
+])('a selection that depends on the account has no key: %s', (selection) => {
   expect(keyOf({ document: conversation(selection), variables: { id: 'Conversation:1' } })).toBeUndefined();
 });
 
-test.for(['user { email }', 'invitedBy { email }'])('nor is the %s of an invitation', (selection) => {
+test.for(['user { email }', 'invitedBy { email }'])('%s of an invitation has no key', (selection) => {
   const document = parse(
     `subscription { inboxEvents { ... on CircleInvited { invitation { ${selection} } } } }`,
   );
   expect(keyOf({ document })).toBeUndefined();
 });
 
-test('values too long to be a key are not kept', () => {
+test('an operation with long variable values has no key', () => {
   expect(keyOf({ document: TEXT, variables: { id: 'x'.repeat(10_000) } })).toBeUndefined();
 });
 
-test('a field of an interface is marked when it is in a type that implements it', () => {
+test('a field of an interface must be marked if an implementing type marks it', () => {
   const other = buildSchema(`
     interface Named { name: String }
     type User implements Named { name: String }

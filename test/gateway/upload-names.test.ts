@@ -5,7 +5,7 @@ import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { testApp } from '../harness/app.ts';
 import { family } from '../harness/demo-family.ts';
 
-// Bodies as the clients named here write them, to the byte.
+// Bodies exactly as these clients send them.
 
 interface Part {
   readonly disposition: string | Buffer;
@@ -26,9 +26,9 @@ const body = (...parts: readonly Part[]): Buffer<ArrayBuffer> =>
   ]);
 
 interface Uploader {
-  /** Uploads by the legacy way and answers the status and what the media became. */
+  /** Uploads over the legacy route and returns the status and the stored media. */
   post(...parts: readonly Part[]): Promise<{ status: number; answer: object; media: object }>;
-  /** The same by GraphQL. */
+  /** Uploads with GraphQL and returns the stored media. */
   graphql(...parts: readonly Part[]): Promise<{ answer: object; media: object }>;
 }
 
@@ -110,7 +110,7 @@ const NAMES: readonly (readonly [
   ['requests', file("; filename*=utf-8''caf%C3%A9.png"), 'café', '.png'],
   ['Alamofire, both forms', file('; filename="cafe.png"; filename*=UTF-8\'\'caf%C3%A9.png'), 'café', '.png'],
   [
-    'both forms, the other way round',
+    'both forms, in reverse order',
     file('; filename*=UTF-8\'\'caf%C3%A9.png; filename="cafe.png"'),
     'café',
     '.png',
@@ -119,7 +119,7 @@ const NAMES: readonly (readonly [
   ['another character set', file("; filename*=iso-8859-1''caf%e9.txt"), 'café', '.txt'],
   ['a quoted extended form', file('; filename*="UTF-8\'\'caf%C3%A9.png"'), 'café', '.png'],
   [
-    'an extended form that is no UTF-8',
+    'an extended form that is not UTF-8',
     file('; filename="x.png"; filename*=UTF-8\'\'%ff%fe.png'),
     'x',
     '.png',
@@ -145,7 +145,7 @@ const NAMES: readonly (readonly [
   ['a long name', file(`; filename="${'é'.repeat(3_000)}.png"`), 'é'.repeat(120), '.png'],
 ];
 
-test.each(NAMES)('the name of %s arrives', async (_client, disposition, filename, extension) => {
+test.each(NAMES)('the file name of %s is stored', async (_client, disposition, filename, extension) => {
   await using app = await testApp();
   const uploader = await openUploader(app);
   const named = (part: string) =>
@@ -155,7 +155,7 @@ test.each(NAMES)('the name of %s arrives', async (_client, disposition, filename
   expect((await uploader.graphql({ disposition: named('0') })).media).toMatchObject(stored);
 });
 
-test('a header that never ends what it begins is read in no time', () => {
+test('a header with unterminated parameters is parsed in linear time', () => {
   const parts = [
     '"\\',
     ';',
@@ -175,7 +175,7 @@ test('a header that never ends what it begins is read in no time', () => {
       expect(readFilename(`form-data${part.repeat(16_000 / part.length)}`), part).not.toBe('x');
 });
 
-test('a part without any name is a file when it is called so', async () => {
+test('a part without a file name is a file if it is named `file`', async () => {
   await using app = await testApp();
   const uploader = await openUploader(app);
   expect(await uploader.post({ disposition: 'form-data; name="file"' })).toMatchObject({
@@ -184,7 +184,7 @@ test('a part without any name is a file when it is called so', async () => {
   });
 });
 
-test('headers of parts are read in any case, and folded', async () => {
+test('headers of parts are parsed in any case, and folded', async () => {
   await using app = await testApp();
   const uploader = await openUploader(app);
   const disposition = 'Form-Data; Name="file";\r\n FileName="a b.png"';
@@ -266,7 +266,7 @@ test('the fields of a GraphQL upload may be encoded too', async () => {
   expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }] });
 });
 
-test('an encoded upload of many megabytes arrives whole, in pieces of any size', async () => {
+test('an encoded upload of many megabytes is decoded, in chunks of any size', async () => {
   await using app = await testApp();
   const { ann, conversation } = await family(app);
   const { sendMessage } = await ann.graphql.run<{

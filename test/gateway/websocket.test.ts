@@ -4,7 +4,7 @@ import { testDatabase } from '../harness/database.ts';
 import { rawSocket } from '../harness/raw-socket.ts';
 import { family, sendMessage } from '../harness/demo-family.ts';
 
-test('what only a server may say closes with 4400', async () => {
+test('a frame that only a server may send closes with 4400', async () => {
   await using app = await testApp();
   await using socket = await rawSocket(app.url, {});
   socket.send({ type: 'next', id: '1', payload: {} });
@@ -12,7 +12,7 @@ test('what only a server may say closes with 4400', async () => {
 });
 
 test.each([{ token: 5 }, { authorization: { token: 'x' } }])(
-  'a token that is no text, %o, closes with 4403',
+  'a token that is not a string, %o, closes with 4403',
   async (payload) => {
     await using app = await testApp();
     await using socket = await rawSocket(app.url);
@@ -21,7 +21,7 @@ test.each([{ token: 5 }, { authorization: { token: 'x' } }])(
   },
 );
 
-test('operations that bring a token of their own and share an id leave nobody online', async () => {
+test('operations with their own token and a shared id leave no account online', async () => {
   const database = await testDatabase();
   await using app = await testApp({ database });
   const ann = await app.account();
@@ -40,7 +40,7 @@ test('operations that bring a token of their own and share an id leave nobody on
   await expect.poll(leases).toHaveLength(0);
 });
 
-test('an id that is completed and used again names one operation at a time', async () => {
+test('a reused id identifies one operation at a time', async () => {
   await using app = await testApp();
   const { ann, conversation } = await family(app);
   await using socket = await rawSocket(app.url, { token: ann.token });
@@ -75,7 +75,7 @@ test('an id that is in use closes with 4409', async () => {
 });
 
 test.for(['mutation { logout }', 'mutation { deleteAccount(password: "correct horse") { email } }'])(
-  '%s is answered on the connection that it ends',
+  'the result of %s is sent on the connection that it ends',
   async (query) => {
     await using app = await testApp();
     const ann = await app.account({ password: 'correct horse' });
@@ -87,13 +87,13 @@ test.for(['mutation { logout }', 'mutation { deleteAccount(password: "correct ho
   },
 );
 
-test('what a client has asked for is broken off when it leaves, and disturbs nobody', async () => {
+test('queries are aborted when their client disconnects, without unhandled rejections', async () => {
   await using app = await testApp();
   const { ann, conversation } = await family(app);
   await sendMessage(ann, conversation, 'x'.repeat(8_000));
   const unhandled: unknown[] = [];
-  const hear = (reason: unknown) => void unhandled.push(reason);
-  process.on('unhandledRejection', hear);
+  const record = (reason: unknown) => void unhandled.push(reason);
+  process.on('unhandledRejection', record);
   const aliases = Array.from({ length: 200 }, (_, index) => `a${index}: author { ... on User { email } }`);
   const query = `{ conversation(id: "${conversation.id}") { eventCursor messages(last: 100) { nodes { ${aliases.join(' ')} } } } }`;
   const socket = await rawSocket(app.url, { token: ann.token });
@@ -101,14 +101,14 @@ test('what a client has asked for is broken off when it leaves, and disturbs nob
     socket.send({ id: String(index), type: 'subscribe', payload: { query } });
   await socket.nextOf('next');
   socket.socket.terminate();
-  // With one connection to the database, this is answered once the others have let go of it.
+  // The embedded database has one connection, so this runs after the aborted queries have released it.
   expect(await ann.graphql.run('{ me { __typename } }')).toEqual({ me: { __typename: 'User' } });
   await sendMessage(ann, conversation, 'still here');
-  process.off('unhandledRejection', hear);
+  process.off('unhandledRejection', record);
   expect(unhandled).toEqual([]);
 });
 
-test('more text than an answer may hold is LIMIT_EXCEEDED', async () => {
+test('a result with too much text is LIMIT_EXCEEDED', async () => {
   await using app = await testApp();
   const { ann, conversation } = await family(app);
   for (let index = 0; index < 10; index += 1) await sendMessage(ann, conversation, 'x'.repeat(8_192));
