@@ -427,10 +427,10 @@ test('every problem of the list is reported, and the gateway does not start', as
 });
 
 test.each([
-  ['[]', 'it must be JSON'],
-  ['{', 'it must be JSON'],
-  ['{"a": 1}', 'it must be JSON'],
-  [{ ...MANIFEST, version: 2 }, 'it must be JSON'],
+  ['[]', 'the file must contain JSON'],
+  ['{', 'the file must contain JSON'],
+  ['{"a": 1}', 'the file must contain JSON'],
+  [{ ...MANIFEST, version: 2 }, 'the file must contain JSON'],
   [
     {
       ...MANIFEST,
