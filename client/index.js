@@ -1,13 +1,13 @@
 // Generated from src/client by scripts/print-client.ts.
 // src/client/problem.ts
-/** Ends after which the stream goes on elsewhere or later, and codes of the same kind (docs/errors.md). */
-const PASSING_REASONS = /* @__PURE__ */ new Set([
+/** End reasons and codes after which the stream can resume, on another node or later (docs/errors.md). */
+const TRANSIENT_REASONS = /* @__PURE__ */ new Set([
 	"DRAINING",
 	"OPERATOR",
 	"SLOW"
 ]);
-const PASSING_CODES = /* @__PURE__ */ new Set(["UNAVAILABLE", "RATE_LIMITED"]);
-/** Closes of a WebSocket that would come again: what the client sends is wrong, or who sends it. */
+const TRANSIENT_CODES = /* @__PURE__ */ new Set(["UNAVAILABLE", "RATE_LIMITED"]);
+/** WebSocket close codes that a retry would repeat: the request or its token is invalid. */
 const FATAL_CLOSES = /* @__PURE__ */ new Set([
 	1003,
 	1007,
@@ -22,10 +22,10 @@ const FATAL_CLOSES = /* @__PURE__ */ new Set([
 	4409,
 	4500
 ]);
-/** Asked for more, a timer would fire at once. */
+/** setTimeout fires immediately for delays above 2^31 - 1 ms. */
 const MAX_WAIT_MS = 36e5;
-/** HTTP statuses below 500 that may pass. */
-const PASSING_STATUSES = /* @__PURE__ */ new Set([
+/** HTTP statuses below 500 that are worth a retry. */
+const TRANSIENT_STATUSES = /* @__PURE__ */ new Set([
 	408,
 	421,
 	425,
@@ -37,16 +37,16 @@ const RETRY = {
 	afterMs: 0
 };
 const FATAL = { type: "fatal" };
-/** Reads errors of the server, close events, responses and errors of the network alike. */
-function judge(problem) {
+/** Classifies GraphQL errors, WebSocket close events, HTTP responses and network errors. */
+function classify(problem) {
 	if (!isObject(problem)) return FATAL;
-	if (Array.isArray(problem)) return judgeErrors(problem);
-	if (isObject(problem["extensions"])) return judgeErrors([problem]);
-	if (isObject(problem["response"])) return judgeResponse(problem["response"]);
+	if (Array.isArray(problem)) return classifyErrors(problem);
+	if (isObject(problem["extensions"])) return classifyErrors([problem]);
+	if (isObject(problem["response"])) return classifyResponse(problem["response"]);
 	if (typeof problem["code"] === "number" && "reason" in problem) return FATAL_CLOSES.has(problem["code"]) ? FATAL : RETRY;
 	return RETRY;
 }
-function judgeErrors(errors) {
+function classifyErrors(errors) {
 	for (const error of errors) {
 		const { code, reason, oldest, retryAfterMs } = isObject(error) && isObject(error["extensions"]) ? error["extensions"] : {};
 		if (code === "CURSOR_EXPIRED" || code === "CURSOR_INVALID") return {
@@ -54,21 +54,21 @@ function judgeErrors(errors) {
 			code,
 			...typeof oldest === "string" && { oldest }
 		};
-		if (PASSING_REASONS.has(reason) || reason === void 0 && PASSING_CODES.has(code)) return retryAfter(typeof retryAfterMs === "number" ? retryAfterMs : 0);
+		if (TRANSIENT_REASONS.has(reason) || reason === void 0 && TRANSIENT_CODES.has(code)) return retryAfter(typeof retryAfterMs === "number" ? retryAfterMs : 0);
 	}
 	return FATAL;
 }
-function judgeResponse(response) {
+function classifyResponse(response) {
 	const { status, headers } = response;
 	if (typeof status !== "number" || status < 400) return RETRY;
-	if (status < 500 && !PASSING_STATUSES.has(status)) return FATAL;
+	if (status < 500 && !TRANSIENT_STATUSES.has(status)) return FATAL;
 	return retryAfter(isHeaders(headers) ? retryAfterOf(headers) : 0);
 }
 const retryAfter = (ms) => ({
 	type: "retry",
 	afterMs: ms > 0 ? Math.min(ms, MAX_WAIT_MS) : 0
 });
-/** The milliseconds that `Retry-After` asks for, which is in seconds or a date. */
+/** Returns the `Retry-After` header, in seconds or a date, as milliseconds from now. */
 function retryAfterOf(headers) {
 	const text = headers.get("retry-after") ?? "";
 	return /^\d+$/.test(text) ? Number(text) * 1e3 : Date.parse(text) - Date.now();
@@ -79,9 +79,9 @@ const TERMINATED = 4499;
 const FORBIDDEN = 4403;
 const OPEN = 1;
 const PING = JSON.stringify({ type: "ping" });
-/** The part of the silence after which a ping is sent. */
+/** Fraction of the silence timeout after which a ping is sent. */
 const PING_AT = 2 / 3;
-/** Follows the one WebSocket of a graphql-ws client, and abandons it when nothing more comes from it. */
+/** Watches the WebSocket of a graphql-ws client and abandons it when it is silent for too long. */
 var Connection = class {
 	#client;
 	#silenceMs;
@@ -90,34 +90,34 @@ var Connection = class {
 	#socket;
 	#isConnecting = false;
 	#connectingAt = 0;
-	#heardAt = 0;
+	#receivedAt = 0;
 	#isPinged = false;
 	#timer;
-	/** `ws` throws where nobody can catch it when it is closed while it connects. */
+	/** `ws` 8 emits an uncaught error when closed while connecting; browsers do not. */
 	#mayCloseEarly = "document" in globalThis || "WorkerGlobalScope" in globalThis;
-	/** Refusals of the token in a row: after the first one an app may bring another token. */
-	#refusals = 0;
+	/** Consecutive closes with 4403 (token rejected): after the first, the app may provide another token. */
+	#rejections = 0;
 	constructor(client, silenceMs) {
 		this.#client = client;
 		this.#silenceMs = silenceMs;
 		this.#listen("connecting", () => {
 			this.#isConnecting = true;
 			this.#connectingAt = performance.now();
-			this.#hear();
+			this.#markReceived();
 			this.#watch();
 		});
 		this.#listen("opened", (socket) => {
 			this.#isConnecting = false;
 			this.#socket = isSocket(socket) ? socket : void 0;
 			this.#mayCloseEarly = this.#socket?.terminate === void 0;
-			this.#hear();
+			this.#markReceived();
 			this.#watch();
 		});
-		this.#listen("connected", () => void (this.#refusals = 0));
-		this.#listen("message", () => this.#hear());
-		this.#listen("closed", (event) => this.#closed(event));
+		this.#listen("connected", () => void (this.#rejections = 0));
+		this.#listen("message", () => this.#markReceived());
+		this.#listen("closed", (event) => this.#onClosed(event));
 	}
-	/** When the client last began to connect, after all that it waited by itself. */
+	/** Time at which the client last started to connect, after its own retry delay. */
 	get connectingAt() {
 		return this.#connectingAt;
 	}
@@ -130,47 +130,47 @@ var Connection = class {
 	}
 	delete(follower) {
 		this.#followers.delete(follower);
-		if (this.#followers.size === 0) this.#rest();
+		if (this.#followers.size === 0) this.#stopTimer();
 	}
-	/** Frees its listeners and its timer. */
+	/** Removes its listeners and its timer. */
 	close() {
 		for (const unlisten of this.#unlisten) unlisten();
-		this.#rest();
+		this.#stopTimer();
 	}
 	#listen(event, listener) {
 		const unlisten = this.#client.on?.(event, listener);
 		if (unlisten !== void 0) this.#unlisten.push(unlisten);
 	}
-	#closed(event) {
+	#onClosed(event) {
 		this.#socket = void 0;
 		this.#isConnecting = false;
-		this.#rest();
+		this.#stopTimer();
 		const code = isObject(event) ? event["code"] : void 0;
-		this.#refusals = code === FORBIDDEN ? this.#refusals + 1 : 0;
-		for (const follower of this.#followers) if (this.#refusals > 1) follower.handle(event);
-		else follower.lost(code === TERMINATED);
+		this.#rejections = code === FORBIDDEN ? this.#rejections + 1 : 0;
+		for (const follower of this.#followers) if (this.#rejections > 1) follower.onProblem(event);
+		else follower.onLost(code === TERMINATED);
 	}
-	#hear() {
-		this.#heardAt = performance.now();
+	#markReceived() {
+		this.#receivedAt = performance.now();
 		this.#isPinged = false;
 	}
-	#rest() {
+	#stopTimer() {
 		clearTimeout(this.#timer);
 		this.#timer = void 0;
 	}
 	#watch() {
-		this.#rest();
+		this.#stopTimer();
 		if (this.#followers.size === 0 || !(this.#silenceMs > 0)) return;
-		const quietMs = performance.now() - this.#heardAt;
+		const quietMs = performance.now() - this.#receivedAt;
 		const dueMs = this.#isConnecting ? this.#watchConnecting(quietMs) : this.#watchOpen(quietMs);
 		if (dueMs !== void 0) this.#timer = setTimeout(() => this.#watch(), dueMs);
 	}
-	/** Returns when to look again. */
+	/** Returns the milliseconds until the next check. */
 	#watchConnecting(quietMs) {
 		if (quietMs < this.#silenceMs) return this.#silenceMs - quietMs;
 		if (this.#mayCloseEarly) this.#client.terminate?.();
 	}
-	/** Whatever comes after the ping ends the silence. Returns when to look again. */
+	/** Pings a silent socket, then terminates it: any message ends the silence. Returns the milliseconds until the next check. */
 	#watchOpen(quietMs) {
 		const socket = this.#socket;
 		if (socket === void 0) return void 0;
@@ -187,17 +187,17 @@ var Connection = class {
 };
 const isSocket = (value) => isObject(value) && typeof value["send"] === "function";
 // src/client/tokens.ts
-/** One token of a document, after what is ignored before it: a string, a name, or anything else. */
+/** Matches one token after ignored characters: a string, a name, or punctuation. */
 const TOKEN = /(?:[\s,\uFEFF]|#[^\n\r]*)*(?:("""(?:\\"""|[^])*?"""|"(?:\\.|[^"\\\n\r])*")|([A-Za-z_]\w*|-?\d[\w.+-]*|\.\.\.|[!$&()/:=@[\]{|}])|$)/y;
-/** Stands for every string: what it says does not matter here. */
+/** Placeholder for all strings, whose content does not matter here. */
 const STRING = "\"";
-/** Throws SyntaxError for text that is no GraphQL, as do all that take what is not there. */
-function readTokens(text) {
+/** Splits a document into tokens. Throws SyntaxError for text that is not GraphQL. */
+function tokenize(text) {
 	const tokens = splitTokens(text);
 	let index = 0;
 	const take = () => {
 		const token = tokens[index];
-		if (token === void 0) throw new SyntaxError("The document ends too early.");
+		if (token === void 0) throw new SyntaxError("Unexpected end of the document.");
 		index += 1;
 		return token;
 	};
@@ -213,11 +213,11 @@ function readTokens(text) {
 		take,
 		skip,
 		expect(token) {
-			if (!skip(token)) throw new SyntaxError(`The document has no ${token} where one is due.`);
+			if (!skip(token)) throw new SyntaxError(`Expected ${token} in the document.`);
 		},
 		takeName() {
 			const name = take();
-			if (!/^[A-Za-z_]/.test(name)) throw new SyntaxError(`The document has ${name} where a name is due.`);
+			if (!/^[A-Za-z_]/.test(name)) throw new SyntaxError(`Expected a name in the document, found ${name}.`);
 			return name;
 		},
 		skipStrings() {
@@ -243,9 +243,9 @@ const KINDS = /* @__PURE__ */ new Set([
 	"mutation",
 	"subscription"
 ]);
-/** Reads what may be executed. Throws SyntaxError for anything else, and RangeError if it nests too deep. */
+/** Parses an executable document. Throws SyntaxError for anything else, and RangeError if it nests too deep. */
 function parseDocument(text) {
-	const tokens = readTokens(text);
+	const tokens = tokenize(text);
 	const operations = [];
 	const fragments = /* @__PURE__ */ new Map();
 	while (tokens.next !== void 0) {
@@ -271,7 +271,7 @@ function parseOperation(tokens) {
 		selections: parseSelections(tokens)
 	};
 	const kind = tokens.takeName();
-	if (!KINDS.has(kind)) throw new SyntaxError(`The document defines ${kind}, which nobody can run.`);
+	if (!KINDS.has(kind)) throw new SyntaxError(`The document defines ${kind}, which is not executable.`);
 	const name = tokens.next !== "(" && tokens.next !== "@" && tokens.next !== "{" ? tokens.takeName() : void 0;
 	const variables = parseVariables(tokens);
 	skipDirectives(tokens);
@@ -359,7 +359,7 @@ const CLOSING = /* @__PURE__ */ new Set([
 	"]",
 	"}"
 ]);
-/** Takes a value, or all in a pair of brackets, and returns the variables in it. */
+/** Skips a value, or a bracketed group, and returns the variables in it. */
 function skipValue(tokens) {
 	const variables = [];
 	let depth = 0;
@@ -372,8 +372,8 @@ function skipValue(tokens) {
 	return variables;
 }
 // src/client/plan.ts
-/** Throws an error for a durable subscription that selects no cursor: it could never resume. */
-function planOf(payload, cursorVariable) {
+/** Classifies an operation. Throws for a durable subscription that selects no `cursor`: it could not resume. */
+function planOperation(payload, cursorVariable) {
 	const { query, operationName } = payload;
 	if (typeof query !== "string" || query.trim() === "") return {
 		type: "unknown",
@@ -383,7 +383,7 @@ function planOf(payload, cursorVariable) {
 			typenameKeys: ["__typename"]
 		}
 	};
-	const document = read(query);
+	const document = tryParse(query);
 	const operation = document && operationOf(document, operationName);
 	if (document === void 0 || operation?.kind !== "subscription") return { type: "plain" };
 	const [root] = fieldsOf(document, operation.selections);
@@ -391,7 +391,7 @@ function planOf(payload, cursorVariable) {
 	if (root === void 0 || variable === void 0) return { type: "ephemeral" };
 	const keysOf = (name) => fieldsOf(document, root.selections).filter((field) => field.name === name).map((field) => field.key);
 	const cursorKeys = keysOf("cursor");
-	if (cursorKeys.length === 0) throw new Error(noCursor(`The subscription ${root.name}`));
+	if (cursorKeys.length === 0) throw new Error(noCursorMessage(`The subscription ${root.name}`));
 	return {
 		type: "durable",
 		cursor: {
@@ -401,9 +401,9 @@ function planOf(payload, cursorVariable) {
 		}
 	};
 }
-const noCursor = (what) => `${what} has a variable for a cursor, but selects no \`cursor\`: after a break it could not resume. Select \`cursor\` on every event.`;
-/** Undefined for what is no document: the server says what is wrong with it. */
-function read(text) {
+const noCursorMessage = (subject) => `${subject} has a cursor variable but selects no \`cursor\`, so it could not resume after a disconnect. Select \`cursor\` on every event.`;
+/** Parses a document; undefined if it is malformed, which the server reports. */
+function tryParse(text) {
 	try {
 		return parseDocument(text);
 	} catch {
@@ -415,7 +415,7 @@ function operationOf({ operations }, name) {
 	return operations.length === 1 ? operations[0] : void 0;
 }
 const cursorVariableOf = ({ variables }, root) => root.variables.find((name) => variables.get(name) === "Cursor");
-/** The fields of a selection, those of its fragments included. */
+/** Lists the fields of a selection, including those of its fragments. */
 function fieldsOf(document, selections, seen = /* @__PURE__ */ new Set()) {
 	return selections.flatMap((selection) => {
 		switch (selection.type) {
@@ -430,17 +430,17 @@ function fieldsOf(document, selections, seen = /* @__PURE__ */ new Set()) {
 }
 // src/client/results.ts
 /**
-* Makes an iterator of a subscription. It buffers at most `maxBytes`, or one result; then the source stops, and goes on
-* once the buffer is empty. Undefined when `open` opens none.
+* Creates an iterator over a subscription; undefined if `open` returns none. Buffers at most `maxBytes`, or one result;
+* beyond that the source pauses until the buffer is empty.
 */
 function iterateResults(maxBytes, open) {
 	const buffer = [];
-	const waiting = [];
+	const pending = [];
 	let bufferedBytes = 0;
 	let end;
 	const finish = (ended) => {
 		end ??= ended;
-		for (const { resolve, reject } of waiting.splice(0)) if (end !== void 0 && "problem" in end) {
+		for (const { resolve, reject } of pending.splice(0)) if (end !== void 0 && "problem" in end) {
 			reject(end.problem);
 			end = {};
 		} else resolve({
@@ -449,9 +449,9 @@ function iterateResults(maxBytes, open) {
 		});
 	};
 	const source = open({
-		hasRoom: (result) => waiting.length > 0 || buffer.length === 0 || bufferedBytes + sizeOf(result) <= maxBytes,
+		hasRoom: (result) => pending.length > 0 || buffer.length === 0 || bufferedBytes + sizeOf(result) <= maxBytes,
 		next(result) {
-			const first = waiting.shift();
+			const first = pending.shift();
 			if (first !== void 0) return first.resolve({
 				done: false,
 				value: result
@@ -493,7 +493,7 @@ function iterateResults(maxBytes, open) {
 				};
 			}
 			return new Promise((resolve, reject) => {
-				waiting.push({
+				pending.push({
 					resolve,
 					reject
 				});
@@ -516,60 +516,60 @@ function iterateResults(maxBytes, open) {
 		}
 	};
 }
-/** In bytes of JSON as JavaScript holds it. */
+/** Estimates the size in memory, in bytes: two per character of JSON. */
 const sizeOf = (result) => 2 * JSON.stringify(result).length;
 // src/client/backoff.ts
-/** After so long without an end the next one counts as the first. */
+/** Lifetime after which a subscription counts as stable: the next failure is attempt 0 again. */
 const LONG_LIFE_MS = 6e4;
-/** How long a subscription waits before it begins again: longer with each attempt that brings nothing. */
+/** Computes the delay before a subscription restarts, which grows with each attempt that delivers no result. */
 var Backoff = class {
 	#delayOf;
 	#attempt = 0;
 	#startedAt = 0;
 	#connectingAt = 0;
-	#isHeard = false;
+	#hasReceived = false;
 	constructor(delayOf) {
 		this.#delayOf = delayOf;
 	}
-	/** A result has come since it was started, or since the connection was last lost. */
-	get isHeard() {
-		return this.#isHeard;
+	/** Whether a result was received since the start, or since the connection was last lost. */
+	get hasReceived() {
+		return this.#hasReceived;
 	}
-	started() {
+	onStart() {
 		this.#startedAt = performance.now();
-		this.#isHeard = false;
+		this.#hasReceived = false;
 	}
-	/** The wrapped client connects now; until then it has waited by itself. */
-	connecting() {
+	/** Records that the wrapped client connects now, after its own retry delay. */
+	onConnecting() {
 		this.#connectingAt = performance.now();
-		this.#isHeard = false;
+		this.#hasReceived = false;
 	}
-	lost() {
-		this.#isHeard = false;
+	onLost() {
+		this.#hasReceived = false;
 	}
-	heard() {
-		this.#isHeard = true;
+	onResult() {
+		this.#hasReceived = true;
 	}
-	succeeded() {
+	reset() {
 		this.#attempt = 0;
 	}
-	/** Milliseconds before the next attempt, less what the wrapped client waits by itself: it will wait again. */
+	/** Returns the milliseconds before the next attempt, minus the wrapped client's own delay, which it will add again. */
 	nextDelay(afterMs, connectingAt) {
 		if (performance.now() - this.#startedAt > LONG_LIFE_MS) this.#attempt = 0;
-		const began = Math.max(this.#connectingAt, connectingAt);
-		const waitedMs = this.#isHeard ? 0 : Math.max(0, began - this.#startedAt);
+		const connectingSince = Math.max(this.#connectingAt, connectingAt);
+		const waitedMs = this.#hasReceived ? 0 : Math.max(0, connectingSince - this.#startedAt);
 		const delayMs = this.#delayOf(this.#attempt) - waitedMs;
 		this.#attempt += 1;
 		return Math.max(afterMs, delayMs);
 	}
 };
 // src/client/position.ts
-/** The position of a durable subscription: the newest cursor, in the variables with which it begins again. */
+/** The position of a durable subscription: the newest cursor, kept in the variables with which it restarts. */
 var Position = class {
 	#variables;
 	#plan;
-	#isLiveTold = false;
-	/** The variables are changed as it moves. An empty cursor is none. */
+	#hasDeliveredLive = false;
+	/** Mutates the variables when the position moves. An empty cursor counts as absent. */
 	constructor(variables, plan) {
 		this.#variables = variables;
 		this.#plan = plan;
@@ -579,11 +579,11 @@ var Position = class {
 		const cursor = this.#variables[this.#plan.variable];
 		return typeof cursor === "string" ? cursor : null;
 	}
-	/** Whether results say which of them is `StreamLive`. */
-	get hasTypes() {
+	/** Whether the operation selects `__typename`, which distinguishes `StreamLive`. */
+	get hasTypenames() {
 		return this.#plan.typenameKeys.length > 0;
 	}
-	/** Undefined for a value without a cursor. */
+	/** Reads the position of a result; undefined if it has no cursor. */
 	read(value) {
 		const cursor = textAt(value, this.#plan.cursorKeys);
 		if (cursor === void 0) return void 0;
@@ -591,12 +591,12 @@ var Position = class {
 		return {
 			cursor,
 			isLive,
-			isRepeated: isLive ? this.#isLiveTold : cursor === this.cursor
+			isRepeated: isLive ? this.#hasDeliveredLive : cursor === this.cursor
 		};
 	}
 	moveTo(cursor, isLive = false) {
 		this.#variables[this.#plan.variable] = cursor;
-		this.#isLiveTold ||= isLive;
+		this.#hasDeliveredLive ||= isLive;
 	}
 };
 function textAt(value, keys) {
@@ -604,18 +604,18 @@ function textAt(value, keys) {
 }
 // src/client/subscription.ts
 /**
-* One subscription of the app: a chain of subscriptions of the wrapped client, each of which starts after the newest
-* cursor. The wrapped client encodes the payload anew whenever it connects, so the cursor is put into variables that
-* are this module's own; what comes from a superseded link of the chain is dropped.
+* One subscription of the app: a sequence of runs in the wrapped client, each of which starts after the newest cursor.
+* The wrapped client serialises the payload on each connect, so the cursor is kept in a private copy of the variables.
+* Results of a superseded run are dropped.
 */
 var Subscription = class {
 	#shared;
-	#order;
+	#request;
 	#payload;
 	#position;
 	#backoff;
 	#plan;
-	#link = 0;
+	#run = 0;
 	#stop;
 	#timer;
 	#silence;
@@ -623,11 +623,11 @@ var Subscription = class {
 	#isPaused = false;
 	#isOver = false;
 	#status;
-	constructor(shared, order) {
-		const { payload, plan } = order;
+	constructor(shared, request) {
+		const { payload, plan } = request;
 		const variables = { ...payload.variables };
 		this.#shared = shared;
-		this.#order = order;
+		this.#request = request;
 		this.#plan = plan;
 		this.#payload = {
 			...payload,
@@ -638,41 +638,41 @@ var Subscription = class {
 		shared.connection.add(this);
 	}
 	start() {
-		this.#backoff.started();
-		const link = this.#link += 1;
-		const isPresent = () => link === this.#link;
+		this.#backoff.onStart();
+		const run = this.#run += 1;
+		const isCurrent = () => run === this.#run;
 		try {
 			const stop = this.#shared.client.subscribe(this.#payload, {
-				next: (result) => void (isPresent() && this.#receive(result)),
-				error: (problem) => void (isPresent() && this.handle(problem)),
-				complete: () => void (isPresent() && this.#finish(() => this.#order.reader.complete()))
-			}, this.#listeners(isPresent));
-			if (!isPresent()) return stop();
+				next: (result) => void (isCurrent() && this.#receive(result)),
+				error: (problem) => void (isCurrent() && this.onProblem(problem)),
+				complete: () => void (isCurrent() && this.#finish(() => this.#request.reader.complete()))
+			}, this.#listeners(isCurrent));
+			if (!isCurrent()) return stop();
 			this.#stop = stop;
 			this.#watchSilence();
 		} catch (problem) {
 			this.#fail(problem);
 		}
 	}
-	/** Goes on after a pause, which a reader without room has brought about. */
+	/** Restarts after a pause caused by a full reader. */
 	resume() {
 		if (!this.#isPaused || this.#isOver) return;
 		this.#isPaused = false;
 		this.start();
 	}
-	/** Ends it, and tells its reader so later, as the wrapped clients do. */
+	/** Ends the subscription and completes its reader asynchronously, as the wrapped clients do. */
 	unsubscribe() {
-		this.#finish(() => queueMicrotask(() => this.#order.reader.complete()));
+		this.#finish(() => queueMicrotask(() => this.#request.reader.complete()));
 	}
-	lost(isAbandoned) {
+	onLost(isAbandoned) {
 		const isRunning = this.#stop !== void 0;
-		this.#backoff.lost();
+		this.#backoff.onLost();
 		this.#setStatus("behind");
 		if (isAbandoned && isRunning) this.#retry(0);
 	}
-	handle(problem) {
+	onProblem(problem) {
 		if (this.#isOver) return;
-		const verdict = this.#judge(problem);
+		const verdict = this.#classify(problem);
 		switch (verdict.type) {
 			case "retry": return this.#retry(verdict.afterMs);
 			case "expired":
@@ -681,9 +681,9 @@ var Subscription = class {
 			case "fatal": return this.#fail(problem);
 		}
 	}
-	#judge(problem) {
+	#classify(problem) {
 		if (this.#isPlain) return { type: "fatal" };
-		const verdict = judge(problem);
+		const verdict = classify(problem);
 		if (verdict.type === "expired") return this.#position === void 0 ? { type: "fatal" } : verdict;
 		const choice = this.#shared.options.shouldRetry?.(problem);
 		if (choice === false) return { type: "fatal" };
@@ -695,17 +695,17 @@ var Subscription = class {
 	get #isPlain() {
 		return this.#plan.type === "plain" || this.#plan.type === "unknown";
 	}
-	#listeners(isPresent) {
-		const { listeners } = this.#order;
+	#listeners(isCurrent) {
+		const { listeners } = this.#request;
 		return {
 			...listeners,
 			connecting: (isRetry) => {
-				if (isPresent()) this.#backoff.connecting();
-				if (isRetry && isPresent()) this.#setStatus("behind");
+				if (isCurrent()) this.#backoff.onConnecting();
+				if (isRetry && isCurrent()) this.#setStatus("behind");
 				listeners?.connecting?.(isRetry);
 			},
 			connected: (wasRetry) => {
-				if (isPresent()) this.#watchSilence();
+				if (isCurrent()) this.#watchSilence();
 				listeners?.connected?.(wasRetry);
 			}
 		};
@@ -714,22 +714,22 @@ var Subscription = class {
 		this.#watchSilence();
 		const { data, errors } = result;
 		if ((data === void 0 || data === null) && errors !== void 0 && errors.length > 0) {
-			const isEnd = this.#plan.type === "durable" && (!this.#backoff.isHeard || errors.some(isOfStream));
-			if (!this.#isPlain && (isEnd || judge(errors).type !== "fatal")) return this.handle(errors);
+			const isEnd = this.#plan.type === "durable" && (!this.#backoff.hasReceived || errors.some(isOfStream));
+			if (!this.#isPlain && (isEnd || classify(errors).type !== "fatal")) return this.onProblem(errors);
 		}
-		this.#backoff.heard();
+		this.#backoff.onResult();
 		const value = isObject(data) ? Object.values(data)[0] : void 0;
-		if (this.#position === void 0 || this.#plan.type === "plain" || !isObject(value)) return this.#deliverUncounted(result);
+		if (this.#position === void 0 || this.#plan.type === "plain" || !isObject(value)) return this.#deliverEphemeral(result);
 		const step = this.#position.read(value);
 		if (step !== void 0) return this.#deliverAt(this.#position, step, result);
-		if (this.#plan.type !== "unknown") return this.#fail(new Error(noCursor("A subscription")));
+		if (this.#plan.type !== "unknown") return this.#fail(new Error(noCursorMessage("A subscription")));
 		this.#plan = { type: "plain" };
-		this.#deliverUncounted(result);
+		this.#deliverEphemeral(result);
 	}
-	/** What has no place in a log: it is lost when nobody has room for it. */
-	#deliverUncounted(result) {
-		this.#backoff.succeeded();
-		const { reader } = this.#order;
+	/** Delivers an ephemeral result, which cannot be replayed: fails if the reader has no room. */
+	#deliverEphemeral(result) {
+		this.#backoff.reset();
+		const { reader } = this.#request;
 		if (reader.hasRoom?.(result) === false) return this.#fail(new Error(TOO_SLOW));
 		this.#deliver(result);
 	}
@@ -738,18 +738,18 @@ var Subscription = class {
 			type: "durable",
 			cursor: this.#plan.cursor
 		};
-		const link = this.#link;
-		if (!isRepeated && this.#order.reader.hasRoom?.(result) === false) return this.#pause();
+		const run = this.#run;
+		if (!isRepeated && this.#request.reader.hasRoom?.(result) === false) return this.#pause();
 		position.moveTo(cursor, isLive);
 		if (!isRepeated) this.#deliver(result);
-		if (link !== this.#link || position.hasTypes && !isLive) return;
-		this.#backoff.succeeded();
+		if (run !== this.#run || position.hasTypenames && !isLive) return;
+		this.#backoff.reset();
 		this.#renewals = 0;
 		this.#setStatus("live");
 	}
 	#deliver(result) {
 		try {
-			this.#order.reader.next(result);
+			this.#request.reader.next(result);
 		} catch (problem) {
 			this.#fail(problem);
 		}
@@ -767,7 +767,7 @@ var Subscription = class {
 		this.#timer = setTimeout(() => this.start(), delayMs);
 	}
 	async #renew({ code, oldest }, problem) {
-		const { payload } = this.#order;
+		const { payload } = this.#request;
 		this.#release();
 		this.#setStatus("behind");
 		try {
@@ -791,7 +791,7 @@ var Subscription = class {
 		this.#status = status;
 		try {
 			this.#shared.options.onState?.({
-				payload: this.#order.payload,
+				payload: this.#request.payload,
 				status,
 				cursor: this.#position?.cursor ?? null
 			});
@@ -799,30 +799,30 @@ var Subscription = class {
 			this.#fail(problem);
 		}
 	}
-	/** An event stream that says nothing for so long is resumed: nobody tells when its connection is half open. */
+	/** Resumes an event stream that is silent for too long: a half-open connection raises no error. */
 	#watchSilence() {
 		clearTimeout(this.#silence);
 		const { silenceMs } = this.#shared;
 		if (!(silenceMs > 0) || this.#isPlain || this.#isOver) return;
 		this.#silence = setTimeout(() => {
-			if (!this.#backoff.isHeard) return this.#retry(0);
+			if (!this.#backoff.hasReceived) return this.#retry(0);
 			this.#release();
 			this.start();
 		}, silenceMs);
 	}
 	#fail(problem) {
-		this.#finish(() => this.#order.reader.error(problem));
+		this.#finish(() => this.#request.reader.error(problem));
 	}
-	#finish(tell) {
+	#finish(notify) {
 		if (this.#isOver) return;
 		this.#isOver = true;
 		this.#release();
 		this.#shared.connection.delete(this);
-		tell();
+		notify();
 	}
-	/** Ends the present link. The wrapped client counts an ended subscription until it is stopped. */
+	/** Ends the current run. The wrapped client counts a subscription as active until it is unsubscribed. */
 	#release() {
-		this.#link += 1;
+		this.#run += 1;
 		clearTimeout(this.#timer);
 		clearTimeout(this.#silence);
 		const stop = this.#stop;
@@ -830,8 +830,8 @@ var Subscription = class {
 		stop?.();
 	}
 };
-const TOO_SLOW = "The reader of iterate() fell too far behind. What it reads is not kept by the server, so the subscription ends.";
-/** One event's errors have the path of a field. */
+const TOO_SLOW = "The reader of iterate() fell too far behind. The subscription is ephemeral and cannot be replayed, so it ends.";
+/** Errors of a single event have the path of a field; errors of the stream have none. */
 const isOfStream = (error) => isObject(error) && !Array.isArray(error["path"]);
 // src/client/index.ts
 const FIRST_DELAY_MS = 500;
@@ -840,10 +840,10 @@ const MAX_BUFFERED_BYTES = 1048576;
 const SOCKET_SILENCE_MS = 3e4;
 const STREAM_SILENCE_MS = 12e4;
 /**
-* Wraps a client of graphql-ws or graphql-sse and returns one with the same methods, whose durable subscriptions
-* (those with a variable of the type `Cursor`) resume after the newest event whenever their connection ends: the app
-* gets each event once, and `StreamLive` once. Subscriptions without a cursor come back too; queries and mutations
-* pass unchanged. The wrapped client is disposed with it.
+* Wraps a client of graphql-ws or graphql-sse and returns one with the same methods. Durable subscriptions (those with a
+* variable of type `Cursor`) resume after the newest event when their connection ends: the app receives each event, and
+* `StreamLive`, exactly once. Subscriptions without a cursor are restarted, too, but miss the events in between. Queries and
+* mutations pass through. Disposing the returned client disposes the wrapped one.
 */
 function resumable(client, options = {}) {
 	const inner = client;
@@ -860,7 +860,7 @@ function resumable(client, options = {}) {
 	const subscriptions = /* @__PURE__ */ new Set();
 	let isDisposed = false;
 	const open = (payload, plan, reader, listeners) => {
-		const forget = () => void subscriptions.delete(subscription);
+		const remove = () => void subscriptions.delete(subscription);
 		const subscription = new Subscription(shared, {
 			payload,
 			plan,
@@ -868,11 +868,11 @@ function resumable(client, options = {}) {
 			reader: {
 				...reader,
 				error(problem) {
-					forget();
+					remove();
 					reader.error(problem);
 				},
 				complete() {
-					forget();
+					remove();
 					reader.complete();
 				}
 			}
@@ -881,10 +881,10 @@ function resumable(client, options = {}) {
 		subscription.start();
 		return subscription;
 	};
-	/** Runs what can be resumed; undefined for what is none of that. What cannot be run ends with an error, later. */
+	/** Opens a resumable subscription; undefined for other operations. Errors are reported to the reader asynchronously. */
 	const openResumable = (payload, reader, listeners) => {
 		try {
-			const plan = planOf(payload, cursorVariable);
+			const plan = planOperation(payload, cursorVariable);
 			if (plan.type === "plain") return void 0;
 			if (isDisposed) throw new Error("The client is disposed.");
 			return open(payload, plan, reader, listeners);
@@ -899,7 +899,7 @@ function resumable(client, options = {}) {
 	return {
 		...inner,
 		subscribe(payload, sink, listeners) {
-			const source = openResumable(payload, readerOf(sink), listeners);
+			const source = openResumable(payload, toReader(sink), listeners);
 			return source === void 0 ? inner.subscribe(payload, sink, listeners) : () => source.unsubscribe();
 		},
 		iterate(payload, listeners) {
@@ -915,7 +915,7 @@ function resumable(client, options = {}) {
 		}
 	};
 }
-const readerOf = (sink) => ({
+const toReader = (sink) => ({
 	next: (result) => sink.next(result),
 	error: (problem) => sink.error(problem),
 	complete: () => sink.complete()

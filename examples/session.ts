@@ -4,13 +4,13 @@ export const webSocketUrl = graphqlUrl.replace(/^http/, 'ws');
 
 export interface Session {
   getToken(): Promise<string>;
-  /** For a token that was renewed. */
+  /** Stores a renewed token. */
   setToken(renewed: string): void;
-  /** For a token that is over: the next `getToken` logs in again. */
+  /** Discards an expired token: the next `getToken` logs in again. */
   forget(): void;
 }
 
-/** Who is logged in. An app asks for the password and stores the token; here both are at hand. */
+/** The session of a user. An app prompts for the password and stores the token; here both are in memory. */
 export function createSession(): Session {
   let token = process.env.PARLEY_TOKEN;
   return {
@@ -24,8 +24,8 @@ export function createSession(): Session {
   };
 }
 
-/** Whether a subscription or its WebSocket ended because the token is over. A user who logged out stays logged out. */
-export function isTokenOver(problem: unknown): boolean {
+/** Whether a subscription or its WebSocket ended because the token expired. After a logout it did not. */
+export function isTokenExpired(problem: unknown): boolean {
   if (Array.isArray(problem)) return problem.some(({ extensions }) => extensions?.reason === 'TOKEN_EXPIRED');
   const { code, reason } = problem as { code?: unknown; reason?: unknown };
   return code === 4403 || (code === 4401 && reason === 'TOKEN_EXPIRED');

@@ -14,7 +14,7 @@ export function createApolloClient(session: Session, webSocket: Client): ApolloC
   const authLink = setContext(async (_, { headers }) => ({
     headers: { ...headers, authorization: `Bearer ${await session.getToken()}` },
   }));
-  // Logs in again, once, when the token is not accepted any more.
+  // Logs in again and retries once when the token has expired.
   const errorLink = onError(({ graphQLErrors, networkError, operation, forward }) => {
     const status = networkError && 'statusCode' in networkError ? networkError.statusCode : undefined;
     if (status !== 401 && graphQLErrors?.[0]?.extensions?.code !== 'UNAUTHENTICATED') return;
@@ -34,7 +34,7 @@ export function createApolloClient(session: Session, webSocket: Client): ApolloC
       possibleTypes,
       typePolicies: {
         Conversation: { fields: { messages: relayStylePagination() } },
-        // An event has no `id`. It replaces the one before, and is not merged with it.
+        // Events have no `id`: replace the previous event instead of merging.
         Subscription: { fields: { conversationEvents: { merge: false } } },
       },
     }),

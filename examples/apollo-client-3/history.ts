@@ -1,4 +1,4 @@
-// Reads a whole conversation, a page of 20 after the other, from the newest to the oldest.
+// Reads a whole conversation in pages of 20, from the newest message to the oldest.
 import { createClient } from 'graphql-ws';
 import { createSession, webSocketUrl } from '../session.ts';
 import { createApolloClient } from './client.ts';
@@ -8,7 +8,7 @@ const client = createApolloClient(createSession(), createClient({ url: webSocket
 const id = process.argv[2] ?? 'Conversation:1';
 const conversation = client.watchQuery({ query: CONVERSATION, variables: { id } });
 
-// The cache joins the pages; what is on the screen follows it.
+// The cache merges the pages, and the watched query updates.
 const screen = conversation.subscribe(() => undefined);
 let { data } = await conversation.refetch();
 while (data?.conversation.messages.pageInfo.hasPreviousPage) {

@@ -1,6 +1,6 @@
 import { createClient } from 'graphql-ws';
 import { resumable } from 'parley/client';
-import { createSession, isTokenOver, webSocketUrl } from '../session.ts';
+import { createSession, isTokenExpired, webSocketUrl } from '../session.ts';
 import { createApolloClient } from './client.ts';
 import { CONVERSATION, CONVERSATION_EVENTS } from './operations.ts';
 import type { Conversation, ConversationEvent } from './operations.ts';
@@ -8,10 +8,10 @@ import type { Conversation, ConversationEvent } from './operations.ts';
 const session = createSession();
 const connectionParams = async () => ({ token: await session.getToken() });
 const webSocket = resumable(createClient({ url: webSocketUrl, connectionParams }), {
-  // Away for so long that the log no longer reaches back: reads everything anew and goes on from there.
+  // The log was trimmed past the cursor: query the data again and resume from there.
   onExpired: async () => (await readConversation()).eventCursor,
   shouldRetry(problem) {
-    if (!isTokenOver(problem)) return undefined;
+    if (!isTokenExpired(problem)) return undefined;
     session.forget();
     return true;
   },
@@ -22,11 +22,11 @@ const variables = { id: 'Conversation:1' };
 
 async function readConversation(): Promise<Conversation> {
   const { data } = await client.query({ query: CONVERSATION, variables, fetchPolicy: 'network-only' });
-  if (!data) throw new Error(`There is no ${variables.id}.`);
+  if (!data) throw new Error(`${variables.id} was not found.`);
   return data.conversation;
 }
 
-/** Brings the cache to where the event is. Apollo itself has stored the messages in it by their ids. */
+/** Applies an event to the cache. Apollo has already stored its message by id. */
 function applyEvent(event: ConversationEvent): void {
   const { cache } = client;
   if (event.__typename === 'MessageDeleted') {
@@ -46,7 +46,7 @@ function applyEvent(event: ConversationEvent): void {
 
 const { eventCursor } = await readConversation();
 
-// What is on the screen follows the cache.
+// The screen renders the watched query.
 client.watchQuery({ query: CONVERSATION, variables }).subscribe(({ data }) => {
   const edges = data?.conversation?.messages?.edges ?? [];
   console.log(`${edges.length} messages, the newest: ${edges.at(-1)?.node?.text}`);
@@ -60,5 +60,5 @@ client.subscribe({ query: CONVERSATION_EVENTS, variables: { ...variables, after:
     if (event.__typename === 'MessageSent') console.log('MessageSent', event.message.text);
     else console.log(event.__typename);
   },
-  error: (error) => console.error('The stream ended:', error.message),
+  error: (error) => console.error('Stream ended:', error.message),
 });

@@ -1,4 +1,4 @@
-// Without parley/client: after a break it goes on with what happens next, and what happened meanwhile is missing.
+// Without parley/client: after a reconnect it receives new events only. Those in between are lost.
 import { createClient } from 'graphql-ws';
 import { createSession, webSocketUrl } from '../session.ts';
 import { createApolloClient } from './client.ts';

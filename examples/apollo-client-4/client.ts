@@ -14,7 +14,7 @@ export function createApolloClient(session: Session, webSocket: Client): ApolloC
   const authLink = new SetContextLink(async ({ headers }) => ({
     headers: { ...headers, authorization: `Bearer ${await session.getToken()}` },
   }));
-  // Logs in again, once, when the token is not accepted any more.
+  // Logs in again and retries once when the token has expired.
   const errorLink = new ErrorLink(({ error, operation, forward }) => {
     if (!CombinedGraphQLErrors.is(error)) return;
     if (error.errors[0]?.extensions?.code !== 'UNAUTHENTICATED') return;
@@ -31,7 +31,7 @@ export function createApolloClient(session: Session, webSocket: Client): ApolloC
       possibleTypes,
       typePolicies: {
         Conversation: { fields: { messages: relayStylePagination() } },
-        // An event has no `id`. It replaces the one before, and is not merged with it.
+        // Events have no `id`: replace the previous event instead of merging.
         Subscription: { fields: { conversationEvents: { merge: false } } },
       },
     }),

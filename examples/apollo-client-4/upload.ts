@@ -1,4 +1,4 @@
-// Sends a message with a file: the message says which files will come, and each is uploaded to its place.
+// Sends a message with a file: the message declares its files, and each is uploaded afterwards.
 import { gql } from '@apollo/client';
 import type { TypedDocumentNode } from '@apollo/client';
 import { createClient } from 'graphql-ws';

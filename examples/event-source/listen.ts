@@ -1,4 +1,4 @@
-// A browser has its own EventSource. This one lets Node end while it waits to reconnect: hence the timer.
+// Browsers have their own EventSource. This one does not keep Node alive while it waits to reconnect: hence the timer.
 import { EventSource } from 'eventsource';
 import { createSession, graphqlUrl } from '../session.ts';
 
@@ -32,7 +32,7 @@ async function listen(): Promise<void> {
   const address = new URL(graphqlUrl);
   address.searchParams.set('query', CONVERSATION_EVENTS);
   address.searchParams.set('variables', JSON.stringify({ id: 'Conversation:1', after }));
-  // An EventSource sends no headers of ours.
+  // EventSource cannot send custom headers.
   address.searchParams.set('token', await session.getToken());
 
   const source = new EventSource(address);
@@ -46,7 +46,7 @@ async function listen(): Promise<void> {
   });
   source.addEventListener('complete', () => source.close());
   source.addEventListener('error', () => {
-    // A lost connection it opens again itself, with `Last-Event-ID`. After a refusal, as of a proxy, it does not.
+    // EventSource reconnects after a lost connection, with `Last-Event-ID`, but not after an HTTP error, such as a proxy's.
     if (source.readyState === EventSource.CLOSED)
       setTimeout(() => void listen(), 1_000 + Math.random() * 2_000);
   });

@@ -1,4 +1,4 @@
-// Reads the newest messages and sends one, over HTTP alone. Run it again after it broke off: the message is sent once.
+// Reads the newest messages and sends one, over HTTP. Safe to repeat after a failure: the message is sent once.
 import { ClientError, gql, GraphQLClient } from 'graphql-request';
 import { createSession, graphqlUrl } from '../session.ts';
 
@@ -37,7 +37,7 @@ async function send<Data>(document: string, variables: Record<string, unknown>):
   return client.request<Data>({ document, variables, requestHeaders });
 }
 
-/** Sends an operation, and once more with a new token when the one at hand is over. */
+/** Sends an operation, and retries once with a new token if the current one has expired. */
 async function run<Data>(document: string, variables: Record<string, unknown>): Promise<Data> {
   try {
     return await send(document, variables);

@@ -1,4 +1,4 @@
-// Without parley/client: graphql-sse sends the variables again when it connects again, as they are then.
+// Without parley/client: graphql-sse resends the variables on each reconnect, with their values at that time.
 import { createClient } from 'graphql-sse';
 import { createSession, graphqlUrl } from '../session.ts';
 import { CONVERSATION_EVENTS, print } from './operations.ts';

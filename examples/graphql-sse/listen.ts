@@ -13,7 +13,7 @@ const client = resumable(
   }),
   {
     onState: ({ status }) => console.log(status),
-    // The log no longer reaches back so far: show the conversation anew, and go on from there.
+    // The log was trimmed past the cursor: show the conversation again, and resume from there.
     onExpired: showConversation,
   },
 );
@@ -25,7 +25,7 @@ const events = client.iterate<{ conversationEvents: ConversationEvent }>({
 });
 for await (const { data } of events) if (data) print(data.conversationEvents);
 
-/** Returns the cursor that what was shown ends at. */
+/** Shows the newest messages and returns the cursor to subscribe after. */
 async function showConversation(): Promise<string> {
   const results = client.iterate<{ conversation: Conversation }>({ query: CONVERSATION, variables: { id } });
   for await (const { data, errors } of results) {

@@ -1,4 +1,4 @@
-// Without a cursor: after a break it goes on with what happens next, and what happened meanwhile is missing.
+// Without a cursor: after a reconnect it receives new events only. Those in between are lost.
 import { createClient } from 'graphql-sse';
 import { createSession, graphqlUrl } from '../session.ts';
 import { CONVERSATION_EVENTS, print } from './operations.ts';

@@ -1,4 +1,4 @@
-// Without parley/client: graphql-ws sends the variables again when it connects again, as they are then.
+// Without parley/client: graphql-ws resends the variables on each reconnect, with their values at that time.
 import { createClient } from 'graphql-ws';
 import { createSession, webSocketUrl } from '../session.ts';
 import { CONVERSATION_EVENTS, print } from './operations.ts';

@@ -5,7 +5,7 @@ const session = createSession();
 
 export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-/** `fetch` with the token, which prints each request: `POST hash`, `GET hash`, `POST hash text`, `POST text`. */
+/** `fetch` with the token, logging each request: `POST hash`, `GET hash`, `POST hash text` or `POST text`. */
 export const printingFetch: typeof fetch = async (input, init = {}) => {
   const target = new URL(input instanceof Request ? input.url : input);
   const method = init.method ?? 'GET';

@@ -1,4 +1,4 @@
-"""Follows a conversation over graphql-transport-ws, each event once. Needs aiohttp."""
+"""Follows a conversation over graphql-transport-ws, each event exactly once. Requires aiohttp."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ subscription ($id: ID!, $after: Cursor) {
 
 
 class Refused(Exception):
-    """The server has ended the stream for a reason: see docs/errors.md."""
+    """The server ended the stream: see docs/errors.md for the reasons."""
 
 
 async def log_in(session):

@@ -60,14 +60,14 @@ const CONVERSATION_EVENTS = graphql`
 
 export type ConversationEvent = conversationEventsSubscription$data['conversationEvents'];
 
-/** Reads a page of messages into the store: the newest, or those before that cursor. */
+/** Reads a page of messages into the store: the newest, or those before the cursor. */
 export async function readConversation(
   environment: Environment,
   id: string,
   before: string | null = null,
 ): Promise<conversationQuery$data['conversation']> {
   const data = await fetchQuery<conversationQuery>(environment, CONVERSATION, { id, before }).toPromise();
-  if (!data) throw new Error('No answer.');
+  if (!data) throw new Error('The response has no data.');
   return data.conversation;
 }
 
@@ -86,7 +86,7 @@ export function subscribeToConversation(
   });
 }
 
-/** What a component shows: all pages that were read, and what events have added. Keeps them in the store. */
+/** Watches what a component renders, all pages and the messages of events, and retains it in the store. */
 export function watchConversation(
   environment: Environment,
   id: string,

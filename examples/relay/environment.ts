@@ -23,7 +23,7 @@ export function createEnvironment(session: Session, webSocket: Client): Environm
         { operationName: name, query: text ?? '', variables },
         {
           next: (result) => sink.next(result as GraphQLResponse),
-          error: (problem) => sink.error(problem instanceof Error ? problem : errorOf(problem)),
+          error: (problem) => sink.error(problem instanceof Error ? problem : toError(problem)),
           complete: () => sink.complete(),
         },
       ),
@@ -34,8 +34,8 @@ export function createEnvironment(session: Session, webSocket: Client): Environm
   });
 }
 
-/** Relay hands an Error on: of the errors of a subscription, or of the close of its WebSocket. */
-function errorOf(problem: unknown): Error {
+/** Converts the errors of a subscription, or the close event of its WebSocket, to the Error that Relay expects. */
+function toError(problem: unknown): Error {
   const { message, reason } = (Array.isArray(problem) ? problem[0] : problem) as Partial<
     Record<string, string>
   >;

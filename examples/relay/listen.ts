@@ -1,6 +1,6 @@
 import { createClient } from 'graphql-ws';
 import { resumable } from 'parley/client';
-import { createSession, isTokenOver, webSocketUrl } from '../session.ts';
+import { createSession, isTokenExpired, webSocketUrl } from '../session.ts';
 import { readConversation, subscribeToConversation, watchConversation } from './conversation.ts';
 import { createEnvironment } from './environment.ts';
 
@@ -14,7 +14,7 @@ const webSocket = resumable(
   {
     onExpired: async () => (await readConversation(environment, id)).eventCursor,
     shouldRetry(problem) {
-      if (!isTokenOver(problem)) return undefined;
+      if (!isTokenExpired(problem)) return undefined;
       session.forget();
       return true;
     },

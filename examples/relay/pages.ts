@@ -1,4 +1,4 @@
-// Reads a conversation from its end, page after page: the connection joins the pages.
+// Reads a conversation backwards, page by page: the connection merges the pages.
 import { createClient } from 'graphql-ws';
 import { createSession, webSocketUrl } from '../session.ts';
 import { readConversation, watchConversation } from './conversation.ts';

@@ -1,4 +1,4 @@
-// Does for Node what babel-plugin-relay does in a bundler: puts what the compiler wrote in the place of each graphql`…`.
+// Replaces each graphql`…` by the compiler's artifact, as babel-plugin-relay does in a bundler.
 import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { transformFileSync } from '@babel/core';

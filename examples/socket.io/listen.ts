@@ -5,7 +5,7 @@ import { createSession, url } from '../session.ts';
 
 const session = createSession();
 const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io(url, {
-  // Asked for by each connection. One without a token may still emit `authenticate`, as older clients do.
+  // Called for each connection. Legacy clients connect without a token and emit `authenticate`.
   auth: (send) =>
     void session.getToken().then(
       (token) => send({ token }),
@@ -14,13 +14,13 @@ const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io(url, {
 });
 let newest: number | undefined;
 
-// Rooms are the connection's: join again after each, and say what was received last.
+// Rooms belong to the connection: join again after each connect, with the last message received.
 socket.on('connect', () => {
   socket.emit('join_conversation', { conversation_id: 1, after_message_id: newest });
 });
 socket.on('success', (answer) => console.log('success', answer));
 socket.on('error', (text) => console.log('error', text));
-// A message comes again when it was edited, and when its files have arrived.
+// A message is sent again when it is edited, and when its files are uploaded.
 socket.on('message', (frame) => {
   if (!('message' in frame)) return;
   const { id, content } = frame.message;
@@ -28,7 +28,7 @@ socket.on('message', (frame) => {
   newest = id;
   console.log('MessageSent', content);
 });
-// The session is over. All else it comes back from by itself.
+// The session has ended. socket.io-client reconnects in all other cases.
 socket.on('disconnect', (reason) => {
   if (reason !== 'io server disconnect') return;
   session.forget();

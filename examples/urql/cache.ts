@@ -6,7 +6,7 @@ import { CONVERSATION } from './operations.ts';
 import type { ConversationEvent, Edge } from './operations.ts';
 import schema from './schema.json' with { type: 'json' };
 
-// What has an `id` is found by it. Events and payloads have none: they are no part of the data.
+// Objects are normalised by `id`. Events and payloads have none and are not stored.
 const keys = Object.fromEntries(
   schema.__schema.types
     .filter(({ kind, fields }) => kind === 'OBJECT' && !fields?.some(({ name }) => name === 'id'))
@@ -29,7 +29,7 @@ export const createCache = (): Exchange =>
                 ? edges
                 : [...edges, { __typename: 'MessageEdge', node: event.message }],
             );
-          // One that was edited is in the cache already, under its id.
+          // An edited message is already in the cache, by its id.
           if (event.__typename === 'MessageDeleted') {
             updateEdges(cache, id, (edges) => edges.filter(({ node }) => node.id !== event.messageId));
             cache.invalidate({ __typename: 'Message', id: event.messageId });

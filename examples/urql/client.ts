@@ -20,7 +20,7 @@ export function createUrqlClient(session: Session, webSocket: WebSocketClient): 
           didAuthError: (error) =>
             error.graphQLErrors.some(({ extensions }) => extensions.code === 'UNAUTHENTICATED'),
           async refreshAuth() {
-            // An app asks for the password. The header still has the old token, which hinders no login.
+            // An app prompts for the password. The header still has the expired token, which does not prevent the login.
             const { data, error } = await utils.mutate(LOG_IN, {
               email: 'ann@example.com',
               password: 'parley',

@@ -1,4 +1,4 @@
-// Writes schema.json, by which the cache knows the types.
+// Writes schema.json, which tells the cache the types.
 import { readFile, writeFile } from 'node:fs/promises';
 import { getIntrospectedSchema, minifyIntrospectionQuery } from '@urql/introspection';
 

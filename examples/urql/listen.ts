@@ -1,6 +1,6 @@
 import { createClient } from 'graphql-ws';
 import { resumable } from 'parley/client';
-import { createSession, isTokenOver, webSocketUrl } from '../session.ts';
+import { createSession, isTokenExpired, webSocketUrl } from '../session.ts';
 import { createUrqlClient } from './client.ts';
 import { CONVERSATION, CONVERSATION_EVENTS } from './operations.ts';
 
@@ -14,7 +14,7 @@ const webSocket = resumable(
   {
     onExpired: async () => (await read()).eventCursor,
     shouldRetry(problem) {
-      if (!isTokenOver(problem)) return undefined;
+      if (!isTokenExpired(problem)) return undefined;
       session.forget();
       return true;
     },
@@ -29,7 +29,7 @@ client.subscription(CONVERSATION_EVENTS, { id, after: eventCursor }).subscribe((
   if (event?.__typename === 'MessageSent') console.log('MessageSent', event.message.text);
   else console.log(event?.__typename);
 });
-// What the app shows comes from the cache, which follows the events.
+// The app renders the cache, which the events update.
 client.query(CONVERSATION, { id }).subscribe(({ data }) => {
   const texts = data?.conversation.messages.edges.map(({ node }) => node.text);
   console.log('shown', texts?.length, texts?.at(-1));

@@ -1,4 +1,4 @@
-// Reads a conversation from its end, page after page: the cache joins the pages.
+// Reads a conversation backwards, page by page: the cache merges the pages.
 import { createClient } from 'graphql-ws';
 import { createSession, webSocketUrl } from '../session.ts';
 import { createUrqlClient } from './client.ts';

@@ -1,51 +1,51 @@
-/** After so long without an end the next one counts as the first. */
+/** Lifetime after which a subscription counts as stable: the next failure is attempt 0 again. */
 const LONG_LIFE_MS = 60_000;
 
-/** How long a subscription waits before it begins again: longer with each attempt that brings nothing. */
+/** Computes the delay before a subscription restarts, which grows with each attempt that delivers no result. */
 export class Backoff {
   readonly #delayOf: (attempt: number) => number;
   #attempt = 0;
   #startedAt = 0;
   #connectingAt = 0;
-  #isHeard = false;
+  #hasReceived = false;
 
   constructor(delayOf: (attempt: number) => number) {
     this.#delayOf = delayOf;
   }
 
-  /** A result has come since it was started, or since the connection was last lost. */
-  get isHeard(): boolean {
-    return this.#isHeard;
+  /** Whether a result was received since the start, or since the connection was last lost. */
+  get hasReceived(): boolean {
+    return this.#hasReceived;
   }
 
-  started(): void {
+  onStart(): void {
     this.#startedAt = performance.now();
-    this.#isHeard = false;
+    this.#hasReceived = false;
   }
 
-  /** The wrapped client connects now; until then it has waited by itself. */
-  connecting(): void {
+  /** Records that the wrapped client connects now, after its own retry delay. */
+  onConnecting(): void {
     this.#connectingAt = performance.now();
-    this.#isHeard = false;
+    this.#hasReceived = false;
   }
 
-  lost(): void {
-    this.#isHeard = false;
+  onLost(): void {
+    this.#hasReceived = false;
   }
 
-  heard(): void {
-    this.#isHeard = true;
+  onResult(): void {
+    this.#hasReceived = true;
   }
 
-  succeeded(): void {
+  reset(): void {
     this.#attempt = 0;
   }
 
-  /** Milliseconds before the next attempt, less what the wrapped client waits by itself: it will wait again. */
+  /** Returns the milliseconds before the next attempt, minus the wrapped client's own delay, which it will add again. */
   nextDelay(afterMs: number, connectingAt: number): number {
     if (performance.now() - this.#startedAt > LONG_LIFE_MS) this.#attempt = 0;
-    const began = Math.max(this.#connectingAt, connectingAt);
-    const waitedMs = this.#isHeard ? 0 : Math.max(0, began - this.#startedAt);
+    const connectingSince = Math.max(this.#connectingAt, connectingAt);
+    const waitedMs = this.#hasReceived ? 0 : Math.max(0, connectingSince - this.#startedAt);
     const delayMs = this.#delayOf(this.#attempt) - waitedMs;
     this.#attempt += 1;
     return Math.max(afterMs, delayMs);

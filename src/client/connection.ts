@@ -5,24 +5,24 @@ const TERMINATED = 4499;
 const FORBIDDEN = 4403;
 const OPEN = 1;
 const PING = JSON.stringify({ type: 'ping' });
-/** The part of the silence after which a ping is sent. */
+/** Fraction of the silence timeout after which a ping is sent. */
 const PING_AT = 2 / 3;
 
-/** What a subscription learns of the connection that it shares with others. */
+/** A subscription, as the listener of the connection that it shares with others. */
 export interface Follower {
-  /** The connection is lost. What was abandoned may still deliver. */
-  lost(isAbandoned: boolean): void;
-  handle(problem: unknown): void;
+  /** Called when the connection is lost. An abandoned socket may still deliver messages. */
+  onLost(isAbandoned: boolean): void;
+  onProblem(problem: unknown): void;
 }
 
 interface Socket {
   readonly readyState: number;
   send(text: string): void;
-  /** Only in `ws`: frees a socket whose peer does not answer its close. */
+  /** Only in `ws`: destroys a socket whose peer does not reply to the close frame. */
   terminate?(): void;
 }
 
-/** Follows the one WebSocket of a graphql-ws client, and abandons it when nothing more comes from it. */
+/** Watches the WebSocket of a graphql-ws client and abandons it when it is silent for too long. */
 export class Connection {
   readonly #client: InnerClient;
   readonly #silenceMs: number;
@@ -31,13 +31,13 @@ export class Connection {
   #socket: Socket | undefined;
   #isConnecting = false;
   #connectingAt = 0;
-  #heardAt = 0;
+  #receivedAt = 0;
   #isPinged = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** `ws` throws where nobody can catch it when it is closed while it connects. */
+  /** `ws` 8 emits an uncaught error when closed while connecting; browsers do not. */
   #mayCloseEarly = 'document' in globalThis || 'WorkerGlobalScope' in globalThis;
-  /** Refusals of the token in a row: after the first one an app may bring another token. */
-  #refusals = 0;
+  /** Consecutive closes with 4403 (token rejected): after the first, the app may provide another token. */
+  #rejections = 0;
 
   constructor(client: InnerClient, silenceMs: number) {
     this.#client = client;
@@ -45,22 +45,22 @@ export class Connection {
     this.#listen('connecting', () => {
       this.#isConnecting = true;
       this.#connectingAt = performance.now();
-      this.#hear();
+      this.#markReceived();
       this.#watch();
     });
     this.#listen('opened', (socket) => {
       this.#isConnecting = false;
       this.#socket = isSocket(socket) ? socket : undefined;
       this.#mayCloseEarly = this.#socket?.terminate === undefined;
-      this.#hear();
+      this.#markReceived();
       this.#watch();
     });
-    this.#listen('connected', () => void (this.#refusals = 0));
-    this.#listen('message', () => this.#hear());
-    this.#listen('closed', (event) => this.#closed(event));
+    this.#listen('connected', () => void (this.#rejections = 0));
+    this.#listen('message', () => this.#markReceived());
+    this.#listen('closed', (event) => this.#onClosed(event));
   }
 
-  /** When the client last began to connect, after all that it waited by itself. */
+  /** Time at which the client last started to connect, after its own retry delay. */
   get connectingAt(): number {
     return this.#connectingAt;
   }
@@ -76,13 +76,13 @@ export class Connection {
 
   delete(follower: Follower): void {
     this.#followers.delete(follower);
-    if (this.#followers.size === 0) this.#rest();
+    if (this.#followers.size === 0) this.#stopTimer();
   }
 
-  /** Frees its listeners and its timer. */
+  /** Removes its listeners and its timer. */
   close(): void {
     for (const unlisten of this.#unlisten) unlisten();
-    this.#rest();
+    this.#stopTimer();
   }
 
   #listen(event: string, listener: (value: unknown) => void): void {
@@ -90,44 +90,44 @@ export class Connection {
     if (unlisten !== undefined) this.#unlisten.push(unlisten);
   }
 
-  #closed(event: unknown): void {
+  #onClosed(event: unknown): void {
     this.#socket = undefined;
     this.#isConnecting = false;
-    this.#rest();
+    this.#stopTimer();
     const code = isObject(event) ? event['code'] : undefined;
-    this.#refusals = code === FORBIDDEN ? this.#refusals + 1 : 0;
+    this.#rejections = code === FORBIDDEN ? this.#rejections + 1 : 0;
     for (const follower of this.#followers) {
-      if (this.#refusals > 1) follower.handle(event);
-      else follower.lost(code === TERMINATED);
+      if (this.#rejections > 1) follower.onProblem(event);
+      else follower.onLost(code === TERMINATED);
     }
   }
 
-  #hear(): void {
-    this.#heardAt = performance.now();
+  #markReceived(): void {
+    this.#receivedAt = performance.now();
     this.#isPinged = false;
   }
 
-  #rest(): void {
+  #stopTimer(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
   #watch(): void {
-    this.#rest();
+    this.#stopTimer();
     if (this.#followers.size === 0 || !(this.#silenceMs > 0)) return;
-    const quietMs = performance.now() - this.#heardAt;
+    const quietMs = performance.now() - this.#receivedAt;
     const dueMs = this.#isConnecting ? this.#watchConnecting(quietMs) : this.#watchOpen(quietMs);
     if (dueMs !== undefined) this.#timer = setTimeout(() => this.#watch(), dueMs);
   }
 
-  /** Returns when to look again. */
+  /** Returns the milliseconds until the next check. */
   #watchConnecting(quietMs: number): number | undefined {
     if (quietMs < this.#silenceMs) return this.#silenceMs - quietMs;
     if (this.#mayCloseEarly) this.#client.terminate?.();
     return undefined;
   }
 
-  /** Whatever comes after the ping ends the silence. Returns when to look again. */
+  /** Pings a silent socket, then terminates it: any message ends the silence. Returns the milliseconds until the next check. */
   #watchOpen(quietMs: number): number | undefined {
     const socket = this.#socket;
     if (socket === undefined) return undefined;

@@ -1,9 +1,9 @@
-import { readTokens } from './tokens.ts';
+import { tokenize } from './tokens.ts';
 import type { Tokens } from './tokens.ts';
 
 export interface Field {
   readonly name: string;
-  /** The name of the value in the result. */
+  /** The key in the result: the alias or the name. */
   readonly key: string;
   /** The variables in its arguments. */
   readonly variables: readonly string[];
@@ -30,9 +30,9 @@ export interface Document {
 
 const KINDS: ReadonlySet<string> = new Set(['query', 'mutation', 'subscription']);
 
-/** Reads what may be executed. Throws SyntaxError for anything else, and RangeError if it nests too deep. */
+/** Parses an executable document. Throws SyntaxError for anything else, and RangeError if it nests too deep. */
 export function parseDocument(text: string): Document {
-  const tokens = readTokens(text);
+  const tokens = tokenize(text);
   const operations: Operation[] = [];
   const fragments = new Map<string, readonly Selection[]>();
   while (tokens.next !== undefined) {
@@ -52,7 +52,7 @@ function parseOperation(tokens: Tokens): Operation {
   if (tokens.next === '{')
     return { kind: 'query', name: undefined, variables: new Map(), selections: parseSelections(tokens) };
   const kind = tokens.takeName();
-  if (!KINDS.has(kind)) throw new SyntaxError(`The document defines ${kind}, which nobody can run.`);
+  if (!KINDS.has(kind)) throw new SyntaxError(`The document defines ${kind}, which is not executable.`);
   const isNamed = tokens.next !== '(' && tokens.next !== '@' && tokens.next !== '{';
   const name = isNamed ? tokens.takeName() : undefined;
   const variables = parseVariables(tokens);
@@ -123,7 +123,7 @@ function skipDirectives(tokens: Tokens): void {
 const OPENING: ReadonlySet<string> = new Set(['(', '[', '{']);
 const CLOSING: ReadonlySet<string> = new Set([')', ']', '}']);
 
-/** Takes a value, or all in a pair of brackets, and returns the variables in it. */
+/** Skips a value, or a bracketed group, and returns the variables in it. */
 function skipValue(tokens: Tokens): string[] {
   const variables: string[] = [];
   let depth = 0;

@@ -1,6 +1,6 @@
 import { Connection } from './connection.ts';
 import type { InnerClient, Sink, SubscribeListeners } from './inner.ts';
-import { planOf } from './plan.ts';
+import { planOperation } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { iterateResults } from './results.ts';
 import type { Source } from './results.ts';
@@ -24,10 +24,10 @@ const SOCKET_SILENCE_MS = 30_000;
 const STREAM_SILENCE_MS = 120_000;
 
 /**
- * Wraps a client of graphql-ws or graphql-sse and returns one with the same methods, whose durable subscriptions
- * (those with a variable of the type `Cursor`) resume after the newest event whenever their connection ends: the app
- * gets each event once, and `StreamLive` once. Subscriptions without a cursor come back too; queries and mutations
- * pass unchanged. The wrapped client is disposed with it.
+ * Wraps a client of graphql-ws or graphql-sse and returns one with the same methods. Durable subscriptions (those with a
+ * variable of type `Cursor`) resume after the newest event when their connection ends: the app receives each event, and
+ * `StreamLive`, exactly once. Subscriptions without a cursor are restarted, too, but miss the events in between. Queries and
+ * mutations pass through. Disposing the returned client disposes the wrapped one.
  */
 export function resumable<Client extends SubscriptionClient>(
   client: Client,
@@ -53,7 +53,7 @@ export function resumable<Client extends SubscriptionClient>(
     reader: Reader,
     listeners?: SubscribeListeners,
   ): Subscription => {
-    const forget = (): void => void subscriptions.delete(subscription);
+    const remove = (): void => void subscriptions.delete(subscription);
     const subscription = new Subscription(shared, {
       payload,
       plan,
@@ -61,11 +61,11 @@ export function resumable<Client extends SubscriptionClient>(
       reader: {
         ...reader,
         error(problem) {
-          forget();
+          remove();
           reader.error(problem);
         },
         complete() {
-          forget();
+          remove();
           reader.complete();
         },
       },
@@ -75,14 +75,14 @@ export function resumable<Client extends SubscriptionClient>(
     return subscription;
   };
 
-  /** Runs what can be resumed; undefined for what is none of that. What cannot be run ends with an error, later. */
+  /** Opens a resumable subscription; undefined for other operations. Errors are reported to the reader asynchronously. */
   const openResumable = (
     payload: OperationPayload,
     reader: Reader,
     listeners?: SubscribeListeners,
   ): Source | undefined => {
     try {
-      const plan = planOf(payload, cursorVariable);
+      const plan = planOperation(payload, cursorVariable);
       if (plan.type === 'plain') return undefined;
       if (isDisposed) throw new Error('The client is disposed.');
       return open(payload, plan, reader, listeners);
@@ -95,7 +95,7 @@ export function resumable<Client extends SubscriptionClient>(
   const wrapped = {
     ...inner,
     subscribe(payload: OperationPayload, sink: Sink, listeners?: SubscribeListeners) {
-      const source = openResumable(payload, readerOf(sink), listeners);
+      const source = openResumable(payload, toReader(sink), listeners);
       return source === undefined ? inner.subscribe(payload, sink, listeners) : () => source.unsubscribe();
     },
     iterate(payload: OperationPayload, listeners?: SubscribeListeners) {
@@ -107,7 +107,7 @@ export function resumable<Client extends SubscriptionClient>(
       const { isOpen } = connection;
       for (const subscription of subscriptions) subscription.unsubscribe();
       connection.close();
-      // Without a connection graphql-ws waits for the next one first, and rejects when there is none (6.4.2).
+      // graphql-ws 6.4.2: without a connection, dispose() waits for the next one and rejects if there is none.
       const closed = Promise.resolve(inner.dispose()).catch(() => undefined);
       if (isOpen) await closed;
     },
@@ -115,7 +115,7 @@ export function resumable<Client extends SubscriptionClient>(
   return wrapped as unknown as Client;
 }
 
-const readerOf = (sink: Sink): Reader => ({
+const toReader = (sink: Sink): Reader => ({
   next: (result) => sink.next(result),
   error: (problem) => sink.error(problem),
   complete: () => sink.complete(),

@@ -18,7 +18,7 @@ export interface SubscribeListeners {
   connected?(wasRetry: boolean): void;
 }
 
-/** What this module uses of the client it wraps. `on` and `terminate` are those of graphql-ws alone. */
+/** The methods used of the wrapped client. Only graphql-ws has `on` and `terminate`. */
 export interface InnerClient {
   subscribe(payload: OperationPayload, sink: Sink, listeners?: SubscribeListeners): () => void;
   iterate(payload: OperationPayload, listeners?: SubscribeListeners): AsyncIterableIterator<Result>;

@@ -2,17 +2,18 @@ import { parseDocument } from './document.ts';
 import type { Document, Field, Operation, Selection } from './document.ts';
 import type { OperationPayload } from './types.ts';
 
-/** Where the cursor of a durable subscription comes from and where it goes to. */
+/** The variable for the cursor of a durable subscription, and the result keys that it is read from. */
 export interface CursorPlan {
   readonly variable: string;
-  /** The names that `cursor` and `__typename` of the root field's value have in results. */
+  /** The result keys (aliases) of `cursor` and `__typename` in the root field's value. */
   readonly cursorKeys: readonly string[];
   readonly typenameKeys: readonly string[];
 }
 
 /**
- * What an operation is to this module. `unknown` is one without text: its first result tells, and until then it is not
- * retried here, as it could be a mutation. `plain` is a query, a mutation, or what the server will refuse.
+ * How an operation is handled. `plain`: a query, a mutation, or a document that the server will reject; passed through.
+ * `unknown`: sent without text (persisted); classified by its first result, and not retried before that, because it could
+ * be a mutation.
  */
 export type Plan =
   | { readonly type: 'plain' }
@@ -20,14 +21,14 @@ export type Plan =
   | { readonly type: 'durable'; readonly cursor: CursorPlan }
   | { readonly type: 'unknown'; readonly cursor: CursorPlan };
 
-/** Throws an error for a durable subscription that selects no cursor: it could never resume. */
-export function planOf(payload: OperationPayload, cursorVariable: string): Plan {
+/** Classifies an operation. Throws for a durable subscription that selects no `cursor`: it could not resume. */
+export function planOperation(payload: OperationPayload, cursorVariable: string): Plan {
   const { query, operationName } = payload;
   if (typeof query !== 'string' || query.trim() === '') {
     const cursor = { variable: cursorVariable, cursorKeys: ['cursor'], typenameKeys: ['__typename'] };
     return { type: 'unknown', cursor };
   }
-  const document = read(query);
+  const document = tryParse(query);
   const operation = document && operationOf(document, operationName);
   if (document === undefined || operation?.kind !== 'subscription') return { type: 'plain' };
   const [root] = fieldsOf(document, operation.selections);
@@ -38,15 +39,15 @@ export function planOf(payload: OperationPayload, cursorVariable: string): Plan 
       .filter((field) => field.name === name)
       .map((field) => field.key);
   const cursorKeys = keysOf('cursor');
-  if (cursorKeys.length === 0) throw new Error(noCursor(`The subscription ${root.name}`));
+  if (cursorKeys.length === 0) throw new Error(noCursorMessage(`The subscription ${root.name}`));
   return { type: 'durable', cursor: { variable, cursorKeys, typenameKeys: keysOf('__typename') } };
 }
 
-export const noCursor = (what: string): string =>
-  `${what} has a variable for a cursor, but selects no \`cursor\`: after a break it could not resume. Select \`cursor\` on every event.`;
+export const noCursorMessage = (subject: string): string =>
+  `${subject} has a cursor variable but selects no \`cursor\`, so it could not resume after a disconnect. Select \`cursor\` on every event.`;
 
-/** Undefined for what is no document: the server says what is wrong with it. */
-function read(text: string): Document | undefined {
+/** Parses a document; undefined if it is malformed, which the server reports. */
+function tryParse(text: string): Document | undefined {
   try {
     return parseDocument(text);
   } catch {
@@ -62,7 +63,7 @@ function operationOf({ operations }: Document, name: string | null | undefined):
 const cursorVariableOf = ({ variables }: Operation, root: Field): string | undefined =>
   root.variables.find((name) => variables.get(name) === 'Cursor');
 
-/** The fields of a selection, those of its fragments included. */
+/** Lists the fields of a selection, including those of its fragments. */
 function fieldsOf(document: Document, selections: readonly Selection[], seen = new Set<string>()): Field[] {
   return selections.flatMap((selection) => {
     switch (selection.type) {

@@ -1,20 +1,20 @@
 import type { CursorPlan } from './plan.ts';
 
-/** What a result of a durable subscription says about its position. */
+/** The position in a result of a durable subscription. */
 export interface Step {
   readonly cursor: string;
   readonly isLive: boolean;
-  /** The app has it already: an event with the newest cursor, or one more `StreamLive`. */
+  /** Whether the app already received it: the event at the current cursor, or another `StreamLive`. */
   readonly isRepeated: boolean;
 }
 
-/** The position of a durable subscription: the newest cursor, in the variables with which it begins again. */
+/** The position of a durable subscription: the newest cursor, kept in the variables with which it restarts. */
 export class Position {
   readonly #variables: Record<string, unknown>;
   readonly #plan: CursorPlan;
-  #isLiveTold = false;
+  #hasDeliveredLive = false;
 
-  /** The variables are changed as it moves. An empty cursor is none. */
+  /** Mutates the variables when the position moves. An empty cursor counts as absent. */
   constructor(variables: Record<string, unknown>, plan: CursorPlan) {
     this.#variables = variables;
     this.#plan = plan;
@@ -26,22 +26,22 @@ export class Position {
     return typeof cursor === 'string' ? cursor : null;
   }
 
-  /** Whether results say which of them is `StreamLive`. */
-  get hasTypes(): boolean {
+  /** Whether the operation selects `__typename`, which distinguishes `StreamLive`. */
+  get hasTypenames(): boolean {
     return this.#plan.typenameKeys.length > 0;
   }
 
-  /** Undefined for a value without a cursor. */
+  /** Reads the position of a result; undefined if it has no cursor. */
   read(value: Readonly<Record<string, unknown>>): Step | undefined {
     const cursor = textAt(value, this.#plan.cursorKeys);
     if (cursor === undefined) return undefined;
     const isLive = textAt(value, this.#plan.typenameKeys) === 'StreamLive';
-    return { cursor, isLive, isRepeated: isLive ? this.#isLiveTold : cursor === this.cursor };
+    return { cursor, isLive, isRepeated: isLive ? this.#hasDeliveredLive : cursor === this.cursor };
   }
 
   moveTo(cursor: string, isLive = false): void {
     this.#variables[this.#plan.variable] = cursor;
-    this.#isLiveTold ||= isLive;
+    this.#hasDeliveredLive ||= isLive;
   }
 }
 

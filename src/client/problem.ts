@@ -1,25 +1,25 @@
-/** What to do about a problem that ended a subscription or its connection. */
+/** The reaction to a problem that ended a subscription or its connection. */
 export type Verdict =
   | { readonly type: 'retry'; readonly afterMs: number }
   | { readonly type: 'expired'; readonly code: 'CURSOR_EXPIRED' | 'CURSOR_INVALID'; readonly oldest?: string }
   | { readonly type: 'fatal' };
 
-/** Ends after which the stream goes on elsewhere or later, and codes of the same kind (docs/errors.md). */
-const PASSING_REASONS: ReadonlySet<unknown> = new Set(['DRAINING', 'OPERATOR', 'SLOW']);
-const PASSING_CODES: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'RATE_LIMITED']);
+/** End reasons and codes after which the stream can resume, on another node or later (docs/errors.md). */
+const TRANSIENT_REASONS: ReadonlySet<unknown> = new Set(['DRAINING', 'OPERATOR', 'SLOW']);
+const TRANSIENT_CODES: ReadonlySet<unknown> = new Set(['UNAVAILABLE', 'RATE_LIMITED']);
 
-/** Closes of a WebSocket that would come again: what the client sends is wrong, or who sends it. */
+/** WebSocket close codes that a retry would repeat: the request or its token is invalid. */
 const FATAL_CLOSES: ReadonlySet<number> = new Set([
   1003, 1007, 1008, 1009, 1010, 4004, 4400, 4401, 4403, 4406, 4409, 4500,
 ]);
 
-/** Asked for more, a timer would fire at once. */
+/** setTimeout fires immediately for delays above 2^31 - 1 ms. */
 const MAX_WAIT_MS = 3_600_000;
 
-/** HTTP statuses below 500 that may pass. */
-const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 421, 425, 429]);
+/** HTTP statuses below 500 that are worth a retry. */
+const TRANSIENT_STATUSES: ReadonlySet<number> = new Set([408, 421, 425, 429]);
 
-/** By shape: an app may bring a `fetch` of its own. */
+/** Structural, because an app may provide its own `fetch`. */
 interface ResponseHeaders {
   get(name: string): string | null;
 }
@@ -30,33 +30,33 @@ const isHeaders = (value: unknown): value is ResponseHeaders =>
 const RETRY: Verdict = { type: 'retry', afterMs: 0 };
 const FATAL: Verdict = { type: 'fatal' };
 
-/** Reads errors of the server, close events, responses and errors of the network alike. */
-export function judge(problem: unknown): Verdict {
+/** Classifies GraphQL errors, WebSocket close events, HTTP responses and network errors. */
+export function classify(problem: unknown): Verdict {
   if (!isObject(problem)) return FATAL;
-  if (Array.isArray(problem)) return judgeErrors(problem);
-  if (isObject(problem['extensions'])) return judgeErrors([problem]);
-  if (isObject(problem['response'])) return judgeResponse(problem['response']);
+  if (Array.isArray(problem)) return classifyErrors(problem);
+  if (isObject(problem['extensions'])) return classifyErrors([problem]);
+  if (isObject(problem['response'])) return classifyResponse(problem['response']);
   if (typeof problem['code'] === 'number' && 'reason' in problem)
     return FATAL_CLOSES.has(problem['code']) ? FATAL : RETRY;
   return RETRY;
 }
 
-function judgeErrors(errors: readonly unknown[]): Verdict {
+function classifyErrors(errors: readonly unknown[]): Verdict {
   for (const error of errors) {
     const extensions = isObject(error) && isObject(error['extensions']) ? error['extensions'] : {};
     const { code, reason, oldest, retryAfterMs } = extensions;
     if (code === 'CURSOR_EXPIRED' || code === 'CURSOR_INVALID')
       return { type: 'expired', code, ...(typeof oldest === 'string' && { oldest }) };
-    if (PASSING_REASONS.has(reason) || (reason === undefined && PASSING_CODES.has(code)))
+    if (TRANSIENT_REASONS.has(reason) || (reason === undefined && TRANSIENT_CODES.has(code)))
       return retryAfter(typeof retryAfterMs === 'number' ? retryAfterMs : 0);
   }
   return FATAL;
 }
 
-function judgeResponse(response: Readonly<Record<string, unknown>>): Verdict {
+function classifyResponse(response: Readonly<Record<string, unknown>>): Verdict {
   const { status, headers } = response;
   if (typeof status !== 'number' || status < 400) return RETRY;
-  if (status < 500 && !PASSING_STATUSES.has(status)) return FATAL;
+  if (status < 500 && !TRANSIENT_STATUSES.has(status)) return FATAL;
   return retryAfter(isHeaders(headers) ? retryAfterOf(headers) : 0);
 }
 
@@ -65,7 +65,7 @@ const retryAfter = (ms: number): Verdict => ({
   afterMs: ms > 0 ? Math.min(ms, MAX_WAIT_MS) : 0,
 });
 
-/** The milliseconds that `Retry-After` asks for, which is in seconds or a date. */
+/** Returns the `Retry-After` header, in seconds or a date, as milliseconds from now. */
 function retryAfterOf(headers: ResponseHeaders): number {
   const text = headers.get('retry-after') ?? '';
   return /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - Date.now();

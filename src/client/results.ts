@@ -1,34 +1,34 @@
 import type { Result } from './inner.ts';
 import type { Reader } from './subscription.ts';
 
-/** What an iterator reads. */
+/** A subscription that an iterator reads, and pauses when its buffer is full. */
 export interface Source {
   resume(): void;
   unsubscribe(): void;
 }
 
-interface Waiting {
+interface PendingRead {
   resolve(step: IteratorResult<Result, undefined>): void;
   reject(problem: unknown): void;
 }
 
 /**
- * Makes an iterator of a subscription. It buffers at most `maxBytes`, or one result; then the source stops, and goes on
- * once the buffer is empty. Undefined when `open` opens none.
+ * Creates an iterator over a subscription; undefined if `open` returns none. Buffers at most `maxBytes`, or one result;
+ * beyond that the source pauses until the buffer is empty.
  */
 export function iterateResults(
   maxBytes: number,
   open: (reader: Reader) => Source | undefined,
 ): AsyncIterableIterator<Result> | undefined {
   const buffer: { readonly result: Result; readonly bytes: number }[] = [];
-  const waiting: Waiting[] = [];
+  const pending: PendingRead[] = [];
   let bufferedBytes = 0;
   let end: { readonly problem?: unknown } | undefined;
 
   const finish = (ended: { readonly problem?: unknown }): void => {
     end ??= ended;
-    for (const { resolve, reject } of waiting.splice(0)) {
-      // Only the first one is told of the problem: after it the iterator is done.
+    for (const { resolve, reject } of pending.splice(0)) {
+      // Only the first pending read rejects: afterwards the iterator is done.
       if (end !== undefined && 'problem' in end) {
         reject(end.problem);
         end = {};
@@ -37,9 +37,9 @@ export function iterateResults(
   };
   const source = open({
     hasRoom: (result) =>
-      waiting.length > 0 || buffer.length === 0 || bufferedBytes + sizeOf(result) <= maxBytes,
+      pending.length > 0 || buffer.length === 0 || bufferedBytes + sizeOf(result) <= maxBytes,
     next(result) {
-      const first = waiting.shift();
+      const first = pending.shift();
       if (first !== undefined) return first.resolve({ done: false, value: result });
       const bytes = sizeOf(result);
       buffer.push({ result, bytes });
@@ -70,7 +70,7 @@ export function iterateResults(
         return { done: true, value: undefined };
       }
       return new Promise((resolve, reject) => {
-        waiting.push({ resolve, reject });
+        pending.push({ resolve, reject });
         source.resume();
       });
     },
@@ -88,5 +88,5 @@ export function iterateResults(
   };
 }
 
-/** In bytes of JSON as JavaScript holds it. */
+/** Estimates the size in memory, in bytes: two per character of JSON. */
 const sizeOf = (result: Result): number => 2 * JSON.stringify(result).length;

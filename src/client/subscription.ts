@@ -1,15 +1,15 @@
 import { Backoff } from './backoff.ts';
 import type { Connection, Follower } from './connection.ts';
 import type { InnerClient, Result, Sink, SubscribeListeners } from './inner.ts';
-import { noCursor } from './plan.ts';
+import { noCursorMessage } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { Position } from './position.ts';
 import type { Step } from './position.ts';
-import { isObject, judge } from './problem.ts';
+import { classify, isObject } from './problem.ts';
 import type { Verdict } from './problem.ts';
 import type { ExpiredCursor, OperationPayload, ResumableOptions, SubscriptionState } from './types.ts';
 
-/** Where results go. One that has no room leaves the result, and those after it, to the log of the server. */
+/** The consumer of results. If it has no room, the subscription pauses and later replays from the server's log. */
 export interface Reader extends Sink {
   hasRoom?(result: Result): boolean;
 }
@@ -19,11 +19,11 @@ export interface Shared {
   readonly connection: Connection;
   readonly options: ResumableOptions;
   readonly retryDelay: (attempt: number) => number;
-  /** Of one event stream; 0 for a WebSocket, which is watched as a whole. */
+  /** Silence timeout per event stream; 0 over WebSocket, where the connection is watched instead. */
   readonly silenceMs: number;
 }
 
-export interface Order {
+export interface SubscriptionRequest {
   readonly payload: OperationPayload;
   readonly plan: Plan;
   readonly reader: Reader;
@@ -31,18 +31,18 @@ export interface Order {
 }
 
 /**
- * One subscription of the app: a chain of subscriptions of the wrapped client, each of which starts after the newest
- * cursor. The wrapped client encodes the payload anew whenever it connects, so the cursor is put into variables that
- * are this module's own; what comes from a superseded link of the chain is dropped.
+ * One subscription of the app: a sequence of runs in the wrapped client, each of which starts after the newest cursor.
+ * The wrapped client serialises the payload on each connect, so the cursor is kept in a private copy of the variables.
+ * Results of a superseded run are dropped.
  */
 export class Subscription implements Follower {
   readonly #shared: Shared;
-  readonly #order: Order;
+  readonly #request: SubscriptionRequest;
   readonly #payload: OperationPayload;
   readonly #position: Position | undefined;
   readonly #backoff: Backoff;
   #plan: Plan;
-  #link = 0;
+  #run = 0;
   #stop: (() => void) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
@@ -51,11 +51,11 @@ export class Subscription implements Follower {
   #isOver = false;
   #status: SubscriptionState['status'] | undefined;
 
-  constructor(shared: Shared, order: Order) {
-    const { payload, plan } = order;
+  constructor(shared: Shared, request: SubscriptionRequest) {
+    const { payload, plan } = request;
     const variables = { ...payload.variables };
     this.#shared = shared;
-    this.#order = order;
+    this.#request = request;
     this.#plan = plan;
     this.#payload = { ...payload, variables };
     this.#position = 'cursor' in plan ? new Position(variables, plan.cursor) : undefined;
@@ -64,20 +64,20 @@ export class Subscription implements Follower {
   }
 
   start(): void {
-    this.#backoff.started();
-    const link = (this.#link += 1);
-    const isPresent = (): boolean => link === this.#link;
+    this.#backoff.onStart();
+    const run = (this.#run += 1);
+    const isCurrent = (): boolean => run === this.#run;
     try {
       const stop = this.#shared.client.subscribe(
         this.#payload,
         {
-          next: (result) => void (isPresent() && this.#receive(result)),
-          error: (problem) => void (isPresent() && this.handle(problem)),
-          complete: () => void (isPresent() && this.#finish(() => this.#order.reader.complete())),
+          next: (result) => void (isCurrent() && this.#receive(result)),
+          error: (problem) => void (isCurrent() && this.onProblem(problem)),
+          complete: () => void (isCurrent() && this.#finish(() => this.#request.reader.complete())),
         },
-        this.#listeners(isPresent),
+        this.#listeners(isCurrent),
       );
-      if (!isPresent()) return stop();
+      if (!isCurrent()) return stop();
       this.#stop = stop;
       this.#watchSilence();
     } catch (problem) {
@@ -85,28 +85,28 @@ export class Subscription implements Follower {
     }
   }
 
-  /** Goes on after a pause, which a reader without room has brought about. */
+  /** Restarts after a pause caused by a full reader. */
   resume(): void {
     if (!this.#isPaused || this.#isOver) return;
     this.#isPaused = false;
     this.start();
   }
 
-  /** Ends it, and tells its reader so later, as the wrapped clients do. */
+  /** Ends the subscription and completes its reader asynchronously, as the wrapped clients do. */
   unsubscribe(): void {
-    this.#finish(() => queueMicrotask(() => this.#order.reader.complete()));
+    this.#finish(() => queueMicrotask(() => this.#request.reader.complete()));
   }
 
-  lost(isAbandoned: boolean): void {
+  onLost(isAbandoned: boolean): void {
     const isRunning = this.#stop !== undefined;
-    this.#backoff.lost();
+    this.#backoff.onLost();
     this.#setStatus('behind');
     if (isAbandoned && isRunning) this.#retry(0);
   }
 
-  handle(problem: unknown): void {
+  onProblem(problem: unknown): void {
     if (this.#isOver) return;
-    const verdict = this.#judge(problem);
+    const verdict = this.#classify(problem);
     switch (verdict.type) {
       case 'retry':
         return this.#retry(verdict.afterMs);
@@ -117,9 +117,9 @@ export class Subscription implements Follower {
     }
   }
 
-  #judge(problem: unknown): Verdict {
+  #classify(problem: unknown): Verdict {
     if (this.#isPlain) return { type: 'fatal' };
-    const verdict = judge(problem);
+    const verdict = classify(problem);
     if (verdict.type === 'expired') return this.#position === undefined ? { type: 'fatal' } : verdict;
     const choice = this.#shared.options.shouldRetry?.(problem);
     if (choice === false) return { type: 'fatal' };
@@ -130,17 +130,17 @@ export class Subscription implements Follower {
     return this.#plan.type === 'plain' || this.#plan.type === 'unknown';
   }
 
-  #listeners(isPresent: () => boolean): SubscribeListeners {
-    const { listeners } = this.#order;
+  #listeners(isCurrent: () => boolean): SubscribeListeners {
+    const { listeners } = this.#request;
     return {
       ...listeners,
       connecting: (isRetry) => {
-        if (isPresent()) this.#backoff.connecting();
-        if (isRetry && isPresent()) this.#setStatus('behind');
+        if (isCurrent()) this.#backoff.onConnecting();
+        if (isRetry && isCurrent()) this.#setStatus('behind');
         listeners?.connecting?.(isRetry);
       },
       connected: (wasRetry) => {
-        if (isPresent()) this.#watchSilence();
+        if (isCurrent()) this.#watchSilence();
         listeners?.connected?.(wasRetry);
       },
     };
@@ -150,44 +150,44 @@ export class Subscription implements Follower {
     this.#watchSilence();
     const { data, errors } = result;
     if ((data === undefined || data === null) && errors !== undefined && errors.length > 0) {
-      const isEnd = this.#plan.type === 'durable' && (!this.#backoff.isHeard || errors.some(isOfStream));
-      if (!this.#isPlain && (isEnd || judge(errors).type !== 'fatal')) return this.handle(errors);
+      const isEnd = this.#plan.type === 'durable' && (!this.#backoff.hasReceived || errors.some(isOfStream));
+      if (!this.#isPlain && (isEnd || classify(errors).type !== 'fatal')) return this.onProblem(errors);
     }
-    this.#backoff.heard();
+    this.#backoff.onResult();
     const value = isObject(data) ? Object.values(data)[0] : undefined;
     if (this.#position === undefined || this.#plan.type === 'plain' || !isObject(value))
-      return this.#deliverUncounted(result);
+      return this.#deliverEphemeral(result);
     const step = this.#position.read(value);
     if (step !== undefined) return this.#deliverAt(this.#position, step, result);
-    if (this.#plan.type !== 'unknown') return this.#fail(new Error(noCursor('A subscription')));
+    if (this.#plan.type !== 'unknown') return this.#fail(new Error(noCursorMessage('A subscription')));
     this.#plan = { type: 'plain' };
-    this.#deliverUncounted(result);
+    this.#deliverEphemeral(result);
   }
 
-  /** What has no place in a log: it is lost when nobody has room for it. */
-  #deliverUncounted(result: Result): void {
-    this.#backoff.succeeded();
-    const { reader } = this.#order;
+  /** Delivers an ephemeral result, which cannot be replayed: fails if the reader has no room. */
+  #deliverEphemeral(result: Result): void {
+    this.#backoff.reset();
+    const { reader } = this.#request;
     if (reader.hasRoom?.(result) === false) return this.#fail(new Error(TOO_SLOW));
     this.#deliver(result);
   }
 
   #deliverAt(position: Position, { cursor, isLive, isRepeated }: Step, result: Result): void {
     if (this.#plan.type === 'unknown') this.#plan = { type: 'durable', cursor: this.#plan.cursor };
-    const link = this.#link;
-    if (!isRepeated && this.#order.reader.hasRoom?.(result) === false) return this.#pause();
-    // Before it is delivered: an app may do anything then, also what makes the wrapped client connect again.
+    const run = this.#run;
+    if (!isRepeated && this.#request.reader.hasRoom?.(result) === false) return this.#pause();
+    // Before delivery, because the app's callback may make the wrapped client reconnect with these variables.
     position.moveTo(cursor, isLive);
     if (!isRepeated) this.#deliver(result);
-    if (link !== this.#link || (position.hasTypes && !isLive)) return;
-    this.#backoff.succeeded();
+    if (run !== this.#run || (position.hasTypenames && !isLive)) return;
+    this.#backoff.reset();
     this.#renewals = 0;
     this.#setStatus('live');
   }
 
   #deliver(result: Result): void {
     try {
-      this.#order.reader.next(result);
+      this.#request.reader.next(result);
     } catch (problem) {
       this.#fail(problem);
     }
@@ -208,7 +208,7 @@ export class Subscription implements Follower {
   }
 
   async #renew({ code, oldest }: Omit<ExpiredCursor, 'payload'>, problem: unknown): Promise<void> {
-    const { payload } = this.#order;
+    const { payload } = this.#request;
     this.#release();
     this.#setStatus('behind');
     try {
@@ -233,7 +233,7 @@ export class Subscription implements Follower {
     this.#status = status;
     try {
       this.#shared.options.onState?.({
-        payload: this.#order.payload,
+        payload: this.#request.payload,
         status,
         cursor: this.#position?.cursor ?? null,
       });
@@ -242,33 +242,33 @@ export class Subscription implements Follower {
     }
   }
 
-  /** An event stream that says nothing for so long is resumed: nobody tells when its connection is half open. */
+  /** Resumes an event stream that is silent for too long: a half-open connection raises no error. */
   #watchSilence(): void {
     clearTimeout(this.#silence);
     const { silenceMs } = this.#shared;
     if (!(silenceMs > 0) || this.#isPlain || this.#isOver) return;
     this.#silence = setTimeout(() => {
-      if (!this.#backoff.isHeard) return this.#retry(0);
+      if (!this.#backoff.hasReceived) return this.#retry(0);
       this.#release();
       this.start();
     }, silenceMs);
   }
 
   #fail(problem: unknown): void {
-    this.#finish(() => this.#order.reader.error(problem));
+    this.#finish(() => this.#request.reader.error(problem));
   }
 
-  #finish(tell: () => void): void {
+  #finish(notify: () => void): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#release();
     this.#shared.connection.delete(this);
-    tell();
+    notify();
   }
 
-  /** Ends the present link. The wrapped client counts an ended subscription until it is stopped. */
+  /** Ends the current run. The wrapped client counts a subscription as active until it is unsubscribed. */
   #release(): void {
-    this.#link += 1;
+    this.#run += 1;
     clearTimeout(this.#timer);
     clearTimeout(this.#silence);
     const stop = this.#stop;
@@ -278,7 +278,7 @@ export class Subscription implements Follower {
 }
 
 const TOO_SLOW =
-  'The reader of iterate() fell too far behind. What it reads is not kept by the server, so the subscription ends.';
+  'The reader of iterate() fell too far behind. The subscription is ephemeral and cannot be replayed, so it ends.';
 
-/** One event's errors have the path of a field. */
+/** Errors of a single event have the path of a field; errors of the stream have none. */
 const isOfStream = (error: unknown): boolean => isObject(error) && !Array.isArray(error['path']);

@@ -1,30 +1,30 @@
-/** One token of a document, after what is ignored before it: a string, a name, or anything else. */
+/** Matches one token after ignored characters: a string, a name, or punctuation. */
 const TOKEN =
   /(?:[\s,\uFEFF]|#[^\n\r]*)*(?:("""(?:\\"""|[^])*?"""|"(?:\\.|[^"\\\n\r])*")|([A-Za-z_]\w*|-?\d[\w.+-]*|\.\.\.|[!$&()/:=@[\]{|}])|$)/y;
 
-/** Stands for every string: what it says does not matter here. */
+/** Placeholder for all strings, whose content does not matter here. */
 const STRING = '"';
 
-/** Takes the tokens of a document one after the other; after the last one it is `undefined`. */
+/** A cursor over the tokens of a document; `next` is undefined at its end. */
 export interface Tokens {
   readonly next: string | undefined;
   take(): string;
-  /** Takes the next token if it is this one. */
+  /** Consumes the next token if it equals this one, and returns whether it did. */
   skip(token: string): boolean;
-  /** Takes this token, or throws. */
+  /** Consumes this token. Throws SyntaxError if the next one differs. */
   expect(token: string): void;
   takeName(): string;
-  /** Takes descriptions. */
+  /** Consumes descriptions. */
   skipStrings(): void;
 }
 
-/** Throws SyntaxError for text that is no GraphQL, as do all that take what is not there. */
-export function readTokens(text: string): Tokens {
+/** Splits a document into tokens. Throws SyntaxError for text that is not GraphQL. */
+export function tokenize(text: string): Tokens {
   const tokens = splitTokens(text);
   let index = 0;
   const take = (): string => {
     const token = tokens[index];
-    if (token === undefined) throw new SyntaxError('The document ends too early.');
+    if (token === undefined) throw new SyntaxError('Unexpected end of the document.');
     index += 1;
     return token;
   };
@@ -40,11 +40,11 @@ export function readTokens(text: string): Tokens {
     take,
     skip,
     expect(token) {
-      if (!skip(token)) throw new SyntaxError(`The document has no ${token} where one is due.`);
+      if (!skip(token)) throw new SyntaxError(`Expected ${token} in the document.`);
     },
     takeName() {
       const name = take();
-      if (!/^[A-Za-z_]/.test(name)) throw new SyntaxError(`The document has ${name} where a name is due.`);
+      if (!/^[A-Za-z_]/.test(name)) throw new SyntaxError(`Expected a name in the document, found ${name}.`);
       return name;
     },
     skipStrings() {

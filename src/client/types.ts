@@ -1,11 +1,11 @@
-/** What `resumable` wraps: a client of graphql-ws, a client of graphql-sse, or anything with their shape. */
+/** A client that `resumable` can wrap: of graphql-ws, of graphql-sse, or of the same shape. */
 export interface SubscriptionClient {
   subscribe(payload: never, sink: never): () => void;
   iterate(payload: never): AsyncIterable<unknown>;
   dispose(): void | Promise<void>;
 }
 
-/** The operation as the app gave it to `subscribe` or `iterate`. */
+/** The operation as passed to `subscribe` or `iterate`. */
 export interface OperationPayload {
   readonly query?: string | null | undefined;
   readonly operationName?: string | null | undefined;
@@ -13,44 +13,45 @@ export interface OperationPayload {
   readonly extensions?: Readonly<Record<string, unknown>> | null | undefined;
 }
 
-/** A change of one durable subscription. */
+/** A status change of a durable subscription. */
 export interface SubscriptionState {
   readonly payload: OperationPayload;
-  /** `live`: everything up to now was delivered. `behind`: the connection is lost, or a buffer is full. */
+  /** `live`: all events so far are delivered. `behind`: the connection is lost, or the buffer of `iterate` is full. */
   readonly status: 'live' | 'behind';
-  /** The cursor of the newest event, which a resume starts after; null before the first. */
+  /** The cursor of the newest event, after which the subscription resumes; null before the first. */
   readonly cursor: string | null;
 }
 
-/** Why the server refuses the cursor of a durable subscription. */
+/** The rejection of a durable subscription's cursor by the server. */
 export interface ExpiredCursor {
   readonly payload: OperationPayload;
   readonly code: 'CURSOR_EXPIRED' | 'CURSOR_INVALID';
-  /** The oldest cursor that the log still reaches back to. */
+  /** The oldest cursor that is still valid. */
   readonly oldest?: string;
 }
 
+/** The cursor to resume after; without one, the subscription ends with the server's error. */
 export type NewCursor = string | null | undefined | void;
 
 export interface ResumableOptions {
-  /** Receives each change between live and behind, per durable subscription. */
+  /** Called when a durable subscription changes between `live` and `behind`. */
   onState?(state: SubscriptionState): void;
   /**
-   * Queries the data again and returns its new `eventCursor`: the stream goes on after it. Without a cursor the
-   * subscription ends with the error of the server.
+   * Called when the cursor is no longer valid. Should query the data again and return its `eventCursor`, after which the
+   * stream resumes. If it returns no cursor, the subscription ends with the server's error.
    */
   onExpired?(expired: ExpiredCursor): NewCursor | Promise<NewCursor>;
-  /** The name of the variable that holds the cursor in operations sent without text. Default: `after`. */
+  /** Name of the cursor variable in persisted operations, which are sent without text. Default: `after`. */
   readonly cursorVariable?: string;
-  /** Milliseconds before attempt number `attempt` (from 0). Default: 0.5 s doubled per attempt up to 30 s, minus a random part of up to a half. */
+  /** Returns the milliseconds before a retry; `attempt` starts at 0. Default: 0.5 s, doubled per attempt up to 30 s, minus up to 50 % jitter. */
   retryDelay?(attempt: number): number;
-  /** Overrules what is tried again: `false` ends the subscription with the problem, `true` resumes it. */
+  /** Overrides the default retry decision: `false` ends the subscription with the problem, `true` resumes it. */
   shouldRetry?(problem: unknown): boolean | undefined;
-  /** Bytes of results that `iterate` buffers for a slow reader before it pauses the stream. Default: 1 MiB. */
+  /** Maximum bytes of results that `iterate` buffers for a slow reader before it pauses the stream. Default: 1 MiB. */
   readonly maxBufferedBytes?: number;
   /**
-   * Milliseconds of silence after which a connection counts as lost. Default: 30 s over WebSocket, where a ping is
-   * sent before, and 120 s over Server-Sent Events, where the stream is resumed. 0 turns it off.
+   * Milliseconds without a message after which a connection counts as lost; 0 disables the check. Default: 30 s over
+   * WebSocket, with a ping after two thirds of it, and 120 s over Server-Sent Events.
    */
   readonly silenceTimeout?: number;
 }

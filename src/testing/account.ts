@@ -12,23 +12,23 @@ export interface NewAccount {
   readonly birthday?: string;
 }
 
-/** A user or a device, with a token and with clients of both kinds. */
+/** A logged-in user or device with a GraphQL client, and legacy clients on demand. */
 export interface TestAccount extends AsyncDisposable {
-  /** Global id: `User:7`, `Device:4`. */
+  /** Global id, for example `User:7` or `Device:4`. */
   readonly id: string;
-  /** The number that legacy clients see. */
+  /** Numeric id, as used by legacy clients. */
   readonly legacyId: number;
-  /** E-mail of a user, username of a device. */
+  /** E-mail address of a user, or username of a device. */
   readonly login: string;
   readonly token: string;
   readonly graphql: GraphqlClient;
-  /** Connects an old client and authenticates it. */
+  /** Connects a legacy client and authenticates it. */
   legacy(options?: LegacyOptions): Promise<LegacyClient>;
-  /** Follows a conversation, and resolves when the subscription is live. */
+  /** Subscribes to a conversation. Without `after`, resolves when the subscription is live. */
   conversationEvents(conversationId: string, after?: string): Promise<TestSubscription>;
-  /** Follows a circle, and resolves when the subscription is live. */
+  /** Subscribes to a circle. Without `after`, resolves when the subscription is live. */
   circleEvents(circleId: string, after?: string): Promise<TestSubscription>;
-  /** Follows what concerns this account alone, and resolves when the subscription is live. */
+  /** Subscribes to the inbox of the account. Without `after`, resolves when the subscription is live. */
   inboxEvents(after?: string): Promise<TestSubscription>;
 }
 
@@ -63,11 +63,11 @@ interface Identity {
   readonly legacyId: number;
 }
 
-/** Creates a user and logs it in. */
+/** Creates a user with a random name and e-mail address unless given, and logs in. */
 export async function createTestAccount(
   url: string,
   graphql: GraphqlClient,
-  given: NewAccount = {},
+  values: NewAccount = {},
 ): Promise<TestAccount> {
   const name = randomUUID().slice(0, 8);
   const input = {
@@ -75,7 +75,7 @@ export async function createTestAccount(
     password: 'correct horse',
     firstName: 'Test',
     lastName: name,
-    ...given,
+    ...values,
   };
   const { createAccount } = await graphql.run<{
     createAccount: { token: string; user: Identity & { email: string } };
@@ -83,7 +83,7 @@ export async function createTestAccount(
   return testAccount(url, createAccount.token, createAccount.user, createAccount.user.email);
 }
 
-/** Logs a device in, with the username and password that `addDevice` answered. */
+/** Logs a device in with the credentials returned by `addDevice`. */
 export async function loginTestDevice(url: string, username: string, password: string): Promise<TestAccount> {
   await using graphql = createGraphqlClient(url);
   const { loginDevice } = await graphql.run<{ loginDevice: { token: string; device: Identity } }>(
@@ -117,13 +117,16 @@ function testAccount(url: string, token: string, { id, legacyId }: Identity, log
       return client;
     },
     conversationEvents: (conversationId, after) =>
-      follow(streamOf('conversationEvents(conversationId: $id, after: $after)', '$id: ID!, '), {
+      follow(subscriptionOf('conversationEvents(conversationId: $id, after: $after)', '$id: ID!, '), {
         id: conversationId,
         after,
       }),
     circleEvents: (circleId, after) =>
-      follow(streamOf('circleEvents(circleId: $id, after: $after)', '$id: ID!, '), { id: circleId, after }),
-    inboxEvents: (after) => follow(streamOf('inboxEvents(after: $after)', ''), { after }),
+      follow(subscriptionOf('circleEvents(circleId: $id, after: $after)', '$id: ID!, '), {
+        id: circleId,
+        after,
+      }),
+    inboxEvents: (after) => follow(subscriptionOf('inboxEvents(after: $after)', ''), { after }),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.close();
       await graphql[Symbol.asyncDispose]();
@@ -131,8 +134,8 @@ function testAccount(url: string, token: string, { id, legacyId }: Identity, log
   };
 }
 
-/** Every field of every durable event that a test commonly looks at. */
-function streamOf(field: string, variables: string): string {
+/** Builds a subscription that selects the commonly tested fields of every durable event. */
+function subscriptionOf(field: string, variables: string): string {
   return /* GraphQL */ `
     subscription Follow(${variables}$after: Cursor) {
       ${field} {

@@ -2,13 +2,13 @@ import { loginTestDevice } from './account.ts';
 import type { TestAccount } from './account.ts';
 import type { TestGateway } from './gateway.ts';
 
-/** An entity as both doors name it. */
+/** An object by its id in either API. */
 export interface Named {
   readonly id: string;
   readonly legacyId: number;
 }
 
-/** A circle of the owner, with members who accepted their invitations. */
+/** Creates a circle of the owner and adds the members by accepted invitations. */
 export async function circleOf(owner: TestAccount, ...members: readonly TestAccount[]): Promise<Named> {
   const { createCircle } = await owner.graphql.run<{ createCircle: Named }>(
     'mutation { createCircle(name: "Family") { id legacyId } }',
@@ -25,7 +25,7 @@ export async function circleOf(owner: TestAccount, ...members: readonly TestAcco
   return createCircle;
 }
 
-/** A conversation of the owner with members of the circle. */
+/** Creates a conversation of the owner with members of the circle. */
 export async function conversationOf(
   owner: TestAccount,
   circle: Named,
@@ -38,7 +38,7 @@ export async function conversationOf(
   return createConversation;
 }
 
-/** The circle's device, logged in. */
+/** Adds a device to the circle and logs it in. */
 export async function deviceOf(app: TestGateway, owner: TestAccount, circle: Named): Promise<TestAccount> {
   const { addDevice } = await owner.graphql.run<{ addDevice: { username: string; password: string } }>(
     'mutation ($id: ID!) { addDevice(circleId: $id, name: "Kitchen") { username password } }',

@@ -12,27 +12,27 @@ import type { LegacyClient, LegacyOptions } from './legacy-client.ts';
 
 export interface GatewayOptions {
   /**
-   * Environment variables, as the product reads them (docs/configuration.md). Those a test needs are set: nothing is
-   * kept, a free port of 127.0.0.1, no log, no rate limits, and a short presence grace.
+   * Settings (docs/configuration.md). Defaults for tests: an in-memory database, a free port on 127.0.0.1, no log, no rate
+   * limits, and a presence grace period of 200 ms.
    */
   readonly env?: Readonly<Record<string, string>>;
-  /** An open database to share between gateways, or to keep between tests. It stays open. */
+  /** An open database, to share between gateways or tests. Not closed with the gateway. */
   readonly database?: Database;
-  /** Whether there are the demo accounts of a first start, ann@example.com and bob@example.com. */
+  /** Whether to create the demo accounts, ann@example.com and bob@example.com. Default: false. */
   readonly demo?: boolean;
-  /** Other bounds for legacy clients than the usual ones, as for heartbeats that come sooner. */
+  /** Overrides limits of the Socket.IO bridge, for example the heartbeat interval. */
   readonly legacyLimits?: Partial<BridgeLimits>;
 }
 
-/** The whole product, running in this process. Dispose of it, best with `await using`. */
+/** A complete gateway running in this process. Dispose it, preferably with `await using`. */
 export interface TestGateway extends AsyncDisposable {
   /** `http://127.0.0.1:<port>` */
   readonly url: string;
-  /** GraphQL without an account. */
+  /** A GraphQL client without a token. */
   readonly graphql: GraphqlClient;
-  /** Creates an account and answers it with its clients. Names and e-mail are made up unless given. */
-  account(given?: NewAccount): Promise<TestAccount>;
-  /** Connects an old client that is not authenticated. */
+  /** Creates an account and returns it with its clients. Name and e-mail address are random unless given. */
+  account(values?: NewAccount): Promise<TestAccount>;
+  /** Connects a legacy client without authenticating it. */
   legacy(options?: LegacyOptions): Promise<LegacyClient>;
 }
 
@@ -48,7 +48,7 @@ const TEST_ENVIRONMENT = {
 /** Cheap password hashes: the production cost is 15, about 50 ms of CPU each. */
 const PASSWORD_COST = 4;
 
-/** Starts a gateway of your own for a test, as many at a time as you like. */
+/** Starts a gateway for a test. Several can run in one process. */
 export async function createGateway({
   env = {},
   database,
@@ -75,8 +75,8 @@ export async function createGateway({
   return {
     url: app.url,
     graphql,
-    async account(given) {
-      const account = await createTestAccount(app.url, graphql, given);
+    async account(values) {
+      const account = await createTestAccount(app.url, graphql, values);
       accounts.push(account);
       return account;
     },

@@ -3,7 +3,7 @@ import type { Client, ExecutionResult } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { createInbox } from './inbox.ts';
 
-/** A field's value, as far as a test cares to say. */
+/** An object in a response or in variables. */
 export type Data = Record<string, unknown>;
 
 export interface GraphqlErrorBody {
@@ -18,28 +18,28 @@ export interface GraphqlAnswer<Result = Data> {
   readonly errors?: readonly GraphqlErrorBody[];
 }
 
-/** A live subscription. Its root field's values wait here until they are asked for. */
+/** A subscription that queues the values of its root field until they are read. */
 export interface TestSubscription<Item = Data> extends AsyncDisposable {
-  /** The next value, or the first that fits. Rejects at the deadline, and with the server's errors when it ended. */
-  next(fits?: (item: Item) => boolean, timeoutMs?: number): Promise<Item>;
-  /** The next value of a type, as `__typename` says it. */
+  /** Takes the next value, or the first that matches. Rejects after the timeout (5 s), and if the subscription ended. */
+  next(matches?: (item: Item) => boolean, timeoutMs?: number): Promise<Item>;
+  /** Takes the next value with this `__typename`. */
   nextOf(typename: string): Promise<Item>;
-  /** Resolves with the errors with which the server ended it. */
+  /** Resolves with the errors with which the subscription ended. */
   ended(): Promise<readonly GraphqlErrorBody[]>;
-  /** What waits now. */
+  /** Returns the queued values without taking them. */
   waiting(): readonly Item[];
   unsubscribe(): void;
 }
 
-/** Speaks GraphQL as one account, or as nobody. */
+/** A GraphQL client with the token of an account, or without one. */
 export interface GraphqlClient extends AsyncDisposable {
-  /** Sends an operation over HTTP and answers whatever came. */
+  /** Sends an operation over HTTP and returns the response. */
   send<Result = Data>(query: string, variables?: Data): Promise<GraphqlAnswer<Result>>;
-  /** The same, when it must succeed: answers the data, throws the errors. */
+  /** Sends an operation and returns its data. Throws if it has errors. */
   run<Result = Data>(query: string, variables?: Data): Promise<Result>;
-  /** The same, when it must be refused: answers the code of the first error. */
+  /** Sends an operation that must fail, and returns the code of its first error. */
   refused(query: string, variables?: Data): Promise<string>;
-  /** Subscribes over WebSocket, and resolves when the server has begun: with its `StreamLive` still to be read. */
+  /** Subscribes over WebSocket. A durable stream queues its `StreamLive`, too. */
   subscribe<Item = Data>(query: string, variables?: Data): TestSubscription<Item>;
 }
 
@@ -69,7 +69,8 @@ export function createGraphqlClient(url: string, token?: string): GraphqlClient 
     async refused(query, variables) {
       const { data, errors } = await send(query, variables);
       const code = errors?.[0]?.extensions?.['code'];
-      if (typeof code !== 'string') throw new Error(`Not refused: ${JSON.stringify({ data, errors })}`);
+      if (typeof code !== 'string')
+        throw new Error(`The operation did not fail: ${JSON.stringify({ data, errors })}`);
       return code;
     },
     subscribe<Item>(query: string, variables?: Data) {
@@ -124,7 +125,7 @@ function subscribe<Item>(client: Client, query: string, variables: Data | undefi
   };
 }
 
-/** A closed socket comes as an event with a code. */
+/** Describes an error, or the close event of a WebSocket. */
 function describe(error: unknown): string {
   if (error instanceof Error) return error.message;
   if (typeof error === 'object' && error !== null && 'code' in error && 'reason' in error)

@@ -1,21 +1,21 @@
 const DEFAULT_TIMEOUT_MS = 5_000;
 
-/** What has arrived and was not yet asked for, in order. */
+/** A queue of received items that tests take in order or by a predicate. */
 export interface Inbox<Item> {
   push(item: Item): void;
-  /** Ends it: who waits, or will, gets the error once what has arrived is used up. */
+  /** Rejects pending reads, and later ones once the queue has no matching item. */
   fail(error: Error): void;
   /**
-   * Takes the first item that fits out, waiting for it when it has not come yet. Rejects at the deadline, naming
-   * what did come.
+   * Takes the first matching item, waiting for it if necessary. Rejects after the timeout (5 s by default), listing the
+   * queued items.
    */
-  next(fits?: (item: Item) => boolean, timeoutMs?: number): Promise<Item>;
-  /** What is there now, without taking it. */
+  next(matches?: (item: Item) => boolean, timeoutMs?: number): Promise<Item>;
+  /** Returns the queued items without taking them. */
   waiting(): readonly Item[];
 }
 
 interface Waiter<Item> {
-  readonly fits: (item: Item) => boolean;
+  readonly matches: (item: Item) => boolean;
   readonly resolve: (item: Item) => void;
   readonly reject: (error: Error) => void;
 }
@@ -28,7 +28,7 @@ export function createInbox<Item>(name: string): Inbox<Item> {
   return {
     push(item) {
       for (const waiter of waiters) {
-        if (!waiter.fits(item)) continue;
+        if (!waiter.matches(item)) continue;
         waiters.delete(waiter);
         return waiter.resolve(item);
       }
@@ -39,14 +39,14 @@ export function createInbox<Item>(name: string): Inbox<Item> {
       for (const waiter of waiters) waiter.reject(error);
       waiters.clear();
     },
-    next(fits = () => true, timeoutMs = DEFAULT_TIMEOUT_MS) {
-      const index = items.findIndex(fits);
+    next(matches = () => true, timeoutMs = DEFAULT_TIMEOUT_MS) {
+      const index = items.findIndex(matches);
       const [found] = index < 0 ? [] : items.splice(index, 1);
       if (found !== undefined) return Promise.resolve(found);
       if (failure !== undefined) return Promise.reject(failure);
       return new Promise((resolve, reject) => {
         const waiter: Waiter<Item> = {
-          fits,
+          matches,
           resolve(item) {
             clearTimeout(timer);
             resolve(item);
@@ -59,7 +59,7 @@ export function createInbox<Item>(name: string): Inbox<Item> {
         const timer = setTimeout(() => {
           waiters.delete(waiter);
           reject(
-            new Error(`${name}: nothing fitting in ${timeoutMs} ms; there were ${JSON.stringify(items)}`),
+            new Error(`${name}: no matching item within ${timeoutMs} ms; queued: ${JSON.stringify(items)}`),
           );
         }, timeoutMs);
         waiters.add(waiter);

@@ -1,7 +1,7 @@
 import type { EmittedChannel } from '../bridge/contract/schemas.ts';
 import { createInbox } from './inbox.ts';
 
-/** The part of socket.io-client, of any version, that a test needs. */
+/** The methods used of a socket.io-client socket, of any version. */
 export interface LegacySocket {
   on(channel: string, listener: (...args: never[]) => void): unknown;
   emit(channel: string, ...args: unknown[]): unknown;
@@ -13,38 +13,38 @@ export interface LegacySocket {
 export type LegacyIo = (url: string, options: Record<string, unknown>) => LegacySocket;
 
 export interface LegacyOptions {
-  /** The client library; without it, the `socket.io-client` that the project has installed. */
+  /** `io` of the client library. Default: the installed `socket.io-client`. */
   readonly io?: LegacyIo;
-  /** Which transports it may use; without it, the library's defaults. */
+  /** Allowed transports. Default: those of the library. */
   readonly transports?: readonly ('polling' | 'websocket')[];
 }
 
-/** A frame that came: its channel and its arguments. */
+/** A received event: its channel and arguments. */
 export interface LegacyFrame {
   readonly channel: string;
   readonly args: readonly unknown[];
 }
 
-/** One connection of an old client. Frames wait here until they are asked for. */
+/** A connection of a legacy client, which queues received frames until they are read. */
 export interface LegacyClient extends AsyncDisposable {
   readonly socket: LegacySocket;
   emit(channel: string, ...args: unknown[]): void;
-  /** Takes the first waiting frame of a channel and answers its first argument; waits for it when there is none. */
+  /** Takes the next frame of a channel, waiting for it if necessary, and returns its first argument. */
   expect<Payload = unknown>(channel: string, timeoutMs?: number): Promise<Payload>;
-  /** Emits, and answers what comes on `success`. Rejects with what comes on `error` instead. */
+  /** Emits, and returns the payload of the next `success`. Rejects on `error`. */
   push<Payload = unknown>(channel: string, payload?: unknown): Promise<Payload>;
-  /** Emits, and answers what comes on `error`. Rejects with what comes on `success` instead. */
+  /** Emits, and returns the payload of the next `error`. Rejects on `success`. */
   refused(channel: string, payload?: unknown): Promise<string>;
-  /** Emits, and answers the arguments of the acknowledgement. */
+  /** Emits, and returns the arguments of the acknowledgement. */
   acknowledged(channel: string, ...args: unknown[]): Promise<readonly unknown[]>;
-  /** Frames that nobody has asked for. */
+  /** Returns the queued frames without taking them. */
   waiting(): readonly LegacyFrame[];
-  /** Resolves when the connection is over. */
+  /** Resolves when the socket is disconnected. */
   disconnected(): Promise<void>;
   close(): void;
 }
 
-/** Every channel that a gateway emits on. */
+/** The channels on which a gateway emits. */
 export const LEGACY_CHANNELS: readonly string[] = Object.keys({
   success: true,
   error: true,
@@ -59,7 +59,7 @@ export const LEGACY_CHANNELS: readonly string[] = Object.keys({
   webrtc_forward: true,
 } satisfies Record<EmittedChannel, true>);
 
-/** Connects an old client and resolves once it is connected. It is not authenticated yet. */
+/** Connects a legacy client without authenticating it, and resolves once it is connected. */
 export async function connectLegacy(url: string, options: LegacyOptions = {}): Promise<LegacyClient> {
   const io = options.io ?? (await import('socket.io-client')).io;
   const transports = options.transports === undefined ? {} : { transports: [...options.transports] };
@@ -74,7 +74,7 @@ export async function connectLegacy(url: string, options: LegacyOptions = {}): P
   for (const channel of LEGACY_CHANNELS) socket.on(channel, (...args) => frames.push({ channel, args }));
   socket.on('disconnect', () => {
     ends.push(true);
-    frames.fail(new Error(`The connection is over; there were ${JSON.stringify(frames.waiting())}`));
+    frames.fail(new Error(`The socket is disconnected; queued: ${JSON.stringify(frames.waiting())}`));
   });
   await new Promise<void>((resolve, reject) => {
     socket.on('connect', () => resolve());
@@ -85,7 +85,7 @@ export async function connectLegacy(url: string, options: LegacyOptions = {}): P
 
   const expect = async <Payload>(channel: string, timeoutMs?: number) =>
     (await frames.next((frame) => frame.channel === channel, timeoutMs)).args[0] as Payload;
-  const answer = async (channel: string, payload: unknown[]): Promise<LegacyFrame> => {
+  const request = async (channel: string, payload: unknown[]): Promise<LegacyFrame> => {
     socket.emit(channel, ...payload);
     return frames.next((frame) => frame.channel === 'success' || frame.channel === 'error');
   };
@@ -96,14 +96,14 @@ export async function connectLegacy(url: string, options: LegacyOptions = {}): P
     emit: (channel, ...payload) => void socket.emit(channel, ...payload),
     expect,
     async push<Payload>(channel: string, payload?: unknown) {
-      const frame = await answer(channel, args(payload));
-      if (frame.channel === 'error') throw new Error(`${channel} was refused: ${String(frame.args[0])}`);
+      const frame = await request(channel, args(payload));
+      if (frame.channel === 'error') throw new Error(`${channel} failed: ${String(frame.args[0])}`);
       return frame.args[0] as Payload;
     },
     async refused(channel, payload) {
-      const frame = await answer(channel, args(payload));
+      const frame = await request(channel, args(payload));
       if (frame.channel === 'success')
-        throw new Error(`${channel} was not refused: ${JSON.stringify(frame.args[0])}`);
+        throw new Error(`${channel} did not fail: ${JSON.stringify(frame.args[0])}`);
       return String(frame.args[0]);
     },
     acknowledged: (channel, ...payload) =>

@@ -27,7 +27,7 @@ interface Sink {
   complete(): void;
 }
 
-/** What both libraries have. */
+/** The methods common to both libraries. */
 export interface Client {
   subscribe(payload: Payload, sink: Sink): () => void;
   iterate(payload: Payload): AsyncIterableIterator<Result>;
@@ -37,7 +37,7 @@ export interface Client {
 export type Transport = 'graphql-ws' | 'graphql-sse';
 export const TRANSPORTS: readonly Transport[] = ['graphql-ws', 'graphql-sse'];
 
-/** Settings of the wrapped client, where a test does not want to wait as long as the stock ones do. */
+/** Settings of the wrapped client, to shorten its default delays. */
 export interface Settings {
   readonly retryAttempts?: number;
 }
@@ -50,7 +50,7 @@ export const CONVERSATION = `subscription Follow($id: ID!, $after: Cursor) {
   }
 }`;
 
-/** A wrapped client with the stock settings of its library, but for those given. */
+/** Creates a wrapped client with the default settings of its library unless given. */
 export function openClient(
   transport: Transport,
   url: string,
@@ -69,17 +69,17 @@ export function openClient(
 
 const textOf = ({ text, message }: Event): string | undefined => text ?? message?.text;
 
-/** What an app has got of one subscription. */
+/** The results and the end of one subscription. */
 export interface Followed {
   readonly events: Event[];
   readonly end: { readonly problem?: unknown } | undefined;
   texts(): string[];
-  /** Resolves once this holds, which is looked at again with each event. Rejects at the deadline. */
+  /** Resolves once the condition holds, checked after each event. Rejects after the timeout. */
   until(holds: () => boolean, timeoutMs?: number): Promise<void>;
   unsubscribe(): void;
 }
 
-/** Subscribes as an app does, with a sink. */
+/** Subscribes with a sink and records what it receives. */
 export function follow(client: Client, payload: Payload): Followed {
   const events: Event[] = [];
   const watchers = new Set<() => void>();
@@ -120,7 +120,7 @@ export function follow(client: Client, payload: Payload): Followed {
           watchers.delete(watcher);
           reject(
             new Error(
-              `Not in ${timeoutMs} ms; there were ${JSON.stringify({ events: events.slice(-5), end })}`,
+              `Condition not met within ${timeoutMs} ms: ${JSON.stringify({ events: events.slice(-5), end })}`,
             ),
           );
         }, timeoutMs);
@@ -131,7 +131,7 @@ export function follow(client: Client, payload: Payload): Followed {
   };
 }
 
-/** The code of the first error of those with which a server ends a subscription. */
+/** Returns the code of the first error with which a subscription ended. */
 export function codeOf(problem: unknown): unknown {
   const [error] = Array.isArray(problem) ? (problem as { extensions?: { code?: unknown } }[]) : [];
   return error?.extensions?.code;

@@ -7,7 +7,7 @@ const SOON = { retryDelay: () => 1 };
 const SLOW = { at: 'live', extensions: { code: 'LIMIT_EXCEEDED', reason: 'SLOW' } } as const;
 
 const EVENT = '__typename cursor ... on Said { text }';
-/** Durable subscriptions, each written in another way. */
+/** Durable subscriptions in different notations. */
 const DURABLE: Readonly<Record<string, Payload>> = {
   'one without a name': { query: `subscription($after:Cursor){events(after:$after){${EVENT}}}` },
   'a variable of another name': {
@@ -51,7 +51,7 @@ const DURABLE: Readonly<Record<string, Payload>> = {
 
 for (const transport of TRANSPORTS) {
   for (const [words, payload] of Object.entries(DURABLE)) {
-    test(`${transport}: a subscription resumes that is written with ${words}`, async () => {
+    test(`${transport}: resumes a subscription written with ${words}`, async () => {
       await using server = await openScriptedServer();
       server.plan(SLOW, SLOW);
       const states: unknown[] = [];
@@ -70,7 +70,7 @@ for (const transport of TRANSPORTS) {
     });
   }
 
-  test(`${transport}: a stored operation, sent without its text, resumes after the cursor it has got`, async () => {
+  test(`${transport}: resumes a persisted operation, sent without text, after its newest cursor`, async () => {
     await using server = await openScriptedServer();
     server.plan(SLOW, SLOW);
     const client = openClient(transport, server.url, '', SOON);
@@ -82,7 +82,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: a stored operation that has got no cursor yet is not sent again: it could be a mutation`, async () => {
+  test(`${transport}: does not retry a persisted operation before its first cursor: it could be a mutation`, async () => {
     await using server = await openScriptedServer();
     server.plan({ at: 'start', extensions: { code: 'UNAVAILABLE' } });
     const client = openClient(transport, server.url, '', SOON);
@@ -93,7 +93,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: the variable of a stored operation may have another name`, async () => {
+  test(`${transport}: accepts another name for the variable of a persisted operation`, async () => {
     await using server = await openScriptedServer();
     const client = openClient(transport, server.url, '', { ...SOON, cursorVariable: 'since' });
     server.plan(SLOW);
@@ -103,7 +103,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: an empty cursor is none`, async () => {
+  test(`${transport}: treats an empty cursor as absent`, async () => {
     await using server = await openScriptedServer();
     const client = openClient(transport, server.url, '');
     const followed = follow(client, {
@@ -115,7 +115,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: a durable subscription that selects no cursor is refused at once, in words`, async () => {
+  test(`${transport}: rejects a durable subscription that selects no cursor, with an explanation`, async () => {
     await using server = await openScriptedServer();
     const client = openClient(transport, server.url, '');
     const payload = { query: 'subscription ($after: Cursor) { events(after: $after) { __typename } }' };
@@ -129,7 +129,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: an event without a cursor ends a durable subscription, which could replay it`, async () => {
+  test(`${transport}: ends a durable subscription with an error on an event without a cursor`, async () => {
     await using server = await openScriptedServer();
     const client = openClient(transport, server.url, '', SOON);
     const followed = follow(client, {
@@ -143,7 +143,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: queries pass as they are, with what the server says to them`, async () => {
+  test(`${transport}: passes queries and their errors through`, async () => {
     await using server = await openScriptedServer();
     const client = openClient(transport, server.url, '', SOON);
     const ask = (query: string) =>
@@ -165,5 +165,5 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-/** Errors have no JSON of their own. */
+/** Converts errors, which JSON.stringify would write as `{}`. */
 const messageOf = (_key: string, value: unknown): unknown => (value instanceof Error ? value.message : value);

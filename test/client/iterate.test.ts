@@ -9,7 +9,7 @@ const bigTexts = (count: number) =>
   Array.from({ length: count }, (_, index) => `${index} ${'x'.repeat(1_000)}`);
 
 for (const transport of TRANSPORTS) {
-  test(`${transport}: a slow reader gets everything, and the log of the server is its buffer`, async () => {
+  test(`${transport}: delivers everything to a slow reader, with the log of the server as its buffer`, async () => {
     await using server = await openScriptedServer();
     const states: string[] = [];
     const client = openClient(transport, server.url, '', {
@@ -21,7 +21,7 @@ for (const transport of TRANSPORTS) {
     await results.next();
     const texts = bigTexts(100);
     for (const text of texts) server.say(text);
-    // It stops reading, rather than take what it has no room for.
+    // It stops reading when its buffer is full.
     await vi.waitFor(() => expect([server.open, states]).toEqual([0, ['live', 'behind']]));
     const got: (string | undefined)[] = [];
     for await (const result of results) {
@@ -34,7 +34,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: one result that is larger than the buffer passes`, async () => {
+  test(`${transport}: delivers a single result that is larger than the buffer`, async () => {
     await using server = await openScriptedServer();
     const client = openClient(transport, server.url, '', { ...SOON, maxBufferedBytes: 10 });
     const results = client.iterate({ query: EVENTS });
@@ -46,7 +46,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: a reader of what is not kept is told that it fell behind, after what it has room for`, async () => {
+  test(`${transport}: fails for a slow reader of an ephemeral subscription, after the buffered results`, async () => {
     await using server = await openScriptedServer();
     const client = openClient(transport, server.url, '', { ...SOON, maxBufferedBytes: 20_000 });
     const results = client.iterate({ query: TYPING });
@@ -63,7 +63,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: a fatal end is thrown once, after what came before it`, async () => {
+  test(`${transport}: throws a fatal error once, after the results before it`, async () => {
     await using server = await openScriptedServer();
     server.say('m0');
     server.plan({ at: 'live', extensions: { code: 'FORBIDDEN', reason: 'KICKED' } });
@@ -77,7 +77,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: a reader that stops while it waits is let go`, async () => {
+  test(`${transport}: completes a pending read when the reader stops`, async () => {
     await using server = await openScriptedServer();
     const client = openClient(transport, server.url, '', SOON);
     const results = client.iterate({ query: EVENTS });

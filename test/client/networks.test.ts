@@ -14,7 +14,7 @@ const PAYLOAD = { query: CONVERSATION, variables: { id: CONVERSATION_ID } };
 const isLive = (followed: Followed) => () => followed.events.length > 0;
 
 for (const transport of TRANSPORTS) {
-  test(`${transport}: what is sent while the network is cut comes after it, once`, async () => {
+  test(`${transport}: delivers messages sent during a network outage once, afterwards`, async () => {
     await using app = await testApp({ demo: true });
     await using network = await openRelay(Number(new URL(app.url).port));
     const token = await logIn(app.url);
@@ -36,7 +36,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: a network that falls silent is noticed, also while it is connected to again`, async () => {
+  test(`${transport}: detects a silent network, also while reconnecting`, async () => {
     await using app = await testApp({ demo: true });
     await using network = await openRelay(Number(new URL(app.url).port));
     const token = await logIn(app.url);
@@ -62,7 +62,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   }, 60_000);
 
-  test(`${transport}: an app that starts before the server is live once the server is there`, async () => {
+  test(`${transport}: becomes live once the server starts, when the app started first`, async () => {
     await using program = await prepareServer({ AUTH_SECRET: 'of this test, and long enough for that' });
     await program.start();
     const token = await logIn(program.url);
@@ -77,7 +77,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   }, 60_000);
 
-  test(`${transport}: it can be disposed while the server is down`, async () => {
+  test(`${transport}: can be disposed while the server is down`, async () => {
     await using app = await testApp({ demo: true });
     await using network = await openRelay(Number(new URL(app.url).port));
     const token = await logIn(app.url);
@@ -90,7 +90,7 @@ for (const transport of TRANSPORTS) {
     expect(followed.end).toEqual({});
   });
 
-  test(`${transport}: a token that is not accepted ends the subscription, and nothing is tried again`, async () => {
+  test(`${transport}: ends the subscription without a retry when the token is rejected`, async () => {
     await using app = await testApp({ demo: true });
     const client = openClient(transport, app.url, 'eyJhbGciOiJIUzI1NiJ9.e30.nothing');
     const followed = follow(client, PAYLOAD);
@@ -100,7 +100,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-test('graphql-ws: a quiet connection that answers a ping is kept', async () => {
+test('graphql-ws: keeps a quiet connection that replies to pings', async () => {
   await using app = await testApp({ demo: true });
   const token = await logIn(app.url);
   const states: string[] = [];
@@ -118,7 +118,7 @@ test('graphql-ws: a quiet connection that answers a ping is kept', async () => {
   await client.dispose();
 });
 
-test('graphql-sse: a quiet stream is resumed, and the app sees nothing of it', async () => {
+test('graphql-sse: resumes a quiet stream without the app noticing', async () => {
   await using app = await testApp({ demo: true });
   const token = await logIn(app.url);
   let connected = 0;

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, '../..');
 
-/** A project of somebody else, which has the packed package and these others from where they are installed here. */
+/** Creates a project that depends on the packed package and on packages installed here. */
 async function openProject(packages: readonly string[]) {
   const folder = await mkdtemp(join(tmpdir(), 'parley-test-'));
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: ROOT });
@@ -53,9 +53,9 @@ const CONSUMER = {
     client.on('connected', (socket, payload) => console.log(socket, payload));
     client.terminate();
     await client.dispose();
-    // @ts-expect-error It is no option.
+    // @ts-expect-error Unknown option.
     resumable(client, { onStates() {} });
-    // @ts-expect-error It is no client.
+    // @ts-expect-error Not a client.
     resumable({ subscribe() {} });`,
   'graphql-sse': `
     import { createClient } from 'graphql-sse';
@@ -70,7 +70,7 @@ const CONSUMER = {
     stop();
     for await (const { data } of single.iterate<{ n: number }>({ query: '{ n }' })) console.log(data?.n.toFixed());
     client.dispose();
-    // @ts-expect-error It is only in graphql-ws.
+    // @ts-expect-error Only in graphql-ws.
     client.terminate();`,
   'socket.io-client': `
     import { io, type Socket } from 'socket.io-client';
@@ -96,61 +96,54 @@ const CONSUMER = {
     socket.on('success', (answer) => console.log(typeof answer === 'string' ? answer : answer.message_id.toFixed()));
     socket.on('error', (text) => console.log(text === 'User not found'));
     export type MessageFrame = Payload<'message'>;
-    // @ts-expect-error No such channel.
+    // @ts-expect-error Unknown channel.
     socket.emit('mesage', { conversation_id: 1 });
-    // @ts-expect-error A field is missing.
+    // @ts-expect-error Missing field.
     socket.emit('writing', { conversation_id: 1 });
-    // @ts-expect-error A field is of another type.
+    // @ts-expect-error Wrong type of a field.
     socket.emit('join_circle', { circle_id: true });
-    // @ts-expect-error No such field.
+    // @ts-expect-error Unknown field.
     socket.emit('message', { conversation_id: 1, text: 'hi' });
-    // @ts-expect-error No such channel.
+    // @ts-expect-error Unknown channel.
     socket.on('messages', () => undefined);
-    // @ts-expect-error No such text.
+    // @ts-expect-error Unknown text.
     socket.on('error', (text) => text === 'Not found');
-    // @ts-expect-error Not in a frame that is only announced.
+    // @ts-expect-error Not in the frame of a media to be uploaded.
     socket.on('message', (frame) => frame.media_list);`,
 };
 
 for (const [library, source] of Object.entries(CONSUMER)) {
-  test(
-    `the types fit a project that has ${library} alone, and no other types`,
-    { timeout: 120_000 },
-    async () => {
-      await using project = await openProject([library, 'graphql']);
-      await project.write('app.ts', source);
-      for (const resolution of ['nodenext', 'bundler']) {
-        const module = resolution === 'nodenext' ? 'nodenext' : 'es2022';
-        const options = {
-          strict: true,
-          noEmit: true,
-          module,
-          moduleResolution: resolution,
-          target: 'es2022',
-        };
-        const compilerOptions = {
-          ...options,
-          types: [],
-          lib: ['es2022', 'dom'],
-          exactOptionalPropertyTypes: true,
-        };
-        await project.write('tsconfig.json', JSON.stringify({ compilerOptions, files: ['app.ts'] }));
-        const tsc = join(ROOT, 'node_modules/.bin/tsc');
-        const { stdout } = await project.run(tsc).catch((error: { stdout: string }) => error);
-        expect({ resolution, stdout }).toEqual({ resolution, stdout: '' });
-      }
-    },
-  );
+  test(`the types compile in a project with ${library} only`, { timeout: 120_000 }, async () => {
+    await using project = await openProject([library, 'graphql']);
+    await project.write('app.ts', source);
+    for (const resolution of ['nodenext', 'bundler']) {
+      const module = resolution === 'nodenext' ? 'nodenext' : 'es2022';
+      const options = {
+        strict: true,
+        noEmit: true,
+        module,
+        moduleResolution: resolution,
+        target: 'es2022',
+      };
+      const compilerOptions = {
+        ...options,
+        types: [],
+        lib: ['es2022', 'dom'],
+        exactOptionalPropertyTypes: true,
+      };
+      await project.write('tsconfig.json', JSON.stringify({ compilerOptions, files: ['app.ts'] }));
+      const tsc = join(ROOT, 'node_modules/.bin/tsc');
+      const { stdout } = await project.run(tsc).catch((error: { stdout: string }) => error);
+      expect({ resolution, stdout }).toEqual({ resolution, stdout: '' });
+    }
+  });
 }
 
-test(
-  'the packed module runs as plain JavaScript, and all that the package exports is in it',
-  { timeout: 60_000 },
-  async () => {
-    await using project = await openProject(['graphql-ws', 'graphql', 'graphql-sse']);
-    await project.write(
-      'app.js',
-      `import { resumable } from 'parley/client';
+test('the packed module runs as plain JavaScript and contains all exports', { timeout: 60_000 }, async () => {
+  await using project = await openProject(['graphql-ws', 'graphql', 'graphql-sse']);
+  await project.write(
+    'app.js',
+    `import { resumable } from 'parley/client';
      import { createClient } from 'graphql-ws';
      import { createClient as createStreamClient } from 'graphql-sse';
      const webSocketImpl = class { static CONNECTING = 0; static OPEN = 1; static CLOSING = 2; static CLOSED = 3; };
@@ -159,19 +152,18 @@ test(
        console.log(typeof client.subscribe, typeof client.iterate, typeof client.on);
        await client.dispose();
      }`,
-    );
-    const { stdout } = await project.run(process.execPath, 'app.js');
-    expect(stdout).toBe('function function function\nfunction function undefined\n');
-    const built = await readFile(join(project.installed, 'parley/client/index.js'), 'utf8');
-    expect(built).not.toMatch(/\bimport\b.*\bfrom\b|\brequire\(|\bprocess\b|\bBuffer\b/);
-    const described = JSON.parse(await readFile(join(project.installed, 'parley/package.json'), 'utf8')) as {
-      private: boolean;
-      exports: Record<string, string | Record<string, string>>;
-    };
-    expect(described.private).toBe(true);
-    for (const entry of Object.values(described.exports)) {
-      for (const file of typeof entry === 'string' ? [entry] : Object.values(entry))
-        expect(await readFile(join(project.installed, 'parley', file), 'utf8')).not.toBe('');
-    }
-  },
-);
+  );
+  const { stdout } = await project.run(process.execPath, 'app.js');
+  expect(stdout).toBe('function function function\nfunction function undefined\n');
+  const built = await readFile(join(project.installed, 'parley/client/index.js'), 'utf8');
+  expect(built).not.toMatch(/\bimport\b.*\bfrom\b|\brequire\(|\bprocess\b|\bBuffer\b/);
+  const described = JSON.parse(await readFile(join(project.installed, 'parley/package.json'), 'utf8')) as {
+    private: boolean;
+    exports: Record<string, string | Record<string, string>>;
+  };
+  expect(described.private).toBe(true);
+  for (const entry of Object.values(described.exports)) {
+    for (const file of typeof entry === 'string' ? [entry] : Object.values(entry))
+      expect(await readFile(join(project.installed, 'parley', file), 'utf8')).not.toBe('');
+  }
+});

@@ -34,7 +34,7 @@ const eachEnd = (extensions: Readonly<Record<string, unknown>>): Fault[] => [
 ];
 
 for (const transport of TRANSPORTS) {
-  test(`${transport}: a stream that ends for a passing reason goes on, with each event once`, async () => {
+  test(`${transport}: resumes a stream after a transient end, with each event once`, async () => {
     await using server = await openScriptedServer();
     server.plan(...PASSING.flatMap(eachEnd));
     const said: string[] = [];
@@ -56,7 +56,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: what is not kept goes on too after a passing end`, async () => {
+  test(`${transport}: restarts an ephemeral subscription after a transient end`, async () => {
     await using server = await openScriptedServer();
     server.plan(...PASSING.flatMap(eachEnd));
     const client = openClient(transport, server.url, '', SOON);
@@ -67,7 +67,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: a server that is asked too often is left alone for as long as it says`, async () => {
+  test(`${transport}: waits for retryAfterMs when rate limited`, async () => {
     await using server = await openScriptedServer();
     server.plan({ at: 'start', extensions: { code: 'RATE_LIMITED', retryAfterMs: 300 } });
     const client = openClient(transport, server.url, '', SOON);
@@ -80,7 +80,7 @@ for (const transport of TRANSPORTS) {
 
   for (const extensions of FATAL) {
     const { code, reason = 'a refusal' } = extensions;
-    test(`${transport}: the app is told of an end by ${reason} (${code}), once`, async () => {
+    test(`${transport}: reports an end with ${reason} (${code}) to the app, once`, async () => {
       await using server = await openScriptedServer();
       const at = reason === 'a refusal' ? 'start' : 'live';
       server.plan({ at, extensions });
@@ -94,7 +94,7 @@ for (const transport of TRANSPORTS) {
     });
   }
 
-  test(`${transport}: an expired cursor is replaced by the one that the app has queried`, async () => {
+  test(`${transport}: replaces an expired cursor by the one that the app queried`, async () => {
     await using server = await openScriptedServer();
     server.say('m0');
     server.say('m1');
@@ -118,7 +118,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: an expired cursor that the app does not replace ends the subscription`, async () => {
+  test(`${transport}: ends the subscription when the app does not replace an expired cursor`, async () => {
     await using server = await openScriptedServer();
     const replacements = [undefined, () => undefined, () => null, () => '', () => Promise.resolve(null)];
     for (const onExpired of replacements) {
@@ -136,7 +136,7 @@ for (const transport of TRANSPORTS) {
     }
   });
 
-  test(`${transport}: what goes wrong in onExpired, onState or a sink ends that subscription with it`, async () => {
+  test(`${transport}: ends a subscription with the error thrown by onExpired, onState or a sink`, async () => {
     await using server = await openScriptedServer();
     const failure = new Error('of the app');
     const fail = (): never => {
@@ -160,7 +160,7 @@ for (const transport of TRANSPORTS) {
     await client.dispose();
   });
 
-  test(`${transport}: nothing happens any more once it is disposed, whatever was under way`, async () => {
+  test(`${transport}: does nothing after disposal, whatever was in flight`, async () => {
     await using server = await openScriptedServer();
     const waiting = openClient(transport, server.url, '', { retryDelay: () => 200 });
     server.plan({ at: 'start', extensions: { code: 'UNAVAILABLE' } });
@@ -189,7 +189,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-test('graphql-sse: a refusal that meets a stream when it comes back by itself ends it', async () => {
+test('graphql-sse: ends a stream that is rejected when the wrapped client reconnects', async () => {
   await using server = await openScriptedServer();
   await using network = await openRelay(Number(new URL(server.url).port));
   const url = `http://127.0.0.1:${network.port}/graphql`;
@@ -203,7 +203,7 @@ test('graphql-sse: a refusal that meets a stream when it comes back by itself en
   client.dispose();
 });
 
-test('graphql-ws: an app may terminate a connection while results are on their way', async () => {
+test('graphql-ws: an app may terminate a connection while results are in flight', async () => {
   await using server = await openScriptedServer();
   const client = resumable(
     createClient({
@@ -230,7 +230,7 @@ test('graphql-ws: an app may terminate a connection while results are on their w
 });
 
 for (const code of [1001, 1011, 1012, 1013, 4408, 4429, 4999]) {
-  test(`graphql-ws: a connection that is closed with ${code} is opened again`, async () => {
+  test(`graphql-ws: reconnects after a close with ${code}`, async () => {
     await using server = await openScriptedServer();
     server.plan({ at: 'live', close: code, reason: 'SLOW' });
     const client = openClient('graphql-ws', server.url, '', SOON, { retryAttempts: 0 });
@@ -243,7 +243,7 @@ for (const code of [1001, 1011, 1012, 1013, 4408, 4429, 4999]) {
 }
 
 for (const code of [4400, 4401, 4403, 4500]) {
-  test(`graphql-ws: the app is told of a connection that is closed with ${code}`, async () => {
+  test(`graphql-ws: reports a close with ${code} to the app`, async () => {
     await using server = await openScriptedServer();
     server.plan({ at: 'live', close: code, reason: 'OVER' });
     const client = openClient('graphql-ws', server.url, '', SOON, { retryAttempts: 0 });

@@ -7,7 +7,7 @@ import { CONVERSATION_ID, logIn, startWriter } from './writer.ts';
 const TYPING = 'subscription ($id: ID!) { typing(conversationId: $id) { isTyping } }';
 const SET_TYPING = 'mutation ($id: ID!, $is: Boolean!) { setTyping(conversationId: $id, isTyping: $is) }';
 
-test('each event comes once and in order over ten restarts and crashes in a row', async () => {
+test('delivers each event once and in order through ten restarts and crashes', async () => {
   await using program = await startServer();
   const token = await logIn(program.url);
   const apps = TRANSPORTS.map((transport) => {
@@ -35,7 +35,7 @@ test('each event comes once and in order over ten restarts and crashes in a row'
   for (const { client } of apps) await client.dispose();
 }, 240_000);
 
-test('a subscription to who is typing goes on after a restart', { timeout: 60_000 }, async () => {
+test('restarts a typing subscription after a server restart', { timeout: 60_000 }, async () => {
   await using program = await startServer();
   const token = await logIn(program.url);
   await using other = createGraphqlClient(program.url, await logIn(program.url, 'bob@example.com'));
@@ -43,7 +43,7 @@ test('a subscription to who is typing goes on after a restart', { timeout: 60_00
     const client = openClient(transport, program.url, token);
     return { client, followed: follow(client, { query: TYPING, variables: { id: CONVERSATION_ID } }) };
   });
-  /** Types until everybody has heard it: nobody is told when such a subscription has begun. */
+  /** Sends typing until all have received it: ephemeral subscriptions do not signal their start. */
   const typeUntilHeard = async (): Promise<void> => {
     const counts = apps.map(({ followed }) => followed.events.length);
     await vi.waitFor(

@@ -22,25 +22,24 @@ export const EVENTS = `subscription ($after: Cursor) {
 }`;
 export const TYPING = 'subscription { typing { __typename cursor ... on Said { text } } }';
 
-/** What goes wrong with a subscription, at its beginning or once it is live. */
+/** A failure of a subscription, at its start or once it is live. */
 export type Fault =
   | { readonly at: 'start' | 'live'; readonly extensions: Readonly<Record<string, unknown>> }
   | { readonly at: 'start' | 'live'; readonly close: number; readonly reason: string };
 
 /**
- * A server that ends subscriptions when a test wants it to, as servers do that are older or busier than one can make
- * this one. Its cursors are numbers.
+ * A server that fails subscriptions on demand, in ways that the real server cannot be made to. Its cursors are numbers.
  */
 export interface ScriptedServer extends AsyncDisposable {
   readonly url: string;
-  /** The cursors that streams have begun after. */
+  /** The cursors that streams started after. */
   readonly begun: (string | null)[];
-  /** The variables of stored operations, as they came, in order. */
+  /** The variables of persisted operations, in order of arrival. */
   readonly variables: unknown[];
-  /** How many streams are open. */
+  /** The number of open streams. */
   readonly open: number;
   say(text: string): void;
-  /** Each happens to one subscription, in order. */
+  /** Queues failures, each for one subscription. */
   plan(...faults: readonly Fault[]): void;
 }
 
@@ -73,7 +72,7 @@ export async function openScriptedServer(): Promise<ScriptedServer> {
     if ('close' in fault) socket?.close(fault.close, fault.reason);
     else throw new GraphQLError('It is over.', { extensions: fault.extensions });
   };
-  /** Every text after the position, that it is live, and the texts to come. */
+  /** Yields the texts after the position, then `StreamLive`, then new texts. */
   const readAfter = (position: number, fault: Fault | undefined, socket: WebSocket | undefined): Stream => {
     let read = position;
     let isLive = false;
@@ -128,7 +127,7 @@ export async function openScriptedServer(): Promise<ScriptedServer> {
   typing.subscribe = (_root, _arguments, context: object) => begin(null, context);
   typing.resolve = (event: Event) => event;
 
-  // A request without text means the one document that is stored.
+  // A request without text runs the only persisted document.
   const stored: Plugin = {
     onParams({ params, setParams }) {
       if (params.query !== '') return;

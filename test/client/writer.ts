@@ -7,13 +7,13 @@ const SEND = `mutation ($id: ID!, $text: String!) {
 }`;
 export const CONVERSATION_ID = 'Conversation:1';
 
-/** A token of a demo account. */
+/** Logs a demo account in and returns its token. */
 export async function logIn(url: string, email = 'ann@example.com'): Promise<string> {
   await using client = createGraphqlClient(url);
   return (await client.run<{ login: { token: string } }>(LOGIN, { email })).login.token;
 }
 
-/** Sends one message, again and again until it is acknowledged: once, by its key. */
+/** Sends one message, retrying with the same idempotency key until it is acknowledged. */
 export async function send(url: string, token: string, text: string): Promise<void> {
   await using client = createGraphqlClient(url, token);
   for (;;) {
@@ -26,7 +26,7 @@ export async function send(url: string, token: string, text: string): Promise<vo
   }
 }
 
-/** Sends one message after the other until it is stopped. */
+/** Sends messages one after the other until stopped. */
 export function startWriter(url: string, token: string): { readonly sent: string[]; stop(): Promise<void> } {
   const sent: string[] = [];
   let isStopped = false;

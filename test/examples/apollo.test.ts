@@ -6,7 +6,7 @@ import { logIn, logOut, sendMessage } from './writer.ts';
 
 describe.for(['apollo-client-3', 'apollo-client-4'])('%s', (folder) => {
   test(
-    'reads a conversation page by page, uploads a file, and logs in again when its token is over',
+    'reads a conversation page by page, uploads a file, and logs in again when its token expires',
     { timeout: 60_000 },
     async () => {
       const secret = 'for the tokens of these tests alone';
@@ -42,6 +42,6 @@ describe.for(['apollo-client-3', 'apollo-client-4'])('%s', (folder) => {
     await logOut(server.url, PARLEY_TOKEN);
     // The connection is closed after the end of the stream, and nothing else keeps the program running.
     expect(await listening.ended).toBe(0);
-    expect(listening.errors()).toMatch(/^The stream ended: .*LOGGED_OUT/);
+    expect(listening.errors()).toMatch(/^Stream ended: .*LOGGED_OUT/);
   });
 });

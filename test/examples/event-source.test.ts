@@ -18,7 +18,7 @@ describe.skipIf(needs('chromium'))('a browser', { timeout: 120_000 }, () => {
     await browser.close();
   });
 
-  test('gets each event once with its own EventSource, through SIGTERM and kill -9', async () => {
+  test('receives each event once with its own EventSource, through SIGTERM and kill -9', async () => {
     await using server = await startServer();
     const token = await logIn(server.url);
     await using tab = await openTab(browser, `${server.url}/healthz`);

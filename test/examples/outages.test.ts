@@ -45,13 +45,13 @@ describe('through SIGTERM and kill -9 of the server', () => {
   const linesOf = (file: string): readonly string[] => outcomes.get(file)?.lines ?? [];
   const messagesIn = (lines: readonly string[]) => lines.filter((line) => line.startsWith('MessageSent '));
 
-  test.for(Object.entries(resuming))('%s gets each event once', ([, { file }]) => {
+  test.for(Object.entries(resuming))('%s receives each event once', ([, { file }]) => {
     const outcome = outcomes.get(file);
     expect(outcome).toBeDefined();
     outcome?.expectEachOnce();
   });
 
-  test.for(['apollo-client-3', 'apollo-client-4'])('the cache of %s follows', (folder) => {
+  test.for(['apollo-client-3', 'apollo-client-4'])('the cache of %s is updated', (folder) => {
     const lines = linesOf(`${folder}/listen.ts`);
     const count = messagesIn(lines).length;
     // One message exists from the start, and the newest may be shown just after its event is printed.
@@ -60,7 +60,7 @@ describe('through SIGTERM and kill -9 of the server', () => {
     expect(lines.filter((line) => line === 'StreamLive')).toHaveLength(1);
   });
 
-  test('the cache of urql follows', () => {
+  test('the cache of urql is updated', () => {
     const lines = linesOf('urql/listen.ts');
     // The message is shown just after its event is printed.
     const shown = lines
@@ -70,7 +70,7 @@ describe('through SIGTERM and kill -9 of the server', () => {
     expect(messagesIn(lines).slice(-2)).toContain(`MessageSent ${shown}`);
   });
 
-  test('the connection of Relay follows', () => {
+  test('the connection of Relay is updated', () => {
     const lines = linesOf('relay/listen.ts');
     const sent = messagesIn(lines);
     const text = sent.at(-1)?.replace('MessageSent ', '');
@@ -78,13 +78,13 @@ describe('through SIGTERM and kill -9 of the server', () => {
   });
 });
 
-describe('with stock settings, through SIGTERM and kill -9 of the server', () => {
+describe('with default settings, through SIGTERM and kill -9 of the server', () => {
   let outcomes: Awaited<ReturnType<typeof runStockThroughOutages>>;
   beforeAll(async () => {
     outcomes = await runStockThroughOutages(Object.values(stock));
   }, OUTAGES_TIMEOUT_MS);
 
-  test.for(Object.entries(stock))('%s gets what is sent after it has reconnected', ([, { file }]) => {
+  test.for(Object.entries(stock))('%s receives messages sent after it has reconnected', ([, { file }]) => {
     expect(outcomes.get(file)).toEqual({ texts: STOCK_TEXTS, errors: '' });
   });
 });

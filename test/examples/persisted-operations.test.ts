@@ -50,7 +50,7 @@ test.for(CLIENTS.flatMap((client) => (['POST', 'GET'] as const).map((method) => 
 );
 
 test.for(CLIENTS)(
-  '%s runs the operations of a list by their hashes, and hears why others are refused',
+  '%s runs listed operations by their hashes, and reports why others are rejected',
   { timeout: 60_000 },
   async (client) => {
     const folder = await mkdtemp(join(tmpdir(), 'persisted-'));

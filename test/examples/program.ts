@@ -5,24 +5,24 @@ import { requireExamples } from './generate.ts';
 
 const UNTIL_TIMEOUT_MS = 60_000;
 
-/** A program from `examples/` that is running, or has ended. */
+/** A running or ended program from `examples/`. */
 export interface Program extends AsyncDisposable {
-  /** What it printed so far. */
+  /** The lines printed so far. */
   readonly lines: readonly string[];
-  /** Its warnings: a good example prints none. */
+  /** Returns the warnings printed to stderr. */
   readonly errors: () => string;
   readonly isRunning: () => boolean;
-  /** Resolves with its exit code. */
+  /** Resolves with the exit code. */
   readonly ended: Promise<number | null>;
-  /** Resolves once the condition holds for its output. Rejects at the deadline, or when it exits first. */
+  /** Resolves once the condition holds for the output. Rejects after the timeout, or if the program exits first. */
   until(isTrue: (lines: readonly string[]) => boolean, timeoutMs?: number): Promise<void>;
 }
 
-/** How an example is run when it is no JavaScript. */
+/** The command that runs an example. Default: Node. */
 export interface Command {
   readonly command: string;
   readonly args: readonly string[];
-  /** Handed to the example itself. */
+  /** Arguments of the example. */
   readonly parameters?: readonly string[];
 }
 
@@ -50,7 +50,7 @@ export function runExample(
     runChecks();
   });
   const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
-  // `close` comes after the last line.
+  // `close` is emitted after the last line, unlike `exit`.
   const ended = once(child, 'close').then(() => {
     runChecks();
     return child.exitCode;

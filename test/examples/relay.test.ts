@@ -9,7 +9,7 @@ const command = { command: process.execPath, args: ['--import', './examples/rela
 
 beforeAll(() => generate('relay'), 60_000);
 
-test('Relay reads a conversation page after page into one connection', { timeout: 60_000 }, async () => {
+test('Relay reads a conversation page by page into one connection', { timeout: 60_000 }, async () => {
   await using server = await startServer();
   const token = await logIn(server.url);
   for (let index = 0; index < 45; index += 1) await sendMessage(server.url, token, `m${index}`);

@@ -1,7 +1,7 @@
 import { decodeJwt, SignJWT } from 'jose';
 import { pause } from '../harness/waiting.ts';
 
-/** A token of the same account as another one, that is valid for as long as `lifetime` says. */
+/** Signs a token of the same account as another token, with the given lifetime. */
 export const signToken = (secret: string, token: string, lifetime: string): Promise<string> =>
   new SignJWT({ sub: decodeJwt(token).sub, kind: 'user', jti: crypto.randomUUID() })
     .setProtectedHeader({ alg: 'HS256' })
@@ -9,7 +9,7 @@ export const signToken = (secret: string, token: string, lifetime: string): Prom
     .setExpirationTime(lifetime)
     .sign(new TextEncoder().encode(secret));
 
-/** Resolves once the server accepts the token no longer. */
+/** Resolves once the server rejects the token. */
 export async function untilRefused(url: string, token: string): Promise<void> {
   for (;;) {
     const response = await fetch(`${url}/graphql`, {

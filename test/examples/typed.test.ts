@@ -5,7 +5,7 @@ import { signToken } from './tokens.ts';
 import { logIn } from './writer.ts';
 
 test(
-  'graphql-request logs in again for an expired token, and sends a message once however often it is run',
+  'graphql-request logs in again for an expired token, and sends a message once over several runs',
   { timeout: 60_000 },
   async () => {
     const AUTH_SECRET = 'for the tokens of this test alone';

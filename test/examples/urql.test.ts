@@ -9,7 +9,7 @@ const AUTH_SECRET = 'a secret for the tokens of this test only';
 
 beforeAll(() => generate('urql'));
 
-/** A token of Ann's. */
+/** Logs Ann in and returns her token. */
 const signToken = (expiresAt: number): Promise<string> =>
   new SignJWT({})
     .setProtectedHeader({ alg: 'HS256' })
@@ -19,7 +19,7 @@ const signToken = (expiresAt: number): Promise<string> =>
 
 const now = (): number => Math.floor(Date.now() / 1000);
 
-test('urql reads a conversation page after page, each message once', { timeout: 60_000 }, async () => {
+test('urql reads a conversation page by page, each message once', { timeout: 60_000 }, async () => {
   await using server = await startServer();
   const token = await logIn(server.url);
   const texts = Array.from({ length: 45 }, (_, index) => `m${index}`);
@@ -31,7 +31,7 @@ test('urql reads a conversation page after page, each message once', { timeout: 
 });
 
 test(
-  'the authExchange of urql, as its documentation shows it, recovers from a token that has expired',
+  'the authExchange of urql, as documented, recovers from an expired token',
   { timeout: 60_000 },
   async () => {
     await using server = await startServer({ AUTH_SECRET });
@@ -43,7 +43,7 @@ test(
 );
 
 test(
-  'urql with parley/client goes on with another token when its token expires, and misses nothing',
+  'urql with parley/client continues with a new token when its token expires, and misses nothing',
   { timeout: 60_000 },
   async () => {
     await using server = await startServer({ AUTH_SECRET });

@@ -1,9 +1,9 @@
 import { pause } from '../harness/waiting.ts';
 
-/** Sends messages one after the other, each until it is acknowledged, also while the server is away. */
+/** Sends messages one after the other, retrying each until it is acknowledged. */
 export interface Writer {
   readonly sent: readonly string[];
-  /** Sends no more. Resolves with all texts, in the order in which they were sent. */
+  /** Stops sending. Resolves with all texts in the order of sending. */
   stop(): Promise<string[]>;
 }
 
@@ -31,7 +31,7 @@ export function openWriter(url: string, token: string): Writer {
   };
 }
 
-/** Sends a message of Ann's, once, however often the server is away meanwhile. */
+/** Sends a message as Ann, once, retrying while the server is down. */
 export async function sendMessage(url: string, token: string, text: string): Promise<void> {
   const query = `mutation ($id: ID!, $text: String!) {
     sendMessage(conversationId: $id, text: $text, idempotencyKey: $text) { message { id } }
@@ -47,7 +47,7 @@ export async function logIn(url: string): Promise<string> {
   return data.login.token;
 }
 
-/** Ends all that the token is used for. */
+/** Revokes the token. */
 export async function logOut(url: string, token: string): Promise<void> {
   await post(url, { query: 'mutation { logout }' }, { authorization: `Bearer ${token}` });
 }
@@ -60,7 +60,7 @@ async function isAnswered(url: string, token: string, body: object): Promise<boo
       throw new Error(JSON.stringify(errors));
     return errors === undefined;
   } catch (error) {
-    // What fetch throws for a connection that is refused or broken.
+    // fetch throws a TypeError when the connection is refused or broken.
     if (error instanceof TypeError || error instanceof SyntaxError) return false;
     throw error;
   }

@@ -4,7 +4,7 @@ import { openSchemaClient } from './schema-client.ts';
 const UPDATE =
   'mutation ($input: UpdateAccountInput!) { updateAccount(input: $input) { email firstName lastName birthday } }';
 
-test('an account changes what it is told to, and keeps the rest', async () => {
+test('updateAccount changes the given fields only', async () => {
   await using client = await openSchemaClient();
   const ann = await client.createUser('Ann');
   const update = async (input: object) => (await client.run(ann, UPDATE, { input })).updateAccount;
@@ -22,7 +22,7 @@ test('an account changes what it is told to, and keeps the rest', async () => {
   expect(await update({ birthday: null })).toEqual({ ...before, firstName: 'Anna' });
 });
 
-test('a birthday is a day of the calendar', async () => {
+test('a birthday must be a calendar date', async () => {
   await using client = await openSchemaClient();
   const ann = await client.createUser('Ann');
   for (const birthday of [
@@ -42,7 +42,7 @@ test('a birthday is a day of the calendar', async () => {
   expect(updateAccount.birthday).toBe('1996-02-29');
 });
 
-test('tokens are for whom they say', async () => {
+test('refreshToken issues a token for the same account', async () => {
   await using client = await openSchemaClient();
   const ann = await client.createUser('Ann');
   const { refreshToken } = await client.run(
@@ -54,7 +54,7 @@ test('tokens are for whom they say', async () => {
   expect(await client.run(ann, 'mutation { logout }')).toEqual({ logout: true });
 });
 
-test('without login almost nothing is answered', async () => {
+test('most operations require a token', async () => {
   await using client = await openSchemaClient();
   for (const document of [
     '{ me { __typename } }',

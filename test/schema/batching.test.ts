@@ -7,7 +7,7 @@ import { openSchemaClient } from './schema-client.ts';
 import type { SchemaClient } from './schema-client.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
-/** A circle with two members and as many conversations and messages as asked for. */
+/** Creates a circle with two members and the given numbers of conversations and messages. */
 async function fill(client: SchemaClient, name: string, conversations: number, messages: number) {
   const ann = await client.createUser(`Ann${name}`);
   const bob = await client.createUser(`Bob${name}`);
@@ -100,7 +100,7 @@ const EVERYTHING = /* GraphQL */ `
   }
 `;
 
-test('a nested query takes a constant number of statements, for much as for little', async () => {
+test('a nested query takes a constant number of statements, whatever the amount of data', async () => {
   await using client = await openSchemaClient();
   const small = await fill(client, 'Small', 1, 1);
   const large = await fill(client, 'Large', 5, 6);
@@ -109,7 +109,7 @@ test('a nested query takes a constant number of statements, for much as for litt
   const forLittle = client.statements.count;
   client.statements.count = 0;
   const much = await client.run(large, EVERYTHING);
-  // The same thing asked for in two places is one statement, or two when the places are reached at different times.
+  // Loads of the same kind share a statement unless they start in different ticks.
   expect(Math.max(forLittle, client.statements.count)).toBeLessThan(25);
   expect(little.circles.nodes[0].conversations.nodes[0].messages.nodes).toHaveLength(1);
   expect(much.circles.nodes[0].conversations.nodes).toHaveLength(5);
@@ -156,7 +156,7 @@ const FIRST_SCREEN = /* GraphQL */ `
   }
 `;
 
-/** Fills as many circles, with as many conversations each, all with two members and with many messages. */
+/** Inserts circles with two members each, with conversations and messages in each. */
 async function fillScreen(
   client: SchemaClient,
   name: string,
@@ -189,8 +189,8 @@ async function fillScreen(
   return ann;
 }
 
-/** Asks for the first screen on one connection, and answers how many of the statements were prepared ones. */
-async function askPrepared(client: SchemaClient, actor: ActorRef) {
+/** Runs the first screen's query on one connection, and counts its statements and how many were prepared. */
+async function runFirstScreen(client: SchemaClient, actor: ActorRef) {
   const session = { actor, tokenId: 'test', issuedAt: null, expiresAt: Date.now() + 60_000 };
   const contextValue = createContext({ deps: client.deps, session });
   await contextValue.enterSnapshot();
@@ -210,12 +210,12 @@ async function askPrepared(client: SchemaClient, actor: ActorRef) {
   return { statements, prepared, text: JSON.stringify(data) };
 }
 
-test('the first screen takes at most six statements, all prepared, however much is on it', async () => {
+test('the first screen takes at most six statements, all prepared, whatever the amount of data', async () => {
   await using client = await openSchemaClient();
-  const small = await askPrepared(client, await fillScreen(client, 'small', 1, 1, 1));
-  const large = await askPrepared(client, await fillScreen(client, 'large', 5, 5, 25));
-  // Circles, conversations, participants, messages; and users, who are asked for when the last two are there: once when
-  // both come at the same moment, or twice.
+  const small = await runFirstScreen(client, await fillScreen(client, 'small', 1, 1, 1));
+  const large = await runFirstScreen(client, await fillScreen(client, 'large', 5, 5, 25));
+  // Circles, conversations, participants and messages, and users: in one statement if participants and messages arrive
+  // in the same tick, otherwise in two.
   for (const { statements, prepared } of [small, large]) {
     expect(statements).toBeGreaterThanOrEqual(5);
     expect(statements).toBeLessThanOrEqual(6);
@@ -225,7 +225,7 @@ test('the first screen takes at most six statements, all prepared, however much 
   expect(large.text.split('Hello')).toHaveLength(5 * 5 * 20 + 1);
 });
 
-test('a page that is asked for twice is answered twice, and not doubled', async () => {
+test('a page that is selected twice is returned twice, without duplicates', async () => {
   await using client = await openSchemaClient();
   const ann = await fillScreen(client, 'twice', 1, 1, 3);
   const answer = await client.run(
@@ -244,7 +244,7 @@ test('a page that is asked for twice is answered twice, and not doubled', async 
   });
 });
 
-test('a second mutation of a document is not answered from what the first has read', async () => {
+test('the second mutation of a document does not return data that the first has read', async () => {
   await using client = await openSchemaClient();
   const ann = await fill(client, '', 0, 0);
   const eve = await client.createUser('Eve');
@@ -265,11 +265,11 @@ test('a second mutation of a document is not answered from what the first has re
   });
 });
 
-test('a query in a snapshot reads nothing beside it', async () => {
+test('a query in a snapshot reads only from the snapshot', async () => {
   await using client = await openSchemaClient();
   const ann = await fill(client, '', 2, 2);
   const session = { actor: ann, tokenId: 'test', issuedAt: null, expiresAt: Date.now() + 60_000 };
-  // With one connection, a read that bypasses the snapshot's would wait for ever.
+  // PGlite has one connection: a read outside the snapshot would never return.
   const contextValue = createContext({ deps: client.deps, session });
   await contextValue.enterSnapshot();
   const { data, errors } = await execute({ schema, document: parse(EVERYTHING), contextValue });

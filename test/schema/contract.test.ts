@@ -3,7 +3,7 @@ import type { GraphQLObjectType } from 'graphql';
 import { expect, test } from 'vitest';
 import { schema } from '../../src/schema/index.ts';
 
-// The names and shapes that clients, documents and tests were promised, one line each.
+// The public names and shapes: a change here breaks clients.
 
 const signature = ({ name, args, type }: ReturnType<GraphQLObjectType['getFields']>[string]): string => {
   const list = args.map((arg) => `${arg.name}: ${String(arg.type)}`).join(', ');
@@ -18,7 +18,7 @@ function fieldsOf(name: string): string[] {
 
 const PAGE = 'before: String, after: String, first: Int, last: Int';
 
-test('queries', () => {
+test('the query fields are unchanged', () => {
   expect(fieldsOf('Query')).toEqual(
     [
       'me: Actor!',
@@ -33,7 +33,7 @@ test('queries', () => {
   );
 });
 
-test('mutations', () => {
+test('the mutation fields are unchanged', () => {
   expect(fieldsOf('Mutation')).toEqual(
     [
       'createAccount(input: CreateAccountInput!): LoginPayload!',
@@ -72,7 +72,7 @@ test('mutations', () => {
   );
 });
 
-test('subscriptions', () => {
+test('the subscription fields are unchanged', () => {
   expect(fieldsOf('Subscription')).toEqual(
     [
       'circleEvents(circleId: ID!, after: Cursor): CircleEvent!',
@@ -85,7 +85,7 @@ test('subscriptions', () => {
   );
 });
 
-test('events', () => {
+test('the event types and their fields are unchanged', () => {
   const event = schema.getType('Event');
   if (!isInterfaceType(event)) throw new Error('no interface Event');
   const types = Object.fromEntries(
@@ -126,7 +126,7 @@ test('events', () => {
   expect(fieldsOf('Event')).toEqual(['at: DateTime!', 'cursor: Cursor!']);
 });
 
-test('only the events of a stream and StreamLive are of its type', () => {
+test('a stream’s interface is implemented by its events and StreamLive only', () => {
   const membersOf = (name: string): string[] => {
     const type = schema.getType(name);
     if (!isInterfaceType(type)) throw new Error(`no interface ${name}`);
@@ -162,7 +162,7 @@ test('only the events of a stream and StreamLive are of its type', () => {
   expect(membersOf('InboxEvent')).toEqual(['StreamLive', 'CircleInvited', 'ConversationInvited', 'Promoted']);
 });
 
-test('everything with a number is a node with both names', () => {
+test('every type with a numeric id is a node with both ids', () => {
   const node = schema.getType('Node');
   if (!isInterfaceType(node)) throw new Error('no interface Node');
   const types = schema.getPossibleTypes(node).map(({ name }) => name);
@@ -183,7 +183,7 @@ test('everything with a number is a node with both names', () => {
     expect(fieldsOf(name)).toEqual(expect.arrayContaining(['id: ID!', 'legacyId: Int!']));
 });
 
-test('an actor is a user or a device', () => {
+test('Actor is the union of User and Device', () => {
   const actor = schema.getType('Actor');
   expect(isUnionType(actor) && actor.getTypes().map(({ name }) => name)).toEqual(['User', 'Device']);
 });

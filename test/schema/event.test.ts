@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { createContext } from '../../src/schema/context.ts';
 import type { Context } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
-import { everyField } from './selection.ts';
+import { selectFields } from './selection.ts';
 import { openSchemaClient } from './schema-client.ts';
 import type { Answer, SchemaClient } from './schema-client.ts';
 import type { ActorRef } from '../../src/actor.ts';
@@ -36,7 +36,7 @@ const run = {
   unsend: 'mutation ($m: ID!) { deleteMessage(messageId: $m) { id } }',
 };
 
-/** Everything that can happen, once; answers where, and what its one message was. */
+/** Triggers every event once. Returns the ids of the circle, the conversation and the message. */
 async function everything(client: SchemaClient) {
   const [ann, bob, cid] = [
     await client.createUser('Ann'),
@@ -86,11 +86,11 @@ const STREAMS = {
 
 const MINIMAL = '__typename cursor at';
 
-/** The cursor before everything: of a stream's position 0. */
+/** Returns the cursor of position 0, before the first event. */
 const origin = (client: SchemaClient, topic: string): string =>
   Buffer.from(`${client.deps.epoch}/${topic}/0`).toString('base64url');
 
-/** What a stream answers up to `StreamLive`, that included. */
+/** Reads a stream up to and including `StreamLive`. */
 async function replay(
   client: SchemaClient,
   actor: ActorRef,
@@ -114,10 +114,10 @@ async function replay(
 const topicOf = (globalId: string): string => globalId.toLowerCase();
 const namesOf = (events: readonly Answer[]): string[] => events.map(({ __typename }) => __typename);
 
-test('every fact has its type, and shows all of itself', async () => {
+test('every domain event has a type that exposes all its data', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, c, v } = await everything(client);
-  const all = everyField('Event', 2);
+  const all = selectFields('Event', 2);
   const circle = await replay(client, ann, STREAMS.circle.replace('SELECTION', all), topicOf(c), c);
   expect(namesOf(circle)).toEqual([
     'MemberJoined',
@@ -181,12 +181,12 @@ test('every fact has its type, and shows all of itself', async () => {
   expect(kicked).toMatchObject({ user: { email: 'cid@example.com' }, by: { email: bob.email } });
 });
 
-test('what an event brings along is shown without reading the database', async () => {
+test('the data of an event is resolved without SQL statements', async () => {
   await using client = await openSchemaClient();
   const { ann, c, v } = await everything(client);
   const own = ({ name, args }: { name: string; args: readonly unknown[] }): boolean =>
     args.length === 0 && !['circle', 'conversation', 'participant', 'eventCursor'].includes(name);
-  const messages = everyField('Message', 1, own);
+  const messages = selectFields('Message', 1, own);
   const user = 'id email firstName';
   const conversation = `
     ${MINIMAL}
@@ -219,10 +219,10 @@ test('what an event brings along is shown without reading the database', async (
   }
 });
 
-test('a field that looks at who is asking is marked so', async () => {
+test('every field that depends on the caller is marked perActor', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, c, v } = await everything(client);
-  const shared = everyField('Event', 3, ({ extensions }) => extensions['perActor'] !== true);
+  const shared = selectFields('Event', 3, ({ extensions }) => extensions['perActor'] !== true);
   const asked: string[] = [];
   const blindContext = (actor: ActorRef): Context => {
     const context = createContext({

@@ -21,7 +21,7 @@ async function sendMany(
 const PAGE =
   'query ($id: ID!, $first: Int, $last: Int, $after: String, $before: String) { conversation(id: $id) { messages(first: $first, last: $last, after: $after, before: $before) { nodes { text } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }';
 
-test('messages come in pages, newest last, back to the first', async () => {
+test('messages are paged in both directions, newest last', async () => {
   await using client = await openSchemaClient();
   const { ann, conversation: id } = await seedFamily(client);
   await sendMany(client, ann, id, 23);
@@ -49,7 +49,7 @@ test('messages come in pages, newest last, back to the first', async () => {
   });
 });
 
-test('a message and its files are answered with what became of them', async () => {
+test('a message and its files show their state after sending, upload and deletion', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, conversation: id } = await seedFamily(client);
   const { sendMessage } = await client.run(ann, SEND, { id, files: ['a.png', 'b.png'], key: 'one' });
@@ -93,7 +93,7 @@ test('a message and its files are answered with what became of them', async () =
   expect(deleted.deleteMessage).toMatchObject({ mediaCount: 2, media: [], author: { __typename: 'User' } });
 });
 
-test('a message outlives its author', async () => {
+test('a message remains after its author’s account is deleted', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, circle, conversation: id } = await seedFamily(client);
   await client.run(ann, 'mutation ($id: ID!) { addDevice(circleId: $id, name: "Kitchen") { username } }', {
@@ -120,7 +120,7 @@ test('a message outlives its author', async () => {
   expect(conversation.messages.nodes).toEqual([{ text: 'Bye', author: null, participant: null }]);
 });
 
-test('files are only taken from the parts of a request', async () => {
+test('an Upload must be a file of a multipart request', async () => {
   await using client = await openSchemaClient();
   const { ann } = await seedFamily(client);
   await expect(

@@ -7,7 +7,7 @@ const idsOf = (args: PageArguments, nodes = all) =>
   pageOf('Circle', nodes, args).edges.map(({ node }) => node.id);
 const cursorOf = (id: number): string => pageOf('Circle', [{ id }], {}).edges[0]?.cursor ?? '';
 
-test('pages go forward and back over the whole list', () => {
+test('pages cover the whole list forwards and backwards', () => {
   const forward: number[] = [];
   for (let after: string | null = null; ;) {
     const { edges, pageInfo }: Connection<{ id: number }> = pageOf('Circle', all, { first: 2, after });
@@ -28,26 +28,26 @@ test('pages go forward and back over the whole list', () => {
   expect(back).toEqual([2, 3, 5, 7, 11]);
 });
 
-test('a cursor marks a place, also when what stood there is gone, and is the same in every answer', () => {
+test('a cursor is stable, and stays valid after its node is deleted', () => {
   expect(idsOf({ after: cursorOf(4) })).toEqual([5, 7, 11]);
   expect(idsOf({ after: cursorOf(3), before: cursorOf(11) })).toEqual([5, 7]);
   expect(cursorOf(5)).toBe(pageOf('Circle', all, { after: cursorOf(3), first: 1 }).pageInfo.startCursor);
 });
 
-test('pages are in order of id, whatever order the list was in', () => {
+test('pages are ordered by id', () => {
   expect(idsOf({}, all.toReversed())).toEqual([2, 3, 5, 7, 11]);
   expect(idsOf({ last: 2 })).toEqual([7, 11]);
   expect(idsOf({ first: 0 })).toEqual([]);
 });
 
-test('without first or last a page has 20', () => {
+test('the default page size is 20', () => {
   const many = Array.from({ length: 30 }, (_, index) => ({ id: index + 1 }));
   const { edges, pageInfo } = pageOf('Circle', many, {});
   expect(edges).toHaveLength(20);
   expect(pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false });
 });
 
-test('an empty cursor, and a null for anything, count as none', () => {
+test('empty cursors and null arguments count as absent', () => {
   for (const args of [
     { after: '' },
     { before: '' },
@@ -63,7 +63,7 @@ test('an empty cursor, and a null for anything, count as none', () => {
   expect(() => idsOf({ first: 0, last: 0 })).toThrow('Pass either first or last, not both.');
 });
 
-test('a cursor of another list is none of this one', () => {
+test('a cursor of another list is rejected', () => {
   const after = pageOf('Message', all, {}).pageInfo.startCursor;
   expect(() => pageOf('Circle', all, { after })).toThrow('after is not a cursor of this list.');
 });

@@ -12,7 +12,7 @@ const custom = Object.values(schema.getTypeMap())
   .filter(isScalarType)
   .filter((type) => !isSpecifiedScalarType(type));
 
-test('every scalar says where its form is specified, and gives an example', () => {
+test('every scalar has a specification URL and an example', () => {
   expect(custom.map(({ name }) => name).sort()).toEqual(['Cursor', 'Date', 'DateTime', 'JSON', 'Upload']);
   for (const { specifiedByURL, description } of custom) {
     expect(specifiedByURL).toMatch(/^https:\/\/[^ ]+$/);
@@ -20,7 +20,7 @@ test('every scalar says where its form is specified, and gives an example', () =
   }
 });
 
-test('a DateTime has milliseconds and an offset, and becomes UTC', () => {
+test('a DateTime requires milliseconds and an offset, and is converted to UTC', () => {
   const read = (value: unknown) => scalar('DateTime').coerceInputValue(value);
   expect(read('2011-08-30T13:22:53.108Z')).toBe('2011-08-30T13:22:53.108Z');
   expect(read('2011-08-30t13:22:53.108z')).toBe('2011-08-30T13:22:53.108Z');
@@ -46,7 +46,7 @@ test('a DateTime has milliseconds and an offset, and becomes UTC', () => {
   }
 });
 
-test('a Date is a day of the calendar in the years 1 to 9999', () => {
+test('a Date is a calendar date in the years 1 to 9999', () => {
   const read = (value: unknown) => scalar('Date').coerceInputValue(value);
   for (const value of ['0001-01-01', '1995-12-31', '2024-02-29', '9999-12-31']) {
     expect(read(value)).toBe(value);
@@ -69,14 +69,14 @@ test('a Date is a day of the calendar in the years 1 to 9999', () => {
   }
 });
 
-test('a Cursor is any string until its stream has looked at it', () => {
+test('Cursor accepts any string: the stream validates it', () => {
   const read = (value: unknown) => scalar('Cursor').coerceInputValue(value);
   expect(read('')).toBe('');
   expect(read('x y')).toBe('x y');
   for (const value of [1, true, {}, []]) expect(() => read(value)).toThrow('The value is not a string.');
 });
 
-test('a JSON is any value, unchanged', () => {
+test('JSON accepts any value and returns it unchanged', () => {
   const value = { list: [1, 'x', null, true, -0.5], nested: { '': {} } };
   expect(scalar('JSON').coerceInputValue(value)).toBe(value);
   expect(scalar('JSON').coerceOutputValue(value)).toBe(value);

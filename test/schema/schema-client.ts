@@ -102,7 +102,7 @@ const sessionOf = (actor: ActorRef): Session => ({
 
 export function actorOf(globalId: string): ActorRef {
   const parsed = parseGlobalId(globalId);
-  if (parsed === undefined) throw new Error(`no actor: ${globalId}`);
+  if (parsed === undefined) throw new Error(`not an actor: ${globalId}`);
   return { kind: parsed.type.toLowerCase(), id: parsed.id } as ActorRef;
 }
 

@@ -1,6 +1,6 @@
 import type { SchemaClient } from './schema-client.ts';
 
-/** Ann and Bob in one circle and one conversation. */
+/** Creates Ann and Bob with a circle and a conversation. */
 export async function seedFamily(client: SchemaClient) {
   const ann = await client.createUser('Ann');
   const bob = await client.createUser('Bob');

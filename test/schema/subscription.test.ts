@@ -14,7 +14,7 @@ const next = async (stream: AsyncGenerator<{ data?: unknown }>): Promise<Answer>
   return Object.values(value.data)[0];
 };
 
-test('a query and a subscription after its cursor leave no gap', async () => {
+test('a subscription after the eventCursor of a query misses no event', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, conversation: id } = await seedFamily(client);
   const { conversation } = await client.run(
@@ -35,7 +35,7 @@ test('a query and a subscription after its cursor leave no gap', async () => {
   await again.return(undefined);
 });
 
-test('what is no cursor of the stream is refused when it begins', async () => {
+test('an invalid cursor is rejected when the stream starts', async () => {
   await using client = await openSchemaClient();
   const { ann, conversation: id } = await seedFamily(client);
   const { circles } = await client.run(ann, '{ circles { nodes { eventCursor } } }');
@@ -54,7 +54,7 @@ test('what is no cursor of the stream is refused when it begins', async () => {
   await expect(client.subscribe(null, EVENTS, { id })).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
 });
 
-test('a subscription that nobody has read can be cancelled, and leaves nothing behind', async () => {
+test('a subscription can be cancelled before its first read, and releases its resources', async () => {
   await using client = await openSchemaClient();
   const { ann, circle, conversation: id } = await seedFamily(client);
   const documents = [
@@ -72,7 +72,7 @@ test('a subscription that nobody has read can be cancelled, and leaves nothing b
   expect([...client.deps.bus.topics()]).toEqual([]);
 });
 
-test('a reader who is removed gets the event that says so, and then the reason', async () => {
+test('a removed member receives the event of the removal, then the end reason', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, conversation: id } = await seedFamily(client);
   const stream = await client.subscribe(bob, EVENTS, { id });
@@ -89,7 +89,7 @@ test('a reader who is removed gets the event that says so, and then the reason',
   await expect(stream.next()).rejects.toMatchObject({ code: 'FORBIDDEN', details: { reason: 'KICKED' } });
 });
 
-test('the inbox does not show what ends sessions', async () => {
+test('the inbox does not deliver events that end sessions', async () => {
   await using client = await openSchemaClient();
   const { bob } = await seedFamily(client);
   const before = Buffer.from(`${client.deps.epoch}/user:${bob.id}/0`).toString('base64url');
@@ -111,7 +111,7 @@ test('the inbox does not show what ends sessions', async () => {
   await stream.return(undefined);
 });
 
-test('typing, presence and signals reach their readers', async () => {
+test('typing, presence and signals are delivered to their subscribers', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, circle, conversation: id } = await seedFamily(client);
   const who = '{ __typename ... on User { id isOnline } }';
@@ -155,7 +155,7 @@ test('typing, presence and signals reach their readers', async () => {
   await signals.return(undefined);
 });
 
-test('the servers for calls are public, their credentials are not', async () => {
+test('ICE servers require no token, TURN credentials do', async () => {
   await using client = await openSchemaClient();
   const ann = await client.createUser('Ann');
   const servers =

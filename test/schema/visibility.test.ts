@@ -18,7 +18,7 @@ async function seedFamily(client: SchemaClient) {
   return { ann, bob, circle, invitation };
 }
 
-test('a circle answers what its creator asks of it', async () => {
+test('a circle shows all its data to its creator', async () => {
   await using client = await openSchemaClient();
   const { ann, circle } = await seedFamily(client);
   const answer = await client.run(
@@ -53,7 +53,7 @@ test('a circle answers what its creator asks of it', async () => {
   });
 });
 
-test('an invitation introduces two by name and e-mail, and no more before they share a circle', async () => {
+test('an invitation shows names and e-mail addresses only, until both users share a circle', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, circle, invitation } = await seedFamily(client);
   for (const { id } of [ann, bob])
@@ -87,7 +87,7 @@ test('an invitation introduces two by name and e-mail, and no more before they s
   await lease.close();
 });
 
-test('who is only invited sees the name of the circle and nothing in it', async () => {
+test('an invited user sees the name of the circle and empty lists', async () => {
   await using client = await openSchemaClient();
   const { bob, circle, invitation } = await seedFamily(client);
   const inside =
@@ -118,7 +118,7 @@ test('who is only invited sees the name of the circle and nothing in it', async 
   });
 });
 
-test('nobody sees the circles and invitations of somebody else', async () => {
+test('circles and invitations of other users are null', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, invitation } = await seedFamily(client);
   await client.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
@@ -133,7 +133,7 @@ test('nobody sees the circles and invitations of somebody else', async () => {
   expect(other.user).toEqual({ email: bob.email, circles: null, invitations: null });
 });
 
-test('a node is null for whoever may not see it, and for every id of nothing', async () => {
+test('a node is null without access and for unknown ids', async () => {
   await using client = await openSchemaClient();
   const { ann, circle, invitation } = await seedFamily(client);
   const eve = await client.createUser('Eve');
@@ -192,7 +192,7 @@ const MALFORMED = [
   `Circle:${'1'.repeat(10_000)}`,
 ];
 
-test('an id of a wrong form is refused with the form that is expected', async () => {
+test('a malformed id is rejected with the expected form', async () => {
   await using client = await openSchemaClient();
   const { ann, circle } = await seedFamily(client);
   const CIRCLE = 'query ($id: ID!) { circle(id: $id) { id } }';
@@ -206,7 +206,7 @@ test('an id of a wrong form is refused with the form that is expected', async ()
   expect((await client.run(ann, CIRCLE, { id: circle })).circle).toEqual({ id: circle });
 });
 
-test('every argument that takes an id says the form of its own', async () => {
+test('every id argument is rejected with the form of its own type', async () => {
   await using client = await openSchemaClient();
   const { ann } = await seedFamily(client);
   const wrong = (field: string) => ({ code: 'INVALID_INPUT', field });
@@ -237,7 +237,7 @@ test('every argument that takes an id says the form of its own', async () => {
   }
 });
 
-test('node refuses an id of a wrong form, and nodes gives null and an error in its position', async () => {
+test('node rejects a malformed id; nodes returns null and an error in its position', async () => {
   await using app = await testApp();
   const ann = await app.account();
   const { id } = await circleOf(ann);
@@ -260,7 +260,7 @@ test('node refuses an id of a wrong form, and nodes gives null and an error in i
   ]);
 });
 
-test('who has left, or deleted, is answered the thing as it was, with empty lists', async () => {
+test('leaving and deleting return the object as it was, with empty lists', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, circle, invitation } = await seedFamily(client);
   await client.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
