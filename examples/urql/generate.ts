@@ -1,4 +1,4 @@
-// Writes schema.json, which tells the cache the types.
+// Writes schema.json, from which the cache reads the types.
 import { readFile, writeFile } from 'node:fs/promises';
 import { getIntrospectedSchema, minifyIntrospectionQuery } from '@urql/introspection';
 

@@ -41,9 +41,13 @@ Message.implement({
       resolve({ text }, _args, context) {
         context.textLength += text.length;
         if (context.textLength <= MAX_TEXT) return text;
-        throw new DomainError('LIMIT_EXCEEDED', `An answer holds at most ${MAX_TEXT} characters of text.`, {
-          limit: `text ${MAX_TEXT}`,
-        });
+        throw new DomainError(
+          'LIMIT_EXCEEDED',
+          `A response may have at most ${MAX_TEXT} characters of message text.`,
+          {
+            limit: `text ${MAX_TEXT}`,
+          },
+        );
       },
     }),
     status: t.expose('status', {

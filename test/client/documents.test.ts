@@ -6,7 +6,7 @@ import { openScriptedServer } from './scripted-server.ts';
 const SOON = { retryDelay: () => 1 };
 const SLOW = { at: 'live', extensions: { code: 'LIMIT_EXCEEDED', reason: 'SLOW' } } as const;
 
-const EVENT = '__typename cursor ... on Said { text }';
+const EVENT = '__typename cursor ... on TextAdded { text }';
 /** Durable subscriptions in different notations. */
 const DURABLE: Readonly<Record<string, Payload>> = {
   'one without a name': { query: `subscription($after:Cursor){events(after:$after){${EVENT}}}` },
@@ -22,15 +22,15 @@ const DURABLE: Readonly<Record<string, Payload>> = {
     operationName: 'S',
   },
   'other names for all that is selected': {
-    query: `subscription ($after: Cursor) { e: events(after: $after) { kind: __typename at: cursor ... on Said { text } } }`,
+    query: `subscription ($after: Cursor) { e: events(after: $after) { kind: __typename at: cursor ... on TextAdded { text } } }`,
   },
   'a fragment': {
     query: `fragment F on Event { __typename ...G } subscription ($after: Cursor) { events(after: $after) { ...F } }
-      fragment G on Event { cursor ... on Said { text } }`,
+      fragment G on Event { cursor ... on TextAdded { text } }`,
   },
   'fragments for each type': {
     query: `subscription ($after: Cursor) { events(after: $after) { __typename
-      ... on StreamLive { cursor } ... on Said { cursor text } } }`,
+      ... on StreamLive { cursor } ... on TextAdded { cursor text } } }`,
   },
   'a root field in a fragment': {
     query: `subscription ($after: Cursor) { ...Root } fragment Root on Subscription { events(after: $after) { ${EVENT} } }`,
@@ -133,7 +133,7 @@ for (const transport of TRANSPORTS) {
     await using server = await openScriptedServer();
     const client = openClient(transport, server.url, '', SOON);
     const followed = follow(client, {
-      query: 'subscription ($after: Cursor) { events(after: $after) { ... on Said { cursor text } } }',
+      query: 'subscription ($after: Cursor) { events(after: $after) { ... on TextAdded { cursor text } } }',
     });
     await followed.until(() => followed.end !== undefined);
     expect(followed.end?.problem).toMatchObject({
@@ -146,7 +146,7 @@ for (const transport of TRANSPORTS) {
   test(`${transport}: passes queries and their errors through`, async () => {
     await using server = await openScriptedServer();
     const client = openClient(transport, server.url, '', SOON);
-    const ask = (query: string) =>
+    const run = (query: string) =>
       new Promise((resolve) => {
         const got: unknown[] = [];
         const finish = (problem?: unknown) => resolve(problem ?? got);
@@ -155,9 +155,9 @@ for (const transport of TRANSPORTS) {
           { next: (result) => void got.push(result), error: finish, complete: finish },
         );
       });
-    expect(await ask('query Q { ok }')).toEqual([{ data: { ok: null } }]);
-    const refusal = JSON.stringify(await ask('{ nothing }'));
-    expect(refusal).toContain('Cannot query field');
+    expect(await run('query Q { ok }')).toEqual([{ data: { ok: null } }]);
+    const rejection = JSON.stringify(await run('{ nothing }'));
+    expect(rejection).toContain('Cannot query field');
     const results = client.iterate({ query: '{ ok }' });
     expect((await results.next()).value).toEqual({ data: { ok: null } });
     expect((await results.next()).done).toBe(true);

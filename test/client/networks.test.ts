@@ -51,13 +51,13 @@ for (const transport of TRANSPORTS) {
     const followed = follow(client, PAYLOAD);
     await followed.until(isLive(followed));
     network.mute();
-    await send(app.url, token, 'said to nobody');
+    await send(app.url, token, 'sent into silence');
     await vi.waitFor(() => expect(states).toEqual(['live', 'behind']), 10_000);
     network.unmute();
     await followed.until(() => followed.texts().length === 1, 20_000);
-    await send(app.url, token, 'heard again');
+    await send(app.url, token, 'sent after it');
     await followed.until(() => followed.texts().length === 2);
-    expect(followed.texts()).toEqual(['said to nobody', 'heard again']);
+    expect(followed.texts()).toEqual(['sent into silence', 'sent after it']);
     expect(states.slice(0, 3)).toEqual(['live', 'behind', 'live']);
     await client.dispose();
   }, 60_000);
@@ -108,10 +108,10 @@ test('graphql-ws: keeps a quiet connection that replies to pings', async () => {
     createClient({ url: `${app.url.replace('http', 'ws')}/graphql`, connectionParams: { token } }),
     { silenceTimeout: 3_000, onState: ({ status }) => void states.push(status) },
   );
-  const answered = new Promise((resolve) => client.on('pong', resolve));
+  const ponged = new Promise((resolve) => client.on('pong', resolve));
   const followed = follow(client, PAYLOAD);
   await followed.until(isLive(followed));
-  await answered;
+  await ponged;
   await send(app.url, token, 'once');
   await followed.until(() => followed.texts().length === 1);
   expect(states).toEqual(['live']);

@@ -37,20 +37,20 @@ for (const transport of TRANSPORTS) {
   test(`${transport}: resumes a stream after a transient end, with each event once`, async () => {
     await using server = await openScriptedServer();
     server.plan(...PASSING.flatMap(eachEnd));
-    const said: string[] = [];
+    const sent: string[] = [];
     const client = openClient(transport, server.url, '', {
       ...SOON,
       onState({ status }) {
         if (status === 'live') return;
-        said.push(`m${said.length}`);
-        server.say(`m${said.length - 1}`);
+        sent.push(`m${sent.length}`);
+        server.say(`m${sent.length - 1}`);
       },
     });
     const followed = follow(client, { query: EVENTS });
     await followed.until(() => followed.texts().length === PASSING.length && server.begun.length > 10);
     server.say('the last one');
     await followed.until(() => followed.texts().includes('the last one'));
-    expect(followed.texts()).toEqual([...said, 'the last one']);
+    expect(followed.texts()).toEqual([...sent, 'the last one']);
     expect(followed.events.filter(({ __typename }) => __typename === 'StreamLive')).toHaveLength(1);
     expect(server.begun).toEqual([null, '0', '0', '1', '1', '2', '2', '3', '3', '4', '4']);
     await client.dispose();
@@ -100,11 +100,11 @@ for (const transport of TRANSPORTS) {
     server.say('m1');
     server.say('m2');
     server.plan({ at: 'start', extensions: { code: 'CURSOR_EXPIRED', oldest: '1' } });
-    const asked: unknown[] = [];
+    const expirations: unknown[] = [];
     const client = openClient(transport, server.url, '', {
       ...SOON,
       async onExpired(expired) {
-        asked.push(expired);
+        expirations.push(expired);
         return '2';
       },
     });
@@ -112,7 +112,7 @@ for (const transport of TRANSPORTS) {
     const followed = follow(client, payload);
     await followed.until(() => followed.events.length === 2);
     expect(followed.texts()).toEqual(['m2']);
-    expect(asked).toEqual([{ payload, code: 'CURSOR_EXPIRED', oldest: '1' }]);
+    expect(expirations).toEqual([{ payload, code: 'CURSOR_EXPIRED', oldest: '1' }]);
     expect(payload.variables).toEqual({ after: '0' });
     expect(server.begun).toEqual(['0', '2']);
     await client.dispose();
@@ -169,10 +169,10 @@ for (const transport of TRANSPORTS) {
 
     const { promise: queried, resolve: answer } = Promise.withResolvers<string>();
     server.plan({ at: 'start', extensions: { code: 'CURSOR_EXPIRED' } });
-    const asked = vi.fn(() => queried);
-    const querying = openClient(transport, server.url, '', { ...SOON, onExpired: asked });
+    const onExpired = vi.fn(() => queried);
+    const querying = openClient(transport, server.url, '', { ...SOON, onExpired });
     const second = follow(querying, { query: EVENTS, variables: { after: '0' } });
-    await vi.waitFor(() => expect(asked).toHaveBeenCalledOnce());
+    await vi.waitFor(() => expect(onExpired).toHaveBeenCalledOnce());
 
     const reading = openClient(transport, server.url, '', SOON);
     const results = reading.iterate({ query: EVENTS });

@@ -13,14 +13,14 @@ const TYPES = `
   type Query { ok: Boolean }
   interface Event { cursor: Cursor! }
   type StreamLive implements Event { cursor: Cursor! }
-  type Said implements Event { cursor: Cursor! text: String! }
+  type TextAdded implements Event { cursor: Cursor! text: String! }
   type Subscription { events(note: String, after: Cursor): Event! typing: Event! }
 `;
 
 export const EVENTS = `subscription ($after: Cursor) {
-  events(after: $after) { __typename cursor ... on Said { text } }
+  events(after: $after) { __typename cursor ... on TextAdded { text } }
 }`;
-export const TYPING = 'subscription { typing { __typename cursor ... on Said { text } } }';
+export const TYPING = 'subscription { typing { __typename cursor ... on TextAdded { text } } }';
 
 /** A failure of a subscription, at its start or once it is live. */
 export type Fault =
@@ -54,7 +54,7 @@ type Stream = AsyncIterableIterator<Event, undefined> & {
 };
 
 const said = (position: number, text: string): Event => ({
-  __typename: 'Said',
+  __typename: 'TextAdded',
   cursor: String(position),
   text,
 });

@@ -228,7 +228,7 @@ test('the first screen takes at most six statements, all prepared, whatever the 
 test('a page that is selected twice is returned twice, without duplicates', async () => {
   await using client = await openSchemaClient();
   const ann = await fillScreen(client, 'twice', 1, 1, 3);
-  const answer = await client.run(
+  const data = await client.run(
     ann,
     `{ circles { nodes { conversations { nodes {
       a: messages(last: 3) { nodes { id } pageInfo { hasPreviousPage } }
@@ -239,7 +239,7 @@ test('a page that is selected twice is returned twice, without duplicates', asyn
     nodes: [1, 2, 3].map((number) => ({ id: `Message:${number}` })),
     pageInfo: { hasPreviousPage: false },
   };
-  expect(answer).toEqual({
+  expect(data).toEqual({
     circles: { nodes: [{ conversations: { nodes: [{ a: page, b: page }] } }] },
   });
 });
@@ -249,7 +249,7 @@ test('the second mutation of a document does not return data that the first has 
   const ann = await fill(client, '', 0, 0);
   const eve = await client.createUser('Eve');
   const { circles } = await client.run(ann, '{ circles { nodes { id } } }');
-  const answer = await client.run(
+  const data = await client.run(
     ann,
     `mutation ($id: ID!, $email: String!) {
       before: updateCircle(circleId: $id, name: "A") { name invitations { nodes { id } } }
@@ -258,7 +258,7 @@ test('the second mutation of a document does not return data that the first has 
     }`,
     { id: circles.nodes[0].id, email: eve.email },
   );
-  expect(answer).toEqual({
+  expect(data).toEqual({
     before: { name: 'A', invitations: { nodes: [] } },
     inviteToCircle: { circle: { invitations: { nodes: [{ user: { email: eve.email } }] } } },
     after: { name: 'B', invitations: { nodes: [{ user: { email: eve.email } }] } },

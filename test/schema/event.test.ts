@@ -7,7 +7,7 @@ import type { Context } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
 import { selectFields } from './selection.ts';
 import { openSchemaClient } from './schema-client.ts';
-import type { Answer, SchemaClient } from './schema-client.ts';
+import type { ResponseData, SchemaClient } from './schema-client.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
 const run = {
@@ -61,7 +61,7 @@ async function everything(client: SchemaClient) {
   const file = { filename: 'photo.png', content: Readable.from([Buffer.from('content')]) };
   await client.run(ann, run.upload, { m: sendMessage.media[0].id, f: file });
   await client.run(ann, run.edit, { m: sendMessage.message.id });
-  const kept = await client.run(ann, run.send, { v });
+  const remaining = await client.run(ann, run.send, { v });
   await client.run(ann, run.unsend, { m: sendMessage.message.id });
   await client.run(ann, run.promote, { v, e: bob.email });
   await client.run(bob, run.kick, { v, e: cid.email });
@@ -74,7 +74,7 @@ async function everything(client: SchemaClient) {
     v,
     circle,
     device: addDevice.device.id as string,
-    kept: kept.sendMessage.message.id as string,
+    remaining: remaining.sendMessage.message.id as string,
   };
 }
 
@@ -97,13 +97,13 @@ async function replay(
   document: string,
   topic: string,
   id?: string,
-): Promise<Answer[]> {
+): Promise<ResponseData[]> {
   const stream = await client.subscribe(actor, document, { id, after: origin(client, topic) });
-  const events: Answer[] = [];
+  const events: ResponseData[] = [];
   for (;;) {
     const { value } = (await stream.next()) as { value: ExecutionResult };
     expect(value.errors).toBeUndefined();
-    const [event] = Object.values(JSON.parse(JSON.stringify(value.data))) as Answer[];
+    const [event] = Object.values(JSON.parse(JSON.stringify(value.data))) as ResponseData[];
     events.push(event);
     if (event.__typename === 'StreamLive') break;
   }
@@ -112,7 +112,7 @@ async function replay(
 }
 
 const topicOf = (globalId: string): string => globalId.toLowerCase();
-const namesOf = (events: readonly Answer[]): string[] => events.map(({ __typename }) => __typename);
+const namesOf = (events: readonly ResponseData[]): string[] => events.map(({ __typename }) => __typename);
 
 test('every domain event has a type that exposes all its data', async () => {
   await using client = await openSchemaClient();
@@ -212,7 +212,7 @@ test('the data of an event is resolved without SQL statements', async () => {
     client.statements.count = 0;
     for (let name = ''; name !== 'StreamLive';) {
       const { value } = await stream.next();
-      name = Object.values(value.data).map((event: Answer) => event.__typename)[0] as string;
+      name = Object.values(value.data).map((event: ResponseData) => event.__typename)[0] as string;
     }
     expect(client.statements.count).toBe(0);
     await stream.return(undefined);
@@ -223,7 +223,7 @@ test('every field that depends on the caller is marked perActor', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, c, v } = await everything(client);
   const shared = selectFields('Event', 3, ({ extensions }) => extensions['perActor'] !== true);
-  const asked: string[] = [];
+  const readFields: string[] = [];
   const blindContext = (actor: ActorRef): Context => {
     const context = createContext({
       deps: client.deps,
@@ -232,7 +232,7 @@ test('every field that depends on the caller is marked perActor', async () => {
     const blind = (of: object, names: readonly string[]) =>
       new Proxy(of, {
         get(target, name) {
-          if (names.includes(String(name))) asked.push(String(name));
+          if (names.includes(String(name))) readFields.push(String(name));
           return Reflect.get(target, name, target) as unknown;
         },
       });
@@ -272,5 +272,5 @@ test('every field that depends on the caller is marked perActor', async () => {
     }
     await source.return?.();
   }
-  expect(asked).toEqual([]);
+  expect(readFields).toEqual([]);
 });

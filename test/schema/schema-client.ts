@@ -14,7 +14,7 @@ import type { Session, ActorRef } from '../../src/actor.ts';
 export type Data = Record<string, unknown>;
 /** The data of a response, untyped: tests read what they selected. */
 // oxlint-disable-next-line typescript/no-explicit-any
-export type Answer = any;
+export type ResponseData = any;
 
 /** Executes operations on the schema, without a transport, over the emptied database of the worker. */
 export interface SchemaClient extends AsyncDisposable {
@@ -22,7 +22,7 @@ export interface SchemaClient extends AsyncDisposable {
   /** The number of SQL statements since `count` was last set to 0. */
   readonly statements: { count: number };
   /** Runs an operation and returns its data. Throws if it has errors. */
-  run(actor: ActorRef | null, document: string, variables?: Data): Promise<Answer>;
+  run(actor: ActorRef | null, document: string, variables?: Data): Promise<ResponseData>;
   /** Runs an operation that must fail, and returns the code and details of its first error. */
   expectError(
     actor: ActorRef | null,
@@ -91,7 +91,7 @@ export async function openSchemaClient(): Promise<SchemaClient> {
 }
 
 /** Copies data without the null prototypes of graphql-js, which fail comparisons. */
-const plainCopy = (data: unknown): Answer => JSON.parse(JSON.stringify(data));
+const plainCopy = (data: unknown): ResponseData => JSON.parse(JSON.stringify(data));
 
 const sessionOf = (actor: ActorRef): Session => ({
   actor,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { logout } from '../../src/domain/accounts.ts';
 import { openSchemaClient } from './schema-client.ts';
-import type { Answer } from './schema-client.ts';
+import type { ResponseData } from './schema-client.ts';
 import { seedFamily } from './seed-family.ts';
 
 const EVENTS =
@@ -9,7 +9,7 @@ const EVENTS =
 const SEND =
   'mutation ($id: ID!, $text: String) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
 
-const next = async (stream: AsyncGenerator<{ data?: unknown }>): Promise<Answer> => {
+const next = async (stream: AsyncGenerator<{ data?: unknown }>): Promise<ResponseData> => {
   const { value } = await stream.next();
   return Object.values(value.data)[0];
 };

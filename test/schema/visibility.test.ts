@@ -21,7 +21,7 @@ async function seedFamily(client: SchemaClient) {
 test('a circle shows all its data to its creator', async () => {
   await using client = await openSchemaClient();
   const { ann, circle } = await seedFamily(client);
-  const answer = await client.run(
+  const data = await client.run(
     ann,
     `query ($id: ID!) {
       me { __typename ... on User { email isOnline circles { nodes { id } } } }
@@ -34,7 +34,7 @@ test('a circle shows all its data to its creator', async () => {
     }`,
     { id: circle },
   );
-  expect(answer).toEqual({
+  expect(data).toEqual({
     me: { __typename: 'User', email: ann.email, isOnline: false, circles: { nodes: [{ id: circle }] } },
     circle: {
       id: circle,
@@ -321,11 +321,11 @@ test('a device sees its circle', async () => {
   );
   expect(loginDevice).toMatchObject({ device: { username: addDevice.username, activated: true } });
   const device = actorOf(addDevice.device.id);
-  const answer = await client.run(
+  const data = await client.run(
     device,
     '{ me { __typename ... on Device { name } } circles { nodes { name myRole device { name } members { nodes { user { email } } } } } }',
   );
-  expect(answer).toEqual({
+  expect(data).toEqual({
     me: { __typename: 'Device', name: 'Kitchen' },
     circles: {
       nodes: [
