@@ -9,7 +9,7 @@ import { countStatements } from '../harness/statements.ts';
 import type { ActorRef } from '../../src/actor.ts';
 import { indexes } from '../harness/numbers.ts';
 
-/** The same, many times over, in turn. */
+/** Repeats the items in turn. */
 const often = <One>(...of: readonly One[]): One[] => indexes(100).flatMap(() => of);
 
 async function scene() {
@@ -22,7 +22,7 @@ async function scene() {
   return { ...deps, ann, bob, eve, device, talk, counted, batchedReads: createBatchedReads(counted.db) };
 }
 
-test('tokens of many that come at once are asked for together, and each gets its own answer', async () => {
+test('concurrent token checks take one statement, and each receives its own result', async () => {
   await using deps = await scene();
   const expiresAt = new Date(Date.now() + 60_000).toISOString();
   await deps.db.transaction().execute((tx) => revoke(tx, 'revoked', expiresAt));
@@ -40,7 +40,7 @@ test('tokens of many that come at once are asked for together, and each gets its
   expect(deps.counted.count).toBeLessThan(5);
 });
 
-test('streams of many that come at once are authorised together, and each gets its own answer', async () => {
+test('concurrent access checks take one statement, and each receives its own result', async () => {
   await using deps = await scene();
   const nowhere = 999 as ConversationId;
   const asked = often<[ActorRef, ConversationId]>(
@@ -56,7 +56,7 @@ test('streams of many that come at once are authorised together, and each gets i
   expect(await deps.batchedReads.hasAccess(deps.device, deps.talk.id)).toBe(true);
 });
 
-test('ranges of the logs of many topics are read together', async () => {
+test('concurrent reads of log ranges take one statement', async () => {
   await using deps = await scene();
   const topics = often(conversationTopic(deps.talk.id), 'conversation:999');
   const ranges = await Promise.all(topics.map((topic) => deps.batchedReads.readRange(topic)));
@@ -65,7 +65,7 @@ test('ranges of the logs of many topics are read together', async () => {
   expect(deps.counted.count).toBeLessThan(5);
 });
 
-test('leases of many that come at once grow in the order of asking, and each account rises once', async () => {
+test('concurrent leases get ascending ids in the order of the calls, and each account comes online once', async () => {
   await using deps = await scene();
   const announced: string[] = [];
   deps.bus.connect({

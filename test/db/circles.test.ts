@@ -3,7 +3,7 @@ import * as circles from '../../src/db/circles.ts';
 import { testDeps } from '../harness/deps.ts';
 import { circleOf, person } from '../harness/seed.ts';
 
-test('circles of one member are told from those of several and those of another', async () => {
+test('only the circles with the user as their single member are found', async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const [shared, own, other] = [
@@ -17,7 +17,7 @@ test('circles of one member are told from those of several and those of another'
   expect(await circles.findWithOnlyMember(deps.db, [], ann.user.id)).toEqual([]);
 });
 
-test('an admin is made only where there is none', async () => {
+test('a member is promoted only if there is no admin', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const { id } = await circleOf(deps, ann, bob, eve);

@@ -10,7 +10,7 @@ import { openTyping, setTyping } from '../../src/domain/typing.ts';
 import { testDeps } from '../harness/deps.ts';
 import { circleOf, conversationOf, deviceOf, person, refusal, sessionOf } from '../harness/seed.ts';
 
-test('every operation decides access to a conversation alike, for each actor and conversation', async () => {
+test('all operations agree about access, for each actor and conversation', async () => {
   await using deps = await testDeps();
   const { db } = deps;
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];

@@ -4,7 +4,7 @@ import { findAccess } from '../../src/db/conversation-access.ts';
 import { testDeps } from '../harness/deps.ts';
 import { circleOf, conversationOf, deviceOf, person } from '../harness/seed.ts';
 
-test('deserted conversations are those in which fewer than two are left, the device counted', async () => {
+test('conversations with fewer than two members are deserted, where a device with access counts as one', async () => {
   await using deps = await testDeps();
   const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
   const circle = await circleOf(deps, ann, bob);
@@ -28,7 +28,7 @@ test('deserted conversations are those in which fewer than two are left, the dev
   });
 });
 
-test('only conversations without an admin get one, each its oldest participant', async () => {
+test('the oldest participant is promoted in conversations without an admin only', async () => {
   await using deps = await testDeps();
   const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
   const circle = await circleOf(deps, ann, bob, eve);
@@ -55,7 +55,7 @@ test('only conversations without an admin get one, each its oldest participant',
   });
 });
 
-test('what access tells is the row itself', async () => {
+test('an access has the same conversation and participant as their rows', async () => {
   await using deps = await testDeps();
   const ann = await person(deps, 'ann');
   const circle = await circleOf(deps, ann);

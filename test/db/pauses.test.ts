@@ -2,12 +2,12 @@ import { expect, test } from 'vitest';
 import { pingDatabase } from '../../src/db/database.ts';
 import { testDatabase } from '../harness/database.ts';
 
-test('timers and sockets have their turn while the database is asked without end', async () => {
+test('timers and sockets are served during an endless series of queries', async () => {
   const { db } = await testDatabase();
-  let asking = true;
-  const turn = new Promise<void>((resolve) => setTimeout(resolve, 20)).then(() => (asking = false));
+  let querying = true;
+  const turn = new Promise<void>((resolve) => setTimeout(resolve, 20)).then(() => (querying = false));
   const deadline = performance.now() + 5_000;
-  while (asking && performance.now() < deadline) await pingDatabase(db);
-  expect(asking).toBe(false);
+  while (querying && performance.now() < deadline) await pingDatabase(db);
+  expect(querying).toBe(false);
   await turn;
 });

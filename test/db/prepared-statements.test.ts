@@ -11,7 +11,7 @@ import { createLogger } from '../../src/log.ts';
 import type { CircleId, ConversationId, MediaId, MessageId } from '../../src/ids.ts';
 import { testDatabase } from '../harness/database.ts';
 
-/** A database whose connections have prepared nothing yet: on PostgreSQL, connections of their own to the worker's. */
+/** Opens a database whose connections have no prepared statements: on PostgreSQL, new connections to the worker's database. */
 async function freshDatabase(): Promise<Database> {
   const { url } = await testDatabase();
   return openDatabase(
@@ -20,7 +20,7 @@ async function freshDatabase(): Promise<Database> {
   );
 }
 
-/** What the connection has prepared, and how often it was run. */
+/** Returns the prepared statements of the connection, and how often each was executed. */
 async function preparedOn(db: Db): Promise<{ statement: string; runs: number }[]> {
   const { rows } = await sql<{ statement: string; runs: number }>`
     select statement, generic_plans + custom_plans as runs from pg_prepared_statements
@@ -30,7 +30,7 @@ async function preparedOn(db: Db): Promise<{ statement: string; runs: number }[]
 
 const undo: string[] = [];
 
-/** Changes a table of the worker's database as a newer node would, for the time of the test. */
+/** Alters a table of the worker's database as a newer node would, until the end of the test. */
 async function alter(db: Db, table: string, change: string, back: string): Promise<void> {
   await sql`alter table ${sql.table(table)} ${sql.raw(change)}`.execute(db);
   undo.push(`alter table ${table} ${back}`);
@@ -58,7 +58,7 @@ test('a statement is prepared once for each connection', async () => {
 });
 
 test.skipIf(inject('database') !== 'pglite')(
-  'the embedded database keeps no plan of when a table was small',
+  'the embedded database does not reuse a plan from when a table was small',
   async () => {
     await using database = await freshDatabase();
     const { db } = database;
@@ -85,7 +85,7 @@ test('a connection keeps at most 500 prepared statements, and none with a list o
   });
 });
 
-/** Statements of each kind over the tables whose rows are shown. */
+/** Runs statements of each kind on the tables whose rows are returned to clients. */
 const asked = async (db: Db): Promise<unknown[]> => [
   await circles.findByIds(db, [1 as CircleId]),
   await circles.findOfAccount(db, { kind: 'user', id: 1 as never }),
@@ -100,7 +100,7 @@ const asked = async (db: Db): Promise<unknown[]> => [
   await media.findByMessages(db, [1 as MessageId]),
 ];
 
-test('a column that a newer node adds breaks no transaction of this one', async () => {
+test('a column added by a newer node does not break transactions of this node', async () => {
   await using database = await freshDatabase();
   const { db } = database;
   const before = await db.transaction().execute(asked);
@@ -117,7 +117,7 @@ test('a column that a newer node adds breaks no transaction of this one', async 
   expect(await db.transaction().execute(asked)).toEqual(before);
 });
 
-test('a column whose type a newer node changes breaks no request, and one transaction at most', async () => {
+test('a column type changed by a newer node breaks no request, and at most one transaction', async () => {
   await using database = await freshDatabase();
   const { db } = database;
   const find = (from: Db) => circles.findByIds(from, [1 as CircleId]);

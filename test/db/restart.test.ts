@@ -5,11 +5,11 @@ import { createLogger } from '../../src/log.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
 describe.skipIf(inject('database') !== 'postgres')('a restart of PostgreSQL', () => {
-  test.each(['fast', 'immediate'] as const)('%s, fails what is under way and nothing else', async (mode) => {
+  test.each(['fast', 'immediate'] as const)('%s, fails only the transactions in flight', async (mode) => {
     await using server = await startPostgres();
     await using database = await openDatabase({ kind: 'postgres', url: server.url }, createLogger('silent'));
     const prepared = sql`select ${1}::int`;
-    // Connections that are checked out and idle between two statements: nobody waits for an answer on them.
+    // The connection is checked out and idle between two statements: no query listens for its errors.
     const entered = Promise.withResolvers<void>();
     const restarted = Promise.withResolvers<void>();
     const holding = database.db.transaction().execute(async (tx) => {

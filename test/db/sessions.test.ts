@@ -9,7 +9,7 @@ const IN_AN_HOUR = () => new Date(Date.now() + 3_600_000).toISOString();
 
 const tokenOf = (actor: ActorRef, tokenId = 'x') => ({ actor, tokenId, issuedAt: null });
 
-test('a token is active while its account is there and it is not revoked', async () => {
+test('a token is active while its account exists and it is not revoked', async () => {
   await using deps = await testDeps();
   const { db } = deps;
   const ann = await person(deps, 'ann');
@@ -30,7 +30,7 @@ test('a token is active while its account is there and it is not revoked', async
   expect(await sessions.isActive(db, tokenOf(device))).toBe(false);
 });
 
-test('revocations are forgotten once their tokens have expired, not before', async () => {
+test('revocations are deleted once their tokens have expired, not before', async () => {
   await using deps = await testDeps();
   const { db } = deps;
   await db.transaction().execute(async (tx) => {

@@ -14,7 +14,7 @@ import { openRelay } from '../harness/relay.ts';
 const SILENCE_MS = 500;
 const log = createLogger('silent');
 
-/** The address of the same server behind a relay. */
+/** Starts a relay to the server. */
 async function behindRelay(address: string) {
   const url = new URL(address);
   const relay = await openRelay(Number(url.port));
@@ -23,7 +23,7 @@ async function behindRelay(address: string) {
   return { url: url.href, relay, [Symbol.asyncDispose]: () => relay[Symbol.asyncDispose]() };
 }
 
-/** Opens a notifier, lets its network fall silent, and expects that it says so and recovers. */
+/** Opens a notifier, drops its network traffic, and expects that it reports this and recovers. */
 async function outliveSilence(
   address: string,
   open: (options: NotifierOptions) => Promise<Notifier>,
@@ -53,8 +53,8 @@ async function outliveSilence(
   await vi.waitFor(() => expect(heard).toEqual(['before', 'after']), { timeout: 5_000 });
 }
 
-describe.skipIf(inject('database') !== 'postgres')('when the network to PostgreSQL falls silent', () => {
-  test('whoever waits is told that it is away, and later all is well again', async () => {
+describe.skipIf(inject('database') !== 'postgres')('when the network to PostgreSQL drops all packets', () => {
+  test('a pending query fails as an outage, and later queries succeed', async () => {
     const { url = '' } = await testDatabase();
     await using network = await behindRelay(url);
     await using database = await openDatabase(
@@ -68,16 +68,16 @@ describe.skipIf(inject('database') !== 'postgres')('when the network to PostgreS
     await vi.waitFor(() => sql`select 1`.execute(database.db), { timeout: 10_000 });
   });
 
-  test('the other nodes are known to be out of reach, until they are heard again', async () => {
+  test('the notifier reports that it is disconnected, and reconnects', async () => {
     const { url = '' } = await testDatabase();
     await outliveSilence(url, openNotifier);
   });
 });
 
 describe.skipIf(inject('database') !== 'pglite' || needs('redis-server'))(
-  'when the network to Redis falls silent',
+  'when the network to Redis drops all packets',
   () => {
-    test('the other nodes are known to be out of reach, until they are heard again', async () => {
+    test('the notifier reports that it is disconnected, and reconnects', async () => {
       await using redis = await startRedis();
       await outliveSilence(redis.url, openRedisNotifier);
     });

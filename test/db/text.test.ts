@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { testDatabase } from '../harness/database.ts';
 
-test('any text comes out of the database as it went in', async () => {
+test('any text is read from the database as it was written', async () => {
   const { db } = await testDatabase();
   const texts = fc.string({ unit: 'grapheme' }).filter((text) => text.isWellFormed() && !text.includes('\0'));
   await fc.assert(

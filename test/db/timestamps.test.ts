@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { testDatabase } from '../harness/database.ts';
 
-const MOMENTS = [
+const TIMESTAMPS = [
   '2026-11-26 04:47:06+00',
   '2026-11-26 04:47:06.4+00',
   '2026-11-26 04:47:06.04+00',
@@ -11,19 +11,19 @@ const MOMENTS = [
 ];
 
 test.for(['UTC', 'Asia/Kolkata', 'America/St_Johns'])(
-  'moments are read as ISO 8601 by a session in %s',
+  'timestamps are read as ISO 8601 by a session in %s',
   async (zone) => {
     const { db } = await testDatabase();
     const rows = await db.connection().execute(async (session) => {
       await sql`select set_config('TimeZone', ${zone}, false)`.execute(session);
       const read = await sql<{ given: string; read: string }>`
-        select given, given::timestamptz as read from unnest(${MOMENTS}::text[]) as given
+        select given, given::timestamptz as read from unnest(${TIMESTAMPS}::text[]) as given
       `.execute(session);
       await sql`reset timezone`.execute(session);
       return read.rows;
     });
     expect(rows).toEqual(
-      MOMENTS.map((given) => ({
+      TIMESTAMPS.map((given) => ({
         given,
         read: new Date(given.replace(' ', 'T').replace('+00', 'Z')).toISOString(),
       })),

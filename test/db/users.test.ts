@@ -25,7 +25,7 @@ async function create(tx: Tx, name: string, more: Partial<users.NewUser> = {}) {
   return user;
 }
 
-test('a row shows no secret, and its dates are text', async () => {
+test('a row contains no secret, and its dates are strings', async () => {
   const { db } = await testDatabase();
   await db.transaction().execute(async (tx) => {
     const user = await create(tx, 'ann', {
@@ -59,7 +59,7 @@ test('a taken e-mail or subject inserts nothing and leaves the transaction usabl
   });
 });
 
-test('letters beyond ASCII have one e-mail in both cases', async () => {
+test('e-mails beyond ASCII are compared without case', async () => {
   const { db } = await testDatabase();
   await db.transaction().execute(async (tx) => {
     await create(tx, 'ÉMILE');
@@ -68,7 +68,7 @@ test('letters beyond ASCII have one e-mail in both cases', async () => {
   });
 });
 
-test('spellings of an e-mail are one account’s', async () => {
+test('all spellings of an e-mail belong to one account', async () => {
   const { db } = await testDatabase();
   const ids: UserId[] = [];
   await db.transaction().execute(async (tx) => {
@@ -92,7 +92,7 @@ test('spellings of an e-mail are one account’s', async () => {
   await expect(change).rejects.toThrow('The e-mail is taken');
 });
 
-test('accounts whose e-mails were the same but for their form each keep theirs', async () => {
+test('accounts whose e-mails differ only in form, from before keys, each keep theirs', async () => {
   const { db } = await testDatabase();
   await sql`drop index users_email_key`.execute(db);
   await sql`alter table users drop column email_key, drop column keyed_email`.execute(db);
@@ -111,7 +111,7 @@ test('accounts whose e-mails were the same but for their form each keep theirs',
   const found = await Promise.all(emails.map((email) => users.findByEmail(db, email)));
   expect(found.map((user) => user?.id)).toEqual([1, 2, 3, 4]);
   expect(await users.findByEmail(db, 'ZOË@example.com')).toMatchObject({ id: 1 });
-  // Written by a node that knows no keys yet.
+  // As written by a node of the version before keys.
   await insert('eve@example.com');
   expect(await users.findByEmail(db, 'EVE@example.com')).toMatchObject({ id: 5 });
   await db.transaction().execute(async (tx) => {
@@ -127,7 +127,7 @@ test('accounts whose e-mails were the same but for their form each keep theirs',
   });
 });
 
-test('an e-mail that a node of the version before changed is its owner’s, and the former one is free', async () => {
+test('an e-mail changed by a node of the previous version belongs to its user, and the former one is free', async () => {
   const { db } = await testDatabase();
   const ann = await db.transaction().execute((tx) => create(tx, 'ann'));
   await sql`update users set email = 'anna@example.com' where id = ${ann.id}`.execute(db);
@@ -148,7 +148,7 @@ test('an e-mail that a node of the version before changed is its owner’s, and 
   });
 });
 
-test('two nodes that start at the same time fill the keys once', async () => {
+test('two nodes that start concurrently fill the keys once', async () => {
   const { db } = await testDatabase();
   await sql`
     insert into users (email, first_name, last_name)
@@ -161,7 +161,7 @@ test('two nodes that start at the same time fill the keys once', async () => {
   expect(rows).toEqual([{ count: 5_000 }]);
 });
 
-test('a subject is not given the account of an e-mail that only looks the same', async () => {
+test('a subject does not adopt the account of an e-mail that only looks the same', async () => {
   const { db } = await testDatabase();
   await db.transaction().execute(async (tx) => {
     await create(tx, 'carl');
@@ -171,7 +171,7 @@ test('a subject is not given the account of an e-mail that only looks the same',
   });
 });
 
-test('a subject is adopted by an account that has none, not by another', async () => {
+test('an account adopts a subject only if it has none', async () => {
   const { db } = await testDatabase();
   await db.transaction().execute(async (tx) => {
     const ann = await create(tx, 'ann');
@@ -181,7 +181,7 @@ test('a subject is adopted by an account that has none, not by another', async (
   });
 });
 
-test('members are found by e-mail in the order asked for, and only in that circle', async () => {
+test('members are found by e-mail, in the requested order, and only in that circle', async () => {
   const { db } = await testDatabase();
   await db.transaction().execute(async (tx) => {
     const [ann, bob, eve] = [await create(tx, 'ann'), await create(tx, 'bob'), await create(tx, 'eve')];
@@ -197,7 +197,7 @@ test('members are found by e-mail in the order asked for, and only in that circl
   });
 });
 
-test('thousands of ids are one statement with one parameter', async () => {
+test('thousands of ids take one statement with one parameter', async () => {
   const { db } = await testDatabase();
   const ann = await db.transaction().execute((tx) => create(tx, 'ann'));
   const ids = Array.from({ length: 100_000 }, (_, index) => (index + 1) as UserId);

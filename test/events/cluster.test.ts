@@ -46,10 +46,10 @@ function listen(node: Core): Notice[] {
   return heard;
 }
 
-const heardAll = (heard: readonly Notice[], count: number) =>
+const receivedAll = (heard: readonly Notice[], count: number) =>
   vi.waitFor(() => expect(heard).toHaveLength(count), { timeout: 5_000 });
 
-/** Cuts every connection that listens, and answers how many there were. */
+/** Terminates every listening connection. Returns their number. */
 async function cutListeners(core: Core): Promise<number> {
   const { rows } = await sql`
     select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'parley notifications'
@@ -63,7 +63,7 @@ test('only a database with an address can be shared by several nodes', async () 
   expect(url).toEqual(inject('database') === 'postgres' ? expect.any(String) : undefined);
 });
 
-clusterTest('a node that is alone tells nobody, and whoever joins is told from then on', async () => {
+clusterTest('a single node sends nothing, and starts sending once another joins', async () => {
   const core = await testCore();
   const texts: string[] = [];
   const url = core.url ?? '';
@@ -75,7 +75,7 @@ clusterTest('a node that is alone tells nobody, and whoever joins is told from t
     async () => {
       number += 1;
       await say(core, number);
-      // It is said on the same connection as facts, and so after this one.
+      // It is sent on the same connection as events, and therefore after this one.
       const before = timesHere();
       await vi.waitFor(() => expect(timesHere()).toBeGreaterThan(before));
       expect(texts.filter((text) => text.includes(`"messageId":${number}}`))).toEqual([]);
@@ -96,19 +96,19 @@ clusterTest('a node that is alone tells nobody, and whoever joins is told from t
   });
 });
 
-clusterTest('what one node publishes is heard on the other, once, and by the first not again', async () => {
+clusterTest('a notice is received by the other node once, and not by the sender again', async () => {
   await using cluster = await testCluster();
   const { a, b } = cluster;
   const [onA, onB] = [listen(a), listen(b)];
   await say(a, 1, 2);
   a.bus.publish([{ kind: 'ephemeral', ephemeral: typing(1) }]);
   await say(b, 3);
-  await heardAll(onA, 4);
-  await heardAll(onB, 4);
-  // What comes last shows that nothing more came before it.
+  await receivedAll(onA, 4);
+  await receivedAll(onB, 4);
+  // The last event shows that nothing else arrived before it.
   b.bus.publish([{ kind: 'ephemeral', ephemeral: typing(9) }]);
-  await heardAll(onA, 5);
-  await heardAll(onB, 5);
+  await receivedAll(onA, 5);
+  await receivedAll(onB, 5);
   const numbers = (heard: Notice[]) =>
     heard.map((notice) => (notice.kind === 'event' ? numberOf(notice.envelope.event) : notice.kind));
   expect(numbers(onA)).toEqual([1, 2, 'ephemeral', 3, 'ephemeral']);
@@ -116,7 +116,7 @@ clusterTest('what one node publishes is heard on the other, once, and by the fir
   expect(onB).toContainEqual({ kind: 'ephemeral', ephemeral: typing(1) });
 });
 
-clusterTest('a fact that is too large for a notification is read from the log', async () => {
+clusterTest('an event that is too large for a notification is read from the log', async () => {
   await using cluster = await testCluster();
   const { a, b } = cluster;
   const stream = await openTopic(b);
@@ -128,7 +128,7 @@ clusterTest('a fact that is too large for a notification is read from the log', 
   expect(heard[0]).toEqual({ kind: 'advanced', topic: TOPIC, seq: 1 });
 });
 
-clusterTest('a large signal crosses in pieces', async () => {
+clusterTest('a large signal is sent in pieces', async () => {
   await using cluster = await testCluster();
   const { a, b } = cluster;
   const heard = listen(b);
@@ -139,11 +139,11 @@ clusterTest('a large signal crosses in pieces', async () => {
     { kind: 'ephemeral', ephemeral },
     { kind: 'ephemeral', ephemeral: typing(2) },
   ]);
-  await heardAll(heard, 2);
+  await receivedAll(heard, 2);
   expect(heard[0]).toEqual({ kind: 'ephemeral', ephemeral });
 });
 
-clusterTest('a thousand facts of two nodes reach a reader on a third, once and in order', async () => {
+clusterTest('a thousand events of two nodes reach a reader on a third, once and in order', async () => {
   await using cluster = await testCluster();
   const { a, b } = cluster;
   const third = await cluster.join();
@@ -160,7 +160,7 @@ clusterTest('a thousand facts of two nodes reach a reader on a third, once and i
   expect(items.filter((number) => number > 1_000)).toEqual(range(1_001, 1_500));
 });
 
-clusterTest('a lost connection is opened again, and what was said meanwhile arrives', async () => {
+clusterTest('a lost connection is replaced, and events published meanwhile arrive', async () => {
   await using cluster = await testCluster();
   const { a, b, core } = cluster;
   const stream = await openTopic(b);
@@ -180,24 +180,24 @@ clusterTest('a lost connection is opened again, and what was said meanwhile arri
   expect(await take(stream, 1)).toEqual([3]);
 });
 
-clusterTest('a reader whose own connection never noticed is brought up to date by comparing', async () => {
+clusterTest('a reader whose node missed notices catches up by comparison', async () => {
   await using cluster = await testCluster(100);
   const { b, core } = cluster;
   const stream = await openTopic(b);
   expect(await take(stream, 1)).toEqual(['live']);
-  // Of this node nobody hears.
+  // No other node receives notices of this one.
   await say(nodeOn(core.db), 1);
   expect(await take(stream, 1)).toEqual([1]);
 });
 
-clusterTest('a node that cannot reach the others at its start does not start', async () => {
+clusterTest('a node that cannot connect to the others at startup does not start', async () => {
   const core = await testCore();
   const url = new URL(core.url ?? '');
   url.port = '1';
   await expect(connectCluster({ ...core, url: url.href, log })).rejects.toThrow('ECONNREFUSED');
 });
 
-clusterTest('a node that left hears and says nothing more', async () => {
+clusterTest('a closed node receives and sends nothing', async () => {
   const core = await testCore();
   const [a, b, c] = [
     { ...core, ...nodeOn(core.db) },
@@ -213,8 +213,8 @@ clusterTest('a node that left hears and says nothing more', async () => {
   await say(b, 1);
   await say(a, 2);
   await say(b, 3);
-  // Whoever is still there has heard all of it by now, on the same way.
-  await heardAll(onC, 2);
+  // Nodes that are still connected have received everything by now, over the same channel.
+  await receivedAll(onC, 2);
   expect(third.listening).toBe(true);
   expect(onA).toHaveLength(1);
   expect(onB).toHaveLength(2);

@@ -6,7 +6,7 @@ const EPOCH = '1f2e3d4c';
 const TOPIC = 'conversation:12';
 const refused = expect.objectContaining({ code: 'CURSOR_INVALID' });
 
-test('a cursor leads back to its place', () => {
+test('a cursor decodes to its position', () => {
   fc.assert(
     fc.property(fc.maxSafeNat(), (seq) => {
       expect(parseCursor(EPOCH, TOPIC, encodeCursor(EPOCH, TOPIC, seq))).toBe(seq);
@@ -14,7 +14,7 @@ test('a cursor leads back to its place', () => {
   );
 });
 
-test('the same place always has the same text', () => {
+test('the same position always has the same cursor', () => {
   expect(encodeCursor(EPOCH, TOPIC, 42)).toBe(encodeCursor(EPOCH, TOPIC, 42));
 });
 
@@ -30,10 +30,10 @@ test.each([
   ['not a number', Buffer.from(`${EPOCH}/${TOPIC}/NaN`).toString('base64url')],
   ['without a number', Buffer.from(`${EPOCH}/${TOPIC}/`).toString('base64url')],
   ['with leading zeros', Buffer.from(`${EPOCH}/${TOPIC}/007`).toString('base64url')],
-  ['written in another way', Buffer.from(`${EPOCH}/${TOPIC}/1e3`).toString('base64url')],
-  ['beyond what counts exactly', Buffer.from(`${EPOCH}/${TOPIC}/9007199254740993`).toString('base64url')],
+  ['in another notation', Buffer.from(`${EPOCH}/${TOPIC}/1e3`).toString('base64url')],
+  ['beyond the safe integers', Buffer.from(`${EPOCH}/${TOPIC}/9007199254740993`).toString('base64url')],
   ['padded', `${encodeCursor(EPOCH, TOPIC, 7)}=`],
-  ['with a blank at its end', `${encodeCursor(EPOCH, TOPIC, 7)} `],
+  ['with a trailing space', `${encodeCursor(EPOCH, TOPIC, 7)} `],
   ['followed by more', `${encodeCursor(EPOCH, TOPIC, 7)}${encodeCursor(EPOCH, TOPIC, 7)}`],
   ['in plain text', `${EPOCH}/${TOPIC}/7`],
   ['too long', 'A'.repeat(201)],
@@ -42,7 +42,7 @@ test.each([
   expect(() => parseCursor(EPOCH, TOPIC, cursor)).toThrow(refused);
 });
 
-test('no other text is taken for a cursor', () => {
+test('no other text is accepted as a cursor', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 250 }), (text) => {
       expect(() => parseCursor(EPOCH, TOPIC, text)).toThrow(refused);

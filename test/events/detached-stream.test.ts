@@ -3,7 +3,7 @@ import type { Envelope } from '../../src/events/event.ts';
 import type { Detached } from '../../src/events/stream.ts';
 import { kick, fact, openTopic, READER, say, take, testCore, TOPIC } from '../harness/events-core.ts';
 
-// A reader's place in a live stream, in the hands of one who follows the topic for many.
+// Streams whose events a fan-out group delivers.
 
 const envelope = (seq: number, event = fact(seq)): Envelope => ({
   topic: TOPIC,
@@ -12,12 +12,12 @@ const envelope = (seq: number, event = fact(seq)): Envelope => ({
   event,
 });
 
-function lent(loan: Detached | undefined): Detached {
-  if (loan === undefined) throw new Error('The place was not lent.');
-  return loan;
+function requireDetached(detached: Detached | undefined): Detached {
+  if (detached === undefined) throw new Error('The stream was not detached.');
+  return detached;
 }
 
-test('a place is lent when the stream is live and nothing waits to be read', async () => {
+test('a stream can be detached once it is live and caught up', async () => {
   const core = await testCore();
   const stream = await openTopic(core);
   expect(stream.isCaughtUp()).toBe(false);
@@ -27,20 +27,20 @@ test('a place is lent when the stream is live and nothing waits to be read', asy
   await say(core, 1);
   expect(stream.detach(() => undefined)).toBeUndefined();
   expect(await take(stream, 1)).toEqual([1]);
-  expect(lent(stream.detach(() => undefined)).position).toBe(1);
+  expect(requireDetached(stream.detach(() => undefined)).position).toBe(1);
   await stream.return();
 });
 
-test('a place that is given back goes on after what was taken, from the log and then live', async () => {
+test('a reattached stream continues after its position, from the log and then live', async () => {
   const core = await testCore();
   const stream = await openTopic(core);
   await take(stream, 1);
-  const loan = lent(stream.detach(() => undefined));
+  const loan = requireDetached(stream.detach(() => undefined));
   await say(core, 1, 2, 3);
   expect(loan.advance(envelope(1))).toBe(true);
   loan.reattach();
   expect(await take(stream, 2)).toEqual([2, 3]);
-  const again = lent(stream.detach(() => undefined));
+  const again = requireDetached(stream.detach(() => undefined));
   again.reattach();
   const next = take(stream, 1);
   await say(core, 4);
@@ -48,24 +48,24 @@ test('a place that is given back goes on after what was taken, from the log and 
   await stream.return();
 });
 
-test('who takes the event that ends its access gets no more', async () => {
+test('the event that ends the access is the last one delivered', async () => {
   const core = await testCore();
   const stream = await openTopic(core);
   await take(stream, 1);
-  const loan = lent(stream.detach(() => undefined));
+  const loan = requireDetached(stream.detach(() => undefined));
   expect(loan.advance(envelope(1, kick(READER.id)))).toBe(false);
   loan.reattach();
   await expect(stream.next()).rejects.toMatchObject({ code: 'FORBIDDEN' });
 });
 
-test('a place is called back, once, when the stream ends from outside or is freed', async () => {
+test('a detached stream is revoked once, when it is ended or closed', async () => {
   const core = await testCore();
   for (const end of ['LOGGED_OUT', 'return'] as const) {
     const controller = new AbortController();
     const stream = await openTopic(core, { signal: controller.signal });
     await take(stream, 1);
     let recalls = 0;
-    const loan = lent(
+    const loan = requireDetached(
       stream.detach(() => {
         recalls += 1;
         loan.reattach();

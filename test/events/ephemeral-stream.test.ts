@@ -44,7 +44,7 @@ async function take(stream: EphemeralStream<Seen>, count: number): Promise<Seen[
   return items;
 }
 
-test('what passes is told to those who listen at that moment', async () => {
+test('items are delivered to the current subscribers', async () => {
   const core = await testCore();
   publish(core, typing(1));
   const stream = await open(core);
@@ -58,7 +58,7 @@ test('what passes is told to those who listen at that moment', async () => {
   expect((await next).value).toEqual({ id: 2, isTyping: false });
 });
 
-test('of a key only the newest waits for a slow reader', async () => {
+test('only the newest item of a key is buffered for a slow reader', async () => {
   const core = await testCore();
   const stream = await open(core);
   for (const round of range(1, 1_000)) publish(core, typing(1, round % 2 === 0), typing(2));
@@ -70,7 +70,7 @@ test('of a key only the newest waits for a slow reader', async () => {
   ]);
 });
 
-test('without keys all wait, until there are too many: then the stream ends', async () => {
+test('items without a key are all buffered, up to a limit: then the stream ends', async () => {
   const core = await testCore();
   const patient = await open(core, { key: () => null });
   publish(core, ...range(1, 256).map((id) => typing(id)));
@@ -80,7 +80,7 @@ test('without keys all wait, until there are too many: then the stream ends', as
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('what was there first is told first, and what happened meanwhile after it', async () => {
+test('initial items are delivered first, and those that were buffered meanwhile after them', async () => {
   const core = await testCore();
   const stream = await open(core, {
     async begin() {
@@ -102,7 +102,7 @@ test('what was there first is told first, and what happened meanwhile after it',
   ]);
 });
 
-test('the stream of one who is removed ends', async () => {
+test('the stream of a removed actor ends', async () => {
   const core = await testCore();
   const stream = await open(core);
   const next = stream.next();
@@ -111,7 +111,7 @@ test('the stream of one who is removed ends', async () => {
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('it ends with the first reason, as with one who is kicked from a conversation that is deleted then', async () => {
+test('it ends with the first reason, such as for an actor kicked from a conversation that is deleted then', async () => {
   const core = await testCore();
   const stream = await open(core);
   const at = '2026-01-01T00:00:00.000Z';
@@ -130,7 +130,7 @@ test('it ends with the first reason, as with one who is kicked from a conversati
   await expect(stream.next()).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
 });
 
-test('a removal that commits while subscribing ends it too, one of before does not', async () => {
+test('a removal that commits while subscribing ends it, too; an earlier one does not', async () => {
   const core = await testCore();
   await transact(core, async (unit) => unit.emit(kick(7)));
   const back = await open(core);
@@ -142,7 +142,7 @@ test('a removal that commits while subscribing ends it too, one of before does n
   await expect(removed.next()).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
 });
 
-test('when facts were trimmed unseen, the right to read is asked for again', async () => {
+test('when events were trimmed unseen, authorisation is checked again', async () => {
   const core = await testCore();
   let allowed = true;
   const authorise = async () => {
@@ -157,7 +157,7 @@ test('when facts were trimmed unseen, the right to read is asked for again', asy
   await expect(next).rejects.toThrow(code('NOT_FOUND'));
 });
 
-test('who may not read gets no stream, and nothing stays open', async () => {
+test('an unauthorised actor gets no stream, and nothing stays open', async () => {
   const core = await testCore();
   await expect(open(core, { authorise: () => Promise.reject(notFound('It')) })).rejects.toThrow(
     code('NOT_FOUND'),
@@ -167,7 +167,7 @@ test('who may not read gets no stream, and nothing stays open', async () => {
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('it is ended from outside with a reason, or without when the client has left', async () => {
+test('it ends with the reason of the server, or without one when the client has disconnected', async () => {
   const core = await testCore();
   const draining = new AbortController();
   const stream = await open(core, { signal: draining.signal });
@@ -182,7 +182,7 @@ test('it is ended from outside with a reason, or without when the client has lef
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('what was opened at its beginning is released once, however it ends', async () => {
+test('resources from its beginning are released once, however it ends', async () => {
   const core = await testCore();
   const release = vi.fn();
   const begin = async () => ({ release });

@@ -18,9 +18,9 @@ import { createLogger } from '../../src/log.ts';
 import { deletion, fact, kick, TOPIC } from '../harness/events-core.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
-// What the tail and the stream promise, in every order in which a database may commit and answer, a network deliver,
-// lose and repeat, and readers come, read, stall, leave, come back and be thrown out. The log is a model of the real
-// one (which test/events/stream.test.ts reads): here it answers when the scheduler says so.
+// Checks the guarantees of tail and stream under random interleavings: of commits and reads of the database, of deliveries,
+// losses and duplicates on the network, and of readers that open, read, stall, close, resume and are removed. The log is a
+// model of the real one (which test/events/stream.test.ts uses), so that the scheduler decides when its reads complete.
 
 const EPOCH = 'e';
 const HISTORIES = 10_000;
@@ -75,14 +75,14 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
   { minLength: 4, maxLength: MAX_STEPS },
 );
 
-/** What becomes of each announcement on its way to the other node. */
+/** The fate of each notice on its way to the other node. */
 const fates = fc.infiniteStream(
   fc.constantFrom('delivered', 'delivered', 'delivered', 'lost', 'twice', 'shrunk'),
 );
 
 const actorOf = (id: number): ActorRef => ({ kind: 'user', id: id as UserId });
 
-/** The database: commits take effect at once and in order; what is read of them is answered later. */
+/** Model of the database: commits take effect immediately and in order; reads complete later. */
 class World {
   readonly lines: LogLine[] = [];
   trimmed = 0;
@@ -104,7 +104,7 @@ class World {
     return { head: this.lines.length, trimmed: this.trimmed };
   }
 
-  /** Asked at one moment, true at a later one, answered at a third. */
+  /** The query is sent, evaluated and answered at three different times. */
   eventLog(scheduler: Scheduler): EventLog {
     const answer = async <Answer>(read: () => Answer): Promise<Answer> => {
       await scheduler.schedule(Promise.resolve(), 'the database reads');
@@ -126,16 +126,16 @@ class World {
 
 interface Reader {
   readonly member: number;
-  /** Where it was to begin; what came, and how it ended. */
+  /** Position to start after. */
   readonly after: number | undefined;
-  /** How far the log reached when access was granted. */
+  /** Head of the log when access was granted. */
   grantedAt: number;
   readonly items: StreamItem[];
   readonly session: AbortController;
   stream: EventStream | undefined;
   error: unknown;
   over: boolean;
-  /** Left by itself. */
+  /** Closed by the client. */
   cut: boolean;
   stalled: PromiseWithResolvers<void> | undefined;
 }
@@ -143,7 +143,7 @@ interface Reader {
 const positionOf = (item: StreamItem | undefined): number =>
   item === undefined ? 0 : parseCursor(EPOCH, TOPIC, item.cursor);
 
-/** Where nothing is lost, nothing has to be found by comparing. */
+/** Runs a history. With `lossless` delivery nothing has to be found by comparison. */
 async function run(
   scheduler: Scheduler,
   history: readonly Step[],
@@ -154,7 +154,7 @@ async function run(
   const buses = Array.from({ length: NODES }, () => createBus(log));
   const nodes = buses.map((bus) => createTails({ eventLog: world.eventLog(scheduler), bus, log }));
   const readers: Reader[] = [];
-  // Half of the members read over a connection that hardly lets anything wait.
+  // Half of the members read over a connection with a tiny buffer budget.
   const budgets = [new BufferBudget(), new BufferBudget(1)];
   const background: Promise<unknown>[] = [];
   buses.forEach((bus, index) =>
@@ -268,7 +268,7 @@ async function run(
     await scheduler.waitFor(Promise.resolve());
     if (scheduler.count() > 0) await scheduler.waitOne();
   }
-  // Then all is quiet: whoever stalls reads on, and each node compares once.
+  // Then nothing more happens: stalled readers resume, and each node compares once.
   for (const one of readers) resumeReading(one);
   await quiet(scheduler);
   if (!lossless) {
@@ -282,7 +282,7 @@ async function run(
   for (const bus of buses) expect([...bus.topics()]).toEqual([]);
 }
 
-/** Until nothing is under way, neither in the scheduler nor between two of its tasks. */
+/** Waits until no task is pending in the scheduler, nor between two of its tasks. */
 async function quiet(scheduler: Scheduler): Promise<void> {
   do {
     await scheduler.waitIdle();
@@ -295,7 +295,7 @@ function resumeReading(one: Reader): void {
   one.stalled = undefined;
 }
 
-/** Passes announcements on, in an order and with losses of the scheduler's choice. */
+/** Forwards notices in the order, and with the losses, that the scheduler chooses. */
 function connect(bus: Bus, others: readonly Bus[], scheduler: Scheduler, fate: Iterator<string>): void {
   bus.connect({
     send(notices) {
@@ -333,21 +333,21 @@ async function read(one: Reader, open: () => Promise<EventStream>): Promise<void
   one.over = true;
 }
 
-/** What one reader may rely on, whatever happened around it. */
+/** Checks the guarantees to one reader. */
 function check(one: Reader, world: World): void {
   const events = one.items.filter((item) => item.type === 'event');
   const positions = one.items.map(positionOf);
   const seen = events.map(positionOf);
-  // In order, from where it asked to begin, without a hole or a repeat.
+  // In order after its cursor, without a gap or a duplicate.
   const begin = one.after ?? positions[0] ?? 0;
   const first = one.after === undefined && one.items[0]?.type === 'event' ? begin - 1 : begin;
   expect(seen).toEqual(seen.map((_, index) => first + index + 1));
-  // Live is said once, at the place reached.
+  // One `live` item, at the position reached.
   const live = one.items.findIndex((item) => item.type === 'live');
   expect(one.items.filter((item) => item.type === 'live').length).toBeLessThanOrEqual(1);
   if (live > 0) expect(positions[live]).toBe(positions[live - 1]);
   if (live === 0) expect(positions[0]).toBe(begin);
-  // Nothing follows what ended the access after it was granted.
+  // Nothing follows the event that ended the access after it was granted.
   const removal = world.lines.find(
     (line) =>
       line.seq > one.grantedAt && accessEndReason(actorOf(one.member), toEnvelope(line).event) !== undefined,
@@ -355,21 +355,21 @@ function check(one: Reader, world: World): void {
   expect(seen.at(-1) ?? 0).toBeLessThanOrEqual(removal?.seq ?? Infinity);
   if (one.error !== undefined) return checkEnd(one, seen.at(-1) ?? begin, world, removal);
   if (one.cut) return;
-  // All is quiet, it reads and has not been ended: then it may read, is live, and has all there is.
+  // A reader that reads and has not ended has access, is live, and has received everything.
   expect(one.over).toBe(false);
   expect(removal).toBeUndefined();
   expect(live).toBeGreaterThanOrEqual(0);
   expect(positions.at(-1)).toBe(world.lines.length);
 }
 
-/** The reasons for which a reader's stream may have ended. */
+/** Checks that the stream ended for a valid reason. */
 function checkEnd(one: Reader, reached: number, world: World, removal: LogLine | undefined): void {
   if (!(one.error instanceof DomainError)) throw one.error;
   const { code, details } = one.error;
   const last = one.items.at(-1);
   const ended = last?.type === 'event' ? accessEndReason(actorOf(one.member), last.event) : undefined;
   if (details.reason === 'KICKED') expect(ended).toBe('KICKED');
-  // What the deletion of the account says here was committed with it, and is shown before the end if it is still kept.
+  // The event of the deletion on this topic was committed with it, and is delivered before the end unless it was trimmed.
   else if (details.reason === 'ACCOUNT_DELETED' && (removal?.seq ?? 0) > world.trimmed)
     expect(positionOf(last)).toBe(removal?.seq);
   else if (details.reason !== undefined) expect([ended, one.session.signal.reason]).toContain(details.reason);
@@ -378,7 +378,7 @@ function checkEnd(one: Reader, reached: number, world: World, removal: LogLine |
   else expect(code).toBe('FORBIDDEN');
 }
 
-test(`${HISTORIES} histories of commits, deliveries, readers and removals keep what a stream promises`, async () => {
+test(`${HISTORIES} random histories of commits, deliveries, readers and removals keep the guarantees of a stream`, async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.scheduler(),

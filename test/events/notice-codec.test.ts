@@ -22,7 +22,7 @@ function pass(notice: Notice, decode = createDecoder('ff')): (Notice | undefined
   return texts.map(decode);
 }
 
-test('a small notice crosses whole', () => {
+test('a small notice is one text', () => {
   expect(pass(event('2026-01-01T00:00:00.000Z'))).toEqual([event('2026-01-01T00:00:00.000Z')]);
   expect(pass({ kind: 'ephemeral', ephemeral: typing(1) })).toEqual([
     { kind: 'ephemeral', ephemeral: typing(1) },
@@ -32,13 +32,13 @@ test('a small notice crosses whole', () => {
   ]);
 });
 
-test('a fact that is too large becomes the news of it', () => {
+test('an event that is too large is replaced by its position', () => {
   expect(pass(event('x'.repeat(9_000)))).toEqual([{ kind: 'advanced', topic: TOPIC, seq: 12 }]);
-  // Counted in bytes, not in characters.
+  // The limit is in bytes, not in characters.
   expect(pass(event('é'.repeat(4_500)))).toEqual([{ kind: 'advanced', topic: TOPIC, seq: 12 }]);
 });
 
-test('a large signal crosses in pieces, unchanged', () => {
+test('a large signal is sent in pieces, unchanged', () => {
   fc.assert(
     fc.property(
       fc.jsonValue({ stringUnit: 'binary', maxDepth: 3 }),
@@ -53,11 +53,11 @@ test('a large signal crosses in pieces, unchanged', () => {
   );
 });
 
-test('a signal beyond all bounds is let go', () => {
+test('a signal beyond the maximum size is dropped', () => {
   expect(encodeNotice('aa', 1, signal('x'.repeat(3_000_000)), MAX)).toEqual([]);
 });
 
-test('the largest signal that the domain lets through crosses, however it is written', () => {
+test('the largest signal that the domain accepts can be sent, in any encoding', () => {
   for (const character of ['x', 'é', '€', '😀', '"', '\u0001']) {
     const bytes = Buffer.byteLength(JSON.stringify(character)) - 2;
     const content = character.repeat(Math.floor(262_000 / bytes));
@@ -65,11 +65,11 @@ test('the largest signal that the domain lets through crosses, however it is wri
   }
 });
 
-test('what a node sent itself is none of its concern', () => {
+test('a node ignores its own texts', () => {
   expect(pass(event('now'), createDecoder('aa'))).toEqual([undefined]);
 });
 
-test('pieces of several senders do not mix, and a set with a hole is dropped', () => {
+test('pieces of several senders do not mix, and an incomplete set is dropped', () => {
   const decode = createDecoder('ff');
   const a = encodeNotice('aa', 1, signal('a'.repeat(20_000)), MAX);
   const b = encodeNotice('bb', 1, signal('b'.repeat(20_000)), MAX);
@@ -86,12 +86,12 @@ test('anything else on the channel is ignored', () => {
     expect(decode(text)).toBeUndefined();
 });
 
-test('notices that are alike have texts that differ, as PostgreSQL drops the second of two alike', () => {
+test('equal notices have different texts, as PostgreSQL drops duplicates within a transaction', () => {
   const notice: Notice = { kind: 'ephemeral', ephemeral: typing(1) };
   expect(encodeNotice('aa', 1, notice, MAX)).not.toEqual(encodeNotice('aa', 2, notice, MAX));
 });
 
-test('binary data of a signal crosses as such, wherever it is and whatever stands beside it', () => {
+test('binary data of a signal is preserved at any path and beside any value', () => {
   const content = {
     message: { data: Buffer.from([0, 255]), parts: [Buffer.from('é'), 'é'] },
     binary: [['message'], 'AAAA'],
@@ -102,7 +102,7 @@ test('binary data of a signal crosses as such, wherever it is and whatever stand
   expect(pass(signal({ data: new Uint8Array([1, 2]) }))).toEqual([signal({ data: Buffer.from([1, 2]) })]);
 });
 
-test('as many bytes of binary data as a signal may have cross, under however long a key', () => {
+test('the maximum of binary data in a signal can be sent, even under a long key', () => {
   const parts = Array.from({ length: 10 }, (_, index) => Buffer.alloc(1_000, index));
   const sent = signal({ ['é'.repeat(100_000)]: parts });
   expect(pass(sent).at(-1)).toEqual(sent);

@@ -6,7 +6,7 @@ import { createDecoder } from '../../src/events/cluster/notice-codec.ts';
 import { viewOf } from '../harness/events-core.ts';
 import { quietPeriod } from '../harness/waiting.ts';
 
-/** A connection that is there, and takes what it is sent or refuses it. */
+/** Creates a notifier that accepts or rejects texts. */
 function notifier() {
   const decode = createDecoder('ffff');
   const state = { connected: true, refuses: false, attempts: 0, notices: [] as (Notice | undefined)[] };
@@ -38,7 +38,7 @@ const deletion = (id: number, seq: number): Notice => ({
 /** Longer than the sender waits before it retries. */
 const settled = () => quietPeriod(10);
 
-test('what is refused is not sent again and again, but with the next occasion, as news of the topic', async () => {
+test('rejected events are not retried in a loop, but sent at the next opportunity, without payload', async () => {
   const server = notifier();
   const outbox = createNoticeSender('abcd', server.fake, () => false);
   server.refuses = true;
@@ -51,7 +51,7 @@ test('what is refused is not sent again and again, but with the next occasion, a
   expect(server.notices).toEqual([{ kind: 'advanced', topic: 'user:7', seq: 3 }]);
 });
 
-test('nothing is sent while nobody is there, and what is not long ago is told to whoever comes', async () => {
+test('nothing is sent while no other node is listening, and recent positions are sent to a node that joins', async () => {
   const server = notifier();
   let isAlone = true;
   const outbox = createNoticeSender('abcd', server.fake, () => isAlone);
@@ -73,7 +73,7 @@ test('nothing is sent while nobody is there, and what is not long ago is told to
   ]);
 });
 
-test('while there is no connection nothing is forgotten, however long nobody is heard', async () => {
+test('positions are kept while disconnected, regardless of how long', async () => {
   const server = notifier();
   let isAlone = true;
   const outbox = createNoticeSender('abcd', server.fake, () => isAlone);
@@ -88,7 +88,7 @@ test('while there is no connection nothing is forgotten, however long nobody is 
   expect(server.notices).toEqual([{ kind: 'advanced', topic: 'user:1', seq: 1 }]);
 });
 
-test('what passes once is not told to who comes later', async () => {
+test('ephemeral notices are not sent to a node that joins later', async () => {
   const server = notifier();
   let isAlone = false;
   const outbox = createNoticeSender('abcd', server.fake, () => isAlone);
@@ -97,7 +97,7 @@ test('what passes once is not told to who comes later', async () => {
     ephemeral: { type: 'typing', topic: 'conversation:1', actor: viewOf(1), isTyping: true },
   };
   outbox.add([deletion(1, 1)]);
-  // The first is on its way.
+  // The first one is in flight.
   outbox.add([typing, deletion(2, 1)]);
   isAlone = true;
   await settled();

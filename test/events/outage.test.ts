@@ -24,7 +24,7 @@ const LATER = '2100-01-01T00:00:00.000Z';
 
 const unavailable = () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
 
-/** A node whose reads of the log fail as they do while the database is unavailable. */
+/** Creates a node whose reads of the log can be made to fail as during an outage. */
 async function testNode() {
   const core = await testCore();
   const log = createEventLog(core.db);
@@ -81,7 +81,7 @@ test('a stream whose account is deleted during an outage ends with the event tha
   const controller = new AbortController();
   const stream = await openTopic(core, { signal: controller.signal });
   expect(await take(stream, 1)).toEqual(['live']);
-  // This node has not been told of it.
+  // This node has not received the notice.
   const elsewhere = nodeOn(core.db);
   await say(elsewhere, 1);
   await transact(elsewhere, async (unit) => unit.emit(deletion(7)));
@@ -94,7 +94,7 @@ test('a stream whose account is deleted during an outage ends with the event tha
   await expect(stream.next()).rejects.toThrow('ACCOUNT_DELETED');
 });
 
-test('a reader of what is not kept gets nothing while its permission cannot be checked, and goes on afterwards', async () => {
+test('an ephemeral stream delivers nothing while its authorisation cannot be checked, and resumes afterwards', async () => {
   const core = await testNode();
   const state = { isAvailable: true, checks: 0 };
   const stream = await openEphemeralStream(core, {
@@ -108,7 +108,7 @@ test('a reader of what is not kept gets nothing while its permission cannot be c
     key: () => null,
   });
   state.isAvailable = false;
-  // Trimmed before this node has read it: what it said may have ended the reader's access.
+  // Trimmed before this node has read it: the event may have ended the reader's access.
   await transact({ db: core.db, bus: { ...core.bus, publish: () => undefined } }, async (unit) =>
     unit.emit(deletion(8)),
   );

@@ -30,16 +30,16 @@ import { range } from '../harness/numbers.ts';
 const NEVER = '2000-01-01T00:00:00.000Z';
 const LATER = '2100-01-01T00:00:00.000Z';
 
-const sayKick = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
+const emitKick = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
   transact(core, async (unit) => unit.emit(kick(number)));
 
-const sayDeletion = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
+const emitDeletion = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
   transact(core, async (unit) => unit.emit(deletion(number)));
 
 const code = (value: string, details: object = {}) =>
   expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
-/** Reads until the server ends the stream; answers what came and the error. */
+/** Reads until the server ends the stream. Returns the items and the error. */
 async function readToEnd(stream: EventStream) {
   const numbers: number[] = [];
   try {
@@ -50,7 +50,7 @@ async function readToEnd(stream: EventStream) {
   return { numbers, error: undefined };
 }
 
-test('a stream without a cursor is live at once and starts now', async () => {
+test('a stream without a cursor is live immediately, and starts at the head', async () => {
   const core = await testCore();
   await say(core, 1, 2);
   const stream = await openTopic(core);
@@ -59,14 +59,14 @@ test('a stream without a cursor is live at once and starts now', async () => {
   expect(await take(stream, 2)).toEqual([3, 4]);
 });
 
-test('what happens before the first read is not lost', async () => {
+test('events before the first read are not lost', async () => {
   const core = await testCore();
   const stream = await openTopic(core);
   await say(core, 1, 2);
   expect(await take(stream, 3)).toEqual([1, 2, 'live']);
 });
 
-test('a stream with a cursor first tells what was missed, then that it is live', async () => {
+test('a stream with a cursor delivers the backlog, then the live item', async () => {
   const core = await testCore();
   await say(core, ...range(1, 250));
   const stream = await openTopic(core, { after: cursorAt(core, 20) });
@@ -75,7 +75,7 @@ test('a stream with a cursor first tells what was missed, then that it is live',
   expect(await take(stream, 1)).toEqual([251]);
 });
 
-test('one can resume after every item, also after the one that says it is live', async () => {
+test('a client can resume after every item, including the live item', async () => {
   const core = await testCore();
   await say(core, 1, 2, 3);
   const items = await takeItems(await openTopic(core, { after: cursorAt(core, 0) }), 4);
@@ -92,12 +92,12 @@ test('one can resume after every item, also after the one that says it is live',
   }
 });
 
-test('resuming while several nodes write gives each fact once and in order', async () => {
+test('resuming while several nodes write delivers each event once and in order', async () => {
   const core = await testCore();
   const writers = [core, nodeOn(core.db), nodeOn(core.db)];
   const readers = [nodeOn(core.db), nodeOn(core.db)];
   const total = 120;
-  // The nodes tell each other everything, late and twice.
+  // The nodes receive all of each other's notices, late and twice.
   for (const writer of writers) {
     writer.bus.connect({
       send: (notices) => {
@@ -141,7 +141,7 @@ test('resuming while several nodes write gives each fact once and in order', asy
   }
 });
 
-test('a reader that stops reading loses what its buffer does not hold, not its place', async () => {
+test('a reader that stops reading falls back to the log and misses nothing', async () => {
   const core = await testCore();
   const slow = await openTopic(core);
   const quick = await openTopic(core);
@@ -157,7 +157,7 @@ test('a reader that stops reading loses what its buffer does not hold, not its p
   expect(await take(slow, 402)).toEqual(range(301, 702));
 });
 
-test('a reader that stopped for longer than the log reaches back is told so', async () => {
+test('a reader that stopped for longer than the log retains events fails with CURSOR_EXPIRED', async () => {
   const core = await testCore();
   const stream = await openTopic(core);
   expect(await take(stream, 1)).toEqual(['live']);
@@ -170,7 +170,7 @@ test('a reader that stopped for longer than the log reaches back is told so', as
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('a reader that stalls before large events does not keep them in memory, and misses none', async () => {
+test('a reader that stalls before large events does not buffer them, and misses none', async () => {
   const core = await testCore();
   const sayLarge = (id: number) => transact(core, async (unit) => unit.emit(message(id, 'x'.repeat(8_192))));
   const stream = await openTopic(core);
@@ -179,14 +179,14 @@ test('a reader that stalls before large events does not keep them in memory, and
   const idOf = (item: StreamItem) =>
     item.type === 'event' && item.event.type === 'message.sent' ? item.event.message.id : 0;
   expect((await takeItems(stream, 30)).map(idOf)).toEqual(range(1, 30));
-  // What it still has in memory ends where it fell behind: the rest is in the log, and no longer there.
+  // The buffer ends where the reader fell behind, and the rest was trimmed from the log.
   await trim(core.db, NEVER, 5, 1_000);
   const rest = await readToEnd(stream);
   expect(rest.error).toEqual(code('CURSOR_EXPIRED'));
   expect(rest.numbers.length).toBeLessThan(40);
 });
 
-test('a stalled reader whose buffer still holds all is not bothered by trimming', async () => {
+test('trimming does not affect a stalled reader whose buffer contains all events', async () => {
   const core = await testCore();
   const stream = await openTopic(core);
   expect(await take(stream, 1)).toEqual(['live']);
@@ -195,7 +195,7 @@ test('a stalled reader whose buffer still holds all is not bothered by trimming'
   expect(await take(stream, 50)).toEqual(range(1, 50));
 });
 
-test('a cursor that the log no longer reaches is expired, and the oldest one works', async () => {
+test('a cursor before the trimmed position is expired, and the oldest one works', async () => {
   const core = await testCore();
   await say(core, ...range(1, 30));
   await trim(core.db, NEVER, 10, 1_000);
@@ -210,7 +210,7 @@ test('a cursor that the log no longer reaches is expired, and the oldest one wor
   expect(await take(stream, 11)).toEqual([...range(21, 30), 'live']);
 });
 
-test('a log that was trimmed to its end can still be resumed at its end', async () => {
+test('a stream can be resumed at the end of a log that was trimmed entirely', async () => {
   const core = await testCore();
   await say(core, 1, 2, 3);
   await trim(core.db, LATER, 1_000, 1_000);
@@ -220,7 +220,7 @@ test('a log that was trimmed to its end can still be resumed at its end', async 
   expect(await take(stream, 2)).toEqual([4, 'live']);
 });
 
-test('trimming takes what is too old or too much, in batches, and leaves the rest', async () => {
+test('trimming deletes events beyond the age or count limit, in batches, and keeps the rest', async () => {
   const core = await testCore();
   await say(core, ...range(1, 25));
   expect(await trim(core.db, NEVER, 15, 4)).toBe(4);
@@ -248,7 +248,7 @@ test.each([
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('who may not read is not told whether the cursor is any good', async () => {
+test('an unauthorised client does not learn whether its cursor is valid', async () => {
   const core = await testCore();
   const authorise = () => Promise.reject(notFound('The conversation'));
   for (const after of ['', cursorAt(core, 99), null]) {
@@ -262,12 +262,12 @@ test('a topic without a log is not found', async () => {
   await expect(openTopic(core, { topic: 'conversation:2' })).rejects.toThrow(code('NOT_FOUND'));
 });
 
-test('the stream of one who is removed ends after the fact that says so', async () => {
+test('the stream of a removed actor ends after the event of the removal', async () => {
   const core = await testCore();
   const stream = await openTopic(core);
   await say(core, 1);
-  await sayKick(core, 8);
-  await sayKick(core, 7);
+  await emitKick(core, 8);
+  await emitKick(core, 7);
   await say(core, 2);
   const { numbers, error } = await readToEnd(stream);
   expect(numbers).toEqual([1, Number.NaN, Number.NaN]);
@@ -276,11 +276,11 @@ test('the stream of one who is removed ends after the fact that says so', async 
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('the stream of a stalled reader who is removed still ends at that fact', async () => {
+test('the stream of a stalled reader who is removed still ends after that event', async () => {
   const core = await testCore();
   const stream = await openTopic(core);
   await say(core, ...range(1, 290));
-  await sayKick(core, 7);
+  await emitKick(core, 7);
   await say(core, ...range(292, 600));
   const { numbers, error } = await readToEnd(stream);
   expect(numbers).toHaveLength(291);
@@ -291,8 +291,8 @@ test('a removal that commits after the check, while subscribing, ends the stream
   const core = await testCore();
   const stream = await openTopic(core, {
     async authorise() {
-      // The check passed; before its answer is here, the removal commits.
-      await sayKick(core, 7);
+      // The removal commits after the check and before its result arrives.
+      await emitKick(core, 7);
       await say(core, 1);
     },
   });
@@ -304,27 +304,27 @@ test('a removal that commits after the check, while subscribing, ends the stream
 test('the same removal ends a stream that resumes', async () => {
   const core = await testCore();
   await say(core, 1, 2);
-  const stream = await openTopic(core, { after: cursorAt(core, 0), authorise: () => sayKick(core, 7) });
+  const stream = await openTopic(core, { after: cursorAt(core, 0), authorise: () => emitKick(core, 7) });
   const { numbers, error } = await readToEnd(stream);
   expect(numbers).toEqual([1, 2, Number.NaN]);
   expect(error).toEqual(code('FORBIDDEN', { reason: 'KICKED' }));
 });
 
-test('a removal of long ago, since when the actor was let in again, ends nothing', async () => {
+test('an old removal before the actor rejoined does not end the stream', async () => {
   const core = await testCore();
   await say(core, 1);
-  await sayKick(core, 7);
+  await emitKick(core, 7);
   await say(core, 3);
   const stream = await openTopic(core, { after: cursorAt(core, 0) });
   expect(await take(stream, 4)).toEqual([1, Number.NaN, 3, 'live']);
 });
 
-test('nor does one of which this node hears only after the actor was let in again', async () => {
+test('neither does a removal that this node receives after the actor rejoined', async () => {
   const core = await testCore();
   const elsewhere = nodeOn(core.db);
-  // Kept open by another reader, the tail here is behind.
+  // The tail is kept open by another reader, and is behind.
   const other = await openTopic(core, { actor: { kind: 'user', id: 8 as UserId } });
-  await sayKick(elsewhere, 7);
+  await emitKick(elsewhere, 7);
   await say(elsewhere, 2);
   const stream = await openTopic(core);
   await core.tails.compare();
@@ -333,7 +333,7 @@ test('nor does one of which this node hears only after the actor was let in agai
   expect(await take(other, 4)).toEqual([Number.NaN, 2, 3, 'live']);
 });
 
-test('the server ends a stream from outside with its reason', async () => {
+test('the server ends a stream with its reason', async () => {
   const core = await testCore();
   const controller = new AbortController();
   const stream = await openTopic(core, { signal: controller.signal });
@@ -345,7 +345,7 @@ test('the server ends a stream from outside with its reason', async () => {
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('a reader that waits is woken when its stream is ended from outside', async () => {
+test('a pending read is woken when its stream is ended', async () => {
   const core = await testCore();
   const controller = new AbortController();
   const stream = await openTopic(core, { signal: controller.signal });
@@ -355,7 +355,7 @@ test('a reader that waits is woken when its stream is ended from outside', async
   await expect(next).rejects.toThrow(code('UNAVAILABLE', { reason: 'DRAINING' }));
 });
 
-test('when the client has left, the stream just ends', async () => {
+test('a stream ends without an error when the client has disconnected', async () => {
   const core = await testCore();
   const controller = new AbortController();
   const stream = await openTopic(core, { signal: controller.signal });
@@ -366,7 +366,7 @@ test('when the client has left, the stream just ends', async () => {
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('a stream that was ended before it was open ends at its first read', async () => {
+test('a stream that was ended before it opened ends at the first read', async () => {
   const core = await testCore();
   const stream = await openTopic(core, { signal: AbortSignal.abort('TOKEN_EXPIRED') });
   await expect(stream.next()).rejects.toThrow(code('UNAUTHENTICATED', { reason: 'TOKEN_EXPIRED' }));
@@ -375,15 +375,15 @@ test('a stream that was ended before it was open ends at its first read', async 
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('a stream whose account is deleted ends at what the deletion says on its topic', async () => {
+test('a stream whose account is deleted ends after the event of the deletion on its topic', async () => {
   const core = await testCore();
   const controller = new AbortController();
   const elsewhere = nodeOn(core.db);
   const stream = await openTopic(core, { signal: controller.signal });
   await say(elsewhere, ...range(1, 150));
-  await sayDeletion(elsewhere, 7);
+  await emitDeletion(elsewhere, 7);
   await say(elsewhere, 2);
-  // The node has heard of the account before the topic.
+  // The node receives the notice of the account before that of the topic.
   controller.abort('ACCOUNT_DELETED');
   const { numbers, error } = await readToEnd(stream);
   expect(numbers).toEqual([...range(1, 150), Number.NaN]);
@@ -391,20 +391,20 @@ test('a stream whose account is deleted ends at what the deletion says on its to
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('a stream whose topic says nothing of the deletion of its account ends at once', async () => {
+test('a stream whose topic has no event of the deletion ends immediately', async () => {
   const core = await testCore();
   const controller = new AbortController();
   const stream = await openTopic(core, { signal: controller.signal });
   expect(await take(stream, 1)).toEqual(['live']);
   const next = stream.next();
-  await sayDeletion(core, 8);
+  await emitDeletion(core, 8);
   controller.abort('ACCOUNT_DELETED');
   await say(core, 1);
   await next;
   await expect(stream.next()).rejects.toThrow(code('UNAUTHENTICATED', { reason: 'ACCOUNT_DELETED' }));
 });
 
-test('a stream that nobody ever read can be closed', async () => {
+test('a stream can be closed before the first read', async () => {
   const core = await testCore();
   const stream = await openTopic(core);
   expect([...core.bus.topics()]).toEqual([TOPIC]);
@@ -414,7 +414,7 @@ test('a stream that nobody ever read can be closed', async () => {
   expect(await stream.next()).toEqual({ done: true, value: undefined });
 });
 
-test('closing a stream ends a read that waits', async () => {
+test('closing a stream ends a pending read', async () => {
   const core = await testCore();
   const stream = await openTopic(core);
   await take(stream, 1);
@@ -423,7 +423,7 @@ test('closing a stream ends a read that waits', async () => {
   expect(await next).toEqual({ done: true, value: undefined });
 });
 
-test('reads that overlap are answered one after the other', async () => {
+test('concurrent reads are served in order', async () => {
   const core = await testCore();
   await say(core, ...range(1, 150));
   const stream = await openTopic(core, { after: cursorAt(core, 0) });
@@ -445,7 +445,7 @@ test('an error of the log ends the stream', async () => {
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('a check that refuses leaves nothing open, whatever it throws', async () => {
+test('a failed authorisation leaves nothing open, regardless of its error', async () => {
   const core = await testCore();
   const request = {
     topic: TOPIC,
@@ -457,7 +457,7 @@ test('a check that refuses leaves nothing open, whatever it throws', async () =>
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('what one unit did is told in its order', async () => {
+test('the events of one unit are delivered in order', async () => {
   const core = await testCore();
   const stream = await openTopic(core);
   await transact(core, async (unit) => {
@@ -466,7 +466,7 @@ test('what one unit did is told in its order', async () => {
   expect(await take(stream, 6)).toEqual([...range(1, 5), 'live']);
 });
 
-/** The core's tails, and how often they were asked for a page of the log. */
+/** Wraps the core's tails to count their reads of the log. */
 function countingReads({ tails, epoch }: Core) {
   let reads = 0;
   const open: Core['tails']['open'] = async (topic) => {
@@ -482,7 +482,7 @@ function countingReads({ tails, epoch }: Core) {
   return { deps: { tails: { ...tails, open }, epoch }, reads: () => reads };
 }
 
-test('what waits for many readers of one connection counts once, and is not read from the log', async () => {
+test('an event buffered for several readers of one connection counts once, and is not read from the log', async () => {
   const core = await testCore();
   const { deps, reads } = countingReads(core);
   const budget = new BufferBudget(100_000);
@@ -496,11 +496,11 @@ test('what waits for many readers of one connection counts once, and is not read
   expect(reads()).toBe(0);
 });
 
-test('readers of one connection let wait no more together than it may, and miss nothing', async () => {
+test('readers of one connection stay within its budget, and miss nothing', async () => {
   const core = await testCore();
   let waiting = 0;
   let most = 0;
-  // What is read from the log is read for each reader anew: nothing of it counts once for several.
+  // Each reader reads its own copy from the log, which counts separately.
   const budget = new (class extends BufferBudget {
     override reserve(object: object, bytes: number): void {
       super.reserve(object, bytes);

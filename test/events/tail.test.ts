@@ -14,7 +14,7 @@ import type { Core } from '../harness/events-core.ts';
 import { range } from '../harness/numbers.ts';
 
 const silent = createLogger('silent');
-/** So many facts are read at once. */
+/** Page size of a tail. */
 const PAGE = 200;
 const ALL = '2100-01-01T00:00:00.000Z';
 const NEVER = '2000-01-01T00:00:00.000Z';
@@ -25,7 +25,7 @@ async function openTail(core: Pick<Core, 'tails'>): Promise<Tail> {
   return tail;
 }
 
-/** Follows the topic, and the log of what that brought. */
+/** Follows the topic, and records what is delivered. */
 async function follow(core: Pick<Core, 'tails'>) {
   const tail = await openTail(core);
   const numbers: number[] = [];
@@ -41,8 +41,8 @@ async function follow(core: Pick<Core, 'tails'>) {
   return { tail, numbers, ephemerals, unfollow, reach, gaps: () => gaps };
 }
 
-/** Commits facts that this node is not told of, and answers what it would have been told. */
-async function sayElsewhere(core: Core, ...numbers: readonly number[]): Promise<Notice[]> {
+/** Commits events without notifying this node. Returns the notices. */
+async function commitElsewhere(core: Core, ...numbers: readonly number[]): Promise<Notice[]> {
   const elsewhere = nodeOn(core.db);
   const notices: Notice[] = [];
   elsewhere.bus.subscribe(TOPIC, (notice) => void notices.push(notice));
@@ -52,7 +52,7 @@ async function sayElsewhere(core: Core, ...numbers: readonly number[]): Promise<
 
 const advanced = (seq: number): Notice => ({ kind: 'advanced', topic: TOPIC, seq });
 
-test('a tail starts at the head and hands on what follows', async () => {
+test('a tail starts at the head and delivers later events', async () => {
   const core = await testCore();
   await say(core, 1, 2);
   const { tail, numbers } = await follow(core);
@@ -61,25 +61,25 @@ test('a tail starts at the head and hands on what follows', async () => {
   expect(numbers).toEqual([3, 4]);
 });
 
-test('there is no tail of a topic without a log, until it has one', async () => {
+test('a topic without a log has no tail until the log is created', async () => {
   const core = await testCore();
   expect(await core.tails.open('conversation:99')).toBeUndefined();
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('what was announced twice is handed on once', async () => {
+test('a duplicate notice is delivered once', async () => {
   const core = await testCore();
   const { numbers, reach } = await follow(core);
-  const [first, second] = await sayElsewhere(core, 1, 2);
+  const [first, second] = await commitElsewhere(core, 1, 2);
   for (const notice of [first, first, second, first, second]) if (notice) core.bus.receive(notice);
   await reach(2);
   expect(numbers).toEqual([1, 2]);
 });
 
-test('a hole sends it to the log, and the late announcement is dropped', async () => {
+test('after a gap the tail reads the log, and drops the late notice', async () => {
   const core = await testCore();
   const { numbers, reach } = await follow(core);
-  const [first, second, third] = await sayElsewhere(core, 1, 2, 3);
+  const [first, second, third] = await commitElsewhere(core, 1, 2, 3);
   if (third) core.bus.receive(third);
   if (first) core.bus.receive(first);
   await reach(3);
@@ -88,20 +88,20 @@ test('a hole sends it to the log, and the late announcement is dropped', async (
   expect(numbers).toEqual([1, 2, 3, 4]);
 });
 
-test('news without the text send it to the log', async () => {
+test('a notice without payload makes the tail read the log', async () => {
   const core = await testCore();
   const { numbers, reach } = await follow(core);
-  await sayElsewhere(core, ...range(1, 450));
+  await commitElsewhere(core, ...range(1, 450));
   core.bus.receive(advanced(450));
   await reach(450);
   expect(numbers).toEqual(range(1, 450));
 });
 
-test('an announcement of what is not in the log holds nothing up', async () => {
+test('a notice of an event that is not in the log blocks nothing', async () => {
   const core = await testCore();
   const { numbers, reach } = await follow(core);
   core.bus.receive(advanced(1_000));
-  await sayElsewhere(core, 1);
+  await commitElsewhere(core, 1);
   core.bus.receive(advanced(1));
   await reach(1);
   await say(core, 2);
@@ -109,20 +109,20 @@ test('an announcement of what is not in the log holds nothing up', async () => {
   expect(numbers).toEqual([1, 2]);
 });
 
-test('a lost last announcement is found by comparing', async () => {
+test('a lost last notice is found by comparison', async () => {
   const core = await testCore();
   const { numbers, reach } = await follow(core);
-  await sayElsewhere(core, 1, 2);
+  await commitElsewhere(core, 1, 2);
   expect(numbers).toEqual([]);
   await core.tails.compare();
   await reach(2);
   expect(numbers).toEqual([1, 2]);
 });
 
-test('what is announced at the moment that the log is read to its end is not forgotten', async () => {
+test('a notice that arrives as the log is read to its end is not lost', async () => {
   const core = await testCore();
   const { tail, numbers, reach } = await follow(core);
-  await sayElsewhere(core, ...range(1, PAGE + 1));
+  await commitElsewhere(core, ...range(1, PAGE + 1));
   tail.follow({
     event: ({ seq }) => {
       if (seq === PAGE) queueMicrotask(() => core.bus.receive(advanced(PAGE + 1)));
@@ -133,7 +133,7 @@ test('what is announced at the moment that the log is read to its end is not for
   expect(numbers).toEqual(range(1, PAGE + 1));
 });
 
-test('each fact is handed on exactly once and in order, whatever the bus loses, repeats and reorders', async () => {
+test('each event is delivered exactly once and in order, whatever the bus loses, duplicates and reorders', async () => {
   const core = await testCore();
   let said = 0;
   await fc.assert(
@@ -156,7 +156,7 @@ test('each fact is handed on exactly once and in order, whatever the bus loses, 
         const announcements: { at: number; wait: boolean; notice: Notice }[] = [];
         for (const { at, wait, copies, bare } of plan) {
           said += 1;
-          const [notice] = await sayElsewhere(core, said);
+          const [notice] = await commitElsewhere(core, said);
           if (notice === undefined) throw new Error('nothing was said');
           for (let copy = 0; copy < copies; copy += 1)
             announcements.push({ at: at * (copy + 1), wait, notice: bare ? advanced(said) : notice });
@@ -175,7 +175,7 @@ test('each fact is handed on exactly once and in order, whatever the bus loses, 
   );
 });
 
-test('what is not kept passes, also while the log is read', async () => {
+test('ephemeral notices are delivered while the log is read', async () => {
   const core = await testCore();
   const { ephemerals } = await follow(core);
   core.bus.receive(advanced(1));
@@ -183,10 +183,10 @@ test('what is not kept passes, also while the log is read', async () => {
   expect(ephemerals).toEqual([typing(3)]);
 });
 
-test('followers are told of what was trimmed before this node had seen it', async () => {
+test('followers are notified of events that were trimmed before this node read them', async () => {
   const core = await testCore();
   const { numbers, reach, gaps } = await follow(core);
-  await sayElsewhere(core, ...range(1, 10));
+  await commitElsewhere(core, ...range(1, 10));
   await trim(core.db, NEVER, 4, 100);
   core.bus.receive(advanced(10));
   await reach(10);
@@ -197,7 +197,7 @@ test('followers are told of what was trimmed before this node had seen it', asyn
 test('a log that was trimmed to its end leaves a tail at its head', async () => {
   const core = await testCore();
   const { numbers, reach } = await follow(core);
-  await sayElsewhere(core, 1, 2, 3);
+  await commitElsewhere(core, 1, 2, 3);
   await trim(core.db, ALL, 100, 100);
   core.bus.receive(advanced(3));
   await reach(3);
@@ -205,7 +205,7 @@ test('a log that was trimmed to its end leaves a tail at its head', async () => 
   expect(numbers).toEqual([4]);
 });
 
-test('all readers of a topic share one place on the bus, and the last one gives it back', async () => {
+test('all readers of a topic share one bus subscription, which the last one ends', async () => {
   const core = await testCore();
   const subscribe = vi.spyOn(core.bus, 'subscribe');
   const tails = await Promise.all([openTail(core), openTail(core), openTail(core)]);
@@ -221,7 +221,7 @@ test('all readers of a topic share one place on the bus, and the last one gives 
   expect((await openTail(core)).position).toBe(1);
 });
 
-test('one that no longer follows hears nothing, while others do', async () => {
+test('an unfollowed reader receives nothing, while others do', async () => {
   const core = await testCore();
   const leaving = await follow(core);
   const staying = await follow(core);
@@ -233,7 +233,7 @@ test('one that no longer follows hears nothing, while others do', async () => {
   expect(staying.numbers).toEqual([1, 2]);
 });
 
-/** A database that fails in place of its next answers. */
+/** Wraps a database whose next queries fail. */
 function flaky(db: Db) {
   let failures = 0;
   const selectFrom = db.selectFrom.bind(db);
@@ -249,7 +249,7 @@ function flaky(db: Db) {
   return { db: broken, fail: (times: number) => void (failures = times) };
 }
 
-test('a log that cannot be read is tried again', async () => {
+test('a failed read of the log is retried', async () => {
   const core = await testCore();
   const { db, fail } = flaky(core.db);
   const bus = createBus(silent);
@@ -263,7 +263,7 @@ test('a log that cannot be read is tried again', async () => {
   expect(numbers).toEqual([1, 2]);
 });
 
-test('a topic whose head cannot be read is not left half open', async () => {
+test('a topic whose head cannot be read leaves nothing open', async () => {
   const core = await testCore();
   const { db, fail } = flaky(core.db);
   const bus = createBus(silent);
@@ -275,7 +275,7 @@ test('a topic whose head cannot be read is not left half open', async () => {
   expect(await tails.open(TOPIC)).toMatchObject({ position: 0 });
 });
 
-test('a follower that throws does not keep the others from hearing', async () => {
+test('a follower that throws does not affect the others', async () => {
   const core = await testCore();
   const tail = await openTail(core);
   tail.follow({

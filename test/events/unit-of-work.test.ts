@@ -17,7 +17,7 @@ function listen(core: Pick<Core, 'bus'>, ...topics: Topic[]): Envelope[] {
   return heard;
 }
 
-test('facts are published after the commit, in the order of emitting', async () => {
+test('events are published after the commit, in the order of emission', async () => {
   const core = await testCore();
   await transact(core, (unit) => unit.create(OTHER));
   const heard = listen(core, TOPIC, OTHER);
@@ -36,7 +36,7 @@ test('facts are published after the commit, in the order of emitting', async () 
   ]);
 });
 
-test('when the work fails nothing is stored and nothing is said', async () => {
+test('when the work throws, nothing is stored or published', async () => {
   const core = await testCore();
   const heard = listen(core, TOPIC);
   const failing = transact(core, async (unit) => {
@@ -50,7 +50,7 @@ test('when the work fails nothing is stored and nothing is said', async () => {
   expect(heard.map(({ seq }) => seq)).toEqual([1]);
 });
 
-test('a fact for a topic without a log fails the whole unit', async () => {
+test('an event for a topic without a log fails the whole unit', async () => {
   const core = await testCore();
   const heard = listen(core, TOPIC, OTHER);
   const failing = transact(core, async (unit) => {
@@ -62,7 +62,7 @@ test('a fact for a topic without a log fails the whole unit', async () => {
   expect(await readRange(core.db, TOPIC)).toEqual({ head: 0, trimmed: 0 });
 });
 
-test('positions of concurrent units have no holes and follow the order of commits', async () => {
+test('positions of concurrent units are gapless and follow the order of commits', async () => {
   const core = await testCore();
   const nodes = [core, nodeOn(core.db), nodeOn(core.db)];
   const heard = nodes.map((node) => listen(node, TOPIC));
@@ -84,7 +84,7 @@ test('positions of concurrent units have no holes and follow the order of commit
   expect(moments).toEqual(moments.toSorted());
 });
 
-test('locks that are asked for against the order of names are a mistake', async () => {
+test('locks requested out of order throw', async () => {
   const core = await testCore();
   await transact(core, (unit) => unit.create('circle:1', 'user:1'));
   const backwards = transact(core, async (unit) => {
@@ -99,7 +99,7 @@ test('locks that are asked for against the order of names are a mistake', async 
   await expect(emitting).rejects.toThrow('Lock order');
 });
 
-test('locks of one call may come in any order, and a held one may be asked for again', async () => {
+test('one call may request locks in any order, and request a held one again', async () => {
   const core = await testCore();
   await transact(core, (unit) => unit.create('circle:1', 'user:1'));
   await transact(core, async (unit) => {
@@ -112,7 +112,7 @@ test('locks of one call may come in any order, and a held one may be asked for a
   expect(await readRange(core.db, TOPIC)).toMatchObject({ head: 1 });
 });
 
-test('what is read under a lock stays true until the commit', async () => {
+test('data read under a lock does not change until the commit', async () => {
   const core = await testCore();
   const increase = () =>
     transact(core, async (unit) => {

@@ -8,7 +8,7 @@ interface Held<Item> {
   fail(error: Error): void;
 }
 
-/** A batcher whose batches wait to be finished, in the order in which they began. */
+/** Creates a batcher whose batches stay in flight until the test completes them, in the order in which they started. */
 function held<Item>(options: BatcherOptions<Item>) {
   const begun: Held<Item>[] = [];
   const batcher = createBatcher<Item, Item>((items) => {
@@ -25,7 +25,7 @@ function held<Item>(options: BatcherOptions<Item>) {
 
 const refusedAsTooMany = { code: 'RATE_LIMITED', details: { retryAfterMs: 1_000 } };
 
-test('what comes at once is one batch, and each gets its own result', async () => {
+test('concurrent items form one batch, and each receives its own result', async () => {
   const { batcher, next } = held<number>({ maxBatchSize: 10 });
   const results = Promise.all([1, 2, 3].map((item) => batcher.load(item)));
   const batch = await next();
@@ -34,7 +34,7 @@ test('what comes at once is one batch, and each gets its own result', async () =
   expect(await results).toEqual([1, 2, 3]);
 });
 
-test('what comes while a batch is under way is the next one, up to its size', async () => {
+test('items that arrive while a batch is in flight form the next one, up to the maximum size', async () => {
   const { batcher, begun, next } = held<number>({ maxBatchSize: 2 });
   const first = batcher.load(0);
   const batch = await next();
@@ -49,7 +49,7 @@ test('what comes while a batch is under way is the next one, up to its size', as
   expect(await Promise.all(others)).toEqual([1, 2, 3]);
 });
 
-test('of a key one batch is under way, while others pass', async () => {
+test('a partition has one batch in flight, while other partitions proceed', async () => {
   const { batcher, begun, next } = held<string>({
     maxBatchSize: 10,
     concurrency: 2,
@@ -73,7 +73,7 @@ test('of a key one batch is under way, while others pass', async () => {
   expect(await Promise.all(all)).toEqual(['a1', 'a2', 'b1', 'a3', 'c1']);
 });
 
-test('beside a batch that takes long another begins, as far as there are spare ones', async () => {
+test('extra batches start beside slow ones, up to the limit', async () => {
   const options = { maxBatchSize: 1, extraWhenSlow: 1, slowAfterMs: 5, partitionBy: (item: number) => item };
   const { batcher, begun, next } = held<number>(options);
   const all = [batcher.load(1)];
@@ -91,7 +91,7 @@ test('beside a batch that takes long another begins, as far as there are spare o
   expect(await Promise.all(all)).toEqual([1, 2, 3]);
 });
 
-test('a key of which there is much lets others have their turn', async () => {
+test('a large partition does not starve the others', async () => {
   const { batcher, next } = held<string>({ maxBatchSize: 2, partitionBy: (item) => item[0] });
   const all = ['a1', 'a2', 'a3', 'b1'].map((item) => batcher.load(item));
   for (const expected of [
@@ -105,7 +105,7 @@ test('a key of which there is much lets others have their turn', async () => {
   await Promise.all(all);
 });
 
-test('what fails fails for its batch alone', async () => {
+test('an error rejects the items of its batch only', async () => {
   const { batcher, next } = held<number>({ maxBatchSize: 10 });
   const first = Promise.allSettled([batcher.load(1)]);
   const batch = await next();
@@ -116,7 +116,7 @@ test('what fails fails for its batch alone', async () => {
   expect(await second).toBe(2);
 });
 
-test('when what the work needs is away, what waits hears it at once, and what comes later is tried', async () => {
+test('an outage rejects all queued items immediately, and later items are tried', async () => {
   const { batcher, begun, next } = held<number>({ maxBatchSize: 1, maxQueuedSize: 2 });
   const all = Promise.allSettled([batcher.load(1), batcher.load(2)]);
   const batch = await next();
@@ -132,7 +132,7 @@ test('when what the work needs is away, what waits hears it at once, and what co
   expect(await Promise.all(again)).toEqual([4, 5]);
 });
 
-test('a transaction that was given up for another one concerns its batch alone', async () => {
+test('a transaction that was aborted because of a conflict rejects its batch only', async () => {
   const { batcher, next } = held<number>({ maxBatchSize: 1 });
   const first = Promise.allSettled([batcher.load(1)]);
   const batch = await next();
@@ -143,7 +143,7 @@ test('a transaction that was given up for another one concerns its batch alone',
   expect(await second).toBe(2);
 });
 
-test('more than may wait is refused, and there is room again when some has gone', async () => {
+test('items beyond the maximum queue size are rejected, until the queue has room again', async () => {
   const { batcher, next } = held<number>({ maxBatchSize: 2, maxQueuedSize: 10, sizeOf: (item) => item });
   const first = batcher.load(3);
   const batch = await next();
@@ -157,7 +157,7 @@ test('more than may wait is refused, and there is room again when some has gone'
   expect(await Promise.all([first, ...others, later])).toEqual([3, 4, 6, 10]);
 });
 
-test('it is idle when nothing waits or is under way', async () => {
+test('it is idle when no item is queued or in flight', async () => {
   const { batcher, next } = held<number>({ maxBatchSize: 1 });
   const [first] = [batcher.load(1), batcher.load(2)];
   let isIdle = false;

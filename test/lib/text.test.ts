@@ -15,7 +15,7 @@ import {
 
 const refused = (field: string) => expect.objectContaining({ code: 'INVALID_INPUT', details: { field } });
 
-test('lengths are counted in code points, not in units of UTF-16', () => {
+test('lengths are counted in code points, not in UTF-16 code units', () => {
   expect(parseText('text', '🎈'.repeat(10), { max: 10 })).toBe('🎈'.repeat(10));
   expect(() => parseText('text', '🎈'.repeat(11), { max: 10 })).toThrow(refused('text'));
   expect(() => parseText('text', 'x'.repeat(1_000_000), { max: 10 })).toThrow(refused('text'));
@@ -23,7 +23,7 @@ test('lengths are counted in code points, not in units of UTF-16', () => {
   expect(() => parseName('name', 'e\u0301'.repeat(121))).toThrow(refused('name'));
 });
 
-test('what cannot be stored is refused, whatever its length', () => {
+test('a text that cannot be stored is rejected, regardless of its length', () => {
   for (const text of ['\0', 'a\0', '\ud83d', 'x\udc00']) {
     expect(() => parseText('text', text, { max: 10 })).toThrow(refused('text'));
     expect(() => parseName('name', text)).toThrow(refused('name'));
@@ -52,7 +52,7 @@ const EMPTY = [
   ' \u2800 \u200b \u0301 ',
 ];
 
-test('blanks, invisible characters, and marks without a letter look empty, and are no name', () => {
+test('white space, invisible characters and lone marks look empty, and are rejected as a name', () => {
   for (const text of EMPTY) {
     expect(looksEmpty(text), JSON.stringify(text)).toBe(true);
     expect(() => parseName('name', text)).toThrow(refused('name'));
@@ -63,7 +63,7 @@ test('blanks, invisible characters, and marks without a letter look empty, and a
     expect(looksEmpty(text)).toBe(false);
 });
 
-test('names of every script, and emoji of many parts, stay as they are', () => {
+test('names in any script, and emoji sequences, stay unchanged', () => {
   for (const name of [
     'Zoë',
     'Nguyễn Thị Ố',
@@ -86,7 +86,7 @@ test('names of every script, and emoji of many parts, stay as they are', () => {
   }
 });
 
-test('a name has single blanks within it, none around it, and nothing that turns the text after it', () => {
+test('names are trimmed, with single spaces, and without embedding controls', () => {
   expect(parseName('name', '  Ann\u00a0\n Marie\u3000')).toBe('Ann Marie');
   expect(parseName('name', 'Ann\u200b\u2060\ufeff')).toBe('Ann');
   expect(parseName('name', 'Ann\u200f\u200d')).toBe('Ann');
@@ -111,7 +111,7 @@ test('an e-mail has one @ between two parts, and at most 120 characters', () => 
   }
 });
 
-test('a new e-mail hides nothing, and its domain is one', () => {
+test('a new e-mail has no invisible characters, and a valid domain', () => {
   for (const text of [
     'an\u200bn@example.com',
     'ann\u00ad@example.com',
@@ -154,11 +154,11 @@ test('e-mails that differ by case, Unicode form, width or spelling of the domain
   expect(emailKey('ann@faß.de')).not.toBe(emailKey('ann@fass.de'));
 });
 
-test('a username is the same in every width and case', () => {
+test('usernames are equal in every width and case', () => {
   expect(usernameKey(' Ｄevice-A1\n')).toBe('device-a1');
 });
 
-test('a password is the same from every keyboard, and keeps its blanks and its case', () => {
+test('a password is equal from every keyboard, and keeps its spaces and case', () => {
   expect(parsePassword('password', 'Zoe\u0308\u00a0 x ')).toBe('Zoë  x ');
   expect(() => parsePassword('password', 'a\tb')).toThrow(refused('password'));
   expect(() => parsePassword('password', 'x'.repeat(201))).toThrow(refused('password'));
@@ -190,7 +190,7 @@ const texts = fc.oneof(
   }),
 );
 
-/** What the parser returns; undefined when it refuses. */
+/** Returns the result of the parser; undefined when it throws. */
 function accepted(parse: (field: string, value: string) => string, value: string): string | undefined {
   try {
     return parse('field', value);

@@ -1,4 +1,4 @@
-/** What the oracle reads: one snapshot of a conversation and its circle, with the places to subscribe after. */
+/** A snapshot of a conversation and its circle, with the cursors to subscribe after. */
 export const SNAPSHOT = /* GraphQL */ `
   query Snapshot($circle: ID!, $conversation: ID!) {
     circle(id: $circle) {

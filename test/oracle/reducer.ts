@@ -1,7 +1,6 @@
 /**
- * How a client keeps the state of a conversation and of its circle: it reads a snapshot, subscribes after the snapshot's
- * `eventCursor`, and applies each event to what it has. This is all there is to it, and what the oracle holds against
- * fresh reads.
+ * The client state of a conversation and of its circle: a client queries a snapshot, subscribes after the snapshot's
+ * `eventCursor`, and applies each event with this reducer. The oracle test compares the result with later queries.
  */
 
 export interface MessageState {
@@ -13,7 +12,7 @@ export interface MessageState {
 export interface ConversationState {
   readonly name: string;
   readonly deviceAccess: boolean;
-  /** By e-mail, in the order of joining. The one who has no say in who joins is STANDARD. */
+  /** By e-mail, in the order of joining. A participant who may not invite others is STANDARD. */
   readonly participants: readonly { readonly email: string; readonly role: string }[];
   /** Oldest first. */
   readonly messages: readonly MessageState[];
@@ -43,7 +42,7 @@ type Role = { readonly email: string; readonly role: string };
 const without = (people: readonly Role[], email: string | undefined): Role[] =>
   people.filter((one) => one.email !== email);
 
-/** When the last ADMIN goes, the one who has been there for longest is. Nobody is told, because everybody knows. */
+/** Promotes the oldest participant when the last ADMIN leaves. There is no event for it, as every client can derive it. */
 function withAdmin(people: readonly Role[]): readonly Role[] {
   if (people.some(({ role }) => role === 'ADMIN')) return people;
   return people.map((one, index) => (index === 0 ? { ...one, role: 'ADMIN' } : one));

@@ -7,7 +7,7 @@ import { applyToCircle, applyToConversation } from './reducer.ts';
 import type { CircleState, ConversationState, EventShape } from './reducer.ts';
 
 const WRITERS = 32;
-/** So that all messages fit into one page, whatever is deleted. */
+/** Limited so that all messages fit into one page. */
 const WRITES = 7;
 const SNAPSHOTS = 12;
 
@@ -72,7 +72,7 @@ const newest = (state: ConversationState): ConversationState => ({
   messages: state.messages.slice(-100),
 });
 
-/** What one writer does, over and over, by both doors; refusals are a part of it. */
+/** Runs the writes of one writer through both APIs. Some are rejected, on purpose. */
 async function write(app: Awaited<ReturnType<typeof world>>, index: number): Promise<void> {
   const { ann, guests, circle, conversation } = app;
   const guest = guests[index % guests.length] ?? ann;
@@ -164,7 +164,7 @@ async function world() {
   return { app, reader, ann, guests, circle, conversation };
 }
 
-test('a snapshot with the events after its cursor is a later snapshot, however many write by either door', async () => {
+test('a snapshot plus the events after its cursor equals a later snapshot, under concurrent writes through both APIs', async () => {
   const all = await world();
   await using _app = all.app;
   const { reader, circle, conversation } = all;
