@@ -9,7 +9,7 @@ import type { Frame } from './contract/encoders.ts';
 import { framesOf, framesOfEphemeral } from './contract/event-frames.ts';
 import type { ForwardChannels } from './contract/event-frames.ts';
 
-/** Events whose lookup is pending, and signals received before `start`. */
+/** Maximum of events with a pending lookup, and of signals queued before `start`. */
 const MAX_PENDING = 1_000;
 
 export interface DeliveryOptions {

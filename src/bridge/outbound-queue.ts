@@ -4,13 +4,13 @@ import type { Frame } from './contract/encoders.ts';
 import type { RoomFrame, RoomQueue } from './rooms.ts';
 import { bufferedBytes, queuedPackets, writeBroadcast } from './engine-io/server.ts';
 
-/** Above it, ephemeral frames are dropped. */
+/** Queued packets above which ephemeral frames are dropped. */
 const CONGESTED_PACKETS = 100;
 /** High-water mark of a replay. */
 const PACED_PACKETS = 50;
 /** High-water mark of replies: above it, the client's next event is not started. */
 const BUSY_PACKETS = 500;
-/** Queues up to this length are weighed at each frame, longer ones once per so many packets. */
+/** Queues up to this length are measured in bytes at each frame, longer ones at every 64th packet. */
 const WEIGHED_PACKETS = 64;
 
 /** The frames sent to one socket. Room frames are held while an event of the client is being handled. */
@@ -123,7 +123,7 @@ export function createOutboundQueue({ socket, limits, onSent, onSlow }: Outbound
       replaceHeld(
         held
           .filter(
-            // Frames held by a member that was in the room before are owed to it, unless the replay repeats them.
+            // A member already in the room must still receive its held frames, unless the replay repeats them.
             ({ frame, joining }) =>
               frame.topic !== topic || isNewer(frame) || (!joining && !isReplayed(frame)),
           )

@@ -146,7 +146,7 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
         receivers += 1;
       }
     }
-    // Ephemeral frames are not held: a member that joins is owed none from before.
+    // Ephemeral frames are not held: a joining member must not receive those from before its join.
     if (seq !== undefined)
       for (const { member } of room.joining) if (!room.members.has(member)) member.queue.hold(frame, true);
     if (receivers > 0) onSent(channel, receivers);

@@ -4,7 +4,7 @@ import type { Db } from './database.ts';
 import { emailIs, emailOrder } from './users.ts';
 import type { ActorRef } from '../actor.ts';
 
-/** How a caller addresses an account. */
+/** The address of a call: e-mail, user id or device id. */
 export type CallTarget =
   | { readonly kind: 'email'; readonly email: string }
   | { readonly kind: 'user'; readonly id: UserId }

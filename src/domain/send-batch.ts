@@ -16,7 +16,7 @@ import { createBatcher } from '../lib/batcher.ts';
 import type { ActorRef } from '../actor.ts';
 import { actorKey } from '../actor.ts';
 
-/** Larger batches delay their first sends, and hold the locks of their conversations, for more than they save. */
+/** Larger batches delay their first sends, and hold conversation locks for longer than batching saves. */
 const MAX_BATCH_SIZE = 128;
 /** One batch is prepared while the database runs another; more would only make batches smaller. */
 const CONCURRENCY = 2;

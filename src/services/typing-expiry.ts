@@ -8,9 +8,9 @@ export type Typing = Extract<Ephemeral, { type: 'typing' }>;
 
 /** Publishes `isTyping: false` for clients that do not (contract decision 21). */
 export interface TypingExpiry extends Disposable {
-  /** This node published a change: it also publishes the end, to every node. */
+  /** Called when this node publishes a change. It then also publishes the expiry, to every node. */
   onPublished(typing: Typing): void;
-  /** Another node published a change: should that node die, this one ends it for its own subscribers. */
+  /** Called when another node publishes a change. If that node dies, this one publishes the expiry to its own subscribers. */
   readonly onReceived: Listener;
   /** Ends whatever this node published for an actor. */
   endAll(actor: ActorRef): void;

@@ -54,7 +54,7 @@ export const history = <Step extends string>(...steps: readonly Step[]) =>
 
 const positionOf = (packet: string) => Number(/"content":"at (\d+)"/.exec(packet)?.[1] ?? Number.NaN);
 
-/** What a permission knew of the room. */
+/** Log position at the permission check; `none` if it was refused. */
 export type Permission = number | 'none';
 
 interface Truth {
@@ -69,7 +69,7 @@ interface Truth {
 /** Checks the received room frames in order: at each point the next one is due, or none. */
 export function requireWhole(heard: readonly string[], { permissions, kicks, secrets, end }: Truth): void {
   let next: number | undefined;
-  /** What the newest permission knew that was got in the room. */
+  /** Position of the newest permission check made while in the room. */
   let again = 0;
   for (const packet of heard) {
     if (packet.startsWith('42["success","Vous avez rejoins')) {
@@ -79,13 +79,13 @@ export function requireWhole(heard: readonly string[], { permissions, kicks, sec
       else again = Number(known);
     } else if (packet.startsWith('42["error"')) {
       const known = permissions.shift();
-      // A permission is of no use to one who was kicked after it.
+      // A join may fail after its permission check if a kick followed.
       if (known !== 'none') expect(Math.max(...kicks)).toBeGreaterThan(known ?? 0);
     } else if (packet.startsWith('42["success","Vous avez quitte')) {
       next = undefined;
     } else if (packet.includes('"event":"kick"')) {
       expect(kicks).toContain(next);
-      // What it was owed comes after the answer to a joining for which it was let in once more.
+      // After a second join, frames resume after the position of that join.
       next = next !== undefined && again >= next ? again + 1 : undefined;
     } else if (packet.startsWith('42["message"')) {
       const position = positionOf(packet);

@@ -118,7 +118,7 @@ test('a second upgrade is closed, and the first continues', async () => {
   await once(meanwhile, 'close');
   early.close();
   await once(early, 'close');
-  // What was said meanwhile comes before the answers to what is asked now.
+  // Events sent meanwhile arrive before the replies to later requests.
   const socket = await upgraded(session);
   const late = upgrade(session);
   await once(late, 'close');

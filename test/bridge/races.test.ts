@@ -37,7 +37,7 @@ function sample<Type extends DomainEvent['type']>(type: Type) {
   return first.fact;
 }
 
-/** Says something in the room, which is told from others by its position. */
+/** Sends a message to the room, identified by its position. Returns the position. */
 function speak(): number {
   const fact = sample('message.sent');
   const position = head() + 1;
@@ -51,7 +51,7 @@ function kick(userId: number): number {
   return head();
 }
 
-/** How far the room's log reaches. */
+/** Head of the room's log. */
 const head = () => parseCursor('test', TOPIC, fake.cursor(TOPIC));
 
 test('a room is received without gaps from the join to the leave or kick, and not otherwise', async () => {
@@ -220,7 +220,7 @@ test('a login as another account receives nothing of the former rooms after its 
       await client.ask('unknown');
       speak();
       await settle(fake, client);
-      // A successful switch is a leaving, and one that failed is nothing.
+      // A successful switch of accounts leaves the rooms; a failed one changes nothing.
       const asLeaving = heard
         .filter((packet) => packet !== gone)
         .map((packet) => (packet === success ? '42["success","Vous avez quitte"]' : packet));

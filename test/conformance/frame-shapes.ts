@@ -134,13 +134,13 @@ const CHANNELS: Readonly<Record<string, Fits>> = {
   webrtc_forward: forwarded,
 };
 
-/** Contract 8.5: where an integer stands, written as one. */
+/** Contract 8.5: an integer field with another value. */
 const NO_INTEGER = /"(?:id|\w+_id|medias|port)":(?!\d+[,}])/;
-/** The same section: what clients take for a text, a flag or a list. */
+/** The same section: a field that must not be null. */
 const NULL =
   /"(?:content|identifier|uploaded|status|event|user|from|username|password|is_?\w+|device|media_list)":null/i;
 
-/** What is wrong with a packet that a client got; undefined when it is one of the contract. */
+/** Returns the contract violation in a received packet; undefined if it is valid. */
 export function faultOf(packet: string): string | undefined {
   if (/^(40|41|3|43\d+\[\])$/.test(packet)) return undefined;
   const parsed: unknown = packet.startsWith('42') ? JSON.parse(packet.slice(2)) : undefined;
@@ -149,7 +149,7 @@ export function faultOf(packet: string): string | undefined {
   if (parsed.length !== 2) return `not one argument: ${packet}`;
   if (typeof channel !== 'string' || CHANNELS[channel]?.(payload) !== true)
     return `not of the contract: ${packet}`;
-  // What clients forward to each other is theirs.
+  // Forwarded payloads are opaque.
   if (forwarded(payload)) return undefined;
   if (NO_INTEGER.test(packet)) return `no integer: ${packet}`;
   return NULL.test(packet) ? `null: ${packet}` : undefined;

@@ -13,8 +13,8 @@ import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
 import { faultOf, rowOf } from './frame-shapes.ts';
 
-// The whole wire as text: one story, told once, in which every row of the documentation is said. Ids are real, and
-// those of different things differ. At the end every received frame is validated against the contract.
+// The whole wire as text: one scenario that triggers every row of the documentation. Ids are real, and differ between
+// kinds. At the end every received frame is validated against the contract.
 
 let database: Database;
 let app: TestGateway;
@@ -45,7 +45,7 @@ const person = (name: string, birthday = '1995-12-12') =>
 beforeAll(async () => {
   database = await testDatabase();
   app = await createGateway({ database, env: { RATE_LIMITS: 'on' } });
-  // What comes first here gives the story ids that are told apart.
+  // Created first, so that later ids differ between kinds.
   eve = await person('Eve');
   const dan = await person('Dan');
   const others = await circleOf(eve, dan);
@@ -94,7 +94,7 @@ async function ask(client: Wire, channel: string, ...args: unknown[]): Promise<s
   return packets;
 }
 
-/** What a client asks, and what it is answered before the empty acknowledgement, as text. */
+/** Returns a client's request, and its replies before the empty acknowledgement, as text. */
 async function dialogue(
   client: Wire,
   ...requests: readonly (readonly [string, ...unknown[]])[]
@@ -126,7 +126,7 @@ function clientOf(who: string): Wire {
   return client;
 }
 
-/** Text in which only what no two runs have in common is replaced. */
+/** Replaces only the values that differ between runs. */
 const steady = (text: string): string =>
   text
     .replaceAll(/"\d{4}-\d\d-\d\dT(?!00:00:00")\d\d:\d\d:\d\d(\.\d{6})?"/g, '"<date>"')

@@ -6,7 +6,7 @@ import { family, sendMessage } from '../harness/demo-family.ts';
 import { wire } from '../harness/wire.ts';
 import type { Wire } from '../harness/wire.ts';
 
-// What the actions of GraphQL clients say to legacy clients, and to which of them. golden-frames.test.ts has every frame
+// The frames that legacy clients receive for the actions of GraphQL clients. golden-frames.test.ts has every frame
 // as text.
 
 let app: TestGateway;
@@ -60,7 +60,7 @@ const ofCircle = (payload: Record<string, unknown>) =>
 const ofTalk = (payload: Record<string, unknown>) =>
   event('conversation', { ...payload, conversation_id: conversation.legacyId });
 
-/** Asks something that answers nothing: whatever was said before has come by then. */
+/** A barrier: sends a request without a reply. All earlier frames have arrived when it is acknowledged. */
 const quiet = (client: Wire) => client.ask('unknown');
 
 test('a circle is renamed, joined, left, and deleted', async () => {

@@ -15,7 +15,7 @@ interface Renamed {
   readonly circle?: { readonly name: string };
 }
 
-/** What the circle was called at each place of its log. */
+/** Returns the circle's name at each position of its log. */
 async function namesOf(account: TestAccount, circle: Named, after: string): Promise<Map<string, string>> {
   await using events = account.graphql.subscribe<Renamed>(RENAMES, { id: circle.id, after });
   const names = new Map<string, string>();

@@ -4,7 +4,10 @@ import { textFrameHead } from '../../lib/websocket-frame.ts';
 import type { Receiver } from '../execution/fan-out.ts';
 import type { Connection } from './connection.ts';
 
-/** High-water mark of a socket: above it, its streams leave shared delivery and send a result once the last was taken. */
+/**
+ * High-water mark of a socket. Above it, its streams leave shared delivery and send one result at a time, each after the
+ * previous one is flushed (`send` in server.ts).
+ */
 const MAX_QUEUED_BYTES = 64 * 1024;
 /** Up to this size, copying a body after its head is cheaper than a second write. */
 const MAX_COPIED_BYTES = 4 * 1024;

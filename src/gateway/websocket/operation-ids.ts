@@ -33,7 +33,7 @@ interface OperationsOfId {
 export class Operations {
   /** Operations in flight, completed ones included until they are over. */
   size = 0;
-  /** Those of them that are not known to be subscriptions. */
+  /** Operations in flight that are not yet known to be subscriptions. */
   unsettled = 0;
   readonly #handle: Handle;
   readonly #onSettled: () => void;

@@ -3,7 +3,7 @@ import type { LegacyOptions, Named, TestAccount } from '../../../src/testing/ind
 /** The actions that have a legacy channel, over either API. */
 export interface Hand extends AsyncDisposable {
   join(circle: Named, conversation: Named): Promise<void>;
-  /** Answers the numbers of the files to be uploaded. */
+  /** Returns the legacy ids of the media to upload. */
   say(conversation: Named, text: string, files?: readonly string[]): Promise<readonly Named['legacyId'][]>;
   type(conversation: Named, isTyping: boolean): Promise<void>;
   call(callee: TestAccount, message: unknown): Promise<void>;

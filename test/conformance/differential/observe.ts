@@ -132,7 +132,7 @@ export async function openWatch({ ann, bob, eve, yan, zoe }: Cast, circle: Named
   };
 }
 
-/** Streams of what is not kept do not say when they are live: something is sent until it comes. */
+/** Ephemeral streams have no live marker: sends probes until one arrives. */
 async function openSignals(account: TestAccount): Promise<TestSubscription> {
   const stream = account.graphql.subscribe(SIGNALS);
   const send = 'mutation ($to: SignalTarget!, $content: JSON!) { sendSignal(to: $to, content: $content) }';
@@ -148,7 +148,7 @@ async function openTyping({ graphql }: TestAccount, id: string): Promise<TestSub
   return stream;
 }
 
-/** What was sent only to see whether it comes. */
+/** Whether the item is a probe. */
 const isOwn = ({ content, actor }: Item): boolean =>
   content === READY ||
   (typeof actor === 'object' && actor !== null && 'email' in actor && actor.email === 'eve@example.com');

@@ -66,7 +66,7 @@ async function phone({ cast: { ann, bob }, hands, watch }: Scene): Promise<void>
   await watch.sees('annsSignals', () => hands.device.call(ann, 'CALLING'));
 }
 
-/** For this there are no channels: GraphQL does it in every run. */
+/** Actions without a legacy channel: every run uses GraphQL. */
 async function arrange({ cast, circle, conversation, hands, watch }: Scene): Promise<void> {
   const { ann, bob, yan, zoe } = cast;
   const { id } = conversation;
@@ -113,7 +113,7 @@ async function part({ cast: { ann, yan }, circle, conversation, device, watch }:
   );
 }
 
-/** Runs a mutation and answers the id of what it answers. */
+/** Runs a mutation and returns the id in its result. */
 async function act(
   account: TestAccount,
   field: string,

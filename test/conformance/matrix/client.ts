@@ -27,7 +27,7 @@ export type Report =
   | { readonly type: 'acknowledgement'; readonly id: number; readonly args: readonly unknown[] }
   | { readonly type: 'disconnect'; readonly reason: string };
 
-/** A client that is being told what to do. */
+/** A remote-controlled client. */
 export interface Port {
   /** Sends an event; with an id, it asks for an acknowledgement. */
   emit(emission: Emission, id?: number): void;
@@ -43,7 +43,7 @@ export interface ClientKind {
   readonly encodesTwice?: boolean;
   /** Sends zeros for binary data. */
   readonly losesBinary?: boolean;
-  /** May not send any more what it was told to send just before it is closed. */
+  /** Whether it may drop events emitted just before it is closed. */
   readonly dropsOnClose?: boolean;
   open(options: ClientOptions, report: (report: Report) => void): Port;
 }

@@ -9,7 +9,7 @@ import type {
 
 const PATIENCE_MS = 15_000;
 
-/** Who and what one cell of the matrix has to itself: Ann acts by GraphQL, Bob is the client under test. */
+/** Accounts and data private to one cell of the matrix: Ann uses GraphQL, Bob is the client under test. */
 export interface World extends AsyncDisposable {
   readonly app: TestGateway;
   readonly ann: TestAccount;
@@ -25,7 +25,7 @@ export interface World extends AsyncDisposable {
   signal(): Promise<unknown>;
   /** The frames that answer a signal of Ann's phone to Bob. */
   forwarded(message: unknown): Frames;
-  /** Runs a mutation as Ann: `act('updateCircle', { circleId, name })` answers the id of what it answers. */
+  /** Runs a mutation as Ann: `act('updateCircle', { circleId, name })` returns the id in its result. */
   act(mutation: string, input: Readonly<Record<string, unknown>>): Promise<Named>;
 }
 
@@ -103,7 +103,7 @@ export async function logout(app: TestGateway, token: string): Promise<void> {
   await graphql.run('mutation { logout }');
 }
 
-/** What GraphQL knows of the newest message. */
+/** Returns the newest message as GraphQL has it. */
 export async function newestText({ ann, conversation }: World): Promise<unknown> {
   const { conversation: found } = await ann.graphql.run<{
     conversation: { messages: { nodes: { text: string }[] } };
