@@ -7,7 +7,7 @@ import { connectionOf, emptyPage, pageOf, parsePage } from './pagination.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { requireFound, requireId } from './global-id.ts';
-import { loadAuthor } from './loaders.ts';
+import { loadAuthor, selects } from './loaders.ts';
 import type { Loaders } from './loaders.ts';
 import {
   Circle,
@@ -98,7 +98,7 @@ Conversation.implement({
         resolve: async (conversation, args, context, info) => {
           if (!(await hasAccess(conversation, context))) return emptyPage<ParticipantSource>();
           const participants = (await context.loaders.participantsOf(conversation.id)) ?? [];
-          const users = context.loaders.selects(info, 'user') ? await loadUsers(participants, context) : [];
+          const users = selects(info, 'user') ? await loadUsers(participants, context) : [];
           return pageOf<ParticipantSource>(
             'Participant',
             participants.map((one, index) => ({ ...one, conversation, user: users[index] })),
@@ -121,9 +121,7 @@ Conversation.implement({
           const rows = (await context.loaders.messages({ conversationId: conversation.id, page })) ?? [];
           const shown = rows.slice(0, page.size);
           const isCut = rows.length > page.size;
-          const messages = context.loaders.selects(info, 'author')
-            ? await withAuthors(shown, context)
-            : shown;
+          const messages = selects(info, 'author') ? await withAuthors(shown, context) : shown;
           return connectionOf<MessageSource>('Message', page.fromEnd ? messages.toReversed() : messages, {
             hasPreviousPage: page.fromEnd ? isCut : page.after !== undefined,
             hasNextPage: page.fromEnd ? page.before !== undefined : isCut,

@@ -1,6 +1,6 @@
 import DataLoader from 'dataloader';
 import { Kind, visit } from 'graphql';
-import type { ASTNode, GraphQLResolveInfo } from 'graphql';
+import type { ASTNode, GraphQLResolveInfo, OperationDefinitionNode } from 'graphql';
 import { findUsersById, findVisibleUsers } from '../domain/accounts.ts';
 import {
   findCirclesById,
@@ -51,8 +51,6 @@ export class Loaders {
   readonly #deps: () => Deps;
   readonly #caller: () => ActorRef | null;
   readonly #loads = new Map<unknown, unknown>();
-
-  #selectedFields: ReadonlySet<string> | undefined;
 
   /** `deps` is called for each read, because the operation may enter a snapshot, which has a `db` of its own. */
   constructor(deps: () => Deps, caller: () => ActorRef | null) {
@@ -114,12 +112,6 @@ export class Loaders {
   /** The message, if the caller may read it. */
   get readableMessage() {
     return this.#loadAsActor(findReadableMessages);
-  }
-
-  /** Whether the operation selects a field of this name anywhere: if so, loading its data in advance is worthwhile. */
-  selects({ operation, fragments }: GraphQLResolveInfo, field: string): boolean {
-    this.#selectedFields ??= fieldNamesOf([operation, ...Object.values(fragments)]);
-    return this.#selectedFields.has(field);
   }
 
   #load<Key, Value>(read: Read<Key, Value>): Load<Key, Value> {
@@ -205,6 +197,19 @@ async function readPages(
     }),
   );
   return new Map(pages.flat());
+}
+
+/** Each operation's field names. Derived from its AST alone, and freed with it: an event does not visit the document again. */
+const selectedFields = new WeakMap<OperationDefinitionNode, ReadonlySet<string>>();
+
+/** Whether the operation selects a field of this name anywhere: if so, loading its data in advance is worthwhile. */
+export function selects({ operation, fragments }: GraphQLResolveInfo, field: string): boolean {
+  let names = selectedFields.get(operation);
+  if (names === undefined) {
+    names = fieldNamesOf([operation, ...Object.values(fragments)]);
+    selectedFields.set(operation, names);
+  }
+  return names.has(field);
 }
 
 function fieldNamesOf(definitions: readonly ASTNode[]): ReadonlySet<string> {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { ExecutionResult } from 'graphql';
 import { isOutage } from '../../errors.ts';
 import { retry, retryDelay } from '../../lib/backoff.ts';
@@ -42,8 +43,7 @@ const isUnavailable = (opened: ResultStream | ExecutionResult): boolean =>
 
 class DeferredResults implements ResultStream {
   readonly #open: OpenResults;
-  readonly #closed = Promise.withResolvers<void>();
-  #isClosed = false;
+  readonly #closing = new AbortController();
   #results: ResultStream | undefined;
 
   constructor(open: OpenResults) {
@@ -56,8 +56,7 @@ class DeferredResults implements ResultStream {
   }
 
   async return(): Promise<IteratorResult<ExecutionResult, undefined>> {
-    this.#isClosed = true;
-    this.#closed.resolve();
+    this.#closing.abort();
     await this.#results?.return();
     return { done: true, value: undefined };
   }
@@ -68,24 +67,19 @@ class DeferredResults implements ResultStream {
 
   /** Returns undefined if closed meanwhile. Throws the error that refuses the subscription. */
   async #openWithRetries(): Promise<ResultStream | undefined> {
+    const { signal } = this.#closing;
     for (let attempt = 0; ; attempt += 1) {
-      await this.#pause(retryDelay(attempt));
-      if (this.#isClosed) return undefined;
+      // Rejects only when it is closed.
+      await pause(retryDelay(attempt), undefined, { ref: false, signal }).catch(() => undefined);
+      if (signal.aborted) return undefined;
       const opened = await this.#open();
       if (Symbol.asyncIterator in opened) {
         // Closed while opening: `return()` had no results to close.
-        if (!this.#isClosed) return opened;
+        if (!signal.aborted) return opened;
         await opened.return();
         return undefined;
       }
       if (!isUnavailable(opened)) throw opened.errors?.[0] ?? new Error('The subscription has no results.');
     }
-  }
-
-  async #pause(ms: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const elapsed = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms).unref()));
-    await Promise.race([elapsed, this.#closed.promise]);
-    clearTimeout(timer);
   }
 }
