@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { untilListening } from '../test/harness/program.ts';
+import { findFreePort } from '../test/harness/ports.ts';
 import { openRelay } from '../test/harness/relay.ts';
 import type { Relay } from '../test/harness/relay.ts';
 
@@ -20,7 +21,7 @@ export interface Server extends AsyncDisposable {
 
 /** Starts the server as `npm start` does, with these variables. */
 export async function startServer(env: Readonly<Record<string, string>>): Promise<Server> {
-  const port = await freePort();
+  const port = await findFreePort();
   const network = await openRelay(port);
   let child: ChildProcess | undefined;
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
@@ -65,11 +66,4 @@ export async function startServer(env: Readonly<Record<string, string>>): Promis
       await network[Symbol.asyncDispose]();
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const probe = await openRelay(1);
-  const { port } = probe;
-  await probe[Symbol.asyncDispose]();
-  return port;
 }

@@ -16,6 +16,7 @@ import { createLogger } from '../../src/log.ts';
 import { testDeps } from '../harness/deps.ts';
 import { createFakeTimers } from '../harness/fake-timers.ts';
 import { circleOf, deviceOf, person, sessionOf } from '../harness/seed.ts';
+import { indexes } from '../harness/numbers.ts';
 import type { ActorRef } from '../../src/actor.ts';
 import { actorKey } from '../../src/actor.ts';
 
@@ -25,8 +26,6 @@ const INTERVAL_MS = 5_000;
 const PATIENT = { interval: 5, timeout: 10_000 };
 const code = (value: string, details: object = {}) =>
   expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
-
-const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
 interface Node extends AsyncDisposable {
   readonly id: string;
@@ -163,7 +162,7 @@ test('a reconnect within the grace period is not published', async () => {
   await using t = await testNodes({ graceMs: 60_000 });
   const { ann, nodes, published } = t;
   let lease = await nodes[0].presence.open('legacy', ann.actor);
-  for (const turn of range(4)) {
+  for (const turn of indexes(4)) {
     await lease.close();
     expect(await t.isOnline(ann.actor)).toBe(true);
     lease = await nodes[turn % 2 === 0 ? 1 : 0].presence.open('legacy', ann.actor);
@@ -206,7 +205,7 @@ test('the newest legacy connection is the last authenticated live one, on any no
   await using t = await testNodes();
   const { ann, bob, nodes } = t;
   const leases = [];
-  for (const turn of range(4))
+  for (const turn of indexes(4))
     leases.push(await nodes[turn % 2 === 0 ? 0 : 1].presence.open('legacy', ann.actor));
   await nodes[0].presence.open('graphql', ann.actor);
   await nodes[0].presence.open('legacy', bob.actor);
@@ -225,9 +224,9 @@ test('with concurrent opens and closes, each change is published once and the la
   await using t = await testNodes();
   const { ann, nodes, published } = t;
   const key = actorKey(ann.actor);
-  for (const round of range(10)) {
+  for (const round of indexes(10)) {
     const leases = await Promise.all(
-      range(12).map(async (number) => {
+      indexes(12).map(async (number) => {
         const lease = await nodes[number % 2 === 0 ? 0 : 1].presence.open('graphql', ann.actor);
         if (number % 3 !== round % 3) await lease.close();
         return lease;
@@ -247,7 +246,7 @@ test('an actor that reconnects to another node while its last connection closes 
   await using t = await testNodes();
   const { ann, nodes } = t;
   let held = await nodes[0].presence.open('graphql', ann.actor);
-  for (const turn of range(40)) {
+  for (const turn of indexes(40)) {
     const [, next] = await Promise.all([
       held.close(),
       nodes[turn % 2 === 0 ? 1 : 0].presence.open('graphql', ann.actor),
@@ -363,7 +362,7 @@ test('connections that close concurrently share a few transactions', async () =>
   await using t = await testNodes();
   const { deps, ann, bob, nodes } = t;
   const leases = await Promise.all(
-    range(300).map((number) => nodes[0].presence.open('graphql', (number % 2 === 0 ? ann : bob).actor)),
+    indexes(300).map((number) => nodes[0].presence.open('graphql', (number % 2 === 0 ? ann : bob).actor)),
   );
   const transactions = vi.spyOn(deps.db, 'transaction');
   await Promise.all(leases.map((lease) => lease.close()));
