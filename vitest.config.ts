@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
-import { LongestFirst } from './test/harness/longest-first.ts';
-import { Summary } from './test/harness/summary.ts';
+import { LongestFirstSequencer } from './test/harness/longest-first-sequencer.ts';
+import { SummaryReporter } from './test/harness/summary-reporter.ts';
 
 /** Files whose result does not depend on the kind of database: they run once, over the embedded one. */
 const once = [
@@ -25,10 +25,10 @@ export default defineConfig({
     isolate: false,
     // Two cores are busy with three workers: many tests wait for programs.
     maxWorkers: 3,
-    sequence: { sequencer: LongestFirst },
+    sequence: { sequencer: LongestFirstSequencer },
     testTimeout: 20_000,
     hookTimeout: 60_000,
-    reporters: ['default', new Summary()],
+    reporters: ['default', new SummaryReporter()],
     projects: [
       {
         extends: true,

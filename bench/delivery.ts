@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { createTestAccount } from '../src/testing/account.ts';
 import type { TestAccount } from '../src/testing/account.ts';
-import { circleOf, conversationOf, createGraphqlClient } from '../src/testing/index.ts';
-import type { Named } from '../src/testing/index.ts';
-import { rawSocket } from '../test/harness/raw-socket.ts';
-import { wire } from '../test/harness/wire.ts';
+import { createCircle, createConversation, createGraphqlClient } from '../src/testing/index.ts';
+import type { Entity } from '../src/testing/index.ts';
+import { openGraphqlSocket } from '../test/harness/graphql-socket.ts';
+import { openPacketSocket } from '../test/harness/packet-connection.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
 import { percentile, measurePeakMb, print, startServer } from './server.ts';
@@ -31,7 +31,7 @@ interface Setup {
   readonly server: Server;
   readonly ann: TestAccount;
   readonly bob: TestAccount;
-  readonly conversation: Named;
+  readonly conversation: Entity;
 }
 
 /** A client that has stopped reading. */
@@ -47,9 +47,9 @@ async function createSetup(server: Server): Promise<Setup> {
     await createTestAccount(server.url, anonymous),
     await createTestAccount(server.url, anonymous),
   ];
-  const circle = await circleOf(ann, bob, eve);
+  const circle = await createCircle(ann, bob, eve);
   // A third member, so that the conversation outlives a removal.
-  return { server, ann, bob, conversation: await conversationOf(ann, circle, bob, eve) };
+  return { server, ann, bob, conversation: await createConversation(ann, circle, bob, eve) };
 }
 
 async function sendMessages({ ann, conversation }: Setup, count: number, text: string): Promise<void> {
@@ -77,10 +77,10 @@ async function measureResumes(setup: Setup): Promise<number[]> {
   const delays: number[] = [];
   for (let round = 0; round < RESUMES; round += 1) {
     const startedAt = performance.now();
-    await using events = await bob.conversationEvents(conversation.id, before.eventCursor);
+    await using events = await bob.subscribeToConversation(conversation.id, before.eventCursor);
     await events.nextOf('StreamLive');
     delays.push(performance.now() - startedAt);
-    if (events.waiting().length !== MISSED) throw new Error('A missed event was not replayed.');
+    if (events.pending().length !== MISSED) throw new Error('A missed event was not replayed.');
   }
   return delays.toSorted((a, b) => a - b);
 }
@@ -94,8 +94,8 @@ async function measureRemovals({
   const target = { id: conversation.id, email: bob.login };
   const delays = { stream: [] as number[], room: [] as number[] };
   for (let round = 0; round < REMOVALS; round += 1) {
-    await using events = await bob.conversationEvents(conversation.id);
-    await using phone = await bob.legacy();
+    await using events = await bob.subscribeToConversation(conversation.id);
+    await using phone = await bob.connectLegacy();
     await phone.push('join_conversation', { conversation_id: conversation.legacyId });
     const startedAt = performance.now();
     const since = () => performance.now() - startedAt;
@@ -104,7 +104,7 @@ async function measureRemovals({
       target,
     );
     await Promise.all([
-      events.ended().then(() => delays.stream.push(since())),
+      events.waitForEnd().then(() => delays.stream.push(since())),
       phone.expect('conversation').then(() => delays.room.push(since())),
       kicked,
     ]);
@@ -121,7 +121,7 @@ async function pauseGraphqlClient(
   { server, bob, conversation }: Setup,
   stack: AsyncDisposableStack,
 ): Promise<PausedClient> {
-  const raw = stack.use(await rawSocket(server.url, { authorization: `Bearer ${bob.token}` }));
+  const raw = stack.use(await openGraphqlSocket(server.url, { authorization: `Bearer ${bob.token}` }));
   const query =
     'subscription ($id: ID!) { conversationEvents(conversationId: $id) { __typename ... on MessageSent { message { text } } } }';
   raw.send({ id: '1', type: 'subscribe', payload: { query, variables: { id: conversation.id } } });
@@ -140,14 +140,14 @@ async function pauseLegacyClient(
   { server, bob, conversation }: Setup,
   stack: AsyncDisposableStack,
 ): Promise<PausedClient> {
-  const phone = stack.use(await wire(server.url));
-  await phone.ask('authenticate', { token: bob.token });
-  await phone.ask('join_conversation', { conversation_id: conversation.legacyId });
+  const phone = stack.use(await openPacketSocket(server.url));
+  await phone.request('authenticate', { token: bob.token });
+  await phone.request('join_conversation', { conversation_id: conversation.legacyId });
   phone.socket.pause();
   return {
     async resume() {
       phone.socket.resume();
-      return `was disconnected with ${await phone.closed()}`;
+      return `was disconnected with ${await phone.waitForClose()}`;
     },
   };
 }

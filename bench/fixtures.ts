@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createTestAccount } from '../src/testing/account.ts';
 import type { TestAccount } from '../src/testing/account.ts';
-import { circleOf, conversationOf, createGraphqlClient } from '../src/testing/index.ts';
-import type { Named } from '../src/testing/index.ts';
+import { createCircle, createConversation, createGraphqlClient } from '../src/testing/index.ts';
+import type { Entity } from '../src/testing/index.ts';
 import { openReceivers } from './load-clients.ts';
 import type { Receivers } from './load-clients.ts';
 import type { Peer } from './measure.ts';
@@ -24,7 +24,7 @@ export interface Fixture extends AsyncDisposable {
   readonly origin: string;
   readonly ann: TestAccount;
   readonly bob: TestAccount;
-  readonly conversation: Named;
+  readonly conversation: Entity;
   /** Opens clients that receive from the server while Ann sends the text repeatedly. */
   openReceivers(script: ClientScript, text: string): Promise<Receivers>;
 }
@@ -37,9 +37,9 @@ export async function openFixture(): Promise<Fixture> {
   const anonymous = stack.use(createGraphqlClient(server.url));
   const ann = stack.use(await createTestAccount(server.url, anonymous));
   const bob = stack.use(await createTestAccount(server.url, anonymous));
-  const circle = await circleOf(ann, bob);
-  const conversation = await conversationOf(ann, circle, bob);
-  const unheard = await conversationOf(ann, circle, bob);
+  const circle = await createCircle(ann, bob);
+  const conversation = await createConversation(ann, circle, bob);
+  const unheard = await createConversation(ann, circle, bob);
   const owned = stack.move();
   return {
     origin: server.url.replace('http', 'ws'),

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
-import { untilListening } from '../test/harness/program.ts';
+import { waitUntilListening } from '../test/harness/program.ts';
 import { createProbe, PROBED } from './measure.ts';
 import type { Probe } from './measure.ts';
 
@@ -39,7 +39,7 @@ export async function startServer(
     },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
-  const url = await untilListening(child);
+  const url = await waitUntilListening(child);
   const readyMs = performance.now() - before;
   const exited = new Promise((resolve) => child.once('exit', resolve));
   return {

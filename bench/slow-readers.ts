@@ -8,7 +8,7 @@ import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createTestAccount } from '../src/testing/account.ts';
 import type { TestAccount } from '../src/testing/account.ts';
-import { circleOf, conversationOf, createGraphqlClient } from '../src/testing/index.ts';
+import { createCircle, createConversation, createGraphqlClient } from '../src/testing/index.ts';
 import type { Reply, Command } from './readers.ts';
 import { median } from './measure.ts';
 import { record } from './results.ts';
@@ -56,10 +56,10 @@ const [ann, bob] = [
   stack.use(await createTestAccount(server.url, anonymous)),
   stack.use(await createTestAccount(server.url, anonymous)),
 ];
-const circle = await circleOf(ann, bob);
+const circle = await createCircle(ann, bob);
 const conversations: string[] = [];
 for (let index = 0; index < CONVERSATIONS; index += 1)
-  conversations.push((await conversationOf(ann, circle, bob)).id);
+  conversations.push((await createConversation(ann, circle, bob)).id);
 
 const readers = fork(join(import.meta.dirname, 'readers.ts'));
 stack.defer(() => void readers.kill());

@@ -53,8 +53,8 @@ async function removeMember(
 ): Promise<number> {
   const { ann, bob, conversation } = accounts;
   const target = { id: conversation.id, email: bob.login };
-  await using events = await bob.conversationEvents(conversation.id);
-  await using phone = await bob.legacy();
+  await using events = await bob.subscribeToConversation(conversation.id);
+  await using phone = await bob.connectLegacy();
   await phone.push('join_conversation', { conversation_id: conversation.legacyId });
   await writeByGraphql(accounts, deliveryLog, [`before ${round}`]);
 
@@ -65,11 +65,11 @@ async function removeMember(
     deliveryLog,
     Array.from({ length: SECRETS }, (_, index) => `secret ${round}.${index}`),
   );
-  const [end] = await events.ended().catch(() => []);
+  const [end] = await events.waitForEnd().catch(() => []);
   if (end?.extensions?.['reason'] !== 'KICKED')
     deliveryLog.recordLeak(`the stream of round ${round} did not end`);
   await phone.expect('conversation');
-  const received = [...events.waiting(), ...phone.waiting()];
+  const received = [...events.pending(), ...phone.pending()];
   for (const secret of received.filter(isSecret)) deliveryLog.recordLeak(JSON.stringify(secret));
   await requestUntilAvailable(accounts, ann, INVITE, target);
   return received.length;

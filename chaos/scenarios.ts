@@ -70,7 +70,7 @@ export const SCENARIOS: readonly Scenario[] = [
     database: 'embedded',
     calmMs: [200, 800],
     async disturb({ server: { network }, random }) {
-      if (random.between(0, 2) > 0) return network.cut();
+      if (random.between(0, 2) > 0) return network.disconnectAll();
       network.mute();
       await pause(random.between(100, 500));
       network.unmute();

@@ -1,17 +1,17 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { untilListening } from '../test/harness/program.ts';
+import { waitUntilListening } from '../test/harness/program.ts';
 import { findFreePort } from '../test/harness/ports.ts';
-import { openRelay } from '../test/harness/relay.ts';
-import type { Relay } from '../test/harness/relay.ts';
+import { openTcpProxy } from '../test/harness/tcp-proxy.ts';
+import type { TcpProxy } from '../test/harness/tcp-proxy.ts';
 
 const AUTH_SECRET = 'secret of the chaos run';
 
 /** A server process behind a relay, which keeps its address through restarts. */
 export interface Server extends AsyncDisposable {
   readonly url: string;
-  readonly network: Relay;
+  readonly network: TcpProxy;
   /** Ends it with SIGKILL. */
   kill(): Promise<void>;
   /** Ends it with SIGTERM. Throws unless it exits with 0. */
@@ -22,7 +22,7 @@ export interface Server extends AsyncDisposable {
 /** Starts the server as `npm start` does, with these variables. */
 export async function startServer(env: Readonly<Record<string, string>>): Promise<Server> {
   const port = await findFreePort();
-  const network = await openRelay(port);
+  const network = await openTcpProxy(port);
   let child: ChildProcess | undefined;
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
     const ended = child;
@@ -52,7 +52,7 @@ export async function startServer(env: Readonly<Record<string, string>>): Promis
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     child = started;
-    await untilListening(started);
+    await waitUntilListening(started);
   };
   await start();
   return {

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { circleOf, conversationOf, createGraphqlClient } from '../src/testing/index.ts';
-import type { Named } from '../src/testing/index.ts';
+import { createCircle, createConversation, createGraphqlClient } from '../src/testing/index.ts';
+import type { Entity } from '../src/testing/index.ts';
 import { createTestAccount } from '../src/testing/account.ts';
 import type { TestAccount } from '../src/testing/account.ts';
 import type { Stored } from './delivery-log.ts';
@@ -15,7 +15,7 @@ export interface TestAccounts {
   readonly url: string;
   readonly ann: TestAccount;
   readonly bob: TestAccount;
-  readonly conversation: Named;
+  readonly conversation: Entity;
 }
 
 export async function createTestAccounts(url: string): Promise<TestAccounts> {
@@ -25,8 +25,8 @@ export async function createTestAccounts(url: string): Promise<TestAccounts> {
     await createTestAccount(url, anonymous),
     await createTestAccount(url, anonymous),
   ];
-  const circle = await circleOf(ann, bob, eve);
-  return { url, ann, bob, conversation: await conversationOf(ann, circle, bob, eve) };
+  const circle = await createCircle(ann, bob, eve);
+  return { url, ann, bob, conversation: await createConversation(ann, circle, bob, eve) };
 }
 
 export type Response<Data> =

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { OWN_DATABASES, startPostgres } from './harness/postgres.ts';
+import { DATABASE_PREFIX, startPostgres } from './harness/postgres.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -31,7 +31,7 @@ async function removeOwnDatabases(url: string): Promise<void> {
   try {
     const { rows } = await client.query<{ datname: string }>(
       'select datname from pg_database where starts_with(datname, $1)',
-      [OWN_DATABASES],
+      [DATABASE_PREFIX],
     );
     for (const { datname } of rows) await client.query(`drop database ${datname} with (force)`);
   } finally {

@@ -23,13 +23,13 @@ export interface TestAccount extends AsyncDisposable {
   readonly token: string;
   readonly graphql: GraphqlClient;
   /** Connects a legacy client and authenticates it. */
-  legacy(options?: LegacyOptions): Promise<LegacyClient>;
+  connectLegacy(options?: LegacyOptions): Promise<LegacyClient>;
   /** Subscribes to a conversation. Without `after`, resolves when the subscription is live. */
-  conversationEvents(conversationId: string, after?: string): Promise<TestSubscription>;
+  subscribeToConversation(conversationId: string, after?: string): Promise<TestSubscription>;
   /** Subscribes to a circle. Without `after`, resolves when the subscription is live. */
-  circleEvents(circleId: string, after?: string): Promise<TestSubscription>;
+  subscribeToCircle(circleId: string, after?: string): Promise<TestSubscription>;
   /** Subscribes to the inbox of the account. Without `after`, resolves when the subscription is live. */
-  inboxEvents(after?: string): Promise<TestSubscription>;
+  subscribeToInbox(after?: string): Promise<TestSubscription>;
 }
 
 const CREATE_ACCOUNT = /* GraphQL */ `
@@ -110,23 +110,23 @@ function testAccount(url: string, token: string, { id, legacyId }: Identity, log
     login,
     token,
     graphql,
-    async legacy(options) {
+    async connectLegacy(options) {
       const client = await connectLegacy(url, options);
       sockets.push(client);
       await client.push('authenticate', { token });
       return client;
     },
-    conversationEvents: (conversationId, after) =>
+    subscribeToConversation: (conversationId, after) =>
       follow(subscriptionOf('conversationEvents(conversationId: $id, after: $after)', '$id: ID!, '), {
         id: conversationId,
         after,
       }),
-    circleEvents: (circleId, after) =>
+    subscribeToCircle: (circleId, after) =>
       follow(subscriptionOf('circleEvents(circleId: $id, after: $after)', '$id: ID!, '), {
         id: circleId,
         after,
       }),
-    inboxEvents: (after) => follow(subscriptionOf('inboxEvents(after: $after)', ''), { after }),
+    subscribeToInbox: (after) => follow(subscriptionOf('inboxEvents(after: $after)', ''), { after }),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.close();
       await graphql[Symbol.asyncDispose]();

@@ -3,18 +3,18 @@ import type { TestAccount } from './account.ts';
 import type { TestGateway } from './gateway.ts';
 
 /** An object by its id in either API. */
-export interface Named {
+export interface Entity {
   readonly id: string;
   readonly legacyId: number;
 }
 
 /** Creates a circle of the owner and adds the members by accepted invitations. */
-export async function circleOf(owner: TestAccount, ...members: readonly TestAccount[]): Promise<Named> {
-  const { createCircle } = await owner.graphql.run<{ createCircle: Named }>(
+export async function createCircle(owner: TestAccount, ...members: readonly TestAccount[]): Promise<Entity> {
+  const { createCircle } = await owner.graphql.run<{ createCircle: Entity }>(
     'mutation { createCircle(name: "Family") { id legacyId } }',
   );
   for (const member of members) {
-    const { inviteToCircle } = await owner.graphql.run<{ inviteToCircle: Named }>(
+    const { inviteToCircle } = await owner.graphql.run<{ inviteToCircle: Entity }>(
       'mutation ($id: ID!, $email: String!) { inviteToCircle(circleId: $id, email: $email) { id } }',
       { id: createCircle.id, email: member.login },
     );
@@ -26,12 +26,12 @@ export async function circleOf(owner: TestAccount, ...members: readonly TestAcco
 }
 
 /** Creates a conversation of the owner with members of the circle. */
-export async function conversationOf(
+export async function createConversation(
   owner: TestAccount,
-  circle: Named,
+  circle: Entity,
   ...others: readonly TestAccount[]
-): Promise<Named> {
-  const { createConversation } = await owner.graphql.run<{ createConversation: Named }>(
+): Promise<Entity> {
+  const { createConversation } = await owner.graphql.run<{ createConversation: Entity }>(
     'mutation ($id: ID!, $emails: [String!]!) { createConversation(circleId: $id, name: "Talk", emails: $emails) { id legacyId } }',
     { id: circle.id, emails: others.map((other) => other.login) },
   );
@@ -39,7 +39,11 @@ export async function conversationOf(
 }
 
 /** Adds a device to the circle and logs it in. */
-export async function deviceOf(app: TestGateway, owner: TestAccount, circle: Named): Promise<TestAccount> {
+export async function createDevice(
+  app: TestGateway,
+  owner: TestAccount,
+  circle: Entity,
+): Promise<TestAccount> {
   const { addDevice } = await owner.graphql.run<{ addDevice: { username: string; password: string } }>(
     'mutation ($id: ID!) { addDevice(circleId: $id, name: "Kitchen") { username password } }',
     { id: circle.id },

@@ -31,9 +31,9 @@ export interface TestGateway extends AsyncDisposable {
   /** A GraphQL client without a token. */
   readonly graphql: GraphqlClient;
   /** Creates an account and returns it with its clients. Name and e-mail address are random unless given. */
-  account(values?: NewAccount): Promise<TestAccount>;
+  createAccount(values?: NewAccount): Promise<TestAccount>;
   /** Connects a legacy client without authenticating it. */
-  legacy(options?: LegacyOptions): Promise<LegacyClient>;
+  connectLegacy(options?: LegacyOptions): Promise<LegacyClient>;
 }
 
 const TEST_ENVIRONMENT = {
@@ -75,12 +75,12 @@ export async function createGateway({
   return {
     url: app.url,
     graphql,
-    async account(values) {
+    async createAccount(values) {
       const account = await createTestAccount(app.url, graphql, values);
       accounts.push(account);
       return account;
     },
-    legacy: (options) => connectLegacy(app.url, options),
+    connectLegacy: (options) => connectLegacy(app.url, options),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

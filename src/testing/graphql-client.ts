@@ -1,21 +1,21 @@
 import { createClient } from 'graphql-ws';
 import type { Client, ExecutionResult } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import { createInbox } from './inbox.ts';
+import { createReceiveQueue } from './receive-queue.ts';
 
 /** An object in a response or in variables. */
 export type Data = Record<string, unknown>;
 
-export interface GraphqlErrorBody {
+export interface GraphqlError {
   readonly message: string;
   readonly path?: readonly (string | number)[];
   readonly extensions?: Readonly<Record<string, unknown>>;
 }
 
-export interface GraphqlAnswer<Result = Data> {
+export interface GraphqlResponse<Result = Data> {
   readonly status: number;
   readonly data?: Result | null;
-  readonly errors?: readonly GraphqlErrorBody[];
+  readonly errors?: readonly GraphqlError[];
 }
 
 /** A subscription that queues the values of its root field until they are read. */
@@ -25,27 +25,27 @@ export interface TestSubscription<Item = Data> extends AsyncDisposable {
   /** Takes the next value with this `__typename`. */
   nextOf(typename: string): Promise<Item>;
   /** Resolves with the errors with which the subscription ended. */
-  ended(): Promise<readonly GraphqlErrorBody[]>;
+  waitForEnd(): Promise<readonly GraphqlError[]>;
   /** Returns the queued values without taking them. */
-  waiting(): readonly Item[];
+  pending(): readonly Item[];
   unsubscribe(): void;
 }
 
 /** A GraphQL client with the token of an account, or without one. */
 export interface GraphqlClient extends AsyncDisposable {
   /** Sends an operation over HTTP and returns the response. */
-  send<Result = Data>(query: string, variables?: Data): Promise<GraphqlAnswer<Result>>;
+  send<Result = Data>(query: string, variables?: Data): Promise<GraphqlResponse<Result>>;
   /** Sends an operation and returns its data. Throws if it has errors. */
   run<Result = Data>(query: string, variables?: Data): Promise<Result>;
   /** Sends an operation that must fail, and returns the code of its first error. */
-  refused(query: string, variables?: Data): Promise<string>;
+  expectError(query: string, variables?: Data): Promise<string>;
   /** Subscribes over WebSocket. A durable stream queues its `StreamLive`, too. */
   subscribe<Item = Data>(query: string, variables?: Data): TestSubscription<Item>;
 }
 
 export function createGraphqlClient(url: string, token?: string): GraphqlClient {
   let socket: Client | undefined;
-  const send = async <Result>(query: string, variables?: Data): Promise<GraphqlAnswer<Result>> => {
+  const send = async <Result>(query: string, variables?: Data): Promise<GraphqlResponse<Result>> => {
     const response = await fetch(`${url}/graphql`, {
       method: 'POST',
       headers: {
@@ -55,7 +55,10 @@ export function createGraphqlClient(url: string, token?: string): GraphqlClient 
       },
       body: JSON.stringify({ query, variables }),
     });
-    return { status: response.status, ...((await response.json()) as Omit<GraphqlAnswer<Result>, 'status'>) };
+    return {
+      status: response.status,
+      ...((await response.json()) as Omit<GraphqlResponse<Result>, 'status'>),
+    };
   };
 
   return {
@@ -66,7 +69,7 @@ export function createGraphqlClient(url: string, token?: string): GraphqlClient 
         throw new Error(JSON.stringify(errors));
       return data;
     },
-    async refused(query, variables) {
+    async expectError(query, variables) {
       const { data, errors } = await send(query, variables);
       const code = errors?.[0]?.extensions?.['code'];
       if (typeof code !== 'string')
@@ -89,9 +92,9 @@ export function createGraphqlClient(url: string, token?: string): GraphqlClient 
 }
 
 function subscribe<Item>(client: Client, query: string, variables: Data | undefined): TestSubscription<Item> {
-  const values = createInbox<Item>('subscription');
-  const ends = createInbox<readonly GraphqlErrorBody[]>('end of subscription');
-  const fail = (errors: readonly GraphqlErrorBody[]) => {
+  const values = createReceiveQueue<Item>('subscription');
+  const ends = createReceiveQueue<readonly GraphqlError[]>('end of subscription');
+  const fail = (errors: readonly GraphqlError[]) => {
     ends.push(errors);
     values.fail(new Error(`The subscription ended: ${JSON.stringify(errors)}`));
   };
@@ -116,8 +119,8 @@ function subscribe<Item>(client: Client, query: string, variables: Data | undefi
           '__typename' in value &&
           value.__typename === typename,
       ),
-    ended: () => ends.next(),
-    waiting: values.waiting,
+    waitForEnd: () => ends.next(),
+    pending: values.pending,
     unsubscribe,
     async [Symbol.asyncDispose]() {
       unsubscribe();

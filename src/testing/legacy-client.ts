@@ -1,5 +1,5 @@
 import type { EmittedChannel } from '../bridge/contract/schemas.ts';
-import { createInbox } from './inbox.ts';
+import { createReceiveQueue } from './receive-queue.ts';
 
 /** The methods used of a socket.io-client socket, of any version. */
 export interface LegacySocket {
@@ -34,13 +34,13 @@ export interface LegacyClient extends AsyncDisposable {
   /** Emits, and returns the payload of the next `success`. Rejects on `error`. */
   push<Payload = unknown>(channel: string, payload?: unknown): Promise<Payload>;
   /** Emits, and returns the payload of the next `error`. Rejects on `success`. */
-  refused(channel: string, payload?: unknown): Promise<string>;
+  expectError(channel: string, payload?: unknown): Promise<string>;
   /** Emits, and returns the arguments of the acknowledgement. */
-  acknowledged(channel: string, ...args: unknown[]): Promise<readonly unknown[]>;
+  emitWithAck(channel: string, ...args: unknown[]): Promise<readonly unknown[]>;
   /** Returns the queued frames without taking them. */
-  waiting(): readonly LegacyFrame[];
+  pending(): readonly LegacyFrame[];
   /** Resolves when the socket is disconnected. */
-  disconnected(): Promise<void>;
+  waitForDisconnect(): Promise<void>;
   close(): void;
 }
 
@@ -69,12 +69,12 @@ export async function connectLegacy(url: string, options: LegacyOptions = {}): P
     reconnection: false,
     ...transports,
   });
-  const frames = createInbox<LegacyFrame>('frames');
-  const ends = createInbox<true>('disconnect');
+  const frames = createReceiveQueue<LegacyFrame>('frames');
+  const ends = createReceiveQueue<true>('disconnect');
   for (const channel of LEGACY_CHANNELS) socket.on(channel, (...args) => frames.push({ channel, args }));
   socket.on('disconnect', () => {
     ends.push(true);
-    frames.fail(new Error(`The socket is disconnected; queued: ${JSON.stringify(frames.waiting())}`));
+    frames.fail(new Error(`The socket is disconnected; queued: ${JSON.stringify(frames.pending())}`));
   });
   await new Promise<void>((resolve, reject) => {
     socket.on('connect', () => resolve());
@@ -100,18 +100,18 @@ export async function connectLegacy(url: string, options: LegacyOptions = {}): P
       if (frame.channel === 'error') throw new Error(`${channel} failed: ${String(frame.args[0])}`);
       return frame.args[0] as Payload;
     },
-    async refused(channel, payload) {
+    async expectError(channel, payload) {
       const frame = await request(channel, args(payload));
       if (frame.channel === 'success')
         throw new Error(`${channel} did not fail: ${JSON.stringify(frame.args[0])}`);
       return String(frame.args[0]);
     },
-    acknowledged: (channel, ...payload) =>
+    emitWithAck: (channel, ...payload) =>
       new Promise(
         (resolve) => void socket.emit(channel, ...payload, (...values: unknown[]) => resolve(values)),
       ),
-    waiting: frames.waiting,
-    async disconnected() {
+    pending: frames.pending,
+    async waitForDisconnect() {
       await ends.next();
     },
     close: () => void socket.close(),

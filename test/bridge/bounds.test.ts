@@ -3,10 +3,10 @@ import { EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
 import type { BridgeLimits } from '../../src/bridge/limits.ts';
 import type { DomainEvent } from '../../src/events/event.ts';
 import { loadClient } from '../clients/load.ts';
-import { wire } from '../harness/wire.ts';
-import { memoryInUse } from '../harness/heap.ts';
-import type { Wire } from '../harness/wire.ts';
-import { until } from '../harness/waiting.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import { measureMemory } from '../harness/heap.ts';
+import type { PacketSocket } from '../harness/packet-connection.ts';
+import { waitUntil } from '../harness/waiting.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
@@ -14,10 +14,10 @@ import type { FakeBridge } from './fake-bridge.ts';
 
 const talk = { conversation_id: 12 };
 
-async function inRoom(fake: FakeBridge, token: string): Promise<Wire> {
-  const client = await wire(fake.url);
-  await client.ask('authenticate', { token });
-  await client.ask('join_conversation', talk);
+async function inRoom(fake: FakeBridge, token: string): Promise<PacketSocket> {
+  const client = await openPacketSocket(fake.url);
+  await client.request('authenticate', { token });
+  await client.request('join_conversation', talk);
   return client;
 }
 
@@ -35,7 +35,7 @@ test('a client that does not read is disconnected and its memory released; other
   await using other = await inRoom(fake, 'user:8');
   slow.socket.pause();
   const text = 'x'.repeat(64 * 1024);
-  const before = memoryInUse();
+  const before = measureMemory();
   let n = 0;
   while (fake.ends.length === 0) {
     fake.publish(sent(`${n}${text}`));
@@ -44,11 +44,11 @@ test('a client that does not read is disconnected and its memory released; other
     if (n > 2_000) throw new Error('It was never disconnected.');
   }
   expect(fake.ends).toEqual(['SLOW']);
-  await until(() => fake.leases.size === 1);
+  await waitUntil(() => fake.leases.size === 1);
   // Compares memory in use: the amount of uncollected garbage depends on V8.
-  expect(memoryInUse() - before).toBeLessThan(20 * 1024 * 1024);
+  expect(measureMemory() - before).toBeLessThan(20 * 1024 * 1024);
   slow.socket.resume();
-  await slow.closed();
+  await slow.waitForClose();
 });
 
 test('a polling client that stops polling is disconnected at its limit', async () => {
@@ -64,10 +64,10 @@ test('a polling client that stops polling is disconnected at its limit', async (
     body: packets.map((packet) => `${packet.length}:${packet}`).join(''),
     headers: { 'content-type': 'text/plain' },
   });
-  await until(() => fake.followers('conversation:12') === 1);
+  await waitUntil(() => fake.followers('conversation:12') === 1);
   for (let n = 0; n < 60; n += 1) fake.publish(sent('x'));
   expect(fake.ends).toEqual(['SLOW']);
-  await until(() => fake.leases.size === 0);
+  await waitUntil(() => fake.leases.size === 0);
   expect((await fetch(`${url}&sid=${sid}`)).status).toBe(400);
 });
 
@@ -84,7 +84,7 @@ test('ephemeral frames are dropped for a congested client', async () => {
     body: packets.map((packet) => `${packet.length}:${packet}`).join(''),
     headers: { 'content-type': 'text/plain' },
   });
-  await until(() => fake.followers('conversation:12') === 1);
+  await waitUntil(() => fake.followers('conversation:12') === 1);
   const fact = sent('x');
   if (fact.type !== 'message.sent') throw new Error('Another sample.');
   const type = () =>
@@ -106,7 +106,7 @@ test.for([
   fake.operations['LegacyWriting'] = never;
   for (let n = 0; n < 40; n += 1)
     client.emit('writing', { ...talk, is_writing: true, filling: 'x'.repeat(50) });
-  expect(await client.closed()).toBe(1006);
+  expect(await client.waitForClose()).toBe(1006);
   expect(fake.ends).toEqual(['SLOW']);
 });
 
@@ -114,7 +114,7 @@ test('a client that sends as fast as it is served stays connected', async () => 
   await using fake = await fakeBridge({ queuedEvents: 20, queuedBytes: 4_000 });
   await using client = await inRoom(fake, 'user:7');
   for (let n = 0; n < 200; n += 1)
-    expect(await client.ask('writing', { ...talk, is_writing: true })).toHaveLength(1);
+    expect(await client.request('writing', { ...talk, is_writing: true })).toHaveLength(1);
 });
 
 test.for([
@@ -155,7 +155,7 @@ test('room frames held for a reply are limited', async () => {
   client.emit('writing', { ...talk, is_writing: true });
   await begun.promise;
   for (let n = 0; n < 40; n += 1) fake.publish(sent('x'));
-  await client.closed();
+  await client.waitForClose();
   expect(fake.ends).toEqual(['SLOW']);
 });
 
@@ -165,43 +165,43 @@ test('an operation that never ends times out and its connection is closed', asyn
   fake.operations['LegacyWriting'] = never;
   client.emit('writing', { ...talk, is_writing: true });
   expect(await client.next()).toBe('42["error","Erreur interne"]');
-  await client.closed();
-  await until(() => fake.leases.size === 0);
+  await client.waitForClose();
+  await waitUntil(() => fake.leases.size === 0);
 });
 
 test('a login that times out and succeeds after the close leaves no lease', async () => {
   await using fake = await fakeBridge({ eventMs: 50 });
   const opening = Promise.withResolvers<void>();
   fake.opening = opening.promise;
-  await using client = await wire(fake.url);
+  await using client = await openPacketSocket(fake.url);
   client.emit('authenticate', { token: 'user:7' });
   expect(await client.next()).toBe('42["error","Erreur interne"]');
-  await client.closed();
-  await until(() => [...fake.bridge.connections()].length === 0);
+  await client.waitForClose();
+  await waitUntil(() => [...fake.bridge.connections()].length === 0);
   opening.resolve();
-  await until(() => fake.followers('user:7') === 0);
+  await waitUntil(() => fake.followers('user:7') === 0);
   expect(fake.leases.size).toBe(0);
 });
 
 test('a join that times out and is permitted after the close follows no topic', async () => {
   await using fake = await fakeBridge({ eventMs: 50 });
   const answer = Promise.withResolvers<{ data: unknown }>();
-  await using client = await wire(fake.url);
-  await client.ask('authenticate', { token: 'user:7' });
+  await using client = await openPacketSocket(fake.url);
+  await client.request('authenticate', { token: 'user:7' });
   fake.operations['LegacyConversation'] = () => answer.promise;
   client.emit('join_conversation', talk);
   expect(await client.next()).toBe('42["error","Erreur interne"]');
-  await client.closed();
-  await until(() => [...fake.bridge.connections()].length === 0);
+  await client.waitForClose();
+  await waitUntil(() => [...fake.bridge.connections()].length === 0);
   answer.resolve({ data: { conversation: { eventCursor: fake.cursor('conversation:12') } } });
-  await until(() => fake.followers('conversation:12') === 0);
+  await waitUntil(() => fake.followers('conversation:12') === 0);
 });
 
 test('a payload that is too large closes its connection', async () => {
   await using fake = await fakeBridge({ payloadBytes: 1_000 });
   await using client = await inRoom(fake, 'user:7');
   client.emit('writing', { filling: 'x'.repeat(2_000) });
-  expect(await client.closed()).toBe(1009);
+  expect(await client.waitForClose()).toBe(1009);
 });
 
 test('a network failure after the upgrade is detected: the lease and the room are released', async () => {
@@ -218,13 +218,13 @@ test('a network failure after the upgrade is detected: the lease and the room ar
   };
   engine.once('upgrade', upgraded.resolve);
   await upgraded.promise;
-  await until(() => fake.followers('conversation:12') === 1);
+  await waitUntil(() => fake.followers('conversation:12') === 1);
   const transport = socket.io.engine.transport as unknown as {
     ws: { _socket: { pause(): void } };
     write(): void;
   };
   transport.write = () => {};
-  await until(() => fake.leases.size === 0 && fake.followers('conversation:12') === 0);
+  await waitUntil(() => fake.leases.size === 0 && fake.followers('conversation:12') === 0);
   socket.close();
 });
 

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { wire } from '../harness/wire.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
@@ -17,10 +17,10 @@ const linesOf = (message: string) => fake.lines.filter(({ msg }) => msg === mess
 
 test('the end of a connection is logged with its account, client, reason and duration', async () => {
   fake = await fakeBridge();
-  await using client = await wire(fake.url);
-  await client.ask('authenticate', { token: 'user:7' });
+  await using client = await openPacketSocket(fake.url);
+  await client.request('authenticate', { token: 'user:7' });
   fake.endSession('user:7', 'LOGGED_OUT');
-  await client.closed();
+  await client.waitForClose();
   expect(linesOf('connection ended')).toEqual([
     expect.objectContaining({
       level: 30,
@@ -38,8 +38,8 @@ test('the end of a connection is logged with its account, client, reason and dur
 test('a close by the client is logged at debug, with no account before a login', async () => {
   fake = await fakeBridge();
   {
-    await using client = await wire(fake.url);
-    await client.ask('webrtc_stun_info');
+    await using client = await openPacketSocket(fake.url);
+    await client.request('webrtc_stun_info');
   }
   await expect.poll(() => linesOf('connection ended')).toHaveLength(1);
   const [line] = linesOf('connection ended');
@@ -49,10 +49,10 @@ test('a close by the client is logged at debug, with no account before a login',
 
 test('a login, joins and leaves are logged at debug, with one connection id', async () => {
   fake = await fakeBridge();
-  await using client = await wire(fake.url);
-  await client.ask('authenticate', { token: 'device:4' });
-  await client.ask('join_conversation', conversation);
-  await client.ask('leave_conversation', conversation);
+  await using client = await openPacketSocket(fake.url);
+  await client.request('authenticate', { token: 'device:4' });
+  await client.request('join_conversation', conversation);
+  await client.request('leave_conversation', conversation);
   const fields = { level: 20, account: 'device:4', transport: 'socket.io' };
   const topic = 'conversation:12';
   expect(linesOf('connection authenticated')).toEqual([expect.objectContaining(fields)]);
@@ -64,11 +64,11 @@ test('a login, joins and leaves are logged at debug, with one connection id', as
 
 test('rooms that a closed connection was in are logged as left, with the reason of the close', async () => {
   fake = await fakeBridge();
-  await using client = await wire(fake.url);
-  await client.ask('authenticate', { token: 'user:7' });
-  await client.ask('join_conversation', conversation);
+  await using client = await openPacketSocket(fake.url);
+  await client.request('authenticate', { token: 'user:7' });
+  await client.request('join_conversation', conversation);
   fake.endSession('user:7', 'TOKEN_EXPIRED');
-  await client.closed();
+  await client.waitForClose();
   expect(linesOf('room left')).toEqual([
     expect.objectContaining({ topic: 'conversation:12', reason: 'TOKEN_EXPIRED', account: 'user:7' }),
   ]);
@@ -76,11 +76,11 @@ test('rooms that a closed connection was in are logged as left, with the reason 
 
 test('a slow consumer is logged with the cause and the sizes of its queues', async () => {
   fake = await fakeBridge({ queuedEvents: 5 });
-  await using client = await wire(fake.url);
-  await client.ask('authenticate', { token: 'user:7' });
+  await using client = await openPacketSocket(fake.url);
+  await client.request('authenticate', { token: 'user:7' });
   fake.operations['LegacyWriting'] = () => new Promise<never>(() => {});
   for (let n = 0; n < 10; n += 1) client.emit('writing', { ...conversation, is_writing: true });
-  await client.closed();
+  await client.waitForClose();
   expect(linesOf('disconnecting legacy client')).toEqual([
     expect.objectContaining({
       level: 40,

@@ -2,9 +2,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
 import type { ActorView, DomainEvent } from '../../src/events/event.ts';
 import { loadClient } from '../clients/load.ts';
-import { wire } from '../harness/wire.ts';
-import type { Wire } from '../harness/wire.ts';
-import { quietPeriod, stagger, until } from '../harness/waiting.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import type { PacketSocket } from '../harness/packet-connection.ts';
+import { quietPeriod, stagger, waitUntil } from '../harness/waiting.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
@@ -39,15 +39,15 @@ const contentOf = (packet: string) => /"content":"([^"]*)"/.exec(packet)?.[1];
 const talk = { conversation_id: 12 };
 const joined = '42["success","Vous avez rejoins la conversation : conversation_12"]';
 
-async function login(token: string): Promise<Wire> {
-  const client = await wire(fake.url);
-  await client.ask('authenticate', { token });
+async function login(token: string): Promise<PacketSocket> {
+  const client = await openPacketSocket(fake.url);
+  await client.request('authenticate', { token });
   return client;
 }
 
-async function inRoom(token: string): Promise<Wire> {
+async function inRoom(token: string): Promise<PacketSocket> {
   const client = await login(token);
-  await client.ask('join_conversation', talk);
+  await client.request('join_conversation', talk);
   return client;
 }
 
@@ -73,7 +73,7 @@ test('a room frame is held until the reply to the event in flight; other clients
   fake.publish(sent('second'));
   expect(contentOf(await idle.next())).toBe('first');
   expect(contentOf(await idle.next())).toBe('second');
-  expect(busy.waiting()).toEqual([]);
+  expect(busy.pending()).toEqual([]);
   message.answer({ data: { sendMessage: { message: { legacyId: 40 }, media: [] } } });
   expect(await busy.next()).toBe('42["success",{"received":true,"message_id":40}]');
   expect(contentOf(await busy.next())).toBe('first');
@@ -130,7 +130,7 @@ test('a kick during the permission check refuses the join', async () => {
   join.answer({ data: { conversation: { eventCursor: cursor } } });
   expect(await client.next()).toBe('42["error","Vous ne faite pas partie de cette conversation"]');
   fake.publish(sent('secret'));
-  expect(await client.ask('unknown')).toEqual([]);
+  expect(await client.request('unknown')).toEqual([]);
   expect(fake.followers('conversation:12')).toBe(0);
 });
 
@@ -155,7 +155,7 @@ test('a client whose join is refused receives no frames of the room', async () =
   fake.whisper({ type: 'typing', topic: 'conversation:12', actor: ann, isTyping: true });
   join.answer({ code: 'NOT_FOUND' });
   expect(await client.next()).toBe('42["error","Vous ne faite pas partie de cette conversation"]');
-  expect(await client.ask('unknown')).toEqual([]);
+  expect(await client.request('unknown')).toEqual([]);
 });
 
 test('a kicked client receives the kick and nothing after it', async () => {
@@ -166,7 +166,7 @@ test('a kicked client receives the kick and nothing after it', async () => {
   fake.publish(sent('after'));
   expect(contentOf(await victim.next())).toBe('before');
   expect(await victim.next()).toContain('["conversation",{"event":"kick"');
-  expect(await victim.ask('unknown')).toEqual([]);
+  expect(await victim.request('unknown')).toEqual([]);
   await other.next();
   await other.next('42["conversation"');
   expect(contentOf(await other.next())).toBe('after');
@@ -182,18 +182,18 @@ test('a kick while an event is in flight is delivered after its reply', async ()
   writing.answer({ code: 'NOT_FOUND' });
   expect(await victim.next()).toContain('error');
   expect(await victim.next()).toContain('"event":"kick"');
-  expect(await victim.ask('unknown')).toEqual([]);
+  expect(await victim.request('unknown')).toEqual([]);
 });
 
 test('a room is followed once, and only while it has members', async () => {
   await using a = await inRoom('user:7');
   await using b = await inRoom('user:8');
-  await b.ask('join_conversation', talk);
+  await b.request('join_conversation', talk);
   expect(fake.followers('conversation:12')).toBe(1);
-  await a.ask('leave_conversation', talk);
+  await a.request('leave_conversation', talk);
   expect(fake.followers('conversation:12')).toBe(1);
   b.socket.close();
-  await until(() => fake.followers('conversation:12') === 0);
+  await waitUntil(() => fake.followers('conversation:12') === 0);
 });
 
 const ann: ActorView = (() => {
@@ -214,9 +214,9 @@ test('a signal goes to the connection whose lease it names', async () => {
 });
 
 test('a signal before the reply to authenticate is sent after it', async () => {
-  await using client = await wire(fake.url);
+  await using client = await openPacketSocket(fake.url);
   client.emit('authenticate', { token: 'user:7' });
-  await until(() => fake.leases.size === 1);
+  await waitUntil(() => fake.leases.size === 1);
   signal(1, 'early');
   expect(await client.next()).toBe('42["success","User authenticated"]');
   expect(await client.next()).toContain('early');
@@ -224,8 +224,8 @@ test('a signal before the reply to authenticate is sent after it', async () => {
 
 test('LEGACY_FORWARD_CHANNELS determines the channels of signals, for every client', async () => {
   await using other = await fakeBridge({}, { LEGACY_FORWARD_CHANNELS: ['webrtc_config', 'webrtc_forward'] });
-  await using client = await wire(other.url, 'none');
-  await client.ask('authenticate', { token: 'user:7' });
+  await using client = await openPacketSocket(other.url, 'none');
+  await client.request('authenticate', { token: 'user:7' });
   other.whisper({ type: 'signal', topic: 'user:7', sender: ann, content: {}, legacyLease: 1 });
   expect(await client.next()).toContain('42["webrtc_config"');
   expect(await client.next()).toContain('42["webrtc_forward"');
@@ -242,10 +242,10 @@ test('frames for an account are sent to its newest connection on any node', asyn
   fake.publish(sample('conversation.invited'));
   fake.newest = undefined;
   newer.socket.close();
-  await until(() => fake.leases.size === 1);
+  await waitUntil(() => fake.leases.size === 1);
   fake.publish(sample('conversation.promoted'));
   expect(await older.next()).toBe('42["conversation",{"event":"promoted","conversation_id":12}]');
-  expect(older.waiting()).toEqual([]);
+  expect(older.pending()).toEqual([]);
 });
 
 test('frames for an account are delivered after a database outage, in order', async () => {
@@ -259,7 +259,7 @@ test('frames for an account are delivered after a database outage, in order', as
 
 test('a second login with the same account keeps the rooms and becomes the newest connection', async () => {
   await using client = await inRoom('user:7');
-  expect(await client.ask('authenticate', { token: 'user:7#second' })).toEqual([
+  expect(await client.request('authenticate', { token: 'user:7#second' })).toEqual([
     '42["success","User authenticated"]',
   ]);
   expect([...fake.leases.keys()]).toEqual([2]);
@@ -270,7 +270,7 @@ test('a second login with the same account keeps the rooms and becomes the newes
 
 test('a login as another account leaves the former account’s rooms', async () => {
   await using client = await inRoom('user:7');
-  expect(await client.ask('authenticate', { token: 'device:4' })).toEqual([
+  expect(await client.request('authenticate', { token: 'device:4' })).toEqual([
     '42["success","User authenticated"]',
   ]);
   expect([...fake.leases.values()]).toEqual([{ kind: 'device', id: 4 }]);
@@ -280,8 +280,10 @@ test('a login as another account leaves the former account’s rooms', async () 
 
 test('a failed second login changes nothing', async () => {
   await using client = await inRoom('user:7');
-  expect(await client.ask('authenticate', { token: 'nonsense' })).toEqual(['42["error","User not found"]']);
-  expect(await client.ask('authenticate', {})).toEqual(['42["error","Json web token introuvable"]']);
+  expect(await client.request('authenticate', { token: 'nonsense' })).toEqual([
+    '42["error","User not found"]',
+  ]);
+  expect(await client.request('authenticate', {})).toEqual(['42["error","Json web token introuvable"]']);
   fake.publish(sent('still here'));
   expect(contentOf(await client.next())).toBe('still here');
   expect(fake.leases.size).toBe(1);
@@ -304,10 +306,10 @@ test.for(['LOGGED_OUT', 'TOKEN_EXPIRED'] as const)(
     fake.endSession('user:7', reason);
     expect(await client.next()).toBe('42["error","User not found"]');
     expect(await client.next()).toBe('41');
-    await client.closed();
+    await client.waitForClose();
     message.answer({ code: 'NOT_FOUND' });
-    await until(() => fake.leases.size === 0);
-    expect(client.waiting()).toEqual([]);
+    await waitUntil(() => fake.leases.size === 0);
+    expect(client.pending()).toEqual([]);
     expect(writings).toBe(0);
     expect(fake.ends).toEqual([reason]);
   },
@@ -325,8 +327,8 @@ test('a deleted account receives the held frames of its rooms, and none of a roo
   expect(await client.next()).toBe('42["error","User not found"]');
   expect(await client.next()).toBe('41');
   join.answer({ code: 'NOT_FOUND' });
-  await client.closed();
-  expect(client.waiting()).toEqual([]);
+  await client.waitForClose();
+  expect(client.pending()).toEqual([]);
 });
 
 test('a client that is kicked while it joins again receives the kick', async () => {
@@ -339,7 +341,7 @@ test('a client that is kicked while it joins again receives the kick', async () 
   join.answer({ code: 'NOT_FOUND' });
   await client.next('42["error"');
   expect(await client.next()).toContain('"event":"kick"');
-  expect(await client.ask('bogus', talk)).toEqual([]);
+  expect(await client.request('bogus', talk)).toEqual([]);
 });
 
 test('frames held before a kick are delivered to a client that is readmitted while it joins', async () => {
@@ -367,7 +369,7 @@ test.for(['frame', 'packet', 'silence'])(
       ran.push(String((content as { message: string }).message));
       return { data: {} };
     };
-    await using client = await wire(fake.url);
+    await using client = await openPacketSocket(fake.url);
     client.emit('authenticate', { token: 'user:7' });
     client.emit('message', talk);
     client.emit('webrtc_forward', { user_id: 8, message: 'QUITTING' });
@@ -376,27 +378,27 @@ test.for(['frame', 'packet', 'silence'])(
     if (how === 'silence') client.socket.terminate();
     else client.socket.close();
     await first.begun;
-    await until(() => fake.bridge.connections()[Symbol.iterator]().next().done === false);
+    await waitUntil(() => fake.bridge.connections()[Symbol.iterator]().next().done === false);
     expect(fake.leases.size).toBe(1);
     first.answer({ code: 'NOT_FOUND' });
-    await until(() => fake.leases.size === 0);
+    await waitUntil(() => fake.leases.size === 0);
     expect(ran).toEqual(['QUITTING', 'LAST']);
     expect([...fake.bridge.connections()]).toEqual([]);
   },
 );
 
 test('a session that ends while events of a closed connection run releases everything', async () => {
-  await using client = await wire(fake.url);
+  await using client = await openPacketSocket(fake.url);
   const message = late('LegacyMessage');
   client.emit('authenticate', { token: 'user:7' });
   client.emit('message', talk);
   await message.begun;
   client.socket.close();
-  await client.closed();
+  await client.waitForClose();
   await quietPeriod(20);
   fake.endSession('user:7', 'LOGGED_OUT');
   message.answer({ code: 'NOT_FOUND' });
-  await until(() => [...fake.bridge.connections()].length === 0);
+  await waitUntil(() => [...fake.bridge.connections()].length === 0);
   expect(fake.leases.size).toBe(0);
 });
 
@@ -415,19 +417,19 @@ test('events in the same polling request as the close still run', async () => {
     headers: { 'content-type': 'text/plain' },
   });
   expect(await ran.promise).toEqual({ user_id: 8 });
-  await until(() => fake.leases.size === 0);
+  await waitUntil(() => fake.leases.size === 0);
 });
 
 test('a socket that disconnects and reconnects on the same transport leaves no state behind', async () => {
-  await using client = await wire(fake.url, 4);
+  await using client = await openPacketSocket(fake.url, 4);
   const warnings: Error[] = [];
   const warned = (warning: Error) => void warnings.push(warning);
   process.on('warning', warned);
   for (let round = 0; round < 20; round += 1) {
     const success = '42["success","User authenticated"]';
-    expect(await client.ask('authenticate', { token: 'user:7' })).toEqual([success]);
+    expect(await client.request('authenticate', { token: 'user:7' })).toEqual([success]);
     client.send('41');
-    await until(() => fake.leases.size === 0);
+    await waitUntil(() => fake.leases.size === 0);
     client.send('40');
     await client.next('40');
   }
@@ -443,8 +445,8 @@ test('a disconnect sent as an event closes the socket after earlier events', asy
   expect(await client.next()).toBe('42["success","Writing sent"]');
   expect(await client.next()).toBe('431[]');
   expect(await client.next()).toBe('41');
-  await until(() => fake.leases.size === 0);
-  expect(client.waiting()).toEqual([]);
+  await waitUntil(() => fake.leases.size === 0);
+  expect(client.pending()).toEqual([]);
 });
 
 test.for(['1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
@@ -486,15 +488,15 @@ test.for(['1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
 test('an operation that throws gets an error reply and affects no other client', async () => {
   await using client = await inRoom('user:7');
   fake.operations['LegacyMessage'] = () => Promise.reject(new Error('broken'));
-  expect(await client.ask('message', talk)).toEqual(['42["error","Erreur interne"]']);
+  expect(await client.request('message', talk)).toEqual(['42["error","Erreur interne"]']);
   fake.operations['LegacyMessage'] = () => ({ data: null });
-  expect(await client.ask('message', talk)).toEqual(['42["error","Erreur interne"]']);
+  expect(await client.request('message', talk)).toEqual(['42["error","Erreur interne"]']);
   fake.operations['LegacyMessage'] = () => ({ code: 'UNAVAILABLE' });
-  expect(await client.ask('message', talk)).toEqual(['42["error","Erreur interne"]']);
+  expect(await client.request('message', talk)).toEqual(['42["error","Erreur interne"]']);
   fake.operations['LegacyMessage'] = () => ({ code: 'RATE_LIMITED' });
-  expect(await client.ask('message', talk)).toEqual(['42["error","Trop de requetes"]']);
+  expect(await client.request('message', talk)).toEqual(['42["error","Trop de requetes"]']);
   delete fake.operations['LegacyMessage'];
-  expect(await client.ask('message', talk)).toEqual(['42["success",{"received":true,"message_id":1}]']);
+  expect(await client.request('message', talk)).toEqual(['42["success",{"received":true,"message_id":1}]']);
 });
 
 test('malformed packets close at most their own connection, in both protocols', async () => {
@@ -541,15 +543,15 @@ test('malformed packets close at most their own connection, in both protocols', 
   const events = names.flatMap((name) => [`42["${name}"]`, `427["${name}",{"a":1}]`, `42["${name}",null]`]);
   for (const protocol of [3, 4] as const) {
     for (const packet of [...packets, ...others, ...events, deep]) {
-      await using client = await wire(fake.url, protocol);
+      await using client = await openPacketSocket(fake.url, protocol);
       client.send(packet);
       client.emit('authenticate', { token: 'user:7' });
-      const ended = await Promise.race([client.next('42["success"').catch(() => ''), client.closed()]);
+      const ended = await Promise.race([client.next('42["success"').catch(() => ''), client.waitForClose()]);
       expect(`${packet.slice(0, 50)} ${ended}`).not.toBe(`${packet.slice(0, 50)} `);
     }
-    const socket = await wire(fake.url, protocol);
+    const socket = await openPacketSocket(fake.url, protocol);
     socket.socket.send(Buffer.from([4, 1, 2, 3]));
-    await socket.closed();
+    await socket.waitForClose();
   }
   fake.publish(sent('all is well'));
   expect(contentOf(await witness.next())).toBe('all is well');
@@ -575,8 +577,8 @@ test.for([
 ] as const)(
   'a shutdown replies to events in flight and closes protocol %i with %i',
   async ([protocol, code]) => {
-    await using client = await wire(fake.url, protocol);
-    await client.ask('authenticate', { token: 'user:7' });
+    await using client = await openPacketSocket(fake.url, protocol);
+    await client.request('authenticate', { token: 'user:7' });
     const message = late('LegacyMessage');
     client.emit('message', talk);
     client.emit('message', talk);
@@ -584,11 +586,11 @@ test.for([
     const closing = fake.bridge.close();
     message.answer({ data: { sendMessage: { message: { legacyId: 40 }, media: [] } } });
     expect(await client.next()).toBe('42["success",{"received":true,"message_id":40}]');
-    expect(await client.closed()).toBe(code);
+    expect(await client.waitForClose()).toBe(code);
     await closing;
     expect(fake.leases.size).toBe(0);
     expect(fake.ends).toEqual(['DRAINING']);
-    expect(client.waiting()).toEqual([]);
+    expect(client.pending()).toEqual([]);
     expect((await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling`)).status).toBe(403);
   },
 );
@@ -596,7 +598,7 @@ test.for([
 test('a client that may have missed events of a room is disconnected', async () => {
   await using client = await inRoom('user:7');
   fake.trim('conversation:12');
-  await client.closed();
+  await client.waitForClose();
   expect(fake.ends).toEqual(['SLOW']);
 });
 
@@ -606,7 +608,7 @@ test('a client that may have missed events of a room it is joining is disconnect
   client.emit('join_conversation', talk);
   await permission.begun;
   fake.trim('conversation:12');
-  await client.closed();
+  await client.waitForClose();
   permission.answer({ code: 'NOT_FOUND' });
   expect(fake.ends).toEqual(['SLOW']);
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import type { Wire } from '../harness/wire.ts';
-import { until } from '../harness/waiting.ts';
+import type { PacketSocket } from '../harness/packet-connection.ts';
+import { waitUntil } from '../harness/waiting.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
 /** Steps that a generated history releases one at a time. */
@@ -25,8 +25,8 @@ export function createGates() {
 }
 
 /** All that is on its way in either direction has arrived. */
-export async function settle(fake: FakeBridge, client: Wire): Promise<void> {
-  if (client.socket.readyState !== client.socket.OPEN) return until(() => fake.opened === 0);
+export async function settle(fake: FakeBridge, client: PacketSocket): Promise<void> {
+  if (client.socket.readyState !== client.socket.OPEN) return waitUntil(() => fake.opened === 0);
   client.send('2');
   await new Promise<void>((resolve) => {
     const done = (data?: Buffer) => {
@@ -40,7 +40,7 @@ export async function settle(fake: FakeBridge, client: Wire): Promise<void> {
 }
 
 /** All frames that a client receives from now on. */
-export function listen(client: Wire): string[] {
+export function listen(client: PacketSocket): string[] {
   const heard: string[] = [];
   client.socket.on('message', (data: Buffer) => {
     if (data.toString() !== '3') heard.push(data.toString());

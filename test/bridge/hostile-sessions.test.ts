@@ -5,8 +5,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
 import type { DomainEvent } from '../../src/events/event.ts';
-import { wire } from '../harness/wire.ts';
-import type { Wire } from '../harness/wire.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import type { PacketSocket } from '../harness/packet-connection.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
@@ -14,15 +14,15 @@ import type { FakeBridge } from './fake-bridge.ts';
 // no other client is affected.
 
 let fake: FakeBridge;
-let witness: Wire;
+let witness: PacketSocket;
 
 beforeEach(async () => {
   fake = await fakeBridge();
-  witness = await wire(fake.url);
+  witness = await openPacketSocket(fake.url);
 });
 
 afterEach(async () => {
-  expect(await witness.ask('webrtc_stun_info')).toEqual(['42["error","Erreur interne"]']);
+  expect(await witness.request('webrtc_stun_info')).toEqual(['42["error","Erreur interne"]']);
   await witness[Symbol.asyncDispose]();
   await fake[Symbol.asyncDispose]();
 });
@@ -172,7 +172,7 @@ test.for(['<script>', '../x', '0);alert(1);(', '__proto__'])(
 );
 
 test('inherited object keys are not fields, and do not change prototypes', async () => {
-  await witness.ask('authenticate', { token: 'user:7' });
+  await witness.request('authenticate', { token: 'user:7' });
   witness.send('4291["join_conversation",{"__proto__":{"conversation_id":12}}]');
   expect(await witness.next('42')).toBe('42["error","Parameter missing"]');
   await witness.next('4391[]');
@@ -192,8 +192,8 @@ test('inherited object keys are not fields, and do not change prototypes', async
 test.for(['message', 'webrtc_forward', 'authenticate', 'join_conversation', 'nothing'])(
   'a hundred thousand nested brackets on %s get a normal reply',
   async (channel) => {
-    await using client = await wire(fake.url);
-    await client.ask('authenticate', { token: 'user:7' });
+    await using client = await openPacketSocket(fake.url);
+    await client.request('authenticate', { token: 'user:7' });
     const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
     for (const text of [deep, `{"conversation_id":12,"user_id":8,"token":${deep},"text_message":${deep}}`]) {
       client.send(`429["${channel}",${text}]`);

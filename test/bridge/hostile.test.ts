@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
-import { wire } from '../harness/wire.ts';
-import type { Wire } from '../harness/wire.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import type { PacketSocket } from '../harness/packet-connection.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, untilListening } from '../harness/program.ts';
+import { PROGRAM_ENV, waitUntilListening } from '../harness/program.ts';
 
 // Hostile legacy clients against the program in a separate process: the tests check its memory, its log and its metrics,
 // and that another client is still served.
@@ -17,7 +17,7 @@ const BOUND = 150 * MEGABYTE;
 
 let url: string;
 let token: string;
-let witness: Wire;
+let witness: PacketSocket;
 let printed = '';
 let stop: () => Promise<void>;
 
@@ -33,7 +33,7 @@ beforeAll(async () => {
     await exited;
     await folder[Symbol.asyncDispose]();
   };
-  url = await untilListening(child);
+  url = await waitUntilListening(child);
   await using anonymous = createGraphqlClient(url);
   const { login } = await anonymous.run<{ login: { token: string } }>(
     'mutation { login(email: "ann@example.com", password: "parley") { token } }',
@@ -47,9 +47,9 @@ afterAll(async () => {
   await stop();
 });
 
-async function loggedIn(protocol: 3 | 4 = 3): Promise<Wire> {
-  const client = await wire(url, protocol);
-  expect(await client.ask('authenticate', { token })).toEqual(['42["success","User authenticated"]']);
+async function loggedIn(protocol: 3 | 4 = 3): Promise<PacketSocket> {
+  const client = await openPacketSocket(url, protocol);
+  expect(await client.request('authenticate', { token })).toEqual(['42["success","User authenticated"]']);
   return client;
 }
 
@@ -67,7 +67,7 @@ async function harmless(harm: () => Promise<unknown>): Promise<void> {
   await connections();
   const [before, lines] = [await memory(), printed.split('\n').length];
   await harm();
-  expect(await witness.ask('webrtc_credentials')).toHaveLength(1);
+  expect(await witness.request('webrtc_credentials')).toHaveLength(1);
   expect((await memory()) - before).toBeLessThan(BOUND);
   await expect.poll(connections, { timeout: 10_000 }).toBe(1);
   expect(printed.split('\n').length - lines).toBeLessThan(10);
@@ -157,10 +157,10 @@ interface Raw {
 }
 
 /** The TCP connection below a client. */
-const below = (client: Wire): Raw => (client.socket as unknown as { _socket: Raw })._socket;
+const below = (client: PacketSocket): Raw => (client.socket as unknown as { _socket: Raw })._socket;
 
 /** Sends the same again and again until the connection is over, as fast as it is taken. */
-async function flood(client: Wire, data: Buffer, times = 3_000): Promise<void> {
+async function flood(client: PacketSocket, data: Buffer, times = 3_000): Promise<void> {
   let open = true;
   client.socket.on('close', () => (open = false)).on('error', () => {});
   below(client).once('close', () => (open = false));
@@ -172,7 +172,7 @@ test('a WebSocket frame with a length of a hundred megabytes is refused immediat
   await harmless(async () => {
     await using client = await loggedIn();
     below(client).write(frame(0x81, '42["message"', 100 * MEGABYTE));
-    expect(await client.closed()).toBe(1009);
+    expect(await client.waitForClose()).toBe(1009);
   });
 });
 
@@ -184,7 +184,7 @@ test.for([
     await using client = await loggedIn();
     below(client).write(frame(0x01, '42["message"'));
     await flood(client, Buffer.concat(Array.from({ length: 1_000 }, () => fragment)));
-    expect(await client.closed()).toBe(1008);
+    expect(await client.waitForClose()).toBe(1008);
   });
 });
 
@@ -192,7 +192,7 @@ test('a client that reads may send any number of WebSocket pings', async () => {
   await harmless(async () => {
     await using client = await loggedIn();
     await flood(client, Buffer.concat(Array.from({ length: 1_000 }, () => frame(0x89, 'x'.repeat(125)))), 50);
-    expect(await client.ask('webrtc_stun_info')).toHaveLength(1);
+    expect(await client.request('webrtc_stun_info')).toHaveLength(1);
   });
 });
 
@@ -208,7 +208,7 @@ test.for([
   { timeout: 60_000 },
   async ([, packet]) => {
     await harmless(async () => {
-      await using client = await wire(url);
+      await using client = await openPacketSocket(url);
       below(client).pause();
       await flood(client, Buffer.concat(Array.from({ length: 1_000 }, () => packet)));
     });
@@ -223,10 +223,10 @@ test.for([
 ] as const)('a client that sends no faster than it reads replies, %s, stays connected', async (flooding) => {
   const [, channel, payload, answer] = flooding;
   await harmless(async () => {
-    await using client = await wire(url);
+    await using client = await openPacketSocket(url);
     for (let round = 0; round < 10; round += 1) {
       for (let n = 0; n < 300; n += 1) client.emit(channel, payload);
-      expect(await client.ask(channel, payload)).toEqual(
+      expect(await client.request(channel, payload)).toEqual(
         answer === undefined ? [] : Array.from({ length: 301 }, () => answer),
       );
     }
@@ -241,7 +241,7 @@ test('announced attachments that do not arrive are limited', async () => {
       client.send(`4510-["x"${',{"_placeholder":true,"num":0}'.repeat(10)}]`);
       for (let n = 0; n < 5; n += 1) client.socket.send(attachment);
     }
-    await Promise.all(clients.map((client) => client.closed()));
+    await Promise.all(clients.map((client) => client.waitForClose()));
   });
 });
 
@@ -258,7 +258,7 @@ test.for([
       await using client = await loggedIn();
       client.send(`451-${event}`);
       client.socket.send(Buffer.alloc(4 * MEGABYTE, 4));
-      await client.closed();
+      await client.waitForClose();
     });
   },
 );
@@ -280,7 +280,7 @@ test.for(['459999999-["x"]', '4511-["x"]', '45-["x"]', '451.5-["x"]'])(
     await harmless(async () => {
       await using client = await loggedIn();
       client.send(packet);
-      await client.closed();
+      await client.waitForClose();
     });
   },
 );

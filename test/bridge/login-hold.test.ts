@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { BridgeLimits } from '../../src/bridge/limits.ts';
-import { joinedPayload, pollingSession } from '../harness/engine-io.ts';
-import { wire } from '../harness/wire.ts';
+import { encodePayload, openPollingSession } from '../harness/engine-io.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
@@ -27,7 +27,7 @@ beforeEach(() => void (fake = undefined as unknown as FakeBridge));
 afterEach(() => fake[Symbol.asyncDispose]());
 
 test.for([3, 4] as const)('protocol %d: events before authenticate run after it, in order', async (eio) => {
-  await using client = await wire(await open(), eio);
+  await using client = await openPacketSocket(await open(), eio);
   client.emit('join_conversation', talk);
   client.send('421["message",{"conversation_id":12}]');
   client.send('422["nothing"]');
@@ -38,7 +38,7 @@ test.for([3, 4] as const)('protocol %d: events before authenticate run after it,
 });
 
 test('an event that needs no login runs immediately, but not before held events', async () => {
-  await using client = await wire(await open());
+  await using client = await openPacketSocket(await open());
   client.emit('webrtc_stun_info');
   expect(await client.next()).toBe(servers);
   client.emit('message', talk);
@@ -55,22 +55,22 @@ test.for([
   [{ token: 'wrong' }, '42["error","User not found"]'],
   [{}, '42["error","Json web token introuvable"]'],
 ] as const)('a failed authenticate refuses held events: %j', async ([payload, refusal]) => {
-  await using client = await wire(await open());
+  await using client = await openPacketSocket(await open());
   client.emit('message', talk);
   client.emit('authenticate', payload);
   expect([await client.next(), await client.next()]).toEqual([refusal, unknown]);
-  expect(await client.ask('join_conversation', talk)).toEqual([unknown]);
-  expect(await client.ask('authenticate', { token: 'user:7' })).toEqual([authenticated]);
+  expect(await client.request('join_conversation', talk)).toEqual([unknown]);
+  expect(await client.request('authenticate', { token: 'user:7' })).toEqual([authenticated]);
 });
 
 test('a socket that never authenticates is refused after the hold, and immediately from then on', async () => {
-  await using client = await wire(await open({ holdMs: 50 }));
-  expect(await client.ask('message', talk)).toEqual([unknown]);
-  expect(await client.ask('message', talk)).toEqual([unknown]);
+  await using client = await openPacketSocket(await open({ holdMs: 50 }));
+  expect(await client.request('message', talk)).toEqual([unknown]);
+  expect(await client.request('message', talk)).toEqual([unknown]);
 });
 
 test('a second authenticate runs after earlier events', async () => {
-  await using client = await wire(await open());
+  await using client = await openPacketSocket(await open());
   const sessions: unknown[] = [];
   fake.operations['LegacyMessage'] = (_, session) => {
     sessions.push(session?.actor.id);
@@ -80,7 +80,7 @@ test('a second authenticate runs after earlier events', async () => {
   client.emit('authenticate', { token: 'user:7' });
   client.emit('message', talk);
   client.emit('authenticate', { token: 'user:8' });
-  await client.ask('message', talk);
+  await client.request('message', talk);
   expect(sessions).toEqual([7, 7, 8]);
 });
 
@@ -89,7 +89,7 @@ test.for([
   ['42["disconnect"]', 'asks to be disconnected'],
 ] as const)('held events run when the client %s', async ([packet]) => {
   const ran = Promise.withResolvers<unknown>();
-  await using client = await wire(await open());
+  await using client = await openPacketSocket(await open());
   fake.operations['LegacyMessage'] = (_, session) => {
     ran.resolve(session?.actor);
     return { data: { sendMessage: { message: { legacyId: 1 }, media: [] } } };
@@ -102,7 +102,7 @@ test.for([
 });
 
 test('held events of a socket that never authenticates are refused before it is disconnected', async () => {
-  await using client = await wire(await open());
+  await using client = await openPacketSocket(await open());
   client.emit('message', talk);
   client.emit('disconnect');
   expect([await client.next(), await client.next()]).toEqual([unknown, '41']);
@@ -112,21 +112,21 @@ test.for([
   ['events', { heldEvents: 10 }, 11, 'x'],
   ['bytes', { heldBytes: 1_000 }, 2, 'x'.repeat(600)],
 ] as const)('more %s than the hold allows are refused immediately', async ([, limits, count, text]) => {
-  await using client = await wire(await open(limits));
+  await using client = await openPacketSocket(await open(limits));
   for (let n = 0; n < count; n += 1) client.emit('message', { ...talk, text_message: text });
   for (let n = 0; n < count; n += 1) expect(await client.next()).toBe(unknown);
-  expect(await client.ask('authenticate', { token: 'user:7' })).toEqual([authenticated]);
+  expect(await client.request('authenticate', { token: 'user:7' })).toEqual([authenticated]);
 });
 
 test('a token in the handshake counts as an authenticate sent first', async () => {
   const url = await open();
-  await using client = await wire(url, 4, { auth: { token: 'user:7' } });
+  await using client = await openPacketSocket(url, 4, { auth: { token: 'user:7' } });
   client.emit('join_conversation', talk);
   expect([await client.next(), await client.next()]).toEqual([authenticated, joined]);
 });
 
 test('a bad token in the handshake is refused, and the app may still authenticate', async () => {
-  await using client = await wire(await open(), 4, { auth: { token: 'wrong' } });
+  await using client = await openPacketSocket(await open(), 4, { auth: { token: 'wrong' } });
   client.emit('message', talk);
   expect(await client.next()).toBe('42["error","User not found"]');
   client.emit('authenticate', { token: 'user:7' });
@@ -136,13 +136,13 @@ test('a bad token in the handshake is refused, and the app may still authenticat
 test.for([{ auth: { token: null } }, { auth: { token: '' } }, { auth: {} }, {}])(
   'a handshake without a token is anonymous: %j',
   async (handshake) => {
-    await using client = await wire(await open(), 4, handshake);
-    expect(await client.ask('webrtc_stun_info')).toEqual([servers]);
+    await using client = await openPacketSocket(await open(), 4, handshake);
+    expect(await client.request('webrtc_stun_info')).toEqual([servers]);
   },
 );
 
 test('a reconnecting client of protocol 4 that sends one event at a time is acknowledged before its authenticate', async () => {
-  await using client = await wire(await open(), 4);
+  await using client = await openPacketSocket(await open(), 4);
   client.send('427["message",{"conversation_id":12}]');
   expect(await client.next()).toBe('437[]');
   client.send('428["message",{"conversation_id":12}]');
@@ -152,23 +152,23 @@ test('a reconnecting client of protocol 4 that sends one event at a time is ackn
 });
 
 test('an event that was acknowledged while held is held until a login', async () => {
-  await using client = await wire(await open({ holdMs: 300 }), 4);
+  await using client = await openPacketSocket(await open({ holdMs: 300 }), 4);
   client.send('427["message",{"conversation_id":12}]');
   expect(await client.next()).toBe('437[]');
   // Beyond the hold of others on this server.
-  await using other = await wire(fake.url);
-  expect(await other.ask('message', talk)).toEqual([unknown]);
-  expect(await other.ask('message', talk)).toEqual([unknown]);
-  expect(client.waiting()).toEqual([]);
+  await using other = await openPacketSocket(fake.url);
+  expect(await other.request('message', talk)).toEqual([unknown]);
+  expect(await other.request('message', talk)).toEqual([unknown]);
+  expect(client.pending()).toEqual([]);
   client.emit('authenticate', { token: 'user:7' });
   expect([await client.next(), await client.next()]).toEqual([authenticated, sent]);
 });
 
 test('each event in one polling request has its own acknowledgement', async () => {
-  const session = await pollingSession(await open({ holdMs: 500 }), 'EIO=4');
+  const session = await openPollingSession(await open({ holdMs: 500 }), 'EIO=4');
   await session.post('40');
   await session.poll();
-  await session.post(joinedPayload(['425["webrtc_stun_info"]', '420["message",{"conversation_id":12}]']));
+  await session.post(encodePayload(['425["webrtc_stun_info"]', '420["message",{"conversation_id":12}]']));
   let packets: string[] = [];
   while (!packets.includes('430[]')) packets = [...packets, ...(await session.poll()).text.split('\u001e')];
   expect(packets).toEqual([servers, '435[]', unknown, '430[]']);
@@ -180,7 +180,7 @@ test.for([
 ] as const)(
   'protocol %d: the held event with acknowledgement %d is refused before it is acknowledged',
   async ([eio, number]) => {
-    await using client = await wire(await open({ holdMs: 500 }), eio);
+    await using client = await openPacketSocket(await open({ holdMs: 500 }), eio);
     client.send(`42${number}["message",{"conversation_id":12}]`);
     expect([await client.next(), await client.next()]).toEqual([unknown, `43${number}[]`]);
   },

@@ -4,8 +4,8 @@ import { EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
 import { parseCursor } from '../../src/events/cursor.ts';
 import type { DomainEvent, Topic } from '../../src/events/event.ts';
 import { loadClient } from '../clients/load.ts';
-import { wire } from '../harness/wire.ts';
-import { until } from '../harness/waiting.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import { waitUntil } from '../harness/waiting.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 import { createGates, history, listen, requireWhole, settle } from './histories.ts';
@@ -60,8 +60,8 @@ test('a room is received without gaps from the join to the leave or kick, and no
     fc.asyncProperty(steps, fc.boolean(), async (taken, readsLate) => {
       const gates = createGates();
       const user = (users += 1);
-      await using client = await wire(fake.url);
-      await client.ask('authenticate', { token: `user:${user}` });
+      await using client = await openPacketSocket(fake.url);
+      await client.request('authenticate', { token: `user:${user}` });
       let member = true;
       const secrets = new Set<number>();
       const permissions: Permission[] = [];
@@ -91,10 +91,10 @@ test('a room is received without gaps from the join to the leave or kick, and no
         if (settles > 0) await settle(fake, client);
       }
       gates.open();
-      await client.ask('unknown');
+      await client.request('unknown');
       requireWhole(heard, { permissions, kicks, secrets, end: head() });
       client.socket.close();
-      await until(() => fake.leases.size === 0 && fake.followers(TOPIC) === 0);
+      await waitUntil(() => fake.leases.size === 0 && fake.followers(TOPIC) === 0);
     }),
     { numRuns: HISTORIES },
   );
@@ -111,7 +111,7 @@ test('a login and the end of its session, in any order, leave no connection logg
       fake.pace = gates.wait;
       const user = (users += 1);
       const token = `user:${user}`;
-      await using client = await wire(fake.url);
+      await using client = await openPacketSocket(fake.url);
       const heard = listen(client);
       let logins = 0;
       for (const [step, settles] of [...taken, ['end', 1] as const]) {
@@ -126,12 +126,13 @@ test('a login and the end of its session, in any order, leave no connection logg
       }
       gates.open();
       const isOver = heard.includes('41');
-      if (isOver) await client.closed();
-      else expect(await client.ask('leave_circle', {})).toContain('42["error","Socket user introuvable"]');
+      if (isOver) await client.waitForClose();
+      else
+        expect(await client.request('leave_circle', {})).toContain('42["error","Socket user introuvable"]');
       const said = heard.filter((packet) => packet === success || packet === gone);
       if (isOver) expect(said.slice(said.lastIndexOf(success))).toEqual([success, gone]);
       else expect(said).toEqual(Array.from({ length: logins }, () => gone));
-      await until(() => fake.leases.size === 0 && fake.followers(`user:${user}`) === 0);
+      await waitUntil(() => fake.leases.size === 0 && fake.followers(`user:${user}`) === 0);
     }),
     { numRuns: HISTORIES },
   );
@@ -162,7 +163,7 @@ test.for(['41', 'close'])(
           await operation(Number(text));
           return { data: { sendMessage: { message: { legacyId: 1 }, media: [] } } };
         };
-        await using client = await wire(fake.url);
+        await using client = await openPacketSocket(fake.url);
         client.emit('authenticate', { token: `user:${(users += 1)}` });
         let open = true;
         const leave = () => {
@@ -184,8 +185,8 @@ test.for(['41', 'close'])(
         }
         if (open) leave();
         gates.open();
-        await until(() => fake.leases.size === 0 && fake.followers(TOPIC) === 0 && fake.opened === 0);
-        await until(() => [...fake.bridge.connections()].length === 0);
+        await waitUntil(() => fake.leases.size === 0 && fake.followers(TOPIC) === 0 && fake.opened === 0);
+        await waitUntil(() => [...fake.bridge.connections()].length === 0);
         expect(ran).toEqual(sent);
       }),
       { numRuns: HISTORIES },
@@ -198,10 +199,10 @@ test('a login as another account receives nothing of the former rooms after its 
   await fc.assert(
     fc.asyncProperty(steps, async (taken) => {
       const gates = createGates();
-      await using client = await wire(fake.url);
-      await client.ask('authenticate', { token: `user:${(users += 1)}` });
+      await using client = await openPacketSocket(fake.url);
+      await client.request('authenticate', { token: `user:${(users += 1)}` });
       const heard = listen(client);
-      await client.ask('join_conversation', talk);
+      await client.request('join_conversation', talk);
       fake.pace = gates.wait;
       const permissions = [head()];
       fake.operations['LegacyConversation'] = () => {
@@ -217,7 +218,7 @@ test('a login as another account receives nothing of the former rooms after its 
         if (settles > 0) await settle(fake, client);
       }
       gates.open();
-      await client.ask('unknown');
+      await client.request('unknown');
       speak();
       await settle(fake, client);
       // A successful switch of accounts leaves the rooms; a failed one changes nothing.
@@ -227,7 +228,7 @@ test('a login as another account receives nothing of the former rooms after its 
       requireWhole(asLeaving, { permissions, kicks: [], secrets: new Set(), end: head() });
       expect(fake.leases.size).toBe(1);
       client.socket.close();
-      await until(() => fake.leases.size === 0 && fake.followers(TOPIC) === 0);
+      await waitUntil(() => fake.leases.size === 0 && fake.followers(TOPIC) === 0);
       fake.pace = () => Promise.resolve();
       delete fake.operations['LegacyConversation'];
     }),
@@ -287,7 +288,7 @@ test('each event gets one reply, in order, whatever its duration, also across an
       const numbers = requests.map((_, n) => n);
       expect(acknowledged).toEqual(numbers);
       expect(answers).toEqual([undefined, ...numbers.map((n) => n + 1)]);
-      await until(() => fake.leases.size === 0);
+      await waitUntil(() => fake.leases.size === 0);
     }),
     { numRuns: HISTORIES },
   );

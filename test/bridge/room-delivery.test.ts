@@ -6,10 +6,15 @@ import { EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
 import { asciiJson } from '../../src/lib/ascii-json.ts';
 import type { BridgeLimits } from '../../src/bridge/limits.ts';
 import { loadClient } from '../clients/load.ts';
-import { joinedPayload, pollingSession, readTextPayload, textPayload } from '../harness/engine-io.ts';
-import { wire } from '../harness/wire.ts';
-import type { Wire } from '../harness/wire.ts';
-import { until } from '../harness/waiting.ts';
+import {
+  encodePayload,
+  openPollingSession,
+  decodeTextPayload,
+  encodeTextPayload,
+} from '../harness/engine-io.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import type { PacketSocket } from '../harness/packet-connection.ts';
+import { waitUntil } from '../harness/waiting.ts';
 import { fakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
@@ -53,10 +58,10 @@ function signal(legacyLease: number, content: string): void {
 /** The numbers that were said, on whatever channel. */
 const numberOf = (packet: string) => Number(/"content":"(\d+)/.exec(packet)?.[1]);
 
-async function inRoom(protocol: 3 | 4, token = 'user:7'): Promise<Wire> {
-  const client = await wire(fake.url, protocol);
-  await client.ask('authenticate', { token });
-  await client.ask('join_conversation', talk);
+async function inRoom(protocol: 3 | 4, token = 'user:7'): Promise<PacketSocket> {
+  const client = await openPacketSocket(fake.url, protocol);
+  await client.request('authenticate', { token });
+  await client.request('join_conversation', talk);
   return client;
 }
 
@@ -69,7 +74,7 @@ function countSends(): () => number {
   return () => sends.mock.calls.filter(([type]) => type === 'message').length;
 }
 
-const tcpOf = (client: Wire) => (client.socket as unknown as { readonly _socket: TcpSocket })._socket;
+const tcpOf = (client: PacketSocket) => (client.socket as unknown as { readonly _socket: TcpSocket })._socket;
 
 test('room frames for an idle connection bypass engine.io', async () => {
   await using client = await inRoom(3);
@@ -110,13 +115,13 @@ test('frames that bypass engine.io and frames that do not arrive in the order th
         else speak(`${said++}${step === 'speak' ? '' : 'é'.repeat(200_000)}`);
       }
       client.socket.resume();
-      await until(() => heard.length === said);
+      await waitUntil(() => heard.length === said);
       expect(heard).toEqual(Array.from({ length: said }, (_, n) => n));
       through += sends();
       past += said - sends();
       vi.restoreAllMocks();
       client.socket.close();
-      await until(() => fake.leases.size === 0 && fake.followers(TOPIC) === 0);
+      await waitUntil(() => fake.leases.size === 0 && fake.followers(TOPIC) === 0);
     }),
     { numRuns: BURSTS },
   );
@@ -194,19 +199,19 @@ test.for(['1.0.6', '1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
       await new Promise(setImmediate);
     }
     for (let n = 0; n < 20; n += 1) burst();
-    await until(() => heard.at(-1) === said - 1);
+    await waitUntil(() => heard.at(-1) === said - 1);
     expect(heard).toEqual(Array.from({ length: said }, (_, n) => n));
     socket.close();
   },
 );
 
 test.for([
-  [3, (packets: readonly string[]) => textPayload(packets), (text: string) => readTextPayload(text)],
-  [4, (packets: readonly string[]) => joinedPayload(packets), (text: string) => text.split('\u001e')],
+  [3, (packets: readonly string[]) => encodeTextPayload(packets), (text: string) => decodeTextPayload(text)],
+  [4, (packets: readonly string[]) => encodePayload(packets), (text: string) => text.split('\u001e')],
 ] as const)(
   'frames sent between the steps of an upgrade of protocol %i arrive in order',
   async ([protocol, encode, read]) => {
-    const { poll, post, openSocket } = await pollingSession(fake.url, `EIO=${protocol}&b64=1`);
+    const { poll, post, openSocket } = await openPollingSession(fake.url, `EIO=${protocol}&b64=1`);
     if (protocol === 4) await post('40');
     await poll();
     await post(
@@ -217,7 +222,7 @@ test.for([
       while (!heard.includes('6')) heard.push(...read((await poll()).text));
     };
     const listening = listen();
-    await until(() => heard.some((packet) => packet.includes('rejoins')));
+    await waitUntil(() => heard.some((packet) => packet.includes('rejoins')));
     let said = 0;
     const burst = () => {
       for (let n = 0; n < 3; n += 1) speak(`${said++} é`);
@@ -229,16 +234,16 @@ test.for([
     burst();
     socket.send('2probe');
     burst();
-    await until(() => byFrame.includes('3probe'));
+    await waitUntil(() => byFrame.includes('3probe'));
     burst();
     await listening;
     burst();
     socket.send('5');
     burst();
-    await until(() => byFrame.length > 1);
+    await waitUntil(() => byFrame.length > 1);
     for (let n = 0; n < 5; n += 1) burst();
     const numbers = () => [...heard, ...byFrame].map(numberOf).filter((n) => !Number.isNaN(n));
-    await until(() => numbers().length >= said);
+    await waitUntil(() => numbers().length >= said);
     expect(numbers()).toEqual(Array.from({ length: said }, (_, n) => n));
     socket.terminate();
   },
@@ -260,7 +265,7 @@ test('a client that stops reading during a burst is disconnected at its limit, a
   expect(fake.ends).toEqual(['SLOW']);
   // All that was sent through engine.io waited, but for the one that was given to the socket.
   expect(sends()).toBeLessThanOrEqual(202);
-  await until(() => fake.leases.size === 1);
+  await waitUntil(() => fake.leases.size === 1);
 });
 
 test.for(['terminate', 'close', 'destroy'] as const)(
@@ -290,7 +295,7 @@ test('a client that has left its namespace receives no more of the room while it
   await using client = await inRoom(3);
   client.send('41');
   // It is in the room until what it sent has run.
-  await until(() => fake.ends.length === 1);
+  await waitUntil(() => fake.ends.length === 1);
   expect(fake.leases.size).toBe(1);
   speak('0');
   client.send('2');

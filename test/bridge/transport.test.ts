@@ -4,8 +4,8 @@ import { WebSocket } from 'ws';
 import { undoSecondUtf8 } from '../../src/bridge/engine-io/protocol-3-parser.ts';
 import { loadClient } from '../clients/load.ts';
 import type { ClientVersion } from '../clients/load.ts';
-import { BINARY, binaryPayload, pollingSession } from '../harness/engine-io.ts';
-import { wire } from '../harness/wire.ts';
+import { BINARY, encodeBinaryPayload, openPollingSession } from '../harness/engine-io.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
 import { pause } from '../harness/waiting.ts';
 import { wireServer } from './wire-server.ts';
 import type { WireServer } from './wire-server.ts';
@@ -22,8 +22,8 @@ afterEach(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-const handshake = (query: string, headers?: Record<string, string>) =>
-  pollingSession(server.url, query, headers);
+const openSession = (query: string, headers?: Record<string, string>) =>
+  openPollingSession(server.url, query, headers);
 
 const twice = (text: string): string => Buffer.from(text).toString('latin1');
 
@@ -43,14 +43,14 @@ test.for([
   ['no EIO at all, as the iOS app', 'b64=1', {}, 'text/plain; charset=UTF-8'],
   ['protocol 4', 'EIO=4&t=1416412345678-0', { 'user-agent': 'Mozilla/5.0' }, 'text/plain; charset=UTF-8'],
 ] as const)('the response to a poll with %s', async ([, query, headers, type]) => {
-  const { opened } = await handshake(query, headers);
-  expect(opened.status).toBe(200);
-  expect(opened.type).toBe(type);
+  const { handshake } = await openSession(query, headers);
+  expect(handshake.status).toBe(200);
+  expect(handshake.type).toBe(type);
 });
 
 test('a binary polling response is length, 255, text', async () => {
-  const { opened, poll } = await handshake('EIO=3&t=1416412345678-0');
-  expect(opened.bytes.subarray(0, 6).toString('hex')).toMatch(/^000[0-9]0[0-9]/);
+  const { handshake, poll } = await openSession('EIO=3&t=1416412345678-0');
+  expect(handshake.bytes.subarray(0, 6).toString('hex')).toMatch(/^000[0-9]0[0-9]/);
   expect((await poll()).bytes).toEqual(Buffer.from([0, 2, 0xff, 0x34, 0x30]));
   server.io.emit('message', { text: 'é' });
   const { bytes } = await poll();
@@ -58,8 +58,8 @@ test('a binary polling response is length, 255, text', async () => {
 });
 
 test('one broadcast is ASCII for protocol 3 and UTF-8 for protocol 4', async () => {
-  const old = await handshake('EIO=3&b64=1');
-  const recent = await handshake('EIO=4');
+  const old = await openSession('EIO=3&b64=1');
+  const recent = await openSession('EIO=4');
   await old.poll();
   await recent.post('40');
   await recent.poll();
@@ -94,7 +94,7 @@ test.for([10, 200, 70_000])(
 );
 
 test('an acknowledgement is empty', async () => {
-  const { poll, post } = await handshake('EIO=3&b64=1');
+  const { poll, post } = await openSession('EIO=3&b64=1');
   await poll();
   await post('10:427["odd"]');
   expect((await poll()).bytes.toString()).toBe('5:437[]');
@@ -103,7 +103,7 @@ test('an acknowledgement is empty', async () => {
 test.for(['é', 'é€', 'Nächste 😀 Straße', 'plain'])(
   'text that a client encodes twice is decoded twice: %s',
   async (text) => {
-    const { poll, post } = await handshake('EIO=3&b64=1');
+    const { poll, post } = await openSession('EIO=3&b64=1');
     await poll();
     const packet = `42["message",{"text":"${twice(text)}"}]`;
     expect((await post(`${packet.length}:${packet}`)).text).toBe('ok');
@@ -115,7 +115,7 @@ test.for(['é', 'é€', 'Nächste 😀 Straße', 'plain'])(
 test.for(['naïve', 'Œuvre é', '日本', 'Â'])(
   'text that a client encodes once is unchanged: %s',
   async (text) => {
-    const { poll, post } = await handshake('EIO=3&b64=1');
+    const { poll, post } = await openSession('EIO=3&b64=1');
     await poll();
     const packet = `42["message",{"text":"${text}"}]`;
     await post(`${packet.length}:${packet}`);
@@ -125,10 +125,10 @@ test.for(['naïve', 'Œuvre é', '日本', 'Â'])(
 );
 
 test.for([
-  ['a binary post', 'EIO=3', BINARY, (packet: string) => binaryPayload([packet])],
+  ['a binary post', 'EIO=3', BINARY, (packet: string) => encodeBinaryPayload([packet])],
   ['protocol 4', 'EIO=4', undefined, (packet: string) => packet],
 ] as const)('%s is decoded once, even if it looks encoded twice', async ([, query, type, encode]) => {
-  const { poll, post } = await handshake(query);
+  const { poll, post } = await openSession(query);
   if (query === 'EIO=4') await post('40');
   await poll();
   for (const text of ['é€😀', 'Ã©tat']) {
@@ -139,7 +139,7 @@ test.for([
 });
 
 test.for([3, 4])('text on a WebSocket of protocol %i is unchanged', async (protocol) => {
-  await using client = await wire(server.url, protocol as 3 | 4);
+  await using client = await openPacketSocket(server.url, protocol as 3 | 4);
   client.emit('message', 'Ã©tat');
   expect(await client.next()).toBe(
     protocol === 3 ? '42["message","\\u00c3\\u00a9tat"]' : '42["message","Ã©tat"]',
@@ -151,14 +151,14 @@ test('a malformed binary post is one error, not a packet per byte', async () => 
   server.io.engine.on('connection', (conn: EngineSocket) =>
     conn.on('packet', ({ type }: { type: string }) => types.push(type)),
   );
-  const { post, poll } = await handshake('EIO=3');
-  await post(Buffer.concat([Buffer.alloc(1_000, 255), binaryPayload(['6'])]), BINARY);
+  const { post, poll } = await openSession('EIO=3');
+  await post(Buffer.concat([Buffer.alloc(1_000, 255), encodeBinaryPayload(['6'])]), BINARY);
   expect((await poll()).status).toBe(400);
   expect(types).toEqual(['error']);
 });
 
 test('two packets of one post are separated by their lengths, whatever their encoding', async () => {
-  const { poll, post } = await handshake('EIO=3&b64=1');
+  const { poll, post } = await openSession('EIO=3&b64=1');
   await poll();
   const packets = [`42["message","${twice('é')}"]`, '42["message","naïve"]'];
   await post(packets.map((packet) => `${packet.length}:${packet}`).join(''));
@@ -166,7 +166,7 @@ test('two packets of one post are separated by their lengths, whatever their enc
 });
 
 test('a JSONP client posts text encoded twice', async () => {
-  const { sid } = await handshake('EIO=3&j=0&t=LWqdOs6');
+  const { sid } = await openSession('EIO=3&j=0&t=LWqdOs6');
   const url = `${server.url}/socket.io/?EIO=3&transport=polling&j=0&sid=${sid}`;
   await fetch(url);
   const packet = `42["message","${twice('é')}"]`;
@@ -244,7 +244,7 @@ test.for(['upgrade', 'websocket', 'polling'])(
 
 test.for([3, 4])('a client of protocol %i that pings after its upgrade stays connected', async (protocol) => {
   await using quick = await wireServer({ pingInterval: 100, pingTimeout: 600 });
-  const session = await pollingSession(quick.url, `EIO=${protocol}`);
+  const session = await openPollingSession(quick.url, `EIO=${protocol}`);
   const socket = await session.openSocket();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.on('close', () => reject(new Error('It was disconnected as silent.')));

@@ -1,6 +1,6 @@
 import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
-import { pathOf } from '../harness/programs.ts';
+import { requireProgram } from '../harness/installed-programs.ts';
 
 const ARGUMENTS = [
   '--disable-background-networking',
@@ -15,7 +15,7 @@ export const PATIENT = { timeout: 60_000 };
 /** Starts Chromium. Root cannot use its sandbox. */
 export function openBrowser(): Promise<Browser> {
   const args = process.getuid?.() === 0 ? [...ARGUMENTS, '--no-sandbox'] : ARGUMENTS;
-  return chromium.launch({ executablePath: pathOf('chromium'), args });
+  return chromium.launch({ executablePath: requireProgram('chromium'), args });
 }
 
 /** A tab that records problems and requests. */

@@ -3,18 +3,18 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emittedChannels, errorsOf } from '../../scripts/legacy-contract.ts';
 import { CHANNELS } from '../../src/bridge/contract/channels.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { needs } from '../harness/programs.ts';
+import { startTestApp } from '../harness/app.ts';
+import { isMissing } from '../harness/installed-programs.ts';
 import { LAPTOP, PATIENT, PHONE, openBrowser, openTab } from './browser.ts';
 
 const WITHOUT_SCRIPTS = { javaScriptEnabled: false };
 
-describe.skipIf(needs('chromium'))('the page of the legacy channels', PATIENT, () => {
+describe.skipIf(isMissing('chromium'))('the page of the legacy channels', PATIENT, () => {
   let browser: Browser;
   let gateway: TestGateway;
 
   beforeAll(async () => {
-    [browser, gateway] = await Promise.all([openBrowser(), testApp()]);
+    [browser, gateway] = await Promise.all([openBrowser(), startTestApp()]);
   });
   afterAll(async () => {
     await browser.close();

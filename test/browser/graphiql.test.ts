@@ -2,8 +2,8 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { needs } from '../harness/programs.ts';
+import { startTestApp } from '../harness/app.ts';
+import { isMissing } from '../harness/installed-programs.ts';
 import { PATIENT, openBrowser, openTab } from './browser.ts';
 
 /** Runs an operation in the editor by its name. */
@@ -19,12 +19,12 @@ const LOG_BOB_IN = 'mutation { login(email: "bob@example.com", password: "parley
 const SAY =
   'mutation { sendMessage(conversationId: "Conversation:1", text: "heard in GraphiQL") { message { id } } }';
 
-describe.skipIf(needs('chromium'))('GraphiQL', PATIENT, () => {
+describe.skipIf(isMissing('chromium'))('GraphiQL', PATIENT, () => {
   let browser: Browser;
   let gateway: TestGateway;
 
   beforeAll(async () => {
-    [browser, gateway] = await Promise.all([openBrowser(), testApp({ demo: true })]);
+    [browser, gateway] = await Promise.all([openBrowser(), startTestApp({ demo: true })]);
   });
   afterAll(async () => {
     await browser.close();

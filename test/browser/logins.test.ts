@@ -1,15 +1,18 @@
 import { expect, test, describe } from 'vitest';
-import { circleOf, conversationOf } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { needs } from '../harness/programs.ts';
+import { createCircle, createConversation } from '../../src/testing/index.ts';
+import { startTestApp } from '../harness/app.ts';
+import { isMissing } from '../harness/installed-programs.ts';
 import { PATIENT, openBrowser, openTab } from './browser.ts';
 
-describe.skipIf(needs('chromium'))('the page without demo accounts', PATIENT, () => {
+describe.skipIf(isMissing('chromium'))('the page without demo accounts', PATIENT, () => {
   test('says why, and works with two accounts of one conversation', async () => {
-    await using gateway = await testApp();
+    await using gateway = await startTestApp();
     const password = 'correct horse';
-    const [old, young] = [await gateway.account({ password }), await gateway.account({ password })];
-    await conversationOf(young, await circleOf(young, old), old);
+    const [old, young] = [
+      await gateway.createAccount({ password }),
+      await gateway.createAccount({ password }),
+    ];
+    await createConversation(young, await createCircle(young, old), old);
     await using browser = await openBrowser();
     await using tab = await openTab(browser, `${gateway.url}/`);
     const { page } = tab;

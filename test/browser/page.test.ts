@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { logIn, send } from '../client/writer.ts';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { needs } from '../harness/programs.ts';
-import { openRelay } from '../harness/relay.ts';
+import { isMissing } from '../harness/installed-programs.ts';
+import { openTcpProxy } from '../harness/tcp-proxy.ts';
 import { PATIENT, openBrowser, openTab } from './browser.ts';
 import type { Tab, TabOptions } from './browser.ts';
 
@@ -39,12 +39,12 @@ async function newTexts(page: Page, since: number): Promise<Record<Side, string[
   return { legacy: legacy.slice(since), graphql: graphql.slice(since) };
 }
 
-describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
+describe.skipIf(isMissing('chromium'))('the page', PATIENT, () => {
   let browser: Browser;
   let gateway: TestGateway;
 
   beforeAll(async () => {
-    [browser, gateway] = await Promise.all([openBrowser(), testApp({ demo: true })]);
+    [browser, gateway] = await Promise.all([openBrowser(), startTestApp({ demo: true })]);
   });
   afterAll(async () => {
     await browser.close();
@@ -132,7 +132,7 @@ describe.skipIf(needs('chromium'))('the page', PATIENT, () => {
   });
 
   test('reconnects the GraphQL client after a network failure, and replays what it missed once', async () => {
-    await using network = await openRelay(Number(new URL(gateway.url).port));
+    await using network = await openTcpProxy(Number(new URL(gateway.url).port));
     await using tab = await openDemo(browser, `http://127.0.0.1:${network.port}`);
     const { page } = tab;
     const since = (await texts(page, 'graphql')).length;

@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
-import { needs } from '../harness/programs.ts';
+import { startTestApp } from '../harness/app.ts';
+import { isMissing } from '../harness/installed-programs.ts';
 import { LAPTOP, PATIENT, PHONE, openBrowser, openTab } from './browser.ts';
 
 const FOLDER = 'test/browser/screenshots';
@@ -23,9 +23,9 @@ async function talk(page: Page): Promise<void> {
   await page.locator('#graphql .typing', { hasText: 'Bob is typing…' }).waitFor();
 }
 
-describe.skipIf(needs('chromium'))('screenshots of the page', PATIENT, () => {
+describe.skipIf(isMissing('chromium'))('screenshots of the page', PATIENT, () => {
   test('fit a laptop and a phone, light and dark', async () => {
-    await using gateway = await testApp({ demo: true });
+    await using gateway = await startTestApp({ demo: true });
     await using browser = await openBrowser();
     await using tab = await openTab(browser, `${gateway.url}/`);
     const { page } = tab;

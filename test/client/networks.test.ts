@@ -2,8 +2,8 @@ import { createClient as createStreamClient } from 'graphql-sse';
 import { createClient } from 'graphql-ws';
 import { resumable } from 'parley/client';
 import { expect, test, vi } from 'vitest';
-import { testApp } from '../harness/app.ts';
-import { openRelay } from '../harness/relay.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openTcpProxy } from '../harness/tcp-proxy.ts';
 import { prepareServer } from '../harness/server.ts';
 import { CONVERSATION, follow, openClient, TRANSPORTS } from './apps.ts';
 import type { Followed } from './apps.ts';
@@ -15,8 +15,8 @@ const isLive = (followed: Followed) => () => followed.events.length > 0;
 
 for (const transport of TRANSPORTS) {
   test(`${transport}: delivers messages sent during a network outage once, afterwards`, async () => {
-    await using app = await testApp({ demo: true });
-    await using network = await openRelay(Number(new URL(app.url).port));
+    await using app = await startTestApp({ demo: true });
+    await using network = await openTcpProxy(Number(new URL(app.url).port));
     const token = await logIn(app.url);
     const client = openClient(transport, `http://127.0.0.1:${network.port}`, token, SOON, {
       retryAttempts: 0,
@@ -37,8 +37,8 @@ for (const transport of TRANSPORTS) {
   });
 
   test(`${transport}: detects a silent network, also while reconnecting`, async () => {
-    await using app = await testApp({ demo: true });
-    await using network = await openRelay(Number(new URL(app.url).port));
+    await using app = await startTestApp({ demo: true });
+    await using network = await openTcpProxy(Number(new URL(app.url).port));
     const token = await logIn(app.url);
     const states: string[] = [];
     const client = openClient(
@@ -78,8 +78,8 @@ for (const transport of TRANSPORTS) {
   }, 60_000);
 
   test(`${transport}: can be disposed while the server is down`, async () => {
-    await using app = await testApp({ demo: true });
-    await using network = await openRelay(Number(new URL(app.url).port));
+    await using app = await startTestApp({ demo: true });
+    await using network = await openTcpProxy(Number(new URL(app.url).port));
     const token = await logIn(app.url);
     const client = openClient(transport, `http://127.0.0.1:${network.port}`, token);
     const followed = follow(client, PAYLOAD);
@@ -91,7 +91,7 @@ for (const transport of TRANSPORTS) {
   });
 
   test(`${transport}: ends the subscription without a retry when the token is rejected`, async () => {
-    await using app = await testApp({ demo: true });
+    await using app = await startTestApp({ demo: true });
     const client = openClient(transport, app.url, 'eyJhbGciOiJIUzI1NiJ9.e30.nothing');
     const followed = follow(client, PAYLOAD);
     await followed.until(() => followed.end !== undefined, 15_000);
@@ -101,7 +101,7 @@ for (const transport of TRANSPORTS) {
 }
 
 test('graphql-ws: keeps a quiet connection that replies to pings', async () => {
-  await using app = await testApp({ demo: true });
+  await using app = await startTestApp({ demo: true });
   const token = await logIn(app.url);
   const states: string[] = [];
   const client = resumable(
@@ -119,7 +119,7 @@ test('graphql-ws: keeps a quiet connection that replies to pings', async () => {
 });
 
 test('graphql-sse: resumes a quiet stream without the app noticing', async () => {
-  await using app = await testApp({ demo: true });
+  await using app = await startTestApp({ demo: true });
   const token = await logIn(app.url);
   let connected = 0;
   const client = resumable(

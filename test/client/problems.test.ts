@@ -3,7 +3,7 @@ import { createClient } from 'graphql-ws';
 import { resumable } from 'parley/client';
 import { expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { openRelay } from '../harness/relay.ts';
+import { openTcpProxy } from '../harness/tcp-proxy.ts';
 import { quietPeriod } from '../harness/waiting.ts';
 import { codeOf, follow, openClient, TRANSPORTS } from './apps.ts';
 import { EVENTS, openScriptedServer, TYPING } from './scripted-server.ts';
@@ -191,13 +191,13 @@ for (const transport of TRANSPORTS) {
 
 test('graphql-sse: ends a stream that is rejected when the wrapped client reconnects', async () => {
   await using server = await openScriptedServer();
-  await using network = await openRelay(Number(new URL(server.url).port));
+  await using network = await openTcpProxy(Number(new URL(server.url).port));
   const url = `http://127.0.0.1:${network.port}/graphql`;
   const client = resumable(createStreamClient({ url, retry: async () => {} }), SOON);
   const followed = follow(client, { query: EVENTS });
   await followed.until(() => followed.events.length === 1);
   server.plan({ at: 'start', extensions: { code: 'NOT_FOUND' } });
-  network.cut();
+  network.disconnectAll();
   await followed.until(() => followed.end !== undefined);
   expect(codeOf(followed.end?.problem)).toBe('NOT_FOUND');
   client.dispose();

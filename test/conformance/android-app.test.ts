@@ -1,30 +1,35 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
-import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { cast, nextBubble, nextCredentials, nextForward } from '../harness/android-casts.ts';
-import { testApp } from '../harness/app.ts';
-import { isInt32, readEvent } from '../harness/legacy-types.ts';
-import { ANDROID, phone } from '../harness/mobile-clients.ts';
-import type { Phone } from '../harness/mobile-clients.ts';
-import { sendMessage } from '../harness/demo-family.ts';
-import { wire } from '../harness/wire.ts';
-import type { Packets } from '../harness/wire.ts';
+import { createCircle, createConversation, createDevice } from '../../src/testing/index.ts';
+import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
+import {
+  castField,
+  readMessageBubble,
+  readTurnCredentials,
+  readForward,
+} from '../harness/android-decoder.ts';
+import { startTestApp } from '../harness/app.ts';
+import { isInt32, decodeEvent } from '../harness/legacy-types.ts';
+import { ANDROID, connectMobileClient } from '../harness/mobile-clients.ts';
+import type { MobileClient } from '../harness/mobile-clients.ts';
+import { sendMessage } from '../harness/ann-and-bob.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import type { PacketConnection } from '../harness/packet-connection.ts';
 
 // What the Android app does, as far as its wire shows it: contract 8.1. Each screen has a socket of its own.
 
 let app: TestGateway;
 let ann: TestAccount;
 let bob: TestAccount;
-let circle: Named;
-let conversation: Named;
+let circle: Entity;
+let conversation: Entity;
 let talk: { conversation_id: number };
 
 beforeAll(async () => {
-  app = await testApp({ env: { PRESENCE_GRACE_MS: '1500' } });
-  ann = await app.account({ email: 'ann@example.com' });
-  bob = await app.account({ email: 'bob@example.com' });
-  circle = await circleOf(ann, bob);
-  conversation = await conversationOf(ann, circle, bob);
+  app = await startTestApp({ env: { PRESENCE_GRACE_MS: '1500' } });
+  ann = await app.createAccount({ email: 'ann@example.com' });
+  bob = await app.createAccount({ email: 'bob@example.com' });
+  circle = await createCircle(ann, bob);
+  conversation = await createConversation(ann, circle, bob);
   talk = { conversation_id: conversation.legacyId };
 });
 
@@ -38,22 +43,22 @@ interface Options {
 }
 
 /** The home screen, the contacts and the lists: authenticate is all. */
-async function homeScreen(account: TestAccount, options?: Options): Promise<Phone> {
-  const screen = await phone(app.url, ANDROID, options);
+async function homeScreen(account: TestAccount, options?: Options): Promise<MobileClient> {
+  const screen = await connectMobileClient(app.url, ANDROID, options);
   await screen.next('40');
   screen.emit('authenticate', { token: account.token });
   return screen;
 }
 
 /** Does not wait for replies: sends everything on connect. */
-async function chatScreen(account: TestAccount, options: Options = {}): Promise<Phone> {
+async function chatScreen(account: TestAccount, options: Options = {}): Promise<MobileClient> {
   const screen = await homeScreen(account, options);
   screen.emit('join_circle', { circle_id: options.circleId ?? circle.legacyId });
   screen.emit('join_conversation', talk);
   return screen;
 }
 
-async function callScreen(account: TestAccount, options?: Options): Promise<Phone> {
+async function callScreen(account: TestAccount, options?: Options): Promise<MobileClient> {
   const screen = await homeScreen(account, options);
   screen.emit('webrtc_credentials');
   return screen;
@@ -64,7 +69,7 @@ const error = (text: string) => `42["error",${JSON.stringify(text)}]`;
 const AUTHENTICATED = success('User authenticated');
 const joined = () => success(`Vous avez rejoins la conversation : conversation_${conversation.legacyId}`);
 
-const forward = (screen: Packets, to: TestAccount, message: unknown) =>
+const forward = (screen: PacketConnection, to: TestAccount, message: unknown) =>
   screen.emit('webrtc_forward', { email: to.login, message });
 
 async function linkIdOf(account: TestAccount): Promise<number> {
@@ -88,7 +93,7 @@ test.for([true, false])(
     );
     expect(await chat.next('42["success"')).toBe(joined());
     await sendMessage(bob, conversation, 'Ça va ? 😀');
-    expect(await nextBubble(chat)).toEqual({
+    expect(await readMessageBubble(chat)).toEqual({
       id: expect.any(Number),
       linkId: await linkIdOf(bob),
       medias: 0,
@@ -111,19 +116,19 @@ test('messages sent while the transport changes arrive once, in order, and are r
   await using chat = await chatScreen(ann, { circleId: 0 });
   const texts = Array.from({ length: 20 }, (_, n) => `été ${n}`);
   for (const text of texts.slice(0, 10)) chat.emit('message', { ...talk, text_message: text });
-  await chat.upgraded();
+  await chat.waitForUpgrade();
   for (const text of texts.slice(10)) chat.emit('message', { ...talk, text_message: text });
   const own = await linkIdOf(ann);
   for (const text of texts) {
     expect(await chat.next('42["success",{')).toMatch(
       /^42\["success",\{"received":true,"message_id":\d+\}\]$/,
     );
-    expect(await nextBubble(chat)).toMatchObject({ linkId: own, content: text });
+    expect(await readMessageBubble(chat)).toMatchObject({ linkId: own, content: text });
   }
 });
 
 test('frames that the app cannot display lack the fields that would crash it', async () => {
-  await using device = await deviceOf(app, ann, circle);
+  await using device = await createDevice(app, ann, circle);
   await using chat = await chatScreen(ann);
   await chat.next(joined());
   await ann.graphql.run(
@@ -131,28 +136,28 @@ test('frames that the app cannot display lack the fields that would crash it', a
     { id: conversation.id },
   );
   await sendMessage(device, conversation, 'from the kitchen');
-  expect(await nextBubble(chat)).toBeUndefined();
+  expect(await readMessageBubble(chat)).toBeUndefined();
   const { sendMessage: sent } = await sendMessage(bob, conversation, 'typo');
-  expect(await nextBubble(chat)).toMatchObject({ content: 'typo' });
+  expect(await readMessageBubble(chat)).toMatchObject({ content: 'typo' });
   const { id } = sent.message;
   await bob.graphql.run('mutation ($id: ID!) { updateMessage(messageId: $id, text: "fixed") { id } }', {
     id,
   });
-  expect(await nextBubble(chat)).toBeUndefined();
+  expect(await readMessageBubble(chat)).toBeUndefined();
   await bob.graphql.run('mutation ($id: ID!) { deleteMessage(messageId: $id) { id } }', { id });
-  expect(await nextBubble(chat)).toBeUndefined();
+  expect(await readMessageBubble(chat)).toBeUndefined();
   chat.emit('message', { ...talk, text_message: null });
-  expect(await nextBubble(chat)).toMatchObject({ content: '' });
+  expect(await readMessageBubble(chat)).toMatchObject({ content: '' });
 });
 
 test('a picture: the frames pending and done have the same shape, and the second allows a download', async () => {
   await using chat = await chatScreen(ann, { circleId: 0 });
   await chat.next(joined());
   chat.emit('message', { ...talk, files: ['test.png'] });
-  const { payload } = readEvent(await chat.next('42["media"'));
-  const list = cast<unknown[]>(payload as Record<string, unknown>, 'media_list', Array.isArray);
-  const mediaId = cast<number>(list[0] as Record<string, unknown>, 'id', isInt32);
-  const pending = await nextBubble(chat);
+  const { payload } = decodeEvent(await chat.next('42["media"'));
+  const list = castField<unknown[]>(payload as Record<string, unknown>, 'media_list', Array.isArray);
+  const mediaId = castField<number>(list[0] as Record<string, unknown>, 'id', isInt32);
+  const pending = await readMessageBubble(chat);
   expect(pending).toMatchObject({ medias: 1, content: '' });
   const body = Buffer.from(
     '--*****\r\nContent-Disposition: form-data; name="file";filename="/storage/emulated/0/test.png"\r\n\r\npicture\r\n--*****--\r\n',
@@ -160,24 +165,24 @@ test('a picture: the frames pending and done have the same shape, and the second
   const headers = { authorization: ann.token, 'content-type': 'multipart/form-data;boundary=*****' };
   const uploaded = await fetch(`${app.url}/media/upload/${mediaId}`, { method: 'POST', headers, body });
   expect(uploaded.status).toBe(200);
-  expect(await nextBubble(chat)).toEqual(pending);
+  expect(await readMessageBubble(chat)).toEqual(pending);
 });
 
 test('a change of screens, whether the former socket closes before or during the new login, does not change presence', async () => {
   const [cat, dan, eve] = await Promise.all(
-    ['cat', 'dan', 'eve'].map((name) => app.account({ email: `${name}@example.com` })),
+    ['cat', 'dan', 'eve'].map((name) => app.createAccount({ email: `${name}@example.com` })),
   );
   if (cat === undefined || dan === undefined || eve === undefined) throw new Error('A user is missing.');
-  const { legacyId } = await circleOf(cat, dan, eve);
+  const { legacyId } = await createCircle(cat, dan, eve);
   const told = (event: string, user: string) =>
     `42["circle",{"event":"${event}","user":"${user}@example.com","circle_id":${legacyId}}]`;
-  await using mate = await wire(app.url);
-  await mate.ask('authenticate', { token: dan.token });
-  await mate.ask('join_circle', { circle_id: legacyId });
+  await using mate = await openPacketSocket(app.url);
+  await mate.request('authenticate', { token: dan.token });
+  await mate.request('join_circle', { circle_id: legacyId });
   let screen = await homeScreen(cat);
   const closings: Promise<void>[] = [];
   for (let n = 0; n < 6; n += 1) {
-    if (n % 3 === 0) await screen.upgraded();
+    if (n % 3 === 0) await screen.waitForUpgrade();
     const old = screen;
     if (n % 2 === 0) closings.push(old.close());
     screen = await (n % 2 === 0 ? homeScreen(cat) : callScreen(cat));
@@ -186,8 +191,8 @@ test('a change of screens, whether the former socket closes before or during the
   }
   await Promise.all(closings);
   // She goes after all of them: once that is told, so would be what they had caused.
-  const witness = await wire(app.url);
-  await witness.ask('authenticate', { token: eve.token });
+  const witness = await openPacketSocket(app.url);
+  await witness.request('authenticate', { token: eve.token });
   witness.socket.close();
   const heard: string[] = [];
   while (heard.at(-1) !== told('disconnect', 'eve')) heard.push(await mate.next('42["circle"'));
@@ -201,16 +206,16 @@ test.for([true, false])('a call, upgrading %j: from CALLING to PONG', async (upg
   await home.next(AUTHENTICATED);
   await using caller = await callScreen(ann, { upgrades });
   expect(await caller.next()).toBe(AUTHENTICATED);
-  const credentials = await nextCredentials(caller);
+  const credentials = await readTurnCredentials(caller);
   expect(credentials?.username).toMatch(new RegExp(`^\\d+(\\.\\d+)?:${ann.legacyId}False$`));
 
   forward(caller, bob, 'CALLING');
-  expect(await nextForward(home)).toEqual({ from: ann.legacyId, message: 'CALLING' });
+  expect(await readForward(home)).toEqual({ from: ann.legacyId, message: 'CALLING' });
   // The documentation has it there too: an object, in which the app finds no credentials.
-  expect(await nextCredentials(home)).toBeUndefined();
+  expect(await readTurnCredentials(home)).toBeUndefined();
   await home.close();
   await using callee = await callScreen(bob, { upgrades });
-  expect(await nextCredentials(callee)).toBeDefined();
+  expect(await readTurnCredentials(callee)).toBeDefined();
 
   const sdp = (type: string) => ({
     type: 'sdp',
@@ -237,7 +242,7 @@ test.for([true, false])('a call, upgrading %j: from CALLING to PONG', async (upg
   for (const [from, to, message] of script) {
     forward(from, to, message);
     const [other, sender] = to === bob ? [callee, ann] : [caller, bob];
-    expect(await nextForward(other)).toEqual({ from: sender.legacyId, message });
+    expect(await readForward(other)).toEqual({ from: sender.legacyId, message });
     expect(await from.next('42["success","Mess')).toBe(success('Message forwarded'));
   }
 });
@@ -245,19 +250,19 @@ test.for([true, false])('a call, upgrading %j: from CALLING to PONG', async (upg
 test.for(['websocket', 'polling'] as const)(
   'QUITTING, after which the socket closes immediately over %s, is delivered once',
   async (transport) => {
-    await using callee = await wire(app.url);
-    await callee.ask('authenticate', { token: bob.token });
+    await using callee = await openPacketSocket(app.url);
+    await callee.request('authenticate', { token: bob.token });
     for (let n = 0; n < 5; n += 1) {
       const caller = await callScreen(ann, { upgrades: transport === 'websocket' });
-      if (transport === 'websocket') await caller.upgraded();
+      if (transport === 'websocket') await caller.waitForUpgrade();
       forward(caller, bob, 'QUITTING');
       const closed = caller.close();
-      expect(await nextForward(callee)).toEqual({ from: ann.legacyId, message: 'QUITTING' });
+      expect(await readForward(callee)).toEqual({ from: ann.legacyId, message: 'QUITTING' });
       await closed;
     }
     await using last = await callScreen(ann);
     forward(last, bob, 'CALLING');
-    expect(await nextForward(callee)).toEqual({ from: ann.legacyId, message: 'CALLING' });
+    expect(await readForward(callee)).toEqual({ from: ann.legacyId, message: 'CALLING' });
   },
 );
 
@@ -267,8 +272,11 @@ test('a missed call is sent to a conversation that the call screen has not joine
   await using call = await callScreen(ann);
   call.emit('message', { ...talk, text_message: 'Appel manqué !' });
   expect(await call.next('42["success",{')).toContain('"received":true');
-  expect(await nextBubble(chat)).toMatchObject({ linkId: await linkIdOf(ann), content: 'Appel manqué !' });
-  expect(call.waiting().filter((packet) => packet.startsWith('42["message"'))).toEqual([]);
+  expect(await readMessageBubble(chat)).toMatchObject({
+    linkId: await linkIdOf(ann),
+    content: 'Appel manqué !',
+  });
+  expect(call.pending().filter((packet) => packet.startsWith('42["message"'))).toEqual([]);
 });
 
 test('a missed call without a conversation is refused, and the call screen stays usable', async () => {
@@ -276,6 +284,6 @@ test('a missed call without a conversation is refused, and the call screen stays
   call.emit('message', { conversation_id: 0, text_message: 'Appel manqué !' });
   expect(await call.next('42["error"')).toBe(error('Conversation introuvable'));
   call.emit('webrtc_credentials');
-  expect(await nextCredentials(call)).toBeDefined();
-  expect(await nextCredentials(call)).toBeDefined();
+  expect(await readTurnCredentials(call)).toBeDefined();
+  expect(await readTurnCredentials(call)).toBeDefined();
 });

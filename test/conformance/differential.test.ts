@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LegacyIo, TestGateway } from '../../src/testing/index.ts';
 import { clientVersions, loadClient } from '../clients/load.ts';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 import { createCast } from './differential/actors.ts';
 import type { Cast } from './differential/actors.ts';
 import { graphqlHand, legacyHand } from './differential/actions.ts';
@@ -19,7 +19,7 @@ let cast: Cast;
 let told: Log;
 
 beforeAll(async () => {
-  app = await testApp();
+  app = await startTestApp();
   cast = await createCast(app);
   told = await play(cast, graphqlHand);
 });

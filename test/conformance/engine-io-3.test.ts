@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { WebSocket } from 'ws';
 import type { TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 import {
   BINARY,
-  binaryPayload,
-  pollingSession,
-  readHandshake,
-  readTextPayload,
-  refusedSocket,
-  textPayload,
+  encodeBinaryPayload,
+  openPollingSession,
+  decodeHandshake,
+  decodeTextPayload,
+  readUpgradeError,
+  encodeTextPayload,
 } from '../harness/engine-io.ts';
 import type { PollingSession } from '../harness/engine-io.ts';
-import { heardUntil, rawLine } from '../harness/raw-connection.ts';
+import { readPacketsUntil, openRawConnection } from '../harness/raw-connection.ts';
 
 // Engine.IO protocol 3, as clients from 1.0 to 2.x speak it: it is the client that pings.
 
@@ -21,8 +21,8 @@ let app: TestGateway;
 let impatient: TestGateway;
 
 beforeAll(async () => {
-  app = await testApp({ legacyLimits: { pingIntervalMs: 300, pingTimeoutMs: 60_000 } });
-  impatient = await testApp({ legacyLimits: { pingIntervalMs: 150, pingTimeoutMs: 100 } });
+  app = await startTestApp({ legacyLimits: { pingIntervalMs: 300, pingTimeoutMs: 60_000 } });
+  impatient = await startTestApp({ legacyLimits: { pingIntervalMs: 150, pingTimeoutMs: 100 } });
 });
 
 afterAll(async () => {
@@ -44,7 +44,7 @@ const handshakeOf = (upgrades: readonly string[]) => ({
 
 /** A session that has received the CONNECT of the namespace `/`. */
 async function connected(url = app.url, query = 'EIO=3&b64=1'): Promise<PollingSession> {
-  const session = await pollingSession(url, query);
+  const session = await openPollingSession(url, query);
   expect((await session.poll()).text).toBe('2:40');
   return session;
 }
@@ -76,20 +76,20 @@ async function expectServed(socket: WebSocket): Promise<void> {
 }
 
 test('handshake: polling opens a session and offers the WebSocket', async () => {
-  const { opened } = await pollingSession(app.url, 'EIO=3&b64=1');
-  expect(opened).toMatchObject({ status: 200, type: 'text/plain; charset=UTF-8' });
-  const [packet = '', ...more] = readTextPayload(opened.text);
-  expect(readHandshake(packet)).toEqual(handshakeOf(['websocket']));
+  const { handshake } = await openPollingSession(app.url, 'EIO=3&b64=1');
+  expect(handshake).toMatchObject({ status: 200, type: 'text/plain; charset=UTF-8' });
+  const [packet = '', ...more] = decodeTextPayload(handshake.text);
+  expect(decodeHandshake(packet)).toEqual(handshakeOf(['websocket']));
   expect(more).toEqual([]);
 });
 
 test('handshake: a WebSocket opens a session, with nothing to upgrade to', async () => {
-  await using line = await rawLine(app.url, 3, 'websocket');
-  expect(readHandshake(await line.next())).toEqual(handshakeOf([]));
+  await using line = await openRawConnection(app.url, 3, 'websocket');
+  expect(decodeHandshake(await line.next())).toEqual(handshakeOf([]));
 });
 
 test.for(['', 'EIO=2', 'EIO=abc', 'EIO='])('handshake: the query %j means protocol 3', async (query) => {
-  expect((await connected(app.url, `${query}&b64=1`)).opened.status).toBe(200);
+  expect((await connected(app.url, `${query}&b64=1`)).handshake.status).toBe(200);
 });
 
 test.for(['EIO=3', 'EIO=3&transport=abc', 'EIO=3&transport=webtransport'])(
@@ -98,7 +98,7 @@ test.for(['EIO=3', 'EIO=3&transport=abc', 'EIO=3&transport=webtransport'])(
     const response = await fetch(`${app.url}/socket.io/?${query}`);
     expect(response.status).toBe(400);
     expect(await response.text()).toBe('{"code":0,"message":"Transport unknown"}');
-    expect(await refusedSocket(app.url, query)).toBe('400 Transport unknown');
+    expect(await readUpgradeError(app.url, query)).toBe('400 Transport unknown');
   },
 );
 
@@ -111,36 +111,36 @@ test.for(['POST', 'PUT', 'DELETE'])('handshake: %s opens no session', async (met
 test('handshake: an unknown session is refused', async () => {
   const response = await fetch(`${app.url}/socket.io/?EIO=3&transport=polling&sid=abc`);
   expect({ status: response.status, text: await response.text() }).toEqual(UNKNOWN_SESSION);
-  expect(await refusedSocket(app.url, 'EIO=3&transport=websocket&sid=abc')).toBe('400 Session ID unknown');
+  expect(await readUpgradeError(app.url, 'EIO=3&transport=websocket&sid=abc')).toBe('400 Session ID unknown');
 });
 
 test('message, polling: a payload of one packet is answered by one', async () => {
   const session = await connected();
-  expect(await session.post(textPayload([REQUEST]))).toMatchObject({
+  expect(await session.post(encodeTextPayload([REQUEST]))).toMatchObject({
     status: 200,
     type: 'text/html',
     text: 'ok',
   });
-  expect(await session.poll()).toMatchObject({ status: 200, text: textPayload([ANSWER]) });
+  expect(await session.poll()).toMatchObject({ status: 200, text: encodeTextPayload([ANSWER]) });
 });
 
 test('message, polling: the packets of a payload are answered in order', async () => {
-  await using line = await rawLine(app.url, 3, 'polling');
+  await using line = await openRawConnection(app.url, 3, 'polling');
   await line.send('421["a"]', '422["b"]', '423["c"]');
-  expect((await heardUntil(line, '433[]')).slice(2)).toEqual(['431[]', '432[]', '433[]']);
+  expect((await readPacketsUntil(line, '433[]')).slice(2)).toEqual(['431[]', '432[]', '433[]']);
 });
 
 test('message, polling: a binary packet is sent with its event, in base64', async () => {
   const session = await connected();
   const event = '451-7["unknown",{"_placeholder":true,"num":0}]';
-  expect((await session.post(textPayload([event, 'b4AQIDBA==']))).text).toBe('ok');
+  expect((await session.post(encodeTextPayload([event, 'b4AQIDBA==']))).text).toBe('ok');
   expect((await session.poll()).text).toBe('5:437[]');
 });
 
 test('message, polling: a binary payload is decoded like a text', async () => {
   const session = await connected();
   const event = '451-7["unknown",{"_placeholder":true,"num":0}]';
-  const payload = Buffer.concat([binaryPayload([event]), Buffer.from([1, 5, 255, 4, 1, 2, 3, 4])]);
+  const payload = Buffer.concat([encodeBinaryPayload([event]), Buffer.from([1, 5, 255, 4, 1, 2, 3, 4])]);
   expect((await session.post(payload, BINARY)).text).toBe('ok');
   expect((await session.poll()).text).toBe('5:437[]');
 });
@@ -178,27 +178,27 @@ test('message, polling: an aborted poll closes the session', async () => {
 });
 
 test('message, WebSocket: a packet is answered by one', async () => {
-  await using line = await rawLine(app.url, 3, 'websocket');
+  await using line = await openRawConnection(app.url, 3, 'websocket');
   await line.send(REQUEST);
-  expect((await heardUntil(line, ANSWER)).slice(1)).toEqual(['40', ANSWER]);
+  expect((await readPacketsUntil(line, ANSWER)).slice(1)).toEqual(['40', ANSWER]);
 });
 
 test('message, WebSocket: a binary frame begins with the type of its packet', async () => {
-  await using line = await rawLine(app.url, 3, 'websocket');
+  await using line = await openRawConnection(app.url, 3, 'websocket');
   await line.send('451-7["unknown",{"_placeholder":true,"num":0}]', Buffer.from([4, 1, 2, 3, 4]));
-  expect((await heardUntil(line, '437[]')).slice(1)).toEqual(['40', '437[]']);
+  expect((await readPacketsUntil(line, '437[]')).slice(1)).toEqual(['40', '437[]']);
 });
 
 test('message, WebSocket: a malformed packet closes the session', async () => {
-  await using line = await rawLine(app.url, 3, 'websocket');
+  await using line = await openRawConnection(app.url, 3, 'websocket');
   await line.send('abc');
-  expect((await heardUntil(line, 'never')).at(-1)).toBe('closed 1005');
+  expect((await readPacketsUntil(line, 'never')).at(-1)).toBe('closed 1005');
 });
 
 test.for(['polling', 'websocket'] as const)('heartbeat, %s: every ping is answered', async (transport) => {
-  await using line = await rawLine(app.url, 3, transport);
+  await using line = await openRawConnection(app.url, 3, transport);
   await line.send('2');
-  expect((await heardUntil(line, '3')).slice(1)).toEqual(['40', '3']);
+  expect((await readPacketsUntil(line, '3')).slice(1)).toEqual(['40', '3']);
   for (let n = 0; n < 3; n += 1) {
     await line.send('2');
     expect(await line.next()).toBe('3');
@@ -212,8 +212,8 @@ test('heartbeat, polling: a session whose client does not ping is closed', async
 });
 
 test('heartbeat, WebSocket: a session whose client does not ping is closed', async () => {
-  await using line = await rawLine(impatient.url, 3, 'websocket');
-  expect((await heardUntil(line, 'never')).slice(1)).toEqual(['40', 'closed 1005']);
+  await using line = await openRawConnection(impatient.url, 3, 'websocket');
+  expect((await readPacketsUntil(line, 'never')).slice(1)).toEqual(['40', 'closed 1005']);
 });
 
 test('close, polling: the session is closed, and the pending poll gets a response', async () => {
@@ -227,9 +227,9 @@ test('close, polling: the session is closed, and the pending poll gets a respons
 });
 
 test('close, WebSocket: the session is closed', async () => {
-  await using line = await rawLine(app.url, 3, 'websocket');
+  await using line = await openRawConnection(app.url, 3, 'websocket');
   await line.send('1');
-  expect((await heardUntil(line, 'never')).at(-1)).toBe('closed 1005');
+  expect((await readPacketsUntil(line, 'never')).at(-1)).toBe('closed 1005');
 });
 
 test('upgrade: a WebSocket takes over from polling', async () => {
@@ -251,7 +251,7 @@ test('upgrade: events sent over polling before the upgrade get their replies ove
   socket.send('2probe');
   await probed;
   expect((await session.poll()).text).toBe('1:6');
-  await session.post(textPayload([REQUEST]));
+  await session.post(encodeTextPayload([REQUEST]));
   const answered = messageOf(socket);
   socket.send('5');
   expect(await answered).toBe(ANSWER);
@@ -277,6 +277,6 @@ test('upgrade: a WebSocket with a malformed probe is closed, and polling continu
   const socket = await session.openSocket();
   socket.send(REQUEST);
   await new Promise((resolve) => socket.once('close', resolve));
-  await session.post(textPayload([REQUEST]));
-  expect((await session.poll()).text).toBe(textPayload([ANSWER]));
+  await session.post(encodeTextPayload([REQUEST]));
+  expect((await session.poll()).text).toBe(encodeTextPayload([ANSWER]));
 });

@@ -1,10 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { WebSocket } from 'ws';
 import type { TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { BINARY, joinedPayload, pollingSession, readHandshake, refusedSocket } from '../harness/engine-io.ts';
+import { startTestApp } from '../harness/app.ts';
+import {
+  BINARY,
+  encodePayload,
+  openPollingSession,
+  decodeHandshake,
+  readUpgradeError,
+} from '../harness/engine-io.ts';
 import type { PollingSession } from '../harness/engine-io.ts';
-import { connectedLine, heardUntil, rawLine } from '../harness/raw-connection.ts';
+import { connectRawConnection, readPacketsUntil, openRawConnection } from '../harness/raw-connection.ts';
 
 // Engine.IO protocol 4, as clients from 3.0 on speak it: it is the server that pings.
 
@@ -15,9 +21,9 @@ let lively: TestGateway;
 let impatient: TestGateway;
 
 beforeAll(async () => {
-  app = await testApp();
-  lively = await testApp({ legacyLimits: { pingIntervalMs: 50 } });
-  impatient = await testApp({ legacyLimits: { pingIntervalMs: 100, pingTimeoutMs: 100 } });
+  app = await startTestApp();
+  lively = await startTestApp({ legacyLimits: { pingIntervalMs: 50 } });
+  impatient = await startTestApp({ legacyLimits: { pingIntervalMs: 100, pingTimeoutMs: 100 } });
 });
 
 afterAll(async () => {
@@ -40,7 +46,7 @@ const handshakeOf = (upgrades: readonly string[]) => ({
 
 /** A session that is connected to the namespace `/`. */
 async function connected(): Promise<PollingSession> {
-  const session = await pollingSession(app.url, 'EIO=4');
+  const session = await openPollingSession(app.url, 'EIO=4');
   await session.post('40');
   expect((await session.poll()).text).toMatch(/^40\{"sid":"[\w-]{20}"\}$/);
   return session;
@@ -73,21 +79,21 @@ async function expectServed(socket: WebSocket): Promise<void> {
 }
 
 test('handshake: polling opens a session and offers the WebSocket', async () => {
-  const { opened } = await pollingSession(app.url, 'EIO=4');
-  expect(opened).toMatchObject({ status: 200, type: 'text/plain; charset=UTF-8' });
-  expect(readHandshake(opened.text)).toEqual(handshakeOf(['websocket']));
+  const { handshake } = await openPollingSession(app.url, 'EIO=4');
+  expect(handshake).toMatchObject({ status: 200, type: 'text/plain; charset=UTF-8' });
+  expect(decodeHandshake(handshake.text)).toEqual(handshakeOf(['websocket']));
 });
 
 test('handshake: a WebSocket opens a session, with nothing to upgrade to', async () => {
-  await using line = await rawLine(app.url, 4, 'websocket');
-  expect(readHandshake(await line.next())).toEqual(handshakeOf([]));
+  await using line = await openRawConnection(app.url, 4, 'websocket');
+  expect(decodeHandshake(await line.next())).toEqual(handshakeOf([]));
 });
 
 test('handshake: any other protocol than 4 is served as protocol 3', async () => {
   // The protocol has it refused; the iOS app sends no EIO at all.
   for (const query of ['', 'EIO=5', 'EIO=abc']) {
-    const { opened } = await pollingSession(app.url, query);
-    expect(opened.text).toMatch(/^\d+:0\{"sid":/);
+    const { handshake } = await openPollingSession(app.url, query);
+    expect(handshake.text).toMatch(/^\d+:0\{"sid":/);
   }
 });
 
@@ -97,7 +103,7 @@ test.for(['EIO=4', 'EIO=4&transport=abc', 'EIO=4&transport=webtransport'])(
     const response = await fetch(`${app.url}/socket.io/?${query}`);
     expect(response.status).toBe(400);
     expect(await response.text()).toBe('{"code":0,"message":"Transport unknown"}');
-    expect(await refusedSocket(app.url, query)).toBe('400 Transport unknown');
+    expect(await readUpgradeError(app.url, query)).toBe('400 Transport unknown');
   },
 );
 
@@ -110,7 +116,7 @@ test.for(['POST', 'PUT', 'DELETE'])('handshake: %s opens no session', async (met
 test('handshake: an unknown session is refused', async () => {
   const response = await fetch(`${app.url}/socket.io/?EIO=4&transport=polling&sid=abc`);
   expect({ status: response.status, text: await response.text() }).toEqual(UNKNOWN_SESSION);
-  expect(await refusedSocket(app.url, 'EIO=4&transport=websocket&sid=abc')).toBe('400 Session ID unknown');
+  expect(await readUpgradeError(app.url, 'EIO=4&transport=websocket&sid=abc')).toBe('400 Session ID unknown');
 });
 
 test('handshake: a session keeps its protocol', async () => {
@@ -127,15 +133,15 @@ test('message, polling: a payload of one packet is answered by one', async () =>
 });
 
 test('message, polling: the packets of a payload are answered in order', async () => {
-  await using line = await connectedLine(app.url, 4, 'polling');
+  await using line = await connectRawConnection(app.url, 4, 'polling');
   await line.send('421["a"]', '422["b"]', '423["c"]');
-  expect(await heardUntil(line, '433[]')).toEqual(['431[]', '432[]', '433[]']);
+  expect(await readPacketsUntil(line, '433[]')).toEqual(['431[]', '432[]', '433[]']);
 });
 
 test('message, polling: a binary packet is sent with its event, in base64', async () => {
   const session = await connected();
   const event = '451-7["unknown",{"_placeholder":true,"num":0}]';
-  expect((await session.post(joinedPayload([event, 'bAQIDBA==']))).text).toBe('ok');
+  expect((await session.post(encodePayload([event, 'bAQIDBA==']))).text).toBe('ok');
   expect((await session.poll()).text).toBe('437[]');
 });
 
@@ -178,19 +184,19 @@ test('message, polling: an aborted poll closes the session', async () => {
 });
 
 test('message, WebSocket: a packet is answered by one', async () => {
-  await using line = await connectedLine(app.url, 4, 'websocket');
+  await using line = await connectRawConnection(app.url, 4, 'websocket');
   await line.send(REQUEST);
   expect(await line.next()).toBe(ANSWER);
 });
 
 test('message, WebSocket: a binary frame is a message, without a type', async () => {
-  await using line = await connectedLine(app.url, 4, 'websocket');
+  await using line = await connectRawConnection(app.url, 4, 'websocket');
   await line.send('451-7["unknown",{"_placeholder":true,"num":0}]', Buffer.from([1, 2, 3, 4]));
   expect(await line.next()).toBe('437[]');
 });
 
 test('message, WebSocket: a malformed packet closes the session', async () => {
-  await using line = await connectedLine(app.url, 4, 'websocket');
+  await using line = await connectRawConnection(app.url, 4, 'websocket');
   await line.send('abc');
   expect(await line.next()).toBe('closed 1005');
 });
@@ -198,8 +204,8 @@ test('message, WebSocket: a malformed packet closes the session', async () => {
 test.for(['polling', 'websocket'] as const)(
   'heartbeat, %s: the server pings, and pings again once it is answered',
   async (transport) => {
-    await using line = await rawLine(lively.url, 4, transport);
-    readHandshake(await line.next());
+    await using line = await openRawConnection(lively.url, 4, transport);
+    decodeHandshake(await line.next());
     for (let n = 0; n < 3; n += 1) {
       expect(await line.next()).toBe('2');
       await line.send('3');
@@ -208,15 +214,15 @@ test.for(['polling', 'websocket'] as const)(
 );
 
 test('heartbeat, polling: a session whose client does not answer is closed', async () => {
-  const session = await pollingSession(impatient.url, 'EIO=4');
+  const session = await openPollingSession(impatient.url, 'EIO=4');
   expect((await session.poll()).text).toBe('2');
   await expect.poll(async () => (await session.post('6')).status).toBe(400);
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
 });
 
 test('heartbeat, WebSocket: a session whose client does not answer is closed', async () => {
-  await using line = await rawLine(impatient.url, 4, 'websocket');
-  expect((await heardUntil(line, 'never')).slice(1)).toEqual(['2', 'closed 1005']);
+  await using line = await openRawConnection(impatient.url, 4, 'websocket');
+  expect((await readPacketsUntil(line, 'never')).slice(1)).toEqual(['2', 'closed 1005']);
 });
 
 test('close, polling: the session is closed, and the pending poll gets a response', async () => {
@@ -230,7 +236,7 @@ test('close, polling: the session is closed, and the pending poll gets a respons
 });
 
 test('close, WebSocket: the session is closed', async () => {
-  await using line = await connectedLine(app.url, 4, 'websocket');
+  await using line = await connectRawConnection(app.url, 4, 'websocket');
   await line.send('1');
   expect(await line.next()).toBe('closed 1005');
 });

@@ -4,13 +4,13 @@ import { CHANNELS, COMMON_REFUSALS } from '../../src/bridge/contract/channels.ts
 import { framesOf, framesOfEphemeral } from '../../src/bridge/contract/event-frames.ts';
 import { trim } from '../../src/db/event-log.ts';
 import type { Database } from '../../src/db/database.ts';
-import { circleOf, conversationOf, createGateway, deviceOf } from '../../src/testing/index.ts';
-import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { createCircle, createConversation, createGateway, createDevice } from '../../src/testing/index.ts';
+import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { fakeBridge } from '../bridge/fake-bridge.ts';
-import { testDatabase } from '../harness/database.ts';
-import { sendMessage } from '../harness/demo-family.ts';
-import { wire } from '../harness/wire.ts';
-import type { Wire } from '../harness/wire.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { sendMessage } from '../harness/ann-and-bob.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import type { PacketSocket } from '../harness/packet-connection.ts';
 import { faultOf, rowOf } from './frame-shapes.ts';
 
 // The whole wire as text: one scenario that triggers every row of the documentation. Ids are real, and differ between
@@ -23,11 +23,11 @@ let bob: TestAccount;
 let cleo: TestAccount;
 let eve: TestAccount;
 let machine: TestAccount;
-let circle: Named;
-let talk: Named;
+let circle: Entity;
+let talk: Entity;
 
 /** Everybody who is connected, by the names in the snapshots. */
-const clients = new Map<string, Wire>();
+const clients = new Map<string, PacketSocket>();
 /** Every packet received by any client. */
 const heard: { readonly who: string; readonly packet: string }[] = [];
 /** What was answered on each listened channel. */
@@ -35,7 +35,7 @@ const answers = new Map<string, Set<string>>();
 let asked = 0;
 
 const person = (name: string, birthday = '1995-12-12') =>
-  app.account({
+  app.createAccount({
     email: `${name.toLowerCase()}@example.com`,
     firstName: name,
     lastName: 'Martin',
@@ -43,15 +43,15 @@ const person = (name: string, birthday = '1995-12-12') =>
   });
 
 beforeAll(async () => {
-  database = await testDatabase();
+  database = await openTestDatabase();
   app = await createGateway({ database, env: { RATE_LIMITS: 'on' } });
   // Created first, so that later ids differ between kinds.
   eve = await person('Eve');
   const dan = await person('Dan');
-  const others = await circleOf(eve, dan);
-  const first = await conversationOf(eve, others, dan);
-  await conversationOf(eve, others, dan);
-  await (await deviceOf(app, eve, others))[Symbol.asyncDispose]();
+  const others = await createCircle(eve, dan);
+  const first = await createConversation(eve, others, dan);
+  await createConversation(eve, others, dan);
+  await (await createDevice(app, eve, others))[Symbol.asyncDispose]();
   await sendMessage(
     eve,
     first,
@@ -62,8 +62,8 @@ beforeAll(async () => {
   ann = await person('Ann');
   bob = await person('Bob');
   cleo = await person('Cleo');
-  circle = await circleOf(ann, bob, cleo);
-  talk = await conversationOf(ann, circle, bob, cleo);
+  circle = await createCircle(ann, bob, cleo);
+  talk = await createConversation(ann, circle, bob, cleo);
 });
 
 afterAll(async () => {
@@ -71,23 +71,23 @@ afterAll(async () => {
   await app[Symbol.asyncDispose]();
 });
 
-async function open(who: string, protocol: 3 | 4 | 'none' = 3, url = app.url): Promise<Wire> {
-  const client = await wire(url, protocol);
+async function open(who: string, protocol: 3 | 4 | 'none' = 3, url = app.url): Promise<PacketSocket> {
+  const client = await openPacketSocket(url, protocol);
   client.socket.on('message', (data: Buffer) => heard.push({ who, packet: data.toString() }));
   return client;
 }
 
 /** Connects and stays, as a client of the account. */
-async function enter(who: string, account: TestAccount, protocol: 3 | 4 | 'none' = 3): Promise<Wire> {
+async function enter(who: string, account: TestAccount, protocol: 3 | 4 | 'none' = 3): Promise<PacketSocket> {
   const client = await open(who, protocol);
   clients.set(who, client);
   await ask(client, 'authenticate', { token: account.token });
   return client;
 }
 
-async function ask(client: Wire, channel: string, ...args: unknown[]): Promise<string[]> {
+async function ask(client: PacketSocket, channel: string, ...args: unknown[]): Promise<string[]> {
   asked += 1;
-  const packets = await client.ask(channel, ...args);
+  const packets = await client.request(channel, ...args);
   const known = answers.get(channel) ?? new Set();
   for (const packet of packets) known.add(packet);
   answers.set(channel, known);
@@ -96,7 +96,7 @@ async function ask(client: Wire, channel: string, ...args: unknown[]): Promise<s
 
 /** Returns a client's request, and its replies before the empty acknowledgement, as text. */
 async function dialogue(
-  client: Wire,
+  client: PacketSocket,
   ...requests: readonly (readonly [string, ...unknown[]])[]
 ): Promise<string> {
   const lines: string[] = [];
@@ -120,7 +120,7 @@ async function told(to: readonly string[], act: () => Promise<unknown>): Promise
   return steady([...hearers].map(([packet, names]) => `${names.join('; ')}: ${packet}`).join('\n'));
 }
 
-function clientOf(who: string): Wire {
+function clientOf(who: string): PacketSocket {
   const client = clients.get(who);
   if (client === undefined) throw new Error(`${who} is not connected.`);
   return client;
@@ -228,7 +228,7 @@ test('presence, and a device that is added', async () => {
   expect(await told(both, () => enter('ann', ann))).toMatchInlineSnapshot(
     `"bob, listening; bob: 42["circle",{"event":"connect","user":"ann@example.com","circle_id":2}]"`,
   );
-  const device = await told(both, async () => (machine = await deviceOf(app, ann, circle)));
+  const device = await told(both, async () => (machine = await createDevice(app, ann, circle)));
   expect(device).toMatchInlineSnapshot(`"bob, listening; bob: 42["device created",{"circle_id":2}]"`);
   expect(await told(both, () => enter('device', machine))).toMatchInlineSnapshot(
     `"bob, listening; bob: 42["circle",{"event":"device","type":"connect","device_id":2,"circle_id":2}]"`,
@@ -370,7 +370,7 @@ test('circle: update, join, quit, kick, and an update of the device', async () =
 });
 
 test('circle_invite, and conversation: invite and promoted, to the newest connection only', async () => {
-  const another = await circleOf(ann);
+  const another = await createCircle(ann);
   expect(
     await told(['bob'], () =>
       run(ann, 'inviteToCircle(circleId: $id, email: $email)', { id: another.id, email: bob.login }),
@@ -378,7 +378,7 @@ test('circle_invite, and conversation: invite and promoted, to the newest connec
   ).toMatchInlineSnapshot(`"bob: 42["circle_invite",{"event":"invite","circle_id":3,"circle_invite_id":6}]"`);
   let side = another;
   expect(
-    await told(['cleo, without EIO'], async () => (side = await conversationOf(ann, circle, cleo))),
+    await told(['cleo, without EIO'], async () => (side = await createConversation(ann, circle, cleo))),
   ).toMatchInlineSnapshot(`"cleo, without EIO: 42["conversation",{"event":"invite","conversation_id":4}]"`);
   expect(
     await told(['bob'], () =>
@@ -598,7 +598,7 @@ test('webrtc_forward, to a client with EIO and to one without', async () => {
     device: 42["webrtc_config",{"sender_id":3,"is_device":false,"content":{"device_id":2,"message":null}}]"
   `);
   const away = await person('Dora');
-  await circleOf(ann, away);
+  await createCircle(ann, away);
   const rows = [
     ['webrtc_forward', { message: 'CALLING' }],
     ['webrtc_forward', { user_id: eve.legacyId }],

@@ -1,13 +1,13 @@
 import { serverAudits } from 'graphql-http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 
 // The audits of https://github.com/graphql/graphql-http, of the requirements of the GraphQL over HTTP specification.
 describe('the GraphQL over HTTP specification', () => {
   let app: TestGateway;
   beforeAll(async () => {
-    app = await testApp();
+    app = await startTestApp();
   });
   afterAll(async () => {
     await app[Symbol.asyncDispose]();

@@ -1,53 +1,53 @@
 import { expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
-import { rawSocket } from '../harness/raw-socket.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { quietPeriod } from '../harness/waiting.ts';
 
 // Protocol: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 
 test('a connection without token is acknowledged, and can run public operations', async () => {
-  await using app = await testApp();
-  await using socket = await rawSocket(app.url, {});
+  await using app = await startTestApp();
+  await using socket = await openGraphqlSocket(app.url, {});
   socket.send({ id: '1', type: 'subscribe', payload: { query: '{ __typename }' } });
   expect(await socket.next()).toEqual({ id: '1', type: 'next', payload: { data: { __typename: 'Query' } } });
   expect(await socket.next()).toEqual({ id: '1', type: 'complete' });
 });
 
 test('a bad token closes with 4403', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const payload of [{ token: 'nonsense' }, { authorization: 'Bearer a.b.c' }]) {
-    await using socket = await rawSocket(app.url);
+    await using socket = await openGraphqlSocket(app.url);
     socket.send({ type: 'connection_init', payload });
-    expect((await socket.closed()).code).toBe(4403);
+    expect((await socket.waitForClose()).code).toBe(4403);
   }
 });
 
 test('a token that cannot be checked because of an outage closes with 1013, after which clients retry', async () => {
   const env = { AUTH_JWKS_URL: 'http://127.0.0.1:1/keys', AUTH_ISSUER: 'https://id.example' };
-  await using app = await testApp({ env });
+  await using app = await startTestApp({ env });
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
-  await using socket = await rawSocket(app.url);
+  await using socket = await openGraphqlSocket(app.url);
   const token = `${encode({ alg: 'RS256' })}.${encode({})}.AAAA`;
   socket.send({ type: 'connection_init', payload: { token } });
-  expect(await socket.closed()).toEqual({ code: 1013, reason: 'UNAVAILABLE' });
+  expect(await socket.waitForClose()).toEqual({ code: 1013, reason: 'UNAVAILABLE' });
 });
 
 test('a token is accepted in either field of the payload', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   for (const payload of [
     { token: ann.token },
     { authorization: `Bearer ${ann.token}` },
     { authorization: ann.token },
   ]) {
-    await using socket = await rawSocket(app.url, payload);
+    await using socket = await openGraphqlSocket(app.url, payload);
     socket.send({ id: 'a', type: 'subscribe', payload: { query: '{ me { ... on User { id } } }' } });
     expect(await socket.next()).toEqual({ id: 'a', type: 'next', payload: { data: { me: { id: ann.id } } } });
   }
 });
 
 test('the wrong subprotocol closes with 4406, or is not negotiated', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const { WebSocket } = await import('ws');
   const socket = new WebSocket(`${app.url.replace('http', 'ws')}/graphql`, 'graphql-ws');
   const end = await new Promise((resolve) => {
@@ -65,23 +65,23 @@ test.each([
     4401,
   ],
 ])('%s closes', async (_what, frame, code) => {
-  await using app = await testApp();
-  await using socket = await rawSocket(app.url);
+  await using app = await startTestApp();
+  await using socket = await openGraphqlSocket(app.url);
   socket.send(frame);
-  expect((await socket.closed()).code).toBe(code);
+  expect((await socket.waitForClose()).code).toBe(code);
 });
 
 test('a second connection_init closes with 4429', async () => {
-  await using app = await testApp();
-  await using socket = await rawSocket(app.url, {});
+  await using app = await startTestApp();
+  await using socket = await openGraphqlSocket(app.url, {});
   socket.send({ type: 'connection_init' });
-  expect((await socket.closed()).code).toBe(4429);
+  expect((await socket.waitForClose()).code).toBe(4429);
 });
 
 test('a second operation with a running id closes with 4409', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
-  await using socket = await rawSocket(app.url, { token: ann.token });
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
+  await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   const subscribe = {
     id: '1',
     type: 'subscribe',
@@ -90,19 +90,19 @@ test('a second operation with a running id closes with 4409', async () => {
   socket.send(subscribe);
   await socket.nextOf('next');
   socket.send(subscribe);
-  expect((await socket.closed()).code).toBe(4409);
+  expect((await socket.waitForClose()).code).toBe(4409);
 });
 
 test('the pong has the payload of the ping', async () => {
-  await using app = await testApp();
-  await using socket = await rawSocket(app.url, {});
+  await using app = await startTestApp();
+  await using socket = await openGraphqlSocket(app.url, {});
   socket.send({ type: 'ping', payload: { at: 1 } });
   expect(await socket.next()).toEqual({ type: 'pong', payload: { at: 1 } });
 });
 
 test('the server stops reading from a client that does not read, until it does', async () => {
-  await using app = await testApp();
-  await using socket = await rawSocket(app.url, {});
+  await using app = await startTestApp();
+  await using socket = await openGraphqlSocket(app.url, {});
   const pad = 'x'.repeat(500_000);
   socket.socket.pause();
   for (let index = 0; index < 60; index += 1) socket.send({ type: 'ping', payload: { index, pad } });
@@ -115,8 +115,8 @@ test('the server stops reading from a client that does not read, until it does',
 });
 
 test('document errors are INVALID_INPUT and end only their operation', async () => {
-  await using app = await testApp();
-  await using socket = await rawSocket(app.url, {});
+  await using app = await startTestApp();
+  await using socket = await openGraphqlSocket(app.url, {});
   for (const query of ['{', '{ nothing }', 'query A { __typename } query B { __typename }']) {
     socket.send({ id: '1', type: 'subscribe', payload: { query } });
     expect(await socket.next()).toMatchObject({
@@ -130,8 +130,8 @@ test('document errors are INVALID_INPUT and end only their operation', async () 
 });
 
 test('subscribing without an account is UNAUTHENTICATED and leaves the connection open', async () => {
-  await using app = await testApp();
-  await using socket = await rawSocket(app.url, {});
+  await using app = await startTestApp();
+  await using socket = await openGraphqlSocket(app.url, {});
   socket.send({
     id: '1',
     type: 'subscribe',
@@ -143,9 +143,9 @@ test('subscribing without an account is UNAUTHENTICATED and leaves the connectio
 });
 
 test('no frame follows a client’s `complete`', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
-  await using socket = await rawSocket(app.url, { token: ann.token });
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
+  await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   socket.send({
     id: '1',
     type: 'subscribe',
@@ -160,9 +160,9 @@ test('no frame follows a client’s `complete`', async () => {
 });
 
 test('an operation on an anonymous connection may have its own token, as GraphiQL sends it', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
-  await using socket = await rawSocket(app.url, {});
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
+  await using socket = await openGraphqlSocket(app.url, {});
   const subscribe = (id: string, token: string) => {
     const extensions = { headers: { Authorization: `Bearer ${token}` } };
     const query = 'subscription { inboxEvents { __typename } }';

@@ -1,29 +1,29 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { circleOf, conversationOf } from '../../src/testing/index.ts';
-import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { isInt32, readEvent } from '../harness/legacy-types.ts';
-import { IOS, IOS_ENCODING_ONCE, phone } from '../harness/mobile-clients.ts';
-import type { Phone } from '../harness/mobile-clients.ts';
-import { sendMessage } from '../harness/demo-family.ts';
-import { wire } from '../harness/wire.ts';
-import type { Packets } from '../harness/wire.ts';
+import { createCircle, createConversation } from '../../src/testing/index.ts';
+import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { startTestApp } from '../harness/app.ts';
+import { isInt32, decodeEvent } from '../harness/legacy-types.ts';
+import { IOS, IOS_ENCODING_ONCE, connectMobileClient } from '../harness/mobile-clients.ts';
+import type { MobileClient } from '../harness/mobile-clients.ts';
+import { sendMessage } from '../harness/ann-and-bob.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import type { PacketConnection } from '../harness/packet-connection.ts';
 
 // What the iOS app does, as far as its wire shows it: contract 8.2. It has one socket, which all screens share.
 
 let app: TestGateway;
 let ann: TestAccount;
 let bob: TestAccount;
-let circle: Named;
-let conversation: Named;
+let circle: Entity;
+let conversation: Entity;
 let talk: { conversation_id: number };
 
 beforeAll(async () => {
-  app = await testApp();
-  ann = await app.account({ email: 'ann@example.com' });
-  bob = await app.account({ email: 'bob@example.com' });
-  circle = await circleOf(ann, bob);
-  conversation = await conversationOf(ann, circle, bob);
+  app = await startTestApp();
+  ann = await app.createAccount({ email: 'ann@example.com' });
+  bob = await app.createAccount({ email: 'bob@example.com' });
+  circle = await createCircle(ann, bob);
+  conversation = await createConversation(ann, circle, bob);
   talk = { conversation_id: conversation.legacyId };
 });
 
@@ -32,15 +32,15 @@ afterAll(async () => {
 });
 
 /** The app connects, and reconnects, in one way: authenticate is all. */
-async function launched(account: TestAccount, model = IOS, upgrades = true): Promise<Phone> {
-  const socket = await phone(app.url, model, { upgrades });
+async function launched(account: TestAccount, model = IOS, upgrades = true): Promise<MobileClient> {
+  const socket = await connectMobileClient(app.url, model, { upgrades });
   await socket.next('40');
   socket.emit('authenticate', { token: account.token });
   return socket;
 }
 
 /** With a circle after `/user/info`, and with a chat open. */
-async function inChat(account: TestAccount, model = IOS, upgrades = true): Promise<Phone> {
+async function inChat(account: TestAccount, model = IOS, upgrades = true): Promise<MobileClient> {
   const socket = await launched(account, model, upgrades);
   socket.emit('join_circle', { circle_id: circle.legacyId });
   socket.emit('join_conversation', talk);
@@ -56,8 +56,8 @@ const isFields = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The first argument of the next event on a channel, which the app takes for a dictionary. */
-async function nextOn(socket: Packets, channel: string): Promise<Fields> {
-  const { payload } = readEvent(await socket.next(`42["${channel}"`));
+async function nextOn(socket: PacketConnection, channel: string): Promise<Fields> {
+  const { payload } = decodeEvent(await socket.next(`42["${channel}"`));
   if (!isFields(payload)) throw new TypeError(`No dictionary: ${JSON.stringify(payload)}`);
   return payload;
 }
@@ -74,8 +74,8 @@ function shownOf(frame: Fields, ownEmail: string): string | number | undefined {
 
 const event = (channel: string, payload: unknown) => `42${JSON.stringify([channel, payload])}`;
 /** Everything that was said before has come by then. */
-const quiet = async (socket: Packets) =>
-  (await socket.ask('unknown')).filter((packet) => packet.startsWith('42'));
+const quiet = async (socket: PacketConnection) =>
+  (await socket.request('unknown')).filter((packet) => packet.startsWith('42'));
 
 test.for([
   ['twice, upgrading', IOS, true],
@@ -102,7 +102,7 @@ test('events sent before and after the upgrade arrive once, in order', async () 
   own.emit('join_conversation', talk);
   const texts = Array.from({ length: 20 }, (_, n) => `été ${n}`);
   for (const text of texts.slice(0, 10)) own.emit('message', { text_message: text, ...talk });
-  await own.upgraded();
+  await own.waitForUpgrade();
   for (const text of texts.slice(10)) own.emit('message', { text_message: text, ...talk });
   for (const text of texts)
     expect(shownOf(await nextOn(own, 'message'), ann.login)).toBe(`ann@example.com: ${text}`);
@@ -139,7 +139,7 @@ test('a file whose name is a list within the list is announced, uploaded, and fe
 
 test('after a reconnect without joins it receives no room frames, but all frames for its account', async () => {
   const before = await inChat(ann);
-  await before.upgraded();
+  await before.waitForUpgrade();
   await before.close();
   await using after = await launched(ann);
   await after.next('42["success"');
@@ -147,8 +147,8 @@ test('after a reconnect without joins it receives no room frames, but all frames
   await bob.graphql.run('mutation ($id: ID!) { updateCircle(circleId: $id, name: "Clan") { id } }', {
     id: circle.id,
   });
-  const other = await circleOf(bob);
-  const { inviteToCircle } = await bob.graphql.run<{ inviteToCircle: Named }>(
+  const other = await createCircle(bob);
+  const { inviteToCircle } = await bob.graphql.run<{ inviteToCircle: Entity }>(
     'mutation ($id: ID!, $email: String!) { inviteToCircle(circleId: $id, email: $email) { legacyId } }',
     { id: other.id, email: ann.login },
   );
@@ -166,7 +166,7 @@ test('after a reconnect without joins it receives no room frames, but all frames
 test('an invitation carries the id by which the app queries it', async () => {
   await using guest = await launched(ann);
   await guest.next('42["success"');
-  const other = await circleOf(bob);
+  const other = await createCircle(bob);
   await bob.graphql.run(
     'mutation ($id: ID!, $email: String!) { inviteToCircle(circleId: $id, email: $email) { id } }',
     {
@@ -176,7 +176,7 @@ test('an invitation carries the id by which the app queries it', async () => {
   );
   const { circle_invite_id: id } = await nextOn(guest, 'circle_invite');
   expect(isInt32(id)).toBe(true);
-  const { acceptCircleInvitation } = await ann.graphql.run<{ acceptCircleInvitation: Named }>(
+  const { acceptCircleInvitation } = await ann.graphql.run<{ acceptCircleInvitation: Entity }>(
     'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { legacyId } }',
     { id: `CircleInvitation:${String(id)}` },
   );
@@ -222,7 +222,7 @@ test('a login, rooms, messages and forwards bring no error and no unrequested co
   }
   own.emit('leave_conversation', talk);
   own.emit('leave_circle', { circle_id: circle.legacyId });
-  const heard = [...own.waiting(), ...(await quiet(own))];
+  const heard = [...own.pending(), ...(await quiet(own))];
   expect(heard.filter((packet) => /^42\["(error|webrtc_config)"/.test(packet))).toEqual([]);
 });
 
@@ -237,13 +237,13 @@ test('credentials are sent on request, once, as strings', async () => {
 test('a client that sends EIO receives forwards on both channels, one without on webrtc_forward only', async () => {
   await using apple = await launched(ann);
   await apple.next('42["success"');
-  await using caller = await wire(app.url);
-  await caller.ask('authenticate', { token: bob.token });
+  await using caller = await openPacketSocket(app.url);
+  await caller.request('authenticate', { token: bob.token });
   // To each other, and to oneself.
-  await caller.ask('webrtc_forward', { email: ann.login, message: 'PING' });
-  expect((await quiet(apple)).map((packet) => readEvent(packet).channel)).toEqual(['webrtc_forward']);
-  const answers = await caller.ask('webrtc_forward', { email: bob.login, message: 'PING' });
-  expect(answers.map((packet) => readEvent(packet).channel)).toEqual([
+  await caller.request('webrtc_forward', { email: ann.login, message: 'PING' });
+  expect((await quiet(apple)).map((packet) => decodeEvent(packet).channel)).toEqual(['webrtc_forward']);
+  const answers = await caller.request('webrtc_forward', { email: bob.login, message: 'PING' });
+  expect(answers.map((packet) => decodeEvent(packet).channel)).toEqual([
     'webrtc_forward',
     'webrtc_config',
     'success',

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CHANNELS } from '../../src/bridge/contract/channels.ts';
-import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
-import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { family } from '../harness/demo-family.ts';
-import { wire } from '../harness/wire.ts';
-import type { Wire } from '../harness/wire.ts';
+import { createCircle, createConversation, createDevice } from '../../src/testing/index.ts';
+import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { startTestApp } from '../harness/app.ts';
+import { createAnnAndBob } from '../harness/ann-and-bob.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import type { PacketSocket } from '../harness/packet-connection.ts';
 
 // How the listened channels behave: who is refused what, and in which order things come. golden-frames.test.ts has the
 // whole wire as text.
@@ -15,15 +15,15 @@ let ann: TestAccount;
 let bob: TestAccount;
 let eve: TestAccount;
 let device: TestAccount;
-let circle: Named;
-let conversation: Named;
+let circle: Entity;
+let conversation: Entity;
 let talk: { conversation_id: number };
 
 beforeAll(async () => {
-  app = await testApp();
-  ({ ann, bob, circle, conversation } = await family(app));
-  eve = await app.account({ email: 'eve@example.com' });
-  device = await deviceOf(app, ann, circle);
+  app = await startTestApp();
+  ({ ann, bob, circle, conversation } = await createAnnAndBob(app));
+  eve = await app.createAccount({ email: 'eve@example.com' });
+  device = await createDevice(app, ann, circle);
   talk = { conversation_id: conversation.legacyId };
 });
 
@@ -32,15 +32,17 @@ afterAll(async () => {
   await app[Symbol.asyncDispose]();
 });
 
-async function login(account: TestAccount, protocol: 3 | 4 | 'none' = 3): Promise<Wire> {
-  const client = await wire(app.url, protocol);
-  expect(await client.ask('authenticate', { token: account.token })).toEqual([success('User authenticated')]);
+async function login(account: TestAccount, protocol: 3 | 4 | 'none' = 3): Promise<PacketSocket> {
+  const client = await openPacketSocket(app.url, protocol);
+  expect(await client.request('authenticate', { token: account.token })).toEqual([
+    success('User authenticated'),
+  ]);
   return client;
 }
 
-async function inRoom(account: TestAccount): Promise<Wire> {
+async function inRoom(account: TestAccount): Promise<PacketSocket> {
   const client = await login(account);
-  await client.ask('join_conversation', talk);
+  await client.request('join_conversation', talk);
   return client;
 }
 
@@ -89,8 +91,8 @@ test.for([
   ['webrtc_credentials', [], 'Socket user introuvable'],
   ['webrtc_forward', [{}], 'Socket user introuvable'],
 ] as const)('%s with %j before login is refused with %s', async ([channel, args, text]) => {
-  await using client = await wire(app.url);
-  expect(await client.ask(channel, ...args)).toEqual([error(text)]);
+  await using client = await openPacketSocket(app.url);
+  expect(await client.request(channel, ...args)).toEqual([error(text)]);
 });
 
 test.for([
@@ -127,26 +129,26 @@ test.for([
   ['webrtc_forward', { device_id: 99_999 }, 'Utilisateur introuvable'],
 ] as const)('%s with %j is refused with %s', async ([channel, payload, text]) => {
   await using client = await login(bob);
-  expect(await client.ask(channel, payload)).toEqual([error(text)]);
+  expect(await client.request(channel, payload)).toEqual([error(text)]);
 });
 
 test('access to foreign conversations and circles is refused', async () => {
   await using client = await login(eve);
   const circleId = { circle_id: circle.legacyId };
-  expect(await client.ask('join_conversation', talk)).toEqual([
+  expect(await client.request('join_conversation', talk)).toEqual([
     error('Vous ne faite pas partie de cette conversation'),
   ]);
-  expect(await client.ask('join_circle', circleId)).toEqual([error("Vous n'appartenez pas a ce cercle")]);
-  expect(await client.ask('writing', { ...talk, is_writing: true })).toEqual([
+  expect(await client.request('join_circle', circleId)).toEqual([error("Vous n'appartenez pas a ce cercle")]);
+  expect(await client.request('writing', { ...talk, is_writing: true })).toEqual([
     error('Vous ne faite pas partie de cette conversation'),
   ]);
-  expect(await client.ask('message', { ...talk, text_message: 'x' })).toEqual([
+  expect(await client.request('message', { ...talk, text_message: 'x' })).toEqual([
     error('Vous ne faites pas partie de cette conversation'),
   ]);
-  expect(await client.ask('webrtc_forward', { email: ann.login })).toEqual([
+  expect(await client.request('webrtc_forward', { email: ann.login })).toEqual([
     error('Utilisateur introuvable'),
   ]);
-  expect(await client.ask('webrtc_forward', { device_id: device.legacyId })).toEqual([
+  expect(await client.request('webrtc_forward', { device_id: device.legacyId })).toEqual([
     error('Utilisateur introuvable'),
   ]);
 });
@@ -154,20 +156,20 @@ test('access to foreign conversations and circles is refused', async () => {
 test('of several errors, the first in the table is sent', async () => {
   await using client = await login(eve);
   const text_message = 'x'.repeat(8193);
-  expect(await client.ask('message', { conversation_id: 99_999, text_message })).toEqual([
+  expect(await client.request('message', { conversation_id: 99_999, text_message })).toEqual([
     error('Conversation introuvable'),
   ]);
-  expect(await client.ask('message', { ...talk, text_message })).toEqual([
+  expect(await client.request('message', { ...talk, text_message })).toEqual([
     error('Vous ne faites pas partie de cette conversation'),
   ]);
-  expect(await client.ask('message', { conversation_id: 'x', text_message, files: 7 })).toEqual([
+  expect(await client.request('message', { conversation_id: 'x', text_message, files: 7 })).toEqual([
     error('Parameter missing'),
   ]);
   for (const conversation_id of [talk.conversation_id, 99_999, 'x']) {
-    expect(await client.ask('join_conversation', { conversation_id, after_message_id: 'x' })).toEqual([
+    expect(await client.request('join_conversation', { conversation_id, after_message_id: 'x' })).toEqual([
       error('Parameter missing'),
     ]);
-    expect(await client.ask('join_conversation', { conversation_id, after_message_id: null })).toEqual([
+    expect(await client.request('join_conversation', { conversation_id, after_message_id: null })).toEqual([
       error('Vous ne faite pas partie de cette conversation'),
     ]);
   }
@@ -176,27 +178,31 @@ test('of several errors, the first in the table is sent', async () => {
 test('joins and leaves reply with the name of the room', async () => {
   await using client = await login(bob);
   const [c, v] = [circle.legacyId, conversation.legacyId];
-  expect(await client.ask('join_circle', { circle_id: c })).toEqual([
+  expect(await client.request('join_circle', { circle_id: c })).toEqual([
     success(`Vous avez rejoins le cercle : circle_${c}`),
   ]);
-  expect(await client.ask('join_circle', { circle_id: `${c}` })).toEqual([
+  expect(await client.request('join_circle', { circle_id: `${c}` })).toEqual([
     success(`Vous avez rejoins le cercle : circle_${c}`),
   ]);
   const joined = success(`Vous avez rejoins la conversation : conversation_${v}`);
-  expect(await client.ask('join_conversation', talk)).toEqual([joined]);
-  expect(await client.ask('join_conversation', JSON.stringify(talk))).toEqual([joined]);
-  expect(await client.ask('join_conversation', talk, { surplus: true }, 7)).toEqual([joined]);
-  expect(await client.ask('leave_conversation', talk)).toEqual([success('Vous avez quitte la conversation')]);
-  expect(await client.ask('leave_circle', { circle_id: c })).toEqual([success('Vous avez quitte le cercle')]);
+  expect(await client.request('join_conversation', talk)).toEqual([joined]);
+  expect(await client.request('join_conversation', JSON.stringify(talk))).toEqual([joined]);
+  expect(await client.request('join_conversation', talk, { surplus: true }, 7)).toEqual([joined]);
+  expect(await client.request('leave_conversation', talk)).toEqual([
+    success('Vous avez quitte la conversation'),
+  ]);
+  expect(await client.request('leave_circle', { circle_id: c })).toEqual([
+    success('Vous avez quitte le cercle'),
+  ]);
 });
 
 test('leaving a room that is not joined, or does not exist, succeeds', async () => {
   await using client = await login(eve);
   for (const conversation_id of [conversation.legacyId, 99_999, 'x', null, true]) {
-    expect(await client.ask('leave_conversation', { conversation_id })).toEqual([
+    expect(await client.request('leave_conversation', { conversation_id })).toEqual([
       success('Vous avez quitte la conversation'),
     ]);
-    expect(await client.ask('leave_circle', { circle_id: conversation_id })).toEqual([
+    expect(await client.request('leave_circle', { circle_id: conversation_id })).toEqual([
       success('Vous avez quitte le cercle'),
     ]);
   }
@@ -206,10 +212,12 @@ test.for([1.5, true, -1, 2 ** 31, '1.0', '1x', ' 1', [1], { id: 1 }])(
   '%j is the id of nothing',
   async (id) => {
     await using client = await login(bob);
-    expect(await client.ask('join_conversation', { conversation_id: id })).toEqual([
+    expect(await client.request('join_conversation', { conversation_id: id })).toEqual([
       error('Vous ne faite pas partie de cette conversation'),
     ]);
-    expect(await client.ask('message', { conversation_id: id })).toEqual([error('Conversation introuvable')]);
+    expect(await client.request('message', { conversation_id: id })).toEqual([
+      error('Conversation introuvable'),
+    ]);
   },
 );
 
@@ -225,7 +233,7 @@ test.for(['null', '7', '"text"', '["x"]', '"[1]"', 'true'])(
 test('a message without files: success, then the room, the sender included', async () => {
   await using sender = await inRoom(ann);
   await using other = await inRoom(bob);
-  const answers = await sender.ask('message', { ...talk, text_message: 'Ça va ? 😀' });
+  const answers = await sender.request('message', { ...talk, text_message: 'Ça va ? 😀' });
   const id = Number(/message_id":(\d+)/.exec(answers[0] ?? '')?.[1]);
   expect(answers[0]).toBe(success({ received: true, message_id: id }));
   expect(answers).toHaveLength(2);
@@ -234,28 +242,31 @@ test('a message without files: success, then the room, the sender included', asy
 
 test('for protocol 4 the same frame is UTF-8', async () => {
   await using other = await login(bob, 4);
-  await other.ask('join_conversation', talk);
+  await other.request('join_conversation', talk);
   await using sender = await login(ann);
-  await sender.ask('message', { ...talk, text_message: 'Ça va ? 😀' });
+  await sender.request('message', { ...talk, text_message: 'Ça va ? 😀' });
   expect(await other.next()).toContain('"content":"Ça va ? 😀"');
 });
 
 test('a sender outside the room receives only its reply', async () => {
   await using sender = await login(ann);
-  expect(await sender.ask('message', { ...talk, text_message: 'Appel manqué !' })).toEqual([
+  expect(await sender.request('message', { ...talk, text_message: 'Appel manqué !' })).toEqual([
     expect.stringMatching(/^42\["success",\{"received":true,"message_id":\d+\}\]$/),
   ]);
-  expect(sender.waiting()).toEqual([]);
+  expect(sender.pending()).toEqual([]);
 });
 
 test('an empty list of files gets a reply on media; null does not', async () => {
   await using sender = await inRoom(ann);
   const channelsOf = (packets: readonly string[]) => packets.map((packet) => /"(\w+)"/.exec(packet)?.[1]);
-  const empty = await sender.ask('message', { ...talk, files: [] });
+  const empty = await sender.request('message', { ...talk, files: [] });
   expect(channelsOf(empty)).toEqual(['media', 'success', 'message']);
   expect(empty[0]).toMatch(/^42\["media",\{"media_list":\[\],"message_id":\d+\}\]$/);
   expect(empty[2]).toContain('"media_list":[],"status":"done"');
-  expect(channelsOf(await sender.ask('message', { ...talk, files: null }))).toEqual(['success', 'message']);
+  expect(channelsOf(await sender.request('message', { ...talk, files: null }))).toEqual([
+    'success',
+    'message',
+  ]);
 });
 
 test.for(['file.txt', 7, { 0: 'a' }, true])(
@@ -263,8 +274,8 @@ test.for(['file.txt', 7, { 0: 'a' }, true])(
   async (files) => {
     await using other = await inRoom(bob);
     await using sender = await login(ann);
-    expect(await sender.ask('message', { ...talk, files })).toEqual([error('Parameter missing')]);
-    await sender.ask('message', { ...talk, text_message: 'next' });
+    expect(await sender.request('message', { ...talk, files })).toEqual([error('Parameter missing')]);
+    await sender.request('message', { ...talk, text_message: 'next' });
     expect(await other.next()).toContain('"content":"next"');
   },
 );
@@ -275,7 +286,7 @@ test.for([
   ['\ud800', 'Message invalide'],
 ] as const)('text that cannot be stored is refused', async ([text, refusal]) => {
   await using sender = await login(ann);
-  expect(await sender.ask('message', { ...talk, text_message: text })).toEqual([error(refusal)]);
+  expect(await sender.request('message', { ...talk, text_message: text })).toEqual([error(refusal)]);
 });
 
 test.for([
@@ -284,7 +295,7 @@ test.for([
   [undefined, ''],
 ] as const)('the text %j is sent as %j', async ([text, content]) => {
   await using sender = await inRoom(ann);
-  const [, frame] = await sender.ask('message', { ...talk, text_message: text });
+  const [, frame] = await sender.request('message', { ...talk, text_message: text });
   expect(frame).toContain(`"content":${JSON.stringify(content)},"medias":0`);
 });
 
@@ -292,9 +303,9 @@ test('a repeated send with the same key gets the same reply and is delivered onc
   await using other = await inRoom(bob);
   await using sender = await login(ann);
   const payload = { ...talk, text_message: 'once', files: ['a.png'], client_message_id: 'm-1' };
-  const first = await sender.ask('message', payload);
-  expect(await sender.ask('message', payload)).toEqual(first);
-  await sender.ask('message', { ...talk, text_message: 'after' });
+  const first = await sender.request('message', payload);
+  expect(await sender.request('message', payload)).toEqual(first);
+  await sender.request('message', { ...talk, text_message: 'after' });
   expect(await other.next()).toContain('"content":"once"');
   expect(await other.next()).toContain('"content":"after"');
 });
@@ -303,14 +314,14 @@ test('a device writes and sends where it has access, and is refused elsewhere', 
   await setAccess(true);
   await using other = await inRoom(bob);
   await using client = await login(device);
-  expect(await client.ask('join_conversation', talk)).toEqual([
+  expect(await client.request('join_conversation', talk)).toEqual([
     success(`Vous avez rejoins la conversation : conversation_${conversation.legacyId}`),
   ]);
-  expect(await client.ask('writing', { ...talk, is_writing: true })).toEqual([
+  expect(await client.request('writing', { ...talk, is_writing: true })).toEqual([
     success('Writing sent'),
     `42["writing",{"conversation_id":${conversation.legacyId},"device":true,"is_writing":true}]`,
   ]);
-  const [, frame = ''] = await client.ask('message', { ...talk, text_message: 'Bip' });
+  const [, frame = ''] = await client.request('message', { ...talk, text_message: 'Bip' });
   expect(frame).toContain('"content":"Bip"');
   await other.next('42["writing"');
   expect(await other.next()).toBe(frame);
@@ -318,10 +329,10 @@ test('a device writes and sends where it has access, and is refused elsewhere', 
   expect(await client.next()).toBe(
     `42["conversation",{"event":"device","type":"remove","conversation_id":${conversation.legacyId}}]`,
   );
-  expect(await client.ask('message', { ...talk, text_message: 'x' })).toEqual([
+  expect(await client.request('message', { ...talk, text_message: 'x' })).toEqual([
     error('Vous ne faites pas partie de cette conversation'),
   ]);
-  expect(await client.ask('join_conversation', talk)).toEqual([
+  expect(await client.request('join_conversation', talk)).toEqual([
     error('Vous ne faite pas partie de cette conversation'),
   ]);
 });
@@ -329,8 +340,8 @@ test('a device writes and sends where it has access, and is refused elsewhere', 
 test('a device joins its circle with a number or a string', async () => {
   await using client = await login(device);
   const joined = [success(`Vous avez rejoins le cercle : circle_${circle.legacyId}`)];
-  expect(await client.ask('join_circle', { circle_id: circle.legacyId })).toEqual(joined);
-  expect(await client.ask('join_circle', { circle_id: `${circle.legacyId}` })).toEqual(joined);
+  expect(await client.request('join_circle', { circle_id: circle.legacyId })).toEqual(joined);
+  expect(await client.request('join_circle', { circle_id: `${circle.legacyId}` })).toEqual(joined);
 });
 
 test.for([
@@ -344,27 +355,29 @@ test.for([
   await using writer = await inRoom(ann);
   const frame = `42["writing",{"conversation_id":${conversation.legacyId},"device":false,"user":"ann@example.com","is_writing":${told}}]`;
   const payload = { conversation_id: `${conversation.legacyId}`, is_writing: sent };
-  expect(await writer.ask('writing', payload)).toEqual([success('Writing sent'), frame]);
+  expect(await writer.request('writing', payload)).toEqual([success('Writing sent'), frame]);
   expect(await other.next()).toBe(frame);
 });
 
 test('credentials are a fresh username and password', async () => {
   await using client = await login(ann);
-  const [answer = ''] = await client.ask('webrtc_credentials');
+  const [answer = ''] = await client.request('webrtc_credentials');
   const [channel, payload] = JSON.parse(answer.slice(2)) as [string, Record<string, string>];
   expect(channel).toBe('webrtc_config');
   expect(Object.keys(payload)).toEqual(['username', 'password']);
   expect(payload['username']).toMatch(new RegExp(`^\\d+(\\.\\d+)?:${ann.legacyId}False$`));
   expect(payload['password']).toMatch(/^[A-Za-z0-9+/]{27}=$/);
   await using other = await login(device);
-  expect((await other.ask('webrtc_credentials', { surplus: 1 }))[0]).toContain(`:${device.legacyId}True"`);
+  expect((await other.request('webrtc_credentials', { surplus: 1 }))[0]).toContain(
+    `:${device.legacyId}True"`,
+  );
 });
 
 test('the servers for calls need no login', async () => {
-  await using client = await wire(app.url);
+  await using client = await openPacketSocket(app.url);
   const answer = ['42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]'];
-  expect(await client.ask('webrtc_stun_info')).toEqual(answer);
-  expect(await client.ask('webrtc_turn_info', {})).toEqual(answer);
+  expect(await client.request('webrtc_stun_info')).toEqual(answer);
+  expect(await client.request('webrtc_turn_info', {})).toEqual(answer);
 });
 
 test('a forwarded payload reaches its target unchanged, on both channels', async () => {
@@ -375,7 +388,7 @@ test('a forwarded payload reaches its target unchanged, on both channels', async
     user_id: `${bob.legacyId}`,
     message: { type: 'sdp', data: { sdp: 'v=0' } },
   };
-  expect(await caller.ask('webrtc_forward', payload)).toEqual([success('Message forwarded')]);
+  expect(await caller.request('webrtc_forward', payload)).toEqual([success('Message forwarded')]);
   const body = JSON.stringify({ sender_id: ann.legacyId, is_device: false, content: payload }).replace(
     'é',
     '\\u00e9',
@@ -387,16 +400,16 @@ test('a forwarded payload reaches its target unchanged, on both channels', async
 test('a client that sends no EIO receives it on webrtc_forward only', async () => {
   await using target = await login(bob, 'none');
   await using caller = await login(device);
-  await caller.ask('webrtc_forward', { email: 'bob@example.com', message: 'CALLING' });
+  await caller.request('webrtc_forward', { email: 'bob@example.com', message: 'CALLING' });
   expect(await target.next()).toBe(
     `42["webrtc_forward",{"sender_id":${device.legacyId},"is_device":true,"content":{"email":"bob@example.com","message":"CALLING"}}]`,
   );
-  expect(await target.ask('webrtc_join_room', {})).toEqual([]);
+  expect(await target.request('webrtc_join_room', {})).toEqual([]);
 });
 
 test('a forward to the own account is delivered before its reply', async () => {
   await using caller = await login(ann, 'none');
-  const answers = await caller.ask('webrtc_forward', { email: ann.login, message: 'PING' });
+  const answers = await caller.request('webrtc_forward', { email: ann.login, message: 'PING' });
   expect(answers.map((packet) => packet.slice(0, 20))).toEqual([
     '42["webrtc_forward",',
     '42["success","Messag',
@@ -407,23 +420,23 @@ test('the e-mail takes precedence, then the user id, then the device id', async 
   await using caller = await login(ann);
   await using target = await login(device, 'none');
   expect(
-    await caller.ask('webrtc_forward', { email: 'nobody@example.com', device_id: device.legacyId }),
+    await caller.request('webrtc_forward', { email: 'nobody@example.com', device_id: device.legacyId }),
   ).toEqual([error('Utilisateur introuvable')]);
-  expect(await caller.ask('webrtc_forward', { user_id: 99_999, device_id: device.legacyId })).toEqual([
+  expect(await caller.request('webrtc_forward', { user_id: 99_999, device_id: device.legacyId })).toEqual([
     error('Utilisateur introuvable'),
   ]);
-  expect(await caller.ask('webrtc_forward', { device_id: device.legacyId })).toEqual([
+  expect(await caller.request('webrtc_forward', { device_id: device.legacyId })).toEqual([
     success('Message forwarded'),
   ]);
   expect(await target.next('42["webrtc_forward"')).toContain(`"device_id":${device.legacyId}`);
 });
 
 test('a target that is not connected is unreachable', async () => {
-  const zoe = await app.account();
-  const pair = await circleOf(zoe, await app.account());
-  const away = await deviceOf(app, zoe, pair);
+  const zoe = await app.createAccount();
+  const pair = await createCircle(zoe, await app.createAccount());
+  const away = await createDevice(app, zoe, pair);
   await using caller = await login(zoe);
-  expect(await caller.ask('webrtc_forward', { device_id: away.legacyId })).toEqual([
+  expect(await caller.request('webrtc_forward', { device_id: away.legacyId })).toEqual([
     error('Destinataire non connecte aux websockets'),
   ]);
 });
@@ -438,40 +451,40 @@ test.for([
   'error',
   '',
 ])('nothing is answered on %j but the acknowledgement', async (channel) => {
-  await using client = await wire(app.url);
-  expect(await client.ask(channel, { a: 1 })).toEqual([]);
-  expect(await client.ask(channel)).toEqual([]);
+  await using client = await openPacketSocket(app.url);
+  expect(await client.request(channel, { a: 1 })).toEqual([]);
+  expect(await client.request(channel)).toEqual([]);
 });
 
 test.for(['42[7,"x"]', '42', '42["authenticate"]', '42["message",{"_placeholder":true}]'])(
   'the malformed packet %s is ignored',
   async (packet) => {
-    await using client = await wire(app.url);
+    await using client = await openPacketSocket(app.url);
     client.send(packet);
-    expect((await client.ask('webrtc_stun_info')).at(-1)).toContain('webrtc_config');
+    expect((await client.request('webrtc_stun_info')).at(-1)).toContain('webrtc_config');
   },
 );
 
 test('a deleted conversation is unknown again', async () => {
-  const zoe = await app.account();
-  const yan = await app.account();
-  const pair = await circleOf(zoe, yan);
-  const gone = await conversationOf(zoe, pair, yan);
+  const zoe = await app.createAccount();
+  const yan = await app.createAccount();
+  const pair = await createCircle(zoe, yan);
+  const gone = await createConversation(zoe, pair, yan);
   await using client = await login(zoe);
   await using other = await login(eve);
   const payload = { conversation_id: gone.legacyId, text_message: 'x' };
   const refusal = [error('Vous ne faites pas partie de cette conversation')];
-  expect(await other.ask('message', payload)).toEqual(refusal);
+  expect(await other.request('message', payload)).toEqual(refusal);
   await yan.graphql.run('mutation ($id: ID!) { leaveConversation(conversationId: $id) { id } }', {
     id: gone.id,
   });
-  expect(await client.ask('message', payload)).toEqual([error('Conversation introuvable')]);
-  expect(await other.ask('message', payload)).toEqual([error('Conversation introuvable')]);
+  expect(await client.request('message', payload)).toEqual([error('Conversation introuvable')]);
+  expect(await other.request('message', payload)).toEqual([error('Conversation introuvable')]);
 });
 
 test('an unknown id does not close the connection', async () => {
   await using client = await login(bob);
   for (const channel of CHANNELS)
-    await client.ask(channel.name, { conversation_id: {}, circle_id: [], user_id: {} });
-  expect(await client.ask('join_conversation', talk)).toHaveLength(1);
+    await client.request(channel.name, { conversation_id: {}, circle_id: [], user_id: {} });
+  expect(await client.request('join_conversation', talk)).toHaveLength(1);
 });

@@ -2,9 +2,9 @@ import { expect, inject, test } from 'vitest';
 import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
 import type { TestAccount } from '../../src/testing/index.ts';
 import { connectLegacy } from '../../src/testing/legacy-client.ts';
-import { testDatabase } from '../harness/database.ts';
-import { family, sendMessage } from '../harness/demo-family.ts';
-import { wire } from '../harness/wire.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
 
 // Legacy clients on two nodes of one cluster, which the embedded database cannot have.
 
@@ -15,18 +15,18 @@ const talkOf = (conversation: { legacyId: number }) => ({ conversation_id: conve
 const contentOf = (packet: string) => /"content":"([^"]*)"/.exec(packet)?.[1];
 
 async function login(url: string, account: TestAccount) {
-  const client = await wire(url);
-  expect(await client.ask('authenticate', { token: account.token })).toEqual([
+  const client = await openPacketSocket(url);
+  expect(await client.request('authenticate', { token: account.token })).toEqual([
     '42["success","User authenticated"]',
   ]);
   return client;
 }
 
 test.skipIf(alone)('rooms, kicks, forwards and the newest connection reach across nodes', async () => {
-  const database = await testDatabase();
+  const database = await openTestDatabase();
   await using here = await createGateway({ database, env });
   await using there = await createGateway({ database, env });
-  const { ann, bob, circle, conversation } = await family(here);
+  const { ann, bob, circle, conversation } = await createAnnAndBob(here);
 
   await using older = await login(there.url, bob);
   await using newer = await login(here.url, bob);
@@ -34,17 +34,17 @@ test.skipIf(alone)('rooms, kicks, forwards and the newest connection reach acros
   await using beside = createGraphqlClient(there.url, bob.token);
   await using inbox = beside.subscribe('subscription { inboxEvents { __typename } }');
   await inbox.nextOf('StreamLive');
-  await older.ask('join_conversation', talkOf(conversation));
-  await newer.ask('join_conversation', talkOf(conversation));
+  await older.request('join_conversation', talkOf(conversation));
+  await newer.request('join_conversation', talkOf(conversation));
 
-  const answers = await caller.ask('message', { ...talkOf(conversation), text_message: 'from there' });
+  const answers = await caller.request('message', { ...talkOf(conversation), text_message: 'from there' });
   expect(answers).toHaveLength(1);
   expect(contentOf(await older.next('42["message"'))).toBe('from there');
   expect(contentOf(await newer.next('42["message"'))).toBe('from there');
   await sendMessage(ann, conversation, 'from here');
   expect(contentOf(await older.next('42["message"'))).toBe('from here');
 
-  expect(await caller.ask('webrtc_forward', { user_id: bob.legacyId, message: 'CALLING' })).toEqual([
+  expect(await caller.request('webrtc_forward', { user_id: bob.legacyId, message: 'CALLING' })).toEqual([
     '42["success","Message forwarded"]',
   ]);
   expect(await newer.next('42["webrtc_forward"')).toContain('CALLING');
@@ -60,12 +60,12 @@ test.skipIf(alone)('rooms, kicks, forwards and the newest connection reach acros
   newer.socket.close();
   await expect
     .poll(async () => {
-      await caller.ask('webrtc_forward', { email: bob.login, message: 'again' });
-      return older.waiting().some((packet) => packet.includes('again'));
+      await caller.request('webrtc_forward', { email: bob.login, message: 'again' });
+      return older.pending().some((packet) => packet.includes('again'));
     })
     .toBe(true);
   expect(
-    older.waiting().some((packet) => packet.startsWith('42["conversation"') || packet.includes('CALLING')),
+    older.pending().some((packet) => packet.startsWith('42["conversation"') || packet.includes('CALLING')),
   ).toBe(false);
 
   await ann.graphql.run(
@@ -76,19 +76,19 @@ test.skipIf(alone)('rooms, kicks, forwards and the newest connection reach acros
     },
   );
   expect(await older.next('42["conversation"')).toContain('"event":"kick"');
-  expect(await older.ask('join_conversation', talkOf(conversation))).toContain(
+  expect(await older.request('join_conversation', talkOf(conversation))).toContain(
     '42["error","Vous ne faite pas partie de cette conversation"]',
   );
   await bob.graphql.run('mutation { logout }');
   expect(await older.next('42["error"')).toBe('42["error","User not found"]');
-  await older.closed();
+  await older.waitForClose();
 });
 
 test.skipIf(alone)('binary data in a forward arrives as binary data on another node', async () => {
-  const database = await testDatabase();
+  const database = await openTestDatabase();
   await using here = await createGateway({ database, env });
   await using there = await createGateway({ database, env });
-  const { ann, bob } = await family(here);
+  const { ann, bob } = await createAnnAndBob(here);
   const callee = await connectLegacy(there.url);
   const caller = await connectLegacy(here.url);
   await callee.push('authenticate', { token: bob.token });

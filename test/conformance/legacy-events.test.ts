@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
-import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { family, sendMessage } from '../harness/demo-family.ts';
-import { wire } from '../harness/wire.ts';
-import type { Wire } from '../harness/wire.ts';
+import { createCircle, createConversation, createDevice } from '../../src/testing/index.ts';
+import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { startTestApp } from '../harness/app.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import type { PacketSocket } from '../harness/packet-connection.ts';
 
 // The frames that legacy clients receive for the actions of GraphQL clients. golden-frames.test.ts has every frame
 // as text.
@@ -12,29 +12,29 @@ import type { Wire } from '../harness/wire.ts';
 let app: TestGateway;
 let ann: TestAccount;
 let bob: TestAccount;
-let circle: Named;
-let conversation: Named;
+let circle: Entity;
+let conversation: Entity;
 
 beforeEach(async () => {
-  app = await testApp();
-  ({ ann, bob, circle, conversation } = await family(app));
+  app = await startTestApp();
+  ({ ann, bob, circle, conversation } = await createAnnAndBob(app));
 });
 
 afterEach(async () => {
   await app[Symbol.asyncDispose]();
 });
 
-async function login(account: TestAccount): Promise<Wire> {
-  const client = await wire(app.url);
-  await client.ask('authenticate', { token: account.token });
+async function login(account: TestAccount): Promise<PacketSocket> {
+  const client = await openPacketSocket(app.url);
+  await client.request('authenticate', { token: account.token });
   return client;
 }
 
 /** A client in both rooms that has received all frames so far. */
-async function inRooms(account: TestAccount): Promise<Wire> {
+async function inRooms(account: TestAccount): Promise<PacketSocket> {
   const client = await login(account);
-  await client.ask('join_circle', { circle_id: circle.legacyId });
-  await client.ask('join_conversation', { conversation_id: conversation.legacyId });
+  await client.request('join_circle', { circle_id: circle.legacyId });
+  await client.request('join_conversation', { conversation_id: conversation.legacyId });
   return client;
 }
 
@@ -61,10 +61,10 @@ const ofTalk = (payload: Record<string, unknown>) =>
   event('conversation', { ...payload, conversation_id: conversation.legacyId });
 
 /** A barrier: sends a request without a reply. All earlier frames have arrived when it is acknowledged. */
-const quiet = (client: Wire) => client.ask('unknown');
+const quiet = (client: PacketSocket) => client.request('unknown');
 
 test('a circle is renamed, joined, left, and deleted', async () => {
-  const zoe = await app.account({ email: 'zoe@example.com' });
+  const zoe = await app.createAccount({ email: 'zoe@example.com' });
   await using client = await inRooms(bob);
   await mutate(ann, 'updateCircle(circleId: $id, name: $name)', { id: circle.id, name: 'Clan' });
   expect(await client.next()).toBe(ofCircle({ event: 'update' }));
@@ -79,7 +79,7 @@ test('a circle is renamed, joined, left, and deleted', async () => {
   await mutate(ann, 'deleteCircle(circleId: $id)', { id: circle.id });
   expect(await client.next()).toBe(ofCircle({ event: 'delete' }));
   expect(await quiet(client)).toEqual([]);
-  expect(await client.ask('join_circle', { circle_id: circle.legacyId })).toEqual([
+  expect(await client.request('join_circle', { circle_id: circle.legacyId })).toEqual([
     event('error', "Vous n'appartenez pas a ce cercle"),
   ]);
 });
@@ -103,11 +103,11 @@ test('a kicked member receives the kick, also in the conversation, and nothing a
 });
 
 test('a conversation is renamed, left, and opened to the device', async () => {
-  const zoe = await app.account({ email: 'zoe@example.com' });
-  const yan = await app.account({ email: 'yan@example.com' });
-  circle = await circleOf(ann, bob, zoe, yan);
-  conversation = await conversationOf(ann, circle, bob, zoe, yan);
-  await using device = await deviceOf(app, ann, circle);
+  const zoe = await app.createAccount({ email: 'zoe@example.com' });
+  const yan = await app.createAccount({ email: 'yan@example.com' });
+  circle = await createCircle(ann, bob, zoe, yan);
+  conversation = await createConversation(ann, circle, bob, zoe, yan);
+  await using device = await createDevice(app, ann, circle);
   await using client = await inRooms(bob);
   await mutate(ann, 'updateConversation(conversationId: $id, name: $name)', {
     id: conversation.id,
@@ -129,7 +129,7 @@ test('a conversation is renamed, left, and opened to the device', async () => {
   });
   expect(await client.next('42["conv')).toBe(ofTalk({ event: 'device', type: 'add' }));
   await using machine = await login(device);
-  await machine.ask('join_conversation', { conversation_id: conversation.legacyId });
+  await machine.request('join_conversation', { conversation_id: conversation.legacyId });
   await mutate(ann, 'setDeviceAccess(conversationId: $id, allowed: $allowed)', {
     id: conversation.id,
     allowed: false,
@@ -142,7 +142,7 @@ test('a conversation is renamed, left, and opened to the device', async () => {
 });
 
 test('an invitation to a circle, one to a conversation, and a promotion reach only the newest connection', async () => {
-  const zoe = await app.account({ email: 'zoe@example.com' });
+  const zoe = await app.createAccount({ email: 'zoe@example.com' });
   await using older = await login(zoe);
   await using newer = await login(zoe);
   const { inviteToCircle } = await mutate(ann, 'inviteToCircle(circleId: $id, email: $email)', {
@@ -163,8 +163,8 @@ test('an invitation to a circle, one to a conversation, and a promotion reach on
   newer.socket.close();
   // After the newer connection is released, forwards to the account arrive here.
   const forwarded = async () => {
-    await room.ask('webrtc_forward', { email: zoe.login });
-    return older.waiting().length;
+    await room.request('webrtc_forward', { email: zoe.login });
+    return older.pending().length;
   };
   await expect.poll(forwarded).toBeGreaterThan(0);
   await mutate(ann, 'promoteInConversation(conversationId: $id, email: $email)', {
@@ -178,7 +178,7 @@ test('an invitation to a circle, one to a conversation, and a promotion reach on
 
 test('a device is added, renamed, comes online, goes offline, and is removed', async () => {
   await using client = await inRooms(bob);
-  const device = await deviceOf(app, ann, circle);
+  const device = await createDevice(app, ann, circle);
   const id = device.legacyId;
   expect(await client.next()).toBe(event('device created', { circle_id: circle.legacyId }));
   await mutate(ann, 'updateDevice(deviceId: $id, name: $name)', { id: device.id, name: 'Hall' });
@@ -189,7 +189,7 @@ test('a device is added, renamed, comes online, goes offline, and is removed', a
   expect(await client.next()).toBe(ofCircle({ event: 'device', type: 'disconnect', device_id: id }));
   await using again = await login(device);
   expect(await client.next()).toBe(ofCircle({ event: 'device', type: 'connect', device_id: id }));
-  await again.ask('join_circle', { circle_id: circle.legacyId });
+  await again.request('join_circle', { circle_id: circle.legacyId });
   await mutate(ann, 'removeDevice(deviceId: $id)', { id: device.id });
   expect(await client.next()).toBe(ofCircle({ event: 'device', type: 'disconnect', device_id: id }));
   const goodbye = [await again.next(), await again.next(), await again.next()];
@@ -207,7 +207,7 @@ test('a device is added, renamed, comes online, goes offline, and is removed', a
 
 test('a removed device that was offline sends no frame', async () => {
   await using client = await inRooms(bob);
-  const device = await deviceOf(app, ann, circle);
+  const device = await createDevice(app, ann, circle);
   await client.next('42["device created"');
   await mutate(ann, 'removeDevice(deviceId: $id)', { id: device.id });
   expect(await quiet(client)).toEqual([]);
@@ -231,16 +231,18 @@ test('a logout closes only the sockets of that token', async () => {
   const { login: again } = await app.graphql.run<{ login: { token: string } }>(
     'mutation { login(email: "bob@example.com", password: "correct horse") { token } }',
   );
-  await using kept = await wire(app.url);
-  await kept.ask('authenticate', { token: again.token });
+  await using kept = await openPacketSocket(app.url);
+  await kept.request('authenticate', { token: again.token });
   await using ended = await inRooms(bob);
   await bob.graphql.run('mutation { logout }');
   expect(await ended.next('42["error"')).toBe(event('error', 'User not found'));
   expect(await ended.next()).toBe('41');
-  await ended.closed();
-  expect(await kept.ask('join_circle', { circle_id: circle.legacyId })).toHaveLength(1);
-  await using refused = await wire(app.url);
-  expect(await refused.ask('authenticate', { token: bob.token })).toEqual([event('error', 'User not found')]);
+  await ended.waitForClose();
+  expect(await kept.request('join_circle', { circle_id: circle.legacyId })).toHaveLength(1);
+  await using refused = await openPacketSocket(app.url);
+  expect(await refused.request('authenticate', { token: bob.token })).toEqual([
+    event('error', 'User not found'),
+  ]);
 });
 
 test('a deleted account leaves its rooms with their frames, and its sockets close', async () => {
@@ -252,5 +254,5 @@ test('a deleted account leaves its rooms with their frames, and its sockets clos
   );
   expect(await client.next('42["conv')).toBe(ofTalk({ event: 'quit', user: 'ann@example.com' }));
   expect(await gone.next('42["error"')).toBe(event('error', 'User not found'));
-  await gone.closed();
+  await gone.waitForClose();
 });

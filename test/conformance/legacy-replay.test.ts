@@ -2,11 +2,11 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { trim } from '../../src/db/event-log.ts';
 import type { Database } from '../../src/db/database.ts';
 import { createGateway } from '../../src/testing/index.ts';
-import type { Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { testDatabase } from '../harness/database.ts';
-import { family, sendMessage } from '../harness/demo-family.ts';
-import { wire } from '../harness/wire.ts';
-import type { Wire } from '../harness/wire.ts';
+import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import type { PacketSocket } from '../harness/packet-connection.ts';
 
 // `after_message_id` of `join_conversation`: what a client missed, before anything new, each exactly once.
 
@@ -14,13 +14,13 @@ let database: Database;
 let app: TestGateway;
 let ann: TestAccount;
 let bob: TestAccount;
-let conversation: Named;
+let conversation: Entity;
 let talk: { conversation_id: number };
 
 beforeEach(async () => {
-  database = await testDatabase();
+  database = await openTestDatabase();
   app = await createGateway({ database });
-  ({ ann, bob, conversation } = await family(app));
+  ({ ann, bob, conversation } = await createAnnAndBob(app));
   talk = { conversation_id: conversation.legacyId };
 });
 
@@ -28,9 +28,9 @@ afterEach(async () => {
   await app[Symbol.asyncDispose]();
 });
 
-async function login(account: TestAccount): Promise<Wire> {
-  const client = await wire(app.url);
-  await client.ask('authenticate', { token: account.token });
+async function login(account: TestAccount): Promise<PacketSocket> {
+  const client = await openPacketSocket(app.url);
+  await client.request('authenticate', { token: account.token });
   return client;
 }
 
@@ -44,13 +44,13 @@ test('messages sent after a message are replayed after the reply, in order, befo
   const sent = [];
   for (const text of numerals(0, 5)) sent.push(await send(text));
   await using client = await login(bob);
-  const answers = await client.ask('join_conversation', { ...talk, after_message_id: sent[1]?.legacyId });
+  const answers = await client.request('join_conversation', { ...talk, after_message_id: sent[1]?.legacyId });
   expect(answers[0]).toBe(joined());
   expect(answers.slice(1).map(contentOf)).toEqual(['2', '3', '4']);
   expect(answers[1]).toMatch(/^42\["message",\{"conversation_id":\d+,"message":\{"id":\d+,"link_id":\d+,/);
   await send('5');
   expect(contentOf(await client.next())).toBe('5');
-  expect(client.waiting()).toEqual([]);
+  expect(client.pending()).toEqual([]);
 });
 
 test('changes and deletions are replayed as they were sent', async () => {
@@ -59,7 +59,10 @@ test('changes and deletions are replayed as they were sent', async () => {
   await change('mutation ($id: ID!) { updateMessage(messageId: $id, text: "changed") { id } }', first.id);
   await change('mutation ($id: ID!) { deleteMessage(messageId: $id) { id } }', second.id);
   await using client = await login(bob);
-  const answers = await client.ask('join_conversation', { ...talk, after_message_id: `${first.legacyId}` });
+  const answers = await client.request('join_conversation', {
+    ...talk,
+    after_message_id: `${first.legacyId}`,
+  });
   expect(answers.slice(1).map((packet) => contentOf(packet) ?? packet)).toEqual([
     'second',
     `42["message",{"conversation_id":${talk.conversation_id},"message_id":${first.legacyId},"event":"update"}]`,
@@ -91,7 +94,7 @@ test('a long replay is read in pages, no faster than the client reads', async ()
   const texts = numerals(0, 450);
   for (let n = 0; n < texts.length; n += 50) await Promise.all(texts.slice(n, n + 50).map(send));
   await using client = await login(bob);
-  const answers = await client.ask('join_conversation', { ...talk, after_message_id: first.legacyId });
+  const answers = await client.request('join_conversation', { ...talk, after_message_id: first.legacyId });
   expect(answers).toHaveLength(texts.length + 1);
   expect(new Set(answers.slice(1).map(contentOf))).toEqual(new Set(texts));
   const ids = answers.slice(1).map((packet) => Number(/"id":(\d+)/.exec(packet)?.[1]));
@@ -102,14 +105,14 @@ test('a client that joins again immediately receives the replay again, once', as
   const first = await send('start');
   await send('0');
   await using client = await login(bob);
-  await client.ask('join_conversation', talk);
+  await client.request('join_conversation', talk);
   await send('1');
   expect(contentOf(await client.next())).toBe('1');
-  const answers = await client.ask('join_conversation', { ...talk, after_message_id: first.legacyId });
+  const answers = await client.request('join_conversation', { ...talk, after_message_id: first.legacyId });
   expect(answers.slice(1).map(contentOf)).toEqual(['0', '1']);
   await send('2');
   expect(contentOf(await client.next())).toBe('2');
-  expect(client.waiting()).toEqual([]);
+  expect(client.pending()).toEqual([]);
 });
 
 test('a log trimmed beyond the message is reported as an error', async () => {
@@ -117,10 +120,10 @@ test('a log trimmed beyond the message is reported as an error', async () => {
   for (const text of numerals(0, 10)) sent.push(await send(text));
   await trim(database.db, '1970-01-01T00:00:00.000Z', 5, 1_000);
   await using client = await login(bob);
-  expect(await client.ask('join_conversation', { ...talk, after_message_id: sent[1]?.legacyId })).toEqual([
-    '42["error","Historique indisponible"]',
-  ]);
-  const answers = await client.ask('join_conversation', { ...talk, after_message_id: sent[6]?.legacyId });
+  expect(await client.request('join_conversation', { ...talk, after_message_id: sent[1]?.legacyId })).toEqual(
+    ['42["error","Historique indisponible"]'],
+  );
+  const answers = await client.request('join_conversation', { ...talk, after_message_id: sent[6]?.legacyId });
   expect(answers.slice(1).map(contentOf)).toEqual(['7', '8', '9']);
 });
 
@@ -129,7 +132,7 @@ test('a client with the newest message has missed none, even if the log is trimm
   const newest = await send('1');
   await trim(database.db, '2100-01-01T00:00:00.000Z', 0, 1_000);
   await using client = await login(bob);
-  expect(await client.ask('join_conversation', { ...talk, after_message_id: newest.legacyId })).toEqual([
+  expect(await client.request('join_conversation', { ...talk, after_message_id: newest.legacyId })).toEqual([
     joined(),
   ]);
   await send('2');
@@ -139,18 +142,18 @@ test('a client with the newest message has missed none, even if the log is trimm
 test('a malformed after_message_id is refused; null is none', async () => {
   await send('0');
   await using client = await login(bob);
-  expect(await client.ask('join_conversation', { ...talk, after_message_id: 'x' })).toEqual([
+  expect(await client.request('join_conversation', { ...talk, after_message_id: 'x' })).toEqual([
     '42["error","Parameter missing"]',
   ]);
-  expect(await client.ask('join_conversation', { ...talk, after_message_id: null })).toEqual([joined()]);
+  expect(await client.request('join_conversation', { ...talk, after_message_id: null })).toEqual([joined()]);
 });
 
 test('a client without access receives no replay', async () => {
   const first = await send('start');
   await send('secret');
-  const eve = await app.account();
+  const eve = await app.createAccount();
   await using client = await login(eve);
-  expect(await client.ask('join_conversation', { ...talk, after_message_id: first.legacyId })).toEqual([
+  expect(await client.request('join_conversation', { ...talk, after_message_id: first.legacyId })).toEqual([
     '42["error","Vous ne faite pas partie de cette conversation"]',
   ]);
 });

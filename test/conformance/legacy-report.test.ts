@@ -9,8 +9,8 @@ import type { ClientKind } from '../../src/bridge/engine-io/client-detection.ts'
 import type { LegacyIo } from '../../src/testing/index.ts';
 import { loadClient } from '../clients/load.ts';
 import type { ClientVersion } from '../clients/load.ts';
-import { testApp } from '../harness/app.ts';
-import { family } from '../harness/demo-family.ts';
+import { startTestApp } from '../harness/app.ts';
+import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 
 // Who still needs the Socket.IO side: recognised by their handshakes, counted, and reported.
 
@@ -85,20 +85,20 @@ const ioOf = (version: ClientVersion) => loadClient(version) as unknown as Legac
 const withoutDates = (text: string) => text.replaceAll(/\d{4}-\d\d-\d\d/g, '<date>');
 
 test('the report lists clients and channels, and the number of accounts that used them', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const empty = await (await fetch(`${app.url}/legacy-report`)).text();
   expect(empty).toContain('No legacy clients connected');
-  const { ann, bob, conversation } = await family(app);
+  const { ann, bob, conversation } = await createAnnAndBob(app);
   const talk = { conversation_id: conversation.legacyId };
-  const old = await ann.legacy({ io: ioOf('1.3.6'), transports: ['polling'] });
-  const recent = await bob.legacy({ io: ioOf('4.8.4'), transports: ['polling'] });
-  const anns = await ann.legacy({ io: ioOf('4.8.4'), transports: ['polling'] });
+  const old = await ann.connectLegacy({ io: ioOf('1.3.6'), transports: ['polling'] });
+  const recent = await bob.connectLegacy({ io: ioOf('4.8.4'), transports: ['polling'] });
+  const anns = await ann.connectLegacy({ io: ioOf('4.8.4'), transports: ['polling'] });
   await old.push('join_conversation', talk);
   await recent.push('join_conversation', talk);
   await anns.push('join_conversation', talk);
   await old.push('message', { ...talk, text_message: 'one' });
   await old.push('message', { ...talk, text_message: 'two' });
-  const anonymous = await app.legacy({ transports: ['websocket'] });
+  const anonymous = await app.connectLegacy({ transports: ['websocket'] });
   anonymous.emit('webrtc_stun_info');
   await anonymous.expect('webrtc_config');
   const text = await (await fetch(`${app.url}/legacy-report?days=7`)).text();
@@ -135,7 +135,7 @@ test('the report lists clients and channels, and the number of accounts that use
 const run = promisify(execFile);
 
 test('npm run legacy-report prints the report, or fails if no gateway responds', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const { stdout } = await run(process.execPath, ['scripts/legacy-report.ts', '7', app.url]);
   expect(stdout).toContain('(7 days, UTC)');
   await expect(run(process.execPath, ['scripts/legacy-report.ts', 'x', app.url])).rejects.toMatchObject({

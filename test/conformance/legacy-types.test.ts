@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { EPHEMERAL_SAMPLES, EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
 import { framesOf, framesOfEphemeral } from '../../src/bridge/contract/event-frames.ts';
 import { encodeEvent } from '../../src/bridge/engine-io/socket-io-parser.ts';
-import { readEvent } from '../harness/legacy-types.ts';
+import { decodeEvent } from '../harness/legacy-types.ts';
 
 // Contract 8.5: what apps cast without looking has, in every frame that facts bring, the type that they take it for.
 
@@ -12,7 +12,7 @@ const frames = [
 ];
 
 test.for(frames.map(({ channel, payload }) => encodeEvent(channel, payload)))('%s', (packet) => {
-  readEvent(`4${packet}`);
+  decodeEvent(`4${packet}`);
 });
 
 test.for([
@@ -25,5 +25,5 @@ test.for([
   '42["writing",{"device":0}]',
   '42["webrtc_forward",{"sender_id":"7","content":{}}]',
 ])('a frame that would not do is told: %s', (packet) => {
-  expect(() => readEvent(packet)).toThrow(TypeError);
+  expect(() => decodeEvent(packet)).toThrow(TypeError);
 });

@@ -1,14 +1,20 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { BINARY, binaryPayload, joinedPayload, pollingSession, textPayload } from '../harness/engine-io.ts';
-import { connectedLine, heardUntil } from '../harness/raw-connection.ts';
+import { startTestApp } from '../harness/app.ts';
+import {
+  BINARY,
+  encodeBinaryPayload,
+  encodePayload,
+  openPollingSession,
+  encodeTextPayload,
+} from '../harness/engine-io.ts';
+import { connectRawConnection, readPacketsUntil } from '../harness/raw-connection.ts';
 import type { RawFrame } from '../harness/raw-connection.ts';
-import { family } from '../harness/demo-family.ts';
-import { expectNothingUnhandled } from '../harness/unhandled.ts';
-import { wire } from '../harness/wire.ts';
-import type { Wire } from '../harness/wire.ts';
+import { createAnnAndBob } from '../harness/ann-and-bob.ts';
+import { expectNoUnhandledErrors } from '../harness/unhandled-errors.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import type { PacketSocket } from '../harness/packet-connection.ts';
 
 // Anything at all on the wire. The seed is fixed, so that a run that fails can be run again.
 
@@ -17,13 +23,13 @@ const STUN = '42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478
 const PROBED = '44/probe,{"message":"Invalid namespace"}';
 
 let app: TestGateway;
-let other: Wire;
+let other: PacketSocket;
 let valid: readonly string[];
 
 beforeAll(async () => {
-  app = await testApp();
-  const { ann, bob, circle, conversation } = await family(app);
-  other = await wire(app.url);
+  app = await startTestApp();
+  const { ann, bob, circle, conversation } = await createAnnAndBob(app);
+  other = await openPacketSocket(app.url);
   const talk = { conversation_id: conversation.legacyId };
   const event = (...parts: unknown[]) => `42${JSON.stringify(parts)}`;
   valid = [
@@ -56,7 +62,7 @@ afterAll(async () => {
   await app[Symbol.asyncDispose]();
 });
 
-expectNothingUnhandled();
+expectNoUnhandledErrors();
 
 const token = fc.oneof(
   fc.constantFrom(
@@ -102,7 +108,7 @@ const frame: fc.Arbitrary<RawFrame> = fc.oneof(
   { weight: 1, arbitrary: fc.uint8Array({ minLength: 1, maxLength: 20 }).map((bytes) => Buffer.from(bytes)) },
 );
 
-const othersAreServed = async () => expect(await other.ask('webrtc_stun_info')).toEqual([STUN]);
+const othersAreServed = async () => expect(await other.request('webrtc_stun_info')).toEqual([STUN]);
 
 test('any frames close at most their own connection', async () => {
   const property = fc.asyncProperty(
@@ -111,11 +117,11 @@ test('any frames close at most their own connection', async () => {
     fc.boolean(),
     fc.array(frame, { minLength: 1, maxLength: 6 }),
     async (transport, protocol, isLoggedIn, frames) => {
-      await using line = await connectedLine(app.url, protocol, transport);
+      await using line = await connectRawConnection(app.url, protocol, transport);
       await line.send(...(isLoggedIn ? valid.slice(0, 3) : []), ...frames);
       // By its answer, or by the end, all of them were read.
       await line.send('40/probe,');
-      await heardUntil(line, PROBED);
+      await readPacketsUntil(line, PROBED);
       await othersAreServed();
     },
   );
@@ -127,7 +133,7 @@ test('any posted payload closes at most its own session', async () => {
   const property = fc.asyncProperty(
     fc.constantFrom('EIO=3', 'EIO=3&b64=1', 'EIO=3&j=0', 'EIO=4', ''),
     fc.constantFrom(BINARY, 'text/plain;charset=UTF-8', 'application/x-www-form-urlencoded'),
-    fc.constantFrom(textPayload, binaryPayload, joinedPayload),
+    fc.constantFrom(encodeTextPayload, encodeBinaryPayload, encodePayload),
     fc.array(mutated, { maxLength: 4 }),
     fc.array(cut, { maxLength: 3 }),
     async (query, type, encode, packets, cuts) => {
@@ -136,7 +142,7 @@ test('any posted payload closes at most its own session', async () => {
         const place = at % (body.length + 1);
         body = Buffer.concat([body.subarray(0, place), insert, body.subarray(place + remove)]);
       }
-      const session = await pollingSession(app.url, query);
+      const session = await openPollingSession(app.url, query);
       await session.post(body, type).catch(() => undefined);
       // With protocol 4 there may be no further packet.
       if (query === 'EIO=4') await session.post('40/probe,').catch(() => undefined);

@@ -2,22 +2,22 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { loadClient } from '../clients/load.ts';
 import type { ClientVersion } from '../clients/load.ts';
-import { testApp } from '../harness/app.ts';
-import { BINARY, pollingSession } from '../harness/engine-io.ts';
-import { connectedLine, heardUntil, rawLine } from '../harness/raw-connection.ts';
+import { startTestApp } from '../harness/app.ts';
+import { BINARY, openPollingSession } from '../harness/engine-io.ts';
+import { connectRawConnection, readPacketsUntil, openRawConnection } from '../harness/raw-connection.ts';
 import type { Protocol, RawFrame, TransportName } from '../harness/raw-connection.ts';
-import { expectNothingUnhandled } from '../harness/unhandled.ts';
-import { wire } from '../harness/wire.ts';
-import type { Wire } from '../harness/wire.ts';
+import { expectNoUnhandledErrors } from '../harness/unhandled-errors.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import type { PacketSocket } from '../harness/packet-connection.ts';
 
 // What no client should send: it may close the sender's connection, but no other, and never the process.
 
 let app: TestGateway;
-let other: Wire;
+let other: PacketSocket;
 
 beforeAll(async () => {
-  app = await testApp();
-  other = await wire(app.url, 4);
+  app = await startTestApp();
+  other = await openPacketSocket(app.url, 4);
 });
 
 afterAll(async () => {
@@ -25,7 +25,7 @@ afterAll(async () => {
   await app[Symbol.asyncDispose]();
 });
 
-expectNothingUnhandled();
+expectNoUnhandledErrors();
 
 const STUN = '42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]';
 const GONE = 'closed 400 {"code":1,"message":"Session ID unknown"}';
@@ -33,7 +33,7 @@ const refused = (namespace: string) => `44/${namespace},{"message":"Invalid name
 
 /** Another client is still served. */
 async function othersAreServed(): Promise<void> {
-  const packets = await other.ask('webrtc_stun_info');
+  const packets = await other.request('webrtc_stun_info');
   // A ping of the server may come in between.
   expect(packets.filter((packet) => packet !== '2')).toEqual([STUN]);
 }
@@ -88,9 +88,9 @@ const served: readonly (readonly [readonly RawFrame[], readonly string[]])[] = [
 test.for(everywhere(served).map((one) => ({ ...one, frames: shown(one.row[0]) })))(
   '$frames over $transport of protocol $protocol is served',
   async ({ row: [frames, answers], transport, protocol }) => {
-    await using line = await connectedLine(app.url, protocol, transport);
+    await using line = await connectRawConnection(app.url, protocol, transport);
     expect(await line.send(...frames, '42999["after"]')).toBe('ok');
-    expect(await heardUntil(line, '43999[]')).toEqual([...answers, '43999[]']);
+    expect(await readPacketsUntil(line, '43999[]')).toEqual([...answers, '43999[]']);
     await othersAreServed();
   },
 );
@@ -106,7 +106,7 @@ const leaving: readonly (readonly [readonly RawFrame[], readonly string[]])[] = 
 test.for(everywhere(leaving).map((one) => ({ ...one, frames: shown(one.row[0]) })))(
   '$frames over $transport of protocol $protocol leaves, and can come back',
   async ({ row: [frames, answers], transport, protocol }) => {
-    await using line = await connectedLine(app.url, protocol, transport);
+    await using line = await connectRawConnection(app.url, protocol, transport);
     expect(await line.send(...frames)).toBe('ok');
     for (const answer of answers) expect(await line.next()).toBe(answer);
     await line.send('40/other,');
@@ -151,9 +151,9 @@ const unreadable: readonly (readonly RawFrame[])[] = [
 test.for(everywhere(unreadable).map((one) => ({ ...one, frames: shown(one.row) })))(
   '$frames over $transport of protocol $protocol ends the connection that sent it, and no other',
   async ({ row: frames, transport, protocol }) => {
-    await using line = await connectedLine(app.url, protocol, transport);
+    await using line = await connectRawConnection(app.url, protocol, transport);
     expect(await line.send(...frames)).toBe('ok');
-    expect(await heardUntil(line, 'never')).toEqual(
+    expect(await readPacketsUntil(line, 'never')).toEqual(
       transport === 'websocket' ? ['closed 1005'] : ['6', '1', GONE],
     );
     await othersAreServed();
@@ -165,7 +165,7 @@ const again = ['40', '40/', '40/,', '40/?token=x', '40/?token=x,', '40{"token":"
 test.for(again.flatMap((frame) => (['websocket', 'polling'] as const).map((via) => [frame, via] as const)))(
   'a client of protocol 3 that sends CONNECT for its namespace, with %s over %s, stays connected',
   async ([frame, via]) => {
-    await using line = await connectedLine(app.url, 3, via);
+    await using line = await connectRawConnection(app.url, 3, via);
     expect(await line.send(frame, '42999["after"]')).toBe('ok');
     expect(await line.next()).toBe('43999[]');
     await line.send('41', '41', '40/other,');
@@ -183,9 +183,9 @@ test.for(
     (['websocket', 'polling'] as const).map((via) => [frame, via] as const),
   ),
 )('a second %s over %s of protocol 4 ends the connection', async ([frame, via]) => {
-  await using line = await connectedLine(app.url, 4, via);
+  await using line = await connectRawConnection(app.url, 4, via);
   await line.send(frame);
-  expect((await heardUntil(line, 'never')).at(-1)).toMatch(/^closed/);
+  expect((await readPacketsUntil(line, 'never')).at(-1)).toMatch(/^closed/);
 });
 
 /** What the Engine.IO server cannot read, or may not come from that side. */
@@ -209,9 +209,9 @@ test.for(
 )(
   'the packet %j over %s of protocol %i ends the connection that sent it, and no other',
   async ([packet, transport, protocol]) => {
-    await using line = await connectedLine(app.url, protocol, transport);
+    await using line = await connectRawConnection(app.url, protocol, transport);
     expect(await line.send(packet)).toBe('ok');
-    expect(await heardUntil(line, 'never')).toEqual([transport === 'websocket' ? 'closed 1005' : GONE]);
+    expect(await readPacketsUntil(line, 'never')).toEqual([transport === 'websocket' ? 'closed 1005' : GONE]);
     await othersAreServed();
   },
 );
@@ -226,14 +226,14 @@ test.for([
   ['a binary payload with a length that is none', 'EIO=3', Buffer.from([0, 77, 255, 0x32]), BINARY],
   ['a binary payload that is shorter than it says', 'EIO=3', Buffer.from([0, 9, 255, 0x32]), BINARY],
 ] as const)('%s, with %s, ends its session', async ([, query, body, type]) => {
-  const session = await pollingSession(app.url, query);
+  const session = await openPollingSession(app.url, query);
   expect(await session.post(body, type)).toMatchObject({ status: 200, text: 'ok' });
   expect(await session.poll()).toMatchObject({ status: 400 });
   await othersAreServed();
 });
 
 test('a binary payload with protocol 4 ends its session', async () => {
-  const session = await pollingSession(app.url, 'EIO=4');
+  const session = await openPollingSession(app.url, 'EIO=4');
   expect(await session.post(Buffer.from([0, 1, 255, 0x32]), BINARY)).toMatchObject({ status: 400 });
   expect(await session.poll()).toMatchObject({ status: 400 });
   await othersAreServed();
@@ -242,9 +242,9 @@ test('a binary payload with protocol 4 ends its session', async () => {
 test.for(['websocket', 'polling'] as const)(
   'events of protocol 3 over %s before the first response are served in order',
   async (transport) => {
-    await using line = await rawLine(app.url, 3, transport);
+    await using line = await openRawConnection(app.url, 3, transport);
     await line.send('42["webrtc_stun_info"]', '421["unknown"]');
-    expect(await heardUntil(line, '431[]')).toEqual([
+    expect(await readPacketsUntil(line, '431[]')).toEqual([
       expect.stringMatching(/^0\{"sid":"/),
       '40',
       STUN,

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { createInbox } from '../../src/testing/inbox.ts';
+import { createReceiveQueue } from '../../src/testing/receive-queue.ts';
 import type { TestAccount } from '../../src/testing/index.ts';
 import { clientVersions, loadClient } from '../clients/load.ts';
 import type { ClientVersion, LegacyOptions, LegacySocket } from '../clients/load.ts';
-import { testApp } from '../harness/app.ts';
-import { family } from '../harness/demo-family.ts';
-import { openRelay } from '../harness/relay.ts';
+import { startTestApp } from '../harness/app.ts';
+import { createAnnAndBob } from '../harness/ann-and-bob.ts';
+import { openTcpProxy } from '../harness/tcp-proxy.ts';
 
 // What an app writes while its network is cut, with the real libraries: those from 2.1 on send it before `connect`.
 
@@ -18,9 +18,9 @@ const textsOf = async (reader: TestAccount, id: string): Promise<string[]> => {
 
 async function offline() {
   const stack = new AsyncDisposableStack();
-  const app = stack.use(await testApp());
-  const { ann, bob, conversation } = await family(app);
-  const relay = stack.use(await openRelay(Number(new URL(app.url).port)));
+  const app = stack.use(await startTestApp());
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  const relay = stack.use(await openTcpProxy(Number(new URL(app.url).port)));
   const connect = (version: ClientVersion, options: LegacyOptions = {}): LegacySocket => {
     const socket = loadClient(version)(`http://127.0.0.1:${relay.port}`, {
       transports: ['websocket'],
@@ -43,7 +43,7 @@ async function offline() {
 }
 
 function heardBy(socket: LegacySocket) {
-  const inbox = createInbox<unknown>('frames');
+  const inbox = createReceiveQueue<unknown>('frames');
   socket.on('success', (payload) => inbox.push(payload));
   socket.on('error', (payload) => inbox.push(`error: ${String(payload)}`));
   return inbox;

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { pollingSession, readTextPayload } from '../harness/engine-io.ts';
-import { connectedLine, heardUntil, rawLine } from '../harness/raw-connection.ts';
-import type { RawLine, TransportName } from '../harness/raw-connection.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openPollingSession, decodeTextPayload } from '../harness/engine-io.ts';
+import { connectRawConnection, readPacketsUntil, openRawConnection } from '../harness/raw-connection.ts';
+import type { RawConnection, TransportName } from '../harness/raw-connection.ts';
 
 /*
  * Socket.IO protocol 4, on Engine.IO 3: the clients 1.x and 2.x, and those in Java and Swift. A packet is
@@ -19,8 +19,8 @@ let app: TestGateway;
 let account: TestAccount;
 
 beforeAll(async () => {
-  app = await testApp();
-  account = await app.account();
+  app = await startTestApp();
+  account = await app.createAccount();
 });
 
 afterAll(async () => {
@@ -32,10 +32,10 @@ const REFUSED = '{"message":"Invalid namespace"}';
 const placeholder = (num: number) => `{"_placeholder":true,"num":${num}}`;
 
 const transports = ['websocket', 'polling'] as const;
-const connect = (transport: TransportName = 'websocket'): Promise<RawLine> =>
-  connectedLine(app.url, 3, transport);
+const connect = (transport: TransportName = 'websocket'): Promise<RawConnection> =>
+  connectRawConnection(app.url, 3, transport);
 
-async function login(transport: TransportName): Promise<RawLine> {
+async function login(transport: TransportName): Promise<RawConnection> {
   const line = await connect(transport);
   await line.send(`42["authenticate",${JSON.stringify({ token: account.token })}]`);
   expect(await line.next()).toBe('42["success","User authenticated"]');
@@ -43,21 +43,21 @@ async function login(transport: TransportName): Promise<RawLine> {
 }
 
 test('0 CONNECT, WebSocket: the namespace / is connected immediately, and confirmed without a body', async () => {
-  await using line = await rawLine(app.url, 3, 'websocket');
+  await using line = await openRawConnection(app.url, 3, 'websocket');
   expect(await line.next()).toMatch(/^0\{"sid":/);
   expect(await line.next()).toBe('40');
 });
 
 test('0 CONNECT, polling: the namespace / is confirmed in the first response after the handshake', async () => {
-  const session = await pollingSession(app.url, 'EIO=3&b64=1');
-  expect(readTextPayload(session.opened.text)).toEqual([expect.stringMatching(/^0\{"sid":/)]);
+  const session = await openPollingSession(app.url, 'EIO=3&b64=1');
+  expect(decodeTextPayload(session.handshake.text)).toEqual([expect.stringMatching(/^0\{"sid":/)]);
   expect((await session.poll()).text).toBe('2:40');
 });
 
 test('0 CONNECT: a client may send before it receives anything', async () => {
-  await using line = await rawLine(app.url, 3, 'polling');
+  await using line = await openRawConnection(app.url, 3, 'polling');
   await line.send('421["unknown"]');
-  expect((await heardUntil(line, '431[]')).slice(1)).toEqual(['40', '431[]']);
+  expect((await readPacketsUntil(line, '431[]')).slice(1)).toEqual(['40', '431[]']);
 });
 
 test.for(['40', '40/', '40/?token=x'])(
@@ -65,7 +65,7 @@ test.for(['40', '40/', '40/?token=x'])(
   async (packet) => {
     await using line = await connect();
     await line.send(packet, '42["webrtc_stun_info"]');
-    expect(await heardUntil(line, STUN)).toEqual([STUN]);
+    expect(await readPacketsUntil(line, STUN)).toEqual([STUN]);
   },
 );
 
@@ -78,7 +78,7 @@ test.for([
 ])('4 ERROR: %s names an unknown namespace, and / stays connected', async ([packet = '', namespace]) => {
   await using line = await connect();
   await line.send(packet, '421["unknown"]');
-  expect(await heardUntil(line, '431[]')).toEqual([`44${namespace},${REFUSED}`, '431[]']);
+  expect(await readPacketsUntil(line, '431[]')).toEqual([`44${namespace},${REFUSED}`, '431[]']);
 });
 
 test.for(['44', '44"x"', '44{"message":"x"}'])(
@@ -104,12 +104,12 @@ test('1 DISCONNECT from the client leaves the namespace, and the connection stay
 test.for(transports)(
   '1 DISCONNECT, %s: the server says it when a session ends, and then closes',
   async (transport) => {
-    const other = await app.account();
+    const other = await app.createAccount();
     await using line = await connect(transport);
     await line.send(`42["authenticate",${JSON.stringify({ token: other.token })}]`);
     await line.next();
     await other.graphql.run('mutation { logout }');
-    expect((await heardUntil(line, 'never')).filter((packet) => packet.startsWith('4'))).toEqual([
+    expect((await readPacketsUntil(line, 'never')).filter((packet) => packet.startsWith('4'))).toEqual([
       '42["error","User not found"]',
       '41',
     ]);
@@ -130,7 +130,7 @@ test.for(transports)('2 EVENT, %s: events are answered in their order', async (t
     '42["webrtc_turn_info",null]',
     '429["unknown"]',
   );
-  expect(await heardUntil(line, '439[]')).toEqual([
+  expect(await readPacketsUntil(line, '439[]')).toEqual([
     STUN,
     '42["error","Json web token introuvable"]',
     STUN,
@@ -157,13 +157,13 @@ test.for([
 ] as const)('3 ACK: %s is answered, and then acknowledged by %j', async ([packet, acknowledged]) => {
   await using line = await connect();
   await line.send(packet, '42999["unknown"]');
-  expect(await heardUntil(line, '43999[]')).toEqual([STUN, ...acknowledged, '43999[]']);
+  expect(await readPacketsUntil(line, '43999[]')).toEqual([STUN, ...acknowledged, '43999[]']);
 });
 
 test('3 ACK: a refused event is acknowledged like any other', async () => {
   await using line = await connect();
   await line.send('421["message",{}]');
-  expect(await heardUntil(line, '431[]')).toEqual(['42["error","Socket user introuvable"]', '431[]']);
+  expect(await readPacketsUntil(line, '431[]')).toEqual(['42["error","Socket user introuvable"]', '431[]']);
 });
 
 test.for([['430[]'], ['4312["x",{"a":1}]'], [`461-0[${placeholder(0)}]`, Buffer.from([4, 1])]])(
@@ -185,7 +185,7 @@ test.for(transports)(
       Buffer.from([4]),
       '421["unknown"]',
     );
-    expect(await heardUntil(line, '431[]')).toEqual([STUN, '431[]']);
+    expect(await readPacketsUntil(line, '431[]')).toEqual([STUN, '431[]']);
   },
 );
 

@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { pollingSession } from '../harness/engine-io.ts';
-import { connectedLine, heardUntil, rawLine } from '../harness/raw-connection.ts';
-import type { RawLine } from '../harness/raw-connection.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openPollingSession } from '../harness/engine-io.ts';
+import { connectRawConnection, readPacketsUntil, openRawConnection } from '../harness/raw-connection.ts';
+import type { RawConnection } from '../harness/raw-connection.ts';
 
 // Socket.IO protocol 5, on Engine.IO 4: the client asks for a namespace, and is told the id that it has there.
 
 let app: TestGateway;
 
 beforeAll(async () => {
-  app = await testApp();
+  app = await startTestApp();
 });
 
 afterAll(async () => {
@@ -21,13 +21,13 @@ const STUN = '42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478
 const CONNECTED = /^40\{"sid":"[\w-]{20}"\}$/;
 
 /** A WebSocket that has not asked for a namespace yet. */
-async function open(): Promise<RawLine> {
-  const line = await rawLine(app.url, 4, 'websocket');
+async function open(): Promise<RawConnection> {
+  const line = await openRawConnection(app.url, 4, 'websocket');
   await line.next();
   return line;
 }
 
-const connect = (): Promise<RawLine> => connectedLine(app.url, 4, 'websocket');
+const connect = (): Promise<RawConnection> => connectRawConnection(app.url, 4, 'websocket');
 
 test.for(['40', '40{"token":"123"}', '40{}'])('connect: %s is answered with an id', async (packet) => {
   await using line = await open();
@@ -36,14 +36,14 @@ test.for(['40', '40{"token":"123"}', '40{}'])('connect: %s is answered with an i
 });
 
 test('connect: the id is not that of the transport, which only the client knows', async () => {
-  const session = await pollingSession(app.url, 'EIO=4');
+  const session = await openPollingSession(app.url, 'EIO=4');
   await session.post('40');
   expect((await session.poll()).text).not.toContain(session.sid);
 });
 
 test('connect: a token in its payload counts as an `authenticate` sent first', async () => {
   await using line = await open();
-  const account = await app.account();
+  const account = await app.createAccount();
   await line.send(`40${JSON.stringify({ token: account.token })}`);
   expect(await line.next()).toMatch(CONNECTED);
   expect(await line.next()).toBe('42["success","User authenticated"]');
@@ -53,7 +53,7 @@ test('connect: a token in its payload counts as an `authenticate` sent first', a
 
 test('connect: a bad token in its payload is refused, and the app may authenticate itself', async () => {
   await using line = await open();
-  const account = await app.account();
+  const account = await app.createAccount();
   await line.send('40{"token":"stale"}');
   expect(await line.next()).toMatch(CONNECTED);
   expect(await line.next()).toBe('42["error","User not found"]');
@@ -99,24 +99,28 @@ test('disconnect: 41 leaves the namespace, and the connection stays open', async
 
 test('disconnect: the server sends 41 when a session ends, and then closes', async () => {
   await using line = await connect();
-  const account = await app.account();
+  const account = await app.createAccount();
   await line.send(`42["authenticate",${JSON.stringify({ token: account.token })}]`);
   expect(await line.next()).toBe('42["success","User authenticated"]');
   await account.graphql.run('mutation { logout }');
-  expect(await heardUntil(line, 'never')).toEqual(['42["error","User not found"]', '41', 'closed 1005']);
+  expect(await readPacketsUntil(line, 'never')).toEqual([
+    '42["error","User not found"]',
+    '41',
+    'closed 1005',
+  ]);
 });
 
 test.for(['websocket', 'polling'] as const)(
   'event, %s: a text is answered by a text, UTF-8 once',
   async (transport) => {
-    await using line = await connectedLine(app.url, 4, transport);
-    const account = await app.account();
+    await using line = await connectRawConnection(app.url, 4, transport);
+    const account = await app.createAccount();
     await line.send(`42["authenticate",${JSON.stringify({ token: account.token })}]`);
     expect(await line.next()).toBe('42["success","User authenticated"]');
     const payload = JSON.stringify({ email: account.login, message: ['é😀', 1, null, { 3: [true] }] });
     await line.send(`42["webrtc_forward",${payload}]`);
     const forwarded = `{"sender_id":${account.legacyId},"is_device":false,"content":${payload}}`;
-    expect(await heardUntil(line, '42["success","Message forwarded"]')).toEqual([
+    expect(await readPacketsUntil(line, '42["success","Message forwarded"]')).toEqual([
       `42["webrtc_forward",${forwarded}]`,
       `42["webrtc_config",${forwarded}]`,
       '42["success","Message forwarded"]',

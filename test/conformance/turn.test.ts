@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test, vi } from 'vitest';
-import { testApp } from '../harness/app.ts';
-import { needs, pathOf } from '../harness/programs.ts';
+import { startTestApp } from '../harness/app.ts';
+import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 
 const SECRET = 'a secret of the tests';
 const PORT = 34_780 + (process.pid % 1000);
@@ -33,7 +33,7 @@ async function startTurn() {
     config,
     [...flags, ...Object.entries(settings).map(([name, value]) => `${name}=${value}`)].join('\n'),
   );
-  const server = spawn(pathOf('turnserver'), ['-c', config], { cwd: dir });
+  const server = spawn(requireProgram('turnserver'), ['-c', config], { cwd: dir });
   const exited = once(server, 'exit');
   server.stdout.resume();
   // What it prints stays in its buffer: that it serves is seen by asking it.
@@ -75,24 +75,26 @@ async function relays(username: string, password: string): Promise<boolean> {
     '127.0.0.1',
   ];
   try {
-    const { stdout } = await promisify(execFile)(pathOf('turnutils_uclient'), args, { timeout: 15_000 });
+    const { stdout } = await promisify(execFile)(requireProgram('turnutils_uclient'), args, {
+      timeout: 15_000,
+    });
     return /Total lost packets 0/.test(stdout);
   } catch {
     return false;
   }
 }
 
-describe.skipIf(needs('turnserver', 'turnutils_uclient'))('TURN credentials', () => {
+describe.skipIf(isMissing('turnserver', 'turnutils_uclient'))('TURN credentials', () => {
   test('are accepted by coturn, over either API, and only with the right secret', async () => {
     await using _turn = await startTurn();
-    await using app = await testApp({
+    await using app = await startTestApp({
       env: { TURN_SECRET: `${SECRET},an older secret`, TURN_URLS: `turn:127.0.0.1:${PORT}` },
     });
-    const ann = await app.account();
+    const ann = await app.createAccount();
     const { webrtc } = await ann.graphql.run<{
       webrtc: { credentials: { username: string; password: string } };
     }>('{ webrtc { credentials { username password } } }');
-    const phone = await ann.legacy();
+    const phone = await ann.connectLegacy();
     phone.emit('webrtc_credentials');
     const legacy = await phone.expect<{ username: string; password: string }>('webrtc_config');
     const { username, password } = webrtc.credentials;

@@ -3,8 +3,14 @@ import { revoke } from '../../src/db/sessions.ts';
 import { createBatchedReads } from '../../src/db/batched-reads.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { ConversationId, DeviceId, UserId } from '../../src/ids.ts';
-import { testDeps } from '../harness/deps.ts';
-import { circleOf, conversationOf, deviceOf, person, sessionOf } from '../harness/seed.ts';
+import { createTestDeps } from '../harness/deps.ts';
+import {
+  createCircle,
+  createConversation,
+  createDevice,
+  createUser,
+  createSession,
+} from '../harness/domain-fixtures.ts';
 import { countStatements } from '../harness/statements.ts';
 import type { ActorRef } from '../../src/actor.ts';
 import { indexes } from '../harness/numbers.ts';
@@ -13,11 +19,15 @@ import { indexes } from '../harness/numbers.ts';
 const often = <One>(...of: readonly One[]): One[] => indexes(100).flatMap(() => of);
 
 async function scene() {
-  const deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob, eve);
-  const device = await deviceOf(deps, circle, ann);
-  const talk = await conversationOf(deps, circle, ann, bob);
+  const deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob, eve);
+  const device = await createDevice(deps, circle, ann);
+  const talk = await createConversation(deps, circle, ann, bob);
   const counted = countStatements(deps.db);
   return { ...deps, ann, bob, eve, device, talk, counted, batchedReads: createBatchedReads(counted.db) };
 }
@@ -29,11 +39,11 @@ test('concurrent token checks take one statement, and each receives its own resu
   const nobody: ActorRef = { kind: 'user', id: 999 as UserId };
   const noDevice: ActorRef = { kind: 'device', id: 999 as DeviceId };
   const asked = often(
-    sessionOf(deps.ann.actor),
-    { ...sessionOf(deps.bob.actor), tokenId: 'revoked' },
-    sessionOf(nobody),
-    sessionOf(deps.device),
-    sessionOf(noDevice),
+    createSession(deps.ann.actor),
+    { ...createSession(deps.bob.actor), tokenId: 'revoked' },
+    createSession(nobody),
+    createSession(deps.device),
+    createSession(noDevice),
   );
   const answers = await Promise.all(asked.map((token) => deps.batchedReads.isActive(token)));
   expect(answers).toEqual(often(true, false, false, true, false));

@@ -7,22 +7,33 @@ import type { Conversation } from '../../src/db/tables.ts';
 import * as conversations from '../../src/domain/conversations.ts';
 import { sendMessage } from '../../src/domain/messages.ts';
 import { openTyping, setTyping } from '../../src/domain/typing.ts';
-import { testDeps } from '../harness/deps.ts';
-import { circleOf, conversationOf, deviceOf, person, refusal, sessionOf } from '../harness/seed.ts';
+import { createTestDeps } from '../harness/deps.ts';
+import {
+  createCircle,
+  createConversation,
+  createDevice,
+  createUser,
+  readErrorCode,
+  createSession,
+} from '../harness/domain-fixtures.ts';
 
 test('all operations agree about access, for each actor and conversation', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { db } = deps;
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob);
-  const other = await circleOf(deps, eve, ann);
-  const [device, otherDevice] = [await deviceOf(deps, circle, ann), await deviceOf(deps, other, eve)];
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob);
+  const other = await createCircle(deps, eve, ann);
+  const [device, otherDevice] = [await createDevice(deps, circle, ann), await createDevice(deps, other, eve)];
   const all = {
-    both: await conversationOf(deps, circle, ann, bob),
-    'ann alone': await conversationOf(deps, circle, ann),
-    'ann and the device': await conversationOf(deps, circle, ann),
-    'eve alone': await conversationOf(deps, other, eve),
-    'eve and the device': await conversationOf(deps, other, eve),
+    both: await createConversation(deps, circle, ann, bob),
+    'ann alone': await createConversation(deps, circle, ann),
+    'ann and the device': await createConversation(deps, circle, ann),
+    'eve alone': await createConversation(deps, other, eve),
+    'eve and the device': await createConversation(deps, other, eve),
   };
   const withDevice = ['ann and the device', 'eve and the device'] as const;
   for (const name of withDevice) {
@@ -62,10 +73,13 @@ test('all operations agree about access, for each actor and conversation', async
       typing: (actor, { id }) => isAllowed(setTyping(deps, actor, { conversationId: id, isTyping: true })),
       'subscribing to events': (actor, { id }) =>
         isOpened(
-          conversations.openConversationEvents(deps, sessionOf(actor), { conversationId: id, after: null }),
+          conversations.openConversationEvents(deps, createSession(actor), {
+            conversationId: id,
+            after: null,
+          }),
         ),
       'subscribing to typing': (actor, { id }) =>
-        isOpened(openTyping(deps, sessionOf(actor), { conversationId: id }, undefined)),
+        isOpened(openTyping(deps, createSession(actor), { conversationId: id }, undefined)),
     };
     for (const [actorName, [actor, ...accessible]] of Object.entries(access))
       for (const [way, decide] of Object.entries(ways))
@@ -79,7 +93,7 @@ test('all operations agree about access, for each actor and conversation', async
 });
 
 async function isAllowed(attempt: Promise<unknown>): Promise<boolean> {
-  const code = await refusal(attempt);
+  const code = await readErrorCode(attempt);
   if (code !== 'done') expect(code).toBe('NOT_FOUND');
   return code === 'done';
 }

@@ -1,20 +1,20 @@
 import { expect, test } from 'vitest';
 import * as conversations from '../../src/db/conversations.ts';
 import { findAccess } from '../../src/db/conversation-access.ts';
-import { testDeps } from '../harness/deps.ts';
-import { circleOf, conversationOf, deviceOf, person } from '../harness/seed.ts';
+import { createTestDeps } from '../harness/deps.ts';
+import { createCircle, createConversation, createDevice, createUser } from '../harness/domain-fixtures.ts';
 
 test('conversations with fewer than two members are deserted, where a device with access counts as one', async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const circle = await circleOf(deps, ann, bob);
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const circle = await createCircle(deps, ann, bob);
   const [two, one, oneAndDevice, none] = [
-    await conversationOf(deps, circle, ann, bob),
-    await conversationOf(deps, circle, ann),
-    await conversationOf(deps, circle, ann),
-    await conversationOf(deps, circle, bob),
+    await createConversation(deps, circle, ann, bob),
+    await createConversation(deps, circle, ann),
+    await createConversation(deps, circle, ann),
+    await createConversation(deps, circle, bob),
   ];
-  const untouched = await conversationOf(deps, circle, ann);
+  const untouched = await createConversation(deps, circle, ann);
   await deps.db.transaction().execute(async (tx) => {
     await conversations.setDeviceAccess(tx, oneAndDevice.id, true);
     await conversations.setDeviceAccess(tx, none.id, true);
@@ -29,13 +29,17 @@ test('conversations with fewer than two members are deserted, where a device wit
 });
 
 test('the oldest participant is promoted in conversations without an admin only', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob, eve);
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob, eve);
   const ids = [
-    (await conversationOf(deps, circle, ann, bob, eve)).id,
-    (await conversationOf(deps, circle, bob, ann, eve)).id,
-    (await conversationOf(deps, circle, ann, eve, bob)).id,
+    (await createConversation(deps, circle, ann, bob, eve)).id,
+    (await createConversation(deps, circle, bob, ann, eve)).id,
+    (await createConversation(deps, circle, ann, eve, bob)).id,
   ];
   await deps.db.transaction().execute(async (tx) => {
     const removed = await conversations.removeParticipants(tx, ann.user.id, ids);
@@ -56,11 +60,11 @@ test('the oldest participant is promoted in conversations without an admin only'
 });
 
 test('an access has the same conversation and participant as their rows', async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
-  const circle = await circleOf(deps, ann);
-  const device = await deviceOf(deps, circle, ann);
-  const conversation = await conversationOf(deps, circle, ann);
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
+  const circle = await createCircle(deps, ann);
+  const device = await createDevice(deps, circle, ann);
+  const conversation = await createConversation(deps, circle, ann);
   const [participant] = await conversations.findParticipants(deps.db, [conversation.id]);
   expect(await findAccess(deps.db, ann.actor, conversation.id)).toEqual({
     conversation,

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { pingDatabase } from '../../src/db/database.ts';
-import { testDatabase } from '../harness/database.ts';
+import { openTestDatabase } from '../harness/database.ts';
 
 test('timers and sockets are served during an endless series of queries', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   let querying = true;
   const turn = new Promise<void>((resolve) => setTimeout(resolve, 20)).then(() => (querying = false));
   const deadline = performance.now() + 5_000;

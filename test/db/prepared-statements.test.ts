@@ -9,11 +9,11 @@ import * as media from '../../src/db/media.ts';
 import * as messages from '../../src/db/messages.ts';
 import { createLogger } from '../../src/log.ts';
 import type { CircleId, ConversationId, MediaId, MessageId } from '../../src/ids.ts';
-import { testDatabase } from '../harness/database.ts';
+import { openTestDatabase } from '../harness/database.ts';
 
 /** Opens a database whose connections have no prepared statements: on PostgreSQL, new connections to the worker's database. */
 async function freshDatabase(): Promise<Database> {
-  const { url } = await testDatabase();
+  const { url } = await openTestDatabase();
   return openDatabase(
     url === undefined ? { kind: 'pglite', dir: undefined } : { kind: 'postgres', url },
     createLogger('silent'),
@@ -37,7 +37,7 @@ async function alter(db: Db, table: string, change: string, back: string): Promi
 }
 
 afterEach(async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   for (const statement of undo.splice(0))
     await sql
       .raw(statement)

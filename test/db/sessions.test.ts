@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import * as sessions from '../../src/db/sessions.ts';
 import type { DeviceId, UserId } from '../../src/ids.ts';
-import { testDeps } from '../harness/deps.ts';
-import { circleOf, deviceOf, person } from '../harness/seed.ts';
+import { createTestDeps } from '../harness/deps.ts';
+import { createCircle, createDevice, createUser } from '../harness/domain-fixtures.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
 const IN_AN_HOUR = () => new Date(Date.now() + 3_600_000).toISOString();
@@ -10,10 +10,10 @@ const IN_AN_HOUR = () => new Date(Date.now() + 3_600_000).toISOString();
 const tokenOf = (actor: ActorRef, tokenId = 'x') => ({ actor, tokenId, issuedAt: null });
 
 test('a token is active while its account exists and it is not revoked', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { db } = deps;
-  const ann = await person(deps, 'ann');
-  const device = await deviceOf(deps, await circleOf(deps, ann), ann);
+  const ann = await createUser(deps, 'ann');
+  const device = await createDevice(deps, await createCircle(deps, ann), ann);
   for (const account of [ann.actor, device]) {
     const token = `of ${account.kind}`;
     expect(await sessions.isActive(db, tokenOf(account, token))).toBe(true);
@@ -31,7 +31,7 @@ test('a token is active while its account exists and it is not revoked', async (
 });
 
 test('revocations are deleted once their tokens have expired, not before', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { db } = deps;
   await db.transaction().execute(async (tx) => {
     await sessions.revoke(tx, 'old', new Date(Date.now() - 1000).toISOString());

@@ -6,10 +6,10 @@ import type { Notifier, NotifierOptions } from '../../src/db/notify.ts';
 import { isOutage } from '../../src/errors.ts';
 import { openRedisNotifier } from '../../src/events/cluster/redis.ts';
 import { createLogger } from '../../src/log.ts';
-import { testDatabase } from '../harness/database.ts';
-import { needs } from '../harness/programs.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { isMissing } from '../harness/installed-programs.ts';
 import { startRedis } from '../harness/redis.ts';
-import { openRelay } from '../harness/relay.ts';
+import { openTcpProxy } from '../harness/tcp-proxy.ts';
 
 const SILENCE_MS = 500;
 const log = createLogger('silent');
@@ -17,7 +17,7 @@ const log = createLogger('silent');
 /** Starts a relay to the server. */
 async function behindRelay(address: string) {
   const url = new URL(address);
-  const relay = await openRelay(Number(url.port));
+  const relay = await openTcpProxy(Number(url.port));
   url.hostname = '127.0.0.1';
   url.port = String(relay.port);
   return { url: url.href, relay, [Symbol.asyncDispose]: () => relay[Symbol.asyncDispose]() };
@@ -55,7 +55,7 @@ async function outliveSilence(
 
 describe.skipIf(inject('database') !== 'postgres')('when the network to PostgreSQL drops all packets', () => {
   test('a pending query fails as an outage, and later queries succeed', async () => {
-    const { url = '' } = await testDatabase();
+    const { url = '' } = await openTestDatabase();
     await using network = await behindRelay(url);
     await using database = await openDatabase(
       { kind: 'postgres', url: network.url, silenceMs: SILENCE_MS },
@@ -69,12 +69,12 @@ describe.skipIf(inject('database') !== 'postgres')('when the network to PostgreS
   });
 
   test('the notifier reports that it is disconnected, and reconnects', async () => {
-    const { url = '' } = await testDatabase();
+    const { url = '' } = await openTestDatabase();
     await outliveSilence(url, openNotifier);
   });
 });
 
-describe.skipIf(inject('database') !== 'pglite' || needs('redis-server'))(
+describe.skipIf(inject('database') !== 'pglite' || isMissing('redis-server'))(
   'when the network to Redis drops all packets',
   () => {
     test('the notifier reports that it is disconnected, and reconnects', async () => {

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
-import { testDatabase } from '../harness/database.ts';
+import { openTestDatabase } from '../harness/database.ts';
 
 test('any text is read from the database as it was written', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   const texts = fc.string({ unit: 'grapheme' }).filter((text) => text.isWellFormed() && !text.includes('\0'));
   await fc.assert(
     fc.asyncProperty(

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
-import { testDatabase } from '../harness/database.ts';
+import { openTestDatabase } from '../harness/database.ts';
 
 const TIMESTAMPS = [
   '2026-11-26 04:47:06+00',
@@ -13,7 +13,7 @@ const TIMESTAMPS = [
 test.for(['UTC', 'Asia/Kolkata', 'America/St_Johns'])(
   'timestamps are read as ISO 8601 by a session in %s',
   async (zone) => {
-    const { db } = await testDatabase();
+    const { db } = await openTestDatabase();
     const rows = await db.connection().execute(async (session) => {
       await sql`select set_config('TimeZone', ${zone}, false)`.execute(session);
       const read = await sql<{ given: string; read: string }>`

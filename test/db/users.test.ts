@@ -7,7 +7,7 @@ import type { Tx } from '../../src/db/database.ts';
 import { fillEmailKeys } from '../../src/db/email-keys.ts';
 import { emailKeys } from '../../src/db/migrations/0003-email-keys.ts';
 import type { UserId } from '../../src/ids.ts';
-import { testDatabase } from '../harness/database.ts';
+import { openTestDatabase } from '../harness/database.ts';
 
 const named = (name: string, more: Partial<users.NewUser> = {}): users.NewUser => ({
   email: `${name}@example.com`,
@@ -26,7 +26,7 @@ async function create(tx: Tx, name: string, more: Partial<users.NewUser> = {}) {
 }
 
 test('a row contains no secret, and its dates are strings', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
     const user = await create(tx, 'ann', {
       passwordHash: 'hash',
@@ -50,7 +50,7 @@ test('a row contains no secret, and its dates are strings', async () => {
 });
 
 test('a taken e-mail or subject inserts nothing and leaves the transaction usable', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
     await create(tx, 'ann', { subject: 'a' });
     expect(await users.insert(tx, named('ANN'))).toBeUndefined();
@@ -60,7 +60,7 @@ test('a taken e-mail or subject inserts nothing and leaves the transaction usabl
 });
 
 test('e-mails beyond ASCII are compared without case', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
     await create(tx, 'ÉMILE');
     expect(await users.insert(tx, named('émile'))).toBeUndefined();
@@ -69,7 +69,7 @@ test('e-mails beyond ASCII are compared without case', async () => {
 });
 
 test('all spellings of an e-mail belong to one account', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   const ids: UserId[] = [];
   await db.transaction().execute(async (tx) => {
     const zoe = await create(tx, 'zo\u00eb');
@@ -93,7 +93,7 @@ test('all spellings of an e-mail belong to one account', async () => {
 });
 
 test('accounts whose e-mails differ only in form, from before keys, each keep theirs', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   await sql`drop index users_email_key`.execute(db);
   await sql`alter table users drop column email_key, drop column keyed_email`.execute(db);
   const insert = (email: string) =>
@@ -128,7 +128,7 @@ test('accounts whose e-mails differ only in form, from before keys, each keep th
 });
 
 test('an e-mail changed by a node of the previous version belongs to its user, and the former one is free', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   const ann = await db.transaction().execute((tx) => create(tx, 'ann'));
   await sql`update users set email = 'anna@example.com' where id = ${ann.id}`.execute(db);
   const after = async (): Promise<void> => {
@@ -149,7 +149,7 @@ test('an e-mail changed by a node of the previous version belongs to its user, a
 });
 
 test('two nodes that start concurrently fill the keys once', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   await sql`
     insert into users (email, first_name, last_name)
     select 'user' || n || '@example.com', 'U', '' from generate_series(1, 5000) as n
@@ -162,7 +162,7 @@ test('two nodes that start concurrently fill the keys once', async () => {
 });
 
 test('a subject does not adopt the account of an e-mail that only looks the same', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
     await create(tx, 'carl');
     expect(await users.adoptSubject(tx, 'ｃarl@example.com', 's')).toBeUndefined();
@@ -172,7 +172,7 @@ test('a subject does not adopt the account of an e-mail that only looks the same
 });
 
 test('an account adopts a subject only if it has none', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
     const ann = await create(tx, 'ann');
     expect(await users.adoptSubject(tx, 'ANN@example.com', 'a')).toMatchObject({ id: ann.id });
@@ -182,7 +182,7 @@ test('an account adopts a subject only if it has none', async () => {
 });
 
 test('members are found by e-mail, in the requested order, and only in that circle', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
     const [ann, bob, eve] = [await create(tx, 'ann'), await create(tx, 'bob'), await create(tx, 'eve')];
     const [circle, other] = [await circles.insert(tx, 'A'), await circles.insert(tx, 'B')];
@@ -198,7 +198,7 @@ test('members are found by e-mail, in the requested order, and only in that circ
 });
 
 test('thousands of ids take one statement with one parameter', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   const ann = await db.transaction().execute((tx) => create(tx, 'ann'));
   const ids = Array.from({ length: 100_000 }, (_, index) => (index + 1) as UserId);
   expect(await findUsersWithPresence(db, ids)).toEqual([{ ...ann, online: false }]);

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
-import { conversationOf, deviceOf } from '../../src/testing/index.ts';
+import { createConversation, createDevice } from '../../src/testing/index.ts';
 import type { LegacyClient, TestAccount } from '../../src/testing/index.ts';
-import { sendMessage } from '../harness/demo-family.ts';
+import { sendMessage } from '../harness/ann-and-bob.ts';
 import { openStage } from './migration-fixtures.ts';
 import type { Stage } from './migration-fixtures.ts';
 
@@ -19,8 +19,8 @@ type Happening = (cast: Cast) => Promise<unknown>;
 
 export async function openCast(): Promise<Cast> {
   const stage = await openStage();
-  const yan = await stage.app.account({ email: 'yan@example.com' });
-  const zoe = await stage.app.account({ email: 'zoe@example.com' });
+  const yan = await stage.app.createAccount({ email: 'yan@example.com' });
+  const zoe = await stage.app.createAccount({ email: 'zoe@example.com' });
   const cast: Cast = {
     ...stage,
     yan,
@@ -51,7 +51,7 @@ export const given: Readonly<Record<string, Happening>> = {
     }
     await addDevice(cast);
   },
-  inviteToConversation: ({ ann, circle }) => conversationOf(ann, circle),
+  inviteToConversation: ({ ann, circle }) => createConversation(ann, circle),
   'sendMessage, without files': addDeviceToTalk,
   'setTyping, of a user': addDeviceToTalk,
 };
@@ -126,7 +126,7 @@ const type = (account: TestAccount): Promise<void> =>
   change(account, 'setTyping(conversationId: "Conversation:12", isTyping: true)', '');
 
 async function addDevice(cast: Cast): Promise<void> {
-  cast.device = await deviceOf(cast.app, cast.ann, cast.circle);
+  cast.device = await createDevice(cast.app, cast.ann, cast.circle);
 }
 
 async function addDeviceToTalk(cast: Cast): Promise<void> {

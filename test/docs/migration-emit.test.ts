@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { Inbox } from '../../src/testing/inbox.ts';
+import type { ReceiveQueue } from '../../src/testing/receive-queue.ts';
 import type { LegacyClient, TestSubscription } from '../../src/testing/index.ts';
-import { sendMessage } from '../harness/demo-family.ts';
+import { sendMessage } from '../harness/ann-and-bob.ts';
 import { framesOf, meant, readPage } from './migration-page.ts';
 import type { Section } from './migration-page.ts';
 import { openStage, steady, subscribe } from './migration-fixtures.ts';
@@ -84,8 +84,8 @@ async function witness({ bob, circle, conversation }: Stage): Promise<Witness> {
     { id: circle.id },
   );
   await presence.next();
-  const events = await bob.conversationEvents(conversation.id);
-  const old = await bob.legacy();
+  const events = await bob.subscribeToConversation(conversation.id);
+  const old = await bob.connectLegacy();
   await old.push('join_circle', { circle_id: circle.legacyId });
   await old.push('join_conversation', { conversation_id: conversation.legacyId });
   return { old, events, typing, signals, presence };
@@ -103,7 +103,7 @@ async function before(section: Section, scene: Scene): Promise<unknown> {
   if (first !== undefined) expect(await client.expect(first.channel)).toEqual(meant(first.payload));
   await scene.meanwhile?.(stage);
   for (const { channel, payload } of others) expect(await client.expect(channel)).toEqual(meant(payload));
-  expect(client.waiting()).toEqual([]);
+  expect(client.pending()).toEqual([]);
   return bob && steady(await Promise.all(scene.seen?.(bob) ?? []));
 }
 
@@ -128,7 +128,7 @@ async function after(section: Section, scene: Scene): Promise<unknown> {
 }
 
 async function expectEvents(
-  events: Inbox<Data>,
+  events: ReceiveQueue<Data>,
   answers: unknown[],
   meanwhile: () => unknown,
 ): Promise<void> {
@@ -138,7 +138,7 @@ async function expectEvents(
     expect({ [field]: event }).toEqual({ [field]: meant(documented) });
     if (event['__typename'] === 'StreamLive') await meanwhile();
   }
-  expect(events.waiting()).toEqual([]);
+  expect(events.pending()).toEqual([]);
 }
 
 /** Closes the GraphQL connection once it is open. */
@@ -186,8 +186,8 @@ test(
     await sendMessage(bob, conversation, 'to nobody');
     await bob.graphql.run(RENAME, { id: circle.id });
     expect(await events.next()).toEqual({ done: true, value: undefined });
-    await client.acknowledged('unknown');
-    expect(client.waiting()).toEqual([]);
+    await client.emitWithAck('unknown');
+    expect(client.pending()).toEqual([]);
   },
 );
 
@@ -197,7 +197,7 @@ test('a send that starts on the legacy API and is repeated on GraphQL is sent on
   const section = sections.find(({ title }) => title === '`message`');
   const [script = ''] = section?.scripts ?? [];
   const [operation] = section?.operations ?? [];
-  await using events = await bob.conversationEvents(conversation.id);
+  await using events = await bob.subscribeToConversation(conversation.id);
   const client = await stage.old(ann);
   await execute(script, stage.app.url, { socket: client.socket });
   expect(await client.expect('success')).toMatchObject({ message_id: 40 });

@@ -3,13 +3,13 @@ import type { Client } from 'graphql-ws';
 import { sql } from 'kysely';
 import { WebSocket } from 'ws';
 import type { Database } from '../../src/db/database.ts';
-import { createInbox } from '../../src/testing/inbox.ts';
-import type { Inbox } from '../../src/testing/inbox.ts';
+import { createReceiveQueue } from '../../src/testing/receive-queue.ts';
+import type { ReceiveQueue } from '../../src/testing/receive-queue.ts';
 import { createGateway } from '../../src/testing/index.ts';
-import type { LegacyClient, LegacyIo, Named, TestAccount, TestGateway } from '../../src/testing/index.ts';
+import type { LegacyClient, LegacyIo, Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { loadClient } from '../clients/load.ts';
-import { testDatabase } from '../harness/database.ts';
-import { family } from '../harness/demo-family.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 import { pause } from '../harness/waiting.ts';
 import { readPage } from './migration-page.ts';
 import { execute } from './snippets.ts';
@@ -21,8 +21,8 @@ export interface Stage extends AsyncDisposable {
   readonly app: TestGateway;
   readonly ann: TestAccount;
   readonly bob: TestAccount;
-  readonly circle: Named;
-  readonly conversation: Named;
+  readonly circle: Entity;
+  readonly conversation: Entity;
   /** Connects a legacy client of version 1.3.6, authenticated if an account is given. */
   old(account?: TestAccount): Promise<LegacyClient>;
   /** Opens a GraphQL connection of the account, as on the page. */
@@ -62,17 +62,17 @@ const io: LegacyIo = (url, options) => {
 };
 
 export async function openStage(): Promise<Stage> {
-  const database = await testDatabase();
+  const database = await openTestDatabase();
   await numberAsOnThePage(database);
   await using stack = new AsyncDisposableStack();
   const app = stack.use(await createGateway({ database }));
-  const people = await family(app);
+  const people = await createAnnAndBob(app);
   const owned = stack.move();
   return {
     app,
     ...people,
     async old(account) {
-      const client = owned.use(await app.legacy({ io }));
+      const client = owned.use(await app.connectLegacy({ io }));
       if (account !== undefined) await client.push('authenticate', { token: account.token });
       return client;
     },
@@ -114,8 +114,8 @@ async function openModern(url: string, token: string): Promise<Modern> {
 }
 
 /** Follows a subscription of the page. Its events are queued in the inbox. */
-export function subscribe(modern: Modern, query: string, variables?: Data): Inbox<Data> {
-  const events = createInbox<Data>('events');
+export function subscribe(modern: Modern, query: string, variables?: Data): ReceiveQueue<Data> {
+  const events = createReceiveQueue<Data>('events');
   modern.follow(query, { ...variables }, events.push).catch((problem: unknown) => {
     events.fail(new Error(`The subscription ended: ${JSON.stringify(problem)}`));
   });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Inbox } from '../../src/testing/inbox.ts';
+import type { ReceiveQueue } from '../../src/testing/receive-queue.ts';
 import type { LegacyClient } from '../../src/testing/index.ts';
 import { given, happenings, openCast } from './migration-actions.ts';
 import type { Cast } from './migration-actions.ts';
@@ -47,7 +47,7 @@ async function perform(
   cast: Cast,
   channel: string,
   operation: Operation,
-  { old, events }: { old: LegacyClient; events: Inbox<Data> },
+  { old, events }: { old: LegacyClient; events: ReceiveQueue<Data> },
 ) {
   const heard: Record<string, { frame: unknown; event: unknown }> = {};
   for (const { by, frame, event } of operation.rows) {
@@ -58,8 +58,8 @@ async function perform(
     expect(told).toEqual({ by, frame: meant(frame), event: meant(event) });
     heard[by] = told;
   }
-  expect(old.waiting().filter((frame) => frame.channel === channel)).toEqual([]);
-  expect(events.waiting()).toEqual([]);
+  expect(old.pending().filter((frame) => frame.channel === channel)).toEqual([]);
+  expect(events.pending()).toEqual([]);
   return heard;
 }
 
@@ -111,7 +111,7 @@ test.for([
   const shown: unknown[][] = [];
   const show = (...values: unknown[]) => shown.push(values);
   await execute(sectionOf(title)?.scripts[0] ?? '', stage.app.url, { socket: old.socket, show });
-  await old.acknowledged(channel, payload ?? { token: stage.bob.token });
+  await old.emitWithAck(channel, payload ?? { token: stage.bob.token });
   expect(shown).toHaveLength(1);
   expect(shown[0]).not.toContain(undefined);
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { conversationOf } from '../../src/testing/index.ts';
+import { createConversation } from '../../src/testing/index.ts';
 import type { LegacyClient } from '../../src/testing/index.ts';
 import { readPage } from './migration-page.ts';
 import { openStage } from './migration-fixtures.ts';
@@ -22,7 +22,7 @@ let phone: LegacyClient;
 beforeAll(async () => {
   stage = await openStage();
   // Conversation 13 is Bob's alone.
-  await conversationOf(stage.bob, stage.circle);
+  await createConversation(stage.bob, stage.circle);
   phone = await stage.old(stage.ann);
   await phone.push('message', { conversation_id: 12, client_message_id: 'used' });
   await stage.ann.graphql.run(SEND, { id: 'Conversation:12', key: 'used too' });
@@ -31,8 +31,8 @@ beforeAll(async () => {
 afterAll(() => stage[Symbol.asyncDispose]());
 
 async function codeOf(query: string, variables: Data): Promise<unknown> {
-  if (!query.startsWith('subscription')) return stage.ann.graphql.refused(query, variables);
-  const [error] = await stage.ann.graphql.subscribe(query, variables).ended();
+  if (!query.startsWith('subscription')) return stage.ann.graphql.expectError(query, variables);
+  const [error] = await stage.ann.graphql.subscribe(query, variables).waitForEnd();
   return error?.extensions?.['code'];
 }
 
@@ -116,24 +116,24 @@ test.for([
 ] as const)(
   '“%s” of %s with %j is a code of its row',
   async ([text, channel, payload, query, variables, code]) => {
-    expect(await phone.refused(channel, payload)).toBe(text);
+    expect(await phone.expectError(channel, payload)).toBe(text);
     expect(await codeOf(query, variables)).toBe(code);
     expect(await codesOf(text)).toContain(`\`${code}\``);
   },
 );
 
 test('a key that another conversation has used is a conflict', async () => {
-  const other = await conversationOf(stage.ann, stage.circle);
+  const other = await createConversation(stage.ann, stage.circle);
   const again = { ...talk(other.legacyId), client_message_id: 'used' };
-  expect(await phone.refused('message', again)).toBe('Message invalide');
+  expect(await phone.expectError('message', again)).toBe('Message invalide');
   expect(await codeOf(SEND, { id: other.id, key: 'used too' })).toBe('CONFLICT');
 });
 
 test('a caller without an account, or with a bad token, is unauthenticated', async () => {
-  const nobody = await stage.app.legacy();
-  expect(await nobody.refused('join_circle', { circle_id: 3 })).toMatch(/^Socket user introuvable/);
-  expect(await nobody.refused('authenticate', { token: 'x' })).toBe('User not found');
-  expect(await stage.app.graphql.refused(LOOK, { id: 'Conversation:12' })).toBe('UNAUTHENTICATED');
+  const nobody = await stage.app.connectLegacy();
+  expect(await nobody.expectError('join_circle', { circle_id: 3 })).toMatch(/^Socket user introuvable/);
+  expect(await nobody.expectError('authenticate', { token: 'x' })).toBe('User not found');
+  expect(await stage.app.graphql.expectError(LOOK, { id: 'Conversation:12' })).toBe('UNAUTHENTICATED');
 });
 
 test('nested lists of files and a flag that is a string are refused', async () => {

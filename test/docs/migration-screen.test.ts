@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
 import type { TestAccount } from '../../src/testing/index.ts';
 import { loadClient } from '../clients/load.ts';
-import { testDatabase } from '../harness/database.ts';
-import { family, sendMessage } from '../harness/demo-family.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { readPage } from './migration-page.ts';
 import { connectionScript, modernScope, numberAsOnThePage } from './migration-fixtures.ts';
 import { execute } from './snippets.ts';
@@ -49,11 +49,11 @@ async function openScreens(url: string, { token }: TestAccount): Promise<[Screen
 const RESTART = { timeout: 15_000 };
 
 test('the whole screen shows the same before and after, over a restart', { timeout: 60_000 }, async () => {
-  const database = await testDatabase();
+  const database = await openTestDatabase();
   await numberAsOnThePage(database);
   const env = { AUTH_SECRET: 'the same after the restart' };
   const first = await createGateway({ database, env });
-  const { ann, bob, conversation } = await family(first);
+  const { ann, bob, conversation } = await createAnnAndBob(first);
   const [old, modern] = await openScreens(first.url, ann);
 
   old.send('by the old screen');

@@ -3,7 +3,7 @@ import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { DEFAULT_QUERY } from '../../src/gateway/http/graphiql-default-query.ts';
 import { schema } from '../../src/schema/index.ts';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 const LOG_IN = 'mutation { login(email: "ann@example.com", password: "parley") { token } }';
@@ -19,7 +19,7 @@ test(
   'every query and mutation that GraphiQL shows first succeeds for a demo account',
   { timeout: 60_000 },
   async () => {
-    await using gateway = await testApp({ demo: true });
+    await using gateway = await startTestApp({ demo: true });
     const { login } = await gateway.graphql.run<{ login: { token: string } }>(LOG_IN);
     for (const definition of parse(DEFAULT_QUERY).definitions) {
       if (definition.kind !== 'OperationDefinition' || definition.operation === 'subscription') continue;
@@ -45,7 +45,7 @@ test('the documents that the page names exist', async () => {
 });
 
 test('all files of the page are served, and no others', { timeout: 60_000 }, async () => {
-  await using gateway = await testApp();
+  await using gateway = await startTestApp();
   const folder = new URL('src/page/', ROOT);
   const files = await readdir(folder, { recursive: true, withFileTypes: true });
   const names = files
@@ -73,7 +73,7 @@ test('all files of the page are served, and no others', { timeout: 60_000 }, asy
 });
 
 test('the pages and the AsyncAPI document are served with their types, and nothing may be loaded from elsewhere', async () => {
-  await using gateway = await testApp();
+  await using gateway = await startTestApp();
   const types = {
     '/': 'text/html; charset=utf-8',
     '/channels': 'text/html; charset=utf-8',

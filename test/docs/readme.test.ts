@@ -6,12 +6,12 @@ import { createClient } from 'graphql-ws';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { createGateway, createGraphqlClient } from '../../src/testing/index.ts';
-import { createInbox } from '../../src/testing/inbox.ts';
+import { createReceiveQueue } from '../../src/testing/receive-queue.ts';
 import { loadClient } from '../clients/load.ts';
-import { testDatabase } from '../harness/database.ts';
-import { PROGRAM_ENV, ROOT, startProgram, untilPrinted } from '../harness/program.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { PROGRAM_ENV, ROOT, startProgram, waitForOutput } from '../harness/program.ts';
 import type { Program } from '../harness/program.ts';
-import { needs, pathOf } from '../harness/programs.ts';
+import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 import { findFreePort } from '../harness/ports.ts';
 import { pause } from '../harness/waiting.ts';
 import { blocksOf, execute, read } from './snippets.ts';
@@ -40,7 +40,7 @@ async function cloneProject() {
     /** Runs in a terminal, where Ctrl-C can be typed. */
     runInTerminal: (block: string) =>
       startProgram(
-        [pathOf('script'), '-qefc', substituted(block), '/dev/null'],
+        [requireProgram('script'), '-qefc', substituted(block), '/dev/null'],
         { ...env, TERM: 'xterm' },
         path,
       ),
@@ -58,7 +58,7 @@ async function stop(server: Program, way: (typeof WAYS)[number]): Promise<void> 
   if (way !== 'SIGKILL') expect(code).toBe(0);
 }
 
-test.skipIf(needs('script'))(
+test.skipIf(isMissing('script'))(
   'the blocks of the README run to the letter, over Ctrl-C, SIGTERM and kill -9',
   { timeout: 180_000 },
   async () => {
@@ -72,9 +72,9 @@ test.skipIf(needs('script'))(
     };
     await using stack = new AsyncDisposableStack();
     let server = stack.use(project.runInTerminal(start));
-    await untilPrinted(server.child, /Parley is running/);
+    await waitForOutput(server.child, /Parley is running/);
     const listener = stack.use(project.run(TOKEN, LISTEN));
-    await untilPrinted(listener.child, /StreamLive/);
+    await waitForOutput(listener.child, /StreamLive/);
     const said: string[] = [];
     for (const [round, way] of [...WAYS, ...WAYS].entries()) {
       await say(`before-${round}`);
@@ -84,7 +84,7 @@ test.skipIf(needs('script'))(
           ? project.runInTerminal(start)
           : project.run(start),
       );
-      await untilPrinted(server.child, /Parley is running|"msg":"listening"/);
+      await waitForOutput(server.child, /Parley is running|"msg":"listening"/);
       await say(`after-${round}`);
       said.push(`before-${round}`, `after-${round}`);
     }
@@ -102,7 +102,7 @@ test('the legacy block of the README runs with socket.io-client 1.3.6', async ()
   const { login } = await gateway.graphql.run<{ login: { token: string } }>(
     'mutation { login(email: "ann@example.com", password: "parley") { token } }',
   );
-  const logged = createInbox<unknown[]>('console');
+  const logged = createReceiveQueue<unknown[]>('console');
   const console = { log: (...values: unknown[]) => logged.push(values) };
   const process = { env: { TOKEN: login.token }, argv: ['node', 'say.mjs', '2015'] };
   const io = (url: string) => loadClient('1.3.6')(url, { forceNew: true });
@@ -112,15 +112,15 @@ test('the legacy block of the README runs with socket.io-client 1.3.6', async ()
 
 test('the recipe of a client that never misses anything does what it says, over a restart', async () => {
   const [recipe = ''] = blocksOf(await read('docs/delivery.md'), 'js');
-  const database = await testDatabase();
+  const database = await openTestDatabase();
   const env = { AUTH_SECRET: 'the same after the restart' };
   const first = await createGateway({ database, env });
-  const ann = await first.account();
+  const ann = await first.createAccount();
   const { createCircle: circle } = await ann.graphql.run<{ createCircle: { id: string } }>(
     'mutation { createCircle(name: "0") { id } }',
   );
   const { port } = new URL(first.url);
-  const seen = createInbox<Record<string, unknown>>('events');
+  const seen = createReceiveQueue<Record<string, unknown>>('events');
   const client = createClient({
     url: `${first.url.replace('http', 'ws')}/graphql`,
     connectionParams: { token: ann.token },

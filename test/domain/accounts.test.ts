@@ -14,20 +14,20 @@ import type { JwksSettings } from '../../src/services/tokens.ts';
 import { accountTopic, circleTopic, conversationTopic } from '../../src/events/event.ts';
 import { followSession } from '../../src/domain/sessions.ts';
 import type { UserId } from '../../src/ids.ts';
-import { SECRET, testDeps } from '../harness/deps.ts';
+import { SECRET, createTestDeps } from '../harness/deps.ts';
 import {
-  circleOf,
-  conversationOf,
-  deviceOf,
-  history,
-  historyTypes,
-  outcomes,
-  person,
+  createCircle,
+  createConversation,
+  createDevice,
+  readEvents,
+  readEventTypes,
+  readOutcomes,
+  createUser,
   readToEnd,
-  refusal,
-} from '../harness/seed.ts';
+  readErrorCode,
+} from '../harness/domain-fixtures.ts';
 import { countStatements } from '../harness/statements.ts';
-import type { Person } from '../harness/seed.ts';
+import type { TestUser } from '../harness/domain-fixtures.ts';
 
 const ANN = {
   email: 'ann@example.com',
@@ -47,7 +47,7 @@ function originalToken(sub: number, exp = Math.floor(Date.now() / 1000) + 3600):
 }
 
 test('createAccount returns a token that is valid immediately', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { token, user } = await accounts.createAccount(deps, { ...ANN, email: ' Ann@Example.com ' });
   expect(user).toEqual({
     id: expect.any(Number),
@@ -69,7 +69,7 @@ test('createAccount returns a token that is valid immediately', async () => {
 });
 
 test('an account needs a valid e-mail, a password and names of valid length', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const bad: [Partial<typeof ANN>, string][] = [
     [{ email: 'ann' }, 'email'],
     [{ email: '@' }, 'email'],
@@ -96,20 +96,20 @@ test('an account needs a valid e-mail, a password and names of valid length', as
 });
 
 test('an e-mail belongs to one account in any spelling, also for concurrent requests', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const create = (email: string) => accounts.createAccount(deps, { ...ANN, email });
-  const results = await outcomes([
+  const results = await readOutcomes([
     create('ann@example.com'),
     create('ANN@example.com'),
     create('Ann@Example.COM'),
   ]);
   expect(results.sort()).toEqual(['CONFLICT', 'CONFLICT', 'done']);
-  expect(await refusal(create('aNN@example.com'))).toBe('CONFLICT');
+  expect(await readErrorCode(create('aNN@example.com'))).toBe('CONFLICT');
   expect(await deps.db.selectFrom('topics').select('topic').execute()).toHaveLength(1);
 });
 
 test('every login issues its own token, and logout revokes only that one', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { user } = await accounts.createAccount(deps, ANN);
   const login = () => accounts.login(deps, { email: ' ANN@example.com', password: ANN.password });
   const [first, second] = [await login(), await login()];
@@ -118,18 +118,18 @@ test('every login issues its own token, and logout revokes only that one', async
   const session = await accounts.authenticate(deps, first.token);
   await accounts.logout(deps, session);
   await accounts.logout(deps, session);
-  expect(await refusal(accounts.authenticate(deps, first.token))).toBe('UNAUTHENTICATED');
-  expect(await refusal(accounts.authenticate(deps, second.token))).toBe('done');
-  expect(await history(deps, accountTopic(actorOf(user)))).toEqual([
+  expect(await readErrorCode(accounts.authenticate(deps, first.token))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.authenticate(deps, second.token))).toBe('done');
+  expect(await readEvents(deps, accountTopic(actorOf(user)))).toEqual([
     { type: 'session.ended', account: actorOf(user), tokenId: session.tokenId },
   ]);
-  expect(await refusal(accounts.refreshToken(deps, session))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.refreshToken(deps, session))).toBe('UNAUTHENTICATED');
 });
 
 test('a wrong password, an unknown e-mail and an account without password get the same error', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   await accounts.createAccount(deps, ANN);
-  const bob = await person(deps, 'bob');
+  const bob = await createUser(deps, 'bob');
   const attempts = [
     { email: ANN.email, password: 'Secret' },
     { email: ANN.email, password: '' },
@@ -149,21 +149,21 @@ test('a wrong password, an unknown e-mail and an account without password get th
 });
 
 test('an unknown e-mail, and an account without password, cost a hash like a wrong password', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   await accounts.createAccount(deps, ANN);
-  const bob = await person(deps, 'bob');
+  const bob = await createUser(deps, 'bob');
   const verify = vi.spyOn(deps.passwords, 'verify');
   for (const email of [ANN.email, 'nobody@example.com', bob.email, '\0']) {
     verify.mockClear();
-    expect(await refusal(accounts.login(deps, { email, password: 'wrong' }))).toBe('UNAUTHENTICATED');
+    expect(await readErrorCode(accounts.login(deps, { email, password: 'wrong' }))).toBe('UNAUTHENTICATED');
     expect(verify).toHaveBeenCalledTimes(1);
   }
 });
 
 test('failed logins are limited per e-mail, successful ones are not', async () => {
-  await using deps = await testDeps({ rateLimits: true });
+  await using deps = await createTestDeps({ rateLimits: true });
   await accounts.createAccount(deps, ANN);
-  const login = (email: string, password: string) => refusal(accounts.login(deps, { email, password }));
+  const login = (email: string, password: string) => readErrorCode(accounts.login(deps, { email, password }));
   for (let round = 0; round < 3; round += 1) expect(await login(ANN.email, ANN.password)).toBe('done');
   const results: (string | undefined)[] = [];
   for (let round = 0; round < 12; round += 1) results.push(await login('Ann@example.com', 'wrong'));
@@ -177,33 +177,33 @@ test('failed logins are limited per e-mail, successful ones are not', async () =
 });
 
 test('a token that is invalid, expired, revoked or of a deleted account is refused', async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
   const past = Math.floor(Date.now() / 1000) - 1;
   for (const token of ['', 'nonsense', originalToken(999), originalToken(ann.user.id, past)]) {
-    expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+    expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
   }
   const { token } = await deps.tokens.issue(ann.actor);
   expect((await accounts.authenticate(deps, token)).actor).toEqual(ann.actor);
   const asDevice = await deps.tokens.issue({ kind: 'device', id: 1 as never });
-  expect(await refusal(accounts.authenticate(deps, asDevice.token))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.authenticate(deps, asDevice.token))).toBe('UNAUTHENTICATED');
   await deps.db.deleteFrom('users').execute();
-  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
 });
 
 test("a token of the original server is accepted and can be revoked, its owner's others stay", async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
   const exp = Math.floor(Date.now() / 1000) + 3600;
   const [first, second] = [originalToken(ann.user.id, exp), originalToken(ann.user.id, exp + 1)];
   await accounts.logout(deps, await accounts.authenticate(deps, first));
-  expect(await refusal(accounts.authenticate(deps, first))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.authenticate(deps, first))).toBe('UNAUTHENTICATED');
   expect((await accounts.authenticate(deps, second)).actor).toEqual(ann.actor);
 });
 
 test('authentication takes one SQL statement', async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
   const { token } = await deps.tokens.issue(ann.actor);
   const counted = countStatements(deps.db);
   const batchedReads = createBatchedReads(counted.db);
@@ -212,46 +212,46 @@ test('authentication takes one SQL statement', async () => {
 });
 
 test('refreshToken issues a new token for the same account', async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
   const { token } = await deps.tokens.issue(ann.actor);
   const session = await accounts.authenticate(deps, token);
   const refreshed = await accounts.refreshToken(deps, session);
   expect(refreshed.actor).toEqual(ann.actor);
   const next = await accounts.authenticate(deps, refreshed.token);
   expect(next.tokenId).not.toBe(session.tokenId);
-  expect(await refusal(accounts.authenticate(deps, token))).toBe('done');
+  expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('done');
 });
 
 test('a changed e-mail is visible everywhere, and logs in', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { user } = await accounts.createAccount(deps, ANN);
-  const ann: Person = { user, actor: actorOf(user), email: user.email };
-  const bob = await person(deps, 'bob');
-  const circle = await circleOf(deps, bob, ann);
-  const conversation = await conversationOf(deps, circle, bob, ann);
+  const ann: TestUser = { user, actor: actorOf(user), email: user.email };
+  const bob = await createUser(deps, 'bob');
+  const circle = await createCircle(deps, bob, ann);
+  const conversation = await createConversation(deps, circle, bob, ann);
 
   const changed = await accounts.updateAccount(deps, ann.actor, { email: 'new@example.com' });
   expect(changed).toEqual({ ...user, email: 'new@example.com', updatedAt: changed.updatedAt });
   expect(changed.updatedAt > user.updatedAt).toBe(true);
   expect(await accounts.findVisibleUser(deps, bob.actor, user.id)).toEqual(changed);
   expect((await accounts.findUsersById(deps, [user.id])).get(user.id)).toEqual({ ...changed, online: false });
-  expect(await refusal(accounts.login(deps, ANN))).toBe('UNAUTHENTICATED');
-  expect(await refusal(accounts.login(deps, { ...ANN, email: 'NEW@example.com' }))).toBe('done');
+  expect(await readErrorCode(accounts.login(deps, ANN))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.login(deps, { ...ANN, email: 'NEW@example.com' }))).toBe('done');
   const kick = (email: string) =>
     conversations.kickFromConversation(deps, bob.actor, { conversationId: conversation.id, email });
-  expect(await refusal(kick(ANN.email))).toBe('NOT_FOUND');
+  expect(await readErrorCode(kick(ANN.email))).toBe('NOT_FOUND');
   await kick('new@example.com');
-  expect((await history(deps, conversationTopic(conversation.id))).slice(2)).toMatchObject([
+  expect((await readEvents(deps, conversationTopic(conversation.id))).slice(2)).toMatchObject([
     { type: 'participant.kicked', user: changed },
     { type: 'conversation.deleted' },
   ]);
 });
 
 test('updateAccount changes only the given fields', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { user } = await accounts.createAccount(deps, ANN);
-  const bob = await person(deps, 'bob');
+  const bob = await createUser(deps, 'bob');
   const update = (input: accounts.UpdateAccountInput) => accounts.updateAccount(deps, actorOf(user), input);
   expect(await update({ firstName: 'Anna' })).toMatchObject({
     firstName: 'Anna',
@@ -260,49 +260,53 @@ test('updateAccount changes only the given fields', async () => {
   });
   expect(await update({ birthday: null })).toMatchObject({ firstName: 'Anna', birthday: null });
   expect(await update({ email: 'ANN@example.com' })).toMatchObject({ email: 'ANN@example.com' });
-  expect(await refusal(update({ email: bob.email.toUpperCase() }))).toBe('CONFLICT');
-  expect(await refusal(update({ email: 'none' }))).toBe('INVALID_INPUT');
-  expect(await refusal(update({ birthday: 'yesterday' }))).toBe('INVALID_INPUT');
+  expect(await readErrorCode(update({ email: bob.email.toUpperCase() }))).toBe('CONFLICT');
+  expect(await readErrorCode(update({ email: 'none' }))).toBe('INVALID_INPUT');
+  expect(await readErrorCode(update({ birthday: 'yesterday' }))).toBe('INVALID_INPUT');
   expect(await accounts.requireMe(deps, actorOf(user))).toMatchObject({
     user: { email: 'ANN@example.com', firstName: 'Anna' },
   });
 });
 
 test('of two accounts that change to one e-mail concurrently, one succeeds', async () => {
-  await using deps = await testDeps();
-  const people = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
+  await using deps = await createTestDeps();
+  const people = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
   const attempts = people.map(({ actor }) =>
     accounts.updateAccount(deps, actor, { email: 'new@example.com' }),
   );
-  expect((await outcomes(attempts)).sort()).toEqual(['CONFLICT', 'CONFLICT', 'done']);
+  expect((await readOutcomes(attempts)).sort()).toEqual(['CONFLICT', 'CONFLICT', 'done']);
 });
 
 test('changing the password requires the current one', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { user } = await accounts.createAccount(deps, ANN);
   const change = (current: string, next: string) =>
     accounts.changePassword(deps, actorOf(user), { current, next });
-  expect(await refusal(change('wrong', 'next'))).toBe('FORBIDDEN');
-  expect(await refusal(change(ANN.password, ''))).toBe('INVALID_INPUT');
+  expect(await readErrorCode(change('wrong', 'next'))).toBe('FORBIDDEN');
+  expect(await readErrorCode(change(ANN.password, ''))).toBe('INVALID_INPUT');
   expect(await change(ANN.password, 'next')).toMatchObject({ id: user.id });
-  expect(await refusal(accounts.login(deps, ANN))).toBe('UNAUTHENTICATED');
-  expect(await refusal(accounts.login(deps, { ...ANN, password: 'next' }))).toBe('done');
-  const bob = await person(deps, 'bob');
-  expect(await refusal(accounts.changePassword(deps, bob.actor, { current: '', next: 'x' }))).toBe(
+  expect(await readErrorCode(accounts.login(deps, ANN))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.login(deps, { ...ANN, password: 'next' }))).toBe('done');
+  const bob = await createUser(deps, 'bob');
+  expect(await readErrorCode(accounts.changePassword(deps, bob.actor, { current: '', next: 'x' }))).toBe(
     'FORBIDDEN',
   );
 });
 
 test('a device has no profile to change', async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
-  const device = await deviceOf(deps, await circleOf(deps, ann), ann);
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
+  const device = await createDevice(deps, await createCircle(deps, ann), ann);
   const attempts = [
     accounts.updateAccount(deps, device, { firstName: 'Lamp' }),
     accounts.changePassword(deps, device, { current: 'x', next: 'y' }),
     accounts.deleteAccount(deps, device, { password: 'x' }),
   ];
-  expect(await outcomes(attempts)).toEqual(['FORBIDDEN', 'FORBIDDEN', 'FORBIDDEN']);
+  expect(await readOutcomes(attempts)).toEqual(['FORBIDDEN', 'FORBIDDEN', 'FORBIDDEN']);
   const lease = await deps.presence.open('graphql', device);
   expect(await accounts.requireMe(deps, device)).toMatchObject({
     kind: 'device',
@@ -313,20 +317,22 @@ test('a device has no profile to change', async () => {
 });
 
 test('deleting an account ends its memberships and participations, and removes it', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { user, token } = await accounts.createAccount(deps, ANN);
-  const ann: Person = { user, actor: actorOf(user), email: user.email };
-  const [bob, eve] = [await person(deps, 'bob'), await person(deps, 'eve')];
-  const shared = await circleOf(deps, ann, bob, eve);
-  const own = await circleOf(deps, ann);
-  const device = await deviceOf(deps, own, ann);
-  const conversation = await conversationOf(deps, shared, ann, bob);
+  const ann: TestUser = { user, actor: actorOf(user), email: user.email };
+  const [bob, eve] = [await createUser(deps, 'bob'), await createUser(deps, 'eve')];
+  const shared = await createCircle(deps, ann, bob, eve);
+  const own = await createCircle(deps, ann);
+  const device = await createDevice(deps, own, ann);
+  const conversation = await createConversation(deps, shared, ann, bob);
   await circles.inviteToCircle(deps, ann.actor, { circleId: own.id, email: bob.email });
   const { id: toAnn } = await circles.createCircle(deps, eve.actor, { name: 'Other' });
   await circles.inviteToCircle(deps, eve.actor, { circleId: toAnn, email: ANN.email });
   const session = await accounts.authenticate(deps, token);
   const reading = readToEnd(await accounts.openInboxEvents(deps, session, { after: null }));
-  expect(await refusal(accounts.deleteAccount(deps, ann.actor, { password: 'wrong' }))).toBe('FORBIDDEN');
+  expect(await readErrorCode(accounts.deleteAccount(deps, ann.actor, { password: 'wrong' }))).toBe(
+    'FORBIDDEN',
+  );
 
   expect(await accounts.deleteAccount(deps, ann.actor, ANN)).toEqual(user);
 
@@ -334,51 +340,54 @@ test('deleting an account ends its memberships and participations, and removes i
     events: [],
     error: expect.objectContaining({ code: 'UNAUTHENTICATED', details: { reason: 'ACCOUNT_DELETED' } }),
   });
-  expect((await history(deps, circleTopic(shared.id))).slice(2)).toEqual([
+  expect((await readEvents(deps, circleTopic(shared.id))).slice(2)).toEqual([
     { type: 'member.left', circleId: shared.id, user, deleted: true },
   ]);
-  expect((await historyTypes(deps, conversationTopic(conversation.id))).slice(2)).toEqual([
+  expect((await readEventTypes(deps, conversationTopic(conversation.id))).slice(2)).toEqual([
     'participant.left',
     'conversation.deleted',
   ]);
-  expect((await historyTypes(deps, circleTopic(own.id))).slice(1)).toEqual(['member.left', 'circle.deleted']);
-  expect(await historyTypes(deps, accountTopic(device))).toEqual(['account.deleted']);
-  expect((await history(deps, accountTopic(ann.actor))).at(-1)).toEqual({
+  expect((await readEventTypes(deps, circleTopic(own.id))).slice(1)).toEqual([
+    'member.left',
+    'circle.deleted',
+  ]);
+  expect(await readEventTypes(deps, accountTopic(device))).toEqual(['account.deleted']);
+  expect((await readEvents(deps, accountTopic(ann.actor))).at(-1)).toEqual({
     type: 'account.deleted',
     account: ann.actor,
   });
-  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
-  expect(await refusal(accounts.requireMe(deps, ann.actor))).toBe('UNAUTHENTICATED');
-  expect(await refusal(accounts.deleteAccount(deps, ann.actor, ANN))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.requireMe(deps, ann.actor))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.deleteAccount(deps, ann.actor, ANN))).toBe('UNAUTHENTICATED');
   expect((await circles.findMembershipsOfCircles(deps, [shared.id])).get(shared.id)).toMatchObject([
     { userId: bob.user.id, role: 'ADMIN' },
     { userId: eve.user.id, role: 'MEMBER' },
   ]);
   expect((await circles.findInvitationsOfCircles(deps, [toAnn])).get(toAnn)).toEqual([]);
-  expect(await refusal(accounts.createAccount(deps, ANN))).toBe('done');
+  expect(await readErrorCode(accounts.createAccount(deps, ANN))).toBe('done');
 });
 
 test('an account deleted while joining circles ends up in none, and each circle has the event', async () => {
-  await using deps = await testDeps();
-  const bob = await person(deps, 'bob');
+  await using deps = await createTestDeps();
+  const bob = await createUser(deps, 'bob');
   for (let round = 0; round < 4; round += 1) {
-    const ann = await person(deps, `ann${round}`);
-    const [first, second] = [await circleOf(deps, bob, ann), await circleOf(deps, bob)];
+    const ann = await createUser(deps, `ann${round}`);
+    const [first, second] = [await createCircle(deps, bob, ann), await createCircle(deps, bob)];
     const invitation = await circles.inviteToCircle(deps, bob.actor, {
       circleId: second.id,
       email: ann.email,
     });
-    const { id: third } = await circleOf(deps, bob);
-    const results = await outcomes([
+    const { id: third } = await createCircle(deps, bob);
+    const results = await readOutcomes([
       accounts.deleteAccount(deps, ann.actor, { password: '' }),
       circles.acceptInvitation(deps, ann.actor, { invitationId: invitation.id }),
       circles.createCircle(deps, ann.actor, { name: 'Mine' }),
-      conversationOf(deps, first, bob, ann),
+      createConversation(deps, first, bob, ann),
       circles.inviteToCircle(deps, bob.actor, { circleId: third, email: ann.email }),
     ]);
     expect(results[0]).toBe('done');
     for (const outcome of results) expect(['done', 'NOT_FOUND', 'UNAUTHENTICATED']).toContain(outcome);
-    const told = await historyTypes(deps, circleTopic(second.id));
+    const told = await readEventTypes(deps, circleTopic(second.id));
     expect([[], ['member.joined', 'member.left']]).toContainEqual(told);
     expect(told).toHaveLength(results[1] === 'done' ? 2 : 0);
   }
@@ -393,12 +402,16 @@ test('an account deleted while joining circles ends up in none, and each circle 
 });
 
 test('a user is visible to itself and to members of a shared circle only', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob);
-  await circleOf(deps, bob, eve);
-  const device = await deviceOf(deps, circle, ann);
-  const sees = async (actor: typeof ann.actor | typeof device, { user }: Person) =>
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob);
+  await createCircle(deps, bob, eve);
+  const device = await createDevice(deps, circle, ann);
+  const sees = async (actor: typeof ann.actor | typeof device, { user }: TestUser) =>
     (await accounts.findVisibleUser(deps, actor, user.id)) !== undefined;
   expect(await sees(ann.actor, ann)).toBe(true);
   expect(await sees(ann.actor, bob)).toBe(true);
@@ -414,23 +427,23 @@ test('a user is visible to itself and to members of a shared circle only', async
 });
 
 test("the inbox yields the account's own events, from a cursor", async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   const { token } = await deps.tokens.issue(bob.actor);
   const session = await accounts.authenticate(deps, token);
   const open = (after: string | null) => accounts.openInboxEvents(deps, session, { after });
   const stream = await open(null);
   expect((await stream.next()).value).toMatchObject({ type: 'live' });
-  const circle = await circleOf(deps, ann, bob);
+  const circle = await createCircle(deps, ann, bob);
   const invited = (await stream.next()).value;
   expect(invited).toMatchObject({ event: { type: 'circle.invited' } });
-  await conversationOf(deps, circle, ann, bob);
+  await createConversation(deps, circle, ann, bob);
   await stream.return();
   const again = await open(invited?.cursor ?? null);
   expect((await again.next()).value).toMatchObject({ event: { type: 'conversation.invited' } });
   await again.return();
   await accounts.logout(deps, session);
-  expect(await refusal(open(null))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(open(null))).toBe('UNAUTHENTICATED');
 });
 
 const ISSUER = 'https://login.example.com/';
@@ -472,7 +485,7 @@ const userOf = async (deps: Deps, token: string) => {
 
 test('an external user gets an account at the first token, and the same one afterwards', async () => {
   await using provider = await startProvider();
-  await using deps = await testDeps({ tokens: { jwks: provider.settings } });
+  await using deps = await createTestDeps({ tokens: { jwks: provider.settings } });
   const claims = { sub: 'a1', email: 'ann@example.com', given_name: 'Ann', family_name: 'Lee' };
   const tokens = await Promise.all([1, 2, 3].map((jti) => provider.sign({ ...claims, jti: `${jti}` })));
   const users = await Promise.all(tokens.map((token) => userOf(deps, token)));
@@ -483,17 +496,19 @@ test('an external user gets an account at the first token, and the same one afte
     lastName: 'Lee',
     birthday: null,
   });
-  expect(await history(deps, accountTopic(actorOf(users[0] as User)))).toEqual([]);
+  expect(await readEvents(deps, accountTopic(actorOf(users[0] as User)))).toEqual([]);
 
   const later = await userOf(deps, await provider.sign({ sub: 'a1', email: 'other@example.com' }));
   expect(later).toEqual(users[0]);
-  expect(await refusal(accounts.login(deps, { email: claims.email, password: '' }))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.login(deps, { email: claims.email, password: '' }))).toBe(
+    'UNAUTHENTICATED',
+  );
 });
 
 test('an account is linked only by its verified e-mail, and only once', async () => {
   await using provider = await startProvider();
-  await using deps = await testDeps({ tokens: { jwks: provider.settings } });
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  await using deps = await createTestDeps({ tokens: { jwks: provider.settings } });
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   const verified = { email: 'ANN@example.com', email_verified: true };
   expect((await userOf(deps, await provider.sign({ sub: 'a1', ...verified }))).id).toBe(ann.user.id);
   expect((await userOf(deps, await provider.sign({ sub: 'a1' }))).id).toBe(ann.user.id);
@@ -512,7 +527,7 @@ test('an account is linked only by its verified e-mail, and only once', async ()
 
 test('linking an account revokes the password and tokens of its creator', async () => {
   await using provider = await startProvider();
-  await using deps = await testDeps({ tokens: { jwks: provider.settings } });
+  await using deps = await createTestDeps({ tokens: { jwks: provider.settings } });
   const { token } = await accounts.createAccount(deps, ANN);
   const session = await accounts.authenticate(deps, token);
   const ends: string[] = [];
@@ -522,14 +537,14 @@ test('linking an account revokes the password and tokens of its creator', async 
   expect((await userOf(deps, owner)).id).toBe(session.actor.id);
 
   expect(ends).toEqual(['LOGGED_OUT']);
-  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
-  expect(await refusal(accounts.login(deps, ANN))).toBe('UNAUTHENTICATED');
-  expect(await refusal(accounts.authenticate(deps, owner))).toBe('done');
+  expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.login(deps, ANN))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.authenticate(deps, owner))).toBe('done');
 });
 
 test('without an e-mail the account gets a placeholder, and may change it', async () => {
   await using provider = await startProvider();
-  await using deps = await testDeps({ tokens: { jwks: provider.settings } });
+  await using deps = await createTestDeps({ tokens: { jwks: provider.settings } });
   const user = await userOf(deps, await provider.sign({ sub: 'a1' }));
   expect(user.email).toMatch(/^[0-9a-f]{32}@user\.invalid$/);
   const changed = await accounts.updateAccount(deps, actorOf(user), { email: 'ann@example.com' });
@@ -538,28 +553,28 @@ test('without an e-mail the account gets a placeholder, and may change it', asyn
 
 test('an external token can be revoked, also before its account exists', async () => {
   await using provider = await startProvider();
-  await using deps = await testDeps({ tokens: { jwks: provider.settings } });
+  await using deps = await createTestDeps({ tokens: { jwks: provider.settings } });
   const token = await provider.sign({ sub: 'a1', jti: 'one' });
   const session = await accounts.authenticate(deps, token);
   await accounts.logout(deps, session);
-  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
-  expect(await refusal(accounts.authenticate(deps, await provider.sign({ sub: 'a1', jti: 'two' })))).toBe(
-    'done',
-  );
-  expect(await refusal(accounts.authenticate(deps, await provider.sign({ sub: 'a2', jti: 'one' })))).toBe(
-    'UNAUTHENTICATED',
-  );
+  expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+  expect(
+    await readErrorCode(accounts.authenticate(deps, await provider.sign({ sub: 'a1', jti: 'two' }))),
+  ).toBe('done');
+  expect(
+    await readErrorCode(accounts.authenticate(deps, await provider.sign({ sub: 'a2', jti: 'one' }))),
+  ).toBe('UNAUTHENTICATED');
   await accounts.deleteAccount(deps, session.actor, { password: '' });
-  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
 });
 
 test("a profile with values that today's validation refuses can be saved if they are unchanged", async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { user } = await accounts.createAccount(deps, ANN);
   const [email, firstName] = ['an\u200bn@example.com', '\u3164'];
   await deps.db.updateTable('users').set({ email, firstName }).where('id', '=', user.id).execute();
   const update = (input: accounts.UpdateAccountInput) => accounts.updateAccount(deps, actorOf(user), input);
   const saved = await update({ email, firstName, lastName: 'Li', birthday: null });
   expect(saved).toMatchObject({ email, firstName, lastName: 'Li', birthday: null });
-  expect(await refusal(update({ email: 'an\u200bna@example.com' }))).toBe('INVALID_INPUT');
+  expect(await readErrorCode(update({ email: 'an\u200bna@example.com' }))).toBe('INVALID_INPUT');
 });

@@ -8,8 +8,8 @@ import type { Deps } from '../../src/domain/deps.ts';
 import { accountTopic } from '../../src/events/event.ts';
 import type { Ephemeral } from '../../src/events/event.ts';
 import type { DeviceId, UserId } from '../../src/ids.ts';
-import { testDeps } from '../harness/deps.ts';
-import { circleOf, deviceOf, person, sessionOf } from '../harness/seed.ts';
+import { createTestDeps } from '../harness/deps.ts';
+import { createCircle, createDevice, createUser, createSession } from '../harness/domain-fixtures.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
 const code = (value: string, details: object = {}) =>
@@ -61,19 +61,23 @@ test('anonymous callers get the servers, but no credentials', () => {
 });
 
 async function family() {
-  const deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'Bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob);
-  const device = await deviceOf(deps, circle, ann);
-  const other = await circleOf(deps, eve);
-  const stranger = await deviceOf(deps, other, eve);
+  const deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'Bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob);
+  const device = await createDevice(deps, circle, ann);
+  const other = await createCircle(deps, eve);
+  const stranger = await createDevice(deps, other, eve);
   return { deps, ann, bob, eve, device, stranger, [Symbol.asyncDispose]: () => deps[Symbol.asyncDispose]() };
 }
 
 test("a signal reaches the recipient's subscriptions unchanged, by e-mail, user or device", async () => {
   await using f = await family();
   const { deps, ann, bob, device } = f;
-  const toBob = await openSignals(deps, sessionOf(bob.actor));
+  const toBob = await openSignals(deps, createSession(bob.actor));
   const content = { message: { type: 'sdp', data: { sdp: 'v=0\r\n' } }, email: 'é', nothing: null };
   const names: SignalTarget[] = [
     { email: 'BOB@example.com' },
@@ -87,7 +91,7 @@ test("a signal reaches the recipient's subscriptions unchanged, by e-mail, user 
       content,
     });
   }
-  const toDevice = await openSignals(deps, sessionOf(device));
+  const toDevice = await openSignals(deps, createSession(device));
   await sendSignal(deps, bob.actor, { to: { deviceId: device.id }, content: 'CALLING' });
   expect((await toDevice.next()).value).toMatchObject({
     content: 'CALLING',
@@ -105,8 +109,8 @@ test('all subscriptions of an account receive a signal, which names its newest l
   await using f = await family();
   const { deps, ann, bob } = f;
   const streams = [
-    await openSignals(deps, sessionOf(bob.actor)),
-    await openSignals(deps, sessionOf(bob.actor)),
+    await openSignals(deps, createSession(bob.actor)),
+    await openSignals(deps, createSession(bob.actor)),
   ];
   const received = await follow(deps, bob.actor);
   const [old, newest] = [
@@ -133,7 +137,7 @@ test('an account without a legacy connection or a signals subscription is unreac
   await expect(send()).rejects.toThrow(code('UNREACHABLE'));
   const lease = await deps.presence.open('graphql', bob.actor);
   await expect(send()).rejects.toThrow(code('UNREACHABLE'));
-  const stream = await openSignals(deps, sessionOf(bob.actor));
+  const stream = await openSignals(deps, createSession(bob.actor));
   await send();
   await stream.return();
   await expect.poll(() => hasSignals(deps, bob.actor)).toBe(false);
@@ -145,8 +149,8 @@ test('a user without a shared circle is NOT_FOUND, like one that does not exist'
   await using f = await family();
   const { deps, ann, eve, device, stranger } = f;
   const streams = [
-    await openSignals(deps, sessionOf(eve.actor)),
-    await openSignals(deps, sessionOf(stranger)),
+    await openSignals(deps, createSession(eve.actor)),
+    await openSignals(deps, createSession(stranger)),
   ];
   const targets: SignalTarget[] = [
     { email: eve.email },
@@ -178,7 +182,7 @@ test('an account can signal itself', async () => {
   const lease = await deps.presence.open('legacy', eve.actor);
   await sendSignal(deps, eve.actor, { to: { email: eve.email }, content: 'me' });
   expect(received.map(({ content }) => content)).toEqual(['me']);
-  const stream = await openSignals(deps, sessionOf(stranger));
+  const stream = await openSignals(deps, createSession(stranger));
   await sendSignal(deps, stranger, { to: { deviceId: stranger.id }, content: 'me too' });
   expect((await stream.next()).value).toMatchObject({ content: 'me too' });
   await Promise.all([stream.return(), lease.close()]);
@@ -187,8 +191,8 @@ test('an account can signal itself', async () => {
 test('an account without a circle can signal itself', async () => {
   await using f = await family();
   const { deps } = f;
-  const loner = await person(deps, 'loner');
-  const stream = await openSignals(deps, sessionOf(loner.actor));
+  const loner = await createUser(deps, 'loner');
+  const stream = await openSignals(deps, createSession(loner.actor));
   await sendSignal(deps, loner.actor, { to: { userId: loner.user.id }, content: 'me' });
   expect((await stream.next()).value).toMatchObject({ content: 'me' });
   await stream.return();
@@ -197,7 +201,7 @@ test('an account without a circle can signal itself', async () => {
 test('content that is too large is refused', async () => {
   await using f = await family();
   const { deps, ann, bob } = f;
-  const stream = await openSignals(deps, sessionOf(bob.actor));
+  const stream = await openSignals(deps, createSession(bob.actor));
   const send = (content: string) => sendSignal(deps, ann.actor, { to: { email: bob.email }, content });
   await expect(send('é'.repeat(131_072))).rejects.toThrow(code('LIMIT_EXCEEDED', { limit: 'signal' }));
   for (const depth of [101, 100_000]) {
@@ -214,7 +218,7 @@ test('content that is too large is refused', async () => {
 test('a slow signals subscription ends, and no longer makes its account reachable', async () => {
   await using f = await family();
   const { deps, ann, bob } = f;
-  const stream = await openSignals(deps, sessionOf(bob.actor));
+  const stream = await openSignals(deps, createSession(bob.actor));
   for (let number = 0; number < 257; number += 1) {
     await sendSignal(deps, ann.actor, { to: { email: bob.email }, content: number });
   }
@@ -226,7 +230,7 @@ test('the end of a session ends its signals subscription and releases its lease'
   await using f = await family();
   const { deps, bob } = f;
   const controller = new AbortController();
-  const stream = await openSignals(deps, sessionOf(bob.actor), controller.signal);
+  const stream = await openSignals(deps, createSession(bob.actor), controller.signal);
   expect(await hasSignals(deps, bob.actor)).toBe(true);
   controller.abort('TOKEN_EXPIRED');
   await expect(stream.next()).rejects.toThrow(code('UNAUTHENTICATED', { reason: 'TOKEN_EXPIRED' }));

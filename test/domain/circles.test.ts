@@ -5,20 +5,20 @@ import * as conversations from '../../src/domain/conversations.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import { accountTopic, circleTopic, conversationTopic } from '../../src/events/event.ts';
 import type { CircleId, InvitationId, MembershipId } from '../../src/ids.ts';
-import { testDeps } from '../harness/deps.ts';
+import { createTestDeps } from '../harness/deps.ts';
 import {
-  circleOf,
-  conversationOf,
-  deviceOf,
-  history,
-  historyTypes,
-  outcomes,
-  person,
+  createCircle,
+  createConversation,
+  createDevice,
+  readEvents,
+  readEventTypes,
+  readOutcomes,
+  createUser,
   readToEnd,
-  refusal,
-  sessionOf,
-} from '../harness/seed.ts';
-import type { Person } from '../harness/seed.ts';
+  readErrorCode,
+  createSession,
+} from '../harness/domain-fixtures.ts';
+import type { TestUser } from '../harness/domain-fixtures.ts';
 
 const NOWHERE = 999_999 as CircleId;
 
@@ -27,12 +27,12 @@ const rolesIn = async (deps: Deps, id: CircleId) => {
   return members.map(({ userId, role }) => [userId, role]);
 };
 
-const invite = (deps: Deps, by: Person, circleId: CircleId, whom: Person) =>
+const invite = (deps: Deps, by: TestUser, circleId: CircleId, whom: TestUser) =>
   circles.inviteToCircle(deps, by.actor, { circleId, email: whom.email });
 
 test('the creator of a circle is its admin', async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
   const circle = await circles.createCircle(deps, ann.actor, { name: 'Family' });
   expect(circle).toEqual({
     id: expect.any(Number),
@@ -42,12 +42,12 @@ test('the creator of a circle is its admin', async () => {
   });
   expect(await rolesIn(deps, circle.id)).toEqual([[ann.user.id, 'ADMIN']]);
   expect(await circles.findCirclesOf(deps, ann.actor)).toEqual([circle]);
-  expect(await history(deps, circleTopic(circle.id))).toEqual([]);
+  expect(await readEvents(deps, circleTopic(circle.id))).toEqual([]);
 });
 
 test('a name must be valid text, not empty and not too long', async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
   for (const name of ['', '   ', 'x'.repeat(121), 'a\0b', 'half \ud83d']) {
     await expect(circles.createCircle(deps, ann.actor, { name })).rejects.toMatchObject({
       code: 'INVALID_INPUT',
@@ -59,28 +59,30 @@ test('a name must be valid text, not empty and not too long', async () => {
 });
 
 test('a device and a deleted account cannot create a circle', async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
-  const device = await deviceOf(deps, await circleOf(deps, ann), ann);
-  expect(await refusal(circles.createCircle(deps, device, { name: 'Mine' }))).toBe('FORBIDDEN');
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
+  const device = await createDevice(deps, await createCircle(deps, ann), ann);
+  expect(await readErrorCode(circles.createCircle(deps, device, { name: 'Mine' }))).toBe('FORBIDDEN');
   await deps.db.deleteFrom('users').execute();
-  expect(await refusal(circles.createCircle(deps, ann.actor, { name: 'Mine' }))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(circles.createCircle(deps, ann.actor, { name: 'Mine' }))).toBe(
+    'UNAUTHENTICATED',
+  );
 });
 
 test('any member can rename the circle, which publishes an event', async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const { id: circleId } = await circleOf(deps, ann, bob);
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const { id: circleId } = await createCircle(deps, ann, bob);
   const circle = await circles.updateCircle(deps, bob.actor, { circleId, name: 'Friends' });
   expect(circle.name).toBe('Friends');
   expect(circle.updatedAt > circle.createdAt).toBe(true);
-  expect((await history(deps, circleTopic(circleId))).at(-1)).toEqual({ type: 'circle.updated', circle });
+  expect((await readEvents(deps, circleTopic(circleId))).at(-1)).toEqual({ type: 'circle.updated', circle });
 });
 
 test('a circle is NOT_FOUND for users outside it', async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const { id: circleId } = await circleOf(deps, ann);
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const { id: circleId } = await createCircle(deps, ann);
   for (const id of [circleId, NOWHERE]) {
     const attempts = [
       circles.requireCircle(deps, bob.actor, id),
@@ -89,18 +91,18 @@ test('a circle is NOT_FOUND for users outside it', async () => {
       circles.leaveCircle(deps, bob.actor, { circleId: id }),
       circles.inviteToCircle(deps, bob.actor, { circleId: id, email: bob.email }),
       circles.kickFromCircle(deps, bob.actor, { circleId: id, email: ann.email }),
-      circles.openCircleEvents(deps, sessionOf(bob.actor), { circleId: id, after: null }),
+      circles.openCircleEvents(deps, createSession(bob.actor), { circleId: id, after: null }),
     ];
-    expect(new Set(await outcomes(attempts))).toEqual(new Set(['NOT_FOUND']));
+    expect(new Set(await readOutcomes(attempts))).toEqual(new Set(['NOT_FOUND']));
   }
 });
 
 test('the device of a circle can read but not change it', async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
-  const circle = await circleOf(deps, ann);
-  await circleOf(deps, ann);
-  const device = await deviceOf(deps, circle, ann);
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
+  const circle = await createCircle(deps, ann);
+  await createCircle(deps, ann);
+  const device = await createDevice(deps, circle, ann);
   expect(await circles.findCirclesOf(deps, device)).toEqual([circle]);
   expect(await circles.requireCircle(deps, device, circle.id)).toEqual(circle);
   expect(await circles.findInvitationsOf(deps, device)).toEqual([]);
@@ -111,24 +113,24 @@ test('the device of a circle can read but not change it', async () => {
     circles.inviteToCircle(deps, device, { circleId: circle.id, email: ann.email }),
     circles.kickFromCircle(deps, device, { circleId: circle.id, email: ann.email }),
   ];
-  expect(new Set(await outcomes(attempts))).toEqual(new Set(['FORBIDDEN']));
+  expect(new Set(await readOutcomes(attempts))).toEqual(new Set(['FORBIDDEN']));
 });
 
 test('an invitation is published to the invitee only, who joins by accepting', async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const circle = await circleOf(deps, ann);
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const circle = await createCircle(deps, ann);
   const invitation = await circles.inviteToCircle(deps, ann.actor, {
     circleId: circle.id,
     email: '  BOB@Example.COM ',
   });
   expect(invitation).toMatchObject({ circleId: circle.id, userId: bob.user.id, invitedById: ann.user.id });
-  expect(await history(deps, accountTopic(bob.actor))).toEqual([
+  expect(await readEvents(deps, accountTopic(bob.actor))).toEqual([
     { type: 'circle.invited', userId: bob.user.id, invitation, circle },
   ]);
   expect(await circles.findInvitationsOf(deps, bob.actor)).toEqual([invitation]);
   expect((await circles.findInvitationsOfCircles(deps, [circle.id])).get(circle.id)).toEqual([invitation]);
-  expect(await history(deps, circleTopic(circle.id))).toEqual([]);
+  expect(await readEvents(deps, circleTopic(circle.id))).toEqual([]);
 
   const joined = await circles.acceptInvitation(deps, bob.actor, { invitationId: invitation.id });
   expect(joined).toEqual(circle);
@@ -137,82 +139,100 @@ test('an invitation is published to the invitee only, who joins by accepting', a
     [bob.user.id, 'MEMBER'],
   ]);
   expect(await circles.findInvitationsOf(deps, bob.actor)).toEqual([]);
-  expect(await history(deps, circleTopic(circle.id))).toEqual([
+  expect(await readEvents(deps, circleTopic(circle.id))).toEqual([
     { type: 'member.joined', circleId: circle.id, user: bob.user },
   ]);
 });
 
 test('members, invited users, unknown and invalid e-mails cannot be invited', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const { id } = await circleOf(deps, ann, bob);
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const { id } = await createCircle(deps, ann, bob);
   await invite(deps, bob, id, eve);
-  expect(await refusal(invite(deps, ann, id, bob))).toBe('CONFLICT');
-  expect(await refusal(invite(deps, ann, id, ann))).toBe('CONFLICT');
-  expect(await refusal(invite(deps, ann, id, eve))).toBe('CONFLICT');
+  expect(await readErrorCode(invite(deps, ann, id, bob))).toBe('CONFLICT');
+  expect(await readErrorCode(invite(deps, ann, id, ann))).toBe('CONFLICT');
+  expect(await readErrorCode(invite(deps, ann, id, eve))).toBe('CONFLICT');
   const byEmail = (email: string) =>
-    refusal(circles.inviteToCircle(deps, ann.actor, { circleId: id, email }));
+    readErrorCode(circles.inviteToCircle(deps, ann.actor, { circleId: id, email }));
   expect(await byEmail('nobody@example.com')).toBe('NOT_FOUND');
   expect(await byEmail('nobody')).toBe('INVALID_INPUT');
-  expect(await historyTypes(deps, accountTopic(eve.actor))).toEqual(['circle.invited']);
+  expect(await readEventTypes(deps, accountTopic(eve.actor))).toEqual(['circle.invited']);
 });
 
 test('an invitation is visible to the circle, and accepted or declined only by its invitee', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const { id } = await circleOf(deps, ann);
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const { id } = await createCircle(deps, ann);
   const invitation = await invite(deps, ann, id, bob);
   const input = { invitationId: invitation.id };
   expect(await circles.requireInvitation(deps, ann.actor, invitation.id)).toEqual(invitation);
   expect(await circles.requireInvitation(deps, bob.actor, invitation.id)).toEqual(invitation);
-  expect(await refusal(circles.requireInvitation(deps, eve.actor, invitation.id))).toBe('NOT_FOUND');
+  expect(await readErrorCode(circles.requireInvitation(deps, eve.actor, invitation.id))).toBe('NOT_FOUND');
   for (const answer of [circles.acceptInvitation, circles.declineInvitation]) {
-    expect(await refusal(answer(deps, ann.actor, input))).toBe('FORBIDDEN');
-    expect(await refusal(answer(deps, eve.actor, input))).toBe('NOT_FOUND');
-    expect(await refusal(answer(deps, bob.actor, { invitationId: 77 as InvitationId }))).toBe('NOT_FOUND');
+    expect(await readErrorCode(answer(deps, ann.actor, input))).toBe('FORBIDDEN');
+    expect(await readErrorCode(answer(deps, eve.actor, input))).toBe('NOT_FOUND');
+    expect(await readErrorCode(answer(deps, bob.actor, { invitationId: 77 as InvitationId }))).toBe(
+      'NOT_FOUND',
+    );
   }
   expect(await circles.declineInvitation(deps, bob.actor, input)).toEqual(invitation);
-  expect(await refusal(circles.acceptInvitation(deps, bob.actor, input))).toBe('NOT_FOUND');
+  expect(await readErrorCode(circles.acceptInvitation(deps, bob.actor, input))).toBe('NOT_FOUND');
   expect(await rolesIn(deps, id)).toEqual([[ann.user.id, 'ADMIN']]);
-  expect(await history(deps, circleTopic(id))).toEqual([]);
+  expect(await readEvents(deps, circleTopic(id))).toEqual([]);
 });
 
 test('a user who declined can be invited again', async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const { id } = await circleOf(deps, ann);
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const { id } = await createCircle(deps, ann);
   await circles.declineInvitation(deps, bob.actor, { invitationId: (await invite(deps, ann, id, bob)).id });
   await circles.acceptInvitation(deps, bob.actor, { invitationId: (await invite(deps, ann, id, bob)).id });
-  expect(await historyTypes(deps, circleTopic(id))).toEqual(['member.joined']);
+  expect(await readEventTypes(deps, circleTopic(id))).toEqual(['member.joined']);
 });
 
 test('of two concurrent accepts of an invitation, one is refused', async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const { id } = await circleOf(deps, ann);
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const { id } = await createCircle(deps, ann);
   const input = { invitationId: (await invite(deps, ann, id, bob)).id };
   const accept = () => circles.acceptInvitation(deps, bob.actor, input);
-  expect((await outcomes([accept(), accept(), accept()])).sort()).toEqual(['NOT_FOUND', 'NOT_FOUND', 'done']);
-  expect(await historyTypes(deps, circleTopic(id))).toEqual(['member.joined']);
+  expect((await readOutcomes([accept(), accept(), accept()])).sort()).toEqual([
+    'NOT_FOUND',
+    'NOT_FOUND',
+    'done',
+  ]);
+  expect(await readEventTypes(deps, circleTopic(id))).toEqual(['member.joined']);
 });
 
 test('of several concurrent invitations of one user to a circle, one succeeds', async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const { id } = await circleOf(deps, ann);
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const { id } = await createCircle(deps, ann);
   const attempts = Array.from({ length: 5 }, () => invite(deps, ann, id, bob));
-  expect((await outcomes(attempts)).filter((outcome) => outcome === 'done')).toHaveLength(1);
-  expect(await historyTypes(deps, accountTopic(bob.actor))).toEqual(['circle.invited']);
+  expect((await readOutcomes(attempts)).filter((outcome) => outcome === 'done')).toHaveLength(1);
+  expect(await readEventTypes(deps, accountTopic(bob.actor))).toEqual(['circle.invited']);
 });
 
 test('leaving a circle leaves its conversations, and streams end after the event', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob, eve);
-  const big = await conversationOf(deps, circle, bob, ann, eve);
-  const small = await conversationOf(deps, circle, ann, bob);
-  const without = await conversationOf(deps, circle, ann, eve);
-  const open = await circles.openCircleEvents(deps, sessionOf(bob.actor), {
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob, eve);
+  const big = await createConversation(deps, circle, bob, ann, eve);
+  const small = await createConversation(deps, circle, ann, bob);
+  const without = await createConversation(deps, circle, ann, eve);
+  const open = await circles.openCircleEvents(deps, createSession(bob.actor), {
     circleId: circle.id,
     after: null,
   });
@@ -225,25 +245,29 @@ test('leaving a circle leaves its conversations, and streams end after the event
     events: [left],
     error: expect.objectContaining({ details: { reason: 'LEFT' } }),
   });
-  expect((await historyTypes(deps, conversationTopic(big.id))).slice(3)).toEqual(['participant.left']);
-  expect((await historyTypes(deps, conversationTopic(small.id))).slice(2)).toEqual([
+  expect((await readEventTypes(deps, conversationTopic(big.id))).slice(3)).toEqual(['participant.left']);
+  expect((await readEventTypes(deps, conversationTopic(small.id))).slice(2)).toEqual([
     'participant.left',
     'conversation.deleted',
   ]);
-  expect((await historyTypes(deps, conversationTopic(without.id))).slice(2)).toEqual([]);
+  expect((await readEventTypes(deps, conversationTopic(without.id))).slice(2)).toEqual([]);
   const remaining = await conversations.findParticipantsOfConversations(deps, [big.id, small.id]);
   expect(remaining.get(big.id)).toMatchObject([
     { userId: ann.user.id, role: 'ADMIN' },
     { userId: eve.user.id, role: 'STANDARD' },
   ]);
   expect(remaining.get(small.id)).toEqual([]);
-  expect(await refusal(circles.requireCircle(deps, bob.actor, circle.id))).toBe('NOT_FOUND');
+  expect(await readErrorCode(circles.requireCircle(deps, bob.actor, circle.id))).toBe('NOT_FOUND');
 });
 
 test('when the last admin leaves, the oldest member becomes admin', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const { id: circleId } = await circleOf(deps, ann, eve, bob);
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const { id: circleId } = await createCircle(deps, ann, eve, bob);
   await circles.leaveCircle(deps, ann.actor, { circleId });
   expect(await rolesIn(deps, circleId)).toEqual([
     [eve.user.id, 'ADMIN'],
@@ -254,39 +278,39 @@ test('when the last admin leaves, the oldest member becomes admin', async () => 
 });
 
 test('a circle is deleted with its last member, with its device, invitations and conversations', async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const circle = await circleOf(deps, ann);
-  const device = await deviceOf(deps, circle, ann);
-  const conversation = await conversationOf(deps, circle, ann);
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const circle = await createCircle(deps, ann);
+  const device = await createDevice(deps, circle, ann);
+  const conversation = await createConversation(deps, circle, ann);
   await invite(deps, ann, circle.id, bob);
   await circles.leaveCircle(deps, ann.actor, { circleId: circle.id });
-  expect(await history(deps, circleTopic(circle.id))).toEqual([
+  expect(await readEvents(deps, circleTopic(circle.id))).toEqual([
     expect.objectContaining({ type: 'device.added' }),
     { type: 'member.left', circleId: circle.id, user: ann.user, deleted: false },
     { type: 'circle.deleted', circle },
   ]);
-  expect((await historyTypes(deps, conversationTopic(conversation.id))).slice(1)).toEqual([
+  expect((await readEventTypes(deps, conversationTopic(conversation.id))).slice(1)).toEqual([
     'participant.left',
     'conversation.deleted',
   ]);
-  expect(await historyTypes(deps, accountTopic(device))).toEqual(['account.deleted']);
+  expect(await readEventTypes(deps, accountTopic(device))).toEqual(['account.deleted']);
   expect(await circles.findCirclesById(deps, [circle.id])).toEqual(new Map());
   expect(await circles.findInvitationsOf(deps, bob.actor)).toEqual([]);
   expect(await deps.db.selectFrom('devices').select('id').execute()).toEqual([]);
 });
 
 test('when the last members leave concurrently, the circle is deleted once and no call fails', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   for (let round = 0; round < 5; round += 1) {
-    const people = await Promise.all(['a', 'b', 'c'].map((name) => person(deps, `${name}${round}`)));
-    const [ann, bob, eve] = people as [Person, Person, Person];
-    const circle = await circleOf(deps, ann, bob, eve);
-    await conversationOf(deps, circle, bob, ann, eve);
-    await conversationOf(deps, circle, ann, eve);
-    const leave = ({ actor }: Person) => circles.leaveCircle(deps, actor, { circleId: circle.id });
-    expect(await outcomes(people.map(leave))).toEqual(['done', 'done', 'done']);
-    const told = (await historyTypes(deps, circleTopic(circle.id))).slice(2);
+    const people = await Promise.all(['a', 'b', 'c'].map((name) => createUser(deps, `${name}${round}`)));
+    const [ann, bob, eve] = people as [TestUser, TestUser, TestUser];
+    const circle = await createCircle(deps, ann, bob, eve);
+    await createConversation(deps, circle, bob, ann, eve);
+    await createConversation(deps, circle, ann, eve);
+    const leave = ({ actor }: TestUser) => circles.leaveCircle(deps, actor, { circleId: circle.id });
+    expect(await readOutcomes(people.map(leave))).toEqual(['done', 'done', 'done']);
+    const told = (await readEventTypes(deps, circleTopic(circle.id))).slice(2);
     expect(told).toEqual(['member.left', 'member.left', 'member.left', 'circle.deleted']);
   }
   expect(await deps.db.selectFrom('circles').select('id').execute()).toEqual([]);
@@ -294,13 +318,17 @@ test('when the last members leave concurrently, the circle is deleted once and n
 });
 
 test('an admin can kick a member out of the circle and its conversations', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob, eve);
-  const conversation = await conversationOf(deps, circle, bob, ann, eve);
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob, eve);
+  const conversation = await createConversation(deps, circle, bob, ann, eve);
   const streams = await Promise.all([
-    circles.openCircleEvents(deps, sessionOf(bob.actor), { circleId: circle.id, after: null }),
-    conversations.openConversationEvents(deps, sessionOf(bob.actor), {
+    circles.openCircleEvents(deps, createSession(bob.actor), { circleId: circle.id, after: null }),
+    conversations.openConversationEvents(deps, createSession(bob.actor), {
       conversationId: conversation.id,
       after: null,
     }),
@@ -327,12 +355,16 @@ test('an admin can kick a member out of the circle and its conversations', async
 });
 
 test('only an admin can kick, only members, and not itself', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const { id: circleId } = await circleOf(deps, ann, bob);
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const { id: circleId } = await createCircle(deps, ann, bob);
   await invite(deps, ann, circleId, eve);
-  const kick = ({ actor }: Person, email: string) =>
-    refusal(circles.kickFromCircle(deps, actor, { circleId, email }));
+  const kick = ({ actor }: TestUser, email: string) =>
+    readErrorCode(circles.kickFromCircle(deps, actor, { circleId, email }));
   expect(await kick(bob, ann.email)).toBe('FORBIDDEN');
   expect(await kick(bob, 'nobody@example.com')).toBe('FORBIDDEN');
   expect(await kick(ann, ann.email)).toBe('FORBIDDEN');
@@ -342,43 +374,49 @@ test('only an admin can kick, only members, and not itself', async () => {
 });
 
 test('a concurrent kick and invitation to a conversation leave no participant without membership', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   for (let round = 0; round < 6; round += 1) {
-    const [ann, bob, eve] = await Promise.all(['a', 'b', 'c'].map((name) => person(deps, `${name}${round}`)));
+    const [ann, bob, eve] = await Promise.all(
+      ['a', 'b', 'c'].map((name) => createUser(deps, `${name}${round}`)),
+    );
     if (ann === undefined || bob === undefined || eve === undefined) throw new Error('missing person');
-    const circle = await circleOf(deps, ann, bob, eve);
-    const conversation = await conversationOf(deps, circle, ann, eve);
+    const circle = await createCircle(deps, ann, bob, eve);
+    const conversation = await createConversation(deps, circle, ann, eve);
     const kick = () => circles.kickFromCircle(deps, ann.actor, { circleId: circle.id, email: bob.email });
     const inviteBob = () =>
       conversations.inviteToConversation(deps, eve.actor, {
         conversationId: conversation.id,
         email: bob.email,
       });
-    const create = () => conversationOf(deps, circle, eve, bob, ann);
+    const create = () => createConversation(deps, circle, eve, bob, ann);
     const attempts = round % 2 === 0 ? [kick(), inviteBob(), create()] : [inviteBob(), create(), kick()];
-    for (const outcome of await outcomes(attempts)) expect(['done', 'NOT_FOUND']).toContain(outcome);
+    for (const outcome of await readOutcomes(attempts)) expect(['done', 'NOT_FOUND']).toContain(outcome);
     const strays = await deps.db
       .selectFrom('participants')
       .selectAll()
       .where('userId', '=', bob.user.id)
       .execute();
     expect(strays).toEqual([]);
-    const told = (await historyTypes(deps, conversationTopic(conversation.id))).slice(2);
+    const told = (await readEventTypes(deps, conversationTopic(conversation.id))).slice(2);
     expect([[], ['participant.joined', 'participant.kicked']]).toContainEqual(told);
   }
 });
 
 test('an admin can delete the circle with all its contents', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob, eve);
-  const device = await deviceOf(deps, circle, ann);
-  const first = await conversationOf(deps, circle, bob, eve);
-  const second = await conversationOf(deps, circle, ann, bob);
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob, eve);
+  const device = await createDevice(deps, circle, ann);
+  const first = await createConversation(deps, circle, bob, eve);
+  const second = await createConversation(deps, circle, ann, bob);
   const input = { circleId: circle.id };
-  expect(await refusal(circles.deleteCircle(deps, bob.actor, input))).toBe('FORBIDDEN');
+  expect(await readErrorCode(circles.deleteCircle(deps, bob.actor, input))).toBe('FORBIDDEN');
   const reading = readToEnd(
-    await conversations.openConversationEvents(deps, sessionOf(eve.actor), {
+    await conversations.openConversationEvents(deps, createSession(eve.actor), {
       conversationId: first.id,
       after: null,
     }),
@@ -388,52 +426,62 @@ test('an admin can delete the circle with all its contents', async () => {
     events: [{ type: 'conversation.deleted', conversation: first }],
     error: expect.objectContaining({ code: 'NOT_FOUND', details: { reason: 'DELETED' } }),
   });
-  expect((await history(deps, conversationTopic(second.id))).at(-1)).toEqual({
+  expect((await readEvents(deps, conversationTopic(second.id))).at(-1)).toEqual({
     type: 'conversation.deleted',
     conversation: second,
   });
-  expect((await history(deps, circleTopic(circle.id))).at(-1)).toEqual({ type: 'circle.deleted', circle });
-  expect(await historyTypes(deps, accountTopic(device))).toEqual(['account.deleted']);
-  expect(await refusal(circles.deleteCircle(deps, ann.actor, input))).toBe('NOT_FOUND');
+  expect((await readEvents(deps, circleTopic(circle.id))).at(-1)).toEqual({ type: 'circle.deleted', circle });
+  expect(await readEventTypes(deps, accountTopic(device))).toEqual(['account.deleted']);
+  expect(await readErrorCode(circles.deleteCircle(deps, ann.actor, input))).toBe('NOT_FOUND');
 });
 
 test('a circle deleted while members leave and join is deleted completely', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob);
-  await conversationOf(deps, circle, ann, bob);
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob);
+  await createConversation(deps, circle, ann, bob);
   const invitation = await invite(deps, ann, circle.id, eve);
-  const results = await outcomes([
+  const results = await readOutcomes([
     circles.leaveCircle(deps, bob.actor, { circleId: circle.id }),
     circles.deleteCircle(deps, ann.actor, { circleId: circle.id }),
     circles.acceptInvitation(deps, eve.actor, { invitationId: invitation.id }),
-    conversationOf(deps, circle, ann, bob),
+    createConversation(deps, circle, ann, bob),
   ]);
   expect(results[1]).toBe('done');
   for (const outcome of results) expect(['done', 'NOT_FOUND']).toContain(outcome);
-  const told = await historyTypes(deps, circleTopic(circle.id));
+  const told = await readEventTypes(deps, circleTopic(circle.id));
   expect(told.filter((type) => type === 'circle.deleted')).toHaveLength(1);
   expect(told.at(-1)).toBe('circle.deleted');
 });
 
 test('a membership is visible in its circle only', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob);
-  const device = await deviceOf(deps, circle, ann);
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob);
+  const device = await createDevice(deps, circle, ann);
   const [membership] = (await circles.findMembershipsOfCircles(deps, [circle.id])).get(circle.id) ?? [];
   const id = membership?.id as MembershipId;
   for (const actor of [ann.actor, bob.actor, device]) {
     expect(await circles.requireMembership(deps, actor, id)).toEqual(membership);
   }
-  expect(await refusal(circles.requireMembership(deps, eve.actor, id))).toBe('NOT_FOUND');
-  expect(await refusal(circles.requireMembership(deps, ann.actor, 99 as MembershipId))).toBe('NOT_FOUND');
+  expect(await readErrorCode(circles.requireMembership(deps, eve.actor, id))).toBe('NOT_FOUND');
+  expect(await readErrorCode(circles.requireMembership(deps, ann.actor, 99 as MembershipId))).toBe(
+    'NOT_FOUND',
+  );
 });
 
 test('batched reads return an entry for every circle, also empty ones', async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const [first, second] = [await circleOf(deps, ann, bob), await circleOf(deps, bob)];
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [first, second] = [await createCircle(deps, ann, bob), await createCircle(deps, bob)];
   const ids = [second.id, NOWHERE, first.id];
   expect(await circles.findCirclesById(deps, ids)).toEqual(
     new Map([

@@ -5,9 +5,9 @@ import * as conversations from '../../src/domain/conversations.ts';
 import type { Deps } from '../../src/domain/deps.ts';
 import * as devices from '../../src/domain/devices.ts';
 import { circleTopic } from '../../src/events/event.ts';
-import { testDeps } from '../harness/deps.ts';
-import { circleOf, historyTypes, outcomes, person } from '../harness/seed.ts';
-import type { Person } from '../harness/seed.ts';
+import { createTestDeps } from '../harness/deps.ts';
+import { createCircle, readEventTypes, readOutcomes, createUser } from '../harness/domain-fixtures.ts';
+import type { TestUser } from '../harness/domain-fixtures.ts';
 
 /** The same numbers in every run, so that a failure can be repeated. */
 function numbers(seed: number): (below: number) => number {
@@ -21,10 +21,10 @@ function numbers(seed: number): (below: number) => number {
 /** Attempts a random operation on existing data. Most are refused, as they should be. */
 async function attempt(
   deps: Deps,
-  people: readonly Person[],
+  people: readonly TestUser[],
   pick: (below: number) => number,
 ): Promise<unknown> {
-  const who = (): Person => people[pick(people.length)] as Person;
+  const who = (): TestUser => people[pick(people.length)] as TestUser;
   const [{ actor }, { email }] = [who(), who()];
   const [circleRows, conversationRows, invitationRows] = await Promise.all([
     deps.db.selectFrom('circles').select('id').orderBy('id').execute(),
@@ -71,7 +71,7 @@ async function attempt(
 
 async function attemptThere(
   deps: Deps,
-  actor: Person['actor'],
+  actor: TestUser['actor'],
   input: Parameters<typeof conversations.inviteToConversation>[2],
   pick: (below: number) => number,
 ): Promise<unknown> {
@@ -91,16 +91,16 @@ async function attemptThere(
 }
 
 test('invariants hold after many random concurrent operations', { timeout: 60_000 }, async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const pick = numbers(7);
-  const people = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => person(deps, name)));
-  const [first, second, ...others] = people as [Person, Person, ...Person[]];
-  await circleOf(deps, first, second, ...others);
-  await circleOf(deps, second, first, ...others);
+  const people = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => createUser(deps, name)));
+  const [first, second, ...others] = people as [TestUser, TestUser, ...TestUser[]];
+  await createCircle(deps, first, second, ...others);
+  await createCircle(deps, second, first, ...others);
   const seen = new Set<string>();
   for (let round = 0; round < 40; round += 1) {
     const attempts = Array.from({ length: 8 }, () => attempt(deps, people, pick));
-    for (const outcome of await outcomes(attempts)) seen.add(outcome);
+    for (const outcome of await readOutcomes(attempts)) seen.add(outcome);
   }
   expect(seen).toEqual(new Set(['done', 'CONFLICT', 'FORBIDDEN', 'NOT_FOUND']));
   await expectRulesToHold(deps);
@@ -137,11 +137,11 @@ async function expectRulesToHold({ db }: Deps): Promise<void> {
 }
 
 test('an account deleted while joining a circle has left it or never joined', async () => {
-  await using deps = await testDeps();
-  const bob = await person(deps, 'bob');
-  const { id: circleId } = await circleOf(deps, bob);
+  await using deps = await createTestDeps();
+  const bob = await createUser(deps, 'bob');
+  const { id: circleId } = await createCircle(deps, bob);
   for (let round = 0; round < 12; round += 1) {
-    const ann = await person(deps, `ann${round}`);
+    const ann = await createUser(deps, `ann${round}`);
     const { id: invitationId } = await circles.inviteToCircle(deps, bob.actor, {
       circleId,
       email: ann.email,
@@ -151,10 +151,10 @@ test('an account deleted while joining a circle has left it or never joined', as
       () => circles.acceptInvitation(deps, ann.actor, { invitationId }),
     ];
     if (round % 2 === 0) attempts.reverse();
-    await outcomes(attempts.map((act) => act()));
+    await readOutcomes(attempts.map((act) => act()));
   }
   expect((await circles.findMembershipsOfCircles(deps, [circleId])).get(circleId)).toHaveLength(1);
-  const told = await historyTypes(deps, circleTopic(circleId));
+  const told = await readEventTypes(deps, circleTopic(circleId));
   const count = (type: string) => told.filter((one) => one === type).length;
   expect(count('member.left')).toBe(count('member.joined'));
 });

@@ -6,20 +6,20 @@ import { openTyping } from '../../src/domain/typing.ts';
 import { accountTopic, conversationTopic } from '../../src/events/event.ts';
 import type { Circle, ConversationRole } from '../../src/db/tables.ts';
 import type { CircleId, ConversationId, ParticipantId } from '../../src/ids.ts';
-import { testDeps } from '../harness/deps.ts';
+import { createTestDeps } from '../harness/deps.ts';
 import {
-  circleOf,
-  conversationOf,
-  deviceOf,
-  history,
-  historyTypes,
-  outcomes,
-  person,
+  createCircle,
+  createConversation,
+  createDevice,
+  readEvents,
+  readEventTypes,
+  readOutcomes,
+  createUser,
   readToEnd,
-  refusal,
-  sessionOf,
-} from '../harness/seed.ts';
-import type { Person } from '../harness/seed.ts';
+  readErrorCode,
+  createSession,
+} from '../harness/domain-fixtures.ts';
+import type { TestUser } from '../harness/domain-fixtures.ts';
 
 const NOWHERE = 999_999 as ConversationId;
 
@@ -28,16 +28,20 @@ const rolesIn = async (deps: Deps, id: ConversationId): Promise<[number, Convers
   return found.map(({ userId, role }) => [userId, role]);
 };
 
-async function family(deps: Deps): Promise<{ ann: Person; bob: Person; eve: Person; circle: Circle }> {
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  return { ann, bob, eve, circle: await circleOf(deps, ann, bob, eve) };
+async function family(deps: Deps): Promise<{ ann: TestUser; bob: TestUser; eve: TestUser; circle: Circle }> {
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  return { ann, bob, eve, circle: await createCircle(deps, ann, bob, eve) };
 }
 
 const isThere = async (deps: Deps, id: ConversationId) =>
   (await conversations.findConversationsById(deps, [id])).has(id);
 
 test('a conversation starts with its creator as admin and the invited members', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
   const conversation = await conversations.createConversation(deps, bob.actor, {
     circleId: circle.id,
@@ -50,33 +54,33 @@ test('a conversation starts with its creator as admin and the invited members', 
     [eve.user.id, 'STANDARD'],
     [ann.user.id, 'STANDARD'],
   ]);
-  expect(await history(deps, conversationTopic(conversation.id))).toMatchObject([
+  expect(await readEvents(deps, conversationTopic(conversation.id))).toMatchObject([
     { type: 'participant.joined', user: bob.user, participant: { role: 'ADMIN' } },
     { type: 'participant.joined', user: eve.user, participant: { role: 'STANDARD' } },
     { type: 'participant.joined', user: ann.user, participant: { role: 'STANDARD' } },
   ]);
   for (const { actor, user } of [eve, ann]) {
-    const inbox = await history(deps, accountTopic(actor));
+    const inbox = await readEvents(deps, accountTopic(actor));
     expect(inbox.at(-1)).toEqual({ type: 'conversation.invited', userId: user.id, conversation });
     expect(inbox.filter(({ type }) => type === 'conversation.invited')).toHaveLength(1);
   }
-  expect(await historyTypes(deps, accountTopic(bob.actor))).toEqual(['circle.invited']);
+  expect(await readEventTypes(deps, accountTopic(bob.actor))).toEqual(['circle.invited']);
 });
 
 test('a conversation may start with its creator only', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, circle } = await family(deps);
-  const { id } = await conversationOf(deps, circle, ann);
+  const { id } = await createConversation(deps, circle, ann);
   expect(await rolesIn(deps, id)).toEqual([[ann.user.id, 'ADMIN']]);
 });
 
 test('only members of the circle can create a conversation, with other members', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, circle } = await family(deps);
-  const joe = await person(deps, 'joe');
-  const device = await deviceOf(deps, circle, ann);
-  const create = (actor: Person['actor'] | typeof device, emails: string[], circleId = circle.id) =>
-    refusal(conversations.createConversation(deps, actor, { circleId, name: 'Plans', emails }));
+  const joe = await createUser(deps, 'joe');
+  const device = await createDevice(deps, circle, ann);
+  const create = (actor: TestUser['actor'] | typeof device, emails: string[], circleId = circle.id) =>
+    readErrorCode(conversations.createConversation(deps, actor, { circleId, name: 'Plans', emails }));
   expect(await create(joe.actor, [])).toBe('NOT_FOUND');
   expect(await create(ann.actor, [], 77 as CircleId)).toBe('NOT_FOUND');
   expect(await create(device, [])).toBe('FORBIDDEN');
@@ -93,10 +97,10 @@ test('only members of the circle can create a conversation, with other members',
 });
 
 test('a conversation is NOT_FOUND for everyone but its participants', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
-  const device = await deviceOf(deps, circle, ann);
-  const conversation = await conversationOf(deps, circle, ann, bob);
+  const device = await createDevice(deps, circle, ann);
+  const conversation = await createConversation(deps, circle, ann, bob);
   for (const { actor } of [ann, bob]) {
     expect(await conversations.requireConversation(deps, actor, conversation.id)).toEqual(conversation);
   }
@@ -111,17 +115,17 @@ test('a conversation is NOT_FOUND for everyone but its participants', async () =
       conversations.promoteInConversation(deps, actor, { ...input, email: bob.email }),
       conversations.setDeviceAccess(deps, actor, { ...input, allowed: true }),
       conversations.setDeviceAccess(deps, actor, { ...input, allowed: false }),
-      conversations.openConversationEvents(deps, sessionOf(actor), { ...input, after: null }),
+      conversations.openConversationEvents(deps, createSession(actor), { ...input, after: null }),
     ]);
-    expect(new Set(await outcomes(attempts))).toEqual(new Set(['NOT_FOUND']));
+    expect(new Set(await readOutcomes(attempts))).toEqual(new Set(['NOT_FOUND']));
   }
 });
 
 test('access includes the participant and its role', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, circle } = await family(deps);
-  const device = await deviceOf(deps, circle, ann);
-  const { id } = await conversationOf(deps, circle, ann, bob);
+  const device = await createDevice(deps, circle, ann);
+  const { id } = await createConversation(deps, circle, ann, bob);
   const conversation = await conversations.setDeviceAccess(deps, ann.actor, {
     conversationId: id,
     allowed: true,
@@ -142,36 +146,36 @@ test('access includes the participant and its role', async () => {
 });
 
 test('an admin can rename the conversation', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, circle } = await family(deps);
-  const { id } = await conversationOf(deps, circle, ann, bob);
-  const rename = ({ actor }: Person, name: string) =>
+  const { id } = await createConversation(deps, circle, ann, bob);
+  const rename = ({ actor }: TestUser, name: string) =>
     conversations.updateConversation(deps, actor, { conversationId: id, name });
-  expect(await refusal(rename(bob, 'Mine'))).toBe('FORBIDDEN');
-  expect(await refusal(rename(ann, ' '))).toBe('INVALID_INPUT');
+  expect(await readErrorCode(rename(bob, 'Mine'))).toBe('FORBIDDEN');
+  expect(await readErrorCode(rename(ann, ' '))).toBe('INVALID_INPUT');
   const conversation = await rename(ann, 'Ours');
   expect(conversation.name).toBe('Ours');
-  expect((await history(deps, conversationTopic(id))).slice(2)).toEqual([
+  expect((await readEvents(deps, conversationTopic(id))).slice(2)).toEqual([
     { type: 'conversation.updated', conversation },
   ]);
 });
 
 test('any participant can invite a member of the circle, once', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
-  const joe = await person(deps, 'joe');
-  const conversation = await conversationOf(deps, circle, ann, bob);
+  const joe = await createUser(deps, 'joe');
+  const conversation = await createConversation(deps, circle, ann, bob);
   const invite = (email: string) =>
     conversations.inviteToConversation(deps, bob.actor, { conversationId: conversation.id, email });
-  expect(await refusal(invite(joe.email))).toBe('NOT_FOUND');
-  expect(await refusal(invite('nobody@example.com'))).toBe('NOT_FOUND');
-  expect(await refusal(invite(bob.email))).toBe('CONFLICT');
+  expect(await readErrorCode(invite(joe.email))).toBe('NOT_FOUND');
+  expect(await readErrorCode(invite('nobody@example.com'))).toBe('NOT_FOUND');
+  expect(await readErrorCode(invite(bob.email))).toBe('CONFLICT');
   expect(await invite(eve.email.toUpperCase())).toEqual(conversation);
-  expect(await refusal(invite(eve.email))).toBe('CONFLICT');
-  expect((await history(deps, conversationTopic(conversation.id))).slice(2)).toMatchObject([
+  expect(await readErrorCode(invite(eve.email))).toBe('CONFLICT');
+  expect((await readEvents(deps, conversationTopic(conversation.id))).slice(2)).toMatchObject([
     { type: 'participant.joined', user: eve.user, participant: { role: 'STANDARD', userId: eve.user.id } },
   ]);
-  expect((await history(deps, accountTopic(eve.actor))).at(-1)).toEqual({
+  expect((await readEvents(deps, accountTopic(eve.actor))).at(-1)).toEqual({
     type: 'conversation.invited',
     userId: eve.user.id,
     conversation,
@@ -179,24 +183,24 @@ test('any participant can invite a member of the circle, once', async () => {
 });
 
 test('of several concurrent invitations of one member, one succeeds', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
-  const { id } = await conversationOf(deps, circle, ann, bob);
-  const invite = ({ actor }: Person) =>
+  const { id } = await createConversation(deps, circle, ann, bob);
+  const invite = ({ actor }: TestUser) =>
     conversations.inviteToConversation(deps, actor, { conversationId: id, email: eve.email });
-  expect((await outcomes([invite(ann), invite(bob), invite(ann)])).sort()).toEqual([
+  expect((await readOutcomes([invite(ann), invite(bob), invite(ann)])).sort()).toEqual([
     'CONFLICT',
     'CONFLICT',
     'done',
   ]);
-  expect((await historyTypes(deps, conversationTopic(id))).slice(2)).toEqual(['participant.joined']);
+  expect((await readEventTypes(deps, conversationTopic(id))).slice(2)).toEqual(['participant.joined']);
 });
 
 test('a device with access can read and write, but not administrate', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, circle } = await family(deps);
-  const device = await deviceOf(deps, circle, ann);
-  const { id } = await conversationOf(deps, circle, ann, bob);
+  const device = await createDevice(deps, circle, ann);
+  const { id } = await createConversation(deps, circle, ann, bob);
   const input = { conversationId: id };
   await conversations.setDeviceAccess(deps, ann.actor, { ...input, allowed: true });
   expect((await conversations.requireConversation(deps, device, id)).deviceAccess).toBe(true);
@@ -208,20 +212,20 @@ test('a device with access can read and write, but not administrate', async () =
     conversations.promoteInConversation(deps, device, { ...input, email: bob.email }),
     conversations.setDeviceAccess(deps, device, { ...input, allowed: true }),
   ];
-  expect(new Set(await outcomes(attempts))).toEqual(new Set(['FORBIDDEN']));
+  expect(new Set(await readOutcomes(attempts))).toEqual(new Set(['FORBIDDEN']));
 });
 
 test('an admin can grant the device access, and the device can give it up', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, circle } = await family(deps);
-  const device = await deviceOf(deps, circle, ann);
-  const { id } = await conversationOf(deps, circle, ann, bob);
-  const set = (actor: Person['actor'] | typeof device, allowed: boolean) =>
+  const device = await createDevice(deps, circle, ann);
+  const { id } = await createConversation(deps, circle, ann, bob);
+  const set = (actor: TestUser['actor'] | typeof device, allowed: boolean) =>
     conversations.setDeviceAccess(deps, actor, { conversationId: id, allowed });
-  expect(await refusal(set(bob.actor, true))).toBe('FORBIDDEN');
+  expect(await readErrorCode(set(bob.actor, true))).toBe('FORBIDDEN');
   expect((await set(ann.actor, true)).deviceAccess).toBe(true);
   expect((await set(ann.actor, true)).deviceAccess).toBe(true);
-  const open = await conversations.openConversationEvents(deps, sessionOf(device), {
+  const open = await conversations.openConversationEvents(deps, createSession(device), {
     conversationId: id,
     after: null,
   });
@@ -232,20 +236,20 @@ test('an admin can grant the device access, and the device can give it up', asyn
     events: [{ type: 'device-access.changed', conversation, allowed: false, removed: false }],
     error: expect.objectContaining({ code: 'FORBIDDEN', details: { reason: 'ACCESS_REMOVED' } }),
   });
-  expect(await refusal(set(device, false))).toBe('NOT_FOUND');
-  expect((await history(deps, conversationTopic(id))).slice(2)).toMatchObject([
+  expect(await readErrorCode(set(device, false))).toBe('NOT_FOUND');
+  expect((await readEvents(deps, conversationTopic(id))).slice(2)).toMatchObject([
     { type: 'device-access.changed', allowed: true },
     { type: 'device-access.changed', allowed: false },
   ]);
 });
 
 test('a conversation continues with two participants after another one leaves', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
-  const conversation = await conversationOf(deps, circle, ann, bob, eve);
+  const conversation = await createConversation(deps, circle, ann, bob, eve);
   const input = { conversationId: conversation.id };
   const reading = readToEnd(
-    await conversations.openConversationEvents(deps, sessionOf(eve.actor), { ...input, after: null }),
+    await conversations.openConversationEvents(deps, createSession(eve.actor), { ...input, after: null }),
   );
   expect(await conversations.leaveConversation(deps, eve.actor, input)).toEqual(conversation);
   expect(await reading).toMatchObject({
@@ -256,25 +260,25 @@ test('a conversation continues with two participants after another one leaves', 
     [ann.user.id, 'ADMIN'],
     [bob.user.id, 'STANDARD'],
   ]);
-  expect(await refusal(conversations.leaveConversation(deps, eve.actor, input))).toBe('NOT_FOUND');
+  expect(await readErrorCode(conversations.leaveConversation(deps, eve.actor, input))).toBe('NOT_FOUND');
 });
 
 test('when the admin leaves, the oldest participant becomes admin without an event', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
-  const { id } = await conversationOf(deps, circle, ann, eve, bob);
+  const { id } = await createConversation(deps, circle, ann, eve, bob);
   await conversations.leaveConversation(deps, ann.actor, { conversationId: id });
   expect(await rolesIn(deps, id)).toEqual([
     [eve.user.id, 'ADMIN'],
     [bob.user.id, 'STANDARD'],
   ]);
-  expect((await historyTypes(deps, conversationTopic(id))).slice(3)).toEqual(['participant.left']);
+  expect((await readEventTypes(deps, conversationTopic(id))).slice(3)).toEqual(['participant.left']);
 });
 
 test('after a promotion the leaving former admin does not change the roles', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
-  const { id } = await conversationOf(deps, circle, ann, bob, eve);
+  const { id } = await createConversation(deps, circle, ann, bob, eve);
   await conversations.promoteInConversation(deps, ann.actor, { conversationId: id, email: eve.email });
   await conversations.leaveConversation(deps, bob.actor, { conversationId: id });
   expect(await rolesIn(deps, id)).toEqual([
@@ -284,20 +288,20 @@ test('after a promotion the leaving former admin does not change the roles', asy
 });
 
 test('a conversation of one participant is deleted, unless the device has access', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, circle } = await family(deps);
-  await deviceOf(deps, circle, ann);
-  const alone = await conversationOf(deps, circle, ann, bob);
-  const started = await conversationOf(deps, circle, ann, bob);
+  await createDevice(deps, circle, ann);
+  const alone = await createConversation(deps, circle, ann, bob);
+  const started = await createConversation(deps, circle, ann, bob);
   const withDevice = await conversations.setDeviceAccess(deps, ann.actor, {
     conversationId: started.id,
     allowed: true,
   });
-  const leave = ({ actor }: Person, { id }: { id: ConversationId }) =>
+  const leave = ({ actor }: TestUser, { id }: { id: ConversationId }) =>
     conversations.leaveConversation(deps, actor, { conversationId: id });
 
   expect(await leave(bob, alone)).toEqual(alone);
-  expect((await history(deps, conversationTopic(alone.id))).slice(2)).toMatchObject([
+  expect((await readEvents(deps, conversationTopic(alone.id))).slice(2)).toMatchObject([
     { type: 'participant.left', user: bob.user },
     { type: 'conversation.deleted', conversation: alone },
   ]);
@@ -306,7 +310,7 @@ test('a conversation of one participant is deleted, unless the device has access
   await leave(ann, withDevice);
   expect(await rolesIn(deps, withDevice.id)).toEqual([[bob.user.id, 'ADMIN']]);
   await leave(bob, withDevice);
-  expect((await history(deps, conversationTopic(withDevice.id))).slice(3)).toMatchObject([
+  expect((await readEvents(deps, conversationTopic(withDevice.id))).slice(3)).toMatchObject([
     { type: 'participant.left', user: ann.user },
     { type: 'participant.left', user: bob.user },
     { type: 'conversation.deleted', conversation: withDevice },
@@ -315,14 +319,15 @@ test('a conversation of one participant is deleted, unless the device has access
 });
 
 test('when both participants leave concurrently, the conversation is deleted once', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, circle } = await family(deps);
   for (let round = 0; round < 8; round += 1) {
-    const { id } = await conversationOf(deps, circle, ann, bob);
-    const leave = ({ actor }: Person) => conversations.leaveConversation(deps, actor, { conversationId: id });
-    const results = await outcomes(round % 2 === 0 ? [leave(ann), leave(bob)] : [leave(bob), leave(ann)]);
+    const { id } = await createConversation(deps, circle, ann, bob);
+    const leave = ({ actor }: TestUser) =>
+      conversations.leaveConversation(deps, actor, { conversationId: id });
+    const results = await readOutcomes(round % 2 === 0 ? [leave(ann), leave(bob)] : [leave(bob), leave(ann)]);
     expect(results.sort()).toEqual(['NOT_FOUND', 'done']);
-    expect((await historyTypes(deps, conversationTopic(id))).slice(2)).toEqual([
+    expect((await readEventTypes(deps, conversationTopic(id))).slice(2)).toEqual([
       'participant.left',
       'conversation.deleted',
     ]);
@@ -330,26 +335,28 @@ test('when both participants leave concurrently, the conversation is deleted onc
 });
 
 test('an admin kicks a participant, and the two-participant rule holds', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
-  const conversation = await conversationOf(deps, circle, ann, bob, eve);
-  const kick = ({ actor }: Person, email: string) =>
+  const conversation = await createConversation(deps, circle, ann, bob, eve);
+  const kick = ({ actor }: TestUser, email: string) =>
     conversations.kickFromConversation(deps, actor, { conversationId: conversation.id, email });
-  expect(await refusal(kick(bob, eve.email))).toBe('FORBIDDEN');
-  expect(await refusal(kick(ann, ann.email))).toBe('FORBIDDEN');
-  expect(await refusal(kick(ann, 'nobody@example.com'))).toBe('NOT_FOUND');
+  expect(await readErrorCode(kick(bob, eve.email))).toBe('FORBIDDEN');
+  expect(await readErrorCode(kick(ann, ann.email))).toBe('FORBIDDEN');
+  expect(await readErrorCode(kick(ann, 'nobody@example.com'))).toBe('NOT_FOUND');
   const input = { conversationId: conversation.id, after: null };
-  const reading = readToEnd(await conversations.openConversationEvents(deps, sessionOf(eve.actor), input));
+  const reading = readToEnd(
+    await conversations.openConversationEvents(deps, createSession(eve.actor), input),
+  );
   expect(await kick(ann, 'Eve@Example.com')).toEqual(conversation);
   expect(await reading).toMatchObject({
     events: [{ type: 'participant.kicked', user: eve.user, by: ann.user }],
     error: { code: 'FORBIDDEN', details: { reason: 'KICKED' } },
   });
-  expect(await refusal(kick(ann, eve.email))).toBe('NOT_FOUND');
+  expect(await readErrorCode(kick(ann, eve.email))).toBe('NOT_FOUND');
   expect(await circles.findCirclesOf(deps, eve.actor)).toHaveLength(1);
 
   await kick(ann, bob.email);
-  expect((await historyTypes(deps, conversationTopic(conversation.id))).slice(3)).toEqual([
+  expect((await readEventTypes(deps, conversationTopic(conversation.id))).slice(3)).toEqual([
     'participant.kicked',
     'participant.kicked',
     'conversation.deleted',
@@ -358,68 +365,71 @@ test('an admin kicks a participant, and the two-participant rule holds', async (
 });
 
 test('a concurrent kick and leave publish one event', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
-  const { id } = await conversationOf(deps, circle, ann, bob, eve);
-  const results = await outcomes([
+  const { id } = await createConversation(deps, circle, ann, bob, eve);
+  const results = await readOutcomes([
     conversations.kickFromConversation(deps, ann.actor, { conversationId: id, email: eve.email }),
     conversations.leaveConversation(deps, eve.actor, { conversationId: id }),
   ]);
   expect(results.sort()).toEqual(['NOT_FOUND', 'done']);
-  expect((await historyTypes(deps, conversationTopic(id))).slice(3)).toHaveLength(1);
+  expect((await readEventTypes(deps, conversationTopic(id))).slice(3)).toHaveLength(1);
 });
 
 test('promoting swaps the roles, and publishes to the conversation and the promoted user', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
-  const conversation = await conversationOf(deps, circle, ann, bob);
-  const promote = ({ actor }: Person, email: string) =>
+  const conversation = await createConversation(deps, circle, ann, bob);
+  const promote = ({ actor }: TestUser, email: string) =>
     conversations.promoteInConversation(deps, actor, { conversationId: conversation.id, email });
-  expect(await refusal(promote(bob, bob.email))).toBe('FORBIDDEN');
-  expect(await refusal(promote(ann, ann.email))).toBe('CONFLICT');
-  expect(await refusal(promote(ann, eve.email))).toBe('NOT_FOUND');
+  expect(await readErrorCode(promote(bob, bob.email))).toBe('FORBIDDEN');
+  expect(await readErrorCode(promote(ann, ann.email))).toBe('CONFLICT');
+  expect(await readErrorCode(promote(ann, eve.email))).toBe('NOT_FOUND');
   expect(await promote(ann, bob.email)).toEqual(conversation);
   expect(await rolesIn(deps, conversation.id)).toEqual([
     [ann.user.id, 'STANDARD'],
     [bob.user.id, 'ADMIN'],
   ]);
-  expect((await history(deps, conversationTopic(conversation.id))).slice(2)).toMatchObject([
+  expect((await readEvents(deps, conversationTopic(conversation.id))).slice(2)).toMatchObject([
     { type: 'participant.promoted', user: bob.user, participant: { role: 'ADMIN' } },
   ]);
-  expect((await history(deps, accountTopic(bob.actor))).at(-1)).toEqual({
+  expect((await readEvents(deps, accountTopic(bob.actor))).at(-1)).toEqual({
     type: 'conversation.promoted',
     userId: bob.user.id,
     conversation,
   });
-  expect(await refusal(promote(ann, bob.email))).toBe('FORBIDDEN');
+  expect(await readErrorCode(promote(ann, bob.email))).toBe('FORBIDDEN');
 });
 
 test('of two concurrent promotions by one admin, the second is refused', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
-  const { id } = await conversationOf(deps, circle, ann, bob, eve);
+  const { id } = await createConversation(deps, circle, ann, bob, eve);
   const promote = (email: string) =>
     conversations.promoteInConversation(deps, ann.actor, { conversationId: id, email });
-  expect((await outcomes([promote(bob.email), promote(eve.email)])).sort()).toEqual(['FORBIDDEN', 'done']);
+  expect((await readOutcomes([promote(bob.email), promote(eve.email)])).sort()).toEqual([
+    'FORBIDDEN',
+    'done',
+  ]);
   expect((await rolesIn(deps, id)).filter(([, role]) => role === 'ADMIN')).toHaveLength(1);
 });
 
 test('conversations are listed per circle, for participants only', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
-  const other = await circleOf(deps, bob);
-  const device = await deviceOf(deps, circle, ann);
+  const other = await createCircle(deps, bob);
+  const device = await createDevice(deps, circle, ann);
   const [first, second] = [
-    await conversationOf(deps, circle, ann, bob),
-    await conversationOf(deps, circle, bob, eve),
+    await createConversation(deps, circle, ann, bob),
+    await createConversation(deps, circle, bob, eve),
   ];
-  const third = await conversationOf(deps, other, bob);
+  const third = await createConversation(deps, other, bob);
   const opened = await conversations.setDeviceAccess(deps, bob.actor, {
     conversationId: second.id,
     allowed: true,
   });
   const ids = [circle.id, other.id, 77 as CircleId];
-  const of = async (actor: Person['actor'] | typeof device) => [
+  const of = async (actor: TestUser['actor'] | typeof device) => [
     ...(await conversations.findConversationsOf(deps, actor, ids)).values(),
   ];
   expect(await of(bob.actor)).toEqual([[first, opened], [third], []]);
@@ -435,9 +445,9 @@ test('conversations are listed per circle, for participants only', async () => {
 });
 
 test('participants are found by id, and visible to participants only', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
-  const { id } = await conversationOf(deps, circle, ann, bob);
+  const { id } = await createConversation(deps, circle, ann, bob);
   const [first, second] = (await conversations.findParticipantsOfConversations(deps, [id])).get(id) ?? [];
   if (first === undefined || second === undefined) throw new Error('no participants');
   const ids = [second.id, 99 as ParticipantId, first.id];
@@ -448,19 +458,19 @@ test('participants are found by id, and visible to participants only', async () 
     ]),
   );
   expect(await conversations.requireParticipant(deps, bob.actor, first.id)).toEqual(first);
-  expect(await refusal(conversations.requireParticipant(deps, eve.actor, first.id))).toBe('NOT_FOUND');
-  expect(await refusal(conversations.requireParticipant(deps, ann.actor, 99 as ParticipantId))).toBe(
+  expect(await readErrorCode(conversations.requireParticipant(deps, eve.actor, first.id))).toBe('NOT_FOUND');
+  expect(await readErrorCode(conversations.requireParticipant(deps, ann.actor, 99 as ParticipantId))).toBe(
     'NOT_FOUND',
   );
 });
 
 test('a participant receives typing until it is kicked', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await family(deps);
-  const { id } = await conversationOf(deps, circle, ann, bob, eve);
+  const { id } = await createConversation(deps, circle, ann, bob, eve);
   const topic = conversationTopic(id);
   const input = { conversationId: id };
-  const typing = await openTyping(deps, sessionOf(bob.actor), input, undefined);
+  const typing = await openTyping(deps, createSession(bob.actor), input, undefined);
   const actor = { kind: 'user', user: ann.user, online: true } as const;
   const publish = (isTyping: boolean) =>
     deps.bus.publish([{ kind: 'ephemeral', ephemeral: { type: 'typing', topic, actor, isTyping } }]);
@@ -471,5 +481,5 @@ test('a participant receives typing until it is kicked', async () => {
   expect(await typing.next()).toEqual({ done: false, value: { actor, isTyping: false } });
   await conversations.kickFromConversation(deps, ann.actor, { ...input, email: bob.email });
   await expect(typing.next()).rejects.toMatchObject({ details: { reason: 'KICKED' } });
-  expect(await refusal(openTyping(deps, sessionOf(bob.actor), input, undefined))).toBe('NOT_FOUND');
+  expect(await readErrorCode(openTyping(deps, createSession(bob.actor), input, undefined))).toBe('NOT_FOUND');
 });

@@ -1,17 +1,17 @@
 import { expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
 import type { UserId } from '../../src/ids.ts';
-import { testDatabase } from '../harness/database.ts';
+import { openTestDatabase } from '../harness/database.ts';
 
 const LOGIN =
   'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }';
 const ANN = { email: 'ann@example.com', password: 'parley' };
 
 test('a gateway that disallows demo accounts refuses those that another one creates later, under any e-mail', async () => {
-  const database = await testDatabase();
+  const database = await openTestDatabase();
   await using closed = await createGateway({ database, env: { DEMO: 'off' } });
   await using open = await createGateway({ database, demo: true });
-  expect(await closed.graphql.refused(LOGIN, ANN)).toBe('UNAUTHENTICATED');
+  expect(await closed.graphql.expectError(LOGIN, ANN)).toBe('UNAUTHENTICATED');
   const { login } = await open.graphql.run<{ login: { token: string } }>(LOGIN, ANN);
   expect(login.token).toBeTruthy();
   await database.db
@@ -20,6 +20,6 @@ test('a gateway that disallows demo accounts refuses those that another one crea
     .where('id', '=', 1 as UserId)
     .execute();
   const renamed = { ...ANN, email: 'anna@example.com' };
-  expect(await closed.graphql.refused(LOGIN, renamed)).toBe('UNAUTHENTICATED');
+  expect(await closed.graphql.expectError(LOGIN, renamed)).toBe('UNAUTHENTICATED');
   await open.graphql.run(LOGIN, renamed);
 });

@@ -5,29 +5,31 @@ import * as conversations from '../../src/domain/conversations.ts';
 import * as devices from '../../src/domain/devices.ts';
 import { accountTopic, circleTopic } from '../../src/events/event.ts';
 import type { CircleId, DeviceId } from '../../src/ids.ts';
-import { testDeps } from '../harness/deps.ts';
+import { createTestDeps } from '../harness/deps.ts';
 import {
-  circleOf,
-  conversationOf,
-  deviceOf,
-  history,
-  historyTypes,
-  outcomes,
-  person,
+  createCircle,
+  createConversation,
+  createDevice,
+  readEvents,
+  readEventTypes,
+  readOutcomes,
+  createUser,
   readToEnd,
-  refusal,
-  sessionOf,
-} from '../harness/seed.ts';
+  readErrorCode,
+  createSession,
+} from '../harness/domain-fixtures.ts';
 
 const NOBODY = 999_999 as DeviceId;
 
 test("an admin adds the circle's device, whose password is told once and works", async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const { id: circleId } = await circleOf(deps, ann, bob);
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const { id: circleId } = await createCircle(deps, ann, bob);
   const input = { circleId, name: 'Lamp' };
-  expect(await refusal(devices.addDevice(deps, bob.actor, input))).toBe('FORBIDDEN');
-  expect(await refusal(devices.addDevice(deps, ann.actor, { ...input, name: '' }))).toBe('INVALID_INPUT');
+  expect(await readErrorCode(devices.addDevice(deps, bob.actor, input))).toBe('FORBIDDEN');
+  expect(await readErrorCode(devices.addDevice(deps, ann.actor, { ...input, name: '' }))).toBe(
+    'INVALID_INPUT',
+  );
   const added = await devices.addDevice(deps, ann.actor, input);
   expect(added.device).toEqual({
     id: expect.any(Number),
@@ -38,7 +40,7 @@ test("an admin adds the circle's device, whose password is told once and works",
     createdAt: expect.any(String),
     updatedAt: expect.any(String),
   });
-  expect((await history(deps, circleTopic(circleId))).slice(1)).toEqual([
+  expect((await readEvents(deps, circleTopic(circleId))).slice(1)).toEqual([
     { type: 'device.added', device: added.device },
   ]);
   const login = await accounts.loginDevice(deps, added);
@@ -51,43 +53,47 @@ test("an admin adds the circle's device, whose password is told once and works",
 });
 
 test('a circle has at most one device, also with concurrent requests', async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
-  const { id: circleId } = await circleOf(deps, ann);
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
+  const { id: circleId } = await createCircle(deps, ann);
   const add = () => devices.addDevice(deps, ann.actor, { circleId, name: 'Lamp' });
-  expect((await outcomes([add(), add(), add()])).sort()).toEqual(['CONFLICT', 'CONFLICT', 'done']);
-  expect(await refusal(add())).toBe('CONFLICT');
-  expect(await historyTypes(deps, circleTopic(circleId))).toEqual(['device.added']);
+  expect((await readOutcomes([add(), add(), add()])).sort()).toEqual(['CONFLICT', 'CONFLICT', 'done']);
+  expect(await readErrorCode(add())).toBe('CONFLICT');
+  expect(await readEventTypes(deps, circleTopic(circleId))).toEqual(['device.added']);
   const [device] = [...(await devices.findDevicesOfCircles(deps, [circleId])).values()];
   await devices.removeDevice(deps, ann.actor, { deviceId: device?.id ?? NOBODY });
-  expect(await refusal(add())).toBe('done');
+  expect(await readErrorCode(add())).toBe('done');
 });
 
 test('a device can be renamed by an admin and by the device', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob);
-  const device = await deviceOf(deps, circle, ann);
-  const other = await deviceOf(deps, await circleOf(deps, eve), eve);
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob);
+  const device = await createDevice(deps, circle, ann);
+  const other = await createDevice(deps, await createCircle(deps, eve), eve);
   const rename = (actor: typeof ann.actor | typeof device, name: string) =>
     devices.updateDevice(deps, actor, { deviceId: device.id, name });
-  expect(await refusal(rename(bob.actor, 'Mine'))).toBe('FORBIDDEN');
-  expect(await refusal(rename(eve.actor, 'Mine'))).toBe('NOT_FOUND');
-  expect(await refusal(rename(other, 'Mine'))).toBe('NOT_FOUND');
-  expect(await refusal(rename(ann.actor, 'a\0b'))).toBe('INVALID_INPUT');
+  expect(await readErrorCode(rename(bob.actor, 'Mine'))).toBe('FORBIDDEN');
+  expect(await readErrorCode(rename(eve.actor, 'Mine'))).toBe('NOT_FOUND');
+  expect(await readErrorCode(rename(other, 'Mine'))).toBe('NOT_FOUND');
+  expect(await readErrorCode(rename(ann.actor, 'a\0b'))).toBe('INVALID_INPUT');
   const byAdmin = await rename(ann.actor, 'Lamp');
   const byItself = await rename(device, 'Bright lamp');
   expect([byAdmin.name, byItself.name]).toEqual(['Lamp', 'Bright lamp']);
-  expect((await history(deps, circleTopic(circle.id))).slice(2)).toEqual([
+  expect((await readEvents(deps, circleTopic(circle.id))).slice(2)).toEqual([
     { type: 'device.updated', device: byAdmin },
     { type: 'device.updated', device: byItself },
   ]);
 });
 
 test('removing a device ends its tokens, password and streams', async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const circle = await circleOf(deps, ann, bob);
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const circle = await createCircle(deps, ann, bob);
   const { device, ...login } = await devices.addDevice(deps, ann.actor, {
     circleId: circle.id,
     name: 'Lamp',
@@ -97,8 +103,8 @@ test('removing a device ends its tokens, password and streams', async () => {
   const after = { circleId: circle.id, after: null };
   const reading = readToEnd(await circles.openCircleEvents(deps, session, after));
   const input = { deviceId: device.id };
-  expect(await refusal(devices.removeDevice(deps, bob.actor, input))).toBe('FORBIDDEN');
-  expect(await refusal(devices.removeDevice(deps, session.actor, input))).toBe('FORBIDDEN');
+  expect(await readErrorCode(devices.removeDevice(deps, bob.actor, input))).toBe('FORBIDDEN');
+  expect(await readErrorCode(devices.removeDevice(deps, session.actor, input))).toBe('FORBIDDEN');
 
   expect(await devices.removeDevice(deps, ann.actor, input)).toEqual(device);
 
@@ -106,38 +112,38 @@ test('removing a device ends its tokens, password and streams', async () => {
     events: [{ type: 'device.removed', device, online: false }],
     error: expect.objectContaining({ code: 'UNAUTHENTICATED', details: { reason: 'ACCOUNT_DELETED' } }),
   });
-  expect(await history(deps, accountTopic(session.actor))).toEqual([
+  expect(await readEvents(deps, accountTopic(session.actor))).toEqual([
     { type: 'account.deleted', account: session.actor },
   ]);
-  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
-  expect(await refusal(accounts.loginDevice(deps, login))).toBe('UNAUTHENTICATED');
-  expect(await refusal(devices.removeDevice(deps, ann.actor, input))).toBe('NOT_FOUND');
+  expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.loginDevice(deps, login))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(devices.removeDevice(deps, ann.actor, input))).toBe('NOT_FOUND');
 });
 
 test('the event of a removed device has its online state', async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
-  const circle = await circleOf(deps, ann);
-  const device = await deviceOf(deps, circle, ann);
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
+  const circle = await createCircle(deps, ann);
+  const device = await createDevice(deps, circle, ann);
   const lease = await deps.presence.open('graphql', device);
   await devices.removeDevice(deps, ann.actor, { deviceId: device.id });
   await lease.close();
-  expect((await history(deps, circleTopic(circle.id))).at(-1)).toMatchObject({
+  expect((await readEvents(deps, circleTopic(circle.id))).at(-1)).toMatchObject({
     type: 'device.removed',
     online: true,
   });
 });
 
 test('a device removed while its access changes is removed completely', async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   for (let round = 0; round < 4; round += 1) {
-    const circle = await circleOf(deps, ann, bob);
-    const device = await deviceOf(deps, circle, ann);
-    const { id } = await conversationOf(deps, circle, ann, bob);
+    const circle = await createCircle(deps, ann, bob);
+    const device = await createDevice(deps, circle, ann);
+    const { id } = await createConversation(deps, circle, ann, bob);
     const input = { conversationId: id };
     await conversations.setDeviceAccess(deps, ann.actor, { ...input, allowed: true });
-    const [removed, given, renamed] = await outcomes([
+    const [removed, given, renamed] = await readOutcomes([
       devices.removeDevice(deps, ann.actor, { deviceId: device.id }),
       conversations.setDeviceAccess(deps, device, { ...input, allowed: false }),
       devices.updateDevice(deps, device, { deviceId: device.id, name: 'Lamp' }),
@@ -145,20 +151,24 @@ test('a device removed while its access changes is removed completely', async ()
     expect(removed).toBe('done');
     expect(['done', 'NOT_FOUND']).toContain(given);
     expect(['done', 'NOT_FOUND']).toContain(renamed);
-    expect((await historyTypes(deps, circleTopic(circle.id))).at(-1)).toBe('device.removed');
+    expect((await readEventTypes(deps, circleTopic(circle.id))).at(-1)).toBe('device.removed');
   }
 });
 
 test('a device is visible in its circle only', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob);
-  const { id } = await deviceOf(deps, circle, ann);
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob);
+  const { id } = await createDevice(deps, circle, ann);
   const device = await devices.requireDevice(deps, bob.actor, id);
   expect(device).not.toHaveProperty('passwordHash');
   expect(await devices.requireDevice(deps, { kind: 'device', id }, id)).toEqual(device);
-  expect(await refusal(devices.requireDevice(deps, eve.actor, id))).toBe('NOT_FOUND');
-  expect(await refusal(devices.requireDevice(deps, ann.actor, NOBODY))).toBe('NOT_FOUND');
+  expect(await readErrorCode(devices.requireDevice(deps, eve.actor, id))).toBe('NOT_FOUND');
+  expect(await readErrorCode(devices.requireDevice(deps, ann.actor, NOBODY))).toBe('NOT_FOUND');
   expect(await devices.findDevicesById(deps, [NOBODY, id])).toEqual(new Map([[id, device]]));
   expect(await devices.findDevicesOfCircles(deps, [77 as CircleId, circle.id])).toEqual(
     new Map([[circle.id, device]]),
@@ -166,9 +176,9 @@ test('a device is visible in its circle only', async () => {
 });
 
 test('an inactive device can neither log in nor authenticate', async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
-  const circle = await circleOf(deps, ann);
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
+  const circle = await createCircle(deps, ann);
   const { device, ...login } = await devices.addDevice(deps, ann.actor, {
     circleId: circle.id,
     name: 'Lamp',
@@ -176,14 +186,14 @@ test('an inactive device can neither log in nor authenticate', async () => {
   const { token } = await accounts.loginDevice(deps, login);
   expect((await accounts.authenticate(deps, token)).actor).toEqual({ kind: 'device', id: device.id });
   await deps.db.updateTable('devices').set({ activated: false }).execute();
-  expect(await refusal(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
-  expect(await refusal(accounts.loginDevice(deps, login))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(accounts.loginDevice(deps, login))).toBe('UNAUTHENTICATED');
 });
 
 test('a wrong name or password of a device is refused', async () => {
-  await using deps = await testDeps();
-  const ann = await person(deps, 'ann');
-  const circle = await circleOf(deps, ann);
+  await using deps = await createTestDeps();
+  const ann = await createUser(deps, 'ann');
+  const circle = await createCircle(deps, ann);
   const { username, password } = await devices.addDevice(deps, ann.actor, {
     circleId: circle.id,
     name: 'Lamp',
@@ -195,8 +205,10 @@ test('a wrong name or password of a device is refused', async () => {
     { username: `${username}\0`, password },
     { username: '', password: '' },
   ];
-  expect(new Set(await outcomes(wrong.map((input) => accounts.loginDevice(deps, input))))).toEqual(
+  expect(new Set(await readOutcomes(wrong.map((input) => accounts.loginDevice(deps, input))))).toEqual(
     new Set(['UNAUTHENTICATED']),
   );
-  expect(await refusal(circles.requireCircle(deps, sessionOf(ann.actor).actor, circle.id))).toBe('done');
+  expect(await readErrorCode(circles.requireCircle(deps, createSession(ann.actor).actor, circle.id))).toBe(
+    'done',
+  );
 });

@@ -16,8 +16,15 @@ import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
 import type { MediaStorage } from '../../src/services/media-storage.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { MediaId } from '../../src/ids.ts';
-import { testDeps } from '../harness/deps.ts';
-import { circleOf, conversationOf, deviceOf, history, outcomes, person } from '../harness/seed.ts';
+import { createTestDeps } from '../harness/deps.ts';
+import {
+  createCircle,
+  createConversation,
+  createDevice,
+  readEvents,
+  readOutcomes,
+  createUser,
+} from '../harness/domain-fixtures.ts';
 import { indexes } from '../harness/numbers.ts';
 import { stagger } from '../harness/waiting.ts';
 
@@ -42,11 +49,15 @@ async function testStorage() {
 
 /** The domain over such a folder. */
 async function testMedia() {
-  const [deps, folder] = [await testDeps(), await testStorage()];
+  const [deps, folder] = [await createTestDeps(), await testStorage()];
   const { dir, storage } = folder;
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob, eve);
-  const conversation = await conversationOf(deps, circle, ann, bob);
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob, eve);
+  const conversation = await createConversation(deps, circle, ann, bob);
   const conversationId = conversation.id;
   const own: Deps = { ...deps, mediaStorage: storage };
   return {
@@ -91,7 +102,7 @@ test('an uploaded file is stored, published, and served with its detected type',
     size: PNG.length,
     uploadedAt: expect.any(String) as string,
   });
-  expect((await history(t.deps, t.topic)).at(-1)).toEqual({
+  expect((await readEvents(t.deps, t.topic)).at(-1)).toEqual({
     type: 'media.uploaded',
     uploaded,
     message: { ...sent.message, status: 'DONE', updatedAt: expect.any(String) as string },
@@ -109,7 +120,7 @@ test('the last file completes its message, and each upload publishes an event', 
   await using t = await testMedia();
   const { media: announced, message } = await t.send('a', 'b', 'c');
   for (const { id } of announced.toReversed()) await t.upload(id, 'x');
-  const told = (await history(t.deps, t.topic)).flatMap((event) =>
+  const told = (await readEvents(t.deps, t.topic)).flatMap((event) =>
     event.type === 'media.uploaded' ? [event] : [],
   );
   expect(told.map((event) => event.uploaded.id)).toEqual(announced.map(({ id }) => id).toReversed());
@@ -125,7 +136,7 @@ test('concurrent uploads complete the message once', async () => {
   await using t = await testMedia();
   const { media: announced } = await t.send(...indexes(8).map(String));
   await Promise.all(announced.map(({ id, identifier }) => t.upload(id, identifier)));
-  const statuses = (await history(t.deps, t.topic)).flatMap((event) =>
+  const statuses = (await readEvents(t.deps, t.topic)).flatMap((event) =>
     event.type === 'media.uploaded' ? [event.message.status] : [],
   );
   expect(statuses).toEqual([...indexes(7).map(() => 'PENDING'), 'DONE']);
@@ -169,7 +180,7 @@ test('a file is readable by the conversation only, and only once uploaded', asyn
   await t.upload(id, 'x');
   await expect(media.openMedia(t.deps, eve.actor, id)).rejects.toThrow(code('NOT_FOUND'));
   await expect(media.requireMedia(t.deps, eve.actor, id)).rejects.toThrow(code('NOT_FOUND'));
-  const device = await deviceOf(t.deps, t.circle, ann);
+  const device = await createDevice(t.deps, t.circle, ann);
   await expect(media.openMedia(t.deps, device, id)).rejects.toThrow(code('NOT_FOUND'));
   await conversations.setDeviceAccess(t.deps, ann.actor, { conversationId: t.conversationId, allowed: true });
   expect((await read(t.deps, device, id)).toString()).toBe('x');
@@ -179,7 +190,7 @@ test('a device can upload to its own message', async () => {
   await using t = await testMedia();
   const { ann } = t.people;
   const { conversationId } = t;
-  const device = await deviceOf(t.deps, t.circle, ann);
+  const device = await createDevice(t.deps, t.circle, ann);
   await conversations.setDeviceAccess(t.deps, ann.actor, { conversationId, allowed: true });
   const sent = await messages.sendMessage(t.deps, device, { conversationId, files: ['a'] });
   const content = Readable.from([PNG]);
@@ -276,12 +287,12 @@ test('uploads concurrent with the deletion of their message leave no file', asyn
     const uploads = announced.map(({ id }) => t.upload(id, PNG));
     await stagger(round * 3);
     const [results] = await Promise.all([
-      outcomes(uploads),
+      readOutcomes(uploads),
       messages.deleteMessage(t.deps, ann.actor, { messageId: message.id }),
     ]);
     expect(results.every((result) => result === 'done' || result === 'NOT_FOUND')).toBe(true);
     expect(await t.files()).toEqual([]);
-    const types = (await history(t.deps, t.topic)).map(({ type }) => type);
+    const types = (await readEvents(t.deps, t.topic)).map(({ type }) => type);
     expect(types.at(-1)).toBe('message.deleted');
   }
 });

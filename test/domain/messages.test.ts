@@ -13,17 +13,17 @@ import { openTyping, setTyping } from '../../src/domain/typing.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { DomainEvent } from '../../src/events/event.ts';
 import type { ConversationId, MediaId, MessageId } from '../../src/ids.ts';
-import { testDeps } from '../harness/deps.ts';
+import { createTestDeps } from '../harness/deps.ts';
 import {
-  circleOf,
-  conversationOf,
-  deviceOf,
-  history,
-  historyTypes,
-  outcomes,
-  person,
-  sessionOf,
-} from '../harness/seed.ts';
+  createCircle,
+  createConversation,
+  createDevice,
+  readEvents,
+  readEventTypes,
+  readOutcomes,
+  createUser,
+  createSession,
+} from '../harness/domain-fixtures.ts';
 import { countStatements } from '../harness/statements.ts';
 import { indexes } from '../harness/numbers.ts';
 
@@ -31,9 +31,13 @@ const code = (value: string, details: object = {}) =>
   expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
 async function chat(deps: Deps) {
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob, eve);
-  const conversation = await conversationOf(deps, circle, ann, bob);
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob, eve);
+  const conversation = await createConversation(deps, circle, ann, bob);
   return {
     ann,
     bob,
@@ -53,7 +57,7 @@ async function countMessages(deps: Deps): Promise<number> {
 }
 
 test('a message includes author and media', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, conversationId, topic } = await chat(deps);
   const lease = await deps.presence.open('graphql', ann.actor);
   const sent = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'hello' });
@@ -68,13 +72,13 @@ test('a message includes author and media', async () => {
   expect(sent.message.participantId).toEqual(expect.any(Number));
   expect(Date.now() - Date.parse(sent.message.sentAt)).toBeLessThan(10_000);
   expect(sent.author).toEqual({ kind: 'user', user: ann.user, online: true });
-  expect((await history(deps, topic)).at(-1)).toEqual({ type: 'message.sent', ...sent });
+  expect((await readEvents(deps, topic)).at(-1)).toEqual({ type: 'message.sent', ...sent });
   expect(await messages.requireMessage(deps, ann.actor, sent.message.id)).toEqual(sent.message);
   await lease.close();
 });
 
 test('files are pending media of the message, in their order, until uploaded', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, conversationId, topic } = await chat(deps);
   const files = ['b.png', '', 'a"\\{}.txt', 'b.png'];
   const sent = await messages.sendMessage(deps, ann.actor, { conversationId, files });
@@ -90,11 +94,11 @@ test('files are pending media of the message, in their order, until uploaded', a
     size: null,
     uploadedAt: null,
   });
-  expect((await history(deps, topic)).at(-1)).toEqual({ type: 'message.sent', ...sent });
+  expect((await readEvents(deps, topic)).at(-1)).toEqual({ type: 'message.sent', ...sent });
 });
 
 test('any text is stored and published unchanged', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, conversationId } = await chat(deps);
   for (const text of [
     '',
@@ -127,7 +131,7 @@ test.each<[string, Partial<SendInput>, string]>([
   ['an empty key', { idempotencyKey: '' }, 'idempotencyKey'],
   ['too long a key', { idempotencyKey: 'x'.repeat(201) }, 'idempotencyKey'],
 ])('%s is refused', async (_what, input, field) => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, conversationId } = await chat(deps);
   await expect(messages.sendMessage(deps, ann.actor, { conversationId, ...input })).rejects.toThrow(
     code('INVALID_INPUT', { field }),
@@ -136,10 +140,10 @@ test.each<[string, Partial<SendInput>, string]>([
 });
 
 test('only participants can send, update, delete, read and type', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, eve, conversationId, topic } = await chat(deps);
   const { message } = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'secret' });
-  const before = await historyTypes(deps, topic);
+  const before = await readEventTypes(deps, topic);
   for (const id of [conversationId, 999 as ConversationId]) {
     await expect(messages.sendMessage(deps, eve.actor, { conversationId: id, text: 'hi' })).rejects.toThrow(
       code('NOT_FOUND'),
@@ -147,9 +151,9 @@ test('only participants can send, update, delete, read and type', async () => {
     await expect(setTyping(deps, eve.actor, { conversationId: id, isTyping: true })).rejects.toThrow(
       code('NOT_FOUND'),
     );
-    await expect(openTyping(deps, sessionOf(eve.actor), { conversationId: id }, undefined)).rejects.toThrow(
-      code('NOT_FOUND'),
-    );
+    await expect(
+      openTyping(deps, createSession(eve.actor), { conversationId: id }, undefined),
+    ).rejects.toThrow(code('NOT_FOUND'));
   }
   for (const messageId of [message.id, 999 as MessageId]) {
     await expect(messages.updateMessage(deps, eve.actor, { messageId, text: 'x' })).rejects.toThrow(
@@ -158,13 +162,13 @@ test('only participants can send, update, delete, read and type', async () => {
     await expect(messages.deleteMessage(deps, eve.actor, { messageId })).rejects.toThrow(code('NOT_FOUND'));
     await expect(messages.requireMessage(deps, eve.actor, messageId)).rejects.toThrow(code('NOT_FOUND'));
   }
-  expect(await historyTypes(deps, topic)).toEqual(before);
+  expect(await readEventTypes(deps, topic)).toEqual(before);
 });
 
 test('a device can send only where it has access, in its own circle', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, eve, circle, conversationId } = await chat(deps);
-  const device = await deviceOf(deps, circle, ann);
+  const device = await createDevice(deps, circle, ann);
   const send = () => messages.sendMessage(deps, device, { conversationId, text: 'beep' });
   await expect(send()).rejects.toThrow(code('NOT_FOUND'));
   await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
@@ -178,8 +182,8 @@ test('a device can send only where it has access, in its own circle', async () =
     messages.updateMessage(deps, ann.actor, { messageId: sent.message.id, text: 'x' }),
   ).rejects.toThrow(code('FORBIDDEN'));
 
-  const other = await circleOf(deps, eve);
-  const stranger = await deviceOf(deps, other, eve);
+  const other = await createCircle(deps, eve);
+  const stranger = await createDevice(deps, other, eve);
   await expect(messages.sendMessage(deps, stranger, { conversationId, text: 'hi' })).rejects.toThrow(
     code('NOT_FOUND'),
   );
@@ -191,9 +195,9 @@ test('a device can send only where it has access, in its own circle', async () =
 });
 
 test('messages of one batch have the order of their timestamps', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, circle, conversationId } = await chat(deps);
-  const device = await deviceOf(deps, circle, ann);
+  const device = await createDevice(deps, circle, ann);
   await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
   const senders = [device, bob.actor, ann.actor];
   const sent = await Promise.all(
@@ -207,7 +211,7 @@ test('messages of one batch have the order of their timestamps', async () => {
 });
 
 test('the author can update a message, whose event has the whole message', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, conversationId, topic } = await chat(deps);
   const sent = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'helo', files: ['a'] });
   const messageId = sent.message.id;
@@ -220,7 +224,7 @@ test('the author can update a message, whose event has the whole message', async
   const updated = await messages.updateMessage(deps, ann.actor, { messageId, text: 'hello' });
   expect(updated).toMatchObject({ ...sent.message, text: 'hello', updatedAt: expect.any(String) as string });
   expect(updated.updatedAt >= sent.message.updatedAt).toBe(true);
-  expect((await history(deps, topic)).at(-1)).toEqual({
+  expect((await readEvents(deps, topic)).at(-1)).toEqual({
     type: 'message.updated',
     message: updated,
     author: sent.author,
@@ -229,7 +233,7 @@ test('the author can update a message, whose event has the whole message', async
 });
 
 test('the author can delete a message, which is returned as it was', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, conversationId, topic } = await chat(deps);
   const { message } = await messages.sendMessage(deps, ann.actor, {
     conversationId,
@@ -239,13 +243,17 @@ test('the author can delete a message, which is returned as it was', async () =>
   const messageId = message.id;
   await expect(messages.deleteMessage(deps, bob.actor, { messageId })).rejects.toThrow(code('FORBIDDEN'));
   expect(await messages.deleteMessage(deps, ann.actor, { messageId })).toEqual(message);
-  expect((await history(deps, topic)).at(-1)).toEqual({ type: 'message.deleted', conversationId, messageId });
+  expect((await readEvents(deps, topic)).at(-1)).toEqual({
+    type: 'message.deleted',
+    conversationId,
+    messageId,
+  });
   await expect(messages.deleteMessage(deps, ann.actor, { messageId })).rejects.toThrow(code('NOT_FOUND'));
   expect(await deps.db.selectFrom('media').selectAll().execute()).toEqual([]);
 });
 
 test('an author who left cannot change messages until invited again', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, conversationId } = await chat(deps);
   await conversations.inviteToConversation(deps, ann.actor, { conversationId, email: eve.email });
   const { message } = await messages.sendMessage(deps, bob.actor, { conversationId, text: 'mine' });
@@ -262,14 +270,14 @@ test('an author who left cannot change messages until invited again', async () =
 });
 
 test('a repeated idempotency key returns the first message and publishes nothing', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, conversationId, topic } = await chat(deps);
   const input = { conversationId, text: 'once', files: ['a', 'b'], idempotencyKey: 'k1' };
   const first = await messages.sendMessage(deps, ann.actor, input);
-  const told = await historyTypes(deps, topic);
+  const told = await readEventTypes(deps, topic);
   expect(await messages.sendMessage(deps, ann.actor, input)).toEqual(first);
   expect(await messages.sendMessage(deps, ann.actor, { ...input, text: 'other', files: [] })).toEqual(first);
-  expect(await historyTypes(deps, topic)).toEqual(told);
+  expect(await readEventTypes(deps, topic)).toEqual(told);
   // Keys are each account's own.
   const other = await messages.sendMessage(deps, bob.actor, input);
   expect(other.message.id).not.toBe(first.message.id);
@@ -278,7 +286,7 @@ test('a repeated idempotency key returns the first message and publishes nothing
 });
 
 test('a repeated key returns the first response, also after an upload', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, conversationId } = await chat(deps);
   const input = { conversationId, text: 'once', files: ['a'], idempotencyKey: 'k1' };
   const first = await messages.sendMessage(deps, ann.actor, input);
@@ -290,9 +298,9 @@ test('a repeated key returns the first response, also after an upload', async ()
 });
 
 test('a key of another conversation, or of a deleted message, is a CONFLICT', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, circle, conversationId } = await chat(deps);
-  const other = await conversationOf(deps, circle, ann, bob);
+  const other = await createConversation(deps, circle, ann, bob);
   const input = { conversationId, text: 'once', idempotencyKey: 'k1' };
   const { message } = await messages.sendMessage(deps, ann.actor, input);
   const elsewhere = { ...input, conversationId: other.id };
@@ -303,7 +311,7 @@ test('a key of another conversation, or of a deleted message, is a CONFLICT', as
 });
 
 test('a key whose first send was refused can be used again', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, eve, conversationId } = await chat(deps);
   const input = { conversationId, text: 'hi', idempotencyKey: 'k1' };
   await expect(messages.sendMessage(deps, eve.actor, input)).rejects.toThrow(code('NOT_FOUND'));
@@ -312,7 +320,7 @@ test('a key whose first send was refused can be used again', async () => {
 });
 
 test('fifty concurrent sends with one key are one message', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, conversationId, topic } = await chat(deps);
   const sends = indexes(50).map((number) =>
     messages.sendMessage(deps, ann.actor, {
@@ -326,28 +334,28 @@ test('fifty concurrent sends with one key are one message', async () => {
   expect(new Set(results.map(({ message }) => message.id)).size).toBe(1);
   for (const result of results) expect(result).toEqual(results[0]);
   expect(await countMessages(deps)).toBe(1);
-  expect(sentTexts(await history(deps, topic))).toHaveLength(1);
+  expect(sentTexts(await readEvents(deps, topic))).toHaveLength(1);
 });
 
 test('concurrent sends with one key to several conversations are one message and conflicts', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, circle } = await chat(deps);
-  const rooms = await Promise.all(indexes(6).map(() => conversationOf(deps, circle, ann, bob)));
+  const rooms = await Promise.all(indexes(6).map(() => createConversation(deps, circle, ann, bob)));
   const attempts = rooms.flatMap(({ id }) =>
     indexes(4).map(() =>
       messages.sendMessage(deps, ann.actor, { conversationId: id, text: 'x', idempotencyKey: 'k' }),
     ),
   );
-  const results = await outcomes(attempts);
+  const results = await readOutcomes(attempts);
   expect(results.filter((result) => result === 'done')).toHaveLength(4);
   expect(results.filter((result) => result === 'CONFLICT')).toHaveLength(20);
   expect(await countMessages(deps)).toBe(1);
 });
 
 test('concurrent sends with one key on several nodes are one message', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, circle, conversationId } = await chat(deps);
-  const other = await conversationOf(deps, circle, ann, bob);
+  const other = await createConversation(deps, circle, ann, bob);
   const nodes = indexes(4).map((): Deps => ({ ...deps, sendBatcher: createSendBatcher(deps) }));
   for (const round of indexes(5)) {
     const idempotencyKey = `round ${round}`;
@@ -356,7 +364,7 @@ test('concurrent sends with one key on several nodes are one message', async () 
         messages.sendMessage(node, ann.actor, { conversationId: id, idempotencyKey }),
       ),
     );
-    const results = await outcomes(attempts);
+    const results = await readOutcomes(attempts);
     expect(results.filter((result) => result === 'done')).toHaveLength(4);
     expect(results.filter((result) => result === 'CONFLICT')).toHaveLength(4);
   }
@@ -364,7 +372,7 @@ test('concurrent sends with one key on several nodes are one message', async () 
 });
 
 test('a send that the database refuses does not fail others of its batch', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, conversationId, topic } = await chat(deps);
   await sql`alter table messages add constraint no_boom check (text <> 'boom')`.execute(deps.db);
   try {
@@ -374,23 +382,23 @@ test('a send that the database refuses does not fail others of its batch', async
     expect(results.map(({ status }) => status)).toEqual(
       texts.map((text) => (text === 'boom' ? 'rejected' : 'fulfilled')),
     );
-    expect(sentTexts(await history(deps, topic))).toEqual(['one', 'two', 'three', 'four']);
+    expect(sentTexts(await readEvents(deps, topic))).toEqual(['one', 'two', 'three', 'four']);
   } finally {
     await sql`alter table messages drop constraint no_boom`.execute(deps.db);
   }
 });
 
 test('batched sends are stored in request order, and a refusal does not affect the others', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, circle, conversationId, topic } = await chat(deps);
-  const other = await conversationOf(deps, circle, bob, eve);
+  const other = await createConversation(deps, circle, bob, eve);
   const attempts = indexes(200).map((number) => {
     const actor = [ann, bob, eve][number % 3]?.actor ?? ann.actor;
     const key = number % 4 === 0 ? { idempotencyKey: `key ${200 - number}` } : {};
     const id = number % 10 === 9 ? other.id : conversationId;
     return messages.sendMessage(deps, actor, { conversationId: id, text: String(number), ...key });
   });
-  const results = await outcomes(attempts);
+  const results = await readOutcomes(attempts);
   for (const number of indexes(200)) {
     const who = number % 3;
     const mayNot = number % 10 === 9 ? who === 0 : who === 2;
@@ -400,14 +408,14 @@ test('batched sends are stored in request order, and a refusal does not affect t
     indexes(200)
       .filter((n) => (n % 10 === 9) === room && results[n] === 'done')
       .map(String);
-  expect(sentTexts(await history(deps, topic))).toEqual(expected(false));
-  expect(sentTexts(await history(deps, conversationTopic(other.id)))).toEqual(expected(true));
+  expect(sentTexts(await readEvents(deps, topic))).toEqual(expected(false));
+  expect(sentTexts(await readEvents(deps, conversationTopic(other.id)))).toEqual(expected(true));
   const page = await messages.findMessagePages(deps, [conversationId], { limit: 300, newestFirst: false });
   expect(page.get(conversationId)?.map(({ text }) => text)).toEqual(expected(false));
 });
 
 test('concurrent sends share a few transactions', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, conversationId } = await chat(deps);
   const publish = vi.spyOn(deps.bus, 'publish');
   await Promise.all(
@@ -424,7 +432,7 @@ async function sendUntilRefused(
   const refusals = await Promise.all(
     indexes(4).map(async () => {
       for (;;) {
-        const [result] = await outcomes([send()]);
+        const [result] = await readOutcomes([send()]);
         if (result !== 'done') return String(result);
         stored += 1;
       }
@@ -440,7 +448,7 @@ const storedSome = (deps: Deps, text: string) =>
   });
 
 test('a send concurrent with a kick precedes it in the log, or is refused', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, eve, conversationId, topic } = await chat(deps);
   for (const text of indexes(5).map((round) => `round ${round}`)) {
     await conversations.inviteToConversation(deps, bob.actor, { conversationId, email: eve.email });
@@ -449,45 +457,45 @@ test('a send concurrent with a kick precedes it in the log, or is refused', asyn
     await conversations.kickFromConversation(deps, ann.actor, { conversationId, email: eve.email });
     const { stored, refusals } = await sending;
     expect(new Set(refusals)).toEqual(new Set(['NOT_FOUND']));
-    const log = await history(deps, topic);
+    const log = await readEvents(deps, topic);
     expect(log.at(-1)?.type).toBe('participant.kicked');
     expect(sentTexts(log).filter((sent) => sent === text)).toHaveLength(stored);
   }
 });
 
 test('a device removed while sending leaves no partial message, and fails no other send', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, circle, conversationId, topic } = await chat(deps);
   for (const text of indexes(3).map((round) => `round ${round}`)) {
-    const device = await deviceOf(deps, circle, ann);
+    const device = await createDevice(deps, circle, ann);
     await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
     const sending = sendUntilRefused(() => messages.sendMessage(deps, device, { conversationId, text }));
     await storedSome(deps, text);
     const neighbours = indexes(10).map(() => messages.sendMessage(deps, bob.actor, { conversationId }));
     await devices.removeDevice(deps, ann.actor, { deviceId: device.id });
-    expect(await outcomes(neighbours)).toEqual(indexes(10).map(() => 'done'));
+    expect(await readOutcomes(neighbours)).toEqual(indexes(10).map(() => 'done'));
     const { stored, refusals } = await sending;
     expect(new Set(refusals)).toEqual(new Set(['NOT_FOUND']));
-    expect(sentTexts(await history(deps, topic)).filter((sent) => sent === text)).toHaveLength(stored);
+    expect(sentTexts(await readEvents(deps, topic)).filter((sent) => sent === text)).toHaveLength(stored);
   }
 });
 
 test('a circle deleted during concurrent sends is deleted with all messages', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, circle, conversationId, topic } = await chat(deps);
   const input = { conversationId, text: 'x', files: ['f'] };
   const sending = sendUntilRefused(() => messages.sendMessage(deps, ann.actor, input));
   await storedSome(deps, 'x');
   await circles.deleteCircle(deps, ann.actor, { circleId: circle.id });
   expect(new Set((await sending).refusals)).toEqual(new Set(['NOT_FOUND']));
-  expect((await historyTypes(deps, topic)).at(-1)).toBe('conversation.deleted');
+  expect((await readEventTypes(deps, topic)).at(-1)).toBe('conversation.deleted');
   expect(await countMessages(deps)).toBe(0);
 });
 
 test('pages of several conversations are read in one statement, from either end', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, circle, conversationId } = await chat(deps);
-  const other = await conversationOf(deps, circle, ann, bob);
+  const other = await createConversation(deps, circle, ann, bob);
   const ids: Record<number, MessageId[]> = { [conversationId]: [], [other.id]: [] };
   for (const number of indexes(9)) {
     const id = number % 3 === 0 ? other.id : conversationId;
@@ -516,10 +524,10 @@ test('pages of several conversations are read in one statement, from either end'
 });
 
 test('typing is published to all subscribers, including the sender, and not persisted', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, conversationId, topic } = await chat(deps);
-  const before = await historyTypes(deps, topic);
-  const stream = await openTyping(deps, sessionOf(ann.actor), { conversationId }, undefined);
+  const before = await readEventTypes(deps, topic);
+  const stream = await openTyping(deps, createSession(ann.actor), { conversationId }, undefined);
   await setTyping(deps, bob.actor, { conversationId, isTyping: true });
   expect((await stream.next()).value).toMatchObject({
     actor: { kind: 'user', user: { id: bob.user.id } },
@@ -531,16 +539,16 @@ test('typing is published to all subscribers, including the sender, and not pers
     isTyping: false,
   });
   await stream.return();
-  expect(await historyTypes(deps, topic)).toEqual(before);
+  expect(await readEventTypes(deps, topic)).toEqual(before);
 });
 
 test('a single message is sent in a few statements, and delivered without any', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { ann, bob, conversationId } = await chat(deps);
   const counted = countStatements(deps.db);
   const stream = await conversations.openConversationEvents(
     { ...deps, db: counted.db },
-    sessionOf(bob.actor),
+    createSession(bob.actor),
     { conversationId, after: null },
   );
   await stream.next();

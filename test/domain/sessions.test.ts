@@ -4,8 +4,8 @@ import type { Deps } from '../../src/domain/deps.ts';
 import { followSession } from '../../src/domain/sessions.ts';
 import type { EndReason } from '../../src/errors.ts';
 import type { Follower } from '../../src/events/tail.ts';
-import { testDeps } from '../harness/deps.ts';
-import { person, sessionOf } from '../harness/seed.ts';
+import { createTestDeps } from '../harness/deps.ts';
+import { createUser, createSession } from '../harness/domain-fixtures.ts';
 
 /** The same tails, whose followers a test can tell that they have missed events. */
 function gappyTails({ tails }: Deps) {
@@ -25,18 +25,18 @@ function gappyTails({ tails }: Deps) {
 }
 
 test('a session whose end was trimmed unread ends when the gap is noticed; a valid one stays', async () => {
-  await using deps = await testDeps();
-  const { actor } = await person(deps, 'ann');
+  await using deps = await createTestDeps();
+  const { actor } = await createUser(deps, 'ann');
   const { followers, tails } = gappyTails(deps);
   const ended = Promise.withResolvers<EndReason>();
   const onEnd = (reason: EndReason) => ended.resolve(reason);
-  const other = { ...sessionOf(actor), tokenId: 'other' };
+  const other = { ...createSession(actor), tokenId: 'other' };
   const others: EndReason[] = [];
-  await followSession({ ...deps, tails }, sessionOf(actor), onEnd);
+  await followSession({ ...deps, tails }, createSession(actor), onEnd);
   const stop = await followSession({ ...deps, tails }, other, (reason) => others.push(reason));
   await deps.db
     .transaction()
-    .execute((tx) => revoke(tx, sessionOf(actor).tokenId, new Date(Date.now() + 60_000).toISOString()));
+    .execute((tx) => revoke(tx, createSession(actor).tokenId, new Date(Date.now() + 60_000).toISOString()));
   for (const follower of followers.toReversed()) follower.gap?.();
   expect(await ended.promise).toBe('LOGGED_OUT');
   expect(others).toEqual([]);

@@ -7,18 +7,18 @@ import { transact } from '../../src/events/unit-of-work.ts';
 import { createLogger } from '../../src/log.ts';
 import {
   cursorAt,
-  fact,
-  nodeOn,
+  createNumberedEvent,
+  createNode,
   numberOf,
   openTopic,
-  say,
-  take,
-  testCore,
+  emitEvents,
+  readNumbers,
+  createTestCore,
   TOPIC,
-  typing,
-  viewOf,
-} from '../harness/events-core.ts';
-import type { Core } from '../harness/events-core.ts';
+  createTyping,
+  createActorView,
+} from '../harness/event-core.ts';
+import type { Core } from '../harness/event-core.ts';
 import { range } from '../harness/numbers.ts';
 
 /** Registers a test for a database that several processes can share. */
@@ -29,11 +29,11 @@ function clusterTest(title: string, run: () => Promise<void>): void {
 const log = createLogger('silent');
 
 async function testCluster(compareMs = 60_000) {
-  const core = await testCore();
+  const core = await createTestCore();
   const { url = '' } = core;
   const joined = new AsyncDisposableStack();
   const join = async (): Promise<Core> => {
-    const node = { ...core, ...nodeOn(core.db) };
+    const node = { ...core, ...createNode(core.db) };
     joined.use(await connectCluster({ ...node, url, log, compareMs }));
     return node;
   };
@@ -59,12 +59,12 @@ async function cutListeners(core: Core): Promise<number> {
 }
 
 test('only a database with an address can be shared by several nodes', async () => {
-  const { url } = await testCore();
+  const { url } = await createTestCore();
   expect(url).toEqual(inject('database') === 'postgres' ? expect.any(String) : undefined);
 });
 
 clusterTest('a single node sends nothing, and starts sending once another joins', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const texts: string[] = [];
   const url = core.url ?? '';
   await using _ear = await openNotifier({ url, log, onText: (text) => texts.push(text), onListening() {} });
@@ -74,7 +74,7 @@ clusterTest('a single node sends nothing, and starts sending once another joins'
   await vi.waitFor(
     async () => {
       number += 1;
-      await say(core, number);
+      await emitEvents(core, number);
       // It is sent on the same connection as events, and therefore after this one.
       const before = timesHere();
       await vi.waitFor(() => expect(timesHere()).toBeGreaterThan(before));
@@ -83,15 +83,15 @@ clusterTest('a single node sends nothing, and starts sending once another joins'
     { timeout: 10_000, interval: 100 },
   );
 
-  const node = { ...core, ...nodeOn(core.db) };
+  const node = { ...core, ...createNode(core.db) };
   await using _joined = await connectCluster({ ...node, url, log, compareMs: 100, aloneAfterMs: 1_000 });
   const heard = listen(node);
   const stream = await openTopic(node, { after: cursorAt(core, number - 1) });
-  expect(await take(stream, 2)).toEqual([number, 'live']);
-  await say(core, number + 1);
-  expect(await take(stream, 1)).toEqual([number + 1]);
+  expect(await readNumbers(stream, 2)).toEqual([number, 'live']);
+  await emitEvents(core, number + 1);
+  expect(await readNumbers(stream, 1)).toEqual([number + 1]);
   await vi.waitFor(async () => {
-    await say(core, (number += 2));
+    await emitEvents(core, (number += 2));
     expect(heard).toContainEqual(expect.objectContaining({ kind: 'event' }));
   });
 });
@@ -100,20 +100,20 @@ clusterTest('a notice is received by the other node once, and not by the sender 
   await using cluster = await testCluster();
   const { a, b } = cluster;
   const [onA, onB] = [listen(a), listen(b)];
-  await say(a, 1, 2);
-  a.bus.publish([{ kind: 'ephemeral', ephemeral: typing(1) }]);
-  await say(b, 3);
+  await emitEvents(a, 1, 2);
+  a.bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(1) }]);
+  await emitEvents(b, 3);
   await receivedAll(onA, 4);
   await receivedAll(onB, 4);
   // The last event shows that nothing else arrived before it.
-  b.bus.publish([{ kind: 'ephemeral', ephemeral: typing(9) }]);
+  b.bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(9) }]);
   await receivedAll(onA, 5);
   await receivedAll(onB, 5);
   const numbers = (heard: Notice[]) =>
     heard.map((notice) => (notice.kind === 'event' ? numberOf(notice.envelope.event) : notice.kind));
   expect(numbers(onA)).toEqual([1, 2, 'ephemeral', 3, 'ephemeral']);
   expect(new Set(numbers(onB))).toEqual(new Set([1, 2, 3, 'ephemeral']));
-  expect(onB).toContainEqual({ kind: 'ephemeral', ephemeral: typing(1) });
+  expect(onB).toContainEqual({ kind: 'ephemeral', ephemeral: createTyping(1) });
 });
 
 clusterTest('an event that is too large for a notification is read from the log', async () => {
@@ -121,10 +121,10 @@ clusterTest('an event that is too large for a notification is read from the log'
   const { a, b } = cluster;
   const stream = await openTopic(b);
   const heard = listen(b);
-  const large = { ...fact(1), filling: 'é'.repeat(20_000) };
+  const large = { ...createNumberedEvent(1), filling: 'é'.repeat(20_000) };
   await transact(a, async (unit) => unit.emit(large));
-  await say(a, 2);
-  expect(await take(stream, 3)).toEqual(expect.arrayContaining([1, 2, 'live']));
+  await emitEvents(a, 2);
+  expect(await readNumbers(stream, 3)).toEqual(expect.arrayContaining([1, 2, 'live']));
   expect(heard[0]).toEqual({ kind: 'advanced', topic: TOPIC, seq: 1 });
 });
 
@@ -132,12 +132,12 @@ clusterTest('a large signal is sent in pieces', async () => {
   await using cluster = await testCluster();
   const { a, b } = cluster;
   const heard = listen(b);
-  const sender = viewOf(1);
+  const sender = createActorView(1);
   const content = { message: { sdp: 'é€😀\n'.repeat(15_000) } };
   const ephemeral = { type: 'signal', topic: TOPIC, sender, content, legacyLease: null } as const;
   a.bus.publish([
     { kind: 'ephemeral', ephemeral },
-    { kind: 'ephemeral', ephemeral: typing(2) },
+    { kind: 'ephemeral', ephemeral: createTyping(2) },
   ]);
   await receivedAll(heard, 2);
   expect(heard[0]).toEqual({ kind: 'ephemeral', ephemeral });
@@ -151,10 +151,10 @@ clusterTest('a thousand events of two nodes reach a reader on a third, once and 
   const writing = Promise.all(
     [a, b].map(async (node, half) => {
       for (const part of range(0, 99))
-        await say(node, ...range(1, 5).map((n) => half * 1_000 + part * 5 + n));
+        await emitEvents(node, ...range(1, 5).map((n) => half * 1_000 + part * 5 + n));
     }),
   );
-  const items = (await take(stream, 1_001)).filter((item) => item !== 'live');
+  const items = (await readNumbers(stream, 1_001)).filter((item) => item !== 'live');
   await writing;
   expect(items.filter((number) => number <= 500)).toEqual(range(1, 500));
   expect(items.filter((number) => number > 1_000)).toEqual(range(1_001, 1_500));
@@ -164,45 +164,45 @@ clusterTest('a lost connection is replaced, and events published meanwhile arriv
   await using cluster = await testCluster();
   const { a, b, core } = cluster;
   const stream = await openTopic(b);
-  expect(await take(stream, 1)).toEqual(['live']);
+  expect(await readNumbers(stream, 1)).toEqual(['live']);
   expect(await cutListeners(core)).toBeGreaterThanOrEqual(2);
-  await say(a, 1, 2);
-  expect(await take(stream, 2)).toEqual([1, 2]);
+  await emitEvents(a, 1, 2);
+  expect(await readNumbers(stream, 2)).toEqual([1, 2]);
   await vi.waitFor(
     async () => {
       const heard = listen(b);
-      a.bus.publish([{ kind: 'ephemeral', ephemeral: typing(1) }]);
+      a.bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(1) }]);
       await vi.waitFor(() => expect(heard).toHaveLength(1), { timeout: 200 });
     },
     { timeout: 10_000 },
   );
-  await say(a, 3);
-  expect(await take(stream, 1)).toEqual([3]);
+  await emitEvents(a, 3);
+  expect(await readNumbers(stream, 1)).toEqual([3]);
 });
 
 clusterTest('a reader whose node missed notices catches up by comparison', async () => {
   await using cluster = await testCluster(100);
   const { b, core } = cluster;
   const stream = await openTopic(b);
-  expect(await take(stream, 1)).toEqual(['live']);
+  expect(await readNumbers(stream, 1)).toEqual(['live']);
   // No other node receives notices of this one.
-  await say(nodeOn(core.db), 1);
-  expect(await take(stream, 1)).toEqual([1]);
+  await emitEvents(createNode(core.db), 1);
+  expect(await readNumbers(stream, 1)).toEqual([1]);
 });
 
 clusterTest('a node that cannot connect to the others at startup does not start', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const url = new URL(core.url ?? '');
   url.port = '1';
   await expect(connectCluster({ ...core, url: url.href, log })).rejects.toThrow('ECONNREFUSED');
 });
 
 clusterTest('a closed node receives and sends nothing', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const [a, b, c] = [
-    { ...core, ...nodeOn(core.db) },
-    { ...core, ...nodeOn(core.db) },
-    { ...core, ...nodeOn(core.db) },
+    { ...core, ...createNode(core.db) },
+    { ...core, ...createNode(core.db) },
+    { ...core, ...createNode(core.db) },
   ];
   const joined = await connectCluster({ ...a, url: core.url ?? '', log });
   await using _other = await connectCluster({ ...b, url: core.url ?? '', log });
@@ -210,9 +210,9 @@ clusterTest('a closed node receives and sends nothing', async () => {
   await joined[Symbol.asyncDispose]();
   await using third = await connectCluster({ ...c, url: core.url ?? '', log });
   const onC = listen(c);
-  await say(b, 1);
-  await say(a, 2);
-  await say(b, 3);
+  await emitEvents(b, 1);
+  await emitEvents(a, 2);
+  await emitEvents(b, 3);
   // Nodes that are still connected have received everything by now, over the same channel.
   await receivedAll(onC, 2);
   expect(third.listening).toBe(true);

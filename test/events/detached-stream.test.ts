@@ -1,11 +1,20 @@
 import { expect, test } from 'vitest';
 import type { Envelope } from '../../src/events/event.ts';
 import type { Detached } from '../../src/events/stream.ts';
-import { kick, fact, openTopic, READER, say, take, testCore, TOPIC } from '../harness/events-core.ts';
+import {
+  createParticipantKicked,
+  createNumberedEvent,
+  openTopic,
+  READER,
+  emitEvents,
+  readNumbers,
+  createTestCore,
+  TOPIC,
+} from '../harness/event-core.ts';
 
 // Streams whose events a fan-out group delivers.
 
-const envelope = (seq: number, event = fact(seq)): Envelope => ({
+const envelope = (seq: number, event = createNumberedEvent(seq)): Envelope => ({
   topic: TOPIC,
   seq,
   at: '2026-01-01T00:00:00.000Z',
@@ -18,52 +27,52 @@ function requireDetached(detached: Detached | undefined): Detached {
 }
 
 test('a stream can be detached once it is live and caught up', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await openTopic(core);
   expect(stream.isCaughtUp()).toBe(false);
   expect(stream.detach(() => undefined)).toBeUndefined();
-  expect(await take(stream, 1)).toEqual(['live']);
+  expect(await readNumbers(stream, 1)).toEqual(['live']);
   expect(stream.isCaughtUp()).toBe(true);
-  await say(core, 1);
+  await emitEvents(core, 1);
   expect(stream.detach(() => undefined)).toBeUndefined();
-  expect(await take(stream, 1)).toEqual([1]);
+  expect(await readNumbers(stream, 1)).toEqual([1]);
   expect(requireDetached(stream.detach(() => undefined)).position).toBe(1);
   await stream.return();
 });
 
 test('a reattached stream continues after its position, from the log and then live', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await openTopic(core);
-  await take(stream, 1);
+  await readNumbers(stream, 1);
   const loan = requireDetached(stream.detach(() => undefined));
-  await say(core, 1, 2, 3);
+  await emitEvents(core, 1, 2, 3);
   expect(loan.advance(envelope(1))).toBe(true);
   loan.reattach();
-  expect(await take(stream, 2)).toEqual([2, 3]);
+  expect(await readNumbers(stream, 2)).toEqual([2, 3]);
   const again = requireDetached(stream.detach(() => undefined));
   again.reattach();
-  const next = take(stream, 1);
-  await say(core, 4);
+  const next = readNumbers(stream, 1);
+  await emitEvents(core, 4);
   expect(await next).toEqual([4]);
   await stream.return();
 });
 
 test('the event that ends the access is the last one delivered', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await openTopic(core);
-  await take(stream, 1);
+  await readNumbers(stream, 1);
   const loan = requireDetached(stream.detach(() => undefined));
-  expect(loan.advance(envelope(1, kick(READER.id)))).toBe(false);
+  expect(loan.advance(envelope(1, createParticipantKicked(READER.id)))).toBe(false);
   loan.reattach();
   await expect(stream.next()).rejects.toMatchObject({ code: 'FORBIDDEN' });
 });
 
 test('a detached stream is revoked once, when it is ended or closed', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   for (const end of ['LOGGED_OUT', 'return'] as const) {
     const controller = new AbortController();
     const stream = await openTopic(core, { signal: controller.signal });
-    await take(stream, 1);
+    await readNumbers(stream, 1);
     let recalls = 0;
     const loan = requireDetached(
       stream.detach(() => {

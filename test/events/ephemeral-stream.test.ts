@@ -5,8 +5,16 @@ import { openEphemeralStream } from '../../src/events/ephemeral-stream.ts';
 import type { EphemeralRequest, EphemeralStream } from '../../src/events/ephemeral-stream.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
 import type { CircleId, ConversationId } from '../../src/ids.ts';
-import { kick, nodeOn, READER, say, testCore, TOPIC, typing } from '../harness/events-core.ts';
-import type { Core } from '../harness/events-core.ts';
+import {
+  createParticipantKicked,
+  createNode,
+  READER,
+  emitEvents,
+  createTestCore,
+  TOPIC,
+  createTyping,
+} from '../harness/event-core.ts';
+import type { Core } from '../harness/event-core.ts';
 import { range } from '../harness/numbers.ts';
 
 interface Seen {
@@ -31,7 +39,7 @@ function open(core: Core, request: Partial<EphemeralRequest<Seen>> = {}): Promis
   });
 }
 
-const publish = (core: Core, ...items: ReturnType<typeof typing>[]) =>
+const publish = (core: Core, ...items: ReturnType<typeof createTyping>[]) =>
   core.bus.publish(items.map((ephemeral) => ({ kind: 'ephemeral', ephemeral })));
 
 async function take(stream: EphemeralStream<Seen>, count: number): Promise<Seen[]> {
@@ -45,24 +53,24 @@ async function take(stream: EphemeralStream<Seen>, count: number): Promise<Seen[
 }
 
 test('items are delivered to the current subscribers', async () => {
-  const core = await testCore();
-  publish(core, typing(1));
+  const core = await createTestCore();
+  publish(core, createTyping(1));
   const stream = await open(core);
-  publish(core, typing(2), typing(3));
+  publish(core, createTyping(2), createTyping(3));
   expect(await take(stream, 2)).toEqual([
     { id: 2, isTyping: true },
     { id: 3, isTyping: true },
   ]);
   const next = stream.next();
-  publish(core, typing(2, false));
+  publish(core, createTyping(2, false));
   expect((await next).value).toEqual({ id: 2, isTyping: false });
 });
 
 test('only the newest item of a key is buffered for a slow reader', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await open(core);
-  for (const round of range(1, 1_000)) publish(core, typing(1, round % 2 === 0), typing(2));
-  publish(core, typing(3));
+  for (const round of range(1, 1_000)) publish(core, createTyping(1, round % 2 === 0), createTyping(2));
+  publish(core, createTyping(3));
   expect(await take(stream, 3)).toEqual([
     { id: 1, isTyping: true },
     { id: 2, isTyping: true },
@@ -71,20 +79,20 @@ test('only the newest item of a key is buffered for a slow reader', async () => 
 });
 
 test('items without a key are all buffered, up to a limit: then the stream ends', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const patient = await open(core, { key: () => null });
-  publish(core, ...range(1, 256).map((id) => typing(id)));
+  publish(core, ...range(1, 256).map((id) => createTyping(id)));
   expect(await take(patient, 256)).toHaveLength(256);
-  publish(core, ...range(1, 257).map((id) => typing(id)));
+  publish(core, ...range(1, 257).map((id) => createTyping(id)));
   await expect(patient.next()).rejects.toThrow(code('LIMIT_EXCEEDED', { reason: 'SLOW' }));
   expect([...core.bus.topics()]).toEqual([]);
 });
 
 test('initial items are delivered first, and those that were buffered meanwhile after them', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await open(core, {
     async begin() {
-      publish(core, typing(1, false), typing(3));
+      publish(core, createTyping(1, false), createTyping(3));
       return {
         items: [
           { id: 1, isTyping: true },
@@ -93,7 +101,7 @@ test('initial items are delivered first, and those that were buffered meanwhile 
       };
     },
   });
-  publish(core, typing(4));
+  publish(core, createTyping(4));
   expect(await take(stream, 4)).toEqual([
     { id: 2, isTyping: true },
     { id: 1, isTyping: false },
@@ -103,16 +111,16 @@ test('initial items are delivered first, and those that were buffered meanwhile 
 });
 
 test('the stream of a removed actor ends', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await open(core);
   const next = stream.next();
-  await transact(core, async (unit) => unit.emit(kick(7)));
+  await transact(core, async (unit) => unit.emit(createParticipantKicked(7)));
   await expect(next).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
   expect([...core.bus.topics()]).toEqual([]);
 });
 
 test('it ends with the first reason, such as for an actor kicked from a conversation that is deleted then', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await open(core);
   const at = '2026-01-01T00:00:00.000Z';
   const conversation = {
@@ -124,32 +132,32 @@ test('it ends with the first reason, such as for an actor kicked from a conversa
     updatedAt: at,
   };
   await transact(core, async (unit) => {
-    unit.emit(kick(7));
+    unit.emit(createParticipantKicked(7));
     unit.emit({ type: 'conversation.deleted', conversation });
   });
   await expect(stream.next()).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
 });
 
 test('a removal that commits while subscribing ends it, too; an earlier one does not', async () => {
-  const core = await testCore();
-  await transact(core, async (unit) => unit.emit(kick(7)));
+  const core = await createTestCore();
+  await transact(core, async (unit) => unit.emit(createParticipantKicked(7)));
   const back = await open(core);
-  publish(core, typing(1));
+  publish(core, createTyping(1));
   expect(await take(back, 1)).toHaveLength(1);
   const removed = await open(core, {
-    authorise: () => transact(core, async (unit) => unit.emit(kick(7))),
+    authorise: () => transact(core, async (unit) => unit.emit(createParticipantKicked(7))),
   });
   await expect(removed.next()).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
 });
 
 test('when events were trimmed unseen, authorisation is checked again', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   let allowed = true;
   const authorise = async () => {
     if (!allowed) throw notFound('The conversation');
   };
   const stream = await open(core, { authorise });
-  await say(nodeOn(core.db), ...range(1, 10));
+  await emitEvents(createNode(core.db), ...range(1, 10));
   await trim(core.db, '2000-01-01T00:00:00.000Z', 1, 100);
   allowed = false;
   const next = stream.next();
@@ -158,7 +166,7 @@ test('when events were trimmed unseen, authorisation is checked again', async ()
 });
 
 test('an unauthorised actor gets no stream, and nothing stays open', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   await expect(open(core, { authorise: () => Promise.reject(notFound('It')) })).rejects.toThrow(
     code('NOT_FOUND'),
   );
@@ -168,10 +176,10 @@ test('an unauthorised actor gets no stream, and nothing stays open', async () =>
 });
 
 test('it ends with the reason of the server, or without one when the client has disconnected', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const draining = new AbortController();
   const stream = await open(core, { signal: draining.signal });
-  publish(core, typing(1));
+  publish(core, createTyping(1));
   draining.abort('DRAINING');
   await expect(stream.next()).rejects.toThrow(code('UNAVAILABLE', { reason: 'DRAINING' }));
   const leaving = new AbortController();
@@ -183,7 +191,7 @@ test('it ends with the reason of the server, or without one when the client has 
 });
 
 test('resources from its beginning are released once, however it ends', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const release = vi.fn();
   const begin = async () => ({ release });
   const returned = await open(core, { begin });
@@ -200,7 +208,7 @@ test('resources from its beginning are released once, however it ends', async ()
   });
   expect(release).toHaveBeenCalledTimes(2);
   const kicked = await open(core, { begin });
-  await transact(core, async (unit) => unit.emit(kick(7)));
+  await transact(core, async (unit) => unit.emit(createParticipantKicked(7)));
   await expect(kicked.next()).rejects.toThrow('KICKED');
   expect(release).toHaveBeenCalledTimes(3);
 });

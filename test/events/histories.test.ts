@@ -15,7 +15,12 @@ import type { EventStream, StreamItem } from '../../src/events/stream.ts';
 import { createTails } from '../../src/events/tail.ts';
 import type { UserId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
-import { deletion, fact, kick, TOPIC } from '../harness/events-core.ts';
+import {
+  createParticipantDeleted,
+  createNumberedEvent,
+  createParticipantKicked,
+  TOPIC,
+} from '../harness/event-core.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
 // Checks the guarantees of tail and stream under random interleavings: of commits and reads of the database, of deliveries,
@@ -220,19 +225,19 @@ async function run(
       case 'say':
         return commit(
           step.node,
-          Array.from({ length: step.count }, (_, index) => fact(index + 1)),
+          Array.from({ length: step.count }, (_, index) => createNumberedEvent(index + 1)),
         );
       case 'open':
         return world.deleted.has(step.member) ? undefined : open(step.node, step.member, step.resume);
       case 'kick':
         if (!world.members.delete(step.member)) return;
-        return commit(step.node, [kick(step.member)]);
+        return commit(step.node, [createParticipantKicked(step.member)]);
       case 'join':
         return world.deleted.has(step.member) ? undefined : void world.members.add(step.member);
       case 'delete':
         if (world.deleted.has(step.member)) return;
         world.deleted.add(step.member);
-        if (world.members.delete(step.member)) commit(step.node, [deletion(step.member)]);
+        if (world.members.delete(step.member)) commit(step.node, [createParticipantDeleted(step.member)]);
         return endSessions(step.member, 'ACCOUNT_DELETED');
       case 'logout':
         return endSessions(step.member, 'LOGGED_OUT');

@@ -2,18 +2,18 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Notice } from '../../src/events/bus.ts';
 import { createDecoder, encodeNotice } from '../../src/events/cluster/notice-codec.ts';
-import { fact, TOPIC, typing, viewOf } from '../harness/events-core.ts';
+import { createNumberedEvent, TOPIC, createTyping, createActorView } from '../harness/event-core.ts';
 
 const MAX = 7_900;
 
 const signal = (content: unknown): Notice => ({
   kind: 'ephemeral',
-  ephemeral: { type: 'signal', topic: 'user:7', sender: viewOf(1), content, legacyLease: 3 },
+  ephemeral: { type: 'signal', topic: 'user:7', sender: createActorView(1), content, legacyLease: 3 },
 });
 
 const event = (text: string): Notice => ({
   kind: 'event',
-  envelope: { topic: TOPIC, seq: 12, at: text, event: fact(1) },
+  envelope: { topic: TOPIC, seq: 12, at: text, event: createNumberedEvent(1) },
 });
 
 function pass(notice: Notice, decode = createDecoder('ff')): (Notice | undefined)[] {
@@ -24,8 +24,8 @@ function pass(notice: Notice, decode = createDecoder('ff')): (Notice | undefined
 
 test('a small notice is one text', () => {
   expect(pass(event('2026-01-01T00:00:00.000Z'))).toEqual([event('2026-01-01T00:00:00.000Z')]);
-  expect(pass({ kind: 'ephemeral', ephemeral: typing(1) })).toEqual([
-    { kind: 'ephemeral', ephemeral: typing(1) },
+  expect(pass({ kind: 'ephemeral', ephemeral: createTyping(1) })).toEqual([
+    { kind: 'ephemeral', ephemeral: createTyping(1) },
   ]);
   expect(pass({ kind: 'advanced', topic: TOPIC, seq: 3 })).toEqual([
     { kind: 'advanced', topic: TOPIC, seq: 3 },
@@ -87,7 +87,7 @@ test('anything else on the channel is ignored', () => {
 });
 
 test('equal notices have different texts, as PostgreSQL drops duplicates within a transaction', () => {
-  const notice: Notice = { kind: 'ephemeral', ephemeral: typing(1) };
+  const notice: Notice = { kind: 'ephemeral', ephemeral: createTyping(1) };
   expect(encodeNotice('aa', 1, notice, MAX)).not.toEqual(encodeNotice('aa', 2, notice, MAX));
 });
 

@@ -3,7 +3,7 @@ import type { Notifier } from '../../src/db/notify.ts';
 import type { Notice } from '../../src/events/bus.ts';
 import { createNoticeSender } from '../../src/events/cluster/notice-sender.ts';
 import { createDecoder } from '../../src/events/cluster/notice-codec.ts';
-import { viewOf } from '../harness/events-core.ts';
+import { createActorView } from '../harness/event-core.ts';
 import { quietPeriod } from '../harness/waiting.ts';
 
 /** Creates a notifier that accepts or rejects texts. */
@@ -94,7 +94,7 @@ test('ephemeral notices are not sent to a node that joins later', async () => {
   const outbox = createNoticeSender('abcd', server.fake, () => isAlone);
   const typing: Notice = {
     kind: 'ephemeral',
-    ephemeral: { type: 'typing', topic: 'conversation:1', actor: viewOf(1), isTyping: true },
+    ephemeral: { type: 'typing', topic: 'conversation:1', actor: createActorView(1), isTyping: true },
   };
   outbox.add([deletion(1, 1)]);
   // The first one is in flight.

@@ -7,16 +7,16 @@ import { createTails } from '../../src/events/tail.ts';
 import { createLogger } from '../../src/log.ts';
 import {
   cursorAt,
-  deletion,
-  nodeOn,
+  createParticipantDeleted,
+  createNode,
   openTopic,
   READER,
-  say,
-  take,
-  testCore,
+  emitEvents,
+  readNumbers,
+  createTestCore,
   TOPIC,
-  typing,
-} from '../harness/events-core.ts';
+  createTyping,
+} from '../harness/event-core.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
 import { range } from '../harness/numbers.ts';
 
@@ -26,7 +26,7 @@ const unavailable = () => Object.assign(new Error('connect ECONNREFUSED'), { cod
 
 /** Creates a node whose reads of the log can be made to fail as during an outage. */
 async function testNode() {
-  const core = await testCore();
+  const core = await createTestCore();
   const log = createEventLog(core.db);
   const state = { isAvailable: true, failed: 0 };
   const readAfter: EventLog['readAfter'] = (...args) => {
@@ -40,11 +40,11 @@ async function testNode() {
 
 test('a reader waits for a log that cannot be read, and then gets each event once and in order', async () => {
   const core = await testNode();
-  await say(core, ...range(1, 250));
+  await emitEvents(core, ...range(1, 250));
   const stream = await openTopic(core, { after: cursorAt(core, 0) });
-  expect(await take(stream, 50)).toEqual(range(1, 50));
+  expect(await readNumbers(stream, 50)).toEqual(range(1, 50));
   core.state.isAvailable = false;
-  const rest = take(stream, 201);
+  const rest = readNumbers(stream, 201);
   await expect.poll(() => core.state.failed).toBeGreaterThan(1);
   core.state.isAvailable = true;
   expect(await rest).toEqual([...range(51, 250), 'live']);
@@ -52,7 +52,7 @@ test('a reader waits for a log that cannot be read, and then gets each event onc
 
 test('a reader that is closed while it waits for the log ends immediately', async () => {
   const core = await testNode();
-  await say(core, 1);
+  await emitEvents(core, 1);
   const stream = await openTopic(core, { after: cursorAt(core, 0) });
   core.state.isAvailable = false;
   const next = stream.next();
@@ -66,7 +66,7 @@ test('a reader that is closed while it waits for the log ends immediately', asyn
 
 test('a session that ends while its reader waits for the log ends the stream immediately', async () => {
   const core = await testNode();
-  await say(core, 1);
+  await emitEvents(core, 1);
   const controller = new AbortController();
   const stream = await openTopic(core, { after: cursorAt(core, 0), signal: controller.signal });
   core.state.isAvailable = false;
@@ -80,14 +80,14 @@ test('a stream whose account is deleted during an outage ends with the event tha
   const core = await testNode();
   const controller = new AbortController();
   const stream = await openTopic(core, { signal: controller.signal });
-  expect(await take(stream, 1)).toEqual(['live']);
+  expect(await readNumbers(stream, 1)).toEqual(['live']);
   // This node has not received the notice.
-  const elsewhere = nodeOn(core.db);
-  await say(elsewhere, 1);
-  await transact(elsewhere, async (unit) => unit.emit(deletion(7)));
+  const elsewhere = createNode(core.db);
+  await emitEvents(elsewhere, 1);
+  await transact(elsewhere, async (unit) => unit.emit(createParticipantDeleted(7)));
   core.state.isAvailable = false;
   controller.abort('ACCOUNT_DELETED');
-  const last = take(stream, 2);
+  const last = readNumbers(stream, 2);
   await expect.poll(() => core.state.failed).toBeGreaterThan(0);
   core.state.isAvailable = true;
   expect(await last).toEqual([1, Number.NaN]);
@@ -110,12 +110,12 @@ test('an ephemeral stream delivers nothing while its authorisation cannot be che
   state.isAvailable = false;
   // Trimmed before this node has read it: the event may have ended the reader's access.
   await transact({ db: core.db, bus: { ...core.bus, publish: () => undefined } }, async (unit) =>
-    unit.emit(deletion(8)),
+    unit.emit(createParticipantDeleted(8)),
   );
   await trim(core.db, LATER, 0, 100);
   await core.tails.compare();
   await expect.poll(() => state.checks).toBeGreaterThan(2);
-  core.bus.publish([{ kind: 'ephemeral', ephemeral: typing(1) }]);
+  core.bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(1) }]);
   let isDelivered = false;
   const next = stream.next().finally(() => (isDelivered = true));
   const { checks } = state;

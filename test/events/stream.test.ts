@@ -9,21 +9,21 @@ import { openStream } from '../../src/events/stream.ts';
 import type { UserId } from '../../src/ids.ts';
 import {
   cursorAt,
-  deletion,
-  fact,
-  kick,
-  message,
-  nodeOn,
+  createParticipantDeleted,
+  createNumberedEvent,
+  createParticipantKicked,
+  createMessageSent,
+  createNode,
   numberOf,
   openTopic,
   READER,
-  say,
-  take,
-  takeItems,
-  testCore,
+  emitEvents,
+  readNumbers,
+  readItems,
+  createTestCore,
   TOPIC,
-} from '../harness/events-core.ts';
-import type { Core } from '../harness/events-core.ts';
+} from '../harness/event-core.ts';
+import type { Core } from '../harness/event-core.ts';
 import { stagger } from '../harness/waiting.ts';
 import { range } from '../harness/numbers.ts';
 
@@ -31,10 +31,10 @@ const NEVER = '2000-01-01T00:00:00.000Z';
 const LATER = '2100-01-01T00:00:00.000Z';
 
 const emitKick = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
-  transact(core, async (unit) => unit.emit(kick(number)));
+  transact(core, async (unit) => unit.emit(createParticipantKicked(number)));
 
 const emitDeletion = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
-  transact(core, async (unit) => unit.emit(deletion(number)));
+  transact(core, async (unit) => unit.emit(createParticipantDeleted(number)));
 
 const code = (value: string, details: object = {}) =>
   expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
@@ -51,40 +51,40 @@ async function readToEnd(stream: EventStream) {
 }
 
 test('a stream without a cursor is live immediately, and starts at the head', async () => {
-  const core = await testCore();
-  await say(core, 1, 2);
+  const core = await createTestCore();
+  await emitEvents(core, 1, 2);
   const stream = await openTopic(core);
-  expect(await take(stream, 1)).toEqual(['live']);
-  await say(core, 3, 4);
-  expect(await take(stream, 2)).toEqual([3, 4]);
+  expect(await readNumbers(stream, 1)).toEqual(['live']);
+  await emitEvents(core, 3, 4);
+  expect(await readNumbers(stream, 2)).toEqual([3, 4]);
 });
 
 test('events before the first read are not lost', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await openTopic(core);
-  await say(core, 1, 2);
-  expect(await take(stream, 3)).toEqual([1, 2, 'live']);
+  await emitEvents(core, 1, 2);
+  expect(await readNumbers(stream, 3)).toEqual([1, 2, 'live']);
 });
 
 test('a stream with a cursor delivers the backlog, then the live item', async () => {
-  const core = await testCore();
-  await say(core, ...range(1, 250));
+  const core = await createTestCore();
+  await emitEvents(core, ...range(1, 250));
   const stream = await openTopic(core, { after: cursorAt(core, 20) });
-  expect(await take(stream, 231)).toEqual([...range(21, 250), 'live']);
-  await say(core, 251);
-  expect(await take(stream, 1)).toEqual([251]);
+  expect(await readNumbers(stream, 231)).toEqual([...range(21, 250), 'live']);
+  await emitEvents(core, 251);
+  expect(await readNumbers(stream, 1)).toEqual([251]);
 });
 
 test('a client can resume after every item, including the live item', async () => {
-  const core = await testCore();
-  await say(core, 1, 2, 3);
-  const items = await takeItems(await openTopic(core, { after: cursorAt(core, 0) }), 4);
+  const core = await createTestCore();
+  await emitEvents(core, 1, 2, 3);
+  const items = await readItems(await openTopic(core, { after: cursorAt(core, 0) }), 4);
   expect(items.map(({ type }) => type)).toEqual(['event', 'event', 'event', 'live']);
-  await say(core, 4);
+  await emitEvents(core, 4);
   const expected = [[2, 3, 4], [3, 4], [4], [4]];
   for (const [index, { cursor }] of items.entries()) {
     const stream = await openTopic(core, { after: cursor });
-    expect(await take(stream, (expected[index]?.length ?? 0) + 1)).toEqual([
+    expect(await readNumbers(stream, (expected[index]?.length ?? 0) + 1)).toEqual([
       ...(expected[index] ?? []),
       'live',
     ]);
@@ -93,9 +93,9 @@ test('a client can resume after every item, including the live item', async () =
 });
 
 test('resuming while several nodes write delivers each event once and in order', async () => {
-  const core = await testCore();
-  const writers = [core, nodeOn(core.db), nodeOn(core.db)];
-  const readers = [nodeOn(core.db), nodeOn(core.db)];
+  const core = await createTestCore();
+  const writers = [core, createNode(core.db), createNode(core.db)];
+  const readers = [createNode(core.db), createNode(core.db)];
   const total = 120;
   // The nodes receive all of each other's notices, late and twice.
   for (const writer of writers) {
@@ -115,7 +115,7 @@ test('resuming while several nodes write delivers each event once and in order',
   const writing = Promise.all(
     range(1, total).map(async (number) => {
       await stagger(number % 7);
-      await say(writers[number % 3] ?? core, number);
+      await emitEvents(writers[number % 3] ?? core, number);
     }),
   );
   const followAll = async (node: Pick<Core, 'db' | 'bus' | 'tails'>) => {
@@ -142,26 +142,26 @@ test('resuming while several nodes write delivers each event once and in order',
 });
 
 test('a reader that stops reading falls back to the log and misses nothing', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const slow = await openTopic(core);
   const quick = await openTopic(core);
-  expect(await take(slow, 1)).toEqual(['live']);
-  expect(await take(quick, 1)).toEqual(['live']);
+  expect(await readNumbers(slow, 1)).toEqual(['live']);
+  expect(await readNumbers(quick, 1)).toEqual(['live']);
   for (const part of range(0, 6)) {
     const numbers = range(part * 100 + 1, part * 100 + 100);
-    await say(core, ...numbers);
-    expect(await take(quick, 100)).toEqual(numbers);
+    await emitEvents(core, ...numbers);
+    expect(await readNumbers(quick, 100)).toEqual(numbers);
   }
-  expect(await take(slow, 300)).toEqual(range(1, 300));
-  await say(core, 701, 702);
-  expect(await take(slow, 402)).toEqual(range(301, 702));
+  expect(await readNumbers(slow, 300)).toEqual(range(1, 300));
+  await emitEvents(core, 701, 702);
+  expect(await readNumbers(slow, 402)).toEqual(range(301, 702));
 });
 
 test('a reader that stopped for longer than the log retains events fails with CURSOR_EXPIRED', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await openTopic(core);
-  expect(await take(stream, 1)).toEqual(['live']);
-  await say(core, ...range(1, 300));
+  expect(await readNumbers(stream, 1)).toEqual(['live']);
+  await emitEvents(core, ...range(1, 300));
   await trim(core.db, NEVER, 10, 1_000);
   expect(await readToEnd(stream)).toEqual({
     numbers: range(1, 256),
@@ -171,14 +171,15 @@ test('a reader that stopped for longer than the log retains events fails with CU
 });
 
 test('a reader that stalls before large events does not buffer them, and misses none', async () => {
-  const core = await testCore();
-  const sayLarge = (id: number) => transact(core, async (unit) => unit.emit(message(id, 'x'.repeat(8_192))));
+  const core = await createTestCore();
+  const sayLarge = (id: number) =>
+    transact(core, async (unit) => unit.emit(createMessageSent(id, 'x'.repeat(8_192))));
   const stream = await openTopic(core);
-  expect(await take(stream, 1)).toEqual(['live']);
+  expect(await readNumbers(stream, 1)).toEqual(['live']);
   for (const id of range(1, 100)) await sayLarge(id);
   const idOf = (item: StreamItem) =>
     item.type === 'event' && item.event.type === 'message.sent' ? item.event.message.id : 0;
-  expect((await takeItems(stream, 30)).map(idOf)).toEqual(range(1, 30));
+  expect((await readItems(stream, 30)).map(idOf)).toEqual(range(1, 30));
   // The buffer ends where the reader fell behind, and the rest was trimmed from the log.
   await trim(core.db, NEVER, 5, 1_000);
   const rest = await readToEnd(stream);
@@ -187,17 +188,17 @@ test('a reader that stalls before large events does not buffer them, and misses 
 });
 
 test('trimming does not affect a stalled reader whose buffer contains all events', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await openTopic(core);
-  expect(await take(stream, 1)).toEqual(['live']);
-  await say(core, ...range(1, 50));
+  expect(await readNumbers(stream, 1)).toEqual(['live']);
+  await emitEvents(core, ...range(1, 50));
   await trim(core.db, NEVER, 10, 1_000);
-  expect(await take(stream, 50)).toEqual(range(1, 50));
+  expect(await readNumbers(stream, 50)).toEqual(range(1, 50));
 });
 
 test('a cursor before the trimmed position is expired, and the oldest one works', async () => {
-  const core = await testCore();
-  await say(core, ...range(1, 30));
+  const core = await createTestCore();
+  await emitEvents(core, ...range(1, 30));
   await trim(core.db, NEVER, 10, 1_000);
   const oldest = cursorAt(core, 20);
   await expect(openTopic(core, { after: cursorAt(core, 19) })).rejects.toThrow(
@@ -207,29 +208,29 @@ test('a cursor before the trimmed position is expired, and the oldest one works'
     code('CURSOR_EXPIRED', { oldest }),
   );
   const stream = await openTopic(core, { after: oldest });
-  expect(await take(stream, 11)).toEqual([...range(21, 30), 'live']);
+  expect(await readNumbers(stream, 11)).toEqual([...range(21, 30), 'live']);
 });
 
 test('a stream can be resumed at the end of a log that was trimmed entirely', async () => {
-  const core = await testCore();
-  await say(core, 1, 2, 3);
+  const core = await createTestCore();
+  await emitEvents(core, 1, 2, 3);
   await trim(core.db, LATER, 1_000, 1_000);
   await expect(openTopic(core, { after: cursorAt(core, 2) })).rejects.toThrow(code('CURSOR_EXPIRED'));
   const stream = await openTopic(core, { after: cursorAt(core, 3) });
-  await say(core, 4);
-  expect(await take(stream, 2)).toEqual([4, 'live']);
+  await emitEvents(core, 4);
+  expect(await readNumbers(stream, 2)).toEqual([4, 'live']);
 });
 
 test('trimming deletes events beyond the age or count limit, in batches, and keeps the rest', async () => {
-  const core = await testCore();
-  await say(core, ...range(1, 25));
+  const core = await createTestCore();
+  await emitEvents(core, ...range(1, 25));
   expect(await trim(core.db, NEVER, 15, 4)).toBe(4);
   expect(await trim(core.db, NEVER, 15, 4)).toBe(4);
   expect(await trim(core.db, NEVER, 15, 4)).toBe(2);
   expect(await trim(core.db, NEVER, 15, 4)).toBe(0);
   const stream = await openTopic(core, { after: cursorAt(core, 10) });
-  expect(await take(stream, 16)).toEqual([...range(11, 25), 'live']);
-  const [, , , , fifth] = await takeItems(await openTopic(core, { after: cursorAt(core, 10) }), 5);
+  expect(await readNumbers(stream, 16)).toEqual([...range(11, 25), 'live']);
+  const [, , , , fifth] = await readItems(await openTopic(core, { after: cursorAt(core, 10) }), 5);
   await stagger(5);
   expect(await trim(core.db, fifth?.at ?? NEVER, 15, 100)).toBeLessThanOrEqual(4);
 });
@@ -242,14 +243,14 @@ test.each([
   ['malformed', () => 'not a cursor'],
   ['too long', () => 'A'.repeat(201)],
 ])('a cursor that is %s is refused and holds nothing open', async (_what, cursorOf) => {
-  const core = await testCore();
-  await say(core, 1, 2, 3);
+  const core = await createTestCore();
+  await emitEvents(core, 1, 2, 3);
   await expect(openTopic(core, { after: cursorOf(core) })).rejects.toThrow(code('CURSOR_INVALID'));
   expect([...core.bus.topics()]).toEqual([]);
 });
 
 test('an unauthorised client does not learn whether its cursor is valid', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const authorise = () => Promise.reject(notFound('The conversation'));
   for (const after of ['', cursorAt(core, 99), null]) {
     await expect(openTopic(core, { authorise, after })).rejects.toThrow(code('NOT_FOUND'));
@@ -258,17 +259,17 @@ test('an unauthorised client does not learn whether its cursor is valid', async 
 });
 
 test('a topic without a log is not found', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   await expect(openTopic(core, { topic: 'conversation:2' })).rejects.toThrow(code('NOT_FOUND'));
 });
 
 test('the stream of a removed actor ends after the event of the removal', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await openTopic(core);
-  await say(core, 1);
+  await emitEvents(core, 1);
   await emitKick(core, 8);
   await emitKick(core, 7);
-  await say(core, 2);
+  await emitEvents(core, 2);
   const { numbers, error } = await readToEnd(stream);
   expect(numbers).toEqual([1, Number.NaN, Number.NaN]);
   expect(error).toEqual(code('FORBIDDEN', { reason: 'KICKED' }));
@@ -277,23 +278,23 @@ test('the stream of a removed actor ends after the event of the removal', async 
 });
 
 test('the stream of a stalled reader who is removed still ends after that event', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await openTopic(core);
-  await say(core, ...range(1, 290));
+  await emitEvents(core, ...range(1, 290));
   await emitKick(core, 7);
-  await say(core, ...range(292, 600));
+  await emitEvents(core, ...range(292, 600));
   const { numbers, error } = await readToEnd(stream);
   expect(numbers).toHaveLength(291);
   expect(error).toEqual(code('FORBIDDEN', { reason: 'KICKED' }));
 });
 
 test('a removal that commits after the check, while subscribing, ends the stream', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await openTopic(core, {
     async authorise() {
       // The removal commits after the check and before its result arrives.
       await emitKick(core, 7);
-      await say(core, 1);
+      await emitEvents(core, 1);
     },
   });
   const { numbers, error } = await readToEnd(stream);
@@ -302,8 +303,8 @@ test('a removal that commits after the check, while subscribing, ends the stream
 });
 
 test('the same removal ends a stream that resumes', async () => {
-  const core = await testCore();
-  await say(core, 1, 2);
+  const core = await createTestCore();
+  await emitEvents(core, 1, 2);
   const stream = await openTopic(core, { after: cursorAt(core, 0), authorise: () => emitKick(core, 7) });
   const { numbers, error } = await readToEnd(stream);
   expect(numbers).toEqual([1, 2, Number.NaN]);
@@ -311,55 +312,55 @@ test('the same removal ends a stream that resumes', async () => {
 });
 
 test('an old removal before the actor rejoined does not end the stream', async () => {
-  const core = await testCore();
-  await say(core, 1);
+  const core = await createTestCore();
+  await emitEvents(core, 1);
   await emitKick(core, 7);
-  await say(core, 3);
+  await emitEvents(core, 3);
   const stream = await openTopic(core, { after: cursorAt(core, 0) });
-  expect(await take(stream, 4)).toEqual([1, Number.NaN, 3, 'live']);
+  expect(await readNumbers(stream, 4)).toEqual([1, Number.NaN, 3, 'live']);
 });
 
 test('neither does a removal that this node receives after the actor rejoined', async () => {
-  const core = await testCore();
-  const elsewhere = nodeOn(core.db);
+  const core = await createTestCore();
+  const elsewhere = createNode(core.db);
   // The tail is kept open by another reader, and is behind.
   const other = await openTopic(core, { actor: { kind: 'user', id: 8 as UserId } });
   await emitKick(elsewhere, 7);
-  await say(elsewhere, 2);
+  await emitEvents(elsewhere, 2);
   const stream = await openTopic(core);
   await core.tails.compare();
-  await say(core, 3);
-  expect(await take(stream, 2)).toEqual(expect.arrayContaining([3, 'live']));
-  expect(await take(other, 4)).toEqual([Number.NaN, 2, 3, 'live']);
+  await emitEvents(core, 3);
+  expect(await readNumbers(stream, 2)).toEqual(expect.arrayContaining([3, 'live']));
+  expect(await readNumbers(other, 4)).toEqual([Number.NaN, 2, 3, 'live']);
 });
 
 test('the server ends a stream with its reason', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const controller = new AbortController();
   const stream = await openTopic(core, { signal: controller.signal });
-  await say(core, 1);
-  expect(await take(stream, 1)).toEqual([1]);
-  await say(core, 2);
+  await emitEvents(core, 1);
+  expect(await readNumbers(stream, 1)).toEqual([1]);
+  await emitEvents(core, 2);
   controller.abort('LOGGED_OUT');
   await expect(stream.next()).rejects.toThrow(code('UNAUTHENTICATED', { reason: 'LOGGED_OUT' }));
   expect([...core.bus.topics()]).toEqual([]);
 });
 
 test('a pending read is woken when its stream is ended', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const controller = new AbortController();
   const stream = await openTopic(core, { signal: controller.signal });
-  await take(stream, 1);
+  await readNumbers(stream, 1);
   const next = stream.next();
   controller.abort('DRAINING');
   await expect(next).rejects.toThrow(code('UNAVAILABLE', { reason: 'DRAINING' }));
 });
 
 test('a stream ends without an error when the client has disconnected', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const controller = new AbortController();
   const stream = await openTopic(core, { signal: controller.signal });
-  await take(stream, 1);
+  await readNumbers(stream, 1);
   const next = stream.next();
   controller.abort();
   expect(await next).toEqual({ done: true, value: undefined });
@@ -367,7 +368,7 @@ test('a stream ends without an error when the client has disconnected', async ()
 });
 
 test('a stream that was ended before it opened ends at the first read', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await openTopic(core, { signal: AbortSignal.abort('TOKEN_EXPIRED') });
   await expect(stream.next()).rejects.toThrow(code('UNAUTHENTICATED', { reason: 'TOKEN_EXPIRED' }));
   const gone = await openTopic(core, { signal: AbortSignal.abort() });
@@ -376,13 +377,13 @@ test('a stream that was ended before it opened ends at the first read', async ()
 });
 
 test('a stream whose account is deleted ends after the event of the deletion on its topic', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const controller = new AbortController();
-  const elsewhere = nodeOn(core.db);
+  const elsewhere = createNode(core.db);
   const stream = await openTopic(core, { signal: controller.signal });
-  await say(elsewhere, ...range(1, 150));
+  await emitEvents(elsewhere, ...range(1, 150));
   await emitDeletion(elsewhere, 7);
-  await say(elsewhere, 2);
+  await emitEvents(elsewhere, 2);
   // The node receives the notice of the account before that of the topic.
   controller.abort('ACCOUNT_DELETED');
   const { numbers, error } = await readToEnd(stream);
@@ -392,20 +393,20 @@ test('a stream whose account is deleted ends after the event of the deletion on 
 });
 
 test('a stream whose topic has no event of the deletion ends immediately', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const controller = new AbortController();
   const stream = await openTopic(core, { signal: controller.signal });
-  expect(await take(stream, 1)).toEqual(['live']);
+  expect(await readNumbers(stream, 1)).toEqual(['live']);
   const next = stream.next();
   await emitDeletion(core, 8);
   controller.abort('ACCOUNT_DELETED');
-  await say(core, 1);
+  await emitEvents(core, 1);
   await next;
   await expect(stream.next()).rejects.toThrow(code('UNAUTHENTICATED', { reason: 'ACCOUNT_DELETED' }));
 });
 
 test('a stream can be closed before the first read', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await openTopic(core);
   expect([...core.bus.topics()]).toEqual([TOPIC]);
   await stream.return();
@@ -415,21 +416,21 @@ test('a stream can be closed before the first read', async () => {
 });
 
 test('closing a stream ends a pending read', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await openTopic(core);
-  await take(stream, 1);
+  await readNumbers(stream, 1);
   const next = stream.next();
   await stream.return();
   expect(await next).toEqual({ done: true, value: undefined });
 });
 
 test('concurrent reads are served in order', async () => {
-  const core = await testCore();
-  await say(core, ...range(1, 150));
+  const core = await createTestCore();
+  await emitEvents(core, ...range(1, 150));
   const stream = await openTopic(core, { after: cursorAt(core, 0) });
   const reads = range(1, 152).map(() => stream.next());
   await reads[150];
-  await say(core, 151);
+  await emitEvents(core, 151);
   const values = (await Promise.all(reads)).map(({ value }) =>
     value?.type === 'event' ? numberOf(value.event) : value?.type,
   );
@@ -437,8 +438,8 @@ test('concurrent reads are served in order', async () => {
 });
 
 test('an error of the log ends the stream', async () => {
-  const core = await testCore();
-  await say(core, 1, 2, 3);
+  const core = await createTestCore();
+  await emitEvents(core, 1, 2, 3);
   const stream = await openTopic(core, { after: cursorAt(core, 0) });
   await core.db.deleteFrom('events').execute();
   await expect(stream.next()).rejects.toThrow('gap');
@@ -446,7 +447,7 @@ test('an error of the log ends the stream', async () => {
 });
 
 test('a failed authorisation leaves nothing open, regardless of its error', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const request = {
     topic: TOPIC,
     actor: READER,
@@ -458,12 +459,12 @@ test('a failed authorisation leaves nothing open, regardless of its error', asyn
 });
 
 test('the events of one unit are delivered in order', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const stream = await openTopic(core);
   await transact(core, async (unit) => {
-    for (const number of range(1, 5)) unit.emit(fact(number));
+    for (const number of range(1, 5)) unit.emit(createNumberedEvent(number));
   });
-  expect(await take(stream, 6)).toEqual([...range(1, 5), 'live']);
+  expect(await readNumbers(stream, 6)).toEqual([...range(1, 5), 'live']);
 });
 
 /** Wraps the core's tails to count their reads of the log. */
@@ -483,21 +484,21 @@ function countingReads({ tails, epoch }: Core) {
 }
 
 test('an event buffered for several readers of one connection counts once, and is not read from the log', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const { deps, reads } = countingReads(core);
   const budget = new BufferBudget(100_000);
   const request = { topic: TOPIC, actor: READER, after: null, authorise: async () => {}, budget };
   const streams = await Promise.all(Array.from({ length: 50 }, () => openStream(deps, request)));
-  for (const stream of streams) expect(await take(stream, 1)).toEqual(['live']);
+  for (const stream of streams) expect(await readNumbers(stream, 1)).toEqual(['live']);
   await transact(core, async (unit) => {
-    for (const number of range(1, 10)) unit.emit(message(number, 'x'.repeat(4_000)));
+    for (const number of range(1, 10)) unit.emit(createMessageSent(number, 'x'.repeat(4_000)));
   });
-  for (const stream of streams) expect(await takeItems(stream, 10)).toHaveLength(10);
+  for (const stream of streams) expect(await readItems(stream, 10)).toHaveLength(10);
   expect(reads()).toBe(0);
 });
 
 test('readers of one connection stay within its budget, and miss nothing', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   let waiting = 0;
   let most = 0;
   // Each reader reads its own copy from the log, which counts separately.
@@ -515,15 +516,15 @@ test('readers of one connection stay within its budget, and miss nothing', async
   const numbers = range(1, 40);
   const weight = 21_000;
   await transact(core, async (unit) => {
-    for (const number of numbers) unit.emit(message(number, 'x'.repeat(10_000)));
+    for (const number of numbers) unit.emit(createMessageSent(number, 'x'.repeat(10_000)));
   });
   const after = cursorAt(core, 0);
   const streams = await Promise.all(Array.from({ length: 10 }, () => openTopic(core, { budget, after })));
-  const heard = await Promise.all(streams.map((stream) => takeItems(stream, 1)));
+  const heard = await Promise.all(streams.map((stream) => readItems(stream, 1)));
   expect(most).toBeGreaterThan(100_000);
   expect(most).toBeLessThanOrEqual(100_000 + (streams.length + 1) * weight);
   for (const [index, stream] of streams.entries()) {
-    const items = [...(heard[index] ?? []), ...(await takeItems(stream, numbers.length))];
+    const items = [...(heard[index] ?? []), ...(await readItems(stream, numbers.length))];
     expect(items.map((item) => item.type)).toEqual([...numbers.map(() => 'event'), 'live']);
     expect(items.map(({ cursor }) => cursor)).toEqual([
       ...numbers.map((seq) => cursorAt(core, seq)),

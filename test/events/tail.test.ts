@@ -9,8 +9,15 @@ import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
 import type { Tail } from '../../src/events/tail.ts';
 import { createLogger } from '../../src/log.ts';
-import { nodeOn, numberOf, say, testCore, TOPIC, typing } from '../harness/events-core.ts';
-import type { Core } from '../harness/events-core.ts';
+import {
+  createNode,
+  numberOf,
+  emitEvents,
+  createTestCore,
+  TOPIC,
+  createTyping,
+} from '../harness/event-core.ts';
+import type { Core } from '../harness/event-core.ts';
 import { range } from '../harness/numbers.ts';
 
 const silent = createLogger('silent');
@@ -43,32 +50,32 @@ async function follow(core: Pick<Core, 'tails'>) {
 
 /** Commits events without notifying this node. Returns the notices. */
 async function commitElsewhere(core: Core, ...numbers: readonly number[]): Promise<Notice[]> {
-  const elsewhere = nodeOn(core.db);
+  const elsewhere = createNode(core.db);
   const notices: Notice[] = [];
   elsewhere.bus.subscribe(TOPIC, (notice) => void notices.push(notice));
-  await say(elsewhere, ...numbers);
+  await emitEvents(elsewhere, ...numbers);
   return notices;
 }
 
 const advanced = (seq: number): Notice => ({ kind: 'advanced', topic: TOPIC, seq });
 
 test('a tail starts at the head and delivers later events', async () => {
-  const core = await testCore();
-  await say(core, 1, 2);
+  const core = await createTestCore();
+  await emitEvents(core, 1, 2);
   const { tail, numbers } = await follow(core);
   expect(tail.position).toBe(2);
-  await say(core, 3, 4);
+  await emitEvents(core, 3, 4);
   expect(numbers).toEqual([3, 4]);
 });
 
 test('a topic without a log has no tail until the log is created', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   expect(await core.tails.open('conversation:99')).toBeUndefined();
   expect([...core.bus.topics()]).toEqual([]);
 });
 
 test('a duplicate notice is delivered once', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const { numbers, reach } = await follow(core);
   const [first, second] = await commitElsewhere(core, 1, 2);
   for (const notice of [first, first, second, first, second]) if (notice) core.bus.receive(notice);
@@ -77,19 +84,19 @@ test('a duplicate notice is delivered once', async () => {
 });
 
 test('after a gap the tail reads the log, and drops the late notice', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const { numbers, reach } = await follow(core);
   const [first, second, third] = await commitElsewhere(core, 1, 2, 3);
   if (third) core.bus.receive(third);
   if (first) core.bus.receive(first);
   await reach(3);
   if (second) core.bus.receive(second);
-  await say(core, 4);
+  await emitEvents(core, 4);
   expect(numbers).toEqual([1, 2, 3, 4]);
 });
 
 test('a notice without payload makes the tail read the log', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const { numbers, reach } = await follow(core);
   await commitElsewhere(core, ...range(1, 450));
   core.bus.receive(advanced(450));
@@ -98,19 +105,19 @@ test('a notice without payload makes the tail read the log', async () => {
 });
 
 test('a notice of an event that is not in the log blocks nothing', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const { numbers, reach } = await follow(core);
   core.bus.receive(advanced(1_000));
   await commitElsewhere(core, 1);
   core.bus.receive(advanced(1));
   await reach(1);
-  await say(core, 2);
+  await emitEvents(core, 2);
   await reach(2);
   expect(numbers).toEqual([1, 2]);
 });
 
 test('a lost last notice is found by comparison', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const { numbers, reach } = await follow(core);
   await commitElsewhere(core, 1, 2);
   expect(numbers).toEqual([]);
@@ -120,7 +127,7 @@ test('a lost last notice is found by comparison', async () => {
 });
 
 test('a notice that arrives as the log is read to its end is not lost', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const { tail, numbers, reach } = await follow(core);
   await commitElsewhere(core, ...range(1, PAGE + 1));
   tail.follow({
@@ -134,7 +141,7 @@ test('a notice that arrives as the log is read to its end is not lost', async ()
 });
 
 test('each event is delivered exactly once and in order, whatever the bus loses, duplicates and reorders', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   let said = 0;
   await fc.assert(
     fc.asyncProperty(
@@ -176,15 +183,15 @@ test('each event is delivered exactly once and in order, whatever the bus loses,
 });
 
 test('ephemeral notices are delivered while the log is read', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const { ephemerals } = await follow(core);
   core.bus.receive(advanced(1));
-  core.bus.publish([{ kind: 'ephemeral', ephemeral: typing(3) }]);
-  expect(ephemerals).toEqual([typing(3)]);
+  core.bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(3) }]);
+  expect(ephemerals).toEqual([createTyping(3)]);
 });
 
 test('followers are notified of events that were trimmed before this node read them', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const { numbers, reach, gaps } = await follow(core);
   await commitElsewhere(core, ...range(1, 10));
   await trim(core.db, NEVER, 4, 100);
@@ -195,18 +202,18 @@ test('followers are notified of events that were trimmed before this node read t
 });
 
 test('a log that was trimmed to its end leaves a tail at its head', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const { numbers, reach } = await follow(core);
   await commitElsewhere(core, 1, 2, 3);
   await trim(core.db, ALL, 100, 100);
   core.bus.receive(advanced(3));
   await reach(3);
-  await say(core, 4);
+  await emitEvents(core, 4);
   expect(numbers).toEqual([4]);
 });
 
 test('all readers of a topic share one bus subscription, which the last one ends', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const subscribe = vi.spyOn(core.bus, 'subscribe');
   const tails = await Promise.all([openTail(core), openTail(core), openTail(core)]);
   expect(subscribe).toHaveBeenCalledTimes(1);
@@ -217,18 +224,18 @@ test('all readers of a topic share one bus subscription, which the last one ends
   expect([...core.bus.topics()]).toEqual([TOPIC]);
   tails[2]?.close();
   expect([...core.bus.topics()]).toEqual([]);
-  await say(core, 1);
+  await emitEvents(core, 1);
   expect((await openTail(core)).position).toBe(1);
 });
 
 test('an unfollowed reader receives nothing, while others do', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const leaving = await follow(core);
   const staying = await follow(core);
-  await say(core, 1);
+  await emitEvents(core, 1);
   leaving.unfollow();
   leaving.tail.close();
-  await say(core, 2);
+  await emitEvents(core, 2);
   expect(leaving.numbers).toEqual([1]);
   expect(staying.numbers).toEqual([1, 2]);
 });
@@ -250,13 +257,13 @@ function flaky(db: Db) {
 }
 
 test('a failed read of the log is retried', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const { db, fail } = flaky(core.db);
   const bus = createBus(silent);
   const { numbers, reach } = await follow({
     tails: createTails({ eventLog: createEventLog(db), bus, log: silent }),
   });
-  await say(core, 1, 2);
+  await emitEvents(core, 1, 2);
   fail(2);
   bus.receive(advanced(2));
   await reach(2);
@@ -264,7 +271,7 @@ test('a failed read of the log is retried', async () => {
 });
 
 test('a topic whose head cannot be read leaves nothing open', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const { db, fail } = flaky(core.db);
   const bus = createBus(silent);
   const tails = createTails({ eventLog: createEventLog(db), bus, log: silent });
@@ -276,7 +283,7 @@ test('a topic whose head cannot be read leaves nothing open', async () => {
 });
 
 test('a follower that throws does not affect the others', async () => {
-  const core = await testCore();
+  const core = await createTestCore();
   const tail = await openTail(core);
   tail.follow({
     event() {
@@ -285,6 +292,6 @@ test('a follower that throws does not affect the others', async () => {
   });
   const heard: Envelope[] = [];
   tail.follow({ event: (envelope) => void heard.push(envelope) });
-  await say(core, 1, 2);
+  await emitEvents(core, 1, 2);
   expect(heard.map(({ seq }) => seq)).toEqual([1, 2]);
 });

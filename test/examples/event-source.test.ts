@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openBrowser, openTab } from '../browser/browser.ts';
-import { needs } from '../harness/programs.ts';
+import { isMissing } from '../harness/installed-programs.ts';
 import { startServer } from '../harness/server.ts';
 import { logIn, sendMessage } from './writer.ts';
 
@@ -9,7 +9,7 @@ const CONVERSATION_EVENTS = `subscription {
   conversationEvents(conversationId: "Conversation:1") { __typename cursor ... on MessageSent { message { text } } }
 }`;
 
-describe.skipIf(needs('chromium'))('a browser', { timeout: 120_000 }, () => {
+describe.skipIf(isMissing('chromium'))('a browser', { timeout: 120_000 }, () => {
   let browser: Browser;
   beforeAll(async () => {
     browser = await openBrowser();

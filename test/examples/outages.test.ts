@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { needs, pathOf } from '../harness/programs.ts';
+import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 import { generate } from './generate.ts';
 import { OUTAGES_TIMEOUT_MS, runStockThroughOutages, runThroughOutages, STOCK_TEXTS } from './outages.ts';
 import type { Example } from './outages.ts';
 
-const isPythonMissing = needs('python3-aiohttp');
+const isPythonMissing = isMissing('python3-aiohttp');
 /** Node with the Babel plugin of Relay. */
 const relay = { command: process.execPath, args: ['--import', './examples/relay/register.ts'] };
 
@@ -22,7 +22,7 @@ const resuming: Readonly<Record<string, Example>> = {
   'graphql-ws typed by codegen': { file: 'codegen/listen.ts' },
   'graphql-ws typed by gql.tada': { file: 'gql-tada/listen.ts' },
   ...(!isPythonMissing && {
-    Python: { file: 'python/listen.py', command: { command: pathOf('python3-aiohttp'), args: [] } },
+    Python: { file: 'python/listen.py', command: { command: requireProgram('python3-aiohttp'), args: [] } },
   }),
 };
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { testDatabase } from '../harness/database.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openTestDatabase } from '../harness/database.ts';
 import { runExample } from './program.ts';
 
 const AUTH_SECRET = 'a secret of the tests, long enough';
@@ -33,8 +33,8 @@ test.for(CLIENTS.flatMap((client) => (['POST', 'GET'] as const).map((method) => 
   '$client sends the text of an operation once and its hash from then on, by $method',
   { timeout: 60_000 },
   async ({ client, method }) => {
-    await using app = await testApp();
-    const ann = await app.account();
+    await using app = await startTestApp();
+    const ann = await app.createAccount();
     const events = client === 'apollo-client-4' ? ['StreamLive'] : [];
     const lines = await outputOf(client, app.url, ann.token, method);
     const again = client === 'urql' && method === 'GET' ? 'GET' : 'POST';
@@ -56,9 +56,9 @@ test.for(CLIENTS)(
     const folder = await mkdtemp(join(tmpdir(), 'persisted-'));
     await using stack = new AsyncDisposableStack();
     stack.defer(() => rm(folder, { recursive: true }));
-    const database = await testDatabase();
+    const database = await openTestDatabase();
     const open = stack.use(await createGateway({ database, env: { AUTH_SECRET } }));
-    const { token } = await open.account();
+    const { token } = await open.createAccount();
     const serve = async (list: object): Promise<string> => {
       const path = join(folder, `${crypto.randomUUID()}.json`);
       await writeFile(path, JSON.stringify(list));

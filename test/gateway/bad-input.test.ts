@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { family, sendMessage } from '../harness/demo-family.ts';
+import { startTestApp } from '../harness/app.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 
 const SEND =
   'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
@@ -16,9 +16,9 @@ function tokenOf(claims: object, header: object = { alg: 'HS256', typ: 'JWT' }, 
 }
 
 test('unknown ids and ids of other accounts are NOT_FOUND; malformed ids and ids of other types are INVALID_INPUT', async () => {
-  await using app = await testApp();
-  const { ann, conversation, circle } = await family(app);
-  const stranger = await app.account();
+  await using app = await startTestApp();
+  const { ann, conversation, circle } = await createAnnAndBob(app);
+  const stranger = await app.createAccount();
   for (const id of [
     'Conversation:999',
     'Conversation:x',
@@ -32,10 +32,11 @@ test('unknown ids and ids of other accounts are NOT_FOUND; malformed ids and ids
   ]) {
     const who = id === conversation.id ? stranger : ann;
     const code = id === conversation.id || id === 'Conversation:999' ? 'NOT_FOUND' : 'INVALID_INPUT';
-    expect(await who.graphql.refused('query ($id: ID!) { conversation(id: $id) { id } }', { id }), id).toBe(
-      code,
-    );
-    expect(await who.graphql.refused(SEND, { id, text: 'x' }), id).toBe(code);
+    expect(
+      await who.graphql.expectError('query ($id: ID!) { conversation(id: $id) { id } }', { id }),
+      id,
+    ).toBe(code);
+    expect(await who.graphql.expectError(SEND, { id, text: 'x' }), id).toBe(code);
   }
   expect(await stranger.graphql.run('query ($id: ID!) { node(id: $id) { id } }', { id: circle.id })).toEqual({
     node: null,
@@ -43,19 +44,19 @@ test('unknown ids and ids of other accounts are NOT_FOUND; malformed ids and ids
 });
 
 test('texts that cannot be stored are refused and store nothing', async () => {
-  await using app = await testApp();
-  const { ann, bob, conversation, circle } = await family(app);
-  await using events = await bob.conversationEvents(conversation.id);
+  await using app = await startTestApp();
+  const { ann, bob, conversation, circle } = await createAnnAndBob(app);
+  await using events = await bob.subscribeToConversation(conversation.id);
   const { id } = conversation;
   for (const text of ['x'.repeat(8193), 'a\0b', '\ud800', 'a\udc00b']) {
-    expect(['INVALID_INPUT', 'LIMIT_EXCEEDED']).toContain(await ann.graphql.refused(SEND, { id, text }));
-    const legacy = await ann.legacy();
+    expect(['INVALID_INPUT', 'LIMIT_EXCEEDED']).toContain(await ann.graphql.expectError(SEND, { id, text }));
+    const legacy = await ann.connectLegacy();
     expect(
-      await legacy.refused('message', { conversation_id: conversation.legacyId, text_message: text }),
+      await legacy.expectError('message', { conversation_id: conversation.legacyId, text_message: text }),
     ).toBe('Message invalide');
   }
   for (const name of ['', 'x'.repeat(121), 'a\0b', '\ud800']) {
-    const refused = await ann.graphql.refused(
+    const refused = await ann.graphql.expectError(
       'mutation ($id: ID!, $name: String!) { updateCircle(circleId: $id, name: $name) { id } }',
       {
         id: circle.id,
@@ -66,12 +67,12 @@ test('texts that cannot be stored are refused and store nothing', async () => {
   }
   await sendMessage(ann, conversation, '😀'.repeat(8192));
   expect(await events.next()).toMatchObject({ message: { text: '😀'.repeat(8192) } });
-  expect(events.waiting()).toEqual([]);
+  expect(events.pending()).toEqual([]);
 });
 
 test('foreign, invalid and unsigned tokens are refused on every transport', async () => {
-  await using app = await testApp({ env: { AUTH_SECRET: SECRET } });
-  const { ann, conversation } = await family(app);
+  await using app = await startTestApp({ env: { AUTH_SECRET: SECRET } });
+  const { ann, conversation } = await createAnnAndBob(app);
   const now = Math.floor(Date.now() / 1000);
   const sub = String(ann.legacyId);
   const bad = {
@@ -94,8 +95,8 @@ test('foreign, invalid and unsigned tokens are refused on every transport', asyn
       status: 401,
       code: 'UNAUTHENTICATED',
     });
-    const legacy = await app.legacy();
-    expect(await legacy.refused('authenticate', { token }), what).toBe('User not found');
+    const legacy = await app.connectLegacy();
+    expect(await legacy.expectError('authenticate', { token }), what).toBe('User not found');
     legacy.close();
     const upload = await fetch(`${app.url}/media/upload/1`, {
       method: 'POST',
@@ -107,15 +108,15 @@ test('foreign, invalid and unsigned tokens are refused on every transport', asyn
   const original = tokenOf({ sub: ann.legacyId, iat: now, exp: now + 600 });
   await using client = createGraphqlClient(app.url, original);
   expect(await client.run('{ me { ... on User { id } } }')).toEqual({ me: { id: ann.id } });
-  const legacy = await app.legacy();
+  const legacy = await app.connectLegacy();
   expect(await legacy.push('authenticate', { token: original })).toBe('User authenticated');
   expect(await legacy.push('join_conversation', { conversation_id: conversation.legacyId })).toContain(
     'rejoins',
   );
   await client.run('mutation { logout }');
   expect(await legacy.expect('error')).toBe('User not found');
-  await legacy.disconnected();
-  expect(await client.refused('{ me { __typename } }')).toBe('UNAUTHENTICATED');
+  await legacy.waitForDisconnect();
+  expect(await client.expectError('{ me { __typename } }')).toBe('UNAUTHENTICATED');
   expect(await ann.graphql.run('{ me { ... on User { id } } }')).toEqual({ me: { id: ann.id } });
 });
 
@@ -132,7 +133,7 @@ test.each([
   ],
   ['a missing variable', '{"query": "query ($id: ID!) { circle(id: $id) { id } }"}'],
 ])('%s is INVALID_INPUT', async (_what, body) => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const response = await fetch(`${app.url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json' },
@@ -143,22 +144,22 @@ test.each([
 });
 
 test('a document that is too deeply nested, too complex or too long is LIMIT_EXCEEDED', async () => {
-  await using app = await testApp();
-  const { ann } = await family(app);
+  await using app = await startTestApp();
+  const { ann } = await createAnnAndBob(app);
   const deep = `{ circles { nodes { ${'conversations { nodes { circle { '.repeat(12)} id ${'} } }'.repeat(12)} } } }`;
   const wide =
     '{ circles(first: 100) { nodes { conversations(first: 100) { nodes { messages(last: 100) { nodes { id } } } } } } }';
   const long = `{ ${'__typename '.repeat(20_000)} }`;
   const deepest = `${'{a'.repeat(201)}${'}'.repeat(201)}`;
   for (const query of [deep, wide, long, deepest, '{ circles(first: 101) { nodes { id } } }']) {
-    expect(await ann.graphql.refused(query), query.slice(0, 60)).toBe('LIMIT_EXCEEDED');
+    expect(await ann.graphql.expectError(query), query.slice(0, 60)).toBe('LIMIT_EXCEEDED');
   }
 });
 
 test('uploads to foreign or unknown media, without multipart or incomplete, store nothing', async () => {
-  await using app = await testApp({ env: { MAX_UPLOAD_BYTES: '1000' } });
-  const { ann, bob, conversation } = await family(app);
-  const stranger = await app.account();
+  await using app = await startTestApp({ env: { MAX_UPLOAD_BYTES: '1000' } });
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  const stranger = await app.createAccount();
   const { sendMessage: sent } = await sendMessage(ann, conversation, 'file', ['a.txt']);
   const media = sent.media[0]?.legacyId;
   const upload = async (token: string, id: unknown, body: BodyInit, headers: Record<string, string> = {}) => {

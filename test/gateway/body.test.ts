@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 
 /** Sends a chunked body. */
 async function stream(
@@ -22,7 +22,7 @@ async function stream(
 }
 
 test('a chunked body has the same size limit as one with a Content-Length', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const comment = 'é€😀'.repeat(1_000);
   const query = JSON.stringify({ query: `{ __typename } # ${comment}` });
   expect(await stream(app.url, [query.slice(0, 30), query.slice(30)])).toEqual({

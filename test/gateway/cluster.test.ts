@@ -1,16 +1,21 @@
 import { describe, expect, inject, test } from 'vitest';
-import { circleOf, conversationOf, createGateway, createGraphqlClient } from '../../src/testing/index.ts';
+import {
+  createCircle,
+  createConversation,
+  createGateway,
+  createGraphqlClient,
+} from '../../src/testing/index.ts';
 import type { GatewayOptions } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { testDatabase } from '../harness/database.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openTestDatabase } from '../harness/database.ts';
 
-import { sendMessage } from '../harness/demo-family.ts';
-import { needs } from '../harness/programs.ts';
+import { sendMessage } from '../harness/ann-and-bob.ts';
+import { isMissing } from '../harness/installed-programs.ts';
 import { startRedis } from '../harness/redis.ts';
 
 /** Starts two nodes on one database. */
 async function twoNodes(env: GatewayOptions['env'] = {}) {
-  const database = await testDatabase();
+  const database = await openTestDatabase();
   const shared = { AUTH_SECRET: 'shared by both nodes', ...env };
   const stack = new AsyncDisposableStack();
   const [one, two] = [
@@ -25,12 +30,12 @@ const SIGNALS = 'subscription { signals { content } }';
 describe.skipIf(inject('database') !== 'postgres')('two nodes on one PostgreSQL', () => {
   test('a message sent on one node reaches GraphQL and legacy clients of the other', async () => {
     await using nodes = await twoNodes();
-    const ann = await nodes.one.account();
-    const bob = await nodes.two.account();
-    const circle = await circleOf(ann, bob);
-    const conversation = await conversationOf(ann, circle, bob);
-    await using events = await bob.conversationEvents(conversation.id);
-    const legacy = await bob.legacy();
+    const ann = await nodes.one.createAccount();
+    const bob = await nodes.two.createAccount();
+    const circle = await createCircle(ann, bob);
+    const conversation = await createConversation(ann, circle, bob);
+    await using events = await bob.subscribeToConversation(conversation.id);
+    const legacy = await bob.connectLegacy();
     await legacy.push('join_conversation', { conversation_id: conversation.legacyId });
     for (const text of ['one', 'two', 'x'.repeat(8192)]) {
       await sendMessage(ann, conversation, text);
@@ -41,14 +46,14 @@ describe.skipIf(inject('database') !== 'postgres')('two nodes on one PostgreSQL'
 
   test('a signal of any size reaches its target on the other node', async () => {
     await using nodes = await twoNodes();
-    const ann = await nodes.one.account();
-    const bob = await nodes.two.account();
-    await circleOf(ann, bob);
-    const legacy = await bob.legacy();
+    const ann = await nodes.one.createAccount();
+    const bob = await nodes.two.createAccount();
+    await createCircle(ann, bob);
+    const legacy = await bob.connectLegacy();
     await using signals = bob.graphql.subscribe(SIGNALS);
-    await using inbox = await bob.inboxEvents();
-    expect(inbox.waiting()).toEqual([]);
-    const caller = await ann.legacy();
+    await using inbox = await bob.subscribeToInbox();
+    expect(inbox.pending()).toEqual([]);
+    const caller = await ann.connectLegacy();
     for (const message of ['CALLING', 'v=0'.repeat(10_000)]) {
       const payload = { user_id: bob.legacyId, message };
       expect(await caller.push('webrtc_forward', payload)).toBe('Message forwarded');
@@ -59,24 +64,24 @@ describe.skipIf(inject('database') !== 'postgres')('two nodes on one PostgreSQL'
 
   test('presence is shared: an account online on one node is online on the other, until its last connection ends', async () => {
     await using nodes = await twoNodes();
-    const ann = await nodes.one.account();
-    const bob = await nodes.two.account();
-    const circle = await circleOf(ann, bob);
-    const watcher = await ann.legacy();
+    const ann = await nodes.one.createAccount();
+    const bob = await nodes.two.createAccount();
+    const circle = await createCircle(ann, bob);
+    const watcher = await ann.connectLegacy();
     await watcher.push('join_circle', { circle_id: circle.legacyId });
-    const legacy = await bob.legacy();
+    const legacy = await bob.connectLegacy();
     expect(await watcher.expect('circle')).toMatchObject({ event: 'connect', user: bob.login });
     legacy.close();
     expect(await watcher.expect('circle')).toMatchObject({ event: 'disconnect', user: bob.login });
-    expect(watcher.waiting()).toEqual([]);
+    expect(watcher.pending()).toEqual([]);
   });
 
   test('logout and a kick on one node end streams and rooms on the other', async () => {
     await using nodes = await twoNodes();
-    const ann = await nodes.one.account();
-    const bob = await nodes.two.account();
-    const circle = await circleOf(ann, bob);
-    await using events = await bob.circleEvents(circle.id);
+    const ann = await nodes.one.createAccount();
+    const bob = await nodes.two.createAccount();
+    const circle = await createCircle(ann, bob);
+    await using events = await bob.subscribeToCircle(circle.id);
     await ann.graphql.run(
       'mutation ($id: ID!, $email: String!) { kickFromCircle(circleId: $id, email: $email) { id } }',
       {
@@ -84,28 +89,28 @@ describe.skipIf(inject('database') !== 'postgres')('two nodes on one PostgreSQL'
         email: bob.login,
       },
     );
-    expect(await events.ended()).toMatchObject([{ extensions: { reason: 'KICKED' } }]);
-    const legacy = await bob.legacy();
-    await using inbox = await bob.inboxEvents();
+    expect(await events.waitForEnd()).toMatchObject([{ extensions: { reason: 'KICKED' } }]);
+    const legacy = await bob.connectLegacy();
+    await using inbox = await bob.subscribeToInbox();
     await using elsewhere = createGraphqlClient(nodes.one.url, bob.token);
     await elsewhere.run('mutation { logout }');
     expect(await legacy.expect('error')).toBe('User not found');
-    await legacy.disconnected();
-    expect(await inbox.ended()).toMatchObject([{ extensions: { reason: 'LOGGED_OUT' } }]);
+    await legacy.waitForDisconnect();
+    expect(await inbox.waitForEnd()).toMatchObject([{ extensions: { reason: 'LOGGED_OUT' } }]);
   });
 });
 
-describe.skipIf(inject('database') !== 'postgres' || needs('redis-server'))(
+describe.skipIf(inject('database') !== 'postgres' || isMissing('redis-server'))(
   'two nodes connected by Redis',
   () => {
     test('deliver each other’s events, also those of a Redis outage', async () => {
       await using redis = await startRedis();
       await using nodes = await twoNodes({ DATABASE_URL: 'postgres://given', REDIS_URL: redis.url });
-      const ann = await nodes.one.account();
-      const bob = await nodes.two.account();
-      const circle = await circleOf(ann, bob);
-      const conversation = await conversationOf(ann, circle, bob);
-      await using events = await bob.conversationEvents(conversation.id);
+      const ann = await nodes.one.createAccount();
+      const bob = await nodes.two.createAccount();
+      const circle = await createCircle(ann, bob);
+      const conversation = await createConversation(ann, circle, bob);
+      await using events = await bob.subscribeToConversation(conversation.id);
       await sendMessage(ann, conversation, 'before');
       expect(await events.next()).toMatchObject({ message: { text: 'before' } });
       await redis.stop();
@@ -120,6 +125,6 @@ describe.skipIf(inject('database') !== 'postgres' || needs('redis-server'))(
 );
 
 test('a node with an embedded database joins no cluster', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   expect((await fetch(`${app.url}/readyz`)).status).toBe(200);
 });

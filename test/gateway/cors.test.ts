@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import type { TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 
 const request = (
   app: TestGateway,
@@ -31,7 +31,7 @@ async function opens(app: TestGateway, origin: string): Promise<boolean[]> {
 }
 
 test('origins are allowed in any listed form, on every transport', async () => {
-  await using app = await testApp({
+  await using app = await startTestApp({
     env: {
       CORS_ORIGINS:
         '"HTTPS://App.example.com:443/", http://localhost:5173 ,https://bücher.example,capacitor://localhost,null,',
@@ -60,7 +60,7 @@ test('origins are allowed in any listed form, on every transport', async () => {
 });
 
 test('a page of an allowed origin can read the exposed headers, with credentials; a page of another origin cannot', async () => {
-  await using app = await testApp({ env: { CORS_ORIGINS: 'https://app.example.com' } });
+  await using app = await startTestApp({ env: { CORS_ORIGINS: 'https://app.example.com' } });
   const { headers } = await request(app, 'https://app.example.com');
   expect(headers.get('access-control-allow-origin')).toBe('https://app.example.com');
   expect(headers.get('access-control-allow-credentials')).toBe('true');
@@ -72,7 +72,7 @@ test('a page of an allowed origin can read the exposed headers, with credentials
 });
 
 test.each(['', '*'])('with CORS_ORIGINS=%s any origin is allowed, without credentials', async (list) => {
-  await using app = await testApp({ env: { CORS_ORIGINS: list } });
+  await using app = await startTestApp({ env: { CORS_ORIGINS: list } });
   for (const origin of ['https://any.example', 'null', 'file://']) {
     expect(await opens(app, origin), origin).toEqual([true, true, true, true]);
     const { headers } = await request(app, origin);
@@ -82,7 +82,7 @@ test.each(['', '*'])('with CORS_ORIGINS=%s any origin is allowed, without creden
 });
 
 test('responses have `Vary: Origin`, also for requests without an origin', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const path of [
     '/',
     '/page/style.css',
@@ -96,7 +96,7 @@ test('responses have `Vary: Origin`, also for requests without an origin', async
 });
 
 test('a preflight and the request after it succeed on every path', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const [path, method] of [
     ['/graphql', 'POST'],
     ['/media/1', 'GET'],

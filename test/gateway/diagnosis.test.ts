@@ -16,10 +16,10 @@ import { createLogger } from '../../src/log.ts';
 import { createTestAccount } from '../../src/testing/account.ts';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { NewAccount, TestGateway } from '../../src/testing/index.ts';
-import { testDatabase } from '../harness/database.ts';
-import { family, sendMessage } from '../harness/demo-family.ts';
-import { rawSocket } from '../harness/raw-socket.ts';
-import type { RawSocket } from '../harness/raw-socket.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import type { GraphqlSocket } from '../harness/graphql-socket.ts';
 
 // docs/diagnosis.md names these log lines and metrics.
 
@@ -58,7 +58,7 @@ async function loggedApp(): Promise<LoggedApp> {
     await startApp({
       config,
       log: createLogger('debug', destination),
-      database: await testDatabase(),
+      database: await openTestDatabase(),
       passwordCost: 4,
     }),
   );
@@ -68,8 +68,9 @@ async function loggedApp(): Promise<LoggedApp> {
   return {
     url: app.url,
     graphql,
-    account: async (given?: NewAccount) => accounts.use(await createTestAccount(app.url, graphql, given)),
-    legacy: () => Promise.reject(new Error('The test needs no legacy client.')),
+    createAccount: async (given?: NewAccount) =>
+      accounts.use(await createTestAccount(app.url, graphql, given)),
+    connectLegacy: () => Promise.reject(new Error('The test needs no legacy client.')),
     text: () => text,
     lines: (fields) =>
       text
@@ -86,15 +87,15 @@ const EVENTS = (id: string, name: string) =>
   `subscription ${name} { conversationEvents(conversationId: "${id}") { __typename ... on MessageSent { message { text } } } }`;
 
 /** Subscribes and waits until the stream is live. */
-async function subscribe(socket: RawSocket, id: string, query: string): Promise<void> {
+async function subscribe(socket: GraphqlSocket, id: string, query: string): Promise<void> {
   socket.send({ id, type: 'subscribe', payload: { query } });
   await socket.next((frame) => frame['id'] === id && frame['type'] === 'next');
 }
 
 test('the log follows a GraphQL WebSocket, its operations and its streams by connection id', async () => {
   await using app = await loggedApp();
-  const { ann, conversation } = await family(app);
-  const socket = await rawSocket(app.url, { token: ann.token });
+  const { ann, conversation } = await createAnnAndBob(app);
+  const socket = await openGraphqlSocket(app.url, { token: ann.token });
   await subscribe(socket, 'a', EVENTS(conversation.id, 'Chat'));
   const [opened] = app.lines({ msg: 'stream opened', operation: 'subscription Chat' });
   const connection = opened?.['connection'];
@@ -130,8 +131,8 @@ test('the log follows a GraphQL WebSocket, its operations and its streams by con
 
 test('a stream that the server ends is logged at level info, with topic and reason', async () => {
   await using app = await loggedApp();
-  const { ann, bob, conversation } = await family(app);
-  await using socket = await rawSocket(app.url, { token: bob.token });
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  await using socket = await openGraphqlSocket(app.url, { token: bob.token });
   await subscribe(socket, 'a', EVENTS(conversation.id, 'Chat'));
   await ann.graphql.run(
     'mutation ($id: ID!, $email: String!) { kickFromConversation(conversationId: $id, email: $email) { id } }',
@@ -152,11 +153,11 @@ test('a stream that the server ends is logged at level info, with topic and reas
 
 test('the end of a connection by the server is logged at level info, with reason and close code', async () => {
   await using app = await loggedApp();
-  const ann = await app.account({ email: 'ann@example.com', password: 'correct horse' });
-  await using socket = await rawSocket(app.url, { token: ann.token });
+  const ann = await app.createAccount({ email: 'ann@example.com', password: 'correct horse' });
+  await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   await subscribe(socket, 'a', 'subscription { inboxEvents { __typename } }');
   await ann.graphql.run('mutation { logout }');
-  await socket.closed();
+  await socket.waitForClose();
   await expect
     .poll(() => app.lines({ msg: 'connection closed', reason: 'LOGGED_OUT' }))
     .toMatchObject([{ level: INFO, transport: 'graphql-ws', code: 4401, operations: 1 }]);
@@ -168,7 +169,7 @@ test('the end of a connection by the server is logged at level info, with reason
 
 test('an event stream over SSE is a connection of its own in the log', async () => {
   await using app = await loggedApp();
-  const { ann, conversation } = await family(app);
+  const { ann, conversation } = await createAnnAndBob(app);
   const abort = new AbortController();
   const response = await fetch(`${app.url}/graphql`, {
     method: 'POST',
@@ -197,8 +198,8 @@ test('an event stream over SSE is a connection of its own in the log', async () 
 
 test('no line of the log holds a token, a literal of a document, a variable or a message', async () => {
   await using app = await loggedApp();
-  const { ann, conversation } = await family(app);
-  await using socket = await rawSocket(app.url, { token: ann.token });
+  const { ann, conversation } = await createAnnAndBob(app);
+  await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   const query = `mutation Send($id: ID!) { sendMessage(conversationId: $id, text: "a literal") { message { id } } }`;
   socket.send({ id: 'a', type: 'subscribe', payload: { query, variables: { id: conversation.id } } });
   await socket.nextOf('complete');
@@ -210,8 +211,8 @@ test('no line of the log holds a token, a literal of a document, a variable or a
 
 test('a client that sends and does not read is paused, logged and counted', async () => {
   await using app = await loggedApp();
-  const ann = await app.account();
-  await using socket = await rawSocket(app.url, { token: ann.token });
+  const ann = await app.createAccount();
+  await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   socket.socket.pause();
   const payload = { filler: 'x'.repeat(200_000) };
   for (let index = 0; index < 200; index += 1) socket.send({ type: 'ping', payload });
@@ -228,8 +229,8 @@ test('a client that sends and does not read is paused, logged and counted', asyn
 
 test('the groups of shared delivery are measured, and a slow member that falls back is logged and counted', async () => {
   await using app = await loggedApp();
-  const { ann, bob, conversation } = await family(app);
-  await using socket = await rawSocket(app.url, { token: bob.token });
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  await using socket = await openGraphqlSocket(app.url, { token: bob.token });
   const MEMBERS = 100;
   const query = EVENTS(conversation.id, 'Chat');
   for (let index = 0; index < MEMBERS; index += 1) await subscribe(socket, String(index), query);
@@ -343,7 +344,7 @@ test('every metric, log line and statement of docs/diagnosis.md exists', async (
   expect(lines).toHaveLength(9);
   for (const line of lines) expect(sources.join()).toContain(`'${line}'`);
 
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   const statements = [...page.matchAll(/```sql\n([^]*?)```/g)].flatMap(([, block = '']) =>
     block.split(/;\n/),
   );

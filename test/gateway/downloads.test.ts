@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { family, sendMessage } from '../harness/demo-family.ts';
+import { startTestApp } from '../harness/app.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 
 const TEXT = 'abcdefghij';
 
@@ -18,7 +18,7 @@ async function upload(app: TestGateway, account: TestAccount, id: string, name: 
 
 /** Stores a file and returns a function that downloads it. */
 async function storedFile(app: TestGateway, name = 'plain.txt') {
-  const { ann, bob, conversation } = await family(app);
+  const { ann, bob, conversation } = await createAnnAndBob(app);
   const { sendMessage: sent } = await sendMessage(ann, conversation, 'files', [name]);
   const id = sent.media[0]?.id.replace('Media:', '') ?? '';
   await upload(app, ann, id, name);
@@ -31,7 +31,7 @@ async function storedFile(app: TestGateway, name = 'plain.txt') {
 }
 
 test('a current copy of a file is 304, and an outdated one is sent in full', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const { id, ann, get } = await storedFile(app);
   const first = await get();
   const etag = first.headers.get('etag') ?? '';
@@ -59,7 +59,7 @@ test('a current copy of a file is 304, and an outdated one is sent in full', asy
 });
 
 test('ranges of a file are served', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const { get } = await storedFile(app);
   for (const [range, status, text, contentRange] of [
     ['bytes=2-4', 206, 'cde', 'bytes 2-4/10'],
@@ -88,7 +88,7 @@ test('ranges of a file are served', async () => {
 });
 
 test('an interrupted download resumes only if the file is unchanged', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const { get } = await storedFile(app);
   const { headers } = await get();
   const etag = headers.get('etag') ?? '';
@@ -112,13 +112,13 @@ test.each([
   ],
   ['50%20.txt', `attachment; filename=50%20.txt; filename*=UTF-8''50%2520.txt`],
 ])('%s has a disposition with its name for every client', async (name, disposition) => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const { get } = await storedFile(app, name);
   expect((await get()).headers.get('content-disposition')).toBe(disposition);
 });
 
 test('a media path with anything before or after its number is 404', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const { id, ann } = await storedFile(app);
   const statusOf = async (path: string) =>
     (await fetch(app.url + path, { headers: { authorization: `Bearer ${ann.token}` } })).status;
@@ -129,7 +129,7 @@ test('a media path with anything before or after its number is 404', async () =>
 });
 
 test('current copies of the page’s files are 304', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const path of ['/', '/channels', '/asyncapi.yaml', '/page/style.css', '/page/page.js']) {
     const first = await fetch(app.url + path);
     await first.text();
@@ -142,7 +142,7 @@ test('current copies of the page’s files are 304', async () => {
 });
 
 test('results and node states must not be cached', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const caching = async (path: string) => (await fetch(app.url + path)).headers.get('cache-control');
   expect(await caching('/graphql?query={__typename}')).toBe('private, no-cache');
   for (const path of ['/healthz', '/readyz', '/nothing']) expect(await caching(path), path).toBe('no-store');

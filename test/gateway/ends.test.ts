@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { rawSocket } from '../harness/raw-socket.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 
 const INBOX = {
   id: '1',
@@ -10,13 +10,13 @@ const INBOX = {
 };
 
 test('logout ends the streams of that token with a reason, then its connection with 4401, and no other token', async () => {
-  await using app = await testApp();
-  const ann = await app.account({ email: 'ann@example.com', password: 'correct horse' });
+  await using app = await startTestApp();
+  const ann = await app.createAccount({ email: 'ann@example.com', password: 'correct horse' });
   const { login } = await app.graphql.run<{ login: { token: string } }>(
     'mutation { login(email: "ann@example.com", password: "correct horse") { token } }',
   );
-  await using first = await rawSocket(app.url, { token: ann.token });
-  await using second = await rawSocket(app.url, { token: login.token });
+  await using first = await openGraphqlSocket(app.url, { token: ann.token });
+  await using second = await openGraphqlSocket(app.url, { token: login.token });
   first.send(INBOX);
   second.send(INBOX);
   await first.nextOf('next');
@@ -28,19 +28,19 @@ test('logout ends the streams of that token with a reason, then its connection w
     type: 'error',
     payload: [{ extensions: { code: 'UNAUTHENTICATED', reason: 'LOGGED_OUT' } }],
   });
-  expect(await first.closed()).toEqual({ code: 4401, reason: 'LOGGED_OUT' });
-  expect(await ann.graphql.refused('{ circles(first: 1) { nodes { id } } }')).toBe('UNAUTHENTICATED');
+  expect(await first.waitForClose()).toEqual({ code: 4401, reason: 'LOGGED_OUT' });
+  expect(await ann.graphql.expectError('{ circles(first: 1) { nodes { id } } }')).toBe('UNAUTHENTICATED');
   second.send({ type: 'ping' });
   expect(await second.next()).toEqual({ type: 'pong' });
 });
 
 test('a connection that the server ended runs no further operations, even if its client keeps it open', async () => {
-  await using app = await testApp();
-  const ann = await app.account({ email: 'ann@example.com', password: 'correct horse' });
+  await using app = await startTestApp();
+  const ann = await app.createAccount({ email: 'ann@example.com', password: 'correct horse' });
   const { login } = await app.graphql.run<{ login: { token: string } }>(
     'mutation { login(email: "ann@example.com", password: "correct horse") { token } }',
   );
-  await using stubborn = await rawSocket(app.url, { token: login.token });
+  await using stubborn = await openGraphqlSocket(app.url, { token: login.token });
   stubborn.socket.pause();
   await using other = createGraphqlClient(app.url, login.token);
   await other.run('mutation { logout }');
@@ -48,7 +48,7 @@ test('a connection that the server ended runs no further operations, even if its
   stubborn.send({ id: '1', type: 'subscribe', payload: { query } });
   stubborn.socket.resume();
   // The client sent the operation before its close frame, so the server has read it.
-  expect((await stubborn.closed()).code).toBe(4401);
+  expect((await stubborn.waitForClose()).code).toBe(4401);
   await ann.graphql.run('mutation { createCircle(name: "Own") { id } }');
   expect(await ann.graphql.run('{ circles { nodes { name } } }')).toEqual({
     circles: { nodes: [{ name: 'Own' }] },
@@ -56,9 +56,9 @@ test('a connection that the server ended runs no further operations, even if its
 });
 
 test('deletion of the account ends its connections', async () => {
-  await using app = await testApp();
-  const ann = await app.account({ password: 'correct horse' });
-  await using socket = await rawSocket(app.url, { token: ann.token });
+  await using app = await startTestApp();
+  const ann = await app.createAccount({ password: 'correct horse' });
+  await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   socket.send(INBOX);
   await socket.nextOf('next');
   await ann.graphql.run('mutation { deleteAccount(password: "correct horse") { id } }');
@@ -66,29 +66,29 @@ test('deletion of the account ends its connections', async () => {
     type: 'error',
     payload: [{ extensions: { reason: 'ACCOUNT_DELETED' } }],
   });
-  expect((await socket.closed()).code).toBe(4401);
+  expect((await socket.waitForClose()).code).toBe(4401);
 });
 
 test('a gateway that stops closes with 1012 and sends nothing on its streams', async () => {
-  const app = await testApp();
-  const ann = await app.account();
-  await using socket = await rawSocket(app.url, { token: ann.token });
+  const app = await startTestApp();
+  const ann = await app.createAccount();
+  await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   socket.send(INBOX);
   await socket.nextOf('next');
   const later: unknown[] = [];
   socket.socket.on('message', (data: Buffer) => later.push(JSON.parse(data.toString())));
-  await using idle = await rawSocket(app.url, {});
+  await using idle = await openGraphqlSocket(app.url, {});
   const stopped = app[Symbol.asyncDispose]();
-  expect(await socket.closed()).toEqual({ code: 1012, reason: 'DRAINING' });
-  expect((await idle.closed()).code).toBe(1012);
+  expect(await socket.waitForClose()).toEqual({ code: 1012, reason: 'DRAINING' });
+  expect((await idle.waitForClose()).code).toBe(1012);
   expect(later).toEqual([]);
   await stopped;
 });
 
 test('a gateway that stops sends the results of mutations in flight before it closes', async () => {
-  const app = await testApp();
-  const ann = await app.account();
-  await using socket = await rawSocket(app.url, { token: ann.token });
+  const app = await startTestApp();
+  const ann = await app.createAccount();
+  await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   socket.send(INBOX);
   await socket.nextOf('next');
   const ids = ['a', 'b', 'c'];
@@ -105,6 +105,6 @@ test('a gateway that stops sends the results of mutations in flight before it cl
       type: 'next',
       payload: { data: { createCircle: { name } } },
     });
-  expect(await socket.closed()).toEqual({ code: 1012, reason: 'DRAINING' });
+  expect(await socket.waitForClose()).toEqual({ code: 1012, reason: 'DRAINING' });
   await stopped;
 });

@@ -5,11 +5,11 @@ import { createEngine } from '../../src/gateway/execution/engine.ts';
 import type { ResultStream } from '../../src/gateway/execution/result-stream.ts';
 import { createContext } from '../../src/schema/context.ts';
 import { Semaphore } from '../../src/lib/semaphore.ts';
-import { testDeps } from '../harness/deps.ts';
+import { createTestDeps } from '../harness/deps.ts';
 
 /** Creates an engine with one subscription that counts, and a counter of executed results. */
 async function counting() {
-  const deps = await testDeps();
+  const deps = await createTestDeps();
   let executed = 0;
   const schema = new GraphQLSchema({
     query: new GraphQLObjectType({ name: 'Query', fields: { nothing: { type: GraphQLInt } } }),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 
 const CREATE = 'mutation ($input: CreateAccountInput!) { createAccount(input: $input) { token } }';
 const SEND =
@@ -26,19 +26,19 @@ const cases: [field: string | undefined, query: string, variables?: Record<strin
 ];
 
 test.for(cases)('invalid input has its field in the error: %s in %s', async ([field, query, variables]) => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const { errors } = await app.graphql.send(query, variables);
   expect(errors?.[0]?.extensions).toEqual({ code: 'INVALID_INPUT', ...(field !== undefined && { field }) });
 });
 
 test('invalid input has its field in the error over WebSocket too', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   await using stream = ann.graphql.subscribe(
     'subscription ($id: ID!) { conversationEvents(conversationId: $id) { cursor } }',
     { id: {} },
   );
-  expect(await stream.ended()).toMatchObject([
+  expect(await stream.waitForEnd()).toMatchObject([
     { extensions: { code: 'INVALID_INPUT', field: 'conversationId' } },
   ]);
 });

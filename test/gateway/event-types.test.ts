@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { circleOf, conversationOf } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
+import { createCircle, createConversation } from '../../src/testing/index.ts';
+import { startTestApp } from '../harness/app.ts';
 
 const PLACE = 'fragment Place on Event { cursor at }';
 const ANY =
@@ -15,9 +15,9 @@ test.each([
   ['events of another stream', `... on CircleUpdated { circle { name } } ...Renamed } } ${RENAMED}`],
   ['fragments on the types of streams', `... on CircleEvent { at } ...Told } } ${TOLD}`],
 ])('a conversation stream can select %s', async (_what, selection) => {
-  await using app = await testApp();
-  const ann = await app.account();
-  const { id } = await conversationOf(ann, await circleOf(ann));
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
+  const { id } = await createConversation(ann, await createCircle(ann));
   const close = selection.includes('fragment') ? '' : '} }';
   const events = ann.graphql.subscribe<{ __typename: string }>(
     `subscription ($id: ID!) { conversationEvents(conversationId: $id) { __typename ${selection} ${close}`,
@@ -27,8 +27,8 @@ test.each([
 });
 
 test('a fragment on a type that is not an event is refused', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   const response = await fetch(`${app.url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${ann.token}` },

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 
 const UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n';
 const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
@@ -18,7 +18,7 @@ function open(url: string, lines: string): Socket {
 const answer = (url: string, lines: string): Promise<string> => text(open(url, lines));
 
 test('a request that offers HTTP/2 is served over HTTP/1.1', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const offer = 'Connection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n';
   expect(await answer(app.url, `GET /healthz HTTP/1.1\r\nHost: test\r\n${offer}`)).toMatch(
     /^HTTP\/1.1 200 OK\r\n[^]*"alive"/,
@@ -26,7 +26,7 @@ test('a request that offers HTTP/2 is served over HTTP/1.1', async () => {
 });
 
 test('a malformed Host is refused without internal details', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const host of ['[[[', 'a b', 'a:b']) {
     const lines = `GET /graphql?query={__typename} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n`;
     const refusal = await answer(app.url, lines);
@@ -36,7 +36,7 @@ test('a malformed Host is refused without internal details', async () => {
 });
 
 test('parameters in the URL that are not JSON are INVALID_INPUT', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const response = await fetch(`${app.url}/graphql?query={__typename}&variables={`, {
     headers: { accept: 'application/graphql-response+json' },
   });
@@ -45,7 +45,7 @@ test('parameters in the URL that are not JSON are INVALID_INPUT', async () => {
 });
 
 test('a connection with too many pipelined requests is destroyed, and no other', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const greedy = open(app.url, 'GET /readyz HTTP/1.1\r\nHost: test\r\n\r\n'.repeat(1_000));
   await new Promise((resolve) => greedy.resume().once('end', resolve).once('close', resolve));
   greedy.destroy();
@@ -63,7 +63,7 @@ test.each([
     `GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: test\r\n${UPGRADE}${KEY}`,
   ],
 ])('a gateway stops although %s never closes', async (_what, lines) => {
-  const app = await testApp();
+  const app = await startTestApp();
   const socket = open(app.url, lines);
   await new Promise((resolve) => socket.once('data', resolve));
   await app[Symbol.asyncDispose]();

@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
 import { beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { circleOf } from '../../src/testing/index.ts';
+import { createCircle } from '../../src/testing/index.ts';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { rawSocket } from '../harness/raw-socket.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 
 const AUTH_SECRET = 'a secret of the tests, long enough';
 const LOGIN =
@@ -83,9 +83,9 @@ async function badTokens(): Promise<Record<string, string>> {
       .setProtectedHeader({ alg: 'HS256' })
       .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
       .sign(new TextEncoder().encode(secret));
-  const gone = await app.account();
+  const gone = await app.createAccount();
   await gone.graphql.run('mutation { deleteAccount(password: "correct horse") { id } }');
-  const revoked = await app.account();
+  const revoked = await app.createAccount();
   await revoked.graphql.run('mutation { logout }');
   return {
     malformed: 'nonsense',
@@ -102,8 +102,8 @@ async function badTokens(): Promise<Record<string, string>> {
 }
 
 beforeEach(async () => {
-  app = await testApp({ env: { AUTH_SECRET } });
-  ann = await app.account();
+  app = await startTestApp({ env: { AUTH_SECRET } });
+  ann = await app.createAccount();
   return () => app[Symbol.asyncDispose]();
 });
 
@@ -137,7 +137,7 @@ test('login works with any bad token in a global header, on every transport', as
 });
 
 test('an operation that requires a login is 401 with a challenge, which has an error only if a token was sent', async () => {
-  const circle = await circleOf(ann);
+  const circle = await createCircle(ann);
   const needing = [
     ME,
     `{ circle(id: "${circle.id}") { name } }`,
@@ -196,7 +196,7 @@ test('the error states why the token was not accepted', async () => {
 });
 
 test('an operation of which one field requires a login keeps the data of the others', async () => {
-  const circle = await circleOf(ann);
+  const circle = await createCircle(ann);
   const query = `{ webrtc { iceServers { urls } } circle(id: "${circle.id}") { name } }`;
   const { status, challenge, body } = await post(app.url, query, { authorization: 'Bearer nonsense' });
   expect({ status, challenge }).toEqual({ status: 200, challenge: null });
@@ -270,7 +270,7 @@ test('while tokens cannot be checked, operations are UNAVAILABLE rather than UNA
   provider.listen(0, '127.0.0.1');
   await once(provider, 'listening');
   const { port } = provider.address() as AddressInfo;
-  await using outside = await testApp({
+  await using outside = await startTestApp({
     env: { AUTH_SECRET, AUTH_JWKS_URL: `http://127.0.0.1:${port}/keys`, AUTH_ISSUER: 'https://issuer' },
   });
   const { privateKey, publicKey } = await generateKeyPair('ES256');
@@ -310,7 +310,7 @@ test('a token is accepted over HTTP in every common header and in the URL', asyn
 });
 
 test('two different Authorization headers are refused', async () => {
-  const bob = await app.account();
+  const bob = await app.createAccount();
   const sent = request(`${app.url}/graphql?query=${encodeURIComponent(ME)}`, {
     headers: [
       'host',
@@ -399,7 +399,7 @@ test('the token of the upgrade request authenticates a connection, and a bad one
 });
 
 test('the token of connection_init has precedence over that of the upgrade request', async () => {
-  const bob = await app.account();
+  const bob = await app.createAccount();
   const headers = { authorization: `Bearer ${bob.token}` };
   expect(await whoIs({ token: ann.token }, { headers })).toBe(ann.id);
   expect(await whoIs({ token: 'nonsense' }, { headers })).toBe(4403);
@@ -410,7 +410,7 @@ test('a connection without a token is anonymous, and its errors mention a blank 
     [{}, 'You must be logged in to do this.'],
     [{ authorization: 'Bearer undefined' }, '`authorization` is `undefined`. Send a token, or leave it out.'],
   ] as const) {
-    await using socket = await rawSocket(app.url, init);
+    await using socket = await openGraphqlSocket(app.url, init);
     socket.send({ id: '1', type: 'subscribe', payload: { query: INBOX } });
     expect(await socket.next()).toMatchObject({ payload: { errors: [{ message }] } });
     socket.send({
@@ -431,8 +431,8 @@ test('proxy credentials, which browsers send with every request, neither authent
 });
 
 test('an operation with its own token runs with it, also on a connection of another account', async () => {
-  const bob = await app.account();
-  await using socket = await rawSocket(app.url, { token: ann.token });
+  const bob = await app.createAccount();
+  await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   const run = async (id: string, extensions: object) => {
     socket.send({ id, type: 'subscribe', payload: { query: ME, extensions } });
     return socket.next((frame) => frame['id'] === id);
@@ -445,7 +445,7 @@ test('an operation with its own token runs with it, also on a connection of anot
 });
 
 test('unrelated values in `extensions` are not tokens of the operation', async () => {
-  await using socket = await rawSocket(app.url, { token: ann.token });
+  await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   const extensions = { recaptcha: { token: 'nonsense' }, trace: { jwt: 'nonsense' }, token: 'nonsense' };
   socket.send({ id: '1', type: 'subscribe', payload: { query: ME, extensions } });
   expect(await socket.next()).toMatchObject({ type: 'next', payload: { data: { me: { id: ann.id } } } });

@@ -9,7 +9,7 @@ import { createHttpServer, timeoutsFor } from '../../src/gateway/http/server.ts'
 import { createCors } from '../../src/gateway/http/cors.ts';
 import type { Route } from '../../src/gateway/http/router.ts';
 import { createLogger } from '../../src/log.ts';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 import { pause } from '../harness/waiting.ts';
 
 /** Posts an operation over the agent's connection pool. */
@@ -23,7 +23,7 @@ async function post(url: string, agent: Agent): Promise<{ sent: ClientRequest; a
 }
 
 test('an idle connection stays open for longer than load balancers keep theirs', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const agent = new Agent({ keepAlive: true });
   const first = await post(app.url, agent);
   // In seconds; clients use it too.
@@ -34,7 +34,7 @@ test('an idle connection stays open for longer than load balancers keep theirs',
 });
 
 test('KEEP_ALIVE_MS is the idle time after which a connection is closed', async () => {
-  await using app = await testApp({ env: { KEEP_ALIVE_MS: '100' } });
+  await using app = await startTestApp({ env: { KEEP_ALIVE_MS: '100' } });
   const { hostname, port } = new URL(app.url);
   const socket = connect(Number(port), hostname);
   socket.write('GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n');

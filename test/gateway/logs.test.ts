@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, untilListening } from '../harness/program.ts';
+import { PROGRAM_ENV, waitUntilListening } from '../harness/program.ts';
 
 const SECRET = 'a-secret-in-a-url';
 
@@ -16,7 +16,7 @@ test('tokens in URLs and headers are in no line of the log', { timeout: 60_000 }
   const print = (chunk: Buffer) => void (printed += chunk.toString());
   child.stdout.on('data', print);
   child.stderr.on('data', print);
-  const url = await untilListening(child);
+  const url = await waitUntilListening(child);
   const headers = { authorization: `Bearer ${SECRET}` };
   for (const path of [
     '/graphql?query={me{__typename}}',

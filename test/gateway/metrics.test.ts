@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
-import { rawSocket } from '../harness/raw-socket.ts';
-import { family, sendMessage } from '../harness/demo-family.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 
 test('metrics count connections, operations and ends by reason, and measure the delivery delay', async () => {
-  await using app = await testApp();
-  const { ann, bob, conversation } = await family(app);
-  await using events = await bob.conversationEvents(conversation.id);
-  const legacy = await bob.legacy();
+  await using app = await startTestApp();
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  await using events = await bob.subscribeToConversation(conversation.id);
+  const legacy = await bob.connectLegacy();
   await legacy.push('join_conversation', { conversation_id: conversation.legacyId });
   await sendMessage(ann, conversation, 'hello');
   await events.next();
@@ -18,14 +18,14 @@ test('metrics count connections, operations and ends by reason, and measure the 
       email: bob.login,
     },
   );
-  await events.ended();
-  await using inbox = await bob.inboxEvents();
-  expect(inbox.waiting()).toEqual([]);
-  await using idle = await app.legacy();
+  await events.waitForEnd();
+  await using inbox = await bob.subscribeToInbox();
+  expect(inbox.pending()).toEqual([]);
+  await using idle = await app.connectLegacy();
   idle.close();
-  await using raw = await rawSocket(app.url);
+  await using raw = await openGraphqlSocket(app.url);
   raw.send('no frame');
-  await raw.closed();
+  await raw.waitForClose();
   const metrics = async () => (await fetch(`${app.url}/metrics`)).text();
   for (const line of [
     'parley_connection_ends_total{transport="socket.io",reason="CLIENT"} 1',

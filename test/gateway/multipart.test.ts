@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { family, sendMessage } from '../harness/demo-family.ts';
+import { startTestApp } from '../harness/app.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 
 /** Posts an operation with a file as its variable `file`. */
 async function send(app: TestGateway, account: TestAccount, query: string): Promise<unknown> {
@@ -15,8 +15,8 @@ async function send(app: TestGateway, account: TestAccount, query: string): Prom
 }
 
 test('a file that an operation uses twice is stored once, and the second use is refused', async () => {
-  await using app = await testApp();
-  const { ann, conversation } = await family(app);
+  await using app = await startTestApp();
+  const { ann, conversation } = await createAnnAndBob(app);
   const { sendMessage: sent } = await sendMessage(ann, conversation, 'two', ['a', 'b']);
   const [first, second] = sent.media.map(({ legacyId }) => `Media:${legacyId}`);
   const answer = await send(
@@ -34,8 +34,8 @@ test('a file that an operation uses twice is stored once, and the second use is 
 });
 
 test('a client that sends a whole file before reading receives the refusal', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   const boundary = 'boundary';
   const part = (name: string, text: string) =>
     `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${text}\r\n`;
@@ -60,15 +60,15 @@ test('a client that sends a whole file before reading receives the refusal', asy
 });
 
 test('a subscription with a file is INVALID_INPUT', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   expect(await send(app, ann, 'subscription { inboxEvents { __typename } }')).toMatchObject({
     errors: [{ extensions: { code: 'INVALID_INPUT' } }],
   });
 });
 
 test('a request that is too large is LIMIT_EXCEEDED', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const query = `{ __typename } # ${'x'.repeat(2 * 1024 * 1024)}`;
   expect(await app.graphql.send(query)).toMatchObject({
     status: 413,
@@ -77,8 +77,8 @@ test('a request that is too large is LIMIT_EXCEEDED', async () => {
 });
 
 test('a file for a variable of another type is refused by its name, without internal details', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   const answer = await send(app, ann, 'mutation ($file: ID!) { deleteMessage(messageId: $file) { id } }');
   expect(answer).toMatchObject({ errors: [{ extensions: { code: 'INVALID_INPUT', field: 'messageId' } }] });
   expect(JSON.stringify(answer)).toContain('a.txt');

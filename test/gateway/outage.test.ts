@@ -3,10 +3,10 @@ import { describe, expect, inject, test } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import type { Database } from '../../src/db/database.ts';
 import { createLogger } from '../../src/log.ts';
-import type { Named, TestAccount } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { rawSocket } from '../harness/raw-socket.ts';
-import { family } from '../harness/demo-family.ts';
+import type { Entity, TestAccount } from '../../src/testing/index.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
 /** Selects a field whose execution reads the database for every event. */
@@ -29,8 +29,8 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
     await using server = await startPostgres();
     await using database = await open(server.url);
     await using admin = await open(server.url);
-    await using app = await testApp({ database });
-    const { ann, bob, conversation } = await family(app);
+    await using app = await startTestApp({ database });
+    const { ann, bob, conversation } = await createAnnAndBob(app);
     const sent = Array.from({ length: 400 }, (_, index) => `text ${index}`);
     const after = await ann.graphql.run<{ conversation: { eventCursor: string } }>(
       'query ($id: ID!) { conversation(id: $id) { eventCursor } }',
@@ -43,7 +43,7 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
         await cut;
       }
     })();
-    await using socket = await rawSocket(app.url, { token: bob.token });
+    await using socket = await openGraphqlSocket(app.url, { token: bob.token });
     const ids = ['0', '1', '2', '3', '4'];
     for (const id of ids) {
       const variables = { id: conversation.id, after: after.conversation.eventCursor };
@@ -63,9 +63,9 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
   test('delays a subscription that starts meanwhile, over WebSocket and SSE', async () => {
     await using server = await startPostgres();
     await using database = await open(server.url);
-    await using app = await testApp({ database });
-    const { ann, conversation } = await family(app);
-    await using socket = await rawSocket(app.url, { token: ann.token });
+    await using app = await startTestApp({ database });
+    const { ann, conversation } = await createAnnAndBob(app);
+    await using socket = await openGraphqlSocket(app.url, { token: ann.token });
     await server.stop();
     const payload = { query: EVENTS, variables: { id: conversation.id } };
     socket.send({ id: '1', type: 'subscribe', payload });
@@ -105,9 +105,9 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
   test('refuses a delayed subscription with its own error once the database is available', async () => {
     await using server = await startPostgres();
     await using database = await open(server.url);
-    await using app = await testApp({ database });
-    const ann = await app.account();
-    await using socket = await rawSocket(app.url, { token: ann.token });
+    await using app = await startTestApp({ database });
+    const ann = await app.createAccount();
+    await using socket = await openGraphqlSocket(app.url, { token: ann.token });
     await server.stop();
     socket.send({
       id: '1',
@@ -125,9 +125,9 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
   test('does not delay the shutdown of a gateway with a delayed subscription', async () => {
     await using server = await startPostgres();
     await using database = await open(server.url);
-    const app = await testApp({ database });
-    const ann = await app.account();
-    await using socket = await rawSocket(app.url, { token: ann.token });
+    const app = await startTestApp({ database });
+    const ann = await app.createAccount();
+    await using socket = await openGraphqlSocket(app.url, { token: ann.token });
     await server.stop();
     socket.send({
       id: '1',
@@ -137,7 +137,7 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
     socket.send({ type: 'ping' });
     await socket.nextOf('pong');
     await app[Symbol.asyncDispose]();
-    expect(await socket.closed()).toEqual({ code: 1012, reason: 'DRAINING' });
+    expect(await socket.waitForClose()).toEqual({ code: 1012, reason: 'DRAINING' });
   }, 60_000);
 });
 
@@ -149,7 +149,7 @@ async function cutConnections({ db }: Database): Promise<void> {
 }
 
 /** Sends a message, repeating it with one idempotency key until an outage is over. */
-async function sendSurely(account: TestAccount, { id }: Named, text: string): Promise<void> {
+async function sendSurely(account: TestAccount, { id }: Entity, text: string): Promise<void> {
   for (;;) {
     const { errors = [] } = await account.graphql.send(SEND, { id, text });
     if (errors.length === 0) return;

@@ -8,11 +8,11 @@ import { createClient as createStreamClient } from 'graphql-sse';
 import { createClient } from 'graphql-ws';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { circleOf, conversationOf, createGateway } from '../../src/testing/index.ts';
+import { createCircle, createConversation, createGateway } from '../../src/testing/index.ts';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { testDatabase } from '../harness/database.ts';
-import { rawSocket } from '../harness/raw-socket.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
@@ -55,11 +55,11 @@ interface Pair extends AsyncDisposable {
 /** Starts a gateway with a list, and one without to create accounts, with one secret and database. */
 async function pair(operations: 'any' | 'persisted', content: unknown = MAP): Promise<Pair> {
   await using stack = new AsyncDisposableStack();
-  const database = await testDatabase();
+  const database = await openTestDatabase();
   const open = stack.use(await createGateway({ database, env: { AUTH_SECRET } }));
   const env = { AUTH_SECRET, OPERATIONS: operations, PERSISTED_OPERATIONS: await listOf(content) };
   const app = stack.use(await createGateway({ database, env }));
-  const ann = await open.account();
+  const ann = await open.createAccount();
   const owned = stack.move();
   return { open, app, ann, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
@@ -119,7 +119,7 @@ const sse: Send = async ({ url }, token, params) =>
   );
 
 const socket: Send = async ({ url }, token, params) => {
-  await using raw = await rawSocket(url, token === undefined ? {} : { token });
+  await using raw = await openGraphqlSocket(url, token === undefined ? {} : { token });
   raw.send({ id: '1', type: 'subscribe', payload: params });
   const frame = await raw.next();
   return frame['type'] === 'error'
@@ -247,7 +247,7 @@ test('without OPERATIONS=persisted, documents outside the list run too', async (
 });
 
 test('without a list, an id is refused with the name of the setting, and introspection runs', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   expect(await post(app, undefined, { documentId: 'me' })).toMatchObject({
     status: 400,
     errors: [
@@ -260,8 +260,8 @@ test('without a list, an id is refused with the name of the setting, and introsp
 });
 
 test('an unknown hash is refused with the message that Apollo and urql expect, and is known once its text was sent', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   for (const [transport, send] of Object.entries(TRANSPORTS)) {
     const query = `query By${transport} { me { __typename } }`;
     const hash = apq(sha256(query));
@@ -282,7 +282,7 @@ test('an unknown hash is refused with the message that Apollo and urql expect, a
 });
 
 test('a text is not registered under the hash of another one, nor if it is invalid', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const hash = sha256(OTHER);
   for (const send of Object.values(TRANSPORTS)) {
     expect(await send(app, undefined, { query: '{ __typename }', ...apq(hash) })).toMatchObject(
@@ -300,7 +300,7 @@ test('a text is not registered under the hash of another one, nor if it is inval
 });
 
 test('another version of the protocol is refused as unsupported, so that clients send texts', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const send of Object.values(TRANSPORTS)) {
     expect(await send(app, undefined, apq(sha256(OTHER), 2))).toMatchObject({
       errors: [
@@ -314,7 +314,7 @@ test('another version of the protocol is refused as unsupported, so that clients
 });
 
 test('the least recently used text is evicted, and registered again', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const queryOf = (name: number) => `query Q${name} { __typename } # ${'x'.repeat(200_000)}`;
   for (let name = 0; name < 6; name += 1)
     await post(app, undefined, { query: queryOf(name), ...apq(sha256(queryOf(name))) });
@@ -337,8 +337,8 @@ test('an id with the text of another document is refused', async () => {
 
 test('graphql-ws and graphql-sse clients subscribe by id, and receive the same as by text', async () => {
   await using t = await pair('persisted');
-  const circle = await circleOf(t.ann);
-  const { id } = await conversationOf(t.ann, circle);
+  const circle = await createCircle(t.ann);
+  const { id } = await createConversation(t.ann, circle);
   const url = t.app.url;
   const headers = headersOf(t.ann.token);
   const sockets = createClient({
@@ -388,9 +388,9 @@ test('an upload runs by its id', async () => {
 
 test('legacy clients work when only persisted operations run', async () => {
   await using t = await pair('persisted');
-  const circle = await circleOf(t.ann);
-  const conversation = await conversationOf(t.ann, circle);
-  const phone = await t.app.legacy();
+  const circle = await createCircle(t.ann);
+  const conversation = await createConversation(t.ann, circle);
+  const phone = await t.app.connectLegacy();
   expect(await phone.push('authenticate', { token: t.ann.token })).toBe('User authenticated');
   await phone.push('join_conversation', { conversation_id: conversation.legacyId });
   await phone.push('message', { conversation_id: conversation.legacyId, text_message: 'Hello' });
@@ -413,7 +413,7 @@ test('every problem of the list is reported, and the gateway does not start', as
     fragment: 'fragment F on User { id }',
   };
   const path = await listOf(bad);
-  const start = testApp({ env: { PERSISTED_OPERATIONS: path } });
+  const start = startTestApp({ env: { PERSISTED_OPERATIONS: path } });
   await expect(start).rejects.toThrow(
     [
       `Cannot read the persisted operations in ${path} (PERSISTED_OPERATIONS): 5 problem(s):`,
@@ -442,14 +442,16 @@ test.each([
     'The id is used twice',
   ],
 ])('a list of %o is refused at start', async (content, message) => {
-  await expect(testApp({ env: { PERSISTED_OPERATIONS: await listOf(content) } })).rejects.toThrow(message);
+  await expect(startTestApp({ env: { PERSISTED_OPERATIONS: await listOf(content) } })).rejects.toThrow(
+    message,
+  );
 });
 
 test('a gateway does not start with a missing list, or with OPERATIONS=persisted and no list', async () => {
-  await expect(testApp({ env: { PERSISTED_OPERATIONS: '/nowhere.json' } })).rejects.toThrow(
+  await expect(startTestApp({ env: { PERSISTED_OPERATIONS: '/nowhere.json' } })).rejects.toThrow(
     /^Cannot read the persisted operations in \/nowhere\.json \(PERSISTED_OPERATIONS\): /,
   );
-  await expect(testApp({ env: { OPERATIONS: 'persisted' } })).rejects.toThrow(
+  await expect(startTestApp({ env: { OPERATIONS: 'persisted' } })).rejects.toThrow(
     'PERSISTED_OPERATIONS: is required with OPERATIONS=persisted',
   );
 });

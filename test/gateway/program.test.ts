@@ -8,10 +8,10 @@ import { join } from 'node:path';
 import { describe, expect, inject, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlClient } from '../../src/testing/index.ts';
-import { rawSocket } from '../harness/raw-socket.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, untilListening } from '../harness/program.ts';
-import { needs, pathOf } from '../harness/programs.ts';
+import { PROGRAM_ENV, waitUntilListening } from '../harness/program.ts';
+import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 
 const SEND =
   'mutation ($text: String!) { sendMessage(conversationId: "Conversation:1", text: $text) { message { id } } }';
@@ -40,7 +40,7 @@ function run(env: Record<string, string>, { command, args }: Command = PROGRAM) 
     child,
     exited,
     printed: () => printed,
-    ready: () => untilListening(child),
+    ready: () => waitUntilListening(child),
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
       await exited;
@@ -57,7 +57,7 @@ async function temporaryFolder() {
 function runOnDisk(dir: string, size: string) {
   const script = 'mount -t tmpfs -o "size=$SIZE" disk "$DATA_DIR" && exec "$0" src/main.ts';
   const args = ['-rm', 'sh', '-c', script, PROGRAM.command];
-  const program = run({ DATA_DIR: dir, SIZE: size }, { command: pathOf('unshare'), args });
+  const program = run({ DATA_DIR: dir, SIZE: size }, { command: requireProgram('unshare'), args });
   return { ...program, disk: join(`/proc/${program.child.pid}/root`, dir) };
 }
 
@@ -158,15 +158,15 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     await using program = run({ DATA_DIR: dir.path });
     const url = await program.ready();
     const ann = await logIn(url);
-    await using socket = await rawSocket(url, { token: ann.token });
+    await using socket = await openGraphqlSocket(url, { token: ann.token });
     socket.send({ id: '1', type: 'subscribe', payload: { query: EVENTS } });
     await socket.nextOf('next');
     program.child.kill('SIGTERM');
-    expect(await socket.closed()).toEqual({ code: 1012, reason: 'DRAINING' });
+    expect(await socket.waitForClose()).toEqual({ code: 1012, reason: 'DRAINING' });
     expect(await program.exited).toEqual([0, null]);
   }, 60_000);
 
-  test.skipIf(needs('unshare'))(
+  test.skipIf(isMissing('unshare'))(
     'refuses writes while its disk is full, retains acknowledged messages, and accepts writes when there is room',
     async () => {
       await using dir = await temporaryFolder();

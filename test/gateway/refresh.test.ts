@@ -1,8 +1,8 @@
 import { SignJWT } from 'jose';
 import { expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
-import { rawSocket } from '../harness/raw-socket.ts';
-import { circleOf } from '../../src/testing/index.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import { createCircle } from '../../src/testing/index.ts';
 import type { TestAccount } from '../../src/testing/index.ts';
 
 const AUTH_SECRET = 'a secret of the tests, long enough';
@@ -18,10 +18,10 @@ const shortToken = ({ legacyId }: TestAccount, seconds = 3): Promise<string> =>
     .sign(new TextEncoder().encode(AUTH_SECRET));
 
 async function listening() {
-  const app = await testApp({ env: { AUTH_SECRET } });
-  const ann = await app.account();
-  const circle = await circleOf(ann);
-  const socket = await rawSocket(app.url, { token: await shortToken(ann) });
+  const app = await startTestApp({ env: { AUTH_SECRET } });
+  const ann = await app.createAccount();
+  const circle = await createCircle(ann);
+  const socket = await openGraphqlSocket(app.url, { token: await shortToken(ann) });
   socket.send({ id: 'events', type: 'subscribe', payload: { query: EVENTS, variables: { id: circle.id } } });
   await socket.nextOf('next');
   return {
@@ -31,8 +31,8 @@ async function listening() {
     socket,
     /** Receives a change only if the stream has outlived the first token. */
     async hears() {
-      const stale = await rawSocket(app.url, { token: await shortToken(ann) });
-      expect((await stale.closed()).code).toBe(4401);
+      const stale = await openGraphqlSocket(app.url, { token: await shortToken(ann) });
+      expect((await stale.waitForClose()).code).toBe(4401);
       await ann.graphql.run(RENAME, { id: circle.id });
       expect(await socket.next(({ id }) => id === 'events')).toMatchObject({
         payload: { data: { circleEvents: { __typename: 'CircleUpdated' } } },
@@ -50,7 +50,7 @@ test('a stream ends when its token expires', async () => {
   expect(await t.socket.nextOf('error')).toMatchObject({
     payload: [{ extensions: { code: 'UNAUTHENTICATED', reason: 'TOKEN_EXPIRED' } }],
   });
-  expect(await t.socket.closed()).toEqual({ code: 4401, reason: 'TOKEN_EXPIRED' });
+  expect(await t.socket.waitForClose()).toEqual({ code: 4401, reason: 'TOKEN_EXPIRED' });
 });
 
 test('a stream continues with the token of a ping', async () => {
@@ -88,12 +88,12 @@ test('revoking the current token ends a connection, and revoking the former toke
   t.socket.send({ type: 'ping' });
   expect(await t.socket.next()).toEqual({ type: 'pong' });
   await logout(t.ann.token);
-  expect(await t.socket.closed()).toEqual({ code: 4401, reason: 'LOGGED_OUT' });
+  expect(await t.socket.waitForClose()).toEqual({ code: 4401, reason: 'LOGGED_OUT' });
 });
 
 test('a bad token, or one of another account, leaves the session unchanged', async () => {
   await using t = await listening();
-  const bob = await t.app.account();
+  const bob = await t.app.createAccount();
   for (const [token, code] of [
     ['nonsense', 'UNAUTHENTICATED'],
     [bob.token, 'FORBIDDEN'],
@@ -101,8 +101,8 @@ test('a bad token, or one of another account, leaves the session unchanged', asy
     t.socket.send({ type: 'ping', payload: { token } });
     expect(await t.socket.next()).toMatchObject({ type: 'pong', payload: { refreshed: false, code } });
   }
-  expect(await t.socket.closed()).toEqual({ code: 4401, reason: 'TOKEN_EXPIRED' });
-  await using anonymous = await rawSocket(t.app.url, {});
+  expect(await t.socket.waitForClose()).toEqual({ code: 4401, reason: 'TOKEN_EXPIRED' });
+  await using anonymous = await openGraphqlSocket(t.app.url, {});
   anonymous.send({ type: 'ping', payload: { token: t.ann.token } });
   expect(await anonymous.next()).toMatchObject({ payload: { refreshed: false, code: 'UNAUTHENTICATED' } });
   anonymous.send({ type: 'ping', payload: { hello: 'there' } });
@@ -110,14 +110,14 @@ test('a bad token, or one of another account, leaves the session unchanged', asy
 });
 
 test('a legacy connection stays in its rooms when it authenticates again', async () => {
-  await using app = await testApp({ env: { AUTH_SECRET } });
-  const ann = await app.account();
-  const circle = await circleOf(ann);
-  await using legacy = await app.legacy();
+  await using app = await startTestApp({ env: { AUTH_SECRET } });
+  const ann = await app.createAccount();
+  const circle = await createCircle(ann);
+  await using legacy = await app.connectLegacy();
   await legacy.push('authenticate', { token: await shortToken(ann) });
   await legacy.push('join_circle', { circle_id: circle.legacyId });
   await legacy.push('authenticate', { token: ann.token });
-  await using stale = await app.legacy();
+  await using stale = await app.connectLegacy();
   await stale.push('authenticate', { token: await shortToken(ann) });
   expect(await stale.expect('error')).toBe('User not found');
   await ann.graphql.run(RENAME, { id: circle.id });

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { io } from 'socket.io-client';
 import { expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 
 const BODY = '{"query":"{ __typename }"}';
 const RESULT = '{"data":{"__typename":"Query"}}';
@@ -37,7 +37,7 @@ const post = (
   );
 
 test('an operation runs for every equivalent form of the path', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const target of [
     '/graphql',
     '/graphql/',
@@ -54,7 +54,7 @@ test('an operation runs for every equivalent form of the path', async () => {
 });
 
 test('an unknown path is 404 in JSON, also below a served folder', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const path of ['/nothing', '/page', '/page/nothing', '/socket.iox/', '/%ff']) {
     const response = await fetch(app.url + path);
     expect(response.status, path).toBe(404);
@@ -63,7 +63,7 @@ test('an unknown path is 404 in JSON, also below a served folder', async () => {
 });
 
 test('a request with an empty, missing or unusual Host is served', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const host of ['', 'TEST', 'test:', 'a_b.test', '[::1]:4000', 'xn--bcher-kva.test'])
     expect(await post(app.url, '/graphql', `Host: ${host}`), host).toContain(RESULT);
   expect(await exchange(app.url, 'GET /healthz HTTP/1.0')).toContain('"alive"');
@@ -78,7 +78,7 @@ test.each([
   ['/socket.io?EIO=4&transport=websocket', 'Upgrade: WebSocket\r\nConnection: Upgrade'],
   ['//socket.io//?EIO=3&transport=websocket', 'Upgrade: websocket\r\nConnection: Keep-Alive, Upgrade'],
 ])('a WebSocket is opened at %s with "%s"', async (target, upgrade) => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const socket = write(
     app.url,
     `GET ${target} HTTP/1.1\r\nHost: test\r\n${upgrade}\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n${KEY.trim()}`,
@@ -89,7 +89,7 @@ test.each([
 });
 
 test('a refused handshake has its reason as JSON', async () => {
-  await using app = await testApp({ env: { CORS_ORIGINS: 'https://app.test' } });
+  await using app = await startTestApp({ env: { CORS_ORIGINS: 'https://app.test' } });
   const handshake = (path: string, more = '') =>
     exchange(
       app.url,
@@ -102,7 +102,7 @@ test('a refused handshake has its reason as JSON', async () => {
 });
 
 test('a handshake without `Upgrade`, as some proxies remove it, is refused with 426', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const response = await exchange(app.url, `GET /graphql HTTP/1.1\r\nHost: test\r\n${KEY.trim()}`);
   expect(response).toMatch(/^HTTP\/1.1 426 Upgrade Required\r\n[^]*proxy/);
 });
@@ -110,7 +110,7 @@ test('a handshake without `Upgrade`, as some proxies remove it, is refused with 
 test.each(['polling', 'websocket'])(
   'socket.io connects without a slash behind its path, by %s',
   async (transport) => {
-    await using app = await testApp();
+    await using app = await startTestApp();
     const socket = io(app.url, { addTrailingSlash: false, transports: [transport], forceNew: true });
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve).once('connect_error', reject);
@@ -120,7 +120,7 @@ test.each(['polling', 'websocket'])(
 );
 
 test('every path with GET has HEAD', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const path of [
     '/',
     '/channels',
@@ -142,7 +142,7 @@ test('every path with GET has HEAD', async () => {
 });
 
 test('every path lists its methods in `Allow`', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const [path, methods] of [
     ['/graphql', 'GET, HEAD, POST, OPTIONS'],
     ['/media/1', 'GET, HEAD, OPTIONS'],
@@ -167,7 +167,7 @@ const postAs = (url: string, type: string | undefined, body: string | Buffer = B
   });
 
 test('a media type is accepted in any case, with any spaces and quotes', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const type of [
     'Application/JSON',
     'APPLICATION/JSON;CHARSET=UTF-8',
@@ -186,7 +186,7 @@ test('a media type is accepted in any case, with any spaces and quotes', async (
 });
 
 test('a multipart body is accepted with its type in any case', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const form = (type: string) =>
     fetch(`${app.url}/graphql`, { method: 'POST', headers: { 'content-type': type }, body: '--XyZ--\r\n' });
   for (const type of ['Multipart/Form-Data; boundary=XyZ', 'multipart/form-data;Boundary="XyZ"'])
@@ -196,7 +196,7 @@ test('a multipart body is accepted with its type in any case', async () => {
 });
 
 test('an unsupported type, charset or coding is refused with 415', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const [type, body, headers] of [
     ['text/plain', BODY, {}],
     [undefined, BODY, {}],
@@ -216,7 +216,7 @@ test('an unsupported type, charset or coding is refused with 415', async () => {
 });
 
 test('a body that is not UTF-8 is refused', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const latin = Buffer.from('{"query":"{ __typename } # \u00e9"}', 'latin1');
   const response = await postAs(app.url, 'application/json', latin, {
     accept: 'application/graphql-response+json',
@@ -228,13 +228,13 @@ test('a body that is not UTF-8 is refused', async () => {
 });
 
 test('a client that waits for `100 Continue` receives it', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const response = await post(app.url, '/graphql', 'Host: test\r\nExpect: 100-continue');
   expect(response).toMatch(/^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 OK[^]*"Query"/);
 });
 
 test('a result has the media type that the client prefers', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   for (const [accept, type] of [
     ['application/json;q=0.1, application/graphql-response+json', 'application/graphql-response+json'],
     ['application/graphql-response+json;q=0.5, Application/JSON', 'application/json'],

@@ -7,11 +7,11 @@ test('gateways in one process are independent of each other', async () => {
   await using secondFolder = await createDataFolder();
   await using one = await createGateway({ env: { DATA_DIR: folder.path } });
   await using two = await createGateway({ env: { DATA_DIR: secondFolder.path } });
-  const [ann, bob] = [await one.account(), await one.account()];
-  const [, other] = [await two.account(), await two.account()];
+  const [ann, bob] = [await one.createAccount(), await one.createAccount()];
+  const [, other] = [await two.createAccount(), await two.createAccount()];
   expect(other.id).toBe(bob.id);
-  await using events = await other.inboxEvents();
-  await using own = await bob.inboxEvents();
+  await using events = await other.subscribeToInbox();
+  await using own = await bob.subscribeToInbox();
   const { createCircle } = await ann.graphql.run<{ createCircle: { id: string } }>(
     'mutation { createCircle(name: "One") { id } }',
   );
@@ -22,7 +22,7 @@ test('gateways in one process are independent of each other', async () => {
   // The topic `user:2` exists on both gateways.
   expect(await own.next()).toMatchObject({ __typename: 'CircleInvited' });
   expect(await other.graphql.run('{ circles { nodes { name } } }')).toEqual({ circles: { nodes: [] } });
-  expect(events.waiting()).toEqual([]);
+  expect(events.pending()).toEqual([]);
   expect((await two.graphql.send('{ me { __typename } }')).errors).toBeDefined();
   const stranger = await fetch(`${two.url}/graphql`, {
     method: 'POST',

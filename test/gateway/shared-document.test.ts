@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 
 const DOCUMENT = /* GraphQL */ `
   query Read {
@@ -17,8 +17,8 @@ const DOCUMENT = /* GraphQL */ `
 `;
 
 test('a mutation runs in a document that also has a query with an eventCursor', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   const response = await fetch(`${app.url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${ann.token}` },

@@ -3,10 +3,10 @@ import { createServer, request as send } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import compression from 'compression';
 import { describe, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 import { startNginx } from '../harness/nginx.ts';
 import type { Proxy } from '../harness/nginx.ts';
-import { needs } from '../harness/programs.ts';
+import { isMissing } from '../harness/installed-programs.ts';
 
 /** Shorter than the heartbeat interval: a heartbeat would flush what a proxy buffers. */
 const DEADLINE_MS = 6_000;
@@ -39,9 +39,9 @@ async function startCompressingProxy(upstream: string): Promise<Proxy> {
 
 /** Subscribes through a proxy, and expects each event to arrive whole before the next is published. */
 async function expectEventsAsTheyHappen(startProxy: (upstream: string) => Promise<Proxy>): Promise<void> {
-  await using app = await testApp();
+  await using app = await startTestApp();
   await using proxy = await startProxy(app.url);
-  const ann = await app.account();
+  const ann = await app.createAccount();
   const { createCircle } = await ann.graphql.run<{ createCircle: { id: string } }>(
     'mutation { createCircle(name: "before") { id } }',
   );
@@ -79,7 +79,7 @@ test('events pass a compressing proxy without delay', async () => {
   await expectEventsAsTheyHappen(startCompressingProxy);
 });
 
-describe.skipIf(needs('nginx'))('nginx', () => {
+describe.skipIf(isMissing('nginx'))('nginx', () => {
   test.each([
     ['as it comes', ''],
     [

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
+import { startTestApp } from '../harness/app.ts';
 import { stagger } from '../harness/waiting.ts';
 
 const INBOX =
@@ -56,7 +56,7 @@ async function subscribe(
 }
 
 async function invite(app: TestGateway, ann: TestAccount, name: string): Promise<void> {
-  const bob = await app.account();
+  const bob = await app.createAccount();
   const { createCircle } = await bob.graphql.run<{ createCircle: { id: string } }>(
     'mutation ($name: String!) { createCircle(name: $name) { id } }',
     { name },
@@ -73,8 +73,8 @@ async function invite(app: TestGateway, ann: TestAccount, name: string): Promise
 const nameIn = ({ data = '{}' }: SseEvent) => JSON.parse(data).data.inboxEvents.invitation?.circle.name;
 
 test('a subscription over SSE resumes after its last event id', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   await using first = await subscribe(app, ann, INBOX);
   expect(first.response.headers.get('content-type')).toContain('text/event-stream');
   const live = await first.next();
@@ -94,8 +94,8 @@ test('a subscription over SSE resumes after its last event id', async () => {
 });
 
 test('an empty cursor counts as none, in the header and in the argument', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   await invite(app, ann, 'before');
   const typeOf = ({ data = '' }: { readonly data?: string | undefined }) =>
     JSON.parse(data).data.inboxEvents.__typename as unknown;
@@ -113,8 +113,8 @@ test('an empty cursor counts as none, in the header and in the argument', async 
 });
 
 test('a stream that the server ends has a result with the reason, then `complete`', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   await using stream = await subscribe(app, ann, INBOX);
   await stream.next();
   await ann.graphql.run('mutation { logout }');
@@ -127,8 +127,8 @@ test('a stream that the server ends has a result with the reason, then `complete
 });
 
 test('a refusal is one result on an event stream, as the protocol requires', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   const refused = async (account: TestAccount | undefined, query: string, headers = {}) => {
     await using stream = await subscribe(app, account, query, headers);
     expect(stream.response.status).toBe(200);
@@ -147,8 +147,8 @@ test('a refusal is one result on an event stream, as the protocol requires', asy
 });
 
 test('a request that accepts any type receives an event stream with ids too', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   for (const accept of ['*/*', 'text/*']) {
     await using stream = await subscribe(app, ann, INBOX, { accept });
     expect((await stream.next()).id).toBeTruthy();
@@ -165,8 +165,8 @@ const openStreams = (app: TestGateway) => metric(app, /^parley_connections\{tran
 const operations = (app: TestGateway) => metric(app, /^parley_operations_total\{transport="http"\} (\d+)$/m);
 
 test('a subscription whose `Accept` excludes event streams is refused, and nothing stays open', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   for (const accept of ['application/json', 'application/graphql-response+json', 'text/html']) {
     await using refused = await subscribe(app, ann, INBOX, { accept });
     if (accept === 'text/html') expect(refused.response.status).toBe(406);
@@ -179,8 +179,8 @@ test('a subscription whose `Accept` excludes event streams is refused, and nothi
 });
 
 test('a client that disconnects while its stream opens leaves nothing open', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   const body = JSON.stringify({ query: INBOX });
   const { hostname, port } = new URL(app.url);
   const before = Number(await operations(app));
@@ -202,8 +202,8 @@ test('a client that disconnects while its stream opens leaves nothing open', asy
 });
 
 test('a gateway that stops ends the response after a `retry:`, with no error and no `complete`', async () => {
-  const app = await testApp();
-  const ann = await app.account();
+  const app = await startTestApp();
+  const ann = await app.createAccount();
   const response = await fetch(`${app.url}/graphql`, {
     method: 'POST',
     headers: {

@@ -2,8 +2,8 @@ import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import { readFilename } from '../../src/gateway/http/part-filename.ts';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { family } from '../harness/demo-family.ts';
+import { startTestApp } from '../harness/app.ts';
+import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 
 // Bodies exactly as these clients send them.
 
@@ -33,7 +33,7 @@ interface Uploader {
 }
 
 async function openUploader(app: TestGateway): Promise<Uploader> {
-  const { ann, conversation } = await family(app);
+  const { ann, conversation } = await createAnnAndBob(app);
   const announce = async (): Promise<{ id: string; legacyId: number }> => {
     const { sendMessage } = await ann.graphql.run<{
       sendMessage: { media: { id: string; legacyId: number }[] };
@@ -146,7 +146,7 @@ const NAMES: readonly (readonly [
 ];
 
 test.each(NAMES)('the file name of %s is stored', async (_client, disposition, filename, extension) => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const uploader = await openUploader(app);
   const named = (part: string) =>
     Buffer.from(Buffer.from(disposition).toString('latin1').replace('NAME', part), 'latin1');
@@ -176,7 +176,7 @@ test('a header with unterminated parameters is parsed in linear time', () => {
 });
 
 test('a part without a file name is a file if it is named `file`', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const uploader = await openUploader(app);
   expect(await uploader.post({ disposition: 'form-data; name="file"' })).toMatchObject({
     status: 200,
@@ -185,7 +185,7 @@ test('a part without a file name is a file if it is named `file`', async () => {
 });
 
 test('headers of parts are parsed in any case, and folded', async () => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const uploader = await openUploader(app);
   const disposition = 'Form-Data; Name="file";\r\n FileName="a b.png"';
   expect((await uploader.post({ disposition })).media).toMatchObject({ filename: 'a b', extension: '.png' });
@@ -201,7 +201,7 @@ test.each([
   ['Binary', PNG],
   ['8bit', PNG],
 ])('a part sent as %j is stored decoded', async (encoding, content) => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const uploader = await openUploader(app);
   const headers = `Content-Transfer-Encoding: ${encoding}\r\nContent-Type: image/png\r\n`;
   const stored = { size: PNG.length, contentType: 'image/png' };
@@ -228,7 +228,7 @@ test.each([
   ['uuencode', 'hello'],
   ['gzip', 'hello'],
 ])('a part sent as %j that cannot be decoded is refused and not stored', async (encoding, content) => {
-  await using app = await testApp();
+  await using app = await startTestApp();
   const uploader = await openUploader(app);
   const headers = `Content-Transfer-Encoding: ${encoding}\r\n`;
   const post = await uploader.post({ disposition: 'form-data; name="file"; filename="a"', headers, content });
@@ -245,8 +245,8 @@ test.each([
 });
 
 test('the fields of a GraphQL upload may be encoded too', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
   const headers = 'Content-Transfer-Encoding: base64\r\n';
   const encoded = (name: string, content: unknown): Part => ({
     disposition: `form-data; name="${name}"`,
@@ -267,8 +267,8 @@ test('the fields of a GraphQL upload may be encoded too', async () => {
 });
 
 test('an encoded upload of many megabytes is decoded, in chunks of any size', async () => {
-  await using app = await testApp();
-  const { ann, conversation } = await family(app);
+  await using app = await startTestApp();
+  const { ann, conversation } = await createAnnAndBob(app);
   const { sendMessage } = await ann.graphql.run<{
     sendMessage: { media: { id: string; legacyId: number }[] };
   }>('mutation ($id: ID!) { sendMessage(conversationId: $id, files: ["f"]) { media { id legacyId } } }', {

@@ -1,31 +1,31 @@
 import { expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
-import { testDatabase } from '../harness/database.ts';
-import { rawSocket } from '../harness/raw-socket.ts';
-import { family, sendMessage } from '../harness/demo-family.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 
 test('a frame that only a server may send closes with 4400', async () => {
-  await using app = await testApp();
-  await using socket = await rawSocket(app.url, {});
+  await using app = await startTestApp();
+  await using socket = await openGraphqlSocket(app.url, {});
   socket.send({ type: 'next', id: '1', payload: {} });
-  expect((await socket.closed()).code).toBe(4400);
+  expect((await socket.waitForClose()).code).toBe(4400);
 });
 
 test.each([{ token: 5 }, { authorization: { token: 'x' } }])(
   'a token that is not a string, %o, closes with 4403',
   async (payload) => {
-    await using app = await testApp();
-    await using socket = await rawSocket(app.url);
+    await using app = await startTestApp();
+    await using socket = await openGraphqlSocket(app.url);
     socket.send({ type: 'connection_init', payload });
-    expect((await socket.closed()).code).toBe(4403);
+    expect((await socket.waitForClose()).code).toBe(4403);
   },
 );
 
 test('operations with their own token and a shared id leave no account online', async () => {
-  const database = await testDatabase();
-  await using app = await testApp({ database });
-  const ann = await app.account();
-  await using socket = await rawSocket(app.url, {});
+  const database = await openTestDatabase();
+  await using app = await startTestApp({ database });
+  const ann = await app.createAccount();
+  await using socket = await openGraphqlSocket(app.url, {});
   const query = 'subscription { inboxEvents { __typename } }';
   const extensions = { headers: { authorization: `Bearer ${ann.token}` } };
   for (let times = 0; times < 5; times += 1) {
@@ -41,9 +41,9 @@ test('operations with their own token and a shared id leave no account online', 
 });
 
 test('a reused id identifies one operation at a time', async () => {
-  await using app = await testApp();
-  const { ann, conversation } = await family(app);
-  await using socket = await rawSocket(app.url, { token: ann.token });
+  await using app = await startTestApp();
+  const { ann, conversation } = await createAnnAndBob(app);
+  await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   const query = `subscription { conversationEvents(conversationId: "${conversation.id}") { __typename ... on MessageSent { message { text } } } }`;
   for (let times = 0; times < 50; times += 1) {
     socket.send({ id: 'A', type: 'subscribe', payload: { query } });
@@ -65,38 +65,38 @@ test('a reused id identifies one operation at a time', async () => {
 });
 
 test('an id that is in use closes with 4409', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
-  await using socket = await rawSocket(app.url, { token: ann.token });
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
+  await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   const query = 'subscription { inboxEvents { __typename } }';
   socket.send({ id: 'A', type: 'subscribe', payload: { query } });
   socket.send({ id: 'A', type: 'subscribe', payload: { query } });
-  expect((await socket.closed()).code).toBe(4409);
+  expect((await socket.waitForClose()).code).toBe(4409);
 });
 
 test.for(['mutation { logout }', 'mutation { deleteAccount(password: "correct horse") { email } }'])(
   'the result of %s is sent on the connection that it ends',
   async (query) => {
-    await using app = await testApp();
-    const ann = await app.account({ password: 'correct horse' });
-    await using socket = await rawSocket(app.url, { token: ann.token });
+    await using app = await startTestApp();
+    const ann = await app.createAccount({ password: 'correct horse' });
+    await using socket = await openGraphqlSocket(app.url, { token: ann.token });
     socket.send({ id: '1', type: 'subscribe', payload: { query } });
     expect(await socket.next()).toMatchObject({ id: '1', type: 'next', payload: { data: {} } });
     expect(await socket.next()).toEqual({ id: '1', type: 'complete' });
-    expect((await socket.closed()).code).toBe(4401);
+    expect((await socket.waitForClose()).code).toBe(4401);
   },
 );
 
 test('queries are aborted when their client disconnects, without unhandled rejections', async () => {
-  await using app = await testApp();
-  const { ann, conversation } = await family(app);
+  await using app = await startTestApp();
+  const { ann, conversation } = await createAnnAndBob(app);
   await sendMessage(ann, conversation, 'x'.repeat(8_000));
   const unhandled: unknown[] = [];
   const record = (reason: unknown) => void unhandled.push(reason);
   process.on('unhandledRejection', record);
   const aliases = Array.from({ length: 200 }, (_, index) => `a${index}: author { ... on User { email } }`);
   const query = `{ conversation(id: "${conversation.id}") { eventCursor messages(last: 100) { nodes { ${aliases.join(' ')} } } } }`;
-  const socket = await rawSocket(app.url, { token: ann.token });
+  const socket = await openGraphqlSocket(app.url, { token: ann.token });
   for (let index = 0; index < 50; index += 1)
     socket.send({ id: String(index), type: 'subscribe', payload: { query } });
   await socket.nextOf('next');
@@ -109,10 +109,10 @@ test('queries are aborted when their client disconnects, without unhandled rejec
 });
 
 test('a result with too much text is LIMIT_EXCEEDED', async () => {
-  await using app = await testApp();
-  const { ann, conversation } = await family(app);
+  await using app = await startTestApp();
+  const { ann, conversation } = await createAnnAndBob(app);
   for (let index = 0; index < 10; index += 1) await sendMessage(ann, conversation, 'x'.repeat(8_192));
   const aliases = Array.from({ length: 60 }, (_, index) => `t${index}: text`).join(' ');
   const query = `query ($id: ID!) { conversation(id: $id) { messages(last: 10) { nodes { ${aliases} } } } }`;
-  expect(await ann.graphql.refused(query, { id: conversation.id })).toBe('LIMIT_EXCEEDED');
+  expect(await ann.graphql.expectError(query, { id: conversation.id })).toBe('LIMIT_EXCEEDED');
 });

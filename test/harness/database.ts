@@ -4,7 +4,7 @@ import { inject } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import type { Database } from '../../src/db/database.ts';
 import { createLogger } from '../../src/log.ts';
-import { OWN_DATABASES } from './postgres.ts';
+import { DATABASE_PREFIX } from './postgres.ts';
 
 let opened: Promise<Database> | undefined;
 
@@ -12,7 +12,7 @@ let opened: Promise<Database> | undefined;
  * Returns this worker's database, of the project's kind, emptied: call it in every test. The test files that a worker
  * runs share it. It stays open until the worker exits, also when it is disposed.
  */
-export async function testDatabase(): Promise<Database> {
+export async function openTestDatabase(): Promise<Database> {
   opened ??= inject('database') === 'postgres' ? openOwnPostgres() : open({ kind: 'pglite', dir: undefined });
   const database = await opened;
   await empty(database);
@@ -52,7 +52,7 @@ async function empty({ db }: Database): Promise<void> {
 async function openOwnPostgres(): Promise<Database> {
   const serverUrl = inject('postgresUrl');
   if (serverUrl === undefined) throw new Error('The postgres project provides no postgresUrl.');
-  const name = `${OWN_DATABASES}${process.pid}_${Date.now()}`;
+  const name = `${DATABASE_PREFIX}${process.pid}_${Date.now()}`;
   await onServer(serverUrl, `create database ${name}`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;

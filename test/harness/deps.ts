@@ -18,7 +18,7 @@ import { createBus } from '../../src/events/bus.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';
 import { createLogger } from '../../src/log.ts';
-import { testDatabase } from './database.ts';
+import { openTestDatabase } from './database.ts';
 
 export const SECRET = 'a secret of the tests, for accounts';
 
@@ -30,13 +30,13 @@ export interface DepsOptions {
 }
 
 /** Creates the dependencies of domain functions, none of them fake, over this worker's emptied database. */
-export async function testDeps({
+export async function createTestDeps({
   tokens,
   rateLimits = false,
   wrapDb = (db) => db,
 }: DepsOptions = {}): Promise<Deps & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const { db: plainDb, epoch, kind } = await testDatabase();
+  const { db: plainDb, epoch, kind } = await openTestDatabase();
   const db = wrapDb(plainDb);
   const config = readConfig({ DATA_DIR: 'memory', RATE_LIMITS: rateLimits ? 'on' : 'off' });
   const log = createLogger('silent');

@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws';
 
 /** The response to one request. */
-export interface Answer {
+export interface EngineIoResponse {
   readonly status: number;
   readonly type: string | null;
   readonly bytes: Buffer;
@@ -13,10 +13,10 @@ export interface Answer {
 export interface PollingSession {
   readonly sid: string;
   /** The response to the handshake. */
-  readonly opened: Answer;
-  poll(): Promise<Answer>;
+  readonly handshake: EngineIoResponse;
+  poll(): Promise<EngineIoResponse>;
   /** Sends an encoded payload. Rejects if the server aborts the request. */
-  post(body: string | Uint8Array, contentType?: string): Promise<Answer>;
+  post(body: string | Uint8Array, contentType?: string): Promise<EngineIoResponse>;
   /** Opens a WebSocket that requests the upgrade of the session. */
   openSocket(): Promise<WebSocket>;
 }
@@ -25,13 +25,13 @@ const TEXT = 'text/plain;charset=UTF-8';
 export const BINARY = 'application/octet-stream';
 
 /** Opens a session with a query such as `EIO=3&b64=1`. Every request carries the headers. */
-export async function pollingSession(
+export async function openPollingSession(
   url: string,
   query: string,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<PollingSession> {
   const path = `/socket.io/?${query}${query === '' ? '' : '&'}transport=`;
-  const ask = async (address: string, init: RequestInit = { headers }): Promise<Answer> => {
+  const ask = async (address: string, init: RequestInit = { headers }): Promise<EngineIoResponse> => {
     const response = await fetch(address, init);
     const bytes = Buffer.from(await response.arrayBuffer());
     return {
@@ -41,12 +41,12 @@ export async function pollingSession(
       text: bytes.toString(),
     };
   };
-  const opened = await ask(`${url}${path}polling`);
-  const sid = /"sid\\?":\\?"([^"\\]+)\\?"/.exec(opened.bytes.toString('latin1'))?.[1] ?? '';
+  const handshake = await ask(`${url}${path}polling`);
+  const sid = /"sid\\?":\\?"([^"\\]+)\\?"/.exec(handshake.bytes.toString('latin1'))?.[1] ?? '';
   const address = `${url}${path}polling&sid=${sid}`;
   return {
     sid,
-    opened,
+    handshake,
     poll: () => ask(address),
     post: (body, contentType = TEXT) =>
       ask(address, {
@@ -63,11 +63,11 @@ export async function pollingSession(
 }
 
 /** Encodes a text payload of protocol 3: `6:4hello1:2`. */
-export const textPayload = (packets: readonly string[]): string =>
+export const encodeTextPayload = (packets: readonly string[]): string =>
   packets.map((packet) => `${packet.length}:${packet}`).join('');
 
 /** Encodes a binary payload of protocol 3: for each packet a 0, the digits of its length, 255, and its UTF-8. */
-export const binaryPayload = (packets: readonly string[]): Buffer =>
+export const encodeBinaryPayload = (packets: readonly string[]): Buffer =>
   Buffer.concat(
     packets.flatMap((packet) => {
       const body = Buffer.from(packet);
@@ -76,10 +76,10 @@ export const binaryPayload = (packets: readonly string[]): Buffer =>
   );
 
 /** Encodes a payload of protocol 4. */
-export const joinedPayload = (packets: readonly string[]): string => packets.join('\u001e');
+export const encodePayload = (packets: readonly string[]): string => packets.join('\u001e');
 
 /** Decodes a text payload of protocol 3. */
-export function readTextPayload(payload: string): string[] {
+export function decodeTextPayload(payload: string): string[] {
   const packets: string[] = [];
   for (let at = 0; at < payload.length;) {
     const colon = payload.indexOf(':', at);
@@ -91,7 +91,7 @@ export function readTextPayload(payload: string): string[] {
 }
 
 /** Tries to open a WebSocket, and returns the status and the body with which it was refused. */
-export async function refusedSocket(url: string, query: string): Promise<string> {
+export async function readUpgradeError(url: string, query: string): Promise<string> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?${query}`);
   return new Promise((resolve, reject) => {
     socket.on('open', () => reject(new Error('It was opened.')));
@@ -105,7 +105,7 @@ export async function refusedSocket(url: string, query: string): Promise<string>
 }
 
 /** Decodes the handshake in a packet `0{…}`. */
-export const readHandshake = (packet: string): Record<string, unknown> => {
+export const decodeHandshake = (packet: string): Record<string, unknown> => {
   if (!packet.startsWith('0')) throw new Error(`No handshake: ${packet}`);
   return JSON.parse(packet.slice(1)) as Record<string, unknown>;
 };

@@ -5,7 +5,7 @@ setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
 /** Returns the bytes of reachable objects and of their external buffers, after a full garbage collection. */
-export function memoryInUse(): number {
+export function measureMemory(): number {
   // Buffers are freed on other threads: the second collection waits until those of the first are.
   collectGarbage();
   collectGarbage();

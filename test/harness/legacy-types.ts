@@ -30,7 +30,7 @@ const TYPES: ReadonlyMap<string, Test> = new Map([
 ]);
 
 /** Decodes an event packet. Throws if a field is not of the type that the apps cast it to. */
-export function readEvent(packet: string): LegacyEvent {
+export function decodeEvent(packet: string): LegacyEvent {
   const [channel, payload, ...more] = JSON.parse(packet.replace(/^42\d*/, '')) as [string, unknown];
   if (more.length > 0) throw new Error(`More than one argument: ${packet}`);
   if (channel === 'writing') requireType('device', isFlag, (payload as { device: unknown }).device);

@@ -1,43 +1,49 @@
 import type { WebSocket } from 'ws';
-import { createInbox } from '../../src/testing/inbox.ts';
-import { BINARY, binaryPayload, pollingSession, readTextPayload, textPayload } from './engine-io.ts';
+import { createReceiveQueue } from '../../src/testing/receive-queue.ts';
+import {
+  BINARY,
+  encodeBinaryPayload,
+  openPollingSession,
+  decodeTextPayload,
+  encodeTextPayload,
+} from './engine-io.ts';
 import type { PollingSession } from './engine-io.ts';
-import { packetsOver } from './wire.ts';
-import type { Packets } from './wire.ts';
+import { createPacketConnection } from './packet-connection.ts';
+import type { PacketConnection } from './packet-connection.ts';
 
 /** A mobile client's dialect of Engine.IO 3. */
-export interface PhoneModel {
+export interface MobileDialect {
   readonly query: string;
   readonly headers: Readonly<Record<string, string>>;
   post(session: PollingSession, packets: readonly string[]): Promise<unknown>;
 }
 
 /** The Java client: no cache-busting stamp, binary posts, UTF-8 encoded once. */
-export const ANDROID: PhoneModel = {
+export const ANDROID: MobileDialect = {
   query: 'EIO=3',
   headers: { 'user-agent': 'Dalvik/2.1.0 (Linux; U; Android 8.0.0; Pixel Build/OPR6.170623.013)' },
-  post: (session, packets) => session.post(binaryPayload(packets), BINARY),
+  post: (session, packets) => session.post(encodeBinaryPayload(packets), BINARY),
 };
 
 const utf8AsText = (packet: string): string => Buffer.from(packet).toString('latin1');
 
 /** The Swift client: no `EIO`, requests base64, text posts, UTF-8 encoded twice. */
-export const IOS: PhoneModel = {
+export const IOS: MobileDialect = {
   query: 'b64=1',
   headers: { 'user-agent': 'Neo/1 CFNetwork/976 Darwin/18.2.0' },
-  post: (session, packets) => session.post(textPayload(packets.map(utf8AsText))),
+  post: (session, packets) => session.post(encodeTextPayload(packets.map(utf8AsText))),
 };
 
 /** Later versions of the Swift client, which encode once. */
-export const IOS_ENCODING_ONCE: PhoneModel = {
+export const IOS_ENCODING_ONCE: MobileDialect = {
   ...IOS,
-  post: (session, packets) => session.post(textPayload(packets)),
+  post: (session, packets) => session.post(encodeTextPayload(packets)),
 };
 
-export interface Phone extends Packets {
+export interface MobileClient extends PacketConnection {
   readonly sid: string;
   /** Resolves once the session is upgraded to its WebSocket. */
-  upgraded(): Promise<void>;
+  waitForUpgrade(): Promise<void>;
   /** Closes as the libraries do, after sending what is queued. */
   close(): Promise<void>;
 }
@@ -49,13 +55,13 @@ interface Line {
 }
 
 /** Connects as an app does: over polling, then over a WebSocket unless `upgrades` is false. Returns after the handshake. */
-export async function phone(
+export async function connectMobileClient(
   url: string,
-  model: PhoneModel,
+  model: MobileDialect,
   { upgrades = true }: { readonly upgrades?: boolean } = {},
-): Promise<Phone> {
-  const session = await pollingSession(url, model.query, model.headers);
-  const inbox = createInbox<string>('packets');
+): Promise<MobileClient> {
+  const session = await openPollingSession(url, model.query, model.headers);
+  const inbox = createReceiveQueue<string>('packets');
   const polling = pollingLine(session, model, (packet) => inbox.push(packet));
   let line: Line = polling;
   let socket: WebSocket | undefined;
@@ -87,9 +93,9 @@ export async function phone(
     socket?.close();
   };
   return {
-    ...packetsOver((packet) => line.send(packet), inbox),
+    ...createPacketConnection((packet) => line.send(packet), inbox),
     sid: session.sid,
-    upgraded: () => upgraded,
+    waitForUpgrade: () => upgraded,
     close,
     async [Symbol.asyncDispose]() {
       if (line === polling) await close().catch(() => {});
@@ -99,7 +105,7 @@ export async function phone(
 }
 
 /** Posts all queued packets in one request at a time, and keeps one poll open. */
-function pollingLine(session: PollingSession, model: PhoneModel, onPacket: (packet: string) => void) {
+function pollingLine(session: PollingSession, model: MobileDialect, onPacket: (packet: string) => void) {
   let waiting: string[] = [];
   let posting: Promise<void> | undefined;
   let over = false;
@@ -111,7 +117,7 @@ function pollingLine(session: PollingSession, model: PhoneModel, onPacket: (pack
     while (!over) {
       const { status, text } = await session.poll();
       if (status !== 200) return;
-      for (const packet of readTextPayload(text)) {
+      for (const packet of decodeTextPayload(text)) {
         if (packet === '1') over = true;
         else if (packet !== '6') onPacket(packet);
       }

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findFreePort } from './ports.ts';
-import { pathOf } from './programs.ts';
+import { requireProgram } from './installed-programs.ts';
 
 export interface Proxy extends AsyncDisposable {
   readonly url: string;
@@ -27,7 +27,7 @@ export async function startNginx(upstream: string, directives: string): Promise<
     }`;
   await writeFile(join(dir, 'nginx.conf'), config);
   const child = spawn(
-    pathOf('nginx'),
+    requireProgram('nginx'),
     ['-p', dir, '-c', join(dir, 'nginx.conf'), '-e', join(dir, 'error.log')],
     {
       stdio: 'inherit',

@@ -54,7 +54,7 @@ export function startProgram([command, ...args]: Command, env: Record<string, st
 const MAX_PRINTED = 100_000;
 
 /** Resolves with the first match in the program's output, which it keeps draining. Rejects if the program exits first. */
-export function untilPrinted(child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray> {
+export function waitForOutput(child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray> {
   let printed = '';
   let complaint = '';
   return new Promise((resolve, reject) => {
@@ -72,6 +72,6 @@ export function untilPrinted(child: ChildProcess, pattern: RegExp): Promise<RegE
 }
 
 /** Resolves with the URL of a starting gateway once it logs `listening`. */
-export async function untilListening(child: ChildProcess): Promise<string> {
-  return (await untilPrinted(child, /^\{.*"url":"([^"]+)".*"msg":"listening"\}$/m))[1] ?? '';
+export async function waitUntilListening(child: ChildProcess): Promise<string> {
+  return (await waitForOutput(child, /^\{.*"url":"([^"]+)".*"msg":"listening"\}$/m))[1] ?? '';
 }

@@ -1,12 +1,12 @@
 import { WebSocket } from 'ws';
-import { createInbox } from '../../src/testing/inbox.ts';
-import { joinedPayload, pollingSession, readTextPayload, textPayload } from './engine-io.ts';
+import { createReceiveQueue } from '../../src/testing/receive-queue.ts';
+import { encodePayload, openPollingSession, decodeTextPayload, encodeTextPayload } from './engine-io.ts';
 
 /** A text frame, or a binary one. */
 export type RawFrame = string | Buffer;
 
 /** An Engine.IO connection for packets that no client sends. The end of the connection is received as a packet, too. */
-export interface RawLine extends AsyncDisposable {
+export interface RawConnection extends AsyncDisposable {
   /** Sends the frames in one batch. Resolves with `ok`, or with `aborted` if their request was aborted. */
   send(...frames: readonly RawFrame[]): Promise<string>;
   /** Resolves with the next packet; `closed …` after the last. */
@@ -17,16 +17,20 @@ export type Protocol = 3 | 4;
 export type TransportName = 'websocket' | 'polling';
 
 /** Opens a connection, of which no packet is read yet. */
-export const rawLine = (url: string, protocol: Protocol, transport: TransportName): Promise<RawLine> =>
-  transport === 'polling' ? pollingLine(url, protocol) : socketLine(url, protocol);
-
-/** Opens a connection to the namespace `/`, and reads the packets of the handshake. */
-export async function connectedLine(
+export const openRawConnection = (
   url: string,
   protocol: Protocol,
   transport: TransportName,
-): Promise<RawLine> {
-  const line = await rawLine(url, protocol, transport);
+): Promise<RawConnection> =>
+  transport === 'polling' ? pollingLine(url, protocol) : socketLine(url, protocol);
+
+/** Opens a connection to the namespace `/`, and reads the packets of the handshake. */
+export async function connectRawConnection(
+  url: string,
+  protocol: Protocol,
+  transport: TransportName,
+): Promise<RawConnection> {
+  const line = await openRawConnection(url, protocol, transport);
   await line.next();
   if (protocol === 4) await line.send('40');
   await line.next();
@@ -34,7 +38,7 @@ export async function connectedLine(
 }
 
 /** Reads packets up to this one, or to the end of the connection. */
-export async function heardUntil(line: RawLine, last: string): Promise<string[]> {
+export async function readPacketsUntil(line: RawConnection, last: string): Promise<string[]> {
   const heard: string[] = [];
   for (;;) {
     const packet = await line.next();
@@ -43,9 +47,9 @@ export async function heardUntil(line: RawLine, last: string): Promise<string[]>
   }
 }
 
-async function socketLine(url: string, protocol: Protocol): Promise<RawLine> {
+async function socketLine(url: string, protocol: Protocol): Promise<RawConnection> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=${protocol}&transport=websocket`);
-  const inbox = createInbox<string>('packets');
+  const inbox = createReceiveQueue<string>('packets');
   socket.on('message', (data: Buffer, isBinary) =>
     inbox.push(isBinary ? `binary ${data.toString('hex')}` : data.toString()),
   );
@@ -64,14 +68,14 @@ async function socketLine(url: string, protocol: Protocol): Promise<RawLine> {
   };
 }
 
-async function pollingLine(url: string, protocol: Protocol): Promise<RawLine> {
-  const session = await pollingSession(url, protocol === 3 ? 'EIO=3&b64=1' : 'EIO=4');
-  const read = (payload: string) => (protocol === 3 ? readTextPayload(payload) : payload.split('\u001e'));
-  const waiting = read(session.opened.text);
+async function pollingLine(url: string, protocol: Protocol): Promise<RawConnection> {
+  const session = await openPollingSession(url, protocol === 3 ? 'EIO=3&b64=1' : 'EIO=4');
+  const read = (payload: string) => (protocol === 3 ? decodeTextPayload(payload) : payload.split('\u001e'));
+  const waiting = read(session.handshake.text);
   return {
     async send(...frames) {
       const packets = frames.map((frame) => (typeof frame === 'string' ? frame : base64(frame, protocol)));
-      const payload = protocol === 3 ? textPayload(packets) : joinedPayload(packets);
+      const payload = protocol === 3 ? encodeTextPayload(packets) : encodePayload(packets);
       try {
         return (await session.post(payload)).text;
       } catch {

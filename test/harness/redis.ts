@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { findFreePort } from './ports.ts';
-import { untilPrinted } from './program.ts';
-import { pathOf } from './programs.ts';
+import { waitForOutput } from './program.ts';
+import { requireProgram } from './installed-programs.ts';
 
 /** A Redis server of one test. It keeps its port of 127.0.0.1 over restarts. */
 export interface RedisServer extends AsyncDisposable {
@@ -23,7 +23,7 @@ export async function startRedis(): Promise<RedisServer> {
     await exited;
   };
   const start = async (): Promise<void> => {
-    const started = spawn(pathOf('redis-server'), [
+    const started = spawn(requireProgram('redis-server'), [
       '--port',
       String(port),
       '--bind',
@@ -34,7 +34,7 @@ export async function startRedis(): Promise<RedisServer> {
       'no',
     ]);
     process = started;
-    await untilPrinted(started, /Ready to accept connections/);
+    await waitForOutput(started, /Ready to accept connections/);
   };
   await start();
   return { url: `redis://127.0.0.1:${port}`, stop, start, [Symbol.asyncDispose]: stop };

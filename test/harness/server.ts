@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createDataFolder } from './data-folder.ts';
 import { findFreePort } from './ports.ts';
-import { PROGRAM_ENV, ROOT, untilListening } from './program.ts';
+import { PROGRAM_ENV, ROOT, waitUntilListening } from './program.ts';
 
 /** The program in a process of its own, with its demo accounts. It keeps its address and its data over restarts. */
 export interface Server extends AsyncDisposable {
@@ -52,7 +52,7 @@ export async function prepareServer(env: Readonly<Record<string, string>> = {}):
         },
         stdio: ['ignore', 'pipe', 'pipe'],
       });
-      await untilListening(child);
+      await waitUntilListening(child);
     },
     async [Symbol.asyncDispose]() {
       await stop('SIGKILL');

@@ -5,7 +5,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 const UNTIL_TIMEOUT_MS = 15_000;
 
 /** Resolves once the condition holds, which is checked on each turn of the event loop. Throws at the deadline. */
-export async function until(condition: () => boolean, timeoutMs = UNTIL_TIMEOUT_MS): Promise<void> {
+export async function waitUntil(condition: () => boolean, timeoutMs = UNTIL_TIMEOUT_MS): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`Not within ${timeoutMs} ms: ${String(condition)}`);

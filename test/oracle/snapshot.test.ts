@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { circleOf, conversationOf } from '../../src/testing/index.ts';
-import type { GraphqlClient, Named, TestAccount, TestSubscription } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
+import { createCircle, createConversation } from '../../src/testing/index.ts';
+import type { GraphqlClient, Entity, TestAccount, TestSubscription } from '../../src/testing/index.ts';
+import { startTestApp } from '../harness/app.ts';
 import { CIRCLE_EVENTS, CONVERSATION_EVENTS, SNAPSHOT } from './documents.ts';
 import { applyToCircle, applyToConversation } from './reducer.ts';
 import type { CircleState, ConversationState, EventShape } from './reducer.ts';
@@ -35,7 +35,7 @@ interface State {
 
 const rolesOf = ({ nodes }: Roles) => nodes.map(({ role, user }) => ({ email: user.email, role }));
 
-async function read(reader: GraphqlClient, circle: Named, conversation: Named): Promise<State> {
+async function read(reader: GraphqlClient, circle: Entity, conversation: Entity): Promise<State> {
   const variables = { circle: circle.id, conversation: conversation.id };
   const snapshot = await reader.run<Snapshot>(SNAPSHOT, variables);
   const { participants, messages, eventCursor, name, deviceAccess } = snapshot.conversation;
@@ -80,7 +80,7 @@ async function write(app: Awaited<ReturnType<typeof world>>, index: number): Pro
   const ids = { circle: circle.id, id: conversation.id };
   const attempt = (account: TestAccount, query: string, variables: Record<string, unknown>) =>
     account.graphql.send(query, variables);
-  const phone = index % 4 === 0 ? await actor.legacy() : undefined;
+  const phone = index % 4 === 0 ? await actor.connectLegacy() : undefined;
   for (let round = 0; round < WRITES; round += 1) {
     const kind = (index + round) % 8;
     if (phone !== undefined && kind < 3) {
@@ -88,7 +88,7 @@ async function write(app: Awaited<ReturnType<typeof world>>, index: number): Pro
         conversation_id: conversation.legacyId,
         text_message: `phone ${index}.${round}`,
       });
-      await phone.acknowledged('leave_circle', { circle_id: 0 });
+      await phone.emitWithAck('leave_circle', { circle_id: 0 });
     } else if (kind < 3) {
       await attempt(
         actor,
@@ -140,7 +140,7 @@ async function write(app: Awaited<ReturnType<typeof world>>, index: number): Pro
   }
 }
 
-async function editLast(actor: TestAccount, conversation: Named, round: number): Promise<void> {
+async function editLast(actor: TestAccount, conversation: Entity, round: number): Promise<void> {
   const { data } = await actor.graphql.send<{
     conversation: { messages: { nodes: { id: string }[] } } | null;
   }>('query ($id: ID!) { conversation(id: $id) { messages(last: 5) { nodes { id } } } }', {
@@ -156,11 +156,11 @@ async function editLast(actor: TestAccount, conversation: Named, round: number):
 }
 
 async function world() {
-  const app = await testApp();
-  const [reader, ann] = [await app.account(), await app.account()];
-  const guests = [await app.account(), await app.account(), await app.account()];
-  const circle = await circleOf(ann, reader, ...guests);
-  const conversation = await conversationOf(ann, circle, reader, ...guests);
+  const app = await startTestApp();
+  const [reader, ann] = [await app.createAccount(), await app.createAccount()];
+  const guests = [await app.createAccount(), await app.createAccount(), await app.createAccount()];
+  const circle = await createCircle(ann, reader, ...guests);
+  const conversation = await createConversation(ann, circle, reader, ...guests);
   return { app, reader, ann, guests, circle, conversation };
 }
 

@@ -1,19 +1,19 @@
 import { expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
-import { deviceOf } from '../../src/testing/index.ts';
-import { family } from '../harness/demo-family.ts';
+import { startTestApp } from '../harness/app.ts';
+import { createDevice } from '../../src/testing/index.ts';
+import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 
 const SIGNALS =
   'subscription { signals { content sender { __typename ... on User { email } ... on Device { name } } } }';
 const SEND = 'mutation ($to: SignalTarget!, $content: JSON!) { sendSignal(to: $to, content: $content) }';
 
 test('a forwarded payload reaches the newest legacy connection on both channels, and every signals subscription', async () => {
-  await using app = await testApp();
-  const { ann, bob } = await family(app);
-  const older = await bob.legacy();
-  const newer = await bob.legacy();
+  await using app = await startTestApp();
+  const { ann, bob } = await createAnnAndBob(app);
+  const older = await bob.connectLegacy();
+  const newer = await bob.connectLegacy();
   await using reader = bob.graphql.subscribe(SIGNALS);
-  const caller = await ann.legacy();
+  const caller = await ann.connectLegacy();
   await bob.graphql.run('{ webrtc { stunServers { urls } } }');
 
   const payload = { email: bob.login, message: 'CALLING' };
@@ -22,13 +22,13 @@ test('a forwarded payload reaches the newest legacy connection on both channels,
   expect(await newer.expect('webrtc_forward')).toEqual(frame);
   expect(await newer.expect('webrtc_config')).toEqual(frame);
   expect(await reader.next()).toEqual({ content: payload, sender: { __typename: 'User', email: ann.login } });
-  expect(older.waiting()).toEqual([]);
+  expect(older.pending()).toEqual([]);
 });
 
 test('a signal from GraphQL reaches a legacy connection unchanged', async () => {
-  await using app = await testApp();
-  const { ann, bob, circle } = await family(app);
-  const phone = await bob.legacy();
+  await using app = await startTestApp();
+  const { ann, bob, circle } = await createAnnAndBob(app);
+  const phone = await bob.connectLegacy();
   const content = { message: { type: 'sdp', data: { type: 'offer', sdp: 'v=0' } } };
   for (const to of [{ email: bob.login }, { userId: bob.id }]) {
     await ann.graphql.run(SEND, { to, content });
@@ -38,8 +38,8 @@ test('a signal from GraphQL reaches a legacy connection unchanged', async () => 
       content,
     });
   }
-  const device = await deviceOf(app, ann, circle);
-  const kitchen = await device.legacy();
+  const device = await createDevice(app, ann, circle);
+  const kitchen = await device.connectLegacy();
   await bob.graphql.run(SEND, { to: { deviceId: device.id }, content });
   expect(await kitchen.expect('webrtc_forward')).toEqual({
     sender_id: bob.legacyId,
@@ -51,27 +51,29 @@ test('a signal from GraphQL reaches a legacy connection unchanged', async () => 
 });
 
 test('an account without a connection is unreachable, and one without a shared circle is unknown', async () => {
-  await using app = await testApp();
-  const { ann, bob } = await family(app);
-  const stranger = await app.account();
-  await stranger.legacy();
-  expect(await ann.graphql.refused(SEND, { to: { email: bob.login }, content: {} })).toBe('UNREACHABLE');
-  expect(await ann.graphql.refused(SEND, { to: { email: stranger.login }, content: {} })).toBe('NOT_FOUND');
-  const caller = await ann.legacy();
-  expect(await caller.refused('webrtc_forward', { user_id: bob.legacyId })).toBe(
+  await using app = await startTestApp();
+  const { ann, bob } = await createAnnAndBob(app);
+  const stranger = await app.createAccount();
+  await stranger.connectLegacy();
+  expect(await ann.graphql.expectError(SEND, { to: { email: bob.login }, content: {} })).toBe('UNREACHABLE');
+  expect(await ann.graphql.expectError(SEND, { to: { email: stranger.login }, content: {} })).toBe(
+    'NOT_FOUND',
+  );
+  const caller = await ann.connectLegacy();
+  expect(await caller.expectError('webrtc_forward', { user_id: bob.legacyId })).toBe(
     'Destinataire non connecte aux websockets',
   );
-  expect(await caller.refused('webrtc_forward', { user_id: stranger.legacyId })).toBe(
+  expect(await caller.expectError('webrtc_forward', { user_id: stranger.legacyId })).toBe(
     'Utilisateur introuvable',
   );
-  expect(await caller.refused('webrtc_forward', { email: 'nobody', user_id: bob.legacyId })).toBe(
+  expect(await caller.expectError('webrtc_forward', { email: 'nobody', user_id: bob.legacyId })).toBe(
     'Utilisateur introuvable',
   );
-  expect(await caller.refused('webrtc_forward', {})).toBe('Utilisateur introuvable');
+  expect(await caller.expectError('webrtc_forward', {})).toBe('Utilisateur introuvable');
 });
 
 test('both APIs return the same servers, and valid credentials', async () => {
-  await using app = await testApp({
+  await using app = await startTestApp({
     env: {
       STUN_URLS: 'stun:stun.test:3478',
       TURN_URLS: 'turn:turn.test:3479',
@@ -79,15 +81,15 @@ test('both APIs return the same servers, and valid credentials', async () => {
       TURN_TTL: '600',
     },
   });
-  const { ann } = await family(app);
-  const anonymous = await app.legacy();
+  const { ann } = await createAnnAndBob(app);
+  const anonymous = await app.connectLegacy();
   anonymous.emit('webrtc_stun_info');
   expect(await anonymous.expect('webrtc_config')).toEqual([{ domain: 'stun.test', ip: '', port: 3478 }]);
   anonymous.emit('webrtc_turn_info');
   expect(await anonymous.expect('webrtc_config')).toEqual([{ domain: 'turn.test', ip: '', port: 3479 }]);
-  expect(await anonymous.refused('webrtc_credentials')).toBe('Socket user introuvable');
+  expect(await anonymous.expectError('webrtc_credentials')).toBe('Socket user introuvable');
 
-  const phone = await ann.legacy();
+  const phone = await ann.connectLegacy();
   phone.emit('webrtc_credentials');
   const credentials = await phone.expect<{ username: string; password: string }>('webrtc_config');
   expect(credentials.username).toMatch(new RegExp(`^\\d+:${ann.legacyId}False$`));

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
-import { circleOf, conversationOf } from '../../src/testing/index.ts';
-import type { Named, TestAccount } from '../../src/testing/index.ts';
+import { startTestApp } from '../harness/app.ts';
+import { createCircle, createConversation } from '../../src/testing/index.ts';
+import type { Entity, TestAccount } from '../../src/testing/index.ts';
 
 const WRITERS = 16;
 const RENAMES =
@@ -16,7 +16,7 @@ interface Renamed {
 }
 
 /** Returns the circle's name at each position of its log. */
-async function namesOf(account: TestAccount, circle: Named, after: string): Promise<Map<string, string>> {
+async function namesOf(account: TestAccount, circle: Entity, after: string): Promise<Map<string, string>> {
   await using events = account.graphql.subscribe<Renamed>(RENAMES, { id: circle.id, after });
   const names = new Map<string, string>();
   for (let event = await events.next(); event.__typename !== 'StreamLive'; event = await events.next())
@@ -24,7 +24,7 @@ async function namesOf(account: TestAccount, circle: Named, after: string): Prom
   return names;
 }
 
-async function cursorOf(account: TestAccount, { id }: Named): Promise<string> {
+async function cursorOf(account: TestAccount, { id }: Entity): Promise<string> {
   const query = 'query ($id: ID!) { circle(id: $id) { eventCursor } }';
   return (await account.graphql.run<{ circle: { eventCursor: string } }>(query, { id })).circle.eventCursor;
 }
@@ -32,9 +32,9 @@ async function cursorOf(account: TestAccount, { id }: Named): Promise<string> {
 const texts = (prefix: string) => Array.from({ length: WRITERS }, (_, index) => `${prefix} ${index}`);
 
 test('a mutation returns the state at its eventCursor under concurrent writes', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
-  const circle = await circleOf(ann);
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
+  const circle = await createCircle(ann);
   const begin = await cursorOf(ann, circle);
   const answers = await Promise.all(
     texts('name').map((name) =>
@@ -50,9 +50,9 @@ test('a mutation returns the state at its eventCursor under concurrent writes', 
 });
 
 test('an event carries the state at its eventCursor', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
-  const circle = await circleOf(ann);
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
+  const circle = await createCircle(ann);
   const begin = await cursorOf(ann, circle);
   await using events = ann.graphql.subscribe<{ circle?: { name: string; eventCursor: string } }>(
     'subscription ($id: ID!, $after: Cursor) { circleEvents(circleId: $id, after: $after) { ... on CircleUpdated { circle { name eventCursor } } } }',
@@ -67,12 +67,12 @@ test('an event carries the state at its eventCursor', async () => {
 });
 
 test('a removed member reads no later state beside an eventCursor', async () => {
-  await using app = await testApp();
-  const [ann, bob, eve] = [await app.account(), await app.account(), await app.account()];
+  await using app = await startTestApp();
+  const [ann, bob, eve] = [await app.createAccount(), await app.createAccount(), await app.createAccount()];
   await using first = bob.graphql.subscribe<{ cursor: string }>('subscription { inboxEvents { cursor } }');
   const { cursor: after } = await first.next();
-  const circle = await circleOf(ann, bob, eve);
-  const { id } = await conversationOf(ann, circle, bob, eve);
+  const circle = await createCircle(ann, bob, eve);
+  const { id } = await createConversation(ann, circle, bob, eve);
   await ann.graphql.run(
     'mutation ($id: ID!, $email: String!) { kickFromCircle(circleId: $id, email: $email) { id } }',
     { id: circle.id, email: bob.login },
@@ -97,9 +97,9 @@ test('a removed member reads no later state beside an eventCursor', async () => 
 });
 
 test('a mutation returns what it deleted as it was, with its eventCursor', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
-  const circle = await circleOf(ann);
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
+  const circle = await createCircle(ann);
   const answer = await ann.graphql.run<{ deleteCircle: { name: string; eventCursor: string } }>(
     'mutation ($id: ID!) { deleteCircle(circleId: $id) { name eventCursor } }',
     { id: circle.id },

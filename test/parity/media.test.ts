@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { TestAccount } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
-import { family, sendMessage } from '../harness/demo-family.ts';
+import { startTestApp } from '../harness/app.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
@@ -30,10 +30,10 @@ async function uploadAsAndroid(
 }
 
 test('files announced over Socket.IO and uploaded like a legacy app are visible over both APIs', async () => {
-  await using app = await testApp();
-  const { ann, bob, conversation } = await family(app);
-  await using reader = await bob.conversationEvents(conversation.id);
-  const phone = await ann.legacy();
+  await using app = await startTestApp();
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  await using reader = await bob.subscribeToConversation(conversation.id);
+  const phone = await ann.connectLegacy();
   await phone.push('join_conversation', { conversation_id: conversation.legacyId });
 
   phone.emit('message', {
@@ -102,9 +102,9 @@ test('files announced over Socket.IO and uploaded like a legacy app are visible 
 });
 
 test('files announced and uploaded over GraphQL are visible over both APIs', async () => {
-  await using app = await testApp();
-  const { ann, bob, conversation } = await family(app);
-  const phone = await bob.legacy();
+  await using app = await startTestApp();
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  const phone = await bob.connectLegacy();
   await phone.push('join_conversation', { conversation_id: conversation.legacyId });
   const { sendMessage: sent } = await sendMessage(ann, conversation, 'one', ['a.png']);
   expect(await phone.expect('message')).toMatchObject({ status: 'pending', message: { medias: 1 } });

@@ -1,18 +1,18 @@
 import { expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
-import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
-import { family } from '../harness/demo-family.ts';
+import { startTestApp } from '../harness/app.ts';
+import { createCircle, createConversation, createDevice } from '../../src/testing/index.ts';
+import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 
 test('an invitation reaches the inbox and the newest legacy connection; a join reaches the circle', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
-  const bob = await app.account();
-  const circle = await circleOf(ann);
-  await using inbox = await bob.inboxEvents();
-  await using events = await ann.circleEvents(circle.id);
-  const older = await bob.legacy();
-  const newer = await bob.legacy();
-  const member = await ann.legacy();
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
+  const bob = await app.createAccount();
+  const circle = await createCircle(ann);
+  await using inbox = await bob.subscribeToInbox();
+  await using events = await ann.subscribeToCircle(circle.id);
+  const older = await bob.connectLegacy();
+  const newer = await bob.connectLegacy();
+  const member = await ann.connectLegacy();
   await member.push('join_circle', { circle_id: circle.legacyId });
 
   const { inviteToCircle } = await ann.graphql.run<{ inviteToCircle: { id: string; legacyId: number } }>(
@@ -38,16 +38,16 @@ test('an invitation reaches the inbox and the newest legacy connection; a join r
     user: bob.login,
     circle_id: circle.legacyId,
   });
-  expect(older.waiting()).toEqual([]);
+  expect(older.pending()).toEqual([]);
 });
 
 test('a kick from the circle ends streams and rooms after its event', async () => {
-  await using app = await testApp();
-  const { ann, bob, circle, conversation } = await family(app);
-  const carl = await app.account();
-  await using inCircle = await bob.circleEvents(circle.id);
-  await using inConversation = await bob.conversationEvents(conversation.id);
-  const phone = await bob.legacy();
+  await using app = await startTestApp();
+  const { ann, bob, circle, conversation } = await createAnnAndBob(app);
+  const carl = await app.createAccount();
+  await using inCircle = await bob.subscribeToCircle(circle.id);
+  await using inConversation = await bob.subscribeToConversation(conversation.id);
+  const phone = await bob.connectLegacy();
   await phone.push('join_circle', { circle_id: circle.legacyId });
   await phone.push('join_conversation', { conversation_id: conversation.legacyId });
 
@@ -62,9 +62,11 @@ test('a kick from the circle ends streams and rooms after its event', async () =
     user: { email: bob.login },
     by: { email: ann.login },
   });
-  expect(await inCircle.ended()).toMatchObject([{ extensions: { code: 'FORBIDDEN', reason: 'KICKED' } }]);
+  expect(await inCircle.waitForEnd()).toMatchObject([
+    { extensions: { code: 'FORBIDDEN', reason: 'KICKED' } },
+  ]);
   expect(await inConversation.nextOf('ParticipantKicked')).toMatchObject({ user: { email: bob.login } });
-  expect(await inConversation.ended()).toMatchObject([{ extensions: { reason: 'KICKED' } }]);
+  expect(await inConversation.waitForEnd()).toMatchObject([{ extensions: { reason: 'KICKED' } }]);
   expect(await phone.expect('circle')).toEqual({
     event: 'kick',
     user: bob.login,
@@ -81,29 +83,29 @@ test('a kick from the circle ends streams and rooms after its event', async () =
   await ann.graphql.run('mutation ($id: ID!) { updateCircle(circleId: $id, name: "Without") { id } }', {
     id: circle.id,
   });
-  expect(await phone.refused('join_circle', { circle_id: circle.legacyId })).toBe(
+  expect(await phone.expectError('join_circle', { circle_id: circle.legacyId })).toBe(
     "Vous n'appartenez pas a ce cercle",
   );
-  expect(await phone.refused('join_conversation', { conversation_id: conversation.legacyId })).toBe(
+  expect(await phone.expectError('join_conversation', { conversation_id: conversation.legacyId })).toBe(
     'Vous ne faite pas partie de cette conversation',
   );
-  expect(phone.waiting()).toEqual([]);
-  expect(await bob.graphql.refused('query ($id: ID!) { circle(id: $id) { id } }', { id: circle.id })).toBe(
-    'NOT_FOUND',
-  );
-  expect(await carl.graphql.refused('query ($id: ID!) { circle(id: $id) { id } }', { id: circle.id })).toBe(
-    'NOT_FOUND',
-  );
+  expect(phone.pending()).toEqual([]);
+  expect(
+    await bob.graphql.expectError('query ($id: ID!) { circle(id: $id) { id } }', { id: circle.id }),
+  ).toBe('NOT_FOUND');
+  expect(
+    await carl.graphql.expectError('query ($id: ID!) { circle(id: $id) { id } }', { id: circle.id }),
+  ).toBe('NOT_FOUND');
 });
 
 test('a deleted account receives the events of its circle and conversation, and then the end of its session', async () => {
-  await using app = await testApp();
-  const { ann, bob, circle, conversation } = await family(app);
-  await using inbox = await bob.inboxEvents();
-  await using inCircle = await bob.circleEvents(circle.id);
-  await using inConversation = await bob.conversationEvents(conversation.id);
-  await using annInCircle = await ann.circleEvents(circle.id);
-  const phone = await bob.legacy();
+  await using app = await startTestApp();
+  const { ann, bob, circle, conversation } = await createAnnAndBob(app);
+  await using inbox = await bob.subscribeToInbox();
+  await using inCircle = await bob.subscribeToCircle(circle.id);
+  await using inConversation = await bob.subscribeToConversation(conversation.id);
+  await using annInCircle = await ann.subscribeToCircle(circle.id);
+  const phone = await bob.connectLegacy();
   await phone.push('join_circle', { circle_id: circle.legacyId });
   await phone.push('join_conversation', { conversation_id: conversation.legacyId });
 
@@ -111,69 +113,71 @@ test('a deleted account receives the events of its circle and conversation, and 
 
   const ended = [{ extensions: { code: 'UNAUTHENTICATED', reason: 'ACCOUNT_DELETED' } }];
   expect(await inCircle.next()).toMatchObject({ __typename: 'MemberLeft', user: { email: bob.login } });
-  expect(await inCircle.ended()).toMatchObject(ended);
+  expect(await inCircle.waitForEnd()).toMatchObject(ended);
   expect(await inConversation.next()).toMatchObject({ __typename: 'ParticipantLeft' });
-  expect(await inConversation.ended()).toMatchObject(ended);
-  expect(await inbox.ended()).toMatchObject(ended);
-  expect([...inCircle.waiting(), ...inConversation.waiting(), ...inbox.waiting()]).toEqual([]);
+  expect(await inConversation.waitForEnd()).toMatchObject(ended);
+  expect(await inbox.waitForEnd()).toMatchObject(ended);
+  expect([...inCircle.pending(), ...inConversation.pending(), ...inbox.pending()]).toEqual([]);
   expect(await phone.expect('circle')).toMatchObject({ event: 'quit', user: bob.login });
   expect(await phone.expect('conversation')).toMatchObject({ event: 'quit', user: bob.login });
   expect(await phone.expect('error')).toBe('User not found');
-  await phone.disconnected();
+  await phone.waitForDisconnect();
   expect(await annInCircle.next()).toMatchObject({ __typename: 'MemberLeft', user: { email: bob.login } });
 });
 
 const READ = 'query ($id: ID!) { conversation(id: $id) { messages(last: 1) { nodes { text } } } }';
 
 test('a device that is removed, alone or with its circle, receives the event before its streams end', async () => {
-  await using app = await testApp();
-  const { ann, circle, conversation } = await family(app);
+  await using app = await startTestApp();
+  const { ann, circle, conversation } = await createAnnAndBob(app);
   const allow = 'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }';
   await ann.graphql.run(allow, { id: conversation.id });
   const gone = { code: 'UNAUTHENTICATED', reason: 'ACCOUNT_DELETED' };
   {
-    await using device = await deviceOf(app, ann, circle);
-    const inCircle = await device.circleEvents(circle.id);
-    const inConversation = await device.conversationEvents(conversation.id);
-    const radio = await device.legacy();
+    await using device = await createDevice(app, ann, circle);
+    const inCircle = await device.subscribeToCircle(circle.id);
+    const inConversation = await device.subscribeToConversation(conversation.id);
+    const radio = await device.connectLegacy();
     await radio.push('join_circle', { circle_id: circle.legacyId });
     await ann.graphql.run('mutation ($id: ID!) { removeDevice(deviceId: $id) { id } }', { id: device.id });
     expect(await inCircle.nextOf('DeviceRemoved')).toMatchObject({ device: { id: device.id } });
-    expect(await inCircle.ended()).toMatchObject([{ extensions: gone }]);
+    expect(await inCircle.waitForEnd()).toMatchObject([{ extensions: gone }]);
     expect(await inConversation.next()).toMatchObject({ __typename: 'DeviceAccessChanged', allowed: false });
-    expect(await inConversation.ended()).toMatchObject([{ extensions: gone }]);
+    expect(await inConversation.waitForEnd()).toMatchObject([{ extensions: gone }]);
     expect(await radio.expect('circle')).toMatchObject({ event: 'device', type: 'disconnect' });
     expect(await radio.expect('error')).toBe('User not found');
   }
-  await using device = await deviceOf(app, ann, circle);
-  expect(await device.graphql.refused(READ, { id: conversation.id })).toBe('NOT_FOUND');
+  await using device = await createDevice(app, ann, circle);
+  expect(await device.graphql.expectError(READ, { id: conversation.id })).toBe('NOT_FOUND');
   await ann.graphql.run(allow, { id: conversation.id });
-  const inCircle = await device.circleEvents(circle.id);
-  const inConversation = await device.conversationEvents(conversation.id);
-  const radio = await device.legacy();
+  const inCircle = await device.subscribeToCircle(circle.id);
+  const inConversation = await device.subscribeToConversation(conversation.id);
+  const radio = await device.connectLegacy();
   await radio.push('join_circle', { circle_id: circle.legacyId });
   await ann.graphql.run('mutation ($id: ID!) { deleteCircle(circleId: $id) { id } }', { id: circle.id });
   expect(await inCircle.nextOf('CircleDeleted')).toMatchObject({});
-  expect(await inCircle.ended()).toMatchObject([{ extensions: { code: 'NOT_FOUND', reason: 'DELETED' } }]);
+  expect(await inCircle.waitForEnd()).toMatchObject([
+    { extensions: { code: 'NOT_FOUND', reason: 'DELETED' } },
+  ]);
   expect(await inConversation.nextOf('ConversationDeleted')).toMatchObject({});
-  expect(await inConversation.ended()).toMatchObject([{ extensions: { reason: 'DELETED' } }]);
+  expect(await inConversation.waitForEnd()).toMatchObject([{ extensions: { reason: 'DELETED' } }]);
   expect(await radio.expect('circle')).toEqual({ event: 'delete', circle_id: circle.legacyId });
   expect(await radio.expect('error')).toBe('User not found');
 });
 
 test('events of a conversation are visible over both APIs', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
-  const bob = await app.account();
-  const carl = await app.account();
-  const circle = await circleOf(ann, bob, carl);
-  const conversation = await conversationOf(ann, circle, bob);
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
+  const bob = await app.createAccount();
+  const carl = await app.createAccount();
+  const circle = await createCircle(ann, bob, carl);
+  const conversation = await createConversation(ann, circle, bob);
   const { id, legacyId } = conversation;
-  await using events = await ann.conversationEvents(id);
-  const room = await ann.legacy();
+  await using events = await ann.subscribeToConversation(id);
+  const room = await ann.connectLegacy();
   await room.push('join_conversation', { conversation_id: legacyId });
-  const carlPhone = await carl.legacy();
-  const bobPhone = await bob.legacy();
+  const carlPhone = await carl.connectLegacy();
+  const bobPhone = await bob.connectLegacy();
 
   await ann.graphql.run(
     'mutation ($id: ID!) { updateConversation(conversationId: $id, name: "New") { id } }',
@@ -237,20 +241,22 @@ test('events of a conversation are visible over both APIs', async () => {
     conversation_id: legacyId,
   });
   expect(await events.nextOf('ParticipantLeft')).toMatchObject({ user: { email: carl.login } });
-  expect(room.waiting()).toEqual([]);
+  expect(room.pending()).toEqual([]);
 });
 
 test('a conversation of two ends when one leaves', async () => {
-  await using app = await testApp();
-  const { ann, bob, conversation } = await family(app);
-  await using events = await ann.conversationEvents(conversation.id);
+  await using app = await startTestApp();
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  await using events = await ann.subscribeToConversation(conversation.id);
   await bob.graphql.run('mutation ($id: ID!) { leaveConversation(conversationId: $id) { id } }', {
     id: conversation.id,
   });
   expect(await events.next()).toMatchObject({ __typename: 'ParticipantLeft' });
   expect(await events.next()).toMatchObject({ __typename: 'ConversationDeleted' });
-  expect(await events.ended()).toMatchObject([{ extensions: { code: 'NOT_FOUND', reason: 'DELETED' } }]);
+  expect(await events.waitForEnd()).toMatchObject([{ extensions: { code: 'NOT_FOUND', reason: 'DELETED' } }]);
   expect(
-    await ann.graphql.refused('query ($id: ID!) { conversation(id: $id) { id } }', { id: conversation.id }),
+    await ann.graphql.expectError('query ($id: ID!) { conversation(id: $id) { id } }', {
+      id: conversation.id,
+    }),
   ).toBe('NOT_FOUND');
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { testApp } from '../harness/app.ts';
-import { family, sendMessage } from '../harness/demo-family.ts';
+import { startTestApp } from '../harness/app.ts';
+import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 
 const TEXTS = ['hello', 'é€😀'];
 /** Texts that legacy clients may also send. */
@@ -9,12 +9,12 @@ const BLANK_TEXTS = ['', ' \n', '\u200b'];
 test.each([...TEXTS, ...BLANK_TEXTS])(
   'a message %j sent over Socket.IO is received over both APIs, once',
   async (text) => {
-    await using app = await testApp();
-    const { ann, bob, circle, conversation } = await family(app);
-    await using reader = await bob.conversationEvents(conversation.id);
-    const phone = await bob.legacy();
+    await using app = await startTestApp();
+    const { ann, bob, circle, conversation } = await createAnnAndBob(app);
+    await using reader = await bob.subscribeToConversation(conversation.id);
+    const phone = await bob.connectLegacy();
     await phone.push('join_conversation', { conversation_id: conversation.legacyId });
-    const sender = await ann.legacy();
+    const sender = await ann.connectLegacy();
     await sender.push('join_circle', { circle_id: circle.legacyId });
     await sender.push('join_conversation', { conversation_id: conversation.legacyId });
 
@@ -42,7 +42,7 @@ test.each([...TEXTS, ...BLANK_TEXTS])(
     expect(await reader.next()).toMatchObject({ message: { text: 'last' } });
     for (const frames of [phone, sender]) {
       expect(await frames.expect('message')).toMatchObject({ message: { content: 'last' } });
-      expect(frames.waiting()).toEqual([]);
+      expect(frames.pending()).toEqual([]);
     }
   },
 );
@@ -50,8 +50,8 @@ test.each([...TEXTS, ...BLANK_TEXTS])(
 test.each([...BLANK_TEXTS, '\u3164\u2800', '\u0301'])(
   'a message %j without files is refused by GraphQL, as a new message and as an edit',
   async (text) => {
-    await using app = await testApp();
-    const { ann, conversation } = await family(app);
+    await using app = await startTestApp();
+    const { ann, conversation } = await createAnnAndBob(app);
     const SEND =
       'mutation ($id: ID!, $text: String, $files: [String!]) { sendMessage(conversationId: $id, text: $text, files: $files) { message { id } } }';
     const send = (variables: object) => ann.graphql.send(SEND, { id: conversation.id, ...variables });
@@ -77,10 +77,10 @@ test.each([...BLANK_TEXTS, '\u3164\u2800', '\u0301'])(
 );
 
 test.each(TEXTS)('a message %j sent over GraphQL is received over both APIs, once', async (text) => {
-  await using app = await testApp();
-  const { ann, bob, conversation } = await family(app);
-  await using reader = await bob.conversationEvents(conversation.id);
-  const phone = await bob.legacy();
+  await using app = await startTestApp();
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  await using reader = await bob.subscribeToConversation(conversation.id);
+  const phone = await bob.connectLegacy();
   await phone.push('join_conversation', { conversation_id: conversation.legacyId });
 
   const { sendMessage: sent } = await sendMessage(ann, conversation, text);
@@ -91,16 +91,16 @@ test.each(TEXTS)('a message %j sent over GraphQL is received over both APIs, onc
   });
   await sendMessage(ann, conversation, 'last');
   expect(await phone.expect('message')).toMatchObject({ message: { content: 'last' } });
-  expect(phone.waiting()).toEqual([]);
-  expect(reader.waiting()).toHaveLength(1);
+  expect(phone.pending()).toEqual([]);
+  expect(reader.pending()).toHaveLength(1);
 });
 
 test('an update and a deletion are received over both APIs', async () => {
-  await using app = await testApp();
-  const { ann, bob, conversation } = await family(app);
+  await using app = await startTestApp();
+  const { ann, bob, conversation } = await createAnnAndBob(app);
   const { sendMessage: sent } = await sendMessage(ann, conversation, 'first');
-  await using reader = await bob.conversationEvents(conversation.id);
-  const phone = await bob.legacy();
+  await using reader = await bob.subscribeToConversation(conversation.id);
+  const phone = await bob.connectLegacy();
   await phone.push('join_conversation', { conversation_id: conversation.legacyId });
 
   const { id, legacyId } = sent.message;
@@ -127,10 +127,10 @@ test('an update and a deletion are received over both APIs', async () => {
 });
 
 test('messages of one legacy connection arrive in the order sent', async () => {
-  await using app = await testApp();
-  const { ann, bob, conversation } = await family(app);
-  await using reader = await bob.conversationEvents(conversation.id);
-  const sender = await app.legacy();
+  await using app = await startTestApp();
+  const { ann, bob, conversation } = await createAnnAndBob(app);
+  await using reader = await bob.subscribeToConversation(conversation.id);
+  const sender = await app.connectLegacy();
   sender.emit('authenticate', { token: ann.token });
   sender.emit('join_conversation', { conversation_id: conversation.legacyId });
   for (let index = 0; index < 20; index += 1) {

@@ -6,13 +6,13 @@ import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlClient } from '../../src/testing/index.ts';
-import { rawSocket } from '../harness/raw-socket.ts';
-import type { RawSocket } from '../harness/raw-socket.ts';
-import { wire } from '../harness/wire.ts';
-import type { Wire } from '../harness/wire.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import type { GraphqlSocket } from '../harness/graphql-socket.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
+import type { PacketSocket } from '../harness/packet-connection.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, ROOT, untilListening } from '../harness/program.ts';
-import { needs, pathOf } from '../harness/programs.ts';
+import { PROGRAM_ENV, ROOT, waitUntilListening } from '../harness/program.ts';
+import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 
 const LOGIN = `mutation { login(email: "ann@example.com", password: "parley") { token } }`;
 const SEND =
@@ -29,7 +29,7 @@ async function programWithClock() {
   const clock = join(folder, 'clock');
   const set = (offset: string) => writeFile(clock, `${offset}\n`);
   await set('+0s');
-  const { stdout } = spawnSync(pathOf('faketime'), ['-m', '2018-12-07 10:00:00', 'env'], {
+  const { stdout } = spawnSync(requireProgram('faketime'), ['-m', '2018-12-07 10:00:00', 'env'], {
     encoding: 'utf8',
   });
   const child = spawn(process.execPath, ['src/main.ts'], {
@@ -49,7 +49,7 @@ async function programWithClock() {
   let printed = '';
   child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
   return {
-    url: await untilListening(child),
+    url: await waitUntilListening(child),
     set,
     printed: () => printed,
     async [Symbol.asyncDispose]() {
@@ -62,7 +62,7 @@ async function programWithClock() {
 }
 
 /** The text of the next message that a GraphQL socket receives. */
-async function textOn(socket: RawSocket): Promise<unknown> {
+async function textOn(socket: GraphqlSocket): Promise<unknown> {
   for (;;) {
     const { payload } = (await socket.next(({ id }) => id === 'events')) as {
       payload: { data: { conversationEvents: { message?: { text: string } } } };
@@ -77,13 +77,13 @@ async function send(ann: GraphqlClient, text: string): Promise<number> {
 }
 
 /** Later than other tests would wait. */
-function untilPacket({ socket }: Wire, packet: string): Promise<void> {
+function untilPacket({ socket }: PacketSocket, packet: string): Promise<void> {
   return new Promise((resolve) => {
     socket.on('message', (data: Buffer) => data.toString() === packet && resolve());
   });
 }
 
-describe.skipIf(needs('faketime'))('a clock that is set', () => {
+describe.skipIf(isMissing('faketime'))('a clock that is set', () => {
   // Each waits for the pings of its own program, mostly idle.
   test.concurrent.for(['+600s', '-600s'])(
     'by %s ends no connection, announces no one as offline, and keeps calls and messages going',
@@ -94,17 +94,17 @@ describe.skipIf(needs('faketime'))('a clock that is set', () => {
       await using anonymous = createGraphqlClient(url);
       const { token } = (await anonymous.run<{ login: { token: string } }>(LOGIN)).login;
       await using ann = createGraphqlClient(url, token);
-      await using graphql = await rawSocket(url, { token });
+      await using graphql = await openGraphqlSocket(url, { token });
       graphql.send({ id: 'events', type: 'subscribe', payload: { query: EVENTS } });
       graphql.send({ id: 'presence', type: 'subscribe', payload: { query: PRESENCE } });
       await graphql.next(({ id }) => id === 'presence');
       await graphql.next(({ id }) => id === 'events');
-      await using ancient = await wire(url, 3);
-      await using modern = await wire(url, 4);
+      await using ancient = await openPacketSocket(url, 3);
+      await using modern = await openPacketSocket(url, 4);
       const old = [ancient, modern];
       for (const socket of old) {
-        await socket.ask('authenticate', { token });
-        await socket.ask('join_conversation', { conversation_id: 1 });
+        await socket.request('authenticate', { token });
+        await socket.request('join_conversation', { conversation_id: 1 });
       }
 
       await program.set(offset);
@@ -122,7 +122,7 @@ describe.skipIf(needs('faketime'))('a clock that is set', () => {
       for (const socket of old)
         for (const text of ['set', 'later']) expect(await socket.next('42["message"')).toContain(text);
       expect(await modern.next('42["webrtc_forward"')).toContain('CALLING');
-      expect(graphql.waiting()).toEqual([]);
+      expect(graphql.pending()).toEqual([]);
       for (const { socket } of [graphql, ...old]) expect(socket.readyState).toBe(socket.OPEN);
       expect(program.printed()).not.toMatch(/SILENT|"level":50|"level":40(?!.*demo accounts)/);
     },

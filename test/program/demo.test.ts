@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, startProgram, untilListening } from '../harness/program.ts';
+import { PROGRAM_ENV, startProgram, waitUntilListening } from '../harness/program.ts';
 
 const LOGIN =
   'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }';
@@ -18,7 +18,7 @@ async function during(
     PORT: '0',
     ...env,
   });
-  await work(await untilListening(program.child));
+  await work(await waitUntilListening(program.child));
   program.child.kill('SIGTERM');
   expect(await program.exited).toEqual([0, null]);
   return program.printed.stdout

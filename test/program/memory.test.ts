@@ -5,10 +5,10 @@ import { createProbe, PROBED } from '../../bench/measure.ts';
 import type { Probe } from '../../bench/measure.ts';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlClient } from '../../src/testing/index.ts';
-import { rawSocket } from '../harness/raw-socket.ts';
-import { wire } from '../harness/wire.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import { openPacketSocket } from '../harness/packet-connection.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, ROOT, untilListening } from '../harness/program.ts';
+import { PROGRAM_ENV, ROOT, waitUntilListening } from '../harness/program.ts';
 
 // V8 chooses how far the heap grows before it collects garbage. This measures the memory in use, and what one client adds
 // to that of the same run without it.
@@ -44,7 +44,7 @@ beforeAll(async () => {
     await exited;
     await folder[Symbol.asyncDispose]();
   };
-  url = await untilListening(child);
+  url = await waitUntilListening(child);
   probe = createProbe(child);
   await using anonymous = createGraphqlClient(url);
   const { login } = await anonymous.run<{ login: { token: string } }>(
@@ -74,16 +74,16 @@ async function grownBySends(): Promise<number> {
 }
 
 async function subscriber() {
-  const socket = await rawSocket(url, { token });
+  const socket = await openGraphqlSocket(url, { token });
   socket.send({ id: '1', type: 'subscribe', payload: { query: EVENTS } });
   await socket.nextOf('next');
   return socket;
 }
 
 async function roomMember() {
-  const client = await wire(url);
-  await client.ask('authenticate', { token });
-  await client.ask('join_conversation', { conversation_id: 1 });
+  const client = await openPacketSocket(url);
+  await client.request('authenticate', { token });
+  await client.request('join_conversation', { conversation_id: 1 });
   return client;
 }
 

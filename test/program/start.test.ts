@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { VARIABLES } from '../../src/config-variables.ts';
-import { rawSocket } from '../harness/raw-socket.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
 import type { DataFolder } from '../harness/data-folder.ts';
 import {
@@ -16,11 +16,11 @@ import {
   ROOT,
   SHELL_PATH,
   startProgram,
-  untilListening,
-  untilPrinted,
+  waitUntilListening,
+  waitForOutput,
 } from '../harness/program.ts';
 import type { Command } from '../harness/program.ts';
-import { needs, pathOf } from '../harness/programs.ts';
+import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 
 const NODE = [process.execPath, 'src/main.ts'] as const;
 const NPM = ['npm', 'start'] as const;
@@ -80,13 +80,13 @@ test.for([
   async (tried) => {
     const [signal, receiver, command] = tried;
     await using program = start(command);
-    await using socket = await rawSocket(await untilListening(program.child), {});
+    await using socket = await openGraphqlSocket(await waitUntilListening(program.child), {});
     const node = command === NPM ? await childOf(program.child) : (program.child.pid ?? 0);
     const began = performance.now();
     if (receiver.startsWith('both')) program.signalGroup(signal);
     else if (receiver === 'npm') program.child.kill(signal);
     else process.kill(node, signal);
-    expect(await socket.closed()).toMatchObject({ code: 1012 });
+    expect(await socket.waitForClose()).toMatchObject({ code: 1012 });
     expect(await program.exited).toEqual([0, null]);
     expect(performance.now() - began).toBeLessThan(5_000);
     expect(() => process.kill(node, 0)).toThrow('ESRCH');
@@ -113,7 +113,7 @@ test.for([
   { timeout: 60_000 },
   async ([level, env, database]) => {
     await using program = start(NODE, { ...env, LOG_LEVEL: level, DEMO: 'off', DATABSE_URL: 'postgres://' });
-    const url = await untilListening(program.child);
+    const url = await waitUntilListening(program.child);
     program.child.kill('SIGTERM');
     await program.exited;
     const [first, ...others] = linesOf(program.printed.stdout);
@@ -138,11 +138,11 @@ test.for([
 
 test('keeps serving after its output pipe is closed', async () => {
   await using program = start(NODE, { LOG_LEVEL: 'debug' });
-  const url = await untilListening(program.child);
+  const url = await waitUntilListening(program.child);
   program.child.stdout.destroy();
   program.child.stderr.destroy();
   {
-    await using socket = await rawSocket(url, {});
+    await using socket = await openGraphqlSocket(url, {});
     socket.send({ id: '1', type: 'subscribe', payload: { query: '{ webrtc { ttl } }' } });
   }
   expect((await fetch(`${url}/readyz`)).status).toBe(200);
@@ -162,14 +162,14 @@ test('a failed start writes its held log lines to standard error', async () => {
   expect(stderr).toMatch(/"name":"PARLEY_PROT"[^]*(?:EADDRINUSE|already in use)/);
 }, 60_000);
 
-test.skipIf(needs('script'))(
+test.skipIf(isMissing('script'))(
   'greets a terminal with a banner, and writes readable lines to it',
   async () => {
-    await using program = start([pathOf('script'), '-qefc', 'exec npm start', '/dev/null'], {
+    await using program = start([requireProgram('script'), '-qefc', 'exec npm start', '/dev/null'], {
       TERM: 'xterm',
       LOG_LEVEL: 'debug',
     });
-    await untilPrinted(program.child, /Parley is running\. {2}http:\S+\r?\n/);
+    await waitForOutput(program.child, /Parley is running\. {2}http:\S+\r?\n/);
     program.child.stdin.write('\u0003');
     expect(await program.exited).toEqual([0, null]);
     const { stdout } = program.printed;
@@ -242,5 +242,5 @@ test('a copy of the project without symbolic links starts', async () => {
   await using copy = await copyProject({ dereference: true });
   await symlink(join(ROOT, 'node_modules'), join(copy.path, 'node_modules'));
   await using program = startProgram([process.execPath, 'src/main.ts'], environment(), copy.path);
-  expect(await untilListening(program.child)).toMatch(/^http:/);
+  expect(await waitUntilListening(program.child)).toMatch(/^http:/);
 }, 60_000);

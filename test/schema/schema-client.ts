@@ -7,7 +7,7 @@ import { parseGlobalId } from '../../src/ids.ts';
 import { createContext } from '../../src/schema/context.ts';
 import { schema } from '../../src/schema/index.ts';
 import { RULES } from '../../src/schema/rules.ts';
-import { testDeps } from '../harness/deps.ts';
+import { createTestDeps } from '../harness/deps.ts';
 import { countStatements } from '../harness/statements.ts';
 import type { Session, ActorRef } from '../../src/actor.ts';
 
@@ -42,7 +42,7 @@ export async function openSchemaClient(): Promise<SchemaClient> {
   await using stack = new AsyncDisposableStack();
   let statements: { count: number } = { count: 0 };
   const deps = stack.use(
-    await testDeps({
+    await createTestDeps({
       wrapDb(db) {
         const counted = countStatements(db);
         statements = counted;

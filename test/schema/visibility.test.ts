@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { UserId } from '../../src/ids.ts';
-import { circleOf } from '../../src/testing/index.ts';
-import { testApp } from '../harness/app.ts';
+import { createCircle } from '../../src/testing/index.ts';
+import { startTestApp } from '../harness/app.ts';
 import { actorOf, openSchemaClient } from './schema-client.ts';
 import type { SchemaClient } from './schema-client.ts';
 
@@ -238,13 +238,13 @@ test('every id argument is rejected with the form of its own type', async () => 
 });
 
 test('node rejects a malformed id; nodes returns null and an error in its position', async () => {
-  await using app = await testApp();
-  const ann = await app.account();
-  const { id } = await circleOf(ann);
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
+  const { id } = await createCircle(ann);
   for (const malformed of MALFORMED) {
-    expect(await ann.graphql.refused('query ($id: ID!) { node(id: $id) { id } }', { id: malformed })).toBe(
-      'INVALID_INPUT',
-    );
+    expect(
+      await ann.graphql.expectError('query ($id: ID!) { node(id: $id) { id } }', { id: malformed }),
+    ).toBe('INVALID_INPUT');
   }
   const ids = [id, '1', 'Circle:9999', ann.id];
   const { data, errors } = await ann.graphql.send('query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', {

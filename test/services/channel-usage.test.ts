@@ -6,8 +6,8 @@ import type { Use } from '../../src/services/channel-usage.ts';
 import { sweep } from '../../src/services/retention.ts';
 import type { UserId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
-import { testDatabase } from '../harness/database.ts';
-import { testDeps } from '../harness/deps.ts';
+import { openTestDatabase } from '../harness/database.ts';
+import { createTestDeps } from '../harness/deps.ts';
 
 const log = createLogger('silent');
 
@@ -30,7 +30,7 @@ const summary = (accounts: readonly [number, number, number], uses: number) => (
 const moveBack = (db: Db, days: number) => sql`update channel_uses set day = day - ${days}::int`.execute(db);
 
 test('uses of several nodes are summed, and each account counts once', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   await using one = createChannelUsage({ db, log });
   await using other = createChannelUsage({ db, log });
   for (const uses of [one, other]) {
@@ -50,14 +50,14 @@ test('uses of several nodes are summed, and each account counts once', async () 
 });
 
 test('clients without authentication count as uses of no account', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   await using uses = createChannelUsage({ db, log });
   uses.note(use(undefined, { channel: 'webrtc_stun_info' }));
   expect((await uses.read(1)).channels).toEqual([{ channel: 'webrtc_stun_info', ...summary([0, 0, 0], 1) }]);
 });
 
 test('a report covers the requested days, and uses are removed after 90', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   await using uses = createChannelUsage(deps);
   uses.note(use(7));
   await uses.read(1);
@@ -73,7 +73,7 @@ test('a report covers the requested days, and uses are removed after 90', async 
 });
 
 test('uses whose write failed are written later, once', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   await using uses = createChannelUsage({ db, log });
   uses.note(use(7));
   await sql`alter table channel_uses rename to elsewhere`.execute(db);
@@ -85,7 +85,7 @@ test('uses whose write failed are written later, once', async () => {
 });
 
 test('buffered uses are written at disposal', async () => {
-  const { db } = await testDatabase();
+  const { db } = await openTestDatabase();
   {
     await using uses = createChannelUsage({ db, log });
     uses.note(use(7));

@@ -13,9 +13,9 @@ import type { Bus } from '../../src/events/bus.ts';
 import { circleTopic, refOf } from '../../src/events/event.ts';
 import type { CircleId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
-import { testDeps } from '../harness/deps.ts';
+import { createTestDeps } from '../harness/deps.ts';
 import { createFakeTimers } from '../harness/fake-timers.ts';
-import { circleOf, deviceOf, person, sessionOf } from '../harness/seed.ts';
+import { createCircle, createDevice, createUser, createSession } from '../harness/domain-fixtures.ts';
 import { indexes } from '../harness/numbers.ts';
 import type { ActorRef } from '../../src/actor.ts';
 import { actorKey } from '../../src/actor.ts';
@@ -38,9 +38,9 @@ interface Node extends AsyncDisposable {
  * the database keeps its real clock.
  */
 async function testNodes({ graceMs = 0 } = {}) {
-  const deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const circle = await circleOf(deps, ann, bob);
+  const deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const circle = await createCircle(deps, ann, bob);
   await using stack = new AsyncDisposableStack();
   const { startTimer, advance } = createFakeTimers();
   const buses: Bus[] = [deps.bus];
@@ -145,8 +145,8 @@ test('an actor is online from its first opened connection to its last closed one
 test('presence is published in every circle of a user, and in the circle of a device', async () => {
   await using t = await testNodes();
   const { deps, ann, bob, nodes, published } = t;
-  const other = await circleOf(deps, bob, ann);
-  const device = await deviceOf(deps, other, bob);
+  const other = await createCircle(deps, bob, ann);
+  const device = await createDevice(deps, other, bob);
   const elsewhere = recordPresence(deps.bus, other.id);
   const leases = [
     await nodes[0].presence.open('graphql', ann.actor),
@@ -351,7 +351,7 @@ test('a process that is alone with its database starts with no one online', asyn
 test('presence of a deleted account is not published', async () => {
   await using t = await testNodes();
   const { deps, ann, circle, nodes, published } = t;
-  const device = await deviceOf(deps, circle, ann);
+  const device = await createDevice(deps, circle, ann);
   const lease = await nodes[0].presence.open('legacy', device);
   await devices.removeDevice(deps, ann.actor, { deviceId: device.id });
   await lease.close();
@@ -375,12 +375,12 @@ test('connections that close concurrently share a few transactions', async () =>
 test('a presence subscription yields who is online, then every change', async () => {
   await using t = await testNodes();
   const { deps, ann, bob, circle, nodes } = t;
-  const device = await deviceOf(deps, circle, ann);
-  const outsider = await person(deps, 'outsider');
+  const device = await createDevice(deps, circle, ann);
+  const outsider = await createUser(deps, 'outsider');
   await nodes[0].presence.open('graphql', outsider.actor);
   const held = await nodes[0].presence.open('graphql', ann.actor);
   const machine = await nodes[1].presence.open('legacy', device);
-  const stream = await openPresence(deps, sessionOf(bob.actor), { circleId: circle.id });
+  const stream = await openPresence(deps, createSession(bob.actor), { circleId: circle.id });
   const next = async (): Promise<string> => {
     const { value } = await stream.next();
     return value === undefined ? 'end' : changeOf(value);
@@ -403,10 +403,10 @@ const changeOf = ({ actor, online }: PresenceChange): string =>
 test('a presence subscription needs, and ends with, the membership in the circle', async () => {
   await using t = await testNodes();
   const { deps, ann, bob, circle } = t;
-  const eve = await person(deps, 'eve');
-  const open = (actor: ActorRef) => openPresence(deps, sessionOf(actor), { circleId: circle.id });
+  const eve = await createUser(deps, 'eve');
+  const open = (actor: ActorRef) => openPresence(deps, createSession(actor), { circleId: circle.id });
   await expect(open(eve.actor)).rejects.toThrow(code('NOT_FOUND'));
-  await expect(openPresence(deps, sessionOf(ann.actor), { circleId: 99 as CircleId })).rejects.toThrow(
+  await expect(openPresence(deps, createSession(ann.actor), { circleId: 99 as CircleId })).rejects.toThrow(
     code('NOT_FOUND'),
   );
   const stream = await open(bob.actor);

@@ -3,8 +3,8 @@ import { createRateLimits } from '../../src/services/rate-limits.ts';
 import type { LimitKind } from '../../src/services/rate-limits.ts';
 import * as messages from '../../src/domain/messages.ts';
 import { setTyping } from '../../src/domain/typing.ts';
-import { testDeps } from '../harness/deps.ts';
-import { circleOf, conversationOf, outcomes, person } from '../harness/seed.ts';
+import { createTestDeps } from '../harness/deps.ts';
+import { createCircle, createConversation, readOutcomes, createUser } from '../harness/domain-fixtures.ts';
 
 const tooMany = expect.objectContaining({
   code: 'RATE_LIMITED',
@@ -94,11 +94,11 @@ test('disabled limits refuse nothing', async () => {
 });
 
 test('excessive typing is limited per account', async () => {
-  await using deps = await testDeps({ rateLimits: true });
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const { id: conversationId } = await conversationOf(deps, await circleOf(deps, ann, bob), ann, bob);
+  await using deps = await createTestDeps({ rateLimits: true });
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const { id: conversationId } = await createConversation(deps, await createCircle(deps, ann, bob), ann, bob);
   const type = (who: typeof ann) => setTyping(deps, who.actor, { conversationId, isTyping: true });
-  const results = await outcomes(Array.from({ length: 1_000 }, () => type(ann)));
+  const results = await readOutcomes(Array.from({ length: 1_000 }, () => type(ann)));
   expect(results.filter((result) => result === 'done').length).toBeGreaterThanOrEqual(300);
   expect(results.filter((result) => result === 'RATE_LIMITED').length).toBeGreaterThan(0);
   await type(bob);

@@ -7,13 +7,13 @@ import { startRetention, sweep } from '../../src/services/retention.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import { openStream } from '../../src/events/stream.ts';
-import { testDeps } from '../harness/deps.ts';
-import { circleOf, conversationOf, person } from '../harness/seed.ts';
+import { createTestDeps } from '../harness/deps.ts';
+import { createCircle, createConversation, createUser } from '../harness/domain-fixtures.ts';
 import { indexes } from '../harness/numbers.ts';
 
 async function chat(deps: Deps) {
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const { id: conversationId } = await conversationOf(deps, await circleOf(deps, ann, bob), ann, bob);
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const { id: conversationId } = await createConversation(deps, await createCircle(deps, ann, bob), ann, bob);
   const topic = conversationTopic(conversationId);
   const send = (input: Partial<messages.SendInput> = {}) =>
     messages.sendMessage(deps, ann.actor, { conversationId, ...input });
@@ -38,7 +38,7 @@ const age = (deps: Deps, topic: string, upTo: number, days: number) =>
   );
 
 test('events beyond the retention are removed, and older cursors are CURSOR_EXPIRED', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { topic, send, openAfter } = await chat(deps);
   await Promise.all(indexes(30).map(() => send()));
   const { head = 0 } = (await readRange(deps.db, topic)) ?? {};
@@ -57,7 +57,7 @@ test('events beyond the retention are removed, and older cursors are CURSOR_EXPI
 });
 
 test('an emptied log continues its sequence', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { topic, send } = await chat(deps);
   await send();
   const { head = 0 } = (await readRange(deps.db, topic)) ?? {};
@@ -69,7 +69,7 @@ test('an emptied log continues its sequence', async () => {
 });
 
 test('one sweep removes more than one batch', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { topic, send } = await chat(deps);
   await Promise.all(indexes(700).map((number) => send({ idempotencyKey: `key ${number}` })));
   await sql`update events set at = at - interval '8 days'`.execute(deps.db);
@@ -81,7 +81,7 @@ test('one sweep removes more than one batch', async () => {
 });
 
 test('idempotency keys have the retention of events', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { send } = await chat(deps);
   const first = await send({ idempotencyKey: 'k' });
   await sql`update idempotency_keys set created_at = created_at - interval '6 days'`.execute(deps.db);
@@ -93,7 +93,7 @@ test('idempotency keys have the retention of events', async () => {
 });
 
 test('revocations are removed when their token has expired', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const tokens = [
     { tokenId: 'expired', expiresAt: new Date(Date.now() - 60_000).toISOString() },
     { tokenId: 'valid', expiresAt: new Date(Date.now() + 60_000).toISOString() },
@@ -106,7 +106,7 @@ test('revocations are removed when their token has expired', async () => {
 });
 
 test('retention runs in the background until disposed', async () => {
-  await using deps = await testDeps();
+  await using deps = await createTestDeps();
   const { topic, send } = await chat(deps);
   await Promise.all(indexes(10).map(() => send()));
   const { head = 0 } = (await readRange(deps.db, topic)) ?? {};

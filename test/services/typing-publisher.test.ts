@@ -2,17 +2,21 @@ import { expect, test, vi } from 'vitest';
 import { createTypingPublisher } from '../../src/services/typing-publisher.ts';
 import type { Notice } from '../../src/events/bus.ts';
 import { conversationTopic } from '../../src/events/event.ts';
-import { testDeps } from '../harness/deps.ts';
-import { circleOf, conversationOf, person } from '../harness/seed.ts';
+import { createTestDeps } from '../harness/deps.ts';
+import { createCircle, createConversation, createUser } from '../harness/domain-fixtures.ts';
 import { countStatements } from '../harness/statements.ts';
 
 test('concurrent updates share one access check, and only the newest of an actor is published', async () => {
-  await using deps = await testDeps();
-  const [ann, bob, eve] = [await person(deps, 'ann'), await person(deps, 'bob'), await person(deps, 'eve')];
-  const circle = await circleOf(deps, ann, bob, eve);
+  await using deps = await createTestDeps();
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob, eve);
   const [{ id }, other] = [
-    await conversationOf(deps, circle, ann, bob),
-    await conversationOf(deps, circle, ann, bob),
+    await createConversation(deps, circle, ann, bob),
+    await createConversation(deps, circle, ann, bob),
   ];
   const published: Notice[] = [];
   for (const one of [id, other.id])
@@ -54,9 +58,9 @@ test('concurrent updates share one access check, and only the newest of an actor
 });
 
 test('sequential updates are all published', async () => {
-  await using deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const { id } = await conversationOf(deps, await circleOf(deps, ann, bob), ann, bob);
+  await using deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const { id } = await createConversation(deps, await createCircle(deps, ann, bob), ann, bob);
   const published: Notice[] = [];
   deps.bus.subscribe(conversationTopic(id), (notice) => published.push(notice));
   for (const isTyping of [true, false, true])
@@ -66,9 +70,9 @@ test('sequential updates are all published', async () => {
 
 /** A conversation with what its subscribers receive, in order, while timers are fake. */
 async function testConversation() {
-  const deps = await testDeps();
-  const [ann, bob] = [await person(deps, 'ann'), await person(deps, 'bob')];
-  const { id } = await conversationOf(deps, await circleOf(deps, ann, bob), ann, bob);
+  const deps = await createTestDeps();
+  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const { id } = await createConversation(deps, await createCircle(deps, ann, bob), ann, bob);
   const received: boolean[] = [];
   deps.bus.subscribe(conversationTopic(id), (notice) => {
     if (notice.kind === 'ephemeral' && notice.ephemeral.type === 'typing')

@@ -1,11 +1,11 @@
-import type { LegacyOptions, Named, TestAccount } from '../../../src/testing/index.ts';
+import type { LegacyOptions, Entity, TestAccount } from '../../../src/testing/index.ts';
 
 /** The actions that have a legacy channel, over either API. */
 export interface Hand extends AsyncDisposable {
-  join(circle: Named, conversation: Named): Promise<void>;
+  join(circle: Entity, conversation: Entity): Promise<void>;
   /** Returns the legacy ids of the media to upload. */
-  say(conversation: Named, text: string, files?: readonly string[]): Promise<readonly Named['legacyId'][]>;
-  type(conversation: Named, isTyping: boolean): Promise<void>;
+  say(conversation: Entity, text: string, files?: readonly string[]): Promise<readonly Entity['legacyId'][]>;
+  type(conversation: Entity, isTyping: boolean): Promise<void>;
   call(callee: TestAccount, message: unknown): Promise<void>;
   upload(mediaId: number, filename: string): Promise<void>;
 }
@@ -59,7 +59,7 @@ export const graphqlHand: OpenHand = async ({ graphql, token }, url) => ({
 export const legacyHand =
   (options: LegacyOptions): OpenHand =>
   async (account, url) => {
-    const client = await account.legacy(options);
+    const client = await account.connectLegacy(options);
     return {
       async join(circle, conversation) {
         await client.push('join_circle', { circle_id: circle.legacyId });

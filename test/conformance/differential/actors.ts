@@ -12,7 +12,7 @@ export interface Cast {
 }
 
 export async function createCast(app: TestGateway): Promise<Cast> {
-  const account = (name: string) => app.account({ email: `${name}@example.com`, firstName: name });
+  const account = (name: string) => app.createAccount({ email: `${name}@example.com`, firstName: name });
   const [ann, bob, eve, yan, zoe] = [
     await account('ann'),
     await account('bob'),

@@ -1,4 +1,4 @@
-import type { Named, TestAccount, TestSubscription } from '../../../src/testing/index.ts';
+import type { Entity, TestAccount, TestSubscription } from '../../../src/testing/index.ts';
 import type { Cast } from './actors.ts';
 
 /** The observed events per stream; ids are numbered in order of appearance, and timestamps are omitted. */
@@ -19,11 +19,11 @@ type Item = Readonly<Record<string, unknown>>;
 type Stream = Exclude<keyof Log, 'end'>;
 
 export interface Watch extends AsyncDisposable {
-  follow(conversation: Named): Promise<void>;
+  follow(conversation: Entity): Promise<void>;
   /** Runs an action, and waits until the stream has sent its event. */
   sees(stream: Stream, deed: () => Promise<unknown>): Promise<void>;
   /** Returns all observed events, those that no step awaited included. */
-  end(conversation: Named): Promise<Log>;
+  end(conversation: Entity): Promise<Log>;
 }
 
 const WHO = 'actor { __typename ... on User { email } ... on Device { id name } }';
@@ -85,7 +85,7 @@ const END = /* GraphQL */ `
   }
 `;
 
-export async function openWatch({ ann, bob, eve, yan, zoe }: Cast, circle: Named): Promise<Watch> {
+export async function openWatch({ ann, bob, eve, yan, zoe }: Cast, circle: Entity): Promise<Watch> {
   const stack = new AsyncDisposableStack();
   const streams = new Map<Stream, TestSubscription>();
   const steady = createSteady();
@@ -102,19 +102,19 @@ export async function openWatch({ ann, bob, eve, yan, zoe }: Cast, circle: Named
   };
   const add = (name: Stream, subscription: TestSubscription) =>
     void streams.set(name, stack.use(subscription));
-  add('circle', await eve.circleEvents(circle.id));
+  add('circle', await eve.subscribeToCircle(circle.id));
   for (const [name, account] of [
     ['bob', bob],
     ['yan', yan],
     ['zoe', zoe],
   ] as const)
-    add(name, await account.inboxEvents());
+    add(name, await account.subscribeToInbox());
   add('annsSignals', await openSignals(ann));
   add('bobsSignals', await openSignals(bob));
 
   return {
     async follow({ id }) {
-      add('conversation', await eve.conversationEvents(id));
+      add('conversation', await eve.subscribeToConversation(id));
       add('typing', await openTyping(eve, id));
     },
     async sees(name, deed) {
@@ -125,7 +125,7 @@ export async function openWatch({ ann, bob, eve, yan, zoe }: Cast, circle: Named
     async end({ id }) {
       log.end = steady(await eve.graphql.run(END, { id }));
       for (const [name, stream] of streams)
-        log[name].push(...(steady(stream.waiting().filter((item) => !isOwn(item))) as Item[]));
+        log[name].push(...(steady(stream.pending().filter((item) => !isOwn(item))) as Item[]));
       return log;
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
@@ -137,14 +137,14 @@ async function openSignals(account: TestAccount): Promise<TestSubscription> {
   const stream = account.graphql.subscribe(SIGNALS);
   const send = 'mutation ($to: SignalTarget!, $content: JSON!) { sendSignal(to: $to, content: $content) }';
   const variables = { to: { userId: account.id }, content: READY };
-  while (stream.waiting().length === 0) await account.graphql.send(send, variables);
+  while (stream.pending().length === 0) await account.graphql.send(send, variables);
   return stream;
 }
 
 async function openTyping({ graphql }: TestAccount, id: string): Promise<TestSubscription> {
   const stream = graphql.subscribe(TYPING, { id });
   const send = 'mutation ($id: ID!) { setTyping(conversationId: $id, isTyping: true) }';
-  while (stream.waiting().length === 0) await graphql.run(send, { id });
+  while (stream.pending().length === 0) await graphql.run(send, { id });
   return stream;
 }
 

@@ -1,5 +1,5 @@
-import { circleOf, conversationOf, deviceOf } from '../../../src/testing/index.ts';
-import type { Named, TestAccount } from '../../../src/testing/index.ts';
+import { createCircle, createConversation, createDevice } from '../../../src/testing/index.ts';
+import type { Entity, TestAccount } from '../../../src/testing/index.ts';
 import type { Cast } from './actors.ts';
 import type { Hand, OpenHand } from './actions.ts';
 import { openWatch } from './observe.ts';
@@ -7,8 +7,8 @@ import type { Log, Watch } from './observe.ts';
 
 interface Scene {
   readonly cast: Cast;
-  readonly circle: Named;
-  readonly conversation: Named;
+  readonly circle: Entity;
+  readonly conversation: Entity;
   readonly device: TestAccount;
   readonly watch: Watch;
   readonly hands: { readonly ann: Hand; readonly bob: Hand; readonly device: Hand };
@@ -18,12 +18,12 @@ interface Scene {
 export async function play(cast: Cast, openHand: OpenHand): Promise<Log> {
   const { app, ann, bob, eve, zoe } = cast;
   await using stack = new AsyncDisposableStack();
-  const circle = await circleOf(ann, bob, eve, zoe);
-  const device = stack.use(await deviceOf(app, ann, circle));
+  const circle = await createCircle(ann, bob, eve, zoe);
+  const device = stack.use(await createDevice(app, ann, circle));
   const watch = stack.use(await openWatch(cast, circle));
-  let conversation: Named = circle;
+  let conversation: Entity = circle;
   await watch.sees('bob', async () => {
-    conversation = await conversationOf(ann, circle, bob, eve);
+    conversation = await createConversation(ann, circle, bob, eve);
   });
   await watch.follow(conversation);
   const hands = {

@@ -1,4 +1,4 @@
-import { createInbox } from '../../../src/testing/inbox.ts';
+import { createReceiveQueue } from '../../../src/testing/receive-queue.ts';
 import { LEGACY_CHANNELS } from '../../../src/testing/legacy-client.ts';
 
 // One client of whatever kind, as the checks of the matrix see it.
@@ -75,9 +75,9 @@ const PATIENCE_MS = 15_000;
 
 /** Opens a client, which may not be connected yet. */
 export function openClient(kind: ClientKind, options: Omit<ClientOptions, 'channels'>): MatrixClient {
-  const heard = createInbox<Extract<Report, { type: 'frame' | 'acknowledgement' }>>('frames');
-  const states = createInbox<Extract<Report, { type: 'connect' | 'upgrade' | 'heartbeat' }>>('states');
-  const ends = createInbox<string>('end of the connection');
+  const heard = createReceiveQueue<Extract<Report, { type: 'frame' | 'acknowledgement' }>>('frames');
+  const states = createReceiveQueue<Extract<Report, { type: 'connect' | 'upgrade' | 'heartbeat' }>>('states');
+  const ends = createReceiveQueue<string>('end of the connection');
   const count = { connect: 0, upgrade: 0, heartbeat: 0, transport: '' };
   let asked = 0;
 

@@ -1,8 +1,8 @@
-import { circleOf, conversationOf, createGraphqlClient } from '../../../src/testing/index.ts';
+import { createCircle, createConversation, createGraphqlClient } from '../../../src/testing/index.ts';
 import type {
   GraphqlClient,
   LegacyClient,
-  Named,
+  Entity,
   TestAccount,
   TestGateway,
 } from '../../../src/testing/index.ts';
@@ -14,8 +14,8 @@ export interface World extends AsyncDisposable {
   readonly app: TestGateway;
   readonly ann: TestAccount;
   readonly bob: TestAccount;
-  readonly circle: Named;
-  readonly conversation: Named;
+  readonly circle: Entity;
+  readonly conversation: Entity;
   readonly talk: { readonly conversation_id: number };
   /** The numbers under which they take part: what apps know their own messages by. */
   readonly links: { readonly ann: number; readonly bob: number };
@@ -26,20 +26,20 @@ export interface World extends AsyncDisposable {
   /** The frames that answer a signal of Ann's phone to Bob. */
   forwarded(message: unknown): Frames;
   /** Runs a mutation as Ann: `act('updateCircle', { circleId, name })` returns the id in its result. */
-  act(mutation: string, input: Readonly<Record<string, unknown>>): Promise<Named>;
+  act(mutation: string, input: Readonly<Record<string, unknown>>): Promise<Entity>;
 }
 
 type Frames = readonly (readonly [channel: string, payload: unknown])[];
 
 export async function createWorld(app: TestGateway): Promise<World> {
   const [ann, bob] = await Promise.all([
-    app.account({ firstName: 'Ann', lastName: 'Martin', birthday: '1995-12-12' }),
-    app.account({ firstName: 'Bob', lastName: 'Müller' }),
+    app.createAccount({ firstName: 'Ann', lastName: 'Martin', birthday: '1995-12-12' }),
+    app.createAccount({ firstName: 'Bob', lastName: 'Müller' }),
   ]);
-  const circle = await circleOf(ann, bob);
-  const conversation = await conversationOf(ann, circle, bob);
+  const circle = await createCircle(ann, bob);
+  const conversation = await createConversation(ann, circle, bob);
   const links = { ann: await linkOf(ann, conversation), bob: await linkOf(bob, conversation) };
-  const phone = await ann.legacy();
+  const phone = await ann.connectLegacy();
   return {
     app,
     ann,
@@ -65,7 +65,7 @@ export async function createWorld(app: TestGateway): Promise<World> {
   };
 }
 
-async function linkOf(account: TestAccount, { id }: Named): Promise<number> {
+async function linkOf(account: TestAccount, { id }: Entity): Promise<number> {
   const { conversation } = await account.graphql.run<{
     conversation: { participants: { nodes: { legacyId: number; user: { id: string } }[] } };
   }>(
@@ -82,9 +82,9 @@ async function act(
   graphql: GraphqlClient,
   mutation: string,
   input: Readonly<Record<string, unknown>>,
-): Promise<Named> {
+): Promise<Entity> {
   const given = Object.entries(input).map(([name, value]) => `${name}: ${JSON.stringify(value)}`);
-  const data = await graphql.run<{ changed: Named }>(
+  const data = await graphql.run<{ changed: Entity }>(
     `mutation { changed: ${mutation}(${given.join(', ')}) { id legacyId } }`,
   );
   return data.changed;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TestGateway } from '../../../src/testing/index.ts';
 import { clientVersions, loadClient } from '../../clients/load.ts';
-import { testApp } from '../../harness/app.ts';
-import { needs, requiresAll } from '../../harness/programs.ts';
+import { startTestApp } from '../../harness/app.ts';
+import { isMissing, isAllRequired } from '../../harness/installed-programs.ts';
 import { pageClients } from './drivers/chromium.ts';
 import { nodeClient } from './drivers/node.ts';
 import { pythonClients } from './drivers/python.ts';
@@ -18,15 +18,15 @@ const findings = createFindings();
 let app: TestGateway;
 
 beforeAll(async () => {
-  app = await testApp({ legacyLimits: { pingIntervalMs: 300, pingTimeoutMs: 20_000 } });
+  app = await startTestApp({ legacyLimits: { pingIntervalMs: 300, pingTimeoutMs: 20_000 } });
 });
 
 afterAll(async () => {
   await app[Symbol.asyncDispose]();
 });
 
-const noChromium = needs('chromium');
-const noPython = needs('python3-socketio');
+const noChromium = isMissing('chromium');
+const noPython = isMissing('python3-socketio');
 
 describe('clients', { concurrent: true }, () => {
   for (const version of versions) testClient(nodeClient(version, loadClient(version)), () => app, findings);
@@ -51,7 +51,7 @@ test('docs/legacy-clients.md has the table of the findings', async ({ skip }) =>
   if (!isComplete(findings)) return skip();
   const { before, after } = await withFindings(findings);
   if (before === after) return;
-  expect(requiresAll(), 'the table differs: run this without REQUIRE_ALL and commit it').toBe(false);
+  expect(isAllRequired(), 'the table differs: run this without REQUIRE_ALL and commit it').toBe(false);
   await write(after);
   console.warn('docs/legacy-clients.md differed from the findings and was rewritten: commit it');
 });

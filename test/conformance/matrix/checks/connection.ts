@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { openRelay } from '../../../harness/relay.ts';
+import { openTcpProxy } from '../../../harness/tcp-proxy.ts';
 import { refusal, success } from '../check.ts';
 import type { Check } from '../check.ts';
 import { anotherToken, logout } from '../matrix-fixtures.ts';
@@ -38,7 +38,7 @@ export const reconnects: Check = {
   about:
     'Reconnects automatically after a network failure, and is served again after another `authenticate`.',
   async run({ app, kind, open, act, bob, conversation, talk }) {
-    await using relay = await openRelay(Number(new URL(app.url).port));
+    await using relay = await openTcpProxy(Number(new URL(app.url).port));
     using client = await open({
       url: `http://127.0.0.1:${relay.port}`,
       reconnection: true,

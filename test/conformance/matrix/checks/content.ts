@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { sendMessage } from '../../../harness/demo-family.ts';
+import { sendMessage } from '../../../harness/ann-and-bob.ts';
 import { LIMITS, success } from '../check.ts';
 import type { Cell, Check } from '../check.ts';
 import type { MatrixClient } from '../client.ts';

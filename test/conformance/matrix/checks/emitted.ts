@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
-import type { Named } from '../../../../src/testing/index.ts';
-import { sendMessage } from '../../../harness/demo-family.ts';
+import type { Entity } from '../../../../src/testing/index.ts';
+import { sendMessage } from '../../../harness/ann-and-bob.ts';
 import { success } from '../check.ts';
 import type { Cell, Check } from '../check.ts';
 import type { MatrixClient } from '../client.ts';
@@ -32,7 +32,7 @@ async function hearsCircles({ act, ann, bob, circle }: Cell, client: MatrixClien
     { event: 'invite', circle_id: other.legacyId, circle_invite_id: Number(invitation.id.split(':')[1]) },
   ]);
 
-  const { addDevice } = await ann.graphql.run<{ addDevice: { device: Named } }>(
+  const { addDevice } = await ann.graphql.run<{ addDevice: { device: Entity } }>(
     'mutation ($id: ID!) { addDevice(circleId: $id, name: "Kitchen") { device { id legacyId } } }',
     { id: circle.id },
   );

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { deviceOf } from '../../../../src/testing/index.ts';
+import { createDevice } from '../../../../src/testing/index.ts';
 import { LIMITS, refusal, success } from '../check.ts';
 import type { Check } from '../check.ts';
 import { date } from './frames.ts';
@@ -79,7 +79,7 @@ export const device: Check = {
   about: 'The same client as a device of the circle: writes, sends files, and is logged out.',
   async run(cell) {
     const { app, kind, open, act, ann, circle, conversation, talk } = cell;
-    await using machine = await deviceOf(app, ann, circle);
+    await using machine = await createDevice(app, ann, circle);
     await act('setDeviceAccess', { conversationId: conversation.id, allowed: true });
     using client = await open({ greeting: [['authenticate', { token: machine.token }]] });
     expect(await client.next()).toEqual(success('User authenticated'));

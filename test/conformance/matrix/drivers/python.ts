@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import { pathOf } from '../../../harness/programs.ts';
+import { requireProgram } from '../../../harness/installed-programs.ts';
 import type { ClientKind, Report } from '../client.ts';
 import { createRemote } from './remote.ts';
 import type { Startable } from './remote.ts';
@@ -20,7 +20,7 @@ export function pythonClients(): ClientKind & Startable {
     dropsOnClose: true,
     async ready() {
       const script = join(import.meta.dirname, 'python_clients.py');
-      child = spawn(pathOf('python3-socketio'), [script], { stdio: ['pipe', 'pipe', 'inherit'] });
+      child = spawn(requireProgram('python3-socketio'), [script], { stdio: ['pipe', 'pipe', 'inherit'] });
       createInterface(child.stdout).on('line', (line) => {
         const { client, report } = JSON.parse(line) as { client: number; report: Report };
         remote.hear(client, report);

@@ -14,7 +14,7 @@ import { createTails } from '../../src/events/tail.ts';
 import type { Tails } from '../../src/events/tail.ts';
 import type { ConversationId, MessageId, ParticipantId, UserId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
-import { testDatabase } from './database.ts';
+import { openTestDatabase } from './database.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
 /** The event layer over a database, without the domain. */
@@ -34,32 +34,32 @@ export const READER: ActorRef = { kind: 'user', id: 7 as UserId };
 const silent = createLogger('silent');
 
 /** Opens the event layer over an emptied database with one topic. */
-export async function testCore(): Promise<Core> {
-  const { db, epoch, url } = await testDatabase();
+export async function createTestCore(): Promise<Core> {
+  const { db, epoch, url } = await openTestDatabase();
   await db.transaction().execute((tx) => createTopics(tx, [TOPIC]));
-  return { epoch, url, ...nodeOn(db) };
+  return { epoch, url, ...createNode(db) };
 }
 
 /** Creates the event layer of another node on the same database. It receives only what a test delivers to its bus. */
-export function nodeOn(db: Db): { readonly db: Db; readonly bus: Bus; readonly tails: Tails } {
+export function createNode(db: Db): { readonly db: Db; readonly bus: Bus; readonly tails: Tails } {
   const bus = createBus(silent);
   return { db, bus, tails: createTails({ eventLog: createEventLog(db), bus, log: silent }) };
 }
 
 /** Creates an event with a number to identify it. */
-export const fact = (number: number, conversationId = CONVERSATION): DomainEvent => ({
+export const createNumberedEvent = (number: number, conversationId = CONVERSATION): DomainEvent => ({
   type: 'message.deleted',
   conversationId,
   messageId: number as MessageId,
 });
 
 /** Commits events in one unit of work. */
-export async function say(
+export async function emitEvents(
   core: { readonly db: Db; readonly bus: Bus },
   ...numbers: readonly number[]
 ): Promise<void> {
   await transact(core, async (unit) => {
-    for (const number of numbers) unit.emit(fact(number));
+    for (const number of numbers) unit.emit(createNumberedEvent(number));
   });
 }
 
@@ -80,13 +80,13 @@ export function openTopic(core: Core, request: Partial<StreamRequest> = {}): Pro
 }
 
 /** Reads the next items of a stream: the numbers of events, or `live`. */
-export async function take(stream: EventStream, count: number): Promise<(number | 'live')[]> {
-  return (await takeItems(stream, count)).map((item) =>
+export async function readNumbers(stream: EventStream, count: number): Promise<(number | 'live')[]> {
+  return (await readItems(stream, count)).map((item) =>
     item.type === 'live' ? 'live' : numberOf(item.event),
   );
 }
 
-export async function takeItems(stream: EventStream, count: number): Promise<StreamItem[]> {
+export async function readItems(stream: EventStream, count: number): Promise<StreamItem[]> {
   const items: StreamItem[] = [];
   while (items.length < count) {
     const { value } = await stream.next();
@@ -107,7 +107,7 @@ const userOf = (id: number): User => ({
 });
 
 /** A `message.sent` event. */
-export const message = (number: number, text: string): DomainEvent => ({
+export const createMessageSent = (number: number, text: string): DomainEvent => ({
   type: 'message.sent',
   message: {
     id: number as MessageId,
@@ -121,7 +121,7 @@ export const message = (number: number, text: string): DomainEvent => ({
     sentAt: '2026-01-01T00:00:00.000Z',
     updatedAt: '2026-01-01T00:00:00.000Z',
   },
-  author: viewOf(1),
+  author: createActorView(1),
   media: [],
 });
 
@@ -136,7 +136,7 @@ const participantOf = (number: number) =>
   }) as const;
 
 /** The event that a user is kicked from the conversation. */
-export const kick = (number: number): DomainEvent => ({
+export const createParticipantKicked = (number: number): DomainEvent => ({
   type: 'participant.kicked',
   participant: participantOf(number),
   user: userOf(number),
@@ -144,7 +144,7 @@ export const kick = (number: number): DomainEvent => ({
 });
 
 /** The event that a user leaves the conversation because its account is deleted. */
-export const deletion = (number: number): DomainEvent => ({
+export const createParticipantDeleted = (number: number): DomainEvent => ({
   type: 'participant.left',
   participant: participantOf(number),
   user: userOf(number),
@@ -152,12 +152,16 @@ export const deletion = (number: number): DomainEvent => ({
 });
 
 /** The event that a user is online. */
-export const viewOf = (number: number): ActorView => ({ kind: 'user', user: userOf(number), online: true });
+export const createActorView = (number: number): ActorView => ({
+  kind: 'user',
+  user: userOf(number),
+  online: true,
+});
 
 /** The ephemeral event that a user started or stopped typing. */
-export const typing = (number: number, isTyping = true): Ephemeral => ({
+export const createTyping = (number: number, isTyping = true): Ephemeral => ({
   type: 'typing',
   topic: TOPIC,
-  actor: viewOf(number),
+  actor: createActorView(number),
   isTyping,
 });

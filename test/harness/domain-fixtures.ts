@@ -13,14 +13,14 @@ import type { EventStream } from '../../src/events/stream.ts';
 import type { DeviceId } from '../../src/ids.ts';
 import type { Session, ActorRef } from '../../src/actor.ts';
 
-export interface Person {
+export interface TestUser {
   readonly user: User;
   readonly actor: ActorRef & { readonly kind: 'user' };
   readonly email: string;
 }
 
 /** Creates an account without a password, which saves the hash. */
-export async function person(deps: Deps, name: string): Promise<Person> {
+export async function createUser(deps: Deps, name: string): Promise<TestUser> {
   const user = await transact(deps, async (unit) => {
     const created = await users.insert(unit.tx, {
       email: `${name}@example.com`,
@@ -38,7 +38,11 @@ export async function person(deps: Deps, name: string): Promise<Person> {
 }
 
 /** Creates a circle with its ADMIN and its members. */
-export async function circleOf(deps: Deps, admin: Person, ...members: readonly Person[]): Promise<Circle> {
+export async function createCircle(
+  deps: Deps,
+  admin: TestUser,
+  ...members: readonly TestUser[]
+): Promise<Circle> {
   const circle = await circles.createCircle(deps, admin.actor, { name: 'A circle' });
   for (const { actor, email } of members) {
     const invitation = await circles.inviteToCircle(deps, admin.actor, { circleId: circle.id, email });
@@ -48,11 +52,11 @@ export async function circleOf(deps: Deps, admin: Person, ...members: readonly P
 }
 
 /** Creates a conversation in the circle with its ADMIN and its other participants. */
-export async function conversationOf(
+export async function createConversation(
   deps: Deps,
   circle: Circle,
-  admin: Person,
-  ...others: readonly Person[]
+  admin: TestUser,
+  ...others: readonly TestUser[]
 ): Promise<Conversation> {
   return conversations.createConversation(deps, admin.actor, {
     circleId: circle.id,
@@ -61,17 +65,17 @@ export async function conversationOf(
   });
 }
 
-export async function deviceOf(
+export async function createDevice(
   deps: Deps,
   circle: Circle,
-  admin: Person,
+  admin: TestUser,
 ): Promise<ActorRef & { readonly kind: 'device'; readonly id: DeviceId }> {
   const { device } = await devices.addDevice(deps, admin.actor, { circleId: circle.id, name: 'A device' });
   return { kind: 'device', id: device.id };
 }
 
 /** A session that never expires. */
-export const sessionOf = (actor: ActorRef): Session => ({
+export const createSession = (actor: ActorRef): Session => ({
   actor,
   tokenId: 'none',
   issuedAt: null,
@@ -79,14 +83,14 @@ export const sessionOf = (actor: ActorRef): Session => ({
 });
 
 /** Returns all events in the topic's log, including those that readers do not receive. */
-export async function history(deps: Deps, topic: Topic): Promise<DomainEvent[]> {
+export async function readEvents(deps: Deps, topic: Topic): Promise<DomainEvent[]> {
   const page = await eventLog.readAfter(deps.db, topic, 0, 1000);
   return (page?.lines ?? []).map((line) => toEnvelope(line).event);
 }
 
 /** Returns the types of the events in the topic's log. */
-export async function historyTypes(deps: Deps, topic: Topic): Promise<string[]> {
-  return (await history(deps, topic)).map(({ type }) => type);
+export async function readEventTypes(deps: Deps, topic: Topic): Promise<string[]> {
+  return (await readEvents(deps, topic)).map(({ type }) => type);
 }
 
 /** Reads a stream until the server ends it. Returns its events and its error. */
@@ -101,14 +105,14 @@ export async function readToEnd(stream: EventStream): Promise<{ events: DomainEv
 }
 
 /** Returns `done` for each attempt that succeeds, and the error code for each that is refused. */
-export async function outcomes(attempts: readonly Promise<unknown>[]): Promise<string[]> {
+export async function readOutcomes(attempts: readonly Promise<unknown>[]): Promise<string[]> {
   const settled = await Promise.allSettled(attempts);
   return settled.map((one) => (one.status === 'fulfilled' ? 'done' : codeOf(one.reason)));
 }
 
 /** Returns the error code of a refused attempt; `done` if it succeeds. */
-export async function refusal(attempt: Promise<unknown>): Promise<string | undefined> {
-  return (await outcomes([attempt]))[0];
+export async function readErrorCode(attempt: Promise<unknown>): Promise<string | undefined> {
+  return (await readOutcomes([attempt]))[0];
 }
 
 function codeOf(error: unknown): string {

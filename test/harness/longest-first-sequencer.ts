@@ -23,7 +23,7 @@ const LONGEST = [
 ];
 
 /** Starts the longest files of each project first, so that no worker is left with one while the others are idle. */
-export class LongestFirst extends BaseSequencer {
+export class LongestFirstSequencer extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
     const rank = ({ moduleId }: TestSpecification): number => {

@@ -18,7 +18,7 @@ beforeAll(() => {
     join(folder, 'test', 'tools', 'planted.test.ts'),
     [
       "import { describe, expect, test } from 'vitest';",
-      "import { needs } from '../harness/programs.ts';",
+      "import { needs } from '../harness/installed-programs.ts';",
       "describe.skipIf(needs('turnserver'))('calls', () => {",
       "  test('are relayed', () => { expect(1).toBe(2); });",
       '});',

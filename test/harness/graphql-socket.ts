@@ -1,8 +1,8 @@
 import { WebSocket } from 'ws';
-import { createInbox } from '../../src/testing/inbox.ts';
+import { createReceiveQueue } from '../../src/testing/receive-queue.ts';
 
 /** A GraphQL WebSocket on which a test writes and reads every frame. */
-export interface RawSocket extends AsyncDisposable {
+export interface GraphqlSocket extends AsyncDisposable {
   readonly socket: WebSocket;
   send(frame: unknown): void;
   /** Resolves with the next frame, or the first that matches. */
@@ -10,25 +10,25 @@ export interface RawSocket extends AsyncDisposable {
   /** Resolves with the next frame of a type. */
   nextOf(type: string): Promise<Record<string, unknown>>;
   /** Returns the frames received and not read. */
-  waiting(): readonly Record<string, unknown>[];
-  closed(): Promise<{ code: number; reason: string }>;
+  pending(): readonly Record<string, unknown>[];
+  waitForClose(): Promise<{ code: number; reason: string }>;
 }
 
 /** Opens a GraphQL WebSocket. With a payload, also initialises the connection. */
-export async function rawSocket(url: string, init?: Record<string, unknown>): Promise<RawSocket> {
+export async function openGraphqlSocket(url: string, init?: Record<string, unknown>): Promise<GraphqlSocket> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
-  const frames = createInbox<Record<string, unknown>>('frames');
-  const closes = createInbox<{ code: number; reason: string }>('close');
+  const frames = createReceiveQueue<Record<string, unknown>>('frames');
+  const closes = createReceiveQueue<{ code: number; reason: string }>('close');
   socket.on('message', (data: Buffer) => frames.push(JSON.parse(data.toString())));
   socket.on('close', (code, reason) => closes.push({ code, reason: reason.toString() }));
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
-  const raw: RawSocket = {
+  const raw: GraphqlSocket = {
     socket,
     send: (frame) => socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame)),
     next: frames.next,
     nextOf: (type) => frames.next((frame) => frame['type'] === type),
-    waiting: () => frames.waiting(),
-    closed: () => closes.next(),
+    pending: () => frames.pending(),
+    waitForClose: () => closes.next(),
     async [Symbol.asyncDispose]() {
       socket.terminate();
     },

@@ -1,10 +1,10 @@
-import { isInt32, readEvent } from './legacy-types.ts';
-import type { Packets } from './wire.ts';
+import { isInt32, decodeEvent } from './legacy-types.ts';
+import type { PacketConnection } from './packet-connection.ts';
 
 // The casts of the Android app on received events. A cast that fails ends the app.
 
 /** Casts as Java does: throws for another type. The app catches the exception of a missing key. */
-export function cast<Value>(
+export function castField<Value>(
   object: Record<string, unknown>,
   key: string,
   test: (value: unknown) => boolean,
@@ -24,37 +24,38 @@ interface Bubble {
 
 /** Returns the bubble that the app shows for an event on `message`; undefined if a field is missing. */
 function bubbleOf(packet: string): Bubble | undefined {
-  const { channel, payload } = readEvent(packet);
+  const { channel, payload } = decodeEvent(packet);
   if (channel !== 'message') throw new Error(`Not on message: ${packet}`);
   if (!isObject(payload)) throw new TypeError('ClassCastException: the argument');
   const frame = payload as Record<string, unknown>;
   if (!('message' in frame)) return undefined;
-  const message = cast<Record<string, unknown>>(frame, 'message', isObject);
+  const message = castField<Record<string, unknown>>(frame, 'message', isObject);
   if (['medias', 'link_id', 'id', 'content'].some((key) => !(key in message))) return undefined;
   return {
-    medias: cast(message, 'medias', isInt32),
-    linkId: cast(message, 'link_id', isInt32),
-    id: cast(message, 'id', isInt32),
-    content: cast(message, 'content', isText),
+    medias: castField(message, 'medias', isInt32),
+    linkId: castField(message, 'link_id', isInt32),
+    id: castField(message, 'id', isInt32),
+    content: castField(message, 'content', isText),
   };
 }
 
-export const nextBubble = async (screen: Packets) => bubbleOf(await screen.next('42["message"'));
+export const readMessageBubble = async (screen: PacketConnection) =>
+  bubbleOf(await screen.next('42["message"'));
 
 /** Returns the credentials of an event on `webrtc_config`; undefined if it has none. */
-export async function nextCredentials(
-  screen: Packets,
+export async function readTurnCredentials(
+  screen: PacketConnection,
 ): Promise<{ username: string; password: string } | undefined> {
-  const { payload } = readEvent(await screen.next('42["webrtc_config"'));
+  const { payload } = decodeEvent(await screen.next('42["webrtc_config"'));
   if (!isObject(payload)) throw new TypeError('ClassCastException: the argument');
   const config = payload as Record<string, unknown>;
   if (!('username' in config)) return undefined;
-  return { username: cast(config, 'username', isText), password: cast(config, 'password', isText) };
+  return { username: castField(config, 'username', isText), password: castField(config, 'password', isText) };
 }
 
 /** Returns the sender of a forwarded event, and its `message`. */
-export async function nextForward(screen: Packets): Promise<{ from: number; message: unknown }> {
-  const { payload } = readEvent(await screen.next('42["webrtc_forward"'));
+export async function readForward(screen: PacketConnection): Promise<{ from: number; message: unknown }> {
+  const { payload } = decodeEvent(await screen.next('42["webrtc_forward"'));
   const frame = payload as { sender_id: number; content: Record<string, unknown> };
   return { from: frame.sender_id, message: frame.content['message'] };
 }

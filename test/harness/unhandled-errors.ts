@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect } from 'vitest';
 
 /** Fails each test during which the process, and the gateway in it, had an uncaught exception or unhandled rejection. */
-export function expectNothingUnhandled(): void {
+export function expectNoUnhandledErrors(): void {
   const unhandled: unknown[] = [];
   const note = (error: unknown): void => void unhandled.push(error);
   beforeEach(() => {

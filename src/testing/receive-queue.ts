@@ -1,7 +1,7 @@
 const DEFAULT_TIMEOUT_MS = 5_000;
 
 /** A queue of received items that tests take in order or by a predicate. */
-export interface Inbox<Item> {
+export interface ReceiveQueue<Item> {
   push(item: Item): void;
   /** Rejects pending reads, and later ones once the queue has no matching item. */
   fail(error: Error): void;
@@ -11,7 +11,7 @@ export interface Inbox<Item> {
    */
   next(matches?: (item: Item) => boolean, timeoutMs?: number): Promise<Item>;
   /** Returns the queued items without taking them. */
-  waiting(): readonly Item[];
+  pending(): readonly Item[];
 }
 
 interface Waiter<Item> {
@@ -20,7 +20,7 @@ interface Waiter<Item> {
   readonly reject: (error: Error) => void;
 }
 
-export function createInbox<Item>(name: string): Inbox<Item> {
+export function createReceiveQueue<Item>(name: string): ReceiveQueue<Item> {
   const items: Item[] = [];
   const waiters = new Set<Waiter<Item>>();
   let failure: Error | undefined;
@@ -65,6 +65,6 @@ export function createInbox<Item>(name: string): Inbox<Item> {
         waiters.add(waiter);
       });
     },
-    waiting: () => items,
+    pending: () => items,
   };
 }

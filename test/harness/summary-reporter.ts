@@ -4,7 +4,7 @@ import type { Reporter, TestModule } from 'vitest/node';
 export const SKIP_TITLE = 'skipped, not installed: ';
 
 /** Prints at the end of a run which programs were missing, for which files, and a line of plain counts. */
-export class Summary implements Reporter {
+export class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     const counts = { passed: 0, failed: 0, skipped: 0 };
     const skips = new Map<string, Set<string>>();

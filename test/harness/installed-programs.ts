@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { test } from 'vitest';
 import { findCommand, findPython } from './commands.ts';
-import { SKIP_TITLE } from './summary.ts';
+import { SKIP_TITLE } from './summary-reporter.ts';
 
 const programs = {
   'redis-server': () => findCommand('redis-server'),
@@ -23,17 +23,17 @@ export type Program = keyof typeof programs;
  * `describe.skipIf(needs('redis-server'))('…', …)`. The end of the run reports the skip by the program's name.
  * Throws instead if REQUIRE_ALL is set, which fails the file.
  */
-export function needs(...names: readonly Program[]): boolean {
+export function isMissing(...names: readonly Program[]): boolean {
   const missing = names.filter((name) => find(name) === undefined);
   if (missing.length === 0) return false;
   const list = missing.join(', ');
-  if (requiresAll()) throw new Error(`REQUIRE_ALL is set and this is not installed: ${list}`);
+  if (isAllRequired()) throw new Error(`REQUIRE_ALL is set and this is not installed: ${list}`);
   test.skip(`${SKIP_TITLE}${list}`);
   return true;
 }
 
 /** Returns whether REQUIRE_ALL is set: no test may be skipped. */
-export function requiresAll(): boolean {
+export function isAllRequired(): boolean {
   const required = process.env.REQUIRE_ALL;
   return required !== undefined && required !== '' && required !== '0';
 }
@@ -42,7 +42,7 @@ export function requiresAll(): boolean {
  * Returns the path of a program, or of a Python with the modules. Throws if it is not installed.
  * @public
  */
-export function pathOf(name: Program): string {
+export function requireProgram(name: Program): string {
   const path = find(name);
   if (path === undefined) throw new Error(`${name} is not installed`);
   return path;

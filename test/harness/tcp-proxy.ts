@@ -3,14 +3,14 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
 /** A TCP proxy in front of a server: a network that a test can silence or disconnect. */
-export interface Relay extends AsyncDisposable {
+export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
   /** Stops forwarding without closing connections, as when a cable is unplugged. */
   mute(): void;
   /** Forwards new connections again. Muted ones stay muted. */
   unmute(): void;
   /** Closes every connection. */
-  cut(): void;
+  disconnectAll(): void;
   /** Closes every connection, and new ones immediately, as when there is no network. */
   refuse(): void;
   /** Accepts new connections again. */
@@ -18,7 +18,7 @@ export interface Relay extends AsyncDisposable {
 }
 
 /** Forwards connections from a free port of 127.0.0.1 to another port. */
-export async function openRelay(targetPort: number): Promise<Relay> {
+export async function openTcpProxy(targetPort: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let muted = false;
   let refused = false;
@@ -38,7 +38,7 @@ export async function openRelay(targetPort: number): Promise<Relay> {
     outgoing.on('close', () => incoming.destroy());
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const cut = (): void => {
+  const disconnectAll = (): void => {
     for (const socket of sockets) socket.destroy();
   };
   return {
@@ -48,14 +48,14 @@ export async function openRelay(targetPort: number): Promise<Relay> {
       for (const socket of sockets) socket.unpipe().pause();
     },
     unmute: () => void (muted = false),
-    cut,
+    disconnectAll,
     refuse() {
       refused = true;
-      cut();
+      disconnectAll();
     },
     accept: () => void (refused = false),
     async [Symbol.asyncDispose]() {
-      cut();
+      disconnectAll();
       server.close();
       await once(server, 'close');
     },
