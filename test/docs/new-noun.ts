@@ -207,11 +207,11 @@ export const NEW_NOUN: Readonly<Record<string, Change>> = {
 
 /** A program for the changed copy: adds a note, and prints the note as a node and as an event. */
 export const TRIAL = `
-import { circleOf, createGateway } from './src/testing/index.ts';
+import { createCircle, createGateway } from './src/testing/index.ts';
 
 await using app = await createGateway();
-const ann = await app.account();
-const circle = await circleOf(ann);
+const ann = await app.createAccount();
+const circle = await createCircle(ann);
 const query = 'subscription ($id: ID!) { circleEvents(circleId: $id) { __typename ... on NoteAdded { note { id text } } } }';
 const events = ann.graphql.subscribe(query, { id: circle.id });
 await events.nextOf('StreamLive');

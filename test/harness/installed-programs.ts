@@ -20,7 +20,7 @@ export type Program = keyof typeof programs;
 
 /**
  * Returns whether tests must be skipped because a program that they run is not installed:
- * `describe.skipIf(needs('redis-server'))('…', …)`. The end of the run reports the skip by the program's name.
+ * `describe.skipIf(isMissing('redis-server'))('…', …)`. The end of the run reports the skip by the program's name.
  * Throws instead if REQUIRE_ALL is set, which fails the file.
  */
 export function isMissing(...names: readonly Program[]): boolean {

@@ -18,8 +18,8 @@ beforeAll(() => {
     join(folder, 'test', 'tools', 'planted.test.ts'),
     [
       "import { describe, expect, test } from 'vitest';",
-      "import { needs } from '../harness/installed-programs.ts';",
-      "describe.skipIf(needs('turnserver'))('calls', () => {",
+      "import { isMissing } from '../harness/installed-programs.ts';",
+      "describe.skipIf(isMissing('turnserver'))('calls', () => {",
       "  test('are relayed', () => { expect(1).toBe(2); });",
       '});',
       "test('this runs anyway', () => {});",
