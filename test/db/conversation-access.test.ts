@@ -5,8 +5,10 @@ import { findReadable as findReadableMedia } from '../../src/db/media.ts';
 import { findReadable as findReadableMessages } from '../../src/db/messages.ts';
 import type { Conversation } from '../../src/db/tables.ts';
 import * as conversations from '../../src/domain/conversations.ts';
+import type { Deps } from '../../src/domain/deps.ts';
 import { sendMessage } from '../../src/domain/messages.ts';
 import { openTyping, setTyping } from '../../src/domain/typing.ts';
+import { createChangingRule } from '../harness/access-rule.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import {
   createCircle,
@@ -17,39 +19,17 @@ import {
   createSession,
 } from '../harness/domain-fixtures.ts';
 
-test('all operations agree about access, for each actor and conversation', async () => {
-  await using deps = await createTestDeps();
-  const { db } = deps;
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
-  const circle = await createCircle(deps, ann, bob);
-  const other = await createCircle(deps, eve, ann);
-  const [device, otherDevice] = [await createDevice(deps, circle, ann), await createDevice(deps, other, eve)];
-  const all = {
-    both: await createConversation(deps, circle, ann, bob),
-    'ann alone': await createConversation(deps, circle, ann),
-    'ann and the device': await createConversation(deps, circle, ann),
-    'eve alone': await createConversation(deps, other, eve),
-    'eve and the device': await createConversation(deps, other, eve),
-  };
-  const withDevice = ['ann and the device', 'eve and the device'] as const;
-  for (const name of withDevice) {
-    const { actor } = name.startsWith('ann') ? ann : eve;
-    await conversations.setDeviceAccess(deps, actor, { conversationId: all[name].id, allowed: true });
-  }
-  const access: Readonly<Record<string, readonly [ActorRef, ...(keyof typeof all)[]]>> = {
-    ann: [ann.actor, 'both', 'ann alone', 'ann and the device'],
-    bob: [bob.actor, 'both'],
-    eve: [eve.actor, 'eve alone', 'eve and the device'],
-    device: [device, 'ann and the device'],
-    otherDevice: [otherDevice, 'eve and the device'],
-  };
+/** The conversations to which each actor has access. */
+type AccessTable = Readonly<Record<string, readonly [ActorRef, ...string[]]>>;
 
-  for (const [conversationName, conversation] of Object.entries(all)) {
-    const owner = conversation.circleId === circle.id ? ann.actor : eve.actor;
+/** Expects each operation to allow what the table says, for each actor and conversation. */
+async function expectAccess(
+  deps: Deps,
+  all: Readonly<Record<string, readonly [Conversation, owner: ActorRef]>>,
+  table: AccessTable,
+): Promise<void> {
+  const { db } = deps;
+  for (const [conversationName, [conversation, owner]] of Object.entries(all)) {
     const { message, media } = await sendMessage(deps, owner, {
       conversationId: conversation.id,
       text: 'a message',
@@ -57,7 +37,7 @@ test('all operations agree about access, for each actor and conversation', async
     });
     const [file] = media;
     if (file === undefined) throw new Error('The message has no media.');
-    const ways: Readonly<Record<string, (actor: ActorRef, of: Conversation) => Promise<boolean>>> = {
+    const operations: Readonly<Record<string, (actor: ActorRef, of: Conversation) => Promise<boolean>>> = {
       findAccess: async (actor, { id }) => (await findAccess(db, actor, id)) !== undefined,
       findAccessible: async (actor, { id, circleId }) =>
         (await findAccessible(db, actor, [circleId])).some((found) => found.id === id),
@@ -81,16 +61,16 @@ test('all operations agree about access, for each actor and conversation', async
       'subscribing to typing': (actor, { id }) =>
         isOpened(openTyping(deps, createSession(actor), { conversationId: id }, undefined)),
     };
-    for (const [actorName, [actor, ...accessible]] of Object.entries(access))
-      for (const [way, decide] of Object.entries(ways))
-        expect([actorName, way, conversationName, await decide(actor, conversation)]).toEqual([
+    for (const [actorName, [actor, ...accessible]] of Object.entries(table))
+      for (const [operationName, isAllowedTo] of Object.entries(operations))
+        expect([actorName, operationName, conversationName, await isAllowedTo(actor, conversation)]).toEqual([
           actorName,
-          way,
+          operationName,
           conversationName,
           accessible.some((name) => name === conversationName),
         ]);
   }
-});
+}
 
 async function isAllowed(attempt: Promise<unknown>): Promise<boolean> {
   const code = await readErrorCode(attempt);
@@ -100,3 +80,43 @@ async function isAllowed(attempt: Promise<unknown>): Promise<boolean> {
 
 const isOpened = (opening: Promise<{ return(): Promise<unknown> }>): Promise<boolean> =>
   isAllowed(opening.then((stream) => stream.return()));
+
+test('all operations agree about access, for each actor and conversation, and after a change of the rule', async () => {
+  const rule = createChangingRule();
+  await using deps = await createTestDeps({ wrapDb: rule.wrapDb });
+  const [ann, bob, eve] = [
+    await createUser(deps, 'ann'),
+    await createUser(deps, 'bob'),
+    await createUser(deps, 'eve'),
+  ];
+  const circle = await createCircle(deps, ann, bob);
+  const other = await createCircle(deps, eve, ann);
+  const [device, otherDevice] = [await createDevice(deps, circle, ann), await createDevice(deps, other, eve)];
+  const all = {
+    both: [await createConversation(deps, circle, ann, bob), ann.actor],
+    'ann alone': [await createConversation(deps, circle, ann), ann.actor],
+    'ann and the device': [await createConversation(deps, circle, ann), ann.actor],
+    'eve alone': [await createConversation(deps, other, eve), eve.actor],
+    'eve and the device': [await createConversation(deps, other, eve), eve.actor],
+  } as const;
+  for (const name of ['ann and the device', 'eve and the device'] as const) {
+    const [{ id }, owner] = all[name];
+    await conversations.setDeviceAccess(deps, owner, { conversationId: id, allowed: true });
+  }
+  await expectAccess(deps, all, {
+    ann: [ann.actor, 'both', 'ann alone', 'ann and the device'],
+    bob: [bob.actor, 'both'],
+    eve: [eve.actor, 'eve alone', 'eve and the device'],
+    device: [device, 'ann and the device'],
+    otherDevice: [otherDevice, 'eve and the device'],
+  });
+
+  rule.tighten();
+  await expectAccess(deps, all, {
+    ann: [ann.actor, 'both', 'ann alone', 'ann and the device'],
+    bob: [bob.actor],
+    eve: [eve.actor, 'eve alone', 'eve and the device'],
+    device: [device],
+    otherDevice: [otherDevice],
+  });
+});

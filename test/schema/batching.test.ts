@@ -225,6 +225,49 @@ test('the first screen takes at most six statements, all prepared, whatever the 
   expect(large.text.split('Hello')).toHaveLength(5 * 5 * 20 + 1);
 });
 
+const CONVERSATIONS_OF_MESSAGES = /* GraphQL */ `
+  query ConversationsOfMessages {
+    circles {
+      nodes {
+        conversations {
+          nodes {
+            messages(last: 20) {
+              nodes {
+                conversation {
+                  myRole
+                  participants {
+                    nodes {
+                      id
+                    }
+                  }
+                  messages(last: 1) {
+                    nodes {
+                      id
+                    }
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+`;
+
+test('access to the conversation of each item is checked in one statement, whatever the number of items', async () => {
+  await using client = await openSchemaClient();
+  const countFor = async (actor: ActorRef): Promise<number> => {
+    client.statements.count = 0;
+    await client.run(actor, CONVERSATIONS_OF_MESSAGES);
+    return client.statements.count;
+  };
+  const forOne = await countFor(await fillScreen(client, 'one', 1, 1, 1));
+  const forMany = await countFor(await fillScreen(client, 'many', 3, 5, 20));
+  // Circles, conversations, messages and their conversations; access; roles, participants and messages of those.
+  expect(Math.max(forOne, forMany)).toBeLessThanOrEqual(8);
+});
+
 test('a page that is selected twice is returned twice, without duplicates', async () => {
   await using client = await openSchemaClient();
   const ann = await fillScreen(client, 'twice', 1, 1, 3);

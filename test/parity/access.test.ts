@@ -1,0 +1,171 @@
+import { expect, test } from 'vitest';
+import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
+import type { Named, TestAccount } from '../../src/testing/index.ts';
+import { createChangingRule } from '../harness/access-rule.ts';
+import { testApp } from '../harness/app.ts';
+import { testDatabase } from '../harness/database.ts';
+
+interface SentMessage extends Named {
+  readonly media: Named;
+}
+
+async function sendMessage(account: TestAccount, { id }: Named): Promise<SentMessage> {
+  const { sendMessage } = await account.graphql.run<{ sendMessage: { message: Named; media: [Named] } }>(
+    `mutation ($id: ID!) {
+      sendMessage(conversationId: $id, text: "Hello", files: ["a.txt"]) { message { id legacyId } media { id legacyId } }
+    }`,
+    { id },
+  );
+  return { ...sendMessage.message, media: sendMessage.media[0] };
+}
+
+async function upload(url: string, { token }: TestAccount, media: Named): Promise<boolean> {
+  const body = new FormData();
+  body.set('file', new Blob(['content']), 'a.txt');
+  const headers = { authorization: `Bearer ${token}` };
+  const response = await fetch(`${url}/media/upload/${media.legacyId}`, { method: 'POST', headers, body });
+  if (!response.ok) expect([403, 404]).toContain(response.status);
+  return response.ok;
+}
+
+async function download(url: string, { token }: TestAccount, media: Named): Promise<boolean> {
+  const headers = { authorization: `Bearer ${token}` };
+  const response = await fetch(`${url}/media/${media.legacyId}`, { headers });
+  if (!response.ok) expect(response.status).toBe(404);
+  return response.ok;
+}
+
+/** Whether the first field of the operation returns a value; otherwise it is null, or the account has no access. */
+async function succeeds({ graphql }: TestAccount, document: string, variables: object): Promise<boolean> {
+  const { data, errors } = await graphql.send(document, { ...variables });
+  if (errors !== undefined) expect(['NOT_FOUND', 'FORBIDDEN']).toContain(errors[0]?.extensions?.['code']);
+  const [value] = Object.values(data ?? {});
+  return value !== undefined && value !== null;
+}
+
+/** Whether the subscription becomes live; otherwise it is refused, as the account has no access. */
+async function isSubscribed({ graphql }: TestAccount, id: string): Promise<boolean> {
+  await using subscription = graphql.subscribe(
+    'subscription ($id: ID!) { conversationEvents(conversationId: $id) { __typename } }',
+    { id },
+  );
+  return await subscription.next().then(
+    () => true,
+    (error: unknown) => {
+      expect(String(error)).toContain('NOT_FOUND');
+      return false;
+    },
+  );
+}
+
+/** Whether the legacy event is answered by `success`; otherwise by the `error` of an account without access. */
+async function isAccepted(account: TestAccount, channel: string, payload: object): Promise<boolean> {
+  await using legacyClient = await account.legacy();
+  return await legacyClient.push(channel, payload).then(
+    () => true,
+    (error: unknown) => {
+      expect(String(error)).toMatch(/Vous ne faites? pas partie de cette conversation/);
+      return false;
+    },
+  );
+}
+
+/** What `bob` sees of a conversation in the replayed event that invited him. */
+async function readInvitation({ graphql }: TestAccount, after: string) {
+  await using inbox = graphql.subscribe<{ conversation?: Record<string, { nodes: unknown[] }> }>(
+    `subscription ($after: Cursor) {
+      inboxEvents(after: $after) {
+        ... on ConversationInvited { conversation { participants { nodes { id } } messages { nodes { id } } } }
+      }
+    }`,
+    { after },
+  );
+  const { conversation } = await inbox.next();
+  return { participants: conversation?.['participants']?.nodes, messages: conversation?.['messages']?.nodes };
+}
+
+test('every operation of both APIs follows a change of the access rule', async () => {
+  const rule = createChangingRule();
+  const database = await testDatabase();
+  await using app = await testApp({ database: { ...database, db: rule.wrapDb(database.db) } });
+  const [ann, bob] = [await app.account(), await app.account()];
+  const circle = await circleOf(ann, bob);
+  await using device = await deviceOf(app, ann, circle);
+  await using inbox = bob.graphql.subscribe<{ cursor: string }>('subscription { inboxEvents { cursor } }');
+  const { cursor } = await inbox.next();
+  const conversation = await conversationOf(ann, circle, bob);
+  const { id, legacyId } = conversation;
+  await ann.graphql.run(
+    'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }',
+    {
+      id,
+    },
+  );
+  const accounts = { ann, bob, device };
+  const [byAnn, byBob, byDevice] = [
+    await sendMessage(ann, conversation),
+    await sendMessage(bob, conversation),
+    await sendMessage(device, conversation),
+  ];
+  const ownMessages = new Map([
+    [ann, byAnn],
+    [bob, byBob],
+    [device, byDevice],
+  ]);
+  const ownMessage = (account: TestAccount): SentMessage => ownMessages.get(account) ?? byAnn;
+  await upload(app.url, ann, byAnn.media);
+
+  const operations: Readonly<Record<string, (account: TestAccount) => Promise<boolean>>> = {
+    conversation: (account) => succeeds(account, 'query ($id: ID!) { conversation(id: $id) { id } }', { id }),
+    node: (account) => succeeds(account, 'query ($id: ID!) { node(id: $id) { id } }', { id }),
+    'conversations of a circle': async ({ graphql }) => {
+      const data = await graphql.run<{ circle: { conversations: { nodes: Named[] } } }>(
+        'query ($id: ID!) { circle(id: $id) { conversations { nodes { id } } } }',
+        { id: circle.id },
+      );
+      return data.circle.conversations.nodes.length === 1;
+    },
+    message: (account) => succeeds(account, 'query ($id: ID!) { message(id: $id) { id } }', { id: byAnn.id }),
+    media: (account) =>
+      succeeds(account, 'query ($id: ID!) { node(id: $id) { id } }', { id: byAnn.media.id }),
+    download: (account) => download(app.url, account, byAnn.media),
+    upload: (account) => upload(app.url, account, ownMessage(account).media),
+    sendMessage: (account) =>
+      succeeds(
+        account,
+        'mutation ($id: ID!) { sendMessage(conversationId: $id, text: "Hello") { message { id } } }',
+        { id },
+      ),
+    updateMessage: (account) =>
+      succeeds(account, 'mutation ($id: ID!) { updateMessage(messageId: $id, text: "Changed") { id } }', {
+        id: ownMessage(account).id,
+      }),
+    setTyping: (account) =>
+      succeeds(account, 'mutation ($id: ID!) { setTyping(conversationId: $id, isTyping: true) }', { id }),
+    conversationEvents: (account) => isSubscribed(account, id),
+    'legacy join_conversation': (account) =>
+      isAccepted(account, 'join_conversation', { conversation_id: legacyId }),
+    'legacy join_conversation with replay': (account) =>
+      isAccepted(account, 'join_conversation', { conversation_id: legacyId, after_message_id: 1 }),
+    'legacy message': (account) =>
+      isAccepted(account, 'message', { conversation_id: legacyId, text_message: 'Hello' }),
+    'legacy writing': (account) =>
+      isAccepted(account, 'writing', { conversation_id: legacyId, is_writing: true }),
+  };
+  const namesOfAllowed = async (isAllowed: (account: TestAccount) => Promise<boolean>): Promise<string[]> => {
+    const names: string[] = [];
+    for (const [name, account] of Object.entries(accounts)) if (await isAllowed(account)) names.push(name);
+    return names;
+  };
+
+  for (const [operation, isAllowed] of Object.entries(operations))
+    expect([operation, await namesOfAllowed(isAllowed)]).toEqual([operation, ['ann', 'bob', 'device']]);
+  const shown = await readInvitation(bob, cursor);
+  expect(shown.participants).toHaveLength(2);
+  expect(shown.messages?.length).toBeGreaterThan(0);
+
+  rule.tighten();
+  for (const [operation, isAllowed] of Object.entries(operations))
+    expect([operation, await namesOfAllowed(isAllowed)]).toEqual([operation, ['ann']]);
+  expect(await readInvitation(bob, cursor)).toEqual({ participants: [], messages: [] });
+});
