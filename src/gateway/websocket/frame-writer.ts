@@ -2,13 +2,9 @@ import type { ExecutionResult } from 'graphql';
 import { WebSocket } from 'ws';
 import { textFrameHead } from '../../lib/websocket-frame.ts';
 import type { Receiver } from '../execution/fan-out.ts';
+import { isBehind } from './backpressure.ts';
 import type { Connection } from './connection.ts';
 
-/**
- * High-water mark of a socket. Above it, its streams leave shared delivery and send one result at a time, each after the
- * previous one is flushed (`send` in server.ts).
- */
-const MAX_QUEUED_BYTES = 64 * 1024;
 /** Up to this size, copying a body after its head is cheaper than a second write. */
 const MAX_COPIED_BYTES = 4 * 1024;
 
@@ -24,7 +20,7 @@ export function createReceiver({ id: connection, socket, stream }: Connection, i
   return {
     connection,
     write(result) {
-      if (socket.readyState !== WebSocket.OPEN || stream.writableLength > MAX_QUEUED_BYTES) return false;
+      if (socket.readyState !== WebSocket.OPEN || isBehind(stream)) return false;
       const body = result.encoded(encodeBody);
       if (head === undefined || body.length !== headLength) {
         headLength = body.length;

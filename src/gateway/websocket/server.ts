@@ -1,17 +1,19 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
-import { WebSocket, WebSocketServer } from 'ws';
+import { WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
 import { actorKey } from '../../actor.ts';
 import { endsStreams, ERROR_CODES, unauthenticated } from '../../errors.ts';
 import type { EndReason } from '../../errors.ts';
 import { findToken, findTokenInUpgrade } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
 import type { Ports } from '../ports.ts';
+import { applyBackpressure, sendFrame } from './backpressure.ts';
 import { createConnection, endConnection, freeConnection, renewSession } from './connection.ts';
 import type { Connection } from './connection.ts';
 import { isUnexpectedFrame } from './graphql-ws-internals.ts';
-import { applyBackpressure, keepAlive } from './keep-alive.ts';
+import { keepAlive } from './keep-alive.ts';
 import { createProtocolOptions } from './protocol.ts';
 import { requireWsInternals } from './ws-internals.ts';
 
@@ -58,7 +60,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       connection.end ??= 'SILENT';
       socket.terminate();
     });
-    applyBackpressure(socket, stream, {
+    applyBackpressure(connection, {
       onPause(queuedBytes) {
         metrics.socketPauses.inc(TRANSPORT);
         const account = accountOf(connection);
@@ -76,10 +78,10 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     const notifyClosed = protocol.opened(
       {
         protocol: socket.protocol,
-        send: (text) => send(connection, text),
+        send: (text) => sendFrame(connection, text),
         onPing: async (payload) => {
           const reply = await replyToPing(ports, connection, payload);
-          await send(
+          await sendFrame(
             connection,
             JSON.stringify({ type: 'pong', ...(reply !== undefined && { payload: reply }) }),
           );
@@ -154,19 +156,4 @@ async function replyToPing(
     const { message, extensions } = ports.formatError(error);
     return { refreshed: false, message, ...extensions };
   }
-}
-
-/**
- * Sends a frame. Frames of one event-loop turn are corked into one write: a result and its `complete` share a packet.
- * Resolves when more may be sent: immediately below the high-water mark of the stream, else when the frame is flushed.
- */
-function send({ socket, stream }: Connection, text: string): Promise<void> {
-  return new Promise((resolve) => {
-    if (socket.readyState !== WebSocket.OPEN) return resolve();
-    stream.cork();
-    process.nextTick(() => stream.uncork());
-    // The callback ignores an error: a failed write breaks the connection, and its `close` frees everything.
-    socket.send(text, () => resolve());
-    if (!stream.writableNeedDrain) resolve();
-  });
 }

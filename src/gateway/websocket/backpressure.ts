@@ -1,0 +1,57 @@
+// Backpressure of a GraphQL WebSocket, by the bytes that its client has not read yet (`stream.writableLength`):
+//
+// - Above 64 KB, streams leave shared delivery and fall back to the event log (`isBehind`, called by
+//   `frame-writer.ts`). On their own, they send each result after the previous one is flushed (`sendFrame`).
+// - Above 1 MB, the server stops reading from the client (`applyBackpressure`): its requests and pings are answered
+//   faster than it reads.
+//
+// What is not written yet is bounded per connection: results by `resultsInFlight`, events by `budget` (`connection.ts`).
+
+import type { Duplex } from 'node:stream';
+import { WebSocket } from 'ws';
+import type { Connection } from './connection.ts';
+
+const MAX_QUEUED_BYTES = 64 * 1024;
+const MAX_UNREAD_BYTES = 1024 * 1024;
+
+/** Whether the client is too far behind for shared delivery. */
+export const isBehind = ({ writableLength }: Duplex): boolean => writableLength > MAX_QUEUED_BYTES;
+
+/**
+ * Sends a frame. Frames of one event-loop turn are corked into one write: a result and its `complete` share a packet.
+ * Resolves when more may be sent: immediately below the high-water mark of the TCP stream, else when the frame is flushed.
+ */
+export function sendFrame({ socket, stream }: Connection, text: string): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.readyState !== WebSocket.OPEN) return resolve();
+    stream.cork();
+    process.nextTick(() => stream.uncork());
+    // The callback ignores an error: a failed write breaks the connection, and its `close` frees everything.
+    socket.send(text, () => resolve());
+    if (!stream.writableNeedDrain) resolve();
+  });
+}
+
+export interface BackpressureEvents {
+  onPause(queuedBytes: number): void;
+  onResume(): void;
+}
+
+/** Stops reading from a client that sends requests or pings faster than it reads the responses. */
+export function applyBackpressure(
+  { socket, stream }: Connection,
+  { onPause, onResume }: BackpressureEvents,
+): void {
+  const check = (): void => {
+    if (stream.writableLength <= MAX_UNREAD_BYTES || socket.isPaused) return;
+    socket.pause();
+    // `pause()` has no effect on a socket that is closing.
+    if (socket.isPaused) onPause(stream.writableLength);
+  };
+  socket.on('message', check).on('ping', check);
+  stream.on('drain', () => {
+    if (!socket.isPaused) return;
+    socket.resume();
+    onResume();
+  });
+}
