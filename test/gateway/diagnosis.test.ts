@@ -1,5 +1,9 @@
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { Agent, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { Writable } from 'node:stream';
+import { text as readText } from 'node:stream/consumers';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { startApp } from '../../src/app.ts';
@@ -186,6 +190,7 @@ test('an event stream over SSE is a connection of its own in the log', async () 
   await expect.poll(() => app.lines({ ...about, msg: 'connection opened' })).toHaveLength(1);
   const [{ account } = {}] = app.lines({ ...about, msg: 'connection opened' });
   expect(account).toMatch(/^user:\d+$/);
+  expect(app.lines(about).map(({ msg }) => msg)).toEqual(['connection opened', 'stream opened']);
   expect(app.lines({ ...about, msg: 'stream opened' })).toMatchObject([
     { account, topic: `conversation:${conversation.legacyId}`, operation: 'subscription Chat' },
   ]);
@@ -194,6 +199,28 @@ test('an event stream over SSE is a connection of its own in the log', async () 
     .poll(() => app.lines({ ...about, msg: 'connection closed' }))
     .toMatchObject([{ level: DEBUG, account, reason: 'CLIENT', operations: 1 }]);
   expect(app.lines({ ...about, msg: 'stream ended' })).toMatchObject([{ account, reason: 'CLIENT' }]);
+});
+
+test('operations over HTTP have the id of their TCP connection in the log', async () => {
+  await using app = await loggedApp();
+  const post = async (agent: Agent, name: string): Promise<unknown> => {
+    const headers = { 'content-type': 'application/json' };
+    const sent = request(`${app.url}/graphql`, { method: 'POST', agent, headers });
+    sent.end(JSON.stringify({ query: `query ${name} { __typename }` }));
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    await readText(response);
+    const [line] = app.lines({ msg: 'operation ended', transport: 'http', operation: `query ${name}` });
+    return line?.['connection'];
+  };
+  const [agent, otherAgent] = [new Agent({ keepAlive: true }), new Agent({ keepAlive: true })];
+  const connection = await post(agent, 'First');
+  expect(connection).toMatch(/^http-\d+$/);
+  expect(await post(agent, 'Second')).toBe(connection);
+  const otherConnection = await post(otherAgent, 'Third');
+  expect(otherConnection).toMatch(/^http-\d+$/);
+  expect(otherConnection).not.toBe(connection);
+  agent.destroy();
+  otherAgent.destroy();
 });
 
 test('no line of the log holds a token, a literal of a document, a variable or a message', async () => {

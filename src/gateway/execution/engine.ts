@@ -113,6 +113,7 @@ export function createEngine(options: EngineOptions): Engine {
       const isWanted = () => context.signal?.aborted !== true;
       return formatResult(await executeWhenAvailable(executeOnce, executeOnce(), isWanted), document);
     };
+    operation.onAccepted?.();
     operationLog?.streamOpened(operation, topic);
     return openResults({
       source,

@@ -16,16 +16,15 @@ export interface Operation {
   readonly receiver?: Receiver | undefined;
   /** Bounds the results in flight: held from a result's execution until the next result is requested. */
   readonly semaphore?: Semaphore | undefined;
+  /** Called when a subscription is accepted, before its stream is opened and logged. */
+  readonly onAccepted?: (() => void) | undefined;
 }
 
 /** The connection or request that an operation arrived on. */
 export interface OperationOrigin {
   readonly transport: 'graphql-ws' | 'sse' | 'http';
-  /** Unique in this process; undefined for a request with a single response. */
-  readonly id: string | undefined;
+  /** Unique in this process. */
+  readonly id: string;
   /** The reason for which the connection ends; undefined while it is open. */
   readonly end: ConnectionEnd | undefined;
 }
-
-/** The origin of operations that are sent over HTTP with a single response. */
-export const HTTP_ORIGIN: OperationOrigin = { transport: 'http', id: undefined, end: undefined };

@@ -88,9 +88,13 @@ export function createEventStreams(ports: Ports, draining: AbortSignal): EventSt
         budget: connection.budget,
         resumeAfter: request.headers.get('last-event-id'),
       });
-      const result = await engine.subscribe({ ...operation, context, origin: connection });
-      // A refused subscription counts as a request, not as a connection.
-      if (Symbol.asyncIterator in result) register(connection, live && actorKey(live.session.actor), stack);
+      const result = await engine.subscribe({
+        ...operation,
+        context,
+        origin: connection,
+        // A refused subscription counts as a request, not as a connection.
+        onAccepted: () => register(connection, live && actorKey(live.session.actor), stack),
+      });
       return withCleanup(result, stack);
     } catch (error) {
       stack.dispose();

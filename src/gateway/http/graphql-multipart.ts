@@ -6,10 +6,10 @@ import { ERROR_CODES, invalidInput } from '../../errors.ts';
 import { createContext } from '../../schema/context.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
-import { HTTP_ORIGIN } from '../execution/operation.ts';
 import { identify, refuseWithoutLogin } from '../identity.ts';
 import { receiveFile } from './multipart.ts';
 import type { ArrivingFile } from './multipart.ts';
+import type { OriginOf } from './operation-origin.ts';
 import type { Ports } from '../ports.ts';
 import { ignoreRest, sendJson } from './respond.ts';
 
@@ -31,6 +31,7 @@ const mapSchema = z.record(z.string(), z.tuple([z.string().regex(/^variables\.[_
  */
 export async function executeMultipart(
   ports: Ports,
+  originOf: OriginOf,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -50,7 +51,7 @@ export async function executeMultipart(
         operationName,
         variables,
         context,
-        origin: HTTP_ORIGIN,
+        origin: originOf(request),
       });
       return refuseWithoutLogin(executed, { document, operationName, context });
     });

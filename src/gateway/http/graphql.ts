@@ -9,6 +9,7 @@ import { createEventStreams } from './event-streams.ts';
 import { DEFAULT_QUERY, PERSISTED_ONLY } from './graphiql-default-query.ts';
 import { executeMultipart } from './graphql-multipart.ts';
 import { isMultipart } from './multipart.ts';
+import { createOperationOrigins } from './operation-origin.ts';
 import { ignoreRest, sendRefusal } from './respond.ts';
 import { createYogaPlugin } from './yoga-plugin.ts';
 import type { ServerContext } from './yoga-plugin.ts';
@@ -25,9 +26,10 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
   // Every event stream listens; the default limit would print a warning.
   setMaxListeners(0, draining.signal);
   const defaultQuery = ports.deps.config.OPERATIONS === 'persisted' ? PERSISTED_ONLY : DEFAULT_QUERY;
+  const originOf = createOperationOrigins();
   const yoga = createYoga<ServerContext>({
     schema: ports.engine.schema,
-    plugins: [createYogaPlugin(ports, createEventStreams(ports, draining.signal))],
+    plugins: [createYogaPlugin(ports, createEventStreams(ports, draining.signal), originOf)],
     graphqlEndpoint: '/graphql',
     landingPage: false,
     cors: false,
@@ -56,7 +58,7 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
   return {
     async handle(request, response) {
       if (request.method === 'POST' && isMultipart(request))
-        return executeMultipart(ports, request, response);
+        return executeMultipart(ports, originOf, request, response);
       const refusal = negotiate(request);
       // A token may be in the URL, so a shared cache could not tell that the result is private.
       response.setHeader('cache-control', 'private, no-cache');

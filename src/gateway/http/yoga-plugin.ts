@@ -4,7 +4,6 @@ import type { Plugin, YogaInitialContext } from 'graphql-yoga';
 import { DomainError } from '../../errors.ts';
 import { createContext } from '../../schema/context.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
-import { HTTP_ORIGIN } from '../execution/operation.ts';
 import type { Operation } from '../execution/operation.ts';
 import { idsInUrl, withoutIds } from '../execution/requested-documents.ts';
 import type { ResultStream } from '../execution/result-stream.ts';
@@ -13,6 +12,7 @@ import type { Ports } from '../ports.ts';
 import { acceptsEventStream, EVENT_STREAM } from './content-negotiation.ts';
 import type { EventStreams, SubscriptionRequest } from './event-streams.ts';
 import { withCodes, withStatus } from './error-status.ts';
+import type { OriginOf } from './operation-origin.ts';
 import { limitBody } from './request-body.ts';
 
 const EVENT_STREAM_HEADERS = {
@@ -29,7 +29,11 @@ export interface ServerContext {
 }
 
 /** Creates the plugin that replaces Yoga's parser, validation, execution and error codes by those of the engine. */
-export function createYogaPlugin(ports: Ports, eventStreams: EventStreams): Plugin<object, ServerContext> {
+export function createYogaPlugin(
+  ports: Ports,
+  eventStreams: EventStreams,
+  originOf: OriginOf,
+): Plugin<object, ServerContext> {
   const { deps, documents, engine, formatError, metrics } = ports;
   const operationOf = (args: ExecutionArgs): Omit<Operation, 'context'> & SubscriptionRequest => {
     metrics.operations.inc({ transport: 'http' });
@@ -49,7 +53,7 @@ export function createYogaPlugin(ports: Ports, eventStreams: EventStreams): Plug
       const { session = null, refusal } = await identify(findTokenInRequest(req), ports.authenticate);
       const context = createContext({ deps, session, refusal, signal: request.signal });
       const { document, operationName } = operation;
-      const result = await engine.execute({ ...operation, context, origin: HTTP_ORIGIN });
+      const result = await engine.execute({ ...operation, context, origin: originOf(req) });
       return refuseWithoutLogin(result, { document, operationName, context });
     } catch (error) {
       return { errors: [formatError(error)] };
