@@ -1,16 +1,16 @@
 import { expect, test } from 'vitest';
-import { circleOf, conversationOf, deviceOf } from '../../src/testing/index.ts';
-import type { Named, TestAccount } from '../../src/testing/index.ts';
+import { createCircle, createConversation, createDevice } from '../../src/testing/index.ts';
+import type { Entity, TestAccount } from '../../src/testing/index.ts';
 import { createChangingRule } from '../harness/access-rule.ts';
-import { testApp } from '../harness/app.ts';
-import { testDatabase } from '../harness/database.ts';
+import { startTestApp } from '../harness/app.ts';
+import { openTestDatabase } from '../harness/database.ts';
 
-interface SentMessage extends Named {
-  readonly media: Named;
+interface SentMessage extends Entity {
+  readonly media: Entity;
 }
 
-async function sendMessage(account: TestAccount, { id }: Named): Promise<SentMessage> {
-  const { sendMessage } = await account.graphql.run<{ sendMessage: { message: Named; media: [Named] } }>(
+async function sendMessage(account: TestAccount, { id }: Entity): Promise<SentMessage> {
+  const { sendMessage } = await account.graphql.run<{ sendMessage: { message: Entity; media: [Entity] } }>(
     `mutation ($id: ID!) {
       sendMessage(conversationId: $id, text: "Hello", files: ["a.txt"]) { message { id legacyId } media { id legacyId } }
     }`,
@@ -19,7 +19,7 @@ async function sendMessage(account: TestAccount, { id }: Named): Promise<SentMes
   return { ...sendMessage.message, media: sendMessage.media[0] };
 }
 
-async function upload(url: string, { token }: TestAccount, media: Named): Promise<boolean> {
+async function upload(url: string, { token }: TestAccount, media: Entity): Promise<boolean> {
   const body = new FormData();
   body.set('file', new Blob(['content']), 'a.txt');
   const headers = { authorization: `Bearer ${token}` };
@@ -28,7 +28,7 @@ async function upload(url: string, { token }: TestAccount, media: Named): Promis
   return response.ok;
 }
 
-async function download(url: string, { token }: TestAccount, media: Named): Promise<boolean> {
+async function download(url: string, { token }: TestAccount, media: Entity): Promise<boolean> {
   const headers = { authorization: `Bearer ${token}` };
   const response = await fetch(`${url}/media/${media.legacyId}`, { headers });
   if (!response.ok) expect(response.status).toBe(404);
@@ -60,7 +60,7 @@ async function isSubscribed({ graphql }: TestAccount, id: string): Promise<boole
 
 /** Whether the legacy event is answered by `success`; otherwise by the `error` of an account without access. */
 async function isAccepted(account: TestAccount, channel: string, payload: object): Promise<boolean> {
-  await using legacyClient = await account.legacy();
+  await using legacyClient = await account.connectLegacy();
   return await legacyClient.push(channel, payload).then(
     () => true,
     (error: unknown) => {
@@ -86,14 +86,14 @@ async function readInvitation({ graphql }: TestAccount, after: string) {
 
 test('every operation of both APIs follows a change of the access rule', async () => {
   const rule = createChangingRule();
-  const database = await testDatabase();
-  await using app = await testApp({ database: { ...database, db: rule.wrapDb(database.db) } });
-  const [ann, bob] = [await app.account(), await app.account()];
-  const circle = await circleOf(ann, bob);
-  await using device = await deviceOf(app, ann, circle);
+  const database = await openTestDatabase();
+  await using app = await startTestApp({ database: { ...database, db: rule.wrapDb(database.db) } });
+  const [ann, bob] = [await app.createAccount(), await app.createAccount()];
+  const circle = await createCircle(ann, bob);
+  await using device = await createDevice(app, ann, circle);
   await using inbox = bob.graphql.subscribe<{ cursor: string }>('subscription { inboxEvents { cursor } }');
   const { cursor } = await inbox.next();
-  const conversation = await conversationOf(ann, circle, bob);
+  const conversation = await createConversation(ann, circle, bob);
   const { id, legacyId } = conversation;
   await ann.graphql.run(
     'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }',
@@ -119,7 +119,7 @@ test('every operation of both APIs follows a change of the access rule', async (
     conversation: (account) => succeeds(account, 'query ($id: ID!) { conversation(id: $id) { id } }', { id }),
     node: (account) => succeeds(account, 'query ($id: ID!) { node(id: $id) { id } }', { id }),
     'conversations of a circle': async ({ graphql }) => {
-      const data = await graphql.run<{ circle: { conversations: { nodes: Named[] } } }>(
+      const data = await graphql.run<{ circle: { conversations: { nodes: Entity[] } } }>(
         'query ($id: ID!) { circle(id: $id) { conversations { nodes { id } } } }',
         { id: circle.id },
       );
