@@ -2,26 +2,26 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LegacyIo, TestGateway } from '../../src/testing/index.ts';
 import { clientVersions, loadClient } from '../clients/load.ts';
 import { startTestApp } from '../harness/app.ts';
-import { createCast } from './differential/actors.ts';
-import type { Cast } from './differential/actors.ts';
-import { graphqlHand, legacyHand } from './differential/actions.ts';
-import { play } from './differential/run.ts';
-import type { Log } from './differential/observe.ts';
+import { createAccounts } from './differential/accounts.ts';
+import type { Accounts } from './differential/accounts.ts';
+import { createLegacyDrivers, openGraphqlDriver } from './differential/drivers.ts';
+import type { Observations, StreamName } from './differential/observer.ts';
+import { runScenario } from './differential/scenario.ts';
 
-// One scenario, acted by clients of each generation: GraphQL observers see the same every time.
+// Runs one scenario over GraphQL and over legacy clients of each generation, and compares what GraphQL observers receive.
 
-// 1.3.7 is 1.3.6 in all that matters here.
+// 1.3.7 does not differ from 1.3.6 here.
 const versions = clientVersions.filter((version) => version !== '1.3.7');
 const TRANSPORTS = [['polling'], ['websocket'], ['polling', 'websocket']] as const;
 
 let app: TestGateway;
-let cast: Cast;
-let told: Log;
+let accounts: Accounts;
+let expected: Observations;
 
 beforeAll(async () => {
   app = await startTestApp();
-  cast = await createCast(app);
-  told = await play(cast, graphqlHand);
+  accounts = await createAccounts(app);
+  expected = await runScenario(app, accounts, openGraphqlDriver);
 });
 
 afterAll(async () => {
@@ -29,8 +29,8 @@ afterAll(async () => {
 });
 
 test('actions over GraphQL only are observed in order', () => {
-  const types = (name: Exclude<keyof Log, 'end'>) => told[name].map((item) => item['__typename']);
-  expect(types('conversation')).toEqual([
+  const typesOf = (stream: StreamName) => expected[stream].map((event) => event['__typename']);
+  expect(typesOf('conversation')).toEqual([
     'DeviceAccessChanged',
     'MessageSent',
     'MessageSent',
@@ -45,19 +45,19 @@ test('actions over GraphQL only are observed in order', () => {
     'ParticipantLeft',
     'DeviceAccessChanged',
   ]);
-  expect(types('circle')).toEqual(['CircleUpdated', 'MemberJoined', 'MemberKicked', 'DeviceRemoved']);
-  expect(types('zoe')).toEqual(['ConversationInvited']);
-  expect(types('yan')).toEqual(['CircleInvited']);
-  expect(types('bob')).toEqual(['ConversationInvited', 'Promoted']);
-  expect(told.typing.map(({ isTyping }) => isTyping)).toEqual([true, false, true, false]);
-  expect(told.annsSignals.map(({ content }) => content)).toEqual([
-    { user_id: cast.ann.legacyId, message: { type: 'sdp', data: { sdp: 'v=0 é€😀' } } },
-    { user_id: cast.ann.legacyId, message: 'CALLING' },
+  expect(typesOf('circle')).toEqual(['CircleUpdated', 'MemberJoined', 'MemberKicked', 'DeviceRemoved']);
+  expect(typesOf('zoeInbox')).toEqual(['ConversationInvited']);
+  expect(typesOf('yanInbox')).toEqual(['CircleInvited']);
+  expect(typesOf('bobInbox')).toEqual(['ConversationInvited', 'Promoted']);
+  expect(expected.typing.map(({ isTyping }) => isTyping)).toEqual([true, false, true, false]);
+  expect(expected.annSignals.map(({ content }) => content)).toEqual([
+    { user_id: accounts.ann.legacyId, message: { type: 'sdp', data: { sdp: 'v=0 é€😀' } } },
+    { user_id: accounts.ann.legacyId, message: 'CALLING' },
   ]);
-  expect(told.bobsSignals.map(({ content }) => content)).toEqual([
-    { user_id: cast.bob.legacyId, message: 'CALLING' },
+  expect(expected.bobSignals.map(({ content }) => content)).toEqual([
+    { user_id: accounts.bob.legacyId, message: 'CALLING' },
   ]);
-  expect(told.end).toMatchObject({
+  expect(expected.finalState).toMatchObject({
     conversation: {
       name: 'Été',
       deviceAccess: false,
@@ -71,7 +71,7 @@ test('actions over GraphQL only are observed in order', () => {
 test.for(versions.map((version, index) => [version, TRANSPORTS[index % TRANSPORTS.length] ?? []] as const))(
   'actions of socket.io-client %s over %j are observed identically',
   async ([version, transports]) => {
-    const hand = legacyHand({ io: loadClient(version) as unknown as LegacyIo, transports });
-    expect(await play(cast, hand)).toEqual(told);
+    const openDriver = createLegacyDrivers({ io: loadClient(version) as unknown as LegacyIo, transports });
+    expect(await runScenario(app, accounts, openDriver)).toEqual(expected);
   },
 );
