@@ -1,98 +1,100 @@
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import type { TestGateway } from '../../../src/testing/index.ts';
-import type { Cell, Check, Limit } from './check.ts';
+import type { Cell, Check, Limitation } from './check.ts';
 import { openClient } from './client.ts';
 import type { ClientKind, ClientOptions, Transport } from './client.ts';
-import { connects, closed, heartbeats, reconnects } from './checks/connection.ts';
-import { bytes, large, text } from './checks/content.ts';
-import { hears } from './checks/emitted.ts';
-import { acknowledges, sends } from './checks/listened.ts';
-import { callScreen, chatScreen, device } from './checks/screens.ts';
-import { createWorld } from './matrix-fixtures.ts';
-import type { World } from './matrix-fixtures.ts';
+import { connectCheck, heartbeatCheck, reconnectCheck, serverDisconnectCheck } from './checks/connection.ts';
+import { binaryCheck, largeTextCheck, textCheck } from './checks/content.ts';
+import { receiveCheck } from './checks/emitted-channels.ts';
+import { acknowledgementCheck, sendCheck } from './checks/listened-channels.ts';
+import { callScreenCheck, chatScreenCheck, deviceCheck } from './checks/screens.ts';
+import { createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
 
 export const TRANSPORTS: readonly Transport[] = ['polling', 'websocket', 'upgrade'];
 
 export const CHECKS: readonly Check[] = [
-  connects,
-  sends,
-  hears,
-  acknowledges,
-  text,
-  large,
-  bytes,
-  heartbeats,
-  reconnects,
-  closed,
-  chatScreen,
-  callScreen,
-  device,
+  connectCheck,
+  sendCheck,
+  receiveCheck,
+  acknowledgementCheck,
+  textCheck,
+  largeTextCheck,
+  binaryCheck,
+  heartbeatCheck,
+  reconnectCheck,
+  serverDisconnectCheck,
+  chatScreenCheck,
+  callScreenCheck,
+  deviceCheck,
 ];
 
-/** What became of every check of every cell. */
-export interface Findings {
+/** The results of every check of every cell that has passed. */
+export interface MatrixResults {
   readonly kinds: string[];
-  /** `undefined` for a check that passed without limits; nothing at all for one that failed or did not run. */
-  set(kind: string, transport: Transport, check: string, limit: Limit | undefined): void;
+  /** Records a check that passed, with the limitation that it found. */
+  set(kind: string, transport: Transport, check: string, limitation: Limitation | undefined): void;
+  /** Whether the check ran and passed. */
   has(kind: string, transport: Transport, check: string): boolean;
-  get(kind: string, transport: Transport, check: string): Limit | undefined;
+  get(kind: string, transport: Transport, check: string): Limitation | undefined;
 }
 
-export function createFindings(): Findings {
-  const found = new Map<string, Limit | undefined>();
-  const key = (...names: readonly string[]) => names.join('|');
+export function createMatrixResults(): MatrixResults {
+  const limitations = new Map<string, Limitation | undefined>();
+  const keyOf = (...names: readonly string[]) => names.join('|');
   return {
     kinds: [],
-    set: (kind, transport, check, limit) => void found.set(key(kind, transport, check), limit),
-    has: (kind, transport, check) => found.has(key(kind, transport, check)),
-    get: (kind, transport, check) => found.get(key(kind, transport, check)),
+    set: (kind, transport, check, limitation) =>
+      void limitations.set(keyOf(kind, transport, check), limitation),
+    has: (kind, transport, check) => limitations.has(keyOf(kind, transport, check)),
+    get: (kind, transport, check) => limitations.get(keyOf(kind, transport, check)),
   };
 }
 
-/** Declares the tests of one kind of client: its cells beside each other, the checks of a cell one after the other. */
-export function testClient(kind: ClientKind, app: () => TestGateway, findings: Findings): void {
-  findings.kinds.push(kind.name);
+/** Declares the tests of one kind of client: its cells run concurrently, the checks of a cell in order. */
+export function testClientKind(kind: ClientKind, app: () => TestGateway, results: MatrixResults): void {
+  results.kinds.push(kind.name);
   describe.concurrent.for(TRANSPORTS)(`${kind.name} over %s`, (transport) => {
-    let world: World;
+    let fixture: Fixture;
     beforeAll(async () => {
-      world = await createWorld(app());
+      fixture = await createFixture(app());
     });
     afterAll(async () => {
-      await world[Symbol.asyncDispose]();
+      await fixture[Symbol.asyncDispose]();
     });
     for (const check of CHECKS) {
       test(check.title, { concurrent: false }, async () => {
-        const limit = await check.run(cellOf(world, kind, transport));
-        findings.set(kind.name, transport, check.title, limit);
+        const limitation = await check.run(createCell(fixture, kind, transport));
+        results.set(kind.name, transport, check.title, limitation);
       });
     }
   });
 }
 
-function cellOf(world: World, kind: ClientKind, transport: Transport): Cell {
-  const { app, bob, circle, talk } = world;
-  const open = async (options: Partial<ClientOptions> = {}) => {
+function createCell(fixture: Fixture, kind: ClientKind, transport: Transport): Cell {
+  const { app, bob, circle, conversationRef } = fixture;
+  const connect = async (options: Partial<ClientOptions> = {}) => {
     const client = openClient(kind, {
       url: app.url,
       transport,
       reconnection: false,
-      greeting: [],
+      framesOnConnect: [],
       ...options,
     });
-    await client.connected(1);
-    if (transport === 'upgrade') await client.upgraded();
+    await client.waitForConnect(1);
+    if (transport === 'upgrade') await client.waitForUpgrade();
     return client;
   };
   return {
-    ...world,
+    ...fixture,
     kind,
     transport,
-    open,
-    async openInRooms() {
-      const client = await open();
-      await client.ask('authenticate', { token: bob.token });
-      await client.ask('join_circle', { circle_id: circle.legacyId });
-      await client.ask('join_conversation', talk);
+    connect,
+    async connectInRooms() {
+      const client = await connect();
+      await client.request('authenticate', { token: bob.token });
+      await client.request('join_circle', { circle_id: circle.legacyId });
+      await client.request('join_conversation', conversationRef);
       return client;
     },
   };

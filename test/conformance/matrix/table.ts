@@ -1,45 +1,47 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { format, resolveConfig } from 'prettier';
-import { LIMITS } from './check.ts';
+import { LIMITATIONS } from './check.ts';
 import { CHECKS, TRANSPORTS } from './run.ts';
-import type { Findings } from './run.ts';
+import type { MatrixResults } from './run.ts';
 
-const FILE = new URL('../../../docs/legacy-clients.md', import.meta.url);
+const DOCUMENT = new URL('../../../docs/legacy-clients.md', import.meta.url);
 const BEGIN = '<!-- Written by test/conformance/matrix: -->';
 const END = '<!-- Until here. -->';
 
 /** Whether every check of every kind of client has passed. */
-export const isComplete = (findings: Findings): boolean =>
-  findings.kinds.every((kind) =>
-    TRANSPORTS.every((transport) => CHECKS.every(({ title }) => findings.has(kind, transport, title))),
+export const isComplete = (results: MatrixResults): boolean =>
+  results.kinds.every((kind) =>
+    TRANSPORTS.every((transport) => CHECKS.every(({ title }) => results.has(kind, transport, title))),
   );
 
-/** Returns docs/legacy-clients.md with the findings between its marks. */
-export async function withFindings(findings: Findings): Promise<{ before: string; after: string }> {
-  const before = await readFile(FILE, 'utf8');
-  const [head, tail] = [before.indexOf(BEGIN) + BEGIN.length, before.indexOf(END)];
-  if (head < BEGIN.length || tail < head) throw new Error('docs/legacy-clients.md has no marks.');
-  const text = `${before.slice(0, head)}\n\n${render(findings)}\n\n${before.slice(tail)}`;
-  const config = await resolveConfig(FILE);
-  return { before, after: await format(text, { ...config, parser: 'markdown' }) };
+/** Returns docs/legacy-clients.md as it is, and with the results between its markers. */
+export async function renderDocument(results: MatrixResults): Promise<{ current: string; rendered: string }> {
+  const current = await readFile(DOCUMENT, 'utf8');
+  const [begin, end] = [current.indexOf(BEGIN) + BEGIN.length, current.indexOf(END)];
+  if (begin < BEGIN.length || end < begin) throw new Error('docs/legacy-clients.md has no markers.');
+  const text = `${current.slice(0, begin)}\n\n${renderResults(results)}\n\n${current.slice(end)}`;
+  const config = await resolveConfig(DOCUMENT);
+  return { current, rendered: await format(text, { ...config, parser: 'markdown' }) };
 }
 
-export const write = (text: string): Promise<void> => writeFile(FILE, text);
+export const writeDocument = (text: string): Promise<void> => writeFile(DOCUMENT, text);
 
-function render(findings: Findings): string {
-  const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+function renderResults(results: MatrixResults): string {
+  const renderRow = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const table = [
-    row(['', ...CHECKS.map(({ title }) => title)]),
-    row(['---', ...CHECKS.map(() => ':-:')]),
-    ...findings.kinds.map((kind) => row([kind, ...CHECKS.map(({ title }) => cell(findings, kind, title))])),
+    renderRow(['', ...CHECKS.map(({ title }) => title)]),
+    renderRow(['---', ...CHECKS.map(() => ':-:')]),
+    ...results.kinds.map((kind) =>
+      renderRow([kind, ...CHECKS.map(({ title }) => renderCell(results, kind, title))]),
+    ),
   ];
-  const limits = Object.values(LIMITS).map(({ mark, about }) => `${mark} ${about}`);
-  const checks = CHECKS.map(({ title, about }) => `- **${title}**: ${about}`);
-  return [table.join('\n'), ...limits, 'What is checked:', checks.join('\n')].join('\n\n');
+  const limitations = Object.values(LIMITATIONS).map(({ mark, description }) => `${mark} ${description}`);
+  const checks = CHECKS.map(({ title, description }) => `- **${title}**: ${description}`);
+  return [table.join('\n'), ...limitations, 'What is checked:', checks.join('\n')].join('\n\n');
 }
 
 /** Returns one mark for all transports, or one for each if they differ. */
-function cell(findings: Findings, kind: string, title: string): string {
-  const marks = TRANSPORTS.map((transport) => findings.get(kind, transport, title)?.mark ?? '✓');
+function renderCell(results: MatrixResults, kind: string, title: string): string {
+  const marks = TRANSPORTS.map((transport) => results.get(kind, transport, title)?.mark ?? '✓');
   return new Set(marks).size === 1 ? (marks[0] ?? '') : marks.join(' ');
 }

@@ -2,87 +2,92 @@ import { expect } from 'vitest';
 import { openTcpProxy } from '../../../harness/tcp-proxy.ts';
 import { refusal, success } from '../check.ts';
 import type { Check } from '../check.ts';
-import { anotherToken, logout } from '../matrix-fixtures.ts';
+import { createToken, logout } from '../fixture.ts';
 
-const HEARTBEATS = 3;
+const HEARTBEAT_COUNT = 3;
 
-export const connects: Check = {
+export const connectCheck: Check = {
   title: 'connects',
-  about: 'Connects over the configured transport, and logs in with `authenticate`.',
-  async run({ open, transport, bob }) {
-    using client = await open();
+  description: 'Connects over the configured transport, and logs in with `authenticate`.',
+  async run({ connect, transport, bob }) {
+    using client = await connect();
     expect(client.transport).toBe(transport === 'upgrade' ? 'websocket' : transport);
-    expect(await client.ask('authenticate')).toEqual([refusal('Json web token introuvable')]);
-    expect(await client.ask('authenticate', { token: 'x' })).toEqual([refusal('User not found')]);
-    expect(await client.ask('authenticate', { token: bob.token })).toEqual([success('User authenticated')]);
+    expect(await client.request('authenticate')).toEqual([refusal('Json web token introuvable')]);
+    expect(await client.request('authenticate', { token: 'x' })).toEqual([refusal('User not found')]);
+    expect(await client.request('authenticate', { token: bob.token })).toEqual([
+      success('User authenticated'),
+    ]);
     return undefined;
   },
 };
 
-export const heartbeats: Check = {
+export const heartbeatCheck: Check = {
   title: 'heartbeats',
-  about: 'Stays connected over several heartbeats, and then still sends and receives.',
-  async run({ openInRooms, act, conversation, talk }) {
-    using client = await openInRooms();
-    for (let beat = 0; beat < HEARTBEATS; beat += 1) await client.heartbeat();
-    expect(client.connects).toBe(1);
-    await act('updateConversation', { conversationId: conversation.id, name: 'Still here' });
-    expect(await client.next()).toEqual(['conversation', { event: 'update', ...talk }]);
-    expect(await client.acknowledged('leave_conversation', talk)).toEqual([]);
+  description: 'Stays connected over several heartbeats, and then still sends and receives.',
+  async run({ connectInRooms, runMutation, conversation, conversationRef }) {
+    using client = await connectInRooms();
+    for (let n = 0; n < HEARTBEAT_COUNT; n += 1) await client.waitForHeartbeat();
+    expect(client.connectCount).toBe(1);
+    await runMutation('updateConversation', { conversationId: conversation.id, name: 'Still here' });
+    expect(await client.next()).toEqual(['conversation', { event: 'update', ...conversationRef }]);
+    expect(await client.emitWithAck('leave_conversation', conversationRef)).toEqual([]);
     return undefined;
   },
 };
 
-export const reconnects: Check = {
+export const reconnectCheck: Check = {
   title: 'reconnects',
-  about:
+  description:
     'Reconnects automatically after a network failure, and is served again after another `authenticate`.',
-  async run({ app, kind, open, act, bob, conversation, talk }) {
+  async run({ app, kind, connect, runMutation, bob, conversation, conversationRef }) {
     await using relay = await openTcpProxy(Number(new URL(app.url).port));
-    using client = await open({
+    using client = await connect({
       url: `http://127.0.0.1:${relay.port}`,
       reconnection: true,
-      greeting: [
+      framesOnConnect: [
         ['authenticate', { token: bob.token }],
-        ['join_conversation', talk],
+        ['join_conversation', conversationRef],
       ],
     });
-    const greeted = [
+    const replies = [
       success('User authenticated'),
-      success(`Vous avez rejoins la conversation : conversation_${talk.conversation_id}`),
+      success(`Vous avez rejoins la conversation : conversation_${conversationRef.conversation_id}`),
     ];
-    for (const life of [1, 2]) {
-      await client.connected(life);
-      expect([await client.next(), await client.next()]).toEqual(greeted);
-      await act('updateConversation', { conversationId: conversation.id, name: `Life ${life}` });
-      expect(await client.next()).toEqual(['conversation', { event: 'update', ...talk }]);
-      if (life === 1) {
+    for (const connection of [1, 2]) {
+      await client.waitForConnect(connection);
+      expect([await client.next(), await client.next()]).toEqual(replies);
+      await runMutation('updateConversation', {
+        conversationId: conversation.id,
+        name: `Connection ${connection}`,
+      });
+      expect(await client.next()).toEqual(['conversation', { event: 'update', ...conversationRef }]);
+      if (connection === 1) {
         relay.refuse();
-        expect(await client.disconnected()).toMatch(kind.reasons.network);
+        expect(await client.waitForDisconnect()).toMatch(kind.disconnectReasons.network);
         relay.accept();
       }
     }
-    expect(client.connects).toBe(2);
+    expect(client.connectCount).toBe(2);
     return undefined;
   },
 };
 
-export const closed: Check = {
+export const serverDisconnectCheck: Check = {
   title: 'is closed',
-  about:
+  description:
     'When its token is revoked, it receives `error` `"User not found"`, is disconnected, and does not reconnect.',
-  async run({ app, kind, open, bob }) {
-    const token = await anotherToken(bob);
-    const options = { reconnection: true, greeting: [['authenticate', { token }]] } as const;
-    using client = await open(options);
+  async run({ app, kind, connect, bob }) {
+    const token = await createToken(bob);
+    const options = { reconnection: true, framesOnConnect: [['authenticate', { token }]] } as const;
+    using client = await connect(options);
     expect(await client.next()).toEqual(success('User authenticated'));
     await logout(app, token);
     expect(await client.next()).toEqual(refusal('User not found'));
-    expect(await client.disconnected()).toBe(kind.reasons.server);
-    // Time enough for one that would come back after some milliseconds.
-    using again = await open(options);
-    expect(await again.next()).toEqual(refusal('User not found'));
-    expect(client.connects).toBe(1);
+    expect(await client.waitForDisconnect()).toBe(kind.disconnectReasons.server);
+    // A second login gives the first client time to reconnect: its delay is at most 20 ms.
+    using secondClient = await connect(options);
+    expect(await secondClient.next()).toEqual(refusal('User not found'));
+    expect(client.connectCount).toBe(1);
     return undefined;
   },
 };

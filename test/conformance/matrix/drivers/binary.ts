@@ -1,13 +1,13 @@
-/** How binary data travels between a check and a client in another process: as what JSON has. */
-export interface Binary {
+/** Binary data as JSON, for clients in another process. */
+export interface EncodedBinary {
   readonly $binary: string;
 }
 
-export const binary = (bytes: readonly number[]): Binary => ({
+export const encodeBinary = (bytes: readonly number[]): EncodedBinary => ({
   $binary: Buffer.from(bytes).toString('base64'),
 });
 
-/** Puts buffers in the place of what stands for them. They are of no pool: clients up to 1.4 send all of it. */
+/** Replaces encoded binary data by buffers. None is from Node's pool: clients up to 1.4 send the whole ArrayBuffer. */
 export function toBuffers(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(toBuffers);
@@ -15,16 +15,16 @@ export function toBuffers(value: unknown): unknown {
     const bytes = Buffer.from(String(value.$binary), 'base64');
     return Buffer.from(Uint8Array.from(bytes).buffer);
   }
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, toBuffers(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, toBuffers(field)]));
 }
 
-/** Puts what stands for it in the place of binary data. */
+/** Replaces buffers by encoded binary data. */
 export function fromBuffers(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(fromBuffers);
-  if (value instanceof ArrayBuffer) return binary([...new Uint8Array(value)]);
+  if (value instanceof ArrayBuffer) return encodeBinary([...new Uint8Array(value)]);
   if (ArrayBuffer.isView(value)) {
-    return binary([...new Uint8Array(value.buffer, value.byteOffset, value.byteLength)]);
+    return encodeBinary([...new Uint8Array(value.buffer, value.byteOffset, value.byteLength)]);
   }
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, fromBuffers(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, fromBuffers(field)]));
 }

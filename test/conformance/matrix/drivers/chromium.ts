@@ -6,32 +6,32 @@ import type { Browser, Page } from 'playwright-core';
 import { openBrowser } from '../../../browser/browser.ts';
 import { browserBundle } from '../../../clients/load.ts';
 import type { ClientVersion } from '../../../clients/load.ts';
-import type { ClientKind, Report } from '../client.ts';
-import { REASONS } from './node.ts';
-import { createRemote } from './remote.ts';
-import type { Command, Remote, Startable } from './remote.ts';
+import type { ClientEvent, ClientKind } from '../client.ts';
+import { DISCONNECT_REASONS } from './node.ts';
+import { createRemoteClients } from './remote-clients.ts';
+import type { Command, RemoteClients, Startable } from './remote-clients.ts';
 
 const PAGE =
   '<!doctype html><meta charset="utf-8"><script src="io.js"></script><script src="page.js"></script>';
 
-/** A generation's script in pages of Chromium, whose origin is not the gateway's. */
-export function pageClients(version: ClientVersion): ClientKind & Startable {
+/** Creates the kind of client that is socket.io-client in pages of Chromium, whose origin is not the gateway's. */
+export function createChromiumClients(version: ClientVersion): ClientKind & Startable {
   const stack = new AsyncDisposableStack();
-  let remotes: readonly Remote[] = [];
+  let pages: readonly RemoteClients[] = [];
   return {
     name: `socket.io-client ${version} in Chromium`,
-    reasons: REASONS,
-    async ready() {
-      const url = await serve(stack, version);
+    disconnectReasons: DISCONNECT_REASONS,
+    async start() {
+      const url = await servePage(stack, version);
       const browser = await openBrowser();
       stack.defer(() => browser.close());
-      // Each transport has a page, as a page may have only six connections at a time.
-      remotes = await Promise.all(TRANSPORTS.map(() => openPage(browser, url)));
+      // One page per transport: Chromium allows a page only six connections to a server.
+      pages = await Promise.all(TRANSPORTS.map(() => openPage(browser, url)));
     },
-    open(options, report) {
-      const remote = remotes[TRANSPORTS.indexOf(options.transport)];
-      if (remote === undefined) throw new Error('Chromium is not ready.');
-      return remote.open(options, report);
+    open(options, onEvent) {
+      const page = pages[TRANSPORTS.indexOf(options.transport)];
+      if (page === undefined) throw new Error('Chromium is not started.');
+      return page.open(options, onEvent);
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
@@ -39,7 +39,7 @@ export function pageClients(version: ClientVersion): ClientKind & Startable {
 
 const TRANSPORTS = ['polling', 'websocket', 'upgrade'] as const;
 
-async function serve(stack: AsyncDisposableStack, version: ClientVersion): Promise<string> {
+async function servePage(stack: AsyncDisposableStack, version: ClientVersion): Promise<string> {
   const files: Readonly<Record<string, Promise<string>>> = {
     '/io.js': readFile(browserBundle(version), 'utf8'),
     '/page.js': readFile(new URL('page.js', import.meta.url), 'utf8'),
@@ -58,21 +58,21 @@ async function serve(stack: AsyncDisposableStack, version: ClientVersion): Promi
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 }
 
-async function openPage(browser: Browser, url: string): Promise<Remote> {
+async function openPage(browser: Browser, url: string): Promise<RemoteClients> {
   const context = await browser.newContext();
   const page = await context.newPage();
-  const remote = createRemote((command) => void send(page, command));
-  await page.exposeFunction('report', ({ client, report }: { client: number; report: Report }) =>
-    remote.hear(client, report),
+  const clients = createRemoteClients((command) => void runCommand(page, command));
+  await page.exposeFunction('reportEvent', ({ client, event }: { client: number; event: ClientEvent }) =>
+    clients.receive(client, event),
   );
   await page.goto(url);
-  return remote;
+  return clients;
 }
 
-/** Commands of a page that is being closed go nowhere. */
-async function send(page: Page, command: Command): Promise<void> {
+/** Runs a command in a page. Ignores errors of a closed page. */
+async function runCommand(page: Page, command: Command): Promise<void> {
   try {
-    await page.evaluate((told) => Reflect.get(globalThis, 'command')(told), command);
+    await page.evaluate((argument) => Reflect.get(globalThis, 'runCommand')(argument), command);
   } catch (error) {
     if (!page.isClosed()) throw error;
   }

@@ -1,23 +1,26 @@
 import type { LegacyIo, LegacySocket } from '../../../clients/load.ts';
-import type { ClientKind, ClientOptions, Emission, Port, Report } from '../client.ts';
+import type { ClientHandle, ClientKind, ClientListener, ClientOptions, Frame } from '../client.ts';
 import { fromBuffers, toBuffers } from './binary.ts';
 
-/** What socket.io-client, of any version, says when a connection is over. */
-export const REASONS = { server: 'io server disconnect', network: /^transport (close|error)$/ };
+/** The disconnect reasons of socket.io-client, in any version. */
+export const DISCONNECT_REASONS = {
+  server: 'io server disconnect',
+  network: /^transport (close|error)$/,
+};
 
-/** A generation of socket.io-client under Node. */
-export function nodeClient(version: string, io: LegacyIo): ClientKind {
+/** Creates the kind of client that is a version of socket.io-client under Node. */
+export function createNodeClients(version: string, io: LegacyIo): ClientKind {
   return {
     name: `socket.io-client ${version}`,
-    reasons: REASONS,
+    disconnectReasons: DISCONNECT_REASONS,
     encodesTwice: version.startsWith('1.0.'),
     losesBinary: /^1\.[0-3]\.[0-6]$/.test(version),
-    open: (options, report) => open(io, options, report),
+    open: (options, onEvent) => openNodeClient(io, options, onEvent),
   };
 }
 
-function open(io: LegacyIo, options: ClientOptions, report: (report: Report) => void): Port {
-  const { url, transport, reconnection, greeting, channels } = options;
+function openNodeClient(io: LegacyIo, options: ClientOptions, onEvent: ClientListener): ClientHandle {
+  const { url, transport, reconnection, framesOnConnect, channels } = options;
   const socket = io(url, {
     transports: transport === 'upgrade' ? ['polling', 'websocket'] : [transport],
     forceNew: true,
@@ -27,32 +30,32 @@ function open(io: LegacyIo, options: ClientOptions, report: (report: Report) => 
   });
   for (const channel of channels) {
     socket.on(channel, (...args) => {
-      // Clients of 1.x have an `error` of their own, when the network fails.
+      // Clients of 1.x emit an `error` of their own when the network fails.
       if (args[0] instanceof Error) return;
-      report({ type: 'frame', frame: [channel, ...args.map(fromBuffers)] });
+      onEvent({ type: 'frame', frame: [channel, ...args.map(fromBuffers)] });
     });
   }
-  const emit = ([channel, ...args]: Emission) => socket.emit(channel, ...args.map(toBuffers));
+  const emit = ([channel, ...args]: Frame) => socket.emit(channel, ...args.map(toBuffers));
   socket.on('connect', () => {
-    watchEngine(socket, report);
-    report({ type: 'connect', transport: socket.io.engine.transport.name });
-    for (const emission of greeting) emit(emission);
+    forwardEngineEvents(socket, onEvent);
+    onEvent({ type: 'connect', transport: socket.io.engine.transport.name });
+    for (const frame of framesOnConnect) emit(frame);
   });
-  socket.on('disconnect', (reason) => report({ type: 'disconnect', reason: String(reason) }));
+  socket.on('disconnect', (reason) => onEvent({ type: 'disconnect', reason: String(reason) }));
   return {
-    emit(emission, id) {
-      if (id === undefined) emit(emission);
-      else emit([...emission, (...args: unknown[]) => report({ type: 'acknowledgement', id, args })]);
+    emit(frame, id) {
+      if (id === undefined) emit(frame);
+      else emit([...frame, (...args: unknown[]) => onEvent({ type: 'acknowledgement', id, args })]);
     },
     close: () => void socket.close(),
   };
 }
 
-/** Each connection has an engine of its own. From 4.0 on the server asks, before that the client does. */
-function watchEngine({ io: { engine } }: LegacySocket, report: (report: Report) => void): void {
-  engine.on('upgrade', () => report({ type: 'upgrade' }));
+/** Each connection has its own engine. Since 4.0 the server pings, before that the client does. */
+function forwardEngineEvents({ io: { engine } }: LegacySocket, onEvent: ClientListener): void {
+  engine.on('upgrade', () => onEvent({ type: 'upgrade' }));
   engine.on('packet', (packet) => {
     const { type } = packet as { type: string };
-    if (type === 'ping' || type === 'pong') report({ type: 'heartbeat' });
+    if (type === 'ping' || type === 'pong') onEvent({ type: 'heartbeat' });
   });
 }

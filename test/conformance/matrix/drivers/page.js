@@ -1,4 +1,4 @@
-// Drives clients inside a web page: `command` is called from outside, and `report` is given from there.
+// Runs clients in a web page. The test calls `runCommand`, and exposes `reportEvent`.
 
 const sockets = new Map();
 
@@ -6,18 +6,18 @@ const toBuffers = (value) => {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(toBuffers);
   if ('$binary' in value) return Uint8Array.from(atob(value.$binary), (char) => char.charCodeAt(0)).buffer;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, toBuffers(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, toBuffers(field)]));
 };
 
 const fromBuffers = (value) => {
   if (value instanceof ArrayBuffer) return { $binary: btoa(String.fromCharCode(...new Uint8Array(value))) };
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(fromBuffers);
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, fromBuffers(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, fromBuffers(field)]));
 };
 
-function open(client, { url, transport, channels, reconnection, greeting }) {
-  const report = (what) => globalThis.report({ client, report: what });
+function open(client, { url, transport, channels, reconnection, framesOnConnect }) {
+  const onEvent = (event) => globalThis.reportEvent({ client, event });
   const socket = globalThis.io(url, {
     transports: transport === 'upgrade' ? ['polling', 'websocket'] : [transport],
     forceNew: true,
@@ -28,31 +28,31 @@ function open(client, { url, transport, channels, reconnection, greeting }) {
   sockets.set(client, socket);
   for (const channel of channels) {
     socket.on(channel, (...args) => {
-      // Clients of 1.x have an `error` of their own, when the network fails.
+      // Clients of 1.x emit an `error` of their own when the network fails.
       if (args[0] instanceof Error) return;
-      report({ type: 'frame', frame: [channel, ...args.map(fromBuffers)] });
+      onEvent({ type: 'frame', frame: [channel, ...args.map(fromBuffers)] });
     });
   }
   socket.on('connect', () => {
     const { engine } = socket.io;
-    engine.on('upgrade', () => report({ type: 'upgrade' }));
+    engine.on('upgrade', () => onEvent({ type: 'upgrade' }));
     engine.on('packet', ({ type }) => {
-      if (type === 'ping' || type === 'pong') report({ type: 'heartbeat' });
+      if (type === 'ping' || type === 'pong') onEvent({ type: 'heartbeat' });
     });
-    report({ type: 'connect', transport: engine.transport.name });
-    for (const emission of greeting) socket.emit(...toBuffers(emission));
+    onEvent({ type: 'connect', transport: engine.transport.name });
+    for (const frame of framesOnConnect) socket.emit(...toBuffers(frame));
   });
-  socket.on('disconnect', (reason) => report({ type: 'disconnect', reason }));
+  socket.on('disconnect', (reason) => onEvent({ type: 'disconnect', reason }));
 }
 
-function emit(client, emission, id) {
+function emit(client, frame, id) {
   const acknowledge = (...args) =>
-    globalThis.report({ client, report: { type: 'acknowledgement', id, args } });
-  sockets.get(client).emit(...toBuffers(emission), ...(id === undefined ? [] : [acknowledge]));
+    globalThis.reportEvent({ client, event: { type: 'acknowledgement', id, args } });
+  sockets.get(client).emit(...toBuffers(frame), ...(id === undefined ? [] : [acknowledge]));
 }
 
-globalThis.command = ({ client, type, options, emission, id }) => {
+globalThis.runCommand = ({ client, type, options, frame, id }) => {
   if (type === 'open') open(client, options);
-  else if (type === 'emit') emit(client, emission, id);
+  else if (type === 'emit') emit(client, frame, id);
   else sockets.get(client).close();
 };
