@@ -14,27 +14,27 @@ import {
 import type { PollingSession } from '../harness/engine-io.ts';
 import { readPacketsUntil, openRawConnection } from '../harness/raw-connection.ts';
 
-// Engine.IO protocol 3, as clients from 1.0 to 2.x speak it: it is the client that pings.
+// Engine.IO protocol 3, of clients 1.0 to 2.x: the client pings.
 
 let app: TestGateway;
-/** One that does not wait long for a ping. */
-let impatient: TestGateway;
+/** A gateway with a short ping timeout. */
+let shortTimeoutApp: TestGateway;
 
 beforeAll(async () => {
   app = await startTestApp({ legacyLimits: { pingIntervalMs: 300, pingTimeoutMs: 60_000 } });
-  impatient = await startTestApp({ legacyLimits: { pingIntervalMs: 150, pingTimeoutMs: 100 } });
+  shortTimeoutApp = await startTestApp({ legacyLimits: { pingIntervalMs: 150, pingTimeoutMs: 100 } });
 });
 
 afterAll(async () => {
-  await impatient[Symbol.asyncDispose]();
+  await shortTimeoutApp[Symbol.asyncDispose]();
   await app[Symbol.asyncDispose]();
 });
 
 const REQUEST = '42["webrtc_stun_info"]';
-const ANSWER = '42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]';
+const REPLY = '42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]';
 const UNKNOWN_SESSION = { status: 400, text: '{"code":1,"message":"Session ID unknown"}' };
 
-const handshakeOf = (upgrades: readonly string[]) => ({
+const expectedHandshake = (upgrades: readonly string[]) => ({
   sid: expect.stringMatching(/^[\w-]{20}$/),
   upgrades,
   pingInterval: 300,
@@ -42,54 +42,54 @@ const handshakeOf = (upgrades: readonly string[]) => ({
   maxPayload: 5 * 1024 * 1024,
 });
 
-/** A session that has received the CONNECT of the namespace `/`. */
-async function connected(url = app.url, query = 'EIO=3&b64=1'): Promise<PollingSession> {
+/** Opens a session, and reads the CONNECT of the namespace `/`. */
+async function connectSession(url = app.url, query = 'EIO=3&b64=1'): Promise<PollingSession> {
   const session = await openPollingSession(url, query);
   expect((await session.poll()).text).toBe('2:40');
   return session;
 }
 
-const messageOf = (socket: WebSocket) =>
+const nextMessage = (socket: WebSocket) =>
   new Promise<string>((resolve) => {
     socket.once('message', (data: Buffer) => resolve(data.toString()));
   });
 
-/** A session that was taken over by a WebSocket. */
-async function upgraded(): Promise<{ session: PollingSession; socket: WebSocket }> {
-  const session = await connected();
+/** Connects a session, and upgrades it to a WebSocket. */
+async function upgradeSession(): Promise<{ session: PollingSession; socket: WebSocket }> {
+  const session = await connectSession();
   const socket = await session.openSocket();
   socket.send('2probe');
-  expect(await messageOf(socket)).toBe('3probe');
-  const answered = messageOf(socket);
+  expect(await nextMessage(socket)).toBe('3probe');
+  const reply = nextMessage(socket);
   socket.send('5');
-  // Answered over the WebSocket: the server has taken notice.
+  // A reply over the WebSocket shows that the server has completed the upgrade.
   socket.send('2');
-  expect(await answered).toBe('3');
+  expect(await reply).toBe('3');
   return { session, socket };
 }
 
-async function expectServed(socket: WebSocket): Promise<void> {
-  const answered = messageOf(socket);
+async function expectReply(socket: WebSocket): Promise<void> {
+  const reply = nextMessage(socket);
   socket.send(REQUEST);
-  expect(await answered).toBe(ANSWER);
+  expect(await reply).toBe(REPLY);
   socket.terminate();
 }
 
 test('handshake: polling opens a session and offers the WebSocket', async () => {
   const { handshake } = await openPollingSession(app.url, 'EIO=3&b64=1');
   expect(handshake).toMatchObject({ status: 200, type: 'text/plain; charset=UTF-8' });
-  const [packet = '', ...more] = decodeTextPayload(handshake.text);
-  expect(decodeHandshake(packet)).toEqual(handshakeOf(['websocket']));
-  expect(more).toEqual([]);
+  const [packet = '', ...otherPackets] = decodeTextPayload(handshake.text);
+  expect(decodeHandshake(packet)).toEqual(expectedHandshake(['websocket']));
+  expect(otherPackets).toEqual([]);
 });
 
 test('handshake: a WebSocket opens a session, with nothing to upgrade to', async () => {
-  await using line = await openRawConnection(app.url, 3, 'websocket');
-  expect(decodeHandshake(await line.next())).toEqual(handshakeOf([]));
+  await using connection = await openRawConnection(app.url, 3, 'websocket');
+  expect(decodeHandshake(await connection.next())).toEqual(expectedHandshake([]));
 });
 
 test.for(['', 'EIO=2', 'EIO=abc', 'EIO='])('handshake: the query %j means protocol 3', async (query) => {
-  expect((await connected(app.url, `${query}&b64=1`)).handshake.status).toBe(200);
+  expect((await connectSession(app.url, `${query}&b64=1`)).handshake.status).toBe(200);
 });
 
 test.for(['EIO=3', 'EIO=3&transport=abc', 'EIO=3&transport=webtransport'])(
@@ -114,31 +114,31 @@ test('handshake: an unknown session is refused', async () => {
   expect(await readUpgradeError(app.url, 'EIO=3&transport=websocket&sid=abc')).toBe('400 Session ID unknown');
 });
 
-test('message, polling: a payload of one packet is answered by one', async () => {
-  const session = await connected();
+test('message, polling: a payload of one packet gets a response of one packet', async () => {
+  const session = await connectSession();
   expect(await session.post(encodeTextPayload([REQUEST]))).toMatchObject({
     status: 200,
     type: 'text/html',
     text: 'ok',
   });
-  expect(await session.poll()).toMatchObject({ status: 200, text: encodeTextPayload([ANSWER]) });
+  expect(await session.poll()).toMatchObject({ status: 200, text: encodeTextPayload([REPLY]) });
 });
 
-test('message, polling: the packets of a payload are answered in order', async () => {
-  await using line = await openRawConnection(app.url, 3, 'polling');
-  await line.send('421["a"]', '422["b"]', '423["c"]');
-  expect((await readPacketsUntil(line, '433[]')).slice(2)).toEqual(['431[]', '432[]', '433[]']);
+test('message, polling: the packets of a payload get replies in order', async () => {
+  await using connection = await openRawConnection(app.url, 3, 'polling');
+  await connection.send('421["a"]', '422["b"]', '423["c"]');
+  expect((await readPacketsUntil(connection, '433[]')).slice(2)).toEqual(['431[]', '432[]', '433[]']);
 });
 
 test('message, polling: a binary packet is sent with its event, in base64', async () => {
-  const session = await connected();
+  const session = await connectSession();
   const event = '451-7["unknown",{"_placeholder":true,"num":0}]';
   expect((await session.post(encodeTextPayload([event, 'b4AQIDBA==']))).text).toBe('ok');
   expect((await session.poll()).text).toBe('5:437[]');
 });
 
 test('message, polling: a binary payload is decoded like a text', async () => {
-  const session = await connected();
+  const session = await connectSession();
   const event = '451-7["unknown",{"_placeholder":true,"num":0}]';
   const payload = Buffer.concat([encodeBinaryPayload([event]), Buffer.from([1, 5, 255, 4, 1, 2, 3, 4])]);
   expect((await session.post(payload, BINARY)).text).toBe('ok');
@@ -146,13 +146,13 @@ test('message, polling: a binary payload is decoded like a text', async () => {
 });
 
 test('message, polling: a malformed payload closes the session', async () => {
-  const session = await connected();
+  const session = await connectSession();
   await session.post('abc');
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
 });
 
 test('message, polling: a concurrent second poll closes the session', async () => {
-  const session = await connected();
+  const session = await connectSession();
   const [first, second] = await Promise.all([session.poll(), session.poll()]);
   expect([first, second].map(({ status, text }) => `${status} ${text}`).toSorted()).toEqual([
     '200 1:1',
@@ -162,121 +162,121 @@ test('message, polling: a concurrent second poll closes the session', async () =
 });
 
 test('message, polling: an aborted poll closes the session', async () => {
-  const session = await connected();
+  const session = await connectSession();
   const url = `${app.url}/socket.io/?EIO=3&b64=1&transport=polling&sid=${session.sid}`;
-  // Nothing says when a poll has arrived: more than one may be given up before it has.
+  // The client cannot know when a poll has arrived: several may be aborted before one has.
   await expect
     .poll(async () => {
-      const giveUp = new AbortController();
-      const poll = fetch(url, { signal: giveUp.signal }).catch(() => undefined);
+      const controller = new AbortController();
+      const poll = fetch(url, { signal: controller.signal }).catch(() => undefined);
       const { status } = await session.post('1:6');
-      giveUp.abort();
+      controller.abort();
       await poll;
       return status;
     })
     .toBe(400);
 });
 
-test('message, WebSocket: a packet is answered by one', async () => {
-  await using line = await openRawConnection(app.url, 3, 'websocket');
-  await line.send(REQUEST);
-  expect((await readPacketsUntil(line, ANSWER)).slice(1)).toEqual(['40', ANSWER]);
+test('message, WebSocket: a packet gets a reply', async () => {
+  await using connection = await openRawConnection(app.url, 3, 'websocket');
+  await connection.send(REQUEST);
+  expect((await readPacketsUntil(connection, REPLY)).slice(1)).toEqual(['40', REPLY]);
 });
 
 test('message, WebSocket: a binary frame begins with the type of its packet', async () => {
-  await using line = await openRawConnection(app.url, 3, 'websocket');
-  await line.send('451-7["unknown",{"_placeholder":true,"num":0}]', Buffer.from([4, 1, 2, 3, 4]));
-  expect((await readPacketsUntil(line, '437[]')).slice(1)).toEqual(['40', '437[]']);
+  await using connection = await openRawConnection(app.url, 3, 'websocket');
+  await connection.send('451-7["unknown",{"_placeholder":true,"num":0}]', Buffer.from([4, 1, 2, 3, 4]));
+  expect((await readPacketsUntil(connection, '437[]')).slice(1)).toEqual(['40', '437[]']);
 });
 
 test('message, WebSocket: a malformed packet closes the session', async () => {
-  await using line = await openRawConnection(app.url, 3, 'websocket');
-  await line.send('abc');
-  expect((await readPacketsUntil(line, 'never')).at(-1)).toBe('closed 1005');
+  await using connection = await openRawConnection(app.url, 3, 'websocket');
+  await connection.send('abc');
+  expect((await readPacketsUntil(connection, 'never')).at(-1)).toBe('closed 1005');
 });
 
-test.for(['polling', 'websocket'] as const)('heartbeat, %s: every ping is answered', async (transport) => {
-  await using line = await openRawConnection(app.url, 3, transport);
-  await line.send('2');
-  expect((await readPacketsUntil(line, '3')).slice(1)).toEqual(['40', '3']);
+test.for(['polling', 'websocket'] as const)('heartbeat, %s: every ping gets a pong', async (transport) => {
+  await using connection = await openRawConnection(app.url, 3, transport);
+  await connection.send('2');
+  expect((await readPacketsUntil(connection, '3')).slice(1)).toEqual(['40', '3']);
   for (let n = 0; n < 3; n += 1) {
-    await line.send('2');
-    expect(await line.next()).toBe('3');
+    await connection.send('2');
+    expect(await connection.next()).toBe('3');
   }
 });
 
 test('heartbeat, polling: a session whose client does not ping is closed', async () => {
-  const session = await connected(impatient.url);
+  const session = await connectSession(shortTimeoutApp.url);
   await expect.poll(async () => (await session.post('1:6')).status).toBe(400);
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
 });
 
 test('heartbeat, WebSocket: a session whose client does not ping is closed', async () => {
-  await using line = await openRawConnection(impatient.url, 3, 'websocket');
-  expect((await readPacketsUntil(line, 'never')).slice(1)).toEqual(['40', 'closed 1005']);
+  await using connection = await openRawConnection(shortTimeoutApp.url, 3, 'websocket');
+  expect((await readPacketsUntil(connection, 'never')).slice(1)).toEqual(['40', 'closed 1005']);
 });
 
 test('close, polling: the session is closed, and the pending poll gets a response', async () => {
-  const session = await connected();
+  const session = await connectSession();
   const poll = session.poll();
   await session.post('1:1');
   const { status, text } = await poll;
-  // Whichever of the two requests was there first.
+  // Depends on which of the two requests arrives first.
   expect([`200 1:6`, `400 ${UNKNOWN_SESSION.text}`]).toContain(`${status} ${text}`);
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
 });
 
 test('close, WebSocket: the session is closed', async () => {
-  await using line = await openRawConnection(app.url, 3, 'websocket');
-  await line.send('1');
-  expect((await readPacketsUntil(line, 'never')).at(-1)).toBe('closed 1005');
+  await using connection = await openRawConnection(app.url, 3, 'websocket');
+  await connection.send('1');
+  expect((await readPacketsUntil(connection, 'never')).at(-1)).toBe('closed 1005');
 });
 
 test('upgrade: a WebSocket takes over from polling', async () => {
-  const session = await connected();
+  const session = await connectSession();
   const socket = await session.openSocket();
-  const probed = messageOf(socket);
+  const probeReply = nextMessage(socket);
   socket.send('2probe');
-  expect(await probed).toBe('3probe');
+  expect(await probeReply).toBe('3probe');
   // Completes the poll, so that nothing is in flight on it.
   expect((await session.poll()).text).toBe('1:6');
   socket.send('5');
-  await expectServed(socket);
+  await expectReply(socket);
 });
 
 test('upgrade: events sent over polling before the upgrade get their replies over the WebSocket', async () => {
-  const session = await connected();
+  const session = await connectSession();
   const socket = await session.openSocket();
-  const probed = messageOf(socket);
+  const probeReply = nextMessage(socket);
   socket.send('2probe');
-  await probed;
+  await probeReply;
   expect((await session.poll()).text).toBe('1:6');
   await session.post(encodeTextPayload([REQUEST]));
-  const answered = messageOf(socket);
+  const reply = nextMessage(socket);
   socket.send('5');
-  expect(await answered).toBe(ANSWER);
+  expect(await reply).toBe(REPLY);
   socket.terminate();
 });
 
 test('upgrade: later polling requests of the session are refused', async () => {
-  const { session, socket } = await upgraded();
+  const { session, socket } = await upgradeSession();
   expect(await session.poll()).toMatchObject({ status: 400, text: '{"code":3,"message":"Bad request"}' });
-  await expectServed(socket);
+  await expectReply(socket);
 });
 
 test('upgrade: another WebSocket of the session is closed', async () => {
-  const { session, socket } = await upgraded();
+  const { session, socket } = await upgradeSession();
   const second = await session.openSocket();
   const code = await new Promise((resolve) => second.once('close', resolve));
   expect(code).toBe(1005);
-  await expectServed(socket);
+  await expectReply(socket);
 });
 
 test('upgrade: a WebSocket with a malformed probe is closed, and polling continues', async () => {
-  const session = await connected();
+  const session = await connectSession();
   const socket = await session.openSocket();
   socket.send(REQUEST);
   await new Promise((resolve) => socket.once('close', resolve));
   await session.post(encodeTextPayload([REQUEST]));
-  expect((await session.poll()).text).toBe(encodeTextPayload([ANSWER]));
+  expect((await session.poll()).text).toBe(encodeTextPayload([REPLY]));
 });

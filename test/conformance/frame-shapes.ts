@@ -1,31 +1,31 @@
-/** Whether a value has the type to which legacy clients cast it without a check. */
-type Fits = (value: unknown) => boolean;
+/** Whether a value has the shape that legacy clients rely on without a check. */
+type Matcher = (value: unknown) => boolean;
 
-const isId: Fits = (value) => isCount(value) && value !== 0;
-const isCount: Fits = (value) => Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** 31;
-const isText: Fits = (value) => typeof value === 'string';
-const isFlag: Fits = (value) => typeof value === 'boolean';
-const isAnything: Fits = () => true;
+const isId: Matcher = (value) => isCount(value) && value !== 0;
+const isCount: Matcher = (value) => Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** 31;
+const isText: Matcher = (value) => typeof value === 'string';
+const isBoolean: Matcher = (value) => typeof value === 'boolean';
+const isAnything: Matcher = () => true;
 const isOneOf =
-  (...values: readonly unknown[]): Fits =>
+  (...values: readonly unknown[]): Matcher =>
   (value) =>
     values.includes(value);
-const orNull =
-  (fits: Fits): Fits =>
+const isNullOr =
+  (matches: Matcher): Matcher =>
   (value) =>
-    value === null || fits(value);
+    value === null || matches(value);
 const isList =
-  (fits: Fits): Fits =>
+  (matches: Matcher): Matcher =>
   (value) =>
-    Array.isArray(value) && value.every(fits);
+    Array.isArray(value) && value.every(matches);
 const isLike =
-  (pattern: RegExp): Fits =>
+  (pattern: RegExp): Matcher =>
   (value) =>
     typeof value === 'string' && pattern.test(value);
 
-/** An object with these keys, in this order, and no others. */
-const has =
-  (fields: Readonly<Record<string, Fits>>): Fits =>
+/** Matches an object with exactly these keys, in this order. */
+const isObject =
+  (fields: Readonly<Record<string, Matcher>>): Matcher =>
   (value) =>
     typeof value === 'object' &&
     value !== null &&
@@ -33,115 +33,128 @@ const has =
     Object.keys(value).join() === Object.keys(fields).join() &&
     Object.entries(value).every(([key, field]) => fields[key]?.(field) === true);
 
-const eitherOf =
-  (...shapes: readonly Fits[]): Fits =>
+const isEitherOf =
+  (...shapes: readonly Matcher[]): Matcher =>
   (value) =>
-    shapes.filter((fits) => fits(value)).length === 1;
+    shapes.filter((matches) => matches(value)).length === 1;
 
-/** Contract 1.3: no zone, and microseconds only where they are not zero. */
+/** A date without zone, and with microseconds only if they are not zero (contract 1.3). */
 const DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.(?!000000)\d{6})?$/;
 const isDate = isLike(DATE);
 
-const user = has({
+const isUser = isObject({
   id: isId,
   email: isText,
   first_name: isText,
   last_name: isText,
-  birthday: orNull(isDate),
+  birthday: isNullOr(isDate),
   created: isDate,
   updated: isDate,
-  isOnline: isFlag,
+  isOnline: isBoolean,
   type: isText,
 });
-const device = has({
+const isDevice = isObject({
   id: isId,
   name: isText,
   created: isDate,
   updated: isDate,
   circle_id: isId,
-  activated: isFlag,
+  activated: isBoolean,
   username: isText,
-  is_online: isFlag,
+  is_online: isBoolean,
 });
-const sender = eitherOf(user, device);
+const isSender = isEitherOf(isUser, isDevice);
 
-const rest = { sent: isDate, read: isOneOf(null), content: isText, medias: isCount };
-const message = eitherOf(
-  has({ id: isId, link_id: isId, ...rest }),
-  has({ id: isId, device_id: isId, ...rest }),
+const messageFields = { sent: isDate, read: isOneOf(null), content: isText, medias: isCount };
+const isMessage = isEitherOf(
+  isObject({ id: isId, link_id: isId, ...messageFields }),
+  isObject({ id: isId, device_id: isId, ...messageFields }),
 );
 
-const fileOf = (name: Fits, uploaded: 'True' | 'False') =>
-  has({ id: isId, filename: name, extension: name, identifier: isText, uploaded: isOneOf(uploaded) });
-const expected = fileOf(isOneOf(null), 'False');
-const arrived = fileOf(isText, 'True');
+const isFile = (name: Matcher, uploaded: 'True' | 'False') =>
+  isObject({ id: isId, filename: name, extension: name, identifier: isText, uploaded: isOneOf(uploaded) });
+const isPendingFile = isFile(isOneOf(null), 'False');
+const isUploadedFile = isFile(isText, 'True');
 
-const done = { status: isOneOf('done') };
-const server = has({ domain: isText, ip: isText, port: isId });
-const forwarded = has({ sender_id: isId, is_device: isFlag, content: isAnything });
+const doneStatus = { status: isOneOf('done') };
+const isServer = isObject({ domain: isText, ip: isText, port: isId });
+const isForwarded = isObject({ sender_id: isId, is_device: isBoolean, content: isAnything });
 
-/** The payloads of each emitted channel: one of the shapes of sections 2 and 3 of the contract. */
-const CHANNELS: Readonly<Record<string, Fits>> = {
-  success: eitherOf(isText, has({ received: isOneOf(true), message_id: isId })),
+/** The payload shapes of each emitted channel: sections 2 and 3 of the contract. */
+const CHANNELS: Readonly<Record<string, Matcher>> = {
+  success: isEitherOf(isText, isObject({ received: isOneOf(true), message_id: isId })),
   error: isText,
-  circle: eitherOf(
-    has({ event: isOneOf('join', 'quit', 'connect', 'disconnect'), user: isText, circle_id: isId }),
-    has({ event: isOneOf('kick'), user: isText, from: isText, circle_id: isId }),
-    has({ event: isOneOf('update', 'delete'), circle_id: isId }),
-    has({
+  circle: isEitherOf(
+    isObject({ event: isOneOf('join', 'quit', 'connect', 'disconnect'), user: isText, circle_id: isId }),
+    isObject({ event: isOneOf('kick'), user: isText, from: isText, circle_id: isId }),
+    isObject({ event: isOneOf('update', 'delete'), circle_id: isId }),
+    isObject({
       event: isOneOf('device'),
       type: isOneOf('update', 'connect', 'disconnect'),
       device_id: isId,
       circle_id: isId,
     }),
   ),
-  circle_invite: has({ event: isOneOf('invite'), circle_id: isId, circle_invite_id: isId }),
-  conversation: eitherOf(
-    has({ event: isOneOf('update', 'invite', 'promoted'), conversation_id: isId }),
-    has({ event: isOneOf('quit'), user: isText, conversation_id: isId }),
-    has({ event: isOneOf('kick'), user: isText, from: isText, conversation_id: isId }),
-    has({ event: isOneOf('device'), type: isOneOf('add', 'remove'), conversation_id: isId }),
+  circle_invite: isObject({ event: isOneOf('invite'), circle_id: isId, circle_invite_id: isId }),
+  conversation: isEitherOf(
+    isObject({ event: isOneOf('update', 'invite', 'promoted'), conversation_id: isId }),
+    isObject({ event: isOneOf('quit'), user: isText, conversation_id: isId }),
+    isObject({ event: isOneOf('kick'), user: isText, from: isText, conversation_id: isId }),
+    isObject({ event: isOneOf('device'), type: isOneOf('add', 'remove'), conversation_id: isId }),
   ),
-  'device created': has({ circle_id: isId }),
-  media: has({ media_list: isList(expected), message_id: isId }),
-  message: eitherOf(
-    has({ conversation_id: isId, message, time: isDate, sender, media_list: isList(arrived), ...done }),
-    has({ conversation_id: isId, message, status: isOneOf('pending') }),
-    has({ conversation_id: isId, message, sender, media: arrived, ...done }),
-    has({
+  'device created': isObject({ circle_id: isId }),
+  media: isObject({ media_list: isList(isPendingFile), message_id: isId }),
+  message: isEitherOf(
+    isObject({
       conversation_id: isId,
-      message,
+      message: isMessage,
       time: isDate,
-      sender,
-      media_list: isList(arrived),
-      media: arrived,
-      ...done,
+      sender: isSender,
+      media_list: isList(isUploadedFile),
+      ...doneStatus,
     }),
-    has({ conversation_id: isId, message_id: isId, event: isOneOf('update', 'delete') }),
+    isObject({ conversation_id: isId, message: isMessage, status: isOneOf('pending') }),
+    isObject({
+      conversation_id: isId,
+      message: isMessage,
+      sender: isSender,
+      media: isUploadedFile,
+      ...doneStatus,
+    }),
+    isObject({
+      conversation_id: isId,
+      message: isMessage,
+      time: isDate,
+      sender: isSender,
+      media_list: isList(isUploadedFile),
+      media: isUploadedFile,
+      ...doneStatus,
+    }),
+    isObject({ conversation_id: isId, message_id: isId, event: isOneOf('update', 'delete') }),
   ),
-  writing: eitherOf(
-    has({ conversation_id: isId, device: isOneOf(false), user: isText, is_writing: isFlag }),
-    has({ conversation_id: isId, device: isOneOf(true), is_writing: isFlag }),
+  writing: isEitherOf(
+    isObject({ conversation_id: isId, device: isOneOf(false), user: isText, is_writing: isBoolean }),
+    isObject({ conversation_id: isId, device: isOneOf(true), is_writing: isBoolean }),
   ),
-  webrtc_config: eitherOf(
-    has({
+  webrtc_config: isEitherOf(
+    isObject({
       username: isLike(/^\d+(\.\d+)?:\d+(True|False)$/),
       password: isLike(/^[A-Za-z0-9+/]{27}=$/),
     }),
-    isList(server),
-    forwarded,
+    isList(isServer),
+    isForwarded,
   ),
-  webrtc_forward: forwarded,
+  webrtc_forward: isForwarded,
 };
 
-/** Contract 8.5: an integer field with another value. */
-const NO_INTEGER = /"(?:id|\w+_id|medias|port)":(?!\d+[,}])/;
-/** The same section: a field that must not be null. */
-const NULL =
+/** An integer field with another value (contract 8.5). */
+const NON_INTEGER = /"(?:id|\w+_id|medias|port)":(?!\d+[,}])/;
+/** A null in a field that must not be null (contract 8.5). */
+const FORBIDDEN_NULL =
   /"(?:content|identifier|uploaded|status|event|user|from|username|password|is_?\w+|device|media_list)":null/i;
 
 /** Returns the contract violation in a received packet; undefined if it is valid. */
-export function faultOf(packet: string): string | undefined {
+export function findViolation(packet: string): string | undefined {
   if (/^(40|41|3|43\d+\[\])$/.test(packet)) return undefined;
   const parsed: unknown = packet.startsWith('42') ? JSON.parse(packet.slice(2)) : undefined;
   if (!Array.isArray(parsed)) return `no event: ${packet}`;
@@ -150,25 +163,25 @@ export function faultOf(packet: string): string | undefined {
   if (typeof channel !== 'string' || CHANNELS[channel]?.(payload) !== true)
     return `not of the contract: ${packet}`;
   // Forwarded payloads are opaque.
-  if (forwarded(payload)) return undefined;
-  if (NO_INTEGER.test(packet)) return `no integer: ${packet}`;
-  return NULL.test(packet) ? `null: ${packet}` : undefined;
+  if (isForwarded(payload)) return undefined;
+  if (NON_INTEGER.test(packet)) return `no integer: ${packet}`;
+  return FORBIDDEN_NULL.test(packet) ? `null: ${packet}` : undefined;
 }
 
-/** Which row of the contract an event is of: its keys, and the words that tell rows of the same keys apart. */
+/** Returns the contract row of an event: its keys, and the values that distinguish rows with the same keys. */
 export function rowOf(packet: string): string {
   const [channel, payload] = JSON.parse(packet.slice(2)) as [string, unknown];
-  return `${channel} ${skeleton(payload)}`;
+  return `${channel} ${describeShape(payload)}`;
 }
 
-const WORDS = new Set(['event', 'type', 'status', 'device', 'uploaded']);
+const DISTINGUISHING_KEYS = new Set(['event', 'type', 'status', 'device', 'uploaded']);
 
-function skeleton(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.slice(0, 1).map(skeleton).join()}]`;
+function describeShape(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.slice(0, 1).map(describeShape).join()}]`;
   if (typeof value !== 'object' || value === null) return typeof value;
   const fields = Object.entries(value).map(([key, field]) => {
     if (key === 'content' && typeof field === 'object') return key;
-    return WORDS.has(key) ? `${key}=${String(field)}` : `${key}:${skeleton(field)}`;
+    return DISTINGUISHING_KEYS.has(key) ? `${key}=${String(field)}` : `${key}:${describeShape(field)}`;
   });
   return `{${fields.join()}}`;
 }

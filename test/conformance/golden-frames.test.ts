@@ -11,10 +11,10 @@ import { openTestDatabase } from '../harness/database.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
-import { faultOf, rowOf } from './frame-shapes.ts';
+import { findViolation, rowOf } from './frame-shapes.ts';
 
-// The whole wire as text: one scenario that triggers every row of the documentation. Ids are real, and differ between
-// kinds. At the end every received frame is validated against the contract.
+// The whole legacy wire as text: one scenario that triggers every row of the documentation. The tests run in order, and share
+// their clients. Ids are real, and differ between kinds. The last tests validate every received frame against the contract.
 
 let database: Database;
 let app: TestGateway;
@@ -22,19 +22,19 @@ let ann: TestAccount;
 let bob: TestAccount;
 let cleo: TestAccount;
 let eve: TestAccount;
-let machine: TestAccount;
+let device: TestAccount;
 let circle: Entity;
-let talk: Entity;
+let conversation: Entity;
 
-/** Everybody who is connected, by the names in the snapshots. */
+/** The connected clients, by their names in the snapshots. */
 const clients = new Map<string, PacketSocket>();
 /** Every packet received by any client. */
-const heard: { readonly who: string; readonly packet: string }[] = [];
-/** What was answered on each listened channel. */
-const answers = new Map<string, Set<string>>();
-let asked = 0;
+const received: { readonly name: string; readonly packet: string }[] = [];
+/** The replies on each listened channel. */
+const replies = new Map<string, Set<string>>();
+let requestCount = 0;
 
-const person = (name: string, birthday = '1995-12-12') =>
+const createAccount = (name: string, birthday = '1995-12-12') =>
   app.createAccount({
     email: `${name.toLowerCase()}@example.com`,
     firstName: name,
@@ -46,24 +46,24 @@ beforeAll(async () => {
   database = await openTestDatabase();
   app = await createGateway({ database, env: { RATE_LIMITS: 'on' } });
   // Created first, so that later ids differ between kinds.
-  eve = await person('Eve');
-  const dan = await person('Dan');
-  const others = await createCircle(eve, dan);
-  const first = await createConversation(eve, others, dan);
-  await createConversation(eve, others, dan);
-  await (await createDevice(app, eve, others))[Symbol.asyncDispose]();
+  eve = await createAccount('Eve');
+  const dan = await createAccount('Dan');
+  const otherCircle = await createCircle(eve, dan);
+  const otherConversation = await createConversation(eve, otherCircle, dan);
+  await createConversation(eve, otherCircle, dan);
+  await (await createDevice(app, eve, otherCircle))[Symbol.asyncDispose]();
   await sendMessage(
     eve,
-    first,
+    otherConversation,
     'files',
     Array.from({ length: 15 }, (_, n) => `${n}.png`),
   );
-  for (let n = 0; n < 20; n += 1) await sendMessage(eve, first, `${n}`);
-  ann = await person('Ann');
-  bob = await person('Bob');
-  cleo = await person('Cleo');
+  for (let n = 0; n < 20; n += 1) await sendMessage(eve, otherConversation, `${n}`);
+  ann = await createAccount('Ann');
+  bob = await createAccount('Bob');
+  cleo = await createAccount('Cleo');
   circle = await createCircle(ann, bob, cleo);
-  talk = await createConversation(ann, circle, bob, cleo);
+  conversation = await createConversation(ann, circle, bob, cleo);
 });
 
 afterAll(async () => {
@@ -71,63 +71,70 @@ afterAll(async () => {
   await app[Symbol.asyncDispose]();
 });
 
-async function open(who: string, protocol: 3 | 4 | 'none' = 3, url = app.url): Promise<PacketSocket> {
+async function connectClient(
+  name: string,
+  protocol: 3 | 4 | 'none' = 3,
+  url = app.url,
+): Promise<PacketSocket> {
   const client = await openPacketSocket(url, protocol);
-  client.socket.on('message', (data: Buffer) => heard.push({ who, packet: data.toString() }));
+  client.socket.on('message', (data: Buffer) => received.push({ name, packet: data.toString() }));
   return client;
 }
 
-/** Connects and stays, as a client of the account. */
-async function enter(who: string, account: TestAccount, protocol: 3 | 4 | 'none' = 3): Promise<PacketSocket> {
-  const client = await open(who, protocol);
-  clients.set(who, client);
-  await ask(client, 'authenticate', { token: account.token });
+/** Connects and authenticates a client, which stays connected for the following tests. */
+async function login(
+  name: string,
+  account: TestAccount,
+  protocol: 3 | 4 | 'none' = 3,
+): Promise<PacketSocket> {
+  const client = await connectClient(name, protocol);
+  clients.set(name, client);
+  await request(client, 'authenticate', { token: account.token });
   return client;
 }
 
-async function ask(client: PacketSocket, channel: string, ...args: unknown[]): Promise<string[]> {
-  asked += 1;
+async function request(client: PacketSocket, channel: string, ...args: unknown[]): Promise<string[]> {
+  requestCount += 1;
   const packets = await client.request(channel, ...args);
-  const known = answers.get(channel) ?? new Set();
-  for (const packet of packets) known.add(packet);
-  answers.set(channel, known);
+  const channelReplies = replies.get(channel) ?? new Set();
+  for (const packet of packets) channelReplies.add(packet);
+  replies.set(channel, channelReplies);
   return packets;
 }
 
-/** Returns a client's request, and its replies before the empty acknowledgement, as text. */
-async function dialogue(
+/** Sends requests, and returns them and their replies before the empty acknowledgement, as text. */
+async function runDialogue(
   client: PacketSocket,
   ...requests: readonly (readonly [string, ...unknown[]])[]
 ): Promise<string> {
   const lines: string[] = [];
   for (const [channel, ...args] of requests) {
     lines.push(`> ${[channel, ...args.map((argument) => JSON.stringify(argument))].join(' ')}`);
-    for (const packet of await ask(client, channel, ...args)) lines.push(`< ${packet}`);
+    for (const packet of await request(client, channel, ...args)) lines.push(`< ${packet}`);
   }
-  return steady(lines.join('\n'));
+  return normalize(lines.join('\n'));
 }
 
-/** Returns the packets that an action sends to the named clients, per step; all others must receive none. */
-async function told(to: readonly string[], act: () => Promise<unknown>): Promise<string> {
-  await act();
-  const hearers = new Map<string, string[]>();
-  for (const who of to) {
-    const packet = await clientOf(who).next();
-    hearers.set(packet, [...(hearers.get(packet) ?? []), who]);
+/** Runs an action, and returns the packet that each recipient receives. Throws if a client receives another packet. */
+async function readFrames(recipients: readonly string[], action: () => Promise<unknown>): Promise<string> {
+  await action();
+  const recipientsOf = new Map<string, string[]>();
+  for (const name of recipients) {
+    const packet = await clientOf(name).next();
+    recipientsOf.set(packet, [...(recipientsOf.get(packet) ?? []), name]);
   }
-  for (const [who, client] of clients)
-    expect([who, ...(await ask(client, 'a channel that is not there'))]).toEqual([who]);
-  return steady([...hearers].map(([packet, names]) => `${names.join('; ')}: ${packet}`).join('\n'));
+  for (const [name, client] of clients) expect([name, ...(await request(client, 'unknown'))]).toEqual([name]);
+  return normalize([...recipientsOf].map(([packet, names]) => `${names.join('; ')}: ${packet}`).join('\n'));
 }
 
-function clientOf(who: string): PacketSocket {
-  const client = clients.get(who);
-  if (client === undefined) throw new Error(`${who} is not connected.`);
+function clientOf(name: string): PacketSocket {
+  const client = clients.get(name);
+  if (client === undefined) throw new Error(`${name} is not connected.`);
   return client;
 }
 
 /** Replaces only the values that differ between runs. */
-const steady = (text: string): string =>
+const normalize = (text: string): string =>
   text
     .replaceAll(/"\d{4}-\d\d-\d\dT(?!00:00:00")\d\d:\d\d:\d\d(\.\d{6})?"/g, '"<date>"')
     .replaceAll(/"(eyJ[^"]+)"/g, '"<token>"')
@@ -135,10 +142,10 @@ const steady = (text: string): string =>
     .replaceAll(/"username":"\d+(\.\d+)?:/g, '"username":"<time>:')
     .replaceAll(/"password":"[^"]{28}"/g, '"password":"<base64>"');
 
-const run = async (account: TestAccount, field: string, variables: Record<string, unknown> = {}) => {
+const runMutation = async (account: TestAccount, field: string, variables: Record<string, unknown> = {}) => {
   const types: Record<string, string> = { id: 'ID!', allowed: 'Boolean!' };
-  const declared = Object.keys(variables).map((name) => `$${name}: ${types[name] ?? 'String!'}`);
-  const head = declared.length === 0 ? '' : `(${declared.join(', ')})`;
+  const parameters = Object.keys(variables).map((name) => `$${name}: ${types[name] ?? 'String!'}`);
+  const head = parameters.length === 0 ? '' : `(${parameters.join(', ')})`;
   const data = await account.graphql.run<Record<string, { id: string }>>(
     `mutation ${head} { ${field} { id } }`,
     variables,
@@ -146,20 +153,20 @@ const run = async (account: TestAccount, field: string, variables: Record<string
   return Object.values(data)[0]?.id ?? '';
 };
 
-async function upload(account: TestAccount, id: number, filename: string): Promise<number> {
+async function uploadFile(account: TestAccount, id: number, filename: string): Promise<number> {
   const body = new FormData();
   body.set('file', new Blob(['content']), filename);
   const headers = { authorization: account.token };
   return (await fetch(`${app.url}/media/upload/${id}`, { method: 'POST', body, headers })).status;
 }
 
-const inTalk = () => ({ conversation_id: talk.legacyId });
-const inCircle = () => ({ circle_id: circle.legacyId });
+const conversationRef = () => ({ conversation_id: conversation.legacyId });
+const circleRef = () => ({ circle_id: circle.legacyId });
 
-test('before authenticate', async () => {
-  await using client = await open('nobody');
+test('before authenticate, channels that need an account are refused', async () => {
+  await using client = await connectClient('anonymous');
   const channels = CHANNELS.map(({ name }) => [name, {}] as const);
-  expect(await dialogue(client, ...channels)).toMatchInlineSnapshot(`
+  expect(await runDialogue(client, ...channels)).toMatchInlineSnapshot(`
     "> authenticate {}
     < 42["error","Json web token introuvable"]
     > join_conversation {}
@@ -188,10 +195,10 @@ test('before authenticate', async () => {
   `);
 });
 
-test('authenticate', async () => {
-  await using client = await open('somebody');
+test('authenticate accepts a valid token, and refuses others', async () => {
+  await using client = await connectClient('eve');
   expect(
-    await dialogue(
+    await runDialogue(
       client,
       ['authenticate'],
       ['authenticate', {}],
@@ -216,51 +223,54 @@ test('authenticate', async () => {
   `);
 });
 
-test('presence, and a device that is added', async () => {
-  for (const [who, protocol] of [
+test('presence and a new device are sent to the room of the circle', async () => {
+  for (const [name, protocol] of [
     ['bob, listening', 3],
     ['bob', 4],
   ] as const) {
-    const client = await enter(who, bob, protocol);
-    await ask(client, 'join_circle', inCircle());
+    const client = await login(name, bob, protocol);
+    await request(client, 'join_circle', circleRef());
   }
-  const both = ['bob, listening', 'bob'];
-  expect(await told(both, () => enter('ann', ann))).toMatchInlineSnapshot(
+  const bobClients = ['bob, listening', 'bob'];
+  expect(await readFrames(bobClients, () => login('ann', ann))).toMatchInlineSnapshot(
     `"bob, listening; bob: 42["circle",{"event":"connect","user":"ann@example.com","circle_id":2}]"`,
   );
-  const device = await told(both, async () => (machine = await createDevice(app, ann, circle)));
-  expect(device).toMatchInlineSnapshot(`"bob, listening; bob: 42["device created",{"circle_id":2}]"`);
-  expect(await told(both, () => enter('device', machine))).toMatchInlineSnapshot(
+  const deviceCreated = await readFrames(
+    bobClients,
+    async () => (device = await createDevice(app, ann, circle)),
+  );
+  expect(deviceCreated).toMatchInlineSnapshot(`"bob, listening; bob: 42["device created",{"circle_id":2}]"`);
+  expect(await readFrames(bobClients, () => login('device', device))).toMatchInlineSnapshot(
     `"bob, listening; bob: 42["circle",{"event":"device","type":"connect","device_id":2,"circle_id":2}]"`,
   );
-  expect(await told(both, () => enter('cleo, without EIO', cleo, 'none'))).toMatchInlineSnapshot(
+  expect(await readFrames(bobClients, () => login('cleo, without EIO', cleo, 'none'))).toMatchInlineSnapshot(
     `"bob, listening; bob: 42["circle",{"event":"connect","user":"cleo@example.com","circle_id":2}]"`,
   );
-  const leave = async (who: string) => {
-    clientOf(who).socket.close();
-    clients.delete(who);
+  const disconnect = async (name: string) => {
+    clientOf(name).socket.close();
+    clients.delete(name);
   };
-  expect(await told(both, () => leave('device'))).toMatchInlineSnapshot(
+  expect(await readFrames(bobClients, () => disconnect('device'))).toMatchInlineSnapshot(
     `"bob, listening; bob: 42["circle",{"event":"device","type":"disconnect","device_id":2,"circle_id":2}]"`,
   );
-  expect(await told(both, () => leave('cleo, without EIO'))).toMatchInlineSnapshot(
+  expect(await readFrames(bobClients, () => disconnect('cleo, without EIO'))).toMatchInlineSnapshot(
     `"bob, listening; bob: 42["circle",{"event":"disconnect","user":"cleo@example.com","circle_id":2}]"`,
   );
-  await told(both, () => enter('device', machine));
-  await told(both, () => enter('cleo, without EIO', cleo, 'none'));
+  await readFrames(bobClients, () => login('device', device));
+  await readFrames(bobClients, () => login('cleo, without EIO', cleo, 'none'));
 });
 
-test('join_circle, leave_circle', async () => {
+test('join_circle and leave_circle reply with the room, or a refusal', async () => {
   const rows = [
     ['join_circle', {}],
     ['join_circle', { circle_id: 0 }],
     ['join_circle', { circle_id: 1 }],
-    ['join_circle', inCircle()],
+    ['join_circle', circleRef()],
     ['leave_circle', {}],
-    ['leave_circle', inCircle()],
+    ['leave_circle', circleRef()],
     ['join_circle', { circle_id: String(circle.legacyId) }],
   ] as const;
-  expect(await dialogue(clientOf('ann'), ...rows)).toMatchInlineSnapshot(`
+  expect(await runDialogue(clientOf('ann'), ...rows)).toMatchInlineSnapshot(`
     "> join_circle {}
     < 42["error","Parameter missing"]
     > join_circle {"circle_id":0}
@@ -276,26 +286,26 @@ test('join_circle, leave_circle', async () => {
     > join_circle {"circle_id":"2"}
     < 42["success","Vous avez rejoins le cercle : circle_2"]"
   `);
-  expect(await dialogue(clientOf('device'), ['join_circle', inCircle()])).toMatchInlineSnapshot(`
+  expect(await runDialogue(clientOf('device'), ['join_circle', circleRef()])).toMatchInlineSnapshot(`
     "> join_circle {"circle_id":2}
     < 42["success","Vous avez rejoins le cercle : circle_2"]"
   `);
-  await ask(clientOf('cleo, without EIO'), 'join_circle', inCircle());
+  await request(clientOf('cleo, without EIO'), 'join_circle', circleRef());
 });
 
-test('join_conversation, leave_conversation', async () => {
+test('join_conversation and leave_conversation reply with the room, or a refusal', async () => {
   const rows = [
     ['join_conversation', {}],
     ['join_conversation', { conversation_id: 1 }],
     ['join_conversation', { conversation_id: 'x' }],
-    ['join_conversation', { ...inTalk(), after_message_id: 'x' }],
-    ['join_conversation', inTalk()],
+    ['join_conversation', { ...conversationRef(), after_message_id: 'x' }],
+    ['join_conversation', conversationRef()],
     ['leave_conversation', {}],
-    ['leave_conversation', inTalk()],
+    ['leave_conversation', conversationRef()],
     ['leave_conversation', { conversation_id: 1 }],
-    ['join_conversation', JSON.stringify(inTalk())],
+    ['join_conversation', JSON.stringify(conversationRef())],
   ] as const;
-  expect(await dialogue(clientOf('ann'), ...rows)).toMatchInlineSnapshot(`
+  expect(await runDialogue(clientOf('ann'), ...rows)).toMatchInlineSnapshot(`
     "> join_conversation {}
     < 42["error","Parameter missing"]
     > join_conversation {"conversation_id":1}
@@ -315,128 +325,168 @@ test('join_conversation, leave_conversation', async () => {
     > join_conversation "{\\"conversation_id\\":3}"
     < 42["success","Vous avez rejoins la conversation : conversation_3"]"
   `);
-  expect(await dialogue(clientOf('device'), ['join_conversation', inTalk()])).toMatchInlineSnapshot(`
+  expect(await runDialogue(clientOf('device'), ['join_conversation', conversationRef()]))
+    .toMatchInlineSnapshot(`
     "> join_conversation {"conversation_id":3}
     < 42["error","Vous ne faite pas partie de cette conversation"]"
   `);
-  for (const who of ['bob', 'bob, listening', 'cleo, without EIO'])
-    await ask(clientOf(who), 'join_conversation', inTalk());
+  for (const name of ['bob', 'bob, listening', 'cleo, without EIO'])
+    await request(clientOf(name), 'join_conversation', conversationRef());
 });
 
-const withoutDevice = ['ann', 'bob', 'bob, listening', 'cleo, without EIO'];
-const everybody = [...withoutDevice, 'device'];
+const clientsWithoutDevice = ['ann', 'bob', 'bob, listening', 'cleo, without EIO'];
+const allClients = [...clientsWithoutDevice, 'device'];
 
-test('circle: update, join, quit, kick, and an update of the device', async () => {
+test('circle frames for update, join, quit, kick, and an update of the device are sent to the room', async () => {
   expect(
-    await told(everybody, () =>
-      run(ann, 'updateCircle(circleId: $id, name: $name)', { id: circle.id, name: 'Clan' }),
+    await readFrames(allClients, () =>
+      runMutation(ann, 'updateCircle(circleId: $id, name: $name)', { id: circle.id, name: 'Clan' }),
     ),
   ).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO; device: 42["circle",{"event":"update","circle_id":2}]"`,
   );
-  const invited = await run(ann, 'inviteToCircle(circleId: $id, email: $email)', {
+  const invitationId = await runMutation(ann, 'inviteToCircle(circleId: $id, email: $email)', {
     id: circle.id,
     email: eve.login,
   });
   expect(
-    await told(everybody, () => run(eve, 'acceptCircleInvitation(invitationId: $id)', { id: invited })),
+    await readFrames(allClients, () =>
+      runMutation(eve, 'acceptCircleInvitation(invitationId: $id)', { id: invitationId }),
+    ),
   ).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO; device: 42["circle",{"event":"join","user":"eve@example.com","circle_id":2}]"`,
   );
   expect(
-    await told(everybody, () => run(eve, 'leaveCircle(circleId: $id)', { id: circle.id })),
+    await readFrames(allClients, () => runMutation(eve, 'leaveCircle(circleId: $id)', { id: circle.id })),
   ).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO; device: 42["circle",{"event":"quit","user":"eve@example.com","circle_id":2}]"`,
   );
-  const again = await run(ann, 'inviteToCircle(circleId: $id, email: $email)', {
+  const secondInvitationId = await runMutation(ann, 'inviteToCircle(circleId: $id, email: $email)', {
     id: circle.id,
     email: eve.login,
   });
-  await told(everybody, () => run(eve, 'acceptCircleInvitation(invitationId: $id)', { id: again }));
+  await readFrames(allClients, () =>
+    runMutation(eve, 'acceptCircleInvitation(invitationId: $id)', { id: secondInvitationId }),
+  );
   expect(
-    await told(everybody, () =>
-      run(ann, 'kickFromCircle(circleId: $id, email: $email)', { id: circle.id, email: eve.login }),
+    await readFrames(allClients, () =>
+      runMutation(ann, 'kickFromCircle(circleId: $id, email: $email)', { id: circle.id, email: eve.login }),
     ),
   ).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO; device: 42["circle",{"event":"kick","user":"eve@example.com","from":"ann@example.com","circle_id":2}]"`,
   );
   expect(
-    await told(everybody, () =>
-      run(ann, 'updateDevice(deviceId: $id, name: $name)', { id: machine.id, name: 'Hall' }),
+    await readFrames(allClients, () =>
+      runMutation(ann, 'updateDevice(deviceId: $id, name: $name)', { id: device.id, name: 'Hall' }),
     ),
   ).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO; device: 42["circle",{"event":"device","type":"update","device_id":2,"circle_id":2}]"`,
   );
 });
 
-test('circle_invite, and conversation: invite and promoted, to the newest connection only', async () => {
-  const another = await createCircle(ann);
+test('circle_invite frames, and conversation frames for invite and promoted, are sent to the newest connection only', async () => {
+  const otherCircle = await createCircle(ann);
   expect(
-    await told(['bob'], () =>
-      run(ann, 'inviteToCircle(circleId: $id, email: $email)', { id: another.id, email: bob.login }),
+    await readFrames(['bob'], () =>
+      runMutation(ann, 'inviteToCircle(circleId: $id, email: $email)', {
+        id: otherCircle.id,
+        email: bob.login,
+      }),
     ),
   ).toMatchInlineSnapshot(`"bob: 42["circle_invite",{"event":"invite","circle_id":3,"circle_invite_id":6}]"`);
-  let side = another;
+  let sideConversation = otherCircle;
   expect(
-    await told(['cleo, without EIO'], async () => (side = await createConversation(ann, circle, cleo))),
+    await readFrames(
+      ['cleo, without EIO'],
+      async () => (sideConversation = await createConversation(ann, circle, cleo)),
+    ),
   ).toMatchInlineSnapshot(`"cleo, without EIO: 42["conversation",{"event":"invite","conversation_id":4}]"`);
   expect(
-    await told(['bob'], () =>
-      run(ann, 'inviteToConversation(conversationId: $id, email: $email)', { id: side.id, email: bob.login }),
+    await readFrames(['bob'], () =>
+      runMutation(ann, 'inviteToConversation(conversationId: $id, email: $email)', {
+        id: sideConversation.id,
+        email: bob.login,
+      }),
     ),
   ).toMatchInlineSnapshot(`"bob: 42["conversation",{"event":"invite","conversation_id":4}]"`);
   expect(
-    await told(['bob'], () =>
-      run(ann, 'promoteInConversation(conversationId: $id, email: $email)', {
-        id: side.id,
+    await readFrames(['bob'], () =>
+      runMutation(ann, 'promoteInConversation(conversationId: $id, email: $email)', {
+        id: sideConversation.id,
         email: bob.login,
       }),
     ),
   ).toMatchInlineSnapshot(`"bob: 42["conversation",{"event":"promoted","conversation_id":4}]"`);
 });
 
-test('conversation: update, device add and remove', async () => {
-  const rename = { id: talk.id, name: 'Chat' };
-  const access = 'setDeviceAccess(conversationId: $id, allowed: $allowed)';
-  const joins = () => ask(clientOf('device'), 'join_conversation', inTalk());
+test('conversation frames for update, device add and device remove are sent to the room', async () => {
+  const newName = { id: conversation.id, name: 'Chat' };
+  const setDeviceAccess = 'setDeviceAccess(conversationId: $id, allowed: $allowed)';
+  const joinDevice = () => request(clientOf('device'), 'join_conversation', conversationRef());
   expect(
-    await told(withoutDevice, () => run(ann, 'updateConversation(conversationId: $id, name: $name)', rename)),
+    await readFrames(clientsWithoutDevice, () =>
+      runMutation(ann, 'updateConversation(conversationId: $id, name: $name)', newName),
+    ),
   ).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO: 42["conversation",{"event":"update","conversation_id":3}]"`,
   );
   expect(
-    await told(withoutDevice, () => run(ann, access, { id: talk.id, allowed: true })),
+    await readFrames(clientsWithoutDevice, () =>
+      runMutation(ann, setDeviceAccess, { id: conversation.id, allowed: true }),
+    ),
   ).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO: 42["conversation",{"event":"device","type":"add","conversation_id":3}]"`,
   );
-  await joins();
+  await joinDevice();
   expect(
-    await told(everybody, () => run(ann, access, { id: talk.id, allowed: false })),
+    await readFrames(allClients, () =>
+      runMutation(ann, setDeviceAccess, { id: conversation.id, allowed: false }),
+    ),
   ).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO; device: 42["conversation",{"event":"device","type":"remove","conversation_id":3}]"`,
   );
-  await told(withoutDevice, () => run(ann, access, { id: talk.id, allowed: true }));
-  await joins();
+  await readFrames(clientsWithoutDevice, () =>
+    runMutation(ann, setDeviceAccess, { id: conversation.id, allowed: true }),
+  );
+  await joinDevice();
 });
 
-/** Runs an event whose frame other clients receive too. */
-async function said(who: string, request: readonly [string, ...unknown[]]): Promise<string> {
-  const others = everybody.filter((name) => name !== who);
-  let asking = '';
-  const frames = await told(others, async () => (asking = await dialogue(clientOf(who), request)));
-  return `${asking}\n${frames}`;
+/** Sends a request, and returns its replies and the frame that all other clients receive. */
+async function requestAndReadFrames(sender: string, channel: string, payload: object): Promise<string> {
+  const recipients = allClients.filter((name) => name !== sender);
+  return readDialogueAndFrames(sender, recipients, channel, payload);
 }
 
-test('message: M1 from a user and from a device', async () => {
-  expect(await said('ann', ['message', { ...inTalk(), text_message: 'Ça va ? 😀' }])).toMatchInlineSnapshot(`
+/** Sends a request, and returns its replies and the frames that the recipients receive. */
+async function readDialogueAndFrames(
+  sender: string,
+  recipients: readonly string[],
+  channel: string,
+  payload: object,
+): Promise<string> {
+  let dialogue = '';
+  const frames = await readFrames(recipients, async () => {
+    dialogue = await runDialogue(clientOf(sender), [channel, payload]);
+  });
+  return `${dialogue}\n${frames}`;
+}
+
+test('a message without files from a user or a device is sent as M1', async () => {
+  expect(await requestAndReadFrames('ann', 'message', { ...conversationRef(), text_message: 'Ça va ? 😀' }))
+    .toMatchInlineSnapshot(`
     "> message {"conversation_id":3,"text_message":"Ça va ? 😀"}
     < 42["success",{"received":true,"message_id":22}]
     < 42["message",{"conversation_id":3,"message":{"id":22,"link_id":5,"sent":"<date>","read":null,"content":"\\u00c7a va ? \\ud83d\\ude00","medias":0},"time":"<date>","sender":{"id":3,"email":"ann@example.com","first_name":"Ann","last_name":"Martin","birthday":"1995-12-12T00:00:00","created":"<date>","updated":"<date>","isOnline":true,"type":"DEFAULT"},"media_list":[],"status":"done"}]
     bob: 42["message",{"conversation_id":3,"message":{"id":22,"link_id":5,"sent":"<date>","read":null,"content":"Ça va ? 😀","medias":0},"time":"<date>","sender":{"id":3,"email":"ann@example.com","first_name":"Ann","last_name":"Martin","birthday":"1995-12-12T00:00:00","created":"<date>","updated":"<date>","isOnline":true,"type":"DEFAULT"},"media_list":[],"status":"done"}]
     bob, listening; cleo, without EIO; device: 42["message",{"conversation_id":3,"message":{"id":22,"link_id":5,"sent":"<date>","read":null,"content":"\\u00c7a va ? \\ud83d\\ude00","medias":0},"time":"<date>","sender":{"id":3,"email":"ann@example.com","first_name":"Ann","last_name":"Martin","birthday":"1995-12-12T00:00:00","created":"<date>","updated":"<date>","isOnline":true,"type":"DEFAULT"},"media_list":[],"status":"done"}]"
   `);
-  expect(await said('device', ['message', { ...inTalk(), text_message: 'Bip', files: null }]))
-    .toMatchInlineSnapshot(`
+  expect(
+    await requestAndReadFrames('device', 'message', {
+      ...conversationRef(),
+      text_message: 'Bip',
+      files: null,
+    }),
+  ).toMatchInlineSnapshot(`
     "> message {"conversation_id":3,"text_message":"Bip","files":null}
     < 42["success",{"received":true,"message_id":23}]
     < 42["message",{"conversation_id":3,"message":{"id":23,"device_id":2,"sent":"<date>","read":null,"content":"Bip","medias":0},"time":"<date>","sender":{"id":2,"name":"Hall","created":"<date>","updated":"<date>","circle_id":2,"activated":true,"username":"<username>","is_online":true},"media_list":[],"status":"done"}]
@@ -444,24 +494,30 @@ test('message: M1 from a user and from a device', async () => {
   `);
 });
 
-test('message and media: M2 and D1, with files and without', async () => {
-  expect(await said('ann', ['message', { ...inTalk(), files: ['test.png', ['E621E1F8', 'C36C']] }]))
-    .toMatchInlineSnapshot(`
+test('a message with files is sent as M2, and its sender receives D1, also for an empty list', async () => {
+  expect(
+    await requestAndReadFrames('ann', 'message', {
+      ...conversationRef(),
+      files: ['test.png', ['E621E1F8', 'C36C']],
+    }),
+  ).toMatchInlineSnapshot(`
     "> message {"conversation_id":3,"files":["test.png",["E621E1F8","C36C"]]}
     < 42["media",{"media_list":[{"id":16,"filename":null,"extension":null,"identifier":"test.png","uploaded":"False"},{"id":17,"filename":null,"extension":null,"identifier":"{E621E1F8,C36C}","uploaded":"False"}],"message_id":24}]
     < 42["success",{"received":true,"message_id":24}]
     < 42["message",{"conversation_id":3,"message":{"id":24,"link_id":5,"sent":"<date>","read":null,"content":"","medias":2},"status":"pending"}]
     bob; bob, listening; cleo, without EIO; device: 42["message",{"conversation_id":3,"message":{"id":24,"link_id":5,"sent":"<date>","read":null,"content":"","medias":2},"status":"pending"}]"
   `);
-  expect(await said('ann', ['message', { ...inTalk(), text_message: 'None', files: [] }]))
-    .toMatchInlineSnapshot(`
+  expect(
+    await requestAndReadFrames('ann', 'message', { ...conversationRef(), text_message: 'None', files: [] }),
+  ).toMatchInlineSnapshot(`
     "> message {"conversation_id":3,"text_message":"None","files":[]}
     < 42["media",{"media_list":[],"message_id":25}]
     < 42["success",{"received":true,"message_id":25}]
     < 42["message",{"conversation_id":3,"message":{"id":25,"link_id":5,"sent":"<date>","read":null,"content":"None","medias":0},"time":"<date>","sender":{"id":3,"email":"ann@example.com","first_name":"Ann","last_name":"Martin","birthday":"1995-12-12T00:00:00","created":"<date>","updated":"<date>","isOnline":true,"type":"DEFAULT"},"media_list":[],"status":"done"}]
     bob; bob, listening; cleo, without EIO; device: 42["message",{"conversation_id":3,"message":{"id":25,"link_id":5,"sent":"<date>","read":null,"content":"None","medias":0},"time":"<date>","sender":{"id":3,"email":"ann@example.com","first_name":"Ann","last_name":"Martin","birthday":"1995-12-12T00:00:00","created":"<date>","updated":"<date>","isOnline":true,"type":"DEFAULT"},"media_list":[],"status":"done"}]"
   `);
-  expect(await said('device', ['message', { ...inTalk(), files: ['scan.pdf'] }])).toMatchInlineSnapshot(`
+  expect(await requestAndReadFrames('device', 'message', { ...conversationRef(), files: ['scan.pdf'] }))
+    .toMatchInlineSnapshot(`
     "> message {"conversation_id":3,"files":["scan.pdf"]}
     < 42["media",{"media_list":[{"id":18,"filename":null,"extension":null,"identifier":"scan.pdf","uploaded":"False"}],"message_id":26}]
     < 42["success",{"received":true,"message_id":26}]
@@ -470,45 +526,45 @@ test('message and media: M2 and D1, with files and without', async () => {
   `);
 });
 
-test('message: M3 for a file that is not the last, for the last, and for that of a device', async () => {
-  const arrives = (account: TestAccount, id: number, name: string) =>
-    told(everybody, async () => expect(await upload(account, id, name)).toBe(200));
-  expect(await arrives(ann, 16, '/storage/emulated/0/cake.png')).toMatchInlineSnapshot(
+test('an uploaded file is sent as M3: one that is not the last, the last, and that of a device', async () => {
+  const uploadAndReadFrames = (account: TestAccount, id: number, name: string) =>
+    readFrames(allClients, async () => expect(await uploadFile(account, id, name)).toBe(200));
+  expect(await uploadAndReadFrames(ann, 16, '/storage/emulated/0/cake.png')).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO; device: 42["message",{"conversation_id":3,"message":{"id":24,"link_id":5,"sent":"<date>","read":null,"content":"","medias":2},"sender":{"id":3,"email":"ann@example.com","first_name":"Ann","last_name":"Martin","birthday":"1995-12-12T00:00:00","created":"<date>","updated":"<date>","isOnline":true,"type":"DEFAULT"},"media":{"id":16,"filename":"cake","extension":".png","identifier":"test.png","uploaded":"True"},"status":"done"}]"`,
   );
-  expect(await arrives(ann, 17, 'E621E1F8,C36C')).toMatchInlineSnapshot(
+  expect(await uploadAndReadFrames(ann, 17, 'E621E1F8,C36C')).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO; device: 42["message",{"conversation_id":3,"message":{"id":24,"link_id":5,"sent":"<date>","read":null,"content":"","medias":2},"time":"<date>","sender":{"id":3,"email":"ann@example.com","first_name":"Ann","last_name":"Martin","birthday":"1995-12-12T00:00:00","created":"<date>","updated":"<date>","isOnline":true,"type":"DEFAULT"},"media_list":[{"id":16,"filename":"cake","extension":".png","identifier":"test.png","uploaded":"True"},{"id":17,"filename":"E621E1F8,C36C","extension":"","identifier":"{E621E1F8,C36C}","uploaded":"True"}],"media":{"id":17,"filename":"E621E1F8,C36C","extension":"","identifier":"{E621E1F8,C36C}","uploaded":"True"},"status":"done"}]"`,
   );
-  expect(await arrives(machine, 18, 'scan.tar.gz')).toMatchInlineSnapshot(
+  expect(await uploadAndReadFrames(device, 18, 'scan.tar.gz')).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO; device: 42["message",{"conversation_id":3,"message":{"id":26,"device_id":2,"sent":"<date>","read":null,"content":"","medias":1},"time":"<date>","sender":{"id":2,"name":"Hall","created":"<date>","updated":"<date>","circle_id":2,"activated":true,"username":"<username>","is_online":true},"media_list":[{"id":18,"filename":"scan.tar","extension":".gz","identifier":"scan.pdf","uploaded":"True"}],"media":{"id":18,"filename":"scan.tar","extension":".gz","identifier":"scan.pdf","uploaded":"True"},"status":"done"}]"`,
   );
 });
 
-test('message: M4 and M5', async () => {
+test('an updated message is sent as M4, a deleted one as M5', async () => {
   const id = 'Message:22';
   expect(
-    await told(everybody, () =>
-      run(ann, 'updateMessage(messageId: $id, text: $text)', { id, text: 'Ça va.' }),
+    await readFrames(allClients, () =>
+      runMutation(ann, 'updateMessage(messageId: $id, text: $text)', { id, text: 'Ça va.' }),
     ),
   ).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO; device: 42["message",{"conversation_id":3,"message_id":22,"event":"update"}]"`,
   );
   expect(
-    await told(everybody, () => run(ann, 'deleteMessage(messageId: $id)', { id })),
+    await readFrames(allClients, () => runMutation(ann, 'deleteMessage(messageId: $id)', { id })),
   ).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO; device: 42["message",{"conversation_id":3,"message_id":22,"event":"delete"}]"`,
   );
 });
 
-test('message, refused', async () => {
+test('an invalid message is refused', async () => {
   const rows = [
     ['message', {}],
-    ['message', { ...inTalk(), files: 'file.txt' }],
+    ['message', { ...conversationRef(), files: 'file.txt' }],
     ['message', { conversation_id: 0, text_message: 'Appel manqué !' }],
     ['message', { conversation_id: 1, text_message: 'x' }],
-    ['message', { ...inTalk(), text_message: 'a\0b' }],
+    ['message', { ...conversationRef(), text_message: 'a\0b' }],
   ] as const;
-  expect(await dialogue(clientOf('ann'), ...rows)).toMatchInlineSnapshot(`
+  expect(await runDialogue(clientOf('ann'), ...rows)).toMatchInlineSnapshot(`
     "> message {}
     < 42["error","Param conversation_id introuvable"]
     > message {"conversation_id":3,"files":"file.txt"}
@@ -522,15 +578,20 @@ test('message, refused', async () => {
   `);
 });
 
-test('writing: W1 and W2', async () => {
-  expect(await said('ann', ['writing', { ...inTalk(), is_writing: true }])).toMatchInlineSnapshot(`
+test('writing is sent as W1 for a user and as W2 for a device, or refused', async () => {
+  expect(await requestAndReadFrames('ann', 'writing', { ...conversationRef(), is_writing: true }))
+    .toMatchInlineSnapshot(`
     "> writing {"conversation_id":3,"is_writing":true}
     < 42["success","Writing sent"]
     < 42["writing",{"conversation_id":3,"device":false,"user":"ann@example.com","is_writing":true}]
     bob; bob, listening; cleo, without EIO; device: 42["writing",{"conversation_id":3,"device":false,"user":"ann@example.com","is_writing":true}]"
   `);
-  expect(await said('device', ['writing', { conversation_id: String(talk.legacyId), is_writing: false }]))
-    .toMatchInlineSnapshot(`
+  expect(
+    await requestAndReadFrames('device', 'writing', {
+      conversation_id: String(conversation.legacyId),
+      is_writing: false,
+    }),
+  ).toMatchInlineSnapshot(`
     "> writing {"conversation_id":"3","is_writing":false}
     < 42["success","Writing sent"]
     < 42["writing",{"conversation_id":3,"device":true,"is_writing":false}]
@@ -538,10 +599,10 @@ test('writing: W1 and W2', async () => {
   `);
   const rows = [
     ['writing', {}],
-    ['writing', inTalk()],
+    ['writing', conversationRef()],
     ['writing', { conversation_id: 1, is_writing: true }],
   ] as const;
-  expect(await dialogue(clientOf('ann'), ...rows)).toMatchInlineSnapshot(`
+  expect(await runDialogue(clientOf('ann'), ...rows)).toMatchInlineSnapshot(`
     "> writing {}
     < 42["error","Parameter missing"]
     > writing {"conversation_id":3}
@@ -551,9 +612,9 @@ test('writing: W1 and W2', async () => {
   `);
 });
 
-test('webrtc_config', async () => {
+test('webrtc_config carries credentials or servers', async () => {
   const rows = [['webrtc_credentials'], ['webrtc_stun_info'], ['webrtc_turn_info']] as const;
-  expect(await dialogue(clientOf('ann'), ...rows)).toMatchInlineSnapshot(`
+  expect(await runDialogue(clientOf('ann'), ...rows)).toMatchInlineSnapshot(`
     "> webrtc_credentials
     < 42["webrtc_config",{"username":"<time>:3False","password":"<base64>"}]
     > webrtc_stun_info
@@ -561,21 +622,15 @@ test('webrtc_config', async () => {
     > webrtc_turn_info
     < 42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]"
   `);
-  expect(await dialogue(clientOf('device'), ['webrtc_credentials'])).toMatchInlineSnapshot(`
+  expect(await runDialogue(clientOf('device'), ['webrtc_credentials'])).toMatchInlineSnapshot(`
     "> webrtc_credentials
     < 42["webrtc_config",{"username":"<time>:2True","password":"<base64>"}]"
   `);
 });
 
-test('webrtc_forward, to a client with EIO and to one without', async () => {
-  const forward = async (who: string, to: readonly string[], payload: object) => {
-    let asking = '';
-    const frames = await told(
-      to,
-      async () => (asking = await dialogue(clientOf(who), ['webrtc_forward', payload])),
-    );
-    return `${asking}\n${frames}`;
-  };
+test('webrtc_forward is sent on two channels to a client with EIO, on one to a client without', async () => {
+  const forward = (sender: string, recipients: readonly string[], payload: object) =>
+    readDialogueAndFrames(sender, recipients, 'webrtc_forward', payload);
   const offer = { type: 'sdp', data: { type: 'offer', sdp: 'v=0' } };
   expect(await forward('ann', ['bob', 'bob'], { user_id: String(bob.legacyId), message: offer }))
     .toMatchInlineSnapshot(`
@@ -590,21 +645,21 @@ test('webrtc_forward, to a client with EIO and to one without', async () => {
     < 42["success","Message forwarded"]
     cleo, without EIO: 42["webrtc_forward",{"sender_id":2,"is_device":true,"content":{"message":"CALLING","email":"cleo@example.com"}}]"
   `);
-  expect(await forward('ann', ['device', 'device'], { device_id: machine.legacyId, message: null }))
+  expect(await forward('ann', ['device', 'device'], { device_id: device.legacyId, message: null }))
     .toMatchInlineSnapshot(`
     "> webrtc_forward {"device_id":2,"message":null}
     < 42["success","Message forwarded"]
     device: 42["webrtc_forward",{"sender_id":3,"is_device":false,"content":{"device_id":2,"message":null}}]
     device: 42["webrtc_config",{"sender_id":3,"is_device":false,"content":{"device_id":2,"message":null}}]"
   `);
-  const away = await person('Dora');
-  await createCircle(ann, away);
+  const dora = await createAccount('Dora');
+  await createCircle(ann, dora);
   const rows = [
     ['webrtc_forward', { message: 'CALLING' }],
     ['webrtc_forward', { user_id: eve.legacyId }],
-    ['webrtc_forward', { user_id: away.legacyId }],
+    ['webrtc_forward', { user_id: dora.legacyId }],
   ] as const;
-  expect(await dialogue(clientOf('ann'), ...rows)).toMatchInlineSnapshot(`
+  expect(await runDialogue(clientOf('ann'), ...rows)).toMatchInlineSnapshot(`
     "> webrtc_forward {"message":"CALLING"}
     < 42["error","Utilisateur introuvable"]
     > webrtc_forward {"user_id":1}
@@ -614,18 +669,20 @@ test('webrtc_forward, to a client with EIO and to one without', async () => {
   `);
 });
 
-test('conversation: quit and kick, and a message after its author has left', async () => {
-  expect(await said('cleo, without EIO', ['message', { ...inTalk(), text_message: 'Bye' }])).toContain(
-    '"Bye"',
-  );
-  const last = 26;
+test('conversation frames for quit and kick are sent to the room, and a message is replayed after its author has left', async () => {
   expect(
-    await told(everybody, () => run(cleo, 'leaveConversation(conversationId: $id)', { id: talk.id })),
+    await requestAndReadFrames('cleo, without EIO', 'message', { ...conversationRef(), text_message: 'Bye' }),
+  ).toContain('"Bye"');
+  const lastMessageId = 26;
+  expect(
+    await readFrames(allClients, () =>
+      runMutation(cleo, 'leaveConversation(conversationId: $id)', { id: conversation.id }),
+    ),
   ).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO; device: 42["conversation",{"event":"quit","user":"cleo@example.com","conversation_id":3}]"`,
   );
-  const again = { ...inTalk(), after_message_id: last - 1 };
-  expect(await dialogue(clientOf('ann'), ['join_conversation', again])).toMatchInlineSnapshot(`
+  const payload = { ...conversationRef(), after_message_id: lastMessageId - 1 };
+  expect(await runDialogue(clientOf('ann'), ['join_conversation', payload])).toMatchInlineSnapshot(`
     "> join_conversation {"conversation_id":3,"after_message_id":25}
     < 42["success","Vous avez rejoins la conversation : conversation_3"]
     < 42["message",{"conversation_id":3,"message":{"id":26,"device_id":2,"sent":"<date>","read":null,"content":"","medias":1},"status":"pending"}]
@@ -636,64 +693,69 @@ test('conversation: quit and kick, and a message after its author has left', asy
     < 42["message",{"conversation_id":3,"message_id":22,"event":"delete"}]
     < 42["message",{"conversation_id":3,"message":{"id":27,"link_id":7,"sent":"<date>","read":null,"content":"Bye","medias":0},"time":"<date>","sender":{"id":5,"email":"cleo@example.com","first_name":"Cleo","last_name":"Martin","birthday":"1995-12-12T00:00:00","created":"<date>","updated":"<date>","isOnline":true,"type":"DEFAULT"},"media_list":[],"status":"done"}]"
   `);
-  const remaining = everybody.filter((who) => who !== 'cleo, without EIO');
+  const remainingClients = allClients.filter((name) => name !== 'cleo, without EIO');
   expect(
-    await told(remaining, () =>
-      run(ann, 'kickFromConversation(conversationId: $id, email: $email)', { id: talk.id, email: bob.login }),
+    await readFrames(remainingClients, () =>
+      runMutation(ann, 'kickFromConversation(conversationId: $id, email: $email)', {
+        id: conversation.id,
+        email: bob.login,
+      }),
     ),
   ).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; device: 42["conversation",{"event":"kick","user":"bob@example.com","from":"ann@example.com","conversation_id":3}]"`,
   );
 });
 
-test('trimmed history, and exceeded limits', async () => {
+test('a trimmed history and an exceeded limit are refused', async () => {
   await trim(database.db, '1970-01-01T00:00:00.000Z', 1, 1_000);
-  const place = { ...inTalk(), after_message_id: 1 };
-  expect(await dialogue(clientOf('ann'), ['join_conversation', place])).toMatchInlineSnapshot(`
+  const payload = { ...conversationRef(), after_message_id: 1 };
+  expect(await runDialogue(clientOf('ann'), ['join_conversation', payload])).toMatchInlineSnapshot(`
     "> join_conversation {"conversation_id":3,"after_message_id":1}
     < 42["error","Historique indisponible"]"
   `);
-  await using client = await open('hasty');
-  await ask(client, 'authenticate', { token: eve.token });
+  await using client = await connectClient('flooding');
+  await request(client, 'authenticate', { token: eve.token });
   client.emit('webrtc_forward', { user_id: 1, message: 'x'.repeat(262_144) });
   expect(await client.next('42["error"')).toMatchInlineSnapshot(`"42["error","Trop de requetes"]"`);
 });
 
-test('circle: a device that is removed, and delete', async () => {
-  const device = clientOf('device');
-  const inside = everybody.filter((who) => who !== 'device');
-  const goodbye: string[] = [];
-  const remove = async () => {
+test('circle frames for a removed device and for delete are sent to the room', async () => {
+  const deviceClient = clientOf('device');
+  const remainingClients = allClients.filter((name) => name !== 'device');
+  const lastPackets: string[] = [];
+  const removeDevice = async () => {
     clients.delete('device');
-    await run(ann, 'removeDevice(deviceId: $id)', { id: machine.id });
-    while (goodbye.length < 3) goodbye.push(await device.next());
+    await runMutation(ann, 'removeDevice(deviceId: $id)', { id: device.id });
+    while (lastPackets.length < 3) lastPackets.push(await deviceClient.next());
   };
-  expect(await told(inside, remove)).toMatchInlineSnapshot(
+  expect(await readFrames(remainingClients, removeDevice)).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO: 42["circle",{"event":"device","type":"disconnect","device_id":2,"circle_id":2}]"`,
   );
-  // The end of its session and the news of its circle come from different topics, in either order.
-  expect(goodbye.toSorted().join('\n')).toMatchInlineSnapshot(`
+  // The end of its session and the event of its circle come from different topics, in either order.
+  expect(lastPackets.toSorted().join('\n')).toMatchInlineSnapshot(`
     "41
     42["circle",{"event":"device","type":"disconnect","device_id":2,"circle_id":2}]
     42["error","User not found"]"
   `);
-  expect(goodbye.at(-1)).toBe('41');
+  expect(lastPackets.at(-1)).toBe('41');
   expect(
-    await told(inside, () => run(ann, 'deleteCircle(circleId: $id)', { id: circle.id })),
+    await readFrames(remainingClients, () =>
+      runMutation(ann, 'deleteCircle(circleId: $id)', { id: circle.id }),
+    ),
   ).toMatchInlineSnapshot(
     `"ann; bob; bob, listening; cleo, without EIO: 42["circle",{"event":"delete","circle_id":2}]"`,
   );
 });
 
-test('the refusals of a failing or overloaded server', async () => {
-  await using fake = await fakeBridge();
-  await using client = await open('of another server', 3, fake.url);
-  await ask(client, 'authenticate', { token: 'user:7' });
+test('a failing or overloaded server replies with a refusal', async () => {
+  await using bridge = await fakeBridge();
+  await using client = await connectClient('failing server', 3, bridge.url);
+  await request(client, 'authenticate', { token: 'user:7' });
   const lines: string[] = [];
   for (const code of ['LIMIT_EXCEEDED', 'UNAUTHENTICATED', 'INTERNAL', 'UNAVAILABLE'] as const) {
-    fake.operations['LegacyWriting'] = () => ({ code });
-    const dialog = await dialogue(client, ['writing', { conversation_id: 1, is_writing: true }]);
-    lines.push(`${code}: ${dialog.split('\n').at(-1)}`);
+    bridge.operations['LegacyWriting'] = () => ({ code });
+    const dialogue = await runDialogue(client, ['writing', { conversation_id: 1, is_writing: true }]);
+    lines.push(`${code}: ${dialogue.split('\n').at(-1)}`);
   }
   expect(lines.join('\n')).toMatchInlineSnapshot(`
     "LIMIT_EXCEEDED: < 42["error","Trop de requetes"]
@@ -705,7 +767,7 @@ test('the refusals of a failing or overloaded server', async () => {
 
 test('every row of the documentation was sent', () => {
   const errors = (channel: string) =>
-    [...(answers.get(channel) ?? [])]
+    [...(replies.get(channel) ?? [])]
       .filter((packet) => packet.startsWith('42["error"'))
       .map((packet) => String(JSON.parse(packet.slice(2))[1]));
   for (const { name, anonymous, missing, refusals } of CHANNELS) {
@@ -716,7 +778,7 @@ test('every row of the documentation was sent', () => {
   expect(common).toEqual(expect.arrayContaining(COMMON_REFUSALS.map(({ text }) => text)));
 
   const rows = new Set(
-    heard.filter(({ packet }) => packet.startsWith('42')).map(({ packet }) => rowOf(packet)),
+    received.filter(({ packet }) => packet.startsWith('42')).map(({ packet }) => rowOf(packet)),
   );
   const documented = [
     ...Object.values(EVENT_SAMPLES).flatMap((samples) => samples.flatMap(({ fact }) => framesOf(fact))),
@@ -726,16 +788,20 @@ test('every row of the documentation was sent', () => {
 });
 
 test('every received frame matches the contract', () => {
-  expect(heard.length).toBeGreaterThan(500);
-  expect(heard.map(({ packet }) => faultOf(packet)).filter((fault) => fault !== undefined)).toEqual([]);
+  expect(received.length).toBeGreaterThan(500);
+  expect(
+    received.map(({ packet }) => findViolation(packet)).filter((violation) => violation !== undefined),
+  ).toEqual([]);
 });
 
-test('every request got its empty acknowledgement', () => {
-  expect(heard.filter(({ packet }) => /^43\d+\[\]$/.test(packet))).toHaveLength(asked);
+test('every request receives an empty acknowledgement', () => {
+  expect(received.filter(({ packet }) => /^43\d+\[\]$/.test(packet))).toHaveLength(requestCount);
 });
 
 test('a client that only listens receives no error', () => {
-  const toListeners = heard.filter(({ who }) => ['bob, listening', 'bob', 'cleo, without EIO'].includes(who));
-  expect(toListeners.length).toBeGreaterThan(50);
-  expect(toListeners.filter(({ packet }) => packet.startsWith('42["error"'))).toEqual([]);
+  const listenerPackets = received.filter(({ name }) =>
+    ['bob, listening', 'bob', 'cleo, without EIO'].includes(name),
+  );
+  expect(listenerPackets.length).toBeGreaterThan(50);
+  expect(listenerPackets.filter(({ packet }) => packet.startsWith('42["error"'))).toEqual([]);
 });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 
-// The audits of https://github.com/graphql/graphql-http, of the requirements of the GraphQL over HTTP specification.
+// The server audits of https://github.com/graphql/graphql-http for the GraphQL over HTTP specification.
 describe('the GraphQL over HTTP specification', () => {
   let app: TestGateway;
   beforeAll(async () => {

@@ -50,10 +50,10 @@ test('the wrong subprotocol closes with 4406, or is not negotiated', async () =>
   await using app = await startTestApp();
   const { WebSocket } = await import('ws');
   const socket = new WebSocket(`${app.url.replace('http', 'ws')}/graphql`, 'graphql-ws');
-  const end = await new Promise((resolve) => {
+  const outcome = await new Promise((resolve) => {
     socket.once('close', (code) => resolve(code)).once('error', (error) => resolve(error.message));
   });
-  expect([4406, 'Server sent no subprotocol']).toContain(end);
+  expect([4406, 'Server sent no subprotocol']).toContain(outcome);
 });
 
 test.each([
@@ -64,7 +64,7 @@ test.each([
     '{"id":"1","type":"subscribe","payload":{"query":"{ __typename }"}}',
     4401,
   ],
-])('%s closes', async (_what, frame, code) => {
+])('%s closes the connection', async (_title, frame, code) => {
   await using app = await startTestApp();
   await using socket = await openGraphqlSocket(app.url);
   socket.send(frame);
@@ -100,12 +100,12 @@ test('the pong has the payload of the ping', async () => {
   expect(await socket.next()).toEqual({ type: 'pong', payload: { at: 1 } });
 });
 
-test('the server stops reading from a client that does not read, until it does', async () => {
+test('the server stops reading from a client that does not read, and resumes when the client does', async () => {
   await using app = await startTestApp();
   await using socket = await openGraphqlSocket(app.url, {});
-  const pad = 'x'.repeat(500_000);
+  const padding = 'x'.repeat(500_000);
   socket.socket.pause();
-  for (let index = 0; index < 60; index += 1) socket.send({ type: 'ping', payload: { index, pad } });
+  for (let index = 0; index < 60; index += 1) socket.send({ type: 'ping', payload: { index, padding } });
   await quietPeriod(500);
   // Of 30 MB, all but the kernel buffers and the server's limit are still unsent.
   expect(socket.socket.bufferedAmount).toBeGreaterThan(5_000_000);

@@ -7,8 +7,8 @@ import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 
-// How the listened channels behave: who is refused what, and in which order things come. golden-frames.test.ts has the
-// whole wire as text.
+// The listened channels: their refusals, and the order of their replies. golden-frames.test.ts has the whole wire as
+// text.
 
 let app: TestGateway;
 let ann: TestAccount;
@@ -17,14 +17,14 @@ let eve: TestAccount;
 let device: TestAccount;
 let circle: Entity;
 let conversation: Entity;
-let talk: { conversation_id: number };
+let conversationRef: { conversation_id: number };
 
 beforeAll(async () => {
   app = await startTestApp();
   ({ ann, bob, circle, conversation } = await createAnnAndBob(app));
   eve = await app.createAccount({ email: 'eve@example.com' });
   device = await createDevice(app, ann, circle);
-  talk = { conversation_id: conversation.legacyId };
+  conversationRef = { conversation_id: conversation.legacyId };
 });
 
 afterAll(async () => {
@@ -40,15 +40,15 @@ async function login(account: TestAccount, protocol: 3 | 4 | 'none' = 3): Promis
   return client;
 }
 
-async function inRoom(account: TestAccount): Promise<PacketSocket> {
+async function loginInRoom(account: TestAccount): Promise<PacketSocket> {
   const client = await login(account);
-  await client.request('join_conversation', talk);
+  await client.request('join_conversation', conversationRef);
   return client;
 }
 
 const error = (text: string) => `42["error",${JSON.stringify(text)}]`;
 const success = (payload: unknown) => `42["success",${JSON.stringify(payload)}]`;
-const setAccess = (allowed: boolean) =>
+const setDeviceAccess = (allowed: boolean) =>
   ann.graphql.run(
     'mutation ($id: ID!, $allowed: Boolean!) { setDeviceAccess(conversationId: $id, allowed: $allowed) { id } }',
     {
@@ -134,15 +134,17 @@ test.for([
 
 test('access to foreign conversations and circles is refused', async () => {
   await using client = await login(eve);
-  const circleId = { circle_id: circle.legacyId };
-  expect(await client.request('join_conversation', talk)).toEqual([
+  const circleRef = { circle_id: circle.legacyId };
+  expect(await client.request('join_conversation', conversationRef)).toEqual([
     error('Vous ne faite pas partie de cette conversation'),
   ]);
-  expect(await client.request('join_circle', circleId)).toEqual([error("Vous n'appartenez pas a ce cercle")]);
-  expect(await client.request('writing', { ...talk, is_writing: true })).toEqual([
+  expect(await client.request('join_circle', circleRef)).toEqual([
+    error("Vous n'appartenez pas a ce cercle"),
+  ]);
+  expect(await client.request('writing', { ...conversationRef, is_writing: true })).toEqual([
     error('Vous ne faite pas partie de cette conversation'),
   ]);
-  expect(await client.request('message', { ...talk, text_message: 'x' })).toEqual([
+  expect(await client.request('message', { ...conversationRef, text_message: 'x' })).toEqual([
     error('Vous ne faites pas partie de cette conversation'),
   ]);
   expect(await client.request('webrtc_forward', { email: ann.login })).toEqual([
@@ -153,19 +155,19 @@ test('access to foreign conversations and circles is refused', async () => {
   ]);
 });
 
-test('of several errors, the first in the table is sent', async () => {
+test('a request with several errors gets the first in the table', async () => {
   await using client = await login(eve);
   const text_message = 'x'.repeat(8193);
   expect(await client.request('message', { conversation_id: 99_999, text_message })).toEqual([
     error('Conversation introuvable'),
   ]);
-  expect(await client.request('message', { ...talk, text_message })).toEqual([
+  expect(await client.request('message', { ...conversationRef, text_message })).toEqual([
     error('Vous ne faites pas partie de cette conversation'),
   ]);
   expect(await client.request('message', { conversation_id: 'x', text_message, files: 7 })).toEqual([
     error('Parameter missing'),
   ]);
-  for (const conversation_id of [talk.conversation_id, 99_999, 'x']) {
+  for (const conversation_id of [conversationRef.conversation_id, 99_999, 'x']) {
     expect(await client.request('join_conversation', { conversation_id, after_message_id: 'x' })).toEqual([
       error('Parameter missing'),
     ]);
@@ -177,49 +179,48 @@ test('of several errors, the first in the table is sent', async () => {
 
 test('joins and leaves reply with the name of the room', async () => {
   await using client = await login(bob);
-  const [c, v] = [circle.legacyId, conversation.legacyId];
-  expect(await client.request('join_circle', { circle_id: c })).toEqual([
-    success(`Vous avez rejoins le cercle : circle_${c}`),
+  const [circleId, conversationId] = [circle.legacyId, conversation.legacyId];
+  expect(await client.request('join_circle', { circle_id: circleId })).toEqual([
+    success(`Vous avez rejoins le cercle : circle_${circleId}`),
   ]);
-  expect(await client.request('join_circle', { circle_id: `${c}` })).toEqual([
-    success(`Vous avez rejoins le cercle : circle_${c}`),
+  expect(await client.request('join_circle', { circle_id: `${circleId}` })).toEqual([
+    success(`Vous avez rejoins le cercle : circle_${circleId}`),
   ]);
-  const joined = success(`Vous avez rejoins la conversation : conversation_${v}`);
-  expect(await client.request('join_conversation', talk)).toEqual([joined]);
-  expect(await client.request('join_conversation', JSON.stringify(talk))).toEqual([joined]);
-  expect(await client.request('join_conversation', talk, { surplus: true }, 7)).toEqual([joined]);
-  expect(await client.request('leave_conversation', talk)).toEqual([
+  const joinReply = success(`Vous avez rejoins la conversation : conversation_${conversationId}`);
+  expect(await client.request('join_conversation', conversationRef)).toEqual([joinReply]);
+  expect(await client.request('join_conversation', JSON.stringify(conversationRef))).toEqual([joinReply]);
+  expect(await client.request('join_conversation', conversationRef, { surplus: true }, 7)).toEqual([
+    joinReply,
+  ]);
+  expect(await client.request('leave_conversation', conversationRef)).toEqual([
     success('Vous avez quitte la conversation'),
   ]);
-  expect(await client.request('leave_circle', { circle_id: c })).toEqual([
+  expect(await client.request('leave_circle', { circle_id: circleId })).toEqual([
     success('Vous avez quitte le cercle'),
   ]);
 });
 
 test('leaving a room that is not joined, or does not exist, succeeds', async () => {
   await using client = await login(eve);
-  for (const conversation_id of [conversation.legacyId, 99_999, 'x', null, true]) {
-    expect(await client.request('leave_conversation', { conversation_id })).toEqual([
+  for (const id of [conversation.legacyId, 99_999, 'x', null, true]) {
+    expect(await client.request('leave_conversation', { conversation_id: id })).toEqual([
       success('Vous avez quitte la conversation'),
     ]);
-    expect(await client.request('leave_circle', { circle_id: conversation_id })).toEqual([
+    expect(await client.request('leave_circle', { circle_id: id })).toEqual([
       success('Vous avez quitte le cercle'),
     ]);
   }
 });
 
-test.for([1.5, true, -1, 2 ** 31, '1.0', '1x', ' 1', [1], { id: 1 }])(
-  '%j is the id of nothing',
-  async (id) => {
-    await using client = await login(bob);
-    expect(await client.request('join_conversation', { conversation_id: id })).toEqual([
-      error('Vous ne faite pas partie de cette conversation'),
-    ]);
-    expect(await client.request('message', { conversation_id: id })).toEqual([
-      error('Conversation introuvable'),
-    ]);
-  },
-);
+test.for([1.5, true, -1, 2 ** 31, '1.0', '1x', ' 1', [1], { id: 1 }])('the id %j is unknown', async (id) => {
+  await using client = await login(bob);
+  expect(await client.request('join_conversation', { conversation_id: id })).toEqual([
+    error('Vous ne faite pas partie de cette conversation'),
+  ]);
+  expect(await client.request('message', { conversation_id: id })).toEqual([
+    error('Conversation introuvable'),
+  ]);
+});
 
 test.for(['null', '7', '"text"', '["x"]', '"[1]"', 'true'])(
   'the payload %s counts as empty',
@@ -230,40 +231,40 @@ test.for(['null', '7', '"text"', '["x"]', '"[1]"', 'true'])(
   },
 );
 
-test('a message without files: success, then the room, the sender included', async () => {
-  await using sender = await inRoom(ann);
-  await using other = await inRoom(bob);
-  const answers = await sender.request('message', { ...talk, text_message: 'Ça va ? 😀' });
-  const id = Number(/message_id":(\d+)/.exec(answers[0] ?? '')?.[1]);
-  expect(answers[0]).toBe(success({ received: true, message_id: id }));
-  expect(answers).toHaveLength(2);
-  expect(await other.next()).toBe(answers[1]);
+test('a message without files gets success, and then reaches the room, the sender included', async () => {
+  await using sender = await loginInRoom(ann);
+  await using otherClient = await loginInRoom(bob);
+  const replies = await sender.request('message', { ...conversationRef, text_message: 'Ça va ? 😀' });
+  const id = Number(/message_id":(\d+)/.exec(replies[0] ?? '')?.[1]);
+  expect(replies[0]).toBe(success({ received: true, message_id: id }));
+  expect(replies).toHaveLength(2);
+  expect(await otherClient.next()).toBe(replies[1]);
 });
 
-test('for protocol 4 the same frame is UTF-8', async () => {
-  await using other = await login(bob, 4);
-  await other.request('join_conversation', talk);
+test('a frame for protocol 4 is UTF-8', async () => {
+  await using otherClient = await login(bob, 4);
+  await otherClient.request('join_conversation', conversationRef);
   await using sender = await login(ann);
-  await sender.request('message', { ...talk, text_message: 'Ça va ? 😀' });
-  expect(await other.next()).toContain('"content":"Ça va ? 😀"');
+  await sender.request('message', { ...conversationRef, text_message: 'Ça va ? 😀' });
+  expect(await otherClient.next()).toContain('"content":"Ça va ? 😀"');
 });
 
 test('a sender outside the room receives only its reply', async () => {
   await using sender = await login(ann);
-  expect(await sender.request('message', { ...talk, text_message: 'Appel manqué !' })).toEqual([
+  expect(await sender.request('message', { ...conversationRef, text_message: 'Appel manqué !' })).toEqual([
     expect.stringMatching(/^42\["success",\{"received":true,"message_id":\d+\}\]$/),
   ]);
   expect(sender.pending()).toEqual([]);
 });
 
 test('an empty list of files gets a reply on media; null does not', async () => {
-  await using sender = await inRoom(ann);
+  await using sender = await loginInRoom(ann);
   const channelsOf = (packets: readonly string[]) => packets.map((packet) => /"(\w+)"/.exec(packet)?.[1]);
-  const empty = await sender.request('message', { ...talk, files: [] });
+  const empty = await sender.request('message', { ...conversationRef, files: [] });
   expect(channelsOf(empty)).toEqual(['media', 'success', 'message']);
   expect(empty[0]).toMatch(/^42\["media",\{"media_list":\[\],"message_id":\d+\}\]$/);
   expect(empty[2]).toContain('"media_list":[],"status":"done"');
-  expect(channelsOf(await sender.request('message', { ...talk, files: null }))).toEqual([
+  expect(channelsOf(await sender.request('message', { ...conversationRef, files: null }))).toEqual([
     'success',
     'message',
   ]);
@@ -272,11 +273,13 @@ test('an empty list of files gets a reply on media; null does not', async () => 
 test.for(['file.txt', 7, { 0: 'a' }, true])(
   'files that are %j are refused and nothing is sent',
   async (files) => {
-    await using other = await inRoom(bob);
+    await using otherClient = await loginInRoom(bob);
     await using sender = await login(ann);
-    expect(await sender.request('message', { ...talk, files })).toEqual([error('Parameter missing')]);
-    await sender.request('message', { ...talk, text_message: 'next' });
-    expect(await other.next()).toContain('"content":"next"');
+    expect(await sender.request('message', { ...conversationRef, files })).toEqual([
+      error('Parameter missing'),
+    ]);
+    await sender.request('message', { ...conversationRef, text_message: 'next' });
+    expect(await otherClient.next()).toContain('"content":"next"');
   },
 );
 
@@ -286,7 +289,9 @@ test.for([
   ['\ud800', 'Message invalide'],
 ] as const)('text that cannot be stored is refused', async ([text, refusal]) => {
   await using sender = await login(ann);
-  expect(await sender.request('message', { ...talk, text_message: text })).toEqual([error(refusal)]);
+  expect(await sender.request('message', { ...conversationRef, text_message: text })).toEqual([
+    error(refusal),
+  ]);
 });
 
 test.for([
@@ -294,54 +299,54 @@ test.for([
   [7, '7'],
   [undefined, ''],
 ] as const)('the text %j is sent as %j', async ([text, content]) => {
-  await using sender = await inRoom(ann);
-  const [, frame] = await sender.request('message', { ...talk, text_message: text });
+  await using sender = await loginInRoom(ann);
+  const [, frame] = await sender.request('message', { ...conversationRef, text_message: text });
   expect(frame).toContain(`"content":${JSON.stringify(content)},"medias":0`);
 });
 
 test('a repeated send with the same key gets the same reply and is delivered once', async () => {
-  await using other = await inRoom(bob);
+  await using otherClient = await loginInRoom(bob);
   await using sender = await login(ann);
-  const payload = { ...talk, text_message: 'once', files: ['a.png'], client_message_id: 'm-1' };
+  const payload = { ...conversationRef, text_message: 'once', files: ['a.png'], client_message_id: 'm-1' };
   const first = await sender.request('message', payload);
   expect(await sender.request('message', payload)).toEqual(first);
-  await sender.request('message', { ...talk, text_message: 'after' });
-  expect(await other.next()).toContain('"content":"once"');
-  expect(await other.next()).toContain('"content":"after"');
+  await sender.request('message', { ...conversationRef, text_message: 'after' });
+  expect(await otherClient.next()).toContain('"content":"once"');
+  expect(await otherClient.next()).toContain('"content":"after"');
 });
 
-test('a device writes and sends where it has access, and is refused elsewhere', async () => {
-  await setAccess(true);
-  await using other = await inRoom(bob);
+test('a device writes and sends in conversations that it has access to, and is refused in others', async () => {
+  await setDeviceAccess(true);
+  await using otherClient = await loginInRoom(bob);
   await using client = await login(device);
-  expect(await client.request('join_conversation', talk)).toEqual([
+  expect(await client.request('join_conversation', conversationRef)).toEqual([
     success(`Vous avez rejoins la conversation : conversation_${conversation.legacyId}`),
   ]);
-  expect(await client.request('writing', { ...talk, is_writing: true })).toEqual([
+  expect(await client.request('writing', { ...conversationRef, is_writing: true })).toEqual([
     success('Writing sent'),
     `42["writing",{"conversation_id":${conversation.legacyId},"device":true,"is_writing":true}]`,
   ]);
-  const [, frame = ''] = await client.request('message', { ...talk, text_message: 'Bip' });
+  const [, frame = ''] = await client.request('message', { ...conversationRef, text_message: 'Bip' });
   expect(frame).toContain('"content":"Bip"');
-  await other.next('42["writing"');
-  expect(await other.next()).toBe(frame);
-  await setAccess(false);
+  await otherClient.next('42["writing"');
+  expect(await otherClient.next()).toBe(frame);
+  await setDeviceAccess(false);
   expect(await client.next()).toBe(
     `42["conversation",{"event":"device","type":"remove","conversation_id":${conversation.legacyId}}]`,
   );
-  expect(await client.request('message', { ...talk, text_message: 'x' })).toEqual([
+  expect(await client.request('message', { ...conversationRef, text_message: 'x' })).toEqual([
     error('Vous ne faites pas partie de cette conversation'),
   ]);
-  expect(await client.request('join_conversation', talk)).toEqual([
+  expect(await client.request('join_conversation', conversationRef)).toEqual([
     error('Vous ne faite pas partie de cette conversation'),
   ]);
 });
 
 test('a device joins its circle with a number or a string', async () => {
   await using client = await login(device);
-  const joined = [success(`Vous avez rejoins le cercle : circle_${circle.legacyId}`)];
-  expect(await client.request('join_circle', { circle_id: circle.legacyId })).toEqual(joined);
-  expect(await client.request('join_circle', { circle_id: `${circle.legacyId}` })).toEqual(joined);
+  const joinReplies = [success(`Vous avez rejoins le cercle : circle_${circle.legacyId}`)];
+  expect(await client.request('join_circle', { circle_id: circle.legacyId })).toEqual(joinReplies);
+  expect(await client.request('join_circle', { circle_id: `${circle.legacyId}` })).toEqual(joinReplies);
 });
 
 test.for([
@@ -350,34 +355,34 @@ test.for([
   ['False', false],
   ['True', true],
   [0, false],
-] as const)('writing %j is sent to the room as %j, the writer included', async ([sent, told]) => {
-  await using other = await inRoom(bob);
-  await using writer = await inRoom(ann);
-  const frame = `42["writing",{"conversation_id":${conversation.legacyId},"device":false,"user":"ann@example.com","is_writing":${told}}]`;
+] as const)('writing %j is sent to the room as %j, the writer included', async ([sent, isWriting]) => {
+  await using otherClient = await loginInRoom(bob);
+  await using writer = await loginInRoom(ann);
+  const frame = `42["writing",{"conversation_id":${conversation.legacyId},"device":false,"user":"ann@example.com","is_writing":${isWriting}}]`;
   const payload = { conversation_id: `${conversation.legacyId}`, is_writing: sent };
   expect(await writer.request('writing', payload)).toEqual([success('Writing sent'), frame]);
-  expect(await other.next()).toBe(frame);
+  expect(await otherClient.next()).toBe(frame);
 });
 
 test('credentials are a fresh username and password', async () => {
   await using client = await login(ann);
-  const [answer = ''] = await client.request('webrtc_credentials');
-  const [channel, payload] = JSON.parse(answer.slice(2)) as [string, Record<string, string>];
+  const [reply = ''] = await client.request('webrtc_credentials');
+  const [channel, payload] = JSON.parse(reply.slice(2)) as [string, Record<string, string>];
   expect(channel).toBe('webrtc_config');
   expect(Object.keys(payload)).toEqual(['username', 'password']);
   expect(payload['username']).toMatch(new RegExp(`^\\d+(\\.\\d+)?:${ann.legacyId}False$`));
   expect(payload['password']).toMatch(/^[A-Za-z0-9+/]{27}=$/);
-  await using other = await login(device);
-  expect((await other.request('webrtc_credentials', { surplus: 1 }))[0]).toContain(
+  await using otherClient = await login(device);
+  expect((await otherClient.request('webrtc_credentials', { surplus: 1 }))[0]).toContain(
     `:${device.legacyId}True"`,
   );
 });
 
-test('the servers for calls need no login', async () => {
+test('the STUN and TURN servers need no login', async () => {
   await using client = await openPacketSocket(app.url);
-  const answer = ['42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]'];
-  expect(await client.request('webrtc_stun_info')).toEqual(answer);
-  expect(await client.request('webrtc_turn_info', {})).toEqual(answer);
+  const replies = ['42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]'];
+  expect(await client.request('webrtc_stun_info')).toEqual(replies);
+  expect(await client.request('webrtc_turn_info', {})).toEqual(replies);
 });
 
 test('a forwarded payload reaches its target unchanged, on both channels', async () => {
@@ -397,7 +402,7 @@ test('a forwarded payload reaches its target unchanged, on both channels', async
   expect(await target.next()).toBe(`42["webrtc_config",${body}]`);
 });
 
-test('a client that sends no EIO receives it on webrtc_forward only', async () => {
+test('a client that sends no EIO receives a forward on webrtc_forward only', async () => {
   await using target = await login(bob, 'none');
   await using caller = await login(device);
   await caller.request('webrtc_forward', { email: 'bob@example.com', message: 'CALLING' });
@@ -409,8 +414,8 @@ test('a client that sends no EIO receives it on webrtc_forward only', async () =
 
 test('a forward to the own account is delivered before its reply', async () => {
   await using caller = await login(ann, 'none');
-  const answers = await caller.request('webrtc_forward', { email: ann.login, message: 'PING' });
-  expect(answers.map((packet) => packet.slice(0, 20))).toEqual([
+  const replies = await caller.request('webrtc_forward', { email: ann.login, message: 'PING' });
+  expect(replies.map((packet) => packet.slice(0, 20))).toEqual([
     '42["webrtc_forward",',
     '42["success","Messag',
   ]);
@@ -433,10 +438,10 @@ test('the e-mail takes precedence, then the user id, then the device id', async 
 
 test('a target that is not connected is unreachable', async () => {
   const zoe = await app.createAccount();
-  const pair = await createCircle(zoe, await app.createAccount());
-  const away = await createDevice(app, zoe, pair);
+  const zoeCircle = await createCircle(zoe, await app.createAccount());
+  const offlineDevice = await createDevice(app, zoe, zoeCircle);
   await using caller = await login(zoe);
-  expect(await caller.request('webrtc_forward', { device_id: away.legacyId })).toEqual([
+  expect(await caller.request('webrtc_forward', { device_id: offlineDevice.legacyId })).toEqual([
     error('Destinataire non connecte aux websockets'),
   ]);
 });
@@ -450,7 +455,7 @@ test.for([
   '__proto__',
   'error',
   '',
-])('nothing is answered on %j but the acknowledgement', async (channel) => {
+])('the channel %j gets no reply but the acknowledgement', async (channel) => {
   await using client = await openPacketSocket(app.url);
   expect(await client.request(channel, { a: 1 })).toEqual([]);
   expect(await client.request(channel)).toEqual([]);
@@ -465,26 +470,26 @@ test.for(['42[7,"x"]', '42', '42["authenticate"]', '42["message",{"_placeholder"
   },
 );
 
-test('a deleted conversation is unknown again', async () => {
+test('a deleted conversation is unknown', async () => {
   const zoe = await app.createAccount();
   const yan = await app.createAccount();
-  const pair = await createCircle(zoe, yan);
-  const gone = await createConversation(zoe, pair, yan);
+  const zoeCircle = await createCircle(zoe, yan);
+  const deletedConversation = await createConversation(zoe, zoeCircle, yan);
   await using client = await login(zoe);
-  await using other = await login(eve);
-  const payload = { conversation_id: gone.legacyId, text_message: 'x' };
+  await using otherClient = await login(eve);
+  const payload = { conversation_id: deletedConversation.legacyId, text_message: 'x' };
   const refusal = [error('Vous ne faites pas partie de cette conversation')];
-  expect(await other.request('message', payload)).toEqual(refusal);
+  expect(await otherClient.request('message', payload)).toEqual(refusal);
   await yan.graphql.run('mutation ($id: ID!) { leaveConversation(conversationId: $id) { id } }', {
-    id: gone.id,
+    id: deletedConversation.id,
   });
   expect(await client.request('message', payload)).toEqual([error('Conversation introuvable')]);
-  expect(await other.request('message', payload)).toEqual([error('Conversation introuvable')]);
+  expect(await otherClient.request('message', payload)).toEqual([error('Conversation introuvable')]);
 });
 
 test('an unknown id does not close the connection', async () => {
   await using client = await login(bob);
   for (const channel of CHANNELS)
     await client.request(channel.name, { conversation_id: {}, circle_id: [], user_id: {} });
-  expect(await client.request('join_conversation', talk)).toHaveLength(1);
+  expect(await client.request('join_conversation', conversationRef)).toHaveLength(1);
 });

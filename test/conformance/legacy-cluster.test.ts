@@ -6,12 +6,14 @@ import { openTestDatabase } from '../harness/database.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 
-// Legacy clients on two nodes of one cluster, which the embedded database cannot have.
+// Legacy clients on two nodes of one cluster. The embedded database serves one node only.
 
-const alone = inject('database') !== 'postgres';
+const isEmbedded = inject('database') !== 'postgres';
 const env = { AUTH_SECRET: 'a secret that both nodes share' };
 
-const talkOf = (conversation: { legacyId: number }) => ({ conversation_id: conversation.legacyId });
+const conversationRefOf = (conversation: { legacyId: number }) => ({
+  conversation_id: conversation.legacyId,
+});
 const contentOf = (packet: string) => /"content":"([^"]*)"/.exec(packet)?.[1];
 
 async function login(url: string, account: TestAccount) {
@@ -22,50 +24,56 @@ async function login(url: string, account: TestAccount) {
   return client;
 }
 
-test.skipIf(alone)('rooms, kicks, forwards and the newest connection reach across nodes', async () => {
+test.skipIf(isEmbedded)('rooms, kicks, forwards and the newest connection reach across nodes', async () => {
   const database = await openTestDatabase();
-  await using here = await createGateway({ database, env });
-  await using there = await createGateway({ database, env });
-  const { ann, bob, circle, conversation } = await createAnnAndBob(here);
+  await using firstNode = await createGateway({ database, env });
+  await using secondNode = await createGateway({ database, env });
+  const { ann, bob, circle, conversation } = await createAnnAndBob(firstNode);
 
-  await using older = await login(there.url, bob);
-  await using newer = await login(here.url, bob);
-  await using caller = await login(there.url, ann);
-  await using beside = createGraphqlClient(there.url, bob.token);
-  await using inbox = beside.subscribe('subscription { inboxEvents { __typename } }');
+  await using olderClient = await login(secondNode.url, bob);
+  await using newerClient = await login(firstNode.url, bob);
+  await using caller = await login(secondNode.url, ann);
+  await using graphql = createGraphqlClient(secondNode.url, bob.token);
+  await using inbox = graphql.subscribe('subscription { inboxEvents { __typename } }');
   await inbox.nextOf('StreamLive');
-  await older.request('join_conversation', talkOf(conversation));
-  await newer.request('join_conversation', talkOf(conversation));
+  await olderClient.request('join_conversation', conversationRefOf(conversation));
+  await newerClient.request('join_conversation', conversationRefOf(conversation));
 
-  const answers = await caller.request('message', { ...talkOf(conversation), text_message: 'from there' });
-  expect(answers).toHaveLength(1);
-  expect(contentOf(await older.next('42["message"'))).toBe('from there');
-  expect(contentOf(await newer.next('42["message"'))).toBe('from there');
+  const replies = await caller.request('message', {
+    ...conversationRefOf(conversation),
+    text_message: 'from there',
+  });
+  expect(replies).toHaveLength(1);
+  expect(contentOf(await olderClient.next('42["message"'))).toBe('from there');
+  expect(contentOf(await newerClient.next('42["message"'))).toBe('from there');
   await sendMessage(ann, conversation, 'from here');
-  expect(contentOf(await older.next('42["message"'))).toBe('from here');
+  expect(contentOf(await olderClient.next('42["message"'))).toBe('from here');
 
   expect(await caller.request('webrtc_forward', { user_id: bob.legacyId, message: 'CALLING' })).toEqual([
     '42["success","Message forwarded"]',
   ]);
-  expect(await newer.next('42["webrtc_forward"')).toContain('CALLING');
+  expect(await newerClient.next('42["webrtc_forward"')).toContain('CALLING');
   const { createConversation } = await ann.graphql.run<{ createConversation: { legacyId: number } }>(
     'mutation ($id: ID!, $emails: [String!]!) { createConversation(circleId: $id, name: "Other", emails: $emails) { legacyId } }',
     { id: circle.id, emails: [bob.login] },
   );
-  expect(await newer.next('42["conversation"')).toBe(
+  expect(await newerClient.next('42["conversation"')).toBe(
     `42["conversation",{"event":"invite","conversation_id":${createConversation.legacyId}}]`,
   );
-  // The older one's node has had it too, and asked who is the newest, before the newer one goes.
+  // The node of the older client has processed the invitation too, and looked up the newest connection, before the newer
+  // client disconnects.
   await inbox.nextOf('ConversationInvited');
-  newer.socket.close();
+  newerClient.socket.close();
   await expect
     .poll(async () => {
       await caller.request('webrtc_forward', { email: bob.login, message: 'again' });
-      return older.pending().some((packet) => packet.includes('again'));
+      return olderClient.pending().some((packet) => packet.includes('again'));
     })
     .toBe(true);
   expect(
-    older.pending().some((packet) => packet.startsWith('42["conversation"') || packet.includes('CALLING')),
+    olderClient
+      .pending()
+      .some((packet) => packet.startsWith('42["conversation"') || packet.includes('CALLING')),
   ).toBe(false);
 
   await ann.graphql.run(
@@ -75,22 +83,22 @@ test.skipIf(alone)('rooms, kicks, forwards and the newest connection reach acros
       email: bob.login,
     },
   );
-  expect(await older.next('42["conversation"')).toContain('"event":"kick"');
-  expect(await older.request('join_conversation', talkOf(conversation))).toContain(
+  expect(await olderClient.next('42["conversation"')).toContain('"event":"kick"');
+  expect(await olderClient.request('join_conversation', conversationRefOf(conversation))).toContain(
     '42["error","Vous ne faite pas partie de cette conversation"]',
   );
   await bob.graphql.run('mutation { logout }');
-  expect(await older.next('42["error"')).toBe('42["error","User not found"]');
-  await older.waitForClose();
+  expect(await olderClient.next('42["error"')).toBe('42["error","User not found"]');
+  await olderClient.waitForClose();
 });
 
-test.skipIf(alone)('binary data in a forward arrives as binary data on another node', async () => {
+test.skipIf(isEmbedded)('binary data in a forward arrives as binary data on another node', async () => {
   const database = await openTestDatabase();
-  await using here = await createGateway({ database, env });
-  await using there = await createGateway({ database, env });
-  const { ann, bob } = await createAnnAndBob(here);
-  const callee = await connectLegacy(there.url);
-  const caller = await connectLegacy(here.url);
+  await using firstNode = await createGateway({ database, env });
+  await using secondNode = await createGateway({ database, env });
+  const { ann, bob } = await createAnnAndBob(firstNode);
+  const callee = await connectLegacy(secondNode.url);
+  const caller = await connectLegacy(firstNode.url);
   await callee.push('authenticate', { token: bob.token });
   await caller.push('authenticate', { token: ann.token });
   const message = { type: 'sdp', data: Buffer.from([0, 127, 255]) };

@@ -30,15 +30,15 @@ async function login(account: TestAccount): Promise<PacketSocket> {
   return client;
 }
 
-/** A client in both rooms that has received all frames so far. */
-async function inRooms(account: TestAccount): Promise<PacketSocket> {
+/** Logs in a client and joins both rooms. */
+async function loginInRooms(account: TestAccount): Promise<PacketSocket> {
   const client = await login(account);
   await client.request('join_circle', { circle_id: circle.legacyId });
   await client.request('join_conversation', { conversation_id: conversation.legacyId });
   return client;
 }
 
-const mutate = (account: TestAccount, field: string, variables: Record<string, unknown> = {}) => {
+const runMutation = (account: TestAccount, field: string, variables: Record<string, unknown> = {}) => {
   const types: Record<string, string> = {
     id: 'ID!',
     email: 'String!',
@@ -46,8 +46,8 @@ const mutate = (account: TestAccount, field: string, variables: Record<string, u
     allowed: 'Boolean!',
     text: 'String!',
   };
-  const declared = Object.keys(variables).map((name) => `$${name}: ${types[name]}`);
-  const head = declared.length === 0 ? '' : `(${declared.join(', ')})`;
+  const parameters = Object.keys(variables).map((name) => `$${name}: ${types[name]}`);
+  const head = parameters.length === 0 ? '' : `(${parameters.join(', ')})`;
   return account.graphql.run<Record<string, { id: string }>>(
     `mutation ${head} { ${field} { id } }`,
     variables,
@@ -55,204 +55,208 @@ const mutate = (account: TestAccount, field: string, variables: Record<string, u
 };
 
 const event = (channel: string, payload: unknown) => `42["${channel}",${JSON.stringify(payload)}]`;
-const ofCircle = (payload: Record<string, unknown>) =>
+const circleFrame = (payload: Record<string, unknown>) =>
   event('circle', { ...payload, circle_id: circle.legacyId });
-const ofTalk = (payload: Record<string, unknown>) =>
+const conversationFrame = (payload: Record<string, unknown>) =>
   event('conversation', { ...payload, conversation_id: conversation.legacyId });
 
-/** A barrier: sends a request without a reply. All earlier frames have arrived when it is acknowledged. */
-const quiet = (client: PacketSocket) => client.request('unknown');
+/** Returns the frames received before the acknowledgement of a request without a reply. It is a barrier. */
+const readFrames = (client: PacketSocket) => client.request('unknown');
 
-test('a circle is renamed, joined, left, and deleted', async () => {
+test('a renamed, joined, left or deleted circle is announced to its room', async () => {
   const zoe = await app.createAccount({ email: 'zoe@example.com' });
-  await using client = await inRooms(bob);
-  await mutate(ann, 'updateCircle(circleId: $id, name: $name)', { id: circle.id, name: 'Clan' });
-  expect(await client.next()).toBe(ofCircle({ event: 'update' }));
-  const { inviteToCircle } = await mutate(ann, 'inviteToCircle(circleId: $id, email: $email)', {
+  await using client = await loginInRooms(bob);
+  await runMutation(ann, 'updateCircle(circleId: $id, name: $name)', { id: circle.id, name: 'Clan' });
+  expect(await client.next()).toBe(circleFrame({ event: 'update' }));
+  const { inviteToCircle } = await runMutation(ann, 'inviteToCircle(circleId: $id, email: $email)', {
     id: circle.id,
     email: zoe.login,
   });
-  await mutate(zoe, 'acceptCircleInvitation(invitationId: $id)', { id: inviteToCircle?.id });
-  expect(await client.next()).toBe(ofCircle({ event: 'join', user: 'zoe@example.com' }));
-  await mutate(zoe, 'leaveCircle(circleId: $id)', { id: circle.id });
-  expect(await client.next()).toBe(ofCircle({ event: 'quit', user: 'zoe@example.com' }));
-  await mutate(ann, 'deleteCircle(circleId: $id)', { id: circle.id });
-  expect(await client.next()).toBe(ofCircle({ event: 'delete' }));
-  expect(await quiet(client)).toEqual([]);
+  await runMutation(zoe, 'acceptCircleInvitation(invitationId: $id)', { id: inviteToCircle?.id });
+  expect(await client.next()).toBe(circleFrame({ event: 'join', user: 'zoe@example.com' }));
+  await runMutation(zoe, 'leaveCircle(circleId: $id)', { id: circle.id });
+  expect(await client.next()).toBe(circleFrame({ event: 'quit', user: 'zoe@example.com' }));
+  await runMutation(ann, 'deleteCircle(circleId: $id)', { id: circle.id });
+  expect(await client.next()).toBe(circleFrame({ event: 'delete' }));
+  expect(await readFrames(client)).toEqual([]);
   expect(await client.request('join_circle', { circle_id: circle.legacyId })).toEqual([
     event('error', "Vous n'appartenez pas a ce cercle"),
   ]);
 });
 
 test('a kicked member receives the kick, also in the conversation, and nothing after it', async () => {
-  await using victim = await inRooms(bob);
-  await using other = await inRooms(ann);
-  await other.next('42["circle",{"event":"connect"').catch(() => '');
-  await mutate(ann, 'kickFromCircle(circleId: $id, email: $email)', { id: circle.id, email: bob.login });
-  const heard = [await victim.next('42["c'), await victim.next('42["c')].filter(
+  await using kickedClient = await loginInRooms(bob);
+  await using otherClient = await loginInRooms(ann);
+  await otherClient.next('42["circle",{"event":"connect"').catch(() => '');
+  await runMutation(ann, 'kickFromCircle(circleId: $id, email: $email)', { id: circle.id, email: bob.login });
+  const kicks = [await kickedClient.next('42["c'), await kickedClient.next('42["c')].filter(
     (packet) => !packet.includes('"connect"'),
   );
-  if (heard.length < 2) heard.push(await victim.next('42["c'));
-  expect(heard.toSorted()).toEqual([
-    ofCircle({ event: 'kick', user: 'bob@example.com', from: 'ann@example.com' }),
-    ofTalk({ event: 'kick', user: 'bob@example.com', from: 'ann@example.com' }),
+  if (kicks.length < 2) kicks.push(await kickedClient.next('42["c'));
+  expect(kicks.toSorted()).toEqual([
+    circleFrame({ event: 'kick', user: 'bob@example.com', from: 'ann@example.com' }),
+    conversationFrame({ event: 'kick', user: 'bob@example.com', from: 'ann@example.com' }),
   ]);
-  await mutate(ann, 'updateCircle(circleId: $id, name: $name)', { id: circle.id, name: 'Smaller' });
-  await other.next('42["circle",{"event":"update"');
-  expect(await quiet(victim)).toEqual([]);
+  await runMutation(ann, 'updateCircle(circleId: $id, name: $name)', { id: circle.id, name: 'Smaller' });
+  await otherClient.next('42["circle",{"event":"update"');
+  expect(await readFrames(kickedClient)).toEqual([]);
 });
 
-test('a conversation is renamed, left, and opened to the device', async () => {
+test('a renamed or left conversation, and its device access, are announced to its room', async () => {
   const zoe = await app.createAccount({ email: 'zoe@example.com' });
   const yan = await app.createAccount({ email: 'yan@example.com' });
   circle = await createCircle(ann, bob, zoe, yan);
   conversation = await createConversation(ann, circle, bob, zoe, yan);
   await using device = await createDevice(app, ann, circle);
-  await using client = await inRooms(bob);
-  await mutate(ann, 'updateConversation(conversationId: $id, name: $name)', {
+  await using client = await loginInRooms(bob);
+  await runMutation(ann, 'updateConversation(conversationId: $id, name: $name)', {
     id: conversation.id,
     name: 'Chat',
   });
-  expect(await client.next('42["conv')).toBe(ofTalk({ event: 'update' }));
-  await mutate(zoe, 'leaveConversation(conversationId: $id)', { id: conversation.id });
-  expect(await client.next('42["conv')).toBe(ofTalk({ event: 'quit', user: 'zoe@example.com' }));
-  await mutate(ann, 'kickFromConversation(conversationId: $id, email: $email)', {
+  expect(await client.next('42["conv')).toBe(conversationFrame({ event: 'update' }));
+  await runMutation(zoe, 'leaveConversation(conversationId: $id)', { id: conversation.id });
+  expect(await client.next('42["conv')).toBe(conversationFrame({ event: 'quit', user: 'zoe@example.com' }));
+  await runMutation(ann, 'kickFromConversation(conversationId: $id, email: $email)', {
     id: conversation.id,
     email: yan.login,
   });
   expect(await client.next('42["conv')).toBe(
-    ofTalk({ event: 'kick', user: 'yan@example.com', from: 'ann@example.com' }),
+    conversationFrame({ event: 'kick', user: 'yan@example.com', from: 'ann@example.com' }),
   );
-  await mutate(ann, 'setDeviceAccess(conversationId: $id, allowed: $allowed)', {
+  await runMutation(ann, 'setDeviceAccess(conversationId: $id, allowed: $allowed)', {
     id: conversation.id,
     allowed: true,
   });
-  expect(await client.next('42["conv')).toBe(ofTalk({ event: 'device', type: 'add' }));
-  await using machine = await login(device);
-  await machine.request('join_conversation', { conversation_id: conversation.legacyId });
-  await mutate(ann, 'setDeviceAccess(conversationId: $id, allowed: $allowed)', {
+  expect(await client.next('42["conv')).toBe(conversationFrame({ event: 'device', type: 'add' }));
+  await using deviceClient = await login(device);
+  await deviceClient.request('join_conversation', { conversation_id: conversation.legacyId });
+  await runMutation(ann, 'setDeviceAccess(conversationId: $id, allowed: $allowed)', {
     id: conversation.id,
     allowed: false,
   });
-  expect(await client.next('42["conv')).toBe(ofTalk({ event: 'device', type: 'remove' }));
-  expect(await machine.next()).toBe(ofTalk({ event: 'device', type: 'remove' }));
+  expect(await client.next('42["conv')).toBe(conversationFrame({ event: 'device', type: 'remove' }));
+  expect(await deviceClient.next()).toBe(conversationFrame({ event: 'device', type: 'remove' }));
   await sendMessage(ann, conversation, 'without the device');
   await client.next('42["message"');
-  expect(await quiet(machine)).toEqual([]);
+  expect(await readFrames(deviceClient)).toEqual([]);
 });
 
 test('an invitation to a circle, one to a conversation, and a promotion reach only the newest connection', async () => {
   const zoe = await app.createAccount({ email: 'zoe@example.com' });
-  await using older = await login(zoe);
-  await using newer = await login(zoe);
-  const { inviteToCircle } = await mutate(ann, 'inviteToCircle(circleId: $id, email: $email)', {
+  await using olderClient = await login(zoe);
+  await using newerClient = await login(zoe);
+  const { inviteToCircle } = await runMutation(ann, 'inviteToCircle(circleId: $id, email: $email)', {
     id: circle.id,
     email: zoe.login,
   });
   const invitationId = Number(inviteToCircle?.id.split(':')[1]);
-  expect(await newer.next()).toBe(
+  expect(await newerClient.next()).toBe(
     event('circle_invite', { event: 'invite', circle_id: circle.legacyId, circle_invite_id: invitationId }),
   );
-  await mutate(zoe, 'acceptCircleInvitation(invitationId: $id)', { id: inviteToCircle?.id });
-  await using room = await inRooms(bob);
-  await mutate(ann, 'inviteToConversation(conversationId: $id, email: $email)', {
+  await runMutation(zoe, 'acceptCircleInvitation(invitationId: $id)', { id: inviteToCircle?.id });
+  await using roomClient = await loginInRooms(bob);
+  await runMutation(ann, 'inviteToConversation(conversationId: $id, email: $email)', {
     id: conversation.id,
     email: zoe.login,
   });
-  expect(await newer.next()).toBe(ofTalk({ event: 'invite' }));
-  newer.socket.close();
+  expect(await newerClient.next()).toBe(conversationFrame({ event: 'invite' }));
+  newerClient.socket.close();
   // After the newer connection is released, forwards to the account arrive here.
-  const forwarded = async () => {
-    await room.request('webrtc_forward', { email: zoe.login });
-    return older.pending().length;
+  const forward = async () => {
+    await roomClient.request('webrtc_forward', { email: zoe.login });
+    return olderClient.pending().length;
   };
-  await expect.poll(forwarded).toBeGreaterThan(0);
-  await mutate(ann, 'promoteInConversation(conversationId: $id, email: $email)', {
+  await expect.poll(forward).toBeGreaterThan(0);
+  await runMutation(ann, 'promoteInConversation(conversationId: $id, email: $email)', {
     id: conversation.id,
     email: zoe.login,
   });
-  expect(await older.next('42["conv')).toBe(ofTalk({ event: 'promoted' }));
-  expect((await quiet(older)).filter((packet) => packet.startsWith('42["conv'))).toEqual([]);
-  expect((await quiet(room)).filter((packet) => packet.startsWith('42["conv'))).toEqual([]);
+  expect(await olderClient.next('42["conv')).toBe(conversationFrame({ event: 'promoted' }));
+  expect((await readFrames(olderClient)).filter((packet) => packet.startsWith('42["conv'))).toEqual([]);
+  expect((await readFrames(roomClient)).filter((packet) => packet.startsWith('42["conv'))).toEqual([]);
 });
 
-test('a device is added, renamed, comes online, goes offline, and is removed', async () => {
-  await using client = await inRooms(bob);
+test('a device that is added, renamed, online, offline or removed is announced to the room of its circle', async () => {
+  await using client = await loginInRooms(bob);
   const device = await createDevice(app, ann, circle);
   const id = device.legacyId;
   expect(await client.next()).toBe(event('device created', { circle_id: circle.legacyId }));
-  await mutate(ann, 'updateDevice(deviceId: $id, name: $name)', { id: device.id, name: 'Hall' });
-  expect(await client.next()).toBe(ofCircle({ event: 'device', type: 'update', device_id: id }));
-  const machine = await login(device);
-  expect(await client.next()).toBe(ofCircle({ event: 'device', type: 'connect', device_id: id }));
-  machine.socket.close();
-  expect(await client.next()).toBe(ofCircle({ event: 'device', type: 'disconnect', device_id: id }));
-  await using again = await login(device);
-  expect(await client.next()).toBe(ofCircle({ event: 'device', type: 'connect', device_id: id }));
-  await again.request('join_circle', { circle_id: circle.legacyId });
-  await mutate(ann, 'removeDevice(deviceId: $id)', { id: device.id });
-  expect(await client.next()).toBe(ofCircle({ event: 'device', type: 'disconnect', device_id: id }));
-  const goodbye = [await again.next(), await again.next(), await again.next()];
-  expect(goodbye.toSorted()).toEqual(
+  await runMutation(ann, 'updateDevice(deviceId: $id, name: $name)', { id: device.id, name: 'Hall' });
+  expect(await client.next()).toBe(circleFrame({ event: 'device', type: 'update', device_id: id }));
+  const deviceClient = await login(device);
+  expect(await client.next()).toBe(circleFrame({ event: 'device', type: 'connect', device_id: id }));
+  deviceClient.socket.close();
+  expect(await client.next()).toBe(circleFrame({ event: 'device', type: 'disconnect', device_id: id }));
+  await using secondDeviceClient = await login(device);
+  expect(await client.next()).toBe(circleFrame({ event: 'device', type: 'connect', device_id: id }));
+  await secondDeviceClient.request('join_circle', { circle_id: circle.legacyId });
+  await runMutation(ann, 'removeDevice(deviceId: $id)', { id: device.id });
+  expect(await client.next()).toBe(circleFrame({ event: 'device', type: 'disconnect', device_id: id }));
+  const lastPackets = [
+    await secondDeviceClient.next(),
+    await secondDeviceClient.next(),
+    await secondDeviceClient.next(),
+  ];
+  expect(lastPackets.toSorted()).toEqual(
     [
       '41',
       event('error', 'User not found'),
-      ofCircle({ event: 'device', type: 'disconnect', device_id: id }),
+      circleFrame({ event: 'device', type: 'disconnect', device_id: id }),
     ].toSorted(),
   );
-  expect(goodbye.indexOf('41')).toBe(2);
-  expect(await quiet(client)).toEqual([]);
+  expect(lastPackets.indexOf('41')).toBe(2);
+  expect(await readFrames(client)).toEqual([]);
   await device[Symbol.asyncDispose]();
 });
 
 test('a removed device that was offline sends no frame', async () => {
-  await using client = await inRooms(bob);
+  await using client = await loginInRooms(bob);
   const device = await createDevice(app, ann, circle);
   await client.next('42["device created"');
-  await mutate(ann, 'removeDevice(deviceId: $id)', { id: device.id });
-  expect(await quiet(client)).toEqual([]);
+  await runMutation(ann, 'removeDevice(deviceId: $id)', { id: device.id });
+  expect(await readFrames(client)).toEqual([]);
   await device[Symbol.asyncDispose]();
 });
 
 test('a user comes online with the first connection and goes offline after the last, once', async () => {
-  await using client = await inRooms(bob);
+  await using client = await loginInRooms(bob);
   const first = await login(ann);
-  expect(await client.next()).toBe(ofCircle({ event: 'connect', user: 'ann@example.com' }));
+  expect(await client.next()).toBe(circleFrame({ event: 'connect', user: 'ann@example.com' }));
   const second = await login(ann);
   first.socket.close();
   second.socket.close();
-  expect(await client.next()).toBe(ofCircle({ event: 'disconnect', user: 'ann@example.com' }));
+  expect(await client.next()).toBe(circleFrame({ event: 'disconnect', user: 'ann@example.com' }));
   await using third = await login(ann);
-  expect(await client.next()).toBe(ofCircle({ event: 'connect', user: 'ann@example.com' }));
-  expect(await quiet(third)).toEqual([]);
+  expect(await client.next()).toBe(circleFrame({ event: 'connect', user: 'ann@example.com' }));
+  expect(await readFrames(third)).toEqual([]);
 });
 
 test('a logout closes only the sockets of that token', async () => {
-  const { login: again } = await app.graphql.run<{ login: { token: string } }>(
+  const { login: secondLogin } = await app.graphql.run<{ login: { token: string } }>(
     'mutation { login(email: "bob@example.com", password: "correct horse") { token } }',
   );
-  await using kept = await openPacketSocket(app.url);
-  await kept.request('authenticate', { token: again.token });
-  await using ended = await inRooms(bob);
+  await using otherClient = await openPacketSocket(app.url);
+  await otherClient.request('authenticate', { token: secondLogin.token });
+  await using endedClient = await loginInRooms(bob);
   await bob.graphql.run('mutation { logout }');
-  expect(await ended.next('42["error"')).toBe(event('error', 'User not found'));
-  expect(await ended.next()).toBe('41');
-  await ended.waitForClose();
-  expect(await kept.request('join_circle', { circle_id: circle.legacyId })).toHaveLength(1);
-  await using refused = await openPacketSocket(app.url);
-  expect(await refused.request('authenticate', { token: bob.token })).toEqual([
+  expect(await endedClient.next('42["error"')).toBe(event('error', 'User not found'));
+  expect(await endedClient.next()).toBe('41');
+  await endedClient.waitForClose();
+  expect(await otherClient.request('join_circle', { circle_id: circle.legacyId })).toHaveLength(1);
+  await using newClient = await openPacketSocket(app.url);
+  expect(await newClient.request('authenticate', { token: bob.token })).toEqual([
     event('error', 'User not found'),
   ]);
 });
 
 test('a deleted account leaves its rooms with their frames, and its sockets close', async () => {
-  await using client = await inRooms(bob);
-  await using gone = await inRooms(ann);
+  await using client = await loginInRooms(bob);
+  await using deletedClient = await loginInRooms(ann);
   await ann.graphql.run('mutation { deleteAccount(password: "correct horse") { id } }');
   expect(await client.next('42["circle",{"event":"quit"')).toBe(
-    ofCircle({ event: 'quit', user: 'ann@example.com' }),
+    circleFrame({ event: 'quit', user: 'ann@example.com' }),
   );
-  expect(await client.next('42["conv')).toBe(ofTalk({ event: 'quit', user: 'ann@example.com' }));
-  expect(await gone.next('42["error"')).toBe(event('error', 'User not found'));
-  await gone.waitForClose();
+  expect(await client.next('42["conv')).toBe(conversationFrame({ event: 'quit', user: 'ann@example.com' }));
+  expect(await deletedClient.next('42["error"')).toBe(event('error', 'User not found'));
+  await deletedClient.waitForClose();
 });

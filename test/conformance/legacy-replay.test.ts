@@ -8,20 +8,20 @@ import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 
-// `after_message_id` of `join_conversation`: what a client missed, before anything new, each exactly once.
+// `after_message_id` of `join_conversation` replays missed frames before new ones, each exactly once.
 
 let database: Database;
 let app: TestGateway;
 let ann: TestAccount;
 let bob: TestAccount;
 let conversation: Entity;
-let talk: { conversation_id: number };
+let conversationRef: { conversation_id: number };
 
 beforeEach(async () => {
   database = await openTestDatabase();
   app = await createGateway({ database });
   ({ ann, bob, conversation } = await createAnnAndBob(app));
-  talk = { conversation_id: conversation.legacyId };
+  conversationRef = { conversation_id: conversation.legacyId };
 });
 
 afterEach(async () => {
@@ -34,20 +34,23 @@ async function login(account: TestAccount): Promise<PacketSocket> {
   return client;
 }
 
-const joined = () =>
+const joinReply = () =>
   `42["success","Vous avez rejoins la conversation : conversation_${conversation.legacyId}"]`;
 const send = async (text: string) => (await sendMessage(ann, conversation, text)).sendMessage.message;
 const contentOf = (packet: string) => /"content":"([^"]*)"/.exec(packet)?.[1];
-const numerals = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `${from + n}`);
+const createTexts = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `${from + n}`);
 
 test('messages sent after a message are replayed after the reply, in order, before new ones', async () => {
   const sent = [];
-  for (const text of numerals(0, 5)) sent.push(await send(text));
+  for (const text of createTexts(0, 5)) sent.push(await send(text));
   await using client = await login(bob);
-  const answers = await client.request('join_conversation', { ...talk, after_message_id: sent[1]?.legacyId });
-  expect(answers[0]).toBe(joined());
-  expect(answers.slice(1).map(contentOf)).toEqual(['2', '3', '4']);
-  expect(answers[1]).toMatch(/^42\["message",\{"conversation_id":\d+,"message":\{"id":\d+,"link_id":\d+,/);
+  const replies = await client.request('join_conversation', {
+    ...conversationRef,
+    after_message_id: sent[1]?.legacyId,
+  });
+  expect(replies[0]).toBe(joinReply());
+  expect(replies.slice(1).map(contentOf)).toEqual(['2', '3', '4']);
+  expect(replies[1]).toMatch(/^42\["message",\{"conversation_id":\d+,"message":\{"id":\d+,"link_id":\d+,/);
   await send('5');
   expect(contentOf(await client.next())).toBe('5');
   expect(client.pending()).toEqual([]);
@@ -55,49 +58,55 @@ test('messages sent after a message are replayed after the reply, in order, befo
 
 test('changes and deletions are replayed as they were sent', async () => {
   const [first, second] = [await send('first'), await send('second')];
-  const change = (text: string, id: string) => ann.graphql.run(text, { id });
-  await change('mutation ($id: ID!) { updateMessage(messageId: $id, text: "changed") { id } }', first.id);
-  await change('mutation ($id: ID!) { deleteMessage(messageId: $id) { id } }', second.id);
+  const runMutation = (mutation: string, id: string) => ann.graphql.run(mutation, { id });
+  await runMutation(
+    'mutation ($id: ID!) { updateMessage(messageId: $id, text: "changed") { id } }',
+    first.id,
+  );
+  await runMutation('mutation ($id: ID!) { deleteMessage(messageId: $id) { id } }', second.id);
   await using client = await login(bob);
-  const answers = await client.request('join_conversation', {
-    ...talk,
+  const replies = await client.request('join_conversation', {
+    ...conversationRef,
     after_message_id: `${first.legacyId}`,
   });
-  expect(answers.slice(1).map((packet) => contentOf(packet) ?? packet)).toEqual([
+  expect(replies.slice(1).map((packet) => contentOf(packet) ?? packet)).toEqual([
     'second',
-    `42["message",{"conversation_id":${talk.conversation_id},"message_id":${first.legacyId},"event":"update"}]`,
-    `42["message",{"conversation_id":${talk.conversation_id},"message_id":${second.legacyId},"event":"delete"}]`,
+    `42["message",{"conversation_id":${conversationRef.conversation_id},"message_id":${first.legacyId},"event":"update"}]`,
+    `42["message",{"conversation_id":${conversationRef.conversation_id},"message_id":${second.legacyId},"event":"delete"}]`,
   ]);
 });
 
 test('a replay has no gap and no duplicate while others keep sending', async () => {
   const first = await send('start');
   await using client = await login(bob);
-  const all = numerals(0, 150);
+  const texts = createTexts(0, 150);
   const sending = (async () => {
-    for (const text of all) await send(text);
+    for (const text of texts) await send(text);
   })();
-  for (let turn = 0; turn < 5; turn += 1) {
-    client.emit('join_conversation', { ...talk, after_message_id: first.legacyId });
-    client.emit('leave_conversation', talk);
+  for (let n = 0; n < 5; n += 1) {
+    client.emit('join_conversation', { ...conversationRef, after_message_id: first.legacyId });
+    client.emit('leave_conversation', conversationRef);
   }
-  client.emit('join_conversation', { ...talk, after_message_id: first.legacyId });
-  for (let answers = 0; answers < 6;) if ((await client.next()) === joined()) answers += 1;
-  const heard = [];
-  while (heard.at(-1) !== '149') heard.push(contentOf(await client.next()));
+  client.emit('join_conversation', { ...conversationRef, after_message_id: first.legacyId });
+  for (let joins = 0; joins < 6;) if ((await client.next()) === joinReply()) joins += 1;
+  const received = [];
+  while (received.at(-1) !== '149') received.push(contentOf(await client.next()));
   await sending;
-  expect(heard).toEqual(all);
+  expect(received).toEqual(texts);
 });
 
 test('a long replay is read in pages, no faster than the client reads', async () => {
   const first = await send('start');
-  const texts = numerals(0, 450);
+  const texts = createTexts(0, 450);
   for (let n = 0; n < texts.length; n += 50) await Promise.all(texts.slice(n, n + 50).map(send));
   await using client = await login(bob);
-  const answers = await client.request('join_conversation', { ...talk, after_message_id: first.legacyId });
-  expect(answers).toHaveLength(texts.length + 1);
-  expect(new Set(answers.slice(1).map(contentOf))).toEqual(new Set(texts));
-  const ids = answers.slice(1).map((packet) => Number(/"id":(\d+)/.exec(packet)?.[1]));
+  const replies = await client.request('join_conversation', {
+    ...conversationRef,
+    after_message_id: first.legacyId,
+  });
+  expect(replies).toHaveLength(texts.length + 1);
+  expect(new Set(replies.slice(1).map(contentOf))).toEqual(new Set(texts));
+  const ids = replies.slice(1).map((packet) => Number(/"id":(\d+)/.exec(packet)?.[1]));
   expect(ids).toEqual(ids.toSorted((a, b) => a - b));
 });
 
@@ -105,11 +114,14 @@ test('a client that joins again immediately receives the replay again, once', as
   const first = await send('start');
   await send('0');
   await using client = await login(bob);
-  await client.request('join_conversation', talk);
+  await client.request('join_conversation', conversationRef);
   await send('1');
   expect(contentOf(await client.next())).toBe('1');
-  const answers = await client.request('join_conversation', { ...talk, after_message_id: first.legacyId });
-  expect(answers.slice(1).map(contentOf)).toEqual(['0', '1']);
+  const replies = await client.request('join_conversation', {
+    ...conversationRef,
+    after_message_id: first.legacyId,
+  });
+  expect(replies.slice(1).map(contentOf)).toEqual(['0', '1']);
   await send('2');
   expect(contentOf(await client.next())).toBe('2');
   expect(client.pending()).toEqual([]);
@@ -117,14 +129,17 @@ test('a client that joins again immediately receives the replay again, once', as
 
 test('a log trimmed beyond the message is reported as an error', async () => {
   const sent = [];
-  for (const text of numerals(0, 10)) sent.push(await send(text));
+  for (const text of createTexts(0, 10)) sent.push(await send(text));
   await trim(database.db, '1970-01-01T00:00:00.000Z', 5, 1_000);
   await using client = await login(bob);
-  expect(await client.request('join_conversation', { ...talk, after_message_id: sent[1]?.legacyId })).toEqual(
-    ['42["error","Historique indisponible"]'],
-  );
-  const answers = await client.request('join_conversation', { ...talk, after_message_id: sent[6]?.legacyId });
-  expect(answers.slice(1).map(contentOf)).toEqual(['7', '8', '9']);
+  expect(
+    await client.request('join_conversation', { ...conversationRef, after_message_id: sent[1]?.legacyId }),
+  ).toEqual(['42["error","Historique indisponible"]']);
+  const replies = await client.request('join_conversation', {
+    ...conversationRef,
+    after_message_id: sent[6]?.legacyId,
+  });
+  expect(replies.slice(1).map(contentOf)).toEqual(['7', '8', '9']);
 });
 
 test('a client with the newest message has missed none, even if the log is trimmed', async () => {
@@ -132,20 +147,22 @@ test('a client with the newest message has missed none, even if the log is trimm
   const newest = await send('1');
   await trim(database.db, '2100-01-01T00:00:00.000Z', 0, 1_000);
   await using client = await login(bob);
-  expect(await client.request('join_conversation', { ...talk, after_message_id: newest.legacyId })).toEqual([
-    joined(),
-  ]);
+  expect(
+    await client.request('join_conversation', { ...conversationRef, after_message_id: newest.legacyId }),
+  ).toEqual([joinReply()]);
   await send('2');
   expect(contentOf(await client.next())).toBe('2');
 });
 
-test('a malformed after_message_id is refused; null is none', async () => {
+test('a malformed after_message_id is refused; null requests no replay', async () => {
   await send('0');
   await using client = await login(bob);
-  expect(await client.request('join_conversation', { ...talk, after_message_id: 'x' })).toEqual([
+  expect(await client.request('join_conversation', { ...conversationRef, after_message_id: 'x' })).toEqual([
     '42["error","Parameter missing"]',
   ]);
-  expect(await client.request('join_conversation', { ...talk, after_message_id: null })).toEqual([joined()]);
+  expect(await client.request('join_conversation', { ...conversationRef, after_message_id: null })).toEqual([
+    joinReply(),
+  ]);
 });
 
 test('a client without access receives no replay', async () => {
@@ -153,7 +170,7 @@ test('a client without access receives no replay', async () => {
   await send('secret');
   const eve = await app.createAccount();
   await using client = await login(eve);
-  expect(await client.request('join_conversation', { ...talk, after_message_id: first.legacyId })).toEqual([
-    '42["error","Vous ne faite pas partie de cette conversation"]',
-  ]);
+  expect(
+    await client.request('join_conversation', { ...conversationRef, after_message_id: first.legacyId }),
+  ).toEqual(['42["error","Vous ne faite pas partie de cette conversation"]']);
 });

@@ -12,24 +12,24 @@ import type { ClientVersion } from '../clients/load.ts';
 import { startTestApp } from '../harness/app.ts';
 import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 
-// Who still needs the Socket.IO side: recognised by their handshakes, counted, and reported.
+// The usage of legacy clients: detected by their handshakes, counted, and reported.
 
-/** Answers how a client is recognised by its first request. */
-async function recognised(version: ClientVersion, transport: 'polling' | 'websocket'): Promise<ClientKind> {
+/** Connects a client, and returns the kind detected from its first request. */
+async function detectKind(version: ClientVersion, transport: 'polling' | 'websocket'): Promise<ClientKind> {
   const { promise, resolve } = Promise.withResolvers<ClientKind>();
-  const recognise = ({ url = '/', headers }: IncomingMessage): void => {
+  const detect = ({ url = '/', headers }: IncomingMessage): void => {
     const { searchParams } = new URL(url, 'http://localhost');
     resolve(recognizeClient(Object.fromEntries(searchParams), headers));
   };
   const server = createServer((request, response) => {
-    recognise(request);
+    detect(request);
     response.writeHead(503).end();
   });
   server.on('upgrade', (request, socket) => {
-    recognise(request);
+    detect(request);
     socket.destroy();
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  await new Promise<void>((resolveListening) => server.listen(0, '127.0.0.1', resolveListening));
   const socket = loadClient(version)(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, {
     transports: [transport],
     forceNew: true,
@@ -55,15 +55,15 @@ test.for([
   ['4.0.1', 4, 'js 3.x-4.x'],
   ['4.8.4', 4, 'js 3.x-4.x'],
 ] as const)('client %s is recognised as protocol %i, %s', async ([version, protocol, library]) => {
-  expect(await recognised(version, 'polling')).toEqual({ protocol, library });
-  // Without polling nothing but the protocol is on the wire.
-  expect(await recognised(version, 'websocket')).toEqual({ protocol, library: 'unknown' });
+  expect(await detectKind(version, 'polling')).toEqual({ protocol, library });
+  // Without polling, the handshake shows only the protocol.
+  expect(await detectKind(version, 'websocket')).toEqual({ protocol, library: 'unknown' });
 });
 
 test.for([
-  ['a browser of 1.0, which says EIO=2', 'EIO=2&transport=websocket', 'Mozilla/5.0', 3, 'js 1.0-1.3'],
+  ['a browser of 1.0, which sends EIO=2', 'EIO=2&transport=websocket', 'Mozilla/5.0', 3, 'js 1.0-1.3'],
   ['a browser on WebSocket alone', 'EIO=3&transport=websocket', 'Mozilla/5.0', 3, 'js 1.0-2.x'],
-  ['a recent one on WebSocket alone', 'EIO=4&transport=websocket', 'Mozilla/5.0', 4, 'js 3.x-4.x'],
+  ['a recent browser on WebSocket alone', 'EIO=4&transport=websocket', 'Mozilla/5.0', 4, 'js 3.x-4.x'],
   ['the iOS app', 'transport=polling&b64=1', '', 3, 'swift'],
   ['a recent Swift client', 'EIO=4&transport=polling', 'App/1 CFNetwork/1410 Darwin/22.6.0', 4, 'swift'],
   ['the Android app', 'EIO=3&transport=polling', 'Dalvik/2.1.0 (Linux; U; Android 8.0)', 3, 'java'],
@@ -89,18 +89,18 @@ test('the report lists clients and channels, and the number of accounts that use
   const empty = await (await fetch(`${app.url}/legacy-report`)).text();
   expect(empty).toContain('No legacy clients connected');
   const { ann, bob, conversation } = await createAnnAndBob(app);
-  const talk = { conversation_id: conversation.legacyId };
-  const old = await ann.connectLegacy({ io: ioOf('1.3.6'), transports: ['polling'] });
-  const recent = await bob.connectLegacy({ io: ioOf('4.8.4'), transports: ['polling'] });
-  const anns = await ann.connectLegacy({ io: ioOf('4.8.4'), transports: ['polling'] });
-  await old.push('join_conversation', talk);
-  await recent.push('join_conversation', talk);
-  await anns.push('join_conversation', talk);
-  await old.push('message', { ...talk, text_message: 'one' });
-  await old.push('message', { ...talk, text_message: 'two' });
-  const anonymous = await app.connectLegacy({ transports: ['websocket'] });
-  anonymous.emit('webrtc_stun_info');
-  await anonymous.expect('webrtc_config');
+  const conversationRef = { conversation_id: conversation.legacyId };
+  const oldClient = await ann.connectLegacy({ io: ioOf('1.3.6'), transports: ['polling'] });
+  const recentClient = await bob.connectLegacy({ io: ioOf('4.8.4'), transports: ['polling'] });
+  const secondAnnClient = await ann.connectLegacy({ io: ioOf('4.8.4'), transports: ['polling'] });
+  await oldClient.push('join_conversation', conversationRef);
+  await recentClient.push('join_conversation', conversationRef);
+  await secondAnnClient.push('join_conversation', conversationRef);
+  await oldClient.push('message', { ...conversationRef, text_message: 'one' });
+  await oldClient.push('message', { ...conversationRef, text_message: 'two' });
+  const anonymousClient = await app.connectLegacy({ transports: ['websocket'] });
+  anonymousClient.emit('webrtc_stun_info');
+  await anonymousClient.expect('webrtc_config');
   const text = await (await fetch(`${app.url}/legacy-report?days=7`)).text();
   expect(withoutDates(text)).toMatchInlineSnapshot(`
     "Legacy clients from <date> to <date> (7 days, UTC)
@@ -125,25 +125,27 @@ test('the report lists clients and channels, and the number of accounts that use
     \`connect\` counts each connection once per day, clients that only listen included.
     "
   `);
-  anonymous.close();
+  anonymousClient.close();
   for (const days of ['0', '91', '-1', '1.5', 'x', '']) {
-    const refused = await fetch(`${app.url}/legacy-report?days=${days}`);
-    expect([refused.status, await refused.text()]).toEqual([400, 'days is a number from 1 to 90.\n']);
+    const response = await fetch(`${app.url}/legacy-report?days=${days}`);
+    expect([response.status, await response.text()]).toEqual([400, 'days is a number from 1 to 90.\n']);
   }
 });
 
-const run = promisify(execFile);
+const runProgram = promisify(execFile);
 
 test('npm run legacy-report prints the report, or fails if no gateway responds', async () => {
   await using app = await startTestApp();
-  const { stdout } = await run(process.execPath, ['scripts/legacy-report.ts', '7', app.url]);
+  const { stdout } = await runProgram(process.execPath, ['scripts/legacy-report.ts', '7', app.url]);
   expect(stdout).toContain('(7 days, UTC)');
-  await expect(run(process.execPath, ['scripts/legacy-report.ts', 'x', app.url])).rejects.toMatchObject({
+  await expect(
+    runProgram(process.execPath, ['scripts/legacy-report.ts', 'x', app.url]),
+  ).rejects.toMatchObject({
     code: 1,
     stderr: 'days is a number from 1 to 90.\n',
   });
   await expect(
-    run(process.execPath, ['scripts/legacy-report.ts', '7', 'http://127.0.0.1:9']),
+    runProgram(process.execPath, ['scripts/legacy-report.ts', '7', 'http://127.0.0.1:9']),
   ).rejects.toMatchObject({
     code: 1,
     stderr: expect.stringContaining('No gateway answers at http://127.0.0.1:9') as string,

@@ -4,7 +4,7 @@ import { framesOf, framesOfEphemeral } from '../../src/bridge/contract/event-fra
 import { encodeEvent } from '../../src/bridge/engine-io/socket-io-parser.ts';
 import { decodeEvent } from '../harness/legacy-types.ts';
 
-// Contract 8.5: what apps cast without looking has, in every frame that facts bring, the type that they take it for.
+// Contract 8.5: in the frames of every event, each field has the type to which apps cast it without a check.
 
 const frames = [
   ...Object.values(EVENT_SAMPLES).flatMap((samples) => samples.flatMap(({ fact }) => framesOf(fact))),
@@ -24,6 +24,6 @@ test.for([
   '42["message",{"sender":{"isOnline":1}}]',
   '42["writing",{"device":0}]',
   '42["webrtc_forward",{"sender_id":"7","content":{}}]',
-])('a frame that would not do is told: %s', (packet) => {
+])('a frame with a field of another type is rejected: %s', (packet) => {
   expect(() => decodeEvent(packet)).toThrow(TypeError);
 });

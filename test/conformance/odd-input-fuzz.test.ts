@@ -16,31 +16,31 @@ import { expectNoUnhandledErrors } from '../harness/unhandled-errors.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 
-// Anything at all on the wire. The seed is fixed, so that a run that fails can be run again.
+// Random input on the wire. The seed is fixed, so that a failure can be reproduced.
 
 const SEED = 20_181_207;
 const STUN = '42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]';
-const PROBED = '44/probe,{"message":"Invalid namespace"}';
+const PROBE_REPLY = '44/probe,{"message":"Invalid namespace"}';
 
 let app: TestGateway;
-let other: PacketSocket;
-let valid: readonly string[];
+let otherClient: PacketSocket;
+let validFrames: readonly string[];
 
 beforeAll(async () => {
   app = await startTestApp();
   const { ann, bob, circle, conversation } = await createAnnAndBob(app);
-  other = await openPacketSocket(app.url);
-  const talk = { conversation_id: conversation.legacyId };
+  otherClient = await openPacketSocket(app.url);
+  const conversationRef = { conversation_id: conversation.legacyId };
   const event = (...parts: unknown[]) => `42${JSON.stringify(parts)}`;
-  valid = [
+  validFrames = [
     event('authenticate', { token: ann.token }),
     event('join_circle', { circle_id: circle.legacyId }),
-    event('join_conversation', { ...talk, after_message_id: 0 }),
-    event('message', { ...talk, text_message: 'é😀', files: ['a.png', ['b']] }),
-    event('writing', { ...talk, is_writing: true }),
+    event('join_conversation', { ...conversationRef, after_message_id: 0 }),
+    event('message', { ...conversationRef, text_message: 'é😀', files: ['a.png', ['b']] }),
+    event('writing', { ...conversationRef, is_writing: true }),
     event('webrtc_credentials'),
     event('webrtc_forward', { user_id: bob.legacyId, message: { type: 'sdp', data: { sdp: 'v=0' } } }),
-    event('leave_conversation', JSON.stringify(talk)),
+    event('leave_conversation', JSON.stringify(conversationRef)),
     event('disconnect'),
     '421["unknown",1]',
     '451-["message",{"_placeholder":true,"num":0}]',
@@ -58,13 +58,13 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await other[Symbol.asyncDispose]();
+  await otherClient[Symbol.asyncDispose]();
   await app[Symbol.asyncDispose]();
 });
 
 expectNoUnhandledErrors();
 
-const token = fc.oneof(
+const fragment = fc.oneof(
   fc.constantFrom(
     '"',
     '[',
@@ -86,29 +86,33 @@ const token = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 4 }),
 );
 
-/** A valid frame with some places cut out, repeated, or replaced. */
-const mutated = fc
+/** A valid frame with characters removed or inserted at up to four positions. */
+const mutatedFrame = fc
   .tuple(
     fc.nat(),
-    fc.array(fc.record({ at: fc.nat(), cut: fc.nat(6), insert: token }), { minLength: 0, maxLength: 4 }),
+    fc.array(fc.record({ at: fc.nat(), remove: fc.nat(6), insert: fragment }), {
+      minLength: 0,
+      maxLength: 4,
+    }),
   )
   .map(([pick, edits]) => {
-    let frame = valid[pick % valid.length] ?? '';
-    for (const { at, cut, insert } of edits) {
-      const place = at % (frame.length + 1);
-      frame = frame.slice(0, place) + insert + frame.slice(place + cut);
+    let frame = validFrames[pick % validFrames.length] ?? '';
+    for (const { at, remove, insert } of edits) {
+      const index = at % (frame.length + 1);
+      frame = frame.slice(0, index) + insert + frame.slice(index + remove);
     }
     return frame;
   });
 
 const frame: fc.Arbitrary<RawFrame> = fc.oneof(
-  { weight: 6, arbitrary: mutated },
+  { weight: 6, arbitrary: mutatedFrame },
   { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
   { weight: 1, arbitrary: fc.json().map((json) => `42${json}`) },
   { weight: 1, arbitrary: fc.uint8Array({ minLength: 1, maxLength: 20 }).map((bytes) => Buffer.from(bytes)) },
 );
 
-const othersAreServed = async () => expect(await other.request('webrtc_stun_info')).toEqual([STUN]);
+const expectOtherClientServed = async () =>
+  expect(await otherClient.request('webrtc_stun_info')).toEqual([STUN]);
 
 test('any frames close at most their own connection', async () => {
   const property = fc.asyncProperty(
@@ -117,37 +121,37 @@ test('any frames close at most their own connection', async () => {
     fc.boolean(),
     fc.array(frame, { minLength: 1, maxLength: 6 }),
     async (transport, protocol, isLoggedIn, frames) => {
-      await using line = await connectRawConnection(app.url, protocol, transport);
-      await line.send(...(isLoggedIn ? valid.slice(0, 3) : []), ...frames);
-      // By its answer, or by the end, all of them were read.
-      await line.send('40/probe,');
-      await readPacketsUntil(line, PROBED);
-      await othersAreServed();
+      await using connection = await connectRawConnection(app.url, protocol, transport);
+      await connection.send(...(isLoggedIn ? validFrames.slice(0, 3) : []), ...frames);
+      // A reply to the probe, or the end of the connection, shows that the server has read all frames.
+      await connection.send('40/probe,');
+      await readPacketsUntil(connection, PROBE_REPLY);
+      await expectOtherClientServed();
     },
   );
   await fc.assert(property, { seed: SEED, numRuns: 150 });
 });
 
 test('any posted payload closes at most its own session', async () => {
-  const cut = fc.record({ at: fc.nat(), remove: fc.nat(4), insert: fc.uint8Array({ maxLength: 3 }) });
+  const edit = fc.record({ at: fc.nat(), remove: fc.nat(4), insert: fc.uint8Array({ maxLength: 3 }) });
   const property = fc.asyncProperty(
     fc.constantFrom('EIO=3', 'EIO=3&b64=1', 'EIO=3&j=0', 'EIO=4', ''),
     fc.constantFrom(BINARY, 'text/plain;charset=UTF-8', 'application/x-www-form-urlencoded'),
     fc.constantFrom(encodeTextPayload, encodeBinaryPayload, encodePayload),
-    fc.array(mutated, { maxLength: 4 }),
-    fc.array(cut, { maxLength: 3 }),
-    async (query, type, encode, packets, cuts) => {
+    fc.array(mutatedFrame, { maxLength: 4 }),
+    fc.array(edit, { maxLength: 3 }),
+    async (query, type, encode, packets, edits) => {
       let body = Buffer.from(encode(packets));
-      for (const { at, remove, insert } of cuts) {
-        const place = at % (body.length + 1);
-        body = Buffer.concat([body.subarray(0, place), insert, body.subarray(place + remove)]);
+      for (const { at, remove, insert } of edits) {
+        const index = at % (body.length + 1);
+        body = Buffer.concat([body.subarray(0, index), insert, body.subarray(index + remove)]);
       }
       const session = await openPollingSession(app.url, query);
       await session.post(body, type).catch(() => undefined);
       // With protocol 4 there may be no further packet.
       if (query === 'EIO=4') await session.post('40/probe,').catch(() => undefined);
       await session.poll();
-      await othersAreServed();
+      await expectOtherClientServed();
     },
   );
   await fc.assert(property, { seed: SEED, numRuns: 120 });
@@ -160,12 +164,12 @@ test('any handshake query gets a response', async () => {
   );
   const name = fc.constantFrom('EIO', 'transport', 'sid', 'b64', 'j', 't', '__proto__', 'constructor');
   const pairs = fc.array(fc.tuple(name, value), { maxLength: 5 });
-  const property = fc.asyncProperty(pairs, async (given) => {
-    const query = given.map(([key, text]) => `${key}=${text}`).join('&');
+  const property = fc.asyncProperty(pairs, async (parameters) => {
+    const query = parameters.map(([key, text]) => `${key}=${text}`).join('&');
     const response = await fetch(`${app.url}/socket.io/?${query}`);
     expect([200, 400]).toContain(response.status);
     await response.arrayBuffer();
-    await othersAreServed();
+    await expectOtherClientServed();
   });
   await fc.assert(property, { seed: SEED, numRuns: 150 });
 });

@@ -6,13 +6,13 @@ import { connectRawConnection, readPacketsUntil, openRawConnection } from '../ha
 import type { RawConnection, TransportName } from '../harness/raw-connection.ts';
 
 /*
- * Socket.IO protocol 4, on Engine.IO 3: the clients 1.x and 2.x, and those in Java and Swift. A packet is
+ * Socket.IO protocol 4, on Engine.IO 3: clients 1.x and 2.x, and those in Java and Swift. A packet is
  *
  *   4 <type> [<attachments>-] [/<namespace>,] [<acknowledgement>] [<JSON>]
  *
  * where 4 is Engine.IO's message, and the type is 0 CONNECT, 1 DISCONNECT, 2 EVENT, 3 ACK, 4 ERROR, 5 BINARY_EVENT or
- * 6 BINARY_ACK. It differs from protocol 5 in that the namespace `/` is connected without being asked for, that CONNECT
- * has no body, and that a namespace may have a query.
+ * 6 BINARY_ACK. It differs from protocol 5: the server connects the namespace `/` without a request, CONNECT has no body,
+ * and a namespace may have a query.
  */
 
 let app: TestGateway;
@@ -28,7 +28,7 @@ afterAll(async () => {
 });
 
 const STUN = '42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]';
-const REFUSED = '{"message":"Invalid namespace"}';
+const INVALID_NAMESPACE = '{"message":"Invalid namespace"}';
 const placeholder = (num: number) => `{"_placeholder":true,"num":${num}}`;
 
 const transports = ['websocket', 'polling'] as const;
@@ -36,16 +36,16 @@ const connect = (transport: TransportName = 'websocket'): Promise<RawConnection>
   connectRawConnection(app.url, 3, transport);
 
 async function login(transport: TransportName): Promise<RawConnection> {
-  const line = await connect(transport);
-  await line.send(`42["authenticate",${JSON.stringify({ token: account.token })}]`);
-  expect(await line.next()).toBe('42["success","User authenticated"]');
-  return line;
+  const connection = await connect(transport);
+  await connection.send(`42["authenticate",${JSON.stringify({ token: account.token })}]`);
+  expect(await connection.next()).toBe('42["success","User authenticated"]');
+  return connection;
 }
 
 test('0 CONNECT, WebSocket: the namespace / is connected immediately, and confirmed without a body', async () => {
-  await using line = await openRawConnection(app.url, 3, 'websocket');
-  expect(await line.next()).toMatch(/^0\{"sid":/);
-  expect(await line.next()).toBe('40');
+  await using connection = await openRawConnection(app.url, 3, 'websocket');
+  expect(await connection.next()).toMatch(/^0\{"sid":/);
+  expect(await connection.next()).toBe('40');
 });
 
 test('0 CONNECT, polling: the namespace / is confirmed in the first response after the handshake', async () => {
@@ -55,17 +55,17 @@ test('0 CONNECT, polling: the namespace / is confirmed in the first response aft
 });
 
 test('0 CONNECT: a client may send before it receives anything', async () => {
-  await using line = await openRawConnection(app.url, 3, 'polling');
-  await line.send('421["unknown"]');
-  expect((await readPacketsUntil(line, '431[]')).slice(1)).toEqual(['40', '431[]']);
+  await using connection = await openRawConnection(app.url, 3, 'polling');
+  await connection.send('421["unknown"]');
+  expect((await readPacketsUntil(connection, '431[]')).slice(1)).toEqual(['40', '431[]']);
 });
 
 test.for(['40', '40/', '40/?token=x'])(
-  '0 CONNECT: %s, for what is connected, changes nothing',
+  '0 CONNECT: %s, for the connected namespace, changes nothing',
   async (packet) => {
-    await using line = await connect();
-    await line.send(packet, '42["webrtc_stun_info"]');
-    expect(await readPacketsUntil(line, STUN)).toEqual([STUN]);
+    await using connection = await connect();
+    await connection.send(packet, '42["webrtc_stun_info"]');
+    expect(await readPacketsUntil(connection, STUN)).toEqual([STUN]);
   },
 );
 
@@ -75,62 +75,68 @@ test.for([
   ['40/other?token=x', '/other'],
   ['40/other?token=x,', '/other'],
   ['40/other?token=x&a[]=1,{"b":2}', '/other'],
-])('4 ERROR: %s names an unknown namespace, and / stays connected', async ([packet = '', namespace]) => {
-  await using line = await connect();
-  await line.send(packet, '421["unknown"]');
-  expect(await readPacketsUntil(line, '431[]')).toEqual([`44${namespace},${REFUSED}`, '431[]']);
-});
+])(
+  '4 ERROR: %s, for an unknown namespace, is refused, and / stays connected',
+  async ([packet = '', namespace]) => {
+    await using connection = await connect();
+    await connection.send(packet, '421["unknown"]');
+    expect(await readPacketsUntil(connection, '431[]')).toEqual([
+      `44${namespace},${INVALID_NAMESPACE}`,
+      '431[]',
+    ]);
+  },
+);
 
 test.for(['44', '44"x"', '44{"message":"x"}'])(
   '4 ERROR: %s from a client ends the connection',
   async (packet) => {
-    await using line = await connect();
-    await line.send(packet);
-    expect(await line.next()).toBe('closed 1005');
+    await using connection = await connect();
+    await connection.send(packet);
+    expect(await connection.next()).toBe('closed 1005');
   },
 );
 
 test('1 DISCONNECT from the client leaves the namespace, and the connection stays open', async () => {
-  await using line = await connect();
-  await line.send('41');
-  await line.send('2');
-  expect(await line.next()).toBe('3');
-  await line.send('40');
-  expect(await line.next()).toBe('40');
-  await line.send('42["webrtc_stun_info"]');
-  expect(await line.next()).toBe(STUN);
+  await using connection = await connect();
+  await connection.send('41');
+  await connection.send('2');
+  expect(await connection.next()).toBe('3');
+  await connection.send('40');
+  expect(await connection.next()).toBe('40');
+  await connection.send('42["webrtc_stun_info"]');
+  expect(await connection.next()).toBe(STUN);
 });
 
 test.for(transports)(
-  '1 DISCONNECT, %s: the server says it when a session ends, and then closes',
+  '1 DISCONNECT, %s: the server sends it when a session ends, and then closes',
   async (transport) => {
-    const other = await app.createAccount();
-    await using line = await connect(transport);
-    await line.send(`42["authenticate",${JSON.stringify({ token: other.token })}]`);
-    await line.next();
-    await other.graphql.run('mutation { logout }');
-    expect((await readPacketsUntil(line, 'never')).filter((packet) => packet.startsWith('4'))).toEqual([
+    const otherAccount = await app.createAccount();
+    await using connection = await connect(transport);
+    await connection.send(`42["authenticate",${JSON.stringify({ token: otherAccount.token })}]`);
+    await connection.next();
+    await otherAccount.graphql.run('mutation { logout }');
+    expect((await readPacketsUntil(connection, 'never')).filter((packet) => packet.startsWith('4'))).toEqual([
       '42["error","User not found"]',
       '41',
     ]);
   },
 );
 
-test('2 EVENT: the documented request on the disconnect channel is answered by 1 DISCONNECT', async () => {
-  await using line = await connect();
-  await line.send('42["disconnect"]');
-  expect(await line.next()).toBe('41');
+test('2 EVENT: the documented request on the disconnect channel gets 1 DISCONNECT', async () => {
+  await using connection = await connect();
+  await connection.send('42["disconnect"]');
+  expect(await connection.next()).toBe('41');
 });
 
-test.for(transports)('2 EVENT, %s: events are answered in their order', async (transport) => {
-  await using line = await connect(transport);
-  await line.send(
+test.for(transports)('2 EVENT, %s: events get replies in order', async (transport) => {
+  await using connection = await connect(transport);
+  await connection.send(
     '42["webrtc_stun_info"]',
     '42["authenticate"]',
     '42["webrtc_turn_info",null]',
     '429["unknown"]',
   );
-  expect(await readPacketsUntil(line, '439[]')).toEqual([
+  expect(await readPacketsUntil(connection, '439[]')).toEqual([
     STUN,
     '42["error","Json web token introuvable"]',
     STUN,
@@ -138,12 +144,12 @@ test.for(transports)('2 EVENT, %s: events are answered in their order', async (t
   ]);
 });
 
-test.for(transports)('2 EVENT, %s: text is answered in ASCII, escaped', async (transport) => {
-  await using line = await login(transport);
-  await line.send(
+test.for(transports)('2 EVENT, %s: text is sent as escaped ASCII', async (transport) => {
+  await using connection = await login(transport);
+  await connection.send(
     `42["webrtc_forward",{"email":"${account.login}","message":"\\u00e9\\u20ac\\ud83d\\ude00"}]`,
   );
-  expect(await line.next()).toBe(
+  expect(await connection.next()).toBe(
     `42["webrtc_forward",{"sender_id":${account.legacyId},"is_device":false,"content":{"email":"${account.login}","message":"\\u00e9\\u20ac\\ud83d\\ude00"}}]`,
   );
 });
@@ -154,45 +160,51 @@ test.for([
   ['4217["webrtc_stun_info",{"a":1},2]', ['4317[]']],
   ['42/,7["webrtc_stun_info"]', ['437[]']],
   ['42/?token=x,7["webrtc_stun_info"]', ['437[]']],
-] as const)('3 ACK: %s is answered, and then acknowledged by %j', async ([packet, acknowledged]) => {
-  await using line = await connect();
-  await line.send(packet, '42999["unknown"]');
-  expect(await readPacketsUntil(line, '43999[]')).toEqual([STUN, ...acknowledged, '43999[]']);
-});
+] as const)(
+  '3 ACK: %s gets its reply, and then the acknowledgements %j',
+  async ([packet, acknowledgements]) => {
+    await using connection = await connect();
+    await connection.send(packet, '42999["unknown"]');
+    expect(await readPacketsUntil(connection, '43999[]')).toEqual([STUN, ...acknowledgements, '43999[]']);
+  },
+);
 
 test('3 ACK: a refused event is acknowledged like any other', async () => {
-  await using line = await connect();
-  await line.send('421["message",{}]');
-  expect(await readPacketsUntil(line, '431[]')).toEqual(['42["error","Socket user introuvable"]', '431[]']);
+  await using connection = await connect();
+  await connection.send('421["message",{}]');
+  expect(await readPacketsUntil(connection, '431[]')).toEqual([
+    '42["error","Socket user introuvable"]',
+    '431[]',
+  ]);
 });
 
 test.for([['430[]'], ['4312["x",{"a":1}]'], [`461-0[${placeholder(0)}]`, Buffer.from([4, 1])]])(
-  '3 ACK, 6 BINARY_ACK: %s from a client, of which none is ever asked, is passed over',
+  '3 ACK, 6 BINARY_ACK: %s from a client, which the server never requests, is ignored',
   async (frames) => {
-    await using line = await connect();
-    await line.send(...frames, '421["unknown"]');
-    expect(await line.next()).toBe('431[]');
+    await using connection = await connect();
+    await connection.send(...frames, '421["unknown"]');
+    expect(await connection.next()).toBe('431[]');
   },
 );
 
 test.for(transports)(
   '5 BINARY_EVENT, %s: attachments follow, and the event runs after the last',
   async (transport) => {
-    await using line = await connect(transport);
-    await line.send(
+    await using connection = await connect(transport);
+    await connection.send(
       `452-["webrtc_stun_info",${placeholder(0)},{"deep":[${placeholder(1)}]}]`,
       Buffer.from([4, 1, 2, 3]),
       Buffer.from([4]),
       '421["unknown"]',
     );
-    expect(await readPacketsUntil(line, '431[]')).toEqual([STUN, '431[]']);
+    expect(await readPacketsUntil(connection, '431[]')).toEqual([STUN, '431[]']);
   },
 );
 
-test.for(transports)('5 BINARY_EVENT, %s: it may ask for an acknowledgement', async (transport) => {
-  await using line = await connect(transport);
-  await line.send(`451-12["unknown",${placeholder(0)}]`, Buffer.from([4, 255]));
-  expect(await line.next()).toBe('4312[]');
+test.for(transports)('5 BINARY_EVENT, %s: it may request an acknowledgement', async (transport) => {
+  await using connection = await connect(transport);
+  await connection.send(`451-12["unknown",${placeholder(0)}]`, Buffer.from([4, 255]));
+  expect(await connection.next()).toBe('4312[]');
 });
 
 test.for([
@@ -202,14 +214,14 @@ test.for([
   [`451-["unknown",${placeholder(1)}]`, Buffer.from([4, 1])],
   [`451-["unknown",${placeholder(0)}]`, '42["unknown"]'],
   [Buffer.from([4, 1])],
-])('5 BINARY_EVENT: what has other attachments than it says ends the connection: %s', async (frames) => {
-  await using line = await connect();
-  await line.send(...frames);
-  expect(await line.next()).toBe('closed 1005');
+])('5 BINARY_EVENT: attachments that do not match their packet end the connection: %s', async (frames) => {
+  await using connection = await connect();
+  await connection.send(...frames);
+  expect(await connection.next()).toBe('closed 1005');
 });
 
-test.for(['47', '48["x"]', '4x'])('%s is of no type, and ends the connection', async (packet) => {
-  await using line = await connect();
-  await line.send(packet);
-  expect(await line.next()).toBe('closed 1005');
+test.for(['47', '48["x"]', '4x'])('%s has an unknown type, and ends the connection', async (packet) => {
+  await using connection = await connect();
+  await connection.send(packet);
+  expect(await connection.next()).toBe('closed 1005');
 });

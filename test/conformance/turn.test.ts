@@ -12,8 +12,8 @@ import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 const SECRET = 'a secret of the tests';
 const PORT = 34_780 + (process.pid % 1000);
 
-/** A TURN server as operators run it: `use-auth-secret`. Only loopback is served. */
-async function startTurn() {
+/** Starts coturn as operators do, with `use-auth-secret`, on the loopback interface only. */
+async function startTurnServer() {
   const dir = await mkdtemp(join(tmpdir(), 'parley-turn-'));
   const config = join(dir, 'turn.conf');
   const settings = {
@@ -36,7 +36,7 @@ async function startTurn() {
   const server = spawn(requireProgram('turnserver'), ['-c', config], { cwd: dir });
   const exited = once(server, 'exit');
   server.stdout.resume();
-  // What it prints stays in its buffer: that it serves is seen by asking it.
+  // coturn buffers its output, so only a connection shows that it is ready.
   await vi.waitFor(() => connectTo(PORT), { timeout: 10_000 });
   return {
     async [Symbol.asyncDispose]() {
@@ -56,8 +56,8 @@ async function connectTo(port: number): Promise<void> {
   }
 }
 
-/** Whether an allocation with these credentials relays a few packets to itself and back. */
-async function relays(username: string, password: string): Promise<boolean> {
+/** Returns whether an allocation with these credentials relays packets to itself and back. */
+async function isRelayed(username: string, password: string): Promise<boolean> {
   const args = [
     '-u',
     username,
@@ -86,7 +86,7 @@ async function relays(username: string, password: string): Promise<boolean> {
 
 describe.skipIf(isMissing('turnserver', 'turnutils_uclient'))('TURN credentials', () => {
   test('are accepted by coturn, over either API, and only with the right secret', async () => {
-    await using _turn = await startTurn();
+    await using _turn = await startTurnServer();
     await using app = await startTestApp({
       env: { TURN_SECRET: `${SECRET},an older secret`, TURN_URLS: `turn:127.0.0.1:${PORT}` },
     });
@@ -94,16 +94,18 @@ describe.skipIf(isMissing('turnserver', 'turnutils_uclient'))('TURN credentials'
     const { webrtc } = await ann.graphql.run<{
       webrtc: { credentials: { username: string; password: string } };
     }>('{ webrtc { credentials { username password } } }');
-    const phone = await ann.connectLegacy();
-    phone.emit('webrtc_credentials');
-    const legacy = await phone.expect<{ username: string; password: string }>('webrtc_config');
+    const legacyClient = await ann.connectLegacy();
+    legacyClient.emit('webrtc_credentials');
+    const legacyCredentials = await legacyClient.expect<{ username: string; password: string }>(
+      'webrtc_config',
+    );
     const { username, password } = webrtc.credentials;
-    const tried = [
-      relays(username, password),
-      relays(legacy.username, legacy.password),
-      relays(username, 'wrong'),
-      relays(`9${username}`, password),
+    const results = [
+      isRelayed(username, password),
+      isRelayed(legacyCredentials.username, legacyCredentials.password),
+      isRelayed(username, 'wrong'),
+      isRelayed(`9${username}`, password),
     ];
-    expect(await Promise.all(tried)).toEqual([true, true, false, false]);
+    expect(await Promise.all(results)).toEqual([true, true, false, false]);
   }, 60_000);
 });
