@@ -1,4 +1,4 @@
-// Generated from src/bridge/contract/channels.ts and src/bridge/contract/schemas.ts by scripts/print-socket-io-types.ts.
+// Generated from src/bridge/contract/channels.ts and src/bridge/contract/frame-schemas.ts by scripts/print-socket-io-types.ts.
 
 /** An acknowledgement without arguments. */
 export type Ack = () => void;

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Channel } from '../src/bridge/contract/channel-types.ts';
 import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/contract/channels.ts';
-import { FIELD_TYPES } from '../src/bridge/contract/schemas.ts';
-import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
+import { FIELD_TYPES } from '../src/bridge/contract/frame-schemas.ts';
+import type { EmittedChannel } from '../src/bridge/contract/frame-schemas.ts';
 import {
   CONNECTION,
   FRAME_EXAMPLES,

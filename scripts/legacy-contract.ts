@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import type { ReplyShape, Channel, Refusal } from '../src/bridge/contract/channel-types.ts';
 import { CHANNELS, COMMON_REFUSALS, USER_NOT_FOUND } from '../src/bridge/contract/channels.ts';
-import { DEFAULT_LIMITS } from '../src/bridge/limits.ts';
+import { DEFAULT_LIMITS } from '../src/bridge/connection-limits.ts';
 import { framesOf, framesOfEphemeral } from '../src/bridge/contract/event-frames.ts';
-import { EMITTED } from '../src/bridge/contract/schemas.ts';
-import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
+import { EMITTED } from '../src/bridge/contract/frame-schemas.ts';
+import type { EmittedChannel } from '../src/bridge/contract/frame-schemas.ts';
 import { EPHEMERAL_SAMPLES, EVENT_SAMPLES } from './legacy-samples.ts';
 
 /** An example of a frame that a client may receive. Texts are one line of Markdown. */

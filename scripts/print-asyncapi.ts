@@ -3,7 +3,7 @@ import { stringify } from 'yaml';
 import { asyncapi } from './asyncapi.ts';
 
 const comment =
-  '# Generated from src/bridge/contract/channels.ts and src/bridge/contract/schemas.ts by `npm run drift`.\n';
+  '# Generated from src/bridge/contract/channels.ts and src/bridge/contract/frame-schemas.ts by `npm run drift`.\n';
 const text = stringify(asyncapi(), {
   lineWidth: 0,
   blockQuote: 'literal',

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { ReplyShape, Channel } from '../src/bridge/contract/channel-types.ts';
 import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/contract/channels.ts';
-import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
+import type { EmittedChannel } from '../src/bridge/contract/frame-schemas.ts';
 import { asyncapi } from './asyncapi.ts';
 import { code, escape, inline, marked, oneLine, table, typeOf } from './html.ts';
 import type { Schema } from './html.ts';

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { ReplyShape, Channel } from '../src/bridge/contract/channel-types.ts';
 import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/contract/channels.ts';
-import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
+import type { EmittedChannel } from '../src/bridge/contract/frame-schemas.ts';
 import {
   CONNECTION,
   FRAME_EXAMPLES,
@@ -57,7 +57,7 @@ function formatEmitted(channel: EmittedChannel): string {
 
 const text = `# Legacy channels
 
-The events that Socket.IO clients send and receive. This page is generated from \`src/bridge/contract/channels.ts\`, \`src/bridge/contract/schemas.ts\` and
+The events that Socket.IO clients send and receive. This page is generated from \`src/bridge/contract/channels.ts\`, \`src/bridge/contract/frame-schemas.ts\` and
 \`src/bridge/contract/event-frames.ts\` by \`npm run drift\`; a test compares every row with the behaviour of the server.
 
 [asyncapi.yaml](../asyncapi.yaml) is the same contract for tools; the gateway serves it at \`/asyncapi.yaml\`, and this page

@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Channel, Field } from '../src/bridge/contract/channel-types.ts';
 import { CHANNELS } from '../src/bridge/contract/channels.ts';
-import { FIELD_TYPES } from '../src/bridge/contract/schemas.ts';
-import type { EmittedChannel } from '../src/bridge/contract/schemas.ts';
+import { FIELD_TYPES } from '../src/bridge/contract/frame-schemas.ts';
+import type { EmittedChannel } from '../src/bridge/contract/frame-schemas.ts';
 import { FRAME_EXAMPLES, emittedChannels, shapesOf } from './legacy-contract.ts';
 
 type Schema = z.core.JSONSchema.JSONSchema;
@@ -105,7 +105,7 @@ const types = [...named].map(
   ([name, schema]) => `${comment(schema.description)}export type ${nameOf(name)} = ${typeOf(schema, '')};\n`,
 );
 
-const text = `// Generated from src/bridge/contract/channels.ts and src/bridge/contract/schemas.ts by scripts/print-socket-io-types.ts.
+const text = `// Generated from src/bridge/contract/channels.ts and src/bridge/contract/frame-schemas.ts by scripts/print-socket-io-types.ts.
 
 /** An acknowledgement without arguments. */
 export type Ack = () => void;

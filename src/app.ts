@@ -4,7 +4,7 @@ import type { AddressInfo, Server } from 'node:net';
 import { createBridgePorts, createPorts } from './app/ports.ts';
 import { describeUrl, openServices } from './app/services.ts';
 import type { Services } from './app/services.ts';
-import type { BridgeLimits } from './bridge/limits.ts';
+import type { ConnectionLimits } from './bridge/connection-limits.ts';
 import { createBridge } from './bridge/server.ts';
 import { hostOf } from './config.ts';
 import type { Config } from './config.ts';
@@ -35,7 +35,7 @@ export interface AppOptions {
   /** An open database to use; the caller closes it. Default: the configured one, opened and closed by the app. */
   readonly database?: Database | undefined;
   /** Overrides of the default limits of legacy clients. */
-  readonly legacyLimits?: Partial<BridgeLimits> | undefined;
+  readonly legacyLimits?: Partial<ConnectionLimits> | undefined;
   /** log2 of scrypt's N for new password hashes; tests lower it. */
   readonly passwordCost?: number | undefined;
 }
@@ -82,7 +82,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 
 async function serve(
   { deps, channelUsage, healthChecks }: Services,
-  legacyLimits: Partial<BridgeLimits>,
+  legacyLimits: Partial<ConnectionLimits>,
   metrics: Metrics,
   stack: AsyncDisposableStack,
 ): Promise<Pick<App, 'url' | 'address' | 'port'>> {

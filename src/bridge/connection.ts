@@ -6,7 +6,7 @@ import { ConnectionLog } from './connection-log.ts';
 import { USER_NOT_FOUND } from './contract/channels.ts';
 import { withTimeout } from '../lib/timeout.ts';
 import type { BridgeDeps } from './deps.ts';
-import type { BridgeLimits } from './limits.ts';
+import type { ConnectionLimits } from './connection-limits.ts';
 import { mayRetryEvents, recognizeClient } from './engine-io/client-detection.ts';
 import { dispatch, findChannel } from './dispatch.ts';
 import { createInboundQueue } from './inbound-queue.ts';
@@ -28,7 +28,7 @@ export interface ConnectionOptions {
   readonly socket: Socket;
   readonly deps: BridgeDeps;
   readonly rooms: Rooms;
-  readonly limits: BridgeLimits;
+  readonly limits: ConnectionLimits;
   /** Called after all received events have run and all resources are released. */
   readonly onReleased: (connection: Connection) => void;
 }
@@ -38,7 +38,7 @@ export class Connection {
   readonly id: string;
   readonly #socket: Socket;
   readonly #deps: BridgeDeps;
-  readonly #limits: BridgeLimits;
+  readonly #limits: ConnectionLimits;
   readonly #usage: UsageCounter;
   readonly #log: ConnectionLog;
   readonly #inbound: InboundQueue;

@@ -8,7 +8,7 @@ import type { ConversationId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
 import type { ActorRef, Session } from '../actor.ts';
-import type { BridgeLimits } from './limits.ts';
+import type { ConnectionLimits } from './connection-limits.ts';
 
 /** Keeps an actor online until it is closed. Of an actor's connections, the newest has the greatest `leaseId`. */
 export interface LegacyLease {
@@ -53,7 +53,7 @@ export interface BridgeDeps {
   /** Whether the `Origin` of the request is allowed; true without one. */
   originAllowed(request: IncomingMessage): boolean;
   /** Overrides of `DEFAULT_LIMITS`. */
-  readonly limits?: Partial<BridgeLimits>;
+  readonly limits?: Partial<ConnectionLimits>;
 }
 
 /** The labels of a client kind in metrics. */

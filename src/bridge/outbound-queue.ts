@@ -1,5 +1,5 @@
 import type { Socket } from 'socket.io';
-import type { BridgeLimits } from './limits.ts';
+import type { ConnectionLimits } from './connection-limits.ts';
 import type { Frame } from './contract/encoders.ts';
 import type { RoomFrame, RoomQueue } from './rooms.ts';
 import { bufferedBytes, queuedPackets, writeBroadcast } from './engine-io/server.ts';
@@ -31,7 +31,7 @@ export interface OutboundQueue extends RoomQueue {
 
 export interface OutboundQueueOptions {
   readonly socket: Socket;
-  readonly limits: Pick<BridgeLimits, 'sendQueuePackets' | 'sendQueueBytes'>;
+  readonly limits: Pick<ConnectionLimits, 'sendQueuePackets' | 'sendQueueBytes'>;
   /** Called for each frame that is sent. */
   readonly onSent: (channel: string) => void;
   /** Called when a limit is exceeded. */

@@ -5,7 +5,7 @@ import type { Tails } from '../events/tail.ts';
 import type { Frame } from './contract/encoders.ts';
 import { framesOf, framesOfEphemeral } from './contract/event-frames.ts';
 import { encodeEvent } from './engine-io/socket-io-parser.ts';
-import type { EmittedChannel } from './contract/schemas.ts';
+import type { EmittedChannel } from './contract/frame-schemas.ts';
 import { encodeBroadcast } from './engine-io/broadcast-packet.ts';
 import type { BroadcastPacket } from './engine-io/broadcast-packet.ts';
 import type { ActorRef } from '../actor.ts';

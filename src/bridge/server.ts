@@ -11,7 +11,7 @@ import type { BridgeDeps } from './deps.ts';
 import { limitPackets, limitPongs } from './engine-io/packet-limits.ts';
 import { parser } from './engine-io/socket-io-parser.ts';
 import { ignoreRepeatedConnects } from './engine-io/repeated-connects.ts';
-import { DEFAULT_LIMITS } from './limits.ts';
+import { DEFAULT_LIMITS } from './connection-limits.ts';
 import { createReportHandler } from './usage-report.ts';
 import type { ReportHandler } from './usage-report.ts';
 import { createRooms } from './rooms.ts';

@@ -1,5 +1,5 @@
 import { startApp } from '../app.ts';
-import type { BridgeLimits } from '../bridge/limits.ts';
+import type { ConnectionLimits } from '../bridge/connection-limits.ts';
 import { readConfig } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import { createLogger } from '../log.ts';
@@ -21,7 +21,7 @@ export interface GatewayOptions {
   /** Whether to create the demo accounts, ann@example.com and bob@example.com. Default: false. */
   readonly demo?: boolean;
   /** Overrides limits of the Socket.IO bridge, for example the heartbeat interval. */
-  readonly legacyLimits?: Partial<BridgeLimits>;
+  readonly legacyLimits?: Partial<ConnectionLimits>;
 }
 
 /** A complete gateway running in this process. Dispose it, preferably with `await using`. */

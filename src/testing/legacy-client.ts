@@ -1,4 +1,4 @@
-import type { EmittedChannel } from '../bridge/contract/schemas.ts';
+import type { EmittedChannel } from '../bridge/contract/frame-schemas.ts';
 import { createReceiveQueue } from './receive-queue.ts';
 
 /** The methods used of a socket.io-client socket, of any version. */

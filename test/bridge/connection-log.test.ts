@@ -1,9 +1,9 @@
 import { afterEach, expect, test } from 'vitest';
 import { openPacketSocket } from '../harness/packet-connection.ts';
-import { fakeBridge } from './fake-bridge.ts';
+import { startFakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
-// The log lines by which an operator finds out what happened to a legacy connection.
+// The log entries with which an operator diagnoses a legacy connection.
 
 const conversation = { conversation_id: 12 };
 
@@ -13,15 +13,15 @@ afterEach(async () => {
   await fake[Symbol.asyncDispose]();
 });
 
-const linesOf = (message: string) => fake.lines.filter(({ msg }) => msg === message);
+const findEntries = (message: string) => fake.logEntries.filter(({ msg }) => msg === message);
 
 test('the end of a connection is logged with its account, client, reason and duration', async () => {
-  fake = await fakeBridge();
+  fake = await startFakeBridge();
   await using client = await openPacketSocket(fake.url);
   await client.request('authenticate', { token: 'user:7' });
   fake.endSession('user:7', 'LOGGED_OUT');
   await client.waitForClose();
-  expect(linesOf('connection ended')).toEqual([
+  expect(findEntries('connection ended')).toEqual([
     expect.objectContaining({
       level: 30,
       connection: expect.any(String),
@@ -36,52 +36,52 @@ test('the end of a connection is logged with its account, client, reason and dur
 });
 
 test('a close by the client is logged at debug, with no account before a login', async () => {
-  fake = await fakeBridge();
+  fake = await startFakeBridge();
   {
     await using client = await openPacketSocket(fake.url);
     await client.request('webrtc_stun_info');
   }
-  await expect.poll(() => linesOf('connection ended')).toHaveLength(1);
-  const [line] = linesOf('connection ended');
-  expect(line).toMatchObject({ level: 20, reason: 'CLIENT', transport: 'socket.io' });
-  expect(line).not.toHaveProperty('account');
+  await expect.poll(() => findEntries('connection ended')).toHaveLength(1);
+  const [entry] = findEntries('connection ended');
+  expect(entry).toMatchObject({ level: 20, reason: 'CLIENT', transport: 'socket.io' });
+  expect(entry).not.toHaveProperty('account');
 });
 
 test('a login, joins and leaves are logged at debug, with one connection id', async () => {
-  fake = await fakeBridge();
+  fake = await startFakeBridge();
   await using client = await openPacketSocket(fake.url);
   await client.request('authenticate', { token: 'device:4' });
   await client.request('join_conversation', conversation);
   await client.request('leave_conversation', conversation);
   const fields = { level: 20, account: 'device:4', transport: 'socket.io' };
   const topic = 'conversation:12';
-  expect(linesOf('connection authenticated')).toEqual([expect.objectContaining(fields)]);
-  expect(linesOf('room joined')).toEqual([expect.objectContaining({ ...fields, topic })]);
-  expect(linesOf('room left')).toEqual([expect.objectContaining({ ...fields, topic, reason: 'CLIENT' })]);
-  const ids = new Set(fake.lines.map(({ connection }) => connection));
+  expect(findEntries('connection authenticated')).toEqual([expect.objectContaining(fields)]);
+  expect(findEntries('room joined')).toEqual([expect.objectContaining({ ...fields, topic })]);
+  expect(findEntries('room left')).toEqual([expect.objectContaining({ ...fields, topic, reason: 'CLIENT' })]);
+  const ids = new Set(fake.logEntries.map(({ connection }) => connection));
   expect(ids.size).toBe(1);
 });
 
 test('rooms that a closed connection was in are logged as left, with the reason of the close', async () => {
-  fake = await fakeBridge();
+  fake = await startFakeBridge();
   await using client = await openPacketSocket(fake.url);
   await client.request('authenticate', { token: 'user:7' });
   await client.request('join_conversation', conversation);
   fake.endSession('user:7', 'TOKEN_EXPIRED');
   await client.waitForClose();
-  expect(linesOf('room left')).toEqual([
+  expect(findEntries('room left')).toEqual([
     expect.objectContaining({ topic: 'conversation:12', reason: 'TOKEN_EXPIRED', account: 'user:7' }),
   ]);
 });
 
 test('a slow consumer is logged with the cause and the sizes of its queues', async () => {
-  fake = await fakeBridge({ queuedEvents: 5 });
+  fake = await startFakeBridge({ queuedEvents: 5 });
   await using client = await openPacketSocket(fake.url);
   await client.request('authenticate', { token: 'user:7' });
   fake.operations['LegacyWriting'] = () => new Promise<never>(() => {});
   for (let n = 0; n < 10; n += 1) client.emit('writing', { ...conversation, is_writing: true });
   await client.waitForClose();
-  expect(linesOf('disconnecting legacy client')).toEqual([
+  expect(findEntries('disconnecting legacy client')).toEqual([
     expect.objectContaining({
       level: 40,
       connection: expect.any(String),
@@ -96,5 +96,5 @@ test('a slow consumer is logged with the cause and the sizes of its queues', asy
       heldBytes: 0,
     }),
   ]);
-  expect(linesOf('connection ended')).toEqual([expect.objectContaining({ reason: 'SLOW' })]);
+  expect(findEntries('connection ended')).toEqual([expect.objectContaining({ reason: 'SLOW' })]);
 });

@@ -9,7 +9,7 @@ import { createEngineIo } from '../../src/bridge/engine-io/server.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-interface Lock {
+interface PackageLock {
   readonly packages: Readonly<Record<string, { readonly version: string }>>;
 }
 const readJson = <Content>(path: string) => JSON.parse(readFileSync(join(ROOT, path), 'utf8')) as Content;
@@ -18,25 +18,25 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const create = () => createEngineIo({ transports: ['polling', 'websocket'] });
+const createEngine = () => createEngineIo({ transports: ['polling', 'websocket'] });
 
 test.for(['engine.io', 'socket.io', 'socket.io-parser', 'ws'])('%s is pinned to one version', (name) => {
   const { dependencies } = readJson<{ dependencies: Record<string, string> }>('package.json');
   expect(dependencies[name]).toMatch(/^\d+\.\d+\.\d+$/);
-  expect(readJson<Lock>('package-lock.json').packages[`node_modules/${name}`]?.version).toBe(
+  expect(readJson<PackageLock>('package-lock.json').packages[`node_modules/${name}`]?.version).toBe(
     dependencies[name],
   );
 });
 
 test.for(['engine.io', 'socket.io-parser'])('only one copy of %s is installed', (name) => {
-  const copies = Object.keys(readJson<Lock>('package-lock.json').packages).filter((path) =>
+  const copies = Object.keys(readJson<PackageLock>('package-lock.json').packages).filter((path) =>
     path.endsWith(`node_modules/${name}`),
   );
   expect(copies).toEqual([`node_modules/${name}`]);
 });
 
 test('an engine with all private members is created', () => {
-  create().close();
+  createEngine().close();
 });
 
 test.for([
@@ -45,33 +45,33 @@ test.for([
   ['resetPingTimeout', EngineSocket.prototype],
   ['sendPacket', EngineSocket.prototype],
 ] as const)('an engine.io without %s is refused at start', ([name, owner]) => {
-  const holder = Object.hasOwn(owner, name) ? owner : (Object.getPrototypeOf(owner) as object);
-  const descriptor = Object.getOwnPropertyDescriptor(holder, name) as PropertyDescriptor;
-  Reflect.deleteProperty(holder, name);
+  const prototype = Object.hasOwn(owner, name) ? owner : (Object.getPrototypeOf(owner) as object);
+  const descriptor = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor;
+  Reflect.deleteProperty(prototype, name);
   try {
-    expect(create).toThrow(`engine.io or socket.io lacks what legacy clients need: ${name}`);
+    expect(createEngine).toThrow(`engine.io or socket.io lacks what legacy clients need: ${name}`);
   } finally {
-    Object.defineProperty(holder, name, descriptor);
+    Object.defineProperty(prototype, name, descriptor);
   }
 });
 
 test('an engine.io that stores the query of a request elsewhere is refused at start', () => {
   const engine: { prepare(): void } = EngineServer.prototype as never;
   vi.spyOn(engine, 'prepare').mockReturnValue();
-  expect(create).toThrow('engine.io or socket.io lacks what legacy clients need: request._query');
+  expect(createEngine).toThrow('engine.io or socket.io lacks what legacy clients need: request._query');
 });
 
 test.for(['encodePayload', 'encodePayloadAsBinary', 'decodePayload'])(
   'an engine.io whose parser has no %s is refused at start',
   (name) => {
     const engine: { createTransport(): { parser: object } } = EngineServer.prototype as never;
-    const stock = engine.createTransport;
+    const { createTransport } = engine;
     vi.spyOn(engine, 'createTransport').mockImplementation(function (this: unknown, ...args: []) {
-      const transport = stock.apply(this, args);
+      const transport = createTransport.apply(this, args);
       transport.parser = { ...transport.parser, [name]: undefined };
       return transport;
     });
-    expect(create).toThrow('engine.io or socket.io lacks what legacy clients need: transport.parser');
+    expect(createEngine).toThrow('engine.io or socket.io lacks what legacy clients need: transport.parser');
   },
 );
 
@@ -79,13 +79,13 @@ test.for(['socket', 'writable'])(
   'an engine.io whose WebSocket transports have no %s is refused at start',
   (name) => {
     const engine: { createTransport(name: string): object } = EngineServer.prototype as never;
-    const stock = engine.createTransport;
+    const { createTransport } = engine;
     vi.spyOn(engine, 'createTransport').mockImplementation(function (this: unknown, ...args: [string]) {
-      const transport = stock.apply(this, args);
+      const transport = createTransport.apply(this, args);
       if (args[0] === 'websocket') Reflect.deleteProperty(transport, name);
       return transport;
     });
-    expect(create).toThrow(`engine.io or socket.io lacks what legacy clients need: transport.${name}`);
+    expect(createEngine).toThrow(`engine.io or socket.io lacks what legacy clients need: transport.${name}`);
   },
 );
 
@@ -94,20 +94,22 @@ test('an engine.io that queues packets elsewhere is refused at start', () => {
   vi.spyOn(conn, 'onOpen').mockImplementation(function (this: object) {
     Reflect.deleteProperty(this, 'writeBuffer');
   });
-  expect(create).toThrow('engine.io or socket.io lacks what legacy clients need: writeBuffer');
+  expect(createEngine).toThrow('engine.io or socket.io lacks what legacy clients need: writeBuffer');
 });
 
 test('an engine.io that ignores encoded WebSocket frames is refused at start', () => {
   const engine: { createTransport(name: string): object } = EngineServer.prototype as never;
-  const stock = engine.createTransport;
+  const { createTransport } = engine;
   vi.spyOn(engine, 'createTransport').mockImplementation(function (this: unknown, ...args: [string]) {
-    const transport = stock.apply(this, args);
+    const transport = createTransport.apply(this, args);
     return Object.assign(transport, { _canSendPreEncodedFrame: () => false });
   });
-  expect(create).toThrow('engine.io or socket.io lacks what legacy clients need: options.wsPreEncodedFrame');
+  expect(createEngine).toThrow(
+    'engine.io or socket.io lacks what legacy clients need: options.wsPreEncodedFrame',
+  );
 });
 
 test('a socket.io that reads packets by another event is refused at start', () => {
   vi.spyOn(Server.prototype, 'bind').mockReturnThis();
-  expect(create).toThrow('engine.io or socket.io lacks what legacy clients need: listeners of data');
+  expect(createEngine).toThrow('engine.io or socket.io lacks what legacy clients need: listeners of data');
 });

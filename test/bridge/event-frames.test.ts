@@ -4,15 +4,15 @@ import { encodeDate, encodeIceServer } from '../../src/bridge/contract/encoders.
 import type { Frame } from '../../src/bridge/contract/encoders.ts';
 import { framesOf, framesOfEphemeral } from '../../src/bridge/contract/event-frames.ts';
 
-/** As text, because the order of keys is part of the contract. */
-const textOf = (frames: readonly Frame[]) =>
+/** Writes frames as text, because the order of keys is part of the contract. */
+const formatFrames = (frames: readonly Frame[]) =>
   frames.map(({ channel, payload }) => `${channel} ${JSON.stringify(payload)}`).join('\n');
 
 test('every event has its frames', () => {
   const lines = Object.entries(EVENT_SAMPLES).flatMap(([type, samples]) =>
     samples.length === 0
       ? [`${type}: nothing`]
-      : samples.map(({ fact }) => `${type}: ${textOf(framesOf(fact))}`),
+      : samples.map(({ fact }) => `${type}: ${formatFrames(framesOf(fact))}`),
   );
   expect(lines.join('\n')).toMatchInlineSnapshot(`
     "circle.invited: circle_invite {"event":"invite","circle_id":3,"circle_invite_id":5}
@@ -48,7 +48,8 @@ test('every event has its frames', () => {
 
 test('ephemeral events have frames too', () => {
   const lines = EPHEMERAL_SAMPLES.map(
-    ({ fact }) => `${fact.type}: ${textOf(framesOfEphemeral(fact, ['webrtc_forward', 'webrtc_config']))}`,
+    ({ fact }) =>
+      `${fact.type}: ${formatFrames(framesOfEphemeral(fact, ['webrtc_forward', 'webrtc_config']))}`,
   );
   expect(lines.join('\n')).toMatchInlineSnapshot(`
     "presence: circle {"event":"connect","user":"ann@example.com","circle_id":3}
@@ -80,8 +81,8 @@ test.for([
   ['2018-12-07T10:10:43.000Z', '2018-12-07T10:10:43'],
   ['2018-12-07T10:10:43.123456Z', '2018-12-07T10:10:43.123456'],
   ['1995-12-12', '1995-12-12T00:00:00'],
-] as const)('%s is encoded as %s', ([stored, shown]) => {
-  expect(encodeDate(stored)).toBe(shown);
+] as const)('%s is encoded as %s', ([stored, encoded]) => {
+  expect(encodeDate(stored)).toBe(encoded);
 });
 
 test.for([

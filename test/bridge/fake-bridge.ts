@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import type { BridgeDeps } from '../../src/bridge/deps.ts';
-import type { BridgeLimits } from '../../src/bridge/limits.ts';
+import type { ConnectionLimits } from '../../src/bridge/connection-limits.ts';
 import { createBridge } from '../../src/bridge/server.ts';
 import type { Bridge } from '../../src/bridge/server.ts';
 import { unauthenticated } from '../../src/errors.ts';
@@ -17,15 +17,18 @@ import type { ActorRef, Session } from '../../src/actor.ts';
 
 const EPOCH = 'test';
 
-interface LogLine {
+interface LogEntry {
   readonly level: number;
   readonly msg: string;
   readonly connection?: string;
 }
 
 /** The result of an operation: data, or the code of its error. */
-type Answer = { readonly data: unknown } | { readonly code: ErrorCode };
-type Operation = (variables: Record<string, unknown>, session: Session | null) => Answer | Promise<Answer>;
+type OperationResult = { readonly data: unknown } | { readonly code: ErrorCode };
+type Operation = (
+  variables: Record<string, unknown>,
+  session: Session | null,
+) => OperationResult | Promise<OperationResult>;
 
 /** The bridge with fake dependencies: a test decides when an operation returns and when an event is published. */
 export interface FakeBridge extends AsyncDisposable {
@@ -37,81 +40,84 @@ export interface FakeBridge extends AsyncDisposable {
   endSession(token: string, reason: EndReason): void;
   /** Publishes an event at the next position of its topic. */
   publish(event: DomainEvent): void;
-  whisper(ephemeral: Ephemeral): void;
+  /** Delivers an ephemeral event to the followers of its topic. */
+  publishEphemeral(ephemeral: Ephemeral): void;
   /** Notifies the followers of a topic that they have missed events. */
-  trim(topic: Topic): void;
-  followers(topic: Topic): number;
+  reportGap(topic: Topic): void;
+  countFollowers(topic: Topic): number;
   /** The result of `newestLegacyLease`; the greatest open lease unless set. */
-  newest: number | undefined;
-  /** The number of calls of `newestLegacyLease` that will fail, as they do while the database is unavailable. */
-  outages: number;
+  newestLease: number | undefined;
+  /** The number of calls of `newestLegacyLease` that will fail as if the database were unavailable. */
+  failingLeaseReads: number;
   /** Awaited before a lease is opened. */
-  opening: Promise<void>;
+  beforeLease: Promise<void>;
   /** Awaited in each step of a login. */
-  pace: () => Promise<void>;
+  beforeLoginStep: () => Promise<void>;
   readonly leases: ReadonlyMap<number, ActorRef>;
-  readonly ends: readonly ConnectionEnd[];
-  /** Log lines of every level. */
-  readonly lines: readonly LogLine[];
-  /** Number of open Engine.IO connections. */
-  readonly opened: number;
-  cursor(topic: Topic): string;
+  /** The reasons with which connections ended, in order. */
+  readonly endReasons: readonly ConnectionEnd[];
+  /** Log entries of every level. */
+  readonly logEntries: readonly LogEntry[];
+  /** The number of open Engine.IO connections. */
+  readonly connectionCount: number;
+  /** Returns the cursor of the newest event of a topic. */
+  readCursor(topic: Topic): string;
 }
 
-/** Tokens are an account and a suffix: `user:7`, `device:4`, `user:7#second`. */
-export async function fakeBridge(
-  limits: Partial<BridgeLimits> = {},
+/** Starts a bridge with fake dependencies. Tokens are an account and a suffix: `user:7`, `device:4`, `user:7#second`. */
+export async function startFakeBridge(
+  limits: Partial<ConnectionLimits> = {},
   config: BridgeDeps['config'] = { LEGACY_FORWARD_CHANNELS: undefined },
 ): Promise<FakeBridge> {
   const topics = new Map<Topic, { head: number; followers: Set<Follower> }>();
-  const topicAt = (topic: Topic) => {
+  const openTopic = (topic: Topic) => {
     const entry = topics.get(topic) ?? { head: 0, followers: new Set<Follower>() };
     topics.set(topic, entry);
     return entry;
   };
   const sessions = new Set<{ readonly token: string; readonly onEnd: (reason: EndReason) => void }>();
-  const ended = new Set<string>();
+  const revokedTokens = new Set<string>();
   const leases = new Map<number, ActorRef>();
-  const ends: ConnectionEnd[] = [];
-  const lines: LogLine[] = [];
+  const endReasons: ConnectionEnd[] = [];
+  const logEntries: LogEntry[] = [];
   let lastLease = 0;
-  let opened = 0;
+  let connectionCount = 0;
 
   const fake: Omit<FakeBridge, 'url' | 'bridge' | typeof Symbol.asyncDispose> = {
     operations: {},
-    newest: undefined,
-    outages: 0,
-    opening: Promise.resolve(),
-    pace: () => Promise.resolve(),
+    newestLease: undefined,
+    failingLeaseReads: 0,
+    beforeLease: Promise.resolve(),
+    beforeLoginStep: () => Promise.resolve(),
     leases,
-    ends,
-    lines,
-    get opened() {
-      return opened;
+    endReasons,
+    logEntries,
+    get connectionCount() {
+      return connectionCount;
     },
     endSession(token, reason) {
-      ended.add(token);
+      revokedTokens.add(token);
       for (const session of sessions) if (session.token === token) session.onEnd(reason);
     },
     publish(event) {
       const topic = topicOf(event);
-      const entry = topicAt(topic);
+      const entry = openTopic(topic);
       entry.head += 1;
       const envelope = { topic, seq: entry.head, at: '2018-12-07T10:00:00.000Z', event };
       for (const follower of entry.followers) follower.event?.(envelope);
     },
-    whisper(ephemeral) {
-      for (const follower of topicAt(ephemeral.topic).followers) follower.ephemeral?.(ephemeral);
+    publishEphemeral(ephemeral) {
+      for (const follower of openTopic(ephemeral.topic).followers) follower.ephemeral?.(ephemeral);
     },
-    trim(topic) {
-      for (const follower of topicAt(topic).followers) follower.gap?.();
+    reportGap(topic) {
+      for (const follower of openTopic(topic).followers) follower.gap?.();
     },
-    followers: (topic) => topicAt(topic).followers.size,
-    cursor: (topic) => encodeCursor(EPOCH, topic, topicAt(topic).head),
+    countFollowers: (topic) => openTopic(topic).followers.size,
+    readCursor: (topic) => encodeCursor(EPOCH, topic, openTopic(topic).head),
   };
 
-  const usual = (name: string, { id }: Record<string, unknown>): unknown => {
-    const eventCursor = fake.cursor(String(id).toLowerCase() as Topic);
+  const createDefaultData = (name: string, { id }: Record<string, unknown>): unknown => {
+    const eventCursor = fake.readCursor(String(id).toLowerCase() as Topic);
     if (name === 'LegacyCircle') return { circle: { eventCursor } };
     if (name === 'LegacyConversation') return { conversation: { eventCursor } };
     if (name === 'LegacyMessage') return { sendMessage: { message: { legacyId: 1 }, media: [] } };
@@ -124,26 +130,28 @@ export async function fakeBridge(
   ) => {
     const [definition] = document.definitions;
     const name = (definition !== undefined && 'name' in definition && definition.name?.value) || '';
-    const answer = (await fake.operations[name]?.(variables, session)) ?? { data: usual(name, variables) };
-    return 'data' in answer ? answer : { errors: [{ message: '', extensions: { code: answer.code } }] };
+    const result = (await fake.operations[name]?.(variables, session)) ?? {
+      data: createDefaultData(name, variables),
+    };
+    return 'data' in result ? result : { errors: [{ message: '', extensions: { code: result.code } }] };
   };
 
   const deps: BridgeDeps = {
     config,
-    log: createLogger('debug', { write: (line) => void lines.push(JSON.parse(line) as LogLine) }),
+    log: createLogger('debug', { write: (line) => void logEntries.push(JSON.parse(line) as LogEntry) }),
     metrics: {
-      connections: { inc: () => void (opened += 1), dec: () => void (opened -= 1) },
+      connections: { inc: () => void (connectionCount += 1), dec: () => void (connectionCount -= 1) },
       legacyConnections: { inc: () => {} },
       legacyEvents: { inc: () => {} },
       legacyFrames: { inc: () => {} },
-      connectionEnds: { inc: ({ reason }) => void ends.push(reason) },
+      connectionEnds: { inc: ({ reason }) => void endReasons.push(reason) },
     },
     epoch: EPOCH,
     limits,
     tails: {
       lag: () => 0,
       async open(topic) {
-        const entry = topicAt(topic);
+        const entry = openTopic(topic);
         return {
           topic,
           get position() {
@@ -163,23 +171,24 @@ export async function fakeBridge(
     executor: { execute } as unknown as BridgeDeps['executor'],
     presence: {
       async open(_kind, actor) {
-        await fake.opening;
-        await fake.pace();
+        await fake.beforeLease;
+        await fake.beforeLoginStep();
         lastLease += 1;
         const leaseId = lastLease;
         leases.set(leaseId, actor);
         return { leaseId, close: async () => void leases.delete(leaseId) };
       },
       async newestLegacyLease() {
-        fake.outages -= 1;
-        if (fake.outages >= 0) throw Object.assign(new Error('no connection'), { code: 'ECONNREFUSED' });
-        return fake.newest ?? Math.max(...leases.keys());
+        fake.failingLeaseReads -= 1;
+        if (fake.failingLeaseReads >= 0)
+          throw Object.assign(new Error('no connection'), { code: 'ECONNREFUSED' });
+        return fake.newestLease ?? Math.max(...leases.keys());
       },
     },
     async authenticate(token) {
       const [, kind, id] = /^(user|device):(\d+)/.exec(token) ?? [];
-      if (kind === undefined || ended.has(token)) throw unauthenticated();
-      await fake.pace();
+      if (kind === undefined || revokedTokens.has(token)) throw unauthenticated();
+      await fake.beforeLoginStep();
       return {
         actor: { kind, id: Number(id) } as ActorRef,
         tokenId: token,
@@ -191,8 +200,8 @@ export async function fakeBridge(
     async followSession({ tokenId }, onEnd) {
       const session = { token: tokenId, onEnd };
       sessions.add(session);
-      await fake.pace();
-      if (!ended.has(tokenId)) return () => void sessions.delete(session);
+      await fake.beforeLoginStep();
+      if (!revokedTokens.has(tokenId)) return () => void sessions.delete(session);
       sessions.delete(session);
       throw unauthenticated();
     },

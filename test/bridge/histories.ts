@@ -4,96 +4,102 @@ import type { PacketSocket } from '../harness/packet-connection.ts';
 import { waitUntil } from '../harness/waiting.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
-/** Steps that a generated history releases one at a time. */
-export function createGates() {
-  let waiting: (() => void)[] = [];
-  let open = false;
+/** Creates a gate that blocks its callers until they are released, one at a time or all. */
+export function createGate() {
+  let pending: (() => void)[] = [];
+  let isOpen = false;
   return {
     wait: () =>
       new Promise<void>((resolve) => {
-        if (open) resolve();
-        else waiting.push(resolve);
+        if (isOpen) resolve();
+        else pending.push(resolve);
       }),
-    next: () => waiting.shift()?.(),
-    /** Lets everything through, also what is still to come. */
+    releaseNext: () => pending.shift()?.(),
+    /** Releases every caller, including later ones. */
     open() {
-      open = true;
-      for (const resolve of waiting) resolve();
-      waiting = [];
+      isOpen = true;
+      for (const resolve of pending) resolve();
+      pending = [];
     },
   };
 }
 
-/** All that is on its way in either direction has arrived. */
-export async function settle(fake: FakeBridge, client: PacketSocket): Promise<void> {
-  if (client.socket.readyState !== client.socket.OPEN) return waitUntil(() => fake.opened === 0);
+/** Waits until every packet in flight, in either direction, has arrived. */
+export async function flushPackets(fake: FakeBridge, client: PacketSocket): Promise<void> {
+  if (client.socket.readyState !== client.socket.OPEN) return waitUntil(() => fake.connectionCount === 0);
   client.send('2');
   await new Promise<void>((resolve) => {
-    const done = (data?: Buffer) => {
-      if (data !== undefined && data.toString() !== '3') return;
-      client.socket.off('message', done).off('close', done);
+    const finish = () => {
+      client.socket.off('message', onMessage).off('close', finish);
       resolve();
     };
-    client.socket.on('message', done).on('close', () => done());
+    const onMessage = (data: Buffer) => {
+      if (data.toString() === '3') finish();
+    };
+    client.socket.on('message', onMessage).on('close', finish);
   });
   await new Promise(setImmediate);
 }
 
-/** All frames that a client receives from now on. */
-export function listen(client: PacketSocket): string[] {
-  const heard: string[] = [];
+/** Records the packets that a client receives from now on, without pongs. */
+export function recordPackets(client: PacketSocket): string[] {
+  const received: string[] = [];
   client.socket.on('message', (data: Buffer) => {
-    if (data.toString() !== '3') heard.push(data.toString());
+    if (data.toString() !== '3') received.push(data.toString());
   });
-  return heard;
+  return received;
 }
 
-/** Steps, after most of which what is on its way arrives before the next one. */
-export const history = <Step extends string>(...steps: readonly Step[]) =>
+/** Generates histories of up to 24 steps. Two out of three steps are followed by a flush of the packets in flight. */
+export const historyOf = <Step extends string>(...steps: readonly Step[]) =>
   fc.array(fc.tuple(fc.constantFrom(...steps), fc.nat({ max: 2 })), { maxLength: 24 });
 
 const positionOf = (packet: string) => Number(/"content":"at (\d+)"/.exec(packet)?.[1] ?? Number.NaN);
 
-/** Log position at the permission check; `none` if it was refused. */
+/** Log position at the permission check of a join; `none` if it was refused. */
 export type Permission = number | 'none';
 
-interface Truth {
-  /** One for each joining, in order. */
+interface RoomHistory {
+  /** One for each join, in order. */
   readonly permissions: Permission[];
+  /** Positions of the kicks of the client. */
   readonly kicks: readonly number[];
-  /** Positions that the client had no right to. */
-  readonly secrets: ReadonlySet<number>;
-  readonly end: number;
+  /** Positions at which the client had no access. */
+  readonly forbidden: ReadonlySet<number>;
+  /** The head of the room's log at the end. */
+  readonly head: number;
 }
 
-/** Checks the received room frames in order: at each point the next one is due, or none. */
-export function requireWhole(heard: readonly string[], { permissions, kicks, secrets, end }: Truth): void {
+/** Checks that the client received each frame of the room from its join to its leave or kick, in order, and no other. */
+export function expectGaplessDelivery(received: readonly string[], history: RoomHistory): void {
+  const { permissions, kicks, forbidden, head } = history;
+  /** The position that is due next; undefined outside the room. */
   let next: number | undefined;
   /** Position of the newest permission check made while in the room. */
-  let again = 0;
-  for (const packet of heard) {
+  let rejoinedAt = 0;
+  for (const packet of received) {
     if (packet.startsWith('42["success","Vous avez rejoins')) {
-      const known = permissions.shift();
-      expect(known).toBeTypeOf('number');
-      if (next === undefined) next = Number(known) + 1;
-      else again = Number(known);
+      const permission = permissions.shift();
+      expect(permission).toBeTypeOf('number');
+      if (next === undefined) next = Number(permission) + 1;
+      else rejoinedAt = Number(permission);
     } else if (packet.startsWith('42["error"')) {
-      const known = permissions.shift();
+      const permission = permissions.shift();
       // A join may fail after its permission check if a kick followed.
-      if (known !== 'none') expect(Math.max(...kicks)).toBeGreaterThan(known ?? 0);
+      if (permission !== 'none') expect(Math.max(...kicks)).toBeGreaterThan(permission ?? 0);
     } else if (packet.startsWith('42["success","Vous avez quitte')) {
       next = undefined;
     } else if (packet.includes('"event":"kick"')) {
       expect(kicks).toContain(next);
       // After a second join, frames resume after the position of that join.
-      next = next !== undefined && again >= next ? again + 1 : undefined;
+      next = next !== undefined && rejoinedAt >= next ? rejoinedAt + 1 : undefined;
     } else if (packet.startsWith('42["message"')) {
       const position = positionOf(packet);
       expect(position).toBe(next);
-      expect(secrets).not.toContain(position);
+      expect(forbidden).not.toContain(position);
       next = position + 1;
     }
   }
   expect(permissions).toEqual([]);
-  if (next !== undefined) expect(next).toBe(end + 1);
+  if (next !== undefined) expect(next).toBe(head + 1);
 }

@@ -8,17 +8,17 @@ import type { PacketSocket } from '../harness/packet-connection.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
 import { PROGRAM_ENV, waitUntilListening } from '../harness/program.ts';
 
-// Hostile legacy clients against the program in a separate process: the tests check its memory, its log and its metrics,
-// and that another client is still served.
+// Hostile legacy clients against a server process: the tests check its memory, its log and its metrics, and that it still
+// serves another client.
 
 const MEGABYTE = 1024 * 1024;
-/** Peak memory that a client may cause. Without a limit, each of these attacks took hundreds of megabytes. */
-const BOUND = 150 * MEGABYTE;
+/** Memory that an attack may take. Without limits, each of these attacks took hundreds of megabytes. */
+const MAX_MEMORY_GROWTH = 150 * MEGABYTE;
 
 let url: string;
 let token: string;
-let witness: PacketSocket;
-let printed = '';
+let otherClient: PacketSocket;
+let output = '';
 let stop: () => Promise<void>;
 
 beforeAll(async () => {
@@ -26,7 +26,7 @@ beforeAll(async () => {
   const child = spawn(process.execPath, ['src/main.ts'], {
     env: { ...PROGRAM_ENV, PORT: '0', HOST: '127.0.0.1', DATA_DIR: folder.path },
   });
-  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   stop = async () => {
     const exited = once(child, 'exit');
     child.kill('SIGKILL');
@@ -39,38 +39,38 @@ beforeAll(async () => {
     'mutation { login(email: "ann@example.com", password: "parley") { token } }',
   );
   token = login.token;
-  witness = await loggedIn();
+  otherClient = await connectAuthenticated();
 });
 
 afterAll(async () => {
-  await witness[Symbol.asyncDispose]();
+  await otherClient[Symbol.asyncDispose]();
   await stop();
 });
 
-async function loggedIn(protocol: 3 | 4 = 3): Promise<PacketSocket> {
+async function connectAuthenticated(protocol: 3 | 4 = 3): Promise<PacketSocket> {
   const client = await openPacketSocket(url, protocol);
   expect(await client.request('authenticate', { token })).toEqual(['42["success","User authenticated"]']);
   return client;
 }
 
-async function measured(name: string): Promise<number> {
+async function readMetric(name: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();
-  const line = text.split('\n').find((one) => one.startsWith(`${name} `));
+  const line = text.split('\n').find((entry) => entry.startsWith(`${name} `));
   return Number(line?.split(' ').at(-1));
 }
 
-const connections = () => measured('parley_connections{transport="socket.io"}');
-const memory = () => measured('process_resident_memory_bytes');
+const countConnections = () => readMetric('parley_connections{transport="socket.io"}');
+const readMemory = () => readMetric('process_resident_memory_bytes');
 
-/** Runs an attack, and checks that another client is served, memory is bounded, nothing stays open, and the log is short. */
-async function harmless(harm: () => Promise<unknown>): Promise<void> {
-  await connections();
-  const [before, lines] = [await memory(), printed.split('\n').length];
-  await harm();
-  expect(await witness.request('webrtc_credentials')).toHaveLength(1);
-  expect((await memory()) - before).toBeLessThan(BOUND);
-  await expect.poll(connections, { timeout: 10_000 }).toBe(1);
-  expect(printed.split('\n').length - lines).toBeLessThan(10);
+/** Runs an attack, and checks that another client is served, memory is bounded, no connection stays open, and the log is short. */
+async function expectHarmless(attack: () => Promise<unknown>): Promise<void> {
+  await countConnections();
+  const [memoryBefore, linesBefore] = [await readMemory(), output.split('\n').length];
+  await attack();
+  expect(await otherClient.request('webrtc_credentials')).toHaveLength(1);
+  expect((await readMemory()) - memoryBefore).toBeLessThan(MAX_MEMORY_GROWTH);
+  await expect.poll(countConnections, { timeout: 10_000 }).toBe(1);
+  expect(output.split('\n').length - linesBefore).toBeLessThan(10);
 }
 
 async function openSession(query: string): Promise<string> {
@@ -80,34 +80,39 @@ async function openSession(query: string): Promise<string> {
 }
 
 async function post(address: string, body: string | Buffer<ArrayBuffer>, type = 'text/plain'): Promise<void> {
-  // The answer to a post that ends its own connection may never come.
+  // A post that closes its own connection may never receive a response.
   await fetch(address, { method: 'POST', body, headers: { 'content-type': type } }).catch(() => undefined);
 }
 
-const full = 5 * MEGABYTE - 10;
-const filledWith = (text: string) => text.repeat(Math.floor(full / text.length));
-const bytesOf = (...bytes: number[]) => Buffer.alloc(full - (full % bytes.length), Buffer.from(bytes));
+/** Just below the largest payload that the server accepts. */
+const PAYLOAD_BYTES = 5 * MEGABYTE - 10;
+const repeatText = (text: string) => text.repeat(Math.floor(PAYLOAD_BYTES / text.length));
+const repeatBytes = (...bytes: number[]) =>
+  Buffer.alloc(PAYLOAD_BYTES - (PAYLOAD_BYTES % bytes.length), Buffer.from(bytes));
 
 test.for([
-  ['pings', 'EIO=3', filledWith('1:2')],
-  ['empty packets', 'EIO=3', filledWith('0:')],
-  ['messages', 'EIO=3', filledWith('2:42')],
-  ['acknowledgements', 'EIO=3', filledWith('5:430[]')],
-  ['one length without end', 'EIO=3', filledWith('1')],
-  ['pings in binary', 'EIO=3', bytesOf(0, 1, 255, 50)],
-  ['empty packets in binary', 'EIO=3', bytesOf(0, 255)],
-  ['broken lengths in binary', 'EIO=3', bytesOf(0, 200, 255)],
-  ['pongs', 'EIO=4', filledWith('3\u001e')],
-  ['empty packets', 'EIO=4', filledWith('\u001e')],
-  ['empty attachments', 'EIO=4', filledWith('b\u001e')],
+  ['pings', 'EIO=3', repeatText('1:2')],
+  ['empty packets', 'EIO=3', repeatText('0:')],
+  ['messages', 'EIO=3', repeatText('2:42')],
+  ['acknowledgements', 'EIO=3', repeatText('5:430[]')],
+  ['one length without end', 'EIO=3', repeatText('1')],
+  ['pings in binary', 'EIO=3', repeatBytes(0, 1, 255, 50)],
+  ['empty packets in binary', 'EIO=3', repeatBytes(0, 255)],
+  ['broken lengths in binary', 'EIO=3', repeatBytes(0, 200, 255)],
+  ['pongs', 'EIO=4', repeatText('3\u001e')],
+  ['empty packets', 'EIO=4', repeatText('\u001e')],
+  ['empty attachments', 'EIO=4', repeatText('b\u001e')],
 ] as const)(
   'five megabytes of %s, with %s, in one post close only their own connection',
   async ([, query, body]) => {
     const address = await openSession(query);
     const type = typeof body === 'string' ? 'text/plain' : 'application/octet-stream';
-    await harmless(() => post(address, body, type));
-    const answer = await fetch(address);
-    expect([answer.status, await answer.json()]).toEqual([400, { code: 1, message: 'Session ID unknown' }]);
+    await expectHarmless(() => post(address, body, type));
+    const response = await fetch(address);
+    expect([response.status, await response.json()]).toEqual([
+      400,
+      { code: 1, message: 'Session ID unknown' },
+    ]);
   },
 );
 
@@ -118,101 +123,106 @@ test.for([
   'a body of a hundred megabytes, %s, is refused, and its session stays open',
   async ([, headers]) => {
     const address = await openSession('EIO=3&b64=1');
-    await harmless(async () => {
-      const posting = request(address, {
+    await expectHarmless(async () => {
+      const post = request(address, {
         method: 'POST',
         headers: { ...headers, 'content-type': 'text/plain' },
       });
-      posting.on('error', () => {});
-      const answered = once(posting, 'response');
+      post.on('error', () => {});
+      const responded = once(post, 'response');
       const chunk = Buffer.alloc(64 * 1024, 120);
-      let over = false;
+      let isOver = false;
       const write = (): void => {
-        while (!over) if (!posting.write(chunk)) return void posting.once('drain', write);
+        while (!isOver) if (!post.write(chunk)) return void post.once('drain', write);
       };
       write();
-      const [answer] = (await answered) as [{ statusCode: number }];
-      over = true;
-      posting.destroy();
-      expect(answer.statusCode).toBe(413);
+      const [response] = (await responded) as [{ statusCode: number }];
+      isOver = true;
+      post.destroy();
+      expect(response.statusCode).toBe(413);
       expect(await (await fetch(address, { method: 'POST', body: '1:1' })).text()).toBe('ok');
     });
   },
 );
 
-/** A WebSocket frame of a client, with a mask of zeros. */
-function frame(opcode: number, body: string, length = body.length): Buffer {
-  const head = length < 126 ? Buffer.from([opcode, 0x80 | length]) : Buffer.alloc(10);
+/** Encodes a WebSocket frame of a client, with a mask of zeros. */
+function encodeFrame(opcode: number, body: string, length = body.length): Buffer {
+  const header = length < 126 ? Buffer.from([opcode, 0x80 | length]) : Buffer.alloc(10);
   if (length >= 126) {
-    head.set([opcode, 0x80 | 127]);
-    head.writeBigUInt64BE(BigInt(length), 2);
+    header.set([opcode, 0x80 | 127]);
+    header.writeBigUInt64BE(BigInt(length), 2);
   }
-  return Buffer.concat([head, Buffer.alloc(4), Buffer.from(body)]);
+  return Buffer.concat([header, Buffer.alloc(4), Buffer.from(body)]);
 }
 
-interface Raw {
+interface TcpSocket {
   write(data: Buffer, done?: () => void): boolean;
   pause(): void;
   once(event: 'close', listener: () => void): void;
 }
 
-/** The TCP connection below a client. */
-const below = (client: PacketSocket): Raw => (client.socket as unknown as { _socket: Raw })._socket;
+/** Returns the TCP socket of a client. */
+const tcpSocketOf = (client: PacketSocket): TcpSocket =>
+  (client.socket as unknown as { _socket: TcpSocket })._socket;
 
-/** Sends the same again and again until the connection is over, as fast as it is taken. */
+/** Writes the same data repeatedly, as fast as the server reads it, until the connection is closed. */
 async function flood(client: PacketSocket, data: Buffer, times = 3_000): Promise<void> {
-  let open = true;
-  client.socket.on('close', () => (open = false)).on('error', () => {});
-  below(client).once('close', () => (open = false));
-  for (let n = 0; n < times && open; n += 1)
-    await new Promise<void>((resolve) => void below(client).write(data, () => resolve()));
+  let isOpen = true;
+  client.socket.on('close', () => (isOpen = false)).on('error', () => {});
+  tcpSocketOf(client).once('close', () => (isOpen = false));
+  for (let n = 0; n < times && isOpen; n += 1)
+    await new Promise<void>((resolve) => void tcpSocketOf(client).write(data, () => resolve()));
 }
 
 test('a WebSocket frame with a length of a hundred megabytes is refused immediately', async () => {
-  await harmless(async () => {
-    await using client = await loggedIn();
-    below(client).write(frame(0x81, '42["message"', 100 * MEGABYTE));
+  await expectHarmless(async () => {
+    await using client = await connectAuthenticated();
+    tcpSocketOf(client).write(encodeFrame(0x81, '42["message"', 100 * MEGABYTE));
     expect(await client.waitForClose()).toBe(1009);
   });
 });
 
 test.for([
-  ['of one byte', frame(0x00, 'x')],
-  ['of nothing', frame(0x00, '')],
+  ['of one byte', encodeFrame(0x00, 'x')],
+  ['of nothing', encodeFrame(0x00, '')],
 ] as const)('an endless fragmented message %s is refused', async ([, fragment]) => {
-  await harmless(async () => {
-    await using client = await loggedIn();
-    below(client).write(frame(0x01, '42["message"'));
+  await expectHarmless(async () => {
+    await using client = await connectAuthenticated();
+    tcpSocketOf(client).write(encodeFrame(0x01, '42["message"'));
     await flood(client, Buffer.concat(Array.from({ length: 1_000 }, () => fragment)));
     expect(await client.waitForClose()).toBe(1008);
   });
 });
 
 test('a client that reads may send any number of WebSocket pings', async () => {
-  await harmless(async () => {
-    await using client = await loggedIn();
-    await flood(client, Buffer.concat(Array.from({ length: 1_000 }, () => frame(0x89, 'x'.repeat(125)))), 50);
+  await expectHarmless(async () => {
+    await using client = await connectAuthenticated();
+    await flood(
+      client,
+      Buffer.concat(Array.from({ length: 1_000 }, () => encodeFrame(0x89, 'x'.repeat(125)))),
+      50,
+    );
     expect(await client.request('webrtc_stun_info')).toHaveLength(1);
   });
 });
 
 test.for([
-  ['WebSocket pings', frame(0x89, 'x'.repeat(125))],
-  ['Engine.IO pings', frame(0x81, '2')],
-  ['requests', frame(0x81, '421["webrtc_stun_info"]')],
-  ['unknown channels with acknowledgements', frame(0x81, '421["nothing",{"a":1}]')],
-  ['wrong tokens', frame(0x81, '421["authenticate",{"token":"a.b.c"}]')],
-  // Kernel buffers do not count: some of these take millions of packets.
+  ['WebSocket pings', encodeFrame(0x89, 'x'.repeat(125))],
+  ['Engine.IO pings', encodeFrame(0x81, '2')],
+  ['requests', encodeFrame(0x81, '421["webrtc_stun_info"]')],
+  ['unknown channels with acknowledgements', encodeFrame(0x81, '421["nothing",{"a":1}]')],
+  ['wrong tokens', encodeFrame(0x81, '421["authenticate",{"token":"a.b.c"}]')],
+  // Kernel buffers are not limited: filling them takes millions of packets in some of these cases.
 ] as const)(
   'a client that sends %s and reads nothing is disconnected',
   { timeout: 60_000 },
   async ([, packet]) => {
-    await harmless(async () => {
+    await expectHarmless(async () => {
       await using client = await openPacketSocket(url);
-      below(client).pause();
+      tcpSocketOf(client).pause();
       await flood(client, Buffer.concat(Array.from({ length: 1_000 }, () => packet)));
     });
-    expect(printed.trimEnd().split('\n').slice(-2).join('\n')).toMatch(/disconnecting legacy client/);
+    expect(output.trimEnd().split('\n').slice(-2).join('\n')).toMatch(/disconnecting legacy client/);
   },
 );
 
@@ -220,22 +230,22 @@ test.for([
   ['before it authenticates', 'message', { conversation_id: 1 }, '42["error","Socket user introuvable"]'],
   ['with wrong tokens', 'authenticate', { token: 'a.b.c' }, '42["error","User not found"]'],
   ['to unknown channels', 'nothing', {}, undefined],
-] as const)('a client that sends no faster than it reads replies, %s, stays connected', async (flooding) => {
-  const [, channel, payload, answer] = flooding;
-  await harmless(async () => {
+] as const)('a client that sends no faster than it reads replies, %s, stays connected', async (sample) => {
+  const [, channel, payload, reply] = sample;
+  await expectHarmless(async () => {
     await using client = await openPacketSocket(url);
     for (let round = 0; round < 10; round += 1) {
       for (let n = 0; n < 300; n += 1) client.emit(channel, payload);
       expect(await client.request(channel, payload)).toEqual(
-        answer === undefined ? [] : Array.from({ length: 301 }, () => answer),
+        reply === undefined ? [] : Array.from({ length: 301 }, () => reply),
       );
     }
   });
 });
 
 test('announced attachments that do not arrive are limited', async () => {
-  await harmless(async () => {
-    const clients = await Promise.all(Array.from({ length: 2 }, () => loggedIn()));
+  await expectHarmless(async () => {
+    const clients = await Promise.all(Array.from({ length: 2 }, () => connectAuthenticated()));
     const attachment = Buffer.alloc(4.9 * MEGABYTE, 4);
     for (const client of clients) {
       client.send(`4510-["x"${',{"_placeholder":true,"num":0}'.repeat(10)}]`);
@@ -252,10 +262,10 @@ test.for([
 ] as const)(
   'several references to one attachment, as %s, close the connection',
   async ([, channel, payload]) => {
-    const many = JSON.stringify(Array.from({ length: 300 }, () => ({ _placeholder: true, num: 0 })));
-    const event = JSON.stringify([channel, payload]).replace('"HERE"', many);
-    await harmless(async () => {
-      await using client = await loggedIn();
+    const references = JSON.stringify(Array.from({ length: 300 }, () => ({ _placeholder: true, num: 0 })));
+    const event = JSON.stringify([channel, payload]).replace('"HERE"', references);
+    await expectHarmless(async () => {
+      await using client = await connectAuthenticated();
       client.send(`451-${event}`);
       client.socket.send(Buffer.alloc(4 * MEGABYTE, 4));
       await client.waitForClose();
@@ -264,8 +274,8 @@ test.for([
 );
 
 test.for(['files', 'text_message'])('megabytes of binary data as %s are refused', async (field) => {
-  await harmless(async () => {
-    await using client = await loggedIn();
+  await expectHarmless(async () => {
+    await using client = await connectAuthenticated();
     const payload = { conversation_id: 1, [field]: field === 'files' ? ['HERE'] : 'HERE' };
     const event = JSON.stringify(['message', payload]).replace('"HERE"', '{"_placeholder":true,"num":0}');
     client.send(`451-${event}`);
@@ -277,8 +287,8 @@ test.for(['files', 'text_message'])('megabytes of binary data as %s are refused'
 test.for(['459999999-["x"]', '4511-["x"]', '45-["x"]', '451.5-["x"]'])(
   'malformed attachment counts are refused: %s',
   async (packet) => {
-    await harmless(async () => {
-      await using client = await loggedIn();
+    await expectHarmless(async () => {
+      await using client = await connectAuthenticated();
       client.send(packet);
       await client.waitForClose();
     });

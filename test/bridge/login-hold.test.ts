@@ -1,24 +1,24 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { BridgeLimits } from '../../src/bridge/limits.ts';
+import type { ConnectionLimits } from '../../src/bridge/connection-limits.ts';
 import { encodePayload, openPollingSession } from '../harness/engine-io.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
-import { fakeBridge } from './fake-bridge.ts';
+import { startFakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
-// Events sent before the authenticate. In tests where the hold must not expire it lasts an hour.
+// Events sent before `authenticate` are held for it. Where the hold must not expire, it lasts an hour.
 
 const HOUR_MS = 3_600_000;
-const talk = { conversation_id: 12 };
+const conversation = { conversation_id: 12 };
 const authenticated = '42["success","User authenticated"]';
-const joined = '42["success","Vous avez rejoins la conversation : conversation_12"]';
-const sent = '42["success",{"received":true,"message_id":1}]';
-const unknown = '42["error","Socket user introuvable"]';
-const servers = '42["webrtc_config",[]]';
+const roomJoined = '42["success","Vous avez rejoins la conversation : conversation_12"]';
+const messageReceived = '42["success",{"received":true,"message_id":1}]';
+const notAuthenticated = '42["error","Socket user introuvable"]';
+const stunServers = '42["webrtc_config",[]]';
 
 let fake: FakeBridge;
 
-async function open(limits: Partial<BridgeLimits> = {}): Promise<string> {
-  fake = await fakeBridge({ holdMs: HOUR_MS, ...limits });
+async function startServer(limits: Partial<ConnectionLimits> = {}): Promise<string> {
+  fake = await startFakeBridge({ holdMs: HOUR_MS, ...limits });
   fake.operations['LegacyStunServers'] = () => ({ data: { webrtc: { stunServers: [] } } });
   return fake.url;
 }
@@ -26,28 +26,40 @@ async function open(limits: Partial<BridgeLimits> = {}): Promise<string> {
 beforeEach(() => void (fake = undefined as unknown as FakeBridge));
 afterEach(() => fake[Symbol.asyncDispose]());
 
-test.for([3, 4] as const)('protocol %d: events before authenticate run after it, in order', async (eio) => {
-  await using client = await openPacketSocket(await open(), eio);
-  client.emit('join_conversation', talk);
-  client.send('421["message",{"conversation_id":12}]');
-  client.send('422["nothing"]');
-  client.send('423["authenticate",{"token":"user:7"}]');
-  client.send('424["message",{"conversation_id":12}]');
-  for (const packet of [authenticated, '433[]', joined, sent, '431[]', '432[]', sent, '434[]'])
-    expect(await client.next()).toBe(packet);
-});
+test.for([3, 4] as const)(
+  'protocol %d: events before authenticate run after it, in order',
+  async (protocol) => {
+    await using client = await openPacketSocket(await startServer(), protocol);
+    client.emit('join_conversation', conversation);
+    client.send('421["message",{"conversation_id":12}]');
+    client.send('422["nothing"]');
+    client.send('423["authenticate",{"token":"user:7"}]');
+    client.send('424["message",{"conversation_id":12}]');
+    for (const packet of [
+      authenticated,
+      '433[]',
+      roomJoined,
+      messageReceived,
+      '431[]',
+      '432[]',
+      messageReceived,
+      '434[]',
+    ])
+      expect(await client.next()).toBe(packet);
+  },
+);
 
 test('an event that needs no login runs immediately, but not before held events', async () => {
-  await using client = await openPacketSocket(await open());
+  await using client = await openPacketSocket(await startServer());
   client.emit('webrtc_stun_info');
-  expect(await client.next()).toBe(servers);
-  client.emit('message', talk);
+  expect(await client.next()).toBe(stunServers);
+  client.emit('message', conversation);
   client.emit('webrtc_stun_info');
   client.emit('authenticate', { token: 'user:7' });
   expect([await client.next(), await client.next(), await client.next()]).toEqual([
     authenticated,
-    sent,
-    servers,
+    messageReceived,
+    stunServers,
   ]);
 });
 
@@ -55,32 +67,32 @@ test.for([
   [{ token: 'wrong' }, '42["error","User not found"]'],
   [{}, '42["error","Json web token introuvable"]'],
 ] as const)('a failed authenticate refuses held events: %j', async ([payload, refusal]) => {
-  await using client = await openPacketSocket(await open());
-  client.emit('message', talk);
+  await using client = await openPacketSocket(await startServer());
+  client.emit('message', conversation);
   client.emit('authenticate', payload);
-  expect([await client.next(), await client.next()]).toEqual([refusal, unknown]);
-  expect(await client.request('join_conversation', talk)).toEqual([unknown]);
+  expect([await client.next(), await client.next()]).toEqual([refusal, notAuthenticated]);
+  expect(await client.request('join_conversation', conversation)).toEqual([notAuthenticated]);
   expect(await client.request('authenticate', { token: 'user:7' })).toEqual([authenticated]);
 });
 
-test('a socket that never authenticates is refused after the hold, and immediately from then on', async () => {
-  await using client = await openPacketSocket(await open({ holdMs: 50 }));
-  expect(await client.request('message', talk)).toEqual([unknown]);
-  expect(await client.request('message', talk)).toEqual([unknown]);
+test('a client that never authenticates is refused after the hold, and immediately from then on', async () => {
+  await using client = await openPacketSocket(await startServer({ holdMs: 50 }));
+  expect(await client.request('message', conversation)).toEqual([notAuthenticated]);
+  expect(await client.request('message', conversation)).toEqual([notAuthenticated]);
 });
 
 test('a second authenticate runs after earlier events', async () => {
-  await using client = await openPacketSocket(await open());
+  await using client = await openPacketSocket(await startServer());
   const sessions: unknown[] = [];
   fake.operations['LegacyMessage'] = (_, session) => {
     sessions.push(session?.actor.id);
     return { data: { sendMessage: { message: { legacyId: 1 }, media: [] } } };
   };
-  client.emit('message', talk);
+  client.emit('message', conversation);
   client.emit('authenticate', { token: 'user:7' });
-  client.emit('message', talk);
+  client.emit('message', conversation);
   client.emit('authenticate', { token: 'user:8' });
-  await client.request('message', talk);
+  await client.request('message', conversation);
   expect(sessions).toEqual([7, 7, 8]);
 });
 
@@ -88,90 +100,91 @@ test.for([
   ['41', 'leaves its namespace'],
   ['42["disconnect"]', 'asks to be disconnected'],
 ] as const)('held events run when the client %s', async ([packet]) => {
-  const ran = Promise.withResolvers<unknown>();
-  await using client = await openPacketSocket(await open());
+  const execution = Promise.withResolvers<unknown>();
+  await using client = await openPacketSocket(await startServer());
   fake.operations['LegacyMessage'] = (_, session) => {
-    ran.resolve(session?.actor);
+    execution.resolve(session?.actor);
     return { data: { sendMessage: { message: { legacyId: 1 }, media: [] } } };
   };
-  client.emit('message', talk);
+  client.emit('message', conversation);
   client.emit('authenticate', { token: 'user:7' });
-  client.emit('message', talk);
+  client.emit('message', conversation);
   client.send(packet);
-  expect(await ran.promise).toEqual({ kind: 'user', id: 7 });
+  expect(await execution.promise).toEqual({ kind: 'user', id: 7 });
 });
 
-test('held events of a socket that never authenticates are refused before it is disconnected', async () => {
-  await using client = await openPacketSocket(await open());
-  client.emit('message', talk);
+test('held events of a client that never authenticates are refused before it is disconnected', async () => {
+  await using client = await openPacketSocket(await startServer());
+  client.emit('message', conversation);
   client.emit('disconnect');
-  expect([await client.next(), await client.next()]).toEqual([unknown, '41']);
+  expect([await client.next(), await client.next()]).toEqual([notAuthenticated, '41']);
 });
 
 test.for([
   ['events', { heldEvents: 10 }, 11, 'x'],
   ['bytes', { heldBytes: 1_000 }, 2, 'x'.repeat(600)],
 ] as const)('more %s than the hold allows are refused immediately', async ([, limits, count, text]) => {
-  await using client = await openPacketSocket(await open(limits));
-  for (let n = 0; n < count; n += 1) client.emit('message', { ...talk, text_message: text });
-  for (let n = 0; n < count; n += 1) expect(await client.next()).toBe(unknown);
+  await using client = await openPacketSocket(await startServer(limits));
+  for (let n = 0; n < count; n += 1) client.emit('message', { ...conversation, text_message: text });
+  for (let n = 0; n < count; n += 1) expect(await client.next()).toBe(notAuthenticated);
   expect(await client.request('authenticate', { token: 'user:7' })).toEqual([authenticated]);
 });
 
 test('a token in the handshake counts as an authenticate sent first', async () => {
-  const url = await open();
+  const url = await startServer();
   await using client = await openPacketSocket(url, 4, { auth: { token: 'user:7' } });
-  client.emit('join_conversation', talk);
-  expect([await client.next(), await client.next()]).toEqual([authenticated, joined]);
+  client.emit('join_conversation', conversation);
+  expect([await client.next(), await client.next()]).toEqual([authenticated, roomJoined]);
 });
 
 test('a bad token in the handshake is refused, and the app may still authenticate', async () => {
-  await using client = await openPacketSocket(await open(), 4, { auth: { token: 'wrong' } });
-  client.emit('message', talk);
+  await using client = await openPacketSocket(await startServer(), 4, { auth: { token: 'wrong' } });
+  client.emit('message', conversation);
   expect(await client.next()).toBe('42["error","User not found"]');
   client.emit('authenticate', { token: 'user:7' });
-  expect([await client.next(), await client.next()]).toEqual([authenticated, sent]);
+  expect([await client.next(), await client.next()]).toEqual([authenticated, messageReceived]);
 });
 
 test.for([{ auth: { token: null } }, { auth: { token: '' } }, { auth: {} }, {}])(
   'a handshake without a token is anonymous: %j',
   async (handshake) => {
-    await using client = await openPacketSocket(await open(), 4, handshake);
-    expect(await client.request('webrtc_stun_info')).toEqual([servers]);
+    await using client = await openPacketSocket(await startServer(), 4, handshake);
+    expect(await client.request('webrtc_stun_info')).toEqual([stunServers]);
   },
 );
 
 test('a reconnecting client of protocol 4 that sends one event at a time is acknowledged before its authenticate', async () => {
-  await using client = await openPacketSocket(await open(), 4);
+  await using client = await openPacketSocket(await startServer(), 4);
   client.send('427["message",{"conversation_id":12}]');
   expect(await client.next()).toBe('437[]');
   client.send('428["message",{"conversation_id":12}]');
   expect(await client.next()).toBe('438[]');
   client.send('429["authenticate",{"token":"user:7"}]');
-  for (const packet of [authenticated, '439[]', sent, sent]) expect(await client.next()).toBe(packet);
+  for (const packet of [authenticated, '439[]', messageReceived, messageReceived])
+    expect(await client.next()).toBe(packet);
 });
 
 test('an event that was acknowledged while held is held until a login', async () => {
-  await using client = await openPacketSocket(await open({ holdMs: 300 }), 4);
+  await using client = await openPacketSocket(await startServer({ holdMs: 300 }), 4);
   client.send('427["message",{"conversation_id":12}]');
   expect(await client.next()).toBe('437[]');
-  // Beyond the hold of others on this server.
-  await using other = await openPacketSocket(fake.url);
-  expect(await other.request('message', talk)).toEqual([unknown]);
-  expect(await other.request('message', talk)).toEqual([unknown]);
+  // Waits until the hold of another client of this server has expired.
+  await using otherClient = await openPacketSocket(fake.url);
+  expect(await otherClient.request('message', conversation)).toEqual([notAuthenticated]);
+  expect(await otherClient.request('message', conversation)).toEqual([notAuthenticated]);
   expect(client.pending()).toEqual([]);
   client.emit('authenticate', { token: 'user:7' });
-  expect([await client.next(), await client.next()]).toEqual([authenticated, sent]);
+  expect([await client.next(), await client.next()]).toEqual([authenticated, messageReceived]);
 });
 
 test('each event in one polling request has its own acknowledgement', async () => {
-  const session = await openPollingSession(await open({ holdMs: 500 }), 'EIO=4');
+  const session = await openPollingSession(await startServer({ holdMs: 500 }), 'EIO=4');
   await session.post('40');
   await session.poll();
   await session.post(encodePayload(['425["webrtc_stun_info"]', '420["message",{"conversation_id":12}]']));
   let packets: string[] = [];
   while (!packets.includes('430[]')) packets = [...packets, ...(await session.poll()).text.split('\u001e')];
-  expect(packets).toEqual([servers, '435[]', unknown, '430[]']);
+  expect(packets).toEqual([stunServers, '435[]', notAuthenticated, '430[]']);
 });
 
 test.for([
@@ -179,9 +192,9 @@ test.for([
   [4, 0],
 ] as const)(
   'protocol %d: the held event with acknowledgement %d is refused before it is acknowledged',
-  async ([eio, number]) => {
-    await using client = await openPacketSocket(await open({ holdMs: 500 }), eio);
-    client.send(`42${number}["message",{"conversation_id":12}]`);
-    expect([await client.next(), await client.next()]).toEqual([unknown, `43${number}[]`]);
+  async ([protocol, id]) => {
+    await using client = await openPacketSocket(await startServer({ holdMs: 500 }), protocol);
+    client.send(`42${id}["message",{"conversation_id":12}]`);
+    expect([await client.next(), await client.next()]).toEqual([notAuthenticated, `43${id}[]`]);
   },
 );

@@ -2,9 +2,8 @@ import type { Socket as TcpSocket } from 'node:net';
 import { Socket as EngineSocket } from 'engine.io';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
+import type { ConnectionLimits } from '../../src/bridge/connection-limits.ts';
 import { asciiJson } from '../../src/lib/ascii-json.ts';
-import type { BridgeLimits } from '../../src/bridge/limits.ts';
 import { loadClient } from '../clients/load.ts';
 import {
   encodePayload,
@@ -15,28 +14,28 @@ import {
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 import { waitUntil } from '../harness/waiting.ts';
-import { fakeBridge } from './fake-bridge.ts';
+import { startFakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
+import { createMessageSent, sampleEvent } from './sample-events.ts';
 
-// Room frames bypass engine.io for an idle connection, and go through it otherwise: clients cannot tell which.
+// Room frames bypass engine.io for an idle connection, and pass through it otherwise. Clients see no difference.
 
 const BURSTS = 40;
 const TOPIC = 'conversation:12';
-const talk = { conversation_id: 12 };
-const [sample] = EVENT_SAMPLES['message.sent'];
+const conversation = { conversation_id: 12 };
 
 let fake: FakeBridge;
 
-const open = (limits: Partial<BridgeLimits> = {}): Promise<FakeBridge> =>
-  fakeBridge(limits, { LEGACY_FORWARD_CHANNELS: ['webrtc_forward'] });
+const startBridge = (limits: Partial<ConnectionLimits> = {}): Promise<FakeBridge> =>
+  startFakeBridge(limits, { LEGACY_FORWARD_CHANNELS: ['webrtc_forward'] });
 
-async function reopen(limits: Partial<BridgeLimits>): Promise<void> {
+async function restartBridge(limits: Partial<ConnectionLimits>): Promise<void> {
   await fake[Symbol.asyncDispose]();
-  fake = await open(limits);
+  fake = await startBridge(limits);
 }
 
 beforeEach(async () => {
-  fake = await open();
+  fake = await startBridge();
 });
 
 afterEach(async () => {
@@ -44,115 +43,113 @@ afterEach(async () => {
   await fake[Symbol.asyncDispose]();
 });
 
-function speak(text: string): void {
-  if (sample === undefined) throw new Error('There is no sample.');
-  fake.publish({ ...sample.fact, message: { ...sample.fact.message, text } });
+const publishMessage = (text: string): void => fake.publish(createMessageSent(text));
+
+/** Publishes a signal to one connection, whose frame passes through engine.io. */
+function publishSignal(legacyLease: number, content: string): void {
+  const { author: sender } = sampleEvent('message.sent');
+  fake.publishEphemeral({ type: 'signal', topic: 'user:7', sender, content, legacyLease });
 }
 
-/** Says something to one connection alone, which goes through engine.io. */
-function signal(legacyLease: number, content: string): void {
-  if (sample === undefined) throw new Error('There is no sample.');
-  fake.whisper({ type: 'signal', topic: 'user:7', sender: sample.fact.author, content, legacyLease });
-}
-
-/** The numbers that were said, on whatever channel. */
+/** Returns the number at the start of the content of a frame, on any channel. */
 const numberOf = (packet: string) => Number(/"content":"(\d+)/.exec(packet)?.[1]);
 
-async function inRoom(protocol: 3 | 4, token = 'user:7'): Promise<PacketSocket> {
+async function connectToRoom(protocol: 3 | 4, token = 'user:7'): Promise<PacketSocket> {
   const client = await openPacketSocket(fake.url, protocol);
   await client.request('authenticate', { token });
-  await client.request('join_conversation', talk);
+  await client.request('join_conversation', conversation);
   return client;
 }
 
-const newestLease = () => Math.max(...fake.leases.keys());
+const readNewestLease = () => Math.max(...fake.leases.keys());
 
-/** Counts what engine.io is given to send. */
-function countSends(): () => number {
+/** Counts the messages that engine.io sends from now on. */
+function spyOnEngineSends(): () => number {
   const prototype: { sendPacket(type: string): void } = EngineSocket.prototype as never;
-  const sends = vi.spyOn(prototype, 'sendPacket');
-  return () => sends.mock.calls.filter(([type]) => type === 'message').length;
+  const engineSends = vi.spyOn(prototype, 'sendPacket');
+  return () => engineSends.mock.calls.filter(([type]) => type === 'message').length;
 }
 
-const tcpOf = (client: PacketSocket) => (client.socket as unknown as { readonly _socket: TcpSocket })._socket;
+const tcpSocketOf = (client: PacketSocket) =>
+  (client.socket as unknown as { readonly _socket: TcpSocket })._socket;
 
 test('room frames for an idle connection bypass engine.io', async () => {
-  await using client = await inRoom(3);
-  await using recent = await inRoom(4);
-  const sends = countSends();
-  for (let n = 0; n < 5; n += 1) speak(String(n));
-  for (const one of [client, recent])
+  await using client = await connectToRoom(3);
+  await using protocol4Client = await connectToRoom(4);
+  const engineSends = spyOnEngineSends();
+  for (let n = 0; n < 5; n += 1) publishMessage(String(n));
+  for (const one of [client, protocol4Client])
     for (let n = 0; n < 5; n += 1) expect(numberOf(await one.next())).toBe(n);
-  expect(sends()).toBe(0);
+  expect(engineSends()).toBe(0);
 });
 
 test('frames that bypass engine.io and frames that do not arrive in the order they were sent', async () => {
-  await reopen({ sendQueueBytes: 2 ** 30 });
-  const steps = fc.array(
-    fc.constantFrom('speak', 'speak', 'speak at length', 'signal', 'turn', 'pause', 'read'),
+  await restartBridge({ sendQueueBytes: 2 ** 30 });
+  const stepLists = fc.array(
+    fc.constantFrom('message', 'message', 'large message', 'signal', 'turn', 'pause', 'resume'),
     {
       minLength: 1,
       maxLength: 25,
       size: 'max',
     },
   );
-  let [past, through] = [0, 0];
+  let [bypassing, passing] = [0, 0];
   await fc.assert(
-    fc.asyncProperty(steps, fc.constantFrom<3 | 4>(3, 4), async (taken, protocol) => {
-      await using client = await inRoom(protocol);
-      const lease = newestLease();
-      const sends = countSends();
-      const heard: number[] = [];
+    fc.asyncProperty(stepLists, fc.constantFrom<3 | 4>(3, 4), async (steps, protocol) => {
+      await using client = await connectToRoom(protocol);
+      const lease = readNewestLease();
+      const engineSends = spyOnEngineSends();
+      const received: number[] = [];
       client.socket.on('message', (data: Buffer) => {
-        heard.push(numberOf(data.toString()));
+        received.push(numberOf(data.toString()));
       });
-      let said = 0;
-      for (const step of taken) {
+      let published = 0;
+      for (const step of steps) {
         if (step === 'turn') await new Promise(setImmediate);
         else if (step === 'pause') client.socket.pause();
-        else if (step === 'read') client.socket.resume();
-        else if (step === 'signal') signal(lease, String(said++));
-        else speak(`${said++}${step === 'speak' ? '' : 'é'.repeat(200_000)}`);
+        else if (step === 'resume') client.socket.resume();
+        else if (step === 'signal') publishSignal(lease, String(published++));
+        else publishMessage(`${published++}${step === 'message' ? '' : 'é'.repeat(200_000)}`);
       }
       client.socket.resume();
-      await waitUntil(() => heard.length === said);
-      expect(heard).toEqual(Array.from({ length: said }, (_, n) => n));
-      through += sends();
-      past += said - sends();
+      await waitUntil(() => received.length === published);
+      expect(received).toEqual(Array.from({ length: published }, (_, n) => n));
+      passing += engineSends();
+      bypassing += published - engineSends();
       vi.restoreAllMocks();
       client.socket.close();
-      await waitUntil(() => fake.leases.size === 0 && fake.followers(TOPIC) === 0);
+      await waitUntil(() => fake.leases.size === 0 && fake.countFollowers(TOPIC) === 0);
     }),
     { numRuns: BURSTS },
   );
-  expect(past).toBeGreaterThan(BURSTS);
-  expect(through).toBeGreaterThan(BURSTS);
+  expect(bypassing).toBeGreaterThan(BURSTS);
+  expect(passing).toBeGreaterThan(BURSTS);
 });
 
 test.for([
   [3, 'ASCII', 'Bonjour'],
-  [3, 'other text', 'é€😀\u2028 Ã©tat'],
-  [3, 'a long one', `é${'x'.repeat(70_000)}`],
+  [3, 'non-ASCII', 'é€😀\u2028 Ã©tat'],
+  [3, 'a long text', `é${'x'.repeat(70_000)}`],
   [4, 'ASCII', 'Bonjour'],
-  [4, 'other text', 'é€😀\u2028 Ã©tat'],
-  [4, 'a long one', `é${'x'.repeat(70_000)}`],
+  [4, 'non-ASCII', 'é€😀\u2028 Ã©tat'],
+  [4, 'a long text', `é${'x'.repeat(70_000)}`],
 ] as const)('both paths send identical bytes to protocol %i: %s', async ([protocol, , text]) => {
-  await using client = await inRoom(protocol);
-  const sends = countSends();
+  await using client = await connectToRoom(protocol);
+  const engineSends = spyOnEngineSends();
   let bytes = Buffer.alloc(0);
-  tcpOf(client).on('data', (chunk: Buffer) => (bytes = Buffer.concat([bytes, chunk])));
-  speak(text);
+  tcpSocketOf(client).on('data', (chunk: Buffer) => (bytes = Buffer.concat([bytes, chunk])));
+  publishMessage(text);
   const first = await client.next('42["message"');
-  expect(sends()).toBe(0);
-  const past = bytes;
-  signal(newestLease(), '0');
-  speak(text);
+  expect(engineSends()).toBe(0);
+  const bypassedBytes = bytes;
+  publishSignal(readNewestLease(), '0');
+  publishMessage(text);
   expect(await client.next('42["message"')).toBe(first);
-  expect(sends()).toBeGreaterThan(1);
-  expect(bytes.subarray(-past.length).equals(past)).toBe(true);
+  expect(engineSends()).toBeGreaterThan(1);
+  expect(bytes.subarray(-bypassedBytes.length).equals(bypassedBytes)).toBe(true);
   const { length } = Buffer.from(first);
-  expect(past.length).toBe(length + (length < 2 ** 16 ? 4 : 10));
-  expect(past.subarray(-length).toString()).toBe(first);
+  expect(bypassedBytes.length).toBe(length + (length < 2 ** 16 ? 4 : 10));
+  expect(bypassedBytes.subarray(-length).toString()).toBe(first);
   const content = JSON.stringify(text);
   expect(first).toContain(`"content":${protocol === 3 ? asciiJson(content) : content},`);
 });
@@ -165,14 +162,14 @@ test.for([
 ] as const)('%s over %s reads every character', async ([version, transport]) => {
   const socket = loadClient(version)(fake.url, { transports: [transport], forceNew: true });
   const text = 'é€😀\u2028 Ã©tat';
-  const heard = new Promise<unknown>((resolve) => {
+  const received = new Promise<unknown>((resolve) => {
     socket.on('message', (payload) =>
       resolve((payload as { message: { content: unknown } }).message.content),
     );
   });
   socket.emit('authenticate', { token: 'user:7' });
-  socket.emit('join_conversation', talk, () => speak(text));
-  expect(await heard).toBe(text);
+  socket.emit('join_conversation', conversation, () => publishMessage(text));
+  expect(await received).toBe(text);
   socket.close();
 });
 
@@ -180,27 +177,27 @@ test.for(['1.0.6', '1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
   '%s receives a burst completely and in order while it upgrades from polling to WebSocket',
   async (version) => {
     const socket = loadClient(version)(fake.url, { forceNew: true });
-    const heard: number[] = [];
+    const received: number[] = [];
     socket.on('message', (payload) => {
       const { message } = payload as { message: { content: string } };
-      heard.push(Number.parseInt(message.content, 10));
+      received.push(Number.parseInt(message.content, 10));
     });
     let isMember = false;
     socket.emit('authenticate', { token: 'user:7' });
-    socket.emit('join_conversation', talk, () => (isMember = true));
+    socket.emit('join_conversation', conversation, () => (isMember = true));
     const isUpgraded = () => socket.io.engine.transport.name === 'websocket';
-    let said = 0;
-    const burst = () => {
-      for (let n = 0; n < 3; n += 1) speak(`${said++} é`);
+    let published = 0;
+    const publishBurst = () => {
+      for (let n = 0; n < 3; n += 1) publishMessage(`${published++} é`);
     };
     while (!isMember || !isUpgraded()) {
-      // No faster than it is read: a slow polling client would be disconnected.
-      if (isMember && said - (heard.at(-1) ?? 0) < 100) burst();
+      // Not faster than the client reads: a slow polling client would be disconnected.
+      if (isMember && published - (received.at(-1) ?? 0) < 100) publishBurst();
       await new Promise(setImmediate);
     }
-    for (let n = 0; n < 20; n += 1) burst();
-    await waitUntil(() => heard.at(-1) === said - 1);
-    expect(heard).toEqual(Array.from({ length: said }, (_, n) => n));
+    for (let n = 0; n < 20; n += 1) publishBurst();
+    await waitUntil(() => received.at(-1) === published - 1);
+    expect(received).toEqual(Array.from({ length: published }, (_, n) => n));
     socket.close();
   },
 );
@@ -215,89 +212,92 @@ test.for([
     if (protocol === 4) await post('40');
     await poll();
     await post(
-      encode(['42["authenticate",{"token":"user:7"}]', `42["join_conversation",${JSON.stringify(talk)}]`]),
+      encode([
+        '42["authenticate",{"token":"user:7"}]',
+        `42["join_conversation",${JSON.stringify(conversation)}]`,
+      ]),
     );
-    const heard: string[] = [];
-    const listen = async (): Promise<void> => {
-      while (!heard.includes('6')) heard.push(...read((await poll()).text));
+    const received: string[] = [];
+    const pollUntilUpgrade = async (): Promise<void> => {
+      while (!received.includes('6')) received.push(...read((await poll()).text));
     };
-    const listening = listen();
-    await waitUntil(() => heard.some((packet) => packet.includes('rejoins')));
-    let said = 0;
-    const burst = () => {
-      for (let n = 0; n < 3; n += 1) speak(`${said++} é`);
+    const polling = pollUntilUpgrade();
+    await waitUntil(() => received.some((packet) => packet.includes('rejoins')));
+    let published = 0;
+    const publishBurst = () => {
+      for (let n = 0; n < 3; n += 1) publishMessage(`${published++} é`);
     };
-    burst();
+    publishBurst();
     const socket = await openSocket();
-    const byFrame: string[] = [];
-    socket.on('message', (data: Buffer) => byFrame.push(data.toString()));
-    burst();
+    const webSocketPackets: string[] = [];
+    socket.on('message', (data: Buffer) => webSocketPackets.push(data.toString()));
+    publishBurst();
     socket.send('2probe');
-    burst();
-    await waitUntil(() => byFrame.includes('3probe'));
-    burst();
-    await listening;
-    burst();
+    publishBurst();
+    await waitUntil(() => webSocketPackets.includes('3probe'));
+    publishBurst();
+    await polling;
+    publishBurst();
     socket.send('5');
-    burst();
-    await waitUntil(() => byFrame.length > 1);
-    for (let n = 0; n < 5; n += 1) burst();
-    const numbers = () => [...heard, ...byFrame].map(numberOf).filter((n) => !Number.isNaN(n));
-    await waitUntil(() => numbers().length >= said);
-    expect(numbers()).toEqual(Array.from({ length: said }, (_, n) => n));
+    publishBurst();
+    await waitUntil(() => webSocketPackets.length > 1);
+    for (let n = 0; n < 5; n += 1) publishBurst();
+    const numbers = () => [...received, ...webSocketPackets].map(numberOf).filter((n) => !Number.isNaN(n));
+    await waitUntil(() => numbers().length >= published);
+    expect(numbers()).toEqual(Array.from({ length: published }, (_, n) => n));
     socket.terminate();
   },
 );
 
 test('a client that stops reading during a burst is disconnected at its limit, and others receive all of it', async () => {
-  await reopen({ sendQueuePackets: 200 });
-  await using slow = await inRoom(4, 'user:7');
-  await using other = await inRoom(3, 'user:8');
-  tcpOf(slow).pause();
-  const sends = countSends();
-  let said = 0;
-  while (fake.ends.length === 0) {
-    for (let n = 0; n < 10; n += 1) speak(`${said++}${'x'.repeat(8_192)}`);
-    for (let n = said - 10; n < said; n += 1) expect(numberOf(await other.next())).toBe(n);
-    // More than the buffers of the system take.
-    if (said > 20_000) throw new Error('It was never disconnected.');
+  await restartBridge({ sendQueuePackets: 200 });
+  await using slowClient = await connectToRoom(4, 'user:7');
+  await using otherClient = await connectToRoom(3, 'user:8');
+  tcpSocketOf(slowClient).pause();
+  const engineSends = spyOnEngineSends();
+  let published = 0;
+  while (fake.endReasons.length === 0) {
+    for (let n = 0; n < 10; n += 1) publishMessage(`${published++}${'x'.repeat(8_192)}`);
+    for (let n = published - 10; n < published; n += 1) expect(numberOf(await otherClient.next())).toBe(n);
+    // More than the kernel buffers hold.
+    if (published > 20_000) throw new Error('The client was never disconnected.');
   }
-  expect(fake.ends).toEqual(['SLOW']);
-  // All that was sent through engine.io waited, but for the one that was given to the socket.
-  expect(sends()).toBeLessThanOrEqual(202);
+  expect(fake.endReasons).toEqual(['SLOW']);
+  // Every frame sent through engine.io was queued, except the one handed to the socket.
+  expect(engineSends()).toBeLessThanOrEqual(202);
   await waitUntil(() => fake.leases.size === 1);
 });
 
 test.for(['terminate', 'close', 'destroy'] as const)(
   'a client whose socket closes by %s during a burst is released, and others receive all of it',
-  async (how) => {
-    await using other = await inRoom(4, 'user:8');
-    await using leaver = await inRoom(3, 'user:7');
-    let said = 0;
-    const burst = () => {
-      for (let n = 0; n < 20; n += 1) speak(`${said++}${'x'.repeat(8_192)}`);
+  async (closeBy) => {
+    await using otherClient = await connectToRoom(4, 'user:8');
+    await using closingClient = await connectToRoom(3, 'user:7');
+    let published = 0;
+    const publishBurst = () => {
+      for (let n = 0; n < 20; n += 1) publishMessage(`${published++}${'x'.repeat(8_192)}`);
     };
-    burst();
-    if (how === 'destroy') tcpOf(leaver).resetAndDestroy();
-    else leaver.socket[how]();
+    publishBurst();
+    if (closeBy === 'destroy') tcpSocketOf(closingClient).resetAndDestroy();
+    else closingClient.socket[closeBy]();
     while (fake.leases.size > 1) {
-      burst();
+      publishBurst();
       await new Promise(setImmediate);
     }
-    burst();
-    for (let n = 0; n < said; n += 1) expect(numberOf(await other.next())).toBe(n);
-    expect(fake.ends).toEqual(['CLIENT']);
-    expect(fake.followers(TOPIC)).toBe(1);
+    publishBurst();
+    for (let n = 0; n < published; n += 1) expect(numberOf(await otherClient.next())).toBe(n);
+    expect(fake.endReasons).toEqual(['CLIENT']);
+    expect(fake.countFollowers(TOPIC)).toBe(1);
   },
 );
 
 test('a client that has left its namespace receives no more of the room while its transport is open', async () => {
-  await using client = await inRoom(3);
+  await using client = await connectToRoom(3);
   client.send('41');
-  // It is in the room until what it sent has run.
-  await waitUntil(() => fake.ends.length === 1);
+  // It is in the room until its earlier events have run.
+  await waitUntil(() => fake.endReasons.length === 1);
   expect(fake.leases.size).toBe(1);
-  speak('0');
+  publishMessage('0');
   client.send('2');
   expect(await client.next()).toBe('3');
 });

@@ -7,15 +7,15 @@ import type { ClientVersion } from '../clients/load.ts';
 import { BINARY, encodeBinaryPayload, openPollingSession } from '../harness/engine-io.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import { pause } from '../harness/waiting.ts';
-import { wireServer } from './wire-server.ts';
-import type { WireServer } from './wire-server.ts';
+import { startEchoServer } from './echo-server.ts';
+import type { EchoServer } from './echo-server.ts';
 
 const TEXT = 'é€😀\u2028 Ã©tat';
 
-let server: WireServer;
+let server: EchoServer;
 
 beforeEach(async () => {
-  server = await wireServer();
+  server = await startEchoServer();
 });
 
 afterEach(async () => {
@@ -25,7 +25,8 @@ afterEach(async () => {
 const openSession = (query: string, headers?: Record<string, string>) =>
   openPollingSession(server.url, query, headers);
 
-const twice = (text: string): string => Buffer.from(text).toString('latin1');
+/** Returns text as a client sends it that encodes UTF-8 twice. */
+const encodeTwice = (text: string): string => Buffer.from(text).toString('latin1');
 
 test.for([
   ['the stamp of browsers up to 1.3', 'EIO=3&t=1416412345678-0', {}, 'application/octet-stream'],
@@ -38,9 +39,9 @@ test.for([
     { 'user-agent': 'Mozilla/5.0' },
     'text/plain; charset=UTF-8',
   ],
-  ['base64 asked for', 'EIO=3&t=1416412345678-0&b64=1', {}, 'text/plain; charset=UTF-8'],
+  ['base64 requested', 'EIO=3&t=1416412345678-0&b64=1', {}, 'text/plain; charset=UTF-8'],
   ['JSONP', 'EIO=3&t=1416412345678-0&j=0', {}, 'text/plain; charset=UTF-8'],
-  ['no EIO at all, as the iOS app', 'b64=1', {}, 'text/plain; charset=UTF-8'],
+  ['no EIO, as from the iOS app', 'b64=1', {}, 'text/plain; charset=UTF-8'],
   ['protocol 4', 'EIO=4&t=1416412345678-0', { 'user-agent': 'Mozilla/5.0' }, 'text/plain; charset=UTF-8'],
 ] as const)('the response to a poll with %s', async ([, query, headers, type]) => {
   const { handshake } = await openSession(query, headers);
@@ -58,15 +59,15 @@ test('a binary polling response is length, 255, text', async () => {
 });
 
 test('one broadcast is ASCII for protocol 3 and UTF-8 for protocol 4', async () => {
-  const old = await openSession('EIO=3&b64=1');
-  const recent = await openSession('EIO=4');
-  await old.poll();
-  await recent.post('40');
-  await recent.poll();
+  const protocol3Client = await openSession('EIO=3&b64=1');
+  const protocol4Client = await openSession('EIO=4');
+  await protocol3Client.poll();
+  await protocol4Client.post('40');
+  await protocol4Client.poll();
   server.io.emit('message', { text: TEXT });
   const escaped = '42["message",{"text":"\\u00e9\\u20ac\\ud83d\\ude00\\u2028 \\u00c3\\u00a9tat"}]';
-  expect((await old.poll()).bytes.toString()).toBe(`${escaped.length}:${escaped}`);
-  expect((await recent.poll()).bytes.toString()).toBe(`42["message",{"text":"${TEXT}"}]`);
+  expect((await protocol3Client.poll()).bytes.toString()).toBe(`${escaped.length}:${escaped}`);
+  expect((await protocol4Client.poll()).bytes.toString()).toBe(`42["message",{"text":"${TEXT}"}]`);
 });
 
 test.for([10, 200, 70_000])(
@@ -105,10 +106,10 @@ test.for(['é', 'é€', 'Nächste 😀 Straße', 'plain'])(
   async (text) => {
     const { poll, post } = await openSession('EIO=3&b64=1');
     await poll();
-    const packet = `42["message",{"text":"${twice(text)}"}]`;
+    const packet = `42["message",{"text":"${encodeTwice(text)}"}]`;
     expect((await post(`${packet.length}:${packet}`)).text).toBe('ok');
-    const answer = JSON.parse((await poll()).bytes.toString().replace(/^\d+:42/, '')) as unknown;
-    expect(answer).toEqual(['message', { text }]);
+    const event = JSON.parse((await poll()).bytes.toString().replace(/^\d+:42/, '')) as unknown;
+    expect(event).toEqual(['message', { text }]);
   },
 );
 
@@ -119,8 +120,8 @@ test.for(['naïve', 'Œuvre é', '日本', 'Â'])(
     await poll();
     const packet = `42["message",{"text":"${text}"}]`;
     await post(`${packet.length}:${packet}`);
-    const answer = JSON.parse((await poll()).bytes.toString().replace(/^\d+:42/, '')) as unknown;
-    expect(answer).toEqual(['message', { text }]);
+    const event = JSON.parse((await poll()).bytes.toString().replace(/^\d+:42/, '')) as unknown;
+    expect(event).toEqual(['message', { text }]);
   },
 );
 
@@ -133,8 +134,8 @@ test.for([
   await poll();
   for (const text of ['é€😀', 'Ã©tat']) {
     expect((await post(encode(`42["message",{"text":"${text}"}]`), type)).text).toBe('ok');
-    const answer = JSON.parse((await poll()).text.replace(/^(\d+:)?42/, '')) as unknown;
-    expect(answer).toEqual(['message', { text }]);
+    const event = JSON.parse((await poll()).text.replace(/^(\d+:)?42/, '')) as unknown;
+    expect(event).toEqual(['message', { text }]);
   }
 });
 
@@ -160,7 +161,7 @@ test('a malformed binary post is one error, not a packet per byte', async () => 
 test('two packets of one post are separated by their lengths, whatever their encoding', async () => {
   const { poll, post } = await openSession('EIO=3&b64=1');
   await poll();
-  const packets = [`42["message","${twice('é')}"]`, '42["message","naïve"]'];
+  const packets = [`42["message","${encodeTwice('é')}"]`, '42["message","naïve"]'];
   await post(packets.map((packet) => `${packet.length}:${packet}`).join(''));
   expect((await poll()).bytes.toString()).toBe('22:42["message","\\u00e9"]26:42["message","na\\u00efve"]');
 });
@@ -169,7 +170,7 @@ test('a JSONP client posts text encoded twice', async () => {
   const { sid } = await openSession('EIO=3&j=0&t=LWqdOs6');
   const url = `${server.url}/socket.io/?EIO=3&transport=polling&j=0&sid=${sid}`;
   await fetch(url);
-  const packet = `42["message","${twice('é')}"]`;
+  const packet = `42["message","${encodeTwice('é')}"]`;
   await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
@@ -195,12 +196,12 @@ const versions: readonly ClientVersion[] = [
   '3.1.3',
   '4.8.4',
 ];
-const pairs = versions.flatMap((version) =>
+const clientTransports = versions.flatMap((version) =>
   (['polling', 'websocket', 'upgrade'] as const).map((transport) => [version, transport] as const),
 );
 
-test.for(pairs)('client %s over %s exchanges any text', async ([version, transport]) => {
-  // Nothing on the wire tells 1.0 from 1.3 there, and 1.0 encodes what it sends twice.
+test.for(clientTransports)('client %s over %s exchanges any text', async ([version, transport]) => {
+  // On WebSocket the server cannot distinguish 1.0 from 1.3, and 1.0 encodes text twice.
   const text = version === '1.0.6' && transport !== 'polling' ? 'plain' : TEXT;
   const transports = transport === 'upgrade' ? (['polling', 'websocket'] as const) : [transport];
   const socket = loadClient(version)(server.url, { transports, forceNew: true, reconnection: false });
@@ -209,27 +210,27 @@ test.for(pairs)('client %s over %s exchanges any text', async ([version, transpo
   socket.on('message', resolve);
   for (const event of ['connect_error', 'connect_timeout', 'error', 'disconnect']) socket.on(event, reject);
   expect(await promise).toEqual({ text });
-  const towards = Promise.withResolvers<unknown>();
-  socket.on('message', towards.resolve);
+  const broadcast = Promise.withResolvers<unknown>();
+  socket.on('message', broadcast.resolve);
   server.io.emit('message', { text: TEXT });
-  expect(await towards.promise).toEqual({ text: TEXT });
+  expect(await broadcast.promise).toEqual({ text: TEXT });
   socket.off('disconnect');
   socket.close();
 });
 
 test.for(['upgrade', 'websocket', 'polling'])(
   'a silent client of protocol 3 on %s is disconnected',
-  async (kind) => {
-    await using quick = await wireServer({ pingInterval: 100, pingTimeout: 150 });
-    const gone = Promise.withResolvers<string>();
-    quick.io.on('connection', (socket) => socket.on('disconnect', gone.resolve));
-    const ws = quick.url.replace('http', 'ws');
-    if (kind === 'websocket') {
+  async (transport) => {
+    await using fastServer = await startEchoServer({ pingInterval: 100, pingTimeout: 150 });
+    const disconnection = Promise.withResolvers<string>();
+    fastServer.io.on('connection', (socket) => socket.on('disconnect', disconnection.resolve));
+    const ws = fastServer.url.replace('http', 'ws');
+    if (transport === 'websocket') {
       new WebSocket(`${ws}/socket.io/?EIO=3&transport=websocket`);
     } else {
-      const opened = await (await fetch(`${quick.url}/socket.io/?EIO=3&transport=polling&b64=1`)).text();
+      const opened = await (await fetch(`${fastServer.url}/socket.io/?EIO=3&transport=polling&b64=1`)).text();
       const sid = /"sid":"([^"]+)"/.exec(opened)?.[1];
-      if (kind === 'upgrade') {
+      if (transport === 'upgrade') {
         const socket = new WebSocket(`${ws}/socket.io/?EIO=3&transport=websocket&sid=${sid}`);
         socket.on('open', () => socket.send('2probe'));
         await new Promise((resolve) => {
@@ -238,25 +239,25 @@ test.for(['upgrade', 'websocket', 'polling'])(
         socket.send('5');
       }
     }
-    expect(await gone.promise).toBe('ping timeout');
+    expect(await disconnection.promise).toBe('ping timeout');
   },
 );
 
 test.for([3, 4])('a client of protocol %i that pings after its upgrade stays connected', async (protocol) => {
-  await using quick = await wireServer({ pingInterval: 100, pingTimeout: 600 });
-  const session = await openPollingSession(quick.url, `EIO=${protocol}`);
+  await using fastServer = await startEchoServer({ pingInterval: 100, pingTimeout: 600 });
+  const session = await openPollingSession(fastServer.url, `EIO=${protocol}`);
   const socket = await session.openSocket();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  socket.on('close', () => reject(new Error('It was disconnected as silent.')));
-  // Longer than a deadline.
-  let beats = 0;
+  socket.on('close', () => reject(new Error('The client was disconnected as silent.')));
+  let heartbeats = 0;
   socket.on('message', (data: Buffer) => {
     const packet = data.toString();
     if (packet === '3probe') socket.send('5');
     if (protocol === 3 && packet.startsWith('3')) void pause(100).then(() => socket.send('2'));
     if (packet === '2') socket.send('3');
-    if (packet === '2' || packet === '3') beats += 1;
-    if (beats === 12) resolve();
+    if (packet === '2' || packet === '3') heartbeats += 1;
+    // Longer than the timeout of a silent client.
+    if (heartbeats === 12) resolve();
   });
   socket.send('2probe');
   await promise;
@@ -269,19 +270,19 @@ test.for([
   ['425["connect"]', '435[]'],
   ['426["newListener","x"]', '436[]'],
   ['427["message_\\"disconnect\\""]', '437[]'],
-] as const)('the raw frame %s is answered by %s and the connection stays open', async ([sent, answered]) => {
+] as const)('the raw packet %s gets the reply %s, and the connection stays open', async ([packet, reply]) => {
   const socket = new WebSocket(`${server.url.replace('http', 'ws')}/socket.io/?EIO=3&transport=websocket`);
-  const frames: string[] = [];
+  const packets: string[] = [];
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.on('message', (data: Buffer) => {
-    frames.push(data.toString());
-    if (frames.length === 2) socket.send(sent);
-    if (frames.length === 3) socket.send('2');
-    if (frames.length === 4) resolve();
+    packets.push(data.toString());
+    if (packets.length === 2) socket.send(packet);
+    if (packets.length === 3) socket.send('2');
+    if (packets.length === 4) resolve();
   });
   socket.on('close', reject);
   await promise;
-  expect(frames.slice(1)).toEqual(['40', answered, '3']);
+  expect(packets.slice(1)).toEqual(['40', reply, '3']);
   socket.off('close', reject);
   socket.close();
 });

@@ -21,22 +21,22 @@ const emptySummary = {
 
 /** Creates a usage log that records its calls. */
 function createFakeUsage(read: UsageLog['read'] = async () => emptySummary) {
-  const noted: string[] = [];
+  const notes: string[] = [];
   const usage: UsageLog = {
     keptDays: 90,
-    note: ({ channel, account }) => void noted.push(`${channel} ${account?.id ?? 'anonymous'}`),
+    note: ({ channel, account }) => void notes.push(`${channel} ${account?.id ?? 'anonymous'}`),
     read,
   };
-  return { noted, usage };
+  return { notes, usage };
 }
 
-const user = (id: number): ActorRef => ({ kind: 'user', id: id as UserId });
+const createUser = (id: number): ActorRef => ({ kind: 'user', id: id as UserId });
 
 test('a connection is counted once a day, and once for each account', () => {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.UTC(2026, 0, 1, 22) });
-  const { noted, usage } = createFakeUsage();
-  const inc = () => undefined;
-  const counter = { inc, dec: inc };
+  const { notes, usage } = createFakeUsage();
+  const ignore = () => undefined;
+  const counter = { inc: ignore, dec: ignore };
   const metrics = {
     connections: counter,
     legacyConnections: counter,
@@ -45,18 +45,19 @@ test('a connection is counted once a day, and once for each account', () => {
     connectionEnds: counter,
   };
   const { countConnection } = createUsageCounter({ metrics, usage }, { protocol: 3, library: 'unknown' });
-  for (const actor of [undefined, undefined, user(7), user(7), user(8)]) countConnection(actor);
-  expect(noted.splice(0)).toEqual(['connect anonymous', 'connect 7', 'connect 8']);
+  for (const actor of [undefined, undefined, createUser(7), createUser(7), createUser(8)])
+    countConnection(actor);
+  expect(notes.splice(0)).toEqual(['connect anonymous', 'connect 7', 'connect 8']);
   vi.setSystemTime(Date.UTC(2026, 0, 1, 23, 59));
-  countConnection(user(8));
-  expect(noted).toEqual([]);
+  countConnection(createUser(8));
+  expect(notes).toEqual([]);
   vi.setSystemTime(Date.UTC(2026, 0, 2));
-  countConnection(user(8));
-  expect(noted).toEqual(['connect 8']);
+  countConnection(createUser(8));
+  expect(notes).toEqual(['connect 8']);
 });
 
-/** Serves the report over HTTP. */
-async function serve(usage: UsageLog, countUsage: () => void) {
+/** Serves the usage report over HTTP. */
+async function startReportServer(usage: UsageLog, countUsage: () => void) {
   const handle = createReportHandler(usage, countUsage);
   const server = createServer((request, response) => void handle(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -73,7 +74,7 @@ test('concurrent requests for a report read it once, after the open connections 
     calls.push(`read ${days}`);
     return emptySummary;
   });
-  await using server = await serve(usage, () => void calls.push('count'));
+  await using server = await startReportServer(usage, () => void calls.push('count'));
   const responses = await Promise.all(Array.from({ length: 20 }, () => server.get(7)));
   expect(responses.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
   expect(calls).toEqual(['count', 'read 7']);
@@ -87,9 +88,9 @@ test('the report fails with 503 while the database is unavailable, and succeeds 
     if (isUnavailable) throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
     return emptySummary;
   });
-  await using server = await serve(usage, () => undefined);
-  const refused = await server.get(7);
-  expect([refused.status, await refused.text()]).toEqual([
+  await using server = await startReportServer(usage, () => undefined);
+  const response = await server.get(7);
+  expect([response.status, await response.text()]).toEqual([
     503,
     'The database is unavailable. Try again later.\n',
   ]);

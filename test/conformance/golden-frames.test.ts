@@ -6,7 +6,7 @@ import { trim } from '../../src/db/event-log.ts';
 import type { Database } from '../../src/db/database.ts';
 import { createCircle, createConversation, createGateway, createDevice } from '../../src/testing/index.ts';
 import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
-import { fakeBridge } from '../bridge/fake-bridge.ts';
+import { startFakeBridge } from '../bridge/fake-bridge.ts';
 import { openTestDatabase } from '../harness/database.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
@@ -748,7 +748,7 @@ test('circle frames for a removed device and for delete are sent to the room', a
 });
 
 test('a failing or overloaded server replies with a refusal', async () => {
-  await using bridge = await fakeBridge();
+  await using bridge = await startFakeBridge();
   await using client = await connectClient('failing server', 3, bridge.url);
   await request(client, 'authenticate', { token: 'user:7' });
   const lines: string[] = [];

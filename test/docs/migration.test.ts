@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { NoDeprecatedCustomRule, parse, specifiedRules, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { CHANNELS, COMMON_REFUSALS } from '../../src/bridge/contract/channels.ts';
-import type { EmittedChannel } from '../../src/bridge/contract/schemas.ts';
+import type { EmittedChannel } from '../../src/bridge/contract/frame-schemas.ts';
 import { schema } from '../../src/schema/index.ts';
 import { readPage } from './migration-page.ts';
 import { blocksOf, read } from './snippets.ts';

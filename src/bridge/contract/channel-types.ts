@@ -4,7 +4,7 @@ import type { Topic } from '../../events/event.ts';
 import type { ConversationId } from '../../ids.ts';
 import type { Frame } from './encoders.ts';
 import type { Payload } from './payload.ts';
-import type { EMITTED, FIELD_TYPES } from './schemas.ts';
+import type { EMITTED, FIELD_TYPES } from './frame-schemas.ts';
 
 /** One listened channel. The documents of the contract are generated from the rows of `channels.ts`. */
 export interface Channel {

@@ -1,7 +1,7 @@
 import type { ActorView, DomainEvent } from '../../events/event.ts';
 import type { ParticipantId } from '../../ids.ts';
-import type { EmittedChannel, Forwarded, IceServer, PayloadOn } from './schemas.ts';
-import type * as shapes from './schemas.ts';
+import type { EmittedChannel, Forwarded, IceServer, PayloadOn } from './frame-schemas.ts';
+import type * as schemas from './frame-schemas.ts';
 
 /** An event for a legacy client: a channel and its one argument. The order of keys is part of the contract. */
 export interface Frame {
@@ -9,7 +9,7 @@ export interface Frame {
   readonly payload: unknown;
 }
 
-/** Creates a frame whose payload is type-checked against the shapes of its channel. */
+/** Creates a frame whose payload is type-checked against the schemas of its channel. */
 export const frame = <Channel extends EmittedChannel>(
   channel: Channel,
   payload: PayloadOn<Channel>,
@@ -44,7 +44,7 @@ export function encodeDate(iso: string): string {
     : `${day}T${seconds}.${fraction.padEnd(6, '0').slice(0, 6)}`;
 }
 
-const encodeUser = (user: User, online: boolean): shapes.User => ({
+const encodeUser = (user: User, online: boolean): schemas.User => ({
   id: user.id,
   email: user.email,
   first_name: user.firstName,
@@ -56,7 +56,7 @@ const encodeUser = (user: User, online: boolean): shapes.User => ({
   type: 'DEFAULT',
 });
 
-const encodeDevice = (device: Device, online: boolean): shapes.Device => ({
+const encodeDevice = (device: Device, online: boolean): schemas.Device => ({
   id: device.id,
   name: device.name,
   created: encodeDate(device.createdAt),
@@ -74,7 +74,7 @@ const encodeActor = (actor: ActorView) =>
  * Contract 1.4. Legacy clients crash on a null `link_id`, so a message of a device has no such key. A message of a user
  * always has a participant.
  */
-function encodeMessage(message: Message): shapes.Message {
+function encodeMessage(message: Message): schemas.Message {
   const { authorDeviceId, participantId } = message;
   const author =
     authorDeviceId === null ? { link_id: participantId as ParticipantId } : { device_id: authorDeviceId };
@@ -88,7 +88,7 @@ function encodeMessage(message: Message): shapes.Message {
   };
 }
 
-export const encodeMedia = (media: MediaView): shapes.Media => ({
+export const encodeMedia = (media: MediaView): schemas.Media => ({
   id: media.id,
   filename: media.filename,
   extension: media.extension,

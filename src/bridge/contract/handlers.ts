@@ -19,7 +19,7 @@ import {
 import type { SignalTarget } from './operations.generated.ts';
 import { hasField, parseFiles, parseFlag, parseText } from './payload.ts';
 import type { Payload } from './payload.ts';
-import type { PayloadOn } from './schemas.ts';
+import type { PayloadOn } from './frame-schemas.ts';
 
 const successFrame = (payload: PayloadOn<'success'>): Frame => frame('success', payload);
 const configFrame = (payload: PayloadOn<'webrtc_config'>): Frame => frame('webrtc_config', payload);

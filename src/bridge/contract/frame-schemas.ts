@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
-// The schemas of the frames that legacy clients receive. They type the encoders, appear in the documents, and validate
-// real frames in tests. The server imports only types from this module, so that zod is not loaded at run time. Schemas do
-// not determine the order of keys: the encoders do.
+// The schemas of the frames that legacy clients receive, and of the fields that they send. They type the encoders, appear in
+// the documents, and validate real frames in tests. The server imports only types from this module, so that zod is not
+// loaded at run time. Schemas do not determine the order of keys: the encoders do.
 
 const id = z.int32().min(1).meta({ id: 'Id', description: 'A positive int32.' });
 
@@ -94,7 +94,7 @@ const joined = <Room extends 'la conversation : conversation' | 'le cercle : cir
     examples: [`Vous avez rejoins ${room}_${sample}`],
   });
 
-/** The channels that legacy clients receive, with the shapes of their payloads. */
+/** The channels that legacy clients receive, with the schemas of their payloads. */
 export const EMITTED = {
   success: {
     authenticated: z.literal('User authenticated').describe('The socket is authenticated.'),

@@ -4,14 +4,16 @@ import { Server } from 'socket.io';
 import { parser } from '../../src/bridge/engine-io/socket-io-parser.ts';
 import { createEngineIo } from '../../src/bridge/engine-io/server.ts';
 
-/** A Socket.IO server over the engine of the bridge: what comes on `message` goes to everybody on `message`. */
-export interface WireServer extends AsyncDisposable {
+/** A Socket.IO server on the engine of the bridge, which broadcasts each `message` that it receives. */
+export interface EchoServer extends AsyncDisposable {
   readonly url: string;
   readonly io: Server;
 }
 
-export async function wireServer(times = { pingInterval: 25_000, pingTimeout: 60_000 }): Promise<WireServer> {
-  const engine = createEngineIo({ ...times, transports: ['polling', 'websocket'] });
+export async function startEchoServer(
+  heartbeat = { pingInterval: 25_000, pingTimeout: 60_000 },
+): Promise<EchoServer> {
+  const engine = createEngineIo({ ...heartbeat, transports: ['polling', 'websocket'] });
   const io = new Server({ path: '/socket.io/', serveClient: false, parser });
   io.bind(engine);
   io.on('connection', (socket) => {

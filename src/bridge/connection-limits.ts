@@ -1,5 +1,5 @@
-/** The resources that one legacy client may use. A connection that exceeds a limit is closed with reason SLOW. */
-export interface BridgeLimits {
+/** The resources that one legacy connection may use. A connection that exceeds a limit is closed with reason SLOW. */
+export interface ConnectionLimits {
   /** Received events that have not started. */
   readonly queuedEvents: number;
   readonly queuedBytes: number;
@@ -21,7 +21,7 @@ export interface BridgeLimits {
   readonly payloadPackets: number;
 }
 
-export const DEFAULT_LIMITS: BridgeLimits = {
+export const DEFAULT_LIMITS: ConnectionLimits = {
   queuedEvents: 10_000,
   queuedBytes: 16 * 1024 * 1024,
   holdMs: 1_000,
