@@ -2,7 +2,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
-import { logIn, send } from '../client/writer.ts';
+import { logIn, sendMessage } from '../client/message-writer.ts';
 import { startTestApp } from '../harness/app.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
 import { isMissing } from '../harness/installed-programs.ts';
@@ -138,7 +138,7 @@ describe.skipIf(isMissing('chromium'))('the page', PATIENT, () => {
     const since = (await texts(page, 'graphql')).length;
     network.refuse();
     await page.locator('#graphql[data-state=reconnecting]').waitFor();
-    await send(gateway.url, await logIn(gateway.url), 'said while the network was cut');
+    await sendMessage(gateway.url, await logIn(gateway.url), 'said while the network was cut');
     network.accept();
     await online(page, 'graphql');
     await shows(page, 'graphql', 'Resumed after the cursor: 1 replayed.');

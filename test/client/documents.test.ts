@@ -1,27 +1,27 @@
 import { expect, test, vi } from 'vitest';
-import { follow, openClient, TRANSPORTS } from './apps.ts';
-import type { Payload } from './apps.ts';
+import { openClient, subscribe, TRANSPORTS } from './subscriptions.ts';
+import type { Payload } from './subscriptions.ts';
 import { openScriptedServer } from './scripted-server.ts';
 
-const SOON = { retryDelay: () => 1 };
-const SLOW = { at: 'live', extensions: { code: 'LIMIT_EXCEEDED', reason: 'SLOW' } } as const;
+const FAST_RETRY = { retryDelay: () => 1 };
+const SLOW_CONSUMER = { at: 'live', extensions: { code: 'LIMIT_EXCEEDED', reason: 'SLOW' } } as const;
 
 const EVENT = '__typename cursor ... on TextAdded { text }';
-/** Durable subscriptions in different notations. */
+/** Equivalent durable subscriptions in different notations. */
 const DURABLE: Readonly<Record<string, Payload>> = {
-  'one without a name': { query: `subscription($after:Cursor){events(after:$after){${EVENT}}}` },
-  'a variable of another name': {
+  'no operation name': { query: `subscription($after:Cursor){events(after:$after){${EVENT}}}` },
+  'another variable name': {
     query: `subscription S($since: Cursor) { events(after: $since) { ${EVENT} } }`,
   },
-  'a variable that has a default': {
+  'a default value of the variable': {
     query: `subscription S($after: Cursor = null) { events(after: $after) { ${EVENT} } }`,
   },
-  'the one of several operations that is named': {
+  'several operations, of which one is selected': {
     query: `query Q { ok } subscription Other($after: Cursor) { events(after: $after) { __typename } }
       subscription S($from: Cursor) { events(after: $from) { ${EVENT} } }`,
     operationName: 'S',
   },
-  'other names for all that is selected': {
+  'aliases for all fields': {
     query: `subscription ($after: Cursor) { e: events(after: $after) { kind: __typename at: cursor ... on TextAdded { text } } }`,
   },
   'a fragment': {
@@ -44,60 +44,60 @@ const DURABLE: Readonly<Record<string, Payload>> = {
   'a string before the cursor': {
     query: `subscription ($after: Cursor) { events(note: "} \\" $after {", after: $after) { ${EVENT} } }`,
   },
-  'a name that is a word of the language': {
+  'a keyword as its name': {
     query: `subscription subscription($on: Cursor) { events(after: $on) { ${EVENT} } }`,
   },
 };
 
 for (const transport of TRANSPORTS) {
-  for (const [words, payload] of Object.entries(DURABLE)) {
-    test(`${transport}: resumes a subscription written with ${words}`, async () => {
+  for (const [notation, payload] of Object.entries(DURABLE)) {
+    test(`${transport}: resumes a subscription written with ${notation}`, async () => {
       await using server = await openScriptedServer();
-      server.plan(SLOW, SLOW);
+      server.queueFaults(SLOW_CONSUMER, SLOW_CONSUMER);
       const states: unknown[] = [];
       const client = openClient(transport, server.url, '', {
-        ...SOON,
+        ...FAST_RETRY,
         onState: ({ status, cursor }) => void states.push([status, cursor]),
       });
-      const followed = follow(client, payload);
-      await vi.waitFor(() => expect(server.begun).toEqual([null, '0', '0']));
-      server.say('m1');
-      await followed.until(() => followed.texts().includes('m1'));
-      expect(followed.events).toHaveLength(2);
+      const subscription = subscribe(client, payload);
+      await vi.waitFor(() => expect(server.startCursors).toEqual([null, '0', '0']));
+      server.addText('m1');
+      await subscription.waitUntil(() => subscription.texts().includes('m1'));
+      expect(subscription.events).toHaveLength(2);
       expect(states.at(-1)).toEqual(['live', '0']);
       expect(states).toHaveLength(5);
       await client.dispose();
     });
   }
 
-  test(`${transport}: resumes a persisted operation, sent without text, after its newest cursor`, async () => {
+  test(`${transport}: resumes a persisted operation, sent without a document, after its newest cursor`, async () => {
     await using server = await openScriptedServer();
-    server.plan(SLOW, SLOW);
-    const client = openClient(transport, server.url, '', SOON);
-    const followed = follow(client, { query: '', variables: { after: null } });
-    await vi.waitFor(() => expect(server.begun).toEqual([null, '0', '0']));
-    server.say('m1');
-    await followed.until(() => followed.texts().includes('m1'));
-    expect(followed.events).toHaveLength(2);
+    server.queueFaults(SLOW_CONSUMER, SLOW_CONSUMER);
+    const client = openClient(transport, server.url, '', FAST_RETRY);
+    const subscription = subscribe(client, { query: '', variables: { after: null } });
+    await vi.waitFor(() => expect(server.startCursors).toEqual([null, '0', '0']));
+    server.addText('m1');
+    await subscription.waitUntil(() => subscription.texts().includes('m1'));
+    expect(subscription.events).toHaveLength(2);
     await client.dispose();
   });
 
   test(`${transport}: does not retry a persisted operation before its first cursor: it could be a mutation`, async () => {
     await using server = await openScriptedServer();
-    server.plan({ at: 'start', extensions: { code: 'UNAVAILABLE' } });
-    const client = openClient(transport, server.url, '', SOON);
-    const followed = follow(client, { query: '', variables: { after: '7' } });
-    await followed.until(() => followed.end !== undefined);
-    expect(JSON.stringify(followed.end, messageOf)).toContain('It is over.');
-    expect(server.begun).toEqual(['7']);
+    server.queueFaults({ at: 'start', extensions: { code: 'UNAVAILABLE' } });
+    const client = openClient(transport, server.url, '', FAST_RETRY);
+    const subscription = subscribe(client, { query: '', variables: { after: '7' } });
+    await subscription.waitUntil(() => subscription.end !== undefined);
+    expect(JSON.stringify(subscription.end, messageOf)).toContain('Injected fault.');
+    expect(server.startCursors).toEqual(['7']);
     await client.dispose();
   });
 
   test(`${transport}: accepts another name for the variable of a persisted operation`, async () => {
     await using server = await openScriptedServer();
-    const client = openClient(transport, server.url, '', { ...SOON, cursorVariable: 'since' });
-    server.plan(SLOW);
-    follow(client, { query: '', variables: { since: '' } });
+    const client = openClient(transport, server.url, '', { ...FAST_RETRY, cursorVariable: 'since' });
+    server.queueFaults(SLOW_CONSUMER);
+    subscribe(client, { query: '', variables: { since: '' } });
     await vi.waitFor(() => expect(server.variables.at(-1)).toEqual({ since: '0' }));
     expect(server.variables[0]).toEqual({});
     await client.dispose();
@@ -106,12 +106,12 @@ for (const transport of TRANSPORTS) {
   test(`${transport}: treats an empty cursor as absent`, async () => {
     await using server = await openScriptedServer();
     const client = openClient(transport, server.url, '');
-    const followed = follow(client, {
+    const subscription = subscribe(client, {
       query: `subscription ($after: Cursor) { events(after: $after) { ${EVENT} } }`,
       variables: { after: '' },
     });
-    await followed.until(() => followed.events.length === 1);
-    expect(server.begun).toEqual([null]);
+    await subscription.waitUntil(() => subscription.events.length === 1);
+    expect(server.startCursors).toEqual([null]);
     await client.dispose();
   });
 
@@ -119,45 +119,45 @@ for (const transport of TRANSPORTS) {
     await using server = await openScriptedServer();
     const client = openClient(transport, server.url, '');
     const payload = { query: 'subscription ($after: Cursor) { events(after: $after) { __typename } }' };
-    const followed = follow(client, payload);
-    await followed.until(() => followed.end !== undefined);
-    expect(followed.end?.problem).toMatchObject({
+    const subscription = subscribe(client, payload);
+    await subscription.waitUntil(() => subscription.end !== undefined);
+    expect(subscription.end?.problem).toMatchObject({
       message: expect.stringContaining('selects no `cursor`') as string,
     });
     await expect(client.iterate(payload).next()).rejects.toThrow('selects no `cursor`');
-    expect(server.begun).toEqual([]);
+    expect(server.startCursors).toEqual([]);
     await client.dispose();
   });
 
   test(`${transport}: ends a durable subscription with an error on an event without a cursor`, async () => {
     await using server = await openScriptedServer();
-    const client = openClient(transport, server.url, '', SOON);
-    const followed = follow(client, {
+    const client = openClient(transport, server.url, '', FAST_RETRY);
+    const subscription = subscribe(client, {
       query: 'subscription ($after: Cursor) { events(after: $after) { ... on TextAdded { cursor text } } }',
     });
-    await followed.until(() => followed.end !== undefined);
-    expect(followed.end?.problem).toMatchObject({
+    await subscription.waitUntil(() => subscription.end !== undefined);
+    expect(subscription.end?.problem).toMatchObject({
       message: expect.stringContaining('selects no `cursor`') as string,
     });
-    expect(server.begun).toHaveLength(1);
+    expect(server.startCursors).toHaveLength(1);
     await client.dispose();
   });
 
   test(`${transport}: passes queries and their errors through`, async () => {
     await using server = await openScriptedServer();
-    const client = openClient(transport, server.url, '', SOON);
+    const client = openClient(transport, server.url, '', FAST_RETRY);
     const run = (query: string) =>
       new Promise((resolve) => {
-        const got: unknown[] = [];
-        const finish = (problem?: unknown) => resolve(problem ?? got);
+        const received: unknown[] = [];
+        const finish = (problem?: unknown) => resolve(problem ?? received);
         client.subscribe(
           { query },
-          { next: (result) => void got.push(result), error: finish, complete: finish },
+          { next: (result) => void received.push(result), error: finish, complete: finish },
         );
       });
     expect(await run('query Q { ok }')).toEqual([{ data: { ok: null } }]);
-    const rejection = JSON.stringify(await run('{ nothing }'));
-    expect(rejection).toContain('Cannot query field');
+    const errors = JSON.stringify(await run('{ nothing }'));
+    expect(errors).toContain('Cannot query field');
     const results = client.iterate({ query: '{ ok }' });
     expect((await results.next()).value).toEqual({ data: { ok: null } });
     expect((await results.next()).done).toBe(true);
@@ -165,5 +165,5 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-/** Converts errors, which JSON.stringify would write as `{}`. */
+/** Replaces an error by its message: JSON.stringify writes errors as `{}`. */
 const messageOf = (_key: string, value: unknown): unknown => (value instanceof Error ? value.message : value);

@@ -27,20 +27,18 @@ export type Fault =
   | { readonly at: 'start' | 'live'; readonly extensions: Readonly<Record<string, unknown>> }
   | { readonly at: 'start' | 'live'; readonly close: number; readonly reason: string };
 
-/**
- * A server that fails subscriptions on demand, in ways that the real server cannot be made to. Its cursors are numbers.
- */
+/** A server that injects faults which the real server cannot be made to produce. Its cursors are numbers. */
 export interface ScriptedServer extends AsyncDisposable {
   readonly url: string;
-  /** The cursors that streams started after. */
-  readonly begun: (string | null)[];
+  /** The cursors after which streams started; null for none. */
+  readonly startCursors: (string | null)[];
   /** The variables of persisted operations, in order of arrival. */
   readonly variables: unknown[];
-  /** The number of open streams. */
-  readonly open: number;
-  say(text: string): void;
-  /** Queues failures, each for one subscription. */
-  plan(...faults: readonly Fault[]): void;
+  readonly openStreamCount: number;
+  /** Appends a text to the log, which every stream receives as a `TextAdded`. */
+  addText(text: string): void;
+  /** Queues faults, each for one subscription. */
+  queueFaults(...faults: readonly Fault[]): void;
 }
 
 interface Event {
@@ -53,7 +51,7 @@ type Stream = AsyncIterableIterator<Event, undefined> & {
   return(): Promise<IteratorResult<Event, undefined>>;
 };
 
-const said = (position: number, text: string): Event => ({
+const createTextAdded = (position: number, text: string): Event => ({
   __typename: 'TextAdded',
   cursor: String(position),
   text,
@@ -61,50 +59,50 @@ const said = (position: number, text: string): Event => ({
 
 export async function openScriptedServer(): Promise<ScriptedServer> {
   const log: string[] = [];
-  const begun: (string | null)[] = [];
+  const startCursors: (string | null)[] = [];
   const variables: unknown[] = [];
-  const faults: Fault[] = [];
-  const wakers = new Set<() => void>();
-  let open = 0;
+  const queuedFaults: Fault[] = [];
+  const wakeups = new Set<() => void>();
+  let openStreamCount = 0;
 
-  const suffer = (fault: Fault | undefined, socket: WebSocket | undefined): void => {
+  const injectFault = (fault: Fault | undefined, socket: WebSocket | undefined): void => {
     if (fault === undefined) return;
     if ('close' in fault) socket?.close(fault.close, fault.reason);
-    else throw new GraphQLError('It is over.', { extensions: fault.extensions });
+    else throw new GraphQLError('Injected fault.', { extensions: fault.extensions });
   };
-  /** Yields the texts after the position, then `StreamLive`, then new texts. */
-  const readAfter = (position: number, fault: Fault | undefined, socket: WebSocket | undefined): Stream => {
-    let read = position;
+  /** Yields the texts after a position, then `StreamLive`, then new texts. */
+  const readAfter = (start: number, fault: Fault | undefined, socket: WebSocket | undefined): Stream => {
+    let position = start;
     let isLive = false;
-    let isOver = false;
+    let isEnded = false;
     let wake = (): void => {};
-    open += 1;
+    openStreamCount += 1;
     const stream: Stream = {
       async next() {
         for (;;) {
-          if (isOver) return { done: true, value: undefined };
-          const text = log[read];
-          if (text !== undefined) return { done: false, value: said((read += 1), text) };
+          if (isEnded) return { done: true, value: undefined };
+          const text = log[position];
+          if (text !== undefined) return { done: false, value: createTextAdded((position += 1), text) };
           if (!isLive) {
             isLive = true;
-            return { done: false, value: { __typename: 'StreamLive', cursor: String(read) } };
+            return { done: false, value: { __typename: 'StreamLive', cursor: String(position) } };
           }
           try {
-            suffer(fault, socket);
+            injectFault(fault, socket);
           } catch (error) {
             await stream.return();
             throw error;
           }
           const { promise, resolve } = Promise.withResolvers<void>();
           wake = resolve;
-          wakers.add(wake);
+          wakeups.add(wake);
           await promise;
-          wakers.delete(wake);
+          wakeups.delete(wake);
         }
       },
       async return() {
-        if (!isOver) open -= 1;
-        isOver = true;
+        if (!isEnded) openStreamCount -= 1;
+        isEnded = true;
         wake();
         return { done: true, value: undefined };
       },
@@ -112,30 +110,34 @@ export async function openScriptedServer(): Promise<ScriptedServer> {
     };
     return stream;
   };
-  const begin = (after: string | null | undefined, { socket }: { readonly socket?: WebSocket }): Stream => {
-    begun.push(after ?? null);
-    const fault = faults.shift();
-    if (fault?.at === 'start') suffer(fault, socket);
+  const openStream = (
+    after: string | null | undefined,
+    { socket }: { readonly socket?: WebSocket },
+  ): Stream => {
+    startCursors.push(after ?? null);
+    const fault = queuedFaults.shift();
+    if (fault?.at === 'start') injectFault(fault, socket);
     return readAfter(Number(after ?? log.length), fault?.at === 'live' ? fault : undefined, socket);
   };
 
   const schema = buildSchema(TYPES);
   const { events, typing } = schema.getSubscriptionType()?.getFields() ?? {};
   if (events === undefined || typing === undefined) throw new Error('The schema has no subscriptions.');
-  events.subscribe = (_root, { after }: { after?: string | null }, context: object) => begin(after, context);
+  events.subscribe = (_root, { after }: { after?: string | null }, context: object) =>
+    openStream(after, context);
   events.resolve = (event: Event) => event;
-  typing.subscribe = (_root, _arguments, context: object) => begin(null, context);
+  typing.subscribe = (_root, _arguments, context: object) => openStream(null, context);
   typing.resolve = (event: Event) => event;
 
   // A request without text runs the only persisted document.
-  const stored: Plugin = {
+  const persistedOperations: Plugin = {
     onParams({ params, setParams }) {
       if (params.query !== '') return;
       variables.push(params.variables);
       setParams({ ...params, query: EVENTS });
     },
   };
-  const yoga = createYoga({ schema, maskedErrors: false, logging: false, plugins: [stored] });
+  const yoga = createYoga({ schema, maskedErrors: false, logging: false, plugins: [persistedOperations] });
   const server = createServer((request, response) => void yoga.handle(request, response));
   const sockets = new WebSocketServer({ server, path: '/graphql' });
   useServer(
@@ -154,16 +156,16 @@ export async function openScriptedServer(): Promise<ScriptedServer> {
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    begun,
+    startCursors,
     variables,
-    get open() {
-      return open;
+    get openStreamCount() {
+      return openStreamCount;
     },
-    say(text) {
+    addText(text) {
       log.push(text);
-      for (const wake of wakers) wake();
+      for (const wake of wakeups) wake();
     },
-    plan: (...planned) => void faults.push(...planned),
+    queueFaults: (...faults) => void queuedFaults.push(...faults),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets.clients) socket.terminate();
       server.closeAllConnections();

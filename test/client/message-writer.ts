@@ -14,7 +14,7 @@ export async function logIn(url: string, email = 'ann@example.com'): Promise<str
 }
 
 /** Sends one message, retrying with the same idempotency key until it is acknowledged. */
-export async function send(url: string, token: string, text: string): Promise<void> {
+export async function sendMessage(url: string, token: string, text: string): Promise<void> {
   await using client = createGraphqlClient(url, token);
   for (;;) {
     try {
@@ -30,10 +30,10 @@ export async function send(url: string, token: string, text: string): Promise<vo
 export function startWriter(url: string, token: string): { readonly sent: string[]; stop(): Promise<void> } {
   const sent: string[] = [];
   let isStopped = false;
-  const writing = (async () => {
+  const done = (async () => {
     while (!isStopped) {
       const text = `m${sent.length}`;
-      await send(url, token, text);
+      await sendMessage(url, token, text);
       sent.push(text);
       await pause(10);
     }
@@ -42,7 +42,7 @@ export function startWriter(url: string, token: string): { readonly sent: string
     sent,
     async stop() {
       isStopped = true;
-      await writing;
+      await done;
     },
   };
 }

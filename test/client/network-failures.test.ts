@@ -1,38 +1,38 @@
-import { createClient as createStreamClient } from 'graphql-sse';
+import { createClient as createSseClient } from 'graphql-sse';
 import { createClient } from 'graphql-ws';
 import { resumable } from 'parley/client';
 import { expect, test, vi } from 'vitest';
 import { startTestApp } from '../harness/app.ts';
 import { openTcpProxy } from '../harness/tcp-proxy.ts';
 import { prepareServer } from '../harness/server.ts';
-import { CONVERSATION, follow, openClient, TRANSPORTS } from './apps.ts';
-import type { Followed } from './apps.ts';
-import { CONVERSATION_ID, logIn, send } from './writer.ts';
+import { CONVERSATION_EVENTS, openClient, subscribe, TRANSPORTS } from './subscriptions.ts';
+import type { RecordedSubscription } from './subscriptions.ts';
+import { CONVERSATION_ID, logIn, sendMessage } from './message-writer.ts';
 
-const SOON = { retryDelay: () => 20 };
-const PAYLOAD = { query: CONVERSATION, variables: { id: CONVERSATION_ID } };
-const isLive = (followed: Followed) => () => followed.events.length > 0;
+const FAST_RETRY = { retryDelay: () => 20 };
+const PAYLOAD = { query: CONVERSATION_EVENTS, variables: { id: CONVERSATION_ID } };
+const isLive = (subscription: RecordedSubscription) => () => subscription.events.length > 0;
 
 for (const transport of TRANSPORTS) {
   test(`${transport}: delivers messages sent during a network outage once, afterwards`, async () => {
     await using app = await startTestApp({ demo: true });
     await using network = await openTcpProxy(Number(new URL(app.url).port));
     const token = await logIn(app.url);
-    const client = openClient(transport, `http://127.0.0.1:${network.port}`, token, SOON, {
+    const client = openClient(transport, `http://127.0.0.1:${network.port}`, token, FAST_RETRY, {
       retryAttempts: 0,
     });
-    const followed = follow(client, PAYLOAD);
-    await followed.until(isLive(followed));
+    const subscription = subscribe(client, PAYLOAD);
+    await subscription.waitUntil(isLive(subscription));
     const texts: string[] = [];
     for (let round = 0; round < 5; round += 1) {
       network.refuse();
-      texts.push(`cut ${round}`);
-      await send(app.url, token, `cut ${round}`);
+      texts.push(`outage ${round}`);
+      await sendMessage(app.url, token, `outage ${round}`);
       network.accept();
-      await followed.until(() => followed.texts().length === texts.length);
+      await subscription.waitUntil(() => subscription.texts().length === texts.length);
     }
-    expect(followed.texts()).toEqual(texts);
-    expect(followed.events.filter(({ __typename }) => __typename === 'StreamLive')).toHaveLength(1);
+    expect(subscription.texts()).toEqual(texts);
+    expect(subscription.events.filter(({ __typename }) => __typename === 'StreamLive')).toHaveLength(1);
     await client.dispose();
   });
 
@@ -45,34 +45,34 @@ for (const transport of TRANSPORTS) {
       transport,
       `http://127.0.0.1:${network.port}`,
       token,
-      { ...SOON, silenceTimeout: 1_000, onState: ({ status }) => void states.push(status) },
+      { ...FAST_RETRY, silenceTimeout: 1_000, onState: ({ status }) => void states.push(status) },
       { retryAttempts: 0 },
     );
-    const followed = follow(client, PAYLOAD);
-    await followed.until(isLive(followed));
+    const subscription = subscribe(client, PAYLOAD);
+    await subscription.waitUntil(isLive(subscription));
     network.mute();
-    await send(app.url, token, 'sent into silence');
+    await sendMessage(app.url, token, 'sent while muted');
     await vi.waitFor(() => expect(states).toEqual(['live', 'behind']), 10_000);
     network.unmute();
-    await followed.until(() => followed.texts().length === 1, 20_000);
-    await send(app.url, token, 'sent after it');
-    await followed.until(() => followed.texts().length === 2);
-    expect(followed.texts()).toEqual(['sent into silence', 'sent after it']);
+    await subscription.waitUntil(() => subscription.texts().length === 1, 20_000);
+    await sendMessage(app.url, token, 'sent afterwards');
+    await subscription.waitUntil(() => subscription.texts().length === 2);
+    expect(subscription.texts()).toEqual(['sent while muted', 'sent afterwards']);
     expect(states.slice(0, 3)).toEqual(['live', 'behind', 'live']);
     await client.dispose();
   }, 60_000);
 
   test(`${transport}: becomes live once the server starts, when the app started first`, async () => {
-    await using program = await prepareServer({ AUTH_SECRET: 'of this test, and long enough for that' });
-    await program.start();
-    const token = await logIn(program.url);
-    await program.stop('SIGTERM');
-    const client = openClient(transport, program.url, token);
-    const followed = follow(client, PAYLOAD);
+    await using server = await prepareServer({ AUTH_SECRET: 'of this test, and long enough for that' });
+    await server.start();
+    const token = await logIn(server.url);
+    await server.stop('SIGTERM');
+    const client = openClient(transport, server.url, token);
+    const subscription = subscribe(client, PAYLOAD);
     const results = client.iterate(PAYLOAD);
     const first = results.next();
-    await program.start();
-    await followed.until(isLive(followed), 30_000);
+    await server.start();
+    await subscription.waitUntil(isLive(subscription), 30_000);
     expect((await first).value?.data).toMatchObject({ conversationEvents: { __typename: 'StreamLive' } });
     await client.dispose();
   }, 60_000);
@@ -82,20 +82,20 @@ for (const transport of TRANSPORTS) {
     await using network = await openTcpProxy(Number(new URL(app.url).port));
     const token = await logIn(app.url);
     const client = openClient(transport, `http://127.0.0.1:${network.port}`, token);
-    const followed = follow(client, PAYLOAD);
-    await followed.until(isLive(followed));
+    const subscription = subscribe(client, PAYLOAD);
+    await subscription.waitUntil(isLive(subscription));
     network.refuse();
     await client.dispose();
-    await followed.until(() => followed.end !== undefined);
-    expect(followed.end).toEqual({});
+    await subscription.waitUntil(() => subscription.end !== undefined);
+    expect(subscription.end).toEqual({});
   });
 
   test(`${transport}: ends the subscription without a retry when the token is rejected`, async () => {
     await using app = await startTestApp({ demo: true });
     const client = openClient(transport, app.url, 'eyJhbGciOiJIUzI1NiJ9.e30.nothing');
-    const followed = follow(client, PAYLOAD);
-    await followed.until(() => followed.end !== undefined, 15_000);
-    expect(JSON.stringify(followed.end?.problem, ['code', 'extensions'])).toMatch(/4403|UNAUTHENTICATED/);
+    const subscription = subscribe(client, PAYLOAD);
+    await subscription.waitUntil(() => subscription.end !== undefined, 15_000);
+    expect(JSON.stringify(subscription.end?.problem, ['code', 'extensions'])).toMatch(/4403|UNAUTHENTICATED/);
     await client.dispose();
   });
 }
@@ -109,11 +109,11 @@ test('graphql-ws: keeps a quiet connection that replies to pings', async () => {
     { silenceTimeout: 3_000, onState: ({ status }) => void states.push(status) },
   );
   const ponged = new Promise((resolve) => client.on('pong', resolve));
-  const followed = follow(client, PAYLOAD);
-  await followed.until(isLive(followed));
+  const subscription = subscribe(client, PAYLOAD);
+  await subscription.waitUntil(isLive(subscription));
   await ponged;
-  await send(app.url, token, 'once');
-  await followed.until(() => followed.texts().length === 1);
+  await sendMessage(app.url, token, 'once');
+  await subscription.waitUntil(() => subscription.texts().length === 1);
   expect(states).toEqual(['live']);
   await client.dispose();
 });
@@ -123,17 +123,17 @@ test('graphql-sse: resumes a quiet stream without the app noticing', async () =>
   const token = await logIn(app.url);
   let connected = 0;
   const client = resumable(
-    createStreamClient({
+    createSseClient({
       url: `${app.url}/graphql`,
       headers: { authorization: `Bearer ${token}` },
       on: { connected: () => void (connected += 1) },
     }),
-    { ...SOON, silenceTimeout: 300 },
+    { ...FAST_RETRY, silenceTimeout: 300 },
   );
-  const followed = follow(client, PAYLOAD);
+  const subscription = subscribe(client, PAYLOAD);
   await vi.waitFor(() => expect(connected).toBeGreaterThan(3), 15_000);
-  await send(app.url, token, 'once');
-  await followed.until(() => followed.texts().length === 1);
-  expect(followed.events).toHaveLength(2);
+  await sendMessage(app.url, token, 'once');
+  await subscription.waitUntil(() => subscription.texts().length === 1);
+  expect(subscription.events).toHaveLength(2);
   client.dispose();
 });

@@ -1,5 +1,5 @@
-import { createClient as createStreamClient } from 'graphql-sse';
-import { createClient as createSocketClient } from 'graphql-ws';
+import { createClient as createSseClient } from 'graphql-sse';
+import { createClient as createWsClient } from 'graphql-ws';
 import { resumable } from 'parley/client';
 import type { ResumableOptions } from 'parley/client';
 
@@ -37,12 +37,12 @@ export interface Client {
 export type Transport = 'graphql-ws' | 'graphql-sse';
 export const TRANSPORTS: readonly Transport[] = ['graphql-ws', 'graphql-sse'];
 
-/** Settings of the wrapped client, to shorten its default delays. */
-export interface Settings {
+/** Options of the wrapped client, to shorten its default delays. */
+export interface ClientOptions {
   readonly retryAttempts?: number;
 }
 
-export const CONVERSATION = `subscription Follow($id: ID!, $after: Cursor) {
+export const CONVERSATION_EVENTS = `subscription ConversationEvents($id: ID!, $after: Cursor) {
   conversationEvents(conversationId: $id, after: $after) {
     __typename
     cursor
@@ -50,56 +50,56 @@ export const CONVERSATION = `subscription Follow($id: ID!, $after: Cursor) {
   }
 }`;
 
-/** Creates a wrapped client with the default settings of its library unless given. */
+/** Opens a client wrapped by `resumable`. Options that are not given have the defaults of the library. */
 export function openClient(
   transport: Transport,
   url: string,
   token: string,
   options: ResumableOptions = {},
-  settings: Settings = {},
+  clientOptions: ClientOptions = {},
 ): Client {
   if (transport === 'graphql-sse') {
     const headers = { authorization: `Bearer ${token}` };
-    return resumable(createStreamClient({ url: `${url}/graphql`, headers, ...settings }), options);
+    return resumable(createSseClient({ url: `${url}/graphql`, headers, ...clientOptions }), options);
   }
-  const address = `${url.replace(/^http/, 'ws')}/graphql`;
+  const webSocketUrl = `${url.replace(/^http/, 'ws')}/graphql`;
   const connectionParams = { authorization: `Bearer ${token}` };
-  return resumable(createSocketClient({ url: address, connectionParams, ...settings }), options);
+  return resumable(createWsClient({ url: webSocketUrl, connectionParams, ...clientOptions }), options);
 }
 
 const textOf = ({ text, message }: Event): string | undefined => text ?? message?.text;
 
-/** The results and the end of one subscription. */
-export interface Followed {
+/** A subscription that records its events and its end. */
+export interface RecordedSubscription {
   readonly events: Event[];
   readonly end: { readonly problem?: unknown } | undefined;
   texts(): string[];
   /** Resolves once the condition holds, checked after each event. Rejects after the timeout. */
-  until(holds: () => boolean, timeoutMs?: number): Promise<void>;
+  waitUntil(condition: () => boolean, timeoutMs?: number): Promise<void>;
   unsubscribe(): void;
 }
 
-/** Subscribes with a sink and records what it receives. */
-export function follow(client: Client, payload: Payload): Followed {
+/** Subscribes, and records the events and the end. */
+export function subscribe(client: Client, payload: Payload): RecordedSubscription {
   const events: Event[] = [];
-  const watchers = new Set<() => void>();
+  const waiters = new Set<() => void>();
   let end: { readonly problem?: unknown } | undefined;
-  const changed = (): void => {
-    for (const watcher of watchers) watcher();
+  const notify = (): void => {
+    for (const check of waiters) check();
   };
   const unsubscribe = client.subscribe(payload, {
     next({ data, errors }) {
       if (errors !== undefined) throw new Error(JSON.stringify(errors));
       for (const value of Object.values(data ?? {})) events.push(value as Event);
-      changed();
+      notify();
     },
     error(problem) {
       end = { problem };
-      changed();
+      notify();
     },
     complete() {
       end = {};
-      changed();
+      notify();
     },
   });
   return {
@@ -108,30 +108,30 @@ export function follow(client: Client, payload: Payload): Followed {
       return end;
     },
     texts: () => events.flatMap((event) => textOf(event) ?? []),
-    until: (holds, timeoutMs = 10_000) =>
+    waitUntil: (condition, timeoutMs = 10_000) =>
       new Promise((resolve, reject) => {
-        const watcher = (): void => {
-          if (!holds()) return;
+        const check = (): void => {
+          if (!condition()) return;
           clearTimeout(timer);
-          watchers.delete(watcher);
+          waiters.delete(check);
           resolve();
         };
         const timer = setTimeout(() => {
-          watchers.delete(watcher);
+          waiters.delete(check);
           reject(
             new Error(
               `Condition not met within ${timeoutMs} ms: ${JSON.stringify({ events: events.slice(-5), end })}`,
             ),
           );
         }, timeoutMs);
-        watchers.add(watcher);
-        watcher();
+        waiters.add(check);
+        check();
       }),
     unsubscribe,
   };
 }
 
-/** Returns the code of the first error with which a subscription ended. */
+/** Returns the code of the first of the errors that ended a subscription. */
 export function codeOf(problem: unknown): unknown {
   const [error] = Array.isArray(problem) ? (problem as { extensions?: { code?: unknown } }[]) : [];
   return error?.extensions?.code;
