@@ -46,17 +46,17 @@ export const CONVERSATION_EVENTS = /* GraphQL */ `
       cursor
       ... on MessageSent {
         message {
-          ...Told
+          ...MessageFields
         }
       }
       ... on MessageUpdated {
         message {
-          ...Told
+          ...MessageFields
         }
       }
       ... on MediaUploaded {
         message {
-          ...Told
+          ...MessageFields
         }
       }
       ... on MessageDeleted {
@@ -92,7 +92,7 @@ export const CONVERSATION_EVENTS = /* GraphQL */ `
       }
     }
   }
-  fragment Told on Message {
+  fragment MessageFields on Message {
     id
     text
     status

@@ -25,7 +25,7 @@ export interface CircleState {
 }
 
 /** An event of a durable subscription, as the documents of test/oracle/documents.ts select it. */
-export interface EventShape {
+export interface DurableEvent {
   readonly __typename: string;
   readonly cursor: string;
   readonly message?: MessageState;
@@ -37,21 +37,21 @@ export interface EventShape {
   readonly allowed?: boolean;
 }
 
-type Role = { readonly email: string; readonly role: string };
+type Member = { readonly email: string; readonly role: string };
 
-const without = (people: readonly Role[], email: string | undefined): Role[] =>
-  people.filter((one) => one.email !== email);
+const removeMember = (members: readonly Member[], email: string | undefined): Member[] =>
+  members.filter((member) => member.email !== email);
 
-/** Promotes the oldest participant when the last ADMIN leaves. There is no event for it, as every client can derive it. */
-function withAdmin(people: readonly Role[]): readonly Role[] {
-  if (people.some(({ role }) => role === 'ADMIN')) return people;
-  return people.map((one, index) => (index === 0 ? { ...one, role: 'ADMIN' } : one));
+/** Promotes the oldest member if there is no ADMIN. The server sends no event for it, as every client can derive it. */
+function ensureAdmin(members: readonly Member[]): readonly Member[] {
+  if (members.some(({ role }) => role === 'ADMIN')) return members;
+  return members.map((member, index) => (index === 0 ? { ...member, role: 'ADMIN' } : member));
 }
 
-const replace = (messages: readonly MessageState[], message: MessageState): MessageState[] =>
-  messages.map((one) => (one.id === message.id ? message : one));
+const replaceMessage = (messages: readonly MessageState[], message: MessageState): MessageState[] =>
+  messages.map((current) => (current.id === message.id ? message : current));
 
-export function applyToConversation(state: ConversationState, event: EventShape): ConversationState {
+export function applyToConversation(state: ConversationState, event: DurableEvent): ConversationState {
   const { participants, messages } = state;
   const { message, user } = event;
   switch (event.__typename) {
@@ -59,7 +59,7 @@ export function applyToConversation(state: ConversationState, event: EventShape)
       return message === undefined ? state : { ...state, messages: [...messages, message] };
     case 'MessageUpdated':
     case 'MediaUploaded':
-      return message === undefined ? state : { ...state, messages: replace(messages, message) };
+      return message === undefined ? state : { ...state, messages: replaceMessage(messages, message) };
     case 'MessageDeleted':
       return { ...state, messages: messages.filter(({ id }) => id !== event.messageId) };
     case 'ConversationUpdated':
@@ -70,7 +70,7 @@ export function applyToConversation(state: ConversationState, event: EventShape)
       return { ...state, participants: [...participants, { email: user?.email ?? '', role: 'STANDARD' }] };
     case 'ParticipantLeft':
     case 'ParticipantKicked':
-      return { ...state, participants: withAdmin(without(participants, user?.email)) };
+      return { ...state, participants: ensureAdmin(removeMember(participants, user?.email)) };
     case 'ParticipantPromoted':
       return {
         ...state,
@@ -84,7 +84,7 @@ export function applyToConversation(state: ConversationState, event: EventShape)
   }
 }
 
-export function applyToCircle(state: CircleState, event: EventShape): CircleState {
+export function applyToCircle(state: CircleState, event: DurableEvent): CircleState {
   const { members } = state;
   switch (event.__typename) {
     case 'CircleUpdated':
@@ -93,7 +93,7 @@ export function applyToCircle(state: CircleState, event: EventShape): CircleStat
       return { ...state, members: [...members, { email: event.user?.email ?? '', role: 'MEMBER' }] };
     case 'MemberLeft':
     case 'MemberKicked':
-      return { ...state, members: withAdmin(without(members, event.user?.email)) };
+      return { ...state, members: ensureAdmin(removeMember(members, event.user?.email)) };
     case 'DeviceAdded':
     case 'DeviceUpdated':
       return { ...state, device: event.device?.name ?? null };

@@ -4,24 +4,29 @@ import type { GraphqlClient, Entity, TestAccount, TestSubscription } from '../..
 import { startTestApp } from '../harness/app.ts';
 import { CIRCLE_EVENTS, CONVERSATION_EVENTS, SNAPSHOT } from './documents.ts';
 import { applyToCircle, applyToConversation } from './reducer.ts';
-import type { CircleState, ConversationState, EventShape } from './reducer.ts';
+import type { CircleState, ConversationState, DurableEvent } from './reducer.ts';
 
 const WRITERS = 32;
-/** Limited so that all messages fit into one page. */
-const WRITES = 7;
-const SNAPSHOTS = 12;
+/** Writes of each writer, limited so that all messages fit into one page. */
+const WRITES_PER_WRITER = 7;
+const SNAPSHOT_COUNT = 12;
 
-interface Roles {
+interface MemberConnection {
   readonly nodes: readonly { readonly role: string; readonly user: { readonly email: string } }[];
 }
 
 interface Snapshot {
-  readonly circle: { eventCursor: string; name: string; members: Roles; device: { name: string } | null };
+  readonly circle: {
+    eventCursor: string;
+    name: string;
+    members: MemberConnection;
+    device: { name: string } | null;
+  };
   readonly conversation: {
     eventCursor: string;
     name: string;
     deviceAccess: boolean;
-    participants: Roles;
+    participants: MemberConnection;
     messages: { nodes: ConversationState['messages'] };
   };
 }
@@ -33,79 +38,81 @@ interface State {
   readonly conversationCursor: string;
 }
 
-const rolesOf = ({ nodes }: Roles) => nodes.map(({ role, user }) => ({ email: user.email, role }));
+const readMembers = ({ nodes }: MemberConnection) =>
+  nodes.map(({ role, user }) => ({ email: user.email, role }));
 
-async function read(reader: GraphqlClient, circle: Entity, conversation: Entity): Promise<State> {
+async function readState(reader: GraphqlClient, circle: Entity, conversation: Entity): Promise<State> {
   const variables = { circle: circle.id, conversation: conversation.id };
   const snapshot = await reader.run<Snapshot>(SNAPSHOT, variables);
   const { participants, messages, eventCursor, name, deviceAccess } = snapshot.conversation;
   return {
     circle: {
       name: snapshot.circle.name,
-      members: rolesOf(snapshot.circle.members),
+      members: readMembers(snapshot.circle.members),
       device: snapshot.circle.device?.name ?? null,
     },
-    conversation: { name, deviceAccess, participants: rolesOf(participants), messages: messages.nodes },
+    conversation: { name, deviceAccess, participants: readMembers(participants), messages: messages.nodes },
     circleCursor: snapshot.circle.eventCursor,
     conversationCursor: eventCursor,
   };
 }
 
-/** Applies events until the cursor that ends them; a page shows the newest hundred messages. */
-async function follow<Kept>(
-  events: TestSubscription<EventShape>,
-  from: Kept,
-  [after, until]: readonly [string, string],
-  apply: (state: Kept, event: EventShape) => Kept,
-): Promise<Kept> {
-  let state = from;
-  for (let reached = after; reached !== until;) {
+/** Applies the events between two cursors to a state. */
+async function applyEvents<Value>(
+  events: TestSubscription<DurableEvent>,
+  initial: Value,
+  [start, end]: readonly [string, string],
+  apply: (state: Value, event: DurableEvent) => Value,
+): Promise<Value> {
+  let state = initial;
+  for (let cursor = start; cursor !== end;) {
     const event = await events.next();
     state = apply(state, event);
-    reached = event.cursor;
+    cursor = event.cursor;
   }
   return state;
 }
 
-const newest = (state: ConversationState): ConversationState => ({
+/** Limits the messages to those that fit into one page of a snapshot. */
+const limitToPage = (state: ConversationState): ConversationState => ({
   ...state,
   messages: state.messages.slice(-100),
 });
 
 /** Runs the writes of one writer through both APIs. Some are rejected, on purpose. */
-async function write(app: Awaited<ReturnType<typeof world>>, index: number): Promise<void> {
-  const { ann, guests, circle, conversation } = app;
+async function runWriter(fixture: Fixture, index: number): Promise<void> {
+  const { ann, guests, circle, conversation } = fixture;
   const guest = guests[index % guests.length] ?? ann;
   const actor = index % 3 === 0 ? ann : guest;
   const ids = { circle: circle.id, id: conversation.id };
-  const attempt = (account: TestAccount, query: string, variables: Record<string, unknown>) =>
+  const sendOperation = (account: TestAccount, query: string, variables: Record<string, unknown>) =>
     account.graphql.send(query, variables);
-  const phone = index % 4 === 0 ? await actor.connectLegacy() : undefined;
-  for (let round = 0; round < WRITES; round += 1) {
+  const legacyClient = index % 4 === 0 ? await actor.connectLegacy() : undefined;
+  for (let round = 0; round < WRITES_PER_WRITER; round += 1) {
     const kind = (index + round) % 8;
-    if (phone !== undefined && kind < 3) {
-      phone.emit('message', {
+    if (legacyClient !== undefined && kind < 3) {
+      legacyClient.emit('message', {
         conversation_id: conversation.legacyId,
-        text_message: `phone ${index}.${round}`,
+        text_message: `legacy ${index}.${round}`,
       });
-      await phone.emitWithAck('leave_circle', { circle_id: 0 });
+      await legacyClient.emitWithAck('leave_circle', { circle_id: 0 });
     } else if (kind < 3) {
-      await attempt(
+      await sendOperation(
         actor,
         'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }',
         { id: ids.id, text: `${index}.${round}` },
       );
     } else if (kind === 3) {
-      await attempt(
+      await sendOperation(
         ann,
         'mutation ($id: ID!, $name: String!) { updateConversation(conversationId: $id, name: $name) { id } }',
         {
           id: ids.id,
-          name: `talk ${index}.${round}`,
+          name: `conversation ${index}.${round}`,
         },
       );
     } else if (kind === 4) {
-      await attempt(
+      await sendOperation(
         ann,
         'mutation ($id: ID!, $name: String!) { updateCircle(circleId: $id, name: $name) { id } }',
         {
@@ -114,10 +121,10 @@ async function write(app: Awaited<ReturnType<typeof world>>, index: number): Pro
         },
       );
     } else if (kind === 5) {
-      await attempt(guest, 'mutation ($id: ID!) { leaveConversation(conversationId: $id) { id } }', {
+      await sendOperation(guest, 'mutation ($id: ID!) { leaveConversation(conversationId: $id) { id } }', {
         id: ids.id,
       });
-      await attempt(
+      await sendOperation(
         ann,
         'mutation ($id: ID!, $email: String!) { inviteToConversation(conversationId: $id, email: $email) { id } }',
         {
@@ -126,7 +133,7 @@ async function write(app: Awaited<ReturnType<typeof world>>, index: number): Pro
         },
       );
     } else if (kind === 6) {
-      await attempt(
+      await sendOperation(
         ann,
         'mutation ($id: ID!, $allowed: Boolean!) { setDeviceAccess(conversationId: $id, allowed: $allowed) { id } }',
         {
@@ -135,12 +142,13 @@ async function write(app: Awaited<ReturnType<typeof world>>, index: number): Pro
         },
       );
     } else {
-      await editLast(actor, conversation, round);
+      await editNewestMessages(actor, conversation, round);
     }
   }
 }
 
-async function editLast(actor: TestAccount, conversation: Entity, round: number): Promise<void> {
+/** Edits or deletes the newest messages of the conversation. */
+async function editNewestMessages(actor: TestAccount, conversation: Entity, round: number): Promise<void> {
   const { data } = await actor.graphql.send<{
     conversation: { messages: { nodes: { id: string }[] } } | null;
   }>('query ($id: ID!) { conversation(id: $id) { messages(last: 5) { nodes { id } } } }', {
@@ -155,7 +163,7 @@ async function editLast(actor: TestAccount, conversation: Entity, round: number)
   }
 }
 
-async function world() {
+async function createFixture() {
   const app = await startTestApp();
   const [reader, ann] = [await app.createAccount(), await app.createAccount()];
   const guests = [await app.createAccount(), await app.createAccount(), await app.createAccount()];
@@ -164,30 +172,35 @@ async function world() {
   return { app, reader, ann, guests, circle, conversation };
 }
 
+type Fixture = Awaited<ReturnType<typeof createFixture>>;
+
 test('a snapshot plus the events after its cursor equals a later snapshot, under concurrent writes through both APIs', async () => {
-  const all = await world();
-  await using _app = all.app;
-  const { reader, circle, conversation } = all;
-  const writing = Promise.all(Array.from({ length: WRITERS }, (_, index) => write(all, index)));
+  const fixture = await createFixture();
+  await using _app = fixture.app;
+  const { reader, circle, conversation } = fixture;
+  const writers = Promise.all(Array.from({ length: WRITERS }, (_, index) => runWriter(fixture, index)));
   const snapshots: State[] = [];
-  while (snapshots.length < SNAPSHOTS) snapshots.push(await read(reader.graphql, circle, conversation));
-  await writing;
-  snapshots.push(await read(reader.graphql, circle, conversation));
+  while (snapshots.length < SNAPSHOT_COUNT)
+    snapshots.push(await readState(reader.graphql, circle, conversation));
+  await writers;
+  snapshots.push(await readState(reader.graphql, circle, conversation));
 
   for (const [index, later] of snapshots.slice(1).entries()) {
     const earlier = snapshots[index] ?? later;
-    await using told = reader.graphql.subscribe<EventShape>(CONVERSATION_EVENTS, {
+    await using conversationEvents = reader.graphql.subscribe<DurableEvent>(CONVERSATION_EVENTS, {
       id: conversation.id,
       after: earlier.conversationCursor,
     });
     const cursors = [earlier.conversationCursor, later.conversationCursor] as const;
-    const kept = await follow(told, earlier.conversation, cursors, applyToConversation);
-    expect(newest(kept)).toEqual(newest(later.conversation));
-    await using inCircle = reader.graphql.subscribe<EventShape>(CIRCLE_EVENTS, {
+    const state = await applyEvents(conversationEvents, earlier.conversation, cursors, applyToConversation);
+    expect(limitToPage(state)).toEqual(limitToPage(later.conversation));
+    await using circleEvents = reader.graphql.subscribe<DurableEvent>(CIRCLE_EVENTS, {
       id: circle.id,
       after: earlier.circleCursor,
     });
     const circleCursors = [earlier.circleCursor, later.circleCursor] as const;
-    expect(await follow(inCircle, earlier.circle, circleCursors, applyToCircle)).toEqual(later.circle);
+    expect(await applyEvents(circleEvents, earlier.circle, circleCursors, applyToCircle)).toEqual(
+      later.circle,
+    );
   }
 }, 60_000);

@@ -5,49 +5,56 @@ import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 
 const SIGNALS =
   'subscription { signals { content sender { __typename ... on User { email } ... on Device { name } } } }';
-const SEND = 'mutation ($to: SignalTarget!, $content: JSON!) { sendSignal(to: $to, content: $content) }';
+const SEND_SIGNAL =
+  'mutation ($to: SignalTarget!, $content: JSON!) { sendSignal(to: $to, content: $content) }';
 
 test('a forwarded payload reaches the newest legacy connection on both channels, and every signals subscription', async () => {
   await using app = await startTestApp();
   const { ann, bob } = await createAnnAndBob(app);
-  const older = await bob.connectLegacy();
-  const newer = await bob.connectLegacy();
-  await using reader = bob.graphql.subscribe(SIGNALS);
-  const caller = await ann.connectLegacy();
+  const olderClient = await bob.connectLegacy();
+  const newerClient = await bob.connectLegacy();
+  await using signals = bob.graphql.subscribe(SIGNALS);
+  const callerClient = await ann.connectLegacy();
   await bob.graphql.run('{ webrtc { stunServers { urls } } }');
 
   const payload = { email: bob.login, message: 'CALLING' };
-  expect(await caller.push('webrtc_forward', payload)).toBe('Message forwarded');
+  expect(await callerClient.push('webrtc_forward', payload)).toBe('Message forwarded');
   const frame = { sender_id: ann.legacyId, is_device: false, content: payload };
-  expect(await newer.expect('webrtc_forward')).toEqual(frame);
-  expect(await newer.expect('webrtc_config')).toEqual(frame);
-  expect(await reader.next()).toEqual({ content: payload, sender: { __typename: 'User', email: ann.login } });
-  expect(older.pending()).toEqual([]);
+  expect(await newerClient.expect('webrtc_forward')).toEqual(frame);
+  expect(await newerClient.expect('webrtc_config')).toEqual(frame);
+  expect(await signals.next()).toEqual({
+    content: payload,
+    sender: { __typename: 'User', email: ann.login },
+  });
+  expect(olderClient.pending()).toEqual([]);
 });
 
 test('a signal from GraphQL reaches a legacy connection unchanged', async () => {
   await using app = await startTestApp();
   const { ann, bob, circle } = await createAnnAndBob(app);
-  const phone = await bob.connectLegacy();
+  const legacyClient = await bob.connectLegacy();
   const content = { message: { type: 'sdp', data: { type: 'offer', sdp: 'v=0' } } };
   for (const to of [{ email: bob.login }, { userId: bob.id }]) {
-    await ann.graphql.run(SEND, { to, content });
-    expect(await phone.expect('webrtc_forward')).toEqual({
+    await ann.graphql.run(SEND_SIGNAL, { to, content });
+    expect(await legacyClient.expect('webrtc_forward')).toEqual({
       sender_id: ann.legacyId,
       is_device: false,
       content,
     });
   }
   const device = await createDevice(app, ann, circle);
-  const kitchen = await device.connectLegacy();
-  await bob.graphql.run(SEND, { to: { deviceId: device.id }, content });
-  expect(await kitchen.expect('webrtc_forward')).toEqual({
+  const deviceClient = await device.connectLegacy();
+  await bob.graphql.run(SEND_SIGNAL, { to: { deviceId: device.id }, content });
+  expect(await deviceClient.expect('webrtc_forward')).toEqual({
     sender_id: bob.legacyId,
     is_device: false,
     content,
   });
-  await kitchen.push('webrtc_forward', { user_id: bob.legacyId, message: 'READY' });
-  expect(await phone.expect('webrtc_forward')).toMatchObject({ sender_id: device.legacyId, is_device: true });
+  await deviceClient.push('webrtc_forward', { user_id: bob.legacyId, message: 'READY' });
+  expect(await legacyClient.expect('webrtc_forward')).toMatchObject({
+    sender_id: device.legacyId,
+    is_device: true,
+  });
 });
 
 test('an account without a connection is unreachable, and one without a shared circle is unknown', async () => {
@@ -55,21 +62,23 @@ test('an account without a connection is unreachable, and one without a shared c
   const { ann, bob } = await createAnnAndBob(app);
   const stranger = await app.createAccount();
   await stranger.connectLegacy();
-  expect(await ann.graphql.expectError(SEND, { to: { email: bob.login }, content: {} })).toBe('UNREACHABLE');
-  expect(await ann.graphql.expectError(SEND, { to: { email: stranger.login }, content: {} })).toBe(
+  expect(await ann.graphql.expectError(SEND_SIGNAL, { to: { email: bob.login }, content: {} })).toBe(
+    'UNREACHABLE',
+  );
+  expect(await ann.graphql.expectError(SEND_SIGNAL, { to: { email: stranger.login }, content: {} })).toBe(
     'NOT_FOUND',
   );
-  const caller = await ann.connectLegacy();
-  expect(await caller.expectError('webrtc_forward', { user_id: bob.legacyId })).toBe(
+  const callerClient = await ann.connectLegacy();
+  expect(await callerClient.expectError('webrtc_forward', { user_id: bob.legacyId })).toBe(
     'Destinataire non connecte aux websockets',
   );
-  expect(await caller.expectError('webrtc_forward', { user_id: stranger.legacyId })).toBe(
+  expect(await callerClient.expectError('webrtc_forward', { user_id: stranger.legacyId })).toBe(
     'Utilisateur introuvable',
   );
-  expect(await caller.expectError('webrtc_forward', { email: 'nobody', user_id: bob.legacyId })).toBe(
+  expect(await callerClient.expectError('webrtc_forward', { email: 'nobody', user_id: bob.legacyId })).toBe(
     'Utilisateur introuvable',
   );
-  expect(await caller.expectError('webrtc_forward', {})).toBe('Utilisateur introuvable');
+  expect(await callerClient.expectError('webrtc_forward', {})).toBe('Utilisateur introuvable');
 });
 
 test('both APIs return the same servers, and valid credentials', async () => {
@@ -89,9 +98,9 @@ test('both APIs return the same servers, and valid credentials', async () => {
   expect(await anonymous.expect('webrtc_config')).toEqual([{ domain: 'turn.test', ip: '', port: 3479 }]);
   expect(await anonymous.expectError('webrtc_credentials')).toBe('Socket user introuvable');
 
-  const phone = await ann.connectLegacy();
-  phone.emit('webrtc_credentials');
-  const credentials = await phone.expect<{ username: string; password: string }>('webrtc_config');
+  const legacyClient = await ann.connectLegacy();
+  legacyClient.emit('webrtc_credentials');
+  const credentials = await legacyClient.expect<{ username: string; password: string }>('webrtc_config');
   expect(credentials.username).toMatch(new RegExp(`^\\d+:${ann.legacyId}False$`));
   const { createHmac } = await import('node:crypto');
   expect(credentials.password).toBe(

@@ -8,7 +8,7 @@ const PNG = Buffer.from(
   'base64',
 );
 
-/** As the Android app writes it: its own boundary, a full path, no content type, the raw token. */
+/** Uploads a file as the Android app does: with its own boundary, a full path, no content type, and the raw token. */
 async function uploadAsAndroid(
   url: string,
   account: TestAccount,
@@ -29,23 +29,23 @@ async function uploadAsAndroid(
   return { status: response.status, body: await response.json() };
 }
 
-test('files announced over Socket.IO and uploaded like a legacy app are visible over both APIs', async () => {
+test('files announced over Socket.IO and uploaded by a legacy app are visible over both APIs', async () => {
   await using app = await startTestApp();
   const { ann, bob, conversation } = await createAnnAndBob(app);
-  await using reader = await bob.subscribeToConversation(conversation.id);
-  const phone = await ann.connectLegacy();
-  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+  await using events = await bob.subscribeToConversation(conversation.id);
+  const legacyClient = await ann.connectLegacy();
+  await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
 
-  phone.emit('message', {
+  legacyClient.emit('message', {
     conversation_id: conversation.legacyId,
     text_message: 'two',
     files: ['a.png', ['E621E1F8', 'C36C']],
   });
-  const { media_list: announced, message_id: id } = await phone.expect<{
+  const { media_list: mediaList, message_id: id } = await legacyClient.expect<{
     media_list: { id: number }[];
     message_id: number;
   }>('media');
-  expect(announced).toEqual([
+  expect(mediaList).toEqual([
     { id: expect.any(Number), filename: null, extension: null, identifier: 'a.png', uploaded: 'False' },
     {
       id: expect.any(Number),
@@ -55,43 +55,45 @@ test('files announced over Socket.IO and uploaded like a legacy app are visible 
       uploaded: 'False',
     },
   ]);
-  expect(await phone.expect('success')).toEqual({ received: true, message_id: id });
-  const pending = await phone.expect<Record<string, unknown>>('message');
-  expect(Object.keys(pending)).toEqual(['conversation_id', 'message', 'status']);
-  expect(pending).toMatchObject({ message: { id, medias: 2, content: 'two' }, status: 'pending' });
-  expect(await reader.nextOf('MessageSent')).toMatchObject({ message: { status: 'PENDING' } });
+  expect(await legacyClient.expect('success')).toEqual({ received: true, message_id: id });
+  const pendingFrame = await legacyClient.expect<Record<string, unknown>>('message');
+  expect(Object.keys(pendingFrame)).toEqual(['conversation_id', 'message', 'status']);
+  expect(pendingFrame).toMatchObject({ message: { id, medias: 2, content: 'two' }, status: 'pending' });
+  expect(await events.nextOf('MessageSent')).toMatchObject({ message: { status: 'PENDING' } });
 
-  const [first = { id: 0 }, second = { id: 0 }] = announced;
-  expect(await uploadAsAndroid(app.url, bob, first.id, PNG, 'x.png')).toMatchObject({ status: 403 });
-  expect(await uploadAsAndroid(app.url, ann, first.id, PNG, '/sdcard/DCIM/photo.png')).toEqual({
+  const [firstMedia = { id: 0 }, secondMedia = { id: 0 }] = mediaList;
+  expect(await uploadAsAndroid(app.url, bob, firstMedia.id, PNG, 'x.png')).toMatchObject({ status: 403 });
+  expect(await uploadAsAndroid(app.url, ann, firstMedia.id, PNG, '/sdcard/DCIM/photo.png')).toEqual({
     status: 200,
     body: { success: true },
   });
-  const done = await phone.expect<Record<string, unknown>>('message');
-  expect(Object.keys(done)).toEqual(['conversation_id', 'message', 'sender', 'media', 'status']);
-  expect(done).toMatchObject({
-    media: { id: first.id, filename: 'photo', extension: '.png', uploaded: 'True' },
+  const uploadedFrame = await legacyClient.expect<Record<string, unknown>>('message');
+  expect(Object.keys(uploadedFrame)).toEqual(['conversation_id', 'message', 'sender', 'media', 'status']);
+  expect(uploadedFrame).toMatchObject({
+    media: { id: firstMedia.id, filename: 'photo', extension: '.png', uploaded: 'True' },
     sender: { email: ann.login },
     status: 'done',
   });
-  expect(await reader.nextOf('MediaUploaded')).toMatchObject({
+  expect(await events.nextOf('MediaUploaded')).toMatchObject({
     message: { status: 'PENDING' },
     media: { filename: 'photo' },
   });
 
-  expect(await uploadAsAndroid(app.url, ann, second.id, PNG, 'photo.png')).toMatchObject({ status: 200 });
-  expect(await phone.expect('message')).toMatchObject({
-    media: { id: second.id },
+  expect(await uploadAsAndroid(app.url, ann, secondMedia.id, PNG, 'photo.png')).toMatchObject({
+    status: 200,
+  });
+  expect(await legacyClient.expect('message')).toMatchObject({
+    media: { id: secondMedia.id },
     time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$/),
     media_list: [
-      { id: first.id, uploaded: 'True' },
-      { id: second.id, uploaded: 'True' },
+      { id: firstMedia.id, uploaded: 'True' },
+      { id: secondMedia.id, uploaded: 'True' },
     ],
     status: 'done',
   });
-  expect(await reader.nextOf('MediaUploaded')).toMatchObject({ message: { status: 'DONE' } });
+  expect(await events.nextOf('MediaUploaded')).toMatchObject({ message: { status: 'DONE' } });
 
-  const file = await fetch(`${app.url}/media/${first.id}`, {
+  const file = await fetch(`${app.url}/media/${firstMedia.id}`, {
     headers: { authorization: `Bearer ${bob.token}`, range: 'bytes=1-3' },
   });
   expect({ status: file.status, type: file.headers.get('content-type'), text: await file.text() }).toEqual({
@@ -104,15 +106,15 @@ test('files announced over Socket.IO and uploaded like a legacy app are visible 
 test('files announced and uploaded over GraphQL are visible over both APIs', async () => {
   await using app = await startTestApp();
   const { ann, bob, conversation } = await createAnnAndBob(app);
-  const phone = await bob.connectLegacy();
-  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
-  const { sendMessage: sent } = await sendMessage(ann, conversation, 'one', ['a.png']);
-  expect(await phone.expect('message')).toMatchObject({ status: 'pending', message: { medias: 1 } });
+  const legacyClient = await bob.connectLegacy();
+  await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
+  const { sendMessage: result } = await sendMessage(ann, conversation, 'one', ['a.png']);
+  expect(await legacyClient.expect('message')).toMatchObject({ status: 'pending', message: { medias: 1 } });
 
   const form = new FormData();
   const query =
     'mutation ($id: ID!, $file: Upload!) { uploadMedia(mediaId: $id, file: $file) { id filename extension contentType size uploaded } }';
-  form.set('operations', JSON.stringify({ query, variables: { id: sent.media[0]?.id, file: null } }));
+  form.set('operations', JSON.stringify({ query, variables: { id: result.media[0]?.id, file: null } }));
   form.set('map', '{"0":["variables.file"]}');
   form.set('0', new File([PNG], 'photo.png'));
   const response = await fetch(`${app.url}/graphql`, {
@@ -123,7 +125,7 @@ test('files announced and uploaded over GraphQL are visible over both APIs', asy
   expect(await response.json()).toEqual({
     data: {
       uploadMedia: {
-        id: sent.media[0]?.id,
+        id: result.media[0]?.id,
         filename: 'photo',
         extension: '.png',
         contentType: 'image/png',
@@ -132,7 +134,7 @@ test('files announced and uploaded over GraphQL are visible over both APIs', asy
       },
     },
   });
-  expect(await phone.expect('message')).toMatchObject({
+  expect(await legacyClient.expect('message')).toMatchObject({
     status: 'done',
     media: { filename: 'photo' },
     media_list: [{}],

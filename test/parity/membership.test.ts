@@ -10,10 +10,10 @@ test('an invitation reaches the inbox and the newest legacy connection; a join r
   const circle = await createCircle(ann);
   await using inbox = await bob.subscribeToInbox();
   await using events = await ann.subscribeToCircle(circle.id);
-  const older = await bob.connectLegacy();
-  const newer = await bob.connectLegacy();
-  const member = await ann.connectLegacy();
-  await member.push('join_circle', { circle_id: circle.legacyId });
+  const olderClient = await bob.connectLegacy();
+  const newerClient = await bob.connectLegacy();
+  const memberClient = await ann.connectLegacy();
+  await memberClient.push('join_circle', { circle_id: circle.legacyId });
 
   const { inviteToCircle } = await ann.graphql.run<{ inviteToCircle: { id: string; legacyId: number } }>(
     'mutation ($id: ID!, $email: String!) { inviteToCircle(circleId: $id, email: $email) { id legacyId } }',
@@ -23,7 +23,7 @@ test('an invitation reaches the inbox and the newest legacy connection; a join r
     __typename: 'CircleInvited',
     invitation: { id: inviteToCircle.id },
   });
-  expect(await newer.expect('circle_invite')).toEqual({
+  expect(await newerClient.expect('circle_invite')).toEqual({
     event: 'invite',
     circle_id: circle.legacyId,
     circle_invite_id: inviteToCircle.legacyId,
@@ -33,23 +33,23 @@ test('an invitation reaches the inbox and the newest legacy connection; a join r
     id: inviteToCircle.id,
   });
   expect(await events.nextOf('MemberJoined')).toMatchObject({ user: { email: bob.login } });
-  expect(await member.expect('circle')).toEqual({
+  expect(await memberClient.expect('circle')).toEqual({
     event: 'join',
     user: bob.login,
     circle_id: circle.legacyId,
   });
-  expect(older.pending()).toEqual([]);
+  expect(olderClient.pending()).toEqual([]);
 });
 
 test('a kick from the circle ends streams and rooms after its event', async () => {
   await using app = await startTestApp();
   const { ann, bob, circle, conversation } = await createAnnAndBob(app);
   const carl = await app.createAccount();
-  await using inCircle = await bob.subscribeToCircle(circle.id);
-  await using inConversation = await bob.subscribeToConversation(conversation.id);
-  const phone = await bob.connectLegacy();
-  await phone.push('join_circle', { circle_id: circle.legacyId });
-  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+  await using circleEvents = await bob.subscribeToCircle(circle.id);
+  await using conversationEvents = await bob.subscribeToConversation(conversation.id);
+  const legacyClient = await bob.connectLegacy();
+  await legacyClient.push('join_circle', { circle_id: circle.legacyId });
+  await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
 
   await ann.graphql.run(
     'mutation ($id: ID!, $email: String!) { kickFromCircle(circleId: $id, email: $email) { id } }',
@@ -58,22 +58,22 @@ test('a kick from the circle ends streams and rooms after its event', async () =
       email: bob.login,
     },
   );
-  expect(await inCircle.nextOf('MemberKicked')).toMatchObject({
+  expect(await circleEvents.nextOf('MemberKicked')).toMatchObject({
     user: { email: bob.login },
     by: { email: ann.login },
   });
-  expect(await inCircle.waitForEnd()).toMatchObject([
+  expect(await circleEvents.waitForEnd()).toMatchObject([
     { extensions: { code: 'FORBIDDEN', reason: 'KICKED' } },
   ]);
-  expect(await inConversation.nextOf('ParticipantKicked')).toMatchObject({ user: { email: bob.login } });
-  expect(await inConversation.waitForEnd()).toMatchObject([{ extensions: { reason: 'KICKED' } }]);
-  expect(await phone.expect('circle')).toEqual({
+  expect(await conversationEvents.nextOf('ParticipantKicked')).toMatchObject({ user: { email: bob.login } });
+  expect(await conversationEvents.waitForEnd()).toMatchObject([{ extensions: { reason: 'KICKED' } }]);
+  expect(await legacyClient.expect('circle')).toEqual({
     event: 'kick',
     user: bob.login,
     from: ann.login,
     circle_id: circle.legacyId,
   });
-  expect(await phone.expect('conversation')).toEqual({
+  expect(await legacyClient.expect('conversation')).toEqual({
     event: 'kick',
     user: bob.login,
     from: ann.login,
@@ -83,13 +83,13 @@ test('a kick from the circle ends streams and rooms after its event', async () =
   await ann.graphql.run('mutation ($id: ID!) { updateCircle(circleId: $id, name: "Without") { id } }', {
     id: circle.id,
   });
-  expect(await phone.expectError('join_circle', { circle_id: circle.legacyId })).toBe(
+  expect(await legacyClient.expectError('join_circle', { circle_id: circle.legacyId })).toBe(
     "Vous n'appartenez pas a ce cercle",
   );
-  expect(await phone.expectError('join_conversation', { conversation_id: conversation.legacyId })).toBe(
-    'Vous ne faite pas partie de cette conversation',
-  );
-  expect(phone.pending()).toEqual([]);
+  expect(
+    await legacyClient.expectError('join_conversation', { conversation_id: conversation.legacyId }),
+  ).toBe('Vous ne faite pas partie de cette conversation');
+  expect(legacyClient.pending()).toEqual([]);
   expect(
     await bob.graphql.expectError('query ($id: ID!) { circle(id: $id) { id } }', { id: circle.id }),
   ).toBe('NOT_FOUND');
@@ -102,67 +102,73 @@ test('a deleted account receives the events of its circle and conversation, and 
   await using app = await startTestApp();
   const { ann, bob, circle, conversation } = await createAnnAndBob(app);
   await using inbox = await bob.subscribeToInbox();
-  await using inCircle = await bob.subscribeToCircle(circle.id);
-  await using inConversation = await bob.subscribeToConversation(conversation.id);
-  await using annInCircle = await ann.subscribeToCircle(circle.id);
-  const phone = await bob.connectLegacy();
-  await phone.push('join_circle', { circle_id: circle.legacyId });
-  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+  await using circleEvents = await bob.subscribeToCircle(circle.id);
+  await using conversationEvents = await bob.subscribeToConversation(conversation.id);
+  await using annCircleEvents = await ann.subscribeToCircle(circle.id);
+  const legacyClient = await bob.connectLegacy();
+  await legacyClient.push('join_circle', { circle_id: circle.legacyId });
+  await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
 
   await bob.graphql.run(`mutation { deleteAccount(password: "correct horse") { id } }`);
 
-  const ended = [{ extensions: { code: 'UNAUTHENTICATED', reason: 'ACCOUNT_DELETED' } }];
-  expect(await inCircle.next()).toMatchObject({ __typename: 'MemberLeft', user: { email: bob.login } });
-  expect(await inCircle.waitForEnd()).toMatchObject(ended);
-  expect(await inConversation.next()).toMatchObject({ __typename: 'ParticipantLeft' });
-  expect(await inConversation.waitForEnd()).toMatchObject(ended);
-  expect(await inbox.waitForEnd()).toMatchObject(ended);
-  expect([...inCircle.pending(), ...inConversation.pending(), ...inbox.pending()]).toEqual([]);
-  expect(await phone.expect('circle')).toMatchObject({ event: 'quit', user: bob.login });
-  expect(await phone.expect('conversation')).toMatchObject({ event: 'quit', user: bob.login });
-  expect(await phone.expect('error')).toBe('User not found');
-  await phone.waitForDisconnect();
-  expect(await annInCircle.next()).toMatchObject({ __typename: 'MemberLeft', user: { email: bob.login } });
+  const sessionEnd = [{ extensions: { code: 'UNAUTHENTICATED', reason: 'ACCOUNT_DELETED' } }];
+  expect(await circleEvents.next()).toMatchObject({ __typename: 'MemberLeft', user: { email: bob.login } });
+  expect(await circleEvents.waitForEnd()).toMatchObject(sessionEnd);
+  expect(await conversationEvents.next()).toMatchObject({ __typename: 'ParticipantLeft' });
+  expect(await conversationEvents.waitForEnd()).toMatchObject(sessionEnd);
+  expect(await inbox.waitForEnd()).toMatchObject(sessionEnd);
+  expect([...circleEvents.pending(), ...conversationEvents.pending(), ...inbox.pending()]).toEqual([]);
+  expect(await legacyClient.expect('circle')).toMatchObject({ event: 'quit', user: bob.login });
+  expect(await legacyClient.expect('conversation')).toMatchObject({ event: 'quit', user: bob.login });
+  expect(await legacyClient.expect('error')).toBe('User not found');
+  await legacyClient.waitForDisconnect();
+  expect(await annCircleEvents.next()).toMatchObject({
+    __typename: 'MemberLeft',
+    user: { email: bob.login },
+  });
 });
 
-const READ = 'query ($id: ID!) { conversation(id: $id) { messages(last: 1) { nodes { text } } } }';
+const READ_MESSAGES = 'query ($id: ID!) { conversation(id: $id) { messages(last: 1) { nodes { text } } } }';
 
 test('a device that is removed, alone or with its circle, receives the event before its streams end', async () => {
   await using app = await startTestApp();
   const { ann, circle, conversation } = await createAnnAndBob(app);
-  const allow = 'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }';
-  await ann.graphql.run(allow, { id: conversation.id });
-  const gone = { code: 'UNAUTHENTICATED', reason: 'ACCOUNT_DELETED' };
+  const ALLOW_DEVICE = 'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }';
+  await ann.graphql.run(ALLOW_DEVICE, { id: conversation.id });
+  const accountDeleted = { code: 'UNAUTHENTICATED', reason: 'ACCOUNT_DELETED' };
   {
     await using device = await createDevice(app, ann, circle);
-    const inCircle = await device.subscribeToCircle(circle.id);
-    const inConversation = await device.subscribeToConversation(conversation.id);
-    const radio = await device.connectLegacy();
-    await radio.push('join_circle', { circle_id: circle.legacyId });
+    const circleEvents = await device.subscribeToCircle(circle.id);
+    const conversationEvents = await device.subscribeToConversation(conversation.id);
+    const deviceClient = await device.connectLegacy();
+    await deviceClient.push('join_circle', { circle_id: circle.legacyId });
     await ann.graphql.run('mutation ($id: ID!) { removeDevice(deviceId: $id) { id } }', { id: device.id });
-    expect(await inCircle.nextOf('DeviceRemoved')).toMatchObject({ device: { id: device.id } });
-    expect(await inCircle.waitForEnd()).toMatchObject([{ extensions: gone }]);
-    expect(await inConversation.next()).toMatchObject({ __typename: 'DeviceAccessChanged', allowed: false });
-    expect(await inConversation.waitForEnd()).toMatchObject([{ extensions: gone }]);
-    expect(await radio.expect('circle')).toMatchObject({ event: 'device', type: 'disconnect' });
-    expect(await radio.expect('error')).toBe('User not found');
+    expect(await circleEvents.nextOf('DeviceRemoved')).toMatchObject({ device: { id: device.id } });
+    expect(await circleEvents.waitForEnd()).toMatchObject([{ extensions: accountDeleted }]);
+    expect(await conversationEvents.next()).toMatchObject({
+      __typename: 'DeviceAccessChanged',
+      allowed: false,
+    });
+    expect(await conversationEvents.waitForEnd()).toMatchObject([{ extensions: accountDeleted }]);
+    expect(await deviceClient.expect('circle')).toMatchObject({ event: 'device', type: 'disconnect' });
+    expect(await deviceClient.expect('error')).toBe('User not found');
   }
   await using device = await createDevice(app, ann, circle);
-  expect(await device.graphql.expectError(READ, { id: conversation.id })).toBe('NOT_FOUND');
-  await ann.graphql.run(allow, { id: conversation.id });
-  const inCircle = await device.subscribeToCircle(circle.id);
-  const inConversation = await device.subscribeToConversation(conversation.id);
-  const radio = await device.connectLegacy();
-  await radio.push('join_circle', { circle_id: circle.legacyId });
+  expect(await device.graphql.expectError(READ_MESSAGES, { id: conversation.id })).toBe('NOT_FOUND');
+  await ann.graphql.run(ALLOW_DEVICE, { id: conversation.id });
+  const circleEvents = await device.subscribeToCircle(circle.id);
+  const conversationEvents = await device.subscribeToConversation(conversation.id);
+  const deviceClient = await device.connectLegacy();
+  await deviceClient.push('join_circle', { circle_id: circle.legacyId });
   await ann.graphql.run('mutation ($id: ID!) { deleteCircle(circleId: $id) { id } }', { id: circle.id });
-  expect(await inCircle.nextOf('CircleDeleted')).toMatchObject({});
-  expect(await inCircle.waitForEnd()).toMatchObject([
+  expect(await circleEvents.nextOf('CircleDeleted')).toMatchObject({});
+  expect(await circleEvents.waitForEnd()).toMatchObject([
     { extensions: { code: 'NOT_FOUND', reason: 'DELETED' } },
   ]);
-  expect(await inConversation.nextOf('ConversationDeleted')).toMatchObject({});
-  expect(await inConversation.waitForEnd()).toMatchObject([{ extensions: { reason: 'DELETED' } }]);
-  expect(await radio.expect('circle')).toEqual({ event: 'delete', circle_id: circle.legacyId });
-  expect(await radio.expect('error')).toBe('User not found');
+  expect(await conversationEvents.nextOf('ConversationDeleted')).toMatchObject({});
+  expect(await conversationEvents.waitForEnd()).toMatchObject([{ extensions: { reason: 'DELETED' } }]);
+  expect(await deviceClient.expect('circle')).toEqual({ event: 'delete', circle_id: circle.legacyId });
+  expect(await deviceClient.expect('error')).toBe('User not found');
 });
 
 test('events of a conversation are visible over both APIs', async () => {
@@ -174,10 +180,10 @@ test('events of a conversation are visible over both APIs', async () => {
   const conversation = await createConversation(ann, circle, bob);
   const { id, legacyId } = conversation;
   await using events = await ann.subscribeToConversation(id);
-  const room = await ann.connectLegacy();
-  await room.push('join_conversation', { conversation_id: legacyId });
-  const carlPhone = await carl.connectLegacy();
-  const bobPhone = await bob.connectLegacy();
+  const legacyClient = await ann.connectLegacy();
+  await legacyClient.push('join_conversation', { conversation_id: legacyId });
+  const carlClient = await carl.connectLegacy();
+  const bobClient = await bob.connectLegacy();
 
   await ann.graphql.run(
     'mutation ($id: ID!) { updateConversation(conversationId: $id, name: "New") { id } }',
@@ -187,7 +193,7 @@ test('events of a conversation are visible over both APIs', async () => {
     __typename: 'ConversationUpdated',
     conversation: { name: 'New' },
   });
-  expect(await room.expect('conversation')).toEqual({ event: 'update', conversation_id: legacyId });
+  expect(await legacyClient.expect('conversation')).toEqual({ event: 'update', conversation_id: legacyId });
 
   await bob.graphql.run(
     'mutation ($id: ID!, $email: String!) { inviteToConversation(conversationId: $id, email: $email) { id } }',
@@ -197,7 +203,7 @@ test('events of a conversation are visible over both APIs', async () => {
     },
   );
   expect(await events.next()).toMatchObject({ __typename: 'ParticipantJoined', user: { email: carl.login } });
-  expect(await carlPhone.expect('conversation')).toEqual({ event: 'invite', conversation_id: legacyId });
+  expect(await carlClient.expect('conversation')).toEqual({ event: 'invite', conversation_id: legacyId });
 
   await ann.graphql.run(
     'mutation ($id: ID!, $email: String!) { promoteInConversation(conversationId: $id, email: $email) { id } }',
@@ -210,14 +216,14 @@ test('events of a conversation are visible over both APIs', async () => {
     __typename: 'ParticipantPromoted',
     user: { email: bob.login },
   });
-  expect(await bobPhone.expect('conversation')).toEqual({ event: 'promoted', conversation_id: legacyId });
+  expect(await bobClient.expect('conversation')).toEqual({ event: 'promoted', conversation_id: legacyId });
 
   await bob.graphql.run(
     'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }',
     { id },
   );
   expect(await events.next()).toMatchObject({ __typename: 'DeviceAccessChanged', allowed: true });
-  expect(await room.expect('conversation')).toEqual({
+  expect(await legacyClient.expect('conversation')).toEqual({
     event: 'device',
     type: 'add',
     conversation_id: legacyId,
@@ -226,7 +232,7 @@ test('events of a conversation are visible over both APIs', async () => {
     'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: false) { id } }',
     { id },
   );
-  expect(await room.expect('conversation')).toEqual({
+  expect(await legacyClient.expect('conversation')).toEqual({
     event: 'device',
     type: 'remove',
     conversation_id: legacyId,
@@ -235,13 +241,13 @@ test('events of a conversation are visible over both APIs', async () => {
   await carl.graphql.run('mutation ($id: ID!) { leaveConversation(conversationId: $id) { id name } }', {
     id,
   });
-  expect(await room.expect('conversation')).toEqual({
+  expect(await legacyClient.expect('conversation')).toEqual({
     event: 'quit',
     user: carl.login,
     conversation_id: legacyId,
   });
   expect(await events.nextOf('ParticipantLeft')).toMatchObject({ user: { email: carl.login } });
-  expect(room.pending()).toEqual([]);
+  expect(legacyClient.pending()).toEqual([]);
 });
 
 test('a conversation of two ends when one leaves', async () => {

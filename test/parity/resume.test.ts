@@ -25,14 +25,14 @@ interface Snapshot {
 test('a subscription after a query’s cursor has no gap and no duplicate', async () => {
   await using app = await startTestApp();
   const { ann, bob, conversation } = await createAnnAndBob(app);
-  const sending = (async () => {
+  const writer = (async () => {
     for (let index = 0; index < 40; index += 1) await sendMessage(ann, conversation, `m${index}`);
   })();
   await sendMessage(bob, conversation, 'first');
   const { conversation: snapshot } = await bob.graphql.run<Snapshot>(SNAPSHOT, { id: conversation.id });
   const texts = snapshot.messages.nodes.map((message) => message.text);
   await using events = await bob.subscribeToConversation(conversation.id, snapshot.eventCursor);
-  await sending;
+  await writer;
   await sendMessage(ann, conversation, 'last');
   while (texts.at(-1) !== 'last') {
     const { message } = await events.nextOf('MessageSent');
@@ -46,32 +46,32 @@ test('a subscription after a query’s cursor has no gap and no duplicate', asyn
 test('a subscriber that resumes with its cursor receives missed events, then StreamLive', async () => {
   await using app = await startTestApp();
   const { ann, bob, conversation } = await createAnnAndBob(app);
-  await using first = await bob.subscribeToConversation(conversation.id);
+  await using firstStream = await bob.subscribeToConversation(conversation.id);
   await sendMessage(ann, conversation, 'seen');
-  const { cursor } = await first.nextOf('MessageSent');
-  first.unsubscribe();
+  const { cursor } = await firstStream.nextOf('MessageSent');
+  firstStream.unsubscribe();
   for (const text of ['one', 'two', 'three']) await sendMessage(ann, conversation, text);
-  await using second = await bob.subscribeToConversation(conversation.id, String(cursor));
+  await using secondStream = await bob.subscribeToConversation(conversation.id, String(cursor));
   for (const text of ['one', 'two', 'three'])
-    expect(await second.next()).toMatchObject({ message: { text } });
-  const live = await second.next();
+    expect(await secondStream.next()).toMatchObject({ message: { text } });
+  const live = await secondStream.next();
   expect(live).toMatchObject({
     __typename: 'StreamLive',
     cursor: expect.any(String),
     at: expect.any(String),
   });
-  await using third = await bob.subscribeToConversation(conversation.id, String(live['cursor']));
-  expect(await third.next()).toMatchObject({ __typename: 'StreamLive', cursor: live['cursor'] });
+  await using thirdStream = await bob.subscribeToConversation(conversation.id, String(live['cursor']));
+  expect(await thirdStream.next()).toMatchObject({ __typename: 'StreamLive', cursor: live['cursor'] });
 });
 
 test('a cursor of another topic, a malformed one, or one beyond the head is CURSOR_INVALID', async () => {
   await using app = await startTestApp();
   const { ann, circle, conversation } = await createAnnAndBob(app);
-  const { circle: other } = await ann.graphql.run<{ circle: { eventCursor: string } }>(
+  const { circle: circleSnapshot } = await ann.graphql.run<{ circle: { eventCursor: string } }>(
     'query ($id: ID!) { circle(id: $id) { eventCursor } }',
     { id: circle.id },
   );
-  for (const after of [other.eventCursor, ' ', 'nonsense', 'x'.repeat(201)]) {
+  for (const after of [circleSnapshot.eventCursor, ' ', 'nonsense', 'x'.repeat(201)]) {
     await using stream = await ann.subscribeToConversation(conversation.id, after);
     expect(await stream.waitForEnd()).toMatchObject([{ extensions: { code: 'CURSOR_INVALID' } }]);
   }
@@ -82,12 +82,12 @@ test('an account without read access cannot resume a conversation', async () => 
   const { ann, bob, conversation } = await createAnnAndBob(app);
   const { conversation: snapshot } = await bob.graphql.run<Snapshot>(SNAPSHOT, { id: conversation.id });
   const stranger = await app.createAccount();
-  await using refused = await stranger.subscribeToConversation(conversation.id, snapshot.eventCursor);
-  expect(await refused.waitForEnd()).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
+  await using strangerEvents = await stranger.subscribeToConversation(conversation.id, snapshot.eventCursor);
+  expect(await strangerEvents.waitForEnd()).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
   await bob.graphql.run('mutation ($id: ID!) { leaveConversation(conversationId: $id) { id } }', {
     id: conversation.id,
   });
-  await using left = await bob.subscribeToConversation(conversation.id, snapshot.eventCursor);
-  expect(await left.waitForEnd()).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
+  await using bobEvents = await bob.subscribeToConversation(conversation.id, snapshot.eventCursor);
+  expect(await bobEvents.waitForEnd()).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
   expect(ann.id).not.toBe(bob.id);
 });

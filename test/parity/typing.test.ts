@@ -10,18 +10,18 @@ const SET_TYPING = 'mutation ($id: ID!, $is: Boolean!) { setTyping(conversationI
 test('typing over either API is received over both', async () => {
   await using app = await startTestApp();
   const { ann, bob, conversation } = await createAnnAndBob(app);
-  const phone = await bob.connectLegacy();
-  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
-  await using reader = bob.graphql.subscribe(TYPING, { id: conversation.id });
-  await using flush = await bob.subscribeToConversation(conversation.id);
-  expect(flush.pending()).toEqual([]);
+  const legacyClient = await bob.connectLegacy();
+  await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
+  await using typing = bob.graphql.subscribe(TYPING, { id: conversation.id });
+  await using barrier = await bob.subscribeToConversation(conversation.id);
+  expect(barrier.pending()).toEqual([]);
 
   const sender = await ann.connectLegacy();
   expect(await sender.push('writing', { conversation_id: conversation.legacyId, is_writing: true })).toBe(
     'Writing sent',
   );
-  expect(await reader.next()).toEqual({ isTyping: true, actor: { __typename: 'User', email: ann.login } });
-  expect(await phone.expect('writing')).toEqual({
+  expect(await typing.next()).toEqual({ isTyping: true, actor: { __typename: 'User', email: ann.login } });
+  expect(await legacyClient.expect('writing')).toEqual({
     conversation_id: conversation.legacyId,
     device: false,
     user: ann.login,
@@ -29,8 +29,8 @@ test('typing over either API is received over both', async () => {
   });
 
   await ann.graphql.run(SET_TYPING, { id: conversation.id, is: false });
-  expect(await reader.next()).toMatchObject({ isTyping: false });
-  expect(await phone.expect('writing')).toMatchObject({ is_writing: false });
+  expect(await typing.next()).toMatchObject({ isTyping: false });
+  expect(await legacyClient.expect('writing')).toMatchObject({ is_writing: false });
 });
 
 test('a device that types has no user', async () => {
@@ -44,18 +44,19 @@ test('a device that types has no user', async () => {
       id: conversation.id,
     },
   );
-  const phone = await bob.connectLegacy();
-  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
-  const kitchen = await device.connectLegacy();
-  await kitchen.push('writing', { conversation_id: String(conversation.legacyId), is_writing: true });
-  expect(await phone.expect('writing')).toEqual({
+  const legacyClient = await bob.connectLegacy();
+  await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
+  const deviceClient = await device.connectLegacy();
+  await deviceClient.push('writing', { conversation_id: String(conversation.legacyId), is_writing: true });
+  expect(await legacyClient.expect('writing')).toEqual({
     conversation_id: conversation.legacyId,
     device: true,
     is_writing: true,
   });
 });
 
-const isWriting = (conversation: { readonly legacyId: number }) => ({
+/** Creates the payload of a `writing` event. */
+const createWriting = (conversation: { readonly legacyId: number }) => ({
   conversation_id: conversation.legacyId,
   is_writing: true,
 });
@@ -65,31 +66,32 @@ test.for(['a legacy client', 'a GraphQL client'] as const)(
   async (kind) => {
     await using app = await startTestApp();
     const { ann, bob, conversation } = await createAnnAndBob(app);
-    const phone = await bob.connectLegacy();
-    await phone.push('join_conversation', { conversation_id: conversation.legacyId });
-    await using reader = bob.graphql.subscribe(TYPING, { id: conversation.id });
-    await using flush = await bob.subscribeToConversation(conversation.id);
-    expect(flush.pending()).toEqual([]);
-    const last = await openGraphqlSocket(app.url, { token: ann.token });
-    const first = await ann.connectLegacy();
-    await first.push('writing', isWriting(conversation));
-    expect(await phone.expect('writing')).toMatchObject({ is_writing: true });
-    expect(await reader.next()).toMatchObject({ isTyping: true });
-    const [early, late] = kind === 'a legacy client' ? [last.socket, first] : [first, last.socket];
-    early.close();
-    // Once this is answered, the gateway has noticed the close before.
-    await (await bob.connectLegacy()).push('writing', isWriting(conversation));
-    expect(await phone.expect('writing')).toMatchObject({ user: bob.login, is_writing: true });
-    expect(await reader.next()).toMatchObject({ actor: { email: bob.login } });
-    expect(phone.pending().filter(({ channel }) => channel === 'writing')).toEqual([]);
-    late.close();
-    expect(await phone.expect('writing')).toEqual({
+    const legacyClient = await bob.connectLegacy();
+    await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
+    await using typing = bob.graphql.subscribe(TYPING, { id: conversation.id });
+    await using barrier = await bob.subscribeToConversation(conversation.id);
+    expect(barrier.pending()).toEqual([]);
+    const graphqlClient = await openGraphqlSocket(app.url, { token: ann.token });
+    const annClient = await ann.connectLegacy();
+    await annClient.push('writing', createWriting(conversation));
+    expect(await legacyClient.expect('writing')).toMatchObject({ is_writing: true });
+    expect(await typing.next()).toMatchObject({ isTyping: true });
+    const [firstClosed, lastClosed] =
+      kind === 'a legacy client' ? [graphqlClient.socket, annClient] : [annClient, graphqlClient.socket];
+    firstClosed.close();
+    // Once the gateway has replied to this event, it has processed the earlier close.
+    await (await bob.connectLegacy()).push('writing', createWriting(conversation));
+    expect(await legacyClient.expect('writing')).toMatchObject({ user: bob.login, is_writing: true });
+    expect(await typing.next()).toMatchObject({ actor: { email: bob.login } });
+    expect(legacyClient.pending().filter(({ channel }) => channel === 'writing')).toEqual([]);
+    lastClosed.close();
+    expect(await legacyClient.expect('writing')).toEqual({
       conversation_id: conversation.legacyId,
       device: false,
       user: ann.login,
       is_writing: false,
     });
-    expect(await reader.next()).toEqual({
+    expect(await typing.next()).toEqual({
       isTyping: false,
       actor: { __typename: 'User', email: ann.login },
     });
@@ -108,15 +110,15 @@ test('typing of a participant who is kicked ends after the kick', async () => {
     id: inviteToCircle.id,
   });
   const conversation = await createConversation(ann, circle, bob, eve);
-  const phone = await bob.connectLegacy();
-  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
-  const typist = await eve.connectLegacy();
-  await typist.push('writing', isWriting(conversation));
-  await phone.expect('writing');
+  const legacyClient = await bob.connectLegacy();
+  await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
+  const eveClient = await eve.connectLegacy();
+  await eveClient.push('writing', createWriting(conversation));
+  await legacyClient.expect('writing');
   await ann.graphql.run(
     'mutation ($id: ID!, $email: String!) { kickFromConversation(conversationId: $id, email: $email) { id } }',
     { id: conversation.id, email: eve.login },
   );
-  expect(await phone.expect('writing')).toMatchObject({ user: eve.login, is_writing: false });
-  expect(phone.pending()).toMatchObject([{ channel: 'conversation', args: [{ event: 'kick' }] }]);
+  expect(await legacyClient.expect('writing')).toMatchObject({ user: eve.login, is_writing: false });
+  expect(legacyClient.pending()).toMatchObject([{ channel: 'conversation', args: [{ event: 'kick' }] }]);
 });
