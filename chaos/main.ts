@@ -23,7 +23,7 @@ const writes = Number(values.writes ?? (values.short ? 1_200 : 100_000));
 const runs = [
   ...SCENARIOS.map((scenario) => ({
     name: scenario.name,
-    run: (share: number, random: Random) => runScenario(scenario, share, random),
+    run: (writeCount: number, random: Random) => runScenario(scenario, writeCount, random),
   })),
   { name: 'members removed', run: runRevocations },
 ].filter(({ name }) => name.includes(values.only ?? ''));
@@ -35,10 +35,10 @@ const COLUMNS = [
   'duplicated',
   'reordered',
   'leaked',
-  'disturbances',
+  'injectedFaults',
 ] as const;
 const formatLine = (name: string, cells: readonly (string | number)[]): string =>
-  `${name.padEnd(32)}${cells.map((cell) => String(cell).padStart(14)).join('')}\n`;
+  `${name.padEnd(32)}${cells.map((cell) => String(cell).padStart(16)).join('')}\n`;
 
 process.stdout.write(`chaos, seed ${seed}, ${writes} writes\n\n${formatLine('', COLUMNS)}`);
 const outcomes: Outcome[] = [];

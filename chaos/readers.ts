@@ -9,16 +9,16 @@ import { WebSocket } from 'ws';
 import type { ReceivedLog } from './delivery-log.ts';
 import type { TestAccounts } from './test-accounts.ts';
 
-/** Selects the text repeatedly, so that the events for a stalled reader exceed its network buffers. */
+/** Selects the text repeatedly, so that the events exceed the network buffers of a stalled reader. */
 const EVENTS = `subscription ($id: ID!, $after: Cursor) {
   conversationEvents(conversationId: $id, after: $after) {
     __typename cursor ... on MessageSent { message { legacyId a: text b: text c: text d: text e: text f: text g: text h: text } }
   }
 }`;
 
-const PONG_MS = 3_000;
+const PONG_TIMEOUT_MS = 3_000;
 
-/** The start of a scenario: a cursor, and the message at it. */
+/** The start of a scenario: a cursor, and the message at that cursor. */
 export interface Start {
   readonly cursor: string;
   readonly messageId: number;
@@ -32,18 +32,18 @@ interface Event {
 /** Reads until the end of the scenario, reconnecting as needed. */
 export interface Reader {
   readonly name: string;
-  /** Stops reading from the network for a while, like a phone in a tunnel. */
+  /** Stops reading from the network for a time, like a mobile device without reception. */
   stall?(ms: number): void;
   close(): Promise<void>;
 }
 
-export type OpenReader = (accounts: TestAccounts, begin: Start, received: ReceivedLog) => Reader;
+export type OpenReader = (accounts: TestAccounts, start: Start, received: ReceivedLog) => Reader;
 
 /** Subscribes once over WebSocket. The retry of graphql-ws sends the newest cursor. */
-export const readByGraphql: OpenReader = (accounts, begin, received) => {
-  const variables = { id: accounts.conversation.id, after: begin.cursor };
+export const readByGraphql: OpenReader = (accounts, start, received) => {
+  const variables = { id: accounts.conversation.id, after: start.cursor };
   let socket: WebSocket | undefined;
-  let silence: NodeJS.Timeout | undefined;
+  let pongTimeout: NodeJS.Timeout | undefined;
   const client = createClient({
     url: `${accounts.url.replace('http', 'ws')}/graphql`,
     connectionParams: { token: accounts.bob.token },
@@ -53,19 +53,19 @@ export const readByGraphql: OpenReader = (accounts, begin, received) => {
     shouldRetry: () => true,
     keepAlive: 1_000,
     on: {
-      opened: (opened) => void (socket = opened as WebSocket),
+      opened: (openedSocket) => void (socket = openedSocket as WebSocket),
       // Detects a half-open connection by a missing pong.
-      ping(received) {
-        if (received) return;
-        const pinged = socket;
-        silence = setTimeout(() => pinged?.terminate(), PONG_MS);
+      ping(isReceived) {
+        if (isReceived) return;
+        const pingedSocket = socket;
+        pongTimeout = setTimeout(() => pingedSocket?.terminate(), PONG_TIMEOUT_MS);
       },
-      pong: (received) => received && clearTimeout(silence),
-      closed: () => clearTimeout(silence),
+      pong: (isReceived) => isReceived && clearTimeout(pongTimeout),
+      closed: () => clearTimeout(pongTimeout),
     },
   });
   // An error on the subscription is final, as in every client library.
-  const reading = (async () => {
+  const done = (async () => {
     const results = client.iterate<{ conversationEvents: Event }>({ query: EVENTS, variables });
     for await (const { data } of results) {
       if (data == null) throw new Error('An event has no data.');
@@ -79,26 +79,26 @@ export const readByGraphql: OpenReader = (accounts, begin, received) => {
   return {
     name: received.reader,
     stall(ms) {
-      const stalled = socket;
-      stalled?.pause();
-      setTimeout(() => stalled?.resume(), ms);
+      const stalledSocket = socket;
+      stalledSocket?.pause();
+      setTimeout(() => stalledSocket?.resume(), ms);
     },
     async close() {
       await client.dispose();
-      await reading;
+      await done;
     },
   };
 };
 
-/** Shorter than the default, which would exceed a short run. */
-const SILENCE_MS = 5_000;
+/** Shorter than the default, which is longer than a short run. */
+const SILENCE_TIMEOUT_MS = 5_000;
 
 /** Subscribes once through `parley/client`, around a client with default settings. */
-const readResumable =
-  (openClient: (accounts: TestAccounts) => Resumable): OpenReader =>
-  (accounts, begin, received) => {
+const createResumableReader =
+  (openClient: (accounts: TestAccounts) => ResumableClient): OpenReader =>
+  (accounts, start, received) => {
     const client = openClient(accounts);
-    const variables = { id: accounts.conversation.id, after: begin.cursor };
+    const variables = { id: accounts.conversation.id, after: start.cursor };
     client.subscribe(
       { query: EVENTS, variables },
       {
@@ -114,7 +114,7 @@ const readResumable =
     return { name: received.reader, close: async () => client.dispose() };
   };
 
-interface Resumable {
+interface ResumableClient {
   subscribe(
     payload: { query: string; variables: Record<string, unknown> },
     sink: { next(result: ExecutionResult): void; error(problem: unknown): void; complete(): void },
@@ -122,48 +122,48 @@ interface Resumable {
   dispose(): void | Promise<void>;
 }
 
-export const readResumableSocket = readResumable(({ url, bob: { token } }) =>
+export const readResumableSocket = createResumableReader(({ url, bob: { token } }) =>
   resumable(
     createClient({
       url: `${url.replace('http', 'ws')}/graphql`,
       connectionParams: { token },
       webSocketImpl: WebSocket,
     }),
-    { silenceTimeout: SILENCE_MS },
+    { silenceTimeout: SILENCE_TIMEOUT_MS },
   ),
 );
 
-export const readResumableEventStream = readResumable(({ url, bob: { token } }) =>
+export const readResumableEventStream = createResumableReader(({ url, bob: { token } }) =>
   resumable(
     createEventStreamClient({ url: `${url}/graphql`, headers: { authorization: `Bearer ${token}` } }),
-    { silenceTimeout: SILENCE_MS },
+    { silenceTimeout: SILENCE_TIMEOUT_MS },
   ),
 );
 
 /** Reads Server-Sent Events, and resumes with `Last-Event-ID`. */
-export const readByEventStream: OpenReader = (accounts, begin, received) => {
-  let last = begin.cursor;
-  const closing = new AbortController();
-  const read = async (): Promise<void> => {
-    const connection = new AbortController();
-    const silence = (): NodeJS.Timeout => setTimeout(() => connection.abort(), 15_000);
-    let timer = silence();
+export const readByEventStream: OpenReader = (accounts, start, received) => {
+  let lastEventId = start.cursor;
+  const readerAbort = new AbortController();
+  const readStream = async (): Promise<void> => {
+    const requestAbort = new AbortController();
+    const startSilenceTimeout = (): NodeJS.Timeout => setTimeout(() => requestAbort.abort(), 15_000);
+    let silenceTimeout = startSilenceTimeout();
     try {
       const response = await fetch(`${accounts.url}/graphql`, {
         method: 'POST',
-        signal: AbortSignal.any([closing.signal, connection.signal]),
+        signal: AbortSignal.any([readerAbort.signal, requestAbort.signal]),
         headers: {
           'content-type': 'application/json',
           accept: 'text/event-stream',
           authorization: `Bearer ${accounts.bob.token}`,
-          'last-event-id': last,
+          'last-event-id': lastEventId,
         },
         body: JSON.stringify({ query: EVENTS, variables: { id: accounts.conversation.id } }),
       });
       let text = '';
       for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
-        clearTimeout(timer);
-        timer = silence();
+        clearTimeout(silenceTimeout);
+        silenceTimeout = startSilenceTimeout();
         text += chunk;
         for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
           const frame = text.slice(0, end);
@@ -171,39 +171,39 @@ export const readByEventStream: OpenReader = (accounts, begin, received) => {
           const id = /^id: (.*)$/m.exec(frame)?.[1];
           const data = /^data: (.+)$/m.exec(frame)?.[1];
           if (id === undefined || data === undefined) continue;
-          last = id;
+          lastEventId = id;
           const { conversationEvents } = (JSON.parse(data) as { data: { conversationEvents: Event } }).data;
           if (conversationEvents.message !== undefined)
             received.ids.push(conversationEvents.message.legacyId);
         }
       }
     } finally {
-      clearTimeout(timer);
+      clearTimeout(silenceTimeout);
     }
   };
-  const reading = (async () => {
-    while (!closing.signal.aborted) {
-      await read().catch(() => undefined);
+  const done = (async () => {
+    while (!readerAbort.signal.aborted) {
+      await readStream().catch(() => undefined);
       await pause(100);
     }
   })();
   return {
     name: received.reader,
     async close() {
-      closing.abort();
-      await reading;
+      readerAbort.abort();
+      await done;
     },
   };
 };
 
 /** Reads as a legacy client, which joins again after its newest message. */
-export const readBySocket: OpenReader = (accounts, begin, received) => {
+export const readBySocket: OpenReader = (accounts, start, received) => {
   const socket = io(accounts.url, { forceNew: true, reconnectionDelayMax: 500, transports: ['websocket'] });
   socket.on('connect', () => {
     socket.emit('authenticate', { token: accounts.bob.token });
     socket.emit('join_conversation', {
       conversation_id: accounts.conversation.legacyId,
-      after_message_id: received.ids.at(-1) ?? begin.messageId,
+      after_message_id: received.ids.at(-1) ?? start.messageId,
     });
   });
   socket.on('message', ({ message, event }: { message?: { id: number }; event?: string }) => {
@@ -215,9 +215,9 @@ export const readBySocket: OpenReader = (accounts, begin, received) => {
     name: received.reader,
     stall(ms) {
       const { transport } = socket.io.engine;
-      const stalled = (transport as unknown as { ws?: WebSocket }).ws;
-      stalled?.pause();
-      setTimeout(() => stalled?.resume(), ms);
+      const stalledSocket = (transport as unknown as { ws?: WebSocket }).ws;
+      stalledSocket?.pause();
+      setTimeout(() => stalledSocket?.resume(), ms);
     },
     async close() {
       socket.close();

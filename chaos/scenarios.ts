@@ -9,19 +9,19 @@ import {
   readResumableEventStream,
   readResumableSocket,
 } from './readers.ts';
-import type { Start, Reader } from './readers.ts';
+import type { Reader, Start } from './readers.ts';
 import type { Server } from './server.ts';
 import { startFixture } from './fixtures.ts';
-import { createTestAccounts, requestUntilAvailable, readAll } from './test-accounts.ts';
+import { createTestAccounts, requestUntilAvailable, readAllMessages } from './test-accounts.ts';
 import type { TestAccounts } from './test-accounts.ts';
 import { writeByGraphql, writeBySocket } from './writers.ts';
 
 const WRITERS = 8;
-/** Up to so many writes, faults follow each other without extra pauses; longer runs pause longer between them. */
+/** Up to this number of writes, the pauses between faults have their normal length; longer runs pause longer. */
 const SHORT_RUN_WRITES = 1_000;
-const MAX_CALM_FACTOR = 2;
+const MAX_PAUSE_FACTOR = 2;
 const CATCH_UP_MS = 60_000;
-const BEGIN = `mutation ($id: ID!) {
+const SEND_FIRST = `mutation ($id: ID!) {
   sendMessage(conversationId: $id, text: "begin") { message { legacyId conversation { eventCursor } } }
 }`;
 
@@ -39,17 +39,17 @@ export interface Scenario {
   /** Length of each text in characters. Default: short. */
   readonly textLength?: number;
   /** Pause between two faults in a short run. */
-  readonly calmMs: readonly [from: number, to: number];
+  readonly pauseMs: readonly [from: number, to: number];
   /** Injects one fault. Called repeatedly while writes are pending, with the number of previous calls. */
-  disturb(targets: Targets, count: number): Promise<void>;
+  injectFault(targets: Targets, count: number): Promise<void>;
 }
 
 export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'kill -9 of the server',
     database: 'embedded',
-    calmMs: [500, 1_500],
-    async disturb({ server, random }) {
+    pauseMs: [500, 1_500],
+    async injectFault({ server, random }) {
       await server.kill();
       await pause(random.between(0, 300));
       await server.start();
@@ -58,8 +58,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'restarts by SIGTERM and kill -9',
     database: 'embedded',
-    calmMs: [500, 1_500],
-    async disturb({ server, random }, count) {
+    pauseMs: [500, 1_500],
+    async injectFault({ server, random }, count) {
       await (count % 2 === 0 ? server.stop() : server.kill());
       await pause(random.between(0, 300));
       await server.start();
@@ -68,8 +68,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'connections cut or half-open',
     database: 'embedded',
-    calmMs: [200, 800],
-    async disturb({ server: { network }, random }) {
+    pauseMs: [200, 800],
+    async injectFault({ server: { network }, random }) {
       if (random.between(0, 2) > 0) return network.disconnectAll();
       network.mute();
       await pause(random.between(100, 500));
@@ -81,16 +81,16 @@ export const SCENARIOS: readonly Scenario[] = [
     database: 'embedded',
     // Missed events must exceed the socket and stream buffers of a stalled reader.
     textLength: 8_000,
-    calmMs: [100, 400],
-    async disturb({ readers, random }) {
+    pauseMs: [100, 400],
+    async injectFault({ readers, random }) {
       random.pick(readers).stall?.(random.between(500, 3_000));
     },
   },
   {
     name: 'PostgreSQL restarted',
     database: 'postgres',
-    calmMs: [500, 1_500],
-    async disturb({ postgres, random }) {
+    pauseMs: [500, 1_500],
+    async injectFault({ postgres, random }) {
       await postgres?.restart(random.pick(['fast', 'immediate']));
     },
   },
@@ -99,7 +99,7 @@ export const SCENARIOS: readonly Scenario[] = [
 /** The result of a scenario: its counts, and the number of injected faults. */
 export interface Outcome extends FaultCounts {
   readonly name: string;
-  readonly disturbances: number;
+  readonly injectedFaults: number;
 }
 
 /** Writes messages over GraphQL and Socket.IO while readers on all transports follow and faults are injected. */
@@ -108,44 +108,44 @@ export async function runScenario(scenario: Scenario, writes: number, random: Ra
   const { server, postgres } = await startFixture(scenario.database, stack);
   const accounts = await createTestAccounts(server.url);
   const deliveryLog = createDeliveryLog();
-  const begin = await createStart(accounts);
+  const start = await createStart(accounts);
   const readers = [
-    readByGraphql(accounts, begin, deliveryLog.addReader('graphql-ws')),
-    readResumableSocket(accounts, begin, deliveryLog.addReader('parley/client, graphql-ws')),
-    readResumableEventStream(accounts, begin, deliveryLog.addReader('parley/client, graphql-sse')),
-    readByEventStream(accounts, begin, deliveryLog.addReader('event stream')),
-    readBySocket(accounts, begin, deliveryLog.addReader('socket.io 1')),
-    readBySocket(accounts, begin, deliveryLog.addReader('socket.io 2')),
+    readByGraphql(accounts, start, deliveryLog.addReader('graphql-ws')),
+    readResumableSocket(accounts, start, deliveryLog.addReader('parley/client, graphql-ws')),
+    readResumableEventStream(accounts, start, deliveryLog.addReader('parley/client, graphql-sse')),
+    readByEventStream(accounts, start, deliveryLog.addReader('event stream')),
+    readBySocket(accounts, start, deliveryLog.addReader('socket.io 1')),
+    readBySocket(accounts, start, deliveryLog.addReader('socket.io 2')),
   ];
   stack.defer(async () => void (await Promise.all(readers.map((reader) => reader.close()))));
   let isWriting = true;
-  const share = Math.ceil(writes / WRITERS);
-  const writing = Promise.all(
+  const writesPerWriter = Math.ceil(writes / WRITERS);
+  const writers = Promise.all(
     Array.from({ length: WRITERS }, (_, writer) => {
       const write = writer % 2 === 0 ? writeByGraphql : writeBySocket;
-      return write(accounts, deliveryLog, generateTexts(writer, share, scenario.textLength));
+      return write(accounts, deliveryLog, generateTexts(writer, writesPerWriter, scenario.textLength));
     }),
   ).finally(() => (isWriting = false));
-  const calmFactor = Math.min(MAX_CALM_FACTOR, Math.max(1, writes / SHORT_RUN_WRITES));
-  const [from, to] = scenario.calmMs;
-  let disturbances = 0;
+  const pauseFactor = Math.min(MAX_PAUSE_FACTOR, Math.max(1, writes / SHORT_RUN_WRITES));
+  const [from, to] = scenario.pauseMs;
+  let injectedFaults = 0;
   while (isWriting) {
-    await pause(random.between(from, to) * calmFactor);
-    await scenario.disturb({ server, readers, random, postgres }, disturbances);
-    disturbances += 1;
+    await pause(random.between(from, to) * pauseFactor);
+    await scenario.injectFault({ server, readers, random, postgres }, injectedFaults);
+    injectedFaults += 1;
   }
-  await writing;
-  const stored = (await readAll(accounts)).filter(({ id }) => id > begin.messageId);
+  await writers;
+  const stored = (await readAllMessages(accounts)).filter(({ id }) => id > start.messageId);
   const deadline = Date.now() + CATCH_UP_MS;
   while (!deliveryLog.isComplete(stored) && Date.now() < deadline) await pause(100);
-  return { name: scenario.name, disturbances, ...deliveryLog.countFaults(stored) };
+  return { name: scenario.name, injectedFaults, ...deliveryLog.countFaults(stored) };
 }
 
 /** Sends a first message: a legacy client needs a message id to resume from. */
 async function createStart(accounts: TestAccounts): Promise<Start> {
   const response = await requestUntilAvailable<{
     sendMessage: { message: { legacyId: number; conversation: { eventCursor: string } } };
-  }>(accounts, accounts.ann, BEGIN, { id: accounts.conversation.id });
+  }>(accounts, accounts.ann, SEND_FIRST, { id: accounts.conversation.id });
   if (response === undefined || 'code' in response) throw new Error('The first message could not be sent.');
   const { legacyId, conversation } = response.data.sendMessage.message;
   return { cursor: conversation.eventCursor, messageId: legacyId };

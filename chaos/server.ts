@@ -8,7 +8,7 @@ import type { TcpProxy } from '../test/harness/tcp-proxy.ts';
 
 const AUTH_SECRET = 'secret of the chaos run';
 
-/** A server process behind a relay, which keeps its address through restarts. */
+/** A server process behind a relay, whose address survives restarts. */
 export interface Server extends AsyncDisposable {
   readonly url: string;
   readonly network: TcpProxy;
@@ -19,26 +19,26 @@ export interface Server extends AsyncDisposable {
   start(): Promise<void>;
 }
 
-/** Starts the server as `npm start` does, with these variables. */
+/** Starts the server as `npm start` does, with these environment variables. */
 export async function startServer(env: Readonly<Record<string, string>>): Promise<Server> {
   const port = await findFreePort();
   const network = await openTcpProxy(port);
   let child: ChildProcess | undefined;
-  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
-    const ended = child;
+  const endProcess = async (signal: NodeJS.Signals): Promise<number | null> => {
+    const current = child;
     child = undefined;
-    if (ended === undefined || ended.exitCode !== null) return ended?.exitCode ?? 0;
-    ended.kill(signal);
-    const [code] = (await once(ended, 'exit')) as [number | null];
+    if (current === undefined || current.exitCode !== null) return current?.exitCode ?? 0;
+    current.kill(signal);
+    const [code] = (await once(current, 'exit')) as [number | null];
     return code;
   };
-  const kill = async (): Promise<void> => void (await end('SIGKILL'));
+  const kill = async (): Promise<void> => void (await endProcess('SIGKILL'));
   const stop = async (): Promise<void> => {
-    const code = await end('SIGTERM');
+    const code = await endProcess('SIGTERM');
     if (code !== 0) throw new Error(`The server exited with ${String(code)} after SIGTERM.`);
   };
   const start = async (): Promise<void> => {
-    const started = spawn(process.execPath, ['src/main.ts'], {
+    const current = spawn(process.execPath, ['src/main.ts'], {
       env: {
         HOST: '127.0.0.1',
         PORT: String(port),
@@ -51,8 +51,8 @@ export async function startServer(env: Readonly<Record<string, string>>): Promis
       },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    child = started;
-    await waitUntilListening(started);
+    child = current;
+    await waitUntilListening(current);
   };
   await start();
   return {

@@ -6,7 +6,7 @@ import type { TestAccount } from '../src/testing/account.ts';
 import type { Stored } from './delivery-log.ts';
 
 const TIMEOUT_MS = 4_000;
-const PAGE = `query ($id: ID!, $after: String) {
+const MESSAGES_PAGE = `query ($id: ID!, $after: String) {
   conversation(id: $id) { messages(first: 100, after: $after) { nodes { legacyId text } pageInfo { hasNextPage endCursor } } }
 }`;
 
@@ -85,7 +85,7 @@ async function readPage(accounts: TestAccounts, after: string | null): Promise<P
   const response = await requestUntilAvailable<{ conversation: { messages: Page } }>(
     accounts,
     accounts.ann,
-    PAGE,
+    MESSAGES_PAGE,
     variables,
   );
   if (response === undefined || 'code' in response) throw new Error('The messages cannot be read.');
@@ -93,7 +93,7 @@ async function readPage(accounts: TestAccounts, after: string | null): Promise<P
 }
 
 /** Reads every message of the conversation. */
-export async function readAll(accounts: TestAccounts): Promise<Stored[]> {
+export async function readAllMessages(accounts: TestAccounts): Promise<Stored[]> {
   const stored: Stored[] = [];
   for (let after: string | null = null; ;) {
     const { nodes, pageInfo }: Page = await readPage(accounts, after);

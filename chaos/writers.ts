@@ -15,14 +15,14 @@ export type Writer = (
   texts: Iterable<string>,
 ) => Promise<void>;
 
-const keyOf = (text: string): string => text.slice(0, 32);
+const idempotencyKeyOf = (text: string): string => text.slice(0, 32);
 
 export const writeByGraphql: Writer = async (accounts, deliveryLog, texts) => {
   for (const text of texts) {
     const response = await requestUntilAvailable(accounts, accounts.ann, SEND, {
       id: accounts.conversation.id,
       text,
-      key: keyOf(text),
+      key: idempotencyKeyOf(text),
     });
     if (response === undefined || 'code' in response)
       throw new Error(`Not sent: ${JSON.stringify(response)}`);
@@ -32,35 +32,35 @@ export const writeByGraphql: Writer = async (accounts, deliveryLog, texts) => {
 
 export const writeBySocket: Writer = async (accounts, deliveryLog, texts) => {
   const socket = io(accounts.url, { forceNew: true, reconnectionDelayMax: 500, transports: ['websocket'] });
-  // Replies are in order. Requests of an earlier connection never receive one.
-  let replied = Promise.withResolvers<boolean>();
-  socket.on('success', () => replied.resolve(true));
-  socket.on('error', () => replied.resolve(false));
-  socket.on('disconnect', () => replied.resolve(false));
+  // Replies arrive in order. Requests of an earlier connection never receive one.
+  let reply = Promise.withResolvers<boolean>();
+  socket.on('success', () => reply.resolve(true));
+  socket.on('error', () => reply.resolve(false));
+  socket.on('disconnect', () => reply.resolve(false));
   const request = async (channel: string, payload: object): Promise<boolean> => {
-    replied = Promise.withResolvers<boolean>();
-    const timer = setTimeout(() => replied.resolve(false), TIMEOUT_MS);
+    reply = Promise.withResolvers<boolean>();
+    const timeout = setTimeout(() => reply.resolve(false), TIMEOUT_MS);
     socket.emit(channel, payload);
-    const isDone = await replied.promise;
-    clearTimeout(timer);
-    // A late reply would be taken for that of the next request.
-    if (!isDone && socket.connected) socket.disconnect();
-    return isDone;
+    const isAccepted = await reply.promise;
+    clearTimeout(timeout);
+    // A late reply would be mistaken for the reply to the next request.
+    if (!isAccepted && socket.connected) socket.disconnect();
+    return isAccepted;
   };
-  const connected = async (): Promise<void> => {
+  const connect = async (): Promise<void> => {
     while (!socket.connected || !(await request('authenticate', { token: accounts.ann.token }))) {
       if (!socket.active) socket.connect();
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   };
-  await connected();
+  await connect();
   for (const text of texts) {
     const payload = {
       conversation_id: accounts.conversation.legacyId,
       text_message: text,
-      client_message_id: keyOf(text),
+      client_message_id: idempotencyKeyOf(text),
     };
-    while (!(await request('message', payload))) await connected();
+    while (!(await request('message', payload))) await connect();
     deliveryLog.acknowledge(text);
   }
   socket.close();
