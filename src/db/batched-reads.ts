@@ -4,7 +4,7 @@ import type { Db } from './database.ts';
 import { readRanges } from './event-log.ts';
 import type { LogRange } from './event-log.ts';
 import { areActive } from './sessions.ts';
-import type { Token } from './sessions.ts';
+import type { TokenCheck } from './sessions.ts';
 import type { ConversationId } from '../ids.ts';
 import { createBatcher } from '../lib/batcher.ts';
 import type { ActorRef } from '../actor.ts';
@@ -18,14 +18,14 @@ const MAX_BATCH = 200;
  */
 export interface BatchedReads {
   /** Checks that the account is active and that the token is not revoked. */
-  isActive(token: Token): Promise<boolean>;
+  isActive(token: TokenCheck): Promise<boolean>;
   hasAccess(actor: ActorRef, conversationId: ConversationId): Promise<boolean>;
   /** Undefined for an unknown topic. */
   readRange(topic: string): Promise<LogRange | undefined>;
 }
 
 export function createBatchedReads(db: Db): BatchedReads {
-  const tokens = createBatcher<Token, boolean>((requests) => areActive(db, requests), {
+  const tokens = createBatcher<TokenCheck, boolean>((requests) => areActive(db, requests), {
     maxBatchSize: MAX_BATCH,
   });
   const readers = createBatcher<AccessRequest, boolean>((requests) => haveAccess(db, requests), {

@@ -2,8 +2,8 @@ import { sql } from 'kysely';
 import type { Db, Tx } from './database.ts';
 import type { Timestamp } from './tables.ts';
 
-/** A row of the log. Only `events/` interprets the event. */
-export interface LogLine {
+/** An event as stored in the log. Only `events/` interprets the event. */
+export interface LogEntry {
   readonly topic: string;
   readonly seq: number;
   readonly event: unknown;
@@ -19,7 +19,7 @@ export interface LogRange {
 /** Consecutive events of a topic's log, with its range at the time of the read. */
 export interface LogPage {
   readonly range: LogRange;
-  readonly lines: readonly LogLine[];
+  readonly entries: readonly LogEntry[];
 }
 
 /** The read operations of the log. */
@@ -64,13 +64,13 @@ export async function lockTopics(tx: Tx, topics: readonly string[]): Promise<Map
 const anyOfTopics = (topics: readonly string[]) => sql<string>`any(${topics}::text[])`;
 
 /** An event with its position in the topic's log, before it is stored. */
-export type NewLine = Omit<LogLine, 'at'>;
+export type NewLogEntry = Omit<LogEntry, 'at'>;
 
-/** Appends lines to logs whose locks are held, each at the position after its topic's head. Returns their timestamp. */
-export async function append(tx: Tx, lines: readonly NewLine[]): Promise<Timestamp> {
-  const heads = new Map(lines.map(({ topic, seq }) => [topic, seq]));
+/** Appends entries to logs whose locks are held, each at the position after its topic's head. Returns their timestamp. */
+export async function append(tx: Tx, entries: readonly NewLogEntry[]): Promise<Timestamp> {
+  const heads = new Map(entries.map(({ topic, seq }) => [topic, seq]));
   // One JSON text, because the elements of a PostgreSQL array literal would need every quote escaped again.
-  const events = JSON.stringify(lines.map((line) => line.event));
+  const events = JSON.stringify(entries.map(({ event }) => event));
   const { rows } = await sql<{ at: Timestamp }>`
     with clock as materialized (
       select clock_timestamp()::timestamptz(3) as at
@@ -78,8 +78,8 @@ export async function append(tx: Tx, lines: readonly NewLine[]): Promise<Timesta
       insert into events (topic, seq, event, at)
       select topic, seq, event, at
       from clock, rows from (
-        unnest(${lines.map(({ topic }) => topic)}::text[]),
-        unnest(${lines.map(({ seq }) => seq)}::bigint[]),
+        unnest(${entries.map(({ topic }) => topic)}::text[]),
+        unnest(${entries.map(({ seq }) => seq)}::bigint[]),
         json_array_elements(${events}::json)
       ) as given (topic, seq, event)
     ), advanced as (
@@ -154,10 +154,10 @@ export async function readAfter(
     .execute();
   const first = rows[0];
   if (first === undefined) return undefined;
-  const lines = rows.flatMap(({ seq, event, at }) =>
+  const entries = rows.flatMap(({ seq, event, at }) =>
     seq === null || at === null ? [] : [{ topic, seq, event, at }],
   );
-  return { range: { head: first.head, trimmed: first.trimmed }, lines };
+  return { range: { head: first.head, trimmed: first.trimmed }, entries };
 }
 
 /**

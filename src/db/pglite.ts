@@ -11,11 +11,14 @@ import { StartError } from '../lib/startup-error.ts';
 const MAX_BUSY_MS = 5;
 
 /**
- * Works around four limits of PGlite, by a replacement of `execProtocolStream`:
- * - It runs queries synchronously, so a series of queries would starve timers and sockets: yields to the event loop.
- * - Its parser strips a leading U+FEFF of a text: parses with pg-protocol, as for a server.
- * - `execProtocolRaw` retains the results that it parsed: reads the raw stream instead.
- * - It syncs the file system after each message, which does nothing for a folder or memory but allocates much: skips it.
+ * Works around four limits of PGlite 0.5.16, by a replacement of `execProtocolStream`:
+ * - It runs queries synchronously, so a series of queries would starve timers and sockets: yields to the event loop. That
+ *   queries block it is noted in https://github.com/electric-sql/pglite/issues/945; no issue of its own.
+ * - Its parser strips a leading U+FEFF of a text: parses with pg-protocol, as for a server. No upstream issue; described in
+ *   docs/private-apis.md.
+ * - `execProtocolRaw` retains the results that it parsed: reads the raw stream instead. No upstream issue.
+ * - It syncs the file system after each message, which allocates much and does nothing for a folder or memory
+ *   (https://github.com/electric-sql/pglite/issues/1107): skips it.
  */
 export function patchPglite(pglite: PGlite): PGlite {
   let busySince: number | undefined;
@@ -40,8 +43,9 @@ export function patchPglite(pglite: PGlite): PGlite {
 }
 
 /**
- * Locks the data folder for this process: PGlite itself does not detect a second one, and rows would be lost. Uses the file
- * lock of SQLite, since Node has none, which the operating system releases when the process ends. Throws `StartError`.
+ * Locks the data folder for this process: PGlite does not detect a second one, and rows would be lost
+ * (https://github.com/electric-sql/pglite/issues/1106). Uses the file lock of SQLite, since Node has none, which the
+ * operating system releases when the process ends. Throws `StartError`.
  */
 export async function lockFolder(dir: string): Promise<DatabaseSync> {
   await mkdir(dir, { recursive: true, mode: 0o700 });

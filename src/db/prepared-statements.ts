@@ -10,8 +10,8 @@ const MAX_PARAMETERS = 32;
  * Prepares each statement with parameters once per connection, so that PostgreSQL parses it once, and can reuse its
  * plan. Statements beyond the limits, and those without parameters, are sent unprepared.
  *
- * Kysely passes only a text to the pool, and pg prepares only statements with a name (pg 8: `query({ name, text, values
- * })`).
+ * Kysely passes only a text to the pool (https://github.com/kysely-org/kysely/issues/329), and pg prepares only statements
+ * with a name (https://node-postgres.com/features/queries#prepared-statements).
  */
 export function withPreparedStatements(pool: pg.Pool): PostgresPool {
   const names = createNames();
@@ -73,7 +73,8 @@ function wrapClient(client: pg.PoolClient, names: Names): PostgresPoolClient {
 
 /**
  * Checks for "cached plan must not change result type": a migration of another node changed a column. PostgreSQL has no
- * error code of its own for it (0A000, `feature_not_supported`), only the routine that raised it.
+ * error code of its own for it (0A000, `feature_not_supported`), only the routine that raised it. pg 8.23 leaves the retry
+ * to its caller; postgres.js does it itself (https://github.com/porsager/postgres/pull/195).
  */
 const isOutdated = (error: unknown): boolean =>
   error instanceof Error && 'routine' in error && error.routine === 'RevalidateCachedQuery';

@@ -9,7 +9,7 @@ const notRevoked = (tokenId: string) =>
   sql<boolean>`not exists (select from revoked_tokens where token_id = ${tokenId})`;
 
 /** The claims of one of our tokens that are checked against the database. */
-export interface Token {
+export interface TokenCheck {
   readonly actor: ActorRef;
   readonly tokenId: string;
   /** In milliseconds since the epoch; null without `iat`. */
@@ -20,7 +20,7 @@ export interface Token {
  * Checks for each token that its account is active, and that the token is neither revoked nor older than the account's
  * sessions. Returns the results in the same order.
  */
-export async function areActive(db: Db, tokens: readonly Token[]): Promise<boolean[]> {
+export async function areActive(db: Db, tokens: readonly TokenCheck[]): Promise<boolean[]> {
   const { rows } = await sql<{ active: boolean }>`
     select not exists (select from revoked_tokens where revoked_tokens.token_id = given.token_id)
       and case actor_kind
@@ -42,7 +42,7 @@ export async function areActive(db: Db, tokens: readonly Token[]): Promise<boole
   return rows.map(({ active }) => active);
 }
 
-export async function isActive(db: Db, token: Token): Promise<boolean> {
+export async function isActive(db: Db, token: TokenCheck): Promise<boolean> {
   const [active = false] = await areActive(db, [token]);
   return active;
 }

@@ -1,3 +1,6 @@
+// The rule that decides who may read and write a conversation is SQL, in db/conversation-access.ts. These functions turn
+// its result into errors, and add the rules on roles and authorship.
+
 import * as conversations from '../db/conversations.ts';
 import type { Db, Tx } from '../db/database.ts';
 import type { Participant, Message } from '../db/tables.ts';

@@ -214,7 +214,7 @@ export function accessEndReason(actor: ActorRef, event: DomainEvent): EndReason 
 export const refOf = (view: ActorView): ActorRef =>
   view.kind === 'user' ? { kind: 'user', id: view.user.id } : { kind: 'device', id: view.device.id };
 
-/** Converts a line of the log to an envelope. Not validated, because only `transact` writes to the log. */
-export function toEnvelope(line: { topic: string; seq: number; at: Timestamp; event: unknown }): Envelope {
-  return { topic: line.topic as Topic, seq: line.seq, at: line.at, event: line.event as DomainEvent };
+/** Converts an entry of the log to an envelope. Not validated, because only `transact` writes to the log. */
+export function toEnvelope(entry: { topic: string; seq: number; at: Timestamp; event: unknown }): Envelope {
+  return { topic: entry.topic as Topic, seq: entry.seq, at: entry.at, event: entry.event as DomainEvent };
 }

@@ -308,13 +308,13 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
     const read = await this.#read(position, this.#budget.isExceeded ? SMALL_PAGE : PAGE);
     if (read === 'unavailable') return;
     if (read === undefined) throw notFound('The stream');
-    const { range, lines } = read;
+    const { range, entries } = read;
     if (position < range.trimmed) throw expiredCursor(encodeCursor(this.#epoch, topic, range.trimmed));
-    if (lines.length === 0) throw new Error(`The log of ${topic} has a gap after position ${position}`);
+    if (entries.length === 0) throw new Error(`The log of ${topic} has a gap after position ${position}`);
     if (this.#closed || this.#ending !== undefined) return;
     // Buffers as much of the page as fits; the rest is read again later.
-    for (const line of lines) {
-      this.#page.push(toEnvelope(line));
+    for (const entry of entries) {
+      this.#page.push(toEnvelope(entry));
       if (this.#page.isFull) break;
     }
   }
@@ -325,12 +325,14 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
     for (;;) {
       const read = await this.#read(from, PAGE);
       if (read === 'unavailable') return;
-      const lines = read?.lines ?? [];
-      const last = lines.find((line) => accessEndReason(this.#actor, toEnvelope(line).event) !== undefined);
-      this.#isAccountDeleted = last === undefined && lines.length === PAGE;
+      const entries = read?.entries ?? [];
+      const last = entries.find(
+        (entry) => accessEndReason(this.#actor, toEnvelope(entry).event) !== undefined,
+      );
+      this.#isAccountDeleted = last === undefined && entries.length === PAGE;
       if (last !== undefined) return void (this.#knownHead = last.seq);
       if (!this.#isAccountDeleted) return this.#end('ACCOUNT_DELETED');
-      from = lines.at(-1)?.seq ?? from;
+      from = entries.at(-1)?.seq ?? from;
     }
   }
 

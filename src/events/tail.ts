@@ -233,7 +233,8 @@ class TailSource {
       this.position = page.range.trimmed;
       this.#notify((follower) => follower.gap?.());
     }
-    for (const line of page?.lines ?? []) if (line.seq === this.position + 1) this.#deliver(toEnvelope(line));
+    for (const entry of page?.entries ?? [])
+      if (entry.seq === this.position + 1) this.#deliver(toEnvelope(entry));
     const head = Math.max(page?.range.head ?? 0, this.position);
     // Events are announced after their commit: one that was announced before this read and is not in the page does not
     // exist. One that was announced during the read may be newer than the page.

@@ -48,16 +48,16 @@ async function store(
   heads: ReadonlyMap<string, number>,
 ): Promise<Envelope[]> {
   if (events.length === 0) return [];
-  const lines = assignPositions(events, heads);
-  const at = await eventLog.append(tx, lines);
-  return lines.map((line) => toEnvelope({ ...line, at }));
+  const entries = assignPositions(events, heads);
+  const at = await eventLog.append(tx, entries);
+  return entries.map((entry) => toEnvelope({ ...entry, at }));
 }
 
 /** Assigns each event the next position of its topic. */
 function assignPositions(
   events: readonly DomainEvent[],
   heads: ReadonlyMap<string, number>,
-): eventLog.NewLine[] {
+): eventLog.NewLogEntry[] {
   const last = new Map(heads);
   return events.map((event) => {
     const topic = topicOf(event);

@@ -85,7 +85,7 @@ export const createSession = (actor: ActorRef): Session => ({
 /** Returns all events in the topic's log, including those that readers do not receive. */
 export async function readEvents(deps: Deps, topic: Topic): Promise<DomainEvent[]> {
   const page = await eventLog.readAfter(deps.db, topic, 0, 1000);
-  return (page?.lines ?? []).map((line) => toEnvelope(line).event);
+  return (page?.entries ?? []).map((entry) => toEnvelope(entry).event);
 }
 
 /** Returns the types of the events in the topic's log. */

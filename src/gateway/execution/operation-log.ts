@@ -28,11 +28,13 @@ export interface OperationLog {
 export function createOperationLog(log: Logger, { streamEnds }: Pick<Metrics, 'streamEnds'>): OperationLog {
   return {
     operationEnded(operation, errors, startedAt) {
+      if (!log.isLevelEnabled('debug')) return;
       const durationMs = Math.round(performance.now() - startedAt);
       const codes = errors?.map(codeOf);
       log.debug({ ...fieldsOf(operation), durationMs, ...(codes && { codes }) }, 'operation ended');
     },
     streamOpened(operation, topic) {
+      if (!log.isLevelEnabled('debug')) return;
       log.debug({ ...fieldsOf(operation), topic }, 'stream opened');
     },
     streamEnded(operation, topic, error) {
@@ -40,7 +42,7 @@ export function createOperationLog(log: Logger, { streamEnds }: Pick<Metrics, 's
         const reason = reasonOf(error);
         streamEnds.inc({ reason });
         log.info({ ...fieldsOf(operation), topic, reason }, 'stream ended');
-      } else {
+      } else if (log.isLevelEnabled('debug')) {
         // The end of a whole connection is in its own line, at a level of its own.
         const reason = operation.origin?.end ?? 'CLIENT';
         log.debug({ ...fieldsOf(operation), topic, reason }, 'stream ended');
