@@ -15,10 +15,11 @@ import { countStatements } from '../harness/statements.ts';
 import type { ActorRef } from '../../src/actor.ts';
 import { indexes } from '../harness/numbers.ts';
 
-/** Repeats the items in turn. */
-const often = <One>(...of: readonly One[]): One[] => indexes(100).flatMap(() => of);
+/** Returns the items a hundred times, in turn. */
+const repeat = <Item>(...items: readonly Item[]): Item[] => indexes(100).flatMap(() => items);
 
-async function scene() {
+/** Creates a circle with a device and a conversation of two of its three members. */
+async function seedConversation() {
   const deps = await createTestDeps();
   const [ann, bob, eve] = [
     await createUser(deps, 'ann'),
@@ -27,68 +28,78 @@ async function scene() {
   ];
   const circle = await createCircle(deps, ann, bob, eve);
   const device = await createDevice(deps, circle, ann);
-  const talk = await createConversation(deps, circle, ann, bob);
-  const counted = countStatements(deps.db);
-  return { ...deps, ann, bob, eve, device, talk, counted, batchedReads: createBatchedReads(counted.db) };
+  const conversation = await createConversation(deps, circle, ann, bob);
+  const statements = countStatements(deps.db);
+  return {
+    ...deps,
+    ann,
+    bob,
+    eve,
+    device,
+    conversation,
+    statements,
+    batchedReads: createBatchedReads(statements.db),
+  };
 }
 
 test('concurrent token checks take one statement, and each receives its own result', async () => {
-  await using deps = await scene();
+  await using deps = await seedConversation();
   const expiresAt = new Date(Date.now() + 60_000).toISOString();
   await deps.db.transaction().execute((tx) => revoke(tx, 'revoked', expiresAt));
-  const nobody: ActorRef = { kind: 'user', id: 999 as UserId };
-  const noDevice: ActorRef = { kind: 'device', id: 999 as DeviceId };
-  const asked = often(
+  const unknownUser: ActorRef = { kind: 'user', id: 999 as UserId };
+  const unknownDevice: ActorRef = { kind: 'device', id: 999 as DeviceId };
+  const requests = repeat(
     createSession(deps.ann.actor),
     { ...createSession(deps.bob.actor), tokenId: 'revoked' },
-    createSession(nobody),
+    createSession(unknownUser),
     createSession(deps.device),
-    createSession(noDevice),
+    createSession(unknownDevice),
   );
-  const answers = await Promise.all(asked.map((token) => deps.batchedReads.isActive(token)));
-  expect(answers).toEqual(often(true, false, false, true, false));
-  expect(deps.counted.count).toBeLessThan(5);
+  const results = await Promise.all(requests.map((token) => deps.batchedReads.isActive(token)));
+  expect(results).toEqual(repeat(true, false, false, true, false));
+  expect(deps.statements.count).toBeLessThan(5);
 });
 
 test('concurrent access checks take one statement, and each receives its own result', async () => {
-  await using deps = await scene();
-  const nowhere = 999 as ConversationId;
-  const asked = often<[ActorRef, ConversationId]>(
-    [deps.ann.actor, deps.talk.id],
-    [deps.eve.actor, deps.talk.id],
-    [deps.device, deps.talk.id],
-    [deps.ann.actor, nowhere],
+  await using deps = await seedConversation();
+  const unknownConversation = 999 as ConversationId;
+  const requests = repeat<[ActorRef, ConversationId]>(
+    [deps.ann.actor, deps.conversation.id],
+    [deps.eve.actor, deps.conversation.id],
+    [deps.device, deps.conversation.id],
+    [deps.ann.actor, unknownConversation],
   );
-  const answers = await Promise.all(asked.map((one) => deps.batchedReads.hasAccess(...one)));
-  expect(answers).toEqual(often(true, false, false, false));
-  expect(deps.counted.count).toBeLessThan(5);
+  const results = await Promise.all(requests.map((request) => deps.batchedReads.hasAccess(...request)));
+  expect(results).toEqual(repeat(true, false, false, false));
+  expect(deps.statements.count).toBeLessThan(5);
   await deps.db.updateTable('conversations').set({ deviceAccess: true }).execute();
-  expect(await deps.batchedReads.hasAccess(deps.device, deps.talk.id)).toBe(true);
+  expect(await deps.batchedReads.hasAccess(deps.device, deps.conversation.id)).toBe(true);
 });
 
 test('concurrent reads of log ranges take one statement', async () => {
-  await using deps = await scene();
-  const topics = often(conversationTopic(deps.talk.id), 'conversation:999');
+  await using deps = await seedConversation();
+  const topics = repeat(conversationTopic(deps.conversation.id), 'conversation:999');
   const ranges = await Promise.all(topics.map((topic) => deps.batchedReads.readRange(topic)));
   expect(ranges.slice(0, 2)).toEqual([{ head: expect.any(Number) as number, trimmed: 0 }, undefined]);
-  expect(new Set(ranges.map((one) => one?.head)).size).toBe(2);
-  expect(deps.counted.count).toBeLessThan(5);
+  expect(new Set(ranges.map((range) => range?.head)).size).toBe(2);
+  expect(deps.statements.count).toBeLessThan(5);
 });
 
 test('concurrent leases get ascending ids in the order of the calls, and each account comes online once', async () => {
-  await using deps = await scene();
-  const announced: string[] = [];
+  await using deps = await seedConversation();
+  const publishedTypes: string[] = [];
   deps.bus.connect({
     send: (notices) => {
-      for (const notice of notices) if (notice.kind === 'ephemeral') announced.push(notice.ephemeral.type);
+      for (const notice of notices)
+        if (notice.kind === 'ephemeral') publishedTypes.push(notice.ephemeral.type);
     },
   });
   const leases = await Promise.all(
-    often(deps.ann.actor, deps.bob.actor).map((actor) => deps.presence.open('legacy', actor)),
+    repeat(deps.ann.actor, deps.bob.actor).map((actor) => deps.presence.open('legacy', actor)),
   );
   const ids = leases.map(({ leaseId }) => leaseId);
   expect(ids).toEqual(ids.toSorted((a, b) => a - b));
   expect(new Set(ids).size).toBe(200);
   expect(await deps.presence.newestLegacyLease(deps.bob.actor)).toBe(ids.at(-1));
-  expect(announced).toEqual(['presence', 'presence']);
+  expect(publishedTypes).toEqual(['presence', 'presence']);
 });

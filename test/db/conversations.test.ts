@@ -4,7 +4,7 @@ import { findAccess } from '../../src/db/conversation-access.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import { createCircle, createConversation, createDevice, createUser } from '../harness/domain-fixtures.ts';
 
-test('conversations with fewer than two members are deserted, where a device with access counts as one', async () => {
+test('conversations with fewer than two members are removed as deserted; a device with access counts as a member', async () => {
   await using deps = await createTestDeps();
   const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   const circle = await createCircle(deps, ann, bob);
@@ -14,16 +14,18 @@ test('conversations with fewer than two members are deserted, where a device wit
     await createConversation(deps, circle, ann),
     await createConversation(deps, circle, bob),
   ];
-  const untouched = await createConversation(deps, circle, ann);
+  const otherConversation = await createConversation(deps, circle, ann);
   await deps.db.transaction().execute(async (tx) => {
     await conversations.setDeviceAccess(tx, oneAndDevice.id, true);
     await conversations.setDeviceAccess(tx, none.id, true);
     await conversations.removeParticipants(tx, bob.user.id, [none.id]);
     const ids = [two.id, one.id, oneAndDevice.id, none.id];
-    const gone = await conversations.removeDeserted(tx, ids);
-    expect(new Set(gone.map(({ id }) => id))).toEqual(new Set([one.id, none.id]));
-    const left = await conversations.findByIds(tx, [...ids, untouched.id]);
-    expect(new Set(left.map(({ id }) => id))).toEqual(new Set([two.id, oneAndDevice.id, untouched.id]));
+    const removed = await conversations.removeDeserted(tx, ids);
+    expect(new Set(removed.map(({ id }) => id))).toEqual(new Set([one.id, none.id]));
+    const remaining = await conversations.findByIds(tx, [...ids, otherConversation.id]);
+    expect(new Set(remaining.map(({ id }) => id))).toEqual(
+      new Set([two.id, oneAndDevice.id, otherConversation.id]),
+    );
     expect(await conversations.removeDeserted(tx, [])).toEqual([]);
   });
 });
@@ -49,8 +51,8 @@ test('the oldest participant is promoted in conversations without an admin only'
       [ids[2], 'ADMIN'],
     ]);
     await conversations.ensureAdmins(tx, ids);
-    const left = await conversations.findParticipants(tx, ids);
-    const admins = left.filter(({ role }) => role === 'ADMIN');
+    const remaining = await conversations.findParticipants(tx, ids);
+    const admins = remaining.filter(({ role }) => role === 'ADMIN');
     expect(admins.map(({ conversationId, userId }) => [conversationId, userId])).toEqual([
       [ids[0], bob.user.id],
       [ids[1], bob.user.id],

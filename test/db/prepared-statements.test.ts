@@ -11,8 +11,8 @@ import { createLogger } from '../../src/log.ts';
 import type { CircleId, ConversationId, MediaId, MessageId } from '../../src/ids.ts';
 import { openTestDatabase } from '../harness/database.ts';
 
-/** Opens a database whose connections have no prepared statements: on PostgreSQL, new connections to the worker's database. */
-async function freshDatabase(): Promise<Database> {
+/** Opens a database without prepared statements: on PostgreSQL, over new connections to the worker's database. */
+async function openNewDatabase(): Promise<Database> {
   const { url } = await openTestDatabase();
   return openDatabase(
     url === undefined ? { kind: 'pglite', dir: undefined } : { kind: 'postgres', url },
@@ -21,24 +21,24 @@ async function freshDatabase(): Promise<Database> {
 }
 
 /** Returns the prepared statements of the connection, and how often each was executed. */
-async function preparedOn(db: Db): Promise<{ statement: string; runs: number }[]> {
+async function readPreparedStatements(db: Db): Promise<{ statement: string; runs: number }[]> {
   const { rows } = await sql<{ statement: string; runs: number }>`
     select statement, generic_plans + custom_plans as runs from pg_prepared_statements
   `.execute(db);
   return rows;
 }
 
-const undo: string[] = [];
+const reverts: string[] = [];
 
 /** Alters a table of the worker's database as a newer node would, until the end of the test. */
-async function alter(db: Db, table: string, change: string, back: string): Promise<void> {
+async function alterTable(db: Db, table: string, change: string, revert: string): Promise<void> {
   await sql`alter table ${sql.table(table)} ${sql.raw(change)}`.execute(db);
-  undo.push(`alter table ${table} ${back}`);
+  reverts.push(`alter table ${table} ${revert}`);
 }
 
 afterEach(async () => {
   const { db } = await openTestDatabase();
-  for (const statement of undo.splice(0))
+  for (const statement of reverts.splice(0))
     await sql
       .raw(statement)
       .execute(db)
@@ -46,11 +46,11 @@ afterEach(async () => {
 });
 
 test('a statement is prepared once for each connection', async () => {
-  await using database = await freshDatabase();
+  await using database = await openNewDatabase();
   await database.db.transaction().execute(async (tx) => {
     await circles.findByIds(tx, [1 as CircleId]);
     await circles.findByIds(tx, [2, 3] as CircleId[]);
-    const prepared = await preparedOn(tx);
+    const prepared = await readPreparedStatements(tx);
     expect(prepared.filter(({ statement }) => statement.includes('from "circles"'))).toMatchObject([
       { runs: 2 },
     ]);
@@ -60,33 +60,33 @@ test('a statement is prepared once for each connection', async () => {
 test.skipIf(inject('database') !== 'pglite')(
   'the embedded database does not reuse a plan from when a table was small',
   async () => {
-    await using database = await freshDatabase();
+    await using database = await openNewDatabase();
     const { db } = database;
     for (let index = 0; index < 10; index += 1) await circles.findMembership(db, 1 as never);
     const { rows } = await sql`
-      select sum(generic_plans)::int as kept from pg_prepared_statements
+      select sum(generic_plans)::int as count from pg_prepared_statements
     `.execute(db);
-    expect(rows).toEqual([{ kept: 0 }]);
+    expect(rows).toEqual([{ count: 0 }]);
   },
 );
 
 test('a connection keeps at most 500 prepared statements, and none with a list of parameters', async () => {
-  await using database = await freshDatabase();
+  await using database = await openNewDatabase();
   await database.db.transaction().execute(async (tx) => {
-    const before = await preparedOn(tx);
+    const before = await readPreparedStatements(tx);
     const list = sql.join(Array.from({ length: 33 }, (_, index) => sql`${index}::int`));
     await sql`select ${list}`.execute(tx);
-    expect(await preparedOn(tx)).toEqual(before);
+    expect(await readPreparedStatements(tx)).toEqual(before);
     for (let index = 0; index < 510; index += 1) {
       const { rows } = await sql`select ${index}::int as ${sql.ref(`n${index}`)}`.execute(tx);
       expect(rows).toEqual([{ [`n${index}`]: index }]);
     }
-    expect(await preparedOn(tx)).toHaveLength(500);
+    expect(await readPreparedStatements(tx)).toHaveLength(500);
   });
 });
 
 /** Runs statements of each kind on the tables whose rows are returned to clients. */
-const asked = async (db: Db): Promise<unknown[]> => [
+const runStatements = async (db: Db): Promise<unknown[]> => [
   await circles.findByIds(db, [1 as CircleId]),
   await circles.findOfAccount(db, { kind: 'user', id: 1 as never }),
   await circles.findMemberships(db, [1 as CircleId]),
@@ -101,9 +101,9 @@ const asked = async (db: Db): Promise<unknown[]> => [
 ];
 
 test('a column added by a newer node does not break transactions of this node', async () => {
-  await using database = await freshDatabase();
+  await using database = await openNewDatabase();
   const { db } = database;
-  const before = await db.transaction().execute(asked);
+  const before = await db.transaction().execute(runStatements);
   for (const table of [
     'circles',
     'memberships',
@@ -112,21 +112,21 @@ test('a column added by a newer node does not break transactions of this node', 
     'participants',
     'messages',
   ]) {
-    await alter(db, table, 'add column later int', 'drop column later');
+    await alterTable(db, table, 'add column later int', 'drop column later');
   }
-  expect(await db.transaction().execute(asked)).toEqual(before);
+  expect(await db.transaction().execute(runStatements)).toEqual(before);
 });
 
 test('a column type changed by a newer node breaks no request, and at most one transaction', async () => {
-  await using database = await freshDatabase();
+  await using database = await openNewDatabase();
   const { db } = database;
   const find = (from: Db) => circles.findByIds(from, [1 as CircleId]);
   await find(db);
-  await alter(db, 'circles', 'alter name type varchar', 'alter name type text');
+  await alterTable(db, 'circles', 'alter name type varchar', 'alter name type text');
   expect(await find(db)).toEqual([]);
   expect(await db.transaction().execute(find)).toEqual([]);
 
-  await alter(db, 'circles', 'alter name type text', 'alter name type text');
+  await alterTable(db, 'circles', 'alter name type text', 'alter name type text');
   await expect(db.transaction().execute(find)).rejects.toThrow('cached plan');
   expect(await db.transaction().execute(find)).toEqual([]);
 });

@@ -8,20 +8,20 @@ describe.skipIf(inject('database') !== 'postgres')('a restart of PostgreSQL', ()
   test.each(['fast', 'immediate'] as const)('%s, fails only the transactions in flight', async (mode) => {
     await using server = await startPostgres();
     await using database = await openDatabase({ kind: 'postgres', url: server.url }, createLogger('silent'));
-    const prepared = sql`select ${1}::int`;
+    const statement = sql`select ${1}::int`;
     // The connection is checked out and idle between two statements: no query listens for its errors.
-    const entered = Promise.withResolvers<void>();
-    const restarted = Promise.withResolvers<void>();
-    const holding = database.db.transaction().execute(async (tx) => {
-      await prepared.execute(tx);
-      entered.resolve();
-      await restarted.promise;
-      await prepared.execute(tx);
+    const idle = Promise.withResolvers<void>();
+    const restart = Promise.withResolvers<void>();
+    const transaction = database.db.transaction().execute(async (tx) => {
+      await statement.execute(tx);
+      idle.resolve();
+      await restart.promise;
+      await statement.execute(tx);
     });
-    await entered.promise;
+    await idle.promise;
     await server.restart(mode);
-    restarted.resolve();
-    await expect(holding).rejects.toThrow();
-    await vi.waitFor(() => prepared.execute(database.db), { timeout: 10_000 });
+    restart.resolve();
+    await expect(transaction).rejects.toThrow();
+    await vi.waitFor(() => statement.execute(database.db), { timeout: 10_000 });
   });
 });

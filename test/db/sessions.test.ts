@@ -5,9 +5,9 @@ import { createTestDeps } from '../harness/deps.ts';
 import { createCircle, createDevice, createUser } from '../harness/domain-fixtures.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
-const IN_AN_HOUR = () => new Date(Date.now() + 3_600_000).toISOString();
+const inOneHour = () => new Date(Date.now() + 3_600_000).toISOString();
 
-const tokenOf = (actor: ActorRef, tokenId = 'x') => ({ actor, tokenId, issuedAt: null });
+const checkOf = (actor: ActorRef, tokenId = 'x') => ({ actor, tokenId, issuedAt: null });
 
 test('a token is active while its account exists and it is not revoked', async () => {
   await using deps = await createTestDeps();
@@ -15,19 +15,19 @@ test('a token is active while its account exists and it is not revoked', async (
   const ann = await createUser(deps, 'ann');
   const device = await createDevice(deps, await createCircle(deps, ann), ann);
   for (const account of [ann.actor, device]) {
-    const token = `of ${account.kind}`;
-    expect(await sessions.isActive(db, tokenOf(account, token))).toBe(true);
-    expect(await db.transaction().execute((tx) => sessions.revoke(tx, token, IN_AN_HOUR()))).toBe(true);
-    expect(await db.transaction().execute((tx) => sessions.revoke(tx, token, IN_AN_HOUR()))).toBe(false);
-    expect(await sessions.isActive(db, tokenOf(account, token))).toBe(false);
-    expect(await sessions.isActive(db, tokenOf(account, 'another'))).toBe(true);
-    expect(await sessions.isRevoked(db, token)).toBe(true);
+    const tokenId = `of ${account.kind}`;
+    expect(await sessions.isActive(db, checkOf(account, tokenId))).toBe(true);
+    expect(await db.transaction().execute((tx) => sessions.revoke(tx, tokenId, inOneHour()))).toBe(true);
+    expect(await db.transaction().execute((tx) => sessions.revoke(tx, tokenId, inOneHour()))).toBe(false);
+    expect(await sessions.isActive(db, checkOf(account, tokenId))).toBe(false);
+    expect(await sessions.isActive(db, checkOf(account, 'another'))).toBe(true);
+    expect(await sessions.isRevoked(db, tokenId)).toBe(true);
     expect(await sessions.isRevoked(db, 'another')).toBe(false);
   }
-  expect(await sessions.isActive(db, tokenOf({ kind: 'user', id: 99 as UserId }))).toBe(false);
-  expect(await sessions.isActive(db, tokenOf({ kind: 'device', id: 99 as DeviceId }))).toBe(false);
+  expect(await sessions.isActive(db, checkOf({ kind: 'user', id: 99 as UserId }))).toBe(false);
+  expect(await sessions.isActive(db, checkOf({ kind: 'device', id: 99 as DeviceId }))).toBe(false);
   await db.updateTable('devices').set({ activated: false }).execute();
-  expect(await sessions.isActive(db, tokenOf(device))).toBe(false);
+  expect(await sessions.isActive(db, checkOf(device))).toBe(false);
 });
 
 test('revocations are deleted once their tokens have expired, not before', async () => {
@@ -35,7 +35,7 @@ test('revocations are deleted once their tokens have expired, not before', async
   const { db } = deps;
   await db.transaction().execute(async (tx) => {
     await sessions.revoke(tx, 'old', new Date(Date.now() - 1000).toISOString());
-    await sessions.revoke(tx, 'new', IN_AN_HOUR());
+    await sessions.revoke(tx, 'new', inOneHour());
   });
   expect(await sessions.deleteExpiredRevocations(db)).toBe(1);
   expect(await sessions.isRevoked(db, 'old')).toBe(false);

@@ -14,8 +14,8 @@ import { openTcpProxy } from '../harness/tcp-proxy.ts';
 const SILENCE_MS = 500;
 const log = createLogger('silent');
 
-/** Starts a relay to the server. */
-async function behindRelay(address: string) {
+/** Starts a relay to the server, which can drop all packets. */
+async function startRelayTo(address: string) {
   const url = new URL(address);
   const relay = await openTcpProxy(Number(url.port));
   url.hostname = '127.0.0.1';
@@ -23,23 +23,23 @@ async function behindRelay(address: string) {
   return { url: url.href, relay, [Symbol.asyncDispose]: () => relay[Symbol.asyncDispose]() };
 }
 
-/** Opens a notifier, drops its network traffic, and expects that it reports this and recovers. */
-async function outliveSilence(
+/** Opens a notifier, drops its network traffic, and expects that the notifier reports this and reconnects. */
+async function expectReconnect(
   address: string,
   open: (options: NotifierOptions) => Promise<Notifier>,
 ): Promise<void> {
-  await using network = await behindRelay(address);
-  const heard: string[] = [];
-  const again = vi.fn<() => void>();
+  await using network = await startRelayTo(address);
+  const texts: string[] = [];
+  const onListening = vi.fn<() => void>();
   await using notifier = await open({
     url: network.url,
     log,
-    onText: (text) => void heard.push(text),
-    onListening: again,
+    onText: (text) => void texts.push(text),
+    onListening,
     answerTimeoutMs: SILENCE_MS,
   });
   await notifier.send(['before']);
-  await vi.waitFor(() => expect(heard).toEqual(['before']), { timeout: 5_000 });
+  await vi.waitFor(() => expect(texts).toEqual(['before']), { timeout: 5_000 });
 
   network.relay.mute();
   await expect(Promise.all([notifier.send(['lost']), notifier.check()])).rejects.toThrow();
@@ -48,15 +48,15 @@ async function outliveSilence(
 
   network.relay.unmute();
   await vi.waitFor(() => expect(notifier.listening).toBe(true), { timeout: 15_000 });
-  expect(again).toHaveBeenCalledTimes(1);
+  expect(onListening).toHaveBeenCalledTimes(1);
   await notifier.send(['after']);
-  await vi.waitFor(() => expect(heard).toEqual(['before', 'after']), { timeout: 5_000 });
+  await vi.waitFor(() => expect(texts).toEqual(['before', 'after']), { timeout: 5_000 });
 }
 
 describe.skipIf(inject('database') !== 'postgres')('when the network to PostgreSQL drops all packets', () => {
   test('a pending query fails as an outage, and later queries succeed', async () => {
     const { url = '' } = await openTestDatabase();
-    await using network = await behindRelay(url);
+    await using network = await startRelayTo(url);
     await using database = await openDatabase(
       { kind: 'postgres', url: network.url, silenceMs: SILENCE_MS },
       log,
@@ -70,7 +70,7 @@ describe.skipIf(inject('database') !== 'postgres')('when the network to PostgreS
 
   test('the notifier reports that it is disconnected, and reconnects', async () => {
     const { url = '' } = await openTestDatabase();
-    await outliveSilence(url, openNotifier);
+    await expectReconnect(url, openNotifier);
   });
 });
 
@@ -79,7 +79,7 @@ describe.skipIf(inject('database') !== 'pglite' || isMissing('redis-server'))(
   () => {
     test('the notifier reports that it is disconnected, and reconnects', async () => {
       await using redis = await startRedis();
-      await outliveSilence(redis.url, openRedisNotifier);
+      await expectReconnect(redis.url, openRedisNotifier);
     });
   },
 );

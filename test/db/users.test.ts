@@ -9,26 +9,26 @@ import { emailKeys } from '../../src/db/migrations/0003-email-keys.ts';
 import type { UserId } from '../../src/ids.ts';
 import { openTestDatabase } from '../harness/database.ts';
 
-const named = (name: string, more: Partial<users.NewUser> = {}): users.NewUser => ({
+const newUser = (name: string, fields: Partial<users.NewUser> = {}): users.NewUser => ({
   email: `${name}@example.com`,
   passwordHash: null,
   subject: null,
   firstName: name,
   lastName: '',
   birthday: null,
-  ...more,
+  ...fields,
 });
 
-async function create(tx: Tx, name: string, more: Partial<users.NewUser> = {}) {
-  const user = await users.insert(tx, named(name, more));
-  if (user === undefined) throw new Error(`${name} is there already`);
+async function createUser(tx: Tx, name: string, fields: Partial<users.NewUser> = {}) {
+  const user = await users.insert(tx, newUser(name, fields));
+  if (user === undefined) throw new Error(`The user ${name} exists already`);
   return user;
 }
 
 test('a row contains no secret, and its dates are strings', async () => {
   const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
-    const user = await create(tx, 'ann', {
+    const user = await createUser(tx, 'ann', {
       passwordHash: 'hash',
       subject: 'issuer subject',
       birthday: '1990-02-28',
@@ -52,18 +52,18 @@ test('a row contains no secret, and its dates are strings', async () => {
 test('a taken e-mail or subject inserts nothing and leaves the transaction usable', async () => {
   const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
-    await create(tx, 'ann', { subject: 'a' });
-    expect(await users.insert(tx, named('ANN'))).toBeUndefined();
-    expect(await users.insert(tx, named('bob', { subject: 'a' }))).toBeUndefined();
-    expect(await users.insert(tx, named('bob', { subject: 'b' }))).toBeDefined();
+    await createUser(tx, 'ann', { subject: 'a' });
+    expect(await users.insert(tx, newUser('ANN'))).toBeUndefined();
+    expect(await users.insert(tx, newUser('bob', { subject: 'a' }))).toBeUndefined();
+    expect(await users.insert(tx, newUser('bob', { subject: 'b' }))).toBeDefined();
   });
 });
 
 test('e-mails beyond ASCII are compared without case', async () => {
   const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
-    await create(tx, 'ÉMILE');
-    expect(await users.insert(tx, named('émile'))).toBeUndefined();
+    await createUser(tx, 'ÉMILE');
+    expect(await users.insert(tx, newUser('émile'))).toBeUndefined();
     expect(await users.findByEmail(tx, 'Émile@example.com')).toMatchObject({ email: 'ÉMILE@example.com' });
   });
 });
@@ -72,18 +72,18 @@ test('all spellings of an e-mail belong to one account', async () => {
   const { db } = await openTestDatabase();
   const ids: UserId[] = [];
   await db.transaction().execute(async (tx) => {
-    const zoe = await create(tx, 'zo\u00eb');
+    const zoe = await createUser(tx, 'zo\u00eb');
     for (const email of ['ZOE\u0308@example.com', 'zoë@ＥＸＡＭＰＬＥ.com', 'ｚoë@example.com']) {
-      expect(await users.insert(tx, { ...named('x'), email })).toBeUndefined();
+      expect(await users.insert(tx, { ...newUser('x'), email })).toBeUndefined();
       expect(await users.findByEmail(tx, email)).toEqual(zoe);
       expect((await users.findCredentials(tx, email))?.user).toEqual(zoe);
     }
-    const ann = await create(tx, 'ann');
+    const ann = await createUser(tx, 'ann');
     ids.push(zoe.id, ann.id);
     const renamed = await users.update(tx, ann.id, { email: 'Anna@example.com' });
     expect(await users.findByEmail(tx, 'ａnna@example.com')).toEqual(renamed);
     expect(await users.findByEmail(tx, 'ａnn@example.com')).toBeUndefined();
-    expect(await users.insert(tx, named('ann'))).toBeDefined();
+    expect(await users.insert(tx, newUser('ann'))).toBeDefined();
   });
   const change = db.transaction().execute(async (tx) => {
     expect(await users.update(tx, ids[1] as UserId, { email: 'Zoe\u0308@example.com' })).toBeUndefined();
@@ -92,7 +92,7 @@ test('all spellings of an e-mail belong to one account', async () => {
   await expect(change).rejects.toThrow('The e-mail is taken');
 });
 
-test('accounts whose e-mails differ only in form, from before keys, each keep theirs', async () => {
+test('accounts from before e-mail keys, whose e-mails differ only in form, stay separate', async () => {
   const { db } = await openTestDatabase();
   await sql`drop index users_email_key`.execute(db);
   await sql`alter table users drop column email_key, drop column keyed_email`.execute(db);
@@ -111,12 +111,12 @@ test('accounts whose e-mails differ only in form, from before keys, each keep th
   const found = await Promise.all(emails.map((email) => users.findByEmail(db, email)));
   expect(found.map((user) => user?.id)).toEqual([1, 2, 3, 4]);
   expect(await users.findByEmail(db, 'ZOË@example.com')).toMatchObject({ id: 1 });
-  // As written by a node of the version before keys.
+  // As inserted by a node of the version before keys.
   await insert('eve@example.com');
   expect(await users.findByEmail(db, 'EVE@example.com')).toMatchObject({ id: 5 });
   await db.transaction().execute(async (tx) => {
-    expect(await users.insert(tx, named('EVE'))).toBeUndefined();
-    expect(await users.insert(tx, named('zo\u00eb'))).toBeUndefined();
+    expect(await users.insert(tx, newUser('EVE'))).toBeUndefined();
+    expect(await users.insert(tx, newUser('zo\u00eb'))).toBeUndefined();
     const circle = await circles.insert(tx, 'A');
     for (const user of found) {
       if (user !== undefined)
@@ -127,24 +127,24 @@ test('accounts whose e-mails differ only in form, from before keys, each keep th
   });
 });
 
-test('an e-mail changed by a node of the previous version belongs to its user, and the former one is free', async () => {
+test('an e-mail changed by a node of the previous version belongs to its user, and the former e-mail is free', async () => {
   const { db } = await openTestDatabase();
-  const ann = await db.transaction().execute((tx) => create(tx, 'ann'));
+  const ann = await db.transaction().execute((tx) => createUser(tx, 'ann'));
   await sql`update users set email = 'anna@example.com' where id = ${ann.id}`.execute(db);
-  const after = async (): Promise<void> => {
+  const expectNewEmail = async (): Promise<void> => {
     expect(await users.findByEmail(db, 'ann@example.com')).toBeUndefined();
     expect(await users.findCredentials(db, 'ａnn@example.com')).toBeUndefined();
     expect(await users.findByEmail(db, 'ANNA@example.com')).toMatchObject({ id: ann.id });
     await db.transaction().execute(async (tx) => {
-      expect(await users.adoptSubject(tx, 'ann@example.com', 'somebody else')).toBeUndefined();
+      expect(await users.adoptSubject(tx, 'ann@example.com', 'another subject')).toBeUndefined();
     });
   };
-  await after();
+  await expectNewEmail();
   await fillEmailKeys(db);
-  await after();
+  await expectNewEmail();
   await db.transaction().execute(async (tx) => {
-    expect(await users.insert(tx, { ...named('x'), email: 'ａnna@example.com' })).toBeUndefined();
-    expect(await users.insert(tx, named('ann'))).toBeDefined();
+    expect(await users.insert(tx, { ...newUser('x'), email: 'ａnna@example.com' })).toBeUndefined();
+    expect(await users.insert(tx, newUser('ann'))).toBeDefined();
   });
 });
 
@@ -164,9 +164,9 @@ test('two nodes that start concurrently fill the keys once', async () => {
 test('a subject does not adopt the account of an e-mail that only looks the same', async () => {
   const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
-    await create(tx, 'carl');
+    await createUser(tx, 'carl');
     expect(await users.adoptSubject(tx, 'ｃarl@example.com', 's')).toBeUndefined();
-    const zoe = await create(tx, 'zo\u00eb');
+    const zoe = await createUser(tx, 'zo\u00eb');
     expect(await users.adoptSubject(tx, 'Zoe\u0308@example.com', 't')).toMatchObject({ id: zoe.id });
   });
 });
@@ -174,7 +174,7 @@ test('a subject does not adopt the account of an e-mail that only looks the same
 test('an account adopts a subject only if it has none', async () => {
   const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
-    const ann = await create(tx, 'ann');
+    const ann = await createUser(tx, 'ann');
     expect(await users.adoptSubject(tx, 'ANN@example.com', 'a')).toMatchObject({ id: ann.id });
     expect(await users.adoptSubject(tx, 'ann@example.com', 'b')).toBeUndefined();
     expect(await users.adoptSubject(tx, 'nobody@example.com', 'c')).toBeUndefined();
@@ -184,7 +184,11 @@ test('an account adopts a subject only if it has none', async () => {
 test('members are found by e-mail, in the requested order, and only in that circle', async () => {
   const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
-    const [ann, bob, eve] = [await create(tx, 'ann'), await create(tx, 'bob'), await create(tx, 'eve')];
+    const [ann, bob, eve] = [
+      await createUser(tx, 'ann'),
+      await createUser(tx, 'bob'),
+      await createUser(tx, 'eve'),
+    ];
     const [circle, other] = [await circles.insert(tx, 'A'), await circles.insert(tx, 'B')];
     for (const user of [ann, bob]) {
       await circles.insertMembership(tx, { circleId: circle.id, userId: user.id, role: 'MEMBER' });
@@ -199,7 +203,7 @@ test('members are found by e-mail, in the requested order, and only in that circ
 
 test('thousands of ids take one statement with one parameter', async () => {
   const { db } = await openTestDatabase();
-  const ann = await db.transaction().execute((tx) => create(tx, 'ann'));
+  const ann = await db.transaction().execute((tx) => createUser(tx, 'ann'));
   const ids = Array.from({ length: 100_000 }, (_, index) => (index + 1) as UserId);
   expect(await findUsersWithPresence(db, ids)).toEqual([{ ...ann, online: false }]);
   expect(await findUsersWithPresence(db, [])).toEqual([]);

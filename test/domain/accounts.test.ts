@@ -70,7 +70,7 @@ test('createAccount returns a token that is valid immediately', async () => {
 
 test('an account needs a valid e-mail, a password and names of valid length', async () => {
   await using deps = await createTestDeps();
-  const bad: [Partial<typeof ANN>, string][] = [
+  const invalidInputs: [Partial<typeof ANN>, string][] = [
     [{ email: 'ann' }, 'email'],
     [{ email: '@' }, 'email'],
     [{ email: 'a@b@c' }, 'email'],
@@ -85,7 +85,7 @@ test('an account needs a valid e-mail, a password and names of valid length', as
     [{ birthday: '0000-01-01' }, 'birthday'],
     [{ birthday: '28.02.1990' }, 'birthday'],
   ];
-  for (const [change, field] of bad) {
+  for (const [change, field] of invalidInputs) {
     const attempt = accounts.createAccount(deps, { ...ANN, ...change });
     await expect(attempt).rejects.toMatchObject({
       code: 'INVALID_INPUT',
@@ -205,10 +205,10 @@ test('authentication takes one SQL statement', async () => {
   await using deps = await createTestDeps();
   const ann = await createUser(deps, 'ann');
   const { token } = await deps.tokens.issue(ann.actor);
-  const counted = countStatements(deps.db);
-  const batchedReads = createBatchedReads(counted.db);
-  await accounts.authenticate({ ...deps, db: counted.db, batchedReads }, token);
-  expect(counted.count).toBe(1);
+  const statements = countStatements(deps.db);
+  const batchedReads = createBatchedReads(statements.db);
+  await accounts.authenticate({ ...deps, db: statements.db, batchedReads }, token);
+  expect(statements.count).toBe(1);
 });
 
 test('refreshToken issues a new token for the same account', async () => {
@@ -231,11 +231,14 @@ test('a changed e-mail is visible everywhere, and logs in', async () => {
   const circle = await createCircle(deps, bob, ann);
   const conversation = await createConversation(deps, circle, bob, ann);
 
-  const changed = await accounts.updateAccount(deps, ann.actor, { email: 'new@example.com' });
-  expect(changed).toEqual({ ...user, email: 'new@example.com', updatedAt: changed.updatedAt });
-  expect(changed.updatedAt > user.updatedAt).toBe(true);
-  expect(await accounts.findVisibleUser(deps, bob.actor, user.id)).toEqual(changed);
-  expect((await accounts.findUsersById(deps, [user.id])).get(user.id)).toEqual({ ...changed, online: false });
+  const updatedUser = await accounts.updateAccount(deps, ann.actor, { email: 'new@example.com' });
+  expect(updatedUser).toEqual({ ...user, email: 'new@example.com', updatedAt: updatedUser.updatedAt });
+  expect(updatedUser.updatedAt > user.updatedAt).toBe(true);
+  expect(await accounts.findVisibleUser(deps, bob.actor, user.id)).toEqual(updatedUser);
+  expect((await accounts.findUsersById(deps, [user.id])).get(user.id)).toEqual({
+    ...updatedUser,
+    online: false,
+  });
   expect(await readErrorCode(accounts.login(deps, ANN))).toBe('UNAUTHENTICATED');
   expect(await readErrorCode(accounts.login(deps, { ...ANN, email: 'NEW@example.com' }))).toBe('done');
   const kick = (email: string) =>
@@ -243,7 +246,7 @@ test('a changed e-mail is visible everywhere, and logs in', async () => {
   expect(await readErrorCode(kick(ANN.email))).toBe('NOT_FOUND');
   await kick('new@example.com');
   expect((await readEvents(deps, conversationTopic(conversation.id))).slice(2)).toMatchObject([
-    { type: 'participant.kicked', user: changed },
+    { type: 'participant.kicked', user: updatedUser },
     { type: 'conversation.deleted' },
   ]);
 });
@@ -270,12 +273,8 @@ test('updateAccount changes only the given fields', async () => {
 
 test('of two accounts that change to one e-mail concurrently, one succeeds', async () => {
   await using deps = await createTestDeps();
-  const people = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
-  const attempts = people.map(({ actor }) =>
+  const users = [await createUser(deps, 'ann'), await createUser(deps, 'bob'), await createUser(deps, 'eve')];
+  const attempts = users.map(({ actor }) =>
     accounts.updateAccount(deps, actor, { email: 'new@example.com' }),
   );
   expect((await readOutcomes(attempts)).sort()).toEqual(['CONFLICT', 'CONFLICT', 'done']);
@@ -321,33 +320,33 @@ test('deleting an account ends its memberships and participations, and removes i
   const { user, token } = await accounts.createAccount(deps, ANN);
   const ann: TestUser = { user, actor: actorOf(user), email: user.email };
   const [bob, eve] = [await createUser(deps, 'bob'), await createUser(deps, 'eve')];
-  const shared = await createCircle(deps, ann, bob, eve);
-  const own = await createCircle(deps, ann);
-  const device = await createDevice(deps, own, ann);
-  const conversation = await createConversation(deps, shared, ann, bob);
-  await circles.inviteToCircle(deps, ann.actor, { circleId: own.id, email: bob.email });
-  const { id: toAnn } = await circles.createCircle(deps, eve.actor, { name: 'Other' });
-  await circles.inviteToCircle(deps, eve.actor, { circleId: toAnn, email: ANN.email });
+  const sharedCircle = await createCircle(deps, ann, bob, eve);
+  const ownCircle = await createCircle(deps, ann);
+  const device = await createDevice(deps, ownCircle, ann);
+  const conversation = await createConversation(deps, sharedCircle, ann, bob);
+  await circles.inviteToCircle(deps, ann.actor, { circleId: ownCircle.id, email: bob.email });
+  const { id: otherCircleId } = await circles.createCircle(deps, eve.actor, { name: 'Other' });
+  await circles.inviteToCircle(deps, eve.actor, { circleId: otherCircleId, email: ANN.email });
   const session = await accounts.authenticate(deps, token);
-  const reading = readToEnd(await accounts.openInboxEvents(deps, session, { after: null }));
+  const result = readToEnd(await accounts.openInboxEvents(deps, session, { after: null }));
   expect(await readErrorCode(accounts.deleteAccount(deps, ann.actor, { password: 'wrong' }))).toBe(
     'FORBIDDEN',
   );
 
   expect(await accounts.deleteAccount(deps, ann.actor, ANN)).toEqual(user);
 
-  expect(await reading).toEqual({
+  expect(await result).toEqual({
     events: [],
     error: expect.objectContaining({ code: 'UNAUTHENTICATED', details: { reason: 'ACCOUNT_DELETED' } }),
   });
-  expect((await readEvents(deps, circleTopic(shared.id))).slice(2)).toEqual([
-    { type: 'member.left', circleId: shared.id, user, deleted: true },
+  expect((await readEvents(deps, circleTopic(sharedCircle.id))).slice(2)).toEqual([
+    { type: 'member.left', circleId: sharedCircle.id, user, deleted: true },
   ]);
   expect((await readEventTypes(deps, conversationTopic(conversation.id))).slice(2)).toEqual([
     'participant.left',
     'conversation.deleted',
   ]);
-  expect((await readEventTypes(deps, circleTopic(own.id))).slice(1)).toEqual([
+  expect((await readEventTypes(deps, circleTopic(ownCircle.id))).slice(1)).toEqual([
     'member.left',
     'circle.deleted',
   ]);
@@ -359,15 +358,17 @@ test('deleting an account ends its memberships and participations, and removes i
   expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
   expect(await readErrorCode(accounts.requireMe(deps, ann.actor))).toBe('UNAUTHENTICATED');
   expect(await readErrorCode(accounts.deleteAccount(deps, ann.actor, ANN))).toBe('UNAUTHENTICATED');
-  expect((await circles.findMembershipsOfCircles(deps, [shared.id])).get(shared.id)).toMatchObject([
+  expect(
+    (await circles.findMembershipsOfCircles(deps, [sharedCircle.id])).get(sharedCircle.id),
+  ).toMatchObject([
     { userId: bob.user.id, role: 'ADMIN' },
     { userId: eve.user.id, role: 'MEMBER' },
   ]);
-  expect((await circles.findInvitationsOfCircles(deps, [toAnn])).get(toAnn)).toEqual([]);
+  expect((await circles.findInvitationsOfCircles(deps, [otherCircleId])).get(otherCircleId)).toEqual([]);
   expect(await readErrorCode(accounts.createAccount(deps, ANN))).toBe('done');
 });
 
-test('an account deleted while joining circles ends up in none, and each circle has the event', async () => {
+test('an account deleted while joining circles is a member of none, and each circle has the event', async () => {
   await using deps = await createTestDeps();
   const bob = await createUser(deps, 'bob');
   for (let round = 0; round < 4; round += 1) {
@@ -387,18 +388,18 @@ test('an account deleted while joining circles ends up in none, and each circle 
     ]);
     expect(results[0]).toBe('done');
     for (const outcome of results) expect(['done', 'NOT_FOUND', 'UNAUTHENTICATED']).toContain(outcome);
-    const told = await readEventTypes(deps, circleTopic(second.id));
-    expect([[], ['member.joined', 'member.left']]).toContainEqual(told);
-    expect(told).toHaveLength(results[1] === 'done' ? 2 : 0);
+    const eventTypes = await readEventTypes(deps, circleTopic(second.id));
+    expect([[], ['member.joined', 'member.left']]).toContainEqual(eventTypes);
+    expect(eventTypes).toHaveLength(results[1] === 'done' ? 2 : 0);
   }
-  const alone = await deps.db.selectFrom('memberships').select('userId').distinct().execute();
-  expect(alone).toEqual([{ userId: bob.user.id }]);
-  const empty = await deps.db
+  const remainingMembers = await deps.db.selectFrom('memberships').select('userId').distinct().execute();
+  expect(remainingMembers).toEqual([{ userId: bob.user.id }]);
+  const emptyCircles = await deps.db
     .selectFrom('circles')
     .select('id')
     .where('id', 'not in', deps.db.selectFrom('memberships').select('circleId'))
     .execute();
-  expect(empty).toEqual([]);
+  expect(emptyCircles).toEqual([]);
 });
 
 test('a user is visible to itself and to members of a shared circle only', async () => {
@@ -411,22 +412,22 @@ test('a user is visible to itself and to members of a shared circle only', async
   const circle = await createCircle(deps, ann, bob);
   await createCircle(deps, bob, eve);
   const device = await createDevice(deps, circle, ann);
-  const sees = async (actor: typeof ann.actor | typeof device, { user }: TestUser) =>
+  const canSee = async (actor: typeof ann.actor | typeof device, { user }: TestUser) =>
     (await accounts.findVisibleUser(deps, actor, user.id)) !== undefined;
-  expect(await sees(ann.actor, ann)).toBe(true);
-  expect(await sees(ann.actor, bob)).toBe(true);
-  expect(await sees(ann.actor, eve)).toBe(false);
-  expect(await sees(bob.actor, eve)).toBe(true);
-  expect(await sees(device, ann)).toBe(true);
-  expect(await sees(device, bob)).toBe(true);
-  expect(await sees(device, eve)).toBe(false);
+  expect(await canSee(ann.actor, ann)).toBe(true);
+  expect(await canSee(ann.actor, bob)).toBe(true);
+  expect(await canSee(ann.actor, eve)).toBe(false);
+  expect(await canSee(bob.actor, eve)).toBe(true);
+  expect(await canSee(device, ann)).toBe(true);
+  expect(await canSee(device, bob)).toBe(true);
+  expect(await canSee(device, eve)).toBe(false);
   expect(await accounts.findVisibleUser(deps, ann.actor, 999 as UserId)).toBeUndefined();
   expect(await accounts.findUsersById(deps, [999 as UserId, eve.user.id])).toEqual(
     new Map([[eve.user.id, { ...eve.user, online: false }]]),
   );
 });
 
-test("the inbox yields the account's own events, from a cursor", async () => {
+test("the inbox delivers the account's own events, from a cursor", async () => {
   await using deps = await createTestDeps();
   const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   const { token } = await deps.tokens.issue(bob.actor);
@@ -435,20 +436,20 @@ test("the inbox yields the account's own events, from a cursor", async () => {
   const stream = await open(null);
   expect((await stream.next()).value).toMatchObject({ type: 'live' });
   const circle = await createCircle(deps, ann, bob);
-  const invited = (await stream.next()).value;
-  expect(invited).toMatchObject({ event: { type: 'circle.invited' } });
+  const invitation = (await stream.next()).value;
+  expect(invitation).toMatchObject({ event: { type: 'circle.invited' } });
   await createConversation(deps, circle, ann, bob);
   await stream.return();
-  const again = await open(invited?.cursor ?? null);
-  expect((await again.next()).value).toMatchObject({ event: { type: 'conversation.invited' } });
-  await again.return();
+  const resumedStream = await open(invitation?.cursor ?? null);
+  expect((await resumedStream.next()).value).toMatchObject({ event: { type: 'conversation.invited' } });
+  await resumedStream.return();
   await accounts.logout(deps, session);
   expect(await readErrorCode(open(null))).toBe('UNAUTHENTICATED');
 });
 
 const ISSUER = 'https://login.example.com/';
 
-/** An identity provider: what it signs, and where its keys are. */
+/** Starts an identity provider that serves its key set and signs tokens. */
 async function startProvider(): Promise<
   AsyncDisposable & { settings: JwksSettings; sign(claims: JWTPayload): Promise<string> }
 > {
@@ -479,7 +480,7 @@ async function startProvider(): Promise<
 const userOf = async (deps: Deps, token: string) => {
   const { actor } = await accounts.authenticate(deps, token);
   const view = await accounts.requireMe(deps, actor);
-  if (view.kind !== 'user') throw new Error('a device');
+  if (view.kind !== 'user') throw new Error('The token belongs to a device');
   return view.user;
 };
 
@@ -498,8 +499,8 @@ test('an external user gets an account at the first token, and the same one afte
   });
   expect(await readEvents(deps, accountTopic(actorOf(users[0] as User)))).toEqual([]);
 
-  const later = await userOf(deps, await provider.sign({ sub: 'a1', email: 'other@example.com' }));
-  expect(later).toEqual(users[0]);
+  const sameUser = await userOf(deps, await provider.sign({ sub: 'a1', email: 'other@example.com' }));
+  expect(sameUser).toEqual(users[0]);
   expect(await readErrorCode(accounts.login(deps, { email: claims.email, password: '' }))).toBe(
     'UNAUTHENTICATED',
   );
@@ -513,16 +514,16 @@ test('an account is linked only by its verified e-mail, and only once', async ()
   expect((await userOf(deps, await provider.sign({ sub: 'a1', ...verified }))).id).toBe(ann.user.id);
   expect((await userOf(deps, await provider.sign({ sub: 'a1' }))).id).toBe(ann.user.id);
 
-  const another = await userOf(deps, await provider.sign({ sub: 'a2', ...verified }));
-  expect(another.id).not.toBe(ann.user.id);
-  expect(another.email).toMatch(/@user\.invalid$/);
+  const otherUser = await userOf(deps, await provider.sign({ sub: 'a2', ...verified }));
+  expect(otherUser.id).not.toBe(ann.user.id);
+  expect(otherUser.email).toMatch(/@user\.invalid$/);
 
-  const unverified = await userOf(deps, await provider.sign({ sub: 'b1', email: bob.email }));
-  expect(unverified.id).not.toBe(bob.user.id);
-  expect(unverified.email).toMatch(/@user\.invalid$/);
+  const unverifiedUser = await userOf(deps, await provider.sign({ sub: 'b1', email: bob.email }));
+  expect(unverifiedUser.id).not.toBe(bob.user.id);
+  expect(unverifiedUser.email).toMatch(/@user\.invalid$/);
   expect(
     (await userOf(deps, await provider.sign({ sub: 'b1', email: bob.email, email_verified: true }))).id,
-  ).toBe(unverified.id);
+  ).toBe(unverifiedUser.id);
 });
 
 test('linking an account revokes the password and tokens of its creator', async () => {
@@ -533,13 +534,13 @@ test('linking an account revokes the password and tokens of its creator', async 
   const ends: string[] = [];
   await followSession(deps, session, (reason) => void ends.push(reason));
 
-  const owner = await provider.sign({ sub: 'a1', email: ANN.email, email_verified: true });
-  expect((await userOf(deps, owner)).id).toBe(session.actor.id);
+  const ownerToken = await provider.sign({ sub: 'a1', email: ANN.email, email_verified: true });
+  expect((await userOf(deps, ownerToken)).id).toBe(session.actor.id);
 
   expect(ends).toEqual(['LOGGED_OUT']);
   expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
   expect(await readErrorCode(accounts.login(deps, ANN))).toBe('UNAUTHENTICATED');
-  expect(await readErrorCode(accounts.authenticate(deps, owner))).toBe('done');
+  expect(await readErrorCode(accounts.authenticate(deps, ownerToken))).toBe('done');
 });
 
 test('without an e-mail the account gets a placeholder, and may change it', async () => {
@@ -547,8 +548,8 @@ test('without an e-mail the account gets a placeholder, and may change it', asyn
   await using deps = await createTestDeps({ tokens: { jwks: provider.settings } });
   const user = await userOf(deps, await provider.sign({ sub: 'a1' }));
   expect(user.email).toMatch(/^[0-9a-f]{32}@user\.invalid$/);
-  const changed = await accounts.updateAccount(deps, actorOf(user), { email: 'ann@example.com' });
-  expect(changed.email).toBe('ann@example.com');
+  const updatedUser = await accounts.updateAccount(deps, actorOf(user), { email: 'ann@example.com' });
+  expect(updatedUser.email).toBe('ann@example.com');
 });
 
 test('an external token can be revoked, also before its account exists', async () => {
@@ -568,13 +569,13 @@ test('an external token can be revoked, also before its account exists', async (
   expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
 });
 
-test("a profile with values that today's validation refuses can be saved if they are unchanged", async () => {
+test('a profile with values that the present validation refuses can be saved if they are unchanged', async () => {
   await using deps = await createTestDeps();
   const { user } = await accounts.createAccount(deps, ANN);
   const [email, firstName] = ['an\u200bn@example.com', '\u3164'];
   await deps.db.updateTable('users').set({ email, firstName }).where('id', '=', user.id).execute();
   const update = (input: accounts.UpdateAccountInput) => accounts.updateAccount(deps, actorOf(user), input);
-  const saved = await update({ email, firstName, lastName: 'Li', birthday: null });
-  expect(saved).toMatchObject({ email, firstName, lastName: 'Li', birthday: null });
+  const savedUser = await update({ email, firstName, lastName: 'Li', birthday: null });
+  expect(savedUser).toMatchObject({ email, firstName, lastName: 'Li', birthday: null });
   expect(await readErrorCode(update({ email: 'an\u200bna@example.com' }))).toBe('INVALID_INPUT');
 });

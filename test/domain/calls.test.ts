@@ -12,16 +12,16 @@ import { createTestDeps } from '../harness/deps.ts';
 import { createCircle, createDevice, createUser, createSession } from '../harness/domain-fixtures.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
-const code = (value: string, details: object = {}) =>
-  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
+const errorWithCode = (value: string, details: object = {}) =>
+  expect.objectContaining({ errorWithCode: value, details: expect.objectContaining(details) as object });
 
 const USER: ActorRef = { kind: 'user', id: 12 as UserId };
 const DEVICE: ActorRef = { kind: 'device', id: 12 as DeviceId };
 
 const hasSignals = async (deps: Deps, actor: ActorRef) => (await findReachability(deps.db, actor)).signals;
 
-/** Collects the signals published for an account. */
-async function follow(deps: Deps, account: ActorRef) {
+/** Records the signals published for an account. */
+async function recordSignals(deps: Deps, account: ActorRef) {
   const tail = await deps.tails.open(accountTopic(account));
   const received: (Ephemeral & { type: 'signal' })[] = [];
   tail?.follow({ ephemeral: (ephemeral) => void (ephemeral.type === 'signal' && received.push(ephemeral)) });
@@ -45,22 +45,23 @@ test('TURN credentials verify on a server with the same secret', () => {
 
 test('without TURN_SECRET credentials have the same format, and are random', () => {
   const config = readConfig({});
-  const [one, two] = [
+  const [first, second] = [
     getWebRtcConfig({ config }, USER).credentials(),
     getWebRtcConfig({ config }, USER).credentials(),
   ];
-  expect(one.password).toMatch(/^[A-Za-z0-9+/]{27}=$/);
-  expect(one.password).not.toBe(two.password);
+  expect(first.password).toMatch(/^[A-Za-z0-9+/]{27}=$/);
+  expect(first.password).not.toBe(second.password);
 });
 
 test('anonymous callers get the servers, but no credentials', () => {
-  const config = readConfig({ STUN_URLS: 'stun:a:1,stun:b', TURN_URLS: 'turn:c:2?transport=udp' });
-  const anonymous = getWebRtcConfig({ config }, null);
-  expect(anonymous).toMatchObject({ stunUrls: ['stun:a:1', 'stun:b'], turnUrls: ['turn:c:2?transport=udp'] });
-  expect(() => anonymous.credentials()).toThrow(code('UNAUTHENTICATED'));
+  const settings = readConfig({ STUN_URLS: 'stun:a:1,stun:b', TURN_URLS: 'turn:c:2?transport=udp' });
+  const config = getWebRtcConfig({ config: settings }, null);
+  expect(config).toMatchObject({ stunUrls: ['stun:a:1', 'stun:b'], turnUrls: ['turn:c:2?transport=udp'] });
+  expect(() => config.credentials()).toThrow(errorWithCode('UNAUTHENTICATED'));
 });
 
-async function family() {
+/** Creates two circles with their devices, of which Eve and `foreignDevice` are in the second. */
+async function seedCircles() {
   const deps = await createTestDeps();
   const [ann, bob, eve] = [
     await createUser(deps, 'ann'),
@@ -69,22 +70,30 @@ async function family() {
   ];
   const circle = await createCircle(deps, ann, bob);
   const device = await createDevice(deps, circle, ann);
-  const other = await createCircle(deps, eve);
-  const stranger = await createDevice(deps, other, eve);
-  return { deps, ann, bob, eve, device, stranger, [Symbol.asyncDispose]: () => deps[Symbol.asyncDispose]() };
+  const otherCircle = await createCircle(deps, eve);
+  const foreignDevice = await createDevice(deps, otherCircle, eve);
+  return {
+    deps,
+    ann,
+    bob,
+    eve,
+    device,
+    foreignDevice,
+    [Symbol.asyncDispose]: () => deps[Symbol.asyncDispose](),
+  };
 }
 
 test("a signal reaches the recipient's subscriptions unchanged, by e-mail, user or device", async () => {
-  await using f = await family();
-  const { deps, ann, bob, device } = f;
+  await using fixture = await seedCircles();
+  const { deps, ann, bob, device } = fixture;
   const toBob = await openSignals(deps, createSession(bob.actor));
   const content = { message: { type: 'sdp', data: { sdp: 'v=0\r\n' } }, email: 'é', nothing: null };
-  const names: SignalTarget[] = [
+  const targets: SignalTarget[] = [
     { email: 'BOB@example.com' },
     { userId: bob.user.id },
     { email: bob.email, deviceId: device.id },
   ];
-  for (const to of names) {
+  for (const to of targets) {
     await sendSignal(deps, ann.actor, { to, content });
     expect((await toBob.next()).value).toEqual({
       sender: { kind: 'user', user: ann.user, online: false },
@@ -105,15 +114,15 @@ test("a signal reaches the recipient's subscriptions unchanged, by e-mail, user 
   await Promise.all([toBob.return(), toDevice.return()]);
 });
 
-test('all subscriptions of an account receive a signal, which names its newest legacy connection', async () => {
-  await using f = await family();
-  const { deps, ann, bob } = f;
+test('all subscriptions of an account receive a signal that names its newest legacy connection', async () => {
+  await using fixture = await seedCircles();
+  const { deps, ann, bob } = fixture;
   const streams = [
     await openSignals(deps, createSession(bob.actor)),
     await openSignals(deps, createSession(bob.actor)),
   ];
-  const received = await follow(deps, bob.actor);
-  const [old, newest] = [
+  const received = await recordSignals(deps, bob.actor);
+  const [older, newest] = [
     await deps.presence.open('legacy', bob.actor),
     await deps.presence.open('legacy', bob.actor),
   ];
@@ -122,35 +131,35 @@ test('all subscriptions of an account receive a signal, which names its newest l
   for (const stream of streams) expect((await stream.next()).value).toMatchObject({ content: 'one' });
   await newest.close();
   await send('two');
-  await old.close();
+  await older.close();
   await send('three');
   for (const stream of streams) await stream.return();
-  expect(received.map(({ legacyLease }) => legacyLease)).toEqual([newest.leaseId, old.leaseId, null]);
+  expect(received.map(({ legacyLease }) => legacyLease)).toEqual([newest.leaseId, older.leaseId, null]);
   await expect.poll(() => hasSignals(deps, bob.actor)).toBe(false);
-  await expect(send('four')).rejects.toThrow(code('UNREACHABLE'));
+  await expect(send('four')).rejects.toThrow(errorWithCode('UNREACHABLE'));
 });
 
 test('an account without a legacy connection or a signals subscription is unreachable', async () => {
-  await using f = await family();
-  const { deps, ann, bob } = f;
+  await using fixture = await seedCircles();
+  const { deps, ann, bob } = fixture;
   const send = () => sendSignal(deps, ann.actor, { to: { userId: bob.user.id }, content: 1 });
-  await expect(send()).rejects.toThrow(code('UNREACHABLE'));
+  await expect(send()).rejects.toThrow(errorWithCode('UNREACHABLE'));
   const lease = await deps.presence.open('graphql', bob.actor);
-  await expect(send()).rejects.toThrow(code('UNREACHABLE'));
+  await expect(send()).rejects.toThrow(errorWithCode('UNREACHABLE'));
   const stream = await openSignals(deps, createSession(bob.actor));
   await send();
   await stream.return();
   await expect.poll(() => hasSignals(deps, bob.actor)).toBe(false);
-  await expect(send()).rejects.toThrow(code('UNREACHABLE'));
+  await expect(send()).rejects.toThrow(errorWithCode('UNREACHABLE'));
   await lease.close();
 });
 
 test('a user without a shared circle is NOT_FOUND, like one that does not exist', async () => {
-  await using f = await family();
-  const { deps, ann, eve, device, stranger } = f;
+  await using fixture = await seedCircles();
+  const { deps, ann, eve, device, foreignDevice } = fixture;
   const streams = [
     await openSignals(deps, createSession(eve.actor)),
-    await openSignals(deps, createSession(stranger)),
+    await openSignals(deps, createSession(foreignDevice)),
   ];
   const targets: SignalTarget[] = [
     { email: eve.email },
@@ -159,55 +168,57 @@ test('a user without a shared circle is NOT_FOUND, like one that does not exist'
     { email: '' },
     { userId: eve.user.id },
     { userId: 9999 as UserId },
-    { deviceId: stranger.id },
+    { deviceId: foreignDevice.id },
     { deviceId: 9999 as DeviceId },
-    // The first that is given decides.
+    // The first of several fields decides.
     { email: 'nobody@example.com', userId: ann.user.id },
   ];
   for (const to of targets) {
     for (const from of [ann.actor, device]) {
-      await expect(sendSignal(deps, from, { to, content: 1 })).rejects.toThrow(code('NOT_FOUND'));
+      await expect(sendSignal(deps, from, { to, content: 1 })).rejects.toThrow(errorWithCode('NOT_FOUND'));
     }
   }
   await expect(sendSignal(deps, ann.actor, { to: {}, content: 1 })).rejects.toThrow(
-    code('INVALID_INPUT', { field: 'to' }),
+    errorWithCode('INVALID_INPUT', { field: 'to' }),
   );
   await Promise.all(streams.map((stream) => stream.return()));
 });
 
 test('an account can signal itself', async () => {
-  await using f = await family();
-  const { deps, eve, stranger } = f;
-  const received = await follow(deps, eve.actor);
+  await using fixture = await seedCircles();
+  const { deps, eve, foreignDevice } = fixture;
+  const received = await recordSignals(deps, eve.actor);
   const lease = await deps.presence.open('legacy', eve.actor);
   await sendSignal(deps, eve.actor, { to: { email: eve.email }, content: 'me' });
   expect(received.map(({ content }) => content)).toEqual(['me']);
-  const stream = await openSignals(deps, createSession(stranger));
-  await sendSignal(deps, stranger, { to: { deviceId: stranger.id }, content: 'me too' });
-  expect((await stream.next()).value).toMatchObject({ content: 'me too' });
+  const stream = await openSignals(deps, createSession(foreignDevice));
+  await sendSignal(deps, foreignDevice, { to: { deviceId: foreignDevice.id }, content: 'hello again' });
+  expect((await stream.next()).value).toMatchObject({ content: 'hello again' });
   await Promise.all([stream.return(), lease.close()]);
 });
 
 test('an account without a circle can signal itself', async () => {
-  await using f = await family();
-  const { deps } = f;
-  const loner = await createUser(deps, 'loner');
-  const stream = await openSignals(deps, createSession(loner.actor));
-  await sendSignal(deps, loner.actor, { to: { userId: loner.user.id }, content: 'me' });
+  await using fixture = await seedCircles();
+  const { deps } = fixture;
+  const joe = await createUser(deps, 'joe');
+  const stream = await openSignals(deps, createSession(joe.actor));
+  await sendSignal(deps, joe.actor, { to: { userId: joe.user.id }, content: 'me' });
   expect((await stream.next()).value).toMatchObject({ content: 'me' });
   await stream.return();
 });
 
 test('content that is too large is refused', async () => {
-  await using f = await family();
-  const { deps, ann, bob } = f;
+  await using fixture = await seedCircles();
+  const { deps, ann, bob } = fixture;
   const stream = await openSignals(deps, createSession(bob.actor));
   const send = (content: string) => sendSignal(deps, ann.actor, { to: { email: bob.email }, content });
-  await expect(send('é'.repeat(131_072))).rejects.toThrow(code('LIMIT_EXCEEDED', { limit: 'signal' }));
+  await expect(send('é'.repeat(131_072))).rejects.toThrow(
+    errorWithCode('LIMIT_EXCEEDED', { limit: 'signal' }),
+  );
   for (const depth of [101, 100_000]) {
-    const deep: unknown = JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
-    await expect(sendSignal(deps, ann.actor, { to: { email: bob.email }, content: deep })).rejects.toThrow(
-      code('LIMIT_EXCEEDED', { limit: 'signal depth 100' }),
+    const nested: unknown = JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
+    await expect(sendSignal(deps, ann.actor, { to: { email: bob.email }, content: nested })).rejects.toThrow(
+      errorWithCode('LIMIT_EXCEEDED', { limit: 'signal depth 100' }),
     );
   }
   await send('x'.repeat(262_142));
@@ -216,23 +227,23 @@ test('content that is too large is refused', async () => {
 });
 
 test('a slow signals subscription ends, and no longer makes its account reachable', async () => {
-  await using f = await family();
-  const { deps, ann, bob } = f;
+  await using fixture = await seedCircles();
+  const { deps, ann, bob } = fixture;
   const stream = await openSignals(deps, createSession(bob.actor));
   for (let number = 0; number < 257; number += 1) {
     await sendSignal(deps, ann.actor, { to: { email: bob.email }, content: number });
   }
-  await expect(stream.next()).rejects.toThrow(code('LIMIT_EXCEEDED', { reason: 'SLOW' }));
+  await expect(stream.next()).rejects.toThrow(errorWithCode('LIMIT_EXCEEDED', { reason: 'SLOW' }));
   await expect.poll(() => hasSignals(deps, bob.actor)).toBe(false);
 });
 
 test('the end of a session ends its signals subscription and releases its lease', async () => {
-  await using f = await family();
-  const { deps, bob } = f;
+  await using fixture = await seedCircles();
+  const { deps, bob } = fixture;
   const controller = new AbortController();
   const stream = await openSignals(deps, createSession(bob.actor), controller.signal);
   expect(await hasSignals(deps, bob.actor)).toBe(true);
   controller.abort('TOKEN_EXPIRED');
-  await expect(stream.next()).rejects.toThrow(code('UNAUTHENTICATED', { reason: 'TOKEN_EXPIRED' }));
+  await expect(stream.next()).rejects.toThrow(errorWithCode('UNAUTHENTICATED', { reason: 'TOKEN_EXPIRED' }));
   await expect.poll(() => hasSignals(deps, bob.actor)).toBe(false);
 });

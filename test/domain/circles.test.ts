@@ -20,15 +20,15 @@ import {
 } from '../harness/domain-fixtures.ts';
 import type { TestUser } from '../harness/domain-fixtures.ts';
 
-const NOWHERE = 999_999 as CircleId;
+const UNKNOWN_CIRCLE = 999_999 as CircleId;
 
-const rolesIn = async (deps: Deps, id: CircleId) => {
+const readRoles = async (deps: Deps, id: CircleId) => {
   const members = (await circles.findMembershipsOfCircles(deps, [id])).get(id) ?? [];
   return members.map(({ userId, role }) => [userId, role]);
 };
 
-const invite = (deps: Deps, by: TestUser, circleId: CircleId, whom: TestUser) =>
-  circles.inviteToCircle(deps, by.actor, { circleId, email: whom.email });
+const invite = (deps: Deps, inviter: TestUser, circleId: CircleId, invitee: TestUser) =>
+  circles.inviteToCircle(deps, inviter.actor, { circleId, email: invitee.email });
 
 test('the creator of a circle is its admin', async () => {
   await using deps = await createTestDeps();
@@ -40,7 +40,7 @@ test('the creator of a circle is its admin', async () => {
     createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
     updatedAt: expect.any(String),
   });
-  expect(await rolesIn(deps, circle.id)).toEqual([[ann.user.id, 'ADMIN']]);
+  expect(await readRoles(deps, circle.id)).toEqual([[ann.user.id, 'ADMIN']]);
   expect(await circles.findCirclesOf(deps, ann.actor)).toEqual([circle]);
   expect(await readEvents(deps, circleTopic(circle.id))).toEqual([]);
 });
@@ -83,7 +83,7 @@ test('a circle is NOT_FOUND for users outside it', async () => {
   await using deps = await createTestDeps();
   const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   const { id: circleId } = await createCircle(deps, ann);
-  for (const id of [circleId, NOWHERE]) {
+  for (const id of [circleId, UNKNOWN_CIRCLE]) {
     const attempts = [
       circles.requireCircle(deps, bob.actor, id),
       circles.updateCircle(deps, bob.actor, { circleId: id, name: 'Mine' }),
@@ -132,9 +132,9 @@ test('an invitation is published to the invitee only, who joins by accepting', a
   expect((await circles.findInvitationsOfCircles(deps, [circle.id])).get(circle.id)).toEqual([invitation]);
   expect(await readEvents(deps, circleTopic(circle.id))).toEqual([]);
 
-  const joined = await circles.acceptInvitation(deps, bob.actor, { invitationId: invitation.id });
-  expect(joined).toEqual(circle);
-  expect(await rolesIn(deps, circle.id)).toEqual([
+  const joinedCircle = await circles.acceptInvitation(deps, bob.actor, { invitationId: invitation.id });
+  expect(joinedCircle).toEqual(circle);
+  expect(await readRoles(deps, circle.id)).toEqual([
     [ann.user.id, 'ADMIN'],
     [bob.user.id, 'MEMBER'],
   ]);
@@ -156,10 +156,10 @@ test('members, invited users, unknown and invalid e-mails cannot be invited', as
   expect(await readErrorCode(invite(deps, ann, id, bob))).toBe('CONFLICT');
   expect(await readErrorCode(invite(deps, ann, id, ann))).toBe('CONFLICT');
   expect(await readErrorCode(invite(deps, ann, id, eve))).toBe('CONFLICT');
-  const byEmail = (email: string) =>
+  const inviteByEmail = (email: string) =>
     readErrorCode(circles.inviteToCircle(deps, ann.actor, { circleId: id, email }));
-  expect(await byEmail('nobody@example.com')).toBe('NOT_FOUND');
-  expect(await byEmail('nobody')).toBe('INVALID_INPUT');
+  expect(await inviteByEmail('nobody@example.com')).toBe('NOT_FOUND');
+  expect(await inviteByEmail('nobody')).toBe('INVALID_INPUT');
   expect(await readEventTypes(deps, accountTopic(eve.actor))).toEqual(['circle.invited']);
 });
 
@@ -176,16 +176,16 @@ test('an invitation is visible to the circle, and accepted or declined only by i
   expect(await circles.requireInvitation(deps, ann.actor, invitation.id)).toEqual(invitation);
   expect(await circles.requireInvitation(deps, bob.actor, invitation.id)).toEqual(invitation);
   expect(await readErrorCode(circles.requireInvitation(deps, eve.actor, invitation.id))).toBe('NOT_FOUND');
-  for (const answer of [circles.acceptInvitation, circles.declineInvitation]) {
-    expect(await readErrorCode(answer(deps, ann.actor, input))).toBe('FORBIDDEN');
-    expect(await readErrorCode(answer(deps, eve.actor, input))).toBe('NOT_FOUND');
-    expect(await readErrorCode(answer(deps, bob.actor, { invitationId: 77 as InvitationId }))).toBe(
+  for (const respond of [circles.acceptInvitation, circles.declineInvitation]) {
+    expect(await readErrorCode(respond(deps, ann.actor, input))).toBe('FORBIDDEN');
+    expect(await readErrorCode(respond(deps, eve.actor, input))).toBe('NOT_FOUND');
+    expect(await readErrorCode(respond(deps, bob.actor, { invitationId: 77 as InvitationId }))).toBe(
       'NOT_FOUND',
     );
   }
   expect(await circles.declineInvitation(deps, bob.actor, input)).toEqual(invitation);
   expect(await readErrorCode(circles.acceptInvitation(deps, bob.actor, input))).toBe('NOT_FOUND');
-  expect(await rolesIn(deps, id)).toEqual([[ann.user.id, 'ADMIN']]);
+  expect(await readRoles(deps, id)).toEqual([[ann.user.id, 'ADMIN']]);
   expect(await readEvents(deps, circleTopic(id))).toEqual([]);
 });
 
@@ -229,34 +229,39 @@ test('leaving a circle leaves its conversations, and streams end after the event
     await createUser(deps, 'eve'),
   ];
   const circle = await createCircle(deps, ann, bob, eve);
-  const big = await createConversation(deps, circle, bob, ann, eve);
-  const small = await createConversation(deps, circle, ann, bob);
-  const without = await createConversation(deps, circle, ann, eve);
-  const open = await circles.openCircleEvents(deps, createSession(bob.actor), {
+  const group = await createConversation(deps, circle, bob, ann, eve);
+  const pair = await createConversation(deps, circle, ann, bob);
+  const otherPair = await createConversation(deps, circle, ann, eve);
+  const stream = await circles.openCircleEvents(deps, createSession(bob.actor), {
     circleId: circle.id,
     after: null,
   });
-  const reading = readToEnd(open);
+  const result = readToEnd(stream);
 
   expect(await circles.leaveCircle(deps, bob.actor, { circleId: circle.id })).toEqual(circle);
 
-  const left: CircleEvent = { type: 'member.left', circleId: circle.id, user: bob.user, deleted: false };
-  expect(await reading).toEqual({
-    events: [left],
+  const memberLeft: CircleEvent = {
+    type: 'member.left',
+    circleId: circle.id,
+    user: bob.user,
+    deleted: false,
+  };
+  expect(await result).toEqual({
+    events: [memberLeft],
     error: expect.objectContaining({ details: { reason: 'LEFT' } }),
   });
-  expect((await readEventTypes(deps, conversationTopic(big.id))).slice(3)).toEqual(['participant.left']);
-  expect((await readEventTypes(deps, conversationTopic(small.id))).slice(2)).toEqual([
+  expect((await readEventTypes(deps, conversationTopic(group.id))).slice(3)).toEqual(['participant.left']);
+  expect((await readEventTypes(deps, conversationTopic(pair.id))).slice(2)).toEqual([
     'participant.left',
     'conversation.deleted',
   ]);
-  expect((await readEventTypes(deps, conversationTopic(without.id))).slice(2)).toEqual([]);
-  const remaining = await conversations.findParticipantsOfConversations(deps, [big.id, small.id]);
-  expect(remaining.get(big.id)).toMatchObject([
+  expect((await readEventTypes(deps, conversationTopic(otherPair.id))).slice(2)).toEqual([]);
+  const remaining = await conversations.findParticipantsOfConversations(deps, [group.id, pair.id]);
+  expect(remaining.get(group.id)).toMatchObject([
     { userId: ann.user.id, role: 'ADMIN' },
     { userId: eve.user.id, role: 'STANDARD' },
   ]);
-  expect(remaining.get(small.id)).toEqual([]);
+  expect(remaining.get(pair.id)).toEqual([]);
   expect(await readErrorCode(circles.requireCircle(deps, bob.actor, circle.id))).toBe('NOT_FOUND');
 });
 
@@ -269,12 +274,12 @@ test('when the last admin leaves, the oldest member becomes admin', async () => 
   ];
   const { id: circleId } = await createCircle(deps, ann, eve, bob);
   await circles.leaveCircle(deps, ann.actor, { circleId });
-  expect(await rolesIn(deps, circleId)).toEqual([
+  expect(await readRoles(deps, circleId)).toEqual([
     [eve.user.id, 'ADMIN'],
     [bob.user.id, 'MEMBER'],
   ]);
   await circles.leaveCircle(deps, bob.actor, { circleId });
-  expect(await rolesIn(deps, circleId)).toEqual([[eve.user.id, 'ADMIN']]);
+  expect(await readRoles(deps, circleId)).toEqual([[eve.user.id, 'ADMIN']]);
 });
 
 test('a circle is deleted with its last member, with its device, invitations and conversations', async () => {
@@ -310,8 +315,8 @@ test('when the last members leave concurrently, the circle is deleted once and n
     await createConversation(deps, circle, ann, eve);
     const leave = ({ actor }: TestUser) => circles.leaveCircle(deps, actor, { circleId: circle.id });
     expect(await readOutcomes(people.map(leave))).toEqual(['done', 'done', 'done']);
-    const told = (await readEventTypes(deps, circleTopic(circle.id))).slice(2);
-    expect(told).toEqual(['member.left', 'member.left', 'member.left', 'circle.deleted']);
+    const eventTypes = (await readEventTypes(deps, circleTopic(circle.id))).slice(2);
+    expect(eventTypes).toEqual(['member.left', 'member.left', 'member.left', 'circle.deleted']);
   }
   expect(await deps.db.selectFrom('circles').select('id').execute()).toEqual([]);
   expect(await deps.db.selectFrom('conversations').select('id').execute()).toEqual([]);
@@ -333,20 +338,23 @@ test('an admin can kick a member out of the circle and its conversations', async
       after: null,
     }),
   ]);
-  const reading = streams.map(readToEnd);
-  const answer = await circles.kickFromCircle(deps, ann.actor, { circleId: circle.id, email: bob.email });
-  expect(answer).toEqual(circle);
-  const [inCircle, inConversation] = await Promise.all(reading);
+  const results = streams.map(readToEnd);
+  const returnedCircle = await circles.kickFromCircle(deps, ann.actor, {
+    circleId: circle.id,
+    email: bob.email,
+  });
+  expect(returnedCircle).toEqual(circle);
+  const [circleResult, conversationResult] = await Promise.all(results);
   const kicked = expect.objectContaining({ details: { reason: 'KICKED' } });
-  expect(inCircle).toEqual({
+  expect(circleResult).toEqual({
     events: [{ type: 'member.kicked', circleId: circle.id, user: bob.user, by: ann.user }],
     error: kicked,
   });
-  expect(inConversation).toMatchObject({
+  expect(conversationResult).toMatchObject({
     events: [{ type: 'participant.kicked', user: bob.user, by: ann.user, participant: { role: 'ADMIN' } }],
     error: kicked,
   });
-  // The conversation lost its admin with the one who was kicked.
+  // The kicked member was the admin of the conversation.
   const remaining = await conversations.findParticipantsOfConversations(deps, [conversation.id]);
   expect(remaining.get(conversation.id)).toMatchObject([
     { userId: ann.user.id, role: 'ADMIN' },
@@ -370,7 +378,7 @@ test('only an admin can kick, only members, and not itself', async () => {
   expect(await kick(ann, ann.email)).toBe('FORBIDDEN');
   expect(await kick(ann, eve.email)).toBe('NOT_FOUND');
   expect(await kick(ann, 'nobody@example.com')).toBe('NOT_FOUND');
-  expect(await rolesIn(deps, circleId)).toHaveLength(2);
+  expect(await readRoles(deps, circleId)).toHaveLength(2);
 });
 
 test('a concurrent kick and invitation to a conversation leave no participant without membership', async () => {
@@ -391,14 +399,14 @@ test('a concurrent kick and invitation to a conversation leave no participant wi
     const create = () => createConversation(deps, circle, eve, bob, ann);
     const attempts = round % 2 === 0 ? [kick(), inviteBob(), create()] : [inviteBob(), create(), kick()];
     for (const outcome of await readOutcomes(attempts)) expect(['done', 'NOT_FOUND']).toContain(outcome);
-    const strays = await deps.db
+    const participants = await deps.db
       .selectFrom('participants')
       .selectAll()
       .where('userId', '=', bob.user.id)
       .execute();
-    expect(strays).toEqual([]);
-    const told = (await readEventTypes(deps, conversationTopic(conversation.id))).slice(2);
-    expect([[], ['participant.joined', 'participant.kicked']]).toContainEqual(told);
+    expect(participants).toEqual([]);
+    const eventTypes = (await readEventTypes(deps, conversationTopic(conversation.id))).slice(2);
+    expect([[], ['participant.joined', 'participant.kicked']]).toContainEqual(eventTypes);
   }
 });
 
@@ -415,14 +423,14 @@ test('an admin can delete the circle with all its contents', async () => {
   const second = await createConversation(deps, circle, ann, bob);
   const input = { circleId: circle.id };
   expect(await readErrorCode(circles.deleteCircle(deps, bob.actor, input))).toBe('FORBIDDEN');
-  const reading = readToEnd(
+  const result = readToEnd(
     await conversations.openConversationEvents(deps, createSession(eve.actor), {
       conversationId: first.id,
       after: null,
     }),
   );
   expect(await circles.deleteCircle(deps, ann.actor, input)).toEqual(circle);
-  expect(await reading).toEqual({
+  expect(await result).toEqual({
     events: [{ type: 'conversation.deleted', conversation: first }],
     error: expect.objectContaining({ code: 'NOT_FOUND', details: { reason: 'DELETED' } }),
   });
@@ -453,9 +461,9 @@ test('a circle deleted while members leave and join is deleted completely', asyn
   ]);
   expect(results[1]).toBe('done');
   for (const outcome of results) expect(['done', 'NOT_FOUND']).toContain(outcome);
-  const told = await readEventTypes(deps, circleTopic(circle.id));
-  expect(told.filter((type) => type === 'circle.deleted')).toHaveLength(1);
-  expect(told.at(-1)).toBe('circle.deleted');
+  const eventTypes = await readEventTypes(deps, circleTopic(circle.id));
+  expect(eventTypes.filter((type) => type === 'circle.deleted')).toHaveLength(1);
+  expect(eventTypes.at(-1)).toBe('circle.deleted');
 });
 
 test('a membership is visible in its circle only', async () => {
@@ -482,7 +490,7 @@ test('batched reads return an entry for every circle, also empty ones', async ()
   await using deps = await createTestDeps();
   const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   const [first, second] = [await createCircle(deps, ann, bob), await createCircle(deps, bob)];
-  const ids = [second.id, NOWHERE, first.id];
+  const ids = [second.id, UNKNOWN_CIRCLE, first.id];
   expect(await circles.findCirclesById(deps, ids)).toEqual(
     new Map([
       [first.id, first],
@@ -491,7 +499,7 @@ test('batched reads return an entry for every circle, also empty ones', async ()
   );
   const members = await circles.findMembershipsOfCircles(deps, ids);
   expect([...members.keys()]).toEqual(ids);
-  expect(members.get(NOWHERE)).toEqual([]);
+  expect(members.get(UNKNOWN_CIRCLE)).toEqual([]);
   expect(members.get(first.id)?.map(({ userId }) => userId)).toEqual([ann.user.id, bob.user.id]);
   expect(await circles.findInvitationsOfCircles(deps, [])).toEqual(new Map());
 });

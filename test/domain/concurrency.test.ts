@@ -9,8 +9,8 @@ import { createTestDeps } from '../harness/deps.ts';
 import { createCircle, readEventTypes, readOutcomes, createUser } from '../harness/domain-fixtures.ts';
 import type { TestUser } from '../harness/domain-fixtures.ts';
 
-/** The same numbers in every run, so that a failure can be repeated. */
-function numbers(seed: number): (below: number) => number {
+/** Creates a generator of pseudo-random integers: the same in every run, so that a failure can be reproduced. */
+function createRandom(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -18,14 +18,14 @@ function numbers(seed: number): (below: number) => number {
   };
 }
 
-/** Attempts a random operation on existing data. Most are refused, as they should be. */
-async function attempt(
+/** Attempts a random operation on existing data. Most attempts are refused, as expected. */
+async function attemptOperation(
   deps: Deps,
   people: readonly TestUser[],
   pick: (below: number) => number,
 ): Promise<unknown> {
-  const who = (): TestUser => people[pick(people.length)] as TestUser;
-  const [{ actor }, { email }] = [who(), who()];
+  const pickPerson = (): TestUser => people[pick(people.length)] as TestUser;
+  const [{ actor }, { email }] = [pickPerson(), pickPerson()];
   const [circleRows, conversationRows, invitationRows] = await Promise.all([
     deps.db.selectFrom('circles').select('id').orderBy('id').execute(),
     deps.db.selectFrom('conversations').select('id').orderBy('id').execute(),
@@ -34,7 +34,7 @@ async function attempt(
   const circleId = circleRows[pick(circleRows.length)]?.id;
   const conversationId = conversationRows[pick(conversationRows.length)]?.id;
   const invitation = invitationRows[pick(invitationRows.length)];
-  if (circleId === undefined) return circles.createCircle(deps, actor, { name: 'Again' });
+  if (circleId === undefined) return circles.createCircle(deps, actor, { name: 'Family' });
   switch (pick(16)) {
     case 0:
     case 1:
@@ -57,7 +57,7 @@ async function attempt(
     case 8:
       return circles.updateCircle(deps, actor, { circleId, name: 'Renamed' });
     case 9: {
-      const emails = [email, who().email];
+      const emails = [email, pickPerson().email];
       return conversations.createConversation(deps, actor, { circleId, name: 'Plans', emails });
     }
     case 10:
@@ -65,11 +65,11 @@ async function attempt(
     default:
       return conversationId === undefined
         ? undefined
-        : attemptThere(deps, actor, { conversationId, email }, pick);
+        : attemptInConversation(deps, actor, { conversationId, email }, pick);
   }
 }
 
-async function attemptThere(
+async function attemptInConversation(
   deps: Deps,
   actor: TestUser['actor'],
   input: Parameters<typeof conversations.inviteToConversation>[2],
@@ -92,34 +92,36 @@ async function attemptThere(
 
 test('invariants hold after many random concurrent operations', { timeout: 60_000 }, async () => {
   await using deps = await createTestDeps();
-  const pick = numbers(7);
+  const pick = createRandom(7);
   const people = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => createUser(deps, name)));
-  const [first, second, ...others] = people as [TestUser, TestUser, ...TestUser[]];
-  await createCircle(deps, first, second, ...others);
-  await createCircle(deps, second, first, ...others);
-  const seen = new Set<string>();
+  const [first, second, ...members] = people as [TestUser, TestUser, ...TestUser[]];
+  await createCircle(deps, first, second, ...members);
+  await createCircle(deps, second, first, ...members);
+  const observedOutcomes = new Set<string>();
   for (let round = 0; round < 40; round += 1) {
-    const attempts = Array.from({ length: 8 }, () => attempt(deps, people, pick));
-    for (const outcome of await readOutcomes(attempts)) seen.add(outcome);
+    const attempts = Array.from({ length: 8 }, () => attemptOperation(deps, people, pick));
+    for (const outcome of await readOutcomes(attempts)) observedOutcomes.add(outcome);
   }
-  expect(seen).toEqual(new Set(['done', 'CONFLICT', 'FORBIDDEN', 'NOT_FOUND']));
-  await expectRulesToHold(deps);
+  expect(observedOutcomes).toEqual(new Set(['done', 'CONFLICT', 'FORBIDDEN', 'NOT_FOUND']));
+  await expectInvariants(deps);
 });
 
-async function expectRulesToHold({ db }: Deps): Promise<void> {
-  const members = await db.selectFrom('memberships').selectAll().execute();
-  const takingPart = await db.selectFrom('participants').selectAll().execute();
+async function expectInvariants({ db }: Deps): Promise<void> {
+  const memberships = await db.selectFrom('memberships').selectAll().execute();
+  const participants = await db.selectFrom('participants').selectAll().execute();
   const allConversations = await db.selectFrom('conversations').selectAll().execute();
   const allCircles = await db.selectFrom('circles').selectAll().execute();
   for (const { id } of allCircles) {
-    const roles = members.filter(({ circleId }) => circleId === id).map(({ role }) => role);
+    const roles = memberships.filter(({ circleId }) => circleId === id).map(({ role }) => role);
     expect(roles.filter((role) => role === 'ADMIN').length).toBeGreaterThan(0);
   }
   for (const { id, circleId } of allConversations) {
-    const own = takingPart.filter(({ conversationId }) => conversationId === id);
-    expect(own.filter(({ role }) => role === 'ADMIN').length).toBeGreaterThan(0);
-    for (const { userId } of own) {
-      expect(members.some((member) => member.circleId === circleId && member.userId === userId)).toBe(true);
+    const conversationParticipants = participants.filter(({ conversationId }) => conversationId === id);
+    expect(conversationParticipants.filter(({ role }) => role === 'ADMIN').length).toBeGreaterThan(0);
+    for (const { userId } of conversationParticipants) {
+      expect(memberships.some((member) => member.circleId === circleId && member.userId === userId)).toBe(
+        true,
+      );
     }
   }
   const heads = await db
@@ -151,10 +153,10 @@ test('an account deleted while joining a circle has left it or never joined', as
       () => circles.acceptInvitation(deps, ann.actor, { invitationId }),
     ];
     if (round % 2 === 0) attempts.reverse();
-    await readOutcomes(attempts.map((act) => act()));
+    await readOutcomes(attempts.map((run) => run()));
   }
   expect((await circles.findMembershipsOfCircles(deps, [circleId])).get(circleId)).toHaveLength(1);
-  const told = await readEventTypes(deps, circleTopic(circleId));
-  const count = (type: string) => told.filter((one) => one === type).length;
+  const eventTypes = await readEventTypes(deps, circleTopic(circleId));
+  const count = (type: string) => eventTypes.filter((eventType) => eventType === type).length;
   expect(count('member.left')).toBe(count('member.joined'));
 });

@@ -21,14 +21,17 @@ import {
 } from '../harness/domain-fixtures.ts';
 import type { TestUser } from '../harness/domain-fixtures.ts';
 
-const NOWHERE = 999_999 as ConversationId;
+const UNKNOWN_CONVERSATION = 999_999 as ConversationId;
 
-const rolesIn = async (deps: Deps, id: ConversationId): Promise<[number, ConversationRole][]> => {
+const readRoles = async (deps: Deps, id: ConversationId): Promise<[number, ConversationRole][]> => {
   const found = (await conversations.findParticipantsOfConversations(deps, [id])).get(id) ?? [];
   return found.map(({ userId, role }) => [userId, role]);
 };
 
-async function family(deps: Deps): Promise<{ ann: TestUser; bob: TestUser; eve: TestUser; circle: Circle }> {
+/** Creates a circle with three members. */
+async function seedCircle(
+  deps: Deps,
+): Promise<{ ann: TestUser; bob: TestUser; eve: TestUser; circle: Circle }> {
   const [ann, bob, eve] = [
     await createUser(deps, 'ann'),
     await createUser(deps, 'bob'),
@@ -37,19 +40,19 @@ async function family(deps: Deps): Promise<{ ann: TestUser; bob: TestUser; eve: 
   return { ann, bob, eve, circle: await createCircle(deps, ann, bob, eve) };
 }
 
-const isThere = async (deps: Deps, id: ConversationId) =>
+const exists = async (deps: Deps, id: ConversationId) =>
   (await conversations.findConversationsById(deps, [id])).has(id);
 
 test('a conversation starts with its creator as admin and the invited members', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
   const conversation = await conversations.createConversation(deps, bob.actor, {
     circleId: circle.id,
     name: 'Plans',
     emails: ['EVE@example.com', ann.email, ` ${eve.email}`, bob.email],
   });
   expect(conversation).toMatchObject({ circleId: circle.id, name: 'Plans', deviceAccess: false });
-  expect(await rolesIn(deps, conversation.id)).toEqual([
+  expect(await readRoles(deps, conversation.id)).toEqual([
     [bob.user.id, 'ADMIN'],
     [eve.user.id, 'STANDARD'],
     [ann.user.id, 'STANDARD'],
@@ -69,14 +72,14 @@ test('a conversation starts with its creator as admin and the invited members', 
 
 test('a conversation may start with its creator only', async () => {
   await using deps = await createTestDeps();
-  const { ann, circle } = await family(deps);
+  const { ann, circle } = await seedCircle(deps);
   const { id } = await createConversation(deps, circle, ann);
-  expect(await rolesIn(deps, id)).toEqual([[ann.user.id, 'ADMIN']]);
+  expect(await readRoles(deps, id)).toEqual([[ann.user.id, 'ADMIN']]);
 });
 
 test('only members of the circle can create a conversation, with other members', async () => {
   await using deps = await createTestDeps();
-  const { ann, circle } = await family(deps);
+  const { ann, circle } = await seedCircle(deps);
   const joe = await createUser(deps, 'joe');
   const device = await createDevice(deps, circle, ann);
   const create = (actor: TestUser['actor'] | typeof device, emails: string[], circleId = circle.id) =>
@@ -98,13 +101,13 @@ test('only members of the circle can create a conversation, with other members',
 
 test('a conversation is NOT_FOUND for everyone but its participants', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
   const device = await createDevice(deps, circle, ann);
   const conversation = await createConversation(deps, circle, ann, bob);
   for (const { actor } of [ann, bob]) {
     expect(await conversations.requireConversation(deps, actor, conversation.id)).toEqual(conversation);
   }
-  for (const id of [conversation.id, NOWHERE]) {
+  for (const id of [conversation.id, UNKNOWN_CONVERSATION]) {
     const input = { conversationId: id };
     const attempts = [eve.actor, device].flatMap((actor) => [
       conversations.requireConversation(deps, actor, id),
@@ -123,21 +126,22 @@ test('a conversation is NOT_FOUND for everyone but its participants', async () =
 
 test('access includes the participant and its role', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, circle } = await family(deps);
+  const { ann, bob, circle } = await seedCircle(deps);
   const device = await createDevice(deps, circle, ann);
   const { id } = await createConversation(deps, circle, ann, bob);
   const conversation = await conversations.setDeviceAccess(deps, ann.actor, {
     conversationId: id,
     allowed: true,
   });
-  const [annIn, bobIn] = (await conversations.findParticipantsOfConversations(deps, [id])).get(id) ?? [];
+  const [annParticipant, bobParticipant] =
+    (await conversations.findParticipantsOfConversations(deps, [id])).get(id) ?? [];
   expect(await conversations.requireConversationAccess(deps.db, bob.actor, id)).toEqual({
     conversation,
-    participant: bobIn,
+    participant: bobParticipant,
   });
   expect(await conversations.requireConversationAccess(deps.db, ann.actor, id)).toEqual({
     conversation,
-    participant: annIn,
+    participant: annParticipant,
   });
   expect(await conversations.requireConversationAccess(deps.db, device, id)).toEqual({
     conversation,
@@ -147,7 +151,7 @@ test('access includes the participant and its role', async () => {
 
 test('an admin can rename the conversation', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, circle } = await family(deps);
+  const { ann, bob, circle } = await seedCircle(deps);
   const { id } = await createConversation(deps, circle, ann, bob);
   const rename = ({ actor }: TestUser, name: string) =>
     conversations.updateConversation(deps, actor, { conversationId: id, name });
@@ -162,7 +166,7 @@ test('an admin can rename the conversation', async () => {
 
 test('any participant can invite a member of the circle, once', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
   const joe = await createUser(deps, 'joe');
   const conversation = await createConversation(deps, circle, ann, bob);
   const invite = (email: string) =>
@@ -184,7 +188,7 @@ test('any participant can invite a member of the circle, once', async () => {
 
 test('of several concurrent invitations of one member, one succeeds', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
   const { id } = await createConversation(deps, circle, ann, bob);
   const invite = ({ actor }: TestUser) =>
     conversations.inviteToConversation(deps, actor, { conversationId: id, email: eve.email });
@@ -198,7 +202,7 @@ test('of several concurrent invitations of one member, one succeeds', async () =
 
 test('a device with access can read and write, but not administrate', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, circle } = await family(deps);
+  const { ann, bob, circle } = await seedCircle(deps);
   const device = await createDevice(deps, circle, ann);
   const { id } = await createConversation(deps, circle, ann, bob);
   const input = { conversationId: id };
@@ -217,7 +221,7 @@ test('a device with access can read and write, but not administrate', async () =
 
 test('an admin can grant the device access, and the device can give it up', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, circle } = await family(deps);
+  const { ann, bob, circle } = await seedCircle(deps);
   const device = await createDevice(deps, circle, ann);
   const { id } = await createConversation(deps, circle, ann, bob);
   const set = (actor: TestUser['actor'] | typeof device, allowed: boolean) =>
@@ -225,14 +229,14 @@ test('an admin can grant the device access, and the device can give it up', asyn
   expect(await readErrorCode(set(bob.actor, true))).toBe('FORBIDDEN');
   expect((await set(ann.actor, true)).deviceAccess).toBe(true);
   expect((await set(ann.actor, true)).deviceAccess).toBe(true);
-  const open = await conversations.openConversationEvents(deps, createSession(device), {
+  const stream = await conversations.openConversationEvents(deps, createSession(device), {
     conversationId: id,
     after: null,
   });
-  const reading = readToEnd(open);
+  const result = readToEnd(stream);
   const conversation = await set(device, false);
   expect(conversation.deviceAccess).toBe(false);
-  expect(await reading).toEqual({
+  expect(await result).toEqual({
     events: [{ type: 'device-access.changed', conversation, allowed: false, removed: false }],
     error: expect.objectContaining({ code: 'FORBIDDEN', details: { reason: 'ACCESS_REMOVED' } }),
   });
@@ -245,18 +249,18 @@ test('an admin can grant the device access, and the device can give it up', asyn
 
 test('a conversation continues with two participants after another one leaves', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
   const conversation = await createConversation(deps, circle, ann, bob, eve);
   const input = { conversationId: conversation.id };
-  const reading = readToEnd(
+  const result = readToEnd(
     await conversations.openConversationEvents(deps, createSession(eve.actor), { ...input, after: null }),
   );
   expect(await conversations.leaveConversation(deps, eve.actor, input)).toEqual(conversation);
-  expect(await reading).toMatchObject({
+  expect(await result).toMatchObject({
     events: [{ type: 'participant.left', user: eve.user, participant: { role: 'STANDARD' } }],
     error: { code: 'FORBIDDEN', details: { reason: 'LEFT' } },
   });
-  expect(await rolesIn(deps, conversation.id)).toEqual([
+  expect(await readRoles(deps, conversation.id)).toEqual([
     [ann.user.id, 'ADMIN'],
     [bob.user.id, 'STANDARD'],
   ]);
@@ -265,10 +269,10 @@ test('a conversation continues with two participants after another one leaves', 
 
 test('when the admin leaves, the oldest participant becomes admin without an event', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
   const { id } = await createConversation(deps, circle, ann, eve, bob);
   await conversations.leaveConversation(deps, ann.actor, { conversationId: id });
-  expect(await rolesIn(deps, id)).toEqual([
+  expect(await readRoles(deps, id)).toEqual([
     [eve.user.id, 'ADMIN'],
     [bob.user.id, 'STANDARD'],
   ]);
@@ -277,11 +281,11 @@ test('when the admin leaves, the oldest participant becomes admin without an eve
 
 test('after a promotion the leaving former admin does not change the roles', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
   const { id } = await createConversation(deps, circle, ann, bob, eve);
   await conversations.promoteInConversation(deps, ann.actor, { conversationId: id, email: eve.email });
   await conversations.leaveConversation(deps, bob.actor, { conversationId: id });
-  expect(await rolesIn(deps, id)).toEqual([
+  expect(await readRoles(deps, id)).toEqual([
     [ann.user.id, 'STANDARD'],
     [eve.user.id, 'ADMIN'],
   ]);
@@ -289,38 +293,38 @@ test('after a promotion the leaving former admin does not change the roles', asy
 
 test('a conversation of one participant is deleted, unless the device has access', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, circle } = await family(deps);
+  const { ann, bob, circle } = await seedCircle(deps);
   await createDevice(deps, circle, ann);
-  const alone = await createConversation(deps, circle, ann, bob);
-  const started = await createConversation(deps, circle, ann, bob);
+  const withoutDevice = await createConversation(deps, circle, ann, bob);
+  const conversation = await createConversation(deps, circle, ann, bob);
   const withDevice = await conversations.setDeviceAccess(deps, ann.actor, {
-    conversationId: started.id,
+    conversationId: conversation.id,
     allowed: true,
   });
   const leave = ({ actor }: TestUser, { id }: { id: ConversationId }) =>
     conversations.leaveConversation(deps, actor, { conversationId: id });
 
-  expect(await leave(bob, alone)).toEqual(alone);
-  expect((await readEvents(deps, conversationTopic(alone.id))).slice(2)).toMatchObject([
+  expect(await leave(bob, withoutDevice)).toEqual(withoutDevice);
+  expect((await readEvents(deps, conversationTopic(withoutDevice.id))).slice(2)).toMatchObject([
     { type: 'participant.left', user: bob.user },
-    { type: 'conversation.deleted', conversation: alone },
+    { type: 'conversation.deleted', conversation: withoutDevice },
   ]);
-  expect(await isThere(deps, alone.id)).toBe(false);
+  expect(await exists(deps, withoutDevice.id)).toBe(false);
 
   await leave(ann, withDevice);
-  expect(await rolesIn(deps, withDevice.id)).toEqual([[bob.user.id, 'ADMIN']]);
+  expect(await readRoles(deps, withDevice.id)).toEqual([[bob.user.id, 'ADMIN']]);
   await leave(bob, withDevice);
   expect((await readEvents(deps, conversationTopic(withDevice.id))).slice(3)).toMatchObject([
     { type: 'participant.left', user: ann.user },
     { type: 'participant.left', user: bob.user },
     { type: 'conversation.deleted', conversation: withDevice },
   ]);
-  expect(await isThere(deps, withDevice.id)).toBe(false);
+  expect(await exists(deps, withDevice.id)).toBe(false);
 });
 
 test('when both participants leave concurrently, the conversation is deleted once', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, circle } = await family(deps);
+  const { ann, bob, circle } = await seedCircle(deps);
   for (let round = 0; round < 8; round += 1) {
     const { id } = await createConversation(deps, circle, ann, bob);
     const leave = ({ actor }: TestUser) =>
@@ -336,7 +340,7 @@ test('when both participants leave concurrently, the conversation is deleted onc
 
 test('an admin kicks a participant, and the two-participant rule holds', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
   const conversation = await createConversation(deps, circle, ann, bob, eve);
   const kick = ({ actor }: TestUser, email: string) =>
     conversations.kickFromConversation(deps, actor, { conversationId: conversation.id, email });
@@ -344,11 +348,9 @@ test('an admin kicks a participant, and the two-participant rule holds', async (
   expect(await readErrorCode(kick(ann, ann.email))).toBe('FORBIDDEN');
   expect(await readErrorCode(kick(ann, 'nobody@example.com'))).toBe('NOT_FOUND');
   const input = { conversationId: conversation.id, after: null };
-  const reading = readToEnd(
-    await conversations.openConversationEvents(deps, createSession(eve.actor), input),
-  );
+  const result = readToEnd(await conversations.openConversationEvents(deps, createSession(eve.actor), input));
   expect(await kick(ann, 'Eve@Example.com')).toEqual(conversation);
-  expect(await reading).toMatchObject({
+  expect(await result).toMatchObject({
     events: [{ type: 'participant.kicked', user: eve.user, by: ann.user }],
     error: { code: 'FORBIDDEN', details: { reason: 'KICKED' } },
   });
@@ -361,12 +363,12 @@ test('an admin kicks a participant, and the two-participant rule holds', async (
     'participant.kicked',
     'conversation.deleted',
   ]);
-  expect(await isThere(deps, conversation.id)).toBe(false);
+  expect(await exists(deps, conversation.id)).toBe(false);
 });
 
 test('a concurrent kick and leave publish one event', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
   const { id } = await createConversation(deps, circle, ann, bob, eve);
   const results = await readOutcomes([
     conversations.kickFromConversation(deps, ann.actor, { conversationId: id, email: eve.email }),
@@ -378,7 +380,7 @@ test('a concurrent kick and leave publish one event', async () => {
 
 test('promoting swaps the roles, and publishes to the conversation and the promoted user', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
   const conversation = await createConversation(deps, circle, ann, bob);
   const promote = ({ actor }: TestUser, email: string) =>
     conversations.promoteInConversation(deps, actor, { conversationId: conversation.id, email });
@@ -386,7 +388,7 @@ test('promoting swaps the roles, and publishes to the conversation and the promo
   expect(await readErrorCode(promote(ann, ann.email))).toBe('CONFLICT');
   expect(await readErrorCode(promote(ann, eve.email))).toBe('NOT_FOUND');
   expect(await promote(ann, bob.email)).toEqual(conversation);
-  expect(await rolesIn(deps, conversation.id)).toEqual([
+  expect(await readRoles(deps, conversation.id)).toEqual([
     [ann.user.id, 'STANDARD'],
     [bob.user.id, 'ADMIN'],
   ]);
@@ -403,7 +405,7 @@ test('promoting swaps the roles, and publishes to the conversation and the promo
 
 test('of two concurrent promotions by one admin, the second is refused', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
   const { id } = await createConversation(deps, circle, ann, bob, eve);
   const promote = (email: string) =>
     conversations.promoteInConversation(deps, ann.actor, { conversationId: id, email });
@@ -411,32 +413,32 @@ test('of two concurrent promotions by one admin, the second is refused', async (
     'FORBIDDEN',
     'done',
   ]);
-  expect((await rolesIn(deps, id)).filter(([, role]) => role === 'ADMIN')).toHaveLength(1);
+  expect((await readRoles(deps, id)).filter(([, role]) => role === 'ADMIN')).toHaveLength(1);
 });
 
 test('conversations are listed per circle, for participants only', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
-  const other = await createCircle(deps, bob);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
+  const otherCircle = await createCircle(deps, bob);
   const device = await createDevice(deps, circle, ann);
   const [first, second] = [
     await createConversation(deps, circle, ann, bob),
     await createConversation(deps, circle, bob, eve),
   ];
-  const third = await createConversation(deps, other, bob);
-  const opened = await conversations.setDeviceAccess(deps, bob.actor, {
+  const third = await createConversation(deps, otherCircle, bob);
+  const conversationWithDevice = await conversations.setDeviceAccess(deps, bob.actor, {
     conversationId: second.id,
     allowed: true,
   });
-  const ids = [circle.id, other.id, 77 as CircleId];
-  const of = async (actor: TestUser['actor'] | typeof device) => [
+  const ids = [circle.id, otherCircle.id, 77 as CircleId];
+  const listConversations = async (actor: TestUser['actor'] | typeof device) => [
     ...(await conversations.findConversationsOf(deps, actor, ids)).values(),
   ];
-  expect(await of(bob.actor)).toEqual([[first, opened], [third], []]);
-  expect(await of(ann.actor)).toEqual([[first], [], []]);
-  expect(await of(device)).toEqual([[opened], [], []]);
+  expect(await listConversations(bob.actor)).toEqual([[first, conversationWithDevice], [third], []]);
+  expect(await listConversations(ann.actor)).toEqual([[first], [], []]);
+  expect(await listConversations(device)).toEqual([[conversationWithDevice], [], []]);
   expect(await conversations.findConversationsOf(deps, bob.actor, [])).toEqual(new Map());
-  expect(await conversations.findConversationsById(deps, [third.id, NOWHERE, first.id])).toEqual(
+  expect(await conversations.findConversationsById(deps, [third.id, UNKNOWN_CONVERSATION, first.id])).toEqual(
     new Map([
       [first.id, first],
       [third.id, third],
@@ -446,7 +448,7 @@ test('conversations are listed per circle, for participants only', async () => {
 
 test('participants are found by id, and visible to participants only', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
   const { id } = await createConversation(deps, circle, ann, bob);
   const [first, second] = (await conversations.findParticipantsOfConversations(deps, [id])).get(id) ?? [];
   if (first === undefined || second === undefined) throw new Error('no participants');
@@ -466,7 +468,7 @@ test('participants are found by id, and visible to participants only', async () 
 
 test('a participant receives typing until it is kicked', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle } = await family(deps);
+  const { ann, bob, eve, circle } = await seedCircle(deps);
   const { id } = await createConversation(deps, circle, ann, bob, eve);
   const topic = conversationTopic(id);
   const input = { conversationId: id };

@@ -9,17 +9,17 @@ const ANN = { email: 'ann@example.com', password: 'parley' };
 
 test('a gateway that disallows demo accounts refuses those that another one creates later, under any e-mail', async () => {
   const database = await openTestDatabase();
-  await using closed = await createGateway({ database, env: { DEMO: 'off' } });
-  await using open = await createGateway({ database, demo: true });
-  expect(await closed.graphql.expectError(LOGIN, ANN)).toBe('UNAUTHENTICATED');
-  const { login } = await open.graphql.run<{ login: { token: string } }>(LOGIN, ANN);
+  await using gateway = await createGateway({ database, env: { DEMO: 'off' } });
+  await using demoGateway = await createGateway({ database, demo: true });
+  expect(await gateway.graphql.expectError(LOGIN, ANN)).toBe('UNAUTHENTICATED');
+  const { login } = await demoGateway.graphql.run<{ login: { token: string } }>(LOGIN, ANN);
   expect(login.token).toBeTruthy();
   await database.db
     .updateTable('users')
     .set({ email: 'anna@example.com' })
     .where('id', '=', 1 as UserId)
     .execute();
-  const renamed = { ...ANN, email: 'anna@example.com' };
-  expect(await closed.graphql.expectError(LOGIN, renamed)).toBe('UNAUTHENTICATED');
-  await open.graphql.run(LOGIN, renamed);
+  const newCredentials = { ...ANN, email: 'anna@example.com' };
+  expect(await gateway.graphql.expectError(LOGIN, newCredentials)).toBe('UNAUTHENTICATED');
+  await demoGateway.graphql.run(LOGIN, newCredentials);
 });

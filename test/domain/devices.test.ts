@@ -19,9 +19,9 @@ import {
   createSession,
 } from '../harness/domain-fixtures.ts';
 
-const NOBODY = 999_999 as DeviceId;
+const UNKNOWN_DEVICE = 999_999 as DeviceId;
 
-test("an admin adds the circle's device, whose password is told once and works", async () => {
+test("an admin adds the circle's device, whose password is returned once and works", async () => {
   await using deps = await createTestDeps();
   const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   const { id: circleId } = await createCircle(deps, ann, bob);
@@ -30,26 +30,26 @@ test("an admin adds the circle's device, whose password is told once and works",
   expect(await readErrorCode(devices.addDevice(deps, ann.actor, { ...input, name: '' }))).toBe(
     'INVALID_INPUT',
   );
-  const added = await devices.addDevice(deps, ann.actor, input);
-  expect(added.device).toEqual({
+  const payload = await devices.addDevice(deps, ann.actor, input);
+  expect(payload.device).toEqual({
     id: expect.any(Number),
     circleId,
     name: 'Lamp',
-    username: added.username,
+    username: payload.username,
     activated: true,
     createdAt: expect.any(String),
     updatedAt: expect.any(String),
   });
   expect((await readEvents(deps, circleTopic(circleId))).slice(1)).toEqual([
-    { type: 'device.added', device: added.device },
+    { type: 'device.added', device: payload.device },
   ]);
-  const login = await accounts.loginDevice(deps, added);
-  expect(login.device).toEqual(added.device);
+  const login = await accounts.loginDevice(deps, payload);
+  expect(login.device).toEqual(payload.device);
   const { passwordHash } = await deps.db
     .selectFrom('devices')
     .select('passwordHash')
     .executeTakeFirstOrThrow();
-  expect(passwordHash).not.toContain(added.password);
+  expect(passwordHash).not.toContain(payload.password);
 });
 
 test('a circle has at most one device, also with concurrent requests', async () => {
@@ -61,7 +61,7 @@ test('a circle has at most one device, also with concurrent requests', async () 
   expect(await readErrorCode(add())).toBe('CONFLICT');
   expect(await readEventTypes(deps, circleTopic(circleId))).toEqual(['device.added']);
   const [device] = [...(await devices.findDevicesOfCircles(deps, [circleId])).values()];
-  await devices.removeDevice(deps, ann.actor, { deviceId: device?.id ?? NOBODY });
+  await devices.removeDevice(deps, ann.actor, { deviceId: device?.id ?? UNKNOWN_DEVICE });
   expect(await readErrorCode(add())).toBe('done');
 });
 
@@ -74,19 +74,19 @@ test('a device can be renamed by an admin and by the device', async () => {
   ];
   const circle = await createCircle(deps, ann, bob);
   const device = await createDevice(deps, circle, ann);
-  const other = await createDevice(deps, await createCircle(deps, eve), eve);
+  const foreignDevice = await createDevice(deps, await createCircle(deps, eve), eve);
   const rename = (actor: typeof ann.actor | typeof device, name: string) =>
     devices.updateDevice(deps, actor, { deviceId: device.id, name });
   expect(await readErrorCode(rename(bob.actor, 'Mine'))).toBe('FORBIDDEN');
   expect(await readErrorCode(rename(eve.actor, 'Mine'))).toBe('NOT_FOUND');
-  expect(await readErrorCode(rename(other, 'Mine'))).toBe('NOT_FOUND');
+  expect(await readErrorCode(rename(foreignDevice, 'Mine'))).toBe('NOT_FOUND');
   expect(await readErrorCode(rename(ann.actor, 'a\0b'))).toBe('INVALID_INPUT');
-  const byAdmin = await rename(ann.actor, 'Lamp');
-  const byItself = await rename(device, 'Bright lamp');
-  expect([byAdmin.name, byItself.name]).toEqual(['Lamp', 'Bright lamp']);
+  const renamedByAdmin = await rename(ann.actor, 'Lamp');
+  const renamedByItself = await rename(device, 'Bright lamp');
+  expect([renamedByAdmin.name, renamedByItself.name]).toEqual(['Lamp', 'Bright lamp']);
   expect((await readEvents(deps, circleTopic(circle.id))).slice(2)).toEqual([
-    { type: 'device.updated', device: byAdmin },
-    { type: 'device.updated', device: byItself },
+    { type: 'device.updated', device: renamedByAdmin },
+    { type: 'device.updated', device: renamedByItself },
   ]);
 });
 
@@ -100,15 +100,15 @@ test('removing a device ends its tokens, password and streams', async () => {
   });
   const { token } = await accounts.loginDevice(deps, login);
   const session = await accounts.authenticate(deps, token);
-  const after = { circleId: circle.id, after: null };
-  const reading = readToEnd(await circles.openCircleEvents(deps, session, after));
+  const fromNow = { circleId: circle.id, after: null };
+  const result = readToEnd(await circles.openCircleEvents(deps, session, fromNow));
   const input = { deviceId: device.id };
   expect(await readErrorCode(devices.removeDevice(deps, bob.actor, input))).toBe('FORBIDDEN');
   expect(await readErrorCode(devices.removeDevice(deps, session.actor, input))).toBe('FORBIDDEN');
 
   expect(await devices.removeDevice(deps, ann.actor, input)).toEqual(device);
 
-  expect(await reading).toEqual({
+  expect(await result).toEqual({
     events: [{ type: 'device.removed', device, online: false }],
     error: expect.objectContaining({ code: 'UNAUTHENTICATED', details: { reason: 'ACCOUNT_DELETED' } }),
   });
@@ -143,14 +143,14 @@ test('a device removed while its access changes is removed completely', async ()
     const { id } = await createConversation(deps, circle, ann, bob);
     const input = { conversationId: id };
     await conversations.setDeviceAccess(deps, ann.actor, { ...input, allowed: true });
-    const [removed, given, renamed] = await readOutcomes([
+    const [removal, accessChange, rename] = await readOutcomes([
       devices.removeDevice(deps, ann.actor, { deviceId: device.id }),
       conversations.setDeviceAccess(deps, device, { ...input, allowed: false }),
       devices.updateDevice(deps, device, { deviceId: device.id, name: 'Lamp' }),
     ]);
-    expect(removed).toBe('done');
-    expect(['done', 'NOT_FOUND']).toContain(given);
-    expect(['done', 'NOT_FOUND']).toContain(renamed);
+    expect(removal).toBe('done');
+    expect(['done', 'NOT_FOUND']).toContain(accessChange);
+    expect(['done', 'NOT_FOUND']).toContain(rename);
     expect((await readEventTypes(deps, circleTopic(circle.id))).at(-1)).toBe('device.removed');
   }
 });
@@ -168,8 +168,8 @@ test('a device is visible in its circle only', async () => {
   expect(device).not.toHaveProperty('passwordHash');
   expect(await devices.requireDevice(deps, { kind: 'device', id }, id)).toEqual(device);
   expect(await readErrorCode(devices.requireDevice(deps, eve.actor, id))).toBe('NOT_FOUND');
-  expect(await readErrorCode(devices.requireDevice(deps, ann.actor, NOBODY))).toBe('NOT_FOUND');
-  expect(await devices.findDevicesById(deps, [NOBODY, id])).toEqual(new Map([[id, device]]));
+  expect(await readErrorCode(devices.requireDevice(deps, ann.actor, UNKNOWN_DEVICE))).toBe('NOT_FOUND');
+  expect(await devices.findDevicesById(deps, [UNKNOWN_DEVICE, id])).toEqual(new Map([[id, device]]));
   expect(await devices.findDevicesOfCircles(deps, [77 as CircleId, circle.id])).toEqual(
     new Map([[circle.id, device]]),
   );
@@ -198,16 +198,16 @@ test('a wrong name or password of a device is refused', async () => {
     circleId: circle.id,
     name: 'Lamp',
   });
-  const wrong = [
+  const wrongCredentials = [
     { username, password: 'wrong' },
     { username, password: '' },
     { username: 'device-x', password },
     { username: `${username}\0`, password },
     { username: '', password: '' },
   ];
-  expect(new Set(await readOutcomes(wrong.map((input) => accounts.loginDevice(deps, input))))).toEqual(
-    new Set(['UNAUTHENTICATED']),
-  );
+  expect(
+    new Set(await readOutcomes(wrongCredentials.map((input) => accounts.loginDevice(deps, input)))),
+  ).toEqual(new Set(['UNAUTHENTICATED']));
   expect(await readErrorCode(circles.requireCircle(deps, createSession(ann.actor).actor, circle.id))).toBe(
     'done',
   );

@@ -8,9 +8,9 @@ test.for([
   ['STUN:Example.com', 'stun:example.com', 'example.com', 3478],
   ['stuns:bücher.example', 'stuns:xn--bcher-kva.example', 'xn--bcher-kva.example', 5349],
   ['turns:host', 'turns:host', 'host', 5349],
-] as const)('%s is a server that every client understands', ([given, url, domain, port]) => {
-  const name = /^turn/i.test(given) ? 'TURN_URLS' : 'STUN_URLS';
-  expect(readConfig({ [name]: given })[name]).toEqual([url]);
+] as const)('%s is a server that every client understands', ([setting, url, domain, port]) => {
+  const name = /^turn/i.test(setting) ? 'TURN_URLS' : 'STUN_URLS';
+  expect(readConfig({ [name]: setting })[name]).toEqual([url]);
   expect(encodeIceServer(url)).toEqual({ domain, ip: '', port });
 });
 
@@ -23,6 +23,6 @@ test.for([
   'stun://a',
   'stun:user@host',
   'stun:a?transport=udp',
-])('%s is refused at the start', (url) => {
+])('%s is refused at startup', (url) => {
   expect(() => readConfig({ STUN_URLS: url })).toThrow('STUN_URLS: must be a comma list');
 });

@@ -27,10 +27,11 @@ import {
 import { countStatements } from '../harness/statements.ts';
 import { indexes } from '../harness/numbers.ts';
 
-const code = (value: string, details: object = {}) =>
-  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
+const errorWithCode = (value: string, details: object = {}) =>
+  expect.objectContaining({ errorWithCode: value, details: expect.objectContaining(details) as object });
 
-async function chat(deps: Deps) {
+/** Creates a circle of Ann, Bob and Eve with a conversation of Ann and Bob. */
+async function seedConversation(deps: Deps) {
   const [ann, bob, eve] = [
     await createUser(deps, 'ann'),
     await createUser(deps, 'bob'),
@@ -58,10 +59,10 @@ async function countMessages(deps: Deps): Promise<number> {
 
 test('a message includes author and media', async () => {
   await using deps = await createTestDeps();
-  const { ann, conversationId, topic } = await chat(deps);
+  const { ann, conversationId, topic } = await seedConversation(deps);
   const lease = await deps.presence.open('graphql', ann.actor);
-  const sent = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'hello' });
-  expect(sent.message).toMatchObject({
+  const result = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'hello' });
+  expect(result.message).toMatchObject({
     conversationId,
     authorUserId: ann.user.id,
     authorDeviceId: null,
@@ -69,24 +70,24 @@ test('a message includes author and media', async () => {
     status: 'DONE',
     mediaCount: 0,
   });
-  expect(sent.message.participantId).toEqual(expect.any(Number));
-  expect(Date.now() - Date.parse(sent.message.sentAt)).toBeLessThan(10_000);
-  expect(sent.author).toEqual({ kind: 'user', user: ann.user, online: true });
-  expect((await readEvents(deps, topic)).at(-1)).toEqual({ type: 'message.sent', ...sent });
-  expect(await messages.requireMessage(deps, ann.actor, sent.message.id)).toEqual(sent.message);
+  expect(result.message.participantId).toEqual(expect.any(Number));
+  expect(Date.now() - Date.parse(result.message.sentAt)).toBeLessThan(10_000);
+  expect(result.author).toEqual({ kind: 'user', user: ann.user, online: true });
+  expect((await readEvents(deps, topic)).at(-1)).toEqual({ type: 'message.sent', ...result });
+  expect(await messages.requireMessage(deps, ann.actor, result.message.id)).toEqual(result.message);
   await lease.close();
 });
 
 test('files are pending media of the message, in their order, until uploaded', async () => {
   await using deps = await createTestDeps();
-  const { ann, conversationId, topic } = await chat(deps);
+  const { ann, conversationId, topic } = await seedConversation(deps);
   const files = ['b.png', '', 'a"\\{}.txt', 'b.png'];
-  const sent = await messages.sendMessage(deps, ann.actor, { conversationId, files });
-  expect(sent.message).toMatchObject({ text: '', status: 'PENDING', mediaCount: 4 });
-  expect(sent.media.map(({ identifier }) => identifier)).toEqual(files);
-  expect(sent.media[0]).toEqual({
+  const result = await messages.sendMessage(deps, ann.actor, { conversationId, files });
+  expect(result.message).toMatchObject({ text: '', status: 'PENDING', mediaCount: 4 });
+  expect(result.media.map(({ identifier }) => identifier)).toEqual(files);
+  expect(result.media[0]).toEqual({
     id: expect.any(Number) as number,
-    messageId: sent.message.id,
+    messageId: result.message.id,
     identifier: 'b.png',
     filename: null,
     extension: null,
@@ -94,12 +95,12 @@ test('files are pending media of the message, in their order, until uploaded', a
     size: null,
     uploadedAt: null,
   });
-  expect((await readEvents(deps, topic)).at(-1)).toEqual({ type: 'message.sent', ...sent });
+  expect((await readEvents(deps, topic)).at(-1)).toEqual({ type: 'message.sent', ...result });
 });
 
 test('any text is stored and published unchanged', async () => {
   await using deps = await createTestDeps();
-  const { ann, conversationId } = await chat(deps);
+  const { ann, conversationId } = await seedConversation(deps);
   for (const text of [
     '',
     ' ',
@@ -130,139 +131,159 @@ test.each<[string, Partial<SendInput>, string]>([
   ['a NUL in a file', { files: ['ok', '\0'] }, 'files'],
   ['an empty key', { idempotencyKey: '' }, 'idempotencyKey'],
   ['too long a key', { idempotencyKey: 'x'.repeat(201) }, 'idempotencyKey'],
-])('%s is refused', async (_what, input, field) => {
+])('%s is refused', async (_description, input, field) => {
   await using deps = await createTestDeps();
-  const { ann, conversationId } = await chat(deps);
+  const { ann, conversationId } = await seedConversation(deps);
   await expect(messages.sendMessage(deps, ann.actor, { conversationId, ...input })).rejects.toThrow(
-    code('INVALID_INPUT', { field }),
+    errorWithCode('INVALID_INPUT', { field }),
   );
   expect(await countMessages(deps)).toBe(0);
 });
 
 test('only participants can send, update, delete, read and type', async () => {
   await using deps = await createTestDeps();
-  const { ann, eve, conversationId, topic } = await chat(deps);
+  const { ann, eve, conversationId, topic } = await seedConversation(deps);
   const { message } = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'secret' });
   const before = await readEventTypes(deps, topic);
   for (const id of [conversationId, 999 as ConversationId]) {
     await expect(messages.sendMessage(deps, eve.actor, { conversationId: id, text: 'hi' })).rejects.toThrow(
-      code('NOT_FOUND'),
+      errorWithCode('NOT_FOUND'),
     );
     await expect(setTyping(deps, eve.actor, { conversationId: id, isTyping: true })).rejects.toThrow(
-      code('NOT_FOUND'),
+      errorWithCode('NOT_FOUND'),
     );
     await expect(
       openTyping(deps, createSession(eve.actor), { conversationId: id }, undefined),
-    ).rejects.toThrow(code('NOT_FOUND'));
+    ).rejects.toThrow(errorWithCode('NOT_FOUND'));
   }
   for (const messageId of [message.id, 999 as MessageId]) {
     await expect(messages.updateMessage(deps, eve.actor, { messageId, text: 'x' })).rejects.toThrow(
-      code('NOT_FOUND'),
+      errorWithCode('NOT_FOUND'),
     );
-    await expect(messages.deleteMessage(deps, eve.actor, { messageId })).rejects.toThrow(code('NOT_FOUND'));
-    await expect(messages.requireMessage(deps, eve.actor, messageId)).rejects.toThrow(code('NOT_FOUND'));
+    await expect(messages.deleteMessage(deps, eve.actor, { messageId })).rejects.toThrow(
+      errorWithCode('NOT_FOUND'),
+    );
+    await expect(messages.requireMessage(deps, eve.actor, messageId)).rejects.toThrow(
+      errorWithCode('NOT_FOUND'),
+    );
   }
   expect(await readEventTypes(deps, topic)).toEqual(before);
 });
 
 test('a device can send only where it has access, in its own circle', async () => {
   await using deps = await createTestDeps();
-  const { ann, eve, circle, conversationId } = await chat(deps);
+  const { ann, eve, circle, conversationId } = await seedConversation(deps);
   const device = await createDevice(deps, circle, ann);
   const send = () => messages.sendMessage(deps, device, { conversationId, text: 'beep' });
-  await expect(send()).rejects.toThrow(code('NOT_FOUND'));
+  await expect(send()).rejects.toThrow(errorWithCode('NOT_FOUND'));
   await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
-  const sent = await send();
-  expect(sent.message).toMatchObject({ authorUserId: null, authorDeviceId: device.id, participantId: null });
-  expect(sent.author).toMatchObject({ kind: 'device', device: { id: device.id, circleId: circle.id } });
+  const result = await send();
+  expect(result.message).toMatchObject({
+    authorUserId: null,
+    authorDeviceId: device.id,
+    participantId: null,
+  });
+  expect(result.author).toMatchObject({ kind: 'device', device: { id: device.id, circleId: circle.id } });
   expect(
-    await messages.updateMessage(deps, device, { messageId: sent.message.id, text: 'boop' }),
+    await messages.updateMessage(deps, device, { messageId: result.message.id, text: 'boop' }),
   ).toMatchObject({ text: 'boop' });
   await expect(
-    messages.updateMessage(deps, ann.actor, { messageId: sent.message.id, text: 'x' }),
-  ).rejects.toThrow(code('FORBIDDEN'));
+    messages.updateMessage(deps, ann.actor, { messageId: result.message.id, text: 'x' }),
+  ).rejects.toThrow(errorWithCode('FORBIDDEN'));
 
-  const other = await createCircle(deps, eve);
-  const stranger = await createDevice(deps, other, eve);
-  await expect(messages.sendMessage(deps, stranger, { conversationId, text: 'hi' })).rejects.toThrow(
-    code('NOT_FOUND'),
+  const otherCircle = await createCircle(deps, eve);
+  const foreignDevice = await createDevice(deps, otherCircle, eve);
+  await expect(messages.sendMessage(deps, foreignDevice, { conversationId, text: 'hi' })).rejects.toThrow(
+    errorWithCode('NOT_FOUND'),
   );
   await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: false });
-  await expect(send()).rejects.toThrow(code('NOT_FOUND'));
-  await expect(messages.deleteMessage(deps, device, { messageId: sent.message.id })).rejects.toThrow(
-    code('FORBIDDEN'),
+  await expect(send()).rejects.toThrow(errorWithCode('NOT_FOUND'));
+  await expect(messages.deleteMessage(deps, device, { messageId: result.message.id })).rejects.toThrow(
+    errorWithCode('FORBIDDEN'),
   );
 });
 
 test('messages of one batch have the order of their timestamps', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, circle, conversationId } = await chat(deps);
+  const { ann, bob, circle, conversationId } = await seedConversation(deps);
   const device = await createDevice(deps, circle, ann);
   await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
   const senders = [device, bob.actor, ann.actor];
-  const sent = await Promise.all(
+  const results = await Promise.all(
     indexes(120).map((n) =>
       messages.sendMessage(deps, senders[n % 3] ?? ann.actor, { conversationId, text: `${n}` }),
     ),
   );
-  const inOrder = sent.map(({ message }) => message).toSorted((a, b) => a.id - b.id);
-  expect(inOrder.map(({ text }) => text)).toEqual(indexes(120).map(String));
-  expect(inOrder.map(({ sentAt }) => sentAt)).toEqual(inOrder.map(({ sentAt }) => sentAt).toSorted());
+  const messagesById = results.map(({ message }) => message).toSorted((a, b) => a.id - b.id);
+  expect(messagesById.map(({ text }) => text)).toEqual(indexes(120).map(String));
+  expect(messagesById.map(({ sentAt }) => sentAt)).toEqual(
+    messagesById.map(({ sentAt }) => sentAt).toSorted(),
+  );
 });
 
 test('the author can update a message, whose event has the whole message', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, conversationId, topic } = await chat(deps);
-  const sent = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'helo', files: ['a'] });
-  const messageId = sent.message.id;
+  const { ann, bob, conversationId, topic } = await seedConversation(deps);
+  const result = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'helo', files: ['a'] });
+  const messageId = result.message.id;
   await expect(messages.updateMessage(deps, bob.actor, { messageId, text: 'x' })).rejects.toThrow(
-    code('FORBIDDEN'),
+    errorWithCode('FORBIDDEN'),
   );
   await expect(messages.updateMessage(deps, ann.actor, { messageId, text: '\0' })).rejects.toThrow(
-    code('INVALID_INPUT', { field: 'text' }),
+    errorWithCode('INVALID_INPUT', { field: 'text' }),
   );
   const updated = await messages.updateMessage(deps, ann.actor, { messageId, text: 'hello' });
-  expect(updated).toMatchObject({ ...sent.message, text: 'hello', updatedAt: expect.any(String) as string });
-  expect(updated.updatedAt >= sent.message.updatedAt).toBe(true);
+  expect(updated).toMatchObject({
+    ...result.message,
+    text: 'hello',
+    updatedAt: expect.any(String) as string,
+  });
+  expect(updated.updatedAt >= result.message.updatedAt).toBe(true);
   expect((await readEvents(deps, topic)).at(-1)).toEqual({
     type: 'message.updated',
     message: updated,
-    author: sent.author,
-    media: sent.media,
+    author: result.author,
+    media: result.media,
   });
 });
 
 test('the author can delete a message, which is returned as it was', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, conversationId, topic } = await chat(deps);
+  const { ann, bob, conversationId, topic } = await seedConversation(deps);
   const { message } = await messages.sendMessage(deps, ann.actor, {
     conversationId,
     text: 'oops',
     files: ['a'],
   });
   const messageId = message.id;
-  await expect(messages.deleteMessage(deps, bob.actor, { messageId })).rejects.toThrow(code('FORBIDDEN'));
+  await expect(messages.deleteMessage(deps, bob.actor, { messageId })).rejects.toThrow(
+    errorWithCode('FORBIDDEN'),
+  );
   expect(await messages.deleteMessage(deps, ann.actor, { messageId })).toEqual(message);
   expect((await readEvents(deps, topic)).at(-1)).toEqual({
     type: 'message.deleted',
     conversationId,
     messageId,
   });
-  await expect(messages.deleteMessage(deps, ann.actor, { messageId })).rejects.toThrow(code('NOT_FOUND'));
+  await expect(messages.deleteMessage(deps, ann.actor, { messageId })).rejects.toThrow(
+    errorWithCode('NOT_FOUND'),
+  );
   expect(await deps.db.selectFrom('media').selectAll().execute()).toEqual([]);
 });
 
 test('an author who left cannot change messages until invited again', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, conversationId } = await chat(deps);
+  const { ann, bob, eve, conversationId } = await seedConversation(deps);
   await conversations.inviteToConversation(deps, ann.actor, { conversationId, email: eve.email });
   const { message } = await messages.sendMessage(deps, bob.actor, { conversationId, text: 'mine' });
   const messageId = message.id;
   await conversations.leaveConversation(deps, bob.actor, { conversationId });
   await expect(messages.updateMessage(deps, bob.actor, { messageId, text: 'x' })).rejects.toThrow(
-    code('FORBIDDEN'),
+    errorWithCode('FORBIDDEN'),
   );
-  await expect(messages.deleteMessage(deps, bob.actor, { messageId })).rejects.toThrow(code('FORBIDDEN'));
+  await expect(messages.deleteMessage(deps, bob.actor, { messageId })).rejects.toThrow(
+    errorWithCode('FORBIDDEN'),
+  );
   expect(await messages.requireMessage(deps, ann.actor, messageId)).toEqual(message);
   await conversations.inviteToConversation(deps, ann.actor, { conversationId, email: bob.email });
   const updated = await messages.updateMessage(deps, bob.actor, { messageId, text: 'still mine' });
@@ -271,57 +292,60 @@ test('an author who left cannot change messages until invited again', async () =
 
 test('a repeated idempotency key returns the first message and publishes nothing', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, conversationId, topic } = await chat(deps);
+  const { ann, bob, conversationId, topic } = await seedConversation(deps);
   const input = { conversationId, text: 'once', files: ['a', 'b'], idempotencyKey: 'k1' };
   const first = await messages.sendMessage(deps, ann.actor, input);
-  const told = await readEventTypes(deps, topic);
+  const eventTypes = await readEventTypes(deps, topic);
   expect(await messages.sendMessage(deps, ann.actor, input)).toEqual(first);
   expect(await messages.sendMessage(deps, ann.actor, { ...input, text: 'other', files: [] })).toEqual(first);
-  expect(await readEventTypes(deps, topic)).toEqual(told);
-  // Keys are each account's own.
-  const other = await messages.sendMessage(deps, bob.actor, input);
-  expect(other.message.id).not.toBe(first.message.id);
+  expect(await readEventTypes(deps, topic)).toEqual(eventTypes);
+  // Keys are scoped to an account.
+  const bobsMessage = await messages.sendMessage(deps, bob.actor, input);
+  expect(bobsMessage.message.id).not.toBe(first.message.id);
   const next = await messages.sendMessage(deps, ann.actor, { ...input, idempotencyKey: 'k2' });
   expect(next.message.id).not.toBe(first.message.id);
 });
 
 test('a repeated key returns the first response, also after an upload', async () => {
   await using deps = await createTestDeps();
-  const { ann, conversationId } = await chat(deps);
+  const { ann, conversationId } = await seedConversation(deps);
   const input = { conversationId, text: 'once', files: ['a'], idempotencyKey: 'k1' };
   const first = await messages.sendMessage(deps, ann.actor, input);
   const mediaId = first.media[0]?.id ?? (0 as MediaId);
   const content = Readable.from([Buffer.from('x')]);
   await media.uploadMedia(deps, ann.actor, { mediaId, filename: 'a.txt', content });
-  const again = await messages.sendMessage(deps, ann.actor, input);
-  expect(again).toEqual({ ...first, message: { ...first.message, updatedAt: again.message.updatedAt } });
+  const repeated = await messages.sendMessage(deps, ann.actor, input);
+  expect(repeated).toEqual({
+    ...first,
+    message: { ...first.message, updatedAt: repeated.message.updatedAt },
+  });
 });
 
 test('a key of another conversation, or of a deleted message, is a CONFLICT', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, circle, conversationId } = await chat(deps);
-  const other = await createConversation(deps, circle, ann, bob);
+  const { ann, bob, circle, conversationId } = await seedConversation(deps);
+  const otherConversation = await createConversation(deps, circle, ann, bob);
   const input = { conversationId, text: 'once', idempotencyKey: 'k1' };
   const { message } = await messages.sendMessage(deps, ann.actor, input);
-  const elsewhere = { ...input, conversationId: other.id };
-  await expect(messages.sendMessage(deps, ann.actor, elsewhere)).rejects.toThrow(code('CONFLICT'));
+  const otherInput = { ...input, conversationId: otherConversation.id };
+  await expect(messages.sendMessage(deps, ann.actor, otherInput)).rejects.toThrow(errorWithCode('CONFLICT'));
   await messages.deleteMessage(deps, ann.actor, { messageId: message.id });
-  await expect(messages.sendMessage(deps, ann.actor, input)).rejects.toThrow(code('CONFLICT'));
+  await expect(messages.sendMessage(deps, ann.actor, input)).rejects.toThrow(errorWithCode('CONFLICT'));
   expect(await countMessages(deps)).toBe(0);
 });
 
 test('a key whose first send was refused can be used again', async () => {
   await using deps = await createTestDeps();
-  const { ann, eve, conversationId } = await chat(deps);
+  const { ann, eve, conversationId } = await seedConversation(deps);
   const input = { conversationId, text: 'hi', idempotencyKey: 'k1' };
-  await expect(messages.sendMessage(deps, eve.actor, input)).rejects.toThrow(code('NOT_FOUND'));
+  await expect(messages.sendMessage(deps, eve.actor, input)).rejects.toThrow(errorWithCode('NOT_FOUND'));
   await conversations.inviteToConversation(deps, ann.actor, { conversationId, email: eve.email });
   expect((await messages.sendMessage(deps, eve.actor, input)).message.text).toBe('hi');
 });
 
 test('fifty concurrent sends with one key are one message', async () => {
   await using deps = await createTestDeps();
-  const { ann, conversationId, topic } = await chat(deps);
+  const { ann, conversationId, topic } = await seedConversation(deps);
   const sends = indexes(50).map((number) =>
     messages.sendMessage(deps, ann.actor, {
       conversationId,
@@ -339,9 +363,9 @@ test('fifty concurrent sends with one key are one message', async () => {
 
 test('concurrent sends with one key to several conversations are one message and conflicts', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, circle } = await chat(deps);
-  const rooms = await Promise.all(indexes(6).map(() => createConversation(deps, circle, ann, bob)));
-  const attempts = rooms.flatMap(({ id }) =>
+  const { ann, bob, circle } = await seedConversation(deps);
+  const targets = await Promise.all(indexes(6).map(() => createConversation(deps, circle, ann, bob)));
+  const attempts = targets.flatMap(({ id }) =>
     indexes(4).map(() =>
       messages.sendMessage(deps, ann.actor, { conversationId: id, text: 'x', idempotencyKey: 'k' }),
     ),
@@ -354,13 +378,13 @@ test('concurrent sends with one key to several conversations are one message and
 
 test('concurrent sends with one key on several nodes are one message', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, circle, conversationId } = await chat(deps);
-  const other = await createConversation(deps, circle, ann, bob);
+  const { ann, bob, circle, conversationId } = await seedConversation(deps);
+  const otherConversation = await createConversation(deps, circle, ann, bob);
   const nodes = indexes(4).map((): Deps => ({ ...deps, sendBatcher: createSendBatcher(deps) }));
   for (const round of indexes(5)) {
     const idempotencyKey = `round ${round}`;
     const attempts = nodes.flatMap((node) =>
-      [conversationId, other.id].map((id) =>
+      [conversationId, otherConversation.id].map((id) =>
         messages.sendMessage(node, ann.actor, { conversationId: id, idempotencyKey }),
       ),
     );
@@ -373,7 +397,7 @@ test('concurrent sends with one key on several nodes are one message', async () 
 
 test('a send that the database refuses does not fail others of its batch', async () => {
   await using deps = await createTestDeps();
-  const { ann, conversationId, topic } = await chat(deps);
+  const { ann, conversationId, topic } = await seedConversation(deps);
   await sql`alter table messages add constraint no_boom check (text <> 'boom')`.execute(deps.db);
   try {
     const send = (text: string) => messages.sendMessage(deps, ann.actor, { conversationId, text });
@@ -390,33 +414,33 @@ test('a send that the database refuses does not fail others of its batch', async
 
 test('batched sends are stored in request order, and a refusal does not affect the others', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, circle, conversationId, topic } = await chat(deps);
-  const other = await createConversation(deps, circle, bob, eve);
+  const { ann, bob, eve, circle, conversationId, topic } = await seedConversation(deps);
+  const otherConversation = await createConversation(deps, circle, bob, eve);
   const attempts = indexes(200).map((number) => {
     const actor = [ann, bob, eve][number % 3]?.actor ?? ann.actor;
     const key = number % 4 === 0 ? { idempotencyKey: `key ${200 - number}` } : {};
-    const id = number % 10 === 9 ? other.id : conversationId;
+    const id = number % 10 === 9 ? otherConversation.id : conversationId;
     return messages.sendMessage(deps, actor, { conversationId: id, text: String(number), ...key });
   });
   const results = await readOutcomes(attempts);
   for (const number of indexes(200)) {
-    const who = number % 3;
-    const mayNot = number % 10 === 9 ? who === 0 : who === 2;
-    expect(results[number]).toBe(mayNot ? 'NOT_FOUND' : 'done');
+    const sender = number % 3;
+    const isRefused = number % 10 === 9 ? sender === 0 : sender === 2;
+    expect(results[number]).toBe(isRefused ? 'NOT_FOUND' : 'done');
   }
-  const expected = (room: boolean) =>
+  const expected = (inOther: boolean) =>
     indexes(200)
-      .filter((n) => (n % 10 === 9) === room && results[n] === 'done')
+      .filter((n) => (n % 10 === 9) === inOther && results[n] === 'done')
       .map(String);
   expect(sentTexts(await readEvents(deps, topic))).toEqual(expected(false));
-  expect(sentTexts(await readEvents(deps, conversationTopic(other.id)))).toEqual(expected(true));
+  expect(sentTexts(await readEvents(deps, conversationTopic(otherConversation.id)))).toEqual(expected(true));
   const page = await messages.findMessagePages(deps, [conversationId], { limit: 300, newestFirst: false });
   expect(page.get(conversationId)?.map(({ text }) => text)).toEqual(expected(false));
 });
 
 test('concurrent sends share a few transactions', async () => {
   await using deps = await createTestDeps();
-  const { ann, conversationId } = await chat(deps);
+  const { ann, conversationId } = await seedConversation(deps);
   const publish = vi.spyOn(deps.bus, 'publish');
   await Promise.all(
     indexes(100).map((n) => messages.sendMessage(deps, ann.actor, { conversationId, text: String(n) })),
@@ -424,7 +448,7 @@ test('concurrent sends share a few transactions', async () => {
   expect(publish.mock.calls.length).toBeLessThan(10);
 });
 
-/** Sends over several connections, one after the other on each, until it is refused; answers how many were stored. */
+/** Sends over four connections, sequentially on each, until refused. Returns the number of stored messages. */
 async function sendUntilRefused(
   send: () => Promise<unknown>,
 ): Promise<{ stored: number; refusals: string[] }> {
@@ -441,7 +465,7 @@ async function sendUntilRefused(
   return { stored, refusals };
 }
 
-const storedSome = (deps: Deps, text: string) =>
+const waitUntilStored = (deps: Deps, text: string) =>
   vi.waitFor(async () => {
     const rows = await deps.db.selectFrom('messages').select('id').where('text', '=', text).execute();
     expect(rows.length).toBeGreaterThan(2);
@@ -449,66 +473,68 @@ const storedSome = (deps: Deps, text: string) =>
 
 test('a send concurrent with a kick precedes it in the log, or is refused', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, eve, conversationId, topic } = await chat(deps);
+  const { ann, bob, eve, conversationId, topic } = await seedConversation(deps);
   for (const text of indexes(5).map((round) => `round ${round}`)) {
     await conversations.inviteToConversation(deps, bob.actor, { conversationId, email: eve.email });
-    const sending = sendUntilRefused(() => messages.sendMessage(deps, eve.actor, { conversationId, text }));
-    await storedSome(deps, text);
+    const result = sendUntilRefused(() => messages.sendMessage(deps, eve.actor, { conversationId, text }));
+    await waitUntilStored(deps, text);
     await conversations.kickFromConversation(deps, ann.actor, { conversationId, email: eve.email });
-    const { stored, refusals } = await sending;
+    const { stored, refusals } = await result;
     expect(new Set(refusals)).toEqual(new Set(['NOT_FOUND']));
     const log = await readEvents(deps, topic);
     expect(log.at(-1)?.type).toBe('participant.kicked');
-    expect(sentTexts(log).filter((sent) => sent === text)).toHaveLength(stored);
+    expect(sentTexts(log).filter((sentText) => sentText === text)).toHaveLength(stored);
   }
 });
 
 test('a device removed while sending leaves no partial message, and fails no other send', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, circle, conversationId, topic } = await chat(deps);
+  const { ann, bob, circle, conversationId, topic } = await seedConversation(deps);
   for (const text of indexes(3).map((round) => `round ${round}`)) {
     const device = await createDevice(deps, circle, ann);
     await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
-    const sending = sendUntilRefused(() => messages.sendMessage(deps, device, { conversationId, text }));
-    await storedSome(deps, text);
-    const neighbours = indexes(10).map(() => messages.sendMessage(deps, bob.actor, { conversationId }));
+    const result = sendUntilRefused(() => messages.sendMessage(deps, device, { conversationId, text }));
+    await waitUntilStored(deps, text);
+    const otherSends = indexes(10).map(() => messages.sendMessage(deps, bob.actor, { conversationId }));
     await devices.removeDevice(deps, ann.actor, { deviceId: device.id });
-    expect(await readOutcomes(neighbours)).toEqual(indexes(10).map(() => 'done'));
-    const { stored, refusals } = await sending;
+    expect(await readOutcomes(otherSends)).toEqual(indexes(10).map(() => 'done'));
+    const { stored, refusals } = await result;
     expect(new Set(refusals)).toEqual(new Set(['NOT_FOUND']));
-    expect(sentTexts(await readEvents(deps, topic)).filter((sent) => sent === text)).toHaveLength(stored);
+    expect(sentTexts(await readEvents(deps, topic)).filter((sentText) => sentText === text)).toHaveLength(
+      stored,
+    );
   }
 });
 
 test('a circle deleted during concurrent sends is deleted with all messages', async () => {
   await using deps = await createTestDeps();
-  const { ann, circle, conversationId, topic } = await chat(deps);
+  const { ann, circle, conversationId, topic } = await seedConversation(deps);
   const input = { conversationId, text: 'x', files: ['f'] };
-  const sending = sendUntilRefused(() => messages.sendMessage(deps, ann.actor, input));
-  await storedSome(deps, 'x');
+  const result = sendUntilRefused(() => messages.sendMessage(deps, ann.actor, input));
+  await waitUntilStored(deps, 'x');
   await circles.deleteCircle(deps, ann.actor, { circleId: circle.id });
-  expect(new Set((await sending).refusals)).toEqual(new Set(['NOT_FOUND']));
+  expect(new Set((await result).refusals)).toEqual(new Set(['NOT_FOUND']));
   expect((await readEventTypes(deps, topic)).at(-1)).toBe('conversation.deleted');
   expect(await countMessages(deps)).toBe(0);
 });
 
 test('pages of several conversations are read in one statement, from either end', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, circle, conversationId } = await chat(deps);
-  const other = await createConversation(deps, circle, ann, bob);
-  const ids: Record<number, MessageId[]> = { [conversationId]: [], [other.id]: [] };
+  const { ann, bob, circle, conversationId } = await seedConversation(deps);
+  const otherConversation = await createConversation(deps, circle, ann, bob);
+  const ids: Record<number, MessageId[]> = { [conversationId]: [], [otherConversation.id]: [] };
   for (const number of indexes(9)) {
-    const id = number % 3 === 0 ? other.id : conversationId;
+    const id = number % 3 === 0 ? otherConversation.id : conversationId;
     const { message } = await messages.sendMessage(deps, ann.actor, {
       conversationId: id,
       text: String(number),
     });
     ids[id]?.push(message.id);
   }
-  const both = [conversationId, other.id, 999 as ConversationId];
+  const conversationIds = [conversationId, otherConversation.id, 999 as ConversationId];
   const texts = async (page: Parameters<typeof messages.findMessagePages>[2]) => {
-    const pages = await messages.findMessagePages(deps, both, page);
-    return both.map(
+    const pages = await messages.findMessagePages(deps, conversationIds, page);
+    return conversationIds.map(
       (id) =>
         pages
           .get(id)
@@ -525,7 +551,7 @@ test('pages of several conversations are read in one statement, from either end'
 
 test('typing is published to all subscribers, including the sender, and not persisted', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, conversationId, topic } = await chat(deps);
+  const { ann, bob, conversationId, topic } = await seedConversation(deps);
   const before = await readEventTypes(deps, topic);
   const stream = await openTyping(deps, createSession(ann.actor), { conversationId }, undefined);
   await setTyping(deps, bob.actor, { conversationId, isTyping: true });
@@ -544,18 +570,18 @@ test('typing is published to all subscribers, including the sender, and not pers
 
 test('a single message is sent in a few statements, and delivered without any', async () => {
   await using deps = await createTestDeps();
-  const { ann, bob, conversationId } = await chat(deps);
-  const counted = countStatements(deps.db);
+  const { ann, bob, conversationId } = await seedConversation(deps);
+  const statements = countStatements(deps.db);
   const stream = await conversations.openConversationEvents(
-    { ...deps, db: counted.db },
+    { ...deps, db: statements.db },
     createSession(bob.actor),
     { conversationId, after: null },
   );
   await stream.next();
-  counted.count = 0;
-  const sendBatcher = createSendBatcher({ db: counted.db, bus: deps.bus });
+  statements.count = 0;
+  const sendBatcher = createSendBatcher({ db: statements.db, bus: deps.bus });
   await messages.sendMessage({ ...deps, sendBatcher }, ann.actor, { conversationId, text: 'alone' });
   await stream.next();
   await stream.return();
-  expect(counted.count).toBeLessThanOrEqual(4);
+  expect(statements.count).toBeLessThanOrEqual(4);
 });

@@ -7,8 +7,8 @@ import type { Follower } from '../../src/events/tail.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import { createUser, createSession } from '../harness/domain-fixtures.ts';
 
-/** The same tails, whose followers a test can tell that they have missed events. */
-function gappyTails({ tails }: Deps) {
+/** Wraps the tails to record their followers, so that a test can report a gap to them. */
+function recordFollowers({ tails }: Deps) {
   const followers: Follower[] = [];
   const open: Deps['tails']['open'] = async (topic) => {
     const tail = await tails.open(topic);
@@ -27,18 +27,18 @@ function gappyTails({ tails }: Deps) {
 test('a session whose end was trimmed unread ends when the gap is noticed; a valid one stays', async () => {
   await using deps = await createTestDeps();
   const { actor } = await createUser(deps, 'ann');
-  const { followers, tails } = gappyTails(deps);
-  const ended = Promise.withResolvers<EndReason>();
-  const onEnd = (reason: EndReason) => ended.resolve(reason);
-  const other = { ...createSession(actor), tokenId: 'other' };
-  const others: EndReason[] = [];
+  const { followers, tails } = recordFollowers(deps);
+  const end = Promise.withResolvers<EndReason>();
+  const onEnd = (reason: EndReason) => end.resolve(reason);
+  const otherSession = { ...createSession(actor), tokenId: 'other' };
+  const otherEnds: EndReason[] = [];
   await followSession({ ...deps, tails }, createSession(actor), onEnd);
-  const stop = await followSession({ ...deps, tails }, other, (reason) => others.push(reason));
+  const unfollow = await followSession({ ...deps, tails }, otherSession, (reason) => otherEnds.push(reason));
   await deps.db
     .transaction()
     .execute((tx) => revoke(tx, createSession(actor).tokenId, new Date(Date.now() + 60_000).toISOString()));
   for (const follower of followers.toReversed()) follower.gap?.();
-  expect(await ended.promise).toBe('LOGGED_OUT');
-  expect(others).toEqual([]);
-  stop();
+  expect(await end.promise).toBe('LOGGED_OUT');
+  expect(otherEnds).toEqual([]);
+  unfollow();
 });

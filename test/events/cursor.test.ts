@@ -4,7 +4,7 @@ import { encodeCursor, parseCursor } from '../../src/events/cursor.ts';
 
 const EPOCH = '1f2e3d4c';
 const TOPIC = 'conversation:12';
-const refused = expect.objectContaining({ code: 'CURSOR_INVALID' });
+const invalidCursor = expect.objectContaining({ code: 'CURSOR_INVALID' });
 
 test('a cursor decodes to its position', () => {
   fc.assert(
@@ -38,14 +38,14 @@ test.each([
   ['in plain text', `${EPOCH}/${TOPIC}/7`],
   ['too long', 'A'.repeat(201)],
   ['much too long', 'A'.repeat(10_000_000)],
-])('a cursor that is %s is invalid', (_what, cursor) => {
-  expect(() => parseCursor(EPOCH, TOPIC, cursor)).toThrow(refused);
+])('a cursor that is %s is invalid', (_description, cursor) => {
+  expect(() => parseCursor(EPOCH, TOPIC, cursor)).toThrow(invalidCursor);
 });
 
 test('no other text is accepted as a cursor', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 250 }), (text) => {
-      expect(() => parseCursor(EPOCH, TOPIC, text)).toThrow(refused);
+      expect(() => parseCursor(EPOCH, TOPIC, text)).toThrow(invalidCursor);
     }),
   );
 });

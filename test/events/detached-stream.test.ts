@@ -12,7 +12,7 @@ import {
   TOPIC,
 } from '../harness/event-core.ts';
 
-// Streams whose events a fan-out group delivers.
+// A stream is detached while a fan-out group delivers its events.
 
 const envelope = (seq: number, event = createNumberedEvent(seq)): Envelope => ({
   topic: TOPIC,
@@ -44,13 +44,13 @@ test('a reattached stream continues after its position, from the log and then li
   const core = await createTestCore();
   const stream = await openTopic(core);
   await readNumbers(stream, 1);
-  const loan = requireDetached(stream.detach(() => undefined));
+  const detached = requireDetached(stream.detach(() => undefined));
   await emitEvents(core, 1, 2, 3);
-  expect(loan.advance(envelope(1))).toBe(true);
-  loan.reattach();
+  expect(detached.advance(envelope(1))).toBe(true);
+  detached.reattach();
   expect(await readNumbers(stream, 2)).toEqual([2, 3]);
-  const again = requireDetached(stream.detach(() => undefined));
-  again.reattach();
+  const secondDetached = requireDetached(stream.detach(() => undefined));
+  secondDetached.reattach();
   const next = readNumbers(stream, 1);
   await emitEvents(core, 4);
   expect(await next).toEqual([4]);
@@ -61,9 +61,9 @@ test('the event that ends the access is the last one delivered', async () => {
   const core = await createTestCore();
   const stream = await openTopic(core);
   await readNumbers(stream, 1);
-  const loan = requireDetached(stream.detach(() => undefined));
-  expect(loan.advance(envelope(1, createParticipantKicked(READER.id)))).toBe(false);
-  loan.reattach();
+  const detached = requireDetached(stream.detach(() => undefined));
+  expect(detached.advance(envelope(1, createParticipantKicked(READER.id)))).toBe(false);
+  detached.reattach();
   await expect(stream.next()).rejects.toMatchObject({ code: 'FORBIDDEN' });
 });
 
@@ -73,19 +73,19 @@ test('a detached stream is revoked once, when it is ended or closed', async () =
     const controller = new AbortController();
     const stream = await openTopic(core, { signal: controller.signal });
     await readNumbers(stream, 1);
-    let recalls = 0;
-    const loan = requireDetached(
+    let revocations = 0;
+    const detached = requireDetached(
       stream.detach(() => {
-        recalls += 1;
-        loan.reattach();
+        revocations += 1;
+        detached.reattach();
       }),
     );
     if (end === 'return') await stream.return();
     else controller.abort(end);
-    expect(recalls).toBe(1);
+    expect(revocations).toBe(1);
     if (end === 'return') expect(await stream.next()).toEqual({ done: true, value: undefined });
     else await expect(stream.next()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
     await stream.return();
-    expect(recalls).toBe(1);
+    expect(revocations).toBe(1);
   }
 });

@@ -17,16 +17,19 @@ import {
 import type { Core } from '../harness/event-core.ts';
 import { range } from '../harness/numbers.ts';
 
-interface Seen {
+interface TypingItem {
   readonly id: number;
   readonly isTyping: boolean;
 }
 
-const code = (value: string, details: object = {}) =>
-  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
+const errorWithCode = (value: string, details: object = {}) =>
+  expect.objectContaining({ errorWithCode: value, details: expect.objectContaining(details) as object });
 
-function open(core: Core, request: Partial<EphemeralRequest<Seen>> = {}): Promise<EphemeralStream<Seen>> {
-  return openEphemeralStream<Seen>(core, {
+function openTyping(
+  core: Core,
+  request: Partial<EphemeralRequest<TypingItem>> = {},
+): Promise<EphemeralStream<TypingItem>> {
+  return openEphemeralStream<TypingItem>(core, {
     topic: TOPIC,
     actor: READER,
     authorise: async () => {},
@@ -42,8 +45,8 @@ function open(core: Core, request: Partial<EphemeralRequest<Seen>> = {}): Promis
 const publish = (core: Core, ...items: ReturnType<typeof createTyping>[]) =>
   core.bus.publish(items.map((ephemeral) => ({ kind: 'ephemeral', ephemeral })));
 
-async function take(stream: EphemeralStream<Seen>, count: number): Promise<Seen[]> {
-  const items: Seen[] = [];
+async function readItems(stream: EphemeralStream<TypingItem>, count: number): Promise<TypingItem[]> {
+  const items: TypingItem[] = [];
   while (items.length < count) {
     const { value } = await stream.next();
     if (value === undefined) break;
@@ -55,9 +58,9 @@ async function take(stream: EphemeralStream<Seen>, count: number): Promise<Seen[
 test('items are delivered to the current subscribers', async () => {
   const core = await createTestCore();
   publish(core, createTyping(1));
-  const stream = await open(core);
+  const stream = await openTyping(core);
   publish(core, createTyping(2), createTyping(3));
-  expect(await take(stream, 2)).toEqual([
+  expect(await readItems(stream, 2)).toEqual([
     { id: 2, isTyping: true },
     { id: 3, isTyping: true },
   ]);
@@ -68,10 +71,10 @@ test('items are delivered to the current subscribers', async () => {
 
 test('only the newest item of a key is buffered for a slow reader', async () => {
   const core = await createTestCore();
-  const stream = await open(core);
+  const stream = await openTyping(core);
   for (const round of range(1, 1_000)) publish(core, createTyping(1, round % 2 === 0), createTyping(2));
   publish(core, createTyping(3));
-  expect(await take(stream, 3)).toEqual([
+  expect(await readItems(stream, 3)).toEqual([
     { id: 1, isTyping: true },
     { id: 2, isTyping: true },
     { id: 3, isTyping: true },
@@ -80,17 +83,17 @@ test('only the newest item of a key is buffered for a slow reader', async () => 
 
 test('items without a key are all buffered, up to a limit: then the stream ends', async () => {
   const core = await createTestCore();
-  const patient = await open(core, { key: () => null });
+  const stream = await openTyping(core, { key: () => null });
   publish(core, ...range(1, 256).map((id) => createTyping(id)));
-  expect(await take(patient, 256)).toHaveLength(256);
+  expect(await readItems(stream, 256)).toHaveLength(256);
   publish(core, ...range(1, 257).map((id) => createTyping(id)));
-  await expect(patient.next()).rejects.toThrow(code('LIMIT_EXCEEDED', { reason: 'SLOW' }));
+  await expect(stream.next()).rejects.toThrow(errorWithCode('LIMIT_EXCEEDED', { reason: 'SLOW' }));
   expect([...core.bus.topics()]).toEqual([]);
 });
 
 test('initial items are delivered first, and those that were buffered meanwhile after them', async () => {
   const core = await createTestCore();
-  const stream = await open(core, {
+  const stream = await openTyping(core, {
     async begin() {
       publish(core, createTyping(1, false), createTyping(3));
       return {
@@ -102,7 +105,7 @@ test('initial items are delivered first, and those that were buffered meanwhile 
     },
   });
   publish(core, createTyping(4));
-  expect(await take(stream, 4)).toEqual([
+  expect(await readItems(stream, 4)).toEqual([
     { id: 2, isTyping: true },
     { id: 1, isTyping: false },
     { id: 3, isTyping: true },
@@ -112,21 +115,21 @@ test('initial items are delivered first, and those that were buffered meanwhile 
 
 test('the stream of a removed actor ends', async () => {
   const core = await createTestCore();
-  const stream = await open(core);
+  const stream = await openTyping(core);
   const next = stream.next();
   await transact(core, async (unit) => unit.emit(createParticipantKicked(7)));
-  await expect(next).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
+  await expect(next).rejects.toThrow(errorWithCode('FORBIDDEN', { reason: 'KICKED' }));
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('it ends with the first reason, such as for an actor kicked from a conversation that is deleted then', async () => {
+test('a stream ends with the first of several reasons, as for an actor kicked from a conversation that is then deleted', async () => {
   const core = await createTestCore();
-  const stream = await open(core);
+  const stream = await openTyping(core);
   const at = '2026-01-01T00:00:00.000Z';
   const conversation = {
     id: 1 as ConversationId,
     circleId: 1 as CircleId,
-    name: 'Talk',
+    name: 'Plans',
     deviceAccess: false,
     createdAt: at,
     updatedAt: at,
@@ -135,19 +138,19 @@ test('it ends with the first reason, such as for an actor kicked from a conversa
     unit.emit(createParticipantKicked(7));
     unit.emit({ type: 'conversation.deleted', conversation });
   });
-  await expect(stream.next()).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
+  await expect(stream.next()).rejects.toThrow(errorWithCode('FORBIDDEN', { reason: 'KICKED' }));
 });
 
-test('a removal that commits while subscribing ends it, too; an earlier one does not', async () => {
+test('a removal that commits while subscribing ends the stream; an earlier one does not', async () => {
   const core = await createTestCore();
   await transact(core, async (unit) => unit.emit(createParticipantKicked(7)));
-  const back = await open(core);
+  const stream = await openTyping(core);
   publish(core, createTyping(1));
-  expect(await take(back, 1)).toHaveLength(1);
-  const removed = await open(core, {
+  expect(await readItems(stream, 1)).toHaveLength(1);
+  const resumedStream = await openTyping(core, {
     authorise: () => transact(core, async (unit) => unit.emit(createParticipantKicked(7))),
   });
-  await expect(removed.next()).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
+  await expect(resumedStream.next()).rejects.toThrow(errorWithCode('FORBIDDEN', { reason: 'KICKED' }));
 });
 
 test('when events were trimmed unseen, authorisation is checked again', async () => {
@@ -156,50 +159,50 @@ test('when events were trimmed unseen, authorisation is checked again', async ()
   const authorise = async () => {
     if (!allowed) throw notFound('The conversation');
   };
-  const stream = await open(core, { authorise });
+  const stream = await openTyping(core, { authorise });
   await emitEvents(createNode(core.db), ...range(1, 10));
   await trim(core.db, '2000-01-01T00:00:00.000Z', 1, 100);
   allowed = false;
   const next = stream.next();
   await core.tails.compare();
-  await expect(next).rejects.toThrow(code('NOT_FOUND'));
+  await expect(next).rejects.toThrow(errorWithCode('NOT_FOUND'));
 });
 
 test('an unauthorised actor gets no stream, and nothing stays open', async () => {
   const core = await createTestCore();
-  await expect(open(core, { authorise: () => Promise.reject(notFound('It')) })).rejects.toThrow(
-    code('NOT_FOUND'),
+  await expect(openTyping(core, { authorise: () => Promise.reject(notFound('It')) })).rejects.toThrow(
+    errorWithCode('NOT_FOUND'),
   );
-  await expect(open(core, { topic: 'conversation:2' })).rejects.toThrow(code('NOT_FOUND'));
-  await expect(open(core, { begin: () => Promise.reject(new Error('no')) })).rejects.toThrow('no');
+  await expect(openTyping(core, { topic: 'conversation:2' })).rejects.toThrow(errorWithCode('NOT_FOUND'));
+  await expect(openTyping(core, { begin: () => Promise.reject(new Error('no')) })).rejects.toThrow('no');
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('it ends with the reason of the server, or without one when the client has disconnected', async () => {
+test('a stream ends with the reason of the server, or without one when the client has disconnected', async () => {
   const core = await createTestCore();
-  const draining = new AbortController();
-  const stream = await open(core, { signal: draining.signal });
+  const serverController = new AbortController();
+  const stream = await openTyping(core, { signal: serverController.signal });
   publish(core, createTyping(1));
-  draining.abort('DRAINING');
-  await expect(stream.next()).rejects.toThrow(code('UNAVAILABLE', { reason: 'DRAINING' }));
-  const leaving = new AbortController();
-  const left = await open(core, { signal: leaving.signal });
-  const next = left.next();
-  leaving.abort();
+  serverController.abort('DRAINING');
+  await expect(stream.next()).rejects.toThrow(errorWithCode('UNAVAILABLE', { reason: 'DRAINING' }));
+  const clientController = new AbortController();
+  const closedStream = await openTyping(core, { signal: clientController.signal });
+  const next = closedStream.next();
+  clientController.abort();
   expect(await next).toEqual({ done: true, value: undefined });
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('resources from its beginning are released once, however it ends', async () => {
+test('resources acquired at the start of a stream are released once, regardless of how it ends', async () => {
   const core = await createTestCore();
   const release = vi.fn();
   const begin = async () => ({ release });
-  const returned = await open(core, { begin });
-  await returned.return();
-  await returned.return();
+  const returnedStream = await openTyping(core, { begin });
+  await returnedStream.return();
+  await returnedStream.return();
   expect(release).toHaveBeenCalledTimes(1);
   const controller = new AbortController();
-  await open(core, {
+  await openTyping(core, {
     signal: controller.signal,
     async begin() {
       controller.abort();
@@ -207,8 +210,8 @@ test('resources from its beginning are released once, however it ends', async ()
     },
   });
   expect(release).toHaveBeenCalledTimes(2);
-  const kicked = await open(core, { begin });
+  const kickedStream = await openTyping(core, { begin });
   await transact(core, async (unit) => unit.emit(createParticipantKicked(7)));
-  await expect(kicked.next()).rejects.toThrow('KICKED');
+  await expect(kickedStream.next()).rejects.toThrow('KICKED');
   expect(release).toHaveBeenCalledTimes(3);
 });

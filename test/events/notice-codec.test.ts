@@ -16,37 +16,38 @@ const event = (text: string): Notice => ({
   envelope: { topic: TOPIC, seq: 12, at: text, event: createNumberedEvent(1) },
 });
 
-function pass(notice: Notice, decode = createDecoder('ff')): (Notice | undefined)[] {
+/** Encodes a notice and decodes its texts on another node. */
+function transmit(notice: Notice, decode = createDecoder('ff')): (Notice | undefined)[] {
   const texts = encodeNotice('aa', 1, notice, MAX);
   for (const text of texts) expect(Buffer.byteLength(text)).toBeLessThanOrEqual(MAX);
   return texts.map(decode);
 }
 
 test('a small notice is one text', () => {
-  expect(pass(event('2026-01-01T00:00:00.000Z'))).toEqual([event('2026-01-01T00:00:00.000Z')]);
-  expect(pass({ kind: 'ephemeral', ephemeral: createTyping(1) })).toEqual([
+  expect(transmit(event('2026-01-01T00:00:00.000Z'))).toEqual([event('2026-01-01T00:00:00.000Z')]);
+  expect(transmit({ kind: 'ephemeral', ephemeral: createTyping(1) })).toEqual([
     { kind: 'ephemeral', ephemeral: createTyping(1) },
   ]);
-  expect(pass({ kind: 'advanced', topic: TOPIC, seq: 3 })).toEqual([
+  expect(transmit({ kind: 'advanced', topic: TOPIC, seq: 3 })).toEqual([
     { kind: 'advanced', topic: TOPIC, seq: 3 },
   ]);
 });
 
 test('an event that is too large is replaced by its position', () => {
-  expect(pass(event('x'.repeat(9_000)))).toEqual([{ kind: 'advanced', topic: TOPIC, seq: 12 }]);
+  expect(transmit(event('x'.repeat(9_000)))).toEqual([{ kind: 'advanced', topic: TOPIC, seq: 12 }]);
   // The limit is in bytes, not in characters.
-  expect(pass(event('é'.repeat(4_500)))).toEqual([{ kind: 'advanced', topic: TOPIC, seq: 12 }]);
+  expect(transmit(event('é'.repeat(4_500)))).toEqual([{ kind: 'advanced', topic: TOPIC, seq: 12 }]);
 });
 
-test('a large signal is sent in pieces, unchanged', () => {
+test('a large signal is sent in chunks, unchanged', () => {
   fc.assert(
     fc.property(
       fc.jsonValue({ stringUnit: 'binary', maxDepth: 3 }),
       fc.integer({ min: 1, max: 1_500 }),
       (value, times) => {
-        const content = { value, filling: 'aé€😀\u2028"\\'.repeat(times) };
-        const read = pass(signal(content)).filter((notice) => notice !== undefined);
-        expect(read).toEqual([signal(JSON.parse(JSON.stringify(content)))]);
+        const content = { value, padding: 'aé€😀\u2028"\\'.repeat(times) };
+        const notices = transmit(signal(content)).filter((notice) => notice !== undefined);
+        expect(notices).toEqual([signal(JSON.parse(JSON.stringify(content)))]);
       },
     ),
     { numRuns: 30 },
@@ -61,26 +62,30 @@ test('the largest signal that the domain accepts can be sent, in any encoding', 
   for (const character of ['x', 'é', '€', '😀', '"', '\u0001']) {
     const bytes = Buffer.byteLength(JSON.stringify(character)) - 2;
     const content = character.repeat(Math.floor(262_000 / bytes));
-    expect(pass(signal(content)).at(-1)).toEqual(signal(content));
+    expect(transmit(signal(content)).at(-1)).toEqual(signal(content));
   }
 });
 
 test('a node ignores its own texts', () => {
-  expect(pass(event('now'), createDecoder('aa'))).toEqual([undefined]);
+  expect(transmit(event('now'), createDecoder('aa'))).toEqual([undefined]);
 });
 
-test('pieces of several senders do not mix, and an incomplete set is dropped', () => {
+test('chunks of several senders do not mix, and an incomplete set is dropped', () => {
   const decode = createDecoder('ff');
   const a = encodeNotice('aa', 1, signal('a'.repeat(20_000)), MAX);
   const b = encodeNotice('bb', 1, signal('b'.repeat(20_000)), MAX);
-  const broken = encodeNotice('aa', 2, signal('c'.repeat(20_000)), MAX).toSpliced(1, 1);
-  const again = encodeNotice('aa', 3, signal('d'.repeat(20_000)), MAX);
-  const texts = [...a.flatMap((text, index) => [text, b[index] ?? '']), ...broken, ...again];
-  const read = texts.map(decode).filter((notice) => notice !== undefined);
-  expect(read).toEqual([signal('a'.repeat(20_000)), signal('b'.repeat(20_000)), signal('d'.repeat(20_000))]);
+  const incomplete = encodeNotice('aa', 2, signal('c'.repeat(20_000)), MAX).toSpliced(1, 1);
+  const complete = encodeNotice('aa', 3, signal('d'.repeat(20_000)), MAX);
+  const texts = [...a.flatMap((text, index) => [text, b[index] ?? '']), ...incomplete, ...complete];
+  const notices = texts.map(decode).filter((notice) => notice !== undefined);
+  expect(notices).toEqual([
+    signal('a'.repeat(20_000)),
+    signal('b'.repeat(20_000)),
+    signal('d'.repeat(20_000)),
+  ]);
 });
 
-test('anything else on the channel is ignored', () => {
+test('any other text on the channel is ignored', () => {
   const decode = createDecoder('ff');
   for (const text of ['', 'hello', 'aa 1 0/1', 'zz 1 0/1 {}', 'aa 1 2/3 x'])
     expect(decode(text)).toBeUndefined();
@@ -98,12 +103,12 @@ test('binary data of a signal is preserved at any path and beside any value', ()
     ['__proto__']: { type: 'Buffer', data: [1] },
   };
   const large = { data: Buffer.alloc(20_000, 7) };
-  for (const sent of [content, large]) expect(pass(signal(sent)).at(-1)).toEqual(signal(sent));
-  expect(pass(signal({ data: new Uint8Array([1, 2]) }))).toEqual([signal({ data: Buffer.from([1, 2]) })]);
+  for (const value of [content, large]) expect(transmit(signal(value)).at(-1)).toEqual(signal(value));
+  expect(transmit(signal({ data: new Uint8Array([1, 2]) }))).toEqual([signal({ data: Buffer.from([1, 2]) })]);
 });
 
 test('the maximum of binary data in a signal can be sent, even under a long key', () => {
   const parts = Array.from({ length: 10 }, (_, index) => Buffer.alloc(1_000, index));
-  const sent = signal({ ['é'.repeat(100_000)]: parts });
-  expect(pass(sent).at(-1)).toEqual(sent);
+  const notice = signal({ ['é'.repeat(100_000)]: parts });
+  expect(transmit(notice).at(-1)).toEqual(notice);
 });

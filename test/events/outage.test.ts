@@ -38,16 +38,16 @@ async function testNode() {
   return { ...core, tails, state };
 }
 
-test('a reader waits for a log that cannot be read, and then gets each event once and in order', async () => {
+test('a reader waits for a log that cannot be read, and then receives each event once and in order', async () => {
   const core = await testNode();
   await emitEvents(core, ...range(1, 250));
   const stream = await openTopic(core, { after: cursorAt(core, 0) });
   expect(await readNumbers(stream, 50)).toEqual(range(1, 50));
   core.state.isAvailable = false;
-  const rest = readNumbers(stream, 201);
+  const remaining = readNumbers(stream, 201);
   await expect.poll(() => core.state.failed).toBeGreaterThan(1);
   core.state.isAvailable = true;
-  expect(await rest).toEqual([...range(51, 250), 'live']);
+  expect(await remaining).toEqual([...range(51, 250), 'live']);
 });
 
 test('a reader that is closed while it waits for the log ends immediately', async () => {
@@ -82,9 +82,9 @@ test('a stream whose account is deleted during an outage ends with the event tha
   const stream = await openTopic(core, { signal: controller.signal });
   expect(await readNumbers(stream, 1)).toEqual(['live']);
   // This node has not received the notice.
-  const elsewhere = createNode(core.db);
-  await emitEvents(elsewhere, 1);
-  await transact(elsewhere, async (unit) => unit.emit(createParticipantDeleted(7)));
+  const otherNode = createNode(core.db);
+  await emitEvents(otherNode, 1);
+  await transact(otherNode, async (unit) => unit.emit(createParticipantDeleted(7)));
   core.state.isAvailable = false;
   controller.abort('ACCOUNT_DELETED');
   const last = readNumbers(stream, 2);

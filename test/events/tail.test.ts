@@ -28,12 +28,12 @@ const NEVER = '2000-01-01T00:00:00.000Z';
 
 async function openTail(core: Pick<Core, 'tails'>): Promise<Tail> {
   const tail = await core.tails.open(TOPIC);
-  if (tail === undefined) throw new Error('There is no such topic');
+  if (tail === undefined) throw new Error('The topic does not exist');
   return tail;
 }
 
-/** Follows the topic, and records what is delivered. */
-async function follow(core: Pick<Core, 'tails'>) {
+/** Follows the topic, and records the deliveries. */
+async function followTopic(core: Pick<Core, 'tails'>) {
   const tail = await openTail(core);
   const numbers: number[] = [];
   const ephemerals: Ephemeral[] = [];
@@ -43,17 +43,17 @@ async function follow(core: Pick<Core, 'tails'>) {
     ephemeral: (ephemeral) => void ephemerals.push(ephemeral),
     gap: () => void (gaps += 1),
   });
-  const reach = (position: number) =>
+  const waitForPosition = (position: number) =>
     vi.waitFor(() => expect(tail.position).toBe(position), { timeout: 5_000 });
-  return { tail, numbers, ephemerals, unfollow, reach, gaps: () => gaps };
+  return { tail, numbers, ephemerals, unfollow, waitForPosition, gaps: () => gaps };
 }
 
 /** Commits events without notifying this node. Returns the notices. */
-async function commitElsewhere(core: Core, ...numbers: readonly number[]): Promise<Notice[]> {
-  const elsewhere = createNode(core.db);
+async function commitOnOtherNode(core: Core, ...numbers: readonly number[]): Promise<Notice[]> {
+  const otherNode = createNode(core.db);
   const notices: Notice[] = [];
-  elsewhere.bus.subscribe(TOPIC, (notice) => void notices.push(notice));
-  await emitEvents(elsewhere, ...numbers);
+  otherNode.bus.subscribe(TOPIC, (notice) => void notices.push(notice));
+  await emitEvents(otherNode, ...numbers);
   return notices;
 }
 
@@ -62,7 +62,7 @@ const advanced = (seq: number): Notice => ({ kind: 'advanced', topic: TOPIC, seq
 test('a tail starts at the head and delivers later events', async () => {
   const core = await createTestCore();
   await emitEvents(core, 1, 2);
-  const { tail, numbers } = await follow(core);
+  const { tail, numbers } = await followTopic(core);
   expect(tail.position).toBe(2);
   await emitEvents(core, 3, 4);
   expect(numbers).toEqual([3, 4]);
@@ -76,20 +76,20 @@ test('a topic without a log has no tail until the log is created', async () => {
 
 test('a duplicate notice is delivered once', async () => {
   const core = await createTestCore();
-  const { numbers, reach } = await follow(core);
-  const [first, second] = await commitElsewhere(core, 1, 2);
+  const { numbers, waitForPosition } = await followTopic(core);
+  const [first, second] = await commitOnOtherNode(core, 1, 2);
   for (const notice of [first, first, second, first, second]) if (notice) core.bus.receive(notice);
-  await reach(2);
+  await waitForPosition(2);
   expect(numbers).toEqual([1, 2]);
 });
 
 test('after a gap the tail reads the log, and drops the late notice', async () => {
   const core = await createTestCore();
-  const { numbers, reach } = await follow(core);
-  const [first, second, third] = await commitElsewhere(core, 1, 2, 3);
+  const { numbers, waitForPosition } = await followTopic(core);
+  const [first, second, third] = await commitOnOtherNode(core, 1, 2, 3);
   if (third) core.bus.receive(third);
   if (first) core.bus.receive(first);
-  await reach(3);
+  await waitForPosition(3);
   if (second) core.bus.receive(second);
   await emitEvents(core, 4);
   expect(numbers).toEqual([1, 2, 3, 4]);
@@ -97,59 +97,59 @@ test('after a gap the tail reads the log, and drops the late notice', async () =
 
 test('a notice without payload makes the tail read the log', async () => {
   const core = await createTestCore();
-  const { numbers, reach } = await follow(core);
-  await commitElsewhere(core, ...range(1, 450));
+  const { numbers, waitForPosition } = await followTopic(core);
+  await commitOnOtherNode(core, ...range(1, 450));
   core.bus.receive(advanced(450));
-  await reach(450);
+  await waitForPosition(450);
   expect(numbers).toEqual(range(1, 450));
 });
 
 test('a notice of an event that is not in the log blocks nothing', async () => {
   const core = await createTestCore();
-  const { numbers, reach } = await follow(core);
+  const { numbers, waitForPosition } = await followTopic(core);
   core.bus.receive(advanced(1_000));
-  await commitElsewhere(core, 1);
+  await commitOnOtherNode(core, 1);
   core.bus.receive(advanced(1));
-  await reach(1);
+  await waitForPosition(1);
   await emitEvents(core, 2);
-  await reach(2);
+  await waitForPosition(2);
   expect(numbers).toEqual([1, 2]);
 });
 
 test('a lost last notice is found by comparison', async () => {
   const core = await createTestCore();
-  const { numbers, reach } = await follow(core);
-  await commitElsewhere(core, 1, 2);
+  const { numbers, waitForPosition } = await followTopic(core);
+  await commitOnOtherNode(core, 1, 2);
   expect(numbers).toEqual([]);
   await core.tails.compare();
-  await reach(2);
+  await waitForPosition(2);
   expect(numbers).toEqual([1, 2]);
 });
 
 test('a notice that arrives as the log is read to its end is not lost', async () => {
   const core = await createTestCore();
-  const { tail, numbers, reach } = await follow(core);
-  await commitElsewhere(core, ...range(1, PAGE + 1));
+  const { tail, numbers, waitForPosition } = await followTopic(core);
+  await commitOnOtherNode(core, ...range(1, PAGE + 1));
   tail.follow({
     event: ({ seq }) => {
       if (seq === PAGE) queueMicrotask(() => core.bus.receive(advanced(PAGE + 1)));
     },
   });
   core.bus.receive(advanced(PAGE));
-  await reach(PAGE + 1);
+  await waitForPosition(PAGE + 1);
   expect(numbers).toEqual(range(1, PAGE + 1));
 });
 
-test('each event is delivered exactly once and in order, whatever the bus loses, duplicates and reorders', async () => {
+test('each event is delivered exactly once and in order, regardless of what the bus loses, duplicates or reorders', async () => {
   const core = await createTestCore();
-  let said = 0;
+  let committed = 0;
   await fc.assert(
     fc.asyncProperty(
       fc.array(
         fc.record({
           wait: fc.boolean(),
           copies: fc.integer({ min: 0, max: 2 }),
-          bare: fc.boolean(),
+          withoutPayload: fc.boolean(),
           at: fc.nat(),
         }),
         {
@@ -157,24 +157,28 @@ test('each event is delivered exactly once and in order, whatever the bus loses,
           maxLength: 25,
         },
       ),
-      async (plan) => {
-        const from = said;
-        const { tail, numbers, reach } = await follow(core);
+      async (notices) => {
+        const first = committed;
+        const { tail, numbers, waitForPosition } = await followTopic(core);
         const announcements: { at: number; wait: boolean; notice: Notice }[] = [];
-        for (const { at, wait, copies, bare } of plan) {
-          said += 1;
-          const [notice] = await commitElsewhere(core, said);
-          if (notice === undefined) throw new Error('nothing was said');
+        for (const { at, wait, copies, withoutPayload } of notices) {
+          committed += 1;
+          const [notice] = await commitOnOtherNode(core, committed);
+          if (notice === undefined) throw new Error('The commit published no notice');
           for (let copy = 0; copy < copies; copy += 1)
-            announcements.push({ at: at * (copy + 1), wait, notice: bare ? advanced(said) : notice });
+            announcements.push({
+              at: at * (copy + 1),
+              wait,
+              notice: withoutPayload ? advanced(committed) : notice,
+            });
         }
         for (const { wait, notice } of announcements.toSorted((a, b) => a.at - b.at)) {
           core.bus.receive(notice);
           if (wait) await new Promise(setImmediate);
         }
         await core.tails.compare();
-        await reach(said);
-        expect(numbers).toEqual(range(from + 1, said));
+        await waitForPosition(committed);
+        expect(numbers).toEqual(range(first + 1, committed));
         tail.close();
       },
     ),
@@ -184,7 +188,7 @@ test('each event is delivered exactly once and in order, whatever the bus loses,
 
 test('ephemeral notices are delivered while the log is read', async () => {
   const core = await createTestCore();
-  const { ephemerals } = await follow(core);
+  const { ephemerals } = await followTopic(core);
   core.bus.receive(advanced(1));
   core.bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(3) }]);
   expect(ephemerals).toEqual([createTyping(3)]);
@@ -192,22 +196,22 @@ test('ephemeral notices are delivered while the log is read', async () => {
 
 test('followers are notified of events that were trimmed before this node read them', async () => {
   const core = await createTestCore();
-  const { numbers, reach, gaps } = await follow(core);
-  await commitElsewhere(core, ...range(1, 10));
+  const { numbers, waitForPosition, gaps } = await followTopic(core);
+  await commitOnOtherNode(core, ...range(1, 10));
   await trim(core.db, NEVER, 4, 100);
   core.bus.receive(advanced(10));
-  await reach(10);
+  await waitForPosition(10);
   expect(gaps()).toBe(1);
   expect(numbers).toEqual([7, 8, 9, 10]);
 });
 
 test('a log that was trimmed to its end leaves a tail at its head', async () => {
   const core = await createTestCore();
-  const { numbers, reach } = await follow(core);
-  await commitElsewhere(core, 1, 2, 3);
+  const { numbers, waitForPosition } = await followTopic(core);
+  await commitOnOtherNode(core, 1, 2, 3);
   await trim(core.db, ALL, 100, 100);
   core.bus.receive(advanced(3));
-  await reach(3);
+  await waitForPosition(3);
   await emitEvents(core, 4);
   expect(numbers).toEqual([4]);
 });
@@ -230,54 +234,54 @@ test('all readers of a topic share one bus subscription, which the last one ends
 
 test('an unfollowed reader receives nothing, while others do', async () => {
   const core = await createTestCore();
-  const leaving = await follow(core);
-  const staying = await follow(core);
+  const first = await followTopic(core);
+  const second = await followTopic(core);
   await emitEvents(core, 1);
-  leaving.unfollow();
-  leaving.tail.close();
+  first.unfollow();
+  first.tail.close();
   await emitEvents(core, 2);
-  expect(leaving.numbers).toEqual([1]);
-  expect(staying.numbers).toEqual([1, 2]);
+  expect(first.numbers).toEqual([1]);
+  expect(second.numbers).toEqual([1, 2]);
 });
 
 /** Wraps a database whose next queries fail. */
-function flaky(db: Db) {
+function createFlakyDatabase(db: Db) {
   let failures = 0;
   const selectFrom = db.selectFrom.bind(db);
-  const broken = Object.create(db, {
+  const flakyDb = Object.create(db, {
     selectFrom: {
       value: (...args: Parameters<Db['selectFrom']>) => {
         if (failures <= 0) return selectFrom(...args);
         failures -= 1;
-        throw new Error('away');
+        throw new Error('unavailable');
       },
     },
   }) as Db;
-  return { db: broken, fail: (times: number) => void (failures = times) };
+  return { db: flakyDb, fail: (times: number) => void (failures = times) };
 }
 
 test('a failed read of the log is retried', async () => {
   const core = await createTestCore();
-  const { db, fail } = flaky(core.db);
+  const { db, fail } = createFlakyDatabase(core.db);
   const bus = createBus(silent);
-  const { numbers, reach } = await follow({
+  const { numbers, waitForPosition } = await followTopic({
     tails: createTails({ eventLog: createEventLog(db), bus, log: silent }),
   });
   await emitEvents(core, 1, 2);
   fail(2);
   bus.receive(advanced(2));
-  await reach(2);
+  await waitForPosition(2);
   expect(numbers).toEqual([1, 2]);
 });
 
 test('a topic whose head cannot be read leaves nothing open', async () => {
   const core = await createTestCore();
-  const { db, fail } = flaky(core.db);
+  const { db, fail } = createFlakyDatabase(core.db);
   const bus = createBus(silent);
   const tails = createTails({ eventLog: createEventLog(db), bus, log: silent });
   fail(2);
-  await expect(Promise.all([tails.open(TOPIC), tails.open(TOPIC)])).rejects.toThrow('away');
-  await expect(tails.open(TOPIC)).rejects.toThrow('away');
+  await expect(Promise.all([tails.open(TOPIC), tails.open(TOPIC)])).rejects.toThrow('unavailable');
+  await expect(tails.open(TOPIC)).rejects.toThrow('unavailable');
   expect([...bus.topics()]).toEqual([]);
   expect(await tails.open(TOPIC)).toMatchObject({ position: 0 });
 });
@@ -287,11 +291,11 @@ test('a follower that throws does not affect the others', async () => {
   const tail = await openTail(core);
   tail.follow({
     event() {
-      throw new Error('a mistake');
+      throw new Error('The follower failed');
     },
   });
-  const heard: Envelope[] = [];
-  tail.follow({ event: (envelope) => void heard.push(envelope) });
+  const envelopes: Envelope[] = [];
+  tail.follow({ event: (envelope) => void envelopes.push(envelope) });
   await emitEvents(core, 1, 2);
-  expect(heard.map(({ seq }) => seq)).toEqual([1, 2]);
+  expect(envelopes.map(({ seq }) => seq)).toEqual([1, 2]);
 });

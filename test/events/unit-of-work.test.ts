@@ -17,26 +17,27 @@ import { range } from '../harness/numbers.ts';
 
 const OTHER = 'conversation:2';
 
-function listen(core: Pick<Core, 'bus'>, ...topics: Topic[]): Envelope[] {
-  const heard: Envelope[] = [];
-  const listener = (notice: Notice) => notice.kind === 'event' && void heard.push(notice.envelope);
+/** Records the events of the topics, in the order of their publication. */
+function recordEvents(core: Pick<Core, 'bus'>, ...topics: Topic[]): Envelope[] {
+  const envelopes: Envelope[] = [];
+  const listener = (notice: Notice) => notice.kind === 'event' && void envelopes.push(notice.envelope);
   for (const topic of topics) core.bus.subscribe(topic, listener);
-  return heard;
+  return envelopes;
 }
 
 test('events are published after the commit, in the order of emission', async () => {
   const core = await createTestCore();
   await transact(core, (unit) => unit.create(OTHER));
-  const heard = listen(core, TOPIC, OTHER);
+  const envelopes = recordEvents(core, TOPIC, OTHER);
   const result = await transact(core, async (unit) => {
     unit.emit(createNumberedEvent(1, 2 as ConversationId));
     unit.emit(createNumberedEvent(2));
     unit.emit(createNumberedEvent(3, 2 as ConversationId));
-    expect(heard).toEqual([]);
+    expect(envelopes).toEqual([]);
     return 'done';
   });
   expect(result).toBe('done');
-  expect(heard.map(({ topic, seq, event }) => [topic, seq, numberOf(event)])).toEqual([
+  expect(envelopes.map(({ topic, seq, event }) => [topic, seq, numberOf(event)])).toEqual([
     [OTHER, 1, 1],
     [TOPIC, 1, 2],
     [OTHER, 2, 3],
@@ -45,34 +46,34 @@ test('events are published after the commit, in the order of emission', async ()
 
 test('when the work throws, nothing is stored or published', async () => {
   const core = await createTestCore();
-  const heard = listen(core, TOPIC);
-  const failing = transact(core, async (unit) => {
+  const envelopes = recordEvents(core, TOPIC);
+  const attempt = transact(core, async (unit) => {
     unit.emit(createNumberedEvent(1));
     throw new Error('no');
   });
-  await expect(failing).rejects.toThrow('no');
-  expect(heard).toEqual([]);
+  await expect(attempt).rejects.toThrow('no');
+  expect(envelopes).toEqual([]);
   expect(await readRange(core.db, TOPIC)).toEqual({ head: 0, trimmed: 0 });
   await emitEvents(core, 2);
-  expect(heard.map(({ seq }) => seq)).toEqual([1]);
+  expect(envelopes.map(({ seq }) => seq)).toEqual([1]);
 });
 
 test('an event for a topic without a log fails the whole unit', async () => {
   const core = await createTestCore();
-  const heard = listen(core, TOPIC, OTHER);
-  const failing = transact(core, async (unit) => {
+  const envelopes = recordEvents(core, TOPIC, OTHER);
+  const attempt = transact(core, async (unit) => {
     unit.emit(createNumberedEvent(1));
     unit.emit(createNumberedEvent(2, 2 as ConversationId));
   });
-  await expect(failing).rejects.toThrow('has no log');
-  expect(heard).toEqual([]);
+  await expect(attempt).rejects.toThrow('has no log');
+  expect(envelopes).toEqual([]);
   expect(await readRange(core.db, TOPIC)).toEqual({ head: 0, trimmed: 0 });
 });
 
 test('positions of concurrent units are gapless and follow the order of commits', async () => {
   const core = await createTestCore();
   const nodes = [core, createNode(core.db), createNode(core.db)];
-  const heard = nodes.map((node) => listen(node, TOPIC));
+  const envelopesOfNodes = nodes.map((node) => recordEvents(node, TOPIC));
   await Promise.all(
     range(1, 60).map((number) =>
       transact(nodes[number % 3] ?? core, async (unit) => {
@@ -82,31 +83,31 @@ test('positions of concurrent units are gapless and follow the order of commits'
       }),
     ),
   );
-  const all = heard.flat().sort((a, b) => a.seq - b.seq);
-  expect(all.map(({ seq }) => seq)).toEqual(range(1, 120));
-  const numbers = all.map(({ event }) => numberOf(event));
+  const envelopes = envelopesOfNodes.flat().sort((a, b) => a.seq - b.seq);
+  expect(envelopes.map(({ seq }) => seq)).toEqual(range(1, 120));
+  const numbers = envelopes.map(({ event }) => numberOf(event));
   for (const [index, number] of numbers.entries())
     if (number > 1000) expect(numbers[index - 1]).toBe(number - 1000);
-  const moments = all.map(({ at }) => at);
-  expect(moments).toEqual(moments.toSorted());
+  const timestamps = envelopes.map(({ at }) => at);
+  expect(timestamps).toEqual(timestamps.toSorted());
 });
 
 test('locks requested out of order throw', async () => {
   const core = await createTestCore();
   await transact(core, (unit) => unit.create('circle:1', 'user:1'));
-  const backwards = transact(core, async (unit) => {
+  const lockAttempt = transact(core, async (unit) => {
     await unit.lock(TOPIC);
     await unit.lock('circle:1');
   });
-  await expect(backwards).rejects.toThrow('Lock order');
-  const emitting = transact(core, async (unit) => {
+  await expect(lockAttempt).rejects.toThrow('Lock order');
+  const emitAttempt = transact(core, async (unit) => {
     await unit.lock('user:1');
     unit.emit(createNumberedEvent(1));
   });
-  await expect(emitting).rejects.toThrow('Lock order');
+  await expect(emitAttempt).rejects.toThrow('Lock order');
 });
 
-test('one call may request locks in any order, and request a held one again', async () => {
+test('a call can request locks in any order, and a held lock again', async () => {
   const core = await createTestCore();
   await transact(core, (unit) => unit.create('circle:1', 'user:1'));
   await transact(core, async (unit) => {
@@ -127,7 +128,7 @@ test('data read under a lock does not change until the commit', async () => {
       const { head } = (await readRange(unit.tx, TOPIC)) ?? { head: Number.NaN };
       unit.emit(createNumberedEvent(head + 1));
     });
-  const heard = listen(core, TOPIC);
+  const envelopes = recordEvents(core, TOPIC);
   await Promise.all(range(1, 20).map(increase));
-  expect(heard.map(({ seq, event }) => numberOf(event) - seq)).toEqual(range(1, 20).map(() => 0));
+  expect(envelopes.map(({ seq, event }) => numberOf(event) - seq)).toEqual(range(1, 20).map(() => 0));
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseDate } from '../../src/lib/dates.ts';
 
-test('accepts the days of the calendar only', () => {
+test('only a day of the calendar is accepted as a date', () => {
   for (const date of ['1990-02-28', '2024-02-29', '0001-01-01', '9999-12-31']) {
     expect(parseDate('birthday', date)).toBe(date);
   }

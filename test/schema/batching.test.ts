@@ -8,7 +8,12 @@ import type { SchemaClient } from './schema-client.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
 /** Creates a circle with two members and the given numbers of conversations and messages. */
-async function fill(client: SchemaClient, name: string, conversations: number, messages: number) {
+async function seedConversations(
+  client: SchemaClient,
+  name: string,
+  conversations: number,
+  messages: number,
+) {
   const ann = await client.createUser(`Ann${name}`);
   const bob = await client.createUser(`Bob${name}`);
   const { createCircle } = await client.run(ann, 'mutation { createCircle(name: "Family") { id } }');
@@ -26,9 +31,9 @@ async function fill(client: SchemaClient, name: string, conversations: number, m
       'mutation ($id: ID!, $emails: [String!]) { createConversation(circleId: $id, name: "Talk", emails: $emails) { id } }',
       { id: createCircle.id, emails: [bob.email] },
     );
-    for (let sent = 0; sent < messages; sent += 1) {
+    for (let count = 0; count < messages; count += 1) {
       await client.run(
-        sent % 2 === 0 ? ann : bob,
+        count % 2 === 0 ? ann : bob,
         'mutation ($id: ID!) { sendMessage(conversationId: $id, text: "Hello", files: ["a.png"]) { message { id } } }',
         { id: createConversation.id },
       );
@@ -37,8 +42,8 @@ async function fill(client: SchemaClient, name: string, conversations: number, m
   return ann;
 }
 
-const EVERYTHING = /* GraphQL */ `
-  query Everything {
+const FULL_QUERY = /* GraphQL */ `
+  query FullQuery {
     circles {
       nodes {
         name
@@ -100,20 +105,20 @@ const EVERYTHING = /* GraphQL */ `
   }
 `;
 
-test('a nested query takes a constant number of statements, whatever the amount of data', async () => {
+test('a nested query takes a constant number of statements, regardless of the amount of data', async () => {
   await using client = await openSchemaClient();
-  const small = await fill(client, 'Small', 1, 1);
-  const large = await fill(client, 'Large', 5, 6);
+  const annOfSmall = await seedConversations(client, 'Small', 1, 1);
+  const annOfLarge = await seedConversations(client, 'Large', 5, 6);
   client.statements.count = 0;
-  const little = await client.run(small, EVERYTHING);
-  const forLittle = client.statements.count;
+  const smallResponse = await client.run(annOfSmall, FULL_QUERY);
+  const smallCount = client.statements.count;
   client.statements.count = 0;
-  const much = await client.run(large, EVERYTHING);
+  const largeResponse = await client.run(annOfLarge, FULL_QUERY);
   // Loads of the same kind share a statement unless they start in different ticks.
-  expect(Math.max(forLittle, client.statements.count)).toBeLessThan(25);
-  expect(little.circles.nodes[0].conversations.nodes[0].messages.nodes).toHaveLength(1);
-  expect(much.circles.nodes[0].conversations.nodes).toHaveLength(5);
-  expect(much.circles.nodes[0].conversations.nodes[4].messages.nodes[5]).toEqual({
+  expect(Math.max(smallCount, client.statements.count)).toBeLessThan(25);
+  expect(smallResponse.circles.nodes[0].conversations.nodes[0].messages.nodes).toHaveLength(1);
+  expect(largeResponse.circles.nodes[0].conversations.nodes).toHaveLength(5);
+  expect(largeResponse.circles.nodes[0].conversations.nodes[4].messages.nodes[5]).toEqual({
     text: 'Hello',
     author: { __typename: 'User', email: 'boblarge@example.com', isOnline: false },
     participant: { role: 'STANDARD' },
@@ -156,8 +161,8 @@ const FIRST_SCREEN = /* GraphQL */ `
   }
 `;
 
-/** Inserts circles with two members each, with conversations and messages in each. */
-async function fillScreen(
+/** Inserts circles of two members, with conversations and messages in each. */
+async function seedFirstScreen(
   client: SchemaClient,
   name: string,
   circles: number,
@@ -194,26 +199,26 @@ async function runFirstScreen(client: SchemaClient, actor: ActorRef) {
   const session = { actor, tokenId: 'test', issuedAt: null, expiresAt: Date.now() + 60_000 };
   const contextValue = createContext({ deps: client.deps, session });
   await contextValue.enterSnapshot();
-  const runs = async (): Promise<number> => {
+  const countRuns = async (): Promise<number> => {
     const { rows } = await sql<{ runs: number }>`
       select coalesce(sum(generic_plans + custom_plans), 0)::int as runs from pg_prepared_statements
     `.execute(contextValue.deps.db);
     return rows[0]?.runs ?? 0;
   };
-  const before = await runs();
+  const before = await countRuns();
   client.statements.count = 0;
   const { data, errors } = await execute({ schema, document: parse(FIRST_SCREEN), contextValue });
   const statements = client.statements.count;
-  const prepared = (await runs()) - before;
+  const prepared = (await countRuns()) - before;
   await contextValue.leaveSnapshot();
   expect(errors).toBeUndefined();
   return { statements, prepared, text: JSON.stringify(data) };
 }
 
-test('the first screen takes at most six statements, all prepared, whatever the amount of data', async () => {
+test('the first screen takes at most six statements, all prepared, regardless of the amount of data', async () => {
   await using client = await openSchemaClient();
-  const small = await runFirstScreen(client, await fillScreen(client, 'small', 1, 1, 1));
-  const large = await runFirstScreen(client, await fillScreen(client, 'large', 5, 5, 25));
+  const small = await runFirstScreen(client, await seedFirstScreen(client, 'small', 1, 1, 1));
+  const large = await runFirstScreen(client, await seedFirstScreen(client, 'large', 5, 5, 25));
   // Circles, conversations, participants and messages, and users: in one statement if participants and messages arrive
   // in the same tick, otherwise in two.
   for (const { statements, prepared } of [small, large]) {
@@ -270,7 +275,7 @@ test('access to the conversation of each item is checked in one statement, whate
 
 test('a page that is selected twice is returned twice, without duplicates', async () => {
   await using client = await openSchemaClient();
-  const ann = await fillScreen(client, 'twice', 1, 1, 3);
+  const ann = await seedFirstScreen(client, 'twice', 1, 1, 3);
   const data = await client.run(
     ann,
     `{ circles { nodes { conversations { nodes {
@@ -289,7 +294,7 @@ test('a page that is selected twice is returned twice, without duplicates', asyn
 
 test('the second mutation of a document does not return data that the first has read', async () => {
   await using client = await openSchemaClient();
-  const ann = await fill(client, '', 0, 0);
+  const ann = await seedConversations(client, '', 0, 0);
   const eve = await client.createUser('Eve');
   const { circles } = await client.run(ann, '{ circles { nodes { id } } }');
   const data = await client.run(
@@ -310,13 +315,13 @@ test('the second mutation of a document does not return data that the first has 
 
 test('a query in a snapshot reads only from the snapshot', async () => {
   await using client = await openSchemaClient();
-  const ann = await fill(client, '', 2, 2);
+  const ann = await seedConversations(client, '', 2, 2);
   const session = { actor: ann, tokenId: 'test', issuedAt: null, expiresAt: Date.now() + 60_000 };
   // PGlite has one connection: a read outside the snapshot would never return.
   const contextValue = createContext({ deps: client.deps, session });
   await contextValue.enterSnapshot();
-  const { data, errors } = await execute({ schema, document: parse(EVERYTHING), contextValue });
+  const { data, errors } = await execute({ schema, document: parse(FULL_QUERY), contextValue });
   await contextValue.leaveSnapshot();
   expect(errors).toBeUndefined();
-  expect(JSON.parse(JSON.stringify(data))).toEqual(await client.run(ann, EVERYTHING));
+  expect(JSON.parse(JSON.stringify(data))).toEqual(await client.run(ann, FULL_QUERY));
 });

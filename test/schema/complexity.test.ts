@@ -26,12 +26,12 @@ test('the standard introspection query is within the limit', async () => {
 test('an operation that is too complex is rejected before it has any effect', async () => {
   await using client = await openSchemaClient();
   const ann = await client.createUser('Ann');
-  const tooMuch =
+  const tooComplex =
     'circles(first: 100) { nodes { conversations(first: 100) { nodes { messages(first: 100) { nodes { id } } } } } }';
   const limit = { code: 'LIMIT_EXCEEDED', limit: expect.stringContaining('complexity') };
-  expect(await client.expectError(ann, `{ ${tooMuch} }`)).toEqual(limit);
+  expect(await client.expectError(ann, `{ ${tooComplex} }`)).toEqual(limit);
   expect(
-    await client.expectError(ann, `query ($n: Int) { ${tooMuch.replaceAll('100', '$n')} }`, { n: 100 }),
+    await client.expectError(ann, `query ($n: Int) { ${tooComplex.replaceAll('100', '$n')} }`, { n: 100 }),
   ).toEqual(limit);
   const circle =
     'name conversations(first: 100) { nodes { messages(first: 100) { nodes { media { id url } author { __typename } text } } } }';
@@ -47,17 +47,18 @@ test('an operation that is too complex is rejected before it has any effect', as
 test('lists of ids and message texts count more than other fields', async () => {
   await using client = await openSchemaClient();
   const ann = await client.createUser('Ann');
-  const times = (count: number, field: string) =>
+  const repeat = (count: number, field: string) =>
     Array.from({ length: count }, (_, index) => `f${index}: ${field}`).join(' ');
-  const nodes = (count: number) => `query ($ids: [ID!]!) { ${times(count, 'nodes(ids: $ids) { id }')} }`;
+  const nodesQuery = (count: number) =>
+    `query ($ids: [ID!]!) { ${repeat(count, 'nodes(ids: $ids) { id }')} }`;
   const variables = { ids: Array(100).fill('Circle:1') };
   const limit = { code: 'LIMIT_EXCEEDED', limit: expect.stringContaining('complexity') };
-  expect(await client.expectError(ann, nodes(4), variables)).toEqual(limit);
-  await client.run(ann, nodes(3), variables);
-  const texts = (count: number) =>
-    `{ circles(first: 1) { nodes { conversations(first: 1) { nodes { ${times(count, 'messages(last: 100) { nodes { text } }')} } } } } }`;
-  expect(await client.expectError(ann, texts(200))).toEqual(limit);
-  await client.run(ann, texts(100));
+  expect(await client.expectError(ann, nodesQuery(4), variables)).toEqual(limit);
+  await client.run(ann, nodesQuery(3), variables);
+  const textsQuery = (count: number) =>
+    `{ circles(first: 1) { nodes { conversations(first: 1) { nodes { ${repeat(count, 'messages(last: 100) { nodes { text } }')} } } } } }`;
+  expect(await client.expectError(ann, textsQuery(200))).toEqual(limit);
+  await client.run(ann, textsQuery(100));
   const firstScreen =
     '{ circles { nodes { name conversations { nodes { name messages { nodes { text sentAt author { ... on User { firstName } } } } } } } } }';
   await client.run(ann, firstScreen);
@@ -66,13 +67,13 @@ test('lists of ids and message texts count more than other fields', async () => 
 test('an operation that is too deep is rejected', async () => {
   await using client = await openSchemaClient();
   const ann = await client.createUser('Ann');
-  const nested = (levels: number): string =>
-    levels === 0 ? 'id' : `circle { device { ${nested(levels - 1)} } id }`;
-  expect(await client.expectError(ann, `{ me { ... on Device { ${nested(8)} } } }`)).toEqual({
+  const nest = (levels: number): string =>
+    levels === 0 ? 'id' : `circle { device { ${nest(levels - 1)} } id }`;
+  expect(await client.expectError(ann, `{ me { ... on Device { ${nest(8)} } } }`)).toEqual({
     code: 'LIMIT_EXCEEDED',
     limit: expect.stringContaining('depth'),
   });
-  await client.run(ann, `{ me { __typename ... on Device { ${nested(7)} } } }`);
+  await client.run(ann, `{ me { __typename ... on Device { ${nest(7)} } } }`);
 });
 
 test('a subscription that is too complex is rejected when it starts', async () => {
@@ -95,14 +96,14 @@ test('a subscription that is too complex is rejected when it starts', async () =
 test('page sizes and lists of ids are limited to 100', async () => {
   await using client = await openSchemaClient();
   const ann = await client.createUser('Ann');
-  const circles = (args: string) => client.expectError(ann, `{ circles(${args}) { nodes { id } } }`);
-  expect(await circles('first: 101')).toMatchObject({ code: 'LIMIT_EXCEEDED', field: 'first' });
-  expect(await circles('last: 1000000')).toMatchObject({ code: 'LIMIT_EXCEEDED', field: 'last' });
-  expect(await circles('first: -1')).toMatchObject({ code: 'INVALID_INPUT', field: 'first' });
-  expect(await circles('last: -1')).toMatchObject({ code: 'INVALID_INPUT', field: 'last' });
-  expect(await circles('first: 1, last: 1')).toMatchObject({ code: 'INVALID_INPUT', field: 'last' });
-  expect(await circles('after: "x"')).toMatchObject({ code: 'INVALID_INPUT', field: 'after' });
-  expect(await circles('before: " "')).toMatchObject({ code: 'INVALID_INPUT', field: 'before' });
+  const expectErrorOf = (args: string) => client.expectError(ann, `{ circles(${args}) { nodes { id } } }`);
+  expect(await expectErrorOf('first: 101')).toMatchObject({ code: 'LIMIT_EXCEEDED', field: 'first' });
+  expect(await expectErrorOf('last: 1000000')).toMatchObject({ code: 'LIMIT_EXCEEDED', field: 'last' });
+  expect(await expectErrorOf('first: -1')).toMatchObject({ code: 'INVALID_INPUT', field: 'first' });
+  expect(await expectErrorOf('last: -1')).toMatchObject({ code: 'INVALID_INPUT', field: 'last' });
+  expect(await expectErrorOf('first: 1, last: 1')).toMatchObject({ code: 'INVALID_INPUT', field: 'last' });
+  expect(await expectErrorOf('after: "x"')).toMatchObject({ code: 'INVALID_INPUT', field: 'after' });
+  expect(await expectErrorOf('before: " "')).toMatchObject({ code: 'INVALID_INPUT', field: 'before' });
   expect(
     await client.expectError(ann, `query ($ids: [ID!]!) { nodes(ids: $ids) { id } }`, {
       ids: Array(101).fill('Circle:1'),
@@ -114,10 +115,10 @@ test('page sizes and lists of ids are limited to 100', async () => {
 
 test('the number of password hashes in a document is limited', async () => {
   await using client = await openSchemaClient();
-  const logins = (count: number) =>
+  const loginsDocument = (count: number) =>
     `mutation { ${range(1, count)
       .map((n) => `l${n}: login(email: "${n}@example.com", password: "x") { token }`)
       .join(' ')} }`;
-  expect(await client.expectError(null, logins(20))).toMatchObject({ code: 'LIMIT_EXCEEDED' });
-  expect(await client.expectError(null, logins(5))).toMatchObject({ code: 'UNAUTHENTICATED' });
+  expect(await client.expectError(null, loginsDocument(20))).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+  expect(await client.expectError(null, loginsDocument(5))).toMatchObject({ code: 'UNAUTHENTICATED' });
 });

@@ -3,17 +3,17 @@ import type { GraphQLObjectType } from 'graphql';
 import { expect, test } from 'vitest';
 import { schema } from '../../src/schema/index.ts';
 
-// The public names and shapes: a change here breaks clients.
+// A change of these public names and shapes breaks clients.
 
-const signature = ({ name, args, type }: ReturnType<GraphQLObjectType['getFields']>[string]): string => {
+const signatureOf = ({ name, args, type }: ReturnType<GraphQLObjectType['getFields']>[string]): string => {
   const list = args.map((arg) => `${arg.name}: ${String(arg.type)}`).join(', ');
   return `${name}${list === '' ? '' : `(${list})`}: ${String(type)}`;
 };
 
 function fieldsOf(name: string): string[] {
   const type = schema.getType(name);
-  if (!isObjectType(type) && !isInterfaceType(type)) throw new Error(`no type ${name}`);
-  return Object.values(type.getFields()).map(signature).sort();
+  if (!isObjectType(type) && !isInterfaceType(type)) throw new Error(`The schema has no type ${name}`);
+  return Object.values(type.getFields()).map(signatureOf).sort();
 }
 
 const PAGE = 'before: String, after: String, first: Int, last: Int';
@@ -87,7 +87,7 @@ test('the subscription fields are unchanged', () => {
 
 test('the event types and their fields are unchanged', () => {
   const event = schema.getType('Event');
-  if (!isInterfaceType(event)) throw new Error('no interface Event');
+  if (!isInterfaceType(event)) throw new Error('The schema has no interface Event');
   const types = Object.fromEntries(
     schema
       .getPossibleTypes(event)
@@ -129,7 +129,7 @@ test('the event types and their fields are unchanged', () => {
 test('a stream’s interface is implemented by its events and StreamLive only', () => {
   const membersOf = (name: string): string[] => {
     const type = schema.getType(name);
-    if (!isInterfaceType(type)) throw new Error(`no interface ${name}`);
+    if (!isInterfaceType(type)) throw new Error(`The schema has no interface ${name}`);
     expect(type.getInterfaces().map(String)).toEqual(['Event']);
     expect(fieldsOf(name)).toEqual(fieldsOf('Event'));
     return schema.getPossibleTypes(type).map(String);
@@ -164,7 +164,7 @@ test('a stream’s interface is implemented by its events and StreamLive only', 
 
 test('every type with a numeric id is a node with both ids', () => {
   const node = schema.getType('Node');
-  if (!isInterfaceType(node)) throw new Error('no interface Node');
+  if (!isInterfaceType(node)) throw new Error('The schema has no interface Node');
   const types = schema.getPossibleTypes(node).map(({ name }) => name);
   expect(types.sort()).toEqual(
     [

@@ -18,10 +18,10 @@ const ownTypes = Object.values(schema.getTypeMap()).filter(
 );
 
 /** A schema coordinate, such as `Circle.name` or `Query.node(id:)`, with its description. */
-type Described = readonly [coordinate: string, description: string];
+type Description = readonly [coordinate: string, description: string];
 
 /** Lists the type and its fields, arguments and enum values. */
-function* describedBy(type: GraphQLNamedType): Generator<Described> {
+function* listDescriptions(type: GraphQLNamedType): Generator<Description> {
   yield [type.name, type.description ?? ''];
   if (isEnumType(type))
     for (const value of type.getValues()) yield [`${type.name}.${value.name}`, value.description ?? ''];
@@ -34,25 +34,27 @@ function* describedBy(type: GraphQLNamedType): Generator<Described> {
   }
 }
 
-const descriptions = ownTypes.flatMap((type) => [...describedBy(type)]);
+const descriptions = ownTypes.flatMap((type) => [...listDescriptions(type)]);
 
-const rejected = (isBad: (description: string) => boolean): readonly Described[] =>
-  descriptions.filter(([, description]) => isBad(description));
+const findDescriptions = (isInvalid: (description: string) => boolean): readonly Description[] =>
+  descriptions.filter(([, description]) => isInvalid(description));
 
 test('every type, field, argument and enum value is described in full sentences', () => {
   expect(descriptions.length).toBeGreaterThan(400);
-  expect(rejected((description) => !/^[A-Z`][^]*[.]$/.test(description))).toEqual([]);
+  expect(findDescriptions((description) => !/^[A-Z`][^]*[.]$/.test(description))).toEqual([]);
 });
 
 test('no sentence starts with What, Who, Whom, Whoever or Of', () => {
-  expect(rejected((description) => /(^|[.:] )(What|Who|Whom|Whoever|Of)\b/.test(description))).toEqual([]);
+  expect(
+    findDescriptions((description) => /(^|[.:] )(What|Who|Whom|Whoever|Of)\b/.test(description)),
+  ).toEqual([]);
 });
 
 test('descriptions use the terms of the API and of the field', () => {
-  expect(rejected((text) => /\b(room|frame|privilege|writing)\b/.test(text))).toEqual([]);
-  const plain =
+  expect(findDescriptions((text) => /\b(room|frame|privilege|writing)\b/.test(text))).toEqual([]);
+  const bannedWords =
     /\b(answers?|answered|moment|told|tells|said|says|gone|kept|somebody|nobody|whoever|thing)\b/i;
-  expect(rejected((text) => plain.test(text))).toEqual([]);
+  expect(findDescriptions((text) => bannedWords.test(text))).toEqual([]);
 });
 
 const ERRORS = / Errors: ([A-Z_]+(?:, [A-Z_]+)*)\.$/;
@@ -96,37 +98,37 @@ test('an operation with a global id lists the errors of a malformed and of an un
 });
 
 test('only operations that require no token omit UNAUTHENTICATED', () => {
-  const open = operations.filter(({ codes }) => !codes.includes('UNAUTHENTICATED'));
-  expect(open.map(({ name }) => name)).toEqual(['createAccount']);
+  const anonymousOperations = operations.filter(({ codes }) => !codes.includes('UNAUTHENTICATED'));
+  expect(anonymousOperations.map(({ name }) => name)).toEqual(['createAccount']);
 });
 
 const isSetting = (word: string): boolean => word in VARIABLES;
 
 test('every code or setting that a description names exists', () => {
-  const named = descriptions.flatMap(([, description]) => description.match(/\b[A-Z]+_[A-Z_]+\b/g) ?? []);
-  expect(named.length).toBeGreaterThan(20);
-  expect(named.filter((name) => !(name in ERROR_CODES) && !isSetting(name))).toEqual([]);
+  const names = descriptions.flatMap(([, description]) => description.match(/\b[A-Z]+_[A-Z_]+\b/g) ?? []);
+  expect(names.length).toBeGreaterThan(20);
+  expect(names.filter((name) => !(name in ERROR_CODES) && !isSetting(name))).toEqual([]);
 });
 
 test('every name in backticks is in the schema', () => {
   const names = new Set(descriptions.flatMap(([coordinate]) => coordinate.split(/[.(:)]+/)));
   // Names of the Socket.IO contract and of HTTP.
   const external = /^(webrtc_forward|content|message|sender|media_list|\w+_id|Authorization)$/;
-  const named = descriptions.flatMap(([coordinate, description]) => {
+  const mentions = descriptions.flatMap(([coordinate, description]) => {
     const words = [...description.matchAll(/`([A-Za-z]\w+)`/g)].map(([, word]) => word ?? '');
     return words.map((word) => ({ coordinate, word }));
   });
-  expect(named.length).toBeGreaterThan(60);
-  expect(named.filter(({ word }) => !names.has(word) && !external.test(word) && !isSetting(word))).toEqual(
+  expect(mentions.length).toBeGreaterThan(60);
+  expect(mentions.filter(({ word }) => !names.has(word) && !external.test(word) && !isSetting(word))).toEqual(
     [],
   );
 });
 
 test('every type is reachable from a root type', () => {
-  const reached = new Set<string>();
+  const reachable = new Set<string>();
   const visit = (type: GraphQLNamedType): void => {
-    if (reached.has(type.name)) return;
-    reached.add(type.name);
+    if (reachable.has(type.name)) return;
+    reachable.add(type.name);
     if (isAbstractType(type)) for (const possible of schema.getPossibleTypes(type)) visit(possible);
     if (!isObjectType(type) && !isInterfaceType(type) && !isInputObjectType(type)) return;
     for (const parent of isInputObjectType(type) ? [] : type.getInterfaces()) visit(parent);
@@ -138,5 +140,5 @@ test('every type is reachable from a root type', () => {
   for (const root of [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]) {
     if (root) visit(root);
   }
-  expect(ownTypes.map(({ name }) => name).filter((name) => !reached.has(name))).toEqual([]);
+  expect(ownTypes.map(({ name }) => name).filter((name) => !reachable.has(name))).toEqual([]);
 });

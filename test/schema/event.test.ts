@@ -10,72 +10,72 @@ import { openSchemaClient } from './schema-client.ts';
 import type { ResponseData, SchemaClient } from './schema-client.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
-const run = {
+const MUTATIONS = {
   createCircle: 'mutation { createCircle(name: "Family") { id eventCursor } }',
-  updateCircle: 'mutation ($c: ID!) { updateCircle(circleId: $c, name: "Clan") { id } }',
-  invite: 'mutation ($c: ID!, $e: String!) { inviteToCircle(circleId: $c, email: $e) { id } }',
-  accept: 'mutation ($i: ID!) { acceptCircleInvitation(invitationId: $i) { id } }',
-  kickMember: 'mutation ($c: ID!, $e: String!) { kickFromCircle(circleId: $c, email: $e) { id } }',
-  leaveCircle: 'mutation ($c: ID!) { leaveCircle(circleId: $c) { id } }',
-  deleteCircle: 'mutation ($c: ID!) { deleteCircle(circleId: $c) { id } }',
-  addDevice: 'mutation ($c: ID!) { addDevice(circleId: $c, name: "Kitchen") { device { id } } }',
-  updateDevice: 'mutation ($d: ID!) { updateDevice(deviceId: $d, name: "Hall") { id } }',
-  removeDevice: 'mutation ($d: ID!) { removeDevice(deviceId: $d) { id } }',
+  updateCircle: 'mutation ($circleId: ID!) { updateCircle(circleId: $circleId, name: "Clan") { id } }',
+  invite:
+    'mutation ($circleId: ID!, $email: String!) { inviteToCircle(circleId: $circleId, email: $email) { id } }',
+  accept: 'mutation ($invitationId: ID!) { acceptCircleInvitation(invitationId: $invitationId) { id } }',
+  kickMember:
+    'mutation ($circleId: ID!, $email: String!) { kickFromCircle(circleId: $circleId, email: $email) { id } }',
+  leaveCircle: 'mutation ($circleId: ID!) { leaveCircle(circleId: $circleId) { id } }',
+  deleteCircle: 'mutation ($circleId: ID!) { deleteCircle(circleId: $circleId) { id } }',
+  addDevice:
+    'mutation ($circleId: ID!) { addDevice(circleId: $circleId, name: "Kitchen") { device { id } } }',
+  updateDevice: 'mutation ($deviceId: ID!) { updateDevice(deviceId: $deviceId, name: "Hall") { id } }',
+  removeDevice: 'mutation ($deviceId: ID!) { removeDevice(deviceId: $deviceId) { id } }',
   createConversation:
-    'mutation ($c: ID!, $es: [String!]) { createConversation(circleId: $c, name: "Talk", emails: $es) { id eventCursor } }',
-  updateConversation: 'mutation ($v: ID!) { updateConversation(conversationId: $v, name: "Chat") { id } }',
+    'mutation ($circleId: ID!, $emails: [String!]) { createConversation(circleId: $circleId, name: "Talk", emails: $emails) { id eventCursor } }',
+  updateConversation:
+    'mutation ($conversationId: ID!) { updateConversation(conversationId: $conversationId, name: "Chat") { id } }',
   inviteToConversation:
-    'mutation ($v: ID!, $e: String!) { inviteToConversation(conversationId: $v, email: $e) { id } }',
-  promote: 'mutation ($v: ID!, $e: String!) { promoteInConversation(conversationId: $v, email: $e) { id } }',
-  kick: 'mutation ($v: ID!, $e: String!) { kickFromConversation(conversationId: $v, email: $e) { id } }',
-  leave: 'mutation ($v: ID!) { leaveConversation(conversationId: $v) { id } }',
-  access: 'mutation ($v: ID!) { setDeviceAccess(conversationId: $v, allowed: true) { id } }',
-  send: 'mutation ($v: ID!) { sendMessage(conversationId: $v, text: "Hello", files: ["a.png"]) { message { id } media { id } } }',
-  edit: 'mutation ($m: ID!) { updateMessage(messageId: $m, text: "Hi") { id } }',
-  upload: 'mutation ($m: ID!, $f: Upload!) { uploadMedia(mediaId: $m, file: $f) { id } }',
-  unsend: 'mutation ($m: ID!) { deleteMessage(messageId: $m) { id } }',
+    'mutation ($conversationId: ID!, $email: String!) { inviteToConversation(conversationId: $conversationId, email: $email) { id } }',
+  promote:
+    'mutation ($conversationId: ID!, $email: String!) { promoteInConversation(conversationId: $conversationId, email: $email) { id } }',
+  kick: 'mutation ($conversationId: ID!, $email: String!) { kickFromConversation(conversationId: $conversationId, email: $email) { id } }',
+  leave: 'mutation ($conversationId: ID!) { leaveConversation(conversationId: $conversationId) { id } }',
+  access:
+    'mutation ($conversationId: ID!) { setDeviceAccess(conversationId: $conversationId, allowed: true) { id } }',
+  send: 'mutation ($conversationId: ID!) { sendMessage(conversationId: $conversationId, text: "Hello", files: ["a.png"]) { message { id } media { id } } }',
+  edit: 'mutation ($messageId: ID!) { updateMessage(messageId: $messageId, text: "Hi") { id } }',
+  upload: 'mutation ($mediaId: ID!, $file: Upload!) { uploadMedia(mediaId: $mediaId, file: $file) { id } }',
+  unsend: 'mutation ($messageId: ID!) { deleteMessage(messageId: $messageId) { id } }',
 };
 
-/** Triggers every event once. Returns the ids of the circle, the conversation and the message. */
-async function everything(client: SchemaClient) {
+/** Triggers every event once. Returns the members and the ids of the circle and the conversation. */
+async function triggerAllEvents(client: SchemaClient) {
   const [ann, bob, cid] = [
     await client.createUser('Ann'),
     await client.createUser('Bob'),
     await client.createUser('Cid'),
   ];
-  const circle = (await client.run(ann, run.createCircle)).createCircle;
-  const c: string = circle.id;
+  const circle = (await client.run(ann, MUTATIONS.createCircle)).createCircle;
+  const circleId: string = circle.id;
   for (const user of [bob, cid]) {
-    const { inviteToCircle } = await client.run(ann, run.invite, { c, e: user.email });
-    await client.run(user, run.accept, { i: inviteToCircle.id });
+    const { inviteToCircle } = await client.run(ann, MUTATIONS.invite, { circleId, email: user.email });
+    await client.run(user, MUTATIONS.accept, { invitationId: inviteToCircle.id });
   }
-  await client.run(ann, run.updateCircle, { c });
-  const { addDevice } = await client.run(ann, run.addDevice, { c });
-  await client.run(ann, run.updateDevice, { d: addDevice.device.id });
-  const { createConversation } = await client.run(ann, run.createConversation, { c, es: [bob.email] });
-  const v: string = createConversation.id;
-  await client.run(ann, run.updateConversation, { v });
-  await client.run(ann, run.inviteToConversation, { v, e: cid.email });
-  await client.run(ann, run.access, { v });
-  const { sendMessage } = await client.run(ann, run.send, { v });
+  await client.run(ann, MUTATIONS.updateCircle, { circleId });
+  const { addDevice } = await client.run(ann, MUTATIONS.addDevice, { circleId });
+  await client.run(ann, MUTATIONS.updateDevice, { deviceId: addDevice.device.id });
+  const { createConversation } = await client.run(ann, MUTATIONS.createConversation, {
+    circleId,
+    emails: [bob.email],
+  });
+  const conversationId: string = createConversation.id;
+  await client.run(ann, MUTATIONS.updateConversation, { conversationId });
+  await client.run(ann, MUTATIONS.inviteToConversation, { conversationId, email: cid.email });
+  await client.run(ann, MUTATIONS.access, { conversationId });
+  const { sendMessage } = await client.run(ann, MUTATIONS.send, { conversationId });
   const file = { filename: 'photo.png', content: Readable.from([Buffer.from('content')]) };
-  await client.run(ann, run.upload, { m: sendMessage.media[0].id, f: file });
-  await client.run(ann, run.edit, { m: sendMessage.message.id });
-  const remaining = await client.run(ann, run.send, { v });
-  await client.run(ann, run.unsend, { m: sendMessage.message.id });
-  await client.run(ann, run.promote, { v, e: bob.email });
-  await client.run(bob, run.kick, { v, e: cid.email });
-  await client.run(cid, run.leaveCircle, { c });
-  return {
-    ann,
-    bob,
-    cid,
-    c,
-    v,
-    circle,
-    device: addDevice.device.id as string,
-    remaining: remaining.sendMessage.message.id as string,
-  };
+  await client.run(ann, MUTATIONS.upload, { mediaId: sendMessage.media[0].id, file });
+  await client.run(ann, MUTATIONS.edit, { messageId: sendMessage.message.id });
+  await client.run(ann, MUTATIONS.send, { conversationId });
+  await client.run(ann, MUTATIONS.unsend, { messageId: sendMessage.message.id });
+  await client.run(ann, MUTATIONS.promote, { conversationId, email: bob.email });
+  await client.run(bob, MUTATIONS.kick, { conversationId, email: cid.email });
+  await client.run(cid, MUTATIONS.leaveCircle, { circleId });
+  return { ann, bob, circleId, conversationId };
 }
 
 const STREAMS = {
@@ -87,18 +87,18 @@ const STREAMS = {
 const MINIMAL = '__typename cursor at';
 
 /** Returns the cursor of position 0, before the first event. */
-const origin = (client: SchemaClient, topic: string): string =>
+const startCursor = (client: SchemaClient, topic: string): string =>
   Buffer.from(`${client.deps.epoch}/${topic}/0`).toString('base64url');
 
 /** Reads a stream up to and including `StreamLive`. */
-async function replay(
+async function readBacklog(
   client: SchemaClient,
   actor: ActorRef,
   document: string,
   topic: string,
   id?: string,
 ): Promise<ResponseData[]> {
-  const stream = await client.subscribe(actor, document, { id, after: origin(client, topic) });
+  const stream = await client.subscribe(actor, document, { id, after: startCursor(client, topic) });
   const events: ResponseData[] = [];
   for (;;) {
     const { value } = (await stream.next()) as { value: ExecutionResult };
@@ -116,9 +116,15 @@ const namesOf = (events: readonly ResponseData[]): string[] => events.map(({ __t
 
 test('every domain event has a type that exposes all its data', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, c, v } = await everything(client);
-  const all = selectFields('Event', 2);
-  const circle = await replay(client, ann, STREAMS.circle.replace('SELECTION', all), topicOf(c), c);
+  const { ann, bob, circleId, conversationId } = await triggerAllEvents(client);
+  const allFields = selectFields('Event', 2);
+  const circle = await readBacklog(
+    client,
+    ann,
+    STREAMS.circle.replace('SELECTION', allFields),
+    topicOf(circleId),
+    circleId,
+  );
   expect(namesOf(circle)).toEqual([
     'MemberJoined',
     'MemberJoined',
@@ -128,12 +134,12 @@ test('every domain event has a type that exposes all its data', async () => {
     'MemberLeft',
     'StreamLive',
   ]);
-  const conversation = await replay(
+  const conversation = await readBacklog(
     client,
     ann,
-    STREAMS.conversation.replace('SELECTION', all),
-    topicOf(v),
-    v,
+    STREAMS.conversation.replace('SELECTION', allFields),
+    topicOf(conversationId),
+    conversationId,
   );
   expect(namesOf(conversation)).toEqual([
     'ParticipantJoined',
@@ -150,11 +156,16 @@ test('every domain event has a type that exposes all its data', async () => {
     'ParticipantKicked',
     'StreamLive',
   ]);
-  expect(conversation.slice(0, -1).every(({ conversationId }) => conversationId === v)).toBe(true);
-  const inbox = await replay(client, bob, STREAMS.inbox.replace('SELECTION', all), `user:${bob.id}`);
+  expect(conversation.slice(0, -1).every((event) => event.conversationId === conversationId)).toBe(true);
+  const inbox = await readBacklog(
+    client,
+    bob,
+    STREAMS.inbox.replace('SELECTION', allFields),
+    `user:${bob.id}`,
+  );
   expect(namesOf(inbox)).toEqual(['CircleInvited', 'ConversationInvited', 'Promoted', 'StreamLive']);
   expect(inbox[0]).toMatchObject({
-    circleId: c,
+    circleId: circleId,
     invitation: { circle: { name: 'Family' }, user: { email: bob.email } },
   });
   const [, , , , access, sent, uploaded, updated, , deleted, promoted, kicked] = conversation;
@@ -183,31 +194,31 @@ test('every domain event has a type that exposes all its data', async () => {
 
 test('the data of an event is resolved without SQL statements', async () => {
   await using client = await openSchemaClient();
-  const { ann, c, v } = await everything(client);
-  const own = ({ name, args }: { name: string; args: readonly unknown[] }): boolean =>
+  const { ann, circleId, conversationId } = await triggerAllEvents(client);
+  const isOwnField = ({ name, args }: { name: string; args: readonly unknown[] }): boolean =>
     args.length === 0 && !['circle', 'conversation', 'participant', 'eventCursor'].includes(name);
-  const messages = selectFields('Message', 1, own);
-  const user = 'id email firstName';
+  const messageFields = selectFields('Message', 1, isOwnField);
+  const userFields = 'id email firstName';
   const conversation = `
     ${MINIMAL}
-    ... on MessageSent { conversationId message { ${messages} } }
-    ... on MessageUpdated { message { ${messages} } }
-    ... on MediaUploaded { message { ${messages} } media { id url message { text } } }
+    ... on MessageSent { conversationId message { ${messageFields} } }
+    ... on MessageUpdated { message { ${messageFields} } }
+    ... on MediaUploaded { message { ${messageFields} } media { id url message { text } } }
     ... on MessageDeleted { messageId }
     ... on ConversationUpdated { conversation { name deviceAccess } }
-    ... on ParticipantJoined { user { ${user} } }
-    ... on ParticipantKicked { user { ${user} } by { ${user} } }
+    ... on ParticipantJoined { user { ${userFields} } }
+    ... on ParticipantKicked { user { ${userFields} } by { ${userFields} } }
     ... on DeviceAccessChanged { allowed }`;
   const circle = `
     ${MINIMAL}
     ... on CircleUpdated { circleId circle { id name } }
-    ... on MemberJoined { user { ${user} } }
+    ... on MemberJoined { user { ${userFields} } }
     ... on DeviceAdded { device { id name username activated } }`;
   for (const [document, id] of [
-    [STREAMS.conversation.replace('SELECTION', conversation), v],
-    [STREAMS.circle.replace('SELECTION', circle), c],
+    [STREAMS.conversation.replace('SELECTION', conversation), conversationId],
+    [STREAMS.circle.replace('SELECTION', circle), circleId],
   ] as const) {
-    const stream = await client.subscribe(ann, document, { id, after: origin(client, topicOf(id)) });
+    const stream = await client.subscribe(ann, document, { id, after: startCursor(client, topicOf(id)) });
     await stream.next();
     client.statements.count = 0;
     for (let name = ''; name !== 'StreamLive';) {
@@ -221,38 +232,38 @@ test('the data of an event is resolved without SQL statements', async () => {
 
 test('every field that depends on the caller is marked perActor', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, c, v } = await everything(client);
-  const shared = selectFields('Event', 3, ({ extensions }) => extensions['perActor'] !== true);
+  const { ann, bob, circleId, conversationId } = await triggerAllEvents(client);
+  const sharedFields = selectFields('Event', 3, ({ extensions }) => extensions['perActor'] !== true);
   const readFields: string[] = [];
-  const blindContext = (actor: ActorRef): Context => {
+  const createObservedContext = (actor: ActorRef): Context => {
     const context = createContext({
       deps: client.deps,
       session: { actor, tokenId: 'test', issuedAt: null, expiresAt: 0 },
     });
-    const blind = (of: object, names: readonly string[]) =>
-      new Proxy(of, {
-        get(target, name) {
+    const observe = (target: object, names: readonly string[]) =>
+      new Proxy(target, {
+        get(object, name) {
           if (names.includes(String(name))) readFields.push(String(name));
-          return Reflect.get(target, name, target) as unknown;
+          return Reflect.get(object, name, object) as unknown;
         },
       });
-    const loaders = blind(context.loaders, ['ownCircle', 'ownConversationsOf']);
+    const loaders = observe(context.loaders, ['ownCircle', 'ownConversationsOf']);
     Object.defineProperty(context, 'loaders', { value: loaders });
-    return blind(context, ['session', 'signal', 'resumeAfter']) as Context;
+    return observe(context, ['session', 'signal', 'resumeAfter']) as Context;
   };
   for (const [document, topic, actor, id] of [
-    [STREAMS.conversation, topicOf(v), ann, v],
-    [STREAMS.circle, topicOf(c), ann, c],
+    [STREAMS.conversation, topicOf(conversationId), ann, conversationId],
+    [STREAMS.circle, topicOf(circleId), ann, circleId],
     [STREAMS.inbox, `user:${bob.id}`, bob, undefined],
   ] as const) {
-    const variableValues = { id, after: origin(client, topic) };
+    const variableValues = { id, after: startCursor(client, topic) };
     const contextValue = createContext({
       deps: client.deps,
       session: { actor, tokenId: 'test', issuedAt: null, expiresAt: 0 },
     });
     const args = validateSubscriptionArgs({
       schema,
-      document: parse(document.replace('SELECTION', shared)),
+      document: parse(document.replace('SELECTION', sharedFields)),
       variableValues,
       contextValue,
     });
@@ -265,7 +276,7 @@ test('every field that depends on the caller is marked perActor', async () => {
       const { errors } = await executeSubscriptionEvent({
         ...args,
         rootValue: value,
-        contextValue: blindContext(actor),
+        contextValue: createObservedContext(actor),
       });
       expect(errors).toBeUndefined();
       if (value === undefined || value.type === 'live') break;

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { seedFamily } from './seed-family.ts';
+import { seedConversation } from './seed-conversation.ts';
 import { openSchemaClient } from './schema-client.ts';
 import type { SchemaClient } from './schema-client.ts';
 import type { ActorRef } from '../../src/actor.ts';
@@ -8,7 +8,7 @@ import type { ActorRef } from '../../src/actor.ts';
 const SEND =
   'mutation ($id: ID!, $text: String, $files: [String!], $key: String) { sendMessage(conversationId: $id, text: $text, files: $files, idempotencyKey: $key) { message { id text status mediaCount author { __typename } media { identifier } } media { id identifier uploaded } } }';
 
-async function sendMany(
+async function sendMessages(
   client: SchemaClient,
   actor: ActorRef,
   conversation: string,
@@ -23,25 +23,25 @@ const PAGE =
 
 test('messages are paged in both directions, newest last', async () => {
   await using client = await openSchemaClient();
-  const { ann, conversation: id } = await seedFamily(client);
-  await sendMany(client, ann, id, 23);
-  const page = async (args: object) => {
+  const { ann, conversation: id } = await seedConversation(client);
+  await sendMessages(client, ann, id, 23);
+  const readPage = async (args: object) => {
     const { messages } = (await client.run(ann, PAGE, { id, ...args })).conversation;
     return { ...messages.pageInfo, texts: messages.nodes.map(({ text }: { text: string }) => Number(text)) };
   };
-  const newest = await page({});
+  const newest = await readPage({});
   expect(newest).toMatchObject({ hasNextPage: false, hasPreviousPage: true });
   expect(newest.texts).toEqual(Array.from({ length: 20 }, (_, index) => index + 4));
-  const older = await page({ last: 20, before: newest.startCursor });
+  const older = await readPage({ last: 20, before: newest.startCursor });
   expect(older).toMatchObject({ texts: [1, 2, 3], hasPreviousPage: false, hasNextPage: true });
-  const oldest = await page({ first: 2 });
+  const oldest = await readPage({ first: 2 });
   expect(oldest).toMatchObject({ texts: [1, 2], hasNextPage: true, hasPreviousPage: false });
-  expect(await page({ first: 2, after: oldest.endCursor })).toMatchObject({
+  expect(await readPage({ first: 2, after: oldest.endCursor })).toMatchObject({
     texts: [3, 4],
     hasPreviousPage: true,
   });
-  expect(await page({ last: 3, after: oldest.endCursor })).toMatchObject({ texts: [21, 22, 23] });
-  expect(await page({ first: 0 })).toMatchObject({ texts: [], hasNextPage: true, startCursor: null });
+  expect(await readPage({ last: 3, after: oldest.endCursor })).toMatchObject({ texts: [21, 22, 23] });
+  expect(await readPage({ first: 0 })).toMatchObject({ texts: [], hasNextPage: true, startCursor: null });
   expect(await client.expectError(ann, PAGE, { id, last: 101 })).toMatchObject({ code: 'LIMIT_EXCEEDED' });
   expect(await client.expectError(ann, PAGE, { id, before: 'x' })).toMatchObject({
     code: 'INVALID_INPUT',
@@ -51,7 +51,7 @@ test('messages are paged in both directions, newest last', async () => {
 
 test('a message and its files show their state after sending, upload and deletion', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, conversation: id } = await seedFamily(client);
+  const { ann, bob, conversation: id } = await seedConversation(client);
   const { sendMessage } = await client.run(ann, SEND, { id, files: ['a.png', 'b.png'], key: 'one' });
   expect(sendMessage).toMatchObject({
     message: { text: '', status: 'PENDING', mediaCount: 2, author: { __typename: 'User' } },
@@ -60,7 +60,7 @@ test('a message and its files show their state after sending, upload and deletio
       { identifier: 'b.png', uploaded: false },
     ],
   });
-  expect(await client.run(ann, SEND, { id, text: 'again', key: 'one' })).toEqual({ sendMessage });
+  expect(await client.run(ann, SEND, { id, text: 'repeated', key: 'one' })).toEqual({ sendMessage });
   const { uploadMedia } = await client.run(
     ann,
     'mutation ($id: ID!, $file: Upload!) { uploadMedia(mediaId: $id, file: $file) { uploaded uploadedAt size url message { status media { uploaded } } } }',
@@ -85,17 +85,17 @@ test('a message and its files show their state after sending, upload and deletio
     conversation: { name: 'Talk' },
     media: [{ message: { id: sendMessage.message.id } }, {}],
   });
-  const deleted = await client.run(
+  const response = await client.run(
     ann,
     'mutation ($id: ID!) { deleteMessage(messageId: $id) { id text sentAt updatedAt mediaCount status media { id } author { __typename } conversation { name } } }',
     { id: sendMessage.message.id },
   );
-  expect(deleted.deleteMessage).toMatchObject({ mediaCount: 2, media: [], author: { __typename: 'User' } });
+  expect(response.deleteMessage).toMatchObject({ mediaCount: 2, media: [], author: { __typename: 'User' } });
 });
 
 test('a message remains after its author’s account is deleted', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, circle, conversation: id } = await seedFamily(client);
+  const { ann, bob, circle, conversation: id } = await seedConversation(client);
   await client.run(ann, 'mutation ($id: ID!) { addDevice(circleId: $id, name: "Kitchen") { username } }', {
     id: circle,
   });
@@ -122,7 +122,7 @@ test('a message remains after its author’s account is deleted', async () => {
 
 test('an Upload must be a file of a multipart request', async () => {
   await using client = await openSchemaClient();
-  const { ann } = await seedFamily(client);
+  const { ann } = await seedConversation(client);
   await expect(
     client.run(ann, 'mutation ($file: Upload!) { uploadMedia(mediaId: "Media:1", file: $file) { id } }', {
       file: 'text',

@@ -2,47 +2,47 @@ import { expect, test } from 'vitest';
 import { pageOf } from '../../src/schema/pagination.ts';
 import type { Connection, PageArguments } from '../../src/schema/pagination.ts';
 
-const all = [2, 3, 5, 7, 11].map((id) => ({ id }));
-const idsOf = (args: PageArguments, nodes = all) =>
+const items = [2, 3, 5, 7, 11].map((id) => ({ id }));
+const idsOf = (args: PageArguments, nodes = items) =>
   pageOf('Circle', nodes, args).edges.map(({ node }) => node.id);
 const cursorOf = (id: number): string => pageOf('Circle', [{ id }], {}).edges[0]?.cursor ?? '';
 
 test('pages cover the whole list forwards and backwards', () => {
-  const forward: number[] = [];
+  const forwards: number[] = [];
   for (let after: string | null = null; ;) {
-    const { edges, pageInfo }: Connection<{ id: number }> = pageOf('Circle', all, { first: 2, after });
-    forward.push(...edges.map(({ node }) => node.id));
+    const { edges, pageInfo }: Connection<{ id: number }> = pageOf('Circle', items, { first: 2, after });
+    forwards.push(...edges.map(({ node }) => node.id));
     expect(pageInfo.hasPreviousPage).toBe(after !== null);
     if (!pageInfo.hasNextPage) break;
     after = pageInfo.endCursor;
   }
-  expect(forward).toEqual([2, 3, 5, 7, 11]);
-  const back: number[] = [];
+  expect(forwards).toEqual([2, 3, 5, 7, 11]);
+  const backwards: number[] = [];
   for (let before: string | null = null; ;) {
-    const { edges, pageInfo }: Connection<{ id: number }> = pageOf('Circle', all, { last: 2, before });
-    back.unshift(...edges.map(({ node }) => node.id));
+    const { edges, pageInfo }: Connection<{ id: number }> = pageOf('Circle', items, { last: 2, before });
+    backwards.unshift(...edges.map(({ node }) => node.id));
     expect(pageInfo.hasNextPage).toBe(before !== null);
     if (!pageInfo.hasPreviousPage) break;
     before = pageInfo.startCursor;
   }
-  expect(back).toEqual([2, 3, 5, 7, 11]);
+  expect(backwards).toEqual([2, 3, 5, 7, 11]);
 });
 
 test('a cursor is stable, and stays valid after its node is deleted', () => {
   expect(idsOf({ after: cursorOf(4) })).toEqual([5, 7, 11]);
   expect(idsOf({ after: cursorOf(3), before: cursorOf(11) })).toEqual([5, 7]);
-  expect(cursorOf(5)).toBe(pageOf('Circle', all, { after: cursorOf(3), first: 1 }).pageInfo.startCursor);
+  expect(cursorOf(5)).toBe(pageOf('Circle', items, { after: cursorOf(3), first: 1 }).pageInfo.startCursor);
 });
 
 test('pages are ordered by id', () => {
-  expect(idsOf({}, all.toReversed())).toEqual([2, 3, 5, 7, 11]);
+  expect(idsOf({}, items.toReversed())).toEqual([2, 3, 5, 7, 11]);
   expect(idsOf({ last: 2 })).toEqual([7, 11]);
   expect(idsOf({ first: 0 })).toEqual([]);
 });
 
 test('the default page size is 20', () => {
-  const many = Array.from({ length: 30 }, (_, index) => ({ id: index + 1 }));
-  const { edges, pageInfo } = pageOf('Circle', many, {});
+  const items = Array.from({ length: 30 }, (_, index) => ({ id: index + 1 }));
+  const { edges, pageInfo } = pageOf('Circle', items, {});
   expect(edges).toHaveLength(20);
   expect(pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false });
 });
@@ -64,6 +64,6 @@ test('empty cursors and null arguments count as absent', () => {
 });
 
 test('a cursor of another list is rejected', () => {
-  const after = pageOf('Message', all, {}).pageInfo.startCursor;
-  expect(() => pageOf('Circle', all, { after })).toThrow('after is not a cursor of this list.');
+  const after = pageOf('Message', items, {}).pageInfo.startCursor;
+  expect(() => pageOf('Circle', items, { after })).toThrow('after is not a cursor of this list.');
 });

@@ -2,31 +2,37 @@ import { isScalarType, isSpecifiedScalarType } from 'graphql';
 import { expect, test } from 'vitest';
 import { schema } from '../../src/schema/index.ts';
 
-function scalar(name: string) {
+function requireScalar(name: string) {
   const type = schema.getType(name);
-  if (!isScalarType(type)) throw new Error(`no scalar ${name}`);
+  if (!isScalarType(type)) throw new Error(`The schema has no scalar ${name}`);
   return type;
 }
 
-const custom = Object.values(schema.getTypeMap())
+const customScalars = Object.values(schema.getTypeMap())
   .filter(isScalarType)
   .filter((type) => !isSpecifiedScalarType(type));
 
 test('every scalar has a specification URL and an example', () => {
-  expect(custom.map(({ name }) => name).sort()).toEqual(['Cursor', 'Date', 'DateTime', 'JSON', 'Upload']);
-  for (const { specifiedByURL, description } of custom) {
+  expect(customScalars.map(({ name }) => name).sort()).toEqual([
+    'Cursor',
+    'Date',
+    'DateTime',
+    'JSON',
+    'Upload',
+  ]);
+  for (const { specifiedByURL, description } of customScalars) {
     expect(specifiedByURL).toMatch(/^https:\/\/[^ ]+$/);
     expect(description).toMatch(/for example `[^`]+`/);
   }
 });
 
 test('a DateTime requires milliseconds and an offset, and is converted to UTC', () => {
-  const read = (value: unknown) => scalar('DateTime').coerceInputValue(value);
-  expect(read('2011-08-30T13:22:53.108Z')).toBe('2011-08-30T13:22:53.108Z');
-  expect(read('2011-08-30t13:22:53.108z')).toBe('2011-08-30T13:22:53.108Z');
-  expect(read('2011-08-30T13:22:53.108+00:00')).toBe('2011-08-30T13:22:53.108Z');
-  expect(read('2011-08-30T13:22:53.108-03:00')).toBe('2011-08-30T16:22:53.108Z');
-  expect(read('2011-08-30T13:22:53.108+03:30')).toBe('2011-08-30T09:52:53.108Z');
+  const coerce = (value: unknown) => requireScalar('DateTime').coerceInputValue(value);
+  expect(coerce('2011-08-30T13:22:53.108Z')).toBe('2011-08-30T13:22:53.108Z');
+  expect(coerce('2011-08-30t13:22:53.108z')).toBe('2011-08-30T13:22:53.108Z');
+  expect(coerce('2011-08-30T13:22:53.108+00:00')).toBe('2011-08-30T13:22:53.108Z');
+  expect(coerce('2011-08-30T13:22:53.108-03:00')).toBe('2011-08-30T16:22:53.108Z');
+  expect(coerce('2011-08-30T13:22:53.108+03:30')).toBe('2011-08-30T09:52:53.108Z');
   for (const value of [
     '',
     '2011-08-30T13:22:53.108-03',
@@ -42,14 +48,14 @@ test('a DateTime requires milliseconds and an offset, and is converted to UTC', 
     1314710573108,
     null,
   ]) {
-    expect(() => read(value), String(value)).toThrow();
+    expect(() => coerce(value), String(value)).toThrow();
   }
 });
 
 test('a Date is a calendar date in the years 1 to 9999', () => {
-  const read = (value: unknown) => scalar('Date').coerceInputValue(value);
+  const coerce = (value: unknown) => requireScalar('Date').coerceInputValue(value);
   for (const value of ['0001-01-01', '1995-12-31', '2024-02-29', '9999-12-31']) {
-    expect(read(value)).toBe(value);
+    expect(coerce(value)).toBe(value);
   }
   for (const value of [
     '',
@@ -65,19 +71,19 @@ test('a Date is a calendar date in the years 1 to 9999', () => {
     19951231,
     true,
   ]) {
-    expect(() => read(value), String(value)).toThrow();
+    expect(() => coerce(value), String(value)).toThrow();
   }
 });
 
 test('Cursor accepts any string: the stream validates it', () => {
-  const read = (value: unknown) => scalar('Cursor').coerceInputValue(value);
-  expect(read('')).toBe('');
-  expect(read('x y')).toBe('x y');
-  for (const value of [1, true, {}, []]) expect(() => read(value)).toThrow('The value is not a string.');
+  const coerce = (value: unknown) => requireScalar('Cursor').coerceInputValue(value);
+  expect(coerce('')).toBe('');
+  expect(coerce('x y')).toBe('x y');
+  for (const value of [1, true, {}, []]) expect(() => coerce(value)).toThrow('The value is not a string.');
 });
 
 test('JSON accepts any value and returns it unchanged', () => {
   const value = { list: [1, 'x', null, true, -0.5], nested: { '': {} } };
-  expect(scalar('JSON').coerceInputValue(value)).toBe(value);
-  expect(scalar('JSON').coerceOutputValue(value)).toBe(value);
+  expect(requireScalar('JSON').coerceInputValue(value)).toBe(value);
+  expect(requireScalar('JSON').coerceOutputValue(value)).toBe(value);
 });

@@ -44,18 +44,18 @@ export async function openSchemaClient(): Promise<SchemaClient> {
   const deps = stack.use(
     await createTestDeps({
       wrapDb(db) {
-        const counted = countStatements(db);
-        statements = counted;
-        return counted.db;
+        const countedDb = countStatements(db);
+        statements = countedDb;
+        return countedDb.db;
       },
     }),
   );
-  const owned = stack.move();
+  const resources = stack.move();
   const contextOf = (actor: ActorRef | null) => createContext({ deps, session: actor && sessionOf(actor) });
   const argsOf = (actor: ActorRef | null, text: string, variables: Data = {}) => {
     const document = parse(text);
-    const [invalid] = validate(schema, document, RULES);
-    if (invalid !== undefined) throw invalid;
+    const [validationError] = validate(schema, document, RULES);
+    if (validationError !== undefined) throw validationError;
     return { schema, document, variableValues: variables, contextValue: contextOf(actor) };
   };
   const client: SchemaClient = {
@@ -85,7 +85,7 @@ export async function openSchemaClient(): Promise<SchemaClient> {
       );
       return { ...actorOf(createAccount.user.id), email };
     },
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
   return client;
 }
@@ -102,7 +102,7 @@ const sessionOf = (actor: ActorRef): Session => ({
 
 export function actorOf(globalId: string): ActorRef {
   const parsed = parseGlobalId(globalId);
-  if (parsed === undefined) throw new Error(`not an actor: ${globalId}`);
+  if (parsed === undefined) throw new Error(`Not the id of an actor: ${globalId}`);
   return { kind: parsed.type.toLowerCase(), id: parsed.id } as ActorRef;
 }
 

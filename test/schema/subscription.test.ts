@@ -2,21 +2,21 @@ import { expect, test } from 'vitest';
 import { logout } from '../../src/domain/accounts.ts';
 import { openSchemaClient } from './schema-client.ts';
 import type { ResponseData } from './schema-client.ts';
-import { seedFamily } from './seed-family.ts';
+import { seedConversation } from './seed-conversation.ts';
 
 const EVENTS =
   'subscription ($id: ID!, $after: Cursor) { conversationEvents(conversationId: $id, after: $after) { __typename cursor ... on MessageSent { message { text } } } }';
 const SEND =
   'mutation ($id: ID!, $text: String) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
 
-const next = async (stream: AsyncGenerator<{ data?: unknown }>): Promise<ResponseData> => {
+const readNext = async (stream: AsyncGenerator<{ data?: unknown }>): Promise<ResponseData> => {
   const { value } = await stream.next();
   return Object.values(value.data)[0];
 };
 
 test('a subscription after the eventCursor of a query misses no event', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, conversation: id } = await seedFamily(client);
+  const { ann, bob, conversation: id } = await seedConversation(client);
   const { conversation } = await client.run(
     ann,
     'query ($id: ID!) { conversation(id: $id) { eventCursor } }',
@@ -24,20 +24,20 @@ test('a subscription after the eventCursor of a query misses no event', async ()
   );
   await client.run(bob, SEND, { id, text: 'meanwhile' });
   const stream = await client.subscribe(ann, EVENTS, { id, after: conversation.eventCursor });
-  expect(await next(stream)).toMatchObject({ __typename: 'MessageSent', message: { text: 'meanwhile' } });
-  const live = await next(stream);
+  expect(await readNext(stream)).toMatchObject({ __typename: 'MessageSent', message: { text: 'meanwhile' } });
+  const live = await readNext(stream);
   expect(live.__typename).toBe('StreamLive');
   await client.run(bob, SEND, { id, text: 'live' });
-  expect(await next(stream)).toMatchObject({ message: { text: 'live' } });
+  expect(await readNext(stream)).toMatchObject({ message: { text: 'live' } });
   await stream.return(undefined);
-  const again = await client.subscribe(ann, EVENTS, { id, after: live.cursor });
-  expect(await next(again)).toMatchObject({ message: { text: 'live' } });
-  await again.return(undefined);
+  const resumedStream = await client.subscribe(ann, EVENTS, { id, after: live.cursor });
+  expect(await readNext(resumedStream)).toMatchObject({ message: { text: 'live' } });
+  await resumedStream.return(undefined);
 });
 
 test('an invalid cursor is rejected when the stream starts', async () => {
   await using client = await openSchemaClient();
-  const { ann, conversation: id } = await seedFamily(client);
+  const { ann, conversation: id } = await seedConversation(client);
   const { circles } = await client.run(ann, '{ circles { nodes { eventCursor } } }');
   for (const after of [' ', 'x', 'x'.repeat(300), circles.nodes[0].eventCursor]) {
     await expect(client.subscribe(ann, EVENTS, { id, after })).rejects.toMatchObject({
@@ -56,7 +56,7 @@ test('an invalid cursor is rejected when the stream starts', async () => {
 
 test('a subscription can be cancelled before its first read, and releases its resources', async () => {
   await using client = await openSchemaClient();
-  const { ann, circle, conversation: id } = await seedFamily(client);
+  const { ann, circle, conversation: id } = await seedConversation(client);
   const documents = [
     EVENTS,
     'subscription ($circle: ID!) { circleEvents(circleId: $circle) { at } }',
@@ -74,9 +74,9 @@ test('a subscription can be cancelled before its first read, and releases its re
 
 test('a removed member receives the event of the removal, then the end reason', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, conversation: id } = await seedFamily(client);
+  const { ann, bob, conversation: id } = await seedConversation(client);
   const stream = await client.subscribe(bob, EVENTS, { id });
-  expect(await next(stream)).toMatchObject({ __typename: 'StreamLive' });
+  expect(await readNext(stream)).toMatchObject({ __typename: 'StreamLive' });
   await client.run(
     ann,
     'mutation ($id: ID!, $email: String!) { kickFromConversation(conversationId: $id, email: $email) { id } }',
@@ -85,14 +85,14 @@ test('a removed member receives the event of the removal, then the end reason', 
       email: bob.email,
     },
   );
-  expect(await next(stream)).toMatchObject({ __typename: 'ParticipantKicked' });
+  expect(await readNext(stream)).toMatchObject({ __typename: 'ParticipantKicked' });
   await expect(stream.next()).rejects.toMatchObject({ code: 'FORBIDDEN', details: { reason: 'KICKED' } });
 });
 
 test('the inbox does not deliver events that end sessions', async () => {
   await using client = await openSchemaClient();
-  const { bob } = await seedFamily(client);
-  const before = Buffer.from(`${client.deps.epoch}/user:${bob.id}/0`).toString('base64url');
+  const { bob } = await seedConversation(client);
+  const after = Buffer.from(`${client.deps.epoch}/user:${bob.id}/0`).toString('base64url');
   await logout(client.deps, {
     actor: bob,
     tokenId: 'another',
@@ -102,38 +102,38 @@ test('the inbox does not deliver events that end sessions', async () => {
   const stream = await client.subscribe(
     bob,
     'subscription ($after: Cursor) { inboxEvents(after: $after) { __typename } }',
-    {
-      after: before,
-    },
+    { after },
   );
-  const names = [await next(stream), await next(stream), await next(stream)].map((event) => event.__typename);
+  const names = [await readNext(stream), await readNext(stream), await readNext(stream)].map(
+    (event) => event.__typename,
+  );
   expect(names).toEqual(['CircleInvited', 'ConversationInvited', 'StreamLive']);
   await stream.return(undefined);
 });
 
 test('typing, presence and signals are delivered to their subscribers', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, circle, conversation: id } = await seedFamily(client);
-  const who = '{ __typename ... on User { id isOnline } }';
+  const { ann, bob, circle, conversation: id } = await seedConversation(client);
+  const actorFields = '{ __typename ... on User { id isOnline } }';
   const typing = await client.subscribe(
     ann,
-    `subscription ($id: ID!) { typing(conversationId: $id) { actor ${who} isTyping } }`,
+    `subscription ($id: ID!) { typing(conversationId: $id) { actor ${actorFields} isTyping } }`,
     { id },
   );
   await client.run(bob, 'mutation ($id: ID!) { setTyping(conversationId: $id, isTyping: true) }', { id });
   const user = { __typename: 'User', id: `User:${bob.id}` };
-  expect(await next(typing)).toMatchObject({ actor: user, isTyping: true });
+  expect(await readNext(typing)).toMatchObject({ actor: user, isTyping: true });
   await typing.return(undefined);
 
   const presence = await client.subscribe(
     ann,
-    `subscription ($id: ID!) { presence(circleId: $id) { actor ${who} online } }`,
+    `subscription ($id: ID!) { presence(circleId: $id) { actor ${actorFields} online } }`,
     { id: circle },
   );
   const lease = await client.deps.presence.open('graphql', bob);
-  expect(await next(presence)).toEqual({ actor: { ...user, isOnline: true }, online: true });
+  expect(await readNext(presence)).toEqual({ actor: { ...user, isOnline: true }, online: true });
   await lease.close();
-  expect(await next(presence)).toEqual({ actor: { ...user, isOnline: false }, online: false });
+  expect(await readNext(presence)).toEqual({ actor: { ...user, isOnline: false }, online: false });
   await presence.return(undefined);
 
   const SIGNAL = 'mutation ($to: SignalTarget!, $content: JSON!) { sendSignal(to: $to, content: $content) }';
@@ -141,35 +141,35 @@ test('typing, presence and signals are delivered to their subscribers', async ()
   expect(await client.expectError(bob, SIGNAL, { to: { userId: `User:${ann.id}` }, content })).toEqual({
     code: 'UNREACHABLE',
   });
-  const signals = await client.subscribe(ann, `subscription { signals { sender ${who} content } }`);
+  const signals = await client.subscribe(ann, `subscription { signals { sender ${actorFields} content } }`);
   for (const to of [{ userId: `User:${ann.id}` }, { email: ann.email }]) {
     expect(await client.run(bob, SIGNAL, { to, content })).toEqual({ sendSignal: true });
-    expect(await next(signals)).toMatchObject({ sender: user, content });
+    expect(await readNext(signals)).toMatchObject({ sender: user, content });
   }
   await client.run(
     bob,
     'mutation ($id: ID!, $n: Int!) { sendSignal(to: { userId: $id }, content: { n: [$n, "x", true, null] }) }',
     { id: `User:${ann.id}`, n: 3 },
   );
-  expect(await next(signals)).toMatchObject({ content: { n: [3, 'x', true, null] } });
+  expect(await readNext(signals)).toMatchObject({ content: { n: [3, 'x', true, null] } });
   await signals.return(undefined);
 });
 
 test('ICE servers require no token, TURN credentials do', async () => {
   await using client = await openSchemaClient();
   const ann = await client.createUser('Ann');
-  const servers =
+  const serverFields =
     'stunServers { urls username credential } turnServers { urls username credential } iceServers { urls username credential }';
-  const anonymous = (await client.run(null, `{ webrtc { ${servers} } }`)).webrtc;
-  const bare = (url: string) => ({ urls: [url], username: null, credential: null });
-  const [stun, turn] = [bare('stun:webrtc.neo.ovh:3478'), bare('turn:webrtc.neo.ovh:3478')];
-  expect(anonymous).toEqual({ stunServers: [stun], turnServers: [turn], iceServers: [stun, turn] });
+  const servers = (await client.run(null, `{ webrtc { ${serverFields} } }`)).webrtc;
+  const serverOf = (url: string) => ({ urls: [url], username: null, credential: null });
+  const [stun, turn] = [serverOf('stun:webrtc.neo.ovh:3478'), serverOf('turn:webrtc.neo.ovh:3478')];
+  expect(servers).toEqual({ stunServers: [stun], turnServers: [turn], iceServers: [stun, turn] });
   expect(await client.expectError(null, '{ webrtc { credentials { username } } }')).toEqual({
     code: 'UNAUTHENTICATED',
   });
   const { webrtc } = await client.run(
     ann,
-    `{ webrtc { ${servers} credentials { username password expiresAt } } }`,
+    `{ webrtc { ${serverFields} credentials { username password expiresAt } } }`,
   );
   expect(webrtc.iceServers[1]).toEqual({
     urls: turn.urls,

@@ -9,7 +9,8 @@ const CREATE_CIRCLE = 'mutation { createCircle(name: "Family") { id legacyId nam
 const INVITE =
   'mutation ($c: ID!, $e: String!) { inviteToCircle(circleId: $c, email: $e) { id circle { name } } }';
 
-async function seedFamily(client: SchemaClient) {
+/** Creates Ann's circle, to which Bob is invited. */
+async function seedCircle(client: SchemaClient) {
   const ann = await client.createUser('Ann');
   const bob = await client.createUser('Bob');
   const circle: string = (await client.run(ann, CREATE_CIRCLE)).createCircle.id;
@@ -20,7 +21,7 @@ async function seedFamily(client: SchemaClient) {
 
 test('a circle shows all its data to its creator', async () => {
   await using client = await openSchemaClient();
-  const { ann, circle } = await seedFamily(client);
+  const { ann, circle } = await seedCircle(client);
   const data = await client.run(
     ann,
     `query ($id: ID!) {
@@ -55,7 +56,7 @@ test('a circle shows all its data to its creator', async () => {
 
 test('an invitation shows names and e-mail addresses only, until both users share a circle', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, circle, invitation } = await seedFamily(client);
+  const { ann, bob, circle, invitation } = await seedCircle(client);
   for (const { id } of [ann, bob])
     await client.deps.db
       .updateTable('users')
@@ -63,40 +64,43 @@ test('an invitation shows names and e-mail addresses only, until both users shar
       .where('id', '=', id as UserId)
       .execute();
   const lease = await client.deps.presence.open('graphql', bob);
-  const who = '{ firstName email birthday isOnline }';
-  const query = `query ($id: ID!) { node(id: $id) { ... on CircleInvitation { user ${who} invitedBy ${who} } } }`;
-  const known = { birthday: '2000-01-01' };
-  const stranger = { birthday: null, isOnline: false };
+  const userFields = '{ firstName email birthday isOnline }';
+  const query = `query ($id: ID!) { node(id: $id) { ... on CircleInvitation { user ${userFields} invitedBy ${userFields} } } }`;
+  const visible = { birthday: '2000-01-01' };
+  const hidden = { birthday: null, isOnline: false };
   expect((await client.run(ann, query, { id: invitation })).node).toMatchObject({
-    user: { firstName: 'Bob', email: bob.email, ...stranger },
-    invitedBy: { firstName: 'Ann', ...known },
+    user: { firstName: 'Bob', email: bob.email, ...hidden },
+    invitedBy: { firstName: 'Ann', ...visible },
   });
   expect((await client.run(bob, query, { id: invitation })).node).toMatchObject({
-    user: { firstName: 'Bob', ...known, isOnline: true },
-    invitedBy: { firstName: 'Ann', email: ann.email, ...stranger },
+    user: { firstName: 'Bob', ...visible, isOnline: true },
+    invitedBy: { firstName: 'Ann', email: ann.email, ...hidden },
   });
-  const { createCircle: other } = await client.run(ann, CREATE_CIRCLE);
-  const { inviteToCircle: second } = await client.run(ann, INVITE, { c: other.id, e: bob.email });
+  const { createCircle: otherCircle } = await client.run(ann, CREATE_CIRCLE);
+  const { inviteToCircle: otherInvitation } = await client.run(ann, INVITE, {
+    c: otherCircle.id,
+    e: bob.email,
+  });
   await client.run(bob, 'mutation ($i: ID!) { acceptCircleInvitation(invitationId: $i) { id } }', {
     i: invitation,
   });
-  expect((await client.run(ann, query, { id: second.id })).node).toMatchObject({
-    user: { ...known, isOnline: true },
+  expect((await client.run(ann, query, { id: otherInvitation.id })).node).toMatchObject({
+    user: { ...visible, isOnline: true },
   });
-  expect(circle).not.toBe(other.id);
+  expect(circle).not.toBe(otherCircle.id);
   await lease.close();
 });
 
 test('an invited user sees the name of the circle and empty lists', async () => {
   await using client = await openSchemaClient();
-  const { bob, circle, invitation } = await seedFamily(client);
-  const inside =
+  const { bob, circle, invitation } = await seedCircle(client);
+  const circleFields =
     'name myRole device { id } members { nodes { id } } invitations { nodes { id } } conversations { nodes { id } }';
   const { me } = await client.run(
     bob,
-    `{ me { ... on User { invitations { nodes { id circle { id ${inside} } } } } } }`,
+    `{ me { ... on User { invitations { nodes { id circle { id ${circleFields} } } } } } }`,
   );
-  const nothing = { nodes: [] };
+  const emptyList = { nodes: [] };
   expect(me.invitations.nodes).toEqual([
     {
       id: invitation,
@@ -105,9 +109,9 @@ test('an invited user sees the name of the circle and empty lists', async () => 
         name: 'Family',
         myRole: null,
         device: null,
-        members: nothing,
-        invitations: nothing,
-        conversations: nothing,
+        members: emptyList,
+        invitations: emptyList,
+        conversations: emptyList,
       },
     },
   ]);
@@ -120,7 +124,7 @@ test('an invited user sees the name of the circle and empty lists', async () => 
 
 test('circles and invitations of other users are null', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, invitation } = await seedFamily(client);
+  const { ann, bob, invitation } = await seedCircle(client);
   await client.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
     id: invitation,
   });
@@ -128,29 +132,33 @@ test('circles and invitations of other users are null', async () => {
     ann,
     '{ circles { nodes { members { nodes { user { email circles { nodes { id } } invitations { nodes { id } } } } } } } }',
   );
-  const [own, other] = circles.nodes[0].members.nodes;
-  expect(own.user).toMatchObject({ email: ann.email, circles: { nodes: [{}] }, invitations: { nodes: [] } });
-  expect(other.user).toEqual({ email: bob.email, circles: null, invitations: null });
+  const [ownMembership, otherMembership] = circles.nodes[0].members.nodes;
+  expect(ownMembership.user).toMatchObject({
+    email: ann.email,
+    circles: { nodes: [{}] },
+    invitations: { nodes: [] },
+  });
+  expect(otherMembership.user).toEqual({ email: bob.email, circles: null, invitations: null });
 });
 
 test('a node is null without access and for unknown ids', async () => {
   await using client = await openSchemaClient();
-  const { ann, circle, invitation } = await seedFamily(client);
+  const { ann, circle, invitation } = await seedCircle(client);
   const eve = await client.createUser('Eve');
-  const { circle: seen } = await client.run(
+  const { circle: visibleCircle } = await client.run(
     ann,
     'query ($id: ID!) { circle(id: $id) { members { nodes { id } } } }',
     {
       id: circle,
     },
   );
-  const ids = [circle, invitation, seen.members.nodes[0].id, `User:${ann.id}`];
-  const none = ['Message:9', 'Circle:2147483647', 'CircleMembership:77', 'Device:1', 'User:99'];
+  const ids = [circle, invitation, visibleCircle.members.nodes[0].id, `User:${ann.id}`];
+  const invisibleIds = ['Message:9', 'Circle:2147483647', 'CircleMembership:77', 'Device:1', 'User:99'];
   const NODES = 'query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }';
-  const { nodes } = await client.run(ann, NODES, { ids: [...ids, ...none] });
+  const { nodes } = await client.run(ann, NODES, { ids: [...ids, ...invisibleIds] });
   expect(nodes).toEqual([
     ...ids.map((id) => ({ __typename: id.split(':')[0], id })),
-    ...none.map(() => null),
+    ...invisibleIds.map(() => null),
   ]);
   expect((await client.run(eve, NODES, { ids })).nodes).toEqual(ids.map(() => null));
   expect(await client.run(eve, 'query ($id: ID!) { node(id: $id) { id } }', { id: circle })).toEqual({
@@ -194,7 +202,7 @@ const MALFORMED = [
 
 test('a malformed id is rejected with the expected form', async () => {
   await using client = await openSchemaClient();
-  const { ann, circle } = await seedFamily(client);
+  const { ann, circle } = await seedCircle(client);
   const CIRCLE = 'query ($id: ID!) { circle(id: $id) { id } }';
   for (const id of [...MALFORMED, 'Conversation:1', 'User:1']) {
     expect(await client.expectError(ann, CIRCLE, { id }), id).toEqual({ code: 'INVALID_INPUT', field: 'id' });
@@ -208,8 +216,8 @@ test('a malformed id is rejected with the expected form', async () => {
 
 test('every id argument is rejected with the form of its own type', async () => {
   await using client = await openSchemaClient();
-  const { ann } = await seedFamily(client);
-  const wrong = (field: string) => ({ code: 'INVALID_INPUT', field });
+  const { ann } = await seedCircle(client);
+  const invalidInput = (field: string) => ({ code: 'INVALID_INPUT', field });
   for (const [operation, field] of [
     ['{ conversation(id: "Circle:1") { id } }', 'id'],
     ['{ message(id: 7) { id } }', 'id'],
@@ -222,7 +230,7 @@ test('every id argument is rejected with the form of its own type', async () => 
     ['mutation { sendSignal(to: { userId: "Device:1" }, content: 1) }', 'userId'],
     ['mutation { sendSignal(to: { deviceId: "1" }, content: 1) }', 'deviceId'],
   ] as const) {
-    expect(await client.expectError(ann, operation), operation).toEqual(wrong(field));
+    expect(await client.expectError(ann, operation), operation).toEqual(invalidInput(field));
   }
   for (const [field, operation] of [
     ['circleId', 'subscription { circleEvents(circleId: "1") { at } }'],
@@ -262,7 +270,7 @@ test('node rejects a malformed id; nodes returns null and an error in its positi
 
 test('leaving and deleting return the object as it was, with empty lists', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, circle, invitation } = await seedFamily(client);
+  const { ann, bob, circle, invitation } = await seedCircle(client);
   await client.run(bob, 'mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
     id: invitation,
   });
@@ -272,7 +280,7 @@ test('leaving and deleting return the object as it was, with empty lists', async
     { id: circle, emails: [bob.email] },
   );
   const conversation: string = createConversation.id;
-  const left = await client.run(
+  const response = await client.run(
     bob,
     `mutation ($id: ID!) { leaveConversation(conversationId: $id) {
       id legacyId name deviceAccess createdAt updatedAt eventCursor myRole circle { name }
@@ -280,7 +288,7 @@ test('leaving and deleting return the object as it was, with empty lists', async
     } }`,
     { id: conversation },
   );
-  expect(left.leaveConversation).toMatchObject({
+  expect(response.leaveConversation).toMatchObject({
     id: conversation,
     name: 'Talk',
     deviceAccess: false,
@@ -308,7 +316,7 @@ test('leaving and deleting return the object as it was, with empty lists', async
 
 test('a device sees its circle', async () => {
   await using client = await openSchemaClient();
-  const { ann, circle } = await seedFamily(client);
+  const { ann, circle } = await seedCircle(client);
   const { addDevice } = await client.run(
     ann,
     'mutation ($id: ID!) { addDevice(circleId: $id, name: "Kitchen") { device { id name circle { name } } username password } }',

@@ -11,12 +11,12 @@ import { createTestDeps } from '../harness/deps.ts';
 
 const log = createLogger('silent');
 
-const use = (user: number | undefined, given: Partial<Use> = {}): Use => ({
+const use = (user: number | undefined, fields: Partial<Use> = {}): Use => ({
   channel: 'message',
   protocol: 3,
   library: 'java',
   account: user === undefined ? undefined : { kind: 'user', id: user as UserId },
-  ...given,
+  ...fields,
 });
 
 const summary = (accounts: readonly [number, number, number], uses: number) => ({
@@ -27,20 +27,21 @@ const summary = (accounts: readonly [number, number, number], uses: number) => (
   lastDay: daysAgo(0),
 });
 
-const moveBack = (db: Db, days: number) => sql`update channel_uses set day = day - ${days}::int`.execute(db);
+const backdateUses = (db: Db, days: number) =>
+  sql`update channel_uses set day = day - ${days}::int`.execute(db);
 
 test('uses of several nodes are summed, and each account counts once', async () => {
   const { db } = await openTestDatabase();
-  await using one = createChannelUsage({ db, log });
-  await using other = createChannelUsage({ db, log });
-  for (const uses of [one, other]) {
+  await using first = createChannelUsage({ db, log });
+  await using second = createChannelUsage({ db, log });
+  for (const uses of [first, second]) {
     uses.note(use(7));
     uses.note(use(7));
     uses.note(use(8, { protocol: 4, library: 'js 3.x-4.x' }));
     uses.note(use(7, { protocol: 4, library: 'js 3.x-4.x' }));
   }
-  await Promise.all([one.read(1), other.read(1)]);
-  const { since, until, channels, clients } = await one.read(1);
+  await Promise.all([first.read(1), second.read(1)]);
+  const { since, until, channels, clients } = await first.read(1);
   expect([since, until]).toEqual([daysAgo(0), daysAgo(0)]);
   expect(channels).toEqual([{ channel: 'message', ...summary([2, 1, 2], 8) }]);
   expect(clients).toEqual([
@@ -61,13 +62,13 @@ test('a report covers the requested days, and uses are removed after 90', async 
   await using uses = createChannelUsage(deps);
   uses.note(use(7));
   await uses.read(1);
-  await moveBack(deps.db, 2);
+  await backdateUses(deps.db, 2);
   expect((await uses.read(2)).channels).toEqual([]);
   expect((await uses.read(3)).channels).toMatchObject([{ uses: 1, lastDay: daysAgo(2) }]);
-  await moveBack(deps.db, 88);
+  await backdateUses(deps.db, 88);
   await sweep(deps);
   expect((await uses.read(91)).channels).toHaveLength(1);
-  await moveBack(deps.db, 1);
+  await backdateUses(deps.db, 1);
   await sweep(deps);
   expect((await uses.read(92)).channels).toEqual([]);
 });
@@ -76,9 +77,9 @@ test('uses whose write failed are written later, once', async () => {
   const { db } = await openTestDatabase();
   await using uses = createChannelUsage({ db, log });
   uses.note(use(7));
-  await sql`alter table channel_uses rename to elsewhere`.execute(db);
+  await sql`alter table channel_uses rename to renamed_uses`.execute(db);
   await expect(uses.read(1)).rejects.toThrow();
-  await sql`alter table elsewhere rename to channel_uses`.execute(db);
+  await sql`alter table renamed_uses rename to channel_uses`.execute(db);
   uses.note(use(7));
   expect((await uses.read(1)).channels).toMatchObject([{ accounts: 1, uses: 2 }]);
   expect((await uses.read(1)).channels).toMatchObject([{ uses: 2 }]);

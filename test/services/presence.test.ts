@@ -22,10 +22,10 @@ import { actorKey } from '../../src/actor.ts';
 
 const log = createLogger('silent');
 const INTERVAL_MS = 5_000;
-/** For `expect.poll`: the database may be slow, but conditions are met without waiting. */
-const PATIENT = { interval: 5, timeout: 10_000 };
-const code = (value: string, details: object = {}) =>
-  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
+/** The database may be slow; the conditions need no time to elapse. */
+const POLL_OPTIONS = { interval: 5, timeout: 10_000 };
+const errorWithCode = (value: string, details: object = {}) =>
+  expect.objectContaining({ errorWithCode: value, details: expect.objectContaining(details) as object });
 
 interface Node extends AsyncDisposable {
   readonly id: string;
@@ -34,8 +34,8 @@ interface Node extends AsyncDisposable {
 }
 
 /**
- * Two nodes on one database whose buses are connected. Their heartbeats and grace periods elapse only with `advance`;
- * the database keeps its real clock.
+ * Starts two nodes on one database, with connected buses. Their heartbeats and grace periods elapse only with `advance`;
+ * the database has its real clock.
  */
 async function testNodes({ graceMs = 0 } = {}) {
   const deps = await createTestDeps();
@@ -48,7 +48,7 @@ async function testNodes({ graceMs = 0 } = {}) {
     const bus = createBus(log);
     bus.connect({
       send: (notices) => {
-        for (const other of buses) if (other !== bus) for (const notice of notices) other.receive(notice);
+        for (const peer of buses) if (peer !== bus) for (const notice of notices) peer.receive(notice);
       },
     });
     buses.push(bus);
@@ -66,7 +66,7 @@ async function testNodes({ graceMs = 0 } = {}) {
   };
   const nodes = [stack.use(await addNode()), stack.use(await addNode())] as const;
   const published = recordPresence(deps.bus, circle.id);
-  const owned = stack.move();
+  const resources = stack.move();
   return {
     deps,
     nodes,
@@ -78,7 +78,7 @@ async function testNodes({ graceMs = 0 } = {}) {
     advance,
     isOnline: async (actor: ActorRef) => (await deps.presence.isOnline([actor])).has(actorKey(actor)),
     async [Symbol.asyncDispose]() {
-      await owned.disposeAsync();
+      await resources.disposeAsync();
       await deps[Symbol.asyncDispose]();
     },
   };
@@ -119,77 +119,79 @@ async function runHeartbeats({ deps, nodes, advance }: Awaited<ReturnType<typeof
         advance(INTERVAL_MS);
         const now = await readBeats();
         return ids.every((id) => now.get(id) !== before.get(id));
-      }, PATIENT)
+      }, POLL_OPTIONS)
       .toBe(true);
   }
 }
 
 test('an actor is online from its first opened connection to its last closed one', async () => {
-  await using t = await testNodes();
-  const { ann, nodes, published } = t;
+  await using fixture = await testNodes();
+  const { ann, nodes, published } = fixture;
   const key = actorKey(ann.actor);
   const leases = [];
   for (const [index, kind] of (['graphql', 'legacy', 'signals'] as const).entries()) {
     leases.push(await nodes[index % 2 === 0 ? 0 : 1].presence.open(kind, ann.actor));
-    expect(await t.isOnline(ann.actor)).toBe(true);
+    expect(await fixture.isOnline(ann.actor)).toBe(true);
   }
   for (const lease of leases) {
-    expect(await t.isOnline(ann.actor)).toBe(true);
+    expect(await fixture.isOnline(ann.actor)).toBe(true);
     await lease.close();
     await lease.close();
   }
-  expect(await t.isOnline(ann.actor)).toBe(false);
+  expect(await fixture.isOnline(ann.actor)).toBe(false);
   expect(published).toEqual([`+${key}`, `-${key}`]);
 });
 
 test('presence is published in every circle of a user, and in the circle of a device', async () => {
-  await using t = await testNodes();
-  const { deps, ann, bob, nodes, published } = t;
-  const other = await createCircle(deps, bob, ann);
-  const device = await createDevice(deps, other, bob);
-  const elsewhere = recordPresence(deps.bus, other.id);
+  await using fixture = await testNodes();
+  const { deps, ann, bob, nodes, published } = fixture;
+  const otherCircle = await createCircle(deps, bob, ann);
+  const device = await createDevice(deps, otherCircle, bob);
+  const publishedInOther = recordPresence(deps.bus, otherCircle.id);
   const leases = [
     await nodes[0].presence.open('graphql', ann.actor),
     await nodes[1].presence.open('legacy', device),
   ];
   for (const lease of leases) await lease.close();
-  const [user, machine] = [actorKey(ann.actor), actorKey(device)];
-  expect(published).toEqual([`+${user}`, `-${user}`]);
-  expect(elsewhere).toEqual([`+${user}`, `+${machine}`, `-${user}`, `-${machine}`]);
+  const [userKey, deviceKey] = [actorKey(ann.actor), actorKey(device)];
+  expect(published).toEqual([`+${userKey}`, `-${userKey}`]);
+  expect(publishedInOther).toEqual([`+${userKey}`, `+${deviceKey}`, `-${userKey}`, `-${deviceKey}`]);
 });
 
 test('a reconnect within the grace period is not published', async () => {
-  await using t = await testNodes({ graceMs: 60_000 });
-  const { ann, nodes, published } = t;
+  await using fixture = await testNodes({ graceMs: 60_000 });
+  const { ann, nodes, published } = fixture;
   let lease = await nodes[0].presence.open('legacy', ann.actor);
-  for (const turn of indexes(4)) {
+  for (const index of indexes(4)) {
     await lease.close();
-    expect(await t.isOnline(ann.actor)).toBe(true);
-    lease = await nodes[turn % 2 === 0 ? 1 : 0].presence.open('legacy', ann.actor);
+    expect(await fixture.isOnline(ann.actor)).toBe(true);
+    lease = await nodes[index % 2 === 0 ? 1 : 0].presence.open('legacy', ann.actor);
   }
   await lease.close();
   expect(published).toEqual([`+${actorKey(ann.actor)}`]);
 });
 
 test('each connection that closes, on any node, restarts the grace period', async () => {
-  await using t = await testNodes({ graceMs: 1_000 });
-  const { deps, ann, nodes, published } = t;
+  await using fixture = await testNodes({ graceMs: 1_000 });
+  const { deps, ann, nodes, published } = fixture;
   const countLeases = async () => (await deps.db.selectFrom('leases').select('id').execute()).length;
   const first = await nodes[0].presence.open('legacy', ann.actor);
   const second = await nodes[1].presence.open('legacy', ann.actor);
   await first.close();
-  t.advance(700);
+  fixture.advance(700);
   await second.close();
-  t.advance(600);
-  await expect.poll(countLeases, PATIENT).toBe(1);
+  fixture.advance(600);
+  await expect.poll(countLeases, POLL_OPTIONS).toBe(1);
   expect(published).toEqual([`+${actorKey(ann.actor)}`]);
-  t.advance(400);
-  await expect.poll(() => published, PATIENT).toEqual([`+${actorKey(ann.actor)}`, `-${actorKey(ann.actor)}`]);
+  fixture.advance(400);
+  await expect
+    .poll(() => published, POLL_OPTIONS)
+    .toEqual([`+${actorKey(ann.actor)}`, `-${actorKey(ann.actor)}`]);
 });
 
 test('an account within its grace period is online but not reachable', async () => {
-  await using t = await testNodes({ graceMs: 60_000 });
-  const { deps, ann, nodes } = t;
+  await using fixture = await testNodes({ graceMs: 60_000 });
+  const { deps, ann, nodes } = fixture;
   const legacy = await nodes[0].presence.open('legacy', ann.actor);
   const signals = await nodes[0].presence.open('signals', ann.actor);
   expect(await nodes[1].presence.newestLegacyLease(ann.actor)).toBe(legacy.leaseId);
@@ -198,15 +200,15 @@ test('an account within its grace period is online but not reachable', async () 
   await signals.close();
   expect(await nodes[1].presence.newestLegacyLease(ann.actor)).toBeNull();
   expect(await hasSignals(deps, ann.actor)).toBe(false);
-  expect(await t.isOnline(ann.actor)).toBe(true);
+  expect(await fixture.isOnline(ann.actor)).toBe(true);
 });
 
 test('the newest legacy connection is the last authenticated live one, on any node', async () => {
-  await using t = await testNodes();
-  const { ann, bob, nodes } = t;
+  await using fixture = await testNodes();
+  const { ann, bob, nodes } = fixture;
   const leases = [];
-  for (const turn of indexes(4))
-    leases.push(await nodes[turn % 2 === 0 ? 0 : 1].presence.open('legacy', ann.actor));
+  for (const index of indexes(4))
+    leases.push(await nodes[index % 2 === 0 ? 0 : 1].presence.open('legacy', ann.actor));
   await nodes[0].presence.open('graphql', ann.actor);
   await nodes[0].presence.open('legacy', bob.actor);
   const newest = () => nodes[0].presence.newestLegacyLease(ann.actor);
@@ -220,9 +222,9 @@ test('the newest legacy connection is the last authenticated live one, on any no
   expect(await newest()).toBeNull();
 });
 
-test('with concurrent opens and closes, each change is published once and the last one is true', async () => {
-  await using t = await testNodes();
-  const { ann, nodes, published } = t;
+test('with concurrent opens and closes, each change is published once, and the last one is the actual state', async () => {
+  await using fixture = await testNodes();
+  const { ann, nodes, published } = fixture;
   const key = actorKey(ann.actor);
   for (const round of indexes(10)) {
     const leases = await Promise.all(
@@ -232,9 +234,9 @@ test('with concurrent opens and closes, each change is published once and the la
         return lease;
       }),
     );
-    expect(await t.isOnline(ann.actor)).toBe(true);
+    expect(await fixture.isOnline(ann.actor)).toBe(true);
     await Promise.all(leases.map((lease) => lease.close()));
-    expect(await t.isOnline(ann.actor)).toBe(false);
+    expect(await fixture.isOnline(ann.actor)).toBe(false);
   }
   expect(published.length % 2).toBe(0);
   expect(new Set(published)).toEqual(new Set([`+${key}`, `-${key}`]));
@@ -243,45 +245,45 @@ test('with concurrent opens and closes, each change is published once and the la
 });
 
 test('an actor that reconnects to another node while its last connection closes stays online', async () => {
-  await using t = await testNodes();
-  const { ann, nodes } = t;
-  let held = await nodes[0].presence.open('graphql', ann.actor);
-  for (const turn of indexes(40)) {
+  await using fixture = await testNodes();
+  const { ann, nodes } = fixture;
+  let lease = await nodes[0].presence.open('graphql', ann.actor);
+  for (const index of indexes(40)) {
     const [, next] = await Promise.all([
-      held.close(),
-      nodes[turn % 2 === 0 ? 1 : 0].presence.open('graphql', ann.actor),
+      lease.close(),
+      nodes[index % 2 === 0 ? 1 : 0].presence.open('graphql', ann.actor),
     ]);
-    expect(await t.isOnline(ann.actor)).toBe(true);
-    held = next;
+    expect(await fixture.isOnline(ann.actor)).toBe(true);
+    lease = next;
   }
-  await held.close();
-  expect(await t.isOnline(ann.actor)).toBe(false);
+  await lease.close();
+  expect(await fixture.isOnline(ann.actor)).toBe(false);
 });
 
 test('the actors of a dead node go offline, published once by the surviving nodes', async () => {
-  await using t = await testNodes();
-  const { deps, ann, bob, nodes, published, addNode } = t;
-  const dead = await addNode();
-  await dead.presence.open('legacy', ann.actor);
-  await dead.presence.open('legacy', bob.actor);
+  await using fixture = await testNodes();
+  const { deps, ann, bob, nodes, published, addNode } = fixture;
+  const deadNode = await addNode();
+  await deadNode.presence.open('legacy', ann.actor);
+  await deadNode.presence.open('legacy', bob.actor);
   await nodes[0].presence.open('graphql', bob.actor);
-  await dead[Symbol.asyncDispose]();
-  await setSilence(deps, dead.id, 5);
-  await runHeartbeats(t, 4);
+  await deadNode[Symbol.asyncDispose]();
+  await setSilence(deps, deadNode.id, 5);
+  await runHeartbeats(fixture, 4);
   expect(published).toHaveLength(2);
-  await setSilence(deps, dead.id, 16);
-  await runHeartbeats(t, 4);
+  await setSilence(deps, deadNode.id, 16);
+  await runHeartbeats(fixture, 4);
   expect(published).toEqual([
     `+${actorKey(ann.actor)}`,
     `+${actorKey(bob.actor)}`,
     `-${actorKey(ann.actor)}`,
   ]);
-  expect(await t.isOnline(bob.actor)).toBe(true);
+  expect(await fixture.isOnline(bob.actor)).toBe(true);
 });
 
 test('connections of a node without heartbeats do not make an actor reachable', async () => {
-  await using t = await testNodes();
-  const { deps, ann, nodes } = t;
+  await using fixture = await testNodes();
+  const { deps, ann, nodes } = fixture;
   await nodes[0].presence.open('legacy', ann.actor);
   await nodes[0].presence.open('signals', ann.actor);
   await setSilence(deps, nodes[0].id, 16);
@@ -289,59 +291,59 @@ test('connections of a node without heartbeats do not make an actor reachable', 
   expect(await hasSignals(deps, ann.actor)).toBe(false);
 });
 
-test('the actors of a stopped node stay online for the grace period, then the other nodes publish their end', async () => {
-  await using t = await testNodes({ graceMs: 60_000 });
-  const { deps, ann, bob, published, addNode, nodes } = t;
-  const stopping = await addNode();
-  await stopping.presence.open('legacy', ann.actor);
-  await stopping.presence.open('legacy', bob.actor);
-  await stopping[Symbol.asyncDispose]();
+test('the actors of a stopped node stay online for the grace period, then the other nodes publish them as offline', async () => {
+  await using fixture = await testNodes({ graceMs: 60_000 });
+  const { deps, ann, bob, published, addNode, nodes } = fixture;
+  const stoppedNode = await addNode();
+  await stoppedNode.presence.open('legacy', ann.actor);
+  await stoppedNode.presence.open('legacy', bob.actor);
+  await stoppedNode[Symbol.asyncDispose]();
   expect(await nodes[0].presence.newestLegacyLease(ann.actor)).toBeNull();
-  const back = await nodes[0].presence.open('legacy', bob.actor);
-  expect(await t.isOnline(ann.actor)).toBe(true);
-  await runHeartbeats(t, 4);
+  const lease = await nodes[0].presence.open('legacy', bob.actor);
+  expect(await fixture.isOnline(ann.actor)).toBe(true);
+  await runHeartbeats(fixture, 4);
   expect(published).toHaveLength(2);
   // The grace period of a stopped node elapses by the clock of the database.
-  await setSilence(deps, stopping.id, 16);
-  await runHeartbeats(t, 4);
+  await setSilence(deps, stoppedNode.id, 16);
+  await runHeartbeats(fixture, 4);
   expect(published).toHaveLength(3);
   expect(published.at(-1)).toBe(`-${actorKey(ann.actor)}`);
-  expect(await t.isOnline(bob.actor)).toBe(true);
-  await back.close();
+  expect(await fixture.isOnline(bob.actor)).toBe(true);
+  await lease.close();
 });
 
 test('a node that was declared dead registers again with all its connections', async () => {
-  await using t = await testNodes();
-  const { deps, ann, nodes, published } = t;
+  await using fixture = await testNodes();
+  const { deps, ann, nodes, published } = fixture;
   const lease = await nodes[0].presence.open('legacy', ann.actor);
   await deps.db.deleteFrom('nodes').where('id', '=', nodes[0].id).execute();
   await sql`update presence set online = false`.execute(deps.db);
-  t.advance(INTERVAL_MS);
-  await expect.poll(() => t.isOnline(ann.actor), PATIENT).toBe(true);
+  fixture.advance(INTERVAL_MS);
+  await expect.poll(() => fixture.isOnline(ann.actor), POLL_OPTIONS).toBe(true);
   expect(await nodes[1].presence.newestLegacyLease(ann.actor)).toBe(lease.leaseId);
   await lease.close();
-  expect(await t.isOnline(ann.actor)).toBe(false);
+  expect(await fixture.isOnline(ann.actor)).toBe(false);
   const key = actorKey(ann.actor);
   expect(published).toEqual([`+${key}`, `+${key}`, `-${key}`]);
 });
 
 test('a node that was declared dead registers again before it opens a connection', async () => {
-  await using t = await testNodes();
-  const { deps, ann, bob, nodes } = t;
+  await using fixture = await testNodes();
+  const { deps, ann, bob, nodes } = fixture;
   await nodes[0].presence.open('legacy', ann.actor);
   await deps.db.deleteFrom('nodes').where('id', '=', nodes[0].id).execute();
   await nodes[0].presence.open('legacy', bob.actor);
-  expect(await t.isOnline(bob.actor)).toBe(true);
+  expect(await fixture.isOnline(bob.actor)).toBe(true);
   expect(await nodes[1].presence.newestLegacyLease(ann.actor)).not.toBeNull();
 });
 
-test('a process that is alone with its database starts with no one online', async () => {
-  await using t = await testNodes();
-  const { deps, ann, bob, nodes, published } = t;
+test('the only process of a database starts with no one online', async () => {
+  await using fixture = await testNodes();
+  const { deps, ann, bob, nodes, published } = fixture;
   await nodes[0].presence.open('legacy', ann.actor);
   const options = { db: deps.db, bus: deps.bus, log, graceMs: 0, nodeId: crypto.randomUUID() };
   await using presence = await createPresence({ ...options, isOnlyProcess: true });
-  expect(await t.isOnline(ann.actor)).toBe(false);
+  expect(await fixture.isOnline(ann.actor)).toBe(false);
   expect(await presence.newestLegacyLease(ann.actor)).toBeNull();
   expect(await deps.db.selectFrom('nodes').select('id').execute()).toEqual([{ id: options.nodeId }]);
   await (await presence.open('graphql', bob.actor)).close();
@@ -349,8 +351,8 @@ test('a process that is alone with its database starts with no one online', asyn
 });
 
 test('presence of a deleted account is not published', async () => {
-  await using t = await testNodes();
-  const { deps, ann, circle, nodes, published } = t;
+  await using fixture = await testNodes();
+  const { deps, ann, circle, nodes, published } = fixture;
   const device = await createDevice(deps, circle, ann);
   const lease = await nodes[0].presence.open('legacy', device);
   await devices.removeDevice(deps, ann.actor, { deviceId: device.id });
@@ -359,8 +361,8 @@ test('presence of a deleted account is not published', async () => {
 });
 
 test('connections that close concurrently share a few transactions', async () => {
-  await using t = await testNodes();
-  const { deps, ann, bob, nodes } = t;
+  await using fixture = await testNodes();
+  const { deps, ann, bob, nodes } = fixture;
   const leases = await Promise.all(
     indexes(300).map((number) => nodes[0].presence.open('graphql', (number % 2 === 0 ? ann : bob).actor)),
   );
@@ -368,18 +370,18 @@ test('connections that close concurrently share a few transactions', async () =>
   await Promise.all(leases.map((lease) => lease.close()));
   expect(transactions.mock.calls.length).toBeLessThan(10);
   transactions.mockRestore();
-  expect(await t.isOnline(ann.actor)).toBe(false);
+  expect(await fixture.isOnline(ann.actor)).toBe(false);
   expect(await deps.db.selectFrom('leases').select('id').execute()).toEqual([]);
 });
 
-test('a presence subscription yields who is online, then every change', async () => {
-  await using t = await testNodes();
-  const { deps, ann, bob, circle, nodes } = t;
+test('a presence subscription delivers the online actors, then every change', async () => {
+  await using fixture = await testNodes();
+  const { deps, ann, bob, circle, nodes } = fixture;
   const device = await createDevice(deps, circle, ann);
-  const outsider = await createUser(deps, 'outsider');
-  await nodes[0].presence.open('graphql', outsider.actor);
-  const held = await nodes[0].presence.open('graphql', ann.actor);
-  const machine = await nodes[1].presence.open('legacy', device);
+  const eve = await createUser(deps, 'eve');
+  await nodes[0].presence.open('graphql', eve.actor);
+  const lease = await nodes[0].presence.open('graphql', ann.actor);
+  const deviceLease = await nodes[1].presence.open('legacy', device);
   const stream = await openPresence(deps, createSession(bob.actor), { circleId: circle.id });
   const next = async (): Promise<string> => {
     const { value } = await stream.next();
@@ -388,9 +390,9 @@ test('a presence subscription yields who is online, then every change', async ()
   expect(new Set([await next(), await next()])).toEqual(
     new Set([`+${actorKey(ann.actor)}`, `+${actorKey(device)}`]),
   );
-  await held.close();
+  await lease.close();
   expect(await next()).toBe(`-${actorKey(ann.actor)}`);
-  await machine.close();
+  await deviceLease.close();
   expect(await next()).toBe(`-${actorKey(device)}`);
   await nodes[1].presence.open('graphql', bob.actor);
   expect(await next()).toBe(`+${actorKey(bob.actor)}`);
@@ -400,40 +402,40 @@ test('a presence subscription yields who is online, then every change', async ()
 const changeOf = ({ actor, online }: PresenceChange): string =>
   `${online ? '+' : '-'}${actorKey(refOf(actor))}`;
 
-test('a presence subscription needs, and ends with, the membership in the circle', async () => {
-  await using t = await testNodes();
-  const { deps, ann, bob, circle } = t;
+test('a presence subscription requires a membership in the circle, and ends with it', async () => {
+  await using fixture = await testNodes();
+  const { deps, ann, bob, circle } = fixture;
   const eve = await createUser(deps, 'eve');
   const open = (actor: ActorRef) => openPresence(deps, createSession(actor), { circleId: circle.id });
-  await expect(open(eve.actor)).rejects.toThrow(code('NOT_FOUND'));
+  await expect(open(eve.actor)).rejects.toThrow(errorWithCode('NOT_FOUND'));
   await expect(openPresence(deps, createSession(ann.actor), { circleId: 99 as CircleId })).rejects.toThrow(
-    code('NOT_FOUND'),
+    errorWithCode('NOT_FOUND'),
   );
   const stream = await open(bob.actor);
   await circles.kickFromCircle(deps, ann.actor, { circleId: circle.id, email: bob.email });
-  await expect(stream.next()).rejects.toThrow(code('FORBIDDEN', { reason: 'KICKED' }));
+  await expect(stream.next()).rejects.toThrow(errorWithCode('FORBIDDEN', { reason: 'KICKED' }));
 });
 
 test('a lease whose removal failed is removed once the database is available again', async () => {
-  await using t = await testNodes({ graceMs: 10 });
-  const { deps, ann, nodes, published } = t;
+  await using fixture = await testNodes({ graceMs: 10 });
+  const { deps, ann, nodes, published } = fixture;
   const lease = await nodes[0].presence.open('graphql', ann.actor);
   const fail = () => {
     throw new Error('unavailable');
   };
-  const failing = [
+  const spies = [
     vi.spyOn(deps.db, 'transaction').mockImplementation(fail),
     vi.spyOn(deps.db, 'updateTable').mockImplementation(fail),
   ];
   const warnings = vi.spyOn(log, 'warn');
   await lease.close();
-  t.advance(10);
+  fixture.advance(10);
   await expect
-    .poll(() => warnings.mock.calls.map(([, message]) => message), PATIENT)
+    .poll(() => warnings.mock.calls.map(([, message]) => message), POLL_OPTIONS)
     .toContain('lease removal failed, retrying');
-  for (const spy of failing) spy.mockRestore();
+  for (const spy of spies) spy.mockRestore();
   warnings.mockRestore();
-  t.advance(1_000);
-  await expect.poll(() => published, PATIENT).toHaveLength(2);
-  expect(await t.isOnline(ann.actor)).toBe(false);
+  fixture.advance(1_000);
+  await expect.poll(() => published, POLL_OPTIONS).toHaveLength(2);
+  expect(await fixture.isOnline(ann.actor)).toBe(false);
 });

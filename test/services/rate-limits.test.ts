@@ -6,12 +6,12 @@ import { setTyping } from '../../src/domain/typing.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import { createCircle, createConversation, readOutcomes, createUser } from '../harness/domain-fixtures.ts';
 
-const tooMany = expect.objectContaining({
+const rateLimited = expect.objectContaining({
   code: 'RATE_LIMITED',
   details: { retryAfterMs: expect.any(Number) as number },
 });
 
-/** Consumes points until the limit refuses, and returns their number. */
+/** Consumes points until the limit refuses. Returns their number. */
 async function countUses(
   kind: LimitKind,
   key: string,
@@ -20,7 +20,7 @@ async function countUses(
   for (let uses = 0; ; uses += 1) {
     const [result] = await Promise.allSettled([limits.consume(kind, key)]);
     if (result.status === 'fulfilled') continue;
-    expect(result.reason).toEqual(tooMany);
+    expect(result.reason).toEqual(rateLimited);
     return uses;
   }
 }
@@ -30,7 +30,7 @@ test.each([
   ['send', 6_000],
   ['signal', 1_200],
   ['typing', 300],
-] as const)('an account can %s only up to the limit', async (kind, uses) => {
+] as const)('an account can use %s only up to the limit', async (kind, uses) => {
   vi.useFakeTimers();
   try {
     expect(await countUses(kind, 'user:1')).toBe(uses);
@@ -52,7 +52,7 @@ test('the limit allows requests again after retryAfterMs', async () => {
     const limits = createRateLimits({ enabled: true });
     expect(await countUses('login', 'a', limits)).toBe(10);
     await vi.advanceTimersByTimeAsync(59_000);
-    await expect(limits.consume('login', 'a')).rejects.toThrow(tooMany);
+    await expect(limits.consume('login', 'a')).rejects.toThrow(rateLimited);
     await vi.advanceTimersByTimeAsync(1_100);
     await limits.consume('login', 'a');
     expect(await countUses('typing', 'a', limits)).toBe(300);
@@ -67,19 +67,19 @@ test('successful checks consume nothing, and concurrent guesses cannot exceed th
   const limits = createRateLimits({ enabled: true });
   const check = (key: string, secret: string) =>
     limits.checkCredential(key, async () => (secret === 'right' ? secret : undefined));
-  for (let times = 0; times < 50; times += 1) expect(await check('a', 'right')).toBe('right');
-  const many = [...Array.from({ length: 15 }, () => 'wrong'), 'right'];
-  const results = await Promise.allSettled(many.map((secret) => check('a', secret)));
+  for (let count = 0; count < 50; count += 1) expect(await check('a', 'right')).toBe('right');
+  const guesses = [...Array.from({ length: 15 }, () => 'wrong'), 'right'];
+  const results = await Promise.allSettled(guesses.map((secret) => check('a', secret)));
   expect(results.map(({ status }) => status)).toEqual(
-    many.map((_, index) => (index < 10 ? 'fulfilled' : 'rejected')),
+    guesses.map((_, index) => (index < 10 ? 'fulfilled' : 'rejected')),
   );
-  expect(results.at(-1)).toEqual({ status: 'rejected', reason: tooMany });
+  expect(results.at(-1)).toEqual({ status: 'rejected', reason: rateLimited });
   expect(await check('b', 'right')).toBe('right');
 });
 
 test('a check that throws consumes nothing, and does not block the next one', async () => {
   const limits = createRateLimits({ enabled: true });
-  for (let times = 0; times < 20; times += 1)
+  for (let count = 0; count < 20; count += 1)
     await expect(limits.checkCredential('a', () => Promise.reject(new Error('unavailable')))).rejects.toThrow(
       'unavailable',
     );
@@ -88,8 +88,8 @@ test('a check that throws consumes nothing, and does not block the next one', as
 
 test('disabled limits refuse nothing', async () => {
   const limits = createRateLimits({ enabled: false });
-  for (let times = 0; times < 5_000; times += 1) await limits.consume('login', 'a');
-  for (let times = 0; times < 20; times += 1)
+  for (let count = 0; count < 5_000; count += 1) await limits.consume('login', 'a');
+  for (let count = 0; count < 20; count += 1)
     expect(await limits.checkCredential('a', async () => undefined)).toBeUndefined();
 });
 
@@ -97,10 +97,10 @@ test('excessive typing is limited per account', async () => {
   await using deps = await createTestDeps({ rateLimits: true });
   const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   const { id: conversationId } = await createConversation(deps, await createCircle(deps, ann, bob), ann, bob);
-  const type = (who: typeof ann) => setTyping(deps, who.actor, { conversationId, isTyping: true });
-  const results = await readOutcomes(Array.from({ length: 1_000 }, () => type(ann)));
+  const setTypingOf = ({ actor }: typeof ann) => setTyping(deps, actor, { conversationId, isTyping: true });
+  const results = await readOutcomes(Array.from({ length: 1_000 }, () => setTypingOf(ann)));
   expect(results.filter((result) => result === 'done').length).toBeGreaterThanOrEqual(300);
   expect(results.filter((result) => result === 'RATE_LIMITED').length).toBeGreaterThan(0);
-  await type(bob);
+  await setTypingOf(bob);
   await messages.sendMessage(deps, ann.actor, { conversationId });
 });

@@ -11,7 +11,8 @@ import { createTestDeps } from '../harness/deps.ts';
 import { createCircle, createConversation, createUser } from '../harness/domain-fixtures.ts';
 import { indexes } from '../harness/numbers.ts';
 
-async function chat(deps: Deps) {
+/** Creates a conversation of Ann and Bob. */
+async function seedConversation(deps: Deps) {
   const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   const { id: conversationId } = await createConversation(deps, await createCircle(deps, ann, bob), ann, bob);
   const topic = conversationTopic(conversationId);
@@ -27,27 +28,27 @@ async function chat(deps: Deps) {
   return { ann, topic, send, openAfter };
 }
 
-const keeping = (deps: Deps, days: number, count: number) => ({
+const withRetention = (deps: Deps, days: number, count: number) => ({
   ...deps,
   config: { EVENT_RETENTION_DAYS: days, EVENT_RETENTION_COUNT: count },
 });
 
-const age = (deps: Deps, topic: string, upTo: number, days: number) =>
+const backdateEvents = (deps: Deps, topic: string, upTo: number, days: number) =>
   sql`update events set at = at - ${days} * interval '1 day' where topic = ${topic} and seq <= ${upTo}`.execute(
     deps.db,
   );
 
 test('events beyond the retention are removed, and older cursors are CURSOR_EXPIRED', async () => {
   await using deps = await createTestDeps();
-  const { topic, send, openAfter } = await chat(deps);
+  const { topic, send, openAfter } = await seedConversation(deps);
   await Promise.all(indexes(30).map(() => send()));
   const { head = 0 } = (await readRange(deps.db, topic)) ?? {};
-  await sweep(keeping(deps, 7, 1_000));
+  await sweep(withRetention(deps, 7, 1_000));
   expect(await readRange(deps.db, topic)).toEqual({ head, trimmed: 0 });
-  await age(deps, topic, 10, 8);
-  await sweep(keeping(deps, 7, 1_000));
+  await backdateEvents(deps, topic, 10, 8);
+  await sweep(withRetention(deps, 7, 1_000));
   expect(await readRange(deps.db, topic)).toEqual({ head, trimmed: 10 });
-  await sweep(keeping(deps, 7, 5));
+  await sweep(withRetention(deps, 7, 5));
   expect(await readRange(deps.db, topic)).toEqual({ head, trimmed: head - 5 });
   const oldest = encodeCursor(deps.epoch, topic, head - 5);
   await expect(openAfter(head - 6)).rejects.toThrow(
@@ -58,11 +59,11 @@ test('events beyond the retention are removed, and older cursors are CURSOR_EXPI
 
 test('an emptied log continues its sequence', async () => {
   await using deps = await createTestDeps();
-  const { topic, send } = await chat(deps);
+  const { topic, send } = await seedConversation(deps);
   await send();
   const { head = 0 } = (await readRange(deps.db, topic)) ?? {};
-  await age(deps, topic, head, 30);
-  await sweep(keeping(deps, 7, 1_000));
+  await backdateEvents(deps, topic, head, 30);
+  await sweep(withRetention(deps, 7, 1_000));
   expect(await readRange(deps.db, topic)).toEqual({ head, trimmed: head });
   await send();
   expect(await readRange(deps.db, topic)).toEqual({ head: head + 1, trimmed: head });
@@ -70,11 +71,11 @@ test('an emptied log continues its sequence', async () => {
 
 test('one sweep removes more than one batch', async () => {
   await using deps = await createTestDeps();
-  const { topic, send } = await chat(deps);
+  const { topic, send } = await seedConversation(deps);
   await Promise.all(indexes(700).map((number) => send({ idempotencyKey: `key ${number}` })));
   await sql`update events set at = at - interval '8 days'`.execute(deps.db);
   await sql`update idempotency_keys set created_at = created_at - interval '8 days'`.execute(deps.db);
-  await sweep(keeping(deps, 7, 10_000));
+  await sweep(withRetention(deps, 7, 10_000));
   expect(await deps.db.selectFrom('events').select('seq').execute()).toEqual([]);
   expect(await deps.db.selectFrom('idempotencyKeys').select('key').execute()).toEqual([]);
   expect(await readRange(deps.db, topic)).toMatchObject({ trimmed: expect.any(Number) as number });
@@ -82,13 +83,13 @@ test('one sweep removes more than one batch', async () => {
 
 test('idempotency keys have the retention of events', async () => {
   await using deps = await createTestDeps();
-  const { send } = await chat(deps);
+  const { send } = await seedConversation(deps);
   const first = await send({ idempotencyKey: 'k' });
   await sql`update idempotency_keys set created_at = created_at - interval '6 days'`.execute(deps.db);
-  await sweep(keeping(deps, 7, 100));
+  await sweep(withRetention(deps, 7, 100));
   expect((await send({ idempotencyKey: 'k' })).message.id).toBe(first.message.id);
   await sql`update idempotency_keys set created_at = created_at - interval '2 days'`.execute(deps.db);
-  await sweep(keeping(deps, 7, 100));
+  await sweep(withRetention(deps, 7, 100));
   expect((await send({ idempotencyKey: 'k' })).message.id).not.toBe(first.message.id);
 });
 
@@ -107,12 +108,12 @@ test('revocations are removed when their token has expired', async () => {
 
 test('retention runs in the background until disposed', async () => {
   await using deps = await createTestDeps();
-  const { topic, send } = await chat(deps);
+  const { topic, send } = await seedConversation(deps);
   await Promise.all(indexes(10).map(() => send()));
   const { head = 0 } = (await readRange(deps.db, topic)) ?? {};
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   try {
-    await using _retention = startRetention(keeping(deps, 7, 3));
+    await using _retention = startRetention(withRetention(deps, 7, 3));
     vi.advanceTimersByTime(61_000);
     await expect.poll(() => readRange(deps.db, topic)).toEqual({ head, trimmed: head - 3 });
   } finally {

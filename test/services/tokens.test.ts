@@ -13,11 +13,11 @@ const DEVICE_SECRET = 'another sixteen!';
 const HOUR = 3600;
 
 const now = () => Math.floor(Date.now() / 1000);
-const bytes = (secret: string) => new TextEncoder().encode(secret);
+const encodeUtf8 = (secret: string) => new TextEncoder().encode(secret);
 const ann = { kind: 'user', id: 7 as UserId } as const;
 const lamp = { kind: 'device', id: 4 as DeviceId } as const;
 
-/** Signs what jose would not: `sub` as an integer, as the original server wrote it. */
+/** Signs claims that jose refuses: `sub` as an integer, as the original server wrote it. */
 function sign(claims: object, secret = SECRET, header: object = { alg: 'HS256', typ: 'JWT' }): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const input = `${part(header)}.${part(claims)}`;
@@ -72,7 +72,7 @@ test('tokens of the original server, with an integer sub and no jti, are disting
   expect(await actorOf(tokens, sign({ ...claims, sub: 4 }, DEVICE_SECRET))).toEqual(lamp);
 });
 
-test('a token that verifies with the device secret is a device, whatever its claims', async () => {
+test('a token that verifies with the device secret is a device, regardless of its claims', async () => {
   const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
   expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: 4, kind: 'user' }, DEVICE_SECRET))).toEqual(
     lamp,
@@ -81,14 +81,14 @@ test('a token that verifies with the device secret is a device, whatever its cla
 
 test('of several secrets the first signs and all verify', async () => {
   const claims = { exp: now() + HOUR, sub: 7 };
-  const rotating = createTokens({
+  const tokens = createTokens({
     secret: ['a new secret of the tests', SECRET],
     deviceSecret: [DEVICE_SECRET],
   });
-  expect(await actorOf(rotating, sign(claims))).toEqual(ann);
-  expect(await actorOf(rotating, sign(claims, 'a new secret of the tests'))).toEqual(ann);
-  expect(await actorOf(rotating, sign({ ...claims, sub: 4 }, DEVICE_SECRET))).toEqual(lamp);
-  const { token } = await rotating.issue(ann);
+  expect(await actorOf(tokens, sign(claims))).toEqual(ann);
+  expect(await actorOf(tokens, sign(claims, 'a new secret of the tests'))).toEqual(ann);
+  expect(await actorOf(tokens, sign({ ...claims, sub: 4 }, DEVICE_SECRET))).toEqual(lamp);
+  const { token } = await tokens.issue(ann);
   expect(await actorOf(createTokens({ secret: 'a new secret of the tests' }), token)).toEqual(ann);
   expect(await actorOf(createTokens({ secret: SECRET }), token)).toBeUndefined();
 });
@@ -132,11 +132,11 @@ test('tokens that are expired, without expiry or not yet valid are refused', asy
 test('a token of an issuer a few seconds ahead is accepted, an expired one is not', async () => {
   await using provider = await startProvider();
   const key = await provider.addKey('ES256');
-  const tokens = outside(provider);
-  const own = async (claims: object) => tokens.verify(sign({ sub: 7, exp: now() + HOUR, ...claims }));
-  const foreign = async (claims: JWTPayload) =>
-    tokens.verify(await signOutside(key, { alg: 'ES256' }, claims));
-  for (const verify of [own, foreign]) {
+  const tokens = createTokensWith(provider);
+  const verifyLocal = async (claims: object) => tokens.verify(sign({ sub: 7, exp: now() + HOUR, ...claims }));
+  const verifyExternal = async (claims: JWTPayload) =>
+    tokens.verify(await signExternal(key, { alg: 'ES256' }, claims));
+  for (const verify of [verifyLocal, verifyExternal]) {
     expect(await verify({ nbf: now() + 5, iat: now() + 5 })).toBeDefined();
     expect(await verify({ nbf: now() + 60 })).toBeUndefined();
     expect(await verify({ exp: now() - 1 })).toBeUndefined();
@@ -152,15 +152,15 @@ test('an expiry beyond the range of dates is clamped', async () => {
 
 test('tokens of another secret, modified ones and arbitrary text are refused', async () => {
   const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
-  const good = sign({ sub: 7, exp: now() + HOUR });
-  const [header, , signature] = good.split('.');
-  const forged = Buffer.from(JSON.stringify({ sub: 8, exp: now() + HOUR })).toString('base64url');
-  const bad = [
+  const validToken = sign({ sub: 7, exp: now() + HOUR });
+  const [header, , signature] = validToken.split('.');
+  const forgedClaims = Buffer.from(JSON.stringify({ sub: 8, exp: now() + HOUR })).toString('base64url');
+  const invalidTokens = [
     sign({ sub: 7, exp: now() + HOUR }, 'a foreign secret'),
-    `${header}.${forged}.${signature}`,
-    `${good}x`,
-    `${good}.`,
-    good.slice(0, -5),
+    `${header}.${forgedClaims}.${signature}`,
+    `${validToken}x`,
+    `${validToken}.`,
+    validToken.slice(0, -5),
     '',
     '.',
     '..',
@@ -168,9 +168,9 @@ test('tokens of another secret, modified ones and arbitrary text are refused', a
     'Bearer x',
     'é'.repeat(50),
     'x'.repeat(100_000),
-    `${good.slice(0, good.indexOf('.'))}..`,
+    `${validToken.slice(0, validToken.indexOf('.'))}..`,
   ];
-  for (const token of bad) expect(await tokens.verify(token)).toBeUndefined();
+  for (const token of invalidTokens) expect(await tokens.verify(token)).toBeUndefined();
 });
 
 test('only HS256 is accepted with a secret', async () => {
@@ -180,7 +180,7 @@ test('only HS256 is accepted with a secret', async () => {
       .setProtectedHeader({ alg })
       .setSubject('7')
       .setExpirationTime('1h')
-      .sign(bytes(SECRET));
+      .sign(encodeUtf8(SECRET));
     expect(await tokens.verify(token)).toBeUndefined();
   }
   expect(
@@ -203,12 +203,12 @@ test('a token without jti has the same id for every encoding of its signature', 
   const tokens = createTokens({ secret: SECRET });
   const token = sign({ sub: 7, exp: now() + HOUR });
   const id = (await tokens.verify(token))?.tokenId;
-  // The last letter of 32 bytes in base64url has two bits to spare.
+  // The last letter of 32 bytes in base64url has two unused bits.
   const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
   const last = letters.indexOf(token.at(-1) ?? '');
-  for (const spare of [1, 2, 3]) {
-    const other = await tokens.verify(token.slice(0, -1) + letters[(last & ~3) | spare]);
-    expect([undefined, id]).toContain(other?.tokenId);
+  for (const spareBits of [1, 2, 3]) {
+    const verified = await tokens.verify(token.slice(0, -1) + letters[(last & ~3) | spareBits]);
+    expect([undefined, id]).toContain(verified?.tokenId);
   }
 });
 
@@ -225,13 +225,14 @@ const ISSUER = 'https://login.example.com/';
 interface Provider extends AsyncDisposable {
   readonly url: string;
   readonly reads: number;
-  /** Makes a key, publishes it beside the others or instead of them, and answers how to sign with it. */
+  /** Creates a key and publishes it, beside the others or instead of them. Returns the private key. */
   addKey(alg: string, options?: { kid?: string; replace?: boolean }): Promise<CryptoKey>;
   publish(keys: readonly JWK[]): void;
-  answer(status: number): void;
+  /** Sets the status of later responses. */
+  setStatus(status: number): void;
 }
 
-/** An identity provider's key set on a real HTTP server. */
+/** Starts an HTTP server that serves the key set of an identity provider. */
 async function startProvider(): Promise<Provider> {
   let keys: JWK[] = [];
   let status = 200;
@@ -254,8 +255,8 @@ async function startProvider(): Promise<Provider> {
       keys = replace ? [jwk] : [...keys, jwk];
       return pair.privateKey;
     },
-    publish: (given) => void (keys = [...given]),
-    answer: (given) => void (status = given),
+    publish: (published) => void (keys = [...published]),
+    setStatus: (newStatus) => void (status = newStatus),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();
@@ -264,10 +265,10 @@ async function startProvider(): Promise<Provider> {
   };
 }
 
-const outside = (provider: Provider, more: { audience?: string; cooldownMs?: number } = {}) =>
-  createTokens({ secret: SECRET, jwks: { url: provider.url, issuer: ISSUER, cooldownMs: 0, ...more } });
+const createTokensWith = (provider: Provider, options: { audience?: string; cooldownMs?: number } = {}) =>
+  createTokens({ secret: SECRET, jwks: { url: provider.url, issuer: ISSUER, cooldownMs: 0, ...options } });
 
-function signOutside(
+function signExternal(
   key: CryptoKey,
   header: { alg: string; kid?: string },
   claims: JWTPayload = {},
@@ -281,8 +282,8 @@ test("an external token is verified with the provider's published key", async ()
   for (const alg of ['RS256', 'ES256', 'EdDSA', 'PS256']) {
     const key = await provider.addKey(alg, { kid: alg });
     const exp = now() + HOUR;
-    const token = await signOutside(key, { alg, kid: alg }, { exp, jti: 'j', email: 'ann@example.com' });
-    expect(await outside(provider).verify(token)).toEqual({
+    const token = await signExternal(key, { alg, kid: alg }, { exp, jti: 'j', email: 'ann@example.com' });
+    expect(await createTokensWith(provider).verify(token)).toEqual({
       kind: 'external',
       tokenId: 'j',
       issuedAt: null,
@@ -302,13 +303,13 @@ test("an external token is verified with the provider's published key", async ()
 test('standard claims of the provider are parsed, invalid ones ignored', async () => {
   await using provider = await startProvider();
   const key = await provider.addKey('ES256');
-  const tokens = outside(provider);
-  const read = async (claims: JWTPayload) => {
-    const verified = await tokens.verify(await signOutside(key, { alg: 'ES256' }, claims));
+  const tokens = createTokensWith(provider);
+  const readIdentity = async (claims: JWTPayload) => {
+    const verified = await tokens.verify(await signExternal(key, { alg: 'ES256' }, claims));
     return verified?.kind === 'external' ? verified.identity : undefined;
   };
   expect(
-    await read({
+    await readIdentity({
       email: ' ann@example.com ',
       email_verified: true,
       given_name: 'Ann',
@@ -323,9 +324,12 @@ test('standard claims of the provider are parsed, invalid ones ignored', async (
     lastName: 'Lee',
     birthday: '1990-02-28',
   });
-  expect(await read({ name: 'Ann Mary Lee' })).toMatchObject({ firstName: 'Ann', lastName: 'Mary Lee' });
+  expect(await readIdentity({ name: 'Ann Mary Lee' })).toMatchObject({
+    firstName: 'Ann',
+    lastName: 'Mary Lee',
+  });
   expect(
-    await read({
+    await readIdentity({
       email: 'no address',
       email_verified: 'yes',
       given_name: 7,
@@ -340,20 +344,20 @@ test('standard claims of the provider are parsed, invalid ones ignored', async (
     lastName: '',
     birthday: null,
   });
-  expect(await read({ given_name: `\0\ud800${'x'.repeat(80)}` })).toMatchObject({
+  expect(await readIdentity({ given_name: `\0\ud800${'x'.repeat(80)}` })).toMatchObject({
     firstName: `\ufffd${'x'.repeat(49)}`,
   });
-  expect(await read({ sub: 'x'.repeat(300) })).toBeUndefined();
-  expect(await read({ sub: 'a\0b' })).toBeUndefined();
-  expect(await read({ kind: 'device' })).toBeUndefined();
+  expect(await readIdentity({ sub: 'x'.repeat(300) })).toBeUndefined();
+  expect(await readIdentity({ sub: 'a\0b' })).toBeUndefined();
+  expect(await readIdentity({ kind: 'device' })).toBeUndefined();
 });
 
 test('an external token of another issuer or audience, or outside its lifetime, is refused', async () => {
   await using provider = await startProvider();
   const key = await provider.addKey('RS256', { kid: 'k' });
   const header = { alg: 'RS256', kid: 'k' };
-  const tokens = outside(provider, { audience: 'parley' });
-  const verify = async (claims: JWTPayload) => tokens.verify(await signOutside(key, header, claims));
+  const tokens = createTokensWith(provider, { audience: 'parley' });
+  const verify = async (claims: JWTPayload) => tokens.verify(await signExternal(key, header, claims));
   expect(await verify({ aud: 'parley' })).toBeDefined();
   expect(await verify({ aud: ['other', 'parley'] })).toBeDefined();
   expect(await verify({ aud: 'other' })).toBeUndefined();
@@ -369,12 +373,12 @@ test('an external token of another issuer or audience, or outside its lifetime, 
 test('keys that the provider adds are found, removed ones are not', async () => {
   await using provider = await startProvider();
   const first = await provider.addKey('RS256', { kid: 'first' });
-  const tokens = outside(provider);
-  const byFirst = await signOutside(first, { alg: 'RS256', kid: 'first' });
+  const tokens = createTokensWith(provider);
+  const byFirst = await signExternal(first, { alg: 'RS256', kid: 'first' });
   expect(await tokens.verify(byFirst)).toBeDefined();
 
   const second = await provider.addKey('RS256', { kid: 'second', replace: true });
-  const bySecond = await signOutside(second, { alg: 'RS256', kid: 'second' });
+  const bySecond = await signExternal(second, { alg: 'RS256', kid: 'second' });
   expect(await tokens.verify(bySecond)).toBeDefined();
   expect(await tokens.verify(byFirst)).toBeUndefined();
 });
@@ -382,10 +386,10 @@ test('keys that the provider adds are found, removed ones are not', async () => 
 test('unknown keys refetch the key set at most once per cooldown', async () => {
   await using provider = await startProvider();
   const key = await provider.addKey('RS256', { kid: 'known' });
-  const tokens = outside(provider, { cooldownMs: 60_000 });
-  expect(await tokens.verify(await signOutside(key, { alg: 'RS256', kid: 'known' }))).toBeDefined();
+  const tokens = createTokensWith(provider, { cooldownMs: 60_000 });
+  expect(await tokens.verify(await signExternal(key, { alg: 'RS256', kid: 'known' }))).toBeDefined();
   for (const kid of ['a', 'b', 'c', 'd']) {
-    expect(await tokens.verify(await signOutside(key, { alg: 'RS256', kid }))).toBeUndefined();
+    expect(await tokens.verify(await signExternal(key, { alg: 'RS256', kid }))).toBeUndefined();
   }
   expect(provider.reads).toBe(1);
 });
@@ -397,23 +401,24 @@ test('without a kid every key of the provider is tried', async () => {
     await provider.addKey('RS256'),
     await provider.addKey('RS256'),
   ];
-  const tokens = outside(provider);
-  for (const key of keys) expect(await tokens.verify(await signOutside(key, { alg: 'RS256' }))).toBeDefined();
-  const foreign = await generateKeyPair('RS256');
-  expect(await tokens.verify(await signOutside(foreign.privateKey, { alg: 'RS256' }))).toBeUndefined();
+  const tokens = createTokensWith(provider);
+  for (const key of keys)
+    expect(await tokens.verify(await signExternal(key, { alg: 'RS256' }))).toBeDefined();
+  const foreignKey = await generateKeyPair('RS256');
+  expect(await tokens.verify(await signExternal(foreignKey.privateKey, { alg: 'RS256' }))).toBeUndefined();
 });
 
-test("a foreign key under a known kid does not pass for the provider's", async () => {
+test("a foreign key with a known kid is not accepted as the provider's", async () => {
   await using provider = await startProvider();
   await provider.addKey('RS256', { kid: 'k' });
-  const foreign = await generateKeyPair('RS256');
-  const tokens = outside(provider);
+  const foreignKey = await generateKeyPair('RS256');
+  const tokens = createTokensWith(provider);
   expect(
-    await tokens.verify(await signOutside(foreign.privateKey, { alg: 'RS256', kid: 'k' })),
+    await tokens.verify(await signExternal(foreignKey.privateKey, { alg: 'RS256', kid: 'k' })),
   ).toBeUndefined();
 });
 
-test("the provider's public key is no HS256 secret", async () => {
+test("the provider's public key is not accepted as an HS256 secret", async () => {
   await using provider = await startProvider();
   const pair = await generateKeyPair('RS256', { extractable: true });
   const jwk = { ...(await exportJWK(pair.publicKey)), kid: 'k' };
@@ -421,7 +426,7 @@ test("the provider's public key is no HS256 secret", async () => {
     jwk,
     { kty: 'oct', k: Buffer.from(DEVICE_SECRET).toString('base64url'), kid: 'oct', alg: 'HS256' },
   ]);
-  const tokens = outside(provider);
+  const tokens = createTokensWith(provider);
   const claims = { iss: ISSUER, sub: '7', exp: now() + HOUR };
   for (const secret of [await exportSPKI(pair.publicKey), JSON.stringify(jwk), jwk.n ?? '', DEVICE_SECRET]) {
     for (const kid of ['k', 'oct', undefined]) {
@@ -431,10 +436,10 @@ test("the provider's public key is no HS256 secret", async () => {
   expect(await tokens.verify(new UnsecuredJWT(claims).encode())).toBeUndefined();
 });
 
-test('local tokens are valid beside external ones, without the provider', async () => {
+test('local tokens are verified without the provider', async () => {
   await using provider = await startProvider();
-  provider.answer(500);
-  const tokens = outside(provider);
+  provider.setStatus(500);
+  const tokens = createTokensWith(provider);
   expect(await actorOf(tokens, (await tokens.issue(ann)).token)).toEqual(ann);
   expect(provider.reads).toBe(0);
 });
@@ -442,19 +447,22 @@ test('local tokens are valid beside external ones, without the provider', async 
 test('while the key set is unavailable, external tokens are UNAVAILABLE and not invalid', async () => {
   await using provider = await startProvider();
   const key = await provider.addKey('RS256', { kid: 'k' });
-  const token = await signOutside(key, { alg: 'RS256', kid: 'k' });
-  const tokens = outside(provider);
-  provider.answer(503);
+  const token = await signExternal(key, { alg: 'RS256', kid: 'k' });
+  const tokens = createTokensWith(provider);
+  provider.setStatus(503);
   await expect(tokens.verify(token)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-  provider.answer(200);
+  provider.setStatus(200);
   expect(await tokens.verify(token)).toBeDefined();
 
-  const nowhere = createTokens({ secret: SECRET, jwks: { url: 'http://127.0.0.1:1/jwks', issuer: ISSUER } });
-  await expect(nowhere.verify(token)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  const tokensWithoutProvider = createTokens({
+    secret: SECRET,
+    jwks: { url: 'http://127.0.0.1:1/jwks', issuer: ISSUER },
+  });
+  await expect(tokensWithoutProvider.verify(token)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
 });
 
 test('without a provider every asymmetric token is refused', async () => {
   const { privateKey } = await generateKeyPair('RS256');
-  const token = await signOutside(privateKey, { alg: 'RS256' });
+  const token = await signExternal(privateKey, { alg: 'RS256' });
   expect(await createTokens({ secret: SECRET }).verify(token)).toBeUndefined();
 });

@@ -14,25 +14,25 @@ test('concurrent updates share one access check, and only the newest of an actor
     await createUser(deps, 'eve'),
   ];
   const circle = await createCircle(deps, ann, bob, eve);
-  const [{ id }, other] = [
+  const [{ id }, otherConversation] = [
     await createConversation(deps, circle, ann, bob),
     await createConversation(deps, circle, ann, bob),
   ];
   const published: Notice[] = [];
-  for (const one of [id, other.id])
-    deps.bus.subscribe(conversationTopic(one), (notice) => published.push(notice));
-  const counted = countStatements(deps.db);
-  const typing = createTypingPublisher({ db: counted.db, bus: deps.bus });
+  for (const conversationId of [id, otherConversation.id])
+    deps.bus.subscribe(conversationTopic(conversationId), (notice) => published.push(notice));
+  const statements = countStatements(deps.db);
+  const typing = createTypingPublisher({ db: statements.db, bus: deps.bus });
 
   const results = await Promise.allSettled([
     typing.set({ account: ann.actor, conversationId: id, isTyping: true }),
     typing.set({ account: bob.actor, conversationId: id, isTyping: true }),
     typing.set({ account: eve.actor, conversationId: id, isTyping: true }),
-    typing.set({ account: ann.actor, conversationId: other.id, isTyping: true }),
+    typing.set({ account: ann.actor, conversationId: otherConversation.id, isTyping: true }),
     typing.set({ account: ann.actor, conversationId: id, isTyping: false }),
   ]);
 
-  expect(counted.count).toBe(1);
+  expect(statements.count).toBe(1);
   expect(results.map(({ status }) => status)).toEqual([
     'fulfilled',
     'fulfilled',
@@ -52,7 +52,7 @@ test('concurrent updates share one access check, and only the newest of an actor
   });
   expect(published).toMatchObject([
     typingOf('bob', id, true),
-    typingOf('ann', other.id, true),
+    typingOf('ann', otherConversation.id, true),
     typingOf('ann', id, false),
   ]);
 });
@@ -68,7 +68,7 @@ test('sequential updates are all published', async () => {
   expect(published).toMatchObject([true, false, true].map((isTyping) => ({ ephemeral: { isTyping } })));
 });
 
-/** A conversation with what its subscribers receive, in order, while timers are fake. */
+/** Creates a conversation, records what its subscribers receive, and installs fake timers. */
 async function testConversation() {
   const deps = await createTestDeps();
   const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
@@ -92,9 +92,9 @@ async function testConversation() {
   };
 }
 
-test('typing that is not repeated for 15 seconds ends, once', async () => {
-  await using t = await testConversation();
-  const { deps, ann, id, received } = t;
+test('typing that is not repeated for 15 seconds ends once', async () => {
+  await using fixture = await testConversation();
+  const { deps, ann, id, received } = fixture;
   using typing = createTypingPublisher({ db: deps.db, bus: deps.bus });
   const setTyping = (isTyping: boolean) => typing.set({ account: ann, conversationId: id, isTyping });
   await setTyping(true);
@@ -113,8 +113,8 @@ test('typing that is not repeated for 15 seconds ends, once', async () => {
 });
 
 test('endAll ends the typing of one actor only', async () => {
-  await using t = await testConversation();
-  const { deps, ann, bob, id, received } = t;
+  await using fixture = await testConversation();
+  const { deps, ann, bob, id, received } = fixture;
   using typing = createTypingPublisher({ db: deps.db, bus: deps.bus });
   for (const account of [ann, bob]) await typing.set({ account, conversationId: id, isTyping: true });
   typing.endAll(ann);
@@ -123,24 +123,24 @@ test('endAll ends the typing of one actor only', async () => {
 });
 
 test('the other nodes end the typing of a dead node for their own subscribers', async () => {
-  await using t = await testConversation();
-  const { deps, ann, id, received } = t;
-  // Both nodes share one bus here: the survivor receives what the dead node published.
-  using survivor = createTypingPublisher({ db: deps.db, bus: deps.bus });
+  await using fixture = await testConversation();
+  const { deps, ann, id, received } = fixture;
+  // Both nodes share one bus here: the other node receives what the dead one published.
+  using otherNode = createTypingPublisher({ db: deps.db, bus: deps.bus });
   const bus = {
     ...deps.bus,
     publish(notices: readonly Notice[]) {
       for (const notice of notices) {
-        survivor.onReceived(notice);
+        otherNode.onReceived(notice);
         deps.bus.receive(notice);
       }
     },
   };
   {
-    using dead = createTypingPublisher({ db: deps.db, bus });
-    await dead.set({ account: ann, conversationId: id, isTyping: true });
+    using deadNode = createTypingPublisher({ db: deps.db, bus });
+    await deadNode.set({ account: ann, conversationId: id, isTyping: true });
   }
-  survivor.endAll(ann);
+  otherNode.endAll(ann);
   vi.advanceTimersByTime(19_999);
   expect(received).toEqual([true]);
   vi.advanceTimersByTime(1);

@@ -1,7 +1,7 @@
 import type { SchemaClient } from './schema-client.ts';
 
-/** Creates Ann and Bob with a circle and a conversation. */
-export async function seedFamily(client: SchemaClient) {
+/** Creates a circle of Ann and Bob with a conversation. */
+export async function seedConversation(client: SchemaClient) {
   const ann = await client.createUser('Ann');
   const bob = await client.createUser('Bob');
   const { createCircle } = await client.run(ann, 'mutation { createCircle(name: "Family") { id } }');
