@@ -26,13 +26,13 @@ async function compare({ members: perConversation, perSecond }: (typeof CASES)[n
   const seed = { accounts: SUBSCRIBERS, perConversation };
   const { server, members } = stack.use(await startSeededServer(seed, postgres.url));
   const bare = stack.use(await startPeer('bare-ws'));
-  const pace = { perSecond, seconds: SECONDS, receivers: perConversation };
+  const load = { perSecond, seconds: SECONDS, receivers: perConversation };
   const rounds = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     const toParley = createSubscribeScript(server.url, SUBSCRIBERS, members);
-    const parley = await runLoad(server.pid, toParley, { ...pace, message: SEND });
+    const parley = await runLoad(server.pid, toParley, { ...load, message: SEND });
     const toBare = createJoinScript(bare.port, SUBSCRIBERS, members);
-    rounds.push({ parley, bare: await runLoad(bare.pid, toBare, { ...pace, message: FRAME }) });
+    rounds.push({ parley, bare: await runLoad(bare.pid, toBare, { ...load, message: FRAME }) });
   }
   return {
     members: perConversation,

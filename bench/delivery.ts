@@ -1,4 +1,4 @@
-// Measures resumes, removals, and the memory that clients cost which do not read.
+// Measures resumes, removals, and the server memory of clients that do not read.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,7 +36,7 @@ interface Setup {
 
 /** A client that has stopped reading. */
 interface PausedClient {
-  /** Reads again, and returns what happened. */
+  /** Resumes reading. Returns a description of the result. */
   resume(): Promise<string>;
 }
 
@@ -53,10 +53,10 @@ async function createSetup(server: Server): Promise<Setup> {
 }
 
 async function sendMessages({ ann, conversation }: Setup, count: number, text: string): Promise<void> {
-  let left = count;
+  let remaining = count;
   const writer = async (): Promise<void> => {
-    while (left > 0) {
-      left -= 1;
+    while (remaining > 0) {
+      remaining -= 1;
       await ann.graphql.run(
         'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }',
         { id: conversation.id, text },
@@ -95,18 +95,18 @@ async function measureRemovals({
   const delays = { stream: [] as number[], room: [] as number[] };
   for (let round = 0; round < REMOVALS; round += 1) {
     await using events = await bob.subscribeToConversation(conversation.id);
-    await using phone = await bob.connectLegacy();
-    await phone.push('join_conversation', { conversation_id: conversation.legacyId });
+    await using legacyClient = await bob.connectLegacy();
+    await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
     const startedAt = performance.now();
-    const since = () => performance.now() - startedAt;
-    const kicked = ann.graphql.run(
+    const elapsedMs = () => performance.now() - startedAt;
+    const kick = ann.graphql.run(
       'mutation ($id: ID!, $email: String!) { kickFromConversation(conversationId: $id, email: $email) { id } }',
       target,
     );
     await Promise.all([
-      events.waitForEnd().then(() => delays.stream.push(since())),
-      phone.expect('conversation').then(() => delays.room.push(since())),
-      kicked,
+      events.waitForEnd().then(() => delays.stream.push(elapsedMs())),
+      legacyClient.expect('conversation').then(() => delays.room.push(elapsedMs())),
+      kick,
     ]);
     await ann.graphql.run(
       'mutation ($id: ID!, $email: String!) { inviteToConversation(conversationId: $id, email: $email) { id } }',
@@ -121,16 +121,16 @@ async function pauseGraphqlClient(
   { server, bob, conversation }: Setup,
   stack: AsyncDisposableStack,
 ): Promise<PausedClient> {
-  const raw = stack.use(await openGraphqlSocket(server.url, { authorization: `Bearer ${bob.token}` }));
+  const rawClient = stack.use(await openGraphqlSocket(server.url, { authorization: `Bearer ${bob.token}` }));
   const query =
     'subscription ($id: ID!) { conversationEvents(conversationId: $id) { __typename ... on MessageSent { message { text } } } }';
-  raw.send({ id: '1', type: 'subscribe', payload: { query, variables: { id: conversation.id } } });
-  await raw.nextOf('next');
-  raw.socket.pause();
+  rawClient.send({ id: '1', type: 'subscribe', payload: { query, variables: { id: conversation.id } } });
+  await rawClient.nextOf('next');
+  rawClient.socket.pause();
   return {
     async resume() {
-      raw.socket.resume();
-      for (let index = 0; index < MESSAGES; index += 1) await raw.nextOf('next');
+      rawClient.socket.resume();
+      for (let index = 0; index < MESSAGES; index += 1) await rawClient.nextOf('next');
       return `then received all ${MESSAGES}`;
     },
   };
@@ -140,14 +140,14 @@ async function pauseLegacyClient(
   { server, bob, conversation }: Setup,
   stack: AsyncDisposableStack,
 ): Promise<PausedClient> {
-  const phone = stack.use(await openPacketSocket(server.url));
-  await phone.request('authenticate', { token: bob.token });
-  await phone.request('join_conversation', { conversation_id: conversation.legacyId });
-  phone.socket.pause();
+  const legacyClient = stack.use(await openPacketSocket(server.url));
+  await legacyClient.request('authenticate', { token: bob.token });
+  await legacyClient.request('join_conversation', { conversation_id: conversation.legacyId });
+  legacyClient.socket.pause();
   return {
     async resume() {
-      phone.socket.resume();
-      return `was disconnected with ${await phone.waitForClose()}`;
+      legacyClient.socket.resume();
+      return `was disconnected with ${await legacyClient.waitForClose()}`;
     },
   };
 }
@@ -162,18 +162,20 @@ async function comparePaused(
   const peaks: number[] = [];
   let outcome = '';
   for (const isPaused of [false, true]) {
-    await using fresh = await openFreshServer();
+    await using freshServer = await openFreshServer();
     await using stack = new AsyncDisposableStack();
-    const client = isPaused ? await pauseClient(fresh.setup, stack) : undefined;
-    idle.push(await fresh.setup.server.residentMb());
-    peaks.push(await measurePeakMb(fresh.setup.server, sendMessages(fresh.setup, MESSAGES, text)));
+    const client = isPaused ? await pauseClient(freshServer.setup, stack) : undefined;
+    idle.push(await freshServer.setup.server.residentMb());
+    peaks.push(
+      await measurePeakMb(freshServer.setup.server, sendMessages(freshServer.setup, MESSAGES, text)),
+    );
     if (client !== undefined) outcome = await client.resume();
   }
-  const [without = 0, paused = 0] = peaks;
+  const [peakWithout = 0, peak = 0] = peaks;
   const [growthWithout = 0, growth = 0] = peaks.map((peak, index) => peak - (idle[index] ?? 0));
-  rows.push({ case: name, growthMb: growth, growthWithoutMb: growthWithout, peakRatio: paused / without });
+  rows.push({ case: name, growthMb: growth, growthWithoutMb: growthWithout, peakRatio: peak / peakWithout });
   print(
-    `${name}: ${growth.toFixed(0)} MB more than idle, ${growthWithout.toFixed(0)} MB without it; peak ${paused.toFixed(0)} MB, ${without.toFixed(0)} MB without it, ratio ${(paused / without).toFixed(2)}; it ${outcome}`,
+    `${name}: ${growth.toFixed(0)} MB more than idle, ${growthWithout.toFixed(0)} MB without it; peak ${peak.toFixed(0)} MB, ${peakWithout.toFixed(0)} MB without it, ratio ${(peak / peakWithout).toFixed(2)}; it ${outcome}`,
   );
 }
 
@@ -186,19 +188,19 @@ async function openFreshServer(): Promise<AsyncDisposable & { readonly setup: Se
   const setup = await createSetup(stack.use(await startServer(dataDir)));
   stack.use(setup.ann);
   stack.use(setup.bob);
-  const owned = stack.move();
-  return { setup, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  const resources = stack.move();
+  return { setup, [Symbol.asyncDispose]: () => resources.disposeAsync() };
 }
 
 {
-  await using fresh = await openFreshServer();
-  const removals = await measureRemovals(fresh.setup);
+  await using freshServer = await openFreshServer();
+  const removals = await measureRemovals(freshServer.setup);
   for (const [target, delays] of Object.entries(removals))
     print(
       `removal, until the end of the ${target}: ${percentile(delays, 0.5)} ms (median), ${percentile(delays, 0.99)} ms (p99)`,
     );
   for (const [target, delays] of Object.entries(removals)) rows.push(summarise(`removal, ${target}`, delays));
-  const resumes = await measureResumes(fresh.setup);
+  const resumes = await measureResumes(freshServer.setup);
   print(
     `resume of ${MISSED} missed events: ${percentile(resumes, 0.5)} ms (median), ${percentile(resumes, 0.99)} ms (p99)`,
   );

@@ -39,8 +39,8 @@ export async function openFixture(): Promise<Fixture> {
   const bob = stack.use(await createTestAccount(server.url, anonymous));
   const circle = await createCircle(ann, bob);
   const conversation = await createConversation(ann, circle, bob);
-  const unheard = await createConversation(ann, circle, bob);
-  const owned = stack.move();
+  const unsubscribedConversation = await createConversation(ann, circle, bob);
+  const resources = stack.move();
   return {
     origin: server.url.replace('http', 'ws'),
     ann,
@@ -51,8 +51,8 @@ export async function openFixture(): Promise<Fixture> {
         script,
         pid: server.pid,
         publish: () => ann.graphql.run(SEND, { id: conversation.id, text }),
-        publishUnheard: () => ann.graphql.run(SEND, { id: unheard.id, text }),
+        publishWithoutReceivers: () => ann.graphql.run(SEND, { id: unsubscribedConversation.id, text }),
       }),
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }

@@ -77,12 +77,12 @@ async function insertData(
   caller: Caller,
   { circles, conversations }: Case,
 ): Promise<void> {
-  const { rows: others } = await client.query<{ id: number }>(
+  const { rows: otherUsers } = await client.query<{ id: number }>(
     `insert into users (email, first_name, last_name)
      select 'other' || n || '.' || $1 || '@example.com', 'Other', 'User' from generate_series(2, $2::int) n returning id`,
     [caller.id, PARTICIPANTS],
   );
-  const users = [caller.id, ...others.map(({ id }) => id)];
+  const users = [caller.id, ...otherUsers.map(({ id }) => id)];
   await client.query(
     `with circle as (
       insert into circles (name) select 'Circle ' || n from generate_series(1, $2::int) n returning id
@@ -113,7 +113,7 @@ function runQuery(port: number, { token }: Caller): Promise<string> {
     'content-length': Buffer.byteLength(body),
   };
   return new Promise((resolve, reject) => {
-    const sent = request(
+    const clientRequest = request(
       { agent, port, host: '127.0.0.1', path: '/graphql', method: 'POST', headers },
       (response) => {
         const chunks: Buffer[] = [];
@@ -121,23 +121,23 @@ function runQuery(port: number, { token }: Caller): Promise<string> {
         response.on('end', () => resolve(Buffer.concat(chunks).toString()));
       },
     );
-    sent.on('error', reject).end(body);
+    clientRequest.on('error', reject).end(body);
   });
 }
 
 /** Runs many queries on all connections concurrently. Returns their times in milliseconds, sorted. */
 async function runQueries(port: number, caller: Caller, count: number): Promise<number[]> {
   const delays: number[] = [];
-  let left = count;
-  const work = async (): Promise<void> => {
-    while (left > 0) {
-      left -= 1;
-      const before = performance.now();
+  let remaining = count;
+  const runWorker = async (): Promise<void> => {
+    while (remaining > 0) {
+      remaining -= 1;
+      const startedAt = performance.now();
       await runQuery(port, caller);
-      delays.push(performance.now() - before);
+      delays.push(performance.now() - startedAt);
     }
   };
-  await Promise.all(Array.from({ length: CONNECTIONS }, work));
+  await Promise.all(Array.from({ length: CONNECTIONS }, runWorker));
   return delays.toSorted((a, b) => a - b);
 }
 
@@ -173,8 +173,8 @@ async function compare(testCase: Case): Promise<Row> {
   const caller = { id, token };
   await insertData(client, caller, testCase);
   await client.query('analyze');
-  const [ours, theirs] = [await runQuery(parley.port, caller), await runQuery(peer.port, caller)];
-  if (ours !== theirs) throw new Error(`The results differ:\n${ours}\n${theirs}`);
+  const [parleyResult, peerResult] = [await runQuery(parley.port, caller), await runQuery(peer.port, caller)];
+  if (parleyResult !== peerResult) throw new Error(`The results differ:\n${parleyResult}\n${peerResult}`);
   const rounds = [];
   for (let round = 0; round <= ROUNDS; round += 1) {
     const costs = {
@@ -187,7 +187,7 @@ async function compare(testCase: Case): Promise<Row> {
   return {
     circles: testCase.circles,
     conversations: testCase.circles * testCase.conversations,
-    resultBytes: ours.length,
+    resultBytes: parleyResult.length,
     parleyUs: median(rounds.map((round) => round.parley.us)),
     mercuriusUs: median(rounds.map((round) => round.mercurius.us)),
     toMercurius: median(rounds.map((round) => round.parley.us / round.mercurius.us)),

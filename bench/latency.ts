@@ -33,17 +33,17 @@ async function readDeliveryDelay({ server }: SeededServer): Promise<{ sum: numbe
 
 async function compare(seeded: SeededServer, bare: Peer, perSecond: number) {
   const { server, members } = seeded;
-  const pace = { perSecond, seconds: SECONDS, receivers: PER_CONVERSATION };
+  const load = { perSecond, seconds: SECONDS, receivers: PER_CONVERSATION };
   const before = await readDeliveryDelay(seeded);
   const parley = await runLoad(server.pid, createSubscribeScript(server.url, SUBSCRIBERS, members), {
-    ...pace,
+    ...load,
     message: SEND,
   });
   const after = await readDeliveryDelay(seeded);
   return {
     parley,
     bare: await runLoad(bare.pid, createJoinScript(bare.port, SUBSCRIBERS, members), {
-      ...pace,
+      ...load,
       message: FRAME,
     }),
     deliveryMs: (after.sum - before.sum) / (after.count - before.count),

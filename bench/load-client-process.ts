@@ -27,7 +27,7 @@ export interface ClientScript {
 export interface Outcome {
   /** Milliseconds until a socket was ready, or a message was received. */
   readonly delays: readonly number[];
-  /** Errors of the others. */
+  /** Errors of the clients that failed. */
   readonly failures: readonly string[];
 }
 
@@ -36,14 +36,14 @@ export type Command =
   | ClientScript
   /** Completes once every socket has received so many frames since the last call. */
   | { readonly type: 'collect'; readonly frames: number }
-  | OpenLoop
+  | LoadCommand
   | { readonly type: 'close' };
 
 /**
  * Sends a message from the sockets in turn at a fixed rate, without waiting for replies (open loop). Completes once every frame was
  * received, with the delay of each from the scheduled time of its message.
  */
-export interface OpenLoop {
+export interface LoadCommand {
   readonly type: 'load';
   /** Contains `~<stamp>~`, which is replaced by the scheduled time. */
   readonly message: string;
@@ -70,17 +70,17 @@ const fill = (line: string, replacements: Substitutions): string =>
   line.replaceAll(/<(\w+)>/g, (name, key: string) => replacements[key] ?? name);
 
 /** Connects a socket and resolves when it is ready. */
-function connect(script: ClientScript, given: Substitutions): Promise<void> {
+function connect(script: ClientScript, substitutions: Substitutions): Promise<void> {
   const { url, protocol, messages, readyText } = script;
   const socket = new WebSocket(url, protocol);
-  const replacements = { ...given, id: crypto.randomUUID() };
+  const replacements = { ...substitutions, id: crypto.randomUUID() };
   const lines = messages.map((line) => fill(line, replacements));
-  const counted = fill(script.countedPrefix, replacements);
+  const countedPrefix = fill(script.countedPrefix, replacements);
   receivedOf.set(socket, 0);
   substitutionsOf.set(socket, replacements);
-  const count = (data: Buffer): void => {
+  const onFrame = (data: Buffer): void => {
     const text = data.toString();
-    if (text.startsWith(counted)) {
+    if (text.startsWith(countedPrefix)) {
       receivedOf.set(socket, (receivedOf.get(socket) ?? 0) + 1);
       const stamp = STAMP.exec(text)?.[1];
       if (stamp !== undefined) delays.push(performance.now() - Number(stamp));
@@ -93,7 +93,7 @@ function connect(script: ClientScript, given: Substitutions): Promise<void> {
   };
   const onStart = (data: Buffer): void => {
     if (!data.toString().includes(readyText)) return sendNext();
-    socket.off('message', onStart).on('message', count);
+    socket.off('message', onStart).on('message', onFrame);
     clearTimeout(timer);
     resolve();
   };
@@ -109,7 +109,7 @@ async function connectAll(script: ClientScript): Promise<Outcome> {
   const failures: string[] = [];
   for (let first = 0; first < count; first += concurrency) {
     const startedAt = performance.now();
-    const one = async (index: number): Promise<void> => {
+    const connectOne = async (index: number): Promise<void> => {
       try {
         await connect(script, substitutions[index % substitutions.length] ?? {});
         delays.push(performance.now() - startedAt);
@@ -118,12 +118,12 @@ async function connectAll(script: ClientScript): Promise<Outcome> {
       }
     };
     const next = Math.min(concurrency, count - first);
-    await Promise.all(Array.from({ length: next }, (_, index) => one(first + index)));
+    await Promise.all(Array.from({ length: next }, (_, index) => connectOne(first + index)));
   }
   return { delays, failures };
 }
 
-async function runOpenLoop({ message, perSecond, messages, receivers }: OpenLoop): Promise<Outcome> {
+async function runOpenLoop({ message, perSecond, messages, receivers }: LoadCommand): Promise<Outcome> {
   const senders = [...substitutionsOf];
   delays = [];
   const startedAt = performance.now();
@@ -135,9 +135,14 @@ async function runOpenLoop({ message, perSecond, messages, receivers }: OpenLoop
     const [socket, replacements] = senders[index % senders.length] ?? [];
     socket?.send(fill(message, { ...replacements, stamp: `${due.toFixed(3)}`, number: `${index}` }));
   }
-  for (let left = TIMEOUT_MS; left > 0 && delays.length < messages * receivers; left -= 20) await pause(20);
-  const lost = messages * receivers - delays.length;
-  return { delays, failures: lost === 0 ? [] : [`${lost} frames were not received`] };
+  for (
+    let remainingMs = TIMEOUT_MS;
+    remainingMs > 0 && delays.length < messages * receivers;
+    remainingMs -= 20
+  )
+    await pause(20);
+  const missing = messages * receivers - delays.length;
+  return { delays, failures: missing === 0 ? [] : [`${missing} frames were not received`] };
 }
 
 async function handle(command: Command): Promise<Outcome> {

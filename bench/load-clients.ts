@@ -11,7 +11,7 @@ const MAX_MESSAGES = 300;
 const PAUSE_MS = 100;
 const IDLE_MS = 400;
 
-/** Many clients in a separate process. */
+/** Clients in a separate process. */
 export interface LoadClients extends AsyncDisposable {
   /** Runs a command. Throws if a client failed. */
   run(command: Command): Promise<void>;
@@ -44,7 +44,7 @@ const countMessages = (subscribers: number): number =>
 
 /** Publishes the messages of a round at a fixed rate. */
 async function publishAll(subscribers: number, publish: () => Promise<unknown>): Promise<void> {
-  for (let left = countMessages(subscribers); left > 0; left -= 1) {
+  for (let remaining = countMessages(subscribers); remaining > 0; remaining -= 1) {
     await publish();
     await pause((PAUSE_MS * subscribers) / 1_000);
   }
@@ -55,8 +55,8 @@ export interface DeliveryTarget {
   /** The delivering process. */
   readonly pid: number;
   publish(): Promise<unknown>;
-  /** The same work without receivers. Its cost is subtracted. */
-  publishUnheard?(): Promise<unknown>;
+  /** Does the same work without receivers. Its cost is subtracted. */
+  publishWithoutReceivers?(): Promise<unknown>;
 }
 
 /** Connected clients of a delivering process. */
@@ -69,29 +69,31 @@ export async function openReceivers({
   script,
   pid,
   publish,
-  publishUnheard,
+  publishWithoutReceivers,
 }: DeliveryTarget): Promise<Receivers> {
   await using stack = new AsyncDisposableStack();
   const clients = stack.use(startLoadClients());
   const { count } = script;
   await clients.run(script);
-  await untilIdle(pid);
-  const owned = stack.move();
+  await waitUntilIdle(pid);
+  const resources = stack.move();
   return {
     async measureCost() {
       const idleMs =
-        publishUnheard === undefined ? 0 : await cpuDuring(pid, () => publishAll(count, publishUnheard));
+        publishWithoutReceivers === undefined
+          ? 0
+          : await cpuDuring(pid, () => publishAll(count, publishWithoutReceivers));
       const ms = await cpuDuring(pid, async () => {
         await publishAll(count, publish);
         await clients.run({ type: 'collect', frames: countMessages(count) });
       });
       return ((ms - idleMs) * 1_000) / (countMessages(count) * count);
     },
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
 
 /** Waits until the work of opening or closing many sockets is over, as it must not be measured. */
-async function untilIdle(pid: number): Promise<void> {
+async function waitUntilIdle(pid: number): Promise<void> {
   while ((await cpuDuring(pid, () => pause(IDLE_MS))) > IDLE_MS / 20);
 }

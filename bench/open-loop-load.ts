@@ -39,8 +39,8 @@ export interface LoadResult {
   readonly lost: number;
 }
 
-const percentile = (sorted: readonly number[], part: number): number =>
-  sorted[Math.floor(sorted.length * part)] ?? NaN;
+const percentile = (sorted: readonly number[], fraction: number): number =>
+  sorted[Math.floor(sorted.length * fraction)] ?? NaN;
 
 /** Runs the load from all clients in turn, after one second of warm-up. */
 export async function runLoad(

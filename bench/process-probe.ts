@@ -31,8 +31,8 @@ function readMemory(): Memory {
 
 function readDelay(): Delay {
   delay.disable();
-  const late = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS);
-  return { p99: late(delay.percentile(99)), max: late(delay.max) };
+  const toDelayMs = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS);
+  return { p99: toDelayMs(delay.percentile(99)), max: toDelayMs(delay.max) };
 }
 
 process.on('message', (request: ProbeRequest) => {

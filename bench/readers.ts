@@ -96,9 +96,9 @@ async function collect(messages: number): Promise<readonly Arrival[]> {
     readers.filter(({ isHeavy }) => !(isHeavy && isStalled)),
     messages,
   );
-  const collected = arrivals;
+  const received = arrivals;
   arrivals = [];
-  return collected;
+  return received;
 }
 
 async function handle(command: Command): Promise<Reply> {

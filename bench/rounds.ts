@@ -22,7 +22,7 @@ export async function measureRounds<Name extends string>(
   const rounds: ReadonlyMap<string, number>[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     const costs = new Map<string, number>();
-    for (const [name, delivered] of receivers) costs.set(name, await delivered.measureCost());
+    for (const [name, target] of receivers) costs.set(name, await target.measureCost());
     rounds.push(costs);
   }
   const medianOf = (valueOf: (costs: ReadonlyMap<string, number>) => number): number | undefined => {

@@ -45,10 +45,10 @@ const createSeedStatements = ({ accounts, perConversation }: SeedOptions) => {
 /** Fills an empty database. Returns the accounts with tokens for a server with this secret. */
 export async function seedAccounts(
   options: SeedOptions,
-  at: DatabaseOptions,
+  databaseOptions: DatabaseOptions,
   secret: string,
 ): Promise<readonly Member[]> {
-  await using database = await openDatabase(at, createLogger('warn'));
+  await using database = await openDatabase(databaseOptions, createLogger('warn'));
   for (const statement of createSeedStatements(options)) await statement.execute(database.db);
   const tokens = createTokens({ secret });
   return await Promise.all(
@@ -85,6 +85,6 @@ export async function startSeededServer(
       ...(postgres === undefined ? {} : { DATABASE_URL: postgres, AUTH_SECRET: secret }),
     }),
   );
-  const owned = stack.move();
-  return { server, members, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  const resources = stack.move();
+  return { server, members, [Symbol.asyncDispose]: () => resources.disposeAsync() };
 }

@@ -28,7 +28,7 @@ const SEND =
 let sendNext: (() => Promise<void>)[] = [];
 const sockets: WebSocket[] = [];
 
-async function open(url: string, { token, conversation }: Member): Promise<() => Promise<void>> {
+async function openSender(url: string, { token, conversation }: Member): Promise<() => Promise<void>> {
   const socket = new WebSocket(url, 'graphql-transport-ws');
   sockets.push(socket);
   let onReply: ((text: string) => void) | undefined;
@@ -54,24 +54,24 @@ async function open(url: string, { token, conversation }: Member): Promise<() =>
 }
 
 async function sendFor(ms: number): Promise<RoundResult> {
-  const until = performance.now() + ms;
-  const times: number[] = [];
+  const deadline = performance.now() + ms;
+  const delays: number[] = [];
   const sendRepeatedly = async (send: () => Promise<void>): Promise<void> => {
-    for (let before = performance.now(); before < until; before = performance.now()) {
+    for (let startedAt = performance.now(); startedAt < deadline; startedAt = performance.now()) {
       await send();
-      times.push(performance.now() - before);
+      delays.push(performance.now() - startedAt);
     }
   };
   await Promise.all(sendNext.map(sendRepeatedly));
-  times.sort((a, b) => a - b);
-  const at = (part: number): number => times[Math.floor(times.length * part)] ?? NaN;
-  return { sends: times.length, medianMs: at(0.5), p99Ms: at(0.99) };
+  delays.sort((a, b) => a - b);
+  const percentile = (fraction: number): number => delays[Math.floor(delays.length * fraction)] ?? NaN;
+  return { sends: delays.length, medianMs: percentile(0.5), p99Ms: percentile(0.99) };
 }
 
 async function handle(command: Command): Promise<RoundResult | 'done'> {
   if (command.type === 'send') return sendFor(command.ms);
   if (command.type === 'open') {
-    sendNext = await Promise.all(command.senders.map((sender) => open(command.url, sender)));
+    sendNext = await Promise.all(command.senders.map((sender) => openSender(command.url, sender)));
   } else {
     for (const socket of sockets.splice(0)) socket.terminate();
     await pause(100);

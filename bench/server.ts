@@ -26,7 +26,7 @@ export async function startServer(
   dataDir: string,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<Server> {
-  const before = performance.now();
+  const startedAt = performance.now();
   const child = spawn(process.execPath, [...PROBED, 'src/main.ts'], {
     env: {
       ...process.env,
@@ -40,7 +40,7 @@ export async function startServer(
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   const url = await waitUntilListening(child);
-  const readyMs = performance.now() - before;
+  const readyMs = performance.now() - startedAt;
   const exited = new Promise((resolve) => child.once('exit', resolve));
   return {
     url,
@@ -53,9 +53,9 @@ export async function startServer(
     },
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM');
-      const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+      const killTimer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
       await exited;
-      clearTimeout(late);
+      clearTimeout(killTimer);
     },
   };
 }
@@ -64,14 +64,14 @@ export async function startServer(
 export async function measurePeakMb(server: Server, work: Promise<unknown>): Promise<number> {
   let peak = 0;
   const timer = setInterval(() => {
-    void server.residentMb().then((now) => (peak = Math.max(peak, now)));
+    void server.residentMb().then((residentMb) => (peak = Math.max(peak, residentMb)));
   }, SAMPLE_MS);
   await work.finally(() => clearInterval(timer));
   return peak;
 }
 
 /** Returns a percentile of sorted durations, in milliseconds with one decimal. */
-export const percentile = (sorted: readonly number[], part: number): string =>
-  (sorted[Math.floor(sorted.length * part)] ?? sorted.at(-1) ?? 0).toFixed(1);
+export const percentile = (sorted: readonly number[], fraction: number): string =>
+  (sorted[Math.floor(sorted.length * fraction)] ?? sorted.at(-1) ?? 0).toFixed(1);
 
 export const print = (line: string): void => void process.stdout.write(`${line}\n`);

@@ -22,9 +22,9 @@ const message: Send = {
 };
 
 async function measureMs(send: () => Promise<unknown>): Promise<number> {
-  const before = performance.now();
+  const startedAt = performance.now();
   await send();
-  return performance.now() - before;
+  return performance.now() - startedAt;
 }
 
 await using stack = new AsyncDisposableStack();
@@ -35,7 +35,7 @@ const { db } = stack.use(await openDatabase({ kind: 'postgres', url }, log));
 const deps = { db, bus: createBus(log) };
 const sends = createSendBatcher(deps);
 
-/** Alternates the two ways, so that both see the same disk. Returns their medians. */
+/** Alternates batched and unbatched sends, so that both use the same state of the disk. Returns their medians. */
 async function compare(): Promise<{ readonly parley: number; readonly unbatched: number }> {
   const [batched, unbatched]: [number[], number[]] = [[], []];
   for (let count = 0; count < SENDS; count += 1) {

@@ -1,4 +1,4 @@
-// Measures what 1 % of clients that do not read cost the others, and the server memory.
+// Measures by how much 1 % of clients that do not read delay the others, and the server memory.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -23,7 +23,7 @@ const TEXT = '.'.repeat(8_192);
 const SEND =
   'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { legacyId } } }';
 
-interface Sent {
+interface SendMessageData {
   readonly sendMessage: { readonly message: { readonly legacyId: number } };
 }
 
@@ -32,7 +32,7 @@ async function sendAll(ann: TestAccount, conversations: readonly string[]): Prom
   const sentAt = new Map<number, number>();
   const send = async (id: string | undefined): Promise<void> => {
     const at = Number(process.hrtime.bigint());
-    const { sendMessage } = await ann.graphql.run<Sent>(SEND, { id, text: TEXT });
+    const { sendMessage } = await ann.graphql.run<SendMessageData>(SEND, { id, text: TEXT });
     sentAt.set(sendMessage.message.legacyId, at);
   };
   // Settled, so that a failure does not exit the process before the server is stopped.
@@ -88,15 +88,15 @@ const ratios: number[] = [];
 for (let round = 0; round < ROUNDS; round += 1) {
   const p99 = { reading: 0, stalled: 0 };
   const peak = { reading: 0, stalled: 0 };
-  for (const half of round % 2 === 0
+  for (const phase of round % 2 === 0
     ? (['reading', 'stalled'] as const)
     : (['stalled', 'reading'] as const)) {
-    if (half === 'stalled') await runCommand({ type: 'stall' });
-    const sending = sendAll(ann, conversations);
-    peak[half] = await measurePeakMb(server, sending);
-    const delays = await collectDelays(await sending);
-    p99[half] = Number(percentile(delays, 0.99));
-    if (half === 'stalled') await runCommand({ type: 'resume', messages: MESSAGES });
+    if (phase === 'stalled') await runCommand({ type: 'stall' });
+    const sends = sendAll(ann, conversations);
+    peak[phase] = await measurePeakMb(server, sends);
+    const delays = await collectDelays(await sends);
+    p99[phase] = Number(percentile(delays, 0.99));
+    if (phase === 'stalled') await runCommand({ type: 'resume', messages: MESSAGES });
   }
   ratios.push(p99.stalled / p99.reading);
   print(

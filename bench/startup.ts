@@ -21,35 +21,35 @@ async function measureSends(url: string): Promise<number[]> {
   await events.nextOf('StreamLive');
   const delays: number[] = [];
   for (let index = 0; index < MESSAGES; index += 1) {
-    const before = performance.now();
-    const sent = ann.run(
+    const startedAt = performance.now();
+    const send = ann.run(
       'mutation { sendMessage(conversationId: "Conversation:1", text: "hello") { message { id } } }',
     );
     await events.nextOf('MessageSent');
-    delays.push(performance.now() - before);
-    await sent;
+    delays.push(performance.now() - startedAt);
+    await send;
   }
   return delays.toSorted((a, b) => a - b);
 }
 
 const dataDir = await mkdtemp(join(tmpdir(), 'parley-bench-'));
 try {
-  const firstReadyMs = await startServer(dataDir).then(async (cold) => {
-    await cold[Symbol.asyncDispose]();
-    return cold.readyMs;
+  const firstReadyMs = await startServer(dataDir).then(async (server) => {
+    await server[Symbol.asyncDispose]();
+    return server.readyMs;
   });
   print(`first start, ready after       ${(firstReadyMs / 1000).toFixed(1)} s`);
-  await using warm = await startServer(dataDir);
-  print(`later start, ready after       ${(warm.readyMs / 1000).toFixed(1)} s`);
+  await using server = await startServer(dataDir);
+  print(`later start, ready after       ${(server.readyMs / 1000).toFixed(1)} s`);
   await new Promise((resolve) => setTimeout(resolve, 3_000));
-  const idleMb = await warm.residentMb();
+  const idleMb = await server.residentMb();
   print(`idle memory                    ${idleMb.toFixed(0)} MB`);
-  const delays = await measureSends(warm.url);
+  const delays = await measureSends(server.url);
   print(
     `single message, send to socket ${percentile(delays, 0.5)} ms (median), ${percentile(delays, 0.99)} ms (p99)`,
   );
   const [sendMedianMs, sendP99Ms] = [Number(percentile(delays, 0.5)), Number(percentile(delays, 0.99))];
-  await record('startup', [{ firstReadyMs, readyMs: warm.readyMs, idleMb, sendMedianMs, sendP99Ms }]);
+  await record('startup', [{ firstReadyMs, readyMs: server.readyMs, idleMb, sendMedianMs, sendP99Ms }]);
 } finally {
   await rm(dataDir, { recursive: true, force: true });
 }

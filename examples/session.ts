@@ -5,18 +5,18 @@ export const webSocketUrl = graphqlUrl.replace(/^http/, 'ws');
 export interface Session {
   getToken(): Promise<string>;
   /** Stores a renewed token. */
-  setToken(renewed: string): void;
+  setToken(newToken: string): void;
   /** Discards an expired token: the next `getToken` logs in again. */
   forget(): void;
 }
 
-/** The session of a user. An app prompts for the password and stores the token; here both are in memory. */
+/** Creates the session of a user. An app prompts for the password and stores the token; here both are in memory. */
 export function createSession(): Session {
   let token = process.env.PARLEY_TOKEN;
   return {
     getToken: async () => (token ??= await logIn('ann@example.com', 'parley')),
-    setToken(renewed) {
-      token = renewed;
+    setToken(newToken) {
+      token = newToken;
     },
     forget() {
       token = undefined;
@@ -24,7 +24,7 @@ export function createSession(): Session {
   };
 }
 
-/** Whether a subscription or its WebSocket ended because the token expired. After a logout it did not. */
+/** Checks whether a subscription or its WebSocket ended because the token expired, not because of a logout. */
 export function isTokenExpired(problem: unknown): boolean {
   if (Array.isArray(problem)) return problem.some(({ extensions }) => extensions?.reason === 'TOKEN_EXPIRED');
   const { code, reason } = problem as { code?: unknown; reason?: unknown };

@@ -13,7 +13,7 @@ function joinRoom(name: string, socket: WebSocket): void {
   rooms.set(name, room.add(socket));
   socket.once('close', () => room.delete(socket));
   socket.on('message', (data: Buffer) => {
-    for (const other of room) other.send(data, { binary: false });
+    for (const member of room) member.send(data, { binary: false });
   });
   socket.send('ready');
 }

@@ -1,5 +1,5 @@
-// Peer: Mercurius as its manual shows, with a loader per level, and graphql-jit from the first request on. It runs the same prepared
-// statements as Parley on the same database, and checks the same token.
+// Peer: Mercurius as in its manual, with a loader per level and graphql-jit from the first request. It runs the same prepared
+// statements as Parley on the same database, and verifies the same token.
 import { createSecretKey } from 'node:crypto';
 import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
@@ -18,14 +18,14 @@ interface App {
 interface Row {
   readonly id: number;
 }
-type Loading<Source, Params = object> = readonly { readonly obj: Source; readonly params: Params }[];
+type LoaderQueries<Source, Params = object> = readonly { readonly obj: Source; readonly params: Params }[];
 type Conversation = Row & { readonly circle_id: number };
 type Message = Row & { readonly conversation_id: number; readonly author_user_id: number };
 type Participant = Row & { readonly conversation_id: number; readonly user_id: number };
 
-const load = createRequire(new URL('mercurius/', import.meta.url));
-const fastify = load('fastify') as () => App;
-const mercurius: unknown = load('mercurius');
+const requireInstalled = createRequire(new URL('mercurius/', import.meta.url));
+const fastify = requireInstalled('fastify') as () => App;
+const mercurius: unknown = requireInstalled('mercurius');
 const { AUTH_SECRET = '', DATABASE_URL = '' } = process.env;
 const secret = createSecretKey(Buffer.from(AUTH_SECRET));
 
@@ -42,30 +42,30 @@ const pool = new pg.Pool({
 });
 
 const names = new Map<string, string>();
-async function read<Answer>(text: string, values: unknown[]): Promise<Answer[]> {
+async function query<Result>(text: string, values: unknown[]): Promise<Result[]> {
   const name = names.get(text) ?? `peer-${names.size}`;
   names.set(text, name);
   const { rows } = await pool.query({ name, text, values });
-  return rows as Answer[];
+  return rows as Result[];
 }
 
-async function callerOf(authorization: string): Promise<number> {
+async function authenticate(authorization: string): Promise<number> {
   const { payload } = await jwtVerify(authorization.slice('Bearer '.length), secret, {
     algorithms: ['HS256'],
     requiredClaims: ['exp'],
   });
-  const [active] = await read<Row>(ACTIVE, [payload.jti, (payload.iat ?? 0) * 1000, Number(payload.sub)]);
+  const [active] = await query<Row>(ACTIVE, [payload.jti, (payload.iat ?? 0) * 1000, Number(payload.sub)]);
   if (active === undefined) throw new Error('The token is not valid.');
   return active.id;
 }
 
-async function usersOf(ids: readonly number[]): Promise<(Row | undefined)[]> {
-  const users = await read<Row>(USERS, ['user', [...new Set(ids)]]);
+async function loadUsers(ids: readonly number[]): Promise<(Row | undefined)[]> {
+  const users = await query<Row>(USERS, ['user', [...new Set(ids)]]);
   const byId = new Map(users.map((user) => [user.id, user]));
   return ids.map((id) => byId.get(id));
 }
 
-const idsOf = (loading: Loading<Row>): number[] => loading.map(({ obj }) => obj.id);
+const idsOf = (queries: LoaderQueries<Row>): number[] => queries.map(({ obj }) => obj.id);
 const page = <Node>(nodes: readonly Node[] | undefined) => ({ nodes: nodes ?? [] });
 const cache = false;
 
@@ -73,42 +73,42 @@ const loaders = {
   Circle: {
     conversations: {
       opts: { cache },
-      async loader(loading: Loading<Row>, { caller }: { readonly caller: number }) {
-        const rows = await read<Conversation>(CONVERSATIONS, [caller, idsOf(loading)]);
+      async loader(queries: LoaderQueries<Row>, { caller }: { readonly caller: number }) {
+        const rows = await query<Conversation>(CONVERSATIONS, [caller, idsOf(queries)]);
         const byCircle = Map.groupBy(rows, ({ circle_id }) => circle_id);
-        return loading.map(({ obj }) => page(byCircle.get(obj.id)));
+        return queries.map(({ obj }) => page(byCircle.get(obj.id)));
       },
     },
   },
   Conversation: {
     participants: {
       opts: { cache },
-      async loader(loading: Loading<Row>) {
-        const rows = await read<Participant>(PARTICIPANTS, [idsOf(loading)]);
+      async loader(queries: LoaderQueries<Row>) {
+        const rows = await query<Participant>(PARTICIPANTS, [idsOf(queries)]);
         const byConversation = Map.groupBy(rows, ({ conversation_id }) => conversation_id);
-        return loading.map(({ obj }) => page(byConversation.get(obj.id)));
+        return queries.map(({ obj }) => page(byConversation.get(obj.id)));
       },
     },
     messages: {
       opts: { cache },
-      async loader(loading: Loading<Row, { readonly last: number }>) {
-        const last = loading[0]?.params.last ?? 20;
-        const rows = await read<Message>(MESSAGES, [idsOf(loading), last + 1]);
+      async loader(queries: LoaderQueries<Row, { readonly last: number }>) {
+        const last = queries[0]?.params.last ?? 20;
+        const rows = await query<Message>(MESSAGES, [idsOf(queries), last + 1]);
         const byConversation = Map.groupBy(rows, ({ conversation_id }) => conversation_id);
-        return loading.map(({ obj }) => page(byConversation.get(obj.id)?.slice(0, last).reverse()));
+        return queries.map(({ obj }) => page(byConversation.get(obj.id)?.slice(0, last).reverse()));
       },
     },
   },
   Message: {
     author: {
       opts: { cache },
-      loader: (loading: Loading<Message>) => usersOf(loading.map(({ obj }) => obj.author_user_id)),
+      loader: (queries: LoaderQueries<Message>) => loadUsers(queries.map(({ obj }) => obj.author_user_id)),
     },
   },
   Participant: {
     user: {
       opts: { cache },
-      loader: (loading: Loading<Participant>) => usersOf(loading.map(({ obj }) => obj.user_id)),
+      loader: (queries: LoaderQueries<Participant>) => loadUsers(queries.map(({ obj }) => obj.user_id)),
     },
   },
 };
@@ -121,7 +121,7 @@ const idOf =
 const resolvers = {
   Query: {
     circles: async (_root: unknown, _args: object, { caller }: { readonly caller: number }) =>
-      page(await read<Row>(CIRCLES, [caller])),
+      page(await query<Row>(CIRCLES, [caller])),
   },
   Circle: { id: idOf('Circle') },
   Conversation: { id: idOf('Conversation') },
@@ -140,7 +140,7 @@ app.register(mercurius, {
   loaders,
   resolvers,
   context: async (request: { readonly headers: { readonly authorization: string } }) => ({
-    caller: await callerOf(request.headers.authorization),
+    caller: await authenticate(request.headers.authorization),
   }),
   schema: /* GraphQL */ `
     type Query {

@@ -1,4 +1,4 @@
-// Peer: graphql-yoga and graphql-ws as their manuals show. Each subscriber executes each event separately.
+// Peer: graphql-yoga and graphql-ws as in their manuals. Each subscriber executes each event separately.
 import { setMaxListeners } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage } from 'node:http';

@@ -39,11 +39,11 @@ const UPLOAD: TypedDocumentNode<{ uploadMedia: Media }, { mediaId: string; file:
 const client = createApolloClient(createSession(), createClient({ url: webSocketUrl }));
 const file = new File(['Hello from Apollo Client'], 'hello.txt', { type: 'text/plain' });
 
-const { data: sent } = await client.mutate({
+const { data: response } = await client.mutate({
   mutation: SEND_FILES,
   variables: { conversationId: 'Conversation:1', files: [file.name], key: crypto.randomUUID() },
 });
-for (const { id } of sent?.sendMessage.media ?? []) {
+for (const { id } of response?.sendMessage.media ?? []) {
   const { data } = await client.mutate({ mutation: UPLOAD, variables: { mediaId: id, file } });
   const media = data?.uploadMedia;
   console.log(`Uploaded ${media?.filename}${media?.extension}, ${media?.size} bytes`);

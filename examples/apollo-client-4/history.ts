@@ -9,12 +9,12 @@ const id = process.argv[2] ?? 'Conversation:1';
 const conversation = client.watchQuery({ query: CONVERSATION, variables: { id } });
 
 // The cache merges the pages, and the watched query updates.
-const screen = conversation.subscribe(() => undefined);
+const subscription = conversation.subscribe(() => undefined);
 let { data } = await conversation.refetch();
 while (data?.conversation.messages.pageInfo.hasPreviousPage) {
   const { startCursor } = data.conversation.messages.pageInfo;
   ({ data } = await conversation.fetchMore({ variables: { before: startCursor } }));
 }
-const whole = client.readQuery({ query: CONVERSATION, variables: { id } });
-for (const { node } of whole?.conversation.messages.edges ?? []) console.log('Message', node.text);
-screen.unsubscribe();
+const result = client.readQuery({ query: CONVERSATION, variables: { id } });
+for (const { node } of result?.conversation.messages.edges ?? []) console.log('Message', node.text);
+subscription.unsubscribe();

@@ -1,4 +1,4 @@
-// Browsers have their own EventSource. This one does not keep Node alive while it waits to reconnect: hence the timer.
+// Browsers have a built-in EventSource. This one does not keep Node alive while it waits to reconnect: hence the timer.
 import { EventSource } from 'eventsource';
 import { createSession, graphqlUrl } from '../session.ts';
 
@@ -29,20 +29,21 @@ const session = createSession();
 let after: string | undefined;
 
 async function listen(): Promise<void> {
-  const address = new URL(graphqlUrl);
-  address.searchParams.set('query', CONVERSATION_EVENTS);
-  address.searchParams.set('variables', JSON.stringify({ id: 'Conversation:1', after }));
+  const requestUrl = new URL(graphqlUrl);
+  requestUrl.searchParams.set('query', CONVERSATION_EVENTS);
+  requestUrl.searchParams.set('variables', JSON.stringify({ id: 'Conversation:1', after }));
   // EventSource cannot send custom headers.
-  address.searchParams.set('token', await session.getToken());
+  requestUrl.searchParams.set('token', await session.getToken());
 
-  const source = new EventSource(address);
+  const source = new EventSource(requestUrl);
   source.addEventListener('next', (event) => {
     if (event.lastEventId !== '') after = event.lastEventId;
     const { data, errors } = JSON.parse(event.data) as Result;
-    if (errors) return end(errors);
-    const happened = data?.conversationEvents;
-    if (happened?.__typename === 'MessageSent') console.log('MessageSent', happened.message?.text);
-    else console.log(happened?.__typename);
+    if (errors) return handleErrors(errors);
+    const conversationEvent = data?.conversationEvents;
+    if (conversationEvent?.__typename === 'MessageSent')
+      console.log('MessageSent', conversationEvent.message?.text);
+    else console.log(conversationEvent?.__typename);
   });
   source.addEventListener('complete', () => source.close());
   source.addEventListener('error', () => {
@@ -51,7 +52,7 @@ async function listen(): Promise<void> {
       setTimeout(() => void listen(), 1_000 + Math.random() * 2_000);
   });
 
-  function end([error]: NonNullable<Result['errors']>): void {
+  function handleErrors([error]: NonNullable<Result['errors']>): void {
     source.close();
     if (error?.extensions?.code !== 'UNAUTHENTICATED') throw new Error(error?.message);
     session.forget();

@@ -4,7 +4,7 @@ import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { OperationTypeNode } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { graphqlUrl, webSocketUrl } from '../session.ts';
-import { connectionParams, printingFetch, sha256 } from './requests.ts';
+import { connectionParams, fetchAndPrint, sha256 } from './requests.ts';
 
 const webSocket = createClient({ url: webSocketUrl, connectionParams });
 const client = new ApolloClient({
@@ -12,13 +12,13 @@ const client = new ApolloClient({
     ApolloLink.split(
       ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
       new GraphQLWsLink(webSocket),
-      new HttpLink({ uri: graphqlUrl, fetch: printingFetch }),
+      new HttpLink({ uri: graphqlUrl, fetch: fetchAndPrint }),
     ),
   ),
   cache: new InMemoryCache(),
 });
 
-for (const _time of [1, 2]) {
+for (const _round of [1, 2]) {
   const query = gql`
     query Apollo4 {
       me {

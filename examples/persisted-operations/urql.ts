@@ -1,11 +1,11 @@
 import { Client, fetchExchange, gql } from '@urql/core';
 import { persistedExchange } from '@urql/exchange-persisted';
 import { graphqlUrl } from '../session.ts';
-import { printingFetch, sha256 } from './requests.ts';
+import { fetchAndPrint, sha256 } from './requests.ts';
 
 const client = new Client({
   url: graphqlUrl,
-  fetch: printingFetch,
+  fetch: fetchAndPrint,
   exchanges: [
     persistedExchange({
       preferGetForPersistedQueries: process.env.GET === '1',
@@ -16,7 +16,7 @@ const client = new Client({
   ],
 });
 
-for (const _time of [1, 2]) {
+for (const _round of [1, 2]) {
   const { data, error } = await client.query(
     gql`
       query Urql {

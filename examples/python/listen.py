@@ -25,7 +25,7 @@ subscription ($id: ID!, $after: Cursor) {
 """
 
 
-class Refused(Exception):
+class StreamEnded(Exception):
     """The server ended the stream: see docs/errors.md for the reasons."""
 
 
@@ -49,9 +49,9 @@ async def connect(session, token, variables):
             elif message["type"] == "next":
                 yield message["payload"]["data"]["conversationEvents"]
             elif message["type"] == "error":
-                raise Refused(message["payload"])
+                raise StreamEnded(message["payload"])
         if socket.close_code in (4401, 4403):
-            raise Refused(socket.close_code)
+            raise StreamEnded(socket.close_code)
 
 
 async def main():

@@ -86,25 +86,25 @@ export function subscribeToConversation(
   });
 }
 
-/** Watches what a component renders, all pages and the messages of events, and retains it in the store. */
+/** Watches the data that a component renders, all pages and the messages of events, and retains it in the store. */
 export function watchConversation(
   environment: Environment,
   id: string,
-  show: (texts: readonly string[]) => void,
+  onTexts: (texts: readonly string[]) => void,
 ): Disposable {
   const operation = createOperationDescriptor(getRequest(CONVERSATION), { id });
-  const retained = environment.retain(operation);
-  const showNow = (data: unknown): void => {
+  const retention = environment.retain(operation);
+  const render = (data: unknown): void => {
     const { conversation } = data as conversationQuery$data;
-    show(conversation.messages.edges.flatMap(({ node }) => node?.text ?? []));
+    onTexts(conversation.messages.edges.flatMap(({ node }) => node?.text ?? []));
   };
   const snapshot = environment.lookup(operation.fragment);
-  showNow(snapshot.data);
-  const watched = environment.subscribe(snapshot, ({ data }) => showNow(data));
+  render(snapshot.data);
+  const subscription = environment.subscribe(snapshot, ({ data }) => render(data));
   return {
     dispose() {
-      watched.dispose();
-      retained.dispose();
+      subscription.dispose();
+      retention.dispose();
     },
   };
 }

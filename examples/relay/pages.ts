@@ -8,7 +8,7 @@ const id = 'Conversation:1';
 const environment = createEnvironment(createSession(), createClient({ url: webSocketUrl }));
 
 let { pageInfo } = (await readConversation(environment, id)).messages;
-const read = watchConversation(environment, id, (texts) => console.log(texts.length));
+const watch = watchConversation(environment, id, (texts) => console.log(texts.length));
 while (pageInfo.hasPreviousPage)
   ({ pageInfo } = (await readConversation(environment, id, pageInfo.startCursor)).messages);
-read.dispose();
+watch.dispose();

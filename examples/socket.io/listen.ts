@@ -12,20 +12,20 @@ const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io(url, {
       () => send({}),
     ),
 });
-let newest: number | undefined;
+let newestMessageId: number | undefined;
 
 // Rooms belong to the connection: join again after each connect, with the last message received.
 socket.on('connect', () => {
-  socket.emit('join_conversation', { conversation_id: 1, after_message_id: newest });
+  socket.emit('join_conversation', { conversation_id: 1, after_message_id: newestMessageId });
 });
-socket.on('success', (answer) => console.log('success', answer));
+socket.on('success', (reply) => console.log('success', reply));
 socket.on('error', (text) => console.log('error', text));
 // A message is sent again when it is edited, and when its files are uploaded.
 socket.on('message', (frame) => {
   if (!('message' in frame)) return;
   const { id, content } = frame.message;
-  if (newest !== undefined && id <= newest) return;
-  newest = id;
+  if (newestMessageId !== undefined && id <= newestMessageId) return;
+  newestMessageId = id;
   console.log('MessageSent', content);
 });
 // The session has ended. socket.io-client reconnects in all other cases.

@@ -12,7 +12,7 @@ const webSocket = resumable(
     connectionParams: async () => ({ token: await session.getToken() }),
   }),
   {
-    onExpired: async () => (await read()).eventCursor,
+    onExpired: async () => (await readConversation()).eventCursor,
     shouldRetry(problem) {
       if (!isTokenExpired(problem)) return undefined;
       session.forget();
@@ -22,7 +22,7 @@ const webSocket = resumable(
 );
 const client = createUrqlClient(session, webSocket);
 
-const { eventCursor } = await read();
+const { eventCursor } = await readConversation();
 client.subscription(CONVERSATION_EVENTS, { id, after: eventCursor }).subscribe(({ data, error }) => {
   if (error) throw error;
   const event = data?.conversationEvents;
@@ -35,7 +35,7 @@ client.query(CONVERSATION, { id }).subscribe(({ data }) => {
   console.log('shown', texts?.length, texts?.at(-1));
 });
 
-async function read() {
+async function readConversation() {
   const { data, error } = await client.query(CONVERSATION, { id }, { requestPolicy: 'network-only' });
   if (!data) throw error ?? new Error('No data.');
   return data.conversation;
