@@ -13,7 +13,7 @@ import { createCircle, createDevice, createUser, createSession } from '../harnes
 import type { ActorRef } from '../../src/actor.ts';
 
 const errorWithCode = (value: string, details: object = {}) =>
-  expect.objectContaining({ errorWithCode: value, details: expect.objectContaining(details) as object });
+  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
 const USER: ActorRef = { kind: 'user', id: 12 as UserId };
 const DEVICE: ActorRef = { kind: 'device', id: 12 as DeviceId };

@@ -35,7 +35,7 @@ const PNG = Buffer.from(
 const UNNAMED = 'upload.bin';
 
 const errorWithCode = (value: string, details: object = {}) =>
-  expect.objectContaining({ errorWithCode: value, details: expect.objectContaining(details) as object });
+  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
 /** Creates a storage in a folder that the test can read. */
 async function testStorage() {
@@ -271,7 +271,7 @@ test('a full disk is UNAVAILABLE and leaves nothing behind', async () => {
   const content = Readable.from(
     (function* () {
       yield Buffer.alloc(10);
-      throw Object.assign(new Error('ENOSPC: no space left on device'), { errorWithCode: 'ENOSPC' });
+      throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
     })(),
   );
   await expect(folder.storage.write(content, 1_000)).rejects.toThrow(errorWithCode('UNAVAILABLE'));

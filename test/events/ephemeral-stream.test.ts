@@ -23,7 +23,7 @@ interface TypingItem {
 }
 
 const errorWithCode = (value: string, details: object = {}) =>
-  expect.objectContaining({ errorWithCode: value, details: expect.objectContaining(details) as object });
+  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
 function openTyping(
   core: Core,

@@ -37,7 +37,7 @@ const emitDeletion = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
   transact(core, async (unit) => unit.emit(createParticipantDeleted(number)));
 
 const errorWithCode = (value: string, details: object = {}) =>
-  expect.objectContaining({ errorWithCode: value, details: expect.objectContaining(details) as object });
+  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
 /** Reads until the server ends the stream. Returns the items and the error. */
 async function readToEnd(stream: EventStream) {

@@ -267,8 +267,8 @@ test('access to the conversation of each item is checked in one statement, whate
     await client.run(actor, CONVERSATIONS_OF_MESSAGES);
     return client.statements.count;
   };
-  const forOne = await countFor(await fillScreen(client, 'one', 1, 1, 1));
-  const forMany = await countFor(await fillScreen(client, 'many', 3, 5, 20));
+  const forOne = await countFor(await seedFirstScreen(client, 'one', 1, 1, 1));
+  const forMany = await countFor(await seedFirstScreen(client, 'many', 3, 5, 20));
   // Circles, conversations, messages and their conversations; access; roles, participants and messages of those.
   expect(Math.max(forOne, forMany)).toBeLessThanOrEqual(8);
 });

@@ -25,7 +25,7 @@ const INTERVAL_MS = 5_000;
 /** The database may be slow; the conditions need no time to elapse. */
 const POLL_OPTIONS = { interval: 5, timeout: 10_000 };
 const errorWithCode = (value: string, details: object = {}) =>
-  expect.objectContaining({ errorWithCode: value, details: expect.objectContaining(details) as object });
+  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
 interface Node extends AsyncDisposable {
   readonly id: string;
