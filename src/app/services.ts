@@ -48,7 +48,7 @@ export interface Services {
   /** E-mails of the demo accounts found in the database that still have their published password. */
   readonly demoEmails: readonly string[];
   readonly channelUsage: ChannelUsage;
-  readonly healthChecks: Pick<HealthOptions, 'pingDatabase' | 'hearsNodes'>;
+  readonly healthChecks: Pick<HealthOptions, 'pingDatabase' | 'isClusterConnected'>;
 }
 
 /** Opens everything with a lifetime or a secret, in startup order. Throws a `StartError` for what is unavailable. */
@@ -116,7 +116,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     channelUsage,
     healthChecks: {
       pingDatabase: () => pingDatabase(db),
-      hearsNodes: () => cluster?.listening !== false,
+      isClusterConnected: () => cluster?.listening !== false,
     },
   };
 }

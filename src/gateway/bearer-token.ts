@@ -100,7 +100,7 @@ export function findTokenInUpgrade(request: IncomingMessage): FoundToken | undef
 
 /** Returns the first token; without one, the first bad token; without that, the first blank. */
 export function firstOf(found: readonly (FoundToken | undefined)[]): FoundToken | undefined {
-  const present = found.filter((one) => one !== undefined);
+  const present = found.filter((token) => token !== undefined);
   return (
     present.find(({ token }) => token !== undefined) ??
     present.find(({ isBlank }) => isBlank === false) ??
@@ -130,7 +130,7 @@ function findNamed(values: unknown, depth: number): FoundToken[] {
   const named = entries
     .map(([name, value]) => ({ name, value, rank: NAMES.indexOf(normaliseName(name)) }))
     .filter(({ rank }) => rank >= 0)
-    .sort((one, other) => one.rank - other.rank);
+    .sort((a, b) => a.rank - b.rank);
   const found = named.flatMap(({ name, value }) => readValue(name, value) ?? []);
   if (depth >= MAX_DEPTH) return found;
   const inner = entries.filter(([name]) => WRAPPERS.has(normaliseName(name)) || isTokenName(name));

@@ -2,10 +2,10 @@ import * as accounts from '../domain/accounts.ts';
 import { findCirclesOf, findInvitationsOf } from '../domain/circles.ts';
 import type { UserId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
-import { pageOf } from './pagination.ts';
+import { connectionFromArray } from './pagination.ts';
 import type { Context } from './context.ts';
 import { requireActor, requireSession } from './context.ts';
-import { PASSWORD } from './complexity.ts';
+import { PASSWORD_COST } from './complexity.ts';
 import { isOnline } from './loaders.ts';
 import {
   Actor,
@@ -58,7 +58,7 @@ User.implement({
         description: 'The circles you belong to, oldest first. Null unless the user is you.',
         resolve: async ({ id }, args, context) =>
           isCaller(id, context)
-            ? pageOf('Circle', await findCirclesOf(context.deps, { kind: 'user', id }), args)
+            ? connectionFromArray('Circle', await findCirclesOf(context.deps, { kind: 'user', id }), args)
             : null,
       },
       CircleConnection,
@@ -71,7 +71,11 @@ User.implement({
         description: 'Your pending invitations to circles, oldest first. Null unless the user is you.',
         resolve: async ({ id }, args, context) =>
           isCaller(id, context)
-            ? pageOf('CircleInvitation', await findInvitationsOf(context.deps, { kind: 'user', id }), args)
+            ? connectionFromArray(
+                'CircleInvitation',
+                await findInvitationsOf(context.deps, { kind: 'user', id }),
+                args,
+              )
             : null,
       },
       CircleInvitationConnection,
@@ -170,7 +174,7 @@ const UpdateAccountInput = builder.inputType('UpdateAccountInput', {
 builder.mutationFields((t) => ({
   createAccount: t.field({
     type: LoginPayload,
-    complexity: PASSWORD,
+    complexity: PASSWORD_COST,
     description:
       'Creates an account and logs in. Requires no token. FORBIDDEN if the server has `SIGN_UP` off. Errors: INVALID_INPUT, FORBIDDEN, CONFLICT, RATE_LIMITED.',
     args: {
@@ -181,7 +185,7 @@ builder.mutationFields((t) => ({
   }),
   login: t.field({
     type: LoginPayload,
-    complexity: PASSWORD,
+    complexity: PASSWORD_COST,
     description:
       'Logs a user in. Requires no token. UNAUTHENTICATED if the e-mail address or password is wrong, RATE_LIMITED after 10 failures within 60 s, FORBIDDEN if the server has `PASSWORD_LOGIN` off. Errors: UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED.',
     args: {
@@ -195,7 +199,7 @@ builder.mutationFields((t) => ({
   }),
   loginDevice: t.field({
     type: LoginDevicePayload,
-    complexity: PASSWORD,
+    complexity: PASSWORD_COST,
     description:
       'Logs a device in. Requires no token. UNAUTHENTICATED if the username or password is wrong, RATE_LIMITED after 10 failures within 60 s. Errors: UNAUTHENTICATED, RATE_LIMITED.',
     args: {
@@ -239,7 +243,7 @@ builder.mutationFields((t) => ({
   }),
   changePassword: t.field({
     type: User,
-    complexity: PASSWORD,
+    complexity: PASSWORD_COST,
     description:
       'Changes your password. Existing tokens stay valid. FORBIDDEN if the current password is wrong, for devices, and for accounts of an identity provider. Errors: UNAUTHENTICATED, INVALID_INPUT, FORBIDDEN, RATE_LIMITED.',
     args: {
@@ -253,7 +257,7 @@ builder.mutationFields((t) => ({
   }),
   deleteAccount: t.field({
     type: User,
-    complexity: PASSWORD,
+    complexity: PASSWORD_COST,
     description:
       'Deletes your account. You leave all circles and conversations, your messages stay without an author, and all your connections end. Returns the account as it was. FORBIDDEN if the password is wrong, and for devices. Errors: UNAUTHENTICATED, FORBIDDEN, RATE_LIMITED.',
     args: {

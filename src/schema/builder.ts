@@ -3,7 +3,7 @@ import SchemaBuilder from '@pothos/core';
 import RelayPlugin from '@pothos/plugin-relay';
 import { connectionComplexity } from './pagination.ts';
 import type { Context } from './context.ts';
-import { LIMITS, LIST_SIZE, MAX_COMPLEXITY, MAX_DEPTH, tooComplex } from './complexity.ts';
+import { LIMITS, DEFAULT_LIST_SIZE, MAX_COMPLEXITY, MAX_DEPTH, tooComplex } from './complexity.ts';
 
 /** A file of a multipart request, readable once while it is received. */
 export interface UploadedFile {
@@ -34,20 +34,23 @@ export interface SchemaTypes {
 export const perActor = { extensions: { perActor: true } } as const;
 
 /** Complexity of `edges` and `nodes`: the connection field has already multiplied by the page size. */
-const COUNTED = { field: 1, multiplier: 1 };
+const COUNTED_ONCE = { field: 1, multiplier: 1 };
 
 export const builder = new SchemaBuilder<SchemaTypes>({
   plugins: [RelayPlugin, LIMITS],
   defaultFieldNullability: false,
   complexity: {
-    defaultListMultiplier: LIST_SIZE,
+    defaultListMultiplier: DEFAULT_LIST_SIZE,
     limit: { complexity: MAX_COMPLEXITY, depth: MAX_DEPTH },
     complexityError: tooComplex,
   },
   relay: {
     nodeQueryOptions: false,
     nodesQueryOptions: false,
-    nodesOnConnection: { description: 'The nodes of this page, without their edges.', complexity: COUNTED },
+    nodesOnConnection: {
+      description: 'The nodes of this page, without their edges.',
+      complexity: COUNTED_ONCE,
+    },
     nodeTypeOptions: {
       description: 'An object with a global id, which `node` can read again.',
     },
@@ -80,7 +83,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
     edgesFieldOptions: {
       description: 'The edges of this page: nodes with their cursors.',
       nullable: { list: false, items: false },
-      complexity: COUNTED,
+      complexity: COUNTED_ONCE,
     },
     pageInfoFieldOptions: { description: 'Information about this page.' },
     defaultConnectionTypeOptions: { description: 'A page of a connection.' },

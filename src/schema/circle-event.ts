@@ -1,7 +1,7 @@
 import { openCircleEvents } from '../domain/circles.ts';
 import { openPresence } from '../domain/presence.ts';
 import type { PresenceChange } from '../domain/presence.ts';
-import type { CircleEvent as CircleFact } from '../events/event.ts';
+import type { CircleEvent as CircleDomainEvent } from '../events/event.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
@@ -94,7 +94,7 @@ for (const ref of [DeviceAdded, DeviceUpdated, DeviceRemoved]) {
   );
 }
 
-function circleIdOf(event: CircleFact): number {
+function circleIdOf(event: CircleDomainEvent): number {
   if ('circle' in event) return event.circle.id;
   return 'device' in event ? event.device.circleId : event.circleId;
 }

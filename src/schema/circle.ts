@@ -3,7 +3,7 @@ import type { Circle as CircleRow } from '../domain/models.ts';
 import { circleTopic } from '../events/event.ts';
 import type { CircleId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
-import { pageOf, wholeListComplexity } from './pagination.ts';
+import { connectionFromArray, wholeListComplexity } from './pagination.ts';
 import { requireActor } from './context.ts';
 import { requireFound, requireId } from './global-id.ts';
 import type { Loaders } from './loaders.ts';
@@ -75,7 +75,7 @@ Circle.implement({
         description: 'The circle’s members, in order of joining.',
         resolve: async (circle, args, { loaders }) => {
           const members = await loadContents(circle, loaders, loaders.membersOf);
-          return pageOf('CircleMembership', members, args);
+          return connectionFromArray('CircleMembership', members, args);
         },
       },
       CircleMembershipConnection,
@@ -87,7 +87,7 @@ Circle.implement({
         description: 'Pending invitations to the circle, oldest first.',
         resolve: async (circle, args, { loaders }) => {
           const invitations = await loadContents(circle, loaders, loaders.invitationsOf);
-          return pageOf('CircleInvitation', invitations, args);
+          return connectionFromArray('CircleInvitation', invitations, args);
         },
       },
       CircleInvitationConnection,
@@ -98,10 +98,10 @@ Circle.implement({
         ...perActor,
         description: 'The circle’s conversations in which you take part, oldest first.',
         resolve: async ({ id }, args, { loaders }) => {
-          const mine = (await loaders.ownConversationsOf(id)) ?? [];
-          return pageOf<ConversationSource>(
+          const conversations = (await loaders.ownConversationsOf(id)) ?? [];
+          return connectionFromArray<ConversationSource>(
             'Conversation',
-            mine.map((conversation) => ({ ...conversation, hasAccess: true })),
+            conversations.map((conversation) => ({ ...conversation, hasAccess: true })),
             args,
           );
         },
@@ -143,7 +143,7 @@ builder.queryFields((t) => ({
         'The circles you belong to, oldest first; for a device, its circle. Errors: UNAUTHENTICATED, INVALID_INPUT, LIMIT_EXCEEDED.',
       complexity: wholeListComplexity,
       resolve: async (_root, args, context) =>
-        pageOf('Circle', await circles.findCirclesOf(context.deps, requireActor(context)), args),
+        connectionFromArray('Circle', await circles.findCirclesOf(context.deps, requireActor(context)), args),
     },
     CircleConnection,
   ),

@@ -8,16 +8,16 @@ import { DomainError } from '../errors.ts';
 export const MAX_COMPLEXITY = 400_000;
 export const MAX_DEPTH = 16;
 /** Estimated length of a plain list. */
-export const LIST_SIZE = 4;
+export const DEFAULT_LIST_SIZE = 4;
 /** Cost of a message text, in fields: it may have thousands of characters. */
-export const LONG_TEXT = 25;
+export const LONG_TEXT_COST = 25;
 /** Maximum total length of the message texts in one response, in UTF-16 code units. */
-export const MAX_TEXT = 4_000_000;
+export const MAX_TEXT_LENGTH = 4_000_000;
 /** Cost of an SQL statement, in fields, where one field runs several: statements of other operations queue behind them. */
-export const STATEMENT = 1_000;
+export const STATEMENT_COST = 1_000;
 
 /** Cost of a password hash (about 0.1 s of CPU), in fields: at most ten per document. */
-export const PASSWORD = 40_000;
+export const PASSWORD_COST = 40_000;
 
 /** Plugin name. Pothos types builder options by plugin name; the cast gives this plugin those of the one it extends. */
 export const LIMITS = 'limits' as 'complexity';

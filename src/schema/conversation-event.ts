@@ -1,7 +1,7 @@
 import { openConversationEvents } from '../domain/conversations.ts';
 import { openTyping } from '../domain/typing.ts';
 import type { TypingChange } from '../domain/typing.ts';
-import type { ConversationEvent as ConversationFact } from '../events/event.ts';
+import type { ConversationEvent as ConversationDomainEvent } from '../events/event.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
@@ -139,15 +139,15 @@ DeviceAccessChanged.implement({
   }),
 });
 
-function conversationIdOf(event: ConversationFact): number {
+function conversationIdOf(event: ConversationDomainEvent): number {
   if ('message' in event) return event.message.conversationId;
   if ('participant' in event) return event.participant.conversationId;
   return 'conversation' in event ? event.conversation.id : event.conversationId;
 }
 
-type MessageFact = Extract<ConversationFact, { readonly message: unknown }>;
+type MessageDomainEvent = Extract<ConversationDomainEvent, { readonly message: unknown }>;
 
-const messageSource = ({ message, author, media }: MessageFact): MessageSource => ({
+const messageSource = ({ message, author, media }: MessageDomainEvent): MessageSource => ({
   ...message,
   author: actorSource(author),
   media,

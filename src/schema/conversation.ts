@@ -3,7 +3,7 @@ import type { Message as MessageRow, Participant as ParticipantRow } from '../do
 import { conversationTopic } from '../events/event.ts';
 import type { UserId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
-import { connectionOf, emptyPage, pageOf, parsePage } from './pagination.ts';
+import { connectionFromPage, emptyConnection, connectionFromArray, parsePage } from './pagination.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { requireFound, requireId } from './global-id.ts';
@@ -96,12 +96,12 @@ Conversation.implement({
         description:
           'The users who take part, in order of joining. Does not include the device: see `deviceAccess`.',
         resolve: async (conversation, args, context, info) => {
-          if (!(await hasAccess(conversation, context))) return emptyPage<ParticipantSource>();
+          if (!(await hasAccess(conversation, context))) return emptyConnection<ParticipantSource>();
           const participants = (await context.loaders.participantsOf(conversation.id)) ?? [];
           const users = selects(info, 'user') ? await loadUsers(participants, context) : [];
-          return pageOf<ParticipantSource>(
+          return connectionFromArray<ParticipantSource>(
             'Participant',
-            participants.map((one, index) => ({ ...one, conversation, user: users[index] })),
+            participants.map((participant, index) => ({ ...participant, conversation, user: users[index] })),
             args,
           );
         },
@@ -116,16 +116,20 @@ Conversation.implement({
           'The conversation’s messages, oldest first. Without `first` and `last`: the newest 20. To page backwards, pass `last`, and the `startCursor` of the previous page as `before`.',
         resolve: async (conversation, args, context, info) => {
           const page = parsePage('Message', args, true);
-          if (!(await hasAccess(conversation, context))) return emptyPage<MessageSource>();
+          if (!(await hasAccess(conversation, context))) return emptyConnection<MessageSource>();
           // One row more than the page holds tells whether there are more.
           const rows = (await context.loaders.messages({ conversationId: conversation.id, page })) ?? [];
-          const shown = rows.slice(0, page.size);
-          const isCut = rows.length > page.size;
-          const messages = selects(info, 'author') ? await withAuthors(shown, context) : shown;
-          return connectionOf<MessageSource>('Message', page.fromEnd ? messages.toReversed() : messages, {
-            hasPreviousPage: page.fromEnd ? isCut : page.after !== undefined,
-            hasNextPage: page.fromEnd ? page.before !== undefined : isCut,
-          });
+          const onPage = rows.slice(0, page.size);
+          const hasMore = rows.length > page.size;
+          const messages = selects(info, 'author') ? await withAuthors(onPage, context) : onPage;
+          return connectionFromPage<MessageSource>(
+            'Message',
+            page.fromEnd ? messages.toReversed() : messages,
+            {
+              hasPreviousPage: page.fromEnd ? hasMore : page.after !== undefined,
+              hasNextPage: page.fromEnd ? page.before !== undefined : hasMore,
+            },
+          );
         },
       },
       MessageConnection,

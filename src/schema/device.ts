@@ -2,7 +2,7 @@ import * as devices from '../domain/devices.ts';
 import { builder } from './builder.ts';
 import { requireActor } from './context.ts';
 import { requireId } from './global-id.ts';
-import { PASSWORD } from './complexity.ts';
+import { PASSWORD_COST } from './complexity.ts';
 import { isOnline } from './loaders.ts';
 import { Circle, Device } from './refs.ts';
 import type { DeviceSource } from './refs.ts';
@@ -51,7 +51,7 @@ const deviceId = 'Global id of the device. NOT_FOUND unless it belongs to one of
 builder.mutationFields((t) => ({
   addDevice: t.field({
     type: AddDevicePayload,
-    complexity: PASSWORD,
+    complexity: PASSWORD_COST,
     description:
       'Adds a device to a circle. Allowed for its admins. CONFLICT if the circle already has one. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, CONFLICT, RATE_LIMITED.',
     args: {

@@ -32,7 +32,7 @@ const NAMES = {
 } as const satisfies Record<DomainEvent['type'], string | null>;
 
 /** A stream item with an event of the given type. */
-export type Fact<Type extends DomainEvent['type']> = Extract<StreamItem, { type: 'event' }> & {
+export type EventItem<Type extends DomainEvent['type']> = Extract<StreamItem, { type: 'event' }> & {
   readonly event: Extract<DomainEvent, { type: Type }>;
 };
 
@@ -70,7 +70,7 @@ export function streamType(name: string, description: string) {
 /** Creates the ref of the object type for a domain event. */
 export const eventType = <Type extends Exclude<DomainEvent['type'], 'session.ended' | 'account.deleted'>>(
   type: Type,
-) => builder.objectRef<Fact<Type>>(NAMES[type]);
+) => builder.objectRef<EventItem<Type>>(NAMES[type]);
 
 /**
  * Returns the cursor from which a stream starts. A reconnecting EventSource repeats its operation with the old `after`, so

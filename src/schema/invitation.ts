@@ -7,7 +7,7 @@ import type { Loaders } from './loaders.ts';
 import { Circle, CircleInvitation, User } from './refs.ts';
 import type { UserSource } from './refs.ts';
 
-const STRANGER = 'Unless you share a circle, `birthday` is null and `isOnline` false.';
+const UNLESS_SHARED = 'Unless you share a circle, `birthday` is null and `isOnline` false.';
 
 /** Loads a user named in an invitation; without date of birth and online status unless the caller shares a circle. */
 async function findNamedUser(loaders: Loaders, id: UserId): Promise<UserSource | undefined> {
@@ -30,7 +30,7 @@ CircleInvitation.implement({
     user: t.field({
       type: User,
       ...perActor,
-      description: `The invited user. ${STRANGER}`,
+      description: `The invited user. ${UNLESS_SHARED}`,
       resolve: async ({ userId }, _args, { loaders }) =>
         requireFound('User', await findNamedUser(loaders, userId)),
     }),
@@ -38,7 +38,7 @@ CircleInvitation.implement({
       type: User,
       nullable: true,
       ...perActor,
-      description: `The member who sent the invitation; null if that account was deleted. ${STRANGER}`,
+      description: `The member who sent the invitation; null if that account was deleted. ${UNLESS_SHARED}`,
       resolve: ({ invitedById }, _args, { loaders }) =>
         invitedById === null ? null : findNamedUser(loaders, invitedById),
     }),

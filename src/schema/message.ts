@@ -5,7 +5,7 @@ import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { requireId } from './global-id.ts';
-import { LONG_TEXT, MAX_TEXT } from './complexity.ts';
+import { LONG_TEXT_COST, MAX_TEXT_LENGTH } from './complexity.ts';
 import { loadAuthor } from './loaders.ts';
 import { Actor, Conversation, Media, Message, MessageStatus, Participant, actorSource } from './refs.ts';
 import type { MediaSource, MessageSource } from './refs.ts';
@@ -35,17 +35,17 @@ Message.implement({
         participantId === null ? null : loaders.participant(participantId),
     }),
     text: t.string({
-      complexity: LONG_TEXT,
+      complexity: LONG_TEXT_COST,
       description:
         'The message’s text; empty for a message with files only. LIMIT_EXCEEDED if the texts of one response exceed 4,000,000 characters.',
       resolve({ text }, _args, context) {
         context.textLength += text.length;
-        if (context.textLength <= MAX_TEXT) return text;
+        if (context.textLength <= MAX_TEXT_LENGTH) return text;
         throw new DomainError(
           'LIMIT_EXCEEDED',
-          `A response may have at most ${MAX_TEXT} characters of message text.`,
+          `A response may have at most ${MAX_TEXT_LENGTH} characters of message text.`,
           {
-            limit: `text ${MAX_TEXT}`,
+            limit: `text ${MAX_TEXT_LENGTH}`,
           },
         );
       },
@@ -80,7 +80,7 @@ const mediaOf = (
 
 async function loadMedia(message: MessageSource, { loaders }: Context): Promise<readonly MediaSource[]> {
   const media = (message.mediaCount > 0 && (await loaders.mediaOf(message.id))) || [];
-  return media.map((one) => ({ ...one, message }));
+  return media.map((file) => ({ ...file, message }));
 }
 
 const SendMessagePayload = builder

@@ -1,7 +1,7 @@
 import { DomainError } from '../errors.ts';
 import { parseGlobalId, parseId } from '../ids.ts';
 import { builder } from './builder.ts';
-import { STATEMENT } from './complexity.ts';
+import { STATEMENT_COST } from './complexity.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { malformedId } from './global-id.ts';
@@ -46,7 +46,7 @@ builder.queryFields((t) => ({
       'The nodes with these global ids, in that order; null for each that does not exist or that you may not see. Each malformed id yields null and an INVALID_INPUT error. Errors: UNAUTHENTICATED, INVALID_INPUT, LIMIT_EXCEEDED.',
     complexity: ({ ids }) => {
       const count = Math.min(ids.length, MAX_NODES);
-      return { field: count * STATEMENT, multiplier: count };
+      return { field: count * STATEMENT_COST, multiplier: count };
     },
     args: {
       ids: t.arg.idList({ required: true, description: 'Global ids, at most 100, else LIMIT_EXCEEDED.' }),

@@ -1,6 +1,6 @@
 import { DomainError, invalidInput } from '../errors.ts';
 import { parseId } from '../ids.ts';
-import { STATEMENT } from './complexity.ts';
+import { STATEMENT_COST } from './complexity.ts';
 import type { Id } from '../ids.ts';
 
 const DEFAULT_PAGE = 20;
@@ -81,7 +81,7 @@ function parsePageCursor<Type extends string>(
 }
 
 /** Returns the requested page of a complete list. */
-export function pageOf<Node extends { readonly id: number }>(
+export function connectionFromArray<Node extends { readonly id: number }>(
   type: string,
   nodes: readonly Node[],
   args: PageArguments,
@@ -90,17 +90,17 @@ export function pageOf<Node extends { readonly id: number }>(
   const between = nodes
     .filter(({ id }) => id > (page.after ?? 0) && id < (page.before ?? Infinity))
     .sort((a, b) => a.id - b.id);
-  const shown = page.fromEnd
+  const onPage = page.fromEnd
     ? between.slice(Math.max(0, between.length - page.size))
     : between.slice(0, page.size);
-  const isCut = between.length > page.size;
-  return connectionOf(type, shown, {
-    hasPreviousPage: page.fromEnd ? isCut : nodes.some(({ id }) => id <= (page.after ?? 0)),
-    hasNextPage: page.fromEnd ? nodes.some(({ id }) => id >= (page.before ?? Infinity)) : isCut,
+  const hasMore = between.length > page.size;
+  return connectionFromPage(type, onPage, {
+    hasPreviousPage: page.fromEnd ? hasMore : nodes.some(({ id }) => id <= (page.after ?? 0)),
+    hasNextPage: page.fromEnd ? nodes.some(({ id }) => id >= (page.before ?? Infinity)) : hasMore,
   });
 }
 
-export const emptyPage = <Node>(): Connection<Node> => ({
+export const emptyConnection = <Node>(): Connection<Node> => ({
   edges: [],
   pageInfo: { hasNextPage: false, hasPreviousPage: false, startCursor: null, endCursor: null },
 });
@@ -121,14 +121,14 @@ class Edge<Node extends { readonly id: number }> {
 }
 
 /** Builds a connection from the nodes of a page, in display order. */
-export function connectionOf<Node extends { readonly id: number }>(
+export function connectionFromPage<Node extends { readonly id: number }>(
   type: string,
   nodes: readonly Node[],
-  more: { readonly hasNextPage: boolean; readonly hasPreviousPage: boolean },
+  pages: { readonly hasNextPage: boolean; readonly hasPreviousPage: boolean },
 ): Connection<Node> {
   const edges = nodes.map((node) => new Edge(type, node));
   const pageInfo = {
-    ...more,
+    ...pages,
     get startCursor() {
       return edges.at(0)?.cursor ?? null;
     },
@@ -142,7 +142,7 @@ export function connectionOf<Node extends { readonly id: number }>(
 /** Complexity of a connection that runs an SQL statement of its own each time it is selected. */
 export const wholeListComplexity = (args: PageArguments): { field: number; multiplier: number } => ({
   ...connectionComplexity(args),
-  field: STATEMENT,
+  field: STATEMENT_COST,
 });
 
 /** Complexity of a connection: the cost of its selection times the page size. */

@@ -1,16 +1,19 @@
 import { expect, test } from 'vitest';
-import { pageOf } from '../../src/schema/pagination.ts';
+import { connectionFromArray } from '../../src/schema/pagination.ts';
 import type { Connection, PageArguments } from '../../src/schema/pagination.ts';
 
 const items = [2, 3, 5, 7, 11].map((id) => ({ id }));
 const idsOf = (args: PageArguments, nodes = items) =>
-  pageOf('Circle', nodes, args).edges.map(({ node }) => node.id);
-const cursorOf = (id: number): string => pageOf('Circle', [{ id }], {}).edges[0]?.cursor ?? '';
+  connectionFromArray('Circle', nodes, args).edges.map(({ node }) => node.id);
+const cursorOf = (id: number): string => connectionFromArray('Circle', [{ id }], {}).edges[0]?.cursor ?? '';
 
 test('pages cover the whole list forwards and backwards', () => {
   const forwards: number[] = [];
   for (let after: string | null = null; ;) {
-    const { edges, pageInfo }: Connection<{ id: number }> = pageOf('Circle', items, { first: 2, after });
+    const { edges, pageInfo }: Connection<{ id: number }> = connectionFromArray('Circle', items, {
+      first: 2,
+      after,
+    });
     forwards.push(...edges.map(({ node }) => node.id));
     expect(pageInfo.hasPreviousPage).toBe(after !== null);
     if (!pageInfo.hasNextPage) break;
@@ -19,7 +22,10 @@ test('pages cover the whole list forwards and backwards', () => {
   expect(forwards).toEqual([2, 3, 5, 7, 11]);
   const backwards: number[] = [];
   for (let before: string | null = null; ;) {
-    const { edges, pageInfo }: Connection<{ id: number }> = pageOf('Circle', items, { last: 2, before });
+    const { edges, pageInfo }: Connection<{ id: number }> = connectionFromArray('Circle', items, {
+      last: 2,
+      before,
+    });
     backwards.unshift(...edges.map(({ node }) => node.id));
     expect(pageInfo.hasNextPage).toBe(before !== null);
     if (!pageInfo.hasPreviousPage) break;
@@ -31,7 +37,9 @@ test('pages cover the whole list forwards and backwards', () => {
 test('a cursor is stable, and stays valid after its node is deleted', () => {
   expect(idsOf({ after: cursorOf(4) })).toEqual([5, 7, 11]);
   expect(idsOf({ after: cursorOf(3), before: cursorOf(11) })).toEqual([5, 7]);
-  expect(cursorOf(5)).toBe(pageOf('Circle', items, { after: cursorOf(3), first: 1 }).pageInfo.startCursor);
+  expect(cursorOf(5)).toBe(
+    connectionFromArray('Circle', items, { after: cursorOf(3), first: 1 }).pageInfo.startCursor,
+  );
 });
 
 test('pages are ordered by id', () => {
@@ -42,7 +50,7 @@ test('pages are ordered by id', () => {
 
 test('the default page size is 20', () => {
   const items = Array.from({ length: 30 }, (_, index) => ({ id: index + 1 }));
-  const { edges, pageInfo } = pageOf('Circle', items, {});
+  const { edges, pageInfo } = connectionFromArray('Circle', items, {});
   expect(edges).toHaveLength(20);
   expect(pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false });
 });
@@ -64,6 +72,8 @@ test('empty cursors and null arguments count as absent', () => {
 });
 
 test('a cursor of another list is rejected', () => {
-  const after = pageOf('Message', items, {}).pageInfo.startCursor;
-  expect(() => pageOf('Circle', items, { after })).toThrow('after is not a cursor of this list.');
+  const after = connectionFromArray('Message', items, {}).pageInfo.startCursor;
+  expect(() => connectionFromArray('Circle', items, { after })).toThrow(
+    'after is not a cursor of this list.',
+  );
 });

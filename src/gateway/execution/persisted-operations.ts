@@ -23,7 +23,7 @@ const manifestSchema = z.object({
 /** Texts by id, the format of Relay, graphql-codegen and gql.tada. */
 const mapSchema = z.record(z.string().min(1), z.string());
 
-interface Listed {
+interface ListedOperation {
   readonly id: string;
   readonly text: string;
 }
@@ -75,7 +75,7 @@ export async function readPersistedOperations(
 
 export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-function parseList(content: string): Listed[] | undefined {
+function parseList(content: string): ListedOperation[] | undefined {
   let json: unknown;
   try {
     json = JSON.parse(content.replace(/^\uFEFF/, ''));
@@ -97,6 +97,6 @@ function nameOf(document: DocumentNode): string {
 function printSorted({ definitions, ...document }: DocumentNode): string {
   const keyOf = (definition: DefinitionNode): string =>
     `${definition.kind} ${'name' in definition ? (definition.name?.value ?? '') : ''}`;
-  const sorted = definitions.toSorted((one, other) => (keyOf(one) < keyOf(other) ? -1 : 1));
+  const sorted = definitions.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
   return print({ ...document, definitions: sorted });
 }

@@ -121,7 +121,7 @@ export const withoutIds = <Request extends object>(request: Request): Request =>
   ) as Request;
 
 /** Returns whether the request identifies its document by id or hash. */
-export const namesDocument = (request: DocumentRequest): boolean =>
+export const hasDocumentId = (request: DocumentRequest): boolean =>
   idOf(request) !== undefined || persistedQueryOf(request.extensions) !== undefined;
 
 const MAX_SHOWN = 100;

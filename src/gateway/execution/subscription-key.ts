@@ -56,7 +56,9 @@ export function createSubscriptionKeys(schema: GraphQLSchema): SubscriptionKeys 
       startVariables.set(name, ignored);
       // Values of undeclared variables have no effect on results.
       const declared = (operation.variableDefinitions ?? []).map(({ variable }) => variable.name.value);
-      const values = declared.filter((one) => !ignored.has(one)).map((one) => [one, variables?.[one]]);
+      const values = declared
+        .filter((variable) => !ignored.has(variable))
+        .map((variable) => [variable, variables?.[variable]]);
       const key = `${id} ${name} ${JSON.stringify(values)}`;
       return key.length > MAX_KEY ? undefined : key;
     },
@@ -68,8 +70,8 @@ function checkInterfaces(schema: GraphQLSchema): void {
     for (const [name, field] of Object.entries(type.getFields())) {
       const marked = schema
         .getPossibleTypes(type)
-        .filter((one) => isPerActor(one.getFields()[name]))
-        .map((one) => one.name);
+        .filter((possible) => isPerActor(possible.getFields()[name]))
+        .map((possible) => possible.name);
       if (marked.length > 0 && !isPerActor(field))
         throw new Error(`${type.name}.${name} must be marked perActor, as it is in ${marked.join(', ')}`);
     }

@@ -3,9 +3,9 @@ import { parseOrigin } from '../../config-parsers.ts';
 
 export interface Cors {
   /** Whether a request from its `Origin` may be served; true without one, as native apps send none. */
-  allowed(request: IncomingMessage): boolean;
+  isAllowed(request: IncomingMessage): boolean;
   /** Sets the CORS headers of a response, and of a preflight those for the methods. */
-  allow(request: IncomingMessage, response: ServerResponse, methods: readonly string[]): void;
+  setHeaders(request: IncomingMessage, response: ServerResponse, methods: readonly string[]): void;
 }
 
 const PREFLIGHT_SECONDS = '600';
@@ -29,18 +29,18 @@ const EXPOSED_HEADERS = [
  */
 export function createCors(list: readonly string[] | undefined): Cors {
   const listed = list === undefined || list.includes('*') ? undefined : new Set(list);
-  const allowed = ({ headers }: IncomingMessage): boolean => {
+  const isAllowed = ({ headers }: IncomingMessage): boolean => {
     if (listed === undefined || headers.origin === undefined || headers.origin === '') return true;
     const origin = parseOrigin(headers.origin);
     return origin !== undefined && (listed.has(origin) || isSameHost(origin, headers.host));
   };
   return {
-    allowed,
-    allow(request, response, methods) {
+    isAllowed,
+    setHeaders(request, response, methods) {
       const { headers, method } = request;
       // Also without `Origin`: otherwise a cache could serve this response, without CORS headers, to a page.
       response.setHeader('vary', 'Origin');
-      if (headers.origin === undefined || headers.origin === '' || !allowed(request)) return;
+      if (headers.origin === undefined || headers.origin === '' || !isAllowed(request)) return;
       response.setHeader('access-control-allow-origin', headers.origin);
       if (listed !== undefined) response.setHeader('access-control-allow-credentials', 'true');
       response.setHeader('access-control-expose-headers', EXPOSED_HEADERS);

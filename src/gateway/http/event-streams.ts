@@ -38,7 +38,7 @@ export function createEventStreams(ports: Ports, draining: AbortSignal): EventSt
   /** Yoga wraps the results of a subscription and passes on nothing else, so its connection is found by its request. */
   const byRequest = new WeakMap<Request, SseConnection>();
   const connections = new Set<SseConnection>();
-  let opened = 0;
+  let connectionCount = 0;
 
   metrics.beforeScrape(() => {
     let [onSockets, inStreams] = [0, 0];
@@ -105,8 +105,8 @@ export function createEventStreams(ports: Ports, draining: AbortSignal): EventSt
   return {
     async open(requested, operation) {
       const { request } = requested;
-      opened += 1;
-      const connection = new SseConnection(`sse-${opened}`, draining);
+      connectionCount += 1;
+      const connection = new SseConnection(`sse-${connectionCount}`, draining);
       byRequest.set(request, connection);
       const { receiver } = connection;
       const result = await openWhenAvailable(() =>

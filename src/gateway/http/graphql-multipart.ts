@@ -8,10 +8,10 @@ import { findTokenInRequest } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
 import { identify, refuseWithoutLogin } from '../identity.ts';
 import { receiveFile } from './multipart.ts';
-import type { ArrivingFile } from './multipart.ts';
+import type { IncomingFile } from './multipart.ts';
 import type { OriginOf } from './operation-origin.ts';
 import type { Ports } from '../ports.ts';
-import { ignoreRest, sendJson } from './respond.ts';
+import { drainRequest, sendJson } from './respond.ts';
 
 const operationsSchema = z.object({
   query: z.string().nullish(),
@@ -55,11 +55,11 @@ export async function executeMultipart(
       });
       return refuseWithoutLogin(executed, { document, operationName, context });
     });
-    if (!request.complete) ignoreRest(request);
+    if (!request.complete) drainRequest(request);
     sendJson(response, statusOf(result), result);
   } catch (thrown) {
     const error = ports.formatError(thrown);
-    ignoreRest(request);
+    drainRequest(request);
     sendJson(response, ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http, { errors: [error] });
   }
 }
@@ -70,7 +70,7 @@ function statusOf({ data, errors }: ExecutionResult): number {
   return data !== undefined || error === undefined ? 200 : ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http;
 }
 
-function readOperation({ part, filename, content, fields }: ArrivingFile) {
+function readOperation({ part, filename, content, fields }: IncomingFile) {
   const operation = operationsSchema.safeParse(parseJson(fields.get('operations')));
   const map = mapSchema.safeParse(parseJson(fields.get('map')));
   const path = map.data?.[part]?.[0];

@@ -10,7 +10,7 @@ import { DEFAULT_QUERY, PERSISTED_ONLY } from './graphiql-default-query.ts';
 import { executeMultipart } from './graphql-multipart.ts';
 import { isMultipart } from './multipart.ts';
 import { createOperationOrigins } from './operation-origin.ts';
-import { ignoreRest, sendRefusal } from './respond.ts';
+import { drainRequest, sendRefusal } from './respond.ts';
 import { createYogaPlugin } from './yoga-plugin.ts';
 import type { ServerContext } from './yoga-plugin.ts';
 
@@ -63,7 +63,7 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
       // A token may be in the URL, so a shared cache could not tell that the result is private.
       response.setHeader('cache-control', 'private, no-cache');
       if (refusal === undefined) return yoga.handle(request, response, { req: request, res: response });
-      ignoreRest(request);
+      drainRequest(request);
       sendRefusal(response, refusal);
     },
     close: (reason) => draining.abort(reason),

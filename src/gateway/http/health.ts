@@ -7,7 +7,7 @@ export interface HealthOptions {
   /** Throws when the database is unreachable. */
   pingDatabase(): Promise<void>;
   /** Whether notices of other nodes can be received; true for a single node. */
-  hearsNodes(): boolean;
+  isClusterConnected(): boolean;
   readonly log: Logger;
 }
 
@@ -20,7 +20,7 @@ export interface Health {
   drain(): void;
 }
 
-export function createHealth({ pingDatabase, hearsNodes, log }: HealthOptions): Health {
+export function createHealth({ pingDatabase, isClusterConnected, log }: HealthOptions): Health {
   let draining = false;
   const readiness = async (): Promise<{ status: number; state: string }> => {
     if (draining) return { status: 503, state: 'draining' };
@@ -30,7 +30,7 @@ export function createHealth({ pingDatabase, hearsNodes, log }: HealthOptions): 
       log.warn({ err: error }, 'not ready: database unreachable');
       return { status: 503, state: 'database unreachable' };
     }
-    if (hearsNodes()) return { status: 200, state: 'ready' };
+    if (isClusterConnected()) return { status: 200, state: 'ready' };
     log.warn('not ready: other nodes unreachable');
     return { status: 503, state: 'other nodes unreachable' };
   };

@@ -11,7 +11,7 @@ import { identify } from '../identity.ts';
 import { pathOf } from './request-head.ts';
 import type { Route } from './router.ts';
 import { NoFileError, receiveFile } from './multipart.ts';
-import { ignoreRest, sendJson } from './respond.ts';
+import { drainRequest, sendJson } from './respond.ts';
 import { sendContent } from './send-content.ts';
 import type { Content } from './send-content.ts';
 
@@ -54,7 +54,7 @@ async function upload(ports: Ports, request: IncomingMessage, response: ServerRe
     );
     sendJson(response, 200, { success: true });
   } catch (error) {
-    ignoreRest(request);
+    drainRequest(request);
     sendError(ports, response, error);
   }
 }

@@ -10,7 +10,7 @@ import { decodeField, decodeTransfer } from './transfer-encoding.ts';
 const LIMITS = { fields: 10, fieldSize: 128 * 1024, files: 2, parts: 12 };
 
 /** A file part whose content is still arriving, and the fields before it. */
-export interface ArrivingFile {
+export interface IncomingFile {
   /** The `name` of the part. */
   readonly part: string;
   readonly filename: string;
@@ -29,13 +29,13 @@ export const isMultipart = (request: IncomingMessage): boolean =>
   mediaTypeOf(request) === 'multipart/form-data';
 
 /**
- * Parses a multipart body and passes each file part to `take` until it returns a promise; resolves with its result. The
- * content arrives while `take` reads it. Throws `NoFileError` when no part was taken, INVALID_INPUT when the body is
- * malformed or ends early; then the content emits an error too.
+ * Parses a multipart body and passes each file part to `handleFile` until it returns a promise; resolves with its result.
+ * The content arrives while `handleFile` reads it. Throws `NoFileError` when it handles no part, INVALID_INPUT when the body
+ * is malformed or ends early; then the content emits an error too.
  */
 export function receiveFile<Result>(
   request: IncomingMessage,
-  take: (file: ArrivingFile) => Promise<Result> | undefined,
+  handleFile: (file: IncomingFile) => Promise<Result> | undefined,
 ): Promise<Result> {
   const type = request.headers['content-type'];
   if (type === undefined || !isMultipart(request))
@@ -44,7 +44,7 @@ export function receiveFile<Result>(
   return new Promise((resolve, reject) => {
     const fields = new Map<string, string>();
     let content: Readable | undefined;
-    let taken: Promise<Result> | undefined;
+    let handled: Promise<Result> | undefined;
     const stop = (error?: Error): void => {
       request.unpipe(parser);
       content?.destroy(error);
@@ -54,7 +54,7 @@ export function receiveFile<Result>(
       reject(error);
     };
     const finish = (result: Result): void => {
-      // `take` may not have read all content, and an unread part would block the parser.
+      // `handleFile` may not have read all content, and an unread part would block the parser.
       if (content?.readableEnded !== true) stop();
       resolve(result);
     };
@@ -66,23 +66,23 @@ export function receiveFile<Result>(
       }
     });
     const disposition = followDispositions(parser);
-    parser.on('file', (part, arriving, _name, encoding) => {
+    parser.on('file', (part, incoming, _name, encoding) => {
       // The reader receives the error; without a listener here, an unread part would throw.
-      arriving.on('error', () => undefined);
-      let decoded: Readable = arriving;
-      const takeDecoded = (): Promise<Result> | undefined => {
-        decoded = decodeTransfer(arriving, encoding);
+      incoming.on('error', () => undefined);
+      let decoded: Readable = incoming;
+      const handleDecoded = (): Promise<Result> | undefined => {
+        decoded = decodeTransfer(incoming, encoding);
         decoded.on('error', () => undefined);
-        return take({ part, filename: readFilename(disposition()), content: decoded, fields });
+        return handleFile({ part, filename: readFilename(disposition()), content: decoded, fields });
       };
-      const result = taken === undefined ? attempt(takeDecoded) : undefined;
+      const result = handled === undefined ? attempt(handleDecoded) : undefined;
       if (result === undefined) return void decoded.resume();
       content = decoded;
-      taken = result;
+      handled = result;
       result.then(finish, fail);
     });
     parser.once('finish', () => {
-      if (taken === undefined) reject(new NoFileError());
+      if (handled === undefined) reject(new NoFileError());
     });
     parser.once('error', () => fail(malformed()));
     request.once('close', () => {
@@ -92,9 +92,9 @@ export function receiveFile<Result>(
   });
 }
 
-function attempt<Result>(take: () => Promise<Result> | undefined): Promise<Result> | undefined {
+function attempt<Result>(work: () => Promise<Result> | undefined): Promise<Result> | undefined {
   try {
-    return take();
+    return work();
   } catch (error) {
     return Promise.reject(error instanceof Error ? error : new Error(String(error)));
   }

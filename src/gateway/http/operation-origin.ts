@@ -10,12 +10,12 @@ export type OriginOf = (request: IncomingMessage) => OperationOrigin;
  */
 export function createOperationOrigins(): OriginOf {
   const bySocket = new WeakMap<Socket, OperationOrigin>();
-  let count = 0;
+  let connectionCount = 0;
   return ({ socket }) => {
     const known = bySocket.get(socket);
     if (known !== undefined) return known;
-    count += 1;
-    const origin = { transport: 'http', id: `http-${count}`, end: undefined } as const;
+    connectionCount += 1;
+    const origin = { transport: 'http', id: `http-${connectionCount}`, end: undefined } as const;
     bySocket.set(socket, origin);
     return origin;
   };

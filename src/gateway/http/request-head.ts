@@ -71,5 +71,5 @@ export function encodingOf({ headers }: IncomingMessage): string | undefined {
 }
 
 /** Whether a list header, such as `Upgrade`, contains a value. Case-insensitive. */
-export const lists = (header: string | undefined, value: string): boolean =>
+export const headerIncludes = (header: string | undefined, value: string): boolean =>
   header?.split(',').some((item) => item.trim().toLowerCase() === value) === true;

@@ -51,7 +51,7 @@ export function sendJson(response: ServerResponse, status: number, body: object)
  * Drains the rest of a request body, so that a client that is still sending receives the response instead of a connection
  * reset. Destroys the request after `MAX_UNREAD_BYTES`.
  */
-export function ignoreRest(request: IncomingMessage): void {
+export function drainRequest(request: IncomingMessage): void {
   let remaining = MAX_UNREAD_BYTES;
   request.on('data', (chunk: Buffer) => {
     remaining -= chunk.length;

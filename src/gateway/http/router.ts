@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Cors } from './cors.ts';
 import { encodingOf, normaliseHead, pathOf } from './request-head.ts';
-import { encodeRefusal, ignoreRest, sendRefusal } from './respond.ts';
+import { encodeRefusal, drainRequest, sendRefusal } from './respond.ts';
 import type { Refusal } from './respond.ts';
 
 /** The handlers of one path or, if it ends in `/`, of all paths below it. */
@@ -37,35 +37,35 @@ export function createRouter(routes: readonly Route[], cors: Cors): Router {
       if (!normaliseHead(request)) return sendRefusal(response, MALFORMED_HOST);
       const route = find(request);
       const methods = route?.methods ?? ALL_METHODS;
-      if (route?.ownCors !== true) cors.allow(request, response, methods);
+      if (route?.ownCors !== true) cors.setHeaders(request, response, methods);
       const encoding = encodingOf(request);
       if (encoding !== undefined) {
-        ignoreRest(request);
+        drainRequest(request);
         response.setHeader('accept-encoding', 'identity');
         return sendRefusal(response, unsupportedEncoding(encoding));
       }
       if (route?.ownCors === true) return route.handle?.(request, response);
-      if (!cors.allowed(request)) return sendRefusal(response, OTHER_ORIGIN);
+      if (!cors.isAllowed(request)) return sendRefusal(response, ORIGIN_NOT_ALLOWED);
       if (request.method === 'OPTIONS') {
         response.writeHead(204, { allow: [...methods, 'OPTIONS'].join(', ') }).end();
         return;
       }
-      if (route?.handle === undefined) return sendRefusal(response, NO_SUCH_PATH);
+      if (route?.handle === undefined) return sendRefusal(response, PATH_NOT_FOUND);
       if (!methods.includes(request.method ?? '')) {
         response.setHeader('allow', [...methods, 'OPTIONS'].join(', '));
-        return sendRefusal(response, otherMethod(methods));
+        return sendRefusal(response, methodNotAllowed(methods));
       }
       if (route.upgrade !== undefined && request.headers['sec-websocket-key'] !== undefined) {
         response.setHeader('upgrade', 'websocket').setHeader('connection', 'close, upgrade');
-        return sendRefusal(response, NO_UPGRADE);
+        return sendRefusal(response, UPGRADE_REQUIRED);
       }
       return route.handle(request, response);
     },
     upgrade(request, socket, head) {
       if (!normaliseHead(request)) return refuseUpgrade(socket, MALFORMED_HOST);
       const route = find(request);
-      if (route?.upgrade === undefined) return refuseUpgrade(socket, NO_SUCH_PATH);
-      if (!cors.allowed(request)) return refuseUpgrade(socket, OTHER_ORIGIN);
+      if (route?.upgrade === undefined) return refuseUpgrade(socket, PATH_NOT_FOUND);
+      if (!cors.isAllowed(request)) return refuseUpgrade(socket, ORIGIN_NOT_ALLOWED);
       // `ws` and Engine.IO compare the whole header, which may list several protocols.
       request.headers.upgrade = 'websocket';
       route.upgrade(request, socket, head);
@@ -84,22 +84,26 @@ const MALFORMED_HOST: Refusal = {
   message: 'The Host header is malformed.',
 };
 
-export const NO_SUCH_PATH: Refusal = { status: 404, code: 'NOT_FOUND', message: 'No resource at this path.' };
+export const PATH_NOT_FOUND: Refusal = {
+  status: 404,
+  code: 'NOT_FOUND',
+  message: 'No resource at this path.',
+};
 
-const OTHER_ORIGIN: Refusal = {
+const ORIGIN_NOT_ALLOWED: Refusal = {
   status: 403,
   code: 'FORBIDDEN',
   message: 'This origin is not allowed (CORS_ORIGINS).',
 };
 
-const NO_UPGRADE: Refusal = {
+const UPGRADE_REQUIRED: Refusal = {
   status: 426,
   code: 'INVALID_INPUT',
   message:
     'This is a WebSocket handshake without `Upgrade` and `Connection: Upgrade`. A proxy in between must pass them on.',
 };
 
-const otherMethod = (methods: readonly string[]): Refusal => ({
+const methodNotAllowed = (methods: readonly string[]): Refusal => ({
   status: 405,
   code: 'INVALID_INPUT',
   message: `Use ${methods.join(' or ')}.`,

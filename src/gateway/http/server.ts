@@ -3,7 +3,7 @@ import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from '../../log.ts';
 import type { Cors } from './cors.ts';
-import { lists, pathOf } from './request-head.ts';
+import { headerIncludes, pathOf } from './request-head.ts';
 import { sendRefusal } from './respond.ts';
 import { createRouter } from './router.ts';
 import type { Route } from './router.ts';
@@ -82,7 +82,7 @@ export function createHttpServer(
       headersTimeout: timeouts.headersMs,
       requestTimeout: timeouts.requestMs,
       // Some clients offer `Upgrade: h2c` with their first request; it is served as plain HTTP/1.1.
-      shouldUpgradeCallback: ({ headers }) => lists(headers.upgrade, 'websocket'),
+      shouldUpgradeCallback: ({ headers }) => headerIncludes(headers.upgrade, 'websocket'),
     },
     (request, response) => {
       if (isTooMany(request.socket, response)) return void request.socket.destroy();

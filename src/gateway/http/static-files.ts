@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pathOf } from './request-head.ts';
 import { sendRefusal } from './respond.ts';
-import { NO_SUCH_PATH } from './router.ts';
+import { PATH_NOT_FOUND } from './router.ts';
 import type { Route } from './router.ts';
 import { sendContent } from './send-content.ts';
 import type { Content } from './send-content.ts';
@@ -94,7 +94,7 @@ export function pageRoutes(): Route[] {
     const name = pathOf(request).slice('/page/'.length);
     const module = modules.get(name);
     const type = module === undefined ? ASSETS.get(name) : TYPES.js;
-    if (type === undefined) return sendRefusal(response, NO_SUCH_PATH);
+    if (type === undefined) return sendRefusal(response, PATH_NOT_FOUND);
     await sendContent(request, response, contentOf(type, await read(module ?? new URL(name, FOLDER))));
   }
 }

@@ -101,7 +101,7 @@ export function createConnection(
 /** Opens the session of the connection. Returns false if the token was not accepted. */
 export async function logIn(ports: Ports, connection: Connection, token: string): Promise<boolean> {
   try {
-    useSession(connection, await ports.openSession(token));
+    setSession(connection, await ports.openSession(token));
   } catch (error) {
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED') return false;
     throw error;
@@ -120,12 +120,12 @@ export async function renewSession(ports: Ports, connection: Connection, token: 
     throw unauthenticated('The connection has no session to renew. Log in with `connection_init`.');
   const renewed = await ports.renewSession(connection.live.session, token);
   connection.live.close();
-  useSession(connection, renewed);
+  setSession(connection, renewed);
   freeIfClosed(connection);
   return renewed.session;
 }
 
-function useSession(connection: Connection, live: LiveSession): void {
+function setSession(connection: Connection, live: LiveSession): void {
   connection.live = live;
   live.onEnd((reason) => endConnection(connection, reason));
 }

@@ -1,5 +1,5 @@
 import { DomainError } from '../../errors.ts';
-import { namesDocument } from '../execution/requested-documents.ts';
+import { hasDocumentId } from '../execution/requested-documents.ts';
 
 /** Bounds the queued frames whose id is still in use. Each counts `FRAME_BYTES` more than its text. */
 const MAX_QUEUED_BYTES = 1024 * 1024;
@@ -129,7 +129,7 @@ interface Frame {
 /** Adds an empty `query` to a persisted operation, as graphql-ws 6.4.2 refuses a payload without one. */
 function withQuery(frame: Frame, text: string): string {
   const { payload } = frame;
-  if (typeof payload !== 'object' || payload === null || !namesDocument(payload)) return text;
+  if (typeof payload !== 'object' || payload === null || !hasDocumentId(payload)) return text;
   return 'query' in payload && payload.query !== null
     ? text
     : JSON.stringify({ ...frame, payload: { ...payload, query: '' } });

@@ -33,7 +33,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   requireWsInternals();
   const wss = new WebSocketServer({ noServer: true, maxPayload: MAX_FRAME_BYTES, handleProtocols });
   const connections = new Set<Connection>();
-  let opened = 0;
+  let connectionCount = 0;
   const protocol = makeServer(createProtocolOptions(ports));
 
   metrics.beforeScrape(() => {
@@ -49,8 +49,8 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   const open = (socket: WebSocket, request: IncomingMessage): void => {
     const { socket: stream } = request;
     let handle = async (_text: string): Promise<void> => undefined;
-    opened += 1;
-    const id = `ws-${opened}`;
+    connectionCount += 1;
+    const id = `ws-${connectionCount}`;
     const connection = createConnection(id, socket, stream, (text) => handle(text));
     connection.upgradeToken = findTokenInUpgrade(request);
     connections.add(connection);
