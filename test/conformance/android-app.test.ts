@@ -103,7 +103,7 @@ test.for([true, false])(
 );
 
 test.for([true, false])(
-  'the chat screen without the extra for its circle, upgrading %j: the conversation is joined too',
+  'the chat screen without a circle id, upgrading %j: the conversation is joined too',
   async (upgrades) => {
     await using chat = await openChatScreen(ann, { upgrades, circleId: 0 });
     expect(await chat.next()).toBe(AUTHENTICATED);
@@ -155,8 +155,8 @@ test('a picture is sent in a pending and a done frame of the same shape, and can
   await chat.next(joinReply());
   chat.emit('message', { ...conversationRef, files: ['test.png'] });
   const { payload } = decodeEvent(await chat.next('42["media"'));
-  const list = castField<unknown[]>(payload as Record<string, unknown>, 'media_list', Array.isArray);
-  const mediaId = castField<number>(list[0] as Record<string, unknown>, 'id', isInt32);
+  const media = castField<unknown[]>(payload as Record<string, unknown>, 'media_list', Array.isArray);
+  const mediaId = castField<number>(media[0] as Record<string, unknown>, 'id', isInt32);
   const pending = await readMessageBubble(chat);
   expect(pending).toMatchObject({ medias: 1, content: '' });
   const body = Buffer.from(
@@ -261,9 +261,9 @@ test.for(['websocket', 'polling'] as const)(
       const caller = await openCallScreen(ann, { upgrades: transport === 'websocket' });
       if (transport === 'websocket') await caller.waitForUpgrade();
       sendSignal(caller, bob, 'QUITTING');
-      const closed = caller.close();
+      const closing = caller.close();
       expect(await readForward(callee)).toEqual({ from: ann.legacyId, message: 'QUITTING' });
-      await closed;
+      await closing;
     }
     await using lastCaller = await openCallScreen(ann);
     sendSignal(lastCaller, bob, 'CALLING');

@@ -156,10 +156,10 @@ const FORBIDDEN_NULL =
 /** Returns the contract violation in a received packet; undefined if it is valid. */
 export function findViolation(packet: string): string | undefined {
   if (/^(40|41|3|43\d+\[\])$/.test(packet)) return undefined;
-  const parsed: unknown = packet.startsWith('42') ? JSON.parse(packet.slice(2)) : undefined;
-  if (!Array.isArray(parsed)) return `no event: ${packet}`;
-  const [channel, payload] = parsed as unknown[];
-  if (parsed.length !== 2) return `not one argument: ${packet}`;
+  const frame: unknown = packet.startsWith('42') ? JSON.parse(packet.slice(2)) : undefined;
+  if (!Array.isArray(frame)) return `no event: ${packet}`;
+  const [channel, payload] = frame as unknown[];
+  if (frame.length !== 2) return `not one argument: ${packet}`;
   if (typeof channel !== 'string' || CHANNELS[channel]?.(payload) !== true)
     return `not of the contract: ${packet}`;
   // Forwarded payloads are opaque.

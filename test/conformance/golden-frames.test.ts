@@ -143,11 +143,11 @@ const normalize = (text: string): string =>
     .replaceAll(/"password":"[^"]{28}"/g, '"password":"<base64>"');
 
 const runMutation = async (account: TestAccount, field: string, variables: Record<string, unknown> = {}) => {
-  const types: Record<string, string> = { id: 'ID!', allowed: 'Boolean!' };
-  const parameters = Object.keys(variables).map((name) => `$${name}: ${types[name] ?? 'String!'}`);
-  const head = parameters.length === 0 ? '' : `(${parameters.join(', ')})`;
+  const typesByName: Record<string, string> = { id: 'ID!', allowed: 'Boolean!' };
+  const parameters = Object.keys(variables).map((name) => `$${name}: ${typesByName[name] ?? 'String!'}`);
+  const signature = parameters.length === 0 ? '' : `(${parameters.join(', ')})`;
   const data = await account.graphql.run<Record<string, { id: string }>>(
-    `mutation ${head} { ${field} { id } }`,
+    `mutation ${signature} { ${field} { id } }`,
     variables,
   );
   return Object.values(data)[0]?.id ?? '';
@@ -766,25 +766,25 @@ test('a failing or overloaded server replies with a refusal', async () => {
 });
 
 test('every row of the documentation was sent', () => {
-  const errors = (channel: string) =>
+  const errorsOf = (channel: string) =>
     [...(replies.get(channel) ?? [])]
       .filter((packet) => packet.startsWith('42["error"'))
       .map((packet) => String(JSON.parse(packet.slice(2))[1]));
   for (const { name, anonymous, missing, refusals } of CHANNELS) {
     const texts = [anonymous, missing, ...refusals.map(({ text }) => text)].filter((text) => text !== null);
-    expect([name, ...errors(name)]).toEqual(expect.arrayContaining([name, ...texts]));
+    expect([name, ...errorsOf(name)]).toEqual(expect.arrayContaining([name, ...texts]));
   }
-  const common = CHANNELS.flatMap(({ name }) => errors(name));
-  expect(common).toEqual(expect.arrayContaining(COMMON_REFUSALS.map(({ text }) => text)));
+  const commonErrors = CHANNELS.flatMap(({ name }) => errorsOf(name));
+  expect(commonErrors).toEqual(expect.arrayContaining(COMMON_REFUSALS.map(({ text }) => text)));
 
-  const rows = new Set(
+  const receivedRows = new Set(
     received.filter(({ packet }) => packet.startsWith('42')).map(({ packet }) => rowOf(packet)),
   );
-  const documented = [
+  const documentedRows = [
     ...Object.values(EVENT_SAMPLES).flatMap((samples) => samples.flatMap(({ fact }) => framesOf(fact))),
     ...EPHEMERAL_SAMPLES.flatMap(({ fact }) => framesOfEphemeral(fact, ['webrtc_forward', 'webrtc_config'])),
   ].map(({ channel, payload }) => rowOf(`42${JSON.stringify([channel, payload])}`));
-  expect([...rows]).toEqual(expect.arrayContaining(documented));
+  expect([...receivedRows]).toEqual(expect.arrayContaining(documentedRows));
 });
 
 test('every received frame matches the contract', () => {

@@ -72,7 +72,7 @@ function readDisplayed(frame: Fields, ownEmail: string): string | number | undef
   return frame['media']['id'] as number;
 }
 
-const event = (channel: string, payload: unknown) => `42${JSON.stringify([channel, payload])}`;
+const eventFrame = (channel: string, payload: unknown) => `42${JSON.stringify([channel, payload])}`;
 /** Returns the events received before the acknowledgement of a request without a reply. */
 const readEvents = async (socket: PacketConnection) =>
   (await socket.request('unknown')).filter((packet) => packet.startsWith('42'));
@@ -112,8 +112,8 @@ test('a file whose name is a list within the list is announced, uploaded, and do
   await using socket = await openChat(ann);
   await using otherSocket = await openChat(bob);
   socket.emit('message', { ...conversationRef, files: [['E621E1F8', 'C36C', '495A']] });
-  const { media_list: list } = await nextOn(socket, 'media');
-  expect(list).toEqual([
+  const { media_list: media } = await nextOn(socket, 'media');
+  expect(media).toEqual([
     {
       id: expect.any(Number),
       filename: null,
@@ -123,7 +123,7 @@ test('a file whose name is a list within the list is announced, uploaded, and do
     },
   ]);
   expect(readDisplayed(await nextOn(otherSocket, 'message'), bob.login)).toBeUndefined();
-  const [{ id, identifier }] = list as [{ id: number; identifier: string }];
+  const [{ id, identifier }] = media as [{ id: number; identifier: string }];
   const body = new FormData();
   body.set('media_id', String(id));
   body.set('file', new Blob(['picture'], { type: 'image/png' }), `${identifier}.png`);
@@ -137,7 +137,7 @@ test('a file whose name is a list within the list is announced, uploaded, and do
   expect(readDisplayed(await nextOn(socket, 'message'), ann.login)).toBeUndefined();
 });
 
-test('after a reconnect without joins it receives no room frames, but all frames for its account', async () => {
+test('after a reconnect without joins the app receives no room frames, but all frames for its account', async () => {
   const firstSocket = await openChat(ann);
   await firstSocket.waitForUpgrade();
   await firstSocket.close();
@@ -184,20 +184,20 @@ test('an invitation carries the id by which the app queries it', async () => {
 });
 
 test('after an error the app opens a second connection, which receives the calls; both receive the room frames', async () => {
-  await using first = await openChat(ann);
-  first.emit('join_circle', { circle_id: 99_999 });
-  expect(await first.next('42["error"')).toBe(event('error', "Vous n'appartenez pas a ce cercle"));
-  await using second = await openChat(ann);
+  await using firstSocket = await openChat(ann);
+  firstSocket.emit('join_circle', { circle_id: 99_999 });
+  expect(await firstSocket.next('42["error"')).toBe(eventFrame('error', "Vous n'appartenez pas a ce cercle"));
+  await using secondSocket = await openChat(ann);
   await using caller = await launchApp(bob);
   caller.emit('webrtc_forward', { user_id: ann.legacyId, message: 'CALLING' });
-  expect(await nextOn(second, 'webrtc_forward')).toMatchObject({ content: { message: 'CALLING' } });
+  expect(await nextOn(secondSocket, 'webrtc_forward')).toMatchObject({ content: { message: 'CALLING' } });
   await sendMessage(bob, conversation, 'both');
-  for (const socket of [first, second])
+  for (const socket of [firstSocket, secondSocket])
     expect(readDisplayed(await nextOn(socket, 'message'), ann.login)).toBe('bob@example.com: both');
-  first.emit('message', { text_message: 'from the first', ...conversationRef });
-  for (const socket of [first, second])
+  firstSocket.emit('message', { text_message: 'from the first', ...conversationRef });
+  for (const socket of [firstSocket, secondSocket])
     expect(readDisplayed(await nextOn(socket, 'message'), ann.login)).toBe('ann@example.com: from the first');
-  expect((await readEvents(first)).filter((packet) => packet.includes('CALLING'))).toEqual([]);
+  expect((await readEvents(firstSocket)).filter((packet) => packet.includes('CALLING'))).toEqual([]);
 });
 
 test('a login, rooms, messages and forwards cause no error and no unrequested configuration', async () => {

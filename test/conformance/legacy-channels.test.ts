@@ -260,10 +260,10 @@ test('a sender outside the room receives only its reply', async () => {
 test('an empty list of files gets a reply on media; null does not', async () => {
   await using sender = await loginInRoom(ann);
   const channelsOf = (packets: readonly string[]) => packets.map((packet) => /"(\w+)"/.exec(packet)?.[1]);
-  const empty = await sender.request('message', { ...conversationRef, files: [] });
-  expect(channelsOf(empty)).toEqual(['media', 'success', 'message']);
-  expect(empty[0]).toMatch(/^42\["media",\{"media_list":\[\],"message_id":\d+\}\]$/);
-  expect(empty[2]).toContain('"media_list":[],"status":"done"');
+  const frames = await sender.request('message', { ...conversationRef, files: [] });
+  expect(channelsOf(frames)).toEqual(['media', 'success', 'message']);
+  expect(frames[0]).toMatch(/^42\["media",\{"media_list":\[\],"message_id":\d+\}\]$/);
+  expect(frames[2]).toContain('"media_list":[],"status":"done"');
   expect(channelsOf(await sender.request('message', { ...conversationRef, files: null }))).toEqual([
     'success',
     'message',
@@ -412,7 +412,7 @@ test('a client that sends no EIO receives a forward on webrtc_forward only', asy
   expect(await target.request('webrtc_join_room', {})).toEqual([]);
 });
 
-test('a forward to the own account is delivered before its reply', async () => {
+test('a forward to the sender’s own account is delivered before its reply', async () => {
   await using caller = await login(ann, 'none');
   const replies = await caller.request('webrtc_forward', { email: ann.login, message: 'PING' });
   expect(replies.map((packet) => packet.slice(0, 20))).toEqual([

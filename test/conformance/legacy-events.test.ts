@@ -39,26 +39,26 @@ async function loginInRooms(account: TestAccount): Promise<PacketSocket> {
 }
 
 const runMutation = (account: TestAccount, field: string, variables: Record<string, unknown> = {}) => {
-  const types: Record<string, string> = {
+  const typesByName: Record<string, string> = {
     id: 'ID!',
     email: 'String!',
     name: 'String!',
     allowed: 'Boolean!',
     text: 'String!',
   };
-  const parameters = Object.keys(variables).map((name) => `$${name}: ${types[name]}`);
-  const head = parameters.length === 0 ? '' : `(${parameters.join(', ')})`;
+  const parameters = Object.keys(variables).map((name) => `$${name}: ${typesByName[name]}`);
+  const signature = parameters.length === 0 ? '' : `(${parameters.join(', ')})`;
   return account.graphql.run<Record<string, { id: string }>>(
-    `mutation ${head} { ${field} { id } }`,
+    `mutation ${signature} { ${field} { id } }`,
     variables,
   );
 };
 
-const event = (channel: string, payload: unknown) => `42["${channel}",${JSON.stringify(payload)}]`;
+const eventFrame = (channel: string, payload: unknown) => `42["${channel}",${JSON.stringify(payload)}]`;
 const circleFrame = (payload: Record<string, unknown>) =>
-  event('circle', { ...payload, circle_id: circle.legacyId });
+  eventFrame('circle', { ...payload, circle_id: circle.legacyId });
 const conversationFrame = (payload: Record<string, unknown>) =>
-  event('conversation', { ...payload, conversation_id: conversation.legacyId });
+  eventFrame('conversation', { ...payload, conversation_id: conversation.legacyId });
 
 /** Returns the frames received before the acknowledgement of a request without a reply. It is a barrier. */
 const readFrames = (client: PacketSocket) => client.request('unknown');
@@ -80,19 +80,16 @@ test('a renamed, joined, left or deleted circle is announced to its room', async
   expect(await client.next()).toBe(circleFrame({ event: 'delete' }));
   expect(await readFrames(client)).toEqual([]);
   expect(await client.request('join_circle', { circle_id: circle.legacyId })).toEqual([
-    event('error', "Vous n'appartenez pas a ce cercle"),
+    eventFrame('error', "Vous n'appartenez pas a ce cercle"),
   ]);
 });
 
 test('a kicked member receives the kick, also in the conversation, and nothing after it', async () => {
   await using kickedClient = await loginInRooms(bob);
   await using otherClient = await loginInRooms(ann);
-  await otherClient.next('42["circle",{"event":"connect"').catch(() => '');
+  await kickedClient.next('42["circle",{"event":"connect"');
   await runMutation(ann, 'kickFromCircle(circleId: $id, email: $email)', { id: circle.id, email: bob.login });
-  const kicks = [await kickedClient.next('42["c'), await kickedClient.next('42["c')].filter(
-    (packet) => !packet.includes('"connect"'),
-  );
-  if (kicks.length < 2) kicks.push(await kickedClient.next('42["c'));
+  const kicks = [await kickedClient.next(), await kickedClient.next()];
   expect(kicks.toSorted()).toEqual([
     circleFrame({ event: 'kick', user: 'bob@example.com', from: 'ann@example.com' }),
     conversationFrame({ event: 'kick', user: 'bob@example.com', from: 'ann@example.com' }),
@@ -151,7 +148,11 @@ test('an invitation to a circle, one to a conversation, and a promotion reach on
   });
   const invitationId = Number(inviteToCircle?.id.split(':')[1]);
   expect(await newerClient.next()).toBe(
-    event('circle_invite', { event: 'invite', circle_id: circle.legacyId, circle_invite_id: invitationId }),
+    eventFrame('circle_invite', {
+      event: 'invite',
+      circle_id: circle.legacyId,
+      circle_invite_id: invitationId,
+    }),
   );
   await runMutation(zoe, 'acceptCircleInvitation(invitationId: $id)', { id: inviteToCircle?.id });
   await using roomClient = await loginInRooms(bob);
@@ -180,7 +181,7 @@ test('a device that is added, renamed, online, offline or removed is announced t
   await using client = await loginInRooms(bob);
   const device = await createDevice(app, ann, circle);
   const id = device.legacyId;
-  expect(await client.next()).toBe(event('device created', { circle_id: circle.legacyId }));
+  expect(await client.next()).toBe(eventFrame('device created', { circle_id: circle.legacyId }));
   await runMutation(ann, 'updateDevice(deviceId: $id, name: $name)', { id: device.id, name: 'Hall' });
   expect(await client.next()).toBe(circleFrame({ event: 'device', type: 'update', device_id: id }));
   const deviceClient = await login(device);
@@ -200,7 +201,7 @@ test('a device that is added, renamed, online, offline or removed is announced t
   expect(lastPackets.toSorted()).toEqual(
     [
       '41',
-      event('error', 'User not found'),
+      eventFrame('error', 'User not found'),
       circleFrame({ event: 'device', type: 'disconnect', device_id: id }),
     ].toSorted(),
   );
@@ -220,15 +221,15 @@ test('a removed device that was offline sends no frame', async () => {
 
 test('a user comes online with the first connection and goes offline after the last, once', async () => {
   await using client = await loginInRooms(bob);
-  const first = await login(ann);
+  const firstClient = await login(ann);
   expect(await client.next()).toBe(circleFrame({ event: 'connect', user: 'ann@example.com' }));
-  const second = await login(ann);
-  first.socket.close();
-  second.socket.close();
+  const secondClient = await login(ann);
+  firstClient.socket.close();
+  secondClient.socket.close();
   expect(await client.next()).toBe(circleFrame({ event: 'disconnect', user: 'ann@example.com' }));
-  await using third = await login(ann);
+  await using thirdClient = await login(ann);
   expect(await client.next()).toBe(circleFrame({ event: 'connect', user: 'ann@example.com' }));
-  expect(await readFrames(third)).toEqual([]);
+  expect(await readFrames(thirdClient)).toEqual([]);
 });
 
 test('a logout closes only the sockets of that token', async () => {
@@ -237,15 +238,15 @@ test('a logout closes only the sockets of that token', async () => {
   );
   await using otherClient = await openPacketSocket(app.url);
   await otherClient.request('authenticate', { token: secondLogin.token });
-  await using endedClient = await loginInRooms(bob);
+  await using loggedOutClient = await loginInRooms(bob);
   await bob.graphql.run('mutation { logout }');
-  expect(await endedClient.next('42["error"')).toBe(event('error', 'User not found'));
-  expect(await endedClient.next()).toBe('41');
-  await endedClient.waitForClose();
+  expect(await loggedOutClient.next('42["error"')).toBe(eventFrame('error', 'User not found'));
+  expect(await loggedOutClient.next()).toBe('41');
+  await loggedOutClient.waitForClose();
   expect(await otherClient.request('join_circle', { circle_id: circle.legacyId })).toHaveLength(1);
   await using newClient = await openPacketSocket(app.url);
   expect(await newClient.request('authenticate', { token: bob.token })).toEqual([
-    event('error', 'User not found'),
+    eventFrame('error', 'User not found'),
   ]);
 });
 
@@ -257,6 +258,6 @@ test('a deleted account leaves its rooms with their frames, and its sockets clos
     circleFrame({ event: 'quit', user: 'ann@example.com' }),
   );
   expect(await client.next('42["conv')).toBe(conversationFrame({ event: 'quit', user: 'ann@example.com' }));
-  expect(await deletedClient.next('42["error"')).toBe(event('error', 'User not found'));
+  expect(await deletedClient.next('42["error"')).toBe(eventFrame('error', 'User not found'));
   await deletedClient.waitForClose();
 });

@@ -40,7 +40,7 @@ const send = async (text: string) => (await sendMessage(ann, conversation, text)
 const contentOf = (packet: string) => /"content":"([^"]*)"/.exec(packet)?.[1];
 const createTexts = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `${from + n}`);
 
-test('messages sent after a message are replayed after the reply, in order, before new ones', async () => {
+test('messages sent after the given one are replayed after the reply, in order, before new ones', async () => {
   const sent = [];
   for (const text of createTexts(0, 5)) sent.push(await send(text));
   await using client = await login(bob);

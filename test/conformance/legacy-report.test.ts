@@ -82,12 +82,12 @@ test.for([
 });
 
 const ioOf = (version: ClientVersion) => loadClient(version) as unknown as LegacyIo;
-const withoutDates = (text: string) => text.replaceAll(/\d{4}-\d\d-\d\d/g, '<date>');
+const maskDates = (text: string) => text.replaceAll(/\d{4}-\d\d-\d\d/g, '<date>');
 
 test('the report lists clients and channels, and the number of accounts that used them', async () => {
   await using app = await startTestApp();
-  const empty = await (await fetch(`${app.url}/legacy-report`)).text();
-  expect(empty).toContain('No legacy clients connected');
+  const emptyReport = await (await fetch(`${app.url}/legacy-report`)).text();
+  expect(emptyReport).toContain('No legacy clients connected');
   const { ann, bob, conversation } = await createAnnAndBob(app);
   const conversationRef = { conversation_id: conversation.legacyId };
   const oldClient = await ann.connectLegacy({ io: ioOf('1.3.6'), transports: ['polling'] });
@@ -101,8 +101,8 @@ test('the report lists clients and channels, and the number of accounts that use
   const anonymousClient = await app.connectLegacy({ transports: ['websocket'] });
   anonymousClient.emit('webrtc_stun_info');
   await anonymousClient.expect('webrtc_config');
-  const text = await (await fetch(`${app.url}/legacy-report?days=7`)).text();
-  expect(withoutDates(text)).toMatchInlineSnapshot(`
+  const report = await (await fetch(`${app.url}/legacy-report?days=7`)).text();
+  expect(maskDates(report)).toMatchInlineSnapshot(`
     "Legacy clients from <date> to <date> (7 days, UTC)
 
     No data before <date>.

@@ -11,9 +11,12 @@ const frames = [
   ...EPHEMERAL_SAMPLES.flatMap(({ fact }) => framesOfEphemeral(fact, ['webrtc_forward', 'webrtc_config'])),
 ];
 
-test.for(frames.map(({ channel, payload }) => encodeEvent(channel, payload)))('%s', (packet) => {
-  decodeEvent(`4${packet}`);
-});
+test.for(frames.map(({ channel, payload }) => encodeEvent(channel, payload)))(
+  'each field has the type that apps cast it to: %s',
+  (packet) => {
+    decodeEvent(`4${packet}`);
+  },
+);
 
 test.for([
   '42["message",{"message":{"link_id":null}}]',

@@ -31,17 +31,17 @@ beforeAll(async () => {
   const { ann, bob, circle, conversation } = await createAnnAndBob(app);
   otherClient = await openPacketSocket(app.url);
   const conversationRef = { conversation_id: conversation.legacyId };
-  const event = (...parts: unknown[]) => `42${JSON.stringify(parts)}`;
+  const eventFrame = (...parts: unknown[]) => `42${JSON.stringify(parts)}`;
   validFrames = [
-    event('authenticate', { token: ann.token }),
-    event('join_circle', { circle_id: circle.legacyId }),
-    event('join_conversation', { ...conversationRef, after_message_id: 0 }),
-    event('message', { ...conversationRef, text_message: 'é😀', files: ['a.png', ['b']] }),
-    event('writing', { ...conversationRef, is_writing: true }),
-    event('webrtc_credentials'),
-    event('webrtc_forward', { user_id: bob.legacyId, message: { type: 'sdp', data: { sdp: 'v=0' } } }),
-    event('leave_conversation', JSON.stringify(conversationRef)),
-    event('disconnect'),
+    eventFrame('authenticate', { token: ann.token }),
+    eventFrame('join_circle', { circle_id: circle.legacyId }),
+    eventFrame('join_conversation', { ...conversationRef, after_message_id: 0 }),
+    eventFrame('message', { ...conversationRef, text_message: 'é😀', files: ['a.png', ['b']] }),
+    eventFrame('writing', { ...conversationRef, is_writing: true }),
+    eventFrame('webrtc_credentials'),
+    eventFrame('webrtc_forward', { user_id: bob.legacyId, message: { type: 'sdp', data: { sdp: 'v=0' } } }),
+    eventFrame('leave_conversation', JSON.stringify(conversationRef)),
+    eventFrame('disconnect'),
     '421["unknown",1]',
     '451-["message",{"_placeholder":true,"num":0}]',
     '462-7["x",{"_placeholder":true,"num":1}]',

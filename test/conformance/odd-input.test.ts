@@ -197,7 +197,7 @@ test.for(
   expect((await readPacketsUntil(connection, 'never')).at(-1)).toMatch(/^closed/);
 });
 
-/** PacketConnection that the Engine.IO server cannot decode, or that only a server may send. */
+/** Packets that the Engine.IO server cannot decode, or that only a server may send. */
 const invalidPackets = [
   ['hello', 3],
   ['hello', 4],

@@ -1,13 +1,19 @@
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { createReceiveQueue } from '../../src/testing/receive-queue.ts';
 import type { TestAccount } from '../../src/testing/index.ts';
 import { clientVersions, loadClient } from '../clients/load.ts';
 import type { ClientVersion, LegacyOptions, LegacySocket } from '../clients/load.ts';
 import { startTestApp } from '../harness/app.ts';
+import { openTestDatabase } from '../harness/database.ts';
 import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 import { openTcpProxy } from '../harness/tcp-proxy.ts';
 
 // Events that an app emits while its network is down, with the real libraries. Since 2.1 they are sent before `connect`.
+
+// Opening the embedded database takes seconds on a busy machine: it must not count towards the first test's timeout.
+beforeAll(async () => {
+  await openTestDatabase();
+});
 
 const readTexts = async (account: TestAccount, id: string): Promise<string[]> => {
   const { conversation } = await account.graphql.run<{
@@ -20,9 +26,9 @@ async function createFixture() {
   const stack = new AsyncDisposableStack();
   const app = stack.use(await startTestApp());
   const { ann, bob, conversation } = await createAnnAndBob(app);
-  const relay = stack.use(await openTcpProxy(Number(new URL(app.url).port)));
+  const proxy = stack.use(await openTcpProxy(Number(new URL(app.url).port)));
   const connect = (version: ClientVersion, options: LegacyOptions = {}): LegacySocket => {
-    const socket = loadClient(version)(`http://127.0.0.1:${relay.port}`, {
+    const socket = loadClient(version)(`http://127.0.0.1:${proxy.port}`, {
       transports: ['websocket'],
       forceNew: true,
       reconnectionDelay: 20,
@@ -36,10 +42,10 @@ async function createFixture() {
   const disconnect = (socket: LegacySocket): Promise<void> =>
     new Promise((resolve) => {
       socket.once('disconnect', () => resolve());
-      relay.refuse();
+      proxy.refuse();
     });
   const dispose = () => stack.disposeAsync();
-  return { app, ann, bob, conversation, relay, connect, disconnect, [Symbol.asyncDispose]: dispose };
+  return { app, ann, bob, conversation, proxy, connect, disconnect, [Symbol.asyncDispose]: dispose };
 }
 
 function listenForReplies(socket: LegacySocket) {
@@ -53,7 +59,7 @@ const messageSent = { received: true, message_id: expect.any(Number) };
 
 test.for(clientVersions)('socket.io-client %s: messages written offline are stored once', async (version) => {
   await using fixture = await createFixture();
-  const { ann, bob, conversation, relay, connect, disconnect } = fixture;
+  const { ann, bob, conversation, proxy, connect, disconnect } = fixture;
   const socket = connect(version);
   socket.on('connect', () => socket.emit('authenticate', { token: ann.token }));
   const replies = listenForReplies(socket);
@@ -67,7 +73,7 @@ test.for(clientVersions)('socket.io-client %s: messages written offline are stor
   socket.emit('message', messageOf('one'), () => received.push('acknowledged'));
   socket.emit('message', messageOf('two'));
   socket.emit('leave_conversation', { conversation_id: conversation.legacyId });
-  relay.accept();
+  proxy.accept();
   const expected = [
     'User authenticated',
     `Vous avez rejoins la conversation : conversation_${conversation.legacyId}`,
@@ -85,7 +91,7 @@ test.for(['auth', 'authenticate'] as const)(
   'a client that retries, and logs in by `%s`, stores each message written offline once',
   async (method) => {
     await using fixture = await createFixture();
-    const { ann, bob, conversation, relay, connect, disconnect } = fixture;
+    const { ann, bob, conversation, proxy, connect, disconnect } = fixture;
     const login = method === 'auth' ? { auth: { token: ann.token } } : {};
     const socket = connect('4.8.4', { ...login, retries: 3, ackTimeout: 10_000 });
     // Like every event of a client that retries, it is sent after those before it are acknowledged.
@@ -100,7 +106,7 @@ test.for(['auth', 'authenticate'] as const)(
           socket.emit('message', { conversation_id: conversation.legacyId, text_message }, resolve);
         }),
     );
-    relay.accept();
+    proxy.accept();
     expect(await replies.next()).toBe('User authenticated');
     for (const _ of texts) expect(await replies.next()).toEqual(messageSent);
     expect(await Promise.all(acknowledgements)).toEqual([null, null, null]);

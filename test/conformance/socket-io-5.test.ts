@@ -18,7 +18,7 @@ afterAll(async () => {
 });
 
 const STUN = '42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]';
-const CONNECTED = /^40\{"sid":"[\w-]{20}"\}$/;
+const CONNECT_REPLY = /^40\{"sid":"[\w-]{20}"\}$/;
 
 /** Opens a WebSocket, without connecting to a namespace. */
 async function openConnection(): Promise<RawConnection> {
@@ -32,7 +32,7 @@ const connectNamespace = (): Promise<RawConnection> => connectRawConnection(app.
 test.for(['40', '40{"token":"123"}', '40{}'])('connect: %s gets an id', async (packet) => {
   await using connection = await openConnection();
   await connection.send(packet);
-  expect(await connection.next()).toMatch(CONNECTED);
+  expect(await connection.next()).toMatch(CONNECT_REPLY);
 });
 
 test('connect: the id differs from that of the transport, which only the client knows', async () => {
@@ -45,7 +45,7 @@ test('connect: a token in its payload counts as an `authenticate` sent first', a
   await using connection = await openConnection();
   const account = await app.createAccount();
   await connection.send(`40${JSON.stringify({ token: account.token })}`);
-  expect(await connection.next()).toMatch(CONNECTED);
+  expect(await connection.next()).toMatch(CONNECT_REPLY);
   expect(await connection.next()).toBe('42["success","User authenticated"]');
   await connection.send('42["webrtc_credentials"]');
   expect(await connection.next()).toMatch(/^42\["webrtc_config",\{"username"/);
@@ -55,7 +55,7 @@ test('connect: a bad token in its payload is refused, and the app may still auth
   await using connection = await openConnection();
   const account = await app.createAccount();
   await connection.send('40{"token":"stale"}');
-  expect(await connection.next()).toMatch(CONNECTED);
+  expect(await connection.next()).toMatch(CONNECT_REPLY);
   expect(await connection.next()).toBe('42["error","User not found"]');
   await connection.send(`42["authenticate",${JSON.stringify({ token: account.token })}]`);
   expect(await connection.next()).toBe('42["success","User authenticated"]');
@@ -69,7 +69,7 @@ test.for(['40/custom,', '40/random', '40/custom,{"token":"abc"}', '40/circle?x=1
     const namespace = /\/[^,]*/.exec(packet)?.[0];
     expect(await connection.next()).toBe(`44${namespace},{"message":"Invalid namespace"}`);
     await connection.send('40');
-    expect(await connection.next()).toMatch(CONNECTED);
+    expect(await connection.next()).toMatch(CONNECT_REPLY);
   },
 );
 
@@ -94,7 +94,7 @@ test('disconnect: 41 leaves the namespace, and the connection stays open', async
   await connection.send('40/other');
   expect(await connection.next()).toBe('44/other,{"message":"Invalid namespace"}');
   await connection.send('40');
-  expect(await connection.next()).toMatch(CONNECTED);
+  expect(await connection.next()).toMatch(CONNECT_REPLY);
 });
 
 test('disconnect: the server sends 41 when a session ends, and then closes', async () => {
@@ -117,10 +117,10 @@ test.for(['websocket', 'polling'] as const)('event, %s: text is encoded in UTF-8
   expect(await connection.next()).toBe('42["success","User authenticated"]');
   const payload = JSON.stringify({ email: account.login, message: ['é😀', 1, null, { 3: [true] }] });
   await connection.send(`42["webrtc_forward",${payload}]`);
-  const forwarded = `{"sender_id":${account.legacyId},"is_device":false,"content":${payload}}`;
+  const signal = `{"sender_id":${account.legacyId},"is_device":false,"content":${payload}}`;
   expect(await readPacketsUntil(connection, '42["success","Message forwarded"]')).toEqual([
-    `42["webrtc_forward",${forwarded}]`,
-    `42["webrtc_config",${forwarded}]`,
+    `42["webrtc_forward",${signal}]`,
+    `42["webrtc_config",${signal}]`,
     '42["success","Message forwarded"]',
   ]);
 });

@@ -34,14 +34,14 @@ async function startTurnServer() {
     [...flags, ...Object.entries(settings).map(([name, value]) => `${name}=${value}`)].join('\n'),
   );
   const server = spawn(requireProgram('turnserver'), ['-c', config], { cwd: dir });
-  const exited = once(server, 'exit');
+  const exit = once(server, 'exit');
   server.stdout.resume();
   // coturn buffers its output, so only a connection shows that it is ready.
   await vi.waitFor(() => connectTo(PORT), { timeout: 10_000 });
   return {
     async [Symbol.asyncDispose]() {
       server.kill('SIGKILL');
-      await exited;
+      await exit;
       await rm(dir, { recursive: true, force: true });
     },
   };
@@ -86,7 +86,7 @@ async function isRelayed(username: string, password: string): Promise<boolean> {
 
 describe.skipIf(isMissing('turnserver', 'turnutils_uclient'))('TURN credentials', () => {
   test('are accepted by coturn, over either API, and only with the right secret', async () => {
-    await using _turn = await startTurnServer();
+    await using _server = await startTurnServer();
     await using app = await startTestApp({
       env: { TURN_SECRET: `${SECRET},an older secret`, TURN_URLS: `turn:127.0.0.1:${PORT}` },
     });

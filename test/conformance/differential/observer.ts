@@ -100,19 +100,19 @@ export async function openObserver({ ann, bob, eve, yan, zoe }: Accounts, circle
     bobSignals: [],
     finalState: undefined,
   };
-  const add = (stream: StreamName, subscription: TestSubscription) =>
+  const addSubscription = (stream: StreamName, subscription: TestSubscription) =>
     void subscriptions.set(stream, stack.use(subscription));
-  add('circle', await eve.subscribeToCircle(circle.id));
-  add('bobInbox', await bob.subscribeToInbox());
-  add('yanInbox', await yan.subscribeToInbox());
-  add('zoeInbox', await zoe.subscribeToInbox());
-  add('annSignals', await subscribeToSignals(ann));
-  add('bobSignals', await subscribeToSignals(bob));
+  addSubscription('circle', await eve.subscribeToCircle(circle.id));
+  addSubscription('bobInbox', await bob.subscribeToInbox());
+  addSubscription('yanInbox', await yan.subscribeToInbox());
+  addSubscription('zoeInbox', await zoe.subscribeToInbox());
+  addSubscription('annSignals', await subscribeToSignals(ann));
+  addSubscription('bobSignals', await subscribeToSignals(bob));
 
   return {
     async observeConversation({ id }) {
-      add('conversation', await eve.subscribeToConversation(id));
-      add('typing', await subscribeToTyping(eve, id));
+      addSubscription('conversation', await eve.subscribeToConversation(id));
+      addSubscription('typing', await subscribeToTyping(eve, id));
     },
     async expectEvent(stream, action) {
       await action();
@@ -122,8 +122,8 @@ export async function openObserver({ ann, bob, eve, yan, zoe }: Accounts, circle
     async readObservations({ id }) {
       observations.finalState = normalize(await eve.graphql.run(FINAL_STATE, { id }));
       for (const [stream, subscription] of subscriptions) {
-        const remaining = subscription.pending().filter((event) => !isProbe(event));
-        observations[stream].push(...(normalize(remaining) as ObservedEvent[]));
+        const remainingEvents = subscription.pending().filter((event) => !isProbe(event));
+        observations[stream].push(...(normalize(remainingEvents) as ObservedEvent[]));
       }
       return observations;
     },

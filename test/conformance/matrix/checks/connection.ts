@@ -40,9 +40,9 @@ export const reconnectCheck: Check = {
   description:
     'Reconnects automatically after a network failure, and is served again after another `authenticate`.',
   async run({ app, kind, connect, runMutation, bob, conversation, conversationRef }) {
-    await using relay = await openTcpProxy(Number(new URL(app.url).port));
+    await using proxy = await openTcpProxy(Number(new URL(app.url).port));
     using client = await connect({
-      url: `http://127.0.0.1:${relay.port}`,
+      url: `http://127.0.0.1:${proxy.port}`,
       reconnection: true,
       framesOnConnect: [
         ['authenticate', { token: bob.token }],
@@ -62,9 +62,9 @@ export const reconnectCheck: Check = {
       });
       expect(await client.next()).toEqual(['conversation', { event: 'update', ...conversationRef }]);
       if (connection === 1) {
-        relay.refuse();
+        proxy.refuse();
         expect(await client.waitForDisconnect()).toMatch(kind.disconnectReasons.network);
-        relay.accept();
+        proxy.accept();
       }
     }
     expect(client.connectCount).toBe(2);

@@ -119,8 +119,8 @@ async function expectFileFrames(cell: Cell, client: MatrixClient): Promise<void>
   ]);
 
   const { message, media } = (await sendMessage(ann, conversation, 'Look', ['b.png'])).sendMessage;
-  const sent = pendingMessage(cell, 'ann', { id: message.legacyId, content: 'Look', medias: 1 });
-  expect(await client.next()).toEqual(['message', sent]);
+  const pendingFrame = pendingMessage(cell, 'ann', { id: message.legacyId, content: 'Look', medias: 1 });
+  expect(await client.next()).toEqual(['message', pendingFrame]);
   const body = new FormData();
   body.set('file', new Blob(['content']), 'cake.png');
   await fetch(`${app.url}/media/upload/${media[0]?.legacyId}`, {
@@ -128,17 +128,17 @@ async function expectFileFrames(cell: Cell, client: MatrixClient): Promise<void>
     body,
     headers: { authorization: ann.token },
   });
-  const uploaded = {
+  const uploadedFile = {
     id: media[0]?.legacyId,
     filename: 'cake',
     extension: '.png',
     identifier: 'b.png',
     uploaded: 'True',
   };
-  const { time, sender } = { time: sent.message.sent, sender: annSender(cell) };
+  const { time, sender } = { time: pendingFrame.message.sent, sender: annSender(cell) };
   expect(await client.next()).toEqual([
     'message',
-    { ...sent, time, sender, media_list: [uploaded], media: uploaded, status: 'done' },
+    { ...pendingFrame, time, sender, media_list: [uploadedFile], media: uploadedFile, status: 'done' },
   ]);
 }
 

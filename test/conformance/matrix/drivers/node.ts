@@ -51,7 +51,7 @@ function openNodeClient(io: LegacyIo, options: ClientOptions, onEvent: ClientLis
   };
 }
 
-/** Each connection has its own engine. Since 4.0 the server pings, before that the client does. */
+/** Reports upgrades and heartbeats. Each connection has its own engine; on protocol 4 the server pings, on 3 the client. */
 function forwardEngineEvents({ io: { engine } }: LegacySocket, onEvent: ClientListener): void {
   engine.on('upgrade', () => onEvent({ type: 'upgrade' }));
   engine.on('packet', (packet) => {

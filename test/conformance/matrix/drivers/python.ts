@@ -30,9 +30,9 @@ export function createPythonClients(): ClientKind & Startable {
     open: clients.open,
     async [Symbol.asyncDispose]() {
       if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-      const exited = once(child, 'exit');
+      const exit = once(child, 'exit');
       child.kill();
-      await exited;
+      await exit;
     },
   };
 }
