@@ -54,18 +54,18 @@ export function createDeliveryLog(): DeliveryLog {
       let reordered = 0;
       let delivered = 0;
       for (const { reader, ids } of readers) {
-        const known = new Set(ids);
-        const missing = stored.filter(({ id }) => !known.has(id)).length;
-        const repeated = ids.length - known.size;
-        const swapped = ids.filter((id, index) => index > 0 && id < (ids[index - 1] ?? 0)).length;
-        if (missing + repeated + swapped > 0)
+        const distinctIds = new Set(ids);
+        const missingCount = stored.filter(({ id }) => !distinctIds.has(id)).length;
+        const repeatedCount = ids.length - distinctIds.size;
+        const reorderedCount = ids.filter((id, index) => index > 0 && id < (ids[index - 1] ?? 0)).length;
+        if (missingCount + repeatedCount + reorderedCount > 0)
           process.stdout.write(
-            `  ${reader}: ${missing} missing, ${repeated} repeated, ${swapped} out of order\n`,
+            `  ${reader}: ${missingCount} missing, ${repeatedCount} repeated, ${reorderedCount} out of order\n`,
           );
         delivered += ids.length;
-        lost += missing;
-        duplicated += repeated;
-        reordered += swapped;
+        lost += missingCount;
+        duplicated += repeatedCount;
+        reordered += reorderedCount;
       }
       for (const leak of leaks) process.stdout.write(`  leaked: ${leak}\n`);
       return {
