@@ -115,13 +115,13 @@ test.for([
     socket.emit('authenticate', { token: 'user:7' });
     for (let n = 0; n < 5_000; n += 1) socket.emit('writing', { ...conversation, is_writing: true });
     let replyCount = 0;
-    const completed = Promise.withResolvers<void>();
+    const completion = Promise.withResolvers<void>();
     socket.on('success', () => {
       replyCount += 1;
-      if (replyCount === 5_001) completed.resolve();
+      if (replyCount === 5_001) completion.resolve();
     });
-    socket.on('disconnect', (reason) => completed.reject(new Error(String(reason))));
-    await completed.promise;
+    socket.on('disconnect', (reason) => completion.reject(new Error(String(reason))));
+    await completion.promise;
     expect(fake.endReasons).toEqual([]);
     socket.off('disconnect');
     socket.close();
@@ -131,13 +131,13 @@ test.for([
 test('room frames held for a reply are limited', async () => {
   await using fake = await startFakeBridge({ sendQueuePackets: 30 });
   await using client = await connectToRoom(fake, 'user:7');
-  const started = Promise.withResolvers<void>();
+  const start = Promise.withResolvers<void>();
   fake.operations['LegacyWriting'] = () => {
-    started.resolve();
+    start.resolve();
     return neverComplete();
   };
   client.emit('writing', { ...conversation, is_writing: true });
-  await started.promise;
+  await start.promise;
   for (let n = 0; n < 40; n += 1) fake.publish(createMessageSent('x'));
   await client.waitForClose();
   expect(fake.endReasons).toEqual(['SLOW']);
@@ -191,7 +191,7 @@ test('a payload that is too large closes its connection', async () => {
 test('a network failure after the upgrade is detected: the lease and the room are released', async () => {
   await using fake = await startFakeBridge({ pingIntervalMs: 100, pingTimeoutMs: 200 });
   const socket = loadClient('1.7.4')(fake.url, { forceNew: true, reconnection: false });
-  const upgraded = Promise.withResolvers<void>();
+  const upgrade = Promise.withResolvers<void>();
   socket.on('connect', () => {
     socket.emit('authenticate', { token: 'user:7' });
     socket.emit('join_conversation', conversation);
@@ -200,8 +200,8 @@ test('a network failure after the upgrade is detected: the lease and the room ar
     once(event: string, listener: () => void): void;
     ws?: unknown;
   };
-  engine.once('upgrade', upgraded.resolve);
-  await upgraded.promise;
+  engine.once('upgrade', upgrade.resolve);
+  await upgrade.promise;
   await waitUntil(() => fake.countFollowers('conversation:12') === 1);
   const transport = socket.io.engine.transport as unknown as {
     ws: { _socket: { pause(): void } };

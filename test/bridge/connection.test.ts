@@ -19,7 +19,7 @@ afterEach(async () => {
   await fake[Symbol.asyncDispose]();
 });
 
-const contentOf = (packet: string) => /"content":"([^"]*)"/.exec(packet)?.[1];
+const textOf = (packet: string) => /"content":"([^"]*)"/.exec(packet)?.[1];
 const conversation = { conversation_id: 12 };
 const joinedReply = '42["success","Vous avez rejoins la conversation : conversation_12"]';
 
@@ -37,13 +37,13 @@ async function connectToRoom(token: string): Promise<PacketSocket> {
 
 /** Makes an operation wait for a result of the test. */
 function deferOperation(name: string) {
-  const started = Promise.withResolvers<void>();
+  const start = Promise.withResolvers<void>();
   const result = Promise.withResolvers<{ data: unknown } | { code: 'NOT_FOUND' }>();
   fake.operations[name] = () => {
-    started.resolve();
+    start.resolve();
     return result.promise;
   };
-  return { started: started.promise, complete: result.resolve };
+  return { started: start.promise, complete: result.resolve };
 }
 
 test('a room frame is held until the reply to the event in flight; other clients are not delayed', async () => {
@@ -54,13 +54,13 @@ test('a room frame is held until the reply to the event in flight; other clients
   await messageOperation.started;
   fake.publish(createMessageSent('first'));
   fake.publish(createMessageSent('second'));
-  expect(contentOf(await idleClient.next())).toBe('first');
-  expect(contentOf(await idleClient.next())).toBe('second');
+  expect(textOf(await idleClient.next())).toBe('first');
+  expect(textOf(await idleClient.next())).toBe('second');
   expect(busyClient.pending()).toEqual([]);
   messageOperation.complete({ data: { sendMessage: { message: { legacyId: 40 }, media: [] } } });
   expect(await busyClient.next()).toBe('42["success",{"received":true,"message_id":40}]');
-  expect(contentOf(await busyClient.next())).toBe('first');
-  expect(contentOf(await busyClient.next())).toBe('second');
+  expect(textOf(await busyClient.next())).toBe('first');
+  expect(textOf(await busyClient.next())).toBe('second');
 });
 
 test('held frames and later frames stay in order', async () => {
@@ -73,7 +73,7 @@ test('held frames and later frames stay in order', async () => {
   await client.next('42["error"');
   for (let n = 50; n < 100; n += 1) fake.publish(createMessageSent(`${n}`));
   const received = [];
-  for (let n = 0; n < 100; n += 1) received.push(contentOf(await client.next()));
+  for (let n = 0; n < 100; n += 1) received.push(textOf(await client.next()));
   expect(received).toEqual(Array.from({ length: 100 }, (_, n) => `${n}`));
 });
 
@@ -87,7 +87,7 @@ test('an event between the permission check and the join is delivered after the 
   fake.publish(createMessageSent('meanwhile'));
   joinOperation.complete({ data: { conversation: { eventCursor: cursor } } });
   expect(await client.next()).toBe(joinedReply);
-  expect(contentOf(await client.next())).toBe('meanwhile');
+  expect(textOf(await client.next())).toBe('meanwhile');
 });
 
 test('an event before the permission check is not delivered', async () => {
@@ -99,7 +99,7 @@ test('an event before the permission check is not delivered', async () => {
   joinOperation.complete({ data: { conversation: { eventCursor: fake.readCursor('conversation:12') } } });
   expect(await client.next()).toBe(joinedReply);
   fake.publish(createMessageSent('new'));
-  expect(contentOf(await client.next())).toBe('new');
+  expect(textOf(await client.next())).toBe('new');
 });
 
 test('a kick during the permission check refuses the join', async () => {
@@ -126,7 +126,7 @@ test('a kick before the permission check, followed by a new invitation, does not
   joinOperation.complete({ data: { conversation: { eventCursor: fake.readCursor('conversation:12') } } });
   expect(await client.next()).toBe(joinedReply);
   fake.publish(createMessageSent('back'));
-  expect(contentOf(await client.next())).toBe('back');
+  expect(textOf(await client.next())).toBe('back');
 });
 
 test('a client whose join is refused receives no frames of the room', async () => {
@@ -147,12 +147,12 @@ test('a kicked client receives the kick and nothing after it', async () => {
   fake.publish(createMessageSent('before'));
   fake.publish(createKick(7));
   fake.publish(createMessageSent('after'));
-  expect(contentOf(await kickedClient.next())).toBe('before');
+  expect(textOf(await kickedClient.next())).toBe('before');
   expect(await kickedClient.next()).toContain('["conversation",{"event":"kick"');
   expect(await kickedClient.request('unknown')).toEqual([]);
   await otherClient.next();
   await otherClient.next('42["conversation"');
-  expect(contentOf(await otherClient.next())).toBe('after');
+  expect(textOf(await otherClient.next())).toBe('after');
 });
 
 test('a kick while an event is in flight is delivered after its reply', async () => {
@@ -248,7 +248,7 @@ test('a second login with the same account keeps the rooms and becomes the newes
   expect([...fake.leases.keys()]).toEqual([2]);
   fake.endSession('user:7', 'LOGGED_OUT');
   fake.publish(createMessageSent('still here'));
-  expect(contentOf(await client.next())).toBe('still here');
+  expect(textOf(await client.next())).toBe('still here');
 });
 
 test('a login as another account leaves the former account’s rooms', async () => {
@@ -268,7 +268,7 @@ test('a failed second login changes nothing', async () => {
   ]);
   expect(await client.request('authenticate', {})).toEqual(['42["error","Json web token introuvable"]']);
   fake.publish(createMessageSent('still here'));
-  expect(contentOf(await client.next())).toBe('still here');
+  expect(textOf(await client.next())).toBe('still here');
   expect(fake.leases.size).toBe(1);
 });
 
@@ -277,9 +277,9 @@ test.for(['LOGGED_OUT', 'TOKEN_EXPIRED'] as const)(
   async (reason) => {
     await using client = await connectToRoom('user:7');
     const messageOperation = deferOperation('LegacyMessage');
-    let writings = 0;
+    let typingCount = 0;
     fake.operations['LegacyWriting'] = () => {
-      writings += 1;
+      typingCount += 1;
       return { data: {} };
     };
     client.emit('message', conversation);
@@ -293,7 +293,7 @@ test.for(['LOGGED_OUT', 'TOKEN_EXPIRED'] as const)(
     messageOperation.complete({ code: 'NOT_FOUND' });
     await waitUntil(() => fake.leases.size === 0);
     expect(client.pending()).toEqual([]);
-    expect(writings).toBe(0);
+    expect(typingCount).toBe(0);
     expect(fake.endReasons).toEqual([reason]);
   },
 );
@@ -306,7 +306,7 @@ test('a deleted account receives the held frames of its rooms, and none of a roo
   fake.publish(createMessageSent('held'));
   fake.publish(createMessageSent('of the other room', 13));
   fake.endSession('user:7', 'ACCOUNT_DELETED');
-  expect(contentOf(await client.next())).toBe('held');
+  expect(textOf(await client.next())).toBe('held');
   expect(await client.next()).toBe('42["error","User not found"]');
   expect(await client.next()).toBe('41');
   joinOperation.complete({ code: 'NOT_FOUND' });
@@ -337,10 +337,10 @@ test('frames held before a kick are delivered to a client that is readmitted whi
   fake.publish(createMessageSent('secret'));
   joinOperation.complete({ data: { conversation: { eventCursor: fake.readCursor('conversation:12') } } });
   expect(await client.next()).toBe(joinedReply);
-  expect(contentOf(await client.next())).toBe('before the kick');
+  expect(textOf(await client.next())).toBe('before the kick');
   expect(await client.next()).toContain('"event":"kick"');
   fake.publish(createMessageSent('new'));
-  expect(contentOf(await client.next())).toBe('new');
+  expect(textOf(await client.next())).toBe('new');
 });
 
 test.for(['frame', 'packet', 'silence'])(
@@ -386,9 +386,9 @@ test('a session that ends while events of a closed connection run releases every
 });
 
 test('events in the same polling request as the close still run', async () => {
-  const execution = Promise.withResolvers<unknown>();
+  const forwardedContent = Promise.withResolvers<unknown>();
   fake.operations['LegacyForward'] = ({ content }) => {
-    execution.resolve(content);
+    forwardedContent.resolve(content);
     return { data: {} };
   };
   const url = `${fake.url}/socket.io/?EIO=3&transport=polling&b64=1`;
@@ -399,7 +399,7 @@ test('events in the same polling request as the close still run', async () => {
     body: packets.map((packet) => `${packet.length}:${packet}`).join(''),
     headers: { 'content-type': 'text/plain' },
   });
-  expect(await execution.promise).toEqual({ user_id: 8 });
+  expect(await forwardedContent.promise).toEqual({ user_id: 8 });
   await waitUntil(() => fake.leases.size === 0);
 });
 
@@ -409,8 +409,8 @@ test('a socket that disconnects and reconnects on the same transport leaves no s
   const onWarning = (warning: Error) => void warnings.push(warning);
   process.on('warning', onWarning);
   for (let round = 0; round < 20; round += 1) {
-    const success = '42["success","User authenticated"]';
-    expect(await client.request('authenticate', { token: 'user:7' })).toEqual([success]);
+    const authenticated = '42["success","User authenticated"]';
+    expect(await client.request('authenticate', { token: 'user:7' })).toEqual([authenticated]);
     client.send('41');
     await waitUntil(() => fake.leases.size === 0);
     client.send('40');
@@ -438,12 +438,12 @@ test.for(['1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
     for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']] as const) {
       const socket = loadClient(version)(fake.url, { transports, forceNew: true, reconnection: false });
       const received: unknown[] = [];
-      const completed = Promise.withResolvers<void>();
+      const completion = Promise.withResolvers<void>();
       socket.on('success', (payload) => {
         received.push(payload);
-        if (received.length === 8) completed.resolve();
+        if (received.length === 8) completion.resolve();
       });
-      socket.on('error', completed.reject);
+      socket.on('error', completion.reject);
       let messageId = 0;
       fake.operations['LegacyMessage'] = async () => {
         messageId += 1;
@@ -456,7 +456,7 @@ test.for(['1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
         socket.emit('join_conversation', conversation);
         for (let n = 0; n < 5; n += 1) socket.emit('message', conversation);
       });
-      await completed.promise;
+      await completion.promise;
       expect(received).toEqual([
         'User authenticated',
         'Vous avez rejoins le cercle : circle_3',
@@ -546,21 +546,21 @@ test('malformed packets close at most their own connection, in both protocols', 
     await binaryClient.waitForClose();
   }
   fake.publish(createMessageSent('all is well'));
-  expect(contentOf(await otherClient.next())).toBe('all is well');
+  expect(textOf(await otherClient.next())).toBe('all is well');
 });
 
 test('a page of another origin is refused on every transport', async () => {
   const headers = { origin: 'https://evil.example' };
-  const polling = await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling`, { headers });
-  expect(polling.status).toBe(403);
-  expect(polling.headers.get('access-control-allow-origin')).toBeNull();
-  const jsonp = await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling&j=0`, { headers });
-  expect(jsonp.status).toBe(403);
-  const allowed = await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling`, {
+  const pollingResponse = await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling`, { headers });
+  expect(pollingResponse.status).toBe(403);
+  expect(pollingResponse.headers.get('access-control-allow-origin')).toBeNull();
+  const jsonpResponse = await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling&j=0`, { headers });
+  expect(jsonpResponse.status).toBe(403);
+  const allowedResponse = await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling`, {
     headers: { origin: 'https://good.example' },
   });
-  expect(allowed.headers.get('access-control-allow-origin')).toBe('https://good.example');
-  expect(allowed.headers.get('access-control-allow-credentials')).toBe('true');
+  expect(allowedResponse.headers.get('access-control-allow-origin')).toBe('https://good.example');
+  expect(allowedResponse.headers.get('access-control-allow-credentials')).toBe('true');
 });
 
 test.for([
@@ -575,11 +575,11 @@ test.for([
     client.emit('message', conversation);
     client.emit('message', conversation);
     await messageOperation.started;
-    const closing = fake.bridge.close();
+    const shutdown = fake.bridge.close();
     messageOperation.complete({ data: { sendMessage: { message: { legacyId: 40 }, media: [] } } });
     expect(await client.next()).toBe('42["success",{"received":true,"message_id":40}]');
     expect(await client.waitForClose()).toBe(code);
-    await closing;
+    await shutdown;
     expect(fake.leases.size).toBe(0);
     expect(fake.endReasons).toEqual(['DRAINING']);
     expect(client.pending()).toEqual([]);

@@ -8,7 +8,7 @@ import { framesOf, framesOfEphemeral } from '../../src/bridge/contract/event-fra
 const formatFrames = (frames: readonly Frame[]) =>
   frames.map(({ channel, payload }) => `${channel} ${JSON.stringify(payload)}`).join('\n');
 
-test('every event has its frames', () => {
+test('every event is encoded as the documented frames', () => {
   const lines = Object.entries(EVENT_SAMPLES).flatMap(([type, samples]) =>
     samples.length === 0
       ? [`${type}: nothing`]
@@ -46,7 +46,7 @@ test('every event has its frames', () => {
   `);
 });
 
-test('ephemeral events have frames too', () => {
+test('every ephemeral event is encoded as the documented frames', () => {
   const lines = EPHEMERAL_SAMPLES.map(
     ({ fact }) =>
       `${fact.type}: ${formatFrames(framesOfEphemeral(fact, ['webrtc_forward', 'webrtc_config']))}`,
@@ -81,8 +81,8 @@ test.for([
   ['2018-12-07T10:10:43.000Z', '2018-12-07T10:10:43'],
   ['2018-12-07T10:10:43.123456Z', '2018-12-07T10:10:43.123456'],
   ['1995-12-12', '1995-12-12T00:00:00'],
-] as const)('%s is encoded as %s', ([stored, encoded]) => {
-  expect(encodeDate(stored)).toBe(encoded);
+] as const)('%s is encoded as %s', ([isoDate, legacyDate]) => {
+  expect(encodeDate(isoDate)).toBe(legacyDate);
 });
 
 test.for([
@@ -90,6 +90,6 @@ test.for([
   ['turn:example.com', { domain: 'example.com', ip: '', port: 3478 }],
   ['turns:example.com:443?transport=tcp', { domain: 'example.com', ip: '', port: 443 }],
   ['turn:example.com?transport=udp', { domain: 'example.com', ip: '', port: 3478 }],
-] as const)('%s is encoded as domain and port', ([url, parts]) => {
-  expect(encodeIceServer(url)).toEqual(parts);
+] as const)('%s is encoded as domain and port', ([url, server]) => {
+  expect(encodeIceServer(url)).toEqual(server);
 });

@@ -147,17 +147,17 @@ test('an upgrade of an unknown session is refused', async () => {
 });
 
 test.for([
-  ['nothing', ''],
+  ['an empty body', ''],
   ['no payload', 'x=1'],
   ['an empty payload', 'd='],
   ['no packet', 'd=garbage'],
   ['two payloads', 'd=1:2&d=1:2'],
-  ['a broken encoding', 'd=%E0%A4%A'],
-  ['a length that is too great', 'd=99999:42'],
-  ['a length below zero', 'd=-1:42'],
-  ['an odd length', 'd=1e3:42'],
-  ['escapes alone', `d=${'\\n'.repeat(1_000)}`],
-  ['separators alone', '&'.repeat(100_000)],
+  ['an invalid percent encoding', 'd=%E0%A4%A'],
+  ['a length that is too large', 'd=99999:42'],
+  ['a negative length', 'd=-1:42'],
+  ['a length in scientific notation', 'd=1e3:42'],
+  ['only escapes', `d=${'\\n'.repeat(1_000)}`],
+  ['only separators', '&'.repeat(100_000)],
 ] as const)('a malformed JSONP post is refused: %s', async ([, body]) => {
   const session = await openSession('EIO=3&j=0');
   const response = await post(session, body, 'application/x-www-form-urlencoded');
@@ -179,16 +179,16 @@ test('inherited object keys are not fields, and do not change prototypes', async
   otherClient.send('4291["join_conversation",{"__proto__":{"conversation_id":12}}]');
   expect(await otherClient.next('42')).toBe('42["error","Parameter missing"]');
   await otherClient.next('4391[]');
-  let forwarded: unknown;
+  let forwardedContent: unknown;
   fake.operations['LegacyForward'] = ({ content }) => {
-    forwarded = content;
+    forwardedContent = content;
     return { data: {} };
   };
   const content = '{"__proto__":{"a":1},"constructor":{"prototype":{"a":1}},"user_id":8}';
   otherClient.send(`4292["webrtc_forward",${content}]`);
   expect(await otherClient.next('42["')).toBe('42["success","Message forwarded"]');
   await otherClient.next('4392[]');
-  expect(JSON.stringify(forwarded)).toBe(content);
+  expect(JSON.stringify(forwardedContent)).toBe(content);
   expect(Reflect.get({}, 'a')).toBeUndefined();
 });
 

@@ -28,9 +28,9 @@ beforeAll(async () => {
   });
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   stop = async () => {
-    const exited = once(child, 'exit');
+    const exit = once(child, 'exit');
     child.kill('SIGKILL');
-    await exited;
+    await exit;
     await folder[Symbol.asyncDispose]();
   };
   url = await waitUntilListening(child);
@@ -95,10 +95,10 @@ test.for([
   ['empty packets', 'EIO=3', repeatText('0:')],
   ['messages', 'EIO=3', repeatText('2:42')],
   ['acknowledgements', 'EIO=3', repeatText('5:430[]')],
-  ['one length without end', 'EIO=3', repeatText('1')],
+  ['an endless length', 'EIO=3', repeatText('1')],
   ['pings in binary', 'EIO=3', repeatBytes(0, 1, 255, 50)],
   ['empty packets in binary', 'EIO=3', repeatBytes(0, 255)],
-  ['broken lengths in binary', 'EIO=3', repeatBytes(0, 200, 255)],
+  ['invalid lengths in binary', 'EIO=3', repeatBytes(0, 200, 255)],
   ['pongs', 'EIO=4', repeatText('3\u001e')],
   ['empty packets', 'EIO=4', repeatText('\u001e')],
   ['empty attachments', 'EIO=4', repeatText('b\u001e')],
@@ -117,8 +117,8 @@ test.for([
 );
 
 test.for([
-  ['announced', { 'content-length': String(100 * MEGABYTE) }],
-  ['not announced', { 'transfer-encoding': 'chunked' }],
+  ['with a content-length', { 'content-length': String(100 * MEGABYTE) }],
+  ['chunked', { 'transfer-encoding': 'chunked' }],
 ] as const)(
   'a body of a hundred megabytes, %s, is refused, and its session stays open',
   async ([, headers]) => {
@@ -129,14 +129,14 @@ test.for([
         headers: { ...headers, 'content-type': 'text/plain' },
       });
       post.on('error', () => {});
-      const responded = once(post, 'response');
+      const responseEvent = once(post, 'response');
       const chunk = Buffer.alloc(64 * 1024, 120);
       let isOver = false;
       const write = (): void => {
         while (!isOver) if (!post.write(chunk)) return void post.once('drain', write);
       };
       write();
-      const [response] = (await responded) as [{ statusCode: number }];
+      const [response] = (await responseEvent) as [{ statusCode: number }];
       isOver = true;
       post.destroy();
       expect(response.statusCode).toBe(413);
@@ -183,8 +183,8 @@ test('a WebSocket frame with a length of a hundred megabytes is refused immediat
 });
 
 test.for([
-  ['of one byte', encodeFrame(0x00, 'x')],
-  ['of nothing', encodeFrame(0x00, '')],
+  ['of one-byte fragments', encodeFrame(0x00, 'x')],
+  ['of empty fragments', encodeFrame(0x00, '')],
 ] as const)('an endless fragmented message %s is refused', async ([, fragment]) => {
   await expectHarmless(async () => {
     await using client = await connectAuthenticated();
@@ -243,7 +243,7 @@ test.for([
   });
 });
 
-test('announced attachments that do not arrive are limited', async () => {
+test('pending attachments are limited', async () => {
   await expectHarmless(async () => {
     const clients = await Promise.all(Array.from({ length: 2 }, () => connectAuthenticated()));
     const attachment = Buffer.alloc(4.9 * MEGABYTE, 4);

@@ -98,7 +98,7 @@ test('a second authenticate runs after earlier events', async () => {
 
 test.for([
   ['41', 'leaves its namespace'],
-  ['42["disconnect"]', 'asks to be disconnected'],
+  ['42["disconnect"]', 'sends a disconnect event'],
 ] as const)('held events run when the client %s', async ([packet]) => {
   const execution = Promise.withResolvers<unknown>();
   await using client = await openPacketSocket(await startServer());

@@ -149,11 +149,11 @@ test.for(['41', 'close'])(
     await fc.assert(
       fc.asyncProperty(histories, fc.nat({ max: 24 }), async (steps, closesAfter) => {
         const gate = createGate();
-        const executed: unknown[] = [];
-        const sent: unknown[] = [];
+        const executedIndices: unknown[] = [];
+        const sentIndices: unknown[] = [];
         let concurrency = 0;
         const runOperation = async (index: unknown) => {
-          executed.push(index);
+          executedIndices.push(index);
           concurrency += 1;
           await gate.wait();
           expect(concurrency).toBe(1);
@@ -181,7 +181,7 @@ test.for(['41', 'close'])(
           if (step === 'publish') publishMessage();
           if (isOpen && step === 'join') client.emit('join_conversation', conversation);
           if (isOpen && (step === 'forward' || step === 'message')) {
-            sent.push(index);
+            sentIndices.push(index);
             if (step === 'forward') client.emit('webrtc_forward', { user_id: 1, n: index });
             else client.emit('message', { ...conversation, text_message: String(index) });
           }
@@ -193,7 +193,7 @@ test.for(['41', 'close'])(
           () => fake.leases.size === 0 && fake.countFollowers(TOPIC) === 0 && fake.connectionCount === 0,
         );
         await waitUntil(() => [...fake.bridge.connections()].length === 0);
-        expect(executed).toEqual(sent);
+        expect(executedIndices).toEqual(sentIndices);
       }),
       { numRuns: HISTORIES },
     );
@@ -280,23 +280,23 @@ test('each event gets one reply, in order, whatever its duration, also across an
       const socket = loadClient(version)(fake.url, { transports, forceNew: true, reconnection: false });
       const messageIds: unknown[] = [];
       const acknowledgements: number[] = [];
-      const completed = Promise.withResolvers<void>();
+      const completion = Promise.withResolvers<void>();
       socket.on('success', (payload) => messageIds.push((payload as { message_id?: number }).message_id));
-      for (const event of ['error', 'disconnect']) socket.on(event, completed.reject);
-      const connected = Promise.withResolvers<void>();
-      socket.on('connect', () => connected.resolve());
-      await connected.promise;
+      for (const event of ['error', 'disconnect']) socket.on(event, completion.reject);
+      const connection = Promise.withResolvers<void>();
+      socket.on('connect', () => connection.resolve());
+      await connection.promise;
       const firstTransport = socket.io.engine.transport.name;
       socket.emit('authenticate', { token: `user:${(userId += 1)}` });
       for (const [n, [, turnsAfter]] of requests.entries()) {
         socket.emit('message', { ...conversation, text_message: String(n) }, () => {
           acknowledgements.push(n);
-          if (acknowledgements.length === requests.length) completed.resolve();
+          if (acknowledgements.length === requests.length) completion.resolve();
         });
         for (let turn = turnsAfter; turn > 0; turn -= 1) await new Promise(setImmediate);
       }
       if (socket.io.engine.transport.name !== firstTransport) upgrades += 1;
-      await completed.promise;
+      await completion.promise;
       socket.off('disconnect');
       socket.close();
       const indices = requests.map((_, n) => n);

@@ -78,8 +78,8 @@ test('room frames for an idle connection bypass engine.io', async () => {
   await using protocol4Client = await connectToRoom(4);
   const engineSends = spyOnEngineSends();
   for (let n = 0; n < 5; n += 1) publishMessage(String(n));
-  for (const one of [client, protocol4Client])
-    for (let n = 0; n < 5; n += 1) expect(numberOf(await one.next())).toBe(n);
+  for (const receiver of [client, protocol4Client])
+    for (let n = 0; n < 5; n += 1) expect(numberOf(await receiver.next())).toBe(n);
   expect(engineSends()).toBe(0);
 });
 
@@ -93,7 +93,7 @@ test('frames that bypass engine.io and frames that do not arrive in the order th
       size: 'max',
     },
   );
-  let [bypassing, passing] = [0, 0];
+  let [bypassedCount, engineCount] = [0, 0];
   await fc.assert(
     fc.asyncProperty(stepLists, fc.constantFrom<3 | 4>(3, 4), async (steps, protocol) => {
       await using client = await connectToRoom(protocol);
@@ -103,27 +103,27 @@ test('frames that bypass engine.io and frames that do not arrive in the order th
       client.socket.on('message', (data: Buffer) => {
         received.push(numberOf(data.toString()));
       });
-      let published = 0;
+      let publishedCount = 0;
       for (const step of steps) {
         if (step === 'turn') await new Promise(setImmediate);
         else if (step === 'pause') client.socket.pause();
         else if (step === 'resume') client.socket.resume();
-        else if (step === 'signal') publishSignal(lease, String(published++));
-        else publishMessage(`${published++}${step === 'message' ? '' : 'é'.repeat(200_000)}`);
+        else if (step === 'signal') publishSignal(lease, String(publishedCount++));
+        else publishMessage(`${publishedCount++}${step === 'message' ? '' : 'é'.repeat(200_000)}`);
       }
       client.socket.resume();
-      await waitUntil(() => received.length === published);
-      expect(received).toEqual(Array.from({ length: published }, (_, n) => n));
-      passing += engineSends();
-      bypassing += published - engineSends();
+      await waitUntil(() => received.length === publishedCount);
+      expect(received).toEqual(Array.from({ length: publishedCount }, (_, n) => n));
+      engineCount += engineSends();
+      bypassedCount += publishedCount - engineSends();
       vi.restoreAllMocks();
       client.socket.close();
       await waitUntil(() => fake.leases.size === 0 && fake.countFollowers(TOPIC) === 0);
     }),
     { numRuns: BURSTS },
   );
-  expect(bypassing).toBeGreaterThan(BURSTS);
-  expect(passing).toBeGreaterThan(BURSTS);
+  expect(bypassedCount).toBeGreaterThan(BURSTS);
+  expect(engineCount).toBeGreaterThan(BURSTS);
 });
 
 test.for([
@@ -186,18 +186,18 @@ test.for(['1.0.6', '1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
     socket.emit('authenticate', { token: 'user:7' });
     socket.emit('join_conversation', conversation, () => (isMember = true));
     const isUpgraded = () => socket.io.engine.transport.name === 'websocket';
-    let published = 0;
+    let publishedCount = 0;
     const publishBurst = () => {
-      for (let n = 0; n < 3; n += 1) publishMessage(`${published++} é`);
+      for (let n = 0; n < 3; n += 1) publishMessage(`${publishedCount++} é`);
     };
     while (!isMember || !isUpgraded()) {
       // Not faster than the client reads: a slow polling client would be disconnected.
-      if (isMember && published - (received.at(-1) ?? 0) < 100) publishBurst();
+      if (isMember && publishedCount - (received.at(-1) ?? 0) < 100) publishBurst();
       await new Promise(setImmediate);
     }
     for (let n = 0; n < 20; n += 1) publishBurst();
-    await waitUntil(() => received.at(-1) === published - 1);
-    expect(received).toEqual(Array.from({ length: published }, (_, n) => n));
+    await waitUntil(() => received.at(-1) === publishedCount - 1);
+    expect(received).toEqual(Array.from({ length: publishedCount }, (_, n) => n));
     socket.close();
   },
 );
@@ -223,9 +223,9 @@ test.for([
     };
     const polling = pollUntilUpgrade();
     await waitUntil(() => received.some((packet) => packet.includes('rejoins')));
-    let published = 0;
+    let publishedCount = 0;
     const publishBurst = () => {
-      for (let n = 0; n < 3; n += 1) publishMessage(`${published++} é`);
+      for (let n = 0; n < 3; n += 1) publishMessage(`${publishedCount++} é`);
     };
     publishBurst();
     const socket = await openSocket();
@@ -243,8 +243,8 @@ test.for([
     await waitUntil(() => webSocketPackets.length > 1);
     for (let n = 0; n < 5; n += 1) publishBurst();
     const numbers = () => [...received, ...webSocketPackets].map(numberOf).filter((n) => !Number.isNaN(n));
-    await waitUntil(() => numbers().length >= published);
-    expect(numbers()).toEqual(Array.from({ length: published }, (_, n) => n));
+    await waitUntil(() => numbers().length >= publishedCount);
+    expect(numbers()).toEqual(Array.from({ length: publishedCount }, (_, n) => n));
     socket.terminate();
   },
 );
@@ -255,12 +255,13 @@ test('a client that stops reading during a burst is disconnected at its limit, a
   await using otherClient = await connectToRoom(3, 'user:8');
   tcpSocketOf(slowClient).pause();
   const engineSends = spyOnEngineSends();
-  let published = 0;
+  let publishedCount = 0;
   while (fake.endReasons.length === 0) {
-    for (let n = 0; n < 10; n += 1) publishMessage(`${published++}${'x'.repeat(8_192)}`);
-    for (let n = published - 10; n < published; n += 1) expect(numberOf(await otherClient.next())).toBe(n);
+    for (let n = 0; n < 10; n += 1) publishMessage(`${publishedCount++}${'x'.repeat(8_192)}`);
+    for (let n = publishedCount - 10; n < publishedCount; n += 1)
+      expect(numberOf(await otherClient.next())).toBe(n);
     // More than the kernel buffers hold.
-    if (published > 20_000) throw new Error('The client was never disconnected.');
+    if (publishedCount > 20_000) throw new Error('The client was never disconnected.');
   }
   expect(fake.endReasons).toEqual(['SLOW']);
   // Every frame sent through engine.io was queued, except the one handed to the socket.
@@ -273,9 +274,9 @@ test.for(['terminate', 'close', 'destroy'] as const)(
   async (closeBy) => {
     await using otherClient = await connectToRoom(4, 'user:8');
     await using closingClient = await connectToRoom(3, 'user:7');
-    let published = 0;
+    let publishedCount = 0;
     const publishBurst = () => {
-      for (let n = 0; n < 20; n += 1) publishMessage(`${published++}${'x'.repeat(8_192)}`);
+      for (let n = 0; n < 20; n += 1) publishMessage(`${publishedCount++}${'x'.repeat(8_192)}`);
     };
     publishBurst();
     if (closeBy === 'destroy') tcpSocketOf(closingClient).resetAndDestroy();
@@ -285,7 +286,7 @@ test.for(['terminate', 'close', 'destroy'] as const)(
       await new Promise(setImmediate);
     }
     publishBurst();
-    for (let n = 0; n < published; n += 1) expect(numberOf(await otherClient.next())).toBe(n);
+    for (let n = 0; n < publishedCount; n += 1) expect(numberOf(await otherClient.next())).toBe(n);
     expect(fake.endReasons).toEqual(['CLIENT']);
     expect(fake.countFollowers(TOPIC)).toBe(1);
   },

@@ -30,7 +30,7 @@ const encodeTwice = (text: string): string => Buffer.from(text).toString('latin1
 
 test.for([
   ['the stamp of browsers up to 1.3', 'EIO=3&t=1416412345678-0', {}, 'application/octet-stream'],
-  ['the stamp of 1.0, which says EIO=2', 'EIO=2&t=1416412345678-3', {}, 'application/octet-stream'],
+  ['the stamp of 1.0, with EIO=2', 'EIO=2&t=1416412345678-3', {}, 'application/octet-stream'],
   ['no stamp, from a browser', 'EIO=3', { 'user-agent': 'Mozilla/5.0' }, 'application/octet-stream'],
   ['no stamp, from an app', 'EIO=3', { 'user-agent': 'okhttp/3' }, 'text/plain; charset=UTF-8'],
   [
@@ -179,7 +179,7 @@ test('a JSONP client posts text encoded twice', async () => {
   expect(await (await fetch(url)).text()).toBe('___eio[0]("22:42[\\"message\\",\\"\\\\u00e9\\"]");');
 });
 
-test('a second encoding is undone only if there was one', () => {
+test('a second UTF-8 encoding is decoded only if the text has one', () => {
   expect(undoSecondUtf8('\u00c3\u00a9')).toBe('é');
   expect(undoSecondUtf8('\u00ef\u00bb\u00bfa')).toBe('\ufeffa');
   expect(undoSecondUtf8('\u00c3')).toBe('\u00c3');
@@ -228,8 +228,10 @@ test.for(['upgrade', 'websocket', 'polling'])(
     if (transport === 'websocket') {
       new WebSocket(`${ws}/socket.io/?EIO=3&transport=websocket`);
     } else {
-      const opened = await (await fetch(`${fastServer.url}/socket.io/?EIO=3&transport=polling&b64=1`)).text();
-      const sid = /"sid":"([^"]+)"/.exec(opened)?.[1];
+      const handshake = await (
+        await fetch(`${fastServer.url}/socket.io/?EIO=3&transport=polling&b64=1`)
+      ).text();
+      const sid = /"sid":"([^"]+)"/.exec(handshake)?.[1];
       if (transport === 'upgrade') {
         const socket = new WebSocket(`${ws}/socket.io/?EIO=3&transport=websocket&sid=${sid}`);
         socket.on('open', () => socket.send('2probe'));

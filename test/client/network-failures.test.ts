@@ -70,10 +70,12 @@ for (const transport of TRANSPORTS) {
     const client = openClient(transport, server.url, token);
     const subscription = subscribe(client, PAYLOAD);
     const results = client.iterate(PAYLOAD);
-    const first = results.next();
+    const firstResult = results.next();
     await server.start();
     await subscription.waitUntil(isLive(subscription), 30_000);
-    expect((await first).value?.data).toMatchObject({ conversationEvents: { __typename: 'StreamLive' } });
+    expect((await firstResult).value?.data).toMatchObject({
+      conversationEvents: { __typename: 'StreamLive' },
+    });
     await client.dispose();
   }, 60_000);
 
@@ -108,10 +110,10 @@ test('graphql-ws: keeps a quiet connection that replies to pings', async () => {
     createClient({ url: `${app.url.replace('http', 'ws')}/graphql`, connectionParams: { token } }),
     { silenceTimeout: 3_000, onState: ({ status }) => void states.push(status) },
   );
-  const ponged = new Promise((resolve) => client.on('pong', resolve));
+  const pong = new Promise((resolve) => client.on('pong', resolve));
   const subscription = subscribe(client, PAYLOAD);
   await subscription.waitUntil(isLive(subscription));
-  await ponged;
+  await pong;
   await sendMessage(app.url, token, 'once');
   await subscription.waitUntil(() => subscription.texts().length === 1);
   expect(states).toEqual(['live']);
@@ -121,17 +123,17 @@ test('graphql-ws: keeps a quiet connection that replies to pings', async () => {
 test('graphql-sse: resumes a quiet stream without the app noticing', async () => {
   await using app = await startTestApp({ demo: true });
   const token = await logIn(app.url);
-  let connected = 0;
+  let connectionCount = 0;
   const client = resumable(
     createSseClient({
       url: `${app.url}/graphql`,
       headers: { authorization: `Bearer ${token}` },
-      on: { connected: () => void (connected += 1) },
+      on: { connected: () => void (connectionCount += 1) },
     }),
     { ...FAST_RETRY, silenceTimeout: 300 },
   );
   const subscription = subscribe(client, PAYLOAD);
-  await vi.waitFor(() => expect(connected).toBeGreaterThan(3), 15_000);
+  await vi.waitFor(() => expect(connectionCount).toBeGreaterThan(3), 15_000);
   await sendMessage(app.url, token, 'once');
   await subscription.waitUntil(() => subscription.texts().length === 1);
   expect(subscription.events).toHaveLength(2);

@@ -8,23 +8,23 @@ import { expect, test } from 'vitest';
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, '../..');
 
-/** Creates a project that depends on the packed package and on packages installed here. */
+/** Creates a project that depends on the packed package and on packages of this repository. */
 async function openProject(packages: readonly string[]) {
   const folder = await mkdtemp(join(tmpdir(), 'parley-test-'));
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', folder], { cwd: ROOT });
   const [{ filename }] = JSON.parse(stdout) as [{ filename: string }];
-  const installed = join(folder, 'node_modules');
-  await mkdir(installed);
-  await run('tar', ['-xzf', join(folder, filename), '-C', installed]);
-  await run('mv', [join(installed, 'package'), join(installed, 'parley')]);
+  const modulesFolder = join(folder, 'node_modules');
+  await mkdir(modulesFolder);
+  await run('tar', ['-xzf', join(folder, filename), '-C', modulesFolder]);
+  await run('mv', [join(modulesFolder, 'package'), join(modulesFolder, 'parley')]);
   for (const name of packages) {
-    await mkdir(dirname(join(installed, name)), { recursive: true });
-    await symlink(join(ROOT, 'node_modules', name), join(installed, name));
+    await mkdir(dirname(join(modulesFolder, name)), { recursive: true });
+    await symlink(join(ROOT, 'node_modules', name), join(modulesFolder, name));
   }
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
   return {
     folder,
-    installed,
+    modulesFolder,
     write: (name: string, text: string) => writeFile(join(folder, name), text),
     run: (command: string, ...args: string[]) => run(command, args, { cwd: folder }),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
@@ -93,7 +93,7 @@ const CONSUMER = {
       if (frame.event === 'kick') console.log(frame.user, frame.from);
       if (frame.event === 'device') console.log(frame.type satisfies 'update' | 'connect' | 'disconnect');
     });
-    socket.on('success', (answer) => console.log(typeof answer === 'string' ? answer : answer.message_id.toFixed()));
+    socket.on('success', (reply) => console.log(typeof reply === 'string' ? reply : reply.message_id.toFixed()));
     socket.on('error', (text) => console.log(text === 'User not found'));
     export type MessageFrame = Payload<'message'>;
     // @ts-expect-error Unknown channel.
@@ -155,15 +155,15 @@ test('the packed module runs as plain JavaScript and contains all exports', { ti
   );
   const { stdout } = await project.run(process.execPath, 'app.js');
   expect(stdout).toBe('function function function\nfunction function undefined\n');
-  const built = await readFile(join(project.installed, 'parley/client/index.js'), 'utf8');
-  expect(built).not.toMatch(/\bimport\b.*\bfrom\b|\brequire\(|\bprocess\b|\bBuffer\b/);
-  const described = JSON.parse(await readFile(join(project.installed, 'parley/package.json'), 'utf8')) as {
+  const bundle = await readFile(join(project.modulesFolder, 'parley/client/index.js'), 'utf8');
+  expect(bundle).not.toMatch(/\bimport\b.*\bfrom\b|\brequire\(|\bprocess\b|\bBuffer\b/);
+  const manifest = JSON.parse(await readFile(join(project.modulesFolder, 'parley/package.json'), 'utf8')) as {
     private: boolean;
     exports: Record<string, string | Record<string, string>>;
   };
-  expect(described.private).toBe(true);
-  for (const entry of Object.values(described.exports)) {
+  expect(manifest.private).toBe(true);
+  for (const entry of Object.values(manifest.exports)) {
     for (const file of typeof entry === 'string' ? [entry] : Object.values(entry))
-      expect(await readFile(join(project.installed, 'parley', file), 'utf8')).not.toBe('');
+      expect(await readFile(join(project.modulesFolder, 'parley', file), 'utf8')).not.toBe('');
   }
 });

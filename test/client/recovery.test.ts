@@ -169,9 +169,9 @@ for (const transport of TRANSPORTS) {
     const startTimer = vi.spyOn(globalThis, 'setTimeout');
     const stopTimer = vi.spyOn(globalThis, 'clearTimeout');
     onTestFinished(() => void vi.restoreAllMocks());
-    const waiting = openClient(transport, server.url, '', { retryDelay: () => 2 * HOUR_MS });
+    const retryingClient = openClient(transport, server.url, '', { retryDelay: () => 2 * HOUR_MS });
     server.queueFaults({ at: 'start', extensions: { code: 'UNAVAILABLE' } });
-    const first = subscribe(waiting, { query: EVENTS });
+    const retryingSubscription = subscribe(retryingClient, { query: EVENTS });
     const findRetryTimer = (): unknown =>
       startTimer.mock.results[startTimer.mock.calls.findIndex(([, ms = 0]) => ms > HOUR_MS)]?.value;
     const retryTimer = await vi.waitUntil(findRetryTimer);
@@ -180,21 +180,21 @@ for (const transport of TRANSPORTS) {
     const { promise: newCursor, resolve: resolveCursor } = Promise.withResolvers<string>();
     server.queueFaults({ at: 'start', extensions: { code: 'CURSOR_EXPIRED' } });
     const onExpired = vi.fn(() => newCursor);
-    const querying = openClient(transport, server.url, '', { ...FAST_RETRY, onExpired });
-    const second = subscribe(querying, { query: EVENTS, variables: { after: '0' } });
+    const renewingClient = openClient(transport, server.url, '', { ...FAST_RETRY, onExpired });
+    const renewingSubscription = subscribe(renewingClient, { query: EVENTS, variables: { after: '0' } });
     await vi.waitFor(() => expect(onExpired).toHaveBeenCalledOnce());
 
-    const reading = openClient(transport, server.url, '', FAST_RETRY);
-    const results = reading.iterate({ query: EVENTS });
+    const readingClient = openClient(transport, server.url, '', FAST_RETRY);
+    const results = readingClient.iterate({ query: EVENTS });
     await results.next();
-    const next = results.next();
-    for (const client of [waiting, querying, reading]) await client.dispose();
+    const pendingResult = results.next();
+    for (const client of [retryingClient, renewingClient, readingClient]) await client.dispose();
     expect(stopTimer.mock.calls.flat()).toContain(retryTimer);
     resolveCursor('1');
-    for (const subscription of [first, second])
+    for (const subscription of [retryingSubscription, renewingSubscription])
       await subscription.waitUntil(() => subscription.end !== undefined);
-    expect([first.end, second.end]).toEqual([{}, {}]);
-    expect(await next).toEqual({ done: true, value: undefined });
+    expect([retryingSubscription.end, renewingSubscription.end]).toEqual([{}, {}]);
+    expect(await pendingResult).toEqual({ done: true, value: undefined });
     await vi.waitFor(() => expect(server.openStreamCount).toBe(0));
     await quietPeriod(300);
     expect(server.startCursors).toHaveLength(3);

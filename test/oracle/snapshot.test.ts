@@ -185,22 +185,22 @@ test('a snapshot plus the events after its cursor equals a later snapshot, under
   await writers;
   snapshots.push(await readState(reader.graphql, circle, conversation));
 
-  for (const [index, later] of snapshots.slice(1).entries()) {
-    const earlier = snapshots[index] ?? later;
+  for (const [index, current] of snapshots.slice(1).entries()) {
+    const previous = snapshots[index] ?? current;
     await using conversationEvents = reader.graphql.subscribe<DurableEvent>(CONVERSATION_EVENTS, {
       id: conversation.id,
-      after: earlier.conversationCursor,
+      after: previous.conversationCursor,
     });
-    const cursors = [earlier.conversationCursor, later.conversationCursor] as const;
-    const state = await applyEvents(conversationEvents, earlier.conversation, cursors, applyToConversation);
-    expect(limitToPage(state)).toEqual(limitToPage(later.conversation));
+    const cursors = [previous.conversationCursor, current.conversationCursor] as const;
+    const state = await applyEvents(conversationEvents, previous.conversation, cursors, applyToConversation);
+    expect(limitToPage(state)).toEqual(limitToPage(current.conversation));
     await using circleEvents = reader.graphql.subscribe<DurableEvent>(CIRCLE_EVENTS, {
       id: circle.id,
-      after: earlier.circleCursor,
+      after: previous.circleCursor,
     });
-    const circleCursors = [earlier.circleCursor, later.circleCursor] as const;
-    expect(await applyEvents(circleEvents, earlier.circle, circleCursors, applyToCircle)).toEqual(
-      later.circle,
+    const circleCursors = [previous.circleCursor, current.circleCursor] as const;
+    expect(await applyEvents(circleEvents, previous.circle, circleCursors, applyToCircle)).toEqual(
+      current.circle,
     );
   }
 }, 60_000);

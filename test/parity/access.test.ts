@@ -35,15 +35,15 @@ async function download(url: string, { token }: TestAccount, media: Entity): Pro
   return response.ok;
 }
 
-/** Whether the first field of the operation returns a value; otherwise it is null, or the account has no access. */
-async function succeeds({ graphql }: TestAccount, document: string, variables: object): Promise<boolean> {
+/** Returns whether the first field has a value. Expects it to be null or an access error otherwise. */
+async function isSuccessful({ graphql }: TestAccount, document: string, variables: object): Promise<boolean> {
   const { data, errors } = await graphql.send(document, { ...variables });
   if (errors !== undefined) expect(['NOT_FOUND', 'FORBIDDEN']).toContain(errors[0]?.extensions?.['code']);
   const [value] = Object.values(data ?? {});
   return value !== undefined && value !== null;
 }
 
-/** Whether the subscription becomes live; otherwise it is refused, as the account has no access. */
+/** Returns whether the subscription becomes live. Expects it to be refused with NOT_FOUND otherwise. */
 async function isSubscribed({ graphql }: TestAccount, id: string): Promise<boolean> {
   await using subscription = graphql.subscribe(
     'subscription ($id: ID!) { conversationEvents(conversationId: $id) { __typename } }',
@@ -58,7 +58,7 @@ async function isSubscribed({ graphql }: TestAccount, id: string): Promise<boole
   );
 }
 
-/** Whether the legacy event is answered by `success`; otherwise by the `error` of an account without access. */
+/** Returns whether the legacy event receives `success`. Expects the `error` of an account without access otherwise. */
 async function isAccepted(account: TestAccount, channel: string, payload: object): Promise<boolean> {
   await using legacyClient = await account.connectLegacy();
   return await legacyClient.push(channel, payload).then(
@@ -70,7 +70,7 @@ async function isAccepted(account: TestAccount, channel: string, payload: object
   );
 }
 
-/** What `bob` sees of a conversation in the replayed event that invited him. */
+/** Reads the participants and messages of the conversation in the replayed event that invited the account. */
 async function readInvitation({ graphql }: TestAccount, after: string) {
   await using inbox = graphql.subscribe<{ conversation?: Record<string, { nodes: unknown[] }> }>(
     `subscription ($after: Cursor) {
@@ -102,22 +102,23 @@ test('every operation of both APIs follows a change of the access rule', async (
     },
   );
   const accounts = { ann, bob, device };
-  const [byAnn, byBob, byDevice] = [
+  const [annMessage, bobMessage, deviceMessage] = [
     await sendMessage(ann, conversation),
     await sendMessage(bob, conversation),
     await sendMessage(device, conversation),
   ];
-  const ownMessages = new Map([
-    [ann, byAnn],
-    [bob, byBob],
-    [device, byDevice],
+  const messagesByAuthor = new Map([
+    [ann, annMessage],
+    [bob, bobMessage],
+    [device, deviceMessage],
   ]);
-  const ownMessage = (account: TestAccount): SentMessage => ownMessages.get(account) ?? byAnn;
-  await upload(app.url, ann, byAnn.media);
+  const ownMessageOf = (account: TestAccount): SentMessage => messagesByAuthor.get(account) ?? annMessage;
+  await upload(app.url, ann, annMessage.media);
 
   const operations: Readonly<Record<string, (account: TestAccount) => Promise<boolean>>> = {
-    conversation: (account) => succeeds(account, 'query ($id: ID!) { conversation(id: $id) { id } }', { id }),
-    node: (account) => succeeds(account, 'query ($id: ID!) { node(id: $id) { id } }', { id }),
+    conversation: (account) =>
+      isSuccessful(account, 'query ($id: ID!) { conversation(id: $id) { id } }', { id }),
+    node: (account) => isSuccessful(account, 'query ($id: ID!) { node(id: $id) { id } }', { id }),
     'conversations of a circle': async ({ graphql }) => {
       const data = await graphql.run<{ circle: { conversations: { nodes: Entity[] } } }>(
         'query ($id: ID!) { circle(id: $id) { conversations { nodes { id } } } }',
@@ -125,23 +126,24 @@ test('every operation of both APIs follows a change of the access rule', async (
       );
       return data.circle.conversations.nodes.length === 1;
     },
-    message: (account) => succeeds(account, 'query ($id: ID!) { message(id: $id) { id } }', { id: byAnn.id }),
+    message: (account) =>
+      isSuccessful(account, 'query ($id: ID!) { message(id: $id) { id } }', { id: annMessage.id }),
     media: (account) =>
-      succeeds(account, 'query ($id: ID!) { node(id: $id) { id } }', { id: byAnn.media.id }),
-    download: (account) => download(app.url, account, byAnn.media),
-    upload: (account) => upload(app.url, account, ownMessage(account).media),
+      isSuccessful(account, 'query ($id: ID!) { node(id: $id) { id } }', { id: annMessage.media.id }),
+    download: (account) => download(app.url, account, annMessage.media),
+    upload: (account) => upload(app.url, account, ownMessageOf(account).media),
     sendMessage: (account) =>
-      succeeds(
+      isSuccessful(
         account,
         'mutation ($id: ID!) { sendMessage(conversationId: $id, text: "Hello") { message { id } } }',
         { id },
       ),
     updateMessage: (account) =>
-      succeeds(account, 'mutation ($id: ID!) { updateMessage(messageId: $id, text: "Changed") { id } }', {
-        id: ownMessage(account).id,
+      isSuccessful(account, 'mutation ($id: ID!) { updateMessage(messageId: $id, text: "Changed") { id } }', {
+        id: ownMessageOf(account).id,
       }),
     setTyping: (account) =>
-      succeeds(account, 'mutation ($id: ID!) { setTyping(conversationId: $id, isTyping: true) }', { id }),
+      isSuccessful(account, 'mutation ($id: ID!) { setTyping(conversationId: $id, isTyping: true) }', { id }),
     conversationEvents: (account) => isSubscribed(account, id),
     'legacy join_conversation': (account) =>
       isAccepted(account, 'join_conversation', { conversation_id: legacyId }),
@@ -152,20 +154,20 @@ test('every operation of both APIs follows a change of the access rule', async (
     'legacy writing': (account) =>
       isAccepted(account, 'writing', { conversation_id: legacyId, is_writing: true }),
   };
-  const namesOfAllowed = async (isAllowed: (account: TestAccount) => Promise<boolean>): Promise<string[]> => {
+  const listAllowed = async (isAllowed: (account: TestAccount) => Promise<boolean>): Promise<string[]> => {
     const names: string[] = [];
     for (const [name, account] of Object.entries(accounts)) if (await isAllowed(account)) names.push(name);
     return names;
   };
 
   for (const [operation, isAllowed] of Object.entries(operations))
-    expect([operation, await namesOfAllowed(isAllowed)]).toEqual([operation, ['ann', 'bob', 'device']]);
-  const shown = await readInvitation(bob, cursor);
-  expect(shown.participants).toHaveLength(2);
-  expect(shown.messages?.length).toBeGreaterThan(0);
+    expect([operation, await listAllowed(isAllowed)]).toEqual([operation, ['ann', 'bob', 'device']]);
+  const invitation = await readInvitation(bob, cursor);
+  expect(invitation.participants).toHaveLength(2);
+  expect(invitation.messages?.length).toBeGreaterThan(0);
 
   rule.tighten();
   for (const [operation, isAllowed] of Object.entries(operations))
-    expect([operation, await namesOfAllowed(isAllowed)]).toEqual([operation, ['ann']]);
+    expect([operation, await listAllowed(isAllowed)]).toEqual([operation, ['ann']]);
   expect(await readInvitation(bob, cursor)).toEqual({ participants: [], messages: [] });
 });

@@ -54,14 +54,14 @@ test('a subscriber that resumes with its cursor receives missed events, then Str
   await using secondStream = await bob.subscribeToConversation(conversation.id, String(cursor));
   for (const text of ['one', 'two', 'three'])
     expect(await secondStream.next()).toMatchObject({ message: { text } });
-  const live = await secondStream.next();
-  expect(live).toMatchObject({
+  const liveEvent = await secondStream.next();
+  expect(liveEvent).toMatchObject({
     __typename: 'StreamLive',
     cursor: expect.any(String),
     at: expect.any(String),
   });
-  await using thirdStream = await bob.subscribeToConversation(conversation.id, String(live['cursor']));
-  expect(await thirdStream.next()).toMatchObject({ __typename: 'StreamLive', cursor: live['cursor'] });
+  await using thirdStream = await bob.subscribeToConversation(conversation.id, String(liveEvent['cursor']));
+  expect(await thirdStream.next()).toMatchObject({ __typename: 'StreamLive', cursor: liveEvent['cursor'] });
 });
 
 test('a cursor of another topic, a malformed one, or one beyond the head is CURSOR_INVALID', async () => {

@@ -16,8 +16,8 @@ test('typing over either API is received over both', async () => {
   await using barrier = await bob.subscribeToConversation(conversation.id);
   expect(barrier.pending()).toEqual([]);
 
-  const sender = await ann.connectLegacy();
-  expect(await sender.push('writing', { conversation_id: conversation.legacyId, is_writing: true })).toBe(
+  const annClient = await ann.connectLegacy();
+  expect(await annClient.push('writing', { conversation_id: conversation.legacyId, is_writing: true })).toBe(
     'Writing sent',
   );
   expect(await typing.next()).toEqual({ isTyping: true, actor: { __typename: 'User', email: ann.login } });
