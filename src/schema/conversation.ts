@@ -117,7 +117,7 @@ Conversation.implement({
         resolve: async (conversation, args, context, info) => {
           const page = parsePage('Message', args, true);
           if (!(await hasAccess(conversation, context))) return emptyConnection<MessageSource>();
-          // One row more than the page holds tells whether there are more.
+          // One row beyond the page size shows whether a further page exists.
           const rows = (await context.loaders.messages({ conversationId: conversation.id, page })) ?? [];
           const onPage = rows.slice(0, page.size);
           const hasMore = rows.length > page.size;

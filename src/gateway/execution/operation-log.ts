@@ -44,7 +44,7 @@ export function createOperationLog(log: Logger, { streamEnds }: Pick<Metrics, 's
         log.info({ ...fieldsOf(operation), topic, reason }, 'stream ended');
       } else if (log.isLevelEnabled('debug')) {
         // The end of a whole connection is in its own line, at a level of its own.
-        const reason = operation.origin?.end ?? 'CLIENT';
+        const reason = operation.origin?.endReason ?? 'CLIENT';
         log.debug({ ...fieldsOf(operation), topic, reason }, 'stream ended');
       }
     },

@@ -26,5 +26,5 @@ export interface OperationOrigin {
   /** Unique in this process. */
   readonly id: string;
   /** The reason for which the connection ends; undefined while it is open. */
-  readonly end: ConnectionEnd | undefined;
+  readonly endReason: ConnectionEnd | undefined;
 }

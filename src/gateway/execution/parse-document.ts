@@ -2,7 +2,7 @@ import { GraphQLError, Lexer, parse, Source, TokenKind } from 'graphql';
 import type { DocumentNode } from 'graphql';
 
 const MAX_TOKENS = 10_000;
-/** Parsing and validation recurse: far below the depth that overflows the stack, far above the depth limit of the schema. */
+/** Limit of nested brackets: parsing and validation recurse. Far above the depth limit of the schema. */
 const MAX_NESTING = 200;
 
 const OPENING: ReadonlySet<string> = new Set([TokenKind.BRACE_L, TokenKind.BRACKET_L, TokenKind.PAREN_L]);

@@ -1,7 +1,7 @@
 import { getOperationAST, isInterfaceType, Kind, TypeInfo, visit, visitWithTypeInfo } from 'graphql';
 import type { DocumentNode, GraphQLSchema, OperationDefinitionNode } from 'graphql';
 
-/** Tells which subscriptions have the same results for every subscriber. */
+/** Finds the subscriptions whose results are the same for every subscriber. */
 export interface SubscriptionKeys {
   /**
    * Returns equal keys for operations whose results for an event are equal, whichever account subscribes and from

@@ -58,7 +58,7 @@ export function createEventStreams(ports: Ports, draining: AbortSignal): EventSt
     log.debug(about, 'connection opened');
     stack.defer(() => {
       connections.delete(connection);
-      const reason = connection.end ?? 'CLIENT';
+      const reason = connection.endReason ?? 'CLIENT';
       metrics.connectionEnds.inc({ ...TRANSPORT, reason });
       const durationMs = Math.round(performance.now() - openedAt);
       log[reason === 'CLIENT' ? 'debug' : 'info'](
@@ -138,7 +138,7 @@ class SseConnection implements OperationOrigin {
     this.closing = AbortSignal.any([this.#closing.signal, draining]);
   }
 
-  get end(): ConnectionEnd | undefined {
+  get endReason(): ConnectionEnd | undefined {
     const { reason } = [this.ending.signal, this.closing].find(({ aborted }) => aborted) ?? {};
     return typeof reason === 'string' ? (reason as EndReason) : undefined;
   }

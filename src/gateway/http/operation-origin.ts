@@ -15,7 +15,7 @@ export function createOperationOrigins(): OriginOf {
     const known = bySocket.get(socket);
     if (known !== undefined) return known;
     connectionCount += 1;
-    const origin = { transport: 'http', id: `http-${connectionCount}`, end: undefined } as const;
+    const origin = { transport: 'http', id: `http-${connectionCount}`, endReason: undefined } as const;
     bySocket.set(socket, origin);
     return origin;
   };

@@ -54,15 +54,15 @@ export interface Connection extends OperationOrigin {
   readonly executions: Semaphore;
   /** Bounds the stream results that the client has not taken yet. */
   readonly resultsInFlight: Semaphore;
-  /** Why it ends; undefined while it is open. */
-  end: ConnectionEnd | undefined;
-  /** Why the server is closing it; undefined while it is open, or closed by the client. */
-  closing: EndReason | undefined;
+  /** The reason for the end of the connection; undefined while it is open. */
+  endReason: ConnectionEnd | undefined;
+  /** The reason for which the server closes it; undefined while it is open, or closed by the client. */
+  closeReason: EndReason | undefined;
   /** The session of the connection; undefined while it is anonymous. */
-  live: LiveSession | undefined;
+  liveSession: LiveSession | undefined;
   /** The token of the upgrade request, until `connection_init` has been received. */
   upgradeToken: FoundToken | undefined;
-  /** Why the token of an anonymous client was not accepted. */
+  /** The reason for which the token of an anonymous client was not accepted. */
   refusal: string | undefined;
 }
 
@@ -89,9 +89,9 @@ export function createConnection(
     budget: new BufferBudget(),
     executions: new Semaphore(MAX_CONCURRENT),
     resultsInFlight: new Semaphore(MAX_CONCURRENT),
-    end: undefined,
-    closing: undefined,
-    live: undefined,
+    endReason: undefined,
+    closeReason: undefined,
+    liveSession: undefined,
     upgradeToken: undefined,
     refusal: undefined,
   };
@@ -116,17 +116,17 @@ export async function logIn(ports: Ports, connection: Connection, token: string)
  * session is unchanged.
  */
 export async function renewSession(ports: Ports, connection: Connection, token: string): Promise<Session> {
-  if (connection.live === undefined)
+  if (connection.liveSession === undefined)
     throw unauthenticated('The connection has no session to renew. Log in with `connection_init`.');
-  const renewed = await ports.renewSession(connection.live.session, token);
-  connection.live.close();
+  const renewed = await ports.renewSession(connection.liveSession.session, token);
+  connection.liveSession.close();
   setSession(connection, renewed);
   freeIfClosed(connection);
   return renewed.session;
 }
 
 function setSession(connection: Connection, live: LiveSession): void {
-  connection.live = live;
+  connection.liveSession = live;
   live.onEnd((reason) => endConnection(connection, reason));
 }
 
@@ -151,9 +151,9 @@ export function closeOwnSession({ ownSessions }: Connection, key: OperationKey):
 }
 
 /** Aborts the operations of a closed connection and closes its sessions. */
-export function freeConnection({ controller, live, ownSessions }: Connection): void {
+export function freeConnection({ controller, liveSession, ownSessions }: Connection): void {
   controller.abort();
-  live?.close();
+  liveSession?.close();
   for (const session of ownSessions?.values() ?? []) session.close();
   ownSessions?.clear();
 }
@@ -169,19 +169,19 @@ function freeIfClosed(connection: Connection): void {
  * `LAST_FRAMES_MS`.
  */
 export function endConnection(connection: Connection, reason: EndReason): void {
-  if (connection.closing !== undefined) return;
-  connection.closing = reason;
-  connection.end = reason;
+  if (connection.closeReason !== undefined) return;
+  connection.closeReason = reason;
+  connection.endReason = reason;
   if (endsStreams(reason)) connection.controller.abort(reason);
   closeWhenSettled(connection);
   setTimeout(() => closeSocket(connection, reason), LAST_FRAMES_MS).unref();
 }
 
 function closeWhenSettled(connection: Connection): void {
-  const { closing, operations } = connection;
-  if (closing === undefined) return;
-  const pending = endsStreams(closing) ? operations.size : operations.unsettled;
-  if (pending === 0) closeSocket(connection, closing);
+  const { closeReason, operations } = connection;
+  if (closeReason === undefined) return;
+  const pending = endsStreams(closeReason) ? operations.size : operations.unsettled;
+  if (pending === 0) closeSocket(connection, closeReason);
 }
 
 function closeSocket({ socket }: Connection, reason: EndReason): void {

@@ -8,8 +8,8 @@ const FRAME_BYTES = 1_000;
 type Handle = (text: string) => Promise<void>;
 
 interface Operation {
-  /** Resolves when graphql-ws has finished with it. */
-  readonly over: Promise<void>;
+  /** Resolves when graphql-ws has finished it. */
+  readonly completion: Promise<void>;
   /** Whether its `subscribe` frame was passed to graphql-ws. */
   isStarted: boolean;
   /** Whether its client sent `complete`, or was sent `error` or `complete`. */
@@ -27,11 +27,11 @@ interface OperationsOfId {
 /**
  * The operations of one connection by their ids. Workaround for graphql-ws 6.4.2, which tracks an operation by its id
  * alone: if a client completes an operation that is still starting and reuses the id, graphql-ws takes the first
- * operation for the second, which then can never be completed. The frame of the second is queued until the first is
- * over.
+ * operation for the second, which then can never be completed. The frame of the second is queued until the first has
+ * finished.
  */
 export class Operations {
-  /** Operations in flight, completed ones included until they are over. */
+  /** Operations in flight, completed ones included until graphql-ws has finished them. */
   size = 0;
   /** Operations in flight that are not yet known to be subscriptions. */
   unsettled = 0;
@@ -40,7 +40,7 @@ export class Operations {
   readonly #byId = new Map<string, OperationsOfId>();
   #queuedBytes = 0;
 
-  /** `handle` passes a frame to graphql-ws. `onSettled` is called when an operation is over or known to be a subscription. */
+  /** `handle` passes a frame to graphql-ws. `onSettled` is called when an operation has finished, or is known to be a subscription. */
   constructor(handle: Handle, onSettled: () => void) {
     this.#handle = handle;
     this.#onSettled = onSettled;
@@ -70,8 +70,8 @@ export class Operations {
   }
 
   async #subscribe(id: string, text: string): Promise<void> {
-    const { promise: over, resolve } = Promise.withResolvers<void>();
-    const operation: Operation = { over, isStarted: false, isCompleted: false, isSubscription: false };
+    const { promise: completion, resolve } = Promise.withResolvers<void>();
+    const operation: Operation = { completion, isStarted: false, isCompleted: false, isSubscription: false };
     const entry = this.#byId.get(id) ?? { newest: undefined, started: undefined };
     this.#byId.set(id, entry);
     const former = entry.newest;
@@ -107,7 +107,7 @@ export class Operations {
     if (isUnused && this.#byId.get(id) === entry) this.#byId.delete(id);
   }
 
-  async #waitFor({ over }: Operation, text: string): Promise<void> {
+  async #waitFor({ completion }: Operation, text: string): Promise<void> {
     const bytes = FRAME_BYTES + text.length;
     if (this.#queuedBytes + bytes > MAX_QUEUED_BYTES)
       throw new DomainError(
@@ -115,7 +115,7 @@ export class Operations {
         'Operation ids are reused faster than their operations end. Use a new id for each operation.',
       );
     this.#queuedBytes += bytes;
-    await over;
+    await completion;
     this.#queuedBytes -= bytes;
   }
 }

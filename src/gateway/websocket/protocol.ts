@@ -45,9 +45,9 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
         return found === undefined || found.isBlank;
       }
       const accepted = await logIn(ports, extra, found.token);
-      if (extra.live !== undefined)
+      if (extra.liveSession !== undefined)
         deps.log.debug(
-          { connection: extra.id, account: actorKey(extra.live.session.actor) },
+          { connection: extra.id, account: actorKey(extra.liveSession.session.actor) },
           'connection authenticated',
         );
       return accepted;
@@ -111,18 +111,21 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
   };
 }
 
-/** An operation with a token of its own, in `extensions.headers` as GraphiQL sends it, runs with the session of that token. */
+/**
+ * Creates the context of an operation, with the session of the connection, or of the operation's own token, which GraphiQL
+ * sends in `extensions.headers`. Throws UNAUTHENTICATED for a bad token.
+ */
 async function createOperationContext(
   ports: Ports,
   connection: Connection,
   payload: SubscribePayload,
 ): Promise<Context> {
-  const { live, controller } = connection;
+  const { liveSession, controller } = connection;
   const found = findTokenInOperation(payload.extensions);
   if (found?.isBlank === false) throw unauthenticated(found.problem);
   const own =
     found?.token === undefined ? undefined : await openOwnSession(ports, connection, payload, found.token);
-  const session = (own ?? live)?.session ?? null;
+  const session = (own ?? liveSession)?.session ?? null;
   const signal = own === undefined ? controller.signal : AbortSignal.any([controller.signal, signalOf(own)]);
   const renew = async (token: string) => void (await renewSession(ports, connection, token));
   return createContext({

@@ -57,7 +57,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     metrics.connections.inc(TRANSPORT);
     log.debug({ connection: id, ...TRANSPORT }, 'connection opened');
     const stopPings = keepAlive(socket, () => {
-      connection.end ??= 'SILENT';
+      connection.endReason ??= 'SILENT';
       socket.terminate();
     });
     applyBackpressure(connection, {
@@ -69,7 +69,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       onResume: () => log.debug({ connection: id, ...TRANSPORT }, 'socket resumed'),
     });
     const fail = (error: unknown): void => {
-      connection.end ??= 'PROTOCOL';
+      connection.endReason ??= 'PROTOCOL';
       if (isUnexpectedFrame(error)) return socket.close(CloseCode.BadRequest, 'Invalid message received');
       const code = codeOf(formatError(error)) ?? 'INTERNAL';
       const row = ERROR_CODES[code];
@@ -87,7 +87,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
           );
         },
         close(code, reason) {
-          connection.end ??= 'PROTOCOL';
+          connection.endReason ??= 'PROTOCOL';
           socket.close(code, reason);
         },
         onMessage: (handler) => void (handle = handler),
@@ -96,23 +96,23 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     );
     socket.on('message', (data: Buffer) => {
       // While the server closes the connection it starts nothing new: the client repeats it on its next connection.
-      if (connection.closing !== undefined && !endsStreams(connection.closing)) return;
+      if (connection.closeReason !== undefined && !endsStreams(connection.closeReason)) return;
       connection.operations.receive(data.toString()).catch(fail);
     });
     socket.on('error', (error) => log.debug({ err: error, connection: id, ...TRANSPORT }, 'socket error'));
     socket.once('close', (code, reason) => {
       stopPings();
       connections.delete(connection);
-      connection.end ??= 'CLIENT';
+      connection.endReason ??= 'CLIENT';
       metrics.connections.dec(TRANSPORT);
-      metrics.connectionEnds.inc({ ...TRANSPORT, reason: connection.end });
-      log[connection.end === 'CLIENT' ? 'debug' : 'info'](
+      metrics.connectionEnds.inc({ ...TRANSPORT, reason: connection.endReason });
+      log[connection.endReason === 'CLIENT' ? 'debug' : 'info'](
         {
           connection: id,
           ...TRANSPORT,
           account: accountOf(connection),
           code,
-          reason: connection.end,
+          reason: connection.endReason,
           durationMs: Math.round(performance.now() - connection.openedAt),
           operations: connection.operationCount,
         },
@@ -135,7 +135,8 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   };
 }
 
-const accountOf = ({ live }: Connection): string | undefined => live && actorKey(live.session.actor);
+const accountOf = ({ liveSession }: Connection): string | undefined =>
+  liveSession && actorKey(liveSession.session.actor);
 
 /**
  * Returns the payload of the pong. A client renews its session by a ping with a new token before the current token
