@@ -13,10 +13,10 @@ const MAX_BUSY_MS = 5;
 /**
  * Works around four limits of PGlite 0.5.16, by a replacement of `execProtocolStream`:
  * - It runs queries synchronously, so a series of queries would starve timers and sockets: yields to the event loop. That
- *   queries block it is noted in https://github.com/electric-sql/pglite/issues/945; no issue of its own.
- * - Its parser strips a leading U+FEFF of a text: parses with pg-protocol, as for a server. No upstream issue; described in
+ *   queries block it is noted in https://github.com/electric-sql/pglite/issues/945.
+ * - Its parser strips a leading U+FEFF of a text: parses with pg-protocol, as for a server. No upstream issue found; described in
  *   docs/private-apis.md.
- * - `execProtocolRaw` retains the results that it parsed: reads the raw stream instead. No upstream issue.
+ * - `execProtocolRaw` retains the results that it parsed: reads the raw stream instead. No upstream issue found.
  * - It syncs the file system after each message, which allocates much and does nothing for a folder or memory
  *   (https://github.com/electric-sql/pglite/issues/1107): skips it.
  */
@@ -35,7 +35,7 @@ export function patchPglite(pglite: PGlite): PGlite {
       ...options,
       syncToFs: false,
       // `packet` is a view of WASM memory that the next packet overwrites: the parser gets a copy.
-      onRawData: (packet) => parser.parse(Buffer.from(packet), (one) => messages.push(one)),
+      onRawData: (packet) => parser.parse(Buffer.from(packet), (parsed) => messages.push(parsed)),
     });
     return messages;
   };

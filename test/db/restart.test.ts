@@ -5,7 +5,7 @@ import { createLogger } from '../../src/log.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
 describe.skipIf(inject('database') !== 'postgres')('a restart of PostgreSQL', () => {
-  test.each(['fast', 'immediate'] as const)('%s, fails only the transactions in flight', async (mode) => {
+  test.each(['fast', 'immediate'] as const)('(%s) fails only the transactions in flight', async (mode) => {
     await using server = await startPostgres();
     await using database = await openDatabase({ kind: 'postgres', url: server.url }, createLogger('silent'));
     const statement = sql`select ${1}::int`;

@@ -191,7 +191,7 @@ test('a token that is invalid, expired, revoked or of a deleted account is refus
   expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
 });
 
-test("a token of the original server is accepted and can be revoked, its owner's others stay", async () => {
+test('a token of the original server is accepted and can be revoked, without other tokens of its owner', async () => {
   await using deps = await createTestDeps();
   const ann = await createUser(deps, 'ann');
   const exp = Math.floor(Date.now() / 1000) + 3600;
@@ -223,7 +223,7 @@ test('refreshToken issues a new token for the same account', async () => {
   expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('done');
 });
 
-test('a changed e-mail is visible everywhere, and logs in', async () => {
+test('a changed e-mail is visible everywhere, and identifies the account at login', async () => {
   await using deps = await createTestDeps();
   const { user } = await accounts.createAccount(deps, ANN);
   const ann: TestUser = { user, actor: actorOf(user), email: user.email };

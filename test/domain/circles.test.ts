@@ -362,7 +362,7 @@ test('an admin can kick a member out of the circle and its conversations', async
   ]);
 });
 
-test('only an admin can kick, only members, and not itself', async () => {
+test('only an admin can kick, and only other members', async () => {
   await using deps = await createTestDeps();
   const [ann, bob, eve] = [
     await createUser(deps, 'ann'),

@@ -279,7 +279,7 @@ test('when the admin leaves, the oldest participant becomes admin without an eve
   expect((await readEventTypes(deps, conversationTopic(id))).slice(3)).toEqual(['participant.left']);
 });
 
-test('after a promotion the leaving former admin does not change the roles', async () => {
+test('after a promotion, the roles do not change when another participant leaves', async () => {
   await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await seedCircle(deps);
   const { id } = await createConversation(deps, circle, ann, bob, eve);

@@ -167,7 +167,7 @@ test('a second upload replaces the first, whose file is removed', async () => {
   expect((await readMedia(fixture.deps, fixture.people.ann.actor, id)).toString()).toMatch(/^upload \d$/);
 });
 
-test('only the author can upload, and only while taking part', async () => {
+test('only the author can upload, and only while it has access', async () => {
   await using fixture = await testMedia();
   const { ann, bob, eve } = fixture.people;
   const id = firstId(await fixture.send('a'));
@@ -216,7 +216,7 @@ test('a device can upload to its own message', async () => {
   await expect(fixture.upload(firstId(result), 'x')).rejects.toThrow(errorWithCode('FORBIDDEN'));
 });
 
-test('a file that is too large is refused and leaves nothing behind', async () => {
+test('a file that is too large is refused and leaves no partial file', async () => {
   await using fixture = await testMedia();
   const deps = { ...fixture.deps, config: { ...fixture.deps.config, MAX_UPLOAD_BYTES: 1_000 } };
   const id = firstId(await fixture.send('a'));
@@ -241,7 +241,7 @@ test('a file that is too large is refused and leaves nothing behind', async () =
   expect(await media.requireMedia(fixture.deps, fixture.people.ann.actor, id)).toMatchObject({ size: 1_000 });
 });
 
-test('an aborted upload leaves nothing behind, and the earlier file in place', async () => {
+test('an aborted upload leaves no partial file, and keeps the earlier file', async () => {
   await using fixture = await testMedia();
   const id = firstId(await fixture.send('a'));
   await fixture.upload(id, 'complete');
@@ -266,7 +266,7 @@ test('an aborted upload leaves nothing behind, and the earlier file in place', a
   expect((await readMedia(fixture.deps, fixture.people.ann.actor, id)).toString()).toBe('complete');
 });
 
-test('a full disk is UNAVAILABLE and leaves nothing behind', async () => {
+test('a full disk is UNAVAILABLE and leaves no partial file', async () => {
   await using folder = await testStorage();
   const content = Readable.from(
     (function* () {

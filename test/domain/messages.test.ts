@@ -221,7 +221,7 @@ test('messages of one batch have the order of their timestamps', async () => {
   );
 });
 
-test('the author can update a message, whose event has the whole message', async () => {
+test('the author can update a message, which publishes the complete message', async () => {
   await using deps = await createTestDeps();
   const { ann, bob, conversationId, topic } = await seedConversation(deps);
   const result = await messages.sendMessage(deps, ann.actor, { conversationId, text: 'helo', files: ['a'] });
@@ -343,7 +343,7 @@ test('a key whose first send was refused can be used again', async () => {
   expect((await messages.sendMessage(deps, eve.actor, input)).message.text).toBe('hi');
 });
 
-test('fifty concurrent sends with one key are one message', async () => {
+test('fifty concurrent sends with one key store one message', async () => {
   await using deps = await createTestDeps();
   const { ann, conversationId, topic } = await seedConversation(deps);
   const sends = indexes(50).map((number) =>
@@ -361,7 +361,7 @@ test('fifty concurrent sends with one key are one message', async () => {
   expect(sentTexts(await readEvents(deps, topic))).toHaveLength(1);
 });
 
-test('concurrent sends with one key to several conversations are one message and conflicts', async () => {
+test('concurrent sends with one key to several conversations store one message, the others conflict', async () => {
   await using deps = await createTestDeps();
   const { ann, bob, circle } = await seedConversation(deps);
   const targets = await Promise.all(indexes(6).map(() => createConversation(deps, circle, ann, bob)));
@@ -376,7 +376,7 @@ test('concurrent sends with one key to several conversations are one message and
   expect(await countMessages(deps)).toBe(1);
 });
 
-test('concurrent sends with one key on several nodes are one message', async () => {
+test('concurrent sends with one key on several nodes store one message', async () => {
   await using deps = await createTestDeps();
   const { ann, bob, circle, conversationId } = await seedConversation(deps);
   const otherConversation = await createConversation(deps, circle, ann, bob);
@@ -568,7 +568,7 @@ test('typing is published to all subscribers, including the sender, and not pers
   expect(await readEventTypes(deps, topic)).toEqual(before);
 });
 
-test('a single message is sent in a few statements, and delivered without any', async () => {
+test('a single message is sent in at most four statements, and delivered in none', async () => {
   await using deps = await createTestDeps();
   const { ann, bob, conversationId } = await seedConversation(deps);
   const statements = countStatements(deps.db);

@@ -24,7 +24,7 @@ function recordFollowers({ tails }: Deps) {
   return { followers, tails: { ...tails, open } };
 }
 
-test('a session whose end was trimmed unread ends when the gap is noticed; a valid one stays', async () => {
+test('a session whose end was trimmed unread ends at the gap; a valid session does not', async () => {
   await using deps = await createTestDeps();
   const { actor } = await createUser(deps, 'ann');
   const { followers, tails } = recordFollowers(deps);

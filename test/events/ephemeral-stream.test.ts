@@ -153,7 +153,7 @@ test('a removal that commits while subscribing ends the stream; an earlier one d
   await expect(resumedStream.next()).rejects.toThrow(errorWithCode('FORBIDDEN', { reason: 'KICKED' }));
 });
 
-test('when events were trimmed unseen, authorisation is checked again', async () => {
+test('after events were trimmed unread, authorisation is checked again', async () => {
   const core = await createTestCore();
   let allowed = true;
   const authorise = async () => {

@@ -76,7 +76,7 @@ test('a session that ends while its reader waits for the log ends the stream imm
   await expect(next).rejects.toThrow('LOGGED_OUT');
 });
 
-test('a stream whose account is deleted during an outage ends with the event that says so', async () => {
+test('a stream whose account is deleted during an outage ends after the event of the deletion', async () => {
   const core = await testNode();
   const controller = new AbortController();
   const stream = await openTopic(core, { signal: controller.signal });

@@ -244,7 +244,7 @@ test.each([
   ['empty', () => ''],
   ['malformed', () => 'not a cursor'],
   ['too long', () => 'A'.repeat(201)],
-])('a cursor that is %s is refused and holds nothing open', async (_description, cursorOf) => {
+])('a cursor that is %s is refused, and leaves nothing open', async (_description, cursorOf) => {
   const core = await createTestCore();
   await emitEvents(core, 1, 2, 3);
   await expect(openTopic(core, { after: cursorOf(core) })).rejects.toThrow(errorWithCode('CURSOR_INVALID'));
@@ -279,7 +279,7 @@ test('the stream of a removed actor ends after the event of the removal', async 
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('the stream of a stalled reader who is removed still ends after that event', async () => {
+test('the stream of a stalled reader that is removed ends after the event of the removal', async () => {
   const core = await createTestCore();
   const stream = await openTopic(core);
   await emitEvents(core, ...range(1, 290));
