@@ -16,16 +16,16 @@ test.for(['UTC', 'Asia/Kolkata', 'America/St_Johns'])(
     const { db } = await openTestDatabase();
     const rows = await db.connection().execute(async (session) => {
       await sql`select set_config('TimeZone', ${zone}, false)`.execute(session);
-      const read = await sql<{ given: string; read: string }>`
-        select given, given::timestamptz as read from unnest(${TIMESTAMPS}::text[]) as given
+      const result = await sql<{ input: string; output: string }>`
+        select input, input::timestamptz as output from unnest(${TIMESTAMPS}::text[]) as input
       `.execute(session);
       await sql`reset timezone`.execute(session);
-      return read.rows;
+      return result.rows;
     });
     expect(rows).toEqual(
-      TIMESTAMPS.map((given) => ({
-        given,
-        read: new Date(given.replace(' ', 'T').replace('+00', 'Z')).toISOString(),
+      TIMESTAMPS.map((input) => ({
+        input,
+        output: new Date(input.replace(' ', 'T').replace('+00', 'Z')).toISOString(),
       })),
     );
   },

@@ -126,8 +126,8 @@ test('a nested query takes a constant number of statements, regardless of the am
   });
 });
 
-const FIRST_SCREEN = /* GraphQL */ `
-  query FirstScreen {
+const INITIAL_QUERY = /* GraphQL */ `
+  query InitialQuery {
     circles {
       nodes {
         name
@@ -162,7 +162,7 @@ const FIRST_SCREEN = /* GraphQL */ `
 `;
 
 /** Inserts circles of two members, with conversations and messages in each. */
-async function seedFirstScreen(
+async function insertCircles(
   client: SchemaClient,
   name: string,
   circles: number,
@@ -194,8 +194,8 @@ async function seedFirstScreen(
   return ann;
 }
 
-/** Runs the first screen's query on one connection, and counts its statements and how many were prepared. */
-async function runFirstScreen(client: SchemaClient, actor: ActorRef) {
+/** Runs the initial query on one connection. Counts its statements, and those that were prepared. */
+async function runInitialQuery(client: SchemaClient, actor: ActorRef) {
   const session = { actor, tokenId: 'test', issuedAt: null, expiresAt: Date.now() + 60_000 };
   const contextValue = createContext({ deps: client.deps, session });
   await contextValue.enterSnapshot();
@@ -207,7 +207,7 @@ async function runFirstScreen(client: SchemaClient, actor: ActorRef) {
   };
   const before = await countRuns();
   client.statements.count = 0;
-  const { data, errors } = await execute({ schema, document: parse(FIRST_SCREEN), contextValue });
+  const { data, errors } = await execute({ schema, document: parse(INITIAL_QUERY), contextValue });
   const statements = client.statements.count;
   const prepared = (await countRuns()) - before;
   await contextValue.leaveSnapshot();
@@ -215,10 +215,10 @@ async function runFirstScreen(client: SchemaClient, actor: ActorRef) {
   return { statements, prepared, text: JSON.stringify(data) };
 }
 
-test('the first screen takes at most six statements, all prepared, regardless of the amount of data', async () => {
+test('the initial query of an app takes at most six statements, all prepared, regardless of the amount of data', async () => {
   await using client = await openSchemaClient();
-  const small = await runFirstScreen(client, await seedFirstScreen(client, 'small', 1, 1, 1));
-  const large = await runFirstScreen(client, await seedFirstScreen(client, 'large', 5, 5, 25));
+  const small = await runInitialQuery(client, await insertCircles(client, 'small', 1, 1, 1));
+  const large = await runInitialQuery(client, await insertCircles(client, 'large', 5, 5, 25));
   // Circles, conversations, participants and messages, and users: in one statement if participants and messages arrive
   // in the same tick, otherwise in two.
   for (const { statements, prepared } of [small, large]) {
@@ -267,15 +267,15 @@ test('access to the conversation of each item is checked in one statement, whate
     await client.run(actor, CONVERSATIONS_OF_MESSAGES);
     return client.statements.count;
   };
-  const forOne = await countFor(await seedFirstScreen(client, 'one', 1, 1, 1));
-  const forMany = await countFor(await seedFirstScreen(client, 'many', 3, 5, 20));
+  const forOne = await countFor(await insertCircles(client, 'one', 1, 1, 1));
+  const forMany = await countFor(await insertCircles(client, 'many', 3, 5, 20));
   // Circles, conversations, messages and their conversations; access; roles, participants and messages of those.
   expect(Math.max(forOne, forMany)).toBeLessThanOrEqual(8);
 });
 
 test('a page that is selected twice is returned twice, without duplicates', async () => {
   await using client = await openSchemaClient();
-  const ann = await seedFirstScreen(client, 'twice', 1, 1, 3);
+  const ann = await insertCircles(client, 'twice', 1, 1, 3);
   const data = await client.run(
     ann,
     `{ circles { nodes { conversations { nodes {
