@@ -13,8 +13,9 @@ import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 import { findViolation, rowOf } from './frame-shapes.ts';
 
-// The whole legacy wire as text: one scenario that triggers every row of the documentation. The tests run in order, and share
-// their clients. Ids are real, and differ between kinds. The last tests validate every received frame against the contract.
+// The whole legacy wire as text: one scenario that triggers every row of the documentation. The tests run in order, and
+// share their clients. Ids are real, and differ between kinds. The last tests validate every received frame against the
+// contract.
 
 let database: Database;
 let app: TestGateway;

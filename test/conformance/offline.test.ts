@@ -8,7 +8,8 @@ import { openTestDatabase } from '../harness/database.ts';
 import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 import { openTcpProxy } from '../harness/tcp-proxy.ts';
 
-// Events that an app emits while its network is down, with the real libraries. Since 2.1 they are sent before `connect`.
+// Events that an app emits while its network is down, with the real libraries. Those since 2.1 send them before
+// `connect`.
 
 // Opening the embedded database takes seconds on a busy machine: it must not count towards the first test's timeout.
 beforeAll(async () => {
@@ -49,10 +50,10 @@ async function createFixture() {
 }
 
 function listenForReplies(socket: LegacySocket) {
-  const inbox = createReceiveQueue<unknown>('replies');
-  socket.on('success', (payload) => inbox.push(payload));
-  socket.on('error', (payload) => inbox.push(`error: ${String(payload)}`));
-  return inbox;
+  const replies = createReceiveQueue<unknown>('replies');
+  socket.on('success', (payload) => replies.push(payload));
+  socket.on('error', (payload) => replies.push(`error: ${String(payload)}`));
+  return replies;
 }
 
 const messageSent = { received: true, message_id: expect.any(Number) };

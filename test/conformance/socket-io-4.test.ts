@@ -11,8 +11,8 @@ import type { RawConnection, TransportName } from '../harness/raw-connection.ts'
  *   4 <type> [<attachments>-] [/<namespace>,] [<acknowledgement>] [<JSON>]
  *
  * where 4 is Engine.IO's message, and the type is 0 CONNECT, 1 DISCONNECT, 2 EVENT, 3 ACK, 4 ERROR, 5 BINARY_EVENT or
- * 6 BINARY_ACK. It differs from protocol 5: the server connects the namespace `/` without a request, CONNECT has no body,
- * and a namespace may have a query.
+ * 6 BINARY_ACK. It differs from protocol 5: the server connects the namespace `/` without a request, CONNECT has no
+ * body, and a namespace may have a query.
  */
 
 let app: TestGateway;

@@ -51,7 +51,7 @@ function openNodeClient(io: LegacyIo, options: ClientOptions, onEvent: ClientLis
   };
 }
 
-/** Reports upgrades and heartbeats. Each connection has its own engine; on protocol 4 the server pings, on 3 the client. */
+/** Forwards upgrades and heartbeats. Each connection has its own engine. Either side may ping. */
 function forwardEngineEvents({ io: { engine } }: LegacySocket, onEvent: ClientListener): void {
   engine.on('upgrade', () => onEvent({ type: 'upgrade' }));
   engine.on('packet', (packet) => {
