@@ -4,12 +4,12 @@ import { createGraphqlClient } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 
-const SEND =
+const SEND_MESSAGE =
   'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
 const SECRET = 'a secret of the tests';
 
 /** Signs a token with chosen claims. */
-function tokenOf(claims: object, header: object = { alg: 'HS256', typ: 'JWT' }, secret = SECRET): string {
+function signToken(claims: object, header: object = { alg: 'HS256', typ: 'JWT' }, secret = SECRET): string {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const body = `${encode(header)}.${encode(claims)}`;
   return `${body}.${createHmac('sha256', secret).update(body).digest('base64url')}`;
@@ -30,13 +30,13 @@ test('unknown ids and ids of other accounts are NOT_FOUND; malformed ids and ids
     'Conversation:99999999999',
     conversation.id,
   ]) {
-    const who = id === conversation.id ? stranger : ann;
+    const account = id === conversation.id ? stranger : ann;
     const code = id === conversation.id || id === 'Conversation:999' ? 'NOT_FOUND' : 'INVALID_INPUT';
     expect(
-      await who.graphql.expectError('query ($id: ID!) { conversation(id: $id) { id } }', { id }),
+      await account.graphql.expectError('query ($id: ID!) { conversation(id: $id) { id } }', { id }),
       id,
     ).toBe(code);
-    expect(await who.graphql.expectError(SEND, { id, text: 'x' }), id).toBe(code);
+    expect(await account.graphql.expectError(SEND_MESSAGE, { id, text: 'x' }), id).toBe(code);
   }
   expect(await stranger.graphql.run('query ($id: ID!) { node(id: $id) { id } }', { id: circle.id })).toEqual({
     node: null,
@@ -49,21 +49,26 @@ test('texts that cannot be stored are refused and store nothing', async () => {
   await using events = await bob.subscribeToConversation(conversation.id);
   const { id } = conversation;
   for (const text of ['x'.repeat(8193), 'a\0b', '\ud800', 'a\udc00b']) {
-    expect(['INVALID_INPUT', 'LIMIT_EXCEEDED']).toContain(await ann.graphql.expectError(SEND, { id, text }));
-    const legacy = await ann.connectLegacy();
+    expect(['INVALID_INPUT', 'LIMIT_EXCEEDED']).toContain(
+      await ann.graphql.expectError(SEND_MESSAGE, { id, text }),
+    );
+    const legacyClient = await ann.connectLegacy();
     expect(
-      await legacy.expectError('message', { conversation_id: conversation.legacyId, text_message: text }),
+      await legacyClient.expectError('message', {
+        conversation_id: conversation.legacyId,
+        text_message: text,
+      }),
     ).toBe('Message invalide');
   }
   for (const name of ['', 'x'.repeat(121), 'a\0b', '\ud800']) {
-    const refused = await ann.graphql.expectError(
+    const code = await ann.graphql.expectError(
       'mutation ($id: ID!, $name: String!) { updateCircle(circleId: $id, name: $name) { id } }',
       {
         id: circle.id,
         name,
       },
     );
-    expect(['INVALID_INPUT', 'LIMIT_EXCEEDED'], JSON.stringify(name)).toContain(refused);
+    expect(['INVALID_INPUT', 'LIMIT_EXCEEDED'], JSON.stringify(name)).toContain(code);
   }
   await sendMessage(ann, conversation, '😀'.repeat(8192));
   expect(await events.next()).toMatchObject({ message: { text: '😀'.repeat(8192) } });
@@ -75,47 +80,47 @@ test('foreign, invalid and unsigned tokens are refused on every transport', asyn
   const { ann, conversation } = await createAnnAndBob(app);
   const now = Math.floor(Date.now() / 1000);
   const sub = String(ann.legacyId);
-  const bad = {
-    expired: tokenOf({ sub, exp: now - 10 }),
-    'without expiry': tokenOf({ sub }),
-    foreign: tokenOf({ sub, exp: now + 600 }, { alg: 'HS256' }, 'another secret'),
-    none: `${tokenOf({ sub, exp: now + 600 }, { alg: 'none' })
+  const invalidTokens = {
+    expired: signToken({ sub, exp: now - 10 }),
+    'without expiry': signToken({ sub }),
+    foreign: signToken({ sub, exp: now + 600 }, { alg: 'HS256' }, 'another secret'),
+    none: `${signToken({ sub, exp: now + 600 }, { alg: 'none' })
       .split('.')
       .slice(0, 2)
       .join('.')}.`,
-    'of nobody': tokenOf({ sub: '999', exp: now + 600 }),
-    'of a strange subject': tokenOf({ sub: 'x', exp: now + 600 }),
+    'of an unknown account': signToken({ sub: '999', exp: now + 600 }),
+    'with a malformed subject': signToken({ sub: 'x', exp: now + 600 }),
     nonsense: 'nonsense',
   };
-  for (const [what, token] of Object.entries(bad)) {
+  for (const [problem, token] of Object.entries(invalidTokens)) {
     await using client = createGraphqlClient(app.url, token);
     const { status, errors } = await client.send('{ me { __typename } }');
-    expect({ what, status, code: errors?.[0]?.extensions?.['code'] }).toEqual({
-      what,
+    expect({ problem, status, code: errors?.[0]?.extensions?.['code'] }).toEqual({
+      problem,
       status: 401,
       code: 'UNAUTHENTICATED',
     });
-    const legacy = await app.connectLegacy();
-    expect(await legacy.expectError('authenticate', { token }), what).toBe('User not found');
-    legacy.close();
+    const legacyClient = await app.connectLegacy();
+    expect(await legacyClient.expectError('authenticate', { token }), problem).toBe('User not found');
+    legacyClient.close();
     const upload = await fetch(`${app.url}/media/upload/1`, {
       method: 'POST',
       headers: { authorization: token },
     });
-    expect({ what, status: upload.status }).toEqual({ what, status: 401 });
+    expect({ problem, status: upload.status }).toEqual({ problem, status: 401 });
   }
-  // A token of the original server: a numeric subject, no `jti`.
-  const original = tokenOf({ sub: ann.legacyId, iat: now, exp: now + 600 });
-  await using client = createGraphqlClient(app.url, original);
+  // Tokens of the original server have a numeric subject and no `jti`.
+  const originalToken = signToken({ sub: ann.legacyId, iat: now, exp: now + 600 });
+  await using client = createGraphqlClient(app.url, originalToken);
   expect(await client.run('{ me { ... on User { id } } }')).toEqual({ me: { id: ann.id } });
-  const legacy = await app.connectLegacy();
-  expect(await legacy.push('authenticate', { token: original })).toBe('User authenticated');
-  expect(await legacy.push('join_conversation', { conversation_id: conversation.legacyId })).toContain(
+  const legacyClient = await app.connectLegacy();
+  expect(await legacyClient.push('authenticate', { token: originalToken })).toBe('User authenticated');
+  expect(await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId })).toContain(
     'rejoins',
   );
   await client.run('mutation { logout }');
-  expect(await legacy.expect('error')).toBe('User not found');
-  await legacy.waitForDisconnect();
+  expect(await legacyClient.expect('error')).toBe('User not found');
+  await legacyClient.waitForDisconnect();
   expect(await client.expectError('{ me { __typename } }')).toBe('UNAUTHENTICATED');
   expect(await ann.graphql.run('{ me { ... on User { id } } }')).toEqual({ me: { id: ann.id } });
 });
@@ -123,16 +128,16 @@ test('foreign, invalid and unsigned tokens are refused on every transport', asyn
 test.each([
   ['malformed JSON', '{"query": '],
   ['no query', '{}'],
-  ['a query that is no text', '{"query": 7}'],
-  ['variables that are no object', '{"query": "{ __typename }", "variables": "x"}'],
-  ['syntax that is none', '{"query": "{ me"}'],
+  ['a query that is not a string', '{"query": 7}'],
+  ['variables that are not an object', '{"query": "{ __typename }", "variables": "x"}'],
+  ['invalid syntax', '{"query": "{ me"}'],
   ['an unknown field', '{"query": "{ nothing }"}'],
   [
     'a variable of the wrong type',
     '{"query": "query ($id: ID!) { circle(id: $id) { id } }", "variables": {"id": {}}}',
   ],
   ['a missing variable', '{"query": "query ($id: ID!) { circle(id: $id) { id } }"}'],
-])('%s is INVALID_INPUT', async (_what, body) => {
+])('%s is INVALID_INPUT', async (_label, body) => {
   await using app = await startTestApp();
   const response = await fetch(`${app.url}/graphql`, {
     method: 'POST',
@@ -160,8 +165,8 @@ test('uploads to foreign or unknown media, without multipart or incomplete, stor
   await using app = await startTestApp({ env: { MAX_UPLOAD_BYTES: '1000' } });
   const { ann, bob, conversation } = await createAnnAndBob(app);
   const stranger = await app.createAccount();
-  const { sendMessage: sent } = await sendMessage(ann, conversation, 'file', ['a.txt']);
-  const media = sent.media[0]?.legacyId;
+  const { sendMessage: result } = await sendMessage(ann, conversation, 'file', ['a.txt']);
+  const media = result.media[0]?.legacyId;
   const upload = async (token: string, id: unknown, body: BodyInit, headers: Record<string, string> = {}) => {
     const response = await fetch(`${app.url}/media/upload/${String(id)}`, {
       method: 'POST',
@@ -214,8 +219,8 @@ test('uploads to foreign or unknown media, without multipart or incomplete, stor
   ).toBe(404);
 
   const nameless = '--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nhi\r\n--x--\r\n';
-  const asMultipart = { 'content-type': 'multipart/form-data; boundary=x' };
-  expect(await upload(ann.token, media, nameless, asMultipart)).toEqual({ status: 200, success: true });
+  const multipartHeaders = { 'content-type': 'multipart/form-data; boundary=x' };
+  expect(await upload(ann.token, media, nameless, multipartHeaders)).toEqual({ status: 200, success: true });
   expect(await upload(ann.token, media, form('hello'))).toEqual({ status: 200, success: true });
   const file = await fetch(`${app.url}/media/${String(media)}`, { headers: { authorization: bob.token } });
   expect(await file.text()).toBe('hello');

@@ -21,13 +21,13 @@ test.each([
   ['quotes of JSON', { Authorization: `Bearer "${JWT}"` }],
   ['quotes around all', { token: `"Bearer ${JWT}"` }],
   ['a list with one value', { token: [JWT] }],
-  ['a value that is there twice', { token: [JWT, JWT] }],
+  ['a duplicated value', { token: [JWT, JWT] }],
   ['an object where text is expected', { authorization: { token: JWT } }],
-  ['a name that nobody knows', { userCredential: `Bearer ${JWT}` }],
-  ['a name that nobody knows, further in', { context: { login: { value: JWT } } }],
-  ['a token beside one that is none', { authorization: 'Basic YW5uOnB3', token: JWT }],
-  ['a token beside a blank', { token: null, authorization: 'Bearer undefined', authToken: JWT }],
-])('a token is found where %s sends it: %o', (_who, values) => {
+  ['an unknown name', { userCredential: `Bearer ${JWT}` }],
+  ['an unknown name, nested', { context: { login: { value: JWT } } }],
+  ['a token beside another scheme', { authorization: 'Basic YW5uOnB3', token: JWT }],
+  ['a token beside blank values', { token: null, authorization: 'Bearer undefined', authToken: JWT }],
+])('a token is found where %s sends it: %o', (_client, values) => {
   expect(findToken(values)).toEqual({ token: JWT });
 });
 

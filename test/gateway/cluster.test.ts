@@ -8,13 +8,12 @@ import {
 import type { GatewayOptions } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 import { openTestDatabase } from '../harness/database.ts';
-
 import { sendMessage } from '../harness/ann-and-bob.ts';
 import { isMissing } from '../harness/installed-programs.ts';
 import { startRedis } from '../harness/redis.ts';
 
 /** Starts two nodes on one database. */
-async function twoNodes(env: GatewayOptions['env'] = {}) {
+async function startTwoNodes(env: GatewayOptions['env'] = {}) {
   const database = await openTestDatabase();
   const shared = { AUTH_SECRET: 'shared by both nodes', ...env };
   const stack = new AsyncDisposableStack();
@@ -29,27 +28,27 @@ const SIGNALS = 'subscription { signals { content } }';
 
 describe.skipIf(inject('database') !== 'postgres')('two nodes on one PostgreSQL', () => {
   test('a message sent on one node reaches GraphQL and legacy clients of the other', async () => {
-    await using nodes = await twoNodes();
+    await using nodes = await startTwoNodes();
     const ann = await nodes.one.createAccount();
     const bob = await nodes.two.createAccount();
     const circle = await createCircle(ann, bob);
     const conversation = await createConversation(ann, circle, bob);
     await using events = await bob.subscribeToConversation(conversation.id);
-    const legacy = await bob.connectLegacy();
-    await legacy.push('join_conversation', { conversation_id: conversation.legacyId });
+    const legacyClient = await bob.connectLegacy();
+    await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
     for (const text of ['one', 'two', 'x'.repeat(8192)]) {
       await sendMessage(ann, conversation, text);
       expect(await events.next()).toMatchObject({ message: { text } });
-      expect(await legacy.expect('message')).toMatchObject({ message: { content: text } });
+      expect(await legacyClient.expect('message')).toMatchObject({ message: { content: text } });
     }
   });
 
   test('a signal of any size reaches its target on the other node', async () => {
-    await using nodes = await twoNodes();
+    await using nodes = await startTwoNodes();
     const ann = await nodes.one.createAccount();
     const bob = await nodes.two.createAccount();
     await createCircle(ann, bob);
-    const legacy = await bob.connectLegacy();
+    const legacyClient = await bob.connectLegacy();
     await using signals = bob.graphql.subscribe(SIGNALS);
     await using inbox = await bob.subscribeToInbox();
     expect(inbox.pending()).toEqual([]);
@@ -57,27 +56,27 @@ describe.skipIf(inject('database') !== 'postgres')('two nodes on one PostgreSQL'
     for (const message of ['CALLING', 'v=0'.repeat(10_000)]) {
       const payload = { user_id: bob.legacyId, message };
       expect(await caller.push('webrtc_forward', payload)).toBe('Message forwarded');
-      expect(await legacy.expect('webrtc_forward')).toMatchObject({ content: payload });
+      expect(await legacyClient.expect('webrtc_forward')).toMatchObject({ content: payload });
       expect(await signals.next()).toEqual({ content: payload });
     }
   });
 
   test('presence is shared: an account online on one node is online on the other, until its last connection ends', async () => {
-    await using nodes = await twoNodes();
+    await using nodes = await startTwoNodes();
     const ann = await nodes.one.createAccount();
     const bob = await nodes.two.createAccount();
     const circle = await createCircle(ann, bob);
     const watcher = await ann.connectLegacy();
     await watcher.push('join_circle', { circle_id: circle.legacyId });
-    const legacy = await bob.connectLegacy();
+    const legacyClient = await bob.connectLegacy();
     expect(await watcher.expect('circle')).toMatchObject({ event: 'connect', user: bob.login });
-    legacy.close();
+    legacyClient.close();
     expect(await watcher.expect('circle')).toMatchObject({ event: 'disconnect', user: bob.login });
     expect(watcher.pending()).toEqual([]);
   });
 
   test('logout and a kick on one node end streams and rooms on the other', async () => {
-    await using nodes = await twoNodes();
+    await using nodes = await startTwoNodes();
     const ann = await nodes.one.createAccount();
     const bob = await nodes.two.createAccount();
     const circle = await createCircle(ann, bob);
@@ -90,12 +89,12 @@ describe.skipIf(inject('database') !== 'postgres')('two nodes on one PostgreSQL'
       },
     );
     expect(await events.waitForEnd()).toMatchObject([{ extensions: { reason: 'KICKED' } }]);
-    const legacy = await bob.connectLegacy();
+    const legacyClient = await bob.connectLegacy();
     await using inbox = await bob.subscribeToInbox();
-    await using elsewhere = createGraphqlClient(nodes.one.url, bob.token);
-    await elsewhere.run('mutation { logout }');
-    expect(await legacy.expect('error')).toBe('User not found');
-    await legacy.waitForDisconnect();
+    await using otherClient = createGraphqlClient(nodes.one.url, bob.token);
+    await otherClient.run('mutation { logout }');
+    expect(await legacyClient.expect('error')).toBe('User not found');
+    await legacyClient.waitForDisconnect();
     expect(await inbox.waitForEnd()).toMatchObject([{ extensions: { reason: 'LOGGED_OUT' } }]);
   });
 });
@@ -103,9 +102,9 @@ describe.skipIf(inject('database') !== 'postgres')('two nodes on one PostgreSQL'
 describe.skipIf(inject('database') !== 'postgres' || isMissing('redis-server'))(
   'two nodes connected by Redis',
   () => {
-    test('deliver each other’s events, also those of a Redis outage', async () => {
+    test('deliver each other’s events, including those published during a Redis outage', async () => {
       await using redis = await startRedis();
-      await using nodes = await twoNodes({ DATABASE_URL: 'postgres://given', REDIS_URL: redis.url });
+      await using nodes = await startTwoNodes({ DATABASE_URL: 'postgres://given', REDIS_URL: redis.url });
       const ann = await nodes.one.createAccount();
       const bob = await nodes.two.createAccount();
       const circle = await createCircle(ann, bob);

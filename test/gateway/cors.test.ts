@@ -15,7 +15,7 @@ const request = (
   });
 
 /** Returns whether a page of the origin may open each kind of connection. */
-async function opens(app: TestGateway, origin: string): Promise<boolean[]> {
+async function canConnect(app: TestGateway, origin: string): Promise<boolean[]> {
   const sockets = ['/graphql', '/socket.io/?EIO=4&transport=websocket'].map(
     (path) =>
       new Promise<boolean>((resolve) => {
@@ -37,7 +37,7 @@ test('origins are allowed in any listed form, on every transport', async () => {
         '"HTTPS://App.example.com:443/", http://localhost:5173 ,https://bücher.example,capacitor://localhost,null,',
     },
   });
-  const all = [true, true, true, true];
+  const everyTransport = [true, true, true, true];
   for (const origin of [
     'https://app.example.com',
     'http://localhost:5173',
@@ -47,7 +47,7 @@ test('origins are allowed in any listed form, on every transport', async () => {
     app.url,
     app.url.replace('http', 'ws'),
   ])
-    expect(await opens(app, origin), origin).toEqual(all);
+    expect(await canConnect(app, origin), origin).toEqual(everyTransport);
   for (const origin of [
     'http://app.example.com',
     'https://app.example.com:8443',
@@ -56,7 +56,7 @@ test('origins are allowed in any listed form, on every transport', async () => {
     'file://',
     'nonsense',
   ])
-    expect(await opens(app, origin), origin).toEqual(all.map(() => false));
+    expect(await canConnect(app, origin), origin).toEqual(everyTransport.map(() => false));
 });
 
 test('a page of an allowed origin can read the exposed headers, with credentials; a page of another origin cannot', async () => {
@@ -66,15 +66,15 @@ test('a page of an allowed origin can read the exposed headers, with credentials
   expect(headers.get('access-control-allow-credentials')).toBe('true');
   for (const name of ['www-authenticate', 'retry-after', 'etag', 'content-disposition', 'content-range'])
     expect(headers.get('access-control-expose-headers')?.split(', ')).toContain(name);
-  const refused = await request(app, 'https://evil.example');
-  expect(refused.status).toBe(403);
-  expect(refused.headers.get('access-control-allow-origin')).toBeNull();
+  const response = await request(app, 'https://evil.example');
+  expect(response.status).toBe(403);
+  expect(response.headers.get('access-control-allow-origin')).toBeNull();
 });
 
 test.each(['', '*'])('with CORS_ORIGINS=%s any origin is allowed, without credentials', async (list) => {
   await using app = await startTestApp({ env: { CORS_ORIGINS: list } });
   for (const origin of ['https://any.example', 'null', 'file://']) {
-    expect(await opens(app, origin), origin).toEqual([true, true, true, true]);
+    expect(await canConnect(app, origin), origin).toEqual([true, true, true, true]);
     const { headers } = await request(app, origin);
     expect(headers.get('access-control-allow-origin')).toBe(origin);
     expect(headers.get('access-control-allow-credentials')).toBeNull();

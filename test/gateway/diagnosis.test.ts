@@ -30,18 +30,18 @@ import type { GraphqlSocket } from '../harness/graphql-socket.ts';
 const INFO = 30;
 const DEBUG = 20;
 
-type Line = Readonly<Record<string, unknown>>;
+type LogLine = Readonly<Record<string, unknown>>;
 
 interface LoggedApp extends TestGateway {
-  /** Everything that was logged, as one text. */
+  /** Returns the whole log as text. */
   text(): string;
-  /** The logged lines with all of these fields. */
-  lines(fields: Line): readonly Line[];
+  /** Returns the log lines that have all of these fields. */
+  lines(fields: LogLine): readonly LogLine[];
   metrics(): Promise<string>;
 }
 
-/** A gateway whose log, at level debug, the test reads. */
-async function loggedApp(): Promise<LoggedApp> {
+/** Starts a gateway that logs at level debug, and captures its log. */
+async function startLoggedApp(): Promise<LoggedApp> {
   let text = '';
   const destination = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -72,22 +72,22 @@ async function loggedApp(): Promise<LoggedApp> {
   return {
     url: app.url,
     graphql,
-    createAccount: async (given?: NewAccount) =>
-      accounts.use(await createTestAccount(app.url, graphql, given)),
+    createAccount: async (values?: NewAccount) =>
+      accounts.use(await createTestAccount(app.url, graphql, values)),
     connectLegacy: () => Promise.reject(new Error('The test needs no legacy client.')),
     text: () => text,
     lines: (fields) =>
       text
         .split('\n')
         .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as Line)
+        .map((line) => JSON.parse(line) as LogLine)
         .filter((line) => Object.entries(fields).every(([name, value]) => line[name] === value)),
     metrics: async () => (await fetch(`${app.url}/metrics`)).text(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
-const EVENTS = (id: string, name: string) =>
+const createEventsQuery = (id: string, name: string) =>
   `subscription ${name} { conversationEvents(conversationId: "${id}") { __typename ... on MessageSent { message { text } } } }`;
 
 /** Subscribes and waits until the stream is live. */
@@ -97,25 +97,30 @@ async function subscribe(socket: GraphqlSocket, id: string, query: string): Prom
 }
 
 test('the log follows a GraphQL WebSocket, its operations and its streams by connection id', async () => {
-  await using app = await loggedApp();
+  await using app = await startLoggedApp();
   const { ann, conversation } = await createAnnAndBob(app);
   const socket = await openGraphqlSocket(app.url, { token: ann.token });
-  await subscribe(socket, 'a', EVENTS(conversation.id, 'Chat'));
+  await subscribe(socket, 'a', createEventsQuery(conversation.id, 'Chat'));
   const [opened] = app.lines({ msg: 'stream opened', operation: 'subscription Chat' });
   const connection = opened?.['connection'];
   const account = opened?.['account'];
   expect(connection).toMatch(/^ws-\d+$/);
   expect(account).toMatch(/^user:\d+$/);
   const topic = `conversation:${conversation.legacyId}`;
-  const about = { connection, transport: 'graphql-ws' };
-  expect(opened).toMatchObject({ ...about, level: DEBUG, topic });
-  expect(app.lines({ ...about, msg: 'connection opened' })).toMatchObject([{ level: DEBUG }]);
+  const connectionFields = { connection, transport: 'graphql-ws' };
+  expect(opened).toMatchObject({ ...connectionFields, level: DEBUG, topic });
+  expect(app.lines({ ...connectionFields, msg: 'connection opened' })).toMatchObject([{ level: DEBUG }]);
   expect(app.lines({ connection, msg: 'connection authenticated' })).toMatchObject([{ account }]);
 
   socket.send({ id: 'b', type: 'subscribe', payload: { query: 'query Me { me { __typename } }' } });
   await socket.nextOf('complete');
   expect(app.lines({ connection, msg: 'operation ended' })).toEqual([
-    expect.objectContaining({ ...about, account, operation: 'query Me', durationMs: expect.any(Number) }),
+    expect.objectContaining({
+      ...connectionFields,
+      account,
+      operation: 'query Me',
+      durationMs: expect.any(Number),
+    }),
   ]);
   const query = 'query Missing { conversation(id: "Conversation:999999") { id } }';
   socket.send({ id: 'c', type: 'subscribe', payload: { query } });
@@ -125,19 +130,21 @@ test('the log follows a GraphQL WebSocket, its operations and its streams by con
   await expect
     .poll(() => app.lines({ connection, msg: 'stream ended' }))
     .toMatchObject([
-      { ...about, level: DEBUG, account, topic, operation: 'subscription Chat', reason: 'CLIENT' },
+      { ...connectionFields, level: DEBUG, account, topic, operation: 'subscription Chat', reason: 'CLIENT' },
     ]);
   socket.socket.close(1000);
   await expect
     .poll(() => app.lines({ connection, msg: 'connection closed' }))
-    .toMatchObject([{ ...about, level: DEBUG, account, code: 1000, reason: 'CLIENT', operations: 3 }]);
+    .toMatchObject([
+      { ...connectionFields, level: DEBUG, account, code: 1000, reason: 'CLIENT', operations: 3 },
+    ]);
 });
 
 test('a stream that the server ends is logged at level info, with topic and reason', async () => {
-  await using app = await loggedApp();
+  await using app = await startLoggedApp();
   const { ann, bob, conversation } = await createAnnAndBob(app);
   await using socket = await openGraphqlSocket(app.url, { token: bob.token });
-  await subscribe(socket, 'a', EVENTS(conversation.id, 'Chat'));
+  await subscribe(socket, 'a', createEventsQuery(conversation.id, 'Chat'));
   await ann.graphql.run(
     'mutation ($id: ID!, $email: String!) { kickFromConversation(conversationId: $id, email: $email) { id } }',
     { id: conversation.id, email: bob.login },
@@ -156,7 +163,7 @@ test('a stream that the server ends is logged at level info, with topic and reas
 });
 
 test('the end of a connection by the server is logged at level info, with reason and close code', async () => {
-  await using app = await loggedApp();
+  await using app = await startLoggedApp();
   const ann = await app.createAccount({ email: 'ann@example.com', password: 'correct horse' });
   await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   await subscribe(socket, 'a', 'subscription { inboxEvents { __typename } }');
@@ -172,7 +179,7 @@ test('the end of a connection by the server is logged at level info, with reason
 });
 
 test('an event stream over SSE is a connection of its own in the log', async () => {
-  await using app = await loggedApp();
+  await using app = await startLoggedApp();
   const { ann, conversation } = await createAnnAndBob(app);
   const abort = new AbortController();
   const response = await fetch(`${app.url}/graphql`, {
@@ -183,31 +190,33 @@ test('an event stream over SSE is a connection of its own in the log', async () 
       accept: 'text/event-stream',
       authorization: `Bearer ${ann.token}`,
     },
-    body: JSON.stringify({ query: EVENTS(conversation.id, 'Chat') }),
+    body: JSON.stringify({ query: createEventsQuery(conversation.id, 'Chat') }),
   });
   expect(response.status).toBe(200);
-  const about = { connection: 'sse-1', transport: 'sse' };
-  await expect.poll(() => app.lines({ ...about, msg: 'connection opened' })).toHaveLength(1);
-  const [{ account } = {}] = app.lines({ ...about, msg: 'connection opened' });
+  const connectionFields = { connection: 'sse-1', transport: 'sse' };
+  await expect.poll(() => app.lines({ ...connectionFields, msg: 'connection opened' })).toHaveLength(1);
+  const [{ account } = {}] = app.lines({ ...connectionFields, msg: 'connection opened' });
   expect(account).toMatch(/^user:\d+$/);
-  expect(app.lines(about).map(({ msg }) => msg)).toEqual(['connection opened', 'stream opened']);
-  expect(app.lines({ ...about, msg: 'stream opened' })).toMatchObject([
+  expect(app.lines(connectionFields).map(({ msg }) => msg)).toEqual(['connection opened', 'stream opened']);
+  expect(app.lines({ ...connectionFields, msg: 'stream opened' })).toMatchObject([
     { account, topic: `conversation:${conversation.legacyId}`, operation: 'subscription Chat' },
   ]);
   abort.abort();
   await expect
-    .poll(() => app.lines({ ...about, msg: 'connection closed' }))
+    .poll(() => app.lines({ ...connectionFields, msg: 'connection closed' }))
     .toMatchObject([{ level: DEBUG, account, reason: 'CLIENT', operations: 1 }]);
-  expect(app.lines({ ...about, msg: 'stream ended' })).toMatchObject([{ account, reason: 'CLIENT' }]);
+  expect(app.lines({ ...connectionFields, msg: 'stream ended' })).toMatchObject([
+    { account, reason: 'CLIENT' },
+  ]);
 });
 
 test('operations over HTTP have the id of their TCP connection in the log', async () => {
-  await using app = await loggedApp();
+  await using app = await startLoggedApp();
   const post = async (agent: Agent, name: string): Promise<unknown> => {
     const headers = { 'content-type': 'application/json' };
-    const sent = request(`${app.url}/graphql`, { method: 'POST', agent, headers });
-    sent.end(JSON.stringify({ query: `query ${name} { __typename }` }));
-    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    const clientRequest = request(`${app.url}/graphql`, { method: 'POST', agent, headers });
+    clientRequest.end(JSON.stringify({ query: `query ${name} { __typename }` }));
+    const [response] = (await once(clientRequest, 'response')) as [IncomingMessage];
     await readText(response);
     const [line] = app.lines({ msg: 'operation ended', transport: 'http', operation: `query ${name}` });
     return line?.['connection'];
@@ -224,7 +233,7 @@ test('operations over HTTP have the id of their TCP connection in the log', asyn
 });
 
 test('no line of the log holds a token, a literal of a document, a variable or a message', async () => {
-  await using app = await loggedApp();
+  await using app = await startLoggedApp();
   const { ann, conversation } = await createAnnAndBob(app);
   await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   const query = `mutation Send($id: ID!) { sendMessage(conversationId: $id, text: "a literal") { message { id } } }`;
@@ -237,7 +246,7 @@ test('no line of the log holds a token, a literal of a document, a variable or a
 });
 
 test('a client that sends and does not read is paused, logged and counted', async () => {
-  await using app = await loggedApp();
+  await using app = await startLoggedApp();
   const ann = await app.createAccount();
   await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   socket.socket.pause();
@@ -255,11 +264,11 @@ test('a client that sends and does not read is paused, logged and counted', asyn
 });
 
 test('the groups of shared delivery are measured, and a slow member that falls back is logged and counted', async () => {
-  await using app = await loggedApp();
+  await using app = await startLoggedApp();
   const { ann, bob, conversation } = await createAnnAndBob(app);
   await using socket = await openGraphqlSocket(app.url, { token: bob.token });
   const MEMBERS = 100;
-  const query = EVENTS(conversation.id, 'Chat');
+  const query = createEventsQuery(conversation.id, 'Chat');
   for (let index = 0; index < MEMBERS; index += 1) await subscribe(socket, String(index), query);
   for (const line of [
     'parley_shared_groups 1',
@@ -271,10 +280,10 @@ test('the groups of shared delivery are measured, and a slow member that falls b
     await expect.poll(app.metrics).toContain(line);
 
   socket.socket.pause();
-  const hasFallenBack = () => app.lines({ msg: 'stream fell back to the event log', reason: 'SLOW' });
-  for (let count = 0; count < 60 && hasFallenBack().length === 0; count += 1)
+  const findFallbacks = () => app.lines({ msg: 'stream fell back to the event log', reason: 'SLOW' });
+  for (let count = 0; count < 60 && findFallbacks().length === 0; count += 1)
     await sendMessage(ann, conversation, 'x'.repeat(8_000));
-  const [fallback] = hasFallenBack();
+  const [fallback] = findFallbacks();
   expect(fallback).toMatchObject({
     level: DEBUG,
     connection: expect.stringMatching(/^ws-/) as unknown,
@@ -285,8 +294,8 @@ test('the groups of shared delivery are measured, and a slow member that falls b
 
 const ENVELOPE = { topic: 'user:1', seq: 1, at: '', event: {} } as never;
 
-/** A group of one member, whose receiver fails. The test chooses the execution. */
-async function group(execute: () => Promise<object>, size: number) {
+/** Creates a group of one member whose receiver throws. */
+async function createGroup(execute: () => Promise<object>, size: number) {
   const metrics = createMetrics();
   let follower: Follower | undefined;
   const joined = Promise.withResolvers<void>();
@@ -315,9 +324,9 @@ async function group(execute: () => Promise<object>, size: number) {
       throw new Error('broken');
     },
   };
-  const left = fanOut.run(stream, { key: 'k', execute }, receiver);
+  const completion = fanOut.run(stream, { key: 'k', execute }, receiver);
   await joined.promise;
-  return { follower, left, fallbacks: async () => (await metrics.fallbacks.get()).values };
+  return { follower, completion, fallbacks: async () => (await metrics.fallbacks.get()).values };
 }
 
 test.for([
@@ -326,10 +335,10 @@ test.for([
   { reason: 'WRITE_FAILED', execute: () => Promise.resolve({ data: {} }), size: 1 },
   { reason: 'GAP', execute: () => Promise.reject(new Error('not executed')), size: 1 },
 ])('a member that falls back because of $reason is counted', async ({ reason, execute, size }) => {
-  const { follower, left, fallbacks } = await group(execute, size);
+  const { follower, completion, fallbacks } = await createGroup(execute, size);
   if (reason === 'GAP') follower?.gap?.();
   else follower?.event?.(ENVELOPE);
-  await left;
+  await completion;
   expect(await fallbacks()).toEqual([{ labels: { reason }, value: 1 }]);
 });
 
@@ -351,7 +360,7 @@ test('log lag is the number of committed events that the tail has not delivered'
 
 test('every metric, log line and statement of docs/diagnosis.md exists', async () => {
   const page = await readFile('docs/diagnosis.md', 'utf8');
-  await using app = await loggedApp();
+  await using app = await startLoggedApp();
   const metrics = await app.metrics();
   for (const [name] of page.matchAll(/\b(?:parley|nodejs|process)_\w+/g))
     expect(metrics).toContain(`# TYPE ${name} `);
@@ -375,7 +384,7 @@ test('every metric, log line and statement of docs/diagnosis.md exists', async (
   const statements = [...page.matchAll(/```sql\n([^]*?)```/g)].flatMap(([, block = '']) =>
     block.split(/;\n/),
   );
-  const ours = statements.filter((one) => /\S/.test(one) && !one.includes('pg_stat_statements'));
-  expect(ours).toHaveLength(7);
-  for (const statement of ours) await sql.raw(statement).execute(db);
+  const ownStatements = statements.filter((one) => /\S/.test(one) && !one.includes('pg_stat_statements'));
+  expect(ownStatements).toHaveLength(7);
+  for (const statement of ownStatements) await sql.raw(statement).execute(db);
 });

@@ -17,50 +17,50 @@ async function upload(app: TestGateway, account: TestAccount, id: string, name: 
 }
 
 /** Stores a file and returns a function that downloads it. */
-async function storedFile(app: TestGateway, name = 'plain.txt') {
+async function storeFile(app: TestGateway, name = 'plain.txt') {
   const { ann, bob, conversation } = await createAnnAndBob(app);
-  const { sendMessage: sent } = await sendMessage(ann, conversation, 'files', [name]);
-  const id = sent.media[0]?.id.replace('Media:', '') ?? '';
+  const { sendMessage: result } = await sendMessage(ann, conversation, 'files', [name]);
+  const id = result.media[0]?.id.replace('Media:', '') ?? '';
   await upload(app, ann, id, name);
-  const get = (headers: Record<string, string> = {}, method = 'GET') =>
+  const download = (headers: Record<string, string> = {}, method = 'GET') =>
     fetch(`${app.url}/media/${id}`, {
       method,
       headers: { authorization: `Bearer ${bob.token}`, ...headers },
     });
-  return { id, ann, get };
+  return { id, ann, download };
 }
 
-test('a current copy of a file is 304, and an outdated one is sent in full', async () => {
+test('a request with a current validator is 304, and one with an outdated validator receives the whole file', async () => {
   await using app = await startTestApp();
-  const { id, ann, get } = await storedFile(app);
-  const first = await get();
+  const { id, ann, download } = await storeFile(app);
+  const first = await download();
   const etag = first.headers.get('etag') ?? '';
   const modified = first.headers.get('last-modified') ?? '';
   expect(etag).toMatch(/^"[\w-]+"$/);
   expect(Date.parse(modified)).toBeGreaterThan(0);
   expect(first.headers.get('cache-control')).toBe('private, no-cache');
   expect(first.headers.get('vary')).toBe('Origin, Authorization');
-  const known: Record<string, string>[] = [
+  const conditions: Record<string, string>[] = [
     { 'if-none-match': etag },
     { 'if-none-match': `"other", W/${etag}` },
     { 'if-none-match': '*' },
     { 'if-modified-since': modified },
   ];
-  for (const headers of known) {
-    const again = await get({ ...headers, range: 'bytes=0-1' });
-    expect([again.status, await again.text()], JSON.stringify(headers)).toEqual([304, '']);
-    expect(again.headers.get('etag')).toBe(etag);
-    expect(again.headers.get('content-type')).toBeNull();
+  for (const headers of conditions) {
+    const cached = await download({ ...headers, range: 'bytes=0-1' });
+    expect([cached.status, await cached.text()], JSON.stringify(headers)).toEqual([304, '']);
+    expect(cached.headers.get('etag')).toBe(etag);
+    expect(cached.headers.get('content-type')).toBeNull();
   }
-  expect((await get({ 'if-none-match': '"other"' })).status).toBe(200);
+  expect((await download({ 'if-none-match': '"other"' })).status).toBe(200);
   await upload(app, ann, id, 'plain.txt', 'replaced');
-  const replaced = await get({ 'if-none-match': etag });
+  const replaced = await download({ 'if-none-match': etag });
   expect([replaced.status, await replaced.text()]).toEqual([200, 'replaced']);
 });
 
 test('ranges of a file are served', async () => {
   await using app = await startTestApp();
-  const { get } = await storedFile(app);
+  const { download } = await storeFile(app);
   for (const [range, status, text, contentRange] of [
     ['bytes=2-4', 206, 'cde', 'bytes 2-4/10'],
     ['Bytes=8-', 206, 'ij', 'bytes 8-9/10'],
@@ -75,7 +75,7 @@ test('ranges of a file are served', async () => {
     ['bytes=10-', 416, '', 'bytes */10'],
     ['bytes=-0', 416, '', 'bytes */10'],
   ] as const) {
-    const response = await get({ range });
+    const response = await download({ range });
     expect([response.status, await response.text(), response.headers.get('content-range')], range).toEqual([
       status,
       text,
@@ -83,18 +83,18 @@ test('ranges of a file are served', async () => {
     ]);
     expect(response.headers.get('accept-ranges')).toBe('bytes');
   }
-  const head = await get({ range: 'bytes=2-4' }, 'HEAD');
+  const head = await download({ range: 'bytes=2-4' }, 'HEAD');
   expect([head.status, head.headers.get('content-length')]).toEqual([200, '10']);
 });
 
 test('an interrupted download resumes only if the file is unchanged', async () => {
   await using app = await startTestApp();
-  const { get } = await storedFile(app);
-  const { headers } = await get();
+  const { download } = await storeFile(app);
+  const { headers } = await download();
   const etag = headers.get('etag') ?? '';
   const modified = headers.get('last-modified') ?? '';
   const resume = async (condition: string) =>
-    (await get({ range: 'bytes=5-', 'if-range': condition })).status;
+    (await download({ range: 'bytes=5-', 'if-range': condition })).status;
   expect(await resume(etag)).toBe(206);
   expect(await resume(modified)).toBe(206);
   for (const other of ['"other"', `W/${etag}`, new Date(0).toUTCString()])
@@ -111,39 +111,40 @@ test.each([
     `attachment; filename="_ (1)'*.txt"; filename*=UTF-8''%E5%86%99%E7%9C%9F%20%281%29%27%2A.txt`,
   ],
   ['50%20.txt', `attachment; filename=50%20.txt; filename*=UTF-8''50%2520.txt`],
-])('%s has a disposition with its name for every client', async (name, disposition) => {
+])('%s has a Content-Disposition that every client understands', async (name, disposition) => {
   await using app = await startTestApp();
-  const { get } = await storedFile(app, name);
-  expect((await get()).headers.get('content-disposition')).toBe(disposition);
+  const { download } = await storeFile(app, name);
+  expect((await download()).headers.get('content-disposition')).toBe(disposition);
 });
 
-test('a media path with anything before or after its number is 404', async () => {
+test('a media path with extra segments or an extension is 404', async () => {
   await using app = await startTestApp();
-  const { id, ann } = await storedFile(app);
-  const statusOf = async (path: string) =>
+  const { id, ann } = await storeFile(app);
+  const readStatus = async (path: string) =>
     (await fetch(app.url + path, { headers: { authorization: `Bearer ${ann.token}` } })).status;
   for (const path of [`/media/${id}`, `/media/${id}/`, `//media//${id}?x`])
-    expect(await statusOf(path), path).toBe(200);
+    expect(await readStatus(path), path).toBe(200);
   for (const path of [`/media/x/${id}`, '/media', `/media/${id}.txt`])
-    expect(await statusOf(path), path).toBe(404);
+    expect(await readStatus(path), path).toBe(404);
 });
 
-test('current copies of the page’s files are 304', async () => {
+test('static files with a current ETag are 304', async () => {
   await using app = await startTestApp();
   for (const path of ['/', '/channels', '/asyncapi.yaml', '/page/style.css', '/page/page.js']) {
     const first = await fetch(app.url + path);
     await first.text();
-    const again = await fetch(app.url + path, {
+    const cached = await fetch(app.url + path, {
       headers: { 'if-none-match': first.headers.get('etag') ?? '' },
     });
-    expect(again.status, path).toBe(304);
-    expect(again.headers.get('cache-control'), path).toBe('no-cache');
+    expect(cached.status, path).toBe(304);
+    expect(cached.headers.get('cache-control'), path).toBe('no-cache');
   }
 });
 
-test('results and node states must not be cached', async () => {
+test('results and health states are not cacheable', async () => {
   await using app = await startTestApp();
-  const caching = async (path: string) => (await fetch(app.url + path)).headers.get('cache-control');
-  expect(await caching('/graphql?query={__typename}')).toBe('private, no-cache');
-  for (const path of ['/healthz', '/readyz', '/nothing']) expect(await caching(path), path).toBe('no-store');
+  const readCacheControl = async (path: string) => (await fetch(app.url + path)).headers.get('cache-control');
+  expect(await readCacheControl('/graphql?query={__typename}')).toBe('private, no-cache');
+  for (const path of ['/healthz', '/readyz', '/nothing'])
+    expect(await readCacheControl(path), path).toBe('no-store');
 });

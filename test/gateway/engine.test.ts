@@ -8,7 +8,7 @@ import { Semaphore } from '../../src/lib/semaphore.ts';
 import { createTestDeps } from '../harness/deps.ts';
 
 /** Creates an engine with one subscription that counts, and a counter of executed results. */
-async function counting() {
+async function createCountingEngine() {
   const deps = await createTestDeps();
   let executed = 0;
   const schema = new GraphQLSchema({
@@ -48,23 +48,23 @@ async function counting() {
 const first = { done: false, value: { data: { count: 1 } } };
 
 test('a result waits for a permit, which the next call of an earlier stream releases', async () => {
-  const { open, executed } = await counting();
+  const { open, executed } = await createCountingEngine();
   const [one, two, three, four] = [await open(), await open(), await open(), await open()];
   expect(await Promise.all([one.next(), two.next()])).toEqual([first, first]);
   const [third, fourth] = [three.next(), four.next()];
   expect(executed()).toBe(2);
-  const again = one.next();
+  const secondResult = one.next();
   expect(await third).toEqual(first);
   await two.return();
   expect(await fourth).toEqual(first);
   expect(executed()).toBe(4);
   await three.return();
-  expect(await again).toEqual({ done: false, value: { data: { count: 2 } } });
+  expect(await secondResult).toEqual({ done: false, value: { data: { count: 2 } } });
   await Promise.all([one.return(), four.return()]);
 });
 
 test('a stream that is closed while it waits for a permit executes nothing and blocks no other stream', async () => {
-  const { open, semaphore, executed } = await counting();
+  const { open, semaphore, executed } = await createCountingEngine();
   const [one, two, three] = [await open(), await open(), await open()];
   await Promise.all([one.next(), two.next()]);
   const third = three.next();

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { startTestApp } from '../harness/app.ts';
 
 const CREATE = 'mutation ($input: CreateAccountInput!) { createAccount(input: $input) { token } }';
-const SEND =
+const SEND_MESSAGE =
   'mutation ($id: ID!, $words: String, $names: [String!]) { sendMessage(conversationId: $id, text: $words, files: $names) { message { id } } }';
 const ANN = { email: 'ann@example.com', password: 'x', firstName: 'A', lastName: 'B' };
 
@@ -12,9 +12,9 @@ const cases: [field: string | undefined, query: string, variables?: Record<strin
   ['lastName', CREATE, { input: { email: 'x', password: 'y', firstName: 'z' } }],
   ['color', CREATE, { input: { ...ANN, color: 'red' } }],
   ['input', CREATE, {}],
-  ['text', SEND, { id: 'Conversation:1', words: 5 }],
-  ['files', SEND, { id: 'Conversation:1', names: ['a', 1] }],
-  ['conversationId', SEND, {}],
+  ['text', SEND_MESSAGE, { id: 'Conversation:1', words: 5 }],
+  ['files', SEND_MESSAGE, { id: 'Conversation:1', names: ['a', 1] }],
+  ['conversationId', SEND_MESSAGE, {}],
   ['text', 'mutation { sendMessage(conversationId: "Conversation:1", text: 5) { message { id } } }'],
   ['conversationId', 'mutation { sendMessage(text: "x") { message { id } } }'],
   ['colour', 'mutation { sendMessage(conversationId: "Conversation:1", colour: 5) { message { id } } }'],
@@ -34,11 +34,11 @@ test.for(cases)('invalid input has its field in the error: %s in %s', async ([fi
 test('invalid input has its field in the error over WebSocket too', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
-  await using stream = ann.graphql.subscribe(
+  await using subscription = ann.graphql.subscribe(
     'subscription ($id: ID!) { conversationEvents(conversationId: $id) { cursor } }',
     { id: {} },
   );
-  expect(await stream.waitForEnd()).toMatchObject([
+  expect(await subscription.waitForEnd()).toMatchObject([
     { extensions: { code: 'INVALID_INPUT', field: 'conversationId' } },
   ]);
 });

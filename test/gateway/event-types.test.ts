@@ -2,25 +2,28 @@ import { expect, test } from 'vitest';
 import { createCircle, createConversation } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 
-const PLACE = 'fragment Place on Event { cursor at }';
-const ANY =
+const POSITION_FRAGMENT = 'fragment Position on Event { cursor at }';
+const EVENT_FRAGMENT =
   'fragment Any on Event { ... on MessageSent { message { text } } ... on CircleUpdated { circle { name } } }';
-const RENAMED = 'fragment Renamed on CircleUpdated { circle { name } }';
-const TOLD = 'fragment Told on ConversationEvent { cursor }';
+const CIRCLE_FRAGMENT = 'fragment Renamed on CircleUpdated { circle { name } }';
+const STREAM_FRAGMENT = 'fragment Streamed on ConversationEvent { cursor }';
 
 test.each([
   ['fields of every event', 'cursor at'],
   ['an event of the stream', '... on MessageSent { message { text } }'],
-  ['fragments on Event', `... on Event { cursor } ...Place ...Any } } ${PLACE} ${ANY}`],
-  ['events of another stream', `... on CircleUpdated { circle { name } } ...Renamed } } ${RENAMED}`],
-  ['fragments on the types of streams', `... on CircleEvent { at } ...Told } } ${TOLD}`],
-])('a conversation stream can select %s', async (_what, selection) => {
+  [
+    'fragments on Event',
+    `... on Event { cursor } ...Position ...Any } } ${POSITION_FRAGMENT} ${EVENT_FRAGMENT}`,
+  ],
+  ['events of another stream', `... on CircleUpdated { circle { name } } ...Renamed } } ${CIRCLE_FRAGMENT}`],
+  ['fragments on the types of streams', `... on CircleEvent { at } ...Streamed } } ${STREAM_FRAGMENT}`],
+])('a conversation stream can select %s', async (_label, selection) => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
   const { id } = await createConversation(ann, await createCircle(ann));
-  const close = selection.includes('fragment') ? '' : '} }';
+  const closingBraces = selection.includes('fragment') ? '' : '} }';
   const events = ann.graphql.subscribe<{ __typename: string }>(
-    `subscription ($id: ID!) { conversationEvents(conversationId: $id) { __typename ${selection} ${close}`,
+    `subscription ($id: ID!) { conversationEvents(conversationId: $id) { __typename ${selection} ${closingBraces}`,
     { id },
   );
   expect(await events.next()).toMatchObject({ __typename: 'StreamLive' });

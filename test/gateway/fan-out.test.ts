@@ -15,11 +15,11 @@ import { openSchemaClient } from '../schema/schema-client.ts';
 import type { SchemaClient } from '../schema/schema-client.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
-// Subscriptions of one operation share executions: each receives what it would receive on its own.
+// Subscriptions of one operation share executions. Each must receive the same as without sharing.
 
-function engineOf({ deps }: SchemaClient, shares: boolean, onExecute?: () => void): Engine {
+function createTestEngine({ deps }: SchemaClient, shares: boolean, onExecute?: () => void): Engine {
   const fanOut = createFanOut({ ...deps, metrics: createMetrics() });
-  const counted: typeof fanOut = {
+  const countingFanOut: typeof fanOut = {
     run: (stream, operation, receiver) =>
       fanOut.run(
         stream,
@@ -31,24 +31,24 @@ function engineOf({ deps }: SchemaClient, shares: boolean, onExecute?: () => voi
     schema,
     formatError: createFormatError(deps.log),
     introspection: true,
-    fanOut: shares ? counted : undefined,
+    fanOut: shares ? countingFanOut : undefined,
   });
 }
 
-interface Reading {
+interface Subscription {
   /** Received results as JSON, one line each, and a line for the end. */
   readonly lines: string[];
-  readonly over: Promise<void>;
-  /** Results written by the group, not returned by the stream. */
-  readonly shared: Buffer[];
+  readonly ended: Promise<void>;
+  /** Results written by the group instead of returned by the stream. */
+  readonly sharedResults: Buffer[];
   /** Resolves when this many lines have been received. */
-  has(count: number): Promise<void>;
-  stop(): Promise<unknown>;
+  waitForLines(count: number): Promise<void>;
+  unsubscribe(): Promise<unknown>;
 }
 
-interface Reader {
+interface Subscriber {
   readonly actor: ActorRef;
-  readonly text: string;
+  readonly query: string;
   readonly variables: Record<string, unknown>;
   /** Whether the receiver accepts a shared result; true by default. */
   readonly accepts?: () => boolean;
@@ -56,14 +56,18 @@ interface Reader {
 
 const toJson = (result: ExecutionResult): Buffer => Buffer.from(JSON.stringify(result));
 
-async function read(client: SchemaClient, engine: Engine, reader: Reader): Promise<Reading> {
-  const { actor, text, variables, accepts = () => true } = reader;
+async function subscribe(
+  client: SchemaClient,
+  engine: Engine,
+  subscriber: Subscriber,
+): Promise<Subscription> {
+  const { actor, query, variables, accepts = () => true } = subscriber;
   const session = { actor, tokenId: 'test', issuedAt: null, expiresAt: 0 };
   const lines: string[] = [];
-  const shared: Buffer[] = [];
+  const sharedResults: Buffer[] = [];
   let wake = (): void => undefined;
   const receive = (line: string): void => {
-    // Its timestamp is that of the subscription.
+    // The timestamp of `StreamLive` differs between subscriptions.
     lines.push(line.includes('"StreamLive"') ? 'live' : line);
     wake();
   };
@@ -71,16 +75,16 @@ async function read(client: SchemaClient, engine: Engine, reader: Reader): Promi
     write(result) {
       if (!accepts()) return false;
       const json = result.encoded(toJson);
-      shared.push(json);
+      sharedResults.push(json);
       receive(json.toString());
       return true;
     },
   };
   const context = createContext({ deps: client.deps, session });
-  const document = engine.parse(text);
+  const document = engine.parse(query);
   const stream = await engine.subscribe({ document, variables, context, receiver });
   if (!(Symbol.asyncIterator in stream)) throw new Error(JSON.stringify(stream));
-  const all = async (results: ResultStream): Promise<void> => {
+  const collect = async (results: ResultStream): Promise<void> => {
     try {
       for await (const result of results) receive(JSON.stringify(result));
       lines.push('complete');
@@ -91,33 +95,33 @@ async function read(client: SchemaClient, engine: Engine, reader: Reader): Promi
   };
   return {
     lines,
-    shared,
-    over: all(stream),
-    async has(count) {
+    sharedResults,
+    ended: collect(stream),
+    async waitForLines(count) {
       while (lines.length < count) await new Promise<void>((resolve) => (wake = resolve));
     },
-    stop: () => stream.return(),
+    unsubscribe: () => stream.return(),
   };
 }
 
-const EVENTS = (selection: string) =>
+const createEventsQuery = (selection: string) =>
   `subscription ($id: ID!, $after: Cursor) { conversationEvents(conversationId: $id, after: $after) { __typename ${selection} } }`;
-const TEXTS = EVENTS('... on MessageSent { message { text } }');
-const SEND =
+const TEXTS = createEventsQuery('... on MessageSent { message { text } }');
+const SEND_MESSAGE =
   'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
 
 const KICK =
   'mutation ($id: ID!, $e: String!) { kickFromConversation(conversationId: $id, email: $e) { id } }';
 
-interface People {
+interface Accounts {
   readonly ann: ActorRef & { readonly email: string };
   readonly bob: ActorRef & { readonly email: string };
   readonly cid: ActorRef & { readonly email: string };
-  /** Creates a conversation of all three and returns its id. */
-  talk(): Promise<string>;
+  /** Creates a conversation of all three accounts and returns its id. */
+  createConversation(): Promise<string>;
 }
 
-async function seedFamily(client: SchemaClient): Promise<People> {
+async function createAccounts(client: SchemaClient): Promise<Accounts> {
   const [ann, bob, cid] = [
     await client.createUser('Ann'),
     await client.createUser('Bob'),
@@ -126,18 +130,19 @@ async function seedFamily(client: SchemaClient): Promise<People> {
   const { createCircle } = await client.run(ann, 'mutation { createCircle(name: "Family") { id } }');
   const c = createCircle.id as string;
   for (const user of [bob, cid]) {
-    const invite = 'mutation ($c: ID!, $e: String!) { inviteToCircle(circleId: $c, email: $e) { id } }';
-    const { inviteToCircle } = await client.run(ann, invite, { c, e: user.email });
-    const accept = 'mutation ($i: ID!) { acceptCircleInvitation(invitationId: $i) { id } }';
-    await client.run(user, accept, { i: inviteToCircle.id });
+    const inviteMutation =
+      'mutation ($c: ID!, $e: String!) { inviteToCircle(circleId: $c, email: $e) { id } }';
+    const { inviteToCircle } = await client.run(ann, inviteMutation, { c, e: user.email });
+    const acceptMutation = 'mutation ($i: ID!) { acceptCircleInvitation(invitationId: $i) { id } }';
+    await client.run(user, acceptMutation, { i: inviteToCircle.id });
   }
   const create =
-    'mutation ($c: ID!, $es: [String!]) { createConversation(circleId: $c, name: "Talk", emails: $es) { id } }';
+    'mutation ($c: ID!, $es: [String!]) { createConversation(circleId: $c, name: "Chat", emails: $es) { id } }';
   return {
     ann,
     bob,
     cid,
-    async talk() {
+    async createConversation() {
       const { createConversation } = await client.run(ann, create, { c, es: [bob.email, cid.email] });
       return createConversation.id as string;
     },
@@ -149,21 +154,21 @@ const textOf = (line: string): string => /"text":"(\w+)"/.exec(line)?.[1] ?? lin
 /** Generates a random selection of a type's fields, nested up to a depth. */
 function generateSelection(g: fc.GeneratorValue, typeName: string, depth: number, perActor: boolean): string {
   const type = schema.getType(typeName);
-  const chosen = (): boolean => g(fc.nat, { max: 2 }) > 0;
+  const isChosen = (): boolean => g(fc.nat, { max: 2 }) > 0;
   if (isAbstractType(type)) {
-    const inner = schema.getPossibleTypes(type).filter(chosen);
+    const inner = schema.getPossibleTypes(type).filter(isChosen);
     return [
       '__typename',
       ...inner.map(({ name }) => `... on ${name} { ${generateSelection(g, name, depth, perActor)} }`),
     ].join(' ');
   }
-  if (!isObjectType(type)) throw new Error(`There is no type ${typeName}.`);
+  if (!isObjectType(type)) throw new Error(`The schema has no type ${typeName}.`);
   const fields = Object.values(type.getFields()).filter(
     ({ name, args, extensions }) =>
       args.length === 0 &&
       name !== 'eventCursor' &&
       (perActor || extensions['perActor'] !== true) &&
-      chosen(),
+      isChosen(),
   );
   const selected = fields.flatMap((field) => {
     const inner = getNamedType(field.type);
@@ -182,110 +187,121 @@ type Step = (id: string) => Promise<unknown>;
 /** Steps that publish every kind of conversation event, with the number of events each. The fifth removes Cid. */
 function createSteps(
   client: SchemaClient,
-  { ann, bob, cid }: People,
+  { ann, bob, cid }: Accounts,
 ): readonly (readonly [events: number, step: Step])[] {
-  let m: string | undefined;
+  let messageId: string | undefined;
   const promote =
     'mutation ($id: ID!, $e: String!) { promoteInConversation(conversationId: $id, email: $e) { id } }';
   const sendFirst =
     'mutation ($id: ID!) { sendMessage(conversationId: $id, text: "one", files: ["a"]) { message { id } } }';
   const edit = 'mutation ($m: ID!) { updateMessage(messageId: $m, text: "two") { id } }';
-  const rename = 'mutation ($id: ID!) { updateConversation(conversationId: $id, name: "Chat") { id } }';
+  const rename = 'mutation ($id: ID!) { updateConversation(conversationId: $id, name: "Renamed") { id } }';
   return [
-    [1, async (id) => (m = (await client.run(ann, sendFirst, { id })).sendMessage.message.id as string)],
+    [
+      1,
+      async (id) => (messageId = (await client.run(ann, sendFirst, { id })).sendMessage.message.id as string),
+    ],
     [
       3,
       (id) =>
         Promise.all([
-          client.run(ann, edit, { m }),
-          client.run(bob, SEND, { id, text: 'three' }),
-          client.run(cid, SEND, { id, text: 'four' }),
+          client.run(ann, edit, { m: messageId }),
+          client.run(bob, SEND_MESSAGE, { id, text: 'three' }),
+          client.run(cid, SEND_MESSAGE, { id, text: 'four' }),
         ]),
     ],
-    [1, () => client.run(ann, 'mutation ($m: ID!) { deleteMessage(messageId: $m) { id } }', { m })],
+    [
+      1,
+      () => client.run(ann, 'mutation ($m: ID!) { deleteMessage(messageId: $m) { id } }', { m: messageId }),
+    ],
     [1, (id) => client.run(ann, promote, { id, e: bob.email })],
     [1, (id) => client.run(bob, KICK, { id, e: cid.email })],
-    [1, (id) => client.run(bob, SEND, { id, text: 'five' })],
+    [1, (id) => client.run(bob, SEND_MESSAGE, { id, text: 'five' })],
     [1, (id) => client.run(bob, rename, { id })],
   ];
 }
 
 /** The lines of Cid's stream: live, seven events, and the end. */
-const ALL_OF_CID = 9;
+const LINES_OF_CID = 9;
 
 test(
   'shared and single delivery are equal to the byte, for any selection and account',
   { timeout: 60_000 },
   async () => {
     await using client = await openSchemaClient();
-    const people = await seedFamily(client);
-    const [together, alone] = [engineOf(client, true), engineOf(client, false)];
-    let shared = 0;
+    const accounts = await createAccounts(client);
+    const [sharedEngine, singleEngine] = [createTestEngine(client, true), createTestEngine(client, false)];
+    let sharedCount = 0;
     const compare = async (g: fc.GeneratorValue): Promise<void> => {
-      const id = await people.talk();
-      const texts = [false, true].map((perActor) => EVENTS(generateSelection(g, 'Event', 2, perActor)));
-      const readers = [people.ann, people.bob, people.cid].flatMap((actor) =>
-        texts.map((text): Reader => ({ actor, text, variables: { id } })),
+      const id = await accounts.createConversation();
+      const queries = [false, true].map((perActor) =>
+        createEventsQuery(generateSelection(g, 'Event', 2, perActor)),
+      );
+      const subscribers = [accounts.ann, accounts.bob, accounts.cid].flatMap((actor) =>
+        queries.map((query): Subscriber => ({ actor, query, variables: { id } })),
       );
       const pairs = await Promise.all(
-        readers.map(
-          async (reader) =>
-            [await read(client, together, reader), await read(client, alone, reader)] as const,
+        subscribers.map(
+          async (subscriber) =>
+            [
+              await subscribe(client, sharedEngine, subscriber),
+              await subscribe(client, singleEngine, subscriber),
+            ] as const,
         ),
       );
-      // Some fields are read during execution, so each step waits until all readers have received its events.
+      // Some fields are read during execution, so each step waits until all subscribers have received its events.
       let lines = 1;
-      const allHave = () =>
+      const waitForAll = () =>
         Promise.all(
-          readers.flatMap(({ actor }, index) => {
-            const count = actor === people.cid ? Math.min(lines, ALL_OF_CID) : lines;
-            return (pairs[index] ?? []).map((reading) => reading.has(count));
+          subscribers.flatMap(({ actor }, index) => {
+            const count = actor === accounts.cid ? Math.min(lines, LINES_OF_CID) : lines;
+            return (pairs[index] ?? []).map((subscription) => subscription.waitForLines(count));
           }),
         );
-      await allHave();
-      for (const [events, step] of createSteps(client, people)) {
+      await waitForAll();
+      for (const [events, step] of createSteps(client, accounts)) {
         await step(id);
         lines += events;
-        await allHave();
+        await waitForAll();
       }
-      for (const reading of pairs.flat()) {
-        await reading.stop();
-        await reading.over;
+      for (const subscription of pairs.flat()) {
+        await subscription.unsubscribe();
+        await subscription.ended;
       }
       for (const [one, other] of pairs) {
         expect(one.lines).toEqual(other.lines);
-        expect(other.shared).toEqual([]);
-        shared += one.shared.length;
+        expect(other.sharedResults).toEqual([]);
+        sharedCount += one.sharedResults.length;
       }
     };
     await fc.assert(fc.asyncProperty(fc.gen(), compare), { numRuns: 12, seed: 5, endOnFailure: true });
-    expect(shared).toBeGreaterThan(100);
+    expect(sharedCount).toBeGreaterThan(100);
   },
 );
 
 test('a field that depends on its caller but lacks the mark prevents sharing and yields correct results', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, talk } = await seedFamily(client);
-  const id = await talk();
+  const { ann, bob, createConversation } = await createAccounts(client);
+  const id = await createConversation();
   const { myRole } = (schema.getType('Conversation') as GraphQLObjectType).getFields();
   if (myRole === undefined) throw new Error('The schema has no such field.');
   const { extensions } = myRole;
   myRole.extensions = {};
   try {
-    const engine = engineOf(client, true);
-    const text = EVENTS('... on MessageSent { message { text conversation { myRole } } }');
-    const readings = await Promise.all(
-      [ann, bob].map((actor) => read(client, engine, { actor, text, variables: { id } })),
+    const engine = createTestEngine(client, true);
+    const query = createEventsQuery('... on MessageSent { message { text conversation { myRole } } }');
+    const subscriptions = await Promise.all(
+      [ann, bob].map((actor) => subscribe(client, engine, { actor, query, variables: { id } })),
     );
-    await Promise.all(readings.map((reading) => reading.has(1)));
-    await client.run(ann, SEND, { id, text: 'one' });
-    await Promise.all(readings.map((reading) => reading.has(2)));
-    expect(readings.map(({ shared }) => shared)).toEqual([[], []]);
-    expect(readings.map(({ lines }) => /"myRole":"(\w+)"/.exec(lines[1] ?? '')?.[1])).toEqual([
+    await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(1)));
+    await client.run(ann, SEND_MESSAGE, { id, text: 'one' });
+    await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(2)));
+    expect(subscriptions.map(({ sharedResults }) => sharedResults)).toEqual([[], []]);
+    expect(subscriptions.map(({ lines }) => /"myRole":"(\w+)"/.exec(lines[1] ?? '')?.[1])).toEqual([
       'ADMIN',
       'STANDARD',
     ]);
-    await Promise.all(readings.map((reading) => reading.stop()));
+    await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
   } finally {
     myRole.extensions = extensions;
   }
@@ -293,26 +309,26 @@ test('a field that depends on its caller but lacks the mark prevents sharing and
 
 test('an `eventCursor` and the data beside it are from one snapshot', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, talk } = await seedFamily(client);
-  const id = await talk();
-  const engine = engineOf(client, true);
-  const text = EVENTS('... on ConversationUpdated { conversation { name eventCursor } }');
-  const readings = await Promise.all(
-    [ann, bob].map((actor) => read(client, engine, { actor, text, variables: { id } })),
+  const { ann, bob, createConversation } = await createAccounts(client);
+  const id = await createConversation();
+  const engine = createTestEngine(client, true);
+  const query = createEventsQuery('... on ConversationUpdated { conversation { name eventCursor } }');
+  const subscriptions = await Promise.all(
+    [ann, bob].map((actor) => subscribe(client, engine, { actor, query, variables: { id } })),
   );
-  await Promise.all(readings.map((reading) => reading.has(1)));
+  await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(1)));
   const rename =
     'mutation ($id: ID!, $n: String!) { updateConversation(conversationId: $id, name: $n) { id } }';
   await Promise.all(Array.from({ length: 6 }, (_, n) => client.run(ann, rename, { id, n: `n${n}` })));
-  await Promise.all(readings.map((reading) => reading.has(7)));
+  await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(7)));
   const names = new Map<string, Set<string>>();
-  for (const line of readings.flatMap(({ lines }) => lines.slice(1))) {
+  for (const line of subscriptions.flatMap(({ lines }) => lines.slice(1))) {
     const { name, eventCursor } = (JSON.parse(line) as Updated).data.conversationEvents.conversation;
     names.set(eventCursor, (names.get(eventCursor) ?? new Set()).add(name));
   }
-  for (const [, known] of names) expect(known.size).toBe(1);
-  expect(readings.map(({ shared }) => shared)).toEqual([[], []]);
-  await Promise.all(readings.map((reading) => reading.stop()));
+  for (const [, snapshotNames] of names) expect(snapshotNames.size).toBe(1);
+  expect(subscriptions.map(({ sharedResults }) => sharedResults)).toEqual([[], []]);
+  await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
 });
 
 interface Updated {
@@ -325,109 +341,109 @@ interface Updated {
 
 test('an event is executed once per group, whatever the start cursors, and once per subscription with per-account fields', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, cid, talk } = await seedFamily(client);
-  const id = await talk();
+  const { ann, bob, cid, createConversation } = await createAccounts(client);
+  const id = await createConversation();
   let executed = 0;
-  const engine = engineOf(client, true, () => (executed += 1));
+  const engine = createTestEngine(client, true, () => (executed += 1));
   const begin = 'query ($id: ID!) { conversation(id: $id) { eventCursor } }';
   const { conversation } = await client.run(ann, begin, { id });
   const after = conversation.eventCursor as string;
-  await client.run(ann, SEND, { id, text: 'before' });
-  const own = EVENTS('... on MediaUploaded { media { message { id } } }');
-  const readings = await Promise.all([
-    read(client, engine, { actor: ann, text: TEXTS, variables: { id, after } }),
-    read(client, engine, { actor: bob, text: TEXTS, variables: { id } }),
-    read(client, engine, { actor: cid, text: TEXTS, variables: { id, after: null } }),
-    read(client, engine, { actor: bob, text: own, variables: { id } }),
+  await client.run(ann, SEND_MESSAGE, { id, text: 'before' });
+  const perAccount = createEventsQuery('... on MediaUploaded { media { message { id } } }');
+  const subscriptions = await Promise.all([
+    subscribe(client, engine, { actor: ann, query: TEXTS, variables: { id, after } }),
+    subscribe(client, engine, { actor: bob, query: TEXTS, variables: { id } }),
+    subscribe(client, engine, { actor: cid, query: TEXTS, variables: { id, after: null } }),
+    subscribe(client, engine, { actor: bob, query: perAccount, variables: { id } }),
   ]);
-  const [first, ...others] = readings;
-  await first.has(2);
-  await Promise.all(others.map((reading) => reading.has(1)));
-  for (const text of ['one', 'two']) await client.run(ann, SEND, { id, text });
-  await Promise.all(readings.map((reading) => reading.has(3)));
+  const [first, ...others] = subscriptions;
+  await first.waitForLines(2);
+  await Promise.all(others.map((subscription) => subscription.waitForLines(1)));
+  for (const text of ['one', 'two']) await client.run(ann, SEND_MESSAGE, { id, text });
+  await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(3)));
   expect(first.lines.map(textOf)).toEqual(['before', 'live', 'one', 'two']);
-  expect(readings.map(({ shared }) => shared.length)).toEqual([2, 2, 2, 0]);
+  expect(subscriptions.map(({ sharedResults }) => sharedResults.length)).toEqual([2, 2, 2, 0]);
   expect(executed).toBe(2);
-  expect(first.shared[0]).toBe(others[0]?.shared[0]);
-  await Promise.all(readings.map((reading) => reading.stop()));
+  expect(first.sharedResults[0]).toBe(others[0]?.sharedResults[0]);
+  await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
 });
 
 test('a slow or failing receiver falls back to the log, misses nothing and rejoins, without effect on other members', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, cid, talk } = await seedFamily(client);
-  const id = await talk();
-  const engine = engineOf(client, true);
+  const { ann, bob, cid, createConversation } = await createAccounts(client);
+  const id = await createConversation();
+  const engine = createTestEngine(client, true);
   let slow = true;
   const variables = { id };
-  const readings = await Promise.all([
-    read(client, engine, { actor: ann, text: TEXTS, variables, accepts: () => !slow }),
-    read(client, engine, {
+  const subscriptions = await Promise.all([
+    subscribe(client, engine, { actor: ann, query: TEXTS, variables, accepts: () => !slow }),
+    subscribe(client, engine, {
       actor: bob,
-      text: TEXTS,
+      query: TEXTS,
       variables,
       accepts() {
         if (slow) throw new Error('broken');
         return true;
       },
     }),
-    read(client, engine, { actor: cid, text: TEXTS, variables }),
+    subscribe(client, engine, { actor: cid, query: TEXTS, variables }),
   ]);
-  await Promise.all(readings.map((reading) => reading.has(1)));
-  for (const text of ['one', 'two', 'three']) await client.run(ann, SEND, { id, text });
-  await Promise.all(readings.map((reading) => reading.has(4)));
-  expect(readings.map(({ shared }) => shared.length)).toEqual([0, 0, 3]);
+  await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(1)));
+  for (const text of ['one', 'two', 'three']) await client.run(ann, SEND_MESSAGE, { id, text });
+  await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(4)));
+  expect(subscriptions.map(({ sharedResults }) => sharedResults.length)).toEqual([0, 0, 3]);
   slow = false;
-  for (const text of ['four', 'five']) await client.run(ann, SEND, { id, text });
-  await Promise.all(readings.map((reading) => reading.has(6)));
-  expect(readings.map(({ shared }) => shared.length)).toEqual([2, 2, 5]);
-  for (const { lines } of readings)
+  for (const text of ['four', 'five']) await client.run(ann, SEND_MESSAGE, { id, text });
+  await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(6)));
+  expect(subscriptions.map(({ sharedResults }) => sharedResults.length)).toEqual([2, 2, 5]);
+  for (const { lines } of subscriptions)
     expect(lines.map(textOf)).toEqual(['live', 'one', 'two', 'three', 'four', 'five']);
-  await Promise.all(readings.map((reading) => reading.stop()));
+  await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
 });
 
 test('a removed participant receives the event of the removal and nothing after it', async () => {
   await using client = await openSchemaClient();
-  const { ann, cid, talk } = await seedFamily(client);
-  const id = await talk();
-  const engine = engineOf(client, true);
+  const { ann, cid, createConversation } = await createAccounts(client);
+  const id = await createConversation();
+  const engine = createTestEngine(client, true);
   // The execution reads the database, and the next event is committed meanwhile.
-  const text = EVENTS(
+  const query = createEventsQuery(
     '... on ParticipantKicked { user { id isOnline } } ... on MessageSent { message { text conversation { name } } }',
   );
-  const readings = await Promise.all([
-    read(client, engine, { actor: ann, text, variables: { id } }),
-    read(client, engine, { actor: cid, text, variables: { id } }),
+  const subscriptions = await Promise.all([
+    subscribe(client, engine, { actor: ann, query, variables: { id } }),
+    subscribe(client, engine, { actor: cid, query, variables: { id } }),
   ]);
-  await Promise.all(readings.map((reading) => reading.has(1)));
+  await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(1)));
   await Promise.all([
-    client.run(ann, SEND, { id, text: 'one' }),
+    client.run(ann, SEND_MESSAGE, { id, text: 'one' }),
     client.run(ann, KICK, { id, e: cid.email }),
-    client.run(ann, SEND, { id, text: 'two' }),
+    client.run(ann, SEND_MESSAGE, { id, text: 'two' }),
   ]);
-  const [stays, goes] = readings;
-  await stays.has(4);
-  await goes.over;
-  const kicked = goes.lines.findIndex((line) => line.includes('ParticipantKicked'));
-  expect(goes.lines.slice(0, kicked + 1)).toEqual(stays.lines.slice(0, kicked + 1));
-  expect(goes.lines.slice(kicked + 1)).toEqual([expect.stringMatching(/^error .*"reason":"KICKED"/)]);
-  expect(goes.shared).toHaveLength(kicked);
-  await stays.stop();
+  const [remaining, removed] = subscriptions;
+  await remaining.waitForLines(4);
+  await removed.ended;
+  const kicked = removed.lines.findIndex((line) => line.includes('ParticipantKicked'));
+  expect(removed.lines.slice(0, kicked + 1)).toEqual(remaining.lines.slice(0, kicked + 1));
+  expect(removed.lines.slice(kicked + 1)).toEqual([expect.stringMatching(/^error .*"reason":"KICKED"/)]);
+  expect(removed.sharedResults).toHaveLength(kicked);
+  await remaining.unsubscribe();
 });
 
 test('closing a stream removes it from its group', async () => {
   await using client = await openSchemaClient();
-  const { ann, bob, talk } = await seedFamily(client);
-  const id = await talk();
-  const engine = engineOf(client, true);
-  const readings = await Promise.all(
-    [ann, bob].map((actor) => read(client, engine, { actor, text: TEXTS, variables: { id } })),
+  const { ann, bob, createConversation } = await createAccounts(client);
+  const id = await createConversation();
+  const engine = createTestEngine(client, true);
+  const subscriptions = await Promise.all(
+    [ann, bob].map((actor) => subscribe(client, engine, { actor, query: TEXTS, variables: { id } })),
   );
-  await Promise.all(readings.map((reading) => reading.has(1)));
-  const [closed, stays] = readings;
-  await closed?.stop();
-  await closed?.over;
-  await client.run(ann, SEND, { id, text: 'one' });
-  await stays?.has(2);
-  expect(closed?.lines).toEqual(['live', 'complete']);
-  await stays?.stop();
+  await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(1)));
+  const [first, remaining] = subscriptions;
+  await first?.unsubscribe();
+  await first?.ended;
+  await client.run(ann, SEND_MESSAGE, { id, text: 'one' });
+  await remaining?.waitForLines(2);
+  expect(first?.lines).toEqual(['live', 'complete']);
+  await remaining?.unsubscribe();
 });

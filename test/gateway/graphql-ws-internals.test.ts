@@ -3,7 +3,7 @@ import { GRAPHQL_TRANSPORT_WS_PROTOCOL, makeServer } from 'graphql-ws';
 import { expect, test } from 'vitest';
 import { clearRetained, isUnexpectedFrame } from '../../src/gateway/websocket/graphql-ws-internals.ts';
 
-// What the GraphQL WebSocket server relies on in graphql-ws beyond its documentation. See docs/private-apis.md.
+// Undocumented behaviour of graphql-ws that the GraphQL WebSocket server relies on. See docs/private-apis.md.
 
 const schema = buildSchema('type Query { a: Int }');
 const query = '{ a }';

@@ -8,19 +8,20 @@ const UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Vers
 const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
 
 /** Sends raw request lines and leaves the client's half of the connection open. */
-function open(url: string, lines: string): Socket {
+function openSocket(url: string, lines: string): Socket {
   const { hostname, port } = new URL(url);
   const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
   socket.on('error', () => undefined).write(`${lines}\r\n`);
   return socket;
 }
 
-const answer = (url: string, lines: string): Promise<string> => text(open(url, lines));
+const sendRequest = (url: string, lines: string): Promise<string> => text(openSocket(url, lines));
 
 test('a request that offers HTTP/2 is served over HTTP/1.1', async () => {
   await using app = await startTestApp();
-  const offer = 'Connection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n';
-  expect(await answer(app.url, `GET /healthz HTTP/1.1\r\nHost: test\r\n${offer}`)).toMatch(
+  const upgradeHeaders =
+    'Connection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n';
+  expect(await sendRequest(app.url, `GET /healthz HTTP/1.1\r\nHost: test\r\n${upgradeHeaders}`)).toMatch(
     /^HTTP\/1.1 200 OK\r\n[^]*"alive"/,
   );
 });
@@ -29,9 +30,9 @@ test('a malformed Host is refused without internal details', async () => {
   await using app = await startTestApp();
   for (const host of ['[[[', 'a b', 'a:b']) {
     const lines = `GET /graphql?query={__typename} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n`;
-    const refusal = await answer(app.url, lines);
-    expect(refusal, host).toMatch(/^HTTP\/1.1 400 Bad Request\r\n[^]*"INVALID_INPUT"/);
-    expect(refusal, host).not.toContain('node_modules');
+    const response = await sendRequest(app.url, lines);
+    expect(response, host).toMatch(/^HTTP\/1.1 400 Bad Request\r\n[^]*"INVALID_INPUT"/);
+    expect(response, host).not.toContain('node_modules');
   }
 });
 
@@ -44,11 +45,11 @@ test('parameters in the URL that are not JSON are INVALID_INPUT', async () => {
   expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'INVALID_INPUT' } }] });
 });
 
-test('a connection with too many pipelined requests is destroyed, and no other', async () => {
+test('a connection with too many pipelined requests is destroyed, and others are unaffected', async () => {
   await using app = await startTestApp();
-  const greedy = open(app.url, 'GET /readyz HTTP/1.1\r\nHost: test\r\n\r\n'.repeat(1_000));
-  await new Promise((resolve) => greedy.resume().once('end', resolve).once('close', resolve));
-  greedy.destroy();
+  const socket = openSocket(app.url, 'GET /readyz HTTP/1.1\r\nHost: test\r\n\r\n'.repeat(1_000));
+  await new Promise((resolve) => socket.resume().once('end', resolve).once('close', resolve));
+  socket.destroy();
   expect((await fetch(`${app.url}/healthz`)).status).toBe(200);
 });
 
@@ -62,9 +63,9 @@ test.each([
     'a legacy connection',
     `GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: test\r\n${UPGRADE}${KEY}`,
   ],
-])('a gateway stops although %s never closes', async (_what, lines) => {
+])('a gateway stops although %s never closes', async (_label, lines) => {
   const app = await startTestApp();
-  const socket = open(app.url, lines);
+  const socket = openSocket(app.url, lines);
   await new Promise((resolve) => socket.once('data', resolve));
   await app[Symbol.asyncDispose]();
   await expect(fetch(app.url)).rejects.toThrow();

@@ -13,12 +13,12 @@ import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 const AUTH_SECRET = 'a secret of the tests, long enough';
 const LOGIN =
   'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }';
-const NEW_ACCOUNT = `mutation ($input: CreateAccountInput!) { createAccount(input: $input) { token } }`;
+const CREATE_ACCOUNT = `mutation ($input: CreateAccountInput!) { createAccount(input: $input) { token } }`;
 const ME = '{ me { ... on User { id } } }';
 const INBOX = 'subscription { inboxEvents { __typename } }';
 const INVALID = /^Bearer realm="parley", error="invalid_token", error_description="[^"]+"$/;
 
-interface Answer {
+interface TestResponse {
   readonly status: number;
   readonly challenge: string | null;
   readonly body: {
@@ -32,20 +32,20 @@ type Send = (
   query: string,
   headers?: Record<string, string>,
   variables?: Record<string, unknown>,
-) => Promise<Answer>;
+) => Promise<TestResponse>;
 
-async function answerOf(response: Response): Promise<Answer> {
+async function readResponse(response: Response): Promise<TestResponse> {
   const text = await response.text();
   const json = text.startsWith('{') ? text : (/^data: (.+)$/m.exec(text)?.[1] ?? 'null');
   return {
     status: response.status,
     challenge: response.headers.get('www-authenticate'),
-    body: JSON.parse(json) as Answer['body'],
+    body: JSON.parse(json) as TestResponse['body'],
   };
 }
 
 const post: Send = async (url, query, headers = {}, variables = {}) =>
-  answerOf(
+  readResponse(
     await fetch(`${url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...headers },
@@ -54,7 +54,7 @@ const post: Send = async (url, query, headers = {}, variables = {}) =>
   );
 
 const get: Send = async (url, query, headers = {}) =>
-  answerOf(
+  readResponse(
     await fetch(`${url}/graphql?${new URLSearchParams({ query }).toString()}`, {
       headers: { accept: 'application/json', ...headers },
     }),
@@ -65,7 +65,7 @@ const multipart: Send = async (url, query, headers = {}, variables = {}) => {
   form.set('operations', JSON.stringify({ query, variables: { ...variables, file: null } }));
   form.set('map', JSON.stringify({ 0: ['variables.file'] }));
   form.set('0', new Blob(['x']), 'x.txt');
-  return answerOf(await fetch(`${url}/graphql`, { method: 'POST', headers, body: form }));
+  return readResponse(await fetch(`${url}/graphql`, { method: 'POST', headers, body: form }));
 };
 
 const stream: Send = (url, query, headers = {}, variables = {}) =>
@@ -76,23 +76,23 @@ const TRANSPORTS = { post, get, multipart, stream };
 let app: TestGateway;
 let ann: TestAccount;
 
-/** Bad tokens by the problem with them. */
-async function badTokens(): Promise<Record<string, string>> {
+/** Creates invalid tokens, keyed by the problem with each. */
+async function createInvalidTokens(): Promise<Record<string, string>> {
   const sign = (claims: object, secret = AUTH_SECRET, seconds = 600) =>
     new SignJWT({ jti: crypto.randomUUID(), ...claims })
       .setProtectedHeader({ alg: 'HS256' })
       .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
       .sign(new TextEncoder().encode(secret));
-  const gone = await app.createAccount();
-  await gone.graphql.run('mutation { deleteAccount(password: "correct horse") { id } }');
-  const revoked = await app.createAccount();
-  await revoked.graphql.run('mutation { logout }');
+  const deletedAccount = await app.createAccount();
+  await deletedAccount.graphql.run('mutation { deleteAccount(password: "correct horse") { id } }');
+  const loggedOutAccount = await app.createAccount();
+  await loggedOutAccount.graphql.run('mutation { logout }');
   return {
     malformed: 'nonsense',
     truncated: ann.token.slice(0, -5),
     expired: await sign({ sub: String(ann.legacyId) }, AUTH_SECRET, -60),
-    revoked: revoked.token,
-    'of a deleted account': gone.token,
+    revoked: loggedOutAccount.token,
+    'of a deleted account': deletedAccount.token,
     'of another issuer': await sign(
       { sub: String(ann.legacyId), iss: 'https://elsewhere' },
       'another secret!!',
@@ -109,43 +109,46 @@ beforeEach(async () => {
 
 test('login works with any bad token in a global header, on every transport', async () => {
   const variables = { email: ann.login, password: 'correct horse' };
-  for (const [what, token] of Object.entries(await badTokens())) {
+  for (const [problem, token] of Object.entries(await createInvalidTokens())) {
     const authorization = token.includes(' ') ? token : `Bearer ${token}`;
     for (const [transport, send] of Object.entries(TRANSPORTS)) {
       if (transport !== 'get') {
         const { status, body } = await send(app.url, LOGIN, { authorization }, variables);
-        expect({ what, transport, status, body }).toEqual({
-          what,
+        expect({ problem, transport, status, body }).toEqual({
+          problem,
           transport,
           status: 200,
           body: { data: { login: { token: expect.stringContaining('.') } } },
         });
       }
-      for (const open of [
+      for (const publicQuery of [
         '{ __typename }',
         '{ webrtc { iceServers { urls } } }',
         '{ __schema { queryType { name } } }',
       ])
-        expect((await send(app.url, open, { authorization })).body, `${what} ${transport} ${open}`).toEqual({
+        expect(
+          (await send(app.url, publicQuery, { authorization })).body,
+          `${problem} ${transport} ${publicQuery}`,
+        ).toEqual({
           data: expect.any(Object),
         });
     }
   }
   const input = { email: 'new@example.com', password: 'correct horse', firstName: 'New', lastName: 'One' };
-  const created = await post(app.url, NEW_ACCOUNT, { authorization: 'Bearer nonsense' }, { input });
+  const created = await post(app.url, CREATE_ACCOUNT, { authorization: 'Bearer nonsense' }, { input });
   expect(created.body).toEqual({ data: { createAccount: { token: expect.any(String) } } });
 });
 
 test('an operation that requires a login is 401 with a challenge, which has an error only if a token was sent', async () => {
   const circle = await createCircle(ann);
-  const needing = [
+  const queries = [
     ME,
     `{ circle(id: "${circle.id}") { name } }`,
     `{ node(id: "${circle.id}") { id } }`,
     '{ circles(first: 1) { nodes { id } } }',
   ];
   for (const [transport, send] of Object.entries({ post, get, multipart }))
-    for (const query of needing)
+    for (const query of queries)
       for (const [headers, challenge] of [
         [{}, /^Bearer realm="parley"$/],
         [{ authorization: 'Bearer undefined' }, /^Bearer realm="parley"$/],
@@ -154,8 +157,8 @@ test('an operation that requires a login is 401 with a challenge, which has an e
         [{ authorization: 'Basic YW5uOnBhc3N3b3Jk' }, /^Bearer realm="parley"$/],
         [{ authorization: 'ApiKey YW5uOnBhc3N3b3Jk' }, INVALID],
       ] as const) {
-        const answer = await send(app.url, query, headers);
-        expect({ transport, query, headers, ...answer }).toEqual({
+        const response = await send(app.url, query, headers);
+        expect({ transport, query, headers, ...response }).toEqual({
           transport,
           query,
           headers,
@@ -166,7 +169,7 @@ test('an operation that requires a login is 401 with a challenge, which has an e
       }
 });
 
-test('a mutation or subscription that requires a login is 401 too', async () => {
+test('a mutation or subscription that requires a login is 401', async () => {
   const authorization = 'Bearer nonsense';
   const mutation = await post(app.url, 'mutation { logout }', { authorization });
   expect(mutation).toMatchObject({ status: 401, challenge: expect.stringMatching(INVALID) });
@@ -179,7 +182,7 @@ test('a mutation or subscription that requires a login is 401 too', async () => 
   expect(events.body).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
 });
 
-test('the error states why the token was not accepted', async () => {
+test('the error states why the token is not accepted', async () => {
   const messageFor = async (authorization: string) =>
     (await post(app.url, ME, { authorization })).body.errors?.[0]?.message;
   expect(await messageFor('')).toBe('You must be logged in to do this.');
@@ -195,7 +198,7 @@ test('the error states why the token was not accepted', async () => {
   );
 });
 
-test('an operation of which one field requires a login keeps the data of the others', async () => {
+test('an operation with one field that requires a login keeps the data of the other fields', async () => {
   const circle = await createCircle(ann);
   const query = `{ webrtc { iceServers { urls } } circle(id: "${circle.id}") { name } }`;
   const { status, challenge, body } = await post(app.url, query, { authorization: 'Bearer nonsense' });
@@ -209,7 +212,7 @@ test('an operation of which one field requires a login keeps the data of the oth
 test('in a document with several operations, only the one that runs determines the status', async () => {
   const query = `mutation LogIn { login(email: "${ann.login}", password: "correct horse") { token } } query Me ${ME}`;
   const send = async (operationName: string) =>
-    answerOf(
+    readResponse(
       await fetch(`${app.url}/graphql`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', authorization: 'Bearer nonsense' },
@@ -220,7 +223,7 @@ test('in a document with several operations, only the one that runs determines t
   expect((await send('Me')).status).toBe(401);
 });
 
-test('a mutation of which a field has run is not 401, as clients would retry it', async () => {
+test('a mutation with a field that has run is not 401, as clients would retry it', async () => {
   const query = `mutation ($email: String!, $password: String!) {
     login(email: $email, password: $password) { token }
     logout
@@ -255,8 +258,11 @@ test('uploads and downloads without a valid token are 401 with a challenge', asy
     ['GET', '/media/1'],
     ['HEAD', '/media/1'],
   ] as const) {
-    const without = await fetch(`${app.url}${path}`, { method });
-    expect([without.status, without.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="parley"']);
+    const anonymousResponse = await fetch(`${app.url}${path}`, { method });
+    expect([anonymousResponse.status, anonymousResponse.headers.get('www-authenticate')]).toEqual([
+      401,
+      'Bearer realm="parley"',
+    ]);
     const bad = await fetch(`${app.url}${path}`, { method, headers: { authorization: 'nonsense' } });
     expect([bad.status, bad.headers.get('www-authenticate')]).toEqual([401, expect.stringMatching(INVALID)]);
     // Tokens in URLs of media are not accepted: people share such links.
@@ -270,7 +276,7 @@ test('while tokens cannot be checked, operations are UNAVAILABLE rather than UNA
   provider.listen(0, '127.0.0.1');
   await once(provider, 'listening');
   const { port } = provider.address() as AddressInfo;
-  await using outside = await startTestApp({
+  await using gateway = await startTestApp({
     env: { AUTH_SECRET, AUTH_JWKS_URL: `http://127.0.0.1:${port}/keys`, AUTH_ISSUER: 'https://issuer' },
   });
   const { privateKey, publicKey } = await generateKeyPair('ES256');
@@ -281,7 +287,7 @@ test('while tokens cannot be checked, operations are UNAVAILABLE rather than UNA
     .setExpirationTime('1h')
     .sign(privateKey);
   for (const send of [post, get, multipart])
-    expect(await send(outside.url, '{ __typename }', { authorization: `Bearer ${token}` })).toMatchObject({
+    expect(await send(gateway.url, '{ __typename }', { authorization: `Bearer ${token}` })).toMatchObject({
       status: 503,
       body: { errors: [{ extensions: { code: 'UNAVAILABLE' } }] },
     });
@@ -290,7 +296,7 @@ test('while tokens cannot be checked, operations are UNAVAILABLE rather than UNA
 
 test('a token is accepted over HTTP in every common header and in the URL', async () => {
   const { token } = ann;
-  const good = { status: 200, body: { data: { me: { id: ann.id } } } };
+  const expected = { status: 200, body: { data: { me: { id: ann.id } } } };
   for (const headers of [
     { authorization: `Bearer ${token}` },
     { authorization: token },
@@ -301,17 +307,17 @@ test('a token is accepted over HTTP in every common header and in the URL', asyn
     { authorization: 'Basic YW5uOnBhc3N3b3Jk', 'x-access-token': token },
   ] as Record<string, string>[])
     for (const send of [post, get, multipart])
-      expect(await send(app.url, ME, headers), JSON.stringify(headers)).toMatchObject(good);
+      expect(await send(app.url, ME, headers), JSON.stringify(headers)).toMatchObject(expected);
   for (const name of ['access_token', 'token', 'authToken', 'authorization']) {
     const search = new URLSearchParams({ query: ME, [name]: token }).toString();
     const response = await fetch(`${app.url}/graphql?${search}`, { headers: { accept: 'application/json' } });
-    expect(await answerOf(response), name).toMatchObject(good);
+    expect(await readResponse(response), name).toMatchObject(expected);
   }
 });
 
 test('two different Authorization headers are refused', async () => {
   const bob = await app.createAccount();
-  const sent = request(`${app.url}/graphql?query=${encodeURIComponent(ME)}`, {
+  const clientRequest = request(`${app.url}/graphql?query=${encodeURIComponent(ME)}`, {
     headers: [
       'host',
       new URL(app.url).host,
@@ -323,7 +329,7 @@ test('two different Authorization headers are refused', async () => {
       `Bearer ${bob.token}`,
     ],
   }).end();
-  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  const [response] = (await once(clientRequest, 'response')) as [IncomingMessage];
   expect(response.statusCode).toBe(401);
   response.resume();
 });
@@ -337,8 +343,8 @@ test('an EventSource, which cannot set headers, authenticates by the token in it
   await reader?.cancel();
 });
 
-/** Opens a WebSocket and returns its account, or its close code. */
-async function whoIs(
+/** Opens a WebSocket, and returns the id of its account, `anonymous`, or its close code. */
+async function identifyConnection(
   init: unknown,
   {
     search = '',
@@ -347,16 +353,16 @@ async function whoIs(
   }: { search?: string; protocols?: string[]; headers?: Record<string, string> } = {},
 ): Promise<unknown> {
   const socket = new WebSocket(`${app.url.replace('http', 'ws')}/graphql${search}`, protocols, { headers });
-  const closed = once(socket, 'close');
+  const closeEvent = once(socket, 'close');
   await once(socket, 'open');
   socket.send(JSON.stringify({ type: 'connection_init', ...(init !== undefined && { payload: init }) }));
   socket.on('message', (data: Buffer) => {
     const frame = JSON.parse(data.toString()) as { type: string; payload: { data?: { me: { id: string } } } };
     if (frame.type === 'connection_ack')
       socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query: ME } }));
-    if (frame.type === 'next') socket.close(4000, frame.payload.data?.me.id ?? 'nobody');
+    if (frame.type === 'next') socket.close(4000, frame.payload.data?.me.id ?? 'anonymous');
   });
-  const [code, reason] = (await closed) as [number, Buffer];
+  const [code, reason] = (await closeEvent) as [number, Buffer];
   return code === 4000 ? reason.toString() : code;
 }
 
@@ -372,8 +378,8 @@ test.each([
   (token: string) => ({ context: { headers: { authorization: `JWT ${token}` } } }),
   (token: string) => ({ whatever: token }),
 ])('connection_init authenticates a connection, and a bad token closes it with 4403', async (init) => {
-  expect(await whoIs(init(ann.token))).toBe(ann.id);
-  expect(await whoIs(init(`${ann.token.slice(0, -3)}xyz`))).toBe(4403);
+  expect(await identifyConnection(init(ann.token))).toBe(ann.id);
+  expect(await identifyConnection(init(`${ann.token.slice(0, -3)}xyz`))).toBe(4403);
 });
 
 test('the token of the upgrade request authenticates a connection, and a bad one closes it with 4403', async () => {
@@ -389,20 +395,24 @@ test('the token of the upgrade request authenticates a connection, and a bad one
       [ann.token, ann.id],
       [bad, 4403],
     ] as const) {
-      expect(await whoIs(init, { headers: { authorization: `Bearer ${token}` } })).toBe(expected);
-      expect(await whoIs(init, { headers: { 'X-Access-Token': token } })).toBe(expected);
-      expect(await whoIs(init, { search: `?access_token=${token}` })).toBe(expected);
-      expect(await whoIs(init, { search: `?token=${token}` })).toBe(expected);
-      expect(await whoIs(init, { protocols: ['graphql-transport-ws', token] })).toBe(expected);
-      expect(await whoIs(init, { protocols: ['graphql-transport-ws', `bearer.${token}`] })).toBe(expected);
+      expect(await identifyConnection(init, { headers: { authorization: `Bearer ${token}` } })).toBe(
+        expected,
+      );
+      expect(await identifyConnection(init, { headers: { 'X-Access-Token': token } })).toBe(expected);
+      expect(await identifyConnection(init, { search: `?access_token=${token}` })).toBe(expected);
+      expect(await identifyConnection(init, { search: `?token=${token}` })).toBe(expected);
+      expect(await identifyConnection(init, { protocols: ['graphql-transport-ws', token] })).toBe(expected);
+      expect(await identifyConnection(init, { protocols: ['graphql-transport-ws', `bearer.${token}`] })).toBe(
+        expected,
+      );
     }
 });
 
 test('the token of connection_init has precedence over that of the upgrade request', async () => {
   const bob = await app.createAccount();
   const headers = { authorization: `Bearer ${bob.token}` };
-  expect(await whoIs({ token: ann.token }, { headers })).toBe(ann.id);
-  expect(await whoIs({ token: 'nonsense' }, { headers })).toBe(4403);
+  expect(await identifyConnection({ token: ann.token }, { headers })).toBe(ann.id);
+  expect(await identifyConnection({ token: 'nonsense' }, { headers })).toBe(4403);
 });
 
 test('a connection without a token is anonymous, and its errors mention a blank one', async () => {
@@ -424,10 +434,10 @@ test('a connection without a token is anonymous, and its errors mention a blank 
 
 test('proxy credentials, which browsers send with every request, neither authenticate nor close a connection', async () => {
   const headers = { authorization: 'Basic YW5uOnBhc3N3b3Jk' };
-  expect(await whoIs({}, { headers })).toBe('nobody');
-  expect(await whoIs({ token: ann.token }, { headers })).toBe(ann.id);
-  expect(await whoIs({}, { headers, search: `?access_token=${ann.token}` })).toBe(ann.id);
-  expect(await whoIs(headers)).toBe(4403);
+  expect(await identifyConnection({}, { headers })).toBe('anonymous');
+  expect(await identifyConnection({ token: ann.token }, { headers })).toBe(ann.id);
+  expect(await identifyConnection({}, { headers, search: `?access_token=${ann.token}` })).toBe(ann.id);
+  expect(await identifyConnection(headers)).toBe(4403);
 });
 
 test('an operation with its own token runs with it, also on a connection of another account', async () => {

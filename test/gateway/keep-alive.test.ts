@@ -22,7 +22,7 @@ async function post(url: string, agent: Agent): Promise<{ sent: ClientRequest; a
   return { sent, answer };
 }
 
-test('an idle connection stays open for longer than load balancers keep theirs', async () => {
+test('an idle connection outlives the idle timeouts of load balancers', async () => {
   await using app = await startTestApp();
   const agent = new Agent({ keepAlive: true });
   const first = await post(app.url, agent);
@@ -41,7 +41,7 @@ test('KEEP_ALIVE_MS is the idle time after which a connection is closed', async 
   expect(await text(socket)).toContain('"alive"');
 });
 
-test('no timeout interrupts what another one allows', () => {
+test('no timeout is shorter than one that it includes', () => {
   for (const keepAliveMs of [1, 75_000, 620_000, 3_600_000]) {
     const { headersMs, requestMs, stalledMs } = timeoutsFor(keepAliveMs, 1);
     expect(headersMs).toBeGreaterThan(keepAliveMs);
@@ -54,34 +54,39 @@ test('no timeout interrupts what another one allows', () => {
 });
 
 test('a response in flight when the server stops has `Connection: close`', async () => {
-  const { promise: held, resolve: release } = Promise.withResolvers<void>();
-  const slow: Route = {
+  const { promise: blocked, resolve: release } = Promise.withResolvers<void>();
+  const slowRoute: Route = {
     path: '/slow',
-    handle: (_request, response) => held.then(() => void response.end('done')),
+    handle: (_request, response) => blocked.then(() => void response.end('done')),
   };
   const timeouts = timeoutsFor(75_000, 1);
-  const { server, close } = createHttpServer([slow], createCors(undefined), timeouts, createLogger('silent'));
+  const { server, close } = createHttpServer(
+    [slowRoute],
+    createCors(undefined),
+    timeouts,
+    createLogger('silent'),
+  );
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  const answered = text(socket);
-  const begun = once(server, 'request');
+  const responseText = text(socket);
+  const requestReceived = once(server, 'request');
   socket.write('GET /slow HTTP/1.1\r\nHost: test\r\n\r\n');
-  await begun;
-  const closed = close();
+  await requestReceived;
+  const closing = close();
   release();
-  await closed;
-  expect((await answered).toLowerCase()).toMatch(/^http\/1.1 200 ok\r\n(?:.+\r\n)*connection: close\r\n/);
+  await closing;
+  expect((await responseText).toLowerCase()).toMatch(/^http\/1.1 200 ok\r\n(?:.+\r\n)*connection: close\r\n/);
 });
 
 test('a client that stops reading its response is disconnected, and one that reads slowly is not', async () => {
-  const big: Route = {
+  const bigRoute: Route = {
     path: '/big',
     handle: (_request, response) => void response.end(Buffer.alloc(64 * 1024 * 1024)),
   };
   const timeouts = { ...timeoutsFor(75_000, 1), stalledMs: 300 };
   const { server, destroyConnections } = createHttpServer(
-    [big],
+    [bigRoute],
     createCors(undefined),
     timeouts,
     createLogger('silent'),
@@ -97,19 +102,19 @@ test('a client that stops reading its response is disconnected, and one that rea
   const connections = () =>
     new Promise<number>((resolve) => server.getConnections((_error, count) => resolve(count)));
 
-  const frozen = openDownload().pause();
-  await once(frozen, 'connect');
+  const stalledSocket = openDownload().pause();
+  await once(stalledSocket, 'connect');
   await expect.poll(connections, { timeout: 10_000 }).toBe(0);
-  frozen.destroy();
+  stalledSocket.destroy();
 
   let received = 0;
-  const slow = openDownload();
-  slow.on('data', (chunk: Buffer) => {
+  const slowSocket = openDownload();
+  slowSocket.on('data', (chunk: Buffer) => {
     received += chunk.length;
-    slow.pause();
-    void pause(1).then(() => slow.resume());
+    slowSocket.pause();
+    void pause(1).then(() => slowSocket.resume());
   });
-  await once(slow, 'close');
+  await once(slowSocket, 'close');
   expect(received).toBeGreaterThan(64 * 1024 * 1024);
   destroyConnections();
   server.close();

@@ -7,15 +7,15 @@ import { PROGRAM_ENV, waitUntilListening } from '../harness/program.ts';
 
 const SECRET = 'a-secret-in-a-url';
 
-test('tokens in URLs and headers are in no line of the log', { timeout: 60_000 }, async () => {
+test('the log contains no tokens of URLs or headers', { timeout: 60_000 }, async () => {
   await using folder = await createDataFolder();
   const child = spawn(process.execPath, ['src/main.cjs'], {
     env: { ...PROGRAM_ENV, DATA_DIR: folder.path, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'debug' },
   });
-  let printed = '';
-  const print = (chunk: Buffer) => void (printed += chunk.toString());
-  child.stdout.on('data', print);
-  child.stderr.on('data', print);
+  let output = '';
+  const collect = (chunk: Buffer) => void (output += chunk.toString());
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
   const url = await waitUntilListening(child);
   const headers = { authorization: `Bearer ${SECRET}` };
   for (const path of [
@@ -32,12 +32,12 @@ test('tokens in URLs and headers are in no line of the log', { timeout: 60_000 }
     { headers },
   );
   await once(socket, 'open');
-  const closed = once(socket, 'close');
+  const closeEvent = once(socket, 'close');
   socket.send('{"type":"connection_init"}');
-  expect((await closed)[0]).toBe(4403);
-  await expect.poll(() => printed, { timeout: 10_000 }).toContain('"msg":"connection closed"');
+  expect((await closeEvent)[0]).toBe(4403);
+  await expect.poll(() => output, { timeout: 10_000 }).toContain('"msg":"connection closed"');
   const exited = once(child, 'exit');
   child.kill('SIGTERM');
   await exited;
-  expect(printed).not.toContain(SECRET);
+  expect(output).not.toContain(SECRET);
 });

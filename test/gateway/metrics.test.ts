@@ -3,12 +3,12 @@ import { startTestApp } from '../harness/app.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 
-test('metrics count connections, operations and ends by reason, and measure the delivery delay', async () => {
+test('metrics count connections, operations and stream ends by reason, and measure the delivery delay', async () => {
   await using app = await startTestApp();
   const { ann, bob, conversation } = await createAnnAndBob(app);
   await using events = await bob.subscribeToConversation(conversation.id);
-  const legacy = await bob.connectLegacy();
-  await legacy.push('join_conversation', { conversation_id: conversation.legacyId });
+  const legacyClient = await bob.connectLegacy();
+  await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
   await sendMessage(ann, conversation, 'hello');
   await events.next();
   await ann.graphql.run(
@@ -23,10 +23,10 @@ test('metrics count connections, operations and ends by reason, and measure the 
   expect(inbox.pending()).toEqual([]);
   await using idle = await app.connectLegacy();
   idle.close();
-  await using raw = await openGraphqlSocket(app.url);
-  raw.send('no frame');
-  await raw.waitForClose();
-  const metrics = async () => (await fetch(`${app.url}/metrics`)).text();
+  await using socket = await openGraphqlSocket(app.url);
+  socket.send('no frame');
+  await socket.waitForClose();
+  const readMetrics = async () => (await fetch(`${app.url}/metrics`)).text();
   for (const line of [
     'parley_connection_ends_total{transport="socket.io",reason="CLIENT"} 1',
     'parley_connections{transport="graphql-ws"} 1',
@@ -39,9 +39,9 @@ test('metrics count connections, operations and ends by reason, and measure the 
     'parley_legacy_frames_total{channel="message"} 1',
     'parley_legacy_frames_total{channel="conversation"} 1',
   ]) {
-    await expect.poll(metrics).toContain(line);
+    await expect.poll(readMetrics).toContain(line);
   }
-  const text = await metrics();
+  const text = await readMetrics();
   expect(text).toMatch(/parley_delivery_delay_seconds_count [1-9]/);
   expect(text).toMatch(/parley_operations_total\{transport="http"\} [1-9]/);
 });

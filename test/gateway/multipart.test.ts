@@ -5,7 +5,7 @@ import { startTestApp } from '../harness/app.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 
 /** Posts an operation with a file as its variable `file`. */
-async function send(app: TestGateway, account: TestAccount, query: string): Promise<unknown> {
+async function postFile(app: TestGateway, account: TestAccount, query: string): Promise<unknown> {
   const form = new FormData();
   form.set('operations', JSON.stringify({ query, variables: { file: null } }));
   form.set('map', JSON.stringify({ 0: ['variables.file'] }));
@@ -17,9 +17,9 @@ async function send(app: TestGateway, account: TestAccount, query: string): Prom
 test('a file that an operation uses twice is stored once, and the second use is refused', async () => {
   await using app = await startTestApp();
   const { ann, conversation } = await createAnnAndBob(app);
-  const { sendMessage: sent } = await sendMessage(ann, conversation, 'two', ['a', 'b']);
-  const [first, second] = sent.media.map(({ legacyId }) => `Media:${legacyId}`);
-  const answer = await send(
+  const { sendMessage: result } = await sendMessage(ann, conversation, 'two', ['a', 'b']);
+  const [first, second] = result.media.map(({ legacyId }) => `Media:${legacyId}`);
+  const response = await postFile(
     app,
     ann,
     `mutation ($file: Upload!) {
@@ -27,13 +27,13 @@ test('a file that an operation uses twice is stored once, and the second use is 
       two: uploadMedia(mediaId: "${second}", file: $file) { size }
     }`,
   );
-  expect(answer).toMatchObject({ errors: [{ path: ['two'], extensions: { code: 'INVALID_INPUT' } }] });
+  expect(response).toMatchObject({ errors: [{ path: ['two'], extensions: { code: 'INVALID_INPUT' } }] });
   expect(
     await ann.graphql.run(`{ nodes(ids: ["${first}", "${second}"]) { ... on Media { size } } }`),
   ).toEqual({ nodes: [{ size: 5 }, { size: null }] });
 });
 
-test('a client that sends a whole file before reading receives the refusal', async () => {
+test('a client that sends a whole file before reading receives the error', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
   const boundary = 'boundary';
@@ -53,16 +53,16 @@ test('a client that sends a whole file before reading receives the refusal', asy
       `Content-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: ${body.length}\r\n\r\n`,
   );
   await new Promise((resolve, reject) => socket.once('error', reject).write(body, resolve));
-  let answer = '';
-  for await (const chunk of socket) if ((answer += String(chunk)).includes('}')) break;
-  expect(answer).toContain('HTTP/1.1 200 OK');
-  expect(answer).toContain('"code":"NOT_FOUND"');
+  let response = '';
+  for await (const chunk of socket) if ((response += String(chunk)).includes('}')) break;
+  expect(response).toContain('HTTP/1.1 200 OK');
+  expect(response).toContain('"code":"NOT_FOUND"');
 });
 
 test('a subscription with a file is INVALID_INPUT', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
-  expect(await send(app, ann, 'subscription { inboxEvents { __typename } }')).toMatchObject({
+  expect(await postFile(app, ann, 'subscription { inboxEvents { __typename } }')).toMatchObject({
     errors: [{ extensions: { code: 'INVALID_INPUT' } }],
   });
 });
@@ -79,8 +79,12 @@ test('a request that is too large is LIMIT_EXCEEDED', async () => {
 test('a file for a variable of another type is refused by its name, without internal details', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
-  const answer = await send(app, ann, 'mutation ($file: ID!) { deleteMessage(messageId: $file) { id } }');
-  expect(answer).toMatchObject({ errors: [{ extensions: { code: 'INVALID_INPUT', field: 'messageId' } }] });
-  expect(JSON.stringify(answer)).toContain('a.txt');
-  expect(JSON.stringify(answer)).not.toContain('_events');
+  const response = await postFile(
+    app,
+    ann,
+    'mutation ($file: ID!) { deleteMessage(messageId: $file) { id } }',
+  );
+  expect(response).toMatchObject({ errors: [{ extensions: { code: 'INVALID_INPUT', field: 'messageId' } }] });
+  expect(JSON.stringify(response)).toContain('a.txt');
+  expect(JSON.stringify(response)).not.toContain('_events');
 });

@@ -2,12 +2,12 @@ import { expect, test } from 'vitest';
 import { Operations } from '../../src/gateway/websocket/operation-ids.ts';
 
 test('frames queued for an id that is still in use are bounded', async () => {
-  let end = (): void => undefined;
+  let endFirst = (): void => undefined;
   let handled = 0;
   const operations = new Operations(
     (text) => {
       handled += 1;
-      return text.includes('first') ? new Promise((resolve) => (end = resolve)) : Promise.resolve();
+      return text.includes('first') ? new Promise((resolve) => (endFirst = resolve)) : Promise.resolve();
     },
     () => undefined,
   );
@@ -22,7 +22,7 @@ test('frames queued for an id that is still in use are bounded', async () => {
     await complete();
   }
   await expect(subscribe('x'.repeat(100_000))).rejects.toMatchObject({ code: 'RATE_LIMITED' });
-  end();
+  endFirst();
   await Promise.all([first, ...queued]);
   handled = 0;
   await subscribe('again');

@@ -16,19 +16,19 @@ const EVENTS = `subscription ($id: ID!, $after: Cursor) {
   }
 }`;
 
-const SEND = `mutation ($id: ID!, $text: String!) {
+const SEND_MESSAGE = `mutation ($id: ID!, $text: String!) {
   sendMessage(conversationId: $id, text: $text, idempotencyKey: $text) { message { id } }
 }`;
 const LIVE = { conversationEvents: { __typename: 'StreamLive' } };
-const CUT_EVERY = 20;
+const DISCONNECT_EVERY = 20;
 
-const open = (url: string) => openDatabase({ kind: 'postgres', url }, createLogger('silent'));
+const openServerDatabase = (url: string) => openDatabase({ kind: 'postgres', url }, createLogger('silent'));
 
 describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
   test('ends no subscription when all database connections are terminated under load', async () => {
     await using server = await startPostgres();
-    await using database = await open(server.url);
-    await using admin = await open(server.url);
+    await using database = await openServerDatabase(server.url);
+    await using admin = await openServerDatabase(server.url);
     await using app = await startTestApp({ database });
     const { ann, bob, conversation } = await createAnnAndBob(app);
     const sent = Array.from({ length: 400 }, (_, index) => `text ${index}`);
@@ -36,11 +36,11 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
       'query ($id: ID!) { conversation(id: $id) { eventCursor } }',
       { id: conversation.id },
     );
-    const writing = (async () => {
+    const writes = (async () => {
       for (const [index, text] of sent.entries()) {
-        const cut = index % CUT_EVERY === 0 ? cutConnections(admin) : undefined;
-        await sendSurely(ann, conversation, text);
-        await cut;
+        const disconnection = index % DISCONNECT_EVERY === 0 ? terminateConnections(admin) : undefined;
+        await sendWithRetries(ann, conversation, text);
+        await disconnection;
       }
     })();
     await using socket = await openGraphqlSocket(app.url, { token: bob.token });
@@ -49,28 +49,28 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
       const variables = { id: conversation.id, after: after.conversation.eventCursor };
       socket.send({ id, type: 'subscribe', payload: { query: EVENTS, variables } });
     }
-    const read = new Map(ids.map((id) => [id, [] as string[]]));
-    while ([...read.values()].some((texts) => texts.length < sent.length)) {
+    const received = new Map(ids.map((id) => [id, [] as string[]]));
+    while ([...received.values()].some((texts) => texts.length < sent.length)) {
       const frame = await socket.next();
       expect(frame).toMatchObject({ type: 'next', payload: { data: { conversationEvents: {} } } });
-      const text = textOf(frame);
-      if (text !== undefined) read.get(String(frame['id']))?.push(text);
+      const text = readText(frame);
+      if (text !== undefined) received.get(String(frame['id']))?.push(text);
     }
-    for (const texts of read.values()) expect(texts).toEqual(sent);
-    await writing;
+    for (const texts of received.values()) expect(texts).toEqual(sent);
+    await writes;
   }, 120_000);
 
-  test('delays a subscription that starts meanwhile, over WebSocket and SSE', async () => {
+  test('delays a subscription that starts during the outage, over WebSocket and SSE', async () => {
     await using server = await startPostgres();
-    await using database = await open(server.url);
+    await using database = await openServerDatabase(server.url);
     await using app = await startTestApp({ database });
     const { ann, conversation } = await createAnnAndBob(app);
     await using socket = await openGraphqlSocket(app.url, { token: ann.token });
     await server.stop();
     const payload = { query: EVENTS, variables: { id: conversation.id } };
     socket.send({ id: '1', type: 'subscribe', payload });
-    const unwanted = { query: 'subscription { inboxEvents { __typename } }' };
-    socket.send({ id: '2', type: 'subscribe', payload: unwanted });
+    const cancelled = { query: 'subscription { inboxEvents { __typename } }' };
+    socket.send({ id: '2', type: 'subscribe', payload: cancelled });
     socket.send({ id: '2', type: 'complete' });
     const extensions = { headers: { authorization: `Bearer ${ann.token}` } };
     socket.send({ id: '3', type: 'subscribe', payload: { ...payload, extensions } });
@@ -98,13 +98,13 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
     while (!text.includes('data:')) text += (await reader?.read())?.value ?? '';
     expect(JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? '')).toMatchObject({ data: LIVE });
     abort.abort();
-    socket.send({ id: '2', type: 'subscribe', payload: unwanted });
+    socket.send({ id: '2', type: 'subscribe', payload: cancelled });
     expect(await socket.next()).toMatchObject({ id: '2', type: 'next' });
   }, 60_000);
 
   test('refuses a delayed subscription with its own error once the database is available', async () => {
     await using server = await startPostgres();
-    await using database = await open(server.url);
+    await using database = await openServerDatabase(server.url);
     await using app = await startTestApp({ database });
     const ann = await app.createAccount();
     await using socket = await openGraphqlSocket(app.url, { token: ann.token });
@@ -124,7 +124,7 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
 
   test('does not delay the shutdown of a gateway with a delayed subscription', async () => {
     await using server = await startPostgres();
-    await using database = await open(server.url);
+    await using database = await openServerDatabase(server.url);
     const app = await startTestApp({ database });
     const ann = await app.createAccount();
     await using socket = await openGraphqlSocket(app.url, { token: ann.token });
@@ -141,23 +141,23 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
   }, 60_000);
 });
 
-async function cutConnections({ db }: Database): Promise<void> {
+async function terminateConnections({ db }: Database): Promise<void> {
   await sql`
     select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid()
   `.execute(db);
 }
 
-/** Sends a message, repeating it with one idempotency key until an outage is over. */
-async function sendSurely(account: TestAccount, { id }: Entity, text: string): Promise<void> {
+/** Sends a message, retrying with one idempotency key until the database is available. */
+async function sendWithRetries(account: TestAccount, { id }: Entity, text: string): Promise<void> {
   for (;;) {
-    const { errors = [] } = await account.graphql.send(SEND, { id, text });
+    const { errors = [] } = await account.graphql.send(SEND_MESSAGE, { id, text });
     if (errors.length === 0) return;
     expect(errors[0]?.extensions?.['code']).toBe('UNAVAILABLE');
   }
 }
 
-function textOf({ payload }: Record<string, unknown>): string | undefined {
+function readText({ payload }: Record<string, unknown>): string | undefined {
   const { data } = payload as { data: { conversationEvents: { message?: { text: string } } } };
   return data.conversationEvents.message?.text;
 }

@@ -20,12 +20,12 @@ const AUTH_SECRET = 'a secret of the tests, long enough';
 const ME = 'query Me { me { __typename ...Name } } fragment Name on User { firstName }';
 const EVENTS =
   'subscription Events($id: ID!) { conversationEvents(conversationId: $id) { __typename ... on MessageSent { message { text } } } }';
-const SAY =
-  'mutation Say($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { text } } }';
+const SEND_MESSAGE =
+  'mutation SendMessage($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { text } } }';
 const UPLOAD = 'mutation Upload($id: ID!, $file: Upload!) { uploadMedia(mediaId: $id, file: $file) { id } }';
 const OTHER = 'query Other { me { __typename } }';
 
-const MAP = { me: ME, events: EVENTS, [sha256(SAY)]: SAY, upload: UPLOAD };
+const MAP = { me: ME, events: EVENTS, [sha256(SEND_MESSAGE)]: SEND_MESSAGE, upload: UPLOAD };
 const MANIFEST = {
   format: 'apollo-persisted-query-manifest',
   version: 1,
@@ -38,52 +38,52 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function listOf(content: unknown): Promise<string> {
+async function writeList(content: unknown): Promise<string> {
   const path = join(folder, `${crypto.randomUUID()}.json`);
   await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
   return path;
 }
 
-interface Pair extends AsyncDisposable {
-  /** A client of the gateway that runs any operation. */
+interface Fixture extends AsyncDisposable {
+  /** The gateway without a list, which runs any operation. */
   readonly open: TestGateway;
   /** The gateway with the list; runs other operations too if `operations` is `any`. */
   readonly app: TestGateway;
   readonly ann: TestAccount;
 }
 
-/** Starts a gateway with a list, and one without to create accounts, with one secret and database. */
-async function pair(operations: 'any' | 'persisted', content: unknown = MAP): Promise<Pair> {
+/** Starts a gateway with a list, and one without it to create accounts. Both share a secret and a database. */
+async function startFixture(operations: 'any' | 'persisted', content: unknown = MAP): Promise<Fixture> {
   await using stack = new AsyncDisposableStack();
   const database = await openTestDatabase();
   const open = stack.use(await createGateway({ database, env: { AUTH_SECRET } }));
-  const env = { AUTH_SECRET, OPERATIONS: operations, PERSISTED_OPERATIONS: await listOf(content) };
+  const env = { AUTH_SECRET, OPERATIONS: operations, PERSISTED_OPERATIONS: await writeList(content) };
   const app = stack.use(await createGateway({ database, env }));
   const ann = await open.createAccount();
   const owned = stack.move();
   return { open, app, ann, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-interface Answer {
+interface TestResponse {
   readonly status?: number;
   readonly data?: Record<string, unknown> | null;
   readonly errors?: readonly { readonly message: string; readonly extensions: { readonly code: string } }[];
 }
 
 type Params = Record<string, unknown>;
-type Send = (app: TestGateway, token: string | undefined, params: Params) => Promise<Answer>;
+type Send = (app: TestGateway, token: string | undefined, params: Params) => Promise<TestResponse>;
 
 const headersOf = (token: string | undefined): Record<string, string> =>
   token === undefined ? {} : { authorization: `Bearer ${token}` };
 
-async function read(response: Response): Promise<Answer> {
+async function readResponse(response: Response): Promise<TestResponse> {
   const text = await response.text();
   const json = text.startsWith('{') ? text : (/^data: (.+)$/m.exec(text)?.[1] ?? 'null');
-  return { status: response.status, ...(JSON.parse(json) as Answer) };
+  return { status: response.status, ...(JSON.parse(json) as TestResponse) };
 }
 
 const post: Send = async ({ url }, token, params) =>
-  read(
+  readResponse(
     await fetch(`${url}/graphql`, {
       method: 'POST',
       headers: {
@@ -102,7 +102,7 @@ const get: Send = async ({ url }, token, params) => {
       typeof value === 'string' ? value : JSON.stringify(value),
     ]),
   );
-  return read(
+  return readResponse(
     await fetch(`${url}/graphql?${search.toString()}`, {
       headers: { accept: 'application/graphql-response+json', ...headersOf(token) },
     }),
@@ -110,7 +110,7 @@ const get: Send = async ({ url }, token, params) => {
 };
 
 const sse: Send = async ({ url }, token, params) =>
-  read(
+  readResponse(
     await fetch(`${url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...headersOf(token) },
@@ -123,8 +123,8 @@ const socket: Send = async ({ url }, token, params) => {
   raw.send({ id: '1', type: 'subscribe', payload: params });
   const frame = await raw.next();
   return frame['type'] === 'error'
-    ? { errors: frame['payload'] as NonNullable<Answer['errors']> }
-    : (frame['payload'] as Answer);
+    ? { errors: frame['payload'] as NonNullable<TestResponse['errors']> }
+    : (frame['payload'] as TestResponse);
 };
 
 const multipart: Send = async ({ url }, token, params) => {
@@ -135,7 +135,9 @@ const multipart: Send = async ({ url }, token, params) => {
   );
   form.set('map', JSON.stringify({ 0: ['variables.file'] }));
   form.set('0', new Blob(['x']), 'x.txt');
-  return read(await fetch(`${url}/graphql`, { method: 'POST', headers: headersOf(token), body: form }));
+  return readResponse(
+    await fetch(`${url}/graphql`, { method: 'POST', headers: headersOf(token), body: form }),
+  );
 };
 
 const TRANSPORTS = { post, get, sse, socket, multipart };
@@ -152,8 +154,8 @@ test.each([
   ['docId', { docId: 'me' }],
   ['the hash of Apollo and urql', apq(sha256(ME))],
   ['the hash of the text as a client prints it', apq(sha256(print(parse(ME))))],
-  ['an id in the place of the hash, as Apollo has it with a manifest', apq('me')],
-  ['an id beside an empty text, as graphql-ws demands one', { documentId: 'me', query: '' }],
+  ['an id instead of the hash, as Apollo sends it with a manifest', apq('me')],
+  ['an id beside an empty text, which graphql-ws requires', { documentId: 'me', query: '' }],
   ['an id beside the text', { documentId: 'me', query: print(parse(ME)) }],
   ['an empty id beside the text', { id: '', query: ME }],
   ['its text', { query: ME }],
@@ -161,10 +163,10 @@ test.each([
     'its text in another format',
     { query: `\n${ME.split(' fragment ').toReversed().join('').replace('Name on', 'fragment Name on')}\n` },
   ],
-])('a persisted operation runs by %s, on every transport', async (_how, params) => {
-  await using t = await pair('persisted');
+])('a persisted operation runs by %s, on every transport', async (_label, params) => {
+  await using fixture = await startFixture('persisted');
   for (const [transport, send] of Object.entries(TRANSPORTS))
-    expect({ transport, ...(await send(t.app, t.ann.token, params)) }).toMatchObject({
+    expect({ transport, ...(await send(fixture.app, fixture.ann.token, params)) }).toMatchObject({
       transport,
       data: { me: { __typename: 'User', firstName: 'Test' } },
     });
@@ -174,36 +176,36 @@ test.each([
   ['texts by id', MAP],
   ['a manifest of Apollo', MANIFEST],
   ['a file that begins with a byte order mark', `\uFEFF${JSON.stringify(MAP)}`],
-])('the list may be %s', async (_what, content) => {
-  await using t = await pair('persisted', content);
-  expect((await post(t.app, t.ann.token, { documentId: 'me' })).data).toMatchObject({ me: {} });
+])('the list may be %s', async (_label, content) => {
+  await using fixture = await startFixture('persisted', content);
+  expect((await post(fixture.app, fixture.ann.token, { documentId: 'me' })).data).toMatchObject({ me: {} });
 });
 
-const refusedAs = (code: string) => ({ errors: [{ extensions: { code } }] });
+const errorResponse = (code: string) => ({ errors: [{ extensions: { code } }] });
 
 test.each([
   ['a document that is not in the list', { query: OTHER }],
   ['introspection', { query: '{ __schema { queryType { name } } }' }],
-  ['the smallest one', { query: '{ __typename }' }],
+  ['the smallest document', { query: '{ __typename }' }],
   ['a listed document with one more field', { query: ME.replace('firstName', 'firstName lastName') }],
   ['an id that is not in the list', { documentId: 'other' }],
   ['an id of Relay that is not in the list', { id: 'other', query: null }],
   ['the hash of a text that is not in the list, with the text', { query: OTHER, ...apq(sha256(OTHER)) }],
-])('with OPERATIONS=persisted %s is refused on every transport', async (_what, params) => {
-  await using t = await pair('persisted');
+])('with OPERATIONS=persisted %s is refused on every transport', async (_label, params) => {
+  await using fixture = await startFixture('persisted');
   for (const [transport, send] of Object.entries(TRANSPORTS)) {
     if (transport === 'get' && 'id' in params && params.query === null) continue;
     // Twice, as the first attempt must not register it.
     for (const _time of [1, 2]) {
-      const answer = await send(t.app, t.ann.token, params);
-      expect({ transport, ...answer }).toMatchObject(refusedAs('PERSISTED_QUERY_NOT_IN_LIST'));
-      expect(answer.data).toBeUndefined();
+      const response = await send(fixture.app, fixture.ann.token, params);
+      expect({ transport, ...response }).toMatchObject(errorResponse('PERSISTED_QUERY_NOT_IN_LIST'));
+      expect(response.data).toBeUndefined();
     }
   }
 });
 
 test('documents refused over HTTP are also refused over SSE, multipart and WebSocket', async () => {
-  await using t = await pair('persisted');
+  await using fixture = await startFixture('persisted');
   const text = fc.constantFrom(undefined, null, '', ME, OTHER, print(parse(ME)), '{', `${ME} ${OTHER}`);
   const id = fc.constantFrom(
     undefined,
@@ -217,18 +219,22 @@ test('documents refused over HTTP are also refused over SSE, multipart and WebSo
   );
   const hash = fc.constantFrom(undefined, sha256(ME), sha256(OTHER), 'me', 'x');
   const request = fc.record({ query: text, documentId: id, hash, version: fc.constantFrom(1, 2) });
-  const outcome = ({ data, errors }: Answer) =>
+  const outcome = ({ data, errors }: TestResponse) =>
     data?.['me'] === undefined ? (errors?.[0]?.extensions.code ?? 'nothing') : 'runs';
   await fc.assert(
-    fc.asyncProperty(request, async ({ query, documentId, hash: given, version }) => {
-      const params = { query, documentId, ...(given !== undefined && apq(given, version)) };
+    fc.asyncProperty(request, async ({ query, documentId, hash: hashOrUndefined, version }) => {
+      const params = {
+        query,
+        documentId,
+        ...(hashOrUndefined !== undefined && apq(hashOrUndefined, version)),
+      };
       // graphql-ws closes the connection for a payload without a document, as its protocol requires.
-      fc.pre(typeof query === 'string' || (documentId ?? '') !== '' || given !== undefined);
+      fc.pre(typeof query === 'string' || (documentId ?? '') !== '' || hashOrUndefined !== undefined);
       // An accepted stream has no result to compare.
       fc.pre(documentId !== 'events');
       const outcomes = await Promise.all(
         Object.values({ post, sse, socket, multipart }).map(async (send) =>
-          outcome(await send(t.app, t.ann.token, params)),
+          outcome(await send(fixture.app, fixture.ann.token, params)),
         ),
       );
       expect(new Set(outcomes).size, JSON.stringify({ params, outcomes })).toBe(1);
@@ -237,11 +243,11 @@ test('documents refused over HTTP are also refused over SSE, multipart and WebSo
   );
 });
 
-test('without OPERATIONS=persisted, documents outside the list run too', async () => {
-  await using t = await pair('any');
+test('without OPERATIONS=persisted, documents outside the list also run', async () => {
+  await using fixture = await startFixture('any');
   for (const [transport, send] of Object.entries(TRANSPORTS))
     for (const params of [{ documentId: 'me' }, { query: OTHER }])
-      expect({ transport, ...(await send(t.app, t.ann.token, params)) }).toMatchObject({
+      expect({ transport, ...(await send(fixture.app, fixture.ann.token, params)) }).toMatchObject({
         data: { me: { __typename: 'User' } },
       });
 });
@@ -259,7 +265,7 @@ test('without a list, an id is refused with the name of the setting, and introsp
   });
 });
 
-test('an unknown hash is refused with the message that Apollo and urql expect, and is known once its text was sent', async () => {
+test('an unknown hash is refused with the message that Apollo and urql expect, and registered when its text is sent', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
   for (const [transport, send] of Object.entries(TRANSPORTS)) {
@@ -286,15 +292,15 @@ test('a text is not registered under the hash of another one, nor if it is inval
   const hash = sha256(OTHER);
   for (const send of Object.values(TRANSPORTS)) {
     expect(await send(app, undefined, { query: '{ __typename }', ...apq(hash) })).toMatchObject(
-      refusedAs('INVALID_INPUT'),
+      errorResponse('INVALID_INPUT'),
     );
-    expect(await send(app, undefined, apq(hash))).toMatchObject(refusedAs('PERSISTED_QUERY_NOT_FOUND'));
+    expect(await send(app, undefined, apq(hash))).toMatchObject(errorResponse('PERSISTED_QUERY_NOT_FOUND'));
     const invalid = 'query Invalid { nothing }';
     expect(await send(app, undefined, { query: invalid, ...apq(sha256(invalid)) })).toMatchObject(
-      refusedAs('INVALID_INPUT'),
+      errorResponse('INVALID_INPUT'),
     );
     expect(await send(app, undefined, apq(sha256(invalid)))).toMatchObject(
-      refusedAs('PERSISTED_QUERY_NOT_FOUND'),
+      errorResponse('PERSISTED_QUERY_NOT_FOUND'),
     );
   }
 });
@@ -318,33 +324,33 @@ test('the least recently used text is evicted, and registered again', async () =
   const queryOf = (name: number) => `query Q${name} { __typename } # ${'x'.repeat(200_000)}`;
   for (let name = 0; name < 6; name += 1)
     await post(app, undefined, { query: queryOf(name), ...apq(sha256(queryOf(name))) });
-  const known = async (name: number) =>
+  const isKnown = async (name: number) =>
     (await post(app, undefined, apq(sha256(queryOf(name))))).data !== undefined;
-  expect(await known(5)).toBe(true);
-  expect(await known(0)).toBe(false);
+  expect(await isKnown(5)).toBe(true);
+  expect(await isKnown(0)).toBe(false);
   await post(app, undefined, { query: queryOf(0), ...apq(sha256(queryOf(0))) });
-  expect(await known(0)).toBe(true);
+  expect(await isKnown(0)).toBe(true);
 });
 
 test('an id with the text of another document is refused', async () => {
-  await using t = await pair('any');
+  await using fixture = await startFixture('any');
   for (const send of Object.values(TRANSPORTS))
-    for (const naming of [{ documentId: 'me' }, apq(sha256(ME))])
-      expect(await send(t.app, t.ann.token, { query: OTHER, ...naming })).toMatchObject(
-        refusedAs('INVALID_INPUT'),
+    for (const reference of [{ documentId: 'me' }, apq(sha256(ME))])
+      expect(await send(fixture.app, fixture.ann.token, { query: OTHER, ...reference })).toMatchObject(
+        errorResponse('INVALID_INPUT'),
       );
 });
 
 test('graphql-ws and graphql-sse clients subscribe by id, and receive the same as by text', async () => {
-  await using t = await pair('persisted');
-  const circle = await createCircle(t.ann);
-  const { id } = await createConversation(t.ann, circle);
-  const url = t.app.url;
-  const headers = headersOf(t.ann.token);
+  await using fixture = await startFixture('persisted');
+  const circle = await createCircle(fixture.ann);
+  const { id } = await createConversation(fixture.ann, circle);
+  const url = fixture.app.url;
+  const headers = headersOf(fixture.ann.token);
   const sockets = createClient({
     url: `${url.replace('http', 'ws')}/graphql`,
     webSocketImpl: WebSocket,
-    connectionParams: { token: t.ann.token },
+    connectionParams: { token: fixture.ann.token },
   });
   const streams = createStreamClient({ url: `${url}/graphql`, headers });
   const variables = { id };
@@ -359,7 +365,10 @@ test('graphql-ws and graphql-sse clients subscribe by id, and receive the same a
     expect((await reader.next()).value).toMatchObject({
       data: { conversationEvents: { __typename: 'StreamLive' } },
     });
-  await post(t.app, t.ann.token, { documentId: sha256(SAY), variables: { id, text: 'Hello' } });
+  await post(fixture.app, fixture.ann.token, {
+    documentId: sha256(SEND_MESSAGE),
+    variables: { id, text: 'Hello' },
+  });
   for (const reader of readers)
     expect((await reader.next()).value).toEqual({
       data: { conversationEvents: { __typename: 'MessageSent', message: { text: 'Hello' } } },
@@ -370,7 +379,7 @@ test('graphql-ws and graphql-sse clients subscribe by id, and receive the same a
 });
 
 test('an upload runs by its id', async () => {
-  await using t = await pair('persisted');
+  await using fixture = await startFixture('persisted');
   const form = new FormData();
   form.set(
     'operations',
@@ -378,43 +387,45 @@ test('an upload runs by its id', async () => {
   );
   form.set('map', JSON.stringify({ 0: ['variables.file'] }));
   form.set('0', new Blob(['x']), 'x.txt');
-  const response = await fetch(`${t.app.url}/graphql`, {
+  const response = await fetch(`${fixture.app.url}/graphql`, {
     method: 'POST',
-    headers: headersOf(t.ann.token),
+    headers: headersOf(fixture.ann.token),
     body: form,
   });
-  expect(await read(response)).toMatchObject(refusedAs('NOT_FOUND'));
+  expect(await readResponse(response)).toMatchObject(errorResponse('NOT_FOUND'));
 });
 
 test('legacy clients work when only persisted operations run', async () => {
-  await using t = await pair('persisted');
-  const circle = await createCircle(t.ann);
-  const conversation = await createConversation(t.ann, circle);
-  const phone = await t.app.connectLegacy();
-  expect(await phone.push('authenticate', { token: t.ann.token })).toBe('User authenticated');
-  await phone.push('join_conversation', { conversation_id: conversation.legacyId });
-  await phone.push('message', { conversation_id: conversation.legacyId, text_message: 'Hello' });
-  phone.close();
+  await using fixture = await startFixture('persisted');
+  const circle = await createCircle(fixture.ann);
+  const conversation = await createConversation(fixture.ann, circle);
+  const legacyClient = await fixture.app.connectLegacy();
+  expect(await legacyClient.push('authenticate', { token: fixture.ann.token })).toBe('User authenticated');
+  await legacyClient.push('join_conversation', { conversation_id: conversation.legacyId });
+  await legacyClient.push('message', { conversation_id: conversation.legacyId, text_message: 'Hello' });
+  legacyClient.close();
 });
 
 test('GraphiQL states that only persisted operations run, exactly if they do', async () => {
   for (const operations of ['persisted', 'any'] as const) {
-    await using t = await pair(operations);
-    const page = await (await fetch(`${t.app.url}/graphql`, { headers: { accept: 'text/html' } })).text();
+    await using fixture = await startFixture(operations);
+    const page = await (
+      await fetch(`${fixture.app.url}/graphql`, { headers: { accept: 'text/html' } })
+    ).text();
     expect(page.includes('OPERATIONS=persisted')).toBe(operations === 'persisted');
   }
 });
 
 test('every problem of the list is reported, and the gateway does not start', async () => {
-  const bad = {
+  const documents = {
     fine: ME,
     syntax: 'query {',
     field: 'query Fields { nothing alsoNothing }',
     fragment: 'fragment F on User { id }',
   };
-  const path = await listOf(bad);
-  const start = startTestApp({ env: { PERSISTED_OPERATIONS: path } });
-  await expect(start).rejects.toThrow(
+  const path = await writeList(documents);
+  const starting = startTestApp({ env: { PERSISTED_OPERATIONS: path } });
+  await expect(starting).rejects.toThrow(
     [
       `Cannot read the persisted operations in ${path} (PERSISTED_OPERATIONS): 5 problem(s):`,
       '  syntax: Syntax Error: Expected Name, found <EOF>.',
@@ -442,7 +453,7 @@ test.each([
     'The id is used twice',
   ],
 ])('a list of %o is refused at start', async (content, message) => {
-  await expect(startTestApp({ env: { PERSISTED_OPERATIONS: await listOf(content) } })).rejects.toThrow(
+  await expect(startTestApp({ env: { PERSISTED_OPERATIONS: await writeList(content) } })).rejects.toThrow(
     message,
   );
 });

@@ -13,9 +13,9 @@ import { createDataFolder } from '../harness/data-folder.ts';
 import { PROGRAM_ENV, waitUntilListening } from '../harness/program.ts';
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 
-const SEND =
+const SEND_MESSAGE =
   'mutation ($text: String!) { sendMessage(conversationId: "Conversation:1", text: $text) { message { id } } }';
-const LAST = '{ conversation(id: "Conversation:1") { messages(last: 100) { nodes { text } } } }';
+const LAST_MESSAGES = '{ conversation(id: "Conversation:1") { messages(last: 100) { nodes { text } } } }';
 const SEND_FILE =
   'mutation { sendMessage(conversationId: "Conversation:1", files: ["a"]) { media { legacyId } } }';
 const EVENTS = 'subscription { conversationEvents(conversationId: "Conversation:1") { __typename } }';
@@ -28,7 +28,7 @@ interface Command {
 const PROGRAM: Command = { command: process.execPath, args: ['src/main.ts'] };
 
 /** Starts the program as `npm start` does, on a free port. */
-function run(env: Record<string, string>, { command, args }: Command = PROGRAM) {
+function runProgram(env: Record<string, string>, { command, args }: Command = PROGRAM) {
   const child = spawn(command, args, {
     env: { ...PROGRAM_ENV, PORT: '0', LOG_LEVEL: 'warn', RATE_LIMITS: 'off', ...env },
   });
@@ -53,24 +53,24 @@ async function temporaryFolder() {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-/** Starts the program in a mount namespace, with its data on a disk of this size. */
+/** Starts the program in a mount namespace, with its data folder on a disk of this size. */
 function runOnDisk(dir: string, size: string) {
   const script = 'mount -t tmpfs -o "size=$SIZE" disk "$DATA_DIR" && exec "$0" src/main.ts';
   const args = ['-rm', 'sh', '-c', script, PROGRAM.command];
-  const program = run({ DATA_DIR: dir, SIZE: size }, { command: requireProgram('unshare'), args });
+  const program = runProgram({ DATA_DIR: dir, SIZE: size }, { command: requireProgram('unshare'), args });
   return { ...program, disk: join(`/proc/${program.child.pid}/root`, dir) };
 }
 
-/** Fills the disk. */
-async function fill(disk: string): Promise<void> {
+/** Fills the disk, and expects ENOSPC. */
+async function fillDisk(disk: string): Promise<void> {
   await using filler = await open(join(disk, 'filler'), 'w');
-  const full = async () => {
+  const writeUntilFull = async () => {
     for (;;) await filler.write(Buffer.alloc(65_536));
   };
-  await expect(full()).rejects.toThrow('ENOSPC');
+  await expect(writeUntilFull()).rejects.toThrow('ENOSPC');
 }
 
-async function upload(
+async function uploadFile(
   url: string,
   token: string,
   mediaId: number | undefined,
@@ -91,9 +91,9 @@ async function logIn(url: string) {
 }
 
 /** Returns the texts of the newest hundred messages. */
-async function lastTexts(client: GraphqlClient): Promise<string[]> {
+async function readLastTexts(client: GraphqlClient): Promise<string[]> {
   const { conversation } = await client.run<{ conversation: { messages: { nodes: { text: string }[] } } }>(
-    LAST,
+    LAST_MESSAGES,
   );
   return conversation.messages.nodes.map(({ text }) => text);
 }
@@ -104,50 +104,50 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     const texts: string[] = [];
     let token: string;
     {
-      await using program = run({ DATA_DIR: dir.path });
+      await using program = runProgram({ DATA_DIR: dir.path });
       const url = await program.ready();
       const ann = await logIn(url);
       token = ann.token;
-      const sending = (async () => {
+      const sends = (async () => {
         for (let index = 0; ; index += 1) {
-          await ann.client.run(SEND, { text: `m${index}` });
+          await ann.client.run(SEND_MESSAGE, { text: `m${index}` });
           texts.push(`m${index}`);
           if (index === 30) program.child.kill('SIGKILL');
         }
       })();
-      await expect(sending).rejects.toThrow();
+      await expect(sends).rejects.toThrow();
       await program.exited;
     }
     expect((await stat(join(dir.path, 'auth-secret'))).mode & 0o777).toBe(0o600);
-    await using again = run({ DATA_DIR: dir.path });
-    await using client = createGraphqlClient(await again.ready(), token);
-    const kept = (await lastTexts(client)).filter((text) => text.startsWith('m'));
+    await using restarted = runProgram({ DATA_DIR: dir.path });
+    await using client = createGraphqlClient(await restarted.ready(), token);
+    const storedTexts = (await readLastTexts(client)).filter((text) => text.startsWith('m'));
     // One more may have been committed without its response being sent.
-    expect(kept.slice(0, texts.length)).toEqual(texts);
-    expect(kept.length - texts.length).toBeLessThanOrEqual(1);
+    expect(storedTexts.slice(0, texts.length)).toEqual(texts);
+    expect(storedTexts.length - texts.length).toBeLessThanOrEqual(1);
   }, 60_000);
 
   test('refuses the data folder of a running process, and states why', async () => {
     await using dir = await createDataFolder();
-    await using first = run({ DATA_DIR: dir.path });
+    await using first = runProgram({ DATA_DIR: dir.path });
     await first.ready();
-    await using second = run({ DATA_DIR: dir.path });
+    await using second = runProgram({ DATA_DIR: dir.path });
     expect(await second.exited).toEqual([1, null]);
     expect(second.printed()).toMatch(/Another process has the data folder .* open/);
   }, 60_000);
 
   test('logs no error when a client aborts its request', async () => {
     await using dir = await createDataFolder();
-    await using program = run({ DATA_DIR: dir.path, DEMO: 'off' });
-    const sent = request(`${await program.ready()}/graphql`, {
+    await using program = runProgram({ DATA_DIR: dir.path, DEMO: 'off' });
+    const clientRequest = request(`${await program.ready()}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
     });
-    const broken = new Promise((resolve) => sent.on('error', resolve));
+    const aborted = new Promise((resolve) => clientRequest.on('error', resolve));
     // Chunked, and larger than one read.
-    await new Promise((resolve) => sent.write('x'.repeat(500_000), resolve));
-    sent.destroy();
-    await broken;
+    await new Promise((resolve) => clientRequest.write('x'.repeat(500_000), resolve));
+    clientRequest.destroy();
+    await aborted;
     program.child.kill('SIGTERM');
     expect(await program.exited).toEqual([0, null]);
     expect(program.printed()).not.toMatch(/"level":[45]0/);
@@ -155,7 +155,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
 
   test('drains on SIGTERM: sockets close with 1012, streams receive no other end, and the exit code is 0', async () => {
     await using dir = await createDataFolder();
-    await using program = run({ DATA_DIR: dir.path });
+    await using program = runProgram({ DATA_DIR: dir.path });
     const url = await program.ready();
     const ann = await logIn(url);
     await using socket = await openGraphqlSocket(url, { token: ann.token });
@@ -167,7 +167,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
   }, 60_000);
 
   test.skipIf(isMissing('unshare'))(
-    'refuses writes while its disk is full, retains acknowledged messages, and accepts writes when there is room',
+    'refuses writes while its disk is full, retains acknowledged messages, and accepts writes once there is space',
     async () => {
       await using dir = await temporaryFolder();
       await using program = runOnDisk(dir.path, '96m');
@@ -176,25 +176,25 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
       const { sendMessage } = await ann.run<{ sendMessage: { media: { legacyId: number }[] } }>(SEND_FILE);
       const mediaId = sendMessage.media[0]?.legacyId;
 
-      await fill(program.disk);
-      expect(await upload(url, token, mediaId, 1_000_000)).toBe(503);
+      await fillDisk(program.disk);
+      expect(await uploadFile(url, token, mediaId, 1_000_000)).toBe(503);
       expect(await readdir(join(program.disk, 'media'))).toEqual([]);
-      const texts = await lastTexts(ann);
-      let refusal: unknown;
-      while (refusal === undefined && texts.length < 100) {
+      const texts = await readLastTexts(ann);
+      let code: unknown;
+      while (code === undefined && texts.length < 100) {
         const text = `${texts.length} ${randomBytes(3_900).toString('hex')}`;
-        const { errors } = await ann.send(SEND, { text });
+        const { errors } = await ann.send(SEND_MESSAGE, { text });
         if (errors === undefined) texts.push(text);
-        refusal = errors?.[0]?.extensions?.['code'];
+        code = errors?.[0]?.extensions?.['code'];
       }
-      expect(refusal).toBe('UNAVAILABLE');
+      expect(code).toBe('UNAVAILABLE');
       expect((await fetch(`${url}/readyz`)).status).toBe(200);
-      expect(await lastTexts(ann)).toEqual(texts);
+      expect(await readLastTexts(ann)).toEqual(texts);
 
       await rm(join(program.disk, 'filler'));
-      await ann.run(SEND, { text: 'room again' });
-      expect(await lastTexts(ann)).toEqual([...texts, 'room again']);
-      expect(await upload(url, token, mediaId, 1_000_000)).toBe(200);
+      await ann.run(SEND_MESSAGE, { text: 'space again' });
+      expect(await readLastTexts(ann)).toEqual([...texts, 'space again']);
+      expect(await uploadFile(url, token, mediaId, 1_000_000)).toBe(200);
     },
     60_000,
   );
@@ -202,7 +202,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
   test('does not start with a truncated secret', async () => {
     await using dir = await temporaryFolder();
     await writeFile(join(dir.path, 'auth-secret'), 'abc');
-    await using program = run({ DATA_DIR: dir.path });
+    await using program = runProgram({ DATA_DIR: dir.path });
     expect(await program.exited).toEqual([1, null]);
     expect(program.printed()).toMatch(/"msg":"Cannot sign tokens: the secret in .*auth-secret is too short/);
   }, 60_000);
@@ -224,14 +224,14 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
       { DATABASE_URL: 'postgres://ann:pass@localhost:1/parley', AUTH_SECRET: 'x'.repeat(32) },
       'Cannot open the database parley at localhost:1 (DATABASE_URL): connection refused (ECONNREFUSED).',
     ],
-  ] as const)('says what it lacks to start, and where that is set: %o', async ([env, said]) => {
-    await using program = run({ DATA_DIR: 'memory', ...env });
+  ] as const)('reports why it cannot start, and the setting to change: %o', async ([env, message]) => {
+    await using program = runProgram({ DATA_DIR: 'memory', ...env });
     expect(await program.exited).toEqual([1, null]);
-    expect(JSON.parse(program.printed())).toMatchObject({ level: 50, msg: said });
+    expect(JSON.parse(program.printed())).toMatchObject({ level: 50, msg: message });
   });
 
-  test('reports every mistake in its configuration together, and does not start', async () => {
-    await using program = run({ PORT: 'x', DATABASE_URL: 'postgres://nowhere', TURN_TTL: '1' });
+  test('reports all invalid settings at once, and does not start', async () => {
+    await using program = runProgram({ PORT: 'x', DATABASE_URL: 'postgres://nowhere', TURN_TTL: '1' });
     expect(await program.exited).toEqual([1, null]);
     for (const name of ['PORT', 'TURN_TTL', 'AUTH_SECRET']) expect(program.printed()).toContain(`${name}:`);
   });

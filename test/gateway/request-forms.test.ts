@@ -11,8 +11,8 @@ const BODY = '{"query":"{ __typename }"}';
 const RESULT = '{"data":{"__typename":"Query"}}';
 const KEY = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
 
-/** Sends raw request lines and returns the response. */
-function write(url: string, head: string, body: string | Buffer = ''): Socket {
+/** Sends raw request lines and returns the open socket. */
+function openRequest(url: string, head: string, body: string | Buffer = ''): Socket {
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname).on('error', () => undefined);
   socket.write(`${head}\r\n\r\n`);
@@ -20,8 +20,8 @@ function write(url: string, head: string, body: string | Buffer = ''): Socket {
   return socket;
 }
 
-const exchange = (url: string, head: string, body: string | Buffer = ''): Promise<string> =>
-  text(write(url, `${head}\r\nConnection: close`, body));
+const sendRequest = (url: string, head: string, body: string | Buffer = ''): Promise<string> =>
+  text(openRequest(url, `${head}\r\nConnection: close`, body));
 
 /** Posts an operation with a chosen request target and headers. */
 const post = (
@@ -30,7 +30,7 @@ const post = (
   headers = 'Host: test',
   body: string | Buffer = BODY,
 ): Promise<string> =>
-  exchange(
+  sendRequest(
     url,
     `POST ${target} HTTP/1.1\r\n${headers}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`,
     body,
@@ -66,7 +66,7 @@ test('a request with an empty, missing or unusual Host is served', async () => {
   await using app = await startTestApp();
   for (const host of ['', 'TEST', 'test:', 'a_b.test', '[::1]:4000', 'xn--bcher-kva.test'])
     expect(await post(app.url, '/graphql', `Host: ${host}`), host).toContain(RESULT);
-  expect(await exchange(app.url, 'GET /healthz HTTP/1.0')).toContain('"alive"');
+  expect(await sendRequest(app.url, 'GET /healthz HTTP/1.0')).toContain('"alive"');
   for (const host of ['a/b', 'a?b', 'user@a', 'a:x'])
     expect(await post(app.url, '/graphql', `Host: ${host}`), host).toMatch(/^HTTP\/1.1 400 /);
 });
@@ -79,7 +79,7 @@ test.each([
   ['//socket.io//?EIO=3&transport=websocket', 'Upgrade: websocket\r\nConnection: Keep-Alive, Upgrade'],
 ])('a WebSocket is opened at %s with "%s"', async (target, upgrade) => {
   await using app = await startTestApp();
-  const socket = write(
+  const socket = openRequest(
     app.url,
     `GET ${target} HTTP/1.1\r\nHost: test\r\n${upgrade}\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n${KEY.trim()}`,
   );
@@ -88,10 +88,10 @@ test.each([
   socket.destroy();
 });
 
-test('a refused handshake has its reason as JSON', async () => {
+test('a refused handshake states its reason as JSON', async () => {
   await using app = await startTestApp({ env: { CORS_ORIGINS: 'https://app.test' } });
   const handshake = (path: string, more = '') =>
-    exchange(
+    sendRequest(
       app.url,
       `GET ${path} HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n${more}${KEY}Connection: Upgrade`,
     );
@@ -101,14 +101,14 @@ test('a refused handshake has its reason as JSON', async () => {
   );
 });
 
-test('a handshake without `Upgrade`, as some proxies remove it, is refused with 426', async () => {
+test('a handshake without `Upgrade`, which some proxies remove, is refused with 426', async () => {
   await using app = await startTestApp();
-  const response = await exchange(app.url, `GET /graphql HTTP/1.1\r\nHost: test\r\n${KEY.trim()}`);
+  const response = await sendRequest(app.url, `GET /graphql HTTP/1.1\r\nHost: test\r\n${KEY.trim()}`);
   expect(response).toMatch(/^HTTP\/1.1 426 Upgrade Required\r\n[^]*proxy/);
 });
 
 test.each(['polling', 'websocket'])(
-  'socket.io connects without a slash behind its path, by %s',
+  'socket.io connects without a trailing slash in its path, by %s',
   async (transport) => {
     await using app = await startTestApp();
     const socket = io(app.url, { addTrailingSlash: false, transports: [transport], forceNew: true });
@@ -119,7 +119,7 @@ test.each(['polling', 'websocket'])(
   },
 );
 
-test('every path with GET has HEAD', async () => {
+test('every path with GET supports HEAD', async () => {
   await using app = await startTestApp();
   for (const path of [
     '/',
@@ -151,14 +151,14 @@ test('every path lists its methods in `Allow`', async () => {
   ] as const) {
     const options = await fetch(app.url + path, { method: 'OPTIONS' });
     expect([options.status, options.headers.get('allow')], path).toEqual([204, methods]);
-    const refused = await fetch(app.url + path, { method: 'DELETE' });
-    expect([refused.status, refused.headers.get('allow')], path).toEqual([405, methods]);
+    const response = await fetch(app.url + path, { method: 'DELETE' });
+    expect([response.status, response.headers.get('allow')], path).toEqual([405, methods]);
   }
-  expect(await exchange(app.url, 'OPTIONS * HTTP/1.1\r\nHost: test')).toMatch(/^HTTP\/1.1 204 /);
+  expect(await sendRequest(app.url, 'OPTIONS * HTTP/1.1\r\nHost: test')).toMatch(/^HTTP\/1.1 204 /);
 });
 
 /** Posts to /graphql with an unchanged content type. */
-const postAs = (url: string, type: string | undefined, body: string | Buffer = BODY, headers = {}) =>
+const postBody = (url: string, type: string | undefined, body: string | Buffer = BODY, headers = {}) =>
   fetch(`${url}/graphql`, {
     method: 'POST',
     headers: { ...(type === undefined ? {} : { 'content-type': type }), ...headers },
@@ -178,11 +178,11 @@ test('a media type is accepted in any case, with any spaces and quotes', async (
     'application/graphql-response+json',
     'application/vnd.example+json',
   ])
-    expect(await (await postAs(app.url, type)).text(), type).toBe(RESULT);
-  const form = await postAs(app.url, 'Application/X-WWW-Form-Urlencoded', 'query={__typename}');
+    expect(await (await postBody(app.url, type)).text(), type).toBe(RESULT);
+  const form = await postBody(app.url, 'Application/X-WWW-Form-Urlencoded', 'query={__typename}');
   expect(await form.text()).toBe(RESULT);
-  const bom = await postAs(app.url, 'application/json', `\ufeff${BODY}`);
-  expect(await bom.text()).toBe(RESULT);
+  const responseWithBom = await postBody(app.url, 'application/json', `\ufeff${BODY}`);
+  expect(await responseWithBom.text()).toBe(RESULT);
 });
 
 test('a multipart body is accepted with its type in any case', async () => {
@@ -206,19 +206,19 @@ test('an unsupported type, charset or coding is refused with 415', async () => {
     ['application/json', gzipSync(BODY), { 'content-encoding': 'GZIP, identity' }],
     ['application/json', BODY, { 'content-encoding': 'br' }],
   ] as const) {
-    const response = await postAs(app.url, type, body, headers);
+    const response = await postBody(app.url, type, body, headers);
     expect(response.status, `${type} ${JSON.stringify(headers)}`).toBe(415);
     expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'INVALID_INPUT' } }] });
     expect(response.headers.get('accept-encoding')).toBe('content-encoding' in headers ? 'identity' : null);
   }
-  const plain = await postAs(app.url, 'application/json', BODY, { 'content-encoding': 'identity' });
+  const plain = await postBody(app.url, 'application/json', BODY, { 'content-encoding': 'identity' });
   expect(await plain.text()).toBe(RESULT);
 });
 
 test('a body that is not UTF-8 is refused', async () => {
   await using app = await startTestApp();
-  const latin = Buffer.from('{"query":"{ __typename } # \u00e9"}', 'latin1');
-  const response = await postAs(app.url, 'application/json', latin, {
+  const latin1Body = Buffer.from('{"query":"{ __typename } # \u00e9"}', 'latin1');
+  const response = await postBody(app.url, 'application/json', latin1Body, {
     accept: 'application/graphql-response+json',
   });
   expect(response.status).toBe(400);
@@ -250,7 +250,7 @@ test('a result has the media type that the client prefers', async () => {
     expect(response.headers.get('content-type')?.split(';')[0], accept).toBe(type);
   }
   for (const accept of ['image/png', 'application/json;q=0']) {
-    const refused = await fetch(`${app.url}/graphql?query={__typename}`, { headers: { accept } });
-    expect([refused.status, await refused.json()], accept).toMatchObject([406, { code: 'INVALID_INPUT' }]);
+    const response = await fetch(`${app.url}/graphql?query={__typename}`, { headers: { accept } });
+    expect([response.status, await response.json()], accept).toMatchObject([406, { code: 'INVALID_INPUT' }]);
   }
 });

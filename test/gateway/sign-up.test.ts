@@ -12,9 +12,11 @@ test('with sign-up off no account is created, and existing accounts can log in',
     await using open = await createGateway({ database });
     await open.graphql.run(CREATE);
   }
-  await using closed = await createGateway({ database, env: { SIGN_UP: 'off' } });
-  expect(await closed.graphql.expectError(CREATE.replace('cy@', 'di@'))).toBe('FORBIDDEN');
-  expect(await closed.graphql.run(LOGIN)).toMatchObject({ login: { token: expect.any(String) as string } });
+  await using restricted = await createGateway({ database, env: { SIGN_UP: 'off' } });
+  expect(await restricted.graphql.expectError(CREATE.replace('cy@', 'di@'))).toBe('FORBIDDEN');
+  expect(await restricted.graphql.run(LOGIN)).toMatchObject({
+    login: { token: expect.any(String) as string },
+  });
 });
 
 test('with password login off, accounts can neither log in nor be created, and devices can log in', async () => {
@@ -33,11 +35,11 @@ test('with password login off, accounts can neither log in nor be created, and d
     );
     credentials = addDevice;
   }
-  await using closed = await createGateway({ database, env: { PASSWORD_LOGIN: 'off' } });
-  expect(await closed.graphql.expectError(LOGIN)).toBe('FORBIDDEN');
-  expect(await closed.graphql.expectError(CREATE.replace('cy@', 'di@'))).toBe('FORBIDDEN');
+  await using restricted = await createGateway({ database, env: { PASSWORD_LOGIN: 'off' } });
+  expect(await restricted.graphql.expectError(LOGIN)).toBe('FORBIDDEN');
+  expect(await restricted.graphql.expectError(CREATE.replace('cy@', 'di@'))).toBe('FORBIDDEN');
   expect(
-    await closed.graphql.run(
+    await restricted.graphql.run(
       'mutation ($username: String!, $password: String!) { loginDevice(username: $username, password: $password) { token } }',
       credentials,
     ),

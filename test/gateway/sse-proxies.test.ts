@@ -18,13 +18,13 @@ async function startCompressingProxy(upstream: string): Promise<Proxy> {
     // The middleware uses none of the properties that Express adds to Node's types.
     compress(request as never, response as never, () => {
       const { url, method, headers } = request;
-      const sent = send(new URL(url ?? '/', upstream), { method, headers }, (answer) => {
-        response.writeHead(answer.statusCode ?? 502, answer.headers);
-        answer.pipe(response);
+      const upstreamRequest = send(new URL(url ?? '/', upstream), { method, headers }, (upstreamResponse) => {
+        response.writeHead(upstreamResponse.statusCode ?? 502, upstreamResponse.headers);
+        upstreamResponse.pipe(response);
       });
-      sent.on('error', () => response.destroy());
-      response.once('close', () => sent.destroy());
-      request.pipe(sent);
+      upstreamRequest.on('error', () => response.destroy());
+      response.once('close', () => upstreamRequest.destroy());
+      request.pipe(upstreamRequest);
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -37,8 +37,8 @@ async function startCompressingProxy(upstream: string): Promise<Proxy> {
   };
 }
 
-/** Subscribes through a proxy, and expects each event to arrive whole before the next is published. */
-async function expectEventsAsTheyHappen(startProxy: (upstream: string) => Promise<Proxy>): Promise<void> {
+/** Subscribes through a proxy, and expects each event to arrive completely before the next is published. */
+async function expectEventsWithoutDelay(startProxy: (upstream: string) => Promise<Proxy>): Promise<void> {
   await using app = await startTestApp();
   await using proxy = await startProxy(app.url);
   const ann = await app.createAccount();
@@ -61,8 +61,8 @@ async function expectEventsAsTheyHappen(startProxy: (upstream: string) => Promis
   });
   let text = '';
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-  const readUntil = async (what: RegExp): Promise<void> => {
-    while (!what.test(text)) text += (await reader?.read())?.value ?? '';
+  const readUntil = async (pattern: RegExp): Promise<void> => {
+    while (!pattern.test(text)) text += (await reader?.read())?.value ?? '';
   };
   await readUntil(/"StreamLive"[^\n]*\n\n$/);
   for (const name of ['one', 'two']) {
@@ -76,12 +76,12 @@ async function expectEventsAsTheyHappen(startProxy: (upstream: string) => Promis
 }
 
 test('events pass a compressing proxy without delay', async () => {
-  await expectEventsAsTheyHappen(startCompressingProxy);
+  await expectEventsWithoutDelay(startCompressingProxy);
 });
 
 describe.skipIf(isMissing('nginx'))('nginx', () => {
   test.each([
-    ['as it comes', ''],
+    ['in its default configuration', ''],
     [
       'with compression',
       'gzip on; gzip_proxied any; gzip_min_length 0; gzip_types *; gzip_http_version 1.0;',
@@ -90,7 +90,7 @@ describe.skipIf(isMissing('nginx'))('nginx', () => {
       'with HTTP/1.1 to the gateway',
       'proxy_http_version 1.1; proxy_set_header Connection ""; gzip on; gzip_types *;',
     ],
-  ])('events of a subscription pass nginx %s as they happen', async (_how, directives) => {
-    await expectEventsAsTheyHappen((upstream) => startNginx(upstream, directives));
+  ])('events of a subscription pass nginx %s without delay', async (_label, directives) => {
+    await expectEventsWithoutDelay((upstream) => startNginx(upstream, directives));
   });
 });

@@ -14,7 +14,7 @@ interface SseEvent {
 }
 
 /** Parses the events of a response, without comments. */
-async function* eventsOf(response: Response): AsyncGenerator<SseEvent> {
+async function* parseEvents(response: Response): AsyncGenerator<SseEvent> {
   let text = '';
   for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
     text += chunk;
@@ -47,7 +47,7 @@ async function subscribe(
     },
     body: JSON.stringify({ query }),
   });
-  const events = eventsOf(response);
+  const events = parseEvents(response);
   return {
     response,
     next: async () => (await events.next()).value as SseEvent,
@@ -70,7 +70,8 @@ async function invite(app: TestGateway, ann: TestAccount, name: string): Promise
   );
 }
 
-const nameIn = ({ data = '{}' }: SseEvent) => JSON.parse(data).data.inboxEvents.invitation?.circle.name;
+const readCircleName = ({ data = '{}' }: SseEvent) =>
+  JSON.parse(data).data.inboxEvents.invitation?.circle.name;
 
 test('a subscription over SSE resumes after its last event id', async () => {
   await using app = await startTestApp();
@@ -82,22 +83,22 @@ test('a subscription over SSE resumes after its last event id', async () => {
   expect(live.id).toBeTruthy();
   await invite(app, ann, 'one');
   const one = await first.next();
-  expect(nameIn(one)).toBe('one');
+  expect(readCircleName(one)).toBe('one');
   await first[Symbol.asyncDispose]();
 
   await invite(app, ann, 'two');
   await invite(app, ann, 'three');
   await using second = await subscribe(app, ann, INBOX, { 'last-event-id': one.id ?? '' });
-  expect(nameIn(await second.next())).toBe('two');
-  expect(nameIn(await second.next())).toBe('three');
+  expect(readCircleName(await second.next())).toBe('two');
+  expect(readCircleName(await second.next())).toBe('three');
   expect(JSON.parse((await second.next()).data ?? '').data.inboxEvents.__typename).toBe('StreamLive');
 });
 
-test('an empty cursor counts as none, in the header and in the argument', async () => {
+test('an empty cursor means none, in the header and in the argument', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
   await invite(app, ann, 'before');
-  const typeOf = ({ data = '' }: { readonly data?: string | undefined }) =>
+  const readTypename = ({ data = '' }: { readonly data?: string | undefined }) =>
     JSON.parse(data).data.inboxEvents.__typename as unknown;
   const after = INBOX.replace('inboxEvents', 'inboxEvents(after: "")');
   for (const [query, headers] of [
@@ -106,7 +107,7 @@ test('an empty cursor counts as none, in the header and in the argument', async 
     [after, { 'last-event-id': '' }],
   ] as const) {
     await using stream = await subscribe(app, ann, query, headers);
-    expect(typeOf(await stream.next())).toBe('StreamLive');
+    expect(readTypename(await stream.next())).toBe('StreamLive');
   }
   await using socket = ann.graphql.subscribe('subscription { inboxEvents(after: "") { __typename } }');
   expect(await socket.next()).toEqual({ __typename: 'StreamLive' });
@@ -126,10 +127,10 @@ test('a stream that the server ends has a result with the reason, then `complete
   expect(await stream.next()).toMatchObject({ event: 'complete' });
 });
 
-test('a refusal is one result on an event stream, as the protocol requires', async () => {
+test('an error is one result on an event stream, as the protocol requires', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
-  const refused = async (account: TestAccount | undefined, query: string, headers = {}) => {
+  const readErrorCode = async (account: TestAccount | undefined, query: string, headers = {}) => {
     await using stream = await subscribe(app, account, query, headers);
     expect(stream.response.status).toBe(200);
     const { event, data = '' } = await stream.next();
@@ -137,16 +138,16 @@ test('a refusal is one result on an event stream, as the protocol requires', asy
     expect(await stream.next()).toMatchObject({ event: 'complete' });
     return JSON.parse(data).errors[0].extensions.code as unknown;
   };
-  expect(await refused(undefined, INBOX)).toBe('UNAUTHENTICATED');
-  expect(await refused(ann, INBOX, { 'last-event-id': 'nonsense' })).toBe('CURSOR_INVALID');
-  expect(await refused(ann, 'subscription { nothing }')).toBe('INVALID_INPUT');
-  expect(await refused(ann, 'subscription {')).toBe('INVALID_INPUT');
-  expect(await refused(ann, 'subscription { presence(circleId: "Circle:999") { online } }')).toBe(
+  expect(await readErrorCode(undefined, INBOX)).toBe('UNAUTHENTICATED');
+  expect(await readErrorCode(ann, INBOX, { 'last-event-id': 'nonsense' })).toBe('CURSOR_INVALID');
+  expect(await readErrorCode(ann, 'subscription { nothing }')).toBe('INVALID_INPUT');
+  expect(await readErrorCode(ann, 'subscription {')).toBe('INVALID_INPUT');
+  expect(await readErrorCode(ann, 'subscription { presence(circleId: "Circle:999") { online } }')).toBe(
     'NOT_FOUND',
   );
 });
 
-test('a request that accepts any type receives an event stream with ids too', async () => {
+test('a request that accepts any type receives an event stream with ids', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
   for (const accept of ['*/*', 'text/*']) {
@@ -155,50 +156,52 @@ test('a request that accepts any type receives an event stream with ids too', as
   }
 });
 
-/** Returns the number of open event streams. */
-async function metric(app: TestGateway, line: RegExp): Promise<string> {
+/** Returns the value of a metric, or `0` if there is none. */
+async function readMetric(app: TestGateway, line: RegExp): Promise<string> {
   const text = await (await fetch(`${app.url}/metrics`)).text();
   return line.exec(text)?.[1] ?? '0';
 }
 
-const openStreams = (app: TestGateway) => metric(app, /^parley_connections\{transport="sse"\} (\d+)$/m);
-const operations = (app: TestGateway) => metric(app, /^parley_operations_total\{transport="http"\} (\d+)$/m);
+const countOpenStreams = (app: TestGateway) =>
+  readMetric(app, /^parley_connections\{transport="sse"\} (\d+)$/m);
+const countOperations = (app: TestGateway) =>
+  readMetric(app, /^parley_operations_total\{transport="http"\} (\d+)$/m);
 
-test('a subscription whose `Accept` excludes event streams is refused, and nothing stays open', async () => {
+test('a subscription whose `Accept` excludes event streams is refused, and leaves no stream open', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
   for (const accept of ['application/json', 'application/graphql-response+json', 'text/html']) {
-    await using refused = await subscribe(app, ann, INBOX, { accept });
-    if (accept === 'text/html') expect(refused.response.status).toBe(406);
+    await using stream = await subscribe(app, ann, INBOX, { accept });
+    if (accept === 'text/html') expect(stream.response.status).toBe(406);
     else
-      expect(await refused.response.json()).toMatchObject({
+      expect(await stream.response.json()).toMatchObject({
         errors: [{ extensions: { code: 'INVALID_INPUT' } }],
       });
   }
-  expect(await openStreams(app)).toBe('0');
+  expect(await countOpenStreams(app)).toBe('0');
 });
 
-test('a client that disconnects while its stream opens leaves nothing open', async () => {
+test('a client that disconnects while its stream opens leaves no stream open', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
   const body = JSON.stringify({ query: INBOX });
   const { hostname, port } = new URL(app.url);
-  const before = Number(await operations(app));
-  const gone: Promise<unknown>[] = [];
-  for (let wait = 0; wait < 30; wait += 1) {
+  const before = Number(await countOperations(app));
+  const closes: Promise<unknown>[] = [];
+  for (let delayMs = 0; delayMs < 30; delayMs += 1) {
     const socket = connect(Number(port), hostname).on('error', () => undefined);
-    gone.push(new Promise((resolve) => socket.once('close', resolve)));
+    closes.push(new Promise((resolve) => socket.once('close', resolve)));
     socket.write(
       `POST /graphql HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\n` +
         `Authorization: Bearer ${ann.token}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
-    void stagger(wait).then(() => socket.resetAndDestroy());
+    void stagger(delayMs).then(() => socket.resetAndDestroy());
   }
-  await expect.poll(async () => Number(await operations(app))).toBeGreaterThan(before);
-  await Promise.all(gone);
-  // Runs after their statements, which it queues behind.
+  await expect.poll(async () => Number(await countOperations(app))).toBeGreaterThan(before);
+  await Promise.all(closes);
+  // Queued behind the statements of these requests, so it completes after them.
   await ann.graphql.run('{ circles(first: 1) { nodes { id } } }');
-  await expect.poll(() => openStreams(app), { timeout: 5_000 }).toBe('0');
+  await expect.poll(() => countOpenStreams(app), { timeout: 5_000 }).toBe('0');
 });
 
 test('a gateway that stops ends the response after a `retry:`, with no error and no `complete`', async () => {
@@ -217,9 +220,9 @@ test('a gateway that stops ends the response after a `retry:`, with no error and
   const read = async (): Promise<string> => (await reader?.read())?.value ?? '';
   let text = '';
   while (!text.includes('StreamLive')) text += await read();
-  const stopped = app[Symbol.asyncDispose]();
-  let rest = '';
-  for (let chunk = await read(); chunk !== ''; chunk = await read()) rest += chunk;
-  expect(rest).toMatch(/^retry: \d{3,4}\n\n$/);
-  await stopped;
+  const shutdown = app[Symbol.asyncDispose]();
+  let remainder = '';
+  for (let chunk = await read(); chunk !== ''; chunk = await read()) remainder += chunk;
+  expect(remainder).toMatch(/^retry: \d{3,4}\n\n$/);
+  await shutdown;
 });

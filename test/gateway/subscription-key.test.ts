@@ -6,7 +6,7 @@ import { schema } from '../../src/schema/index.ts';
 const { keyOf } = createSubscriptionKeys(schema);
 
 const conversation = (selection: string) =>
-  parse(`subscription Talk($id: ID!, $after: Cursor, $with: Boolean = true) {
+  parse(`subscription Chat($id: ID!, $after: Cursor, $with: Boolean = true) {
     conversationEvents(conversationId: $id, after: $after) { ${selection} } }`);
 
 const TEXT = conversation('... on MessageSent { message { text @include(if: $with) } }');
@@ -27,7 +27,7 @@ test('operations that differ in anything else have different keys', () => {
     keyOf({ document: TEXT, variables: { id: 'Conversation:1' } }),
     keyOf({ document: TEXT, variables: { id: 'Conversation:2' } }),
     keyOf({ document: TEXT, variables: { id: 'Conversation:1', with: false } }),
-    keyOf({ document: TEXT, operationName: 'Talk', variables: { id: 'Conversation:1' } }),
+    keyOf({ document: TEXT, operationName: 'Chat', variables: { id: 'Conversation:1' } }),
     keyOf({ document: conversation('__typename'), variables: { id: 'Conversation:1' } }),
   ];
   expect(new Set(keys).size).toBe(keys.length);
@@ -75,7 +75,7 @@ test('a field of an interface must be marked if an implementing type marks it', 
     type Query { user: Named }
   `);
   const user = other.getType('User');
-  if (user === undefined || !('getFields' in user)) throw new Error('There is no such type.');
+  if (user === undefined || !('getFields' in user)) throw new Error('The schema has no type User.');
   const { name } = user.getFields();
   if (name !== undefined) name.extensions = { perActor: true };
   expect(() => createSubscriptionKeys(other)).toThrow('Named.name must be marked perActor, as it is in User');

@@ -5,7 +5,7 @@ import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 
-// Bodies exactly as these clients send them.
+// Each body is exactly what the named client sends.
 
 interface Part {
   readonly disposition: string | Buffer;
@@ -27,9 +27,9 @@ const body = (...parts: readonly Part[]): Buffer<ArrayBuffer> =>
 
 interface Uploader {
   /** Uploads over the legacy route and returns the status and the stored media. */
-  post(...parts: readonly Part[]): Promise<{ status: number; answer: object; media: object }>;
+  postLegacy(...parts: readonly Part[]): Promise<{ status: number; body: object; media: object }>;
   /** Uploads with GraphQL and returns the stored media. */
-  graphql(...parts: readonly Part[]): Promise<{ answer: object; media: object }>;
+  postGraphql(...parts: readonly Part[]): Promise<{ body: object; media: object }>;
 }
 
 async function openUploader(app: TestGateway): Promise<Uploader> {
@@ -41,7 +41,7 @@ async function openUploader(app: TestGateway): Promise<Uploader> {
       id: conversation.id,
     });
     const [media] = sendMessage.media;
-    if (media === undefined) throw new Error('no media');
+    if (media === undefined) throw new Error('The message has no media.');
     return media;
   };
   const mediaOf = async (id: string): Promise<object> => {
@@ -58,12 +58,12 @@ async function openUploader(app: TestGateway): Promise<Uploader> {
       body: content,
     });
   return {
-    async post(...parts) {
+    async postLegacy(...parts) {
       const { id, legacyId } = await announce();
       const response = await send(`/media/upload/${legacyId}`, body(...parts));
-      return { status: response.status, answer: (await response.json()) as object, media: await mediaOf(id) };
+      return { status: response.status, body: (await response.json()) as object, media: await mediaOf(id) };
     },
-    async graphql(...parts) {
+    async postGraphql(...parts) {
       const { id } = await announce();
       const query = `mutation ($file: Upload!) { uploadMedia(mediaId: "${id}", file: $file) { id } }`;
       const response = await send(
@@ -77,7 +77,7 @@ async function openUploader(app: TestGateway): Promise<Uploader> {
           ...parts,
         ),
       );
-      return { answer: (await response.json()) as object, media: await mediaOf(id) };
+      return { body: (await response.json()) as object, media: await mediaOf(id) };
     },
   };
 }
@@ -94,12 +94,12 @@ const NAMES: readonly (readonly [
   ['macOS, decomposed', file('; filename="e\u0301.png"'), 'é', '.png'],
   ['a browser, with quotes and lines', file('; filename="a%22b%0D%0Ac.png"'), 'a"bc', '.png'],
   ['OkHttp, with a percent sign', file('; filename="100%.png"'), '100%', '.png'],
-  ['a browser, with an escape that is none', file('; filename="a%20b.png"'), 'a%20b', '.png'],
+  ['a browser, with a percent escape in the name', file('; filename="a%20b.png"'), 'a%20b', '.png'],
   ['aiohttp', file('; filename="caf%C3%A9%20x.png"'), 'café x', '.png'],
   ['curl before 7.81', file('; filename="a\\"b\\\\c.png"'), 'c', '.png'],
   ['curl before 7.81, with quotes', file('; filename="a\\"b.png"'), 'a"b', '.png'],
   ['an old browser on Windows', file('; filename="C:\\fakepath\\x.png"'), 'x', '.png'],
-  ['a path to climb up', file('; filename="../../x.png"'), 'x', '.png'],
+  ['a path that escapes its folder', file('; filename="../../x.png"'), 'x', '.png'],
   ['Apache HttpClient, latin1', Buffer.from(file('; filename="caf\xe9.png"'), 'latin1'), 'café', '.png'],
   [
     'Apache HttpClient, latin1, unquoted',
@@ -132,15 +132,20 @@ const NAMES: readonly (readonly [
   ],
   ['Spring, RFC 2047', file('; filename="=?UTF-8?Q?caf=C3=A9_1.png?="'), 'café 1', '.png'],
   ['JavaMail, RFC 2047', file('; filename="=?UTF-8?B?Y2Fmw6k=?= =?utf-8?b?LnBuZw==?="'), 'café', '.png'],
-  ['RFC 2047 of no known set', file('; filename="=?nothing?B?eA==?=.png"'), '=?nothing?B?eA==?=', '.png'],
+  [
+    'RFC 2047 with an unknown character set',
+    file('; filename="=?nothing?B?eA==?=.png"'),
+    '=?nothing?B?eA==?=',
+    '.png',
+  ],
   ['an empty name', file('; filename=""'), 'file', ''],
-  ['blanks', file('; filename="  "'), 'file', ''],
-  ['nothing visible', file('; filename="\u200b\u3164"'), 'file', ''],
-  ['dots', file('; filename="..."'), 'file', ''],
+  ['a blank name', file('; filename="  "'), 'file', ''],
+  ['invisible characters', file('; filename="\u200b\u3164"'), 'file', ''],
+  ['only dots', file('; filename="..."'), 'file', ''],
   ['a device of Windows', file('; filename="CON.png"'), '_CON', '.png'],
   ['a device of Windows without extension', file('; filename="nul"'), '_nul', ''],
-  ['no device of Windows', file('; filename="console.png"'), 'console', '.png'],
-  ['a name that reads backwards', file('; filename="gnp.\u202eexe.png"'), 'gnp.exe', '.png'],
+  ['a name that begins like a device of Windows', file('; filename="console.png"'), 'console', '.png'],
+  ['a name with a right-to-left override', file('; filename="gnp.\u202eexe.png"'), 'gnp.exe', '.png'],
   ['a sentence', file('; filename="Letter to Dr. Smith"'), 'Letter to Dr. Smith', ''],
   ['a long name', file(`; filename="${'é'.repeat(3_000)}.png"`), 'é'.repeat(120), '.png'],
 ];
@@ -151,8 +156,11 @@ test.each(NAMES)('the file name of %s is stored', async (_client, disposition, f
   const named = (part: string) =>
     Buffer.from(Buffer.from(disposition).toString('latin1').replace('NAME', part), 'latin1');
   const stored = { filename, extension, size: 5 };
-  expect(await uploader.post({ disposition: named('file') })).toMatchObject({ status: 200, media: stored });
-  expect((await uploader.graphql({ disposition: named('0') })).media).toMatchObject(stored);
+  expect(await uploader.postLegacy({ disposition: named('file') })).toMatchObject({
+    status: 200,
+    media: stored,
+  });
+  expect((await uploader.postGraphql({ disposition: named('0') })).media).toMatchObject(stored);
 });
 
 test('a header with unterminated parameters is parsed in linear time', () => {
@@ -178,7 +186,7 @@ test('a header with unterminated parameters is parsed in linear time', () => {
 test('a part without a file name is a file if it is named `file`', async () => {
   await using app = await startTestApp();
   const uploader = await openUploader(app);
-  expect(await uploader.post({ disposition: 'form-data; name="file"' })).toMatchObject({
+  expect(await uploader.postLegacy({ disposition: 'form-data; name="file"' })).toMatchObject({
     status: 200,
     media: { filename: 'file', extension: '', size: 5 },
   });
@@ -188,7 +196,10 @@ test('headers of parts are parsed in any case, and folded', async () => {
   await using app = await startTestApp();
   const uploader = await openUploader(app);
   const disposition = 'Form-Data; Name="file";\r\n FileName="a b.png"';
-  expect((await uploader.post({ disposition })).media).toMatchObject({ filename: 'a b', extension: '.png' });
+  expect((await uploader.postLegacy({ disposition })).media).toMatchObject({
+    filename: 'a b',
+    extension: '.png',
+  });
 });
 
 const PNG = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex');
@@ -205,13 +216,13 @@ test.each([
   const uploader = await openUploader(app);
   const headers = `Content-Transfer-Encoding: ${encoding}\r\nContent-Type: image/png\r\n`;
   const stored = { size: PNG.length, contentType: 'image/png' };
-  const post = await uploader.post({
+  const post = await uploader.postLegacy({
     disposition: 'form-data; name="file"; filename="a.png"',
     headers,
     content,
   });
   expect(post).toMatchObject({ status: 200, media: stored });
-  const graphql = await uploader.graphql({
+  const graphql = await uploader.postGraphql({
     disposition: 'form-data; name="0"; filename="a"',
     headers,
     content,
@@ -231,9 +242,13 @@ test.each([
   await using app = await startTestApp();
   const uploader = await openUploader(app);
   const headers = `Content-Transfer-Encoding: ${encoding}\r\n`;
-  const post = await uploader.post({ disposition: 'form-data; name="file"; filename="a"', headers, content });
+  const post = await uploader.postLegacy({
+    disposition: 'form-data; name="file"; filename="a"',
+    headers,
+    content,
+  });
   expect(post).toMatchObject({ status: 400, answer: { code: 'INVALID_INPUT' }, media: { size: null } });
-  const graphql = await uploader.graphql({
+  const graphql = await uploader.postGraphql({
     disposition: 'form-data; name="0"; filename="a"',
     headers,
     content,
@@ -244,7 +259,7 @@ test.each([
   });
 });
 
-test('the fields of a GraphQL upload may be encoded too', async () => {
+test('the fields of a GraphQL upload may be encoded', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
   const headers = 'Content-Transfer-Encoding: base64\r\n';
@@ -266,7 +281,7 @@ test('the fields of a GraphQL upload may be encoded too', async () => {
   expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'NOT_FOUND' } }] });
 });
 
-test('an encoded upload of many megabytes is decoded, in chunks of any size', async () => {
+test('an encoded upload of several megabytes is decoded across chunks', async () => {
   await using app = await startTestApp();
   const { ann, conversation } = await createAnnAndBob(app);
   const { sendMessage } = await ann.graphql.run<{
@@ -281,14 +296,14 @@ test('an encoded upload of many megabytes is decoded, in chunks of any size', as
     headers: 'Content-Transfer-Encoding: base64\r\n',
     content,
   });
-  const answer = await postInPieces(app, ann, `/media/upload/${media?.legacyId}`, sent, 77_777);
+  const answer = await postInChunks(app, ann, `/media/upload/${media?.legacyId}`, sent, 77_777);
   expect(answer).toContain('HTTP/1.1 200');
   expect(
     await ann.graphql.run('query ($id: ID!) { node(id: $id) { ... on Media { size } } }', { id: media?.id }),
   ).toEqual({ node: { size: 3_000_001 } });
 });
 
-async function postInPieces(
+async function postInChunks(
   app: TestGateway,
   { token }: TestAccount,
   path: string,

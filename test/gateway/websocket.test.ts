@@ -28,7 +28,7 @@ test('operations with their own token and a shared id leave no account online', 
   await using socket = await openGraphqlSocket(app.url, {});
   const query = 'subscription { inboxEvents { __typename } }';
   const extensions = { headers: { authorization: `Bearer ${ann.token}` } };
-  for (let times = 0; times < 5; times += 1) {
+  for (let round = 0; round < 5; round += 1) {
     socket.send({ id: '1', type: 'subscribe', payload: { query, extensions } });
     socket.send({ id: '1', type: 'complete' });
   }
@@ -45,7 +45,7 @@ test('a reused id identifies one operation at a time', async () => {
   const { ann, conversation } = await createAnnAndBob(app);
   await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   const query = `subscription { conversationEvents(conversationId: "${conversation.id}") { __typename ... on MessageSent { message { text } } } }`;
-  for (let times = 0; times < 50; times += 1) {
+  for (let round = 0; round < 50; round += 1) {
     socket.send({ id: 'A', type: 'subscribe', payload: { query } });
     socket.send({ id: 'A', type: 'complete' });
   }
@@ -92,8 +92,8 @@ test('queries are aborted when their client disconnects, without unhandled rejec
   const { ann, conversation } = await createAnnAndBob(app);
   await sendMessage(ann, conversation, 'x'.repeat(8_000));
   const unhandled: unknown[] = [];
-  const record = (reason: unknown) => void unhandled.push(reason);
-  process.on('unhandledRejection', record);
+  const onRejection = (reason: unknown) => void unhandled.push(reason);
+  process.on('unhandledRejection', onRejection);
   const aliases = Array.from({ length: 200 }, (_, index) => `a${index}: author { ... on User { email } }`);
   const query = `{ conversation(id: "${conversation.id}") { eventCursor messages(last: 100) { nodes { ${aliases.join(' ')} } } } }`;
   const socket = await openGraphqlSocket(app.url, { token: ann.token });
@@ -104,7 +104,7 @@ test('queries are aborted when their client disconnects, without unhandled rejec
   // The embedded database has one connection, so this runs after the aborted queries have released it.
   expect(await ann.graphql.run('{ me { __typename } }')).toEqual({ me: { __typename: 'User' } });
   await sendMessage(ann, conversation, 'still here');
-  process.off('unhandledRejection', record);
+  process.off('unhandledRejection', onRejection);
   expect(unhandled).toEqual([]);
 });
 

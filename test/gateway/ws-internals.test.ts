@@ -2,12 +2,12 @@ import * as ws from 'ws';
 import { expect, test } from 'vitest';
 import { requireWsInternals } from '../../src/gateway/websocket/ws-internals.ts';
 
-// What shared frames rely on in ws beyond its documentation. See docs/private-apis.md.
+// Undocumented behaviour of ws that shared frames rely on. See docs/private-apis.md.
 
 interface Sender {
   sendFrame(list: readonly Buffer[]): void;
 }
-const Stock = Reflect.get(ws, 'Sender') as new (stream: object, extensions: object) => Sender;
+const OriginalSender = Reflect.get(ws, 'Sender') as new (stream: object, extensions: object) => Sender;
 
 test('the installed ws writes frames synchronously', () => {
   requireWsInternals();
@@ -18,7 +18,7 @@ test('a ws without a Sender is refused at start', () => {
 });
 
 test('a ws that queues frames is refused at start', () => {
-  class Queueing extends Stock {
+  class Queueing extends OriginalSender {
     override sendFrame(list: readonly Buffer[]): void {
       setImmediate(() => super.sendFrame(list));
     }

@@ -5,19 +5,19 @@ import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { startTestApp } from '../harness/app.ts';
 
-/** Sends a chunked body. */
-async function stream(
+/** Posts a chunked body, and returns the status and the parsed response. */
+async function postChunked(
   url: string,
   chunks: readonly string[],
 ): Promise<{ status: number | undefined; body: unknown }> {
-  const sent = request(`${url}/graphql`, {
+  const clientRequest = request(`${url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
   });
-  const answered = once(sent, 'response') as Promise<[IncomingMessage]>;
-  for (const chunk of chunks) sent.write(chunk);
-  sent.end();
-  const [response] = await answered;
+  const responsePromise = once(clientRequest, 'response') as Promise<[IncomingMessage]>;
+  for (const chunk of chunks) clientRequest.write(chunk);
+  clientRequest.end();
+  const [response] = await responsePromise;
   return { status: response.statusCode, body: JSON.parse(await text(response)) };
 }
 
@@ -25,12 +25,12 @@ test('a chunked body has the same size limit as one with a Content-Length', asyn
   await using app = await startTestApp();
   const comment = 'é€😀'.repeat(1_000);
   const query = JSON.stringify({ query: `{ __typename } # ${comment}` });
-  expect(await stream(app.url, [query.slice(0, 30), query.slice(30)])).toEqual({
+  expect(await postChunked(app.url, [query.slice(0, 30), query.slice(30)])).toEqual({
     status: 200,
     body: { data: { __typename: 'Query' } },
   });
   const pieces = Array.from({ length: 20 }, () => 'x'.repeat(100_000));
-  expect(await stream(app.url, ['{"query": "{ __typename } # ', ...pieces, '"}'])).toMatchObject({
+  expect(await postChunked(app.url, ['{"query": "{ __typename } # ', ...pieces, '"}'])).toMatchObject({
     status: 413,
     body: { errors: [{ extensions: { code: 'LIMIT_EXCEEDED' } }] },
   });

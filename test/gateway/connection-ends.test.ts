@@ -40,15 +40,15 @@ test('a connection that the server ended runs no further operations, even if its
   const { login } = await app.graphql.run<{ login: { token: string } }>(
     'mutation { login(email: "ann@example.com", password: "correct horse") { token } }',
   );
-  await using stubborn = await openGraphqlSocket(app.url, { token: login.token });
-  stubborn.socket.pause();
+  await using unresponsive = await openGraphqlSocket(app.url, { token: login.token });
+  unresponsive.socket.pause();
   await using other = createGraphqlClient(app.url, login.token);
   await other.run('mutation { logout }');
   const query = 'mutation { createCircle(name: "Late") { id } }';
-  stubborn.send({ id: '1', type: 'subscribe', payload: { query } });
-  stubborn.socket.resume();
+  unresponsive.send({ id: '1', type: 'subscribe', payload: { query } });
+  unresponsive.socket.resume();
   // The client sent the operation before its close frame, so the server has read it.
-  expect((await stubborn.waitForClose()).code).toBe(4401);
+  expect((await unresponsive.waitForClose()).code).toBe(4401);
   await ann.graphql.run('mutation { createCircle(name: "Own") { id } }');
   expect(await ann.graphql.run('{ circles { nodes { name } } }')).toEqual({
     circles: { nodes: [{ name: 'Own' }] },
@@ -75,14 +75,14 @@ test('a gateway that stops closes with 1012 and sends nothing on its streams', a
   await using socket = await openGraphqlSocket(app.url, { token: ann.token });
   socket.send(INBOX);
   await socket.nextOf('next');
-  const later: unknown[] = [];
-  socket.socket.on('message', (data: Buffer) => later.push(JSON.parse(data.toString())));
+  const frames: unknown[] = [];
+  socket.socket.on('message', (data: Buffer) => frames.push(JSON.parse(data.toString())));
   await using idle = await openGraphqlSocket(app.url, {});
-  const stopped = app[Symbol.asyncDispose]();
+  const shutdown = app[Symbol.asyncDispose]();
   expect(await socket.waitForClose()).toEqual({ code: 1012, reason: 'DRAINING' });
   expect((await idle.waitForClose()).code).toBe(1012);
-  expect(later).toEqual([]);
-  await stopped;
+  expect(frames).toEqual([]);
+  await shutdown;
 });
 
 test('a gateway that stops sends the results of mutations in flight before it closes', async () => {
@@ -99,12 +99,12 @@ test('a gateway that stops sends the results of mutations in flight before it cl
   // Frames are read in order: after the pong, the server has read the mutations.
   socket.send({ type: 'ping' });
   await socket.nextOf('pong');
-  const stopped = app[Symbol.asyncDispose]();
+  const shutdown = app[Symbol.asyncDispose]();
   for (const name of ids)
     expect(await socket.next(({ id }) => id === name)).toMatchObject({
       type: 'next',
       payload: { data: { createCircle: { name } } },
     });
   expect(await socket.waitForClose()).toEqual({ code: 1012, reason: 'DRAINING' });
-  await stopped;
+  await shutdown;
 });
