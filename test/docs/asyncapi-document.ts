@@ -19,7 +19,7 @@ interface Document {
   readonly operations: Record<string, Operation>;
 }
 
-/** The parsed asyncapi.yaml of the checkout. */
+/** The text of asyncapi.yaml. */
 export const text = readFileSync(new URL('../../asyncapi.yaml', import.meta.url), 'utf8');
 export const document = parse(text) as Document;
 
@@ -30,16 +30,16 @@ ajv.addSchema(document, 'asyncapi.yaml');
 /** Returns whether a value is valid against the payload schema of a message. */
 export function isPayload(channel: string, message: string, payload: unknown): boolean {
   const validate = ajv.getSchema(`asyncapi.yaml#/channels/${channel}/messages/${message}/payload`);
-  if (validate === undefined) throw new Error(`the document has no ${channel} ${message}`);
+  if (validate === undefined) throw new Error(`The document has no ${channel} ${message}`);
   return validate(payload) === true;
 }
 
-/** Returns the document's name for a received event, such as `message.done`; the event itself if it is unknown. */
-export function nameOf(packet: string): string {
+/** Returns the documented name of a received event, such as `message.done`, or the event itself if unknown. */
+export function readEventName(packet: string): string {
   const [address, payload] = JSON.parse(packet.slice('42'.length)) as [string, unknown];
   const [key = '', channel] =
-    Object.entries(document.channels).find(([, it]) => it.address === address) ?? [];
+    Object.entries(document.channels).find(([, value]) => value.address === address) ?? [];
   const messages = Object.keys(channel?.messages ?? {}).filter((message) => message !== 'request');
-  const fitting = messages.filter((message) => isPayload(key, message, payload));
-  return fitting.length === 1 ? `${address}.${fitting[0]}` : packet;
+  const matching = messages.filter((message) => isPayload(key, message, payload));
+  return matching.length === 1 ? `${address}.${matching[0]}` : packet;
 }

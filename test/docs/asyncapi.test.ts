@@ -12,7 +12,7 @@ test('asyncapi.yaml is up to date, and valid for the parser of AsyncAPI', async 
   expect(parsed?.version()).toBe('3.1.0');
 });
 
-test('it contains every channel and schema in its direction', () => {
+test('asyncapi.yaml contains every channel and schema in its direction', () => {
   const operations = Object.values(document.operations).map(({ action, channel, messages }) => {
     const key = channel.$ref.replace('#/channels/', '');
     return {
@@ -43,13 +43,13 @@ test('every message has a valid example, and client messages have an empty ackno
 });
 
 test.for([
-  ['a key too many', 'circle', 'changed', { event: 'update', circle_id: 3, name: 'Clan' }],
-  ['a key too few', 'writing', 'user', { conversation_id: 12, device: false, is_writing: true }],
+  ['an additional key', 'circle', 'changed', { event: 'update', circle_id: 3, name: 'Clan' }],
+  ['a missing key', 'writing', 'user', { conversation_id: 12, device: false, is_writing: true }],
   ['a float for an id', 'device_created', 'created', { circle_id: 3.5 }],
   ['an id beyond int32', 'device_created', 'created', { circle_id: 2 ** 31 }],
-  ['a text for an id', 'device_created', 'created', { circle_id: '3' }],
+  ['a string for an id', 'device_created', 'created', { circle_id: '3' }],
   ['an unknown text', 'error', 'refused', 'Something else'],
-] as const)('%s is not of the shape', ([, channel, message, payload]) => {
+] as const)('%s is invalid', ([, channel, message, payload]) => {
   expect(isPayload(channel, message, payload)).toBe(false);
 });
 

@@ -4,16 +4,16 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ROOT, startProgram } from '../harness/program.ts';
 import type { Command } from '../harness/program.ts';
-import { NEW_NOUN, TRIAL } from './new-noun.ts';
-import { read } from './snippets.ts';
+import { NEW_NOUN, TRIAL_PROGRAM } from './new-noun.ts';
+import { readProjectFile } from './snippets.ts';
 
-// The list of files in CONTRIBUTING.md, "Add a noun", against a noun that is added to a copy of the sources.
+// Adds a noun to a copy of the sources, in the files that CONTRIBUTING.md lists under "Add a noun".
 
 const COPIED = ['src', 'scripts', 'package.json', 'tsconfig.json', 'schema.graphql'];
 
-/** The paths of the table, for a noun called "note" with an event of a circle. */
+/** Returns the paths of the table for the noun `note`, with an event of a circle. */
 async function readListedFiles(): Promise<string[]> {
-  const [, section = ''] = (await read('CONTRIBUTING.md')).split('\n## Add a noun\n');
+  const [, section = ''] = (await readProjectFile('CONTRIBUTING.md')).split('\n## Add a noun\n');
   const [table = ''] = section.split('\n## ');
   return [...table.matchAll(/^\| `([^`]+)`/gm)].map(([, path = '']) =>
     path.replace('<nouns>', 'notes').replace('<noun>', 'note').replace('<topic>', 'circle'),
@@ -28,7 +28,7 @@ async function openCopy() {
   const migrations = await readdir(join(path, 'src/db/migrations'));
   const number = String(migrations.length + 1).padStart(4, '0');
   return {
-    /** Makes the change of one file of the noun. */
+    /** Applies the noun's change to one file. */
     async apply(name: string): Promise<void> {
       const change = NEW_NOUN[name] ?? '';
       const file = join(path, name.replace('NNNN', number));
@@ -47,14 +47,14 @@ async function openCopy() {
   };
 }
 
-test('a noun takes the files that CONTRIBUTING lists, and no others', { timeout: 120_000 }, async () => {
+test('adding a noun changes exactly the files that CONTRIBUTING lists', { timeout: 120_000 }, async () => {
   const listed = await readListedFiles();
   expect(listed.toSorted()).toEqual(Object.keys(NEW_NOUN).toSorted());
   await using copy = await openCopy();
   for (const name of listed) await copy.apply(name);
   const config = { extends: './tsconfig.json', include: ['src', 'scripts'] };
   await copy.write('tsconfig.noun.json', JSON.stringify(config));
-  await copy.write('trial.ts', TRIAL);
+  await copy.write('trial.ts', TRIAL_PROGRAM);
 
   expect(await copy.run('tsc', '--noEmit', '-p', 'tsconfig.noun.json')).toEqual({ code: 0, printed: '' });
   expect(await copy.run('node', 'scripts/print-schema.ts')).toMatchObject({ code: 0 });

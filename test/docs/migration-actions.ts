@@ -2,11 +2,11 @@ import { expect } from 'vitest';
 import { createConversation, createDevice } from '../../src/testing/index.ts';
 import type { LegacyClient, TestAccount } from '../../src/testing/index.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
-import { openStage } from './migration-fixtures.ts';
-import type { Stage } from './migration-fixtures.ts';
+import { openFixture } from './migration-fixtures.ts';
+import type { MigrationFixture } from './migration-fixtures.ts';
 
 /** The fixtures with members that join and leave. */
-export interface Cast extends Stage {
+export interface MembersFixture extends MigrationFixture {
   readonly yan: TestAccount;
   readonly zoe: TestAccount;
   /** The device of the circle, once added. */
@@ -15,135 +15,138 @@ export interface Cast extends Stage {
   connection: LegacyClient | undefined;
 }
 
-type Happening = (cast: Cast) => Promise<unknown>;
+type Action = (fixture: MembersFixture) => Promise<unknown>;
 
-export async function openCast(): Promise<Cast> {
-  const stage = await openStage();
-  const yan = await stage.app.createAccount({ email: 'yan@example.com' });
-  const zoe = await stage.app.createAccount({ email: 'zoe@example.com' });
-  const cast: Cast = {
-    ...stage,
+export async function openMembersFixture(): Promise<MembersFixture> {
+  const base = await openFixture();
+  const yan = await base.app.createAccount({ email: 'yan@example.com' });
+  const zoe = await base.app.createAccount({ email: 'zoe@example.com' });
+  const fixture: MembersFixture = {
+    ...base,
     yan,
     zoe,
     device: undefined,
     connection: undefined,
     async [Symbol.asyncDispose]() {
-      await cast.device?.[Symbol.asyncDispose]();
-      await stage[Symbol.asyncDispose]();
+      await fixture.device?.[Symbol.asyncDispose]();
+      await base[Symbol.asyncDispose]();
     },
   };
-  return cast;
+  return fixture;
 }
 
-/** Preparations before a table, by the name of its first row. */
-export const given: Readonly<Record<string, Happening>> = {
-  async updateCircle(cast) {
-    await accept(cast, cast.yan);
-    await addDevice(cast);
-    await connect(cast, deviceIn(cast));
+/** Preparations of a table, keyed by the action of its first row. */
+export const preparations: Readonly<Record<string, Action>> = {
+  async updateCircle(fixture) {
+    await accept(fixture, fixture.yan);
+    await addDevice(fixture);
+    await connect(fixture, requireDevice(fixture));
   },
   'a user’s first connection': addDevice,
-  inviteToCircle: ({ ann }) => change(ann, 'createCircle(name: "Work")'),
-  async updateConversation(cast) {
-    for (const guest of [cast.yan, cast.zoe]) {
-      await accept(cast, guest);
-      await invite(cast.ann, 'Conversation:12', guest);
+  inviteToCircle: ({ ann }) => runMutation(ann, 'createCircle(name: "Work")'),
+  async updateConversation(fixture) {
+    for (const invitee of [fixture.yan, fixture.zoe]) {
+      await accept(fixture, invitee);
+      await invite(fixture.ann, 'Conversation:12', invitee);
     }
-    await addDevice(cast);
+    await addDevice(fixture);
   },
   inviteToConversation: ({ ann, circle }) => createConversation(ann, circle),
-  'sendMessage, without files': addDeviceToTalk,
-  'setTyping, of a user': addDeviceToTalk,
+  'sendMessage, without files': addDeviceToConversation,
+  'setTyping, of a user': addDeviceToConversation,
 };
 
 /** The actions of the rows in the tables of docs/migration.md. */
-export const happenings: Readonly<Record<string, Happening>> = {
-  updateCircle: ({ ann }) => change(ann, 'updateCircle(circleId: "Circle:3", name: "Clan")'),
-  acceptCircleInvitation: (cast) => accept(cast, cast.zoe),
-  leaveCircle: ({ zoe }) => change(zoe, 'leaveCircle(circleId: "Circle:3")'),
+export const actions: Readonly<Record<string, Action>> = {
+  updateCircle: ({ ann }) => runMutation(ann, 'updateCircle(circleId: "Circle:3", name: "Clan")'),
+  acceptCircleInvitation: (fixture) => accept(fixture, fixture.zoe),
+  leaveCircle: ({ zoe }) => runMutation(zoe, 'leaveCircle(circleId: "Circle:3")'),
   kickFromCircle: ({ ann, yan }) =>
-    change(ann, `kickFromCircle(circleId: "Circle:3", email: "${yan.login}")`),
-  deleteCircle: ({ ann }) => change(ann, 'deleteCircle(circleId: "Circle:3")'),
+    runMutation(ann, `kickFromCircle(circleId: "Circle:3", email: "${yan.login}")`),
+  deleteCircle: ({ ann }) => runMutation(ann, 'deleteCircle(circleId: "Circle:3")'),
   inviteToCircle: ({ ann, bob }) =>
-    change(ann, `inviteToCircle(circleId: "Circle:4", email: "${bob.login}")`),
+    runMutation(ann, `inviteToCircle(circleId: "Circle:4", email: "${bob.login}")`),
 
   addDevice,
-  updateDevice: ({ ann }) => change(ann, 'updateDevice(deviceId: "Device:4", name: "Hall")'),
-  removeDevice: ({ ann }) => change(ann, 'removeDevice(deviceId: "Device:4")'),
-  'a user’s first connection': (cast) => connect(cast, cast.ann),
-  'the end of a user’s last connection': async (cast) => cast.connection?.close(),
-  'a device’s first connection': (cast) => connect(cast, deviceIn(cast)),
-  'the end of a device’s last connection': async (cast) => cast.connection?.close(),
+  updateDevice: ({ ann }) => runMutation(ann, 'updateDevice(deviceId: "Device:4", name: "Hall")'),
+  removeDevice: ({ ann }) => runMutation(ann, 'removeDevice(deviceId: "Device:4")'),
+  'a user’s first connection': (fixture) => connect(fixture, fixture.ann),
+  'the end of a user’s last connection': async (fixture) => fixture.connection?.close(),
+  'a device’s first connection': (fixture) => connect(fixture, requireDevice(fixture)),
+  'the end of a device’s last connection': async (fixture) => fixture.connection?.close(),
 
   updateConversation: ({ ann }) =>
-    change(ann, 'updateConversation(conversationId: "Conversation:12", name: "Chat")'),
-  leaveConversation: ({ zoe }) => change(zoe, 'leaveConversation(conversationId: "Conversation:12")'),
+    runMutation(ann, 'updateConversation(conversationId: "Conversation:12", name: "Chat")'),
+  leaveConversation: ({ zoe }) => runMutation(zoe, 'leaveConversation(conversationId: "Conversation:12")'),
   kickFromConversation: ({ ann, yan }) =>
-    change(ann, `kickFromConversation(conversationId: "Conversation:12", email: "${yan.login}")`),
-  'setDeviceAccess, to true': ({ ann }) => letIn(ann, true),
-  'setDeviceAccess, to false': ({ ann }) => letIn(ann, false),
+    runMutation(ann, `kickFromConversation(conversationId: "Conversation:12", email: "${yan.login}")`),
+  'setDeviceAccess, to true': ({ ann }) => setDeviceAccess(ann, true),
+  'setDeviceAccess, to false': ({ ann }) => setDeviceAccess(ann, false),
   inviteToConversation: ({ ann, bob }) => invite(ann, 'Conversation:13', bob),
   promoteInConversation: ({ ann, bob }) =>
-    change(ann, `promoteInConversation(conversationId: "Conversation:13", email: "${bob.login}")`),
+    runMutation(ann, `promoteInConversation(conversationId: "Conversation:13", email: "${bob.login}")`),
 
   'sendMessage, without files': ({ ann, conversation }) => sendMessage(ann, conversation, 'Bonjour'),
-  'sendMessage, of a device': (cast) => sendMessage(deviceIn(cast), cast.conversation, 'Bip'),
+  'sendMessage, of a device': (fixture) => sendMessage(requireDevice(fixture), fixture.conversation, 'Bip'),
   'sendMessage, two files to come': ({ ann, conversation }) =>
     sendMessage(ann, conversation, 'Tiens', ['cake.png', 'tea.png']),
-  'an upload, not the last': (cast) => upload(cast, 60, 'cake.png'),
-  'an upload, the last': (cast) => upload(cast, 61, 'tea.png'),
-  updateMessage: ({ ann }) => change(ann, 'updateMessage(messageId: "Message:40", text: "Bonsoir")'),
-  deleteMessage: ({ ann }) => change(ann, 'deleteMessage(messageId: "Message:40")'),
+  'an upload, not the last': (fixture) => upload(fixture, 60, 'cake.png'),
+  'an upload, the last': (fixture) => upload(fixture, 61, 'tea.png'),
+  updateMessage: ({ ann }) => runMutation(ann, 'updateMessage(messageId: "Message:40", text: "Bonsoir")'),
+  deleteMessage: ({ ann }) => runMutation(ann, 'deleteMessage(messageId: "Message:40")'),
 
-  'setTyping, of a user': ({ ann }) => type(ann),
-  'setTyping, of a device': (cast) => type(deviceIn(cast)),
+  'setTyping, of a user': ({ ann }) => setTyping(ann),
+  'setTyping, of a device': (fixture) => setTyping(requireDevice(fixture)),
   sendSignal: ({ ann }) =>
-    change(ann, 'sendSignal(to: { userId: "User:8" }, content: { message: "CALLING" })', ''),
-  async 'webrtc_forward of a legacy app'(cast) {
-    const client = await cast.old(cast.ann);
+    runMutation(ann, 'sendSignal(to: { userId: "User:8" }, content: { message: "CALLING" })', ''),
+  async 'webrtc_forward of a legacy app'(fixture) {
+    const client = await fixture.connectLegacy(fixture.ann);
     await client.push('webrtc_forward', { user_id: 8, message: 'CALLING' });
   },
 };
 
-async function change(account: TestAccount, field: string, selection = '{ __typename }'): Promise<void> {
+async function runMutation(account: TestAccount, field: string, selection = '{ __typename }'): Promise<void> {
   await account.graphql.run(`mutation { ${field} ${selection} }`);
 }
 
-async function accept({ ann }: Cast, guest: TestAccount): Promise<void> {
+async function accept({ ann }: MembersFixture, invitee: TestAccount): Promise<void> {
   const { inviteToCircle } = await ann.graphql.run<{ inviteToCircle: { id: string } }>(
-    `mutation { inviteToCircle(circleId: "Circle:3", email: "${guest.login}") { id } }`,
+    `mutation { inviteToCircle(circleId: "Circle:3", email: "${invitee.login}") { id } }`,
   );
-  await change(guest, `acceptCircleInvitation(invitationId: "${inviteToCircle.id}")`);
+  await runMutation(invitee, `acceptCircleInvitation(invitationId: "${inviteToCircle.id}")`);
 }
 
-const invite = (by: TestAccount, conversationId: string, guest: TestAccount): Promise<void> =>
-  change(by, `inviteToConversation(conversationId: "${conversationId}", email: "${guest.login}")`);
+const invite = (account: TestAccount, conversationId: string, invitee: TestAccount): Promise<void> =>
+  runMutation(
+    account,
+    `inviteToConversation(conversationId: "${conversationId}", email: "${invitee.login}")`,
+  );
 
-const letIn = (by: TestAccount, allowed: boolean): Promise<void> =>
-  change(by, `setDeviceAccess(conversationId: "Conversation:12", allowed: ${allowed})`);
+const setDeviceAccess = (account: TestAccount, allowed: boolean): Promise<void> =>
+  runMutation(account, `setDeviceAccess(conversationId: "Conversation:12", allowed: ${allowed})`);
 
-const type = (account: TestAccount): Promise<void> =>
-  change(account, 'setTyping(conversationId: "Conversation:12", isTyping: true)', '');
+const setTyping = (account: TestAccount): Promise<void> =>
+  runMutation(account, 'setTyping(conversationId: "Conversation:12", isTyping: true)', '');
 
-async function addDevice(cast: Cast): Promise<void> {
-  cast.device = await createDevice(cast.app, cast.ann, cast.circle);
+async function addDevice(fixture: MembersFixture): Promise<void> {
+  fixture.device = await createDevice(fixture.app, fixture.ann, fixture.circle);
 }
 
-async function addDeviceToTalk(cast: Cast): Promise<void> {
-  await addDevice(cast);
-  await letIn(cast.ann, true);
+async function addDeviceToConversation(fixture: MembersFixture): Promise<void> {
+  await addDevice(fixture);
+  await setDeviceAccess(fixture.ann, true);
 }
 
-function deviceIn({ device }: Cast): TestAccount {
-  if (device === undefined) throw new Error('There is no device yet.');
+function requireDevice({ device }: MembersFixture): TestAccount {
+  if (device === undefined) throw new Error('The circle has no device yet.');
   return device;
 }
 
-async function connect(cast: Cast, account: TestAccount): Promise<void> {
-  cast.connection = await cast.old(account);
+async function connect(fixture: MembersFixture, account: TestAccount): Promise<void> {
+  fixture.connection = await fixture.connectLegacy(account);
 }
 
-async function upload({ app, ann }: Cast, id: number, name: string): Promise<void> {
+async function upload({ app, ann }: MembersFixture, id: number, name: string): Promise<void> {
   const body = new FormData();
   body.set('file', new Blob([name]), name);
   const headers = { authorization: `Bearer ${ann.token}` };

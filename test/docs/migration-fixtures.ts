@@ -12,32 +12,32 @@ import { openTestDatabase } from '../harness/database.ts';
 import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 import { pause } from '../harness/waiting.ts';
 import { readPage } from './migration-page.ts';
-import { execute } from './snippets.ts';
+import { runSnippet } from './snippets.ts';
 
 export type Data = Record<string, unknown>;
 
 /** Ann, Bob, their circle and their conversation, with the ids of docs/migration.md. */
-export interface Stage extends AsyncDisposable {
+export interface MigrationFixture extends AsyncDisposable {
   readonly app: TestGateway;
   readonly ann: TestAccount;
   readonly bob: TestAccount;
   readonly circle: Entity;
   readonly conversation: Entity;
   /** Connects a legacy client of version 1.3.6, authenticated if an account is given. */
-  old(account?: TestAccount): Promise<LegacyClient>;
+  connectLegacy(account?: TestAccount): Promise<LegacyClient>;
   /** Opens a GraphQL connection of the account, as on the page. */
-  modern(account: TestAccount): Promise<Modern>;
+  connectGraphql(account: TestAccount): Promise<GraphqlConnection>;
 }
 
 /** The names that the page's section on the new connection defines. */
-export interface Modern {
+export interface GraphqlConnection {
   readonly client: Client;
   run(query: string, variables?: Data): Promise<Data>;
   follow(query: string, variables: Data | undefined, onEvent: (event: Data) => boolean | void): Promise<void>;
 }
 
-/** The page's ids of the first object of each kind. */
-const FIRST = {
+/** The id of the first object of each kind on the page. */
+const FIRST_IDS = {
   users: 7,
   circles: 3,
   devices: 4,
@@ -48,8 +48,8 @@ const FIRST = {
   media: 60,
 };
 
-/** The version of the legacy client on the page. */
-const io: LegacyIo = (url, options) => {
+/** `io` of the legacy client's version on the page. */
+const legacyIo: LegacyIo = (url, options) => {
   const socket = loadClient('1.3.6')(url, options);
   return {
     get connected() {
@@ -61,39 +61,39 @@ const io: LegacyIo = (url, options) => {
   };
 };
 
-export async function openStage(): Promise<Stage> {
+export async function openFixture(): Promise<MigrationFixture> {
   const database = await openTestDatabase();
-  await numberAsOnThePage(database);
+  await setFirstIds(database);
   await using stack = new AsyncDisposableStack();
   const app = stack.use(await createGateway({ database }));
-  const people = await createAnnAndBob(app);
+  const accounts = await createAnnAndBob(app);
   const owned = stack.move();
   return {
     app,
-    ...people,
-    async old(account) {
-      const client = owned.use(await app.connectLegacy({ io }));
+    ...accounts,
+    async connectLegacy(account) {
+      const client = owned.use(await app.connectLegacy({ io: legacyIo }));
       if (account !== undefined) await client.push('authenticate', { token: account.token });
       return client;
     },
-    async modern(account) {
-      const opened = await openModern(app.url, account.token);
-      owned.defer(() => opened.client.dispose());
-      return opened;
+    async connectGraphql(account) {
+      const connection = await openGraphqlConnection(app.url, account.token);
+      owned.defer(() => connection.client.dispose());
+      return connection;
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
-/** Sets the sequences of an emptied database to these ids. */
-export async function numberAsOnThePage({ db }: Database): Promise<void> {
-  for (const [table, first] of Object.entries(FIRST)) {
+/** Sets the sequences of an emptied database to the ids of the page. */
+export async function setFirstIds({ db }: Database): Promise<void> {
+  for (const [table, first] of Object.entries(FIRST_IDS)) {
     await sql`alter table ${sql.table(table)} alter column id restart with ${sql.lit(first)}`.execute(db);
   }
 }
 
-/** The globals that a script of the page needs for a new connection, which reconnects quickly. */
-export const modernScope = {
+/** Globals of a script of the page. Its connection reconnects quickly. */
+export const graphqlScope = {
   createClient: (options: Parameters<typeof createClient>[0]) =>
     createClient({
       ...options,
@@ -102,28 +102,32 @@ export const modernScope = {
     }),
 };
 
-/** The code of the page's section on the new connection. */
-export async function connectionScript(): Promise<string> {
+/** Reads the code of the page's section on the new connection. */
+export async function readConnectionScript(): Promise<string> {
   const section = (await readPage()).find(({ title }) => title === 'The new connection');
   return section?.scripts[0] ?? '';
 }
 
-async function openModern(url: string, token: string): Promise<Modern> {
-  const code = `${await connectionScript()} return { client, run, follow };`;
-  return execute<Modern>(code, url, { ...modernScope, token });
+async function openGraphqlConnection(url: string, token: string): Promise<GraphqlConnection> {
+  const code = `${await readConnectionScript()} return { client, run, follow };`;
+  return runSnippet<GraphqlConnection>(code, url, { ...graphqlScope, token });
 }
 
-/** Follows a subscription of the page. Its events are queued in the inbox. */
-export function subscribe(modern: Modern, query: string, variables?: Data): ReceiveQueue<Data> {
+/** Runs a subscription as on the page, and queues its events. */
+export function subscribe(
+  connection: GraphqlConnection,
+  query: string,
+  variables?: Data,
+): ReceiveQueue<Data> {
   const events = createReceiveQueue<Data>('events');
-  modern.follow(query, { ...variables }, events.push).catch((problem: unknown) => {
-    events.fail(new Error(`The subscription ended: ${JSON.stringify(problem)}`));
+  connection.follow(query, { ...variables }, events.push).catch((error: unknown) => {
+    events.fail(new Error(`The subscription ended: ${JSON.stringify(error)}`));
   });
   return events;
 }
 
-/** Removes the values that differ between runs. */
-export const steady = (value: unknown): unknown =>
+/** Replaces dates and random names, which differ between runs. */
+export const maskVariableValues = (value: unknown): unknown =>
   JSON.parse(
     JSON.stringify(value)
       .replaceAll(/"\d{4}-\d\d-\d\dT[\d:.]+Z?"/g, '"<date>"')

@@ -1,18 +1,18 @@
 import { expect } from 'vitest';
-import { read } from './snippets.ts';
+import { readProjectFile } from './snippets.ts';
 
 /** A GraphQL operation of docs/migration.md with its variables and its results, in order. */
 export interface Operation {
   readonly query: string;
   variables: Record<string, unknown> | undefined;
-  readonly answers: unknown[];
-  /** The actions of the table under it. */
+  readonly results: unknown[];
+  /** The rows of the table below it. */
   readonly rows: Row[];
 }
 
 /** One action, its legacy frame, and its GraphQL event. */
 export interface Row {
-  readonly by: string;
+  readonly action: string;
   readonly frame: unknown;
   readonly event: unknown;
 }
@@ -28,16 +28,16 @@ export interface Section {
   readonly cells: string[][];
 }
 
-/** The sections of docs/migration.md, in order. */
+/** Parses docs/migration.md into its sections. */
 export async function readPage(): Promise<Section[]> {
   const sections: Section[] = [];
   let part = '';
   let query = '';
-  const text = await read('docs/migration.md');
+  const text = await readProjectFile('docs/migration.md');
   for (const piece of text.split(/^(?=##+ )/m)) {
-    const [, marks, title = ''] = /^(##+) (.*)$/m.exec(piece) ?? [];
-    if (marks === undefined) continue;
-    if (marks === '##') part = title;
+    const [, heading, title = ''] = /^(##+) (.*)$/m.exec(piece) ?? [];
+    if (heading === undefined) continue;
+    if (heading === '##') part = title;
     const section: Section = { part, title, scripts: [], operations: [], cells: [] };
     for (const [, language, code = '', line = ''] of piece.matchAll(
       /^```(\w+)\n([^]*?)^```|^(\|(?! [-:]).*)\|$/gm,
@@ -45,9 +45,9 @@ export async function readPage(): Promise<Section[]> {
       if (language === 'js') section.scripts.push(code);
       if (language === 'graphql') {
         query = code;
-        section.operations.push(operationOf(query));
+        section.operations.push(createOperation(query));
       }
-      if (language === 'json') addAnswers(section, query, code);
+      if (language === 'json') addResults(section, query, code);
       if (language === undefined) addRow(section, line);
     }
     sections.push(section);
@@ -55,16 +55,21 @@ export async function readPage(): Promise<Section[]> {
   return sections;
 }
 
-const operationOf = (query: string): Operation => ({ query, variables: undefined, answers: [], rows: [] });
+const createOperation = (query: string): Operation => ({
+  query,
+  variables: undefined,
+  results: [],
+  rows: [],
+});
 
 /** Parses consecutive JSON values. A block without an operation belongs to the last operation before it. */
-function addAnswers(section: Section, query: string, code: string): void {
-  if (section.operations.length === 0) section.operations.push(operationOf(query));
+function addResults(section: Section, query: string, code: string): void {
+  if (section.operations.length === 0) section.operations.push(createOperation(query));
   const operation = section.operations.at(-1);
   for (const text of code.split(/^(?=\{)/m)) {
     const value = JSON.parse(text) as { variables?: Record<string, unknown> };
     if (operation === undefined) continue;
-    if (value.variables === undefined) operation.answers.push(value);
+    if (value.variables === undefined) operation.results.push(value);
     else operation.variables = value.variables;
   }
 }
@@ -80,31 +85,31 @@ function addRow(section: Section, line: string): void {
   if (fields === undefined) return;
   const named = type === undefined ? {} : { __typename: type, cursor: '…' };
   section.operations.at(-1)?.rows.push({
-    by: by.replaceAll('`', ''),
+    action: by.replaceAll('`', ''),
     frame: parse(frame.replaceAll('`', '')),
     event: { ...named, ...(parse(fields) as object) },
   });
 }
 
-/** Returns the frames that the comments of legacy code name, in order. */
-export function framesOf(script: string): { readonly channel: string; readonly payload: unknown }[] {
+/** Returns the frames that comments of legacy code name, in order. */
+export function readFrames(script: string): { readonly channel: string; readonly payload: unknown }[] {
   return [...script.matchAll(/^\/\/ ([a-z_]+): (.*)$/gm)].map(([, channel = '', payload = '']) => ({
     channel,
     payload: parse(payload),
   }));
 }
 
-/** Reads JSON in which `…` stands for keys that are left out. */
+/** Parses JSON in which `…` stands for omitted keys. */
 const parse = (text: string): unknown => JSON.parse(text.replaceAll(/([{,])…/g, '$1"…":true'));
 
 const LEGACY_DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$/;
 const DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
-/** Returns a matcher for a documented value: any date of its form, anything for `…`, otherwise the value. */
-export function meant(documented: unknown): unknown {
-  if (Array.isArray(documented)) return documented.map(meant);
+/** Returns a matcher for a documented value: any date in the same format, anything for `…`, otherwise the value. */
+export function createMatcher(documented: unknown): unknown {
+  if (Array.isArray(documented)) return documented.map(createMatcher);
   if (typeof documented === 'object' && documented !== null) {
-    const entries = Object.entries(documented).map(([key, value]) => [key, meant(value)] as const);
+    const entries = Object.entries(documented).map(([key, value]) => [key, createMatcher(value)] as const);
     const fields = Object.fromEntries(entries.filter(([key]) => key !== '…'));
     return '…' in documented ? expect.objectContaining(fields) : fields;
   }

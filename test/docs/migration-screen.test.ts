@@ -5,20 +5,20 @@ import { loadClient } from '../clients/load.ts';
 import { openTestDatabase } from '../harness/database.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { readPage } from './migration-page.ts';
-import { connectionScript, modernScope, numberAsOnThePage } from './migration-fixtures.ts';
-import { execute } from './snippets.ts';
+import { readConnectionScript, graphqlScope, setFirstIds } from './migration-fixtures.ts';
+import { runSnippet } from './snippets.ts';
 
-// Runs the complete screen of docs/migration.md, before and after.
+// Runs the complete screen of docs/migration.md, in its legacy and its GraphQL form.
 
 interface Screen {
-  /** The calls into the rest of the app, in order. */
+  /** Calls into the rest of the app, in order. */
   readonly calls: readonly unknown[][];
   send(text: string): void;
   close(): unknown;
 }
 
-/** The functions of the rest of the app, which record their calls. */
-function restOfApp() {
+/** Creates stubs of the functions of the rest of the app, which record their calls. */
+function createAppStub() {
   const calls: unknown[][] = [];
   const names = ['show', 'remove', 'reload', 'warn'];
   const functions = names.map((name) => [name, (...values: unknown[]) => void calls.push([name, ...values])]);
@@ -29,65 +29,75 @@ async function openScreens(url: string, { token }: TestAccount): Promise<[Screen
   const section = (await readPage()).find(({ title }) => title === 'A whole screen');
   const [before = '', after = ''] = section?.scripts ?? [];
 
-  const old = restOfApp();
+  const legacyStub = createAppStub();
   const io = (address: string) =>
     loadClient('1.3.6')(address, { forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 200 });
-  const oldScope = { ...old.functions, io, token };
-  const oldCode = `${before} return { send, close: () => socket.close() };`;
-  const oldScreen = await execute<Omit<Screen, 'calls'>>(oldCode, url, oldScope);
+  const legacyScope = { ...legacyStub.functions, io, token };
+  const legacyCode = `${before} return { send, close: () => socket.close() };`;
+  const legacyScreen = await runSnippet<Omit<Screen, 'calls'>>(legacyCode, url, legacyScope);
 
-  const modern = restOfApp();
-  const scope = { ...modernScope, ...modern.functions, token };
-  const code = `${await connectionScript()} ${after} openChat(); return { send, close: () => client.dispose() };`;
-  const screen = await execute<Omit<Screen, 'calls'>>(code, url, scope);
+  const graphqlStub = createAppStub();
+  const appScope = { ...graphqlScope, ...graphqlStub.functions, token };
+  const graphqlCode = `${await readConnectionScript()} ${after} openChat(); return { send, close: () => client.dispose() };`;
+  const graphqlScreen = await runSnippet<Omit<Screen, 'calls'>>(graphqlCode, url, appScope);
   return [
-    { ...oldScreen, calls: old.calls },
-    { ...screen, calls: modern.calls },
+    { ...legacyScreen, calls: legacyStub.calls },
+    { ...graphqlScreen, calls: graphqlStub.calls },
   ];
 }
 
 const RESTART = { timeout: 15_000 };
 
-test('the whole screen shows the same before and after, over a restart', { timeout: 60_000 }, async () => {
-  const database = await openTestDatabase();
-  await numberAsOnThePage(database);
-  const env = { AUTH_SECRET: 'the same after the restart' };
-  const first = await createGateway({ database, env });
-  const { ann, bob, conversation } = await createAnnAndBob(first);
-  const [old, modern] = await openScreens(first.url, ann);
+test(
+  'the legacy screen and the GraphQL screen show the same, over a restart',
+  { timeout: 60_000 },
+  async () => {
+    const database = await openTestDatabase();
+    await setFirstIds(database);
+    const env = { AUTH_SECRET: 'the same after the restart' };
+    const first = await createGateway({ database, env });
+    const { ann, bob, conversation } = await createAnnAndBob(first);
+    const [legacyScreen, graphqlScreen] = await openScreens(first.url, ann);
 
-  old.send('by the old screen');
-  await expect.poll(() => old.calls).toEqual([['show', 40, 'ann@example.com', 'by the old screen']]);
-  await expect.poll(() => modern.calls).toEqual(old.calls);
-  modern.send('by the new screen');
-  await expect.poll(() => old.calls).toHaveLength(2);
-  await expect.poll(() => modern.calls).toEqual(old.calls);
+    legacyScreen.send('by the legacy screen');
+    await expect
+      .poll(() => legacyScreen.calls)
+      .toEqual([['show', 40, 'ann@example.com', 'by the legacy screen']]);
+    await expect.poll(() => graphqlScreen.calls).toEqual(legacyScreen.calls);
+    graphqlScreen.send('by the GraphQL screen');
+    await expect.poll(() => legacyScreen.calls).toHaveLength(2);
+    await expect.poll(() => graphqlScreen.calls).toEqual(legacyScreen.calls);
 
-  await first[Symbol.asyncDispose]();
-  await using elsewhere = await createGateway({ database, env });
-  await using graphql = createGraphqlClient(elsewhere.url, bob.token);
-  await sendMessage({ ...bob, graphql }, conversation, 'while you were away');
-  await graphql.run('mutation { updateMessage(messageId: "Message:42", text: "edited") { id } }');
-  await sendMessage({ ...bob, graphql }, conversation, 'gone again');
-  await graphql.run('mutation { deleteMessage(messageId: "Message:43") { id } }');
+    await first[Symbol.asyncDispose]();
+    await using otherGateway = await createGateway({ database, env });
+    await using graphql = createGraphqlClient(otherGateway.url, bob.token);
+    await sendMessage({ ...bob, graphql }, conversation, 'during the restart');
+    await graphql.run('mutation { updateMessage(messageId: "Message:42", text: "edited") { id } }');
+    await sendMessage({ ...bob, graphql }, conversation, 'deleted later');
+    await graphql.run('mutation { deleteMessage(messageId: "Message:43") { id } }');
 
-  const { port } = new URL(first.url);
-  await using _second = await createGateway({ database, env: { ...env, PORT: port } });
-  const missed = (edited: unknown[]) => [
-    ['show', 42, 'bob@example.com', 'while you were away'],
-    edited,
-    ['show', 43, 'bob@example.com', 'gone again'],
-    ['remove', 43],
-  ];
-  await expect.poll(() => old.calls.slice(2), RESTART).toEqual(missed(['reload', 42]));
-  const shown = ['show', 42, 'bob@example.com', 'edited'];
-  await expect.poll(() => modern.calls.slice(2), RESTART).toEqual(missed(shown));
+    const { port } = new URL(first.url);
+    await using _second = await createGateway({ database, env: { ...env, PORT: port } });
+    const createMissedCalls = (edited: unknown[]) => [
+      ['show', 42, 'bob@example.com', 'during the restart'],
+      edited,
+      ['show', 43, 'bob@example.com', 'deleted later'],
+      ['remove', 43],
+    ];
+    await expect.poll(() => legacyScreen.calls.slice(2), RESTART).toEqual(createMissedCalls(['reload', 42]));
+    const editedCall = ['show', 42, 'bob@example.com', 'edited'];
+    await expect.poll(() => graphqlScreen.calls.slice(2), RESTART).toEqual(createMissedCalls(editedCall));
 
-  modern.send('back again');
-  await expect.poll(() => old.calls.at(-1)).toEqual(['show', 44, 'ann@example.com', 'back again']);
-  old.send('so am I');
-  await expect.poll(() => modern.calls.at(-1)).toEqual(['show', 45, 'ann@example.com', 'so am I']);
-  await expect.poll(() => old.calls.at(-1)).toEqual(modern.calls.at(-1));
-  expect([old.calls.length, modern.calls.length]).toEqual([8, 8]);
-  for (const screen of [old, modern]) await screen.close();
-});
+    graphqlScreen.send('after the restart');
+    await expect
+      .poll(() => legacyScreen.calls.at(-1))
+      .toEqual(['show', 44, 'ann@example.com', 'after the restart']);
+    legacyScreen.send('legacy after the restart');
+    await expect
+      .poll(() => graphqlScreen.calls.at(-1))
+      .toEqual(['show', 45, 'ann@example.com', 'legacy after the restart']);
+    await expect.poll(() => legacyScreen.calls.at(-1)).toEqual(graphqlScreen.calls.at(-1));
+    expect([legacyScreen.calls.length, graphqlScreen.calls.length]).toEqual([8, 8]);
+    for (const screen of [legacyScreen, graphqlScreen]) await screen.close();
+  },
+);

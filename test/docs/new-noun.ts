@@ -1,10 +1,10 @@
-/** A change of one file: its whole text for a new file, or a function of its text. */
+/** A change of one file: the text of a new file, or a function of the existing text. */
 export type Change = string | ((text: string) => string);
 
 const prepend = (line: string) => (text: string) => `${line}\n${text}`;
 const append = (added: string) => (text: string) => `${text}\n${added}\n`;
 
-/** Inserts text after the only match of a pattern. Throws if the file no longer has what it looks for. */
+/** Inserts text after the only match of a pattern. Throws if nothing matches. */
 function insertAfter(pattern: RegExp, added: string) {
   return (text: string): string => {
     if (!pattern.test(text))
@@ -13,7 +13,7 @@ function insertAfter(pattern: RegExp, added: string) {
   };
 }
 
-const all =
+const combine =
   (...changes: readonly ((text: string) => string)[]) =>
   (text: string): string =>
     changes.reduce((changed, change) => change(changed), text);
@@ -125,10 +125,10 @@ builder.mutationFields((t) => ({
 }));
 `;
 
-/** Adds the noun `Note`: every file that it takes, by path. `NNNN` stands for the number of the next migration. */
+/** The changes that add the noun `Note`, by path. `NNNN` stands for the number of the next migration. */
 export const NEW_NOUN: Readonly<Record<string, Change>> = {
   'src/ids.ts': append("export type NoteId = Id<'Note'>;"),
-  'src/db/tables.ts': all(
+  'src/db/tables.ts': combine(
     prepend("import type { NoteId } from '../ids.ts';"),
     insertAfter(/^export interface Tables \{$/m, '\n  notes: NotesTable;'),
     append(
@@ -137,7 +137,7 @@ export const NEW_NOUN: Readonly<Record<string, Change>> = {
     append('export type Note = Selectable<NotesTable>;'),
   ),
   'src/db/migrations/NNNN-notes.ts': MIGRATION,
-  'src/db/migrate.ts': all(
+  'src/db/migrate.ts': combine(
     prepend("import { notes } from './migrations/NNNN-notes.ts';"),
     insertAfter(/^ {2}'\d{4}-[\w-]+': \w+,\n(?=\};)/m, "  'NNNN-notes': notes,\n"),
   ),
@@ -145,7 +145,7 @@ export const NEW_NOUN: Readonly<Record<string, Change>> = {
     "export const NOTE_COLUMNS = ['notes.id', 'notes.circleId', 'notes.text', 'notes.createdAt'] as const;",
   ),
   'src/db/notes.ts': QUERIES,
-  'src/events/event.ts': all(
+  'src/events/event.ts': combine(
     prepend("import type { Note } from '../db/tables.ts';"),
     insertAfter(/^export type CircleEvent =$/m, "\n  | { readonly type: 'note.added'; readonly note: Note }"),
     insertAfter(
@@ -167,14 +167,14 @@ export const NEW_NOUN: Readonly<Record<string, Change>> = {
   ),
   'src/domain/models.ts': append("export type { Note } from '../db/tables.ts';"),
   'src/domain/notes.ts': RULES,
-  'src/schema/refs.ts': all(
+  'src/schema/refs.ts': combine(
     prepend("import type { Note as NoteRow } from '../domain/models.ts';"),
     insertAfter(
       /^export const Media = builder\.objectRef<MediaSource>\('Media'\);$/m,
       "\nexport const Note = builder.objectRef<NoteRow>('Note');",
     ),
   ),
-  'src/schema/node-types.ts': all(
+  'src/schema/node-types.ts': combine(
     prepend("import { requireNote } from '../domain/notes.ts';"),
     prepend("import { Note } from './refs.ts';"),
     insertAfter(
@@ -188,7 +188,7 @@ export const NEW_NOUN: Readonly<Record<string, Change>> = {
     /^ {2}'circle\.updated': 'CircleUpdated',$/m,
     "\n  'note.added': 'NoteAdded',",
   ),
-  'src/schema/circle-event.ts': all(
+  'src/schema/circle-event.ts': combine(
     prepend("import { Note } from './refs.ts';"),
     insertAfter(
       /^const CircleUpdated = eventType\('circle\.updated'\);$/m,
@@ -205,8 +205,8 @@ export const NEW_NOUN: Readonly<Record<string, Change>> = {
   ),
 };
 
-/** A program for the changed copy: adds a note, and prints the note as a node and as an event. */
-export const TRIAL = `
+/** A program for the changed copy. It adds a note, and prints it as a node and as an event. */
+export const TRIAL_PROGRAM = `
 import { createCircle, createGateway } from './src/testing/index.ts';
 
 await using app = await createGateway();

@@ -72,7 +72,7 @@ test('all files of the page are served, and no others', { timeout: 60_000 }, asy
   }
 });
 
-test('the pages and the AsyncAPI document are served with their types, and nothing may be loaded from elsewhere', async () => {
+test('the pages and the AsyncAPI document have their media types and a Content-Security-Policy that forbids foreign resources', async () => {
   await using gateway = await startTestApp();
   const types = {
     '/': 'text/html; charset=utf-8',

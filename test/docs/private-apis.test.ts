@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
-// docs/private-apis.md lists the version of each package whose private members were read.
+// docs/private-apis.md lists the inspected version of each package whose private members are used.
 
 const ROOT = join(import.meta.dirname, '../..');
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
@@ -16,17 +16,20 @@ test('the page lists packages', () => {
   expect(rows.length).toBeGreaterThan(5);
 });
 
-test.for(rows)('the version that was read of %s %s %s is pinned and installed', ([, name = '', version]) => {
+test.for(rows)('the inspected version of %s %s %s is pinned and installed', ([, name = '', version]) => {
   const packageName = name.replaceAll('`', '');
   const { dependencies } = JSON.parse(read('package.json')) as { dependencies: Record<string, string> };
   expect(dependencies[packageName]).toBe(version);
   const installed = JSON.parse(read(`node_modules/${packageName}/package.json`)) as { version: string };
-  expect(installed.version, `Read its members again: docs/private-apis.md, ${packageName}.`).toBe(version);
+  expect(installed.version, `Inspect its members and update docs/private-apis.md: ${packageName}.`).toBe(
+    version,
+  );
 });
 
 test.for(rows)('the module and tests of %s %s exist', ([, , , module = '', check = '', tests = '']) => {
-  const pathsOf = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, path = '']) => path);
-  for (const path of [...pathsOf(module), ...pathsOf(tests)])
+  const readPaths = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, path = '']) => path);
+  for (const path of [...readPaths(module), ...readPaths(tests)])
     expect(existsSync(join(ROOT, path)), path).toBe(true);
-  for (const name of pathsOf(check)) expect(read(pathsOf(module)[0] ?? '')).toContain(`function ${name}(`);
+  for (const name of readPaths(check))
+    expect(read(readPaths(module)[0] ?? '')).toContain(`function ${name}(`);
 });

@@ -1,15 +1,15 @@
 import { readFile } from 'node:fs/promises';
 
 /** Reads a file of the project, by its path from the root. */
-export const read = (path: string): Promise<string> =>
+export const readProjectFile = (path: string): Promise<string> =>
   readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 
 /** Returns the code blocks of a document in one language. */
-export const blocksOf = (text: string, language: string): string[] =>
+export const findCodeBlocks = (text: string, language: string): string[] =>
   [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map((match) => match[1] ?? '');
 
 /** Runs a snippet as a script, with the globals of a page or a program. Returns its result. */
-export async function execute<Result = void>(
+export async function runSnippet<Result = void>(
   snippet: string,
   url: string,
   scope: Record<string, unknown>,

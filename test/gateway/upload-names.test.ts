@@ -247,14 +247,14 @@ test.each([
     headers,
     content,
   });
-  expect(post).toMatchObject({ status: 400, answer: { code: 'INVALID_INPUT' }, media: { size: null } });
+  expect(post).toMatchObject({ status: 400, body: { code: 'INVALID_INPUT' }, media: { size: null } });
   const graphql = await uploader.postGraphql({
     disposition: 'form-data; name="0"; filename="a"',
     headers,
     content,
   });
   expect(graphql).toMatchObject({
-    answer: { errors: [{ extensions: { code: 'INVALID_INPUT' } }] },
+    body: { errors: [{ extensions: { code: 'INVALID_INPUT' } }] },
     media: { size: null },
   });
 });
