@@ -22,7 +22,8 @@ interface AccessRow {
 /**
  * The access rule, as one table for each kind of actor. A user has access as a participant; a device has access to the
  * conversations of its circle with `deviceAccess`. Every statement that checks access to a conversation uses this
- * table.
+ * table. Running streams and rooms do not query it again: events end them (`accessEndReason` in `events/event.ts`), so a
+ * change that takes access away must emit one.
  *
  * A subquery instead of a view over both kinds: PostgreSQL inlines it into the statement that joins it, and uses the
  * indexes. It does not inline a member of UNION ALL that is a join itself (`is_safe_append_member`), and would read
