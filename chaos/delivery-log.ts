@@ -5,7 +5,7 @@ export interface ReceivedLog {
 }
 
 /** A message in the database at the end of a scenario. */
-export interface Stored {
+export interface StoredMessage {
   readonly id: number;
   readonly text: string;
 }
@@ -28,9 +28,9 @@ export interface DeliveryLog {
   /** Records a delivery without access. */
   recordLeak(description: string): void;
   /** Compares acknowledgements and deliveries with the stored messages. */
-  countFaults(stored: readonly Stored[]): FaultCounts;
+  countFaults(stored: readonly StoredMessage[]): FaultCounts;
   /** Returns whether every reader has received all messages. */
-  isComplete(stored: readonly Stored[]): boolean;
+  isComplete(stored: readonly StoredMessage[]): boolean;
 }
 
 export function createDeliveryLog(): DeliveryLog {

@@ -40,7 +40,7 @@ export interface Reader {
 export type OpenReader = (accounts: TestAccounts, start: Start, received: ReceivedLog) => Reader;
 
 /** Subscribes once over WebSocket. The retry of graphql-ws sends the newest cursor. */
-export const readByGraphql: OpenReader = (accounts, start, received) => {
+export const openGraphqlReader: OpenReader = (accounts, start, received) => {
   const variables = { id: accounts.conversation.id, after: start.cursor };
   let socket: WebSocket | undefined;
   let pongTimeout: NodeJS.Timeout | undefined;
@@ -94,7 +94,7 @@ export const readByGraphql: OpenReader = (accounts, start, received) => {
 const SILENCE_TIMEOUT_MS = 5_000;
 
 /** Subscribes once through `parley/client`, around a client with default settings. */
-const createResumableReader =
+const createReaderOpener =
   (openClient: (accounts: TestAccounts) => ResumableClient): OpenReader =>
   (accounts, start, received) => {
     const client = openClient(accounts);
@@ -122,7 +122,7 @@ interface ResumableClient {
   dispose(): void | Promise<void>;
 }
 
-export const readResumableSocket = createResumableReader(({ url, bob: { token } }) =>
+export const openResumableWebSocketReader = createReaderOpener(({ url, bob: { token } }) =>
   resumable(
     createClient({
       url: `${url.replace('http', 'ws')}/graphql`,
@@ -133,7 +133,7 @@ export const readResumableSocket = createResumableReader(({ url, bob: { token } 
   ),
 );
 
-export const readResumableEventStream = createResumableReader(({ url, bob: { token } }) =>
+export const openResumableEventStreamReader = createReaderOpener(({ url, bob: { token } }) =>
   resumable(
     createEventStreamClient({ url: `${url}/graphql`, headers: { authorization: `Bearer ${token}` } }),
     { silenceTimeout: SILENCE_TIMEOUT_MS },
@@ -141,7 +141,7 @@ export const readResumableEventStream = createResumableReader(({ url, bob: { tok
 );
 
 /** Reads Server-Sent Events, and resumes with `Last-Event-ID`. */
-export const readByEventStream: OpenReader = (accounts, start, received) => {
+export const openEventStreamReader: OpenReader = (accounts, start, received) => {
   let lastEventId = start.cursor;
   const readerAbort = new AbortController();
   const readStream = async (): Promise<void> => {
@@ -197,7 +197,7 @@ export const readByEventStream: OpenReader = (accounts, start, received) => {
 };
 
 /** Reads as a legacy client, which joins again after its newest message. */
-export const readBySocket: OpenReader = (accounts, start, received) => {
+export const openLegacyReader: OpenReader = (accounts, start, received) => {
   const socket = io(accounts.url, { forceNew: true, reconnectionDelayMax: 500, transports: ['websocket'] });
   socket.on('connect', () => {
     socket.emit('authenticate', { token: accounts.bob.token });

@@ -5,7 +5,7 @@ import type { Outcome } from './scenarios.ts';
 import { startFixture } from './fixtures.ts';
 import { createTestAccounts, requestUntilAvailable, readAllMessages } from './test-accounts.ts';
 import type { TestAccounts } from './test-accounts.ts';
-import { writeByGraphql, writeBySocket } from './writers.ts';
+import { writeByGraphql, writeByLegacyClient } from './writers.ts';
 
 /** Messages sent in each round after the removal. */
 const SECRETS_PER_ROUND = 3;
@@ -28,7 +28,7 @@ export async function runRevocations(writes: number, random: Random): Promise<Ou
   const rounds = Math.ceil(writes / (2 * SECRETS_PER_ROUND + 4));
   let isDone = false;
   const backgroundWriters = Promise.all(
-    [writeByGraphql, writeBySocket].map((write, writer) =>
+    [writeByGraphql, writeByLegacyClient].map((write, writer) =>
       write(
         accounts,
         deliveryLog,
@@ -60,7 +60,7 @@ async function runRound(
   await writeByGraphql(accounts, deliveryLog, [`before ${round}`]);
 
   await requestUntilAvailable(accounts, ann, KICK, target);
-  const write = random.pick([writeByGraphql, writeBySocket]);
+  const write = random.pick([writeByGraphql, writeByLegacyClient]);
   await write(
     accounts,
     deliveryLog,

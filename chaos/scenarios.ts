@@ -3,24 +3,24 @@ import { createDeliveryLog } from './delivery-log.ts';
 import type { FaultCounts } from './delivery-log.ts';
 import type { Random } from './random.ts';
 import {
-  readByEventStream,
-  readByGraphql,
-  readBySocket,
-  readResumableEventStream,
-  readResumableSocket,
+  openEventStreamReader,
+  openGraphqlReader,
+  openLegacyReader,
+  openResumableEventStreamReader,
+  openResumableWebSocketReader,
 } from './readers.ts';
 import type { Reader, Start } from './readers.ts';
 import type { Server } from './server.ts';
 import { startFixture } from './fixtures.ts';
 import { createTestAccounts, requestUntilAvailable, readAllMessages } from './test-accounts.ts';
 import type { TestAccounts } from './test-accounts.ts';
-import { writeByGraphql, writeBySocket } from './writers.ts';
+import { writeByGraphql, writeByLegacyClient } from './writers.ts';
 
 const WRITERS = 8;
 /** Up to this number of writes, the pauses between faults have their normal length; longer runs pause longer. */
 const SHORT_RUN_WRITES = 1_000;
 const MAX_PAUSE_FACTOR = 2;
-const CATCH_UP_MS = 60_000;
+const CATCH_UP_TIMEOUT_MS = 60_000;
 const SEND_FIRST = `mutation ($id: ID!) {
   sendMessage(conversationId: $id, text: "begin") { message { legacyId conversation { eventCursor } } }
 }`;
@@ -110,19 +110,19 @@ export async function runScenario(scenario: Scenario, writes: number, random: Ra
   const deliveryLog = createDeliveryLog();
   const start = await createStart(accounts);
   const readers = [
-    readByGraphql(accounts, start, deliveryLog.addReader('graphql-ws')),
-    readResumableSocket(accounts, start, deliveryLog.addReader('parley/client, graphql-ws')),
-    readResumableEventStream(accounts, start, deliveryLog.addReader('parley/client, graphql-sse')),
-    readByEventStream(accounts, start, deliveryLog.addReader('event stream')),
-    readBySocket(accounts, start, deliveryLog.addReader('socket.io 1')),
-    readBySocket(accounts, start, deliveryLog.addReader('socket.io 2')),
+    openGraphqlReader(accounts, start, deliveryLog.addReader('graphql-ws')),
+    openResumableWebSocketReader(accounts, start, deliveryLog.addReader('parley/client, graphql-ws')),
+    openResumableEventStreamReader(accounts, start, deliveryLog.addReader('parley/client, graphql-sse')),
+    openEventStreamReader(accounts, start, deliveryLog.addReader('event stream')),
+    openLegacyReader(accounts, start, deliveryLog.addReader('socket.io 1')),
+    openLegacyReader(accounts, start, deliveryLog.addReader('socket.io 2')),
   ];
   stack.defer(async () => void (await Promise.all(readers.map((reader) => reader.close()))));
   let isWriting = true;
   const writesPerWriter = Math.ceil(writes / WRITERS);
   const writers = Promise.all(
     Array.from({ length: WRITERS }, (_, writer) => {
-      const write = writer % 2 === 0 ? writeByGraphql : writeBySocket;
+      const write = writer % 2 === 0 ? writeByGraphql : writeByLegacyClient;
       return write(accounts, deliveryLog, generateTexts(writer, writesPerWriter, scenario.textLength));
     }),
   ).finally(() => (isWriting = false));
@@ -136,7 +136,7 @@ export async function runScenario(scenario: Scenario, writes: number, random: Ra
   }
   await writers;
   const stored = (await readAllMessages(accounts)).filter(({ id }) => id > start.messageId);
-  const deadline = Date.now() + CATCH_UP_MS;
+  const deadline = Date.now() + CATCH_UP_TIMEOUT_MS;
   while (!deliveryLog.isComplete(stored) && Date.now() < deadline) await pause(100);
   return { name: scenario.name, injectedFaults, ...deliveryLog.countFaults(stored) };
 }

@@ -3,7 +3,7 @@ import { createCircle, createConversation, createGraphqlClient } from '../src/te
 import type { Entity } from '../src/testing/index.ts';
 import { createTestAccount } from '../src/testing/account.ts';
 import type { TestAccount } from '../src/testing/account.ts';
-import type { Stored } from './delivery-log.ts';
+import type { StoredMessage } from './delivery-log.ts';
 
 const TIMEOUT_MS = 4_000;
 const MESSAGES_PAGE = `query ($id: ID!, $after: String) {
@@ -93,8 +93,8 @@ async function readPage(accounts: TestAccounts, after: string | null): Promise<P
 }
 
 /** Reads every message of the conversation. */
-export async function readAllMessages(accounts: TestAccounts): Promise<Stored[]> {
-  const stored: Stored[] = [];
+export async function readAllMessages(accounts: TestAccounts): Promise<StoredMessage[]> {
+  const stored: StoredMessage[] = [];
   for (let after: string | null = null; ;) {
     const { nodes, pageInfo }: Page = await readPage(accounts, after);
     stored.push(...nodes.map(({ legacyId, text }) => ({ id: legacyId, text })));

@@ -30,7 +30,7 @@ export const writeByGraphql: Writer = async (accounts, deliveryLog, texts) => {
   }
 };
 
-export const writeBySocket: Writer = async (accounts, deliveryLog, texts) => {
+export const writeByLegacyClient: Writer = async (accounts, deliveryLog, texts) => {
   const socket = io(accounts.url, { forceNew: true, reconnectionDelayMax: 500, transports: ['websocket'] });
   // Replies arrive in order. Requests of an earlier connection never receive one.
   let reply = Promise.withResolvers<boolean>();
