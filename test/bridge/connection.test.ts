@@ -19,6 +19,7 @@ afterEach(async () => {
   await fake[Symbol.asyncDispose]();
 });
 
+const ann = sampleEvent('message.sent').author;
 const textOf = (packet: string) => /"content":"([^"]*)"/.exec(packet)?.[1];
 const conversation = { conversation_id: 12 };
 const joinedReply = '42["success","Vous avez rejoins la conversation : conversation_12"]';
@@ -35,7 +36,10 @@ async function connectToRoom(token: string): Promise<PacketSocket> {
   return client;
 }
 
-/** Makes an operation wait for a result of the test. */
+const publishSignal = (legacyLease: number, content: unknown) =>
+  fake.publishEphemeral({ type: 'signal', topic: 'user:7', sender: ann, content, legacyLease });
+
+/** Makes an operation wait for the result that the test completes it with. */
 function deferOperation(name: string) {
   const start = Promise.withResolvers<void>();
   const result = Promise.withResolvers<{ data: unknown } | { code: 'NOT_FOUND' }>();
@@ -179,11 +183,6 @@ test('a room is followed once, and only while it has members', async () => {
   await waitUntil(() => fake.countFollowers('conversation:12') === 0);
 });
 
-const ann = sampleEvent('message.sent').author;
-
-const publishSignal = (legacyLease: number, content: unknown) =>
-  fake.publishEphemeral({ type: 'signal', topic: 'user:7', sender: ann, content, legacyLease });
-
 test('a signal goes to the connection whose lease it names', async () => {
   await using olderClient = await connectAuthenticated('user:7');
   await using newerClient = await connectAuthenticated('user:7');
@@ -251,7 +250,7 @@ test('a second login with the same account keeps the rooms and becomes the newes
   expect(textOf(await client.next())).toBe('still here');
 });
 
-test('a login as another account leaves the former account’s rooms', async () => {
+test('a login as another account leaves the rooms of the former account', async () => {
   await using client = await connectToRoom('user:7');
   expect(await client.request('authenticate', { token: 'device:4' })).toEqual([
     '42["success","User authenticated"]',

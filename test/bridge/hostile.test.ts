@@ -124,21 +124,21 @@ test.for([
   async ([, headers]) => {
     const address = await openSession('EIO=3&b64=1');
     await expectHarmless(async () => {
-      const post = request(address, {
+      const upload = request(address, {
         method: 'POST',
         headers: { ...headers, 'content-type': 'text/plain' },
       });
-      post.on('error', () => {});
-      const responseEvent = once(post, 'response');
+      upload.on('error', () => {});
+      const responseEvent = once(upload, 'response');
       const chunk = Buffer.alloc(64 * 1024, 120);
       let isOver = false;
       const write = (): void => {
-        while (!isOver) if (!post.write(chunk)) return void post.once('drain', write);
+        while (!isOver) if (!upload.write(chunk)) return void upload.once('drain', write);
       };
       write();
       const [response] = (await responseEvent) as [{ statusCode: number }];
       isOver = true;
-      post.destroy();
+      upload.destroy();
       expect(response.statusCode).toBe(413);
       expect(await (await fetch(address, { method: 'POST', body: '1:1' })).text()).toBe('ok');
     });
@@ -243,7 +243,7 @@ test.for([
   });
 });
 
-test('pending attachments are limited', async () => {
+test('the attachments of an incomplete packet are limited', async () => {
   await expectHarmless(async () => {
     const clients = await Promise.all(Array.from({ length: 2 }, () => connectAuthenticated()));
     const attachment = Buffer.alloc(4.9 * MEGABYTE, 4);
