@@ -21,14 +21,14 @@ export interface Figure {
 }
 
 const DELIVERY = 'microseconds of CPU time per delivery';
-const size = (row: Row, of: string): string => `${row[of]} ${of} x ${row['bytes']} B`;
+const formatSize = (row: Row, unit: string): string => `${row[unit]} ${unit} x ${row['bytes']} B`;
 
 export const FIGURES: readonly Figure[] = [
   {
     name: 'fan-out',
     title: 'GraphQL delivery',
     unit: DELIVERY,
-    caseOf: (row) => size(row, 'subscribers'),
+    caseOf: (row) => formatSize(row, 'subscribers'),
     parley: 'parleyUs',
     peers: [
       { peer: 'bare ws', column: 'bareWsUs', ratio: 'toBareWs', goal: 'at most 1.15' },
@@ -39,7 +39,7 @@ export const FIGURES: readonly Figure[] = [
     name: 'legacy-fan-out',
     title: 'Socket.IO delivery',
     unit: DELIVERY,
-    caseOf: (row) => size(row, 'clients'),
+    caseOf: (row) => formatSize(row, 'clients'),
     parley: 'parleyUs',
     peers: [
       { peer: 'bare Socket.IO room', column: 'bareRoomUs', ratio: 'toBareRoom', goal: 'at most 1.05' },

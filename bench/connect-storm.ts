@@ -69,17 +69,17 @@ for (const database of DATABASES) {
     bareWsLateMaxMs: median(rounds.map(({ bare }) => bare.delay.max)),
   };
   rows.push(row);
-  const ms = (value: number): string => `${value.toFixed(0)} ms`.padStart(10);
+  const formatMs = (value: number): string => `${value.toFixed(0)} ms`.padStart(10);
   print(
     [
       database.padEnd(9),
       String(row.failures).padStart(7),
-      ms(row.parleyAllMs).padStart(12),
-      ms(row.bareWsAllMs),
+      formatMs(row.parleyAllMs).padStart(12),
+      formatMs(row.bareWsAllMs),
       `${row.ratio.toFixed(2)} x`.padStart(9),
-      ms(row.parleyLateP99Ms).padStart(15),
-      ms(row.bareWsLateP99Ms).padStart(13),
-      ms(row.parleyLateMaxMs).padStart(11),
+      formatMs(row.parleyLateP99Ms).padStart(15),
+      formatMs(row.bareWsLateP99Ms).padStart(13),
+      formatMs(row.parleyLateMaxMs).padStart(11),
     ].join(' '),
   );
 }

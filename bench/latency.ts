@@ -85,22 +85,22 @@ const rows: Row[] = [];
 for (const testCase of CASES) {
   const row = await measure(testCase);
   rows.push(row);
-  const ms = (name: string): string => `${Number(row[name]).toFixed(1)} ms`.padStart(11);
-  const share = (name: string): string => `${(Number(row[name]) * 100).toFixed(0)} %`.padStart(9);
-  const ratio = (name: string): string => `${Number(row[name]).toFixed(2)} x`.padStart(9);
+  const formatMs = (name: string): string => `${Number(row[name]).toFixed(1)} ms`.padStart(11);
+  const formatPercent = (name: string): string => `${(Number(row[name]) * 100).toFixed(0)} %`.padStart(9);
+  const formatRatio = (name: string): string => `${Number(row[name]).toFixed(2)} x`.padStart(9);
   print(
     [
       testCase.database.padEnd(8),
       String(testCase.perSecond).padStart(11),
-      ms('parleyP50Ms'),
-      ms('bareWsP50Ms'),
-      ratio('p50Ratio'),
-      ms('parleyP99Ms'),
-      ms('bareWsP99Ms'),
-      ratio('p99Ratio'),
-      ms('commitToDeliveryMs'),
-      share('parleyBusy'),
-      share('bareWsBusy'),
+      formatMs('parleyP50Ms'),
+      formatMs('bareWsP50Ms'),
+      formatRatio('p50Ratio'),
+      formatMs('parleyP99Ms'),
+      formatMs('bareWsP99Ms'),
+      formatRatio('p99Ratio'),
+      formatMs('commitToDeliveryMs'),
+      formatPercent('parleyBusy'),
+      formatPercent('bareWsBusy'),
       String(row['parleyLost']).padStart(8),
     ].join(' '),
   );

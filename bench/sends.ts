@@ -79,8 +79,8 @@ async function measurePgbench({ postgres }: Setup, { senders, perConversation }:
   const options =
     `${target} ${load} -D per_conversation=${perConversation} -D event_bytes=${EVENT_BYTES} -f`.split(' ');
   const { stdout } = await promisify(execFile)(PGBENCH, [...options, SCRIPT, 'postgres']);
-  const number = (form: RegExp): number => Number(form.exec(stdout)?.[1]);
-  return { perSecond: number(/^tps = ([\d.]+)/m), meanMs: number(/^latency average = ([\d.]+)/m) };
+  const readNumber = (pattern: RegExp): number => Number(pattern.exec(stdout)?.[1]);
+  return { perSecond: readNumber(/^tps = ([\d.]+)/m), meanMs: readNumber(/^latency average = ([\d.]+)/m) };
 }
 
 const numberOrUndefined = (value: number): number | undefined => (Number.isNaN(value) ? undefined : value);
@@ -124,16 +124,16 @@ const rows: Row[] = [];
 for (const testCase of CASES) {
   const row = await compare(testCase);
   rows.push(row);
-  const number = (name: string, digits = 0): string => Number(row[name]).toFixed(digits);
+  const format = (name: string, digits = 0): string => Number(row[name]).toFixed(digits);
   printRow(COLUMNS, [
-    number('senders'),
-    number('perConversation'),
-    number('parleyPerSecond'),
-    row['pgbenchPerSecond'] === undefined ? NOT_INSTALLED : number('pgbenchPerSecond'),
-    row['toPgbench'] === undefined ? NOT_INSTALLED : `${number('toPgbench', 2)} x`,
-    `${number('parleyMedianMs', 1)} ms`,
-    `${number('parleyP99Ms', 1)} ms`,
-    `${number('parleyCpuUs')} us`,
+    format('senders'),
+    format('perConversation'),
+    format('parleyPerSecond'),
+    row['pgbenchPerSecond'] === undefined ? NOT_INSTALLED : format('pgbenchPerSecond'),
+    row['toPgbench'] === undefined ? NOT_INSTALLED : `${format('toPgbench', 2)} x`,
+    `${format('parleyMedianMs', 1)} ms`,
+    `${format('parleyP99Ms', 1)} ms`,
+    `${format('parleyCpuUs')} us`,
   ]);
 }
 await record('sends', rows);

@@ -25,12 +25,12 @@ test('a member is promoted only if there is no admin', async () => {
     await createUser(deps, 'eve'),
   ];
   const { id } = await createCircle(deps, ann, bob, eve);
-  const roles = async () => (await circles.findMemberships(deps.db, [id])).map(({ role }) => role);
+  const readRoles = async () => (await circles.findMemberships(deps.db, [id])).map(({ role }) => role);
   await deps.db.transaction().execute((tx) => circles.ensureAdmin(tx, id));
-  expect(await roles()).toEqual(['ADMIN', 'MEMBER', 'MEMBER']);
+  expect(await readRoles()).toEqual(['ADMIN', 'MEMBER', 'MEMBER']);
   await deps.db.transaction().execute(async (tx) => {
     await circles.removeMembership(tx, id, ann.user.id);
     await circles.ensureAdmin(tx, id);
   });
-  expect(await roles()).toEqual(['ADMIN', 'MEMBER']);
+  expect(await readRoles()).toEqual(['ADMIN', 'MEMBER']);
 });

@@ -7,7 +7,7 @@ import type { ActorRef } from '../../src/actor.ts';
 
 const inOneHour = () => new Date(Date.now() + 3_600_000).toISOString();
 
-const checkOf = (actor: ActorRef, tokenId = 'x') => ({ actor, tokenId, issuedAt: null });
+const createTokenCheck = (actor: ActorRef, tokenId = 'x') => ({ actor, tokenId, issuedAt: null });
 
 test('a token is active while its account exists and it is not revoked', async () => {
   await using deps = await createTestDeps();
@@ -16,18 +16,18 @@ test('a token is active while its account exists and it is not revoked', async (
   const device = await createDevice(deps, await createCircle(deps, ann), ann);
   for (const account of [ann.actor, device]) {
     const tokenId = `of ${account.kind}`;
-    expect(await sessions.isActive(db, checkOf(account, tokenId))).toBe(true);
+    expect(await sessions.isActive(db, createTokenCheck(account, tokenId))).toBe(true);
     expect(await db.transaction().execute((tx) => sessions.revoke(tx, tokenId, inOneHour()))).toBe(true);
     expect(await db.transaction().execute((tx) => sessions.revoke(tx, tokenId, inOneHour()))).toBe(false);
-    expect(await sessions.isActive(db, checkOf(account, tokenId))).toBe(false);
-    expect(await sessions.isActive(db, checkOf(account, 'another'))).toBe(true);
+    expect(await sessions.isActive(db, createTokenCheck(account, tokenId))).toBe(false);
+    expect(await sessions.isActive(db, createTokenCheck(account, 'another'))).toBe(true);
     expect(await sessions.isRevoked(db, tokenId)).toBe(true);
     expect(await sessions.isRevoked(db, 'another')).toBe(false);
   }
-  expect(await sessions.isActive(db, checkOf({ kind: 'user', id: 99 as UserId }))).toBe(false);
-  expect(await sessions.isActive(db, checkOf({ kind: 'device', id: 99 as DeviceId }))).toBe(false);
+  expect(await sessions.isActive(db, createTokenCheck({ kind: 'user', id: 99 as UserId }))).toBe(false);
+  expect(await sessions.isActive(db, createTokenCheck({ kind: 'device', id: 99 as DeviceId }))).toBe(false);
   await db.updateTable('devices').set({ activated: false }).execute();
-  expect(await sessions.isActive(db, checkOf(device))).toBe(false);
+  expect(await sessions.isActive(db, createTokenCheck(device))).toBe(false);
 });
 
 test('revocations are deleted once their tokens have expired, not before', async () => {

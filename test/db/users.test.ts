@@ -9,7 +9,7 @@ import { emailKeys } from '../../src/db/migrations/0003-email-keys.ts';
 import type { UserId } from '../../src/ids.ts';
 import { openTestDatabase } from '../harness/database.ts';
 
-const newUser = (name: string, fields: Partial<users.NewUser> = {}): users.NewUser => ({
+const createNewUser = (name: string, fields: Partial<users.NewUser> = {}): users.NewUser => ({
   email: `${name}@example.com`,
   passwordHash: null,
   subject: null,
@@ -20,7 +20,7 @@ const newUser = (name: string, fields: Partial<users.NewUser> = {}): users.NewUs
 });
 
 async function createUser(tx: Tx, name: string, fields: Partial<users.NewUser> = {}) {
-  const user = await users.insert(tx, newUser(name, fields));
+  const user = await users.insert(tx, createNewUser(name, fields));
   if (user === undefined) throw new Error(`The user ${name} exists already`);
   return user;
 }
@@ -53,9 +53,9 @@ test('a taken e-mail or subject inserts nothing and leaves the transaction usabl
   const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
     await createUser(tx, 'ann', { subject: 'a' });
-    expect(await users.insert(tx, newUser('ANN'))).toBeUndefined();
-    expect(await users.insert(tx, newUser('bob', { subject: 'a' }))).toBeUndefined();
-    expect(await users.insert(tx, newUser('bob', { subject: 'b' }))).toBeDefined();
+    expect(await users.insert(tx, createNewUser('ANN'))).toBeUndefined();
+    expect(await users.insert(tx, createNewUser('bob', { subject: 'a' }))).toBeUndefined();
+    expect(await users.insert(tx, createNewUser('bob', { subject: 'b' }))).toBeDefined();
   });
 });
 
@@ -63,7 +63,7 @@ test('e-mails beyond ASCII are compared without case', async () => {
   const { db } = await openTestDatabase();
   await db.transaction().execute(async (tx) => {
     await createUser(tx, 'ÉMILE');
-    expect(await users.insert(tx, newUser('émile'))).toBeUndefined();
+    expect(await users.insert(tx, createNewUser('émile'))).toBeUndefined();
     expect(await users.findByEmail(tx, 'Émile@example.com')).toMatchObject({ email: 'ÉMILE@example.com' });
   });
 });
@@ -74,7 +74,7 @@ test('all spellings of an e-mail belong to one account', async () => {
   await db.transaction().execute(async (tx) => {
     const zoe = await createUser(tx, 'zo\u00eb');
     for (const email of ['ZOE\u0308@example.com', 'zoë@ＥＸＡＭＰＬＥ.com', 'ｚoë@example.com']) {
-      expect(await users.insert(tx, { ...newUser('x'), email })).toBeUndefined();
+      expect(await users.insert(tx, { ...createNewUser('x'), email })).toBeUndefined();
       expect(await users.findByEmail(tx, email)).toEqual(zoe);
       expect((await users.findCredentials(tx, email))?.user).toEqual(zoe);
     }
@@ -83,7 +83,7 @@ test('all spellings of an e-mail belong to one account', async () => {
     const renamed = await users.update(tx, ann.id, { email: 'Anna@example.com' });
     expect(await users.findByEmail(tx, 'ａnna@example.com')).toEqual(renamed);
     expect(await users.findByEmail(tx, 'ａnn@example.com')).toBeUndefined();
-    expect(await users.insert(tx, newUser('ann'))).toBeDefined();
+    expect(await users.insert(tx, createNewUser('ann'))).toBeDefined();
   });
   const change = db.transaction().execute(async (tx) => {
     expect(await users.update(tx, ids[1] as UserId, { email: 'Zoe\u0308@example.com' })).toBeUndefined();
@@ -115,8 +115,8 @@ test('accounts from before e-mail keys, whose e-mails differ only in form, stay 
   await insert('eve@example.com');
   expect(await users.findByEmail(db, 'EVE@example.com')).toMatchObject({ id: 5 });
   await db.transaction().execute(async (tx) => {
-    expect(await users.insert(tx, newUser('EVE'))).toBeUndefined();
-    expect(await users.insert(tx, newUser('zo\u00eb'))).toBeUndefined();
+    expect(await users.insert(tx, createNewUser('EVE'))).toBeUndefined();
+    expect(await users.insert(tx, createNewUser('zo\u00eb'))).toBeUndefined();
     const circle = await circles.insert(tx, 'A');
     for (const user of found) {
       if (user !== undefined)
@@ -143,8 +143,8 @@ test('an e-mail changed by a node of the previous version belongs to its user, a
   await fillEmailKeys(db);
   await expectNewEmail();
   await db.transaction().execute(async (tx) => {
-    expect(await users.insert(tx, { ...newUser('x'), email: 'ａnna@example.com' })).toBeUndefined();
-    expect(await users.insert(tx, newUser('ann'))).toBeDefined();
+    expect(await users.insert(tx, { ...createNewUser('x'), email: 'ａnna@example.com' })).toBeUndefined();
+    expect(await users.insert(tx, createNewUser('ann'))).toBeDefined();
   });
 });
 

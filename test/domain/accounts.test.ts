@@ -39,8 +39,8 @@ const ANN = {
 
 const actorOf = (user: User) => ({ kind: 'user', id: user.id }) as const;
 
-/** A token as the original server wrote it: an integer `sub` and no `jti`. */
-function originalToken(sub: number, exp = Math.floor(Date.now() / 1000) + 3600): string {
+/** Signs a token as the original server did: with an integer `sub` and no `jti`. */
+function signOriginalToken(sub: number, exp = Math.floor(Date.now() / 1000) + 3600): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const input = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ exp, iat: exp - 60, sub })}`;
   return `${input}.${createHmac('sha256', SECRET).update(input).digest('base64url')}`;
@@ -180,7 +180,7 @@ test('a token that is invalid, expired, revoked or of a deleted account is refus
   await using deps = await createTestDeps();
   const ann = await createUser(deps, 'ann');
   const past = Math.floor(Date.now() / 1000) - 1;
-  for (const token of ['', 'nonsense', originalToken(999), originalToken(ann.user.id, past)]) {
+  for (const token of ['', 'nonsense', signOriginalToken(999), signOriginalToken(ann.user.id, past)]) {
     expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
   }
   const { token } = await deps.tokens.issue(ann.actor);
@@ -195,7 +195,7 @@ test('a token of the original server is accepted and can be revoked, without oth
   await using deps = await createTestDeps();
   const ann = await createUser(deps, 'ann');
   const exp = Math.floor(Date.now() / 1000) + 3600;
-  const [first, second] = [originalToken(ann.user.id, exp), originalToken(ann.user.id, exp + 1)];
+  const [first, second] = [signOriginalToken(ann.user.id, exp), signOriginalToken(ann.user.id, exp + 1)];
   await accounts.logout(deps, await accounts.authenticate(deps, first));
   expect(await readErrorCode(accounts.authenticate(deps, first))).toBe('UNAUTHENTICATED');
   expect((await accounts.authenticate(deps, second)).actor).toEqual(ann.actor);

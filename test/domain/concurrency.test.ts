@@ -21,11 +21,11 @@ function createRandom(seed: number): (below: number) => number {
 /** Attempts a random operation on existing data. Most attempts are refused, as expected. */
 async function attemptOperation(
   deps: Deps,
-  people: readonly TestUser[],
+  users: readonly TestUser[],
   pick: (below: number) => number,
 ): Promise<unknown> {
-  const pickPerson = (): TestUser => people[pick(people.length)] as TestUser;
-  const [{ actor }, { email }] = [pickPerson(), pickPerson()];
+  const pickUser = (): TestUser => users[pick(users.length)] as TestUser;
+  const [{ actor }, { email }] = [pickUser(), pickUser()];
   const [circleRows, conversationRows, invitationRows] = await Promise.all([
     deps.db.selectFrom('circles').select('id').orderBy('id').execute(),
     deps.db.selectFrom('conversations').select('id').orderBy('id').execute(),
@@ -57,7 +57,7 @@ async function attemptOperation(
     case 8:
       return circles.updateCircle(deps, actor, { circleId, name: 'Renamed' });
     case 9: {
-      const emails = [email, pickPerson().email];
+      const emails = [email, pickUser().email];
       return conversations.createConversation(deps, actor, { circleId, name: 'Plans', emails });
     }
     case 10:
@@ -93,13 +93,13 @@ async function attemptInConversation(
 test('invariants hold after many random concurrent operations', { timeout: 60_000 }, async () => {
   await using deps = await createTestDeps();
   const pick = createRandom(7);
-  const people = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => createUser(deps, name)));
-  const [first, second, ...members] = people as [TestUser, TestUser, ...TestUser[]];
+  const users = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => createUser(deps, name)));
+  const [first, second, ...members] = users as [TestUser, TestUser, ...TestUser[]];
   await createCircle(deps, first, second, ...members);
   await createCircle(deps, second, first, ...members);
   const observedOutcomes = new Set<string>();
   for (let round = 0; round < 40; round += 1) {
-    const attempts = Array.from({ length: 8 }, () => attemptOperation(deps, people, pick));
+    const attempts = Array.from({ length: 8 }, () => attemptOperation(deps, users, pick));
     for (const outcome of await readOutcomes(attempts)) observedOutcomes.add(outcome);
   }
   expect(observedOutcomes).toEqual(new Set(['done', 'CONFLICT', 'FORBIDDEN', 'NOT_FOUND']));

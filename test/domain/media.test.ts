@@ -38,7 +38,7 @@ const errorWithCode = (value: string, details: object = {}) =>
   expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
 /** Creates a storage in a folder that the test can read. */
-async function testStorage() {
+async function openTestStorage() {
   const dir = await mkdtemp(join(tmpdir(), 'parley-media-'));
   return {
     dir,
@@ -48,8 +48,8 @@ async function testStorage() {
 }
 
 /** Creates the domain with such a storage, and a conversation of Ann and Bob. */
-async function testMedia() {
-  const [deps, folder] = [await createTestDeps(), await testStorage()];
+async function createMediaFixture() {
+  const [deps, folder] = [await createTestDeps(), await openTestStorage()];
   const { dir, storage } = folder;
   const [ann, bob, eve] = [
     await createUser(deps, 'ann'),
@@ -63,8 +63,8 @@ async function testMedia() {
   return {
     deps: mediaDeps,
     dir,
-    files: () => readdir(dir),
-    people: { ann, bob, eve },
+    listFiles: () => readdir(dir),
+    users: { ann, bob, eve },
     circle,
     conversationId,
     topic: conversationTopic(conversationId),
@@ -82,7 +82,7 @@ async function testMedia() {
   };
 }
 
-const firstId = ({ media: [first] }: messages.SentMessage): MediaId => {
+const firstMediaId = ({ media: [first] }: messages.SentMessage): MediaId => {
   if (first === undefined) throw new Error('The message has no media');
   return first.id;
 };
@@ -96,9 +96,9 @@ async function readMedia(
 }
 
 test('an uploaded file is stored, published, and served with its detected type', async () => {
-  await using fixture = await testMedia();
+  await using fixture = await createMediaFixture();
   const result = await fixture.send('cat');
-  const id = firstId(result);
+  const id = firstMediaId(result);
   const uploaded = await fixture.upload(id, PNG, 'C:\\Users\\ann\\my cat.PNG');
   expect(uploaded).toEqual({
     id,
@@ -117,15 +117,15 @@ test('an uploaded file is stored, published, and served with its detected type',
     author: result.author,
     media: [uploaded],
   });
-  const opened = await media.openMedia(fixture.deps, fixture.people.bob.actor, id);
+  const opened = await media.openMedia(fixture.deps, fixture.users.bob.actor, id);
   expect(opened).toMatchObject({ media: uploaded, size: PNG.length, contentType: 'image/png' });
   expect(await buffer(await opened.read())).toEqual(PNG);
   expect(await buffer(await opened.read({ start: 1, end: 3 }))).toEqual(Buffer.from('PNG'));
-  expect(await media.requireMedia(fixture.deps, fixture.people.bob.actor, id)).toEqual(uploaded);
+  expect(await media.requireMedia(fixture.deps, fixture.users.bob.actor, id)).toEqual(uploaded);
 });
 
 test('the last file completes its message, and each upload publishes an event', async () => {
-  await using fixture = await testMedia();
+  await using fixture = await createMediaFixture();
   const { media: pendingMedia, message } = await fixture.send('a', 'b', 'c');
   for (const { id } of pendingMedia.toReversed()) await fixture.upload(id, 'x');
   const uploads = (await readEvents(fixture.deps, fixture.topic)).flatMap((event) =>
@@ -137,13 +137,13 @@ test('the last file completes its message, and each upload publishes an event', 
     1, 2, 3,
   ]);
   expect(uploads[2]?.media.map(({ identifier }) => identifier)).toEqual(['a', 'b', 'c']);
-  expect(await messages.requireMessage(fixture.deps, fixture.people.bob.actor, message.id)).toMatchObject({
+  expect(await messages.requireMessage(fixture.deps, fixture.users.bob.actor, message.id)).toMatchObject({
     status: 'DONE',
   });
 });
 
 test('concurrent uploads complete the message once', async () => {
-  await using fixture = await testMedia();
+  await using fixture = await createMediaFixture();
   const { media: pendingMedia } = await fixture.send(...indexes(8).map(String));
   await Promise.all(pendingMedia.map(({ id, identifier }) => fixture.upload(id, identifier)));
   const statuses = (await readEvents(fixture.deps, fixture.topic)).flatMap((event) =>
@@ -151,26 +151,26 @@ test('concurrent uploads complete the message once', async () => {
   );
   expect(statuses).toEqual([...indexes(7).map(() => 'PENDING'), 'DONE']);
   for (const { id, identifier } of pendingMedia) {
-    expect((await readMedia(fixture.deps, fixture.people.bob.actor, id)).toString()).toBe(identifier);
+    expect((await readMedia(fixture.deps, fixture.users.bob.actor, id)).toString()).toBe(identifier);
   }
 });
 
 test('a second upload replaces the first, whose file is removed', async () => {
-  await using fixture = await testMedia();
-  const id = firstId(await fixture.send('a'));
+  await using fixture = await createMediaFixture();
+  const id = firstMediaId(await fixture.send('a'));
   await fixture.upload(id, 'first', 'first.txt');
   await fixture.upload(id, 'second', 'second.md');
-  expect((await readMedia(fixture.deps, fixture.people.ann.actor, id)).toString()).toBe('second');
-  expect(await fixture.files()).toHaveLength(1);
+  expect((await readMedia(fixture.deps, fixture.users.ann.actor, id)).toString()).toBe('second');
+  expect(await fixture.listFiles()).toHaveLength(1);
   await Promise.all(indexes(6).map((number) => fixture.upload(id, `upload ${number}`)));
-  expect(await fixture.files()).toHaveLength(1);
-  expect((await readMedia(fixture.deps, fixture.people.ann.actor, id)).toString()).toMatch(/^upload \d$/);
+  expect(await fixture.listFiles()).toHaveLength(1);
+  expect((await readMedia(fixture.deps, fixture.users.ann.actor, id)).toString()).toMatch(/^upload \d$/);
 });
 
 test('only the author can upload, and only while it has access', async () => {
-  await using fixture = await testMedia();
-  const { ann, bob, eve } = fixture.people;
-  const id = firstId(await fixture.send('a'));
+  await using fixture = await createMediaFixture();
+  const { ann, bob, eve } = fixture.users;
+  const id = firstMediaId(await fixture.send('a'));
   await expect(fixture.upload(id, 'x', UNNAMED, bob.actor)).rejects.toThrow(errorWithCode('FORBIDDEN'));
   await expect(fixture.upload(id, 'x', UNNAMED, eve.actor)).rejects.toThrow(errorWithCode('NOT_FOUND'));
   await expect(fixture.upload(999 as MediaId, 'x')).rejects.toThrow(errorWithCode('NOT_FOUND'));
@@ -178,13 +178,13 @@ test('only the author can upload, and only while it has access', async () => {
   await conversations.inviteToConversation(fixture.deps, ann.actor, { conversationId, email: eve.email });
   await conversations.leaveConversation(fixture.deps, ann.actor, { conversationId });
   await expect(fixture.upload(id, 'x')).rejects.toThrow(errorWithCode('FORBIDDEN'));
-  expect(await fixture.files()).toEqual([]);
+  expect(await fixture.listFiles()).toEqual([]);
 });
 
 test('a file is readable by the conversation only, and only once uploaded', async () => {
-  await using fixture = await testMedia();
-  const { ann, bob, eve } = fixture.people;
-  const id = firstId(await fixture.send('a'));
+  await using fixture = await createMediaFixture();
+  const { ann, bob, eve } = fixture.users;
+  const id = firstMediaId(await fixture.send('a'));
   await expect(media.openMedia(fixture.deps, bob.actor, id)).rejects.toThrow(errorWithCode('NOT_FOUND'));
   expect(await media.requireMedia(fixture.deps, bob.actor, id)).toMatchObject({ uploadedAt: null });
   await fixture.upload(id, 'x');
@@ -200,28 +200,28 @@ test('a file is readable by the conversation only, and only once uploaded', asyn
 });
 
 test('a device can upload to its own message', async () => {
-  await using fixture = await testMedia();
-  const { ann } = fixture.people;
+  await using fixture = await createMediaFixture();
+  const { ann } = fixture.users;
   const { conversationId } = fixture;
   const device = await createDevice(fixture.deps, fixture.circle, ann);
   await conversations.setDeviceAccess(fixture.deps, ann.actor, { conversationId, allowed: true });
   const result = await messages.sendMessage(fixture.deps, device, { conversationId, files: ['a'] });
   const content = Readable.from([PNG]);
   const uploaded = await media.uploadMedia(fixture.deps, device, {
-    mediaId: firstId(result),
+    mediaId: firstMediaId(result),
     filename: 'a.png',
     content,
   });
   expect(uploaded).toMatchObject({ contentType: 'image/png' });
-  await expect(fixture.upload(firstId(result), 'x')).rejects.toThrow(errorWithCode('FORBIDDEN'));
+  await expect(fixture.upload(firstMediaId(result), 'x')).rejects.toThrow(errorWithCode('FORBIDDEN'));
 });
 
 test('a file that is too large is refused and leaves no partial file', async () => {
-  await using fixture = await testMedia();
+  await using fixture = await createMediaFixture();
   const deps = { ...fixture.deps, config: { ...fixture.deps.config, MAX_UPLOAD_BYTES: 1_000 } };
-  const id = firstId(await fixture.send('a'));
+  const id = firstMediaId(await fixture.send('a'));
   const upload = (content: Readable) =>
-    media.uploadMedia(deps, fixture.people.ann.actor, { mediaId: id, filename: 'a', content });
+    media.uploadMedia(deps, fixture.users.ann.actor, { mediaId: id, filename: 'a', content });
   let produced = 0;
   const endless = Readable.from(
     (function* () {
@@ -236,21 +236,21 @@ test('a file that is too large is refused and leaves no partial file', async () 
   );
   expect(endless.destroyed).toBe(true);
   expect(produced).toBeLessThan(100_000);
-  expect(await fixture.files()).toEqual([]);
+  expect(await fixture.listFiles()).toEqual([]);
   await upload(Readable.from([Buffer.alloc(1_000)]));
-  expect(await media.requireMedia(fixture.deps, fixture.people.ann.actor, id)).toMatchObject({ size: 1_000 });
+  expect(await media.requireMedia(fixture.deps, fixture.users.ann.actor, id)).toMatchObject({ size: 1_000 });
 });
 
 test('an aborted upload leaves no partial file, and keeps the earlier file', async () => {
-  await using fixture = await testMedia();
-  const id = firstId(await fixture.send('a'));
+  await using fixture = await createMediaFixture();
+  const id = firstMediaId(await fixture.send('a'));
   await fixture.upload(id, 'complete');
   /** Uploads bytes, and aborts as soon as more are read. */
   const abortUpload = async (bytes: number, error?: Error): Promise<void> => {
     const readStarted = Promise.withResolvers<void>();
     const content = new Readable({ read: () => readStarted.resolve() });
     if (bytes > 0) content.push(Buffer.alloc(bytes));
-    const upload = media.uploadMedia(fixture.deps, fixture.people.ann.actor, {
+    const upload = media.uploadMedia(fixture.deps, fixture.users.ann.actor, {
       mediaId: id,
       filename: 'a',
       content,
@@ -262,12 +262,12 @@ test('an aborted upload leaves no partial file, and keeps the earlier file', asy
     'The client aborted the upload',
   );
   await expect(abortUpload(0)).rejects.toThrow();
-  expect(await fixture.files()).toHaveLength(1);
-  expect((await readMedia(fixture.deps, fixture.people.ann.actor, id)).toString()).toBe('complete');
+  expect(await fixture.listFiles()).toHaveLength(1);
+  expect((await readMedia(fixture.deps, fixture.users.ann.actor, id)).toString()).toBe('complete');
 });
 
 test('a full disk is UNAVAILABLE and leaves no partial file', async () => {
-  await using folder = await testStorage();
+  await using folder = await openTestStorage();
   const content = Readable.from(
     (function* () {
       yield Buffer.alloc(10);
@@ -279,32 +279,32 @@ test('a full disk is UNAVAILABLE and leaves no partial file', async () => {
 });
 
 test('an upload whose recording fails leaves no file', async () => {
-  await using fixture = await testMedia();
+  await using fixture = await createMediaFixture();
   const result = await fixture.send('a');
-  const id = firstId(result);
+  const id = firstMediaId(result);
   const storage: MediaStorage = {
     ...fixture.deps.mediaStorage,
     async write(content, maxBytes) {
       const stored = await fixture.deps.mediaStorage.write(content, maxBytes);
-      await messages.deleteMessage(fixture.deps, fixture.people.ann.actor, {
+      await messages.deleteMessage(fixture.deps, fixture.users.ann.actor, {
         messageId: result.message.id,
       });
       return stored;
     },
   };
   const content = Readable.from([PNG]);
-  const upload = media.uploadMedia({ ...fixture.deps, mediaStorage: storage }, fixture.people.ann.actor, {
+  const upload = media.uploadMedia({ ...fixture.deps, mediaStorage: storage }, fixture.users.ann.actor, {
     mediaId: id,
     filename: 'a',
     content,
   });
   await expect(upload).rejects.toThrow(errorWithCode('NOT_FOUND'));
-  expect(await fixture.files()).toEqual([]);
+  expect(await fixture.listFiles()).toEqual([]);
 });
 
 test('uploads concurrent with the deletion of their message leave no file', async () => {
-  await using fixture = await testMedia();
-  const { ann } = fixture.people;
+  await using fixture = await createMediaFixture();
+  const { ann } = fixture.users;
   for (const round of indexes(6)) {
     const { message, media: pendingMedia } = await fixture.send('a', 'b', 'c');
     const uploads = pendingMedia.map(({ id }) => fixture.upload(id, PNG));
@@ -314,41 +314,41 @@ test('uploads concurrent with the deletion of their message leave no file', asyn
       messages.deleteMessage(fixture.deps, ann.actor, { messageId: message.id }),
     ]);
     expect(results.every((result) => result === 'done' || result === 'NOT_FOUND')).toBe(true);
-    expect(await fixture.files()).toEqual([]);
+    expect(await fixture.listFiles()).toEqual([]);
     const types = (await readEvents(fixture.deps, fixture.topic)).map(({ type }) => type);
     expect(types.at(-1)).toBe('message.deleted');
   }
 });
 
 test('files are removed with their message, and remaining ones by the next sweep', async () => {
-  await using fixture = await testMedia();
-  const { ann } = fixture.people;
-  for (const part of ['a', 'b', 'c']) await fixture.upload(firstId(await fixture.send(part)), part);
-  expect(await fixture.files()).toHaveLength(3);
+  await using fixture = await createMediaFixture();
+  const { ann } = fixture.users;
+  for (const part of ['a', 'b', 'c']) await fixture.upload(firstMediaId(await fixture.send(part)), part);
+  expect(await fixture.listFiles()).toHaveLength(3);
   await circles.deleteCircle(fixture.deps, ann.actor, { circleId: fixture.circle.id });
   await sweep(fixture.deps);
-  expect(await fixture.files()).toEqual([]);
+  expect(await fixture.listFiles()).toEqual([]);
   expect(await fixture.deps.db.selectFrom('unusedFiles').selectAll().execute()).toEqual([]);
 });
 
 test('a file that cannot be removed now does not fail the deletion, and is removed later', async () => {
-  await using fixture = await testMedia();
+  await using fixture = await createMediaFixture();
   const result = await fixture.send('a');
-  await fixture.upload(firstId(result), 'x');
+  await fixture.upload(firstMediaId(result), 'x');
   const storage: MediaStorage = {
     ...fixture.deps.mediaStorage,
     remove: () => Promise.reject(new Error('read-only')),
   };
-  await messages.deleteMessage({ ...fixture.deps, mediaStorage: storage }, fixture.people.ann.actor, {
+  await messages.deleteMessage({ ...fixture.deps, mediaStorage: storage }, fixture.users.ann.actor, {
     messageId: result.message.id,
   });
-  expect(await fixture.files()).toHaveLength(1);
+  expect(await fixture.listFiles()).toHaveLength(1);
   await sweep(fixture.deps);
-  expect(await fixture.files()).toEqual([]);
+  expect(await fixture.listFiles()).toEqual([]);
 });
 
 test('partial files of an earlier process are removed at startup, complete ones stay', async () => {
-  await using folder = await testStorage();
+  await using folder = await openTestStorage();
   const { name } = await folder.storage.write(Readable.from([PNG]), 1_000);
   const partFile = `${crypto.randomUUID()}.part`;
   await writeFile(join(folder.dir, partFile), 'half');
@@ -363,7 +363,7 @@ test('partial files of an earlier process are removed at startup, complete ones 
 });
 
 test('disposing a storage waits for the cleanup of aborted writes', async () => {
-  await using folder = await testStorage();
+  await using folder = await openTestStorage();
   const writes = Array.from({ length: 50 }, () => {
     const content = new Readable({ read() {} });
     content.push('half');
@@ -382,7 +382,7 @@ test('disposing a storage waits for the cleanup of aborted writes', async () => 
 });
 
 test('a file is renamed to its name only when complete', async () => {
-  await using folder = await testStorage();
+  await using folder = await openTestStorage();
   const content = new Readable({ read() {} });
   content.push('first ');
   const write = folder.storage.write(content, 1_000);
@@ -396,7 +396,7 @@ test('a file is renamed to its name only when complete', async () => {
 });
 
 test('a name that the storage did not choose is rejected', async () => {
-  await using folder = await testStorage();
+  await using folder = await openTestStorage();
   for (const name of ['../../etc/passwd', '/etc/passwd', '', '.', `${crypto.randomUUID()}.part`]) {
     await expect(folder.storage.read(name)).rejects.toThrow('Invalid name');
     await expect(folder.storage.remove([name])).rejects.toThrow('Invalid name');
@@ -406,7 +406,7 @@ test('a name that the storage did not choose is rejected', async () => {
 });
 
 test('a range of a file can be read, and a destroyed stream closes the file', async () => {
-  await using folder = await testStorage();
+  await using folder = await openTestStorage();
   const { name } = await folder.storage.write(Readable.from(['0123456789']), 1_000);
   expect(await text(await folder.storage.read(name, { start: 2, end: 4 }))).toBe('234');
   expect(await text(await folder.storage.read(name, { start: 9, end: 9 }))).toBe('9');
@@ -432,7 +432,7 @@ test.each([
     'application/octet-stream',
   ],
 ])('%s is served with the type of its first bytes', async (_description, content, contentType) => {
-  await using folder = await testStorage();
+  await using folder = await openTestStorage();
   // In chunks of one byte, as a slow client would send them.
   const chunks = [...content].map((byte) => Buffer.of(byte));
   expect(await folder.storage.write(Readable.from(chunks), 1_000)).toMatchObject({

@@ -50,7 +50,7 @@ async function seedConversation(deps: Deps) {
   };
 }
 
-const sentTexts = (events: readonly DomainEvent[]): string[] =>
+const textsOf = (events: readonly DomainEvent[]): string[] =>
   events.flatMap((event) => (event.type === 'message.sent' ? [event.message.text] : []));
 
 async function countMessages(deps: Deps): Promise<number> {
@@ -358,7 +358,7 @@ test('fifty concurrent sends with one key store one message', async () => {
   expect(new Set(results.map(({ message }) => message.id)).size).toBe(1);
   for (const result of results) expect(result).toEqual(results[0]);
   expect(await countMessages(deps)).toBe(1);
-  expect(sentTexts(await readEvents(deps, topic))).toHaveLength(1);
+  expect(textsOf(await readEvents(deps, topic))).toHaveLength(1);
 });
 
 test('concurrent sends with one key to several conversations store one message, the others conflict', async () => {
@@ -406,7 +406,7 @@ test('a send that the database refuses does not fail others of its batch', async
     expect(results.map(({ status }) => status)).toEqual(
       texts.map((text) => (text === 'boom' ? 'rejected' : 'fulfilled')),
     );
-    expect(sentTexts(await readEvents(deps, topic))).toEqual(['one', 'two', 'three', 'four']);
+    expect(textsOf(await readEvents(deps, topic))).toEqual(['one', 'two', 'three', 'four']);
   } finally {
     await sql`alter table messages drop constraint no_boom`.execute(deps.db);
   }
@@ -432,8 +432,8 @@ test('batched sends are stored in request order, and a refusal does not affect t
     indexes(200)
       .filter((n) => (n % 10 === 9) === inOther && results[n] === 'done')
       .map(String);
-  expect(sentTexts(await readEvents(deps, topic))).toEqual(expected(false));
-  expect(sentTexts(await readEvents(deps, conversationTopic(otherConversation.id)))).toEqual(expected(true));
+  expect(textsOf(await readEvents(deps, topic))).toEqual(expected(false));
+  expect(textsOf(await readEvents(deps, conversationTopic(otherConversation.id)))).toEqual(expected(true));
   const page = await messages.findMessagePages(deps, [conversationId], { limit: 300, newestFirst: false });
   expect(page.get(conversationId)?.map(({ text }) => text)).toEqual(expected(false));
 });
@@ -483,7 +483,7 @@ test('a send concurrent with a kick precedes it in the log, or is refused', asyn
     expect(new Set(refusals)).toEqual(new Set(['NOT_FOUND']));
     const log = await readEvents(deps, topic);
     expect(log.at(-1)?.type).toBe('participant.kicked');
-    expect(sentTexts(log).filter((sentText) => sentText === text)).toHaveLength(stored);
+    expect(textsOf(log).filter((sentText) => sentText === text)).toHaveLength(stored);
   }
 });
 
@@ -500,7 +500,7 @@ test('a device removed while sending leaves no partial message, and fails no oth
     expect(await readOutcomes(otherSends)).toEqual(indexes(10).map(() => 'done'));
     const { stored, refusals } = await result;
     expect(new Set(refusals)).toEqual(new Set(['NOT_FOUND']));
-    expect(sentTexts(await readEvents(deps, topic)).filter((sentText) => sentText === text)).toHaveLength(
+    expect(textsOf(await readEvents(deps, topic)).filter((sentText) => sentText === text)).toHaveLength(
       stored,
     );
   }

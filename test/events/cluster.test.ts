@@ -28,7 +28,7 @@ function clusterTest(title: string, run: () => Promise<void>): void {
 
 const log = createLogger('silent');
 
-async function testCluster(compareMs = 60_000) {
+async function startTestCluster(compareMs = 60_000) {
   const core = await createTestCore();
   const { url = '' } = core;
   const stack = new AsyncDisposableStack();
@@ -109,7 +109,7 @@ clusterTest('a single node sends nothing, and starts sending once another joins'
 });
 
 clusterTest('a notice is received by the other node once, and not by the sender again', async () => {
-  await using cluster = await testCluster();
+  await using cluster = await startTestCluster();
   const { a, b } = cluster;
   const [noticesOfA, noticesOfB] = [recordNotices(a), recordNotices(b)];
   await emitEvents(a, 1, 2);
@@ -121,15 +121,15 @@ clusterTest('a notice is received by the other node once, and not by the sender 
   b.bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(9) }]);
   await waitForNotices(noticesOfA, 5);
   await waitForNotices(noticesOfB, 5);
-  const numbers = (notices: Notice[]) =>
+  const numbersOf = (notices: Notice[]) =>
     notices.map((notice) => (notice.kind === 'event' ? numberOf(notice.envelope.event) : notice.kind));
-  expect(numbers(noticesOfA)).toEqual([1, 2, 'ephemeral', 3, 'ephemeral']);
-  expect(new Set(numbers(noticesOfB))).toEqual(new Set([1, 2, 3, 'ephemeral']));
+  expect(numbersOf(noticesOfA)).toEqual([1, 2, 'ephemeral', 3, 'ephemeral']);
+  expect(new Set(numbersOf(noticesOfB))).toEqual(new Set([1, 2, 3, 'ephemeral']));
   expect(noticesOfB).toContainEqual({ kind: 'ephemeral', ephemeral: createTyping(1) });
 });
 
 clusterTest('an event that is too large for a notification is read from the log', async () => {
-  await using cluster = await testCluster();
+  await using cluster = await startTestCluster();
   const { a, b } = cluster;
   const stream = await openTopic(b);
   const notices = recordNotices(b);
@@ -141,7 +141,7 @@ clusterTest('an event that is too large for a notification is read from the log'
 });
 
 clusterTest('a large signal is sent in chunks', async () => {
-  await using cluster = await testCluster();
+  await using cluster = await startTestCluster();
   const { a, b } = cluster;
   const notices = recordNotices(b);
   const sender = createActorView(1);
@@ -156,7 +156,7 @@ clusterTest('a large signal is sent in chunks', async () => {
 });
 
 clusterTest('a thousand events of two nodes reach a reader on a third, once and in order', async () => {
-  await using cluster = await testCluster();
+  await using cluster = await startTestCluster();
   const { a, b } = cluster;
   const third = await cluster.addNode();
   const stream = await openTopic(third, { after: cursorAt(third, 0) });
@@ -173,7 +173,7 @@ clusterTest('a thousand events of two nodes reach a reader on a third, once and 
 });
 
 clusterTest('a lost connection is replaced, and events published meanwhile arrive', async () => {
-  await using cluster = await testCluster();
+  await using cluster = await startTestCluster();
   const { a, b, core } = cluster;
   const stream = await openTopic(b);
   expect(await readNumbers(stream, 1)).toEqual(['live']);
@@ -193,7 +193,7 @@ clusterTest('a lost connection is replaced, and events published meanwhile arriv
 });
 
 clusterTest('a reader whose node missed notices catches up by comparison', async () => {
-  await using cluster = await testCluster(100);
+  await using cluster = await startTestCluster(100);
   const { b, core } = cluster;
   const stream = await openTopic(b);
   expect(await readNumbers(stream, 1)).toEqual(['live']);

@@ -14,7 +14,7 @@ import {
 
 // A stream is detached while a fan-out group delivers its events.
 
-const envelope = (seq: number, event = createNumberedEvent(seq)): Envelope => ({
+const createEnvelope = (seq: number, event = createNumberedEvent(seq)): Envelope => ({
   topic: TOPIC,
   seq,
   at: '2026-01-01T00:00:00.000Z',
@@ -46,7 +46,7 @@ test('a reattached stream continues after its position, from the log and then li
   await readNumbers(stream, 1);
   const detached = requireDetached(stream.detach(() => undefined));
   await emitEvents(core, 1, 2, 3);
-  expect(detached.advance(envelope(1))).toBe(true);
+  expect(detached.advance(createEnvelope(1))).toBe(true);
   detached.reattach();
   expect(await readNumbers(stream, 2)).toEqual([2, 3]);
   const secondDetached = requireDetached(stream.detach(() => undefined));
@@ -62,7 +62,7 @@ test('the event that ends the access is the last one delivered', async () => {
   const stream = await openTopic(core);
   await readNumbers(stream, 1);
   const detached = requireDetached(stream.detach(() => undefined));
-  expect(detached.advance(envelope(1, createParticipantKicked(READER.id)))).toBe(false);
+  expect(detached.advance(createEnvelope(1, createParticipantKicked(READER.id)))).toBe(false);
   detached.reattach();
   await expect(stream.next()).rejects.toMatchObject({ code: 'FORBIDDEN' });
 });

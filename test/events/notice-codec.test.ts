@@ -6,12 +6,12 @@ import { createNumberedEvent, TOPIC, createTyping, createActorView } from '../ha
 
 const MAX = 7_900;
 
-const signal = (content: unknown): Notice => ({
+const createSignalNotice = (content: unknown): Notice => ({
   kind: 'ephemeral',
   ephemeral: { type: 'signal', topic: 'user:7', sender: createActorView(1), content, legacyLease: 3 },
 });
 
-const event = (text: string): Notice => ({
+const createEventNotice = (text: string): Notice => ({
   kind: 'event',
   envelope: { topic: TOPIC, seq: 12, at: text, event: createNumberedEvent(1) },
 });
@@ -24,7 +24,9 @@ function transmit(notice: Notice, decode = createDecoder('ff')): (Notice | undef
 }
 
 test('a small notice is one text', () => {
-  expect(transmit(event('2026-01-01T00:00:00.000Z'))).toEqual([event('2026-01-01T00:00:00.000Z')]);
+  expect(transmit(createEventNotice('2026-01-01T00:00:00.000Z'))).toEqual([
+    createEventNotice('2026-01-01T00:00:00.000Z'),
+  ]);
   expect(transmit({ kind: 'ephemeral', ephemeral: createTyping(1) })).toEqual([
     { kind: 'ephemeral', ephemeral: createTyping(1) },
   ]);
@@ -34,9 +36,13 @@ test('a small notice is one text', () => {
 });
 
 test('an event that is too large is replaced by its position', () => {
-  expect(transmit(event('x'.repeat(9_000)))).toEqual([{ kind: 'advanced', topic: TOPIC, seq: 12 }]);
+  expect(transmit(createEventNotice('x'.repeat(9_000)))).toEqual([
+    { kind: 'advanced', topic: TOPIC, seq: 12 },
+  ]);
   // The limit is in bytes, not in characters.
-  expect(transmit(event('é'.repeat(4_500)))).toEqual([{ kind: 'advanced', topic: TOPIC, seq: 12 }]);
+  expect(transmit(createEventNotice('é'.repeat(4_500)))).toEqual([
+    { kind: 'advanced', topic: TOPIC, seq: 12 },
+  ]);
 });
 
 test('a large signal is sent in chunks, unchanged', () => {
@@ -46,8 +52,8 @@ test('a large signal is sent in chunks, unchanged', () => {
       fc.integer({ min: 1, max: 1_500 }),
       (value, times) => {
         const content = { value, padding: 'aé€😀\u2028"\\'.repeat(times) };
-        const notices = transmit(signal(content)).filter((notice) => notice !== undefined);
-        expect(notices).toEqual([signal(JSON.parse(JSON.stringify(content)))]);
+        const notices = transmit(createSignalNotice(content)).filter((notice) => notice !== undefined);
+        expect(notices).toEqual([createSignalNotice(JSON.parse(JSON.stringify(content)))]);
       },
     ),
     { numRuns: 30 },
@@ -55,33 +61,33 @@ test('a large signal is sent in chunks, unchanged', () => {
 });
 
 test('a signal beyond the maximum size is dropped', () => {
-  expect(encodeNotice('aa', 1, signal('x'.repeat(3_000_000)), MAX)).toEqual([]);
+  expect(encodeNotice('aa', 1, createSignalNotice('x'.repeat(3_000_000)), MAX)).toEqual([]);
 });
 
 test('the largest signal that the domain accepts can be sent, in any encoding', () => {
   for (const character of ['x', 'é', '€', '😀', '"', '\u0001']) {
     const bytes = Buffer.byteLength(JSON.stringify(character)) - 2;
     const content = character.repeat(Math.floor(262_000 / bytes));
-    expect(transmit(signal(content)).at(-1)).toEqual(signal(content));
+    expect(transmit(createSignalNotice(content)).at(-1)).toEqual(createSignalNotice(content));
   }
 });
 
 test('a node ignores its own texts', () => {
-  expect(transmit(event('now'), createDecoder('aa'))).toEqual([undefined]);
+  expect(transmit(createEventNotice('now'), createDecoder('aa'))).toEqual([undefined]);
 });
 
 test('chunks of several senders do not mix, and an incomplete set is dropped', () => {
   const decode = createDecoder('ff');
-  const a = encodeNotice('aa', 1, signal('a'.repeat(20_000)), MAX);
-  const b = encodeNotice('bb', 1, signal('b'.repeat(20_000)), MAX);
-  const incomplete = encodeNotice('aa', 2, signal('c'.repeat(20_000)), MAX).toSpliced(1, 1);
-  const complete = encodeNotice('aa', 3, signal('d'.repeat(20_000)), MAX);
+  const a = encodeNotice('aa', 1, createSignalNotice('a'.repeat(20_000)), MAX);
+  const b = encodeNotice('bb', 1, createSignalNotice('b'.repeat(20_000)), MAX);
+  const incomplete = encodeNotice('aa', 2, createSignalNotice('c'.repeat(20_000)), MAX).toSpliced(1, 1);
+  const complete = encodeNotice('aa', 3, createSignalNotice('d'.repeat(20_000)), MAX);
   const texts = [...a.flatMap((text, index) => [text, b[index] ?? '']), ...incomplete, ...complete];
   const notices = texts.map(decode).filter((notice) => notice !== undefined);
   expect(notices).toEqual([
-    signal('a'.repeat(20_000)),
-    signal('b'.repeat(20_000)),
-    signal('d'.repeat(20_000)),
+    createSignalNotice('a'.repeat(20_000)),
+    createSignalNotice('b'.repeat(20_000)),
+    createSignalNotice('d'.repeat(20_000)),
   ]);
 });
 
@@ -103,12 +109,15 @@ test('binary data of a signal is preserved at any path and beside any value', ()
     ['__proto__']: { type: 'Buffer', data: [1] },
   };
   const large = { data: Buffer.alloc(20_000, 7) };
-  for (const value of [content, large]) expect(transmit(signal(value)).at(-1)).toEqual(signal(value));
-  expect(transmit(signal({ data: new Uint8Array([1, 2]) }))).toEqual([signal({ data: Buffer.from([1, 2]) })]);
+  for (const value of [content, large])
+    expect(transmit(createSignalNotice(value)).at(-1)).toEqual(createSignalNotice(value));
+  expect(transmit(createSignalNotice({ data: new Uint8Array([1, 2]) }))).toEqual([
+    createSignalNotice({ data: Buffer.from([1, 2]) }),
+  ]);
 });
 
 test('the maximum of binary data in a signal can be sent, even under a long key', () => {
   const parts = Array.from({ length: 10 }, (_, index) => Buffer.alloc(1_000, index));
-  const notice = signal({ ['é'.repeat(100_000)]: parts });
+  const notice = createSignalNotice({ ['é'.repeat(100_000)]: parts });
   expect(transmit(notice).at(-1)).toEqual(notice);
 });

@@ -25,7 +25,7 @@ function createFakeNotifier() {
   return { notifier, state };
 }
 
-const deletion = (id: number, seq: number): Notice => ({
+const createDeletionNotice = (id: number, seq: number): Notice => ({
   kind: 'event',
   envelope: {
     topic: `user:${id}`,
@@ -42,7 +42,7 @@ test('rejected events are not retried in a loop, but sent at the next opportunit
   const { notifier, state } = createFakeNotifier();
   const sender = createNoticeSender('abcd', notifier, () => false);
   state.isRejecting = true;
-  sender.add([deletion(7, 3)]);
+  sender.add([createDeletionNotice(7, 3)]);
   await waitUntilSettled();
   expect(state.attempts).toBe(1);
   state.isRejecting = false;
@@ -55,11 +55,11 @@ test('nothing is sent while no other node is listening, and recent positions are
   const { notifier, state } = createFakeNotifier();
   let isAlone = true;
   const sender = createNoticeSender('abcd', notifier, () => isAlone);
-  sender.add([deletion(1, 1)]);
+  sender.add([createDeletionNotice(1, 1)]);
   sender.forgetOld();
-  sender.add([deletion(2, 1), deletion(3, 1)]);
+  sender.add([createDeletionNotice(2, 1), createDeletionNotice(3, 1)]);
   sender.forgetOld();
-  sender.add([deletion(3, 2)]);
+  sender.add([createDeletionNotice(3, 2)]);
   sender.catchUp();
   await waitUntilSettled();
   expect(state.attempts).toBe(0);
@@ -78,7 +78,7 @@ test('positions are kept while disconnected, regardless of how long', async () =
   let isAlone = true;
   const sender = createNoticeSender('abcd', notifier, () => isAlone);
   state.isConnected = false;
-  sender.add([deletion(1, 1)]);
+  sender.add([createDeletionNotice(1, 1)]);
   sender.forgetOld();
   sender.forgetOld();
   state.isConnected = true;
@@ -96,9 +96,9 @@ test('ephemeral notices are not sent to a node that joins later', async () => {
     kind: 'ephemeral',
     ephemeral: { type: 'typing', topic: 'conversation:1', actor: createActorView(1), isTyping: true },
   };
-  sender.add([deletion(1, 1)]);
+  sender.add([createDeletionNotice(1, 1)]);
   // The first one is in flight.
-  sender.add([typing, deletion(2, 1)]);
+  sender.add([typing, createDeletionNotice(2, 1)]);
   isAlone = true;
   await waitUntilSettled();
   isAlone = false;

@@ -22,24 +22,24 @@ import { range } from '../harness/numbers.ts';
 
 const LATER = '2100-01-01T00:00:00.000Z';
 
-const unavailable = () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+const createOutageError = () => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
 
 /** Creates a node whose reads of the log can be made to fail as during an outage. */
-async function testNode() {
+async function createTestNode() {
   const core = await createTestCore();
   const log = createEventLog(core.db);
   const state = { isAvailable: true, failed: 0 };
   const readAfter: EventLog['readAfter'] = (...args) => {
     if (state.isAvailable) return log.readAfter(...args);
     state.failed += 1;
-    return Promise.reject(unavailable());
+    return Promise.reject(createOutageError());
   };
   const tails = createTails({ eventLog: { ...log, readAfter }, bus: core.bus, log: createLogger('silent') });
   return { ...core, tails, state };
 }
 
 test('a reader waits for a log that cannot be read, and then receives each event once and in order', async () => {
-  const core = await testNode();
+  const core = await createTestNode();
   await emitEvents(core, ...range(1, 250));
   const stream = await openTopic(core, { after: cursorAt(core, 0) });
   expect(await readNumbers(stream, 50)).toEqual(range(1, 50));
@@ -51,7 +51,7 @@ test('a reader waits for a log that cannot be read, and then receives each event
 });
 
 test('a reader that is closed while it waits for the log ends immediately', async () => {
-  const core = await testNode();
+  const core = await createTestNode();
   await emitEvents(core, 1);
   const stream = await openTopic(core, { after: cursorAt(core, 0) });
   core.state.isAvailable = false;
@@ -65,7 +65,7 @@ test('a reader that is closed while it waits for the log ends immediately', asyn
 });
 
 test('a session that ends while its reader waits for the log ends the stream immediately', async () => {
-  const core = await testNode();
+  const core = await createTestNode();
   await emitEvents(core, 1);
   const controller = new AbortController();
   const stream = await openTopic(core, { after: cursorAt(core, 0), signal: controller.signal });
@@ -77,7 +77,7 @@ test('a session that ends while its reader waits for the log ends the stream imm
 });
 
 test('a stream whose account is deleted during an outage ends after the event of the deletion', async () => {
-  const core = await testNode();
+  const core = await createTestNode();
   const controller = new AbortController();
   const stream = await openTopic(core, { signal: controller.signal });
   expect(await readNumbers(stream, 1)).toEqual(['live']);
@@ -95,14 +95,14 @@ test('a stream whose account is deleted during an outage ends after the event of
 });
 
 test('an ephemeral stream delivers nothing while its authorisation cannot be checked, and resumes afterwards', async () => {
-  const core = await testNode();
+  const core = await createTestNode();
   const state = { isAvailable: true, checks: 0 };
   const stream = await openEphemeralStream(core, {
     topic: TOPIC,
     actor: READER,
     async authorise() {
       state.checks += 1;
-      if (!state.isAvailable) throw unavailable();
+      if (!state.isAvailable) throw createOutageError();
     },
     pick: (ephemeral) => (ephemeral.type === 'typing' ? ephemeral.isTyping : undefined),
     key: () => null,

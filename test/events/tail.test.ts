@@ -57,7 +57,7 @@ async function commitOnOtherNode(core: Core, ...numbers: readonly number[]): Pro
   return notices;
 }
 
-const advanced = (seq: number): Notice => ({ kind: 'advanced', topic: TOPIC, seq });
+const createAdvancedNotice = (seq: number): Notice => ({ kind: 'advanced', topic: TOPIC, seq });
 
 test('a tail starts at the head and delivers later events', async () => {
   const core = await createTestCore();
@@ -99,7 +99,7 @@ test('a notice without payload makes the tail read the log', async () => {
   const core = await createTestCore();
   const { numbers, waitForPosition } = await followTopic(core);
   await commitOnOtherNode(core, ...range(1, 450));
-  core.bus.receive(advanced(450));
+  core.bus.receive(createAdvancedNotice(450));
   await waitForPosition(450);
   expect(numbers).toEqual(range(1, 450));
 });
@@ -107,9 +107,9 @@ test('a notice without payload makes the tail read the log', async () => {
 test('a notice of an event that is not in the log blocks nothing', async () => {
   const core = await createTestCore();
   const { numbers, waitForPosition } = await followTopic(core);
-  core.bus.receive(advanced(1_000));
+  core.bus.receive(createAdvancedNotice(1_000));
   await commitOnOtherNode(core, 1);
-  core.bus.receive(advanced(1));
+  core.bus.receive(createAdvancedNotice(1));
   await waitForPosition(1);
   await emitEvents(core, 2);
   await waitForPosition(2);
@@ -132,10 +132,10 @@ test('a notice that arrives as the log is read to its end is not lost', async ()
   await commitOnOtherNode(core, ...range(1, PAGE + 1));
   tail.follow({
     event: ({ seq }) => {
-      if (seq === PAGE) queueMicrotask(() => core.bus.receive(advanced(PAGE + 1)));
+      if (seq === PAGE) queueMicrotask(() => core.bus.receive(createAdvancedNotice(PAGE + 1)));
     },
   });
-  core.bus.receive(advanced(PAGE));
+  core.bus.receive(createAdvancedNotice(PAGE));
   await waitForPosition(PAGE + 1);
   expect(numbers).toEqual(range(1, PAGE + 1));
 });
@@ -169,7 +169,7 @@ test('each event is delivered exactly once and in order, regardless of what the 
             announcements.push({
               at: at * (copy + 1),
               wait,
-              notice: withoutPayload ? advanced(committed) : notice,
+              notice: withoutPayload ? createAdvancedNotice(committed) : notice,
             });
         }
         for (const { wait, notice } of announcements.toSorted((a, b) => a.at - b.at)) {
@@ -189,7 +189,7 @@ test('each event is delivered exactly once and in order, regardless of what the 
 test('ephemeral notices are delivered while the log is read', async () => {
   const core = await createTestCore();
   const { ephemerals } = await followTopic(core);
-  core.bus.receive(advanced(1));
+  core.bus.receive(createAdvancedNotice(1));
   core.bus.publish([{ kind: 'ephemeral', ephemeral: createTyping(3) }]);
   expect(ephemerals).toEqual([createTyping(3)]);
 });
@@ -199,7 +199,7 @@ test('followers are notified of events that were trimmed before this node read t
   const { numbers, waitForPosition, gaps } = await followTopic(core);
   await commitOnOtherNode(core, ...range(1, 10));
   await trim(core.db, NEVER, 4, 100);
-  core.bus.receive(advanced(10));
+  core.bus.receive(createAdvancedNotice(10));
   await waitForPosition(10);
   expect(gaps()).toBe(1);
   expect(numbers).toEqual([7, 8, 9, 10]);
@@ -210,7 +210,7 @@ test('a log that was trimmed to its end leaves a tail at its head', async () => 
   const { numbers, waitForPosition } = await followTopic(core);
   await commitOnOtherNode(core, 1, 2, 3);
   await trim(core.db, ALL, 100, 100);
-  core.bus.receive(advanced(3));
+  core.bus.receive(createAdvancedNotice(3));
   await waitForPosition(3);
   await emitEvents(core, 4);
   expect(numbers).toEqual([4]);
@@ -269,7 +269,7 @@ test('a failed read of the log is retried', async () => {
   });
   await emitEvents(core, 1, 2);
   fail(2);
-  bus.receive(advanced(2));
+  bus.receive(createAdvancedNotice(2));
   await waitForPosition(2);
   expect(numbers).toEqual([1, 2]);
 });

@@ -11,7 +11,7 @@ import { createTestDeps } from '../harness/deps.ts';
 
 const log = createLogger('silent');
 
-const use = (user: number | undefined, fields: Partial<Use> = {}): Use => ({
+const createUse = (user: number | undefined, fields: Partial<Use> = {}): Use => ({
   channel: 'message',
   protocol: 3,
   library: 'java',
@@ -19,7 +19,7 @@ const use = (user: number | undefined, fields: Partial<Use> = {}): Use => ({
   ...fields,
 });
 
-const summary = (accounts: readonly [number, number, number], uses: number) => ({
+const createSummary = (accounts: readonly [number, number, number], uses: number) => ({
   accounts: accounts[0],
   accountsOfProtocol3: accounts[1],
   accountsOfProtocol4: accounts[2],
@@ -35,32 +35,34 @@ test('uses of several nodes are summed, and each account counts once', async () 
   await using first = createChannelUsage({ db, log });
   await using second = createChannelUsage({ db, log });
   for (const uses of [first, second]) {
-    uses.note(use(7));
-    uses.note(use(7));
-    uses.note(use(8, { protocol: 4, library: 'js 3.x-4.x' }));
-    uses.note(use(7, { protocol: 4, library: 'js 3.x-4.x' }));
+    uses.note(createUse(7));
+    uses.note(createUse(7));
+    uses.note(createUse(8, { protocol: 4, library: 'js 3.x-4.x' }));
+    uses.note(createUse(7, { protocol: 4, library: 'js 3.x-4.x' }));
   }
   await Promise.all([first.read(1), second.read(1)]);
   const { since, until, channels, clients } = await first.read(1);
   expect([since, until]).toEqual([daysAgo(0), daysAgo(0)]);
-  expect(channels).toEqual([{ channel: 'message', ...summary([2, 1, 2], 8) }]);
+  expect(channels).toEqual([{ channel: 'message', ...createSummary([2, 1, 2], 8) }]);
   expect(clients).toEqual([
-    { protocol: 4, library: 'js 3.x-4.x', ...summary([2, 0, 2], 4) },
-    { protocol: 3, library: 'java', ...summary([1, 1, 0], 4) },
+    { protocol: 4, library: 'js 3.x-4.x', ...createSummary([2, 0, 2], 4) },
+    { protocol: 3, library: 'java', ...createSummary([1, 1, 0], 4) },
   ]);
 });
 
 test('clients without authentication count as uses of no account', async () => {
   const { db } = await openTestDatabase();
   await using uses = createChannelUsage({ db, log });
-  uses.note(use(undefined, { channel: 'webrtc_stun_info' }));
-  expect((await uses.read(1)).channels).toEqual([{ channel: 'webrtc_stun_info', ...summary([0, 0, 0], 1) }]);
+  uses.note(createUse(undefined, { channel: 'webrtc_stun_info' }));
+  expect((await uses.read(1)).channels).toEqual([
+    { channel: 'webrtc_stun_info', ...createSummary([0, 0, 0], 1) },
+  ]);
 });
 
 test('a report covers the requested days, and uses are removed after 90', async () => {
   await using deps = await createTestDeps();
   await using uses = createChannelUsage(deps);
-  uses.note(use(7));
+  uses.note(createUse(7));
   await uses.read(1);
   await backdateUses(deps.db, 2);
   expect((await uses.read(2)).channels).toEqual([]);
@@ -76,11 +78,11 @@ test('a report covers the requested days, and uses are removed after 90', async 
 test('uses whose write failed are written later, once', async () => {
   const { db } = await openTestDatabase();
   await using uses = createChannelUsage({ db, log });
-  uses.note(use(7));
+  uses.note(createUse(7));
   await sql`alter table channel_uses rename to renamed_uses`.execute(db);
   await expect(uses.read(1)).rejects.toThrow();
   await sql`alter table renamed_uses rename to channel_uses`.execute(db);
-  uses.note(use(7));
+  uses.note(createUse(7));
   expect((await uses.read(1)).channels).toMatchObject([{ accounts: 1, uses: 2 }]);
   expect((await uses.read(1)).channels).toMatchObject([{ uses: 2 }]);
 });
@@ -89,7 +91,7 @@ test('buffered uses are written at disposal', async () => {
   const { db } = await openTestDatabase();
   {
     await using uses = createChannelUsage({ db, log });
-    uses.note(use(7));
+    uses.note(createUse(7));
   }
   await using next = createChannelUsage({ db, log });
   expect((await next.read(1)).channels).toMatchObject([{ uses: 1 }]);

@@ -37,7 +37,7 @@ interface Node extends AsyncDisposable {
  * Starts two nodes on one database, with connected buses. Their heartbeats and grace periods elapse only with `advance`;
  * the database has its real clock.
  */
-async function testNodes({ graceMs = 0 } = {}) {
+async function startTestNodes({ graceMs = 0 } = {}) {
   const deps = await createTestDeps();
   const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   const circle = await createCircle(deps, ann, bob);
@@ -105,7 +105,10 @@ const setSilence = (deps: Deps, nodeId: string, seconds: number) =>
 const hasSignals = async (deps: Deps, actor: ActorRef) => (await findReachability(deps.db, actor)).signals;
 
 /** Advances the timers until each node has finished `count` more heartbeats. */
-async function runHeartbeats({ deps, nodes, advance }: Awaited<ReturnType<typeof testNodes>>, count: number) {
+async function runHeartbeats(
+  { deps, nodes, advance }: Awaited<ReturnType<typeof startTestNodes>>,
+  count: number,
+) {
   const ids = nodes.map(({ id }) => id);
   const readBeats = async () => {
     const rows = await deps.db.selectFrom('nodes').select(['id', 'seenAt']).where('id', 'in', ids).execute();
@@ -125,7 +128,7 @@ async function runHeartbeats({ deps, nodes, advance }: Awaited<ReturnType<typeof
 }
 
 test('an actor is online from its first opened connection to its last closed one', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { ann, nodes, published } = fixture;
   const key = actorKey(ann.actor);
   const leases = [];
@@ -143,7 +146,7 @@ test('an actor is online from its first opened connection to its last closed one
 });
 
 test('presence is published in every circle of a user, and in the circle of a device', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { deps, ann, bob, nodes, published } = fixture;
   const otherCircle = await createCircle(deps, bob, ann);
   const device = await createDevice(deps, otherCircle, bob);
@@ -159,7 +162,7 @@ test('presence is published in every circle of a user, and in the circle of a de
 });
 
 test('a reconnect within the grace period is not published', async () => {
-  await using fixture = await testNodes({ graceMs: 60_000 });
+  await using fixture = await startTestNodes({ graceMs: 60_000 });
   const { ann, nodes, published } = fixture;
   let lease = await nodes[0].presence.open('legacy', ann.actor);
   for (const index of indexes(4)) {
@@ -172,7 +175,7 @@ test('a reconnect within the grace period is not published', async () => {
 });
 
 test('each connection that closes, on any node, restarts the grace period', async () => {
-  await using fixture = await testNodes({ graceMs: 1_000 });
+  await using fixture = await startTestNodes({ graceMs: 1_000 });
   const { deps, ann, nodes, published } = fixture;
   const countLeases = async () => (await deps.db.selectFrom('leases').select('id').execute()).length;
   const first = await nodes[0].presence.open('legacy', ann.actor);
@@ -190,7 +193,7 @@ test('each connection that closes, on any node, restarts the grace period', asyn
 });
 
 test('an account within its grace period is online but not reachable', async () => {
-  await using fixture = await testNodes({ graceMs: 60_000 });
+  await using fixture = await startTestNodes({ graceMs: 60_000 });
   const { deps, ann, nodes } = fixture;
   const legacy = await nodes[0].presence.open('legacy', ann.actor);
   const signals = await nodes[0].presence.open('signals', ann.actor);
@@ -204,26 +207,26 @@ test('an account within its grace period is online but not reachable', async () 
 });
 
 test('the newest legacy connection is the last authenticated live one, on any node', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { ann, bob, nodes } = fixture;
   const leases = [];
   for (const index of indexes(4))
     leases.push(await nodes[index % 2 === 0 ? 0 : 1].presence.open('legacy', ann.actor));
   await nodes[0].presence.open('graphql', ann.actor);
   await nodes[0].presence.open('legacy', bob.actor);
-  const newest = () => nodes[0].presence.newestLegacyLease(ann.actor);
+  const readNewestLease = () => nodes[0].presence.newestLegacyLease(ann.actor);
   expect(leases.map(({ leaseId }) => leaseId).toSorted((a, b) => a - b)).toEqual(
     leases.map(({ leaseId }) => leaseId),
   );
   for (const lease of leases.toReversed()) {
-    expect(await newest()).toBe(lease.leaseId);
+    expect(await readNewestLease()).toBe(lease.leaseId);
     await lease.close();
   }
-  expect(await newest()).toBeNull();
+  expect(await readNewestLease()).toBeNull();
 });
 
 test('with concurrent opens and closes, each change is published once, and the last one is the actual state', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { ann, nodes, published } = fixture;
   const key = actorKey(ann.actor);
   for (const round of indexes(10)) {
@@ -245,7 +248,7 @@ test('with concurrent opens and closes, each change is published once, and the l
 });
 
 test('an actor that reconnects to another node while its last connection closes stays online', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { ann, nodes } = fixture;
   let lease = await nodes[0].presence.open('graphql', ann.actor);
   for (const index of indexes(40)) {
@@ -261,7 +264,7 @@ test('an actor that reconnects to another node while its last connection closes 
 });
 
 test('the actors of a dead node go offline, published once by the surviving nodes', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { deps, ann, bob, nodes, published, addNode } = fixture;
   const deadNode = await addNode();
   await deadNode.presence.open('legacy', ann.actor);
@@ -282,7 +285,7 @@ test('the actors of a dead node go offline, published once by the surviving node
 });
 
 test('connections of a node without heartbeats do not make an actor reachable', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { deps, ann, nodes } = fixture;
   await nodes[0].presence.open('legacy', ann.actor);
   await nodes[0].presence.open('signals', ann.actor);
@@ -292,7 +295,7 @@ test('connections of a node without heartbeats do not make an actor reachable', 
 });
 
 test('the actors of a stopped node stay online for the grace period, then the other nodes publish them as offline', async () => {
-  await using fixture = await testNodes({ graceMs: 60_000 });
+  await using fixture = await startTestNodes({ graceMs: 60_000 });
   const { deps, ann, bob, published, addNode, nodes } = fixture;
   const stoppedNode = await addNode();
   await stoppedNode.presence.open('legacy', ann.actor);
@@ -313,7 +316,7 @@ test('the actors of a stopped node stay online for the grace period, then the ot
 });
 
 test('a node that was declared dead registers again with all its connections', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { deps, ann, nodes, published } = fixture;
   const lease = await nodes[0].presence.open('legacy', ann.actor);
   await deps.db.deleteFrom('nodes').where('id', '=', nodes[0].id).execute();
@@ -328,7 +331,7 @@ test('a node that was declared dead registers again with all its connections', a
 });
 
 test('a node that was declared dead registers again before it opens a connection', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { deps, ann, bob, nodes } = fixture;
   await nodes[0].presence.open('legacy', ann.actor);
   await deps.db.deleteFrom('nodes').where('id', '=', nodes[0].id).execute();
@@ -338,7 +341,7 @@ test('a node that was declared dead registers again before it opens a connection
 });
 
 test('the only process of a database starts with no one online', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { deps, ann, bob, nodes, published } = fixture;
   await nodes[0].presence.open('legacy', ann.actor);
   const options = { db: deps.db, bus: deps.bus, log, graceMs: 0, nodeId: crypto.randomUUID() };
@@ -351,7 +354,7 @@ test('the only process of a database starts with no one online', async () => {
 });
 
 test('presence of a deleted account is not published', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { deps, ann, circle, nodes, published } = fixture;
   const device = await createDevice(deps, circle, ann);
   const lease = await nodes[0].presence.open('legacy', device);
@@ -361,7 +364,7 @@ test('presence of a deleted account is not published', async () => {
 });
 
 test('connections that close concurrently share a few transactions', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { deps, ann, bob, nodes } = fixture;
   const leases = await Promise.all(
     indexes(300).map((number) => nodes[0].presence.open('graphql', (number % 2 === 0 ? ann : bob).actor)),
@@ -375,7 +378,7 @@ test('connections that close concurrently share a few transactions', async () =>
 });
 
 test('a presence subscription delivers the online actors, then every change', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { deps, ann, bob, circle, nodes } = fixture;
   const device = await createDevice(deps, circle, ann);
   const eve = await createUser(deps, 'eve');
@@ -383,19 +386,19 @@ test('a presence subscription delivers the online actors, then every change', as
   const lease = await nodes[0].presence.open('graphql', ann.actor);
   const deviceLease = await nodes[1].presence.open('legacy', device);
   const stream = await openPresence(deps, createSession(bob.actor), { circleId: circle.id });
-  const next = async (): Promise<string> => {
+  const readNext = async (): Promise<string> => {
     const { value } = await stream.next();
     return value === undefined ? 'end' : changeOf(value);
   };
-  expect(new Set([await next(), await next()])).toEqual(
+  expect(new Set([await readNext(), await readNext()])).toEqual(
     new Set([`+${actorKey(ann.actor)}`, `+${actorKey(device)}`]),
   );
   await lease.close();
-  expect(await next()).toBe(`-${actorKey(ann.actor)}`);
+  expect(await readNext()).toBe(`-${actorKey(ann.actor)}`);
   await deviceLease.close();
-  expect(await next()).toBe(`-${actorKey(device)}`);
+  expect(await readNext()).toBe(`-${actorKey(device)}`);
   await nodes[1].presence.open('graphql', bob.actor);
-  expect(await next()).toBe(`+${actorKey(bob.actor)}`);
+  expect(await readNext()).toBe(`+${actorKey(bob.actor)}`);
   await stream.return();
 });
 
@@ -403,7 +406,7 @@ const changeOf = ({ actor, online }: PresenceChange): string =>
   `${online ? '+' : '-'}${actorKey(refOf(actor))}`;
 
 test('a presence subscription requires a membership in the circle, and ends with it', async () => {
-  await using fixture = await testNodes();
+  await using fixture = await startTestNodes();
   const { deps, ann, bob, circle } = fixture;
   const eve = await createUser(deps, 'eve');
   const open = (actor: ActorRef) => openPresence(deps, createSession(actor), { circleId: circle.id });
@@ -417,7 +420,7 @@ test('a presence subscription requires a membership in the circle, and ends with
 });
 
 test('a lease whose removal failed is removed once the database is available again', async () => {
-  await using fixture = await testNodes({ graceMs: 10 });
+  await using fixture = await startTestNodes({ graceMs: 10 });
   const { deps, ann, nodes, published } = fixture;
   const lease = await nodes[0].presence.open('graphql', ann.actor);
   const fail = () => {

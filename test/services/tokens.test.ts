@@ -12,7 +12,7 @@ const SECRET = 'sixteen letters!';
 const DEVICE_SECRET = 'another sixteen!';
 const HOUR = 3600;
 
-const now = () => Math.floor(Date.now() / 1000);
+const nowSeconds = () => Math.floor(Date.now() / 1000);
 const encodeUtf8 = (secret: string) => new TextEncoder().encode(secret);
 const ann = { kind: 'user', id: 7 as UserId } as const;
 const lamp = { kind: 'device', id: 4 as DeviceId } as const;
@@ -61,7 +61,7 @@ test('every token has a unique id', async () => {
 
 test('tokens of the original server, with an integer sub and no jti, are distinguished by their secret', async () => {
   const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
-  const claims = { exp: now() + HOUR, iat: now(), sub: 7 };
+  const claims = { exp: nowSeconds() + HOUR, iat: nowSeconds(), sub: 7 };
   expect(await tokens.verify(sign(claims))).toEqual({
     kind: 'local',
     actor: ann,
@@ -74,13 +74,13 @@ test('tokens of the original server, with an integer sub and no jti, are disting
 
 test('a token that verifies with the device secret is a device, regardless of its claims', async () => {
   const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
-  expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: 4, kind: 'user' }, DEVICE_SECRET))).toEqual(
-    lamp,
-  );
+  expect(
+    await actorOf(tokens, sign({ exp: nowSeconds() + HOUR, sub: 4, kind: 'user' }, DEVICE_SECRET)),
+  ).toEqual(lamp);
 });
 
 test('of several secrets the first signs and all verify', async () => {
-  const claims = { exp: now() + HOUR, sub: 7 };
+  const claims = { exp: nowSeconds() + HOUR, sub: 7 };
   const tokens = createTokens({
     secret: ['a new secret of the tests', SECRET],
     deviceSecret: [DEVICE_SECRET],
@@ -95,9 +95,9 @@ test('of several secrets the first signs and all verify', async () => {
 
 test('without a device secret the kind claim distinguishes devices', async () => {
   const tokens = createTokens({ secret: SECRET });
-  expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: '4', kind: 'device' }))).toEqual(lamp);
-  expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: '7', kind: 'user' }))).toEqual(ann);
-  expect(await actorOf(tokens, sign({ exp: now() + HOUR, sub: '7', kind: 'bot' }))).toBeUndefined();
+  expect(await actorOf(tokens, sign({ exp: nowSeconds() + HOUR, sub: '4', kind: 'device' }))).toEqual(lamp);
+  expect(await actorOf(tokens, sign({ exp: nowSeconds() + HOUR, sub: '7', kind: 'user' }))).toEqual(ann);
+  expect(await actorOf(tokens, sign({ exp: nowSeconds() + HOUR, sub: '7', kind: 'bot' }))).toBeUndefined();
 });
 
 test('a sub that is not an account id is refused', async () => {
@@ -117,30 +117,33 @@ test('a sub that is not an account id is refused', async () => {
     ['7'],
     { id: 7 },
   ]) {
-    expect(await tokens.verify(sign({ exp: now() + HOUR, sub }))).toBeUndefined();
+    expect(await tokens.verify(sign({ exp: nowSeconds() + HOUR, sub }))).toBeUndefined();
   }
 });
 
 test('tokens that are expired, without expiry or not yet valid are refused', async () => {
   const tokens = createTokens({ secret: SECRET });
-  expect(await tokens.verify(sign({ sub: 7, exp: now() - 1 }))).toBeUndefined();
+  expect(await tokens.verify(sign({ sub: 7, exp: nowSeconds() - 1 }))).toBeUndefined();
   expect(await tokens.verify(sign({ sub: 7 }))).toBeUndefined();
   expect(await tokens.verify(sign({ sub: 7, exp: 'tomorrow' }))).toBeUndefined();
-  expect(await tokens.verify(sign({ sub: 7, exp: now() + HOUR, nbf: now() + HOUR }))).toBeUndefined();
+  expect(
+    await tokens.verify(sign({ sub: 7, exp: nowSeconds() + HOUR, nbf: nowSeconds() + HOUR })),
+  ).toBeUndefined();
 });
 
 test('a token of an issuer a few seconds ahead is accepted, an expired one is not', async () => {
   await using provider = await startProvider();
   const key = await provider.addKey('ES256');
   const tokens = createTokensWith(provider);
-  const verifyLocal = async (claims: object) => tokens.verify(sign({ sub: 7, exp: now() + HOUR, ...claims }));
+  const verifyLocal = async (claims: object) =>
+    tokens.verify(sign({ sub: 7, exp: nowSeconds() + HOUR, ...claims }));
   const verifyExternal = async (claims: JWTPayload) =>
     tokens.verify(await signExternal(key, { alg: 'ES256' }, claims));
   for (const verify of [verifyLocal, verifyExternal]) {
-    expect(await verify({ nbf: now() + 5, iat: now() + 5 })).toBeDefined();
-    expect(await verify({ nbf: now() + 60 })).toBeUndefined();
-    expect(await verify({ exp: now() - 1 })).toBeUndefined();
-    expect(await verify({ exp: now() })).toBeUndefined();
+    expect(await verify({ nbf: nowSeconds() + 5, iat: nowSeconds() + 5 })).toBeDefined();
+    expect(await verify({ nbf: nowSeconds() + 60 })).toBeUndefined();
+    expect(await verify({ exp: nowSeconds() - 1 })).toBeUndefined();
+    expect(await verify({ exp: nowSeconds() })).toBeUndefined();
   }
 });
 
@@ -152,11 +155,13 @@ test('an expiry beyond the range of dates is clamped', async () => {
 
 test('tokens of another secret, modified ones and arbitrary text are refused', async () => {
   const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
-  const validToken = sign({ sub: 7, exp: now() + HOUR });
+  const validToken = sign({ sub: 7, exp: nowSeconds() + HOUR });
   const [header, , signature] = validToken.split('.');
-  const forgedClaims = Buffer.from(JSON.stringify({ sub: 8, exp: now() + HOUR })).toString('base64url');
+  const forgedClaims = Buffer.from(JSON.stringify({ sub: 8, exp: nowSeconds() + HOUR })).toString(
+    'base64url',
+  );
   const invalidTokens = [
-    sign({ sub: 7, exp: now() + HOUR }, 'a foreign secret'),
+    sign({ sub: 7, exp: nowSeconds() + HOUR }, 'a foreign secret'),
     `${header}.${forgedClaims}.${signature}`,
     `${validToken}x`,
     `${validToken}.`,
@@ -187,8 +192,8 @@ test('only HS256 is accepted with a secret', async () => {
     await tokens.verify(new UnsecuredJWT({}).setSubject('7').setExpirationTime('1h').encode()),
   ).toBeUndefined();
   for (const alg of ['none', 'None', 'NONE', '', 'hs256', 'RS256', undefined]) {
-    expect(await tokens.verify(sign({ sub: 7, exp: now() + HOUR }, SECRET, { alg }))).toBeUndefined();
-    const [header, claims] = sign({ sub: 7, exp: now() + HOUR }, SECRET, { alg }).split('.');
+    expect(await tokens.verify(sign({ sub: 7, exp: nowSeconds() + HOUR }, SECRET, { alg }))).toBeUndefined();
+    const [header, claims] = sign({ sub: 7, exp: nowSeconds() + HOUR }, SECRET, { alg }).split('.');
     expect(await tokens.verify(`${header}.${claims}.`)).toBeUndefined();
   }
 });
@@ -196,12 +201,12 @@ test('only HS256 is accepted with a secret', async () => {
 test('a header with critical extensions is refused', async () => {
   const tokens = createTokens({ secret: SECRET });
   const header = { alg: 'HS256', crit: ['exp2'], exp2: 1 };
-  expect(await tokens.verify(sign({ sub: 7, exp: now() + HOUR }, SECRET, header))).toBeUndefined();
+  expect(await tokens.verify(sign({ sub: 7, exp: nowSeconds() + HOUR }, SECRET, header))).toBeUndefined();
 });
 
 test('a token without jti has the same id for every encoding of its signature', async () => {
   const tokens = createTokens({ secret: SECRET });
-  const token = sign({ sub: 7, exp: now() + HOUR });
+  const token = sign({ sub: 7, exp: nowSeconds() + HOUR });
   const id = (await tokens.verify(token))?.tokenId;
   // The last letter of 32 bytes in base64url has two unused bits.
   const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
@@ -215,9 +220,13 @@ test('a token without jti has the same id for every encoding of its signature', 
 test('a jti that cannot be stored is replaced by the hash', async () => {
   const tokens = createTokens({ secret: SECRET });
   for (const jti of ['', 'a\0b', '\ud800', 'x'.repeat(10_000), 7]) {
-    expect((await tokens.verify(sign({ sub: 7, exp: now() + HOUR, jti })))?.tokenId).toMatch(/^sha256:/);
+    expect((await tokens.verify(sign({ sub: 7, exp: nowSeconds() + HOUR, jti })))?.tokenId).toMatch(
+      /^sha256:/,
+    );
   }
-  expect((await tokens.verify(sign({ sub: 7, exp: now() + HOUR, jti: 'mine' })))?.tokenId).toBe('mine');
+  expect((await tokens.verify(sign({ sub: 7, exp: nowSeconds() + HOUR, jti: 'mine' })))?.tokenId).toBe(
+    'mine',
+  );
 });
 
 const ISSUER = 'https://login.example.com/';
@@ -273,7 +282,7 @@ function signExternal(
   header: { alg: string; kid?: string },
   claims: JWTPayload = {},
 ): Promise<string> {
-  const standard = { iss: ISSUER, sub: 'abc', exp: now() + HOUR };
+  const standard = { iss: ISSUER, sub: 'abc', exp: nowSeconds() + HOUR };
   return new SignJWT({ ...standard, ...claims }).setProtectedHeader(header).sign(key);
 }
 
@@ -281,7 +290,7 @@ test("an external token is verified with the provider's published key", async ()
   await using provider = await startProvider();
   for (const alg of ['RS256', 'ES256', 'EdDSA', 'PS256']) {
     const key = await provider.addKey(alg, { kid: alg });
-    const exp = now() + HOUR;
+    const exp = nowSeconds() + HOUR;
     const token = await signExternal(key, { alg, kid: alg }, { exp, jti: 'j', email: 'ann@example.com' });
     expect(await createTokensWith(provider).verify(token)).toEqual({
       kind: 'external',
@@ -364,9 +373,9 @@ test('an external token of another issuer or audience, or outside its lifetime, 
   expect(await verify({})).toBeUndefined();
   expect(await verify({ aud: 'parley', iss: 'https://login.example.com' })).toBeUndefined();
   expect(await verify({ aud: 'parley', iss: undefined })).toBeUndefined();
-  expect(await verify({ aud: 'parley', exp: now() - 1 })).toBeUndefined();
+  expect(await verify({ aud: 'parley', exp: nowSeconds() - 1 })).toBeUndefined();
   expect(await verify({ aud: 'parley', exp: undefined })).toBeUndefined();
-  expect(await verify({ aud: 'parley', nbf: now() + HOUR })).toBeUndefined();
+  expect(await verify({ aud: 'parley', nbf: nowSeconds() + HOUR })).toBeUndefined();
   expect(await verify({ aud: 'parley', sub: undefined })).toBeUndefined();
 });
 
@@ -427,7 +436,7 @@ test("the provider's public key is not accepted as an HS256 secret", async () =>
     { kty: 'oct', k: Buffer.from(DEVICE_SECRET).toString('base64url'), kid: 'oct', alg: 'HS256' },
   ]);
   const tokens = createTokensWith(provider);
-  const claims = { iss: ISSUER, sub: '7', exp: now() + HOUR };
+  const claims = { iss: ISSUER, sub: '7', exp: nowSeconds() + HOUR };
   for (const secret of [await exportSPKI(pair.publicKey), JSON.stringify(jwk), jwk.n ?? '', DEVICE_SECRET]) {
     for (const kid of ['k', 'oct', undefined]) {
       expect(await tokens.verify(sign(claims, secret, { alg: 'HS256', kid }))).toBeUndefined();

@@ -69,7 +69,7 @@ test('sequential updates are all published', async () => {
 });
 
 /** Creates a conversation, records what its subscribers receive, and installs fake timers. */
-async function testConversation() {
+async function createTypingFixture() {
   const deps = await createTestDeps();
   const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   const { id } = await createConversation(deps, await createCircle(deps, ann, bob), ann, bob);
@@ -93,7 +93,7 @@ async function testConversation() {
 }
 
 test('typing that is not repeated for 15 seconds ends once', async () => {
-  await using fixture = await testConversation();
+  await using fixture = await createTypingFixture();
   const { deps, ann, id, received } = fixture;
   using typing = createTypingPublisher({ db: deps.db, bus: deps.bus });
   const setTyping = (isTyping: boolean) => typing.set({ account: ann, conversationId: id, isTyping });
@@ -113,7 +113,7 @@ test('typing that is not repeated for 15 seconds ends once', async () => {
 });
 
 test('endAll ends the typing of one actor only', async () => {
-  await using fixture = await testConversation();
+  await using fixture = await createTypingFixture();
   const { deps, ann, bob, id, received } = fixture;
   using typing = createTypingPublisher({ db: deps.db, bus: deps.bus });
   for (const account of [ann, bob]) await typing.set({ account, conversationId: id, isTyping: true });
@@ -123,7 +123,7 @@ test('endAll ends the typing of one actor only', async () => {
 });
 
 test('the other nodes end the typing of a dead node for their own subscribers', async () => {
-  await using fixture = await testConversation();
+  await using fixture = await createTypingFixture();
   const { deps, ann, id, received } = fixture;
   // Both nodes share one bus here: the other node receives what the dead one published.
   using otherNode = createTypingPublisher({ db: deps.db, bus: deps.bus });
