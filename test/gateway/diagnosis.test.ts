@@ -230,6 +230,16 @@ test('operations over HTTP have the id of their TCP connection in the log', asyn
   expect(otherConnection).not.toBe(connection);
   agent.destroy();
   otherAgent.destroy();
+
+  const body = new FormData();
+  const query = 'mutation Upload($file: Upload!) { uploadMedia(mediaId: "Media:1", file: $file) { id } }';
+  body.set('operations', JSON.stringify({ query, variables: { file: null } }));
+  body.set('map', JSON.stringify({ 0: ['variables.file'] }));
+  body.set('0', new Blob(['content']), 'a.txt');
+  await fetch(`${app.url}/graphql`, { method: 'POST', body });
+  expect(app.lines({ msg: 'operation ended', operation: 'mutation Upload' })).toMatchObject([
+    { transport: 'http', connection: expect.stringMatching(/^http-\d+$/) as unknown },
+  ]);
 });
 
 test('no line of the log holds a token, a literal of a document, a variable or a message', async () => {
