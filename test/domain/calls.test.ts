@@ -10,10 +10,8 @@ import type { Ephemeral } from '../../src/events/event.ts';
 import type { DeviceId, UserId } from '../../src/ids.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import { createCircle, createDevice, createUser, createSession } from '../harness/domain-fixtures.ts';
+import { errorWithCode } from '../harness/matchers.ts';
 import type { ActorRef } from '../../src/actor.ts';
-
-const errorWithCode = (value: string, details: object = {}) =>
-  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
 const USER: ActorRef = { kind: 'user', id: 12 as UserId };
 const DEVICE: ActorRef = { kind: 'device', id: 12 as DeviceId };

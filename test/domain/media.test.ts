@@ -25,6 +25,7 @@ import {
   readOutcomes,
   createUser,
 } from '../harness/domain-fixtures.ts';
+import { errorWithCode } from '../harness/matchers.ts';
 import { indexes } from '../harness/numbers.ts';
 import { stagger } from '../harness/waiting.ts';
 
@@ -33,9 +34,6 @@ const PNG = Buffer.from(
   'base64',
 );
 const UNNAMED = 'upload.bin';
-
-const errorWithCode = (value: string, details: object = {}) =>
-  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
 /** Creates a storage in a folder that the test can read. */
 async function openTestStorage() {

@@ -24,11 +24,9 @@ import {
   createUser,
   createSession,
 } from '../harness/domain-fixtures.ts';
+import { errorWithCode } from '../harness/matchers.ts';
 import { countStatements } from '../harness/statements.ts';
 import { indexes } from '../harness/numbers.ts';
-
-const errorWithCode = (value: string, details: object = {}) =>
-  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
 /** Creates a circle of Ann, Bob and Eve with a conversation of Ann and Bob. */
 async function seedConversation(deps: Deps) {

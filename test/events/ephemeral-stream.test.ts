@@ -15,15 +15,13 @@ import {
   createTyping,
 } from '../harness/event-core.ts';
 import type { Core } from '../harness/event-core.ts';
+import { errorWithCode } from '../harness/matchers.ts';
 import { range } from '../harness/numbers.ts';
 
 interface TypingItem {
   readonly id: number;
   readonly isTyping: boolean;
 }
-
-const errorWithCode = (value: string, details: object = {}) =>
-  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
 function openTyping(
   core: Core,

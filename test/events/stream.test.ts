@@ -24,6 +24,7 @@ import {
   TOPIC,
 } from '../harness/event-core.ts';
 import type { Core } from '../harness/event-core.ts';
+import { errorWithCode } from '../harness/matchers.ts';
 import { stagger } from '../harness/waiting.ts';
 import { range } from '../harness/numbers.ts';
 
@@ -35,9 +36,6 @@ const emitKick = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
 
 const emitDeletion = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
   transact(core, async (unit) => unit.emit(createParticipantDeleted(number)));
-
-const errorWithCode = (value: string, details: object = {}) =>
-  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
 /** Reads until the server ends the stream. Returns the items and the error. */
 async function readToEnd(stream: EventStream) {

@@ -15,6 +15,7 @@ import type { CircleId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import { createFakeTimers } from '../harness/fake-timers.ts';
+import { errorWithCode } from '../harness/matchers.ts';
 import { createCircle, createDevice, createUser, createSession } from '../harness/domain-fixtures.ts';
 import { indexes } from '../harness/numbers.ts';
 import type { ActorRef } from '../../src/actor.ts';
@@ -24,8 +25,6 @@ const log = createLogger('silent');
 const INTERVAL_MS = 5_000;
 /** The database may be slow; the conditions need no time to elapse. */
 const POLL_OPTIONS = { interval: 5, timeout: 10_000 };
-const errorWithCode = (value: string, details: object = {}) =>
-  expect.objectContaining({ code: value, details: expect.objectContaining(details) as object });
 
 interface Node extends AsyncDisposable {
   readonly id: string;
