@@ -6,7 +6,7 @@ import { createGraphqlClient } from '../../src/testing/index.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, waitUntilListening } from '../harness/program.ts';
+import { PROGRAM_ENV, SERVER_COMMAND, waitUntilListening } from '../harness/program.ts';
 
 // Hostile legacy clients against a server process: the tests check its memory, its log and its metrics, and that it still
 // serves another client.
@@ -23,7 +23,8 @@ let stop: () => Promise<void>;
 
 beforeAll(async () => {
   const folder = await createDataFolder();
-  const child = spawn(process.execPath, ['src/main.ts'], {
+  const [node, ...args] = SERVER_COMMAND;
+  const child = spawn(node, args, {
     env: { ...PROGRAM_ENV, PORT: '0', HOST: '127.0.0.1', DATA_DIR: folder.path },
   });
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));

@@ -9,15 +9,14 @@ import * as media from '../../src/db/media.ts';
 import * as messages from '../../src/db/messages.ts';
 import { createLogger } from '../../src/log.ts';
 import type { CircleId, ConversationId, MediaId, MessageId } from '../../src/ids.ts';
-import { openTestDatabase } from '../harness/database.ts';
+import { openOwnEmbedded, openTestDatabase } from '../harness/database.ts';
 
 /** Opens a database without prepared statements: on PostgreSQL, over new connections to the worker's database. */
 async function openNewDatabase(): Promise<Database> {
   const { url } = await openTestDatabase();
-  return openDatabase(
-    url === undefined ? { kind: 'pglite', dir: undefined } : { kind: 'postgres', url },
-    createLogger('silent'),
-  );
+  return url === undefined
+    ? openOwnEmbedded()
+    : openDatabase({ kind: 'postgres', url }, createLogger('silent'));
 }
 
 /** Returns the prepared statements of the connection, and how often each was executed. */

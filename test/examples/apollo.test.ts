@@ -1,16 +1,23 @@
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startServer } from '../harness/server.ts';
+import type { Server } from '../harness/server.ts';
 import { runExample } from './program.ts';
 import { signToken, untilRefused } from './tokens.ts';
 import { logIn, logOut, sendMessage } from './writer.ts';
 
+const AUTH_SECRET = 'for the tokens of these tests alone';
+
 describe.for(['apollo-client-3', 'apollo-client-4'])('%s', (folder) => {
+  let server: Server;
+  beforeAll(async () => {
+    server = await startServer({ AUTH_SECRET });
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
   test(
     'reads a conversation page by page, uploads a file, and logs in again when its token expires',
     { timeout: 60_000 },
     async () => {
-      const secret = 'for the tokens of these tests alone';
-      await using server = await startServer({ AUTH_SECRET: secret });
       const token = await logIn(server.url);
       const texts = Array.from({ length: 45 }, (_, index) => `m${index}`);
       for (const text of texts) await sendMessage(server.url, token, text);
@@ -20,7 +27,7 @@ describe.for(['apollo-client-3', 'apollo-client-4'])('%s', (folder) => {
       expect(history.lines.slice(1)).toEqual(texts.map((text) => `Message ${text}`));
       expect(history.errors()).toBe('');
 
-      const PARLEY_TOKEN = await signToken(secret, token, '5s');
+      const PARLEY_TOKEN = await signToken(AUTH_SECRET, token, '5s');
       await using listening = runExample(`${folder}/listen.ts`, server.url, { PARLEY_TOKEN });
       await listening.until((lines) => lines.includes('StreamLive'));
       await untilRefused(server.url, PARLEY_TOKEN);
@@ -35,7 +42,6 @@ describe.for(['apollo-client-3', 'apollo-client-4'])('%s', (folder) => {
   );
 
   test('stays logged out after a logout', { timeout: 60_000 }, async () => {
-    await using server = await startServer();
     const PARLEY_TOKEN = await logIn(server.url);
     await using listening = runExample(`${folder}/listen.ts`, server.url, { PARLEY_TOKEN });
     await listening.until((lines) => lines.includes('StreamLive'));

@@ -1,13 +1,19 @@
 import { SignJWT } from 'jose';
-import { beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startServer } from '../harness/server.ts';
+import type { Server } from '../harness/server.ts';
 import { generate } from './generate.ts';
 import { runExample } from './program.ts';
 import { logIn, sendMessage } from './writer.ts';
 
 const AUTH_SECRET = 'a secret for the tokens of this test only';
 
-beforeAll(() => generate('urql'));
+let server: Server;
+beforeAll(async () => {
+  await generate('urql');
+  server = await startServer({ AUTH_SECRET });
+});
+afterAll(() => server[Symbol.asyncDispose]());
 
 /** Logs Ann in and returns her token. */
 const signToken = (expiresAt: number): Promise<string> =>
@@ -20,7 +26,6 @@ const signToken = (expiresAt: number): Promise<string> =>
 const now = (): number => Math.floor(Date.now() / 1000);
 
 test('urql reads a conversation page by page, each message once', { timeout: 60_000 }, async () => {
-  await using server = await startServer();
   const token = await logIn(server.url);
   const texts = Array.from({ length: 45 }, (_, index) => `m${index}`);
   for (const text of texts) await sendMessage(server.url, token, text);
@@ -34,7 +39,6 @@ test(
   'the authExchange of urql, as documented, recovers from an expired token',
   { timeout: 60_000 },
   async () => {
-    await using server = await startServer({ AUTH_SECRET });
     const env = { PARLEY_TOKEN: await signToken(now() - 60) };
     await using program = runExample('urql/listen.ts', server.url, env);
     await program.until((lines) => lines.includes('StreamLive'));
@@ -46,7 +50,6 @@ test(
   'urql with parley/client continues with a new token when its token expires, and misses nothing',
   { timeout: 60_000 },
   async () => {
-    await using server = await startServer({ AUTH_SECRET });
     const token = await logIn(server.url);
     const expiresAt = now() + 6;
     const env = { PARLEY_TOKEN: await signToken(expiresAt) };

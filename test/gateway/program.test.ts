@@ -10,7 +10,8 @@ import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlClient } from '../../src/testing/index.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, waitUntilListening } from '../harness/program.ts';
+import { PROGRAM_ENV, SERVER_COMMAND, waitUntilListening } from '../harness/program.ts';
+import type { Command } from '../harness/program.ts';
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 
 const SEND_MESSAGE =
@@ -20,15 +21,8 @@ const SEND_FILE =
   'mutation { sendMessage(conversationId: "Conversation:1", files: ["a"]) { media { legacyId } } }';
 const EVENTS = 'subscription { conversationEvents(conversationId: "Conversation:1") { __typename } }';
 
-interface Command {
-  readonly command: string;
-  readonly args: readonly string[];
-}
-
-const PROGRAM: Command = { command: process.execPath, args: ['src/main.ts'] };
-
 /** Starts the program as `npm start` does, on a free port. */
-function runProgram(env: Record<string, string>, { command, args }: Command = PROGRAM) {
+function runProgram(env: Record<string, string>, [command, ...args]: Command = SERVER_COMMAND) {
   const child = spawn(command, args, {
     env: { ...PROGRAM_ENV, PORT: '0', LOG_LEVEL: 'warn', RATE_LIMITS: 'off', ...env },
   });
@@ -55,9 +49,9 @@ async function temporaryFolder() {
 
 /** Starts the program in a mount namespace, with its data folder on a disk of this size. */
 function runOnDisk(dir: string, size: string) {
-  const script = 'mount -t tmpfs -o "size=$SIZE" disk "$DATA_DIR" && exec "$0" src/main.ts';
-  const args = ['-rm', 'sh', '-c', script, PROGRAM.command];
-  const program = runProgram({ DATA_DIR: dir, SIZE: size }, { command: requireProgram('unshare'), args });
+  const script = 'mount -t tmpfs -o "size=$SIZE" disk "$DATA_DIR" && exec "$@"';
+  const command: Command = [requireProgram('unshare'), '-rm', 'sh', '-c', script, 'sh', ...SERVER_COMMAND];
+  const program = runProgram({ DATA_DIR: dir, SIZE: size }, command);
   return { ...program, disk: join(`/proc/${program.child.pid}/root`, dir) };
 }
 
@@ -200,7 +194,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
   );
 
   test('does not start with a truncated secret', async () => {
-    await using dir = await temporaryFolder();
+    await using dir = await createDataFolder();
     await writeFile(join(dir.path, 'auth-secret'), 'abc');
     await using program = runProgram({ DATA_DIR: dir.path });
     expect(await program.exited).toEqual([1, null]);
@@ -225,7 +219,8 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
       'Cannot open the database parley at localhost:1 (DATABASE_URL): connection refused (ECONNREFUSED).',
     ],
   ] as const)('reports why it cannot start, and the setting to change: %o', async ([env, message]) => {
-    await using program = runProgram({ DATA_DIR: 'memory', ...env });
+    await using dir = await createDataFolder();
+    await using program = runProgram({ DATA_DIR: dir.path, ...env });
     expect(await program.exited).toEqual([1, null]);
     expect(JSON.parse(program.printed())).toMatchObject({ level: 50, msg: message });
   });

@@ -1,9 +1,11 @@
+import { rmSync } from 'node:fs';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { inject } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import type { Database } from '../../src/db/database.ts';
 import { createLogger } from '../../src/log.ts';
+import { createDataFolder } from './data-folder.ts';
 import { DATABASE_PREFIX } from './postgres.ts';
 
 let opened: Promise<Database> | undefined;
@@ -13,10 +15,18 @@ let opened: Promise<Database> | undefined;
  * runs share it. It stays open until the worker exits, also when it is disposed.
  */
 export async function openTestDatabase(): Promise<Database> {
-  opened ??= inject('database') === 'postgres' ? openOwnPostgres() : open({ kind: 'pglite', dir: undefined });
+  opened ??= inject('database') === 'postgres' ? openOwnPostgres() : openOwnEmbedded();
   const database = await opened;
   await empty(database);
   return { ...database, [Symbol.asyncDispose]: async () => {} };
+}
+
+/** Opens a copy of a prepared cluster, which takes half the CPU time of a new one in memory. */
+export async function openOwnEmbedded(): Promise<Database> {
+  const folder = await createDataFolder();
+  // Workers exit without disposing of what they share.
+  process.once('exit', () => rmSync(folder.path, { recursive: true, force: true }));
+  return open({ kind: 'pglite', dir: folder.path });
 }
 
 const open = (options: Parameters<typeof openDatabase>[0]) => openDatabase(options, createLogger('silent'));

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createDataFolder } from './data-folder.ts';
 import { findFreePort } from './ports.ts';
-import { PROGRAM_ENV, ROOT, waitUntilListening } from './program.ts';
+import { PROGRAM_ENV, ROOT, SERVER_COMMAND, waitUntilListening } from './program.ts';
 
 /** The program in a process of its own, with its demo accounts. It keeps its address and its data over restarts. */
 export interface Server extends AsyncDisposable {
@@ -39,7 +39,8 @@ export async function prepareServer(env: Readonly<Record<string, string>> = {}):
     url: `http://127.0.0.1:${port}`,
     stop,
     async start() {
-      child = spawn(process.execPath, ['src/main.ts'], {
+      const [node, ...args] = SERVER_COMMAND;
+      child = spawn(node, args, {
         cwd: ROOT,
         env: {
           ...PROGRAM_ENV,

@@ -11,7 +11,7 @@ import type { GraphqlSocket } from '../harness/graphql-socket.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, ROOT, waitUntilListening } from '../harness/program.ts';
+import { PROGRAM_ENV, ROOT, SERVER_COMMAND, waitUntilListening } from '../harness/program.ts';
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 
 const LOGIN = `mutation { login(email: "ann@example.com", password: "parley") { token } }`;
@@ -32,7 +32,8 @@ async function programWithClock() {
   const { stdout } = spawnSync(requireProgram('faketime'), ['-m', '2018-12-07 10:00:00', 'env'], {
     encoding: 'utf8',
   });
-  const child = spawn(process.execPath, ['src/main.ts'], {
+  const [node, ...args] = SERVER_COMMAND;
+  const child = spawn(node, args, {
     cwd: ROOT,
     env: {
       ...PROGRAM_ENV,

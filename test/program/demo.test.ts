@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, startProgram, waitUntilListening } from '../harness/program.ts';
+import { PROGRAM_ENV, SERVER_COMMAND, startProgram, waitUntilListening } from '../harness/program.ts';
 
 const LOGIN =
   'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }';
@@ -13,7 +13,7 @@ async function during(
   env: Record<string, string>,
   work: (url: string) => Promise<unknown> = async () => undefined,
 ): Promise<Record<string, unknown>[]> {
-  await using program = startProgram([process.execPath, 'src/main.ts'], {
+  await using program = startProgram(SERVER_COMMAND, {
     ...PROGRAM_ENV,
     PORT: '0',
     ...env,
@@ -104,7 +104,7 @@ test('a database used without demo accounts gets them later only with DEMO=on', 
 test.for(['0.0.0.0', '::', '192.0.2.1', 'example.com', '127.0.0.1.example.com'])(
   'demo accounts are refused at start on %s',
   async (host) => {
-    await using program = startProgram([process.execPath, 'src/main.ts'], {
+    await using program = startProgram(SERVER_COMMAND, {
       ...PROGRAM_ENV,
       HOST: host,
       DEMO: 'on',

@@ -14,6 +14,7 @@ import type { DataFolder } from '../harness/data-folder.ts';
 import {
   PROGRAM_ENV,
   ROOT,
+  SERVER_COMMAND,
   SHELL_PATH,
   startProgram,
   waitUntilListening,
@@ -22,7 +23,6 @@ import {
 import type { Command } from '../harness/program.ts';
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 
-const NODE = [process.execPath, 'src/main.ts'] as const;
 const NPM = ['npm', 'start'] as const;
 
 let data: DataFolder;
@@ -67,9 +67,9 @@ const linesOf = (text: string) =>
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
 test.for([
-  ['SIGTERM', 'node', NODE],
-  ['SIGINT', 'node', NODE],
-  ['SIGHUP', 'node', NODE],
+  ['SIGTERM', 'node', SERVER_COMMAND],
+  ['SIGINT', 'node', SERVER_COMMAND],
+  ['SIGHUP', 'node', SERVER_COMMAND],
   ['SIGTERM', 'npm', NPM],
   ['SIGINT', 'npm', NPM],
   ['SIGTERM', 'the node that npm runs', NPM],
@@ -94,7 +94,7 @@ test.for([
 );
 
 test('a signal during startup exits with 0', async () => {
-  await using program = start(NODE, { LOG_LEVEL: 'silent' });
+  await using program = start(SERVER_COMMAND, { LOG_LEVEL: 'silent' });
   // Its handlers are there once it has signals to catch.
   const catches = async () =>
     BigInt(`0x${/SigCgt:\s+(\w+)/.exec(await readFile(`/proc/${program.child.pid}/status`, 'utf8'))?.[1]}`) &
@@ -112,7 +112,12 @@ test.for([
   'prints JSON lines alone where there is no terminal, first that it listens, at the level %s',
   { timeout: 60_000 },
   async ([level, env, database]) => {
-    await using program = start(NODE, { ...env, LOG_LEVEL: level, DEMO: 'off', DATABSE_URL: 'postgres://' });
+    await using program = start(SERVER_COMMAND, {
+      ...env,
+      LOG_LEVEL: level,
+      DEMO: 'off',
+      DATABSE_URL: 'postgres://',
+    });
     const url = await waitUntilListening(program.child);
     program.child.kill('SIGTERM');
     await program.exited;
@@ -137,7 +142,7 @@ test.for([
 );
 
 test('keeps serving after its output pipe is closed', async () => {
-  await using program = start(NODE, { LOG_LEVEL: 'debug' });
+  await using program = start(SERVER_COMMAND, { LOG_LEVEL: 'debug' });
   const url = await waitUntilListening(program.child);
   program.child.stdout.destroy();
   program.child.stderr.destroy();
@@ -154,7 +159,7 @@ test('a failed start writes its held log lines to standard error', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   const { port } = taken.address() as AddressInfo;
-  await using program = start(NODE, { HOST: '127.0.0.1', PORT: String(port), PARLEY_PROT: '1' });
+  await using program = start(SERVER_COMMAND, { HOST: '127.0.0.1', PORT: String(port), PARLEY_PROT: '1' });
   expect(await program.exited).toEqual([1, null]);
   taken.close();
   const { stdout, stderr } = program.printed;
@@ -182,7 +187,7 @@ test.skipIf(isMissing('script'))(
 
 test.for([
   ['npm', 'start', '--silent', '--', '--help'],
-  [...NODE, '-h'],
+  [...SERVER_COMMAND, '-h'],
 ] as const)('%s %s … prints every variable within 80 columns, without starting', ([command, ...args]) => {
   const { status, stdout, stderr } = run([command, ...args], { PORT: 'none', DATABASE_URL: 'nowhere' });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
@@ -202,7 +207,7 @@ test.for([
   ['--port=5000', 'Unknown argument --port=5000. Settings are environment variables: PORT=5000 npm start\n'],
   ['serve', 'Unknown argument serve. Settings are environment variables; npm start -- --help lists them.\n'],
 ])('an unknown argument, %s, is refused with a hint', ([argument = '', said]) => {
-  expect(run([...NODE, argument])).toMatchObject({ status: 2, stdout: '', stderr: said });
+  expect(run([...SERVER_COMMAND, argument])).toMatchObject({ status: 2, stdout: '', stderr: said });
   expect(run(['npm', 'start', '--silent', '--', argument]).status).toBe(2);
 });
 
