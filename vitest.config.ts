@@ -26,6 +26,7 @@ export default defineConfig({
     // Two cores are busy with three workers: many tests wait for programs.
     maxWorkers: 3,
     sequence: { sequencer: LongestFirstSequencer },
+    setupFiles: ['test/harness/setup.ts'],
     testTimeout: 20_000,
     hookTimeout: 60_000,
     reporters: ['default', new SummaryReporter()],
@@ -34,26 +35,31 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'pglite',
-          setupFiles: ['test/harness/setup.ts'],
           include: ['test/**/*.test.ts'],
           exclude: [...notTests, ...once],
           provide: { database: 'pglite' },
+          globalSetup: ['test/embedded-setup.ts'],
         },
       },
       {
         extends: true,
         test: {
           name: 'postgres',
-          setupFiles: ['test/harness/setup.ts'],
           include: ['test/**/*.test.ts'],
           exclude: [...notTests, ...once],
           provide: { database: 'postgres' },
-          globalSetup: ['test/global-setup.ts'],
+          globalSetup: ['test/postgres-setup.ts'],
         },
       },
       {
         extends: true,
-        test: { name: 'once', include: once, exclude: notTests, provide: { database: 'pglite' } },
+        test: {
+          name: 'once',
+          include: once,
+          exclude: notTests,
+          provide: { database: 'pglite' },
+          globalSetup: ['test/embedded-setup.ts'],
+        },
       },
     ],
   },

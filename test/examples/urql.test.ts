@@ -57,8 +57,8 @@ test(
     await program.until((lines) => lines.includes('StreamLive'));
     const sent: string[] = [];
     do {
-      sent.push(`m${sent.length}`);
-      await sendMessage(server.url, token, `m${sent.length - 1}`);
+      sent.push(`after ${sent.length}`);
+      await sendMessage(server.url, token, sent.at(-1) ?? '');
     } while (now() <= expiresAt);
     await program.until((lines) => lines.includes(`MessageSent ${sent.at(-1)}`));
     expect(program.lines.filter((line) => line.startsWith('MessageSent'))).toEqual(

@@ -13,9 +13,9 @@ export interface DataFolder extends AsyncDisposable {
  * Creates a DATA_DIR in which a program starts for the first time: it holds an empty database cluster and nothing else.
  * The cluster is a copy, as `initdb` of the embedded database takes four seconds of CPU.
  */
-export async function createDataFolder(): Promise<DataFolder> {
+export async function createDataFolder(parent = tmpdir()): Promise<DataFolder> {
   const cluster = await prepareCluster();
-  const path = await mkdtemp(join(tmpdir(), 'parley-data-'));
+  const path = await mkdtemp(join(parent, 'parley-data-'));
   await cp(cluster, join(path, 'db'), { recursive: true });
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) };
 }

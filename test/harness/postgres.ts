@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { findFreePort } from './ports.ts';
 
-/** Prefix of the names of the workers' databases. `global-setup.ts` drops them from the server of TEST_DATABASE_URL. */
+/** Prefix of the names of the workers' databases. `postgres-setup.ts` drops them from the server of TEST_DATABASE_URL. */
 export const DATABASE_PREFIX = 'parley_test_';
 
 /** The ids of `nobody` and `nogroup`: PostgreSQL refuses to run as root, and initdb needs a user with a name. */
