@@ -2,19 +2,19 @@ import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import { requireProgram } from '../harness/installed-programs.ts';
 
-const ARGUMENTS = [
+const CHROMIUM_ARGUMENTS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
   '--no-first-run',
 ];
 
-/** Chromium and a gateway take longer to start on a busy machine. */
-export const PATIENT = { timeout: 60_000 };
+/** Chromium and a gateway start slowly on a busy machine. */
+export const BROWSER_TIMEOUT = { timeout: 60_000 };
 
 /** Starts Chromium. Root cannot use its sandbox. */
 export function openBrowser(): Promise<Browser> {
-  const args = process.getuid?.() === 0 ? [...ARGUMENTS, '--no-sandbox'] : ARGUMENTS;
+  const args = process.getuid?.() === 0 ? [...CHROMIUM_ARGUMENTS, '--no-sandbox'] : CHROMIUM_ARGUMENTS;
   return chromium.launch({ executablePath: requireProgram('chromium'), args });
 }
 
@@ -48,15 +48,15 @@ export async function openTab(browser: Browser, url: string, options: TabOptions
   const page = await context.newPage();
   const problems: string[] = [];
   const addresses: string[] = [];
-  const home = new URL(url).host;
-  const watch = (address: string) => {
+  const ownHost = new URL(url).host;
+  const recordAddress = (address: string) => {
     addresses.push(address);
     const { protocol, host } = new URL(address);
-    if (protocol !== 'blob:' && protocol !== 'data:' && host !== home)
+    if (protocol !== 'blob:' && protocol !== 'data:' && host !== ownHost)
       problems.push(`another host: ${address}`);
   };
-  page.on('request', (request) => watch(request.url()));
-  page.on('websocket', (socket) => watch(socket.url()));
+  page.on('request', (request) => recordAddress(request.url()));
+  page.on('websocket', (socket) => recordAddress(socket.url()));
   page.on('pageerror', (error) => problems.push(`exception: ${error.message}`));
   page.on('console', (message) => {
     if (['error', 'warning'].includes(message.type())) problems.push(`console: ${message.text()}`);

@@ -5,11 +5,11 @@ import { CHANNELS } from '../../src/bridge/contract/channels.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 import { isMissing } from '../harness/installed-programs.ts';
-import { LAPTOP, PATIENT, PHONE, openBrowser, openTab } from './browser.ts';
+import { LAPTOP, BROWSER_TIMEOUT, PHONE, openBrowser, openTab } from './browser.ts';
 
 const WITHOUT_SCRIPTS = { javaScriptEnabled: false };
 
-describe.skipIf(isMissing('chromium'))('the page of the legacy channels', PATIENT, () => {
+describe.skipIf(isMissing('chromium'))('the page of the legacy channels', BROWSER_TIMEOUT, () => {
   let browser: Browser;
   let gateway: TestGateway;
 
@@ -26,12 +26,12 @@ describe.skipIf(isMissing('chromium'))('the page of the legacy channels', PATIEN
     const { page } = tab;
     for (const channel of CHANNELS) {
       const article = page.locator(`article:has(#listened-${channel.name})`);
-      const shown = await article.innerText();
+      const articleText = await article.innerText();
       for (const { name, description } of channel.fields) {
-        expect(shown).toContain(name);
-        expect(shown).toContain(description.replaceAll('`', ''));
+        expect(articleText).toContain(name);
+        expect(articleText).toContain(description.replaceAll('`', ''));
       }
-      for (const { text } of errorsOf(channel)) expect(shown).toContain(text);
+      for (const { text } of errorsOf(channel)) expect(articleText).toContain(text);
     }
     for (const name of emittedChannels)
       await page.locator(`#emitted-${name.replace(' ', '_')}`, { hasText: name }).waitFor();
@@ -39,33 +39,33 @@ describe.skipIf(isMissing('chromium'))('the page of the legacy channels', PATIEN
     expect(tab.addresses.some((address) => address.endsWith('.woff2'))).toBe(true);
   });
 
-  test('is one of three pages that link to each other, and none of its links is broken', async () => {
+  test('links to the two other pages, and has no broken link', async () => {
     await using tab = await openTab(browser, `${gateway.url}/`, WITHOUT_SCRIPTS);
     const { page } = tab;
     expect(await page.locator('a[href="/asyncapi.yaml"]').count()).toBe(1);
     await page.locator('nav a[href="/channels"]').click();
     await page.waitForURL('**/channels');
     const hrefs = await page.locator('a[href]').evaluateAll((links) => links.map(String));
-    const places = new Set(hrefs.map((href) => href.replace(page.url(), '')));
-    expect([...places]).toEqual(expect.arrayContaining([`${gateway.url}/`, `${gateway.url}/asyncapi.yaml`]));
-    for (const place of places) {
+    const targets = new Set(hrefs.map((href) => href.replace(page.url(), '')));
+    expect([...targets]).toEqual(expect.arrayContaining([`${gateway.url}/`, `${gateway.url}/asyncapi.yaml`]));
+    for (const target of targets) {
       const headers = { accept: 'text/html' };
-      const found = place.startsWith('#')
-        ? await page.locator(place).count()
-        : Number((await fetch(place, { headers })).ok);
-      expect({ place, found }).toEqual({ place, found: 1 });
+      const count = target.startsWith('#')
+        ? await page.locator(target).count()
+        : Number((await fetch(target, { headers })).ok);
+      expect({ place: target, found: count }).toEqual({ place: target, found: 1 });
     }
     const document = await fetch(`${gateway.url}/asyncapi.yaml`);
     expect(document.headers.get('content-type')).toBe('application/yaml; charset=utf-8');
     expect(await document.text()).toContain('/channels');
   });
 
-  test('works by keyboard alone', async () => {
+  test('is usable by keyboard alone', async () => {
     await using tab = await openTab(browser, `${gateway.url}/channels`);
     const { page } = tab;
-    const focused = () => page.evaluate('document.activeElement.textContent');
+    const readFocusedText = () => page.evaluate('document.activeElement.textContent');
     await page.keyboard.press('Tab');
-    expect(await focused()).toBe('Skip to the text');
+    expect(await readFocusedText()).toBe('Skip to the text');
     await page.keyboard.press('Enter');
     await page.keyboard.press('Tab');
     expect(await page.evaluate('document.activeElement.closest(".channels") !== null')).toBe(true);

@@ -2,17 +2,17 @@ import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { startTestApp } from '../harness/app.ts';
 import { isMissing } from '../harness/installed-programs.ts';
-import { LAPTOP, PATIENT, PHONE, openBrowser, openTab } from './browser.ts';
+import { LAPTOP, BROWSER_TIMEOUT, PHONE, openBrowser, openTab } from './browser.ts';
 
 const FOLDER = 'test/browser/screenshots';
 const SIZES = { laptop: LAPTOP, phone: PHONE };
 
 /** Fills the page: messages in both directions, an event, and a typing indicator. */
-async function talk(page: Page): Promise<void> {
+async function fillPage(page: Page): Promise<void> {
   for (const side of ['legacy', 'graphql']) await page.locator(`#${side}[data-state=online]`).waitFor();
   const lines = [
-    ['legacy', 'graphql', 'My phone has had no update since 2015. Do you hear me?'],
-    ['graphql', 'legacy', 'Loud and clear. Même le café à 2 € 😀'],
+    ['legacy', 'graphql', 'My phone has had no update since 2015. Can you read this?'],
+    ['graphql', 'legacy', 'Every word. Même le café à 2 € 😀'],
   ] as const;
   for (const [from, to, text] of lines) {
     await page.locator(`#${from} .composer input`).fill(text);
@@ -23,13 +23,13 @@ async function talk(page: Page): Promise<void> {
   await page.locator('#graphql .typing', { hasText: 'Bob is typing…' }).waitFor();
 }
 
-describe.skipIf(isMissing('chromium'))('screenshots of the page', PATIENT, () => {
+describe.skipIf(isMissing('chromium'))('screenshots of the page', BROWSER_TIMEOUT, () => {
   test('fit a laptop and a phone, light and dark', async () => {
     await using gateway = await startTestApp({ demo: true });
     await using browser = await openBrowser();
     await using tab = await openTab(browser, `${gateway.url}/`);
     const { page } = tab;
-    await talk(page);
+    await fillPage(page);
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });
       for (const [name, size] of Object.entries(SIZES)) {

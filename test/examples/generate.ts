@@ -9,7 +9,7 @@ export async function generate(...folders: readonly string[]): Promise<void> {
   await Promise.all(folders.map((folder) => run('npm', ['run', 'generate'], { cwd: `examples/${folder}` })));
 }
 
-/** `npm test` installs them first; a test that runs on its own on a fresh clone gets this hint. */
+/** Throws with a hint if the examples are not installed, as `npm test` does. */
 export function requireExamples(): void {
   if (existsSync('examples/node_modules')) return;
   throw new Error('The client libraries of the examples are not installed. Run: npm run pretest');

@@ -8,7 +8,7 @@ const isPythonMissing = isMissing('python3-aiohttp');
 /** Node with the Babel plugin of Relay. */
 const relay = { command: process.execPath, args: ['--import', './examples/relay/register.ts'] };
 
-const resuming: Readonly<Record<string, Example>> = {
+const resumingExamples: Readonly<Record<string, Example>> = {
   'graphql-ws with parley/client': { file: 'graphql-ws/listen.ts' },
   'graphql-ws that subscribes after its newest cursor': { file: 'graphql-ws/after.ts' },
   'graphql-sse with parley/client': { file: 'graphql-sse/listen.ts' },
@@ -26,7 +26,7 @@ const resuming: Readonly<Record<string, Example>> = {
   }),
 };
 
-const stock: Readonly<Record<string, Example>> = {
+const stockExamples: Readonly<Record<string, Example>> = {
   'graphql-ws': { file: 'graphql-ws/stock.ts' },
   'graphql-sse': { file: 'graphql-sse/stock.ts' },
   'Apollo Client 3': { file: 'apollo-client-3/stock.ts' },
@@ -37,54 +37,58 @@ const stock: Readonly<Record<string, Example>> = {
 
 beforeAll(() => generate('urql', 'relay', 'codegen', 'gql-tada'), 60_000);
 
-describe('through SIGTERM and kill -9 of the server', () => {
+describe('through SIGTERM and SIGKILL of the server', () => {
   let outcomes: Awaited<ReturnType<typeof runThroughOutages>>;
   beforeAll(async () => {
-    outcomes = await runThroughOutages(Object.values(resuming));
+    outcomes = await runThroughOutages(Object.values(resumingExamples));
   }, OUTAGES_TIMEOUT_MS);
-  const linesOf = (file: string): readonly string[] => outcomes.get(file)?.lines ?? [];
-  const messagesIn = (lines: readonly string[]) => lines.filter((line) => line.startsWith('MessageSent '));
+  const readLines = (file: string): readonly string[] => outcomes.get(file)?.lines ?? [];
+  const filterMessages = (lines: readonly string[]) =>
+    lines.filter((line) => line.startsWith('MessageSent '));
 
-  test.for(Object.entries(resuming))('%s receives each event once', ([, { file }]) => {
+  test.for(Object.entries(resumingExamples))('%s receives each event once', ([, { file }]) => {
     const outcome = outcomes.get(file);
     expect(outcome).toBeDefined();
     outcome?.expectEachOnce();
   });
 
   test.for(['apollo-client-3', 'apollo-client-4'])('the cache of %s is updated', (folder) => {
-    const lines = linesOf(`${folder}/listen.ts`);
-    const count = messagesIn(lines).length;
+    const lines = readLines(`${folder}/listen.ts`);
+    const count = filterMessages(lines).length;
     // One message exists from the start, and the newest may be shown just after its event is printed.
-    const shown = lines.findLast((line) => line.includes(' messages, the newest: '));
-    expect([count, count + 1]).toContain(Number(shown?.split(' ')[0]));
+    const lastShown = lines.findLast((line) => line.includes(' messages, the newest: '));
+    expect([count, count + 1]).toContain(Number(lastShown?.split(' ')[0]));
     expect(lines.filter((line) => line === 'StreamLive')).toHaveLength(1);
   });
 
   test('the cache of urql is updated', () => {
-    const lines = linesOf('urql/listen.ts');
+    const lines = readLines('urql/listen.ts');
     // The message is shown just after its event is printed.
-    const shown = lines
+    const lastShown = lines
       .findLast((line) => line.startsWith('shown '))
       ?.split(' ')
       .at(-1);
-    expect(messagesIn(lines).slice(-2)).toContain(`MessageSent ${shown}`);
+    expect(filterMessages(lines).slice(-2)).toContain(`MessageSent ${lastShown}`);
   });
 
   test('the connection of Relay is updated', () => {
-    const lines = linesOf('relay/listen.ts');
-    const sent = messagesIn(lines);
+    const lines = readLines('relay/listen.ts');
+    const sent = filterMessages(lines);
     const text = sent.at(-1)?.replace('MessageSent ', '');
     expect(lines.findLast((line) => line.startsWith('shown '))).toBe(`shown ${1 + sent.length} ${text}`);
   });
 });
 
-describe('with default settings, through SIGTERM and kill -9 of the server', () => {
+describe('with default settings, through SIGTERM and SIGKILL of the server', () => {
   let outcomes: Awaited<ReturnType<typeof runStockThroughOutages>>;
   beforeAll(async () => {
-    outcomes = await runStockThroughOutages(Object.values(stock));
+    outcomes = await runStockThroughOutages(Object.values(stockExamples));
   }, OUTAGES_TIMEOUT_MS);
 
-  test.for(Object.entries(stock))('%s receives messages sent after it has reconnected', ([, { file }]) => {
-    expect(outcomes.get(file)).toEqual({ texts: STOCK_TEXTS, errors: '' });
-  });
+  test.for(Object.entries(stockExamples))(
+    '%s receives messages sent after it has reconnected',
+    ([, { file }]) => {
+      expect(outcomes.get(file)).toEqual({ texts: STOCK_TEXTS, errors: '' });
+    },
+  );
 });

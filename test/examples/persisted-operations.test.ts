@@ -16,8 +16,8 @@ const LIST = {
   d: 'query Urql { me { __typename } }',
 };
 
-/** Runs the example to its end, and returns what it printed. */
-async function outputOf(
+/** Runs an example until it exits, and returns its output lines. */
+async function readOutput(
   client: string,
   url: string,
   token: string,
@@ -25,7 +25,7 @@ async function outputOf(
 ): Promise<readonly string[]> {
   const env = { PARLEY_TOKEN: token, ...(method === 'GET' && { GET: '1' }) };
   await using program = runExample(`persisted-operations/${client}.ts`, url, env);
-  expect({ code: await program.ended, errors: program.errors() }).toEqual({ code: 0, errors: '' });
+  expect({ code: await program.exitCode, errors: program.errors() }).toEqual({ code: 0, errors: '' });
   return program.lines;
 }
 
@@ -36,11 +36,11 @@ test.for(CLIENTS.flatMap((client) => (['POST', 'GET'] as const).map((method) => 
     await using app = await startTestApp();
     const ann = await app.createAccount();
     const events = client === 'apollo-client-4' ? ['StreamLive'] : [];
-    const lines = await outputOf(client, app.url, ann.token, method);
-    const again = client === 'urql' && method === 'GET' ? 'GET' : 'POST';
+    const lines = await readOutput(client, app.url, ann.token, method);
+    const retryMethod = client === 'urql' && method === 'GET' ? 'GET' : 'POST';
     expect(lines).toEqual([
       `${method} hash`,
-      expect.stringMatching(new RegExp(`^(${again}|${method}) hash text$`)),
+      expect.stringMatching(new RegExp(`^(${retryMethod}|${method}) hash text$`)),
       'User',
       `${method} hash`,
       'User',
@@ -57,31 +57,31 @@ test.for(CLIENTS)(
     await using stack = new AsyncDisposableStack();
     stack.defer(() => rm(folder, { recursive: true }));
     const database = await openTestDatabase();
-    const open = stack.use(await createGateway({ database, env: { AUTH_SECRET } }));
-    const { token } = await open.createAccount();
-    const serve = async (list: object): Promise<string> => {
+    const openGateway = stack.use(await createGateway({ database, env: { AUTH_SECRET } }));
+    const { token } = await openGateway.createAccount();
+    const startWithList = async (list: object): Promise<string> => {
       const path = join(folder, `${crypto.randomUUID()}.json`);
       await writeFile(path, JSON.stringify(list));
       const env = { AUTH_SECRET, OPERATIONS: 'persisted', PERSISTED_OPERATIONS: path };
       return stack.use(await createGateway({ database, env })).url;
     };
     const events = client === 'apollo-client-4' ? ['StreamLive'] : [];
-    expect(await outputOf(client, await serve(LIST), token, 'POST')).toEqual([
+    expect(await readOutput(client, await startWithList(LIST), token, 'POST')).toEqual([
       'POST hash',
       'User',
       'POST hash',
       'User',
       ...events,
     ]);
-    await using refused = runExample(
+    await using program = runExample(
       `persisted-operations/${client}.ts`,
-      await serve({ a: '{ __typename }' }),
+      await startWithList({ a: '{ __typename }' }),
       {
         PARLEY_TOKEN: token,
       },
     );
-    await refused.ended;
-    expect(`${refused.lines.join('\n')}${refused.errors()}`).toContain(
+    await program.exitCode;
+    expect(`${program.lines.join('\n')}${program.errors()}`).toContain(
       'This server runs persisted operations only, and this document is none of them.',
     );
   },

@@ -13,9 +13,9 @@ export interface Program extends AsyncDisposable {
   readonly errors: () => string;
   readonly isRunning: () => boolean;
   /** Resolves with the exit code. */
-  readonly ended: Promise<number | null>;
+  readonly exitCode: Promise<number | null>;
   /** Resolves once the condition holds for the output. Rejects after the timeout, or if the program exits first. */
-  until(isTrue: (lines: readonly string[]) => boolean, timeoutMs?: number): Promise<void>;
+  waitUntil(condition: (lines: readonly string[]) => boolean, timeoutMs?: number): Promise<void>;
 }
 
 /** The command that runs an example. Default: Node. */
@@ -51,7 +51,7 @@ export function runExample(
   });
   const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
   // `close` is emitted after the last line, unlike `exit`.
-  const ended = once(child, 'close').then(() => {
+  const exitCode = once(child, 'close').then(() => {
     runChecks();
     return child.exitCode;
   });
@@ -59,13 +59,13 @@ export function runExample(
     lines,
     errors: () => errors,
     isRunning,
-    ended,
-    until: (isTrue, timeoutMs = UNTIL_TIMEOUT_MS) =>
+    exitCode,
+    waitUntil: (condition, timeoutMs = UNTIL_TIMEOUT_MS) =>
       new Promise((resolve, reject) => {
         const fail = (reason: string): void =>
           reject(new Error(`examples/${file} ${reason}: ${lines.slice(-5).join('\n')}${errors}`));
         const check = (): void => {
-          if (isTrue(lines)) resolve();
+          if (condition(lines)) resolve();
           else if (isRunning()) return;
           else fail(`exited with ${String(child.exitCode)}`);
           checks.delete(check);
@@ -73,14 +73,14 @@ export function runExample(
         };
         const deadline = setTimeout(() => {
           checks.delete(check);
-          fail(`did not get there within ${timeoutMs} ms`);
+          fail(`did not meet the condition within ${timeoutMs} ms`);
         }, timeoutMs);
         checks.add(check);
         check();
       }),
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
-      await ended;
+      await exitCode;
     },
   };
 }

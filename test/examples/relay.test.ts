@@ -14,7 +14,7 @@ test('Relay reads a conversation page by page into one connection', { timeout: 6
   const token = await logIn(server.url);
   for (let index = 0; index < 45; index += 1) await sendMessage(server.url, token, `m${index}`);
   await using program = runExample('relay/pages.ts', server.url, {}, command);
-  expect(await program.ended).toBe(0);
+  expect(await program.exitCode).toBe(0);
   expect(program.lines).toEqual(['20', '40', '46']);
   expect(program.errors()).toBe('');
 });

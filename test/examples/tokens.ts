@@ -10,7 +10,7 @@ export const signToken = (secret: string, token: string, lifetime: string): Prom
     .sign(new TextEncoder().encode(secret));
 
 /** Resolves once the server rejects the token. */
-export async function untilRefused(url: string, token: string): Promise<void> {
+export async function waitUntilRejected(url: string, token: string): Promise<void> {
   for (;;) {
     const response = await fetch(`${url}/graphql`, {
       method: 'POST',

@@ -8,7 +8,7 @@ test(
   'graphql-request logs in again for an expired token, and sends a message once over several runs',
   { timeout: 60_000 },
   async () => {
-    const AUTH_SECRET = 'for the tokens of this test alone';
+    const AUTH_SECRET = 'a secret for the tokens of this test';
     await using server = await startServer({ AUTH_SECRET });
     const PARLEY_TOKEN = await signToken(AUTH_SECRET, await logIn(server.url), '-60s');
     const run = async (): Promise<readonly string[]> => {
@@ -18,7 +18,7 @@ test(
         args: [],
         parameters: ['once', 'key'],
       });
-      expect(await program.ended, program.errors()).toBe(0);
+      expect(await program.exitCode, program.errors()).toBe(0);
       expect(program.errors()).toBe('');
       return program.lines;
     };

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
-/** Logs Ann in and returns her token. */
+/** Signs a token of the demo account Ann. */
 const signToken = (expiresAt: number): Promise<string> =>
   new SignJWT({})
     .setProtectedHeader({ alg: 'HS256' })
@@ -30,7 +30,7 @@ test('urql reads a conversation page by page, each message once', { timeout: 60_
   const texts = Array.from({ length: 45 }, (_, index) => `m${index}`);
   for (const text of texts) await sendMessage(server.url, token, text);
   await using program = runExample('urql/pages.ts', server.url);
-  expect(await program.ended).toBe(0);
+  expect(await program.exitCode).toBe(0);
   expect(program.lines.slice(1)).toEqual(texts);
   expect(program.errors()).toBe('');
 });
@@ -41,7 +41,7 @@ test(
   async () => {
     const env = { PARLEY_TOKEN: await signToken(now() - 60) };
     await using program = runExample('urql/listen.ts', server.url, env);
-    await program.until((lines) => lines.includes('StreamLive'));
+    await program.waitUntil((lines) => lines.includes('StreamLive'));
     expect(program.errors()).toBe('');
   },
 );
@@ -54,13 +54,13 @@ test(
     const expiresAt = now() + 6;
     const env = { PARLEY_TOKEN: await signToken(expiresAt) };
     await using program = runExample('urql/listen.ts', server.url, env);
-    await program.until((lines) => lines.includes('StreamLive'));
+    await program.waitUntil((lines) => lines.includes('StreamLive'));
     const sent: string[] = [];
     do {
       sent.push(`after ${sent.length}`);
       await sendMessage(server.url, token, sent.at(-1) ?? '');
     } while (now() <= expiresAt);
-    await program.until((lines) => lines.includes(`MessageSent ${sent.at(-1)}`));
+    await program.waitUntil((lines) => lines.includes(`MessageSent ${sent.at(-1)}`));
     expect(program.lines.filter((line) => line.startsWith('MessageSent'))).toEqual(
       sent.map((text) => `MessageSent ${text}`),
     );

@@ -1,6 +1,6 @@
 import { pause } from '../harness/waiting.ts';
 
-/** Sends messages one after the other, retrying each until it is acknowledged. */
+/** Sends messages sequentially, retrying each until it is acknowledged. */
 export interface Writer {
   readonly sent: readonly string[];
   /** Stops sending. Resolves with all texts in the order of sending. */
@@ -13,7 +13,7 @@ const PAUSE_MS = 20;
 export function openWriter(url: string, token: string): Writer {
   const sent: string[] = [];
   let isStopped = false;
-  const sending = (async () => {
+  const sends = (async () => {
     while (!isStopped) {
       const text = `n${sent.length}`;
       await sendMessage(url, token, text);
@@ -25,7 +25,7 @@ export function openWriter(url: string, token: string): Writer {
     sent,
     async stop() {
       isStopped = true;
-      await sending;
+      await sends;
       return sent;
     },
   };
@@ -36,7 +36,7 @@ export async function sendMessage(url: string, token: string, text: string): Pro
   const query = `mutation ($id: ID!, $text: String!) {
     sendMessage(conversationId: $id, text: $text, idempotencyKey: $text) { message { id } }
   }`;
-  while (!(await isAnswered(url, token, { query, variables: { id: CONVERSATION, text } })))
+  while (!(await trySend(url, token, { query, variables: { id: CONVERSATION, text } })))
     await pause(PAUSE_MS);
 }
 
@@ -52,7 +52,7 @@ export async function logOut(url: string, token: string): Promise<void> {
   await post(url, { query: 'mutation { logout }' }, { authorization: `Bearer ${token}` });
 }
 
-async function isAnswered(url: string, token: string, body: object): Promise<boolean> {
+async function trySend(url: string, token: string, body: object): Promise<boolean> {
   try {
     const response = await post(url, body, { authorization: `Bearer ${token}` });
     const { errors } = (await response.json()) as { errors?: { extensions: { code: string } }[] };

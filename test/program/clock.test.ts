@@ -15,20 +15,20 @@ import { PROGRAM_ENV, ROOT, SERVER_COMMAND, waitUntilListening } from '../harnes
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 
 const LOGIN = `mutation { login(email: "ann@example.com", password: "parley") { token } }`;
-const SEND =
+const SEND_MESSAGE =
   'mutation ($text: String!) { sendMessage(conversationId: "Conversation:1", text: $text) { message { sentAt } } }';
 const EVENTS =
   'subscription { conversationEvents(conversationId: "Conversation:1") { __typename ... on MessageSent { message { text } } } }';
 const PRESENCE = 'subscription { presence(circleId: "Circle:1") { online actor { __typename } } }';
 const SIGNAL = 'mutation { sendSignal(to: { email: "ann@example.com" }, content: { message: "CALLING" }) }';
 
-/** Starts the program with a wall clock that the test sets; its monotonic clock is real. */
-async function programWithClock() {
+/** Starts the program with a wall clock that the test sets. The monotonic clock is real. */
+async function startProgramWithClock() {
   const folder = await mkdtemp(join(tmpdir(), 'parley-test-'));
   const data = await createDataFolder();
-  const clock = join(folder, 'clock');
-  const set = (offset: string) => writeFile(clock, `${offset}\n`);
-  await set('+0s');
+  const clockFile = join(folder, 'clock');
+  const setClock = (offset: string) => writeFile(clockFile, `${offset}\n`);
+  await setClock('+0s');
   const { stdout } = spawnSync(requireProgram('faketime'), ['-m', '2018-12-07 10:00:00', 'env'], {
     encoding: 'utf8',
   });
@@ -38,7 +38,7 @@ async function programWithClock() {
     env: {
       ...PROGRAM_ENV,
       LD_PRELOAD: /^LD_PRELOAD=(.*)$/m.exec(stdout)?.[1] ?? '',
-      FAKETIME_TIMESTAMP_FILE: clock,
+      FAKETIME_TIMESTAMP_FILE: clockFile,
       FAKETIME_NO_CACHE: '1',
       FAKETIME_DONT_FAKE_MONOTONIC: '1',
       DATA_DIR: data.path,
@@ -47,12 +47,12 @@ async function programWithClock() {
     },
   });
   const exited = once(child, 'exit');
-  let printed = '';
-  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   return {
     url: await waitUntilListening(child),
-    set,
-    printed: () => printed,
+    setClock,
+    printed: () => output,
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
       await exited;
@@ -62,8 +62,8 @@ async function programWithClock() {
   };
 }
 
-/** The text of the next message that a GraphQL socket receives. */
-async function textOn(socket: GraphqlSocket): Promise<unknown> {
+/** Returns the text of the next message that a GraphQL socket receives. */
+async function readMessageText(socket: GraphqlSocket): Promise<unknown> {
   for (;;) {
     const { payload } = (await socket.next(({ id }) => id === 'events')) as {
       payload: { data: { conversationEvents: { message?: { text: string } } } };
@@ -72,25 +72,29 @@ async function textOn(socket: GraphqlSocket): Promise<unknown> {
   }
 }
 
-async function send(ann: GraphqlClient, text: string): Promise<number> {
-  const { sendMessage } = await ann.run<{ sendMessage: { message: { sentAt: string } } }>(SEND, { text });
-  return Date.parse(sendMessage.message.sentAt) - Date.now();
+/** Sends a message, and returns how far its timestamp is ahead of the clock of the test. */
+async function sendMessage(ann: GraphqlClient, text: string): Promise<number> {
+  const { sendMessage: result } = await ann.run<{ sendMessage: { message: { sentAt: string } } }>(
+    SEND_MESSAGE,
+    { text },
+  );
+  return Date.parse(result.message.sentAt) - Date.now();
 }
 
-/** Later than other tests would wait. */
-function untilPacket({ socket }: PacketSocket, packet: string): Promise<void> {
+/** Waits for a packet without a timeout: pings take longer than the timeout of a packet queue. */
+function waitForPacket({ socket }: PacketSocket, packet: string): Promise<void> {
   return new Promise((resolve) => {
     socket.on('message', (data: Buffer) => data.toString() === packet && resolve());
   });
 }
 
 describe.skipIf(isMissing('faketime'))('a clock that is set', () => {
-  // Each waits for the pings of its own program, mostly idle.
+  // Concurrent, as each waits for pings of its own program and is mostly idle.
   test.concurrent.for(['+600s', '-600s'])(
-    'by %s ends no connection, announces no one as offline, and keeps calls and messages going',
+    'by %s ends no connection, reports no account as offline, and does not interrupt calls and messages',
     { timeout: 120_000 },
     async (offset, { expect }) => {
-      await using program = await programWithClock();
+      await using program = await startProgramWithClock();
       const { url } = program;
       await using anonymous = createGraphqlClient(url);
       const { token } = (await anonymous.run<{ login: { token: string } }>(LOGIN)).login;
@@ -100,31 +104,31 @@ describe.skipIf(isMissing('faketime'))('a clock that is set', () => {
       graphql.send({ id: 'presence', type: 'subscribe', payload: { query: PRESENCE } });
       await graphql.next(({ id }) => id === 'presence');
       await graphql.next(({ id }) => id === 'events');
-      await using ancient = await openPacketSocket(url, 3);
-      await using modern = await openPacketSocket(url, 4);
-      const old = [ancient, modern];
-      for (const socket of old) {
+      await using protocol3Client = await openPacketSocket(url, 3);
+      await using protocol4Client = await openPacketSocket(url, 4);
+      const legacyClients = [protocol3Client, protocol4Client];
+      for (const socket of legacyClients) {
         await socket.request('authenticate', { token });
         await socket.request('join_conversation', { conversation_id: 1 });
       }
 
-      await program.set(offset);
-      const shown = Number.parseInt(offset, 10) * 1_000;
-      expect(Math.abs((await send(ann, 'set')) - shown)).toBeLessThan(30_000);
+      await program.setClock(offset);
+      const offsetMs = Number.parseInt(offset, 10) * 1_000;
+      expect(Math.abs((await sendMessage(ann, 'set')) - offsetMs)).toBeLessThan(30_000);
       await ann.run(SIGNAL);
-      // The connections are looked at with each ping.
-      await Promise.all([once(graphql.socket, 'ping'), untilPacket(modern, '2')]);
-      modern.send('3');
-      ancient.send('2');
-      await ancient.next('3');
-      await send(ann, 'later');
+      // Connections are checked on each ping.
+      await Promise.all([once(graphql.socket, 'ping'), waitForPacket(protocol4Client, '2')]);
+      protocol4Client.send('3');
+      protocol3Client.send('2');
+      await protocol3Client.next('3');
+      await sendMessage(ann, 'later');
 
-      expect([await textOn(graphql), await textOn(graphql)]).toEqual(['set', 'later']);
-      for (const socket of old)
+      expect([await readMessageText(graphql), await readMessageText(graphql)]).toEqual(['set', 'later']);
+      for (const socket of legacyClients)
         for (const text of ['set', 'later']) expect(await socket.next('42["message"')).toContain(text);
-      expect(await modern.next('42["webrtc_forward"')).toContain('CALLING');
+      expect(await protocol4Client.next('42["webrtc_forward"')).toContain('CALLING');
       expect(graphql.pending()).toEqual([]);
-      for (const { socket } of [graphql, ...old]) expect(socket.readyState).toBe(socket.OPEN);
+      for (const { socket } of [graphql, ...legacyClients]) expect(socket.readyState).toBe(socket.OPEN);
       expect(program.printed()).not.toMatch(/SILENT|"level":50|"level":40(?!.*demo accounts)/);
     },
   );

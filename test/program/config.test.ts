@@ -41,7 +41,7 @@ test.for([
   ],
   ['a secret of the tests, long enough', ['a secret of the tests, long enough']],
   ['a secret of the tests,', ['a secret of the tests', 'a secret of the tests,']],
-] as const)('AUTH_SECRET=%s is parsed as a list of which the first signs', ([text, secrets]) => {
+] as const)('AUTH_SECRET=%s is parsed as a list whose first secret signs', ([text, secrets]) => {
   expect(readConfig({ AUTH_SECRET: text }).AUTH_SECRET).toEqual(secrets);
 });
 
@@ -51,7 +51,7 @@ test('a secret that is too short is refused', () => {
   );
 });
 
-// As env files and copied lines have them.
+// Values as env files and copied lines contain them.
 test.for([
   ['PORT', '"4001"', 4001],
   ['PORT', ' 4001\r', 4001],
@@ -70,8 +70,8 @@ test.for([
   ['DEMO', 'true', 'DEMO: must be on or off'],
   ['LOG_LEVEL', 'trace', 'LOG_LEVEL: must be silent, error, warn, info or debug'],
   ['PORT', '4000 5000', 'PORT: must be a whole number'],
-])('%s=%s is refused with the accepted values', ([name = '', text, said = '']) => {
-  expect(() => readConfig({ [name]: text })).toThrow(said);
+])('%s=%s is refused with the accepted values', ([name = '', text, message = '']) => {
+  expect(() => readConfig({ [name]: text })).toThrow(message);
 });
 
 test('DEMO=on is accepted with a quoted loopback address', () => {

@@ -8,8 +8,8 @@ const LOGIN =
 const ANN = { email: 'ann@example.com', password: 'parley' };
 const BOB = { email: 'bob@example.com', password: 'parley' };
 
-/** Runs the program for as long as the work takes, and returns what it logs about demo accounts. */
-async function during(
+/** Runs the program during the work, and returns its log lines about demo accounts. */
+async function runProgram(
   env: Record<string, string>,
   work: (url: string) => Promise<unknown> = async () => undefined,
 ): Promise<Record<string, unknown>[]> {
@@ -42,63 +42,63 @@ async function isAccepted(url: string, token = ''): Promise<boolean> {
   return (await client.send('{ me { __typename } }')).errors === undefined;
 }
 
-const acceptsHtml = async (url: string) =>
+const readContentType = async (url: string) =>
   (await fetch(`${url}/graphql`, { headers: { accept: 'text/html' } })).headers.get('content-type') ?? '';
 
-test('every start logs the demo accounts with their published password, which other machines cannot use', async () => {
+test('every start logs the demo accounts with the published password, and locks them if other machines can connect', async () => {
   await using folder = await createDataFolder();
-  const [here, everywhere] = [
+  const [loopback, allInterfaces] = [
     { DATA_DIR: folder.path, HOST: '127.0.0.1' },
     { DATA_DIR: folder.path, HOST: '0.0.0.0' },
   ];
-  const both = [ANN.email, BOB.email];
+  const emails = [ANN.email, BOB.email];
   let token: string | undefined;
-  const first = await during(here, async (url) => {
+  const first = await runProgram(loopback, async (url) => {
     ({ token } = await logIn(url, ANN));
-    expect(await acceptsHtml(url)).toMatch('text/html');
+    expect(await readContentType(url)).toMatch('text/html');
   });
   expect(first).toMatchObject([
-    { level: 40, accounts: both, msg: expect.stringMatching('published') as string },
+    { level: 40, accounts: emails, msg: expect.stringMatching('published') as string },
   ]);
 
-  const locked = await during(everywhere, async (url) => {
+  const locked = await runProgram(allInterfaces, async (url) => {
     expect(await logIn(url, ANN)).toEqual({ token: undefined, code: 'UNAUTHENTICATED' });
     expect(await isAccepted(url, token)).toBe(false);
-    expect(await acceptsHtml(url)).not.toMatch('text/html');
+    expect(await readContentType(url)).not.toMatch('text/html');
   });
   expect(locked).toMatchObject([
-    { level: 40, accounts: both, msg: expect.stringMatching('locked') as string },
+    { level: 40, accounts: emails, msg: expect.stringMatching('locked') as string },
   ]);
 
-  const again = await during(here, async (url) => {
+  const restarted = await runProgram(loopback, async (url) => {
     await using ann = createGraphqlClient(url, token ?? '');
     await ann.run('mutation { changePassword(current: "parley", next: "a secret one") { id } }');
   });
-  expect(again).toMatchObject([{ accounts: both }]);
+  expect(restarted).toMatchObject([{ accounts: emails }]);
 
-  const changed = await during(everywhere, async (url) => {
+  const changed = await runProgram(allInterfaces, async (url) => {
     expect(await logIn(url, { ...ANN, password: 'a secret one' })).toMatchObject({ code: undefined });
     expect(await logIn(url, BOB)).toMatchObject({ code: 'UNAUTHENTICATED' });
   });
   expect(changed).toMatchObject([{ accounts: [BOB.email] }]);
 }, 180_000);
 
-test('a database used without demo accounts gets them later only with DEMO=on', async () => {
+test('a database used without demo accounts receives them later only with DEMO=on', async () => {
   await using folder = await createDataFolder();
   const create =
     'mutation { createAccount(input: { email: "cy@example.com", password: "a secret one", firstName: "C", lastName: "Y" }) { token } }';
-  const none = await during({ DATA_DIR: folder.path, DEMO: 'off' }, async (url) => {
+  const withoutDemo = await runProgram({ DATA_DIR: folder.path, DEMO: 'off' }, async (url) => {
     await using client = createGraphqlClient(url);
     await client.run(create);
   });
-  expect(none).toEqual([]);
-  expect(await during({ DATA_DIR: folder.path })).toEqual([]);
-  expect(await during({ DATA_DIR: folder.path, DEMO: 'on' })).toHaveLength(1);
-  // Off locks those that are there.
-  const off = await during({ DATA_DIR: folder.path, DEMO: 'off' }, async (url) => {
+  expect(withoutDemo).toEqual([]);
+  expect(await runProgram({ DATA_DIR: folder.path })).toEqual([]);
+  expect(await runProgram({ DATA_DIR: folder.path, DEMO: 'on' })).toHaveLength(1);
+  // `off` locks existing demo accounts.
+  const demoOff = await runProgram({ DATA_DIR: folder.path, DEMO: 'off' }, async (url) => {
     expect(await logIn(url, ANN)).toMatchObject({ code: 'UNAUTHENTICATED' });
   });
-  expect(off).toMatchObject([{ msg: expect.stringMatching('locked') as string }]);
+  expect(demoOff).toMatchObject([{ msg: expect.stringMatching('locked') as string }]);
 }, 180_000);
 
 test.for(['0.0.0.0', '::', '192.0.2.1', 'example.com', '127.0.0.1.example.com'])(

@@ -10,8 +10,8 @@ import { openPacketSocket } from '../harness/packet-connection.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
 import { PROGRAM_ENV, ROOT, waitUntilListening } from '../harness/program.ts';
 
-// V8 chooses how far the heap grows before it collects garbage. This measures the memory in use, and what one client adds
-// to that of the same run without it.
+// V8 chooses how far the heap grows before it collects garbage, so these tests measure memory in use after a collection, and
+// compare a run with one client to the same run without it.
 
 const MEGABYTE = 1024 * 1024;
 const MAX_ADDED = 20 * MEGABYTE;
@@ -20,7 +20,7 @@ const ROUNDS = 14;
 const CONCURRENCY = 250;
 const EVENTS =
   'subscription { conversationEvents(conversationId: "Conversation:1") { ... on MessageSent { message { text } } } }';
-const SEND =
+const SEND_MESSAGE =
   'mutation ($text: String!) { sendMessage(conversationId: "Conversation:1", text: $text) { message { id } } }';
 
 let url: string;
@@ -28,8 +28,8 @@ let token: string;
 let probe: Probe;
 let ann: GraphqlClient;
 let stop: () => Promise<void>;
-/** Bytes that the same run takes without a client. */
-let control: number;
+/** Growth in bytes of the same run without a client. */
+let baseline: number;
 
 beforeAll(async () => {
   const folder = await createDataFolder();
@@ -53,8 +53,8 @@ beforeAll(async () => {
   token = login.token;
   ann = createGraphqlClient(url, token);
   // The first run fills caches and compiles code.
-  await grownBySends();
-  control = await grownBySends();
+  await measureGrowth();
+  baseline = await measureGrowth();
 }, 180_000);
 
 afterAll(async () => {
@@ -62,25 +62,25 @@ afterAll(async () => {
   await stop();
 });
 
-/** Returns by how many bytes the memory in use grows at most while 28 MB of messages pass. */
-async function grownBySends(): Promise<number> {
+/** Sends 28 MB of messages, and returns the peak growth of memory in use, in bytes. */
+async function measureGrowth(): Promise<number> {
   const before = (await probe.memory()).used;
-  let most = before;
+  let peak = before;
   for (let round = 0; round < ROUNDS; round += 1) {
-    await Promise.all(Array.from({ length: CONCURRENCY }, () => ann.run(SEND, { text: TEXT })));
-    most = Math.max(most, (await probe.memory()).used);
+    await Promise.all(Array.from({ length: CONCURRENCY }, () => ann.run(SEND_MESSAGE, { text: TEXT })));
+    peak = Math.max(peak, (await probe.memory()).used);
   }
-  return most - before;
+  return peak - before;
 }
 
-async function subscriber() {
+async function connectSubscriber() {
   const socket = await openGraphqlSocket(url, { token });
   socket.send({ id: '1', type: 'subscribe', payload: { query: EVENTS } });
   await socket.nextOf('next');
   return socket;
 }
 
-async function roomMember() {
+async function connectRoomMember() {
   const client = await openPacketSocket(url);
   await client.request('authenticate', { token });
   await client.request('join_conversation', { conversation_id: 1 });
@@ -88,14 +88,14 @@ async function roomMember() {
 }
 
 test.for([
-  ['GraphQL', subscriber],
-  ['Socket.IO', roomMember],
+  ['GraphQL', connectSubscriber],
+  ['Socket.IO', connectRoomMember],
 ] as const)(
-  'a client of %s that does not read adds less than 20 MB to what the same run takes without it',
+  'a %s client that does not read adds less than 20 MB to the memory of the same run without it',
   { timeout: 180_000 },
   async ([, connect]) => {
     await using client = await connect();
     client.socket.pause();
-    expect((await grownBySends()) - control).toBeLessThan(MAX_ADDED);
+    expect((await measureGrowth()) - baseline).toBeLessThan(MAX_ADDED);
   },
 );

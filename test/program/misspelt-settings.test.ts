@@ -3,7 +3,8 @@ import { VARIABLES } from '../../src/config-variables.ts';
 import { findMisspeltSettings } from '../../src/misspelt-settings.ts';
 
 const settings = Object.keys(VARIABLES);
-const meantBy = (name: string, value = 'x') => findMisspeltSettings({ [name]: value }, settings)[0]?.meant;
+const findSuggestion = (name: string, value = 'x') =>
+  findMisspeltSettings({ [name]: value }, settings)[0]?.meant;
 
 test.for([
   ['DATABSE_URL', 'DATABASE_URL'],
@@ -40,8 +41,8 @@ test.for([
   ['RATE_LIMIT', 'RATE_LIMITS'],
   ['PRESENCE_GRACE', 'PRESENCE_GRACE_MS'],
   ['GRAPHQIL', 'GRAPHIQL'],
-] as const)('%s is named as a misspelling of %s', ([name, meant]) => {
-  expect(meantBy(name)).toBe(meant);
+] as const)('%s is reported as a misspelling of %s', ([name, suggestion]) => {
+  expect(findSuggestion(name)).toBe(suggestion);
 });
 
 test('a setting itself is not a misspelling', () => {
@@ -49,11 +50,11 @@ test('a setting itself is not a misspelling', () => {
 });
 
 test('variables of a Kubernetes service named parley are not misspellings', () => {
-  expect(meantBy('PARLEY_PORT', 'tcp://10.0.0.1:4000')).toBeUndefined();
+  expect(findSuggestion('PARLEY_PORT', 'tcp://10.0.0.1:4000')).toBeUndefined();
 });
 
-// As GitHub Actions, GitLab CI, Kubernetes, Heroku, desktops and common tools set them.
-const USUAL = `
+// Variables that GitHub Actions, GitLab CI, Kubernetes, Heroku, desktops and common tools set.
+const COMMON_VARIABLES = `
   ACCEPT_EULA ACTIONS_CACHE_URL ACTIONS_ID_TOKEN_REQUEST_URL ACTIONS_RUNTIME_TOKEN ACTIONS_RUNTIME_URL AGENT_TOOLSDIRECTORY ANDROID_HOME
   ANDROID_NDK_ROOT ANT_HOME AWS_ACCESS_KEY_ID AWS_DEFAULT_REGION AWS_REGION AWS_SECRET_ACCESS_KEY AZURE_EXTENSION_DIR BASH_ENV
   BOOTSTRAP_HASKELL_NONINTERACTIVE BUILD_ID BUILD_NUMBER BUILD_URL CARGO_HOME CHROMEWEBDRIVER CHROME_BIN CI CI_API_V4_URL
@@ -78,6 +79,6 @@ const USUAL = `
   .trim()
   .split(/\s+/);
 
-test.for(USUAL)('%s of another tool is not a misspelling', (name) => {
-  expect(meantBy(name)).toBeUndefined();
+test.for(COMMON_VARIABLES)('%s of another tool is not a misspelling', (name) => {
+  expect(findSuggestion(name)).toBeUndefined();
 });

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { ROOT } from '../harness/program.ts';
 
-/** Logs a line before it listens, 9 MB after, and then waits for its input to end. */
+/** Logs a line before listening and 9 MB after, then waits until its input ends. */
 const FLOOD = `
   import { openOutput } from '${ROOT}/src/output.ts';
   const { log, listening } = await openOutput('info');
@@ -15,18 +15,18 @@ const FLOOD = `
   process.stdin.on('data', () => log.info('late')).on('end', () => process.exit(0));
 `;
 
-const flood = () => spawn(process.execPath, ['--input-type=module-typescript', '--eval', FLOOD]);
+const startFlood = () => spawn(process.execPath, ['--input-type=module-typescript', '--eval', FLOOD]);
 
-test('unread output does not block the program, and contains only whole lines when read again', async () => {
-  const child = flood();
+test('unread output does not block the program, and contains only complete lines once it is read', async () => {
+  const child = startFlood();
   const exited = once(child, 'exit');
   await once(child.stderr, 'data');
-  const reading = text(child.stdout);
-  let isAnswered = false;
-  child.stdout.on('data', (chunk: Buffer | string) => (isAnswered ||= String(chunk).includes('"late"')));
-  await expect.poll(() => child.stdin.write('x') && isAnswered, { timeout: 10_000 }).toBe(true);
+  const output = text(child.stdout);
+  let isLateLogged = false;
+  child.stdout.on('data', (chunk: Buffer | string) => (isLateLogged ||= String(chunk).includes('"late"')));
+  await expect.poll(() => child.stdin.write('x') && isLateLogged, { timeout: 10_000 }).toBe(true);
   child.stdin.end();
-  const lines = (await reading)
+  const lines = (await output)
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as { msg: string; index?: number });
@@ -42,7 +42,7 @@ test('unread output does not block the program, and contains only whole lines wh
 }, 60_000);
 
 test('a closed output pipe does not end the program', async () => {
-  const child = flood();
+  const child = startFlood();
   child.stdout.destroy();
   await once(child.stderr, 'data');
   child.stdin.end();

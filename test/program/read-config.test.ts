@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ConfigError, hostOf, readConfig } from '../../src/config.ts';
 
-function refusal(environment: Record<string, string>): string {
+function readProblems(environment: Record<string, string>): string {
   try {
     readConfig(environment);
     return 'accepted';
@@ -10,7 +10,7 @@ function refusal(environment: Record<string, string>): string {
   }
 }
 
-test('origins are accepted in every common spelling', () => {
+test('origins are accepted in every common notation', () => {
   for (const [text, origins] of [
     ['https://app.example.com/', ['https://app.example.com']],
     ['HTTPS://App.Example.com:443', ['https://app.example.com']],
@@ -37,7 +37,7 @@ test('an invalid origin is refused with the reason', () => {
     ['https://', 'is not an origin'],
     [',', 'at least one'],
   ] as const)
-    expect(refusal({ CORS_ORIGINS: text }), text).toContain(reason);
+    expect(readProblems({ CORS_ORIGINS: text }), text).toContain(reason);
 });
 
 test('values are trimmed and unquoted, secrets are not', () => {
@@ -65,8 +65,8 @@ test('values are trimmed and unquoted, secrets are not', () => {
     STUN_URLS: ['stun:a.example:3478'],
     LEGACY_FORWARD_CHANNELS: ['webrtc_config', 'webrtc_forward'],
   });
-  expect(refusal({ REDIS_URL: 'host:6379' })).toContain('redis://host:6379');
-  expect(refusal({ AUTH_JWKS_URL: 'ftp://id.example/keys', AUTH_ISSUER: 'x' })).toContain(
+  expect(readProblems({ REDIS_URL: 'host:6379' })).toContain('redis://host:6379');
+  expect(readProblems({ AUTH_JWKS_URL: 'ftp://id.example/keys', AUTH_ISSUER: 'x' })).toContain(
     'AUTH_JWKS_URL: must be one URL such as https://host/keys',
   );
 });
@@ -80,6 +80,6 @@ test('HOST accepts the brackets of a URL, but no port', () => {
   ] as const)
     expect(hostOf(readConfig({ HOST: text })), text).toBe(host);
   for (const text of ['0.0.0.0:4000', '[::]:4000', 'http://localhost', 'a b'])
-    expect(refusal({ HOST: text }), text).toContain('without a port');
-  expect(refusal({ HOST: '[::1]', DEMO: 'on' })).toBe('accepted');
+    expect(readProblems({ HOST: text }), text).toContain('without a port');
+  expect(readProblems({ HOST: '[::1]', DEMO: 'on' })).toBe('accepted');
 });

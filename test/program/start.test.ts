@@ -38,17 +38,17 @@ const environment = () => ({
   PORT: '0',
 });
 
-const start = (command: Command, env: Record<string, string> = {}) =>
+const startServer = (command: Command, env: Record<string, string> = {}) =>
   startProgram(command, { ...environment(), ...env });
 
-const run = ([command, ...args]: Command, env: Record<string, string> = {}) =>
+const runCommand = ([command, ...args]: Command, env: Record<string, string> = {}) =>
   spawnSync(command, args, { cwd: ROOT, env: { ...environment(), ...env }, encoding: 'utf8' });
 
-async function childOf({ pid }: ChildProcess): Promise<number> {
+async function readChildPid({ pid }: ChildProcess): Promise<number> {
   return Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim());
 }
 
-/** The sources without what is installed. */
+/** Copies the sources without installed packages. */
 async function copyProject({ dereference = false } = {}) {
   const path = await mkdtemp(join(tmpdir(), 'parley-copy-'));
   for (const part of ['src', 'package.json', 'schema.graphql', 'asyncapi.yaml'])
@@ -60,7 +60,7 @@ async function copyProject({ dereference = false } = {}) {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-const linesOf = (text: string) =>
+const parseLines = (text: string) =>
   text
     .trimEnd()
     .split('\n')
@@ -77,29 +77,28 @@ test.for([
 ] as const)(
   '%s to %s closes sockets with 1012, exits with 0 and leaves no process',
   { timeout: 60_000 },
-  async (tried) => {
-    const [signal, receiver, command] = tried;
-    await using program = start(command);
+  async ([signal, receiver, command]) => {
+    await using program = startServer(command);
     await using socket = await openGraphqlSocket(await waitUntilListening(program.child), {});
-    const node = command === NPM ? await childOf(program.child) : (program.child.pid ?? 0);
-    const began = performance.now();
+    const node = command === NPM ? await readChildPid(program.child) : (program.child.pid ?? 0);
+    const startedAt = performance.now();
     if (receiver.startsWith('both')) program.signalGroup(signal);
     else if (receiver === 'npm') program.child.kill(signal);
     else process.kill(node, signal);
     expect(await socket.waitForClose()).toMatchObject({ code: 1012 });
     expect(await program.exited).toEqual([0, null]);
-    expect(performance.now() - began).toBeLessThan(5_000);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
     expect(() => process.kill(node, 0)).toThrow('ESRCH');
   },
 );
 
 test('a signal during startup exits with 0', async () => {
-  await using program = start(SERVER_COMMAND, { LOG_LEVEL: 'silent' });
-  // Its handlers are there once it has signals to catch.
-  const catches = async () =>
+  await using program = startServer(SERVER_COMMAND, { LOG_LEVEL: 'silent' });
+  // Signal handlers are installed once the process catches signals.
+  const readCaughtSignals = async () =>
     BigInt(`0x${/SigCgt:\s+(\w+)/.exec(await readFile(`/proc/${program.child.pid}/status`, 'utf8'))?.[1]}`) &
     1n;
-  await expect.poll(catches, { interval: 5, timeout: 10_000 }).toBe(1n);
+  await expect.poll(readCaughtSignals, { interval: 5, timeout: 10_000 }).toBe(1n);
   program.child.kill('SIGTERM');
   expect(await program.exited).toEqual([0, null]);
   expect(program.printed).toEqual({ stdout: '', stderr: '' });
@@ -109,10 +108,10 @@ test.for([
   ['info', { DATA_DIR: 'memory' }, /^embedded \(memory\)$/],
   ['silent', {}, /^embedded \(.*parley-data-/],
 ] as const)(
-  'prints JSON lines alone where there is no terminal, first that it listens, at the level %s',
+  'without a terminal, prints only JSON lines, of which the first is `listening`, at level %s',
   { timeout: 60_000 },
   async ([level, env, database]) => {
-    await using program = start(SERVER_COMMAND, {
+    await using program = startServer(SERVER_COMMAND, {
       ...env,
       LOG_LEVEL: level,
       DEMO: 'off',
@@ -121,7 +120,7 @@ test.for([
     const url = await waitUntilListening(program.child);
     program.child.kill('SIGTERM');
     await program.exited;
-    const [first, ...others] = linesOf(program.printed.stdout);
+    const [first, ...others] = parseLines(program.printed.stdout);
     const { version } = JSON.parse(await readFile(`${ROOT}/package.json`, 'utf8')) as { version: string };
     expect(first).toEqual({
       level: 30,
@@ -142,7 +141,7 @@ test.for([
 );
 
 test('keeps serving after its output pipe is closed', async () => {
-  await using program = start(SERVER_COMMAND, { LOG_LEVEL: 'debug' });
+  await using program = startServer(SERVER_COMMAND, { LOG_LEVEL: 'debug' });
   const url = await waitUntilListening(program.child);
   program.child.stdout.destroy();
   program.child.stderr.destroy();
@@ -155,22 +154,26 @@ test('keeps serving after its output pipe is closed', async () => {
   expect(await program.exited).toEqual([0, null]);
 }, 60_000);
 
-test('a failed start writes its held log lines to standard error', async () => {
-  const taken = createServer().listen(0, '127.0.0.1');
-  await once(taken, 'listening');
-  const { port } = taken.address() as AddressInfo;
-  await using program = start(SERVER_COMMAND, { HOST: '127.0.0.1', PORT: String(port), PARLEY_PROT: '1' });
+test('a failed start writes its buffered log lines to standard error', async () => {
+  const otherServer = createServer().listen(0, '127.0.0.1');
+  await once(otherServer, 'listening');
+  const { port } = otherServer.address() as AddressInfo;
+  await using program = startServer(SERVER_COMMAND, {
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    PARLEY_PROT: '1',
+  });
   expect(await program.exited).toEqual([1, null]);
-  taken.close();
+  otherServer.close();
   const { stdout, stderr } = program.printed;
   expect(stdout).toBe('');
   expect(stderr).toMatch(/"name":"PARLEY_PROT"[^]*(?:EADDRINUSE|already in use)/);
 }, 60_000);
 
 test.skipIf(isMissing('script'))(
-  'greets a terminal with a banner, and writes readable lines to it',
+  'prints a banner and human-readable lines to a terminal',
   async () => {
-    await using program = start([requireProgram('script'), '-qefc', 'exec npm start', '/dev/null'], {
+    await using program = startServer([requireProgram('script'), '-qefc', 'exec npm start', '/dev/null'], {
       TERM: 'xterm',
       LOG_LEVEL: 'debug',
     });
@@ -189,7 +192,10 @@ test.for([
   ['npm', 'start', '--silent', '--', '--help'],
   [...SERVER_COMMAND, '-h'],
 ] as const)('%s %s … prints every variable within 80 columns, without starting', ([command, ...args]) => {
-  const { status, stdout, stderr } = run([command, ...args], { PORT: 'none', DATABASE_URL: 'nowhere' });
+  const { status, stdout, stderr } = runCommand([command, ...args], {
+    PORT: 'none',
+    DATABASE_URL: 'nowhere',
+  });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   for (const name of Object.keys(VARIABLES)) expect(stdout).toMatch(new RegExp(`^  ${name}$`, 'm'));
   for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
@@ -197,7 +203,7 @@ test.for([
 
 test('--version prints the version', async () => {
   const { version } = JSON.parse(await readFile(`${ROOT}/package.json`, 'utf8')) as { version: string };
-  expect(run(['npm', 'start', '--silent', '--', '--version'])).toMatchObject({
+  expect(runCommand(['npm', 'start', '--silent', '--', '--version'])).toMatchObject({
     status: 0,
     stdout: `${version}\n`,
   });
@@ -206,13 +212,13 @@ test('--version prints the version', async () => {
 test.for([
   ['--port=5000', 'Unknown argument --port=5000. Settings are environment variables: PORT=5000 npm start\n'],
   ['serve', 'Unknown argument serve. Settings are environment variables; npm start -- --help lists them.\n'],
-])('an unknown argument, %s, is refused with a hint', ([argument = '', said]) => {
-  expect(run([...SERVER_COMMAND, argument])).toMatchObject({ status: 2, stdout: '', stderr: said });
-  expect(run(['npm', 'start', '--silent', '--', argument]).status).toBe(2);
+])('an unknown argument, %s, is refused with a hint', ([argument = '', message]) => {
+  expect(runCommand([...SERVER_COMMAND, argument])).toMatchObject({ status: 2, stdout: '', stderr: message });
+  expect(runCommand(['npm', 'start', '--silent', '--', argument]).status).toBe(2);
 });
 
-/** Nodes that are too old: this one when it claims to be, and one that is installed. */
-function oldNodes(): Command[] {
+/** Returns commands of Node versions that are too old: this one with a fake version, and the installed one if it is old. */
+function listOldNodes(): Command[] {
   const claim = 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"22.17.1"})';
   const installed =
     spawnSync('node', ['--version'], { env: { PATH: SHELL_PATH }, encoding: 'utf8' }).stdout?.trim() ?? '';
@@ -220,14 +226,14 @@ function oldNodes(): Command[] {
   return [[process.execPath, '--import', claim], ...(isOld ? [['node'] as const] : [])];
 }
 
-test.for(oldNodes())('an older Node prints one line with a hint: %s', (node) => {
-  const { status, stdout, stderr } = run([...node, 'src/main.ts']);
+test.for(listOldNodes())('an older Node prints one line with a hint: %s', (node) => {
+  const { status, stdout, stderr } = runCommand([...node, 'src/main.ts']);
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
   expect(stderr).toMatch(/^Parley needs Node 24, and this is Node [\d.]+: use npm start, .*\n$/);
 });
 
 test.for(['zod', 'kysely'])(
-  'a package that is not installed, here %s, is told in one line with a hint',
+  'a missing package, here %s, is reported in one line with a hint',
   async (name) => {
     await using copy = await copyProject();
     for (const installed of await readdir(join(ROOT, 'node_modules')))

@@ -7,7 +7,7 @@ import { readArrows } from '../../scripts/arrows.ts';
 type Files = Readonly<Record<string, string>>;
 
 /** A small project without violations. */
-const clean: Files = {
+const cleanProject: Files = {
   'errors.ts': 'export class DomainError extends Error {}',
   'ids.ts': "import { randomUUID } from 'node:crypto'; export const id = randomUUID;",
   'db/database.ts':
@@ -44,7 +44,7 @@ const clean: Files = {
 };
 
 /** A planted import, its file, and the expected report. */
-const planted: Readonly<Record<string, { file: string; code: string; report: RegExp }>> = {
+const plantedImports: Readonly<Record<string, { file: string; code: string; report: RegExp }>> = {
   'db imports events': {
     file: 'db/a.ts',
     code: "import '../events/bus.ts';",
@@ -168,13 +168,13 @@ const planted: Readonly<Record<string, { file: string; code: string; report: Reg
   },
 };
 
-/** Files beside the planted ones. */
-const companions: Files = {
+/** Files that planted imports refer to. */
+const companionFiles: Files = {
   'events/event-log.ts': "export type Event = import('./event.ts').Event;",
   '../test/a.ts': 'export {};',
 };
 
-function read(files: Files, moduleFloor: number): ReturnType<typeof readArrows> {
+function readProject(files: Files, moduleFloor: number): ReturnType<typeof readArrows> {
   const root = mkdtempSync(join(tmpdir(), 'parley-arrows-'));
   try {
     mkdirSync(join(root, 'src'));
@@ -189,26 +189,26 @@ function read(files: Files, moduleFloor: number): ReturnType<typeof readArrows> 
   }
 }
 
-test('a project without violations passes, and all of it is read', () => {
-  const { modules, imports, violations } = read(clean, 1);
+test('a project without violations passes, and every module is read', () => {
+  const { modules, imports, violations } = readProject(cleanProject, 1);
   expect(violations).toEqual([]);
-  expect(modules).toBe(Object.keys(clean).length - 1);
+  expect(modules).toBe(Object.keys(cleanProject).length - 1);
   expect(imports).toBe(30);
 });
 
-test.for(Object.entries(planted))('%s is reported', ([, { file, code, report }]) => {
-  const { violations } = read({ ...clean, ...companions, [file]: code }, 1);
+test.for(Object.entries(plantedImports))('%s is reported', ([, { file, code, report }]) => {
+  const { violations } = readProject({ ...cleanProject, ...companionFiles, [file]: code }, 1);
   expect(violations.map(({ message }) => message)).toEqual([expect.stringMatching(report)]);
   expect(violations[0]?.file).toMatch(/^src\//);
 });
 
 test('a check that finds too few modules fails', () => {
-  const { violations } = read({ 'app.ts': 'export {};' }, 2);
+  const { violations } = readProject({ 'app.ts': 'export {};' }, 2);
   expect(violations.map(({ message }) => message)).toEqual(['only 1 modules seen, at least 2 expected']);
 });
 
 test('an import whose specifier is not a literal is refused', () => {
-  expect(() => read({ 'app.ts': 'const name = process.argv[2]; await import(name);' }, 1)).toThrow(
+  expect(() => readProject({ 'app.ts': 'const name = process.argv[2]; await import(name);' }, 1)).toThrow(
     'specifier is not a literal',
   );
 });

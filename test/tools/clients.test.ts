@@ -46,6 +46,6 @@ test.for(clientVersions)('socket.io-client %s has its browser script', (version)
 });
 
 test('the landing page serves the client of 1.3.6 unmodified', async () => {
-  const vendored = new URL('../../src/page/vendor/socket.io-1.3.6.js', import.meta.url);
-  expect((await readFile(vendored)).equals(await readFile(browserBundle('1.3.6')))).toBe(true);
+  const vendoredFile = new URL('../../src/page/vendor/socket.io-1.3.6.js', import.meta.url);
+  expect((await readFile(vendoredFile)).equals(await readFile(browserBundle('1.3.6')))).toBe(true);
 });

@@ -47,7 +47,7 @@ test('tests that need a missing program are skipped, and the program is named at
   expect(status).toBe(0);
 });
 
-test('a missing program fails the run when everything is required', () => {
+test('a missing program fails the run if REQUIRE_ALL is set', () => {
   const { output, status } = runPlanted({ REQUIRE_ALL: '1' });
   expect(output).toContain('REQUIRE_ALL is set and this is not installed: turnserver');
   expect(status).not.toBe(0);

@@ -16,8 +16,10 @@ const TIMERS: Readonly<Record<string, string>> = {
   'test/tools/waiting.test.ts': 'names it',
 };
 
-test('tests wait for events: a timer stands in `test/harness/waiting.ts`, or is a deadline', () => {
+test('tests wait for events: timers are in `test/harness/waiting.ts`, or are timeouts', () => {
   const files = globSync('test/**/*.ts', { cwd: root, exclude: ['**/node_modules/**'] });
-  const withTimers = files.filter((file) => readFileSync(join(root, file), 'utf8').includes('setTimeout'));
-  expect(withTimers.sort()).toEqual(Object.keys(TIMERS).sort());
+  const filesWithTimers = files.filter((file) =>
+    readFileSync(join(root, file), 'utf8').includes('setTimeout'),
+  );
+  expect(filesWithTimers.sort()).toEqual(Object.keys(TIMERS).sort());
 });

@@ -7,7 +7,7 @@ import type { Exemption, Word } from './words.ts';
 
 const root = dirname(dirname(import.meta.dirname));
 
-/** Words that read as riddles, each with those of the field. Only words that are wrong wherever they stand. */
+/** Banned words with their replacements: only words that are wrong in every context. */
 const WORDS: readonly Word[] = [
   { pattern: /\bmoments?\b/, use: 'timestamp, time' },
   { pattern: /\bwho(?:so)?ever\b|\bsomebody\b/, use: 'client, caller, subscriber, reader' },
@@ -70,25 +70,25 @@ test.for(FOLDERS)('%s is written in standard terms', (folder) => {
 });
 
 test('every exemption is needed', () => {
-  const used = findWords(
+  const findings = findWords(
     root,
     EXEMPTIONS.map(({ file }) => file),
     WORDS,
     [],
   );
   const unused = EXEMPTIONS.filter(
-    (one) => !used.some(({ file, found }) => file === one.file && found === one.found),
+    (one) => !findings.some(({ file, found }) => file === one.file && found === one.found),
   );
   expect(unused).toEqual([]);
 });
 
-let planted: string;
+let plantedFolder: string;
 
 beforeAll(() => {
-  planted = mkdtempSync(join(tmpdir(), 'parley-words-'));
-  mkdirSync(join(planted, 'src'));
+  plantedFolder = mkdtempSync(join(tmpdir(), 'parley-words-'));
+  mkdirSync(join(plantedFolder, 'src'));
   const write = (name: string, ...lines: readonly string[]) =>
-    writeFileSync(join(planted, name), `${lines.join('\n')}\n`);
+    writeFileSync(join(plantedFolder, name), `${lines.join('\n')}\n`);
   write(
     'src/planted.ts',
     '// A comment of',
@@ -109,11 +109,11 @@ beforeAll(() => {
 });
 
 afterAll(() => {
-  rmSync(planted, { recursive: true });
+  rmSync(plantedFolder, { recursive: true });
 });
 
 test('banned words are found in comments, messages, test titles, descriptions and documents, not in code', () => {
-  const findings = findWords(planted, listFiles(planted, ['src']), WORDS, []);
+  const findings = findWords(plantedFolder, listFiles(plantedFolder, ['src']), WORDS, []);
   expect(findings.map(({ file, line, found }) => `${file}:${line} ${found}`)).toEqual([
     'src/planted.graphql:2 moment',
     'src/planted.md:6 let go',
@@ -126,7 +126,7 @@ test('banned words are found in comments, messages, test titles, descriptions an
   ]);
 });
 
-test('a word that a file must use is exempt there', () => {
+test('an exempt word is not reported in its file', () => {
   const exemption = { file: 'src/planted.md', found: 'let go', reason: 'a quotation' };
-  expect(findWords(planted, ['src/planted.md'], WORDS, [exemption])).toEqual([]);
+  expect(findWords(plantedFolder, ['src/planted.md'], WORDS, [exemption])).toEqual([]);
 });

@@ -4,7 +4,7 @@ import { parse, visit } from 'graphql';
 import { parseSync, Visitor } from 'oxc-parser';
 import type { Argument, Expression } from 'oxc-parser';
 
-/** A text that people read, and the line of the file that it begins in. */
+/** A text for human readers, with the line where it begins. */
 interface Prose {
   readonly text: string;
   readonly line: number;
@@ -20,11 +20,11 @@ export interface Finding {
 
 export interface Word {
   readonly pattern: RegExp;
-  /** The words of the field that say the same. */
+  /** Standard terms to use instead. */
   readonly use: string;
 }
 
-/** A file that may use a banned word, because there it is a name or a quotation. */
+/** A file that may use a banned word, as a name or in a quotation. */
 export interface Exemption {
   readonly file: string;
   readonly found: string;
@@ -34,7 +34,7 @@ export interface Exemption {
 const LOG_METHODS = /^(trace|debug|info|warn|error|fatal)$/;
 const ERROR_FACTORIES = /^(unauthenticated|forbidden|notFound|invalidInput|conflict|[a-z]\w*Error)$/;
 const TEST_FUNCTIONS = /^(test|it|describe)$/;
-/** Describes a thing by a clause instead of naming it. */
+/** A docstring that begins with a clause instead of a verb or noun. */
 const CLAUSE = /^(?:What|Who|Whoever|Of)\b/;
 
 /** Returns every banned word in the files, in order of file and line. Paths are relative to `root`. */
@@ -52,7 +52,7 @@ export function findWords(
   });
 }
 
-/** Returns the files of the folders that hold prose of ours, generated and vendored ones excluded. */
+/** Returns the files of the folders that contain prose, without generated and vendored ones. */
 export function listFiles(root: string, folders: readonly string[]): string[] {
   const patterns = folders.flatMap((folder) =>
     extname(folder) === '' ? [`${folder}/**/*.{ts,js,mjs,cjs,md,graphql}`] : [folder],
@@ -78,7 +78,7 @@ function findInProse(file: string, { text, line, kind }: Prose, words: readonly 
   return findings;
 }
 
-/** Matches the words also where a line breaks between them. */
+/** Makes a pattern match across line breaks. */
 const phrase = ({ source }: RegExp): RegExp => new RegExp(source.replaceAll(' ', String.raw`\s+`), 'gi');
 
 function readProse(file: string, text: string): Prose[] {
@@ -87,7 +87,7 @@ function readProse(file: string, text: string): Prose[] {
   return readModule(file, text);
 }
 
-/** The document without code, of which only the comments would be prose. Line numbers stay. */
+/** Reads a document with its code blanked out, so that line numbers stay. */
 function readDocument(text: string): Prose[] {
   const blank = (code: string): string => code.replace(/[^\n]/g, '`');
   return [{ text: text.replace(/^```[\s\S]*?^```|`[^`\n]*`/gm, blank), line: 1, kind: 'document' }];
@@ -104,7 +104,7 @@ function readDescriptions(text: string): Prose[] {
   return found;
 }
 
-/** The comments of a module, and the texts that it logs, throws, prints and calls its tests by. */
+/** Reads the comments of a module, and the texts of its logs, errors and test titles. */
 function readModule(file: string, text: string): Prose[] {
   const { program, comments, errors } = parseSync(file, text);
   const [error] = errors;
@@ -159,7 +159,7 @@ function joinLines(
 }
 
 function kindOfCall(callee: Expression): Prose['kind'] | undefined {
-  // `test.for(…)(title, …)`: the title stands in the second call.
+  // In `test.for(…)(title, …)`, the title is an argument of the second call.
   if (callee.type === 'CallExpression')
     return kindOfCall(callee.callee) === 'test title' ? 'test title' : undefined;
   if (callee.type === 'MemberExpression') {
@@ -176,7 +176,7 @@ function kindOfCall(callee: Expression): Prose['kind'] | undefined {
   return ERROR_FACTORIES.test(name) ? 'message' : undefined;
 }
 
-/** The last name of `log`, `deps.log` and `this.#deps.log`. */
+/** Returns the last name of `log`, `deps.log` and `this.#deps.log`. */
 function nameOf(node: Expression): string | undefined {
   if (node.type === 'Identifier') return node.name;
   if (node.type === 'MemberExpression' && node.property.type === 'Identifier') return node.property.name;
