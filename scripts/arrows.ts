@@ -1,12 +1,12 @@
 // Enforces which part of src/ may import which, by parsing every import of every module.
 //
-// The linter's restricted imports compare the text of a specifier, and see neither `import('…')` nor the type
-// `import('…').Name`. A parser finds these, too, and each is resolved to its file.
+// The linter's restricted imports compare the text of a specifier, and miss both `import('…')` and the type
+// `import('…').Name`. A parser finds all of them, and each is resolved to its file.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { parseSync, Visitor } from 'oxc-parser';
 
-/** Fewer modules than this mean that the check read the wrong folder. */
+/** With fewer modules, the check has read the wrong folder. */
 const MODULE_FLOOR = 200;
 
 interface Arrow {
@@ -46,7 +46,7 @@ const arrows: Readonly<Record<string, Arrow>> = {
   app: { mayImport: ['app', ...everyLayer] },
   'app.ts': { mayImport: ['app', ...everyLayer] },
   'main.cjs': { mayImport: ['program.ts'] },
-  // A link to main.cjs, or a copy.
+  // A link to main.cjs, or a copy of it.
   'main.ts': { mayImport: ['program.ts'] },
   'program.ts': {
     mayImport: ['app.ts', 'arguments.ts', 'misspelt-settings.ts', 'output.ts', ...everyLayer],
@@ -56,7 +56,7 @@ const arrows: Readonly<Record<string, Arrow>> = {
   'output.ts': { mayImport: ['lib'] },
 };
 
-/** Imported by every zone. A leaf imports only other leaves. */
+/** Modules that every zone may import. A leaf imports only other leaves. */
 const leaves: readonly string[] = [
   'actor.ts',
   'config-parsers.ts',
@@ -100,16 +100,16 @@ export interface Violation {
   readonly message: string;
 }
 
-export interface Reading {
+export interface ArrowReport {
   readonly modules: number;
   readonly imports: number;
   readonly violations: readonly Violation[];
 }
 
 /** Returns the forbidden imports and import cycles of the project at `root`. */
-export function readArrows(root: string, moduleFloor = MODULE_FLOOR): Reading {
+export function readArrows(root: string, moduleFloor = MODULE_FLOOR): ArrowReport {
   const source = join(root, 'src');
-  const files = modulesIn(source);
+  const files = listModules(source);
   const violations: Violation[] = [];
   const graph = new Map<string, string[]>();
   let imports = 0;
@@ -125,28 +125,28 @@ export function readArrows(root: string, moduleFloor = MODULE_FLOOR): Reading {
       report(1, `${zoneOf(name)} has no row in the table of scripts/arrows.ts`);
       continue;
     }
-    for (const found of importsOf(file)) {
+    for (const imported of readImports(file)) {
       imports += 1;
-      if (found.specifier.startsWith('.')) {
-        const path = resolve(dirname(file), found.specifier);
+      if (imported.specifier.startsWith('.')) {
+        const path = resolve(dirname(file), imported.specifier);
         const target = relative(source, path);
         if (target.startsWith('..')) {
-          report(found.line, `src/ imports nothing outside src/, and this is ${relative(root, path)}`);
+          report(imported.line, `src/ imports nothing outside src/, and this is ${relative(root, path)}`);
         } else if (!existsSync(path)) {
-          report(found.line, `${found.specifier} is not a file`);
+          report(imported.line, `${imported.specifier} is not a file`);
         } else {
           targets.push(target);
-          const refusal = refuseModule(name, target, found.typeOnly);
-          if (refusal !== undefined) report(found.line, refusal);
+          const problem = checkModule(name, target, imported.typeOnly);
+          if (problem !== undefined) report(imported.line, problem);
         }
       } else {
-        const refusal = refusePackage(name, found.specifier);
-        if (refusal !== undefined) report(found.line, refusal);
+        const problem = checkPackage(name, imported.specifier);
+        if (problem !== undefined) report(imported.line, problem);
       }
     }
   }
 
-  for (const cycle of cyclesOf(graph)) {
+  for (const cycle of findCycles(graph)) {
     violations.push({
       file: join('src', cycle[0] ?? ''),
       line: 1,
@@ -171,7 +171,7 @@ function isKnown(name: string): boolean {
   return leaves.includes(name) || Object.hasOwn(arrows, zoneOf(name));
 }
 
-function refuseModule(from: string, to: string, typeOnly: boolean): string | undefined {
+function checkModule(from: string, to: string, typeOnly: boolean): string | undefined {
   if (leaves.includes(to)) return undefined;
   if (leaves.includes(from)) return `${from} is a leaf and imports only other leaves, and this is ${to}`;
   const arrow = arrows[zoneOf(from)];
@@ -182,7 +182,7 @@ function refuseModule(from: string, to: string, typeOnly: boolean): string | und
   return `${zoneOf(from)} may not import ${zoneOf(to)}, and this is ${to}`;
 }
 
-function refusePackage(from: string, specifier: string): string | undefined {
+function checkPackage(from: string, specifier: string): string | undefined {
   const zone = zoneOf(from);
   for (const { packages, only, never } of fences) {
     if (!packages.test(specifier)) continue;
@@ -194,7 +194,7 @@ function refusePackage(from: string, specifier: string): string | undefined {
   return undefined;
 }
 
-function modulesIn(folder: string): string[] {
+function listModules(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && /\.[cm]?[jt]s$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
@@ -202,29 +202,31 @@ function modulesIn(folder: string): string[] {
     .sort();
 }
 
-function importsOf(file: string): Import[] {
+function readImports(file: string): Import[] {
   const text = readFileSync(file, 'utf8');
   const { program, errors } = parseSync(file, text);
   const [error] = errors;
   if (error !== undefined) throw new Error(`${file} cannot be parsed: ${error.message}`);
 
-  const found: Import[] = [];
+  const imported: Import[] = [];
   const add = (specifier: string, start: number, typeOnly: boolean): void => {
-    found.push({ specifier, typeOnly, line: text.slice(0, start).split('\n').length });
+    imported.push({ specifier, typeOnly, line: text.slice(0, start).split('\n').length });
   };
   new Visitor({
     ImportDeclaration(node) {
       const typeOnly =
         node.importKind === 'type' ||
         (node.specifiers.length > 0 &&
-          node.specifiers.every((it) => it.type === 'ImportSpecifier' && it.importKind === 'type'));
+          node.specifiers.every(
+            (specifier) => specifier.type === 'ImportSpecifier' && specifier.importKind === 'type',
+          ));
       add(node.source.value, node.start, typeOnly);
     },
     ExportNamedDeclaration(node) {
       if (node.source === null) return;
       const typeOnly =
         node.exportKind === 'type' ||
-        (node.specifiers.length > 0 && node.specifiers.every((it) => it.exportKind === 'type'));
+        (node.specifiers.length > 0 && node.specifiers.every((specifier) => specifier.exportKind === 'type'));
       add(node.source.value, node.start, typeOnly);
     },
     ExportAllDeclaration(node) {
@@ -241,11 +243,11 @@ function importsOf(file: string): Import[] {
       }
     },
   }).visit(program);
-  return found;
+  return imported;
 }
 
 /** Returns one cycle for each set of modules that import each other, type imports included. */
-function cyclesOf(graph: ReadonlyMap<string, readonly string[]>): string[][] {
+function findCycles(graph: ReadonlyMap<string, readonly string[]>): string[][] {
   const cycles: string[][] = [];
   const done = new Set<string>();
   const path: string[] = [];

@@ -1,4 +1,4 @@
-// asyncapi.yaml as an object: AsyncAPI 3, with the listened channels and the schemas of the emitted ones.
+// Builds asyncapi.yaml as an object: AsyncAPI 3, with the listened channels and the schemas of the emitted ones.
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Channel } from '../src/bridge/contract/channel-types.ts';
@@ -11,26 +11,27 @@ import {
   NOMENCLATURE,
   TRANSPORT,
   emittedChannels,
-  errorsOf,
-  shapesOf,
-  keyOf,
+  listErrors,
+  readShapes,
+  channelKey,
 } from './legacy-contract.ts';
 
 type Tree = Record<string, unknown>;
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as Tree;
 
-/** Returns a channel's key, which unlike its address has no spaces. */
-const ref = (...path: string[]): Tree => ({ $ref: `#/${path.map(keyOf).join('/')}` });
-const messageRef = (channel: string, message: string): Tree => ref('channels', channel, 'messages', message);
-const messageRefs = (channel: EmittedChannel): Tree[] =>
-  Object.keys(shapesOf(channel)).map((shape) => messageRef(channel, shape));
+/** Creates a reference. Keys of channels have no spaces, unlike their addresses. */
+const createRef = (...path: string[]): Tree => ({ $ref: `#/${path.map(channelKey).join('/')}` });
+const createMessageRef = (channel: string, message: string): Tree =>
+  createRef('channels', channel, 'messages', message);
+const createMessageRefs = (channel: EmittedChannel): Tree[] =>
+  Object.keys(readShapes(channel)).map((shape) => createMessageRef(channel, shape));
 
 /** The key of the message that clients send, among the messages of a channel. */
 const REQUEST = 'request';
 
 /** Returns a JSON Schema for this document, and adds its named definitions to `schemas`. */
-function schemaOf(type: z.ZodType, schemas: Tree): Tree {
+function createSchema(type: z.ZodType, schemas: Tree): Tree {
   const text = JSON.stringify(z.toJSONSchema(type, { target: 'draft-7' }));
   const { $schema, definitions, examples, ...schema } = JSON.parse(
     text.replaceAll('#/definitions/', '#/components/schemas/'),
@@ -39,9 +40,9 @@ function schemaOf(type: z.ZodType, schemas: Tree): Tree {
   return schema;
 }
 
-function requestSchema({ fields, otherFields }: Channel, schemas: Tree): Tree {
+function createRequestSchema({ fields, otherFields }: Channel, schemas: Tree): Tree {
   const properties = fields.map(({ name, type, description }) => {
-    const schema = schemaOf(FIELD_TYPES[type], schemas);
+    const schema = createSchema(FIELD_TYPES[type], schemas);
     return [
       name,
       { ...('$ref' in schema ? { allOf: [schema] } : schema), description: description },
@@ -56,20 +57,20 @@ function requestSchema({ fields, otherFields }: Channel, schemas: Tree): Tree {
   };
 }
 
-const requestOf = (channel: Channel, schemas: Tree): Tree => ({
+const createRequest = (channel: Channel, schemas: Tree): Tree => ({
   name: channel.name,
   title: `${channel.name}, sent by a client`,
   summary: channel.description,
-  payload: requestSchema(channel, schemas),
+  payload: createRequestSchema(channel, schemas),
   examples: [{ payload: channel.example }],
   'x-ack': [],
 });
 
-function emittedMessages(channel: EmittedChannel, schemas: Tree): Tree {
-  const messages = Object.entries(shapesOf(channel)).map(([shape, type]) => {
+function createEmittedMessages(channel: EmittedChannel, schemas: Tree): Tree {
+  const messages = Object.entries(readShapes(channel)).map(([shape, type]) => {
     const examples = FRAME_EXAMPLES.filter((one) => one.channel === channel && one.shape === shape);
-    const { description, ...payload } = schemaOf(type, schemas);
-    // The texts of `error` are those of `channels.ts`.
+    const { description, ...payload } = createSchema(type, schemas);
+    // The texts of `error` are defined in `channels.ts`.
     const texts = channel === 'error' ? { enum: examples.map((one) => one.payload) } : {};
     const message = {
       name: channel,
@@ -86,49 +87,52 @@ function emittedMessages(channel: EmittedChannel, schemas: Tree): Tree {
   return Object.fromEntries(messages);
 }
 
-function channels(schemas: Tree): Tree {
+function createChannels(schemas: Tree): Tree {
   const names = new Set<string>([...CHANNELS.map(({ name }) => name), ...emittedChannels]);
   return Object.fromEntries(
     [...names].map((address) => {
       const listened = CHANNELS.find(({ name }) => name === address);
       const emitted = emittedChannels.find((name) => name === address);
       const messages = {
-        ...(listened && { [REQUEST]: requestOf(listened, schemas) }),
-        ...(emitted && emittedMessages(emitted, schemas)),
+        ...(listened && { [REQUEST]: createRequest(listened, schemas) }),
+        ...(emitted && createEmittedMessages(emitted, schemas)),
       };
-      return [keyOf(address), { address, messages }];
+      return [channelKey(address), { address, messages }];
     }),
   );
 }
 
 /** Returns the operation of a listened channel. AsyncAPI allows one channel per reply, so the others are in `x-answers`. */
-function receiveOperation(channel: Channel): Tree {
+function createReceiveOperation(channel: Channel): Tree {
   const { name, description, notes, anonymous } = channel;
-  const answers = channel.replies.map(({ channel: on, shape, when }) => ({
-    channel: ref('channels', on),
-    messages: shape === undefined ? messageRefs(on) : [messageRef(on, shape)],
+  const replies = channel.replies.map(({ channel: on, shape, when }) => ({
+    channel: createRef('channels', on),
+    messages: shape === undefined ? createMessageRefs(on) : [createMessageRef(on, shape)],
     ...(when !== undefined && { when }),
   }));
-  const main = channel.replies.find(({ when }) => when === undefined) ?? channel.replies[0];
+  const mainReply = channel.replies.find(({ when }) => when === undefined) ?? channel.replies[0];
   return {
     action: 'receive',
-    channel: ref('channels', name),
+    channel: createRef('channels', name),
     summary: description,
     ...(notes.length > 0 && { description: notes.join('\n\n') }),
-    ...(anonymous !== null && { security: [ref('components', 'securitySchemes', 'token')] }),
-    messages: [messageRef(name, REQUEST)],
-    ...(main?.shape !== undefined && {
-      reply: { channel: ref('channels', main.channel), messages: [messageRef(main.channel, main.shape)] },
+    ...(anonymous !== null && { security: [createRef('components', 'securitySchemes', 'token')] }),
+    messages: [createMessageRef(name, REQUEST)],
+    ...(mainReply?.shape !== undefined && {
+      reply: {
+        channel: createRef('channels', mainReply.channel),
+        messages: [createMessageRef(mainReply.channel, mainReply.shape)],
+      },
     }),
-    'x-answers': answers,
-    'x-errors': [...errorsOf(channel), ...COMMON_REFUSALS.map(({ when, text }) => ({ when, text }))],
+    'x-answers': replies,
+    'x-errors': [...listErrors(channel), ...COMMON_REFUSALS.map(({ when, text }) => ({ when, text }))],
   };
 }
 
-const sendOperation = (channel: EmittedChannel): Tree => ({
+const createSendOperation = (channel: EmittedChannel): Tree => ({
   action: 'send',
-  channel: ref('channels', channel),
-  messages: messageRefs(channel),
+  channel: createRef('channels', channel),
+  messages: createMessageRefs(channel),
 });
 
 const description = `The events that Socket.IO clients send to Parley and receive from it. New clients use GraphQL instead; both APIs show the same data.
@@ -152,7 +156,7 @@ The transport has two channels of its own:
 ${TRANSPORT.map(([channel, summary]) => `- \`${channel}\`: ${summary}`).join('\n')}
 `;
 
-export function asyncapi(): Tree {
+export function createAsyncapiDocument(): Tree {
   const schemas: Tree = {};
   const server = { host: 'localhost:4000', pathname: '/socket.io/' };
   return {
@@ -175,10 +179,14 @@ export function asyncapi(): Tree {
         description: 'Socket.IO over HTTP polling, which clients may upgrade.',
       },
     },
-    channels: channels(schemas),
+    channels: createChannels(schemas),
     operations: Object.fromEntries([
-      ...CHANNELS.map((channel) => [`receive_${keyOf(channel.name)}`, receiveOperation(channel)] as const),
-      ...emittedChannels.map((channel) => [`send_${keyOf(channel)}`, sendOperation(channel)] as const),
+      ...CHANNELS.map(
+        (channel) => [`receive_${channelKey(channel.name)}`, createReceiveOperation(channel)] as const,
+      ),
+      ...emittedChannels.map(
+        (channel) => [`send_${channelKey(channel)}`, createSendOperation(channel)] as const,
+      ),
     ]),
     components: {
       schemas,

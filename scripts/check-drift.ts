@@ -1,4 +1,4 @@
-// Regenerates every generated file, and fails if one of them was stale.
+// Regenerates all generated files, and fails if any of them was stale.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -20,8 +20,8 @@ const generators: Readonly<Record<string, string>> = {
 };
 const typedOperations = 'src/bridge/contract/operations.generated.ts';
 
-const found = readdirSync(import.meta.dirname).filter((name) => name.startsWith('print-'));
-for (const name of found) {
+const scripts = readdirSync(import.meta.dirname).filter((name) => name.startsWith('print-'));
+for (const name of scripts) {
   if (generators[name] === undefined)
     throw new Error(`scripts/${name} has no row in the table of scripts/check-drift.ts`);
 }
@@ -29,30 +29,30 @@ for (const name of found) {
 const stale: string[] = [];
 // The order matters: typed operations are generated from the printed schema.
 for (const [name, file] of Object.entries(generators)) {
-  if (found.includes(name)) compare(file, () => run(process.execPath, [join('scripts', name)]));
+  if (scripts.includes(name)) compare(file, () => runCommand(process.execPath, [join('scripts', name)]));
 }
-compare(typedOperations, () => run('graphql-codegen', ['--config', 'codegen.ts', '--silent']));
+compare(typedOperations, () => runCommand('graphql-codegen', ['--config', 'codegen.ts', '--silent']));
 
 if (stale.length > 0) {
-  console.error(`Stale, regenerated for you to commit: ${stale.join(', ')}`);
+  console.error(`Stale files were regenerated, commit them: ${stale.join(', ')}`);
   process.exitCode = 1;
 }
 
 function compare(file: string, regenerate: () => void): void {
-  const before = contentOf(file);
+  const previousContent = readContent(file);
   regenerate();
-  if (file.endsWith('.md')) run('prettier', ['--log-level', 'warn', '--write', file]);
-  if (contentOf(file) !== before) stale.push(file);
+  if (file.endsWith('.md')) runCommand('prettier', ['--log-level', 'warn', '--write', file]);
+  if (readContent(file) !== previousContent) stale.push(file);
   else console.log(`${file} is up to date`);
 }
 
-function contentOf(file: string): string | undefined {
+function readContent(file: string): string | undefined {
   const path = join(root, file);
   return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
 }
 
-/** Runs a command. npm adds node_modules/.bin to PATH. */
-function run(command: string, args: string[]): void {
+/** Runs a command of node_modules/.bin, which npm adds to PATH. */
+function runCommand(command: string, args: string[]): void {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
   if (error !== undefined) throw error;
   if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}`);

@@ -1,4 +1,4 @@
-// HTML helpers of print-channels-page.ts: text, inline Markdown, JSON, tables, and the types of JSON Schemas.
+// Renders the parts of the channels page as HTML: text, inline Markdown, JSON, tables, and types of JSON Schemas.
 
 export interface Schema {
   readonly $ref?: string;
@@ -15,18 +15,19 @@ export interface Schema {
 
 const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 
-export const escape = (text: string): string => text.replaceAll(/[&<>"]/g, (char) => ENTITIES[char] ?? char);
+export const escapeHtml = (text: string): string =>
+  text.replaceAll(/[&<>"]/g, (char) => ENTITIES[char] ?? char);
 
-export const code = (text: string): string => `<code>${escape(text)}</code>`;
+export const renderCode = (text: string): string => `<code>${escapeHtml(text)}</code>`;
 
 /** Renders inline Markdown: code and strong text. */
-export const inline = (markdown: string): string =>
-  escape(markdown)
+export const renderMarkdown = (markdown: string): string =>
+  escapeHtml(markdown)
     .replaceAll(/`([^`]+)`/g, '<code>$1</code>')
     .replaceAll(/\*\*([^*]+)\*\*/g, '<strong>$1</strong>');
 
 /** Renders a table without its empty columns. */
-export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+export function renderTable(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   const isUsed = (_cell: string, column: number) => rows.some((cells) => cells[column] !== '');
   const head = heads.filter(isUsed).map((text) => `<th scope="col">${text}</th>`);
   const body = rows.map(
@@ -40,14 +41,14 @@ export function table(heads: readonly string[], rows: readonly (readonly string[
 }
 
 /** Formats JSON on one line, with spaces where it may wrap. */
-export const oneLine = (value: unknown): string =>
+export const formatOnOneLine = (value: unknown): string =>
   JSON.stringify(value, null, 1)
     .replaceAll(/(?<=[[{])\n *|\n *(?=[\]}])/g, '')
     .replaceAll(/\n */g, ' ');
 
 /** Highlights the keys and values of JSON. */
-export const marked = (json: string): string =>
-  escape(json).replaceAll(
+export const highlightJson = (json: string): string =>
+  escapeHtml(json).replaceAll(
     /(&quot;(?:\\.|(?!&quot;).)*&quot;)(:?)|\b(true|false|null|-?\d+)\b/g,
     (_all, text: string | undefined, colon: string, atom: string | undefined) =>
       text === undefined
@@ -56,16 +57,16 @@ export const marked = (json: string): string =>
   );
 
 /** Renders a type, with links to named types. */
-export function typeOf(schema: Schema): string {
+export function renderType(schema: Schema): string {
   const { $ref, const: only, enum: values, type, items, anyOf, allOf } = schema;
   if ($ref !== undefined) {
     const name = $ref.slice($ref.lastIndexOf('/') + 1);
     return `<a href="#type-${name}">${name}</a>`;
   }
-  if (only !== undefined) return code(JSON.stringify(only));
-  if (values !== undefined) return values.map((value) => code(JSON.stringify(value))).join(' or ');
+  if (only !== undefined) return renderCode(JSON.stringify(only));
+  if (values !== undefined) return values.map((value) => renderCode(JSON.stringify(value))).join(' or ');
   const parts = anyOf ?? allOf;
-  if (parts !== undefined) return parts.map(typeOf).join(' or ');
-  if (items !== undefined) return `list of ${typeOf(items)}`;
+  if (parts !== undefined) return parts.map(renderType).join(' or ');
+  if (items !== undefined) return `list of ${renderType(items)}`;
   return type === undefined ? 'any' : [type].flat().join(' or ');
 }

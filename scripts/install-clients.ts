@@ -1,4 +1,4 @@
-// Installs what only the tests need: the legacy clients that they run, and the libraries of the examples.
+// Installs packages that only the tests need: the legacy clients, and the client libraries of the examples.
 import { dirname, join } from 'node:path';
 import { installFolder } from './install-folder.ts';
 

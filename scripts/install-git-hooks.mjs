@@ -16,7 +16,7 @@ if (existsSync(join(root, '.git')) && !process.env.CI) {
   }
 }
 
-/** A hooks path that is already set, here or globally, is the developer's choice. */
+/** Returns whether the developer has already set a hooks path, in this repository or globally. */
 function hasHooksPath() {
   try {
     git('config', '--get', 'core.hooksPath');

@@ -20,13 +20,13 @@ export interface FrameExample {
 export const emittedChannels = Object.keys(EMITTED) as EmittedChannel[];
 
 /** The name of a channel as a key without spaces. */
-export const keyOf = (channel: string): string => channel.replaceAll(' ', '_');
+export const channelKey = (channel: string): string => channel.replaceAll(' ', '_');
 
-/** Returns the schemas of a channel, by the key of the shape. */
-export const shapesOf = (channel: EmittedChannel): Readonly<Record<string, z.ZodType>> => EMITTED[channel];
+/** Returns the schemas of a channel by the key of the shape. */
+export const readShapes = (channel: EmittedChannel): Readonly<Record<string, z.ZodType>> => EMITTED[channel];
 
 /** Returns the channel's own errors, in the order in which they are checked. */
-export function errorsOf(channel: Channel): Omit<Refusal, 'codes'>[] {
+export function listErrors(channel: Channel): Omit<Refusal, 'codes'>[] {
   const required = channel.fields.filter(({ required }) => required).map(({ name }) => `\`${name}\``);
   const errors: Omit<Refusal, 'codes'>[] = [];
   if (channel.anonymous !== null)
@@ -36,18 +36,18 @@ export function errorsOf(channel: Channel): Omit<Refusal, 'codes'>[] {
   return [...errors, ...channel.refusals.map(({ when, text }) => ({ when, text }))];
 }
 
-/** Returns an example of a reply; undefined for a frame of a room. */
-export function exampleOf({ channel, shape }: ReplyShape): unknown {
-  const schema = shape === undefined ? undefined : shapesOf(channel)[shape];
+/** Returns an example of a reply; undefined for a room frame. */
+export function createExample({ channel, shape }: ReplyShape): unknown {
+  const schema = shape === undefined ? undefined : readShapes(channel)[shape];
   if (schema === undefined) return undefined;
-  const { const: only, examples = [] } = z.toJSONSchema(schema);
-  return only ?? examples[0];
+  const { const: constant, examples = [] } = z.toJSONSchema(schema);
+  return constant ?? examples[0];
 }
 
-function shapeOf(channel: EmittedChannel, payload: unknown): string {
-  const fitting = Object.entries(shapesOf(channel)).find(([, schema]) => schema.safeParse(payload).success);
-  if (fitting === undefined) throw new Error(`No shape of ${channel} matches ${JSON.stringify(payload)}.`);
-  return fitting[0];
+function findShape(channel: EmittedChannel, payload: unknown): string {
+  const match = Object.entries(readShapes(channel)).find(([, schema]) => schema.safeParse(payload).success);
+  if (match === undefined) throw new Error(`No shape of ${channel} matches ${JSON.stringify(payload)}.`);
+  return match[0];
 }
 
 const replies: FrameExample[] = CHANNELS.flatMap((row) =>
@@ -56,7 +56,13 @@ const replies: FrameExample[] = CHANNELS.flatMap((row) =>
     if (shape === undefined) return [];
     const condition = when === undefined ? '' : `, ${when}`;
     const to = 'the socket that sent the event';
-    return { channel, shape, payload: exampleOf(reply), when: `reply to \`${row.name}\`${condition}`, to };
+    return {
+      channel,
+      shape,
+      payload: createExample(reply),
+      when: `reply to \`${row.name}\`${condition}`,
+      to,
+    };
   }),
 );
 
@@ -65,7 +71,7 @@ const errors: FrameExample[] = [
   ...Map.groupBy(
     [
       ...CHANNELS.flatMap((row) =>
-        errorsOf(row).map(({ text }) => ({ text, when: `refuses \`${row.name}\`` })),
+        listErrors(row).map(({ text }) => ({ text, when: `refuses \`${row.name}\`` })),
       ),
       ...COMMON_REFUSALS.map(({ text }) => ({ text, when: 'refuses any channel' })),
       { text: USER_NOT_FOUND, when: 'the session has ended, and the socket is disconnected' },
@@ -82,14 +88,14 @@ export const FRAME_EXAMPLES: readonly FrameExample[] = [
   ...replies,
   ...errors,
   ...Object.values(EVENT_SAMPLES).flatMap((samples) =>
-    samples.flatMap(({ when, to, fact }) => framesOf(fact).map((frame) => ({ ...frame, when, to }))),
+    samples.flatMap(({ when, to, event }) => framesOf(event).map((frame) => ({ ...frame, when, to }))),
   ),
-  ...EPHEMERAL_SAMPLES.flatMap(({ when, to, fact }) =>
-    framesOfEphemeral(fact, ['webrtc_forward', 'webrtc_config']).map((frame) => ({ ...frame, when, to })),
+  ...EPHEMERAL_SAMPLES.flatMap(({ when, to, event }) =>
+    framesOfEphemeral(event, ['webrtc_forward', 'webrtc_config']).map((frame) => ({ ...frame, when, to })),
   ),
-].map((example) => ({ ...example, shape: shapeOf(example.channel, example.payload) }));
+].map((example) => ({ ...example, shape: findShape(example.channel, example.payload) }));
 
-const megabytes = (bytes: number): string => `${bytes / 1024 / 1024} MB`;
+const formatMegabytes = (bytes: number): string => `${bytes / 1024 / 1024} MB`;
 
 export const NOMENCLATURE: readonly (readonly [term: string, meaning: string])[] = [
   ['Channel', 'the name of a Socket.IO event. A **payload** is its only argument.'],
@@ -113,19 +119,19 @@ export const NOMENCLATURE: readonly (readonly [term: string, meaning: string])[]
 
 export const CONNECTION: readonly string[] = [
   'Socket.IO 1.0 to 4.x at `/socket.io/`: Engine.IO protocols 3 and 4, polling (also JSONP) and WebSocket, default namespace. A handshake without `EIO` is protocol 3.',
-  `\`pingInterval\` ${DEFAULT_LIMITS.pingIntervalMs}, \`pingTimeout\` ${DEFAULT_LIMITS.pingTimeoutMs}, payloads up to ${megabytes(DEFAULT_LIMITS.payloadBytes)}. A polling request with more than ${DEFAULT_LIMITS.payloadPackets} packets closes its connection, and so does an event with more than 10 attachments, or with several references to one of them.`,
+  `\`pingInterval\` ${DEFAULT_LIMITS.pingIntervalMs}, \`pingTimeout\` ${DEFAULT_LIMITS.pingTimeoutMs}, payloads up to ${formatMegabytes(DEFAULT_LIMITS.payloadBytes)}. A polling request with more than ${DEFAULT_LIMITS.payloadPackets} packets closes its connection, and so does an event with more than 10 attachments, or with several references to one of them.`,
   'JSON sent to protocol 3 is ASCII, with `\\uXXXX`; text that clients of 1.x encode twice is decoded twice.',
   'A payload may also be the JSON text of an object. A missing or null payload, or any other value, counts as `{}`; further arguments are ignored. A field is missing only if it is absent: null counts as present.',
   'Where a string is expected, null is the empty string and other values become their JSON; a list within `files` becomes `{a,b}`. `is_writing` is true for true, for numbers except 0, and for strings except the empty one, `"0"` and `"false"` (case-insensitive). Characters are counted as Unicode code points.',
   'Payloads that are sent always have the keys shown, in the order shown.',
   'The events of one connection are handled strictly one after the other, also those received just before it closes.',
-  `Events that a new socket sends before its first \`authenticate\` are held until the reply to that, but at most ${DEFAULT_LIMITS.holdMs / 1000} s from the connect, and then run in order: since 2.1, clients send the events they buffered offline before the app can authenticate. Channels that need no login are not held, unless an earlier event is. After that time, or beyond ${DEFAULT_LIMITS.heldEvents} events or ${megabytes(DEFAULT_LIMITS.heldBytes)}, events that need a login are refused immediately.`,
+  `Events that a new socket sends before its first \`authenticate\` are held until the reply to that, but at most ${DEFAULT_LIMITS.holdMs / 1000} s from the connect, and then run in order: since 2.1, clients send the events they buffered offline before the app can authenticate. Channels that need no login are not held, unless an earlier event is. After that time, or beyond ${DEFAULT_LIMITS.heldEvents} events or ${formatMegabytes(DEFAULT_LIMITS.heldBytes)}, events that need a login are refused immediately.`,
   'A token in the handshake counts as an `authenticate` sent first, with its `success` or `error`: in `auth` (protocol 5), the query, or the header `Authorization`. If it is refused, the connection stays, and the app may send `authenticate` itself; clients of protocol 3 do not receive the `error`, as they may send a token of something else.',
   'A requested acknowledgement is always sent, without arguments, after all replies, room frames and replays included; also for unknown channels, which are ignored otherwise. Only a held event of a reconnecting client of protocol 4 may be acknowledged earlier, when no other event arrives for 250 ms: with `retries` it sends no `authenticate` before that.',
   'The payload of `error` is a string, sent only to the socket that caused it; it never closes the connection. The payload of `success` is a string, except after `message`.',
   'Room frames are never sent between an event and its reply: they are held until the reply is sent.',
   'The event `["disconnect"]` closes the socket, which then receives the disconnect packet.',
-  `A slow client is disconnected: with more than ${DEFAULT_LIMITS.sendQueuePackets} packets or ${megabytes(DEFAULT_LIMITS.sendQueueBytes)} that it has not read, or with more than ${DEFAULT_LIMITS.queuedEvents} events or ${megabytes(DEFAULT_LIMITS.queuedBytes)}, attachments included, that it has sent and that are not handled yet.`,
+  `A slow client is disconnected: with more than ${DEFAULT_LIMITS.sendQueuePackets} packets or ${formatMegabytes(DEFAULT_LIMITS.sendQueueBytes)} that it has not read, or with more than ${DEFAULT_LIMITS.queuedEvents} events or ${formatMegabytes(DEFAULT_LIMITS.queuedBytes)}, attachments included, that it has sent and that are not handled yet.`,
   'A server that stops closes WebSockets with code 1012, those of protocol 3 with 1001, and clients reconnect.',
 ];
 

@@ -11,7 +11,7 @@ try {
   fail(`No gateway answers at ${url}: ${error instanceof Error ? error.message : String(error)}`);
 }
 
-function fail(why: string): void {
-  console.error(why);
+function fail(message: string): void {
+  console.error(message);
   process.exitCode = 1;
 }

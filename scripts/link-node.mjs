@@ -30,7 +30,7 @@ if (runs(binary)) {
   }
 }
 
-/** Returns whether the binary starts. Its file also exists on systems without glibc, where it does not. */
+/** Returns whether the binary runs. On systems without glibc the file exists but does not run. */
 function runs(file) {
   if (!existsSync(file)) return false;
   try {

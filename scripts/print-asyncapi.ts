@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
-import { asyncapi } from './asyncapi.ts';
+import { createAsyncapiDocument } from './asyncapi.ts';
 
 const comment =
   '# Generated from src/bridge/contract/channels.ts and src/bridge/contract/frame-schemas.ts by `npm run drift`.\n';
-const text = stringify(asyncapi(), {
+const text = stringify(createAsyncapiDocument(), {
   lineWidth: 0,
   blockQuote: 'literal',
   aliasDuplicateObjects: false,

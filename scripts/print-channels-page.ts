@@ -2,8 +2,16 @@ import { writeFile } from 'node:fs/promises';
 import type { ReplyShape, Channel } from '../src/bridge/contract/channel-types.ts';
 import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/contract/channels.ts';
 import type { EmittedChannel } from '../src/bridge/contract/frame-schemas.ts';
-import { asyncapi } from './asyncapi.ts';
-import { code, escape, inline, marked, oneLine, table, typeOf } from './html.ts';
+import { createAsyncapiDocument } from './asyncapi.ts';
+import {
+  renderCode,
+  escapeHtml,
+  renderMarkdown,
+  highlightJson,
+  formatOnOneLine,
+  renderTable,
+  renderType,
+} from './html.ts';
 import type { Schema } from './html.ts';
 import {
   CONNECTION,
@@ -11,113 +19,120 @@ import {
   NOMENCLATURE,
   TRANSPORT,
   emittedChannels,
-  errorsOf,
-  exampleOf,
-  keyOf,
+  listErrors,
+  createExample,
+  channelKey,
 } from './legacy-contract.ts';
 import type { FrameExample } from './legacy-contract.ts';
 
-// The page renders the AsyncAPI document, so that the two cannot differ.
-const { channels, components } = asyncapi() as {
+// The page is rendered from the AsyncAPI document, so that the two cannot differ.
+const { channels, components } = createAsyncapiDocument() as {
   channels: Record<string, { messages: Record<string, { summary: string; payload: Schema }> }>;
   components: { schemas: Record<string, Schema> };
 };
 
-const listenedLink = (name: string): string => `<a href="#listened-${keyOf(name)}">${code(name)}</a>`;
-const emittedLink = (name: string): string => `<a href="#emitted-${keyOf(name)}">${code(name)}</a>`;
-const heading = (id: string, text: string): string => `<h3 id="${id}"><a href="#${id}">${text}</a></h3>`;
+const renderListenedLink = (name: string): string =>
+  `<a href="#listened-${channelKey(name)}">${renderCode(name)}</a>`;
+const renderEmittedLink = (name: string): string =>
+  `<a href="#emitted-${channelKey(name)}">${renderCode(name)}</a>`;
+const renderHeading = (id: string, text: string): string =>
+  `<h3 id="${id}"><a href="#${id}">${text}</a></h3>`;
 
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+const capitalize = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** Longer JSON is collapsed. */
-const SHORT = 120;
+/** Length in characters above which JSON is collapsed. */
+const MAX_INLINE_LENGTH = 120;
 
-const inCode = (payload: unknown): string => `<code>${marked(oneLine(payload))}</code>`;
+const renderJson = (payload: unknown): string => `<code>${highlightJson(formatOnOneLine(payload))}</code>`;
 
-function fieldsOf({ fields, otherFields }: Channel, payload: Schema): string {
+function renderFields({ fields, otherFields }: Channel, payload: Schema): string {
   if (fields.length === 0) return '<p>No fields.</p>';
   const rows = fields.map(({ name, required, description }) => {
-    const type = typeOf(payload.properties?.[name] ?? {});
-    return [code(name), `${type}${required ? '' : ', optional'}`, inline(description)];
+    const type = renderType(payload.properties?.[name] ?? {});
+    return [renderCode(name), `${type}${required ? '' : ', optional'}`, renderMarkdown(description)];
   });
-  if (otherFields !== null) rows.push(['any other', 'any, optional', inline(otherFields)]);
-  return table(['Field', 'Type', 'Meaning'], rows);
+  if (otherFields !== null) rows.push(['any other', 'any, optional', renderMarkdown(otherFields)]);
+  return renderTable(['Field', 'Type', 'Meaning'], rows);
 }
 
-function answer(given: ReplyShape): string {
-  const { channel, shape, when } = given;
-  const payload = shape === undefined ? '' : ` ${inCode(exampleOf(given))}`;
-  return `<li>${emittedLink(channel)}${payload}${when === undefined ? '' : `, ${inline(when)}`}</li>`;
+function renderReply(reply: ReplyShape): string {
+  const { channel, shape, when } = reply;
+  const payload = shape === undefined ? '' : ` ${renderJson(createExample(reply))}`;
+  return `<li>${renderEmittedLink(channel)}${payload}${when === undefined ? '' : `, ${renderMarkdown(when)}`}</li>`;
 }
 
-const errorTable = (errors: readonly { when: string; text: string }[], head: string): string =>
-  table(
-    [head, 'Text on ' + emittedLink('error')],
-    errors.map(({ when, text }) => [inline(when), code(text)]),
+const renderErrors = (errors: readonly { when: string; text: string }[], head: string): string =>
+  renderTable(
+    [head, 'Text on ' + renderEmittedLink('error')],
+    errors.map(({ when, text }) => [renderMarkdown(when), renderCode(text)]),
   );
 
-function listened(channel: Channel): string {
+function renderListened(channel: Channel): string {
   const { name, description, example, replies, notes } = channel;
-  const errors = errorsOf(channel);
-  const argument = Object.keys(example).length === 0 ? '' : `, ${marked(oneLine(example))}`;
+  const errors = listErrors(channel);
+  const argument = Object.keys(example).length === 0 ? '' : `, ${highlightJson(formatOnOneLine(example))}`;
   return [
     '<article>',
-    heading(`listened-${keyOf(name)}`, code(name)),
-    `<p>${inline(description)}</p>`,
-    fieldsOf(channel, channels[keyOf(name)]?.messages['request']?.payload ?? {}),
-    `<pre>socket.emit('${escape(name)}'${argument})</pre>`,
+    renderHeading(`listened-${channelKey(name)}`, renderCode(name)),
+    `<p>${renderMarkdown(description)}</p>`,
+    renderFields(channel, channels[channelKey(name)]?.messages['request']?.payload ?? {}),
+    `<pre>socket.emit('${escapeHtml(name)}'${argument})</pre>`,
     replies.length === 0
       ? '<p>No reply.</p>'
-      : `<h4>Replies, in order</h4>\n<ol>\n${replies.map(answer).join('\n')}\n</ol>`,
-    ...(errors.length === 0 ? [] : [errorTable(errors, 'Refused when, checked in this order')]),
-    ...notes.map((note) => `<p>${inline(note)}</p>`),
+      : `<h4>Replies, in order</h4>\n<ol>\n${replies.map(renderReply).join('\n')}\n</ol>`,
+    ...(errors.length === 0 ? [] : [renderErrors(errors, 'Refused when, checked in this order')]),
+    ...notes.map((note) => `<p>${renderMarkdown(note)}</p>`),
     '</article>',
   ].join('\n');
 }
 
-const transport = ([name, summary]: readonly [string, string]): string =>
-  `<article>\n${heading(`listened-${name}`, code(name))}\n<p>${inline(summary)}</p>\n</article>`;
+const renderTransport = ([name, summary]: readonly [string, string]): string =>
+  `<article>\n${renderHeading(`listened-${name}`, renderCode(name))}\n<p>${renderMarkdown(summary)}</p>\n</article>`;
 
 /** Renders the keys of an object, or of each member of a union. */
-function keysOf({ properties, anyOf, items }: Schema): string {
+function renderKeys({ properties, anyOf, items }: Schema): string {
   if (properties !== undefined)
-    return table(
+    return renderTable(
       ['Key', 'Type', 'Meaning'],
       Object.entries(properties).map(([key, schema]) => [
-        code(key),
-        typeOf(schema),
-        inline(schema.description ?? ''),
+        renderCode(key),
+        renderType(schema),
+        renderMarkdown(schema.description ?? ''),
       ]),
     );
-  if (items?.properties !== undefined) return `<p>A list of:</p>\n${keysOf(items)}`;
-  if (anyOf?.some((part) => part.properties) === true) return anyOf.map(keysOf).join('\n<p>Or:</p>\n');
+  if (items?.properties !== undefined) return `<p>A list of:</p>\n${renderKeys(items)}`;
+  if (anyOf?.some((part) => part.properties) === true) return anyOf.map(renderKeys).join('\n<p>Or:</p>\n');
   return '';
 }
 
-function sample({ when, to, payload }: FrameExample): string {
-  const line = `${capital(inline(when))} <span class="to">to: ${inline(to)}</span>`;
-  return oneLine(payload).length > SHORT
-    ? `<details>\n<summary>${line}</summary>\n<pre>${marked(JSON.stringify(payload, null, 2))}</pre>\n</details>`
-    : `<div>\n<p>${line}</p>\n<pre>${marked(oneLine(payload))}</pre>\n</div>`;
+function renderExample({ when, to, payload }: FrameExample): string {
+  const line = `${capitalize(renderMarkdown(when))} <span class="to">to: ${renderMarkdown(to)}</span>`;
+  return formatOnOneLine(payload).length > MAX_INLINE_LENGTH
+    ? `<details>\n<summary>${line}</summary>\n<pre>${highlightJson(JSON.stringify(payload, null, 2))}</pre>\n</details>`
+    : `<div>\n<p>${line}</p>\n<pre>${highlightJson(formatOnOneLine(payload))}</pre>\n</div>`;
 }
 
-function emitted(channel: EmittedChannel): string {
+function renderEmitted(channel: EmittedChannel): string {
   const examples = FRAME_EXAMPLES.filter((one) => one.channel === channel);
   const texts = examples.filter(({ payload }) => typeof payload === 'string');
-  const shapes = Object.entries(channels[keyOf(channel)]?.messages ?? {}).flatMap(([shape, message]) => {
-    const ofShape = examples.filter((one) => one.shape === shape && typeof one.payload !== 'string');
-    if (ofShape.length === 0) return [];
-    return [`<h4>${inline(message.summary)}</h4>`, keysOf(message.payload), ...ofShape.map(sample)];
+  const shapes = Object.entries(channels[channelKey(channel)]?.messages ?? {}).flatMap(([shape, message]) => {
+    const examplesOfShape = examples.filter((one) => one.shape === shape && typeof one.payload !== 'string');
+    if (examplesOfShape.length === 0) return [];
+    return [
+      `<h4>${renderMarkdown(message.summary)}</h4>`,
+      renderKeys(message.payload),
+      ...examplesOfShape.map(renderExample),
+    ];
   });
   return [
     '<article>',
-    heading(`emitted-${keyOf(channel)}`, code(channel)),
+    renderHeading(`emitted-${channelKey(channel)}`, renderCode(channel)),
     ...(texts.length === 0
       ? []
       : [
-          table(
+          renderTable(
             ['Text', 'When'],
-            texts.map(({ when, payload }) => [code(String(payload)), inline(when)]),
+            texts.map(({ when, payload }) => [renderCode(String(payload)), renderMarkdown(when)]),
           ),
         ]),
     ...shapes,
@@ -125,19 +140,19 @@ function emitted(channel: EmittedChannel): string {
   ].join('\n');
 }
 
-const type = ([name, schema]: readonly [string, Schema]): string =>
+const renderNamedType = ([name, schema]: readonly [string, Schema]): string =>
   [
     '<article>',
-    heading(`type-${name}`, name),
-    `<p>${inline(schema.description ?? '')}</p>`,
-    keysOf(schema) || `<p>${typeOf({ ...schema })}</p>`,
-    ...(schema.pattern === undefined ? [] : [`<p>As a pattern: ${code(schema.pattern)}</p>`]),
+    renderHeading(`type-${name}`, name),
+    `<p>${renderMarkdown(schema.description ?? '')}</p>`,
+    renderKeys(schema) || `<p>${renderType({ ...schema })}</p>`,
+    ...(schema.pattern === undefined ? [] : [`<p>As a pattern: ${renderCode(schema.pattern)}</p>`]),
     '</article>',
   ].join('\n');
 
 const types = Object.entries(components.schemas);
 
-const contents = (title: string, id: string, links: readonly string[]): string =>
+const renderContents = (title: string, id: string, links: readonly string[]): string =>
   `<li><a href="#${id}">${title}</a>\n<ul>\n${links.map((link) => `<li>${link}</li>`).join('\n')}\n</ul></li>`;
 
 const page = `<!doctype html>
@@ -174,13 +189,13 @@ repository, <code>docs/legacy-channels.md</code> also lists the deviations from 
 <ul>
 <li><a href="#nomenclature">Nomenclature</a></li>
 <li><a href="#connection">Connection</a></li>
-${contents(
+${renderContents(
   'Listened channels',
   'listened',
-  [...TRANSPORT.map(([name]) => name), ...CHANNELS.map(({ name }) => name)].map(listenedLink),
+  [...TRANSPORT.map(([name]) => name), ...CHANNELS.map(({ name }) => name)].map(renderListenedLink),
 )}
-${contents('Emitted channels', 'emitted', emittedChannels.map(emittedLink))}
-${contents(
+${renderContents('Emitted channels', 'emitted', emittedChannels.map(renderEmittedLink))}
+${renderContents(
   'Types',
   'types',
   types.map(([name]) => `<a href="#type-${name}">${name}</a>`),
@@ -191,30 +206,30 @@ ${contents(
 <section>
 <h2 id="nomenclature" tabindex="-1">Nomenclature</h2>
 <dl>
-${NOMENCLATURE.map(([term, meaning]) => `<div><dt>${term}</dt>\n<dd>${capital(inline(meaning))}</dd></div>`).join('\n')}
+${NOMENCLATURE.map(([term, meaning]) => `<div><dt>${term}</dt>\n<dd>${capitalize(renderMarkdown(meaning))}</dd></div>`).join('\n')}
 </dl>
 </section>
 <section>
 <h2 id="connection">Connection</h2>
 <ul>
-${CONNECTION.map((line) => `<li>${inline(line)}</li>`).join('\n')}
+${CONNECTION.map((line) => `<li>${renderMarkdown(line)}</li>`).join('\n')}
 </ul>
 </section>
 <section>
 <h2 id="listened">Listened channels</h2>
 <p>The events that a client may send. On every channel also:</p>
-${errorTable(COMMON_REFUSALS, 'Refused when, after the channel’s own')}
-${TRANSPORT.map(transport).join('\n')}
-${CHANNELS.map(listened).join('\n')}
+${renderErrors(COMMON_REFUSALS, 'Refused when, after the channel’s own')}
+${TRANSPORT.map(renderTransport).join('\n')}
+${CHANNELS.map(renderListened).join('\n')}
 </section>
 <section>
 <h2 id="emitted">Emitted channels</h2>
 <p>The events that a client may receive. Payloads always have the keys shown, in this order.</p>
-${emittedChannels.map(emitted).join('\n')}
+${emittedChannels.map(renderEmitted).join('\n')}
 </section>
 <section>
 <h2 id="types">Types</h2>
-${types.map(type).join('\n')}
+${types.map(renderNamedType).join('\n')}
 </section>
 </div>
 </main>

@@ -15,11 +15,12 @@ try {
   const [types = '', index = ''] = ['types.d.ts', 'index.d.ts'].map((name) =>
     readFileSync(join(folder, name), 'utf8'),
   );
-  // All public types are in types.ts: the imports of index.ts from there are in the same file here.
-  const own = index.replaceAll(/^(?:import|export) type \{[^}]*\} from '\.\/types\.ts';\n/gm, '');
-  if (/\bfrom '/.test(own)) throw new Error('src/client/index.ts imports types from more than types.ts.');
-  const head = '// Generated from src/client by scripts/print-client-types.ts.\n';
-  writeFileSync(join(root, 'client/index.d.ts'), head + types + own);
+  // Both modules become one file, so the imports of index.ts from types.ts are removed.
+  const ownTypes = index.replaceAll(/^(?:import|export) type \{[^}]*\} from '\.\/types\.ts';\n/gm, '');
+  if (/\bfrom '/.test(ownTypes))
+    throw new Error('src/client/index.ts imports types from more than types.ts.');
+  const header = '// Generated from src/client by scripts/print-client-types.ts.\n';
+  writeFileSync(join(root, 'client/index.d.ts'), header + types + ownTypes);
 } finally {
   rmSync(folder, { recursive: true });
 }

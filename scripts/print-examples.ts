@@ -1,4 +1,4 @@
-// Copies examples into docs/clients.md: each block that follows a line `<!-- examples/… -->` is replaced by that file.
+// Copies examples into docs/clients.md: replaces each block after a line `<!-- examples/… -->` by that file.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 

@@ -8,20 +8,24 @@ import {
   NOMENCLATURE,
   TRANSPORT,
   emittedChannels,
-  errorsOf,
-  exampleOf,
+  listErrors,
+  createExample,
 } from './legacy-contract.ts';
 
-const cell = (text: string): string => text.replaceAll('|', '\\|');
-const row = (...cells: string[]): string => `| ${cells.map(cell).join(' | ')} |`;
-const table = (head: string[], rows: readonly string[][]): string =>
-  [row(...head), `|${head.map(() => '---').join('|')}|`, ...rows.map((cells) => row(...cells))].join('\n');
+const escapeCell = (text: string): string => text.replaceAll('|', '\\|');
+const formatRow = (...cells: string[]): string => `| ${cells.map(escapeCell).join(' | ')} |`;
+const formatTable = (head: string[], rows: readonly string[][]): string =>
+  [
+    formatRow(...head),
+    `|${head.map(() => '---').join('|')}|`,
+    ...rows.map((cells) => formatRow(...cells)),
+  ].join('\n');
 
-const json = (value: unknown): string => `\`${JSON.stringify(value)}\``;
+const formatJson = (value: unknown): string => `\`${JSON.stringify(value)}\``;
 
-function formatReply(given: ReplyShape): string {
-  const { channel, shape, when } = given;
-  const payload = shape === undefined ? '' : ` ${json(exampleOf(given))}`;
+function formatReply(reply: ReplyShape): string {
+  const { channel, shape, when } = reply;
+  const payload = shape === undefined ? '' : ` ${formatJson(createExample(reply))}`;
   return `- \`${channel}\`${payload}${when === undefined ? '' : `, ${when}`}`;
 }
 
@@ -33,26 +37,29 @@ function formatListened(channel: Channel): string {
     description,
   ]);
   if (channel.otherFields !== null) fields.push(['…', 'any', 'optional', channel.otherFields]);
-  const errors = errorsOf(channel).map(({ when, text }) => [when, `\`${text}\``]);
+  const errors = listErrors(channel).map(({ when, text }) => [when, `\`${text}\``]);
   return [
     `### \`${channel.name}\``,
     channel.description,
     ...(fields.length === 0
       ? ['No fields.']
-      : [table(['field', 'type', '', 'meaning'], fields), `For example ${json(channel.example)}.`]),
+      : [
+          formatTable(['field', 'type', '', 'meaning'], fields),
+          `For example ${formatJson(channel.example)}.`,
+        ]),
     channel.replies.length === 0
       ? 'No reply.'
       : `Replies, in order:\n\n${channel.replies.map(formatReply).join('\n')}`,
-    ...(errors.length === 0 ? [] : [table(['`error` when, checked in this order', 'text'], errors)]),
+    ...(errors.length === 0 ? [] : [formatTable(['`error` when, checked in this order', 'text'], errors)]),
     ...channel.notes,
   ].join('\n\n');
 }
 
 function formatEmitted(channel: EmittedChannel): string {
   const rows = FRAME_EXAMPLES.filter((example) => example.channel === channel).map(
-    ({ when, to, payload }) => [when, to, json(payload)],
+    ({ when, to, payload }) => [when, to, formatJson(payload)],
   );
-  return `### \`${channel}\`\n\n${table(['when', 'to', 'payload'], rows)}`;
+  return `### \`${channel}\`\n\n${formatTable(['when', 'to', 'payload'], rows)}`;
 }
 
 const text = `# Legacy channels
@@ -79,7 +86,7 @@ ${CHANNELS.map(formatListened).join('\n\n')}
 
 ### On every channel
 
-${table(
+${formatTable(
   ['`error` when, after the channel’s own', 'text'],
   COMMON_REFUSALS.map(({ when, text }) => [when, `\`${text}\``]),
 )}

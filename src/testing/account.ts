@@ -98,8 +98,8 @@ export async function loginTestDevice(url: string, username: string, password: s
 
 function testAccount(url: string, token: string, { id, legacyId }: Identity, login: string): TestAccount {
   const graphql = createGraphqlClient(url, token);
-  const sockets: LegacyClient[] = [];
-  const follow = async (query: string, variables: Record<string, unknown>): Promise<TestSubscription> => {
+  const legacyClients: LegacyClient[] = [];
+  const subscribe = async (query: string, variables: Record<string, unknown>): Promise<TestSubscription> => {
     const subscription = graphql.subscribe(query, variables);
     if (variables['after'] === undefined) await subscription.nextOf('StreamLive');
     return subscription;
@@ -112,38 +112,42 @@ function testAccount(url: string, token: string, { id, legacyId }: Identity, log
     graphql,
     async connectLegacy(options) {
       const client = await connectLegacy(url, options);
-      sockets.push(client);
+      legacyClients.push(client);
       await client.push('authenticate', { token });
       return client;
     },
     subscribeToConversation: (conversationId, after) =>
-      follow(subscriptionOf('conversationEvents(conversationId: $id, after: $after)', '$id: ID!, '), {
-        id: conversationId,
-        after,
-      }),
+      subscribe(
+        createSubscriptionQuery('conversationEvents(conversationId: $id, after: $after)', '$id: ID!, '),
+        {
+          id: conversationId,
+          after,
+        },
+      ),
     subscribeToCircle: (circleId, after) =>
-      follow(subscriptionOf('circleEvents(circleId: $id, after: $after)', '$id: ID!, '), {
+      subscribe(createSubscriptionQuery('circleEvents(circleId: $id, after: $after)', '$id: ID!, '), {
         id: circleId,
         after,
       }),
-    subscribeToInbox: (after) => follow(subscriptionOf('inboxEvents(after: $after)', ''), { after }),
+    subscribeToInbox: (after) =>
+      subscribe(createSubscriptionQuery('inboxEvents(after: $after)', ''), { after }),
     async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.close();
+      for (const legacyClient of legacyClients) legacyClient.close();
       await graphql[Symbol.asyncDispose]();
     },
   };
 }
 
 /** Builds a subscription that selects the commonly tested fields of every durable event. */
-function subscriptionOf(field: string, variables: string): string {
+function createSubscriptionQuery(field: string, variables: string): string {
   return /* GraphQL */ `
-    subscription Follow(${variables}$after: Cursor) {
+    subscription Events(${variables}$after: Cursor) {
       ${field} {
         __typename
         cursor
         at
-        ... on MessageSent { message { id legacyId text status author { ...Who } } }
-        ... on MessageUpdated { message { id text author { ...Who } } }
+        ... on MessageSent { message { id legacyId text status author { ...ActorFields } } }
+        ... on MessageUpdated { message { id text author { ...ActorFields } } }
         ... on MessageDeleted { messageId }
         ... on MediaUploaded { message { id status } media { id filename extension } }
         ... on ConversationUpdated { conversation { id name } }
@@ -164,7 +168,7 @@ function subscriptionOf(field: string, variables: string): string {
         ... on Promoted { conversation { id name } }
       }
     }
-    fragment Who on Actor {
+    fragment ActorFields on Actor {
       __typename
       ... on User { id email }
       ... on Device { id name }

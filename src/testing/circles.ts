@@ -29,11 +29,11 @@ export async function createCircle(owner: TestAccount, ...members: readonly Test
 export async function createConversation(
   owner: TestAccount,
   circle: Entity,
-  ...others: readonly TestAccount[]
+  ...members: readonly TestAccount[]
 ): Promise<Entity> {
   const { createConversation } = await owner.graphql.run<{ createConversation: Entity }>(
     'mutation ($id: ID!, $emails: [String!]!) { createConversation(circleId: $id, name: "Talk", emails: $emails) { id legacyId } }',
-    { id: circle.id, emails: others.map((other) => other.login) },
+    { id: circle.id, emails: members.map((member) => member.login) },
   );
   return createConversation;
 }

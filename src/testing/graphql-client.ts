@@ -18,13 +18,13 @@ export interface GraphqlResponse<Result = Data> {
   readonly errors?: readonly GraphqlError[];
 }
 
-/** A subscription that queues the values of its root field until they are read. */
+/** A subscription that queues the values of its root field until a test reads them. */
 export interface TestSubscription<Item = Data> extends AsyncDisposable {
   /** Takes the next value, or the first that matches. Rejects after the timeout (5 s), and if the subscription ended. */
   next(matches?: (item: Item) => boolean, timeoutMs?: number): Promise<Item>;
   /** Takes the next value with this `__typename`. */
   nextOf(typename: string): Promise<Item>;
-  /** Resolves with the errors with which the subscription ended. */
+  /** Resolves with the errors of the end of the subscription; its message is `complete` for a normal end. */
   waitForEnd(): Promise<readonly GraphqlError[]>;
   /** Returns the queued values without taking them. */
   pending(): readonly Item[];
@@ -37,7 +37,7 @@ export interface GraphqlClient extends AsyncDisposable {
   send<Result = Data>(query: string, variables?: Data): Promise<GraphqlResponse<Result>>;
   /** Sends an operation and returns its data. Throws if it has errors. */
   run<Result = Data>(query: string, variables?: Data): Promise<Result>;
-  /** Sends an operation that must fail, and returns the code of its first error. */
+  /** Sends an operation that must fail, and returns the code of its first error. Throws if it succeeds. */
   expectError(query: string, variables?: Data): Promise<string>;
   /** Subscribes over WebSocket. A durable stream queues its `StreamLive`, too. */
   subscribe<Item = Data>(query: string, variables?: Data): TestSubscription<Item>;
@@ -105,7 +105,7 @@ function subscribe<Item>(client: Client, query: string, variables: Data | undefi
         if (errors !== undefined) fail(errors);
         for (const value of Object.values(data ?? {})) values.push(value);
       },
-      error: (error: unknown) => fail(Array.isArray(error) ? error : [{ message: describe(error) }]),
+      error: (error: unknown) => fail(Array.isArray(error) ? error : [{ message: describeError(error) }]),
       complete: () => fail([{ message: 'complete' }]),
     },
   );
@@ -129,7 +129,7 @@ function subscribe<Item>(client: Client, query: string, variables: Data | undefi
 }
 
 /** Describes an error, or the close event of a WebSocket. */
-function describe(error: unknown): string {
+function describeError(error: unknown): string {
   if (error instanceof Error) return error.message;
   if (typeof error === 'object' && error !== null && 'code' in error && 'reason' in error)
     return `closed ${String(error.code)} ${String(error.reason)}`;

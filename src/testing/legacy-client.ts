@@ -25,7 +25,7 @@ export interface LegacyFrame {
   readonly args: readonly unknown[];
 }
 
-/** A connection of a legacy client, which queues received frames until they are read. */
+/** A connection of a legacy client, which queues received frames until a test reads them. */
 export interface LegacyClient extends AsyncDisposable {
   readonly socket: LegacySocket;
   emit(channel: string, ...args: unknown[]): void;
@@ -70,10 +70,10 @@ export async function connectLegacy(url: string, options: LegacyOptions = {}): P
     ...transports,
   });
   const frames = createReceiveQueue<LegacyFrame>('frames');
-  const ends = createReceiveQueue<true>('disconnect');
+  const disconnects = createReceiveQueue<true>('disconnect');
   for (const channel of LEGACY_CHANNELS) socket.on(channel, (...args) => frames.push({ channel, args }));
   socket.on('disconnect', () => {
-    ends.push(true);
+    disconnects.push(true);
     frames.fail(new Error(`The socket is disconnected; queued: ${JSON.stringify(frames.pending())}`));
   });
   await new Promise<void>((resolve, reject) => {
@@ -112,7 +112,7 @@ export async function connectLegacy(url: string, options: LegacyOptions = {}): P
       ),
     pending: frames.pending,
     async waitForDisconnect() {
-      await ends.next();
+      await disconnects.next();
     },
     close: () => void socket.close(),
     async [Symbol.asyncDispose]() {

@@ -12,7 +12,7 @@ test('every event is encoded as the documented frames', () => {
   const lines = Object.entries(EVENT_SAMPLES).flatMap(([type, samples]) =>
     samples.length === 0
       ? [`${type}: nothing`]
-      : samples.map(({ fact }) => `${type}: ${formatFrames(framesOf(fact))}`),
+      : samples.map(({ event }) => `${type}: ${formatFrames(framesOf(event))}`),
   );
   expect(lines.join('\n')).toMatchInlineSnapshot(`
     "circle.invited: circle_invite {"event":"invite","circle_id":3,"circle_invite_id":5}
@@ -48,8 +48,8 @@ test('every event is encoded as the documented frames', () => {
 
 test('every ephemeral event is encoded as the documented frames', () => {
   const lines = EPHEMERAL_SAMPLES.map(
-    ({ fact }) =>
-      `${fact.type}: ${formatFrames(framesOfEphemeral(fact, ['webrtc_forward', 'webrtc_config']))}`,
+    ({ event }) =>
+      `${event.type}: ${formatFrames(framesOfEphemeral(event, ['webrtc_forward', 'webrtc_config']))}`,
   );
   expect(lines.join('\n')).toMatchInlineSnapshot(`
     "presence: circle {"event":"connect","user":"ann@example.com","circle_id":3}
@@ -65,14 +65,14 @@ test('every ephemeral event is encoded as the documented frames', () => {
 
 test('a device that is removed while offline sends no disconnect frame', () => {
   const [sample] = EVENT_SAMPLES['device.removed'];
-  expect(sample && framesOf({ ...sample.fact, online: false })).toEqual([]);
+  expect(sample && framesOf({ ...sample.event, online: false })).toEqual([]);
 });
 
 test('a forwarded payload is sent on the channels of the connection', () => {
-  const sample = EPHEMERAL_SAMPLES.find(({ fact }) => fact.type === 'signal');
-  expect(sample && framesOfEphemeral(sample.fact, ['webrtc_forward']).map(({ channel }) => channel)).toEqual([
-    'webrtc_forward',
-  ]);
+  const sample = EPHEMERAL_SAMPLES.find(({ event }) => event.type === 'signal');
+  expect(sample && framesOfEphemeral(sample.event, ['webrtc_forward']).map(({ channel }) => channel)).toEqual(
+    ['webrtc_forward'],
+  );
 });
 
 test.for([

@@ -4,10 +4,10 @@ import type { DomainEvent } from '../../src/events/event.ts';
 /** Returns the first sample of an event type. */
 export function sampleEvent<Type extends DomainEvent['type']>(
   type: Type,
-): (typeof EVENT_SAMPLES)[Type][number]['fact'] {
+): (typeof EVENT_SAMPLES)[Type][number]['event'] {
   const [first] = EVENT_SAMPLES[type];
   if (first === undefined) throw new Error(`There is no sample of ${type}.`);
-  return first.fact;
+  return first.event;
 }
 
 /** Creates a `message.sent` event with this text. */

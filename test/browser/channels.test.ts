@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { emittedChannels, errorsOf } from '../../scripts/legacy-contract.ts';
+import { emittedChannels, listErrors } from '../../scripts/legacy-contract.ts';
 import { CHANNELS } from '../../src/bridge/contract/channels.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
@@ -31,7 +31,7 @@ describe.skipIf(isMissing('chromium'))('the page of the legacy channels', BROWSE
         expect(articleText).toContain(name);
         expect(articleText).toContain(description.replaceAll('`', ''));
       }
-      for (const { text } of errorsOf(channel)) expect(articleText).toContain(text);
+      for (const { text } of listErrors(channel)) expect(articleText).toContain(text);
     }
     for (const name of emittedChannels)
       await page.locator(`#emitted-${name.replace(' ', '_')}`, { hasText: name }).waitFor();

@@ -782,8 +782,10 @@ test('every row of the documentation was sent', () => {
     received.filter(({ packet }) => packet.startsWith('42')).map(({ packet }) => rowOf(packet)),
   );
   const documentedRows = [
-    ...Object.values(EVENT_SAMPLES).flatMap((samples) => samples.flatMap(({ fact }) => framesOf(fact))),
-    ...EPHEMERAL_SAMPLES.flatMap(({ fact }) => framesOfEphemeral(fact, ['webrtc_forward', 'webrtc_config'])),
+    ...Object.values(EVENT_SAMPLES).flatMap((samples) => samples.flatMap(({ event }) => framesOf(event))),
+    ...EPHEMERAL_SAMPLES.flatMap(({ event }) =>
+      framesOfEphemeral(event, ['webrtc_forward', 'webrtc_config']),
+    ),
   ].map(({ channel, payload }) => rowOf(`42${JSON.stringify([channel, payload])}`));
   expect([...receivedRows]).toEqual(expect.arrayContaining(documentedRows));
 });

@@ -7,8 +7,8 @@ import { decodeEvent } from '../harness/legacy-types.ts';
 // Contract 8.5: in the frames of every event, each field has the type to which apps cast it without a check.
 
 const frames = [
-  ...Object.values(EVENT_SAMPLES).flatMap((samples) => samples.flatMap(({ fact }) => framesOf(fact))),
-  ...EPHEMERAL_SAMPLES.flatMap(({ fact }) => framesOfEphemeral(fact, ['webrtc_forward', 'webrtc_config'])),
+  ...Object.values(EVENT_SAMPLES).flatMap((samples) => samples.flatMap(({ event }) => framesOf(event))),
+  ...EPHEMERAL_SAMPLES.flatMap(({ event }) => framesOfEphemeral(event, ['webrtc_forward', 'webrtc_config'])),
 ];
 
 test.for(frames.map(({ channel, payload }) => encodeEvent(channel, payload)))(

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { emittedChannels, shapesOf } from '../../scripts/legacy-contract.ts';
+import { emittedChannels, readShapes } from '../../scripts/legacy-contract.ts';
 import { CHANNELS } from '../../src/bridge/contract/channels.ts';
 import { createCircle, createConversation, createDevice } from '../../src/testing/index.ts';
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
@@ -12,7 +12,9 @@ import { readEventName } from './asyncapi-document.ts';
 // Checks frames on the wire against the schemas of asyncapi.yaml.
 
 const listShapeNames = () =>
-  emittedChannels.flatMap((channel) => Object.keys(shapesOf(channel)).map((shape) => `${channel}.${shape}`));
+  emittedChannels.flatMap((channel) =>
+    Object.keys(readShapes(channel)).map((shape) => `${channel}.${shape}`),
+  );
 
 const runMutation = (account: TestAccount, field: string, variables: Record<string, unknown>) => {
   const types: Record<string, string> = {

@@ -225,7 +225,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     expect(JSON.parse(program.printed())).toMatchObject({ level: 50, msg: message });
   });
 
-  test('reports all invalid settings at once, and does not start', async () => {
+  test('reports all invalid settings together, and does not start', async () => {
     await using program = runProgram({ PORT: 'x', DATABASE_URL: 'postgres://nowhere', TURN_TTL: '1' });
     expect(await program.exited).toEqual([1, null]);
     for (const name of ['PORT', 'TURN_TTL', 'AUTH_SECRET']) expect(program.printed()).toContain(`${name}:`);

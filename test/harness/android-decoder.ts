@@ -1,9 +1,9 @@
 import { isInt32, decodeEvent } from './legacy-types.ts';
 import type { PacketConnection } from './packet-connection.ts';
 
-// The casts of the Android app on received events. A cast that fails ends the app.
+// Decodes received events with the casts of the Android app. A failed cast crashes the app.
 
-/** Casts as Java does: throws for another type. The app catches the exception of a missing key. */
+/** Casts a field as Java does. Throws for another type. The app catches the exception for a missing key. */
 export function castField<Value>(
   object: Record<string, unknown>,
   key: string,
@@ -15,15 +15,15 @@ export function castField<Value>(
 const isText = (value: unknown) => typeof value === 'string';
 const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-interface Bubble {
+interface MessageBubble {
   readonly id: number;
   readonly linkId: number;
   readonly medias: number;
   readonly content: string;
 }
 
-/** Returns the bubble that the app shows for an event on `message`; undefined if a field is missing. */
-function bubbleOf(packet: string): Bubble | undefined {
+/** Returns the chat bubble that the app shows for an event on `message`; undefined if a field is missing. */
+function decodeBubble(packet: string): MessageBubble | undefined {
   const { channel, payload } = decodeEvent(packet);
   if (channel !== 'message') throw new Error(`Not on message: ${packet}`);
   if (!isObject(payload)) throw new TypeError('ClassCastException: the argument');
@@ -39,23 +39,23 @@ function bubbleOf(packet: string): Bubble | undefined {
   };
 }
 
-export const readMessageBubble = async (screen: PacketConnection) =>
-  bubbleOf(await screen.next('42["message"'));
+export const readMessageBubble = async (connection: PacketConnection) =>
+  decodeBubble(await connection.next('42["message"'));
 
-/** Returns the credentials of an event on `webrtc_config`; undefined if it has none. */
+/** Reads the credentials of the next event on `webrtc_config`; undefined if it has none. */
 export async function readTurnCredentials(
-  screen: PacketConnection,
+  connection: PacketConnection,
 ): Promise<{ username: string; password: string } | undefined> {
-  const { payload } = decodeEvent(await screen.next('42["webrtc_config"'));
+  const { payload } = decodeEvent(await connection.next('42["webrtc_config"'));
   if (!isObject(payload)) throw new TypeError('ClassCastException: the argument');
   const config = payload as Record<string, unknown>;
   if (!('username' in config)) return undefined;
   return { username: castField(config, 'username', isText), password: castField(config, 'password', isText) };
 }
 
-/** Returns the sender of a forwarded event, and its `message`. */
-export async function readForward(screen: PacketConnection): Promise<{ from: number; message: unknown }> {
-  const { payload } = decodeEvent(await screen.next('42["webrtc_forward"'));
+/** Reads the sender and the `message` of the next forwarded event. */
+export async function readForward(connection: PacketConnection): Promise<{ from: number; message: unknown }> {
+  const { payload } = decodeEvent(await connection.next('42["webrtc_forward"'));
   const frame = payload as { sender_id: number; content: Record<string, unknown> };
   return { from: frame.sender_id, message: frame.content['message'] };
 }

@@ -10,8 +10,8 @@ export interface DataFolder extends AsyncDisposable {
 }
 
 /**
- * Creates a DATA_DIR in which a program starts for the first time: it holds an empty database cluster and nothing else.
- * The cluster is a copy, as `initdb` of the embedded database takes four seconds of CPU.
+ * Creates a DATA_DIR with an empty database cluster, as for a first start. The cluster is a copy, as `initdb` of the
+ * embedded database takes four seconds of CPU.
  */
 export async function createDataFolder(parent = tmpdir()): Promise<DataFolder> {
   const cluster = await prepareCluster();
@@ -20,7 +20,7 @@ export async function createDataFolder(parent = tmpdir()): Promise<DataFolder> {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) };
 }
 
-/** Returns the folder of the cluster, which is kept between runs for each version of the embedded database. */
+/** Returns the folder of a cluster that is cached between runs for each version of the embedded database. */
 async function prepareCluster(): Promise<string> {
   const { version } = JSON.parse(
     readFileSync(join(ROOT, 'node_modules', '@electric-sql', 'pglite', 'package.json'), 'utf8'),
@@ -31,7 +31,7 @@ async function prepareCluster(): Promise<string> {
   const unfinished = await mkdtemp(join(CACHE, 'unfinished-'));
   const database = await PGlite.create({ dataDir: join(unfinished, 'db') });
   await database.close();
-  // Fails when another worker was faster; its cluster is as good.
+  // Fails if another worker was faster. Its cluster is equivalent.
   await rename(join(unfinished, 'db'), cluster).catch((error: unknown) => {
     if (!existsSync(cluster)) throw error;
   });

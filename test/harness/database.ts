@@ -7,22 +7,22 @@ import { createLogger } from '../../src/log.ts';
 import { createDataFolder } from './data-folder.ts';
 import { DATABASE_PREFIX } from './postgres.ts';
 
-let opened: Promise<Database> | undefined;
+let openedDatabase: Promise<Database> | undefined;
 
 /**
- * Returns this worker's database, of the project's kind, emptied: call it in every test. The test files that a worker
- * runs share it. It stays open until the worker exits, also when it is disposed.
+ * Empties and returns this worker's database, of the project's kind. Call it in every test. All test files of a worker
+ * share it. It stays open until the worker exits, even if it is disposed.
  */
 export async function openTestDatabase(): Promise<Database> {
-  opened ??= inject('database') === 'postgres' ? openOwnPostgres() : openOwnEmbedded();
-  const database = await opened;
-  await empty(database);
+  openedDatabase ??= inject('database') === 'postgres' ? openOwnPostgres() : openOwnEmbedded();
+  const database = await openedDatabase;
+  await deleteRows(database);
   return { ...database, [Symbol.asyncDispose]: async () => {} };
 }
 
 /**
- * Opens a copy of a prepared cluster, which takes half the CPU time of a new one in memory. The end of the run deletes its
- * folder: workers exit without disposing of what their tests share.
+ * Opens a copy of a prepared cluster, which takes half the CPU time of a new one in memory. Its folder is deleted at the
+ * end of the run, as workers exit without disposing of shared databases.
  */
 export async function openOwnEmbedded(): Promise<Database> {
   const { path } = await createDataFolder(inject('embeddedDatabases'));
@@ -32,16 +32,16 @@ export async function openOwnEmbedded(): Promise<Database> {
 const open = (options: Parameters<typeof openDatabase>[0]) => openDatabase(options, createLogger('silent'));
 
 /**
- * Deletes what tests have written, in one statement, and keeps what a new database has. Deleting from small tables is
- * four times faster than truncating them: the embedded database creates a file for each table and index it truncates.
+ * Deletes the rows that tests have written, in one statement, and keeps those of a new database. For small tables this is
+ * four times faster than truncating: the embedded database creates a file for each truncated table and index.
  */
-async function empty({ db }: Database): Promise<void> {
+async function deleteRows({ db }: Database): Promise<void> {
   await sql`
     do $$
     declare
       target text;
     begin
-      -- Foreign keys are not checked: all tables are emptied.
+      -- Disables foreign key checks, as all tables are emptied.
       set local session_replication_role = replica;
       for target in
         select quote_ident(tablename) from pg_tables
@@ -63,13 +63,13 @@ async function openOwnPostgres(): Promise<Database> {
   const serverUrl = inject('postgresUrl');
   if (serverUrl === undefined) throw new Error('The postgres project provides no postgresUrl.');
   const name = `${DATABASE_PREFIX}${process.pid}_${Date.now()}`;
-  await onServer(serverUrl, `create database ${name}`);
+  await runOnServer(serverUrl, `create database ${name}`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
   return open({ kind: 'postgres', url: url.href });
 }
 
-async function onServer(url: string, statement: string): Promise<void> {
+async function runOnServer(url: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {

@@ -22,19 +22,19 @@ import { openTestDatabase } from './database.ts';
 
 export const SECRET = 'a secret of the tests, for accounts';
 
-export interface DepsOptions {
+export interface TestDepsOptions {
   readonly tokens?: Partial<TokenSettings>;
   readonly rateLimits?: boolean;
   /** Wraps the database of queries, to observe them. Presence and the event log keep the plain one. */
   readonly wrapDb?: (db: Db) => Db;
 }
 
-/** Creates the dependencies of domain functions, none of them fake, over this worker's emptied database. */
+/** Creates the real dependencies of domain functions over this worker's emptied database. */
 export async function createTestDeps({
   tokens,
   rateLimits = false,
   wrapDb = (db) => db,
-}: DepsOptions = {}): Promise<Deps & AsyncDisposable> {
+}: TestDepsOptions = {}): Promise<Deps & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
   const { db: plainDb, epoch, kind } = await openTestDatabase();
   const db = wrapDb(plainDb);

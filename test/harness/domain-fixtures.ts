@@ -19,7 +19,7 @@ export interface TestUser {
   readonly email: string;
 }
 
-/** Creates an account without a password, which saves the hash. */
+/** Creates an account without a password, which saves hashing one. */
 export async function createUser(deps: Deps, name: string): Promise<TestUser> {
   const user = await transact(deps, async (unit) => {
     const created = await users.insert(unit.tx, {
@@ -30,7 +30,7 @@ export async function createUser(deps: Deps, name: string): Promise<TestUser> {
       lastName: 'Example',
       birthday: null,
     });
-    if (created === undefined) throw new Error(`There is a ${name} already.`);
+    if (created === undefined) throw new Error(`There already is a user ${name}.`);
     await unit.create(accountTopic({ kind: 'user', id: created.id }));
     return created;
   });
@@ -56,12 +56,12 @@ export async function createConversation(
   deps: Deps,
   circle: Circle,
   admin: TestUser,
-  ...others: readonly TestUser[]
+  ...participants: readonly TestUser[]
 ): Promise<Conversation> {
   return conversations.createConversation(deps, admin.actor, {
     circleId: circle.id,
     name: 'A conversation',
-    emails: others.map(({ email }) => email),
+    emails: participants.map(({ email }) => email),
   });
 }
 
@@ -74,7 +74,7 @@ export async function createDevice(
   return { kind: 'device', id: device.id };
 }
 
-/** A session that never expires. */
+/** Creates a session that never expires. */
 export const createSession = (actor: ActorRef): Session => ({
   actor,
   tokenId: 'none',
@@ -82,7 +82,7 @@ export const createSession = (actor: ActorRef): Session => ({
   expiresAt: Infinity,
 });
 
-/** Returns all events in the topic's log, including those that readers do not receive. */
+/** Returns all events in the topic's log, including those that are not delivered to readers. */
 export async function readEvents(deps: Deps, topic: Topic): Promise<DomainEvent[]> {
   const page = await eventLog.readAfter(deps.db, topic, 0, 1000);
   return (page?.entries ?? []).map((entry) => toEnvelope(entry).event);
@@ -93,7 +93,7 @@ export async function readEventTypes(deps: Deps, topic: Topic): Promise<string[]
   return (await readEvents(deps, topic)).map(({ type }) => type);
 }
 
-/** Reads a stream until the server ends it. Returns its events and its error. */
+/** Reads a stream until the server ends it, and returns its events and its error. */
 export async function readToEnd(stream: EventStream): Promise<{ events: DomainEvent[]; error: unknown }> {
   const events: DomainEvent[] = [];
   try {
@@ -104,18 +104,18 @@ export async function readToEnd(stream: EventStream): Promise<{ events: DomainEv
   }
 }
 
-/** Returns `done` for each attempt that succeeds, and the error code for each that is refused. */
-export async function readOutcomes(attempts: readonly Promise<unknown>[]): Promise<string[]> {
-  const settled = await Promise.allSettled(attempts);
-  return settled.map((one) => (one.status === 'fulfilled' ? 'done' : codeOf(one.reason)));
+/** Waits for each promise, and returns `done` if it is fulfilled, otherwise the error code. */
+export async function readOutcomes(promises: readonly Promise<unknown>[]): Promise<string[]> {
+  const settled = await Promise.allSettled(promises);
+  return settled.map((result) => (result.status === 'fulfilled' ? 'done' : errorCode(result.reason)));
 }
 
-/** Returns the error code of a refused attempt; `done` if it succeeds. */
-export async function readErrorCode(attempt: Promise<unknown>): Promise<string | undefined> {
-  return (await readOutcomes([attempt]))[0];
+/** Returns the error code of a rejected promise; `done` if it is fulfilled. */
+export async function readErrorCode(promise: Promise<unknown>): Promise<string | undefined> {
+  return (await readOutcomes([promise]))[0];
 }
 
-function codeOf(error: unknown): string {
+function errorCode(error: unknown): string {
   if (error instanceof DomainError) return error.code;
   throw error;
 }

@@ -9,7 +9,7 @@ export interface EngineIoResponse {
   readonly text: string;
 }
 
-/** An Engine.IO polling session of which a test makes every request. */
+/** An Engine.IO polling session. The test makes each request. */
 export interface PollingSession {
   readonly sid: string;
   /** The response to the handshake. */
@@ -24,14 +24,14 @@ export interface PollingSession {
 const TEXT = 'text/plain;charset=UTF-8';
 export const BINARY = 'application/octet-stream';
 
-/** Opens a session with a query such as `EIO=3&b64=1`. Every request carries the headers. */
+/** Opens a session with a query such as `EIO=3&b64=1`. Every request has the headers. */
 export async function openPollingSession(
   url: string,
   query: string,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<PollingSession> {
   const path = `/socket.io/?${query}${query === '' ? '' : '&'}transport=`;
-  const ask = async (address: string, init: RequestInit = { headers }): Promise<EngineIoResponse> => {
+  const sendRequest = async (address: string, init: RequestInit = { headers }): Promise<EngineIoResponse> => {
     const response = await fetch(address, init);
     const bytes = Buffer.from(await response.arrayBuffer());
     return {
@@ -41,15 +41,15 @@ export async function openPollingSession(
       text: bytes.toString(),
     };
   };
-  const handshake = await ask(`${url}${path}polling`);
+  const handshake = await sendRequest(`${url}${path}polling`);
   const sid = /"sid\\?":\\?"([^"\\]+)\\?"/.exec(handshake.bytes.toString('latin1'))?.[1] ?? '';
   const address = `${url}${path}polling&sid=${sid}`;
   return {
     sid,
     handshake,
-    poll: () => ask(address),
+    poll: () => sendRequest(address),
     post: (body, contentType = TEXT) =>
-      ask(address, {
+      sendRequest(address, {
         method: 'POST',
         body: Buffer.from(body),
         headers: { ...headers, 'content-type': contentType },
@@ -81,20 +81,20 @@ export const encodePayload = (packets: readonly string[]): string => packets.joi
 /** Decodes a text payload of protocol 3. */
 export function decodeTextPayload(payload: string): string[] {
   const packets: string[] = [];
-  for (let at = 0; at < payload.length;) {
-    const colon = payload.indexOf(':', at);
-    const end = colon + 1 + Number(payload.slice(at, colon));
+  for (let offset = 0; offset < payload.length;) {
+    const colon = payload.indexOf(':', offset);
+    const end = colon + 1 + Number(payload.slice(offset, colon));
     packets.push(payload.slice(colon + 1, end));
-    at = end;
+    offset = end;
   }
   return packets;
 }
 
-/** Tries to open a WebSocket, and returns the status and the body with which it was refused. */
+/** Requests a WebSocket that the server must refuse, and returns the status and body of the response. */
 export async function readUpgradeError(url: string, query: string): Promise<string> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?${query}`);
   return new Promise((resolve, reject) => {
-    socket.on('open', () => reject(new Error('It was opened.')));
+    socket.on('open', () => reject(new Error('The WebSocket was opened.')));
     socket.on('error', reject);
     socket.on('unexpected-response', (_request, response) => {
       const chunks: Buffer[] = [];
@@ -106,6 +106,6 @@ export async function readUpgradeError(url: string, query: string): Promise<stri
 
 /** Decodes the handshake in a packet `0{…}`. */
 export const decodeHandshake = (packet: string): Record<string, unknown> => {
-  if (!packet.startsWith('0')) throw new Error(`No handshake: ${packet}`);
+  if (!packet.startsWith('0')) throw new Error(`Not a handshake: ${packet}`);
   return JSON.parse(packet.slice(1)) as Record<string, unknown>;
 };

@@ -40,13 +40,13 @@ export async function createTestCore(): Promise<Core> {
   return { epoch, url, ...createNode(db) };
 }
 
-/** Creates the event layer of another node on the same database. It receives only what a test delivers to its bus. */
+/** Creates the event layer of another node on the same database. It receives only events that a test delivers to its bus. */
 export function createNode(db: Db): { readonly db: Db; readonly bus: Bus; readonly tails: Tails } {
   const bus = createBus(silent);
   return { db, bus, tails: createTails({ eventLog: createEventLog(db), bus, log: silent }) };
 }
 
-/** Creates an event with a number to identify it. */
+/** Creates an event that is identified by a number. */
 export const createNumberedEvent = (number: number, conversationId = CONVERSATION): DomainEvent => ({
   type: 'message.deleted',
   conversationId,
@@ -96,7 +96,7 @@ export async function readItems(stream: EventStream, count: number): Promise<Str
   return items;
 }
 
-const userOf = (id: number): User => ({
+const createUser = (id: number): User => ({
   id: id as UserId,
   email: `user${id}@example.com`,
   firstName: 'User',
@@ -106,7 +106,7 @@ const userOf = (id: number): User => ({
   updatedAt: '2026-01-01T00:00:00.000Z',
 });
 
-/** A `message.sent` event. */
+/** Creates a `message.sent` event. */
 export const createMessageSent = (number: number, text: string): DomainEvent => ({
   type: 'message.sent',
   message: {
@@ -125,7 +125,7 @@ export const createMessageSent = (number: number, text: string): DomainEvent => 
   media: [],
 });
 
-const participantOf = (number: number) =>
+const createParticipant = (number: number) =>
   ({
     id: number as ParticipantId,
     conversationId: CONVERSATION,
@@ -135,30 +135,30 @@ const participantOf = (number: number) =>
     updatedAt: '2026-01-01T00:00:00.000Z',
   }) as const;
 
-/** The event that a user is kicked from the conversation. */
+/** Creates the event of a user kicked from the conversation. */
 export const createParticipantKicked = (number: number): DomainEvent => ({
   type: 'participant.kicked',
-  participant: participantOf(number),
-  user: userOf(number),
-  by: userOf(1),
+  participant: createParticipant(number),
+  user: createUser(number),
+  by: createUser(1),
 });
 
-/** The event that a user leaves the conversation because its account is deleted. */
+/** Creates the event of a user who leaves the conversation because the account is deleted. */
 export const createParticipantDeleted = (number: number): DomainEvent => ({
   type: 'participant.left',
-  participant: participantOf(number),
-  user: userOf(number),
+  participant: createParticipant(number),
+  user: createUser(number),
   deleted: true,
 });
 
-/** The event that a user is online. */
+/** Creates the view of an online user. */
 export const createActorView = (number: number): ActorView => ({
   kind: 'user',
-  user: userOf(number),
+  user: createUser(number),
   online: true,
 });
 
-/** The ephemeral event that a user started or stopped typing. */
+/** Creates the ephemeral event of a user who starts or stops typing. */
 export const createTyping = (number: number, isTyping = true): Ephemeral => ({
   type: 'typing',
   topic: TOPIC,

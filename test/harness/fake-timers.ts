@@ -2,11 +2,11 @@ import type { StartTimer } from '../../src/lib/timeout.ts';
 
 export interface FakeTimers {
   readonly startTimer: StartTimer;
-  /** Lets time pass: calls back what is due, in order, including timers started meanwhile. */
+  /** Advances the clock, and runs due callbacks in order, including those of timers started by them. */
   advance(ms: number): void;
 }
 
-/** Timers that elapse on demand. Unlike vitest's, they leave alone the timers of the database client. */
+/** Creates timers that a test advances. Unlike vitest's, they do not affect the timers of the database client. */
 export function createFakeTimers(): FakeTimers {
   const pending = new Set<{ readonly dueAt: number; readonly callback: () => void }>();
   let now = 0;

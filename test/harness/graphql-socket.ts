@@ -1,15 +1,15 @@
 import { WebSocket } from 'ws';
 import { createReceiveQueue } from '../../src/testing/receive-queue.ts';
 
-/** A GraphQL WebSocket on which a test writes and reads every frame. */
+/** A GraphQL WebSocket. The test writes and reads every frame. */
 export interface GraphqlSocket extends AsyncDisposable {
   readonly socket: WebSocket;
   send(frame: unknown): void;
   /** Resolves with the next frame, or the first that matches. */
-  next(fits?: (frame: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>;
+  next(matches?: (frame: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>;
   /** Resolves with the next frame of a type. */
   nextOf(type: string): Promise<Record<string, unknown>>;
-  /** Returns the frames received and not read. */
+  /** Returns the queued frames without taking them. */
   pending(): readonly Record<string, unknown>[];
   waitForClose(): Promise<{ code: number; reason: string }>;
 }
@@ -22,7 +22,7 @@ export async function openGraphqlSocket(url: string, init?: Record<string, unkno
   socket.on('message', (data: Buffer) => frames.push(JSON.parse(data.toString())));
   socket.on('close', (code, reason) => closes.push({ code, reason: reason.toString() }));
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
-  const raw: GraphqlSocket = {
+  const graphqlSocket: GraphqlSocket = {
     socket,
     send: (frame) => socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame)),
     next: frames.next,
@@ -34,8 +34,8 @@ export async function openGraphqlSocket(url: string, init?: Record<string, unkno
     },
   };
   if (init !== undefined) {
-    raw.send({ type: 'connection_init', payload: init });
-    await raw.nextOf('connection_ack');
+    graphqlSocket.send({ type: 'connection_init', payload: init });
+    await graphqlSocket.nextOf('connection_ack');
   }
-  return raw;
+  return graphqlSocket;
 }

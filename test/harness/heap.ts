@@ -6,7 +6,7 @@ const collectGarbage = runInNewContext('gc') as () => void;
 
 /** Returns the bytes of reachable objects and of their external buffers, after a full garbage collection. */
 export function measureMemory(): number {
-  // Buffers are freed on other threads: the second collection waits until those of the first are.
+  // Buffers are freed on other threads. The second collection waits until the first has freed them.
   collectGarbage();
   collectGarbage();
   const { heapUsed, external } = process.memoryUsage();

@@ -3,20 +3,20 @@ import { test } from 'vitest';
 import { findCommand, findPython } from './commands.ts';
 import { SKIP_TITLE } from './summary-reporter.ts';
 
-const programs = {
+const finders = {
   'redis-server': () => findCommand('redis-server'),
   chromium: () => findCommand('chromium', 'chromium-browser', 'google-chrome'),
   faketime: () => findCommand('faketime'),
   nginx: () => findCommand('nginx'),
   turnserver: () => findCommand('turnserver'),
   turnutils_uclient: () => findCommand('turnutils_uclient'),
-  unshare: () => findNamespaces(),
+  unshare: () => findUnshare(),
   script: () => findCommand('script'),
   'python3-aiohttp': () => findPython('aiohttp'),
   'python3-socketio': () => findPython('socketio', 'aiohttp'),
 } as const;
 
-export type Program = keyof typeof programs;
+export type Program = keyof typeof finders;
 
 /**
  * Returns whether tests must be skipped because a program that they run is not installed:
@@ -24,7 +24,7 @@ export type Program = keyof typeof programs;
  * Throws instead if REQUIRE_ALL is set, which fails the file.
  */
 export function isMissing(...names: readonly Program[]): boolean {
-  const missing = names.filter((name) => find(name) === undefined);
+  const missing = names.filter((name) => findProgram(name) === undefined);
   if (missing.length === 0) return false;
   const list = missing.join(', ');
   if (isAllRequired()) throw new Error(`REQUIRE_ALL is set and this is not installed: ${list}`);
@@ -43,19 +43,19 @@ export function isAllRequired(): boolean {
  * @public
  */
 export function requireProgram(name: Program): string {
-  const path = find(name);
+  const path = findProgram(name);
   if (path === undefined) throw new Error(`${name} is not installed`);
   return path;
 }
 
 /** TEST_WITHOUT lists programs, separated by commas, that count as missing. */
-function find(name: Program): string | undefined {
+function findProgram(name: Program): string | undefined {
   const without = process.env.TEST_WITHOUT?.split(',') ?? [];
-  return without.includes(name) ? undefined : programs[name]();
+  return without.includes(name) ? undefined : finders[name]();
 }
 
 /** Finds `unshare`, if the system lets the current user mount filesystems in a namespace. */
-function findNamespaces(): string | undefined {
+function findUnshare(): string | undefined {
   const path = findCommand('unshare');
   return path !== undefined && spawnSync(path, ['-rm', 'true'], { stdio: 'ignore' }).status === 0
     ? path

@@ -15,7 +15,7 @@ const orNull =
     value === null || test(value);
 const all = (names: string, test: Test) => names.split(' ').map((name) => [name, test] as const);
 
-/** Types that the apps cast to without a check (contract 8.5). */
+/** Field types that the apps cast to without a check (contract 8.5). */
 const TYPES: ReadonlyMap<string, Test> = new Map([
   ...all(
     'id link_id device_id conversation_id circle_id message_id circle_invite_id medias sender_id',
@@ -25,7 +25,7 @@ const TYPES: ReadonlyMap<string, Test> = new Map([
   ...all('filename extension', orNull(isText)),
   ...all('isOnline is_online is_device is_writing activated received', isFlag),
   ['media_list', Array.isArray],
-  // The content of a message is its text, that of a forward any object.
+  // The content of a message is a text, that of a forwarded event any object.
   ['content', (value) => isText(value) || typeof value === 'object'],
 ]);
 

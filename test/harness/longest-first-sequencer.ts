@@ -1,7 +1,7 @@
 import { BaseSequencer } from 'vitest/node';
 import type { TestSpecification } from 'vitest/node';
 
-/** Files that take longest, the longest first. A fresh clone has no durations of earlier runs to order by. */
+/** The slowest files, the slowest first. A fresh clone has no durations of earlier runs to sort by. */
 const LONGEST = [
   'test/examples/outages.test.ts',
   'test/client/restarts.test.ts',
@@ -22,7 +22,7 @@ const LONGEST = [
   'test/examples/event-source.test.ts',
 ];
 
-/** Starts the longest files of each project first, so that no worker is left with one while the others are idle. */
+/** Starts the slowest files of each project first, so that none runs alone at the end while other workers are idle. */
 export class LongestFirstSequencer extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);

@@ -18,20 +18,20 @@ export interface MobileDialect {
   post(session: PollingSession, packets: readonly string[]): Promise<unknown>;
 }
 
-/** The Java client: no cache-busting stamp, binary posts, UTF-8 encoded once. */
+/** The Java client: no cache-busting parameter, binary posts, UTF-8 encoded once. */
 export const ANDROID: MobileDialect = {
   query: 'EIO=3',
   headers: { 'user-agent': 'Dalvik/2.1.0 (Linux; U; Android 8.0.0; Pixel Build/OPR6.170623.013)' },
   post: (session, packets) => session.post(encodeBinaryPayload(packets), BINARY),
 };
 
-const utf8AsText = (packet: string): string => Buffer.from(packet).toString('latin1');
+const encodeTwice = (packet: string): string => Buffer.from(packet).toString('latin1');
 
 /** The Swift client: no `EIO`, requests base64, text posts, UTF-8 encoded twice. */
 export const IOS: MobileDialect = {
   query: 'b64=1',
   headers: { 'user-agent': 'Neo/1 CFNetwork/976 Darwin/18.2.0' },
-  post: (session, packets) => session.post(encodeTextPayload(packets.map(utf8AsText))),
+  post: (session, packets) => session.post(encodeTextPayload(packets.map(encodeTwice))),
 };
 
 /** Later versions of the Swift client, which encode once. */
@@ -44,81 +44,81 @@ export interface MobileClient extends PacketConnection {
   readonly sid: string;
   /** Resolves once the session is upgraded to its WebSocket. */
   waitForUpgrade(): Promise<void>;
-  /** Closes as the libraries do, after sending what is queued. */
+  /** Closes as the libraries do, after sending the queued packets. */
   close(): Promise<void>;
 }
 
-interface Line {
+interface Transport {
   send(packet: string): void;
   /** Resolves once nothing is queued or in flight. */
-  sent(): Promise<void>;
+  flush(): Promise<void>;
 }
 
-/** Connects as an app does: over polling, then over a WebSocket unless `upgrades` is false. Returns after the handshake. */
+/** Connects as an app does: over polling, then upgraded to a WebSocket unless `upgrades` is false. Returns after the handshake. */
 export async function connectMobileClient(
   url: string,
-  model: MobileDialect,
+  dialect: MobileDialect,
   { upgrades = true }: { readonly upgrades?: boolean } = {},
 ): Promise<MobileClient> {
-  const session = await openPollingSession(url, model.query, model.headers);
+  const session = await openPollingSession(url, dialect.query, dialect.headers);
   const inbox = createReceiveQueue<string>('packets');
-  const polling = pollingLine(session, model, (packet) => inbox.push(packet));
-  let line: Line = polling;
+  const polling = startPolling(session, dialect, (packet) => inbox.push(packet));
+  let transport: Transport = polling;
   let socket: WebSocket | undefined;
-  let closing = false;
-  let pausing: Promise<void> | undefined;
-  const takeOver = async (by: WebSocket): Promise<void> => {
+  let isClosing = false;
+  let switching: Promise<void> | undefined;
+  const switchTransport = async (webSocket: WebSocket): Promise<void> => {
     await polling.pause();
-    by.on('message', (data: Buffer) => inbox.push(data.toString()));
-    by.send('5');
-    line = socketLine(by);
-    for (const packet of polling.unsent()) line.send(packet);
+    webSocket.on('message', (data: Buffer) => inbox.push(data.toString()));
+    webSocket.send('5');
+    transport = createSocketTransport(webSocket);
+    for (const packet of polling.takeQueued()) transport.send(packet);
   };
   const upgrade = async (): Promise<void> => {
     socket = await session.openSocket();
-    await probe(socket);
-    if (closing) return socket.terminate();
-    pausing = takeOver(socket);
-    await pausing;
+    await sendProbe(socket);
+    if (isClosing) return socket.terminate();
+    switching = switchTransport(socket);
+    await switching;
   };
-  // Callers of `upgraded()` receive the error; others do not wait for the upgrade.
+  // Only callers of `waitForUpgrade()` receive the error.
   const upgraded = upgrades ? upgrade() : new Promise<void>(() => {});
   upgraded.catch(() => {});
   const close = async (): Promise<void> => {
-    closing = true;
-    await pausing;
-    line.send('41');
-    if (line === polling) line.send('1');
-    await line.sent();
+    isClosing = true;
+    await switching;
+    transport.send('41');
+    if (transport === polling) transport.send('1');
+    await transport.flush();
     socket?.close();
   };
   return {
-    ...createPacketConnection((packet) => line.send(packet), inbox),
+    ...createPacketConnection((packet) => transport.send(packet), inbox),
     sid: session.sid,
     waitForUpgrade: () => upgraded,
     close,
     async [Symbol.asyncDispose]() {
-      if (line === polling) await close().catch(() => {});
+      if (transport === polling) await close().catch(() => {});
       socket?.terminate();
     },
   };
 }
 
-/** Posts all queued packets in one request at a time, and keeps one poll open. */
-function pollingLine(session: PollingSession, model: MobileDialect, onPacket: (packet: string) => void) {
-  let waiting: string[] = [];
+/** Starts the polling transport: one request posts all queued packets, and one poll is always open. */
+function startPolling(session: PollingSession, dialect: MobileDialect, onPacket: (packet: string) => void) {
+  let queued: string[] = [];
   let posting: Promise<void> | undefined;
-  let over = false;
+  let isClosed = false;
   const post = async (): Promise<void> => {
-    while (waiting.length > 0 && !over) await model.post(session, waiting.splice(0));
+    while (queued.length > 0 && !isClosed) await dialect.post(session, queued.splice(0));
     posting = undefined;
   };
   const poll = async (): Promise<void> => {
-    while (!over) {
+    while (!isClosed) {
       const { status, text } = await session.poll();
       if (status !== 200) return;
       for (const packet of decodeTextPayload(text)) {
-        if (packet === '1') over = true;
+        if (packet === '1') isClosed = true;
         else if (packet !== '6') onPacket(packet);
       }
     }
@@ -126,38 +126,38 @@ function pollingLine(session: PollingSession, model: MobileDialect, onPacket: (p
   const polling = poll().catch(() => {});
   return {
     send(packet: string): void {
-      waiting.push(packet);
+      queued.push(packet);
       posting ??= Promise.resolve().then(post);
     },
-    async sent(): Promise<void> {
+    async flush(): Promise<void> {
       await posting;
     },
-    /** Starts no further request. Resolves once those in flight are answered. */
+    /** Stops sending requests. Resolves once those in flight have completed. */
     async pause(): Promise<void> {
-      over = true;
+      isClosed = true;
       await Promise.all([polling, posting]);
     },
-    unsent(): readonly string[] {
-      const packets = waiting;
-      waiting = [];
+    takeQueued(): readonly string[] {
+      const packets = queued;
+      queued = [];
       return packets;
     },
   };
 }
 
-function socketLine(socket: WebSocket): Line {
+function createSocketTransport(socket: WebSocket): Transport {
   return {
     send: (packet) => socket.send(packet),
-    async sent() {},
+    async flush() {},
   };
 }
 
-async function probe(socket: WebSocket): Promise<void> {
-  const answered = new Promise<string>((resolve, reject) => {
+async function sendProbe(socket: WebSocket): Promise<void> {
+  const replyPromise = new Promise<string>((resolve, reject) => {
     socket.once('message', (data: Buffer) => resolve(data.toString()));
     socket.once('close', () => reject(new Error('The upgrade was refused.')));
   });
   socket.send('2probe');
-  const answer = await answered;
-  if (answer !== '3probe') throw new Error(`The probe was answered by ${answer}.`);
+  const reply = await replyPromise;
+  if (reply !== '3probe') throw new Error(`Unexpected reply to the probe: ${reply}.`);
 }

@@ -2,49 +2,49 @@ import { WebSocket } from 'ws';
 import { createReceiveQueue } from '../../src/testing/receive-queue.ts';
 import type { ReceiveQueue } from '../../src/testing/receive-queue.ts';
 
-/** A Socket.IO connection on which a test writes and reads raw packets. */
+/** A Socket.IO connection. The test writes and reads raw packets. */
 export interface PacketConnection extends AsyncDisposable {
   /** Sends a raw packet: `42["message",{}]`. */
   send(packet: string): void;
   /** Sends an event. */
   emit(channel: string, ...args: unknown[]): void;
   /** Resolves with the next packet, or the first with this prefix. */
-  next(begins?: string): Promise<string>;
+  next(prefix?: string): Promise<string>;
   /** Sends an event, and returns the packets received before its acknowledgement. */
   request(channel: string, ...args: unknown[]): Promise<string[]>;
-  /** Returns the packets received and not read. */
+  /** Returns the queued packets without taking them. */
   pending(): readonly string[];
 }
 
-/** A raw connection over a WebSocket. */
+/** A packet connection over a WebSocket. */
 export interface PacketSocket extends PacketConnection {
   readonly socket: WebSocket;
   waitForClose(): Promise<number>;
 }
 
-/** Implements raw packets for any transport. */
+/** Creates the methods of a packet connection over any transport. */
 export function createPacketConnection(
   send: (packet: string) => void,
   packets: ReceiveQueue<string>,
 ): Omit<PacketConnection, typeof Symbol.asyncDispose> {
-  const next = (begins = '') => packets.next((packet) => packet.startsWith(begins));
-  let asked = 0;
+  const next = (prefix = '') => packets.next((packet) => packet.startsWith(prefix));
+  let ackId = 0;
   return {
     send,
     emit: (channel, ...args) => send(`42${JSON.stringify([channel, ...args])}`),
     next,
     async request(channel, ...args) {
-      asked += 1;
-      send(`42${asked}${JSON.stringify([channel, ...args])}`);
-      const answers: string[] = [];
-      for (let packet = await next(); packet !== `43${asked}[]`; packet = await next()) answers.push(packet);
-      return answers;
+      ackId += 1;
+      send(`42${ackId}${JSON.stringify([channel, ...args])}`);
+      const received: string[] = [];
+      for (let packet = await next(); packet !== `43${ackId}[]`; packet = await next()) received.push(packet);
+      return received;
     },
     pending: () => packets.pending(),
   };
 }
 
-/** Connects with this protocol. `none` sends no `EIO`, as the iOS app does. */
+/** Connects with a protocol version. `none` omits `EIO`, as the iOS app does. */
 export async function openPacketSocket(
   url: string,
   protocol: 3 | 4 | 'none' = 3,

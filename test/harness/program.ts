@@ -5,18 +5,18 @@ import { delimiter, dirname, join } from 'node:path';
 
 export const ROOT = dirname(dirname(import.meta.dirname));
 
-/** What tests keep between runs to start programs faster. */
+/** Cache between runs, with which tests start programs faster. */
 export const CACHE = join(ROOT, 'node_modules', '.cache', 'parley-tests');
 
 export type Command = readonly [string, ...string[]];
 
-/** PATH as a shell has it, without the folders that npm adds. */
+/** PATH of a shell, without the folders that npm adds. */
 export const SHELL_PATH = (process.env['PATH'] ?? '')
   .split(delimiter)
   .filter((folder) => !folder.includes('node_modules'))
   .join(delimiter);
 
-/** Environment of a program under test: a shell's PATH, and a cache of compiled modules, which saves a second a start. */
+/** Environment of a program under test: a shell's PATH, and a cache of compiled modules, which saves a second per start. */
 export const PROGRAM_ENV = {
   PATH: SHELL_PATH,
   NODE_COMPILE_CACHE: join(CACHE, 'compiled'),
@@ -31,24 +31,24 @@ export const SERVER_COMMAND = [process.execPath, '--liftoff-only', 'src/main.ts'
 export interface Program extends AsyncDisposable {
   readonly child: ChildProcessWithoutNullStreams;
   readonly exited: Promise<[code: number | null, signal: string | null]>;
-  /** Everything printed so far. */
+  /** The output so far. */
   readonly printed: { readonly stdout: string; readonly stderr: string };
-  /** Sends a signal to every process of the group, as a terminal does. */
+  /** Sends a signal to each process of the group, as a terminal does. */
   signalGroup(signal: NodeJS.Signals): void;
 }
 
 /** Starts a command in a process group of its own, as a shell does. It inherits no environment. */
 export function startProgram([command, ...args]: Command, env: Record<string, string>, cwd = ROOT): Program {
   const child = spawn(command, args, { cwd, env, detached: true });
-  const printed = { stdout: '', stderr: '' };
+  const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const)
-    child[name].on('data', (chunk: Buffer) => (printed[name] += chunk.toString()));
+    child[name].on('data', (chunk: Buffer) => (output[name] += chunk.toString()));
   const exited = once(child, 'exit') as Promise<[number | null, string | null]>;
   const signalGroup = (signal: NodeJS.Signals): void => void process.kill(-(child.pid ?? 0), signal);
   return {
     child,
     exited,
-    printed,
+    printed: output,
     signalGroup,
     async [Symbol.asyncDispose]() {
       if (child.exitCode === null && child.signalCode === null) signalGroup('SIGKILL');
@@ -59,20 +59,23 @@ export function startProgram([command, ...args]: Command, env: Record<string, st
 
 const MAX_PRINTED = 100_000;
 
-/** Resolves with the first match in the program's output, which it keeps draining. Rejects if the program exits first. */
+/** Resolves with the first match in the program's output, and continues to drain it. Rejects if the program exits first. */
 export function waitForOutput(child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray> {
-  let printed = '';
-  let complaint = '';
+  let output = '';
+  let errorOutput = '';
   return new Promise((resolve, reject) => {
     child.stdout?.on('data', (chunk: Buffer) => {
-      if (printed.length < MAX_PRINTED) printed += chunk.toString();
-      const match = pattern.exec(printed);
+      if (output.length < MAX_PRINTED) output += chunk.toString();
+      const match = pattern.exec(output);
       if (match !== null) resolve(match);
     });
-    child.stderr?.on('data', (chunk: Buffer) => (complaint = `${complaint}${chunk.toString()}`.slice(-1000)));
+    child.stderr?.on(
+      'data',
+      (chunk: Buffer) => (errorOutput = `${errorOutput}${chunk.toString()}`.slice(-1000)),
+    );
     child.once('error', reject);
     child.once('exit', (code) =>
-      reject(new Error(`The program exited with ${String(code)}: ${printed.slice(-1000)}${complaint}`)),
+      reject(new Error(`The program exited with ${String(code)}: ${output.slice(-1000)}${errorOutput}`)),
     );
   });
 }

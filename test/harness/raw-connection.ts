@@ -5,7 +5,7 @@ import { encodePayload, openPollingSession, decodeTextPayload, encodeTextPayload
 /** A text frame, or a binary one. */
 export type RawFrame = string | Buffer;
 
-/** An Engine.IO connection for packets that no client sends. The end of the connection is received as a packet, too. */
+/** An Engine.IO connection for packets that no client library sends. Its end is received as a packet. */
 export interface RawConnection extends AsyncDisposable {
   /** Sends the frames in one batch. Resolves with `ok`, or with `aborted` if their request was aborted. */
   send(...frames: readonly RawFrame[]): Promise<string>;
@@ -16,13 +16,13 @@ export interface RawConnection extends AsyncDisposable {
 export type Protocol = 3 | 4;
 export type TransportName = 'websocket' | 'polling';
 
-/** Opens a connection, of which no packet is read yet. */
+/** Opens a connection without reading a packet. */
 export const openRawConnection = (
   url: string,
   protocol: Protocol,
   transport: TransportName,
 ): Promise<RawConnection> =>
-  transport === 'polling' ? pollingLine(url, protocol) : socketLine(url, protocol);
+  transport === 'polling' ? openPolling(url, protocol) : openWebSocket(url, protocol);
 
 /** Opens a connection to the namespace `/`, and reads the packets of the handshake. */
 export async function connectRawConnection(
@@ -30,24 +30,24 @@ export async function connectRawConnection(
   protocol: Protocol,
   transport: TransportName,
 ): Promise<RawConnection> {
-  const line = await openRawConnection(url, protocol, transport);
-  await line.next();
-  if (protocol === 4) await line.send('40');
-  await line.next();
-  return line;
+  const connection = await openRawConnection(url, protocol, transport);
+  await connection.next();
+  if (protocol === 4) await connection.send('40');
+  await connection.next();
+  return connection;
 }
 
-/** Reads packets up to this one, or to the end of the connection. */
-export async function readPacketsUntil(line: RawConnection, last: string): Promise<string[]> {
-  const heard: string[] = [];
+/** Reads packets up to and including `lastPacket`, or the end of the connection. */
+export async function readPacketsUntil(connection: RawConnection, lastPacket: string): Promise<string[]> {
+  const packets: string[] = [];
   for (;;) {
-    const packet = await line.next();
-    heard.push(packet);
-    if (packet === last || packet.startsWith('closed')) return heard;
+    const packet = await connection.next();
+    packets.push(packet);
+    if (packet === lastPacket || packet.startsWith('closed')) return packets;
   }
 }
 
-async function socketLine(url: string, protocol: Protocol): Promise<RawConnection> {
+async function openWebSocket(url: string, protocol: Protocol): Promise<RawConnection> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=${protocol}&transport=websocket`);
   const inbox = createReceiveQueue<string>('packets');
   socket.on('message', (data: Buffer, isBinary) =>
@@ -68,13 +68,15 @@ async function socketLine(url: string, protocol: Protocol): Promise<RawConnectio
   };
 }
 
-async function pollingLine(url: string, protocol: Protocol): Promise<RawConnection> {
+async function openPolling(url: string, protocol: Protocol): Promise<RawConnection> {
   const session = await openPollingSession(url, protocol === 3 ? 'EIO=3&b64=1' : 'EIO=4');
   const read = (payload: string) => (protocol === 3 ? decodeTextPayload(payload) : payload.split('\u001e'));
-  const waiting = read(session.handshake.text);
+  const queued = read(session.handshake.text);
   return {
     async send(...frames) {
-      const packets = frames.map((frame) => (typeof frame === 'string' ? frame : base64(frame, protocol)));
+      const packets = frames.map((frame) =>
+        typeof frame === 'string' ? frame : encodeBinary(frame, protocol),
+      );
       const payload = protocol === 3 ? encodeTextPayload(packets) : encodePayload(packets);
       try {
         return (await session.post(payload)).text;
@@ -83,11 +85,11 @@ async function pollingLine(url: string, protocol: Protocol): Promise<RawConnecti
       }
     },
     async next() {
-      while (waiting.length === 0) {
+      while (queued.length === 0) {
         const { status, text } = await session.poll();
-        waiting.push(...(status === 200 ? read(text) : [`closed ${status} ${text}`]));
+        queued.push(...(status === 200 ? read(text) : [`closed ${status} ${text}`]));
       }
-      return waiting.shift() ?? '';
+      return queued.shift() ?? '';
     },
     async [Symbol.asyncDispose]() {
       await session.post(protocol === 3 ? '1:1' : '1').catch(() => {});
@@ -95,6 +97,6 @@ async function pollingLine(url: string, protocol: Protocol): Promise<RawConnecti
   };
 }
 
-/** A binary frame within a text payload: with protocol 3 its first byte is the type. */
-const base64 = (frame: Buffer, protocol: Protocol): string =>
+/** Encodes a binary frame for a text payload. In protocol 3 its first byte is the packet type. */
+const encodeBinary = (frame: Buffer, protocol: Protocol): string =>
   protocol === 4 ? `b${frame.toString('base64')}` : `b${frame[0]}${frame.subarray(1).toString('base64')}`;

@@ -5,13 +5,13 @@ import { createDataFolder } from './data-folder.ts';
 import { findFreePort } from './ports.ts';
 import { PROGRAM_ENV, ROOT, SERVER_COMMAND, waitUntilListening } from './program.ts';
 
-/** The program in a process of its own, with its demo accounts. It keeps its address and its data over restarts. */
+/** The program in its own process, with its demo accounts. Its address and data survive restarts. */
 export interface Server extends AsyncDisposable {
   readonly port: number;
   readonly url: string;
   /** Resolves once it listens. */
   start(): Promise<void>;
-  /** Resolves once the process has exited: gracefully by SIGTERM, as in a crash by SIGKILL. */
+  /** Stops the process gracefully by SIGTERM, or as in a crash by SIGKILL. Resolves once it has exited. */
   stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
 }
 
@@ -21,7 +21,7 @@ export async function startServer(env: Readonly<Record<string, string>> = {}): P
   return server;
 }
 
-/** Reserves an address and a data folder for a server that a test starts later. */
+/** Reserves an address and a data folder for a server that the test starts later. */
 export async function prepareServer(env: Readonly<Record<string, string>> = {}): Promise<Server> {
   const folder = await createDataFolder();
   const port = await findFreePort();

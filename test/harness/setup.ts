@@ -1,7 +1,7 @@
 import { beforeAll } from 'vitest';
 import { openTestDatabase } from './database.ts';
 
-// Opening an embedded database takes seconds on a busy machine, which must not count towards the first test's timeout.
+// Opening an embedded database takes seconds on a busy machine. This must not count towards the first test's timeout.
 beforeAll(async () => {
   await openTestDatabase();
 });

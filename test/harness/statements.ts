@@ -1,6 +1,6 @@
 import type { Db } from '../../src/db/database.ts';
 
-/** Wraps a database to count its SQL statements. A test resets `count`. */
+/** Wraps a database to count its SQL statements. Tests reset `count`. */
 export function countStatements(db: Db): { readonly db: Db; count: number } {
   const counted = {
     count: 0,

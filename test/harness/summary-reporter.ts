@@ -1,9 +1,9 @@
 import type { Reporter, TestModule } from 'vitest/node';
 
-/** Prefix of the title of a placeholder test that names the missing program its neighbours were skipped for. */
+/** Title prefix of a placeholder test that names the missing program of skipped tests. */
 export const SKIP_TITLE = 'skipped, not installed: ';
 
-/** Prints at the end of a run which programs were missing, for which files, and a line of plain counts. */
+/** Prints at the end of a run the missing programs with the affected files, and the counts of tests. */
 export class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     const counts = { passed: 0, failed: 0, skipped: 0 };

@@ -2,16 +2,16 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** A TCP proxy in front of a server: a network that a test can silence or disconnect. */
+/** A TCP proxy in front of a server, with which a test simulates network failures. */
 export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
-  /** Stops forwarding without closing connections, as when a cable is unplugged. */
+  /** Stops forwarding without closing connections, like an unplugged cable. */
   mute(): void;
   /** Forwards new connections again. Muted ones stay muted. */
   unmute(): void;
   /** Closes every connection. */
   disconnectAll(): void;
-  /** Closes every connection, and new ones immediately, as when there is no network. */
+  /** Closes every connection, and new ones immediately, like a network that is down. */
   refuse(): void;
   /** Accepts new connections again. */
   accept(): void;
@@ -20,18 +20,18 @@ export interface TcpProxy extends AsyncDisposable {
 /** Forwards connections from a free port of 127.0.0.1 to another port. */
 export async function openTcpProxy(targetPort: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
-  let muted = false;
-  let refused = false;
-  const keep = (socket: Socket): void => {
+  let isMuted = false;
+  let isRefusing = false;
+  const track = (socket: Socket): void => {
     sockets.add(socket);
     socket.on('error', () => socket.destroy()).on('close', () => sockets.delete(socket));
   };
   const server = createServer((incoming) => {
-    keep(incoming);
-    if (refused) return void incoming.destroy();
-    if (muted) return void incoming.pause();
+    track(incoming);
+    if (isRefusing) return void incoming.destroy();
+    if (isMuted) return void incoming.pause();
     const outgoing = connect(targetPort, '127.0.0.1');
-    keep(outgoing);
+    track(outgoing);
     incoming.pipe(outgoing);
     outgoing.pipe(incoming);
     incoming.on('close', () => outgoing.destroy());
@@ -44,16 +44,16 @@ export async function openTcpProxy(targetPort: number): Promise<TcpProxy> {
   return {
     port: (server.address() as AddressInfo).port,
     mute() {
-      muted = true;
+      isMuted = true;
       for (const socket of sockets) socket.unpipe().pause();
     },
-    unmute: () => void (muted = false),
+    unmute: () => void (isMuted = false),
     disconnectAll,
     refuse() {
-      refused = true;
+      isRefusing = true;
       disconnectAll();
     },
-    accept: () => void (refused = false),
+    accept: () => void (isRefusing = false),
     async [Symbol.asyncDispose]() {
       disconnectAll();
       server.close();

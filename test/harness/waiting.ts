@@ -1,10 +1,10 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
-// The only timers that tests wait for, each by its reason. Everything else is waited for as an event.
+// The only timers that tests wait for, named by their reasons. Tests wait for everything else as an event.
 
 const UNTIL_TIMEOUT_MS = 15_000;
 
-/** Resolves once the condition holds, which is checked on each turn of the event loop. Throws at the deadline. */
+/** Resolves once the condition holds, checking it on each turn of the event loop. Throws after the timeout. */
 export async function waitUntil(condition: () => boolean, timeoutMs = UNTIL_TIMEOUT_MS): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!condition()) {
@@ -13,10 +13,10 @@ export async function waitUntil(condition: () => boolean, timeoutMs = UNTIL_TIME
   }
 }
 
-/** Waits for as long as it would take for something to happen that must not: its absence has no event. */
+/** Waits for a period during which nothing may happen, as an absence has no event to wait for. */
 export const quietPeriod = (ms: number): Promise<void> => sleep(ms);
 
-/** Delays one step of a race, so that the steps meet in different orders. */
+/** Delays one step of a race, so that the steps occur in different orders. */
 export const stagger = (ms: number): Promise<void> => sleep(ms);
 
 /** Waits before the next attempt of a client that retries. */
