@@ -162,7 +162,7 @@ const page = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta name="description" content="Every Socket.IO channel of Parley: what a client sends and hears.">
+<meta name="description" content="Every Socket.IO channel of Parley: what a client sends and receives.">
 <title>Legacy channels of Parley</title>
 <link rel="icon" href="/page/icon.svg" type="image/svg+xml">
 <link rel="preload" href="/page/vendor/fonts/atkinson-hyperlegible-next.woff2" as="font" crossorigin>
