@@ -9,7 +9,13 @@ let folder: string;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'parley-programs-'));
-  for (const name of ['package.json', 'vitest.config.ts', 'test/harness']) {
+  for (const name of [
+    'package.json',
+    'vitest.config.ts',
+    'test/embedded-setup.ts',
+    'test/postgres-setup.ts',
+    'test/harness',
+  ]) {
     cpSync(join(root, name), join(folder, name), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
