@@ -18,7 +18,7 @@ beforeAll(() => {
   ]) {
     cpSync(join(root, name), join(folder, name), { recursive: true });
   }
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  for (const name of ['node_modules', 'src']) symlinkSync(join(root, name), join(folder, name));
   mkdirSync(join(folder, 'test', 'tools'));
   writeFileSync(
     join(folder, 'test', 'tools', 'planted.test.ts'),
