@@ -26,7 +26,7 @@ const [LISTEN_FILE = '', SEND_FILE = ''] = findCodeBlocks(await readProjectFile(
 /** Copies the project like a fresh, installed clone, with the two files of the README and a free port instead of 4000. */
 async function cloneProject() {
   const path = await mkdtemp(join(tmpdir(), 'parley-readme-'));
-  const excluded = /^\.\/(?:node_modules|\.git|data|test\/clients\/node_modules|bench\/results)(?:\/|$)/;
+  const excluded = /^\.\/(?:\.git|data|bench\/results)$|\/node_modules$/;
   await cp(ROOT, path, {
     recursive: true,
     verbatimSymlinks: true,
