@@ -41,7 +41,7 @@ function startAll(examples: readonly Example[], url: string, stack: AsyncDisposa
   }));
   const waitForAll = (condition: Condition): Promise<unknown> =>
     Promise.allSettled(programs.map(({ program }) => program.waitUntil(condition, STATE_TIMEOUT_MS)));
-  return { running: programs, allUntil: waitForAll };
+  return { programs, waitForAll };
 }
 
 /**
@@ -51,7 +51,7 @@ function startAll(examples: readonly Example[], url: string, stack: AsyncDisposa
 export async function runThroughOutages(examples: readonly Example[]): Promise<ReadonlyMap<string, Outcome>> {
   await using server = await startServer();
   await using stack = new AsyncDisposableStack();
-  const { running: programs, allUntil: waitForAll } = startAll(examples, server.url, stack);
+  const { programs, waitForAll } = startAll(examples, server.url, stack);
   await waitForAll((lines) => lines.some((line) => READY.test(line)));
   const writer = openWriter(server.url, await logIn(server.url));
   for (let outage = 0; outage < OUTAGES; outage += 1) {
@@ -89,7 +89,7 @@ export async function runStockThroughOutages(
   await using server = await startServer();
   const token = await logIn(server.url);
   await using stack = new AsyncDisposableStack();
-  const { running: programs, allUntil: waitForAll } = startAll(examples, server.url, stack);
+  const { programs, waitForAll } = startAll(examples, server.url, stack);
   for (const [round, text] of STOCK_TEXTS.entries()) {
     await waitForAll((lines) => lines.filter((line) => line === 'StreamLive').length === round + 1);
     await sendMessage(server.url, token, text);

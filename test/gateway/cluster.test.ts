@@ -15,11 +15,11 @@ import { startRedis } from '../harness/redis.ts';
 /** Starts two nodes on one database. */
 async function startTwoNodes(env: GatewayOptions['env'] = {}) {
   const database = await openTestDatabase();
-  const shared = { AUTH_SECRET: 'shared by both nodes', ...env };
+  const sharedEnv = { AUTH_SECRET: 'shared by both nodes', ...env };
   const stack = new AsyncDisposableStack();
   const [one, two] = [
-    stack.use(await createGateway({ database, env: shared })),
-    stack.use(await createGateway({ database, env: shared })),
+    stack.use(await createGateway({ database, env: sharedEnv })),
+    stack.use(await createGateway({ database, env: sharedEnv })),
   ];
   return { one, two, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }

@@ -15,23 +15,23 @@ test('logout ends the streams of that token with a reason, then its connection w
   const { login } = await app.graphql.run<{ login: { token: string } }>(
     'mutation { login(email: "ann@example.com", password: "correct horse") { token } }',
   );
-  await using first = await openGraphqlSocket(app.url, { token: ann.token });
-  await using second = await openGraphqlSocket(app.url, { token: login.token });
-  first.send(INBOX);
-  second.send(INBOX);
-  await first.nextOf('next');
-  await second.nextOf('next');
+  await using firstSocket = await openGraphqlSocket(app.url, { token: ann.token });
+  await using secondSocket = await openGraphqlSocket(app.url, { token: login.token });
+  firstSocket.send(INBOX);
+  secondSocket.send(INBOX);
+  await firstSocket.nextOf('next');
+  await secondSocket.nextOf('next');
 
   await ann.graphql.run('mutation { logout }');
-  expect(await first.next()).toMatchObject({
+  expect(await firstSocket.next()).toMatchObject({
     id: '1',
     type: 'error',
     payload: [{ extensions: { code: 'UNAUTHENTICATED', reason: 'LOGGED_OUT' } }],
   });
-  expect(await first.waitForClose()).toEqual({ code: 4401, reason: 'LOGGED_OUT' });
+  expect(await firstSocket.waitForClose()).toEqual({ code: 4401, reason: 'LOGGED_OUT' });
   expect(await ann.graphql.expectError('{ circles(first: 1) { nodes { id } } }')).toBe('UNAUTHENTICATED');
-  second.send({ type: 'ping' });
-  expect(await second.next()).toEqual({ type: 'pong' });
+  secondSocket.send({ type: 'ping' });
+  expect(await secondSocket.next()).toEqual({ type: 'pong' });
 });
 
 test('a connection that the server ended runs no further operations, even if its client keeps it open', async () => {

@@ -101,14 +101,14 @@ test('the log follows a GraphQL WebSocket, its operations and its streams by con
   const { ann, conversation } = await createAnnAndBob(app);
   const socket = await openGraphqlSocket(app.url, { token: ann.token });
   await subscribe(socket, 'a', createEventsQuery(conversation.id, 'Chat'));
-  const [opened] = app.lines({ msg: 'stream opened', operation: 'subscription Chat' });
-  const connection = opened?.['connection'];
-  const account = opened?.['account'];
+  const [openedLine] = app.lines({ msg: 'stream opened', operation: 'subscription Chat' });
+  const connection = openedLine?.['connection'];
+  const account = openedLine?.['account'];
   expect(connection).toMatch(/^ws-\d+$/);
   expect(account).toMatch(/^user:\d+$/);
   const topic = `conversation:${conversation.legacyId}`;
   const connectionFields = { connection, transport: 'graphql-ws' };
-  expect(opened).toMatchObject({ ...connectionFields, level: DEBUG, topic });
+  expect(openedLine).toMatchObject({ ...connectionFields, level: DEBUG, topic });
   expect(app.lines({ ...connectionFields, msg: 'connection opened' })).toMatchObject([{ level: DEBUG }]);
   expect(app.lines({ connection, msg: 'connection authenticated' })).toMatchObject([{ account }]);
 
@@ -293,8 +293,8 @@ test('the groups of shared delivery are measured, and a slow member that falls b
   const findFallbacks = () => app.lines({ msg: 'stream fell back to the event log', reason: 'SLOW' });
   for (let count = 0; count < 60 && findFallbacks().length === 0; count += 1)
     await sendMessage(ann, conversation, 'x'.repeat(8_000));
-  const [fallback] = findFallbacks();
-  expect(fallback).toMatchObject({
+  const [fallbackLine] = findFallbacks();
+  expect(fallbackLine).toMatchObject({
     level: DEBUG,
     connection: expect.stringMatching(/^ws-/) as unknown,
     topic: `conversation:${conversation.legacyId}`,

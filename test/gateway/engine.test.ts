@@ -45,32 +45,37 @@ async function createCountingEngine() {
   return { open, semaphore, executed: () => executed };
 }
 
-const first = { done: false, value: { data: { count: 1 } } };
+const FIRST_RESULT = { done: false, value: { data: { count: 1 } } };
 
 test('a result waits for a permit, which the next call of an earlier stream releases', async () => {
   const { open, executed } = await createCountingEngine();
-  const [one, two, three, four] = [await open(), await open(), await open(), await open()];
-  expect(await Promise.all([one.next(), two.next()])).toEqual([first, first]);
-  const [third, fourth] = [three.next(), four.next()];
+  const [firstStream, secondStream, thirdStream, fourthStream] = [
+    await open(),
+    await open(),
+    await open(),
+    await open(),
+  ];
+  expect(await Promise.all([firstStream.next(), secondStream.next()])).toEqual([FIRST_RESULT, FIRST_RESULT]);
+  const [thirdResult, fourthResult] = [thirdStream.next(), fourthStream.next()];
   expect(executed()).toBe(2);
-  const secondResult = one.next();
-  expect(await third).toEqual(first);
-  await two.return();
-  expect(await fourth).toEqual(first);
+  const secondResult = firstStream.next();
+  expect(await thirdResult).toEqual(FIRST_RESULT);
+  await secondStream.return();
+  expect(await fourthResult).toEqual(FIRST_RESULT);
   expect(executed()).toBe(4);
-  await three.return();
+  await thirdStream.return();
   expect(await secondResult).toEqual({ done: false, value: { data: { count: 2 } } });
-  await Promise.all([one.return(), four.return()]);
+  await Promise.all([firstStream.return(), fourthStream.return()]);
 });
 
 test('a stream that is closed while it waits for a permit executes nothing and blocks no other stream', async () => {
   const { open, semaphore, executed } = await createCountingEngine();
-  const [one, two, three] = [await open(), await open(), await open()];
-  await Promise.all([one.next(), two.next()]);
-  const third = three.next();
-  await three.return();
-  expect(await third).toEqual({ done: true, value: undefined });
-  await Promise.all([one.return(), two.return()]);
+  const [firstStream, secondStream, thirdStream] = [await open(), await open(), await open()];
+  await Promise.all([firstStream.next(), secondStream.next()]);
+  const thirdResult = thirdStream.next();
+  await thirdStream.return();
+  expect(await thirdResult).toEqual({ done: true, value: undefined });
+  await Promise.all([firstStream.return(), secondStream.return()]);
   expect(executed()).toBe(2);
   expect(semaphore).toMatchObject({ waiting: 0, idle: true });
 });

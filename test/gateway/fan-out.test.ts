@@ -268,10 +268,10 @@ test(
         await subscription.unsubscribe();
         await subscription.ended;
       }
-      for (const [one, other] of pairs) {
-        expect(one.lines).toEqual(other.lines);
-        expect(other.sharedResults).toEqual([]);
-        sharedCount += one.sharedResults.length;
+      for (const [sharedSubscription, singleSubscription] of pairs) {
+        expect(sharedSubscription.lines).toEqual(singleSubscription.lines);
+        expect(singleSubscription.sharedResults).toEqual([]);
+        sharedCount += sharedSubscription.sharedResults.length;
       }
     };
     await fc.assert(fc.asyncProperty(fc.gen(), compare), { numRuns: 12, seed: 5, endOnFailure: true });
@@ -373,16 +373,16 @@ test('a slow or failing receiver falls back to the log, misses nothing and rejoi
   const { ann, bob, cid, createConversation } = await createAccounts(client);
   const id = await createConversation();
   const engine = createTestEngine(client, true);
-  let slow = true;
+  let isSlow = true;
   const variables = { id };
   const subscriptions = await Promise.all([
-    subscribe(client, engine, { actor: ann, query: TEXTS, variables, accepts: () => !slow }),
+    subscribe(client, engine, { actor: ann, query: TEXTS, variables, accepts: () => !isSlow }),
     subscribe(client, engine, {
       actor: bob,
       query: TEXTS,
       variables,
       accepts() {
-        if (slow) throw new Error('broken');
+        if (isSlow) throw new Error('broken');
         return true;
       },
     }),
@@ -392,7 +392,7 @@ test('a slow or failing receiver falls back to the log, misses nothing and rejoi
   for (const text of ['one', 'two', 'three']) await client.run(ann, SEND_MESSAGE, { id, text });
   await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(4)));
   expect(subscriptions.map(({ sharedResults }) => sharedResults.length)).toEqual([0, 0, 3]);
-  slow = false;
+  isSlow = false;
   for (const text of ['four', 'five']) await client.run(ann, SEND_MESSAGE, { id, text });
   await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(6)));
   expect(subscriptions.map(({ sharedResults }) => sharedResults.length)).toEqual([2, 2, 5]);

@@ -263,8 +263,14 @@ test('uploads and downloads without a valid token are 401 with a challenge', asy
       401,
       'Bearer realm="parley"',
     ]);
-    const bad = await fetch(`${app.url}${path}`, { method, headers: { authorization: 'nonsense' } });
-    expect([bad.status, bad.headers.get('www-authenticate')]).toEqual([401, expect.stringMatching(INVALID)]);
+    const invalidTokenResponse = await fetch(`${app.url}${path}`, {
+      method,
+      headers: { authorization: 'nonsense' },
+    });
+    expect([invalidTokenResponse.status, invalidTokenResponse.headers.get('www-authenticate')]).toEqual([
+      401,
+      expect.stringMatching(INVALID),
+    ]);
     // Tokens in URLs of media are not accepted: people share such links.
     const inUrl = await fetch(`${app.url}${path}?access_token=${ann.token}`, { method });
     expect(inUrl.status).toBe(401);
@@ -383,7 +389,7 @@ test.each([
 });
 
 test('the token of the upgrade request authenticates a connection, and a bad one closes it with 4403', async () => {
-  const bad = `${ann.token.slice(0, -3)}xyz`;
+  const invalidToken = `${ann.token.slice(0, -3)}xyz`;
   for (const init of [
     undefined,
     {},
@@ -393,7 +399,7 @@ test('the token of the upgrade request authenticates a connection, and a bad one
   ])
     for (const [token, expected] of [
       [ann.token, ann.id],
-      [bad, 4403],
+      [invalidToken, 4403],
     ] as const) {
       expect(await identifyConnection(init, { headers: { authorization: `Bearer ${token}` } })).toBe(
         expected,

@@ -13,13 +13,16 @@ import { startTestApp } from '../harness/app.ts';
 import { pause } from '../harness/waiting.ts';
 
 /** Posts an operation over the agent's connection pool. */
-async function post(url: string, agent: Agent): Promise<{ sent: ClientRequest; answer: IncomingMessage }> {
+async function post(
+  url: string,
+  agent: Agent,
+): Promise<{ clientRequest: ClientRequest; response: IncomingMessage }> {
   const headers = { 'content-type': 'application/json' };
-  const sent = request(`${url}/graphql`, { method: 'POST', agent, headers });
-  sent.end('{"query":"{ __typename }"}');
-  const [answer] = (await once(sent, 'response')) as [IncomingMessage];
-  await text(answer);
-  return { sent, answer };
+  const clientRequest = request(`${url}/graphql`, { method: 'POST', agent, headers });
+  clientRequest.end('{"query":"{ __typename }"}');
+  const [response] = (await once(clientRequest, 'response')) as [IncomingMessage];
+  await text(response);
+  return { clientRequest, response };
 }
 
 test('an idle connection outlives the idle timeouts of load balancers', async () => {
@@ -27,9 +30,9 @@ test('an idle connection outlives the idle timeouts of load balancers', async ()
   const agent = new Agent({ keepAlive: true });
   const first = await post(app.url, agent);
   // In seconds; clients use it too.
-  expect(first.answer.headers['keep-alive']).toBe('timeout=75');
+  expect(first.response.headers['keep-alive']).toBe('timeout=75');
   const second = await post(app.url, agent);
-  expect(second.sent.reusedSocket).toBe(true);
+  expect(second.clientRequest.reusedSocket).toBe(true);
   agent.destroy();
 });
 

@@ -31,13 +31,13 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
     await using admin = await openServerDatabase(server.url);
     await using app = await startTestApp({ database });
     const { ann, bob, conversation } = await createAnnAndBob(app);
-    const sent = Array.from({ length: 400 }, (_, index) => `text ${index}`);
+    const sentTexts = Array.from({ length: 400 }, (_, index) => `text ${index}`);
     const after = await ann.graphql.run<{ conversation: { eventCursor: string } }>(
       'query ($id: ID!) { conversation(id: $id) { eventCursor } }',
       { id: conversation.id },
     );
     const writes = (async () => {
-      for (const [index, text] of sent.entries()) {
+      for (const [index, text] of sentTexts.entries()) {
         const disconnection = index % DISCONNECT_EVERY === 0 ? terminateConnections(admin) : undefined;
         await sendWithRetries(ann, conversation, text);
         await disconnection;
@@ -50,13 +50,13 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
       socket.send({ id, type: 'subscribe', payload: { query: EVENTS, variables } });
     }
     const received = new Map(ids.map((id) => [id, [] as string[]]));
-    while ([...received.values()].some((texts) => texts.length < sent.length)) {
+    while ([...received.values()].some((texts) => texts.length < sentTexts.length)) {
       const frame = await socket.next();
       expect(frame).toMatchObject({ type: 'next', payload: { data: { conversationEvents: {} } } });
       const text = readText(frame);
       if (text !== undefined) received.get(String(frame['id']))?.push(text);
     }
-    for (const texts of received.values()) expect(texts).toEqual(sent);
+    for (const texts of received.values()) expect(texts).toEqual(sentTexts);
     await writes;
   }, 120_000);
 

@@ -34,17 +34,17 @@ test('operations that differ in anything else have different keys', () => {
 });
 
 test('a cursor variable with another use is part of the key', () => {
-  const twice = parse(`subscription ($id: ID!, $after: Cursor) {
+  const cursorUsedTwice = parse(`subscription ($id: ID!, $after: Cursor) {
     conversationEvents(conversationId: $id, after: $after) {
       ... on MessageSent { message { conversation { messages(after: $after) { nodes { id } } } } } } }`);
-  const plain = parse(
+  const cursorAsId = parse(
     `subscription ($after: ID!) { conversationEvents(conversationId: $after) { __typename } }`,
   );
-  for (const document of [twice, plain]) {
-    const [one, other] = ['a', 'b'].map((after) =>
+  for (const document of [cursorUsedTwice, cursorAsId]) {
+    const [first, second] = ['a', 'b'].map((after) =>
       keyOf({ document, variables: { id: 'Conversation:1', after } }),
     );
-    if (one !== undefined) expect(one).not.toBe(other);
+    if (first !== undefined) expect(first).not.toBe(second);
   }
 });
 
@@ -69,14 +69,16 @@ test('an operation with long variable values has no key', () => {
 });
 
 test('a field of an interface must be marked if an implementing type marks it', () => {
-  const other = buildSchema(`
+  const second = buildSchema(`
     interface Named { name: String }
     type User implements Named { name: String }
     type Query { user: Named }
   `);
-  const user = other.getType('User');
+  const user = second.getType('User');
   if (user === undefined || !('getFields' in user)) throw new Error('The schema has no type User.');
   const { name } = user.getFields();
   if (name !== undefined) name.extensions = { perActor: true };
-  expect(() => createSubscriptionKeys(other)).toThrow('Named.name must be marked perActor, as it is in User');
+  expect(() => createSubscriptionKeys(second)).toThrow(
+    'Named.name must be marked perActor, as it is in User',
+  );
 });

@@ -291,13 +291,13 @@ test('an encoded upload of several megabytes is decoded across chunks', async ()
   });
   const [media] = sendMessage.media;
   const content = Buffer.alloc(3_000_001, 'Parley ').toString('base64').replace(/.{76}/g, '$&\r\n');
-  const sent = body({
+  const uploadBody = body({
     disposition: 'form-data; name="file"; filename="big.bin"',
     headers: 'Content-Transfer-Encoding: base64\r\n',
     content,
   });
-  const answer = await postInChunks(app, ann, `/media/upload/${media?.legacyId}`, sent, 77_777);
-  expect(answer).toContain('HTTP/1.1 200');
+  const response = await postInChunks(app, ann, `/media/upload/${media?.legacyId}`, uploadBody, 77_777);
+  expect(response).toContain('HTTP/1.1 200');
   expect(
     await ann.graphql.run('query ($id: ID!) { node(id: $id) { ... on Media { size } } }', { id: media?.id }),
   ).toEqual({ node: { size: 3_000_001 } });
@@ -322,7 +322,7 @@ async function postInChunks(
       socket.write(piece, (error) => (error ? reject(error) : resolve()));
     });
   }
-  let answer = '';
-  for await (const chunk of socket) answer += String(chunk);
-  return answer;
+  let response = '';
+  for await (const chunk of socket) response += String(chunk);
+  return response;
 }

@@ -13,17 +13,17 @@ const orNull =
   (test: Test): Test =>
   (value) =>
     value === null || test(value);
-const all = (names: string, test: Test) => names.split(' ').map((name) => [name, test] as const);
+const withType = (names: string, test: Test) => names.split(' ').map((name) => [name, test] as const);
 
 /** Field types that the apps cast to without a check (contract 8.5). */
 const TYPES: ReadonlyMap<string, Test> = new Map([
-  ...all(
+  ...withType(
     'id link_id device_id conversation_id circle_id message_id circle_invite_id medias sender_id',
     isInt32,
   ),
-  ...all('identifier uploaded status event user from username password email sent time', isText),
-  ...all('filename extension', orNull(isText)),
-  ...all('isOnline is_online is_device is_writing activated received', isFlag),
+  ...withType('identifier uploaded status event user from username password email sent time', isText),
+  ...withType('filename extension', orNull(isText)),
+  ...withType('isOnline is_online is_device is_writing activated received', isFlag),
   ['media_list', Array.isArray],
   // The content of a message is a text, that of a forwarded event any object.
   ['content', (value) => isText(value) || typeof value === 'object'],

@@ -61,15 +61,15 @@ export async function connectMobileClient(
   { upgrades = true }: { readonly upgrades?: boolean } = {},
 ): Promise<MobileClient> {
   const session = await openPollingSession(url, dialect.query, dialect.headers);
-  const inbox = createReceiveQueue<string>('packets');
-  const polling = startPolling(session, dialect, (packet) => inbox.push(packet));
+  const queue = createReceiveQueue<string>('packets');
+  const polling = startPolling(session, dialect, (packet) => queue.push(packet));
   let transport: Transport = polling;
   let socket: WebSocket | undefined;
   let isClosing = false;
   let switching: Promise<void> | undefined;
   const switchTransport = async (webSocket: WebSocket): Promise<void> => {
     await polling.pause();
-    webSocket.on('message', (data: Buffer) => inbox.push(data.toString()));
+    webSocket.on('message', (data: Buffer) => queue.push(data.toString()));
     webSocket.send('5');
     transport = createSocketTransport(webSocket);
     for (const packet of polling.takeQueued()) transport.send(packet);
@@ -93,7 +93,7 @@ export async function connectMobileClient(
     socket?.close();
   };
   return {
-    ...createPacketConnection((packet) => transport.send(packet), inbox),
+    ...createPacketConnection((packet) => transport.send(packet), queue),
     sid: session.sid,
     waitForUpgrade: () => upgraded,
     close,

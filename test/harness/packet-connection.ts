@@ -52,12 +52,12 @@ export async function openPacketSocket(
 ): Promise<PacketSocket> {
   const query = protocol === 'none' ? 'transport=websocket' : `EIO=${protocol}&transport=websocket`;
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?${query}`);
-  const inbox = createReceiveQueue<string>('packets');
+  const queue = createReceiveQueue<string>('packets');
   const closes = createReceiveQueue<number>('close');
-  socket.on('message', (data: Buffer) => inbox.push(data.toString()));
+  socket.on('message', (data: Buffer) => queue.push(data.toString()));
   socket.on('close', (code) => closes.push(code));
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
-  const packets = createPacketConnection((packet) => socket.send(packet), inbox);
+  const packets = createPacketConnection((packet) => socket.send(packet), queue);
   await packets.next('0');
   if (protocol === 4) packets.send(auth === undefined ? '40' : `40${JSON.stringify(auth)}`);
   await packets.next('40');

@@ -49,11 +49,11 @@ export async function readPacketsUntil(connection: RawConnection, lastPacket: st
 
 async function openWebSocket(url: string, protocol: Protocol): Promise<RawConnection> {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=${protocol}&transport=websocket`);
-  const inbox = createReceiveQueue<string>('packets');
+  const queue = createReceiveQueue<string>('packets');
   socket.on('message', (data: Buffer, isBinary) =>
-    inbox.push(isBinary ? `binary ${data.toString('hex')}` : data.toString()),
+    queue.push(isBinary ? `binary ${data.toString('hex')}` : data.toString()),
   );
-  socket.on('close', (code) => inbox.push(`closed ${code}`));
+  socket.on('close', (code) => queue.push(`closed ${code}`));
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
   socket.on('error', () => {});
   return {
@@ -61,7 +61,7 @@ async function openWebSocket(url: string, protocol: Protocol): Promise<RawConnec
       for (const frame of frames) socket.send(frame);
       return 'ok';
     },
-    next: () => inbox.next(),
+    next: () => queue.next(),
     async [Symbol.asyncDispose]() {
       socket.terminate();
     },

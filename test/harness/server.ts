@@ -27,11 +27,11 @@ export async function prepareServer(env: Readonly<Record<string, string>> = {}):
   const port = await findFreePort();
   let child: ChildProcess | undefined;
   const stop = async (signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
-    const stopped = child;
+    const running = child;
     child = undefined;
-    if (stopped === undefined || stopped.exitCode !== null || stopped.signalCode !== null) return;
-    const exited = once(stopped, 'exit');
-    stopped.kill(signal);
+    if (running === undefined || running.exitCode !== null || running.signalCode !== null) return;
+    const exited = once(running, 'exit');
+    running.kill(signal);
     await exited;
   };
   return {

@@ -53,52 +53,52 @@ test('every start logs the demo accounts with the published password, and locks 
   ];
   const emails = [ANN.email, BOB.email];
   let token: string | undefined;
-  const first = await runProgram(loopback, async (url) => {
+  const firstLines = await runProgram(loopback, async (url) => {
     ({ token } = await logIn(url, ANN));
     expect(await readContentType(url)).toMatch('text/html');
   });
-  expect(first).toMatchObject([
+  expect(firstLines).toMatchObject([
     { level: 40, accounts: emails, msg: expect.stringMatching('published') as string },
   ]);
 
-  const locked = await runProgram(allInterfaces, async (url) => {
+  const lockedLines = await runProgram(allInterfaces, async (url) => {
     expect(await logIn(url, ANN)).toEqual({ token: undefined, code: 'UNAUTHENTICATED' });
     expect(await isAccepted(url, token)).toBe(false);
     expect(await readContentType(url)).not.toMatch('text/html');
   });
-  expect(locked).toMatchObject([
+  expect(lockedLines).toMatchObject([
     { level: 40, accounts: emails, msg: expect.stringMatching('locked') as string },
   ]);
 
-  const restarted = await runProgram(loopback, async (url) => {
+  const restartedLines = await runProgram(loopback, async (url) => {
     await using ann = createGraphqlClient(url, token ?? '');
     await ann.run('mutation { changePassword(current: "parley", next: "a secret one") { id } }');
   });
-  expect(restarted).toMatchObject([{ accounts: emails }]);
+  expect(restartedLines).toMatchObject([{ accounts: emails }]);
 
-  const changed = await runProgram(allInterfaces, async (url) => {
+  const changedLines = await runProgram(allInterfaces, async (url) => {
     expect(await logIn(url, { ...ANN, password: 'a secret one' })).toMatchObject({ code: undefined });
     expect(await logIn(url, BOB)).toMatchObject({ code: 'UNAUTHENTICATED' });
   });
-  expect(changed).toMatchObject([{ accounts: [BOB.email] }]);
+  expect(changedLines).toMatchObject([{ accounts: [BOB.email] }]);
 }, 180_000);
 
 test('a database used without demo accounts receives them later only with DEMO=on', async () => {
   await using folder = await createDataFolder();
   const create =
     'mutation { createAccount(input: { email: "cy@example.com", password: "a secret one", firstName: "C", lastName: "Y" }) { token } }';
-  const withoutDemo = await runProgram({ DATA_DIR: folder.path, DEMO: 'off' }, async (url) => {
+  const linesWithoutDemo = await runProgram({ DATA_DIR: folder.path, DEMO: 'off' }, async (url) => {
     await using client = createGraphqlClient(url);
     await client.run(create);
   });
-  expect(withoutDemo).toEqual([]);
+  expect(linesWithoutDemo).toEqual([]);
   expect(await runProgram({ DATA_DIR: folder.path })).toEqual([]);
   expect(await runProgram({ DATA_DIR: folder.path, DEMO: 'on' })).toHaveLength(1);
   // `off` locks existing demo accounts.
-  const demoOff = await runProgram({ DATA_DIR: folder.path, DEMO: 'off' }, async (url) => {
+  const linesWithDemoOff = await runProgram({ DATA_DIR: folder.path, DEMO: 'off' }, async (url) => {
     expect(await logIn(url, ANN)).toMatchObject({ code: 'UNAUTHENTICATED' });
   });
-  expect(demoOff).toMatchObject([{ msg: expect.stringMatching('locked') as string }]);
+  expect(linesWithDemoOff).toMatchObject([{ msg: expect.stringMatching('locked') as string }]);
 }, 180_000);
 
 test.for(['0.0.0.0', '::', '192.0.2.1', 'example.com', '127.0.0.1.example.com'])(

@@ -45,10 +45,10 @@ export function findWords(
   exemptions: readonly Exemption[],
 ): Finding[] {
   return files.flatMap((file) => {
-    const exempt = new Set(exemptions.filter((one) => one.file === file).map(({ found }) => found));
+    const exempt = new Set(exemptions.filter((one) => one.file === file).map(({ found: prose }) => prose));
     return readProse(file, readFileSync(join(root, file), 'utf8'))
       .flatMap((prose) => findInProse(file, prose, words))
-      .filter(({ found }) => !exempt.has(found));
+      .filter(({ found: prose }) => !exempt.has(prose));
   });
 }
 
@@ -94,14 +94,14 @@ function readDocument(text: string): Prose[] {
 }
 
 function readDescriptions(text: string): Prose[] {
-  const found: Prose[] = [];
+  const prose: Prose[] = [];
   visit(parse(text), {
     StringValue({ value, loc }, key) {
       if (key === 'description')
-        found.push({ text: value, line: loc?.startToken.line ?? 1, kind: 'description' });
+        prose.push({ text: value, line: loc?.startToken.line ?? 1, kind: 'description' });
     },
   });
-  return found;
+  return prose;
 }
 
 /** Reads the comments of a module, and the texts of its logs, errors and test titles. */
@@ -110,14 +110,14 @@ function readModule(file: string, text: string): Prose[] {
   const [error] = errors;
   if (error !== undefined) throw new Error(`${file} cannot be parsed: ${error.message}`);
   const lineOf = (offset: number): number => text.slice(0, offset).split('\n').length;
-  const found: Prose[] = joinLines(comments, text).map(({ start, value, isDocstring }) => ({
+  const prose: Prose[] = joinLines(comments, text).map(({ start, value, isDocstring }) => ({
     text: value,
     line: lineOf(start),
     kind: isDocstring ? 'docstring' : 'comment',
   }));
   const add = (kind: Prose['kind'], args: readonly Argument[]): void => {
     for (const argument of args)
-      for (const value of textsOf(argument)) found.push({ text: value, line: lineOf(argument.start), kind });
+      for (const value of textsOf(argument)) prose.push({ text: value, line: lineOf(argument.start), kind });
   };
   new Visitor({
     NewExpression({ callee, arguments: args }) {
@@ -128,7 +128,7 @@ function readModule(file: string, text: string): Prose[] {
       if (kind !== undefined) add(kind, args);
     },
   }).visit(program);
-  return found;
+  return prose;
 }
 
 /** Joins line comments that follow each other into one text, and strips the stars of block comments. */
