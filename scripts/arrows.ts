@@ -122,7 +122,7 @@ export function readArrows(root: string, moduleFloor = MODULE_FLOOR): ArrowRepor
       violations.push({ file: relative(root, file), line, message });
     };
     if (!isKnown(name)) {
-      report(1, `${zoneOf(name)} has no row in the table of scripts/arrows.ts`);
+      report(1, `${findZone(name)} has no row in the table of scripts/arrows.ts`);
       continue;
     }
     for (const imported of readImports(file)) {
@@ -163,27 +163,27 @@ export function readArrows(root: string, moduleFloor = MODULE_FLOOR): ArrowRepor
   return { modules: files.length, imports, violations };
 }
 
-function zoneOf(name: string): string {
+function findZone(name: string): string {
   return name.split('/')[0] ?? name;
 }
 
 function isKnown(name: string): boolean {
-  return leaves.includes(name) || Object.hasOwn(arrows, zoneOf(name));
+  return leaves.includes(name) || Object.hasOwn(arrows, findZone(name));
 }
 
 function checkModule(from: string, to: string, typeOnly: boolean): string | undefined {
   if (leaves.includes(to)) return undefined;
   if (leaves.includes(from)) return `${from} is a leaf and imports only other leaves, and this is ${to}`;
-  const arrow = arrows[zoneOf(from)];
-  if (arrow === undefined || arrow.mayImport.includes(zoneOf(to))) return undefined;
-  if (arrow.typesOf?.some((allowed) => allowed === to || allowed === zoneOf(to))) {
-    return typeOnly ? undefined : `${zoneOf(from)} may use only the types of ${to}, by import type`;
+  const arrow = arrows[findZone(from)];
+  if (arrow === undefined || arrow.mayImport.includes(findZone(to))) return undefined;
+  if (arrow.typesOf?.some((allowed) => allowed === to || allowed === findZone(to))) {
+    return typeOnly ? undefined : `${findZone(from)} may use only the types of ${to}, by import type`;
   }
-  return `${zoneOf(from)} may not import ${zoneOf(to)}, and this is ${to}`;
+  return `${findZone(from)} may not import ${findZone(to)}, and this is ${to}`;
 }
 
 function checkPackage(from: string, specifier: string): string | undefined {
-  const zone = zoneOf(from);
+  const zone = findZone(from);
   for (const { packages, only, never } of fences) {
     if (!packages.test(specifier)) continue;
     if (only !== undefined && !only.includes(zone)) {

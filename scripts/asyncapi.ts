@@ -13,7 +13,7 @@ import {
   emittedChannels,
   listErrors,
   readShapes,
-  channelKey,
+  formatChannelKey,
 } from './legacy-contract.ts';
 
 type Tree = Record<string, unknown>;
@@ -21,7 +21,7 @@ type Tree = Record<string, unknown>;
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as Tree;
 
 /** Creates a reference. Keys of channels have no spaces, unlike their addresses. */
-const createRef = (...path: string[]): Tree => ({ $ref: `#/${path.map(channelKey).join('/')}` });
+const createRef = (...path: string[]): Tree => ({ $ref: `#/${path.map(formatChannelKey).join('/')}` });
 const createMessageRef = (channel: string, message: string): Tree =>
   createRef('channels', channel, 'messages', message);
 const createMessageRefs = (channel: EmittedChannel): Tree[] =>
@@ -97,7 +97,7 @@ function createChannels(schemas: Tree): Tree {
         ...(listened && { [REQUEST]: createRequest(listened, schemas) }),
         ...(emitted && createEmittedMessages(emitted, schemas)),
       };
-      return [channelKey(address), { address, messages }];
+      return [formatChannelKey(address), { address, messages }];
     }),
   );
 }
@@ -182,10 +182,10 @@ export function createAsyncapiDocument(): Tree {
     channels: createChannels(schemas),
     operations: Object.fromEntries([
       ...CHANNELS.map(
-        (channel) => [`receive_${channelKey(channel.name)}`, createReceiveOperation(channel)] as const,
+        (channel) => [`receive_${formatChannelKey(channel.name)}`, createReceiveOperation(channel)] as const,
       ),
       ...emittedChannels.map(
-        (channel) => [`send_${channelKey(channel)}`, createSendOperation(channel)] as const,
+        (channel) => [`send_${formatChannelKey(channel)}`, createSendOperation(channel)] as const,
       ),
     ]),
     components: {

@@ -20,7 +20,7 @@ export interface FrameExample {
 export const emittedChannels = Object.keys(EMITTED) as EmittedChannel[];
 
 /** The name of a channel as a key without spaces. */
-export const channelKey = (channel: string): string => channel.replaceAll(' ', '_');
+export const formatChannelKey = (channel: string): string => channel.replaceAll(' ', '_');
 
 /** Returns the schemas of a channel by the key of the shape. */
 export const readShapes = (channel: EmittedChannel): Readonly<Record<string, z.ZodType>> => EMITTED[channel];

@@ -21,7 +21,7 @@ import {
   emittedChannels,
   listErrors,
   createExample,
-  channelKey,
+  formatChannelKey,
 } from './legacy-contract.ts';
 import type { FrameExample } from './legacy-contract.ts';
 
@@ -32,9 +32,9 @@ const { channels, components } = createAsyncapiDocument() as {
 };
 
 const renderListenedLink = (name: string): string =>
-  `<a href="#listened-${channelKey(name)}">${renderCode(name)}</a>`;
+  `<a href="#listened-${formatChannelKey(name)}">${renderCode(name)}</a>`;
 const renderEmittedLink = (name: string): string =>
-  `<a href="#emitted-${channelKey(name)}">${renderCode(name)}</a>`;
+  `<a href="#emitted-${formatChannelKey(name)}">${renderCode(name)}</a>`;
 const renderHeading = (id: string, text: string): string =>
   `<h3 id="${id}"><a href="#${id}">${text}</a></h3>`;
 
@@ -73,9 +73,9 @@ function renderListened(channel: Channel): string {
   const argument = Object.keys(example).length === 0 ? '' : `, ${highlightJson(formatOnOneLine(example))}`;
   return [
     '<article>',
-    renderHeading(`listened-${channelKey(name)}`, renderCode(name)),
+    renderHeading(`listened-${formatChannelKey(name)}`, renderCode(name)),
     `<p>${renderMarkdown(description)}</p>`,
-    renderFields(channel, channels[channelKey(name)]?.messages['request']?.payload ?? {}),
+    renderFields(channel, channels[formatChannelKey(name)]?.messages['request']?.payload ?? {}),
     `<pre>socket.emit('${escapeHtml(name)}'${argument})</pre>`,
     replies.length === 0
       ? '<p>No reply.</p>'
@@ -115,18 +115,22 @@ function renderExample({ when, to, payload }: FrameExample): string {
 function renderEmitted(channel: EmittedChannel): string {
   const examples = FRAME_EXAMPLES.filter((one) => one.channel === channel);
   const texts = examples.filter(({ payload }) => typeof payload === 'string');
-  const shapes = Object.entries(channels[channelKey(channel)]?.messages ?? {}).flatMap(([shape, message]) => {
-    const examplesOfShape = examples.filter((one) => one.shape === shape && typeof one.payload !== 'string');
-    if (examplesOfShape.length === 0) return [];
-    return [
-      `<h4>${renderMarkdown(message.summary)}</h4>`,
-      renderKeys(message.payload),
-      ...examplesOfShape.map(renderExample),
-    ];
-  });
+  const shapes = Object.entries(channels[formatChannelKey(channel)]?.messages ?? {}).flatMap(
+    ([shape, message]) => {
+      const examplesOfShape = examples.filter(
+        (one) => one.shape === shape && typeof one.payload !== 'string',
+      );
+      if (examplesOfShape.length === 0) return [];
+      return [
+        `<h4>${renderMarkdown(message.summary)}</h4>`,
+        renderKeys(message.payload),
+        ...examplesOfShape.map(renderExample),
+      ];
+    },
+  );
   return [
     '<article>',
-    renderHeading(`emitted-${channelKey(channel)}`, renderCode(channel)),
+    renderHeading(`emitted-${formatChannelKey(channel)}`, renderCode(channel)),
     ...(texts.length === 0
       ? []
       : [

@@ -39,7 +39,7 @@ const formatTemplate = (parts: readonly unknown[]): string =>
 
 function formatType(schema: Schema, indent: string): string {
   const { $ref, allOf, anyOf, const: only, enum: values, type, items, contentMediaType } = schema;
-  if ($ref !== undefined) return typeName($ref.replace('#/definitions/', ''));
+  if ($ref !== undefined) return formatTypeName($ref.replace('#/definitions/', ''));
   // A reference with a description of its own.
   if (allOf !== undefined) return formatUnion(allOf.map((one) => formatType(one, indent)));
   if (anyOf !== undefined) return formatUnion(anyOf.map((one) => formatType(one, indent)));
@@ -52,7 +52,7 @@ function formatType(schema: Schema, indent: string): string {
   return type === 'integer' ? 'number' : (type ?? 'unknown');
 }
 
-const typeName = (name: string): string => NAMES[name] ?? name;
+const formatTypeName = (name: string): string => NAMES[name] ?? name;
 const parenthesize = (type: string): string => (type.includes(' | ') ? `(${type})` : type);
 const formatLiteral = (value: unknown): string =>
   typeof value === 'string' ? quoteText(value) : String(value);
@@ -106,7 +106,7 @@ const serverEvents = emittedChannels.map(formatServerEvent).join('');
 const clientEvents = CHANNELS.map(formatClientEvent).join('');
 const types = [...named].map(
   ([name, schema]) =>
-    `${formatComment(schema.description)}export type ${typeName(name)} = ${formatType(schema, '')};\n`,
+    `${formatComment(schema.description)}export type ${formatTypeName(name)} = ${formatType(schema, '')};\n`,
 );
 
 const text = `// Generated from src/bridge/contract/channels.ts and src/bridge/contract/frame-schemas.ts by scripts/print-socket-io-types.ts.

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadClient } from '../clients/load.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
-import { quietPeriod, stagger, waitUntil } from '../harness/waiting.ts';
+import { waitQuietPeriod, stagger, waitUntil } from '../harness/waiting.ts';
 import { startFakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 import { createKick, createMessageSent, sampleEvent } from './sample-events.ts';
@@ -377,7 +377,7 @@ test('a session that ends while events of a closed connection run releases every
   await messageOperation.started;
   client.socket.close();
   await client.waitForClose();
-  await quietPeriod(20);
+  await waitQuietPeriod(20);
   fake.endSession('user:7', 'LOGGED_OUT');
   messageOperation.complete({ code: 'NOT_FOUND' });
   await waitUntil(() => [...fake.bridge.connections()].length === 0);

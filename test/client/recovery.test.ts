@@ -4,7 +4,7 @@ import { resumable } from 'parley/client';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { openTcpProxy } from '../harness/tcp-proxy.ts';
-import { quietPeriod } from '../harness/waiting.ts';
+import { waitQuietPeriod } from '../harness/waiting.ts';
 import { codeOf, openClient, subscribe, TRANSPORTS } from './subscriptions.ts';
 import { EVENTS, openScriptedServer, TYPING } from './scripted-server.ts';
 import type { Fault } from './scripted-server.ts';
@@ -196,7 +196,7 @@ for (const transport of TRANSPORTS) {
     expect([retryingSubscription.end, renewingSubscription.end]).toEqual([{}, {}]);
     expect(await pendingResult).toEqual({ done: true, value: undefined });
     await vi.waitFor(() => expect(server.openStreamCount).toBe(0));
-    await quietPeriod(300);
+    await waitQuietPeriod(300);
     expect(server.startCursors).toHaveLength(3);
   });
 }

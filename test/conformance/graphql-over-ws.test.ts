@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { startTestApp } from '../harness/app.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
-import { quietPeriod } from '../harness/waiting.ts';
+import { waitQuietPeriod } from '../harness/waiting.ts';
 
 // Protocol: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 
@@ -106,7 +106,7 @@ test('the server stops reading from a client that does not read, and resumes whe
   const padding = 'x'.repeat(500_000);
   socket.socket.pause();
   for (let index = 0; index < 60; index += 1) socket.send({ type: 'ping', payload: { index, padding } });
-  await quietPeriod(500);
+  await waitQuietPeriod(500);
   // Of 30 MB, all but the kernel buffers and the server's limit are still unsent.
   expect(socket.socket.bufferedAmount).toBeGreaterThan(5_000_000);
   socket.socket.resume();

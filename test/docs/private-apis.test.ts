@@ -5,9 +5,9 @@ import { expect, test } from 'vitest';
 // docs/private-apis.md lists the inspected version of each package whose private members are used.
 
 const ROOT = join(import.meta.dirname, '../..');
-const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+const readProjectFile = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
-const rows = read('docs/private-apis.md')
+const rows = readProjectFile('docs/private-apis.md')
   .split('\n')
   .filter((line) => /^\| `[^`]+` +\| \d+\.\d+\.\d+ /.test(line))
   .map((line) => line.split('|').map((cell) => cell.trim()));
@@ -18,9 +18,13 @@ test('the page lists packages', () => {
 
 test.for(rows)('the inspected version of %s %s %s is pinned and installed', ([, name = '', version]) => {
   const packageName = name.replaceAll('`', '');
-  const { dependencies } = JSON.parse(read('package.json')) as { dependencies: Record<string, string> };
+  const { dependencies } = JSON.parse(readProjectFile('package.json')) as {
+    dependencies: Record<string, string>;
+  };
   expect(dependencies[packageName]).toBe(version);
-  const installed = JSON.parse(read(`node_modules/${packageName}/package.json`)) as { version: string };
+  const installed = JSON.parse(readProjectFile(`node_modules/${packageName}/package.json`)) as {
+    version: string;
+  };
   expect(installed.version, `Inspect its members and update docs/private-apis.md: ${packageName}.`).toBe(
     version,
   );
@@ -31,5 +35,5 @@ test.for(rows)('the module and tests of %s %s exist', ([, , , module = '', check
   for (const path of [...readPaths(module), ...readPaths(tests)])
     expect(existsSync(join(ROOT, path)), path).toBe(true);
   for (const name of readPaths(check))
-    expect(read(readPaths(module)[0] ?? '')).toContain(`function ${name}(`);
+    expect(readProjectFile(readPaths(module)[0] ?? '')).toContain(`function ${name}(`);
 });

@@ -9,7 +9,7 @@ import {
   cursorAt,
   createNumberedEvent,
   createNode,
-  numberOf,
+  readNumber,
   openTopic,
   emitEvents,
   readNumbers,
@@ -122,7 +122,7 @@ clusterTest('a notice is received by the other node once, and not by the sender 
   await waitForNotices(noticesOfA, 5);
   await waitForNotices(noticesOfB, 5);
   const numbersOf = (notices: Notice[]) =>
-    notices.map((notice) => (notice.kind === 'event' ? numberOf(notice.envelope.event) : notice.kind));
+    notices.map((notice) => (notice.kind === 'event' ? readNumber(notice.envelope.event) : notice.kind));
   expect(numbersOf(noticesOfA)).toEqual([1, 2, 'ephemeral', 3, 'ephemeral']);
   expect(new Set(numbersOf(noticesOfB))).toEqual(new Set([1, 2, 3, 'ephemeral']));
   expect(noticesOfB).toContainEqual({ kind: 'ephemeral', ephemeral: createTyping(1) });

@@ -4,7 +4,7 @@ import type { Notice } from '../../src/events/bus.ts';
 import { createNoticeSender } from '../../src/events/cluster/notice-sender.ts';
 import { createDecoder } from '../../src/events/cluster/notice-codec.ts';
 import { createActorView } from '../harness/event-core.ts';
-import { quietPeriod } from '../harness/waiting.ts';
+import { waitQuietPeriod } from '../harness/waiting.ts';
 
 /** Creates a notifier that records texts, or rejects them while `state.isRejecting`. */
 function createFakeNotifier() {
@@ -36,7 +36,7 @@ const createDeletionNotice = (id: number, seq: number): Notice => ({
 });
 
 /** Longer than the sender waits before it retries. */
-const waitUntilSettled = () => quietPeriod(10);
+const waitUntilSettled = () => waitQuietPeriod(10);
 
 test('rejected events are not retried in a loop, but sent at the next opportunity, without payload', async () => {
   const { notifier, state } = createFakeNotifier();

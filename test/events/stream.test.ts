@@ -14,7 +14,7 @@ import {
   createParticipantKicked,
   createMessageSent,
   createNode,
-  numberOf,
+  readNumber,
   openTopic,
   READER,
   emitEvents,
@@ -41,7 +41,7 @@ const emitDeletion = (core: Pick<Core, 'db' | 'bus'>, number: number) =>
 async function readToEnd(stream: EventStream) {
   const numbers: number[] = [];
   try {
-    for await (const item of stream) if (item.type === 'event') numbers.push(numberOf(item.event));
+    for await (const item of stream) if (item.type === 'event') numbers.push(readNumber(item.event));
   } catch (error) {
     return { numbers, error };
   }
@@ -125,7 +125,7 @@ test('resuming while several nodes write delivers each event once and in order',
         const { value } = await stream.next();
         if (value === undefined) break;
         after = value.cursor;
-        if (value.type === 'event') numbers.push(numberOf(value.event));
+        if (value.type === 'event') numbers.push(readNumber(value.event));
       }
       await stream.return();
     }
@@ -434,7 +434,7 @@ test('concurrent reads are served in order', async () => {
   await reads[150];
   await emitEvents(core, 151);
   const values = (await Promise.all(reads)).map(({ value }) =>
-    value?.type === 'event' ? numberOf(value.event) : value?.type,
+    value?.type === 'event' ? readNumber(value.event) : value?.type,
   );
   expect(values).toEqual([...range(1, 150), 'live', 151]);
 });

@@ -11,7 +11,7 @@ import type { Tail } from '../../src/events/tail.ts';
 import { createLogger } from '../../src/log.ts';
 import {
   createNode,
-  numberOf,
+  readNumber,
   emitEvents,
   createTestCore,
   TOPIC,
@@ -39,7 +39,7 @@ async function followTopic(core: Pick<Core, 'tails'>) {
   const ephemerals: Ephemeral[] = [];
   let gaps = 0;
   const unfollow = tail.follow({
-    event: ({ event }) => void numbers.push(numberOf(event)),
+    event: ({ event }) => void numbers.push(readNumber(event)),
     ephemeral: (ephemeral) => void ephemerals.push(ephemeral),
     gap: () => void (gaps += 1),
   });

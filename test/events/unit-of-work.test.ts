@@ -7,7 +7,7 @@ import type { ConversationId } from '../../src/ids.ts';
 import {
   createNumberedEvent,
   createNode,
-  numberOf,
+  readNumber,
   emitEvents,
   createTestCore,
   TOPIC,
@@ -37,7 +37,7 @@ test('events are published after the commit, in the order of emission', async ()
     return 'done';
   });
   expect(result).toBe('done');
-  expect(envelopes.map(({ topic, seq, event }) => [topic, seq, numberOf(event)])).toEqual([
+  expect(envelopes.map(({ topic, seq, event }) => [topic, seq, readNumber(event)])).toEqual([
     [OTHER, 1, 1],
     [TOPIC, 1, 2],
     [OTHER, 2, 3],
@@ -85,7 +85,7 @@ test('positions of concurrent units are gapless and follow the order of commits'
   );
   const envelopes = envelopesOfNodes.flat().sort((a, b) => a.seq - b.seq);
   expect(envelopes.map(({ seq }) => seq)).toEqual(range(1, 120));
-  const numbers = envelopes.map(({ event }) => numberOf(event));
+  const numbers = envelopes.map(({ event }) => readNumber(event));
   for (const [index, number] of numbers.entries())
     if (number > 1000) expect(numbers[index - 1]).toBe(number - 1000);
   const timestamps = envelopes.map(({ at }) => at);
@@ -130,5 +130,5 @@ test('data read under a lock does not change until the commit', async () => {
     });
   const envelopes = recordEvents(core, TOPIC);
   await Promise.all(range(1, 20).map(increase));
-  expect(envelopes.map(({ seq, event }) => numberOf(event) - seq)).toEqual(range(1, 20).map(() => 0));
+  expect(envelopes.map(({ seq, event }) => readNumber(event) - seq)).toEqual(range(1, 20).map(() => 0));
 });

@@ -178,28 +178,28 @@ test('uploads to foreign or unknown media, without multipart or incomplete, stor
       ...((await response.json()) as { success: boolean; message?: string }),
     };
   };
-  const form = (content: string, part = 'file') => {
+  const createForm = (content: string, part = 'file') => {
     const data = new FormData();
     data.set('media_id', '1');
     data.set(part, new File([content], 'a.txt'));
     return data;
   };
-  expect(await upload(bob.token, media, form('x'))).toMatchObject({
+  expect(await upload(bob.token, media, createForm('x'))).toMatchObject({
     status: 403,
     success: false,
     message: 'Vous ne pouvez pas upload ce media',
   });
-  expect(await upload(stranger.token, media, form('x'))).toMatchObject({
+  expect(await upload(stranger.token, media, createForm('x'))).toMatchObject({
     status: 404,
     message: 'Media introuvable',
   });
-  expect(await upload(ann.token, 999, form('x'))).toMatchObject({
+  expect(await upload(ann.token, 999, createForm('x'))).toMatchObject({
     status: 404,
     message: 'Media introuvable',
   });
-  expect(await upload(ann.token, 'x', form('x'))).toMatchObject({ status: 404 });
-  expect(await upload('', media, form('x'))).toMatchObject({ status: 401 });
-  expect(await upload(ann.token, media, form('x', 'other'))).toMatchObject({
+  expect(await upload(ann.token, 'x', createForm('x'))).toMatchObject({ status: 404 });
+  expect(await upload('', media, createForm('x'))).toMatchObject({ status: 401 });
+  expect(await upload(ann.token, media, createForm('x', 'other'))).toMatchObject({
     status: 404,
     message: 'Le media est introuvable dans la requête',
   });
@@ -210,7 +210,7 @@ test('uploads to foreign or unknown media, without multipart or incomplete, stor
   expect(await upload(ann.token, media, '', { 'content-type': 'multipart/form-data' })).toMatchObject({
     status: 400,
   });
-  expect(await upload(ann.token, media, form('x'.repeat(2000)))).toMatchObject({
+  expect(await upload(ann.token, media, createForm('x'.repeat(2000)))).toMatchObject({
     status: 400,
     success: false,
   });
@@ -221,7 +221,7 @@ test('uploads to foreign or unknown media, without multipart or incomplete, stor
   const nameless = '--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nhi\r\n--x--\r\n';
   const multipartHeaders = { 'content-type': 'multipart/form-data; boundary=x' };
   expect(await upload(ann.token, media, nameless, multipartHeaders)).toEqual({ status: 200, success: true });
-  expect(await upload(ann.token, media, form('hello'))).toEqual({ status: 200, success: true });
+  expect(await upload(ann.token, media, createForm('hello'))).toEqual({ status: 200, success: true });
   const file = await fetch(`${app.url}/media/${String(media)}`, { headers: { authorization: bob.token } });
   expect(await file.text()).toBe('hello');
   expect(

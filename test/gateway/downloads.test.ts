@@ -93,12 +93,12 @@ test('an interrupted download resumes only if the file is unchanged', async () =
   const { headers } = await download();
   const etag = headers.get('etag') ?? '';
   const modified = headers.get('last-modified') ?? '';
-  const resume = async (condition: string) =>
+  const resumeDownload = async (condition: string) =>
     (await download({ range: 'bytes=5-', 'if-range': condition })).status;
-  expect(await resume(etag)).toBe(206);
-  expect(await resume(modified)).toBe(206);
+  expect(await resumeDownload(etag)).toBe(206);
+  expect(await resumeDownload(modified)).toBe(206);
   for (const other of ['"other"', `W/${etag}`, new Date(0).toUTCString()])
-    expect(await resume(other)).toBe(200);
+    expect(await resumeDownload(other)).toBe(200);
 });
 
 test.each([

@@ -32,7 +32,7 @@ async function createCountingEngine() {
     introspection: true,
   });
   const semaphore = new Semaphore(2);
-  const open = async (): Promise<ResultStream> => {
+  const openStream = async (): Promise<ResultStream> => {
     const document = engine.parse('subscription { count }');
     const result = await engine.subscribe({
       document,
@@ -42,18 +42,18 @@ async function createCountingEngine() {
     if (!(Symbol.asyncIterator in result)) throw new Error('Expected a stream.');
     return result;
   };
-  return { open, semaphore, executed: () => executed };
+  return { open: openStream, semaphore, executed: () => executed };
 }
 
 const FIRST_RESULT = { done: false, value: { data: { count: 1 } } };
 
 test('a result waits for a permit, which the next call of an earlier stream releases', async () => {
-  const { open, executed } = await createCountingEngine();
+  const { open: openStream, executed } = await createCountingEngine();
   const [firstStream, secondStream, thirdStream, fourthStream] = [
-    await open(),
-    await open(),
-    await open(),
-    await open(),
+    await openStream(),
+    await openStream(),
+    await openStream(),
+    await openStream(),
   ];
   expect(await Promise.all([firstStream.next(), secondStream.next()])).toEqual([FIRST_RESULT, FIRST_RESULT]);
   const [thirdResult, fourthResult] = [thirdStream.next(), fourthStream.next()];
@@ -69,8 +69,12 @@ test('a result waits for a permit, which the next call of an earlier stream rele
 });
 
 test('a stream that is closed while it waits for a permit executes nothing and blocks no other stream', async () => {
-  const { open, semaphore, executed } = await createCountingEngine();
-  const [firstStream, secondStream, thirdStream] = [await open(), await open(), await open()];
+  const { open: openStream, semaphore, executed } = await createCountingEngine();
+  const [firstStream, secondStream, thirdStream] = [
+    await openStream(),
+    await openStream(),
+    await openStream(),
+  ];
   await Promise.all([firstStream.next(), secondStream.next()]);
   const thirdResult = thirdStream.next();
   await thirdStream.return();

@@ -149,7 +149,7 @@ async function createAccounts(client: SchemaClient): Promise<Accounts> {
   };
 }
 
-const textOf = (line: string): string => /"text":"(\w+)"/.exec(line)?.[1] ?? line;
+const readText = (line: string): string => /"text":"(\w+)"/.exec(line)?.[1] ?? line;
 
 /** Generates a random selection of a type's fields, nested up to a depth. */
 function generateSelection(g: fc.GeneratorValue, typeName: string, depth: number, perActor: boolean): string {
@@ -361,7 +361,7 @@ test('an event is executed once per group, whatever the start cursors, and once 
   await Promise.all(others.map((subscription) => subscription.waitForLines(1)));
   for (const text of ['one', 'two']) await client.run(ann, SEND_MESSAGE, { id, text });
   await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(3)));
-  expect(first.lines.map(textOf)).toEqual(['before', 'live', 'one', 'two']);
+  expect(first.lines.map(readText)).toEqual(['before', 'live', 'one', 'two']);
   expect(subscriptions.map(({ sharedResults }) => sharedResults.length)).toEqual([2, 2, 2, 0]);
   expect(executed).toBe(2);
   expect(first.sharedResults[0]).toBe(others[0]?.sharedResults[0]);
@@ -397,7 +397,7 @@ test('a slow or failing receiver falls back to the log, misses nothing and rejoi
   await Promise.all(subscriptions.map((subscription) => subscription.waitForLines(6)));
   expect(subscriptions.map(({ sharedResults }) => sharedResults.length)).toEqual([2, 2, 5]);
   for (const { lines } of subscriptions)
-    expect(lines.map(textOf)).toEqual(['live', 'one', 'two', 'three', 'four', 'five']);
+    expect(lines.map(readText)).toEqual(['live', 'one', 'two', 'three', 'four', 'five']);
   await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
 });
 

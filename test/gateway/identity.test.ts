@@ -78,7 +78,7 @@ let ann: TestAccount;
 
 /** Creates invalid tokens, keyed by the problem with each. */
 async function createInvalidTokens(): Promise<Record<string, string>> {
-  const sign = (claims: object, secret = AUTH_SECRET, seconds = 600) =>
+  const signToken = (claims: object, secret = AUTH_SECRET, seconds = 600) =>
     new SignJWT({ jti: crypto.randomUUID(), ...claims })
       .setProtectedHeader({ alg: 'HS256' })
       .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
@@ -90,10 +90,10 @@ async function createInvalidTokens(): Promise<Record<string, string>> {
   return {
     malformed: 'nonsense',
     truncated: ann.token.slice(0, -5),
-    expired: await sign({ sub: String(ann.legacyId) }, AUTH_SECRET, -60),
+    expired: await signToken({ sub: String(ann.legacyId) }, AUTH_SECRET, -60),
     revoked: loggedOutAccount.token,
     'of a deleted account': deletedAccount.token,
-    'of another issuer': await sign(
+    'of another issuer': await signToken(
       { sub: String(ann.legacyId), iss: 'https://elsewhere' },
       'another secret!!',
     ),
@@ -449,15 +449,17 @@ test('proxy credentials, which browsers send with every request, neither authent
 test('an operation with its own token runs with it, also on a connection of another account', async () => {
   const bob = await app.createAccount();
   await using socket = await openGraphqlSocket(app.url, { token: ann.token });
-  const run = async (id: string, extensions: object) => {
+  const runOperation = async (id: string, extensions: object) => {
     socket.send({ id, type: 'subscribe', payload: { query: ME, extensions } });
     return socket.next((frame) => frame['id'] === id);
   };
-  expect(await run('1', {})).toMatchObject({ payload: { data: { me: { id: ann.id } } } });
-  expect(await run('2', { headers: { Authorization: `Bearer ${bob.token}` } })).toMatchObject({
+  expect(await runOperation('1', {})).toMatchObject({ payload: { data: { me: { id: ann.id } } } });
+  expect(await runOperation('2', { headers: { Authorization: `Bearer ${bob.token}` } })).toMatchObject({
     payload: { data: { me: { id: bob.id } } },
   });
-  expect(await run('3', { headers: { Authorization: 'Bearer nonsense' } })).toMatchObject({ type: 'error' });
+  expect(await runOperation('3', { headers: { Authorization: 'Bearer nonsense' } })).toMatchObject({
+    type: 'error',
+  });
 });
 
 test('unrelated values in `extensions` are not tokens of the operation', async () => {

@@ -102,12 +102,12 @@ test('a client that stops reading its response is disconnected, and one that rea
     socket.write('GET /big HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n');
     return socket;
   };
-  const connections = () =>
+  const countConnections = () =>
     new Promise<number>((resolve) => server.getConnections((_error, count) => resolve(count)));
 
   const stalledSocket = openDownload().pause();
   await once(stalledSocket, 'connect');
-  await expect.poll(connections, { timeout: 10_000 }).toBe(0);
+  await expect.poll(countConnections, { timeout: 10_000 }).toBe(0);
   stalledSocket.destroy();
 
   let received = 0;

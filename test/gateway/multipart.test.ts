@@ -37,11 +37,13 @@ test('a client that sends a whole file before reading receives the error', async
   await using app = await startTestApp();
   const ann = await app.createAccount();
   const boundary = 'boundary';
-  const part = (name: string, text: string) =>
+  const createPart = (name: string, text: string) =>
     `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${text}\r\n`;
   const query = 'mutation ($file: Upload!) { uploadMedia(mediaId: "Media:1", file: $file) { id } }';
   const body = Buffer.concat([
-    Buffer.from(part('operations', JSON.stringify({ query })) + part('map', '{"0":["variables.file"]}')),
+    Buffer.from(
+      createPart('operations', JSON.stringify({ query })) + createPart('map', '{"0":["variables.file"]}'),
+    ),
     Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="0"; filename="a"\r\n\r\n`),
     Buffer.alloc(5 * 1024 * 1024),
     Buffer.from(`\r\n--${boundary}--\r\n`),

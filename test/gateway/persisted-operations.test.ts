@@ -73,7 +73,7 @@ interface TestResponse {
 type Params = Record<string, unknown>;
 type Send = (app: TestGateway, token: string | undefined, params: Params) => Promise<TestResponse>;
 
-const headersOf = (token: string | undefined): Record<string, string> =>
+const createHeaders = (token: string | undefined): Record<string, string> =>
   token === undefined ? {} : { authorization: `Bearer ${token}` };
 
 async function readResponse(response: Response): Promise<TestResponse> {
@@ -89,7 +89,7 @@ const post: Send = async ({ url }, token, params) =>
       headers: {
         'content-type': 'application/json',
         accept: 'application/graphql-response+json',
-        ...headersOf(token),
+        ...createHeaders(token),
       },
       body: JSON.stringify(params),
     }),
@@ -104,7 +104,7 @@ const get: Send = async ({ url }, token, params) => {
   );
   return readResponse(
     await fetch(`${url}/graphql?${search.toString()}`, {
-      headers: { accept: 'application/graphql-response+json', ...headersOf(token) },
+      headers: { accept: 'application/graphql-response+json', ...createHeaders(token) },
     }),
   );
 };
@@ -113,7 +113,7 @@ const sse: Send = async ({ url }, token, params) =>
   readResponse(
     await fetch(`${url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...headersOf(token) },
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...createHeaders(token) },
       body: JSON.stringify(params),
     }),
   );
@@ -136,13 +136,13 @@ const multipart: Send = async ({ url }, token, params) => {
   form.set('map', JSON.stringify({ 0: ['variables.file'] }));
   form.set('0', new Blob(['x']), 'x.txt');
   return readResponse(
-    await fetch(`${url}/graphql`, { method: 'POST', headers: headersOf(token), body: form }),
+    await fetch(`${url}/graphql`, { method: 'POST', headers: createHeaders(token), body: form }),
   );
 };
 
 const TRANSPORTS = { post, get, sse, socket, multipart };
 
-const apq = (hash: string, version: unknown = 1) => ({
+const createApqParams = (hash: string, version: unknown = 1) => ({
   extensions: { persistedQuery: { version, sha256Hash: hash } },
 });
 
@@ -152,9 +152,9 @@ test.each([
   ['the id of Relay', { id: 'me' }],
   ['doc_id of Relay', { doc_id: 'me' }],
   ['docId', { docId: 'me' }],
-  ['the hash of Apollo and urql', apq(sha256(ME))],
-  ['the hash of the text as a client prints it', apq(sha256(print(parse(ME))))],
-  ['an id instead of the hash, as Apollo sends it with a manifest', apq('me')],
+  ['the hash of Apollo and urql', createApqParams(sha256(ME))],
+  ['the hash of the text as a client prints it', createApqParams(sha256(print(parse(ME))))],
+  ['an id instead of the hash, as Apollo sends it with a manifest', createApqParams('me')],
   ['an id beside an empty text, which graphql-ws requires', { documentId: 'me', query: '' }],
   ['an id beside the text', { documentId: 'me', query: print(parse(ME)) }],
   ['an empty id beside the text', { id: '', query: ME }],
@@ -190,7 +190,10 @@ test.each([
   ['a listed document with one more field', { query: ME.replace('firstName', 'firstName lastName') }],
   ['an id that is not in the list', { documentId: 'other' }],
   ['an id of Relay that is not in the list', { id: 'other', query: null }],
-  ['the hash of a text that is not in the list, with the text', { query: OTHER, ...apq(sha256(OTHER)) }],
+  [
+    'the hash of a text that is not in the list, with the text',
+    { query: OTHER, ...createApqParams(sha256(OTHER)) },
+  ],
 ])('with OPERATIONS=persisted %s is refused on every transport', async (_label, params) => {
   await using fixture = await startFixture('persisted');
   for (const [transport, send] of Object.entries(TRANSPORTS)) {
@@ -219,14 +222,14 @@ test('documents refused over HTTP are also refused over SSE, multipart and WebSo
   );
   const hash = fc.constantFrom(undefined, sha256(ME), sha256(OTHER), 'me', 'x');
   const request = fc.record({ query: text, documentId: id, hash, version: fc.constantFrom(1, 2) });
-  const outcome = ({ data, errors }: TestResponse) =>
+  const readOutcome = ({ data, errors }: TestResponse) =>
     data?.['me'] === undefined ? (errors?.[0]?.extensions.code ?? 'nothing') : 'runs';
   await fc.assert(
     fc.asyncProperty(request, async ({ query, documentId, hash: hashOrUndefined, version }) => {
       const params = {
         query,
         documentId,
-        ...(hashOrUndefined !== undefined && apq(hashOrUndefined, version)),
+        ...(hashOrUndefined !== undefined && createApqParams(hashOrUndefined, version)),
       };
       // graphql-ws closes the connection for a payload without a document, as its protocol requires.
       fc.pre(typeof query === 'string' || (documentId ?? '') !== '' || hashOrUndefined !== undefined);
@@ -234,7 +237,7 @@ test('documents refused over HTTP are also refused over SSE, multipart and WebSo
       fc.pre(documentId !== 'events');
       const outcomes = await Promise.all(
         Object.values({ post, sse, socket, multipart }).map(async (send) =>
-          outcome(await send(fixture.app, fixture.ann.token, params)),
+          readOutcome(await send(fixture.app, fixture.ann.token, params)),
         ),
       );
       expect(new Set(outcomes).size, JSON.stringify({ params, outcomes })).toBe(1);
@@ -270,7 +273,7 @@ test('an unknown hash is refused with the message that Apollo and urql expect, a
   const ann = await app.createAccount();
   for (const [transport, send] of Object.entries(TRANSPORTS)) {
     const query = `query By${transport} { me { __typename } }`;
-    const hash = apq(sha256(query));
+    const hash = createApqParams(sha256(query));
     const unknown = await send(app, ann.token, hash);
     expect(unknown.errors).toEqual([
       expect.objectContaining({
@@ -291,15 +294,17 @@ test('a text is not registered under the hash of another one, nor if it is inval
   await using app = await startTestApp();
   const hash = sha256(OTHER);
   for (const send of Object.values(TRANSPORTS)) {
-    expect(await send(app, undefined, { query: '{ __typename }', ...apq(hash) })).toMatchObject(
+    expect(await send(app, undefined, { query: '{ __typename }', ...createApqParams(hash) })).toMatchObject(
       errorResponse('INVALID_INPUT'),
     );
-    expect(await send(app, undefined, apq(hash))).toMatchObject(errorResponse('PERSISTED_QUERY_NOT_FOUND'));
+    expect(await send(app, undefined, createApqParams(hash))).toMatchObject(
+      errorResponse('PERSISTED_QUERY_NOT_FOUND'),
+    );
     const invalid = 'query Invalid { nothing }';
-    expect(await send(app, undefined, { query: invalid, ...apq(sha256(invalid)) })).toMatchObject(
+    expect(await send(app, undefined, { query: invalid, ...createApqParams(sha256(invalid)) })).toMatchObject(
       errorResponse('INVALID_INPUT'),
     );
-    expect(await send(app, undefined, apq(sha256(invalid)))).toMatchObject(
+    expect(await send(app, undefined, createApqParams(sha256(invalid)))).toMatchObject(
       errorResponse('PERSISTED_QUERY_NOT_FOUND'),
     );
   }
@@ -308,34 +313,36 @@ test('a text is not registered under the hash of another one, nor if it is inval
 test('another version of the protocol is refused as unsupported, so that clients send texts', async () => {
   await using app = await startTestApp();
   for (const send of Object.values(TRANSPORTS)) {
-    expect(await send(app, undefined, apq(sha256(OTHER), 2))).toMatchObject({
+    expect(await send(app, undefined, createApqParams(sha256(OTHER), 2))).toMatchObject({
       errors: [
         { message: 'PersistedQueryNotSupported', extensions: { code: 'PERSISTED_QUERY_NOT_SUPPORTED' } },
       ],
     });
-    expect(await send(app, undefined, { query: '{ __typename }', ...apq('x', 2) })).toMatchObject({
-      data: { __typename: 'Query' },
-    });
+    expect(await send(app, undefined, { query: '{ __typename }', ...createApqParams('x', 2) })).toMatchObject(
+      {
+        data: { __typename: 'Query' },
+      },
+    );
   }
 });
 
 test('the least recently used text is evicted, and registered again', async () => {
   await using app = await startTestApp();
-  const queryOf = (name: number) => `query Q${name} { __typename } # ${'x'.repeat(200_000)}`;
+  const createQuery = (name: number) => `query Q${name} { __typename } # ${'x'.repeat(200_000)}`;
   for (let name = 0; name < 6; name += 1)
-    await post(app, undefined, { query: queryOf(name), ...apq(sha256(queryOf(name))) });
+    await post(app, undefined, { query: createQuery(name), ...createApqParams(sha256(createQuery(name))) });
   const isKnown = async (name: number) =>
-    (await post(app, undefined, apq(sha256(queryOf(name))))).data !== undefined;
+    (await post(app, undefined, createApqParams(sha256(createQuery(name))))).data !== undefined;
   expect(await isKnown(5)).toBe(true);
   expect(await isKnown(0)).toBe(false);
-  await post(app, undefined, { query: queryOf(0), ...apq(sha256(queryOf(0))) });
+  await post(app, undefined, { query: createQuery(0), ...createApqParams(sha256(createQuery(0))) });
   expect(await isKnown(0)).toBe(true);
 });
 
 test('an id with the text of another document is refused', async () => {
   await using fixture = await startFixture('any');
   for (const send of Object.values(TRANSPORTS))
-    for (const reference of [{ documentId: 'me' }, apq(sha256(ME))])
+    for (const reference of [{ documentId: 'me' }, createApqParams(sha256(ME))])
       expect(await send(fixture.app, fixture.ann.token, { query: OTHER, ...reference })).toMatchObject(
         errorResponse('INVALID_INPUT'),
       );
@@ -346,7 +353,7 @@ test('graphql-ws and graphql-sse clients subscribe by id, and receive the same a
   const circle = await createCircle(fixture.ann);
   const { id } = await createConversation(fixture.ann, circle);
   const url = fixture.app.url;
-  const headers = headersOf(fixture.ann.token);
+  const headers = createHeaders(fixture.ann.token);
   const sockets = createClient({
     url: `${url.replace('http', 'ws')}/graphql`,
     webSocketImpl: WebSocket,
@@ -357,7 +364,7 @@ test('graphql-ws and graphql-sse clients subscribe by id, and receive the same a
   const readers = [
     sockets.iterate({ query: '', documentId: 'events', variables } as never),
     sockets.iterate({ query: EVENTS, variables }),
-    sockets.iterate({ query: '', ...apq(sha256(EVENTS)), variables }),
+    sockets.iterate({ query: '', ...createApqParams(sha256(EVENTS)), variables }),
     streams.iterate({ documentId: 'events', variables } as never),
     streams.iterate({ query: EVENTS, variables }),
   ];
@@ -389,7 +396,7 @@ test('an upload runs by its id', async () => {
   form.set('0', new Blob(['x']), 'x.txt');
   const response = await fetch(`${fixture.app.url}/graphql`, {
     method: 'POST',
-    headers: headersOf(fixture.ann.token),
+    headers: createHeaders(fixture.ann.token),
     body: form,
   });
   expect(await readResponse(response)).toMatchObject(errorResponse('NOT_FOUND'));

@@ -78,16 +78,16 @@ test('revoking the current token ends a connection, and revoking the previous to
   await fixture.socket.nextOf('pong');
   fixture.socket.send({ type: 'ping', payload: { token: fixture.ann.token } });
   await fixture.socket.nextOf('pong');
-  const logout = (token: string) =>
+  const logOut = (token: string) =>
     fetch(`${fixture.app.url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
       body: JSON.stringify({ query: 'mutation { logout }' }),
     });
-  await logout(previousToken);
+  await logOut(previousToken);
   fixture.socket.send({ type: 'ping' });
   expect(await fixture.socket.next()).toEqual({ type: 'pong' });
-  await logout(fixture.ann.token);
+  await logOut(fixture.ann.token);
   expect(await fixture.socket.waitForClose()).toEqual({ code: 4401, reason: 'LOGGED_OUT' });
 });
 

@@ -90,13 +90,13 @@ test.each([
 
 test('a refused handshake states its reason as JSON', async () => {
   await using app = await startTestApp({ env: { CORS_ORIGINS: 'https://app.test' } });
-  const handshake = (path: string, more = '') =>
+  const sendHandshake = (path: string, more = '') =>
     sendRequest(
       app.url,
       `GET ${path} HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n${more}${KEY}Connection: Upgrade`,
     );
-  expect(await handshake('/nothing')).toMatch(/^HTTP\/1.1 404 Not Found\r\n[^]*"NOT_FOUND"/);
-  expect(await handshake('/graphql', 'Origin: https://other.test\r\n')).toMatch(
+  expect(await sendHandshake('/nothing')).toMatch(/^HTTP\/1.1 404 Not Found\r\n[^]*"NOT_FOUND"/);
+  expect(await sendHandshake('/graphql', 'Origin: https://other.test\r\n')).toMatch(
     /^HTTP\/1.1 403 [^]*"FORBIDDEN"/,
   );
 });
@@ -179,8 +179,8 @@ test('a media type is accepted in any case, with any spaces and quotes', async (
     'application/vnd.example+json',
   ])
     expect(await (await postBody(app.url, type)).text(), type).toBe(RESULT);
-  const form = await postBody(app.url, 'Application/X-WWW-Form-Urlencoded', 'query={__typename}');
-  expect(await form.text()).toBe(RESULT);
+  const postMultipart = await postBody(app.url, 'Application/X-WWW-Form-Urlencoded', 'query={__typename}');
+  expect(await postMultipart.text()).toBe(RESULT);
   const responseWithBom = await postBody(app.url, 'application/json', `\ufeff${BODY}`);
   expect(await responseWithBom.text()).toBe(RESULT);
 });

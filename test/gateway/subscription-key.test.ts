@@ -5,11 +5,11 @@ import { schema } from '../../src/schema/index.ts';
 
 const { keyOf } = createSubscriptionKeys(schema);
 
-const conversation = (selection: string) =>
+const parseSubscription = (selection: string) =>
   parse(`subscription Chat($id: ID!, $after: Cursor, $with: Boolean = true) {
     conversationEvents(conversationId: $id, after: $after) { ${selection} } }`);
 
-const TEXT = conversation('... on MessageSent { message { text @include(if: $with) } }');
+const TEXT = parseSubscription('... on MessageSent { message { text @include(if: $with) } }');
 
 test('operations that differ in their start cursor or in undeclared variables have equal keys', () => {
   const key = keyOf({ document: TEXT, variables: { id: 'Conversation:1' } });
@@ -28,7 +28,7 @@ test('operations that differ in anything else have different keys', () => {
     keyOf({ document: TEXT, variables: { id: 'Conversation:2' } }),
     keyOf({ document: TEXT, variables: { id: 'Conversation:1', with: false } }),
     keyOf({ document: TEXT, operationName: 'Chat', variables: { id: 'Conversation:1' } }),
-    keyOf({ document: conversation('__typename'), variables: { id: 'Conversation:1' } }),
+    keyOf({ document: parseSubscription('__typename'), variables: { id: 'Conversation:1' } }),
   ];
   expect(new Set(keys).size).toBe(keys.length);
 });
@@ -54,7 +54,9 @@ test.for([
   '... on MediaUploaded { media { message { id } } }',
   '... on MessageSent { message { author { ... on User { circles { nodes { id } } } } } }',
 ])('a selection that depends on the account has no key: %s', (selection) => {
-  expect(keyOf({ document: conversation(selection), variables: { id: 'Conversation:1' } })).toBeUndefined();
+  expect(
+    keyOf({ document: parseSubscription(selection), variables: { id: 'Conversation:1' } }),
+  ).toBeUndefined();
 });
 
 test.for(['user { email }', 'invitedBy { email }'])('%s of an invitation has no key', (selection) => {

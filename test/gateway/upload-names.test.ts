@@ -13,7 +13,7 @@ interface Part {
   readonly content?: string | Buffer;
 }
 
-const body = (...parts: readonly Part[]): Buffer<ArrayBuffer> =>
+const createBody = (...parts: readonly Part[]): Buffer<ArrayBuffer> =>
   Buffer.concat([
     ...parts.flatMap(({ disposition, headers = '', content = 'hello' }) => [
       Buffer.from('--b\r\nContent-Disposition: '),
@@ -34,7 +34,7 @@ interface Uploader {
 
 async function openUploader(app: TestGateway): Promise<Uploader> {
   const { ann, conversation } = await createAnnAndBob(app);
-  const announce = async (): Promise<{ id: string; legacyId: number }> => {
+  const announceFile = async (): Promise<{ id: string; legacyId: number }> => {
     const { sendMessage } = await ann.graphql.run<{
       sendMessage: { media: { id: string; legacyId: number }[] };
     }>('mutation ($id: ID!) { sendMessage(conversationId: $id, files: ["f"]) { media { id legacyId } } }', {
@@ -44,7 +44,7 @@ async function openUploader(app: TestGateway): Promise<Uploader> {
     if (media === undefined) throw new Error('The message has no media.');
     return media;
   };
-  const mediaOf = async (id: string): Promise<object> => {
+  const readMedia = async (id: string): Promise<object> => {
     const { node } = await ann.graphql.run<{ node: object }>(
       'query ($id: ID!) { node(id: $id) { ... on Media { filename extension size contentType } } }',
       { id },
@@ -59,16 +59,16 @@ async function openUploader(app: TestGateway): Promise<Uploader> {
     });
   return {
     async postLegacy(...parts) {
-      const { id, legacyId } = await announce();
-      const response = await send(`/media/upload/${legacyId}`, body(...parts));
-      return { status: response.status, body: (await response.json()) as object, media: await mediaOf(id) };
+      const { id, legacyId } = await announceFile();
+      const response = await send(`/media/upload/${legacyId}`, createBody(...parts));
+      return { status: response.status, body: (await response.json()) as object, media: await readMedia(id) };
     },
     async postGraphql(...parts) {
-      const { id } = await announce();
+      const { id } = await announceFile();
       const query = `mutation ($file: Upload!) { uploadMedia(mediaId: "${id}", file: $file) { id } }`;
       const response = await send(
         '/graphql',
-        body(
+        createBody(
           {
             disposition: 'form-data; name="operations"',
             content: JSON.stringify({ query, variables: { file: null } }),
@@ -77,12 +77,12 @@ async function openUploader(app: TestGateway): Promise<Uploader> {
           ...parts,
         ),
       );
-      return { body: (await response.json()) as object, media: await mediaOf(id) };
+      return { body: (await response.json()) as object, media: await readMedia(id) };
     },
   };
 }
 
-const file = (rest: string): string => `form-data; name="NAME"${rest}`;
+const createDisposition = (rest: string): string => `form-data; name="NAME"${rest}`;
 
 const NAMES: readonly (readonly [
   client: string,
@@ -90,77 +90,107 @@ const NAMES: readonly (readonly [
   filename: string,
   extension: string,
 ])[] = [
-  ['a browser, curl, URLSession', file('; filename="é 😀.png"'), 'é 😀', '.png'],
-  ['macOS, decomposed', file('; filename="e\u0301.png"'), 'é', '.png'],
-  ['a browser, with quotes and lines', file('; filename="a%22b%0D%0Ac.png"'), 'a"bc', '.png'],
-  ['OkHttp, with a percent sign', file('; filename="100%.png"'), '100%', '.png'],
-  ['a browser, with a percent escape in the name', file('; filename="a%20b.png"'), 'a%20b', '.png'],
-  ['aiohttp', file('; filename="caf%C3%A9%20x.png"'), 'café x', '.png'],
-  ['curl before 7.81', file('; filename="a\\"b\\\\c.png"'), 'c', '.png'],
-  ['curl before 7.81, with quotes', file('; filename="a\\"b.png"'), 'a"b', '.png'],
-  ['an old browser on Windows', file('; filename="C:\\fakepath\\x.png"'), 'x', '.png'],
-  ['a path that escapes its folder', file('; filename="../../x.png"'), 'x', '.png'],
-  ['Apache HttpClient, latin1', Buffer.from(file('; filename="caf\xe9.png"'), 'latin1'), 'café', '.png'],
+  ['a browser, curl, URLSession', createDisposition('; filename="é 😀.png"'), 'é 😀', '.png'],
+  ['macOS, decomposed', createDisposition('; filename="e\u0301.png"'), 'é', '.png'],
+  ['a browser, with quotes and lines', createDisposition('; filename="a%22b%0D%0Ac.png"'), 'a"bc', '.png'],
+  ['OkHttp, with a percent sign', createDisposition('; filename="100%.png"'), '100%', '.png'],
   [
-    'Apache HttpClient, latin1, unquoted',
-    Buffer.from(file('; filename=caf\xe9 1.png'), 'latin1'),
-    'café 1',
+    'a browser, with a percent escape in the name',
+    createDisposition('; filename="a%20b.png"'),
+    'a%20b',
     '.png',
   ],
-  ['requests', file("; filename*=utf-8''caf%C3%A9.png"), 'café', '.png'],
-  ['Alamofire, both forms', file('; filename="cafe.png"; filename*=UTF-8\'\'caf%C3%A9.png'), 'café', '.png'],
+  ['aiohttp', createDisposition('; filename="caf%C3%A9%20x.png"'), 'café x', '.png'],
+  ['curl before 7.81', createDisposition('; filename="a\\"b\\\\c.png"'), 'c', '.png'],
+  ['curl before 7.81, with quotes', createDisposition('; filename="a\\"b.png"'), 'a"b', '.png'],
+  ['an old browser on Windows', createDisposition('; filename="C:\\fakepath\\x.png"'), 'x', '.png'],
+  ['a path that escapes its folder', createDisposition('; filename="../../x.png"'), 'x', '.png'],
   [
-    'both forms, in reverse order',
-    file('; filename*=UTF-8\'\'caf%C3%A9.png; filename="cafe.png"'),
+    'Apache HttpClient, latin1',
+    Buffer.from(createDisposition('; filename="caf\xe9.png"'), 'latin1'),
     'café',
     '.png',
   ],
-  ['a language', file("; filename*=utf-8'en'%e2%82%ac%20rates.txt"), '€ rates', '.txt'],
-  ['another character set', file("; filename*=iso-8859-1''caf%e9.txt"), 'café', '.txt'],
-  ['a quoted extended form', file('; filename*="UTF-8\'\'caf%C3%A9.png"'), 'café', '.png'],
+  [
+    'Apache HttpClient, latin1, unquoted',
+    Buffer.from(createDisposition('; filename=caf\xe9 1.png'), 'latin1'),
+    'café 1',
+    '.png',
+  ],
+  ['requests', createDisposition("; filename*=utf-8''caf%C3%A9.png"), 'café', '.png'],
+  [
+    'Alamofire, both forms',
+    createDisposition('; filename="cafe.png"; filename*=UTF-8\'\'caf%C3%A9.png'),
+    'café',
+    '.png',
+  ],
+  [
+    'both forms, in reverse order',
+    createDisposition('; filename*=UTF-8\'\'caf%C3%A9.png; filename="cafe.png"'),
+    'café',
+    '.png',
+  ],
+  ['a language', createDisposition("; filename*=utf-8'en'%e2%82%ac%20rates.txt"), '€ rates', '.txt'],
+  ['another character set', createDisposition("; filename*=iso-8859-1''caf%e9.txt"), 'café', '.txt'],
+  ['a quoted extended form', createDisposition('; filename*="UTF-8\'\'caf%C3%A9.png"'), 'café', '.png'],
   [
     'an extended form that is not UTF-8',
-    file('; filename="x.png"; filename*=UTF-8\'\'%ff%fe.png'),
+    createDisposition('; filename="x.png"; filename*=UTF-8\'\'%ff%fe.png'),
     'x',
     '.png',
   ],
   [
     'an extended form within the name',
-    file('; filename="a; filename*=UTF-8\'\'b.png"'),
+    createDisposition('; filename="a; filename*=UTF-8\'\'b.png"'),
     "a; filename*=UTF-8''b",
     '.png',
   ],
-  ['Spring, RFC 2047', file('; filename="=?UTF-8?Q?caf=C3=A9_1.png?="'), 'café 1', '.png'],
-  ['JavaMail, RFC 2047', file('; filename="=?UTF-8?B?Y2Fmw6k=?= =?utf-8?b?LnBuZw==?="'), 'café', '.png'],
+  ['Spring, RFC 2047', createDisposition('; filename="=?UTF-8?Q?caf=C3=A9_1.png?="'), 'café 1', '.png'],
+  [
+    'JavaMail, RFC 2047',
+    createDisposition('; filename="=?UTF-8?B?Y2Fmw6k=?= =?utf-8?b?LnBuZw==?="'),
+    'café',
+    '.png',
+  ],
   [
     'RFC 2047 with an unknown character set',
-    file('; filename="=?nothing?B?eA==?=.png"'),
+    createDisposition('; filename="=?nothing?B?eA==?=.png"'),
     '=?nothing?B?eA==?=',
     '.png',
   ],
-  ['an empty name', file('; filename=""'), 'file', ''],
-  ['a blank name', file('; filename="  "'), 'file', ''],
-  ['invisible characters', file('; filename="\u200b\u3164"'), 'file', ''],
-  ['only dots', file('; filename="..."'), 'file', ''],
-  ['a device of Windows', file('; filename="CON.png"'), '_CON', '.png'],
-  ['a device of Windows without extension', file('; filename="nul"'), '_nul', ''],
-  ['a name that begins like a device of Windows', file('; filename="console.png"'), 'console', '.png'],
-  ['a name with a right-to-left override', file('; filename="gnp.\u202eexe.png"'), 'gnp.exe', '.png'],
-  ['a sentence', file('; filename="Letter to Dr. Smith"'), 'Letter to Dr. Smith', ''],
-  ['a long name', file(`; filename="${'é'.repeat(3_000)}.png"`), 'é'.repeat(120), '.png'],
+  ['an empty name', createDisposition('; filename=""'), 'file', ''],
+  ['a blank name', createDisposition('; filename="  "'), 'file', ''],
+  ['invisible characters', createDisposition('; filename="\u200b\u3164"'), 'file', ''],
+  ['only dots', createDisposition('; filename="..."'), 'file', ''],
+  ['a device of Windows', createDisposition('; filename="CON.png"'), '_CON', '.png'],
+  ['a device of Windows without extension', createDisposition('; filename="nul"'), '_nul', ''],
+  [
+    'a name that begins like a device of Windows',
+    createDisposition('; filename="console.png"'),
+    'console',
+    '.png',
+  ],
+  [
+    'a name with a right-to-left override',
+    createDisposition('; filename="gnp.\u202eexe.png"'),
+    'gnp.exe',
+    '.png',
+  ],
+  ['a sentence', createDisposition('; filename="Letter to Dr. Smith"'), 'Letter to Dr. Smith', ''],
+  ['a long name', createDisposition(`; filename="${'é'.repeat(3_000)}.png"`), 'é'.repeat(120), '.png'],
 ];
 
 test.each(NAMES)('the file name of %s is stored', async (_client, disposition, filename, extension) => {
   await using app = await startTestApp();
   const uploader = await openUploader(app);
-  const named = (part: string) =>
+  const nameDisposition = (part: string) =>
     Buffer.from(Buffer.from(disposition).toString('latin1').replace('NAME', part), 'latin1');
   const stored = { filename, extension, size: 5 };
-  expect(await uploader.postLegacy({ disposition: named('file') })).toMatchObject({
+  expect(await uploader.postLegacy({ disposition: nameDisposition('file') })).toMatchObject({
     status: 200,
     media: stored,
   });
-  expect((await uploader.postGraphql({ disposition: named('0') })).media).toMatchObject(stored);
+  expect((await uploader.postGraphql({ disposition: nameDisposition('0') })).media).toMatchObject(stored);
 });
 
 test('a header with unterminated parameters is parsed in linear time', () => {
@@ -263,7 +293,7 @@ test('the fields of a GraphQL upload may be encoded', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
   const headers = 'Content-Transfer-Encoding: base64\r\n';
-  const encoded = (name: string, content: unknown): Part => ({
+  const createEncodedPart = (name: string, content: unknown): Part => ({
     disposition: `form-data; name="${name}"`,
     headers,
     content: Buffer.from(JSON.stringify(content)).toString('base64'),
@@ -272,9 +302,9 @@ test('the fields of a GraphQL upload may be encoded', async () => {
   const response = await fetch(`${app.url}/graphql`, {
     method: 'POST',
     headers: { authorization: `Bearer ${ann.token}`, 'content-type': 'multipart/form-data; boundary=b' },
-    body: body(
-      encoded('operations', { query, variables: { file: null } }),
-      encoded('map', { 0: ['variables.file'] }),
+    body: createBody(
+      createEncodedPart('operations', { query, variables: { file: null } }),
+      createEncodedPart('map', { 0: ['variables.file'] }),
       { disposition: 'form-data; name="0"; filename="a"' },
     ),
   });
@@ -291,7 +321,7 @@ test('an encoded upload of several megabytes is decoded across chunks', async ()
   });
   const [media] = sendMessage.media;
   const content = Buffer.alloc(3_000_001, 'Parley ').toString('base64').replace(/.{76}/g, '$&\r\n');
-  const uploadBody = body({
+  const uploadBody = createBody({
     disposition: 'form-data; name="file"; filename="big.bin"',
     headers: 'Content-Transfer-Encoding: base64\r\n',
     content,

@@ -34,10 +34,11 @@ test('operations with their own token and a shared id leave no account online', 
   }
   socket.send({ id: '2', type: 'subscribe', payload: { query, extensions } });
   await socket.next(({ id, type }) => id === '2' && type === 'next');
-  const leases = () => database.db.selectFrom('leases').select('id').where('closedAt', 'is', null).execute();
-  await expect.poll(leases).toHaveLength(1);
+  const findLeases = () =>
+    database.db.selectFrom('leases').select('id').where('closedAt', 'is', null).execute();
+  await expect.poll(findLeases).toHaveLength(1);
   socket.send({ id: '2', type: 'complete' });
-  await expect.poll(leases).toHaveLength(0);
+  await expect.poll(findLeases).toHaveLength(0);
 });
 
 test('a reused id identifies one operation at a time', async () => {

@@ -63,7 +63,7 @@ export async function emitEvents(
   });
 }
 
-export const numberOf = (event: DomainEvent): number =>
+export const readNumber = (event: DomainEvent): number =>
   event.type === 'message.deleted' ? event.messageId : Number.NaN;
 
 export const cursorAt = (core: Core, seq: number, topic = TOPIC): string =>
@@ -82,7 +82,7 @@ export function openTopic(core: Core, request: Partial<StreamRequest> = {}): Pro
 /** Reads the next items of a stream: the numbers of events, or `live`. */
 export async function readNumbers(stream: EventStream, count: number): Promise<(number | 'live')[]> {
   return (await readItems(stream, count)).map((item) =>
-    item.type === 'live' ? 'live' : numberOf(item.event),
+    item.type === 'live' ? 'live' : readNumber(item.event),
   );
 }
 

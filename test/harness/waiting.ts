@@ -14,7 +14,7 @@ export async function waitUntil(condition: () => boolean, timeoutMs = UNTIL_TIME
 }
 
 /** Waits for a period during which nothing may happen, as an absence has no event to wait for. */
-export const quietPeriod = (ms: number): Promise<void> => sleep(ms);
+export const waitQuietPeriod = (ms: number): Promise<void> => sleep(ms);
 
 /** Delays one step of a race, so that the steps occur in different orders. */
 export const stagger = (ms: number): Promise<void> => sleep(ms);

@@ -31,7 +31,7 @@ beforeAll(async () => {
 });
 afterAll(() => data[Symbol.asyncDispose]());
 
-const environment = () => ({
+const createEnvironment = () => ({
   ...PROGRAM_ENV,
   HOME: process.env['HOME'] ?? '',
   DATA_DIR: data.path,
@@ -39,10 +39,10 @@ const environment = () => ({
 });
 
 const startServer = (command: Command, env: Record<string, string> = {}) =>
-  startProgram(command, { ...environment(), ...env });
+  startProgram(command, { ...createEnvironment(), ...env });
 
 const runCommand = ([command, ...args]: Command, env: Record<string, string> = {}) =>
-  spawnSync(command, args, { cwd: ROOT, env: { ...environment(), ...env }, encoding: 'utf8' });
+  spawnSync(command, args, { cwd: ROOT, env: { ...createEnvironment(), ...env }, encoding: 'utf8' });
 
 async function readChildPid({ pid }: ChildProcess): Promise<number> {
   return Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim());
@@ -241,7 +241,7 @@ test.for(['zod', 'kysely'])(
         await symlink(join(ROOT, 'node_modules', installed), join(copy.path, 'node_modules', installed));
     const { status, stdout, stderr } = spawnSync(process.execPath, [join(copy.path, 'src/main.ts')], {
       cwd: copy.path,
-      env: environment(),
+      env: createEnvironment(),
       encoding: 'utf8',
     });
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
@@ -252,6 +252,6 @@ test.for(['zod', 'kysely'])(
 test('a copy of the project without symbolic links starts', async () => {
   await using copy = await copyProject({ dereference: true });
   await symlink(join(ROOT, 'node_modules'), join(copy.path, 'node_modules'));
-  await using program = startProgram([process.execPath, 'src/main.ts'], environment(), copy.path);
+  await using program = startProgram([process.execPath, 'src/main.ts'], createEnvironment(), copy.path);
   expect(await waitUntilListening(program.child)).toMatch(/^http:/);
 }, 60_000);

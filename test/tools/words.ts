@@ -63,11 +63,11 @@ export function listFiles(root: string, folders: readonly string[]): string[] {
 }
 
 function findInProse(file: string, { text, line, kind }: Prose, words: readonly Word[]): Finding[] {
-  const lineOf = (index: number): number => line + text.slice(0, index).split('\n').length - 1;
+  const findLine = (index: number): number => line + text.slice(0, index).split('\n').length - 1;
   const findings = words.flatMap(({ pattern, use }) =>
-    Array.from(text.matchAll(phrase(pattern)), (match) => ({
+    Array.from(text.matchAll(matchAcrossLines(pattern)), (match) => ({
       file,
-      line: lineOf(match.index),
+      line: findLine(match.index),
       found: match[0].toLowerCase().replace(/\s+/g, ' '),
       advice: `use ${use}`,
     })),
@@ -79,7 +79,8 @@ function findInProse(file: string, { text, line, kind }: Prose, words: readonly 
 }
 
 /** Makes a pattern match across line breaks. */
-const phrase = ({ source }: RegExp): RegExp => new RegExp(source.replaceAll(' ', String.raw`\s+`), 'gi');
+const matchAcrossLines = ({ source }: RegExp): RegExp =>
+  new RegExp(source.replaceAll(' ', String.raw`\s+`), 'gi');
 
 function readProse(file: string, text: string): Prose[] {
   if (extname(file) === '.md') return readDocument(text);
@@ -89,8 +90,8 @@ function readProse(file: string, text: string): Prose[] {
 
 /** Reads a document with its code blanked out, so that line numbers stay. */
 function readDocument(text: string): Prose[] {
-  const blank = (code: string): string => code.replace(/[^\n]/g, '`');
-  return [{ text: text.replace(/^```[\s\S]*?^```|`[^`\n]*`/gm, blank), line: 1, kind: 'document' }];
+  const blankOut = (code: string): string => code.replace(/[^\n]/g, '`');
+  return [{ text: text.replace(/^```[\s\S]*?^```|`[^`\n]*`/gm, blankOut), line: 1, kind: 'document' }];
 }
 
 function readDescriptions(text: string): Prose[] {
@@ -109,19 +110,20 @@ function readModule(file: string, text: string): Prose[] {
   const { program, comments, errors } = parseSync(file, text);
   const [error] = errors;
   if (error !== undefined) throw new Error(`${file} cannot be parsed: ${error.message}`);
-  const lineOf = (offset: number): number => text.slice(0, offset).split('\n').length;
+  const findLine = (offset: number): number => text.slice(0, offset).split('\n').length;
   const prose: Prose[] = joinLines(comments, text).map(({ start, value, isDocstring }) => ({
     text: value,
-    line: lineOf(start),
+    line: findLine(start),
     kind: isDocstring ? 'docstring' : 'comment',
   }));
   const add = (kind: Prose['kind'], args: readonly Argument[]): void => {
     for (const argument of args)
-      for (const value of textsOf(argument)) prose.push({ text: value, line: lineOf(argument.start), kind });
+      for (const value of readTexts(argument))
+        prose.push({ text: value, line: findLine(argument.start), kind });
   };
   new Visitor({
     NewExpression({ callee, arguments: args }) {
-      if (nameOf(callee)?.endsWith('Error') === true) add('message', args);
+      if (readName(callee)?.endsWith('Error') === true) add('message', args);
     },
     CallExpression({ callee, arguments: args }) {
       const kind = kindOfCall(callee);
@@ -163,27 +165,27 @@ function kindOfCall(callee: Expression): Prose['kind'] | undefined {
   if (callee.type === 'CallExpression')
     return kindOfCall(callee.callee) === 'test title' ? 'test title' : undefined;
   if (callee.type === 'MemberExpression') {
-    const object = nameOf(callee.object);
+    const object = readName(callee.object);
     if (callee.property.type === 'Identifier' && object !== undefined) {
       if (/^(log|console)$/i.test(object) && LOG_METHODS.test(callee.property.name)) return 'message';
       if (TEST_FUNCTIONS.test(object)) return 'test title';
     }
     return undefined;
   }
-  const name = nameOf(callee);
+  const name = readName(callee);
   if (name === undefined) return undefined;
   if (TEST_FUNCTIONS.test(name)) return 'test title';
   return ERROR_FACTORIES.test(name) ? 'message' : undefined;
 }
 
 /** Returns the last name of `log`, `deps.log` and `this.#deps.log`. */
-function nameOf(node: Expression): string | undefined {
+function readName(node: Expression): string | undefined {
   if (node.type === 'Identifier') return node.name;
   if (node.type === 'MemberExpression' && node.property.type === 'Identifier') return node.property.name;
   return undefined;
 }
 
-function textsOf(node: Argument): string[] {
+function readTexts(node: Argument): string[] {
   if (node.type === 'Literal') return typeof node.value === 'string' ? [node.value] : [];
   if (node.type === 'TemplateLiteral') return node.quasis.map(({ value }) => value.cooked ?? '');
   return [];
