@@ -42,13 +42,13 @@ async function createCountingEngine() {
     if (!(Symbol.asyncIterator in result)) throw new Error('Expected a stream.');
     return result;
   };
-  return { open: openStream, semaphore, executed: () => executed };
+  return { openStream, semaphore, executed: () => executed };
 }
 
 const FIRST_RESULT = { done: false, value: { data: { count: 1 } } };
 
 test('a result waits for a permit, which the next call of an earlier stream releases', async () => {
-  const { open: openStream, executed } = await createCountingEngine();
+  const { openStream, executed } = await createCountingEngine();
   const [firstStream, secondStream, thirdStream, fourthStream] = [
     await openStream(),
     await openStream(),
@@ -69,7 +69,7 @@ test('a result waits for a permit, which the next call of an earlier stream rele
 });
 
 test('a stream that is closed while it waits for a permit executes nothing and blocks no other stream', async () => {
-  const { open: openStream, semaphore, executed } = await createCountingEngine();
+  const { openStream, semaphore, executed } = await createCountingEngine();
   const [firstStream, secondStream, thirdStream] = [
     await openStream(),
     await openStream(),
