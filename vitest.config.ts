@@ -23,8 +23,8 @@ export default defineConfig({
     pool: 'forks',
     // The files of a worker share its database: opening an embedded one takes longer than most files.
     isolate: false,
-    // Two cores are busy with three workers: many tests wait for programs.
-    maxWorkers: 3,
+    // Two cores are busy with four workers: many tests wait for programs.
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirstSequencer },
     setupFiles: ['test/harness/setup.ts'],
     testTimeout: 20_000,

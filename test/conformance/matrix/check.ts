@@ -40,7 +40,7 @@ export const LIMITATIONS = {
   lossOnClose: {
     mark: '³',
     description:
-      'python-socketio may drop events sent just before `disconnect()`. An app that waits for the acknowledgement first, with `call()`, loses none.',
+      'python-socketio, and clients of 1.0 over polling, may drop events sent just before they disconnect. An app that waits for the acknowledgement first loses none.',
   },
 } as const satisfies Record<string, Limitation>;
 

@@ -45,8 +45,8 @@ export interface ClientKind {
   readonly encodesTwice?: boolean;
   /** Whether it sends zeros for binary data. */
   readonly losesBinary?: boolean;
-  /** Whether it may drop events emitted just before it is closed. */
-  readonly dropsOnClose?: boolean;
+  /** The transports over which it may drop events emitted just before it is closed. Default: none. */
+  readonly dropsOnClose?: readonly Transport[];
   open(options: ClientOptions, onEvent: ClientListener): ClientHandle;
 }
 

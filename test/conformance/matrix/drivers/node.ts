@@ -14,6 +14,8 @@ export function createNodeClients(version: string, io: LegacyIo): ClientKind {
     name: `socket.io-client ${version}`,
     disconnectReasons: DISCONNECT_REASONS,
     encodesTwice: version.startsWith('1.0.'),
+    // engine.io-client 1.3 closes without its buffer, which has what was sent during a request.
+    dropsOnClose: version.startsWith('1.0.') ? ['polling'] : [],
     losesBinary: /^1\.[0-3]\.[0-6]$/.test(version),
     open: (options, onEvent) => openNodeClient(io, options, onEvent),
   };

@@ -17,7 +17,7 @@ export function createPythonClients(): ClientKind & Startable {
     name: 'python-socketio',
     // Its `disconnect` event has no reason.
     disconnectReasons: { server: 'disconnect', network: /^disconnect$/ },
-    dropsOnClose: true,
+    dropsOnClose: ['polling', 'websocket', 'upgrade'],
     async start() {
       const script = join(import.meta.dirname, 'python_clients.py');
       child = spawn(requireProgram('python3-socketio'), [script], { stdio: ['pipe', 'pipe', 'inherit'] });
