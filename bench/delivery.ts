@@ -21,7 +21,7 @@ const MESSAGES = 5_000;
 const WRITERS = 8;
 
 const rows: Row[] = [];
-const summarise = (name: string, delays: readonly number[]): Row => ({
+const summarize = (name: string, delays: readonly number[]): Row => ({
   case: name,
   medianMs: Number(percentile(delays, 0.5)),
   p99Ms: Number(percentile(delays, 0.99)),
@@ -199,12 +199,12 @@ async function openFreshServer(): Promise<AsyncDisposable & { readonly setup: Se
     print(
       `removal, until the end of the ${target}: ${percentile(delays, 0.5)} ms (median), ${percentile(delays, 0.99)} ms (p99)`,
     );
-  for (const [target, delays] of Object.entries(removals)) rows.push(summarise(`removal, ${target}`, delays));
+  for (const [target, delays] of Object.entries(removals)) rows.push(summarize(`removal, ${target}`, delays));
   const resumes = await measureResumes(freshServer.setup);
   print(
     `resume of ${MISSED} missed events: ${percentile(resumes, 0.5)} ms (median), ${percentile(resumes, 0.99)} ms (p99)`,
   );
-  rows.push(summarise('resume', resumes));
+  rows.push(summarize('resume', resumes));
 }
 await comparePaused(
   `a paused GraphQL client while ${MESSAGES} x 4 KB pass`,

@@ -74,7 +74,7 @@ function retryAfterOf(headers) {
 	return /^\d+$/.test(text) ? Number(text) * 1e3 : Date.parse(text) - Date.now();
 }
 const isObject = (value) => typeof value === "object" && value !== null;
-// src/client/connection.ts
+// src/client/connection-monitor.ts
 const TERMINATED = 4499;
 const FORBIDDEN = 4403;
 const OPEN = 1;
@@ -82,7 +82,7 @@ const PING = JSON.stringify({ type: "ping" });
 /** Fraction of the silence timeout after which a ping is sent. */
 const PING_AT = 2 / 3;
 /** Watches the WebSocket of a graphql-ws client and abandons it when it is silent for too long. */
-var Connection = class {
+var ConnectionMonitor = class {
 	#client;
 	#silenceMs;
 	#followers = /* @__PURE__ */ new Set();
@@ -849,7 +849,7 @@ function resumable(client, options = {}) {
 	const inner = client;
 	const { cursorVariable = "after", maxBufferedBytes = MAX_BUFFERED_BYTES, silenceTimeout } = options;
 	const isSocket = typeof inner.on === "function";
-	const connection = new Connection(inner, silenceTimeout ?? SOCKET_SILENCE_MS);
+	const connection = new ConnectionMonitor(inner, silenceTimeout ?? SOCKET_SILENCE_MS);
 	const shared = {
 		client: inner,
 		connection,

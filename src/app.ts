@@ -27,7 +27,7 @@ import { withTimeout } from './lib/timeout.ts';
 import type { Logger } from './log.ts';
 
 /** Time for connections to close during shutdown before they are destroyed. */
-const DRAIN_MS = 2_000;
+const DRAIN_TIMEOUT_MS = 2_000;
 
 export interface AppOptions {
   readonly config: Config;
@@ -122,7 +122,7 @@ async function serve(
     // Unready first, so that a load balancer stops sending clients; then no new connections; then the open ones end.
     health.drain();
     const closed = http.close();
-    const drained = withTimeout(DRAIN_MS, closed).catch(() => undefined);
+    const drained = withTimeout(DRAIN_TIMEOUT_MS, closed).catch(() => undefined);
     graphqlHttp.close('DRAINING');
     graphqlSockets.close('DRAINING');
     await bridge.close();

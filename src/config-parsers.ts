@@ -42,8 +42,8 @@ export const wholeNumber = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) 
     .pipe(z.number().min(minimum).max(maximum));
 
 /**
- * One secret, or a comma-separated list of which the first signs and all verify. A text with a comma is a list only if
- * every part is long enough for a secret.
+ * One secret, or a comma-separated list: tokens are signed with the first, and all are accepted for verification. A text
+ * with a comma is a list only if every part is long enough for a secret.
  */
 export const secrets = z
   .string()
@@ -55,7 +55,7 @@ export const secrets = z
       .filter((part) => part !== '');
     const isList =
       text.includes(',') && parts.length > 0 && parts.every((part) => part.length >= MIN_SECRET_LENGTH);
-    // The whole text verifies too: before lists were supported it was one secret, and tokens may be signed with it.
+    // The whole text is accepted, too: before lists were supported it was one secret, and tokens may be signed with it.
     return isList ? [...parts, text] : [text];
   });
 
@@ -110,11 +110,11 @@ function explainInvalidOrigin(item: string): string {
 
 export const iceUrls = (schemes: RegExp, example: string) =>
   list
-    .transform((urls) => urls.map(normaliseIceUrl))
+    .transform((urls) => urls.map(normalizeIceUrl))
     .refine((urls) => urls.every((url) => isIceUrl(url, schemes)), `must be a comma list such as ${example}`);
 
 /** Lower-cases the scheme and converts the host to ASCII: some WebRTC libraries accept nothing else. */
-const normaliseIceUrl = (url: string): string =>
+const normalizeIceUrl = (url: string): string =>
   url
     .replace(
       /^(\w+:)([^:/?[\]]+)/,

@@ -45,13 +45,13 @@ export const VARIABLES = {
     schema: secrets.optional(),
     default: 'generated and stored in `DATA_DIR`',
     description:
-      'HS256 secret of account tokens; required with `DATABASE_URL`. A comma-separated list during rotation: the first signs, all verify.',
+      'HS256 secret of account tokens; required with `DATABASE_URL`. A comma-separated list during rotation: new tokens are signed with the first secret, and all are accepted.',
   },
   AUTH_DEVICE_SECRET: {
     schema: secrets.optional(),
     default: 'none: device tokens are recognised by their `kind` claim',
     description:
-      'HS256 secret of device tokens, or a comma-separated list; a token that verifies with it belongs to a device.',
+      'HS256 secret of device tokens, or a comma-separated list as in `AUTH_SECRET`; a token signed with one belongs to a device.',
   },
   AUTH_JWKS_URL: {
     schema: z.url({ protocol: /^https?$/, error: 'must be one URL such as https://host/keys' }).optional(),
@@ -88,7 +88,7 @@ export const VARIABLES = {
     schema: list.refine((secrets) => secrets.length > 0, 'must not be empty').optional(),
     default: 'random: no TURN server accepts the credentials',
     description:
-      'Shared secret of the TURN servers (`static-auth-secret`), or a comma-separated list during rotation: the first signs.',
+      'Shared secret of the TURN servers (`static-auth-secret`), or a comma-separated list during rotation: credentials are signed with the first.',
   },
   TURN_TTL: {
     schema: wholeNumber(60, 31_536_000).default(86_400),

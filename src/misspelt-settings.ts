@@ -30,13 +30,13 @@ export function findMisspeltSettings(
   return Object.entries(environment).flatMap(([name, value = '']) => {
     if (settings.includes(name) || name.length > MAX_NAME_LENGTH) return [];
     if (FOREIGN.test(name) || SERVICE_LINK.test(value)) return [];
-    const meant = findNearest(normalise(name).replace(PREFIX, ''), settings);
+    const meant = findNearest(normalizeName(name).replace(PREFIX, ''), settings);
     return meant === undefined ? [] : [{ name, meant }];
   });
 }
 
 /** Converts `databaseUrl`, `database-url` and ` DATABASE_URL` to `DATABASE_URL`. */
-const normalise = (name: string): string =>
+const normalizeName = (name: string): string =>
   name
     .trim()
     .replace(/([a-z])([A-Z])/g, '$1_$2')

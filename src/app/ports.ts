@@ -12,7 +12,7 @@ import { createFanOut } from '../gateway/execution/fan-out.ts';
 import { createFormatError } from '../gateway/execution/format-error.ts';
 import { createOperationLog } from '../gateway/execution/operation-log.ts';
 import { readPersistedOperations } from '../gateway/execution/persisted-operations.ts';
-import { createRequestedDocuments } from '../gateway/execution/requested-documents.ts';
+import { createDocumentResolver } from '../gateway/execution/document-resolver.ts';
 import type { Cors } from '../gateway/http/cors.ts';
 import type { Metrics } from '../gateway/metrics.ts';
 import type { Ports } from '../gateway/ports.ts';
@@ -33,7 +33,11 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
   return {
     deps,
     engine,
-    documents: createRequestedDocuments({ engine, persisted, only: OPERATIONS === 'persisted' }),
+    documentResolver: createDocumentResolver({
+      engine,
+      persisted,
+      persistedOnly: OPERATIONS === 'persisted',
+    }),
     formatError,
     metrics,
     authenticate: (token) => accounts.authenticate(deps, token),

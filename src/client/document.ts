@@ -1,5 +1,5 @@
 import { tokenize } from './tokens.ts';
-import type { Tokens } from './tokens.ts';
+import type { TokenReader } from './tokens.ts';
 
 export interface Field {
   readonly name: string;
@@ -15,7 +15,7 @@ export type Selection =
   | { readonly type: 'spread'; readonly name: string }
   | { readonly type: 'inline'; readonly selections: readonly Selection[] };
 
-export interface Operation {
+export interface OperationDefinition {
   readonly kind: string;
   readonly name: string | undefined;
   /** The types of its variables without `!`, as written: `Cursor`, `[ID]`. */
@@ -24,7 +24,7 @@ export interface Operation {
 }
 
 export interface Document {
-  readonly operations: readonly Operation[];
+  readonly operations: readonly OperationDefinition[];
   readonly fragments: ReadonlyMap<string, readonly Selection[]>;
 }
 
@@ -33,7 +33,7 @@ const KINDS: ReadonlySet<string> = new Set(['query', 'mutation', 'subscription']
 /** Parses an executable document. Throws SyntaxError for anything else, and RangeError if it nests too deep. */
 export function parseDocument(text: string): Document {
   const tokens = tokenize(text);
-  const operations: Operation[] = [];
+  const operations: OperationDefinition[] = [];
   const fragments = new Map<string, readonly Selection[]>();
   while (tokens.next !== undefined) {
     tokens.skipStrings();
@@ -48,7 +48,7 @@ export function parseDocument(text: string): Document {
   return { operations, fragments };
 }
 
-function parseOperation(tokens: Tokens): Operation {
+function parseOperation(tokens: TokenReader): OperationDefinition {
   if (tokens.next === '{')
     return { kind: 'query', name: undefined, variables: new Map(), selections: parseSelections(tokens) };
   const kind = tokens.takeName();
@@ -60,7 +60,7 @@ function parseOperation(tokens: Tokens): Operation {
   return { kind, name, variables, selections: parseSelections(tokens) };
 }
 
-function parseVariables(tokens: Tokens): Map<string, string> {
+function parseVariables(tokens: TokenReader): Map<string, string> {
   const variables = new Map<string, string>();
   if (!tokens.skip('(')) return variables;
   while (!tokens.skip(')')) {
@@ -75,7 +75,7 @@ function parseVariables(tokens: Tokens): Map<string, string> {
   return variables;
 }
 
-function parseType(tokens: Tokens): string {
+function parseType(tokens: TokenReader): string {
   let type: string;
   if (tokens.skip('[')) {
     type = `[${parseType(tokens)}]`;
@@ -85,14 +85,14 @@ function parseType(tokens: Tokens): string {
   return type;
 }
 
-function parseSelections(tokens: Tokens): Selection[] {
+function parseSelections(tokens: TokenReader): Selection[] {
   const selections: Selection[] = [];
   tokens.expect('{');
   while (!tokens.skip('}')) selections.push(parseSelection(tokens));
   return selections;
 }
 
-function parseSelection(tokens: Tokens): Selection {
+function parseSelection(tokens: TokenReader): Selection {
   if (!tokens.skip('...')) return { type: 'field', field: parseField(tokens) };
   if (tokens.skip('on')) tokens.takeName();
   else if (tokens.next !== '@' && tokens.next !== '{') {
@@ -104,7 +104,7 @@ function parseSelection(tokens: Tokens): Selection {
   return { type: 'inline', selections: parseSelections(tokens) };
 }
 
-function parseField(tokens: Tokens): Field {
+function parseField(tokens: TokenReader): Field {
   const key = tokens.takeName();
   const name = tokens.skip(':') ? tokens.takeName() : key;
   const variables = tokens.next === '(' ? skipValue(tokens) : [];
@@ -113,7 +113,7 @@ function parseField(tokens: Tokens): Field {
   return { name, key, variables, selections };
 }
 
-function skipDirectives(tokens: Tokens): void {
+function skipDirectives(tokens: TokenReader): void {
   while (tokens.skip('@')) {
     tokens.takeName();
     if (tokens.next === '(') skipValue(tokens);
@@ -124,7 +124,7 @@ const OPENING: ReadonlySet<string> = new Set(['(', '[', '{']);
 const CLOSING: ReadonlySet<string> = new Set([')', ']', '}']);
 
 /** Skips a value, or a bracketed group, and returns the variables in it. */
-function skipValue(tokens: Tokens): string[] {
+function skipValue(tokens: TokenReader): string[] {
   const variables: string[] = [];
   let depth = 0;
   do {

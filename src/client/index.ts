@@ -1,4 +1,4 @@
-import { Connection } from './connection.ts';
+import { ConnectionMonitor } from './connection-monitor.ts';
 import type { InnerClient, Sink, SubscribeListeners } from './inner.ts';
 import { planOperation } from './plan.ts';
 import type { Plan } from './plan.ts';
@@ -36,7 +36,7 @@ export function resumable<Client extends SubscriptionClient>(
   const inner = client as unknown as InnerClient;
   const { cursorVariable = 'after', maxBufferedBytes = MAX_BUFFERED_BYTES, silenceTimeout } = options;
   const isSocket = typeof inner.on === 'function';
-  const connection = new Connection(inner, silenceTimeout ?? SOCKET_SILENCE_MS);
+  const connection = new ConnectionMonitor(inner, silenceTimeout ?? SOCKET_SILENCE_MS);
   const shared: Shared = {
     client: inner,
     connection,

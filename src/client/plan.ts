@@ -1,5 +1,5 @@
 import { parseDocument } from './document.ts';
-import type { Document, Field, Operation, Selection } from './document.ts';
+import type { Document, Field, OperationDefinition, Selection } from './document.ts';
 import type { OperationPayload } from './types.ts';
 
 /** The variable for the cursor of a durable subscription, and the result keys that it is read from. */
@@ -55,12 +55,15 @@ function tryParse(text: string): Document | undefined {
   }
 }
 
-function operationOf({ operations }: Document, name: string | null | undefined): Operation | undefined {
+function operationOf(
+  { operations }: Document,
+  name: string | null | undefined,
+): OperationDefinition | undefined {
   if (typeof name === 'string' && name !== '') return operations.find((operation) => operation.name === name);
   return operations.length === 1 ? operations[0] : undefined;
 }
 
-const cursorVariableOf = ({ variables }: Operation, root: Field): string | undefined =>
+const cursorVariableOf = ({ variables }: OperationDefinition, root: Field): string | undefined =>
   root.variables.find((name) => variables.get(name) === 'Cursor');
 
 /** Lists the fields of a selection, including those of its fragments. */

@@ -1,5 +1,5 @@
 import { Backoff } from './backoff.ts';
-import type { Connection, Follower } from './connection.ts';
+import type { ConnectionMonitor, Follower } from './connection-monitor.ts';
 import type { InnerClient, Result, Sink, SubscribeListeners } from './inner.ts';
 import { noCursorMessage } from './plan.ts';
 import type { Plan } from './plan.ts';
@@ -16,7 +16,7 @@ export interface Reader extends Sink {
 
 export interface Shared {
   readonly client: InnerClient;
-  readonly connection: Connection;
+  readonly connection: ConnectionMonitor;
   readonly options: ResumableOptions;
   readonly retryDelay: (attempt: number) => number;
   /** Silence timeout per event stream; 0 over WebSocket, where the connection is watched instead. */

@@ -5,8 +5,8 @@ const TOKEN =
 /** Placeholder for all strings, whose content does not matter here. */
 const STRING = '"';
 
-/** A cursor over the tokens of a document; `next` is undefined at its end. */
-export interface Tokens {
+/** Reads the tokens of a document in order; `next` is undefined at its end. */
+export interface TokenReader {
   readonly next: string | undefined;
   take(): string;
   /** Consumes the next token if it equals this one, and returns whether it did. */
@@ -19,7 +19,7 @@ export interface Tokens {
 }
 
 /** Splits a document into tokens. Throws SyntaxError for text that is not GraphQL. */
-export function tokenize(text: string): Tokens {
+export function tokenize(text: string): TokenReader {
   const tokens = splitTokens(text);
   let index = 0;
   const take = (): string => {

@@ -14,7 +14,7 @@ import type { UnitOfWork } from '../events/unit-of-work.ts';
 import { openStream } from '../events/stream.ts';
 import type { EventStream, Reader } from '../events/stream.ts';
 import type { UserId } from '../ids.ts';
-import { MAX_PERSON_NAME, parseName, parseNewEmail, parsePassword } from '../lib/text.ts';
+import { MAX_PERSON_NAME_LENGTH, parseName, parseNewEmail, parsePassword } from '../lib/text.ts';
 import { requireCaller } from './circle-access.ts';
 import { endMembership, lockForLeaving } from './leaving.ts';
 import type { Deps } from './deps.ts';
@@ -206,9 +206,9 @@ function parseProfile(input: UpdateAccountInput): UpdateAccountInput;
 function parseProfile({ email, firstName, lastName, birthday }: UpdateAccountInput): UpdateAccountInput {
   return {
     ...(email !== undefined && { email: parseNewEmail('email', email) }),
-    ...(firstName !== undefined && { firstName: parseName('firstName', firstName, MAX_PERSON_NAME) }),
+    ...(firstName !== undefined && { firstName: parseName('firstName', firstName, MAX_PERSON_NAME_LENGTH) }),
     ...(lastName !== undefined && {
-      lastName: lastName === '' ? '' : parseName('lastName', lastName, MAX_PERSON_NAME),
+      lastName: lastName === '' ? '' : parseName('lastName', lastName, MAX_PERSON_NAME_LENGTH),
     }),
     ...(birthday !== undefined && { birthday: birthday === null ? null : parseDate('birthday', birthday) }),
   };

@@ -8,7 +8,7 @@ import { transact } from '../events/unit-of-work.ts';
 import { isForbiddenDemoLogin } from './demo-policy.ts';
 import type { Deps } from './deps.ts';
 import { provisionUser } from './provisioning.ts';
-import { emailKey, isText, MAX_EMAIL } from '../lib/text.ts';
+import { emailKey, isText, MAX_EMAIL_LENGTH } from '../lib/text.ts';
 import type { ActorRef, Session } from '../actor.ts';
 import { actorKey } from '../actor.ts';
 
@@ -76,7 +76,7 @@ async function checkLogin<Found extends Credentials>(
 ): Promise<Found> {
   const found = isText(name) ? await find(deps.db, name) : undefined;
   // Keyed by account where there is one: spellings of its name must not each get a limit.
-  const key = found === undefined ? `name ${emailKey(name.slice(0, MAX_EMAIL))}` : rateLimitKey(found);
+  const key = found === undefined ? `name ${emailKey(name.slice(0, MAX_EMAIL_LENGTH))}` : rateLimitKey(found);
   const verified = await deps.rateLimits.checkCredential(key, async () =>
     (await deps.passwords.verify(password, found?.passwordHash ?? null)) ? found : undefined,
   );

@@ -12,7 +12,7 @@ import { requireConversationAccess } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
 import { byId } from '../lib/group-rows.ts';
 import type { Send, SentMessage } from './send-batch.ts';
-import { looksEmpty, MAX_FILE_IDENTIFIER, MAX_MESSAGE_TEXT, parseText } from '../lib/text.ts';
+import { looksEmpty, MAX_FILE_IDENTIFIER_LENGTH, MAX_MESSAGE_LENGTH, parseText } from '../lib/text.ts';
 import { removeUnusedFiles } from '../services/retention.ts';
 import type { ActorRef } from '../actor.ts';
 import { actorKey } from '../actor.ts';
@@ -67,7 +67,7 @@ function parseContent({ text, files, idempotencyKey, refuseBlank = false }: Send
 }
 
 function parseMessageText(value: string, allowBlank: boolean): string {
-  const text = parseText('text', value, { max: MAX_MESSAGE_TEXT });
+  const text = parseText('text', value, { max: MAX_MESSAGE_LENGTH });
   if (!allowBlank && looksEmpty(text))
     throw invalidInput('text', 'A message without files needs a text with at least one visible character.');
   return text;
@@ -75,7 +75,7 @@ function parseMessageText(value: string, allowBlank: boolean): string {
 
 function parseFiles(files: readonly string[]): string[] {
   if (files.length > MAX_FILES) throw invalidInput('files', `A message has at most ${MAX_FILES} files.`);
-  return files.map((file) => parseText('files', file, { max: MAX_FILE_IDENTIFIER }));
+  return files.map((file) => parseText('files', file, { max: MAX_FILE_IDENTIFIER_LENGTH }));
 }
 
 /** Updates a message's text. Throws NOT_FOUND, FORBIDDEN unless the actor is the author and still takes part. */

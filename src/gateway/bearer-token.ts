@@ -8,7 +8,7 @@ export type FoundToken =
   | { readonly token: string; readonly problem?: never; readonly isBlank?: never }
   | { readonly token?: never; readonly problem: string; readonly isBlank: boolean };
 
-/** Names of tokens, normalised by `normaliseName`, in order of precedence. */
+/** Names of tokens, as returned by `normalizeName`, in order of precedence. */
 const NAMES = [
   'authorization',
   'token',
@@ -48,9 +48,9 @@ const PROXY_SCHEME = /^(?:basic|digest|negotiate|ntlm)(?=\s|$)/i;
 const BLANKS: ReadonlySet<string> = new Set(['undefined', 'null', 'nil', 'none']);
 /** Recognises a JWT under any name. */
 const JWT = /(?:^|[\s.:,])(eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+)$/;
-const MAX_DEPTH = 4;
-const MAX_LENGTH = 32_768;
-const MAX_WRAPPINGS = 8;
+const MAX_OBJECT_DEPTH = 4;
+const MAX_TOKEN_LENGTH = 32_768;
+const MAX_NESTED_PREFIXES = 8;
 
 /**
  * Finds the token in objects that a client sent to log in: a payload of `connection_init`, the `auth` or `query` of a
@@ -66,7 +66,7 @@ export function findToken(...sources: readonly unknown[]): FoundToken | undefine
  * for a proxy are blank, not bad: browsers send them with every request.
  */
 export function findTokenInHeaders({ headers, headersDistinct }: IncomingMessage): FoundToken | undefined {
-  const found = firstOf(findNamed(headersDistinct, MAX_DEPTH));
+  const found = firstOf(findNamed(headersDistinct, MAX_OBJECT_DEPTH));
   const scheme = PROXY_SCHEME.exec(headers.authorization ?? '')?.[0];
   if (scheme === undefined || found?.token !== undefined) return found;
   return {
@@ -82,8 +82,8 @@ export function findTokenInHeaders({ headers, headersDistinct }: IncomingMessage
 export function findTokenInOperation(extensions: unknown): FoundToken | undefined {
   const { headers, authorization, Authorization } = (extensions ?? {}) as Readonly<Record<string, unknown>>;
   return firstOf([
-    ...findNamed({ authorization, Authorization }, MAX_DEPTH),
-    ...findNamed(headers, MAX_DEPTH),
+    ...findNamed({ authorization, Authorization }, MAX_OBJECT_DEPTH),
+    ...findNamed(headers, MAX_OBJECT_DEPTH),
   ]);
 }
 
@@ -115,36 +115,36 @@ function readParameters({ url = '' }: IncomingMessage): Record<string, string[]>
   return parameters;
 }
 
-const normaliseName = (name: string): string =>
+const normalizeName = (name: string): string =>
   name
     .toLowerCase()
     .replace(/^x[-_]/, '')
     .replaceAll(/[-_]/g, '');
 
-const isTokenName = (name: string): boolean => NAMES.includes(normaliseName(name));
+const isTokenName = (name: string): boolean => NAMES.includes(normalizeName(name));
 
 /** Returns the values under token names, those of the outermost object first. */
 function findNamed(values: unknown, depth: number): FoundToken[] {
   if (typeof values !== 'object' || values === null || Array.isArray(values)) return [];
   const entries = Object.entries(values);
   const named = entries
-    .map(([name, value]) => ({ name, value, rank: NAMES.indexOf(normaliseName(name)) }))
+    .map(([name, value]) => ({ name, value, rank: NAMES.indexOf(normalizeName(name)) }))
     .filter(({ rank }) => rank >= 0)
     .sort((a, b) => a.rank - b.rank);
   const found = named.flatMap(({ name, value }) => readValue(name, value) ?? []);
-  if (depth >= MAX_DEPTH) return found;
-  const inner = entries.filter(([name]) => WRAPPERS.has(normaliseName(name)) || isTokenName(name));
+  if (depth >= MAX_OBJECT_DEPTH) return found;
+  const inner = entries.filter(([name]) => WRAPPERS.has(normalizeName(name)) || isTokenName(name));
   return [...found, ...inner.flatMap(([, value]) => findNamed(value, depth + 1))];
 }
 
 function findSigned(value: unknown, depth: number): FoundToken[] {
   if (typeof value === 'string') {
-    const token = value.length > MAX_LENGTH ? undefined : JWT.exec(value)?.[1];
+    const token = value.length > MAX_TOKEN_LENGTH ? undefined : JWT.exec(value)?.[1];
     return token === undefined ? [] : [{ token }];
   }
-  if (typeof value !== 'object' || value === null || depth >= MAX_DEPTH) return [];
+  if (typeof value !== 'object' || value === null || depth >= MAX_OBJECT_DEPTH) return [];
   return Object.entries(value).flatMap(([name, inner]) =>
-    // `findNamed` has read it, and refused it if malformed.
+    // `findNamed` has read it, and rejected it if malformed.
     typeof inner === 'string' && isTokenName(name) ? [] : findSigned(inner, depth + 1),
   );
 }
@@ -159,9 +159,9 @@ function readValue(name: string, value: unknown): FoundToken | undefined {
 }
 
 function readText(name: string, sent: string): FoundToken | undefined {
-  if (sent.length > MAX_LENGTH) return badToken(`\`${name}\` is too long.`);
+  if (sent.length > MAX_TOKEN_LENGTH) return badToken(`\`${name}\` is too long.`);
   let text = sent.trim();
-  for (let count = 0; count < MAX_WRAPPINGS; count += 1)
+  for (let count = 0; count < MAX_NESTED_PREFIXES; count += 1)
     text = text.replace(SCHEME, '').replace(QUOTED, '$2').trim();
   if (text === '') return undefined;
   if (BLANKS.has(text.toLowerCase()))

@@ -10,11 +10,11 @@ import type { Operation } from './execution/operation.ts';
 /** The session of a token, or why the token was not accepted. Both are undefined when none was sent. */
 export interface Identity<Session> {
   readonly session?: Session | undefined;
-  readonly refusal?: string | undefined;
+  readonly tokenProblem?: string | undefined;
 }
 
 /**
- * Authenticates the token of a request. A bad token counts as no token: its refusal is returned, for operations that
+ * Authenticates the token of a request. A bad token counts as no token: its problem is returned, for operations that
  * require a login. Throws when the token cannot be checked because of an outage.
  */
 export async function identify<Session>(
@@ -22,11 +22,12 @@ export async function identify<Session>(
   authenticate: (token: string) => Promise<Session>,
 ): Promise<Identity<Session>> {
   if (found === undefined) return {};
-  if (found.token === undefined) return { refusal: found.problem };
+  if (found.token === undefined) return { tokenProblem: found.problem };
   try {
     return { session: await authenticate(found.token) };
   } catch (error) {
-    if (error instanceof DomainError && error.code === 'UNAUTHENTICATED') return { refusal: error.message };
+    if (error instanceof DomainError && error.code === 'UNAUTHENTICATED')
+      return { tokenProblem: error.message };
     throw error;
   }
 }
@@ -35,18 +36,18 @@ export async function identify<Session>(
  * Drops the data of an HTTP result, so that it is sent with 401, if a field required a login and no field has data. A
  * partial result is unchanged and is sent with 200.
  */
-export function refuseWithoutLogin(
+export function rejectWithoutLogin(
   result: ExecutionResult,
   { context, document, operationName }: Pick<Operation, 'context' | 'document' | 'operationName'>,
 ): ExecutionResult {
   if (!context.lacksLogin || Object.values(result.data ?? {}).some((value) => value !== null)) return result;
   const operation = getOperationAST(document, operationName);
-  if (operation?.operation === 'mutation' && !failedFirst(operation, result)) return result;
+  if (operation?.operation === 'mutation' && !isFirstFieldFailed(operation, result)) return result;
   return { errors: (result.errors ?? []).filter((error) => codeOf(error) === 'UNAUTHENTICATED') };
 }
 
-/** Mutation fields run in order: if a later field was refused, earlier ones have run, and a 401 would make clients retry them. */
-function failedFirst(
+/** Mutation fields run in order: if a later field failed, earlier ones have run, and a 401 would make clients repeat them. */
+function isFirstFieldFailed(
   { selectionSet: { selections } }: OperationDefinitionNode,
   { errors }: ExecutionResult,
 ): boolean {

@@ -6,7 +6,7 @@ import type { LiveSession } from '../domain/sessions.ts';
 import type { MediaId } from '../ids.ts';
 import type { Engine } from './execution/engine.ts';
 import type { FormatError } from './execution/format-error.ts';
-import type { RequestedDocuments } from './execution/requested-documents.ts';
+import type { DocumentResolver } from './execution/document-resolver.ts';
 import type { Metrics } from './metrics.ts';
 
 /** Dependencies of the gateway's transports, built by `app.ts`. */
@@ -15,7 +15,7 @@ export interface Ports {
   readonly deps: Deps;
   readonly engine: Engine;
   readonly formatError: FormatError;
-  readonly documents: RequestedDocuments;
+  readonly documentResolver: DocumentResolver;
   readonly metrics: Metrics;
   /** Verifies a token for one request. Throws UNAUTHENTICATED. */
   authenticate(token: string): Promise<Session>;

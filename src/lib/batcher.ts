@@ -106,11 +106,11 @@ export function createBatcher<Item, Result>(
     while (inFlight.size < concurrency + Math.min(slow, extraWhenSlow)) {
       const batch = takeBatch();
       if (batch.length === 0) return;
-      const running = run(batch).then(() => {
-        inFlight.delete(running);
+      const batchRun = run(batch).then(() => {
+        inFlight.delete(batchRun);
         startBatches();
       });
-      inFlight.add(running);
+      inFlight.add(batchRun);
     }
   };
 

@@ -4,18 +4,18 @@ import { invalidInput } from '../errors.ts';
 // Validates and normalises names, e-mail addresses, usernames, passwords and messages, following RFC 8264 to 8266
 // (PRECIS) where they apply: docs/decisions/0020-text.md.
 
-/** Limits of texts, in code points. */
-export const MAX_MESSAGE_TEXT = 8192;
-const MAX_NAME = 120;
-export const MAX_PERSON_NAME = 50;
-export const MAX_EMAIL = 120;
-const MAX_PASSWORD = 200;
-export const MAX_FILE_IDENTIFIER = 1024;
+/** Maximum lengths of texts, in code points. */
+export const MAX_MESSAGE_LENGTH = 8192;
+const MAX_NAME_LENGTH = 120;
+export const MAX_PERSON_NAME_LENGTH = 50;
+export const MAX_EMAIL_LENGTH = 120;
+const MAX_PASSWORD_LENGTH = 200;
+export const MAX_FILE_IDENTIFIER_LENGTH = 1024;
 
 /**
- * Code points of the longest canonical decomposition of a character. Longer input is refused before it is normalised.
+ * Code points of the longest canonical decomposition of a character. Longer input is rejected before it is normalised.
  */
-const MAX_DECOMPOSED = 3;
+const MAX_DECOMPOSED_LENGTH = 3;
 
 /**
  * Anything but RFC 8264, 9.13 (default-ignorable, noncharacters), white space, controls, lone marks and blank symbols.
@@ -59,8 +59,8 @@ export const looksEmpty = (text: string): boolean => !VISIBLE.test(text);
  * Parses a name of a circle, a conversation, a device or a person: in NFC, trimmed, with single spaces (RFC 8266).
  * Throws INVALID_INPUT, also when no character is visible.
  */
-export function parseName(field: string, value: string, max = MAX_NAME): string {
-  parseText(field, value, { max: MAX_DECOMPOSED * max });
+export function parseName(field: string, value: string, max = MAX_NAME_LENGTH): string {
+  parseText(field, value, { max: MAX_DECOMPOSED_LENGTH * max });
   const name = parseText(field, normalizeName(value), { max, visible: true });
   if (UNTYPEABLE.test(name)) throw invalidInput(field, `${field} contains control characters.`);
   return name;
@@ -71,7 +71,7 @@ export function parseName(field: string, value: string, max = MAX_NAME): string 
  * visible.
  */
 export function cutName(value: string, max: number): string {
-  const head = value.slice(0, 2 * MAX_DECOMPOSED * max).toWellFormed();
+  const head = value.slice(0, 2 * MAX_DECOMPOSED_LENGTH * max).toWellFormed();
   const name = normalizeName(head.replace(/\p{White_Space}/gu, ' ').replace(/\p{Cc}/gu, ''));
   return looksEmpty(name) ? '' : normalizeName(Array.from(name).slice(0, max).join(''));
 }
@@ -85,8 +85,8 @@ const normalizeName = (value: string): string =>
 
 /** Parses the e-mail address of a user to look up, trimmed but not normalised. Throws INVALID_INPUT. */
 export function parseEmail(field: string, value: string): string {
-  const email = parseText(field, value.trim(), { max: MAX_EMAIL });
-  if (!/^[^@\s]+@[^@\s]+$/.test(email)) throw notAnEmail(field);
+  const email = parseText(field, value.trim(), { max: MAX_EMAIL_LENGTH });
+  if (!/^[^@\s]+@[^@\s]+$/.test(email)) throw notAnEmailError(field);
   return email;
 }
 
@@ -97,8 +97,8 @@ export function parseNewEmail(field: string, value: string): string {
   if (HIDDEN.test(local) || HIDDEN.test(folded) || HIDDEN.test(domain) || folded.includes('@'))
     throw invalidInput(field, `${field} contains invisible characters or white space.`);
   const named = isAscii(domain) ? domain : domainToUnicode(domainToASCII(domain));
-  if (!isDomain(named)) throw notAnEmail(field);
-  return parseText(field, `${local}@${named}`, { max: MAX_EMAIL });
+  if (!isDomain(named)) throw notAnEmailError(field);
+  return parseText(field, `${local}@${named}`, { max: MAX_EMAIL_LENGTH });
 }
 
 /** Returns a key that is equal for addresses that differ only in case, Unicode form, width or the domain's spelling. */
@@ -111,7 +111,7 @@ export function emailKey(email: string): string {
   return at < 0 ? fold(address) : `${fold(address.slice(0, at))}@${ascii.toLowerCase()}`;
 }
 
-const notAnEmail = (field: string) => invalidInput(field, `${field} is not an e-mail address.`);
+const notAnEmailError = (field: string) => invalidInput(field, `${field} is not an e-mail address.`);
 
 /** Non-empty labels without the separators of addresses and URLs, or an IP address in brackets. */
 const isDomain = (domain: string): boolean =>
@@ -136,8 +136,8 @@ function fold(text: string): string {
 
 /** Parses a password to set (RFC 8265, OpaqueString). Throws INVALID_INPUT. */
 export function parsePassword(field: string, value: string): string {
-  parseText(field, value, { max: MAX_DECOMPOSED * MAX_PASSWORD });
-  const password = parseText(field, normalizePassword(value), { max: MAX_PASSWORD, visible: true });
+  parseText(field, value, { max: MAX_DECOMPOSED_LENGTH * MAX_PASSWORD_LENGTH });
+  const password = parseText(field, normalizePassword(value), { max: MAX_PASSWORD_LENGTH, visible: true });
   if (UNTYPEABLE.test(password)) throw invalidInput(field, `${field} contains control characters.`);
   return password;
 }
@@ -150,7 +150,7 @@ export const normalizePassword = (value: string): string => value.replace(/\p{Zs
  * normalisation, as typed here or by a device that decomposes. For most passwords they are the same.
  */
 export function passwordForms(typed: string): readonly string[] {
-  if (isLongerThan(typed, MAX_DECOMPOSED * MAX_PASSWORD)) return [typed];
+  if (isLongerThan(typed, MAX_DECOMPOSED_LENGTH * MAX_PASSWORD_LENGTH)) return [typed];
   return [...new Set([normalizePassword(typed), typed, typed.normalize('NFD')])];
 }
 

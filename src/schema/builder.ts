@@ -3,10 +3,10 @@ import SchemaBuilder from '@pothos/core';
 import RelayPlugin from '@pothos/plugin-relay';
 import { connectionComplexity } from './pagination.ts';
 import type { Context } from './context.ts';
-import { LIMITS, DEFAULT_LIST_SIZE, MAX_COMPLEXITY, MAX_DEPTH, tooComplex } from './complexity.ts';
+import { LIMITS, DEFAULT_LIST_SIZE, MAX_COMPLEXITY, MAX_DEPTH, tooComplexError } from './complexity.ts';
 
 /** A file of a multipart request, readable once while it is received. */
-export interface UploadedFile {
+export interface FileUpload {
   readonly filename: string;
   readonly content: Readable;
 }
@@ -23,7 +23,7 @@ export interface SchemaTypes {
     Date: Text;
     DateTime: Text;
     JSON: { Input: unknown; Output: unknown };
-    Upload: { Input: UploadedFile; Output: never };
+    Upload: { Input: FileUpload; Output: never };
   };
 }
 
@@ -42,7 +42,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
   complexity: {
     defaultListMultiplier: DEFAULT_LIST_SIZE,
     limit: { complexity: MAX_COMPLEXITY, depth: MAX_DEPTH },
-    complexityError: tooComplex,
+    complexityError: tooComplexError,
   },
   relay: {
     nodeQueryOptions: false,

@@ -69,11 +69,15 @@ MemberKicked.implement({
     }),
   }),
 });
-for (const ref of [MemberJoined, MemberLeft, MemberKicked]) {
+for (const [ref, role] of [
+  [MemberJoined, 'new'],
+  [MemberLeft, 'former'],
+  [MemberKicked, 'removed'],
+] as const) {
   builder.objectField(ref, 'user', (t) =>
     t.field({
       type: User,
-      description: 'The user in question, at the time of the event.',
+      description: `The ${role} member, at the time of the event.`,
       resolve: ({ event }) => event.user,
     }),
   );

@@ -39,13 +39,16 @@ Circle.implement({
     legacyId: t.exposeInt('id', { description: 'Numeric id. Socket.IO clients receive it as `circle_id`.' }),
     name: t.exposeString('name', { description: 'The circle’s name.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Creation time.' }),
-    updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'Time of the last renaming.' }),
+    updatedAt: t.expose('updatedAt', {
+      type: 'DateTime',
+      description: 'Time when the circle was last renamed.',
+    }),
     eventCursor: t.field({
       type: 'Cursor',
       // The data beside it is reread with the caller's permissions: see snapshot-reads.ts.
       ...perActor,
       description:
-        'Cursor for `circleEvents`: subscribing after it delivers every event since this read. Consistent with all data selected beside it, in queries, mutation results and events alike.',
+        'Cursor for `circleEvents`: subscribing after it delivers every event that this response does not reflect yet. Consistent with all data selected beside it, in queries, mutation results and events alike.',
       resolve: async ({ id }, _args, { loaders }) =>
         requireFound('Circle', await loaders.eventCursor(circleTopic(id))),
     }),

@@ -44,7 +44,7 @@ class LimitsPlugin<Types extends SchemaTypes> extends PothosComplexityPlugin<Typ
 
 SchemaBuilder.registerPlugin(LIMITS, LimitsPlugin);
 
-export const tooComplex: ComplexityErrorFn = (_kind, { depth }) =>
+export const tooComplexError: ComplexityErrorFn = (_kind, { depth }) =>
   depth > MAX_DEPTH
     ? new DomainError('LIMIT_EXCEEDED', `The operation nests fields more than ${MAX_DEPTH} levels deep.`, {
         limit: `depth ${MAX_DEPTH}`,

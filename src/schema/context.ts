@@ -25,8 +25,8 @@ export interface Context {
   textLength: number;
   /** Whether the operation selects an `eventCursor`, which must be consistent with the data beside it. */
   usesSnapshot: boolean;
-  /** The reason for which the caller's token was rejected; undefined without one. */
-  readonly refusal: string | undefined;
+  /** The reason why the caller's token was rejected; undefined without one. */
+  readonly tokenProblem: string | undefined;
   /** Whether the caller is a legacy client, for which some input checks are relaxed. */
   readonly legacy: boolean;
   /** Whether a field failed because the caller has no session. */
@@ -41,9 +41,12 @@ export type RenewSession = (token: string) => Promise<void>;
 
 export interface ContextOptions {
   readonly deps: Deps;
-  /** `anyone` for a result shared by several callers: reading `session` then throws UnmarkedFieldError. */
-  readonly session: Session | null | 'anyone';
-  readonly refusal?: string | undefined;
+  /**
+   * `shared` for an execution whose result is sent to several callers: reading `session` then throws
+   * `MissingPerActorMarkError`.
+   */
+  readonly session: Session | null | 'shared';
+  readonly tokenProblem?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly budget?: BufferBudget | undefined;
   readonly resumeAfter?: string | null;
@@ -61,7 +64,7 @@ class OperationContext implements Context {
   readonly budget: BufferBudget | undefined;
   readonly resumeAfter: string | null;
   readonly renewSession: RenewSession | undefined;
-  readonly refusal: string | undefined;
+  readonly tokenProblem: string | undefined;
   readonly legacy: boolean;
   textLength = 0;
   usesSnapshot = false;
@@ -79,12 +82,12 @@ class OperationContext implements Context {
       budget,
       resumeAfter = null,
       renewSession,
-      refusal,
+      tokenProblem,
       legacy = false,
     } = options;
     this.#deps = deps;
     this.#session = session;
-    this.refusal = refusal;
+    this.tokenProblem = tokenProblem;
     this.legacy = legacy;
     this.signal = signal;
     this.budget = budget;
@@ -97,7 +100,7 @@ class OperationContext implements Context {
   }
 
   get session(): Session | null {
-    if (this.#session === 'anyone') throw new UnmarkedFieldError();
+    if (this.#session === 'shared') throw new MissingPerActorMarkError();
     return this.#session;
   }
 
@@ -121,9 +124,9 @@ class OperationContext implements Context {
   }
 }
 
-/** Thrown when a shared result reads the caller: some field lacks its mark, `perActor`. */
-export class UnmarkedFieldError extends Error {
-  override readonly name = 'UnmarkedFieldError';
+/** Thrown when a shared execution reads the caller: some field lacks the mark `perActor`. */
+export class MissingPerActorMarkError extends Error {
+  override readonly name = 'MissingPerActorMarkError';
 
   constructor() {
     super('A field that depends on its caller is not marked perActor.');
@@ -134,7 +137,7 @@ export class UnmarkedFieldError extends Error {
 export function requireSession(context: Context): Session {
   if (context.session !== null) return context.session;
   context.lacksLogin = true;
-  throw unauthenticated(context.refusal);
+  throw unauthenticated(context.tokenProblem);
 }
 
 /** Returns the caller. Throws UNAUTHENTICATED without a session. */

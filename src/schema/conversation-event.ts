@@ -118,11 +118,16 @@ ParticipantKicked.implement({
 ParticipantPromoted.implement({
   description: 'A participant became ADMIN; the former ADMIN became STANDARD.',
 });
-for (const ref of [ParticipantJoined, ParticipantLeft, ParticipantKicked, ParticipantPromoted]) {
+for (const [ref, role] of [
+  [ParticipantJoined, 'new participant'],
+  [ParticipantLeft, 'former participant'],
+  [ParticipantKicked, 'removed participant'],
+  [ParticipantPromoted, 'new ADMIN'],
+] as const) {
   builder.objectField(ref, 'user', (t) =>
     t.field({
       type: User,
-      description: 'The user in question, at the time of the event.',
+      description: `The ${role}, at the time of the event.`,
       resolve: ({ event }) => event.user,
     }),
   );

@@ -68,7 +68,7 @@ Conversation.implement({
       // The data beside it is reread with the caller's permissions: see snapshot-reads.ts.
       ...perActor,
       description:
-        'Cursor for `conversationEvents`: subscribing after it delivers every event since this read. Consistent with all data selected beside it, in queries, mutation results and events alike.',
+        'Cursor for `conversationEvents`: subscribing after it delivers every event that this response does not reflect yet. Consistent with all data selected beside it, in queries, mutation results and events alike.',
       resolve: async ({ id }, _args, { loaders }) =>
         requireFound('Conversation', await loaders.eventCursor(conversationTopic(id))),
     }),

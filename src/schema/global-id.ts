@@ -9,12 +9,12 @@ import type { NodeType } from './node-types.ts';
 export function requireId<Type extends NodeType>(type: Type, field: string, text: string): Id<Type> {
   const parsed = parseGlobalId(text);
   const id = parsed?.type === type ? parseId<Type>(parsed.id) : undefined;
-  if (id === undefined) throw malformedId(field, type);
+  if (id === undefined) throw malformedIdError(field, type);
   return id;
 }
 
 /** Creates the error for an argument that is not a global id of the given type. */
-export const malformedId = (field: string, type: string): DomainError =>
+export const malformedIdError = (field: string, type: string): DomainError =>
   invalidInput(field, `${field} is not a global id of the form ${type}:<number>.`);
 
 /** Returns a loaded value. Throws NOT_FOUND if it is missing, as after a concurrent deletion. */

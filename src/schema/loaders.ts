@@ -26,7 +26,7 @@ import type { ActorRef } from '../actor.ts';
 import { actorKey } from '../actor.ts';
 
 /** Keeps batches below PostgreSQL's limit of 65,535 parameters per statement. */
-const MAX_BATCH = 10_000;
+const MAX_BATCH_SIZE = 10_000;
 
 /** Loads the value of a key in a batch with concurrent loads; undefined if there is none. */
 type Load<Key, Value> = (key: Key) => Promise<Value | undefined>;
@@ -159,7 +159,7 @@ function createBatchLoader<Key, Value>(
         const values = await read([...new Set(keys)]);
         return keys.map((key) => values.get(key));
       },
-      { cache: false, maxBatchSize: MAX_BATCH },
+      { cache: false, maxBatchSize: MAX_BATCH_SIZE },
     );
   return (key) => (current ??= create()).load(key);
 }

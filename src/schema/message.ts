@@ -95,7 +95,7 @@ const SendMessagePayload = builder
       media: t.expose('media', {
         type: [Media],
         description:
-          'One media for each of `files`, in that order. Upload each with `uploadMedia`, or POST it to `/media/upload/<legacyId>`.',
+          'The media to upload, one per entry of `files`, in the same order. Upload each with `uploadMedia`, or POST it to `/media/upload/<legacyId>`.',
       }),
     }),
   });

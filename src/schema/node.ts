@@ -4,7 +4,7 @@ import { builder } from './builder.ts';
 import { STATEMENT_COST } from './complexity.ts';
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
-import { malformedId } from './global-id.ts';
+import { malformedIdError } from './global-id.ts';
 import { findReader } from './node-types.ts';
 
 const MAX_NODES = 100;
@@ -17,7 +17,7 @@ async function readNode(context: Context, field: string, globalId: string): Prom
   const parsed = parseGlobalId(globalId);
   const read = parsed && findReader(parsed.type);
   const id = parseId<never>(parsed?.id);
-  if (read === undefined || id === undefined) throw malformedId(field, '<type>');
+  if (read === undefined || id === undefined) throw malformedIdError(field, '<type>');
   try {
     const node = await read(context.deps, requireActor(context), id);
     return node === undefined ? null : { ...node, __typename: parsed?.type };

@@ -3,8 +3,8 @@ import { parseId } from '../ids.ts';
 import { STATEMENT_COST } from './complexity.ts';
 import type { Id } from '../ids.ts';
 
-const DEFAULT_PAGE = 20;
-const MAX_PAGE = 100;
+const DEFAULT_PAGE_SIZE = 20;
+const MAX_PAGE_SIZE = 100;
 
 /** The arguments of a connection field. */
 export interface PageArguments {
@@ -42,7 +42,7 @@ export function parsePage<Type extends string>(
     throw invalidInput('last', 'Pass either first or last, not both.');
   }
   return {
-    size: parseSize('first', args.first) ?? parseSize('last', args.last) ?? DEFAULT_PAGE,
+    size: parseSize('first', args.first) ?? parseSize('last', args.last) ?? DEFAULT_PAGE_SIZE,
     fromEnd: typeof args.last === 'number' || (fromEndByDefault && typeof args.first !== 'number'),
     after: parsePageCursor(type, 'after', args.after),
     before: parsePageCursor(type, 'before', args.before),
@@ -52,10 +52,10 @@ export function parsePage<Type extends string>(
 function parseSize(field: 'first' | 'last', size: number | null | undefined): number | undefined {
   if (typeof size !== 'number') return undefined;
   if (size < 0) throw invalidInput(field, `${field} is negative.`);
-  if (size <= MAX_PAGE) return size;
-  throw new DomainError('LIMIT_EXCEEDED', `A page has at most ${MAX_PAGE} items.`, {
+  if (size <= MAX_PAGE_SIZE) return size;
+  throw new DomainError('LIMIT_EXCEEDED', `A page has at most ${MAX_PAGE_SIZE} items.`, {
     field,
-    limit: `${field} ${MAX_PAGE}`,
+    limit: `${field} ${MAX_PAGE_SIZE}`,
   });
 }
 
@@ -147,6 +147,6 @@ export const wholeListComplexity = (args: PageArguments): { field: number; multi
 
 /** Complexity of a connection: the cost of its selection times the page size. */
 export function connectionComplexity({ first, last }: PageArguments): { field: number; multiplier: number } {
-  const size = first ?? last ?? DEFAULT_PAGE;
-  return { field: 1, multiplier: Math.min(Math.max(size, 1), MAX_PAGE) };
+  const size = first ?? last ?? DEFAULT_PAGE_SIZE;
+  return { field: 1, multiplier: Math.min(Math.max(size, 1), MAX_PAGE_SIZE) };
 }

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { GraphQLError } from 'graphql';
 import { isDate, parseDateTime } from '../lib/dates.ts';
 import { builder } from './builder.ts';
-import type { UploadedFile } from './builder.ts';
+import type { FileUpload } from './builder.ts';
 
 const requireString = (value: unknown): string => {
   if (typeof value !== 'string') throw new GraphQLError('The value is not a string.');
@@ -52,7 +52,7 @@ builder.scalarType('JSON', {
 
 builder.scalarType('Upload', {
   description:
-    'A file in a multipart request, at most `MAX_UPLOAD_BYTES` bytes. Only valid as the value of a variable; for example `curl -F operations=… -F map=… -F 0=@photo.png`.',
+    'A file in a multipart request, at most `MAX_UPLOAD_BYTES` bytes. Must be passed in a variable, for example `curl -F operations=… -F map=… -F 0=@photo.png`.',
   specifiedByURL: 'https://github.com/jaydenseric/graphql-multipart-request-spec',
   coerceOutputValue() {
     throw new GraphQLError('An upload cannot be returned.');
@@ -63,7 +63,7 @@ builder.scalarType('Upload', {
   },
 });
 
-function isFile(value: unknown): value is UploadedFile {
+function isFile(value: unknown): value is FileUpload {
   return (
     typeof value === 'object' && value !== null && 'content' in value && value.content instanceof Readable
   );

@@ -9,7 +9,7 @@ export const USAGE_RETENTION_DAYS = 90;
 const DAY_MS = 86_400_000;
 const FLUSH_INTERVAL_MS = 60_000;
 /** Distinct uses buffered between two flushes; further ones are not counted. */
-const MAX_BUFFERED = 50_000;
+const MAX_BUFFERED_USES = 50_000;
 
 /** One use of a legacy channel. */
 export interface Use {
@@ -41,7 +41,7 @@ export interface ChannelUsage extends AsyncDisposable {
 
 export function createChannelUsage({ db, log }: { readonly db: Db; readonly log: Logger }): ChannelUsage {
   let buffer = new Map<string, ChannelUse>();
-  let writing: Promise<void> = Promise.resolve();
+  let lastWrite: Promise<void> = Promise.resolve();
 
   const write = async (): Promise<void> => {
     const uses = buffer;
@@ -54,14 +54,14 @@ export function createChannelUsage({ db, log }: { readonly db: Db; readonly log:
       for (const use of uses.values()) add(use);
     }
   };
-  const flush = (): Promise<void> => (writing = writing.then(write));
+  const flush = (): Promise<void> => (lastWrite = lastWrite.then(write));
   const timer = setInterval(() => void flush(), FLUSH_INTERVAL_MS);
   timer.unref();
 
   const add = (use: ChannelUse): void => {
     const key = [use.day, use.channel, use.protocol, use.library, use.account].join(' ');
     const uses = use.uses + (buffer.get(key)?.uses ?? 0);
-    if (buffer.has(key) || buffer.size < MAX_BUFFERED) buffer.set(key, { ...use, uses });
+    if (buffer.has(key) || buffer.size < MAX_BUFFERED_USES) buffer.set(key, { ...use, uses });
   };
 
   return {

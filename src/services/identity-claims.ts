@@ -1,5 +1,5 @@
 import { parseDate } from '../lib/dates.ts';
-import { cutName, isText, MAX_PERSON_NAME, parseNewEmail } from '../lib/text.ts';
+import { cutName, isText, MAX_PERSON_NAME_LENGTH, parseNewEmail } from '../lib/text.ts';
 
 /** A user of the external identity provider, from the claims of a verified token. */
 export interface ExternalIdentity {
@@ -13,7 +13,7 @@ export interface ExternalIdentity {
 }
 
 /** OpenID Connect Core 1.0, section 2: `sub` has at most 255 characters. */
-const MAX_SUBJECT = 255;
+const MAX_SUBJECT_LENGTH = 255;
 
 /**
  * Parses the standard claims of OpenID Connect; undefined without a valid `sub`. Other claims are optional: missing
@@ -24,7 +24,7 @@ export function parseIdentityClaims(
   claims: Readonly<Record<string, unknown>>,
 ): ExternalIdentity | undefined {
   const subject = typeof claims['sub'] === 'number' ? String(claims['sub']) : claims['sub'];
-  if (typeof subject !== 'string' || subject === '' || subject.length > MAX_SUBJECT) return undefined;
+  if (typeof subject !== 'string' || subject === '' || subject.length > MAX_SUBJECT_LENGTH) return undefined;
   if (!isText(subject)) return undefined;
   const { name } = claims;
   const [first = '', ...rest] = typeof name === 'string' ? name.trim().split(/\s+/) : [];
@@ -48,4 +48,4 @@ function parseClaim(parse: (field: string, value: string) => string, value: unkn
 }
 
 const parsePersonName = (value: unknown): string =>
-  typeof value === 'string' ? cutName(value, MAX_PERSON_NAME) : '';
+  typeof value === 'string' ? cutName(value, MAX_PERSON_NAME_LENGTH) : '';

@@ -37,14 +37,14 @@ export function createLeaseExpiry(
     });
     cancels.add(cancel);
   };
-  const closing = createBatcher<LeaseRow, void>(
+  const closeBatcher = createBatcher<LeaseRow, void>(
     async (leases) => {
       await leaseRows.closeLeases(db, idsOf(leases));
       return leases.map(() => undefined);
     },
     { maxBatchSize: MAX_BATCH_SIZE },
   );
-  const removing = createBatcher<LeaseRow, void>(
+  const removalBatcher = createBatcher<LeaseRow, void>(
     async (leases) => {
       const actors = leases.map((lease) => lease.account);
       await onOffline(await leaseRows.removeLeases(db, idsOf(leases), actors));
@@ -53,7 +53,7 @@ export function createLeaseExpiry(
     { maxBatchSize: MAX_BATCH_SIZE },
   );
   const remove = (lease: LeaseRow): Promise<void> =>
-    removing.load(lease).catch((error: unknown) => {
+    removalBatcher.load(lease).catch((error: unknown) => {
       log.warn({ err: error }, 'lease removal failed, retrying');
       schedule(RETRY_MS, () => void remove(lease));
     });
@@ -64,14 +64,14 @@ export function createLeaseExpiry(
       if (graceMs === 0) return remove(lease);
       schedule(graceMs, () => void remove(lease));
       // Not retried: removal ends the lease anyway, only later.
-      await closing
+      await closeBatcher
         .load(lease)
         .catch((error: unknown) => log.warn({ err: error }, 'marking a lease as closed failed'));
     },
     async stop(): Promise<void> {
       stopped = true;
       for (const cancel of cancels) cancel();
-      await Promise.allSettled([closing.idle(), removing.idle()]);
+      await Promise.allSettled([closeBatcher.idle(), removalBatcher.idle()]);
     },
   };
 }

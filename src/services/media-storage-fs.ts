@@ -93,7 +93,7 @@ async function removePartialFiles(dir: string, untouchedSince: number): Promise<
   for (const name of await readdir(dir)) {
     if (!name.endsWith(PART_SUFFIX)) continue;
     const path = join(dir, name);
-    // The process that owns it may rename it meanwhile.
+    // The process that owns the file may have renamed it since `readdir`.
     const info = await stat(path).catch(() => undefined);
     if (info !== undefined && info.mtimeMs < untouchedSince) await rm(path, { force: true });
   }

@@ -18,8 +18,8 @@ export interface StoredFile {
 
 /**
  * Stores the files of messages. To add a driver (for example S3), implement this interface in `media-storage-<kind>.ts`
- * with `inspectContent`, and choose it in `openServices` (app/services.ts). test/domain/media.test.ts shows what is
- * expected. The database decides which files exist: a driver needs no listing, and no rename.
+ * with `inspectContent`, and choose it in `openMediaStorage` (app/services.ts). test/domain/media.test.ts shows what
+ * is expected. The database decides which files exist: a driver needs no listing, and no rename.
  *
  * Disposal waits for writes in flight and for the cleanup of failed ones.
  */
@@ -58,7 +58,7 @@ export function inspectContent(maxBytes: number): ContentInspector {
       for await (const part of chunks) {
         const chunk = typeof part === 'string' ? Buffer.from(part) : part;
         size += chunk.length;
-        if (size > maxBytes) throw tooLarge(maxBytes);
+        if (size > maxBytes) throw fileTooLargeError(maxBytes);
         if (head.length < SNIFFED_BYTES) head = Buffer.concat([head, chunk]).subarray(0, SNIFFED_BYTES);
         yield chunk;
       }
@@ -73,7 +73,7 @@ async function detectType(head: Buffer): Promise<string> {
   return type === undefined || ACTIVE_TYPES.test(type.mime) ? UNKNOWN_TYPE : type.mime;
 }
 
-const tooLarge = (maxBytes: number): DomainError =>
+const fileTooLargeError = (maxBytes: number): DomainError =>
   new DomainError('LIMIT_EXCEEDED', `A file may have at most ${maxBytes} bytes.`, {
     limit: 'MAX_UPLOAD_BYTES',
   });

@@ -5,10 +5,13 @@ import { startTimer as startSystemTimer } from '../lib/timeout.ts';
 import type { StartTimer } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
 
-/** A node without a beat for 15 s is dead. */
+/** `removeDeadNodes` (db/leases.ts) removes nodes whose heartbeat is older than 15 s, three intervals. */
 const INTERVAL_MS = 5_000;
-/** Own beats in time before other nodes are declared dead: after an outage their beats may be as late as ours. */
-const STEADY_BEATS = 3;
+/**
+ * Consecutive heartbeats of this node that must be on time before it removes others: after an outage of the database,
+ * the heartbeats of healthy nodes are late, too.
+ */
+const MIN_TIMELY_BEATS = 3;
 
 export interface HeartbeatOptions {
   readonly db: Db;
@@ -32,30 +35,31 @@ export function startHeartbeat(
   { db, nodeId, log, graceMs, startTimer = startSystemTimer }: HeartbeatOptions,
   listener: HeartbeatListener,
 ) {
-  let steadyBeats = 0;
+  let timelyBeats = 0;
   let lastBeatAt = performance.now();
   let cancelTimer = (): void => undefined;
-  let beating: Promise<void> = Promise.resolve();
+  let currentBeat: Promise<void> = Promise.resolve();
   let stopped = false;
 
   const beat = async (): Promise<void> => {
     const now = performance.now();
-    // A busy or suspended process says nothing about the others.
+    // After a pause of this process (a busy event loop, a suspended machine) it cannot judge the other nodes.
     const isLate = now - lastBeatAt > 2 * INTERVAL_MS;
     lastBeatAt = now;
     const elapsedMs = await leaseRows.touchNode(db, nodeId);
     if (elapsedMs === undefined) await listener.onExpired();
     // A jump of the database clock makes every other node look dead, or alive for as long as the jump.
     const clockJumped = elapsedMs !== undefined && Math.abs(elapsedMs) > 2 * INTERVAL_MS;
-    steadyBeats = isLate || clockJumped ? 0 : steadyBeats + 1;
-    if (steadyBeats >= STEADY_BEATS) await listener.onNodesDied(await leaseRows.removeDeadNodes(db, graceMs));
+    timelyBeats = isLate || clockJumped ? 0 : timelyBeats + 1;
+    if (timelyBeats >= MIN_TIMELY_BEATS)
+      await listener.onNodesDied(await leaseRows.removeDeadNodes(db, graceMs));
   };
   const schedule = (): void => {
     if (stopped) return;
     cancelTimer = startTimer(INTERVAL_MS, () => {
-      beating = beat()
+      currentBeat = beat()
         .catch((error: unknown) => {
-          steadyBeats = 0;
+          timelyBeats = 0;
           log.warn({ err: error }, 'heartbeat failed, retrying');
         })
         .finally(schedule);
@@ -66,7 +70,7 @@ export function startHeartbeat(
     async stop(): Promise<void> {
       stopped = true;
       cancelTimer();
-      await beating;
+      await currentBeat;
     },
   };
 }

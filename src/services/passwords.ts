@@ -16,8 +16,8 @@ const SALT_BYTES = 16;
 
 /** Half of libuv's default thread pool, which file access and DNS lookups share. */
 const CONCURRENCY = 2;
-/** A few seconds of work. */
-const MAX_QUEUED = 100;
+/** Bounds the time in the queue to a few seconds: a hash takes about 0.1 s of CPU. */
+const MAX_QUEUED_TASKS = 100;
 
 /** Hashes and verifies passwords, at most two concurrently. Throws RATE_LIMITED when the queue is full. */
 export interface Passwords {
@@ -38,7 +38,7 @@ export function createPasswords({ cost = DEFAULT_COST }: PasswordOptions = {}): 
   const dummyHash = encodeHash(parameters, Buffer.alloc(SALT_BYTES), Buffer.alloc(KEY_BYTES));
   const semaphore = new Semaphore(CONCURRENCY);
   const runQueued = async <Result>(work: () => Promise<Result>): Promise<Result> => {
-    if (semaphore.waiting < MAX_QUEUED) return semaphore.run(work);
+    if (semaphore.waiting < MAX_QUEUED_TASKS) return semaphore.run(work);
     throw new DomainError('RATE_LIMITED', 'Too many concurrent logins. Try again later.', {
       retryAfterMs: 1_000,
     });

@@ -73,7 +73,7 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
     await registerAgain();
     return leaseRows.addLeases(db, nodeId, requests);
   };
-  const opening = createBatcher<Omit<LeaseRow, 'id'>, LeaseRow>(
+  const leaseBatcher = createBatcher<Omit<LeaseRow, 'id'>, LeaseRow>(
     async (requests) => {
       const added = await insertLeases(requests);
       if (added === undefined) throw new Error('The node could not be registered');
@@ -93,7 +93,7 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
 
   return {
     async open(kind, account) {
-      const lease = await opening.load({ kind, account });
+      const lease = await leaseBatcher.load({ kind, account });
       return {
         leaseId: lease.id,
         close: async () => {
@@ -119,8 +119,8 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
 }
 
 /**
- * Publishes presence to every circle of the actors. Reads their current state: actors that were deleted meanwhile, or
- * changed back (which the node that changed them publishes), are skipped.
+ * Publishes presence to every circle of the actors. Reads their current state: skips actors that have been deleted
+ * since, or have changed back (which the node that changed them publishes).
  */
 function createPublisher({ db, bus, log }: PresenceOptions) {
   return async (actors: readonly ActorRef[], online: boolean): Promise<void> => {

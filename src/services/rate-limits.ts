@@ -2,10 +2,28 @@ import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limit
 import { DomainError } from '../errors.ts';
 import { Semaphore } from '../lib/semaphore.ts';
 
-/** `login` counts failed logins per e-mail or username; the others count operations per account. */
-export type LimitKind = 'login' | 'send' | 'signal' | 'typing';
+interface Limit {
+  /** Points per window that are always available. */
+  readonly points: number;
+  readonly windowSeconds: number;
+  /** Further points, for bursts, with a window of their own. */
+  readonly burst?: { readonly points: number; readonly windowSeconds: number };
+}
 
-/** Rate limits, counted in memory on this node. */
+/** `login` counts failed logins per e-mail or username; the others count operations per account. */
+const LIMITS = {
+  login: { points: 10, windowSeconds: 60 },
+  send: { points: 1_000, windowSeconds: 1, burst: { points: 5_000, windowSeconds: 10 } },
+  signal: { points: 200, windowSeconds: 1, burst: { points: 1_000, windowSeconds: 10 } },
+  typing: { points: 50, windowSeconds: 1, burst: { points: 250, windowSeconds: 10 } },
+} as const satisfies Record<string, Limit>;
+
+export type LimitKind = keyof typeof LIMITS;
+
+/**
+ * Rate limits, counted in memory on this node. RATE_LIMITED has other sources, too: the full queues of `lib/batcher.ts`,
+ * `passwords.ts` and `gateway/websocket/operation-ids.ts`.
+ */
 export interface RateLimits {
   /** Consumes a point. Throws RATE_LIMITED with `retryAfterMs` when none is left. */
   consume(kind: LimitKind, key: string): Promise<void>;
@@ -17,29 +35,14 @@ export interface RateLimits {
   checkCredential<Result>(key: string, check: () => Promise<Result | undefined>): Promise<Result | undefined>;
 }
 
-/** Time after which a limit is full again. */
-const WINDOW_MS: Readonly<Record<LimitKind, number>> = {
-  login: 60_000,
-  send: 10_000,
-  signal: 10_000,
-  typing: 10_000,
-};
-
-const steady = (points: number, seconds: number): RateLimiterMemory =>
-  new RateLimiterMemory({ points, duration: seconds });
-
-/** `points` per second, plus `burst` more per ten seconds. */
-const bursty = (points: number, burst: number): BurstyRateLimiter =>
-  new BurstyRateLimiter(steady(points, 1), steady(burst, 10));
-
-/** Creates the limits of this node. With `enabled: false` nothing is ever refused. */
+/** Creates the limits of this node. With `enabled: false` nothing is ever rejected. */
 export function createRateLimits({ enabled }: { readonly enabled: boolean }): RateLimits {
   if (!enabled) return { consume: async () => undefined, checkCredential: (_key, check) => check() };
   const limiters = {
-    login: steady(10, 60),
-    send: bursty(1_000, 5_000),
-    signal: bursty(200, 1_000),
-    typing: bursty(50, 250),
+    login: createLimiter(LIMITS.login),
+    send: createBurstLimiter(LIMITS.send),
+    signal: createBurstLimiter(LIMITS.signal),
+    typing: createBurstLimiter(LIMITS.typing),
   };
   const runSerially = createKeyedMutex();
   return {
@@ -47,19 +50,25 @@ export function createRateLimits({ enabled }: { readonly enabled: boolean }): Ra
       try {
         await limiters[kind].consume(key);
       } catch (error) {
-        throw error instanceof RateLimiterRes ? rateLimited(error, WINDOW_MS[kind]) : error;
+        throw error instanceof RateLimiterRes ? rateLimitedError(error, kind) : error;
       }
     },
     checkCredential: (key, check) =>
       runSerially(key, async () => {
         const used = await limiters.login.get(key);
-        if (used !== null && used.remainingPoints <= 0) throw rateLimited(used, WINDOW_MS.login);
+        if (used !== null && used.remainingPoints <= 0) throw rateLimitedError(used, 'login');
         const result = await check();
         if (result === undefined) await limiters.login.consume(key);
         return result;
       }),
   };
 }
+
+const createLimiter = ({ points, windowSeconds }: Limit): RateLimiterMemory =>
+  new RateLimiterMemory({ points, duration: windowSeconds });
+
+const createBurstLimiter = ({ burst, ...limit }: Required<Limit>): BurstyRateLimiter =>
+  new BurstyRateLimiter(createLimiter(limit), createLimiter(burst));
 
 /** Runs work of one key serially, and of different keys concurrently. */
 function createKeyedMutex() {
@@ -75,8 +84,14 @@ function createKeyedMutex() {
   };
 }
 
-/** Bounds the time: rate-limiter-flexible computes it from the wall clock, which may have been set meanwhile. */
-const rateLimited = ({ msBeforeNext }: RateLimiterRes, windowMs: number): DomainError =>
-  new DomainError('RATE_LIMITED', 'Too many requests. Try again later.', {
+/**
+ * Bounds `retryAfterMs` by the longest window of the limit: rate-limiter-flexible computes it from the wall clock, which
+ * may have been changed in between.
+ */
+function rateLimitedError({ msBeforeNext }: RateLimiterRes, kind: LimitKind): DomainError {
+  const limit: Limit = LIMITS[kind];
+  const windowMs = 1_000 * (limit.burst ?? limit).windowSeconds;
+  return new DomainError('RATE_LIMITED', 'Too many requests. Try again later.', {
     retryAfterMs: Math.min(Math.max(1, msBeforeNext), windowMs),
   });
+}

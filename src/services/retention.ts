@@ -26,21 +26,21 @@ export interface RetentionOptions {
  * revocations of expired tokens, and unused media files. Disposal waits for a sweep in progress.
  */
 export function startRetention(options: RetentionOptions): AsyncDisposable {
-  const stopping = new AbortController();
-  let sweeping: Promise<void> | undefined;
+  const stopController = new AbortController();
+  let currentSweep: Promise<void> | undefined;
   const timer = setInterval(() => {
-    sweeping ??= sweep(options, stopping.signal)
+    currentSweep ??= sweep(options, stopController.signal)
       .catch((error: unknown) => {
         options.log.warn({ err: error }, 'retention sweep failed, retrying later');
       })
-      .finally(() => (sweeping = undefined));
+      .finally(() => (currentSweep = undefined));
   }, SWEEP_INTERVAL_MS);
   timer.unref();
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
-      stopping.abort();
-      await sweeping;
+      stopController.abort();
+      await currentSweep;
     },
   };
 }

@@ -10,9 +10,9 @@ import { isText } from '../lib/text.ts';
 import type { ActorRef } from '../actor.ts';
 
 export interface TokenSettings {
-  /** HS256 secret of account tokens. Of a list the first signs, all verify. */
+  /** HS256 secrets of account tokens: new tokens are signed with the first; all are accepted for verification. */
   readonly secret: string | readonly string[];
-  /** HS256 secret of device tokens. A token that verifies with it is a device's, whatever its `kind`. */
+  /** HS256 secrets of device tokens. A token signed with one belongs to a device, whatever its `kind`. */
   readonly deviceSecret?: string | readonly string[] | undefined;
   /** Key set of an external identity provider whose tokens are also accepted. */
   readonly jwks?: JwksSettings | undefined;
@@ -33,7 +33,7 @@ export interface IssuedToken {
   readonly expiresAt: number;
 }
 
-interface Validity {
+interface TokenMetadata {
   /** Identifies the token for revocation: its `jti`, or `sha256:<hex>` without one. */
   readonly tokenId: string;
   /** Milliseconds since 1970; null without `iat`. */
@@ -44,8 +44,8 @@ interface Validity {
 
 /** A token with a valid signature and lifetime. It may still be revoked, or its account deleted. */
 export type VerifiedToken =
-  | (Validity & { readonly kind: 'local'; readonly actor: ActorRef })
-  | (Validity & { readonly kind: 'external'; readonly identity: ExternalIdentity });
+  | (TokenMetadata & { readonly kind: 'local'; readonly actor: ActorRef })
+  | (TokenMetadata & { readonly kind: 'external'; readonly identity: ExternalIdentity });
 
 export interface Tokens {
   issue(actor: ActorRef): Promise<IssuedToken>;
@@ -57,9 +57,10 @@ type Claims = Readonly<Record<string, unknown>>;
 
 const DAY_SECONDS = 24 * 60 * 60;
 const LIFETIME_SECONDS = { user: DAY_SECONDS, device: 30 * DAY_SECONDS };
-const MAX_TOKEN = 16_384;
-const MAX_TOKEN_ID = 200;
-const LATEST_MS = Date.UTC(9999, 0);
+const MAX_TOKEN_LENGTH = 16_384;
+const MAX_TOKEN_ID_LENGTH = 200;
+/** Keeps times within four-digit years. */
+const MAX_TIME_MS = Date.UTC(9999, 0);
 /** Tolerates an issuer's clock ahead of ours, for `nbf`. Not applied to `exp`: live sessions end at that second. */
 const CLOCK_TOLERANCE_SECONDS = 10;
 
@@ -85,10 +86,11 @@ const EXTERNAL_ALGORITHMS = [
  */
 export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tokens {
   const secrets = [secret].flat();
-  const deviceSecrets = [deviceSecret ?? []].flat().filter((one) => !secrets.includes(one));
+  // A secret in both lists signs the tokens of both: their `kind` claim then tells them apart.
+  const deviceSecrets = [deviceSecret ?? []].flat().filter((candidate) => !secrets.includes(candidate));
   const keys = [
-    ...secrets.map((one) => ({ key: toKey(one), isForDevices: false })),
-    ...deviceSecrets.map((one) => ({ key: toKey(one), isForDevices: true })),
+    ...secrets.map((text) => ({ key: toKey(text), isForDevices: false })),
+    ...deviceSecrets.map((text) => ({ key: toKey(text), isForDevices: true })),
   ];
   const signingKey = {
     user: toKey(secrets[0] ?? ''),
@@ -106,7 +108,7 @@ export function createTokens({ secret, deviceSecret, jwks }: TokenSettings): Tok
         }),
       );
       const actor = claims && readActor(claims, isForDevices);
-      if (actor !== undefined) return { kind: 'local', actor, ...readValidity(token, claims ?? {}) };
+      if (actor !== undefined) return { kind: 'local', actor, ...readMetadata(token, claims ?? {}) };
     }
     return undefined;
   };
@@ -170,14 +172,14 @@ function createExternalVerifier({ url, issuer, audience, cooldownMs }: JwksSetti
     const claims = await verifyClaims(token);
     if (claims === undefined || (claims['kind'] ?? 'user') !== 'user') return undefined;
     const identity = parseIdentityClaims(issuer, claims);
-    return identity && { kind: 'external', identity, ...readValidity(token, claims) };
+    return identity && { kind: 'external', identity, ...readMetadata(token, claims) };
   };
 }
 
 async function readVerifiedClaims(verify: () => Promise<{ payload: object }>): Promise<Claims | undefined> {
   try {
     const claims: Claims = { ...(await verify()).payload };
-    // jose applies clockTolerance to `exp` too.
+    // Rejects expired tokens without a tolerance: jose applies `clockTolerance` to `exp`, too.
     return Number(claims['exp']) * 1000 > Date.now() ? claims : undefined;
   } catch (error) {
     if (error instanceof errors.JOSEError && !(error instanceof errors.JWKSMultipleMatchingKeys))
@@ -187,7 +189,7 @@ async function readVerifiedClaims(verify: () => Promise<{ payload: object }>): P
 }
 
 function readAlgorithm(token: string): string | undefined {
-  if (token.length > MAX_TOKEN) return undefined;
+  if (token.length > MAX_TOKEN_LENGTH) return undefined;
   try {
     const { alg } = decodeProtectedHeader(token);
     return alg === LOCAL_ALGORITHM || (alg !== undefined && EXTERNAL_ALGORITHMS.includes(alg))
@@ -208,20 +210,23 @@ function readActor(claims: Claims, isForDevices: boolean): ActorRef | undefined 
   return undefined;
 }
 
-function readValidity(token: string, claims: Claims): Validity {
+function readMetadata(token: string, claims: Claims): TokenMetadata {
   const { jti, iat, exp } = claims;
-  const isUsable = typeof jti === 'string' && jti !== '' && jti.length <= MAX_TOKEN_ID && isText(jti);
+  const isUsable = typeof jti === 'string' && jti !== '' && jti.length <= MAX_TOKEN_ID_LENGTH && isText(jti);
   return {
-    tokenId: isUsable ? jti : hashSigned(token),
-    issuedAt: typeof iat === 'number' && Math.abs(iat) * 1000 < LATEST_MS ? iat * 1000 : null,
-    expiresAt: Math.min(Number(exp) * 1000, LATEST_MS),
+    tokenId: isUsable ? jti : hashSigningInput(token),
+    issuedAt: typeof iat === 'number' && Math.abs(iat) * 1000 < MAX_TIME_MS ? iat * 1000 : null,
+    expiresAt: Math.min(Number(exp) * 1000, MAX_TIME_MS),
   };
 }
 
-/** Hashes the signed part only: one signature has several encodings, which would evade a revocation. */
-function hashSigned(token: string): string {
-  const signed = token.slice(0, token.lastIndexOf('.'));
-  return `sha256:${createHash('sha256').update(signed).digest('hex')}`;
+/**
+ * Hashes the JWS signing input (RFC 7515, section 2): the encoded header and payload, without the signature. One
+ * signature has several base64url encodings, and a hash that included it would let a revoked token be used in another.
+ */
+function hashSigningInput(token: string): string {
+  const signingInput = token.slice(0, token.lastIndexOf('.'));
+  return `sha256:${createHash('sha256').update(signingInput).digest('hex')}`;
 }
 
 const toKey = (secret: string): KeyObject => createSecretKey(Buffer.from(secret));

@@ -11,7 +11,7 @@ import { createTypingExpiry } from './typing-expiry.ts';
 import type { Typing, TypingExpiry } from './typing-expiry.ts';
 
 const MAX_BATCH_SIZE = 1_000;
-const MAX_QUEUED = 10_000;
+const MAX_QUEUED_UPDATES = 10_000;
 
 interface TypingUpdate {
   readonly account: ActorRef;
@@ -52,7 +52,7 @@ export function createTypingPublisher({ db, bus }: TypingPublisherOptions): Typi
       for (const typing of newest.values()) expiry.onPublished(typing);
       return accesses.map((access) => access !== undefined);
     },
-    { maxBatchSize: MAX_BATCH_SIZE, maxQueuedSize: MAX_QUEUED },
+    { maxBatchSize: MAX_BATCH_SIZE, maxQueuedSize: MAX_QUEUED_UPDATES },
   );
   return {
     ...expiry,

@@ -26,9 +26,10 @@ import { executeWhenAvailable } from './retry-on-outage.ts';
 import { createSharedExecution } from './shared-execution.ts';
 import { createSnapshotExecution } from './snapshot-execution.ts';
 
-/** In characters of text. A parsed document takes up to 200 times as many bytes, and any client may send documents. */
-const MAX_CACHED = 250_000;
-const MAX_CACHED_DOCUMENT = 20_000;
+/** Total text of the cached documents. A parsed one takes up to 200 times as many bytes, and any client may send some. */
+const MAX_CACHED_CHARACTERS = 250_000;
+/** Longer documents are not cached: one could evict many others. */
+const MAX_CACHED_DOCUMENT_CHARACTERS = 20_000;
 
 export interface EngineOptions {
   readonly schema: GraphQLSchema;
@@ -56,7 +57,7 @@ export interface Engine {
 export function createEngine(options: EngineOptions): Engine {
   const { schema, formatError, introspection, fanOut, operationLog } = options;
   const cached = new LRUCache<string, DocumentNode>({
-    maxSize: MAX_CACHED,
+    maxSize: MAX_CACHED_CHARACTERS,
     sizeCalculation: (_document, text) => text.length,
   });
   const persisted = new Map<string, DocumentNode>();
@@ -132,7 +133,7 @@ export function createEngine(options: EngineOptions): Engine {
       const known = persisted.get(text) ?? cached.get(text);
       if (known !== undefined) return known;
       const document = parseDocument(text);
-      if (text.length <= MAX_CACHED_DOCUMENT) cached.set(text, document);
+      if (text.length <= MAX_CACHED_DOCUMENT_CHARACTERS) cached.set(text, document);
       return document;
     },
 

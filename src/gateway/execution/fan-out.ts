@@ -52,8 +52,8 @@ export function createFanOut(options: FanOutOptions): FanOut {
   const groups = new Map<string, Group>();
 
   const release = (name: string, group: Group): void => {
-    group.users -= 1;
-    if (group.users > 0) return;
+    group.references -= 1;
+    if (group.references > 0) return;
     groups.delete(name);
     group.close();
   };
@@ -78,9 +78,9 @@ export function createFanOut(options: FanOutOptions): FanOut {
       const group = groups.get(name) ?? new Group(options, stream, operation);
       groups.set(name, group);
       // Counted before the await, so that the group is not closed while its tail opens.
-      group.users += 1;
+      group.references += 1;
       try {
-        if (await group.isOpen) await group.join(stream, receiver);
+        if (await group.opened) await group.join(stream, receiver);
       } finally {
         release(name, group);
       }
@@ -96,11 +96,11 @@ interface Member {
 }
 
 class Group {
-  /** Streams that are in the group or about to join it. */
-  users = 0;
+  /** Number of streams that are in the group or about to join it; closed when there are none. */
+  references = 0;
   queuedBytes = 0;
-  /** Resolves to whether the group follows its topic. */
-  readonly isOpen: Promise<boolean>;
+  /** Resolves to whether the group could open the tail of its topic. */
+  readonly opened: Promise<boolean>;
   readonly #options: FanOutOptions;
   readonly #operation: SharedOperation;
   readonly #topic: EventStream['topic'];
@@ -120,7 +120,7 @@ class Group {
     this.#topic = topic;
     this.#itemOf = itemOf;
     this.#weightOf = weightOf;
-    this.isOpen = this.#follow(options.tails);
+    this.opened = this.#follow(options.tails);
   }
 
   get size(): number {

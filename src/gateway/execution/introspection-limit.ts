@@ -2,10 +2,10 @@ import { GraphQLError, Kind } from 'graphql';
 import type { DocumentNode, FragmentDefinitionNode, SelectionSetNode } from 'graphql';
 
 /** About three times the cost of the standard introspection query of GraphiQL and code generators. */
-const MAX_COST = 1_000_000;
+const MAX_INTROSPECTION_COST = 1_000_000;
 
-/** Approximate lengths of the introspection lists in this schema. */
-const LENGTHS: Readonly<Record<string, number>> = {
+/** For the schema of this project, by field of the introspection system. */
+const ESTIMATED_LIST_LENGTHS: Readonly<Record<string, number>> = {
   types: 150,
   fields: 20,
   inputFields: 8,
@@ -17,7 +17,7 @@ const LENGTHS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Returns an error for introspection whose nested lists multiply beyond `MAX_COST`. The complexity limits of the schema
+ * Returns an error for introspection whose nested lists multiply beyond `MAX_INTROSPECTION_COST`. The complexity limits of the schema
  * do not cover introspection, and `MaxIntrospectionDepthRule` of graphql-js bounds depth but not width by aliases.
  * Expects a valid document, whose fragments exist and form no cycle.
  */
@@ -42,7 +42,8 @@ export function checkIntrospection(document: DocumentNode): GraphQLError | undef
       else {
         const name = selection.name.value;
         const enters = name === '__schema' || name === '__type';
-        if (inside || enters) cost += 1 + (LENGTHS[name] ?? 1) * costOf(selection.selectionSet, true);
+        if (inside || enters)
+          cost += 1 + (ESTIMATED_LIST_LENGTHS[name] ?? 1) * costOf(selection.selectionSet, true);
       }
     }
     return cost;
@@ -54,8 +55,8 @@ export function checkIntrospection(document: DocumentNode): GraphQLError | undef
     // A fragment on the root type may select introspection too; spreads outside introspection are not followed.
     if (definition.kind === Kind.FRAGMENT_DEFINITION) total += costOf(definition.selectionSet, false);
   }
-  if (total <= MAX_COST) return undefined;
+  if (total <= MAX_INTROSPECTION_COST) return undefined;
   return new GraphQLError('The introspection result could be too large. Split the query.', {
-    extensions: { code: 'LIMIT_EXCEEDED', limit: `introspection ${MAX_COST}` },
+    extensions: { code: 'LIMIT_EXCEEDED', limit: `introspection ${MAX_INTROSPECTION_COST}` },
   });
 }

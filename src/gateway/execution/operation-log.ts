@@ -9,7 +9,7 @@ import { codeOf } from './format-error.ts';
 import type { Operation } from './operation.ts';
 
 /** Operation names come from clients; a log line holds at most this many characters of one. */
-const MAX_NAME = 100;
+const MAX_NAME_LENGTH = 100;
 
 type LoggedOperation = Pick<Operation, 'document' | 'operationName' | 'context' | 'origin'>;
 
@@ -65,7 +65,7 @@ interface Fields {
 
 function fieldsOf({ document, operationName, context, origin }: LoggedOperation): Fields {
   const node = getOperationAST(document, operationName);
-  const name = node?.name?.value.slice(0, MAX_NAME) ?? 'anonymous';
+  const name = node?.name?.value.slice(0, MAX_NAME_LENGTH) ?? 'anonymous';
   return {
     connection: origin?.id,
     transport: origin?.transport,

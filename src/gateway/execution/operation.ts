@@ -12,7 +12,7 @@ export interface Operation {
   readonly context: Context;
   /** Undefined for operations of the bridge. */
   readonly origin?: OperationOrigin | undefined;
-  /** Takes results that are encoded once for a whole group, past the returned stream. */
+  /** Receives results that are encoded once for a whole group, bypassing the returned stream. */
   readonly receiver?: Receiver | undefined;
   /** Bounds the results in flight: held from a result's execution until the next result is requested. */
   readonly semaphore?: Semaphore | undefined;
@@ -25,6 +25,6 @@ export interface OperationOrigin {
   readonly transport: 'graphql-ws' | 'sse' | 'http';
   /** Unique in this process. */
   readonly id: string;
-  /** The reason for which the connection ends; undefined while it is open. */
+  /** The reason why the connection ends; undefined while it is open. */
   readonly endReason: ConnectionEnd | undefined;
 }

@@ -16,7 +16,7 @@ export function parseDocument(text: string): DocumentNode {
   } catch (error) {
     if (!(error instanceof GraphQLError) || error.extensions['code'] !== undefined) throw error;
     const { message, source, positions } = error;
-    if (message.includes('tokens')) throw tooLarge(message, `${MAX_TOKENS} tokens`);
+    if (message.includes('tokens')) throw documentTooLargeError(message, `${MAX_TOKENS} tokens`);
     throw new GraphQLError(message, { source, positions, extensions: { code: 'INVALID_INPUT' } });
   }
 }
@@ -31,9 +31,10 @@ function checkNesting(text: string): void {
     if (kind === TokenKind.EOF) return;
     if (OPENING.has(kind)) depth += 1;
     if (CLOSING.has(kind)) depth -= 1;
-    if (depth > MAX_NESTING) throw tooLarge('The document is nested too deeply.', `${MAX_NESTING} levels`);
+    if (depth > MAX_NESTING)
+      throw documentTooLargeError('The document is nested too deeply.', `${MAX_NESTING} levels`);
   }
 }
 
-const tooLarge = (message: string, limit: string): GraphQLError =>
+const documentTooLargeError = (message: string, limit: string): GraphQLError =>
   new GraphQLError(message, { extensions: { code: 'LIMIT_EXCEEDED', limit } });

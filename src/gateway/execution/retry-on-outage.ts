@@ -13,7 +13,7 @@ type OpenResults = () => Promise<ResultStream | ExecutionResult>;
  */
 export async function openWhenAvailable(open: OpenResults): Promise<ResultStream | ExecutionResult> {
   const opened = await open();
-  return isUnavailable(opened) ? new DeferredResults(open) : opened;
+  return isUnavailableResult(opened) ? new DeferredResults(open) : opened;
 }
 
 /**
@@ -27,9 +27,9 @@ export function executeWhenAvailable(
 ): Promise<ExecutionResult> {
   let started: Promise<ExecutionResult> | undefined = first;
   const attempt = async (): Promise<ExecutionResult> => {
-    const running = started ?? execute();
+    const execution = started ?? execute();
     started = undefined;
-    const result = await running;
+    const result = await execution;
     const outage = result.errors?.map(causeOf).find(isOutage);
     if (outage !== undefined) throw outage;
     return result;
@@ -37,13 +37,13 @@ export function executeWhenAvailable(
   return retry(attempt, { isRetryable: isOutage, isWanted });
 }
 
-const isUnavailable = (opened: ResultStream | ExecutionResult): boolean =>
+const isUnavailableResult = (opened: ResultStream | ExecutionResult): boolean =>
   !(Symbol.asyncIterator in opened) &&
   opened.errors?.some((error) => codeOf(error) === 'UNAVAILABLE') === true;
 
 class DeferredResults implements ResultStream {
   readonly #open: OpenResults;
-  readonly #closing = new AbortController();
+  readonly #closeController = new AbortController();
   #results: ResultStream | undefined;
 
   constructor(open: OpenResults) {
@@ -56,7 +56,7 @@ class DeferredResults implements ResultStream {
   }
 
   async return(): Promise<IteratorResult<ExecutionResult, undefined>> {
-    this.#closing.abort();
+    this.#closeController.abort();
     await this.#results?.return();
     return { done: true, value: undefined };
   }
@@ -65,9 +65,9 @@ class DeferredResults implements ResultStream {
     return this;
   }
 
-  /** Returns undefined if closed meanwhile. Throws the error that refuses the subscription. */
+  /** Returns undefined if closed before the subscription is open. Throws the error if the subscription is rejected. */
   async #openWithRetries(): Promise<ResultStream | undefined> {
-    const { signal } = this.#closing;
+    const { signal } = this.#closeController;
     for (let attempt = 0; ; attempt += 1) {
       // Rejects only when it is closed.
       await pause(retryDelay(attempt), undefined, { ref: false, signal }).catch(() => undefined);
@@ -79,7 +79,8 @@ class DeferredResults implements ResultStream {
         await opened.return();
         return undefined;
       }
-      if (!isUnavailable(opened)) throw opened.errors?.[0] ?? new Error('The subscription has no results.');
+      if (!isUnavailableResult(opened))
+        throw opened.errors?.[0] ?? new Error('The subscription has no results.');
     }
   }
 }

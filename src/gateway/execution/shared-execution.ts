@@ -2,7 +2,7 @@ import { executeSubscriptionEvent } from 'graphql';
 import type { DocumentNode, ExecutionResult, GraphQLSchema, ValidatedSubscriptionArgs } from 'graphql';
 import type { Deps } from '../../domain/deps.ts';
 import type { EventStream } from '../../events/stream.ts';
-import { createContext, UnmarkedFieldError } from '../../schema/context.ts';
+import { createContext, MissingPerActorMarkError } from '../../schema/context.ts';
 import type { FanOut, SharedOperation } from './fan-out.ts';
 import type { Operation } from './operation.ts';
 import { executeWhenAvailable } from './retry-on-outage.ts';
@@ -47,8 +47,11 @@ function createSharedExecute(
   document: DocumentNode,
   formatResult: FormatResult,
 ): SharedOperation['execute'] {
-  const settle = (result: ExecutionResult): ExecutionResult => {
-    const unmarked = result.errors?.find(({ originalError }) => originalError instanceof UnmarkedFieldError);
+  /** Throws if a field read the caller: its result must not be delivered to the group. */
+  const requireShareable = (result: ExecutionResult): ExecutionResult => {
+    const unmarked = result.errors?.find(
+      ({ originalError }) => originalError instanceof MissingPerActorMarkError,
+    );
     if (unmarked !== undefined) throw unmarked;
     return formatResult(result, document);
   };
@@ -57,12 +60,12 @@ function createSharedExecute(
       executeSubscriptionEvent({
         ...args,
         rootValue,
-        contextValue: createContext({ deps, session: 'anyone' }),
+        contextValue: createContext({ deps, session: 'shared' }),
       });
     const first = execute();
     return first instanceof Promise
-      ? executeWhenAvailable(execute, first, () => true).then(settle)
-      : settle(first);
+      ? executeWhenAvailable(execute, first, () => true).then(requireShareable)
+      : requireShareable(first);
   };
 }
 

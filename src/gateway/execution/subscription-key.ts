@@ -17,7 +17,7 @@ export interface ShareableOperation {
 }
 
 /** Groups retain their keys. A subscription with longer variable values executes its events on its own. */
-const MAX_KEY = 1_000;
+const MAX_KEY_LENGTH = 1_000;
 
 interface Analysis {
   readonly id: number;
@@ -35,7 +35,7 @@ export function createSubscriptionKeys(schema: GraphQLSchema): SubscriptionKeys 
   const analyses = new WeakMap<DocumentNode, Analysis>();
   let documents = 0;
 
-  const analyse = (document: DocumentNode): Analysis => {
+  const analyze = (document: DocumentNode): Analysis => {
     documents += 1;
     const analysis = {
       id: documents,
@@ -48,7 +48,7 @@ export function createSubscriptionKeys(schema: GraphQLSchema): SubscriptionKeys 
 
   return {
     keyOf({ document, operationName, variables }) {
-      const { id, perActor, startVariables } = analyses.get(document) ?? analyse(document);
+      const { id, perActor, startVariables } = analyses.get(document) ?? analyze(document);
       const operation = getOperationAST(document, operationName);
       if (perActor || operation == null) return undefined;
       const name = operationName ?? '';
@@ -60,7 +60,7 @@ export function createSubscriptionKeys(schema: GraphQLSchema): SubscriptionKeys 
         .filter((variable) => !ignored.has(variable))
         .map((variable) => [variable, variables?.[variable]]);
       const key = `${id} ${name} ${JSON.stringify(values)}`;
-      return key.length > MAX_KEY ? undefined : key;
+      return key.length > MAX_KEY_LENGTH ? undefined : key;
     },
   };
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { parse } from 'content-type';
 import Negotiator from 'negotiator';
 import { mediaTypeOf } from './request-head.ts';
-import type { Refusal } from './respond.ts';
+import type { HttpErrorResponse } from './respond.ts';
 
 export const EVENT_STREAM = 'text/event-stream';
 const HTML = 'text/html';
@@ -11,13 +11,13 @@ const RESPONSE_TYPES = [RESULT, 'application/json', EVENT_STREAM, 'multipart/mix
 const BODY_TYPES = /^application\/(json|.+\+json|graphql|x-www-form-urlencoded)$/;
 
 /**
- * Normalises `Accept` and `Content-Type`, which Yoga compares as text, and turns HEAD into GET. Returns a refusal (406 or
+ * Normalises `Accept` and `Content-Type`, which Yoga compares as text, and turns HEAD into GET. Returns an error (406 or
  * 415) for media types that are not supported.
  */
-export function negotiate(request: IncomingMessage): Refusal | undefined {
+export function negotiate(request: IncomingMessage): HttpErrorResponse | undefined {
   const { headers, method } = request;
   const negotiator = new Negotiator({
-    headers: { accept: headers.accept === undefined ? undefined : normaliseAccept(headers.accept) },
+    headers: { accept: headers.accept === undefined ? undefined : normalizeAccept(headers.accept) },
   });
   const preferred = negotiator.mediaType(method === 'POST' ? NOT_HTML : RESPONSE_TYPES);
   if (preferred === undefined) return NOT_ACCEPTABLE;
@@ -42,7 +42,7 @@ export function negotiate(request: IncomingMessage): Refusal | undefined {
  * Returns the header with no parameters but weights, as ours have no others and would not match. A header without a type
  * counts as none; `*` alone, as Java's HTTP client sends, as any type.
  */
-function normaliseAccept(header: string): string {
+function normalizeAccept(header: string): string {
   const types = header
     .split(',')
     .map((item) => parse(item))
@@ -58,13 +58,13 @@ const NOT_HTML = RESPONSE_TYPES.filter((type) => type !== HTML);
 export const acceptsEventStream = (accept: string | null): boolean =>
   new Negotiator({ headers: { accept: accept ?? undefined } }).mediaType([EVENT_STREAM]) !== undefined;
 
-const NOT_ACCEPTABLE: Refusal = {
+const NOT_ACCEPTABLE: HttpErrorResponse = {
   status: 406,
   code: 'INVALID_INPUT',
   message: `\`Accept\` must name one of ${RESPONSE_TYPES.join(', ')}.`,
 };
 
-const UNSUPPORTED_TYPE: Refusal = {
+const UNSUPPORTED_TYPE: HttpErrorResponse = {
   status: 415,
   code: 'INVALID_INPUT',
   message: 'The `Content-Type` must be application/json, or multipart/form-data with a file.',

@@ -17,16 +17,16 @@ export function withCodes(
   if (result.errors === undefined || result.data !== undefined) return result;
   const withCode = (error: GraphQLError): GraphQLError => {
     if (codeOf(error) !== undefined) return error;
-    if (error.cause instanceof SyntaxError) return formatError(malformedParameters());
-    return formatError(statusOf(error) === 413 ? tooLarge() : error);
+    if (error.cause instanceof SyntaxError) return formatError(malformedParametersError());
+    return formatError(statusOf(error) === 413 ? bodyTooLargeError() : error);
   };
   return { ...result, errors: result.errors.map((error) => withStatus(withCode(error), error, streamed)) };
 }
 
 /**
  * Sets `extensions.http`, which Yoga reads and removes: the status of the error's code, or the one that `marked` has. With
- * `spec`, Yoga ignores the status where the specifications say 200: for a refused document with `Accept:
- * application/json`, and for any refusal with `Accept: text/event-stream` alone
+ * `spec`, Yoga ignores the status where the specifications say 200: for a rejected document with `Accept:
+ * application/json`, and for any error with `Accept: text/event-stream` alone
  * (https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md).
  */
 export function withStatus(
@@ -47,11 +47,11 @@ export function withStatus(
 const statusOf = ({ extensions: { http } }: GraphQLError): unknown =>
   typeof http === 'object' && http !== null && 'status' in http ? http.status : undefined;
 
-const tooLarge = (): DomainError =>
+const bodyTooLargeError = (): DomainError =>
   new DomainError('LIMIT_EXCEEDED', `A request may have at most ${MAX_BODY_BYTES} bytes.`, {
     limit: `${MAX_BODY_BYTES} bytes`,
   });
 
 /** For `variables` and `extensions` in a URL or form, which are JSON. */
-const malformedParameters = (): DomainError =>
+const malformedParametersError = (): DomainError =>
   new DomainError('INVALID_INPUT', '`variables` and `extensions` must be JSON.');

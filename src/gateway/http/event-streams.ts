@@ -16,23 +16,20 @@ import type { EventStreamReceiver } from './sse.ts';
 
 const TRANSPORT = { transport: 'sse' } as const;
 
-export interface SubscriptionRequest {
+export interface SseRequest {
   readonly request: Request;
   readonly req: IncomingMessage;
 }
 
 /** Subscriptions over SSE: each is a connection with a session of its own. */
 export interface EventStreams {
-  /** Opens the subscription of a request. Returns a result with errors when it is refused. */
-  open(
-    requested: SubscriptionRequest,
-    operation: Omit<Operation, 'context'>,
-  ): Promise<ResultStream | ExecutionResult>;
+  /** Opens the subscription of a request. Returns a result with errors when it is rejected. */
+  open(requested: SseRequest, operation: Omit<Operation, 'context'>): Promise<ResultStream | ExecutionResult>;
   /** Encodes the results of the subscription that was opened for the request. */
   encode(request: Request, results: ResultStream): ReadableStream<Uint8Array>;
 }
 
-export function createEventStreams(ports: Ports, draining: AbortSignal): EventStreams {
+export function createEventStreams(ports: Ports, drainSignal: AbortSignal): EventStreams {
   const { deps, engine, formatError, metrics } = ports;
   const { log } = deps;
   /** Yoga wraps the results of a subscription and passes on nothing else, so its connection is found by its request. */
@@ -69,13 +66,13 @@ export function createEventStreams(ports: Ports, draining: AbortSignal): EventSt
   };
 
   const subscribe = async (
-    { request, req }: SubscriptionRequest,
+    { request, req }: SseRequest,
     operation: Omit<Operation, 'context'>,
     connection: SseConnection,
   ): Promise<ResultStream | ExecutionResult> => {
     const stack = new DisposableStack();
     try {
-      const { session: live, refusal } = await identify(findTokenInRequest(req), ports.openSession);
+      const { session: live, tokenProblem } = await identify(findTokenInRequest(req), ports.openSession);
       stack.defer(() => live?.close());
       metrics.connections.inc(TRANSPORT);
       stack.defer(() => metrics.connections.dec(TRANSPORT));
@@ -83,8 +80,8 @@ export function createEventStreams(ports: Ports, draining: AbortSignal): EventSt
       const context = createContext({
         deps,
         session: live?.session ?? null,
-        refusal,
-        signal: connection.ending.signal,
+        tokenProblem,
+        signal: connection.endController.signal,
         budget: connection.budget,
         resumeAfter: request.headers.get('last-event-id'),
       });
@@ -92,7 +89,7 @@ export function createEventStreams(ports: Ports, draining: AbortSignal): EventSt
         ...operation,
         context,
         origin: connection,
-        // A refused subscription counts as a request, not as a connection.
+        // A rejected subscription counts as a request, not as a connection.
         onAccepted: () => register(connection, live && actorKey(live.session.actor), stack),
       });
       return withCleanup(result, stack);
@@ -106,7 +103,7 @@ export function createEventStreams(ports: Ports, draining: AbortSignal): EventSt
     async open(requested, operation) {
       const { request } = requested;
       connectionCount += 1;
-      const connection = new SseConnection(`sse-${connectionCount}`, draining);
+      const connection = new SseConnection(`sse-${connectionCount}`, drainSignal);
       byRequest.set(request, connection);
       const { receiver } = connection;
       const result = await openWhenAvailable(() =>
@@ -116,7 +113,7 @@ export function createEventStreams(ports: Ports, draining: AbortSignal): EventSt
     },
     encode(request, results) {
       const connection = byRequest.get(request);
-      return encodeEventStream(results, connection?.receiver, connection?.closing);
+      return encodeEventStream(results, connection?.receiver, connection?.closeSignal);
     },
   };
 }
@@ -127,24 +124,24 @@ class SseConnection implements OperationOrigin {
   readonly receiver: EventStreamReceiver;
   readonly budget: BufferBudget = new BufferBudget();
   /** Aborted, with the reason, when the server ends the subscription with an error. */
-  readonly ending = new AbortController();
+  readonly endController = new AbortController();
   /** Aborted, with the reason, when the response ends and the subscription does not, so that the client reconnects. */
-  readonly closing: AbortSignal;
-  readonly #closing = new AbortController();
+  readonly closeSignal: AbortSignal;
+  readonly #closeController = new AbortController();
 
-  constructor(id: string, draining: AbortSignal) {
+  constructor(id: string, drainSignal: AbortSignal) {
     this.id = id;
     this.receiver = createEventStreamReceiver(id);
-    this.closing = AbortSignal.any([this.#closing.signal, draining]);
+    this.closeSignal = AbortSignal.any([this.#closeController.signal, drainSignal]);
   }
 
   get endReason(): ConnectionEnd | undefined {
-    const { reason } = [this.ending.signal, this.closing].find(({ aborted }) => aborted) ?? {};
+    const { reason } = [this.endController.signal, this.closeSignal].find(({ aborted }) => aborted) ?? {};
     return typeof reason === 'string' ? (reason as EndReason) : undefined;
   }
 
   endSession(reason: EndReason): void {
-    (endsStreams(reason) ? this.ending : this.#closing).abort(reason);
+    (endsStreams(reason) ? this.endController : this.#closeController).abort(reason);
   }
 }
 

@@ -6,7 +6,7 @@ import { ERROR_CODES, invalidInput } from '../../errors.ts';
 import { createContext } from '../../schema/context.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
-import { identify, refuseWithoutLogin } from '../identity.ts';
+import { identify, rejectWithoutLogin } from '../identity.ts';
 import { receiveFile } from './multipart.ts';
 import type { IncomingFile } from './multipart.ts';
 import type { OriginOf } from './operation-origin.ts';
@@ -37,11 +37,11 @@ export async function executeMultipart(
 ): Promise<void> {
   ports.metrics.operations.inc({ transport: 'http' });
   try {
-    const { session = null, refusal } = await identify(findTokenInRequest(request), ports.authenticate);
-    const context = createContext({ deps: ports.deps, session, refusal });
+    const { session = null, tokenProblem } = await identify(findTokenInRequest(request), ports.authenticate);
+    const context = createContext({ deps: ports.deps, session, tokenProblem });
     const result = await receiveFile(request, async (file) => {
       const { operationName, variables, ...requested } = readOperation(file);
-      const document = ports.engine.parse(ports.documents.textOf(requested) ?? '');
+      const document = ports.engine.parse(ports.documentResolver.resolveText(requested) ?? '');
       const errors = ports.engine.validate(document);
       if (errors.length > 0) return { errors };
       if (getOperationAST(document, operationName)?.operation === 'subscription')
@@ -53,7 +53,7 @@ export async function executeMultipart(
         context,
         origin: originOf(request),
       });
-      return refuseWithoutLogin(executed, { document, operationName, context });
+      return rejectWithoutLogin(executed, { document, operationName, context });
     });
     if (!request.complete) drainRequest(request);
     sendJson(response, statusOf(result), result);

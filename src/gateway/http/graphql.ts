@@ -10,7 +10,7 @@ import { DEFAULT_QUERY, PERSISTED_ONLY } from './graphiql-default-query.ts';
 import { executeMultipart } from './graphql-multipart.ts';
 import { isMultipart } from './multipart.ts';
 import { createOperationOrigins } from './operation-origin.ts';
-import { drainRequest, sendRefusal } from './respond.ts';
+import { drainRequest, sendError } from './respond.ts';
 import { createYogaPlugin } from './yoga-plugin.ts';
 import type { ServerContext } from './yoga-plugin.ts';
 
@@ -22,14 +22,14 @@ export interface GraphqlHttp {
 
 /** Creates the handler of GraphQL over HTTP, with Server-Sent Events for subscriptions and GraphiQL for browsers. */
 export function createGraphqlHttp(ports: Ports): GraphqlHttp {
-  const draining = new AbortController();
+  const drainController = new AbortController();
   // Every event stream listens; the default limit would print a warning.
-  setMaxListeners(0, draining.signal);
+  setMaxListeners(0, drainController.signal);
   const defaultQuery = ports.deps.config.OPERATIONS === 'persisted' ? PERSISTED_ONLY : DEFAULT_QUERY;
   const originOf = createOperationOrigins();
   const yoga = createYoga<ServerContext>({
     schema: ports.engine.schema,
-    plugins: [createYogaPlugin(ports, createEventStreams(ports, draining.signal), originOf)],
+    plugins: [createYogaPlugin(ports, createEventStreams(ports, drainController.signal), originOf)],
     graphqlEndpoint: '/graphql',
     landingPage: false,
     cors: false,
@@ -59,13 +59,13 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
     async handle(request, response) {
       if (request.method === 'POST' && isMultipart(request))
         return executeMultipart(ports, originOf, request, response);
-      const refusal = negotiate(request);
+      const error = negotiate(request);
       // A token may be in the URL, so a shared cache could not tell that the result is private.
       response.setHeader('cache-control', 'private, no-cache');
-      if (refusal === undefined) return yoga.handle(request, response, { req: request, res: response });
+      if (error === undefined) return yoga.handle(request, response, { req: request, res: response });
       drainRequest(request);
-      sendRefusal(response, refusal);
+      sendError(response, error);
     },
-    close: (reason) => draining.abort(reason),
+    close: (reason) => drainController.abort(reason),
   };
 }

@@ -21,9 +21,9 @@ export interface Health {
 }
 
 export function createHealth({ pingDatabase, isClusterConnected, log }: HealthOptions): Health {
-  let draining = false;
+  let isDraining = false;
   const readiness = async (): Promise<{ status: number; state: string }> => {
-    if (draining) return { status: 503, state: 'draining' };
+    if (isDraining) return { status: 503, state: 'draining' };
     try {
       await withTimeout(PING_TIMEOUT_MS, pingDatabase());
     } catch (error) {
@@ -36,7 +36,7 @@ export function createHealth({ pingDatabase, isClusterConnected, log }: HealthOp
   };
   const methods = ['GET', 'HEAD'];
   return {
-    drain: () => void (draining = true),
+    drain: () => void (isDraining = true),
     routes: [
       {
         path: '/healthz',

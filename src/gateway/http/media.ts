@@ -13,7 +13,7 @@ import type { Route } from './router.ts';
 import { NoFileError, receiveFile } from './multipart.ts';
 import { drainRequest, sendJson } from './respond.ts';
 import { sendContent } from './send-content.ts';
-import type { Content } from './send-content.ts';
+import type { FileContent } from './send-content.ts';
 
 const UPLOADS = '/media/upload/';
 const DOWNLOADS = '/media/';
@@ -70,8 +70,8 @@ async function download(ports: Ports, request: IncomingMessage, response: Server
 }
 
 async function readSubject({ authenticate }: Ports, request: IncomingMessage, folder: string) {
-  const { session, refusal } = await identify(findTokenInHeaders(request), authenticate);
-  if (session === undefined) throw unauthenticated(refusal);
+  const { session, tokenProblem } = await identify(findTokenInHeaders(request), authenticate);
+  if (session === undefined) throw unauthenticated(tokenProblem);
   const { actor } = session;
   const mediaId = parseId<'Media'>(pathOf(request).slice(folder.length));
   if (mediaId === undefined) throw notFound('The media');
@@ -89,7 +89,7 @@ function sendError({ formatError }: Ports, response: ServerResponse, thrown: unk
   else sendJson(response, status, { success: false, message, ...error.extensions, code });
 }
 
-function contentOf({ media, version, size, contentType, read }: OpenedMedia): Content {
+function contentOf({ media, version, size, contentType, read }: OpenedMedia): FileContent {
   const type = INLINE_TYPES.test(contentType) ? 'inline' : 'attachment';
   return {
     size,

@@ -62,7 +62,7 @@ export function receiveFile<Result>(
       try {
         fields.set(name, decodeField(value, encoding));
       } catch (error) {
-        fail(error instanceof Error ? error : malformed());
+        fail(error instanceof Error ? error : malformedBodyError());
       }
     });
     const disposition = followDispositions(parser);
@@ -84,7 +84,7 @@ export function receiveFile<Result>(
     parser.once('finish', () => {
       if (handled === undefined) reject(new NoFileError());
     });
-    parser.once('error', () => fail(malformed()));
+    parser.once('error', () => fail(malformedBodyError()));
     request.once('close', () => {
       if (!request.complete) fail(invalidInput('file', 'The upload is incomplete.'));
     });
@@ -100,7 +100,7 @@ function attempt<Result>(work: () => Promise<Result> | undefined): Promise<Resul
   }
 }
 
-const malformed = (): DomainError => invalidInput('file', 'The multipart body is malformed.');
+const malformedBodyError = (): DomainError => invalidInput('file', 'The multipart body is malformed.');
 
 /** Returns a getter of the newest part's `Content-Disposition`, as @fastify/busboy 3.2.6 exposes only its parsed name. */
 function followDispositions(parser: BusboyInstance): () => string {
@@ -125,6 +125,6 @@ function createParser({ headers }: IncomingMessage, type: string) {
       isPartAFile: (name, _contentType, filename) => name === 'file' || filename !== undefined,
     });
   } catch {
-    throw malformed();
+    throw malformedBodyError();
   }
 }

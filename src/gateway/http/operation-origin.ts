@@ -5,7 +5,7 @@ import type { OperationOrigin } from '../execution/operation.ts';
 export type OriginOf = (request: IncomingMessage) => OperationOrigin;
 
 /**
- * Returns a function that finds the origin of operations sent over HTTP with a single response. Requests that share a TCP
+ * Returns a function that finds the origin of an operation over HTTP with a single response. Requests that share a TCP
  * connection share its id; behind a proxy, that is the proxy's connection.
  */
 export function createOperationOrigins(): OriginOf {

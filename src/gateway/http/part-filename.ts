@@ -1,5 +1,5 @@
 /** Fits any file name in any encoding; the rest of a longer header is ignored. */
-const MAX_DISPOSITION = 16 * 1024;
+const MAX_DISPOSITION_LENGTH = 16 * 1024;
 
 /** One parameter. Sticky, so that parsing is linear in the length of the header. */
 const PARAMETER = /;\s*([^\s=;"]+)\s*=\s*(?:"((?:\\.|[^"\\])*)"?|([^;]*))/y;
@@ -15,7 +15,7 @@ const ENCODED_WORD = /=\?([\w-]+)(?:\*[\w-]+)?\?([bq])\?([^?\s]*)\?=(?:\s+(?==\?
  * percent-encoded (aiohttp), encoded words of RFC 2047 (Spring, JavaMail).
  */
 export function readFilename(disposition: string): string {
-  const parameters = readParameters(disposition.slice(0, MAX_DISPOSITION));
+  const parameters = readParameters(disposition.slice(0, MAX_DISPOSITION_LENGTH));
   // Some clients quote it, which RFC 8187 forbids.
   const { quoted: quotedExtended, bare: bareExtended = '' } = parameters.get('filename*') ?? {};
   const extended = EXTENDED.exec(quotedExtended ?? bareExtended);

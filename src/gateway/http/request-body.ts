@@ -22,11 +22,11 @@ export function limitBody(
 ): void {
   requireUtf8(request.headers.get('content-type') ?? '');
   const length = request.headers.get('content-length');
-  if (length !== null && Number(length) > MAX_BODY_BYTES) throw bodyTooLarge();
+  if (length !== null && Number(length) > MAX_BODY_BYTES) throw bodyTooLargeError();
   if (request.body === null) return;
   setParser(async (unread) => {
     const bytes = length === null ? await readBody(unread) : new Uint8Array(await unread.arrayBuffer());
-    if (bytes === undefined) throw bodyTooLarge();
+    if (bytes === undefined) throw bodyTooLargeError();
     const text = decodeUtf8(bytes);
     // Yoga's parsers read nothing else. Constructing a new Request would cost more than reading the body did.
     return parse(
@@ -78,4 +78,4 @@ function decodeUtf8(bytes: Uint8Array): string {
 const statusError = (status: number, message: string): GraphQLError =>
   new GraphQLError(message, { extensions: { http: { status } } });
 
-const bodyTooLarge = (): GraphQLError => statusError(413, 'The body is too large.');
+const bodyTooLargeError = (): GraphQLError => statusError(413, 'The body is too large.');

@@ -14,22 +14,22 @@ export const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?',
  * Normalises the target, `Host` and `Content-Type` of a request in place, as the router, Yoga and Engine.IO compare them as
  * text. Returns false when the host is malformed.
  */
-export function normaliseHead(request: IncomingMessage): boolean {
+export function normalizeHead(request: IncomingMessage): boolean {
   const { headers } = request;
   const [, authority, rest] = ABSOLUTE_FORM.exec(request.url ?? '/') ?? [];
-  request.url = normaliseTarget(rest ?? request.url ?? '/');
+  request.url = normalizeTarget(rest ?? request.url ?? '/');
   // The authority of an absolute target overrides the `Host` header.
   const host = authority ?? headers.host;
   if (host === undefined || host === '') delete headers.host;
   else if (isHost(host)) headers.host = host;
   else return false;
   const type = headers['content-type'];
-  if (type !== undefined) headers['content-type'] = normaliseType(type);
+  if (type !== undefined) headers['content-type'] = normalizeType(type);
   return true;
 }
 
 /** Removes dot segments, repeated and trailing slashes, and needless escapes. The query is unchanged. */
-function normaliseTarget(target: string): string {
+function normalizeTarget(target: string): string {
   if (target === '*') return target;
   const [bare = ''] = target.split('#', 1);
   const queryIndex = bare.indexOf('?');
@@ -50,7 +50,7 @@ function isHost(host: string): boolean {
 }
 
 /** Returns the header with the type in lower case. Parameters are unchanged, as boundaries are case-sensitive. */
-function normaliseType(header: string): string {
+function normalizeType(header: string): string {
   // Some clients send a comma-separated list.
   const { type, index } = parse(header, { parameters: false, comma: true });
   return type + (header[index] === ',' ? '' : header.slice(index));

@@ -5,28 +5,28 @@ import { challengeOf } from '../identity.ts';
 
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 
-/** A response that refuses a request. */
-export interface Refusal {
+/** An error that is sent as a whole HTTP response. */
+export interface HttpErrorResponse {
   readonly status: number;
   readonly code: ErrorCode;
   readonly message: string;
 }
 
 /** Includes `errors`, as GraphQL clients parse the body as a result. */
-const bodyOf = ({ code, message }: Refusal): object => ({
+const bodyOf = ({ code, message }: HttpErrorResponse): object => ({
   message,
   code,
   errors: [{ message, extensions: { code } }],
 });
 
-export const sendRefusal = (response: ServerResponse, refusal: Refusal): void =>
-  sendJson(response, refusal.status, bodyOf(refusal));
+export const sendError = (response: ServerResponse, error: HttpErrorResponse): void =>
+  sendJson(response, error.status, bodyOf(error));
 
-/** Encodes the refusal as a whole HTTP response, for an upgrade request, which has no `ServerResponse`. */
-export function encodeRefusal(refusal: Refusal): string {
-  const body = JSON.stringify(bodyOf(refusal));
+/** Encodes the response as text, for an upgrade request, which has no `ServerResponse`. */
+export function encodeError(error: HttpErrorResponse): string {
+  const body = JSON.stringify(bodyOf(error));
   return [
-    `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status] ?? ''}`,
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}`,
     'Connection: close',
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Cors } from './cors.ts';
-import { encodingOf, normaliseHead, pathOf } from './request-head.ts';
-import { encodeRefusal, drainRequest, sendRefusal } from './respond.ts';
-import type { Refusal } from './respond.ts';
+import { encodingOf, normalizeHead, pathOf } from './request-head.ts';
+import { encodeError, drainRequest, sendError } from './respond.ts';
+import type { HttpErrorResponse } from './respond.ts';
 
 /** The handlers of one path or, if it ends in `/`, of all paths below it. */
 export interface Route {
@@ -22,7 +22,7 @@ export interface Router {
 
 const ALL_METHODS = ['GET', 'HEAD', 'POST'];
 
-/** Creates a router to the first route that matches the path. Refuses requests that no route serves. */
+/** Creates a router to the first route that matches the path. Rejects requests that no route serves. */
 export function createRouter(routes: readonly Route[], cors: Cors): Router {
   const find = (request: IncomingMessage): Route | undefined => {
     const path = pathOf(request);
@@ -34,7 +34,7 @@ export function createRouter(routes: readonly Route[], cors: Cors): Router {
   };
   return {
     async handle(request, response) {
-      if (!normaliseHead(request)) return sendRefusal(response, MALFORMED_HOST);
+      if (!normalizeHead(request)) return sendError(response, MALFORMED_HOST);
       const route = find(request);
       const methods = route?.methods ?? ALL_METHODS;
       if (route?.ownCors !== true) cors.setHeaders(request, response, methods);
@@ -42,30 +42,30 @@ export function createRouter(routes: readonly Route[], cors: Cors): Router {
       if (encoding !== undefined) {
         drainRequest(request);
         response.setHeader('accept-encoding', 'identity');
-        return sendRefusal(response, unsupportedEncoding(encoding));
+        return sendError(response, unsupportedEncodingError(encoding));
       }
       if (route?.ownCors === true) return route.handle?.(request, response);
-      if (!cors.isAllowed(request)) return sendRefusal(response, ORIGIN_NOT_ALLOWED);
+      if (!cors.isAllowed(request)) return sendError(response, ORIGIN_NOT_ALLOWED);
       if (request.method === 'OPTIONS') {
         response.writeHead(204, { allow: [...methods, 'OPTIONS'].join(', ') }).end();
         return;
       }
-      if (route?.handle === undefined) return sendRefusal(response, PATH_NOT_FOUND);
+      if (route?.handle === undefined) return sendError(response, PATH_NOT_FOUND);
       if (!methods.includes(request.method ?? '')) {
         response.setHeader('allow', [...methods, 'OPTIONS'].join(', '));
-        return sendRefusal(response, methodNotAllowed(methods));
+        return sendError(response, methodNotAllowedError(methods));
       }
       if (route.upgrade !== undefined && request.headers['sec-websocket-key'] !== undefined) {
         response.setHeader('upgrade', 'websocket').setHeader('connection', 'close, upgrade');
-        return sendRefusal(response, UPGRADE_REQUIRED);
+        return sendError(response, UPGRADE_REQUIRED);
       }
       return route.handle(request, response);
     },
     upgrade(request, socket, head) {
-      if (!normaliseHead(request)) return refuseUpgrade(socket, MALFORMED_HOST);
+      if (!normalizeHead(request)) return rejectUpgrade(socket, MALFORMED_HOST);
       const route = find(request);
-      if (route?.upgrade === undefined) return refuseUpgrade(socket, PATH_NOT_FOUND);
-      if (!cors.isAllowed(request)) return refuseUpgrade(socket, ORIGIN_NOT_ALLOWED);
+      if (route?.upgrade === undefined) return rejectUpgrade(socket, PATH_NOT_FOUND);
+      if (!cors.isAllowed(request)) return rejectUpgrade(socket, ORIGIN_NOT_ALLOWED);
       // `ws` and Engine.IO compare the whole header, which may list several protocols.
       request.headers.upgrade = 'websocket';
       route.upgrade(request, socket, head);
@@ -73,43 +73,43 @@ export function createRouter(routes: readonly Route[], cors: Cors): Router {
   };
 }
 
-function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
+function rejectUpgrade(socket: Duplex, error: HttpErrorResponse): void {
   // Destroyed after the response: the client may never end its half of the connection.
-  socket.end(encodeRefusal(refusal), () => socket.destroy());
+  socket.end(encodeError(error), () => socket.destroy());
 }
 
-const MALFORMED_HOST: Refusal = {
+const MALFORMED_HOST: HttpErrorResponse = {
   status: 400,
   code: 'INVALID_INPUT',
   message: 'The Host header is malformed.',
 };
 
-export const PATH_NOT_FOUND: Refusal = {
+export const PATH_NOT_FOUND: HttpErrorResponse = {
   status: 404,
   code: 'NOT_FOUND',
   message: 'No resource at this path.',
 };
 
-const ORIGIN_NOT_ALLOWED: Refusal = {
+const ORIGIN_NOT_ALLOWED: HttpErrorResponse = {
   status: 403,
   code: 'FORBIDDEN',
   message: 'This origin is not allowed (CORS_ORIGINS).',
 };
 
-const UPGRADE_REQUIRED: Refusal = {
+const UPGRADE_REQUIRED: HttpErrorResponse = {
   status: 426,
   code: 'INVALID_INPUT',
   message:
     'This is a WebSocket handshake without `Upgrade` and `Connection: Upgrade`. A proxy in between must pass them on.',
 };
 
-const methodNotAllowed = (methods: readonly string[]): Refusal => ({
+const methodNotAllowedError = (methods: readonly string[]): HttpErrorResponse => ({
   status: 405,
   code: 'INVALID_INPUT',
   message: `Use ${methods.join(' or ')}.`,
 });
 
-const unsupportedEncoding = (encoding: string): Refusal => ({
+const unsupportedEncodingError = (encoding: string): HttpErrorResponse => ({
   status: 415,
   code: 'INVALID_INPUT',
   message: `The body is encoded as ${encoding}, which is not supported. Send it without Content-Encoding.`,

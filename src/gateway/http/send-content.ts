@@ -6,7 +6,7 @@ import { combineRanges, parse } from 'range-parser';
 import type { Range } from 'range-parser';
 
 /** A file to serve for GET and HEAD. */
-export interface Content {
+export interface FileContent {
   readonly size: number;
   /** Strong: differs for every other content. */
   readonly etag: string;
@@ -23,7 +23,7 @@ export interface Content {
 export async function sendContent(
   request: IncomingMessage,
   response: ServerResponse,
-  content: Content,
+  content: FileContent,
 ): Promise<void> {
   const validators = {
     etag: content.etag,
@@ -56,7 +56,7 @@ export async function sendContent(
 /** Returns undefined for the whole file. */
 function requestedRange(
   { method, headers }: IncomingMessage,
-  { size, etag, modifiedAt }: Content,
+  { size, etag, modifiedAt }: FileContent,
 ): Range | 'unsatisfiable' | undefined {
   if (method !== 'GET' || headers.range === undefined) return undefined;
   if (!matchesIfRange(headers['if-range'], etag, modifiedAt)) return undefined;

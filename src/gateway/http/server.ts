@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Logger } from '../../log.ts';
 import type { Cors } from './cors.ts';
 import { headerIncludes, pathOf } from './request-head.ts';
-import { sendRefusal } from './respond.ts';
+import { sendError } from './respond.ts';
 import { createRouter } from './router.ts';
 import type { Route } from './router.ts';
 
@@ -12,21 +12,24 @@ import type { Route } from './router.ts';
 const KEEP_ALIVE_BUFFER_MS = 1_000;
 const HEADERS_TIMEOUT_MS = 20_000;
 const REQUEST_TIMEOUT_MS = 600_000;
-const STALLED_MS = 120_000;
-/** The slowest upload that is allowed to finish: a phone with a weak signal. */
+const STALL_TIMEOUT_MS = 120_000;
+/** Slowest upload that must be able to finish, 16 KB/s: a phone with a weak signal. */
 const MIN_UPLOAD_BYTES_PER_MS = 16;
 
 /** Concurrent requests per connection (HTTP/1.1 pipelining). Browsers send one. */
-const MAX_PIPELINED = 100;
+const MAX_PIPELINED_REQUESTS = 100;
 
-/** Returns a function that counts a request until its response closes, and returns whether its connection has too many. */
+/**
+ * Returns a function that counts a request as pending until its response closes, and returns whether its connection has
+ * too many pending requests.
+ */
 function createPipelineLimit() {
   const pending = new WeakMap<Socket, number>();
   return (socket: Socket, response: ServerResponse): boolean => {
     const count = (pending.get(socket) ?? 0) + 1;
     pending.set(socket, count);
     response.once('close', () => pending.set(socket, (pending.get(socket) ?? 1) - 1));
-    return count > MAX_PIPELINED;
+    return count > MAX_PIPELINED_REQUESTS;
   };
 }
 
@@ -41,7 +44,10 @@ export interface HttpTimeouts {
   readonly stalledMs: number;
 }
 
-/** Derives the timeouts from the keep-alive timeout and the largest upload: none may interrupt what another allows. */
+/**
+ * Derives the timeouts from the keep-alive timeout and the largest upload. Each is long enough for the others: the request
+ * timeout for the slowest upload and its headers, the stall timeout for the headers.
+ */
 export function timeoutsFor(keepAliveMs: number, maxUploadBytes: number): HttpTimeouts {
   // Load balancers open connections in advance; Node applies the headers timeout to them until their first request.
   const headersMs = Math.max(HEADERS_TIMEOUT_MS, keepAliveMs + 2 * KEEP_ALIVE_BUFFER_MS);
@@ -49,7 +55,7 @@ export function timeoutsFor(keepAliveMs: number, maxUploadBytes: number): HttpTi
     keepAliveMs,
     headersMs,
     requestMs: Math.max(REQUEST_TIMEOUT_MS, headersMs, maxUploadBytes / MIN_UPLOAD_BYTES_PER_MS),
-    stalledMs: Math.max(STALLED_MS, headersMs),
+    stalledMs: Math.max(STALL_TIMEOUT_MS, headersMs),
   };
 }
 
@@ -62,8 +68,8 @@ export interface HttpServer {
 }
 
 /**
- * Creates the HTTP server, with the only `upgrade` listener of the process: a second one would handle the sockets of the
- * first.
+ * Creates the HTTP server, with the only `upgrade` listener: Node calls all of them for each upgrade, so a second one would
+ * handle the same sockets.
  */
 export function createHttpServer(
   routes: readonly Route[],
@@ -97,7 +103,7 @@ export function createHttpServer(
       router.handle(request, response).catch((error: unknown) => {
         log.error({ err: error, path: pathOf(request) }, 'request failed');
         if (response.headersSent) response.destroy();
-        else sendRefusal(response, { status: 500, code: 'INTERNAL', message: 'Unexpected error.' });
+        else sendError(response, { status: 500, code: 'INTERNAL', message: 'Unexpected error.' });
       });
     },
   );

@@ -52,16 +52,16 @@ const encodeRetry = (): Buffer => {
 /**
  * Encodes a subscription as Server-Sent Events (GraphQL over SSE, distinct connections mode). A durable event has its
  * cursor as `id:`, which a reconnecting client sends as `Last-Event-ID`; heartbeats have none. When the server ends the
- * subscription, Yoga has already turned the error into a last result, and `complete` follows. When `closing` is aborted,
+ * subscription, Yoga has already turned the error into a last result, and `complete` follows. When `closeSignal` is aborted,
  * the response ends with `retry:` and without `complete`, so that the client reconnects.
  */
 export function encodeEventStream(
   results: ResultStream,
   receiver: EventStreamReceiver | undefined,
-  closing: AbortSignal | undefined,
+  closeSignal: AbortSignal | undefined,
 ): ReadableStream<Uint8Array> {
   return new ReadableStream(
-    new EventStreamSource(results, receiver, closing),
+    new EventStreamSource(results, receiver, closeSignal),
     new ByteLengthQueuingStrategy({ highWaterMark: MAX_QUEUED_BYTES }),
   );
 }
@@ -69,25 +69,25 @@ export function encodeEventStream(
 class EventStreamSource implements UnderlyingDefaultSource<Uint8Array> {
   readonly #results: ResultStream;
   readonly #receiver: EventStreamReceiver | undefined;
-  readonly #closing: AbortSignal | undefined;
+  readonly #closeSignal: AbortSignal | undefined;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(
     results: ResultStream,
     receiver: EventStreamReceiver | undefined,
-    closing: AbortSignal | undefined,
+    closeSignal: AbortSignal | undefined,
   ) {
     this.#results = results;
     this.#receiver = receiver;
-    this.#closing = closing;
+    this.#closeSignal = closeSignal;
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#controller = controller;
     controller.enqueue(Buffer.from(HEARTBEAT));
-    if (this.#closing?.aborted === true) return this.#close();
-    this.#closing?.addEventListener('abort', this.#close, { once: true });
+    if (this.#closeSignal?.aborted === true) return this.#close();
+    this.#closeSignal?.addEventListener('abort', this.#close, { once: true });
     this.#receiver?.open(controller);
   }
 
@@ -125,7 +125,7 @@ class EventStreamSource implements UnderlyingDefaultSource<Uint8Array> {
   #release(): void {
     this.#controller = undefined;
     this.#receiver?.close();
-    this.#closing?.removeEventListener('abort', this.#close);
+    this.#closeSignal?.removeEventListener('abort', this.#close);
     clearInterval(this.#heartbeat);
   }
 }

@@ -3,11 +3,11 @@ import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pathOf } from './request-head.ts';
-import { sendRefusal } from './respond.ts';
+import { sendError } from './respond.ts';
 import { PATH_NOT_FOUND } from './router.ts';
 import type { Route } from './router.ts';
 import { sendContent } from './send-content.ts';
-import type { Content } from './send-content.ts';
+import type { FileContent } from './send-content.ts';
 
 const FOLDER = new URL('../../page/', import.meta.url);
 
@@ -94,7 +94,7 @@ export function pageRoutes(): Route[] {
     const name = pathOf(request).slice('/page/'.length);
     const module = modules.get(name);
     const type = module === undefined ? ASSETS.get(name) : TYPES.js;
-    if (type === undefined) return sendRefusal(response, PATH_NOT_FOUND);
+    if (type === undefined) return sendError(response, PATH_NOT_FOUND);
     await sendContent(request, response, contentOf(type, await read(module ?? new URL(name, FOLDER))));
   }
 }
@@ -120,7 +120,7 @@ async function readPageFile(file: URL): Promise<PageFile> {
   return { body, etag: `"${createHash('sha256').update(body).digest('base64url')}"` };
 }
 
-const contentOf = (type: string, { body, etag }: PageFile): Content => ({
+const contentOf = (type: string, { body, etag }: PageFile): FileContent => ({
   size: body.length,
   etag,
   headers: {

@@ -2,8 +2,11 @@ import { pipeline, Transform } from 'node:stream';
 import type { Readable } from 'node:stream';
 import { invalidInput } from '../../errors.ts';
 
-/** A soft line break plus padding that relays add; lines of RFC 2045 have at most 76 characters. */
-const MAX_CARRIED = 1_000;
+/**
+ * Longest incomplete unit at the end of a chunk that is kept for the next: a soft line break with padding that relays
+ * add. Lines of RFC 2045 have at most 76 characters.
+ */
+const MAX_INCOMPLETE_CHARACTERS = 1_000;
 
 /** Decodes the complete units of the text. The rest is passed again, before the next chunk. */
 type Decode = (text: string, isLast: boolean) => { readonly bytes: Buffer; readonly rest: string };
@@ -71,13 +74,13 @@ function attempt(work: () => Buffer, done: (error: Error | null, bytes?: Buffer)
   done(null, bytes);
 }
 
-const malformed = (encoding: string) => invalidInput('file', `The ${encoding} of a part is malformed.`);
+const malformedError = (encoding: string) => invalidInput('file', `The ${encoding} of a part is malformed.`);
 
 const decodeBase64: Decode = (text, isLast) => {
   const digits = text.replace(/\s+/g, '');
-  if (!/^[A-Za-z\d+/]*={0,2}$/.test(digits)) throw malformed('base64');
+  if (!/^[A-Za-z\d+/]*={0,2}$/.test(digits)) throw malformedError('base64');
   const length = isLast ? digits.length : digits.length - (digits.length % 4);
-  if (isLast && digits.replace(/=+$/, '').length % 4 === 1) throw malformed('base64');
+  if (isLast && digits.replace(/=+$/, '').length % 4 === 1) throw malformedError('base64');
   // Padding ends the content. It is carried over, so that any later digits make the text malformed.
   if (!isLast && digits.includes('=') && length === digits.length)
     return { bytes: Buffer.alloc(0), rest: digits };
@@ -88,9 +91,9 @@ const decodeQuotedPrintable: Decode = (text, isLast) => {
   const cut = isLast ? text.length : text.search(/=(?:[\da-f]|[\t ]*\r?)?$/i);
   const whole = cut < 0 ? text : text.slice(0, cut);
   const rest = cut < 0 ? '' : text.slice(cut);
-  if (rest.length > MAX_CARRIED) throw malformed('quoted-printable');
+  if (rest.length > MAX_INCOMPLETE_CHARACTERS) throw malformedError('quoted-printable');
   const joined = whole.replace(/=[\t ]*(?:\r?\n|$)/g, '');
-  if (/=(?![\da-f]{2})/i.test(joined)) throw malformed('quoted-printable');
+  if (/=(?![\da-f]{2})/i.test(joined)) throw malformedError('quoted-printable');
   const bytes = joined.replace(/=([\da-f]{2})/gi, (_escape, hex: string) =>
     String.fromCharCode(parseInt(hex, 16)),
   );

@@ -5,12 +5,12 @@ import { DomainError } from '../../errors.ts';
 import { createContext } from '../../schema/context.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
 import type { Operation } from '../execution/operation.ts';
-import { idsInUrl, withoutIds } from '../execution/requested-documents.ts';
+import { idsInUrl, withoutIds } from '../execution/document-resolver.ts';
 import type { ResultStream } from '../execution/result-stream.ts';
-import { challengeOf, identify, refuseWithoutLogin } from '../identity.ts';
+import { challengeOf, identify, rejectWithoutLogin } from '../identity.ts';
 import type { Ports } from '../ports.ts';
 import { acceptsEventStream, EVENT_STREAM } from './content-negotiation.ts';
-import type { EventStreams, SubscriptionRequest } from './event-streams.ts';
+import type { EventStreams, SseRequest } from './event-streams.ts';
 import { withCodes, withStatus } from './error-status.ts';
 import type { OriginOf } from './operation-origin.ts';
 import { limitBody } from './request-body.ts';
@@ -34,8 +34,8 @@ export function createYogaPlugin(
   eventStreams: EventStreams,
   originOf: OriginOf,
 ): Plugin<object, ServerContext> {
-  const { deps, documents, engine, formatError, metrics } = ports;
-  const operationOf = (args: ExecutionArgs): Omit<Operation, 'context'> & SubscriptionRequest => {
+  const { deps, documentResolver, engine, formatError, metrics } = ports;
+  const operationOf = (args: ExecutionArgs): Omit<Operation, 'context'> & SseRequest => {
     metrics.operations.inc({ transport: 'http' });
     const { request, req } = args.contextValue as YogaInitialContext & ServerContext;
     return {
@@ -50,11 +50,11 @@ export function createYogaPlugin(
   const execute = async (args: ExecutionArgs): Promise<ExecutionResult> => {
     const { request, req, ...operation } = operationOf(args);
     try {
-      const { session = null, refusal } = await identify(findTokenInRequest(req), ports.authenticate);
-      const context = createContext({ deps, session, refusal, signal: request.signal });
+      const { session = null, tokenProblem } = await identify(findTokenInRequest(req), ports.authenticate);
+      const context = createContext({ deps, session, tokenProblem, signal: request.signal });
       const { document, operationName } = operation;
       const result = await engine.execute({ ...operation, context, origin: originOf(req) });
-      return refuseWithoutLogin(result, { document, operationName, context });
+      return rejectWithoutLogin(result, { document, operationName, context });
     } catch (error) {
       return { errors: [formatError(error)] };
     }
@@ -63,7 +63,8 @@ export function createYogaPlugin(
   const subscribe = async (args: ExecutionArgs): Promise<ResultStream | ExecutionResult> => {
     const { request, req, ...operation } = operationOf(args);
     // Checked before the stream is opened: Yoga would respond with 406 afterwards, and leave the stream open.
-    if (!acceptsEventStream(request.headers.get('accept'))) return { errors: [formatError(notAcceptable())] };
+    if (!acceptsEventStream(request.headers.get('accept')))
+      return { errors: [formatError(notAcceptableError())] };
     return eventStreams.open({ request, req }, operation);
   };
 
@@ -72,11 +73,11 @@ export function createYogaPlugin(
       if (requestParser !== undefined) limitBody(request, requestParser, setRequestParser);
     },
     onParams({ params, setParams, request, context }) {
-      // Yoga refuses parameters that are not an object.
+      // Yoga itself rejects parameters that are not an object.
       if (typeof params !== 'object' || params === null || Array.isArray(params)) return;
       const ids = request.method === 'GET' ? idsInUrl(context.req.url) : params;
       try {
-        const query = documents.textOf({ ...params, ...ids });
+        const query = documentResolver.resolveText({ ...params, ...ids });
         setParams({ ...withoutIds(params), ...(query !== undefined && { query }) });
       } catch (error) {
         throw formatError(error);
@@ -105,7 +106,7 @@ export function createYogaPlugin(
   };
 }
 
-const notAcceptable = (): DomainError =>
+const notAcceptableError = (): DomainError =>
   new DomainError(
     'INVALID_INPUT',
     'The results of a subscription are sent as text/event-stream: name it in `Accept`.',

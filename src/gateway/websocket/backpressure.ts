@@ -9,7 +9,7 @@
 
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
-import type { Connection } from './connection.ts';
+import type { WebSocketConnection } from './connection.ts';
 
 const MAX_QUEUED_BYTES = 64 * 1024;
 const MAX_UNREAD_BYTES = 1024 * 1024;
@@ -21,7 +21,7 @@ export const isBehind = ({ writableLength }: Duplex): boolean => writableLength 
  * Sends a frame. Frames of one event-loop turn are corked into one write: a result and its `complete` share a packet.
  * Resolves when more may be sent: immediately below the high-water mark of the TCP stream, else when the frame is flushed.
  */
-export function sendFrame({ socket, stream }: Connection, text: string): Promise<void> {
+export function sendFrame({ socket, stream }: WebSocketConnection, text: string): Promise<void> {
   return new Promise((resolve) => {
     if (socket.readyState !== WebSocket.OPEN) return resolve();
     stream.cork();
@@ -39,7 +39,7 @@ export interface BackpressureEvents {
 
 /** Stops reading from a client that sends requests or pings faster than it reads the responses. */
 export function applyBackpressure(
-  { socket, stream }: Connection,
+  { socket, stream }: WebSocketConnection,
   { onPause, onResume }: BackpressureEvents,
 ): void {
   const check = (): void => {

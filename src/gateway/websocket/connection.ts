@@ -13,8 +13,8 @@ import type { Ports } from '../ports.ts';
 import { Operations } from './operation-ids.ts';
 
 /** Time for the last frames of a connection that the server ends, before it is closed regardless. */
-const LAST_FRAMES_MS = 1_000;
-const MAX_CONCURRENT = 16;
+const LAST_FRAMES_TIMEOUT_MS = 1_000;
+const MAX_CONCURRENT_OPERATIONS = 16;
 
 /** WebSocket close codes by end reason. */
 const CLOSE_CODES: Record<EndReason, number> = {
@@ -34,7 +34,7 @@ const CLOSE_CODES: Record<EndReason, number> = {
 export type OperationKey = object;
 
 /** The state of one GraphQL WebSocket. */
-export interface Connection extends OperationOrigin {
+export interface WebSocketConnection extends OperationOrigin {
   readonly id: string;
   readonly transport: 'graphql-ws';
   readonly socket: WebSocket;
@@ -56,14 +56,14 @@ export interface Connection extends OperationOrigin {
   readonly resultsInFlight: Semaphore;
   /** The reason for the end of the connection; undefined while it is open. */
   endReason: ConnectionEnd | undefined;
-  /** The reason for which the server closes it; undefined while it is open, or closed by the client. */
+  /** The reason why the server closes it; undefined while it is open, or closed by the client. */
   closeReason: EndReason | undefined;
   /** The session of the connection; undefined while it is anonymous. */
   liveSession: LiveSession | undefined;
   /** The token of the upgrade request, until `connection_init` has been received. */
   upgradeToken: FoundToken | undefined;
-  /** The reason for which the token of an anonymous client was not accepted. */
-  refusal: string | undefined;
+  /** The reason why the token of an anonymous client was rejected. */
+  tokenProblem: string | undefined;
 }
 
 /** Creates the state of a connection. `handle` passes a received frame to graphql-ws. */
@@ -72,11 +72,11 @@ export function createConnection(
   socket: WebSocket,
   stream: Duplex,
   handle: (text: string) => Promise<void>,
-): Connection {
+): WebSocketConnection {
   const controller = new AbortController();
   // Each operation listens; the default limit would print a warning.
   setMaxListeners(0, controller.signal);
-  const connection: Connection = {
+  const connection: WebSocketConnection = {
     id,
     transport: 'graphql-ws',
     socket,
@@ -87,26 +87,26 @@ export function createConnection(
     operationCount: 0,
     ownSessions: undefined,
     budget: new BufferBudget(),
-    executions: new Semaphore(MAX_CONCURRENT),
-    resultsInFlight: new Semaphore(MAX_CONCURRENT),
+    executions: new Semaphore(MAX_CONCURRENT_OPERATIONS),
+    resultsInFlight: new Semaphore(MAX_CONCURRENT_OPERATIONS),
     endReason: undefined,
     closeReason: undefined,
     liveSession: undefined,
     upgradeToken: undefined,
-    refusal: undefined,
+    tokenProblem: undefined,
   };
   return connection;
 }
 
 /** Opens the session of the connection. Returns false if the token was not accepted. */
-export async function logIn(ports: Ports, connection: Connection, token: string): Promise<boolean> {
+export async function logIn(ports: Ports, connection: WebSocketConnection, token: string): Promise<boolean> {
   try {
     setSession(connection, await ports.openSession(token));
   } catch (error) {
     if (error instanceof DomainError && error.code === 'UNAUTHENTICATED') return false;
     throw error;
   }
-  freeIfClosed(connection);
+  releaseIfClosed(connection);
   return true;
 }
 
@@ -115,17 +115,21 @@ export async function logIn(ports: Ports, connection: Connection, token: string)
  * UNAUTHENTICATED for a bad token and on an anonymous connection, FORBIDDEN for a token of another account; then the
  * session is unchanged.
  */
-export async function renewSession(ports: Ports, connection: Connection, token: string): Promise<Session> {
+export async function renewSession(
+  ports: Ports,
+  connection: WebSocketConnection,
+  token: string,
+): Promise<Session> {
   if (connection.liveSession === undefined)
     throw unauthenticated('The connection has no session to renew. Log in with `connection_init`.');
   const renewed = await ports.renewSession(connection.liveSession.session, token);
   connection.liveSession.close();
   setSession(connection, renewed);
-  freeIfClosed(connection);
+  releaseIfClosed(connection);
   return renewed.session;
 }
 
-function setSession(connection: Connection, live: LiveSession): void {
+function setSession(connection: WebSocketConnection, live: LiveSession): void {
   connection.liveSession = live;
   live.onEnd((reason) => endConnection(connection, reason));
 }
@@ -133,58 +137,58 @@ function setSession(connection: Connection, live: LiveSession): void {
 /** Opens a session for one operation. Throws UNAUTHENTICATED. */
 export async function openOwnSession(
   ports: Ports,
-  connection: Connection,
+  connection: WebSocketConnection,
   key: OperationKey,
   token: string,
 ): Promise<LiveSession> {
   const live = await ports.openSession(token);
   connection.ownSessions ??= new Map();
   connection.ownSessions.set(key, live);
-  freeIfClosed(connection);
+  releaseIfClosed(connection);
   return live;
 }
 
 /** Closes the session of an operation that has ended, if it had its own. */
-export function closeOwnSession({ ownSessions }: Connection, key: OperationKey): void {
+export function closeOwnSession({ ownSessions }: WebSocketConnection, key: OperationKey): void {
   ownSessions?.get(key)?.close();
   ownSessions?.delete(key);
 }
 
 /** Aborts the operations of a closed connection and closes its sessions. */
-export function freeConnection({ controller, liveSession, ownSessions }: Connection): void {
+export function releaseConnection({ controller, liveSession, ownSessions }: WebSocketConnection): void {
   controller.abort();
   liveSession?.close();
   for (const session of ownSessions?.values() ?? []) session.close();
   ownSessions?.clear();
 }
 
-/** The socket may have closed while a session was opened: `freeConnection` ran before there was a session to close. */
-function freeIfClosed(connection: Connection): void {
-  if (connection.socket.readyState !== WebSocket.OPEN) freeConnection(connection);
+/** The socket may have closed while a session was opened: `releaseConnection` ran before there was a session to close. */
+function releaseIfClosed(connection: WebSocketConnection): void {
+  if (connection.socket.readyState !== WebSocket.OPEN) releaseConnection(connection);
 }
 
 /**
  * Closes the connection once its queries and mutations have their results. If the reason ends streams, they send it first;
  * otherwise they send nothing, so that the client's own retry resumes them. A client that does not read is closed after
- * `LAST_FRAMES_MS`.
+ * `LAST_FRAMES_TIMEOUT_MS`.
  */
-export function endConnection(connection: Connection, reason: EndReason): void {
+export function endConnection(connection: WebSocketConnection, reason: EndReason): void {
   if (connection.closeReason !== undefined) return;
   connection.closeReason = reason;
   connection.endReason = reason;
   if (endsStreams(reason)) connection.controller.abort(reason);
   closeWhenSettled(connection);
-  setTimeout(() => closeSocket(connection, reason), LAST_FRAMES_MS).unref();
+  setTimeout(() => closeSocket(connection, reason), LAST_FRAMES_TIMEOUT_MS).unref();
 }
 
-function closeWhenSettled(connection: Connection): void {
+function closeWhenSettled(connection: WebSocketConnection): void {
   const { closeReason, operations } = connection;
   if (closeReason === undefined) return;
   const pending = endsStreams(closeReason) ? operations.size : operations.unsettled;
   if (pending === 0) closeSocket(connection, closeReason);
 }
 
-function closeSocket({ socket }: Connection, reason: EndReason): void {
+function closeSocket({ socket }: WebSocketConnection, reason: EndReason): void {
   // A client that is already closing keeps its own close code.
   if (socket.readyState === WebSocket.OPEN) socket.close(CLOSE_CODES[reason], reason);
 }

@@ -3,17 +3,20 @@ import { WebSocket } from 'ws';
 import { textFrameHead } from '../../lib/websocket-frame.ts';
 import type { Receiver } from '../execution/fan-out.ts';
 import { isBehind } from './backpressure.ts';
-import type { Connection } from './connection.ts';
+import type { WebSocketConnection } from './connection.ts';
 
 /** Up to this size, copying a body after its head is cheaper than a second write. */
 const MAX_COPIED_BYTES = 4 * 1024;
 
 /**
- * Creates the receiver of one subscription. It writes `next` frames to the TCP stream itself, past graphql-ws and `ws`, so
- * that the body is encoded once per group. This requires that the socket compresses nothing and that the Sender of
+ * Creates the receiver of one subscription. It writes `next` frames directly to the TCP stream, bypassing graphql-ws and `ws`,
+ * so that the body is encoded once per group. This requires that the socket compresses nothing and that the Sender of
  * `ws` does not queue (`ws-internals.ts` checks it).
  */
-export function createReceiver({ id: connection, socket, stream }: Connection, id: string): Receiver {
+export function createReceiver(
+  { id: connection, socket, stream }: WebSocketConnection,
+  id: string,
+): Receiver {
   // Bodies of equal length have equal heads, and lengths often repeat.
   let head: Buffer | undefined;
   let headLength = -1;

@@ -1,10 +1,10 @@
 import type { WebSocket } from 'ws';
 
-const PING_MS = 30_000;
-const SILENCE_MS = 90_000;
+const PING_INTERVAL_MS = 30_000;
+const SILENCE_TIMEOUT_MS = 90_000;
 
 /**
- * Pings the client, and calls `onSilence` once nothing has arrived for `SILENCE_MS`: a network that fails does not close
+ * Pings the client, and calls `onSilence` once nothing has arrived for `SILENCE_TIMEOUT_MS`: a network that fails does not close
  * the connection. Returns a function that stops the pings.
  */
 export function keepAlive(socket: WebSocket, onSilence: () => void): () => void {
@@ -12,8 +12,8 @@ export function keepAlive(socket: WebSocket, onSilence: () => void): () => void 
   const markReceived = () => void (receivedAt = performance.now());
   socket.on('pong', markReceived).on('message', markReceived).on('ping', markReceived);
   const timer = setInterval(() => {
-    if (performance.now() - receivedAt > SILENCE_MS) onSilence();
+    if (performance.now() - receivedAt > SILENCE_TIMEOUT_MS) onSilence();
     else socket.ping();
-  }, PING_MS);
+  }, PING_INTERVAL_MS);
   return () => clearInterval(timer);
 }

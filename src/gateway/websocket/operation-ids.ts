@@ -1,13 +1,13 @@
 import { DomainError } from '../../errors.ts';
-import { hasDocumentId } from '../execution/requested-documents.ts';
+import { hasDocumentId } from '../execution/document-resolver.ts';
 
-/** Bounds the queued frames whose id is still in use. Each counts `FRAME_BYTES` more than its text. */
+/** Bounds the queued frames whose id is still in use. Each counts `FRAME_OVERHEAD_BYTES` more than its text. */
 const MAX_QUEUED_BYTES = 1024 * 1024;
-const FRAME_BYTES = 1_000;
+const FRAME_OVERHEAD_BYTES = 1_000;
 
 type Handle = (text: string) => Promise<void>;
 
-interface Operation {
+interface TrackedOperation {
   /** Resolves when graphql-ws has finished it. */
   readonly completion: Promise<void>;
   /** Whether its `subscribe` frame was passed to graphql-ws. */
@@ -19,9 +19,9 @@ interface Operation {
 
 /** The operations with one id. */
 interface OperationsOfId {
-  newest: Operation | undefined;
+  newest: TrackedOperation | undefined;
   /** The one that graphql-ws runs. */
-  started: Operation | undefined;
+  started: TrackedOperation | undefined;
 }
 
 /**
@@ -71,7 +71,12 @@ export class Operations {
 
   async #subscribe(id: string, text: string): Promise<void> {
     const { promise: completion, resolve } = Promise.withResolvers<void>();
-    const operation: Operation = { completion, isStarted: false, isCompleted: false, isSubscription: false };
+    const operation: TrackedOperation = {
+      completion,
+      isStarted: false,
+      isCompleted: false,
+      isSubscription: false,
+    };
     const entry = this.#byId.get(id) ?? { newest: undefined, started: undefined };
     this.#byId.set(id, entry);
     const former = entry.newest;
@@ -100,15 +105,15 @@ export class Operations {
     if (operation?.isStarted !== false) await this.#handle(text);
   }
 
-  #remove(id: string, entry: OperationsOfId, operation: Operation): void {
+  #remove(id: string, entry: OperationsOfId, operation: TrackedOperation): void {
     if (entry.newest === operation) entry.newest = undefined;
     if (entry.started === operation) entry.started = undefined;
     const isUnused = entry.newest === undefined && entry.started === undefined;
     if (isUnused && this.#byId.get(id) === entry) this.#byId.delete(id);
   }
 
-  async #waitFor({ completion }: Operation, text: string): Promise<void> {
-    const bytes = FRAME_BYTES + text.length;
+  async #waitFor({ completion }: TrackedOperation, text: string): Promise<void> {
+    const bytes = FRAME_OVERHEAD_BYTES + text.length;
     if (this.#queuedBytes + bytes > MAX_QUEUED_BYTES)
       throw new DomainError(
         'RATE_LIMITED',
@@ -126,7 +131,7 @@ interface Frame {
   readonly payload?: unknown;
 }
 
-/** Adds an empty `query` to a persisted operation, as graphql-ws 6.4.2 refuses a payload without one. */
+/** Adds an empty `query` to a persisted operation, as graphql-ws 6.4.2 rejects a payload without one. */
 function withQuery(frame: Frame, text: string): string {
   const { payload } = frame;
   if (typeof payload !== 'object' || payload === null || !hasDocumentId(payload)) return text;
@@ -135,7 +140,7 @@ function withQuery(frame: Frame, text: string): string {
     : JSON.stringify({ ...frame, payload: { ...payload, query: '' } });
 }
 
-/** Returns an empty frame for malformed text, which graphql-ws refuses itself. */
+/** Returns an empty frame for malformed text, which graphql-ws rejects itself. */
 function parseFrame(text: string): Frame {
   try {
     const frame: unknown = JSON.parse(text);

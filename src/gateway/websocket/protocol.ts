@@ -8,12 +8,12 @@ import { createContext } from '../../schema/context.ts';
 import type { Context } from '../../schema/context.ts';
 import { findToken, findTokenInOperation, firstOf } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
-import type { DocumentRequest } from '../execution/requested-documents.ts';
+import type { DocumentRequest } from '../execution/document-resolver.ts';
 import { openWhenAvailable } from '../execution/retry-on-outage.ts';
 import { signalOf } from '../ports.ts';
 import type { Ports } from '../ports.ts';
 import { closeOwnSession, logIn, openOwnSession, renewSession } from './connection.ts';
-import type { Connection } from './connection.ts';
+import type { WebSocketConnection } from './connection.ts';
 import { createReceiver } from './frame-writer.ts';
 import { clearRetained } from './graphql-ws-internals.ts';
 
@@ -21,12 +21,12 @@ const MAX_OPERATIONS = 1_000;
 const INIT_TIMEOUT_MS = 10_000;
 
 interface Source {
-  readonly connection: Connection;
+  readonly connection: WebSocketConnection;
   /** The id that the client gave the operation. */
   readonly id: string;
 }
 
-type ProtocolOptions = ServerOptions<Record<string, unknown>, Connection>;
+type ProtocolOptions = ServerOptions<Record<string, unknown>, WebSocketConnection>;
 
 /** Creates the options of graphql-ws: authentication and execution. graphql-ws does the protocol. */
 export function createProtocolOptions(ports: Ports): ProtocolOptions {
@@ -41,7 +41,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
       const found = firstOf([findToken(connectionParams), extra.upgradeToken]);
       extra.upgradeToken = undefined;
       if (found?.token === undefined) {
-        if (found?.isBlank === true) extra.refusal = found.problem;
+        if (found?.isBlank === true) extra.tokenProblem = found.problem;
         return found === undefined || found.isBlank;
       }
       const accepted = await logIn(ports, extra, found.token);
@@ -64,7 +64,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
         return [
           formatError(typeof reason === 'string' ? streamEnded(reason as EndReason) : unauthenticated()),
         ];
-      if (extra.operations.size > MAX_OPERATIONS) return [formatError(tooManyOperations())];
+      if (extra.operations.size > MAX_OPERATIONS) return [formatError(tooManyOperationsError())];
       const document = resolveDocument(ports, requested);
       if (Array.isArray(document)) return document;
       const operation = getOperationAST(document, operationName);
@@ -117,7 +117,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
  */
 async function createOperationContext(
   ports: Ports,
-  connection: Connection,
+  connection: WebSocketConnection,
   payload: SubscribePayload,
 ): Promise<Context> {
   const { liveSession, controller } = connection;
@@ -131,7 +131,7 @@ async function createOperationContext(
   return createContext({
     deps: ports.deps,
     session,
-    refusal: connection.refusal ?? found?.problem,
+    tokenProblem: connection.tokenProblem ?? found?.problem,
     signal,
     budget: connection.budget,
     // An operation with its own token must not replace the session of the connection.
@@ -139,10 +139,10 @@ async function createOperationContext(
   });
 }
 
-/** Returns the validated document, or the formatted errors that refuse it. */
-function resolveDocument({ engine, documents, formatError }: Ports, requested: DocumentRequest) {
+/** Returns the validated document, or formatted errors if it is rejected. */
+function resolveDocument({ engine, documentResolver, formatError }: Ports, requested: DocumentRequest) {
   try {
-    const document = engine.parse(documents.textOf(requested) ?? '');
+    const document = engine.parse(documentResolver.resolveText(requested) ?? '');
     const errors = engine.validate(document);
     return errors.length === 0 ? document : [...errors];
   } catch (error) {
@@ -151,7 +151,7 @@ function resolveDocument({ engine, documents, formatError }: Ports, requested: D
   }
 }
 
-const tooManyOperations = (): DomainError => {
+const tooManyOperationsError = (): DomainError => {
   const limit = `${MAX_OPERATIONS} operations at a time`;
   return new DomainError('LIMIT_EXCEEDED', `A connection may run ${limit}.`, { limit });
 };

@@ -10,8 +10,8 @@ import { findToken, findTokenInUpgrade } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
 import type { Ports } from '../ports.ts';
 import { applyBackpressure, sendFrame } from './backpressure.ts';
-import { createConnection, endConnection, freeConnection, renewSession } from './connection.ts';
-import type { Connection } from './connection.ts';
+import { createConnection, endConnection, releaseConnection, renewSession } from './connection.ts';
+import type { WebSocketConnection } from './connection.ts';
 import { isUnexpectedFrame } from './graphql-ws-internals.ts';
 import { keepAlive } from './keep-alive.ts';
 import { createProtocolOptions } from './protocol.ts';
@@ -32,7 +32,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   const { log } = deps;
   requireWsInternals();
   const wss = new WebSocketServer({ noServer: true, maxPayload: MAX_FRAME_BYTES, handleProtocols });
-  const connections = new Set<Connection>();
+  const connections = new Set<WebSocketConnection>();
   let connectionCount = 0;
   const protocol = makeServer(createProtocolOptions(ports));
 
@@ -118,7 +118,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
         },
         'connection closed',
       );
-      freeConnection(connection);
+      releaseConnection(connection);
       notifyClosed(code, reason.toString()).catch(fail);
     });
   };
@@ -135,7 +135,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   };
 }
 
-const accountOf = ({ liveSession }: Connection): string | undefined =>
+const accountOf = ({ liveSession }: WebSocketConnection): string | undefined =>
   liveSession && actorKey(liveSession.session.actor);
 
 /**
@@ -144,7 +144,7 @@ const accountOf = ({ liveSession }: Connection): string | undefined =>
  */
 async function replyToPing(
   ports: Ports,
-  connection: Connection,
+  connection: WebSocketConnection,
   payload: Record<string, unknown> | undefined,
 ): Promise<Record<string, unknown> | undefined> {
   const found = findToken(payload);

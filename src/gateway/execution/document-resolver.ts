@@ -15,35 +15,35 @@ export interface DocumentRequest {
   readonly extensions?: unknown;
 }
 
-/** Resolves the document of a request. */
-export interface RequestedDocuments {
+/** Resolves the text of the document that a request selects. */
+export interface DocumentResolver {
   /**
    * Returns the text to run; undefined when the request has neither text, id nor hash. Throws PERSISTED_QUERY_NOT_FOUND
    * for an unknown hash, which the client may send again with its text; PERSISTED_QUERY_NOT_IN_LIST for a document that
    * this server does not run; INVALID_INPUT for a text that does not match its hash or id.
    */
-  textOf(request: DocumentRequest): string | undefined;
+  resolveText(request: DocumentRequest): string | undefined;
 }
 
 const ID_FIELDS = ['documentId', 'doc_id', 'docId', 'id'] as const;
 
 /** Texts registered by automatic persisted queries, in characters. Clients send an evicted text again. */
-const MAX_REGISTERED = 1_000_000;
+const MAX_REGISTERED_CHARACTERS = 1_000_000;
 
-export interface RequestedDocumentsOptions {
+export interface DocumentResolverOptions {
   readonly engine: Pick<Engine, 'parse' | 'validate'>;
   readonly persisted: PersistedOperations | undefined;
   /** Whether only persisted operations may run. */
-  readonly only: boolean;
+  readonly persistedOnly: boolean;
 }
 
-export function createRequestedDocuments({
+export function createDocumentResolver({
   engine,
   persisted,
-  only,
-}: RequestedDocumentsOptions): RequestedDocuments {
+  persistedOnly,
+}: DocumentResolverOptions): DocumentResolver {
   const registered = new LRUCache<string, string>({
-    maxSize: MAX_REGISTERED,
+    maxSize: MAX_REGISTERED_CHARACTERS,
     sizeCalculation: (text, hash) => hash.length + text.length,
   });
 
@@ -66,7 +66,8 @@ export function createRequestedDocuments({
   const register = (hash: string, text: string): void => {
     if (sha256(text) !== hash.toLowerCase())
       throw invalidInput('extensions', '`persistedQuery.sha256Hash` is not the SHA-256 hash of `query`.');
-    if (!only && engine.validate(engine.parse(text)).length === 0) registered.set(hash.toLowerCase(), text);
+    if (!persistedOnly && engine.validate(engine.parse(text)).length === 0)
+      registered.set(hash.toLowerCase(), text);
   };
 
   const findRegistered = ({ hash, version }: PersistedQuery): string => {
@@ -77,15 +78,15 @@ export function createRequestedDocuments({
   };
 
   const requireAllowed = (text: string): string => {
-    if (!only) return text;
+    if (!persistedOnly) return text;
     const listed = findSameListed(text);
     if (listed === undefined)
-      throw notListed('This server runs persisted operations only, and this document is none of them.');
+      throw notInListError('This server runs persisted operations only, and this document is none of them.');
     return listed;
   };
 
   return {
-    textOf(request) {
+    resolveText(request) {
       const text = typeof request.query === 'string' && request.query !== '' ? request.query : undefined;
       const id = idOf(request);
       const hashed = persistedQueryOf(request.extensions);
@@ -99,10 +100,10 @@ export function createRequestedDocuments({
       }
       if (hashed !== undefined) return findRegistered(hashed);
       if (id === undefined) return undefined;
-      throw notListed(
+      throw notInListError(
         persisted === undefined
           ? 'This server has no persisted operations: `PERSISTED_OPERATIONS` is not set.'
-          : `No persisted operation of this server has the id \`${id.slice(0, MAX_SHOWN)}\`.`,
+          : `No persisted operation of this server has the id \`${id.slice(0, MAX_SHOWN_ID_LENGTH)}\`.`,
       );
     },
   };
@@ -114,7 +115,7 @@ export function idsInUrl(url = ''): DocumentRequest {
   return Object.fromEntries(ID_FIELDS.map((field) => [field, parameters.get(field)]));
 }
 
-/** Returns the request without its ids, which Yoga refuses as unknown parameters. */
+/** Returns the request without its ids, which Yoga rejects as unknown parameters. */
 export const withoutIds = <Request extends object>(request: Request): Request =>
   Object.fromEntries(
     Object.entries(request).filter(([name]) => !ID_FIELDS.some((field) => field === name)),
@@ -124,9 +125,10 @@ export const withoutIds = <Request extends object>(request: Request): Request =>
 export const hasDocumentId = (request: DocumentRequest): boolean =>
   idOf(request) !== undefined || persistedQueryOf(request.extensions) !== undefined;
 
-const MAX_SHOWN = 100;
+const MAX_SHOWN_ID_LENGTH = 100;
 
-const notListed = (message: string): DomainError => new DomainError('PERSISTED_QUERY_NOT_IN_LIST', message);
+const notInListError = (message: string): DomainError =>
+  new DomainError('PERSISTED_QUERY_NOT_IN_LIST', message);
 
 function idOf(request: DocumentRequest): string | undefined {
   const ids = ID_FIELDS.map((field) => request[field]);

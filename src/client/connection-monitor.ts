@@ -23,7 +23,7 @@ interface Socket {
 }
 
 /** Watches the WebSocket of a graphql-ws client and abandons it when it is silent for too long. */
-export class Connection {
+export class ConnectionMonitor {
   readonly #client: InnerClient;
   readonly #silenceMs: number;
   readonly #followers = new Set<Follower>();
