@@ -33,8 +33,8 @@ export async function logIn(deps: BridgeDeps, options: LoginOptions): Promise<Lo
   stack.defer(() => tail.close());
   stack.defer(
     tail.follow({
-      event: ({ event }) => delivery.event(event),
-      ephemeral: (ephemeral) => ephemeral.type === 'signal' && delivery.signal(ephemeral),
+      onEvent: ({ event }) => delivery.event(event),
+      onEphemeral: (ephemeral) => ephemeral.type === 'signal' && delivery.signal(ephemeral),
     }),
   );
 

@@ -66,7 +66,7 @@ async function findTrimmedBeyond(
 ): Promise<number | undefined> {
   try {
     const after = encodeCursor(deps.epoch, topic, position);
-    const stream = await deps.openStream({ topic, actor, after, authorise: async () => {} });
+    const stream = await deps.openStream({ topic, actor, after, authorize: async () => {} });
     await stream.return();
     return undefined;
   } catch (error) {
@@ -86,7 +86,7 @@ async function* readEvents(
   if (from >= upTo) return;
   const after = encodeCursor(deps.epoch, topic, from);
   // The permission was checked by the join.
-  const stream = await deps.openStream({ topic, actor, after, authorise: async () => {} });
+  const stream = await deps.openStream({ topic, actor, after, authorize: async () => {} });
   let seq = from;
   try {
     for await (const item of stream) {

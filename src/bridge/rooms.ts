@@ -103,11 +103,11 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
     const follow = async (): Promise<(() => void) | undefined> => {
       const tail = await tails.open(topic);
       const unfollow = tail?.follow({
-        event: (envelope) => deliver(room, envelope),
-        ephemeral(ephemeral) {
+        onEvent: (envelope) => deliver(room, envelope),
+        onEphemeral(ephemeral) {
           for (const frame of framesOfEphemeral(ephemeral, [])) send(room, frame, undefined);
         },
-        gap() {
+        onGap() {
           for (const member of room.members.keys()) member.onGap();
           for (const { member } of room.joining) member.onGap();
         },

@@ -15,9 +15,9 @@ export type ActorRow =
 export const isOnline = sql<boolean>`coalesce(presence.online, false)`.as('online');
 
 /** Finds the actors that exist, in any order. */
-export async function findActors(db: Db, accounts: readonly ActorRef[]): Promise<ActorRow[]> {
-  const userIds = accounts.flatMap((account) => (account.kind === 'user' ? [account.id] : []));
-  const deviceIds = accounts.flatMap((account) => (account.kind === 'device' ? [account.id] : []));
+export async function findActors(db: Db, refs: readonly ActorRef[]): Promise<ActorRow[]> {
+  const userIds = refs.flatMap((ref) => (ref.kind === 'user' ? [ref.id] : []));
+  const deviceIds = refs.flatMap((ref) => (ref.kind === 'device' ? [ref.id] : []));
   return [
     ...(userIds.length === 0 ? [] : await findUsers(db, userIds)),
     ...(deviceIds.length === 0 ? [] : await findDevices(db, deviceIds)),

@@ -1,4 +1,4 @@
-import { haveAccess } from './conversation-access.ts';
+import { checkAccess } from './conversation-access.ts';
 import type { AccessRequest } from './conversation-access.ts';
 import type { Db } from './database.ts';
 import { readRanges } from './event-log.ts';
@@ -10,7 +10,7 @@ import { createBatcher } from '../lib/batcher.ts';
 import type { ActorRef } from '../actor.ts';
 
 /** Bounds how long one statement of the embedded database blocks the event loop. */
-const MAX_BATCH = 200;
+const MAX_BATCH_SIZE = 200;
 
 /**
  * The reads that precede every connection and every stream, batched: after a restart thousands of clients reconnect
@@ -25,22 +25,22 @@ export interface BatchedReads {
 }
 
 export function createBatchedReads(db: Db): BatchedReads {
-  const tokens = createBatcher<TokenCheck, boolean>((requests) => areActive(db, requests), {
-    maxBatchSize: MAX_BATCH,
+  const tokenBatcher = createBatcher<TokenCheck, boolean>((requests) => areActive(db, requests), {
+    maxBatchSize: MAX_BATCH_SIZE,
   });
-  const readers = createBatcher<AccessRequest, boolean>((requests) => haveAccess(db, requests), {
-    maxBatchSize: MAX_BATCH,
+  const accessBatcher = createBatcher<AccessRequest, boolean>((requests) => checkAccess(db, requests), {
+    maxBatchSize: MAX_BATCH_SIZE,
   });
-  const ranges = createBatcher<string, LogRange | undefined>(
+  const rangeBatcher = createBatcher<string, LogRange | undefined>(
     async (topics) => {
-      const known = await readRanges(db, topics);
-      return topics.map((topic) => known.get(topic));
+      const rangesByTopic = await readRanges(db, topics);
+      return topics.map((topic) => rangesByTopic.get(topic));
     },
-    { maxBatchSize: MAX_BATCH },
+    { maxBatchSize: MAX_BATCH_SIZE },
   );
   return {
-    isActive: (token) => tokens.load(token),
-    hasAccess: (account, conversationId) => readers.load({ account, conversationId }),
-    readRange: (topic) => ranges.load(topic),
+    isActive: (token) => tokenBatcher.submit(token),
+    hasAccess: (actor, conversationId) => accessBatcher.submit({ actor, conversationId }),
+    readRange: (topic) => rangeBatcher.submit(topic),
   };
 }

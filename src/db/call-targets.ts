@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { DeviceId, UserId } from '../ids.ts';
 import type { Db } from './database.ts';
-import { emailIs, emailOrder } from './users.ts';
+import { matchesEmail, emailOrder } from './users.ts';
 import type { ActorRef } from '../actor.ts';
 
 /** The address of a call: e-mail, user id or device id. */
@@ -37,7 +37,7 @@ async function findUser(
   const row = await db
     .selectFrom('users')
     .select('id')
-    .where(target.kind === 'email' ? emailIs(target.email) : sql<boolean>`users.id = ${target.id}`)
+    .where(target.kind === 'email' ? matchesEmail(target.email) : sql<boolean>`users.id = ${target.id}`)
     .where(
       sql<boolean>`((${caller.kind} = 'user' and users.id = ${caller.id}) or exists (
         select 1 from memberships

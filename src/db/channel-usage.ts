@@ -44,7 +44,7 @@ export async function addUsage(db: Db, uses: readonly ChannelUse[]): Promise<voi
       ${uses.map(({ library }) => library)}::text[],
       ${uses.map(({ account }) => account)}::text[],
       ${uses.map(({ uses: count }) => count)}::bigint[]
-    ) as given (day, channel, protocol, library, account, uses)
+    ) as input (day, channel, protocol, library, account, uses)
     order by 1, 2, 3, 4, 5
     on conflict (day, channel, protocol, library, account)
     do update set uses = channel_uses.uses + excluded.uses

@@ -34,13 +34,13 @@ export async function findByIds(db: Db, ids: readonly CircleId[]): Promise<Circl
   return db.selectFrom('circles').select(CIRCLE_COLUMNS).where('id', '=', anyOf(ids)).execute();
 }
 
-/** Finds a circle to which the account belongs. */
-export async function findAccess(db: Db, account: ActorRef, id: CircleId): Promise<CircleAccess | undefined> {
-  if (account.kind === 'device') {
-    const circle = await ofDevice(db, account).where('circles.id', '=', id).executeTakeFirst();
+/** Finds a circle to which the actor belongs, with its role. */
+export async function findAccess(db: Db, actor: ActorRef, id: CircleId): Promise<CircleAccess | undefined> {
+  if (actor.kind === 'device') {
+    const circle = await selectByDevice(db, actor).where('circles.id', '=', id).executeTakeFirst();
     return circle === undefined ? undefined : { circle, role: null };
   }
-  const row = await ofUser(db, account)
+  const row = await selectByUser(db, actor)
     .select('memberships.role')
     .where('circles.id', '=', id)
     .executeTakeFirst();
@@ -49,20 +49,20 @@ export async function findAccess(db: Db, account: ActorRef, id: CircleId): Promi
   return { circle, role };
 }
 
-export async function findOfAccount(db: Db, account: ActorRef): Promise<Circle[]> {
-  return account.kind === 'device'
-    ? ofDevice(db, account).execute()
-    : ofUser(db, account).orderBy('circles.id').execute();
+export async function findByActor(db: Db, actor: ActorRef): Promise<Circle[]> {
+  return actor.kind === 'device'
+    ? selectByDevice(db, actor).execute()
+    : selectByUser(db, actor).orderBy('circles.id').execute();
 }
 
-const ofUser = (db: Db, user: ActorRef & { kind: 'user' }) =>
+const selectByUser = (db: Db, user: ActorRef & { kind: 'user' }) =>
   db
     .selectFrom('circles')
     .innerJoin('memberships', 'memberships.circleId', 'circles.id')
     .select(CIRCLE_COLUMNS)
     .where('memberships.userId', '=', user.id);
 
-const ofDevice = (db: Db, device: ActorRef & { kind: 'device' }) =>
+const selectByDevice = (db: Db, device: ActorRef & { kind: 'device' }) =>
   db
     .selectFrom('circles')
     .innerJoin('devices', 'devices.circleId', 'circles.id')
@@ -126,8 +126,11 @@ export async function findMembership(db: Db, id: MembershipId): Promise<Membersh
   return db.selectFrom('memberships').select(MEMBERSHIP_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
-/** Finds those of all these circles, oldest first. */
-export async function findMemberships(db: Db, circleIds: readonly CircleId[]): Promise<Membership[]> {
+/** Finds the memberships of all these circles, oldest first. */
+export async function findMembershipsByCircles(
+  db: Db,
+  circleIds: readonly CircleId[],
+): Promise<Membership[]> {
   return db
     .selectFrom('memberships')
     .select(MEMBERSHIP_COLUMNS)
@@ -167,8 +170,11 @@ export async function findInvitation(db: Db, id: InvitationId): Promise<Invitati
   return db.selectFrom('invitations').select(INVITATION_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
-/** Finds those of all these circles, oldest first. */
-export async function findInvitations(db: Db, circleIds: readonly CircleId[]): Promise<Invitation[]> {
+/** Finds the invitations of all these circles, oldest first. */
+export async function findInvitationsByCircles(
+  db: Db,
+  circleIds: readonly CircleId[],
+): Promise<Invitation[]> {
   return db
     .selectFrom('invitations')
     .select(INVITATION_COLUMNS)
@@ -178,7 +184,7 @@ export async function findInvitations(db: Db, circleIds: readonly CircleId[]): P
 }
 
 /** Finds the invitations to the user, oldest first. */
-export async function findInvitationsOfUser(db: Db, userId: UserId): Promise<Invitation[]> {
+export async function findInvitationsByUser(db: Db, userId: UserId): Promise<Invitation[]> {
   return db
     .selectFrom('invitations')
     .select(INVITATION_COLUMNS)

@@ -1,5 +1,5 @@
 // Every column is named: once a newer node adds a column, the row type of a prepared `select *` changes, and PostgreSQL
-// refuses to execute it ("cached plan must not change result type").
+// rejects it ("cached plan must not change result type").
 
 export const USER_COLUMNS = [
   'users.id',

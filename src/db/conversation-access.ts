@@ -42,11 +42,11 @@ const ACCESS: Readonly<Record<ActorRef['kind'], RawBuilder<AccessRow>>> = {
   )`,
 };
 
-const accessOf = (kind: ActorRef['kind']): AliasedRawBuilder<AccessRow, 'access'> =>
+const accessTable = (kind: ActorRef['kind']): AliasedRawBuilder<AccessRow, 'access'> =>
   ACCESS[kind].as<'access'>(sql`access`);
 
 /** SQL condition: the actor has access to the conversation whose id the expression gives. */
-export const hasAccess = (
+export const accessCondition = (
   { kind, id }: { readonly kind: ActorRef['kind']; readonly id: number | Expression<number> },
   conversationId: Expression<ConversationId>,
 ): RawBuilder<boolean> => sql<boolean>`exists (
@@ -60,13 +60,13 @@ export interface ConversationAccess {
   readonly participant: Participant | null;
 }
 
-/** Finds a conversation and the actor's participant. Undefined without access. */
-export async function findAccess(
+/** Finds a conversation with the actor's participant. Undefined without access. */
+export async function findConversationAccess(
   db: Db,
   actor: ActorRef,
   id: ConversationId,
 ): Promise<ConversationAccess | undefined> {
-  const row = await accessibleTo(db, actor)
+  const row = await selectAccessibleConversations(db, actor)
     .select(['access.participantId', 'access.role', 'access.joinedAt', 'access.changedAt'])
     .where('conversations.id', '=', id)
     .executeTakeFirst();
@@ -91,72 +91,72 @@ export async function findAccess(
   return { conversation, participant };
 }
 
-/** Finds the conversations of these circles to which the actor has access, by id. */
-export async function findAccessible(
+/** Finds the conversations of these circles to which the actor has access, in the order of their ids. */
+export async function findAccessibleConversations(
   db: Db,
   actor: ActorRef,
   circleIds: readonly CircleId[],
 ): Promise<Conversation[]> {
-  return accessibleTo(db, actor)
+  return selectAccessibleConversations(db, actor)
     .where('conversations.circleId', '=', anyOf(circleIds))
     .orderBy('conversations.id')
     .execute();
 }
 
-const accessibleTo = (db: Db, actor: ActorRef) =>
+const selectAccessibleConversations = (db: Db, actor: ActorRef) =>
   db
     .selectFrom('conversations')
-    .innerJoin(accessOf(actor.kind), 'access.conversationId', 'conversations.id')
+    .innerJoin(accessTable(actor.kind), 'access.conversationId', 'conversations.id')
     .select(CONVERSATION_COLUMNS)
     .where('access.actorId', '=', actor.id);
 
 export interface AccessRequest {
-  readonly account: ActorRef;
+  readonly actor: ActorRef;
   readonly conversationId: ConversationId;
 }
 
-/** Checks the access of many actors in one statement. Returns a boolean for each request, in their order. */
-export async function haveAccess(db: Db, requests: readonly AccessRequest[]): Promise<boolean[]> {
-  const conversationId = sql.ref<ConversationId>('given.conversation_id');
-  const id = sql.ref<number>('given.actor_id');
+/** Checks access for many requests in one statement. Returns a boolean for each, in their order. */
+export async function checkAccess(db: Db, requests: readonly AccessRequest[]): Promise<boolean[]> {
+  const conversationId = sql.ref<ConversationId>('input.conversation_id');
+  const id = sql.ref<number>('input.actor_id');
   const { rows } = await sql<{ allowed: boolean }>`
     select case actor_kind
-        when 'user' then ${hasAccess({ kind: 'user', id }, conversationId)}
-        else ${hasAccess({ kind: 'device', id }, conversationId)}
+        when 'user' then ${accessCondition({ kind: 'user', id }, conversationId)}
+        else ${accessCondition({ kind: 'device', id }, conversationId)}
       end as allowed
     from unnest(
-      ${requests.map(({ account }) => account.kind)}::text[],
-      ${requests.map(({ account }) => account.id)}::int[],
+      ${requests.map(({ actor }) => actor.kind)}::text[],
+      ${requests.map(({ actor }) => actor.id)}::int[],
       ${requests.map((request) => request.conversationId)}::int[]
-    ) with ordinality as given (actor_kind, actor_id, conversation_id, ordinal)
+    ) with ordinality as input (actor_kind, actor_id, conversation_id, ordinal)
     order by ordinal
   `.execute(db);
   return rows.map(({ allowed }) => allowed);
 }
 
-/** An actor with access, as events show it. */
-export interface Access {
+/** An actor with access to a conversation, as embedded in events, and the participant through whom it has it. */
+export interface ActorWithAccess {
   readonly actor: ActorRow;
   readonly participantId: ParticipantId | null;
 }
 
-export interface Sender extends Access {
+export interface Sender extends ActorWithAccess {
   /** Reserved for the sender's message. */
   readonly messageId: MessageId;
   /** Time of the query: the message's `sentAt`. */
   readonly at: Timestamp;
 }
 
-const NO_MESSAGE = sql<MessageId>`0`;
-const NEXT_MESSAGE = sql<MessageId>`nextval('messages_id_seq')::int`;
-const AT = sql<Timestamp>`clock_timestamp()::timestamptz(3)`.as('at');
+const NO_MESSAGE_ID = sql<MessageId>`0`;
+const NEXT_MESSAGE_ID = sql<MessageId>`nextval('messages_id_seq')::int`;
+const CURRENT_TIME = sql<Timestamp>`clock_timestamp()::timestamptz(3)`.as('at');
 
-/** Returns the actor's access for each request, in their order; undefined without access. */
-export async function findAccesses(
+/** Returns the actor for each request, in their order; undefined without access. */
+export async function findActorsWithAccess(
   db: Db,
   requests: readonly AccessRequest[],
-): Promise<(Access | undefined)[]> {
-  const found = await findByIndex(db, requests, NO_MESSAGE);
+): Promise<(ActorWithAccess | undefined)[]> {
+  const found = await findSendersByIndex(db, requests, NO_MESSAGE_ID);
   return requests.map((_, index) => found.get(index));
 }
 
@@ -168,7 +168,7 @@ export async function findSenders(
   db: Db,
   requests: readonly AccessRequest[],
 ): Promise<(Sender | undefined)[]> {
-  const found = await findByIndex(db, requests, NEXT_MESSAGE);
+  const found = await findSendersByIndex(db, requests, NEXT_MESSAGE_ID);
   const ids = [...found.values()].map(({ messageId }) => messageId).sort((a, b) => a - b);
   const times = [...found.values()].map(({ at }) => at).sort();
   return requests.map((_, index) => {
@@ -180,25 +180,25 @@ export async function findSenders(
 }
 
 /** Maps the index of a request to its sender, in any order. */
-async function findByIndex(
+async function findSendersByIndex(
   db: Db,
   requests: readonly AccessRequest[],
   messageId: RawBuilder<MessageId>,
 ): Promise<Map<number, Sender>> {
   const found = new Map<number, Sender>();
   const indexed = requests.map((request, index) => ({ ...request, index }));
-  const ofUsers = indexed.filter(({ account }) => account.kind === 'user');
-  const ofDevices = indexed.filter(({ account }) => account.kind === 'device');
-  if (ofUsers.length > 0) {
-    const rows = await userSenders(db, ofUsers)
-      .select([messageId.as('messageId'), AT])
+  const userRequests = indexed.filter(({ actor }) => actor.kind === 'user');
+  const deviceRequests = indexed.filter(({ actor }) => actor.kind === 'device');
+  if (userRequests.length > 0) {
+    const rows = await selectUserSenders(db, userRequests)
+      .select([messageId.as('messageId'), CURRENT_TIME])
       .execute();
     for (const { index, messageId, at, participantId, online, ...user } of rows)
       found.set(index, { actor: { kind: 'user', user, online }, participantId, messageId, at });
   }
-  if (ofDevices.length > 0) {
-    const rows = await deviceSenders(db, ofDevices)
-      .select([messageId.as('messageId'), AT])
+  if (deviceRequests.length > 0) {
+    const rows = await selectDeviceSenders(db, deviceRequests)
+      .select([messageId.as('messageId'), CURRENT_TIME])
       .execute();
     for (const { index, messageId, at, participantId, online, ...device } of rows)
       found.set(index, { actor: { kind: 'device', device, online }, participantId, messageId, at });
@@ -206,35 +206,35 @@ async function findByIndex(
   return found;
 }
 
-type Indexed = AccessRequest & { readonly index: number };
+type IndexedRequest = AccessRequest & { readonly index: number };
 
-/** The requests of one kind of actor that have access, with the participant. */
-const allowed = (db: Db, kind: ActorRef['kind'], requests: readonly Indexed[]) =>
+/** Selects the requests with access, all by actors of one kind, and their participants. */
+const selectActorsWithAccess = (db: Db, kind: ActorRef['kind'], requests: readonly IndexedRequest[]) =>
   db
     .selectFrom(
       sql<{ index: number; actorId: number; conversationId: ConversationId }>`unnest(
         ${requests.map(({ index }) => index)}::int[],
-        ${requests.map(({ account }) => account.id)}::int[],
+        ${requests.map(({ actor }) => actor.id)}::int[],
         ${requests.map(({ conversationId }) => conversationId)}::int[]
-      )`.as<'given'>(sql`given(index, actor_id, conversation_id)`),
+      )`.as<'input'>(sql`input(index, actor_id, conversation_id)`),
     )
-    .innerJoin(accessOf(kind), (join) =>
+    .innerJoin(accessTable(kind), (join) =>
       join
-        .onRef('access.conversationId', '=', 'given.conversationId')
-        .onRef('access.actorId', '=', 'given.actorId'),
+        .onRef('access.conversationId', '=', 'input.conversationId')
+        .onRef('access.actorId', '=', 'input.actorId'),
     )
-    .select(['given.index', 'access.participantId']);
+    .select(['input.index', 'access.participantId']);
 
-const userSenders = (db: Db, requests: readonly Indexed[]) =>
-  allowed(db, 'user', requests)
+const selectUserSenders = (db: Db, requests: readonly IndexedRequest[]) =>
+  selectActorsWithAccess(db, 'user', requests)
     .innerJoin('users', (join) => join.on('users.id', '=', sql.ref<UserId>('access.actor_id')))
     .leftJoin('presence', (join) =>
       join.on('presence.actorKind', '=', 'user').onRef('presence.actorId', '=', 'users.id'),
     )
     .select([...USER_COLUMNS, isOnline]);
 
-const deviceSenders = (db: Db, requests: readonly Indexed[]) =>
-  allowed(db, 'device', requests)
+const selectDeviceSenders = (db: Db, requests: readonly IndexedRequest[]) =>
+  selectActorsWithAccess(db, 'device', requests)
     .innerJoin('devices', (join) => join.on('devices.id', '=', sql.ref<DeviceId>('access.actor_id')))
     .leftJoin('presence', (join) =>
       join.on('presence.actorKind', '=', 'device').onRef('presence.actorId', '=', 'devices.id'),

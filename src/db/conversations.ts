@@ -39,7 +39,10 @@ export async function setDeviceAccess(
 }
 
 /** Deletes the conversations with at most one participant left. A device with access counts as a participant. */
-export async function removeDeserted(tx: Tx, ids: readonly ConversationId[]): Promise<Conversation[]> {
+export async function removeWithFewerThanTwoParticipants(
+  tx: Tx,
+  ids: readonly ConversationId[],
+): Promise<Conversation[]> {
   return tx
     .deleteFrom('conversations')
     .where('id', '=', anyOf(ids))
@@ -50,7 +53,7 @@ export async function removeDeserted(tx: Tx, ids: readonly ConversationId[]): Pr
     .execute();
 }
 
-export async function removeOfCircle(tx: Tx, circleId: CircleId): Promise<Conversation[]> {
+export async function removeByCircle(tx: Tx, circleId: CircleId): Promise<Conversation[]> {
   return tx
     .deleteFrom('conversations')
     .where('circleId', '=', circleId)
@@ -68,7 +71,7 @@ export async function findByIds(db: Db, ids: readonly ConversationId[]): Promise
 }
 
 /** Returns all conversations of the circles, regardless of access. */
-export async function findIdsOfCircles(db: Db, circleIds: readonly CircleId[]): Promise<ConversationId[]> {
+export async function findIdsByCircles(db: Db, circleIds: readonly CircleId[]): Promise<ConversationId[]> {
   const rows = await db
     .selectFrom('conversations')
     .select('id')
@@ -130,7 +133,7 @@ export async function findParticipant(db: Db, id: ParticipantId): Promise<Partic
   return db.selectFrom('participants').select(PARTICIPANT_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
-export async function findParticipantOf(
+export async function findParticipantByUser(
   db: Db,
   conversationId: ConversationId,
   userId: UserId,
@@ -147,8 +150,11 @@ export async function findParticipantsByIds(db: Db, ids: readonly ParticipantId[
   return db.selectFrom('participants').select(PARTICIPANT_COLUMNS).where('id', '=', anyOf(ids)).execute();
 }
 
-/** Finds those of all these conversations, oldest first. */
-export async function findParticipants(db: Db, ids: readonly ConversationId[]): Promise<Participant[]> {
+/** Finds the participants of all these conversations, oldest first. */
+export async function findParticipantsByConversations(
+  db: Db,
+  ids: readonly ConversationId[],
+): Promise<Participant[]> {
   return db
     .selectFrom('participants')
     .select(PARTICIPANT_COLUMNS)

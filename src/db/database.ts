@@ -28,21 +28,21 @@ export type DatabaseOptions =
   | {
       readonly kind: 'postgres';
       readonly url: string;
-      /** Connections are closed after this time without traffic while a query is in flight. */
-      readonly silenceMs?: number;
+      /** Closes a connection after this time without traffic while a query is in flight. */
+      readonly inactivityTimeoutMs?: number;
     }
   | { readonly kind: 'pglite'; readonly dir: string | undefined };
 
 const MAX_CONNECTIONS = 10;
-/** Max wait for a free or new connection. After it the query fails as unavailable. */
+/** Longest wait for a free or new connection. After it the query fails as unavailable. */
 const CONNECT_TIMEOUT_MS = 10_000;
-const SILENCE_MS = 30_000;
+const INACTIVITY_TIMEOUT_MS = 30_000;
 
 const { builtins } = pg.types;
 
 /** The text form of a timestamp in UTC, the time zone of most servers. The fraction has no trailing zeros. */
 const PLAIN_TIMESTAMP = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,3})?\+00$/;
-const DATE_AND_TIME = '2026-11-26 04:47:06'.length;
+const DATE_AND_TIME_LENGTH = '2026-11-26 04:47:06'.length;
 
 /**
  * Converts a timestamp to ISO 8601 with milliseconds. The common form is rewritten without `Date`, which saves a tenth
@@ -50,8 +50,8 @@ const DATE_AND_TIME = '2026-11-26 04:47:06'.length;
  */
 function isoTimestamp(text: string): string {
   if (!PLAIN_TIMESTAMP.test(text)) return new Date(text).toISOString();
-  const fraction = text.slice(DATE_AND_TIME, -'+00'.length) || '.';
-  return `${text.slice(0, 10)}T${text.slice(11, DATE_AND_TIME)}${fraction.padEnd(4, '0')}Z`;
+  const fraction = text.slice(DATE_AND_TIME_LENGTH, -'+00'.length) || '.';
+  return `${text.slice(0, 10)}T${text.slice(11, DATE_AND_TIME_LENGTH)}${fraction.padEnd(4, '0')}Z`;
 }
 
 /** Keeps rows JSON-safe: timestamps and dates are strings, and 64-bit integers numbers (all are far below 2^53). */
@@ -73,17 +73,21 @@ const types: pg.CustomTypesConfig = {
  */
 export async function openDatabase(options: DatabaseOptions, log: Logger): Promise<Database> {
   return options.kind === 'postgres'
-    ? openPostgres(options.url, log, options.silenceMs)
+    ? openPostgres(options.url, log, options.inactivityTimeoutMs)
     : openEmbedded(options.dir, log);
 }
 
-async function openPostgres(url: string, log: Logger, silenceMs = SILENCE_MS): Promise<Database> {
+async function openPostgres(
+  url: string,
+  log: Logger,
+  inactivityTimeoutMs = INACTIVITY_TIMEOUT_MS,
+): Promise<Database> {
   const pool = new pg.Pool({
     connectionString: url,
     max: MAX_CONNECTIONS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
-    stream: () => openSocket(silenceMs),
+    stream: () => openSocket(inactivityTimeoutMs),
     types,
     application_name: 'parley',
   });
@@ -93,20 +97,29 @@ async function openPostgres(url: string, log: Logger, silenceMs = SILENCE_MS): P
   pool.on('connect', (client) =>
     client.on('error', (error) => log.debug({ err: error }, 'database connection lost')),
   );
-  const db = connect(pool);
+  const db = createKysely(pool);
   try {
-    return { kind: 'postgres', db, url, epoch: await prepare(db), [Symbol.asyncDispose]: () => db.destroy() };
+    return {
+      kind: 'postgres',
+      db,
+      url,
+      epoch: await migrateAndReadEpoch(db),
+      [Symbol.asyncDispose]: () => db.destroy(),
+    };
   } catch (error) {
     await db.destroy();
     throw error;
   }
 }
 
-/** Opens a socket that is destroyed after a silence, so that queries fail when the network was cut without a reset. */
-function openSocket(silenceMs: number): Socket {
+/**
+ * Opens a socket with an inactivity timeout that destroys it, so that queries fail when the network was cut without a
+ * reset.
+ */
+function openSocket(inactivityTimeoutMs: number): Socket {
   const socket = new Socket();
-  return socket.setTimeout(silenceMs, () => {
-    const error = new Error(`The database did not respond within ${silenceMs} ms.`);
+  return socket.setTimeout(inactivityTimeoutMs, () => {
+    const error = new Error(`The database did not respond within ${inactivityTimeoutMs} ms.`);
     socket.destroy(Object.assign(error, { code: 'ETIMEDOUT' }));
   });
 }
@@ -121,27 +134,35 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
     });
     const pool = new pg.Pool({ ...createPgConfig(patchPglite(pglite)), max: 1, types });
     pool.on('error', (error) => log.warn({ err: error }, 'embedded database connection lost'));
-    const db = connect(pool);
+    const db = createKysely(pool);
     const close = async () => {
       await db.destroy();
       await pglite.close();
       lock?.close();
     };
-    return { kind: 'pglite', db, url: undefined, epoch: await prepare(db), [Symbol.asyncDispose]: close };
+    return {
+      kind: 'pglite',
+      db,
+      url: undefined,
+      epoch: await migrateAndReadEpoch(db),
+      [Symbol.asyncDispose]: close,
+    };
   } catch (error) {
     lock?.close();
     throw error;
   }
 }
 
-function connect(pool: pg.Pool): Db {
+/** Creates the query builder. The pool connects with its first query. */
+function createKysely(pool: pg.Pool): Db {
   return new Kysely<Tables>({
     dialect: new PostgresDialect({ pool: withPreparedStatements(pool) }),
     plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
   });
 }
 
-async function prepare(db: Db): Promise<string> {
+/** Runs pending migrations. Returns the epoch. */
+async function migrateAndReadEpoch(db: Db): Promise<string> {
   await migrate(db);
   const epoch = await db
     .selectFrom('settings')
@@ -163,21 +184,22 @@ export interface Snapshot {
 }
 
 export function openSnapshot(db: Db): Promise<Snapshot> {
-  const finished = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<void>();
   return new Promise((resolve, reject) => {
-    const reading = db
+    const transaction = db
       .transaction()
       .setIsolationLevel('repeatable read')
       .setAccessMode('read only')
       .execute((tx) => {
         const close = async (): Promise<void> => {
-          finished.resolve();
+          closed.resolve();
           // The reads are valid even if the commit fails.
-          await reading.catch(() => undefined);
+          await transaction.catch(() => undefined);
         };
         resolve({ db: tx, close });
-        return finished.promise;
+        // Stays pending until `close`: the transaction is open as long as this callback runs.
+        return closed.promise;
       });
-    reading.catch(reject);
+    transaction.catch(reject);
   });
 }

@@ -40,7 +40,7 @@ export async function findByIds(db: Db, ids: readonly DeviceId[]): Promise<Devic
   return db.selectFrom('devices').select(DEVICE_COLUMNS).where('id', '=', anyOf(ids)).execute();
 }
 
-export async function findOfCircles(db: Db, circleIds: readonly CircleId[]): Promise<Device[]> {
+export async function findByCircles(db: Db, circleIds: readonly CircleId[]): Promise<Device[]> {
   return db.selectFrom('devices').select(DEVICE_COLUMNS).where('circleId', '=', anyOf(circleIds)).execute();
 }
 

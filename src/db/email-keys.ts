@@ -4,7 +4,7 @@ import { emailKey } from '../lib/text.ts';
 import type { Db } from './database.ts';
 import { isUniqueViolation } from './users.ts';
 
-const BATCH = 2_000;
+const BATCH_SIZE = 2_000;
 
 /**
  * Fills in the missing e-mail keys: of users from before migration 0003, and of users that a node of an older version
@@ -30,19 +30,19 @@ function fillBatch(db: Db, after: UserId): Promise<UserId | undefined> {
       .where('id', '>', after)
       .where(sql<boolean>`keyed_email is distinct from email`)
       .orderBy('id')
-      .limit(BATCH)
+      .limit(BATCH_SIZE)
       .execute();
     const ids = rows.map(({ id }) => id);
     const emails = rows.map(({ email }) => email);
     await sql`
-      update users set email_key = given.key, keyed_email = given.email
+      update users set email_key = input.key, keyed_email = input.email
       from (
         select distinct on (key) id, email, key
         from unnest(${ids}::int[], ${emails}::text[], ${emails.map(emailKey)}::text[]) as rows (id, email, key)
         order by key, id
-      ) as given
-      where users.id = given.id and users.email = given.email and not exists (
-        select 1 from users as other where other.email_key = given.key and other.keyed_email = other.email
+      ) as input
+      where users.id = input.id and users.email = input.email and not exists (
+        select 1 from users as other where other.email_key = input.key and other.keyed_email = other.email
       )
     `.execute(tx);
     return rows.at(-1)?.id;

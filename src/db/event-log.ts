@@ -27,14 +27,14 @@ export interface EventLog {
   /** Undefined for an unknown topic. */
   readRange(topic: string): Promise<LogRange | undefined>;
   /** Reads events after a position, oldest first, at most `limit`. Undefined for an unknown topic. */
-  readAfter(topic: string, position: number, limit: number): Promise<LogPage | undefined>;
+  readAfter(topic: string, afterSeq: number, limit: number): Promise<LogPage | undefined>;
   /** Reads the heads of the topics that exist. */
   readHeads(topics: readonly string[]): Promise<ReadonlyMap<string, number>>;
 }
 
 export const createEventLog = (db: Db): EventLog => ({
   readRange: (topic) => readRange(db, topic),
-  readAfter: (topic, position, limit) => readAfter(db, topic, position, limit),
+  readAfter: (topic, afterSeq, limit) => readAfter(db, topic, afterSeq, limit),
   readHeads: (topics) => readHeads(db, topics),
 });
 
@@ -81,11 +81,11 @@ export async function append(tx: Tx, entries: readonly NewLogEntry[]): Promise<T
         unnest(${entries.map(({ topic }) => topic)}::text[]),
         unnest(${entries.map(({ seq }) => seq)}::bigint[]),
         json_array_elements(${events}::json)
-      ) as given (topic, seq, event)
+      ) as input (topic, seq, event)
     ), advanced as (
-      update topics set head = given.head
-      from unnest(${[...heads.keys()]}::text[], ${[...heads.values()]}::bigint[]) as given (topic, head)
-      where topics.topic = given.topic
+      update topics set head = input.head
+      from unnest(${[...heads.keys()]}::text[], ${[...heads.values()]}::bigint[]) as input (topic, head)
+      where topics.topic = input.topic
     )
     select at from clock
   `.execute(tx);
@@ -131,7 +131,7 @@ export async function readHeads(db: Db, topics: readonly string[]): Promise<Map<
 export async function readAfter(
   db: Db,
   topic: string,
-  position: number,
+  afterSeq: number,
   limit: number,
 ): Promise<LogPage | undefined> {
   const rows = await db
@@ -142,7 +142,7 @@ export async function readAfter(
           .selectFrom('events')
           .select(['seq', 'event', 'at'])
           .where('topic', '=', topic)
-          .where('seq', '>', position)
+          .where('seq', '>', afterSeq)
           .orderBy('seq')
           .limit(limit)
           .as('page'),

@@ -23,7 +23,7 @@ export async function claimKeys(tx: Tx, claims: readonly KeyClaim[]): Promise<Se
       ${claims.map(({ account }) => account)}::text[],
       ${claims.map(({ key }) => key)}::text[],
       ${claims.map(({ messageId }) => messageId)}::int[]
-    ) as given (account, key, message_id)
+    ) as input (account, key, message_id)
     order by account collate "C", key collate "C", message_id
     on conflict do nothing
     returning message_id

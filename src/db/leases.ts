@@ -8,18 +8,21 @@ import type { LeaseKind } from './tables.ts';
 /** A node without a heartbeat for this long is dead, and so are its connections. */
 const DEAD_AFTER = sql`interval '15 seconds'`;
 /** SQLSTATEs when the node's row is missing (foreign key) or is being deleted concurrently (deadlock). */
-const NODE_MISSING = ['23503', '40P01'];
+const NODE_MISSING_SQLSTATES = ['23503', '40P01'];
 
 export interface LeaseRow {
   readonly id: number;
   readonly kind: LeaseKind;
-  readonly account: ActorRef;
+  readonly actor: ActorRef;
 }
 
-/** Registers a node. With `alone` no other node uses the database: removes former nodes, and sets all actors offline. */
-export async function addNode(db: Db, nodeId: string, alone: boolean): Promise<void> {
+/**
+ * Registers a node. With `alone` no other process uses the database: removes former nodes, and sets all actors
+ * offline.
+ */
+export async function addNode(db: Db, nodeId: string, isOnlyProcess: boolean): Promise<void> {
   await db.transaction().execute(async (tx) => {
-    if (alone) {
+    if (isOnlyProcess) {
       await tx.deleteFrom('nodes').execute();
       await tx.updateTable('presence').set({ online: false }).where('online', '=', true).execute();
     }
@@ -53,7 +56,7 @@ export async function retireNode(db: Db, nodeId: string, graceMs: number): Promi
 }
 
 /**
- * Adds leases with ascending ids in the given order. `cameOnline` is set if the account was offline. Undefined when the
+ * Adds leases with ascending ids in the given order. `cameOnline` is set if the actor was offline. Undefined when the
  * node is not registered. Locks the rows in `presence`, so that a concurrent `markOffline` waits and sees the leases.
  */
 export async function addLeases(
@@ -63,37 +66,41 @@ export async function addLeases(
 ): Promise<readonly { readonly id: number; readonly cameOnline: boolean }[] | undefined> {
   try {
     const { rows } = await sql<{ id: number; cameOnline: boolean }>`
-      with given as (
+      with input as (
         select nextval(pg_get_serial_sequence('leases', 'id')) as id, kind, actor_kind, actor_id
         from unnest(
           ${leases.map((lease) => lease.kind)}::text[],
-          ${leases.map((lease) => lease.account.kind)}::text[],
-          ${leases.map((lease) => lease.account.id)}::int[]
-        ) as given (kind, actor_kind, actor_id)
+          ${leases.map((lease) => lease.actor.kind)}::text[],
+          ${leases.map((lease) => lease.actor.id)}::int[]
+        ) as input (kind, actor_kind, actor_id)
       ), lease as (
         insert into leases (id, node_id, kind, actor_kind, actor_id)
         overriding system value
-        select id, ${nodeId}, kind, actor_kind, actor_id from given
+        select id, ${nodeId}, kind, actor_kind, actor_id from input
       ), came_online as (
         insert into presence (actor_kind, actor_id, online)
-        select distinct actor_kind, actor_id, true from given order by actor_kind, actor_id
+        select distinct actor_kind, actor_id, true from input order by actor_kind, actor_id
         on conflict (actor_kind, actor_id) do update set online = true where not presence.online
         returning actor_kind, actor_id
       )
       select id, came_online.actor_id is not null as "cameOnline"
-      from given left join came_online using (actor_kind, actor_id)
+      from input left join came_online using (actor_kind, actor_id)
       order by id
     `.execute(db);
     return rows;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && NODE_MISSING.some((code) => code === error.code)) {
+    if (
+      error instanceof Error &&
+      'code' in error &&
+      NODE_MISSING_SQLSTATES.some((code) => code === error.code)
+    ) {
       return undefined;
     }
     throw error;
   }
 }
 
-/** Registers a node again that was declared dead, with its leases. Returns the accounts that came online. */
+/** Registers a node again that was declared dead, with its leases. Returns the actors that came online. */
 export async function restoreNode(db: Db, nodeId: string, leases: readonly LeaseRow[]): Promise<ActorRef[]> {
   return db.transaction().execute(async (tx) => {
     await sql`
@@ -106,9 +113,9 @@ export async function restoreNode(db: Db, nodeId: string, leases: readonly Lease
       from unnest(
         ${leases.map((lease) => lease.id)}::bigint[],
         ${leases.map((lease) => lease.kind)}::text[],
-        ${leases.map((lease) => lease.account.kind)}::text[],
-        ${leases.map((lease) => lease.account.id)}::int[]
-      ) as given (id, kind, actor_kind, actor_id)
+        ${leases.map((lease) => lease.actor.kind)}::text[],
+        ${leases.map((lease) => lease.actor.id)}::int[]
+      ) as input (id, kind, actor_kind, actor_id)
       on conflict do nothing
     `.execute(tx);
     const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
@@ -122,24 +129,24 @@ export async function restoreNode(db: Db, nodeId: string, leases: readonly Lease
   });
 }
 
-/** Marks the leases of closed connections. Their accounts stay online until `removeLeases`. */
+/** Marks the leases of closed connections. Their actors stay online until `removeLeases`. */
 export async function closeLeases(db: Db, ids: readonly number[]): Promise<void> {
   await db.updateTable('leases').set({ closedAt: now }).where('id', '=', anyOfLeases(ids)).execute();
 }
 
-/** Removes leases. Returns those of the accounts that went offline. */
+/** Removes leases. Returns those of the given actors that went offline. */
 export async function removeLeases(
   db: Db,
   ids: readonly number[],
-  accounts: readonly ActorRef[],
+  actors: readonly ActorRef[],
 ): Promise<ActorRef[]> {
   return db.transaction().execute(async (tx) => {
     await tx.deleteFrom('leases').where('id', '=', anyOfLeases(ids)).execute();
-    return markOffline(tx, accounts);
+    return markOffline(tx, actors);
   });
 }
 
-/** Removes dead nodes. Returns the accounts that went offline. */
+/** Removes dead nodes. Returns the actors that went offline. */
 export async function removeDeadNodes(db: Db, graceMs: number): Promise<ActorRef[]> {
   // A heartbeat in the future is from before the clock was set back: the node would count as alive until then.
   await sql`
@@ -165,23 +172,23 @@ export async function removeDeadNodes(db: Db, graceMs: number): Promise<ActorRef
 }
 
 /**
- * Sets accounts without a lease offline. Locks their rows first, in order, and checks the leases in a second
+ * Sets actors without a lease offline. Locks their rows first, in order, and checks the leases in a second
  * statement: its snapshot includes leases that a concurrent `addLeases`, which held the lock, has added.
  */
-async function markOffline(tx: Tx, accounts: readonly ActorRef[]): Promise<ActorRef[]> {
-  if (accounts.length === 0) return [];
-  const given = sql`unnest(
-    ${accounts.map((account) => account.kind)}::text[], ${accounts.map((account) => account.id)}::int[]
-  ) as given (actor_kind, actor_id)`;
+async function markOffline(tx: Tx, actors: readonly ActorRef[]): Promise<ActorRef[]> {
+  if (actors.length === 0) return [];
+  const input = sql`unnest(
+    ${actors.map((actor) => actor.kind)}::text[], ${actors.map((actor) => actor.id)}::int[]
+  ) as input (actor_kind, actor_id)`;
   await sql`
     select 1 from presence
-    where (actor_kind, actor_id) in (select actor_kind, actor_id from ${given})
+    where (actor_kind, actor_id) in (select actor_kind, actor_id from ${input})
     order by actor_kind, actor_id
     for update
   `.execute(tx);
   const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
     update presence set online = false
-    where online and (actor_kind, actor_id) in (select actor_kind, actor_id from ${given})
+    where online and (actor_kind, actor_id) in (select actor_kind, actor_id from ${input})
       and not exists (
         select 1 from leases
         where leases.actor_kind = presence.actor_kind and leases.actor_id = presence.actor_id
@@ -191,20 +198,20 @@ async function markOffline(tx: Tx, accounts: readonly ActorRef[]): Promise<Actor
   return rows.map(toActorRef);
 }
 
-/** How an account can be called. */
+/** How an actor can be called. */
 export interface Reachability {
-  /** Lease of its newest legacy connection. */
+  /** Lease of its newest legacy connection; null without one. */
   readonly legacyLease: number | null;
-  /** The account subscribes to signals. */
+  /** Whether it subscribes to signals. */
   readonly signals: boolean;
 }
 
-export async function findReachability(db: Db, account: ActorRef): Promise<Reachability> {
+export async function findReachability(db: Db, actor: ActorRef): Promise<Reachability> {
   const { rows } = await sql<Reachability>`
     select max(leases.id) filter (where kind = 'legacy') as legacy_lease,
       coalesce(bool_or(kind = 'signals'), false) as signals
     from leases join nodes on nodes.id = leases.node_id
-    where actor_kind = ${account.kind} and actor_id = ${account.id} and closed_at is null
+    where actor_kind = ${actor.kind} and actor_id = ${actor.id} and closed_at is null
       and nodes.seen_at >= least(clock_timestamp(), (select max(seen_at) from nodes)) - ${DEAD_AFTER}
   `.execute(db);
   return rows[0] ?? { legacyLease: null, signals: false };

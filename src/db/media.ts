@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { MediaId, MessageId } from '../ids.ts';
 import { MEDIA_COLUMNS, MESSAGE_COLUMNS } from './columns.ts';
-import { hasAccess } from './conversation-access.ts';
+import { accessCondition } from './conversation-access.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
 import type { Media, Message } from './tables.ts';
@@ -18,10 +18,10 @@ export async function findByMessages(db: Db, ids: readonly MessageId[]): Promise
     .execute();
 }
 
-/** Finds media with the name of its stored file. Undefined unless the account has access to its conversation. */
+/** Finds media with the name of its stored file. Undefined unless the actor has access to its conversation. */
 export async function findReadable(
   db: Db,
-  account: ActorRef,
+  actor: ActorRef,
   id: MediaId,
 ): Promise<{ readonly media: Media; readonly storageName: string | null } | undefined> {
   const row = await db
@@ -29,7 +29,7 @@ export async function findReadable(
     .innerJoin('messages', 'messages.id', 'media.messageId')
     .select([...MEDIA_COLUMNS, 'media.storageName'])
     .where('media.id', '=', id)
-    .where(hasAccess(account, sql.ref('messages.conversation_id')))
+    .where(accessCondition(actor, sql.ref('messages.conversation_id')))
     .executeTakeFirst();
   if (row === undefined) return undefined;
   const { storageName, ...media } = row;

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { ConversationId, MessageId, ParticipantId } from '../ids.ts';
 import { MESSAGE_COLUMNS } from './columns.ts';
-import { hasAccess } from './conversation-access.ts';
+import { accessCondition } from './conversation-access.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
 import type { Media, Message, Timestamp } from './tables.ts';
@@ -21,10 +21,10 @@ export interface NewMessage {
 /** Stores messages, and the media rows of their files, in one statement. Returns them in the same order. */
 export async function insert(
   tx: Tx,
-  given: readonly NewMessage[],
+  newMessages: readonly NewMessage[],
 ): Promise<{ readonly message: Message; readonly media: readonly Media[] }[]> {
-  const messages = given.map(messageOf);
-  const files = given.flatMap(({ id, files }) => files.map((identifier) => ({ id, identifier })));
+  const messages = newMessages.map(toMessage);
+  const files = newMessages.flatMap(({ id, files }) => files.map((identifier) => ({ id, identifier })));
   const { rows } = await sql<Pick<Media, 'id' | 'messageId' | 'identifier'>>`
     with message as (
       insert into messages (
@@ -44,14 +44,14 @@ export async function insert(
         ${messages.map(({ status }) => status)}::text[],
         ${messages.map(({ mediaCount }) => mediaCount)}::int[],
         ${messages.map(({ sentAt }) => sentAt)}::timestamptz[]
-      ) as given (
+      ) as input (
         id, conversation_id, author_user_id, author_device_id, participant_id, text, status, media_count, sent_at
       )
     ), file as (
       insert into media (message_id, identifier)
       select message_id, identifier
       from unnest(${files.map(({ id }) => id)}::int[], ${files.map(({ identifier }) => identifier)}::text[])
-        with ordinality as given (message_id, identifier, ordinal)
+        with ordinality as input (message_id, identifier, ordinal)
       order by ordinal
       returning id, message_id, identifier
     )
@@ -61,7 +61,7 @@ export async function insert(
   return messages.map((message) => ({ message, media: media.get(message.id) ?? [] }));
 }
 
-const messageOf = ({ author, files, sentAt, ...message }: NewMessage): Message => ({
+const toMessage = ({ author, files, sentAt, ...message }: NewMessage): Message => ({
   ...message,
   authorUserId: author.kind === 'user' ? author.id : null,
   authorDeviceId: author.kind === 'device' ? author.id : null,
@@ -84,13 +84,13 @@ export async function findById(db: Db, id: MessageId): Promise<Message | undefin
   return db.selectFrom('messages').select(MESSAGE_COLUMNS).where('id', '=', id).executeTakeFirst();
 }
 
-/** Returns the messages of conversations to which the account has access. */
-export async function findReadable(db: Db, account: ActorRef, ids: readonly MessageId[]): Promise<Message[]> {
+/** Returns the messages of conversations to which the actor has access. */
+export async function findReadable(db: Db, actor: ActorRef, ids: readonly MessageId[]): Promise<Message[]> {
   return db
     .selectFrom('messages')
     .select(MESSAGE_COLUMNS)
     .where('messages.id', '=', anyOf(ids))
-    .where(hasAccess(account, sql.ref('messages.conversation_id')))
+    .where(accessCondition(actor, sql.ref('messages.conversation_id')))
     .execute();
 }
 
@@ -131,13 +131,13 @@ export async function findPages(
 ): Promise<Message[]> {
   const direction = page.newestFirst ? 'desc' : 'asc';
   return db
-    .selectFrom(sql<{ id: ConversationId }>`unnest(${ids}::int[])`.as<'given'>(sql`given(id)`))
+    .selectFrom(sql<{ id: ConversationId }>`unnest(${ids}::int[])`.as<'input'>(sql`input(id)`))
     .innerJoinLateral(
       (inner) =>
         inner
           .selectFrom('messages')
           .select(MESSAGE_COLUMNS)
-          .whereRef('messages.conversationId', '=', 'given.id')
+          .whereRef('messages.conversationId', '=', 'input.id')
           .$if(page.after !== undefined, (query) =>
             query.where('messages.id', '>', sql<MessageId>`${page.after}`),
           )

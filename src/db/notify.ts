@@ -4,10 +4,10 @@ import { openReconnectingClient } from './reconnecting-client.ts';
 
 const CHANNEL = 'parley';
 const CONNECT_TIMEOUT_MS = 5_000;
-const MAX_BATCH = 500;
+const MAX_BATCH_SIZE = 500;
 
-/** In bytes. PostgreSQL limits the payload of NOTIFY to less than 8,000. */
-export const MAX_NOTIFICATION = 7_900;
+/** PostgreSQL limits the payload of NOTIFY to less than 8,000 bytes. */
+export const MAX_NOTIFICATION_BYTES = 7_900;
 
 export interface NotifierOptions {
   readonly url: string;
@@ -16,8 +16,8 @@ export interface NotifierOptions {
   onText(text: string): void;
   /** Called after each reconnect: texts sent meanwhile are lost. */
   onListening(): void;
-  /** Response time after which the connection counts as lost. */
-  readonly answerTimeoutMs?: number;
+  /** The connection counts as lost when the server does not respond within this time. */
+  readonly responseTimeoutMs?: number;
 }
 
 /** Sends short texts to all processes that use a database. Delivery is at most once. */
@@ -35,7 +35,7 @@ export async function openNotifier(options: NotifierOptions): Promise<Notifier> 
   const listener = await openReconnectingClient<pg.Client>({
     target: 'the other nodes',
     log: options.log,
-    answerTimeoutMs: options.answerTimeoutMs,
+    responseTimeoutMs: options.responseTimeoutMs,
     open: (lost) => openListener(options.url, options.onText, lost),
     close: (client) => client.end(),
     onReconnect: options.onListening,
@@ -45,9 +45,9 @@ export async function openNotifier(options: NotifierOptions): Promise<Notifier> 
       return listener.connected;
     },
     async send(texts) {
-      for (let from = 0; from < texts.length; from += MAX_BATCH) {
-        const values = [CHANNEL, JSON.stringify(texts.slice(from, from + MAX_BATCH))];
-        const statement = 'select pg_notify($1, text) from json_array_elements_text($2) as given (text)';
+      for (let from = 0; from < texts.length; from += MAX_BATCH_SIZE) {
+        const values = [CHANNEL, JSON.stringify(texts.slice(from, from + MAX_BATCH_SIZE))];
+        const statement = 'select pg_notify($1, text) from json_array_elements_text($2) as input (text)';
         await listener.use((client) => client.query(statement, values));
       }
     },

@@ -2,7 +2,7 @@ import type { PostgresPool, PostgresPoolClient } from 'kysely';
 import type pg from 'pg';
 
 /** Per pool. A connection keeps its prepared statements until it closes. */
-const MAX_PREPARED = 500;
+const MAX_PREPARED_STATEMENTS = 500;
 /** A statement with more parameters contains a list, and has a different text for each length. */
 const MAX_PARAMETERS = 32;
 
@@ -40,7 +40,7 @@ function createNames() {
     nameOf(text: string, parameters: readonly unknown[]): string | undefined {
       if (parameters.length === 0 || parameters.length > MAX_PARAMETERS) return undefined;
       const known = names.get(text);
-      if (known !== undefined || names.size === MAX_PREPARED) return known;
+      if (known !== undefined || names.size === MAX_PREPARED_STATEMENTS) return known;
       const name = `parley-${(named += 1)}`;
       names.set(text, name);
       return name;

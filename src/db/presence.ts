@@ -6,25 +6,25 @@ import type { ActorRow } from './actors.ts';
 import type { Db } from './database.ts';
 import { anyOf } from './sql.ts';
 
-/** Returns those of the accounts that are online. */
-export async function findOnline(db: Db, accounts: readonly ActorRef[]): Promise<ActorRef[]> {
-  if (accounts.length === 0) return [];
+/** Returns those of the actors that are online. */
+export async function findOnline(db: Db, refs: readonly ActorRef[]): Promise<ActorRef[]> {
+  if (refs.length === 0) return [];
   const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
     select presence.actor_kind, presence.actor_id
     from presence join unnest(
-      ${accounts.map((account) => account.kind)}::text[], ${accounts.map((account) => account.id)}::int[]
-    ) as given (actor_kind, actor_id) using (actor_kind, actor_id)
+      ${refs.map((actor) => actor.kind)}::text[], ${refs.map((actor) => actor.id)}::int[]
+    ) as input (actor_kind, actor_id) using (actor_kind, actor_id)
     where presence.online
   `.execute(db);
   return rows.map(toActorRef);
 }
 
-/** Finds the actors with the circles they belong to. Deleted accounts are left out. */
-export async function findCirclesOfActors(
+/** Finds the actors with the circles they belong to. Deleted actors are left out. */
+export async function findActorsWithCircles(
   db: Db,
-  accounts: readonly ActorRef[],
+  refs: readonly ActorRef[],
 ): Promise<{ readonly actor: ActorRow; readonly circleIds: readonly CircleId[] }[]> {
-  const actors = await findActors(db, accounts);
+  const actors = await findActors(db, refs);
   const userIds = actors.flatMap((actor) => (actor.kind === 'user' ? [actor.user.id] : []));
   const memberships = await db
     .selectFrom('memberships')

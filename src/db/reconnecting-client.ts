@@ -1,10 +1,10 @@
 import { withTimeout } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
 
-const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 5_000;
+const INITIAL_RETRY_MS = 100;
+const MAX_RETRY_MS = 5_000;
 /** A connection that was interrupted without a FIN never responds: it counts as lost after this. */
-const ANSWER_TIMEOUT_MS = 10_000;
+const RESPONSE_TIMEOUT_MS = 10_000;
 
 /** A connection that is replaced when it is lost. */
 export interface ReconnectingClient<Connection> extends AsyncDisposable {
@@ -23,16 +23,16 @@ export interface ReconnectingClientOptions<Connection> {
   open(onLost: (error: unknown) => void): Promise<Connection>;
   close(connection: Connection): Promise<unknown>;
   onReconnect(): void;
-  readonly answerTimeoutMs?: number | undefined;
+  readonly responseTimeoutMs?: number | undefined;
 }
 
 /** Opens a connection and keeps it open. Throws if the first connection fails. */
 export async function openReconnectingClient<Connection>(
   options: ReconnectingClientOptions<Connection>,
 ): Promise<ReconnectingClient<Connection>> {
-  const { target, log, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options;
+  const { target, log, responseTimeoutMs = RESPONSE_TIMEOUT_MS } = options;
   let current: { readonly connection: Connection } | undefined;
-  let retryMs = FIRST_RETRY_MS;
+  let retryMs = INITIAL_RETRY_MS;
   let retry: NodeJS.Timeout | undefined;
   let closed = false;
 
@@ -52,7 +52,7 @@ export async function openReconnectingClient<Connection>(
     }
     state.opened = { connection };
     current = state.opened;
-    retryMs = FIRST_RETRY_MS;
+    retryMs = INITIAL_RETRY_MS;
   };
   const handleLoss = (opened: { readonly connection: Connection }, error: unknown): void => {
     if (current !== opened) return;
@@ -77,7 +77,7 @@ export async function openReconnectingClient<Connection>(
     };
     // Jitter: nodes that lost the server together must not reconnect together.
     retry = setTimeout(reconnect, retryMs * (0.5 + Math.random()));
-    retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
+    retryMs = Math.min(retryMs * 2, MAX_RETRY_MS);
   };
 
   await connect();
@@ -89,7 +89,7 @@ export async function openReconnectingClient<Connection>(
       const used = current;
       if (used === undefined) throw new Error(`Not connected to ${target}`);
       try {
-        await withTimeout(answerTimeoutMs, work(used.connection));
+        await withTimeout(responseTimeoutMs, work(used.connection));
       } catch (error) {
         handleLoss(used, error);
         throw error;

@@ -22,7 +22,7 @@ export interface TokenCheck {
  */
 export async function areActive(db: Db, tokens: readonly TokenCheck[]): Promise<boolean[]> {
   const { rows } = await sql<{ active: boolean }>`
-    select not exists (select from revoked_tokens where revoked_tokens.token_id = given.token_id)
+    select not exists (select from revoked_tokens where revoked_tokens.token_id = input.token_id)
       and case actor_kind
         when 'user' then exists (
           select from users
@@ -36,7 +36,7 @@ export async function areActive(db: Db, tokens: readonly TokenCheck[]): Promise<
       ${tokens.map(({ actor }) => actor.id)}::int[],
       ${tokens.map(({ tokenId }) => tokenId)}::text[],
       ${tokens.map(({ issuedAt }) => issuedAt)}::float8[]
-    ) with ordinality as given (actor_kind, actor_id, token_id, issued_at, ordinal)
+    ) with ordinality as input (actor_kind, actor_id, token_id, issued_at, ordinal)
     order by ordinal
   `.execute(db);
   return rows.map(({ active }) => active);
@@ -83,7 +83,7 @@ export async function revoke(tx: Tx, tokenId: string, expiresAt: Timestamp): Pro
 }
 
 /**
- * Deletes revocations of expired tokens, which are refused anyway. Compares both clocks, because expiry is checked by
+ * Deletes revocations of expired tokens, which are rejected anyway. Compares both clocks, because expiry is checked by
  * the clock of this process. Returns the number of deleted rows.
  */
 export async function deleteExpiredRevocations(db: Db): Promise<number> {

@@ -34,7 +34,7 @@ export interface UsersTable {
   passwordHash: string | null;
   /** `<issuer> <subject>` of the external identity provider. */
   subject: string | null;
-  /** Tokens issued before this time are refused; null accepts all. */
+  /** Tokens issued before this time are rejected; null accepts all. */
   sessionsSince: Timestamp | null;
   firstName: string;
   lastName: string;

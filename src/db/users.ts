@@ -26,13 +26,19 @@ export interface UserChanges {
   readonly birthday?: string | null | undefined;
 }
 
-/** Compares a key, unless it is stale: an older node updates only the e-mail. */
-const keyIs = (key: RawBuilder<unknown>): RawBuilder<boolean> =>
+/**
+ * SQL condition: the user's e-mail key equals `key`. A stale key matches nothing: a node of an older version updates
+ * only the e-mail, and then `keyed_email` differs from it.
+ */
+const matchesKey = (key: RawBuilder<unknown>): RawBuilder<boolean> =>
   sql<boolean>`(users.email_key = ${key} and users.keyed_email = users.email)`;
 
-/** Matches users with the e-mail in any spelling: one, and at most one more from before there were keys. */
-export const emailIs = (email: string): RawBuilder<boolean> =>
-  sql<boolean>`(${keyIs(sql`${emailKey(email)}`)} or lower(users.email) = lower(${email}))`;
+/**
+ * SQL condition: the user has the e-mail, in any spelling. Matches one user, and at most one more that was created
+ * before e-mails had keys.
+ */
+export const matchesEmail = (email: string): RawBuilder<boolean> =>
+  sql<boolean>`(${matchesKey(sql`${emailKey(email)}`)} or lower(users.email) = lower(${email}))`;
 
 /** Sorts the user with the same spelling first. */
 export const emailOrder = (email: string): RawBuilder<boolean> =>
@@ -42,7 +48,7 @@ export const emailOrder = (email: string): RawBuilder<boolean> =>
 export async function insert(tx: Tx, user: NewUser): Promise<User | undefined> {
   return tx
     .insertInto('users')
-    .values({ ...user, ...keyOf(user) })
+    .values({ ...user, ...toKeyColumns(user) })
     .onConflict((conflict) => conflict.doNothing())
     .returning(USER_COLUMNS)
     .executeTakeFirst();
@@ -53,7 +59,7 @@ export async function update(tx: Tx, id: UserId, changes: UserChanges): Promise<
   try {
     return await tx
       .updateTable('users')
-      .set({ ...changes, ...keyOf(changes), updatedAt: now })
+      .set({ ...changes, ...toKeyColumns(changes), updatedAt: now })
       .where('id', '=', id)
       .returning(USER_COLUMNS)
       .executeTakeFirstOrThrow();
@@ -63,7 +69,9 @@ export async function update(tx: Tx, id: UserId, changes: UserChanges): Promise<
   }
 }
 
-const keyOf = ({ email }: UserChanges): { readonly emailKey?: string; readonly keyedEmail?: string } =>
+const toKeyColumns = ({
+  email,
+}: UserChanges): { readonly emailKey?: string; readonly keyedEmail?: string } =>
   email === undefined ? {} : { emailKey: emailKey(email), keyedEmail: email };
 
 export const isUniqueViolation = (error: unknown): boolean =>
@@ -88,11 +96,11 @@ export async function adoptSubject(tx: Tx, email: string, subject: string): Prom
   return tx
     .updateTable('users')
     .set({ subject, passwordHash: null, sessionsSince: now })
-    .where('users.id', '=', (where) =>
-      where
+    .where('users.id', '=', (eb) =>
+      eb
         .selectFrom('users')
         .select('users.id')
-        .where(sql<boolean>`lower(users.email) in (${sql.join(formsOf(email))})`)
+        .where(sql<boolean>`lower(users.email) in (${sql.join(storedForms(email))})`)
         .orderBy(emailOrder(email))
         .limit(1),
     )
@@ -101,8 +109,8 @@ export async function adoptSubject(tx: Tx, email: string, subject: string): Prom
     .executeTakeFirst();
 }
 
-/** Returns the forms in which an address from before there were keys may be stored. */
-const formsOf = (email: string): RawBuilder<string>[] =>
+/** Returns the forms in which an address that was stored before e-mails had keys may be spelled. */
+const storedForms = (email: string): RawBuilder<string>[] =>
   [email, email.normalize('NFC'), email.normalize('NFD')].map((form) => sql<string>`lower(${form})`);
 
 export async function remove(tx: Tx, id: UserId): Promise<void> {
@@ -117,7 +125,7 @@ export async function findByEmail(db: Db, email: string): Promise<User | undefin
   return db
     .selectFrom('users')
     .select(USER_COLUMNS)
-    .where(emailIs(email))
+    .where(matchesEmail(email))
     .orderBy(emailOrder(email))
     .executeTakeFirst();
 }
@@ -134,7 +142,7 @@ export async function findCredentials(
   const row = await db
     .selectFrom('users')
     .select([...USER_COLUMNS, 'passwordHash'])
-    .where(emailIs(email))
+    .where(matchesEmail(email))
     .orderBy(emailOrder(email))
     .executeTakeFirst();
   if (row === undefined) return undefined;
@@ -160,55 +168,55 @@ export async function findMembersByEmails(
   emails: readonly string[],
 ): Promise<(User | undefined)[]> {
   const keys = emails.map(emailKey);
-  const given = sql<{
+  const input = sql<{
     email: string;
     key: string;
     ordinal: number;
   }>`unnest(${emails}::text[], ${keys}::text[]) with ordinality`;
   const rows = await db
-    .selectFrom(given.as<'given'>(sql`given (email, key, ordinal)`))
+    .selectFrom(input.as<'input'>(sql`input (email, key, ordinal)`))
     .innerJoin('users', (join) =>
-      join.on(sql<boolean>`(${keyIs(sql`given.key`)} or lower(users.email) = lower(given.email))`),
+      join.on(sql<boolean>`(${matchesKey(sql`input.key`)} or lower(users.email) = lower(input.email))`),
     )
     .innerJoin('memberships', 'memberships.userId', 'users.id')
-    .select([...USER_COLUMNS, 'given.ordinal'])
+    .select([...USER_COLUMNS, 'input.ordinal'])
     .where('memberships.circleId', '=', circleId)
     // The member with the same spelling comes last, and so wins in the map.
-    .orderBy(sql`lower(users.email) = lower(given.email)`)
+    .orderBy(sql`lower(users.email) = lower(input.email)`)
     .execute();
   const members = new Map(rows.map(({ ordinal, ...user }) => [ordinal, user]));
   return emails.map((_email, index) => members.get(index + 1));
 }
 
-/** Returns the users that are the account itself, or share a circle with it. */
-export async function findVisible(db: Db, account: ActorRef, ids: readonly UserId[]): Promise<User[]> {
+/** Returns the users that are the actor itself, or share a circle with it. */
+export async function findVisible(db: Db, actor: ActorRef, ids: readonly UserId[]): Promise<User[]> {
   const circlesOfUser = db
     .selectFrom('memberships')
     .select('circleId')
     .where('userId', '=', sql<UserId>`users.id`);
   const query = db.selectFrom('users').select(USER_COLUMNS).where('users.id', '=', anyOf(ids));
-  if (account.kind === 'device') {
+  if (actor.kind === 'device') {
     return query
-      .where((where) =>
-        where.exists(
-          where
+      .where((eb) =>
+        eb.exists(
+          eb
             .selectFrom('devices')
             .select('devices.id')
-            .where('devices.id', '=', account.id)
+            .where('devices.id', '=', actor.id)
             .where('devices.circleId', 'in', circlesOfUser),
         ),
       )
       .execute();
   }
   return query
-    .where((where) =>
-      where.or([
-        where('users.id', '=', account.id),
-        where.exists(
-          where
+    .where((eb) =>
+      eb.or([
+        eb('users.id', '=', actor.id),
+        eb.exists(
+          eb
             .selectFrom('memberships as own')
             .select('own.id')
-            .where('own.userId', '=', account.id)
+            .where('own.userId', '=', actor.id)
             .where('own.circleId', 'in', circlesOfUser),
         ),
       ]),

@@ -12,13 +12,13 @@ import type { ActorView } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import { openStream } from '../events/stream.ts';
-import type { EventStream, Reader } from '../events/stream.ts';
+import type { EventStream, ReaderOptions } from '../events/stream.ts';
 import type { UserId } from '../ids.ts';
 import { MAX_PERSON_NAME_LENGTH, parseName, parseNewEmail, parsePassword } from '../lib/text.ts';
 import { requireCaller } from './circle-access.ts';
-import { endMembership, lockForLeaving } from './leaving.ts';
+import { removeFromCircle, lockForMemberRemoval } from './membership-removal.ts';
 import type { Deps } from './deps.ts';
-import { byId } from '../lib/group-rows.ts';
+import { indexById } from '../lib/group-rows.ts';
 import type { ActorRef, Session } from '../actor.ts';
 import { actorKey, requireUser } from '../actor.ts';
 
@@ -108,21 +108,21 @@ export async function deleteAccount(
 ): Promise<User> {
   await checkPassword(deps, actor, input.password);
   for (;;) {
-    const deleted = await transact(deps, (unit) => tryToDelete(unit, actor));
+    const deleted = await transact(deps, (unit) => tryDeleteAccount(unit, actor));
     if (deleted !== undefined) return deleted;
   }
 }
 
 /** Returns undefined if the account joined another circle before the locks were taken: try again. */
-async function tryToDelete(unit: UnitOfWork, actor: ActorRef): Promise<User | undefined> {
-  const known = await circles.findOfAccount(unit.tx, actor);
+async function tryDeleteAccount(unit: UnitOfWork, actor: ActorRef): Promise<User | undefined> {
+  const known = await circles.findByActor(unit.tx, actor);
   const knownIds = known.map(({ id }) => id);
-  await lockForLeaving(unit, requireUser(actor), knownIds);
+  await lockForMemberRemoval(unit, requireUser(actor), knownIds);
   await unit.lock(accountTopic(actor));
   const user = await requireCaller(unit.tx, actor);
-  const own = await circles.findOfAccount(unit.tx, actor);
+  const own = await circles.findByActor(unit.tx, actor);
   if (own.some(({ id }) => !knownIds.includes(id))) return undefined;
-  for (const circle of own) await endMembership(unit, user, circle, { cause: 'deleted' });
+  for (const circle of own) await removeFromCircle(unit, user, circle, { cause: 'deleted' });
   await users.remove(unit.tx, user.id);
   unit.emit({ type: 'account.deleted', account: actor });
   return user;
@@ -159,7 +159,7 @@ export async function findUsersById(
   deps: Deps,
   ids: readonly UserId[],
 ): Promise<Map<UserId, UserWithPresence>> {
-  return byId(await findUsersWithPresence(deps.db, ids));
+  return indexById(await findUsersWithPresence(deps.db, ids));
 }
 
 /** Finds a user if visible to the actor: itself, and users who share a circle with it. */
@@ -172,7 +172,7 @@ export async function findVisibleUsers(
   actor: ActorRef,
   ids: readonly UserId[],
 ): Promise<Map<UserId, User>> {
-  return byId(await users.findVisible(deps.db, actor, ids));
+  return indexById(await users.findVisible(deps.db, actor, ids));
 }
 
 /** Opens the private events of the session's account. Throws UNAUTHENTICATED if the session has ended. */
@@ -180,18 +180,18 @@ export async function openInboxEvents(
   deps: Deps,
   session: Session,
   input: { readonly after: string | null },
-  reader: Reader = {},
+  options: ReaderOptions = {},
 ): Promise<EventStream> {
-  const authorise = async () => {
+  const authorize = async () => {
     if (!(await isActive(deps.db, session))) throw unauthenticated();
   };
   return openStream(deps, {
     topic: accountTopic(session.actor),
     actor: session.actor,
     after: input.after,
-    authorise,
-    signal: reader.signal,
-    budget: reader.budget,
+    authorize,
+    signal: options.signal,
+    budget: options.budget,
   });
 }
 

@@ -14,10 +14,10 @@ import type { Deps } from './deps.ts';
 import type { ActorRef, Session } from '../actor.ts';
 import { actorKey } from '../actor.ts';
 
-/** Bytes as JSON. Session descriptions have a few thousand. */
-const MAX_SIGNAL = 262_144;
+/** As JSON. Session descriptions have a few thousand bytes. */
+const MAX_SIGNAL_BYTES = 262_144;
 /** Deeper content could overflow the stack of a recursive encoder or client. */
-const MAX_DEPTH = 100;
+const MAX_SIGNAL_DEPTH = 100;
 
 export interface TurnCredentials {
   readonly username: string;
@@ -39,13 +39,13 @@ export function getWebRtcConfig({ config }: Pick<Deps, 'config'>, actor: ActorRe
     turnUrls: config.TURN_URLS,
     credentials() {
       if (actor === null) throw unauthenticated();
-      // Without a secret they look the same, and no server takes them.
+      // Without a secret they look the same, but no TURN server accepts them.
       return createTurnCredentials(actor, config.TURN_SECRET?.[0] ?? randomBytes(20), config.TURN_TTL);
     },
   };
 }
 
-/** Follows the TURN REST convention (contract section 5), which coturn verifies with `use-auth-secret`. */
+/** Follows the TURN REST convention, which coturn verifies with `use-auth-secret`. */
 function createTurnCredentials(actor: ActorRef, secret: string | Buffer, ttl: number): TurnCredentials {
   const expiry = Math.floor(Date.now() / 1000) + ttl;
   const username = `${expiry}:${actor.id}${actor.kind === 'device' ? 'True' : 'False'}`;
@@ -84,17 +84,17 @@ export async function sendSignal(
 }
 
 function requireAcceptableSize(content: unknown): void {
-  if (isDeeperThan(content, MAX_DEPTH)) {
-    throw new DomainError('LIMIT_EXCEEDED', `A signal may nest at most ${MAX_DEPTH} levels deep.`, {
-      limit: `signal depth ${MAX_DEPTH}`,
+  if (isDeeperThan(content, MAX_SIGNAL_DEPTH)) {
+    throw new DomainError('LIMIT_EXCEEDED', `A signal may nest at most ${MAX_SIGNAL_DEPTH} levels deep.`, {
+      limit: `signal depth ${MAX_SIGNAL_DEPTH}`,
     });
   }
   // Before serialising: binary data is several times as long in JSON.
   if (
-    binaryLength(content) > MAX_SIGNAL ||
-    Buffer.byteLength(JSON.stringify(content) ?? 'null') > MAX_SIGNAL
+    binaryLength(content) > MAX_SIGNAL_BYTES ||
+    Buffer.byteLength(JSON.stringify(content) ?? 'null') > MAX_SIGNAL_BYTES
   ) {
-    throw new DomainError('LIMIT_EXCEEDED', `A signal may have at most ${MAX_SIGNAL} bytes.`, {
+    throw new DomainError('LIMIT_EXCEEDED', `A signal may have at most ${MAX_SIGNAL_BYTES} bytes.`, {
       limit: 'signal',
     });
   }
@@ -119,7 +119,7 @@ export interface Signal {
 }
 
 /**
- * Opens a stream of the signals sent to the session's account, which is reachable from then on. A slow reader's
+ * Opens a stream of the signals sent to the session's account, which can be called while the stream is open. A slow reader's
  * stream ends with SLOW.
  */
 export async function openSignals(
@@ -131,13 +131,13 @@ export async function openSignals(
     topic: accountTopic(actor),
     actor,
     signal,
-    async authorise() {
+    async authorize() {
       // An account may always read its own signals.
     },
     pick: (ephemeral) =>
       ephemeral.type === 'signal' ? { sender: ephemeral.sender, content: ephemeral.content } : undefined,
     key: () => null,
-    async begin() {
+    async onAuthorized() {
       const lease = await deps.presence.open('signals', actor);
       return { release: () => void lease.close() };
     },

@@ -5,12 +5,17 @@ import { forbidden, notFound } from '../errors.ts';
 import { accountTopic, circleTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
 import { openStream } from '../events/stream.ts';
-import type { EventStream, Reader } from '../events/stream.ts';
+import type { EventStream, ReaderOptions } from '../events/stream.ts';
 import type { CircleId, MembershipId } from '../ids.ts';
 import { requireCaller, requireCircleAccess, requireCircleAdmin, requireMember } from './circle-access.ts';
-import { endMembership, lockForDeletion, lockForLeaving, removeCircle } from './leaving.ts';
+import {
+  removeFromCircle,
+  lockForCircleDeletion,
+  lockForMemberRemoval,
+  removeCircle,
+} from './membership-removal.ts';
 import type { Deps } from './deps.ts';
-import { byId, grouped } from '../lib/group-rows.ts';
+import { indexById, groupBy } from '../lib/group-rows.ts';
 import { parseEmail, parseName } from '../lib/text.ts';
 import type { ActorRef, Session } from '../actor.ts';
 import { requireUser } from '../actor.ts';
@@ -18,8 +23,8 @@ import { requireUser } from '../actor.ts';
 export {
   acceptInvitation,
   declineInvitation,
-  findInvitationsOf,
-  findInvitationsOfCircles,
+  findInvitationsByActor,
+  findInvitationsByCircles,
   inviteToCircle,
   requireInvitation,
 } from './invitations.ts';
@@ -65,7 +70,7 @@ export async function updateCircle(
 /** Deletes a circle with all its contents; returns it as it was. Throws NOT_FOUND, FORBIDDEN unless an ADMIN. */
 export async function deleteCircle(deps: Deps, actor: ActorRef, input: CircleInput): Promise<Circle> {
   return transact(deps, async (unit) => {
-    await lockForDeletion(unit, input.circleId);
+    await lockForCircleDeletion(unit, input.circleId);
     const circle = await requireCircleAdmin(unit.tx, actor, input.circleId);
     await removeCircle(unit, circle);
     return circle;
@@ -75,10 +80,10 @@ export async function deleteCircle(deps: Deps, actor: ActorRef, input: CircleInp
 /** Ends the actor's membership; returns the circle as it was. The circle is deleted with its last member. */
 export async function leaveCircle(deps: Deps, actor: ActorRef, input: CircleInput): Promise<Circle> {
   return transact(deps, async (unit) => {
-    if (actor.kind === 'user') await lockForLeaving(unit, actor.id, [input.circleId]);
+    if (actor.kind === 'user') await lockForMemberRemoval(unit, actor.id, [input.circleId]);
     const circle = await requireMember(unit.tx, actor, input.circleId);
     const user = await requireCaller(unit.tx, actor);
-    await endMembership(unit, user, circle, { cause: 'left' });
+    await removeFromCircle(unit, user, circle, { cause: 'left' });
     return circle;
   });
 }
@@ -93,20 +98,20 @@ export async function kickFromCircle(
   return transact(deps, async (unit) => {
     const user = await users.findByEmail(unit.tx, email);
     if (user === undefined) await unit.lock(circleTopic(input.circleId));
-    else await lockForLeaving(unit, user.id, [input.circleId]);
+    else await lockForMemberRemoval(unit, user.id, [input.circleId]);
     const circle = await requireCircleAdmin(unit.tx, actor, input.circleId);
     const by = await requireCaller(unit.tx, actor);
     if (user === undefined || !(await circles.isMember(unit.tx, circle.id, user.id)))
       throw notFound('The member');
     if (user.id === by.id) throw forbidden('You may leave the circle, but not kick yourself.');
-    await endMembership(unit, user, circle, { cause: 'kicked', by });
+    await removeFromCircle(unit, user, circle, { cause: 'kicked', by });
     return circle;
   });
 }
 
 /** Finds the circles of a user, or the one of a device. */
-export async function findCirclesOf(deps: Deps, actor: ActorRef): Promise<Circle[]> {
-  return circles.findOfAccount(deps.db, actor);
+export async function findCirclesByActor(deps: Deps, actor: ActorRef): Promise<Circle[]> {
+  return circles.findByActor(deps.db, actor);
 }
 
 /** Returns a circle. Throws NOT_FOUND unless the actor belongs to it. */
@@ -117,15 +122,19 @@ export async function requireCircle(deps: Deps, actor: ActorRef, id: CircleId): 
 
 /** Finds circles without an access check, for ids that the actor was already shown. */
 export async function findCirclesById(deps: Deps, ids: readonly CircleId[]): Promise<Map<CircleId, Circle>> {
-  return byId(await circles.findByIds(deps.db, ids));
+  return indexById(await circles.findByIds(deps.db, ids));
 }
 
 /** Finds the memberships of circles, oldest first, without an access check. */
-export async function findMembershipsOfCircles(
+export async function findMembershipsByCircles(
   deps: Deps,
   ids: readonly CircleId[],
 ): Promise<Map<CircleId, Membership[]>> {
-  return grouped(ids, await circles.findMemberships(deps.db, ids), (membership) => membership.circleId);
+  return groupBy(
+    ids,
+    await circles.findMembershipsByCircles(deps.db, ids),
+    (membership) => membership.circleId,
+  );
 }
 
 /** Returns a membership. Throws NOT_FOUND unless the actor belongs to its circle. */
@@ -140,16 +149,16 @@ export async function openCircleEvents(
   deps: Deps,
   session: Session,
   input: CircleInput & { readonly after: string | null },
-  reader: Reader = {},
+  options: ReaderOptions = {},
 ): Promise<EventStream> {
   return openStream(deps, {
     topic: circleTopic(input.circleId),
     actor: session.actor,
     after: input.after,
-    authorise: async () => {
+    authorize: async () => {
       await requireCircleAccess(deps.db, session.actor, input.circleId);
     },
-    signal: reader.signal,
-    budget: reader.budget,
+    signal: options.signal,
+    budget: options.budget,
   });
 }

@@ -9,7 +9,7 @@ import { circleTopic, conversationTopic } from '../events/event.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { ConversationId } from '../ids.ts';
 import type { ActorRef } from '../actor.ts';
-import { findAccess, findAccesses } from '../db/conversation-access.ts';
+import { findConversationAccess, findActorsWithAccess } from '../db/conversation-access.ts';
 import type { ConversationAccess } from '../db/conversation-access.ts';
 import type { ActorView } from '../events/event.ts';
 
@@ -19,7 +19,7 @@ export async function requireConversationAccess(
   actor: ActorRef,
   id: ConversationId,
 ): Promise<ConversationAccess> {
-  const access = await findAccess(db, actor, id);
+  const access = await findConversationAccess(db, actor, id);
   if (access === undefined) throw notFound('The conversation');
   return access;
 }
@@ -68,7 +68,7 @@ export async function requireAuthor(
   message: Message,
   what: string,
 ): Promise<ActorView> {
-  const [access] = await findAccesses(db, [{ account: actor, conversationId: message.conversationId }]);
+  const [access] = await findActorsWithAccess(db, [{ actor, conversationId: message.conversationId }]);
   const authorId = actor.kind === 'user' ? message.authorUserId : message.authorDeviceId;
   const isAuthor = authorId === actor.id;
   if (access !== undefined && isAuthor) return access.actor;

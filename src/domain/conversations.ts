@@ -1,12 +1,12 @@
 import * as conversations from '../db/conversations.ts';
-import { findAccessible } from '../db/conversation-access.ts';
+import { findAccessibleConversations } from '../db/conversation-access.ts';
 import type { Conversation, User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
 import { forbidden, invalidInput, notFound } from '../errors.ts';
 import { circleTopic, conversationTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
 import { openStream } from '../events/stream.ts';
-import type { EventStream, Reader } from '../events/stream.ts';
+import type { EventStream, ReaderOptions } from '../events/stream.ts';
 import type { CircleId, ConversationId, UserId } from '../ids.ts';
 import { requireCaller, requireMember } from './circle-access.ts';
 import {
@@ -15,7 +15,7 @@ import {
   requireConversationAdmin,
 } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
-import { byId, grouped } from '../lib/group-rows.ts';
+import { indexById, groupBy } from '../lib/group-rows.ts';
 import { addParticipants } from './participants.ts';
 import { parseEmail, parseName } from '../lib/text.ts';
 import type { ActorRef, Session } from '../actor.ts';
@@ -26,12 +26,12 @@ export {
   kickFromConversation,
   leaveConversation,
   findParticipantsById,
-  findParticipantsOfConversations,
+  findParticipantsByConversations,
   promoteInConversation,
   requireParticipant,
 } from './participants.ts';
 
-const MAX_FIRST_PARTICIPANTS = 500;
+const MAX_INITIAL_PARTICIPANTS = 500;
 
 interface ConversationInput {
   readonly conversationId: ConversationId;
@@ -52,8 +52,8 @@ export async function createConversation(
 ): Promise<Conversation> {
   const { circleId } = input;
   const name = parseName('name', input.name);
-  if (input.emails.length > MAX_FIRST_PARTICIPANTS) {
-    throw invalidInput('emails', `At most ${MAX_FIRST_PARTICIPANTS} members can be invited at creation.`);
+  if (input.emails.length > MAX_INITIAL_PARTICIPANTS) {
+    throw invalidInput('emails', `At most ${MAX_INITIAL_PARTICIPANTS} members can be invited at creation.`);
   }
   const emails = input.emails.map((email) => parseEmail('emails', email));
   return transact(deps, async (unit) => {
@@ -134,13 +134,13 @@ export async function requireConversation(
 }
 
 /** Finds, in each circle, the conversations in which the actor takes part. */
-export async function findConversationsOf(
+export async function findConversationsByCircles(
   deps: Deps,
   actor: ActorRef,
   circleIds: readonly CircleId[],
 ): Promise<Map<CircleId, Conversation[]>> {
-  const found = await findAccessible(deps.db, actor, circleIds);
-  return grouped(circleIds, found, (conversation) => conversation.circleId);
+  const found = await findAccessibleConversations(deps.db, actor, circleIds);
+  return groupBy(circleIds, found, (conversation) => conversation.circleId);
 }
 
 /** Finds conversations without an access check, for ids that the actor was already shown. */
@@ -148,24 +148,24 @@ export async function findConversationsById(
   deps: Deps,
   ids: readonly ConversationId[],
 ): Promise<Map<ConversationId, Conversation>> {
-  return byId(await conversations.findByIds(deps.db, ids));
+  return indexById(await conversations.findByIds(deps.db, ids));
 }
 
 export async function openConversationEvents(
   deps: Deps,
   session: Session,
   input: ConversationInput & { readonly after: string | null },
-  reader: Reader = {},
+  options: ReaderOptions = {},
 ): Promise<EventStream> {
   return openStream(deps, {
     topic: conversationTopic(input.conversationId),
     actor: session.actor,
     after: input.after,
-    authorise: async () => {
+    authorize: async () => {
       const allowed = await deps.batchedReads.hasAccess(session.actor, input.conversationId);
       if (!allowed) throw notFound('The conversation');
     },
-    signal: reader.signal,
-    budget: reader.budget,
+    signal: options.signal,
+    budget: options.budget,
   });
 }

@@ -9,9 +9,9 @@ import type { Deps } from './deps.ts';
 
 export const DEMO_PASSWORD = 'parley';
 /** Setting with the ids of the demo accounts: their e-mails may change. */
-export const DEMO_ACCOUNTS = 'demo-accounts';
+export const DEMO_ACCOUNTS_SETTING = 'demo-accounts';
 
-/** Whether accounts with a published password may be used: never where other machines can connect. */
+/** Checks whether accounts with a published password may be used: never where other machines can connect. */
 export const isDemoAllowed = (config: Config): boolean =>
   config.DEMO !== 'off' && config.PASSWORD_LOGIN === 'on' && isLoopback(hostOf(config));
 
@@ -28,7 +28,7 @@ export async function findDemoAccounts({ db, passwords }: Pick<Deps, 'db' | 'pas
 }
 
 /**
- * Whether a login must be refused although its password is correct: demo accounts are not allowed here, and this is
+ * Checks whether a login must be rejected although its password is correct: demo accounts are not allowed here, and this is
  * one. Reads the database, as another node may have created it since this one started.
  */
 export async function isForbiddenDemoLogin(
@@ -40,6 +40,6 @@ export async function isForbiddenDemoLogin(
 }
 
 async function findDemoIds(db: Deps['db']): Promise<UserId[]> {
-  const listed = (await readSetting(db, DEMO_ACCOUNTS))?.split(',') ?? [];
+  const listed = (await readSetting(db, DEMO_ACCOUNTS_SETTING))?.split(',') ?? [];
   return listed.flatMap((id) => parseId<'User'>(id) ?? []);
 }

@@ -3,14 +3,14 @@ import * as users from '../db/users.ts';
 import * as accounts from './accounts.ts';
 import * as circles from './circles.ts';
 import * as conversations from './conversations.ts';
-import { DEMO_ACCOUNTS, DEMO_PASSWORD, isDemoAllowed } from './demo-policy.ts';
+import { DEMO_ACCOUNTS_SETTING, DEMO_PASSWORD, isDemoAllowed } from './demo-policy.ts';
 import type { Deps } from './deps.ts';
 import * as messages from './messages.ts';
 
 const ANN = { email: 'ann@example.com', firstName: 'Ann', lastName: 'Example' };
 const BOB = { email: 'bob@example.com', firstName: 'Bob', lastName: 'Example' };
 
-const SETTING = 'demo';
+const DEMO_SETTING = 'demo';
 
 /**
  * Creates the demo accounts and their conversation, for the page at `/` and for GraphiQL: in a database that never had
@@ -21,12 +21,12 @@ export async function seedDemo(deps: Deps): Promise<string[] | undefined> {
   if (!isDemoAllowed(config)) return undefined;
   if (config.DEMO !== 'on' && (config.DATABASE_URL !== undefined || (await users.hasAny(db))))
     return undefined;
-  if (!(await claimSetting(db, SETTING, new Date(Date.now()).toISOString()))) return undefined;
+  if (!(await claimSetting(db, DEMO_SETTING, new Date(Date.now()).toISOString()))) return undefined;
   const create = (person: typeof ANN) =>
     accounts.createAccount(deps, { ...person, password: DEMO_PASSWORD, birthday: null });
   const { user: annUser } = await create(ANN);
   const { user: bobUser } = await create(BOB);
-  await claimSetting(db, DEMO_ACCOUNTS, `${annUser.id},${bobUser.id}`);
+  await claimSetting(db, DEMO_ACCOUNTS_SETTING, `${annUser.id},${bobUser.id}`);
   const ann = { kind: 'user', id: annUser.id } as const;
   const bob = { kind: 'user', id: bobUser.id } as const;
   const circle = await circles.createCircle(deps, ann, { name: 'Demo circle' });

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import * as circles from '../db/circles.ts';
 import * as conversations from '../db/conversations.ts';
-import { findAccessible } from '../db/conversation-access.ts';
+import { findAccessibleConversations } from '../db/conversation-access.ts';
 import type { Db, Tx } from '../db/database.ts';
 import * as devices from '../db/devices.ts';
 import type { Device } from '../db/tables.ts';
@@ -12,7 +12,7 @@ import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { CircleId, DeviceId } from '../ids.ts';
 import { requireCircleAdmin } from './circle-access.ts';
 import type { Deps } from './deps.ts';
-import { byId } from '../lib/group-rows.ts';
+import { indexById } from '../lib/group-rows.ts';
 import { parseName } from '../lib/text.ts';
 import type { ActorRef } from '../actor.ts';
 import { actorKey, sameActor } from '../actor.ts';
@@ -69,7 +69,7 @@ export async function removeDevice(deps: Deps, actor: ActorRef, input: DeviceInp
     await requireCircleAdmin(unit.tx, actor, device.circleId);
     const account = deviceRef(device);
     // Waits for the device's writes in flight in its conversations.
-    const open = await findAccessible(unit.tx, account, [device.circleId]);
+    const open = await findAccessibleConversations(unit.tx, account, [device.circleId]);
     await unit.lock(...open.map(({ id }) => conversationTopic(id)), accountTopic(account));
     const online = (await deps.presence.isOnline([account], unit.tx)).has(actorKey(account));
     // Access was granted to this device, not to the next one of the circle.
@@ -103,17 +103,17 @@ async function requireVisible(db: Db | Tx, actor: ActorRef, id: DeviceId): Promi
 }
 
 /** Finds the devices of circles, without an access check. */
-export async function findDevicesOfCircles(
+export async function findDevicesByCircles(
   deps: Deps,
   ids: readonly CircleId[],
 ): Promise<Map<CircleId, Device>> {
-  const found = await devices.findOfCircles(deps.db, ids);
+  const found = await devices.findByCircles(deps.db, ids);
   return new Map(found.map((device) => [device.circleId, device]));
 }
 
 /** Finds devices without an access check, for ids that the actor was already shown. */
 export async function findDevicesById(deps: Deps, ids: readonly DeviceId[]): Promise<Map<DeviceId, Device>> {
-  return byId(await devices.findByIds(deps.db, ids));
+  return indexById(await devices.findByIds(deps.db, ids));
 }
 
 const deviceRef = (device: Device): ActorRef => ({ kind: 'device', id: device.id });

@@ -9,7 +9,7 @@ import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { CircleId, InvitationId } from '../ids.ts';
 import { requireCaller, requireMember } from './circle-access.ts';
 import type { Deps } from './deps.ts';
-import { grouped } from '../lib/group-rows.ts';
+import { groupBy } from '../lib/group-rows.ts';
 import { parseEmail } from '../lib/text.ts';
 import type { ActorRef } from '../actor.ts';
 
@@ -49,7 +49,7 @@ export async function inviteToCircle(
 /** Accepts an invitation; returns the circle. Throws NOT_FOUND, FORBIDDEN unless the actor is invited. */
 export async function acceptInvitation(deps: Deps, actor: ActorRef, input: InvitationInput): Promise<Circle> {
   return transact(deps, async (unit) => {
-    const { user, invitation } = await takeInvitation(unit, actor, input.invitationId);
+    const { user, invitation } = await consumeInvitation(unit, actor, input.invitationId);
     const { circleId } = invitation;
     const [circle] = await circles.findByIds(unit.tx, [circleId]);
     if (circle === undefined) throw notFound('The circle');
@@ -65,11 +65,14 @@ export async function declineInvitation(
   actor: ActorRef,
   input: InvitationInput,
 ): Promise<Invitation> {
-  return transact(deps, async (unit) => (await takeInvitation(unit, actor, input.invitationId)).invitation);
+  return transact(
+    deps,
+    async (unit) => (await consumeInvitation(unit, actor, input.invitationId)).invitation,
+  );
 }
 
 /** Removes an invitation for its invitee. Of two concurrent calls, one throws NOT_FOUND. */
-async function takeInvitation(
+async function consumeInvitation(
   unit: UnitOfWork,
   actor: ActorRef,
   id: InvitationId,
@@ -87,16 +90,20 @@ async function takeInvitation(
 }
 
 /** Finds the pending invitations of circles, oldest first, without an access check. */
-export async function findInvitationsOfCircles(
+export async function findInvitationsByCircles(
   deps: Deps,
   ids: readonly CircleId[],
 ): Promise<Map<CircleId, Invitation[]>> {
-  return grouped(ids, await circles.findInvitations(deps.db, ids), (invitation) => invitation.circleId);
+  return groupBy(
+    ids,
+    await circles.findInvitationsByCircles(deps.db, ids),
+    (invitation) => invitation.circleId,
+  );
 }
 
 /** Finds the pending invitations of the actor, oldest first. */
-export async function findInvitationsOf(deps: Deps, actor: ActorRef): Promise<Invitation[]> {
-  return actor.kind === 'user' ? circles.findInvitationsOfUser(deps.db, actor.id) : [];
+export async function findInvitationsByActor(deps: Deps, actor: ActorRef): Promise<Invitation[]> {
+  return actor.kind === 'user' ? circles.findInvitationsByUser(deps.db, actor.id) : [];
 }
 
 /** Returns an invitation. Throws NOT_FOUND unless the actor is its invitee or belongs to its circle. */

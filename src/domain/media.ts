@@ -20,7 +20,7 @@ export async function requireMedia(deps: Deps, actor: ActorRef, id: MediaId): Pr
 }
 
 /** Finds the media of messages, in the order of sending, without an access check. */
-export async function findMediaOfMessages(
+export async function findMediaByMessages(
   deps: Deps,
   ids: readonly MessageId[],
 ): Promise<ReadonlyMap<MessageId, readonly Media[]>> {
@@ -114,28 +114,30 @@ async function requireReadable(deps: Deps, actor: ActorRef, id: MediaId) {
   return found;
 }
 
-const MAX_FILENAME = 120;
-const MAX_EXTENSION = 10;
+const MAX_FILENAME_LENGTH = 120;
+const MAX_EXTENSION_LENGTH = 10;
 /** Control characters, those that make a name read backwards, and those that hide how a name ends. */
-const UNSAFE =
+const UNSAFE_CHARACTERS =
   /[\p{Cc}\p{Noncharacter_Code_Point}\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]/gu;
 /** Reserved device names of Windows, which cannot save such a file whatever its extension. */
-const RESERVED = /^(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³])(?=\.|$)/i;
+const RESERVED_NAME = /^(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³])(?=\.|$)/i;
 
 /**
  * Sanitises an uploaded filename and splits it into name and extension (with its dot). Drops directories and unsafe
  * characters. Text after the last dot that is too long for an extension stays in the name.
  */
 export function splitFilename(uploaded: string): { readonly filename: string; readonly extension: string } {
-  const last = uploaded.toWellFormed().replace(UNSAFE, '').split(/[/\\]/).at(-1) ?? '';
-  const base = last.normalize('NFC').trim().replace(RESERVED, '_$&');
+  const last = uploaded.toWellFormed().replace(UNSAFE_CHARACTERS, '').split(/[/\\]/).at(-1) ?? '';
+  const base = last.normalize('NFC').trim().replace(RESERVED_NAME, '_$&');
   const dot = base.lastIndexOf('.');
   const extension =
-    dot > 0 && base.length - dot <= MAX_EXTENSION && /^\.\S+$/.test(base.slice(dot)) ? base.slice(dot) : '';
+    dot > 0 && base.length - dot <= MAX_EXTENSION_LENGTH && /^\.\S+$/.test(base.slice(dot))
+      ? base.slice(dot)
+      : '';
   const name = extension === '' ? base : base.slice(0, dot);
   return {
     filename: Array.from(looksEmpty(name.replaceAll('.', '')) ? 'file' : name)
-      .slice(0, MAX_FILENAME)
+      .slice(0, MAX_FILENAME_LENGTH)
       .join(''),
     extension,
   };

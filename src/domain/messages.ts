@@ -10,7 +10,7 @@ import type { ConversationId, MessageId } from '../ids.ts';
 import { requireAuthor } from './conversation-access.ts';
 import { requireConversationAccess } from './conversation-access.ts';
 import type { Deps } from './deps.ts';
-import { byId } from '../lib/group-rows.ts';
+import { indexById } from '../lib/group-rows.ts';
 import type { Send, SentMessage } from './send-batch.ts';
 import { looksEmpty, MAX_FILE_IDENTIFIER_LENGTH, MAX_MESSAGE_LENGTH, parseText } from '../lib/text.ts';
 import { removeUnusedFiles } from '../services/retention.ts';
@@ -20,7 +20,7 @@ import { actorKey } from '../actor.ts';
 export type { SentMessage } from './send-batch.ts';
 
 const MAX_FILES = 20;
-const MAX_KEY = 200;
+const MAX_IDEMPOTENCY_KEY_LENGTH = 200;
 
 export interface SendInput {
   readonly conversationId: ConversationId;
@@ -29,8 +29,8 @@ export interface SendInput {
   readonly files?: readonly string[] | null | undefined;
   /** A repeated send with the same key returns the first message. */
   readonly idempotencyKey?: string | null | undefined;
-  /** Refuse a text without visible characters; the legacy channel accepts one. */
-  readonly refuseBlank?: boolean;
+  /** Rejects a text without visible characters; the legacy channel accepts one. */
+  readonly rejectBlank?: boolean;
 }
 
 /**
@@ -44,7 +44,7 @@ export async function sendMessage(deps: Deps, actor: ActorRef, input: SendInput)
 }
 
 /** Throws INVALID_INPUT; NOT_FOUND takes precedence, so that errors do not reveal a conversation. */
-async function requireContent(deps: Deps, actor: ActorRef, input: SendInput): Promise<Content> {
+async function requireContent(deps: Deps, actor: ActorRef, input: SendInput): Promise<MessageContent> {
   try {
     return parseContent(input);
   } catch (error) {
@@ -53,16 +53,16 @@ async function requireContent(deps: Deps, actor: ActorRef, input: SendInput): Pr
   }
 }
 
-type Content = Pick<Send, 'text' | 'files' | 'key'>;
+type MessageContent = Pick<Send, 'text' | 'files' | 'key'>;
 
-function parseContent({ text, files, idempotencyKey, refuseBlank = false }: SendInput): Content {
+function parseContent({ text, files, idempotencyKey, rejectBlank = false }: SendInput): MessageContent {
   return {
-    text: parseMessageText(text ?? '', !refuseBlank || (files ?? []).length > 0),
+    text: parseMessageText(text ?? '', !rejectBlank || (files ?? []).length > 0),
     files: parseFiles(files ?? []),
     key:
       idempotencyKey == null
         ? null
-        : parseText('idempotencyKey', idempotencyKey, { max: MAX_KEY, visible: true }),
+        : parseText('idempotencyKey', idempotencyKey, { max: MAX_IDEMPOTENCY_KEY_LENGTH, visible: true }),
   };
 }
 
@@ -140,7 +140,7 @@ export async function findReadableMessages(
   actor: ActorRef,
   ids: readonly MessageId[],
 ): Promise<Map<MessageId, Message>> {
-  return byId(await rows.findReadable(deps.db, actor, ids));
+  return indexById(await rows.findReadable(deps.db, actor, ids));
 }
 
 /** A page of messages between two others, both exclusive. */

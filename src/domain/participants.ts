@@ -1,5 +1,5 @@
 import * as conversations from '../db/conversations.ts';
-import { findAccess } from '../db/conversation-access.ts';
+import { findConversationAccess } from '../db/conversation-access.ts';
 import type { Tx } from '../db/database.ts';
 import type { Conversation, ConversationRole, Participant, User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
@@ -10,9 +10,9 @@ import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { ConversationId, ParticipantId } from '../ids.ts';
 import { requireCaller } from './circle-access.ts';
 import { lockWithCircle, requireConversationAdmin, requireParticipation } from './conversation-access.ts';
-import { endParticipation } from './leaving.ts';
+import { removeFromConversations } from './membership-removal.ts';
 import type { Deps } from './deps.ts';
-import { byId, grouped } from '../lib/group-rows.ts';
+import { indexById, groupBy } from '../lib/group-rows.ts';
 import { parseEmail } from '../lib/text.ts';
 import type { ActorRef } from '../actor.ts';
 
@@ -56,7 +56,7 @@ export async function inviteToConversation(
     const { conversation } = await requireParticipation(unit.tx, actor, conversationId);
     const [invitee] = await users.findMembersByEmails(unit.tx, conversation.circleId, [email]);
     if (invitee === undefined) throw notFound('A member of the circle with this e-mail');
-    if (await conversations.findParticipantOf(unit.tx, conversationId, invitee.id)) {
+    if (await conversations.findParticipantByUser(unit.tx, conversationId, invitee.id)) {
       throw conflict('The user already takes part in the conversation.');
     }
     await addParticipants(unit, conversationId, [invitee], 'STANDARD');
@@ -75,7 +75,7 @@ export async function leaveConversation(
     await unit.lock(conversationTopic(input.conversationId));
     const { conversation } = await requireParticipation(unit.tx, actor, input.conversationId);
     const user = await requireCaller(unit.tx, actor);
-    await endParticipation(unit, user, [conversation.id], { cause: 'left' });
+    await removeFromConversations(unit, user, [conversation.id], { cause: 'left' });
     return conversation;
   });
 }
@@ -93,7 +93,7 @@ export async function kickFromConversation(
     const by = await requireCaller(unit.tx, actor);
     const { user } = await requireTarget(unit.tx, conversation.id, email);
     if (user.id === by.id) throw forbidden('You may leave the conversation, but not kick yourself.');
-    await endParticipation(unit, user, [conversation.id], { cause: 'kicked', by });
+    await removeFromConversations(unit, user, [conversation.id], { cause: 'kicked', by });
     return conversation;
   });
 }
@@ -128,17 +128,21 @@ async function requireTarget(
   email: string,
 ): Promise<{ participant: Participant; user: User }> {
   const user = await users.findByEmail(tx, email);
-  const participant = user && (await conversations.findParticipantOf(tx, conversationId, user.id));
+  const participant = user && (await conversations.findParticipantByUser(tx, conversationId, user.id));
   if (user === undefined || participant === undefined) throw notFound('A participant with this e-mail');
   return { participant, user };
 }
 
 /** Finds the participants of conversations, oldest first, without an access check. */
-export async function findParticipantsOfConversations(
+export async function findParticipantsByConversations(
   deps: Deps,
   ids: readonly ConversationId[],
 ): Promise<Map<ConversationId, Participant[]>> {
-  return grouped(ids, await conversations.findParticipants(deps.db, ids), (one) => one.conversationId);
+  return groupBy(
+    ids,
+    await conversations.findParticipantsByConversations(deps.db, ids),
+    (one) => one.conversationId,
+  );
 }
 
 /** Finds current participants, without an access check. */
@@ -146,7 +150,7 @@ export async function findParticipantsById(
   deps: Deps,
   ids: readonly ParticipantId[],
 ): Promise<Map<ParticipantId, Participant>> {
-  return byId(await conversations.findParticipantsByIds(deps.db, ids));
+  return indexById(await conversations.findParticipantsByIds(deps.db, ids));
 }
 
 /** Returns a participant. Throws NOT_FOUND unless the actor takes part in its conversation. */
@@ -156,7 +160,7 @@ export async function requireParticipant(
   id: ParticipantId,
 ): Promise<Participant> {
   const participant = await conversations.findParticipant(deps.db, id);
-  const access = participant && (await findAccess(deps.db, actor, participant.conversationId));
+  const access = participant && (await findConversationAccess(deps.db, actor, participant.conversationId));
   if (participant === undefined || access === undefined) throw notFound('The participant');
   return participant;
 }

@@ -1,7 +1,7 @@
 import { findOnlineInCircle } from '../db/presence.ts';
 import { openEphemeralStream } from '../events/ephemeral-stream.ts';
 import type { EphemeralStream } from '../events/ephemeral-stream.ts';
-import { circleTopic, refOf } from '../events/event.ts';
+import { circleTopic, actorRefOf } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
 import type { CircleId } from '../ids.ts';
 import { requireCircle } from './circles.ts';
@@ -29,13 +29,13 @@ export async function openPresence(
     topic: circleTopic(circleId),
     actor: session.actor,
     signal,
-    async authorise() {
+    async authorize() {
       await requireCircle(deps, session.actor, circleId);
     },
     pick: (ephemeral) =>
       ephemeral.type === 'presence' ? { actor: ephemeral.actor, online: ephemeral.online } : undefined,
-    key: (change) => actorKey(refOf(change.actor)),
-    async begin() {
+    key: (change) => actorKey(actorRefOf(change.actor)),
+    async onAuthorized() {
       const actors = await findOnlineInCircle(deps.db, circleId);
       return { items: actors.map((actor) => ({ actor, online: true })) };
     },

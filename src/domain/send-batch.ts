@@ -54,10 +54,10 @@ export interface SendBatcherDeps {
   readonly bus: Bus;
 }
 
-type Outcome = { readonly sent: SentMessage } | { readonly refusal: unknown };
+type Outcome = { readonly sent: SentMessage } | { readonly error: unknown };
 
 export function createSendBatcher(deps: SendBatcherDeps): SendBatcher {
-  const batcher = createBatcher<Send, Outcome>((sends) => commit(deps, sends), {
+  const batcher = createBatcher<Send, Outcome>((sends) => sendBatch(deps, sends), {
     maxBatchSize: MAX_BATCH_SIZE,
     concurrency: CONCURRENCY,
     extraWhenSlow: EXTRA_WHEN_SLOW,
@@ -68,7 +68,7 @@ export function createSendBatcher(deps: SendBatcherDeps): SendBatcher {
   });
   return {
     async send(send) {
-      return unwrap(await batcher.load(send));
+      return unwrap(await batcher.submit(send));
     },
   };
 }
@@ -77,7 +77,7 @@ const approximateSize = ({ text, files }: Send): number =>
   files.reduce((bytes, file) => bytes + 2 * file.length, SEND_OVERHEAD_BYTES + 2 * text.length);
 
 /** Runs all sends in one transaction; if that fails, each in its own, so that one send cannot fail the others. */
-async function commit(deps: SendBatcherDeps, sends: readonly Send[]): Promise<Outcome[]> {
+async function sendBatch(deps: SendBatcherDeps, sends: readonly Send[]): Promise<Outcome[]> {
   try {
     return await transact(deps, (unit) => sendAll(unit, sends));
   } catch (error) {
@@ -88,7 +88,7 @@ async function commit(deps: SendBatcherDeps, sends: readonly Send[]): Promise<Ou
       outcomes.push(
         await sendSingle(deps, send).then(
           (sent) => ({ sent }),
-          (refusal: unknown) => ({ refusal }),
+          (error: unknown) => ({ error }),
         ),
       );
     }
@@ -104,12 +104,12 @@ export async function sendSingle(deps: SendBatcherDeps, send: Send): Promise<Sen
 
 function unwrap(outcome: Outcome | undefined): SentMessage {
   if (outcome !== undefined && 'sent' in outcome) return outcome.sent;
-  throw outcome?.refusal;
+  throw outcome?.error;
 }
 
 async function sendAll(unit: UnitOfWork, sends: readonly Send[]): Promise<Outcome[]> {
   await unit.lock(...sends.flatMap(topicsOf));
-  const requests = sends.map(({ actor, conversationId }) => ({ account: actor, conversationId }));
+  const requests = sends.map(({ actor, conversationId }) => ({ actor, conversationId }));
   const senders = await findSenders(unit.tx, requests);
   const accepted = await claimKeys(unit.tx, sends, senders);
   const sent = new Map<MessageId, SentMessage>();
@@ -121,7 +121,7 @@ async function sendAll(unit: UnitOfWork, sends: readonly Send[]): Promise<Outcom
   for (const [index, send] of sends.entries()) {
     const sender = senders[index];
     const own = sender && sent.get(sender.messageId);
-    if (sender === undefined) outcomes.push({ refusal: notFound('The conversation') });
+    if (sender === undefined) outcomes.push({ error: notFound('The conversation') });
     else outcomes.push(own === undefined ? await findFirstSend(unit.tx, send, sender) : { sent: own });
   }
   return outcomes;
@@ -177,13 +177,13 @@ const toNewMessage = ({ send, sender }: Accepted): rows.NewMessage => ({
   sentAt: sender.at,
 });
 
-/** Returns the message that was first sent with the key. */
+/** Returns the message that was first sent with the idempotency key. */
 async function findFirstSend(tx: Tx, { actor, conversationId, key }: Send, sender: Sender): Promise<Outcome> {
   const message = await keys.findMessage(tx, actorKey(actor), key ?? '');
   if (message === undefined)
-    return { refusal: conflict('The message that was sent with this idempotency key was deleted.') };
+    return { error: conflict('The message that was sent with this idempotency key was deleted.') };
   if (message.conversationId !== conversationId) {
-    return { refusal: conflict('This idempotency key was used in another conversation.') };
+    return { error: conflict('This idempotency key was used in another conversation.') };
   }
   const media = (await mediaRows.findByMessages(tx, [message.id])).map(asPendingMedia);
   const status = media.length === 0 ? 'DONE' : 'PENDING';

@@ -77,13 +77,13 @@ export async function followSession(
     onEnd(reason);
   };
   const unfollow = tail.follow({
-    event({ event }) {
+    onEvent({ event }) {
       if (event.type === 'account.deleted') end('ACCOUNT_DELETED');
       if (event.type === 'session.ended' && (event.tokenId ?? session.tokenId) === session.tokenId)
         end('LOGGED_OUT');
     },
     // Events trimmed before they were read may have ended the session.
-    gap() {
+    onGap() {
       deps.batchedReads.isActive(session).then(
         (active) => active || end('LOGGED_OUT'),
         () => end('SLOW'),
@@ -92,7 +92,8 @@ export async function followSession(
   });
   const stopTimer = callAt(session.expiresAt, () => end('TOKEN_EXPIRED'));
   try {
-    // Checked after following began: an end around now is seen by one of the two.
+    // Follows the topic before it checks: an end that commits in between is then either found by the check or received as
+    // an event.
     if (!(await deps.batchedReads.isActive(session))) throw unauthenticated();
   } catch (error) {
     close();

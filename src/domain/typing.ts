@@ -1,6 +1,6 @@
 import { openEphemeralStream } from '../events/ephemeral-stream.ts';
 import type { EphemeralStream } from '../events/ephemeral-stream.ts';
-import { conversationTopic, refOf } from '../events/event.ts';
+import { conversationTopic, actorRefOf } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
 import type { ConversationId } from '../ids.ts';
 import { requireConversationAccess } from './conversation-access.ts';
@@ -21,7 +21,7 @@ export async function setTyping(
   { conversationId, isTyping }: { readonly conversationId: ConversationId; readonly isTyping: boolean },
 ): Promise<void> {
   await deps.rateLimits.consume('typing', actorKey(actor));
-  await deps.typing.set({ account: actor, conversationId, isTyping });
+  await deps.typing.set({ actor, conversationId, isTyping });
 }
 
 /** Opens a stream of typing in a conversation. For a slow reader only the newest change per actor is buffered. */
@@ -34,12 +34,12 @@ export async function openTyping(
   return openEphemeralStream<TypingChange>(deps, {
     topic: conversationTopic(input.conversationId),
     actor: session.actor,
-    authorise: async () => {
+    authorize: async () => {
       await requireConversationAccess(deps.db, session.actor, input.conversationId);
     },
     signal,
     pick: (ephemeral) =>
       ephemeral.type === 'typing' ? { actor: ephemeral.actor, isTyping: ephemeral.isTyping } : undefined,
-    key: ({ actor }) => actorKey(refOf(actor)),
+    key: ({ actor }) => actorKey(actorRefOf(actor)),
   });
 }

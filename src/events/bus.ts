@@ -1,10 +1,13 @@
 import type { Logger } from '../log.ts';
 import type { Envelope, Ephemeral, Topic } from './event.ts';
 
-/** A bus message: a committed event, the new head of a topic (`advanced`) without the event, or an ephemeral item. */
+/** A bus message. */
 export type Notice =
+  /** A committed event. */
   | { readonly kind: 'event'; readonly envelope: Envelope }
+  /** The new head of a topic, without the event: receivers read it from the log. */
   | { readonly kind: 'advanced'; readonly topic: Topic; readonly seq: number }
+  /** An item that is not persisted. */
   | { readonly kind: 'ephemeral'; readonly ephemeral: Ephemeral };
 
 /** Called synchronously for each notice. Must neither throw nor block. */

@@ -3,7 +3,7 @@ import { DomainError } from '../errors.ts';
 import type { Topic } from './event.ts';
 import { readHeads } from '../db/event-log.ts';
 
-const MAX_CURSOR = 200;
+const MAX_CURSOR_LENGTH = 200;
 
 /** Encodes a position in a topic's log as opaque text. Deterministic: the same for every reader. */
 export function encodeCursor(epoch: string, topic: Topic, seq: number): string {
@@ -15,7 +15,7 @@ export function encodeCursor(epoch: string, topic: Topic, seq: number): string {
  * another database, and for any other text.
  */
 export function parseCursor(epoch: string, topic: Topic, cursor: string): number {
-  const text = cursor.length <= MAX_CURSOR ? Buffer.from(cursor, 'base64url').toString() : '';
+  const text = cursor.length <= MAX_CURSOR_LENGTH ? Buffer.from(cursor, 'base64url').toString() : '';
   const seq = Number(text.slice(text.lastIndexOf('/') + 1));
   if (!Number.isSafeInteger(seq) || seq < 0 || encodeCursor(epoch, topic, seq) !== cursor)
     throw invalidCursor();

@@ -3,20 +3,20 @@ import { isOutage, notFound, streamEnded } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { accessEndReason } from './event.ts';
 import type { Ephemeral, Topic } from './event.ts';
-import { createIterator, endReasonOf } from './pull-iterator.ts';
+import { createPullIterator, endReasonOf } from './pull-iterator.ts';
 import type { ReaderIterator } from './pull-iterator.ts';
 import type { Tail, Tails } from './tail.ts';
 import type { ActorRef } from '../actor.ts';
 
-const MAX_KEYLESS = 256;
+const MAX_ITEMS_WITHOUT_KEY = 256;
 
 export type EphemeralStream<Item> = ReaderIterator<Item> & { readonly topic: Topic };
 
 export interface EphemeralRequest<Item> {
   readonly topic: Topic;
   readonly actor: ActorRef;
-  /** Throws unless the actor may read the topic. Called after this reader follows it. */
-  authorise(): Promise<void>;
+  /** Throws unless the actor may read the topic. Called once the stream follows the topic. */
+  authorize(): Promise<void>;
   /** Aborting ends the stream: with an error if the signal's reason is an `EndReason`, else like `return()`. */
   readonly signal?: AbortSignal | undefined;
   /** Maps to the reader's item; undefined to skip. */
@@ -26,12 +26,12 @@ export interface EphemeralRequest<Item> {
    * limit.
    */
   key(item: Item): string | null;
-  /** Called after authorisation. */
-  begin?(): Promise<Start<Item>>;
+  /** Called once access is granted. Opens what the stream needs, and returns what it delivers first. */
+  onAuthorized?(): Promise<InitialState<Item>>;
 }
 
-export interface Start<Item> {
-  /** The initial state: delivered before items that arrived meanwhile. */
+export interface InitialState<Item> {
+  /** Delivered before the items that arrived while the stream opened. */
   readonly items?: readonly Item[];
   /** Called once, when the stream closes. */
   release?(): void;
@@ -40,7 +40,7 @@ export interface Start<Item> {
 /**
  * Opens a stream of a topic's ephemeral items. A slow reader receives only the newest item of each key; with too many
  * buffered items without a key its stream ends with SLOW. The stream throws when an event ends the actor's access.
- * Throws NOT_FOUND for an unknown topic, and whatever `authorise` throws.
+ * Throws NOT_FOUND for an unknown topic, and whatever `authorize` throws.
  */
 export async function openEphemeralStream<Item>(
   deps: { readonly tails: Tails },
@@ -48,16 +48,17 @@ export async function openEphemeralStream<Item>(
 ): Promise<EphemeralStream<Item>> {
   const tail = await deps.tails.open(request.topic);
   if (tail === undefined) {
-    // `authorise` throws the same error as for a topic the actor may not read, so that its absence is not disclosed.
-    await request.authorise();
+    // `authorize` throws the same error as for a topic the actor may not read, so that its absence is not disclosed.
+    await request.authorize();
     throw notFound('The stream');
   }
-  // Follows before it authorises: a removal that commits in between is seen by one of the two.
+  // Follows the topic before it authorises: a removal that commits in between is then either found by the check or
+  // received as an event.
   const reader = createReader(request, tail);
   try {
     const range = await tail.readRange();
-    await request.authorise();
-    reader.start(range?.head ?? 0, (await request.begin?.()) ?? {});
+    await request.authorize();
+    reader.start(range?.head ?? 0, (await request.onAuthorized?.()) ?? {});
     return Object.assign(reader.iterator, { topic: request.topic });
   } catch (error) {
     reader.close();
@@ -68,12 +69,14 @@ export async function openEphemeralStream<Item>(
 function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
   const { actor, signal } = request;
   const buffer = createItemBuffer<Item>((item) => request.key(item));
-  let authorisedAt = 0;
-  const endings: { readonly seq: number; readonly reason: EndReason }[] = [];
+  /** Head of the log at the check of access. */
+  let authorizedSeq = 0;
+  /** Received events that end access, by position. */
+  const accessEnds: { readonly seq: number; readonly reason: EndReason }[] = [];
   let failure: { readonly error: unknown } | undefined;
   let closed = false;
-  /** Access checks in flight. Nothing is delivered meanwhile. */
-  let checks = 0;
+  /** Access checks in flight, during which nothing is delivered. */
+  let pendingChecks = 0;
   let release: (() => void) | undefined;
   let resume: (() => void) | undefined;
 
@@ -86,23 +89,23 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
     wake();
   };
   const unfollow = tail.follow({
-    event({ seq, event }) {
+    onEvent({ seq, event }) {
       const reason = accessEndReason(actor, event);
-      if (reason !== undefined) endings.push({ seq, reason });
+      if (reason !== undefined) accessEnds.push({ seq, reason });
       wake();
     },
-    ephemeral(ephemeral) {
+    onEphemeral(ephemeral) {
       const item = failure === undefined ? request.pick(ephemeral) : undefined;
       if (item !== undefined && !buffer.add(item)) fail(streamEnded('SLOW'));
       wake();
     },
     // A trimmed event may have ended the actor's access.
-    gap() {
-      checks += 1;
-      retry(() => request.authorise(), { isRetryable: isOutage, isWanted: () => !closed })
+    onGap() {
+      pendingChecks += 1;
+      retry(() => request.authorize(), { isRetryable: isOutage, isWanted: () => !closed })
         .catch(fail)
         .finally(() => {
-          checks -= 1;
+          pendingChecks -= 1;
           wake();
         });
     },
@@ -129,20 +132,20 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
     for (;;) {
       if (closed) return undefined;
       if (failure !== undefined) throw failure.error;
-      const ended = endings.find(({ seq }) => seq > authorisedAt);
+      const ended = accessEnds.find(({ seq }) => seq > authorizedSeq);
       if (ended !== undefined) throw streamEnded(ended.reason);
-      const item = checks === 0 ? buffer.take() : undefined;
+      const item = pendingChecks === 0 ? buffer.take() : undefined;
       if (item !== undefined) return item;
       await new Promise<void>((resolve) => (resume = resolve));
     }
   };
 
   return {
-    iterator: createIterator(pull, close),
+    iterator: createPullIterator(pull, close),
     close,
-    /** Starts delivery. Events up to `authorised` were committed before authorisation, and end no access. */
-    start(authorised: number, initial: Start<Item>): void {
-      authorisedAt = authorised;
+    /** Starts delivery. Events up to `headAtCheck` were committed before the check of access, and do not end it. */
+    start(headAtCheck: number, initial: InitialState<Item>): void {
+      authorizedSeq = headAtCheck;
       buffer.addFirst(initial.items ?? []);
       release = () => initial.release?.();
       if (closed) release();
@@ -152,14 +155,14 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
 
 function createItemBuffer<Item>(keyOf: (item: Item) => string | null) {
   let items = new Map<string | number, Item>();
-  let keyless = 0;
+  let countWithoutKey = 0;
   let added = 0;
   return {
     /** Returns false when the buffer is full. */
     add(item: Item): boolean {
       const key = keyOf(item);
-      if (key === null && keyless >= MAX_KEYLESS) return false;
-      if (key === null) keyless += 1;
+      if (key === null && countWithoutKey >= MAX_ITEMS_WITHOUT_KEY) return false;
+      if (key === null) countWithoutKey += 1;
       else items.delete(key);
       items.set(key ?? (added += 1), item);
       return true;
@@ -167,20 +170,20 @@ function createItemBuffer<Item>(keyOf: (item: Item) => string | null) {
     addFirst(first: readonly Item[]): void {
       const later = items;
       items = new Map();
-      keyless = 0;
+      countWithoutKey = 0;
       for (const item of [...first, ...later.values()]) this.add(item);
     },
     take(): Item | undefined {
       for (const [key, item] of items) {
         items.delete(key);
-        if (typeof key === 'number') keyless -= 1;
+        if (typeof key === 'number') countWithoutKey -= 1;
         return item;
       }
       return undefined;
     },
     clear(): void {
       items.clear();
-      keyless = 0;
+      countWithoutKey = 0;
     },
   };
 }

@@ -2,7 +2,7 @@ import type { BufferBudget } from '../lib/buffer-budget.ts';
 import { approximateSize } from './event.ts';
 import type { Envelope } from './event.ts';
 
-const MAX_BUFFERED = 256;
+const MAX_BUFFERED_EVENTS = 256;
 /** Each buffer may hold this much even when the budget of its connection is exceeded, so that every stream advances. */
 const GUARANTEED_BYTES = 16 * 1024;
 
@@ -22,7 +22,8 @@ export class EventBuffer {
 
   get isFull(): boolean {
     return (
-      this.#envelopes.length >= MAX_BUFFERED || (this.#budget.isExceeded && this.#bytes > GUARANTEED_BYTES)
+      this.#envelopes.length >= MAX_BUFFERED_EVENTS ||
+      (this.#budget.isExceeded && this.#bytes > GUARANTEED_BYTES)
     );
   }
 

@@ -18,34 +18,34 @@ import type { ActorRef } from '../actor.ts';
 export type ActorView = ActorRow;
 
 /** A message with its author and media: events are self-contained, so that readers need no query. */
-interface MessageFact {
+interface MessageFields {
   readonly message: Message;
   readonly author: ActorView;
   /** All files of the message, in the order of sending. */
   readonly media: readonly Media[];
 }
 
-/** A user who left on their own, or whose account was deleted. */
-interface Leaving {
+/** A user who left, or whose account was deleted. */
+interface Departure {
   readonly user: User;
   /** Whether the account was deleted. */
   readonly deleted: boolean;
 }
 
 export type ConversationEvent =
-  | ({ readonly type: 'message.sent' } & MessageFact)
-  | ({ readonly type: 'message.updated' } & MessageFact)
+  | ({ readonly type: 'message.sent' } & MessageFields)
+  | ({ readonly type: 'message.updated' } & MessageFields)
   | {
       readonly type: 'message.deleted';
       readonly conversationId: ConversationId;
       readonly messageId: MessageId;
     }
   /** A file of a message was uploaded. The last one sets the message to `DONE`. */
-  | ({ readonly type: 'media.uploaded'; readonly uploaded: Media } & MessageFact)
+  | ({ readonly type: 'media.uploaded'; readonly uploaded: Media } & MessageFields)
   | { readonly type: 'conversation.updated'; readonly conversation: Conversation }
   | { readonly type: 'conversation.deleted'; readonly conversation: Conversation }
   | { readonly type: 'participant.joined'; readonly participant: Participant; readonly user: User }
-  | ({ readonly type: 'participant.left'; readonly participant: Participant } & Leaving)
+  | ({ readonly type: 'participant.left'; readonly participant: Participant } & Departure)
   | {
       readonly type: 'participant.kicked';
       readonly participant: Participant;
@@ -65,7 +65,7 @@ export type CircleEvent =
   | { readonly type: 'circle.updated'; readonly circle: Circle }
   | { readonly type: 'circle.deleted'; readonly circle: Circle }
   | { readonly type: 'member.joined'; readonly circleId: CircleId; readonly user: User }
-  | ({ readonly type: 'member.left'; readonly circleId: CircleId } & Leaving)
+  | ({ readonly type: 'member.left'; readonly circleId: CircleId } & Departure)
   | { readonly type: 'member.kicked'; readonly circleId: CircleId; readonly user: User; readonly by: User }
   | { readonly type: 'device.added'; readonly device: Device }
   | { readonly type: 'device.updated'; readonly device: Device }
@@ -95,10 +95,14 @@ export type DomainEvent = ConversationEvent | CircleEvent | AccountEvent;
 /** A bus address and the name of a log: `circle:3`, `conversation:12`, `user:7`, `device:4`. */
 export type Topic = `${'circle' | 'conversation' | 'user' | 'device'}:${number}`;
 
-/** An event with its position in a topic's log. Positions start at 1, have no gaps, and follow the order of commits. */
+/**
+ * An event with `seq`, its position in the topic's log. Positions start at 1, have no gaps, and follow the order of
+ * commits. Names that end in `Seq` hold positions.
+ */
 export interface Envelope {
   readonly topic: Topic;
   readonly seq: number;
+  /** Time of the commit. */
   readonly at: Timestamp;
   readonly event: DomainEvent;
 }
@@ -118,7 +122,7 @@ export type Ephemeral =
 
 export const circleTopic = (id: CircleId): Topic => `circle:${id}`;
 export const conversationTopic = (id: ConversationId): Topic => `conversation:${id}`;
-export const accountTopic = (account: ActorRef): Topic => `${account.kind}:${account.id}`;
+export const accountTopic = (actor: ActorRef): Topic => `${actor.kind}:${actor.id}`;
 
 /** Returns the topic to whose log the event belongs. */
 export function topicOf(event: DomainEvent): Topic {
@@ -159,19 +163,19 @@ export function topicOf(event: DomainEvent): Topic {
   }
 }
 
-const EVENT_BYTES = 1_000;
+const EVENT_OVERHEAD_BYTES = 1_000;
 
 /** Estimates the memory of an event in bytes. */
 export function approximateSize(event: DomainEvent): number {
-  if (!('message' in event)) return EVENT_BYTES;
-  return EVENT_BYTES * (1 + event.media.length) + 2 * event.message.text.length;
+  if (!('message' in event)) return EVENT_OVERHEAD_BYTES;
+  return EVENT_OVERHEAD_BYTES * (1 + event.media.length) + 2 * event.message.text.length;
 }
 
-/** Checks whether streams deliver the event to clients. */
-export const isShown = (event: DomainEvent): boolean =>
+/** Checks whether streams deliver the event to clients, or only the server acts on it. */
+export const isClientVisible = (event: DomainEvent): boolean =>
   event.type !== 'session.ended' && event.type !== 'account.deleted';
 
-/** Returns the reason for which this event ends the actor's access to its topic; undefined if it does not. */
+/** Returns the reason why this event ends the actor's access to its topic; undefined if it does not. */
 export function accessEndReason(actor: ActorRef, event: DomainEvent): EndReason | undefined {
   const isUser = (user: User) => actor.kind === 'user' && actor.id === user.id;
   switch (event.type) {
@@ -211,7 +215,7 @@ export function accessEndReason(actor: ActorRef, event: DomainEvent): EndReason 
   }
 }
 
-export const refOf = (view: ActorView): ActorRef =>
+export const actorRefOf = (view: ActorView): ActorRef =>
   view.kind === 'user' ? { kind: 'user', id: view.user.id } : { kind: 'device', id: view.device.id };
 
 /** Converts an entry of the log to an envelope. Not validated, because only `transact` writes to the log. */

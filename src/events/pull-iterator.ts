@@ -13,7 +13,7 @@ export type ReaderIterator<Item> = AsyncIterableIterator<Item, undefined> & {
  * An iterator over what `pull` returns; undefined ends it. Overlapping calls of `next()` run serially. Closes itself
  * when it ends, throws, or is returned.
  */
-export abstract class PulledIterator<Item> implements ReaderIterator<Item> {
+export abstract class PullIterator<Item> implements ReaderIterator<Item> {
   #lastStep: Promise<unknown> | undefined;
 
   protected abstract pull(): Promise<Item | undefined>;
@@ -54,13 +54,13 @@ export abstract class PulledIterator<Item> implements ReaderIterator<Item> {
   }
 }
 
-/** Creates a pulled iterator from two functions. */
-export const createIterator = <Item>(
+/** Creates an iterator from two functions. */
+export const createPullIterator = <Item>(
   pull: () => Promise<Item | undefined>,
   close: () => void,
 ): ReaderIterator<Item> => new FunctionIterator(pull, close);
 
-class FunctionIterator<Item> extends PulledIterator<Item> {
+class FunctionIterator<Item> extends PullIterator<Item> {
   protected readonly pull: () => Promise<Item | undefined>;
   readonly close: () => void;
 
@@ -71,7 +71,9 @@ class FunctionIterator<Item> extends PulledIterator<Item> {
   }
 }
 
-/** Returns the reason for which the server aborted the signal; undefined if it is not aborted, or the client left. */
+/**
+ * Returns the reason why the server aborted the signal; undefined if it is not aborted, or the client has disconnected.
+ */
 export function endReasonOf(signal: AbortSignal | undefined): EndReason | undefined {
   return END_REASONS.find((reason) => signal?.aborted === true && reason === signal.reason);
 }

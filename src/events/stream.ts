@@ -5,17 +5,17 @@ import type { EndReason } from '../errors.ts';
 import type { Timestamp } from '../db/tables.ts';
 import { BufferBudget } from '../lib/buffer-budget.ts';
 import { encodeCursor, expiredCursor, invalidCursor, parseCursor } from './cursor.ts';
-import { accessEndReason, toEnvelope, isShown, approximateSize } from './event.ts';
+import { accessEndReason, toEnvelope, isClientVisible, approximateSize } from './event.ts';
 import type { DomainEvent, Envelope, Topic } from './event.ts';
-import { endReasonOf, PulledIterator } from './pull-iterator.ts';
+import { endReasonOf, PullIterator } from './pull-iterator.ts';
 import type { ReaderIterator } from './pull-iterator.ts';
 import type { Follower, Tail, Tails } from './tail.ts';
 import { EventBuffer } from './event-buffer.ts';
 import type { ActorRef } from '../actor.ts';
 
-const PAGE = 100;
+const PAGE_SIZE = 100;
 /** Page size while the connection's buffer budget is exceeded. */
-const SMALL_PAGE = 16;
+const SMALL_PAGE_SIZE = 16;
 
 /** An item of a stream, with the cursor to resume after it. `live` separates replayed events from new ones. */
 export type StreamItem =
@@ -27,21 +27,21 @@ export interface StreamDeps {
   readonly epoch: string;
 }
 
-/** The connection over which a stream is read. */
-export interface Reader {
+/** The connection's part of a stream request. */
+export interface ReaderOptions {
   /** Aborting ends the stream: with an error if the signal's reason is an `EndReason`, else like `return()`. */
   readonly signal?: AbortSignal | undefined;
   /** Buffer budget shared by all streams of the connection. Default: one for this stream. */
   readonly budget?: BufferBudget | undefined;
 }
 
-export interface StreamRequest extends Reader {
+export interface StreamRequest extends ReaderOptions {
   readonly topic: Topic;
   readonly actor: ActorRef;
   /** Cursor to resume after; null starts at the head. */
   readonly after: string | null;
-  /** Throws unless the actor may read the topic. Called after this reader follows it. */
-  authorise(): Promise<void>;
+  /** Throws unless the actor may read the topic. Called once the stream follows the topic. */
+  authorize(): Promise<void>;
 }
 
 export type EventStream = ReaderIterator<StreamItem> & {
@@ -51,19 +51,19 @@ export type EventStream = ReaderIterator<StreamItem> & {
   /** Maps an event to the item that every reader of the topic receives; undefined for internal events. */
   readonly itemOf: (envelope: Envelope) => StreamItem | undefined;
   /** Estimates the memory of an event in bytes. */
-  readonly weightOf: (envelope: Envelope) => number;
+  readonly sizeOf: (envelope: Envelope) => number;
   /**
-   * Detaches the reader from the tail, for a group that follows the topic on behalf of many readers: until `reattach`,
+   * Detaches the reader from the tail, for a fan-out group that follows the topic for many readers: until `reattach`,
    * the stream reads and buffers nothing. Undefined unless it is caught up. `onRevoke` is called once when the stream
    * is aborted or closed while detached; the caller must then reattach immediately.
    */
-  detach(onRevoke: () => void): Detached | undefined;
+  detach(onRevoke: () => void): DetachedReader | undefined;
 };
 
-/** A detached reader: its owner delivers the events, and advances the position. */
-export interface Detached {
-  /** Position of the last delivered event. */
-  readonly position: number;
+/** A reader that is detached from the tail: its owner delivers the events, and reports each delivery. */
+export interface DetachedReader {
+  /** Position of the newest delivered event. */
+  readonly deliveredSeq: number;
   /** Records delivery of the next event. Returns false if it ends the reader's access: the owner must then reattach. */
   advance(envelope: Envelope): boolean;
   /** Returns the reader to the tail. The stream continues on its own after its position. */
@@ -76,22 +76,23 @@ export interface Detached {
  * outage of the database the stream waits. After an event that ends the actor's access the stream throws with the
  * reason.
  *
- * Throws NOT_FOUND for an unknown topic, CURSOR_INVALID, CURSOR_EXPIRED, and whatever `authorise` throws.
+ * Throws NOT_FOUND for an unknown topic, CURSOR_INVALID, CURSOR_EXPIRED, and whatever `authorize` throws.
  */
 export async function openStream(deps: StreamDeps, request: StreamRequest): Promise<EventStream> {
   const tail = await deps.tails.open(request.topic);
   if (tail === undefined) {
-    // `authorise` throws the same error as for a topic the actor may not read, so that its absence is not disclosed.
-    await request.authorise();
+    // `authorize` throws the same error as for a topic the actor may not read, so that its absence is not disclosed.
+    await request.authorize();
     throw notFound('The stream');
   }
-  // Follows before it authorises: a removal that commits in between is seen by one of the two.
+  // Follows the topic before it authorises: a removal that commits in between is then either found by the check or
+  // received as an event.
   const reader = new StreamReader(deps.epoch, request, tail);
   try {
     const range = await tail.readRange();
     if (range === undefined) throw notFound('The stream');
-    await request.authorise();
-    reader.start(range.head, request.after === null ? range.head : positionAfter(deps, request, range));
+    await request.authorize();
+    reader.start(range.head, request.after === null ? range.head : parseStartSeq(deps, request, range));
     return reader;
   } catch (error) {
     reader.close();
@@ -99,49 +100,54 @@ export async function openStream(deps: StreamDeps, request: StreamRequest): Prom
   }
 }
 
-function positionAfter(deps: StreamDeps, { topic, after }: StreamRequest, range: LogRange): number {
-  const position = parseCursor(deps.epoch, topic, after ?? '');
-  if (position > range.head) throw invalidCursor();
-  if (position < range.trimmed) throw expiredCursor(encodeCursor(deps.epoch, topic, range.trimmed));
-  return position;
+function parseStartSeq(deps: StreamDeps, { topic, after }: StreamRequest, range: LogRange): number {
+  const startSeq = parseCursor(deps.epoch, topic, after ?? '');
+  if (startSeq > range.head) throw invalidCursor();
+  if (startSeq < range.trimmed) throw expiredCursor(encodeCursor(deps.epoch, topic, range.trimmed));
+  return startSeq;
 }
 
-/** Creates the mapping without a reference to the reader, because groups keep it for longer. */
+/** Creates `itemOf` as a closure without the reader, because fan-out groups keep it for longer than the reader. */
 const createItemOf =
   (epoch: string): EventStream['itemOf'] =>
   ({ topic, seq, at, event }) =>
-    isShown(event) ? { type: 'event', cursor: encodeCursor(epoch, topic, seq), at, event } : undefined;
+    isClientVisible(event)
+      ? { type: 'event', cursor: encodeCursor(epoch, topic, seq), at, event }
+      : undefined;
 
 /**
- * Replays the log after `position`, then follows the tail:
+ * Replays the log after `deliveredSeq`, then follows the tail:
  *
- * - replaying: `position` is behind `#head`. Reads pages of the log, unless `#buffer` has the next event.
- * - live: `#isLive`, and nothing is left to read. Waits for `event` to wake it.
- * - detached: the owner of the `Detached` advances `position`; `#onRevoke` is set.
- * - ending: `#ending` or `#isAccountDeleted`. Delivers events up to the one that ends access, then throws.
+ * - replaying: `deliveredSeq` is behind `#head`. Reads pages of the log, unless `#liveBuffer` has the next event.
+ * - live: from `#becomeLive`, the first time that nothing is left to read. Waits for `onEvent` to wake it.
+ * - detached: the owner of the `DetachedReader` advances `deliveredSeq`; `#onRevoke` is set.
+ * - ending: `#ending` or `#mustFindLastEvent`. Delivers events up to the one that ends access, then throws.
  *
- * A class, because most subscribers are idle: its fields are the memory that an idle subscriber costs.
+ * Unless detached, every event passes through `pull`, which decides between the buffers, the log and waiting; `#readPage`
+ * and `onEvent` only fill the buffers.
+ *
+ * A class instead of closures, to save memory: most subscribers are idle, and its fields are what one costs.
  */
-class StreamReader extends PulledIterator<StreamItem> implements EventStream, Follower, Detached {
+class StreamReader extends PullIterator<StreamItem> implements EventStream, Follower, DetachedReader {
   readonly topic: Topic;
-  position = 0;
+  deliveredSeq = 0;
   readonly #epoch: string;
   readonly #actor: ActorRef;
   readonly #signal: AbortSignal | undefined;
   readonly #tail: Tail;
   readonly #budget: BufferBudget;
-  readonly #page: EventBuffer;
-  readonly #buffer: EventBuffer;
-  #authorisedAt = 0;
+  readonly #pageBuffer: EventBuffer;
+  readonly #liveBuffer: EventBuffer;
+  #authorizedSeq = 0;
   #isLive = false;
   #ending: EndReason | undefined;
   /**
-   * The actor's account was deleted. The same transaction wrote its last events of this topic, delivered before the
-   * end.
+   * Set when the actor's account was deleted, until `#findLastEvent` has searched the log for the event of the deletion
+   * on this topic, from the same transaction: it is delivered before the stream ends.
    */
-  #isAccountDeleted = false;
-  /** Head of the log as read by `#findLastEvent`, which may be ahead of the tail. */
-  #knownHead = 0;
+  #mustFindLastEvent = false;
+  /** Position of the event that `#findLastEvent` found, which may be ahead of the tail. */
+  #lastEventSeq = 0;
   /** Consecutive reads that failed because the database was unavailable. */
   #failedReads = 0;
   #closed = false;
@@ -162,34 +168,34 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
     this.#signal = signal;
     this.#tail = tail;
     this.#budget = budget;
-    this.#page = new EventBuffer(budget);
-    this.#buffer = new EventBuffer(budget);
+    this.#pageBuffer = new EventBuffer(budget);
+    this.#liveBuffer = new EventBuffer(budget);
     this.#unfollow = tail.follow(this);
     signal?.addEventListener('abort', this.#abort, { once: true });
     if (signal?.aborted === true) this.#abort();
   }
 
-  /** Starts after a position. Events up to `authorised` were committed before authorisation, and end no access. */
-  start(authorised: number, after: number): void {
-    this.#authorisedAt = authorised;
-    this.position = after;
+  /** Starts after `startSeq`. Events up to `headAtCheck` were committed before the check of access, and do not end it. */
+  start(headAtCheck: number, startSeq: number): void {
+    this.#authorizedSeq = headAtCheck;
+    this.deliveredSeq = startSeq;
   }
 
   get itemOf(): EventStream['itemOf'] {
     return createItemOf(this.#epoch);
   }
 
-  weightOf({ event }: Envelope): number {
+  sizeOf({ event }: Envelope): number {
     return approximateSize(event);
   }
 
-  event(envelope: Envelope): void {
-    // Drops the event when the buffer is full: `pull` finds the gap and reads the log.
-    if (!this.#buffer.isFull) this.#buffer.push(envelope);
+  onEvent(envelope: Envelope): void {
+    // Drops the event when the buffer is full: `pull` then reads it from the log.
+    if (!this.#liveBuffer.isFull) this.#liveBuffer.push(envelope);
     this.#notify();
   }
 
-  gap(): void {
+  onGap(): void {
     this.#notify();
   }
 
@@ -205,14 +211,14 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
   }
 
   isCaughtUp(): boolean {
-    const isOver = this.#closed || this.#isAccountDeleted || this.#ending !== undefined;
-    return this.#isLive && !isOver && this.#page.first === undefined && this.position >= this.#head;
+    const isOver = this.#closed || this.#mustFindLastEvent || this.#ending !== undefined;
+    return this.#isLive && !isOver && this.#pageBuffer.first === undefined && this.deliveredSeq >= this.#head;
   }
 
-  detach(onRevoke: () => void): Detached | undefined {
+  detach(onRevoke: () => void): DetachedReader | undefined {
     if (!this.isCaughtUp()) return undefined;
     this.#unfollow();
-    // Buffered events are not after `position`: they were read from the log, too.
+    // Everything buffered was delivered: it was also read from the log.
     this.#clearBuffers();
     this.#onRevoke = onRevoke;
     return this;
@@ -233,7 +239,7 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
   protected async pull(): Promise<StreamItem | undefined> {
     for (;;) {
       if (this.#closed) return undefined;
-      if (this.#isAccountDeleted) {
+      if (this.#mustFindLastEvent) {
         await this.#findLastEvent();
         continue;
       }
@@ -245,26 +251,32 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
         if (item !== undefined) return item;
         continue;
       }
-      if (this.position < this.#head) {
+      if (this.deliveredSeq < this.#head) {
         await this.#readPage();
       } else if (this.#isLive) {
         await new Promise<void>((resolve) => (this.#wake = resolve));
       } else {
-        this.#isLive = true;
-        const cursor = encodeCursor(this.#epoch, this.topic, this.position);
-        return { type: 'live', cursor, at: new Date(Date.now()).toISOString() };
+        return this.#becomeLive();
       }
     }
   }
 
+  /** Ends the replay: everything up to the head was delivered, and later events arrive through the tail. */
+  #becomeLive(): StreamItem {
+    this.#isLive = true;
+    const cursor = encodeCursor(this.#epoch, this.topic, this.deliveredSeq);
+    return { type: 'live', cursor, at: new Date(Date.now()).toISOString() };
+  }
+
+  /** The newest known position of the topic. */
   get #head(): number {
-    return Math.max(this.#tail.position, this.#knownHead);
+    return Math.max(this.#tail.deliveredSeq, this.#lastEventSeq);
   }
 
   readonly #abort = (): void => {
     const reason = endReasonOf(this.#signal);
     if (reason === undefined) this.close();
-    else if (reason === 'ACCOUNT_DELETED') this.#isAccountDeleted = this.#ending === undefined;
+    else if (reason === 'ACCOUNT_DELETED') this.#mustFindLastEvent = this.#ending === undefined;
     else this.#end(reason);
     this.#notify();
     this.#revoke();
@@ -276,8 +288,8 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
   }
 
   #clearBuffers(): void {
-    this.#page.clear();
-    this.#buffer.clear();
+    this.#pageBuffer.clear();
+    this.#liveBuffer.clear();
   }
 
   #revoke(): void {
@@ -291,55 +303,60 @@ class StreamReader extends PulledIterator<StreamItem> implements EventStream, Fo
   }
 
   #accept(envelope: Envelope): void {
-    this.position = envelope.seq;
-    if (this.position > this.#authorisedAt) this.#ending ??= accessEndReason(this.#actor, envelope.event);
+    this.deliveredSeq = envelope.seq;
+    if (this.deliveredSeq > this.#authorizedSeq)
+      this.#ending ??= accessEndReason(this.#actor, envelope.event);
   }
 
+  /** Returns the event after `deliveredSeq` if it is buffered. */
   #takeBuffered(): Envelope | undefined {
-    const fromPage = this.#page.shift();
+    const fromPage = this.#pageBuffer.shift();
     if (fromPage !== undefined) return fromPage;
-    const buffer = this.#buffer;
-    while (buffer.first !== undefined && buffer.first.seq <= this.position) buffer.shift();
-    return buffer.first?.seq === this.position + 1 ? buffer.shift() : undefined;
+    const buffer = this.#liveBuffer;
+    // Events that were also read from the log.
+    while (buffer.first !== undefined && buffer.first.seq <= this.deliveredSeq) buffer.shift();
+    // After a gap (events dropped while the buffer was full, or not replayed yet) the first event stays buffered until
+    // pages of the log have filled the gap.
+    return buffer.first?.seq === this.deliveredSeq + 1 ? buffer.shift() : undefined;
   }
 
   async #readPage(): Promise<void> {
-    const { topic, position } = this;
-    const read = await this.#read(position, this.#budget.isExceeded ? SMALL_PAGE : PAGE);
+    const { topic, deliveredSeq } = this;
+    const read = await this.#read(deliveredSeq, this.#budget.isExceeded ? SMALL_PAGE_SIZE : PAGE_SIZE);
     if (read === 'unavailable') return;
     if (read === undefined) throw notFound('The stream');
     const { range, entries } = read;
-    if (position < range.trimmed) throw expiredCursor(encodeCursor(this.#epoch, topic, range.trimmed));
-    if (entries.length === 0) throw new Error(`The log of ${topic} has a gap after position ${position}`);
+    if (deliveredSeq < range.trimmed) throw expiredCursor(encodeCursor(this.#epoch, topic, range.trimmed));
+    if (entries.length === 0) throw new Error(`The log of ${topic} has a gap after position ${deliveredSeq}`);
     if (this.#closed || this.#ending !== undefined) return;
     // Buffers as much of the page as fits; the rest is read again later.
     for (const entry of entries) {
-      this.#page.push(toEnvelope(entry));
-      if (this.#page.isFull) break;
+      this.#pageBuffer.push(toEnvelope(entry));
+      if (this.#pageBuffer.isFull) break;
     }
   }
 
   /** Searches the log for the event that ends the deleted account's access. Without one the stream ends immediately. */
   async #findLastEvent(): Promise<void> {
-    let from = Math.max(this.position, this.#authorisedAt);
+    let afterSeq = Math.max(this.deliveredSeq, this.#authorizedSeq);
     for (;;) {
-      const read = await this.#read(from, PAGE);
+      const read = await this.#read(afterSeq, PAGE_SIZE);
       if (read === 'unavailable') return;
       const entries = read?.entries ?? [];
       const last = entries.find(
         (entry) => accessEndReason(this.#actor, toEnvelope(entry).event) !== undefined,
       );
-      this.#isAccountDeleted = last === undefined && entries.length === PAGE;
-      if (last !== undefined) return void (this.#knownHead = last.seq);
-      if (!this.#isAccountDeleted) return this.#end('ACCOUNT_DELETED');
-      from = entries.at(-1)?.seq ?? from;
+      this.#mustFindLastEvent = last === undefined && entries.length === PAGE_SIZE;
+      if (last !== undefined) return void (this.#lastEventSeq = last.seq);
+      if (!this.#mustFindLastEvent) return this.#end('ACCOUNT_DELETED');
+      afterSeq = entries.at(-1)?.seq ?? afterSeq;
     }
   }
 
   /** Reads a page of the log. Returns `unavailable`, after a backoff delay, during an outage. */
-  async #read(position: number, limit: number): Promise<LogPage | undefined | 'unavailable'> {
+  async #read(afterSeq: number, limit: number): Promise<LogPage | undefined | 'unavailable'> {
     try {
-      const page = await this.#tail.readAfter(position, limit);
+      const page = await this.#tail.readAfter(afterSeq, limit);
       this.#failedReads = 0;
       return page;
     } catch (error) {

@@ -4,27 +4,27 @@ import type { Bus, Notice } from './bus.ts';
 import { toEnvelope } from './event.ts';
 import type { Envelope, Ephemeral, Topic } from './event.ts';
 
-const PAGE = 200;
+const PAGE_SIZE = 200;
 const RETRY_MS = 500;
 
-/** A listener of a topic's tail, called synchronously. Must neither throw nor block. */
+/** Callbacks for a topic's tail, called synchronously. Must neither throw nor block. */
 export interface Follower {
   /** Receives each event exactly once, in order. */
-  event?(envelope: Envelope): void;
-  ephemeral?(ephemeral: Ephemeral): void;
+  onEvent?(envelope: Envelope): void;
+  onEphemeral?(ephemeral: Ephemeral): void;
   /** Called when events were trimmed from the log before this node read them: the follower has missed some. */
-  gap?(): void;
+  onGap?(): void;
 }
 
 /** One reader's handle on the ordered view of a topic, which all readers of this node share. */
 export interface Tail {
   readonly topic: Topic;
-  /** The newest position delivered to followers. */
-  readonly position: number;
+  /** Position of the newest event delivered to followers. */
+  readonly deliveredSeq: number;
   /** Returns the range of the topic's log; undefined if the topic was deleted. */
   readRange(): Promise<LogRange | undefined>;
   /** Reads events after a position, oldest first, at most `limit`. */
-  readAfter(position: number, limit: number): Promise<LogPage | undefined>;
+  readAfter(afterSeq: number, limit: number): Promise<LogPage | undefined>;
   /** Calls the follower for everything after the current position, until the returned function is called. */
   follow(follower: Follower): () => void;
   /** Releases the shared view, which stops with its last tail. Idempotent. */
@@ -91,7 +91,7 @@ export function createTails(deps: TailDeps): Tails {
   };
 }
 
-/** A class, because every stream has one. */
+/** A class instead of closures, to save memory: every stream has one. */
 class SharedTail implements Tail {
   readonly topic: Topic;
   readonly #source: TailSource;
@@ -105,16 +105,16 @@ class SharedTail implements Tail {
     this.#release = release;
   }
 
-  get position(): number {
-    return this.#source.position;
+  get deliveredSeq(): number {
+    return this.#source.deliveredSeq;
   }
 
   readRange(): Promise<LogRange | undefined> {
     return this.#eventLog.readRange(this.topic);
   }
 
-  readAfter(position: number, limit: number): Promise<LogPage | undefined> {
-    return this.#eventLog.readAfter(this.topic, position, limit);
+  readAfter(afterSeq: number, limit: number): Promise<LogPage | undefined> {
+    return this.#eventLog.readAfter(this.topic, afterSeq, limit);
   }
 
   follow(follower: Follower): () => void {
@@ -128,18 +128,18 @@ class SharedTail implements Tail {
 }
 
 /**
- * Follows the bus and the log of one topic. `position` is what followers have received, `#target` the highest position
- * that a notice announced; while they differ, events are read from the log.
+ * Follows the bus and the log of one topic. `deliveredSeq` is the position up to which followers have received events,
+ * `#announcedSeq` the highest position that a notice announced; while they differ, events are read from the log.
  */
 class TailSource {
   /** Resolves to whether the topic exists. */
   readonly ready: Promise<boolean>;
-  position = 0;
+  deliveredSeq = 0;
   readonly #deps: TailDeps;
   readonly #topic: Topic;
   readonly #followers = new Set<Follower>();
   readonly #unsubscribe: () => void;
-  #target = 0;
+  #announcedSeq = 0;
   #reading = true;
   #stopped = false;
   #isStarted = false;
@@ -155,8 +155,8 @@ class TailSource {
   }
 
   get lag(): number {
-    // While the log's head is being read, the position is unknown.
-    return this.#isStarted ? Math.max(0, this.#target - this.position) : 0;
+    // Unknown until the log's head was read.
+    return this.#isStarted ? Math.max(0, this.#announcedSeq - this.deliveredSeq) : 0;
   }
 
   follow(follower: Follower): () => void {
@@ -165,8 +165,8 @@ class TailSource {
   }
 
   advance(seq: number): void {
-    this.#target = Math.max(this.#target, seq);
-    if (!this.#reading && this.position < this.#target) void this.#readMissing();
+    this.#announcedSeq = Math.max(this.#announcedSeq, seq);
+    if (!this.#reading && this.deliveredSeq < this.#announcedSeq) void this.#readMissing();
   }
 
   stop(): void {
@@ -178,16 +178,16 @@ class TailSource {
   async #start(): Promise<boolean> {
     const range = await this.#deps.eventLog.readRange(this.#topic);
     if (range === undefined) return false;
-    this.position = range.head;
+    this.deliveredSeq = range.head;
     this.#isStarted = true;
     this.#reading = false;
-    this.advance(this.#target);
+    this.advance(this.#announcedSeq);
     return true;
   }
 
   #receive(notice: Notice): void {
-    if (notice.kind === 'ephemeral') this.#notify((follower) => follower.ephemeral?.(notice.ephemeral));
-    else if (notice.kind === 'event' && !this.#reading && notice.envelope.seq === this.position + 1)
+    if (notice.kind === 'ephemeral') this.#notify((follower) => follower.onEphemeral?.(notice.ephemeral));
+    else if (notice.kind === 'event' && !this.#reading && notice.envelope.seq === this.deliveredSeq + 1)
       this.#deliver(notice.envelope);
     else this.advance(notice.kind === 'event' ? notice.envelope.seq : notice.seq);
   }
@@ -203,19 +203,20 @@ class TailSource {
   }
 
   #deliver(envelope: Envelope): void {
-    this.position = envelope.seq;
+    this.deliveredSeq = envelope.seq;
     this.#deps.onEvent?.(envelope);
-    this.#notify((follower) => follower.event?.(envelope));
+    this.#notify((follower) => follower.onEvent?.(envelope));
   }
 
   /**
-   * Reads missed events from the log. Newer events that arrive meanwhile only raise the target, to preserve the order.
+   * Reads missed events from the log. Newer events that arrive during the reads only raise `#announcedSeq`, to preserve
+   * the order.
    */
   async #readMissing(): Promise<void> {
     this.#reading = true;
     try {
-      while (this.position < this.#target && !this.#stopped) await this.#readPage();
-      // No await between the last check of the target and this: a notice in between would start no further read.
+      while (this.deliveredSeq < this.#announcedSeq && !this.#stopped) await this.#readPage();
+      // No await between the last check of `#announcedSeq` and this: a notice in between would start no further read.
       this.#reading = false;
     } catch (error) {
       if (this.#stopped) return;
@@ -225,21 +226,21 @@ class TailSource {
   }
 
   async #readPage(): Promise<void> {
-    const announced = this.#target;
-    const page = await this.#deps.eventLog.readAfter(this.#topic, this.position, PAGE);
+    const announcedBefore = this.#announcedSeq;
+    const page = await this.#deps.eventLog.readAfter(this.#topic, this.deliveredSeq, PAGE_SIZE);
     if (this.#stopped) return;
-    const before = this.position;
-    if (page !== undefined && page.range.trimmed > this.position) {
-      this.position = page.range.trimmed;
-      this.#notify((follower) => follower.gap?.());
+    const before = this.deliveredSeq;
+    if (page !== undefined && page.range.trimmed > this.deliveredSeq) {
+      this.deliveredSeq = page.range.trimmed;
+      this.#notify((follower) => follower.onGap?.());
     }
     for (const entry of page?.entries ?? [])
-      if (entry.seq === this.position + 1) this.#deliver(toEnvelope(entry));
-    const head = Math.max(page?.range.head ?? 0, this.position);
+      if (entry.seq === this.deliveredSeq + 1) this.#deliver(toEnvelope(entry));
+    const head = Math.max(page?.range.head ?? 0, this.deliveredSeq);
     // Events are announced after their commit: one that was announced before this read and is not in the page does not
     // exist. One that was announced during the read may be newer than the page.
-    if (this.#target === announced) this.#target = Math.min(this.#target, head);
-    if (this.position === before && this.position < head)
-      throw new Error(`The log of ${this.#topic} has a gap after position ${this.position}`);
+    if (this.#announcedSeq === announcedBefore) this.#announcedSeq = Math.min(this.#announcedSeq, head);
+    if (this.deliveredSeq === before && this.deliveredSeq < head)
+      throw new Error(`The log of ${this.#topic} has a gap after position ${this.deliveredSeq}`);
   }
 }

@@ -28,7 +28,7 @@ export async function transact<Result>(
 ): Promise<Result> {
   const { result, envelopes } = await deps.db.transaction().execute(async (tx) => {
     const events: DomainEvent[] = [];
-    const locks = lockKeeper(tx);
+    const locks = createTopicLocks(tx);
     const result = await work({
       tx,
       lock: (...topics) => locks.take(topics),
@@ -48,13 +48,13 @@ async function store(
   heads: ReadonlyMap<string, number>,
 ): Promise<Envelope[]> {
   if (events.length === 0) return [];
-  const entries = assignPositions(events, heads);
+  const entries = assignSeqs(events, heads);
   const at = await eventLog.append(tx, entries);
   return entries.map((entry) => toEnvelope({ ...entry, at }));
 }
 
 /** Assigns each event the next position of its topic. */
-function assignPositions(
+function assignSeqs(
   events: readonly DomainEvent[],
   heads: ReadonlyMap<string, number>,
 ): eventLog.NewLogEntry[] {
@@ -69,7 +69,7 @@ function assignPositions(
   });
 }
 
-function lockKeeper(tx: Tx) {
+function createTopicLocks(tx: Tx) {
   const held = new Set<Topic>();
   const heads = new Map<string, number>();
   let last = '';

@@ -5,7 +5,7 @@ const RETRY_AFTER_MS = 1_000;
 /** Collects items into batches. */
 export interface Batcher<Item, Result> {
   /** Queues an item and returns its result. Throws RATE_LIMITED when the queue is full. */
-  load(item: Item): Promise<Result>;
+  submit(item: Item): Promise<Result>;
   /** Resolves once no item is queued or in flight. */
   idle(): Promise<void>;
 }
@@ -115,7 +115,7 @@ export function createBatcher<Item, Result>(
   };
 
   return {
-    async load(item) {
+    async submit(item) {
       if (queuedSize + sizeOf(item) > maxQueuedSize)
         throw new DomainError('RATE_LIMITED', 'Too many requests are queued. Try again later.', {
           retryAfterMs: RETRY_AFTER_MS,

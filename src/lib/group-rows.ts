@@ -1,9 +1,12 @@
-export function byId<Row extends { readonly id: PropertyKey }>(rows: readonly Row[]): Map<Row['id'], Row> {
+/** Maps rows by their id. */
+export function indexById<Row extends { readonly id: PropertyKey }>(
+  rows: readonly Row[],
+): Map<Row['id'], Row> {
   return new Map(rows.map((row) => [row.id, row]));
 }
 
 /** Groups rows by key, in their order. A key without rows maps to an empty array. */
-export function grouped<Key, Row>(
+export function groupBy<Key, Row>(
   keys: readonly Key[],
   rows: readonly Row[],
   keyOf: (row: Row) => Key,

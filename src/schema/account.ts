@@ -1,5 +1,5 @@
 import * as accounts from '../domain/accounts.ts';
-import { findCirclesOf, findInvitationsOf } from '../domain/circles.ts';
+import { findCirclesByActor, findInvitationsByActor } from '../domain/circles.ts';
 import type { UserId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
 import { connectionFromArray } from './pagination.ts';
@@ -58,7 +58,11 @@ User.implement({
         description: 'The circles you belong to, oldest first. Null unless the user is you.',
         resolve: async ({ id }, args, context) =>
           isCaller(id, context)
-            ? connectionFromArray('Circle', await findCirclesOf(context.deps, { kind: 'user', id }), args)
+            ? connectionFromArray(
+                'Circle',
+                await findCirclesByActor(context.deps, { kind: 'user', id }),
+                args,
+              )
             : null,
       },
       CircleConnection,
@@ -73,7 +77,7 @@ User.implement({
           isCaller(id, context)
             ? connectionFromArray(
                 'CircleInvitation',
-                await findInvitationsOf(context.deps, { kind: 'user', id }),
+                await findInvitationsByActor(context.deps, { kind: 'user', id }),
                 args,
               )
             : null,

@@ -146,7 +146,11 @@ builder.queryFields((t) => ({
         'The circles you belong to, oldest first; for a device, its circle. Errors: UNAUTHENTICATED, INVALID_INPUT, LIMIT_EXCEEDED.',
       complexity: wholeListComplexity,
       resolve: async (_root, args, context) =>
-        connectionFromArray('Circle', await circles.findCirclesOf(context.deps, requireActor(context)), args),
+        connectionFromArray(
+          'Circle',
+          await circles.findCirclesByActor(context.deps, requireActor(context)),
+          args,
+        ),
     },
     CircleConnection,
   ),

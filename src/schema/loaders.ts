@@ -4,20 +4,20 @@ import type { ASTNode, GraphQLResolveInfo, OperationDefinitionNode } from 'graph
 import { findUsersById, findVisibleUsers } from '../domain/accounts.ts';
 import {
   findCirclesById,
-  findCirclesOf,
-  findInvitationsOfCircles,
-  findMembershipsOfCircles,
+  findCirclesByActor,
+  findInvitationsByCircles,
+  findMembershipsByCircles,
 } from '../domain/circles.ts';
 import {
   findConversationsById,
-  findConversationsOf,
+  findConversationsByCircles,
   findParticipantsById,
-  findParticipantsOfConversations,
+  findParticipantsByConversations,
 } from '../domain/conversations.ts';
 import type { Deps } from '../domain/deps.ts';
-import { findDevicesById, findDevicesOfCircles } from '../domain/devices.ts';
+import { findDevicesById, findDevicesByCircles } from '../domain/devices.ts';
 import { eventCursors } from '../events/cursor.ts';
-import { findMediaOfMessages } from '../domain/media.ts';
+import { findMediaByMessages } from '../domain/media.ts';
 import { findMessagePages, findReadableMessages } from '../domain/messages.ts';
 import type { Circle, Message } from '../domain/models.ts';
 import type { CircleId, ConversationId } from '../ids.ts';
@@ -74,19 +74,19 @@ export class Loaders {
     return this.#load(findParticipantsById);
   }
   get membersOf() {
-    return this.#load(findMembershipsOfCircles);
+    return this.#load(findMembershipsByCircles);
   }
   get invitationsOf() {
-    return this.#load(findInvitationsOfCircles);
+    return this.#load(findInvitationsByCircles);
   }
   get deviceOf() {
-    return this.#load(findDevicesOfCircles);
+    return this.#load(findDevicesByCircles);
   }
   get participantsOf() {
-    return this.#load(findParticipantsOfConversations);
+    return this.#load(findParticipantsByConversations);
   }
   get mediaOf() {
-    return this.#load(findMediaOfMessages);
+    return this.#load(findMediaByMessages);
   }
   get eventCursor() {
     return this.#load(eventCursors);
@@ -103,7 +103,7 @@ export class Loaders {
   }
   /** The conversations of a circle in which the caller takes part. */
   get ownConversationsOf() {
-    return this.#loadAsActor(findConversationsOf);
+    return this.#loadAsActor(findConversationsByCircles);
   }
   /** The user, if the caller may see it. */
   get visibleUser() {
@@ -165,7 +165,7 @@ function createBatchLoader<Key, Value>(
 }
 
 async function ownCircles(deps: Deps, caller: ActorRef): Promise<ReadonlyMap<CircleId, Circle>> {
-  const circles = await findCirclesOf(deps, caller);
+  const circles = await findCirclesByActor(deps, caller);
   return new Map(circles.map((circle) => [circle.id, circle]));
 }
 

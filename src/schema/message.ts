@@ -140,7 +140,7 @@ builder.mutationFields((t) => ({
       messages
         .sendMessage(context.deps, requireActor(context), {
           ...args,
-          refuseBlank: !context.legacy,
+          rejectBlank: !context.legacy,
           conversationId: requireId('Conversation', 'conversationId', args.conversationId),
         })
         .then(({ message, author, media }) => ({

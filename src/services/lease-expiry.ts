@@ -46,14 +46,14 @@ export function createLeaseExpiry(
   );
   const removalBatcher = createBatcher<LeaseRow, void>(
     async (leases) => {
-      const actors = leases.map((lease) => lease.account);
+      const actors = leases.map((lease) => lease.actor);
       await onOffline(await leaseRows.removeLeases(db, idsOf(leases), actors));
       return leases.map(() => undefined);
     },
     { maxBatchSize: MAX_BATCH_SIZE },
   );
   const remove = (lease: LeaseRow): Promise<void> =>
-    removalBatcher.load(lease).catch((error: unknown) => {
+    removalBatcher.submit(lease).catch((error: unknown) => {
       log.warn({ err: error }, 'lease removal failed, retrying');
       schedule(RETRY_MS, () => void remove(lease));
     });
@@ -65,7 +65,7 @@ export function createLeaseExpiry(
       schedule(graceMs, () => void remove(lease));
       // Not retried: removal ends the lease anyway, only later.
       await closeBatcher
-        .load(lease)
+        .submit(lease)
         .catch((error: unknown) => log.warn({ err: error }, 'marking a lease as closed failed'));
     },
     async stop(): Promise<void> {

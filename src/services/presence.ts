@@ -3,7 +3,7 @@ import type { ActorKey, ActorRef } from '../actor.ts';
 import type { Db } from '../db/database.ts';
 import * as leaseRows from '../db/leases.ts';
 import type { LeaseRow } from '../db/leases.ts';
-import { findCirclesOfActors, findOnline } from '../db/presence.ts';
+import { findActorsWithCircles, findOnline } from '../db/presence.ts';
 import type { LeaseKind } from '../db/tables.ts';
 import type { Bus, Notice } from '../events/bus.ts';
 import { circleTopic } from '../events/event.ts';
@@ -80,11 +80,9 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
       const leases = requests.map((request, index) => ({ ...request, id: added[index]?.id ?? NaN }));
       for (const lease of leases) {
         live.set(lease.id, lease);
-        addToCount(lease.account, 1);
+        addToCount(lease.actor, 1);
       }
-      const cameOnline = requests
-        .filter((_, index) => added[index]?.cameOnline)
-        .map(({ account }) => account);
+      const cameOnline = requests.filter((_, index) => added[index]?.cameOnline).map(({ actor }) => actor);
       await publish([...new Map(cameOnline.map((account) => [actorKey(account), account])).values()], true);
       return leases;
     },
@@ -92,13 +90,13 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
   );
 
   return {
-    async open(kind, account) {
-      const lease = await leaseBatcher.load({ kind, account });
+    async open(kind, actor) {
+      const lease = await leaseBatcher.submit({ kind, actor });
       return {
         leaseId: lease.id,
         close: async () => {
           if (!live.delete(lease.id)) return;
-          addToCount(account, -1);
+          addToCount(actor, -1);
           await leaseExpiry.end(lease);
         },
       };
@@ -126,7 +124,7 @@ function createPublisher({ db, bus, log }: PresenceOptions) {
   return async (actors: readonly ActorRef[], online: boolean): Promise<void> => {
     if (actors.length === 0) return;
     try {
-      const found = await findCirclesOfActors(db, actors);
+      const found = await findActorsWithCircles(db, actors);
       bus.publish(
         found.flatMap(({ actor, circleIds }) =>
           (actor.online === online ? circleIds : []).map((id): Notice => {

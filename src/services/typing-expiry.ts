@@ -1,7 +1,7 @@
 import { actorKey } from '../actor.ts';
 import type { ActorKey, ActorRef } from '../actor.ts';
 import type { Bus, Listener } from '../events/bus.ts';
-import { accessEndReason, refOf } from '../events/event.ts';
+import { accessEndReason, actorRefOf } from '../events/event.ts';
 import type { Ephemeral, Topic } from '../events/event.ts';
 
 export type Typing = Extract<Ephemeral, { type: 'typing' }>;
@@ -52,13 +52,13 @@ export function createTypingExpiry({ bus }: { readonly bus: Bus }): TypingExpiry
   };
   const track = (typing: Typing, isLocal: boolean): void => {
     const { topic, actor } = typing;
-    const key = actorKey(refOf(actor));
+    const key = actorKey(actorRefOf(actor));
     remove(key, topic);
     if (!typing.isTyping) return;
     const timer = setTimeout(() => end(key, topic), isLocal ? TIMEOUT_MS : TIMEOUT_MS + REMOTE_MARGIN_MS);
     timer.unref();
     const unsubscribe = bus.subscribe(topic, (notice) => {
-      if (notice.kind !== 'event' || accessEndReason(refOf(actor), notice.envelope.event) === undefined)
+      if (notice.kind !== 'event' || accessEndReason(actorRefOf(actor), notice.envelope.event) === undefined)
         return;
       // Deferred: subscribers must receive the event that removed the actor before the end of its typing.
       setImmediate(() => end(key, topic));

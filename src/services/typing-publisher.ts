@@ -1,6 +1,6 @@
 import { actorKey } from '../actor.ts';
 import type { ActorRef } from '../actor.ts';
-import { findAccesses } from '../db/conversation-access.ts';
+import { findActorsWithAccess } from '../db/conversation-access.ts';
 import type { Db } from '../db/database.ts';
 import { notFound } from '../errors.ts';
 import type { Bus } from '../events/bus.ts';
@@ -14,7 +14,7 @@ const MAX_BATCH_SIZE = 1_000;
 const MAX_QUEUED_UPDATES = 10_000;
 
 interface TypingUpdate {
-  readonly account: ActorRef;
+  readonly actor: ActorRef;
   readonly conversationId: ConversationId;
   readonly isTyping: boolean;
 }
@@ -37,13 +37,13 @@ export function createTypingPublisher({ db, bus }: TypingPublisherOptions): Typi
   const expiry = createTypingExpiry({ bus });
   const batcher = createBatcher<TypingUpdate, boolean>(
     async (updates) => {
-      const accesses = await findAccesses(db, updates);
+      const accesses = await findActorsWithAccess(db, updates);
       const newest = new Map<string, Typing>();
-      for (const [index, { account, conversationId, isTyping }] of updates.entries()) {
+      for (const [index, { actor, conversationId, isTyping }] of updates.entries()) {
         const access = accesses[index];
         if (access === undefined) continue;
         const topic = conversationTopic(conversationId);
-        const key = `${actorKey(account)} ${topic}`;
+        const key = `${actorKey(actor)} ${topic}`;
         // Deleted first: a Map would keep the position of the older update.
         newest.delete(key);
         newest.set(key, { type: 'typing', topic, actor: access.actor, isTyping });
@@ -57,7 +57,7 @@ export function createTypingPublisher({ db, bus }: TypingPublisherOptions): Typi
   return {
     ...expiry,
     async set(update) {
-      if (!(await batcher.load(update))) throw notFound('The conversation');
+      if (!(await batcher.submit(update))) throw notFound('The conversation');
     },
   };
 }

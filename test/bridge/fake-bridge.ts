@@ -104,13 +104,13 @@ export async function startFakeBridge(
       const entry = openTopic(topic);
       entry.head += 1;
       const envelope = { topic, seq: entry.head, at: '2018-12-07T10:00:00.000Z', event };
-      for (const follower of entry.followers) follower.event?.(envelope);
+      for (const follower of entry.followers) follower.onEvent?.(envelope);
     },
     publishEphemeral(ephemeral) {
-      for (const follower of openTopic(ephemeral.topic).followers) follower.ephemeral?.(ephemeral);
+      for (const follower of openTopic(ephemeral.topic).followers) follower.onEphemeral?.(ephemeral);
     },
     reportGap(topic) {
-      for (const follower of openTopic(topic).followers) follower.gap?.();
+      for (const follower of openTopic(topic).followers) follower.onGap?.();
     },
     countFollowers: (topic) => openTopic(topic).followers.size,
     readCursor: (topic) => encodeCursor(EPOCH, topic, openTopic(topic).head),
@@ -154,7 +154,7 @@ export async function startFakeBridge(
         const entry = openTopic(topic);
         return {
           topic,
-          get position() {
+          get deliveredSeq() {
             return entry.head;
           },
           readRange: async () => undefined,

@@ -25,7 +25,8 @@ test('a member is promoted only if there is no admin', async () => {
     await createUser(deps, 'eve'),
   ];
   const { id } = await createCircle(deps, ann, bob, eve);
-  const readRoles = async () => (await circles.findMemberships(deps.db, [id])).map(({ role }) => role);
+  const readRoles = async () =>
+    (await circles.findMembershipsByCircles(deps.db, [id])).map(({ role }) => role);
   await deps.db.transaction().execute((tx) => circles.ensureAdmin(tx, id));
   expect(await readRoles()).toEqual(['ADMIN', 'MEMBER', 'MEMBER']);
   await deps.db.transaction().execute(async (tx) => {

@@ -1,6 +1,11 @@
 import { expect, test } from 'vitest';
 import type { ActorRef } from '../../src/actor.ts';
-import { findAccess, findAccessible, findAccesses, haveAccess } from '../../src/db/conversation-access.ts';
+import {
+  findConversationAccess,
+  findAccessibleConversations,
+  findActorsWithAccess,
+  checkAccess,
+} from '../../src/db/conversation-access.ts';
 import { findReadable as findReadableMedia } from '../../src/db/media.ts';
 import { findReadable as findReadableMessages } from '../../src/db/messages.ts';
 import type { Conversation } from '../../src/db/tables.ts';
@@ -38,13 +43,14 @@ async function expectAccess(
     const [file] = media;
     if (file === undefined) throw new Error('The message has no media.');
     const operations: Readonly<Record<string, (actor: ActorRef, of: Conversation) => Promise<boolean>>> = {
-      findAccess: async (actor, { id }) => (await findAccess(db, actor, id)) !== undefined,
-      findAccessible: async (actor, { id, circleId }) =>
-        (await findAccessible(db, actor, [circleId])).some((found) => found.id === id),
-      findAccesses: async (account, { id }) =>
-        (await findAccesses(db, [{ account, conversationId: id }]))[0] !== undefined,
-      haveAccess: async (account, { id }) =>
-        (await haveAccess(db, [{ account, conversationId: id }]))[0] === true,
+      findConversationAccess: async (actor, { id }) =>
+        (await findConversationAccess(db, actor, id)) !== undefined,
+      findAccessibleConversations: async (actor, { id, circleId }) =>
+        (await findAccessibleConversations(db, actor, [circleId])).some((found) => found.id === id),
+      findActorsWithAccess: async (actor, { id }) =>
+        (await findActorsWithAccess(db, [{ actor, conversationId: id }]))[0] !== undefined,
+      checkAccess: async (actor, { id }) =>
+        (await checkAccess(db, [{ actor, conversationId: id }]))[0] === true,
       'reading a message': async (actor) =>
         (await findReadableMessages(db, actor, [message.id])).length === 1,
       'reading media': async (actor) => (await findReadableMedia(db, actor, file.id)) !== undefined,

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import * as conversations from '../../src/db/conversations.ts';
-import { findAccess } from '../../src/db/conversation-access.ts';
+import { findConversationAccess } from '../../src/db/conversation-access.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import { createCircle, createConversation, createDevice, createUser } from '../harness/domain-fixtures.ts';
 
-test('conversations with fewer than two members are removed as deserted; a device with access counts as a member', async () => {
+test('conversations with fewer than two participants are removed; a device with access counts as one', async () => {
   await using deps = await createTestDeps();
   const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   const circle = await createCircle(deps, ann, bob);
@@ -20,13 +20,13 @@ test('conversations with fewer than two members are removed as deserted; a devic
     await conversations.setDeviceAccess(tx, none.id, true);
     await conversations.removeParticipants(tx, bob.user.id, [none.id]);
     const ids = [two.id, one.id, oneAndDevice.id, none.id];
-    const removed = await conversations.removeDeserted(tx, ids);
+    const removed = await conversations.removeWithFewerThanTwoParticipants(tx, ids);
     expect(new Set(removed.map(({ id }) => id))).toEqual(new Set([one.id, none.id]));
     const remaining = await conversations.findByIds(tx, [...ids, otherConversation.id]);
     expect(new Set(remaining.map(({ id }) => id))).toEqual(
       new Set([two.id, oneAndDevice.id, otherConversation.id]),
     );
-    expect(await conversations.removeDeserted(tx, [])).toEqual([]);
+    expect(await conversations.removeWithFewerThanTwoParticipants(tx, [])).toEqual([]);
   });
 });
 
@@ -51,7 +51,7 @@ test('the oldest participant is promoted in conversations without an admin only'
       [ids[2], 'ADMIN'],
     ]);
     await conversations.ensureAdmins(tx, ids);
-    const remaining = await conversations.findParticipants(tx, ids);
+    const remaining = await conversations.findParticipantsByConversations(tx, ids);
     const admins = remaining.filter(({ role }) => role === 'ADMIN');
     expect(admins.map(({ conversationId, userId }) => [conversationId, userId])).toEqual([
       [ids[0], bob.user.id],
@@ -67,10 +67,10 @@ test('an access has the same conversation and participant as their rows', async 
   const circle = await createCircle(deps, ann);
   const device = await createDevice(deps, circle, ann);
   const conversation = await createConversation(deps, circle, ann);
-  const [participant] = await conversations.findParticipants(deps.db, [conversation.id]);
-  expect(await findAccess(deps.db, ann.actor, conversation.id)).toEqual({
+  const [participant] = await conversations.findParticipantsByConversations(deps.db, [conversation.id]);
+  expect(await findConversationAccess(deps.db, ann.actor, conversation.id)).toEqual({
     conversation,
     participant,
   });
-  expect(await findAccess(deps.db, device, conversation.id)).toBeUndefined();
+  expect(await findConversationAccess(deps.db, device, conversation.id)).toBeUndefined();
 });

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { afterEach, expect, inject, test } from 'vitest';
 import * as circles from '../../src/db/circles.ts';
 import * as conversations from '../../src/db/conversations.ts';
-import { findAccessible } from '../../src/db/conversation-access.ts';
+import { findAccessibleConversations } from '../../src/db/conversation-access.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import type { Database, Db } from '../../src/db/database.ts';
 import * as media from '../../src/db/media.ts';
@@ -87,12 +87,12 @@ test('a connection keeps at most 500 prepared statements, and none with a list o
 /** Runs statements of each kind on the tables whose rows are returned to clients. */
 const runStatements = async (db: Db): Promise<unknown[]> => [
   await circles.findByIds(db, [1 as CircleId]),
-  await circles.findOfAccount(db, { kind: 'user', id: 1 as never }),
-  await circles.findMemberships(db, [1 as CircleId]),
-  await circles.findInvitations(db, [1 as CircleId]),
+  await circles.findByActor(db, { kind: 'user', id: 1 as never }),
+  await circles.findMembershipsByCircles(db, [1 as CircleId]),
+  await circles.findInvitationsByCircles(db, [1 as CircleId]),
   await conversations.findByIds(db, [1 as ConversationId]),
-  await findAccessible(db, { kind: 'user', id: 1 as never }, [1 as CircleId]),
-  await conversations.findParticipants(db, [1 as ConversationId]),
+  await findAccessibleConversations(db, { kind: 'user', id: 1 as never }, [1 as CircleId]),
+  await conversations.findParticipantsByConversations(db, [1 as ConversationId]),
   await messages.findPages(db, [1 as ConversationId], { limit: 5, newestFirst: true }),
   await messages.findById(db, 1 as MessageId),
   await media.findMessage(db, 1 as MediaId),

@@ -176,7 +176,7 @@ test('failed logins are limited per e-mail, successful ones are not', async () =
   expect(await login('bob@example.com', 'wrong')).toBe('UNAUTHENTICATED');
 });
 
-test('a token that is invalid, expired, revoked or of a deleted account is refused', async () => {
+test('a token that is invalid, expired, revoked or of a deleted account is rejected', async () => {
   await using deps = await createTestDeps();
   const ann = await createUser(deps, 'ann');
   const past = Math.floor(Date.now() / 1000) - 1;
@@ -359,12 +359,12 @@ test('deleting an account ends its memberships and participations, and removes i
   expect(await readErrorCode(accounts.requireMe(deps, ann.actor))).toBe('UNAUTHENTICATED');
   expect(await readErrorCode(accounts.deleteAccount(deps, ann.actor, ANN))).toBe('UNAUTHENTICATED');
   expect(
-    (await circles.findMembershipsOfCircles(deps, [sharedCircle.id])).get(sharedCircle.id),
+    (await circles.findMembershipsByCircles(deps, [sharedCircle.id])).get(sharedCircle.id),
   ).toMatchObject([
     { userId: bob.user.id, role: 'ADMIN' },
     { userId: eve.user.id, role: 'MEMBER' },
   ]);
-  expect((await circles.findInvitationsOfCircles(deps, [otherCircleId])).get(otherCircleId)).toEqual([]);
+  expect((await circles.findInvitationsByCircles(deps, [otherCircleId])).get(otherCircleId)).toEqual([]);
   expect(await readErrorCode(accounts.createAccount(deps, ANN))).toBe('done');
 });
 
@@ -569,7 +569,7 @@ test('an external token can be revoked, also before its account exists', async (
   expect(await readErrorCode(accounts.authenticate(deps, token))).toBe('UNAUTHENTICATED');
 });
 
-test('a profile with values that the present validation refuses can be saved if they are unchanged', async () => {
+test('a profile with values that the present validation rejects can be saved if they are unchanged', async () => {
   await using deps = await createTestDeps();
   const { user } = await accounts.createAccount(deps, ANN);
   const [email, firstName] = ['an\u200bn@example.com', '\u3164'];

@@ -22,7 +22,9 @@ const hasSignals = async (deps: Deps, actor: ActorRef) => (await findReachabilit
 async function recordSignals(deps: Deps, account: ActorRef) {
   const tail = await deps.tails.open(accountTopic(account));
   const received: (Ephemeral & { type: 'signal' })[] = [];
-  tail?.follow({ ephemeral: (ephemeral) => void (ephemeral.type === 'signal' && received.push(ephemeral)) });
+  tail?.follow({
+    onEphemeral: (ephemeral) => void (ephemeral.type === 'signal' && received.push(ephemeral)),
+  });
   return received;
 }
 
@@ -205,7 +207,7 @@ test('an account without a circle can signal itself', async () => {
   await stream.return();
 });
 
-test('content that is too large is refused', async () => {
+test('content that is too large is rejected', async () => {
   await using fixture = await seedCircles();
   const { deps, ann, bob } = fixture;
   const stream = await openSignals(deps, createSession(bob.actor));

@@ -23,7 +23,7 @@ import type { TestUser } from '../harness/domain-fixtures.ts';
 const UNKNOWN_CIRCLE = 999_999 as CircleId;
 
 const readRoles = async (deps: Deps, id: CircleId) => {
-  const members = (await circles.findMembershipsOfCircles(deps, [id])).get(id) ?? [];
+  const members = (await circles.findMembershipsByCircles(deps, [id])).get(id) ?? [];
   return members.map(({ userId, role }) => [userId, role]);
 };
 
@@ -41,7 +41,7 @@ test('the creator of a circle is its admin', async () => {
     updatedAt: expect.any(String),
   });
   expect(await readRoles(deps, circle.id)).toEqual([[ann.user.id, 'ADMIN']]);
-  expect(await circles.findCirclesOf(deps, ann.actor)).toEqual([circle]);
+  expect(await circles.findCirclesByActor(deps, ann.actor)).toEqual([circle]);
   expect(await readEvents(deps, circleTopic(circle.id))).toEqual([]);
 });
 
@@ -103,9 +103,9 @@ test('the device of a circle can read but not change it', async () => {
   const circle = await createCircle(deps, ann);
   await createCircle(deps, ann);
   const device = await createDevice(deps, circle, ann);
-  expect(await circles.findCirclesOf(deps, device)).toEqual([circle]);
+  expect(await circles.findCirclesByActor(deps, device)).toEqual([circle]);
   expect(await circles.requireCircle(deps, device, circle.id)).toEqual(circle);
-  expect(await circles.findInvitationsOf(deps, device)).toEqual([]);
+  expect(await circles.findInvitationsByActor(deps, device)).toEqual([]);
   const attempts = [
     circles.updateCircle(deps, device, { circleId: circle.id, name: 'Mine' }),
     circles.deleteCircle(deps, device, { circleId: circle.id }),
@@ -128,8 +128,8 @@ test('an invitation is published to the invitee only, who joins by accepting', a
   expect(await readEvents(deps, accountTopic(bob.actor))).toEqual([
     { type: 'circle.invited', userId: bob.user.id, invitation, circle },
   ]);
-  expect(await circles.findInvitationsOf(deps, bob.actor)).toEqual([invitation]);
-  expect((await circles.findInvitationsOfCircles(deps, [circle.id])).get(circle.id)).toEqual([invitation]);
+  expect(await circles.findInvitationsByActor(deps, bob.actor)).toEqual([invitation]);
+  expect((await circles.findInvitationsByCircles(deps, [circle.id])).get(circle.id)).toEqual([invitation]);
   expect(await readEvents(deps, circleTopic(circle.id))).toEqual([]);
 
   const joinedCircle = await circles.acceptInvitation(deps, bob.actor, { invitationId: invitation.id });
@@ -138,7 +138,7 @@ test('an invitation is published to the invitee only, who joins by accepting', a
     [ann.user.id, 'ADMIN'],
     [bob.user.id, 'MEMBER'],
   ]);
-  expect(await circles.findInvitationsOf(deps, bob.actor)).toEqual([]);
+  expect(await circles.findInvitationsByActor(deps, bob.actor)).toEqual([]);
   expect(await readEvents(deps, circleTopic(circle.id))).toEqual([
     { type: 'member.joined', circleId: circle.id, user: bob.user },
   ]);
@@ -198,7 +198,7 @@ test('a user who declined can be invited again', async () => {
   expect(await readEventTypes(deps, circleTopic(id))).toEqual(['member.joined']);
 });
 
-test('of two concurrent accepts of an invitation, one is refused', async () => {
+test('of two concurrent accepts of an invitation, one is rejected', async () => {
   await using deps = await createTestDeps();
   const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
   const { id } = await createCircle(deps, ann);
@@ -256,7 +256,7 @@ test('leaving a circle leaves its conversations, and streams end after the event
     'conversation.deleted',
   ]);
   expect((await readEventTypes(deps, conversationTopic(otherPair.id))).slice(2)).toEqual([]);
-  const remaining = await conversations.findParticipantsOfConversations(deps, [group.id, pair.id]);
+  const remaining = await conversations.findParticipantsByConversations(deps, [group.id, pair.id]);
   expect(remaining.get(group.id)).toMatchObject([
     { userId: ann.user.id, role: 'ADMIN' },
     { userId: eve.user.id, role: 'STANDARD' },
@@ -301,7 +301,7 @@ test('a circle is deleted with its last member, with its device, invitations and
   ]);
   expect(await readEventTypes(deps, accountTopic(device))).toEqual(['account.deleted']);
   expect(await circles.findCirclesById(deps, [circle.id])).toEqual(new Map());
-  expect(await circles.findInvitationsOf(deps, bob.actor)).toEqual([]);
+  expect(await circles.findInvitationsByActor(deps, bob.actor)).toEqual([]);
   expect(await deps.db.selectFrom('devices').select('id').execute()).toEqual([]);
 });
 
@@ -355,7 +355,7 @@ test('an admin can kick a member out of the circle and its conversations', async
     error: kicked,
   });
   // The kicked member was the admin of the conversation.
-  const remaining = await conversations.findParticipantsOfConversations(deps, [conversation.id]);
+  const remaining = await conversations.findParticipantsByConversations(deps, [conversation.id]);
   expect(remaining.get(conversation.id)).toMatchObject([
     { userId: ann.user.id, role: 'ADMIN' },
     { userId: eve.user.id, role: 'STANDARD' },
@@ -475,7 +475,7 @@ test('a membership is visible in its circle only', async () => {
   ];
   const circle = await createCircle(deps, ann, bob);
   const device = await createDevice(deps, circle, ann);
-  const [membership] = (await circles.findMembershipsOfCircles(deps, [circle.id])).get(circle.id) ?? [];
+  const [membership] = (await circles.findMembershipsByCircles(deps, [circle.id])).get(circle.id) ?? [];
   const id = membership?.id as MembershipId;
   for (const actor of [ann.actor, bob.actor, device]) {
     expect(await circles.requireMembership(deps, actor, id)).toEqual(membership);
@@ -497,9 +497,9 @@ test('batched reads return an entry for every circle, also empty ones', async ()
       [second.id, second],
     ]),
   );
-  const members = await circles.findMembershipsOfCircles(deps, ids);
+  const members = await circles.findMembershipsByCircles(deps, ids);
   expect([...members.keys()]).toEqual(ids);
   expect(members.get(UNKNOWN_CIRCLE)).toEqual([]);
   expect(members.get(first.id)?.map(({ userId }) => userId)).toEqual([ann.user.id, bob.user.id]);
-  expect(await circles.findInvitationsOfCircles(deps, [])).toEqual(new Map());
+  expect(await circles.findInvitationsByCircles(deps, [])).toEqual(new Map());
 });

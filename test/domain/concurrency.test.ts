@@ -18,7 +18,7 @@ function createRandom(seed: number): (below: number) => number {
   };
 }
 
-/** Attempts a random operation on existing data. Most attempts are refused, as expected. */
+/** Attempts a random operation on existing data. Most attempts are rejected, as expected. */
 async function attemptOperation(
   deps: Deps,
   users: readonly TestUser[],
@@ -155,7 +155,7 @@ test('an account deleted while joining a circle has left it or never joined', as
     if (round % 2 === 0) attempts.reverse();
     await readOutcomes(attempts.map((run) => run()));
   }
-  expect((await circles.findMembershipsOfCircles(deps, [circleId])).get(circleId)).toHaveLength(1);
+  expect((await circles.findMembershipsByCircles(deps, [circleId])).get(circleId)).toHaveLength(1);
   const eventTypes = await readEventTypes(deps, circleTopic(circleId));
   const count = (type: string) => eventTypes.filter((eventType) => eventType === type).length;
   expect(count('member.left')).toBe(count('member.joined'));

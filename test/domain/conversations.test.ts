@@ -24,7 +24,7 @@ import type { TestUser } from '../harness/domain-fixtures.ts';
 const UNKNOWN_CONVERSATION = 999_999 as ConversationId;
 
 const readRoles = async (deps: Deps, id: ConversationId): Promise<[number, ConversationRole][]> => {
-  const found = (await conversations.findParticipantsOfConversations(deps, [id])).get(id) ?? [];
+  const found = (await conversations.findParticipantsByConversations(deps, [id])).get(id) ?? [];
   return found.map(({ userId, role }) => [userId, role]);
 };
 
@@ -134,7 +134,7 @@ test('access includes the participant and its role', async () => {
     allowed: true,
   });
   const [annParticipant, bobParticipant] =
-    (await conversations.findParticipantsOfConversations(deps, [id])).get(id) ?? [];
+    (await conversations.findParticipantsByConversations(deps, [id])).get(id) ?? [];
   expect(await conversations.requireConversationAccess(deps.db, bob.actor, id)).toEqual({
     conversation,
     participant: bobParticipant,
@@ -355,7 +355,7 @@ test('an admin kicks a participant, and the two-participant rule holds', async (
     error: { code: 'FORBIDDEN', details: { reason: 'KICKED' } },
   });
   expect(await readErrorCode(kick(ann, eve.email))).toBe('NOT_FOUND');
-  expect(await circles.findCirclesOf(deps, eve.actor)).toHaveLength(1);
+  expect(await circles.findCirclesByActor(deps, eve.actor)).toHaveLength(1);
 
   await kick(ann, bob.email);
   expect((await readEventTypes(deps, conversationTopic(conversation.id))).slice(3)).toEqual([
@@ -403,7 +403,7 @@ test('promoting swaps the roles, and publishes to the conversation and the promo
   expect(await readErrorCode(promote(ann, bob.email))).toBe('FORBIDDEN');
 });
 
-test('of two concurrent promotions by one admin, the second is refused', async () => {
+test('of two concurrent promotions by one admin, the second is rejected', async () => {
   await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await seedCircle(deps);
   const { id } = await createConversation(deps, circle, ann, bob, eve);
@@ -432,12 +432,12 @@ test('conversations are listed per circle, for participants only', async () => {
   });
   const ids = [circle.id, otherCircle.id, 77 as CircleId];
   const listConversations = async (actor: TestUser['actor'] | typeof device) => [
-    ...(await conversations.findConversationsOf(deps, actor, ids)).values(),
+    ...(await conversations.findConversationsByCircles(deps, actor, ids)).values(),
   ];
   expect(await listConversations(bob.actor)).toEqual([[first, conversationWithDevice], [third], []]);
   expect(await listConversations(ann.actor)).toEqual([[first], [], []]);
   expect(await listConversations(device)).toEqual([[conversationWithDevice], [], []]);
-  expect(await conversations.findConversationsOf(deps, bob.actor, [])).toEqual(new Map());
+  expect(await conversations.findConversationsByCircles(deps, bob.actor, [])).toEqual(new Map());
   expect(await conversations.findConversationsById(deps, [third.id, UNKNOWN_CONVERSATION, first.id])).toEqual(
     new Map([
       [first.id, first],
@@ -450,7 +450,7 @@ test('participants are found by id, and visible to participants only', async () 
   await using deps = await createTestDeps();
   const { ann, bob, eve, circle } = await seedCircle(deps);
   const { id } = await createConversation(deps, circle, ann, bob);
-  const [first, second] = (await conversations.findParticipantsOfConversations(deps, [id])).get(id) ?? [];
+  const [first, second] = (await conversations.findParticipantsByConversations(deps, [id])).get(id) ?? [];
   if (first === undefined || second === undefined) throw new Error('no participants');
   const ids = [second.id, 99 as ParticipantId, first.id];
   expect(await conversations.findParticipantsById(deps, ids)).toEqual(

@@ -7,7 +7,7 @@ const LOGIN =
   'mutation ($email: String!, $password: String!) { login(email: $email, password: $password) { token } }';
 const ANN = { email: 'ann@example.com', password: 'parley' };
 
-test('a gateway that disallows demo accounts refuses those that another one creates later, under any e-mail', async () => {
+test('a gateway that disallows demo accounts rejects those that another one creates later, under any e-mail', async () => {
   const database = await openTestDatabase();
   await using gateway = await createGateway({ database, env: { DEMO: 'off' } });
   await using demoGateway = await createGateway({ database, demo: true });

@@ -60,7 +60,7 @@ test('a circle has at most one device, also with concurrent requests', async () 
   expect((await readOutcomes([add(), add(), add()])).sort()).toEqual(['CONFLICT', 'CONFLICT', 'done']);
   expect(await readErrorCode(add())).toBe('CONFLICT');
   expect(await readEventTypes(deps, circleTopic(circleId))).toEqual(['device.added']);
-  const [device] = [...(await devices.findDevicesOfCircles(deps, [circleId])).values()];
+  const [device] = [...(await devices.findDevicesByCircles(deps, [circleId])).values()];
   await devices.removeDevice(deps, ann.actor, { deviceId: device?.id ?? UNKNOWN_DEVICE });
   expect(await readErrorCode(add())).toBe('done');
 });
@@ -170,7 +170,7 @@ test('a device is visible in its circle only', async () => {
   expect(await readErrorCode(devices.requireDevice(deps, eve.actor, id))).toBe('NOT_FOUND');
   expect(await readErrorCode(devices.requireDevice(deps, ann.actor, UNKNOWN_DEVICE))).toBe('NOT_FOUND');
   expect(await devices.findDevicesById(deps, [UNKNOWN_DEVICE, id])).toEqual(new Map([[id, device]]));
-  expect(await devices.findDevicesOfCircles(deps, [77 as CircleId, circle.id])).toEqual(
+  expect(await devices.findDevicesByCircles(deps, [77 as CircleId, circle.id])).toEqual(
     new Map([[circle.id, device]]),
   );
 });
@@ -190,7 +190,7 @@ test('an inactive device can neither log in nor authenticate', async () => {
   expect(await readErrorCode(accounts.loginDevice(deps, login))).toBe('UNAUTHENTICATED');
 });
 
-test('a wrong name or password of a device is refused', async () => {
+test('a wrong name or password of a device is rejected', async () => {
   await using deps = await createTestDeps();
   const ann = await createUser(deps, 'ann');
   const circle = await createCircle(deps, ann);

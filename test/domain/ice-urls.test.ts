@@ -23,6 +23,6 @@ test.for([
   'stun://a',
   'stun:user@host',
   'stun:a?transport=udp',
-])('%s is refused at startup', (url) => {
+])('%s is rejected at startup', (url) => {
   expect(() => readConfig({ STUN_URLS: url })).toThrow('STUN_URLS: must be a comma list');
 });

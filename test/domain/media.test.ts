@@ -214,7 +214,7 @@ test('a device can upload to its own message', async () => {
   await expect(fixture.upload(firstMediaId(result), 'x')).rejects.toThrow(errorWithCode('FORBIDDEN'));
 });
 
-test('a file that is too large is refused and leaves no partial file', async () => {
+test('a file that is too large is rejected and leaves no partial file', async () => {
   await using fixture = await createMediaFixture();
   const deps = { ...fixture.deps, config: { ...fixture.deps.config, MAX_UPLOAD_BYTES: 1_000 } };
   const id = firstMediaId(await fixture.send('a'));

@@ -129,7 +129,7 @@ test.each<[string, Partial<SendInput>, string]>([
   ['a NUL in a file', { files: ['ok', '\0'] }, 'files'],
   ['an empty key', { idempotencyKey: '' }, 'idempotencyKey'],
   ['too long a key', { idempotencyKey: 'x'.repeat(201) }, 'idempotencyKey'],
-])('%s is refused', async (_description, input, field) => {
+])('%s is rejected', async (_description, input, field) => {
   await using deps = await createTestDeps();
   const { ann, conversationId } = await seedConversation(deps);
   await expect(messages.sendMessage(deps, ann.actor, { conversationId, ...input })).rejects.toThrow(
@@ -332,7 +332,7 @@ test('a key of another conversation, or of a deleted message, is a CONFLICT', as
   expect(await countMessages(deps)).toBe(0);
 });
 
-test('a key whose first send was refused can be used again', async () => {
+test('a key whose first send was rejected can be used again', async () => {
   await using deps = await createTestDeps();
   const { ann, eve, conversationId } = await seedConversation(deps);
   const input = { conversationId, text: 'hi', idempotencyKey: 'k1' };
@@ -393,7 +393,7 @@ test('concurrent sends with one key on several nodes store one message', async (
   expect(await countMessages(deps)).toBe(5);
 });
 
-test('a send that the database refuses does not fail others of its batch', async () => {
+test('a send that the database rejects does not fail others of its batch', async () => {
   await using deps = await createTestDeps();
   const { ann, conversationId, topic } = await seedConversation(deps);
   await sql`alter table messages add constraint no_boom check (text <> 'boom')`.execute(deps.db);
@@ -410,7 +410,7 @@ test('a send that the database refuses does not fail others of its batch', async
   }
 });
 
-test('batched sends are stored in request order, and a refusal does not affect the others', async () => {
+test('batched sends are stored in request order, and an error does not affect the others', async () => {
   await using deps = await createTestDeps();
   const { ann, bob, eve, circle, conversationId, topic } = await seedConversation(deps);
   const otherConversation = await createConversation(deps, circle, bob, eve);
@@ -446,12 +446,12 @@ test('concurrent sends share a few transactions', async () => {
   expect(publish.mock.calls.length).toBeLessThan(10);
 });
 
-/** Sends over four connections, sequentially on each, until refused. Returns the number of stored messages. */
-async function sendUntilRefused(
+/** Sends over four connections, sequentially on each, until one is rejected. Returns the number of stored messages, and the error codes. */
+async function sendUntilRejected(
   send: () => Promise<unknown>,
-): Promise<{ stored: number; refusals: string[] }> {
+): Promise<{ stored: number; errorCodes: string[] }> {
   let stored = 0;
-  const refusals = await Promise.all(
+  const errorCodes = await Promise.all(
     indexes(4).map(async () => {
       for (;;) {
         const [result] = await readOutcomes([send()]);
@@ -460,7 +460,7 @@ async function sendUntilRefused(
       }
     }),
   );
-  return { stored, refusals };
+  return { stored, errorCodes };
 }
 
 const waitUntilStored = (deps: Deps, text: string) =>
@@ -469,16 +469,16 @@ const waitUntilStored = (deps: Deps, text: string) =>
     expect(rows.length).toBeGreaterThan(2);
   });
 
-test('a send concurrent with a kick precedes it in the log, or is refused', async () => {
+test('a send concurrent with a kick precedes it in the log, or is rejected', async () => {
   await using deps = await createTestDeps();
   const { ann, bob, eve, conversationId, topic } = await seedConversation(deps);
   for (const text of indexes(5).map((round) => `round ${round}`)) {
     await conversations.inviteToConversation(deps, bob.actor, { conversationId, email: eve.email });
-    const result = sendUntilRefused(() => messages.sendMessage(deps, eve.actor, { conversationId, text }));
+    const result = sendUntilRejected(() => messages.sendMessage(deps, eve.actor, { conversationId, text }));
     await waitUntilStored(deps, text);
     await conversations.kickFromConversation(deps, ann.actor, { conversationId, email: eve.email });
-    const { stored, refusals } = await result;
-    expect(new Set(refusals)).toEqual(new Set(['NOT_FOUND']));
+    const { stored, errorCodes } = await result;
+    expect(new Set(errorCodes)).toEqual(new Set(['NOT_FOUND']));
     const log = await readEvents(deps, topic);
     expect(log.at(-1)?.type).toBe('participant.kicked');
     expect(textsOf(log).filter((sentText) => sentText === text)).toHaveLength(stored);
@@ -491,13 +491,13 @@ test('a device removed while sending leaves no partial message, and fails no oth
   for (const text of indexes(3).map((round) => `round ${round}`)) {
     const device = await createDevice(deps, circle, ann);
     await conversations.setDeviceAccess(deps, ann.actor, { conversationId, allowed: true });
-    const result = sendUntilRefused(() => messages.sendMessage(deps, device, { conversationId, text }));
+    const result = sendUntilRejected(() => messages.sendMessage(deps, device, { conversationId, text }));
     await waitUntilStored(deps, text);
     const otherSends = indexes(10).map(() => messages.sendMessage(deps, bob.actor, { conversationId }));
     await devices.removeDevice(deps, ann.actor, { deviceId: device.id });
     expect(await readOutcomes(otherSends)).toEqual(indexes(10).map(() => 'done'));
-    const { stored, refusals } = await result;
-    expect(new Set(refusals)).toEqual(new Set(['NOT_FOUND']));
+    const { stored, errorCodes } = await result;
+    expect(new Set(errorCodes)).toEqual(new Set(['NOT_FOUND']));
     expect(textsOf(await readEvents(deps, topic)).filter((sentText) => sentText === text)).toHaveLength(
       stored,
     );
@@ -508,10 +508,10 @@ test('a circle deleted during concurrent sends is deleted with all messages', as
   await using deps = await createTestDeps();
   const { ann, circle, conversationId, topic } = await seedConversation(deps);
   const input = { conversationId, text: 'x', files: ['f'] };
-  const result = sendUntilRefused(() => messages.sendMessage(deps, ann.actor, input));
+  const result = sendUntilRejected(() => messages.sendMessage(deps, ann.actor, input));
   await waitUntilStored(deps, 'x');
   await circles.deleteCircle(deps, ann.actor, { circleId: circle.id });
-  expect(new Set((await result).refusals)).toEqual(new Set(['NOT_FOUND']));
+  expect(new Set((await result).errorCodes)).toEqual(new Set(['NOT_FOUND']));
   expect((await readEventTypes(deps, topic)).at(-1)).toBe('conversation.deleted');
   expect(await countMessages(deps)).toBe(0);
 });

@@ -37,7 +37,7 @@ test('a session whose end was trimmed unread ends at the gap; a valid session do
   await deps.db
     .transaction()
     .execute((tx) => revoke(tx, createSession(actor).tokenId, new Date(Date.now() + 60_000).toISOString()));
-  for (const follower of followers.toReversed()) follower.gap?.();
+  for (const follower of followers.toReversed()) follower.onGap?.();
   expect(await end.promise).toBe('LOGGED_OUT');
   expect(otherEnds).toEqual([]);
   unfollow();

@@ -80,7 +80,7 @@ clusterTest('a single node sends nothing, and starts sending once another joins'
     onText: (text) => texts.push(text),
     onListening() {},
   });
-  await using _node = await connectCluster({ ...core, url, log, compareMs: 100, aloneAfterMs: 1_000 });
+  await using _node = await connectCluster({ ...core, url, log, compareMs: 100, noPeersAfterMs: 1_000 });
   let number = 0;
   const countAnnouncements = () => texts.filter((text) => text.endsWith(' here')).length;
   await vi.waitFor(
@@ -96,7 +96,13 @@ clusterTest('a single node sends nothing, and starts sending once another joins'
   );
 
   const node = { ...core, ...createNode(core.db) };
-  await using _secondNode = await connectCluster({ ...node, url, log, compareMs: 100, aloneAfterMs: 1_000 });
+  await using _secondNode = await connectCluster({
+    ...node,
+    url,
+    log,
+    compareMs: 100,
+    noPeersAfterMs: 1_000,
+  });
   const notices = recordNotices(node);
   const stream = await openTopic(node, { after: cursorAt(core, number - 1) });
   expect(await readNumbers(stream, 2)).toEqual([number, 'live']);

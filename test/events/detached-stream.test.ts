@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Envelope } from '../../src/events/event.ts';
-import type { Detached } from '../../src/events/stream.ts';
+import type { DetachedReader } from '../../src/events/stream.ts';
 import {
   createParticipantKicked,
   createNumberedEvent,
@@ -21,7 +21,7 @@ const createEnvelope = (seq: number, event = createNumberedEvent(seq)): Envelope
   event,
 });
 
-function requireDetached(detached: Detached | undefined): Detached {
+function requireDetached(detached: DetachedReader | undefined): DetachedReader {
   if (detached === undefined) throw new Error('The stream was not detached.');
   return detached;
 }
@@ -36,7 +36,7 @@ test('a stream can be detached once it is live and caught up', async () => {
   await emitEvents(core, 1);
   expect(stream.detach(() => undefined)).toBeUndefined();
   expect(await readNumbers(stream, 1)).toEqual([1]);
-  expect(requireDetached(stream.detach(() => undefined)).position).toBe(1);
+  expect(requireDetached(stream.detach(() => undefined)).deliveredSeq).toBe(1);
   await stream.return();
 });
 

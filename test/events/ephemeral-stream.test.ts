@@ -30,7 +30,7 @@ function openTyping(
   return openEphemeralStream<TypingItem>(core, {
     topic: TOPIC,
     actor: READER,
-    authorise: async () => {},
+    authorize: async () => {},
     pick: (ephemeral) =>
       ephemeral.type === 'typing' && ephemeral.actor.kind === 'user'
         ? { id: ephemeral.actor.user.id, isTyping: ephemeral.isTyping }
@@ -92,7 +92,7 @@ test('items without a key are all buffered, up to a limit: then the stream ends'
 test('initial items are delivered first, and those that were buffered meanwhile after them', async () => {
   const core = await createTestCore();
   const stream = await openTyping(core, {
-    async begin() {
+    async onAuthorized() {
       publish(core, createTyping(1, false), createTyping(3));
       return {
         items: [
@@ -146,7 +146,7 @@ test('a removal that commits while subscribing ends the stream; an earlier one d
   publish(core, createTyping(1));
   expect(await readItems(stream, 1)).toHaveLength(1);
   const resumedStream = await openTyping(core, {
-    authorise: () => transact(core, async (unit) => unit.emit(createParticipantKicked(7))),
+    authorize: () => transact(core, async (unit) => unit.emit(createParticipantKicked(7))),
   });
   await expect(resumedStream.next()).rejects.toThrow(errorWithCode('FORBIDDEN', { reason: 'KICKED' }));
 });
@@ -154,10 +154,10 @@ test('a removal that commits while subscribing ends the stream; an earlier one d
 test('after events were trimmed unread, authorisation is checked again', async () => {
   const core = await createTestCore();
   let allowed = true;
-  const authorise = async () => {
+  const authorize = async () => {
     if (!allowed) throw notFound('The conversation');
   };
-  const stream = await openTyping(core, { authorise });
+  const stream = await openTyping(core, { authorize });
   await emitEvents(createNode(core.db), ...range(1, 10));
   await trim(core.db, '2000-01-01T00:00:00.000Z', 1, 100);
   allowed = false;
@@ -168,11 +168,13 @@ test('after events were trimmed unread, authorisation is checked again', async (
 
 test('an unauthorised actor gets no stream, and nothing stays open', async () => {
   const core = await createTestCore();
-  await expect(openTyping(core, { authorise: () => Promise.reject(notFound('It')) })).rejects.toThrow(
+  await expect(openTyping(core, { authorize: () => Promise.reject(notFound('It')) })).rejects.toThrow(
     errorWithCode('NOT_FOUND'),
   );
   await expect(openTyping(core, { topic: 'conversation:2' })).rejects.toThrow(errorWithCode('NOT_FOUND'));
-  await expect(openTyping(core, { begin: () => Promise.reject(new Error('no')) })).rejects.toThrow('no');
+  await expect(openTyping(core, { onAuthorized: () => Promise.reject(new Error('no')) })).rejects.toThrow(
+    'no',
+  );
   expect([...core.bus.topics()]).toEqual([]);
 });
 
@@ -194,21 +196,21 @@ test('a stream ends with the reason of the server, or without one when the clien
 test('resources acquired at the start of a stream are released once, regardless of how it ends', async () => {
   const core = await createTestCore();
   const release = vi.fn();
-  const begin = async () => ({ release });
-  const returnedStream = await openTyping(core, { begin });
+  const onAuthorized = async () => ({ release });
+  const returnedStream = await openTyping(core, { onAuthorized });
   await returnedStream.return();
   await returnedStream.return();
   expect(release).toHaveBeenCalledTimes(1);
   const controller = new AbortController();
   await openTyping(core, {
     signal: controller.signal,
-    async begin() {
+    async onAuthorized() {
       controller.abort();
       return { release };
     },
   });
   expect(release).toHaveBeenCalledTimes(2);
-  const kickedStream = await openTyping(core, { begin });
+  const kickedStream = await openTyping(core, { onAuthorized });
   await transact(core, async (unit) => unit.emit(createParticipantKicked(7)));
   await expect(kickedStream.next()).rejects.toThrow('KICKED');
   expect(release).toHaveBeenCalledTimes(3);

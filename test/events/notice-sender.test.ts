@@ -56,15 +56,15 @@ test('nothing is sent while no other node is listening, and recent positions are
   let isAlone = true;
   const sender = createNoticeSender('abcd', notifier, () => isAlone);
   sender.add([createDeletionNotice(1, 1)]);
-  sender.forgetOld();
+  sender.expireDirtyTopics();
   sender.add([createDeletionNotice(2, 1), createDeletionNotice(3, 1)]);
-  sender.forgetOld();
+  sender.expireDirtyTopics();
   sender.add([createDeletionNotice(3, 2)]);
   sender.catchUp();
   await waitUntilSettled();
   expect(state.attempts).toBe(0);
   isAlone = false;
-  sender.forgetOld();
+  sender.expireDirtyTopics();
   sender.catchUp();
   await waitUntilSettled();
   expect(state.notices).toEqual([
@@ -79,8 +79,8 @@ test('positions are kept while disconnected, regardless of how long', async () =
   const sender = createNoticeSender('abcd', notifier, () => isAlone);
   state.isConnected = false;
   sender.add([createDeletionNotice(1, 1)]);
-  sender.forgetOld();
-  sender.forgetOld();
+  sender.expireDirtyTopics();
+  sender.expireDirtyTopics();
   state.isConnected = true;
   isAlone = false;
   sender.catchUp();

@@ -100,7 +100,7 @@ test('an ephemeral stream delivers nothing while its authorisation cannot be che
   const stream = await openEphemeralStream(core, {
     topic: TOPIC,
     actor: READER,
-    async authorise() {
+    async authorize() {
       state.checks += 1;
       if (!state.isAvailable) throw createOutageError();
     },

@@ -242,7 +242,7 @@ test.each([
   ['empty', () => ''],
   ['malformed', () => 'not a cursor'],
   ['too long', () => 'A'.repeat(201)],
-])('a cursor that is %s is refused, and leaves nothing open', async (_description, cursorOf) => {
+])('a cursor that is %s is rejected, and leaves nothing open', async (_description, cursorOf) => {
   const core = await createTestCore();
   await emitEvents(core, 1, 2, 3);
   await expect(openTopic(core, { after: cursorOf(core) })).rejects.toThrow(errorWithCode('CURSOR_INVALID'));
@@ -251,9 +251,9 @@ test.each([
 
 test('an unauthorised client does not learn whether its cursor is valid', async () => {
   const core = await createTestCore();
-  const authorise = () => Promise.reject(notFound('The conversation'));
+  const authorize = () => Promise.reject(notFound('The conversation'));
   for (const after of ['', cursorAt(core, 99), null]) {
-    await expect(openTopic(core, { authorise, after })).rejects.toThrow(errorWithCode('NOT_FOUND'));
+    await expect(openTopic(core, { authorize, after })).rejects.toThrow(errorWithCode('NOT_FOUND'));
   }
   expect([...core.bus.topics()]).toEqual([]);
 });
@@ -291,7 +291,7 @@ test('the stream of a stalled reader that is removed ends after the event of the
 test('a removal that commits after the check, while subscribing, ends the stream', async () => {
   const core = await createTestCore();
   const stream = await openTopic(core, {
-    async authorise() {
+    async authorize() {
       // The removal commits after the check and before its result arrives.
       await emitKick(core, 7);
       await emitEvents(core, 1);
@@ -305,7 +305,7 @@ test('a removal that commits after the check, while subscribing, ends the stream
 test('a removal that commits while subscribing ends a resumed stream', async () => {
   const core = await createTestCore();
   await emitEvents(core, 1, 2);
-  const stream = await openTopic(core, { after: cursorAt(core, 0), authorise: () => emitKick(core, 7) });
+  const stream = await openTopic(core, { after: cursorAt(core, 0), authorize: () => emitKick(core, 7) });
   const { numbers, error } = await readToEnd(stream);
   expect(numbers).toEqual([1, 2, Number.NaN]);
   expect(error).toEqual(errorWithCode('FORBIDDEN', { reason: 'KICKED' }));
@@ -454,7 +454,7 @@ test('a failed authorisation leaves nothing open, regardless of its error', asyn
     topic: TOPIC,
     actor: READER,
     after: null,
-    authorise: () => Promise.reject(forbidden('No.')),
+    authorize: () => Promise.reject(forbidden('No.')),
   };
   await expect(openStream(core, request)).rejects.toThrow(errorWithCode('FORBIDDEN'));
   expect([...core.bus.topics()]).toEqual([]);
@@ -476,9 +476,9 @@ function countReads({ tails, epoch }: Core) {
     const tail = await tails.open(topic);
     if (tail === undefined) return undefined;
     const read = tail.readAfter.bind(tail);
-    const readAfter: typeof read = (...position) => {
+    const readAfter: typeof read = (...args) => {
       reads += 1;
-      return read(...position);
+      return read(...args);
     };
     return Object.assign(tail, { readAfter });
   };
@@ -489,7 +489,7 @@ test('an event buffered for several readers of one connection counts once, and i
   const core = await createTestCore();
   const { deps, reads } = countReads(core);
   const budget = new BufferBudget(100_000);
-  const request = { topic: TOPIC, actor: READER, after: null, authorise: async () => {}, budget };
+  const request = { topic: TOPIC, actor: READER, after: null, authorize: async () => {}, budget };
   const streams = await Promise.all(Array.from({ length: 50 }, () => openStream(deps, request)));
   for (const stream of streams) expect(await readNumbers(stream, 1)).toEqual(['live']);
   await transact(core, async (unit) => {

@@ -39,12 +39,12 @@ async function followTopic(core: Pick<Core, 'tails'>) {
   const ephemerals: Ephemeral[] = [];
   let gaps = 0;
   const unfollow = tail.follow({
-    event: ({ event }) => void numbers.push(readNumber(event)),
-    ephemeral: (ephemeral) => void ephemerals.push(ephemeral),
-    gap: () => void (gaps += 1),
+    onEvent: ({ event }) => void numbers.push(readNumber(event)),
+    onEphemeral: (ephemeral) => void ephemerals.push(ephemeral),
+    onGap: () => void (gaps += 1),
   });
   const waitForPosition = (position: number) =>
-    vi.waitFor(() => expect(tail.position).toBe(position), { timeout: 5_000 });
+    vi.waitFor(() => expect(tail.deliveredSeq).toBe(position), { timeout: 5_000 });
   return { tail, numbers, ephemerals, unfollow, waitForPosition, gaps: () => gaps };
 }
 
@@ -63,7 +63,7 @@ test('a tail starts at the head and delivers later events', async () => {
   const core = await createTestCore();
   await emitEvents(core, 1, 2);
   const { tail, numbers } = await followTopic(core);
-  expect(tail.position).toBe(2);
+  expect(tail.deliveredSeq).toBe(2);
   await emitEvents(core, 3, 4);
   expect(numbers).toEqual([3, 4]);
 });
@@ -131,7 +131,7 @@ test('a notice that arrives as the log is read to its end is not lost', async ()
   const { tail, numbers, waitForPosition } = await followTopic(core);
   await commitOnOtherNode(core, ...range(1, PAGE + 1));
   tail.follow({
-    event: ({ seq }) => {
+    onEvent: ({ seq }) => {
       if (seq === PAGE) queueMicrotask(() => core.bus.receive(createAdvancedNotice(PAGE + 1)));
     },
   });
@@ -229,7 +229,7 @@ test('all readers of a topic share one bus subscription, which the last one ends
   tails[2]?.close();
   expect([...core.bus.topics()]).toEqual([]);
   await emitEvents(core, 1);
-  expect((await openTail(core)).position).toBe(1);
+  expect((await openTail(core)).deliveredSeq).toBe(1);
 });
 
 test('an unfollowed reader receives nothing, while others do', async () => {
@@ -283,19 +283,19 @@ test('a topic whose head cannot be read leaves nothing open', async () => {
   await expect(Promise.all([tails.open(TOPIC), tails.open(TOPIC)])).rejects.toThrow('unavailable');
   await expect(tails.open(TOPIC)).rejects.toThrow('unavailable');
   expect([...bus.topics()]).toEqual([]);
-  expect(await tails.open(TOPIC)).toMatchObject({ position: 0 });
+  expect(await tails.open(TOPIC)).toMatchObject({ deliveredSeq: 0 });
 });
 
 test('a follower that throws does not affect the others', async () => {
   const core = await createTestCore();
   const tail = await openTail(core);
   tail.follow({
-    event() {
+    onEvent() {
       throw new Error('The follower failed');
     },
   });
   const envelopes: Envelope[] = [];
-  tail.follow({ event: (envelope) => void envelopes.push(envelope) });
+  tail.follow({ onEvent: (envelope) => void envelopes.push(envelope) });
   await emitEvents(core, 1, 2);
   expect(envelopes.map(({ seq }) => seq)).toEqual([1, 2]);
 });

@@ -10,7 +10,7 @@ import { startApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
 import type { EventLog } from '../../src/db/event-log.ts';
 import { createBus } from '../../src/events/bus.ts';
-import type { Detached, EventStream, StreamItem } from '../../src/events/stream.ts';
+import type { DetachedReader, EventStream, StreamItem } from '../../src/events/stream.ts';
 import { createTails } from '../../src/events/tail.ts';
 import type { Follower, Tail } from '../../src/events/tail.ts';
 import { createFanOut } from '../../src/gateway/execution/fan-out.ts';
@@ -316,12 +316,12 @@ async function createGroup(execute: () => Promise<object>, size: number) {
     },
     close: () => undefined,
   } as Partial<Tail> as Tail;
-  const detached: Detached = { position: 0, advance: () => true, reattach: () => undefined };
+  const detached: DetachedReader = { deliveredSeq: 0, advance: () => true, reattach: () => undefined };
   const stream = {
     topic: 'user:1',
     isCaughtUp: () => true,
     itemOf: () => ({ type: 'live', cursor: '', at: '' }) as unknown as StreamItem,
-    weightOf: () => size,
+    sizeOf: () => size,
     detach() {
       joined.resolve();
       return detached;
@@ -346,8 +346,8 @@ test.for([
   { reason: 'GAP', execute: () => Promise.reject(new Error('not executed')), size: 1 },
 ])('a member that falls back because of $reason is counted', async ({ reason, execute, size }) => {
   const { follower, completion, fallbacks } = await createGroup(execute, size);
-  if (reason === 'GAP') follower?.gap?.();
-  else follower?.event?.(ENVELOPE);
+  if (reason === 'GAP') follower?.onGap?.();
+  else follower?.onEvent?.(ENVELOPE);
   await completion;
   expect(await fallbacks()).toEqual([{ labels: { reason }, value: 1 }]);
 });

@@ -74,7 +74,7 @@ export function openTopic(core: Core, request: Partial<StreamRequest> = {}): Pro
     topic: TOPIC,
     actor: READER,
     after: null,
-    authorise: async () => {},
+    authorize: async () => {},
     ...request,
   });
 }

@@ -27,7 +27,7 @@ const tooManyItems = { code: 'RATE_LIMITED', details: { retryAfterMs: 1_000 } };
 
 test('concurrent items form one batch, and each receives its own result', async () => {
   const { batcher, nextBatch } = createManualBatcher<number>({ maxBatchSize: 10 });
-  const results = Promise.all([1, 2, 3].map((item) => batcher.load(item)));
+  const results = Promise.all([1, 2, 3].map((item) => batcher.submit(item)));
   const batch = await nextBatch();
   expect(batch.items).toEqual([1, 2, 3]);
   batch.finish();
@@ -36,9 +36,9 @@ test('concurrent items form one batch, and each receives its own result', async 
 
 test('items that arrive while a batch is in flight form the next one, up to the maximum size', async () => {
   const { batcher, startedBatches, nextBatch } = createManualBatcher<number>({ maxBatchSize: 2 });
-  const first = batcher.load(0);
+  const first = batcher.submit(0);
   const batch = await nextBatch();
-  const queued = [1, 2, 3].map((item) => batcher.load(item));
+  const queued = [1, 2, 3].map((item) => batcher.submit(item));
   batch.finish();
   await first;
   const second = await nextBatch();
@@ -55,12 +55,12 @@ test('a partition has one batch in flight, while other partitions proceed', asyn
     concurrency: 2,
     partitionBy: (item) => item[0],
   });
-  const results = [batcher.load('a1')];
+  const results = [batcher.submit('a1')];
   const first = await nextBatch();
-  results.push(batcher.load('a2'), batcher.load('b1'), batcher.load('a3'));
+  results.push(batcher.submit('a2'), batcher.submit('b1'), batcher.submit('a3'));
   const second = await nextBatch();
   expect(second.items).toEqual(['b1']);
-  results.push(batcher.load('c1'));
+  results.push(batcher.submit('c1'));
   second.finish();
   const third = await nextBatch();
   expect(third.items).toEqual(['c1']);
@@ -76,9 +76,9 @@ test('a partition has one batch in flight, while other partitions proceed', asyn
 test('extra batches start beside slow ones, up to the limit', async () => {
   const options = { maxBatchSize: 1, extraWhenSlow: 1, slowAfterMs: 5, partitionBy: (item: number) => item };
   const { batcher, startedBatches, nextBatch } = createManualBatcher<number>(options);
-  const results = [batcher.load(1)];
+  const results = [batcher.submit(1)];
   const first = await nextBatch();
-  results.push(batcher.load(2), batcher.load(3));
+  results.push(batcher.submit(2), batcher.submit(3));
   const second = await nextBatch();
   expect(second.items).toEqual([2]);
   first.finish();
@@ -96,7 +96,7 @@ test('a large partition does not starve the others', async () => {
     maxBatchSize: 2,
     partitionBy: (item) => item[0],
   });
-  const results = ['a1', 'a2', 'a3', 'b1'].map((item) => batcher.load(item));
+  const results = ['a1', 'a2', 'a3', 'b1'].map((item) => batcher.submit(item));
   for (const expected of [
     ['a1', 'a2'],
     ['b1', 'a3'],
@@ -110,9 +110,9 @@ test('a large partition does not starve the others', async () => {
 
 test('an error rejects the items of its batch only', async () => {
   const { batcher, nextBatch } = createManualBatcher<number>({ maxBatchSize: 10 });
-  const first = Promise.allSettled([batcher.load(1)]);
+  const first = Promise.allSettled([batcher.submit(1)]);
   const batch = await nextBatch();
-  const second = batcher.load(2);
+  const second = batcher.submit(2);
   batch.fail(new Error('unavailable'));
   expect(await first).toMatchObject([{ status: 'rejected', reason: { message: 'unavailable' } }]);
   (await nextBatch()).finish();
@@ -124,15 +124,15 @@ test('an outage rejects all queued items immediately, and later items are tried'
     maxBatchSize: 1,
     maxQueuedSize: 2,
   });
-  const results = Promise.allSettled([batcher.load(1), batcher.load(2)]);
+  const results = Promise.allSettled([batcher.submit(1), batcher.submit(2)]);
   const batch = await nextBatch();
-  const laterResult = Promise.allSettled([batcher.load(3)]);
+  const laterResult = Promise.allSettled([batcher.submit(3)]);
   batch.fail(Object.assign(new Error('unavailable'), { code: 'ECONNREFUSED' }));
   const rejection = { status: 'rejected', reason: { message: 'unavailable' } };
   expect(await results).toMatchObject([rejection, rejection]);
   expect(await laterResult).toMatchObject([rejection]);
   expect(startedBatches).toEqual([]);
-  const laterItems = [batcher.load(4), batcher.load(5)];
+  const laterItems = [batcher.submit(4), batcher.submit(5)];
   (await nextBatch()).finish();
   (await nextBatch()).finish();
   expect(await Promise.all(laterItems)).toEqual([4, 5]);
@@ -140,9 +140,9 @@ test('an outage rejects all queued items immediately, and later items are tried'
 
 test('a transaction that was aborted because of a conflict rejects its batch only', async () => {
   const { batcher, nextBatch } = createManualBatcher<number>({ maxBatchSize: 1 });
-  const first = Promise.allSettled([batcher.load(1)]);
+  const first = Promise.allSettled([batcher.submit(1)]);
   const batch = await nextBatch();
-  const second = batcher.load(2);
+  const second = batcher.submit(2);
   batch.fail(Object.assign(new Error('deadlock detected'), { code: '40P01' }));
   expect(await first).toMatchObject([{ status: 'rejected' }]);
   (await nextBatch()).finish();
@@ -155,13 +155,13 @@ test('items beyond the maximum queue size are rejected, until the queue has room
     maxQueuedSize: 10,
     sizeOf: (item) => item,
   });
-  const first = batcher.load(3);
+  const first = batcher.submit(3);
   const batch = await nextBatch();
-  const queued = [batcher.load(4), batcher.load(6)];
-  await expect(batcher.load(1)).rejects.toMatchObject(tooManyItems);
+  const queued = [batcher.submit(4), batcher.submit(6)];
+  await expect(batcher.submit(1)).rejects.toMatchObject(tooManyItems);
   batch.finish();
   const second = await nextBatch();
-  const later = batcher.load(10);
+  const later = batcher.submit(10);
   second.finish();
   (await nextBatch()).finish();
   expect(await Promise.all([first, ...queued, later])).toEqual([3, 4, 6, 10]);
@@ -169,7 +169,7 @@ test('items beyond the maximum queue size are rejected, until the queue has room
 
 test('a batcher is idle when no item is queued or in flight', async () => {
   const { batcher, nextBatch } = createManualBatcher<number>({ maxBatchSize: 1 });
-  const [first] = [batcher.load(1), batcher.load(2)];
+  const [first] = [batcher.submit(1), batcher.submit(2)];
   let isIdle = false;
   const idle = batcher.idle().then(() => (isIdle = true));
   (await nextBatch()).finish();

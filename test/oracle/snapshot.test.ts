@@ -6,6 +6,9 @@ import { CIRCLE_EVENTS, CONVERSATION_EVENTS, SNAPSHOT } from './documents.ts';
 import { applyToCircle, applyToConversation } from './reducer.ts';
 import type { CircleState, ConversationState, DurableEvent } from './reducer.ts';
 
+// An end-to-end consistency test: a client that applies events to a snapshot must reach the state that the server returns
+// later. The server is the oracle for the client's reducer, while many writers use both APIs concurrently.
+
 const WRITERS = 32;
 /** Writes of each writer, limited so that all messages fit into one page. */
 const WRITES_PER_WRITER = 7;

@@ -10,7 +10,7 @@ import { createPresence } from '../../src/services/presence.ts';
 import type { Presence } from '../../src/services/presence.ts';
 import { createBus } from '../../src/events/bus.ts';
 import type { Bus } from '../../src/events/bus.ts';
-import { circleTopic, refOf } from '../../src/events/event.ts';
+import { circleTopic, actorRefOf } from '../../src/events/event.ts';
 import type { CircleId } from '../../src/ids.ts';
 import { createLogger } from '../../src/log.ts';
 import { createTestDeps } from '../harness/deps.ts';
@@ -90,7 +90,7 @@ function recordPresence(bus: Bus, circleId: CircleId): string[] {
     if (notice.kind !== 'ephemeral' || notice.ephemeral.type !== 'presence') return;
     const { actor, online } = notice.ephemeral;
     expect(actor.online).toBe(online);
-    published.push(`${online ? '+' : '-'}${actorKey(refOf(actor))}`);
+    published.push(`${online ? '+' : '-'}${actorKey(actorRefOf(actor))}`);
   });
   return published;
 }
@@ -402,7 +402,7 @@ test('a presence subscription delivers the online actors, then every change', as
 });
 
 const changeOf = ({ actor, online }: PresenceChange): string =>
-  `${online ? '+' : '-'}${actorKey(refOf(actor))}`;
+  `${online ? '+' : '-'}${actorKey(actorRefOf(actor))}`;
 
 test('a presence subscription requires a membership in the circle, and ends with it', async () => {
   await using fixture = await startTestNodes();

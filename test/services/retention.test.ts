@@ -23,7 +23,7 @@ async function seedConversation(deps: Deps) {
       topic,
       actor: ann.actor,
       after: encodeCursor(deps.epoch, topic, seq),
-      authorise: async () => {},
+      authorize: async () => {},
     });
   return { ann, topic, send, openAfter };
 }

@@ -25,11 +25,11 @@ test('concurrent updates share one access check, and only the newest of an actor
   const typing = createTypingPublisher({ db: statements.db, bus: deps.bus });
 
   const results = await Promise.allSettled([
-    typing.set({ account: ann.actor, conversationId: id, isTyping: true }),
-    typing.set({ account: bob.actor, conversationId: id, isTyping: true }),
-    typing.set({ account: eve.actor, conversationId: id, isTyping: true }),
-    typing.set({ account: ann.actor, conversationId: otherConversation.id, isTyping: true }),
-    typing.set({ account: ann.actor, conversationId: id, isTyping: false }),
+    typing.set({ actor: ann.actor, conversationId: id, isTyping: true }),
+    typing.set({ actor: bob.actor, conversationId: id, isTyping: true }),
+    typing.set({ actor: eve.actor, conversationId: id, isTyping: true }),
+    typing.set({ actor: ann.actor, conversationId: otherConversation.id, isTyping: true }),
+    typing.set({ actor: ann.actor, conversationId: id, isTyping: false }),
   ]);
 
   expect(statements.count).toBe(1);
@@ -64,7 +64,7 @@ test('sequential updates are all published', async () => {
   const published: Notice[] = [];
   deps.bus.subscribe(conversationTopic(id), (notice) => published.push(notice));
   for (const isTyping of [true, false, true])
-    await deps.typing.set({ account: ann.actor, conversationId: id, isTyping });
+    await deps.typing.set({ actor: ann.actor, conversationId: id, isTyping });
   expect(published).toMatchObject([true, false, true].map((isTyping) => ({ ephemeral: { isTyping } })));
 });
 
@@ -96,7 +96,7 @@ test('typing that is not repeated for 15 seconds ends once', async () => {
   await using fixture = await createTypingFixture();
   const { deps, ann, id, received } = fixture;
   using typing = createTypingPublisher({ db: deps.db, bus: deps.bus });
-  const setTyping = (isTyping: boolean) => typing.set({ account: ann, conversationId: id, isTyping });
+  const setTyping = (isTyping: boolean) => typing.set({ actor: ann, conversationId: id, isTyping });
   await setTyping(true);
   vi.advanceTimersByTime(14_000);
   await setTyping(true);
@@ -116,7 +116,7 @@ test('endAll ends the typing of one actor only', async () => {
   await using fixture = await createTypingFixture();
   const { deps, ann, bob, id, received } = fixture;
   using typing = createTypingPublisher({ db: deps.db, bus: deps.bus });
-  for (const account of [ann, bob]) await typing.set({ account, conversationId: id, isTyping: true });
+  for (const actor of [ann, bob]) await typing.set({ actor, conversationId: id, isTyping: true });
   typing.endAll(ann);
   typing.endAll(ann);
   expect(received).toEqual([true, true, false]);
@@ -138,7 +138,7 @@ test('the other nodes end the typing of a dead node for their own subscribers', 
   };
   {
     using deadNode = createTypingPublisher({ db: deps.db, bus });
-    await deadNode.set({ account: ann, conversationId: id, isTyping: true });
+    await deadNode.set({ actor: ann, conversationId: id, isTyping: true });
   }
   otherNode.endAll(ann);
   vi.advanceTimersByTime(19_999);

@@ -11,7 +11,7 @@ const TIMERS: Readonly<Record<string, string>> = {
   'test/examples/program.ts': 'a deadline',
   'test/client/recovery.test.ts': 'observes the timer of a retry',
   'test/client/subscriptions.ts': 'a deadline',
-  'test/db/pauses.test.ts': 'the timer is the subject',
+  'test/db/event-loop.test.ts': 'the timer is the subject',
   'test/services/typing-publisher.test.ts': 'fake timers',
   'test/tools/waiting.test.ts': 'names it',
 };

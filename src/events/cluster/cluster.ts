@@ -11,9 +11,9 @@ import { createDecoder, encodePresence } from './notice-codec.ts';
 /**
  * Interval at which open tails are compared with the log, to find events whose notices were lost, and presence is sent.
  */
-const COMPARE_MS = 5_000;
-/** A node that received nothing for this long assumes that it is the only one. */
-const ALONE_AFTER_MS = 15_000;
+const COMPARE_INTERVAL_MS = 5_000;
+/** A node that received nothing for this long assumes that it has no peers. */
+const NO_PEERS_AFTER_MS = 15_000;
 
 export interface ClusterOptions {
   /** URL of the PostgreSQL database that the nodes share, or of the server that `open` connects to. */
@@ -24,7 +24,7 @@ export interface ClusterOptions {
   readonly tails: Tails;
   readonly log: Logger;
   readonly compareMs?: number;
-  readonly aloneAfterMs?: number;
+  readonly noPeersAfterMs?: number;
 }
 
 export interface Cluster extends AsyncDisposable {
@@ -36,21 +36,21 @@ export interface Cluster extends AsyncDisposable {
  * Connects the bus of this process to those of the other nodes, on a connection of its own. While the connection is
  * lost no notices arrive; after a reconnect, and periodically, the open tails are compared with the log. A node without
  * peers sends only its presence. A joining node announces itself, and then receives the heads of topics that advanced
- * meanwhile.
+ * before.
  */
 export async function connectCluster(options: ClusterOptions): Promise<Cluster> {
   const { url, open = openNotifier, bus, tails, log } = options;
-  const { compareMs = COMPARE_MS, aloneAfterMs = ALONE_AFTER_MS } = options;
+  const { compareMs = COMPARE_INTERVAL_MS, noPeersAfterMs = NO_PEERS_AFTER_MS } = options;
   const origin = randomBytes(4).toString('hex');
   const decode = createDecoder(origin);
   const compare = createCompare(tails, log);
   const joined: { sender?: NoticeSender } = {};
   let lastReceived = performance.now();
-  const isAlone = (): boolean => performance.now() - lastReceived > aloneAfterMs;
+  const hasNoPeers = (): boolean => performance.now() - lastReceived > noPeersAfterMs;
   const markReceived = (): void => {
-    const wasAlone = isAlone();
+    const hadNoPeers = hasNoPeers();
     lastReceived = performance.now();
-    if (wasAlone) joined.sender?.catchUp();
+    if (hadNoPeers) joined.sender?.catchUp();
   };
 
   const notifier = await open({
@@ -67,13 +67,13 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
       }
     },
     onListening() {
-      // While disconnected nothing could arrive: the silence says nothing about peers.
+      // While disconnected nothing could arrive, so peers may exist.
       lastReceived = performance.now();
       void announce();
       void compare();
     },
   });
-  const sender = createNoticeSender(origin, notifier, isAlone);
+  const sender = createNoticeSender(origin, notifier, hasNoPeers);
   joined.sender = sender;
   const announce = async (): Promise<void> => {
     try {
@@ -88,7 +88,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
   bus.connect({ send: (notices) => sender.add(notices) });
   const timer = setInterval(() => {
     void compare();
-    sender.forgetOld();
+    sender.expireDirtyTopics();
     void announce();
   }, compareMs);
   timer.unref();

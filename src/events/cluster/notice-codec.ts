@@ -3,10 +3,10 @@ import { binaryLength, restoreBinary, extractBinary } from '../../lib/binary-jso
 import type { BinaryPart } from '../../lib/binary-json.ts';
 import type { Notice } from '../bus.ts';
 
-/** Limit for ephemeral items, which are split. The domain refuses signals that would exceed it. */
+/** Limit for ephemeral items, which are split. The domain rejects signals that would exceed it. */
 const MAX_CHUNKS = 200;
 /** Reserved for the header of a chunk, in bytes. */
-const HEADER = 64;
+const HEADER_BYTES = 64;
 
 /**
  * Encodes a notice as texts of at most `maxBytes` bytes, each `<origin> <number> <index>/<count> <json>`. An event that
@@ -23,7 +23,7 @@ export function encodeNotice(origin: string, number: number, notice: Notice, max
   }
   // In ASCII a chunk has as many bytes as characters, and may end between any two.
   const text = asciiJson(json);
-  const size = maxBytes - HEADER;
+  const size = maxBytes - HEADER_BYTES;
   const count = Math.ceil(text.length / size);
   if (count > MAX_CHUNKS) return [];
   return Array.from(
@@ -35,7 +35,8 @@ export function encodeNotice(origin: string, number: number, notice: Notice, max
 /** Encodes the presence of a node, which decodes to no notice. */
 export const encodePresence = (origin: string): string => `${origin} here`;
 
-const FORM = /^([0-9a-f]+) (\d+) (\d+)\/(\d+) /;
+/** `<origin> <number> <index>/<count> `, before the JSON. */
+const TEXT_HEADER = /^([0-9a-f]+) (\d+) (\d+)\/(\d+) /;
 
 /**
  * Creates a decoder that returns a notice with its last chunk. Undefined for incomplete chunks, chunks with a gap,
@@ -46,7 +47,7 @@ export function createDecoder(origin: string): (text: string) => Notice | undefi
   const partial = new Map<string, { readonly number: string; readonly chunks: string[] }>();
 
   return (text) => {
-    const [header = '', from = '', number = '', index = '', count = ''] = FORM.exec(text) ?? [];
+    const [header = '', from = '', number = '', index = '', count = ''] = TEXT_HEADER.exec(text) ?? [];
     if (header === '' || from === origin) return undefined;
     const body = text.slice(header.length);
     if (count === '1') return parse(body);

@@ -1,10 +1,10 @@
-import { MAX_NOTIFICATION } from '../../db/notify.ts';
+import { MAX_NOTIFICATION_BYTES } from '../../db/notify.ts';
 import type { Notifier } from '../../db/notify.ts';
 import type { Notice } from '../bus.ts';
 import type { Topic } from '../event.ts';
 import { encodeNotice } from './notice-codec.ts';
 
-const MAX_QUEUED = 2_000;
+const MAX_QUEUED_NOTICES = 2_000;
 const MAX_DIRTY_TOPICS = 10_000;
 
 interface Item {
@@ -17,8 +17,8 @@ export interface NoticeSender {
   add(notices: readonly Notice[]): void;
   /** Sends the heads of topics whose notices were not sent. */
   catchUp(): void;
-  /** Without peers, forgets the dirty topics of the period before the last one. */
-  forgetOld(): void;
+  /** Called periodically. Without peers, forgets topics that became dirty before the previous call. */
+  expireDirtyTopics(): void;
 }
 
 /**
@@ -26,7 +26,11 @@ export interface NoticeSender {
  * to a dirty topic, whose head is sent later, and ephemeral items are dropped. Without peers nothing is sent: a NOTIFY
  * costs as much as a small write.
  */
-export function createNoticeSender(origin: string, notifier: Notifier, isAlone: () => boolean): NoticeSender {
+export function createNoticeSender(
+  origin: string,
+  notifier: Notifier,
+  hasNoPeers: () => boolean,
+): NoticeSender {
   let number = 0;
   let queue: Item[] = [];
   let sending = false;
@@ -34,7 +38,7 @@ export function createNoticeSender(origin: string, notifier: Notifier, isAlone: 
   let expiringTopics = new Map<Topic, number>();
 
   const encode = (notice: Notice): Item[] =>
-    encodeNotice(origin, (number += 1), notice, MAX_NOTIFICATION).map((text) => ({ notice, text }));
+    encodeNotice(origin, (number += 1), notice, MAX_NOTIFICATION_BYTES).map((text) => ({ notice, text }));
 
   const downgrade = (notice: Notice): void => {
     if (notice.kind === 'ephemeral') return;
@@ -57,7 +61,7 @@ export function createNoticeSender(origin: string, notifier: Notifier, isAlone: 
   };
 
   const nextItems = (): Item[] => {
-    if (!notifier.listening || isAlone()) {
+    if (!notifier.listening || hasNoPeers()) {
       downgradeQueue();
       return [];
     }
@@ -74,7 +78,7 @@ export function createNoticeSender(origin: string, notifier: Notifier, isAlone: 
         await notifier.send(items.map((item) => item.text));
       } catch {
         // Some may have been sent: repeats are harmless. Not retried immediately, which would loop while the server
-        // refuses.
+        // rejects them.
         for (const { notice } of items) downgrade(notice);
         downgradeQueue();
         sending = false;
@@ -87,17 +91,17 @@ export function createNoticeSender(origin: string, notifier: Notifier, isAlone: 
 
   return {
     add(notices) {
-      const canSend = notifier.listening && !isAlone();
+      const canSend = notifier.listening && !hasNoPeers();
       for (const notice of notices) {
-        if (canSend && queue.length < MAX_QUEUED) queue.push(...encode(notice));
+        if (canSend && queue.length < MAX_QUEUED_NOTICES) queue.push(...encode(notice));
         else downgrade(notice);
       }
       void flush();
     },
     catchUp: () => void flush(),
-    forgetOld() {
+    expireDirtyTopics() {
       // While disconnected, peers may exist unnoticed: they still need every dirty topic.
-      if (!notifier.listening || !isAlone()) return;
+      if (!notifier.listening || !hasNoPeers()) return;
       expiringTopics = dirtyTopics;
       dirtyTopics = new Map();
     },

@@ -25,7 +25,7 @@ export async function openRedisNotifier(options: NotifierOptions): Promise<Notif
   const client = await openReconnectingClient<Pair>({
     target: 'Redis',
     log: options.log,
-    answerTimeoutMs: options.answerTimeoutMs,
+    responseTimeoutMs: options.responseTimeoutMs,
     open: (lost) => openPair(options.url, options.onText, lost),
     close: async (pair) => destroy(pair),
     onReconnect: options.onListening,

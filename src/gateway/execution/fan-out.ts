@@ -1,6 +1,6 @@
 import type { ExecutionResult } from 'graphql';
 import type { Envelope } from '../../events/event.ts';
-import type { Detached, EventStream, StreamItem } from '../../events/stream.ts';
+import type { DetachedReader, EventStream, StreamItem } from '../../events/stream.ts';
 import type { Tail, Tails } from '../../events/tail.ts';
 import type { Logger } from '../../log.ts';
 import type { FallbackReason, Metrics } from '../metrics.ts';
@@ -89,7 +89,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
 }
 
 interface Member {
-  readonly detached: Detached;
+  readonly detached: DetachedReader;
   readonly receiver: Receiver;
   /** Reattaches the stream to its topic; a second call has no effect. */
   leave(): void;
@@ -105,7 +105,7 @@ class Group {
   readonly #operation: SharedOperation;
   readonly #topic: EventStream['topic'];
   readonly #itemOf: EventStream['itemOf'];
-  readonly #weightOf: EventStream['weightOf'];
+  readonly #sizeOf: EventStream['sizeOf'];
   readonly #members = new Set<Member>();
   #queue: Envelope[] = [];
   #isExecuting = false;
@@ -116,10 +116,10 @@ class Group {
     this.#options = options;
     this.#operation = operation;
     // The stream itself is not retained: the group outlives it.
-    const { topic, itemOf, weightOf } = stream;
+    const { topic, itemOf, sizeOf } = stream;
     this.#topic = topic;
     this.#itemOf = itemOf;
-    this.#weightOf = weightOf;
+    this.#sizeOf = sizeOf;
     this.opened = this.#follow(options.tails);
   }
 
@@ -156,8 +156,8 @@ class Group {
       return false;
     }
     const unfollow = tail.follow({
-      event: (envelope) => this.#enqueue(envelope),
-      gap: () => this.#fallBackAll('GAP'),
+      onEvent: (envelope) => this.#enqueue(envelope),
+      onGap: () => this.#fallBackAll('GAP'),
     });
     this.#unfollow = () => {
       unfollow();
@@ -168,7 +168,7 @@ class Group {
 
   #enqueue(envelope: Envelope): void {
     this.#queue.push(envelope);
-    this.queuedBytes += this.#weightOf(envelope);
+    this.queuedBytes += this.#sizeOf(envelope);
     if (this.queuedBytes > MAX_QUEUED_BYTES) {
       const { queuedBytes, size } = this;
       this.#options.log.warn({ topic: this.#topic, queuedBytes, members: size }, 'shared execution too slow');
@@ -187,7 +187,7 @@ class Group {
     while (!this.#isExecuting) {
       const envelope = this.#queue.shift();
       if (envelope === undefined) return;
-      this.queuedBytes -= this.#weightOf(envelope);
+      this.queuedBytes -= this.#sizeOf(envelope);
       const item = this.#itemOf(envelope);
       if (item === undefined) this.#deliver(envelope, undefined);
       else this.#execute(envelope, item);
@@ -221,8 +221,8 @@ class Group {
   #deliver(envelope: Envelope, result: SharedResult | undefined): void {
     for (const member of this.#members) {
       const { detached } = member;
-      if (envelope.seq <= detached.position) continue;
-      const failure = envelope.seq === detached.position + 1 ? this.#write(member, result) : 'GAP';
+      if (envelope.seq <= detached.deliveredSeq) continue;
+      const failure = envelope.seq === detached.deliveredSeq + 1 ? this.#write(member, result) : 'GAP';
       if (failure !== undefined) this.#fallBack(member, failure);
       else if (!detached.advance(envelope)) member.leave();
     }

@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { pingDatabase } from '../../src/db/database.ts';
 import { openTestDatabase } from '../harness/database.ts';
 
+// PGlite runs queries synchronously: `patchPglite` yields to the event loop between them.
+
 test('timers fire during an endless series of queries', async () => {
   const { db } = await openTestDatabase();
   let isRunning = true;

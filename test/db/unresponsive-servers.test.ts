@@ -11,7 +11,7 @@ import { isMissing } from '../harness/installed-programs.ts';
 import { startRedis } from '../harness/redis.ts';
 import { openTcpProxy } from '../harness/tcp-proxy.ts';
 
-const SILENCE_MS = 500;
+const TIMEOUT_MS = 500;
 const log = createLogger('silent');
 
 /** Starts a relay to the server, which can drop all packets. */
@@ -36,7 +36,7 @@ async function expectReconnect(
     log,
     onText: (text) => void texts.push(text),
     onListening,
-    answerTimeoutMs: SILENCE_MS,
+    responseTimeoutMs: TIMEOUT_MS,
   });
   await notifier.send(['before']);
   await vi.waitFor(() => expect(texts).toEqual(['before']), { timeout: 5_000 });
@@ -58,7 +58,7 @@ describe.skipIf(inject('database') !== 'postgres')('when the network to PostgreS
     const { url = '' } = await openTestDatabase();
     await using network = await startRelayTo(url);
     await using database = await openDatabase(
-      { kind: 'postgres', url: network.url, silenceMs: SILENCE_MS },
+      { kind: 'postgres', url: network.url, inactivityTimeoutMs: TIMEOUT_MS },
       log,
     );
     network.relay.mute();

@@ -23,9 +23,10 @@ import {
 } from '../harness/event-core.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
-// Checks the guarantees of tail and stream under random interleavings: of commits and reads of the database, of deliveries,
-// losses and duplicates on the network, and of readers that open, read, stall, close, resume and are removed. The log is a
-// model of the real one (which test/events/stream.test.ts uses), so that the scheduler decides when its reads complete.
+// Property-based test (fast-check) of tail and stream. Their guarantees must hold under random interleavings: of commits and
+// reads of the database, of deliveries, losses and duplicates on the network, and of readers that open, read, stall, close,
+// resume and are removed. The log is a model of the real one (which test/events/stream.test.ts uses), so that the scheduler
+// decides when its reads complete.
 
 const EPOCH = 'e';
 const HISTORIES = 10_000;
@@ -132,9 +133,9 @@ class DatabaseModel {
     };
     return {
       readRange: () => query(() => this.range),
-      readAfter: (_topic, position, limit) =>
+      readAfter: (_topic, afterSeq, limit) =>
         query(() => {
-          const from = Math.max(position, this.trimmed);
+          const from = Math.max(afterSeq, this.trimmed);
           return { range: this.range, entries: this.entries.slice(from, from + limit) };
         }),
       readHeads: () => query(() => new Map([[TOPIC as string, this.entries.length]])),
@@ -225,7 +226,7 @@ async function runHistory(
             after: after === undefined ? null : encodeCursor(EPOCH, TOPIC, after),
             signal: reader.session.signal,
             budget: budgets[member % budgets.length],
-            async authorise() {
+            async authorize() {
               await scheduler.schedule(Promise.resolve(), 'the permission is read');
               const allowed = database.members.has(member);
               reader.grantedAt = database.entries.length;
