@@ -295,11 +295,11 @@ export interface ClientToServerEvents {
     /** Forwarded too; clients send call states in `message`. */
     readonly [field: string]: unknown;
   }, ack?: Ack): void;
-  /** Does nothing, as in the original. */
+  /** Does nothing, as in the original Flask-SocketIO server. */
   webrtc_join_room(...parameters: [ack?: Ack] | [payload: Readonly<Record<string, unknown>>, ack?: Ack]): void;
-  /** Does nothing, as in the original. */
+  /** Does nothing, as in the original Flask-SocketIO server. */
   webrtc_leave_room(...parameters: [ack?: Ack] | [payload: Readonly<Record<string, unknown>>, ack?: Ack]): void;
-  /** Does nothing, as in the original. */
+  /** Does nothing, as in the original Flask-SocketIO server. */
   webrtc_room_forward(...parameters: [ack?: Ack] | [payload: Readonly<Record<string, unknown>>, ack?: Ack]): void;
 }
 

@@ -104,7 +104,7 @@ function createChannels(schemas: Tree): Tree {
 
 /** Returns the operation of a listened channel. AsyncAPI allows one channel per reply, so the others are in `x-answers`. */
 function createReceiveOperation(channel: Channel): Tree {
-  const { name, description, notes, anonymous } = channel;
+  const { name, description, notes, unauthenticatedError } = channel;
   const replies = channel.replies.map(({ channel: on, shape, when }) => ({
     channel: createRef('channels', on),
     messages: shape === undefined ? createMessageRefs(on) : [createMessageRef(on, shape)],
@@ -116,7 +116,7 @@ function createReceiveOperation(channel: Channel): Tree {
     channel: createRef('channels', name),
     summary: description,
     ...(notes.length > 0 && { description: notes.join('\n\n') }),
-    ...(anonymous !== null && { security: [createRef('components', 'securitySchemes', 'token')] }),
+    ...(unauthenticatedError !== null && { security: [createRef('components', 'securitySchemes', 'token')] }),
     messages: [createMessageRef(name, REQUEST)],
     ...(mainReply?.shape !== undefined && {
       reply: {

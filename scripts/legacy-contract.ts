@@ -29,10 +29,10 @@ export const readShapes = (channel: EmittedChannel): Readonly<Record<string, z.Z
 export function listErrors(channel: Channel): Omit<Refusal, 'codes'>[] {
   const required = channel.fields.filter(({ required }) => required).map(({ name }) => `\`${name}\``);
   const errors: Omit<Refusal, 'codes'>[] = [];
-  if (channel.anonymous !== null)
-    errors.push({ when: 'the socket has not authenticated', text: channel.anonymous });
-  if (channel.missing !== null)
-    errors.push({ when: `${required.join(' or ')} is missing`, text: channel.missing });
+  if (channel.unauthenticatedError !== null)
+    errors.push({ when: 'the socket has not authenticated', text: channel.unauthenticatedError });
+  if (channel.missingFieldError !== null)
+    errors.push({ when: `${required.join(' or ')} is missing`, text: channel.missingFieldError });
   return [...errors, ...channel.refusals.map(({ when, text }) => ({ when, text }))];
 }
 
@@ -125,7 +125,7 @@ export const CONNECTION: readonly string[] = [
   'Where a string is expected, null is the empty string and other values become their JSON; a list within `files` becomes `{a,b}`. `is_writing` is true for true, for numbers except 0, and for strings except the empty one, `"0"` and `"false"` (case-insensitive). Characters are counted as Unicode code points.',
   'Payloads that are sent always have the keys shown, in the order shown.',
   'The events of one connection are handled strictly one after the other, also those received just before it closes.',
-  `Events that a new socket sends before its first \`authenticate\` are held until the reply to that, but at most ${DEFAULT_LIMITS.holdMs / 1000} s from the connect, and then run in order: since 2.1, clients send the events they buffered offline before the app can authenticate. Channels that need no login are not held, unless an earlier event is. After that time, or beyond ${DEFAULT_LIMITS.heldEvents} events or ${formatMegabytes(DEFAULT_LIMITS.heldBytes)}, events that need a login are refused immediately.`,
+  `Events that a new socket sends before its first \`authenticate\` are held until the reply to that, but at most ${DEFAULT_LIMITS.preAuthTimeoutMs / 1000} s from the connect, and then run in order: since 2.1, clients send the events they buffered offline before the app can authenticate. Channels that need no login are not held, unless an earlier event is. After that time, or beyond ${DEFAULT_LIMITS.preAuthEvents} events or ${formatMegabytes(DEFAULT_LIMITS.preAuthBytes)}, events that need a login are refused immediately.`,
   'A token in the handshake counts as an `authenticate` sent first, with its `success` or `error`: in `auth` (protocol 5), the query, or the header `Authorization`. If it is refused, the connection stays, and the app may send `authenticate` itself; clients of protocol 3 do not receive the `error`, as they may send a token of something else.',
   'A requested acknowledgement is always sent, without arguments, after all replies, room frames and replays included; also for unknown channels, which are ignored otherwise. Only a held event of a reconnecting client of protocol 4 may be acknowledged earlier, when no other event arrives for 250 ms: with `retries` it sends no `authenticate` before that.',
   'The payload of `error` is a string, sent only to the socket that caused it; it never closes the connection. The payload of `success` is a string, except after `message`.',

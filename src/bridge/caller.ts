@@ -29,13 +29,13 @@ export interface CallerOptions {
   readonly onGap: () => void;
 }
 
-/** A connection on its account's side: its login, its rooms, and the operations that its events run. */
+/** Runs the operations of a connection's events, and owns the state that they change: its login and its rooms. */
 export class ConnectionCaller implements Caller, RoomMember {
-  replying = false;
+  isHandlingEvent = false;
   readonly queue: OutboundQueue;
   readonly #options: CallerOptions;
   #login: Login | undefined;
-  /** Work that is still in flight must release what it opens. */
+  /** Set when the connection closes: work that is still in flight must then release what it opens. */
   #isReleased = false;
 
   constructor(options: CallerOptions) {
@@ -78,19 +78,19 @@ export class ConnectionCaller implements Caller, RoomMember {
       await login.close();
       throw unauthenticated();
     }
-    const former = this.#login;
-    if (former !== undefined && !sameActor(former.actor, login.actor)) {
+    const formerLogin = this.#login;
+    if (formerLogin !== undefined && !sameActor(formerLogin.actor, login.actor)) {
       this.#leaveAll('ACCOUNT_CHANGED');
-      this.queue.dropAll();
+      this.queue.dropHeld();
     }
     this.#login = login;
     log.authenticated(login.actor);
-    await former?.close();
+    await formerLogin?.close();
   }
 
   /** Starts delivery of the account's frames: after the reply to `authenticate`. */
   startDelivery(): void {
-    this.#login?.start();
+    this.#login?.startDelivery();
   }
 
   async join(
@@ -99,21 +99,23 @@ export class ConnectionCaller implements Caller, RoomMember {
     replayFrom?: ReplayFrom,
   ): Promise<AsyncIterable<Frame> | undefined> {
     const { deps, log, rooms } = this.#options;
-    const pending = await rooms.startJoin(topic, this);
-    if (pending === undefined) throw notFound('The room');
+    const pendingJoin = await rooms.startJoin(topic, this);
+    if (pendingJoin === undefined) throw notFound('The room');
     try {
       const access = await readAccess();
       const { actor } = this;
       if (access === null || actor === undefined) throw notFound('The room');
       const { cursor, newestMessageId } = access;
-      const until = parseCursor(deps.epoch, topic, cursor);
+      const seq = parseCursor(deps.epoch, topic, cursor);
       const replay =
-        replayFrom && (await openReplay(deps, { ...replayFrom, topic, actor, until, newestMessageId }));
-      if (this.#isReleased || !pending.admit(until, replayFrom !== undefined)) throw notFound('The room');
+        replayFrom &&
+        (await openReplay(deps, { ...replayFrom, topic, actor, untilSeq: seq, newestMessageId }));
+      const admission = { seq, replaysMessages: replayFrom !== undefined };
+      if (this.#isReleased || !pendingJoin.admit(admission)) throw notFound('The room');
       log.joined(topic);
       return replay;
     } finally {
-      pending.cancel();
+      pendingJoin.cancel();
     }
   }
 

@@ -3,11 +3,11 @@ export interface ConnectionLimits {
   /** Received events that have not started. */
   readonly queuedEvents: number;
   readonly queuedBytes: number;
-  /** Longest time that an event is held for an `authenticate`, from the connect. */
-  readonly holdMs: number;
-  /** Events held for an `authenticate`. */
-  readonly heldEvents: number;
-  readonly heldBytes: number;
+  /** Longest time that an event is queued for an `authenticate`, from the connect. */
+  readonly preAuthTimeoutMs: number;
+  /** Events queued for an `authenticate`. */
+  readonly preAuthEvents: number;
+  readonly preAuthBytes: number;
   /** Packets that the client has not read. */
   readonly sendQueuePackets: number;
   readonly sendQueueBytes: number;
@@ -24,9 +24,9 @@ export interface ConnectionLimits {
 export const DEFAULT_LIMITS: ConnectionLimits = {
   queuedEvents: 10_000,
   queuedBytes: 16 * 1024 * 1024,
-  holdMs: 1_000,
-  heldEvents: 2_000,
-  heldBytes: 4 * 1024 * 1024,
+  preAuthTimeoutMs: 1_000,
+  preAuthEvents: 2_000,
+  preAuthBytes: 4 * 1024 * 1024,
   sendQueuePackets: 2_000,
   sendQueueBytes: 4 * 1024 * 1024,
   eventMs: 30_000,

@@ -13,7 +13,7 @@ export interface QueueSizes {
   /** Received events that have not started. */
   readonly queuedEvents: number;
   readonly queuedBytes: number;
-  /** Room frames held until the present event is replied to. */
+  /** Room frames held until the reply to the event being handled. */
   readonly heldFrames: number;
   readonly heldBytes: number;
 }
@@ -55,12 +55,12 @@ export class ConnectionLog {
   }
 
   /** Closes by clients are routine, and logged at debug. */
-  ended(reason: ConnectionEnd): void {
+  closed(reason: ConnectionEnd): void {
     const { log, metrics } = this.#deps;
     metrics.connectionEnds.inc({ transport: 'socket.io', reason });
     const durationMs = Math.round(performance.now() - this.#startedAt);
     const fields = { ...this.#fields(), ...this.#kind, reason, durationMs };
-    log[reason === 'CLIENT' ? 'debug' : 'info'](fields, 'connection ended');
+    log[reason === 'CLIENT' ? 'debug' : 'info'](fields, 'connection closed');
   }
 
   #fields() {

@@ -1,28 +1,28 @@
 import type { Socket } from 'socket.io';
+import type { ActorRef } from '../actor.ts';
 import type { ConnectionEnd, EndReason } from '../errors.ts';
 import type { Topic } from '../events/event.ts';
+import { withTimeout } from '../lib/timeout.ts';
 import { ConnectionCaller } from './caller.ts';
+import type { ConnectionLimits } from './connection-limits.ts';
 import { ConnectionLog } from './connection-log.ts';
 import { USER_NOT_FOUND } from './contract/channels.ts';
-import { withTimeout } from '../lib/timeout.ts';
+import type { Frame } from './contract/encoders.ts';
+import type { ForwardChannels } from './contract/event-frames.ts';
 import type { BridgeDeps } from './deps.ts';
-import type { ConnectionLimits } from './connection-limits.ts';
-import { mayRetryEvents, recognizeClient } from './engine-io/client-detection.ts';
 import { dispatch, findChannel } from './dispatch.ts';
+import { mayRetryEvents, recognizeClient } from './engine-io/client-detection.ts';
+import { bufferedBytes, closeForRestart, queuedPackets, terminate } from './engine-io/server.ts';
+import { CLIENT_DISCONNECT } from './engine-io/socket-io-parser.ts';
 import { createInboundQueue } from './inbound-queue.ts';
 import type { InboundQueue } from './inbound-queue.ts';
-import type { Frame } from './contract/encoders.ts';
-import { LoginHold } from './login-hold.ts';
-import type { ForwardChannels } from './contract/event-frames.ts';
 import { createOutboundQueue } from './outbound-queue.ts';
 import type { OutboundQueue } from './outbound-queue.ts';
-import { PacketMeter } from './packet-meter.ts';
-import { CLIENT_DISCONNECT } from './engine-io/socket-io-parser.ts';
+import { PacketTracker } from './packet-tracker.ts';
+import { PreAuthQueue } from './pre-auth-queue.ts';
 import type { Rooms } from './rooms.ts';
-import { bufferedBytes, closeForRestart, queuedPackets, terminate } from './engine-io/server.ts';
 import { createUsageCounter } from './usage-counter.ts';
 import type { UsageCounter } from './usage-counter.ts';
-import type { ActorRef } from '../actor.ts';
 
 export interface ConnectionOptions {
   readonly socket: Socket;
@@ -30,11 +30,11 @@ export interface ConnectionOptions {
   readonly rooms: Rooms;
   readonly limits: ConnectionLimits;
   /** Called after all received events have run and all resources are released. */
-  readonly onReleased: (connection: Connection) => void;
+  readonly onReleased: (connection: LegacyConnection) => void;
 }
 
-/** One legacy socket, from the connect until all events that it sent before its close have run. */
-export class Connection {
+/** A legacy socket, from the connect until all events that it sent before its close have run. */
+export class LegacyConnection {
   readonly id: string;
   readonly #socket: Socket;
   readonly #deps: BridgeDeps;
@@ -44,8 +44,8 @@ export class Connection {
   readonly #inbound: InboundQueue;
   readonly #outbound: OutboundQueue;
   readonly #caller: ConnectionCaller;
-  readonly #hold: LoginHold;
-  readonly #meter = new PacketMeter();
+  readonly #preAuthQueue: PreAuthQueue;
+  readonly #packetTracker = new PacketTracker();
   readonly #mayRetry: boolean;
   /** `closing`: no more events are accepted. */
   #state: 'open' | 'closing' = 'open';
@@ -67,11 +67,11 @@ export class Connection {
       maxBytes: limits.queuedBytes,
       onError: (error) => this.#log.failed(error, 'event handling failed'),
     });
-    this.#hold = new LoginHold({
-      ms: limits.holdMs,
-      maxEvents: limits.heldEvents,
-      maxBytes: limits.heldBytes,
-      onRelease: ({ bytes, work }) => this.#enqueue(bytes, work),
+    this.#preAuthQueue = new PreAuthQueue({
+      timeoutMs: limits.preAuthTimeoutMs,
+      maxEvents: limits.preAuthEvents,
+      maxBytes: limits.preAuthBytes,
+      onFlush: ({ bytes, work }) => this.#enqueue(bytes, work),
     });
     this.#outbound = createOutboundQueue({
       socket,
@@ -84,24 +84,24 @@ export class Connection {
       rooms,
       queue: this.#outbound,
       log: this.#log,
-      forward: forwardChannels(socket, deps),
+      forward: selectForwardChannels(socket, deps),
       onEnd: (reason) => this.end(reason),
       onGap: () => this.#disconnectSlow('events trimmed before delivery'),
     });
-    const measure = (data?: string | Buffer): void => {
-      this.#meter.add(data);
-      if (this.#meter.bytes > limits.queuedBytes) this.#disconnectSlow('incomplete packet too large');
+    const trackPacket = (data?: string | Buffer): void => {
+      this.#packetTracker.track(data);
+      if (this.#packetTracker.bytes > limits.queuedBytes) this.#disconnectSlow('incomplete packet too large');
     };
-    socket.conn.on('data', measure);
+    socket.conn.on('data', trackPacket);
     // Unlike a listener of one event, `onAny` is called for events that arrive just before a close.
     socket.onAny((...event: unknown[]) => this.#receive(event));
     socket.once('disconnect', (cause) => {
       this.#reportEnd(cause === 'ping timeout' ? 'SILENT' : 'CLIENT');
       // The Engine.IO connection may outlive this socket and carry the next one.
-      socket.conn.off('data', measure);
+      socket.conn.off('data', trackPacket);
       // Socket.IO emits the events that were received with the close after `disconnect`, but in the same tick.
       setImmediate(() => {
-        this.#hold.end();
+        this.#preAuthQueue.flush();
         this.#inbound.finish(() => this.#release().finally(() => onReleased(this)));
       });
     });
@@ -121,7 +121,7 @@ export class Connection {
     this.#usage.countConnection(this.actor);
   }
 
-  /** Closes the connection for a reason of the server. Sends `User not found` first if its session has ended. */
+  /** Closes the connection from the server's side. Sends `User not found` first if its session has ended. */
   end(reason: EndReason): void {
     if (this.#state !== 'open') return;
     const sessionEnded =
@@ -130,7 +130,7 @@ export class Connection {
       // The deletion's frames for rooms were committed with it. Those received by this node are held if an event is
       // being handled: send them before the close.
       this.#outbound.dropPendingJoin();
-      this.#outbound.release();
+      this.#outbound.flushHeld();
     }
     if (sessionEnded) this.#outbound.send([{ channel: 'error', payload: USER_NOT_FOUND }]);
     void this.#close(reason);
@@ -140,10 +140,10 @@ export class Connection {
   /** Waits for the event in flight, closes so that the client reconnects, and resolves when all is released. */
   async drain(timeoutMs: number): Promise<void> {
     this.#stopReceiving();
-    await ignoreTimeout(timeoutMs, this.#inbound.idle());
+    await waitAtMost(timeoutMs, this.#inbound.whenIdle());
     const released = this.#close('DRAINING');
     closeForRestart(this.#socket.conn);
-    await ignoreTimeout(timeoutMs, released);
+    await waitAtMost(timeoutMs, released);
   }
 
   #disconnectSlow(cause: string): void {
@@ -176,62 +176,63 @@ export class Connection {
   #reportEnd(reason: ConnectionEnd): void {
     if (this.#endReason !== undefined) return;
     this.#endReason = reason;
-    this.#log.ended(reason);
+    this.#log.closed(reason);
   }
 
   #stopReceiving(): void {
     this.#state = 'closing';
     this.#inbound.drop();
-    this.#hold.drop();
+    this.#preAuthQueue.discard();
   }
 
   /**
-   * Handles a token of the handshake as an `authenticate` sent first. If it is refused, the app may still send its own.
-   * Protocol 3 has no handshake token, and its apps may send a token of something else: a refusal is not sent to them.
+   * Handles the handshake token as an `authenticate` that the client sends first. If it is refused, the app may still send its
+   * own. Protocol 3 defines no handshake token, and the one found may be meant for a proxy: those clients receive no error.
    */
   #authenticateFromHandshake(): void {
-    const found = this.#deps.findToken(this.#socket.request, this.#socket.handshake.auth);
-    if (found === undefined || found.isBlank === true) return;
+    const handshakeToken = this.#deps.findToken(this.#socket.request, this.#socket.handshake.auth);
+    if (handshakeToken === undefined || handshakeToken.isBlank === true) return;
     this.#enqueue(0, async () => {
-      const repliesToRefusal = this.#socket.conn.protocol === 4;
+      const sendsErrors = this.#socket.conn.protocol === 4;
       await this.#handle(
         'authenticate',
-        { token: found.token ?? null },
+        { token: handshakeToken.token ?? null },
         undefined,
-        () => repliesToRefusal || this.actor !== undefined,
+        () => sendsErrors || this.actor !== undefined,
       );
-      if (this.actor !== undefined) this.#hold.end();
+      if (this.actor !== undefined) this.#preAuthQueue.flush();
     });
   }
 
   #receive(event: readonly unknown[]): void {
-    const { bytes, ackId } = this.#meter.take();
+    const { bytes, ackId } = this.#packetTracker.takeEvent();
     if (this.#state !== 'open') return;
     const last = event.at(-1);
     const ack = typeof last === 'function' ? () => void last() : undefined;
     const [name, argument] = ack === undefined ? event : event.slice(0, -1);
     const work = async (): Promise<void> => {
-      await this.#outbound.ready();
+      await this.#outbound.whenReady();
       await this.#handle(name, argument, ack);
     };
-    // Held events still run before the close that the client requests.
-    if (name === CLIENT_DISCONNECT) this.#hold.end();
+    // Queued events still run before the close that the client requests.
+    if (name === CLIENT_DISCONNECT) this.#preAuthQueue.flush();
     if (name === 'authenticate') {
       this.#enqueue(bytes, work);
-      this.#hold.end();
+      this.#preAuthQueue.flush();
       return;
     }
-    const needsLogin = (findChannel(name)?.anonymous ?? null) !== null;
-    // Only a client that reconnects, and logs in again, waits for an acknowledgement: a later id than 0 shows it.
+    const needsLogin = (findChannel(name)?.unauthenticatedError ?? null) !== null;
+    // Clients count acknowledgement ids from 0 over all their connections: a greater id means that the client was connected
+    // before, and so it will send `authenticate` again, once this event is acknowledged.
     const acknowledge = this.#mayRetry && ackId > 0 ? ack : undefined;
-    if (!this.#hold.hold({ needsLogin, bytes, work, acknowledge })) this.#enqueue(bytes, work);
+    if (!this.#preAuthQueue.add({ needsLogin, bytes, work, acknowledge })) this.#enqueue(bytes, work);
   }
 
   #enqueue(bytes: number, work: () => Promise<void>): void {
     if (this.#state === 'open' && !this.#inbound.push(bytes, work)) this.#disconnectSlow('event queue full');
   }
 
-  /** Handles an event. Sends, in the contract's order, the reply, the room frames held meanwhile, and the empty ack. */
+  /** Handles an event. Sends its reply, then the room frames that were held for it, then the empty acknowledgement. */
   async #handle(
     name: unknown,
     argument: unknown,
@@ -246,7 +247,7 @@ export class Connection {
     }
     const channel = findChannel(name);
     if (channel !== undefined) {
-      this.#caller.replying = true;
+      this.#caller.isHandlingEvent = true;
       const { frames, replay } = await dispatch(channel, argument, {
         caller: this.#caller,
         isLoggedIn: this.actor !== undefined,
@@ -259,8 +260,8 @@ export class Connection {
       if (sendsReply()) this.#outbound.send(frames);
       this.#caller.startDelivery();
       if (replay !== undefined) await this.#sendReplay(replay);
-      this.#caller.replying = false;
-      this.#outbound.release();
+      this.#caller.isHandlingEvent = false;
+      this.#outbound.flushHeld();
     }
     if (this.#socket.connected) ack?.();
   }
@@ -282,18 +283,19 @@ export class Connection {
   }
 }
 
-/** Decision 1: a client that sends no `EIO` restarts its call on any `webrtc_config`. */
-function forwardChannels({ handshake }: Socket, { config }: BridgeDeps): ForwardChannels {
+/** Returns the channels of forwarded payloads. A client that sends no `EIO` restarts its call on any `webrtc_config`. */
+function selectForwardChannels({ handshake }: Socket, { config }: BridgeDeps): ForwardChannels {
   const sendsEio = handshake.query['EIO'] !== undefined;
   return (
     config.LEGACY_FORWARD_CHANNELS ?? (sendsEio ? ['webrtc_forward', 'webrtc_config'] : ['webrtc_forward'])
   );
 }
 
-async function ignoreTimeout(ms: number, work: Promise<void>): Promise<void> {
+/** Waits for the work at most this time. Ignores a timeout and errors of the work: the connection closes in any case. */
+async function waitAtMost(ms: number, work: Promise<void>): Promise<void> {
   try {
     await withTimeout(ms, work);
   } catch {
-    // The close that follows ends the work that is still in flight.
+    // The close ends the work that is still in flight.
   }
 }

@@ -10,15 +10,17 @@ import type { ChannelUsage } from '../services/channel-usage.ts';
 import type { ActorRef, Session } from '../actor.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 
-/** Keeps an actor online until it is closed. Of an actor's connections, the newest has the greatest `leaseId`. */
+/** A lease that keeps an actor online until it is closed. An actor's newest connection has the greatest `leaseId`. */
 export interface LegacyLease {
   readonly leaseId: number;
   close(): Promise<void>;
 }
 
-/** Has no `token` for a malformed one, or for a blank (`isBlank`), which clients send while no one is logged in. */
+/** The token that a client sends in its handshake. */
 interface HandshakeToken {
+  /** Undefined if it is malformed or blank. */
   readonly token?: string;
+  /** Clients send a blank token while no one is logged in. */
   readonly isBlank?: boolean;
 }
 
@@ -44,7 +46,7 @@ export interface BridgeDeps {
   findToken(request: IncomingMessage, auth: unknown): HandshakeToken | undefined;
   /** Calls `onEnd` once when logout, expiry or account deletion ends the session. Returns an unsubscribe function. */
   followSession(session: Session, onEnd: (reason: EndReason) => void): Promise<() => void>;
-  /** Whether the conversation exists, whatever the caller's access: the contract distinguishes the two refusals. */
+  /** Whether the conversation exists, whatever the caller's access: legacy clients receive another text if it does. */
   conversationExists(id: ConversationId): Promise<boolean>;
   /** Reads a topic's log from a cursor. */
   openStream(request: StreamRequest): Promise<EventStream>;

@@ -1,15 +1,15 @@
 import { DomainError } from '../errors.ts';
 import { LegacyError } from './contract/channel-types.ts';
 import type { Caller, Channel, Reply } from './contract/channel-types.ts';
-import { CHANNELS, refusalOf } from './contract/channels.ts';
+import { CHANNELS, findErrorText } from './contract/channels.ts';
 import { TimeoutError, withTimeout } from '../lib/timeout.ts';
 import { hasField, parsePayload } from './contract/payload.ts';
 
-const channels = new Map(CHANNELS.map((channel) => [channel.name, channel]));
+const channelsByName = new Map(CHANNELS.map((channel) => [channel.name, channel]));
 
-/** Returns the listened channel of that name; undefined if the contract has none. */
+/** Returns the listened channel of that name; undefined if there is none. */
 export const findChannel = (name: unknown): Channel | undefined =>
-  typeof name === 'string' ? channels.get(name) : undefined;
+  typeof name === 'string' ? channelsByName.get(name) : undefined;
 
 export interface DispatchOptions {
   readonly caller: Caller;
@@ -30,12 +30,13 @@ export async function dispatch(
   const payload = parsePayload(argument);
   const isIncomplete = channel.fields.some(({ name, required }) => required && !hasField(payload, name));
   try {
-    if (channel.anonymous !== null && !isLoggedIn) throw new LegacyError(channel.anonymous);
-    if (channel.missing !== null && isIncomplete) throw new LegacyError(channel.missing);
+    if (channel.unauthenticatedError !== null && !isLoggedIn)
+      throw new LegacyError(channel.unauthenticatedError);
+    if (channel.missingFieldError !== null && isIncomplete) throw new LegacyError(channel.missingFieldError);
     return await withTimeout(timeoutMs, channel.run({ payload, caller }));
   } catch (error) {
     if (!(error instanceof DomainError || error instanceof LegacyError)) onError(error);
     if (error instanceof TimeoutError) onTimeout();
-    return { frames: [{ channel: 'error', payload: refusalOf(channel, error) }] };
+    return { frames: [{ channel: 'error', payload: findErrorText(channel, error) }] };
   }
 }

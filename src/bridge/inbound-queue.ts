@@ -11,7 +11,7 @@ export interface InboundQueue {
   /** Drops the work that has not started, except that of `finish`. */
   drop(): void;
   /** Resolves when the queue is empty and nothing is running. */
-  idle(): Promise<void>;
+  whenIdle(): Promise<void>;
 }
 
 export interface InboundQueueOptions {
@@ -47,7 +47,7 @@ export function createInboundQueue({ maxEvents, maxBytes, onError }: InboundQueu
     }
     running = undefined;
   };
-  const start = (): void => {
+  const startIfIdle = (): void => {
     running ??= Promise.resolve().then(runAll);
   };
 
@@ -62,18 +62,18 @@ export function createInboundQueue({ maxEvents, maxBytes, onError }: InboundQueu
       if (queued.length >= maxEvents || bytes + size > maxBytes) return false;
       queued.push({ bytes: size, work });
       bytes += size;
-      start();
+      startIfIdle();
       return true;
     },
     finish(work) {
       last = work;
-      start();
+      startIfIdle();
     },
     drop() {
       queued = [];
       bytes = 0;
     },
-    async idle() {
+    async whenIdle() {
       while (running !== undefined) await running;
     },
   };

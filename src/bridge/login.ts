@@ -2,8 +2,8 @@ import { unauthenticated } from '../errors.ts';
 import type { EndReason } from '../errors.ts';
 import { accountTopic } from '../events/event.ts';
 import type { BridgeDeps } from './deps.ts';
-import { NewestConnectionDelivery } from './newest-connection.ts';
-import type { DeliveryOptions } from './newest-connection.ts';
+import { AccountDelivery } from './account-delivery.ts';
+import type { AccountDeliveryOptions } from './account-delivery.ts';
 import type { ActorRef, Session } from '../actor.ts';
 
 /** A logged-in connection's session, lease, and subscription to its account's topic. */
@@ -11,11 +11,11 @@ export interface Login {
   readonly session: Session;
   readonly actor: ActorRef;
   /** Starts delivery of the account's frames, those since the login included. */
-  start(): void;
+  startDelivery(): void;
   close(): Promise<void>;
 }
 
-export interface LoginOptions extends DeliveryOptions {
+export interface LoginOptions extends AccountDeliveryOptions {
   readonly token: unknown;
 }
 
@@ -25,7 +25,7 @@ export async function logIn(deps: BridgeDeps, options: LoginOptions): Promise<Lo
   const session = await deps.authenticate(options.token);
   const { actor } = session;
   await using stack = new AsyncDisposableStack();
-  const delivery = new NewestConnectionDelivery(deps, actor, options);
+  const delivery = new AccountDelivery(deps, actor, options);
 
   // The topic is followed before the lease exists: a sender that finds the lease reaches this connection.
   const tail = await deps.tails.open(accountTopic(actor));
@@ -33,31 +33,31 @@ export async function logIn(deps: BridgeDeps, options: LoginOptions): Promise<Lo
   stack.defer(() => tail.close());
   stack.defer(
     tail.follow({
-      onEvent: ({ event }) => delivery.event(event),
-      onEphemeral: (ephemeral) => ephemeral.type === 'signal' && delivery.signal(ephemeral),
+      onEvent: ({ event }) => delivery.deliverEvent(event),
+      onEphemeral: (ephemeral) => ephemeral.type === 'signal' && delivery.deliverSignal(ephemeral),
     }),
   );
 
-  let opened = false;
-  let ended = false;
+  let isLoggedIn = false;
+  let hasEnded = false;
   const onEnd = (reason: EndReason): void => {
-    ended = true;
-    if (opened) options.onEnd(reason);
+    hasEnded = true;
+    if (isLoggedIn) options.onEnd(reason);
   };
   stack.defer(await deps.followSession(session, onEnd));
   const lease = await deps.presence.open('legacy', actor);
   stack.defer(() => lease.close());
-  if (ended) throw unauthenticated();
-  opened = true;
+  if (hasEnded) throw unauthenticated();
+  isLoggedIn = true;
 
-  const owned = stack.move();
+  const resources = stack.move();
   return {
     session,
     actor,
-    start: () => delivery.start(lease.leaseId),
+    startDelivery: () => delivery.start(lease.leaseId),
     async close() {
       delivery.stop();
-      await owned.disposeAsync();
+      await resources.disposeAsync();
     },
   };
 }

@@ -1,19 +1,20 @@
 import type { Socket } from 'socket.io';
+import {
+  exceedsSendLimits,
+  isCongested,
+  REPLAY_HIGH_WATER_MARK,
+  REPLY_HIGH_WATER_MARK,
+  waitUntilBelow,
+} from './backpressure.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import type { Frame } from './contract/encoders.ts';
+import { writeBroadcast } from './engine-io/server.ts';
 import type { RoomFrame, RoomQueue } from './rooms.ts';
-import { bufferedBytes, queuedPackets, writeBroadcast } from './engine-io/server.ts';
 
-/** Queued packets above which ephemeral frames are dropped. */
-const CONGESTED_PACKETS = 100;
-/** High-water mark of a replay. */
-const PACED_PACKETS = 50;
-/** High-water mark of replies: above it, the client's next event is not started. */
-const BUSY_PACKETS = 500;
-/** Queues up to this length are measured in bytes at each frame, longer ones at every 64th packet. */
-const WEIGHED_PACKETS = 64;
-
-/** The frames sent to one socket. Room frames are held while an event of the client is being handled. */
+/**
+ * The frames sent to one socket. Room frames are held while an event of the client is being handled. The thresholds of its
+ * backpressure are in `backpressure.ts`.
+ */
 export interface OutboundQueue extends RoomQueue {
   readonly heldFrames: number;
   readonly heldBytes: number;
@@ -21,11 +22,11 @@ export interface OutboundQueue extends RoomQueue {
   /** Sends the frames with backpressure: no faster than the client reads them. */
   sendPaced(frames: AsyncIterable<Frame>): Promise<void>;
   /** Resolves when the queue is below the high-water mark for replies, or the client has disconnected. */
-  ready(): Promise<void>;
+  whenReady(): Promise<void>;
   /** Sends the held frames. */
-  release(): void;
-  dropAll(): void;
-  /** Drops what is held; nothing is sent afterwards. */
+  flushHeld(): void;
+  dropHeld(): void;
+  /** Drops the held frames. Nothing is sent afterwards. */
   close(): void;
 }
 
@@ -41,7 +42,7 @@ export interface OutboundQueueOptions {
 interface HeldFrame {
   readonly frame: RoomFrame;
   /** The connection has not joined the room yet, and may never do so. */
-  readonly joining: boolean;
+  readonly isJoining: boolean;
 }
 
 export function createOutboundQueue({ socket, limits, onSent, onSlow }: OutboundQueueOptions): OutboundQueue {
@@ -50,6 +51,7 @@ export function createOutboundQueue({ socket, limits, onSent, onSlow }: Outbound
   let heldBytes = 0;
   let closed = false;
 
+  const isOpen = (): boolean => !closed && socket.connected;
   const lengthOf = (frame: RoomFrame): number => frame.packet(conn.protocol).text.length;
   const replaceHeld = (frames: HeldFrame[]): void => {
     held = frames;
@@ -57,15 +59,11 @@ export function createOutboundQueue({ socket, limits, onSent, onSlow }: Outbound
   };
 
   const checkLimits = (): void => {
-    const queued = queuedPackets(conn);
-    if (queued === 0 || closed) return;
-    const isWeighed = queued <= WEIGHED_PACKETS || queued % WEIGHED_PACKETS === 0;
-    const isTooLarge = isWeighed && bufferedBytes(conn) > limits.sendQueueBytes;
-    if (isTooLarge || queued > limits.sendQueuePackets) onSlow();
+    if (!closed && exceedsSendLimits(conn, limits)) onSlow();
   };
 
   const send = (frames: readonly Frame[]): void => {
-    if (closed || !socket.connected) return;
+    if (!isOpen()) return;
     for (const { channel, payload } of frames) {
       socket.emit(channel, payload);
       onSent(channel);
@@ -73,13 +71,9 @@ export function createOutboundQueue({ socket, limits, onSent, onSlow }: Outbound
     checkLimits();
   };
 
-  const drainedBelow = async (packets: number): Promise<void> => {
-    while (queuedPackets(conn) >= packets && !closed && socket.connected) await drained(conn);
-  };
-
   return {
-    get congested() {
-      return queuedPackets(conn) > CONGESTED_PACKETS;
+    get isCongested() {
+      return isCongested(conn);
     },
     get heldFrames() {
       return held.length;
@@ -89,68 +83,55 @@ export function createOutboundQueue({ socket, limits, onSent, onSlow }: Outbound
     },
     send,
     deliver(frame) {
-      if (closed || !socket.connected) return;
+      if (!isOpen()) return;
       writeBroadcast(conn, frame.packet(conn.protocol));
       checkLimits();
     },
-    ready: () => drainedBelow(BUSY_PACKETS),
+    whenReady: () => waitUntilBelow(conn, REPLY_HIGH_WATER_MARK, isOpen),
     async sendPaced(frames) {
       for await (const frame of frames) {
-        await drainedBelow(PACED_PACKETS);
-        if (closed || !socket.connected) return;
+        await waitUntilBelow(conn, REPLAY_HIGH_WATER_MARK, isOpen);
+        if (!isOpen()) return;
         send([frame]);
       }
     },
-    hold(frame, joining) {
+    hold(frame, isJoining) {
       if (closed) return;
-      held.push({ frame, joining });
+      held.push({ frame, isJoining });
       heldBytes += lengthOf(frame);
       if (held.length > limits.sendQueuePackets || heldBytes > limits.sendQueueBytes) onSlow();
     },
-    release() {
+    flushHeld() {
       const frames = held;
       replaceHeld([]);
-      if (closed || !socket.connected) return;
+      if (!isOpen()) return;
       for (const { frame } of frames) {
         writeBroadcast(conn, frame.packet(conn.protocol));
         onSent(frame.channel);
       }
       checkLimits();
     },
-    completeJoin(topic, since, replay) {
-      const isNewer = ({ seq }: RoomFrame) => seq !== undefined && seq > since;
-      const isReplayed = ({ channel }: RoomFrame) => replay && channel === 'message';
+    completeJoin(topic, { seq: joinSeq, replaysMessages }) {
+      const isNewer = ({ seq }: RoomFrame) => seq !== undefined && seq > joinSeq;
+      const isReplayed = ({ channel }: RoomFrame) => replaysMessages && channel === 'message';
       replaceHeld(
         held
           .filter(
             // A member already in the room must still receive its held frames, unless the replay repeats them.
-            ({ frame, joining }) =>
-              frame.topic !== topic || isNewer(frame) || (!joining && !isReplayed(frame)),
+            ({ frame, isJoining }) =>
+              frame.topic !== topic || isNewer(frame) || (!isJoining && !isReplayed(frame)),
           )
-          .map(({ frame, joining }) => ({ frame, joining: joining && frame.topic !== topic })),
+          .map(({ frame, isJoining }) => ({ frame, isJoining: isJoining && frame.topic !== topic })),
       );
     },
     dropPendingJoin: (topic) =>
       replaceHeld(
-        held.filter(({ frame, joining }) => !joining || (topic !== undefined && frame.topic !== topic)),
+        held.filter(({ frame, isJoining }) => !isJoining || (topic !== undefined && frame.topic !== topic)),
       ),
-    dropAll: () => replaceHeld([]),
+    dropHeld: () => replaceHeld([]),
     close() {
       closed = true;
       replaceHeld([]);
     },
   };
-}
-
-/** Resolves when the client has read something, or the connection has closed. */
-function drained(conn: Socket['conn']): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      conn.off('drain', done);
-      conn.off('close', done);
-      resolve();
-    };
-    conn.on('drain', done);
-    conn.on('close', done);
-  });
 }

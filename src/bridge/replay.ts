@@ -6,17 +6,17 @@ import type { Frame } from './contract/encoders.ts';
 import { framesOf } from './contract/event-frames.ts';
 import type { ActorRef } from '../actor.ts';
 
-/** Positions searched per step, from the newest back. */
-const WINDOW = 200;
+/** Events searched per step, from the newest back. */
+const SEARCH_WINDOW_EVENTS = 200;
 
 /** The part of a conversation's log that a client missed while it was disconnected. */
 export interface ReplayRange {
   readonly topic: Topic;
   readonly actor: ActorRef;
   readonly afterMessageId: number;
-  /** Position of the permission check, where the replay ends and live frames begin. */
-  readonly until: number;
-  /** The newest message at that position; undefined when there is none. */
+  /** Seq of the permission check, where the replay ends and live frames begin. */
+  readonly untilSeq: number;
+  /** The newest message at that seq; undefined when there is none. */
   readonly newestMessageId: number | undefined;
 }
 
@@ -27,45 +27,45 @@ type LogDeps = Pick<BridgeDeps, 'epoch' | 'openStream'>;
  * Throws CURSOR_EXPIRED if the log has been trimmed beyond that message.
  */
 export async function openReplay(deps: LogDeps, range: ReplayRange): Promise<AsyncIterable<Frame>> {
-  const from = await findPosition(deps, range);
-  return readFrames(deps, range, from);
+  const fromSeq = await findStart(deps, range);
+  return readFrames(deps, range, fromSeq);
 }
 
-async function* readFrames(deps: LogDeps, range: ReplayRange, from: number): AsyncGenerator<Frame, void> {
-  for await (const { event } of readEvents(deps, range, from, range.until)) {
+async function* readFrames(deps: LogDeps, range: ReplayRange, fromSeq: number): AsyncGenerator<Frame, void> {
+  for await (const { event } of readEvents(deps, range, fromSeq, range.untilSeq)) {
     yield* framesOf(event).filter(({ channel }) => channel === 'message');
   }
 }
 
-/** Returns the position of the message, or of the last one before it: ids of messages increase with positions. */
-async function findPosition(deps: LogDeps, range: ReplayRange): Promise<number> {
-  for (let upTo = range.until; upTo > 0;) {
-    const oldest = Math.max(0, upTo - WINDOW);
-    const trimmed = await findTrimmedBeyond(deps, range, oldest);
-    const from = Math.max(oldest, trimmed ?? 0);
+/** Returns the seq of the message, or of the last one before it: ids of messages increase with seqs. */
+async function findStart(deps: LogDeps, range: ReplayRange): Promise<number> {
+  for (let untilSeq = range.untilSeq; untilSeq > 0;) {
+    const windowStart = Math.max(0, untilSeq - SEARCH_WINDOW_EVENTS);
+    const trimmedSeq = await findTrimmedBeyond(deps, range, windowStart);
+    const fromSeq = Math.max(windowStart, trimmedSeq ?? 0);
     let found: number | undefined;
-    for await (const { seq, event } of readEvents(deps, range, from, upTo)) {
+    for await (const { seq, event } of readEvents(deps, range, fromSeq, untilSeq)) {
       if (event.type === 'message.sent' && event.message.id <= range.afterMessageId) found = seq;
     }
     if (found !== undefined) return found;
-    if (trimmed !== undefined) {
+    if (trimmedSeq !== undefined) {
       // A client that has the newest message has missed none, however far the log is trimmed.
-      if (range.afterMessageId >= (range.newestMessageId ?? 0)) return from;
+      if (range.afterMessageId >= (range.newestMessageId ?? 0)) return fromSeq;
       throw new DomainError('CURSOR_EXPIRED', 'The log has been trimmed beyond this message.');
     }
-    upTo = from;
+    untilSeq = fromSeq;
   }
   return 0;
 }
 
-/** Returns the position up to which the log is trimmed; undefined if that is not beyond the given one. */
+/** Returns the seq up to which the log is trimmed; undefined if that is not beyond `seq`. */
 async function findTrimmedBeyond(
   deps: LogDeps,
   { topic, actor }: ReplayRange,
-  position: number,
+  seq: number,
 ): Promise<number | undefined> {
   try {
-    const after = encodeCursor(deps.epoch, topic, position);
+    const after = encodeCursor(deps.epoch, topic, seq);
     const stream = await deps.openStream({ topic, actor, after, authorize: async () => {} });
     await stream.return();
     return undefined;
@@ -77,23 +77,24 @@ async function findTrimmedBeyond(
   }
 }
 
+/** Yields the events after `fromSeq`, up to and including `untilSeq`. */
 async function* readEvents(
   deps: LogDeps,
   { topic, actor }: ReplayRange,
-  from: number,
-  upTo: number,
+  fromSeq: number,
+  untilSeq: number,
 ): AsyncGenerator<{ readonly seq: number; readonly event: DomainEvent }, void> {
-  if (from >= upTo) return;
-  const after = encodeCursor(deps.epoch, topic, from);
+  if (fromSeq >= untilSeq) return;
+  const after = encodeCursor(deps.epoch, topic, fromSeq);
   // The permission was checked by the join.
   const stream = await deps.openStream({ topic, actor, after, authorize: async () => {} });
-  let seq = from;
+  let seq = fromSeq;
   try {
     for await (const item of stream) {
       if (item.type !== 'event') return;
       seq += 1;
       yield { seq, event: item.event };
-      if (seq >= upTo) return;
+      if (seq >= untilSeq) return;
     }
   } finally {
     await stream.return();

@@ -13,7 +13,7 @@ import type { ActorRef } from '../actor.ts';
 /** A frame that is sent to a room. */
 export interface RoomFrame {
   readonly topic: Topic;
-  /** Position of its event in the topic; undefined for ephemeral events. */
+  /** Position of its event in the topic's log; undefined for ephemeral events. */
   readonly seq: number | undefined;
   readonly channel: EmittedChannel;
   /** Returns the packet for members with this protocol of Engine.IO. */
@@ -22,17 +22,17 @@ export interface RoomFrame {
 
 /** The part of a connection's outbound queue that rooms use. */
 export interface RoomQueue {
-  /** Whether so much is queued that ephemeral frames are dropped. */
-  readonly congested: boolean;
+  /** Whether the client is too far behind for ephemeral frames. */
+  readonly isCongested: boolean;
   /** Sends the frame immediately. */
   deliver(frame: RoomFrame): void;
-  /** Holds the frame until the present event is replied to, or until its pending join completes or is dropped. */
-  hold(frame: RoomFrame, joining: boolean): void;
   /**
-   * Admits the connection as of `since`. Keeps frames held while joining with a later seq and drops the rest. With
-   * `replay`, also drops held `message` frames up to `since`: the replay sends them again.
+   * Holds the frame until the event being handled has its reply. With `isJoining`, the frame is dropped unless the pending
+   * join of its topic completes before.
    */
-  completeJoin(topic: Topic, since: number, replay: boolean): void;
+  hold(frame: RoomFrame, isJoining: boolean): void;
+  /** Keeps the topic's held frames that the admission covers, and drops the others. */
+  completeJoin(topic: Topic, admission: Admission): void;
   /** Drops frames held for a pending join of the topic, or of any topic. */
   dropPendingJoin(topic?: Topic): void;
 }
@@ -41,7 +41,7 @@ export interface RoomQueue {
 export interface RoomMember {
   readonly actor: ActorRef | undefined;
   /** Whether an event of the client is being handled: room frames are held until its reply is sent. */
-  readonly replying: boolean;
+  readonly isHandlingEvent: boolean;
   readonly queue: RoomQueue;
   /** Called when events of a room were lost for this node: the connection must close. */
   onGap(): void;
@@ -49,13 +49,21 @@ export interface RoomMember {
   onEvicted(topic: Topic, reason: EndReason): void;
 }
 
+/** A granted permission to read a topic. */
+export interface Admission {
+  /** Seq of the topic at the permission check: the member receives the frames of later events. */
+  readonly seq: number;
+  /** Whether the member receives the `message` frames up to `seq` from a replay, and not from the room. */
+  readonly replaysMessages: boolean;
+}
+
 /** A join whose permission is not known yet. */
 export interface PendingJoin {
   /**
-   * Adds the member to the room; `since` is the topic position of the permission check. Returns false if the permission
-   * ended after it. A member that is in the room already stays as it is, unless it replays the topic up to `since`.
+   * Adds the member to the room. Returns false if an event after the permission check has ended the permission. For a
+   * member that is already in the room, has an effect only if it replays messages.
    */
-  admit(since: number, replay: boolean): boolean;
+  admit(admission: Admission): boolean;
   /** Ends the join. Does nothing after `admit`. */
   cancel(): void;
 }
@@ -66,22 +74,22 @@ export interface Rooms {
    * Returns undefined if the topic does not exist.
    */
   startJoin(topic: Topic, member: RoomMember): Promise<PendingJoin | undefined>;
-  /** Returns whether the member was in the room. */
+  /** Removes the member from the room. Returns false if it was not in the room. */
   leave(topic: Topic, member: RoomMember): boolean;
-  /** Removes the member from all rooms, and returns their topics. */
+  /** Removes the member from all rooms. Returns their topics. */
   leaveAll(member: RoomMember): readonly Topic[];
   topicsOf(member: RoomMember): Topic[];
 }
 
 interface JoiningMember {
   readonly member: RoomMember;
-  /** Position of the last event that ended its permission; 0 for none. */
-  endedAt: number;
+  /** Seq of the last event that ended its permission; 0 for none. */
+  accessEndSeq: number;
 }
 
 interface Room {
   readonly topic: Topic;
-  /** The topic position after which each member receives frames. */
+  /** The members, each with the seq after which it receives frames. */
   readonly members: Map<RoomMember, number>;
   readonly joining: Set<JoiningMember>;
   /** Stops following the topic; resolves to undefined if the topic does not exist. */
@@ -99,20 +107,24 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
   const rooms = new Map<Topic, Room>();
   const joined = new Map<RoomMember, Set<Topic>>();
 
-  const open = (topic: Topic): Room => {
+  const openRoom = (topic: Topic): Room => {
     const follow = async (): Promise<(() => void) | undefined> => {
       const tail = await tails.open(topic);
       const unfollow = tail?.follow({
-        onEvent: (envelope) => deliver(room, envelope),
+        onEvent: (envelope) => deliverEvent(room, envelope),
         onEphemeral(ephemeral) {
-          for (const frame of framesOfEphemeral(ephemeral, [])) send(room, frame, undefined);
+          for (const frame of framesOfEphemeral(ephemeral, [])) sendFrame(room, frame, undefined);
         },
         onGap() {
           for (const member of room.members.keys()) member.onGap();
           for (const { member } of room.joining) member.onGap();
         },
       });
-      return tail && (() => (unfollow?.(), tail.close()));
+      if (tail === undefined) return undefined;
+      return () => {
+        unfollow?.();
+        tail.close();
+      };
     };
     const room: Room = { topic, members: new Map(), joining: new Set(), unfollow: follow() };
     rooms.set(topic, room);
@@ -128,19 +140,19 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
     );
   };
 
-  const deliver = (room: Room, { seq, event }: Envelope): void => {
-    for (const frame of framesOf(event)) send(room, frame, seq);
+  const deliverEvent = (room: Room, { seq, event }: Envelope): void => {
+    for (const frame of framesOf(event)) sendFrame(room, frame, seq);
     // After the frame: a kicked member receives the kick.
-    evict(room, seq, event);
+    evictMembers(room, seq, event);
   };
 
-  const send = (room: Room, { channel, payload }: Frame, seq: number | undefined): void => {
+  const sendFrame = (room: Room, { channel, payload }: Frame, seq: number | undefined): void => {
     const frame = createRoomFrame(room.topic, seq, channel, payload);
     let receivers = 0;
-    for (const [member, since] of room.members) {
-      const { queue, replying } = member;
-      if (seq === undefined ? queue.congested : seq <= since) continue;
-      if (replying) queue.hold(frame, false);
+    for (const [member, joinSeq] of room.members) {
+      const { queue, isHandlingEvent } = member;
+      if (seq === undefined ? queue.isCongested : seq <= joinSeq) continue;
+      if (isHandlingEvent) queue.hold(frame, false);
       else {
         queue.deliver(frame);
         receivers += 1;
@@ -152,12 +164,13 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
     if (receivers > 0) onSent(channel, receivers);
   };
 
-  const evict = (room: Room, seq: number, event: DomainEvent): void => {
-    const endReason = ({ actor }: RoomMember) => actor && accessEndReason(actor, event);
-    for (const joining of room.joining) if (endReason(joining.member) !== undefined) joining.endedAt = seq;
-    for (const [member, since] of room.members) {
-      const reason = endReason(member);
-      if (seq <= since || reason === undefined) continue;
+  const evictMembers = (room: Room, seq: number, event: DomainEvent): void => {
+    const findEndReason = ({ actor }: RoomMember) => actor && accessEndReason(actor, event);
+    for (const joining of room.joining)
+      if (findEndReason(joining.member) !== undefined) joining.accessEndSeq = seq;
+    for (const [member, joinSeq] of room.members) {
+      const reason = findEndReason(member);
+      if (seq <= joinSeq || reason === undefined) continue;
       leave(room.topic, member);
       member.onEvicted(room.topic, reason);
     }
@@ -172,17 +185,17 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
     return true;
   };
 
-  const admit = (room: Room, member: RoomMember, since: number, replay: boolean): void => {
-    if (room.members.has(member) && !replay) return;
-    member.queue.completeJoin(room.topic, since, replay);
-    room.members.set(member, since);
+  const addMember = (room: Room, member: RoomMember, admission: Admission): void => {
+    if (room.members.has(member) && !admission.replaysMessages) return;
+    member.queue.completeJoin(room.topic, admission);
+    room.members.set(member, admission.seq);
     joined.set(member, (joined.get(member) ?? new Set()).add(room.topic));
   };
 
   return {
     async startJoin(topic, member) {
-      const room = rooms.get(topic) ?? open(topic);
-      const joining: JoiningMember = { member, endedAt: 0 };
+      const room = rooms.get(topic) ?? openRoom(topic);
+      const joining: JoiningMember = { member, accessEndSeq: 0 };
       room.joining.add(joining);
       const cancel = (): void => {
         if (!room.joining.delete(joining)) return;
@@ -190,13 +203,14 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
         closeIfEmpty(room);
       };
       try {
-        // The topic is followed before the permission is checked: one of the two sees a removal that commits in between.
+        // The topic is followed before the permission is checked: a removal that commits in between is then either found by
+        // the check, or received as an event.
         if ((await room.unfollow) !== undefined) {
           return {
             cancel,
-            admit(since, replay) {
-              const isAllowed = joining.endedAt <= since;
-              if (isAllowed) admit(room, member, since, replay);
+            admit(admission) {
+              const isAllowed = joining.accessEndSeq <= admission.seq;
+              if (isAllowed) addMember(room, member, admission);
               cancel();
               return isAllowed;
             },
@@ -219,6 +233,7 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
   };
 }
 
+/** Creates a frame for a room. Its packet is encoded on first use, and shared by all members with the same protocol. */
 function createRoomFrame(
   topic: Topic,
   seq: number | undefined,

@@ -3,10 +3,8 @@ import type { Duplex } from 'node:stream';
 import type { Socket as EngineSocket } from 'engine.io';
 import { Server } from 'socket.io';
 import { actorKey } from '../actor.ts';
-import type { ActorRef } from '../actor.ts';
-import type { EndReason } from '../errors.ts';
-import type { Topic } from '../events/event.ts';
-import { Connection } from './connection.ts';
+import { exceedsSendLimitsWithMargin } from './backpressure.ts';
+import { LegacyConnection } from './connection.ts';
 import type { BridgeDeps } from './deps.ts';
 import { limitPackets, limitPongs } from './engine-io/packet-limits.ts';
 import { parser } from './engine-io/socket-io-parser.ts';
@@ -19,7 +17,6 @@ import {
   bufferedBytes,
   closeForRestart,
   createEngineIo,
-  isSendQueueFull,
   queuedPackets,
   terminate,
 } from './engine-io/server.ts';
@@ -29,20 +26,13 @@ const DRAIN_TIMEOUT_MS = 1_500;
 /** Interval at which open connections are counted, for the usage reports of other nodes. */
 const USAGE_INTERVAL_MS = 3_600_000;
 
-/** A live legacy connection, as an operator sees it. */
-export interface LegacyConnection {
-  readonly id: string;
-  readonly actor: ActorRef | undefined;
-  readonly topics: readonly Topic[];
-  end(reason: EndReason): void;
-}
-
 /** The Socket.IO server for legacy clients. The HTTP server routes `/socket.io/` to it. */
 export interface Bridge {
   handleRequest(request: IncomingMessage, response: ServerResponse): void;
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Handles `GET /legacy-report?days=30`. */
   readonly handleReport: ReportHandler;
+  /** Returns the open connections, and those whose last events still run. */
   connections(): Iterable<LegacyConnection>;
   /** Finishes the events in flight and closes every connection so that its client reconnects, to another node. */
   close(): Promise<void>;
@@ -58,63 +48,65 @@ export function createBridge(deps: BridgeDeps): Bridge {
     maxHttpBufferSize: limits.payloadBytes,
     transports: ['polling', 'websocket'],
     // CORS protects neither WebSockets nor JSONP: the origin is checked here as well.
-    allowRequest: (request, answer) => answer(null, !closing && deps.originAllowed(request)),
-    cors: (request, answer) =>
-      answer(null, { origin: deps.originAllowed(request as IncomingMessage), credentials: true }),
+    allowRequest: (request, callback) => callback(null, !closing && deps.originAllowed(request)),
+    cors: (request, callback) =>
+      callback(null, { origin: deps.originAllowed(request as IncomingMessage), credentials: true }),
   });
   const io = new Server({ path: '/socket.io/', serveClient: false, parser });
   const rooms = createRooms({
     tails: deps.tails,
     onSent: (channel, receivers) => deps.metrics.legacyFrames.inc({ channel }, receivers),
   });
-  const transports = new Set<EngineSocket>();
-  const connections = new Set<Connection>();
-  const byTransport = new WeakMap<EngineSocket, Connection>();
+  const engineSockets = new Set<EngineSocket>();
+  const connections = new Set<LegacyConnection>();
+  const connectionsByEngineSocket = new WeakMap<EngineSocket, LegacyConnection>();
 
-  const logDisconnecting = (transport: EngineSocket | undefined, cause: string): void => {
-    const connection = transport && byTransport.get(transport);
+  const logDisconnecting = (conn: EngineSocket | undefined, cause: string): void => {
+    const connection = conn && connectionsByEngineSocket.get(conn);
     const fields = {
       connection: connection?.id,
       account: connection?.actor && actorKey(connection.actor),
       transport: 'socket.io',
       cause,
-      queuedPackets: transport && queuedPackets(transport),
-      bufferedBytes: transport && bufferedBytes(transport),
+      queuedPackets: conn && queuedPackets(conn),
+      bufferedBytes: conn && bufferedBytes(conn),
     };
     deps.log.warn(fields, 'disconnecting legacy client');
   };
   limitPackets(engine, limits.payloadPackets);
-  limitPongs(engine, limits.sendQueueBytes, (isTransport) =>
-    logDisconnecting([...transports].find(isTransport), 'pongs not read'),
-  );
+  limitPongs(engine, {
+    maxBytes: limits.sendQueueBytes,
+    connections: engineSockets,
+    onTerminate: (conn) => logDisconnecting(conn, 'pongs not read'),
+  });
 
-  engine.on('connection', (transport: EngineSocket) => {
-    transports.add(transport);
-    // `OutboundQueue` bounds what the bridge sends. This bounds pongs, acknowledgements and namespace errors as well.
-    transport.on('packetCreate', () => {
-      if (!isSendQueueFull(transport, limits)) return;
-      logDisconnecting(transport, 'send queue full');
-      terminate(transport);
+  engine.on('connection', (conn: EngineSocket) => {
+    engineSockets.add(conn);
+    // The outbound queue checks the limits for frames. This covers the packets that it does not send.
+    conn.on('packetCreate', () => {
+      if (!exceedsSendLimitsWithMargin(conn, limits)) return;
+      logDisconnecting(conn, 'send queue full');
+      terminate(conn);
     });
     deps.metrics.connections.inc({ transport: 'socket.io' });
-    transport.once('close', () => {
-      transports.delete(transport);
+    conn.once('close', () => {
+      engineSockets.delete(conn);
       deps.metrics.connections.dec({ transport: 'socket.io' });
     });
   });
   io.on('connection', (socket) => {
-    const onReleased = (connection: Connection) => void connections.delete(connection);
-    const connection = new Connection({ socket, deps, rooms, limits, onReleased });
+    const onReleased = (connection: LegacyConnection) => void connections.delete(connection);
+    const connection = new LegacyConnection({ socket, deps, rooms, limits, onReleased });
     connections.add(connection);
-    byTransport.set(socket.conn, connection);
+    connectionsByEngineSocket.set(socket.conn, connection);
   });
   io.bind(engine);
   ignoreRepeatedConnects(engine, io);
   const countUsage = (): void => {
     for (const connection of connections) connection.countUsage();
   };
-  const timer = setInterval(countUsage, USAGE_INTERVAL_MS);
-  timer.unref();
+  const usageTimer = setInterval(countUsage, USAGE_INTERVAL_MS);
+  usageTimer.unref();
 
   return {
     handleRequest: (request, response) => engine.handleRequest(request, response),
@@ -123,9 +115,9 @@ export function createBridge(deps: BridgeDeps): Bridge {
     connections: () => connections.values(),
     async close() {
       closing = true;
-      clearInterval(timer);
+      clearInterval(usageTimer);
       await Promise.all([...connections].map((connection) => connection.drain(DRAIN_TIMEOUT_MS)));
-      for (const transport of transports) closeForRestart(transport);
+      for (const conn of engineSockets) closeForRestart(conn);
       await io.close();
     },
   };

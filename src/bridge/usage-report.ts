@@ -10,8 +10,8 @@ export type ReportHandler = (request: IncomingMessage, response: ServerResponse)
 const DEFAULT_DAYS = 30;
 /** A report aggregates all usage of its days, which is expensive: it is cached for this time. */
 const CACHE_MS = 10_000;
-const GAP = '   ';
-const NAMES = [CONNECT, ...CHANNELS.map(({ name }) => name)];
+const COLUMN_GAP = '   ';
+const CHANNEL_NAMES = [CONNECT, ...CHANNELS.map(({ name }) => name)];
 
 type Row = readonly (string | number)[];
 
@@ -21,7 +21,7 @@ type Row = readonly (string | number)[];
  */
 export function createReportHandler(usage: UsageLog, countUsage: () => void): ReportHandler {
   const reports = new Map<number, { readonly createdAt: number; readonly text: Promise<string> }>();
-  const reportOf = (days: number): Promise<string> => {
+  const readReport = (days: number): Promise<string> => {
     const cached = reports.get(days);
     if (cached !== undefined && performance.now() - cached.createdAt < CACHE_MS) return cached.text;
     countUsage();
@@ -34,12 +34,12 @@ export function createReportHandler(usage: UsageLog, countUsage: () => void): Re
       const headers = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' };
       response.writeHead(status, headers).end(text);
     };
-    const given = new URL(request.url ?? '/', 'http://localhost').searchParams.get('days');
-    const days = given === null ? DEFAULT_DAYS : /^\d{1,2}$/.test(given) ? Number(given) : 0;
+    const daysParam = new URL(request.url ?? '/', 'http://localhost').searchParams.get('days');
+    const days = daysParam === null ? DEFAULT_DAYS : /^\d{1,2}$/.test(daysParam) ? Number(daysParam) : 0;
     if (days < 1 || days > usage.keptDays)
       return respond(400, `days is a number from 1 to ${usage.keptDays}.\n`);
     try {
-      respond(200, await reportOf(days));
+      respond(200, await readReport(days));
     } catch (error) {
       reports.delete(days);
       if (!isOutage(error)) throw error;
@@ -50,8 +50,8 @@ export function createReportHandler(usage: UsageLog, countUsage: () => void): Re
 
 function formatReport(days: number, { since, until, knownSince, channels, clients }: UsageReport): string {
   const used = new Map(channels.map((summary) => [summary.channel, summary]));
-  const unused = NAMES.filter((name) => !used.has(name));
-  const channelRows = NAMES.flatMap((name): Row[] => {
+  const unused = CHANNEL_NAMES.filter((name) => !used.has(name));
+  const channelRows = CHANNEL_NAMES.flatMap((name): Row[] => {
     const summary = used.get(name);
     if (summary === undefined) return [];
     const { accounts, accountsOfProtocol3, accountsOfProtocol4, uses, lastDay } = summary;
@@ -97,7 +97,7 @@ function formatTable(rows: readonly Row[]): string {
             ? formatCell(cell).padStart(width)
             : formatCell(cell).padEnd(width);
         })
-        .join(GAP)
+        .join(COLUMN_GAP)
         .trimEnd(),
     )
     .join('\n');

@@ -21,7 +21,7 @@ test('the end of a connection is logged with its account, client, reason and dur
   await client.request('authenticate', { token: 'user:7' });
   fake.endSession('user:7', 'LOGGED_OUT');
   await client.waitForClose();
-  expect(findEntries('connection ended')).toEqual([
+  expect(findEntries('connection closed')).toEqual([
     expect.objectContaining({
       level: 30,
       connection: expect.any(String),
@@ -41,8 +41,8 @@ test('a close by the client is logged at debug, with no account before a login',
     await using client = await openPacketSocket(fake.url);
     await client.request('webrtc_stun_info');
   }
-  await expect.poll(() => findEntries('connection ended')).toHaveLength(1);
-  const [entry] = findEntries('connection ended');
+  await expect.poll(() => findEntries('connection closed')).toHaveLength(1);
+  const [entry] = findEntries('connection closed');
   expect(entry).toMatchObject({ level: 20, reason: 'CLIENT', transport: 'socket.io' });
   expect(entry).not.toHaveProperty('account');
 });
@@ -96,5 +96,5 @@ test('a slow consumer is logged with the cause and the sizes of its queues', asy
       heldBytes: 0,
     }),
   ]);
-  expect(findEntries('connection ended')).toEqual([expect.objectContaining({ reason: 'SLOW' })]);
+  expect(findEntries('connection closed')).toEqual([expect.objectContaining({ reason: 'SLOW' })]);
 });

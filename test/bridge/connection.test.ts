@@ -7,7 +7,7 @@ import { startFakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 import { createKick, createMessageSent, sampleEvent } from './sample-events.ts';
 
-// The lifecycle of a connection, on fakes: each test decides when an operation completes.
+// The lifecycle of a connection, with fake dependencies: each test decides when an operation completes.
 
 let fake: FakeBridge;
 

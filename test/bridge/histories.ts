@@ -1,3 +1,5 @@
+// Generators and checks of the property-based tests in random-histories.test.ts.
+
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import type { PacketSocket } from '../harness/packet-connection.ts';

@@ -15,7 +15,7 @@ import { sendMessage } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketConnection } from '../harness/packet-connection.ts';
 
-// The frames of the Android app (contract 8.1). Each of its screens has its own socket.
+// The frames that the Android app sends, and the replies that it relies on. Each of its screens has its own socket.
 
 let app: TestGateway;
 let ann: TestAccount;

@@ -38,7 +38,7 @@ const isEitherOf =
   (value) =>
     shapes.filter((matches) => matches(value)).length === 1;
 
-/** A date without zone, and with microseconds only if they are not zero (contract 1.3). */
+/** A date without zone, and with microseconds only if they are not zero. */
 const DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.(?!000000)\d{6})?$/;
 const isDate = isLike(DATE);
 
@@ -80,7 +80,7 @@ const doneStatus = { status: isOneOf('done') };
 const isServer = isObject({ domain: isText, ip: isText, port: isId });
 const isForwarded = isObject({ sender_id: isId, is_device: isBoolean, content: isAnything });
 
-/** The payload shapes of each emitted channel: sections 2 and 3 of the contract. */
+/** The payload shapes of each emitted channel (docs/legacy-channels.md#emitted-channels). */
 const CHANNELS: Readonly<Record<string, Matcher>> = {
   success: isEitherOf(isText, isObject({ received: isOneOf(true), message_id: isId })),
   error: isText,
@@ -147,9 +147,9 @@ const CHANNELS: Readonly<Record<string, Matcher>> = {
   webrtc_forward: isForwarded,
 };
 
-/** An integer field with another value (contract 8.5). */
+/** An integer field with another value, on which apps crash: they cast without a check. */
 const NON_INTEGER = /"(?:id|\w+_id|medias|port)":(?!\d+[,}])/;
-/** A null in a field that must not be null (contract 8.5). */
+/** A null in a field that apps cast to another type without a check. */
 const FORBIDDEN_NULL =
   /"(?:content|identifier|uploaded|status|event|user|from|username|password|is_?\w+|device|media_list)":null/i;
 

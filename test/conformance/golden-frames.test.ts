@@ -472,7 +472,7 @@ async function readDialogueAndFrames(
   return `${dialogue}\n${frames}`;
 }
 
-test('a message without files from a user or a device is sent as M1', async () => {
+test('a message without files of a user or a device is sent complete', async () => {
   expect(await requestAndReadFrames('ann', 'message', { ...conversationRef(), text_message: 'Ça va ? 😀' }))
     .toMatchInlineSnapshot(`
     "> message {"conversation_id":3,"text_message":"Ça va ? 😀"}
@@ -495,7 +495,7 @@ test('a message without files from a user or a device is sent as M1', async () =
   `);
 });
 
-test('a message with files is sent as M2, and its sender receives D1, also for an empty list', async () => {
+test('a message with files is sent as pending, and its sender receives the list of its files, even if empty', async () => {
   expect(
     await requestAndReadFrames('ann', 'message', {
       ...conversationRef(),
@@ -527,7 +527,7 @@ test('a message with files is sent as M2, and its sender receives D1, also for a
   `);
 });
 
-test('an uploaded file is sent as M3: one that is not the last, the last, and that of a device', async () => {
+test('an uploaded file is sent with its message: one that is not the last, the last, and that of a device', async () => {
   const uploadAndReadFrames = (account: TestAccount, id: number, name: string) =>
     readFrames(allClients, async () => expect(await uploadFile(account, id, name)).toBe(200));
   expect(await uploadAndReadFrames(ann, 16, '/storage/emulated/0/cake.png')).toMatchInlineSnapshot(
@@ -541,7 +541,7 @@ test('an uploaded file is sent as M3: one that is not the last, the last, and th
   );
 });
 
-test('an updated message is sent as M4, a deleted one as M5', async () => {
+test('an updated or a deleted message is sent as its id and the change', async () => {
   const id = 'Message:22';
   expect(
     await readFrames(allClients, () =>
@@ -579,7 +579,7 @@ test('an invalid message is refused', async () => {
   `);
 });
 
-test('writing is sent as W1 for a user and as W2 for a device, or refused', async () => {
+test('writing is sent with the e-mail address of a user, without one for a device, or refused', async () => {
   expect(await requestAndReadFrames('ann', 'writing', { ...conversationRef(), is_writing: true }))
     .toMatchInlineSnapshot(`
     "> writing {"conversation_id":3,"is_writing":true}
@@ -771,8 +771,10 @@ test('every row of the documentation was sent', () => {
     [...(replies.get(channel) ?? [])]
       .filter((packet) => packet.startsWith('42["error"'))
       .map((packet) => String(JSON.parse(packet.slice(2))[1]));
-  for (const { name, anonymous, missing, refusals } of CHANNELS) {
-    const texts = [anonymous, missing, ...refusals.map(({ text }) => text)].filter((text) => text !== null);
+  for (const { name, unauthenticatedError, missingFieldError, refusals } of CHANNELS) {
+    const texts = [unauthenticatedError, missingFieldError, ...refusals.map(({ text }) => text)].filter(
+      (text) => text !== null,
+    );
     expect([name, ...errorsOf(name)]).toEqual(expect.arrayContaining([name, ...texts]));
   }
   const commonErrors = CHANNELS.flatMap(({ name }) => errorsOf(name));

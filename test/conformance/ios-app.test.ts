@@ -9,7 +9,7 @@ import { sendMessage } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketConnection } from '../harness/packet-connection.ts';
 
-// The frames of the iOS app (contract 8.2). All its screens share one socket.
+// The frames that the iOS app sends, and the replies that it relies on. All its screens share one socket.
 
 let app: TestGateway;
 let ann: TestAccount;

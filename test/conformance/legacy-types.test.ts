@@ -4,7 +4,7 @@ import { framesOf, framesOfEphemeral } from '../../src/bridge/contract/event-fra
 import { encodeEvent } from '../../src/bridge/engine-io/socket-io-parser.ts';
 import { decodeEvent } from '../harness/legacy-types.ts';
 
-// Contract 8.5: in the frames of every event, each field has the type to which apps cast it without a check.
+// In the frames of every event, each field has the type to which apps cast it without a check.
 
 const frames = [
   ...Object.values(EVENT_SAMPLES).flatMap((samples) => samples.flatMap(({ event }) => framesOf(event))),

@@ -71,10 +71,10 @@ test('every error text is in the table, with its channels and its codes', () => 
       channels: channel === undefined ? expect.anything() : expect.arrayContaining([channel]),
     });
   };
-  for (const { name, anonymous, missing, refusals } of CHANNELS) {
+  for (const { name, unauthenticatedError, missingFieldError, refusals } of CHANNELS) {
     // Every channel that needs an account: the table names it only where the text is specific to the channel.
-    if (anonymous !== null) expectRow(anonymous, ['UNAUTHENTICATED']);
-    if (missing !== null) expectRow(missing, readCodesOfMissing(name), name);
+    if (unauthenticatedError !== null) expectRow(unauthenticatedError, ['UNAUTHENTICATED']);
+    if (missingFieldError !== null) expectRow(missingFieldError, readCodesOfMissing(name), name);
     for (const { text, codes } of refusals)
       expectRow(text, codes.length > 0 ? codes : ['INVALID_INPUT'], name);
   }

@@ -15,7 +15,7 @@ const LONGEST = [
   'test/gateway/program.test.ts',
   'test/examples/urql.test.ts',
   'test/browser/page.test.ts',
-  'test/bridge/hostile.test.ts',
+  'test/bridge/malicious-clients.test.ts',
   'test/program/demo.test.ts',
   'test/examples/typed.test.ts',
   'test/examples/relay.test.ts',

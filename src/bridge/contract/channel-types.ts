@@ -6,7 +6,7 @@ import type { Frame } from './encoders.ts';
 import type { Payload } from './payload.ts';
 import type { EMITTED, FIELD_TYPES } from './frame-schemas.ts';
 
-/** One listened channel. The documents of the contract are generated from the rows of `channels.ts`. */
+/** A channel that legacy clients send. docs/legacy-channels.md is generated from the rows of `channels.ts`. */
 export interface Channel {
   readonly name: string;
   readonly description: string;
@@ -16,9 +16,9 @@ export interface Channel {
   /** A sample payload. */
   readonly example: Payload;
   /** The `error` for a client that has not authenticated; null if it need not. Checked first. */
-  readonly anonymous: string | null;
+  readonly unauthenticatedError: string | null;
   /** The `error` for a payload without a required field. Checked second, by presence only. */
-  readonly missing: string | null;
+  readonly missingFieldError: string | null;
   readonly refusals: readonly Refusal[];
   /** Frames that the client receives on success, in order. */
   readonly replies: readonly ReplyShape[];
@@ -87,7 +87,7 @@ export interface Caller {
   authenticate(token: unknown): Promise<void>;
   /**
    * Adds the client to the topic's room. `readAccess` returns null without permission. Throws NOT_FOUND without
-   * permission, also if it is lost during the join. With `replayFrom`, returns the frames that the client has missed since;
+   * permission, including one that is lost during the join. With `replayFrom`, returns the frames that the client has missed since;
    * throws CURSOR_EXPIRED if the log has been trimmed beyond that message.
    */
   join(

@@ -23,20 +23,20 @@ const notInConversation: Refusal = {
   codes: ['NOT_FOUND', 'FORBIDDEN'],
 };
 
-/** Defaults of a row. */
+/** Defaults of a channel that needs a login. */
 const defaults = {
   fields: [],
   otherFields: null,
   example: {},
-  anonymous: SOCKET_UNKNOWN,
-  missing: null,
+  unauthenticatedError: SOCKET_UNKNOWN,
+  missingFieldError: null,
   refusals: [],
   notes: [],
 };
 /** Defaults of a channel that needs no login. */
-const publicDefaults = { ...defaults, anonymous: null };
+const publicDefaults = { ...defaults, unauthenticatedError: null };
 
-/** The listened channels, in the order of the original documentation. */
+/** The listened channels, in the order of the original server's documentation. */
 export const CHANNELS: readonly Channel[] = [
   {
     ...publicDefaults,
@@ -44,7 +44,7 @@ export const CHANNELS: readonly Channel[] = [
     description: 'Authenticates the socket as an account.',
     fields: [{ name: 'token', type: 'string', required: true, description: 'A token of the account.' }],
     example: { token: 'eyJhbGciOiJIUzI1NiJ9…' },
-    missing: 'Json web token introuvable',
+    missingFieldError: 'Json web token introuvable',
     refusals: [
       {
         when: 'the token is malformed, expired, revoked, or of an unknown account',
@@ -76,7 +76,7 @@ export const CHANNELS: readonly Channel[] = [
       },
     ],
     example: { conversation_id: 12, after_message_id: 39 },
-    missing: 'Parameter missing',
+    missingFieldError: 'Parameter missing',
     refusals: [
       { when: '`after_message_id` is neither an id nor null', text: 'Parameter missing', codes: [] },
       notInConversation,
@@ -105,7 +105,7 @@ export const CHANNELS: readonly Channel[] = [
     description: 'Leaves the room of a conversation, if joined.',
     fields: [conversationId],
     example: { conversation_id: 12 },
-    missing: 'Parameter conversation_id missing',
+    missingFieldError: 'Parameter conversation_id missing',
     replies: [{ channel: 'success', shape: 'leftConversation' }],
     run: handlers.leaveConversation,
   },
@@ -115,8 +115,8 @@ export const CHANNELS: readonly Channel[] = [
     description: 'Joins the room of a circle.',
     fields: [circleId],
     example: { circle_id: 3 },
-    anonymous: `${SOCKET_UNKNOWN}, vous devez vous authentifier`,
-    missing: 'Parameter missing',
+    unauthenticatedError: `${SOCKET_UNKNOWN}, vous devez vous authentifier`,
+    missingFieldError: 'Parameter missing',
     refusals: [
       {
         when: 'the id is unknown, or the account is not a member of the circle',
@@ -133,7 +133,7 @@ export const CHANNELS: readonly Channel[] = [
     description: 'Leaves the room of a circle, if joined.',
     fields: [circleId],
     example: { circle_id: 3 },
-    missing: 'Parameter circle_id missing',
+    missingFieldError: 'Parameter circle_id missing',
     replies: [{ channel: 'success', shape: 'leftCircle' }],
     run: handlers.leaveCircle,
   },
@@ -164,7 +164,7 @@ export const CHANNELS: readonly Channel[] = [
       },
     ],
     example: { conversation_id: 12, text_message: 'Bonjour', files: ['cake.png'] },
-    missing: 'Param conversation_id introuvable',
+    missingFieldError: 'Param conversation_id introuvable',
     refusals: [
       { when: '`files` is neither a list nor null', text: 'Parameter missing', codes: [] },
       { when: 'the id is unknown', text: 'Conversation introuvable', codes: ['NOT_FOUND'] },
@@ -198,7 +198,7 @@ export const CHANNELS: readonly Channel[] = [
       { name: 'is_writing', type: 'bool', required: true, description: 'Whether the account is writing.' },
     ],
     example: { conversation_id: 12, is_writing: true },
-    missing: 'Parameter missing',
+    missingFieldError: 'Parameter missing',
     refusals: [notInConversation],
     replies: [
       { channel: 'success', shape: 'writingSent' },
@@ -275,7 +275,7 @@ export const CHANNELS: readonly Channel[] = [
   ...['webrtc_join_room', 'webrtc_leave_room', 'webrtc_room_forward'].map((name) => ({
     ...publicDefaults,
     name,
-    description: 'Does nothing, as in the original.',
+    description: 'Does nothing, as in the original Flask-SocketIO server.',
     replies: [],
     run: handlers.ignore,
   })),
@@ -293,7 +293,7 @@ export const COMMON_REFUSALS: readonly Refusal[] = [
 ];
 
 /** Returns the text that the client receives on `error`. */
-export function refusalOf(channel: Channel, error: unknown): string {
+export function findErrorText(channel: Channel, error: unknown): string {
   if (error instanceof LegacyError) return error.message;
   const code = error instanceof DomainError ? error.code : 'INTERNAL';
   return (

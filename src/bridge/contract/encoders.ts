@@ -3,14 +3,14 @@ import type { ParticipantId } from '../../ids.ts';
 import type { EmittedChannel, Forwarded, IceServer, PayloadOn } from './frame-schemas.ts';
 import type * as schemas from './frame-schemas.ts';
 
-/** An event for a legacy client: a channel and its one argument. The order of keys is part of the contract. */
+/** An event for a legacy client: a channel and its one argument. The order of its keys must not change. */
 export interface Frame {
   readonly channel: EmittedChannel;
   readonly payload: unknown;
 }
 
 /** Creates a frame whose payload is type-checked against the schemas of its channel. */
-export const frame = <Channel extends EmittedChannel>(
+export const createFrame = <Channel extends EmittedChannel>(
   channel: Channel,
   payload: PayloadOn<Channel>,
 ): Frame => ({
@@ -35,7 +35,7 @@ export interface MediaView {
   readonly uploaded: boolean;
 }
 
-/** Contract 1.3: ISO 8601 without a zone, with microseconds if they are not zero. A date becomes its midnight. */
+/** Encodes a date: ISO 8601 without a zone, with microseconds if they are not zero. A day becomes its midnight. */
 export function encodeDate(iso: string): string {
   const [day = '', clock = '00:00:00'] = iso.replace(/Z$/, '').split('T');
   const [seconds = '', fraction = ''] = clock.split('.');
@@ -71,7 +71,7 @@ const encodeActor = (actor: ActorView) =>
   actor.kind === 'user' ? encodeUser(actor.user, actor.online) : encodeDevice(actor.device, actor.online);
 
 /**
- * Contract 1.4. Legacy clients crash on a null `link_id`, so a message of a device has no such key. A message of a user
+ * Encodes a message. Legacy clients crash on a null `link_id`, so a message of a device has no such key. A message of a user
  * always has a participant.
  */
 function encodeMessage(message: Message): schemas.Message {
@@ -99,11 +99,11 @@ export const encodeMedia = (media: MediaView): schemas.Media => ({
 type Media = MessageFact['media'][number];
 const encodeStoredMedia = (media: Media) => encodeMedia({ ...media, uploaded: media.uploadedAt !== null });
 
-/** Contract 3.3, M1 and M2: a message without files, or one whose files are pending. */
-export function messageSent({ message, author, media }: Omit<MessageFact, 'type'>): Frame {
+/** Encodes a sent message: one without files is complete, otherwise its files are pending. */
+export function encodeMessageSent({ message, author, media }: Omit<MessageFact, 'type'>): Frame {
   const payload = { conversation_id: message.conversationId, message: encodeMessage(message) };
-  if (message.status === 'PENDING') return frame('message', { ...payload, status: 'pending' });
-  return frame('message', {
+  if (message.status === 'PENDING') return createFrame('message', { ...payload, status: 'pending' });
+  return createFrame('message', {
     ...payload,
     time: encodeDate(message.sentAt),
     sender: encodeActor(author),
@@ -112,58 +112,66 @@ export function messageSent({ message, author, media }: Omit<MessageFact, 'type'
   });
 }
 
-/** Contract 3.3, M3, and decision 11: the frame of the last file also has the keys of a complete message. */
-export function mediaUploaded(fact: Omit<MessageFact, 'type'> & { readonly uploaded: Media }): Frame {
+/** Encodes an uploaded file of a message. The frame of the last file also has the keys of a complete message. */
+export function encodeMediaUploaded(fact: Omit<MessageFact, 'type'> & { readonly uploaded: Media }): Frame {
   const { message, author, media, uploaded } = fact;
-  const head = { conversation_id: message.conversationId, message: encodeMessage(message) };
+  const firstKeys = { conversation_id: message.conversationId, message: encodeMessage(message) };
   const sender = encodeActor(author);
-  const tail = { media: encodeStoredMedia(uploaded), status: 'done' } as const;
-  if (message.status === 'PENDING') return frame('message', { ...head, sender, ...tail });
+  const lastKeys = { media: encodeStoredMedia(uploaded), status: 'done' } as const;
+  if (message.status === 'PENDING') return createFrame('message', { ...firstKeys, sender, ...lastKeys });
   const time = encodeDate(message.sentAt);
-  return frame('message', { ...head, time, sender, media_list: media.map(encodeStoredMedia), ...tail });
+  return createFrame('message', {
+    ...firstKeys,
+    time,
+    sender,
+    media_list: media.map(encodeStoredMedia),
+    ...lastKeys,
+  });
 }
 
-/** Contract 3.3, M4 and M5. */
-export const messageChanged = (
+/** Encodes the change or deletion of a message. */
+export const encodeMessageChanged = (
   conversationId: number,
   messageId: number,
   event: 'update' | 'delete',
-): Frame => frame('message', { conversation_id: conversationId, message_id: messageId, event });
+): Frame => createFrame('message', { conversation_id: conversationId, message_id: messageId, event });
 
-/** Contract 3.3, W1 and W2. */
-export function writing(conversationId: number, actor: ActorView, isTyping: boolean): Frame {
+/** Encodes the start or end of writing. A device has no e-mail address: its frame has no `user`. */
+export function encodeWriting(conversationId: number, actor: ActorView, isTyping: boolean): Frame {
   const room = { conversation_id: conversationId };
   return actor.kind === 'user'
-    ? frame('writing', { ...room, device: false, user: actor.user.email, is_writing: isTyping })
-    : frame('writing', { ...room, device: true, is_writing: isTyping });
+    ? createFrame('writing', { ...room, device: false, user: actor.user.email, is_writing: isTyping })
+    : createFrame('writing', { ...room, device: true, is_writing: isTyping });
 }
 
-/** Contract 3.1: the last key of every frame about a circle is its id. */
-export const circleFrame = (circleId: number, fields: Without<'circle_id', PayloadOn<'circle'>>): Frame =>
-  frame('circle', { ...fields, circle_id: circleId });
+/** Encodes an event of a circle. The last key of its frame is the circle's id. */
+export const encodeCircleEvent = (
+  circleId: number,
+  fields: Without<'circle_id', PayloadOn<'circle'>>,
+): Frame => createFrame('circle', { ...fields, circle_id: circleId });
 
-/** Contract 3.2: the last key of every frame about a conversation is its id. */
-export const conversationFrame = (
+/** Encodes an event of a conversation. The last key of its frame is the conversation's id. */
+export const encodeConversationEvent = (
   conversationId: number,
   fields: Without<'conversation_id', PayloadOn<'conversation'>>,
-): Frame => frame('conversation', { ...fields, conversation_id: conversationId });
+): Frame => createFrame('conversation', { ...fields, conversation_id: conversationId });
 
 /** Encodes the presence of a user or a device in one of its circles. */
-export function presenceFrame(circleId: number, actor: ActorView, online: boolean): Frame {
+export function encodePresence(circleId: number, actor: ActorView, online: boolean): Frame {
   const state = online ? 'connect' : 'disconnect';
   return actor.kind === 'user'
-    ? circleFrame(circleId, { event: state, user: actor.user.email })
-    : deviceFrame(circleId, actor.device.id, state);
+    ? encodeCircleEvent(circleId, { event: state, user: actor.user.email })
+    : encodeDeviceEvent(circleId, actor.device.id, state);
 }
 
-export const deviceFrame = (
+export const encodeDeviceEvent = (
   circleId: number,
   deviceId: number,
   type: 'update' | 'connect' | 'disconnect',
-): Frame => circleFrame(circleId, { event: 'device', type, device_id: deviceId });
+): Frame => encodeCircleEvent(circleId, { event: 'device', type, device_id: deviceId });
 
-/** Contract 3.4: a forwarded payload, unchanged. */
-export const forwardPayload = (sender: ActorView, content: unknown): Forwarded => ({
+/** Encodes a forwarded payload, which stays unchanged. */
+export const encodeForwarded = (sender: ActorView, content: unknown): Forwarded => ({
   sender_id: sender.kind === 'user' ? sender.user.id : sender.device.id,
   is_device: sender.kind === 'device',
   content,

@@ -1,15 +1,15 @@
 import type { DomainEvent, Ephemeral } from '../../events/event.ts';
 import {
-  circleFrame,
-  conversationFrame,
-  deviceFrame,
-  forwardPayload,
-  frame,
-  mediaUploaded,
-  messageChanged,
-  messageSent,
-  presenceFrame,
-  writing,
+  encodeCircleEvent,
+  encodeConversationEvent,
+  encodeDeviceEvent,
+  encodeForwarded,
+  createFrame,
+  encodeMediaUploaded,
+  encodeMessageChanged,
+  encodeMessageSent,
+  encodePresence,
+  encodeWriting,
 } from './encoders.ts';
 import type { Frame } from './encoders.ts';
 
@@ -17,52 +17,56 @@ import type { Frame } from './encoders.ts';
 export function framesOf(event: DomainEvent): readonly Frame[] {
   switch (event.type) {
     case 'message.sent':
-      return [messageSent(event)];
+      return [encodeMessageSent(event)];
     case 'message.updated':
-      return [messageChanged(event.message.conversationId, event.message.id, 'update')];
+      return [encodeMessageChanged(event.message.conversationId, event.message.id, 'update')];
     case 'message.deleted':
-      return [messageChanged(event.conversationId, event.messageId, 'delete')];
+      return [encodeMessageChanged(event.conversationId, event.messageId, 'delete')];
     case 'media.uploaded':
-      return [mediaUploaded(event)];
+      return [encodeMediaUploaded(event)];
     case 'conversation.updated':
-      return [conversationFrame(event.conversation.id, { event: 'update' })];
+      return [encodeConversationEvent(event.conversation.id, { event: 'update' })];
     case 'participant.left':
-      return [conversationFrame(event.participant.conversationId, { event: 'quit', user: event.user.email })];
+      return [
+        encodeConversationEvent(event.participant.conversationId, { event: 'quit', user: event.user.email }),
+      ];
     case 'participant.kicked': {
       const fields = { event: 'kick', user: event.user.email, from: event.by.email } as const;
-      return [conversationFrame(event.participant.conversationId, fields)];
+      return [encodeConversationEvent(event.participant.conversationId, fields)];
     }
     case 'device-access.changed': {
-      // Decision 18: conversation rooms receive no frame for a removal.
+      // The removal of a device has a frame in the room of its circle only (`device.removed`).
       if (event.removed) return [];
       const fields = { event: 'device', type: event.allowed ? 'add' : 'remove' } as const;
-      return [conversationFrame(event.conversation.id, fields)];
+      return [encodeConversationEvent(event.conversation.id, fields)];
     }
     case 'circle.updated':
-      return [circleFrame(event.circle.id, { event: 'update' })];
+      return [encodeCircleEvent(event.circle.id, { event: 'update' })];
     case 'circle.deleted':
-      return [circleFrame(event.circle.id, { event: 'delete' })];
+      return [encodeCircleEvent(event.circle.id, { event: 'delete' })];
     case 'member.joined':
-      return [circleFrame(event.circleId, { event: 'join', user: event.user.email })];
+      return [encodeCircleEvent(event.circleId, { event: 'join', user: event.user.email })];
     case 'member.left':
-      return [circleFrame(event.circleId, { event: 'quit', user: event.user.email })];
+      return [encodeCircleEvent(event.circleId, { event: 'quit', user: event.user.email })];
     case 'member.kicked':
-      return [circleFrame(event.circleId, { event: 'kick', user: event.user.email, from: event.by.email })];
+      return [
+        encodeCircleEvent(event.circleId, { event: 'kick', user: event.user.email, from: event.by.email }),
+      ];
     case 'device.added':
-      return [frame('device created', { circle_id: event.device.circleId })];
+      return [createFrame('device created', { circle_id: event.device.circleId })];
     case 'device.updated':
-      return [deviceFrame(event.device.circleId, event.device.id, 'update')];
+      return [encodeDeviceEvent(event.device.circleId, event.device.id, 'update')];
     case 'device.removed':
-      return event.online ? [deviceFrame(event.device.circleId, event.device.id, 'disconnect')] : [];
+      return event.online ? [encodeDeviceEvent(event.device.circleId, event.device.id, 'disconnect')] : [];
     case 'circle.invited': {
       const { circleId, id } = event.invitation;
-      return [frame('circle_invite', { event: 'invite', circle_id: circleId, circle_invite_id: id })];
+      return [createFrame('circle_invite', { event: 'invite', circle_id: circleId, circle_invite_id: id })];
     }
     case 'conversation.invited':
-      return [conversationFrame(event.conversation.id, { event: 'invite' })];
+      return [encodeConversationEvent(event.conversation.id, { event: 'invite' })];
     case 'conversation.promoted':
-      return [conversationFrame(event.conversation.id, { event: 'promoted' })];
-    // The contract has no frames for these.
+      return [encodeConversationEvent(event.conversation.id, { event: 'promoted' })];
+    // Legacy clients receive no frames for these.
     case 'participant.joined':
     case 'participant.promoted':
     case 'conversation.deleted':
@@ -72,7 +76,7 @@ export function framesOf(event: DomainEvent): readonly Frame[] {
   }
 }
 
-/** The channels on which a client receives a forwarded payload, in order (decision 1). */
+/** The channels on which a client receives a forwarded payload, in order: see `selectForwardChannels` of the connection. */
 export type ForwardChannels = readonly ('webrtc_forward' | 'webrtc_config')[];
 
 /** Returns the frames of an ephemeral event; those of a signal go out on the channels of `forward`. */
@@ -80,12 +84,12 @@ export function framesOfEphemeral(ephemeral: Ephemeral, forward: ForwardChannels
   const id = Number(ephemeral.topic.slice(ephemeral.topic.indexOf(':') + 1));
   switch (ephemeral.type) {
     case 'typing':
-      return [writing(id, ephemeral.actor, ephemeral.isTyping)];
+      return [encodeWriting(id, ephemeral.actor, ephemeral.isTyping)];
     case 'presence':
-      return [presenceFrame(id, ephemeral.actor, ephemeral.online)];
+      return [encodePresence(id, ephemeral.actor, ephemeral.online)];
     case 'signal': {
-      const payload = forwardPayload(ephemeral.sender, ephemeral.content);
-      return forward.map((channel) => frame(channel, payload));
+      const payload = encodeForwarded(ephemeral.sender, ephemeral.content);
+      return forward.map((channel) => createFrame(channel, payload));
     }
   }
 }

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
-// The schemas of the frames that legacy clients receive, and of the fields that they send. They type the encoders, appear in
-// the documents, and validate real frames in tests. The server imports only types from this module, so that zod is not
-// loaded at run time. Schemas do not determine the order of keys: the encoders do.
+// The schemas of the frames that legacy clients receive, and of the fields that they send. Documents are generated from
+// them, and tests validate real frames with them. The server imports only their types, which type the encoders. Schemas do
+// not determine the order of keys: the encoders do.
 
 const id = z.int32().min(1).meta({ id: 'Id', description: 'A positive int32.' });
 

@@ -4,7 +4,7 @@ import { encodeGlobalId, parseId } from '../../ids.ts';
 import type { Id } from '../../ids.ts';
 import { LegacyError } from './channel-types.ts';
 import type { Caller, ReadAccess, ReplayFrom, Reply, Request } from './channel-types.ts';
-import { encodeIceServer, encodeMedia, frame } from './encoders.ts';
+import { createFrame, encodeIceServer, encodeMedia } from './encoders.ts';
 import type { Frame } from './encoders.ts';
 import {
   LegacyCircleDocument,
@@ -21,8 +21,8 @@ import { hasField, parseFiles, parseFlag, parseText } from './payload.ts';
 import type { Payload } from './payload.ts';
 import type { PayloadOn } from './frame-schemas.ts';
 
-const successFrame = (payload: PayloadOn<'success'>): Frame => frame('success', payload);
-const configFrame = (payload: PayloadOn<'webrtc_config'>): Frame => frame('webrtc_config', payload);
+const successFrame = (payload: PayloadOn<'success'>): Frame => createFrame('success', payload);
+const configFrame = (payload: PayloadOn<'webrtc_config'>): Frame => createFrame('webrtc_config', payload);
 
 export async function authenticate({ payload, caller }: Request): Promise<Reply> {
   await caller.authenticate(payload['token']);
@@ -80,7 +80,7 @@ export async function message({ payload, caller }: Request): Promise<Reply> {
   const received = successFrame({ received: true, message_id: message.legacyId });
   if (files === null) return { frames: [received] };
   const list = media.map((file) => encodeMedia({ ...file, id: file.legacyId }));
-  return { frames: [frame('media', { media_list: list, message_id: message.legacyId }), received] };
+  return { frames: [createFrame('media', { media_list: list, message_id: message.legacyId }), received] };
 }
 
 async function sendMessage(payload: Payload, files: readonly string[] | null, caller: Caller) {
@@ -95,7 +95,8 @@ async function sendMessage(payload: Payload, files: readonly string[] | null, ca
     });
     return sendMessage;
   } catch (error) {
-    // The operation returns NOT_FOUND for an unknown conversation and for one of others; the contract distinguishes them.
+    // The operation fails with NOT_FOUND for an unknown conversation and for one of other accounts; legacy clients receive
+    // different texts.
     const isHidden = error instanceof DomainError && error.code === 'NOT_FOUND';
     throw isHidden && (await caller.conversationExists(id)) ? forbidden('Not a participant.') : error;
   }
@@ -145,7 +146,7 @@ function requireTarget(payload: Payload): SignalTarget {
   throw notFound('The target');
 }
 
-/** Handles the channels that had no effect in the original either. */
+/** Handles the channels that do nothing, as in the original Flask-SocketIO server. */
 export async function ignore(): Promise<Reply> {
   return { frames: [] };
 }

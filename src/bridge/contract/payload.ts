@@ -1,22 +1,26 @@
+// Parses the payloads of legacy events. Their fields are parsed leniently, as the apps rely on the conversions of the original
+// Flask-SocketIO server, and never throw. Checked elsewhere: required fields in `dispatch.ts`, ids in `handlers.ts`, lengths
+// in the domain.
+
 import { binaryLength } from '../../lib/binary-json.ts';
 
 /** The payload of a legacy event: an object, empty if the client sent none or something else. */
 export type Payload = Readonly<Record<string, unknown>>;
 
-const EMPTY: Payload = {};
+const EMPTY_PAYLOAD: Payload = {};
 /** Most binary data in a text, in bytes. Its JSON is several times as long, beyond the limit of a message's text. */
 const MAX_BINARY_BYTES = 32 * 1024;
-/** Stands for a value that nests too deep or has too much binary data for a text. NUL makes the message invalid. */
+/** The text for a value that nests too deep or has too much binary data. NUL makes the message invalid. */
 const INVALID_TEXT = '\0';
 
 /** Parses the first argument of a legacy event: an object, or the JSON text of one. */
 export function parsePayload(argument: unknown): Payload {
-  if (typeof argument !== 'string') return isObject(argument) ? argument : EMPTY;
+  if (typeof argument !== 'string') return isObject(argument) ? argument : EMPTY_PAYLOAD;
   try {
     const parsed: unknown = JSON.parse(argument);
-    return isObject(parsed) ? parsed : EMPTY;
+    return isObject(parsed) ? parsed : EMPTY_PAYLOAD;
   } catch {
-    return EMPTY;
+    return EMPTY_PAYLOAD;
   }
 }
 
@@ -40,11 +44,11 @@ export function parseFiles(value: unknown): readonly string[] | null | undefined
   return Array.isArray(value) ? value.map(parseFile) : undefined;
 }
 
-/** The original stored an inner list as a PostgreSQL array literal, which the iOS app expects as the name. */
+/** The original Flask-SocketIO server stored an inner list as a PostgreSQL array literal, which iOS expects as the name. */
 const parseFile = (value: unknown): string =>
   Array.isArray(value) ? `{${value.map(parseText).join(',')}}` : parseText(value);
 
-/** Parses `is_writing`: legacy clients send booleans, numbers, or the text of one. */
+/** Parses `is_writing`: legacy clients send booleans and numbers, or either as a string. */
 export function parseFlag(value: unknown): boolean {
   if (typeof value === 'string') return !/^(|0|false)$/i.test(value);
   return typeof value === 'number' ? value !== 0 : value === true;

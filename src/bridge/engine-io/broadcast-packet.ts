@@ -5,7 +5,7 @@ import { textFrameHead } from '../../lib/websocket-frame.ts';
 export interface BroadcastPacket {
   readonly text: string;
   /** The complete unmasked WebSocket frame of the Engine.IO message that carries the packet. */
-  readonly frame: Buffer;
+  readonly webSocketFrame: Buffer;
 }
 
 /** Returns an encoder that encodes a packet at most once per protocol: as ASCII for 3, as UTF-8 for 4. */
@@ -16,18 +16,18 @@ export function encodeBroadcast(json: string): (protocol: number) => BroadcastPa
     protocol === 3 ? (ascii ??= createPacket(asciiJson(json))) : (utf8 ??= createPacket(json));
 }
 
-/** Encodes the frame on first use: polling clients do not need it. */
+/** Creates a packet. Its WebSocket frame is encoded on first use: polling clients do not need it. */
 function createPacket(text: string): BroadcastPacket {
-  let frame: Buffer | undefined;
+  let webSocketFrame: Buffer | undefined;
   return {
     text,
-    get frame() {
-      return (frame ??= encodeFrame(text));
+    get webSocketFrame() {
+      return (webSocketFrame ??= encodeWebSocketFrame(text));
     },
   };
 }
 
-function encodeFrame(text: string): Buffer {
+function encodeWebSocketFrame(text: string): Buffer {
   const body = Buffer.from(`4${text}`);
   return Buffer.concat([textFrameHead(body.length), body]);
 }

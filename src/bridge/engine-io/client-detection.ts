@@ -13,7 +13,7 @@ export type Library =
 
 export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** Detects a client by its `EIO` parameter, the format of its request timestamp `t`, and its user agent. */
+/** Detects a client from its `EIO` parameter, the format of its request timestamp `t`, and its user agent. */
 export function recognizeClient(query: Query, headers: IncomingHttpHeaders): ClientKind {
   const protocol = query['EIO'] === '4' ? 4 : 3;
   return { protocol, library: libraryOf(query, headers['user-agent'] ?? '') };

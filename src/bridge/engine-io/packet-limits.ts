@@ -21,21 +21,29 @@ export function limitPackets(engine: EngineServer, maxPackets: number): void {
   });
 }
 
+export interface PongLimitOptions {
+  /** Largest number of bytes that a client may leave unread. */
+  readonly maxBytes: number;
+  /** The open connections of the server. */
+  readonly connections: ReadonlySet<EngineSocket>;
+  /** Called before a WebSocket is terminated, with its connection; undefined if none uses it, as during an upgrade. */
+  readonly onTerminate: (conn: EngineSocket | undefined) => void;
+}
+
 /**
- * Terminates a WebSocket whose client sends pings without reading the pongs: `ws` answers each ping without
- * backpressure. Calls `onTerminate` before, with a predicate that finds the socket of that transport.
+ * Terminates a WebSocket whose client sends pings without reading the pongs: `ws` replies to each ping without
+ * backpressure.
  */
 export function limitPongs(
   engine: EngineServer,
-  maxBytes: number,
-  onTerminate: (isTransport: (conn: EngineSocket) => boolean) => void,
+  { maxBytes, connections, onTerminate }: PongLimitOptions,
 ): void {
   onTransport(engine, ({ socket }) => {
     let isTerminated = false;
     socket?.on('ping', () => {
       if (isTerminated || socket.bufferedAmount <= maxBytes) return;
       isTerminated = true;
-      onTerminate((conn) => internalsOf(conn).transport.socket === socket);
+      onTerminate([...connections].find((conn) => internalsOf(conn).transport.socket === socket));
       socket.terminate();
     });
   });
@@ -54,19 +62,19 @@ const withPacketLimit = (parser: PayloadParser, maxPackets: number): PayloadPars
   },
 });
 
-/** Stops counting at the limit. */
+/** Whether there are more packets than the maximum. Stops counting there. */
 function exceeds(packets: Iterator<unknown>, maxPackets: number): boolean {
   for (let count = 0; count <= maxPackets; count += 1) if (packets.next().done === true) return false;
   return true;
 }
 
-/** Longest length prefix that is parsed: the stock parser would scan to the end of the payload for a colon. */
-const MAX_DIGITS = 20;
+/** Most digits of a length prefix: the stock parser would scan to the end of the payload for a colon. */
+const MAX_LENGTH_DIGITS = 20;
 
 /** Yields once per packet of a payload of protocol 4: packets separated by U+001E. */
 function* scanSeparated(payload: unknown): Generator<void, void> {
   if (typeof payload !== 'string') return;
-  for (let at = 0; at >= 0; at = payload.indexOf('\u001e', at + 1)) yield;
+  for (let offset = 0; offset >= 0; offset = payload.indexOf('\u001e', offset + 1)) yield;
 }
 
 /**
@@ -74,12 +82,12 @@ function* scanSeparated(payload: unknown): Generator<void, void> {
  * stops too; never ends at one with too many digits, so that the payload counts as too large.
  */
 function* scanPrefixed(payload: string): Generator<void, void> {
-  for (let at = 0; at < payload.length;) {
-    const digits = payload.slice(at, at + MAX_DIGITS).indexOf(':');
-    if (digits < 0 && payload.length - at >= MAX_DIGITS) for (;;) yield;
-    const length = digits < 0 ? Number.NaN : Number(payload.slice(at, at + digits));
+  for (let offset = 0; offset < payload.length;) {
+    const digits = payload.slice(offset, offset + MAX_LENGTH_DIGITS).indexOf(':');
+    if (digits < 0 && payload.length - offset >= MAX_LENGTH_DIGITS) for (;;) yield;
+    const length = digits < 0 ? Number.NaN : Number(payload.slice(offset, offset + digits));
     if (!(length >= 0)) return;
     yield;
-    at += digits + 1 + length;
+    offset += digits + 1 + length;
   }
 }

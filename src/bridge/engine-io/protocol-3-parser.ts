@@ -16,6 +16,7 @@ export interface EngineParser {
   decodePayload(payload: unknown, callback: OnPacket): void;
 }
 
+/** Whether this is engine.io's parser for protocol 3: that for protocol 4 has no binary payloads. */
 export function isParserOfProtocol3(parser: unknown): parser is EngineParser {
   const methods = ['encodePayload', 'encodePayloadAsBinary', 'decodePayload'];
   return (
@@ -55,20 +56,20 @@ export function adaptParser(parser: EngineParser, { binary }: { readonly binary:
 export function countBinaryPackets(payload: unknown): number | undefined {
   if (!(payload instanceof Uint8Array)) return undefined;
   let count = 0;
-  let at = 0;
-  while (at < payload.length) {
-    const kind = payload[at] ?? 255;
+  let offset = 0;
+  while (offset < payload.length) {
+    const kind = payload[offset] ?? 255;
     let length = 0;
-    for (at += 1; payload[at] !== 255; at += 1) {
-      const digit = payload[at] ?? 255;
+    for (offset += 1; payload[offset] !== 255; offset += 1) {
+      const digit = payload[offset] ?? 255;
       length = length * 10 + digit;
       if (digit > 9 || length > payload.length) return undefined;
     }
     if (kind > 1 || length === 0) return undefined;
-    at += 1 + length;
+    offset += 1 + length;
     count += 1;
   }
-  return at === payload.length ? count : undefined;
+  return offset === payload.length ? count : undefined;
 }
 
 const decodePacket = (packet: Packet): Packet =>

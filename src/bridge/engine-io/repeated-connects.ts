@@ -1,14 +1,16 @@
 import type { Server as EngineServer, Socket as EngineSocket } from 'engine.io';
 import type { Server } from 'socket.io';
 
-/** A CONNECT to the namespace `/` in any spelling, and a DISCONNECT from it. */
+/** A CONNECT to the namespace `/` in any spelling: `0`, `0/`, `0/?a=b,{…}`. */
 const CONNECT = /^0(?:\/(?:\?[^,]*)?)?,?(?:\{.*)?$/s;
+/** A DISCONNECT from it. */
 const DISCONNECT = /^1(?:\/(?:\?[^,]*)?)?,?$/;
 
 /**
- * Ignores repeated CONNECT and DISCONNECT packets of protocol 3. The server connects such a client to `/` automatically,
- * but clients for Arduino, C++ and Dart send `40` as well. Socket.IO 2 ignored it, as it did a second `41`; Socket.IO 4
- * closes the connection. Call it after Socket.IO is bound to the engine: it wraps the listeners of `data`.
+ * Ignores repeated CONNECT (`40`) and DISCONNECT (`41`) packets of protocol 3. The server connects such a client to `/`
+ * automatically, but clients for Arduino, C++ and Dart send a CONNECT as well. Socket.IO 2 ignored repeated packets of both
+ * types; Socket.IO 4 closes the connection. Call this after Socket.IO is bound to the engine: it wraps the listeners of
+ * `data`.
  */
 export function ignoreRepeatedConnects(engine: EngineServer, io: Server): void {
   const connected = new WeakSet<EngineSocket>();

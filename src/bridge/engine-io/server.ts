@@ -12,20 +12,22 @@ import type { OutgoingPacket } from './internals.ts';
  * this needs. Clients released before 2018 do not work with stock engine.io 6, even with `allowEIO3`. Workarounds, for
  * protocol 3 only:
  *
- * A. Browsers with 1.0 to 1.3 read polling responses as binary only, and engine.io sends text: it sends binary.
- * B. Clients of 1.x and of Java decode polled text from UTF-8 twice: text is escaped to ASCII.
- * C. The same clients, and Swift's, encode what they post as UTF-8 twice: the second encoding is undone.
- * D. engine.io stops the ping timeout at an upgrade, so that a silent client stays connected: the timeout is set again.
+ * - Browsers with 1.0 to 1.3 read polling responses as binary only, and engine.io sends text. They are sent binary
+ *   (`readsOnlyBinary`).
+ * - Clients of 1.x and of Java decode polled text from UTF-8 twice. Text is escaped to ASCII (`escapeToAscii`).
+ * - The same clients, and Swift's, encode posted text as UTF-8 twice. The second encoding is undone (`adaptParser`).
+ * - engine.io stops the ping timeout at an upgrade, so that a silent client stays connected. The timeout is set again
+ *   (`resetPingTimeout`).
  *
  * For both protocols, a close packet on a WebSocket, which the Swift client sends, closes the connection immediately.
  *
- * Not worked around: 1.0 encodes twice over WebSockets too, where it cannot be told from 1.3.
+ * Not worked around: 1.0 encodes twice over WebSockets too, where it cannot be distinguished from 1.3.
  */
 export function createEngineIo(options: ServerOptions): EngineServer {
   requireInternals();
   const engine = new EngineServer({ ...options, allowEIO3: true });
   adaptTransports(engine);
-  const escaped = memoizeLast(asciiJson);
+  const escapeToAscii = memoizeLast(asciiJson);
   engine.on('connection', (conn: EngineSocket) => {
     conn.on('packet', ({ type }: { readonly type: string }) => {
       if (type === 'close') conn.close();
@@ -33,7 +35,7 @@ export function createEngineIo(options: ServerOptions): EngineServer {
     if (conn.protocol !== 3) return;
     conn.on('packetCreate', (packet: OutgoingPacket) => {
       if (typeof packet.data !== 'string') return;
-      const text = escaped(packet.data);
+      const text = escapeToAscii(packet.data);
       if (text === packet.data) return;
       packet.data = text;
       // All receivers of a broadcast share its options, which hold the WebSocket frame of the unescaped text.
@@ -45,8 +47,8 @@ export function createEngineIo(options: ServerOptions): EngineServer {
 }
 
 /**
- * Sends a packet that many connections receive. Writes its shared bytes behind engine.io and `ws` in one call if nothing
- * is queued for the connection; otherwise queues it in engine.io, which preserves the order.
+ * Sends a packet that many connections receive. Writes its shared bytes to the TCP stream, bypassing engine.io and `ws`, if
+ * nothing is queued for the connection; otherwise queues it in engine.io, which preserves the order.
  */
 export function writeBroadcast(conn: EngineSocket, packet: BroadcastPacket): void {
   const { transport, writeBuffer } = internalsOf(conn);
@@ -57,34 +59,20 @@ export function writeBroadcast(conn: EngineSocket, packet: BroadcastPacket): voi
     writeBuffer.length === 0 &&
     socket?.readyState === socket?.OPEN &&
     conn.readyState === 'open';
-  if (isIdle) stream.write(packet.frame);
-  else internalsOf(conn).write(packet.text, socket && { wsPreEncodedFrame: [packet.frame] });
+  if (isIdle) stream.write(packet.webSocketFrame);
+  else internalsOf(conn).write(packet.text, socket && { wsPreEncodedFrame: [packet.webSocketFrame] });
 }
 
-/** Returns the approximate bytes buffered for a client: in its WebSocket, and in engine.io behind it. */
+/** Returns the approximate bytes buffered for a client: in its WebSocket, and in the queue of engine.io. */
 export function bufferedBytes(conn: EngineSocket): number {
   const { transport, writeBuffer } = internalsOf(conn);
   let bytes = transport.socket?.bufferedAmount ?? 0;
-  for (const { data } of writeBuffer) bytes += typeof data === 'string' ? data.length : PACKET_BYTES;
+  for (const { data } of writeBuffer) bytes += typeof data === 'string' ? data.length : BINARY_PACKET_BYTES;
   return bytes;
 }
 
-/** Returns how many packets are queued behind the transport: none while the client keeps up. */
+/** Returns how many packets engine.io has queued for a client: none while it keeps up. */
 export const queuedPackets = (conn: EngineSocket): number => internalsOf(conn).writeBuffer.length;
-
-/**
- * Whether a client's send queue is beyond its bounds with a margin. `OutboundQueue` enforces the bounds for frames; this
- * covers pongs, acknowledgements and namespace errors, which engine.io and Socket.IO queue without a limit
- * (https://github.com/socketio/engine.io/issues/420).
- */
-export function isSendQueueFull(
-  conn: EngineSocket,
-  limits: { readonly sendQueuePackets: number; readonly sendQueueBytes: number },
-): boolean {
-  const queued = queuedPackets(conn);
-  if (queued > limits.sendQueuePackets + WEIGHING_INTERVAL) return true;
-  return queued > 0 && queued % WEIGHING_INTERVAL === 0 && bufferedBytes(conn) > 2 * limits.sendQueueBytes;
-}
 
 /** Closes a connection without a closing handshake, and discards what is buffered for it. */
 export function terminate(conn: EngineSocket): void {
@@ -101,10 +89,8 @@ export function closeForRestart(conn: EngineSocket): void {
   conn.close(true);
 }
 
-/** Assumed size of a packet without text. */
-const PACKET_BYTES = 64;
-/** Summing up a queue takes time in proportion to its length: it is done once per so many packets. */
-const WEIGHING_INTERVAL = 64;
+/** Assumed size of a packet without text, in bytes. */
+const BINARY_PACKET_BYTES = 64;
 
 function adaptTransports(engine: EngineServer): void {
   const adapted = new Map<boolean, EngineParser>();

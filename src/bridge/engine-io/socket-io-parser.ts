@@ -9,8 +9,8 @@ const RESERVED =
   /^(2(?:\/[^,]*,)?\d*\[")(connect|connect_error|disconnect|disconnecting|newListener|removeListener)"/;
 
 /**
- * Accepts events whose names are reserved since Socket.IO 3.0, which closes the connection for them. The contract lists
- * `disconnect` as a channel; the others were unknown channels, which are ignored.
+ * Accepts events whose names are reserved since Socket.IO 3.0, which closes the connection for them. Clients may send the
+ * channel `disconnect`; the others are unknown channels, which are ignored.
  */
 class Decoder extends StockDecoder {
   #isBinary = false;

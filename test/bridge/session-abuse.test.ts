@@ -9,7 +9,7 @@ import { startFakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 import { createMessageSent } from './sample-events.ts';
 
-// Misuse of Engine.IO sessions: the client is refused or closed by the heartbeat, and no other client is affected.
+// Abuse of Engine.IO sessions: the client is refused or closed by the heartbeat, and no other client is affected.
 
 let fake: FakeBridge;
 let otherClient: PacketSocket;

@@ -11,8 +11,8 @@ import { createGate, expectGaplessDelivery, flushPackets, historyOf, recordPacke
 import type { Permission } from './histories.ts';
 import { createKick, createMessageSent } from './sample-events.ts';
 
-// Random histories of one connection, on fakes: requests, results and events come in any order. The received frames are
-// compared with those that are allowed. A failure prints the seed that reproduces it.
+// Property-based tests with fast-check: random histories of one connection, with fake dependencies. Requests, results and
+// events come in any order, and the received frames must be those that are allowed. A failure prints the seed that reproduces it.
 
 const HISTORIES = 110;
 const ROOM = 12;
@@ -23,8 +23,8 @@ let fake: FakeBridge;
 let userId = 0;
 
 beforeEach(async () => {
-  // Events before a login are refused immediately: test/bridge/login-hold.test.ts covers the hold.
-  fake = await startFakeBridge({ holdMs: 0 });
+  // Events before a login are refused immediately: test/bridge/pre-auth-queue.test.ts covers the queue.
+  fake = await startFakeBridge({ preAuthTimeoutMs: 0 });
 });
 
 afterEach(async () => {

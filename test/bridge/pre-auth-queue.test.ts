@@ -5,7 +5,7 @@ import { openPacketSocket } from '../harness/packet-connection.ts';
 import { startFakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
-// Events sent before `authenticate` are held for it. Where the hold must not expire, it lasts an hour.
+// Events sent before `authenticate` are queued until it is handled. Where the queue must not time out, its timeout is an hour.
 
 const HOUR_MS = 3_600_000;
 const conversation = { conversation_id: 12 };
@@ -18,7 +18,7 @@ const stunServers = '42["webrtc_config",[]]';
 let fake: FakeBridge;
 
 async function startServer(limits: Partial<ConnectionLimits> = {}): Promise<string> {
-  fake = await startFakeBridge({ holdMs: HOUR_MS, ...limits });
+  fake = await startFakeBridge({ preAuthTimeoutMs: HOUR_MS, ...limits });
   fake.operations['LegacyStunServers'] = () => ({ data: { webrtc: { stunServers: [] } } });
   return fake.url;
 }
@@ -49,7 +49,7 @@ test.for([3, 4] as const)(
   },
 );
 
-test('an event that needs no login runs immediately, but not before held events', async () => {
+test('an event that needs no login runs immediately, but not before queued events', async () => {
   await using client = await openPacketSocket(await startServer());
   client.emit('webrtc_stun_info');
   expect(await client.next()).toBe(stunServers);
@@ -66,7 +66,7 @@ test('an event that needs no login runs immediately, but not before held events'
 test.for([
   [{ token: 'wrong' }, '42["error","User not found"]'],
   [{}, '42["error","Json web token introuvable"]'],
-] as const)('a failed authenticate refuses held events: %j', async ([payload, refusal]) => {
+] as const)('a failed authenticate refuses queued events: %j', async ([payload, refusal]) => {
   await using client = await openPacketSocket(await startServer());
   client.emit('message', conversation);
   client.emit('authenticate', payload);
@@ -75,8 +75,8 @@ test.for([
   expect(await client.request('authenticate', { token: 'user:7' })).toEqual([authenticated]);
 });
 
-test('a client that never authenticates is refused after the hold, and immediately from then on', async () => {
-  await using client = await openPacketSocket(await startServer({ holdMs: 50 }));
+test('a client that never authenticates is refused after the timeout, and immediately from then on', async () => {
+  await using client = await openPacketSocket(await startServer({ preAuthTimeoutMs: 50 }));
   expect(await client.request('message', conversation)).toEqual([notAuthenticated]);
   expect(await client.request('message', conversation)).toEqual([notAuthenticated]);
 });
@@ -99,7 +99,7 @@ test('a second authenticate runs after earlier events', async () => {
 test.for([
   ['41', 'leaves its namespace'],
   ['42["disconnect"]', 'sends a disconnect event'],
-] as const)('held events run when the client %s', async ([packet]) => {
+] as const)('queued events run when the client %s', async ([packet]) => {
   const execution = Promise.withResolvers<unknown>();
   await using client = await openPacketSocket(await startServer());
   fake.operations['LegacyMessage'] = (_, session) => {
@@ -113,7 +113,7 @@ test.for([
   expect(await execution.promise).toEqual({ kind: 'user', id: 7 });
 });
 
-test('held events of a client that never authenticates are refused before it is disconnected', async () => {
+test('queued events of a client that never authenticates are refused before it is disconnected', async () => {
   await using client = await openPacketSocket(await startServer());
   client.emit('message', conversation);
   client.emit('disconnect');
@@ -121,9 +121,9 @@ test('held events of a client that never authenticates are refused before it is 
 });
 
 test.for([
-  ['events', { heldEvents: 10 }, 11, 'x'],
-  ['bytes', { heldBytes: 1_000 }, 2, 'x'.repeat(600)],
-] as const)('more %s than the hold allows are refused immediately', async ([, limits, count, text]) => {
+  ['events', { preAuthEvents: 10 }, 11, 'x'],
+  ['bytes', { preAuthBytes: 1_000 }, 2, 'x'.repeat(600)],
+] as const)('more %s than the queue allows are refused immediately', async ([, limits, count, text]) => {
   await using client = await openPacketSocket(await startServer(limits));
   for (let n = 0; n < count; n += 1) client.emit('message', { ...conversation, text_message: text });
   for (let n = 0; n < count; n += 1) expect(await client.next()).toBe(notAuthenticated);
@@ -164,11 +164,11 @@ test('a reconnecting client of protocol 4 that sends one event at a time is ackn
     expect(await client.next()).toBe(packet);
 });
 
-test('an event that was acknowledged while held is held until a login', async () => {
-  await using client = await openPacketSocket(await startServer({ holdMs: 300 }), 4);
+test('an event that was acknowledged while queued is queued until a login', async () => {
+  await using client = await openPacketSocket(await startServer({ preAuthTimeoutMs: 300 }), 4);
   client.send('427["message",{"conversation_id":12}]');
   expect(await client.next()).toBe('437[]');
-  // Waits until the hold of another client of this server has expired.
+  // Waits until the queue of another client of this server has timed out.
   await using otherClient = await openPacketSocket(fake.url);
   expect(await otherClient.request('message', conversation)).toEqual([notAuthenticated]);
   expect(await otherClient.request('message', conversation)).toEqual([notAuthenticated]);
@@ -178,7 +178,7 @@ test('an event that was acknowledged while held is held until a login', async ()
 });
 
 test('each event in one polling request has its own acknowledgement', async () => {
-  const session = await openPollingSession(await startServer({ holdMs: 500 }), 'EIO=4');
+  const session = await openPollingSession(await startServer({ preAuthTimeoutMs: 500 }), 'EIO=4');
   await session.post('40');
   await session.poll();
   await session.post(encodePayload(['425["webrtc_stun_info"]', '420["message",{"conversation_id":12}]']));
@@ -191,9 +191,9 @@ test.for([
   [3, 7],
   [4, 0],
 ] as const)(
-  'protocol %d: the held event with acknowledgement %d is refused before it is acknowledged',
+  'protocol %d: the queued event with acknowledgement %d is refused before it is acknowledged',
   async ([protocol, id]) => {
-    await using client = await openPacketSocket(await startServer({ holdMs: 500 }), protocol);
+    await using client = await openPacketSocket(await startServer({ preAuthTimeoutMs: 500 }), protocol);
     client.send(`42${id}["message",{"conversation_id":12}]`);
     expect([await client.next(), await client.next()]).toEqual([notAuthenticated, `43${id}[]`]);
   },

@@ -9,10 +9,10 @@ import type { Frame } from './contract/encoders.ts';
 import { framesOf, framesOfEphemeral } from './contract/event-frames.ts';
 import type { ForwardChannels } from './contract/event-frames.ts';
 
-/** Maximum of events with a pending lookup, and of signals queued before `start`. */
-const MAX_PENDING = 1_000;
+/** Most events whose lookup is pending, or signals queued before `start`. */
+const MAX_PENDING_EVENTS = 1_000;
 
-export interface DeliveryOptions {
+export interface AccountDeliveryOptions {
   readonly forward: ForwardChannels;
   /** Called with frames for the account, if this connection is its newest. */
   readonly onFrames: (frames: readonly Frame[]) => void;
@@ -23,68 +23,72 @@ export interface DeliveryOptions {
 type Signal = Extract<Ephemeral, { type: 'signal' }>;
 
 /**
- * Delivers an account's frames if the connection is the account's newest on any node (contract decision 4). A signal
- * names the lease of its receiver; for an event, each connection queries which one is the newest.
+ * Delivers the frames of an account's topic to a connection of the account, if the connection is the account's newest on
+ * any node: an account receives each frame once. A signal names the lease of its receiver; for an event, each connection
+ * queries which one is the newest.
  */
-export class NewestConnectionDelivery {
+export class AccountDelivery {
   readonly #deps: Pick<BridgeDeps, 'log' | 'presence'>;
   readonly #actor: ActorRef;
-  readonly #options: DeliveryOptions;
+  readonly #options: AccountDeliveryOptions;
   readonly #started = Promise.withResolvers<number>();
   #leaseId: number | undefined;
   /** Signals received before `start`; above the limit they are dropped. */
-  #early: Signal[] = [];
+  #queuedSignals: Signal[] = [];
   /** The last pending delivery: deliveries run one after the other, in the order of events. */
   #last: Promise<unknown> = this.#started.promise;
-  #pending = 0;
-  #stopped = false;
+  #pendingEvents = 0;
+  #isStopped = false;
 
-  constructor(deps: Pick<BridgeDeps, 'log' | 'presence'>, actor: ActorRef, options: DeliveryOptions) {
+  constructor(deps: Pick<BridgeDeps, 'log' | 'presence'>, actor: ActorRef, options: AccountDeliveryOptions) {
     this.#deps = deps;
     this.#actor = actor;
     this.#options = options;
   }
 
-  event(event: DomainEvent): void {
-    if (this.#stopped || framesOf(event).length === 0) return;
-    if (this.#pending >= MAX_PENDING) return this.#options.onEnd('SLOW');
-    this.#pending += 1;
+  /** Delivers the frames of an event, after those of earlier events. */
+  deliverEvent(event: DomainEvent): void {
+    if (this.#isStopped || framesOf(event).length === 0) return;
+    if (this.#pendingEvents >= MAX_PENDING_EVENTS) return this.#options.onEnd('SLOW');
+    this.#pendingEvents += 1;
     this.#last = this.#last.then(() => this.#deliverIfNewest(event));
   }
 
-  signal(signal: Signal): void {
-    if (this.#leaseId === undefined) this.#early = [...this.#early, signal].slice(0, MAX_PENDING);
-    else if (signal.legacyLease === this.#leaseId && !this.#stopped)
+  /** Delivers the frames of a signal if it names the lease of this connection. */
+  deliverSignal(signal: Signal): void {
+    if (this.#leaseId === undefined)
+      this.#queuedSignals = [...this.#queuedSignals, signal].slice(0, MAX_PENDING_EVENTS);
+    else if (signal.legacyLease === this.#leaseId && !this.#isStopped)
       this.#options.onFrames(framesOfEphemeral(signal, this.#options.forward));
   }
 
   /** Starts delivery for the connection's lease. Does nothing the second time. */
   start(leaseId: number): void {
     this.#leaseId = leaseId;
-    const early = this.#early;
-    this.#early = [];
-    for (const signal of early) this.signal(signal);
+    const queuedSignals = this.#queuedSignals;
+    this.#queuedSignals = [];
+    for (const signal of queuedSignals) this.deliverSignal(signal);
     this.#started.resolve(leaseId);
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#isStopped = true;
   }
 
   async #deliverIfNewest(event: DomainEvent): Promise<void> {
     const { log, presence } = this.#deps;
     try {
-      const own = await this.#started.promise;
-      if (this.#stopped) return;
-      const newest = await retry(() => presence.newestLegacyLease(this.#actor), {
+      const ownLease = await this.#started.promise;
+      if (this.#isStopped) return;
+      const newestLease = await retry(() => presence.newestLegacyLease(this.#actor), {
         isRetryable: isOutage,
-        isWanted: () => !this.#stopped,
+        isWanted: () => !this.#isStopped,
       });
-      if (newest === own && !this.#stopped) this.#options.onFrames(framesOf(event));
+      if (newestLease === ownLease && !this.#isStopped) this.#options.onFrames(framesOf(event));
     } catch (error) {
       log.error({ err: error, account: actorKey(this.#actor) }, 'newest connection lookup failed');
     } finally {
-      this.#pending -= 1;
+      this.#pendingEvents -= 1;
     }
   }
 }

@@ -8,7 +8,7 @@ import type { PacketSocket } from '../harness/packet-connection.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
 import { PROGRAM_ENV, SERVER_COMMAND, waitUntilListening } from '../harness/program.ts';
 
-// Hostile legacy clients against a server process: the tests check its memory, its log and its metrics, and that it still
+// Malicious legacy clients against a server process: the tests check its memory, its log and its metrics, and that it still
 // serves another client.
 
 const MEGABYTE = 1024 * 1024;

@@ -1,0 +1,89 @@
+export interface QueuedEvent {
+  readonly needsLogin: boolean;
+  readonly bytes: number;
+  readonly work: () => Promise<void>;
+  /** Acknowledges the event; set if the client may send nothing more before that. */
+  readonly acknowledge?: (() => void) | undefined;
+}
+
+export interface PreAuthQueueOptions {
+  /** Longest time that an event is queued, from the connect. */
+  readonly timeoutMs: number;
+  /** Beyond either limit the queue is flushed: its events are then refused like any event before a login. */
+  readonly maxEvents: number;
+  readonly maxBytes: number;
+  /** Called with each queued event, in order, when the queue is flushed. */
+  readonly onFlush: (event: QueuedEvent) => void;
+}
+
+/** Time without another event after which the client is assumed to wait for an acknowledgement. */
+const QUIET_PERIOD_MS = 250;
+
+/**
+ * Queues the events that a new connection sends before `authenticate`
+ * (docs/decisions/0018-fresh-sockets.md): since 2.1, clients flush the events they buffered offline before the app can
+ * authenticate. The queue is flushed once: after the first `authenticate`, or when the timeout, which starts with the connect,
+ * has passed.
+ */
+export class PreAuthQueue {
+  readonly #options: PreAuthQueueOptions;
+  readonly #timer: NodeJS.Timeout;
+  #quietTimer: NodeJS.Timeout | undefined;
+  #events: QueuedEvent[] = [];
+  #bytes = 0;
+  #isClosed = false;
+  /** The client waits for each acknowledgement before it sends the next event. */
+  #isSerial = false;
+
+  constructor(options: PreAuthQueueOptions) {
+    this.#options = options;
+    // When the event loop was blocked, timers run before sockets are read: `setImmediate` lets an `authenticate` that
+    // has arrived be read first.
+    this.#timer = setTimeout(() => setImmediate(() => this.flush()), options.timeoutMs);
+    this.#timer.unref();
+  }
+
+  /**
+   * Queues an event. Returns false if the event must run now: after a flush, or if the queue is empty and the event needs
+   * no login. Behind other events, one that needs no login is queued as well, which preserves the order.
+   */
+  add(event: QueuedEvent): boolean {
+    if (this.#isClosed || (this.#events.length === 0 && !event.needsLogin)) return false;
+    this.#events.push(event);
+    this.#bytes += event.bytes;
+    const { maxEvents, maxBytes } = this.#options;
+    if (this.#events.length > maxEvents || this.#bytes > maxBytes) this.flush();
+    else this.#acknowledgeWhenQuiet(event);
+    return true;
+  }
+
+  /** Closes the queue and passes its events on, in order. Does nothing the second time. */
+  flush(): void {
+    const events = this.#events;
+    this.discard();
+    for (const event of events) this.#options.onFlush(event);
+  }
+
+  /** Closes the queue and drops its events. */
+  discard(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#quietTimer);
+    this.#events = [];
+  }
+
+  /** With `retries`, socket.io-client sends no `authenticate` before its previous event is acknowledged. */
+  #acknowledgeWhenQuiet({ acknowledge }: QueuedEvent): void {
+    clearTimeout(this.#quietTimer);
+    if (acknowledge === undefined) return void (this.#isSerial = false);
+    if (this.#isSerial) return acknowledge();
+    if (this.#events.length > 1) return;
+    this.#quietTimer = setTimeout(() => {
+      this.#isSerial = true;
+      // The client does not repeat an acknowledged event, so it must not be refused: it is queued until the login.
+      clearTimeout(this.#timer);
+      acknowledge();
+    }, QUIET_PERIOD_MS);
+    this.#quietTimer.unref();
+  }
+}
