@@ -377,18 +377,26 @@ test('every metric, log line and statement of docs/diagnosis.md exists', async (
 
   const sources = await Promise.all(
     [
-      'websocket/server',
-      'websocket/protocol',
-      'http/event-streams',
-      'execution/operation-log',
-      'execution/fan-out',
-    ].map((file) => readFile(`src/gateway/${file}.ts`, 'utf8')),
+      'gateway/websocket/server',
+      'gateway/websocket/protocol',
+      'gateway/http/event-streams',
+      'gateway/execution/operation-log',
+      'gateway/execution/fan-out',
+      'bridge/connection-log',
+      'bridge/connection',
+      'bridge/server',
+    ].map((file) => readFile(`src/${file}.ts`, 'utf8')),
   );
-  const lines = [...page.matchAll(/^\| ((?:`[a-z ]+`(?:, )?)+) +\| (?:info|debug)/gm)].flatMap(
+  const lines = [...page.matchAll(/^\| ((?:`[a-z ]+`(?:, )?)+) +\| (?:info|debug|warn)/gm)].flatMap(
     ([, cell = '']) => [...cell.matchAll(/`([^`]+)`/g)].map(([, line]) => line),
   );
-  expect(lines).toHaveLength(9);
-  for (const line of lines) expect(sources.join()).toContain(`'${line}'`);
+  expect(lines).toHaveLength(12);
+  const [, causeTable = ''] = page.split('| `cause` ');
+  const causes = [...(causeTable.split('\n\n')[0] ?? '').matchAll(/^\| `([a-z ]+)` /gm)].map(
+    ([, cause]) => cause,
+  );
+  expect(causes).toHaveLength(7);
+  for (const line of [...lines, ...causes]) expect(sources.join()).toContain(`'${line}'`);
 
   const { db } = await openTestDatabase();
   const statements = [...page.matchAll(/```sql\n([^]*?)```/g)].flatMap(([, block = '']) =>
