@@ -53,25 +53,25 @@ const shape = Object.fromEntries(
 
 /** Parses the environment; empty variables count as unset. Throws one `ConfigError` for all invalid variables. */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
-  const given = Object.fromEntries(
-    Object.entries(environment).flatMap(([name, given = '']) => {
-      const value = VERBATIM.includes(name) ? given : unquote(given);
+  const values = Object.fromEntries(
+    Object.entries(environment).flatMap(([name, text = '']) => {
+      const value = VERBATIM.includes(name) ? text : unquote(text);
       return name in VARIABLES && value.trim() !== '' ? [[name, value]] : [];
     }),
   );
-  const parsed = z.object(shape).safeParse(given);
+  const parsed = z.object(shape).safeParse(values);
   const problems = parsed.success
     ? []
     : parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`);
-  if (given['DATABASE_URL'] !== undefined && given['AUTH_SECRET'] === undefined)
+  if (values['DATABASE_URL'] !== undefined && values['AUTH_SECRET'] === undefined)
     problems.push('AUTH_SECRET: is required with DATABASE_URL');
-  if (given['REDIS_URL'] !== undefined && given['DATABASE_URL'] === undefined)
+  if (values['REDIS_URL'] !== undefined && values['DATABASE_URL'] === undefined)
     problems.push('REDIS_URL: needs DATABASE_URL');
   if (parsed.data?.['DEMO'] === 'on' && !isLoopback(hostOf(parsed.data)))
     problems.push('DEMO: can be on only where HOST is a loopback address, as its passwords are published');
-  if (given['AUTH_JWKS_URL'] !== undefined && given['AUTH_ISSUER'] === undefined)
+  if (values['AUTH_JWKS_URL'] !== undefined && values['AUTH_ISSUER'] === undefined)
     problems.push('AUTH_ISSUER: is required with AUTH_JWKS_URL');
-  if (parsed.data?.['OPERATIONS'] === 'persisted' && given['PERSISTED_OPERATIONS'] === undefined)
+  if (parsed.data?.['OPERATIONS'] === 'persisted' && values['PERSISTED_OPERATIONS'] === undefined)
     problems.push('PERSISTED_OPERATIONS: is required with OPERATIONS=persisted');
   if (problems.length > 0 || !parsed.success) throw new ConfigError(problems);
   return Object.freeze(parsed.data as Config);

@@ -23,7 +23,7 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** All reasons for which the server ends a stream or a connection. Documented in docs/errors.md. */
+/** All reasons why the server ends a stream or a connection. Documented in docs/errors.md. */
 export const END_REASONS = [
   'LEFT',
   'KICKED',

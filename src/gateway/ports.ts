@@ -28,9 +28,9 @@ export interface Ports {
 }
 
 /** Returns a signal that the end of the session aborts, with its `EndReason`. Costs memory: not for idle connections. */
-export function signalOf(live: LiveSession): AbortSignal {
+export function signalOf(liveSession: LiveSession): AbortSignal {
   const controller = new AbortController();
   setMaxListeners(0, controller.signal);
-  live.onEnd((reason) => controller.abort(reason));
+  liveSession.onEnd((reason) => controller.abort(reason));
   return controller.signal;
 }

@@ -13,11 +13,11 @@ export class Semaphore {
   }
 
   /** Number of queued tasks. */
-  get waiting(): number {
+  get queuedCount(): number {
     return this.#queue?.length ?? 0;
   }
 
-  get idle(): boolean {
+  get isIdle(): boolean {
     return this.#running === 0;
   }
 

@@ -38,7 +38,7 @@ export function createPasswords({ cost = DEFAULT_COST }: PasswordOptions = {}): 
   const dummyHash = encodeHash(parameters, Buffer.alloc(SALT_BYTES), Buffer.alloc(KEY_BYTES));
   const semaphore = new Semaphore(CONCURRENCY);
   const runQueued = async <Result>(work: () => Promise<Result>): Promise<Result> => {
-    if (semaphore.waiting < MAX_QUEUED_TASKS) return semaphore.run(work);
+    if (semaphore.queuedCount < MAX_QUEUED_TASKS) return semaphore.run(work);
     throw new DomainError('RATE_LIMITED', 'Too many concurrent logins. Try again later.', {
       retryAfterMs: 1_000,
     });

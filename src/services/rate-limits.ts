@@ -79,7 +79,7 @@ function createKeyedMutex() {
     try {
       return await semaphore.run(work);
     } finally {
-      if (semaphore.idle) byKey.delete(key);
+      if (semaphore.isIdle) byKey.delete(key);
     }
   };
 }

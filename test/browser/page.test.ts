@@ -110,7 +110,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
     }
   });
 
-  test('replays missed events once to a GraphQL client that reconnects, and shows it as offline meanwhile', async () => {
+  test('replays missed events once to a GraphQL client that reconnects, and shows it as offline until then', async () => {
     await using tab = await openDemo(browser, gateway.url);
     const { page } = tab;
     const since = (await readTexts(page, 'graphql')).length;

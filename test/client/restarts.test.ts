@@ -4,6 +4,8 @@ import { startServer } from '../harness/server.ts';
 import { CONVERSATION_EVENTS, openClient, subscribe, TRANSPORTS } from './subscriptions.ts';
 import { CONVERSATION_ID, logIn, startWriter } from './message-writer.ts';
 
+// Runs the client against the real program, which is stopped and killed repeatedly.
+
 const TYPING = 'subscription ($id: ID!) { typing(conversationId: $id) { isTyping } }';
 const SET_TYPING = 'mutation ($id: ID!, $is: Boolean!) { setTyping(conversationId: $id, isTyping: $is) }';
 

@@ -3,6 +3,8 @@ import { createGraphqlClient } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 
+// How the server ends GraphQL WebSockets: errors on streams, close codes, and results in flight.
+
 const INBOX = {
   id: '1',
   type: 'subscribe',

@@ -25,7 +25,7 @@ import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import type { GraphqlSocket } from '../harness/graphql-socket.ts';
 
-// docs/diagnosis.md names these log lines and metrics.
+// docs/diagnosis.md names these log lines and metrics, and how to follow a connection by its id.
 
 const INFO = 30;
 const DEBUG = 20;

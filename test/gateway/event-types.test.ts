@@ -29,7 +29,7 @@ test.each([
   expect(await events.next()).toMatchObject({ __typename: 'StreamLive' });
 });
 
-test('a fragment on a type that is not an event is refused', async () => {
+test('a fragment on a type that is not an event is rejected', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
   const response = await fetch(`${app.url}/graphql`, {

@@ -26,7 +26,7 @@ test('a request that offers HTTP/2 is served over HTTP/1.1', async () => {
   );
 });
 
-test('a malformed Host is refused without internal details', async () => {
+test('a malformed Host is rejected without internal details', async () => {
   await using app = await startTestApp();
   for (const host of ['[[[', 'a b', 'a:b']) {
     const lines = `GET /graphql?query={__typename} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n`;
@@ -54,7 +54,7 @@ test('a connection with too many pipelined requests is destroyed, and others are
 });
 
 test.each([
-  ['an upgrade that was refused', `GET /nothing HTTP/1.1\r\nHost: test\r\n${UPGRADE}\r\nmore`],
+  ['an upgrade that was rejected', `GET /nothing HTTP/1.1\r\nHost: test\r\n${UPGRADE}\r\nmore`],
   [
     'a GraphQL WebSocket',
     `GET /graphql HTTP/1.1\r\nHost: test\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n${UPGRADE}${KEY}`,

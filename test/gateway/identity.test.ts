@@ -321,7 +321,7 @@ test('a token is accepted over HTTP in every common header and in the URL', asyn
   }
 });
 
-test('two different Authorization headers are refused', async () => {
+test('two different Authorization headers are rejected', async () => {
   const bob = await app.createAccount();
   const clientRequest = request(`${app.url}/graphql?query=${encodeURIComponent(ME)}`, {
     headers: [
@@ -388,7 +388,7 @@ test.each([
   expect(await identifyConnection(init(`${ann.token.slice(0, -3)}xyz`))).toBe(4403);
 });
 
-test('the token of the upgrade request authenticates a connection, and a bad one closes it with 4403', async () => {
+test('the handshake token authenticates a connection, and a bad one closes it with 4403', async () => {
   const invalidToken = `${ann.token.slice(0, -3)}xyz`;
   for (const init of [
     undefined,
@@ -414,7 +414,7 @@ test('the token of the upgrade request authenticates a connection, and a bad one
     }
 });
 
-test('the token of connection_init has precedence over that of the upgrade request', async () => {
+test('the token in connection_init has precedence over the handshake token', async () => {
   const bob = await app.createAccount();
   const headers = { authorization: `Bearer ${bob.token}` };
   expect(await identifyConnection({ token: ann.token }, { headers })).toBe(ann.id);

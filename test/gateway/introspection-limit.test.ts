@@ -9,7 +9,7 @@ const BOMB = `{ __schema { ${repeat(30, (n) => `a${n}: types { ...X }`)} } }
   fragment X on __Type { ${repeat(30, (n) => `b${n}: fields { ...Y }`)} }
   fragment Y on __Field { ${repeat(30, (n) => `c${n}: name`)} }`;
 
-test('introspection with multiplying lists is refused in every form, and the standard introspection query is not', async () => {
+test('introspection with multiplying lists is rejected in every form, and the standard introspection query is not', async () => {
   await using app = await startTestApp();
   expect(await app.graphql.expectError(BOMB)).toBe('LIMIT_EXCEEDED');
   const fragmentBomb = BOMB.replace('{ __schema', '{ ...Z } fragment Z on Query { __schema');

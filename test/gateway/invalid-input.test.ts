@@ -43,7 +43,7 @@ test('unknown ids and ids of other accounts are NOT_FOUND; malformed ids and ids
   });
 });
 
-test('texts that cannot be stored are refused and store nothing', async () => {
+test('texts that cannot be stored are rejected and store nothing', async () => {
   await using app = await startTestApp();
   const { ann, bob, conversation, circle } = await createAnnAndBob(app);
   await using events = await bob.subscribeToConversation(conversation.id);
@@ -75,7 +75,7 @@ test('texts that cannot be stored are refused and store nothing', async () => {
   expect(events.pending()).toEqual([]);
 });
 
-test('foreign, invalid and unsigned tokens are refused on every transport', async () => {
+test('foreign, invalid and unsigned tokens are rejected on every transport', async () => {
   await using app = await startTestApp({ env: { AUTH_SECRET: SECRET } });
   const { ann, conversation } = await createAnnAndBob(app);
   const now = Math.floor(Date.now() / 1000);

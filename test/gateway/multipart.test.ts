@@ -14,7 +14,7 @@ async function postFile(app: TestGateway, account: TestAccount, query: string): 
   return (await fetch(`${app.url}/graphql`, { method: 'POST', headers, body: form })).json();
 }
 
-test('a file that an operation uses twice is stored once, and the second use is refused', async () => {
+test('a file that an operation uses twice is stored once, and the second use is rejected', async () => {
   await using app = await startTestApp();
   const { ann, conversation } = await createAnnAndBob(app);
   const { sendMessage: result } = await sendMessage(ann, conversation, 'two', ['a', 'b']);
@@ -78,7 +78,7 @@ test('a request that is too large is LIMIT_EXCEEDED', async () => {
   });
 });
 
-test('a file for a variable of another type is refused by its name, without internal details', async () => {
+test('a file for a variable of another type is rejected by its name, without internal details', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
   const response = await postFile(

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { Operations } from '../../src/gateway/websocket/operation-ids.ts';
+import { OperationTracker } from '../../src/gateway/websocket/operation-ids.ts';
 
 test('frames queued for an id that is still in use are bounded', async () => {
   let endFirst = (): void => undefined;
   let handled = 0;
-  const operations = new Operations(
+  const operations = new OperationTracker(
     (text) => {
       handled += 1;
       return text.includes('first') ? new Promise((resolve) => (endFirst = resolve)) : Promise.resolve();

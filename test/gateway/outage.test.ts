@@ -102,7 +102,7 @@ describe.skipIf(inject('database') !== 'postgres')('a database outage', () => {
     expect(await socket.next()).toMatchObject({ id: '2', type: 'next' });
   }, 60_000);
 
-  test('refuses a delayed subscription with its own error once the database is available', async () => {
+  test('rejects a delayed subscription with its own error once the database is available', async () => {
     await using server = await startPostgres();
     await using database = await openServerDatabase(server.url);
     await using app = await startTestApp({ database });

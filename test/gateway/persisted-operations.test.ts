@@ -194,7 +194,7 @@ test.each([
     'the hash of a text that is not in the list, with the text',
     { query: OTHER, ...createApqParams(sha256(OTHER)) },
   ],
-])('with OPERATIONS=persisted %s is refused on every transport', async (_label, params) => {
+])('with OPERATIONS=persisted %s is rejected on every transport', async (_label, params) => {
   await using fixture = await startFixture('persisted');
   for (const [transport, send] of Object.entries(TRANSPORTS)) {
     if (transport === 'get' && 'id' in params && params.query === null) continue;
@@ -207,7 +207,7 @@ test.each([
   }
 });
 
-test('documents refused over HTTP are also refused over SSE, multipart and WebSocket', async () => {
+test('documents rejected over HTTP are also rejected over SSE, multipart and WebSocket', async () => {
   await using fixture = await startFixture('persisted');
   const text = fc.constantFrom(undefined, null, '', ME, OTHER, print(parse(ME)), '{', `${ME} ${OTHER}`);
   const id = fc.constantFrom(
@@ -255,7 +255,7 @@ test('without OPERATIONS=persisted, documents outside the list also run', async 
       });
 });
 
-test('without a list, an id is refused with the name of the setting, and introspection runs', async () => {
+test('without a list, an id is rejected with the name of the setting, and introspection runs', async () => {
   await using app = await startTestApp();
   expect(await post(app, undefined, { documentId: 'me' })).toMatchObject({
     status: 400,
@@ -268,7 +268,7 @@ test('without a list, an id is refused with the name of the setting, and introsp
   });
 });
 
-test('an unknown hash is refused with the message that Apollo and urql expect, and registered when its text is sent', async () => {
+test('an unknown hash is rejected with the message that Apollo and urql expect, and registered when its text is sent', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
   for (const [transport, send] of Object.entries(TRANSPORTS)) {
@@ -310,7 +310,7 @@ test('a text is not registered under the hash of another one, nor if it is inval
   }
 });
 
-test('another version of the protocol is refused as unsupported, so that clients send texts', async () => {
+test('another version of the protocol is rejected as unsupported, so that clients send texts', async () => {
   await using app = await startTestApp();
   for (const send of Object.values(TRANSPORTS)) {
     expect(await send(app, undefined, createApqParams(sha256(OTHER), 2))).toMatchObject({
@@ -339,7 +339,7 @@ test('the least recently used text is evicted, and registered again', async () =
   expect(await isKnown(0)).toBe(true);
 });
 
-test('an id with the text of another document is refused', async () => {
+test('an id with the text of another document is rejected', async () => {
   await using fixture = await startFixture('any');
   for (const send of Object.values(TRANSPORTS))
     for (const reference of [{ documentId: 'me' }, createApqParams(sha256(ME))])
@@ -459,7 +459,7 @@ test.each([
     },
     'The id is used twice',
   ],
-])('a list of %o is refused at start', async (content, message) => {
+])('a list of %o is rejected at start', async (content, message) => {
   await expect(startTestApp({ env: { PERSISTED_OPERATIONS: await writeList(content) } })).rejects.toThrow(
     message,
   );

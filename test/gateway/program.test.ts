@@ -121,7 +121,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     expect(storedTexts.length - texts.length).toBeLessThanOrEqual(1);
   }, 60_000);
 
-  test('refuses the data folder of a running process, and states why', async () => {
+  test('rejects the data folder of a running process, and states why', async () => {
     await using dir = await createDataFolder();
     await using first = runProgram({ DATA_DIR: dir.path });
     await first.ready();
@@ -161,7 +161,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
   }, 60_000);
 
   test.skipIf(isMissing('unshare'))(
-    'refuses writes while its disk is full, retains acknowledged messages, and accepts writes once there is space',
+    'rejects writes while its disk is full, retains acknowledged messages, and accepts writes once there is space',
     async () => {
       await using dir = await temporaryFolder();
       await using program = runOnDisk(dir.path, '96m');

@@ -5,6 +5,8 @@ import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { createCircle } from '../../src/testing/index.ts';
 import type { TestAccount } from '../../src/testing/index.ts';
 
+// Renewal of the session of a connection: a new token takes over before the current one expires.
+
 const AUTH_SECRET = 'a secret of the tests, long enough';
 const EVENTS = 'subscription ($id: ID!) { circleEvents(circleId: $id) { __typename } }';
 const RENAME = 'mutation ($id: ID!) { updateCircle(circleId: $id, name: "New") { id } }';

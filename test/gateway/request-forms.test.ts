@@ -7,6 +7,8 @@ import { io } from 'socket.io-client';
 import { expect, test } from 'vitest';
 import { startTestApp } from '../harness/app.ts';
 
+// Unusual but valid HTTP requests of clients and proxies: each must be served like its common form.
+
 const BODY = '{"query":"{ __typename }"}';
 const RESULT = '{"data":{"__typename":"Query"}}';
 const KEY = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
@@ -88,7 +90,7 @@ test.each([
   socket.destroy();
 });
 
-test('a refused handshake states its reason as JSON', async () => {
+test('a rejected handshake states its reason as JSON', async () => {
   await using app = await startTestApp({ env: { CORS_ORIGINS: 'https://app.test' } });
   const sendHandshake = (path: string, more = '') =>
     sendRequest(
@@ -101,7 +103,7 @@ test('a refused handshake states its reason as JSON', async () => {
   );
 });
 
-test('a handshake without `Upgrade`, which some proxies remove, is refused with 426', async () => {
+test('a handshake without `Upgrade`, which some proxies remove, is rejected with 426', async () => {
   await using app = await startTestApp();
   const response = await sendRequest(app.url, `GET /graphql HTTP/1.1\r\nHost: test\r\n${KEY.trim()}`);
   expect(response).toMatch(/^HTTP\/1.1 426 Upgrade Required\r\n[^]*proxy/);
@@ -195,7 +197,7 @@ test('a multipart body is accepted with its type in any case', async () => {
     });
 });
 
-test('an unsupported type, charset or coding is refused with 415', async () => {
+test('an unsupported type, charset or coding is rejected with 415', async () => {
   await using app = await startTestApp();
   for (const [type, body, headers] of [
     ['text/plain', BODY, {}],
@@ -215,7 +217,7 @@ test('an unsupported type, charset or coding is refused with 415', async () => {
   expect(await plain.text()).toBe(RESULT);
 });
 
-test('a body that is not UTF-8 is refused', async () => {
+test('a body that is not UTF-8 is rejected', async () => {
   await using app = await startTestApp();
   const latin1Body = Buffer.from('{"query":"{ __typename } # \u00e9"}', 'latin1');
   const response = await postBody(app.url, 'application/json', latin1Body, {

@@ -8,6 +8,8 @@ import { startNginx } from '../harness/nginx.ts';
 import type { Proxy } from '../harness/nginx.ts';
 import { isMissing } from '../harness/installed-programs.ts';
 
+// Events over SSE must pass a proxy immediately, although it compresses or buffers responses.
+
 /** Shorter than the heartbeat interval: a heartbeat would flush what a proxy buffers. */
 const DEADLINE_MS = 6_000;
 

@@ -167,7 +167,7 @@ const countOpenStreams = (app: TestGateway) =>
 const countOperations = (app: TestGateway) =>
   readMetric(app, /^parley_operations_total\{transport="http"\} (\d+)$/m);
 
-test('a subscription whose `Accept` excludes event streams is refused, and leaves no stream open', async () => {
+test('a subscription whose `Accept` excludes event streams is rejected, and leaves no stream open', async () => {
   await using app = await startTestApp();
   const ann = await app.createAccount();
   for (const accept of ['application/json', 'application/graphql-response+json', 'text/html']) {

@@ -268,7 +268,7 @@ test.each([
   ['quoted-printable', 'a='.padEnd(5_000)],
   ['uuencode', 'hello'],
   ['gzip', 'hello'],
-])('a part sent as %j that cannot be decoded is refused and not stored', async (encoding, content) => {
+])('a part sent as %j that cannot be decoded is rejected and not stored', async (encoding, content) => {
   await using app = await startTestApp();
   const uploader = await openUploader(app);
   const headers = `Content-Transfer-Encoding: ${encoding}\r\n`;

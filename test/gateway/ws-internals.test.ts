@@ -13,11 +13,11 @@ test('the installed ws writes frames synchronously', () => {
   requireWsInternals();
 });
 
-test('a ws without a Sender is refused at start', () => {
+test('a ws without a Sender is rejected at start', () => {
   expect(() => requireWsInternals({})).toThrow('ws lacks what shared frames need: Sender');
 });
 
-test('a ws that queues frames is refused at start', () => {
+test('a ws that queues frames is rejected at start', () => {
   class Queueing extends OriginalSender {
     override sendFrame(list: readonly Buffer[]): void {
       setImmediate(() => super.sendFrame(list));

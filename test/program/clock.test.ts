@@ -14,6 +14,8 @@ import { createDataFolder } from '../harness/data-folder.ts';
 import { PROGRAM_ENV, ROOT, SERVER_COMMAND, waitUntilListening } from '../harness/program.ts';
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 
+// Runs the program under libfaketime, and changes the wall clock (as NTP or an operator does) while clients are connected.
+
 const LOGIN = `mutation { login(email: "ann@example.com", password: "parley") { token } }`;
 const SEND_MESSAGE =
   'mutation ($text: String!) { sendMessage(conversationId: "Conversation:1", text: $text) { message { sentAt } } }';

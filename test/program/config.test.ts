@@ -45,7 +45,7 @@ test.for([
   expect(readConfig({ AUTH_SECRET: text }).AUTH_SECRET).toEqual(secrets);
 });
 
-test('a secret that is too short is refused', () => {
+test('a secret that is too short is rejected', () => {
   expect(() => readConfig({ AUTH_SECRET: 'too short' })).toThrow(
     'AUTH_SECRET: must have at least 16 characters',
   );
@@ -70,7 +70,7 @@ test.for([
   ['DEMO', 'true', 'DEMO: must be on or off'],
   ['LOG_LEVEL', 'trace', 'LOG_LEVEL: must be silent, error, warn, info or debug'],
   ['PORT', '4000 5000', 'PORT: must be a whole number'],
-])('%s=%s is refused with the accepted values', ([name = '', text, message = '']) => {
+])('%s=%s is rejected with the accepted values', ([name = '', text, message = '']) => {
   expect(() => readConfig({ [name]: text })).toThrow(message);
 });
 

@@ -102,7 +102,7 @@ test('a database used without demo accounts receives them later only with DEMO=o
 }, 180_000);
 
 test.for(['0.0.0.0', '::', '192.0.2.1', 'example.com', '127.0.0.1.example.com'])(
-  'demo accounts are refused at start on %s',
+  'demo accounts are rejected at start on %s',
   async (host) => {
     await using program = startProgram(SERVER_COMMAND, {
       ...PROGRAM_ENV,

@@ -4,6 +4,8 @@ import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { ROOT } from '../harness/program.ts';
 
+// Tests src/output.ts: log lines reach standard output although its reader is slow, stops or disappears.
+
 /** Logs a line before listening and 9 MB after, then waits until its input ends. */
 const FLOOD = `
   import { openOutput } from '${ROOT}/src/output.ts';

@@ -24,7 +24,7 @@ test('origins are accepted in every common notation', () => {
   expect(readConfig({ CORS_ORIGINS: '  ' }).CORS_ORIGINS).toBeUndefined();
 });
 
-test('an invalid origin is refused with the reason', () => {
+test('an invalid origin is rejected with the reason', () => {
   for (const [text, reason] of [
     ['app.example.com', 'lacks its scheme: https://app.example.com'],
     ['localhost:5173', 'lacks its scheme'],

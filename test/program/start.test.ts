@@ -23,6 +23,8 @@ import {
 import type { Command } from '../harness/program.ts';
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 
+// Starts the program in the ways that users do: npm, a shell, another folder, an old Node, an incomplete installation.
+
 const NPM = ['npm', 'start'] as const;
 
 let data: DataFolder;
@@ -212,7 +214,7 @@ test('--version prints the version', async () => {
 test.for([
   ['--port=5000', 'Unknown argument --port=5000. Settings are environment variables: PORT=5000 npm start\n'],
   ['serve', 'Unknown argument serve. Settings are environment variables; npm start -- --help lists them.\n'],
-])('an unknown argument, %s, is refused with a hint', ([argument = '', message]) => {
+])('an unknown argument, %s, is rejected with a hint', ([argument = '', message]) => {
   expect(runCommand([...SERVER_COMMAND, argument])).toMatchObject({ status: 2, stdout: '', stderr: message });
   expect(runCommand(['npm', 'start', '--silent', '--', argument]).status).toBe(2);
 });

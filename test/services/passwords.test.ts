@@ -50,7 +50,7 @@ test('a password hashed before normalisation was introduced still verifies', asy
   expect(await passwords.verify('zoe', hashUnnormalized('zo\u00eb'))).toBe(false);
 });
 
-test('a full queue refuses further requests with RATE_LIMITED and serves the queued ones', async () => {
+test('a full queue rejects further requests with RATE_LIMITED and serves the queued ones', async () => {
   const passwords = createPasswords({ cost: TEST_COST });
   const hash = await passwords.hash('secret');
   // Malformed hashes fail without work: only the queue is under test.

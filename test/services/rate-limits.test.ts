@@ -11,7 +11,7 @@ const rateLimited = expect.objectContaining({
   details: { retryAfterMs: expect.any(Number) as number },
 });
 
-/** Consumes points until the limit refuses. Returns their number. */
+/** Consumes points until the limit rejects. Returns their number. */
 async function countUses(
   kind: LimitKind,
   key: string,
@@ -86,7 +86,7 @@ test('a check that throws consumes nothing, and does not block the next one', as
   expect(await limits.checkCredential('a', async () => 'right')).toBe('right');
 });
 
-test('disabled limits refuse nothing', async () => {
+test('disabled limits reject nothing', async () => {
   const limits = createRateLimits({ enabled: false });
   for (let count = 0; count < 5_000; count += 1) await limits.consume('login', 'a');
   for (let count = 0; count < 20; count += 1)

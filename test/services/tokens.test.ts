@@ -17,7 +17,7 @@ const encodeUtf8 = (secret: string) => new TextEncoder().encode(secret);
 const ann = { kind: 'user', id: 7 as UserId } as const;
 const lamp = { kind: 'device', id: 4 as DeviceId } as const;
 
-/** Signs claims that jose refuses: `sub` as an integer, as the original server wrote it. */
+/** Signs claims that jose rejects: `sub` as an integer, as the original server wrote it. */
 function sign(claims: object, secret = SECRET, header: object = { alg: 'HS256', typ: 'JWT' }): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const input = `${part(header)}.${part(claims)}`;
@@ -72,14 +72,14 @@ test('tokens of the original server, with an integer sub and no jti, are disting
   expect(await actorOf(tokens, sign({ ...claims, sub: 4 }, DEVICE_SECRET))).toEqual(lamp);
 });
 
-test('a token that verifies with the device secret is a device, regardless of its claims', async () => {
+test('a token signed with the device secret belongs to a device, regardless of its claims', async () => {
   const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
   expect(
     await actorOf(tokens, sign({ exp: nowSeconds() + HOUR, sub: 4, kind: 'user' }, DEVICE_SECRET)),
   ).toEqual(lamp);
 });
 
-test('of several secrets the first signs and all verify', async () => {
+test('new tokens are signed with the first of several secrets, and all secrets are accepted', async () => {
   const claims = { exp: nowSeconds() + HOUR, sub: 7 };
   const tokens = createTokens({
     secret: ['a new secret of the tests', SECRET],
@@ -100,7 +100,7 @@ test('without a device secret the kind claim distinguishes devices', async () =>
   expect(await actorOf(tokens, sign({ exp: nowSeconds() + HOUR, sub: '7', kind: 'bot' }))).toBeUndefined();
 });
 
-test('a sub that is not an account id is refused', async () => {
+test('a sub that is not an account id is rejected', async () => {
   const tokens = createTokens({ secret: SECRET });
   for (const sub of [
     undefined,
@@ -121,7 +121,7 @@ test('a sub that is not an account id is refused', async () => {
   }
 });
 
-test('tokens that are expired, without expiry or not yet valid are refused', async () => {
+test('tokens that are expired, without expiry or not yet valid are rejected', async () => {
   const tokens = createTokens({ secret: SECRET });
   expect(await tokens.verify(sign({ sub: 7, exp: nowSeconds() - 1 }))).toBeUndefined();
   expect(await tokens.verify(sign({ sub: 7 }))).toBeUndefined();
@@ -153,7 +153,7 @@ test('an expiry beyond the range of dates is clamped', async () => {
   expect(new Date(verified?.expiresAt ?? NaN).getUTCFullYear()).toBe(9999);
 });
 
-test('tokens of another secret, modified ones and arbitrary text are refused', async () => {
+test('tokens of another secret, modified ones and arbitrary text are rejected', async () => {
   const tokens = createTokens({ secret: SECRET, deviceSecret: DEVICE_SECRET });
   const validToken = sign({ sub: 7, exp: nowSeconds() + HOUR });
   const [header, , signature] = validToken.split('.');
@@ -198,7 +198,7 @@ test('only HS256 is accepted with a secret', async () => {
   }
 });
 
-test('a header with critical extensions is refused', async () => {
+test('a header with critical extensions is rejected', async () => {
   const tokens = createTokens({ secret: SECRET });
   const header = { alg: 'HS256', crit: ['exp2'], exp2: 1 };
   expect(await tokens.verify(sign({ sub: 7, exp: nowSeconds() + HOUR }, SECRET, header))).toBeUndefined();
@@ -361,7 +361,7 @@ test('standard claims of the provider are parsed, invalid ones ignored', async (
   expect(await readIdentity({ kind: 'device' })).toBeUndefined();
 });
 
-test('an external token of another issuer or audience, or outside its lifetime, is refused', async () => {
+test('an external token of another issuer or audience, or outside its lifetime, is rejected', async () => {
   await using provider = await startProvider();
   const key = await provider.addKey('RS256', { kid: 'k' });
   const header = { alg: 'RS256', kid: 'k' };
@@ -470,7 +470,7 @@ test('while the key set is unavailable, external tokens are UNAVAILABLE and not 
   await expect(tokensWithoutProvider.verify(token)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
 });
 
-test('without a provider every asymmetric token is refused', async () => {
+test('without a provider every asymmetric token is rejected', async () => {
   const { privateKey } = await generateKeyPair('RS256');
   const token = await signExternal(privateKey, { alg: 'RS256' });
   expect(await createTokens({ secret: SECRET }).verify(token)).toBeUndefined();

@@ -27,12 +27,12 @@ const EXPOSED_HEADERS = [
  * Creates the CORS policy. Allows the listed origins, in the form of `parseOrigin`, and our own pages; without a list, or
  * with `*` in it, any origin, but without credentials.
  */
-export function createCors(list: readonly string[] | undefined): Cors {
-  const listed = list === undefined || list.includes('*') ? undefined : new Set(list);
+export function createCors(origins: readonly string[] | undefined): Cors {
+  const allowed = origins === undefined || origins.includes('*') ? undefined : new Set(origins);
   const isAllowed = ({ headers }: IncomingMessage): boolean => {
-    if (listed === undefined || headers.origin === undefined || headers.origin === '') return true;
+    if (allowed === undefined || headers.origin === undefined || headers.origin === '') return true;
     const origin = parseOrigin(headers.origin);
-    return origin !== undefined && (listed.has(origin) || isSameHost(origin, headers.host));
+    return origin !== undefined && (allowed.has(origin) || isSameHost(origin, headers.host));
   };
   return {
     isAllowed,
@@ -42,7 +42,7 @@ export function createCors(list: readonly string[] | undefined): Cors {
       response.setHeader('vary', 'Origin');
       if (headers.origin === undefined || headers.origin === '' || !isAllowed(request)) return;
       response.setHeader('access-control-allow-origin', headers.origin);
-      if (listed !== undefined) response.setHeader('access-control-allow-credentials', 'true');
+      if (allowed !== undefined) response.setHeader('access-control-allow-credentials', 'true');
       response.setHeader('access-control-expose-headers', EXPOSED_HEADERS);
       if (method !== 'OPTIONS') return;
       response.setHeader('vary', 'Origin, Access-Control-Request-Headers');

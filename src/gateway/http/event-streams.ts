@@ -24,7 +24,10 @@ export interface SseRequest {
 /** Subscriptions over SSE: each is a connection with a session of its own. */
 export interface EventStreams {
   /** Opens the subscription of a request. Returns a result with errors when it is rejected. */
-  open(requested: SseRequest, operation: Omit<Operation, 'context'>): Promise<ResultStream | ExecutionResult>;
+  open(
+    sseRequest: SseRequest,
+    operation: Omit<Operation, 'context'>,
+  ): Promise<ResultStream | ExecutionResult>;
   /** Encodes the results of the subscription that was opened for the request. */
   encode(request: Request, results: ResultStream): ReadableStream<Uint8Array>;
 }
@@ -38,28 +41,28 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
   let connectionCount = 0;
 
   metrics.beforeScrape(() => {
-    let [onSockets, inStreams] = [0, 0];
+    let [socketBytes, streamBytes] = [0, 0];
     for (const { receiver, budget } of connections) {
-      onSockets += receiver.queuedBytes;
-      inStreams += budget.reserved;
+      socketBytes += receiver.queuedBytes;
+      streamBytes += budget.reserved;
     }
-    metrics.queuedBytes.set({ queue: 'socket', ...TRANSPORT }, onSockets);
-    metrics.queuedBytes.set({ queue: 'stream', ...TRANSPORT }, inStreams);
+    metrics.queuedBytes.set({ queue: 'socket', ...TRANSPORT }, socketBytes);
+    metrics.queuedBytes.set({ queue: 'stream', ...TRANSPORT }, streamBytes);
   });
 
   /** Logs and counts a connection whose subscription was accepted, until the stack is disposed. */
   const register = (connection: SseConnection, account: string | undefined, stack: DisposableStack): void => {
-    const about = { connection: connection.id, ...TRANSPORT, account };
+    const logFields = { connection: connection.id, ...TRANSPORT, account };
     const openedAt = performance.now();
     connections.add(connection);
-    log.debug(about, 'connection opened');
+    log.debug(logFields, 'connection opened');
     stack.defer(() => {
       connections.delete(connection);
       const reason = connection.endReason ?? 'CLIENT';
       metrics.connectionEnds.inc({ ...TRANSPORT, reason });
       const durationMs = Math.round(performance.now() - openedAt);
       log[reason === 'CLIENT' ? 'debug' : 'info'](
-        { ...about, reason, durationMs, operations: 1 },
+        { ...logFields, reason, durationMs, operations: 1 },
         'connection closed',
       );
     });
@@ -72,14 +75,17 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
   ): Promise<ResultStream | ExecutionResult> => {
     const stack = new DisposableStack();
     try {
-      const { session: live, tokenProblem } = await identify(findTokenInRequest(req), ports.openSession);
-      stack.defer(() => live?.close());
+      const { session: liveSession, tokenProblem } = await identify(
+        findTokenInRequest(req),
+        ports.openSession,
+      );
+      stack.defer(() => liveSession?.close());
       metrics.connections.inc(TRANSPORT);
       stack.defer(() => metrics.connections.dec(TRANSPORT));
-      live?.onEnd((reason) => connection.endSession(reason));
+      liveSession?.onEnd((reason) => connection.endSession(reason));
       const context = createContext({
         deps,
-        session: live?.session ?? null,
+        session: liveSession?.session ?? null,
         tokenProblem,
         signal: connection.endController.signal,
         budget: connection.budget,
@@ -90,7 +96,7 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
         context,
         origin: connection,
         // A rejected subscription counts as a request, not as a connection.
-        onAccepted: () => register(connection, live && actorKey(live.session.actor), stack),
+        onAccepted: () => register(connection, liveSession && actorKey(liveSession.session.actor), stack),
       });
       return withCleanup(result, stack);
     } catch (error) {
@@ -100,14 +106,14 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
   };
 
   return {
-    async open(requested, operation) {
-      const { request } = requested;
+    async open(sseRequest, operation) {
+      const { request } = sseRequest;
       connectionCount += 1;
       const connection = new SseConnection(`sse-${connectionCount}`, drainSignal);
       byRequest.set(request, connection);
       const { receiver } = connection;
       const result = await openWhenAvailable(() =>
-        subscribe(requested, { ...operation, receiver }, connection),
+        subscribe(sseRequest, { ...operation, receiver }, connection),
       );
       return Symbol.asyncIterator in result ? returnOnAbort(request.signal, result) : result;
     },

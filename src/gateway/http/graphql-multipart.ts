@@ -40,8 +40,8 @@ export async function executeMultipart(
     const { session = null, tokenProblem } = await identify(findTokenInRequest(request), ports.authenticate);
     const context = createContext({ deps: ports.deps, session, tokenProblem });
     const result = await receiveFile(request, async (file) => {
-      const { operationName, variables, ...requested } = readOperation(file);
-      const document = ports.engine.parse(ports.documentResolver.resolveText(requested) ?? '');
+      const { operationName, variables, ...documentRequest } = readOperation(file);
+      const document = ports.engine.parse(ports.documentResolver.resolveText(documentRequest) ?? '');
       const errors = ports.engine.validate(document);
       if (errors.length > 0) return { errors };
       if (getOperationAST(document, operationName)?.operation === 'subscription')

@@ -10,7 +10,7 @@ import { Semaphore } from '../../lib/semaphore.ts';
 import type { FoundToken } from '../bearer-token.ts';
 import type { OperationOrigin } from '../execution/operation.ts';
 import type { Ports } from '../ports.ts';
-import { Operations } from './operation-ids.ts';
+import { OperationTracker } from './operation-ids.ts';
 
 /** Time for the last frames of a connection that the server ends, before it is closed regardless. */
 const LAST_FRAMES_TIMEOUT_MS = 1_000;
@@ -43,7 +43,7 @@ export interface WebSocketConnection extends OperationOrigin {
   readonly openedAt: number;
   /** Aborted, with the reason, when the server ends the streams of the connection; without one when it is closed. */
   readonly controller: AbortController;
-  readonly operations: Operations;
+  readonly operations: OperationTracker;
   /** Operations started since the connection was opened. */
   operationCount: number;
   /** Sessions of operations with their own token; undefined until there is one. */
@@ -60,7 +60,7 @@ export interface WebSocketConnection extends OperationOrigin {
   closeReason: EndReason | undefined;
   /** The session of the connection; undefined while it is anonymous. */
   liveSession: LiveSession | undefined;
-  /** The token of the upgrade request, until `connection_init` has been received. */
+  /** The token in the upgrade request, until `connection_init` is received. */
   upgradeToken: FoundToken | undefined;
   /** The reason why the token of an anonymous client was rejected. */
   tokenProblem: string | undefined;
@@ -83,7 +83,7 @@ export function createConnection(
     stream,
     openedAt: performance.now(),
     controller,
-    operations: new Operations(handle, () => closeWhenSettled(connection)),
+    operations: new OperationTracker(handle, () => closeWhenSettled(connection)),
     operationCount: 0,
     ownSessions: undefined,
     budget: new BufferBudget(),
@@ -129,9 +129,9 @@ export async function renewSession(
   return renewed.session;
 }
 
-function setSession(connection: WebSocketConnection, live: LiveSession): void {
-  connection.liveSession = live;
-  live.onEnd((reason) => endConnection(connection, reason));
+function setSession(connection: WebSocketConnection, liveSession: LiveSession): void {
+  connection.liveSession = liveSession;
+  liveSession.onEnd((reason) => endConnection(connection, reason));
 }
 
 /** Opens a session for one operation. Throws UNAUTHENTICATED. */
@@ -141,11 +141,11 @@ export async function openOwnSession(
   key: OperationKey,
   token: string,
 ): Promise<LiveSession> {
-  const live = await ports.openSession(token);
+  const liveSession = await ports.openSession(token);
   connection.ownSessions ??= new Map();
-  connection.ownSessions.set(key, live);
+  connection.ownSessions.set(key, liveSession);
   releaseIfClosed(connection);
-  return live;
+  return liveSession;
 }
 
 /** Closes the session of an operation that has ended, if it had its own. */
@@ -184,7 +184,7 @@ export function endConnection(connection: WebSocketConnection, reason: EndReason
 function closeWhenSettled(connection: WebSocketConnection): void {
   const { closeReason, operations } = connection;
   if (closeReason === undefined) return;
-  const pending = endsStreams(closeReason) ? operations.size : operations.unsettled;
+  const pending = endsStreams(closeReason) ? operations.size : operations.unsettledCount;
   if (pending === 0) closeSocket(connection, closeReason);
 }
 

@@ -30,11 +30,11 @@ interface OperationsOfId {
  * operation for the second, which then can never be completed. The frame of the second is queued until the first has
  * finished.
  */
-export class Operations {
+export class OperationTracker {
   /** Operations in flight, completed ones included until graphql-ws has finished them. */
   size = 0;
   /** Operations in flight that are not yet known to be subscriptions. */
-  unsettled = 0;
+  unsettledCount = 0;
   readonly #handle: Handle;
   readonly #onSettled: () => void;
   readonly #byId = new Map<string, OperationsOfId>();
@@ -59,7 +59,7 @@ export class Operations {
     const started = this.#byId.get(id)?.started;
     if (started === undefined || started.isSubscription) return;
     started.isSubscription = true;
-    this.unsettled -= 1;
+    this.unsettledCount -= 1;
     this.#onSettled();
   }
 
@@ -83,7 +83,7 @@ export class Operations {
     // An id that is not completed is in use: graphql-ws closes the connection with 4409 for the second `subscribe`.
     if (former === undefined || former.isCompleted) entry.newest = operation;
     this.size += 1;
-    this.unsettled += 1;
+    this.unsettledCount += 1;
     try {
       if (former?.isCompleted === true) await this.#waitFor(former, text);
       if (operation.isCompleted) return;
@@ -92,7 +92,7 @@ export class Operations {
       await this.#handle(text);
     } finally {
       this.size -= 1;
-      if (!operation.isSubscription) this.unsettled -= 1;
+      if (!operation.isSubscription) this.unsettledCount -= 1;
       this.#remove(id, entry, operation);
       resolve();
       this.#onSettled();

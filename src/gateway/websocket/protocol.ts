@@ -20,7 +20,7 @@ import { clearRetained } from './graphql-ws-internals.ts';
 const MAX_OPERATIONS = 1_000;
 const INIT_TIMEOUT_MS = 10_000;
 
-interface Source {
+interface OperationSource {
   readonly connection: WebSocketConnection;
   /** The id that the client gave the operation. */
   readonly id: string;
@@ -32,7 +32,7 @@ type ProtocolOptions = ServerOptions<Record<string, unknown>, WebSocketConnectio
 export function createProtocolOptions(ports: Ports): ProtocolOptions {
   const { deps, engine, formatError, metrics } = ports;
   /** graphql-ws passes `execute` and `subscribe` the context of an operation, but not its connection and id. */
-  const sources = new WeakMap<Context, Source>();
+  const sources = new WeakMap<Context, OperationSource>();
   return {
     connectionInitWaitTimeout: INIT_TIMEOUT_MS,
     async onConnect(connecting) {
@@ -54,7 +54,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
     },
     async onSubscribe({ extra }, id, payload) {
       const { operationName, variables } = payload;
-      const requested: DocumentRequest = { ...payload };
+      const documentRequest: DocumentRequest = { ...payload };
       clearRetained(payload, 'query');
       metrics.operations.inc({ transport: 'graphql-ws' });
       extra.operationCount += 1;
@@ -65,7 +65,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
           formatError(typeof reason === 'string' ? streamEnded(reason as EndReason) : unauthenticated()),
         ];
       if (extra.operations.size > MAX_OPERATIONS) return [formatError(tooManyOperationsError())];
-      const document = resolveDocument(ports, requested);
+      const document = resolveDocument(ports, documentRequest);
       if (Array.isArray(document)) return document;
       const operation = getOperationAST(document, operationName);
       if (operation == null) return [formatError(new GraphQLError('The document has no such operation.'))];
@@ -123,10 +123,11 @@ async function createOperationContext(
   const { liveSession, controller } = connection;
   const found = findTokenInOperation(payload.extensions);
   if (found?.isBlank === false) throw unauthenticated(found.problem);
-  const own =
+  const ownSession =
     found?.token === undefined ? undefined : await openOwnSession(ports, connection, payload, found.token);
-  const session = (own ?? liveSession)?.session ?? null;
-  const signal = own === undefined ? controller.signal : AbortSignal.any([controller.signal, signalOf(own)]);
+  const session = (ownSession ?? liveSession)?.session ?? null;
+  const signal =
+    ownSession === undefined ? controller.signal : AbortSignal.any([controller.signal, signalOf(ownSession)]);
   const renew = async (token: string) => void (await renewSession(ports, connection, token));
   return createContext({
     deps: ports.deps,
@@ -135,14 +136,14 @@ async function createOperationContext(
     signal,
     budget: connection.budget,
     // An operation with its own token must not replace the session of the connection.
-    renewSession: own === undefined ? renew : undefined,
+    renewSession: ownSession === undefined ? renew : undefined,
   });
 }
 
 /** Returns the validated document, or formatted errors if it is rejected. */
-function resolveDocument({ engine, documentResolver, formatError }: Ports, requested: DocumentRequest) {
+function resolveDocument({ engine, documentResolver, formatError }: Ports, request: DocumentRequest) {
   try {
-    const document = engine.parse(documentResolver.resolveText(requested) ?? '');
+    const document = engine.parse(documentResolver.resolveText(request) ?? '');
     const errors = engine.validate(document);
     return errors.length === 0 ? document : [...errors];
   } catch (error) {

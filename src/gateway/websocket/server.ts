@@ -37,13 +37,13 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   const protocol = makeServer(createProtocolOptions(ports));
 
   metrics.beforeScrape(() => {
-    let [onSockets, inStreams] = [0, 0];
+    let [socketBytes, streamBytes] = [0, 0];
     for (const { stream, budget } of connections) {
-      onSockets += stream.writableLength;
-      inStreams += budget.reserved;
+      socketBytes += stream.writableLength;
+      streamBytes += budget.reserved;
     }
-    metrics.queuedBytes.set({ queue: 'socket', ...TRANSPORT }, onSockets);
-    metrics.queuedBytes.set({ queue: 'stream', ...TRANSPORT }, inStreams);
+    metrics.queuedBytes.set({ queue: 'socket', ...TRANSPORT }, socketBytes);
+    metrics.queuedBytes.set({ queue: 'stream', ...TRANSPORT }, streamBytes);
   });
 
   const open = (socket: WebSocket, request: IncomingMessage): void => {
