@@ -14,7 +14,7 @@ export interface NotifierOptions {
   readonly log: Logger;
   /** Called with each text, including those that this process sent. */
   onText(text: string): void;
-  /** Called after each reconnect: texts sent meanwhile are lost. */
+  /** Called after each reconnect: texts sent while disconnected are lost. */
   onListening(): void;
   /** The connection counts as lost when the server does not respond within this time. */
   readonly responseTimeoutMs?: number;
@@ -36,7 +36,7 @@ export async function openNotifier(options: NotifierOptions): Promise<Notifier> 
     target: 'the other nodes',
     log: options.log,
     responseTimeoutMs: options.responseTimeoutMs,
-    open: (lost) => openListener(options.url, options.onText, lost),
+    open: (onLost) => openListener(options.url, options.onText, onLost),
     close: (client) => client.end(),
     onReconnect: options.onListening,
   });
@@ -59,7 +59,7 @@ export async function openNotifier(options: NotifierOptions): Promise<Notifier> 
 async function openListener(
   url: string,
   onText: (text: string) => void,
-  lost: (error: unknown) => void,
+  onLost: (error: unknown) => void,
 ): Promise<pg.Client> {
   const client = new pg.Client({
     connectionString: url,
@@ -68,8 +68,8 @@ async function openListener(
     query_timeout: CONNECT_TIMEOUT_MS,
     keepAlive: true,
   });
-  client.on('error', lost);
-  client.on('end', () => lost(new Error('The server closed the connection')));
+  client.on('error', onLost);
+  client.on('end', () => onLost(new Error('The server closed the connection')));
   client.on('notification', ({ payload }) => {
     if (payload !== undefined) onText(payload);
   });

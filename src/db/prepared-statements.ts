@@ -14,7 +14,7 @@ const MAX_PARAMETERS = 32;
  * with a name (https://node-postgres.com/features/queries#prepared-statements).
  */
 export function withPreparedStatements(pool: pg.Pool): PostgresPool {
-  const names = createNames();
+  const names = createStatementNames();
   const clients = new WeakMap<pg.PoolClient, PostgresPoolClient>();
   return {
     options: pool.options,
@@ -30,30 +30,30 @@ export function withPreparedStatements(pool: pg.Pool): PostgresPool {
   };
 }
 
-type Names = ReturnType<typeof createNames>;
+type StatementNames = ReturnType<typeof createStatementNames>;
 
 /** Assigns names to statements, the same on every connection of a pool. */
-function createNames() {
+function createStatementNames() {
   const names = new Map<string, string>();
-  let named = 0;
+  let count = 0;
   return {
-    nameOf(text: string, parameters: readonly unknown[]): string | undefined {
+    getName(text: string, parameters: readonly unknown[]): string | undefined {
       if (parameters.length === 0 || parameters.length > MAX_PARAMETERS) return undefined;
-      const known = names.get(text);
-      if (known !== undefined || names.size === MAX_PREPARED_STATEMENTS) return known;
-      const name = `parley-${(named += 1)}`;
+      const existing = names.get(text);
+      if (existing !== undefined || names.size === MAX_PREPARED_STATEMENTS) return existing;
+      const name = `parley-${(count += 1)}`;
       names.set(text, name);
       return name;
     },
-    /** Makes every statement be prepared again, under a new name. */
+    /** Assigns new names, so that every statement is prepared again. */
     reset: () => names.clear(),
   };
 }
 
-function wrapClient(client: pg.PoolClient, names: Names): PostgresPoolClient {
+function wrapClient(client: pg.PoolClient, names: StatementNames): PostgresPoolClient {
   const query = async (text: string, parameters: readonly unknown[]): Promise<pg.QueryResult> => {
     const values = [...parameters];
-    const name = names.nameOf(text, parameters);
+    const name = names.getName(text, parameters);
     if (name === undefined) return client.query(text, values);
     try {
       return await client.query({ name, text, values });

@@ -86,21 +86,21 @@ export async function openReconnectingClient<Connection>(
       return current !== undefined;
     },
     async use(work) {
-      const used = current;
-      if (used === undefined) throw new Error(`Not connected to ${target}`);
+      const opened = current;
+      if (opened === undefined) throw new Error(`Not connected to ${target}`);
       try {
-        await withTimeout(responseTimeoutMs, work(used.connection));
+        await withTimeout(responseTimeoutMs, work(opened.connection));
       } catch (error) {
-        handleLoss(used, error);
+        handleLoss(opened, error);
         throw error;
       }
     },
     async [Symbol.asyncDispose]() {
       closed = true;
       clearTimeout(retry);
-      const used = current;
+      const opened = current;
       current = undefined;
-      if (used !== undefined) await discard(used.connection);
+      if (opened !== undefined) await discard(opened.connection);
     },
   };
 }

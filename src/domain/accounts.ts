@@ -115,14 +115,14 @@ export async function deleteAccount(
 
 /** Returns undefined if the account joined another circle before the locks were taken: try again. */
 async function tryDeleteAccount(unit: UnitOfWork, actor: ActorRef): Promise<User | undefined> {
-  const known = await circles.findByActor(unit.tx, actor);
-  const knownIds = known.map(({ id }) => id);
-  await lockForMemberRemoval(unit, requireUser(actor), knownIds);
+  const circlesBefore = await circles.findByActor(unit.tx, actor);
+  const lockedIds = circlesBefore.map(({ id }) => id);
+  await lockForMemberRemoval(unit, requireUser(actor), lockedIds);
   await unit.lock(accountTopic(actor));
   const user = await requireCaller(unit.tx, actor);
-  const own = await circles.findByActor(unit.tx, actor);
-  if (own.some(({ id }) => !knownIds.includes(id))) return undefined;
-  for (const circle of own) await removeFromCircle(unit, user, circle, { cause: 'deleted' });
+  const currentCircles = await circles.findByActor(unit.tx, actor);
+  if (currentCircles.some(({ id }) => !lockedIds.includes(id))) return undefined;
+  for (const circle of currentCircles) await removeFromCircle(unit, user, circle, { cause: 'deleted' });
   await users.remove(unit.tx, user.id);
   unit.emit({ type: 'account.deleted', account: actor });
   return user;

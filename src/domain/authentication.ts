@@ -25,8 +25,8 @@ export async function authenticate(deps: Deps, token: string): Promise<Session> 
     return { actor: verified.actor, tokenId, issuedAt, expiresAt };
   }
   const { identity } = verified;
-  const known = await sessions.findActiveBySubject(deps.db, identity.subject, tokenId);
-  const id = known ?? (await provisionUser(deps, identity, tokenId));
+  const existingId = await sessions.findActiveBySubject(deps.db, identity.subject, tokenId);
+  const id = existingId ?? (await provisionUser(deps, identity, tokenId));
   return { actor: { kind: 'user', id }, tokenId, issuedAt, expiresAt };
 }
 

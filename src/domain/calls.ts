@@ -119,8 +119,8 @@ export interface Signal {
 }
 
 /**
- * Opens a stream of the signals sent to the session's account, which can be called while the stream is open. A slow reader's
- * stream ends with SLOW.
+ * Opens a stream of the signals sent to the session's account, which can be called while the stream is open. The
+ * stream of a slow reader ends with SLOW.
  */
 export async function openSignals(
   deps: Deps,

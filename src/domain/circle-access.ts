@@ -29,7 +29,7 @@ export async function requireCircleAdmin(db: Db | Tx, actor: ActorRef, id: Circl
   return circle;
 }
 
-/** Reads the calling user. Throws FORBIDDEN for a device, UNAUTHENTICATED if the account was deleted meanwhile. */
+/** Reads the calling user. Throws FORBIDDEN for a device, UNAUTHENTICATED if the account was deleted. */
 export async function requireCaller(tx: Tx, actor: ActorRef): Promise<User> {
   const user = await users.findById(tx, requireUser(actor));
   if (user === undefined) throw unauthenticated();

@@ -66,13 +66,13 @@ export async function requireAuthor(
   db: Db,
   actor: ActorRef,
   message: Message,
-  what: string,
+  resource: string,
 ): Promise<ActorView> {
   const [access] = await findActorsWithAccess(db, [{ actor, conversationId: message.conversationId }]);
   const authorId = actor.kind === 'user' ? message.authorUserId : message.authorDeviceId;
   const isAuthor = authorId === actor.id;
   if (access !== undefined && isAuthor) return access.actor;
-  if (access === undefined && !isAuthor) throw notFound(what);
+  if (access === undefined && !isAuthor) throw notFound(resource);
   throw forbidden(
     'Only the author of the message may do this, and only while taking part in the conversation.',
   );

@@ -73,12 +73,12 @@ export async function createConversation(
 
 /** Removes duplicates. Throws NOT_FOUND if one is undefined. */
 function requireUniqueMembers(members: readonly (User | undefined)[]): User[] {
-  const known = new Map<UserId, User>();
+  const membersById = new Map<UserId, User>();
   for (const member of members) {
     if (member === undefined) throw notFound('A member of the circle with one of these e-mails');
-    known.set(member.id, member);
+    membersById.set(member.id, member);
   }
-  return [...known.values()];
+  return [...membersById.values()];
 }
 
 export async function updateConversation(
@@ -104,7 +104,7 @@ export async function setDeviceAccess(
 ): Promise<Conversation> {
   const { conversationId, allowed } = input;
   return transact(deps, async (unit) => {
-    // The circle too: its device must not be removed meanwhile.
+    // The circle too: its device must not be removed before the commit.
     await lockWithCircle(unit, conversationId);
     const { conversation: found, participant } = await requireConversationAccess(
       unit.tx,

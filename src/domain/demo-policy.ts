@@ -28,8 +28,8 @@ export async function findDemoAccounts({ db, passwords }: Pick<Deps, 'db' | 'pas
 }
 
 /**
- * Checks whether a login must be rejected although its password is correct: demo accounts are not allowed here, and this is
- * one. Reads the database, as another node may have created it since this one started.
+ * Checks whether a login must be rejected although its password is correct: demo accounts are not allowed here, and
+ * this is one. Reads the database, as another node may have created it since this one started.
  */
 export async function isForbiddenDemoLogin(
   { db, config }: Pick<Deps, 'db' | 'config'>,

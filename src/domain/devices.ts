@@ -69,11 +69,11 @@ export async function removeDevice(deps: Deps, actor: ActorRef, input: DeviceInp
     await requireCircleAdmin(unit.tx, actor, device.circleId);
     const account = deviceRef(device);
     // Waits for the device's writes in flight in its conversations.
-    const open = await findAccessibleConversations(unit.tx, account, [device.circleId]);
-    await unit.lock(...open.map(({ id }) => conversationTopic(id)), accountTopic(account));
+    const conversationsWithAccess = await findAccessibleConversations(unit.tx, account, [device.circleId]);
+    await unit.lock(...conversationsWithAccess.map(({ id }) => conversationTopic(id)), accountTopic(account));
     const online = (await deps.presence.isOnline([account], unit.tx)).has(actorKey(account));
     // Access was granted to this device, not to the next one of the circle.
-    for (const { id } of open) {
+    for (const { id } of conversationsWithAccess) {
       const conversation = await conversations.setDeviceAccess(unit.tx, id, false);
       unit.emit({ type: 'device-access.changed', conversation, allowed: false, removed: true });
     }

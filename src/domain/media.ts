@@ -52,8 +52,8 @@ export async function uploadMedia(deps: Deps, actor: ActorRef, upload: Upload): 
     return media;
   } catch (error) {
     // If the connection was lost during the commit, it may have succeeded: then the file is in use.
-    const used = await rows.isStored(deps.db, storageName).catch(() => true);
-    if (!used) await deps.mediaStorage.remove([storageName]);
+    const isUsed = await rows.isStored(deps.db, storageName).catch(() => true);
+    if (!isUsed) await deps.mediaStorage.remove([storageName]);
     throw error;
   }
 }
@@ -72,10 +72,10 @@ async function recordUpload(
     const author = await requireAuthor(unit.tx, actor, message, 'The media');
     await rows.setUploaded(unit.tx, mediaId, file);
     const media = await rows.findByMessages(unit.tx, [id]);
-    const uploaded = media.find((one) => one.id === mediaId);
+    const uploaded = media.find(({ id }) => id === mediaId);
     if (uploaded === undefined) throw notFound('The media');
-    const complete = message.status === 'PENDING' && media.every((one) => one.uploadedAt !== null);
-    const current = complete ? await messages.setDone(unit.tx, id) : message;
+    const isComplete = message.status === 'PENDING' && media.every(({ uploadedAt }) => uploadedAt !== null);
+    const current = isComplete ? await messages.setDone(unit.tx, id) : message;
     unit.emit({ type: 'media.uploaded', uploaded, message: current, author, media });
     return uploaded;
   });

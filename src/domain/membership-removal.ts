@@ -14,8 +14,8 @@ export type RemovalReason =
   | { readonly cause: 'kicked'; readonly by: User };
 
 /**
- * Locks everything that the user's removal from the circles may change: the circles, the user's conversations in them, and the contents of
- * circles that lose their last member.
+ * Locks everything that the user's removal from the circles may change: the circles, the user's conversations in them,
+ * and the contents of circles that lose their last member.
  */
 export async function lockForMemberRemoval(
   unit: UnitOfWork,
@@ -23,9 +23,13 @@ export async function lockForMemberRemoval(
   circleIds: readonly CircleId[],
 ): Promise<void> {
   await unit.lock(...circleIds.map(circleTopic));
-  const emptied = await circles.findWithOnlyMember(unit.tx, circleIds, userId);
-  const own = await findAccessibleConversations(unit.tx, { kind: 'user', id: userId }, circleIds);
-  await lockContents(unit, emptied, own);
+  const emptiedIds = await circles.findWithOnlyMember(unit.tx, circleIds, userId);
+  const userConversations = await findAccessibleConversations(
+    unit.tx,
+    { kind: 'user', id: userId },
+    circleIds,
+  );
+  await lockContents(unit, emptiedIds, userConversations);
 }
 
 /** Locks a circle with all its contents. */
@@ -34,17 +38,18 @@ export async function lockForCircleDeletion(unit: UnitOfWork, circleId: CircleId
   await lockContents(unit, [circleId], []);
 }
 
+/** Locks the contents of circles, and other conversations. */
 async function lockContents(
   unit: UnitOfWork,
   circleIds: readonly CircleId[],
-  alsoLocked: readonly Conversation[],
+  otherConversations: readonly Conversation[],
 ): Promise<void> {
   const isEmpty = circleIds.length === 0;
-  const inside = isEmpty ? [] : await conversations.findIdsByCircles(unit.tx, circleIds);
+  const conversationIds = isEmpty ? [] : await conversations.findIdsByCircles(unit.tx, circleIds);
   const circleDevices = isEmpty ? [] : await devices.findByCircles(unit.tx, circleIds);
   await unit.lock(
-    ...inside.map(conversationTopic),
-    ...alsoLocked.map(({ id }) => conversationTopic(id)),
+    ...conversationIds.map(conversationTopic),
+    ...otherConversations.map(({ id }) => conversationTopic(id)),
     ...circleDevices.map(({ id }) => accountTopic({ kind: 'device', id })),
   );
 }
@@ -59,23 +64,23 @@ export async function removeFromConversations(
   ids: readonly ConversationId[],
   removal: RemovalReason,
 ): Promise<void> {
-  const ended = await conversations.removeParticipants(unit.tx, user.id, ids);
-  if (ended.length === 0) return;
-  const endedIds = ended.map((participant) => participant.conversationId);
-  const emptied = await conversations.removeWithFewerThanTwoParticipants(unit.tx, endedIds);
-  await conversations.ensureAdmins(unit.tx, endedIds);
-  for (const participant of ended) {
+  const removed = await conversations.removeParticipants(unit.tx, user.id, ids);
+  if (removed.length === 0) return;
+  const conversationIds = removed.map((participant) => participant.conversationId);
+  const deleted = await conversations.removeWithFewerThanTwoParticipants(unit.tx, conversationIds);
+  await conversations.ensureAdmins(unit.tx, conversationIds);
+  for (const participant of removed) {
     if (removal.cause === 'kicked')
       unit.emit({ type: 'participant.kicked', participant, user, by: removal.by });
     else unit.emit({ type: 'participant.left', participant, user, deleted: removal.cause === 'deleted' });
-    const conversation = emptied.find(({ id }) => id === participant.conversationId);
+    const conversation = deleted.find(({ id }) => id === participant.conversationId);
     if (conversation !== undefined) unit.emit({ type: 'conversation.deleted', conversation });
   }
 }
 
 /**
- * Removes a user from a circle and from its conversations. Deletes the circle with its last
- * member. Requires `lockForMemberRemoval`.
+ * Removes a user from a circle and from its conversations. Deletes the circle with its last member. Requires
+ * `lockForMemberRemoval`.
  */
 export async function removeFromCircle(
   unit: UnitOfWork,
@@ -83,11 +88,13 @@ export async function removeFromCircle(
   circle: Circle,
   removal: RemovalReason,
 ): Promise<void> {
-  const joined = await findAccessibleConversations(unit.tx, { kind: 'user', id: user.id }, [circle.id]);
+  const userConversations = await findAccessibleConversations(unit.tx, { kind: 'user', id: user.id }, [
+    circle.id,
+  ]);
   await removeFromConversations(
     unit,
     user,
-    joined.map(({ id }) => id),
+    userConversations.map(({ id }) => id),
     removal,
   );
   await circles.removeMembership(unit.tx, circle.id, user.id);
@@ -99,10 +106,13 @@ export async function removeFromCircle(
   else await circles.ensureAdmin(unit.tx, circle.id);
 }
 
-/** Deletes a circle with all its contents. Requires `lockForCircleDeletion`, or `lockForMemberRemoval` of its last member. */
+/**
+ * Deletes a circle with all its contents. Requires `lockForCircleDeletion`, or `lockForMemberRemoval` of its last
+ * member.
+ */
 export async function removeCircle(unit: UnitOfWork, circle: Circle): Promise<void> {
-  const deleted = await conversations.removeByCircle(unit.tx, circle.id);
-  for (const conversation of deleted.sort((a, b) => a.id - b.id))
+  const deletedConversations = await conversations.removeByCircle(unit.tx, circle.id);
+  for (const conversation of deletedConversations.sort((a, b) => a.id - b.id))
     unit.emit({ type: 'conversation.deleted', conversation });
   const [device] = await devices.findByCircles(unit.tx, [circle.id]);
   await circles.remove(unit.tx, circle.id);

@@ -28,16 +28,16 @@ interface TargetInput extends ConversationInput {
 export async function addParticipants(
   unit: UnitOfWork,
   conversationId: ConversationId,
-  added: readonly User[],
+  newParticipants: readonly User[],
   role: ConversationRole,
 ): Promise<void> {
-  if (added.length === 0) return;
+  if (newParticipants.length === 0) return;
   const rows = await conversations.insertParticipants(
     unit.tx,
     conversationId,
-    added.map(({ id }) => ({ userId: id, role })),
+    newParticipants.map(({ id }) => ({ userId: id, role })),
   );
-  for (const user of added) {
+  for (const user of newParticipants) {
     const participant = rows.find((row) => row.userId === user.id);
     if (participant !== undefined) unit.emit({ type: 'participant.joined', participant, user });
   }
@@ -141,7 +141,7 @@ export async function findParticipantsByConversations(
   return groupBy(
     ids,
     await conversations.findParticipantsByConversations(deps.db, ids),
-    (one) => one.conversationId,
+    (participant) => participant.conversationId,
   );
 }
 

@@ -59,8 +59,8 @@ async function createAccount(unit: UnitOfWork, identity: ExternalIdentity): Prom
       return user;
     }
     // The e-mail is taken, or a concurrent login of the same user has created the account.
-    const other = await users.findBySubject(unit.tx, subject);
-    if (other !== undefined) return other;
+    const existing = await users.findBySubject(unit.tx, subject);
+    if (existing !== undefined) return existing;
   }
   throw new Error('The account of an external user could not be created.');
 }

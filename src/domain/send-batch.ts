@@ -120,14 +120,15 @@ async function sendAll(unit: UnitOfWork, sends: readonly Send[]): Promise<Outcom
   const outcomes: Outcome[] = [];
   for (const [index, send] of sends.entries()) {
     const sender = senders[index];
-    const own = sender && sent.get(sender.messageId);
+    const message = sender && sent.get(sender.messageId);
     if (sender === undefined) outcomes.push({ error: notFound('The conversation') });
-    else outcomes.push(own === undefined ? await findFirstSend(unit.tx, send, sender) : { sent: own });
+    else
+      outcomes.push(message === undefined ? await findFirstSend(unit.tx, send, sender) : { sent: message });
   }
   return outcomes;
 }
 
-/** Includes a device's own topic: the message references the device, which must not be removed meanwhile. */
+/** Includes a device's own topic: the message references the device, which must not be removed before the commit. */
 const topicsOf = ({ actor, conversationId }: Send): Topic[] =>
   actor.kind === 'device'
     ? [conversationTopic(conversationId), accountTopic(actor)]

@@ -43,12 +43,12 @@ export async function openSession(deps: Deps, token: string): Promise<LiveSessio
 }
 
 /**
- * Opens a session of the same account with a new token. The caller closes the former one afterwards, so that the
+ * Opens a session of the same account with a new token. The caller closes the current one afterwards, so that the
  * account stays online. Throws UNAUTHENTICATED if the token is invalid, FORBIDDEN if it is of another account.
  */
-export async function renewSession(deps: Deps, former: Session, token: string): Promise<LiveSession> {
+export async function renewSession(deps: Deps, current: Session, token: string): Promise<LiveSession> {
   const renewed = await openSession(deps, token);
-  if (sameActor(former.actor, renewed.session.actor)) return renewed;
+  if (sameActor(current.actor, renewed.session.actor)) return renewed;
   renewed.close();
   throw forbidden('The token belongs to another account.');
 }

@@ -132,8 +132,8 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
     for (;;) {
       if (closed) return undefined;
       if (failure !== undefined) throw failure.error;
-      const ended = accessEnds.find(({ seq }) => seq > authorizedSeq);
-      if (ended !== undefined) throw streamEnded(ended.reason);
+      const accessEnd = accessEnds.find(({ seq }) => seq > authorizedSeq);
+      if (accessEnd !== undefined) throw streamEnded(accessEnd.reason);
       const item = pendingChecks === 0 ? buffer.take() : undefined;
       if (item !== undefined) return item;
       await new Promise<void>((resolve) => (resume = resolve));
@@ -153,10 +153,11 @@ function createReader<Item>(request: EphemeralRequest<Item>, tail: Tail) {
   };
 }
 
+/** Creates a buffer that replaces items by key: items with a key are stored under it, others under a number. */
 function createItemBuffer<Item>(keyOf: (item: Item) => string | null) {
   let items = new Map<string | number, Item>();
   let countWithoutKey = 0;
-  let added = 0;
+  let itemNumber = 0;
   return {
     /** Returns false when the buffer is full. */
     add(item: Item): boolean {
@@ -164,14 +165,14 @@ function createItemBuffer<Item>(keyOf: (item: Item) => string | null) {
       if (key === null && countWithoutKey >= MAX_ITEMS_WITHOUT_KEY) return false;
       if (key === null) countWithoutKey += 1;
       else items.delete(key);
-      items.set(key ?? (added += 1), item);
+      items.set(key ?? (itemNumber += 1), item);
       return true;
     },
-    addFirst(first: readonly Item[]): void {
-      const later = items;
+    addFirst(initialItems: readonly Item[]): void {
+      const buffered = items;
       items = new Map();
       countWithoutKey = 0;
-      for (const item of [...first, ...later.values()]) this.add(item);
+      for (const item of [...initialItems, ...buffered.values()]) this.add(item);
     },
     take(): Item | undefined {
       for (const [key, item] of items) {

@@ -322,10 +322,10 @@ class StreamReader extends PullIterator<StreamItem> implements EventStream, Foll
 
   async #readPage(): Promise<void> {
     const { topic, deliveredSeq } = this;
-    const read = await this.#read(deliveredSeq, this.#budget.isExceeded ? SMALL_PAGE_SIZE : PAGE_SIZE);
-    if (read === 'unavailable') return;
-    if (read === undefined) throw notFound('The stream');
-    const { range, entries } = read;
+    const page = await this.#read(deliveredSeq, this.#budget.isExceeded ? SMALL_PAGE_SIZE : PAGE_SIZE);
+    if (page === 'unavailable') return;
+    if (page === undefined) throw notFound('The stream');
+    const { range, entries } = page;
     if (deliveredSeq < range.trimmed) throw expiredCursor(encodeCursor(this.#epoch, topic, range.trimmed));
     if (entries.length === 0) throw new Error(`The log of ${topic} has a gap after position ${deliveredSeq}`);
     if (this.#closed || this.#ending !== undefined) return;
@@ -340,14 +340,14 @@ class StreamReader extends PullIterator<StreamItem> implements EventStream, Foll
   async #findLastEvent(): Promise<void> {
     let afterSeq = Math.max(this.deliveredSeq, this.#authorizedSeq);
     for (;;) {
-      const read = await this.#read(afterSeq, PAGE_SIZE);
-      if (read === 'unavailable') return;
-      const entries = read?.entries ?? [];
-      const last = entries.find(
+      const page = await this.#read(afterSeq, PAGE_SIZE);
+      if (page === 'unavailable') return;
+      const entries = page?.entries ?? [];
+      const lastEvent = entries.find(
         (entry) => accessEndReason(this.#actor, toEnvelope(entry).event) !== undefined,
       );
-      this.#mustFindLastEvent = last === undefined && entries.length === PAGE_SIZE;
-      if (last !== undefined) return void (this.#lastEventSeq = last.seq);
+      this.#mustFindLastEvent = lastEvent === undefined && entries.length === PAGE_SIZE;
+      if (lastEvent !== undefined) return void (this.#lastEventSeq = lastEvent.seq);
       if (!this.#mustFindLastEvent) return this.#end('ACCOUNT_DELETED');
       afterSeq = entries.at(-1)?.seq ?? afterSeq;
     }

@@ -56,23 +56,23 @@ interface OpenSource {
 
 export function createTails(deps: TailDeps): Tails {
   const { eventLog } = deps;
-  const open = new Map<Topic, OpenSource>();
+  const sources = new Map<Topic, OpenSource>();
   const release = (topic: Topic, entry: OpenSource): void => {
     entry.tails -= 1;
     if (entry.tails > 0) return;
     entry.source.stop();
-    if (open.get(topic) === entry) open.delete(topic);
+    if (sources.get(topic) === entry) sources.delete(topic);
   };
   return {
     async open(topic) {
-      const entry = open.get(topic) ?? { source: new TailSource(deps, topic), tails: 0 };
-      open.set(topic, entry);
+      const entry = sources.get(topic) ?? { source: new TailSource(deps, topic), tails: 0 };
+      sources.set(topic, entry);
       entry.tails += 1;
       try {
         if (await entry.source.ready)
           return new SharedTail(topic, entry.source, eventLog, () => release(topic, entry));
       } catch (error) {
-        if (open.get(topic) === entry) open.delete(topic);
+        if (sources.get(topic) === entry) sources.delete(topic);
         release(topic, entry);
         throw error;
       }
@@ -80,12 +80,12 @@ export function createTails(deps: TailDeps): Tails {
       return undefined;
     },
     async compare() {
-      const heads = await eventLog.readHeads([...open.keys()]);
-      for (const [topic, { source }] of open) source.advance(heads.get(topic) ?? 0);
+      const heads = await eventLog.readHeads([...sources.keys()]);
+      for (const [topic, { source }] of sources) source.advance(heads.get(topic) ?? 0);
     },
     lag() {
       let largest = 0;
-      for (const { source } of open.values()) largest = Math.max(largest, source.lag);
+      for (const { source } of sources.values()) largest = Math.max(largest, source.lag);
       return largest;
     },
   };

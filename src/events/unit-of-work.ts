@@ -58,37 +58,38 @@ function assignSeqs(
   events: readonly DomainEvent[],
   heads: ReadonlyMap<string, number>,
 ): eventLog.NewLogEntry[] {
-  const last = new Map(heads);
+  const newHeads = new Map(heads);
   return events.map((event) => {
     const topic = topicOf(event);
-    const head = last.get(topic);
+    const head = newHeads.get(topic);
     if (head === undefined)
       throw new Error(`The topic ${topic} has no log: create it before emitting its first event`);
-    last.set(topic, head + 1);
+    newHeads.set(topic, head + 1);
     return { topic, seq: head + 1, event };
   });
 }
 
+/** Creates the topic locks of a transaction. */
 function createTopicLocks(tx: Tx) {
-  const held = new Set<Topic>();
+  const locked = new Set<Topic>();
   const heads = new Map<string, number>();
-  let last = '';
+  let lastTopic = '';
   return {
     /** Heads of the locked topics that exist. */
     heads,
     async take(topics: readonly Topic[]): Promise<void> {
-      const missing = [...new Set(topics)].filter((topic) => !held.has(topic)).sort();
+      const missing = [...new Set(topics)].filter((topic) => !locked.has(topic)).sort();
       if (missing.length === 0) return;
-      if ((missing[0] ?? '') < last)
-        throw new Error(`Lock order violated: ${missing.join(', ')} requested after ${last}`);
+      if ((missing[0] ?? '') < lastTopic)
+        throw new Error(`Lock order violated: ${missing.join(', ')} requested after ${lastTopic}`);
       for (const [topic, head] of await eventLog.lockTopics(tx, missing)) heads.set(topic, head);
-      for (const topic of missing) held.add(topic);
-      last = missing.at(-1) ?? last;
+      for (const topic of missing) locked.add(topic);
+      lastTopic = missing.at(-1) ?? lastTopic;
     },
     async create(topics: readonly Topic[]): Promise<void> {
       await eventLog.createTopics(tx, topics);
       for (const topic of topics) {
-        held.add(topic);
+        locked.add(topic);
         heads.set(topic, 0);
       }
     },

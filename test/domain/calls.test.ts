@@ -19,8 +19,8 @@ const DEVICE: ActorRef = { kind: 'device', id: 12 as DeviceId };
 const hasSignals = async (deps: Deps, actor: ActorRef) => (await findReachability(deps.db, actor)).signals;
 
 /** Records the signals published for an account. */
-async function recordSignals(deps: Deps, account: ActorRef) {
-  const tail = await deps.tails.open(accountTopic(account));
+async function recordSignals(deps: Deps, actor: ActorRef) {
+  const tail = await deps.tails.open(accountTopic(actor));
   const received: (Ephemeral & { type: 'signal' })[] = [];
   tail?.follow({
     onEphemeral: (ephemeral) => void (ephemeral.type === 'signal' && received.push(ephemeral)),

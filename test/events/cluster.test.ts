@@ -178,7 +178,7 @@ clusterTest('a thousand events of two nodes reach a reader on a third, once and 
   expect(items.filter((number) => number > 1_000)).toEqual(range(1_001, 1_500));
 });
 
-clusterTest('a lost connection is replaced, and events published meanwhile arrive', async () => {
+clusterTest('a lost connection is replaced, and events published during the loss arrive', async () => {
   await using cluster = await startTestCluster();
   const { a, b, core } = cluster;
   const stream = await openTopic(b);

@@ -89,7 +89,7 @@ test('items without a key are all buffered, up to a limit: then the stream ends'
   expect([...core.bus.topics()]).toEqual([]);
 });
 
-test('initial items are delivered first, and those that were buffered meanwhile after them', async () => {
+test('initial items are delivered first, then those that were buffered while the stream opened', async () => {
   const core = await createTestCore();
   const stream = await openTyping(core, {
     async onAuthorized() {

@@ -44,13 +44,14 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
   const origin = randomBytes(4).toString('hex');
   const decode = createDecoder(origin);
   const compare = createCompare(tails, log);
-  const joined: { sender?: NoticeSender } = {};
+  /** The sender is set once the notifier, which it needs, is open. */
+  const state: { sender?: NoticeSender } = {};
   let lastReceived = performance.now();
   const hasNoPeers = (): boolean => performance.now() - lastReceived > noPeersAfterMs;
   const markReceived = (): void => {
     const hadNoPeers = hasNoPeers();
     lastReceived = performance.now();
-    if (hadNoPeers) joined.sender?.catchUp();
+    if (hadNoPeers) state.sender?.catchUp();
   };
 
   const notifier = await open({
@@ -74,7 +75,7 @@ export async function connectCluster(options: ClusterOptions): Promise<Cluster> 
     },
   });
   const sender = createNoticeSender(origin, notifier, hasNoPeers);
-  joined.sender = sender;
+  state.sender = sender;
   const announce = async (): Promise<void> => {
     try {
       await notifier.check();

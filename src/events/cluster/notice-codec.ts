@@ -15,8 +15,8 @@ const HEADER_BYTES = 64;
  */
 export function encodeNotice(origin: string, number: number, notice: Notice, maxBytes: number): string[] {
   const json = stringify(notice);
-  const whole = `${origin} ${number} 0/1 ${json}`;
-  if (Buffer.byteLength(whole) <= maxBytes) return [whole];
+  const single = `${origin} ${number} 0/1 ${json}`;
+  if (Buffer.byteLength(single) <= maxBytes) return [single];
   if (notice.kind === 'event') {
     const { topic, seq } = notice.envelope;
     return encodeNotice(origin, number, { kind: 'advanced', topic, seq }, maxBytes);

@@ -26,7 +26,7 @@ export async function openRedisNotifier(options: NotifierOptions): Promise<Notif
     target: 'Redis',
     log: options.log,
     responseTimeoutMs: options.responseTimeoutMs,
-    open: (lost) => openPair(options.url, options.onText, lost),
+    open: (onLost) => openPair(options.url, options.onText, onLost),
     close: async (pair) => destroy(pair),
     onReconnect: options.onListening,
   });
@@ -45,12 +45,12 @@ export async function openRedisNotifier(options: NotifierOptions): Promise<Notif
 async function openPair(
   url: string,
   onText: (text: string) => void,
-  lost: (error: unknown) => void,
+  onLost: (error: unknown) => void,
 ): Promise<Pair> {
   const pair = { publisher: createRedisClient(url), subscriber: createRedisClient(url) };
   for (const client of [pair.publisher, pair.subscriber]) {
-    client.on('error', lost);
-    client.on('end', () => lost(new Error('The server closed the connection')));
+    client.on('error', onLost);
+    client.on('end', () => onLost(new Error('The server closed the connection')));
   }
   try {
     await Promise.all([pair.publisher.connect(), pair.subscriber.connect()]);
