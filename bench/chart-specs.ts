@@ -22,6 +22,8 @@ export interface Figure {
 
 const DELIVERY = 'microseconds of CPU time per delivery';
 const formatSize = (row: Row, unit: string): string => `${row[unit]} ${unit} x ${row['bytes']} B`;
+const formatConversations = ({ conversations }: Row): string =>
+  `${conversations} ${conversations === 1 ? 'conversation' : 'conversations'}`;
 
 export const FIGURES: readonly Figure[] = [
   {
@@ -50,7 +52,7 @@ export const FIGURES: readonly Figure[] = [
     name: 'conversation-growth',
     title: 'A message, by conversation size',
     unit: 'microseconds of CPU time per message, 1,000 subscribers in total',
-    caseOf: (row) => `${row['conversations']} conversations of ${row['members']}`,
+    caseOf: (row) => `${formatConversations(row)} of ${row['members']}`,
     parley: 'parleyUs',
     peers: [{ peer: 'bare ws', column: 'bareWsUs', ratio: 'toBareWs' }],
   },
@@ -76,7 +78,7 @@ export const FIGURES: readonly Figure[] = [
     name: 'initial-query',
     title: 'Initial query',
     unit: 'microseconds of CPU time per query',
-    caseOf: (row) => `${row['conversations']} conversations`,
+    caseOf: formatConversations,
     parley: 'parleyUs',
     peers: [{ peer: 'Mercurius with JIT', column: 'mercuriusUs', ratio: 'toMercurius', goal: 'at most 1.3' }],
   },

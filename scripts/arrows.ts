@@ -1,4 +1,4 @@
-// Enforces which part of src/ may import which, by parsing every import of every module.
+// Enforces the import boundaries of src/: which folder may import which, by parsing every import of every module.
 //
 // The linter's restricted imports compare the text of a specifier, and miss both `import('…')` and the type
 // `import('…').Name`. A parser finds all of them, and each is resolved to its file.
@@ -6,29 +6,19 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { parseSync, Visitor } from 'oxc-parser';
 
-/** With fewer modules, the check has read the wrong folder. */
-const MODULE_FLOOR = 200;
+/** The minimum number of modules; with fewer, the check has read the wrong folder. */
+const MIN_MODULES = 200;
 
-interface Arrow {
+interface FolderRule {
   readonly mayImport: readonly string[];
   /** Modules or zones of which only types may be imported. */
   readonly typesOf?: readonly string[];
 }
 
-const everyLayer = [
-  'lib',
-  'db',
-  'events',
-  'services',
-  'domain',
-  'schema',
-  'gateway',
-  'bridge',
-  'page',
-] as const;
+const LAYERS = ['lib', 'db', 'events', 'services', 'domain', 'schema', 'gateway', 'bridge', 'page'] as const;
 
 /** A zone is a folder of src/ or one file directly in it. Every zone may import the leaves. */
-const arrows: Readonly<Record<string, Arrow>> = {
+const FOLDER_RULES: Readonly<Record<string, FolderRule>> = {
   lib: { mayImport: ['lib'] },
   db: { mayImport: ['db', 'lib'] },
   events: { mayImport: ['events', 'db', 'lib'] },
@@ -42,14 +32,14 @@ const arrows: Readonly<Record<string, Arrow>> = {
   },
   page: { mayImport: ['page'] },
   client: { mayImport: ['client'] },
-  testing: { mayImport: ['testing', 'app.ts', ...everyLayer] },
-  app: { mayImport: ['app', ...everyLayer] },
-  'app.ts': { mayImport: ['app', ...everyLayer] },
+  testing: { mayImport: ['testing', 'app.ts', ...LAYERS] },
+  app: { mayImport: ['app', ...LAYERS] },
+  'app.ts': { mayImport: ['app', ...LAYERS] },
   'main.cjs': { mayImport: ['program.ts'] },
   // A link to main.cjs, or a copy of it.
   'main.ts': { mayImport: ['program.ts'] },
   'program.ts': {
-    mayImport: ['app.ts', 'arguments.ts', 'misspelt-settings.ts', 'output.ts', ...everyLayer],
+    mayImport: ['app.ts', 'arguments.ts', 'misspelt-settings.ts', 'output.ts', ...LAYERS],
   },
   'arguments.ts': { mayImport: [] },
   'misspelt-settings.ts': { mayImport: [] },
@@ -57,7 +47,7 @@ const arrows: Readonly<Record<string, Arrow>> = {
 };
 
 /** Modules that every zone may import. A leaf imports only other leaves. */
-const leaves: readonly string[] = [
+const LEAVES: readonly string[] = [
   'actor.ts',
   'config-parsers.ts',
   'config-variables.ts',
@@ -67,24 +57,26 @@ const leaves: readonly string[] = [
   'log.ts',
 ];
 
-interface Fence {
+interface PackageRule {
   readonly packages: RegExp;
-  readonly only?: readonly string[];
-  readonly never?: readonly string[];
+  /** The only zones that may import them. */
+  readonly allowedIn?: readonly string[];
+  /** The zones that may not import them. */
+  readonly forbiddenIn?: readonly string[];
 }
 
-const fences: readonly Fence[] = [
-  { packages: /^(kysely|pg|pg-pool|@electric-sql\/pglite)(\/|$)/, only: ['db'] },
-  { packages: /^socket\.io-client(\/|$)/, only: ['testing'] },
-  { packages: /^(socket\.io(?!-client)|engine\.io)/, only: ['bridge', 'app.ts'] },
-  { packages: /^(graphql-ws|ws)(\/|$)/, only: ['gateway', 'testing'] },
+const PACKAGE_RULES: readonly PackageRule[] = [
+  { packages: /^(kysely|pg|pg-pool|@electric-sql\/pglite)(\/|$)/, allowedIn: ['db'] },
+  { packages: /^socket\.io-client(\/|$)/, allowedIn: ['testing'] },
+  { packages: /^(socket\.io(?!-client)|engine\.io)/, allowedIn: ['bridge', 'app.ts'] },
+  { packages: /^(graphql-ws|ws)(\/|$)/, allowedIn: ['gateway', 'testing'] },
   {
     packages: /^(graphql|graphql-yoga|@graphql-yoga\/.*|@pothos\/.*)(\/|$)/,
-    never: ['lib/text.ts', 'lib/dates.ts', 'db', 'events', 'domain', ...leaves],
+    forbiddenIn: ['lib/text.ts', 'lib/dates.ts', 'db', 'events', 'domain', ...LEAVES],
   },
   {
     packages: /^(node:)?(http|https|http2)$/,
-    only: ['gateway', 'bridge', 'testing', 'app.ts', 'program.ts'],
+    allowedIn: ['gateway', 'bridge', 'testing', 'app.ts', 'program.ts'],
   },
 ];
 
@@ -100,14 +92,14 @@ export interface Violation {
   readonly message: string;
 }
 
-export interface ArrowReport {
+export interface ImportReport {
   readonly modules: number;
   readonly imports: number;
   readonly violations: readonly Violation[];
 }
 
 /** Returns the forbidden imports and import cycles of the project at `root`. */
-export function readArrows(root: string, moduleFloor = MODULE_FLOOR): ArrowReport {
+export function checkImports(root: string, minModules = MIN_MODULES): ImportReport {
   const source = join(root, 'src');
   const files = listModules(source);
   const violations: Violation[] = [];
@@ -153,11 +145,11 @@ export function readArrows(root: string, moduleFloor = MODULE_FLOOR): ArrowRepor
       message: `import cycle: ${cycle.join(' > ')}`,
     });
   }
-  if (files.length < moduleFloor) {
+  if (files.length < minModules) {
     violations.push({
       file: 'src',
       line: 1,
-      message: `only ${files.length} modules seen, at least ${moduleFloor} expected`,
+      message: `only ${files.length} modules seen, at least ${minModules} expected`,
     });
   }
   return { modules: files.length, imports, violations };
@@ -168,15 +160,15 @@ function findZone(name: string): string {
 }
 
 function isKnown(name: string): boolean {
-  return leaves.includes(name) || Object.hasOwn(arrows, findZone(name));
+  return LEAVES.includes(name) || Object.hasOwn(FOLDER_RULES, findZone(name));
 }
 
 function checkModule(from: string, to: string, typeOnly: boolean): string | undefined {
-  if (leaves.includes(to)) return undefined;
-  if (leaves.includes(from)) return `${from} is a leaf and imports only other leaves, and this is ${to}`;
-  const arrow = arrows[findZone(from)];
-  if (arrow === undefined || arrow.mayImport.includes(findZone(to))) return undefined;
-  if (arrow.typesOf?.some((allowed) => allowed === to || allowed === findZone(to))) {
+  if (LEAVES.includes(to)) return undefined;
+  if (LEAVES.includes(from)) return `${from} is a leaf and imports only other leaves, and this is ${to}`;
+  const rule = FOLDER_RULES[findZone(from)];
+  if (rule === undefined || rule.mayImport.includes(findZone(to))) return undefined;
+  if (rule.typesOf?.some((allowed) => allowed === to || allowed === findZone(to))) {
     return typeOnly ? undefined : `${findZone(from)} may use only the types of ${to}, by import type`;
   }
   return `${findZone(from)} may not import ${findZone(to)}, and this is ${to}`;
@@ -184,12 +176,12 @@ function checkModule(from: string, to: string, typeOnly: boolean): string | unde
 
 function checkPackage(from: string, specifier: string): string | undefined {
   const zone = findZone(from);
-  for (const { packages, only, never } of fences) {
+  for (const { packages, allowedIn, forbiddenIn } of PACKAGE_RULES) {
     if (!packages.test(specifier)) continue;
-    if (only !== undefined && !only.includes(zone)) {
-      return `${specifier} is for ${only.join(', ')} only, not for ${zone}`;
+    if (allowedIn !== undefined && !allowedIn.includes(zone)) {
+      return `${specifier} is for ${allowedIn.join(', ')} only, not for ${zone}`;
     }
-    if (never?.includes(zone) === true) return `${specifier} is not for ${zone}`;
+    if (forbiddenIn?.includes(zone) === true) return `${specifier} is not for ${zone}`;
   }
   return undefined;
 }

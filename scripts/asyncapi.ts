@@ -8,7 +8,7 @@ import type { EmittedChannel } from '../src/bridge/contract/frame-schemas.ts';
 import {
   CONNECTION,
   FRAME_EXAMPLES,
-  NOMENCLATURE,
+  TERMS,
   TRANSPORT,
   emittedChannels,
   listErrors,
@@ -135,7 +135,7 @@ const createSendOperation = (channel: EmittedChannel): Tree => ({
   messages: createMessageRefs(channel),
 });
 
-const description = `The events that Socket.IO clients send to Parley and receive from it. New clients use GraphQL instead; both APIs show the same data.
+const description = `The events that Socket.IO clients send to Parley and receive from it. New clients use GraphQL instead; both APIs serve the same data.
 
 A channel is a Socket.IO event of that name, and a payload is its only argument, as JSON. A \`receive\` operation is an event that a client
 may send, a \`send\` operation one that it may receive. Replies are in \`x-answers\`, in order (\`reply\` is the one that is always sent), texts of
@@ -143,9 +143,9 @@ may send, a \`send\` operation one that it may receive. Replies are in \`x-answe
 
 Connect with \`io('http://localhost:4000')\`, of socket.io-client 1.0 to 4.8, then \`authenticate\` with a token of the GraphQL mutation \`login\`.
 
-## Nomenclature
+## Terms
 
-${NOMENCLATURE.map(([term, meaning]) => `- **${term}**: ${meaning}`).join('\n')}
+${TERMS.map(([term, meaning]) => `- **${term}**: ${meaning}`).join('\n')}
 
 ## Connection
 
@@ -166,7 +166,7 @@ export function createAsyncapiDocument(): Tree {
       version,
       description,
       externalDocs: {
-        description: 'The same to read, on every gateway.',
+        description: 'The same contract as a page, on every gateway.',
         url: 'http://localhost:4000/channels',
       },
     },

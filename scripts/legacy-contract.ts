@@ -71,15 +71,15 @@ const errors: FrameExample[] = [
   ...Map.groupBy(
     [
       ...CHANNELS.flatMap((row) =>
-        listErrors(row).map(({ text }) => ({ text, when: `refuses \`${row.name}\`` })),
+        listErrors(row).map(({ text }) => ({ text, when: `an error on \`${row.name}\`` })),
       ),
-      ...COMMON_REFUSALS.map(({ text }) => ({ text, when: 'refuses any channel' })),
+      ...COMMON_REFUSALS.map(({ text }) => ({ text, when: 'an error on any channel' })),
       { text: USER_NOT_FOUND, when: 'the session has ended, and the socket is disconnected' },
     ],
     ({ text }) => text,
   ),
 ].map(([payload, reasons]) => {
-  const when = [...new Set(reasons.map((reason) => reason.when))].join('; ').replaceAll('; refuses', ',');
+  const when = [...new Set(reasons.map((reason) => reason.when))].join('; ').replaceAll('; an error on', ',');
   return { channel: 'error', shape: 'refused', payload, when, to: 'the socket that sent the event' };
 });
 
@@ -97,7 +97,7 @@ export const FRAME_EXAMPLES: readonly FrameExample[] = [
 
 const formatMegabytes = (bytes: number): string => `${bytes / 1024 / 1024} MB`;
 
-export const NOMENCLATURE: readonly (readonly [term: string, meaning: string])[] = [
+export const TERMS: readonly (readonly [term: string, meaning: string])[] = [
   ['Channel', 'the name of a Socket.IO event. A **payload** is its only argument.'],
   [
     'Room',
@@ -118,20 +118,20 @@ export const NOMENCLATURE: readonly (readonly [term: string, meaning: string])[]
 ];
 
 export const CONNECTION: readonly string[] = [
-  'Socket.IO 1.0 to 4.x at `/socket.io/`: Engine.IO protocols 3 and 4, polling (also JSONP) and WebSocket, default namespace. A handshake without `EIO` is protocol 3.',
+  'Socket.IO 1.0 to 4.x at `/socket.io/`: Engine.IO protocols 3 and 4, polling (including JSONP) and WebSocket, default namespace. A handshake without `EIO` is protocol 3.',
   `\`pingInterval\` ${DEFAULT_LIMITS.pingIntervalMs}, \`pingTimeout\` ${DEFAULT_LIMITS.pingTimeoutMs}, payloads up to ${formatMegabytes(DEFAULT_LIMITS.payloadBytes)}. A polling request with more than ${DEFAULT_LIMITS.payloadPackets} packets closes its connection, and so does an event with more than 10 attachments, or with several references to one of them.`,
   'JSON sent to protocol 3 is ASCII, with `\\uXXXX`; text that clients of 1.x encode twice is decoded twice.',
   'A payload may also be the JSON text of an object. A missing or null payload, or any other value, counts as `{}`; further arguments are ignored. A field is missing only if it is absent: null counts as present.',
   'Where a string is expected, null is the empty string and other values become their JSON; a list within `files` becomes `{a,b}`. `is_writing` is true for true, for numbers except 0, and for strings except the empty one, `"0"` and `"false"` (case-insensitive). Characters are counted as Unicode code points.',
   'Payloads that are sent always have the keys shown, in the order shown.',
-  'The events of one connection are handled strictly one after the other, also those received just before it closes.',
-  `Events that a new socket sends before its first \`authenticate\` are held until the reply to that, but at most ${DEFAULT_LIMITS.preAuthTimeoutMs / 1000} s from the connect, and then run in order: since 2.1, clients send the events they buffered offline before the app can authenticate. Channels that need no login are not held, unless an earlier event is. After that time, or beyond ${DEFAULT_LIMITS.preAuthEvents} events or ${formatMegabytes(DEFAULT_LIMITS.preAuthBytes)}, events that need a login are refused immediately.`,
-  'A token in the handshake counts as an `authenticate` sent first, with its `success` or `error`: in `auth` (protocol 5), the query, or the header `Authorization`. If it is refused, the connection stays, and the app may send `authenticate` itself; clients of protocol 3 do not receive the `error`, as they may send a token of something else.',
-  'A requested acknowledgement is always sent, without arguments, after all replies, room frames and replays included; also for unknown channels, which are ignored otherwise. Only a held event of a reconnecting client of protocol 4 may be acknowledged earlier, when no other event arrives for 250 ms: with `retries` it sends no `authenticate` before that.',
+  'The events of one connection are handled strictly one after the other, including those received just before it closes.',
+  `Events that a new socket sends before its first \`authenticate\` are queued until the reply to it, for at most ${DEFAULT_LIMITS.preAuthTimeoutMs / 1000} s after the connect, and then run in order: since 2.1, clients send the events that they buffered offline before the app can authenticate. Events of channels that need no login are not queued, unless an earlier event is. After that time, or beyond ${DEFAULT_LIMITS.preAuthEvents} events or ${formatMegabytes(DEFAULT_LIMITS.preAuthBytes)}, events that need a login fail immediately.`,
+  'A token in the handshake counts as an `authenticate` sent first, with its `success` or `error`: in `auth` (protocol 5), the query, or the header `Authorization`. If it is rejected, the connection stays open, and the app may send `authenticate` itself; clients of protocol 3 do not receive the `error`, as their token may be meant for another system.',
+  'A requested acknowledgement is always sent, without arguments, after all replies, room frames and replays included, even on unknown channels, which are otherwise ignored. Only a queued event of a reconnecting client of protocol 4 may be acknowledged earlier, when no other event arrives for 250 ms: with `retries` it sends no `authenticate` before that.',
   'The payload of `error` is a string, sent only to the socket that caused it; it never closes the connection. The payload of `success` is a string, except after `message`.',
-  'Room frames are never sent between an event and its reply: they are held until the reply is sent.',
+  'Room frames are never sent between an event and its reply: they are queued until the reply is sent.',
   'The event `["disconnect"]` closes the socket, which then receives the disconnect packet.',
-  `A slow client is disconnected: with more than ${DEFAULT_LIMITS.sendQueuePackets} packets or ${formatMegabytes(DEFAULT_LIMITS.sendQueueBytes)} that it has not read, or with more than ${DEFAULT_LIMITS.queuedEvents} events or ${formatMegabytes(DEFAULT_LIMITS.queuedBytes)}, attachments included, that it has sent and that are not handled yet.`,
+  `A slow client is disconnected: with more than ${DEFAULT_LIMITS.sendQueuePackets} packets or ${formatMegabytes(DEFAULT_LIMITS.sendQueueBytes)} that it has not read, or with more than ${DEFAULT_LIMITS.queuedEvents} events or ${formatMegabytes(DEFAULT_LIMITS.queuedBytes)}, attachments included, that it has sent and that have not been handled yet.`,
   'A server that stops closes WebSockets with code 1012, those of protocol 3 with 1001, and clients reconnect.',
 ];
 

@@ -8,7 +8,7 @@ try {
   if (response.ok) process.stdout.write(text);
   else fail(text.trimEnd());
 } catch (error) {
-  fail(`No gateway answers at ${url}: ${error instanceof Error ? error.message : String(error)}`);
+  fail(`No gateway responds at ${url}: ${error instanceof Error ? error.message : String(error)}`);
 }
 
 function fail(message: string): void {

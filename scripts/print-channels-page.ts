@@ -16,7 +16,7 @@ import type { Schema } from './html.ts';
 import {
   CONNECTION,
   FRAME_EXAMPLES,
-  NOMENCLATURE,
+  TERMS,
   TRANSPORT,
   emittedChannels,
   listErrors,
@@ -174,7 +174,7 @@ const page = `<!doctype html>
 <link rel="stylesheet" href="/page/channels.css">
 </head>
 <body class="legacy">
-<a class="skip" href="#nomenclature">Skip to the text</a>
+<a class="skip" href="#terms">Skip to the text</a>
 <header class="bar">
 <a class="brand" href="/"><img src="/page/icon.svg" alt="" width="28" height="28"> <span>Parley</span></a>
 <nav aria-label="This gateway">
@@ -187,11 +187,11 @@ const page = `<!doctype html>
 <header>
 <h1>Legacy channels</h1>
 <p>The events that Socket.IO clients send and receive. The same for tools is <a href="/asyncapi.yaml">asyncapi.yaml</a>; in the
-repository, <code>docs/legacy-channels.md</code> also lists the deviations from the original.</p>
+repository, <code>docs/legacy-channels.md</code> also lists the deviations from the original server.</p>
 </header>
 <nav class="contents" aria-label="Contents">
 <ul>
-<li><a href="#nomenclature">Nomenclature</a></li>
+<li><a href="#terms">Terms</a></li>
 <li><a href="#connection">Connection</a></li>
 ${renderContents(
   'Listened channels',
@@ -208,9 +208,9 @@ ${renderContents(
 </nav>
 <div class="channels">
 <section>
-<h2 id="nomenclature" tabindex="-1">Nomenclature</h2>
+<h2 id="terms" tabindex="-1">Terms</h2>
 <dl>
-${NOMENCLATURE.map(([term, meaning]) => `<div><dt>${term}</dt>\n<dd>${capitalize(renderMarkdown(meaning))}</dd></div>`).join('\n')}
+${TERMS.map(([term, meaning]) => `<div><dt>${term}</dt>\n<dd>${capitalize(renderMarkdown(meaning))}</dd></div>`).join('\n')}
 </dl>
 </section>
 <section>
@@ -221,7 +221,7 @@ ${CONNECTION.map((line) => `<li>${renderMarkdown(line)}</li>`).join('\n')}
 </section>
 <section>
 <h2 id="listened">Listened channels</h2>
-<p>The events that a client may send. On every channel also:</p>
+<p>The events that a client may send. These errors may occur on every channel:</p>
 ${renderErrors(COMMON_REFUSALS, 'Refused when, after the channel’s own')}
 ${TRANSPORT.map(renderTransport).join('\n')}
 ${CHANNELS.map(renderListened).join('\n')}

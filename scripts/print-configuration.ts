@@ -7,9 +7,9 @@ const rows = Object.entries(VARIABLES).map(
 
 const text = `# Configuration
 
-Everything is set by environment variables; none is required. They are read once, at startup; all invalid ones are
+For operators: all settings are environment variables; none is required. They are read once, at start; all invalid ones are
 reported together. An empty variable counts as unset. This page is generated from
-\`src/config-variables.ts\` by \`npm run drift\`.
+\`src/config-variables.ts\`: \`npm run drift\` regenerates it.
 
 | variable | default | description |
 |---|---|---|

@@ -5,7 +5,7 @@ import type { EmittedChannel } from '../src/bridge/contract/frame-schemas.ts';
 import {
   CONNECTION,
   FRAME_EXAMPLES,
-  NOMENCLATURE,
+  TERMS,
   TRANSPORT,
   emittedChannels,
   listErrors,
@@ -64,15 +64,15 @@ function formatEmitted(channel: EmittedChannel): string {
 
 const text = `# Legacy channels
 
-The events that Socket.IO clients send and receive. This page is generated from \`src/bridge/contract/channels.ts\`, \`src/bridge/contract/frame-schemas.ts\` and
+For app developers: the events that Socket.IO clients send and receive. This page is generated from \`src/bridge/contract/channels.ts\`, \`src/bridge/contract/frame-schemas.ts\` and
 \`src/bridge/contract/event-frames.ts\` by \`npm run drift\`; a test compares every row with the behaviour of the server.
 
 [asyncapi.yaml](../asyncapi.yaml) is the same contract for tools; the gateway serves it at \`/asyncapi.yaml\`, and this page
 at \`/channels\`, with the type of every key.
 
-## Nomenclature
+## Terms
 
-${NOMENCLATURE.map(([term, meaning]) => `- **${term}**: ${meaning}`).join('\n')}
+${TERMS.map(([term, meaning]) => `- **${term}**: ${meaning}`).join('\n')}
 
 ## Connection
 
@@ -97,12 +97,12 @@ ${emittedChannels.map(formatEmitted).join('\n\n')}
 
 ## Deviations
 
-From the documentation of the original, and from the behaviour of its server:
+From the documentation of the original Flask-SocketIO server, and from its behaviour:
 
 - A forwarded message arrives on \`webrtc_forward\`, as every client expects, and then on \`webrtc_config\`, as the
   documentation says; but only on \`webrtc_forward\` for clients that send no \`EIO\`, which restart their call on any
   \`webrtc_config\`. \`LEGACY_FORWARD_CHANNELS\` overrides this.
-- \`writing\` and \`webrtc_forward\` reply \`success\`, which the documentation promises and the server did not send after
+- \`writing\` and \`webrtc_forward\` reply \`success\`, which the documentation promises but the original server did not send after
   \`writing\`. \`is_writing\` is echoed as a boolean.
 - \`circle_invite\` carries \`circle_invite_id\`, which apps read and the documentation lacks.
 - \`media_list\` entries have the five keys shown; \`uploaded\` is \`"True"\` or \`"False"\`. \`files\` of \`message\` are linked to
@@ -110,7 +110,7 @@ From the documentation of the original, and from the behaviour of its server:
 - Presence follows connections over any transport, instead of logins, with a grace period.
 - Expired and revoked tokens close the socket; a socket whose account loses a membership is removed from the room after
   the frame about that.
-- \`writing\`, \`message\` of a device and \`webrtc_forward\` are refused without permission; the original accepted
+- \`writing\`, \`message\` of a device and \`webrtc_forward\` are rejected without permission; the original server accepted
   them.
 - Leaving a circle, or being kicked from it, also ends participation in its conversations, with their frames.
 `;

@@ -31,6 +31,6 @@ test('every code is documented with its status and its close code', async () => 
 });
 
 test('every end reason is documented with its code', async () => {
-  const documented = (await readTable('Ends')).map(([reason, code]) => [reason, code]);
+  const documented = (await readTable('End reasons')).map(([reason, code]) => [reason, code]);
   expect(documented).toEqual(END_REASONS.map((reason) => [reason, streamEnded(reason).code]));
 });

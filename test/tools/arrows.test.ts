@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { readArrows } from '../../scripts/arrows.ts';
+import { checkImports } from '../../scripts/arrows.ts';
 
 type Files = Readonly<Record<string, string>>;
 
@@ -174,7 +174,7 @@ const companionFiles: Files = {
   '../test/a.ts': 'export {};',
 };
 
-function readProject(files: Files, moduleFloor: number): ReturnType<typeof readArrows> {
+function checkProject(files: Files, minModules: number): ReturnType<typeof checkImports> {
   const root = mkdtempSync(join(tmpdir(), 'parley-arrows-'));
   try {
     mkdirSync(join(root, 'src'));
@@ -183,32 +183,32 @@ function readProject(files: Files, moduleFloor: number): ReturnType<typeof readA
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, code);
     }
-    return readArrows(root, moduleFloor);
+    return checkImports(root, minModules);
   } finally {
     rmSync(root, { recursive: true });
   }
 }
 
 test('a project without violations passes, and every module is read', () => {
-  const { modules, imports, violations } = readProject(cleanProject, 1);
+  const { modules, imports, violations } = checkProject(cleanProject, 1);
   expect(violations).toEqual([]);
   expect(modules).toBe(Object.keys(cleanProject).length - 1);
   expect(imports).toBe(30);
 });
 
 test.for(Object.entries(plantedImports))('%s is reported', ([, { file, code, report }]) => {
-  const { violations } = readProject({ ...cleanProject, ...companionFiles, [file]: code }, 1);
+  const { violations } = checkProject({ ...cleanProject, ...companionFiles, [file]: code }, 1);
   expect(violations.map(({ message }) => message)).toEqual([expect.stringMatching(report)]);
   expect(violations[0]?.file).toMatch(/^src\//);
 });
 
 test('a check that finds too few modules fails', () => {
-  const { violations } = readProject({ 'app.ts': 'export {};' }, 2);
+  const { violations } = checkProject({ 'app.ts': 'export {};' }, 2);
   expect(violations.map(({ message }) => message)).toEqual(['only 1 modules seen, at least 2 expected']);
 });
 
-test('an import whose specifier is not a literal is refused', () => {
-  expect(() => readProject({ 'app.ts': 'const name = process.argv[2]; await import(name);' }, 1)).toThrow(
+test('an import whose specifier is not a literal is rejected', () => {
+  expect(() => checkProject({ 'app.ts': 'const name = process.argv[2]; await import(name);' }, 1)).toThrow(
     'specifier is not a literal',
   );
 });

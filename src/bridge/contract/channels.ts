@@ -94,7 +94,7 @@ export const CHANNELS: readonly Channel[] = [
       },
     ],
     notes: [
-      'Any `after_message_id` is accepted, also that of a deleted message or of another conversation: the replay starts after the newest message of this conversation with an id that is not greater, and includes changes of older messages. A client may have received some of the frames already.',
+      'Any `after_message_id` is accepted, even that of a deleted message or of another conversation: the replay starts after the newest message of this conversation with an id that is not greater, and includes changes of older messages. A client may have received some of the frames already.',
       'A client that loses its access is removed from the room after the frame about that. When a conversation ends because fewer than two participants remain, that frame is the last `quit` or `kick`; when its circle is deleted, only the room of the circle receives a frame.',
     ],
     run: handlers.joinConversation,
@@ -180,7 +180,7 @@ export const CHANNELS: readonly Channel[] = [
       },
     ],
     replies: [
-      { channel: 'media', shape: 'announced', when: 'if `files` is a list, also an empty one' },
+      { channel: 'media', shape: 'announced', when: 'if `files` is a list, even an empty one' },
       { channel: 'success', shape: 'received' },
       { channel: 'message', when: 'if the socket is in the room' },
     ],
@@ -288,7 +288,7 @@ export const COMMON_REFUSALS: readonly Refusal[] = [
     text: 'Trop de requetes',
     codes: ['RATE_LIMITED', 'LIMIT_EXCEEDED'],
   },
-  { when: 'the session has ended meanwhile', text: SOCKET_UNKNOWN, codes: ['UNAUTHENTICATED'] },
+  { when: 'the session has ended', text: SOCKET_UNKNOWN, codes: ['UNAUTHENTICATED'] },
   { when: 'any other error occurs', text: UNEXPECTED, codes: [] },
 ];
 

@@ -8,7 +8,7 @@ const append = (added: string) => (text: string) => `${text}\n${added}\n`;
 function insertAfter(pattern: RegExp, added: string) {
   return (text: string): string => {
     if (!pattern.test(text))
-      throw new Error(`Nothing matches ${String(pattern)}: adapt test/docs/new-noun.ts.`);
+      throw new Error(`Nothing matches ${String(pattern)}: adapt test/docs/new-entity.ts.`);
     return text.replace(pattern, (match) => `${match}${added}`);
   };
 }
@@ -125,8 +125,8 @@ builder.mutationFields((t) => ({
 }));
 `;
 
-/** The changes that add the noun `Note`, by path. `NNNN` stands for the number of the next migration. */
-export const NEW_NOUN: Readonly<Record<string, Change>> = {
+/** The changes that add the entity `Note`, by path. `NNNN` stands for the number of the next migration. */
+export const NEW_ENTITY: Readonly<Record<string, Change>> = {
   'src/ids.ts': append("export type NoteId = Id<'Note'>;"),
   'src/db/tables.ts': combine(
     prepend("import type { NoteId } from '../ids.ts';"),
