@@ -54,7 +54,7 @@ export interface App extends AsyncDisposable {
   readonly demo: {
     readonly accounts: readonly string[];
     readonly password: string;
-    readonly isOpen: boolean;
+    readonly isLoginAllowed: boolean;
   };
 }
 
@@ -75,7 +75,11 @@ export async function startApp(options: AppOptions): Promise<App> {
     nodeId,
     database: describeDatabase(config),
     deps,
-    demo: { accounts: seededEmails ?? demoEmails, password: DEMO_PASSWORD, isOpen: isDemoAllowed(config) },
+    demo: {
+      accounts: seededEmails ?? demoEmails,
+      password: DEMO_PASSWORD,
+      isLoginAllowed: isDemoAllowed(config),
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -30,16 +30,16 @@ function formatBanner({ url, demo, database }: App, config: Config): string {
     `  Socket.IO             ${url}/socket.io/`,
     `  Health, metrics       ${url}/readyz  ${url}/metrics`,
   ];
-  if (demo.isOpen && demo.accounts.length > 0)
+  if (demo.isLoginAllowed && demo.accounts.length > 0)
     lines.push('', `  Demo accounts         ${demo.accounts.join(', ')}; password: ${demo.password}`);
   if (database.startsWith('embedded'))
     lines.push('', '  Embedded database: for one process. Set DATABASE_URL to run more.');
   return `${lines.join('\n')}\n\n`;
 }
 
-function logDemo({ accounts, isOpen }: App['demo'], log: Logger): void {
+function logDemo({ accounts, isLoginAllowed }: App['demo'], log: Logger): void {
   if (accounts.length === 0) return;
-  if (isOpen) log.warn({ accounts }, 'demo accounts have their published password');
+  if (isLoginAllowed) log.warn({ accounts }, 'demo accounts have their published password');
   else log.warn({ accounts }, 'demo accounts are locked: HOST is not a loopback address, or DEMO is off');
 }
 
@@ -70,7 +70,7 @@ async function serve(config: Config, output: Output): Promise<void> {
   if (stopping.aborted) return;
   const { url, address, port, nodeId, database } = app;
   output.listening({ version, nodeId, database, url, address, port }, formatBanner(app, config));
-  if (!app.demo.isOpen || !process.stdout.isTTY) logDemo(app.demo, output.log);
+  if (!app.demo.isLoginAllowed || !process.stdout.isTTY) logDemo(app.demo, output.log);
 }
 
 /** Logs warnings and uncaught exceptions, which Node would write to standard error as text. */

@@ -24,7 +24,7 @@ interface HandshakeToken {
   readonly isBlank?: boolean;
 }
 
-export type UsageLog = Pick<ChannelUsage, 'keptDays' | 'note' | 'read'>;
+export type UsageLog = Pick<ChannelUsage, 'retentionDays' | 'record' | 'read'>;
 
 /** The dependencies of the bridge, passed in by `app.ts`. */
 export interface BridgeDeps {

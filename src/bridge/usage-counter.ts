@@ -26,14 +26,14 @@ export function createUsageCounter(
   return {
     countEvent(channel, account) {
       metrics.legacyEvents.inc({ channel, ...labels });
-      usage.note({ channel, ...kind, account });
+      usage.record({ channel, ...kind, account });
     },
     countConnection(actor) {
       const day = Math.floor(Date.now() / DAY_MS);
       const isSame = actor === undefined ? counted?.actor === undefined : isActor(actor, counted?.actor);
       if (counted?.day === day && isSame) return;
       counted = { day, actor };
-      usage.note({ channel: CONNECT, ...kind, account: actor });
+      usage.record({ channel: CONNECT, ...kind, account: actor });
     },
   };
 }

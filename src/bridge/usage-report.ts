@@ -36,8 +36,8 @@ export function createReportHandler(usage: UsageLog, countUsage: () => void): Re
     };
     const daysParam = new URL(request.url ?? '/', 'http://localhost').searchParams.get('days');
     const days = daysParam === null ? DEFAULT_DAYS : /^\d{1,2}$/.test(daysParam) ? Number(daysParam) : 0;
-    if (days < 1 || days > usage.keptDays)
-      return respond(400, `days is a number from 1 to ${usage.keptDays}.\n`);
+    if (days < 1 || days > usage.retentionDays)
+      return respond(400, `days is a number from 1 to ${usage.retentionDays}.\n`);
     try {
       respond(200, await readReport(days));
     } catch (error) {

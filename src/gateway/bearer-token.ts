@@ -92,7 +92,7 @@ export function findTokenInRequest(request: IncomingMessage): FoundToken | undef
   return firstOf([findTokenInHeaders(request), findToken(readParameters(request))]);
 }
 
-/** Finds the token of an upgrade request, also among the subprotocols, where browsers can send one outside the URL. */
+/** Finds the token of an upgrade request, including its subprotocols, where browsers can send one outside the URL. */
 export function findTokenInUpgrade(request: IncomingMessage): FoundToken | undefined {
   const protocols = request.headers['sec-websocket-protocol']?.split(',').map((name) => name.trim());
   return firstOf([findTokenInRequest(request), findToken({ protocols })]);

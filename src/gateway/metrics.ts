@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** Why a subscription left shared delivery and reads the event log on its own. */
+/** Reasons why a subscription leaves shared delivery and reads the event log on its own. */
 export type FallbackReason = 'SLOW' | 'GAP' | 'QUEUE_FULL' | 'EXECUTION_FAILED' | 'WRITE_FAILED';
 
 /** The metrics of a node. Every label has a bounded set of values. */

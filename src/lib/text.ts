@@ -57,7 +57,7 @@ export const looksEmpty = (text: string): boolean => !VISIBLE.test(text);
 
 /**
  * Parses a name of a circle, a conversation, a device or a person: in NFC, trimmed, with single spaces (RFC 8266).
- * Throws INVALID_INPUT, also when no character is visible.
+ * Throws INVALID_INPUT, including for a name without a visible character.
  */
 export function parseName(field: string, value: string, max = MAX_NAME_LENGTH): string {
   parseText(field, value, { max: MAX_DECOMPOSED_LENGTH * max });

@@ -64,8 +64,8 @@ function manageConnection(side) {
     const view = createConversationView(side);
     const onState = ({ payload: { variables }, status }) => {
       if (variables.id !== side.target.conversation.id) return;
-      if (status === 'behind') return view.reconnecting();
-      view.live();
+      if (status === 'behind') return view.showReconnecting();
+      view.showLive();
       void showPresence(side);
     };
     const onExpired = ({ payload: { variables } }) => reload(side, variables.id);
@@ -91,12 +91,12 @@ function subscribeAll(side, client, view) {
   const conversation = { id: target.conversation.id, after: cursors.conversation };
   subscribe(CONVERSATION_EVENTS, conversation, ({ conversationEvents: event }) => {
     cursors.conversation = event.cursor;
-    if (event.__typename !== 'StreamLive') view.show(event);
+    if (event.__typename !== 'StreamLive') view.addEvent(event);
   });
   const circle = { id: target.circle.id, after: cursors.circle };
   subscribe(CIRCLE_EVENTS, circle, ({ circleEvents: event }) => {
     cursors.circle = event.cursor;
-    if (event.__typename !== 'StreamLive') panel.note(`Circle: ${event.__typename}.`);
+    if (event.__typename !== 'StreamLive') panel.addNote(`Circle: ${event.__typename}.`);
   });
   subscribe(TYPING, { id: target.conversation.id }, ({ typing }) => {
     if (typing.actor.id !== account.id) panel.setTyping(typing.isTyping ? typing.actor.firstName : null);
@@ -104,7 +104,7 @@ function subscribeAll(side, client, view) {
   subscribe(PRESENCE, { id: target.circle.id }, ({ presence }) => {
     if (presence.actor.id !== other.id) return;
     setPresence(side, presence.online);
-    panel.note(`${other.firstName} is ${presence.online ? 'online' : 'offline'}.`);
+    panel.addNote(`${other.firstName} is ${presence.online ? 'online' : 'offline'}.`);
   });
 }
 
@@ -113,7 +113,7 @@ function showEnd(panel, problem) {
   const { code, reason } = problem;
   if (code === 4401 || code === 4403)
     return panel.setState('ended', `The session ended: ${reason}. Reload the page to log in again.`);
-  panel.note(`Subscription ended: ${problem[0]?.message ?? problem.message ?? reason}`);
+  panel.addNote(`Subscription ended: ${problem[0]?.message ?? problem.message ?? reason}`);
 }
 
 const setPresence = ({ other, panel }, isOnline) =>
@@ -124,7 +124,7 @@ async function showPresence(side) {
   try {
     setPresence(side, await readPresence(target, account, other, onFrame));
   } catch ({ message }) {
-    panel.note(message);
+    panel.addNote(message);
   }
 }
 
@@ -134,18 +134,18 @@ function createConversationView(side) {
   let missed = 0;
   let isLive = false;
   return {
-    show(event) {
+    addEvent(event) {
       if (!isLive) missed += 1;
       onEvent(event.__typename, senderOf(side, event));
       showEvent(side, event, !isLive);
     },
-    live() {
+    showLive() {
       isLive = true;
       panel.setState('online', 'Connected: graphql-transport-ws');
-      if (missed > 0) panel.note(`Resumed after the cursor: ${missed} replayed.`);
+      if (missed > 0) panel.addNote(`Resumed after the cursor: ${missed} replayed.`);
       missed = 0;
     },
-    reconnecting() {
+    showReconnecting() {
       isLive = false;
       panel.setState('reconnecting', 'Connection lost, reconnecting…');
     },
@@ -162,8 +162,8 @@ async function reload({ target, account, panel, cursors, onFrame }, id) {
   cursors.conversation = data.cursors.conversation;
   panel.clear();
   panel.setName(data.name);
-  panel.note('Offline for too long to resume: showing the newest messages.');
-  for (const message of data.messages) panel.message(toPanelMessage(message, account));
+  panel.addNote('Offline for too long to resume: showing the newest messages.');
+  for (const message of data.messages) panel.addMessage(toPanelMessage(message, account));
   return cursors.conversation;
 }
 
@@ -177,7 +177,7 @@ function showEvent({ panel, account, stopwatch }, event, isMissed) {
       const line = toPanelMessage(event.message, account);
       const after = line.isOwn || isMissed ? undefined : stopwatch.stop('graphql', line.text);
       if (!line.isOwn) panel.setTyping(null);
-      return panel.message({ ...line, after, isMissed });
+      return panel.addMessage({ ...line, after, isMissed });
     }
     case 'MessageUpdated':
       return panel.editMessage(event.message.legacyId, event.message.text);
@@ -185,8 +185,8 @@ function showEvent({ panel, account, stopwatch }, event, isMissed) {
       return panel.removeMessage(event.messageId.replace('Message:', ''));
     case 'ConversationUpdated':
       panel.setName(event.conversation.name);
-      return panel.note(`The conversation is now called “${event.conversation.name}”.`);
+      return panel.addNote(`The conversation is now called “${event.conversation.name}”.`);
     default:
-      return panel.note(`Conversation: ${event.__typename}.`);
+      return panel.addNote(`Conversation: ${event.__typename}.`);
   }
 }

@@ -51,7 +51,7 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
     request('join_conversation', { ...conversation, after_message_id: state.newest }).then(
       () => true,
       () => {
-        panel.note('Offline for too long to resume: showing the newest messages.');
+        panel.addNote('Offline for too long to resume: showing the newest messages.');
         return false;
       },
     );
@@ -59,7 +59,7 @@ export function createLegacySide({ io, account, other, target, newest, panel, on
   const show = (line) => {
     if (state.buffered !== null) return state.buffered.push(line);
     state.newest = line.id;
-    panel.message(line);
+    panel.addMessage(line);
   };
 
   const handlers = createHandlers({ account, other, target, panel, show, stopwatch, settle, showPresence });
@@ -133,17 +133,18 @@ function createHandlers({ account, other, target, panel, show, stopwatch, settle
       if (user !== account.email) panel.setTyping(is_writing ? (device ? 'The device' : nameOf(user)) : null);
     },
     async conversation({ event, user }) {
-      if (event !== 'update') return panel.note(`Conversation: ${[event, user].filter(Boolean).join(', ')}.`);
+      if (event !== 'update')
+        return panel.addNote(`Conversation: ${[event, user].filter(Boolean).join(', ')}.`);
       const name = await readName(target, account);
       panel.setName(name);
-      panel.note(`The conversation is now called “${name}”.`);
+      panel.addNote(`The conversation is now called “${name}”.`);
     },
     circle({ event, user }) {
       const isPresence = event === 'connect' || event === 'disconnect';
-      if (!isPresence) return panel.note(`Circle: ${[event, user].filter(Boolean).join(', ')}.`);
+      if (!isPresence) return panel.addNote(`Circle: ${[event, user].filter(Boolean).join(', ')}.`);
       if (user !== other.email) return;
       showPresence(event === 'connect');
-      panel.note(`${other.firstName} is ${event === 'connect' ? 'online' : 'offline'}.`);
+      panel.addNote(`${other.firstName} is ${event === 'connect' ? 'online' : 'offline'}.`);
     },
   };
 }
@@ -156,7 +157,7 @@ function watchConnection({ socket, state, panel, onFrame, join, settle }) {
     engine.on('upgrade', ({ name }) => {
       state.transports.push(name);
       onFrame('received', 'upgrade', { transport: name });
-      panel.describe(describe(state));
+      panel.setStateText(describe(state));
     });
   });
   socket.on('disconnect', (reason) => {

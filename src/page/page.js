@@ -49,7 +49,7 @@ const createSide = (name, details) => ({
 function fillPanel({ panel, account }, protocol, { name, messages }) {
   panel.setTitle(`${account.firstName}, ${protocol}`, account.firstName);
   panel.setName(name);
-  for (const message of messages) panel.message(toPanelMessage(message, account));
+  for (const message of messages) panel.addMessage(toPanelMessage(message, account));
 }
 
 async function start() {

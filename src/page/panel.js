@@ -41,7 +41,7 @@ export function createPanel(root, { client, mayRename }) {
       panel.setTyping(null);
     },
     /** Replaces the text of the online state. */
-    describe(text) {
+    setStateText(text) {
       if (root.dataset.state === 'online') find('.state').textContent = text;
     },
     setTitle(title, writer) {
@@ -58,8 +58,8 @@ export function createPanel(root, { client, mayRename }) {
       find('.presence').dataset.online = isOnline;
     },
     setTyping: showTyping(find('.typing')),
-    note: (text) => add(element('li', 'note', text)),
-    message: (message) => add(createMessageItem(message)),
+    addNote: (text) => add(element('li', 'note', text)),
+    addMessage: (message) => add(createMessageItem(message)),
     editMessage(id, text) {
       const line = findMessageText(id);
       if (line) line.textContent = text;
@@ -71,14 +71,14 @@ export function createPanel(root, { client, mayRename }) {
 }
 
 function connectControls({ root, composer, input, toggle, rename, actions, panel }) {
-  const attempt = (action) => action.catch((error) => panel.note(`Failed: ${error.message}`));
+  const attempt = (action) => action.catch((error) => panel.addNote(`Failed: ${error.message}`));
   const typing = watchTyping(input, (isTyping) => attempt(actions.type(isTyping)));
   composer.addEventListener('submit', (event) => {
     event.preventDefault();
     const text = input.value;
     input.value = '';
     actions.send(text).catch((error) => {
-      panel.note(`Possibly not sent: ${error.message}`);
+      panel.addNote(`Possibly not sent: ${error.message}`);
       // Keeps what the user has typed since.
       if (input.value === '') input.value = text;
     });

@@ -14,7 +14,7 @@ export interface Context {
   readonly session: Session | null;
   /** Aborted when the caller's connection or request ends, with an `EndReason` when the server ends it. */
   readonly signal: AbortSignal | undefined;
-  /** Buffer budget shared by the streams of the connection; undefined if each has its own. */
+  /** Buffer budget shared by the streams of the connection; undefined if each stream has a budget of its own. */
   readonly budget: BufferBudget | undefined;
   /** `Last-Event-ID` of a reconnecting SSE client: newer than the argument `after` of the operation that it repeats. */
   readonly resumeAfter: string | null;

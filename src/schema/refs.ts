@@ -1,4 +1,4 @@
-// Refs of the types that refer to each other. Each noun's file implements its own.
+// Refs of the types that refer to each other. The file of each entity implements its type.
 import type {
   Circle as CircleRow,
   Conversation as ConversationRow,

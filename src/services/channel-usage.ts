@@ -32,9 +32,10 @@ export interface UsageReport {
 
 /** Counts uses of legacy channels by day and account. Buffers them and writes to the database every minute. */
 export interface ChannelUsage extends AsyncDisposable {
-  /** Days that a use is kept. */
-  readonly keptDays: number;
-  note(use: Use): void;
+  /** Days after which a use is deleted. */
+  readonly retentionDays: number;
+  /** Counts a use. */
+  record(use: Use): void;
   /** Returns the uses of the last `days` days, today included: other nodes' are up to a minute old. */
   read(days: number): Promise<UsageReport>;
 }
@@ -65,8 +66,8 @@ export function createChannelUsage({ db, log }: { readonly db: Db; readonly log:
   };
 
   return {
-    keptDays: USAGE_RETENTION_DAYS,
-    note({ account, ...use }) {
+    retentionDays: USAGE_RETENTION_DAYS,
+    record({ account, ...use }) {
       add({ ...use, day: daysAgo(0), account: account === undefined ? '' : accountTopic(account), uses: 1 });
     },
     async read(days) {

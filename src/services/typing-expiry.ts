@@ -6,7 +6,7 @@ import type { Ephemeral, Topic } from '../events/event.ts';
 
 export type Typing = Extract<Ephemeral, { type: 'typing' }>;
 
-/** Publishes `isTyping: false` for clients that do not (contract decision 21). */
+/** Publishes `isTyping: false` for clients that stop typing without publishing it. */
 export interface TypingExpiry extends Disposable {
   /** Called when this node publishes a change. It then also publishes the expiry, to every node. */
   onPublished(typing: Typing): void;

@@ -206,7 +206,7 @@ export async function startFakeBridge(
       throw unauthenticated();
     },
     conversationExists: async () => true,
-    usage: { keptDays: 1, note: () => {}, read: () => Promise.reject(new Error('not faked')) },
+    usage: { retentionDays: 1, record: () => {}, read: () => Promise.reject(new Error('not faked')) },
     openStream: () => Promise.reject(new Error('not faked')),
     originAllowed: ({ headers }) => headers.origin !== 'https://evil.example',
   };

@@ -23,8 +23,8 @@ const emptySummary = {
 function createFakeUsage(read: UsageLog['read'] = async () => emptySummary) {
   const notes: string[] = [];
   const usage: UsageLog = {
-    keptDays: 90,
-    note: ({ channel, account }) => void notes.push(`${channel} ${account?.id ?? 'anonymous'}`),
+    retentionDays: 90,
+    record: ({ channel, account }) => void notes.push(`${channel} ${account?.id ?? 'anonymous'}`),
     read,
   };
   return { notes, usage };

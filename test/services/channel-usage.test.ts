@@ -35,10 +35,10 @@ test('uses of several nodes are summed, and each account counts once', async () 
   await using first = createChannelUsage({ db, log });
   await using second = createChannelUsage({ db, log });
   for (const uses of [first, second]) {
-    uses.note(createUse(7));
-    uses.note(createUse(7));
-    uses.note(createUse(8, { protocol: 4, library: 'js 3.x-4.x' }));
-    uses.note(createUse(7, { protocol: 4, library: 'js 3.x-4.x' }));
+    uses.record(createUse(7));
+    uses.record(createUse(7));
+    uses.record(createUse(8, { protocol: 4, library: 'js 3.x-4.x' }));
+    uses.record(createUse(7, { protocol: 4, library: 'js 3.x-4.x' }));
   }
   await Promise.all([first.read(1), second.read(1)]);
   const { since, until, channels, clients } = await first.read(1);
@@ -53,7 +53,7 @@ test('uses of several nodes are summed, and each account counts once', async () 
 test('clients without authentication count as uses of no account', async () => {
   const { db } = await openTestDatabase();
   await using uses = createChannelUsage({ db, log });
-  uses.note(createUse(undefined, { channel: 'webrtc_stun_info' }));
+  uses.record(createUse(undefined, { channel: 'webrtc_stun_info' }));
   expect((await uses.read(1)).channels).toEqual([
     { channel: 'webrtc_stun_info', ...createSummary([0, 0, 0], 1) },
   ]);
@@ -62,7 +62,7 @@ test('clients without authentication count as uses of no account', async () => {
 test('a report covers the requested days, and uses are removed after 90', async () => {
   await using deps = await createTestDeps();
   await using uses = createChannelUsage(deps);
-  uses.note(createUse(7));
+  uses.record(createUse(7));
   await uses.read(1);
   await backdateUses(deps.db, 2);
   expect((await uses.read(2)).channels).toEqual([]);
@@ -78,11 +78,11 @@ test('a report covers the requested days, and uses are removed after 90', async 
 test('uses whose write failed are written later, once', async () => {
   const { db } = await openTestDatabase();
   await using uses = createChannelUsage({ db, log });
-  uses.note(createUse(7));
+  uses.record(createUse(7));
   await sql`alter table channel_uses rename to renamed_uses`.execute(db);
   await expect(uses.read(1)).rejects.toThrow();
   await sql`alter table renamed_uses rename to channel_uses`.execute(db);
-  uses.note(createUse(7));
+  uses.record(createUse(7));
   expect((await uses.read(1)).channels).toMatchObject([{ accounts: 1, uses: 2 }]);
   expect((await uses.read(1)).channels).toMatchObject([{ uses: 2 }]);
 });
@@ -91,7 +91,7 @@ test('buffered uses are written at disposal', async () => {
   const { db } = await openTestDatabase();
   {
     await using uses = createChannelUsage({ db, log });
-    uses.note(createUse(7));
+    uses.record(createUse(7));
   }
   await using next = createChannelUsage({ db, log });
   expect((await next.read(1)).channels).toMatchObject([{ uses: 1 }]);

@@ -21,7 +21,7 @@ export interface OperationLog {
     startedAt: number,
   ): void;
   streamOpened(operation: LoggedOperation, topic: string | undefined): void;
-  /** `error` is the one the server ends the stream with; undefined when the client or the connection ended it. */
+  /** `error` is the error that the server ended the stream with; undefined when the client or the connection ended it. */
   streamEnded(operation: LoggedOperation, topic: string | undefined, error: GraphQLError | undefined): void;
 }
 

@@ -4,7 +4,7 @@ import type { Semaphore } from '../../lib/semaphore.ts';
 import type { Context } from '../../schema/context.ts';
 import type { Receiver } from './fan-out.ts';
 
-/** An operation to run. This engine has parsed and validated the document, or it is one of our own. */
+/** An operation to run. Its document was parsed and validated by this engine, or belongs to the bridge. */
 export interface Operation {
   readonly document: DocumentNode;
   readonly operationName?: string | null | undefined;

@@ -4,7 +4,7 @@ import type { FormatError } from './format-error.ts';
 
 /**
  * Results of a subscription. Throws a formatted error when the server ends the subscription; `return()` closes it at any
- * time, also while `next()` is pending.
+ * time, even while `next()` is pending.
  */
 export type ResultStream = AsyncIterableIterator<ExecutionResult, undefined> & {
   return(): Promise<IteratorResult<ExecutionResult, undefined>>;
@@ -86,7 +86,7 @@ class Results implements ResultStream {
 
 const cursors = new WeakMap<ExecutionResult, string>();
 
-/** Returns the cursor after a result of a durable subscription, also when the client did not select it. */
+/** Returns the cursor after a result of a durable subscription, even if the client did not select it. */
 export const cursorOf = (result: ExecutionResult): string | undefined => cursors.get(result);
 
 function rememberCursor(result: ExecutionResult, event: unknown): ExecutionResult {

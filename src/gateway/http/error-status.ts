@@ -24,22 +24,22 @@ export function withCodes(
 }
 
 /**
- * Sets `extensions.http`, which Yoga reads and removes: the status of the error's code, or the one that `marked` has. With
- * `spec`, Yoga ignores the status where the specifications say 200: for a rejected document with `Accept:
- * application/json`, and for any error with `Accept: text/event-stream` alone
+ * Sets `extensions.http`, which Yoga reads and removes: the status of the error's code, or that of `original`, the error
+ * before formatting. With `spec`, Yoga ignores the status where the specifications say 200: for a rejected document with
+ * `Accept: application/json`, and for any error with `Accept: text/event-stream` alone
  * (https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md).
  */
 export function withStatus(
   error: GraphQLError,
-  marked: GraphQLError = error,
+  original: GraphQLError = error,
   streamed = false,
 ): GraphQLError {
   const { message, nodes, source, positions, path, extensions } = error;
   const status = ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http;
   const http = {
     status,
-    ...marked.extensions['http'],
-    spec: streamed || (status === 400 && codeOf(marked) !== undefined),
+    ...original.extensions['http'],
+    spec: streamed || (status === 400 && codeOf(original) !== undefined),
   };
   return new GraphQLError(message, { nodes, source, positions, path, extensions: { ...extensions, http } });
 }

@@ -35,7 +35,7 @@ export interface EventStreams {
 export function createEventStreams(ports: Ports, drainSignal: AbortSignal): EventStreams {
   const { deps, engine, formatError, metrics } = ports;
   const { log } = deps;
-  /** Yoga wraps the results of a subscription and passes on nothing else, so its connection is found by its request. */
+  /** Connections by request: Yoga passes on only the results of a subscription, wrapped, and its request. */
   const byRequest = new WeakMap<Request, SseConnection>();
   const connections = new Set<SseConnection>();
   let connectionCount = 0;

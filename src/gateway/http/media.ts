@@ -21,7 +21,7 @@ const DOWNLOADS = '/media/';
 /** Types served inline. Others are attachments, as HTML or SVG would run scripts in our origin. */
 const INLINE_TYPES = /^(image\/(png|jpeg|gif|webp|avif|bmp)|audio\/|video\/)/;
 
-/** Legacy apps show these texts to users (legacy contract). */
+/** Legacy apps show these texts to users, so they must stay as they are. */
 const LEGACY_MESSAGES: Partial<Record<ErrorCode, string>> = {
   NOT_FOUND: 'Media introuvable',
   FORBIDDEN: 'Vous ne pouvez pas upload ce media',
