@@ -126,7 +126,7 @@ const createItemOf =
  * Unless detached, every event passes through `pull`, which decides between the buffers, the log and waiting; `#readPage`
  * and `onEvent` only fill the buffers.
  *
- * A class instead of closures, to save memory: most subscribers are idle, and its fields are what one costs.
+ * A class instead of closures: its fields are the memory that an idle subscriber costs, and most subscribers are idle.
  */
 class StreamReader extends PullIterator<StreamItem> implements EventStream, Follower, DetachedReader {
   readonly topic: Topic;

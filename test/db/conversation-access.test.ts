@@ -96,20 +96,23 @@ test('all operations agree about access, for each actor and conversation, and af
     await createUser(deps, 'eve'),
   ];
   const circle = await createCircle(deps, ann, bob);
-  const other = await createCircle(deps, eve, ann);
-  const [device, otherDevice] = [await createDevice(deps, circle, ann), await createDevice(deps, other, eve)];
-  const all = {
+  const otherCircle = await createCircle(deps, eve, ann);
+  const [device, otherDevice] = [
+    await createDevice(deps, circle, ann),
+    await createDevice(deps, otherCircle, eve),
+  ];
+  const conversationsByName = {
     both: [await createConversation(deps, circle, ann, bob), ann.actor],
     'ann alone': [await createConversation(deps, circle, ann), ann.actor],
     'ann and the device': [await createConversation(deps, circle, ann), ann.actor],
-    'eve alone': [await createConversation(deps, other, eve), eve.actor],
-    'eve and the device': [await createConversation(deps, other, eve), eve.actor],
+    'eve alone': [await createConversation(deps, otherCircle, eve), eve.actor],
+    'eve and the device': [await createConversation(deps, otherCircle, eve), eve.actor],
   } as const;
   for (const name of ['ann and the device', 'eve and the device'] as const) {
-    const [{ id }, owner] = all[name];
+    const [{ id }, owner] = conversationsByName[name];
     await conversations.setDeviceAccess(deps, owner, { conversationId: id, allowed: true });
   }
-  await expectAccess(deps, all, {
+  await expectAccess(deps, conversationsByName, {
     ann: [ann.actor, 'both', 'ann alone', 'ann and the device'],
     bob: [bob.actor, 'both'],
     eve: [eve.actor, 'eve alone', 'eve and the device'],
@@ -118,7 +121,7 @@ test('all operations agree about access, for each actor and conversation, and af
   });
 
   rule.tighten();
-  await expectAccess(deps, all, {
+  await expectAccess(deps, conversationsByName, {
     ann: [ann.actor, 'both', 'ann alone', 'ann and the device'],
     bob: [bob.actor],
     eve: [eve.actor, 'eve alone', 'eve and the device'],

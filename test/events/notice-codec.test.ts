@@ -4,7 +4,7 @@ import type { Notice } from '../../src/events/bus.ts';
 import { createDecoder, encodeNotice } from '../../src/events/cluster/notice-codec.ts';
 import { createNumberedEvent, TOPIC, createTyping, createActorView } from '../harness/event-core.ts';
 
-const MAX = 7_900;
+const MAX_BYTES = 7_900;
 
 const createSignalNotice = (content: unknown): Notice => ({
   kind: 'ephemeral',
@@ -18,8 +18,8 @@ const createEventNotice = (text: string): Notice => ({
 
 /** Encodes a notice and decodes its texts on another node. */
 function transmit(notice: Notice, decode = createDecoder('ff')): (Notice | undefined)[] {
-  const texts = encodeNotice('aa', 1, notice, MAX);
-  for (const text of texts) expect(Buffer.byteLength(text)).toBeLessThanOrEqual(MAX);
+  const texts = encodeNotice('aa', 1, notice, MAX_BYTES);
+  for (const text of texts) expect(Buffer.byteLength(text)).toBeLessThanOrEqual(MAX_BYTES);
   return texts.map(decode);
 }
 
@@ -61,7 +61,7 @@ test('a large signal is sent in chunks, unchanged', () => {
 });
 
 test('a signal beyond the maximum size is dropped', () => {
-  expect(encodeNotice('aa', 1, createSignalNotice('x'.repeat(3_000_000)), MAX)).toEqual([]);
+  expect(encodeNotice('aa', 1, createSignalNotice('x'.repeat(3_000_000)), MAX_BYTES)).toEqual([]);
 });
 
 test('the largest signal that the domain accepts can be sent, in any encoding', () => {
@@ -78,10 +78,10 @@ test('a node ignores its own texts', () => {
 
 test('chunks of several senders do not mix, and an incomplete set is dropped', () => {
   const decode = createDecoder('ff');
-  const a = encodeNotice('aa', 1, createSignalNotice('a'.repeat(20_000)), MAX);
-  const b = encodeNotice('bb', 1, createSignalNotice('b'.repeat(20_000)), MAX);
-  const incomplete = encodeNotice('aa', 2, createSignalNotice('c'.repeat(20_000)), MAX).toSpliced(1, 1);
-  const complete = encodeNotice('aa', 3, createSignalNotice('d'.repeat(20_000)), MAX);
+  const a = encodeNotice('aa', 1, createSignalNotice('a'.repeat(20_000)), MAX_BYTES);
+  const b = encodeNotice('bb', 1, createSignalNotice('b'.repeat(20_000)), MAX_BYTES);
+  const incomplete = encodeNotice('aa', 2, createSignalNotice('c'.repeat(20_000)), MAX_BYTES).toSpliced(1, 1);
+  const complete = encodeNotice('aa', 3, createSignalNotice('d'.repeat(20_000)), MAX_BYTES);
   const texts = [...a.flatMap((text, index) => [text, b[index] ?? '']), ...incomplete, ...complete];
   const notices = texts.map(decode).filter((notice) => notice !== undefined);
   expect(notices).toEqual([
@@ -99,7 +99,7 @@ test('any other text on the channel is ignored', () => {
 
 test('equal notices have different texts, as PostgreSQL drops duplicates within a transaction', () => {
   const notice: Notice = { kind: 'ephemeral', ephemeral: createTyping(1) };
-  expect(encodeNotice('aa', 1, notice, MAX)).not.toEqual(encodeNotice('aa', 2, notice, MAX));
+  expect(encodeNotice('aa', 1, notice, MAX_BYTES)).not.toEqual(encodeNotice('aa', 2, notice, MAX_BYTES));
 });
 
 test('binary data of a signal is preserved at any path and beside any value', () => {

@@ -53,8 +53,8 @@ test('rejected events are not retried in a loop, but sent at the next opportunit
 
 test('nothing is sent while no other node is listening, and recent positions are sent to a node that joins', async () => {
   const { notifier, state } = createFakeNotifier();
-  let isAlone = true;
-  const sender = createNoticeSender('abcd', notifier, () => isAlone);
+  let hasNoPeers = true;
+  const sender = createNoticeSender('abcd', notifier, () => hasNoPeers);
   sender.add([createDeletionNotice(1, 1)]);
   sender.expireDirtyTopics();
   sender.add([createDeletionNotice(2, 1), createDeletionNotice(3, 1)]);
@@ -63,7 +63,7 @@ test('nothing is sent while no other node is listening, and recent positions are
   sender.catchUp();
   await waitUntilSettled();
   expect(state.attempts).toBe(0);
-  isAlone = false;
+  hasNoPeers = false;
   sender.expireDirtyTopics();
   sender.catchUp();
   await waitUntilSettled();
@@ -75,14 +75,14 @@ test('nothing is sent while no other node is listening, and recent positions are
 
 test('positions are kept while disconnected, regardless of how long', async () => {
   const { notifier, state } = createFakeNotifier();
-  let isAlone = true;
-  const sender = createNoticeSender('abcd', notifier, () => isAlone);
+  let hasNoPeers = true;
+  const sender = createNoticeSender('abcd', notifier, () => hasNoPeers);
   state.isConnected = false;
   sender.add([createDeletionNotice(1, 1)]);
   sender.expireDirtyTopics();
   sender.expireDirtyTopics();
   state.isConnected = true;
-  isAlone = false;
+  hasNoPeers = false;
   sender.catchUp();
   await waitUntilSettled();
   expect(state.notices).toEqual([{ kind: 'advanced', topic: 'user:1', seq: 1 }]);
@@ -90,8 +90,8 @@ test('positions are kept while disconnected, regardless of how long', async () =
 
 test('ephemeral notices are not sent to a node that joins later', async () => {
   const { notifier, state } = createFakeNotifier();
-  let isAlone = false;
-  const sender = createNoticeSender('abcd', notifier, () => isAlone);
+  let hasNoPeers = false;
+  const sender = createNoticeSender('abcd', notifier, () => hasNoPeers);
   const typing: Notice = {
     kind: 'ephemeral',
     ephemeral: { type: 'typing', topic: 'conversation:1', actor: createActorView(1), isTyping: true },
@@ -99,9 +99,9 @@ test('ephemeral notices are not sent to a node that joins later', async () => {
   sender.add([createDeletionNotice(1, 1)]);
   // The first one is in flight.
   sender.add([typing, createDeletionNotice(2, 1)]);
-  isAlone = true;
+  hasNoPeers = true;
   await waitUntilSettled();
-  isAlone = false;
+  hasNoPeers = false;
   sender.catchUp();
   await waitUntilSettled();
   expect(state.notices.map((notice) => notice?.kind)).toEqual(['event', 'advanced']);

@@ -109,14 +109,14 @@ class DatabaseModel {
   readonly deleted = new Set<number>();
 
   append(events: readonly DomainEvent[]): LogEntry[] {
-    const added = events.map((event, index) => ({
+    const newEntries = events.map((event, index) => ({
       topic: TOPIC,
       seq: this.entries.length + index + 1,
       event,
       at: '2026-01-01T00:00:00.000Z',
     }));
-    this.entries.push(...added);
-    return added;
+    this.entries.push(...newEntries);
+    return newEntries;
   }
 
   get range() {
@@ -135,8 +135,8 @@ class DatabaseModel {
       readRange: () => query(() => this.range),
       readAfter: (_topic, afterSeq, limit) =>
         query(() => {
-          const from = Math.max(afterSeq, this.trimmed);
-          return { range: this.range, entries: this.entries.slice(from, from + limit) };
+          const startSeq = Math.max(afterSeq, this.trimmed);
+          return { range: this.range, entries: this.entries.slice(startSeq, startSeq + limit) };
         }),
       readHeads: () => query(() => new Map([[TOPIC as string, this.entries.length]])),
     };
@@ -145,10 +145,10 @@ class DatabaseModel {
 
 interface Reader {
   readonly member: number;
-  /** Position to start after. */
-  readonly after: number | undefined;
+  /** Position to start after; undefined starts at the head. */
+  readonly afterSeq: number | undefined;
   /** Head of the log when access was granted. */
-  grantedAt: number;
+  authorizedSeq: number;
   readonly items: StreamItem[];
   readonly session: AbortController;
   stream: EventStream | undefined;
@@ -160,7 +160,7 @@ interface Reader {
   stall: PromiseWithResolvers<void> | undefined;
 }
 
-const positionOf = (item: StreamItem | undefined): number =>
+const seqOf = (item: StreamItem | undefined): number =>
   item === undefined ? 0 : parseCursor(EPOCH, TOPIC, item.cursor);
 
 /** Runs a history. With `lossless` delivery no event has to be found by comparison. */
@@ -198,15 +198,15 @@ async function runHistory(
   };
 
   const openReader = (node: number, member: number, resume: boolean): void => {
-    const former = resume
+    const previousReader = resume
       ? readers.findLast((reader) => reader.member === member && reader.items.length > 0)
       : undefined;
-    const last = former?.items.at(-1);
-    const after = last && positionOf(last);
+    const lastItem = previousReader?.items.at(-1);
+    const afterSeq = lastItem && seqOf(lastItem);
     const reader: Reader = {
       member,
-      after,
-      grantedAt: 0,
+      afterSeq,
+      authorizedSeq: 0,
       items: [],
       session: new AbortController(),
       stream: undefined,
@@ -223,13 +223,13 @@ async function runHistory(
           {
             topic: TOPIC,
             actor: actorOf(member),
-            after: after === undefined ? null : encodeCursor(EPOCH, TOPIC, after),
+            after: afterSeq === undefined ? null : encodeCursor(EPOCH, TOPIC, afterSeq),
             signal: reader.session.signal,
             budget: budgets[member % budgets.length],
             async authorize() {
               await scheduler.schedule(Promise.resolve(), 'the permission is read');
               const allowed = database.members.has(member);
-              reader.grantedAt = database.entries.length;
+              reader.authorizedSeq = database.entries.length;
               await scheduler.schedule(Promise.resolve(), 'the permission is returned');
               if (!allowed) throw forbidden('No member.');
             },
@@ -327,13 +327,13 @@ function connectBus(bus: Bus, peers: readonly Bus[], scheduler: Scheduler, deliv
     send(notices) {
       for (const peer of peers) {
         for (const notice of notices) {
-          const fate = String(delivery.next().value);
-          if (fate === 'lost') continue;
+          const outcome = String(delivery.next().value);
+          if (outcome === 'lost') continue;
           const forwarded: Notice =
-            fate === 'shrunk' && notice.kind === 'event'
+            outcome === 'shrunk' && notice.kind === 'event'
               ? { kind: 'advanced', topic: notice.envelope.topic, seq: notice.envelope.seq }
               : notice;
-          for (let times = fate === 'twice' ? 2 : 1; times > 0; times -= 1)
+          for (let times = outcome === 'twice' ? 2 : 1; times > 0; times -= 1)
             void scheduler
               .schedule(Promise.resolve(), 'the network delivers')
               .then(() => peer.receive(forwarded));
@@ -362,53 +362,55 @@ async function readStream(reader: Reader, open: () => Promise<EventStream>): Pro
 /** Expects that a reader received what the stream guarantees. */
 function expectGuarantees(reader: Reader, database: DatabaseModel): void {
   const events = reader.items.filter((item) => item.type === 'event');
-  const positions = reader.items.map(positionOf);
-  const eventPositions = events.map(positionOf);
+  const seqs = reader.items.map(seqOf);
+  const eventSeqs = events.map(seqOf);
   // In order after its cursor, without a gap or a duplicate.
-  const start = reader.after ?? positions[0] ?? 0;
-  const first = reader.after === undefined && reader.items[0]?.type === 'event' ? start - 1 : start;
-  expect(eventPositions).toEqual(eventPositions.map((_, index) => first + index + 1));
+  const startSeq = reader.afterSeq ?? seqs[0] ?? 0;
+  const seqBeforeFirst =
+    reader.afterSeq === undefined && reader.items[0]?.type === 'event' ? startSeq - 1 : startSeq;
+  expect(eventSeqs).toEqual(eventSeqs.map((_, index) => seqBeforeFirst + index + 1));
   // One `live` item, at the position reached.
-  const live = reader.items.findIndex((item) => item.type === 'live');
+  const liveIndex = reader.items.findIndex((item) => item.type === 'live');
   expect(reader.items.filter((item) => item.type === 'live').length).toBeLessThanOrEqual(1);
-  if (live > 0) expect(positions[live]).toBe(positions[live - 1]);
-  if (live === 0) expect(positions[0]).toBe(start);
+  if (liveIndex > 0) expect(seqs[liveIndex]).toBe(seqs[liveIndex - 1]);
+  if (liveIndex === 0) expect(seqs[0]).toBe(startSeq);
   // Nothing follows the event that ended the access after it was granted.
   const removal = database.entries.find(
     (entry) =>
-      entry.seq > reader.grantedAt &&
+      entry.seq > reader.authorizedSeq &&
       accessEndReason(actorOf(reader.member), toEnvelope(entry).event) !== undefined,
   );
-  expect(eventPositions.at(-1) ?? 0).toBeLessThanOrEqual(removal?.seq ?? Infinity);
+  expect(eventSeqs.at(-1) ?? 0).toBeLessThanOrEqual(removal?.seq ?? Infinity);
   if (reader.error !== undefined)
-    return expectValidEnd(reader, eventPositions.at(-1) ?? start, database, removal);
+    return expectValidEnd(reader, eventSeqs.at(-1) ?? startSeq, database, removal);
   if (reader.isClosed) return;
   // A reader that reads and has not ended has access, is live, and has received everything.
   expect(reader.isEnded).toBe(false);
   expect(removal).toBeUndefined();
-  expect(live).toBeGreaterThanOrEqual(0);
-  expect(positions.at(-1)).toBe(database.entries.length);
+  expect(liveIndex).toBeGreaterThanOrEqual(0);
+  expect(seqs.at(-1)).toBe(database.entries.length);
 }
 
 /** Expects that the stream ended for a valid reason. */
 function expectValidEnd(
   reader: Reader,
-  reached: number,
+  lastSeq: number,
   database: DatabaseModel,
   removal: LogEntry | undefined,
 ): void {
   if (!(reader.error instanceof DomainError)) throw reader.error;
   const { code, details } = reader.error;
-  const last = reader.items.at(-1);
-  const ended = last?.type === 'event' ? accessEndReason(actorOf(reader.member), last.event) : undefined;
-  if (details.reason === 'KICKED') expect(ended).toBe('KICKED');
+  const lastItem = reader.items.at(-1);
+  const endReason =
+    lastItem?.type === 'event' ? accessEndReason(actorOf(reader.member), lastItem.event) : undefined;
+  if (details.reason === 'KICKED') expect(endReason).toBe('KICKED');
   // The event of the deletion on this topic was committed with it, and is delivered before the end unless it was trimmed.
   else if (details.reason === 'ACCOUNT_DELETED' && (removal?.seq ?? 0) > database.trimmed)
-    expect(positionOf(last)).toBe(removal?.seq);
+    expect(seqOf(lastItem)).toBe(removal?.seq);
   else if (details.reason !== undefined)
-    expect([ended, reader.session.signal.reason]).toContain(details.reason);
+    expect([endReason, reader.session.signal.reason]).toContain(details.reason);
   else if (code === 'CURSOR_EXPIRED')
-    expect(parseCursor(EPOCH, TOPIC, details.oldest ?? '')).toBeGreaterThan(reached);
+    expect(parseCursor(EPOCH, TOPIC, details.oldest ?? '')).toBeGreaterThan(lastSeq);
   else expect(code).toBe('FORBIDDEN');
 }
 
@@ -421,7 +423,7 @@ test(`${HISTORIES} random histories of commits, deliveries, readers and removals
       fc.boolean(),
       async (scheduler, history, fates, lossless) => {
         const delivery = fates
-          .map((fate) => (lossless && fate === 'lost' ? 'delivered' : fate))
+          .map((outcome) => (lossless && outcome === 'lost' ? 'delivered' : outcome))
           [Symbol.iterator]();
         await runHistory(scheduler, history, delivery, lossless);
       },

@@ -22,7 +22,7 @@ import { range } from '../harness/numbers.ts';
 
 const silent = createLogger('silent');
 /** Page size of a tail. */
-const PAGE = 200;
+const PAGE_SIZE = 200;
 const ALL = '2100-01-01T00:00:00.000Z';
 const NEVER = '2000-01-01T00:00:00.000Z';
 
@@ -43,9 +43,9 @@ async function followTopic(core: Pick<Core, 'tails'>) {
     onEphemeral: (ephemeral) => void ephemerals.push(ephemeral),
     onGap: () => void (gaps += 1),
   });
-  const waitForPosition = (position: number) =>
-    vi.waitFor(() => expect(tail.deliveredSeq).toBe(position), { timeout: 5_000 });
-  return { tail, numbers, ephemerals, unfollow, waitForPosition, gaps: () => gaps };
+  const waitForSeq = (seq: number) =>
+    vi.waitFor(() => expect(tail.deliveredSeq).toBe(seq), { timeout: 5_000 });
+  return { tail, numbers, ephemerals, unfollow, waitForSeq, gaps: () => gaps };
 }
 
 /** Commits events without notifying this node. Returns the notices. */
@@ -76,20 +76,20 @@ test('a topic without a log has no tail until the log is created', async () => {
 
 test('a duplicate notice is delivered once', async () => {
   const core = await createTestCore();
-  const { numbers, waitForPosition } = await followTopic(core);
+  const { numbers, waitForSeq } = await followTopic(core);
   const [first, second] = await commitOnOtherNode(core, 1, 2);
   for (const notice of [first, first, second, first, second]) if (notice) core.bus.receive(notice);
-  await waitForPosition(2);
+  await waitForSeq(2);
   expect(numbers).toEqual([1, 2]);
 });
 
 test('after a gap the tail reads the log, and drops the late notice', async () => {
   const core = await createTestCore();
-  const { numbers, waitForPosition } = await followTopic(core);
+  const { numbers, waitForSeq } = await followTopic(core);
   const [first, second, third] = await commitOnOtherNode(core, 1, 2, 3);
   if (third) core.bus.receive(third);
   if (first) core.bus.receive(first);
-  await waitForPosition(3);
+  await waitForSeq(3);
   if (second) core.bus.receive(second);
   await emitEvents(core, 4);
   expect(numbers).toEqual([1, 2, 3, 4]);
@@ -97,47 +97,47 @@ test('after a gap the tail reads the log, and drops the late notice', async () =
 
 test('a notice without payload makes the tail read the log', async () => {
   const core = await createTestCore();
-  const { numbers, waitForPosition } = await followTopic(core);
+  const { numbers, waitForSeq } = await followTopic(core);
   await commitOnOtherNode(core, ...range(1, 450));
   core.bus.receive(createAdvancedNotice(450));
-  await waitForPosition(450);
+  await waitForSeq(450);
   expect(numbers).toEqual(range(1, 450));
 });
 
 test('a notice of an event that is not in the log blocks nothing', async () => {
   const core = await createTestCore();
-  const { numbers, waitForPosition } = await followTopic(core);
+  const { numbers, waitForSeq } = await followTopic(core);
   core.bus.receive(createAdvancedNotice(1_000));
   await commitOnOtherNode(core, 1);
   core.bus.receive(createAdvancedNotice(1));
-  await waitForPosition(1);
+  await waitForSeq(1);
   await emitEvents(core, 2);
-  await waitForPosition(2);
+  await waitForSeq(2);
   expect(numbers).toEqual([1, 2]);
 });
 
 test('a lost last notice is found by comparison', async () => {
   const core = await createTestCore();
-  const { numbers, waitForPosition } = await followTopic(core);
+  const { numbers, waitForSeq } = await followTopic(core);
   await commitOnOtherNode(core, 1, 2);
   expect(numbers).toEqual([]);
   await core.tails.compare();
-  await waitForPosition(2);
+  await waitForSeq(2);
   expect(numbers).toEqual([1, 2]);
 });
 
 test('a notice that arrives as the log is read to its end is not lost', async () => {
   const core = await createTestCore();
-  const { tail, numbers, waitForPosition } = await followTopic(core);
-  await commitOnOtherNode(core, ...range(1, PAGE + 1));
+  const { tail, numbers, waitForSeq } = await followTopic(core);
+  await commitOnOtherNode(core, ...range(1, PAGE_SIZE + 1));
   tail.follow({
     onEvent: ({ seq }) => {
-      if (seq === PAGE) queueMicrotask(() => core.bus.receive(createAdvancedNotice(PAGE + 1)));
+      if (seq === PAGE_SIZE) queueMicrotask(() => core.bus.receive(createAdvancedNotice(PAGE_SIZE + 1)));
     },
   });
-  core.bus.receive(createAdvancedNotice(PAGE));
-  await waitForPosition(PAGE + 1);
-  expect(numbers).toEqual(range(1, PAGE + 1));
+  core.bus.receive(createAdvancedNotice(PAGE_SIZE));
+  await waitForSeq(PAGE_SIZE + 1);
+  expect(numbers).toEqual(range(1, PAGE_SIZE + 1));
 });
 
 test('each event is delivered exactly once and in order, regardless of what the bus loses, duplicates or reorders', async () => {
@@ -158,8 +158,8 @@ test('each event is delivered exactly once and in order, regardless of what the 
         },
       ),
       async (notices) => {
-        const first = committed;
-        const { tail, numbers, waitForPosition } = await followTopic(core);
+        const committedBefore = committed;
+        const { tail, numbers, waitForSeq } = await followTopic(core);
         const announcements: { at: number; wait: boolean; notice: Notice }[] = [];
         for (const { at, wait, copies, withoutPayload } of notices) {
           committed += 1;
@@ -177,8 +177,8 @@ test('each event is delivered exactly once and in order, regardless of what the 
           if (wait) await new Promise(setImmediate);
         }
         await core.tails.compare();
-        await waitForPosition(committed);
-        expect(numbers).toEqual(range(first + 1, committed));
+        await waitForSeq(committed);
+        expect(numbers).toEqual(range(committedBefore + 1, committed));
         tail.close();
       },
     ),
@@ -196,22 +196,22 @@ test('ephemeral notices are delivered while the log is read', async () => {
 
 test('followers are notified of events that were trimmed before this node read them', async () => {
   const core = await createTestCore();
-  const { numbers, waitForPosition, gaps } = await followTopic(core);
+  const { numbers, waitForSeq, gaps } = await followTopic(core);
   await commitOnOtherNode(core, ...range(1, 10));
   await trim(core.db, NEVER, 4, 100);
   core.bus.receive(createAdvancedNotice(10));
-  await waitForPosition(10);
+  await waitForSeq(10);
   expect(gaps()).toBe(1);
   expect(numbers).toEqual([7, 8, 9, 10]);
 });
 
 test('a log that was trimmed to its end leaves a tail at its head', async () => {
   const core = await createTestCore();
-  const { numbers, waitForPosition } = await followTopic(core);
+  const { numbers, waitForSeq } = await followTopic(core);
   await commitOnOtherNode(core, 1, 2, 3);
   await trim(core.db, ALL, 100, 100);
   core.bus.receive(createAdvancedNotice(3));
-  await waitForPosition(3);
+  await waitForSeq(3);
   await emitEvents(core, 4);
   expect(numbers).toEqual([4]);
 });
@@ -264,13 +264,13 @@ test('a failed read of the log is retried', async () => {
   const core = await createTestCore();
   const { db, fail } = createFlakyDatabase(core.db);
   const bus = createBus(silent);
-  const { numbers, waitForPosition } = await followTopic({
+  const { numbers, waitForSeq } = await followTopic({
     tails: createTails({ eventLog: createEventLog(db), bus, log: silent }),
   });
   await emitEvents(core, 1, 2);
   fail(2);
   bus.receive(createAdvancedNotice(2));
-  await waitForPosition(2);
+  await waitForSeq(2);
   expect(numbers).toEqual([1, 2]);
 });
 
