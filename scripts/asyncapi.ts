@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Channel } from '../src/bridge/contract/channel-types.ts';
-import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/contract/channels.ts';
+import { CHANNELS, COMMON_ERRORS } from '../src/bridge/contract/channels.ts';
 import { FIELD_TYPES } from '../src/bridge/contract/frame-schemas.ts';
 import type { EmittedChannel } from '../src/bridge/contract/frame-schemas.ts';
 import {
@@ -125,7 +125,7 @@ function createReceiveOperation(channel: Channel): Tree {
       },
     }),
     'x-answers': replies,
-    'x-errors': [...listErrors(channel), ...COMMON_REFUSALS.map(({ when, text }) => ({ when, text }))],
+    'x-errors': [...listErrors(channel), ...COMMON_ERRORS.map(({ when, text }) => ({ when, text }))],
   };
 }
 

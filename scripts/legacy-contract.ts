@@ -1,7 +1,7 @@
 // Shared content of the documents of the legacy channels: docs/legacy-channels.md, asyncapi.yaml and the page at /channels.
 import { z } from 'zod';
-import type { ReplyShape, Channel, Refusal } from '../src/bridge/contract/channel-types.ts';
-import { CHANNELS, COMMON_REFUSALS, USER_NOT_FOUND } from '../src/bridge/contract/channels.ts';
+import type { ReplyShape, Channel, ChannelError } from '../src/bridge/contract/channel-types.ts';
+import { CHANNELS, COMMON_ERRORS, USER_NOT_FOUND } from '../src/bridge/contract/channels.ts';
 import { DEFAULT_LIMITS } from '../src/bridge/connection-limits.ts';
 import { framesOf, framesOfEphemeral } from '../src/bridge/contract/event-frames.ts';
 import { EMITTED } from '../src/bridge/contract/frame-schemas.ts';
@@ -26,14 +26,14 @@ export const formatChannelKey = (channel: string): string => channel.replaceAll(
 export const readShapes = (channel: EmittedChannel): Readonly<Record<string, z.ZodType>> => EMITTED[channel];
 
 /** Returns the channel's own errors, in the order in which they are checked. */
-export function listErrors(channel: Channel): Omit<Refusal, 'codes'>[] {
+export function listErrors(channel: Channel): Omit<ChannelError, 'codes'>[] {
   const required = channel.fields.filter(({ required }) => required).map(({ name }) => `\`${name}\``);
-  const errors: Omit<Refusal, 'codes'>[] = [];
+  const errors: Omit<ChannelError, 'codes'>[] = [];
   if (channel.unauthenticatedError !== null)
     errors.push({ when: 'the socket has not authenticated', text: channel.unauthenticatedError });
   if (channel.missingFieldError !== null)
     errors.push({ when: `${required.join(' or ')} is missing`, text: channel.missingFieldError });
-  return [...errors, ...channel.refusals.map(({ when, text }) => ({ when, text }))];
+  return [...errors, ...channel.errors.map(({ when, text }) => ({ when, text }))];
 }
 
 /** Returns an example of a reply; undefined for a room frame. */
@@ -73,7 +73,7 @@ const errors: FrameExample[] = [
       ...CHANNELS.flatMap((row) =>
         listErrors(row).map(({ text }) => ({ text, when: `an error on \`${row.name}\`` })),
       ),
-      ...COMMON_REFUSALS.map(({ text }) => ({ text, when: 'an error on any channel' })),
+      ...COMMON_ERRORS.map(({ text }) => ({ text, when: 'an error on any channel' })),
       { text: USER_NOT_FOUND, when: 'the session has ended, and the socket is disconnected' },
     ],
     ({ text }) => text,

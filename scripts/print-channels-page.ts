@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { ReplyShape, Channel } from '../src/bridge/contract/channel-types.ts';
-import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/contract/channels.ts';
+import { CHANNELS, COMMON_ERRORS } from '../src/bridge/contract/channels.ts';
 import type { EmittedChannel } from '../src/bridge/contract/frame-schemas.ts';
 import { createAsyncapiDocument } from './asyncapi.ts';
 import {
@@ -222,7 +222,7 @@ ${CONNECTION.map((line) => `<li>${renderMarkdown(line)}</li>`).join('\n')}
 <section>
 <h2 id="listened">Listened channels</h2>
 <p>The events that a client may send. These errors may occur on every channel:</p>
-${renderErrors(COMMON_REFUSALS, 'Refused when, after the channel’s own')}
+${renderErrors(COMMON_ERRORS, 'Refused when, after the channel’s own')}
 ${TRANSPORT.map(renderTransport).join('\n')}
 ${CHANNELS.map(renderListened).join('\n')}
 </section>

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { ReplyShape, Channel } from '../src/bridge/contract/channel-types.ts';
-import { CHANNELS, COMMON_REFUSALS } from '../src/bridge/contract/channels.ts';
+import { CHANNELS, COMMON_ERRORS } from '../src/bridge/contract/channels.ts';
 import type { EmittedChannel } from '../src/bridge/contract/frame-schemas.ts';
 import {
   CONNECTION,
@@ -88,7 +88,7 @@ ${CHANNELS.map(formatListened).join('\n\n')}
 
 ${formatTable(
   ['`error` when, after the channel’s own', 'text'],
-  COMMON_REFUSALS.map(({ when, text }) => [when, `\`${text}\``]),
+  COMMON_ERRORS.map(({ when, text }) => [when, `\`${text}\``]),
 )}
 
 ## Emitted channels

@@ -1,6 +1,6 @@
 // Backpressure of a legacy socket, by the Engine.IO packets that its client has not read yet (`queuedPackets`):
 //
-// - From 50 packets, a replay pauses (`REPLAY_HIGH_WATER_MARK`, `sendPaced` of `outbound-queue.ts`).
+// - From 50 packets, a replay pauses (`REPLAY_HIGH_WATER_MARK`, `sendReplay` of `outbound-queue.ts`).
 // - Above 100 packets, ephemeral frames of rooms are dropped (`isCongested`, called by `rooms.ts`).
 // - From 500 packets, the client's next event does not start (`REPLY_HIGH_WATER_MARK`, called by `connection.ts`).
 // - Above `sendQueuePackets` or `sendQueueBytes`, by default 2,000 packets and 4 MB, the client is disconnected with

@@ -48,7 +48,7 @@ export class ConnectionCaller implements Caller, RoomMember {
   }
 
   get topics(): readonly Topic[] {
-    return this.#options.rooms.topicsOf(this);
+    return this.#options.rooms.listTopics(this);
   }
 
   async run<Data, Variables extends Record<string, unknown>>(

@@ -12,7 +12,7 @@ export interface ConnectionLimits {
   readonly sendQueuePackets: number;
   readonly sendQueueBytes: number;
   /** Timeout of one event. */
-  readonly eventMs: number;
+  readonly eventTimeoutMs: number;
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
   /** Largest single payload, in bytes. */
@@ -29,7 +29,7 @@ export const DEFAULT_LIMITS: ConnectionLimits = {
   preAuthBytes: 4 * 1024 * 1024,
   sendQueuePackets: 2_000,
   sendQueueBytes: 4 * 1024 * 1024,
-  eventMs: 30_000,
+  eventTimeoutMs: 30_000,
   pingIntervalMs: 25_000,
   pingTimeoutMs: 60_000,
   payloadBytes: 5 * 1024 * 1024,

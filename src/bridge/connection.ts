@@ -11,7 +11,7 @@ import type { Frame } from './contract/encoders.ts';
 import type { ForwardChannels } from './contract/event-frames.ts';
 import type { BridgeDeps } from './deps.ts';
 import { dispatch, findChannel } from './dispatch.ts';
-import { mayRetryEvents, recognizeClient } from './engine-io/client-detection.ts';
+import { mayRetryEvents, detectClient } from './engine-io/client-detection.ts';
 import { bufferedBytes, closeForRestart, queuedPackets, terminate } from './engine-io/server.ts';
 import { CLIENT_DISCONNECT } from './engine-io/socket-io-parser.ts';
 import { createInboundQueue } from './inbound-queue.ts';
@@ -58,7 +58,7 @@ export class LegacyConnection {
     this.#socket = socket;
     this.#deps = deps;
     this.#limits = limits;
-    const kind = recognizeClient(socket.handshake.query, socket.handshake.headers);
+    const kind = detectClient(socket.handshake.query, socket.handshake.headers);
     this.#mayRetry = mayRetryEvents(kind);
     this.#usage = createUsageCounter(deps, kind);
     this.#log = new ConnectionLog(deps, socket.id, kind);
@@ -251,7 +251,7 @@ export class LegacyConnection {
       const { frames, replay } = await dispatch(channel, argument, {
         caller: this.#caller,
         isLoggedIn: this.actor !== undefined,
-        timeoutMs: this.#limits.eventMs,
+        timeoutMs: this.#limits.eventTimeoutMs,
         onError: (error) => this.#log.failed(error, 'event failed', { channel: channel.name }),
         onTimeout: () => setImmediate(() => this.#disconnectSlow('event timed out')),
       });
@@ -268,7 +268,7 @@ export class LegacyConnection {
 
   async #sendReplay(replay: AsyncIterable<Frame>): Promise<void> {
     try {
-      await this.#outbound.sendPaced(replay);
+      await this.#outbound.sendReplay(replay);
     } catch (error) {
       this.#log.failed(error, 'replay failed');
       // Otherwise the client would continue with a gap.

@@ -15,7 +15,7 @@ export interface DispatchOptions {
   readonly caller: Caller;
   readonly isLoggedIn: boolean;
   readonly timeoutMs: number;
-  /** Called with an error that is not a refusal: a bug or an outage. */
+  /** Called with an error that the channel does not define: a bug or an outage. */
   readonly onError: (error: unknown) => void;
   /** Called on a timeout. The work continues, and may still change the caller. */
   readonly onTimeout: () => void;
@@ -28,11 +28,14 @@ export async function dispatch(
   { caller, isLoggedIn, timeoutMs, onError, onTimeout }: DispatchOptions,
 ): Promise<Reply> {
   const payload = parsePayload(argument);
-  const isIncomplete = channel.fields.some(({ name, required }) => required && !hasField(payload, name));
+  const lacksRequiredField = channel.fields.some(
+    ({ name, required }) => required && !hasField(payload, name),
+  );
   try {
     if (channel.unauthenticatedError !== null && !isLoggedIn)
       throw new LegacyError(channel.unauthenticatedError);
-    if (channel.missingFieldError !== null && isIncomplete) throw new LegacyError(channel.missingFieldError);
+    if (channel.missingFieldError !== null && lacksRequiredField)
+      throw new LegacyError(channel.missingFieldError);
     return await withTimeout(timeoutMs, channel.run({ payload, caller }));
   } catch (error) {
     if (!(error instanceof DomainError || error instanceof LegacyError)) onError(error);

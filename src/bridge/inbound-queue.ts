@@ -23,22 +23,22 @@ export interface InboundQueueOptions {
 
 export function createInboundQueue({ maxEvents, maxBytes, onError }: InboundQueueOptions): InboundQueue {
   let queued: { readonly bytes: number; readonly work: Work }[] = [];
-  let last: Work | undefined;
+  let finalWork: Work | undefined;
   let bytes = 0;
   let running: Promise<void> | undefined;
 
-  const next = (): Work | undefined => {
+  const takeNext = (): Work | undefined => {
     const entry = queued.shift();
     if (entry !== undefined) {
       bytes -= entry.bytes;
       return entry.work;
     }
-    const work = last;
-    last = undefined;
+    const work = finalWork;
+    finalWork = undefined;
     return work;
   };
   const runAll = async (): Promise<void> => {
-    for (let work = next(); work !== undefined; work = next()) {
+    for (let work = takeNext(); work !== undefined; work = takeNext()) {
       try {
         await work();
       } catch (error) {
@@ -66,7 +66,7 @@ export function createInboundQueue({ maxEvents, maxBytes, onError }: InboundQueu
       return true;
     },
     finish(work) {
-      last = work;
+      finalWork = work;
       startIfIdle();
     },
     drop() {

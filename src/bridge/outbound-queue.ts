@@ -19,8 +19,8 @@ export interface OutboundQueue extends RoomQueue {
   readonly heldFrames: number;
   readonly heldBytes: number;
   send(frames: readonly Frame[]): void;
-  /** Sends the frames with backpressure: no faster than the client reads them. */
-  sendPaced(frames: AsyncIterable<Frame>): Promise<void>;
+  /** Sends the frames with backpressure: no faster than the client reads. */
+  sendReplay(frames: AsyncIterable<Frame>): Promise<void>;
   /** Resolves when the queue is below the high-water mark for replies, or the client has disconnected. */
   whenReady(): Promise<void>;
   /** Sends the held frames. */
@@ -49,17 +49,17 @@ export function createOutboundQueue({ socket, limits, onSent, onSlow }: Outbound
   const { conn } = socket;
   let held: HeldFrame[] = [];
   let heldBytes = 0;
-  let closed = false;
+  let isClosed = false;
 
-  const isOpen = (): boolean => !closed && socket.connected;
-  const lengthOf = (frame: RoomFrame): number => frame.packet(conn.protocol).text.length;
+  const isOpen = (): boolean => !isClosed && socket.connected;
+  const measureFrame = (frame: RoomFrame): number => frame.packet(conn.protocol).text.length;
   const replaceHeld = (frames: HeldFrame[]): void => {
     held = frames;
-    heldBytes = frames.reduce((sum, { frame }) => sum + lengthOf(frame), 0);
+    heldBytes = frames.reduce((sum, { frame }) => sum + measureFrame(frame), 0);
   };
 
   const checkLimits = (): void => {
-    if (!closed && exceedsSendLimits(conn, limits)) onSlow();
+    if (!isClosed && exceedsSendLimits(conn, limits)) onSlow();
   };
 
   const send = (frames: readonly Frame[]): void => {
@@ -88,7 +88,7 @@ export function createOutboundQueue({ socket, limits, onSent, onSlow }: Outbound
       checkLimits();
     },
     whenReady: () => waitUntilBelow(conn, REPLY_HIGH_WATER_MARK, isOpen),
-    async sendPaced(frames) {
+    async sendReplay(frames) {
       for await (const frame of frames) {
         await waitUntilBelow(conn, REPLAY_HIGH_WATER_MARK, isOpen);
         if (!isOpen()) return;
@@ -96,9 +96,9 @@ export function createOutboundQueue({ socket, limits, onSent, onSlow }: Outbound
       }
     },
     hold(frame, isJoining) {
-      if (closed) return;
+      if (isClosed) return;
       held.push({ frame, isJoining });
-      heldBytes += lengthOf(frame);
+      heldBytes += measureFrame(frame);
       if (held.length > limits.sendQueuePackets || heldBytes > limits.sendQueueBytes) onSlow();
     },
     flushHeld() {
@@ -130,7 +130,7 @@ export function createOutboundQueue({ socket, limits, onSent, onSlow }: Outbound
       ),
     dropHeld: () => replaceHeld([]),
     close() {
-      closed = true;
+      isClosed = true;
       replaceHeld([]);
     },
   };

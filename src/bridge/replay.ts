@@ -20,25 +20,29 @@ export interface ReplayRange {
   readonly newestMessageId: number | undefined;
 }
 
-type LogDeps = Pick<BridgeDeps, 'epoch' | 'openStream'>;
+type ReplayDeps = Pick<BridgeDeps, 'epoch' | 'openStream'>;
 
 /**
  * Returns the `message` frames sent after a message, in order and each once, read from the log while they are consumed.
  * Throws CURSOR_EXPIRED if the log has been trimmed beyond that message.
  */
-export async function openReplay(deps: LogDeps, range: ReplayRange): Promise<AsyncIterable<Frame>> {
+export async function openReplay(deps: ReplayDeps, range: ReplayRange): Promise<AsyncIterable<Frame>> {
   const fromSeq = await findStart(deps, range);
   return readFrames(deps, range, fromSeq);
 }
 
-async function* readFrames(deps: LogDeps, range: ReplayRange, fromSeq: number): AsyncGenerator<Frame, void> {
+async function* readFrames(
+  deps: ReplayDeps,
+  range: ReplayRange,
+  fromSeq: number,
+): AsyncGenerator<Frame, void> {
   for await (const { event } of readEvents(deps, range, fromSeq, range.untilSeq)) {
     yield* framesOf(event).filter(({ channel }) => channel === 'message');
   }
 }
 
 /** Returns the seq of the message, or of the last one before it: ids of messages increase with seqs. */
-async function findStart(deps: LogDeps, range: ReplayRange): Promise<number> {
+async function findStart(deps: ReplayDeps, range: ReplayRange): Promise<number> {
   for (let untilSeq = range.untilSeq; untilSeq > 0;) {
     const windowStart = Math.max(0, untilSeq - SEARCH_WINDOW_EVENTS);
     const trimmedSeq = await findTrimmedBeyond(deps, range, windowStart);
@@ -60,7 +64,7 @@ async function findStart(deps: LogDeps, range: ReplayRange): Promise<number> {
 
 /** Returns the seq up to which the log is trimmed; undefined if that is not beyond `seq`. */
 async function findTrimmedBeyond(
-  deps: LogDeps,
+  deps: ReplayDeps,
   { topic, actor }: ReplayRange,
   seq: number,
 ): Promise<number | undefined> {
@@ -79,7 +83,7 @@ async function findTrimmedBeyond(
 
 /** Yields the events after `fromSeq`, up to and including `untilSeq`. */
 async function* readEvents(
-  deps: LogDeps,
+  deps: ReplayDeps,
   { topic, actor }: ReplayRange,
   fromSeq: number,
   untilSeq: number,

@@ -78,7 +78,7 @@ export interface Rooms {
   leave(topic: Topic, member: RoomMember): boolean;
   /** Removes the member from all rooms. Returns their topics. */
   leaveAll(member: RoomMember): readonly Topic[];
-  topicsOf(member: RoomMember): Topic[];
+  listTopics(member: RoomMember): Topic[];
 }
 
 interface JoiningMember {
@@ -91,7 +91,7 @@ interface Room {
   readonly topic: Topic;
   /** The members, each with the seq after which it receives frames. */
   readonly members: Map<RoomMember, number>;
-  readonly joining: Set<JoiningMember>;
+  readonly joiningMembers: Set<JoiningMember>;
   /** Stops following the topic; resolves to undefined if the topic does not exist. */
   readonly unfollow: Promise<(() => void) | undefined>;
 }
@@ -105,10 +105,10 @@ export interface RoomsOptions {
 /** Creates the rooms of this node. A room follows its topic by one tail, shared by all its members. */
 export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
   const rooms = new Map<Topic, Room>();
-  const joined = new Map<RoomMember, Set<Topic>>();
+  const topicsByMember = new Map<RoomMember, Set<Topic>>();
 
   const openRoom = (topic: Topic): Room => {
-    const follow = async (): Promise<(() => void) | undefined> => {
+    const followTopic = async (): Promise<(() => void) | undefined> => {
       const tail = await tails.open(topic);
       const unfollow = tail?.follow({
         onEvent: (envelope) => deliverEvent(room, envelope),
@@ -117,7 +117,7 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
         },
         onGap() {
           for (const member of room.members.keys()) member.onGap();
-          for (const { member } of room.joining) member.onGap();
+          for (const { member } of room.joiningMembers) member.onGap();
         },
       });
       if (tail === undefined) return undefined;
@@ -126,13 +126,13 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
         tail.close();
       };
     };
-    const room: Room = { topic, members: new Map(), joining: new Set(), unfollow: follow() };
+    const room: Room = { topic, members: new Map(), joiningMembers: new Set(), unfollow: followTopic() };
     rooms.set(topic, room);
     return room;
   };
 
-  const closeIfEmpty = (room: Room): void => {
-    if (room.members.size > 0 || room.joining.size > 0 || rooms.get(room.topic) !== room) return;
+  const closeRoomIfEmpty = (room: Room): void => {
+    if (room.members.size > 0 || room.joiningMembers.size > 0 || rooms.get(room.topic) !== room) return;
     rooms.delete(room.topic);
     room.unfollow.then(
       (unfollow) => unfollow?.(),
@@ -160,14 +160,15 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
     }
     // Ephemeral frames are not held: a joining member must not receive those from before its join.
     if (seq !== undefined)
-      for (const { member } of room.joining) if (!room.members.has(member)) member.queue.hold(frame, true);
+      for (const { member } of room.joiningMembers)
+        if (!room.members.has(member)) member.queue.hold(frame, true);
     if (receivers > 0) onSent(channel, receivers);
   };
 
   const evictMembers = (room: Room, seq: number, event: DomainEvent): void => {
     const findEndReason = ({ actor }: RoomMember) => actor && accessEndReason(actor, event);
-    for (const joining of room.joining)
-      if (findEndReason(joining.member) !== undefined) joining.accessEndSeq = seq;
+    for (const joiningMember of room.joiningMembers)
+      if (findEndReason(joiningMember.member) !== undefined) joiningMember.accessEndSeq = seq;
     for (const [member, joinSeq] of room.members) {
       const reason = findEndReason(member);
       if (seq <= joinSeq || reason === undefined) continue;
@@ -179,9 +180,9 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
   const leave = (topic: Topic, member: RoomMember): boolean => {
     const room = rooms.get(topic);
     if (room === undefined || !room.members.delete(member)) return false;
-    const topics = joined.get(member);
-    if (topics?.delete(topic) === true && topics.size === 0) joined.delete(member);
-    closeIfEmpty(room);
+    const topics = topicsByMember.get(member);
+    if (topics?.delete(topic) === true && topics.size === 0) topicsByMember.delete(member);
+    closeRoomIfEmpty(room);
     return true;
   };
 
@@ -189,18 +190,18 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
     if (room.members.has(member) && !admission.replaysMessages) return;
     member.queue.completeJoin(room.topic, admission);
     room.members.set(member, admission.seq);
-    joined.set(member, (joined.get(member) ?? new Set()).add(room.topic));
+    topicsByMember.set(member, (topicsByMember.get(member) ?? new Set()).add(room.topic));
   };
 
   return {
     async startJoin(topic, member) {
       const room = rooms.get(topic) ?? openRoom(topic);
-      const joining: JoiningMember = { member, accessEndSeq: 0 };
-      room.joining.add(joining);
+      const joiningMember: JoiningMember = { member, accessEndSeq: 0 };
+      room.joiningMembers.add(joiningMember);
       const cancel = (): void => {
-        if (!room.joining.delete(joining)) return;
+        if (!room.joiningMembers.delete(joiningMember)) return;
         if (!room.members.has(member)) member.queue.dropPendingJoin(topic);
-        closeIfEmpty(room);
+        closeRoomIfEmpty(room);
       };
       try {
         // The topic is followed before the permission is checked: a removal that commits in between is then either found by
@@ -209,7 +210,7 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
           return {
             cancel,
             admit(admission) {
-              const isAllowed = joining.accessEndSeq <= admission.seq;
+              const isAllowed = joiningMember.accessEndSeq <= admission.seq;
               if (isAllowed) addMember(room, member, admission);
               cancel();
               return isAllowed;
@@ -225,11 +226,11 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
     },
     leave,
     leaveAll(member) {
-      const topics = [...(joined.get(member) ?? [])];
+      const topics = [...(topicsByMember.get(member) ?? [])];
       for (const topic of topics) leave(topic, member);
       return topics;
     },
-    topicsOf: (member) => [...(joined.get(member) ?? [])],
+    listTopics: (member) => [...(topicsByMember.get(member) ?? [])],
   };
 }
 

@@ -41,14 +41,14 @@ export interface Bridge {
 /** Creates the Socket.IO server. Throws an Error if engine.io or socket.io lacks a private member that it needs. */
 export function createBridge(deps: BridgeDeps): Bridge {
   const limits = { ...DEFAULT_LIMITS, ...deps.limits };
-  let closing = false;
+  let isClosing = false;
   const engine = createEngineIo({
     pingInterval: limits.pingIntervalMs,
     pingTimeout: limits.pingTimeoutMs,
     maxHttpBufferSize: limits.payloadBytes,
     transports: ['polling', 'websocket'],
     // CORS protects neither WebSockets nor JSONP: the origin is checked here as well.
-    allowRequest: (request, callback) => callback(null, !closing && deps.originAllowed(request)),
+    allowRequest: (request, callback) => callback(null, !isClosing && deps.originAllowed(request)),
     cors: (request, callback) =>
       callback(null, { origin: deps.originAllowed(request as IncomingMessage), credentials: true }),
   });
@@ -114,7 +114,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
     handleReport: createReportHandler(deps.usage, countUsage),
     connections: () => connections.values(),
     async close() {
-      closing = true;
+      isClosing = true;
       clearInterval(usageTimer);
       await Promise.all([...connections].map((connection) => connection.drain(DRAIN_TIMEOUT_MS)));
       for (const conn of engineSockets) closeForRestart(conn);

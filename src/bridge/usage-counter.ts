@@ -4,7 +4,7 @@ import type { ActorRef } from '../actor.ts';
 import { sameActor } from '../actor.ts';
 
 /** The pseudo-channel under which connections are counted, so that the report includes clients that only listen. */
-export const CONNECT = 'connect';
+export const CONNECT_CHANNEL = 'connect';
 
 const DAY_MS = 86_400_000;
 
@@ -22,7 +22,7 @@ export function createUsageCounter(
 ): UsageCounter {
   const labels = { protocol: String(kind.protocol), library: kind.library };
   metrics.legacyConnections.inc(labels);
-  let counted: { readonly day: number; readonly actor: ActorRef | undefined } | undefined;
+  let lastCount: { readonly day: number; readonly actor: ActorRef | undefined } | undefined;
   return {
     countEvent(channel, account) {
       metrics.legacyEvents.inc({ channel, ...labels });
@@ -30,13 +30,14 @@ export function createUsageCounter(
     },
     countConnection(actor) {
       const day = Math.floor(Date.now() / DAY_MS);
-      const isSame = actor === undefined ? counted?.actor === undefined : isActor(actor, counted?.actor);
-      if (counted?.day === day && isSame) return;
-      counted = { day, actor };
-      usage.record({ channel: CONNECT, ...kind, account: actor });
+      const isSame =
+        actor === undefined ? lastCount?.actor === undefined : isSameActor(actor, lastCount?.actor);
+      if (lastCount?.day === day && isSame) return;
+      lastCount = { day, actor };
+      usage.record({ channel: CONNECT_CHANNEL, ...kind, account: actor });
     },
   };
 }
 
-const isActor = (actor: ActorRef, other: ActorRef | undefined): boolean =>
+const isSameActor = (actor: ActorRef, other: ActorRef | undefined): boolean =>
   other !== undefined && sameActor(actor, other);

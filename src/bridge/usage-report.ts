@@ -3,15 +3,15 @@ import { isOutage } from '../errors.ts';
 import { CHANNELS } from './contract/channels.ts';
 import type { UsageLog } from './deps.ts';
 import type { UsageReport } from '../services/channel-usage.ts';
-import { CONNECT } from './usage-counter.ts';
+import { CONNECT_CHANNEL } from './usage-counter.ts';
 
 export type ReportHandler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 const DEFAULT_DAYS = 30;
 /** A report aggregates all usage of its days, which is expensive: it is cached for this time. */
-const CACHE_MS = 10_000;
+const REPORT_CACHE_MS = 10_000;
 const COLUMN_GAP = '   ';
-const CHANNEL_NAMES = [CONNECT, ...CHANNELS.map(({ name }) => name)];
+const CHANNEL_NAMES = [CONNECT_CHANNEL, ...CHANNELS.map(({ name }) => name)];
 
 type Row = readonly (string | number)[];
 
@@ -23,7 +23,7 @@ export function createReportHandler(usage: UsageLog, countUsage: () => void): Re
   const reports = new Map<number, { readonly createdAt: number; readonly text: Promise<string> }>();
   const readReport = (days: number): Promise<string> => {
     const cached = reports.get(days);
-    if (cached !== undefined && performance.now() - cached.createdAt < CACHE_MS) return cached.text;
+    if (cached !== undefined && performance.now() - cached.createdAt < REPORT_CACHE_MS) return cached.text;
     countUsage();
     const text = usage.read(days).then((read) => formatReport(days, read));
     reports.set(days, { createdAt: performance.now(), text });
@@ -49,10 +49,10 @@ export function createReportHandler(usage: UsageLog, countUsage: () => void): Re
 }
 
 function formatReport(days: number, { since, until, knownSince, channels, clients }: UsageReport): string {
-  const used = new Map(channels.map((summary) => [summary.channel, summary]));
-  const unused = CHANNEL_NAMES.filter((name) => !used.has(name));
+  const summaries = new Map(channels.map((summary) => [summary.channel, summary]));
+  const unusedChannels = CHANNEL_NAMES.filter((name) => !summaries.has(name));
   const channelRows = CHANNEL_NAMES.flatMap((name): Row[] => {
-    const summary = used.get(name);
+    const summary = summaries.get(name);
     if (summary === undefined) return [];
     const { accounts, accountsOfProtocol3, accountsOfProtocol4, uses, lastDay } = summary;
     return [[name, accounts, accountsOfProtocol3, accountsOfProtocol4, uses, lastDay]];
@@ -75,8 +75,8 @@ function formatReport(days: number, { since, until, knownSince, channels, client
             ['channel', 'accounts', 'protocol 3', 'protocol 4', 'uses', 'last used'],
             ...channelRows,
           ]),
-          unused.length === 0 ? 'Every channel was used.' : `Not used: ${unused.join(', ')}`,
-          `Protocol 3 is Socket.IO 1.x and 2.x, protocol 4 is 3.x and 4.x. An account that uses both counts in both.\n\`${CONNECT}\` counts each connection once per day, clients that only listen included.`,
+          unusedChannels.length === 0 ? 'Every channel was used.' : `Not used: ${unusedChannels.join(', ')}`,
+          `Protocol 3 is Socket.IO 1.x and 2.x, protocol 4 is 3.x and 4.x. An account that uses both counts in both.\n\`${CONNECT_CHANNEL}\` counts each connection once per day, clients that only listen included.`,
         ]),
   ];
   return `${paragraphs.join('\n\n')}\n`;

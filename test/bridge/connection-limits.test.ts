@@ -144,7 +144,7 @@ test('room frames held for a reply are limited', async () => {
 });
 
 test('an operation that never ends times out and its connection is closed', async () => {
-  await using fake = await startFakeBridge({ eventMs: 50 } satisfies Partial<ConnectionLimits>);
+  await using fake = await startFakeBridge({ eventTimeoutMs: 50 } satisfies Partial<ConnectionLimits>);
   await using client = await connectToRoom(fake, 'user:7');
   fake.operations['LegacyWriting'] = neverComplete;
   client.emit('writing', { ...conversation, is_writing: true });
@@ -154,7 +154,7 @@ test('an operation that never ends times out and its connection is closed', asyn
 });
 
 test('a login that times out and succeeds after the close leaves no lease', async () => {
-  await using fake = await startFakeBridge({ eventMs: 50 });
+  await using fake = await startFakeBridge({ eventTimeoutMs: 50 });
   const leaseGate = Promise.withResolvers<void>();
   fake.beforeLease = leaseGate.promise;
   await using client = await openPacketSocket(fake.url);
@@ -168,7 +168,7 @@ test('a login that times out and succeeds after the close leaves no lease', asyn
 });
 
 test('a join that times out and is permitted after the close follows no topic', async () => {
-  await using fake = await startFakeBridge({ eventMs: 50 });
+  await using fake = await startFakeBridge({ eventTimeoutMs: 50 });
   const permission = Promise.withResolvers<{ data: unknown }>();
   await using client = await openPacketSocket(fake.url);
   await client.request('authenticate', { token: 'user:7' });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EPHEMERAL_SAMPLES, EVENT_SAMPLES } from '../../scripts/legacy-samples.ts';
-import { CHANNELS, COMMON_REFUSALS } from '../../src/bridge/contract/channels.ts';
+import { CHANNELS, COMMON_ERRORS } from '../../src/bridge/contract/channels.ts';
 import { framesOf, framesOfEphemeral } from '../../src/bridge/contract/event-frames.ts';
 import { trim } from '../../src/db/event-log.ts';
 import type { Database } from '../../src/db/database.ts';
@@ -771,14 +771,14 @@ test('every row of the documentation was sent', () => {
     [...(replies.get(channel) ?? [])]
       .filter((packet) => packet.startsWith('42["error"'))
       .map((packet) => String(JSON.parse(packet.slice(2))[1]));
-  for (const { name, unauthenticatedError, missingFieldError, refusals } of CHANNELS) {
-    const texts = [unauthenticatedError, missingFieldError, ...refusals.map(({ text }) => text)].filter(
+  for (const { name, unauthenticatedError, missingFieldError, errors } of CHANNELS) {
+    const texts = [unauthenticatedError, missingFieldError, ...errors.map(({ text }) => text)].filter(
       (text) => text !== null,
     );
     expect([name, ...errorsOf(name)]).toEqual(expect.arrayContaining([name, ...texts]));
   }
   const commonErrors = CHANNELS.flatMap(({ name }) => errorsOf(name));
-  expect(commonErrors).toEqual(expect.arrayContaining(COMMON_REFUSALS.map(({ text }) => text)));
+  expect(commonErrors).toEqual(expect.arrayContaining(COMMON_ERRORS.map(({ text }) => text)));
 
   const receivedRows = new Set(
     received.filter(({ packet }) => packet.startsWith('42')).map(({ packet }) => rowOf(packet)),

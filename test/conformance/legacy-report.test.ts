@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { recognizeClient } from '../../src/bridge/engine-io/client-detection.ts';
+import { detectClient } from '../../src/bridge/engine-io/client-detection.ts';
 import type { ClientKind } from '../../src/bridge/engine-io/client-detection.ts';
 import type { LegacyIo } from '../../src/testing/index.ts';
 import { loadClient } from '../clients/load.ts';
@@ -19,7 +19,7 @@ async function detectKind(version: ClientVersion, transport: 'polling' | 'websoc
   const { promise, resolve } = Promise.withResolvers<ClientKind>();
   const detect = ({ url = '/', headers }: IncomingMessage): void => {
     const { searchParams } = new URL(url, 'http://localhost');
-    resolve(recognizeClient(Object.fromEntries(searchParams), headers));
+    resolve(detectClient(Object.fromEntries(searchParams), headers));
   };
   const server = createServer((request, response) => {
     detect(request);
@@ -77,7 +77,7 @@ test.for([
     'python',
   ],
 ] as const)('%s is recognised', ([, query, agent, protocol, library]) => {
-  const kind = recognizeClient(Object.fromEntries(new URLSearchParams(query)), { 'user-agent': agent });
+  const kind = detectClient(Object.fromEntries(new URLSearchParams(query)), { 'user-agent': agent });
   expect(kind).toEqual({ protocol, library });
 });
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { NoDeprecatedCustomRule, parse, specifiedRules, validate } from 'graphql';
 import { expect, test } from 'vitest';
-import { CHANNELS, COMMON_REFUSALS } from '../../src/bridge/contract/channels.ts';
+import { CHANNELS, COMMON_ERRORS } from '../../src/bridge/contract/channels.ts';
 import type { EmittedChannel } from '../../src/bridge/contract/frame-schemas.ts';
 import { schema } from '../../src/schema/index.ts';
 import { readPage } from './migration-page.ts';
@@ -71,14 +71,13 @@ test('every error text is in the table, with its channels and its codes', () => 
       channels: channel === undefined ? expect.anything() : expect.arrayContaining([channel]),
     });
   };
-  for (const { name, unauthenticatedError, missingFieldError, refusals } of CHANNELS) {
+  for (const { name, unauthenticatedError, missingFieldError, errors } of CHANNELS) {
     // Every channel that needs an account: the table names it only where the text is specific to the channel.
     if (unauthenticatedError !== null) expectRow(unauthenticatedError, ['UNAUTHENTICATED']);
     if (missingFieldError !== null) expectRow(missingFieldError, readCodesOfMissing(name), name);
-    for (const { text, codes } of refusals)
-      expectRow(text, codes.length > 0 ? codes : ['INVALID_INPUT'], name);
+    for (const { text, codes } of errors) expectRow(text, codes.length > 0 ? codes : ['INVALID_INPUT'], name);
   }
-  for (const { text, codes } of COMMON_REFUSALS) expectRow(text, codes.length > 0 ? codes : ['INTERNAL']);
+  for (const { text, codes } of COMMON_ERRORS) expectRow(text, codes.length > 0 ? codes : ['INTERNAL']);
   expect([...table.keys()].toSorted()).toEqual([...texts].toSorted());
 });
 

@@ -19,7 +19,7 @@ export interface Channel {
   readonly unauthenticatedError: string | null;
   /** The `error` for a payload without a required field. Checked second, by presence only. */
   readonly missingFieldError: string | null;
-  readonly refusals: readonly Refusal[];
+  readonly errors: readonly ChannelError[];
   /** Frames that the client receives on success, in order. */
   readonly replies: readonly ReplyShape[];
   readonly notes: readonly string[];
@@ -43,8 +43,8 @@ export type ReplyShape = {
   };
 }[keyof typeof EMITTED];
 
-/** A condition under which a channel replies on `error`, and the text it sends. */
-export interface Refusal {
+/** A condition under which a channel replies on `error`, and the text of that reply. */
+export interface ChannelError {
   readonly when: string;
   readonly text: string;
   /** Error codes of operations that map to this text. */
@@ -100,7 +100,7 @@ export interface Caller {
   conversationExists(id: ConversationId): Promise<boolean>;
 }
 
-/** A refusal with the exact text for the `error` channel. */
+/** An error with the exact text for the `error` channel. */
 export class LegacyError extends Error {
   override readonly name = 'LegacyError';
 }

@@ -1,10 +1,10 @@
 import { DomainError } from '../../errors.ts';
 import { LegacyError } from './channel-types.ts';
-import type { Channel, Field, Refusal } from './channel-types.ts';
+import type { Channel, Field, ChannelError } from './channel-types.ts';
 import * as handlers from './handlers.ts';
 
-const SOCKET_UNKNOWN = 'Socket user introuvable';
-const UNEXPECTED = 'Erreur interne';
+const UNKNOWN_SOCKET = 'Socket user introuvable';
+const UNEXPECTED_ERROR = 'Erreur interne';
 
 /** Also sent to a client whose session ends. */
 export const USER_NOT_FOUND = 'User not found';
@@ -17,7 +17,7 @@ const conversationId: Field = {
 };
 const circleId: Field = { name: 'circle_id', type: 'int', required: true, description: 'The circle.' };
 
-const notInConversation: Refusal = {
+const notInConversation: ChannelError = {
   when: 'the id is unknown, or the account is not a participant of the conversation',
   text: 'Vous ne faite pas partie de cette conversation',
   codes: ['NOT_FOUND', 'FORBIDDEN'],
@@ -28,9 +28,9 @@ const defaults = {
   fields: [],
   otherFields: null,
   example: {},
-  unauthenticatedError: SOCKET_UNKNOWN,
+  unauthenticatedError: UNKNOWN_SOCKET,
   missingFieldError: null,
-  refusals: [],
+  errors: [],
   notes: [],
 };
 /** Defaults of a channel that needs no login. */
@@ -45,7 +45,7 @@ export const CHANNELS: readonly Channel[] = [
     fields: [{ name: 'token', type: 'string', required: true, description: 'A token of the account.' }],
     example: { token: 'eyJhbGciOiJIUzI1NiJ9…' },
     missingFieldError: 'Json web token introuvable',
-    refusals: [
+    errors: [
       {
         when: 'the token is malformed, expired, revoked, or of an unknown account',
         text: USER_NOT_FOUND,
@@ -77,7 +77,7 @@ export const CHANNELS: readonly Channel[] = [
     ],
     example: { conversation_id: 12, after_message_id: 39 },
     missingFieldError: 'Parameter missing',
-    refusals: [
+    errors: [
       { when: '`after_message_id` is neither an id nor null', text: 'Parameter missing', codes: [] },
       notInConversation,
       {
@@ -115,9 +115,9 @@ export const CHANNELS: readonly Channel[] = [
     description: 'Joins the room of a circle.',
     fields: [circleId],
     example: { circle_id: 3 },
-    unauthenticatedError: `${SOCKET_UNKNOWN}, vous devez vous authentifier`,
+    unauthenticatedError: `${UNKNOWN_SOCKET}, vous devez vous authentifier`,
     missingFieldError: 'Parameter missing',
-    refusals: [
+    errors: [
       {
         when: 'the id is unknown, or the account is not a member of the circle',
         text: "Vous n'appartenez pas a ce cercle",
@@ -165,7 +165,7 @@ export const CHANNELS: readonly Channel[] = [
     ],
     example: { conversation_id: 12, text_message: 'Bonjour', files: ['cake.png'] },
     missingFieldError: 'Param conversation_id introuvable',
-    refusals: [
+    errors: [
       { when: '`files` is neither a list nor null', text: 'Parameter missing', codes: [] },
       { when: 'the id is unknown', text: 'Conversation introuvable', codes: ['NOT_FOUND'] },
       {
@@ -199,7 +199,7 @@ export const CHANNELS: readonly Channel[] = [
     ],
     example: { conversation_id: 12, is_writing: true },
     missingFieldError: 'Parameter missing',
-    refusals: [notInConversation],
+    errors: [notInConversation],
     replies: [
       { channel: 'success', shape: 'writingSent' },
       { channel: 'writing', when: 'if the socket is in the room' },
@@ -257,7 +257,7 @@ export const CHANNELS: readonly Channel[] = [
     ],
     otherFields: 'Forwarded too; clients send call states in `message`.',
     example: { user_id: 8, message: 'CALLING' },
-    refusals: [
+    errors: [
       {
         when: 'no target is given, or none that shares a circle',
         text: 'Utilisateur introuvable',
@@ -281,15 +281,15 @@ export const CHANNELS: readonly Channel[] = [
   })),
 ];
 
-/** The refusals of every channel, checked after its own. */
-export const COMMON_REFUSALS: readonly Refusal[] = [
+/** The errors of every channel, checked after its own. */
+export const COMMON_ERRORS: readonly ChannelError[] = [
   {
     when: 'the account exceeds a rate limit',
     text: 'Trop de requetes',
     codes: ['RATE_LIMITED', 'LIMIT_EXCEEDED'],
   },
-  { when: 'the session has ended', text: SOCKET_UNKNOWN, codes: ['UNAUTHENTICATED'] },
-  { when: 'any other error occurs', text: UNEXPECTED, codes: [] },
+  { when: 'the session has ended', text: UNKNOWN_SOCKET, codes: ['UNAUTHENTICATED'] },
+  { when: 'any other error occurs', text: UNEXPECTED_ERROR, codes: [] },
 ];
 
 /** Returns the text that the client receives on `error`. */
@@ -297,6 +297,6 @@ export function findErrorText(channel: Channel, error: unknown): string {
   if (error instanceof LegacyError) return error.message;
   const code = error instanceof DomainError ? error.code : 'INTERNAL';
   return (
-    [...channel.refusals, ...COMMON_REFUSALS].find(({ codes }) => codes.includes(code))?.text ?? UNEXPECTED
+    [...channel.errors, ...COMMON_ERRORS].find(({ codes }) => codes.includes(code))?.text ?? UNEXPECTED_ERROR
   );
 }

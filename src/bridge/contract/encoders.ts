@@ -19,10 +19,10 @@ export const createFrame = <Channel extends EmittedChannel>(
 });
 
 /** Distributes `Omit` over a union. */
-type Without<Key extends string, Payload> = Payload extends unknown ? Omit<Payload, Key> : never;
+type DistributiveOmit<Key extends string, Payload> = Payload extends unknown ? Omit<Payload, Key> : never;
 
-type MessageFact = Extract<DomainEvent, { type: 'message.sent' }>;
-type Message = MessageFact['message'];
+type MessageSentEvent = Extract<DomainEvent, { type: 'message.sent' }>;
+type Message = MessageSentEvent['message'];
 type User = Extract<ActorView, { kind: 'user' }>['user'];
 type Device = Extract<ActorView, { kind: 'device' }>['device'];
 
@@ -96,11 +96,11 @@ export const encodeMedia = (media: MediaView): schemas.Media => ({
   uploaded: media.uploaded ? 'True' : 'False',
 });
 
-type Media = MessageFact['media'][number];
+type Media = MessageSentEvent['media'][number];
 const encodeStoredMedia = (media: Media) => encodeMedia({ ...media, uploaded: media.uploadedAt !== null });
 
 /** Encodes a sent message: one without files is complete, otherwise its files are pending. */
-export function encodeMessageSent({ message, author, media }: Omit<MessageFact, 'type'>): Frame {
+export function encodeMessageSent({ message, author, media }: Omit<MessageSentEvent, 'type'>): Frame {
   const payload = { conversation_id: message.conversationId, message: encodeMessage(message) };
   if (message.status === 'PENDING') return createFrame('message', { ...payload, status: 'pending' });
   return createFrame('message', {
@@ -113,8 +113,10 @@ export function encodeMessageSent({ message, author, media }: Omit<MessageFact, 
 }
 
 /** Encodes an uploaded file of a message. The frame of the last file also has the keys of a complete message. */
-export function encodeMediaUploaded(fact: Omit<MessageFact, 'type'> & { readonly uploaded: Media }): Frame {
-  const { message, author, media, uploaded } = fact;
+export function encodeMediaUploaded(
+  event: Omit<MessageSentEvent, 'type'> & { readonly uploaded: Media },
+): Frame {
+  const { message, author, media, uploaded } = event;
   const firstKeys = { conversation_id: message.conversationId, message: encodeMessage(message) };
   const sender = encodeActor(author);
   const lastKeys = { media: encodeStoredMedia(uploaded), status: 'done' } as const;
@@ -147,13 +149,13 @@ export function encodeWriting(conversationId: number, actor: ActorView, isTyping
 /** Encodes an event of a circle. The last key of its frame is the circle's id. */
 export const encodeCircleEvent = (
   circleId: number,
-  fields: Without<'circle_id', PayloadOn<'circle'>>,
+  fields: DistributiveOmit<'circle_id', PayloadOn<'circle'>>,
 ): Frame => createFrame('circle', { ...fields, circle_id: circleId });
 
 /** Encodes an event of a conversation. The last key of its frame is the conversation's id. */
 export const encodeConversationEvent = (
   conversationId: number,
-  fields: Without<'conversation_id', PayloadOn<'conversation'>>,
+  fields: DistributiveOmit<'conversation_id', PayloadOn<'conversation'>>,
 ): Frame => createFrame('conversation', { ...fields, conversation_id: conversationId });
 
 /** Encodes the presence of a user or a device in one of its circles. */

@@ -14,16 +14,16 @@ export type Library =
 export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** Detects a client from its `EIO` parameter, the format of its request timestamp `t`, and its user agent. */
-export function recognizeClient(query: Query, headers: IncomingHttpHeaders): ClientKind {
+export function detectClient(query: Query, headers: IncomingHttpHeaders): ClientKind {
   const protocol = query['EIO'] === '4' ? 4 : 3;
-  return { protocol, library: libraryOf(query, headers['user-agent'] ?? '') };
+  return { protocol, library: detectLibrary(query, headers['user-agent'] ?? '') };
 }
 
 /** Whether the client may be socket.io-client 4.6 or later, which sends one event at a time if the app sets `retries`. */
 export const mayRetryEvents = ({ protocol, library }: ClientKind): boolean =>
   protocol === 4 && (library === 'js 3.x-4.x' || library === 'unknown');
 
-function libraryOf({ EIO, t }: Query, agent: string): Library {
+function detectLibrary({ EIO, t }: Query, agent: string): Library {
   // The Swift client before version 16 sends no `EIO`.
   if (EIO === undefined || /CFNetwork|Darwin/.test(agent)) return 'swift';
   if (/python|aiohttp/i.test(agent)) return 'python';

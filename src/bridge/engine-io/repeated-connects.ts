@@ -2,9 +2,9 @@ import type { Server as EngineServer, Socket as EngineSocket } from 'engine.io';
 import type { Server } from 'socket.io';
 
 /** A CONNECT to the namespace `/` in any spelling: `0`, `0/`, `0/?a=b,{…}`. */
-const CONNECT = /^0(?:\/(?:\?[^,]*)?)?,?(?:\{.*)?$/s;
+const CONNECT_PACKET = /^0(?:\/(?:\?[^,]*)?)?,?(?:\{.*)?$/s;
 /** A DISCONNECT from it. */
-const DISCONNECT = /^1(?:\/(?:\?[^,]*)?)?,?$/;
+const DISCONNECT_PACKET = /^1(?:\/(?:\?[^,]*)?)?,?$/;
 
 /**
  * Ignores repeated CONNECT (`40`) and DISCONNECT (`41`) packets of protocol 3. The server connects such a client to `/`
@@ -13,20 +13,20 @@ const DISCONNECT = /^1(?:\/(?:\?[^,]*)?)?,?$/;
  * `data`.
  */
 export function ignoreRepeatedConnects(engine: EngineServer, io: Server): void {
-  const connected = new WeakSet<EngineSocket>();
+  const connectedSockets = new WeakSet<EngineSocket>();
   io.on('connection', (socket) => {
     const { conn } = socket;
-    connected.add(conn);
-    socket.once('disconnect', () => void connected.delete(conn));
+    connectedSockets.add(conn);
+    socket.once('disconnect', () => void connectedSockets.delete(conn));
   });
   engine.on('connection', (conn: EngineSocket) => {
     if (conn.protocol !== 3) return;
     const listeners = conn.listeners('data');
     conn.removeAllListeners('data');
     conn.on('data', (data: unknown) => {
-      const isConnected = connected.has(conn);
-      if (typeof data === 'string' && (isConnected ? CONNECT : DISCONNECT).test(data)) return;
-      if (typeof data === 'string' && DISCONNECT.test(data)) connected.delete(conn);
+      const isConnected = connectedSockets.has(conn);
+      if (typeof data === 'string' && (isConnected ? CONNECT_PACKET : DISCONNECT_PACKET).test(data)) return;
+      if (typeof data === 'string' && DISCONNECT_PACKET.test(data)) connectedSockets.delete(conn);
       for (const listener of listeners) listener.call(conn, data);
     });
   });

@@ -93,14 +93,14 @@ export function closeForRestart(conn: EngineSocket): void {
 const BINARY_PACKET_BYTES = 64;
 
 function adaptTransports(engine: EngineServer): void {
-  const adapted = new Map<boolean, EngineParser>();
+  const adaptedParsers = new Map<boolean, EngineParser>();
   onTransport(engine, (transport, name, request) => {
     if (transport.socket?.extensions === '') transport.stream = request.socket;
     const query = request._query;
     if (name !== 'polling' || query['EIO'] === '4' || !isParserOfProtocol3(transport.parser)) return;
     const binary = readsOnlyBinary(query, request.headers['user-agent'] ?? '');
-    const parser = adapted.get(binary) ?? adaptParser(transport.parser, { binary });
-    adapted.set(binary, parser);
+    const parser = adaptedParsers.get(binary) ?? adaptParser(transport.parser, { binary });
+    adaptedParsers.set(binary, parser);
     transport.parser = parser;
   });
 }
@@ -117,13 +117,13 @@ function readsOnlyBinary(query: Readonly<Record<string, string | undefined>>, us
 
 /** Memoizes the last conversion: a broadcast converts the same text for each of its receivers. */
 function memoizeLast(convert: (text: string) => string): (text: string) => string {
-  let last = '';
-  let converted = convert(last);
+  let lastText = '';
+  let lastResult = convert(lastText);
   return (text) => {
-    if (text !== last) {
-      last = text;
-      converted = convert(text);
+    if (text !== lastText) {
+      lastText = text;
+      lastResult = convert(text);
     }
-    return converted;
+    return lastResult;
   };
 }

@@ -5,7 +5,7 @@ import type { Packet } from 'socket.io-parser';
 export const CLIENT_DISCONNECT = 'client:disconnect';
 
 /** `2`, a namespace, an acknowledgement id, and an event whose name is reserved in Socket.IO 4. */
-const RESERVED =
+const RESERVED_EVENT =
   /^(2(?:\/[^,]*,)?\d*\[")(connect|connect_error|disconnect|disconnecting|newListener|removeListener)"/;
 
 /**
@@ -18,12 +18,12 @@ class Decoder extends StockDecoder {
   constructor() {
     super();
     // An Error thrown here closes the connection, like a malformed packet.
-    this.on('decoded', ({ data }: Packet) => this.#isBinary && requireOnce(data, new Set()));
+    this.on('decoded', ({ data }: Packet) => this.#isBinary && requireDistinctAttachments(data, new Set()));
   }
 
   override add(packet: unknown): void {
     this.#isBinary = typeof packet !== 'string';
-    super.add(typeof packet === 'string' ? packet.replace(RESERVED, '$1client:$2"') : packet);
+    super.add(typeof packet === 'string' ? packet.replace(RESERVED_EVENT, '$1client:$2"') : packet);
   }
 }
 
@@ -31,10 +31,10 @@ class Decoder extends StockDecoder {
  * Throws an Error if the packet refers to one attachment more than once. No client does so, and a packet with thousands of
  * references to one attachment would expand to thousands of copies when serialised.
  */
-function requireOnce(value: unknown, seen: Set<object>): void {
+function requireDistinctAttachments(value: unknown, seen: Set<object>): void {
   if (typeof value !== 'object' || value === null) return;
   if (!ArrayBuffer.isView(value)) {
-    for (const inner of Object.values(value)) requireOnce(inner, seen);
+    for (const inner of Object.values(value)) requireDistinctAttachments(inner, seen);
     return;
   }
   if (seen.has(value)) throw new Error('The packet refers to an attachment more than once.');
