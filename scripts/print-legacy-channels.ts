@@ -109,7 +109,7 @@ From the documentation of the original Flask-SocketIO server, and from its behav
   the message, so that their uploads work; the frame of the last one also has the keys of a complete message.
 - Presence follows connections over any transport, instead of logins, with a grace period.
 - Expired and revoked tokens close the socket; a socket whose account loses a membership is removed from the room after
-  the frame about that.
+  the frame that announces the loss.
 - \`writing\`, \`message\` of a device and \`webrtc_forward\` are rejected without permission; the original server accepted
   them.
 - Leaving a circle, or being kicked from it, also ends participation in its conversations, with their frames.

@@ -40,7 +40,7 @@ const formatTemplate = (parts: readonly unknown[]): string =>
 function formatType(schema: Schema, indent: string): string {
   const { $ref, allOf, anyOf, const: only, enum: values, type, items, contentMediaType } = schema;
   if ($ref !== undefined) return formatTypeName($ref.replace('#/definitions/', ''));
-  // A reference with a description of its own.
+  // A reference with its own description.
   if (allOf !== undefined) return formatUnion(allOf.map((one) => formatType(one, indent)));
   if (anyOf !== undefined) return formatUnion(anyOf.map((one) => formatType(one, indent)));
   if (contentMediaType !== undefined) return contentMediaType;

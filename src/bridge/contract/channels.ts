@@ -56,7 +56,7 @@ export const CHANNELS: readonly Channel[] = [
     notes: [
       'Tokens are those of the mutations `login`, `createAccount` and, for a device, `loginDevice`.',
       'No room is joined, and nothing else is sent.',
-      'A second `authenticate` is accepted. With a token of the same account the joined rooms remain; with another account’s token they are left. From then on the socket ends with the session of the new token. A refused one changes nothing.',
+      'A second `authenticate` is accepted. With a token of the same account the joined rooms remain; with another account’s token they are left. From then on the socket ends with the session of the new token. A rejected one changes nothing.',
       'When the session ends (logout, expiry, deletion of the account), the socket receives `error` `"User not found"` once and is disconnected.',
     ],
     run: handlers.authenticate,
@@ -94,8 +94,8 @@ export const CHANNELS: readonly Channel[] = [
       },
     ],
     notes: [
-      'Any `after_message_id` is accepted, even that of a deleted message or of another conversation: the replay starts after the newest message of this conversation with an id that is not greater, and includes changes of older messages. A client may have received some of the frames already.',
-      'A client that loses its access is removed from the room after the frame about that. When a conversation ends because fewer than two participants remain, that frame is the last `quit` or `kick`; when its circle is deleted, only the room of the circle receives a frame.',
+      'Any `after_message_id` is accepted, even that of a deleted message or of another conversation: the replay starts after the newest message of this conversation with an id that is not greater, and includes changes of older messages. It may repeat frames that the client has already received.',
+      'A client that loses its access is removed from the room after the frame that announces the loss. When a conversation ends because fewer than two participants remain, this is the last `quit` or `kick`; when its circle is deleted, only the room of the circle receives a frame.',
     ],
     run: handlers.joinConversation,
   },
