@@ -9,7 +9,8 @@
 //
 // Not sent by the outbound queue, and therefore limited elsewhere:
 //
-// - Engine.IO pongs, acknowledgements and namespace errors: `exceedsSendLimitsWithMargin`, called by `server.ts` for every packet.
+// - Engine.IO pongs, acknowledgements and namespace errors: `exceedsSendLimitsWithMargin`, called by `server.ts` for every
+//   packet.
 // - WebSocket pongs, which `ws` sends: `limitPongs` of `engine-io/packet-limits.ts`.
 //
 // Received events are limited by `inbound-queue.ts`, and by `pre-auth-queue.ts` before the login.
@@ -32,7 +33,7 @@ const SIZE_CHECK_INTERVAL = 64;
 /** Whether the client is too far behind for ephemeral frames. */
 export const isCongested = (conn: EngineSocket): boolean => queuedPackets(conn) > EPHEMERAL_DROP_THRESHOLD;
 
-/** Whether the client has not read more than it may. Checks the bytes of a long queue at every 64th packet only. */
+/** Whether more is queued for the client than the limits allow. Checks a long queue's bytes at every 64th packet only. */
 export function exceedsSendLimits(conn: EngineSocket, limits: SendLimits): boolean {
   const queued = queuedPackets(conn);
   if (queued === 0) return false;

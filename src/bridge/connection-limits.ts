@@ -1,14 +1,14 @@
-/** The resources that one legacy connection may use. A connection that exceeds a limit is closed with reason SLOW. */
+/** The resources that one legacy connection may use. Beyond the limits of a queue it is closed with reason SLOW. */
 export interface ConnectionLimits {
   /** Received events that have not started. */
   readonly queuedEvents: number;
   readonly queuedBytes: number;
   /** Longest time that an event is queued for an `authenticate`, from the connect. */
   readonly preAuthTimeoutMs: number;
-  /** Events queued for an `authenticate`. */
+  /** Events queued for an `authenticate`. Beyond this, they run without a login. */
   readonly preAuthEvents: number;
   readonly preAuthBytes: number;
-  /** Packets that the client has not read. */
+  /** Packets that the client has not read: see `backpressure.ts`. */
   readonly sendQueuePackets: number;
   readonly sendQueueBytes: number;
   /** Timeout of one event. */

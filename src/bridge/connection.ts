@@ -186,8 +186,8 @@ export class LegacyConnection {
   }
 
   /**
-   * Handles the handshake token as an `authenticate` that the client sends first. If it is refused, the app may still send its
-   * own. Protocol 3 defines no handshake token, and the one found may be meant for a proxy: those clients receive no error.
+   * Handles the handshake token as an `authenticate` that the client sends first. If it is refused, the app may still send
+   * its own. Clients of protocol 3 receive no error: their servers ignored the handshake, and the token may be a proxy's.
    */
   #authenticateFromHandshake(): void {
     const handshakeToken = this.#deps.findToken(this.#socket.request, this.#socket.handshake.auth);

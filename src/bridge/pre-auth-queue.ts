@@ -20,10 +20,9 @@ export interface PreAuthQueueOptions {
 const QUIET_PERIOD_MS = 250;
 
 /**
- * Queues the events that a new connection sends before `authenticate`
- * (docs/decisions/0018-events-before-authenticate.md): since 2.1, clients flush the events they buffered offline before the app can
- * authenticate. The queue is flushed once: after the first `authenticate`, or when the timeout, which starts with the connect,
- * has passed.
+ * Queues the events that a new connection sends before `authenticate`: since 2.1, clients flush the events they buffered
+ * offline before the app can authenticate. The queue is flushed once, after the first `authenticate` or when the timeout,
+ * which starts with the connect, has passed. See docs/decisions/0018-events-before-authenticate.md.
  */
 export class PreAuthQueue {
   readonly #options: PreAuthQueueOptions;

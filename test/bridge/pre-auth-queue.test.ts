@@ -5,7 +5,7 @@ import { openPacketSocket } from '../harness/packet-connection.ts';
 import { startFakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 
-// Events sent before `authenticate` are queued until it is handled. Where the queue must not time out, its timeout is an hour.
+// Events sent before `authenticate` are queued until then. Where the queue must not time out, its timeout is an hour.
 
 const HOUR_MS = 3_600_000;
 const conversation = { conversation_id: 12 };

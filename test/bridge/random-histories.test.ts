@@ -12,7 +12,8 @@ import type { Permission } from './histories.ts';
 import { createKick, createMessageSent } from './sample-events.ts';
 
 // Property-based tests with fast-check: random histories of one connection, with fake dependencies. Requests, results and
-// events come in any order, and the received frames must be those that are allowed. A failure prints the seed that reproduces it.
+// events come in any order, and the received frames must be those that are allowed. A failure prints the seed that
+// reproduces it.
 
 const HISTORIES = 110;
 const ROOM = 12;

@@ -87,8 +87,8 @@ export interface Caller {
   authenticate(token: unknown): Promise<void>;
   /**
    * Adds the client to the topic's room. `readAccess` returns null without permission. Throws NOT_FOUND without
-   * permission, including one that is lost during the join. With `replayFrom`, returns the frames that the client has missed since;
-   * throws CURSOR_EXPIRED if the log has been trimmed beyond that message.
+   * permission, including one that is lost during the join. With `replayFrom`, returns the frames that the client has
+   * missed since; throws CURSOR_EXPIRED if the log has been trimmed beyond that message.
    */
   join(
     topic: Topic,

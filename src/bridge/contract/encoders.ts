@@ -71,8 +71,8 @@ const encodeActor = (actor: ActorView) =>
   actor.kind === 'user' ? encodeUser(actor.user, actor.online) : encodeDevice(actor.device, actor.online);
 
 /**
- * Encodes a message. Legacy clients crash on a null `link_id`, so a message of a device has no such key. A message of a user
- * always has a participant.
+ * Encodes a message. Legacy clients crash on a null `link_id`, so a message of a device has no such key. A message of a
+ * user always has a participant.
  */
 function encodeMessage(message: Message): schemas.Message {
   const { authorDeviceId, participantId } = message;

@@ -1,6 +1,6 @@
-// Parses the payloads of legacy events. Their fields are parsed leniently, as the apps rely on the conversions of the original
-// Flask-SocketIO server, and never throw. Checked elsewhere: required fields in `dispatch.ts`, ids in `handlers.ts`, lengths
-// in the domain.
+// Parses the payloads of legacy events leniently, and never throws: apps send nulls, numbers and nested lists where strings,
+// booleans and lists of strings are expected. Checked elsewhere: required fields in `dispatch.ts`, ids in `handlers.ts`,
+// lengths in the domain.
 
 import { binaryLength } from '../../lib/binary-json.ts';
 
