@@ -3,9 +3,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 const FIRST_DELAY_MS = 200;
 const MAX_DELAY_MS = 2_000;
 
-/** Returns the delay before a retry in milliseconds: exponential with jitter, capped. The first retry is number 0. */
-export function retryDelay(retry: number): number {
-  const max = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** retry);
+/** Returns the delay before a retry in milliseconds: exponential with jitter, capped. Attempts are numbered from 0. */
+export function retryDelay(attempt: number): number {
+  const max = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** attempt);
   return (max * (1 + Math.random())) / 2;
 }
 

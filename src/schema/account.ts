@@ -96,13 +96,13 @@ builder.queryFields((t) => ({
   }),
 }));
 
-const token =
+const tokenDescription =
   'Bearer token for the `Authorization` header. Valid for 24 hours (30 days for a device), or until `logout`.';
 
 const LoginPayload = builder.objectRef<{ token: string; user: UserSource }>('LoginPayload').implement({
   description: 'A new session of a user. Other sessions of the account stay valid.',
   fields: (t) => ({
-    token: t.exposeString('token', { description: token }),
+    token: t.exposeString('token', { description: tokenDescription }),
     user: t.expose('user', { type: User, description: 'The user who logged in.' }),
   }),
 });
@@ -112,7 +112,7 @@ const LoginDevicePayload = builder
   .implement({
     description: 'A new session of a device.',
     fields: (t) => ({
-      token: t.exposeString('token', { description: token }),
+      token: t.exposeString('token', { description: tokenDescription }),
       device: t.expose('device', { type: Device, description: 'The device that logged in.' }),
     }),
   });
@@ -123,7 +123,7 @@ const RefreshTokenPayload = builder
     description: 'A further session of the same account.',
     fields: (t) => ({
       token: t.exposeString('token', {
-        description: `${token} The token of the request stays valid, too.`,
+        description: `${tokenDescription} The token of the request stays valid, too.`,
       }),
       actor: t.field({
         type: Actor,

@@ -5,7 +5,15 @@ import type { CircleEvent as CircleDomainEvent } from '../events/event.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
-import { AFTER, Event, STREAM, STREAM_ERRORS, eventType, startCursor, streamType } from './event.ts';
+import {
+  AFTER_DESCRIPTION,
+  Event,
+  STREAM_DESCRIPTION,
+  STREAM_ERRORS_DESCRIPTION,
+  eventType,
+  startCursor,
+  streamType,
+} from './event.ts';
 import { requireId } from './global-id.ts';
 import { Actor, Circle, Device, User, actorSource } from './refs.ts';
 
@@ -111,15 +119,15 @@ const Presence = builder.objectRef<PresenceChange>('Presence').implement({
   }),
 });
 
-const circleId = 'Global id of the circle. NOT_FOUND unless you belong to it.';
+const circleIdDescription = 'Global id of the circle. NOT_FOUND unless you belong to it.';
 
 builder.subscriptionFields((t) => ({
   circleEvents: t.field({
     type: CircleEvent,
-    description: `Events of a circle: changes of its name, members and device. ${STREAM} When your membership ends, the stream ends after the corresponding event. ${STREAM_ERRORS}`,
+    description: `Events of a circle: changes of its name, members and device. ${STREAM_DESCRIPTION} When your membership ends, the stream ends after the corresponding event. ${STREAM_ERRORS_DESCRIPTION}`,
     args: {
-      circleId: t.arg.id({ required: true, description: circleId }),
-      after: t.arg({ type: 'Cursor', description: AFTER }),
+      circleId: t.arg.id({ required: true, description: circleIdDescription }),
+      after: t.arg({ type: 'Cursor', description: AFTER_DESCRIPTION }),
     },
     subscribe: (_root, args, context) =>
       openCircleEvents(
@@ -134,7 +142,7 @@ builder.subscriptionFields((t) => ({
     type: Presence,
     description:
       'Online status of the accounts in a circle: first one item for each account that is online, then every change. An account counts as offline 5 s (by default) after its last connection closed. Ephemeral: a slow reader receives only the newest status of each account. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
-    args: { circleId: t.arg.id({ required: true, description: circleId }) },
+    args: { circleId: t.arg.id({ required: true, description: circleIdDescription }) },
     subscribe: (_root, args, context) =>
       openPresence(
         context.deps,

@@ -135,8 +135,9 @@ CircleMembership.implement({
   }),
 });
 
-const circleId = 'Global id of the circle. NOT_FOUND unless you belong to it.';
-const name = 'Name, 1 to 120 characters, at least one of them visible. Surrounding whitespace is removed.';
+const circleIdDescription = 'Global id of the circle. NOT_FOUND unless you belong to it.';
+const nameDescription =
+  'Name, 1 to 120 characters, at least one of them visible. Surrounding whitespace is removed.';
 
 builder.queryFields((t) => ({
   circles: t.connection(
@@ -169,7 +170,7 @@ builder.mutationFields((t) => ({
     type: Circle,
     description:
       'Creates a circle with you as its first member and ADMIN. FORBIDDEN for devices. Errors: UNAUTHENTICATED, INVALID_INPUT, FORBIDDEN.',
-    args: { name: t.arg.string({ required: true, description: name }) },
+    args: { name: t.arg.string({ required: true, description: nameDescription }) },
     resolve: (_root, args, context) => circles.createCircle(context.deps, requireActor(context), args),
   }),
   updateCircle: t.field({
@@ -177,8 +178,8 @@ builder.mutationFields((t) => ({
     description:
       'Renames a circle. Allowed for its members, not for its device. Publishes `CircleUpdated`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: {
-      circleId: t.arg.id({ required: true, description: circleId }),
-      name: t.arg.string({ required: true, description: name }),
+      circleId: t.arg.id({ required: true, description: circleIdDescription }),
+      name: t.arg.string({ required: true, description: nameDescription }),
     },
     resolve: (_root, args, context) =>
       circles.updateCircle(context.deps, requireActor(context), {
@@ -190,7 +191,7 @@ builder.mutationFields((t) => ({
     type: Circle,
     description:
       'Deletes a circle with its conversations and its device. Allowed for its admins. Publishes `ConversationDeleted` and `CircleDeleted`. Returns the circle as it was. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
-    args: { circleId: t.arg.id({ required: true, description: circleId }) },
+    args: { circleId: t.arg.id({ required: true, description: circleIdDescription }) },
     resolve: (_root, args, context) =>
       circles.deleteCircle(context.deps, requireActor(context), {
         circleId: requireId('Circle', 'circleId', args.circleId),
@@ -200,7 +201,7 @@ builder.mutationFields((t) => ({
     type: Circle,
     description:
       'Leaves a circle and all its conversations. If no ADMIN remains, the member who joined first becomes ADMIN; if no member remains, the circle is deleted. Returns the circle as it was. FORBIDDEN for devices. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
-    args: { circleId: t.arg.id({ required: true, description: circleId }) },
+    args: { circleId: t.arg.id({ required: true, description: circleIdDescription }) },
     resolve: (_root, args, context) =>
       circles.leaveCircle(context.deps, requireActor(context), {
         circleId: requireId('Circle', 'circleId', args.circleId),
@@ -211,7 +212,7 @@ builder.mutationFields((t) => ({
     description:
       'Removes a member from a circle and all its conversations, and ends their streams there. Allowed for its admins; to leave yourself, use `leaveCircle`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: {
-      circleId: t.arg.id({ required: true, description: circleId }),
+      circleId: t.arg.id({ required: true, description: circleIdDescription }),
       email: t.arg.string({
         required: true,
         description: 'E-mail address of the member. NOT_FOUND if no member has it.',

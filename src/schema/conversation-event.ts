@@ -5,7 +5,15 @@ import type { ConversationEvent as ConversationDomainEvent } from '../events/eve
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
-import { AFTER, Event, STREAM, STREAM_ERRORS, eventType, startCursor, streamType } from './event.ts';
+import {
+  AFTER_DESCRIPTION,
+  Event,
+  STREAM_DESCRIPTION,
+  STREAM_ERRORS_DESCRIPTION,
+  eventType,
+  startCursor,
+  streamType,
+} from './event.ts';
 import { requireId } from './global-id.ts';
 import { Actor, Conversation, Media, Message, User, actorSource } from './refs.ts';
 import type { MessageSource } from './refs.ts';
@@ -166,15 +174,15 @@ const Typing = builder.objectRef<TypingChange>('Typing').implement({
   }),
 });
 
-const conversationId = 'Global id of the conversation. NOT_FOUND unless you take part in it.';
+const conversationIdDescription = 'Global id of the conversation. NOT_FOUND unless you take part in it.';
 
 builder.subscriptionFields((t) => ({
   conversationEvents: t.field({
     type: ConversationEvent,
-    description: `Events of a conversation: messages, uploaded files, participants and the device’s access. ${STREAM} When your access ends, the stream ends after the corresponding event. ${STREAM_ERRORS}`,
+    description: `Events of a conversation: messages, uploaded files, participants and the device’s access. ${STREAM_DESCRIPTION} When your access ends, the stream ends after the corresponding event. ${STREAM_ERRORS_DESCRIPTION}`,
     args: {
-      conversationId: t.arg.id({ required: true, description: conversationId }),
-      after: t.arg({ type: 'Cursor', description: AFTER }),
+      conversationId: t.arg.id({ required: true, description: conversationIdDescription }),
+      after: t.arg({ type: 'Cursor', description: AFTER_DESCRIPTION }),
     },
     subscribe: (_root, args, context) =>
       openConversationEvents(
@@ -192,7 +200,7 @@ builder.subscriptionFields((t) => ({
     type: Typing,
     description:
       'Typing status in a conversation, from `setTyping` and Socket.IO clients, including your own. Ephemeral: a slow reader receives only the newest status of each account. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
-    args: { conversationId: t.arg.id({ required: true, description: conversationId }) },
+    args: { conversationId: t.arg.id({ required: true, description: conversationIdDescription }) },
     subscribe: (_root, args, context) =>
       openTyping(
         context.deps,

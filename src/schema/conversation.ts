@@ -161,9 +161,10 @@ Participant.implement({
   }),
 });
 
-const conversationId = 'Global id of the conversation. NOT_FOUND unless you take part in it.';
-const name = 'Name, 1 to 120 characters, at least one of them visible. Surrounding whitespace is removed.';
-const participantEmail = 'E-mail address of the participant. NOT_FOUND if no participant has it.';
+const conversationIdDescription = 'Global id of the conversation. NOT_FOUND unless you take part in it.';
+const nameDescription =
+  'Name, 1 to 120 characters, at least one of them visible. Surrounding whitespace is removed.';
+const participantEmailDescription = 'E-mail address of the participant. NOT_FOUND if no participant has it.';
 
 builder.queryFields((t) => ({
   conversation: t.field({
@@ -190,7 +191,7 @@ builder.mutationFields((t) => ({
         required: true,
         description: 'Global id of the circle. NOT_FOUND unless you belong to it.',
       }),
-      name: t.arg.string({ required: true, description: name }),
+      name: t.arg.string({ required: true, description: nameDescription }),
       emails: t.arg.stringList({
         description:
           'E-mail addresses of the other participants, at most 500. NOT_FOUND unless all are members of the circle.',
@@ -208,8 +209,8 @@ builder.mutationFields((t) => ({
     description:
       'Renames a conversation. Allowed for its ADMIN. Publishes `ConversationUpdated`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: {
-      conversationId: t.arg.id({ required: true, description: conversationId }),
-      name: t.arg.string({ required: true, description: name }),
+      conversationId: t.arg.id({ required: true, description: conversationIdDescription }),
+      name: t.arg.string({ required: true, description: nameDescription }),
     },
     resolve: (_root, args, context) =>
       conversations.updateConversation(context.deps, requireActor(context), {
@@ -222,7 +223,7 @@ builder.mutationFields((t) => ({
     description:
       'Adds a member of the circle to a conversation. Allowed for its participants, not for the device. Publishes `ConversationInvited` in the user’s inbox and `ParticipantJoined` in the conversation. CONFLICT if the user already takes part. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, CONFLICT.',
     args: {
-      conversationId: t.arg.id({ required: true, description: conversationId }),
+      conversationId: t.arg.id({ required: true, description: conversationIdDescription }),
       email: t.arg.string({
         required: true,
         description: 'E-mail address of the user. NOT_FOUND unless a member of the circle has it.',
@@ -238,7 +239,7 @@ builder.mutationFields((t) => ({
     type: Conversation,
     description:
       'Leaves a conversation. If no ADMIN remains, the participant who joined first becomes ADMIN; if fewer than two remain, including the device, the conversation is deleted. Returns the conversation as it was. FORBIDDEN for devices. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
-    args: { conversationId: t.arg.id({ required: true, description: conversationId }) },
+    args: { conversationId: t.arg.id({ required: true, description: conversationIdDescription }) },
     resolve: (_root, args, context) =>
       conversations.leaveConversation(context.deps, requireActor(context), {
         conversationId: requireId('Conversation', 'conversationId', args.conversationId),
@@ -249,8 +250,8 @@ builder.mutationFields((t) => ({
     description:
       'Removes a participant from a conversation and ends their streams there. If fewer than two remain, including the device, the conversation is deleted. Allowed for its ADMIN; to leave yourself, use `leaveConversation`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: {
-      conversationId: t.arg.id({ required: true, description: conversationId }),
-      email: t.arg.string({ required: true, description: participantEmail }),
+      conversationId: t.arg.id({ required: true, description: conversationIdDescription }),
+      email: t.arg.string({ required: true, description: participantEmailDescription }),
     },
     resolve: (_root, args, context) =>
       conversations.kickFromConversation(context.deps, requireActor(context), {
@@ -263,8 +264,11 @@ builder.mutationFields((t) => ({
     description:
       'Transfers your role of ADMIN to another participant; you become STANDARD. Allowed for its ADMIN. Publishes `Promoted` in the participant’s inbox and `ParticipantPromoted` in the conversation. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, CONFLICT.',
     args: {
-      conversationId: t.arg.id({ required: true, description: conversationId }),
-      email: t.arg.string({ required: true, description: `${participantEmail} CONFLICT if it is your own.` }),
+      conversationId: t.arg.id({ required: true, description: conversationIdDescription }),
+      email: t.arg.string({
+        required: true,
+        description: `${participantEmailDescription} CONFLICT if it is your own.`,
+      }),
     },
     resolve: (_root, args, context) =>
       conversations.promoteInConversation(context.deps, requireActor(context), {
@@ -277,7 +281,7 @@ builder.mutationFields((t) => ({
     description:
       'Grants or removes the access of the circle’s device to a conversation; removal ends its streams there. Allowed for the ADMIN; the device may remove its own access. Publishes `DeviceAccessChanged` if anything changes. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: {
-      conversationId: t.arg.id({ required: true, description: conversationId }),
+      conversationId: t.arg.id({ required: true, description: conversationIdDescription }),
       allowed: t.arg.boolean({ required: true, description: 'Whether the device is to have access.' }),
     },
     resolve: (_root, args, context) =>

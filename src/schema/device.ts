@@ -46,7 +46,7 @@ const AddDevicePayload = builder
     }),
   });
 
-const deviceId = 'Global id of the device. NOT_FOUND unless it belongs to one of your circles.';
+const deviceIdDescription = 'Global id of the device. NOT_FOUND unless it belongs to one of your circles.';
 
 builder.mutationFields((t) => ({
   addDevice: t.field({
@@ -76,7 +76,7 @@ builder.mutationFields((t) => ({
     description:
       'Renames a device. Allowed for the admins of its circle and for the device itself. Publishes `DeviceUpdated`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
     args: {
-      deviceId: t.arg.id({ required: true, description: deviceId }),
+      deviceId: t.arg.id({ required: true, description: deviceIdDescription }),
       name: t.arg.string({
         required: true,
         description:
@@ -93,7 +93,7 @@ builder.mutationFields((t) => ({
     type: Device,
     description:
       'Removes a device from its circle and deletes its account. Its connections end and its messages stay without an author. Allowed for the circle’s admins. Publishes `DeviceRemoved`, and `DeviceAccessChanged` in each conversation to which it had access. Returns the device as it was. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
-    args: { deviceId: t.arg.id({ required: true, description: deviceId }) },
+    args: { deviceId: t.arg.id({ required: true, description: deviceIdDescription }) },
     resolve: (_root, args, context) =>
       devices.removeDevice(context.deps, requireActor(context), {
         deviceId: requireId('Device', 'deviceId', args.deviceId),

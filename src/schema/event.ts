@@ -82,12 +82,12 @@ export const startCursor = (
 ): string | null => context.resumeAfter || args.after || null;
 
 /** Description of how every durable stream proceeds. */
-export const STREAM =
+export const STREAM_DESCRIPTION =
   'Replays the events after the cursor, then delivers `StreamLive`, then live events. CURSOR_INVALID if `after` is not a cursor of this stream; CURSOR_EXPIRED if events after it are no longer stored: query the data again and subscribe after its `eventCursor`.';
 
 /** Errors of the streams that belong to an object. FORBIDDEN and NOT_FOUND also end a running stream. */
-export const STREAM_ERRORS =
+export const STREAM_ERRORS_DESCRIPTION =
   'Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, CURSOR_INVALID, CURSOR_EXPIRED.';
 
-export const AFTER =
+export const AFTER_DESCRIPTION =
   'Cursor to resume after: that of an event, or an `eventCursor`. If absent, null or empty, the stream starts with live events.';

@@ -2,7 +2,7 @@ import { openInboxEvents } from '../domain/accounts.ts';
 import { encodeGlobalId } from '../ids.ts';
 import { builder } from './builder.ts';
 import { requireSession } from './context.ts';
-import { AFTER, Event, STREAM, eventType, startCursor, streamType } from './event.ts';
+import { AFTER_DESCRIPTION, Event, STREAM_DESCRIPTION, eventType, startCursor, streamType } from './event.ts';
 import { CircleInvitation, Conversation } from './refs.ts';
 
 const InboxEvent = streamType('InboxEvent', 'An event of `inboxEvents`.');
@@ -48,8 +48,8 @@ for (const ref of [ConversationInvited, Promoted]) {
 builder.subscriptionField('inboxEvents', (t) =>
   t.field({
     type: InboxEvent,
-    description: `Events of your account: invitations to circles, additions to conversations and promotions. ${STREAM} To start without a gap, subscribe first and query afterwards. Errors: UNAUTHENTICATED, CURSOR_INVALID, CURSOR_EXPIRED.`,
-    args: { after: t.arg({ type: 'Cursor', description: AFTER }) },
+    description: `Events of your account: invitations to circles, additions to conversations and promotions. ${STREAM_DESCRIPTION} To start without a gap, subscribe first and query afterwards. Errors: UNAUTHENTICATED, CURSOR_INVALID, CURSOR_EXPIRED.`,
+    args: { after: t.arg({ type: 'Cursor', description: AFTER_DESCRIPTION }) },
     subscribe: (_root, args, context) =>
       openInboxEvents(context.deps, requireSession(context), { after: startCursor(args, context) }, context),
     resolve: (item) => item,

@@ -11,8 +11,8 @@ const UNLESS_SHARED = 'Unless you share a circle, `birthday` is null and `isOnli
 
 /** Loads a user named in an invitation; without date of birth and online status unless the caller shares a circle. */
 async function findNamedUser(loaders: Loaders, id: UserId): Promise<UserSource | undefined> {
-  const [user, known] = await Promise.all([loaders.user(id), loaders.visibleUser(id)]);
-  return known ?? (user && { ...user, birthday: null, online: false });
+  const [user, visibleUser] = await Promise.all([loaders.user(id), loaders.visibleUser(id)]);
+  return visibleUser ?? (user && { ...user, birthday: null, online: false });
 }
 
 CircleInvitation.implement({
@@ -46,7 +46,7 @@ CircleInvitation.implement({
   }),
 });
 
-const invitationId =
+const invitationIdDescription =
   'Global id of the invitation. NOT_FOUND if it has been accepted or declined, FORBIDDEN if it is for another user.';
 
 builder.mutationFields((t) => ({
@@ -74,7 +74,7 @@ builder.mutationFields((t) => ({
     type: Circle,
     description:
       'Accepts an invitation and joins the circle as MEMBER. Publishes `MemberJoined`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
-    args: { invitationId: t.arg.id({ required: true, description: invitationId }) },
+    args: { invitationId: t.arg.id({ required: true, description: invitationIdDescription }) },
     resolve: (_root, args, context) =>
       circles.acceptInvitation(context.deps, requireActor(context), {
         invitationId: requireId('CircleInvitation', 'invitationId', args.invitationId),
@@ -84,7 +84,7 @@ builder.mutationFields((t) => ({
     type: CircleInvitation,
     description:
       'Declines an invitation. Publishes no event. Returns the invitation as it was. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
-    args: { invitationId: t.arg.id({ required: true, description: invitationId }) },
+    args: { invitationId: t.arg.id({ required: true, description: invitationIdDescription }) },
     resolve: (_root, args, context) =>
       circles.declineInvitation(context.deps, requireActor(context), {
         invitationId: requireId('CircleInvitation', 'invitationId', args.invitationId),

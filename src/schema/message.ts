@@ -100,8 +100,8 @@ const SendMessagePayload = builder
     }),
   });
 
-const conversationId = 'Global id of the conversation. NOT_FOUND unless you take part in it.';
-const messageId =
+const conversationIdDescription = 'Global id of the conversation. NOT_FOUND unless you take part in it.';
+const messageIdDescription =
   'Global id of the message. NOT_FOUND if you may not read it, FORBIDDEN unless you sent it and still take part.';
 
 builder.queryFields((t) => ({
@@ -122,7 +122,7 @@ builder.mutationFields((t) => ({
     description:
       'Sends a message. The message and its event are persisted when this returns. Publishes `MessageSent` to all participants, including you. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT, CONFLICT, RATE_LIMITED.',
     args: {
-      conversationId: t.arg.id({ required: true, description: conversationId }),
+      conversationId: t.arg.id({ required: true, description: conversationIdDescription }),
       text: t.arg.string({
         description:
           'The text, at most 8192 characters. Must contain a visible character unless there are `files`.',
@@ -153,7 +153,7 @@ builder.mutationFields((t) => ({
     description:
       'Changes the text of a message that you sent. Publishes `MessageUpdated`. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, RATE_LIMITED.',
     args: {
-      messageId: t.arg.id({ required: true, description: messageId }),
+      messageId: t.arg.id({ required: true, description: messageIdDescription }),
       text: t.arg.string({
         required: true,
         description:
@@ -170,7 +170,7 @@ builder.mutationFields((t) => ({
     type: Message,
     description:
       'Deletes a message that you sent, with its files. Publishes `MessageDeleted`. Returns the message as it was, without files. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT.',
-    args: { messageId: t.arg.id({ required: true, description: messageId }) },
+    args: { messageId: t.arg.id({ required: true, description: messageIdDescription }) },
     resolve: (_root, args, context) =>
       messages.deleteMessage(context.deps, requireActor(context), {
         messageId: requireId('Message', 'messageId', args.messageId),
@@ -180,7 +180,7 @@ builder.mutationFields((t) => ({
     description:
       'Publishes your typing status to the `typing` subscriptions of a conversation. Not persisted; expires after 15 s, so repeat it while typing. Returns true. Errors: UNAUTHENTICATED, NOT_FOUND, INVALID_INPUT, RATE_LIMITED.',
     args: {
-      conversationId: t.arg.id({ required: true, description: conversationId }),
+      conversationId: t.arg.id({ required: true, description: conversationIdDescription }),
       isTyping: t.arg.boolean({ required: true, description: 'Whether you are typing.' }),
     },
     resolve: async (_root, args, context) => {

@@ -11,12 +11,12 @@ export async function loadOrCreateSecret(dataDir: string | undefined): Promise<s
   const secret = randomBytes(32).toString('base64url');
   if (dataDir === undefined) return secret;
   const file = join(dataDir, 'auth-secret');
-  const partial = `${file}.part`;
+  const partialFile = `${file}.part`;
   try {
     // `link` publishes the file complete and fails if it exists: a process that starts concurrently, or a crash
     // halfway, must not leave tokens signed with a part of the secret.
-    await writeFile(partial, secret, { mode: 0o600 });
-    await link(partial, file);
+    await writeFile(partialFile, secret, { mode: 0o600 });
+    await link(partialFile, file);
     return secret;
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
@@ -24,7 +24,7 @@ export async function loadOrCreateSecret(dataDir: string | undefined): Promise<s
     if (existing.length >= secret.length) return existing;
     throw new Error(`the secret in ${file} is too short; restore it, or delete it, which ends all sessions`);
   } finally {
-    await rm(partial, { force: true });
+    await rm(partialFile, { force: true });
   }
 }
 

@@ -49,7 +49,7 @@ export interface PresenceOptions extends HeartbeatOptions, LeaseExpiryOptions {
 export async function createPresence(options: PresenceOptions): Promise<Presence> {
   const { db, nodeId, graceMs, log } = options;
   await leaseRows.addNode(db, nodeId, options.isOnlyProcess);
-  const live = new Map<number, LeaseRow>();
+  const openLeases = new Map<number, LeaseRow>();
   const connectionCounts = new Map<ActorKey, number>();
   const addToCount = (actor: ActorRef, change: 1 | -1): void => {
     const key = actorKey(actor);
@@ -62,7 +62,7 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
   const publishOffline = (actors: readonly ActorRef[]): Promise<void> => publish(actors, false);
   const leaseExpiry = createLeaseExpiry(options, publishOffline);
   const registerAgain = async (): Promise<void> => {
-    await publish(await leaseRows.restoreNode(db, nodeId, [...live.values()]), true);
+    await publish(await leaseRows.restoreNode(db, nodeId, [...openLeases.values()]), true);
   };
   const heartbeat = startHeartbeat(options, { onExpired: registerAgain, onNodesDied: publishOffline });
 
@@ -79,7 +79,7 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
       if (added === undefined) throw new Error('The node could not be registered');
       const leases = requests.map((request, index) => ({ ...request, id: added[index]?.id ?? NaN }));
       for (const lease of leases) {
-        live.set(lease.id, lease);
+        openLeases.set(lease.id, lease);
         addToCount(lease.actor, 1);
       }
       const cameOnline = requests.filter((_, index) => added[index]?.cameOnline).map(({ actor }) => actor);
@@ -95,7 +95,7 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
       return {
         leaseId: lease.id,
         close: async () => {
-          if (!live.delete(lease.id)) return;
+          if (!openLeases.delete(lease.id)) return;
           addToCount(actor, -1);
           await leaseExpiry.end(lease);
         },

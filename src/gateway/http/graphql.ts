@@ -10,7 +10,7 @@ import { DEFAULT_QUERY, PERSISTED_ONLY } from './graphiql-default-query.ts';
 import { executeMultipart } from './graphql-multipart.ts';
 import { isMultipart } from './multipart.ts';
 import { createOperationOrigins } from './operation-origin.ts';
-import { drainRequest, sendError } from './respond.ts';
+import { drainRequest, sendHttpError } from './respond.ts';
 import { createYogaPlugin } from './yoga-plugin.ts';
 import type { ServerContext } from './yoga-plugin.ts';
 
@@ -64,7 +64,7 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
       response.setHeader('cache-control', 'private, no-cache');
       if (error === undefined) return yoga.handle(request, response, { req: request, res: response });
       drainRequest(request);
-      sendError(response, error);
+      sendHttpError(response, error);
     },
     close: (reason) => drainController.abort(reason),
   };

@@ -19,11 +19,11 @@ const bodyOf = ({ code, message }: HttpErrorResponse): object => ({
   errors: [{ message, extensions: { code } }],
 });
 
-export const sendError = (response: ServerResponse, error: HttpErrorResponse): void =>
+export const sendHttpError = (response: ServerResponse, error: HttpErrorResponse): void =>
   sendJson(response, error.status, bodyOf(error));
 
 /** Encodes the response as text, for an upgrade request, which has no `ServerResponse`. */
-export function encodeError(error: HttpErrorResponse): string {
+export function encodeHttpError(error: HttpErrorResponse): string {
   const body = JSON.stringify(bodyOf(error));
   return [
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}`,

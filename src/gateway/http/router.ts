@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Cors } from './cors.ts';
 import { encodingOf, normalizeHead, pathOf } from './request-head.ts';
-import { encodeError, drainRequest, sendError } from './respond.ts';
+import { encodeHttpError, drainRequest, sendHttpError } from './respond.ts';
 import type { HttpErrorResponse } from './respond.ts';
 
 /** The handlers of one path or, if it ends in `/`, of all paths below it. */
@@ -34,7 +34,7 @@ export function createRouter(routes: readonly Route[], cors: Cors): Router {
   };
   return {
     async handle(request, response) {
-      if (!normalizeHead(request)) return sendError(response, MALFORMED_HOST);
+      if (!normalizeHead(request)) return sendHttpError(response, MALFORMED_HOST);
       const route = find(request);
       const methods = route?.methods ?? ALL_METHODS;
       if (route?.ownCors !== true) cors.setHeaders(request, response, methods);
@@ -42,22 +42,22 @@ export function createRouter(routes: readonly Route[], cors: Cors): Router {
       if (encoding !== undefined) {
         drainRequest(request);
         response.setHeader('accept-encoding', 'identity');
-        return sendError(response, unsupportedEncodingError(encoding));
+        return sendHttpError(response, unsupportedEncodingError(encoding));
       }
       if (route?.ownCors === true) return route.handle?.(request, response);
-      if (!cors.isAllowed(request)) return sendError(response, ORIGIN_NOT_ALLOWED);
+      if (!cors.isAllowed(request)) return sendHttpError(response, ORIGIN_NOT_ALLOWED);
       if (request.method === 'OPTIONS') {
         response.writeHead(204, { allow: [...methods, 'OPTIONS'].join(', ') }).end();
         return;
       }
-      if (route?.handle === undefined) return sendError(response, PATH_NOT_FOUND);
+      if (route?.handle === undefined) return sendHttpError(response, PATH_NOT_FOUND);
       if (!methods.includes(request.method ?? '')) {
         response.setHeader('allow', [...methods, 'OPTIONS'].join(', '));
-        return sendError(response, methodNotAllowedError(methods));
+        return sendHttpError(response, methodNotAllowedError(methods));
       }
       if (route.upgrade !== undefined && request.headers['sec-websocket-key'] !== undefined) {
         response.setHeader('upgrade', 'websocket').setHeader('connection', 'close, upgrade');
-        return sendError(response, UPGRADE_REQUIRED);
+        return sendHttpError(response, UPGRADE_REQUIRED);
       }
       return route.handle(request, response);
     },
@@ -75,7 +75,7 @@ export function createRouter(routes: readonly Route[], cors: Cors): Router {
 
 function rejectUpgrade(socket: Duplex, error: HttpErrorResponse): void {
   // Destroyed after the response: the client may never end its half of the connection.
-  socket.end(encodeError(error), () => socket.destroy());
+  socket.end(encodeHttpError(error), () => socket.destroy());
 }
 
 const MALFORMED_HOST: HttpErrorResponse = {

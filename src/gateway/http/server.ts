@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Logger } from '../../log.ts';
 import type { Cors } from './cors.ts';
 import { headerIncludes, pathOf } from './request-head.ts';
-import { sendError } from './respond.ts';
+import { sendHttpError } from './respond.ts';
 import { createRouter } from './router.ts';
 import type { Route } from './router.ts';
 
@@ -78,7 +78,7 @@ export function createHttpServer(
   log: Logger,
 ): HttpServer {
   const router = createRouter(routes, cors);
-  const isTooMany = createPipelineLimit();
+  const exceedsPipelineLimit = createPipelineLimit();
   let isClosing = false;
   const responses = new Set<ServerResponse>();
   const server = createServer(
@@ -91,7 +91,7 @@ export function createHttpServer(
       shouldUpgradeCallback: ({ headers }) => headerIncludes(headers.upgrade, 'websocket'),
     },
     (request, response) => {
-      if (isTooMany(request.socket, response)) return void request.socket.destroy();
+      if (exceedsPipelineLimit(request.socket, response)) return void request.socket.destroy();
       // `Connection: close` keeps the client from reusing a connection that is about to close.
       if (isClosing) response.shouldKeepAlive = false;
       responses.add(response);
@@ -103,7 +103,7 @@ export function createHttpServer(
       router.handle(request, response).catch((error: unknown) => {
         log.error({ err: error, path: pathOf(request) }, 'request failed');
         if (response.headersSent) response.destroy();
-        else sendError(response, { status: 500, code: 'INTERNAL', message: 'Unexpected error.' });
+        else sendHttpError(response, { status: 500, code: 'INTERNAL', message: 'Unexpected error.' });
       });
     },
   );

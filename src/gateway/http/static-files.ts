@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pathOf } from './request-head.ts';
-import { sendError } from './respond.ts';
+import { sendHttpError } from './respond.ts';
 import { PATH_NOT_FOUND } from './router.ts';
 import type { Route } from './router.ts';
 import { sendContent } from './send-content.ts';
@@ -94,7 +94,7 @@ export function pageRoutes(): Route[] {
     const name = pathOf(request).slice('/page/'.length);
     const module = modules.get(name);
     const type = module === undefined ? ASSETS.get(name) : TYPES.js;
-    if (type === undefined) return sendError(response, PATH_NOT_FOUND);
+    if (type === undefined) return sendHttpError(response, PATH_NOT_FOUND);
     await sendContent(request, response, contentOf(type, await read(module ?? new URL(name, FOLDER))));
   }
 }

@@ -40,7 +40,10 @@ export class OperationTracker {
   readonly #byId = new Map<string, OperationsOfId>();
   #queuedBytes = 0;
 
-  /** `handle` passes a frame to graphql-ws. `onSettled` is called when an operation has finished, or is known to be a subscription. */
+  /**
+   * `handle` passes a frame to graphql-ws. `onSettled` is called when an operation has finished, or is known to be a
+   * subscription.
+   */
   constructor(handle: Handle, onSettled: () => void) {
     this.#handle = handle;
     this.#onSettled = onSettled;
