@@ -89,7 +89,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
 }
 
 interface Member {
-  readonly detached: DetachedReader;
+  readonly reader: DetachedReader;
   readonly receiver: Receiver;
   /** Reattaches the stream to its topic; a second call has no effect. */
   leave(): void;
@@ -132,12 +132,12 @@ class Group {
     return new Promise((resolve) => {
       const leave = (): void => {
         if (!this.#members.delete(member)) return;
-        member.detached.reattach();
+        member.reader.reattach();
         resolve();
       };
-      const detached = stream.detach(leave);
-      if (detached === undefined) return resolve();
-      const member: Member = { detached, receiver, leave };
+      const reader = stream.detach(leave);
+      if (reader === undefined) return resolve();
+      const member: Member = { reader, receiver, leave };
       this.#members.add(member);
     });
   }
@@ -220,11 +220,11 @@ class Group {
 
   #deliver(envelope: Envelope, result: SharedResult | undefined): void {
     for (const member of this.#members) {
-      const { detached } = member;
-      if (envelope.seq <= detached.deliveredSeq) continue;
-      const failure = envelope.seq === detached.deliveredSeq + 1 ? this.#write(member, result) : 'GAP';
+      const { reader } = member;
+      if (envelope.seq <= reader.deliveredSeq) continue;
+      const failure = envelope.seq === reader.deliveredSeq + 1 ? this.#write(member, result) : 'GAP';
       if (failure !== undefined) this.#fallBack(member, failure);
-      else if (!detached.advance(envelope)) member.leave();
+      else if (!reader.advance(envelope)) member.leave();
     }
   }
 

@@ -4,8 +4,8 @@ import type { DocumentNode, GraphQLSchema, OperationDefinitionNode } from 'graph
 /** Finds the subscriptions whose results are the same for every subscriber. */
 export interface SubscriptionKeys {
   /**
-   * Returns equal keys for operations whose results for an event are equal, whichever account subscribes and from
-   * whichever cursor. Returns undefined for an operation that selects a field marked `perActor`.
+   * Returns equal keys for operations whose results for an event are equal, regardless of the account and the start
+   * cursor. Returns undefined for an operation that selects a field marked `perActor`.
    */
   keyOf(operation: ShareableOperation): string | undefined;
 }
