@@ -68,18 +68,20 @@ const createRequest = (channel: Channel, schemas: Tree): Tree => ({
 
 function createEmittedMessages(channel: EmittedChannel, schemas: Tree): Tree {
   const messages = Object.entries(readShapes(channel)).map(([shape, type]) => {
-    const examples = FRAME_EXAMPLES.filter((one) => one.channel === channel && one.shape === shape);
+    const examples = FRAME_EXAMPLES.filter(
+      (example) => example.channel === channel && example.shape === shape,
+    );
     const { description, ...payload } = createSchema(type, schemas);
     // The texts of `error` are defined in `channels.ts`.
-    const texts = channel === 'error' ? { enum: examples.map((one) => one.payload) } : {};
+    const texts = channel === 'error' ? { enum: examples.map(({ payload }) => payload) } : {};
     const message = {
       name: channel,
       title: `${channel}, sent to a client: ${shape}`,
       summary: description,
       payload: { ...payload, ...texts },
-      examples: examples.map((one) => ({
-        summary: `To the ${one.to.replace(/^the /, '')}: ${one.when}.`,
-        payload: one.payload,
+      examples: examples.map(({ to, when, payload }) => ({
+        summary: `To the ${to.replace(/^the /, '')}: ${when}.`,
+        payload,
       })),
     };
     return [shape, message] as const;

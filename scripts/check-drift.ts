@@ -29,16 +29,18 @@ for (const name of scripts) {
 const stale: string[] = [];
 // The order matters: typed operations are generated from the printed schema.
 for (const [name, file] of Object.entries(generators)) {
-  if (scripts.includes(name)) compare(file, () => runCommand(process.execPath, [join('scripts', name)]));
+  if (scripts.includes(name))
+    regenerateFile(file, () => runCommand(process.execPath, [join('scripts', name)]));
 }
-compare(typedOperations, () => runCommand('graphql-codegen', ['--config', 'codegen.ts', '--silent']));
+regenerateFile(typedOperations, () => runCommand('graphql-codegen', ['--config', 'codegen.ts', '--silent']));
 
 if (stale.length > 0) {
   console.error(`Stale files were regenerated, commit them: ${stale.join(', ')}`);
   process.exitCode = 1;
 }
 
-function compare(file: string, regenerate: () => void): void {
+/** Regenerates a file, and adds it to `stale` if its content has changed. */
+function regenerateFile(file: string, regenerate: () => void): void {
   const previousContent = readContent(file);
   regenerate();
   if (file.endsWith('.md')) runCommand('prettier', ['--log-level', 'warn', '--write', file]);

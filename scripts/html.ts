@@ -58,12 +58,12 @@ export const highlightJson = (json: string): string =>
 
 /** Renders a type, with links to named types. */
 export function renderType(schema: Schema): string {
-  const { $ref, const: only, enum: values, type, items, anyOf, allOf } = schema;
+  const { $ref, const: constant, enum: values, type, items, anyOf, allOf } = schema;
   if ($ref !== undefined) {
     const name = $ref.slice($ref.lastIndexOf('/') + 1);
     return `<a href="#type-${name}">${name}</a>`;
   }
-  if (only !== undefined) return renderCode(JSON.stringify(only));
+  if (constant !== undefined) return renderCode(JSON.stringify(constant));
   if (values !== undefined) return values.map((value) => renderCode(JSON.stringify(value))).join(' or ');
   const parts = anyOf ?? allOf;
   if (parts !== undefined) return parts.map(renderType).join(' or ');

@@ -13,13 +13,13 @@ import type {
 type Event<Type extends DomainEvent['type']> = Extract<DomainEvent, { type: Type }>;
 
 /** A sample of an event that legacy clients may receive. */
-export interface Sample<Fact> {
+export interface Sample<SampledEvent> {
   readonly when: string;
   readonly to: string;
-  readonly event: Fact;
+  readonly event: SampledEvent;
 }
 
-const timestampAt = (clock: string) => `2018-12-07T${clock}Z`;
+const timestampAt = (time: string) => `2018-12-07T${time}Z`;
 const times = { createdAt: timestampAt('10:00:00.000'), updatedAt: timestampAt('10:00:00.000') };
 const conversationId = 12 as ConversationId;
 const circleId = 3 as CircleId;
@@ -66,7 +66,7 @@ const message = {
   sentAt: timestampAt('10:10:43.123'),
   updatedAt: timestampAt('10:10:43.123'),
 };
-const messageOfDevice = { ...message, authorUserId: null, authorDeviceId: device.id, participantId: null };
+const deviceMessage = { ...message, authorUserId: null, authorDeviceId: device.id, participantId: null };
 const pendingMedia = {
   id: 60 as MediaId,
   messageId: message.id,
@@ -208,7 +208,7 @@ export const EVENT_SAMPLES: { readonly [Type in DomainEvent['type']]: readonly S
     {
       when: 'a device sends a message without files: no `link_id`, and a device as `sender`',
       to: `${CONVERSATION_ROOM}, the sender included`,
-      event: { type: 'message.sent', message: messageOfDevice, author: deviceView, media: [] },
+      event: { type: 'message.sent', message: deviceMessage, author: deviceView, media: [] },
     },
     {
       when: 'a message is sent whose files are not uploaded yet',

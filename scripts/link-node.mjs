@@ -12,10 +12,10 @@ const binary = join(modules, packageName, 'bin', 'node');
 const link = join(modules, '.bin', 'node');
 const target = join('..', packageName, 'bin', 'node');
 
-if (runs(binary)) {
-  placeLink();
+if (canRun(binary)) {
+  createLink();
 } else {
-  removeOwnLink();
+  removeLink();
   const major = Number(process.versions.node.split('.')[0]);
   if (major < NEEDED_MAJOR) {
     console.error(
@@ -31,7 +31,7 @@ if (runs(binary)) {
 }
 
 /** Returns whether the binary runs. On systems without glibc the file exists but does not run. */
-function runs(file) {
+function canRun(file) {
   if (!existsSync(file)) return false;
   try {
     return execFileSync(file, ['--version'], { stdio: ['ignore', 'pipe', 'ignore'] })
@@ -42,7 +42,7 @@ function runs(file) {
   }
 }
 
-function linkedTo() {
+function readLinkTarget() {
   try {
     return lstatSync(link).isSymbolicLink() ? readlinkSync(link) : '(a file)';
   } catch {
@@ -50,14 +50,15 @@ function linkedTo() {
   }
 }
 
-function placeLink() {
-  const current = linkedTo();
+function createLink() {
+  const current = readLinkTarget();
   if (current === target) return;
   if (current !== undefined) unlinkSync(link);
   mkdirSync(dirname(link), { recursive: true });
   symlinkSync(target, link);
 }
 
-function removeOwnLink() {
-  if (linkedTo() === target) unlinkSync(link);
+/** Removes the link, if an earlier installation created it. */
+function removeLink() {
+  if (readLinkTarget() === target) unlinkSync(link);
 }

@@ -113,12 +113,12 @@ function renderExample({ when, to, payload }: FrameExample): string {
 }
 
 function renderEmitted(channel: EmittedChannel): string {
-  const examples = FRAME_EXAMPLES.filter((one) => one.channel === channel);
+  const examples = FRAME_EXAMPLES.filter((example) => example.channel === channel);
   const texts = examples.filter(({ payload }) => typeof payload === 'string');
   const shapes = Object.entries(channels[formatChannelKey(channel)]?.messages ?? {}).flatMap(
     ([shape, message]) => {
       const examplesOfShape = examples.filter(
-        (one) => one.shape === shape && typeof one.payload !== 'string',
+        (example) => example.shape === shape && typeof example.payload !== 'string',
       );
       if (examplesOfShape.length === 0) return [];
       return [

@@ -38,13 +38,13 @@ const formatTemplate = (parts: readonly unknown[]): string =>
   `\`${parts.map((part) => (typeof part === 'string' ? part : '${number}')).join('')}\``;
 
 function formatType(schema: Schema, indent: string): string {
-  const { $ref, allOf, anyOf, const: only, enum: values, type, items, contentMediaType } = schema;
+  const { $ref, allOf, anyOf, const: constant, enum: values, type, items, contentMediaType } = schema;
   if ($ref !== undefined) return formatTypeName($ref.replace('#/definitions/', ''));
   // A reference with its own description.
-  if (allOf !== undefined) return formatUnion(allOf.map((one) => formatType(one, indent)));
-  if (anyOf !== undefined) return formatUnion(anyOf.map((one) => formatType(one, indent)));
+  if (allOf !== undefined) return formatUnion(allOf.map((part) => formatType(part, indent)));
+  if (anyOf !== undefined) return formatUnion(anyOf.map((part) => formatType(part, indent)));
   if (contentMediaType !== undefined) return contentMediaType;
-  if (only !== undefined) return formatLiteral(only);
+  if (constant !== undefined) return formatLiteral(constant);
   if (values !== undefined) return formatUnion(values.map(formatLiteral));
   if (type === 'object') return formatObject(schema, indent);
   if (type === 'array') return `readonly ${parenthesize(formatType(items as Schema, indent))}[]`;
