@@ -103,7 +103,7 @@ export interface ServerToClientEvents {
     readonly received: true;
     readonly message_id: Id;
   } | 'Writing sent' | 'Message forwarded'): void;
-  /** Why the event was refused. */
+  /** Why the event was rejected. */
   error(payload: ErrorText): void;
   /** The user is invited to a circle. */
   circle_invite(payload: {

@@ -186,7 +186,7 @@ export class LegacyConnection {
   }
 
   /**
-   * Handles the handshake token as an `authenticate` that the client sends first. If it is refused, the app may still send
+   * Handles the handshake token as an `authenticate` that the client sends first. If it is rejected, the app may still send
    * its own. Clients of protocol 3 receive no error: their servers ignored the handshake, and the token may be a proxy's.
    */
   #authenticateFromHandshake(): void {

@@ -9,7 +9,7 @@ export interface QueuedEvent {
 export interface PreAuthQueueOptions {
   /** Longest time that an event is queued, from the connect. */
   readonly timeoutMs: number;
-  /** Beyond either limit the queue is flushed: its events are then refused like any event before a login. */
+  /** Beyond either limit the queue is flushed: its events are then rejected like any event before a login. */
   readonly maxEvents: number;
   readonly maxBytes: number;
   /** Called with each queued event, in order, when the queue is flushed. */
@@ -79,7 +79,7 @@ export class PreAuthQueue {
     if (this.#events.length > 1) return;
     this.#quietTimer = setTimeout(() => {
       this.#isSerial = true;
-      // The client does not repeat an acknowledged event, so it must not be refused: it is queued until the login.
+      // The client does not repeat an acknowledged event, so it must not be rejected: it is queued until the login.
       clearTimeout(this.#timer);
       acknowledge();
     }, QUIET_PERIOD_MS);

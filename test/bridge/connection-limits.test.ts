@@ -214,7 +214,7 @@ test('a network failure after the upgrade is detected: the lease and the room ar
 
 test.for([
   ['pings', 3, '1:2', ''],
-  ['refused namespaces', 4, '40/a,', '\u001e'],
+  ['rejected namespaces', 4, '40/a,', '\u001e'],
 ] as const)(
   'a polling client that only sends %s is disconnected at its limit',
   async ([, protocol, packet, separator]) => {

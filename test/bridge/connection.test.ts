@@ -106,7 +106,7 @@ test('an event before the permission check is not delivered', async () => {
   expect(textOf(await client.next())).toBe('new');
 });
 
-test('a kick during the permission check refuses the join', async () => {
+test('a kick during the permission check rejects the join', async () => {
   await using client = await connectAuthenticated('user:7');
   const cursor = fake.readCursor('conversation:12');
   const joinOperation = deferOperation('LegacyConversation');
@@ -121,7 +121,7 @@ test('a kick during the permission check refuses the join', async () => {
   expect(fake.countFollowers('conversation:12')).toBe(0);
 });
 
-test('a kick before the permission check, followed by a new invitation, does not refuse the join', async () => {
+test('a kick before the permission check, followed by a new invitation, does not reject the join', async () => {
   await using client = await connectAuthenticated('user:7');
   const joinOperation = deferOperation('LegacyConversation');
   client.emit('join_conversation', conversation);
@@ -133,7 +133,7 @@ test('a kick before the permission check, followed by a new invitation, does not
   expect(textOf(await client.next())).toBe('back');
 });
 
-test('a client whose join is refused receives no frames of the room', async () => {
+test('a client whose join is rejected receives no frames of the room', async () => {
   await using client = await connectAuthenticated('user:9');
   const joinOperation = deferOperation('LegacyConversation');
   client.emit('join_conversation', conversation);
@@ -548,7 +548,7 @@ test('malformed packets close at most their own connection, in both protocols', 
   expect(textOf(await otherClient.next())).toBe('all is well');
 });
 
-test('a page of another origin is refused on every transport', async () => {
+test('a page of another origin is rejected on every transport', async () => {
   const headers = { origin: 'https://evil.example' };
   const pollingResponse = await fetch(`${fake.url}/socket.io/?EIO=3&transport=polling`, { headers });
   expect(pollingResponse.status).toBe(403);

@@ -44,7 +44,7 @@ test.for([
   ['prepare', EngineServer.prototype],
   ['resetPingTimeout', EngineSocket.prototype],
   ['sendPacket', EngineSocket.prototype],
-] as const)('an engine.io without %s is refused at start', ([name, owner]) => {
+] as const)('an engine.io without %s is rejected at start', ([name, owner]) => {
   const prototype = Object.hasOwn(owner, name) ? owner : (Object.getPrototypeOf(owner) as object);
   const descriptor = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor;
   Reflect.deleteProperty(prototype, name);
@@ -55,14 +55,14 @@ test.for([
   }
 });
 
-test('an engine.io that stores the query of a request elsewhere is refused at start', () => {
+test('an engine.io that stores the query of a request elsewhere is rejected at start', () => {
   const engine: { prepare(): void } = EngineServer.prototype as never;
   vi.spyOn(engine, 'prepare').mockReturnValue();
   expect(createEngine).toThrow('engine.io or socket.io lacks what legacy clients need: request._query');
 });
 
 test.for(['encodePayload', 'encodePayloadAsBinary', 'decodePayload'])(
-  'an engine.io whose parser has no %s is refused at start',
+  'an engine.io whose parser has no %s is rejected at start',
   (name) => {
     const engine: { createTransport(): { parser: object } } = EngineServer.prototype as never;
     const { createTransport } = engine;
@@ -76,7 +76,7 @@ test.for(['encodePayload', 'encodePayloadAsBinary', 'decodePayload'])(
 );
 
 test.for(['socket', 'writable'])(
-  'an engine.io whose WebSocket transports have no %s is refused at start',
+  'an engine.io whose WebSocket transports have no %s is rejected at start',
   (name) => {
     const engine: { createTransport(name: string): object } = EngineServer.prototype as never;
     const { createTransport } = engine;
@@ -89,7 +89,7 @@ test.for(['socket', 'writable'])(
   },
 );
 
-test('an engine.io that queues packets elsewhere is refused at start', () => {
+test('an engine.io that queues packets elsewhere is rejected at start', () => {
   const conn: { onOpen(): void } = EngineSocket.prototype as never;
   vi.spyOn(conn, 'onOpen').mockImplementation(function (this: object) {
     Reflect.deleteProperty(this, 'writeBuffer');
@@ -97,7 +97,7 @@ test('an engine.io that queues packets elsewhere is refused at start', () => {
   expect(createEngine).toThrow('engine.io or socket.io lacks what legacy clients need: writeBuffer');
 });
 
-test('an engine.io that ignores encoded WebSocket frames is refused at start', () => {
+test('an engine.io that ignores encoded WebSocket frames is rejected at start', () => {
   const engine: { createTransport(name: string): object } = EngineServer.prototype as never;
   const { createTransport } = engine;
   vi.spyOn(engine, 'createTransport').mockImplementation(function (this: unknown, ...args: [string]) {
@@ -109,7 +109,7 @@ test('an engine.io that ignores encoded WebSocket frames is refused at start', (
   );
 });
 
-test('a socket.io that reads packets by another event is refused at start', () => {
+test('a socket.io that reads packets by another event is rejected at start', () => {
   vi.spyOn(Server.prototype, 'bind').mockReturnThis();
   expect(createEngine).toThrow('engine.io or socket.io lacks what legacy clients need: listeners of data');
 });

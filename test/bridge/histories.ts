@@ -58,7 +58,7 @@ export const historyOf = <Step extends string>(...steps: readonly Step[]) =>
 
 const positionOf = (packet: string) => Number(/"content":"at (\d+)"/.exec(packet)?.[1] ?? Number.NaN);
 
-/** Log position at the permission check of a join; `none` if it was refused. */
+/** Log position at the permission check of a join; `none` if it was rejected. */
 export type Permission = number | 'none';
 
 interface RoomHistory {

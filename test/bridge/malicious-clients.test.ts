@@ -121,7 +121,7 @@ test.for([
   ['with a content-length', { 'content-length': String(100 * MEGABYTE) }],
   ['chunked', { 'transfer-encoding': 'chunked' }],
 ] as const)(
-  'a body of a hundred megabytes, %s, is refused, and its session stays open',
+  'a body of a hundred megabytes, %s, is rejected, and its session stays open',
   async ([, headers]) => {
     const address = await openSession('EIO=3&b64=1');
     await expectHarmless(async () => {
@@ -175,7 +175,7 @@ async function flood(client: PacketSocket, data: Buffer, times = 3_000): Promise
     await new Promise<void>((resolve) => void tcpSocketOf(client).write(data, () => resolve()));
 }
 
-test('a WebSocket frame with a length of a hundred megabytes is refused immediately', async () => {
+test('a WebSocket frame with a length of a hundred megabytes is rejected immediately', async () => {
   await expectHarmless(async () => {
     await using client = await connectAuthenticated();
     tcpSocketOf(client).write(encodeFrame(0x81, '42["message"', 100 * MEGABYTE));
@@ -186,7 +186,7 @@ test('a WebSocket frame with a length of a hundred megabytes is refused immediat
 test.for([
   ['of one-byte fragments', encodeFrame(0x00, 'x')],
   ['of empty fragments', encodeFrame(0x00, '')],
-] as const)('an endless fragmented message %s is refused', async ([, fragment]) => {
+] as const)('an endless fragmented message %s is rejected', async ([, fragment]) => {
   await expectHarmless(async () => {
     await using client = await connectAuthenticated();
     tcpSocketOf(client).write(encodeFrame(0x01, '42["message"'));
@@ -274,7 +274,7 @@ test.for([
   },
 );
 
-test.for(['files', 'text_message'])('megabytes of binary data as %s are refused', async (field) => {
+test.for(['files', 'text_message'])('megabytes of binary data as %s are rejected', async (field) => {
   await expectHarmless(async () => {
     await using client = await connectAuthenticated();
     const payload = { conversation_id: 1, [field]: field === 'files' ? ['HERE'] : 'HERE' };
@@ -286,7 +286,7 @@ test.for(['files', 'text_message'])('megabytes of binary data as %s are refused'
 });
 
 test.for(['459999999-["x"]', '4511-["x"]', '45-["x"]', '451.5-["x"]'])(
-  'malformed attachment counts are refused: %s',
+  'malformed attachment counts are rejected: %s',
   async (packet) => {
     await expectHarmless(async () => {
       await using client = await connectAuthenticated();

@@ -66,16 +66,16 @@ test('an event that needs no login runs immediately, but not before queued event
 test.for([
   [{ token: 'wrong' }, '42["error","User not found"]'],
   [{}, '42["error","Json web token introuvable"]'],
-] as const)('a failed authenticate refuses queued events: %j', async ([payload, refusal]) => {
+] as const)('a failed authenticate rejects queued events: %j', async ([payload, errorPacket]) => {
   await using client = await openPacketSocket(await startServer());
   client.emit('message', conversation);
   client.emit('authenticate', payload);
-  expect([await client.next(), await client.next()]).toEqual([refusal, notAuthenticated]);
+  expect([await client.next(), await client.next()]).toEqual([errorPacket, notAuthenticated]);
   expect(await client.request('join_conversation', conversation)).toEqual([notAuthenticated]);
   expect(await client.request('authenticate', { token: 'user:7' })).toEqual([authenticated]);
 });
 
-test('a client that never authenticates is refused after the timeout, and immediately from then on', async () => {
+test('a client that never authenticates is rejected after the timeout, and immediately from then on', async () => {
   await using client = await openPacketSocket(await startServer({ preAuthTimeoutMs: 50 }));
   expect(await client.request('message', conversation)).toEqual([notAuthenticated]);
   expect(await client.request('message', conversation)).toEqual([notAuthenticated]);
@@ -113,7 +113,7 @@ test.for([
   expect(await execution.promise).toEqual({ kind: 'user', id: 7 });
 });
 
-test('queued events of a client that never authenticates are refused before it is disconnected', async () => {
+test('queued events of a client that never authenticates are rejected before it is disconnected', async () => {
   await using client = await openPacketSocket(await startServer());
   client.emit('message', conversation);
   client.emit('disconnect');
@@ -123,7 +123,7 @@ test('queued events of a client that never authenticates are refused before it i
 test.for([
   ['events', { preAuthEvents: 10 }, 11, 'x'],
   ['bytes', { preAuthBytes: 1_000 }, 2, 'x'.repeat(600)],
-] as const)('more %s than the queue allows are refused immediately', async ([, limits, count, text]) => {
+] as const)('more %s than the queue allows are rejected immediately', async ([, limits, count, text]) => {
   await using client = await openPacketSocket(await startServer(limits));
   for (let n = 0; n < count; n += 1) client.emit('message', { ...conversation, text_message: text });
   for (let n = 0; n < count; n += 1) expect(await client.next()).toBe(notAuthenticated);
@@ -137,7 +137,7 @@ test('a token in the handshake counts as an authenticate sent first', async () =
   expect([await client.next(), await client.next()]).toEqual([authenticated, roomJoined]);
 });
 
-test('a bad token in the handshake is refused, and the app may still authenticate', async () => {
+test('a bad token in the handshake is rejected, and the app may still authenticate', async () => {
   await using client = await openPacketSocket(await startServer(), 4, { auth: { token: 'wrong' } });
   client.emit('message', conversation);
   expect(await client.next()).toBe('42["error","User not found"]');
@@ -191,7 +191,7 @@ test.for([
   [3, 7],
   [4, 0],
 ] as const)(
-  'protocol %d: the queued event with acknowledgement %d is refused before it is acknowledged',
+  'protocol %d: the queued event with acknowledgement %d is rejected before it is acknowledged',
   async ([protocol, id]) => {
     await using client = await openPacketSocket(await startServer({ preAuthTimeoutMs: 500 }), protocol);
     client.send(`42${id}["message",{"conversation_id":12}]`);

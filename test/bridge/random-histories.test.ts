@@ -24,7 +24,7 @@ let fake: FakeBridge;
 let userId = 0;
 
 beforeEach(async () => {
-  // Events before a login are refused immediately: test/bridge/pre-auth-queue.test.ts covers the queue.
+  // Events before a login are rejected immediately: test/bridge/pre-auth-queue.test.ts covers the queue.
   fake = await startFakeBridge({ preAuthTimeoutMs: 0 });
 });
 

@@ -9,7 +9,7 @@ import { startFakeBridge } from './fake-bridge.ts';
 import type { FakeBridge } from './fake-bridge.ts';
 import { createMessageSent } from './sample-events.ts';
 
-// Abuse of Engine.IO sessions: the client is refused or closed by the heartbeat, and no other client is affected.
+// Abuse of Engine.IO sessions: the client is rejected or closed by the heartbeat, and no other client is affected.
 
 let fake: FakeBridge;
 let otherClient: PacketSocket;
@@ -35,7 +35,7 @@ async function openSession(query: string, url = fake.url): Promise<string> {
 const post = (url: string, body: string, type = 'text/plain') =>
   fetch(url, { method: 'POST', body, headers: { 'content-type': type } });
 
-async function readRefusal(request: Promise<Response>): Promise<unknown> {
+async function readRejection(request: Promise<Response>): Promise<unknown> {
   const response = await request;
   return [response.status, await response.json()];
 }
@@ -55,15 +55,15 @@ test.for([
   ['POST', 'transport=polling&sid=unknown', 1, 'Session ID unknown'],
   ['GET', 'transport=polling&sid=__proto__', 1, 'Session ID unknown'],
   ['GET', 'transport=polling&sid=constructor', 1, 'Session ID unknown'],
-] as const)('%s with %s is refused with code %i', async ([method, query, code, message]) => {
+] as const)('%s with %s is rejected with code %i', async ([method, query, code, message]) => {
   const request = fetch(`${fake.url}/socket.io/?EIO=3&${query}`, { method });
-  expect(await readRefusal(request)).toEqual([400, { code, message }]);
+  expect(await readRejection(request)).toEqual([400, { code, message }]);
   expect(fake.connectionCount).toBe(1);
 });
 
 test('a session cannot be used with the other protocol', async () => {
   const session = await openSession('EIO=3');
-  expect(await readRefusal(fetch(session.replace('EIO=3', 'EIO=4')))).toEqual([
+  expect(await readRejection(fetch(session.replace('EIO=3', 'EIO=4')))).toEqual([
     400,
     { code: 3, message: 'Bad request' },
   ]);
@@ -75,7 +75,7 @@ test('a concurrent second poll closes the session, and so does a second post', a
   const firstPoll = fetch(polledSession);
   await expect.poll(() => fake.connectionCount).toBe(2);
   await Promise.allSettled([firstPoll, fetch(polledSession), fetch(polledSession)]);
-  expect(await readRefusal(fetch(polledSession))).toEqual(UNKNOWN_SID);
+  expect(await readRejection(fetch(polledSession))).toEqual(UNKNOWN_SID);
   expect(fake.connectionCount).toBe(1);
 
   const postedSession = await openSession('EIO=3');
@@ -90,7 +90,7 @@ test('a concurrent second poll closes the session, and so does a second post', a
   }
   await expect.poll(() => fake.connectionCount).toBe(1);
   for (const socket of partialPosts) socket.destroy();
-  expect(await readRefusal(fetch(postedSession))).toEqual(UNKNOWN_SID);
+  expect(await readRejection(fetch(postedSession))).toEqual(UNKNOWN_SID);
 });
 
 /** Opens a WebSocket that requests the upgrade of a session. */
@@ -130,7 +130,7 @@ test('a second upgrade is closed, and the first continues', async () => {
   socket.close();
 });
 
-test('an upgrade of an unknown session is refused', async () => {
+test('an upgrade of an unknown session is rejected', async () => {
   for (const query of ['EIO=3&sid=unknown', 'EIO=4&sid=__proto__']) {
     const socket = openUpgrade(pollingUrl(query));
     const [, response] = (await once(socket, 'unexpected-response')) as [unknown, { statusCode: number }];
@@ -158,7 +158,7 @@ test.for([
   ['a length in scientific notation', 'd=1e3:42'],
   ['only escapes', `d=${'\\n'.repeat(1_000)}`],
   ['only separators', '&'.repeat(100_000)],
-] as const)('a malformed JSONP post is refused: %s', async ([, body]) => {
+] as const)('a malformed JSONP post is rejected: %s', async ([, body]) => {
   const session = await openSession('EIO=3&j=0');
   const response = await post(session, body, 'application/x-www-form-urlencoded');
   expect(response.status).toBe(200);

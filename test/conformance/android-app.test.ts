@@ -284,7 +284,7 @@ test('a missed call is sent to a conversation that the call screen has not joine
   expect(call.pending().filter((packet) => packet.startsWith('42["message"'))).toEqual([]);
 });
 
-test('a missed call without a conversation is refused, and the call screen stays usable', async () => {
+test('a missed call without a conversation is rejected, and the call screen stays usable', async () => {
   await using call = await openCallScreen(ann);
   call.emit('message', { conversation_id: 0, text_message: 'Appel manqué !' });
   expect(await call.next('42["error"')).toBe(error('Conversation introuvable'));

@@ -93,7 +93,7 @@ test.for(['', 'EIO=2', 'EIO=abc', 'EIO='])('handshake: the query %j means protoc
 });
 
 test.for(['EIO=3', 'EIO=3&transport=abc', 'EIO=3&transport=webtransport'])(
-  'handshake: the transport of %s is refused',
+  'handshake: the transport of %s is rejected',
   async (query) => {
     const response = await fetch(`${app.url}/socket.io/?${query}`);
     expect(response.status).toBe(400);
@@ -108,7 +108,7 @@ test.for(['POST', 'PUT', 'DELETE'])('handshake: %s opens no session', async (met
   expect(await response.text()).toBe('{"code":2,"message":"Bad handshake method"}');
 });
 
-test('handshake: an unknown session is refused', async () => {
+test('handshake: an unknown session is rejected', async () => {
   const response = await fetch(`${app.url}/socket.io/?EIO=3&transport=polling&sid=abc`);
   expect({ status: response.status, text: await response.text() }).toEqual(UNKNOWN_SESSION);
   expect(await readUpgradeError(app.url, 'EIO=3&transport=websocket&sid=abc')).toBe('400 Session ID unknown');
@@ -258,7 +258,7 @@ test('upgrade: events sent over polling before the upgrade get their replies ove
   socket.terminate();
 });
 
-test('upgrade: later polling requests of the session are refused', async () => {
+test('upgrade: later polling requests of the session are rejected', async () => {
   const { session, socket } = await upgradeSession();
   expect(await session.poll()).toMatchObject({ status: 400, text: '{"code":3,"message":"Bad request"}' });
   await expectReply(socket);

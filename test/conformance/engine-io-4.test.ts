@@ -90,7 +90,7 @@ test('handshake: a WebSocket opens a session, with nothing to upgrade to', async
 });
 
 test('handshake: any other protocol than 4 is served as protocol 3', async () => {
-  // The protocol requires that they are refused, but the iOS app sends no EIO at all.
+  // The protocol requires that they are rejected, but the iOS app sends no EIO at all.
   for (const query of ['', 'EIO=5', 'EIO=abc']) {
     const { handshake } = await openPollingSession(app.url, query);
     expect(handshake.text).toMatch(/^\d+:0\{"sid":/);
@@ -98,7 +98,7 @@ test('handshake: any other protocol than 4 is served as protocol 3', async () =>
 });
 
 test.for(['EIO=4', 'EIO=4&transport=abc', 'EIO=4&transport=webtransport'])(
-  'handshake: the transport of %s is refused',
+  'handshake: the transport of %s is rejected',
   async (query) => {
     const response = await fetch(`${app.url}/socket.io/?${query}`);
     expect(response.status).toBe(400);
@@ -113,7 +113,7 @@ test.for(['POST', 'PUT', 'DELETE'])('handshake: %s opens no session', async (met
   expect(await response.text()).toBe('{"code":2,"message":"Bad handshake method"}');
 });
 
-test('handshake: an unknown session is refused', async () => {
+test('handshake: an unknown session is rejected', async () => {
   const response = await fetch(`${app.url}/socket.io/?EIO=4&transport=polling&sid=abc`);
   expect({ status: response.status, text: await response.text() }).toEqual(UNKNOWN_SESSION);
   expect(await readUpgradeError(app.url, 'EIO=4&transport=websocket&sid=abc')).toBe('400 Session ID unknown');
@@ -145,7 +145,7 @@ test('message, polling: a binary packet is sent with its event, in base64', asyn
   expect((await session.poll()).text).toBe('437[]');
 });
 
-test('message, polling: a binary payload is refused and ends the session', async () => {
+test('message, polling: a binary payload is rejected and ends the session', async () => {
   const session = await connectSession();
   expect((await session.post(Buffer.from([0, 1, 255, 0x36]), BINARY)).status).toBe(400);
   expect(await session.poll()).toMatchObject(UNKNOWN_SESSION);
@@ -267,7 +267,7 @@ test('upgrade: events sent over polling before the upgrade get their replies ove
   socket.terminate();
 });
 
-test('upgrade: later polling requests of the session are refused', async () => {
+test('upgrade: later polling requests of the session are rejected', async () => {
   const { session, socket } = await upgradeSession();
   expect(await session.poll()).toMatchObject({ status: 400, text: '{"code":3,"message":"Bad request"}' });
   await expectReply(socket);

@@ -164,7 +164,7 @@ async function uploadFile(account: TestAccount, id: number, filename: string): P
 const conversationRef = () => ({ conversation_id: conversation.legacyId });
 const circleRef = () => ({ circle_id: circle.legacyId });
 
-test('before authenticate, channels that need an account are refused', async () => {
+test('before authenticate, channels that need an account are rejected', async () => {
   await using client = await connectClient('anonymous');
   const channels = CHANNELS.map(({ name }) => [name, {}] as const);
   expect(await runDialogue(client, ...channels)).toMatchInlineSnapshot(`
@@ -196,7 +196,7 @@ test('before authenticate, channels that need an account are refused', async () 
   `);
 });
 
-test('authenticate accepts a valid token, and refuses others', async () => {
+test('authenticate accepts a valid token, and rejects others', async () => {
   await using client = await connectClient('eve');
   expect(
     await runDialogue(
@@ -261,7 +261,7 @@ test('presence and a new device are sent to the room of the circle', async () =>
   await readFrames(bobClients, () => login('cleo, without EIO', cleo, 'none'));
 });
 
-test('join_circle and leave_circle reply with the room, or a refusal', async () => {
+test('join_circle and leave_circle reply with the room, or an error', async () => {
   const rows = [
     ['join_circle', {}],
     ['join_circle', { circle_id: 0 }],
@@ -294,7 +294,7 @@ test('join_circle and leave_circle reply with the room, or a refusal', async () 
   await request(clientOf('cleo, without EIO'), 'join_circle', circleRef());
 });
 
-test('join_conversation and leave_conversation reply with the room, or a refusal', async () => {
+test('join_conversation and leave_conversation reply with the room, or an error', async () => {
   const rows = [
     ['join_conversation', {}],
     ['join_conversation', { conversation_id: 1 }],
@@ -557,7 +557,7 @@ test('an updated or a deleted message is sent as its id and the change', async (
   );
 });
 
-test('an invalid message is refused', async () => {
+test('an invalid message is rejected', async () => {
   const rows = [
     ['message', {}],
     ['message', { ...conversationRef(), files: 'file.txt' }],
@@ -579,7 +579,7 @@ test('an invalid message is refused', async () => {
   `);
 });
 
-test('writing is sent with the e-mail address of a user, without one for a device, or refused', async () => {
+test('writing is sent with the e-mail address of a user, without one for a device, or rejected', async () => {
   expect(await requestAndReadFrames('ann', 'writing', { ...conversationRef(), is_writing: true }))
     .toMatchInlineSnapshot(`
     "> writing {"conversation_id":3,"is_writing":true}
@@ -707,7 +707,7 @@ test('conversation frames for quit and kick are sent to the room, and a message 
   );
 });
 
-test('a trimmed history and an exceeded limit are refused', async () => {
+test('a trimmed history and an exceeded limit are rejected', async () => {
   await trim(database.db, '1970-01-01T00:00:00.000Z', 1, 1_000);
   const payload = { ...conversationRef(), after_message_id: 1 };
   expect(await runDialogue(clientOf('ann'), ['join_conversation', payload])).toMatchInlineSnapshot(`
@@ -748,7 +748,7 @@ test('circle frames for a removed device and for delete are sent to the room', a
   );
 });
 
-test('a failing or overloaded server replies with a refusal', async () => {
+test('a failing or overloaded server replies with an error', async () => {
   await using bridge = await startFakeBridge();
   await using client = await connectClient('failing server', 3, bridge.url);
   await request(client, 'authenticate', { token: 'user:7' });

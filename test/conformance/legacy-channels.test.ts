@@ -7,7 +7,7 @@ import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 
-// The listened channels: their refusals, and the order of their replies. golden-frames.test.ts has the whole wire as
+// The listened channels: their errors, and the order of their replies. golden-frames.test.ts has the whole wire as
 // text.
 
 let app: TestGateway;
@@ -90,7 +90,7 @@ test.for([
   ['writing', [{}], 'Socket user introuvable'],
   ['webrtc_credentials', [], 'Socket user introuvable'],
   ['webrtc_forward', [{}], 'Socket user introuvable'],
-] as const)('%s with %j before login is refused with %s', async ([channel, args, text]) => {
+] as const)('%s with %j before login is rejected with %s', async ([channel, args, text]) => {
   await using client = await openPacketSocket(app.url);
   expect(await client.request(channel, ...args)).toEqual([error(text)]);
 });
@@ -127,12 +127,12 @@ test.for([
   ['webrtc_forward', { user_id: 99_999 }, 'Utilisateur introuvable'],
   ['webrtc_forward', { user_id: 1.5 }, 'Utilisateur introuvable'],
   ['webrtc_forward', { device_id: 99_999 }, 'Utilisateur introuvable'],
-] as const)('%s with %j is refused with %s', async ([channel, payload, text]) => {
+] as const)('%s with %j is rejected with %s', async ([channel, payload, text]) => {
   await using client = await login(bob);
   expect(await client.request(channel, payload)).toEqual([error(text)]);
 });
 
-test('access to foreign conversations and circles is refused', async () => {
+test('access to foreign conversations and circles is rejected', async () => {
   await using client = await login(eve);
   const circleRef = { circle_id: circle.legacyId };
   expect(await client.request('join_conversation', conversationRef)).toEqual([
@@ -271,7 +271,7 @@ test('an empty list of files gets a reply on media; null does not', async () => 
 });
 
 test.for(['file.txt', 7, { 0: 'a' }, true])(
-  'files that are %j are refused and nothing is sent',
+  'files that are %j are rejected and nothing is sent',
   async (files) => {
     await using otherClient = await loginInRoom(bob);
     await using sender = await login(ann);
@@ -287,10 +287,10 @@ test.for([
   ['x'.repeat(8193), 'Message invalide'],
   ['a\u0000b', 'Message invalide'],
   ['\ud800', 'Message invalide'],
-] as const)('text that cannot be stored is refused', async ([text, refusal]) => {
+] as const)('text that cannot be stored is rejected', async ([text, errorText]) => {
   await using sender = await login(ann);
   expect(await sender.request('message', { ...conversationRef, text_message: text })).toEqual([
-    error(refusal),
+    error(errorText),
   ]);
 });
 
@@ -315,7 +315,7 @@ test('a repeated send with the same key gets the same reply and is delivered onc
   expect(await otherClient.next()).toContain('"content":"after"');
 });
 
-test('a device writes and sends in conversations that it has access to, and is refused in others', async () => {
+test('a device writes and sends in conversations that it has access to, and is rejected in others', async () => {
   await setDeviceAccess(true);
   await using otherClient = await loginInRoom(bob);
   await using client = await login(device);
@@ -478,8 +478,8 @@ test('a deleted conversation is unknown', async () => {
   await using client = await login(zoe);
   await using otherClient = await login(eve);
   const payload = { conversation_id: deletedConversation.legacyId, text_message: 'x' };
-  const refusal = [error('Vous ne faites pas partie de cette conversation')];
-  expect(await otherClient.request('message', payload)).toEqual(refusal);
+  const errors = [error('Vous ne faites pas partie de cette conversation')];
+  expect(await otherClient.request('message', payload)).toEqual(errors);
   await yan.graphql.run('mutation ($id: ID!) { leaveConversation(conversationId: $id) { id } }', {
     id: deletedConversation.id,
   });

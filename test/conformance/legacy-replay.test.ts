@@ -154,7 +154,7 @@ test('a client with the newest message has missed none, even if the log is trimm
   expect(contentOf(await client.next())).toBe('2');
 });
 
-test('a malformed after_message_id is refused; null requests no replay', async () => {
+test('a malformed after_message_id is rejected; null requests no replay', async () => {
   await send('0');
   await using client = await login(bob);
   expect(await client.request('join_conversation', { ...conversationRef, after_message_id: 'x' })).toEqual([

@@ -181,7 +181,7 @@ test.for(
     expect(await connection.next()).toBe(invalidNamespace('other'));
     await connection.send(frame);
     expect(await connection.next()).toMatch(/^40/);
-    // A token in the query of the namespace counts as a token of the handshake, whose refusal is not sent on protocol 3.
+    // A token in the query of the namespace counts as a token of the handshake, whose rejection is not sent on protocol 3.
     await connection.send('42["webrtc_stun_info"]');
     expect(await connection.next()).toBe(STUN);
   },

@@ -149,7 +149,7 @@ test.for(cases)(
     const { ann, connect } = fixture;
     const socket = connect(version, { ...TOKEN_OPTIONS[option]?.('a.b.c'), transports: [transport] });
     const replies = listenForReplies(socket);
-    // On protocol 3 the token may be meant for another service, so its refusal is not sent.
+    // On protocol 3 the token may be meant for another service, so its rejection is not sent.
     if (version >= '3') expect(await replies.next()).toBe('error: User not found');
     socket.emit('authenticate', { token: ann.token });
     expect(await replies.next()).toBe('User authenticated');

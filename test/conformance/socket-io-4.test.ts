@@ -76,7 +76,7 @@ test.for([
   ['40/other?token=x,', '/other'],
   ['40/other?token=x&a[]=1,{"b":2}', '/other'],
 ])(
-  '4 ERROR: %s, for an unknown namespace, is refused, and / stays connected',
+  '4 ERROR: %s, for an unknown namespace, is rejected, and / stays connected',
   async ([packet = '', namespace]) => {
     await using connection = await connect();
     await connection.send(packet, '421["unknown"]');
@@ -169,7 +169,7 @@ test.for([
   },
 );
 
-test('3 ACK: a refused event is acknowledged like any other', async () => {
+test('3 ACK: a rejected event is acknowledged like any other', async () => {
   await using connection = await connect();
   await connection.send('421["message",{}]');
   expect(await readPacketsUntil(connection, '431[]')).toEqual([

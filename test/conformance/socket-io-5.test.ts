@@ -51,7 +51,7 @@ test('connect: a token in its payload counts as an `authenticate` sent first', a
   expect(await connection.next()).toMatch(/^42\["webrtc_config",\{"username"/);
 });
 
-test('connect: a bad token in its payload is refused, and the app may still authenticate', async () => {
+test('connect: a bad token in its payload is rejected, and the app may still authenticate', async () => {
   await using connection = await openConnection();
   const account = await app.createAccount();
   await connection.send('40{"token":"stale"}');
@@ -62,7 +62,7 @@ test('connect: a bad token in its payload is refused, and the app may still auth
 });
 
 test.for(['40/custom,', '40/random', '40/custom,{"token":"abc"}', '40/circle?x=1,'])(
-  'connect: %s is refused, because / is the only namespace',
+  'connect: %s is rejected, because / is the only namespace',
   async (packet) => {
     await using connection = await openConnection();
     await connection.send(packet);

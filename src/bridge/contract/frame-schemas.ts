@@ -109,7 +109,7 @@ export const EMITTED = {
     forwarded: z.literal('Message forwarded').describe('The payload was sent to the target.'),
   },
   error: {
-    refused: z.string().describe('Why the event was refused.'),
+    refused: z.string().describe('Why the event was rejected.'),
   },
   circle_invite: {
     invited: z

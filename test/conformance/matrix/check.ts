@@ -45,4 +45,4 @@ export const LIMITATIONS = {
 } as const satisfies Record<string, Limitation>;
 
 export const success = (payload: unknown): Frame => ['success', payload];
-export const refusal = (text: string): Frame => ['error', text];
+export const error = (text: string): Frame => ['error', text];

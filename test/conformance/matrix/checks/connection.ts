@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { openTcpProxy } from '../../../harness/tcp-proxy.ts';
-import { refusal, success } from '../check.ts';
+import { error, success } from '../check.ts';
 import type { Check } from '../check.ts';
 import { createToken, logout } from '../fixture.ts';
 
@@ -12,8 +12,8 @@ export const connectCheck: Check = {
   async run({ connect, transport, bob }) {
     using client = await connect();
     expect(client.transport).toBe(transport === 'upgrade' ? 'websocket' : transport);
-    expect(await client.request('authenticate')).toEqual([refusal('Json web token introuvable')]);
-    expect(await client.request('authenticate', { token: 'x' })).toEqual([refusal('User not found')]);
+    expect(await client.request('authenticate')).toEqual([error('Json web token introuvable')]);
+    expect(await client.request('authenticate', { token: 'x' })).toEqual([error('User not found')]);
     expect(await client.request('authenticate', { token: bob.token })).toEqual([
       success('User authenticated'),
     ]);
@@ -82,11 +82,11 @@ export const serverDisconnectCheck: Check = {
     using client = await connect(options);
     expect(await client.next()).toEqual(success('User authenticated'));
     await logout(app, token);
-    expect(await client.next()).toEqual(refusal('User not found'));
+    expect(await client.next()).toEqual(error('User not found'));
     expect(await client.waitForDisconnect()).toBe(kind.disconnectReasons.server);
     // A second login gives the first client time to reconnect: its delay is at most 20 ms.
     using secondClient = await connect(options);
-    expect(await secondClient.next()).toEqual(refusal('User not found'));
+    expect(await secondClient.next()).toEqual(error('User not found'));
     expect(client.connectCount).toBe(1);
     return undefined;
   },

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { refusal, success } from '../check.ts';
+import { error, success } from '../check.ts';
 import type { Check } from '../check.ts';
 import { doneMessage } from './frames.ts';
 
@@ -14,13 +14,13 @@ export const sendCheck: Check = {
     const circleRef = { circle_id: circle.legacyId };
     using client = await connect();
     expect(await client.request('join_conversation', conversationRef)).toEqual([
-      refusal('Socket user introuvable'),
+      error('Socket user introuvable'),
     ]);
     expect(await client.request('authenticate', { token: bob.token })).toEqual([
       success('User authenticated'),
     ]);
     expect(await client.request('join_circle', { circle_id: 0 })).toEqual([
-      refusal("Vous n'appartenez pas a ce cercle"),
+      error("Vous n'appartenez pas a ce cercle"),
     ]);
     expect(await client.request('join_circle', circleRef)).toEqual([
       success(`Vous avez rejoins le cercle : circle_${circle.legacyId}`),
@@ -81,7 +81,7 @@ export const acknowledgementCheck: Check = {
     expect(await client.emitWithAck('webrtc_credentials')).toEqual([]);
     expect(await client.nextOn('webrtc_config')).toMatchObject({ username: expect.any(String) });
     expect(await client.emitWithAck('message', {})).toEqual([]);
-    expect(await client.next()).toEqual(refusal('Param conversation_id introuvable'));
+    expect(await client.next()).toEqual(error('Param conversation_id introuvable'));
     expect(await client.emitWithAck('no_such_channel', conversationRef)).toEqual([]);
     return undefined;
   },

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { createDevice } from '../../../../src/testing/index.ts';
-import { LIMITATIONS, refusal, success } from '../check.ts';
+import { LIMITATIONS, error, success } from '../check.ts';
 import type { Check } from '../check.ts';
 import { anyDate } from './frames.ts';
 
@@ -23,7 +23,7 @@ export const chatScreenCheck: Check = {
     });
     const replies = [
       success('User authenticated'),
-      refusal("Vous n'appartenez pas a ce cercle"),
+      error("Vous n'appartenez pas a ce cercle"),
       success(`Vous avez rejoins le cercle : circle_${circle.legacyId}`),
       success(`Vous avez rejoins la conversation : conversation_${conversationRef.conversation_id}`),
     ];
@@ -112,7 +112,7 @@ export const deviceCheck: Check = {
       ],
     ]);
     await device.graphql.run('mutation { logout }');
-    expect(await client.next()).toEqual(refusal('User not found'));
+    expect(await client.next()).toEqual(error('User not found'));
     expect(await client.waitForDisconnect()).toBe(kind.disconnectReasons.server);
     return undefined;
   },
