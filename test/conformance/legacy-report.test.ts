@@ -148,6 +148,6 @@ test('npm run legacy-report prints the report, or fails if no gateway responds',
     runProgram(process.execPath, ['scripts/legacy-report.ts', '7', 'http://127.0.0.1:9']),
   ).rejects.toMatchObject({
     code: 1,
-    stderr: expect.stringContaining('No gateway answers at http://127.0.0.1:9') as string,
+    stderr: expect.stringContaining('No gateway responds at http://127.0.0.1:9') as string,
   });
 });
