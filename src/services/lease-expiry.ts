@@ -27,10 +27,10 @@ export function createLeaseExpiry(
   onOffline: (actors: readonly ActorRef[]) => Promise<void>,
 ) {
   const cancels = new Set<() => void>();
-  let stopped = false;
+  let isStopped = false;
 
   const schedule = (ms: number, callback: () => void): void => {
-    if (stopped) return;
+    if (isStopped) return;
     const cancel = startTimer(ms, () => {
       cancels.delete(cancel);
       callback();
@@ -69,7 +69,7 @@ export function createLeaseExpiry(
         .catch((error: unknown) => log.warn({ err: error }, 'marking a lease as closed failed'));
     },
     async stop(): Promise<void> {
-      stopped = true;
+      isStopped = true;
       for (const cancel of cancels) cancel();
       await Promise.allSettled([closeBatcher.idle(), removalBatcher.idle()]);
     },

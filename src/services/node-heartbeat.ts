@@ -39,7 +39,7 @@ export function startHeartbeat(
   let lastBeatAt = performance.now();
   let cancelTimer = (): void => undefined;
   let currentBeat: Promise<void> = Promise.resolve();
-  let stopped = false;
+  let isStopped = false;
 
   const beat = async (): Promise<void> => {
     const now = performance.now();
@@ -49,13 +49,13 @@ export function startHeartbeat(
     const elapsedMs = await leaseRows.touchNode(db, nodeId);
     if (elapsedMs === undefined) await listener.onExpired();
     // A jump of the database clock makes every other node look dead, or alive for as long as the jump.
-    const clockJumped = elapsedMs !== undefined && Math.abs(elapsedMs) > 2 * INTERVAL_MS;
-    timelyBeats = isLate || clockJumped ? 0 : timelyBeats + 1;
+    const hasClockJumped = elapsedMs !== undefined && Math.abs(elapsedMs) > 2 * INTERVAL_MS;
+    timelyBeats = isLate || hasClockJumped ? 0 : timelyBeats + 1;
     if (timelyBeats >= MIN_TIMELY_BEATS)
       await listener.onNodesDied(await leaseRows.removeDeadNodes(db, graceMs));
   };
   const schedule = (): void => {
-    if (stopped) return;
+    if (isStopped) return;
     cancelTimer = startTimer(INTERVAL_MS, () => {
       currentBeat = beat()
         .catch((error: unknown) => {
@@ -68,7 +68,7 @@ export function startHeartbeat(
   schedule();
   return {
     async stop(): Promise<void> {
-      stopped = true;
+      isStopped = true;
       cancelTimer();
       await currentBeat;
     },

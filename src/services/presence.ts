@@ -67,22 +67,24 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
   const heartbeat = startHeartbeat(options, { onExpired: registerAgain, onNodesDied: publishOffline });
 
   const insertLeases = async (requests: readonly Omit<LeaseRow, 'id'>[]) => {
-    const added = await leaseRows.addLeases(db, nodeId, requests);
-    if (added !== undefined) return added;
+    const addedLeases = await leaseRows.addLeases(db, nodeId, requests);
+    if (addedLeases !== undefined) return addedLeases;
     // Declared dead by another node since the last beat.
     await registerAgain();
     return leaseRows.addLeases(db, nodeId, requests);
   };
   const leaseBatcher = createBatcher<Omit<LeaseRow, 'id'>, LeaseRow>(
     async (requests) => {
-      const added = await insertLeases(requests);
-      if (added === undefined) throw new Error('The node could not be registered');
-      const leases = requests.map((request, index) => ({ ...request, id: added[index]?.id ?? NaN }));
+      const addedLeases = await insertLeases(requests);
+      if (addedLeases === undefined) throw new Error('The node could not be registered');
+      const leases = requests.map((request, index) => ({ ...request, id: addedLeases[index]?.id ?? NaN }));
       for (const lease of leases) {
         openLeases.set(lease.id, lease);
         addToCount(lease.actor, 1);
       }
-      const cameOnline = requests.filter((_, index) => added[index]?.cameOnline).map(({ actor }) => actor);
+      const cameOnline = requests
+        .filter((_, index) => addedLeases[index]?.cameOnline)
+        .map(({ actor }) => actor);
       await publish([...new Map(cameOnline.map((account) => [actorKey(account), account])).values()], true);
       return leases;
     },

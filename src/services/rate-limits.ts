@@ -55,8 +55,8 @@ export function createRateLimits({ enabled }: { readonly enabled: boolean }): Ra
     },
     checkCredential: (key, check) =>
       runSerially(key, async () => {
-        const used = await limiters.login.get(key);
-        if (used !== null && used.remainingPoints <= 0) throw rateLimitedError(used, 'login');
+        const usage = await limiters.login.get(key);
+        if (usage !== null && usage.remainingPoints <= 0) throw rateLimitedError(usage, 'login');
         const result = await check();
         if (result === undefined) await limiters.login.consume(key);
         return result;

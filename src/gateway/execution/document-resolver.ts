@@ -42,7 +42,7 @@ export function createDocumentResolver({
   persisted,
   persistedOnly,
 }: DocumentResolverOptions): DocumentResolver {
-  const registered = new LRUCache<string, string>({
+  const registeredTexts = new LRUCache<string, string>({
     maxSize: MAX_REGISTERED_CHARACTERS,
     sizeCalculation: (text, hash) => hash.length + text.length,
   });
@@ -54,51 +54,51 @@ export function createDocumentResolver({
   const findSameListed = (text: string): string | undefined =>
     persisted?.find(sha256(text)) ?? persisted?.findSame(engine.parse(text));
 
-  const requireSame = (listed: string, text: string | undefined, field: string): string => {
-    if (text !== undefined && findSameListed(text) !== listed)
+  const requireSame = (listedText: string, text: string | undefined, field: string): string => {
+    if (text !== undefined && findSameListed(text) !== listedText)
       throw invalidInput(
         'query',
         `\`query\` is not the document that \`${field}\` identifies. Send one of the two, or a matching pair.`,
       );
-    return listed;
+    return listedText;
   };
 
   const register = (hash: string, text: string): void => {
     if (sha256(text) !== hash.toLowerCase())
       throw invalidInput('extensions', '`persistedQuery.sha256Hash` is not the SHA-256 hash of `query`.');
     if (!persistedOnly && engine.validate(engine.parse(text)).length === 0)
-      registered.set(hash.toLowerCase(), text);
+      registeredTexts.set(hash.toLowerCase(), text);
   };
 
   const findRegistered = ({ hash, version }: PersistedQuery): string => {
     if (version !== 1) throw new DomainError('PERSISTED_QUERY_NOT_SUPPORTED', 'PersistedQueryNotSupported');
-    const text = registered.get(hash.toLowerCase());
+    const text = registeredTexts.get(hash.toLowerCase());
     if (text === undefined) throw new DomainError('PERSISTED_QUERY_NOT_FOUND', 'PersistedQueryNotFound');
     return text;
   };
 
   const requireAllowed = (text: string): string => {
     if (!persistedOnly) return text;
-    const listed = findSameListed(text);
-    if (listed === undefined)
+    const listedText = findSameListed(text);
+    if (listedText === undefined)
       throw notInListError('This server runs persisted operations only, and this document is none of them.');
-    return listed;
+    return listedText;
   };
 
   return {
     resolveText(request) {
       const text = typeof request.query === 'string' && request.query !== '' ? request.query : undefined;
       const id = idOf(request);
-      const hashed = persistedQueryOf(request.extensions);
+      const persistedQuery = persistedQueryOf(request.extensions);
       const listedById = findListed(id);
       if (listedById !== undefined) return requireSame(listedById, text, 'documentId');
-      const listedByHash = findListed(hashed?.hash);
+      const listedByHash = findListed(persistedQuery?.hash);
       if (listedByHash !== undefined) return requireSame(listedByHash, text, 'sha256Hash');
       if (text !== undefined) {
-        if (hashed?.version === 1) register(hashed.hash, text);
+        if (persistedQuery?.version === 1) register(persistedQuery.hash, text);
         return requireAllowed(text);
       }
-      if (hashed !== undefined) return findRegistered(hashed);
+      if (persistedQuery !== undefined) return findRegistered(persistedQuery);
       if (id === undefined) return undefined;
       throw notInListError(
         persisted === undefined

@@ -56,12 +56,12 @@ export interface Engine {
 
 export function createEngine(options: EngineOptions): Engine {
   const { schema, formatError, introspection, fanOut, operationLog } = options;
-  const cached = new LRUCache<string, DocumentNode>({
+  const documentCache = new LRUCache<string, DocumentNode>({
     maxSize: MAX_CACHED_CHARACTERS,
     sizeCalculation: (_document, text) => text.length,
   });
-  const persisted = new Map<string, DocumentNode>();
-  const validated = new WeakMap<DocumentNode, readonly GraphQLError[]>();
+  const persistedDocuments = new Map<string, DocumentNode>();
+  const validationErrors = new WeakMap<DocumentNode, readonly GraphQLError[]>();
   const rules = introspection ? RULES : [...RULES, NoSchemaIntrospectionCustomRule];
 
   const formatErrors = (errors: readonly GraphQLError[], document: DocumentNode): GraphQLError[] =>
@@ -130,26 +130,26 @@ export function createEngine(options: EngineOptions): Engine {
     schema,
 
     parse(text) {
-      const known = persisted.get(text) ?? cached.get(text);
+      const known = persistedDocuments.get(text) ?? documentCache.get(text);
       if (known !== undefined) return known;
       const document = parseDocument(text);
-      if (text.length <= MAX_CACHED_DOCUMENT_CHARACTERS) cached.set(text, document);
+      if (text.length <= MAX_CACHED_DOCUMENT_CHARACTERS) documentCache.set(text, document);
       return document;
     },
 
     parsePersisted(text) {
-      const document = persisted.get(text) ?? parseDocument(text);
-      persisted.set(text, document);
+      const document = persistedDocuments.get(text) ?? parseDocument(text);
+      persistedDocuments.set(text, document);
       return document;
     },
 
     validate(document) {
-      const known = validated.get(document);
+      const known = validationErrors.get(document);
       if (known !== undefined) return known;
       const invalid = validate(schema, document, rules, { hideSuggestions: !introspection });
       const tooCostly = invalid.length === 0 ? checkIntrospection(document) : undefined;
       const errors = tooCostly === undefined ? formatErrors(invalid, document) : [tooCostly];
-      validated.set(document, errors);
+      validationErrors.set(document, errors);
       return errors;
     },
 

@@ -12,13 +12,13 @@ export type FormatError = (error: unknown) => GraphQLError;
  * UNAVAILABLE; any other error is a bug, masked, and logged once under the id that the caller receives.
  */
 export function createFormatError(log: Logger): FormatError {
-  const logged = new WeakMap<object, string>();
+  const loggedIds = new WeakMap<object, string>();
   const idOf = (cause: unknown): string => {
     const key = typeof cause === 'object' && cause !== null ? cause : {};
-    const known = logged.get(key);
+    const known = loggedIds.get(key);
     if (known !== undefined) return known;
     const id = randomUUID();
-    logged.set(key, id);
+    loggedIds.set(key, id);
     log.error({ err: cause, id }, 'unexpected error');
     return id;
   };

@@ -35,29 +35,30 @@ export async function readPersistedOperations(
 ): Promise<PersistedOperations> {
   const attempt = `Cannot read the persisted operations in ${path} (PERSISTED_OPERATIONS)`;
   const content = await requireForStartup(attempt, readFile(path, 'utf8'));
-  const listed = parseList(content);
-  if (listed === undefined)
+  const operations = parseList(content);
+  if (operations === undefined)
     throw new StartError(
       `${attempt}: the file must contain JSON: an object of texts by id, or a manifest of format apollo-persisted-query-manifest, version 1.`,
     );
   const problems: string[] = [];
-  const byId = new Map<string, string>();
-  const byPrint = new Map<string, string>();
-  for (const { id, text } of listed) {
+  const textById = new Map<string, string>();
+  const textByPrint = new Map<string, string>();
+  for (const { id, text } of operations) {
     try {
       const document = engine.parsePersisted(text);
       const invalid = engine.validate(document).map(({ message }) => message);
       if (!document.definitions.some(({ kind }) => kind === Kind.OPERATION_DEFINITION))
         invalid.push('It contains no operation.');
-      const former = byId.get(id);
-      if (former !== undefined && former !== text) invalid.push('The id is used twice, for different texts.');
+      const existingText = textById.get(id);
+      if (existingText !== undefined && existingText !== text)
+        invalid.push('The id is used twice, for different texts.');
       problems.push(...invalid.map((problem) => `${id}${nameOf(document)}: ${problem}`));
-      const printed = printSorted(document);
-      byPrint.set(printed, byPrint.get(printed) ?? text);
-      byId.set(id, text);
+      const printedDocument = printSorted(document);
+      textByPrint.set(printedDocument, textByPrint.get(printedDocument) ?? text);
+      textById.set(id, text);
       for (const form of [text, print(document)]) {
         const hash = sha256(form);
-        byId.set(hash, byId.get(hash) ?? text);
+        textById.set(hash, textById.get(hash) ?? text);
       }
     } catch (error) {
       problems.push(`${id}: ${error instanceof Error ? error.message : String(error)}`);
@@ -68,8 +69,8 @@ export async function readPersistedOperations(
       `${attempt}: ${problems.length} problem(s):\n${problems.map((line) => `  ${line}`).join('\n')}`,
     );
   return {
-    find: (id) => byId.get(id) ?? byId.get(id.replace(/^sha256:/i, '').toLowerCase()),
-    findSame: (document) => byPrint.get(printSorted(document)),
+    find: (id) => textById.get(id) ?? textById.get(id.replace(/^sha256:/i, '').toLowerCase()),
+    findSame: (document) => textByPrint.get(printSorted(document)),
   };
 }
 

@@ -16,12 +16,12 @@ export interface SnapshotExecution {
 }
 
 export function createSnapshotExecution(): SnapshotExecution {
-  const cached = new WeakMap<DocumentNode, boolean>();
+  const cache = new WeakMap<DocumentNode, boolean>();
   const needsSnapshot = (document: DocumentNode): boolean => {
-    const known = cached.get(document);
+    const known = cache.get(document);
     if (known !== undefined) return known;
     const selects = selectsEventCursor(document);
-    cached.set(document, selects);
+    cache.set(document, selects);
     return selects;
   };
   return {

@@ -52,12 +52,14 @@ export function createSubscriptionKeys(schema: GraphQLSchema): SubscriptionKeys 
       const operation = getOperationAST(document, operationName);
       if (perActor || operation == null) return undefined;
       const name = operationName ?? '';
-      const ignored = startVariables.get(name) ?? findStartVariables(document, operation);
-      startVariables.set(name, ignored);
+      const ignoredVariables = startVariables.get(name) ?? findStartVariables(document, operation);
+      startVariables.set(name, ignoredVariables);
       // Values of undeclared variables have no effect on results.
-      const declared = (operation.variableDefinitions ?? []).map(({ variable }) => variable.name.value);
-      const values = declared
-        .filter((variable) => !ignored.has(variable))
+      const declaredVariables = (operation.variableDefinitions ?? []).map(
+        ({ variable }) => variable.name.value,
+      );
+      const values = declaredVariables
+        .filter((variable) => !ignoredVariables.has(variable))
         .map((variable) => [variable, variables?.[variable]]);
       const key = `${id} ${name} ${JSON.stringify(values)}`;
       return key.length > MAX_KEY_LENGTH ? undefined : key;
@@ -68,12 +70,14 @@ export function createSubscriptionKeys(schema: GraphQLSchema): SubscriptionKeys 
 function checkInterfaces(schema: GraphQLSchema): void {
   for (const type of Object.values(schema.getTypeMap()).filter(isInterfaceType)) {
     for (const [name, field] of Object.entries(type.getFields())) {
-      const marked = schema
+      const markedTypes = schema
         .getPossibleTypes(type)
         .filter((possible) => isPerActor(possible.getFields()[name]))
         .map((possible) => possible.name);
-      if (marked.length > 0 && !isPerActor(field))
-        throw new Error(`${type.name}.${name} must be marked perActor, as it is in ${marked.join(', ')}`);
+      if (markedTypes.length > 0 && !isPerActor(field))
+        throw new Error(
+          `${type.name}.${name} must be marked perActor, as it is in ${markedTypes.join(', ')}`,
+        );
     }
   }
 }

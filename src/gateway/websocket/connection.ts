@@ -122,11 +122,11 @@ export async function renewSession(
 ): Promise<Session> {
   if (connection.liveSession === undefined)
     throw unauthenticated('The connection has no session to renew. Log in with `connection_init`.');
-  const renewed = await ports.renewSession(connection.liveSession.session, token);
+  const renewedSession = await ports.renewSession(connection.liveSession.session, token);
   connection.liveSession.close();
-  setSession(connection, renewed);
+  setSession(connection, renewedSession);
   releaseIfClosed(connection);
-  return renewed.session;
+  return renewedSession.session;
 }
 
 function setSession(connection: WebSocketConnection, liveSession: LiveSession): void {

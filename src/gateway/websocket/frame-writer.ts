@@ -43,12 +43,12 @@ export function createReceiver(
 
 /** Allocates outside Node's buffer pool: a slice of it would retain the whole 8 KiB pool as long as the subscription. */
 function encodeHead(id: string, bodyLength: number): Buffer {
-  const beginning = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
-  const head = textFrameHead(beginning.length + bodyLength);
-  const own = Buffer.allocUnsafeSlow(head.length + beginning.length);
-  own.set(head);
-  own.set(beginning, head.length);
-  return own;
+  const prefix = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
+  const head = textFrameHead(prefix.length + bodyLength);
+  const frameStart = Buffer.allocUnsafeSlow(head.length + prefix.length);
+  frameStart.set(head);
+  frameStart.set(prefix, head.length);
+  return frameStart;
 }
 
 /** Encodes the payload and the closing brace of the frame, with the key order of graphql-ws. */

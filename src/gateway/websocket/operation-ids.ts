@@ -82,13 +82,13 @@ export class OperationTracker {
     };
     const entry = this.#byId.get(id) ?? { newest: undefined, started: undefined };
     this.#byId.set(id, entry);
-    const former = entry.newest;
+    const previous = entry.newest;
     // An id that is not completed is in use: graphql-ws closes the connection with 4409 for the second `subscribe`.
-    if (former === undefined || former.isCompleted) entry.newest = operation;
+    if (previous === undefined || previous.isCompleted) entry.newest = operation;
     this.size += 1;
     this.unsettledCount += 1;
     try {
-      if (former?.isCompleted === true) await this.#waitFor(former, text);
+      if (previous?.isCompleted === true) await this.#waitFor(previous, text);
       if (operation.isCompleted) return;
       operation.isStarted = true;
       entry.started ??= operation;

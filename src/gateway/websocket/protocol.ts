@@ -44,13 +44,13 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
         if (found?.isBlank === true) extra.tokenProblem = found.problem;
         return found === undefined || found.isBlank;
       }
-      const accepted = await logIn(ports, extra, found.token);
+      const isAccepted = await logIn(ports, extra, found.token);
       if (extra.liveSession !== undefined)
         deps.log.debug(
           { connection: extra.id, account: actorKey(extra.liveSession.session.actor) },
           'connection authenticated',
         );
-      return accepted;
+      return isAccepted;
     },
     async onSubscribe({ extra }, id, payload) {
       const { operationName, variables } = payload;
