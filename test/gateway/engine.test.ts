@@ -81,5 +81,5 @@ test('a stream that is closed while it waits for a permit executes nothing and b
   expect(await thirdResult).toEqual({ done: true, value: undefined });
   await Promise.all([firstStream.return(), secondStream.return()]);
   expect(executed()).toBe(2);
-  expect(semaphore).toMatchObject({ waiting: 0, idle: true });
+  expect(semaphore).toMatchObject({ queuedCount: 0, isIdle: true });
 });
