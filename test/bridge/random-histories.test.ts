@@ -15,7 +15,7 @@ import { createKick, createMessageSent } from './sample-events.ts';
 // events come in any order, and the received frames must be those that are allowed. A failure prints the seed that
 // reproduces it.
 
-const HISTORIES = 110;
+const HISTORY_COUNT = 110;
 const ROOM = 12;
 const TOPIC: Topic = `conversation:${ROOM}`;
 const conversation = { conversation_id: ROOM };
@@ -100,7 +100,7 @@ test('a room is received without gaps from the join to the leave or kick, and no
       client.socket.close();
       await waitUntil(() => fake.leases.size === 0 && fake.countFollowers(TOPIC) === 0);
     }),
-    { numRuns: HISTORIES },
+    { numRuns: HISTORY_COUNT },
   );
 });
 
@@ -139,7 +139,7 @@ test('a login and the end of its session, in any order, leave no connection logg
       else expect(replies).toEqual(Array.from({ length: logins }, () => userNotFound));
       await waitUntil(() => fake.leases.size === 0 && fake.countFollowers(`user:${user}`) === 0);
     }),
-    { numRuns: HISTORIES },
+    { numRuns: HISTORY_COUNT },
   );
 });
 
@@ -196,7 +196,7 @@ test.for(['41', 'close'])(
         await waitUntil(() => [...fake.bridge.connections()].length === 0);
         expect(executedIndices).toEqual(sentIndices);
       }),
-      { numRuns: HISTORIES },
+      { numRuns: HISTORY_COUNT },
     );
   },
 );
@@ -247,7 +247,7 @@ test('a login as another account receives nothing of the former rooms after its 
       fake.beforeLoginStep = () => Promise.resolve();
       delete fake.operations['LegacyConversation'];
     }),
-    { numRuns: HISTORIES },
+    { numRuns: HISTORY_COUNT },
   );
 });
 
@@ -305,7 +305,7 @@ test('each event gets one reply, in order, whatever its duration, also across an
       expect(messageIds).toEqual([undefined, ...indices.map((n) => n + 1)]);
       await waitUntil(() => fake.leases.size === 0);
     }),
-    { numRuns: HISTORIES },
+    { numRuns: HISTORY_COUNT },
   );
   expect(upgrades).toBeGreaterThan(0);
 });

@@ -20,7 +20,7 @@ import { createMessageSent, sampleEvent } from './sample-events.ts';
 
 // Room frames bypass engine.io for an idle connection, and pass through it otherwise. Clients see no difference.
 
-const BURSTS = 40;
+const BURST_COUNT = 40;
 const TOPIC = 'conversation:12';
 const conversation = { conversation_id: 12 };
 
@@ -120,10 +120,10 @@ test('frames that bypass engine.io and frames that do not arrive in the order th
       client.socket.close();
       await waitUntil(() => fake.leases.size === 0 && fake.countFollowers(TOPIC) === 0);
     }),
-    { numRuns: BURSTS },
+    { numRuns: BURST_COUNT },
   );
-  expect(bypassedCount).toBeGreaterThan(BURSTS);
-  expect(engineCount).toBeGreaterThan(BURSTS);
+  expect(bypassedCount).toBeGreaterThan(BURST_COUNT);
+  expect(engineCount).toBeGreaterThan(BURST_COUNT);
 });
 
 test.for([
