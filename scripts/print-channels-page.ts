@@ -80,7 +80,7 @@ function renderListened(channel: Channel): string {
     replies.length === 0
       ? '<p>No reply.</p>'
       : `<h4>Replies, in order</h4>\n<ol>\n${replies.map(renderReply).join('\n')}\n</ol>`,
-    ...(errors.length === 0 ? [] : [renderErrors(errors, 'Refused when, checked in this order')]),
+    ...(errors.length === 0 ? [] : [renderErrors(errors, 'Rejected when, checked in this order')]),
     ...notes.map((note) => `<p>${renderMarkdown(note)}</p>`),
     '</article>',
   ].join('\n');
@@ -222,7 +222,7 @@ ${CONNECTION.map((line) => `<li>${renderMarkdown(line)}</li>`).join('\n')}
 <section>
 <h2 id="listened">Listened channels</h2>
 <p>The events that a client may send. These errors may occur on every channel:</p>
-${renderErrors(COMMON_ERRORS, 'Refused when, after the channel’s own')}
+${renderErrors(COMMON_ERRORS, 'Rejected when, after the channel’s own')}
 ${TRANSPORT.map(renderTransport).join('\n')}
 ${CHANNELS.map(renderListened).join('\n')}
 </section>

@@ -64,8 +64,9 @@ function formatEmitted(channel: EmittedChannel): string {
 
 const text = `# Legacy channels
 
-For app developers: the events that Socket.IO clients send and receive. This page is generated from \`src/bridge/contract/channels.ts\`, \`src/bridge/contract/frame-schemas.ts\` and
-\`src/bridge/contract/event-frames.ts\` by \`npm run drift\`; a test compares every row with the behaviour of the server.
+For app developers: the events that Socket.IO clients send and receive. This page is generated from \`channels.ts\`,
+\`frame-schemas.ts\` and \`event-frames.ts\` in \`src/bridge/contract\`: \`npm run drift\` regenerates it. A test compares every row with
+the behaviour of the server.
 
 [asyncapi.yaml](../asyncapi.yaml) is the same contract for tools; the gateway serves it at \`/asyncapi.yaml\`, and this page
 at \`/channels\`, with the type of every key.
