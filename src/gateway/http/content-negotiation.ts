@@ -38,6 +38,10 @@ export function negotiate(request: IncomingMessage): HttpErrorResponse | undefin
   return undefined;
 }
 
+/** Whether a negotiated request is for a page: a browser opens the address. */
+export const acceptsHtml = ({ headers, method }: IncomingMessage): boolean =>
+  method === 'GET' && headers.accept?.includes(HTML) === true;
+
 /**
  * Returns the header with no parameters but weights, as ours have no others and would not match. A header without a type
  * counts as none; `*` alone, as Java's HTTP client sends, as any type.

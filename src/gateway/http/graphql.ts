@@ -4,9 +4,9 @@ import { createYoga } from 'graphql-yoga';
 import { isGraphiqlOn } from '../../config.ts';
 import type { EndReason } from '../../errors.ts';
 import type { Ports } from '../ports.ts';
-import { negotiate } from './content-negotiation.ts';
+import { acceptsHtml, negotiate } from './content-negotiation.ts';
 import { createEventStreams } from './event-streams.ts';
-import { DEFAULT_QUERY, PERSISTED_ONLY } from './graphiql-default-query.ts';
+import { createGraphiqlPage } from './graphiql.ts';
 import { executeMultipart } from './graphql-multipart.ts';
 import { isMultipart } from './multipart.ts';
 import { createOperationOrigins } from './operation-origin.ts';
@@ -25,7 +25,6 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
   const drainController = new AbortController();
   // Every event stream listens; the default limit would print a warning.
   setMaxListeners(0, drainController.signal);
-  const defaultQuery = ports.deps.config.OPERATIONS === 'persisted' ? PERSISTED_ONLY : DEFAULT_QUERY;
   const originOf = createOperationOrigins();
   const yoga = createYoga<ServerContext>({
     schema: ports.engine.schema,
@@ -39,27 +38,17 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
     // The plugin limits bodies: Yoga 5.24.1 would pipe each body through one more stream, which lives on as garbage.
     maxRequestBodySize: false,
     logging: ports.deps.log,
-
-    graphiql: isGraphiqlOn(ports.deps.config) && {
-      subscriptionsProtocol: 'WS',
-      title: 'Parley',
-      logo: '<img src="/page/icon.svg" alt="" width="32" height="32">',
-      favicon: '/page/icon.svg',
-      defaultQuery,
-    },
-    async renderGraphiQL(options) {
-      // Imported on first use: few requests are for the page.
-      const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
-      // `defaultQuery` alone leaves an empty tab in a browser that has stored tabs of an earlier visit.
-      const page = { ...options, query: defaultQuery };
-      return renderGraphiQL(page);
-    },
+    graphiql: false,
   });
+  const { config } = ports.deps;
+  const sendGraphiql = isGraphiqlOn(config) ? createGraphiqlPage(config) : undefined;
   return {
     async handle(request, response) {
       if (request.method === 'POST' && isMultipart(request))
         return executeMultipart(ports, originOf, request, response);
       const error = negotiate(request);
+      if (error === undefined && sendGraphiql !== undefined && acceptsHtml(request))
+        return sendGraphiql(request, response);
       // A token may be in the URL, so a shared cache could not tell that the result is private.
       response.setHeader('cache-control', 'private, no-cache');
       if (error === undefined) return yoga.handle(request, response, { req: request, res: response });
