@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { startTestApp } from '../harness/app.ts';
+import { waitQuietPeriod } from '../harness/waiting.ts';
 
 const UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n';
 const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
@@ -51,6 +52,22 @@ test('a connection with too many pipelined requests is destroyed, and others are
   await new Promise((resolve) => socket.resume().once('end', resolve).once('close', resolve));
   socket.destroy();
   expect((await fetch(`${app.url}/healthz`)).status).toBe(200);
+});
+
+test('a pipelined request does not start before the client has read the responses before it', async () => {
+  await using app = await startTestApp();
+  const ann = await app.createAccount();
+  const page = 'GET /graphql HTTP/1.1\r\nHost: test\r\nAccept: text/html\r\n\r\n';
+  const body = JSON.stringify({ query: 'mutation { createCircle(name: "Pipelined") { id } }' });
+  const headers = `Authorization: Bearer ${ann.token}\r\nContent-Type: application/json\r\nConnection: close\r\n`;
+  const post = `POST /graphql HTTP/1.1\r\nHost: test\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`;
+  // Two pages have 18 MB, which no kernel buffers.
+  const socket = openSocket(app.url, `${page}${page}${post}`).pause();
+  await waitQuietPeriod(300);
+  const CIRCLES = '{ circles(first: 10) { nodes { name } } }';
+  expect(await ann.graphql.run(CIRCLES)).toEqual({ circles: { nodes: [] } });
+  expect(await text(socket)).toMatch(/"createCircle":\{"id":"Circle:\d+"\}/);
+  expect(await ann.graphql.run(CIRCLES)).toEqual({ circles: { nodes: [{ name: 'Pipelined' }] } });
 });
 
 test.each([

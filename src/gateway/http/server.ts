@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import type { Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from '../../log.ts';
 import type { Cors } from './cors.ts';
@@ -16,20 +16,37 @@ const STALL_TIMEOUT_MS = 120_000;
 /** Slowest upload that must be able to finish, 16 KB/s: a phone with a weak signal. */
 const MIN_UPLOAD_BYTES_PER_MS = 16;
 
-/** Concurrent requests per connection (HTTP/1.1 pipelining). Browsers send one. */
+/** Pending requests per connection (HTTP/1.1 pipelining). Browsers send one. */
 const MAX_PIPELINED_REQUESTS = 100;
 
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
 /**
- * Returns a function that counts a request as pending until its response closes, and returns whether its connection has
- * too many pending requests.
+ * Handles the requests of a connection one after the other. Node emits pipelined requests concurrently, and would hold
+ * the responses of all of them for a client that does not read: here a request starts when the response before it has
+ * been handed to the operating system. Destroys a connection with too many pending requests.
  */
-function createPipelineLimit() {
-  const pending = new WeakMap<Socket, number>();
-  return (socket: Socket, response: ServerResponse): boolean => {
-    const count = (pending.get(socket) ?? 0) + 1;
-    pending.set(socket, count);
-    response.once('close', () => pending.set(socket, (pending.get(socket) ?? 1) - 1));
-    return count > MAX_PIPELINED_REQUESTS;
+function createSerialHandler(handle: Handler): Handler {
+  const pendingBySocket = new WeakMap<Socket, (readonly [IncomingMessage, ServerResponse])[]>();
+  return (request, response) => {
+    const { socket } = request;
+    const running = pendingBySocket.get(socket);
+    if (running !== undefined) {
+      if (running.push([request, response]) >= MAX_PIPELINED_REQUESTS) socket.destroy();
+      return;
+    }
+    const pending: (readonly [IncomingMessage, ServerResponse])[] = [];
+    pendingBySocket.set(socket, pending);
+    const run: Handler = (current, currentResponse) => {
+      // Also emitted when the connection is lost, for the response that it would have sent.
+      currentResponse.once('close', () => {
+        const next = pending.shift();
+        if (next === undefined || !socket.writable) pendingBySocket.delete(socket);
+        else run(...next);
+      });
+      handle(current, currentResponse);
+    };
+    run(request, response);
   };
 }
 
@@ -78,7 +95,6 @@ export function createHttpServer(
   log: Logger,
 ): HttpServer {
   const router = createRouter(routes, cors);
-  const exceedsPipelineLimit = createPipelineLimit();
   let isClosing = false;
   const responses = new Set<ServerResponse>();
   const server = createServer(
@@ -90,8 +106,7 @@ export function createHttpServer(
       // Some clients offer `Upgrade: h2c` with their first request; it is served as plain HTTP/1.1.
       shouldUpgradeCallback: ({ headers }) => headerIncludes(headers.upgrade, 'websocket'),
     },
-    (request, response) => {
-      if (exceedsPipelineLimit(request.socket, response)) return void request.socket.destroy();
+    createSerialHandler((request, response) => {
       // `Connection: close` keeps the client from reusing a connection that is about to close.
       if (isClosing) response.shouldKeepAlive = false;
       responses.add(response);
@@ -105,7 +120,7 @@ export function createHttpServer(
         if (response.headersSent) response.destroy();
         else sendHttpError(response, { status: 500, code: 'INTERNAL', message: 'Unexpected error.' });
       });
-    },
+    }),
   );
   // Destroys idle sockets. `ws` resets the timeout of its own.
   server.setTimeout(timeouts.stalledMs);
