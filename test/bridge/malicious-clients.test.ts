@@ -1,12 +1,12 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createGraphqlClient } from '../../src/testing/index.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
+import { logIn } from '../harness/demo-server.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, SERVER_COMMAND, waitUntilListening } from '../harness/program.ts';
+import { PROGRAM_ENV, SERVER_COMMAND, startProgram, waitUntilListening } from '../harness/program.ts';
+import type { Program } from '../harness/program.ts';
 
 // Malicious legacy clients against a server process: the tests check its memory, its log and its metrics, and that it still
 // serves another client.
@@ -18,34 +18,22 @@ const MAX_MEMORY_GROWTH = 150 * MEGABYTE;
 let url: string;
 let token: string;
 let otherClient: PacketSocket;
-let output = '';
-let stop: () => Promise<void>;
+let program: Program;
+const stack = new AsyncDisposableStack();
 
 beforeAll(async () => {
-  const folder = await createDataFolder();
-  const [node, ...args] = SERVER_COMMAND;
-  const child = spawn(node, args, {
-    env: { ...PROGRAM_ENV, PORT: '0', HOST: '127.0.0.1', DATA_DIR: folder.path },
-  });
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  stop = async () => {
-    const exit = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exit;
-    await folder[Symbol.asyncDispose]();
-  };
-  url = await waitUntilListening(child);
-  await using anonymous = createGraphqlClient(url);
-  const { login } = await anonymous.run<{ login: { token: string } }>(
-    'mutation { login(email: "ann@example.com", password: "parley") { token } }',
+  const folder = stack.use(await createDataFolder());
+  program = stack.use(
+    startProgram(SERVER_COMMAND, { ...PROGRAM_ENV, PORT: '0', HOST: '127.0.0.1', DATA_DIR: folder.path }),
   );
-  token = login.token;
+  url = await waitUntilListening(program.child);
+  token = await logIn(url);
   otherClient = await connectAuthenticated();
 });
 
 afterAll(async () => {
   await otherClient[Symbol.asyncDispose]();
-  await stop();
+  await stack.disposeAsync();
 });
 
 async function connectAuthenticated(protocol: 3 | 4 = 3): Promise<PacketSocket> {
@@ -66,12 +54,12 @@ const readMemory = () => readMetric('process_resident_memory_bytes');
 /** Runs an attack, and checks that another client is served, memory is bounded, no connection stays open, and the log is short. */
 async function expectHarmless(attack: () => Promise<unknown>): Promise<void> {
   await countConnections();
-  const [memoryBefore, linesBefore] = [await readMemory(), output.split('\n').length];
+  const [memoryBefore, linesBefore] = [await readMemory(), program.printed.stdout.split('\n').length];
   await attack();
   expect(await otherClient.request('webrtc_credentials')).toHaveLength(1);
   expect((await readMemory()) - memoryBefore).toBeLessThan(MAX_MEMORY_GROWTH);
   await expect.poll(countConnections, { timeout: 10_000 }).toBe(1);
-  expect(output.split('\n').length - linesBefore).toBeLessThan(10);
+  expect(program.printed.stdout.split('\n').length - linesBefore).toBeLessThan(10);
 }
 
 async function openSession(query: string): Promise<string> {
@@ -223,7 +211,9 @@ test.for([
       tcpSocketOf(client).pause();
       await flood(client, Buffer.concat(Array.from({ length: 1_000 }, () => packet)));
     });
-    expect(output.trimEnd().split('\n').slice(-2).join('\n')).toMatch(/disconnecting legacy client/);
+    expect(program.printed.stdout.trimEnd().split('\n').slice(-2).join('\n')).toMatch(
+      /disconnecting legacy client/,
+    );
   },
 );
 

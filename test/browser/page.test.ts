@@ -2,7 +2,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createGateway } from '../../src/testing/index.ts';
 import type { TestGateway } from '../../src/testing/index.ts';
-import { logIn, sendMessage } from '../client/message-writer.ts';
+import { logIn, sendMessage } from '../harness/demo-server.ts';
 import { startTestApp } from '../harness/app.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
 import { isMissing } from '../harness/installed-programs.ts';

@@ -7,7 +7,7 @@ import { openTcpProxy } from '../harness/tcp-proxy.ts';
 import { prepareServer } from '../harness/server.ts';
 import { CONVERSATION_EVENTS, openClient, subscribe, TRANSPORTS } from './subscriptions.ts';
 import type { RecordedSubscription } from './subscriptions.ts';
-import { CONVERSATION_ID, logIn, sendMessage } from './message-writer.ts';
+import { CONVERSATION_ID, logIn, sendMessage } from '../harness/demo-server.ts';
 
 const FAST_RETRY = { retryDelay: () => 20 };
 const PAYLOAD = { query: CONVERSATION_EVENTS, variables: { id: CONVERSATION_ID } };

@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import { startServer } from '../harness/server.ts';
 import { CONVERSATION_EVENTS, openClient, subscribe, TRANSPORTS } from './subscriptions.ts';
-import { CONVERSATION_ID, logIn, startWriter } from './message-writer.ts';
+import { CONVERSATION_ID, logIn, openWriter } from '../harness/demo-server.ts';
 
 // Runs the client against the real program, which is stopped and killed repeatedly.
 
@@ -22,7 +22,7 @@ test('delivers each event once and in order through ten restarts and crashes', a
     subscriptions.map((subscription) => subscription.waitUntil(() => subscription.events.length > 0)),
   );
 
-  const writer = startWriter(server.url, token);
+  const writer = openWriter(server.url, token);
   for (let round = 0; round < 10; round += 1) {
     const target = writer.sent.length + 10;
     await Promise.all(

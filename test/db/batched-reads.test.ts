@@ -8,7 +8,7 @@ import {
   createCircle,
   createConversation,
   createDevice,
-  createUser,
+  createUsers,
   createSession,
 } from '../harness/domain-fixtures.ts';
 import { countStatements } from '../harness/statements.ts';
@@ -21,11 +21,7 @@ const repeat = <Item>(...items: readonly Item[]): Item[] => indexes(100).flatMap
 /** Creates a circle with a device and a conversation of two of its three members. */
 async function seedConversation() {
   const deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob, eve);
   const device = await createDevice(deps, circle, ann);
   const conversation = await createConversation(deps, circle, ann, bob);

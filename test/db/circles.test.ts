@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import * as circles from '../../src/db/circles.ts';
 import { createTestDeps } from '../harness/deps.ts';
-import { createCircle, createUser } from '../harness/domain-fixtures.ts';
+import { createCircle, createUsers } from '../harness/domain-fixtures.ts';
 
 test('only the circles with the user as their single member are found', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const [shared, own, other] = [
     await createCircle(deps, ann, bob),
     await createCircle(deps, ann),
@@ -19,11 +19,7 @@ test('only the circles with the user as their single member are found', async ()
 
 test('a member is promoted only if there is no admin', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const { id } = await createCircle(deps, ann, bob, eve);
   const readRoles = async () =>
     (await circles.findMembershipsByCircles(deps.db, [id])).map(({ role }) => role);

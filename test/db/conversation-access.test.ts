@@ -19,7 +19,7 @@ import {
   createCircle,
   createConversation,
   createDevice,
-  createUser,
+  createUsers,
   readErrorCode,
   createSession,
 } from '../harness/domain-fixtures.ts';
@@ -90,11 +90,7 @@ const isOpened = (opening: Promise<{ return(): Promise<unknown> }>): Promise<boo
 test('all operations agree about access, for each actor and conversation, and after a change of the rule', async () => {
   const rule = createChangingRule();
   await using deps = await createTestDeps({ wrapDb: rule.wrapDb });
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob);
   const otherCircle = await createCircle(deps, eve, ann);
   const [device, otherDevice] = [

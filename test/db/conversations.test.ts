@@ -2,11 +2,17 @@ import { expect, test } from 'vitest';
 import * as conversations from '../../src/db/conversations.ts';
 import { findConversationAccess } from '../../src/db/conversation-access.ts';
 import { createTestDeps } from '../harness/deps.ts';
-import { createCircle, createConversation, createDevice, createUser } from '../harness/domain-fixtures.ts';
+import {
+  createCircle,
+  createConversation,
+  createDevice,
+  createUser,
+  createUsers,
+} from '../harness/domain-fixtures.ts';
 
 test('conversations with fewer than two participants are removed; a device with access counts as one', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const circle = await createCircle(deps, ann, bob);
   const [two, one, oneAndDevice, none] = [
     await createConversation(deps, circle, ann, bob),
@@ -32,11 +38,7 @@ test('conversations with fewer than two participants are removed; a device with 
 
 test('the oldest participant is promoted in conversations without an admin only', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob, eve);
   const ids = [
     (await createConversation(deps, circle, ann, bob, eve)).id,

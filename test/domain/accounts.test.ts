@@ -23,6 +23,7 @@ import {
   readEventTypes,
   readOutcomes,
   createUser,
+  createUsers,
   readToEnd,
   readErrorCode,
 } from '../harness/domain-fixtures.ts';
@@ -273,7 +274,7 @@ test('updateAccount changes only the given fields', async () => {
 
 test('of two accounts that change to one e-mail concurrently, one succeeds', async () => {
   await using deps = await createTestDeps();
-  const users = [await createUser(deps, 'ann'), await createUser(deps, 'bob'), await createUser(deps, 'eve')];
+  const users = await createUsers(deps, 'ann', 'bob', 'eve');
   const attempts = users.map(({ actor }) =>
     accounts.updateAccount(deps, actor, { email: 'new@example.com' }),
   );
@@ -319,7 +320,7 @@ test('deleting an account ends its memberships and participations, and removes i
   await using deps = await createTestDeps();
   const { user, token } = await accounts.createAccount(deps, ANN);
   const ann: TestUser = { user, actor: actorOf(user), email: user.email };
-  const [bob, eve] = [await createUser(deps, 'bob'), await createUser(deps, 'eve')];
+  const [bob, eve] = await createUsers(deps, 'bob', 'eve');
   const sharedCircle = await createCircle(deps, ann, bob, eve);
   const ownCircle = await createCircle(deps, ann);
   const device = await createDevice(deps, ownCircle, ann);
@@ -404,11 +405,7 @@ test('an account deleted while joining circles is a member of none, and each cir
 
 test('a user is visible to itself and to members of a shared circle only', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob);
   await createCircle(deps, bob, eve);
   const device = await createDevice(deps, circle, ann);
@@ -429,7 +426,7 @@ test('a user is visible to itself and to members of a shared circle only', async
 
 test("the inbox delivers the account's own events, from a cursor", async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const { token } = await deps.tokens.issue(bob.actor);
   const session = await accounts.authenticate(deps, token);
   const open = (after: string | null) => accounts.openInboxEvents(deps, session, { after });
@@ -509,7 +506,7 @@ test('an external user gets an account at the first token, and the same one afte
 test('an account is linked only by its verified e-mail, and only once', async () => {
   await using provider = await startProvider();
   await using deps = await createTestDeps({ tokens: { jwks: provider.settings } });
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const verified = { email: 'ANN@example.com', email_verified: true };
   expect((await userOf(deps, await provider.sign({ sub: 'a1', ...verified }))).id).toBe(ann.user.id);
   expect((await userOf(deps, await provider.sign({ sub: 'a1' }))).id).toBe(ann.user.id);

@@ -9,7 +9,13 @@ import { accountTopic } from '../../src/events/event.ts';
 import type { Ephemeral } from '../../src/events/event.ts';
 import type { DeviceId, UserId } from '../../src/ids.ts';
 import { createTestDeps } from '../harness/deps.ts';
-import { createCircle, createDevice, createUser, createSession } from '../harness/domain-fixtures.ts';
+import {
+  createCircle,
+  createDevice,
+  createUser,
+  createUsers,
+  createSession,
+} from '../harness/domain-fixtures.ts';
 import { errorWithCode } from '../harness/matchers.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
@@ -63,11 +69,7 @@ test('anonymous callers get the servers, but no credentials', () => {
 /** Creates two circles with their devices, of which Eve and `foreignDevice` are in the second. */
 async function seedCircles() {
   const deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'Bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'Bob', 'eve');
   const circle = await createCircle(deps, ann, bob);
   const device = await createDevice(deps, circle, ann);
   const otherCircle = await createCircle(deps, eve);

@@ -14,6 +14,7 @@ import {
   readEventTypes,
   readOutcomes,
   createUser,
+  createUsers,
   readToEnd,
   readErrorCode,
   createSession,
@@ -71,7 +72,7 @@ test('a device and a deleted account cannot create a circle', async () => {
 
 test('any member can rename the circle, which publishes an event', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const { id: circleId } = await createCircle(deps, ann, bob);
   const circle = await circles.updateCircle(deps, bob.actor, { circleId, name: 'Friends' });
   expect(circle.name).toBe('Friends');
@@ -81,7 +82,7 @@ test('any member can rename the circle, which publishes an event', async () => {
 
 test('a circle is NOT_FOUND for users outside it', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const { id: circleId } = await createCircle(deps, ann);
   for (const id of [circleId, UNKNOWN_CIRCLE]) {
     const attempts = [
@@ -118,7 +119,7 @@ test('the device of a circle can read but not change it', async () => {
 
 test('an invitation is published to the invitee only, who joins by accepting', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const circle = await createCircle(deps, ann);
   const invitation = await circles.inviteToCircle(deps, ann.actor, {
     circleId: circle.id,
@@ -146,11 +147,7 @@ test('an invitation is published to the invitee only, who joins by accepting', a
 
 test('members, invited users, unknown and invalid e-mails cannot be invited', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const { id } = await createCircle(deps, ann, bob);
   await invite(deps, bob, id, eve);
   expect(await readErrorCode(invite(deps, ann, id, bob))).toBe('CONFLICT');
@@ -165,11 +162,7 @@ test('members, invited users, unknown and invalid e-mails cannot be invited', as
 
 test('an invitation is visible to the circle, and accepted or declined only by its invitee', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const { id } = await createCircle(deps, ann);
   const invitation = await invite(deps, ann, id, bob);
   const input = { invitationId: invitation.id };
@@ -191,7 +184,7 @@ test('an invitation is visible to the circle, and accepted or declined only by i
 
 test('a user who declined can be invited again', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const { id } = await createCircle(deps, ann);
   await circles.declineInvitation(deps, bob.actor, { invitationId: (await invite(deps, ann, id, bob)).id });
   await circles.acceptInvitation(deps, bob.actor, { invitationId: (await invite(deps, ann, id, bob)).id });
@@ -200,7 +193,7 @@ test('a user who declined can be invited again', async () => {
 
 test('of two concurrent accepts of an invitation, one is rejected', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const { id } = await createCircle(deps, ann);
   const input = { invitationId: (await invite(deps, ann, id, bob)).id };
   const accept = () => circles.acceptInvitation(deps, bob.actor, input);
@@ -214,7 +207,7 @@ test('of two concurrent accepts of an invitation, one is rejected', async () => 
 
 test('of several concurrent invitations of one user to a circle, one succeeds', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const { id } = await createCircle(deps, ann);
   const attempts = Array.from({ length: 5 }, () => invite(deps, ann, id, bob));
   expect((await readOutcomes(attempts)).filter((outcome) => outcome === 'done')).toHaveLength(1);
@@ -223,11 +216,7 @@ test('of several concurrent invitations of one user to a circle, one succeeds', 
 
 test('leaving a circle leaves its conversations, and streams end after the event', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob, eve);
   const group = await createConversation(deps, circle, bob, ann, eve);
   const pair = await createConversation(deps, circle, ann, bob);
@@ -267,11 +256,7 @@ test('leaving a circle leaves its conversations, and streams end after the event
 
 test('when the last admin leaves, the oldest member becomes admin', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const { id: circleId } = await createCircle(deps, ann, eve, bob);
   await circles.leaveCircle(deps, ann.actor, { circleId });
   expect(await readRoles(deps, circleId)).toEqual([
@@ -284,7 +269,7 @@ test('when the last admin leaves, the oldest member becomes admin', async () => 
 
 test('a circle is deleted with its last member, with its device, invitations and conversations', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const circle = await createCircle(deps, ann);
   const device = await createDevice(deps, circle, ann);
   const conversation = await createConversation(deps, circle, ann);
@@ -324,11 +309,7 @@ test('when the last members leave concurrently, the circle is deleted once and n
 
 test('an admin can kick a member out of the circle and its conversations', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob, eve);
   const conversation = await createConversation(deps, circle, bob, ann, eve);
   const streams = await Promise.all([
@@ -364,11 +345,7 @@ test('an admin can kick a member out of the circle and its conversations', async
 
 test('only an admin can kick, and only other members', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const { id: circleId } = await createCircle(deps, ann, bob);
   await invite(deps, ann, circleId, eve);
   const kick = ({ actor }: TestUser, email: string) =>
@@ -412,11 +389,7 @@ test('a concurrent kick and invitation to a conversation leave no participant wi
 
 test('an admin can delete the circle with all its contents', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob, eve);
   const device = await createDevice(deps, circle, ann);
   const first = await createConversation(deps, circle, bob, eve);
@@ -445,11 +418,7 @@ test('an admin can delete the circle with all its contents', async () => {
 
 test('a circle deleted while members leave and join is deleted completely', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob);
   await createConversation(deps, circle, ann, bob);
   const invitation = await invite(deps, ann, circle.id, eve);
@@ -468,11 +437,7 @@ test('a circle deleted while members leave and join is deleted completely', asyn
 
 test('a membership is visible in its circle only', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob);
   const device = await createDevice(deps, circle, ann);
   const [membership] = (await circles.findMembershipsByCircles(deps, [circle.id])).get(circle.id) ?? [];
@@ -488,7 +453,7 @@ test('a membership is visible in its circle only', async () => {
 
 test('batched reads return an entry for every circle, also empty ones', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const [first, second] = [await createCircle(deps, ann, bob), await createCircle(deps, bob)];
   const ids = [second.id, UNKNOWN_CIRCLE, first.id];
   expect(await circles.findCirclesById(deps, ids)).toEqual(

@@ -15,6 +15,7 @@ import {
   readEventTypes,
   readOutcomes,
   createUser,
+  createUsers,
   readToEnd,
   readErrorCode,
   createSession,
@@ -32,11 +33,7 @@ const readRoles = async (deps: Deps, id: ConversationId): Promise<[number, Conve
 async function seedCircle(
   deps: Deps,
 ): Promise<{ ann: TestUser; bob: TestUser; eve: TestUser; circle: Circle }> {
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   return { ann, bob, eve, circle: await createCircle(deps, ann, bob, eve) };
 }
 

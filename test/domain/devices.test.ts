@@ -14,6 +14,7 @@ import {
   readEventTypes,
   readOutcomes,
   createUser,
+  createUsers,
   readToEnd,
   readErrorCode,
   createSession,
@@ -23,7 +24,7 @@ const UNKNOWN_DEVICE = 999_999 as DeviceId;
 
 test("an admin adds the circle's device, whose password is returned once and works", async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const { id: circleId } = await createCircle(deps, ann, bob);
   const input = { circleId, name: 'Lamp' };
   expect(await readErrorCode(devices.addDevice(deps, bob.actor, input))).toBe('FORBIDDEN');
@@ -67,11 +68,7 @@ test('a circle has at most one device, also with concurrent requests', async () 
 
 test('a device can be renamed by an admin and by the device', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob);
   const device = await createDevice(deps, circle, ann);
   const foreignDevice = await createDevice(deps, await createCircle(deps, eve), eve);
@@ -92,7 +89,7 @@ test('a device can be renamed by an admin and by the device', async () => {
 
 test('removing a device ends its tokens, password and streams', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const circle = await createCircle(deps, ann, bob);
   const { device, ...login } = await devices.addDevice(deps, ann.actor, {
     circleId: circle.id,
@@ -136,7 +133,7 @@ test('the event of a removed device has its online state', async () => {
 
 test('a device removed while its access changes is removed completely', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   for (let round = 0; round < 4; round += 1) {
     const circle = await createCircle(deps, ann, bob);
     const device = await createDevice(deps, circle, ann);
@@ -157,11 +154,7 @@ test('a device removed while its access changes is removed completely', async ()
 
 test('a device is visible in its circle only', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob);
   const { id } = await createDevice(deps, circle, ann);
   const device = await devices.requireDevice(deps, bob.actor, id);

@@ -23,7 +23,7 @@ import {
   createDevice,
   readEvents,
   readOutcomes,
-  createUser,
+  createUsers,
 } from '../harness/domain-fixtures.ts';
 import { errorWithCode } from '../harness/matchers.ts';
 import { indexes } from '../harness/numbers.ts';
@@ -49,11 +49,7 @@ async function openTestStorage() {
 async function createMediaFixture() {
   const [deps, folder] = [await createTestDeps(), await openTestStorage()];
   const { dir, storage } = folder;
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob, eve);
   const conversation = await createConversation(deps, circle, ann, bob);
   const conversationId = conversation.id;

@@ -21,7 +21,7 @@ import {
   readEvents,
   readEventTypes,
   readOutcomes,
-  createUser,
+  createUsers,
   createSession,
 } from '../harness/domain-fixtures.ts';
 import { errorWithCode } from '../harness/matchers.ts';
@@ -30,11 +30,7 @@ import { indexes } from '../harness/numbers.ts';
 
 /** Creates a circle of Ann, Bob and Eve with a conversation of Ann and Bob. */
 async function seedConversation(deps: Deps) {
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob, eve);
   const conversation = await createConversation(deps, circle, ann, bob);
   return {

@@ -3,7 +3,7 @@ import { startServer } from '../harness/server.ts';
 import type { Server } from '../harness/server.ts';
 import { runExample } from './program.ts';
 import { signToken, waitUntilRejected } from './tokens.ts';
-import { logIn, logOut, sendMessage } from './writer.ts';
+import { logIn, logOut, sendMessage } from '../harness/demo-server.ts';
 
 const AUTH_SECRET = 'a secret for the tokens of these tests';
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openBrowser, openTab } from '../browser/browser.ts';
 import { isMissing } from '../harness/installed-programs.ts';
 import { startServer } from '../harness/server.ts';
-import { logIn, sendMessage } from './writer.ts';
+import { logIn, sendMessage } from '../harness/demo-server.ts';
 
 const CONVERSATION_EVENTS = `subscription {
   conversationEvents(conversationId: "Conversation:1") { __typename cursor ... on MessageSent { message { text } } }

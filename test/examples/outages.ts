@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { startServer } from '../harness/server.ts';
 import { runExample } from './program.ts';
 import type { Command } from './program.ts';
-import { logIn, openWriter, sendMessage } from './writer.ts';
+import { logIn, openWriter, sendMessage } from '../harness/demo-server.ts';
 
 /** Number of outages for each example. Set OUTAGES for longer manual runs. */
 const OUTAGES = Number(process.env.OUTAGES ?? 4);

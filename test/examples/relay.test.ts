@@ -2,7 +2,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { startServer } from '../harness/server.ts';
 import { generate } from './generate.ts';
 import { runExample } from './program.ts';
-import { logIn, sendMessage } from './writer.ts';
+import { logIn, sendMessage } from '../harness/demo-server.ts';
 
 /** Node with the Babel plugin of Relay. */
 const command = { command: process.execPath, args: ['--import', './examples/relay/register.ts'] };

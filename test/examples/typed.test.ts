@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { startServer } from '../harness/server.ts';
 import { runExample } from './program.ts';
 import { signToken } from './tokens.ts';
-import { logIn } from './writer.ts';
+import { logIn } from '../harness/demo-server.ts';
 
 test(
   'graphql-request logs in again for an expired token, and sends a message once over several runs',

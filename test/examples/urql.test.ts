@@ -4,7 +4,7 @@ import { startServer } from '../harness/server.ts';
 import type { Server } from '../harness/server.ts';
 import { generate } from './generate.ts';
 import { runExample } from './program.ts';
-import { logIn, sendMessage } from './writer.ts';
+import { logIn, sendMessage } from '../harness/demo-server.ts';
 
 const AUTH_SECRET = 'a secret for the tokens of this test only';
 

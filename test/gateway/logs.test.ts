@@ -1,22 +1,17 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, waitUntilListening } from '../harness/program.ts';
+import { PROGRAM_ENV, SERVER_COMMAND, startProgram, waitUntilListening } from '../harness/program.ts';
 
 const SECRET = 'a-secret-in-a-url';
 
 test('the log contains no tokens of URLs or headers', { timeout: 60_000 }, async () => {
   await using folder = await createDataFolder();
-  const child = spawn(process.execPath, ['src/main.cjs'], {
-    env: { ...PROGRAM_ENV, DATA_DIR: folder.path, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'debug' },
-  });
-  let output = '';
-  const collect = (chunk: Buffer) => void (output += chunk.toString());
-  child.stdout.on('data', collect);
-  child.stderr.on('data', collect);
-  const url = await waitUntilListening(child);
+  const env = { ...PROGRAM_ENV, DATA_DIR: folder.path, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'debug' };
+  await using program = startProgram(SERVER_COMMAND, env);
+  const { printed } = program;
+  const url = await waitUntilListening(program.child);
   const headers = { authorization: `Bearer ${SECRET}` };
   for (const path of [
     '/graphql?query={me{__typename}}',
@@ -35,9 +30,8 @@ test('the log contains no tokens of URLs or headers', { timeout: 60_000 }, async
   const closeEvent = once(socket, 'close');
   socket.send('{"type":"connection_init"}');
   expect((await closeEvent)[0]).toBe(4403);
-  await expect.poll(() => output, { timeout: 10_000 }).toContain('"msg":"connection closed"');
-  const exited = once(child, 'exit');
-  child.kill('SIGTERM');
-  await exited;
-  expect(output).not.toContain(SECRET);
+  await expect.poll(() => printed.stdout, { timeout: 10_000 }).toContain('"msg":"connection closed"');
+  program.child.kill('SIGTERM');
+  await program.exited;
+  expect(printed.stdout + printed.stderr).not.toContain(SECRET);
 });

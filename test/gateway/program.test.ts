@@ -1,6 +1,4 @@
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { request } from 'node:http';
 import { mkdtemp, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,9 +7,10 @@ import { describe, expect, inject, test } from 'vitest';
 import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlClient } from '../../src/testing/index.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import { logIn } from '../harness/demo-server.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, SERVER_COMMAND, waitUntilListening } from '../harness/program.ts';
-import type { Command } from '../harness/program.ts';
+import { PROGRAM_ENV, SERVER_COMMAND, startProgram, waitUntilListening } from '../harness/program.ts';
+import type { Command, Program } from '../harness/program.ts';
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 
 const SEND_MESSAGE =
@@ -22,25 +21,10 @@ const SEND_FILE =
 const EVENTS = 'subscription { conversationEvents(conversationId: "Conversation:1") { __typename } }';
 
 /** Starts the program as `npm start` does, on a free port. */
-function runProgram(env: Record<string, string>, [command, ...args]: Command = SERVER_COMMAND) {
-  const child = spawn(command, args, {
-    env: { ...PROGRAM_ENV, PORT: '0', LOG_LEVEL: 'warn', RATE_LIMITS: 'off', ...env },
-  });
-  let printed = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => (printed += chunk.toString()));
-  const exited = once(child, 'exit') as Promise<[number | null, string | null]>;
-  return {
-    child,
-    exited,
-    printed: () => printed,
-    ready: () => waitUntilListening(child),
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await exited;
-    },
-  };
-}
+const runProgram = (env: Record<string, string>, command: Command = SERVER_COMMAND) =>
+  startProgram(command, { ...PROGRAM_ENV, PORT: '0', LOG_LEVEL: 'warn', RATE_LIMITS: 'off', ...env });
+
+const outputOf = ({ printed }: Program): string => printed.stdout + printed.stderr;
 
 async function temporaryFolder() {
   const path = await mkdtemp(join(tmpdir(), 'parley-test-'));
@@ -76,12 +60,9 @@ async function uploadFile(
   return (await fetch(`${url}/media/upload/${mediaId}`, { method: 'POST', headers, body })).status;
 }
 
-async function logIn(url: string) {
-  await using anonymous = createGraphqlClient(url);
-  const { login } = await anonymous.run<{ login: { token: string } }>(
-    'mutation { login(email: "ann@example.com", password: "parley") { token } }',
-  );
-  return { token: login.token, client: createGraphqlClient(url, login.token) };
+async function connectAnn(url: string) {
+  const token = await logIn(url);
+  return { token, client: createGraphqlClient(url, token) };
 }
 
 /** Returns the texts of the newest hundred messages. */
@@ -99,8 +80,8 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     let token: string;
     {
       await using program = runProgram({ DATA_DIR: dir.path });
-      const url = await program.ready();
-      const ann = await logIn(url);
+      const url = await waitUntilListening(program.child);
+      const ann = await connectAnn(url);
       token = ann.token;
       const sends = (async () => {
         for (let index = 0; ; index += 1) {
@@ -114,7 +95,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     }
     expect((await stat(join(dir.path, 'auth-secret'))).mode & 0o777).toBe(0o600);
     await using restarted = runProgram({ DATA_DIR: dir.path });
-    await using client = createGraphqlClient(await restarted.ready(), token);
+    await using client = createGraphqlClient(await waitUntilListening(restarted.child), token);
     const storedTexts = (await readLastTexts(client)).filter((text) => text.startsWith('m'));
     // One more may have been committed without its response being sent.
     expect(storedTexts.slice(0, texts.length)).toEqual(texts);
@@ -124,16 +105,16 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
   test('rejects the data folder of a running process, and states why', async () => {
     await using dir = await createDataFolder();
     await using first = runProgram({ DATA_DIR: dir.path });
-    await first.ready();
+    await waitUntilListening(first.child);
     await using second = runProgram({ DATA_DIR: dir.path });
     expect(await second.exited).toEqual([1, null]);
-    expect(second.printed()).toMatch(/Another process has the data folder .* open/);
+    expect(outputOf(second)).toMatch(/Another process has the data folder .* open/);
   }, 60_000);
 
   test('logs no error when a client aborts its request', async () => {
     await using dir = await createDataFolder();
     await using program = runProgram({ DATA_DIR: dir.path, DEMO: 'off' });
-    const clientRequest = request(`${await program.ready()}/graphql`, {
+    const clientRequest = request(`${await waitUntilListening(program.child)}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
     });
@@ -144,14 +125,14 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     await aborted;
     program.child.kill('SIGTERM');
     expect(await program.exited).toEqual([0, null]);
-    expect(program.printed()).not.toMatch(/"level":[45]0/);
+    expect(outputOf(program)).not.toMatch(/"level":[45]0/);
   }, 60_000);
 
   test('drains on SIGTERM: sockets close with 1012, streams receive no other end, and the exit code is 0', async () => {
     await using dir = await createDataFolder();
     await using program = runProgram({ DATA_DIR: dir.path });
-    const url = await program.ready();
-    const ann = await logIn(url);
+    const url = await waitUntilListening(program.child);
+    const ann = await connectAnn(url);
     await using socket = await openGraphqlSocket(url, { token: ann.token });
     socket.send({ id: '1', type: 'subscribe', payload: { query: EVENTS } });
     await socket.nextOf('next');
@@ -165,8 +146,8 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     async () => {
       await using dir = await temporaryFolder();
       await using program = runOnDisk(dir.path, '96m');
-      const url = await program.ready();
-      const { client: ann, token } = await logIn(url);
+      const url = await waitUntilListening(program.child);
+      const { client: ann, token } = await connectAnn(url);
       const { sendMessage } = await ann.run<{ sendMessage: { media: { legacyId: number }[] } }>(SEND_FILE);
       const mediaId = sendMessage.media[0]?.legacyId;
 
@@ -198,7 +179,7 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     await writeFile(join(dir.path, 'auth-secret'), 'abc');
     await using program = runProgram({ DATA_DIR: dir.path });
     expect(await program.exited).toEqual([1, null]);
-    expect(program.printed()).toMatch(/"msg":"Cannot sign tokens: the secret in .*auth-secret is too short/);
+    expect(outputOf(program)).toMatch(/"msg":"Cannot sign tokens: the secret in .*auth-secret is too short/);
   }, 60_000);
 
   test.for([
@@ -222,12 +203,12 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     await using dir = await createDataFolder();
     await using program = runProgram({ DATA_DIR: dir.path, ...env });
     expect(await program.exited).toEqual([1, null]);
-    expect(JSON.parse(program.printed())).toMatchObject({ level: 50, msg: message });
+    expect(JSON.parse(outputOf(program))).toMatchObject({ level: 50, msg: message });
   });
 
   test('reports all invalid settings together, and does not start', async () => {
     await using program = runProgram({ PORT: 'x', DATABASE_URL: 'postgres://nowhere', TURN_TTL: '1' });
     expect(await program.exited).toEqual([1, null]);
-    for (const name of ['PORT', 'TURN_TTL', 'AUTH_SECRET']) expect(program.printed()).toContain(`${name}:`);
+    for (const name of ['PORT', 'TURN_TTL', 'AUTH_SECRET']) expect(outputOf(program)).toContain(`${name}:`);
   });
 });

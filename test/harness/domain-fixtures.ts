@@ -37,6 +37,16 @@ export async function createUser(deps: Deps, name: string): Promise<TestUser> {
   return { user, actor: { kind: 'user', id: user.id }, email: user.email };
 }
 
+/** Creates the users one after the other, so that their ids are in the order of their names. */
+export async function createUsers<const Names extends readonly string[]>(
+  deps: Deps,
+  ...names: Names
+): Promise<{ readonly [Index in keyof Names]: TestUser }> {
+  const created: TestUser[] = [];
+  for (const name of names) created.push(await createUser(deps, name));
+  return created as { readonly [Index in keyof Names]: TestUser };
+}
+
 /** Creates a circle with its ADMIN and its members. */
 export async function createCircle(
   deps: Deps,

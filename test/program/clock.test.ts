@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,13 +10,13 @@ import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import type { GraphqlSocket } from '../harness/graphql-socket.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
+import { logIn } from '../harness/demo-server.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
-import { PROGRAM_ENV, ROOT, SERVER_COMMAND, waitUntilListening } from '../harness/program.ts';
+import { PROGRAM_ENV, SERVER_COMMAND, startProgram, waitUntilListening } from '../harness/program.ts';
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
 
 // Runs the program under libfaketime, and changes the wall clock (as NTP or an operator does) while clients are connected.
 
-const LOGIN = `mutation { login(email: "ann@example.com", password: "parley") { token } }`;
 const SEND_MESSAGE =
   'mutation ($text: String!) { sendMessage(conversationId: "Conversation:1", text: $text) { message { sentAt } } }';
 const EVENTS =
@@ -34,30 +34,22 @@ async function startProgramWithClock() {
   const { stdout } = spawnSync(requireProgram('faketime'), ['-m', '2018-12-07 10:00:00', 'env'], {
     encoding: 'utf8',
   });
-  const [node, ...args] = SERVER_COMMAND;
-  const child = spawn(node, args, {
-    cwd: ROOT,
-    env: {
-      ...PROGRAM_ENV,
-      LD_PRELOAD: /^LD_PRELOAD=(.*)$/m.exec(stdout)?.[1] ?? '',
-      FAKETIME_TIMESTAMP_FILE: clockFile,
-      FAKETIME_NO_CACHE: '1',
-      FAKETIME_DONT_FAKE_MONOTONIC: '1',
-      DATA_DIR: data.path,
-      PORT: '0',
-      LOG_LEVEL: 'info',
-    },
+  const program = startProgram(SERVER_COMMAND, {
+    ...PROGRAM_ENV,
+    LD_PRELOAD: /^LD_PRELOAD=(.*)$/m.exec(stdout)?.[1] ?? '',
+    FAKETIME_TIMESTAMP_FILE: clockFile,
+    FAKETIME_NO_CACHE: '1',
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+    DATA_DIR: data.path,
+    PORT: '0',
+    LOG_LEVEL: 'info',
   });
-  const exited = once(child, 'exit');
-  let output = '';
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   return {
-    url: await waitUntilListening(child),
+    url: await waitUntilListening(program.child),
     setClock,
-    printed: () => output,
+    printed: program.printed,
     async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await exited;
+      await program[Symbol.asyncDispose]();
       await data[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });
     },
@@ -98,8 +90,7 @@ describe.skipIf(isMissing('faketime'))('a clock that is set', () => {
     async (offset, { expect }) => {
       await using program = await startProgramWithClock();
       const { url } = program;
-      await using anonymous = createGraphqlClient(url);
-      const { token } = (await anonymous.run<{ login: { token: string } }>(LOGIN)).login;
+      const token = await logIn(url);
       await using ann = createGraphqlClient(url, token);
       await using graphql = await openGraphqlSocket(url, { token });
       graphql.send({ id: 'events', type: 'subscribe', payload: { query: EVENTS } });
@@ -131,7 +122,7 @@ describe.skipIf(isMissing('faketime'))('a clock that is set', () => {
       expect(await protocol4Client.next('42["webrtc_forward"')).toContain('CALLING');
       expect(graphql.pending()).toEqual([]);
       for (const { socket } of [graphql, ...legacyClients]) expect(socket.readyState).toBe(socket.OPEN);
-      expect(program.printed()).not.toMatch(/SILENT|"level":50|"level":40(?!.*demo accounts)/);
+      expect(program.printed.stdout).not.toMatch(/SILENT|"level":50|"level":40(?!.*demo accounts)/);
     },
   );
 });

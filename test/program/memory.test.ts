@@ -7,6 +7,7 @@ import { createGraphqlClient } from '../../src/testing/index.ts';
 import type { GraphqlClient } from '../../src/testing/index.ts';
 import { openGraphqlSocket } from '../harness/graphql-socket.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
+import { logIn } from '../harness/demo-server.ts';
 import { createDataFolder } from '../harness/data-folder.ts';
 import { PROGRAM_ENV, ROOT, waitUntilListening } from '../harness/program.ts';
 
@@ -46,11 +47,7 @@ beforeAll(async () => {
   };
   url = await waitUntilListening(child);
   probe = createProbe(child);
-  await using anonymous = createGraphqlClient(url);
-  const { login } = await anonymous.run<{ login: { token: string } }>(
-    'mutation { login(email: "ann@example.com", password: "parley") { token } }',
-  );
-  token = login.token;
+  token = await logIn(url);
   ann = createGraphqlClient(url, token);
   // The first run fills caches and compiles code.
   await measureGrowth();

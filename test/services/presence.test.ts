@@ -16,7 +16,13 @@ import { createLogger } from '../../src/log.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import { createFakeTimers } from '../harness/fake-timers.ts';
 import { errorWithCode } from '../harness/matchers.ts';
-import { createCircle, createDevice, createUser, createSession } from '../harness/domain-fixtures.ts';
+import {
+  createCircle,
+  createDevice,
+  createUser,
+  createUsers,
+  createSession,
+} from '../harness/domain-fixtures.ts';
 import { indexes } from '../harness/numbers.ts';
 import type { ActorRef } from '../../src/actor.ts';
 import { actorKey } from '../../src/actor.ts';
@@ -38,7 +44,7 @@ interface Node extends AsyncDisposable {
  */
 async function startTestNodes({ graceMs = 0 } = {}) {
   const deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const circle = await createCircle(deps, ann, bob);
   await using stack = new AsyncDisposableStack();
   const { startTimer, advance } = createFakeTimers();

@@ -4,7 +4,7 @@ import type { LimitKind } from '../../src/services/rate-limits.ts';
 import * as messages from '../../src/domain/messages.ts';
 import { setTyping } from '../../src/domain/typing.ts';
 import { createTestDeps } from '../harness/deps.ts';
-import { createCircle, createConversation, readOutcomes, createUser } from '../harness/domain-fixtures.ts';
+import { createCircle, createConversation, readOutcomes, createUsers } from '../harness/domain-fixtures.ts';
 
 const rateLimited = expect.objectContaining({
   code: 'RATE_LIMITED',
@@ -95,7 +95,7 @@ test('disabled limits reject nothing', async () => {
 
 test('excessive typing is limited per account', async () => {
   await using deps = await createTestDeps({ rateLimits: true });
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const { id: conversationId } = await createConversation(deps, await createCircle(deps, ann, bob), ann, bob);
   const setTypingOf = ({ actor }: typeof ann) => setTyping(deps, actor, { conversationId, isTyping: true });
   const results = await readOutcomes(Array.from({ length: 1_000 }, () => setTypingOf(ann)));

@@ -8,12 +8,12 @@ import { encodeCursor } from '../../src/events/cursor.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import { openStream } from '../../src/events/stream.ts';
 import { createTestDeps } from '../harness/deps.ts';
-import { createCircle, createConversation, createUser } from '../harness/domain-fixtures.ts';
+import { createCircle, createConversation, createUsers } from '../harness/domain-fixtures.ts';
 import { indexes } from '../harness/numbers.ts';
 
 /** Creates a conversation of Ann and Bob. */
 async function seedConversation(deps: Deps) {
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const { id: conversationId } = await createConversation(deps, await createCircle(deps, ann, bob), ann, bob);
   const topic = conversationTopic(conversationId);
   const send = (input: Partial<messages.SendInput> = {}) =>

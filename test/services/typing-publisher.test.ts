@@ -3,16 +3,12 @@ import { createTypingPublisher } from '../../src/services/typing-publisher.ts';
 import type { Notice } from '../../src/events/bus.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import { createTestDeps } from '../harness/deps.ts';
-import { createCircle, createConversation, createUser } from '../harness/domain-fixtures.ts';
+import { createCircle, createConversation, createUsers } from '../harness/domain-fixtures.ts';
 import { countStatements } from '../harness/statements.ts';
 
 test('concurrent updates share one access check, and only the newest of an actor is published', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob, eve] = [
-    await createUser(deps, 'ann'),
-    await createUser(deps, 'bob'),
-    await createUser(deps, 'eve'),
-  ];
+  const [ann, bob, eve] = await createUsers(deps, 'ann', 'bob', 'eve');
   const circle = await createCircle(deps, ann, bob, eve);
   const [{ id }, otherConversation] = [
     await createConversation(deps, circle, ann, bob),
@@ -59,7 +55,7 @@ test('concurrent updates share one access check, and only the newest of an actor
 
 test('sequential updates are all published', async () => {
   await using deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const { id } = await createConversation(deps, await createCircle(deps, ann, bob), ann, bob);
   const published: Notice[] = [];
   deps.bus.subscribe(conversationTopic(id), (notice) => published.push(notice));
@@ -71,7 +67,7 @@ test('sequential updates are all published', async () => {
 /** Creates a conversation, records what its subscribers receive, and installs fake timers. */
 async function createTypingFixture() {
   const deps = await createTestDeps();
-  const [ann, bob] = [await createUser(deps, 'ann'), await createUser(deps, 'bob')];
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
   const { id } = await createConversation(deps, await createCircle(deps, ann, bob), ann, bob);
   const received: boolean[] = [];
   deps.bus.subscribe(conversationTopic(id), (notice) => {

@@ -1,4 +1,6 @@
-import { pause } from '../harness/waiting.ts';
+import { pause } from './waiting.ts';
+
+// Requests to a server with demo accounts, over plain HTTP.
 
 /** Sends messages sequentially, retrying each until it is acknowledged. */
 export interface Writer {
@@ -7,7 +9,8 @@ export interface Writer {
   stop(): Promise<string[]>;
 }
 
-const CONVERSATION = 'Conversation:1';
+/** The conversation of Ann and Bob. */
+export const CONVERSATION_ID = 'Conversation:1';
 const PAUSE_MS = 20;
 
 export function openWriter(url: string, token: string): Writer {
@@ -36,13 +39,14 @@ export async function sendMessage(url: string, token: string, text: string): Pro
   const query = `mutation ($id: ID!, $text: String!) {
     sendMessage(conversationId: $id, text: $text, idempotencyKey: $text) { message { id } }
   }`;
-  while (!(await trySend(url, token, { query, variables: { id: CONVERSATION, text } })))
+  while (!(await trySend(url, token, { query, variables: { id: CONVERSATION_ID, text } })))
     await pause(PAUSE_MS);
 }
 
-export async function logIn(url: string): Promise<string> {
-  const query = 'mutation { login(email: "ann@example.com", password: "parley") { token } }';
-  const response = await post(url, { query });
+/** Logs a demo account in, by default Ann. Returns its token. */
+export async function logIn(url: string, email = 'ann@example.com'): Promise<string> {
+  const query = 'mutation ($email: String!) { login(email: $email, password: "parley") { token } }';
+  const response = await post(url, { query, variables: { email } });
   const { data } = (await response.json()) as { data: { login: { token: string } } };
   return data.login.token;
 }
