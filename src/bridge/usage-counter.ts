@@ -1,7 +1,7 @@
 import type { ClientKind } from './engine-io/client-detection.ts';
 import type { BridgeDeps } from './deps.ts';
-import type { ActorRef } from '../actor.ts';
-import { sameActor } from '../actor.ts';
+import { actorKey } from '../actor.ts';
+import type { ActorKey, ActorRef } from '../actor.ts';
 
 /** The pseudo-channel under which connections are counted, so that the report includes clients that only listen. */
 export const CONNECT_CHANNEL = 'connect';
@@ -22,22 +22,18 @@ export function createUsageCounter(
 ): UsageCounter {
   const labels = { protocol: String(kind.protocol), library: kind.library };
   metrics.legacyConnections.inc(labels);
-  let lastCount: { readonly day: number; readonly actor: ActorRef | undefined } | undefined;
+  let lastCount: { readonly day: number; readonly account: ActorKey | undefined } | undefined;
   return {
-    countEvent(channel, account) {
+    countEvent(channel, actor) {
       metrics.legacyEvents.inc({ channel, ...labels });
-      usage.record({ channel, ...kind, account });
+      usage.record({ channel, ...kind, account: actor });
     },
     countConnection(actor) {
       const day = Math.floor(Date.now() / DAY_MS);
-      const isSame =
-        actor === undefined ? lastCount?.actor === undefined : isSameActor(actor, lastCount?.actor);
-      if (lastCount?.day === day && isSame) return;
-      lastCount = { day, actor };
+      const account = actor && actorKey(actor);
+      if (lastCount?.day === day && lastCount.account === account) return;
+      lastCount = { day, account };
       usage.record({ channel: CONNECT_CHANNEL, ...kind, account: actor });
     },
   };
 }
-
-const isSameActor = (actor: ActorRef, other: ActorRef | undefined): boolean =>
-  other !== undefined && sameActor(actor, other);

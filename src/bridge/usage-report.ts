@@ -25,7 +25,7 @@ export function createReportHandler(usage: UsageLog, countUsage: () => void): Re
     const cached = reports.get(days);
     if (cached !== undefined && performance.now() - cached.createdAt < REPORT_CACHE_MS) return cached.text;
     countUsage();
-    const text = usage.read(days).then((read) => formatReport(days, read));
+    const text = usage.read(days).then((report) => formatReport(days, report));
     reports.set(days, { createdAt: performance.now(), text });
     return text;
   };
