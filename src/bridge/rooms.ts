@@ -110,7 +110,8 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
   const openRoom = (topic: Topic): Room => {
     const followTopic = async (): Promise<(() => void) | undefined> => {
       const tail = await tails.open(topic);
-      const unfollow = tail?.follow({
+      if (tail === undefined) return undefined;
+      const unfollow = tail.follow({
         onEvent: (envelope) => deliverEvent(room, envelope),
         onEphemeral(ephemeral) {
           for (const frame of framesOfEphemeral(ephemeral, [])) sendFrame(room, frame, undefined);
@@ -120,9 +121,8 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
           for (const { member } of room.joiningMembers) member.onGap();
         },
       });
-      if (tail === undefined) return undefined;
       return () => {
-        unfollow?.();
+        unfollow();
         tail.close();
       };
     };
@@ -158,7 +158,7 @@ export function createRooms({ tails, onSent }: RoomsOptions): Rooms {
         receivers += 1;
       }
     }
-    // Ephemeral frames are not held: a joining member must not receive those from before its join.
+    // A joining member must not receive ephemeral frames from before its join.
     if (seq !== undefined)
       for (const { member } of room.joiningMembers)
         if (!room.members.has(member)) member.queue.hold(frame, true);
