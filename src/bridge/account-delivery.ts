@@ -9,8 +9,8 @@ import type { Frame } from './contract/encoders.ts';
 import { framesOf, framesOfEphemeral } from './contract/event-frames.ts';
 import type { ForwardChannels } from './contract/event-frames.ts';
 
-/** Most events whose lookup is pending, or signals queued before `start`. */
-const MAX_PENDING_EVENTS = 1_000;
+/** Most events whose lookup is pending, and most signals queued before `start`. */
+const MAX_PENDING_ITEMS = 1_000;
 
 export interface AccountDeliveryOptions {
   readonly forward: ForwardChannels;
@@ -49,7 +49,7 @@ export class AccountDelivery {
   /** Delivers the frames of an event, after those of earlier events. */
   deliverEvent(event: DomainEvent): void {
     if (this.#isStopped || framesOf(event).length === 0) return;
-    if (this.#pendingEvents >= MAX_PENDING_EVENTS) return this.#options.onEnd('SLOW');
+    if (this.#pendingEvents >= MAX_PENDING_ITEMS) return this.#options.onEnd('SLOW');
     this.#pendingEvents += 1;
     this.#last = this.#last.then(() => this.#deliverIfNewest(event));
   }
@@ -57,7 +57,7 @@ export class AccountDelivery {
   /** Delivers the frames of a signal if it names the lease of this connection. */
   deliverSignal(signal: Signal): void {
     if (this.#leaseId === undefined)
-      this.#queuedSignals = [...this.#queuedSignals, signal].slice(0, MAX_PENDING_EVENTS);
+      this.#queuedSignals = [...this.#queuedSignals, signal].slice(0, MAX_PENDING_ITEMS);
     else if (signal.legacyLease === this.#leaseId && !this.#isStopped)
       this.#options.onFrames(framesOfEphemeral(signal, this.#options.forward));
   }

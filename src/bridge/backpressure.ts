@@ -2,7 +2,7 @@
 //
 // - From 50 packets, a replay pauses (`REPLAY_HIGH_WATER_MARK`, `sendReplay` of `outbound-queue.ts`).
 // - Above 100 packets, ephemeral frames of rooms are dropped (`isCongested`, called by `rooms.ts`).
-// - From 500 packets, the client's next event does not start (`REPLY_HIGH_WATER_MARK`, called by `connection.ts`).
+// - From 500 packets, the client's next event does not start (`EVENT_HIGH_WATER_MARK`, `whenReady` of `outbound-queue.ts`).
 // - Above `sendQueuePackets` or `sendQueueBytes`, by default 2,000 packets and 4 MB, the client is disconnected with
 //   reason SLOW (`exceedsSendLimits`, called by `outbound-queue.ts` after each frame). Room frames that are held for a
 //   reply have the same two limits, in `outbound-queue.ts`.
@@ -26,7 +26,7 @@ const EPHEMERAL_DROP_THRESHOLD = 100;
 /** Queued packets at which a replay waits for the client to read. */
 export const REPLAY_HIGH_WATER_MARK = 50;
 /** Queued packets at which the client's next event is not started. */
-export const REPLY_HIGH_WATER_MARK = 500;
+export const EVENT_HIGH_WATER_MARK = 500;
 /** Packets between two size checks of a long queue: summing up its bytes takes time in proportion to its length. */
 const SIZE_CHECK_INTERVAL = 64;
 

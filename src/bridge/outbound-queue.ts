@@ -1,9 +1,9 @@
 import type { Socket } from 'socket.io';
 import {
+  EVENT_HIGH_WATER_MARK,
   exceedsSendLimits,
   isCongested,
   REPLAY_HIGH_WATER_MARK,
-  REPLY_HIGH_WATER_MARK,
   waitUntilBelow,
 } from './backpressure.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
@@ -21,7 +21,7 @@ export interface OutboundQueue extends RoomQueue {
   send(frames: readonly Frame[]): void;
   /** Sends the frames with backpressure: no faster than the client reads. */
   sendReplay(frames: AsyncIterable<Frame>): Promise<void>;
-  /** Resolves when the queue is below the high-water mark for replies, or the client has disconnected. */
+  /** Resolves when the queue is below the high-water mark for events, or the client has disconnected. */
   whenReady(): Promise<void>;
   /** Sends the held frames. */
   flushHeld(): void;
@@ -87,7 +87,7 @@ export function createOutboundQueue({ socket, limits, onSent, onSlow }: Outbound
       writeBroadcast(conn, frame.packet(conn.protocol));
       checkLimits();
     },
-    whenReady: () => waitUntilBelow(conn, REPLY_HIGH_WATER_MARK, isOpen),
+    whenReady: () => waitUntilBelow(conn, EVENT_HIGH_WATER_MARK, isOpen),
     async sendReplay(frames) {
       for await (const frame of frames) {
         await waitUntilBelow(conn, REPLAY_HIGH_WATER_MARK, isOpen);

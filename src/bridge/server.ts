@@ -76,7 +76,7 @@ export function createBridge(deps: BridgeDeps): Bridge {
   limitPackets(engine, limits.payloadPackets);
   limitPongs(engine, {
     maxBytes: limits.sendQueueBytes,
-    connections: engineSockets,
+    engineSockets,
     onTerminate: (conn) => logDisconnecting(conn, 'pongs not read'),
   });
 

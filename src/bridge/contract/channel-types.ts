@@ -83,7 +83,7 @@ export interface Caller {
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,
   ): Promise<Data>;
-  /** Logs the client in to the token's account. Throws UNAUTHENTICATED, which leaves its present login unchanged. */
+  /** Logs the client in to the token's account. Throws UNAUTHENTICATED, which leaves its current login unchanged. */
   authenticate(token: unknown): Promise<void>;
   /**
    * Adds the client to the topic's room. `readAccess` returns null without permission. Throws NOT_FOUND without

@@ -1,10 +1,10 @@
 import type { DomainEvent, Ephemeral } from '../../events/event.ts';
 import {
+  createFrame,
   encodeCircleEvent,
   encodeConversationEvent,
   encodeDeviceEvent,
   encodeForwarded,
-  createFrame,
   encodeMediaUploaded,
   encodeMessageChanged,
   encodeMessageSent,

@@ -25,7 +25,7 @@ export interface PongLimitOptions {
   /** Largest number of bytes that a client may leave unread. */
   readonly maxBytes: number;
   /** The open connections of the server. */
-  readonly connections: ReadonlySet<EngineSocket>;
+  readonly engineSockets: ReadonlySet<EngineSocket>;
   /** Called before a WebSocket is terminated, with its connection; undefined if none uses it, as during an upgrade. */
   readonly onTerminate: (conn: EngineSocket | undefined) => void;
 }
@@ -36,14 +36,14 @@ export interface PongLimitOptions {
  */
 export function limitPongs(
   engine: EngineServer,
-  { maxBytes, connections, onTerminate }: PongLimitOptions,
+  { maxBytes, engineSockets, onTerminate }: PongLimitOptions,
 ): void {
   onTransport(engine, ({ socket }) => {
     let isTerminated = false;
     socket?.on('ping', () => {
       if (isTerminated || socket.bufferedAmount <= maxBytes) return;
       isTerminated = true;
-      onTerminate([...connections].find((conn) => internalsOf(conn).transport.socket === socket));
+      onTerminate([...engineSockets].find((conn) => internalsOf(conn).transport.socket === socket));
       socket.terminate();
     });
   });
