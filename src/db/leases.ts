@@ -16,10 +16,7 @@ export interface LeaseRow {
   readonly actor: ActorRef;
 }
 
-/**
- * Registers a node. With `alone` no other process uses the database: removes former nodes, and sets all actors
- * offline.
- */
+/** Registers a node. If no other process uses the database, removes former nodes, and sets all actors offline. */
 export async function addNode(db: Db, nodeId: string, isOnlyProcess: boolean): Promise<void> {
   await db.transaction().execute(async (tx) => {
     if (isOnlyProcess) {

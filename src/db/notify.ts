@@ -24,7 +24,7 @@ export interface NotifierOptions {
 export interface Notifier extends AsyncDisposable {
   /** Whether the connection is open. */
   readonly listening: boolean;
-  /** Sends texts of at most `MAX_NOTIFICATION` bytes, in order. Throws while disconnected. */
+  /** Sends texts of at most `MAX_NOTIFICATION_BYTES`, in order. Throws while disconnected. */
   send(texts: readonly string[]): Promise<void>;
   /** Pings the server, and replaces a connection that does not respond. */
   check(): Promise<void>;

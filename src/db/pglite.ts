@@ -14,8 +14,8 @@ const MAX_BUSY_MS = 5;
  * Works around four limits of PGlite 0.5.16, by a replacement of `execProtocolStream`:
  * - It runs queries synchronously, so a series of queries would starve timers and sockets: yields to the event loop. That
  *   queries block it is noted in https://github.com/electric-sql/pglite/issues/945.
- * - Its parser strips a leading U+FEFF of a text: parses with pg-protocol, as for a server. No upstream issue found; described in
- *   docs/private-apis.md.
+ * - Its parser strips a leading U+FEFF of a text: parses with pg-protocol, as for a server. No upstream issue found;
+ *   described in docs/private-apis.md.
  * - `execProtocolRaw` retains the results that it parsed: reads the raw stream instead. No upstream issue found.
  * - It syncs the file system after each message, which allocates much and does nothing for a folder or memory
  *   (https://github.com/electric-sql/pglite/issues/1107): skips it.

@@ -7,12 +7,12 @@ import type { Db } from './database.ts';
 import { anyOf } from './sql.ts';
 
 /** Returns those of the actors that are online. */
-export async function findOnline(db: Db, refs: readonly ActorRef[]): Promise<ActorRef[]> {
-  if (refs.length === 0) return [];
+export async function findOnline(db: Db, actors: readonly ActorRef[]): Promise<ActorRef[]> {
+  if (actors.length === 0) return [];
   const { rows } = await sql<{ actorKind: ActorKind; actorId: number }>`
     select presence.actor_kind, presence.actor_id
     from presence join unnest(
-      ${refs.map((actor) => actor.kind)}::text[], ${refs.map((actor) => actor.id)}::int[]
+      ${actors.map((actor) => actor.kind)}::text[], ${actors.map((actor) => actor.id)}::int[]
     ) as input (actor_kind, actor_id) using (actor_kind, actor_id)
     where presence.online
   `.execute(db);
