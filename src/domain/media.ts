@@ -72,9 +72,9 @@ async function recordUpload(
     const author = await requireAuthor(unit.tx, actor, message, 'The media');
     await rows.setUploaded(unit.tx, mediaId, file);
     const media = await rows.findByMessages(unit.tx, [id]);
-    const uploaded = media.find(({ id }) => id === mediaId);
+    const uploaded = media.find((item) => item.id === mediaId);
     if (uploaded === undefined) throw notFound('The media');
-    const isComplete = message.status === 'PENDING' && media.every(({ uploadedAt }) => uploadedAt !== null);
+    const isComplete = message.status === 'PENDING' && media.every((item) => item.uploadedAt !== null);
     const current = isComplete ? await messages.setDone(unit.tx, id) : message;
     unit.emit({ type: 'media.uploaded', uploaded, message: current, author, media });
     return uploaded;

@@ -113,17 +113,17 @@ async function sendAll(unit: UnitOfWork, sends: readonly Send[]): Promise<Outcom
   const senders = await findSenders(unit.tx, requests);
   const accepted = await claimKeys(unit.tx, sends, senders);
   const sent = new Map<MessageId, SentMessage>();
-  for (const message of await insertAll(unit.tx, accepted)) {
-    sent.set(message.message.id, message);
-    unit.emit({ type: 'message.sent', ...message });
+  for (const sentMessage of await insertAll(unit.tx, accepted)) {
+    sent.set(sentMessage.message.id, sentMessage);
+    unit.emit({ type: 'message.sent', ...sentMessage });
   }
   const outcomes: Outcome[] = [];
   for (const [index, send] of sends.entries()) {
     const sender = senders[index];
-    const message = sender && sent.get(sender.messageId);
+    const sentMessage = sender && sent.get(sender.messageId);
     if (sender === undefined) outcomes.push({ error: notFound('The conversation') });
-    else
-      outcomes.push(message === undefined ? await findFirstSend(unit.tx, send, sender) : { sent: message });
+    else if (sentMessage === undefined) outcomes.push(await findFirstSend(unit.tx, send, sender));
+    else outcomes.push({ sent: sentMessage });
   }
   return outcomes;
 }
