@@ -4,7 +4,7 @@ import { findConversationsById } from '../domain/conversations.ts';
 import type { Deps } from '../domain/deps.ts';
 import * as media from '../domain/media.ts';
 import { followSession, openSession, renewSession } from '../domain/sessions.ts';
-import { openStream } from '../events/stream.ts';
+import { openStream } from '../events/open-stream.ts';
 import { findToken, findTokenInRequest, firstOf } from '../gateway/bearer-token.ts';
 import { createEngine } from '../gateway/execution/engine.ts';
 import { createExecutor } from '../gateway/execution/executor.ts';

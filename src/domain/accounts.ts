@@ -11,7 +11,7 @@ import { accountTopic } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
-import { openStream } from '../events/stream.ts';
+import { openStream } from '../events/open-stream.ts';
 import type { EventStream, ReaderOptions } from '../events/stream.ts';
 import type { UserId } from '../ids.ts';
 import { MAX_PERSON_NAME_LENGTH, parseName, parseNewEmail, parsePassword } from '../lib/text.ts';

@@ -4,7 +4,7 @@ import * as users from '../db/users.ts';
 import { forbidden, notFound } from '../errors.ts';
 import { accountTopic, circleTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
-import { openStream } from '../events/stream.ts';
+import { openStream } from '../events/open-stream.ts';
 import type { EventStream, ReaderOptions } from '../events/stream.ts';
 import type { CircleId, MembershipId } from '../ids.ts';
 import { requireCaller, requireCircleAccess, requireCircleAdmin, requireMember } from './circle-access.ts';

@@ -5,7 +5,7 @@ import * as users from '../db/users.ts';
 import { forbidden, invalidInput, notFound } from '../errors.ts';
 import { circleTopic, conversationTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
-import { openStream } from '../events/stream.ts';
+import { openStream } from '../events/open-stream.ts';
 import type { EventStream, ReaderOptions } from '../events/stream.ts';
 import type { CircleId, ConversationId, UserId } from '../ids.ts';
 import { requireCaller, requireMember } from './circle-access.ts';

@@ -10,7 +10,7 @@ import type { Bus, Notice } from '../../src/events/bus.ts';
 import { encodeCursor, parseCursor } from '../../src/events/cursor.ts';
 import { accessEndReason, toEnvelope } from '../../src/events/event.ts';
 import type { DomainEvent } from '../../src/events/event.ts';
-import { openStream } from '../../src/events/stream.ts';
+import { openStream } from '../../src/events/open-stream.ts';
 import type { EventStream, StreamItem } from '../../src/events/stream.ts';
 import { createTails } from '../../src/events/tail.ts';
 import type { UserId } from '../../src/ids.ts';

@@ -5,7 +5,7 @@ import { BufferBudget } from '../../src/lib/buffer-budget.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
 import type { EventStream, StreamItem } from '../../src/events/stream.ts';
-import { openStream } from '../../src/events/stream.ts';
+import { openStream } from '../../src/events/open-stream.ts';
 import type { UserId } from '../../src/ids.ts';
 import {
   cursorAt,

@@ -7,7 +7,7 @@ import { encodeCursor } from '../../src/events/cursor.ts';
 import { conversationTopic } from '../../src/events/event.ts';
 import type { ActorView, DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
 import { transact } from '../../src/events/unit-of-work.ts';
-import { openStream } from '../../src/events/stream.ts';
+import { openStream } from '../../src/events/open-stream.ts';
 import type { EventStream, StreamItem, StreamRequest } from '../../src/events/stream.ts';
 import { createEventLog } from '../../src/db/event-log.ts';
 import { createTails } from '../../src/events/tail.ts';

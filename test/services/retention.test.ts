@@ -6,7 +6,7 @@ import * as messages from '../../src/domain/messages.ts';
 import { startRetention, sweep } from '../../src/services/retention.ts';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import { conversationTopic } from '../../src/events/event.ts';
-import { openStream } from '../../src/events/stream.ts';
+import { openStream } from '../../src/events/open-stream.ts';
 import { createTestDeps } from '../harness/deps.ts';
 import { createCircle, createConversation, createUsers } from '../harness/domain-fixtures.ts';
 import { indexes } from '../harness/numbers.ts';
