@@ -6,7 +6,7 @@ import type { EndReason } from '../../errors.ts';
 import type { Ports } from '../ports.ts';
 import { acceptsHtml, negotiate } from './content-negotiation.ts';
 import { createEventStreams } from './event-streams.ts';
-import { createGraphiqlPage } from './graphiql.ts';
+import { createGraphiqlHandler } from './graphiql.ts';
 import { executeMultipart } from './graphql-multipart.ts';
 import { isMultipart } from './multipart.ts';
 import { createOperationOrigins } from './operation-origin.ts';
@@ -41,7 +41,7 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
     graphiql: false,
   });
   const { config } = ports.deps;
-  const sendGraphiql = isGraphiqlOn(config) ? createGraphiqlPage(config) : undefined;
+  const sendGraphiql = isGraphiqlOn(config) ? createGraphiqlHandler(config) : undefined;
   return {
     async handle(request, response) {
       if (request.method === 'POST' && isMultipart(request))

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -15,6 +16,14 @@ export interface FileContent {
   /** Opens the file, or the bytes of a range. */
   read(range?: Range): Promise<Readable | Buffer>;
 }
+
+/** Creates the content of a buffer, with its hash as the entity tag. */
+export const createBufferContent = (body: Buffer, headers: OutgoingHttpHeaders): FileContent => ({
+  size: body.length,
+  etag: `"${createHash('sha256').update(body).digest('base64url')}"`,
+  headers,
+  read: async (range) => (range === undefined ? body : body.subarray(range.start, range.end + 1)),
+});
 
 /**
  * Sends a file, one range of it, or 304 when the client's copy is current (RFC 9110, sections 13 and 14). Sends the whole

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -6,7 +5,7 @@ import { pathOf } from './request-head.ts';
 import { sendHttpError } from './respond.ts';
 import { PATH_NOT_FOUND } from './router.ts';
 import type { Route } from './router.ts';
-import { sendContent } from './send-content.ts';
+import { createBufferContent, sendContent } from './send-content.ts';
 import type { FileContent } from './send-content.ts';
 
 const FOLDER = new URL('../../page/', import.meta.url);
@@ -86,7 +85,7 @@ export function pageRoutes(): Route[] {
     path,
     methods,
     handle: async (request: IncomingMessage, response: ServerResponse) =>
-      sendContent(request, response, contentOf(type, await read(new URL(file, FOLDER)))),
+      sendContent(request, response, await read(new URL(file, FOLDER), type)),
   }));
   return [...pages, { path: '/page/', methods, handle: sendAsset }];
 
@@ -95,39 +94,25 @@ export function pageRoutes(): Route[] {
     const module = modules.get(name);
     const type = module === undefined ? ASSETS.get(name) : TYPES.js;
     if (type === undefined) return sendHttpError(response, PATH_NOT_FOUND);
-    await sendContent(request, response, contentOf(type, await read(module ?? new URL(name, FOLDER))));
+    await sendContent(request, response, await read(module ?? new URL(name, FOLDER), type));
   }
 }
 
 /** Creates a reader that caches each file, so that many requests open few files. */
-function createReader(): (file: URL) => Promise<PageFile> {
-  const files = new Map<string, Promise<PageFile>>();
-  return (file) => {
-    const known = files.get(file.href) ?? readPageFile(file);
+function createReader(): (file: URL, type: string) => Promise<FileContent> {
+  const files = new Map<string, Promise<FileContent>>();
+  return (file, type) => {
+    const known = files.get(file.href) ?? readPageFile(file, type);
     files.set(file.href, known);
     known.catch(() => files.delete(file.href));
     return known;
   };
 }
 
-interface PageFile {
-  readonly body: Buffer;
-  readonly etag: string;
-}
-
-async function readPageFile(file: URL): Promise<PageFile> {
-  const body = await readFile(file);
-  return { body, etag: `"${createHash('sha256').update(body).digest('base64url')}"` };
-}
-
-const contentOf = (type: string, { body, etag }: PageFile): FileContent => ({
-  size: body.length,
-  etag,
-  headers: {
+const readPageFile = async (file: URL, type: string): Promise<FileContent> =>
+  createBufferContent(await readFile(file), {
     'content-type': type,
     'cache-control': 'no-cache',
     'content-security-policy': SECURITY,
     'x-content-type-options': 'nosniff',
-  },
-  read: async (range) => (range === undefined ? body : body.subarray(range.start, range.end + 1)),
-});
+  });
