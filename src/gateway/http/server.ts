@@ -27,26 +27,27 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
  * been handed to the operating system. Destroys a connection with too many pending requests.
  */
 function createSerialHandler(handle: Handler): Handler {
-  const pendingBySocket = new WeakMap<Socket, (readonly [IncomingMessage, ServerResponse])[]>();
+  /** The requests behind the one that is handled, by connection; no entry for an idle connection. */
+  const queues = new WeakMap<Socket, Parameters<Handler>[]>();
+  const run: Handler = (request, response) => {
+    const { socket } = request;
+    // Also emitted when the connection is lost, for the response that it would have sent.
+    response.once('close', () => {
+      const next = socket.writable ? queues.get(socket)?.shift() : undefined;
+      if (next === undefined) queues.delete(socket);
+      else run(...next);
+    });
+    handle(request, response);
+  };
   return (request, response) => {
     const { socket } = request;
-    const running = pendingBySocket.get(socket);
-    if (running !== undefined) {
-      if (running.push([request, response]) >= MAX_PIPELINED_REQUESTS) socket.destroy();
-      return;
+    const queue = queues.get(socket);
+    if (queue === undefined) {
+      queues.set(socket, []);
+      run(request, response);
+    } else if (queue.push([request, response]) >= MAX_PIPELINED_REQUESTS) {
+      socket.destroy();
     }
-    const pending: (readonly [IncomingMessage, ServerResponse])[] = [];
-    pendingBySocket.set(socket, pending);
-    const run: Handler = (current, currentResponse) => {
-      // Also emitted when the connection is lost, for the response that it would have sent.
-      currentResponse.once('close', () => {
-        const next = pending.shift();
-        if (next === undefined || !socket.writable) pendingBySocket.delete(socket);
-        else run(...next);
-      });
-      handle(current, currentResponse);
-    };
-    run(request, response);
   };
 }
 
@@ -62,8 +63,8 @@ export interface HttpTimeouts {
 }
 
 /**
- * Derives the timeouts from the keep-alive timeout and the largest upload. Each is long enough for the others: the request
- * timeout for the slowest upload and its headers, the stall timeout for the headers.
+ * Derives the timeouts from the keep-alive timeout and the largest upload. Each is long enough for the others: the
+ * request timeout for the slowest upload and its headers, the stall timeout for the headers.
  */
 export function timeoutsFor(keepAliveMs: number, maxUploadBytes: number): HttpTimeouts {
   // Load balancers open connections in advance; Node applies the headers timeout to them until their first request.
@@ -85,8 +86,8 @@ export interface HttpServer {
 }
 
 /**
- * Creates the HTTP server, with the only `upgrade` listener: Node calls all of them for each upgrade, so a second one would
- * handle the same sockets.
+ * Creates the HTTP server, with the only `upgrade` listener: Node calls all of them for each upgrade, so a second one
+ * would handle the same sockets.
  */
 export function createHttpServer(
   routes: readonly Route[],
