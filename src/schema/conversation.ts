@@ -7,7 +7,7 @@ import { connectionFromPage, emptyConnection, connectionFromArray, parsePage } f
 import type { Context } from './context.ts';
 import { requireActor } from './context.ts';
 import { requireFound, requireId } from './global-id.ts';
-import { loadAuthor, selects } from './loaders.ts';
+import { loadAuthor } from './loaders.ts';
 import type { Loaders } from './loaders.ts';
 import {
   Circle,
@@ -20,6 +20,7 @@ import {
   User,
 } from './refs.ts';
 import type { ConversationSource, MessageSource, ParticipantSource, UserSource } from './refs.ts';
+import { selects } from './selected-fields.ts';
 
 /**
  * Whether the caller takes part in the conversation. The result of `leaveConversation` and older inbox events show a
@@ -119,9 +120,9 @@ Conversation.implement({
           if (!(await hasAccess(conversation, context))) return emptyConnection<MessageSource>();
           // One row beyond the page size shows whether a further page exists.
           const rows = (await context.loaders.messages({ conversationId: conversation.id, page })) ?? [];
-          const onPage = rows.slice(0, page.size);
+          const pageRows = rows.slice(0, page.size);
           const hasMore = rows.length > page.size;
-          const messages = selects(info, 'author') ? await withAuthors(onPage, context) : onPage;
+          const messages = selects(info, 'author') ? await withAuthors(pageRows, context) : pageRows;
           return connectionFromPage<MessageSource>(
             'Message',
             page.fromEnd ? messages.toReversed() : messages,

@@ -90,11 +90,11 @@ export function connectionFromArray<Node extends { readonly id: number }>(
   const between = nodes
     .filter(({ id }) => id > (page.after ?? 0) && id < (page.before ?? Infinity))
     .sort((a, b) => a.id - b.id);
-  const onPage = page.fromEnd
+  const pageNodes = page.fromEnd
     ? between.slice(Math.max(0, between.length - page.size))
     : between.slice(0, page.size);
   const hasMore = between.length > page.size;
-  return connectionFromPage(type, onPage, {
+  return connectionFromPage(type, pageNodes, {
     hasPreviousPage: page.fromEnd ? hasMore : nodes.some(({ id }) => id <= (page.after ?? 0)),
     hasNextPage: page.fromEnd ? nodes.some(({ id }) => id >= (page.before ?? Infinity)) : hasMore,
   });
