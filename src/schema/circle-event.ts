@@ -77,15 +77,15 @@ MemberKicked.implement({
     }),
   }),
 });
-for (const [ref, role] of [
-  [MemberJoined, 'new'],
-  [MemberLeft, 'former'],
-  [MemberKicked, 'removed'],
+for (const [ref, subject] of [
+  [MemberJoined, 'new member'],
+  [MemberLeft, 'former member'],
+  [MemberKicked, 'removed member'],
 ] as const) {
   builder.objectField(ref, 'user', (t) =>
     t.field({
       type: User,
-      description: `The ${role} member, at the time of the event.`,
+      description: `The ${subject}, at the time of the event.`,
       resolve: ({ event }) => event.user,
     }),
   );

@@ -126,7 +126,7 @@ ParticipantKicked.implement({
 ParticipantPromoted.implement({
   description: 'A participant became ADMIN; the former ADMIN became STANDARD.',
 });
-for (const [ref, role] of [
+for (const [ref, subject] of [
   [ParticipantJoined, 'new participant'],
   [ParticipantLeft, 'former participant'],
   [ParticipantKicked, 'removed participant'],
@@ -135,7 +135,7 @@ for (const [ref, role] of [
   builder.objectField(ref, 'user', (t) =>
     t.field({
       type: User,
-      description: `The ${role}, at the time of the event.`,
+      description: `The ${subject}, at the time of the event.`,
       resolve: ({ event }) => event.user,
     }),
   );
