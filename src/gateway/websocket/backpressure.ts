@@ -1,25 +1,27 @@
 // Backpressure of a GraphQL WebSocket, by the bytes that its client has not read yet (`stream.writableLength`):
 //
-// - Above 64 KB, streams leave shared delivery and fall back to the event log (`isBehind`, called by
-//   `frame-writer.ts`). On their own, they send each result after the previous one is flushed (`sendFrame`).
-// - Above 1 MB, the server stops reading from the client (`applyBackpressure`): its requests and pings are answered
-//   faster than it reads.
+// - Above 64 KB (`FALLBACK_THRESHOLD_BYTES`), streams leave shared delivery and fall back to the event log (`isBehind`,
+//   called by `frame-writer.ts`). On their own, they send each result after the previous one is flushed (`sendFrame`).
+// - Above 1 MB (`PAUSE_THRESHOLD_BYTES`), the server stops reading from the client (`applyBackpressure`), which sends
+//   requests or pings faster than it reads the responses.
 //
-// What is not written yet is bounded per connection: results by `resultsInFlight`, events by `budget` (`connection.ts`).
+// Results and events that are not written yet are bounded per connection, by `resultsInFlight` and `budget`
+// (`connection.ts`).
 
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { WebSocketConnection } from './connection.ts';
 
-const MAX_QUEUED_BYTES = 64 * 1024;
-const MAX_UNREAD_BYTES = 1024 * 1024;
+const FALLBACK_THRESHOLD_BYTES = 64 * 1024;
+const PAUSE_THRESHOLD_BYTES = 1024 * 1024;
 
 /** Whether the client is too far behind for shared delivery. */
-export const isBehind = ({ writableLength }: Duplex): boolean => writableLength > MAX_QUEUED_BYTES;
+export const isBehind = ({ writableLength }: Duplex): boolean => writableLength > FALLBACK_THRESHOLD_BYTES;
 
 /**
  * Sends a frame. Frames of one event-loop turn are corked into one write: a result and its `complete` share a packet.
- * Resolves when more may be sent: immediately below the high-water mark of the TCP stream, else when the frame is flushed.
+ * Resolves when more may be sent: immediately below the high-water mark of the TCP stream, else when the frame is
+ * flushed.
  */
 export function sendFrame({ socket, stream }: WebSocketConnection, text: string): Promise<void> {
   return new Promise((resolve) => {
@@ -43,7 +45,7 @@ export function applyBackpressure(
   { onPause, onResume }: BackpressureEvents,
 ): void {
   const check = (): void => {
-    if (stream.writableLength <= MAX_UNREAD_BYTES || socket.isPaused) return;
+    if (stream.writableLength <= PAUSE_THRESHOLD_BYTES || socket.isPaused) return;
     socket.pause();
     // `pause()` has no effect on a socket that is closing.
     if (socket.isPaused) onPause(stream.writableLength);
