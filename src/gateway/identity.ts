@@ -46,7 +46,7 @@ export function rejectWithoutLogin(
   return { errors: (result.errors ?? []).filter((error) => codeOf(error) === 'UNAUTHENTICATED') };
 }
 
-/** Mutation fields run in order: if a later field failed, earlier ones have run, and a 401 would make clients repeat them. */
+/** If a later field of a mutation failed, the fields before it have run, and a 401 would make clients repeat them. */
 function isFirstFieldFailed(
   { selectionSet: { selections } }: OperationDefinitionNode,
   { errors }: ExecutionResult,

@@ -85,7 +85,7 @@ export async function createPresence(options: PresenceOptions): Promise<Presence
       const cameOnline = requests
         .filter((_, index) => addedLeases[index]?.cameOnline)
         .map(({ actor }) => actor);
-      await publish([...new Map(cameOnline.map((account) => [actorKey(account), account])).values()], true);
+      await publish([...new Map(cameOnline.map((actor) => [actorKey(actor), actor])).values()], true);
       return leases;
     },
     { maxBatchSize: MAX_BATCH_SIZE },

@@ -10,7 +10,7 @@ export type Typing = Extract<Ephemeral, { type: 'typing' }>;
 export interface TypingExpiry extends Disposable {
   /** Called when this node publishes a change. It then also publishes the expiry, to every node. */
   onPublished(typing: Typing): void;
-  /** Called when another node publishes a change. If that node dies, this one publishes the expiry to its own subscribers. */
+  /** Called when another node publishes a change. If that node dies, this one publishes the expiry locally. */
   readonly onReceived: Listener;
   /** Ends whatever this node published for an actor. */
   endAll(actor: ActorRef): void;

@@ -10,19 +10,19 @@ export interface Entity {
 
 /** Creates a circle of the owner and adds the members by accepted invitations. */
 export async function createCircle(owner: TestAccount, ...members: readonly TestAccount[]): Promise<Entity> {
-  const { createCircle } = await owner.graphql.run<{ createCircle: Entity }>(
+  const { createCircle: circle } = await owner.graphql.run<{ createCircle: Entity }>(
     'mutation { createCircle(name: "Family") { id legacyId } }',
   );
   for (const member of members) {
     const { inviteToCircle } = await owner.graphql.run<{ inviteToCircle: Entity }>(
       'mutation ($id: ID!, $email: String!) { inviteToCircle(circleId: $id, email: $email) { id } }',
-      { id: createCircle.id, email: member.login },
+      { id: circle.id, email: member.login },
     );
     await member.graphql.run('mutation ($id: ID!) { acceptCircleInvitation(invitationId: $id) { id } }', {
       id: inviteToCircle.id,
     });
   }
-  return createCircle;
+  return circle;
 }
 
 /** Creates a conversation of the owner with members of the circle. */
@@ -31,11 +31,11 @@ export async function createConversation(
   circle: Entity,
   ...members: readonly TestAccount[]
 ): Promise<Entity> {
-  const { createConversation } = await owner.graphql.run<{ createConversation: Entity }>(
+  const { createConversation: conversation } = await owner.graphql.run<{ createConversation: Entity }>(
     'mutation ($id: ID!, $emails: [String!]!) { createConversation(circleId: $id, name: "Talk", emails: $emails) { id legacyId } }',
     { id: circle.id, emails: members.map((member) => member.login) },
   );
-  return createConversation;
+  return conversation;
 }
 
 /** Adds a device to the circle and logs it in. */

@@ -24,7 +24,7 @@ export interface TestSubscription<Item = Data> extends AsyncDisposable {
   next(matches?: (item: Item) => boolean, timeoutMs?: number): Promise<Item>;
   /** Takes the next value with this `__typename`. */
   nextOf(typename: string): Promise<Item>;
-  /** Resolves with the errors of the end of the subscription; its message is `complete` for a normal end. */
+  /** Resolves with the errors that ended the subscription; for a normal end one with the message `complete`. */
   waitForEnd(): Promise<readonly GraphqlError[]>;
   /** Returns the queued values without taking them. */
   pending(): readonly Item[];

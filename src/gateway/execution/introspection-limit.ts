@@ -17,8 +17,8 @@ const ESTIMATED_LIST_LENGTHS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Returns an error for introspection whose nested lists multiply beyond `MAX_INTROSPECTION_COST`. The complexity limits of
- * the schema do not cover introspection, and `MaxIntrospectionDepthRule` of graphql-js bounds depth but not width by
+ * Returns an error for introspection whose nested lists multiply beyond `MAX_INTROSPECTION_COST`. The complexity limits
+ * of the schema do not cover introspection, and `MaxIntrospectionDepthRule` of graphql-js bounds depth but not width by
  * aliases. Expects a valid document, whose fragments exist and form no cycle.
  */
 export function checkIntrospection(document: DocumentNode): GraphQLError | undefined {

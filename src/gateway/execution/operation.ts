@@ -16,11 +16,11 @@ export interface Operation {
   readonly receiver?: Receiver | undefined;
   /** Bounds the results in flight: held from a result's execution until the next result is requested. */
   readonly semaphore?: Semaphore | undefined;
-  /** Called when a subscription is accepted, before its stream is opened and logged. */
+  /** Called when a subscription is accepted, before `stream opened` is logged. */
   readonly onAccepted?: (() => void) | undefined;
 }
 
-/** The connection or request that an operation arrived on. */
+/** The connection that an operation arrived on. */
 export interface OperationOrigin {
   readonly transport: 'graphql-ws' | 'sse' | 'http';
   /** Unique in this process. */

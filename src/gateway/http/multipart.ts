@@ -29,9 +29,9 @@ export const isMultipart = (request: IncomingMessage): boolean =>
   mediaTypeOf(request) === 'multipart/form-data';
 
 /**
- * Parses a multipart body and passes each file part to `handleFile` until it returns a promise; resolves with its result.
- * The content arrives while `handleFile` reads it. Throws `NoFileError` when it handles no part, INVALID_INPUT when the body
- * is malformed or ends early; then the content emits an error too.
+ * Parses a multipart body and passes each file part to `handleFile` until it returns a promise; resolves with its
+ * result. The content arrives while `handleFile` reads it. Throws `NoFileError` when it handles no part, INVALID_INPUT
+ * when the body is malformed or ends early; then the content emits an error too.
  */
 export function receiveFile<Result>(
   request: IncomingMessage,

@@ -52,8 +52,8 @@ const encodeRetry = (): Buffer => {
 /**
  * Encodes a subscription as Server-Sent Events (GraphQL over SSE, distinct connections mode). A durable event has its
  * cursor as `id:`, which a reconnecting client sends as `Last-Event-ID`; heartbeats have none. When the server ends the
- * subscription, Yoga has already turned the error into a last result, and `complete` follows. When `closeSignal` is aborted,
- * the response ends with `retry:` and without `complete`, so that the client reconnects.
+ * subscription, Yoga has already turned the error into a last result, and `complete` follows. When `closeSignal` is
+ * aborted, the response ends with `retry:` and without `complete`, so that the client reconnects.
  */
 export function encodeEventStream(
   results: ResultStream,

@@ -35,7 +35,6 @@ export type OperationKey = object;
 
 /** The state of one GraphQL WebSocket. */
 export interface WebSocketConnection extends OperationOrigin {
-  readonly id: string;
   readonly transport: 'graphql-ws';
   readonly socket: WebSocket;
   /** The TCP stream under the WebSocket. */
@@ -54,7 +53,6 @@ export interface WebSocketConnection extends OperationOrigin {
   readonly executions: Semaphore;
   /** Bounds the stream results that the client has not taken yet. */
   readonly resultsInFlight: Semaphore;
-  /** The reason for the end of the connection; undefined while it is open. */
   endReason: ConnectionEnd | undefined;
   /** The reason why the server closes it; undefined while it is open, or closed by the client. */
   closeReason: EndReason | undefined;
@@ -162,7 +160,7 @@ export function releaseConnection({ controller, liveSession, ownSessions }: WebS
   ownSessions?.clear();
 }
 
-/** The socket may have closed while a session was opened: `releaseConnection` ran before there was a session to close. */
+/** The socket may have closed while a session was opened: then `releaseConnection` had no session to close. */
 function releaseIfClosed(connection: WebSocketConnection): void {
   if (connection.socket.readyState !== WebSocket.OPEN) releaseConnection(connection);
 }

@@ -9,9 +9,9 @@ import type { WebSocketConnection } from './connection.ts';
 const MAX_COPIED_BYTES = 4 * 1024;
 
 /**
- * Creates the receiver of one subscription. It writes `next` frames directly to the TCP stream, bypassing graphql-ws and `ws`,
- * so that the body is encoded once per group. This requires that the socket compresses nothing and that the Sender of
- * `ws` does not queue (`ws-internals.ts` checks it).
+ * Creates the receiver of one subscription. It writes `next` frames directly to the TCP stream, bypassing graphql-ws and
+ * `ws`, so that the body is encoded once per group. This requires that the socket compresses nothing and that the Sender
+ * of `ws` does not queue (`ws-internals.ts` checks it).
  */
 export function createReceiver(
   { id: connection, socket, stream }: WebSocketConnection,

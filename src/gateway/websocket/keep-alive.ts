@@ -4,8 +4,8 @@ const PING_INTERVAL_MS = 30_000;
 const SILENCE_TIMEOUT_MS = 90_000;
 
 /**
- * Pings the client, and calls `onSilence` once nothing has arrived for `SILENCE_TIMEOUT_MS`: a network that fails does not
- * close the connection. Returns a function that stops the pings.
+ * Pings the client, and calls `onSilence` once nothing has arrived for `SILENCE_TIMEOUT_MS`: a network that fails does
+ * not close the connection. Returns a function that stops the pings.
  */
 export function keepAlive(socket: WebSocket, onSilence: () => void): () => void {
   let receivedAt = performance.now();

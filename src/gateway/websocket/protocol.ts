@@ -112,8 +112,8 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
 }
 
 /**
- * Creates the context of an operation, with the session of the connection, or of the operation's own token, which GraphiQL
- * sends in `extensions.headers`. Throws UNAUTHENTICATED for a bad token.
+ * Creates the context of an operation, with the session of the connection, or of the operation's own token, which
+ * GraphiQL sends in `extensions.headers`. Throws UNAUTHENTICATED for a bad token.
  */
 async function createOperationContext(
   ports: Ports,
