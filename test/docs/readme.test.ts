@@ -36,7 +36,7 @@ async function cloneProject() {
   const port = String(await findFreePort());
   const substitutePort = (block: string) => block.replaceAll(SUBSTITUTED_PORT, port);
   await writeFile(join(path, 'listen.mjs'), substitutePort(LISTEN_FILE));
-  await writeFile(join(path, 'say.mjs'), substitutePort(SEND_FILE));
+  await writeFile(join(path, 'send.mjs'), substitutePort(SEND_FILE));
   const env = { ...PROGRAM_ENV, HOME: process.env['HOME'] ?? '', PORT: port };
   return {
     run: (...blocks: string[]) => startProgram(['sh', '-c', substitutePort(blocks.join('\n'))], env, path),
@@ -107,7 +107,7 @@ test('the legacy block of the README runs with socket.io-client 1.3.6', async ()
   );
   const logs = createReceiveQueue<unknown[]>('console');
   const console = { log: (...values: unknown[]) => logs.push(values) };
-  const process = { env: { TOKEN: login.token }, argv: ['node', 'say.mjs', '2015'] };
+  const process = { env: { TOKEN: login.token }, argv: ['node', 'send.mjs', '2015'] };
   const io = (url: string) => loadClient('1.3.6')(url, { forceNew: true });
   await runSnippet(SEND_FILE, gateway.url, { console, process, io });
   expect(await logs.next()).toEqual(['ann@example.com', 'Hello from 2015']);
