@@ -53,7 +53,7 @@ describe.skipIf(isMissing('chromium'))('the page of the legacy channels', BROWSE
       const count = target.startsWith('#')
         ? await page.locator(target).count()
         : Number((await fetch(target, { headers })).ok);
-      expect({ place: target, found: count }).toEqual({ place: target, found: 1 });
+      expect({ target, count }).toEqual({ target, count: 1 });
     }
     const document = await fetch(`${gateway.url}/asyncapi.yaml`);
     expect(document.headers.get('content-type')).toBe('application/yaml; charset=utf-8');

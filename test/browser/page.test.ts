@@ -34,7 +34,7 @@ async function typeMessage(page: Page, side: Side, text: string): Promise<void> 
 }
 
 /** Returns the texts that each side shows after the first `since`. */
-async function newTexts(page: Page, since: number): Promise<Record<Side, string[]>> {
+async function readNewTexts(page: Page, since: number): Promise<Record<Side, string[]>> {
   const [legacy, graphql] = await Promise.all([readTexts(page, 'legacy'), readTexts(page, 'graphql')]);
   return { legacy: legacy.slice(since), graphql: graphql.slice(since) };
 }
@@ -71,7 +71,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
     for (const side of ['legacy', 'graphql'] as const)
       await waitForText(tab.page, side, '<img src=x onerror=alert(1)>');
     const expected = [`from the left ${TEXT}`, `from the right ${TEXT}`, '<img src=x onerror=alert(1)>'];
-    expect(await newTexts(tab.page, since)).toEqual({ legacy: expected, graphql: expected });
+    expect(await readNewTexts(tab.page, since)).toEqual({ legacy: expected, graphql: expected });
     expect(tab.problems).toEqual([]);
   });
 
@@ -119,7 +119,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
     await waitForText(page, 'legacy', 'Ann is offline');
     await typeMessage(page, 'legacy', 'sent while offline');
     await waitForText(page, 'legacy', 'sent while offline');
-    expect(await newTexts(page, since)).toEqual({ legacy: ['sent while offline'], graphql: [] });
+    expect(await readNewTexts(page, since)).toEqual({ legacy: ['sent while offline'], graphql: [] });
 
     await page.locator('#graphql .toggle').click();
     await waitUntilOnline(page, 'graphql');
@@ -127,7 +127,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
     await waitForText(page, 'legacy', 'Ann is online');
     await typeMessage(page, 'legacy', 'and now');
     await waitForText(page, 'graphql', 'and now');
-    expect((await newTexts(page, since)).graphql).toEqual(['sent while offline', 'and now']);
+    expect((await readNewTexts(page, since)).graphql).toEqual(['sent while offline', 'and now']);
     expect(tab.problems).toEqual([]);
   });
 
@@ -145,7 +145,7 @@ describe.skipIf(isMissing('chromium'))('the page', BROWSER_TIMEOUT, () => {
     await waitUntilOnline(page, 'legacy');
     await typeMessage(page, 'legacy', 'and after it');
     await waitForText(page, 'graphql', 'and after it');
-    expect((await newTexts(page, since)).graphql).toEqual(['sent during the outage', 'and after it']);
+    expect((await readNewTexts(page, since)).graphql).toEqual(['sent during the outage', 'and after it']);
   });
 
   test('shows the legacy client as offline, and replays all missed messages when it reconnects', async () => {

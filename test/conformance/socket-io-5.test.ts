@@ -73,14 +73,14 @@ test.for(['40/custom,', '40/random', '40/custom,{"token":"abc"}', '40/circle?x=1
   },
 );
 
-test('connect: twice ends the connection', async () => {
+test('connect: a second CONNECT ends the connection', async () => {
   await using connection = await connectNamespace();
   await connection.send('40');
   expect(await connection.next()).toBe('closed 1005');
 });
 
 test.for(['4abc', '42["unknown"]', '43["x"]', '41'])(
-  'connect: any other first packet, like %s, ends the connection',
+  'connect: %s as the first packet ends the connection',
   async (packet) => {
     await using connection = await openConnection();
     await connection.send(packet);

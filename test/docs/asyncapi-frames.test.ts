@@ -149,6 +149,6 @@ test('every channel sends the documented replies in order', { timeout: 60_000 },
     const expected = replies.map(({ channel, shape }) =>
       shape === undefined ? expect.stringContaining(`${channel}.`) : `${channel}.${shape}`,
     );
-    expect({ name, heard: received }).toEqual({ name, heard: expected });
+    expect({ name, received }).toEqual({ name, received: expected });
   }
 });

@@ -152,7 +152,7 @@ test('a caller without an account, or with a bad token, is unauthenticated', asy
   );
 });
 
-test('nested lists of files and a flag that is a string are refused', async () => {
+test('nested lists of files and a flag that is a string are rejected', async () => {
   const id = 'Conversation:12';
   expect(await readErrorCode(SEND_MESSAGE, { id, files: [['a', 'b']] })).toBe('INVALID_INPUT');
   expect(await readErrorCode(SET_TYPING, { id, is: 'true' })).toBe('INVALID_INPUT');

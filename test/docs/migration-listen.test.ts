@@ -121,7 +121,7 @@ test.for([
   expect(calls[0]).not.toContain(undefined);
 });
 
-test('a refused operation has the documented errors', async () => {
+test('a rejected operation has the documented errors', async () => {
   await using fixture = await openFixture();
   const { run } = await fixture.connectGraphql(fixture.ann);
   const [operation] = findSection('`error`')?.operations ?? [];
@@ -136,8 +136,8 @@ test('the ids in the table name the same objects', async () => {
   const rows = page.find(({ title }) => title === 'Ids and dates')?.cells.slice(1) ?? [];
   expect(rows.length).toBe(8);
   const { run } = await fixture.connectGraphql(fixture.ann);
-  for (const [legacyClient = '', id = ''] of rows) {
-    const number = Number(/\d+/.exec(legacyClient)?.[0]);
+  for (const [legacyId = '', id = ''] of rows) {
+    const number = Number(/\d+/.exec(legacyId)?.[0]);
     const global = id.replaceAll('`', '');
     if (global.startsWith('CircleInvitation')) continue;
     const query = `{ node(id: "${global}") { id ... on ${global.split(':')[0]} { legacyId } } }`;

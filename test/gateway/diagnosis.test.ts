@@ -178,7 +178,7 @@ test('the end of a connection by the server is logged at level info, with reason
   ]);
 });
 
-test('an event stream over SSE is a connection of its own in the log', async () => {
+test('an event stream over SSE is a separate connection in the log', async () => {
   await using app = await startLoggedApp();
   const { ann, conversation } = await createAnnAndBob(app);
   const abort = new AbortController();
@@ -242,7 +242,7 @@ test('operations over HTTP have the id of their TCP connection in the log', asyn
   ]);
 });
 
-test('no line of the log holds a token, a literal of a document, a variable or a message', async () => {
+test('the log contains no token, literal of a document, variable or message', async () => {
   await using app = await startLoggedApp();
   const { ann, conversation } = await createAnnAndBob(app);
   await using socket = await openGraphqlSocket(app.url, { token: ann.token });
@@ -310,8 +310,8 @@ async function createGroup(execute: () => Promise<object>, size: number) {
   let follower: Follower | undefined;
   const joined = Promise.withResolvers<void>();
   const tail = {
-    follow(given: Follower) {
-      follower = given;
+    follow(newFollower: Follower) {
+      follower = newFollower;
       return () => undefined;
     },
     close: () => undefined,

@@ -406,7 +406,7 @@ test('a removed participant receives the event of the removal and nothing after 
   const { ann, cid, createConversation } = await createAccounts(client);
   const id = await createConversation();
   const engine = createTestEngine(client, true);
-  // The execution reads the database, and the next event is committed meanwhile.
+  // The execution reads the database, and the next event is committed during it.
   const query = createEventsQuery(
     '... on ParticipantKicked { user { id isOnline } } ... on MessageSent { message { text conversation { name } } }',
   );

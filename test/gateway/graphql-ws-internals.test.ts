@@ -41,7 +41,7 @@ test('graphql-ws passes one payload object to onSubscribe and onComplete, and do
   ]);
 });
 
-test('the error of graphql-ws for a frame that only a server may send is recognized', async () => {
+test('the error of graphql-ws for a frame that only a server may send is recognised', async () => {
   let receive = async (_text: string): Promise<void> => undefined;
   makeServer({ schema }).opened(
     {

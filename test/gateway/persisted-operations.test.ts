@@ -199,7 +199,7 @@ test.each([
   for (const [transport, send] of Object.entries(TRANSPORTS)) {
     if (transport === 'get' && 'id' in params && params.query === null) continue;
     // Twice, as the first attempt must not register it.
-    for (const _time of [1, 2]) {
+    for (const _round of [1, 2]) {
       const response = await send(fixture.app, fixture.ann.token, params);
       expect({ transport, ...response }).toMatchObject(errorResponse('PERSISTED_QUERY_NOT_IN_LIST'));
       expect(response.data).toBeUndefined();
@@ -225,14 +225,14 @@ test('documents rejected over HTTP are also rejected over SSE, multipart and Web
   const readOutcome = ({ data, errors }: TestResponse) =>
     data?.['me'] === undefined ? (errors?.[0]?.extensions.code ?? 'nothing') : 'runs';
   await fc.assert(
-    fc.asyncProperty(request, async ({ query, documentId, hash: hashOrUndefined, version }) => {
+    fc.asyncProperty(request, async ({ query, documentId, hash: sha256Hash, version }) => {
       const params = {
         query,
         documentId,
-        ...(hashOrUndefined !== undefined && createApqParams(hashOrUndefined, version)),
+        ...(sha256Hash !== undefined && createApqParams(sha256Hash, version)),
       };
       // graphql-ws closes the connection for a payload without a document, as its protocol requires.
-      fc.pre(typeof query === 'string' || (documentId ?? '') !== '' || hashOrUndefined !== undefined);
+      fc.pre(typeof query === 'string' || (documentId ?? '') !== '' || sha256Hash !== undefined);
       // An accepted stream has no result to compare.
       fc.pre(documentId !== 'events');
       const outcomes = await Promise.all(

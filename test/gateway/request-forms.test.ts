@@ -164,7 +164,7 @@ const postBody = (url: string, type: string | undefined, body: string | Buffer =
   fetch(`${url}/graphql`, {
     method: 'POST',
     headers: { ...(type === undefined ? {} : { 'content-type': type }), ...headers },
-    // `fetch` sets no content type of its own for a buffer.
+    // `fetch` sets no content type for a buffer.
     body: new Uint8Array(Buffer.from(body)),
   });
 
@@ -181,18 +181,18 @@ test('a media type is accepted in any case, with any spaces and quotes', async (
     'application/vnd.example+json',
   ])
     expect(await (await postBody(app.url, type)).text(), type).toBe(RESULT);
-  const postMultipart = await postBody(app.url, 'Application/X-WWW-Form-Urlencoded', 'query={__typename}');
-  expect(await postMultipart.text()).toBe(RESULT);
+  const formResponse = await postBody(app.url, 'Application/X-WWW-Form-Urlencoded', 'query={__typename}');
+  expect(await formResponse.text()).toBe(RESULT);
   const responseWithBom = await postBody(app.url, 'application/json', `\ufeff${BODY}`);
   expect(await responseWithBom.text()).toBe(RESULT);
 });
 
 test('a multipart body is accepted with its type in any case', async () => {
   await using app = await startTestApp();
-  const form = (type: string) =>
+  const postMultipart = (type: string) =>
     fetch(`${app.url}/graphql`, { method: 'POST', headers: { 'content-type': type }, body: '--XyZ--\r\n' });
   for (const type of ['Multipart/Form-Data; boundary=XyZ', 'multipart/form-data;Boundary="XyZ"'])
-    expect(await (await form(type)).json(), type).toMatchObject({
+    expect(await (await postMultipart(type)).json(), type).toMatchObject({
       errors: [{ message: 'The request does not contain the file.' }],
     });
 });

@@ -71,16 +71,16 @@ test('an operation with long variable values has no key', () => {
 });
 
 test('a field of an interface must be marked if an implementing type marks it', () => {
-  const second = buildSchema(`
+  const interfaceSchema = buildSchema(`
     interface Named { name: String }
     type User implements Named { name: String }
     type Query { user: Named }
   `);
-  const user = second.getType('User');
+  const user = interfaceSchema.getType('User');
   if (user === undefined || !('getFields' in user)) throw new Error('The schema has no type User.');
   const { name } = user.getFields();
   if (name !== undefined) name.extensions = { perActor: true };
-  expect(() => createSubscriptionKeys(second)).toThrow(
+  expect(() => createSubscriptionKeys(interfaceSchema)).toThrow(
     'Named.name must be marked perActor, as it is in User',
   );
 });

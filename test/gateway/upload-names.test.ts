@@ -82,7 +82,7 @@ async function openUploader(app: TestGateway): Promise<Uploader> {
   };
 }
 
-const createDisposition = (rest: string): string => `form-data; name="NAME"${rest}`;
+const createDisposition = (parameters: string): string => `form-data; name="NAME"${parameters}`;
 
 const NAMES: readonly (readonly [
   client: string,
@@ -246,18 +246,18 @@ test.each([
   const uploader = await openUploader(app);
   const headers = `Content-Transfer-Encoding: ${encoding}\r\nContent-Type: image/png\r\n`;
   const stored = { size: PNG.length, contentType: 'image/png' };
-  const post = await uploader.postLegacy({
+  const legacyResponse = await uploader.postLegacy({
     disposition: 'form-data; name="file"; filename="a.png"',
     headers,
     content,
   });
-  expect(post).toMatchObject({ status: 200, media: stored });
-  const graphql = await uploader.postGraphql({
+  expect(legacyResponse).toMatchObject({ status: 200, media: stored });
+  const graphqlResponse = await uploader.postGraphql({
     disposition: 'form-data; name="0"; filename="a"',
     headers,
     content,
   });
-  expect(graphql.media).toMatchObject(stored);
+  expect(graphqlResponse.media).toMatchObject(stored);
 });
 
 test.each([
@@ -272,18 +272,22 @@ test.each([
   await using app = await startTestApp();
   const uploader = await openUploader(app);
   const headers = `Content-Transfer-Encoding: ${encoding}\r\n`;
-  const post = await uploader.postLegacy({
+  const legacyResponse = await uploader.postLegacy({
     disposition: 'form-data; name="file"; filename="a"',
     headers,
     content,
   });
-  expect(post).toMatchObject({ status: 400, body: { code: 'INVALID_INPUT' }, media: { size: null } });
-  const graphql = await uploader.postGraphql({
+  expect(legacyResponse).toMatchObject({
+    status: 400,
+    body: { code: 'INVALID_INPUT' },
+    media: { size: null },
+  });
+  const graphqlResponse = await uploader.postGraphql({
     disposition: 'form-data; name="0"; filename="a"',
     headers,
     content,
   });
-  expect(graphql).toMatchObject({
+  expect(graphqlResponse).toMatchObject({
     body: { errors: [{ extensions: { code: 'INVALID_INPUT' } }] },
     media: { size: null },
   });

@@ -43,7 +43,7 @@ async function isSuccessful({ graphql }: TestAccount, document: string, variable
   return value !== undefined && value !== null;
 }
 
-/** Returns whether the subscription becomes live. Expects it to be refused with NOT_FOUND otherwise. */
+/** Returns whether the subscription becomes live. Expects it to be rejected with NOT_FOUND otherwise. */
 async function isSubscribed({ graphql }: TestAccount, id: string): Promise<boolean> {
   await using subscription = graphql.subscribe(
     'subscription ($id: ID!) { conversationEvents(conversationId: $id) { __typename } }',

@@ -48,7 +48,7 @@ test.each([...TEXTS, ...BLANK_TEXTS])(
 );
 
 test.each([...BLANK_TEXTS, '\u3164\u2800', '\u0301'])(
-  'a message %j without files is refused by GraphQL, as a new message and as an edit',
+  'a message %j without files is rejected by GraphQL, as a new message and as an edit',
   async (text) => {
     await using app = await startTestApp();
     const { ann, conversation } = await createAnnAndBob(app);

@@ -260,7 +260,7 @@ const CONVERSATIONS_OF_MESSAGES = /* GraphQL */ `
   }
 `;
 
-test('access to the conversation of each item is checked in one statement, whatever the number of items', async () => {
+test('access to the conversation of each item is checked in one statement, regardless of the number of items', async () => {
   await using client = await openSchemaClient();
   const countFor = async (actor: ActorRef): Promise<number> => {
     client.statements.count = 0;

@@ -165,7 +165,7 @@ test('every domain event has a type that exposes all its data', async () => {
   );
   expect(namesOf(inbox)).toEqual(['CircleInvited', 'ConversationInvited', 'Promoted', 'StreamLive']);
   expect(inbox[0]).toMatchObject({
-    circleId: circleId,
+    circleId,
     invitation: { circle: { name: 'Family' }, user: { email: bob.email } },
   });
   const [, , , , access, sent, uploaded, updated, , deleted, promoted, kicked] = conversation;

@@ -49,8 +49,8 @@ test('pages are ordered by id', () => {
 });
 
 test('the default page size is 20', () => {
-  const items = Array.from({ length: 30 }, (_, index) => ({ id: index + 1 }));
-  const { edges, pageInfo } = connectionFromArray('Circle', items, {});
+  const thirtyItems = Array.from({ length: 30 }, (_, index) => ({ id: index + 1 }));
+  const { edges, pageInfo } = connectionFromArray('Circle', thirtyItems, {});
   expect(edges).toHaveLength(20);
   expect(pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false });
 });

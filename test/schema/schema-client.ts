@@ -44,9 +44,9 @@ export async function openSchemaClient(): Promise<SchemaClient> {
   const deps = stack.use(
     await createTestDeps({
       wrapDb(db) {
-        const countedDb = countStatements(db);
-        statements = countedDb;
-        return countedDb.db;
+        const counter = countStatements(db);
+        statements = counter;
+        return counter.db;
       },
     }),
   );

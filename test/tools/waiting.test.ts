@@ -16,7 +16,7 @@ const TIMERS: Readonly<Record<string, string>> = {
   'test/tools/waiting.test.ts': 'names it',
 };
 
-test('tests wait for events: timers are in `test/harness/waiting.ts`, or are timeouts', () => {
+test('tests wait for events: timers are in `test/harness/waiting.ts`, or are deadlines', () => {
   const files = globSync('test/**/*.ts', { cwd: root, exclude: ['**/node_modules/**'] });
   const filesWithTimers = files.filter((file) =>
     readFileSync(join(root, file), 'utf8').includes('setTimeout'),

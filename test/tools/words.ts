@@ -45,10 +45,10 @@ export function findWords(
   exemptions: readonly Exemption[],
 ): Finding[] {
   return files.flatMap((file) => {
-    const exempt = new Set(exemptions.filter((one) => one.file === file).map(({ found: prose }) => prose));
+    const exempt = new Set(exemptions.filter((one) => one.file === file).map(({ found }) => found));
     return readProse(file, readFileSync(join(root, file), 'utf8'))
       .flatMap((prose) => findInProse(file, prose, words))
-      .filter(({ found: prose }) => !exempt.has(prose));
+      .filter(({ found }) => !exempt.has(found));
   });
 }
 
