@@ -2,7 +2,7 @@ import { BaseSequencer } from 'vitest/node';
 import type { TestSpecification } from 'vitest/node';
 
 /** The slowest files, the slowest first. A fresh clone has no durations of earlier runs to sort by. */
-const LONGEST = [
+export const LONGEST = [
   'test/examples/outages.test.ts',
   'test/client/restarts.test.ts',
   'test/docs/readme.test.ts',
@@ -10,7 +10,7 @@ const LONGEST = [
   'test/program/memory.test.ts',
   'test/conformance/matrix/matrix.test.ts',
   'test/program/clock.test.ts',
-  'test/client/networks.test.ts',
+  'test/client/network-failures.test.ts',
   'test/examples/apollo.test.ts',
   'test/gateway/program.test.ts',
   'test/examples/urql.test.ts',
