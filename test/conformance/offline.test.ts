@@ -1,20 +1,14 @@
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createReceiveQueue } from '../../src/testing/receive-queue.ts';
 import type { TestAccount } from '../../src/testing/index.ts';
 import { clientVersions, loadClient } from '../clients/load.ts';
 import type { ClientVersion, LegacyOptions, LegacySocket } from '../clients/load.ts';
 import { startTestApp } from '../harness/app.ts';
-import { openTestDatabase } from '../harness/database.ts';
 import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 import { openTcpProxy } from '../harness/tcp-proxy.ts';
 
 // Events that an app emits while its network is down, with the real libraries. Those since 2.1 send them before
 // `connect`.
-
-// Opening the embedded database takes seconds on a busy machine: it must not count towards the first test's timeout.
-beforeAll(async () => {
-  await openTestDatabase();
-});
 
 const readTexts = async (account: TestAccount, id: string): Promise<string[]> => {
   const { conversation } = await account.graphql.run<{
