@@ -11,7 +11,7 @@ import { openGraphqlSocket } from '../test/harness/graphql-socket.ts';
 import { openPacketSocket } from '../test/harness/packet-connection.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
-import { percentile, measurePeakMb, print, startServer } from './server.ts';
+import { formatPercentile, measurePeakMb, print, startServer } from './server.ts';
 import type { Server } from './server.ts';
 
 const MISSED = 1_000;
@@ -23,8 +23,8 @@ const WRITERS = 8;
 const rows: Row[] = [];
 const summarize = (name: string, delays: readonly number[]): Row => ({
   case: name,
-  medianMs: Number(percentile(delays, 0.5)),
-  p99Ms: Number(percentile(delays, 0.99)),
+  medianMs: Number(formatPercentile(delays, 0.5)),
+  p99Ms: Number(formatPercentile(delays, 0.99)),
 });
 
 interface Setup {
@@ -172,7 +172,7 @@ async function comparePaused(
     if (client !== undefined) outcome = await client.resume();
   }
   const [peakWithout = 0, peak = 0] = peaks;
-  const [growthWithout = 0, growth = 0] = peaks.map((peak, index) => peak - (idle[index] ?? 0));
+  const [growthWithout = 0, growth = 0] = peaks.map((peakMb, index) => peakMb - (idle[index] ?? 0));
   rows.push({ case: name, growthMb: growth, growthWithoutMb: growthWithout, peakRatio: peak / peakWithout });
   print(
     `${name}: ${growth.toFixed(0)} MB more than idle, ${growthWithout.toFixed(0)} MB without it; peak ${peak.toFixed(0)} MB, ${peakWithout.toFixed(0)} MB without it, ratio ${(peak / peakWithout).toFixed(2)}; it ${outcome}`,
@@ -197,12 +197,12 @@ async function openFreshServer(): Promise<AsyncDisposable & { readonly setup: Se
   const removals = await measureRemovals(freshServer.setup);
   for (const [target, delays] of Object.entries(removals))
     print(
-      `removal, until the end of the ${target}: ${percentile(delays, 0.5)} ms (median), ${percentile(delays, 0.99)} ms (p99)`,
+      `removal, until the end of the ${target}: ${formatPercentile(delays, 0.5)} ms (median), ${formatPercentile(delays, 0.99)} ms (p99)`,
     );
   for (const [target, delays] of Object.entries(removals)) rows.push(summarize(`removal, ${target}`, delays));
   const resumes = await measureResumes(freshServer.setup);
   print(
-    `resume of ${MISSED} missed events: ${percentile(resumes, 0.5)} ms (median), ${percentile(resumes, 0.99)} ms (p99)`,
+    `resume of ${MISSED} missed events: ${formatPercentile(resumes, 0.5)} ms (median), ${formatPercentile(resumes, 0.99)} ms (p99)`,
   );
   rows.push(summarize('resume', resumes));
 }

@@ -12,7 +12,7 @@ import { startPostgres } from '../test/harness/postgres.ts';
 import { cpuDuring, median, startPeer } from './measure.ts';
 import { record } from './results.ts';
 import type { Row } from './results.ts';
-import { percentile, print, startServer } from './server.ts';
+import { formatPercentile, print, startServer } from './server.ts';
 
 const CASES = [
   { circles: 1, conversations: 1, queries: 1_000 },
@@ -148,8 +148,8 @@ async function measureCost({ port, pid }: { port: number; pid: number }, caller:
   });
   return {
     us: (cpu * 1000) / count,
-    medianMs: Number(percentile(delays, 0.5)),
-    p99Ms: Number(percentile(delays, 0.99)),
+    medianMs: Number(formatPercentile(delays, 0.5)),
+    p99Ms: Number(formatPercentile(delays, 0.99)),
   };
 }
 

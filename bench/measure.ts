@@ -29,6 +29,10 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
+/** Returns a percentile of sorted values. */
+export const percentile = (sorted: readonly number[], fraction: number): number =>
+  sorted[Math.floor(sorted.length * fraction)] ?? NaN;
+
 /** Measurements inside a process that runs with `PROBED`. */
 export interface Probe {
   memory(): Promise<Memory>;

@@ -1,7 +1,7 @@
 // Open-loop load: sends messages at a fixed rate, without waiting for replies.
 import { performance } from 'node:perf_hooks';
 import { startLoadClients } from './load-clients.ts';
-import { cpuDuring } from './measure.ts';
+import { cpuDuring, percentile } from './measure.ts';
 import { createFrame } from './client-scripts.ts';
 import type { ClientScript } from './load-client-process.ts';
 
@@ -38,9 +38,6 @@ export interface LoadResult {
   /** Deliveries missing at the end. */
   readonly lost: number;
 }
-
-const percentile = (sorted: readonly number[], fraction: number): number =>
-  sorted[Math.floor(sorted.length * fraction)] ?? NaN;
 
 /** Runs the load from all clients in turn, after one second of warm-up. */
 export async function runLoad(

@@ -2,6 +2,7 @@
 import process from 'node:process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { WebSocket } from 'ws';
+import { percentile } from './measure.ts';
 import type { Member } from './seed-accounts.ts';
 
 export interface OpenCommand {
@@ -64,8 +65,7 @@ async function sendFor(ms: number): Promise<RoundResult> {
   };
   await Promise.all(sendNext.map(sendRepeatedly));
   delays.sort((a, b) => a - b);
-  const percentile = (fraction: number): number => delays[Math.floor(delays.length * fraction)] ?? NaN;
-  return { sends: delays.length, medianMs: percentile(0.5), p99Ms: percentile(0.99) };
+  return { sends: delays.length, medianMs: percentile(delays, 0.5), p99Ms: percentile(delays, 0.99) };
 }
 
 async function handle(command: Command): Promise<RoundResult | 'done'> {

@@ -70,8 +70,8 @@ export async function measurePeakMb(server: Server, work: Promise<unknown>): Pro
   return peak;
 }
 
-/** Returns a percentile of sorted durations, in milliseconds with one decimal. */
-export const percentile = (sorted: readonly number[], fraction: number): string =>
+/** Formats a percentile of sorted durations with one decimal. */
+export const formatPercentile = (sorted: readonly number[], fraction: number): string =>
   (sorted[Math.floor(sorted.length * fraction)] ?? sorted.at(-1) ?? 0).toFixed(1);
 
 export const print = (line: string): void => void process.stdout.write(`${line}\n`);

@@ -12,7 +12,7 @@ import { createCircle, createConversation, createGraphqlClient } from '../src/te
 import type { Reply, Command } from './readers.ts';
 import { median } from './measure.ts';
 import { record } from './results.ts';
-import { percentile, measurePeakMb, print, startServer } from './server.ts';
+import { formatPercentile, measurePeakMb, print, startServer } from './server.ts';
 
 const CONVERSATIONS = 50;
 const READERS = 100;
@@ -95,7 +95,7 @@ for (let round = 0; round < ROUNDS; round += 1) {
     const sends = sendAll(ann, conversations);
     peak[phase] = await measurePeakMb(server, sends);
     const delays = await collectDelays(await sends);
-    p99[phase] = Number(percentile(delays, 0.99));
+    p99[phase] = Number(formatPercentile(delays, 0.99));
     if (phase === 'stalled') await runCommand({ type: 'resume', messages: MESSAGES });
   }
   ratios.push(p99.stalled / p99.reading);

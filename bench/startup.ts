@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { createGraphqlClient } from '../src/testing/index.ts';
 import { record } from './results.ts';
-import { percentile, print, startServer } from './server.ts';
+import { formatPercentile, print, startServer } from './server.ts';
 
 const MESSAGES = 500;
 
@@ -46,9 +46,12 @@ try {
   print(`idle memory                    ${idleMb.toFixed(0)} MB`);
   const delays = await measureSends(server.url);
   print(
-    `single message, send to socket ${percentile(delays, 0.5)} ms (median), ${percentile(delays, 0.99)} ms (p99)`,
+    `single message, send to socket ${formatPercentile(delays, 0.5)} ms (median), ${formatPercentile(delays, 0.99)} ms (p99)`,
   );
-  const [sendMedianMs, sendP99Ms] = [Number(percentile(delays, 0.5)), Number(percentile(delays, 0.99))];
+  const [sendMedianMs, sendP99Ms] = [
+    Number(formatPercentile(delays, 0.5)),
+    Number(formatPercentile(delays, 0.99)),
+  ];
   await record('startup', [{ firstReadyMs, readyMs: server.readyMs, idleMb, sendMedianMs, sendP99Ms }]);
 } finally {
   await rm(dataDir, { recursive: true, force: true });
