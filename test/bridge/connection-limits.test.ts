@@ -13,12 +13,12 @@ import { createMessageSent, sampleEvent } from './sample-events.ts';
 
 // The limits of one connection, and that other connections are not affected.
 
-const conversation = { conversation_id: 12 };
+const conversationRef = { conversation_id: 12 };
 
 async function connectToRoom(fake: FakeBridge, token: string): Promise<PacketSocket> {
   const client = await openPacketSocket(fake.url);
   await client.request('authenticate', { token });
-  await client.request('join_conversation', conversation);
+  await client.request('join_conversation', conversationRef);
   return client;
 }
 
@@ -27,7 +27,7 @@ async function joinByPolling(fake: FakeBridge): Promise<PollingSession> {
   const session = await openPollingSession(fake.url, 'EIO=3&b64=1');
   const packets = [
     '42["authenticate",{"token":"user:7"}]',
-    `42["join_conversation",${JSON.stringify(conversation)}]`,
+    `42["join_conversation",${JSON.stringify(conversationRef)}]`,
   ];
   await session.post(encodeTextPayload(packets));
   await waitUntil(() => fake.countFollowers('conversation:12') === 1);
@@ -89,7 +89,7 @@ test.for([
   await using client = await connectToRoom(fake, 'user:7');
   fake.operations['LegacyWriting'] = neverComplete;
   for (let n = 0; n < 40; n += 1)
-    client.emit('writing', { ...conversation, is_writing: true, padding: 'x'.repeat(50) });
+    client.emit('writing', { ...conversationRef, is_writing: true, padding: 'x'.repeat(50) });
   expect(await client.waitForClose()).toBe(1006);
   expect(fake.endReasons).toEqual(['SLOW']);
 });
@@ -98,7 +98,7 @@ test('a client that sends as fast as it is served stays connected', async () => 
   await using fake = await startFakeBridge({ queuedEvents: 20, queuedBytes: 4_000 });
   await using client = await connectToRoom(fake, 'user:7');
   for (let n = 0; n < 200; n += 1)
-    expect(await client.request('writing', { ...conversation, is_writing: true })).toHaveLength(1);
+    expect(await client.request('writing', { ...conversationRef, is_writing: true })).toHaveLength(1);
 });
 
 test.for([
@@ -113,7 +113,7 @@ test.for([
     const socket = loadClient(version)(fake.url, { transports: [transport], forceNew: true });
     // The client buffers these until it is connected, and then sends them in one burst.
     socket.emit('authenticate', { token: 'user:7' });
-    for (let n = 0; n < 5_000; n += 1) socket.emit('writing', { ...conversation, is_writing: true });
+    for (let n = 0; n < 5_000; n += 1) socket.emit('writing', { ...conversationRef, is_writing: true });
     let replyCount = 0;
     const completion = Promise.withResolvers<void>();
     socket.on('success', () => {
@@ -136,7 +136,7 @@ test('room frames held for a reply are limited', async () => {
     start.resolve();
     return neverComplete();
   };
-  client.emit('writing', { ...conversation, is_writing: true });
+  client.emit('writing', { ...conversationRef, is_writing: true });
   await start.promise;
   for (let n = 0; n < 40; n += 1) fake.publish(createMessageSent('x'));
   await client.waitForClose();
@@ -147,7 +147,7 @@ test('an operation that never ends times out and its connection is closed', asyn
   await using fake = await startFakeBridge({ eventTimeoutMs: 50 } satisfies Partial<ConnectionLimits>);
   await using client = await connectToRoom(fake, 'user:7');
   fake.operations['LegacyWriting'] = neverComplete;
-  client.emit('writing', { ...conversation, is_writing: true });
+  client.emit('writing', { ...conversationRef, is_writing: true });
   expect(await client.next()).toBe('42["error","Erreur interne"]');
   await client.waitForClose();
   await waitUntil(() => fake.leases.size === 0);
@@ -173,11 +173,11 @@ test('a join that times out and is permitted after the close follows no topic', 
   await using client = await openPacketSocket(fake.url);
   await client.request('authenticate', { token: 'user:7' });
   fake.operations['LegacyConversation'] = () => permission.promise;
-  client.emit('join_conversation', conversation);
+  client.emit('join_conversation', conversationRef);
   expect(await client.next()).toBe('42["error","Erreur interne"]');
   await client.waitForClose();
   await waitUntil(() => [...fake.bridge.connections()].length === 0);
-  permission.resolve({ data: { conversation: { eventCursor: fake.readCursor('conversation:12') } } });
+  permission.resolve({ data: { conversationRef: { eventCursor: fake.readCursor('conversation:12') } } });
   await waitUntil(() => fake.countFollowers('conversation:12') === 0);
 });
 
@@ -194,7 +194,7 @@ test('a network failure after the upgrade is detected: the lease and the room ar
   const upgrade = Promise.withResolvers<void>();
   socket.on('connect', () => {
     socket.emit('authenticate', { token: 'user:7' });
-    socket.emit('join_conversation', conversation);
+    socket.emit('join_conversation', conversationRef);
   });
   const engine = socket.io.engine as unknown as {
     once(event: string, listener: () => void): void;
@@ -219,10 +219,7 @@ test.for([
   'a polling client that only sends %s is disconnected at its limit',
   async ([, protocol, packet, separator]) => {
     await using fake = await startFakeBridge({ sendQueuePackets: 50 });
-    const url = `${fake.url}/socket.io/?EIO=${protocol}&transport=polling`;
-    const sid = /"sid":"([^"]+)"/.exec(await (await fetch(url)).text())?.[1];
-    const post = (body: string) =>
-      fetch(`${url}&sid=${sid}`, { method: 'POST', body, headers: { 'content-type': 'text/plain' } });
+    const { post } = await openPollingSession(fake.url, `EIO=${protocol}`);
     await post(Array.from({ length: 1_000 }, () => packet).join(separator)).catch(() => undefined);
     expect((await post(packet)).status).toBe(400);
   },

@@ -5,7 +5,7 @@ import type { FakeBridge } from './fake-bridge.ts';
 
 // The log entries with which an operator diagnoses a legacy connection.
 
-const conversation = { conversation_id: 12 };
+const conversationRef = { conversation_id: 12 };
 
 let fake: FakeBridge;
 
@@ -51,8 +51,8 @@ test('a login, joins and leaves are logged at debug, with one connection id', as
   fake = await startFakeBridge();
   await using client = await openPacketSocket(fake.url);
   await client.request('authenticate', { token: 'device:4' });
-  await client.request('join_conversation', conversation);
-  await client.request('leave_conversation', conversation);
+  await client.request('join_conversation', conversationRef);
+  await client.request('leave_conversation', conversationRef);
   const fields = { level: 20, account: 'device:4', transport: 'socket.io' };
   const topic = 'conversation:12';
   expect(findEntries('connection authenticated')).toEqual([expect.objectContaining(fields)]);
@@ -66,7 +66,7 @@ test('rooms that a closed connection was in are logged as left, with the reason 
   fake = await startFakeBridge();
   await using client = await openPacketSocket(fake.url);
   await client.request('authenticate', { token: 'user:7' });
-  await client.request('join_conversation', conversation);
+  await client.request('join_conversation', conversationRef);
   fake.endSession('user:7', 'TOKEN_EXPIRED');
   await client.waitForClose();
   expect(findEntries('room left')).toEqual([
@@ -79,7 +79,7 @@ test('a slow consumer is logged with the cause and the sizes of its queues', asy
   await using client = await openPacketSocket(fake.url);
   await client.request('authenticate', { token: 'user:7' });
   fake.operations['LegacyWriting'] = () => new Promise<never>(() => {});
-  for (let n = 0; n < 10; n += 1) client.emit('writing', { ...conversation, is_writing: true });
+  for (let n = 0; n < 10; n += 1) client.emit('writing', { ...conversationRef, is_writing: true });
   await client.waitForClose();
   expect(findEntries('disconnecting legacy client')).toEqual([
     expect.objectContaining({

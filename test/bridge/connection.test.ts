@@ -21,7 +21,7 @@ afterEach(async () => {
 
 const ann = sampleEvent('message.sent').author;
 const textOf = (packet: string) => /"content":"([^"]*)"/.exec(packet)?.[1];
-const conversation = { conversation_id: 12 };
+const conversationRef = { conversation_id: 12 };
 const joinedReply = '42["success","Vous avez rejoins la conversation : conversation_12"]';
 
 async function connectAuthenticated(token: string): Promise<PacketSocket> {
@@ -32,7 +32,7 @@ async function connectAuthenticated(token: string): Promise<PacketSocket> {
 
 async function connectToRoom(token: string): Promise<PacketSocket> {
   const client = await connectAuthenticated(token);
-  await client.request('join_conversation', conversation);
+  await client.request('join_conversation', conversationRef);
   return client;
 }
 
@@ -54,7 +54,7 @@ test('a room frame is held until the reply to the event in flight; other clients
   await using busyClient = await connectToRoom('user:7');
   await using idleClient = await connectToRoom('user:8');
   const messageOperation = deferOperation('LegacyMessage');
-  busyClient.emit('message', conversation);
+  busyClient.emit('message', conversationRef);
   await messageOperation.started;
   fake.publish(createMessageSent('first'));
   fake.publish(createMessageSent('second'));
@@ -70,7 +70,7 @@ test('a room frame is held until the reply to the event in flight; other clients
 test('held frames and later frames stay in order', async () => {
   await using client = await connectToRoom('user:7');
   const messageOperation = deferOperation('LegacyMessage');
-  client.emit('message', conversation);
+  client.emit('message', conversationRef);
   await messageOperation.started;
   for (let n = 0; n < 50; n += 1) fake.publish(createMessageSent(`${n}`));
   messageOperation.complete({ code: 'NOT_FOUND' });
@@ -86,10 +86,10 @@ test('an event between the permission check and the join is delivered after the 
   fake.publish(createMessageSent('before'));
   const cursor = fake.readCursor('conversation:12');
   const joinOperation = deferOperation('LegacyConversation');
-  client.emit('join_conversation', conversation);
+  client.emit('join_conversation', conversationRef);
   await joinOperation.started;
   fake.publish(createMessageSent('meanwhile'));
-  joinOperation.complete({ data: { conversation: { eventCursor: cursor } } });
+  joinOperation.complete({ data: { conversationRef: { eventCursor: cursor } } });
   expect(await client.next()).toBe(joinedReply);
   expect(textOf(await client.next())).toBe('meanwhile');
 });
@@ -97,10 +97,10 @@ test('an event between the permission check and the join is delivered after the 
 test('an event before the permission check is not delivered', async () => {
   await using client = await connectAuthenticated('user:7');
   const joinOperation = deferOperation('LegacyConversation');
-  client.emit('join_conversation', conversation);
+  client.emit('join_conversation', conversationRef);
   await joinOperation.started;
   fake.publish(createMessageSent('known'));
-  joinOperation.complete({ data: { conversation: { eventCursor: fake.readCursor('conversation:12') } } });
+  joinOperation.complete({ data: { conversationRef: { eventCursor: fake.readCursor('conversation:12') } } });
   expect(await client.next()).toBe(joinedReply);
   fake.publish(createMessageSent('new'));
   expect(textOf(await client.next())).toBe('new');
@@ -110,11 +110,11 @@ test('a kick during the permission check rejects the join', async () => {
   await using client = await connectAuthenticated('user:7');
   const cursor = fake.readCursor('conversation:12');
   const joinOperation = deferOperation('LegacyConversation');
-  client.emit('join_conversation', conversation);
+  client.emit('join_conversation', conversationRef);
   await joinOperation.started;
   fake.publish(createKick(7));
   fake.publish(createMessageSent('secret'));
-  joinOperation.complete({ data: { conversation: { eventCursor: cursor } } });
+  joinOperation.complete({ data: { conversationRef: { eventCursor: cursor } } });
   expect(await client.next()).toBe('42["error","Vous ne faite pas partie de cette conversation"]');
   fake.publish(createMessageSent('secret'));
   expect(await client.request('unknown')).toEqual([]);
@@ -124,10 +124,10 @@ test('a kick during the permission check rejects the join', async () => {
 test('a kick before the permission check, followed by a new invitation, does not reject the join', async () => {
   await using client = await connectAuthenticated('user:7');
   const joinOperation = deferOperation('LegacyConversation');
-  client.emit('join_conversation', conversation);
+  client.emit('join_conversation', conversationRef);
   await joinOperation.started;
   fake.publish(createKick(7));
-  joinOperation.complete({ data: { conversation: { eventCursor: fake.readCursor('conversation:12') } } });
+  joinOperation.complete({ data: { conversationRef: { eventCursor: fake.readCursor('conversation:12') } } });
   expect(await client.next()).toBe(joinedReply);
   fake.publish(createMessageSent('back'));
   expect(textOf(await client.next())).toBe('back');
@@ -136,7 +136,7 @@ test('a kick before the permission check, followed by a new invitation, does not
 test('a client whose join is rejected receives no frames of the room', async () => {
   await using client = await connectAuthenticated('user:9');
   const joinOperation = deferOperation('LegacyConversation');
-  client.emit('join_conversation', conversation);
+  client.emit('join_conversation', conversationRef);
   await joinOperation.started;
   fake.publish(createMessageSent('secret'));
   fake.publishEphemeral({ type: 'typing', topic: 'conversation:12', actor: ann, isTyping: true });
@@ -162,7 +162,7 @@ test('a kicked client receives the kick and nothing after it', async () => {
 test('a kick while an event is in flight is delivered after its reply', async () => {
   await using kickedClient = await connectToRoom('user:7');
   const writingOperation = deferOperation('LegacyWriting');
-  kickedClient.emit('writing', { ...conversation, is_writing: true });
+  kickedClient.emit('writing', { ...conversationRef, is_writing: true });
   await writingOperation.started;
   fake.publish(createKick(7));
   fake.publish(createMessageSent('secret'));
@@ -175,9 +175,9 @@ test('a kick while an event is in flight is delivered after its reply', async ()
 test('a room is followed once, and only while it has members', async () => {
   await using firstClient = await connectToRoom('user:7');
   await using secondClient = await connectToRoom('user:8');
-  await secondClient.request('join_conversation', conversation);
+  await secondClient.request('join_conversation', conversationRef);
   expect(fake.countFollowers('conversation:12')).toBe(1);
-  await firstClient.request('leave_conversation', conversation);
+  await firstClient.request('leave_conversation', conversationRef);
   expect(fake.countFollowers('conversation:12')).toBe(1);
   secondClient.socket.close();
   await waitUntil(() => fake.countFollowers('conversation:12') === 0);
@@ -281,8 +281,8 @@ test.for(['LOGGED_OUT', 'TOKEN_EXPIRED'] as const)(
       typingCount += 1;
       return { data: {} };
     };
-    client.emit('message', conversation);
-    client.emit('writing', { ...conversation, is_writing: true });
+    client.emit('message', conversationRef);
+    client.emit('writing', { ...conversationRef, is_writing: true });
     await messageOperation.started;
     fake.publish(createMessageSent('held'));
     fake.endSession('user:7', reason);
@@ -316,25 +316,25 @@ test('a deleted account receives the held frames of its rooms, and none of a roo
 test('a client that is kicked while it joins again receives the kick', async () => {
   await using client = await connectToRoom('user:7');
   const joinOperation = deferOperation('LegacyConversation');
-  client.emit('join_conversation', conversation);
+  client.emit('join_conversation', conversationRef);
   await joinOperation.started;
   fake.publish(createKick(7));
   fake.publish(createMessageSent('later'));
   joinOperation.complete({ code: 'NOT_FOUND' });
   await client.next('42["error"');
   expect(await client.next()).toContain('"event":"kick"');
-  expect(await client.request('bogus', conversation)).toEqual([]);
+  expect(await client.request('bogus', conversationRef)).toEqual([]);
 });
 
 test('frames held before a kick are delivered to a client that is readmitted while it joins', async () => {
   await using client = await connectToRoom('user:7');
   const joinOperation = deferOperation('LegacyConversation');
-  client.emit('join_conversation', conversation);
+  client.emit('join_conversation', conversationRef);
   await joinOperation.started;
   fake.publish(createMessageSent('before the kick'));
   fake.publish(createKick(7));
   fake.publish(createMessageSent('secret'));
-  joinOperation.complete({ data: { conversation: { eventCursor: fake.readCursor('conversation:12') } } });
+  joinOperation.complete({ data: { conversationRef: { eventCursor: fake.readCursor('conversation:12') } } });
   expect(await client.next()).toBe(joinedReply);
   expect(textOf(await client.next())).toBe('before the kick');
   expect(await client.next()).toContain('"event":"kick"');
@@ -353,7 +353,7 @@ test.for(['frame', 'packet', 'silence'])(
     };
     await using client = await openPacketSocket(fake.url);
     client.emit('authenticate', { token: 'user:7' });
-    client.emit('message', conversation);
+    client.emit('message', conversationRef);
     client.emit('webrtc_forward', { user_id: 8, message: 'QUITTING' });
     client.emit('webrtc_forward', { user_id: 8, message: 'LAST' });
     if (closeBy === 'packet') client.send('41');
@@ -373,7 +373,7 @@ test('a session that ends while events of a closed connection run releases every
   await using client = await openPacketSocket(fake.url);
   const messageOperation = deferOperation('LegacyMessage');
   client.emit('authenticate', { token: 'user:7' });
-  client.emit('message', conversation);
+  client.emit('message', conversationRef);
   await messageOperation.started;
   client.socket.close();
   await client.waitForClose();
@@ -421,9 +421,9 @@ test('a socket that disconnects and reconnects on the same transport leaves no s
 
 test('a disconnect sent as an event closes the socket after earlier events', async () => {
   await using client = await connectToRoom('user:7');
-  client.emit('writing', { ...conversation, is_writing: true });
+  client.emit('writing', { ...conversationRef, is_writing: true });
   client.send('421["disconnect"]');
-  client.emit('leave_conversation', conversation);
+  client.emit('leave_conversation', conversationRef);
   expect(await client.next()).toBe('42["success","Writing sent"]');
   expect(await client.next()).toBe('431[]');
   expect(await client.next()).toBe('41');
@@ -452,8 +452,8 @@ test.for(['1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
       socket.on('connect', () => {
         socket.emit('authenticate', { token: 'user:7' });
         socket.emit('join_circle', { circle_id: 3 });
-        socket.emit('join_conversation', conversation);
-        for (let n = 0; n < 5; n += 1) socket.emit('message', conversation);
+        socket.emit('join_conversation', conversationRef);
+        for (let n = 0; n < 5; n += 1) socket.emit('message', conversationRef);
       });
       await completion.promise;
       expect(received).toEqual([
@@ -470,15 +470,15 @@ test.for(['1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
 test('an operation that throws gets an error reply and affects no other client', async () => {
   await using client = await connectToRoom('user:7');
   fake.operations['LegacyMessage'] = () => Promise.reject(new Error('broken'));
-  expect(await client.request('message', conversation)).toEqual(['42["error","Erreur interne"]']);
+  expect(await client.request('message', conversationRef)).toEqual(['42["error","Erreur interne"]']);
   fake.operations['LegacyMessage'] = () => ({ data: null });
-  expect(await client.request('message', conversation)).toEqual(['42["error","Erreur interne"]']);
+  expect(await client.request('message', conversationRef)).toEqual(['42["error","Erreur interne"]']);
   fake.operations['LegacyMessage'] = () => ({ code: 'UNAVAILABLE' });
-  expect(await client.request('message', conversation)).toEqual(['42["error","Erreur interne"]']);
+  expect(await client.request('message', conversationRef)).toEqual(['42["error","Erreur interne"]']);
   fake.operations['LegacyMessage'] = () => ({ code: 'RATE_LIMITED' });
-  expect(await client.request('message', conversation)).toEqual(['42["error","Trop de requetes"]']);
+  expect(await client.request('message', conversationRef)).toEqual(['42["error","Trop de requetes"]']);
   delete fake.operations['LegacyMessage'];
-  expect(await client.request('message', conversation)).toEqual([
+  expect(await client.request('message', conversationRef)).toEqual([
     '42["success",{"received":true,"message_id":1}]',
   ]);
 });
@@ -571,8 +571,8 @@ test.for([
     await using client = await openPacketSocket(fake.url, protocol);
     await client.request('authenticate', { token: 'user:7' });
     const messageOperation = deferOperation('LegacyMessage');
-    client.emit('message', conversation);
-    client.emit('message', conversation);
+    client.emit('message', conversationRef);
+    client.emit('message', conversationRef);
     await messageOperation.started;
     const shutdown = fake.bridge.close();
     messageOperation.complete({ data: { sendMessage: { message: { legacyId: 40 }, media: [] } } });
@@ -596,7 +596,7 @@ test('a client that may have missed events of a room is disconnected', async () 
 test('a client that may have missed events of a room it is joining is disconnected', async () => {
   await using client = await connectAuthenticated('user:7');
   const joinOperation = deferOperation('LegacyConversation');
-  client.emit('join_conversation', conversation);
+  client.emit('join_conversation', conversationRef);
   await joinOperation.started;
   fake.reportGap('conversation:12');
   await client.waitForClose();

@@ -3,8 +3,9 @@ import { EPHEMERAL_SAMPLES, EVENT_SAMPLES } from '../../scripts/legacy-samples.t
 import { encodeDate, encodeIceServer } from '../../src/bridge/contract/encoders.ts';
 import type { Frame } from '../../src/bridge/contract/encoders.ts';
 import { framesOf, framesOfEphemeral } from '../../src/bridge/contract/event-frames.ts';
+import { sampleEvent } from './sample-events.ts';
 
-/** Writes frames as text, because the order of keys is part of the contract. */
+/** Formats frames as text, because the order of keys is part of the contract. */
 const formatFrames = (frames: readonly Frame[]) =>
   frames.map(({ channel, payload }) => `${channel} ${JSON.stringify(payload)}`).join('\n');
 
@@ -64,8 +65,7 @@ test('every ephemeral event is encoded as the documented frames', () => {
 });
 
 test('a device that is removed while offline sends no disconnect frame', () => {
-  const [sample] = EVENT_SAMPLES['device.removed'];
-  expect(sample && framesOf({ ...sample.event, online: false })).toEqual([]);
+  expect(framesOf({ ...sampleEvent('device.removed'), online: false })).toEqual([]);
 });
 
 test('a forwarded payload is sent on the channels of the connection', () => {

@@ -8,7 +8,7 @@ import type { FakeBridge } from './fake-bridge.ts';
 // Events sent before `authenticate` are queued until then. Where the queue must not time out, its timeout is an hour.
 
 const HOUR_MS = 3_600_000;
-const conversation = { conversation_id: 12 };
+const conversationRef = { conversation_id: 12 };
 const authenticated = '42["success","User authenticated"]';
 const roomJoined = '42["success","Vous avez rejoins la conversation : conversation_12"]';
 const messageReceived = '42["success",{"received":true,"message_id":1}]';
@@ -30,7 +30,7 @@ test.for([3, 4] as const)(
   'protocol %d: events before authenticate run after it, in order',
   async (protocol) => {
     await using client = await openPacketSocket(await startServer(), protocol);
-    client.emit('join_conversation', conversation);
+    client.emit('join_conversation', conversationRef);
     client.send('421["message",{"conversation_id":12}]');
     client.send('422["nothing"]');
     client.send('423["authenticate",{"token":"user:7"}]');
@@ -53,7 +53,7 @@ test('an event that needs no login runs immediately, but not before queued event
   await using client = await openPacketSocket(await startServer());
   client.emit('webrtc_stun_info');
   expect(await client.next()).toBe(stunServers);
-  client.emit('message', conversation);
+  client.emit('message', conversationRef);
   client.emit('webrtc_stun_info');
   client.emit('authenticate', { token: 'user:7' });
   expect([await client.next(), await client.next(), await client.next()]).toEqual([
@@ -68,17 +68,17 @@ test.for([
   [{}, '42["error","Json web token introuvable"]'],
 ] as const)('a failed authenticate rejects queued events: %j', async ([payload, errorPacket]) => {
   await using client = await openPacketSocket(await startServer());
-  client.emit('message', conversation);
+  client.emit('message', conversationRef);
   client.emit('authenticate', payload);
   expect([await client.next(), await client.next()]).toEqual([errorPacket, notAuthenticated]);
-  expect(await client.request('join_conversation', conversation)).toEqual([notAuthenticated]);
+  expect(await client.request('join_conversation', conversationRef)).toEqual([notAuthenticated]);
   expect(await client.request('authenticate', { token: 'user:7' })).toEqual([authenticated]);
 });
 
 test('a client that never authenticates is rejected after the timeout, and immediately from then on', async () => {
   await using client = await openPacketSocket(await startServer({ preAuthTimeoutMs: 50 }));
-  expect(await client.request('message', conversation)).toEqual([notAuthenticated]);
-  expect(await client.request('message', conversation)).toEqual([notAuthenticated]);
+  expect(await client.request('message', conversationRef)).toEqual([notAuthenticated]);
+  expect(await client.request('message', conversationRef)).toEqual([notAuthenticated]);
 });
 
 test('a second authenticate runs after earlier events', async () => {
@@ -88,11 +88,11 @@ test('a second authenticate runs after earlier events', async () => {
     sessions.push(session?.actor.id);
     return { data: { sendMessage: { message: { legacyId: 1 }, media: [] } } };
   };
-  client.emit('message', conversation);
+  client.emit('message', conversationRef);
   client.emit('authenticate', { token: 'user:7' });
-  client.emit('message', conversation);
+  client.emit('message', conversationRef);
   client.emit('authenticate', { token: 'user:8' });
-  await client.request('message', conversation);
+  await client.request('message', conversationRef);
   expect(sessions).toEqual([7, 7, 8]);
 });
 
@@ -106,16 +106,16 @@ test.for([
     execution.resolve(session?.actor);
     return { data: { sendMessage: { message: { legacyId: 1 }, media: [] } } };
   };
-  client.emit('message', conversation);
+  client.emit('message', conversationRef);
   client.emit('authenticate', { token: 'user:7' });
-  client.emit('message', conversation);
+  client.emit('message', conversationRef);
   client.send(packet);
   expect(await execution.promise).toEqual({ kind: 'user', id: 7 });
 });
 
 test('queued events of a client that never authenticates are rejected before it is disconnected', async () => {
   await using client = await openPacketSocket(await startServer());
-  client.emit('message', conversation);
+  client.emit('message', conversationRef);
   client.emit('disconnect');
   expect([await client.next(), await client.next()]).toEqual([notAuthenticated, '41']);
 });
@@ -125,7 +125,7 @@ test.for([
   ['bytes', { preAuthBytes: 1_000 }, 2, 'x'.repeat(600)],
 ] as const)('more %s than the queue allows are rejected immediately', async ([, limits, count, text]) => {
   await using client = await openPacketSocket(await startServer(limits));
-  for (let n = 0; n < count; n += 1) client.emit('message', { ...conversation, text_message: text });
+  for (let n = 0; n < count; n += 1) client.emit('message', { ...conversationRef, text_message: text });
   for (let n = 0; n < count; n += 1) expect(await client.next()).toBe(notAuthenticated);
   expect(await client.request('authenticate', { token: 'user:7' })).toEqual([authenticated]);
 });
@@ -133,13 +133,13 @@ test.for([
 test('a token in the handshake counts as an authenticate sent first', async () => {
   const url = await startServer();
   await using client = await openPacketSocket(url, 4, { auth: { token: 'user:7' } });
-  client.emit('join_conversation', conversation);
+  client.emit('join_conversation', conversationRef);
   expect([await client.next(), await client.next()]).toEqual([authenticated, roomJoined]);
 });
 
 test('a bad token in the handshake is rejected, and the app may still authenticate', async () => {
   await using client = await openPacketSocket(await startServer(), 4, { auth: { token: 'wrong' } });
-  client.emit('message', conversation);
+  client.emit('message', conversationRef);
   expect(await client.next()).toBe('42["error","User not found"]');
   client.emit('authenticate', { token: 'user:7' });
   expect([await client.next(), await client.next()]).toEqual([authenticated, messageReceived]);
@@ -164,14 +164,14 @@ test('a reconnecting client of protocol 4 that sends one event at a time is ackn
     expect(await client.next()).toBe(packet);
 });
 
-test('an event that was acknowledged while queued is queued until a login', async () => {
+test('an event that was acknowledged while queued stays queued until a login', async () => {
   await using client = await openPacketSocket(await startServer({ preAuthTimeoutMs: 300 }), 4);
   client.send('427["message",{"conversation_id":12}]');
   expect(await client.next()).toBe('437[]');
   // Waits until the queue of another client of this server has timed out.
   await using otherClient = await openPacketSocket(fake.url);
-  expect(await otherClient.request('message', conversation)).toEqual([notAuthenticated]);
-  expect(await otherClient.request('message', conversation)).toEqual([notAuthenticated]);
+  expect(await otherClient.request('message', conversationRef)).toEqual([notAuthenticated]);
+  expect(await otherClient.request('message', conversationRef)).toEqual([notAuthenticated]);
   expect(client.pending()).toEqual([]);
   client.emit('authenticate', { token: 'user:7' });
   expect([await client.next(), await client.next()]).toEqual([authenticated, messageReceived]);

@@ -18,10 +18,10 @@ import { createKick, createMessageSent } from './sample-events.ts';
 const HISTORY_COUNT = 110;
 const ROOM = 12;
 const TOPIC: Topic = `conversation:${ROOM}`;
-const conversation = { conversation_id: ROOM };
+const conversationRef = { conversation_id: ROOM };
 
 let fake: FakeBridge;
-let userId = 0;
+let lastUserId = 0;
 
 beforeEach(async () => {
   // Events before a login are rejected immediately: test/bridge/pre-auth-queue.test.ts covers the queue.
@@ -63,9 +63,9 @@ test('a room is received without gaps from the join to the leave or kick, and no
   await fc.assert(
     fc.asyncProperty(histories, fc.boolean(), async (steps, readsLate) => {
       const gate = createGate();
-      const user = (userId += 1);
+      const userId = (lastUserId += 1);
       await using client = await openPacketSocket(fake.url);
-      await client.request('authenticate', { token: `user:${user}` });
+      await client.request('authenticate', { token: `user:${userId}` });
       let isMember = true;
       const forbidden = new Set<number>();
       const permissions: Permission[] = [];
@@ -76,15 +76,15 @@ test('a room is received without gaps from the join to the leave or kick, and no
         if (!readsLate) await gate.wait();
         permissions.push(isGranted ? position : 'none');
         if (!isGranted) return { code: 'NOT_FOUND' };
-        return { data: { conversation: { eventCursor } } };
+        return { data: { conversationRef: { eventCursor } } };
       };
       const received = recordPackets(client);
       for (const [step, flushes] of steps) {
-        if (step === 'join') client.emit('join_conversation', conversation);
-        if (step === 'leave') client.emit('leave_conversation', conversation);
+        if (step === 'join') client.emit('join_conversation', conversationRef);
+        if (step === 'leave') client.emit('leave_conversation', conversationRef);
         if (step === 'complete') gate.releaseNext();
         if (step === 'kick' && isMember) {
-          kicks.push(publishKick(user));
+          kicks.push(publishKick(userId));
           isMember = false;
         }
         if (step === 'invite') isMember = true;
@@ -113,8 +113,8 @@ test('a login and the end of its session, in any order, leave no connection logg
     fc.asyncProperty(histories, fc.constantFrom('LOGGED_OUT', 'TOKEN_EXPIRED'), async (steps, reason) => {
       const gate = createGate();
       fake.beforeLoginStep = gate.wait;
-      const user = (userId += 1);
-      const token = `user:${user}`;
+      const userId = (lastUserId += 1);
+      const token = `user:${userId}`;
       await using client = await openPacketSocket(fake.url);
       const received = recordPackets(client);
       let logins = 0;
@@ -137,7 +137,7 @@ test('a login and the end of its session, in any order, leave no connection logg
       if (isDisconnected)
         expect(replies.slice(replies.lastIndexOf(authenticated))).toEqual([authenticated, userNotFound]);
       else expect(replies).toEqual(Array.from({ length: logins }, () => userNotFound));
-      await waitUntil(() => fake.leases.size === 0 && fake.countFollowers(`user:${user}`) === 0);
+      await waitUntil(() => fake.leases.size === 0 && fake.countFollowers(`user:${userId}`) === 0);
     }),
     { numRuns: HISTORY_COUNT },
   );
@@ -169,7 +169,7 @@ test.for(['41', 'close'])(
           return { data: { sendMessage: { message: { legacyId: 1 }, media: [] } } };
         };
         await using client = await openPacketSocket(fake.url);
-        client.emit('authenticate', { token: `user:${(userId += 1)}` });
+        client.emit('authenticate', { token: `user:${(lastUserId += 1)}` });
         let isOpen = true;
         const close = () => {
           if (closeBy === '41') client.send('41');
@@ -180,11 +180,11 @@ test.for(['41', 'close'])(
           if (index === closesAfter) close();
           if (step === 'complete') gate.releaseNext();
           if (step === 'publish') publishMessage();
-          if (isOpen && step === 'join') client.emit('join_conversation', conversation);
+          if (isOpen && step === 'join') client.emit('join_conversation', conversationRef);
           if (isOpen && (step === 'forward' || step === 'message')) {
             sentIndices.push(index);
             if (step === 'forward') client.emit('webrtc_forward', { user_id: 1, n: index });
-            else client.emit('message', { ...conversation, text_message: String(index) });
+            else client.emit('message', { ...conversationRef, text_message: String(index) });
           }
           if (flushes > 0) await flushPackets(fake, client);
         }
@@ -215,21 +215,21 @@ test('a login as another account receives nothing of the former rooms after its 
     fc.asyncProperty(histories, async (steps) => {
       const gate = createGate();
       await using client = await openPacketSocket(fake.url);
-      await client.request('authenticate', { token: `user:${(userId += 1)}` });
+      await client.request('authenticate', { token: `user:${(lastUserId += 1)}` });
       const received = recordPackets(client);
-      await client.request('join_conversation', conversation);
+      await client.request('join_conversation', conversationRef);
       fake.beforeLoginStep = gate.wait;
       const permissions = [readHead()];
       fake.operations['LegacyConversation'] = () => {
         permissions.push(readHead());
-        return { data: { conversation: { eventCursor: fake.readCursor(TOPIC) } } };
+        return { data: { conversationRef: { eventCursor: fake.readCursor(TOPIC) } } };
       };
       for (const [step, flushes] of steps) {
         if (step === 'publish') publishMessage();
         if (step === 'continue') gate.releaseNext();
-        if (step === 'switch account') client.emit('authenticate', { token: `user:${(userId += 1)}` });
+        if (step === 'switch account') client.emit('authenticate', { token: `user:${(lastUserId += 1)}` });
         if (step === 'failed login') client.emit('authenticate', { token: 'nonsense' });
-        if (step === 'rejoin') client.emit('join_conversation', conversation);
+        if (step === 'rejoin') client.emit('join_conversation', conversationRef);
         if (flushes > 0) await flushPackets(fake, client);
       }
       gate.open();
@@ -288,9 +288,9 @@ test('each event gets one reply, in order, whatever its duration, also across an
       socket.on('connect', () => connection.resolve());
       await connection.promise;
       const firstTransport = socket.io.engine.transport.name;
-      socket.emit('authenticate', { token: `user:${(userId += 1)}` });
+      socket.emit('authenticate', { token: `user:${(lastUserId += 1)}` });
       for (const [n, [, turnsAfter]] of requests.entries()) {
-        socket.emit('message', { ...conversation, text_message: String(n) }, () => {
+        socket.emit('message', { ...conversationRef, text_message: String(n) }, () => {
           acknowledgements.push(n);
           if (acknowledgements.length === requests.length) completion.resolve();
         });

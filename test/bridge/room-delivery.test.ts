@@ -22,7 +22,7 @@ import { createMessageSent, sampleEvent } from './sample-events.ts';
 
 const BURST_COUNT = 40;
 const TOPIC = 'conversation:12';
-const conversation = { conversation_id: 12 };
+const conversationRef = { conversation_id: 12 };
 
 let fake: FakeBridge;
 
@@ -57,7 +57,7 @@ const numberOf = (packet: string) => Number(/"content":"(\d+)/.exec(packet)?.[1]
 async function connectToRoom(protocol: 3 | 4, token = 'user:7'): Promise<PacketSocket> {
   const client = await openPacketSocket(fake.url, protocol);
   await client.request('authenticate', { token });
-  await client.request('join_conversation', conversation);
+  await client.request('join_conversation', conversationRef);
   return client;
 }
 
@@ -168,7 +168,7 @@ test.for([
     );
   });
   socket.emit('authenticate', { token: 'user:7' });
-  socket.emit('join_conversation', conversation, () => publishMessage(text));
+  socket.emit('join_conversation', conversationRef, () => publishMessage(text));
   expect(await received).toBe(text);
   socket.close();
 });
@@ -184,7 +184,7 @@ test.for(['1.0.6', '1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
     });
     let isMember = false;
     socket.emit('authenticate', { token: 'user:7' });
-    socket.emit('join_conversation', conversation, () => (isMember = true));
+    socket.emit('join_conversation', conversationRef, () => (isMember = true));
     const isUpgraded = () => socket.io.engine.transport.name === 'websocket';
     let publishedCount = 0;
     const publishBurst = () => {
@@ -203,23 +203,23 @@ test.for(['1.0.6', '1.3.6', '1.7.4', '2.5.0', '4.8.4'] as const)(
 );
 
 test.for([
-  [3, (packets: readonly string[]) => encodeTextPayload(packets), (text: string) => decodeTextPayload(text)],
-  [4, (packets: readonly string[]) => encodePayload(packets), (text: string) => text.split('\u001e')],
+  [3, encodeTextPayload, decodeTextPayload],
+  [4, encodePayload, (text: string) => text.split('\u001e')],
 ] as const)(
   'frames sent between the steps of an upgrade of protocol %i arrive in order',
-  async ([protocol, encode, read]) => {
+  async ([protocol, encode, decode]) => {
     const { poll, post, openSocket } = await openPollingSession(fake.url, `EIO=${protocol}&b64=1`);
     if (protocol === 4) await post('40');
     await poll();
     await post(
       encode([
         '42["authenticate",{"token":"user:7"}]',
-        `42["join_conversation",${JSON.stringify(conversation)}]`,
+        `42["join_conversation",${JSON.stringify(conversationRef)}]`,
       ]),
     );
     const received: string[] = [];
     const pollUntilUpgrade = async (): Promise<void> => {
-      while (!received.includes('6')) received.push(...read((await poll()).text));
+      while (!received.includes('6')) received.push(...decode((await poll()).text));
     };
     const polling = pollUntilUpgrade();
     await waitUntil(() => received.some((packet) => packet.includes('rejoins')));

@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { encodeTextPayload } from '../harness/engine-io.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 import { startFakeBridge } from './fake-bridge.ts';
@@ -234,7 +235,7 @@ test('handshakes that send nothing afterwards are closed by the heartbeat', asyn
 /** Opens sessions that authenticate, join the room, and then do not poll. */
 async function openJoinedSessions(count: number, url: string, query = 'EIO=3&b64=1'): Promise<string[]> {
   const packets = ['42["authenticate",{"token":"user:7"}]', '42["join_conversation",{"conversation_id":12}]'];
-  const body = packets.map((packet) => `${packet.length}:${packet}`).join('');
+  const body = encodeTextPayload(packets);
   return Promise.all(
     Array.from({ length: count }, async () => {
       const session = await openSession(query, url);

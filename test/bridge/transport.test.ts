@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import { undoSecondUtf8 } from '../../src/bridge/engine-io/protocol-3-parser.ts';
 import { loadClient } from '../clients/load.ts';
 import type { ClientVersion } from '../clients/load.ts';
-import { BINARY, encodeBinaryPayload, openPollingSession } from '../harness/engine-io.ts';
+import { BINARY, encodeBinaryPayload, encodeTextPayload, openPollingSession } from '../harness/engine-io.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import { pause } from '../harness/waiting.ts';
 import { startEchoServer } from './echo-server.ts';
@@ -107,7 +107,7 @@ test.for(['é', 'é€', 'Nächste 😀 Straße', 'plain'])(
     const { poll, post } = await openSession('EIO=3&b64=1');
     await poll();
     const packet = `42["message",{"text":"${encodeTwice(text)}"}]`;
-    expect((await post(`${packet.length}:${packet}`)).text).toBe('ok');
+    expect((await post(encodeTextPayload([packet]))).text).toBe('ok');
     const event = JSON.parse((await poll()).bytes.toString().replace(/^\d+:42/, '')) as unknown;
     expect(event).toEqual(['message', { text }]);
   },
@@ -119,7 +119,7 @@ test.for(['naïve', 'Œuvre é', '日本', 'Â'])(
     const { poll, post } = await openSession('EIO=3&b64=1');
     await poll();
     const packet = `42["message",{"text":"${text}"}]`;
-    await post(`${packet.length}:${packet}`);
+    await post(encodeTextPayload([packet]));
     const event = JSON.parse((await poll()).bytes.toString().replace(/^\d+:42/, '')) as unknown;
     expect(event).toEqual(['message', { text }]);
   },
@@ -162,7 +162,7 @@ test('two packets of one post are separated by their lengths, whatever their enc
   const { poll, post } = await openSession('EIO=3&b64=1');
   await poll();
   const packets = [`42["message","${encodeTwice('é')}"]`, '42["message","naïve"]'];
-  await post(packets.map((packet) => `${packet.length}:${packet}`).join(''));
+  await post(encodeTextPayload(packets));
   expect((await poll()).bytes.toString()).toBe('22:42["message","\\u00e9"]26:42["message","na\\u00efve"]');
 });
 

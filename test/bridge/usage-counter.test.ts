@@ -21,20 +21,20 @@ const emptySummary = {
 
 /** Creates a usage log that records its calls. */
 function createFakeUsage(read: UsageLog['read'] = async () => emptySummary) {
-  const notes: string[] = [];
+  const records: string[] = [];
   const usage: UsageLog = {
     retentionDays: 90,
-    record: ({ channel, account }) => void notes.push(`${channel} ${account?.id ?? 'anonymous'}`),
+    record: ({ channel, account }) => void records.push(`${channel} ${account?.id ?? 'anonymous'}`),
     read,
   };
-  return { notes, usage };
+  return { records, usage };
 }
 
-const createUser = (id: number): ActorRef => ({ kind: 'user', id: id as UserId });
+const actorOf = (id: number): ActorRef => ({ kind: 'user', id: id as UserId });
 
 test('a connection is counted once a day, and once for each account', () => {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.UTC(2026, 0, 1, 22) });
-  const { notes, usage } = createFakeUsage();
+  const { records, usage } = createFakeUsage();
   const ignore = () => undefined;
   const counter = { inc: ignore, dec: ignore };
   const metrics = {
@@ -45,15 +45,14 @@ test('a connection is counted once a day, and once for each account', () => {
     connectionEnds: counter,
   };
   const { countConnection } = createUsageCounter({ metrics, usage }, { protocol: 3, library: 'unknown' });
-  for (const actor of [undefined, undefined, createUser(7), createUser(7), createUser(8)])
-    countConnection(actor);
-  expect(notes.splice(0)).toEqual(['connect anonymous', 'connect 7', 'connect 8']);
+  for (const actor of [undefined, undefined, actorOf(7), actorOf(7), actorOf(8)]) countConnection(actor);
+  expect(records.splice(0)).toEqual(['connect anonymous', 'connect 7', 'connect 8']);
   vi.setSystemTime(Date.UTC(2026, 0, 1, 23, 59));
-  countConnection(createUser(8));
-  expect(notes).toEqual([]);
+  countConnection(actorOf(8));
+  expect(records).toEqual([]);
   vi.setSystemTime(Date.UTC(2026, 0, 2));
-  countConnection(createUser(8));
-  expect(notes).toEqual(['connect 8']);
+  countConnection(actorOf(8));
+  expect(records).toEqual(['connect 8']);
 });
 
 /** Serves the usage report over HTTP. */
