@@ -3,9 +3,9 @@ import type { TestGateway } from '../../../src/testing/index.ts';
 import { clientVersions, loadClient } from '../../clients/load.ts';
 import { startTestApp } from '../../harness/app.ts';
 import { isMissing, isAllRequired } from '../../harness/installed-programs.ts';
-import { createChromiumClients } from './drivers/chromium.ts';
-import { createNodeClients } from './drivers/node.ts';
-import { createPythonClients } from './drivers/python.ts';
+import { createChromiumClientKind } from './drivers/chromium.ts';
+import { createNodeClientKind } from './drivers/node.ts';
+import { createPythonClientKind } from './drivers/python.ts';
 import { createMatrixResults, testClientKind } from './run.ts';
 import { isComplete, renderDocument, writeDocument } from './table.ts';
 
@@ -30,17 +30,17 @@ const noPython = isMissing('python3-socketio');
 
 describe('clients', { concurrent: true }, () => {
   for (const version of versions)
-    testClientKind(createNodeClients(version, loadClient(version)), () => app, results);
+    testClientKind(createNodeClientKind(version, loadClient(version)), () => app, results);
 
   describe('in a browser', { skip: noChromium }, () => {
-    const chromium = createChromiumClients('1.3.6');
+    const chromium = createChromiumClientKind('1.3.6');
     beforeAll(() => chromium.start(), 60_000);
     afterAll(() => chromium[Symbol.asyncDispose]());
     testClientKind(chromium, () => app, results);
   });
 
   describe('in Python', { skip: noPython }, () => {
-    const python = createPythonClients();
+    const python = createPythonClientKind();
     beforeAll(() => python.start());
     afterAll(() => python[Symbol.asyncDispose]());
     testClientKind(python, () => app, results);

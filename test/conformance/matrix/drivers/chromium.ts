@@ -15,7 +15,7 @@ const PAGE =
   '<!doctype html><meta charset="utf-8"><script src="io.js"></script><script src="page.js"></script>';
 
 /** Creates the kind of client that is socket.io-client in pages of Chromium, whose origin is not the gateway's. */
-export function createChromiumClients(version: ClientVersion): ClientKind & Startable {
+export function createChromiumClientKind(version: ClientVersion): ClientKind & Startable {
   const stack = new AsyncDisposableStack();
   let pages: readonly RemoteClients[] = [];
   return {

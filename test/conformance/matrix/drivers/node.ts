@@ -9,7 +9,7 @@ export const DISCONNECT_REASONS = {
 };
 
 /** Creates the kind of client that is a version of socket.io-client under Node. */
-export function createNodeClients(version: string, io: LegacyIo): ClientKind {
+export function createNodeClientKind(version: string, io: LegacyIo): ClientKind {
   return {
     name: `socket.io-client ${version}`,
     disconnectReasons: DISCONNECT_REASONS,

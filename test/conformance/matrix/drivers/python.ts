@@ -10,7 +10,7 @@ import { createRemoteClients } from './remote-clients.ts';
 import type { Startable } from './remote-clients.ts';
 
 /** Creates the kind of client that is python-socketio of the distribution. All its clients share one process. */
-export function createPythonClients(): ClientKind & Startable {
+export function createPythonClientKind(): ClientKind & Startable {
   let child: ChildProcessByStdio<Writable, Readable, null> | undefined;
   const clients = createRemoteClients((command) => child?.stdin.write(`${JSON.stringify(command)}\n`));
   return {
