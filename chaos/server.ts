@@ -8,7 +8,7 @@ import type { TcpProxy } from '../test/harness/tcp-proxy.ts';
 
 const AUTH_SECRET = 'secret of the chaos run';
 
-/** A server process behind a relay, whose address survives restarts. */
+/** A server process behind a TCP proxy, whose address survives restarts. */
 export interface Server extends AsyncDisposable {
   readonly url: string;
   readonly network: TcpProxy;

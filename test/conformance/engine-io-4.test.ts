@@ -89,7 +89,7 @@ test('handshake: a WebSocket opens a session, with nothing to upgrade to', async
   expect(decodeHandshake(await connection.next())).toEqual(expectedHandshake([]));
 });
 
-test('handshake: any other protocol than 4 is served as protocol 3', async () => {
+test('handshake: any protocol other than 4 is served as protocol 3', async () => {
   // The protocol requires that they are rejected, but the iOS app sends no EIO at all.
   for (const query of ['', 'EIO=5', 'EIO=abc']) {
     const { handshake } = await openPollingSession(app.url, query);

@@ -147,7 +147,7 @@ const CHANNELS: Readonly<Record<string, Matcher>> = {
   webrtc_forward: isForwarded,
 };
 
-/** An integer field with another value, on which apps crash: they cast without a check. */
+/** An integer field without an integer: apps cast it without a check, and crash. */
 const NON_INTEGER = /"(?:id|\w+_id|medias|port)":(?!\d+[,}])/;
 /** A null in a field that apps cast to another type without a check. */
 const FORBIDDEN_NULL =

@@ -54,7 +54,7 @@ test.for([
   ['3.1.3', 4, 'js 3.x-4.x'],
   ['4.0.1', 4, 'js 3.x-4.x'],
   ['4.8.4', 4, 'js 3.x-4.x'],
-] as const)('client %s is recognised as protocol %i, %s', async ([version, protocol, library]) => {
+] as const)('client %s is detected as protocol %i, %s', async ([version, protocol, library]) => {
   expect(await detectKind(version, 'polling')).toEqual({ protocol, library });
   // Without polling, the handshake shows only the protocol.
   expect(await detectKind(version, 'websocket')).toEqual({ protocol, library: 'unknown' });
@@ -76,7 +76,7 @@ test.for([
     3,
     'python',
   ],
-] as const)('%s is recognised', ([, query, agent, protocol, library]) => {
+] as const)('%s is detected', ([, query, agent, protocol, library]) => {
   const kind = detectClient(Object.fromEntries(new URLSearchParams(query)), { 'user-agent': agent });
   expect(kind).toEqual({ protocol, library });
 });

@@ -145,10 +145,10 @@ test('a removal that commits while subscribing ends the stream; an earlier one d
   const stream = await openTyping(core);
   publish(core, createTyping(1));
   expect(await readItems(stream, 1)).toHaveLength(1);
-  const resumedStream = await openTyping(core, {
+  const removedStream = await openTyping(core, {
     authorize: () => transact(core, async (unit) => unit.emit(createParticipantKicked(7))),
   });
-  await expect(resumedStream.next()).rejects.toThrow(errorWithCode('FORBIDDEN', { reason: 'KICKED' }));
+  await expect(removedStream.next()).rejects.toThrow(errorWithCode('FORBIDDEN', { reason: 'KICKED' }));
 });
 
 test('after events were trimmed unread, authorisation is checked again', async () => {

@@ -123,7 +123,7 @@ class DatabaseModel {
     return { head: this.entries.length, trimmed: this.trimmed };
   }
 
-  /** Sends a query, evaluates it and returns its result at three different times. */
+  /** Creates an event log that sends a query, evaluates it and returns its result at three different times. */
   eventLog(scheduler: Scheduler): EventLog {
     const query = async <Result>(read: () => Result): Promise<Result> => {
       await scheduler.schedule(Promise.resolve(), 'the database reads');
@@ -154,7 +154,7 @@ interface Reader {
   stream: EventStream | undefined;
   error: unknown;
   isEnded: boolean;
-  /** By the client. */
+  /** Whether the client closed the stream. */
   isClosed: boolean;
   /** Resolved when a stalled reader resumes. */
   stall: PromiseWithResolvers<void> | undefined;
@@ -421,8 +421,8 @@ test(`${HISTORIES} random histories of commits, deliveries, readers and removals
       steps,
       deliveries,
       fc.boolean(),
-      async (scheduler, history, fates, lossless) => {
-        const delivery = fates
+      async (scheduler, history, outcomes, lossless) => {
+        const delivery = outcomes
           .map((outcome) => (lossless && outcome === 'lost' ? 'delivered' : outcome))
           [Symbol.iterator]();
         await runHistory(scheduler, history, delivery, lossless);

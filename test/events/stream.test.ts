@@ -323,7 +323,7 @@ test('a removal before the actor rejoined does not end the stream', async () => 
 test('a removal that this node receives after the actor rejoined does not end the stream', async () => {
   const core = await createTestCore();
   const otherNode = createNode(core.db);
-  // Another reader keeps the tail open, which lags behind.
+  // Another reader keeps the tail open, and the tail lags behind.
   const otherStream = await openTopic(core, { actor: { kind: 'user', id: 8 as UserId } });
   await emitKick(otherNode, 7);
   await emitEvents(otherNode, 2);

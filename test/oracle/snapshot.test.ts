@@ -88,8 +88,6 @@ async function runWriter(fixture: Fixture, index: number): Promise<void> {
   const guest = guests[index % guests.length] ?? ann;
   const actor = index % 3 === 0 ? ann : guest;
   const ids = { circle: circle.id, id: conversation.id };
-  const sendOperation = (account: TestAccount, query: string, variables: Record<string, unknown>) =>
-    account.graphql.send(query, variables);
   const legacyClient = index % 4 === 0 ? await actor.connectLegacy() : undefined;
   for (let round = 0; round < WRITES_PER_WRITER; round += 1) {
     const kind = (index + round) % 8;
@@ -100,14 +98,12 @@ async function runWriter(fixture: Fixture, index: number): Promise<void> {
       });
       await legacyClient.emitWithAck('leave_circle', { circle_id: 0 });
     } else if (kind < 3) {
-      await sendOperation(
-        actor,
+      await actor.graphql.send(
         'mutation ($id: ID!, $text: String!) { sendMessage(conversationId: $id, text: $text) { message { id } } }',
         { id: ids.id, text: `${index}.${round}` },
       );
     } else if (kind === 3) {
-      await sendOperation(
-        ann,
+      await ann.graphql.send(
         'mutation ($id: ID!, $name: String!) { updateConversation(conversationId: $id, name: $name) { id } }',
         {
           id: ids.id,
@@ -115,8 +111,7 @@ async function runWriter(fixture: Fixture, index: number): Promise<void> {
         },
       );
     } else if (kind === 4) {
-      await sendOperation(
-        ann,
+      await ann.graphql.send(
         'mutation ($id: ID!, $name: String!) { updateCircle(circleId: $id, name: $name) { id } }',
         {
           id: ids.circle,
@@ -124,11 +119,10 @@ async function runWriter(fixture: Fixture, index: number): Promise<void> {
         },
       );
     } else if (kind === 5) {
-      await sendOperation(guest, 'mutation ($id: ID!) { leaveConversation(conversationId: $id) { id } }', {
+      await guest.graphql.send('mutation ($id: ID!) { leaveConversation(conversationId: $id) { id } }', {
         id: ids.id,
       });
-      await sendOperation(
-        ann,
+      await ann.graphql.send(
         'mutation ($id: ID!, $email: String!) { inviteToConversation(conversationId: $id, email: $email) { id } }',
         {
           id: ids.id,
@@ -136,8 +130,7 @@ async function runWriter(fixture: Fixture, index: number): Promise<void> {
         },
       );
     } else if (kind === 6) {
-      await sendOperation(
-        ann,
+      await ann.graphql.send(
         'mutation ($id: ID!, $allowed: Boolean!) { setDeviceAccess(conversationId: $id, allowed: $allowed) { id } }',
         {
           id: ids.id,

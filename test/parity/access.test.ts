@@ -97,9 +97,7 @@ test('every operation of both APIs follows a change of the access rule', async (
   const { id, legacyId } = conversation;
   await ann.graphql.run(
     'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }',
-    {
-      id,
-    },
+    { id },
   );
   const accounts = { ann, bob, device };
   const [annMessage, bobMessage, deviceMessage] = [
