@@ -12,6 +12,7 @@ import { sendMessage } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 import { findViolation, rowOf } from './frame-shapes.ts';
+import { runMutation } from './run-mutation.ts';
 
 // The whole legacy wire as text: one scenario that triggers every row of the documentation. The tests run in order, and
 // share their clients. Ids are real, and differ between kinds. The last tests validate every received frame against the
@@ -142,17 +143,6 @@ const normalize = (text: string): string =>
     .replaceAll(/"device-[0-9a-f]+"/g, '"<username>"')
     .replaceAll(/"username":"\d+(\.\d+)?:/g, '"username":"<time>:')
     .replaceAll(/"password":"[^"]{28}"/g, '"password":"<base64>"');
-
-const runMutation = async (account: TestAccount, field: string, variables: Record<string, unknown> = {}) => {
-  const typesByName: Record<string, string> = { id: 'ID!', allowed: 'Boolean!' };
-  const parameters = Object.keys(variables).map((name) => `$${name}: ${typesByName[name] ?? 'String!'}`);
-  const signature = parameters.length === 0 ? '' : `(${parameters.join(', ')})`;
-  const data = await account.graphql.run<Record<string, { id: string }>>(
-    `mutation ${signature} { ${field} { id } }`,
-    variables,
-  );
-  return Object.values(data)[0]?.id ?? '';
-};
 
 async function uploadFile(account: TestAccount, id: number, filename: string): Promise<number> {
   const body = new FormData();
@@ -455,11 +445,11 @@ test('conversation frames for update, device add and device remove are sent to t
 /** Sends a request, and returns its replies and the frame that all other clients receive. */
 async function requestAndReadFrames(sender: string, channel: string, payload: object): Promise<string> {
   const recipients = allClients.filter((name) => name !== sender);
-  return readDialogueAndFrames(sender, recipients, channel, payload);
+  return runDialogueAndReadFrames(sender, recipients, channel, payload);
 }
 
 /** Sends a request, and returns its replies and the frames that the recipients receive. */
-async function readDialogueAndFrames(
+async function runDialogueAndReadFrames(
   sender: string,
   recipients: readonly string[],
   channel: string,
@@ -631,7 +621,7 @@ test('webrtc_config carries credentials or servers', async () => {
 
 test('webrtc_forward is sent on two channels to a client with EIO, on one to a client without', async () => {
   const forward = (sender: string, recipients: readonly string[], payload: object) =>
-    readDialogueAndFrames(sender, recipients, 'webrtc_forward', payload);
+    runDialogueAndReadFrames(sender, recipients, 'webrtc_forward', payload);
   const offer = { type: 'sdp', data: { type: 'offer', sdp: 'v=0' } };
   expect(await forward('ann', ['bob', 'bob'], { user_id: String(bob.legacyId), message: offer }))
     .toMatchInlineSnapshot(`

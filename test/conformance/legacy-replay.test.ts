@@ -7,6 +7,7 @@ import { openTestDatabase } from '../harness/database.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
+import { runMutation } from './run-mutation.ts';
 
 // `after_message_id` of `join_conversation` replays missed frames before new ones, each exactly once.
 
@@ -58,12 +59,8 @@ test('messages sent after the given one are replayed after the reply, in order, 
 
 test('changes and deletions are replayed as they were sent', async () => {
   const [first, second] = [await send('first'), await send('second')];
-  const runMutation = (mutation: string, id: string) => ann.graphql.run(mutation, { id });
-  await runMutation(
-    'mutation ($id: ID!) { updateMessage(messageId: $id, text: "changed") { id } }',
-    first.id,
-  );
-  await runMutation('mutation ($id: ID!) { deleteMessage(messageId: $id) { id } }', second.id);
+  await runMutation(ann, 'updateMessage(messageId: $id, text: $text)', { id: first.id, text: 'changed' });
+  await runMutation(ann, 'deleteMessage(messageId: $id)', { id: second.id });
   await using client = await login(bob);
   const replies = await client.request('join_conversation', {
     ...conversationRef,

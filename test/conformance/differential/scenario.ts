@@ -1,5 +1,6 @@
 import { createCircle, createConversation, createDevice } from '../../../src/testing/index.ts';
 import type { Entity, TestAccount, TestGateway } from '../../../src/testing/index.ts';
+import { runMutation } from '../run-mutation.ts';
 import type { Accounts } from './accounts.ts';
 import type { Driver, OpenDriver } from './drivers.ts';
 import { openObserver } from './observer.ts';
@@ -139,18 +140,4 @@ async function removeMembers({
       runMutation(ann, 'removeDevice(deviceId: $id)', { id: device.id }),
     ),
   );
-}
-
-/** Runs a mutation and returns the id in its result. */
-async function runMutation(
-  account: TestAccount,
-  field: string,
-  variables: Readonly<Record<string, string>>,
-): Promise<string> {
-  const parameters = Object.keys(variables).map((name) => `$${name}: ${name === 'id' ? 'ID!' : 'String!'}`);
-  const { result } = await account.graphql.run<{ result: { id: string } }>(
-    `mutation (${parameters.join(', ')}) { result: ${field} { id } }`,
-    variables,
-  );
-  return result.id;
 }
