@@ -237,8 +237,8 @@ test('a mutation with a field that has run is not 401, as clients would retry it
 });
 
 test('a failed login is not 401, as clients would refresh their token and retry', async () => {
-  const wrong = await post(app.url, LOGIN, {}, { email: ann.login, password: 'wrong' });
-  expect(wrong).toMatchObject({
+  const response = await post(app.url, LOGIN, {}, { email: ann.login, password: 'wrong' });
+  expect(response).toMatchObject({
     status: 200,
     challenge: null,
     body: { data: null, errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] },

@@ -59,9 +59,9 @@ test('lists of ids and message texts count more than other fields', async () => 
     `{ circles(first: 1) { nodes { conversations(first: 1) { nodes { ${repeat(count, 'messages(last: 100) { nodes { text } }')} } } } } }`;
   expect(await client.expectError(ann, textsQuery(200))).toEqual(limit);
   await client.run(ann, textsQuery(100));
-  const firstScreen =
+  const initialQuery =
     '{ circles { nodes { name conversations { nodes { name messages { nodes { text sentAt author { ... on User { firstName } } } } } } } } }';
-  await client.run(ann, firstScreen);
+  await client.run(ann, initialQuery);
 });
 
 test('an operation that is too deep is rejected', async () => {

@@ -5,7 +5,7 @@ import { openSchemaClient } from './schema-client.ts';
 import type { SchemaClient } from './schema-client.ts';
 import type { ActorRef } from '../../src/actor.ts';
 
-const SEND =
+const SEND_MESSAGE =
   'mutation ($id: ID!, $text: String, $files: [String!], $key: String) { sendMessage(conversationId: $id, text: $text, files: $files, idempotencyKey: $key) { message { id text status mediaCount author { __typename } media { identifier } } media { id identifier uploaded } } }';
 
 async function sendMessages(
@@ -15,7 +15,7 @@ async function sendMessages(
   count: number,
 ): Promise<void> {
   for (let index = 1; index <= count; index += 1)
-    await client.run(actor, SEND, { id: conversation, text: `${index}` });
+    await client.run(actor, SEND_MESSAGE, { id: conversation, text: `${index}` });
 }
 
 const PAGE =
@@ -52,7 +52,7 @@ test('messages are paged in both directions, newest last', async () => {
 test('a message and its files show their state after sending, upload and deletion', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, conversation: id } = await seedConversation(client);
-  const { sendMessage } = await client.run(ann, SEND, { id, files: ['a.png', 'b.png'], key: 'one' });
+  const { sendMessage } = await client.run(ann, SEND_MESSAGE, { id, files: ['a.png', 'b.png'], key: 'one' });
   expect(sendMessage).toMatchObject({
     message: { text: '', status: 'PENDING', mediaCount: 2, author: { __typename: 'User' } },
     media: [
@@ -60,7 +60,7 @@ test('a message and its files show their state after sending, upload and deletio
       { identifier: 'b.png', uploaded: false },
     ],
   });
-  expect(await client.run(ann, SEND, { id, text: 'repeated', key: 'one' })).toEqual({ sendMessage });
+  expect(await client.run(ann, SEND_MESSAGE, { id, text: 'repeated', key: 'one' })).toEqual({ sendMessage });
   const { uploadMedia } = await client.run(
     ann,
     'mutation ($id: ID!, $file: Upload!) { uploadMedia(mediaId: $id, file: $file) { uploaded uploadedAt size url message { status media { uploaded } } } }',
@@ -106,7 +106,7 @@ test('a message remains after its author’s account is deleted', async () => {
       id,
     },
   );
-  await client.run(bob, SEND, { id, text: 'Bye' });
+  await client.run(bob, SEND_MESSAGE, { id, text: 'Bye' });
   const { deleteAccount } = await client.run(
     bob,
     'mutation { deleteAccount(password: "correct horse") { email firstName circles { nodes { id } } isOnline } }',

@@ -6,7 +6,7 @@ import { seedConversation } from './seed-conversation.ts';
 
 const EVENTS =
   'subscription ($id: ID!, $after: Cursor) { conversationEvents(conversationId: $id, after: $after) { __typename cursor ... on MessageSent { message { text } } } }';
-const SEND =
+const SEND_MESSAGE =
   'mutation ($id: ID!, $text: String) { sendMessage(conversationId: $id, text: $text) { message { id } } }';
 
 const readNext = async (stream: AsyncGenerator<{ data?: unknown }>): Promise<ResponseData> => {
@@ -22,12 +22,12 @@ test('a subscription after the eventCursor of a query misses no event', async ()
     'query ($id: ID!) { conversation(id: $id) { eventCursor } }',
     { id },
   );
-  await client.run(bob, SEND, { id, text: 'meanwhile' });
+  await client.run(bob, SEND_MESSAGE, { id, text: 'meanwhile' });
   const stream = await client.subscribe(ann, EVENTS, { id, after: conversation.eventCursor });
   expect(await readNext(stream)).toMatchObject({ __typename: 'MessageSent', message: { text: 'meanwhile' } });
   const live = await readNext(stream);
   expect(live.__typename).toBe('StreamLive');
-  await client.run(bob, SEND, { id, text: 'live' });
+  await client.run(bob, SEND_MESSAGE, { id, text: 'live' });
   expect(await readNext(stream)).toMatchObject({ message: { text: 'live' } });
   await stream.return(undefined);
   const resumedStream = await client.subscribe(ann, EVENTS, { id, after: live.cursor });
