@@ -89,7 +89,7 @@ test('an event between the permission check and the join is delivered after the 
   client.emit('join_conversation', conversationRef);
   await joinOperation.started;
   fake.publish(createMessageSent('meanwhile'));
-  joinOperation.complete({ data: { conversationRef: { eventCursor: cursor } } });
+  joinOperation.complete({ data: { conversation: { eventCursor: cursor } } });
   expect(await client.next()).toBe(joinedReply);
   expect(textOf(await client.next())).toBe('meanwhile');
 });
@@ -100,7 +100,7 @@ test('an event before the permission check is not delivered', async () => {
   client.emit('join_conversation', conversationRef);
   await joinOperation.started;
   fake.publish(createMessageSent('known'));
-  joinOperation.complete({ data: { conversationRef: { eventCursor: fake.readCursor('conversation:12') } } });
+  joinOperation.complete({ data: { conversation: { eventCursor: fake.readCursor('conversation:12') } } });
   expect(await client.next()).toBe(joinedReply);
   fake.publish(createMessageSent('new'));
   expect(textOf(await client.next())).toBe('new');
@@ -114,7 +114,7 @@ test('a kick during the permission check rejects the join', async () => {
   await joinOperation.started;
   fake.publish(createKick(7));
   fake.publish(createMessageSent('secret'));
-  joinOperation.complete({ data: { conversationRef: { eventCursor: cursor } } });
+  joinOperation.complete({ data: { conversation: { eventCursor: cursor } } });
   expect(await client.next()).toBe('42["error","Vous ne faite pas partie de cette conversation"]');
   fake.publish(createMessageSent('secret'));
   expect(await client.request('unknown')).toEqual([]);
@@ -127,7 +127,7 @@ test('a kick before the permission check, followed by a new invitation, does not
   client.emit('join_conversation', conversationRef);
   await joinOperation.started;
   fake.publish(createKick(7));
-  joinOperation.complete({ data: { conversationRef: { eventCursor: fake.readCursor('conversation:12') } } });
+  joinOperation.complete({ data: { conversation: { eventCursor: fake.readCursor('conversation:12') } } });
   expect(await client.next()).toBe(joinedReply);
   fake.publish(createMessageSent('back'));
   expect(textOf(await client.next())).toBe('back');
@@ -334,7 +334,7 @@ test('frames held before a kick are delivered to a client that is readmitted whi
   fake.publish(createMessageSent('before the kick'));
   fake.publish(createKick(7));
   fake.publish(createMessageSent('secret'));
-  joinOperation.complete({ data: { conversationRef: { eventCursor: fake.readCursor('conversation:12') } } });
+  joinOperation.complete({ data: { conversation: { eventCursor: fake.readCursor('conversation:12') } } });
   expect(await client.next()).toBe(joinedReply);
   expect(textOf(await client.next())).toBe('before the kick');
   expect(await client.next()).toContain('"event":"kick"');

@@ -76,7 +76,7 @@ test('a room is received without gaps from the join to the leave or kick, and no
         if (!readsLate) await gate.wait();
         permissions.push(isGranted ? position : 'none');
         if (!isGranted) return { code: 'NOT_FOUND' };
-        return { data: { conversationRef: { eventCursor } } };
+        return { data: { conversation: { eventCursor } } };
       };
       const received = recordPackets(client);
       for (const [step, flushes] of steps) {
@@ -222,7 +222,7 @@ test('a login as another account receives nothing of the former rooms after its 
       const permissions = [readHead()];
       fake.operations['LegacyConversation'] = () => {
         permissions.push(readHead());
-        return { data: { conversationRef: { eventCursor: fake.readCursor(TOPIC) } } };
+        return { data: { conversation: { eventCursor: fake.readCursor(TOPIC) } } };
       };
       for (const [step, flushes] of steps) {
         if (step === 'publish') publishMessage();
