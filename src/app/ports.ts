@@ -67,6 +67,6 @@ export function createBridgePorts(
     conversationExists: async (id) => (await findConversationsById(deps, [id])).size > 0,
     executor: createExecutor(deps, engine),
     followSession: (session, onEnd) => followSession(deps, session, onEnd),
-    originAllowed: cors.isAllowed,
+    isOriginAllowed: cors.isAllowed,
   };
 }

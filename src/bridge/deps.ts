@@ -53,7 +53,7 @@ export interface BridgeDeps {
   /** Counts channel usage by day and account. */
   readonly usage: UsageLog;
   /** Whether the `Origin` of the request is allowed; true without one. */
-  originAllowed(request: IncomingMessage): boolean;
+  isOriginAllowed(request: IncomingMessage): boolean;
   /** Overrides of `DEFAULT_LIMITS`. */
   readonly limits?: Partial<ConnectionLimits>;
 }

@@ -48,9 +48,9 @@ export function createBridge(deps: BridgeDeps): Bridge {
     maxHttpBufferSize: limits.payloadBytes,
     transports: ['polling', 'websocket'],
     // CORS protects neither WebSockets nor JSONP: the origin is checked here as well.
-    allowRequest: (request, callback) => callback(null, !isClosing && deps.originAllowed(request)),
+    allowRequest: (request, callback) => callback(null, !isClosing && deps.isOriginAllowed(request)),
     cors: (request, callback) =>
-      callback(null, { origin: deps.originAllowed(request as IncomingMessage), credentials: true }),
+      callback(null, { origin: deps.isOriginAllowed(request as IncomingMessage), credentials: true }),
   });
   const io = new Server({ path: '/socket.io/', serveClient: false, parser });
   const rooms = createRooms({

@@ -177,6 +177,7 @@ test('a join that times out and is permitted after the close follows no topic', 
   expect(await client.next()).toBe('42["error","Erreur interne"]');
   await client.waitForClose();
   await waitUntil(() => [...fake.bridge.connections()].length === 0);
+  expect(fake.countFollowers('conversation:12')).toBe(1);
   permission.resolve({ data: { conversation: { eventCursor: fake.readCursor('conversation:12') } } });
   await waitUntil(() => fake.countFollowers('conversation:12') === 0);
 });

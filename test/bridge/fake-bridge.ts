@@ -208,7 +208,7 @@ export async function startFakeBridge(
     conversationExists: async () => true,
     usage: { retentionDays: 1, record: () => {}, read: () => Promise.reject(new Error('not faked')) },
     openStream: () => Promise.reject(new Error('not faked')),
-    originAllowed: ({ headers }) => headers.origin !== 'https://evil.example',
+    isOriginAllowed: ({ headers }) => headers.origin !== 'https://evil.example',
   };
 
   const bridge = createBridge(deps);

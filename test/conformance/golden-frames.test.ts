@@ -12,7 +12,7 @@ import { sendMessage } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 import { findViolation, rowOf } from './frame-shapes.ts';
-import { runMutation } from './run-mutation.ts';
+import { runMutation } from '../harness/run-mutation.ts';
 
 // The whole legacy wire as text: one scenario that triggers every row of the documentation. The tests run in order, and
 // share their clients. Ids are real, and differ between kinds. The last tests validate every received frame against the

@@ -5,7 +5,7 @@ import { startTestApp } from '../harness/app.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
-import { runMutation } from './run-mutation.ts';
+import { runMutation } from '../harness/run-mutation.ts';
 
 // The frames that legacy clients receive for the actions of GraphQL clients. golden-frames.test.ts has every frame
 // as text.

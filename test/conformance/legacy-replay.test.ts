@@ -7,7 +7,7 @@ import { openTestDatabase } from '../harness/database.ts';
 import { createAnnAndBob, sendMessage } from '../harness/ann-and-bob.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
-import { runMutation } from './run-mutation.ts';
+import { runMutation } from '../harness/run-mutation.ts';
 
 // `after_message_id` of `join_conversation` replays missed frames before new ones, each exactly once.
 

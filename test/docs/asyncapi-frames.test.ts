@@ -5,6 +5,7 @@ import { createCircle, createConversation, createDevice } from '../../src/testin
 import type { TestAccount, TestGateway } from '../../src/testing/index.ts';
 import { startTestApp } from '../harness/app.ts';
 import { sendMessage } from '../harness/ann-and-bob.ts';
+import { runMutation } from '../harness/run-mutation.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 import { readEventName } from './asyncapi-document.ts';
@@ -15,18 +16,6 @@ const listShapeNames = () =>
   emittedChannels.flatMap((channel) =>
     Object.keys(readShapes(channel)).map((shape) => `${channel}.${shape}`),
   );
-
-const runMutation = (account: TestAccount, field: string, variables: Record<string, unknown>) => {
-  const types: Record<string, string> = {
-    id: 'ID!',
-    email: 'String!',
-    name: 'String!',
-    text: 'String!',
-    is: 'Boolean!',
-  };
-  const declarations = Object.keys(variables).map((name) => `$${name}: ${types[name]}`);
-  return account.graphql.run(`mutation (${declarations.join(', ')}) { ${field} { id } }`, variables);
-};
 
 /** Connects a client that records the name of each received event. */
 async function connectListener(app: TestGateway, received: Set<string>): Promise<PacketSocket> {
@@ -80,9 +69,9 @@ test(
     await legacyClient.request('writing', { ...conversationPayload, is_writing: true });
 
     await using device = await createDevice(app, ann, circle);
-    await runMutation(ann, 'setDeviceAccess(conversationId: $id, allowed: $is)', {
+    await runMutation(ann, 'setDeviceAccess(conversationId: $id, allowed: $allowed)', {
       id: conversation.id,
-      is: true,
+      allowed: true,
     });
     await using deviceClient = await connectListener(app, received);
     await deviceClient.request('authenticate', { token: device.token });

@@ -1,6 +1,6 @@
 import { createCircle, createConversation, createDevice } from '../../../src/testing/index.ts';
 import type { Entity, TestAccount, TestGateway } from '../../../src/testing/index.ts';
-import { runMutation } from '../run-mutation.ts';
+import { runMutation } from '../../harness/run-mutation.ts';
 import type { Accounts } from './accounts.ts';
 import type { Driver, OpenDriver } from './drivers.ts';
 import { openObserver } from './observer.ts';
