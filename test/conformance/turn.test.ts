@@ -1,27 +1,27 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test, vi } from 'vitest';
 import { startTestApp } from '../harness/app.ts';
 import { isMissing, requireProgram } from '../harness/installed-programs.ts';
+import { findFreePort } from '../harness/ports.ts';
 
 const SECRET = 'a secret of the tests';
-const PORT = 34_780 + (process.pid % 1000);
 
 /** Starts coturn as operators do, with `use-auth-secret`, on the loopback interface only. */
 async function startTurnServer() {
+  const port = await findFreePort();
   const dir = await mkdtemp(join(tmpdir(), 'parley-turn-'));
   const config = join(dir, 'turn.conf');
   const settings = {
     'listening-ip': '127.0.0.1',
     'relay-ip': '127.0.0.1',
-    'listening-port': PORT,
-    'min-port': 49_160,
-    'max-port': 49_200,
+    'listening-port': port,
+    'min-port': 11_000,
+    'max-port': 11_999,
     'static-auth-secret': SECRET,
     realm: 'turn.test',
     pidfile: join(dir, 'turn.pid'),
@@ -36,9 +36,10 @@ async function startTurnServer() {
   const server = spawn(requireProgram('turnserver'), ['-c', config], { cwd: dir });
   const exit = once(server, 'exit');
   server.stdout.resume();
-  // coturn buffers its output, so only a connection shows that it is ready.
-  await vi.waitFor(() => connectTo(PORT), { timeout: 10_000 });
+  // coturn buffers its output, so only a STUN answer shows that it is ready.
+  await vi.waitFor(() => requestStun(port), { timeout: 20_000 });
   return {
+    port,
     async [Symbol.asyncDispose]() {
       server.kill('SIGKILL');
       await exit;
@@ -47,24 +48,20 @@ async function startTurnServer() {
   };
 }
 
-async function connectTo(port: number): Promise<void> {
-  const socket = createConnection({ port, host: '127.0.0.1' });
-  try {
-    await once(socket, 'connect');
-  } finally {
-    socket.destroy();
-  }
+async function requestStun(port: number): Promise<void> {
+  const args = ['-p', String(port), '127.0.0.1'];
+  await promisify(execFile)(requireProgram('turnutils_stunclient'), args, { timeout: 1000 });
 }
 
 /** Returns whether an allocation with these credentials relays packets to itself and back. */
-async function isRelayed(username: string, password: string): Promise<boolean> {
+async function isRelayed(port: number, username: string, password: string): Promise<boolean> {
   const args = [
     '-u',
     username,
     '-w',
     password,
     '-p',
-    String(PORT),
+    String(port),
     '-y',
     '-n',
     '3',
@@ -84,28 +81,31 @@ async function isRelayed(username: string, password: string): Promise<boolean> {
   }
 }
 
-describe.skipIf(isMissing('turnserver', 'turnutils_uclient'))('TURN credentials', () => {
-  test('are accepted by coturn, over either API, and only with the right secret', async () => {
-    await using _server = await startTurnServer();
-    await using app = await startTestApp({
-      env: { TURN_SECRET: `${SECRET},an older secret`, TURN_URLS: `turn:127.0.0.1:${PORT}` },
-    });
-    const ann = await app.createAccount();
-    const { webrtc } = await ann.graphql.run<{
-      webrtc: { credentials: { username: string; password: string } };
-    }>('{ webrtc { credentials { username password } } }');
-    const legacyClient = await ann.connectLegacy();
-    legacyClient.emit('webrtc_credentials');
-    const legacyCredentials = await legacyClient.expect<{ username: string; password: string }>(
-      'webrtc_config',
-    );
-    const { username, password } = webrtc.credentials;
-    const results = [
-      isRelayed(username, password),
-      isRelayed(legacyCredentials.username, legacyCredentials.password),
-      isRelayed(username, 'wrong'),
-      isRelayed(`9${username}`, password),
-    ];
-    expect(await Promise.all(results)).toEqual([true, true, false, false]);
-  }, 60_000);
-});
+describe.skipIf(isMissing('turnserver', 'turnutils_uclient', 'turnutils_stunclient'))(
+  'TURN credentials',
+  () => {
+    test('are accepted by coturn, over either API, and only with the right secret', async () => {
+      await using turnServer = await startTurnServer();
+      await using app = await startTestApp({
+        env: { TURN_SECRET: `${SECRET},an older secret`, TURN_URLS: `turn:127.0.0.1:${turnServer.port}` },
+      });
+      const ann = await app.createAccount();
+      const { webrtc } = await ann.graphql.run<{
+        webrtc: { credentials: { username: string; password: string } };
+      }>('{ webrtc { credentials { username password } } }');
+      const legacyClient = await ann.connectLegacy();
+      legacyClient.emit('webrtc_credentials');
+      const legacyCredentials = await legacyClient.expect<{ username: string; password: string }>(
+        'webrtc_config',
+      );
+      const { username, password } = webrtc.credentials;
+      const results = [
+        isRelayed(turnServer.port, username, password),
+        isRelayed(turnServer.port, legacyCredentials.username, legacyCredentials.password),
+        isRelayed(turnServer.port, username, 'wrong'),
+        isRelayed(turnServer.port, `9${username}`, password),
+      ];
+      expect(await Promise.all(results)).toEqual([true, true, false, false]);
+    }, 60_000);
+  },
+);

@@ -9,6 +9,7 @@ const finders = {
   faketime: () => findCommand('faketime'),
   nginx: () => findCommand('nginx'),
   turnserver: () => findCommand('turnserver'),
+  turnutils_stunclient: () => findCommand('turnutils_stunclient'),
   turnutils_uclient: () => findCommand('turnutils_uclient'),
   unshare: () => findUnshare(),
   script: () => findCommand('script'),
