@@ -1,5 +1,6 @@
 import { isIP, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
+import proxyAddr from 'proxy-addr';
 import { z } from 'zod';
 
 const MIN_SECRET_LENGTH = 16;
@@ -30,6 +31,16 @@ export const list = z.string().transform((text) => [
       .filter((item) => item !== ''),
   ),
 ]);
+
+/** Addresses and subnets of proxies. */
+export const proxies = list.superRefine((items, context) => {
+  try {
+    proxyAddr.compile(items);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    context.addIssue(`must list addresses or subnets such as 10.0.0.0/8 (${problem})`);
+  }
+});
 
 export const urlOf = (schemes: RegExp, example: string) =>
   z.string().refine((url) => schemes.test(url) && !/\s/.test(url), `must be one URL such as ${example}`);

@@ -7,6 +7,7 @@ import {
   onOff,
   oneOf,
   origins,
+  proxies,
   secrets,
   urlOf,
   wholeNumber,
@@ -110,6 +111,12 @@ export const VARIABLES = {
     default: '75000',
     description:
       'Keep-alive timeout of idle HTTP connections, in milliseconds; set it above that of a load balancer in front (often 60 s).',
+  },
+  TRUSTED_PROXIES: {
+    schema: proxies.default([]),
+    default: 'none: `X-Forwarded-For` is ignored',
+    description:
+      'Comma-separated addresses or subnets of the proxies in front, such as `10.0.0.0/8`, or `loopback`, `linklocal`, `uniquelocal`. Limits by address need it: without it all clients of a proxy count as one.',
   },
   CORS_ORIGINS: {
     schema: origins.optional(),

@@ -6,6 +6,7 @@ import * as media from '../domain/media.ts';
 import { followSession, openSession, renewSession } from '../domain/sessions.ts';
 import { openStream } from '../events/open-stream.ts';
 import { findToken, findTokenInRequest, firstOf } from '../gateway/bearer-token.ts';
+import { createAddressOf } from '../gateway/client-address.ts';
 import { createEngine } from '../gateway/execution/engine.ts';
 import { createExecutor } from '../gateway/execution/executor.ts';
 import { createFanOut } from '../gateway/execution/fan-out.ts';
@@ -40,6 +41,14 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
     }),
     formatError,
     metrics,
+    addressOf: createAddressOf({
+      trustedProxies: deps.config.TRUSTED_PROXIES,
+      onUntrustedProxy: (address) =>
+        deps.log.warn(
+          { address },
+          'a proxy that is not in TRUSTED_PROXIES forwards requests: limits by address count its clients as one',
+        ),
+    }),
     authenticate: (token) => accounts.authenticate(deps, token),
     openSession: (token) => openSession(deps, token),
     renewSession: (former, token) => renewSession(deps, former, token),
@@ -50,11 +59,12 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
 
 /** Creates what the bridge may call: it sees neither the schema nor the domain. */
 export function createBridgePorts(
-  { deps, engine, metrics, authenticate }: Ports,
+  { addressOf, deps, engine, metrics, authenticate }: Ports,
   cors: Cors,
 ): Omit<BridgeDeps, 'usage'> {
   const { config, log, tails, epoch, presence } = deps;
   return {
+    addressOf,
     config,
     log,
     metrics,

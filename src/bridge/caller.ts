@@ -18,6 +18,8 @@ import { openReplay } from './replay.ts';
 import type { RoomMember, Rooms } from './rooms.ts';
 
 export interface CallerOptions {
+  /** The client's address. */
+  readonly address: string;
   readonly deps: BridgeDeps;
   readonly rooms: Rooms;
   readonly queue: OutboundQueue;
@@ -55,8 +57,9 @@ export class ConnectionCaller implements Caller, RoomMember {
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,
   ): Promise<Data> {
+    const { address, deps } = this.#options;
     const session = this.#login?.session ?? null;
-    const { data, errors } = await this.#options.deps.executor.execute(document, variables, session);
+    const { data, errors } = await deps.executor.execute(document, variables, { session, address });
     const error = errors?.[0];
     if (error !== undefined)
       throw new DomainError((error.extensions['code'] ?? 'INTERNAL') as ErrorCode, error.message);

@@ -29,6 +29,8 @@ export type UsageLog = Pick<ChannelUsage, 'retentionDays' | 'record' | 'read'>;
 /** The dependencies of the bridge, passed in by `app.ts`. */
 export interface BridgeDeps {
   readonly config: Pick<Config, 'LEGACY_FORWARD_CHANNELS'>;
+  /** Returns the address of the client that sent the request. */
+  addressOf(request: IncomingMessage): string;
   readonly log: Logger;
   readonly metrics: BridgeMetrics;
   readonly tails: Tails;

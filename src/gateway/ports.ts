@@ -4,6 +4,7 @@ import type { Deps } from '../domain/deps.ts';
 import type { OpenedMedia, Upload } from '../domain/media.ts';
 import type { LiveSession } from '../domain/sessions.ts';
 import type { MediaId } from '../ids.ts';
+import type { AddressOf } from './client-address.ts';
 import type { Engine } from './execution/engine.ts';
 import type { FormatError } from './execution/format-error.ts';
 import type { DocumentResolver } from './execution/document-resolver.ts';
@@ -17,6 +18,7 @@ export interface Ports {
   readonly formatError: FormatError;
   readonly documentResolver: DocumentResolver;
   readonly metrics: Metrics;
+  readonly addressOf: AddressOf;
   /** Verifies a token for one request. Throws UNAUTHENTICATED. */
   authenticate(token: string): Promise<Session>;
   /** Verifies a token and follows its session until that is closed. Throws UNAUTHENTICATED. */

@@ -12,6 +12,8 @@ export interface Context {
   readonly deps: Deps;
   /** The caller's session; null without a valid token. */
   readonly session: Session | null;
+  /** The address of the caller's client; undefined where an execution is shared by several callers. */
+  readonly address: string | undefined;
   /** Aborted when the caller's connection or request ends, with an `EndReason` when the server ends it. */
   readonly signal: AbortSignal | undefined;
   /** Buffer budget shared by the streams of the connection; undefined if each stream has a budget of its own. */
@@ -46,6 +48,7 @@ export interface ContextOptions {
    * `MissingPerActorMarkError`.
    */
   readonly session: Session | null | 'shared';
+  readonly address?: string | undefined;
   readonly tokenProblem?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly budget?: BufferBudget | undefined;
@@ -60,6 +63,7 @@ export function createContext(options: ContextOptions): Context {
 
 /** A class, because every subscription holds one: an object with closures would take more memory. */
 class OperationContext implements Context {
+  readonly address: string | undefined;
   readonly signal: AbortSignal | undefined;
   readonly budget: BufferBudget | undefined;
   readonly resumeAfter: string | null;
@@ -78,6 +82,7 @@ class OperationContext implements Context {
     const {
       deps,
       session,
+      address,
       signal,
       budget,
       resumeAfter = null,
@@ -87,6 +92,7 @@ class OperationContext implements Context {
     } = options;
     this.#deps = deps;
     this.#session = session;
+    this.address = address;
     this.tokenProblem = tokenProblem;
     this.legacy = legacy;
     this.signal = signal;

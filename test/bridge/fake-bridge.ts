@@ -126,7 +126,7 @@ export async function startFakeBridge(
   const execute = async (
     document: TypedDocumentNode<unknown, never>,
     variables: Record<string, unknown>,
-    session: Session | null,
+    { session }: { readonly session: Session | null },
   ) => {
     const [definition] = document.definitions;
     const name = (definition !== undefined && 'name' in definition && definition.name?.value) || '';
@@ -147,6 +147,7 @@ export async function startFakeBridge(
       connectionEnds: { inc: ({ reason }) => void endReasons.push(reason) },
     },
     epoch: EPOCH,
+    addressOf: () => '127.0.0.1',
     limits,
     tails: {
       lag: () => 0,

@@ -11,12 +11,19 @@ export interface ExecutorResult<Data> {
   readonly errors?: readonly GraphQLError[] | undefined;
 }
 
+/** Who runs an operation in process. */
+export interface ExecutorCaller {
+  readonly session: Session | null;
+  /** The address of the client. */
+  readonly address: string;
+}
+
 /** Runs typed operations in process, with the permissions of a session. The bridge accesses the schema only through it. */
 export interface Executor {
   execute<Data, Variables extends Record<string, unknown>>(
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,
-    session: Session | null,
+    caller: ExecutorCaller,
   ): Promise<ExecutorResult<Data>>;
 }
 
@@ -25,12 +32,12 @@ export function createExecutor(deps: Deps, engine: Engine): Executor {
     async execute<Data>(
       document: TypedDocumentNode<Data, never>,
       variables: Record<string, unknown>,
-      session: Session | null,
+      { session, address }: ExecutorCaller,
     ) {
       const { data, errors } = await engine.execute({
         document,
         variables,
-        context: createContext({ deps, session, legacy: true }),
+        context: createContext({ deps, session, address, legacy: true }),
       });
       return { data, errors };
     },

@@ -25,6 +25,8 @@ export interface OperationOrigin {
   readonly transport: 'graphql-ws' | 'sse' | 'http';
   /** Unique in this process. */
   readonly id: string;
+  /** The client's address, as `AddressOf` returns it. */
+  readonly address: string;
   /** The reason why the connection ends; undefined while it is open. */
   readonly endReason: ConnectionEnd | undefined;
 }

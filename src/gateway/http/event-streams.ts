@@ -55,7 +55,7 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
     const logFields = { connection: connection.id, ...TRANSPORT, account };
     const openedAt = performance.now();
     connections.add(connection);
-    log.debug(logFields, 'connection opened');
+    log.debug({ ...logFields, address: connection.address }, 'connection opened');
     stack.defer(() => {
       connections.delete(connection);
       const reason = connection.endReason ?? 'CLIENT';
@@ -89,6 +89,7 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
         tokenProblem,
         signal: connection.endController.signal,
         budget: connection.budget,
+        address: connection.address,
         resumeAfter: request.headers.get('last-event-id'),
       });
       const result = await engine.subscribe({
@@ -109,7 +110,11 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
     async open(sseRequest, operation) {
       const { request } = sseRequest;
       connectionCount += 1;
-      const connection = new SseConnection(`sse-${connectionCount}`, drainSignal);
+      const connection = new SseConnection(
+        `sse-${connectionCount}`,
+        ports.addressOf(sseRequest.req),
+        drainSignal,
+      );
       byRequest.set(request, connection);
       const { receiver } = connection;
       const result = await openWhenAvailable(() =>
@@ -127,6 +132,7 @@ export function createEventStreams(ports: Ports, drainSignal: AbortSignal): Even
 class SseConnection implements OperationOrigin {
   readonly id: string;
   readonly transport = 'sse';
+  readonly address: string;
   readonly receiver: EventStreamReceiver;
   readonly budget: BufferBudget = new BufferBudget();
   /** Aborted, with the reason, when the server ends the subscription with an error. */
@@ -135,8 +141,9 @@ class SseConnection implements OperationOrigin {
   readonly closeSignal: AbortSignal;
   readonly #closeController = new AbortController();
 
-  constructor(id: string, drainSignal: AbortSignal) {
+  constructor(id: string, address: string, drainSignal: AbortSignal) {
     this.id = id;
+    this.address = address;
     this.receiver = createEventStreamReceiver(id);
     this.closeSignal = AbortSignal.any([this.#closeController.signal, drainSignal]);
   }

@@ -38,7 +38,9 @@ export async function executeMultipart(
   ports.metrics.operations.inc({ transport: 'http' });
   try {
     const { session = null, tokenProblem } = await identify(findTokenInRequest(request), ports.authenticate);
-    const context = createContext({ deps: ports.deps, session, tokenProblem });
+    const origin = originOf(request);
+    const { address } = origin;
+    const context = createContext({ deps: ports.deps, session, address, tokenProblem });
     const result = await receiveFile(request, async (file) => {
       const { operationName, variables, ...documentRequest } = readOperation(file);
       const document = ports.engine.parse(ports.documentResolver.resolveText(documentRequest) ?? '');
@@ -51,7 +53,7 @@ export async function executeMultipart(
         operationName,
         variables,
         context,
-        origin: originOf(request),
+        origin,
       });
       return rejectWithoutLogin(executed, { document, operationName, context });
     });

@@ -25,7 +25,7 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
   const drainController = new AbortController();
   // Every event stream listens; the default limit would print a warning.
   setMaxListeners(0, drainController.signal);
-  const originOf = createOperationOrigins();
+  const originOf = createOperationOrigins(ports.addressOf);
   const yoga = createYoga<ServerContext>({
     schema: ports.engine.schema,
     plugins: [createYogaPlugin(ports, createEventStreams(ports, drainController.signal), originOf)],

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { AddressOf } from '../client-address.ts';
 import type { OperationOrigin } from '../execution/operation.ts';
 
 export type OriginOf = (request: IncomingMessage) => OperationOrigin;
@@ -8,15 +9,17 @@ export type OriginOf = (request: IncomingMessage) => OperationOrigin;
  * Returns a function that finds the origin of an operation over HTTP with a single response. Requests that share a TCP
  * connection share its id; behind a proxy, that is the proxy's connection.
  */
-export function createOperationOrigins(): OriginOf {
-  const bySocket = new WeakMap<Socket, OperationOrigin>();
+export function createOperationOrigins(addressOf: AddressOf): OriginOf {
+  const ids = new WeakMap<Socket, string>();
   let connectionCount = 0;
-  return ({ socket }) => {
-    const known = bySocket.get(socket);
-    if (known !== undefined) return known;
-    connectionCount += 1;
-    const origin = { transport: 'http', id: `http-${connectionCount}`, endReason: undefined } as const;
-    bySocket.set(socket, origin);
-    return origin;
+  return (request) => {
+    const { socket } = request;
+    let id = ids.get(socket);
+    if (id === undefined) {
+      connectionCount += 1;
+      id = `http-${connectionCount}`;
+      ids.set(socket, id);
+    }
+    return { transport: 'http', id, address: addressOf(request), endReason: undefined };
   };
 }

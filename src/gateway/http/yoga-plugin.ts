@@ -51,9 +51,11 @@ export function createYogaPlugin(
     const { request, req, ...operation } = operationOf(args);
     try {
       const { session = null, tokenProblem } = await identify(findTokenInRequest(req), ports.authenticate);
-      const context = createContext({ deps, session, tokenProblem, signal: request.signal });
+      const origin = originOf(req);
+      const { address } = origin;
+      const context = createContext({ deps, session, address, tokenProblem, signal: request.signal });
       const { document, operationName } = operation;
-      const result = await engine.execute({ ...operation, context, origin: originOf(req) });
+      const result = await engine.execute({ ...operation, context, origin });
       return rejectWithoutLogin(result, { document, operationName, context });
     } catch (error) {
       return { errors: [formatError(error)] };

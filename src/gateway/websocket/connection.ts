@@ -67,6 +67,7 @@ export interface WebSocketConnection extends OperationOrigin {
 /** Creates the state of a connection. `handle` passes a received frame to graphql-ws. */
 export function createConnection(
   id: string,
+  address: string,
   socket: WebSocket,
   stream: Duplex,
   handle: (text: string) => Promise<void>,
@@ -76,6 +77,7 @@ export function createConnection(
   setMaxListeners(0, controller.signal);
   const connection: WebSocketConnection = {
     id,
+    address,
     transport: 'graphql-ws',
     socket,
     stream,

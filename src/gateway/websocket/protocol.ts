@@ -132,6 +132,7 @@ async function createOperationContext(
   return createContext({
     deps: ports.deps,
     session,
+    address: connection.address,
     tokenProblem: connection.tokenProblem ?? found?.problem,
     signal,
     budget: connection.budget,

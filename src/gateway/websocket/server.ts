@@ -51,11 +51,11 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     let handle = async (_text: string): Promise<void> => undefined;
     connectionCount += 1;
     const id = `ws-${connectionCount}`;
-    const connection = createConnection(id, socket, stream, (text) => handle(text));
+    const connection = createConnection(id, ports.addressOf(request), socket, stream, (text) => handle(text));
     connection.upgradeToken = findTokenInUpgrade(request);
     connections.add(connection);
     metrics.connections.inc(TRANSPORT);
-    log.debug({ connection: id, ...TRANSPORT }, 'connection opened');
+    log.debug({ connection: id, ...TRANSPORT, address: connection.address }, 'connection opened');
     const stopPings = keepAlive(socket, () => {
       connection.endReason ??= 'SILENT';
       socket.terminate();
