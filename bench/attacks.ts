@@ -1,0 +1,152 @@
+// Measures what an honest client notices, and what the process holds, while strangers and accounts attack the server.
+// `node bench/attacks.ts [NAME...]`; ATTACK_SECONDS (10) is the duration of each, DATABASE_URL the database.
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { Agent, request as httpRequest } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { percentile } from './measure.ts';
+import { record } from './results.ts';
+import type { Row } from './results.ts';
+import { print, startServer } from './server.ts';
+import type { Server } from './server.ts';
+
+const ATTACKER = new URL('attacker.ts', import.meta.url).pathname;
+const SECONDS = Number(process.env['ATTACK_SECONDS'] ?? 10);
+const QUIET_SECONDS = 4;
+const PASSWORD = 'an honest password';
+const PROBE_INTERVAL_MS = 50;
+const LOGIN_INTERVAL_MS = 1_000;
+const ATTACKING_ACCOUNTS = 12;
+
+const agent = new Agent({ keepAlive: true });
+
+interface Reply {
+  readonly data?: { readonly token?: { readonly token: string } } | null;
+  readonly errors?: readonly { readonly extensions?: { readonly code?: string } }[];
+}
+
+async function post(url: string, query: string, token?: string): Promise<Reply> {
+  const request = httpRequest(`${url}/graphql`, {
+    method: 'POST',
+    agent,
+    headers: {
+      'content-type': 'application/json',
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    },
+  });
+  request.end(JSON.stringify({ query }));
+  const [response] = (await once(request, 'response')) as [AsyncIterable<Buffer>];
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk);
+  return JSON.parse(Buffer.concat(chunks).toString()) as Reply;
+}
+
+async function signUp(url: string, email: string): Promise<string> {
+  const reply = await post(
+    url,
+    `mutation { token: createAccount(input: { email: "${email}", password: "${PASSWORD}", firstName: "A", lastName: "B" }) { token } }`,
+  );
+  const token = reply.data?.token?.token;
+  if (token === undefined) throw new Error(`No account was created: ${JSON.stringify(reply)}`);
+  return token;
+}
+
+interface Honest {
+  readonly latencies: number[];
+  readonly logins: number[];
+  failedRequests: number;
+  failedLogins: number;
+}
+
+/** Runs an honest client and honest logins for a time. */
+async function runHonest(url: string, token: string, seconds: number): Promise<Honest> {
+  const honest: Honest = { latencies: [], logins: [], failedRequests: 0, failedLogins: 0 };
+  const endsAt = performance.now() + seconds * 1000;
+  const pending: Promise<void>[] = [];
+  const query = async (): Promise<void> => {
+    const startedAt = performance.now();
+    const reply = await post(url, '{ me { __typename } }', token).catch(() => undefined);
+    honest.latencies.push(performance.now() - startedAt);
+    if (reply?.errors !== undefined || reply === undefined) honest.failedRequests += 1;
+  };
+  const login = async (): Promise<void> => {
+    const startedAt = performance.now();
+    const mutation = `mutation { token: login(email: "honest@example.com", password: "${PASSWORD}") { token } }`;
+    const reply = await post(url, mutation).catch(() => undefined);
+    honest.logins.push(performance.now() - startedAt);
+    if (reply?.data?.token === undefined) honest.failedLogins += 1;
+  };
+  for (let round = 0; performance.now() < endsAt; round += 1) {
+    pending.push(query());
+    if ((round * PROBE_INTERVAL_MS) % LOGIN_INTERVAL_MS === 0) pending.push(login());
+    await sleep(PROBE_INTERVAL_MS);
+  }
+  await Promise.all(pending);
+  return honest;
+}
+
+const p99 = ({ latencies }: Honest): number =>
+  percentile(
+    latencies.toSorted((a, b) => a - b),
+    0.99,
+  );
+
+async function measureAttack(server: Server, name: string): Promise<Row> {
+  const { url } = server;
+  const honestToken = await signUp(url, 'honest@example.com');
+  const tokens: string[] = [];
+  for (let index = 0; index < ATTACKING_ACCOUNTS; index += 1)
+    tokens.push(await signUp(url, `attacker${index}@example.com`));
+  const quiet = await runHonest(url, honestToken, QUIET_SECONDS);
+  const rest = await server.probe.memory();
+  const attacker = spawn(process.execPath, [ATTACKER, name, url, ...tokens], { stdio: 'inherit' });
+  const exited = once(attacker, 'exit');
+  const attacked = await runHonest(url, honestToken, SECONDS);
+  const held = await server.probe.memory();
+  attacker.kill('SIGKILL');
+  await exited;
+  await sleep(2_000);
+  const after = await server.probe.memory();
+  const mb = (bytes: number): number => bytes / 1024 / 1024;
+  return {
+    attack: name,
+    quietP99Ms: p99(quiet),
+    attackedP99Ms: p99(attacked),
+    failedRequests: attacked.failedRequests,
+    slowestLoginMs: Math.max(...attacked.logins),
+    failedLogins: attacked.failedLogins,
+    heldMb: mb(held.used - rest.used),
+    residentMb: mb(held.resident - rest.resident),
+    heldAfterMb: mb(after.used - rest.used),
+  };
+}
+
+const { stdout } = await promisify(execFile)(process.execPath, [ATTACKER, '--list']);
+const wanted = process.argv.slice(2);
+const names = stdout
+  .trim()
+  .split('\n')
+  .filter((name) => wanted.length === 0 || wanted.includes(name));
+print(`Each attack for ${SECONDS} s, with one honest client of 20 requests a second and a login a second\n`);
+print('attack                   p99 quiet  attacked  failed  login max  failed   held MB  resident  after');
+const rows: Row[] = [];
+for (const name of names) {
+  const dataDir = await mkdtemp(join(tmpdir(), 'parley-attacks-'));
+  try {
+    await using server = await startServer(dataDir, { RATE_LIMITS: 'on', LOG_LEVEL: 'error' });
+    const row = await measureAttack(server, name);
+    rows.push(row);
+    const cells = Object.values(row)
+      .slice(1)
+      .map((value) => Number(value).toFixed(0).padStart(9));
+    print(`${name.padEnd(24)} ${cells.join(' ')}`);
+  } finally {
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
+await record('attacks', rows);
