@@ -145,6 +145,9 @@ for (const name of names) {
       .slice(1)
       .map((value) => Number(value).toFixed(0).padStart(9));
     print(`${name.padEnd(24)} ${cells.join(' ')}`);
+  } catch (error) {
+    process.exitCode = 1;
+    print(`${name.padEnd(24)} the server failed: ${String(error)}`);
   } finally {
     await rm(dataDir, { recursive: true, force: true });
   }
