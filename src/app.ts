@@ -12,7 +12,7 @@ import type { Database } from './db/database.ts';
 import { DEMO_PASSWORD, isDemoAllowed } from './domain/demo-policy.ts';
 import { seedDemo } from './domain/demo.ts';
 import type { Deps } from './domain/deps.ts';
-import { createCors } from './gateway/http/cors.ts';
+import { createHttpPolicy } from './gateway/http/policy.ts';
 import { createGraphqlHttp } from './gateway/http/graphql.ts';
 import { createHealth } from './gateway/http/health.ts';
 import { mediaRoutes } from './gateway/http/media.ts';
@@ -92,13 +92,13 @@ async function serve(
 ): Promise<Pick<App, 'url' | 'address' | 'port'>> {
   const { config, log } = deps;
   const ports = await createPorts(deps, metrics);
-  const cors = createCors(config.CORS_ORIGINS);
+  const policy = createHttpPolicy(config);
   const bridge = createBridge({
-    ...createBridgePorts(ports, cors),
+    ...createBridgePorts(ports, policy.cors),
     usage: channelUsage,
     limits: legacyLimits,
   });
-  const graphqlHttp = createGraphqlHttp(ports);
+  const graphqlHttp = createGraphqlHttp(ports, policy.cors);
   const graphqlSockets = createGraphqlSockets(ports);
   const health = createHealth({ ...healthChecks, log });
   const routes: Route[] = [
@@ -109,15 +109,21 @@ async function serve(
       handle: graphqlHttp.handle,
       upgrade: graphqlSockets.handleUpgrade,
     },
-    { path: '/socket.io/', handle: bridge.handleRequest, upgrade: bridge.handleUpgrade, ownCors: true },
+    {
+      path: '/socket.io/',
+      handle: bridge.handleRequest,
+      upgrade: bridge.handleUpgrade,
+      ownCors: true,
+      isEmbeddable: true,
+    },
     ...mediaRoutes(ports),
     ...health.routes,
-    { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle },
-    { path: '/legacy-report', methods: ['GET', 'HEAD'], handle: bridge.handleReport },
+    { path: '/metrics', methods: ['GET', 'HEAD'], handle: metrics.handle, isForOperators: true },
+    { path: '/legacy-report', methods: ['GET', 'HEAD'], handle: bridge.handleReport, isForOperators: true },
   ];
   const http = createHttpServer(
     routes,
-    cors,
+    policy,
     timeoutsFor(config.KEEP_ALIVE_MS, config.MAX_UPLOAD_BYTES),
     log,
   );

@@ -122,7 +122,17 @@ export const VARIABLES = {
     schema: origins.optional(),
     default: 'any origin is allowed (reflected)',
     description:
-      'Comma-separated origins allowed on HTTP, WebSocket and Engine.IO, such as `https://app.example.com`, `capacitor://localhost` or `null`; `*` allows any.',
+      'Comma-separated origins allowed on HTTP, WebSocket and Engine.IO, such as `https://app.example.com`, `capacitor://localhost` or `null`; `*` allows any. Requests under another `Host` are refused: list the public origin of the gateway, too.',
+  },
+  ADMIN_TOKEN: {
+    schema: z
+      .string()
+      .regex(/^[\x21-\x7e]+$/, 'must be ASCII without spaces')
+      .min(16, 'must have at least 16 characters')
+      .optional(),
+    default: 'none: the routes of operators exist only where `HOST` is a loopback address',
+    description:
+      'Bearer token for `/metrics` and `/legacy-report`, which need it unless `HOST` is a loopback address and no proxy forwarded the request.',
   },
   PRESENCE_GRACE_MS: {
     schema: wholeNumber(0, 3_600_000).default(5000),

@@ -4,7 +4,7 @@ import { unquote, withoutBrackets } from './config-parsers.ts';
 import { VARIABLES } from './config-variables.ts';
 
 /** Not unquoted: nodes must agree on a secret byte for byte, however it is passed to each. */
-const VERBATIM: readonly string[] = ['AUTH_SECRET', 'AUTH_DEVICE_SECRET'];
+const VERBATIM: readonly string[] = ['AUTH_SECRET', 'AUTH_DEVICE_SECRET', 'ADMIN_TOKEN'];
 
 /** The configuration, read once at startup. Field names are those of the environment variables. */
 export type Config = {

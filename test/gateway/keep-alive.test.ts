@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { createHttpServer, timeoutsFor } from '../../src/gateway/http/server.ts';
-import { createCors } from '../../src/gateway/http/cors.ts';
+import { createHttpPolicy } from '../../src/gateway/http/policy.ts';
+import { readConfig } from '../../src/config.ts';
 import type { Route } from '../../src/gateway/http/router.ts';
 import { createLogger } from '../../src/log.ts';
 import { startTestApp } from '../harness/app.ts';
@@ -65,7 +66,7 @@ test('a response in flight when the server stops has `Connection: close`', async
   const timeouts = timeoutsFor(75_000, 1);
   const { server, close } = createHttpServer(
     [slowRoute],
-    createCors(undefined),
+    createHttpPolicy(readConfig({})),
     timeouts,
     createLogger('silent'),
   );
@@ -90,7 +91,7 @@ test('a client that stops reading its response is disconnected, and one that rea
   const timeouts = { ...timeoutsFor(75_000, 1), stalledMs: 300 };
   const { server, destroyConnections } = createHttpServer(
     [bigRoute],
-    createCors(undefined),
+    createHttpPolicy(readConfig({})),
     timeouts,
     createLogger('silent'),
   );

@@ -4,6 +4,8 @@ import { parseOrigin } from '../../config-parsers.ts';
 export interface Cors {
   /** Whether a request from its `Origin` may be served; true without one, as native apps send none. */
   isAllowed(request: IncomingMessage): boolean;
+  /** Whether a request is from no browser, from our own page, or from a page of a listed origin. */
+  isTrusted(request: IncomingMessage): boolean;
   /** Sets the CORS headers of a response, and of a preflight those for the methods. */
   setHeaders(request: IncomingMessage, response: ServerResponse, methods: readonly string[]): void;
 }
@@ -36,16 +38,22 @@ export function createCors(origins: readonly string[] | undefined): Cors {
   };
   return {
     isAllowed,
+    isTrusted(request) {
+      const { host, origin, 'sec-fetch-site': site } = request.headers;
+      if (allowed !== undefined) return isAllowed(request);
+      if (origin !== undefined && origin !== '') return isSameHost(parseOrigin(origin) ?? '', host);
+      return site === undefined || site === 'same-origin' || site === 'none';
+    },
     setHeaders(request, response, methods) {
       const { headers, method } = request;
       // Also without `Origin`: otherwise a cache could serve this response, without CORS headers, to a page.
-      response.setHeader('vary', 'Origin');
+      response.appendHeader('vary', 'Origin');
       if (headers.origin === undefined || headers.origin === '' || !isAllowed(request)) return;
       response.setHeader('access-control-allow-origin', headers.origin);
       if (allowed !== undefined) response.setHeader('access-control-allow-credentials', 'true');
       response.setHeader('access-control-expose-headers', EXPOSED_HEADERS);
       if (method !== 'OPTIONS') return;
-      response.setHeader('vary', 'Origin, Access-Control-Request-Headers');
+      response.appendHeader('vary', 'Access-Control-Request-Headers');
       response.setHeader('access-control-allow-methods', [...methods, 'OPTIONS'].join(', '));
       const requested = headers['access-control-request-headers'];
       response.setHeader('access-control-allow-headers', requested ?? DEFAULT_HEADERS);

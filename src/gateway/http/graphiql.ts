@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Config } from '../../config.ts';
 import { DEFAULT_QUERY, PERSISTED_ONLY } from './graphiql-default-query.ts';
 import { createBufferContent, sendContent } from './send-content.ts';
 import type { FileContent } from './send-content.ts';
+import { contentSecurityPolicy } from './response-headers.ts';
 
 /**
  * Creates the handler of the GraphiQL page. The page has 9 MB: it is rendered at the first request, all responses share
@@ -34,9 +36,24 @@ async function renderPage({ OPERATIONS }: Config): Promise<FileContent> {
     // `defaultQuery` alone leaves an empty tab in a browser that has stored tabs of an earlier visit.
     query: defaultQuery,
   } as const;
-  return createBufferContent(Buffer.from(renderGraphiQL(page)), {
+  const html = renderGraphiQL(page);
+  return createBufferContent(Buffer.from(html), {
     'content-type': 'text/html; charset=utf-8',
     'cache-control': 'private, no-cache',
-    'x-content-type-options': 'nosniff',
+    'content-security-policy': contentSecurityPolicy([
+      `script-src ${hashesOfScripts(html).join(' ')}`,
+      // The editor inserts styles, embeds its fonts and images, and runs its workers from blobs.
+      "style-src 'unsafe-inline'",
+      'worker-src blob:',
+      'font-src data:',
+      "img-src 'self' data:",
+      "connect-src 'self' ws: wss:",
+    ]),
   });
 }
+
+/** Returns a CSP source for each inline script, so that no other script runs. */
+const hashesOfScripts = (html: string): string[] =>
+  [...html.matchAll(/<script[^>]*>([^]*?)<\/script>/g)].map(
+    ([, script = '']) => `'sha256-${createHash('sha256').update(script).digest('base64')}'`,
+  );

@@ -5,12 +5,14 @@ import { isGraphiqlOn } from '../../config.ts';
 import type { EndReason } from '../../errors.ts';
 import type { Ports } from '../ports.ts';
 import { acceptsHtml, negotiate } from './content-negotiation.ts';
+import type { Cors } from './cors.ts';
 import { createEventStreams } from './event-streams.ts';
 import { createGraphiqlHandler } from './graphiql.ts';
 import { executeMultipart } from './graphql-multipart.ts';
 import { isMultipart } from './multipart.ts';
 import { createOperationOrigins } from './operation-origin.ts';
 import { drainRequest, sendHttpError } from './respond.ts';
+import { isUnpreflighted, PREFLIGHT_REQUIRED } from './preflight.ts';
 import { createYogaPlugin } from './yoga-plugin.ts';
 import type { ServerContext } from './yoga-plugin.ts';
 
@@ -21,7 +23,7 @@ export interface GraphqlHttp {
 }
 
 /** Creates the handler of GraphQL over HTTP, with Server-Sent Events for subscriptions and GraphiQL for browsers. */
-export function createGraphqlHttp(ports: Ports): GraphqlHttp {
+export function createGraphqlHttp(ports: Ports, cors: Cors): GraphqlHttp {
   const drainController = new AbortController();
   // Every event stream listens; the default limit would print a warning.
   setMaxListeners(0, drainController.signal);
@@ -44,6 +46,12 @@ export function createGraphqlHttp(ports: Ports): GraphqlHttp {
   const sendGraphiql = isGraphiqlOn(config) ? createGraphiqlHandler(config) : undefined;
   return {
     async handle(request, response) {
+      // GET has a page or a result, and the result of one token or another.
+      response.appendHeader('vary', 'Accept, Authorization');
+      if (isUnpreflighted(request) && !cors.isTrusted(request)) {
+        drainRequest(request);
+        return sendHttpError(response, PREFLIGHT_REQUIRED);
+      }
       if (request.method === 'POST' && isMultipart(request))
         return executeMultipart(ports, originOf, request, response);
       const error = negotiate(request);

@@ -41,11 +41,13 @@ export function createHealth({ pingDatabase, isClusterConnected, log }: HealthOp
       {
         path: '/healthz',
         methods,
+        anyHost: true,
         handle: (_request, response) => sendJson(response, 200, { state: 'alive' }),
       },
       {
         path: '/readyz',
         methods,
+        anyHost: true,
         async handle(_request, response) {
           const { status, state } = await readiness();
           sendJson(response, status, { state });

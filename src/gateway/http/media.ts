@@ -9,6 +9,7 @@ import { codeOf } from '../execution/format-error.ts';
 import type { Ports } from '../ports.ts';
 import { identify } from '../identity.ts';
 import { pathOf } from './request-head.ts';
+import { contentSecurityPolicy } from './response-headers.ts';
 import type { Route } from './router.ts';
 import { NoFileError, receiveFile } from './multipart.ts';
 import { drainRequest, sendJson } from './respond.ts';
@@ -41,6 +42,7 @@ export function mediaRoutes(ports: Ports): Route[] {
     {
       path: DOWNLOADS,
       methods: ['GET', 'HEAD'],
+      isEmbeddable: true,
       handle: (request, response) => download(ports, request, response),
     },
   ];
@@ -100,8 +102,7 @@ function contentOf({ media, version, size, contentType, read }: OpenedMedia): Fi
       'content-disposition': dispositionOf(`${media.filename ?? 'file'}${media.extension ?? ''}`, type),
       // Caches must revalidate: read access can end at any time.
       'cache-control': 'private, no-cache',
-      'x-content-type-options': 'nosniff',
-      'content-security-policy': "sandbox; default-src 'none'",
+      'content-security-policy': `sandbox; ${contentSecurityPolicy([])}`,
     },
     read,
   };

@@ -23,10 +23,14 @@ export const sendHttpError = (response: ServerResponse, error: HttpErrorResponse
   sendJson(response, error.status, bodyOf(error));
 
 /** Encodes the response as text, for an upgrade request, which has no `ServerResponse`. */
-export function encodeHttpError(error: HttpErrorResponse): string {
+export function encodeHttpError(
+  error: HttpErrorResponse,
+  headers: Readonly<Record<string, string>> = {},
+): string {
   const body = JSON.stringify(bodyOf(error));
   return [
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     'Connection: close',
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,

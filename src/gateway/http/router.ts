@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Cors } from './cors.ts';
+import type { HttpPolicy } from './policy.ts';
 import { encodingOf, normalizeHead, pathOf } from './request-head.ts';
 import { encodeHttpError, drainRequest, sendHttpError } from './respond.ts';
 import type { HttpErrorResponse } from './respond.ts';
+import { setHeaders } from './response-headers.ts';
 
 /** The handlers of one path or, if it ends in `/`, of all paths below it. */
 export interface Route {
@@ -13,6 +14,12 @@ export interface Route {
   upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Whether the handler sets the CORS headers itself. */
   readonly ownCors?: boolean;
+  /** Whether only operators may request it (`createOperatorAccess`), and no page of another origin. */
+  readonly isForOperators?: boolean;
+  /** Whether it responds under any `Host`: load balancers check the health of nodes by names of their own. */
+  readonly anyHost?: boolean;
+  /** Whether pages of other origins may embed the responses without CORS, as scripts or images. */
+  readonly isEmbeddable?: boolean;
 }
 
 export interface Router {
@@ -22,8 +29,12 @@ export interface Router {
 
 const ALL_METHODS = ['GET', 'HEAD', 'POST'];
 
-/** Creates a router to the first route that matches the path. Rejects requests that no route serves. */
-export function createRouter(routes: readonly Route[], cors: Cors): Router {
+/**
+ * Creates a router to the first route that matches the path. Rejects requests that no route serves or the policy forbids,
+ * and sets the headers that every response has.
+ */
+export function createRouter(routes: readonly Route[], policy: HttpPolicy): Router {
+  const { cors } = policy;
   const find = (request: IncomingMessage): Route | undefined => {
     const path = pathOf(request);
     return routes.find(
@@ -34,10 +45,24 @@ export function createRouter(routes: readonly Route[], cors: Cors): Router {
   };
   return {
     async handle(request, response) {
-      if (!normalizeHead(request)) return sendHttpError(response, MALFORMED_HOST);
-      const route = find(request);
+      const isWellFormed = normalizeHead(request);
+      setHeaders(response, policy.securityHeadersOf(request));
+      if (!isWellFormed) return sendHttpError(response, MALFORMED_HOST);
+      const found = find(request);
+      const access = found?.isForOperators === true ? policy.operatorAccess(request) : 'allowed';
+      const route = access === 'hidden' ? undefined : found;
       const methods = route?.methods ?? ALL_METHODS;
-      if (route?.ownCors !== true) cors.setHeaders(request, response, methods);
+      if (route?.isEmbeddable === true) response.setHeader('cross-origin-resource-policy', 'cross-origin');
+      if (route?.anyHost !== true && !policy.isHostAllowed(request)) {
+        drainRequest(request);
+        return sendHttpError(response, HOST_NOT_ALLOWED);
+      }
+      if (route?.ownCors !== true && route?.isForOperators !== true)
+        cors.setHeaders(request, response, methods);
+      if (access === 'refused') {
+        drainRequest(request);
+        return sendHttpError(response, OPERATOR_TOKEN_REQUIRED);
+      }
       const encoding = encodingOf(request);
       if (encoding !== undefined) {
         drainRequest(request);
@@ -62,20 +87,21 @@ export function createRouter(routes: readonly Route[], cors: Cors): Router {
       return route.handle(request, response);
     },
     upgrade(request, socket, head) {
-      if (!normalizeHead(request)) return rejectUpgrade(socket, MALFORMED_HOST);
+      const isWellFormed = normalizeHead(request);
+      const reject = (error: HttpErrorResponse): void => {
+        // Destroyed after the response: the client may never end its half of the connection.
+        socket.end(encodeHttpError(error, policy.securityHeadersOf(request)), () => socket.destroy());
+      };
+      if (!isWellFormed) return reject(MALFORMED_HOST);
       const route = find(request);
-      if (route?.upgrade === undefined) return rejectUpgrade(socket, PATH_NOT_FOUND);
-      if (!cors.isAllowed(request)) return rejectUpgrade(socket, ORIGIN_NOT_ALLOWED);
+      if (route?.upgrade === undefined) return reject(PATH_NOT_FOUND);
+      if (!policy.isHostAllowed(request)) return reject(HOST_NOT_ALLOWED);
+      if (!cors.isAllowed(request)) return reject(ORIGIN_NOT_ALLOWED);
       // `ws` and Engine.IO compare the whole header, which may list several protocols.
       request.headers.upgrade = 'websocket';
       route.upgrade(request, socket, head);
     },
   };
-}
-
-function rejectUpgrade(socket: Duplex, error: HttpErrorResponse): void {
-  // Destroyed after the response: the client may never end its half of the connection.
-  socket.end(encodeHttpError(error), () => socket.destroy());
 }
 
 const MALFORMED_HOST: HttpErrorResponse = {
@@ -88,6 +114,18 @@ export const PATH_NOT_FOUND: HttpErrorResponse = {
   status: 404,
   code: 'NOT_FOUND',
   message: 'No resource at this path.',
+};
+
+const HOST_NOT_ALLOWED: HttpErrorResponse = {
+  status: 403,
+  code: 'FORBIDDEN',
+  message: 'This host is not a name of this gateway: list its origin in CORS_ORIGINS.',
+};
+
+const OPERATOR_TOKEN_REQUIRED: HttpErrorResponse = {
+  status: 401,
+  code: 'UNAUTHENTICATED',
+  message: 'Send `Authorization: Bearer <ADMIN_TOKEN>`.',
 };
 
 const ORIGIN_NOT_ALLOWED: HttpErrorResponse = {

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from '../../log.ts';
-import type { Cors } from './cors.ts';
+import type { HttpPolicy } from './policy.ts';
 import { headerIncludes, pathOf } from './request-head.ts';
 import { sendHttpError } from './respond.ts';
 import { createRouter } from './router.ts';
@@ -91,11 +91,11 @@ export interface HttpServer {
  */
 export function createHttpServer(
   routes: readonly Route[],
-  cors: Cors,
+  policy: HttpPolicy,
   timeouts: HttpTimeouts,
   log: Logger,
 ): HttpServer {
-  const router = createRouter(routes, cors);
+  const router = createRouter(routes, policy);
   let isClosing = false;
   const responses = new Set<ServerResponse>();
   const server = createServer(

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pathOf } from './request-head.ts';
 import { sendHttpError } from './respond.ts';
+import { contentSecurityPolicy } from './response-headers.ts';
 import { PATH_NOT_FOUND } from './router.ts';
 import type { Route } from './router.ts';
 import { createBufferContent, sendContent } from './send-content.ts';
@@ -56,18 +57,14 @@ function findModules(): Map<string, URL> {
   ]);
 }
 
-const SECURITY = [
-  "default-src 'none'",
+const SECURITY = contentSecurityPolicy([
   "script-src 'self'",
   "style-src 'self'",
   "img-src 'self'",
   "font-src 'self'",
   // Older browsers do not match 'self' with WebSockets (https://github.com/w3c/webappsec-csp/issues/7).
   "connect-src 'self' ws: wss:",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
+]);
 
 /** Pages outside `/page/`, by path; file names are relative to the folder. */
 const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
@@ -114,5 +111,4 @@ const readPageFile = async (file: URL, type: string): Promise<FileContent> =>
     'content-type': type,
     'cache-control': 'no-cache',
     'content-security-policy': SECURITY,
-    'x-content-type-options': 'nosniff',
   });
