@@ -10,6 +10,7 @@ const generators: Readonly<Record<string, string>> = {
   'print-schema.ts': 'schema.graphql',
   'print-configuration.ts': 'docs/configuration.md',
   'print-legacy-channels.ts': 'docs/legacy-channels.md',
+  'print-authorization.ts': 'docs/authorization.md',
   'print-asyncapi.ts': 'asyncapi.yaml',
   'print-channels-page.ts': 'src/page/channels.html',
   'print-client.ts': 'client/index.js',

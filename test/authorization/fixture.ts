@@ -1,0 +1,176 @@
+import { randomUUID } from 'node:crypto';
+import { SignJWT } from 'jose';
+import { createCircle, createConversation, createDevice } from '../../src/testing/index.ts';
+import type { Entity, TestAccount, TestGateway } from '../../src/testing/index.ts';
+import { sendMessage } from '../harness/ann-and-bob.ts';
+import { loginTestDevice } from '../../src/testing/index.ts';
+import type { ActorName } from './actors.ts';
+import type { Accounts, Ids } from './rows.ts';
+
+/** Signs the tokens of a gateway under test. */
+export const AUTH_SECRET = 'a secret of the authorization matrix';
+
+/** In every name and text of the fixture: a response to a caller without access must not contain it. */
+export const MARKER = 'Confidential';
+
+const PASSWORD = 'correct horse';
+
+/** The actors with the objects that the rows refer to. */
+export interface Fixture {
+  readonly app: TestGateway;
+  tokenOf(actor: ActorName): string | undefined;
+  /** The ids that a row refers to, when this actor runs it. */
+  idsFor(actor: ActorName): Ids;
+  readonly accounts: () => Accounts;
+  /** Makes the admin reachable for signals. */
+  connectAdmin(): Promise<AsyncDisposable>;
+}
+
+type OwnMessage = Pick<Ids, 'ownMessage' | 'ownMedia'>;
+
+export async function createFixture(app: TestGateway): Promise<Fixture> {
+  const createAccount = () =>
+    app.createAccount({ password: PASSWORD, firstName: MARKER, lastName: MARKER, birthday: '1995-12-31' });
+  const [admin, participant, member, former, invitee, outsider, deleted] = [
+    await createAccount(),
+    await createAccount(),
+    await createAccount(),
+    await createAccount(),
+    await createAccount(),
+    await createAccount(),
+    await createAccount(),
+  ];
+  const circle = await createCircle(admin, participant, member, former, deleted);
+  await admin.graphql.run(
+    'mutation ($id: ID!, $name: String!) { updateCircle(circleId: $id, name: $name) { id } }',
+    {
+      id: circle.id,
+      name: MARKER,
+    },
+  );
+  const conversation = await createConversation(admin, circle, participant, former, deleted);
+  const credentials = await addDevice(admin, circle);
+  const device = await loginTestDevice(app.url, credentials.username, credentials.password);
+  await admin.graphql.run(
+    'mutation ($id: ID!) { setDeviceAccess(conversationId: $id, allowed: true) { id } }',
+    {
+      id: conversation.id,
+    },
+  );
+  const otherDevice = await createDevice(app, outsider, await createCircle(outsider));
+  const { inviteToCircle: invitation } = await admin.graphql.run<{ inviteToCircle: Entity }>(
+    'mutation ($id: ID!, $email: String!) { inviteToCircle(circleId: $id, email: $email) { id } }',
+    { id: circle.id, email: invitee.login },
+  );
+
+  const send = async (account: TestAccount): Promise<OwnMessage> => {
+    const sent = await sendMessage(account, conversation, MARKER, [`${MARKER}.txt`]);
+    return { ownMessage: sent.sendMessage.message.id, ownMedia: sent.sendMessage.media[0]?.id ?? '' };
+  };
+  const adminMessage = await send(admin);
+  await upload(app, admin, adminMessage.ownMedia);
+  const ownMessages: Partial<Record<ActorName, OwnMessage>> = {
+    participant: await send(participant),
+    former: await send(former),
+    deleted: await send(deleted),
+    admin: await send(admin),
+    device: await send(device),
+  };
+  await former.graphql.run('mutation ($id: ID!) { leaveCircle(circleId: $id) { id } }', { id: circle.id });
+  await deleted.graphql.run('mutation ($password: String!) { deleteAccount(password: $password) { id } }', {
+    password: PASSWORD,
+  });
+  const expired = await signExpiredToken(admin);
+  const loggedOut = await createRevokedToken(app, admin);
+  const tokens: Readonly<Record<ActorName, string | undefined>> = {
+    anonymous: undefined,
+    expired,
+    loggedOut,
+    deleted: deleted.token,
+    outsider: outsider.token,
+    invitee: invitee.token,
+    former: former.token,
+    member: member.token,
+    participant: participant.token,
+    admin: admin.token,
+    device: device.token,
+    otherDevice: otherDevice.token,
+  };
+  const ids = {
+    circle: circle.id,
+    conversation: conversation.id,
+    admin: admin.id,
+    device: device.id,
+    invitation: invitation.id,
+    ...(await readRecordIds(admin, circle, conversation)),
+    message: adminMessage.ownMessage,
+    media: adminMessage.ownMedia,
+  };
+  return {
+    app,
+    tokenOf: (actor) => tokens[actor],
+    idsFor: (actor) => ({ ...ids, ...(ownMessages[actor] ?? adminMessage) }),
+    accounts: () => ({
+      admin: admin.login,
+      participant: participant.login,
+      member: member.login,
+      outsider: outsider.login,
+      unused: `${randomUUID()}@example.com`,
+      device: credentials,
+    }),
+    connectAdmin: () => admin.connectLegacy(),
+  };
+}
+
+async function addDevice(admin: TestAccount, { id }: Entity) {
+  const { addDevice: added } = await admin.graphql.run<{
+    addDevice: { username: string; password: string };
+  }>('mutation ($id: ID!, $name: String!) { addDevice(circleId: $id, name: $name) { username password } }', {
+    id,
+    name: MARKER,
+  });
+  return added;
+}
+
+async function upload({ url }: TestGateway, { token }: TestAccount, mediaId: string): Promise<void> {
+  const body = new FormData();
+  body.set('file', new Blob([MARKER]), `${MARKER}.txt`);
+  const response = await fetch(`${url}/media/upload/${mediaId.split(':')[1]}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}` },
+    body,
+  });
+  if (!response.ok) throw new Error(`The upload failed: ${await response.text()}`);
+}
+
+const signExpiredToken = ({ legacyId }: TestAccount): Promise<string> =>
+  new SignJWT({ kind: 'user', jti: randomUUID() })
+    .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+    .setSubject(String(legacyId))
+    .setIssuedAt(Math.floor(Date.now() / 1000) - 7200)
+    .setExpirationTime(Math.floor(Date.now() / 1000) - 3600)
+    .sign(new TextEncoder().encode(AUTH_SECRET));
+
+async function createRevokedToken(app: TestGateway, { graphql }: TestAccount): Promise<string> {
+  const { refreshToken } = await graphql.run<{ refreshToken: { token: string } }>(
+    'mutation { refreshToken { token } }',
+  );
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${refreshToken.token}` },
+    body: JSON.stringify({ query: 'mutation { logout }' }),
+  });
+  if (!response.ok) throw new Error(`The logout failed: ${await response.text()}`);
+  return refreshToken.token;
+}
+
+async function readRecordIds({ graphql }: TestAccount, circle: Entity, conversation: Entity) {
+  const data = await graphql.run<Record<'circle' | 'conversation', { records: { nodes: [Entity] } }>>(
+    `query ($circle: ID!, $conversation: ID!) {
+      circle(id: $circle) { records: members { nodes { id } } }
+      conversation(id: $conversation) { records: participants { nodes { id } } }
+    }`,
+    { circle: circle.id, conversation: conversation.id },
+  );
+  return { membership: data.circle.records.nodes[0].id, participant: data.conversation.records.nodes[0].id };
+}
