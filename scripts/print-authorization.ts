@@ -3,6 +3,8 @@ import { ERROR_CODES } from '../src/errors.ts';
 import type { ErrorCode } from '../src/errors.ts';
 import { ACTORS, ACTOR_NAMES } from '../test/authorization/actors.ts';
 import type { ActorName } from '../test/authorization/actors.ts';
+import { REQUESTS, REQUEST_NAMES, ROUTES } from '../test/authorization/routes.ts';
+import type { RequestName } from '../test/authorization/routes.ts';
 import { SECTIONS } from '../test/authorization/rows.ts';
 import type { Outcome, Row, Section } from '../test/authorization/rows.ts';
 
@@ -19,6 +21,14 @@ const LABELS: Readonly<Record<ActorName, string>> = {
   admin: 'admin',
   device: 'device',
   otherDevice: 'other device',
+};
+
+const REQUEST_LABELS: Readonly<Record<RequestName, string>> = {
+  local: 'local',
+  remoteWithoutSetting: 'remote, no `ADMIN_TOKEN` set',
+  remote: 'remote, no token',
+  remoteAccount: 'remote, account',
+  remoteOperator: 'remote, operator',
 };
 
 const SYMBOLS: ReadonlyMap<Outcome, string> = new Map([
@@ -58,6 +68,14 @@ const codes = (Object.keys(ERROR_CODES) as ErrorCode[]).filter((code) =>
     rows.some(({ outcomes }) => Object.values<Outcome>(outcomes).includes(code)),
   ),
 );
+
+const routes = [
+  formatRow(['', ...REQUEST_NAMES.map((name) => REQUEST_LABELS[name])]),
+  formatRow(['---', ...REQUEST_NAMES.map(() => ':-:')]),
+  ...ROUTES.map(({ path, statuses }) =>
+    formatRow([`\`${path}\``, ...REQUEST_NAMES.map((name) => String(statuses[name]).replace('200', '✓'))]),
+  ),
+].join('\n');
 
 const { queries, fields, mutations, subscriptions, channels, media } = SECTIONS;
 
@@ -110,6 +128,18 @@ ${legacyTexts.map((legacyText, index) => `- **E${index + 1}**: \`${legacyText}\`
 clients requires: its text for an unknown conversation is \`Conversation introuvable\`.
 
 ${formatSection(media)}
+
+## Other routes
+
+Requests to them belong to no account:
+
+${REQUEST_NAMES.map((name) => `- **${REQUEST_LABELS[name]}**: ${REQUESTS[name]}`).join('\n')}
+
+A request is from elsewhere, too, when it has a header of a proxy, such as \`X-Forwarded-For\`. The numbers are HTTP statuses.
+
+${routes}
+
+\`/graphql\` and \`/socket.io/\` serve the operations and channels above.
 `;
 
 await writeFile(new URL('../docs/authorization.md', import.meta.url), text);

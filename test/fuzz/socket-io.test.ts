@@ -11,14 +11,14 @@ import {
 } from '../harness/engine-io.ts';
 import { connectRawConnection, readPacketsUntil } from '../harness/raw-connection.ts';
 import type { RawFrame } from '../harness/raw-connection.ts';
+import { fuzz } from './fuzz.ts';
 import { createAnnAndBob } from '../harness/ann-and-bob.ts';
 import { expectNoUnhandledErrors } from '../harness/unhandled-errors.ts';
 import { openPacketSocket } from '../harness/packet-connection.ts';
 import type { PacketSocket } from '../harness/packet-connection.ts';
 
-// Random input on the wire. The seed is fixed, so that a failure can be reproduced.
+// Random Engine.IO and Socket.IO packets, of protocols 3 and 4, over polling and WebSocket.
 
-const SEED = 20_181_207;
 const STUN = '42["webrtc_config",[{"domain":"webrtc.neo.ovh","ip":"","port":3478}]]';
 const PROBE_REPLY = '44/probe,{"message":"Invalid namespace"}';
 
@@ -129,7 +129,7 @@ test('any frames close at most their own connection', async () => {
       await expectOtherClientServed();
     },
   );
-  await fc.assert(property, { seed: SEED, numRuns: 150 });
+  await fuzz(property, 150);
 });
 
 test('any posted payload closes at most its own session', async () => {
@@ -154,7 +154,7 @@ test('any posted payload closes at most its own session', async () => {
       await expectOtherClientServed();
     },
   );
-  await fc.assert(property, { seed: SEED, numRuns: 120 });
+  await fuzz(property, 120);
 });
 
 test('any handshake query gets a response', async () => {
@@ -171,5 +171,5 @@ test('any handshake query gets a response', async () => {
     await response.arrayBuffer();
     await expectOtherClientServed();
   });
-  await fc.assert(property, { seed: SEED, numRuns: 150 });
+  await fuzz(property, 150);
 });
