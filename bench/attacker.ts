@@ -255,5 +255,8 @@ const ATTACKS: Readonly<Record<string, () => void | Promise<void>>> = {
     ),
 };
 
+// Ends with the process that started it.
+process.once('disconnect', () => process.exit());
+
 if (name === '--list') process.stdout.write(`${Object.keys(ATTACKS).join('\n')}\n`);
 else await ATTACKS[name]?.();

@@ -104,7 +104,9 @@ async function measureAttack(server: Server, name: string): Promise<Row> {
     tokens.push(await signUp(url, `attacker${index}@example.com`));
   const quiet = await runHonest(url, honestToken, QUIET_SECONDS);
   const rest = await server.probe.memory();
-  const attacker = spawn(process.execPath, [ATTACKER, name, url, ...tokens], { stdio: 'inherit' });
+  const attacker = spawn(process.execPath, [ATTACKER, name, url, ...tokens], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
   const exited = once(attacker, 'exit');
   const attacked = await runHonest(url, honestToken, SECONDS);
   const held = await server.probe.memory();
