@@ -44,6 +44,8 @@ function logDemo({ accounts, isLoginAllowed }: App['demo'], log: Logger): void {
 }
 
 async function run(): Promise<void> {
+  // The files of DATA_DIR and MEDIA_DIR are for this user only, also those that libraries create.
+  process.umask(0o077);
   const config = readConfig(process.env);
   const output = await openOutput(config.LOG_LEVEL);
   try {

@@ -5,6 +5,7 @@ import { createPgConfig } from '@electric-sql/pglite/node-postgres';
 import { CamelCasePlugin, Kysely, PostgresDialect, sql } from 'kysely';
 import type { Transaction } from 'kysely';
 import pg from 'pg';
+import { makePrivate } from '../lib/private-files.ts';
 import type { Logger } from '../log.ts';
 import { migrate } from './migrate.ts';
 import { lockFolder, patchPglite } from './pglite.ts';
@@ -127,6 +128,8 @@ function openSocket(inactivityTimeoutMs: number): Socket {
 async function openEmbedded(dir: string | undefined, log: Logger): Promise<Database> {
   const lock = dir === undefined ? undefined : await lockFolder(dir);
   try {
+    // A volume or an earlier version may have created it readable by everybody.
+    if (dir !== undefined) await makePrivate(join(dir, 'db'));
     const pglite = await PGlite.create({
       ...(dir === undefined ? {} : { dataDir: join(dir, 'db') }),
       // PGlite has no autovacuum, and without ANALYZE a cached plan from when the tables were empty would stay in use.

@@ -5,6 +5,7 @@ import { setImmediate as setImmediatePromise } from 'node:timers/promises';
 import type { PGlite } from '@electric-sql/pglite';
 import type { BackendMessage } from 'pg-protocol/dist/messages.js';
 import { Parser } from 'pg-protocol/dist/parser.js';
+import { makePrivate } from '../lib/private-files.ts';
 import { StartError } from '../lib/startup-error.ts';
 
 /** Time that queries may block the event loop before timers and sockets get a turn. */
@@ -50,6 +51,7 @@ export function patchPglite(pglite: PGlite): PGlite {
 export async function lockFolder(dir: string): Promise<DatabaseSync> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await access(dir, constants.R_OK | constants.W_OK);
+  await makePrivate(join(dir, 'lock'));
   const lock = new DatabaseSync(join(dir, 'lock'));
   try {
     lock.exec('pragma busy_timeout = 0; begin exclusive');

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makePrivate } from '../lib/private-files.ts';
 
 /**
  * Returns the token secret of a gateway without AUTH_SECRET: created once per data folder, or per process in memory.
@@ -20,6 +21,7 @@ export async function loadOrCreateSecret(dataDir: string | undefined): Promise<s
     return secret;
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    await makePrivate(file);
     const existing = (await readFile(file, 'utf8')).trim();
     if (existing.length >= secret.length) return existing;
     throw new Error(`the secret in ${file} is too short; restore it, or delete it, which ends all sessions`);
@@ -33,7 +35,11 @@ export async function resolveMediaDir(
   dataDir: string | undefined,
   stack: AsyncDisposableStack,
 ): Promise<string> {
-  if (dataDir !== undefined) return join(dataDir, 'media');
+  if (dataDir !== undefined) {
+    const dir = join(dataDir, 'media');
+    await makePrivate(dir);
+    return dir;
+  }
   const dir = await mkdtemp(join(tmpdir(), 'parley-media-'));
   stack.defer(() => rm(dir, { recursive: true, force: true }));
   return dir;

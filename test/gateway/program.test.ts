@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { request } from 'node:http';
-import { mkdtemp, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, inject, test } from 'vitest';
@@ -100,6 +100,32 @@ describe.skipIf(inject('database') !== 'pglite')('the program', () => {
     // One more may have been committed without its response being sent.
     expect(storedTexts.slice(0, texts.length)).toEqual(texts);
     expect(storedTexts.length - texts.length).toBeLessThanOrEqual(1);
+  }, 60_000);
+
+  test('keeps everything in the data folder private, whatever the umask and the permissions before', async () => {
+    await using dir = await createDataFolder();
+    // The embedded database ignores the umask for its caches in `pg_internal.init`; their folder is private.
+    const listAll = async () =>
+      (await readdir(dir.path, { recursive: true }))
+        .filter((name) => !name.endsWith('.init'))
+        .map((name) => join(dir.path, name));
+    const listOpen = async () => {
+      const paths = await listAll();
+      const modes = await Promise.all(paths.map(async (path) => (await stat(path)).mode));
+      return paths.filter((_path, index) => ((modes[index] ?? 0) & 0o077) !== 0);
+    };
+    const withOpenUmask: Command = ['sh', '-c', 'umask 000; exec "$@"', 'sh', ...SERVER_COMMAND];
+    {
+      await using program = runProgram({ DATA_DIR: dir.path }, withOpenUmask);
+      await waitUntilListening(program.child);
+    }
+    expect(await listOpen()).toEqual([]);
+    await chmod(dir.path, 0o755);
+    for (const path of await listAll()) await chmod(path, 0o777);
+    await using program = runProgram({ DATA_DIR: dir.path }, withOpenUmask);
+    await waitUntilListening(program.child);
+    expect((await listAll()).length).toBeGreaterThan(100);
+    expect(await listOpen()).toEqual([]);
   }, 60_000);
 
   test('rejects the data folder of a running process, and states why', async () => {
