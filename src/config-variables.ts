@@ -192,6 +192,29 @@ export const VARIABLES = {
     description:
       'Password login of users: `on`, or `off` where an external identity provider issues all tokens. Devices always log in with a password.',
   },
+  MAIL_URL: {
+    schema: urlOf(/^(smtps?|https?):\/\//i, 'smtps://user:password@host').optional(),
+    default: 'none: e-mail addresses are not verified',
+    description:
+      'SMTP server (`smtp://`, `smtps://`) or webhook (`https://`) that sends mails. With it, the e-mail addresses of accounts are verified, and invitations by and to unverified addresses are held.',
+  },
+  MAIL_FROM: {
+    schema: z
+      .string()
+      .regex(/^[^\r\n]+@[^\r\n]+$/, 'must be one address such as Parley <parley@example.com>')
+      .optional(),
+    default: 'none',
+    description: 'Sender of mails; required with an SMTP server.',
+  },
+  MAIL_LINK: {
+    schema: z
+      .string()
+      .regex(/^[a-z][a-z0-9+.-]*:\S*\{token\}/i, 'must be a URL with {token}')
+      .optional(),
+    default: 'none: the mail has the token alone',
+    description:
+      'Link in the mail that verifies an e-mail address, to a page of your app that calls `verifyEmail`, such as `https://app.example.com/verify#{token}`.',
+  },
   DEMO: {
     schema: onOff.optional(),
     default: 'on for a new embedded database where `HOST` is a loopback address',

@@ -34,6 +34,9 @@ export function isLoopback(host: string): boolean {
 export const isGraphiqlOn = (config: Config): boolean =>
   (config.GRAPHIQL ?? (isLoopback(hostOf(config)) ? 'on' : 'off')) === 'on';
 
+/** Whether e-mails are verified: invitations by and to unverified ones are then held. */
+export const isEmailVerificationOn = ({ MAIL_URL }: Config): boolean => MAIL_URL !== undefined;
+
 /** Thrown by `readConfig`, with one line per invalid variable. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
@@ -69,6 +72,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     problems.push('REDIS_URL: needs DATABASE_URL');
   if (parsed.data?.['DEMO'] === 'on' && !isLoopback(hostOf(parsed.data)))
     problems.push('DEMO: can be on only where HOST is a loopback address, as its passwords are published');
+  if (/^smtp/i.test(values['MAIL_URL'] ?? '') && values['MAIL_FROM'] === undefined)
+    problems.push('MAIL_FROM: is required with an SMTP server in MAIL_URL');
   if (values['AUTH_JWKS_URL'] !== undefined && values['AUTH_ISSUER'] === undefined)
     problems.push('AUTH_ISSUER: is required with AUTH_JWKS_URL');
   if (parsed.data?.['OPERATIONS'] === 'persisted' && values['PERSISTED_OPERATIONS'] === undefined)

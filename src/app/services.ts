@@ -21,6 +21,7 @@ import type { Logger } from '../log.ts';
 import { createChannelUsage } from '../services/channel-usage.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
 import { loadOrCreateSecret, resolveMediaDir } from '../services/data-dir.ts';
+import { createMailer } from '../services/mailer.ts';
 import { createFolderStorage } from '../services/media-storage-fs.ts';
 import type { MediaStorage } from '../services/media-storage.ts';
 import { createPasswords } from '../services/passwords.ts';
@@ -93,6 +94,9 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     log,
   });
   if (cluster !== undefined) stack.use(cluster);
+  const { MAIL_URL, MAIL_FROM } = config;
+  const mailer =
+    MAIL_URL === undefined ? undefined : stack.use(createMailer({ url: MAIL_URL, from: MAIL_FROM, log }));
   return {
     nodeId,
     demoEmails: demoAccounts.map(({ email }) => email),
@@ -109,6 +113,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       mediaStorage,
       rateLimits: createRateLimits({ enabled: config.RATE_LIMITS === 'on' }),
       passwords,
+      mailer,
       lockedUsers: new Set(isDemoAllowed(config) ? [] : demoAccounts.map(({ id }) => id)),
       sendBatcher: createSendBatcher({ db, bus }),
       typing,

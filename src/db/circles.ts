@@ -3,7 +3,7 @@ import type { CircleId, InvitationId, MembershipId, UserId } from '../ids.ts';
 import { CIRCLE_COLUMNS, INVITATION_COLUMNS, MEMBERSHIP_COLUMNS } from './columns.ts';
 import type { Db, Tx } from './database.ts';
 import { anyOf, now } from './sql.ts';
-import type { Circle, CircleRole, Invitation, Membership } from './tables.ts';
+import type { Circle, CircleInvitation, CircleRole, Membership } from './tables.ts';
 import type { ActorRef } from '../actor.ts';
 
 /** A circle with the actor's role; null for its device. */
@@ -149,45 +149,25 @@ export async function isMember(db: Db, circleId: CircleId, userId: UserId): Prom
   return row !== undefined;
 }
 
-/** Undefined if the user is already invited. */
-export async function insertInvitation(
-  tx: Tx,
-  invitation: { circleId: CircleId; userId: UserId; invitedById: UserId },
-): Promise<Invitation | undefined> {
-  return tx
-    .insertInto('invitations')
-    .values(invitation)
-    .onConflict((conflict) => conflict.columns(['circleId', 'userId']).doNothing())
-    .returning(INVITATION_COLUMNS)
+export async function hasInvitation(db: Db, circleId: CircleId, userId: UserId): Promise<boolean> {
+  const row = await db
+    .selectFrom('invitations')
+    .select('id')
+    .where('circleId', '=', circleId)
+    .where('userId', '=', userId)
     .executeTakeFirst();
+  return row !== undefined;
 }
 
 export async function removeInvitation(tx: Tx, id: InvitationId): Promise<void> {
   await tx.deleteFrom('invitations').where('id', '=', id).execute();
 }
 
-export async function findInvitation(db: Db, id: InvitationId): Promise<Invitation | undefined> {
-  return db.selectFrom('invitations').select(INVITATION_COLUMNS).where('id', '=', id).executeTakeFirst();
-}
-
-/** Finds the invitations of all these circles, oldest first. */
-export async function findInvitationsByCircles(
-  db: Db,
-  circleIds: readonly CircleId[],
-): Promise<Invitation[]> {
+/** Finds the invitations that the user has received, oldest first. */
+export async function findInvitationsByUser(db: Db, userId: UserId): Promise<CircleInvitation[]> {
   return db
     .selectFrom('invitations')
-    .select(INVITATION_COLUMNS)
-    .where('circleId', '=', anyOf(circleIds))
-    .orderBy('id')
-    .execute();
-}
-
-/** Finds the invitations to the user, oldest first. */
-export async function findInvitationsByUser(db: Db, userId: UserId): Promise<Invitation[]> {
-  return db
-    .selectFrom('invitations')
-    .select(INVITATION_COLUMNS)
+    .select([...INVITATION_COLUMNS, 'invitations.email'])
     .where('userId', '=', userId)
     .orderBy('id')
     .execute();

@@ -3,12 +3,14 @@ import { Migrator } from 'kysely/migration';
 import { initial } from './migrations/0001-initial.ts';
 import { channelUses } from './migrations/0002-channel-uses.ts';
 import { emailKeys } from './migrations/0003-email-keys.ts';
+import { heldInvitations } from './migrations/0006-held-invitations.ts';
 import type { Tables } from './tables.ts';
 
 const MIGRATIONS = {
   '0001-initial': initial,
   '0002-channel-uses': channelUses,
   '0003-email-keys': emailKeys,
+  '0006-held-invitations': heldInvitations,
 };
 
 /** Runs pending migrations, under a lock against other processes. Throws the first error, and rolls back. */

@@ -36,6 +36,10 @@ export interface UsersTable {
   subject: string | null;
   /** Tokens issued before this time are rejected; null accepts all. */
   sessionsSince: Timestamp | null;
+  /** The e-mail that the account has proved to own. It is verified while `email` equals it. */
+  verifiedEmail: ColumnType<string | null, string | null | undefined, string | null>;
+  /** Whether the account blocks the invitations of everyone. */
+  blocksInvitations: Generated<boolean>;
   firstName: string;
   lastName: string;
   birthday: string | null;
@@ -75,7 +79,40 @@ export interface InvitationsTable {
   circleId: CircleId;
   userId: UserId;
   invitedById: UserId | null;
+  /** The e-mail as the inviter wrote it; null if an older node wrote the row. */
+  email: ColumnType<string | null, string | null | undefined, never>;
   createdAt: CreatedAt;
+}
+
+/** Invitations that no account has received yet. They keep their id when they are delivered. */
+export interface HeldInvitationsTable {
+  id: Generated<InvitationId>;
+  circleId: CircleId;
+  invitedById: UserId | null;
+  email: string;
+  emailKey: string;
+  createdAt: ColumnType<Timestamp, Timestamp | undefined, never>;
+}
+
+export interface InvitationBlocksTable {
+  userId: UserId;
+  inviterId: UserId;
+  createdAt: CreatedAt;
+}
+
+/** Uses per hour of what is limited, for all nodes. */
+export interface HourlyCountsTable {
+  subject: string;
+  hour: Timestamp;
+  count: number;
+}
+
+/** The newest unused token of each account, which proves that it receives mail at the e-mail. */
+export interface EmailVerificationsTable {
+  userId: UserId;
+  email: string;
+  tokenHash: string;
+  expiresAt: Timestamp;
 }
 
 export interface ConversationsTable {
@@ -203,6 +240,10 @@ export interface Tables {
   devices: DevicesTable;
   memberships: MembershipsTable;
   invitations: InvitationsTable;
+  heldInvitations: HeldInvitationsTable;
+  invitationBlocks: InvitationBlocksTable;
+  hourlyCounts: HourlyCountsTable;
+  emailVerifications: EmailVerificationsTable;
   conversations: ConversationsTable;
   participants: ParticipantsTable;
   messages: MessagesTable;
@@ -222,12 +263,26 @@ export interface Tables {
 // Rows as other layers see them, without secrets. All are JSON-safe, because events embed them.
 export type User = Omit<
   Selectable<UsersTable>,
-  'emailKey' | 'keyedEmail' | 'passwordHash' | 'subject' | 'sessionsSince'
+  | 'emailKey'
+  | 'keyedEmail'
+  | 'passwordHash'
+  | 'subject'
+  | 'sessionsSince'
+  | 'verifiedEmail'
+  | 'blocksInvitations'
 >;
 export type Circle = Selectable<CirclesTable>;
 export type Device = Omit<Selectable<DevicesTable>, 'passwordHash'>;
 export type Membership = Selectable<MembershipsTable>;
-export type Invitation = Selectable<InvitationsTable>;
+/** An invitation as its invitee sees it. */
+export type Invitation = Omit<Selectable<InvitationsTable>, 'email'>;
+/** An invitation as its circle sees it: delivered or not, which the circle cannot tell. */
+export type CircleInvitation = Omit<Invitation, 'userId'> & {
+  /** The e-mail as the inviter wrote it; null if an older node wrote the row. */
+  readonly email: string | null;
+  /** Null until it is delivered. */
+  readonly userId: UserId | null;
+};
 export type Conversation = Selectable<ConversationsTable>;
 export type Participant = Selectable<ParticipantsTable>;
 export type Message = Selectable<MessagesTable>;

@@ -150,6 +150,36 @@ export async function findCredentials(
   return { user, passwordHash };
 }
 
+/** Returns whether the account blocks all invitations, and whether its e-mail is verified. */
+export async function findInvitationState(
+  db: Db,
+  id: UserId,
+): Promise<{ readonly blocksInvitations: boolean; readonly isVerified: boolean }> {
+  const row = await db
+    .selectFrom('users')
+    .select(['blocksInvitations', 'email', 'verifiedEmail'])
+    .where('id', '=', id)
+    .executeTakeFirst();
+  return {
+    blocksInvitations: row?.blocksInvitations ?? false,
+    isVerified: row !== undefined && row.verifiedEmail === row.email,
+  };
+}
+
+export async function setBlocksInvitations(tx: Tx, id: UserId, blocksInvitations: boolean): Promise<void> {
+  await tx.updateTable('users').set({ blocksInvitations }).where('id', '=', id).execute();
+}
+
+/** Marks the account's e-mail as verified if it still is this one. */
+export async function setVerifiedEmail(tx: Tx, id: UserId, email: string): Promise<void> {
+  await tx
+    .updateTable('users')
+    .set({ verifiedEmail: email })
+    .where('id', '=', id)
+    .where('email', '=', email)
+    .execute();
+}
+
 export async function hasAny(db: Db): Promise<boolean> {
   return (await db.selectFrom('users').select('id').limit(1).executeTakeFirst()) !== undefined;
 }

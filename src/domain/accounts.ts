@@ -16,6 +16,8 @@ import type { EventStream, ReaderOptions } from '../events/stream.ts';
 import type { UserId } from '../ids.ts';
 import { MAX_PERSON_NAME_LENGTH, parseName, parseNewEmail, parsePassword } from '../lib/text.ts';
 import { requireCaller } from './circle-access.ts';
+import { startVerification } from './email-verification.ts';
+import { deliverInvitations } from './invitation-delivery.ts';
 import { removeFromCircle, lockForMemberRemoval } from './membership-removal.ts';
 import type { Deps } from './deps.ts';
 import { indexById } from '../lib/group-rows.ts';
@@ -62,19 +64,26 @@ export async function createAccount(
     await unit.create(accountTopic({ kind: 'user', id: created.id }));
     return created;
   });
+  await startVerification(deps, user);
+  await deliverInvitations(deps, user.id);
   const { token } = await deps.tokens.issue({ kind: 'user', id: user.id });
   return { token, user };
 }
 
 /** Updates the caller's profile. Throws INVALID_INPUT, or CONFLICT if the e-mail is taken. */
 export async function updateAccount(deps: Deps, actor: ActorRef, input: UpdateAccountInput): Promise<User> {
-  return transact(deps, async (unit) => {
+  const { before, after } = await transact(deps, async (unit) => {
     await unit.lock(accountTopic(actor));
     const user = await requireCaller(unit.tx, actor);
     const updated = await users.update(unit.tx, user.id, parseProfile(pickChanges(user, input)));
     if (updated === undefined) throw emailTaken();
-    return updated;
+    return { before: user, after: updated };
   });
+  if (after.email !== before.email) {
+    await startVerification(deps, after);
+    await deliverInvitations(deps, after.id);
+  }
+  return after;
 }
 
 const emailTaken = () => conflict('The e-mail is used by another account.');

@@ -30,8 +30,8 @@ export async function requireCircleAdmin(db: Db | Tx, actor: ActorRef, id: Circl
 }
 
 /** Reads the calling user. Throws FORBIDDEN for a device, UNAUTHENTICATED if the account was deleted. */
-export async function requireCaller(tx: Tx, actor: ActorRef): Promise<User> {
-  const user = await users.findById(tx, requireUser(actor));
+export async function requireCaller(db: Db | Tx, actor: ActorRef): Promise<User> {
+  const user = await users.findById(db, requireUser(actor));
   if (user === undefined) throw unauthenticated();
   return user;
 }

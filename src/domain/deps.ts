@@ -6,6 +6,7 @@ import type { UserId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 import type { BatchedReads } from '../db/batched-reads.ts';
 import type { RateLimits } from '../services/rate-limits.ts';
+import type { Mailer } from '../services/mailer.ts';
 import type { Passwords } from '../services/passwords.ts';
 import type { Presence } from '../services/presence.ts';
 import type { SendBatcher } from './send-batch.ts';
@@ -29,6 +30,8 @@ export interface Deps {
   readonly mediaStorage: MediaStorage;
   readonly rateLimits: RateLimits;
   readonly passwords: Passwords;
+  /** Undefined unless MAIL_URL is set. */
+  readonly mailer: Mailer | undefined;
   /** Demo accounts that are not allowed here: neither their logins nor their tokens are accepted. */
   readonly lockedUsers: ReadonlySet<UserId>;
   readonly sendBatcher: SendBatcher;

@@ -1,54 +1,86 @@
+import { createHash } from 'node:crypto';
 import * as circles from '../db/circles.ts';
-import type { Circle, Invitation, User } from '../db/tables.ts';
+import * as held from '../db/held-invitations.ts';
+import type { Circle, CircleInvitation, User } from '../db/tables.ts';
 import type { Db, Tx } from '../db/database.ts';
 import * as users from '../db/users.ts';
-import { conflict, forbidden, notFound } from '../errors.ts';
+import { conflict, DomainError, forbidden, notFound } from '../errors.ts';
 import { accountTopic, circleTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
-import type { CircleId, InvitationId } from '../ids.ts';
+import type { CircleId, InvitationId, UserId } from '../ids.ts';
 import { requireCaller, requireMember } from './circle-access.ts';
 import type { Deps } from './deps.ts';
+import { requireUnderHourlyLimits } from './hourly-limits.ts';
+import { deliverInvitations, deliverInvitationsTo } from './invitation-delivery.ts';
 import { groupBy } from '../lib/group-rows.ts';
-import { parseEmail } from '../lib/text.ts';
+import { emailKey, parseEmail } from '../lib/text.ts';
+import { requireUser } from '../actor.ts';
 import type { ActorRef } from '../actor.ts';
 
 interface InvitationInput {
   readonly invitationId: InvitationId;
 }
 
-/** Invites a user to a circle. Throws NOT_FOUND, or CONFLICT if the user is a member or invited already. */
+/** Limits of invitations, off with `RATE_LIMITS=off`. Those by hour are counted over all nodes, by hour of the clock. */
+const MAX_OPEN_PER_INVITER = 1_000;
+const MAX_PER_INVITER_AND_HOUR = 1_000;
+const MAX_PER_EMAIL_AND_HOUR = 100;
+/** From one inviter to one e-mail. */
+const MAX_PER_PAIR_AND_HOUR = 20;
+
+/**
+ * Invites the owner of an e-mail to a circle, and returns the same whether an account has it or not: the invitation is held
+ * until `deliverInvitations` finds the account. Throws NOT_FOUND for the circle, CONFLICT if the owner is a member or
+ * invited already, RATE_LIMITED, and LIMIT_EXCEEDED for too many pending invitations of the inviter.
+ */
 export async function inviteToCircle(
   deps: Deps,
   actor: ActorRef,
   input: { readonly circleId: CircleId; readonly email: string },
-): Promise<Invitation> {
+): Promise<CircleInvitation> {
   const email = parseEmail('email', input.email);
-  return transact(deps, async (unit) => {
-    const found = await users.findByEmail(unit.tx, email);
-    const inbox = found === undefined ? [] : [accountTopic({ kind: 'user', id: found.id })];
-    await unit.lock(circleTopic(input.circleId), ...inbox);
+  const inserted = await transact(deps, async (unit) => {
+    await unit.lock(circleTopic(input.circleId));
     const circle = await requireMember(unit.tx, actor, input.circleId);
-    const by = await requireCaller(unit.tx, actor);
-    // Read again: the account may have been deleted before its topic was locked.
-    const user = found && (await users.findById(unit.tx, found.id));
-    if (user === undefined) throw notFound('The user');
-    if (await circles.isMember(unit.tx, circle.id, user.id))
+    const { id: invitedById } = await requireCaller(unit.tx, actor);
+    if (deps.config.RATE_LIMITS === 'on') await limitInvitations(unit.tx, invitedById, email);
+    const user = await users.findByEmail(unit.tx, email);
+    if (user !== undefined && (await circles.isMember(unit.tx, circle.id, user.id)))
       throw conflict('The user is already a member of the circle.');
-    const invitation = await circles.insertInvitation(unit.tx, {
-      circleId: circle.id,
-      userId: user.id,
-      invitedById: by.id,
-    });
-    if (invitation === undefined) throw conflict('The user is already invited.');
-    unit.emit({ type: 'circle.invited', userId: user.id, invitation, circle });
-    return invitation;
+    const isInvited = user !== undefined && (await circles.hasInvitation(unit.tx, circle.id, user.id));
+    const id = isInvited
+      ? undefined
+      : await held.insert(unit.tx, { circleId: circle.id, invitedById, email });
+    if (id === undefined) throw conflict('The user is already invited.');
+    return held.find(unit.tx, id);
   });
+  if (inserted === undefined) throw notFound('The invitation');
+  await deliverInvitationsTo(deps, email);
+  // The delivery adds the account, which the inviter may see if both share another circle.
+  return (await held.find(deps.db, inserted.id)) ?? inserted;
+}
+
+/** Throws RATE_LIMITED or LIMIT_EXCEEDED. E-mails are counted by their hash: whether an account has one is not read. */
+async function limitInvitations(tx: Tx, inviter: UserId, email: string): Promise<void> {
+  const address = createHash('sha256').update(emailKey(email)).digest('hex').slice(0, 32);
+  const limits = new Map([
+    [`invitations to ${address}`, MAX_PER_EMAIL_AND_HOUR],
+    [`invitations from ${inviter}`, MAX_PER_INVITER_AND_HOUR],
+    [`invitations from ${inviter} to ${address}`, MAX_PER_PAIR_AND_HOUR],
+  ]);
+  await requireUnderHourlyLimits(tx, limits);
+  if ((await held.countByInviter(tx, inviter)) >= MAX_OPEN_PER_INVITER)
+    throw new DomainError(
+      'LIMIT_EXCEEDED',
+      `You have ${MAX_OPEN_PER_INVITER} pending invitations: wait until some are accepted or declined.`,
+      { limit: `pending invitations ${MAX_OPEN_PER_INVITER}` },
+    );
 }
 
 /** Accepts an invitation; returns the circle. Throws NOT_FOUND, FORBIDDEN unless the actor is invited. */
 export async function acceptInvitation(deps: Deps, actor: ActorRef, input: InvitationInput): Promise<Circle> {
-  return transact(deps, async (unit) => {
+  const joined = await transact(deps, async (unit) => {
     const { user, invitation } = await consumeInvitation(unit, actor, input.invitationId);
     const { circleId } = invitation;
     const [circle] = await circles.findByIds(unit.tx, [circleId]);
@@ -57,6 +89,9 @@ export async function acceptInvitation(deps: Deps, actor: ActorRef, input: Invit
     unit.emit({ type: 'member.joined', circleId, user });
     return circle;
   });
+  // There is room for one more in the inbox.
+  await deliverInvitations(deps, requireUser(actor));
+  return joined;
 }
 
 /** Declines an invitation; returns it as it was. Throws as `acceptInvitation` does. */
@@ -64,11 +99,13 @@ export async function declineInvitation(
   deps: Deps,
   actor: ActorRef,
   input: InvitationInput,
-): Promise<Invitation> {
-  return transact(
+): Promise<CircleInvitation> {
+  const declined = await transact(
     deps,
     async (unit) => (await consumeInvitation(unit, actor, input.invitationId)).invitation,
   );
+  await deliverInvitations(deps, requireUser(actor));
+  return declined;
 }
 
 /** Removes an invitation for its invitee. Of two concurrent calls, one throws NOT_FOUND. */
@@ -76,8 +113,8 @@ async function consumeInvitation(
   unit: UnitOfWork,
   actor: ActorRef,
   id: InvitationId,
-): Promise<{ user: User; invitation: Invitation }> {
-  const found = await circles.findInvitation(unit.tx, id);
+): Promise<{ user: User; invitation: CircleInvitation }> {
+  const found = await held.find(unit.tx, id);
   if (found === undefined) throw notFound('The invitation');
   // The account too: its concurrent deletion must see the membership that may follow.
   await unit.lock(circleTopic(found.circleId), accountTopic(actor));
@@ -89,30 +126,30 @@ async function consumeInvitation(
   return { user, invitation };
 }
 
-/** Finds the pending invitations of circles, oldest first, without an access check. */
+/** Finds the pending invitations of circles, delivered or not, oldest first, without an access check. */
 export async function findInvitationsByCircles(
   deps: Deps,
   ids: readonly CircleId[],
-): Promise<Map<CircleId, Invitation[]>> {
-  return groupBy(
-    ids,
-    await circles.findInvitationsByCircles(deps.db, ids),
-    (invitation) => invitation.circleId,
-  );
+): Promise<Map<CircleId, CircleInvitation[]>> {
+  return groupBy(ids, await held.findByCircles(deps.db, ids), (invitation) => invitation.circleId);
 }
 
 /** Finds the pending invitations of the actor, oldest first. */
-export async function findInvitationsByActor(deps: Deps, actor: ActorRef): Promise<Invitation[]> {
+export async function findInvitationsByActor(deps: Deps, actor: ActorRef): Promise<CircleInvitation[]> {
   return actor.kind === 'user' ? circles.findInvitationsByUser(deps.db, actor.id) : [];
 }
 
 /** Returns an invitation. Throws NOT_FOUND unless the actor is its invitee or belongs to its circle. */
-export async function requireInvitation(deps: Deps, actor: ActorRef, id: InvitationId): Promise<Invitation> {
+export async function requireInvitation(
+  deps: Deps,
+  actor: ActorRef,
+  id: InvitationId,
+): Promise<CircleInvitation> {
   return requireVisible(deps.db, actor, id);
 }
 
-async function requireVisible(db: Db | Tx, actor: ActorRef, id: InvitationId): Promise<Invitation> {
-  const invitation = await circles.findInvitation(db, id);
+async function requireVisible(db: Db | Tx, actor: ActorRef, id: InvitationId): Promise<CircleInvitation> {
+  const invitation = await held.find(db, id);
   if (invitation === undefined) throw notFound('The invitation');
   const isInvited = actor.kind === 'user' && actor.id === invitation.userId;
   if (!isInvited && (await circles.findAccess(db, actor, invitation.circleId)) === undefined) {

@@ -1,6 +1,7 @@
 /** Row types for `schema/`, which may not import `db/`. */
 export type {
   Circle,
+  CircleInvitation,
   Conversation,
   Device,
   Invitation,

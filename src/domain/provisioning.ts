@@ -8,6 +8,8 @@ import { transact } from '../events/unit-of-work.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { UserId } from '../ids.ts';
 import type { Deps } from './deps.ts';
+import { startVerification } from './email-verification.ts';
+import { deliverInvitations } from './invitation-delivery.ts';
 import type { ExternalIdentity } from '../services/identity-claims.ts';
 
 /**
@@ -21,14 +23,21 @@ export async function provisionUser(
   identity: ExternalIdentity,
   tokenId: string,
 ): Promise<UserId> {
-  return transact(deps, async (unit) => {
+  const { user, isNew } = await transact(deps, async (unit) => {
     if (await sessions.isRevoked(unit.tx, tokenId)) throw unauthenticated('The token is not valid.');
-    const user =
-      (await users.findBySubject(unit.tx, identity.subject)) ??
-      (await linkAccount(unit, identity)) ??
-      (await createAccount(unit, identity));
-    return user.id;
+    const known = await users.findBySubject(unit.tx, identity.subject);
+    if (known !== undefined) return { user: known, isNew: false };
+    const created = (await linkAccount(unit, identity)) ?? (await createAccount(unit, identity));
+    // Never a placeholder, nor an e-mail that the provider has not verified.
+    if (identity.emailVerified && identity.email !== undefined)
+      await users.setVerifiedEmail(unit.tx, created.id, identity.email);
+    return { user: created, isNew: true };
   });
+  if (isNew) {
+    if (!identity.emailVerified && user.email === identity.email) await startVerification(deps, user);
+    await deliverInvitations(deps, user.id);
+  }
+  return user.id;
 }
 
 async function linkAccount(

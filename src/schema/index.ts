@@ -4,6 +4,7 @@ import './node-types.ts';
 import './account.ts';
 import './device.ts';
 import './circle.ts';
+import './email-verification.ts';
 import './invitation.ts';
 import './conversation.ts';
 import './message.ts';

@@ -1,4 +1,5 @@
 import * as circles from '../domain/circles.ts';
+import * as invitationBlocks from '../domain/invitation-blocks.ts';
 import type { UserId } from '../ids.ts';
 import { builder, perActor } from './builder.ts';
 import { requireActor } from './context.ts';
@@ -16,7 +17,8 @@ async function findNamedUser(loaders: Loaders, id: UserId): Promise<UserSource |
 }
 
 CircleInvitation.implement({
-  description: 'An invitation of a user to a circle. Deleted when the user accepts or declines it.',
+  description:
+    'An invitation of an e-mail address to a circle. It is held until an account has the address and accepts invitations of the inviter, and deleted when that account accepts or declines it.',
   fields: (t) => ({
     legacyId: t.exposeInt('id', {
       description: 'Numeric id. Socket.IO clients receive it as `circle_invite_id`.',
@@ -27,12 +29,22 @@ CircleInvitation.implement({
       resolve: async ({ circle, circleId }, _args, { loaders }) =>
         circle ?? requireFound('Circle', await loaders.circle(circleId)),
     }),
+    email: t.string({
+      nullable: true,
+      ...perActor,
+      description:
+        'The invited e-mail address, as the inviter wrote it; null in `CircleInvited`. Whether an account has it is not shown.',
+      resolve: async ({ email, userId }, _args, { loaders }) =>
+        // Only older versions did not store the address. Their inviters know the account.
+        email ?? (email === null && userId !== null ? (await loaders.user(userId))?.email : undefined),
+    }),
     user: t.field({
       type: User,
+      nullable: true,
       ...perActor,
-      description: `The invited user. ${UNLESS_SHARED}`,
-      resolve: async ({ userId }, _args, { loaders }) =>
-        requireFound('User', await findNamedUser(loaders, userId)),
+      description:
+        'The invited user; null unless it is you or shares a circle with you: the inviter cannot tell whether the e-mail address has an account.',
+      resolve: ({ userId }, _args, { loaders }) => (userId === null ? null : loaders.visibleUser(userId)),
     }),
     invitedBy: t.field({
       type: User,
@@ -49,11 +61,70 @@ CircleInvitation.implement({
 const invitationIdDescription =
   'Global id of the invitation. NOT_FOUND if it has been accepted or declined, FORBIDDEN if it is for another user.';
 
+const InvitationBlocksType = builder.objectRef<invitationBlocks.InvitationBlocks>('InvitationBlocks');
+
+InvitationBlocksType.implement({
+  description: 'The invitations to circles that you block.',
+  fields: (t) => ({
+    everyone: t.exposeBoolean('everyone', { description: 'Whether you block the invitations of everyone.' }),
+    users: t.field({
+      type: [User],
+      ...perActor,
+      description: `The users whose invitations you block, at most 1,000. ${UNLESS_SHARED}`,
+      resolve: async ({ userIds }, _args, { loaders }) =>
+        (await Promise.all(userIds.map((id) => findNamedUser(loaders, id)))).filter(
+          (user) => user !== undefined,
+        ),
+    }),
+  }),
+});
+
+builder.objectField(User, 'invitationBlocks', (t) =>
+  t.field({
+    type: InvitationBlocksType,
+    nullable: true,
+    ...perActor,
+    description: 'The invitations to circles that you block. Null unless the user is you.',
+    resolve: ({ id }, _args, { deps, session }) =>
+      session?.actor.kind === 'user' && session.actor.id === id
+        ? invitationBlocks.findInvitationBlocks(deps, id)
+        : null,
+  }),
+);
+
+const blockedUserId = (id: string | null | undefined): UserId | undefined =>
+  id == null ? undefined : requireId('User', 'userId', id);
+
 builder.mutationFields((t) => ({
+  blockInvitations: t.field({
+    type: User,
+    description:
+      'Blocks the invitations to circles of a user, or of everyone without `userId`. Those that you have received leave your list; no one is notified. Returns you. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, LIMIT_EXCEEDED.',
+    args: {
+      userId: t.arg.id({
+        description:
+          'Global id of the user. NOT_FOUND unless the user shares a circle with you or has invited you, INVALID_INPUT for your own.',
+      }),
+    },
+    resolve: (_root, { userId }, context) =>
+      invitationBlocks.blockInvitations(context.deps, requireActor(context), {
+        userId: blockedUserId(userId),
+      }),
+  }),
+  unblockInvitations: t.field({
+    type: User,
+    description:
+      'Removes the block of a user, or that of everyone without `userId`, and publishes `CircleInvited` for each invitation that it has held. Returns you. Errors: UNAUTHENTICATED, FORBIDDEN, INVALID_INPUT.',
+    args: { userId: t.arg.id({ description: 'Global id of the user.' }) },
+    resolve: (_root, { userId }, context) =>
+      invitationBlocks.unblockInvitations(context.deps, requireActor(context), {
+        userId: blockedUserId(userId),
+      }),
+  }),
   inviteToCircle: t.field({
     type: CircleInvitation,
     description:
-      'Invites a user to a circle. Allowed for its members, not for its device. Publishes `CircleInvited` in the user’s inbox. CONFLICT if the user is already a member or invited. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, CONFLICT.',
+      'Invites the owner of an e-mail address to a circle. Allowed for its members, not for its device. Publishes `CircleInvited` in the inbox of the account that has the address, or will have it. CONFLICT if that account is already a member, or the address invited. Errors: UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INVALID_INPUT, CONFLICT, RATE_LIMITED, LIMIT_EXCEEDED.',
     args: {
       circleId: t.arg.id({
         required: true,
@@ -61,7 +132,7 @@ builder.mutationFields((t) => ({
       }),
       email: t.arg.string({
         required: true,
-        description: 'E-mail address of the user. NOT_FOUND if no user has it.',
+        description: 'E-mail address to invite. The result does not show whether an account has it.',
       }),
     },
     resolve: (_root, args, context) =>

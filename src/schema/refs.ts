@@ -1,9 +1,9 @@
 // Refs of the types that refer to each other. The file of each entity implements its type.
 import type {
   Circle as CircleRow,
+  CircleInvitation as InvitationRow,
   Conversation as ConversationRow,
   Device as DeviceRow,
-  Invitation as InvitationRow,
   Media as MediaRow,
   Membership as MembershipRow,
   Message as MessageRow,
@@ -18,7 +18,11 @@ export type UserSource = UserRow & { readonly online?: boolean };
 export type DeviceSource = DeviceRow & { readonly online?: boolean };
 export type ActorSource = UserSource | DeviceSource;
 export type MembershipSource = MembershipRow & { readonly circle?: CircleRow };
-export type InvitationSource = InvitationRow & { readonly circle?: CircleRow };
+export type InvitationSource = Omit<InvitationRow, 'email'> & {
+  /** Not in events. */
+  readonly email?: string | null;
+  readonly circle?: CircleRow;
+};
 export type ConversationSource = ConversationRow & {
   /** Set if the conversation was read as one of the caller's. */
   readonly hasAccess?: true;

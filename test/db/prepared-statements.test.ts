@@ -5,6 +5,7 @@ import * as conversations from '../../src/db/conversations.ts';
 import { findAccessibleConversations } from '../../src/db/conversation-access.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import type { Database, Db } from '../../src/db/database.ts';
+import * as heldInvitations from '../../src/db/held-invitations.ts';
 import * as media from '../../src/db/media.ts';
 import * as messages from '../../src/db/messages.ts';
 import { createLogger } from '../../src/log.ts';
@@ -89,7 +90,7 @@ const runStatements = async (db: Db): Promise<unknown[]> => [
   await circles.findByIds(db, [1 as CircleId]),
   await circles.findByActor(db, { kind: 'user', id: 1 as never }),
   await circles.findMembershipsByCircles(db, [1 as CircleId]),
-  await circles.findInvitationsByCircles(db, [1 as CircleId]),
+  await heldInvitations.findByCircles(db, [1 as CircleId]),
   await conversations.findByIds(db, [1 as ConversationId]),
   await findAccessibleConversations(db, { kind: 'user', id: 1 as never }, [1 as CircleId]),
   await conversations.findParticipantsByConversations(db, [1 as ConversationId]),

@@ -65,6 +65,7 @@ export async function createTestDeps({
     presence,
     mediaStorage: await createFolderStorage(folder),
     rateLimits: createRateLimits({ enabled: rateLimits }),
+    mailer: undefined,
     passwords: createPasswords({ cost: 4 }),
     lockedUsers: new Set(),
     sendBatcher: createSendBatcher({ db, bus }),

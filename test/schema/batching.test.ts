@@ -301,15 +301,15 @@ test('the second mutation of a document does not return data that the first has 
     ann,
     `mutation ($id: ID!, $email: String!) {
       before: updateCircle(circleId: $id, name: "A") { name invitations { nodes { id } } }
-      inviteToCircle(circleId: $id, email: $email) { circle { invitations { nodes { user { email } } } } }
-      after: updateCircle(circleId: $id, name: "B") { name invitations { nodes { user { email } } } }
+      inviteToCircle(circleId: $id, email: $email) { circle { invitations { nodes { email } } } }
+      after: updateCircle(circleId: $id, name: "B") { name invitations { nodes { email } } }
     }`,
     { id: circles.nodes[0].id, email: eve.email },
   );
   expect(data).toEqual({
     before: { name: 'A', invitations: { nodes: [] } },
-    inviteToCircle: { circle: { invitations: { nodes: [{ user: { email: eve.email } }] } } },
-    after: { name: 'B', invitations: { nodes: [{ user: { email: eve.email } }] } },
+    inviteToCircle: { circle: { invitations: { nodes: [{ email: eve.email }] } } },
+    after: { name: 'B', invitations: { nodes: [{ email: eve.email }] } },
   });
 });
 

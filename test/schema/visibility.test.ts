@@ -29,7 +29,7 @@ test('a circle shows all its data to its creator', async () => {
       circle(id: $id) {
         id legacyId name myRole device { id }
         members { nodes { role user { email firstName } circle { name } } }
-        invitations { edges { node { user { email } invitedBy { email } } } }
+        invitations { edges { node { email user { email } invitedBy { email } } } }
         conversations { nodes { id } pageInfo { hasNextPage startCursor } }
       }
     }`,
@@ -47,14 +47,14 @@ test('a circle shows all its data to its creator', async () => {
         nodes: [{ role: 'ADMIN', user: { email: ann.email, firstName: 'Ann' }, circle: { name: 'Family' } }],
       },
       invitations: {
-        edges: [{ node: { user: { email: 'bob@example.com' }, invitedBy: { email: ann.email } } }],
+        edges: [{ node: { email: 'bob@example.com', user: null, invitedBy: { email: ann.email } } }],
       },
       conversations: { nodes: [], pageInfo: { hasNextPage: false, startCursor: null } },
     },
   });
 });
 
-test('an invitation shows names and e-mail addresses only, until both users share a circle', async () => {
+test('an invitation shows its user to no one else, and its inviter by name and e-mail, until both share a circle', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, circle, invitation } = await seedCircle(client);
   for (const { id } of [ann, bob])
@@ -65,11 +65,12 @@ test('an invitation shows names and e-mail addresses only, until both users shar
       .execute();
   const lease = await client.deps.presence.open('graphql', bob);
   const userFields = '{ firstName email birthday isOnline }';
-  const query = `query ($id: ID!) { node(id: $id) { ... on CircleInvitation { user ${userFields} invitedBy ${userFields} } } }`;
+  const query = `query ($id: ID!) { node(id: $id) { ... on CircleInvitation { email user ${userFields} invitedBy ${userFields} } } }`;
   const visible = { birthday: '2000-01-01' };
   const hidden = { birthday: null, isOnline: false };
   expect((await client.run(ann, query, { id: invitation })).node).toMatchObject({
-    user: { firstName: 'Bob', email: bob.email, ...hidden },
+    email: bob.email,
+    user: null,
     invitedBy: { firstName: 'Ann', ...visible },
   });
   expect((await client.run(bob, query, { id: invitation })).node).toMatchObject({
