@@ -16,7 +16,6 @@ EmailVerification.implement({
       resolve: (_verification, _args, { deps }) => isEmailVerificationOn(deps.config),
     }),
     isVerified: t.boolean({
-      ...perActor,
       description: 'Whether you have proved to own the address.',
       resolve: ({ userId }, _args, { deps }) => verification.isEmailVerified(deps, userId),
     }),

@@ -239,6 +239,17 @@ const fields: readonly Row[] = [
       `{ node(id: "${invitation}") { ... on CircleInvitation { user { invitations { nodes { id } } } } } }`,
     { yes: 'invitee', empty: MEMBERS },
   ),
+  field('User.emailVerification', throughUser('emailVerification { isVerified }'), {
+    yes: 'admin',
+    empty: 'member participant device',
+  }),
+  field('User.invitationBlocks', throughUser('invitationBlocks { everyone }'), {
+    yes: 'admin',
+    empty: 'member participant device',
+  }),
+  field('InvitationBlocks.users', throughUser('invitationBlocks { users { id } }'), {
+    empty: 'admin member participant device',
+  }),
   field('Circle.eventCursor', throughInvitation('eventCursor'), { yes: `invitee ${MEMBERS}` }),
   field('Circle.myRole', throughInvitation('myRole'), {
     yes: 'member participant admin',
@@ -254,6 +265,11 @@ const fields: readonly Row[] = [
     yes: PARTICIPANTS,
     empty: 'invitee member',
   }),
+  field(
+    'CircleInvitation.email',
+    ({ invitation }) => `{ node(id: "${invitation}") { ... on CircleInvitation { email } } }`,
+    { yes: `invitee ${MEMBERS}` },
+  ),
   field(
     'CircleInvitation.user: birthday',
     ({ invitation }) => `{ node(id: "${invitation}") { ... on CircleInvitation { user { birthday } } } }`,
@@ -350,6 +366,30 @@ const mutations: readonly Row[] = [
     'inviteToCircle',
     ({ circle }, { outsider }) => `inviteToCircle(circleId: "${circle}", email: "${outsider}") { id }`,
     { yes: 'member participant admin', FORBIDDEN: 'device' },
+  ),
+  destructiveMutation(
+    'inviteToCircle: an address without an account',
+    ({ circle }, { unused }) => `inviteToCircle(circleId: "${circle}", email: "${unused}") { id }`,
+    { yes: 'member participant admin', FORBIDDEN: 'device' },
+  ),
+  destructiveMutation(
+    'blockInvitations: of a user',
+    ({ admin }) => `blockInvitations(userId: "${admin}") { id }`,
+    { yes: 'invitee member participant', INVALID_INPUT: 'admin', FORBIDDEN: DEVICES },
+  ),
+  destructiveMutation(
+    'blockInvitations: of everyone',
+    () => 'blockInvitations { id }',
+    { FORBIDDEN: DEVICES },
+    'yes',
+  ),
+  mutation('unblockInvitations', () => 'unblockInvitations { id }', { FORBIDDEN: DEVICES }, 'yes'),
+  mutation('sendVerificationEmail: without MAIL_URL', () => 'sendVerificationEmail { id }', {}, 'FORBIDDEN'),
+  mutation(
+    'verifyEmail: with a wrong token',
+    () => 'verifyEmail(token: "wrong") { id }',
+    { FORBIDDEN: DEVICES },
+    'INVALID_INPUT',
   ),
   destructiveMutation(
     'acceptCircleInvitation',
