@@ -13,7 +13,7 @@ const once = [
   'test/gateway/{bearer-token,client-address,cors,graphiql,graphql-ws-internals,keep-alive,logs,operation-ids,persisted-operations}.test.ts',
   'test/gateway/{program,refresh,request-forms,several-gateways,sse-proxies,subscription-key,upload-names,ws-internals}.test.ts',
   'test/schema/{contract,descriptions,pagination,scalars}.test.ts',
-  'test/services/{passwords,tokens}.test.ts',
+  'test/services/{passwords,security-log,tokens}.test.ts',
 ];
 const notTests = ['**/node_modules/**', 'test/clients/**'];
 

@@ -36,8 +36,8 @@ export interface AppOptions {
   readonly database?: Database | undefined;
   /** Overrides of the default limits of legacy clients. */
   readonly legacyLimits?: Partial<ConnectionLimits> | undefined;
-  /** log2 of scrypt's N for new password hashes; tests lower it. */
-  readonly passwordCost?: number | undefined;
+  /** Memory of Argon2id for new password hashes, in KiB; tests lower it. */
+  readonly passwordMemoryKib?: number | undefined;
 }
 
 /** A running gateway. Disposal drains it: streams and connections end with the reason DRAINING. */

@@ -4,6 +4,7 @@ import { createBatchedReads } from '../db/batched-reads.ts';
 import { openDatabase, pingDatabase } from '../db/database.ts';
 import type { Database } from '../db/database.ts';
 import { fillEmailKeys } from '../db/email-keys.ts';
+import { hasScryptHashes } from '../db/users.ts';
 import { createEventLog } from '../db/event-log.ts';
 import { findDemoAccounts, isDemoAllowed } from '../domain/demo-policy.ts';
 import type { Deps } from '../domain/deps.ts';
@@ -30,6 +31,7 @@ import { createRateLimits } from '../services/rate-limits.ts';
 import { startRetention } from '../services/retention.ts';
 import { createTokens } from '../services/tokens.ts';
 import type { JwksSettings, Tokens } from '../services/tokens.ts';
+import { createSecurityLog } from '../services/security-log.ts';
 import { createTypingPublisher } from '../services/typing-publisher.ts';
 
 export interface ServicesOptions {
@@ -40,7 +42,7 @@ export interface ServicesOptions {
   readonly stack: AsyncDisposableStack;
   /** An open database to use instead of the configured one. */
   readonly database?: Database | undefined;
-  readonly passwordCost?: number | undefined;
+  readonly passwordMemoryKib?: number | undefined;
 }
 
 export interface Services {
@@ -83,7 +85,10 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   );
   const tokens = await openTokens(config, dataDir);
   const mediaStorage = await openMediaStorage(config, dataDir, kind, stack);
-  const passwords = createPasswords({ cost: options.passwordCost });
+  const passwords = createPasswords({
+    memoryKib: options.passwordMemoryKib,
+    hasScryptHashes: await hasScryptHashes(db),
+  });
   const demoAccounts = await findDemoAccounts({ db, passwords });
   stack.use(startRetention({ db, config, mediaStorage, log }));
   const channelUsage = stack.use(createChannelUsage({ db, log }));
@@ -114,6 +119,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       rateLimits: createRateLimits({ enabled: config.RATE_LIMITS === 'on' }),
       passwords,
       mailer,
+      securityLog: stack.use(createSecurityLog({ log, nodeId })),
       lockedUsers: new Set(isDemoAllowed(config) ? [] : demoAccounts.map(({ id }) => id)),
       sendBatcher: createSendBatcher({ db, bus }),
       typing,

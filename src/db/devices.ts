@@ -44,6 +44,20 @@ export async function findByCircles(db: Db, circleIds: readonly CircleId[]): Pro
   return db.selectFrom('devices').select(DEVICE_COLUMNS).where('circleId', '=', anyOf(circleIds)).execute();
 }
 
+/** Replaces an outdated hash of the same password. */
+export async function upgradePasswordHash(
+  db: Db,
+  id: DeviceId,
+  { former, upgraded }: { readonly former: string; readonly upgraded: string },
+): Promise<void> {
+  await db
+    .updateTable('devices')
+    .set({ passwordHash: upgraded })
+    .where('id', '=', id)
+    .where('passwordHash', '=', former)
+    .execute();
+}
+
 /** Undefined for an unknown username, and for an inactive device. */
 export async function findCredentials(
   db: Db,

@@ -77,6 +77,20 @@ const toKeyColumns = ({
 export const isUniqueViolation = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && error.code === UNIQUE_VIOLATION;
 
+/** Replaces an outdated hash of the same password, unless the password has changed since. */
+export async function upgradePasswordHash(
+  db: Db,
+  id: UserId,
+  { former, upgraded }: { readonly former: string; readonly upgraded: string },
+): Promise<void> {
+  await db
+    .updateTable('users')
+    .set({ passwordHash: upgraded })
+    .where('id', '=', id)
+    .where('passwordHash', '=', former)
+    .execute();
+}
+
 export async function setPasswordHash(tx: Tx, id: UserId, passwordHash: string): Promise<User> {
   return tx
     .updateTable('users')
@@ -178,6 +192,15 @@ export async function setVerifiedEmail(tx: Tx, id: UserId, email: string): Promi
     .where('id', '=', id)
     .where('email', '=', email)
     .execute();
+}
+
+/** Whether an account or a device has a password hash of a version before Argon2id. */
+export async function hasScryptHashes(db: Db): Promise<boolean> {
+  const { rows } = await sql<{ found: boolean }>`
+    select exists (select from users where password_hash like 'scrypt$%')
+      or exists (select from devices where password_hash like 'scrypt$%') as found
+  `.execute(db);
+  return rows[0]?.found === true;
 }
 
 export async function hasAny(db: Db): Promise<boolean> {

@@ -24,7 +24,7 @@ export async function seedDemo(deps: Deps): Promise<string[] | undefined> {
   if (!(await claimSetting(db, DEMO_SETTING, new Date(Date.now()).toISOString()))) return undefined;
   const create = (person: typeof ANN) =>
     // No mail can be sent to these addresses.
-    accounts.createAccount(
+    accounts.createWithPassword(
       { ...deps, mailer: undefined },
       { ...person, password: DEMO_PASSWORD, birthday: null },
     );

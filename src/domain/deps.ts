@@ -8,6 +8,7 @@ import type { BatchedReads } from '../db/batched-reads.ts';
 import type { RateLimits } from '../services/rate-limits.ts';
 import type { Mailer } from '../services/mailer.ts';
 import type { Passwords } from '../services/passwords.ts';
+import type { SecurityLog } from '../services/security-log.ts';
 import type { Presence } from '../services/presence.ts';
 import type { SendBatcher } from './send-batch.ts';
 import type { MediaStorage } from '../services/media-storage.ts';
@@ -32,6 +33,7 @@ export interface Deps {
   readonly passwords: Passwords;
   /** Undefined unless MAIL_URL is set. */
   readonly mailer: Mailer | undefined;
+  readonly securityLog: SecurityLog;
   /** Demo accounts that are not allowed here: neither their logins nor their tokens are accepted. */
   readonly lockedUsers: ReadonlySet<UserId>;
   readonly sendBatcher: SendBatcher;

@@ -9,6 +9,8 @@ export const MAX_MESSAGE_LENGTH = 8192;
 const MAX_NAME_LENGTH = 120;
 export const MAX_PERSON_NAME_LENGTH = 50;
 export const MAX_EMAIL_LENGTH = 120;
+/** NIST SP 800-63B: passwords that a user chooses have at least 8 characters. */
+const MIN_PASSWORD_LENGTH = 8;
 const MAX_PASSWORD_LENGTH = 200;
 export const MAX_FILE_IDENTIFIER_LENGTH = 1024;
 
@@ -134,13 +136,19 @@ function fold(text: string): string {
   return folded;
 }
 
-/** Parses a password to set (RFC 8265, OpaqueString). Throws INVALID_INPUT. */
+/** Parses a password to set (RFC 8265, OpaqueString), of 8 to 200 code points. Throws INVALID_INPUT. */
 export function parsePassword(field: string, value: string): string {
   parseText(field, value, { max: MAX_DECOMPOSED_LENGTH * MAX_PASSWORD_LENGTH });
   const password = parseText(field, normalizePassword(value), { max: MAX_PASSWORD_LENGTH, visible: true });
   if (UNTYPEABLE.test(password)) throw invalidInput(field, `${field} contains control characters.`);
+  if (!isLongerThan(password, MIN_PASSWORD_LENGTH - 1))
+    throw invalidInput(field, `${field} has fewer than ${MIN_PASSWORD_LENGTH} characters.`);
   return password;
 }
+
+/** Whether a text is longer than the password of any account, in any form. */
+export const isTooLongForPassword = (text: string): boolean =>
+  isLongerThan(text, MAX_DECOMPOSED_LENGTH * MAX_PASSWORD_LENGTH);
 
 /** Returns the form of a password that is hashed: spaces in place of other blanks, and NFC. */
 export const normalizePassword = (value: string): string => value.replace(/\p{Zs}/gu, ' ').normalize('NFC');
@@ -149,10 +157,9 @@ export const normalizePassword = (value: string): string => value.replace(/\p{Zs
  * Returns the forms in which a typed password may have been hashed: normalised, or, for hashes from before
  * normalisation, as typed here or by a device that decomposes. For most passwords they are the same.
  */
-export function passwordForms(typed: string): readonly string[] {
-  if (isLongerThan(typed, MAX_DECOMPOSED_LENGTH * MAX_PASSWORD_LENGTH)) return [typed];
-  return [...new Set([normalizePassword(typed), typed, typed.normalize('NFD')])];
-}
+export const passwordForms = (typed: string): readonly string[] => [
+  ...new Set([normalizePassword(typed), typed, typed.normalize('NFD')]),
+];
 
 /** Avoids counting where the length decides: a code point has one or two code units. */
 function isLongerThan(text: string, limit: number): boolean {

@@ -144,7 +144,7 @@ const CreateAccountInput = builder.inputType('CreateAccountInput', {
     password: t.string({
       required: true,
       description:
-        'Password, 1 to 200 characters, at least one of them visible. Normalised by the OpaqueString profile of RFC 8265, so that it does not depend on the keyboard.',
+        'Password, 8 to 200 characters, at least one of them visible. Normalised by the OpaqueString profile of RFC 8265, so that it does not depend on the keyboard.',
     }),
     firstName: t.string({
       required: true,
@@ -254,7 +254,7 @@ builder.mutationFields((t) => ({
       current: t.arg.string({ required: true, description: 'The current password.' }),
       next: t.arg.string({
         required: true,
-        description: 'The new password, 1 to 200 characters, at least one of them visible.',
+        description: 'The new password, 8 to 200 characters, at least one of them visible.',
       }),
     },
     resolve: (_root, args, context) => accounts.changePassword(context.deps, requireActor(context), args),

@@ -45,8 +45,8 @@ const TEST_ENVIRONMENT = {
   PRESENCE_GRACE_MS: '200',
 };
 
-/** Cheap password hashes: the production cost is 15, about 50 ms of CPU each. */
-const PASSWORD_COST = 4;
+/** Cheap password hashes: the memory in production is 19 MiB, about 50 ms of CPU each. */
+const PASSWORD_MEMORY_KIB = 8;
 
 /** Starts a gateway for a test. Several can run in one process. */
 export async function createGateway({
@@ -63,7 +63,7 @@ export async function createGateway({
       log: createLogger(config.LOG_LEVEL),
       database,
       legacyLimits,
-      passwordCost: PASSWORD_COST,
+      passwordMemoryKib: PASSWORD_MEMORY_KIB,
     }),
   );
   const graphql = stack.use(createGraphqlClient(app.url));

@@ -63,7 +63,7 @@ async function startLoggedApp(): Promise<LoggedApp> {
       config,
       log: createLogger('debug', destination),
       database: await openTestDatabase(),
-      passwordCost: 4,
+      passwordMemoryKib: 8,
     }),
   );
   const graphql = stack.use(createGraphqlClient(app.url));

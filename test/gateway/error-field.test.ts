@@ -4,7 +4,7 @@ import { startTestApp } from '../harness/app.ts';
 const CREATE = 'mutation ($input: CreateAccountInput!) { createAccount(input: $input) { token } }';
 const SEND_MESSAGE =
   'mutation ($id: ID!, $words: String, $names: [String!]) { sendMessage(conversationId: $id, text: $words, files: $names) { message { id } } }';
-const ANN = { email: 'ann@example.com', password: 'x', firstName: 'A', lastName: 'B' };
+const ANN = { email: 'ann@example.com', password: 'a secret', firstName: 'A', lastName: 'B' };
 
 const cases: [field: string | undefined, query: string, variables?: Record<string, unknown>][] = [
   ['email', CREATE, { input: { ...ANN, email: 5 } }],

@@ -9,6 +9,7 @@ import type { Deps } from '../../src/domain/deps.ts';
 import { createRateLimits } from '../../src/services/rate-limits.ts';
 import { createPasswords } from '../../src/services/passwords.ts';
 import { createPresence } from '../../src/services/presence.ts';
+import { createSecurityLog } from '../../src/services/security-log.ts';
 import { createSendBatcher } from '../../src/domain/send-batch.ts';
 import { createFolderStorage } from '../../src/services/media-storage-fs.ts';
 import { createTokens } from '../../src/services/tokens.ts';
@@ -66,7 +67,8 @@ export async function createTestDeps({
     mediaStorage: await createFolderStorage(folder),
     rateLimits: createRateLimits({ enabled: rateLimits }),
     mailer: undefined,
-    passwords: createPasswords({ cost: 4 }),
+    passwords: createPasswords({ memoryKib: 8 }),
+    securityLog: stack.use(createSecurityLog({ log, nodeId: 'test' })),
     lockedUsers: new Set(),
     sendBatcher: createSendBatcher({ db, bus }),
     typing: createTypingPublisher({ db, bus }),

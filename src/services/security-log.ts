@@ -1,0 +1,118 @@
+import { actorKey } from '../actor.ts';
+import type { ActorRef } from '../actor.ts';
+import { startTimer as startSystemTimer } from '../lib/timeout.ts';
+import type { StartTimer } from '../lib/timeout.ts';
+import type { Logger } from '../log.ts';
+
+/** Events of the security log, and whether each is a warning. Documented in docs/operations.md. */
+export const SECURITY_EVENTS = {
+  'account created': 'info',
+  'account deleted': 'info',
+  'login succeeded': 'info',
+  'login failed': 'warn',
+  'login delayed': 'warn',
+  'password check failed': 'warn',
+  'password changed': 'info',
+  'e-mail changed': 'info',
+  'logged out': 'info',
+  'sessions ended': 'info',
+  'token refused': 'warn',
+  'token reused': 'warn',
+  'device added': 'info',
+  'device removed': 'info',
+  'member kicked': 'info',
+  'limit reached': 'warn',
+} as const satisfies Record<string, 'info' | 'warn'>;
+
+export type SecurityEvent = keyof typeof SECURITY_EVENTS;
+
+/** Never a token, a password, or text that a stranger chose: an attempt on an unknown name has no account. */
+export interface SecurityFields {
+  readonly account?: ActorRef | undefined;
+  readonly address?: string | undefined;
+  /** The limit of `limit reached` and `login delayed`, or the reason of `token refused`. */
+  readonly detail?: string | undefined;
+}
+
+/** Records what happens to accounts and sessions, as log lines with `security: true`. */
+export interface SecurityLog extends Disposable {
+  record(event: SecurityEvent, fields?: SecurityFields): void;
+}
+
+export interface SecurityLogOptions {
+  readonly log: Logger;
+  readonly nodeId: string;
+  readonly startTimer?: StartTimer;
+}
+
+const WINDOW_MS = 60_000;
+/** Bounds the log and the memory under attack. */
+const MAX_LINES_PER_EVENT = 60;
+
+interface Entry {
+  readonly event: SecurityEvent;
+  readonly fields: SecurityFields;
+  /** Occurrences since the line was logged. */
+  repeats: number;
+}
+
+/**
+ * Creates the security log of a node. In each minute it logs the first occurrence of an event with the same fields
+ * immediately, and the number of further ones at the end. An event with more than 60 different fields is only counted
+ * from there on.
+ */
+export function createSecurityLog({
+  log,
+  nodeId,
+  startTimer = startSystemTimer,
+}: SecurityLogOptions): SecurityLog {
+  const entries = new Map<string, Entry>();
+  const linesByEvent = new Map<SecurityEvent, number>();
+  const overflowByEvent = new Map<SecurityEvent, number>();
+  let cancelWindow: (() => void) | undefined;
+
+  const write = (event: SecurityEvent, { account, ...fields }: SecurityFields, repeats?: number): void => {
+    const line = {
+      security: true,
+      event,
+      node: nodeId,
+      ...(account !== undefined && { account: actorKey(account) }),
+      ...fields,
+      ...(repeats !== undefined && { repeats }),
+    };
+    log[SECURITY_EVENTS[event]](line, 'security event');
+  };
+  const endWindow = (): void => {
+    cancelWindow = undefined;
+    for (const { event, fields, repeats } of entries.values()) if (repeats > 0) write(event, fields, repeats);
+    for (const [event, repeats] of overflowByEvent) write(event, {}, repeats);
+    entries.clear();
+    linesByEvent.clear();
+    overflowByEvent.clear();
+  };
+
+  return {
+    record(event, fields = {}) {
+      cancelWindow ??= startTimer(WINDOW_MS, endWindow);
+      const { account, address, detail } = fields;
+      const key = `${event} ${account === undefined ? '' : actorKey(account)} ${address} ${detail}`;
+      const entry = entries.get(key);
+      if (entry !== undefined) {
+        entry.repeats += 1;
+        return;
+      }
+      const lines = linesByEvent.get(event) ?? 0;
+      if (lines >= MAX_LINES_PER_EVENT) {
+        overflowByEvent.set(event, (overflowByEvent.get(event) ?? 0) + 1);
+        return;
+      }
+      linesByEvent.set(event, lines + 1);
+      entries.set(key, { event, fields, repeats: 0 });
+      write(event, fields);
+    },
+    [Symbol.dispose]() {
+      cancelWindow?.();
+      endWindow();
+    },
+  };
+}
