@@ -48,11 +48,10 @@ export async function inviteToCircle(
     const user = await users.findByEmail(unit.tx, email);
     if (user !== undefined && (await circles.isMember(unit.tx, circle.id, user.id)))
       throw conflict('The user is already a member of the circle.');
+    const id = await held.insert(unit.tx, { circleId: circle.id, invitedById, email });
+    // Checked after the insertion, which waits for a concurrent delivery of the same e-mail.
     const isInvited = user !== undefined && (await circles.hasInvitation(unit.tx, circle.id, user.id));
-    const id = isInvited
-      ? undefined
-      : await held.insert(unit.tx, { circleId: circle.id, invitedById, email });
-    if (id === undefined) throw conflict('The user is already invited.');
+    if (id === undefined || isInvited) throw conflict('The user is already invited.');
     return held.find(unit.tx, id);
   });
   if (inserted === undefined) throw notFound('The invitation');

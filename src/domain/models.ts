@@ -4,7 +4,6 @@ export type {
   CircleInvitation,
   Conversation,
   Device,
-  Invitation,
   Media,
   Membership,
   Message,
