@@ -33,6 +33,11 @@ export async function hasAny(db: Db, email: string): Promise<boolean> {
   return row !== undefined;
 }
 
+/** Deletes the held invitations for an e-mail, whose account is being deleted. */
+export async function removeByEmail(tx: Tx, email: string): Promise<void> {
+  await tx.deleteFrom('heldInvitations').where('emailKey', '=', emailKey(email)).execute();
+}
+
 /** Returns the e-mails of the held invitations of an inviter, as it wrote them. */
 export async function findEmailsByInviter(db: Db, inviterId: UserId): Promise<string[]> {
   const rows = await db

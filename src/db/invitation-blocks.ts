@@ -1,5 +1,6 @@
 import type { UserId } from '../ids.ts';
 import type { Db, Tx } from './database.ts';
+import { anyOf } from './sql.ts';
 
 export async function insert(tx: Tx, userId: UserId, inviterId: UserId): Promise<void> {
   await tx
@@ -17,16 +18,18 @@ export async function remove(tx: Tx, userId: UserId, inviterId: UserId): Promise
     .execute();
 }
 
-/** Returns the inviters that the user blocks, oldest block first. */
-export async function findByUser(db: Db, userId: UserId): Promise<UserId[]> {
-  const rows = await db
+/** Finds the blocks of the users, oldest first. */
+export async function findByUsers(
+  db: Db,
+  userIds: readonly UserId[],
+): Promise<{ readonly userId: UserId; readonly inviterId: UserId }[]> {
+  return db
     .selectFrom('invitationBlocks')
-    .select('inviterId')
-    .where('userId', '=', userId)
+    .select(['userId', 'inviterId'])
+    .where('userId', '=', anyOf(userIds))
     .orderBy('createdAt')
     .orderBy('inviterId')
     .execute();
-  return rows.map(({ inviterId }) => inviterId);
 }
 
 /** Whether the user has a pending invitation of the inviter. */

@@ -164,20 +164,21 @@ export async function findCredentials(
   return { user, passwordHash };
 }
 
-/** Returns whether the account blocks all invitations, and whether its e-mail is verified. */
-export async function findInvitationState(
-  db: Db,
-  id: UserId,
-): Promise<{ readonly blocksInvitations: boolean; readonly isVerified: boolean }> {
-  const row = await db
+export interface InvitationState {
+  readonly id: UserId;
+  /** Whether the account blocks the invitations of everyone. */
+  readonly blocksInvitations: boolean;
+  readonly isVerified: boolean;
+}
+
+/** Returns what decides whether the accounts receive invitations. */
+export async function findInvitationStates(db: Db, ids: readonly UserId[]): Promise<InvitationState[]> {
+  return db
     .selectFrom('users')
-    .select(['blocksInvitations', 'email', 'verifiedEmail'])
-    .where('id', '=', id)
-    .executeTakeFirst();
-  return {
-    blocksInvitations: row?.blocksInvitations ?? false,
-    isVerified: row !== undefined && row.verifiedEmail === row.email,
-  };
+    .select(['id', 'blocksInvitations'])
+    .select(sql<boolean>`verified_email is not distinct from email`.as('isVerified'))
+    .where('id', '=', anyOf(ids))
+    .execute();
 }
 
 export async function setBlocksInvitations(tx: Tx, id: UserId, blocksInvitations: boolean): Promise<void> {

@@ -2,6 +2,7 @@ import { findUsersWithPresence } from '../db/actors.ts';
 import type { UserWithPresence } from '../db/actors.ts';
 import * as circles from '../db/circles.ts';
 import * as devices from '../db/devices.ts';
+import * as heldInvitations from '../db/held-invitations.ts';
 import { isActive } from '../db/sessions.ts';
 import type { User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
@@ -137,6 +138,7 @@ async function tryDeleteAccount(unit: UnitOfWork, actor: ActorRef): Promise<User
   const currentCircles = await circles.findByActor(unit.tx, actor);
   if (currentCircles.some(({ id }) => !lockedIds.includes(id))) return undefined;
   for (const circle of currentCircles) await removeFromCircle(unit, user, circle, { cause: 'deleted' });
+  await heldInvitations.removeByEmail(unit.tx, user.email);
   await users.remove(unit.tx, user.id);
   unit.emit({ type: 'account.deleted', account: actor });
   return user;

@@ -28,8 +28,8 @@ export async function requestVerification(deps: Deps, actor: ActorRef): Promise<
   if (!isEmailVerificationOn(deps.config))
     throw forbidden('E-mail addresses are not verified on this server.');
   const user = await requireCaller(deps.db, actor);
-  const { isVerified } = await users.findInvitationState(deps.db, user.id);
-  if (!isVerified) await sendToken(deps, user);
+  const [state] = await users.findInvitationStates(deps.db, [user.id]);
+  if (state?.isVerified === false) await sendToken(deps, user);
   return user;
 }
 
@@ -107,9 +107,10 @@ export async function verifyEmail(deps: Deps, actor: ActorRef, token: string): P
   return user;
 }
 
-/** Returns whether the account has proved to own its e-mail. */
-export async function isEmailVerified(deps: Deps, userId: UserId): Promise<boolean> {
-  return (await users.findInvitationState(deps.db, userId)).isVerified;
+/** Returns which of the accounts have proved to own their e-mail. */
+export async function findVerifiedEmails(deps: Deps, ids: readonly UserId[]): Promise<Map<UserId, boolean>> {
+  const states = await users.findInvitationStates(deps.db, ids);
+  return new Map(states.map(({ id, isVerified }) => [id, isVerified]));
 }
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -8,6 +8,7 @@ import { accountTopic } from '../events/event.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { UserId } from '../ids.ts';
 import type { ActorRef } from '../actor.ts';
+import { groupBy } from '../lib/group-rows.ts';
 import { requireCaller } from './circle-access.ts';
 import type { Deps } from './deps.ts';
 import { deliverInvitations } from './invitation-delivery.ts';
@@ -36,8 +37,9 @@ export async function blockInvitations(
     if (userId === undefined) {
       await users.setBlocksInvitations(unit.tx, caller.id, true);
     } else {
-      const blocked = await blocks.findByUser(unit.tx, caller.id);
-      if (!blocked.includes(userId)) await addBlock(unit.tx, caller.id, userId, blocked.length);
+      const blocked = await blocks.findByUsers(unit.tx, [caller.id]);
+      if (!blocked.some(({ inviterId }) => inviterId === userId))
+        await addBlock(unit.tx, caller.id, userId, blocked.length);
     }
     await held.takeBack(unit.tx, caller.id, userId);
     return caller;
@@ -74,11 +76,17 @@ export async function unblockInvitations(
   return caller;
 }
 
-/** Finds the blocks of an account, oldest first, without an access check. */
-export async function findInvitationBlocks(deps: Deps, userId: UserId): Promise<InvitationBlocks> {
-  const [{ blocksInvitations }, userIds] = await Promise.all([
-    users.findInvitationState(deps.db, userId),
-    blocks.findByUser(deps.db, userId),
-  ]);
-  return { everyone: blocksInvitations, userIds };
+/** Finds the blocks of accounts, oldest first, without an access check. */
+export async function findInvitationBlocks(
+  deps: Deps,
+  ids: readonly UserId[],
+): Promise<Map<UserId, InvitationBlocks>> {
+  const states = await users.findInvitationStates(deps.db, ids);
+  const byUser = groupBy(ids, await blocks.findByUsers(deps.db, ids), ({ userId }) => userId);
+  return new Map(
+    states.map(({ id, blocksInvitations }) => [
+      id,
+      { everyone: blocksInvitations, userIds: (byUser.get(id) ?? []).map(({ inviterId }) => inviterId) },
+    ]),
+  );
 }

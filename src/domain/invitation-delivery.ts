@@ -55,8 +55,9 @@ async function deliver(deps: Deps, userId: UserId): Promise<void> {
 }
 
 async function acceptsInvitations(deps: Deps, tx: Tx, userId: UserId): Promise<boolean> {
-  const { blocksInvitations, isVerified } = await users.findInvitationState(tx, userId);
-  return !blocksInvitations && (isVerified || !isEmailVerificationOn(deps.config));
+  const [state] = await users.findInvitationStates(tx, [userId]);
+  if (state === undefined || state.blocksInvitations) return false;
+  return state.isVerified || !isEmailVerificationOn(deps.config);
 }
 
 async function findDeliverable(deps: Deps, tx: Tx, user: User) {

@@ -17,7 +17,7 @@ EmailVerification.implement({
     }),
     isVerified: t.boolean({
       description: 'Whether you have proved to own the address.',
-      resolve: ({ userId }, _args, { deps }) => verification.isEmailVerified(deps, userId),
+      resolve: async ({ userId }, _args, { loaders }) => (await loaders.isEmailVerified(userId)) ?? false,
     }),
   }),
 });

@@ -85,10 +85,8 @@ builder.objectField(User, 'invitationBlocks', (t) =>
     nullable: true,
     ...perActor,
     description: 'The invitations to circles that you block. Null unless the user is you.',
-    resolve: ({ id }, _args, { deps, session }) =>
-      session?.actor.kind === 'user' && session.actor.id === id
-        ? invitationBlocks.findInvitationBlocks(deps, id)
-        : null,
+    resolve: ({ id }, _args, { loaders, session }) =>
+      session?.actor.kind === 'user' && session.actor.id === id ? loaders.invitationBlocksOf(id) : null,
   }),
 );
 

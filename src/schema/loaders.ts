@@ -13,6 +13,8 @@ import {
   findParticipantsByConversations,
 } from '../domain/conversations.ts';
 import type { Deps } from '../domain/deps.ts';
+import { findVerifiedEmails } from '../domain/email-verification.ts';
+import { findInvitationBlocks } from '../domain/invitation-blocks.ts';
 import { findDevicesById, findDevicesByCircles } from '../domain/devices.ts';
 import { eventCursors } from '../events/cursor.ts';
 import { findMediaByMessages } from '../domain/media.ts';
@@ -76,6 +78,12 @@ export class Loaders {
   }
   get invitationsOf() {
     return this.#load(findInvitationsByCircles);
+  }
+  get invitationBlocksOf() {
+    return this.#load(findInvitationBlocks);
+  }
+  get isEmailVerified() {
+    return this.#load(findVerifiedEmails);
   }
   get deviceOf() {
     return this.#load(findDevicesByCircles);

@@ -152,11 +152,28 @@ test('a blocked inviter cannot tell: its invitations, earlier ones too, are held
 
   await blockInvitations(deps, bob.actor, { userId: undefined });
   expect(await findReceived(deps, bob)).toEqual([]);
-  expect(await findInvitationBlocks(deps, bob.user.id)).toEqual({ everyone: true, userIds: [ann.user.id] });
+  expect((await findInvitationBlocks(deps, [bob.user.id])).get(bob.user.id)).toEqual({
+    everyone: true,
+    userIds: [ann.user.id],
+  });
   await unblockInvitations(deps, bob.actor, { userId: undefined });
   expect(await findReceived(deps, bob)).toEqual([otherId]);
   await unblockInvitations(deps, bob.actor, { userId: ann.user.id });
   expect(await findReceived(deps, bob)).toEqual([firstId, secondId, otherId]);
+});
+
+test('deleting an account deletes the invitations for its e-mail, received and held', async () => {
+  await using deps = await createTestDeps();
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
+  const [first, second] = [await createCircle(deps, ann), await createCircle(deps, ann)];
+  await invite(deps, ann, first.id, bob.email);
+  await blockInvitations(deps, bob.actor, { userId: ann.user.id });
+  await unblockInvitations(deps, bob.actor, { userId: ann.user.id });
+  await blockInvitations(deps, bob.actor, { userId: undefined });
+  await invite(deps, ann, second.id, bob.email);
+  await accounts.deleteAccount(deps, bob.actor, { password: '' });
+  expect(await deps.db.selectFrom('heldInvitations').selectAll().execute()).toEqual([]);
+  expect(await deps.db.selectFrom('invitations').selectAll().execute()).toEqual([]);
 });
 
 test('a block names a user that is known to the caller, and not the caller', async () => {

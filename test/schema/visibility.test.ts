@@ -92,6 +92,18 @@ test('an invitation shows its user to no one else, and its inviter by name and e
   await lease.close();
 });
 
+test('an invitation that an older node has inserted shows the e-mail of its user', async () => {
+  await using client = await openSchemaClient();
+  const { ann, bob, invitation } = await seedCircle(client);
+  await client.deps.db
+    .updateTable('invitations')
+    .set({ email: null } as object)
+    .execute();
+  const query = 'query ($id: ID!) { node(id: $id) { ... on CircleInvitation { email user { id } } } }';
+  for (const account of [ann, bob])
+    expect((await client.run(account, query, { id: invitation })).node.email).toBe(bob.email);
+});
+
 test('an invited user sees the name of the circle and empty lists', async () => {
   await using client = await openSchemaClient();
   const { bob, circle, invitation } = await seedCircle(client);
