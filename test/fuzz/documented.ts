@@ -7,11 +7,11 @@ import type { GraphqlError } from '../../src/testing/index.ts';
 const FORBIDDEN_CODES: ReadonlySet<string> = new Set<ErrorCode>(['INTERNAL', 'UNAVAILABLE']);
 
 /** Expects that each error has a documented code, and none shows how the server is written. */
-export function expectDocumented(errors: readonly GraphqlError[] = []): void {
+export function expectDocumented(errors: readonly GraphqlError[] = [], input = ''): void {
   for (const error of errors) {
     const { code, reason } = error.extensions ?? {};
     const isDocumented = typeof code === 'string' && code in ERROR_CODES && !FORBIDDEN_CODES.has(code);
-    expect(isDocumented, JSON.stringify(error)).toBe(true);
+    expect(isDocumented, `${JSON.stringify(error)} for ${input}`).toBe(true);
     if (reason !== undefined) expect(END_REASONS).toContain(reason);
     expect(error.message).not.toMatch(/\bat .*\.ts:\d|node_modules|select |insert into/);
   }

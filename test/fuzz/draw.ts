@@ -14,7 +14,7 @@ export interface Draw {
 /** Creates an arbitrary of the source of all random values of a run. */
 export const draws = (): fc.Arbitrary<Draw> => fc.gen().map(createDraw);
 
-function createDraw(generate: fc.GeneratorValue): Draw {
+function createDraw(generate: fc.GeneratorValue): Draw & fc.WithToStringMethod {
   // Only numbers are drawn: `gen` compares the arguments of its arbitraries in depth, which the types of a schema defy.
   const nat = (max: number): number => generate(fc.nat, max);
   const pickFrom = <Item>(items: readonly Item[]): Item => {
@@ -22,6 +22,8 @@ function createDraw(generate: fc.GeneratorValue): Draw {
     return items[nat(items.length - 1)] as Item;
   };
   return {
+    // Printed when a property fails.
+    [fc.toStringMethod]: () => fc.stringify(generate.values()),
     nat,
     oneIn: (count) => nat(count - 1) === count - 1,
     pick: (...items) => pickFrom(items),

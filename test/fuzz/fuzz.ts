@@ -15,10 +15,29 @@ function readNumber(name: string, fallback: number): number {
   return value;
 }
 
-/** Checks a property with random input. Throws the smallest failing input, and the seed to reproduce it with. */
-export async function fuzz<Input>(property: fc.IAsyncProperty<Input>, runs: number): Promise<void> {
+/** Time after which the search for a smaller failing input ends. */
+const TIME_LIMIT_MS = 120_000 * FACTOR;
+
+/** The timeout of a test, which leaves time to report a failure. */
+export const TIMEOUT_MS = TIME_LIMIT_MS + 60_000;
+
+/**
+ * Checks a property with random input. Throws a failing input, and the seed to reproduce it with. The input is the smallest
+ * that is found, or with `shrinks: false`, for properties that take seconds, the first.
+ */
+export async function fuzz<Input>(
+  property: fc.IAsyncProperty<Input>,
+  runs: number,
+  { shrinks = true }: { readonly shrinks?: boolean } = {},
+): Promise<void> {
   try {
-    await fc.assert(property, { seed: SEED, numRuns: runs * FACTOR });
+    await fc.assert(property, {
+      seed: SEED,
+      numRuns: runs * FACTOR,
+      endOnFailure: !shrinks,
+      interruptAfterTimeLimit: TIME_LIMIT_MS,
+      markInterruptAsFailure: true,
+    });
   } catch (error) {
     throw new Error(`Reproduce with FUZZ_SEED=${SEED} FUZZ_FACTOR=${FACTOR}: ${String(error)}`, {
       cause: error,

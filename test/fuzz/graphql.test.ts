@@ -9,7 +9,7 @@ import type { FuzzAccounts } from './accounts.ts';
 import { expectDocumented, expectDocumentedResponse } from './documented.ts';
 import { drawEdited, draws } from './draw.ts';
 import type { Draw } from './draw.ts';
-import { fuzz } from './fuzz.ts';
+import { TIMEOUT_MS, fuzz } from './fuzz.ts';
 import { drawOperation } from './operations.ts';
 import type { Examples } from './operations.ts';
 import { startFuzzServer } from './server.ts';
@@ -81,7 +81,7 @@ const listClients = (): readonly GraphqlClient[] => {
   return [ann.graphql, bob.graphql, ann.graphql, bob.graphql, device.graphql, anonymous];
 };
 
-test('any operation gets a result, or documented errors', { timeout: 120_000 }, async () => {
+test('any operation gets a result, or documented errors', { timeout: TIMEOUT_MS }, async () => {
   let runsLeft = RUNS_PER_ACCOUNTS;
   const property = fc.asyncProperty(draws(), async (draw) => {
     runsLeft -= 1;
@@ -93,7 +93,7 @@ test('any operation gets a result, or documented errors', { timeout: 120_000 }, 
     const client = draw.pickFrom(listClients());
     const { data, errors } = await client.send(document);
     expect(data !== undefined || errors !== undefined).toBe(true);
-    expectDocumented(errors);
+    expectDocumented(errors, document);
     if (errors?.[0]?.message === 'The token is not valid.') runsLeft = 0;
   });
   await fuzz(property, 600);
@@ -148,7 +148,7 @@ function expectDocumentedFrame({ type, payload }: ServerFrame): void {
 
 test(
   'any frames of graphql-ws get documented frames, or a documented close',
-  { timeout: 120_000 },
+  { timeout: TIMEOUT_MS },
   async () => {
     await renewAccounts();
     const property = fc.asyncProperty(draws(), async (draw) => {
@@ -180,7 +180,7 @@ test(
   },
 );
 
-test('any cursor resumes its stream, or is rejected', { timeout: 120_000 }, async () => {
+test('any cursor resumes its stream, or is rejected', { timeout: TIMEOUT_MS }, async () => {
   await renewAccounts();
   const { ann, circle, conversation, cursors } = accounts;
   const property = fc.asyncProperty(draws(), async (draw) => {
@@ -228,7 +228,7 @@ test('any cursor resumes its stream, or is rejected', { timeout: 120_000 }, asyn
   await fuzz(property, 200);
 });
 
-test('no changed token is accepted', { timeout: 120_000 }, async () => {
+test('no changed token is accepted', { timeout: TIMEOUT_MS }, async () => {
   const { ann, bob } = accounts;
   const property = fc.asyncProperty(draws(), async (draw) => {
     const token = drawToken(draw, ann.token, bob.token);
@@ -297,7 +297,7 @@ const drawHeader = (draw: Draw): string =>
     ),
   });
 
-test('any multipart request gets a documented response', { timeout: 120_000 }, async () => {
+test('any multipart request gets a documented response', { timeout: TIMEOUT_MS }, async () => {
   await renewAccounts();
   const property = fc.asyncProperty(draws(), async (draw) => {
     const isUpload = draw.oneIn(3);
