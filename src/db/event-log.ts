@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
 import type { Db, Tx } from './database.ts';
+import { encodeSubjects, tryLockRedaction } from './event-subjects.ts';
+import type { EventLabels } from './event-subjects.ts';
 import type { Timestamp } from './tables.ts';
 
 /** An event as stored in the log. Only `events/` interprets the event. */
@@ -64,7 +66,7 @@ export async function lockTopics(tx: Tx, topics: readonly string[]): Promise<Map
 const anyOfTopics = (topics: readonly string[]) => sql<string>`any(${topics}::text[])`;
 
 /** An event with its position in the topic's log, before it is stored. */
-export type NewLogEntry = Omit<LogEntry, 'at'>;
+export type NewLogEntry = Omit<LogEntry, 'at'> & EventLabels;
 
 /** Appends entries to logs whose locks are held, each at the position after its topic's head. Returns their timestamp. */
 export async function append(tx: Tx, entries: readonly NewLogEntry[]): Promise<Timestamp> {
@@ -75,13 +77,15 @@ export async function append(tx: Tx, entries: readonly NewLogEntry[]): Promise<T
     with clock as materialized (
       select clock_timestamp()::timestamptz(3) as at
     ), stored as (
-      insert into events (topic, seq, event, at)
-      select topic, seq, event, at
+      insert into events (topic, seq, event, at, message_id, subjects)
+      select topic, seq, event, at, message_id, subjects::text[]
       from clock, rows from (
         unnest(${entries.map(({ topic }) => topic)}::text[]),
         unnest(${entries.map(({ seq }) => seq)}::bigint[]),
-        json_array_elements(${events}::json)
-      ) as input (topic, seq, event)
+        json_array_elements(${events}::json),
+        unnest(${entries.map(({ messageId }) => messageId)}::int[]),
+        unnest(${entries.map(({ subjects }) => encodeSubjects(subjects))}::text[])
+      ) as input (topic, seq, event, message_id, subjects)
     ), advanced as (
       update topics set head = input.head
       from unnest(${[...heads.keys()]}::text[], ${[...heads.values()]}::bigint[]) as input (topic, head)
@@ -162,11 +166,12 @@ export async function readAfter(
 
 /**
  * Deletes about `limit` events that are older than `before`, or more than `keep` positions behind their topic's head.
- * Never waits for writers: skips locked topics, and holds the locks of the others for one short transaction. Returns
- * the number of deleted events.
+ * Never waits for writers: skips locked topics, deletes nothing during a large redaction, and holds the locks of the
+ * others for one short transaction. Returns the number of deleted events.
  */
 export async function trim(db: Db, before: Timestamp, keep: number, limit: number): Promise<number> {
   return db.transaction().execute(async (tx) => {
+    if (!(await tryLockRedaction(tx))) return 0;
     const { rows } = await sql<{ topic: string; upTo: number }>`
       select topics.topic, greatest(
         topics.head - ${keep}::bigint,

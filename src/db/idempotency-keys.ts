@@ -42,6 +42,11 @@ export async function findMessage(tx: Tx, account: string, key: string): Promise
     .executeTakeFirst();
 }
 
+/** Deletes the keys of a deleted account. */
+export async function deleteKeysOf(tx: Tx, account: string): Promise<void> {
+  await tx.deleteFrom('idempotencyKeys').where('account', '=', account).execute();
+}
+
 /** Deletes at most `limit` keys from before a time. Returns the number of deleted keys. */
 export async function deleteKeysBefore(db: Db, before: Timestamp, limit: number): Promise<number> {
   const { numAffectedRows } = await sql`

@@ -3,6 +3,7 @@ import { Migrator } from 'kysely/migration';
 import { initial } from './migrations/0001-initial.ts';
 import { channelUses } from './migrations/0002-channel-uses.ts';
 import { emailKeys } from './migrations/0003-email-keys.ts';
+import { eventSubjects } from './migrations/0005-event-subjects.ts';
 import { heldInvitations } from './migrations/0006-held-invitations.ts';
 import type { Tables } from './tables.ts';
 
@@ -10,6 +11,7 @@ const MIGRATIONS = {
   '0001-initial': initial,
   '0002-channel-uses': channelUses,
   '0003-email-keys': emailKeys,
+  '0005-event-subjects': eventSubjects,
   '0006-held-invitations': heldInvitations,
 };
 

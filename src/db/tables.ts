@@ -187,6 +187,10 @@ export interface EventsTable {
   seq: number;
   event: ColumnType<unknown, string, never>;
   at: Timestamp;
+  /** The message of an event that contains one. */
+  messageId: ColumnType<MessageId | null, never, never>;
+  /** Topics of the accounts, conversations and circles whose data any other event contains. */
+  subjects: ColumnType<string[] | null, never, never>;
 }
 
 export interface RevokedTokensTable {

@@ -3,6 +3,7 @@ import type { UserWithPresence } from '../db/actors.ts';
 import * as circles from '../db/circles.ts';
 import * as devices from '../db/devices.ts';
 import * as heldInvitations from '../db/held-invitations.ts';
+import { deleteKeysOf } from '../db/idempotency-keys.ts';
 import { isActive } from '../db/sessions.ts';
 import type { User } from '../db/tables.ts';
 import * as users from '../db/users.ts';
@@ -10,6 +11,7 @@ import { parseDate } from '../lib/dates.ts';
 import { conflict, forbidden, unauthenticated } from '../errors.ts';
 import { accountTopic } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
+import { eraseAccount } from '../events/erasure.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import { openStream } from '../events/open-stream.ts';
@@ -21,6 +23,7 @@ import { startVerification } from './email-verification.ts';
 import { deliverInvitations } from './invitation-delivery.ts';
 import { removeFromCircle, lockForMemberRemoval } from './membership-removal.ts';
 import type { Deps } from './deps.ts';
+import { removeUnusedFiles } from '../services/retention.ts';
 import { indexById } from '../lib/group-rows.ts';
 import type { ActorRef, Session } from '../actor.ts';
 import { actorKey, requireUser } from '../actor.ts';
@@ -124,7 +127,9 @@ export async function deleteAccount(
   await checkPassword(deps, actor, input.password);
   for (;;) {
     const deleted = await transact(deps, (unit) => tryDeleteAccount(unit, actor));
-    if (deleted !== undefined) return deleted;
+    if (deleted === undefined) continue;
+    await removeUnusedFiles(deps);
+    return deleted;
   }
 }
 
@@ -139,6 +144,8 @@ async function tryDeleteAccount(unit: UnitOfWork, actor: ActorRef): Promise<User
   if (currentCircles.some(({ id }) => !lockedIds.includes(id))) return undefined;
   for (const circle of currentCircles) await removeFromCircle(unit, user, circle, { cause: 'deleted' });
   await heldInvitations.removeByEmail(unit.tx, user.email);
+  await eraseAccount(unit.tx, actor);
+  await deleteKeysOf(unit.tx, actorKey(actor));
   await users.remove(unit.tx, user.id);
   unit.emit({ type: 'account.deleted', account: actor });
   return user;

@@ -15,6 +15,7 @@ import {
   removeCircle,
 } from './membership-removal.ts';
 import type { Deps } from './deps.ts';
+import { removeUnusedFiles } from '../services/retention.ts';
 import { indexById, groupBy } from '../lib/group-rows.ts';
 import { parseEmail, parseName } from '../lib/text.ts';
 import type { ActorRef, Session } from '../actor.ts';
@@ -69,23 +70,27 @@ export async function updateCircle(
 
 /** Deletes a circle with all its contents; returns it as it was. Throws NOT_FOUND, FORBIDDEN unless an ADMIN. */
 export async function deleteCircle(deps: Deps, actor: ActorRef, input: CircleInput): Promise<Circle> {
-  return transact(deps, async (unit) => {
+  const result = await transact(deps, async (unit) => {
     await lockForCircleDeletion(unit, input.circleId);
     const circle = await requireCircleAdmin(unit.tx, actor, input.circleId);
     await removeCircle(unit, circle);
     return circle;
   });
+  await removeUnusedFiles(deps);
+  return result;
 }
 
 /** Ends the actor's membership; returns the circle as it was. The circle is deleted with its last member. */
 export async function leaveCircle(deps: Deps, actor: ActorRef, input: CircleInput): Promise<Circle> {
-  return transact(deps, async (unit) => {
+  const result = await transact(deps, async (unit) => {
     if (actor.kind === 'user') await lockForMemberRemoval(unit, actor.id, [input.circleId]);
     const circle = await requireMember(unit.tx, actor, input.circleId);
     const user = await requireCaller(unit.tx, actor);
     await removeFromCircle(unit, user, circle, { cause: 'left' });
     return circle;
   });
+  await removeUnusedFiles(deps);
+  return result;
 }
 
 /** Ends another user's membership. Throws NOT_FOUND, FORBIDDEN unless an ADMIN, or for oneself. */
@@ -95,7 +100,7 @@ export async function kickFromCircle(
   input: CircleInput & { readonly email: string },
 ): Promise<Circle> {
   const email = parseEmail('email', input.email);
-  return transact(deps, async (unit) => {
+  const result = await transact(deps, async (unit) => {
     const user = await users.findByEmail(unit.tx, email);
     if (user === undefined) await unit.lock(circleTopic(input.circleId));
     else await lockForMemberRemoval(unit, user.id, [input.circleId]);
@@ -107,6 +112,8 @@ export async function kickFromCircle(
     await removeFromCircle(unit, user, circle, { cause: 'kicked', by });
     return circle;
   });
+  await removeUnusedFiles(deps);
+  return result;
 }
 
 /** Finds the circles of a user, or the one of a device. */

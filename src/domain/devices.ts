@@ -4,9 +4,11 @@ import * as conversations from '../db/conversations.ts';
 import { findAccessibleConversations } from '../db/conversation-access.ts';
 import type { Db, Tx } from '../db/database.ts';
 import * as devices from '../db/devices.ts';
+import { deleteKeysOf } from '../db/idempotency-keys.ts';
 import type { Device } from '../db/tables.ts';
 import { conflict, notFound } from '../errors.ts';
 import { accountTopic, circleTopic, conversationTopic } from '../events/event.ts';
+import { eraseAccount } from '../events/erasure.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { CircleId, DeviceId } from '../ids.ts';
@@ -77,6 +79,8 @@ export async function removeDevice(deps: Deps, actor: ActorRef, input: DeviceInp
       const conversation = await conversations.setDeviceAccess(unit.tx, id, false);
       unit.emit({ type: 'device-access.changed', conversation, allowed: false, removed: true });
     }
+    await eraseAccount(unit.tx, account);
+    await deleteKeysOf(unit.tx, actorKey(account));
     await devices.remove(unit.tx, device.id);
     unit.emit({ type: 'device.removed', device, online });
     unit.emit({ type: 'account.deleted', account });

@@ -4,6 +4,7 @@ import { findAccessibleConversations } from '../db/conversation-access.ts';
 import * as devices from '../db/devices.ts';
 import type { Circle, Conversation, User } from '../db/tables.ts';
 import { accountTopic, circleTopic, conversationTopic } from '../events/event.ts';
+import { eraseTopics } from '../events/erasure.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { CircleId, ConversationId, UserId } from '../ids.ts';
 
@@ -69,6 +70,10 @@ export async function removeFromConversations(
   const conversationIds = removed.map((participant) => participant.conversationId);
   const deleted = await conversations.removeWithFewerThanTwoParticipants(unit.tx, conversationIds);
   await conversations.ensureAdmins(unit.tx, conversationIds);
+  await eraseTopics(
+    unit.tx,
+    deleted.map(({ id }) => conversationTopic(id)),
+  );
   for (const participant of removed) {
     if (removal.cause === 'kicked')
       unit.emit({ type: 'participant.kicked', participant, user, by: removal.by });
@@ -116,6 +121,10 @@ export async function removeCircle(unit: UnitOfWork, circle: Circle): Promise<vo
     unit.emit({ type: 'conversation.deleted', conversation });
   const [device] = await devices.findByCircles(unit.tx, [circle.id]);
   await circles.remove(unit.tx, circle.id);
+  await eraseTopics(unit.tx, [
+    circleTopic(circle.id),
+    ...deletedConversations.map(({ id }) => conversationTopic(id)),
+  ]);
   unit.emit({ type: 'circle.deleted', circle });
   // Deleted with its circle: ends the device's connections.
   if (device !== undefined)

@@ -4,6 +4,7 @@ import type { Message } from '../db/tables.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import { conversationTopic } from '../events/event.ts';
 import type { ActorView } from '../events/event.ts';
+import { eraseFormerText, eraseMessage } from '../events/erasure.ts';
 import { transact } from '../events/unit-of-work.ts';
 import type { UnitOfWork } from '../events/unit-of-work.ts';
 import type { ConversationId, MessageId } from '../ids.ts';
@@ -90,6 +91,7 @@ export async function updateMessage(
     const text = parseMessageText(input.text, before.mediaCount > 0);
     const message = await rows.setText(unit.tx, messageId, text);
     const media = await mediaRows.findByMessages(unit.tx, [messageId]);
+    await eraseFormerText(unit.tx, message, media);
     unit.emit({ type: 'message.updated', message, author, media });
     return message;
   });
@@ -104,6 +106,7 @@ export async function deleteMessage(
   const deleted = await transact(deps, async (unit) => {
     const { message } = await lockOwnMessage(unit, actor, messageId);
     await rows.remove(unit.tx, messageId);
+    await eraseMessage(unit.tx, message);
     const { conversationId } = message;
     unit.emit({ type: 'message.deleted', conversationId, messageId });
     return message;

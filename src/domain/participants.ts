@@ -12,6 +12,7 @@ import { requireCaller } from './circle-access.ts';
 import { lockWithCircle, requireConversationAdmin, requireParticipation } from './conversation-access.ts';
 import { removeFromConversations } from './membership-removal.ts';
 import type { Deps } from './deps.ts';
+import { removeUnusedFiles } from '../services/retention.ts';
 import { indexById, groupBy } from '../lib/group-rows.ts';
 import { parseEmail } from '../lib/text.ts';
 import type { ActorRef } from '../actor.ts';
@@ -71,13 +72,15 @@ export async function leaveConversation(
   actor: ActorRef,
   input: ConversationInput,
 ): Promise<Conversation> {
-  return transact(deps, async (unit) => {
+  const result = await transact(deps, async (unit) => {
     await unit.lock(conversationTopic(input.conversationId));
     const { conversation } = await requireParticipation(unit.tx, actor, input.conversationId);
     const user = await requireCaller(unit.tx, actor);
     await removeFromConversations(unit, user, [conversation.id], { cause: 'left' });
     return conversation;
   });
+  await removeUnusedFiles(deps);
+  return result;
 }
 
 /** Ends another user's participation; returns the conversation as it was, as it may be deleted. */
@@ -87,7 +90,7 @@ export async function kickFromConversation(
   input: TargetInput,
 ): Promise<Conversation> {
   const email = parseEmail('email', input.email);
-  return transact(deps, async (unit) => {
+  const result = await transact(deps, async (unit) => {
     await unit.lock(conversationTopic(input.conversationId));
     const { conversation } = await requireConversationAdmin(unit.tx, actor, input.conversationId);
     const by = await requireCaller(unit.tx, actor);
@@ -96,6 +99,8 @@ export async function kickFromConversation(
     await removeFromConversations(unit, user, [conversation.id], { cause: 'kicked', by });
     return conversation;
   });
+  await removeUnusedFiles(deps);
+  return result;
 }
 
 /** Transfers the actor's ADMIN role to another participant. Throws NOT_FOUND, FORBIDDEN, CONFLICT for oneself. */

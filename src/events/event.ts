@@ -14,8 +14,11 @@ import type { CircleId, ConversationId, MessageId, UserId } from '../ids.ts';
 import type { EndReason } from '../errors.ts';
 import type { ActorRef } from '../actor.ts';
 
-/** An actor as embedded in events. `online` is its state at the time of the event. */
-export type ActorView = ActorRow;
+/**
+ * An actor as embedded in events. `online` is its state at the time of the event. `deleted` is set once the account was
+ * deleted: the log then has its id only.
+ */
+export type ActorView = ActorRow & { readonly deleted?: true };
 
 /** A message with its author and media: events are self-contained, so that readers need no query. */
 interface MessageFields {
@@ -23,6 +26,11 @@ interface MessageFields {
   readonly author: ActorView;
   /** All files of the message, in the order of sending. */
   readonly media: readonly Media[];
+  /**
+   * Set in the log once the message was deleted, or its text or file was replaced: the event is then without texts,
+   * names and files, and is not delivered, because a later event tells of the change.
+   */
+  readonly redacted?: true;
 }
 
 /** A user who left, or whose account was deleted. */
@@ -91,6 +99,9 @@ export type AccountEvent =
  * it.
  */
 export type DomainEvent = ConversationEvent | CircleEvent | AccountEvent;
+
+/** An event that contains a message. */
+export type MessageEvent = Extract<DomainEvent, MessageFields>;
 
 /** A bus address and the name of a log: `circle:3`, `conversation:12`, `user:7`, `device:4`. */
 export type Topic = `${'circle' | 'conversation' | 'user' | 'device'}:${number}`;
@@ -171,9 +182,11 @@ export function approximateSize(event: DomainEvent): number {
   return EVENT_OVERHEAD_BYTES * (1 + event.media.length) + 2 * event.message.text.length;
 }
 
-/** Checks whether streams deliver the event to clients, or only the server acts on it. */
+/** Checks whether streams deliver the event to clients. The server itself acts on the others. */
 export const isClientVisible = (event: DomainEvent): boolean =>
-  event.type !== 'session.ended' && event.type !== 'account.deleted';
+  event.type !== 'session.ended' &&
+  event.type !== 'account.deleted' &&
+  !('redacted' in event && event.redacted === true);
 
 /** Returns the reason why this event ends the actor's access to its topic; undefined if it does not. */
 export function accessEndReason(actor: ActorRef, event: DomainEvent): EndReason | undefined {

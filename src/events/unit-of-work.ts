@@ -3,6 +3,7 @@ import * as eventLog from '../db/event-log.ts';
 import type { Bus } from './bus.ts';
 import { toEnvelope, topicOf } from './event.ts';
 import type { DomainEvent, Envelope, Topic } from './event.ts';
+import { labelsOf, toStored } from './redaction.ts';
 
 /** A transaction with the events that are published once it commits. */
 export interface UnitOfWork {
@@ -49,15 +50,21 @@ async function store(
 ): Promise<Envelope[]> {
   if (events.length === 0) return [];
   const entries = assignSeqs(events, heads);
-  const at = await eventLog.append(tx, entries);
+  const at = await eventLog.append(
+    tx,
+    entries.map((entry) => ({ ...entry, event: toStored(entry.event), ...labelsOf(entry.event) })),
+  );
   return entries.map((entry) => toEnvelope({ ...entry, at }));
 }
 
+interface NewEntry {
+  readonly topic: Topic;
+  readonly seq: number;
+  readonly event: DomainEvent;
+}
+
 /** Assigns each event the next position of its topic. */
-function assignSeqs(
-  events: readonly DomainEvent[],
-  heads: ReadonlyMap<string, number>,
-): eventLog.NewLogEntry[] {
+function assignSeqs(events: readonly DomainEvent[], heads: ReadonlyMap<string, number>): NewEntry[] {
   const newHeads = new Map(heads);
   return events.map((event) => {
     const topic = topicOf(event);

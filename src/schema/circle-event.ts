@@ -85,7 +85,7 @@ for (const [ref, subject] of [
   builder.objectField(ref, 'user', (t) =>
     t.field({
       type: User,
-      description: `The ${subject}, at the time of the event.`,
+      description: `The ${subject}, at the time of the event. In a replay after the account was deleted: without names, e-mail and birthday.`,
       resolve: ({ event }) => event.user,
     }),
   );

@@ -62,7 +62,8 @@ for (const ref of [MessageSent, MessageUpdated]) {
   builder.objectField(ref, 'message', (t) =>
     t.field({
       type: Message,
-      description: 'The message at the time of the event, with its author and files.',
+      description:
+        'The message at the time of the event, with its author and files. In a replay: with its current text.',
       resolve: ({ event }) => messageSource(event),
     }),
   );
@@ -83,7 +84,8 @@ MediaUploaded.implement({
   fields: (t) => ({
     message: t.field({
       type: Message,
-      description: 'The message at the time of the event, with its author and files.',
+      description:
+        'The message at the time of the event, with its author and files. In a replay: with its current text.',
       resolve: ({ event }) => messageSource(event),
     }),
     media: t.field({
@@ -135,7 +137,7 @@ for (const [ref, subject] of [
   builder.objectField(ref, 'user', (t) =>
     t.field({
       type: User,
-      description: `The ${subject}, at the time of the event.`,
+      description: `The ${subject}, at the time of the event. In a replay after the account was deleted: without names, e-mail and birthday.`,
       resolve: ({ event }) => event.user,
     }),
   );
@@ -162,7 +164,7 @@ type MessageDomainEvent = Extract<ConversationDomainEvent, { readonly message: u
 
 const messageSource = ({ message, author, media }: MessageDomainEvent): MessageSource => ({
   ...message,
-  author: actorSource(author),
+  author: author.deleted === true ? null : actorSource(author),
   media,
 });
 

@@ -24,7 +24,7 @@ Message.implement({
       type: Actor,
       nullable: true,
       description:
-        'The sender; null if that account was deleted. In an event: the sender at the time of the event.',
+        'The sender; null if that account was deleted. In an event: the sender at the time of the event, or null if the account was deleted before a replay.',
       resolve: (message, _args, context) => authorOf(message, context),
     }),
     participant: t.field({

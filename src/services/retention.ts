@@ -5,6 +5,7 @@ import * as eventLog from '../db/event-log.ts';
 import { deleteKeysBefore } from '../db/idempotency-keys.ts';
 import * as mediaRows from '../db/media.ts';
 import * as sessions from '../db/sessions.ts';
+import { labelEvents } from '../events/erasure.ts';
 import type { Logger } from '../log.ts';
 import { USAGE_RETENTION_DAYS, daysAgo } from './channel-usage.ts';
 import type { MediaStorage } from './media-storage.ts';
@@ -49,12 +50,13 @@ export function startRetention(options: RetentionOptions): AsyncDisposable {
 export async function sweep(options: RetentionOptions, signal?: AbortSignal): Promise<void> {
   const { db, config } = options;
   const before = await eventLog.daysBeforeNow(db, config.EVENT_RETENTION_DAYS);
-  const removals = [
+  const steps = [
+    () => labelEvents(db),
     () => eventLog.trim(db, before, config.EVENT_RETENTION_COUNT, BATCH_SIZE),
     () => deleteKeysBefore(db, before, BATCH_SIZE),
     () => deleteUsageBefore(db, daysAgo(USAGE_RETENTION_DAYS), BATCH_SIZE),
   ];
-  for (const remove of removals) while (signal?.aborted !== true && (await remove()) > 0);
+  for (const step of steps) while (signal?.aborted !== true && (await step()) > 0);
   if (signal?.aborted === true) return;
   await sessions.deleteExpiredRevocations(db);
   await removeUnusedFiles(options);

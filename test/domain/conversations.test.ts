@@ -304,7 +304,7 @@ test('a conversation of one participant is deleted, unless the device has access
   expect(await leave(bob, withoutDevice)).toEqual(withoutDevice);
   expect((await readEvents(deps, conversationTopic(withoutDevice.id))).slice(2)).toMatchObject([
     { type: 'participant.left', user: bob.user },
-    { type: 'conversation.deleted', conversation: withoutDevice },
+    { type: 'conversation.deleted', conversation: { ...withoutDevice, name: '' } },
   ]);
   expect(await exists(deps, withoutDevice.id)).toBe(false);
 
@@ -314,7 +314,7 @@ test('a conversation of one participant is deleted, unless the device has access
   expect((await readEvents(deps, conversationTopic(withDevice.id))).slice(3)).toMatchObject([
     { type: 'participant.left', user: ann.user },
     { type: 'participant.left', user: bob.user },
-    { type: 'conversation.deleted', conversation: withDevice },
+    { type: 'conversation.deleted', conversation: { ...withDevice, name: '' } },
   ]);
   expect(await exists(deps, withDevice.id)).toBe(false);
 });
