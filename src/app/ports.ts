@@ -1,3 +1,4 @@
+import { actorKey } from '../actor.ts';
 import type { BridgeDeps } from '../bridge/deps.ts';
 import * as accounts from '../domain/accounts.ts';
 import { findConversationsById } from '../domain/conversations.ts';
@@ -11,6 +12,7 @@ import { createEngine } from '../gateway/execution/engine.ts';
 import { createExecutor } from '../gateway/execution/executor.ts';
 import { createFanOut } from '../gateway/execution/fan-out.ts';
 import { createFormatError } from '../gateway/execution/format-error.ts';
+import { createOperationGate } from '../gateway/execution/operation-gate.ts';
 import { createOperationLog } from '../gateway/execution/operation-log.ts';
 import { readPersistedOperations } from '../gateway/execution/persisted-operations.ts';
 import { createDocumentResolver } from '../gateway/execution/document-resolver.ts';
@@ -28,6 +30,7 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
     formatError,
     introspection: deps.config.INTROSPECTION === 'on',
     operationLog: createOperationLog(deps.log, metrics),
+    gate: createOperationGate(deps),
   });
   const { PERSISTED_OPERATIONS: path, OPERATIONS } = deps.config;
   const persisted = path === undefined ? undefined : await readPersistedOperations(path, engine);
@@ -52,8 +55,10 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
     authenticate: (token) => accounts.authenticate(deps, token),
     openSession: (token) => openSession(deps, token),
     renewSession: (former, token) => renewSession(deps, former, token),
-    uploadMedia: (actor, upload) => media.uploadMedia(deps, actor, upload),
-    openMedia: (actor, id) => media.openMedia(deps, actor, id),
+    uploadMedia: (actor, upload) =>
+      deps.databaseShares.run(actorKey(actor), () => media.uploadMedia(deps, actor, upload)),
+    openMedia: (actor, id) =>
+      deps.databaseShares.run(actorKey(actor), () => media.openMedia(deps, actor, id)),
   };
 }
 

@@ -27,12 +27,14 @@ import { createFolderStorage } from '../services/media-storage-fs.ts';
 import type { MediaStorage } from '../services/media-storage.ts';
 import { createPasswords } from '../services/passwords.ts';
 import { createPresence } from '../services/presence.ts';
+import { createOperationLimits } from '../services/operation-limits.ts';
 import { createRateLimits } from '../services/rate-limits.ts';
 import { startRetention } from '../services/retention.ts';
 import { createTokens } from '../services/tokens.ts';
 import type { JwksSettings, Tokens } from '../services/tokens.ts';
 import { createSecurityLog } from '../services/security-log.ts';
 import { createTypingPublisher } from '../services/typing-publisher.ts';
+import { createRefusalLog } from './refusal-log.ts';
 
 export interface ServicesOptions {
   readonly config: Config;
@@ -59,7 +61,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   const { config, log, metrics, stack } = options;
   const dataDir = config.DATA_DIR === 'memory' ? undefined : config.DATA_DIR;
   const database = options.database ?? stack.use(await openConfiguredDatabase(config, dataDir, log));
-  const { db, epoch, kind } = database;
+  const { db, shares, epoch, kind } = database;
   await fillEmailKeys(db);
   const bus = createBus(log);
   const batchedReads = createBatchedReads(db);
@@ -107,6 +109,7 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
     demoEmails: demoAccounts.map(({ email }) => email),
     deps: {
       db,
+      databaseShares: shares,
       bus,
       tails,
       epoch,
@@ -117,6 +120,10 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
       presence,
       mediaStorage,
       rateLimits: createRateLimits({ enabled: config.RATE_LIMITS === 'on' }),
+      operationLimits: createOperationLimits({
+        enabled: config.RATE_LIMITS === 'on',
+        onRefusal: createRefusalLog(log, metrics),
+      }),
       passwords,
       mailer,
       securityLog: stack.use(createSecurityLog({ log, nodeId })),

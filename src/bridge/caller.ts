@@ -18,6 +18,8 @@ import { openReplay } from './replay.ts';
 import type { RoomMember, Rooms } from './rooms.ts';
 
 export interface CallerOptions {
+  /** The id of the connection. */
+  readonly connection: string;
   /** The client's address. */
   readonly address: string;
   readonly deps: BridgeDeps;
@@ -57,9 +59,13 @@ export class ConnectionCaller implements Caller, RoomMember {
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,
   ): Promise<Data> {
-    const { address, deps } = this.#options;
+    const { address, connection, deps } = this.#options;
     const session = this.#login?.session ?? null;
-    const { data, errors } = await deps.executor.execute(document, variables, { session, address });
+    const { data, errors } = await deps.executor.execute(document, variables, {
+      session,
+      address,
+      connection,
+    });
     const error = errors?.[0];
     if (error !== undefined)
       throw new DomainError((error.extensions['code'] ?? 'INTERNAL') as ErrorCode, error.message);

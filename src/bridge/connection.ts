@@ -80,6 +80,7 @@ export class LegacyConnection {
       onSlow: () => this.#disconnectSlow('send queue full'),
     });
     this.#caller = new ConnectionCaller({
+      connection: socket.id,
       address: deps.addressOf(socket.request),
       deps,
       rooms,

@@ -7,6 +7,8 @@ import type { Transaction } from 'kysely';
 import pg from 'pg';
 import { makePrivate } from '../lib/private-files.ts';
 import type { Logger } from '../log.ts';
+import { createFairPool } from './fair-pool.ts';
+import type { DatabaseShares } from './fair-pool.ts';
 import { migrate } from './migrate.ts';
 import { lockFolder, patchPglite } from './pglite.ts';
 import { withPreparedStatements } from './prepared-statements.ts';
@@ -19,6 +21,7 @@ export type Tx = Transaction<Tables>;
 export interface Database extends AsyncDisposable {
   readonly kind: 'pglite' | 'postgres';
   readonly db: Db;
+  readonly shares: DatabaseShares;
   /** Permanent id of this database. It is part of every cursor, so that a cursor of another database is recognised. */
   readonly epoch: string;
   /** URL for further connections. Undefined for the embedded database, which serves one process. */
@@ -98,11 +101,12 @@ async function openPostgres(
   pool.on('connect', (client) =>
     client.on('error', (error) => log.debug({ err: error }, 'database connection lost')),
   );
-  const db = createKysely(pool);
+  const { db, shares } = createKysely(pool, MAX_CONNECTIONS, CONNECT_TIMEOUT_MS);
   try {
     return {
       kind: 'postgres',
       db,
+      shares,
       url,
       epoch: await migrateAndReadEpoch(db),
       [Symbol.asyncDispose]: () => db.destroy(),
@@ -137,7 +141,7 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
     });
     const pool = new pg.Pool({ ...createPgConfig(patchPglite(pglite)), max: 1, types });
     pool.on('error', (error) => log.warn({ err: error }, 'embedded database connection lost'));
-    const db = createKysely(pool);
+    const { db, shares } = createKysely(pool, 1);
     const close = async () => {
       await db.destroy();
       await pglite.close();
@@ -146,6 +150,7 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
     return {
       kind: 'pglite',
       db,
+      shares,
       url: undefined,
       epoch: await migrateAndReadEpoch(db),
       [Symbol.asyncDispose]: close,
@@ -157,11 +162,17 @@ async function openEmbedded(dir: string | undefined, log: Logger): Promise<Datab
 }
 
 /** Creates the query builder. The pool connects with its first query. */
-function createKysely(pool: pg.Pool): Db {
-  return new Kysely<Tables>({
-    dialect: new PostgresDialect({ pool: withPreparedStatements(pool) }),
+function createKysely(
+  pool: pg.Pool,
+  concurrency: number,
+  timeoutMs?: number,
+): { readonly db: Db; readonly shares: DatabaseShares } {
+  const fairPool = createFairPool(withPreparedStatements(pool), concurrency, timeoutMs);
+  const db = new Kysely<Tables>({
+    dialect: new PostgresDialect({ pool: fairPool.pool }),
     plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
   });
+  return { db, shares: fairPool.shares };
 }
 
 /** Runs pending migrations. Returns the epoch. */

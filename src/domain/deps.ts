@@ -1,10 +1,12 @@
 import type { Config } from '../config.ts';
 import type { Db } from '../db/database.ts';
+import type { DatabaseShares } from '../db/fair-pool.ts';
 import type { Bus } from '../events/bus.ts';
 import type { Tails } from '../events/tail.ts';
 import type { UserId } from '../ids.ts';
 import type { Logger } from '../log.ts';
 import type { BatchedReads } from '../db/batched-reads.ts';
+import type { OperationLimits } from '../services/operation-limits.ts';
 import type { RateLimits } from '../services/rate-limits.ts';
 import type { Mailer } from '../services/mailer.ts';
 import type { Passwords } from '../services/passwords.ts';
@@ -19,6 +21,7 @@ import { openSnapshot as openDatabaseSnapshot } from '../db/database.ts';
 /** Dependencies of all domain functions. Built once, in `app/services.ts`. */
 export interface Deps {
   readonly db: Db;
+  readonly databaseShares: DatabaseShares;
   readonly bus: Bus;
   readonly tails: Tails;
   /** Identifies the database in cursors: a cursor of another database is invalid. */
@@ -30,6 +33,7 @@ export interface Deps {
   readonly presence: Presence;
   readonly mediaStorage: MediaStorage;
   readonly rateLimits: RateLimits;
+  readonly operationLimits: OperationLimits;
   readonly passwords: Passwords;
   /** Undefined unless MAIL_URL is set. */
   readonly mailer: Mailer | undefined;

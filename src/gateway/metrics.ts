@@ -8,6 +8,8 @@ export type FallbackReason = 'SLOW' | 'GAP' | 'QUEUE_FULL' | 'EXECUTION_FAILED' 
 export interface Metrics {
   readonly connections: Gauge<'transport'>;
   readonly operations: Counter<'transport'>;
+  /** By the limit that refused. */
+  readonly refusals: Counter<'limit'>;
   readonly streamEnds: Counter<'reason'>;
   readonly connectionEnds: Counter<'transport' | 'reason'>;
   readonly legacyConnections: Counter<'protocol' | 'library'>;
@@ -49,6 +51,12 @@ export function createMetrics(): Metrics {
       name: 'parley_operations_total',
       help: 'GraphQL operations started.',
       labelNames: ['transport'],
+      registers,
+    }),
+    refusals: new Counter({
+      name: 'parley_refusals_total',
+      help: 'Requests refused by a limit.',
+      labelNames: ['limit'],
       registers,
     }),
     streamEnds: new Counter({

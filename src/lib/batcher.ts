@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { DomainError, isUnavailable } from '../errors.ts';
 
 const RETRY_AFTER_MS = 1_000;
@@ -114,6 +115,9 @@ export function createBatcher<Item, Result>(
     }
   };
 
+  // A batch is of several callers: without this, it would run in the async context of the one that was first.
+  const startDetached = AsyncLocalStorage.bind(startBatches);
+
   return {
     async submit(item) {
       if (queuedSize + sizeOf(item) > maxQueuedSize)
@@ -127,11 +131,11 @@ export function createBatcher<Item, Result>(
       const queue = queues.get(partition);
       if (queue === undefined) queues.set(partition, [queued]);
       else queue.push(queued);
-      scheduled ??= setImmediate(startBatches);
+      scheduled ??= setImmediate(startDetached);
       return promise;
     },
     async idle() {
-      startBatches();
+      startDetached();
       while (inFlight.size > 0) await Promise.all(inFlight);
     },
   };

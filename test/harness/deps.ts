@@ -6,6 +6,7 @@ import { readConfig } from '../../src/config.ts';
 import { createBatchedReads } from '../../src/db/batched-reads.ts';
 import type { Db } from '../../src/db/database.ts';
 import type { Deps } from '../../src/domain/deps.ts';
+import { createOperationLimits } from '../../src/services/operation-limits.ts';
 import { createRateLimits } from '../../src/services/rate-limits.ts';
 import { createPasswords } from '../../src/services/passwords.ts';
 import { createPresence } from '../../src/services/presence.ts';
@@ -37,7 +38,7 @@ export async function createTestDeps({
   wrapDb = (db) => db,
 }: TestDepsOptions = {}): Promise<Deps & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const { db: plainDb, epoch, kind } = await openTestDatabase();
+  const { db: plainDb, shares, epoch, kind } = await openTestDatabase();
   const db = wrapDb(plainDb);
   const config = readConfig({ DATA_DIR: 'memory', RATE_LIMITS: rateLimits ? 'on' : 'off' });
   const log = createLogger('silent');
@@ -56,6 +57,7 @@ export async function createTestDeps({
   );
   const deps: Deps = {
     db,
+    databaseShares: shares,
     bus,
     tails: createTails({ eventLog: createEventLog(plainDb), bus, log }),
     epoch,
@@ -66,6 +68,7 @@ export async function createTestDeps({
     presence,
     mediaStorage: await createFolderStorage(folder),
     rateLimits: createRateLimits({ enabled: rateLimits }),
+    operationLimits: createOperationLimits({ enabled: rateLimits }),
     mailer: undefined,
     passwords: createPasswords({ memoryKib: 8 }),
     securityLog: stack.use(createSecurityLog({ log, nodeId: 'test' })),

@@ -7,8 +7,16 @@ import {
   validate,
   validateSubscriptionArgs,
 } from 'graphql';
-import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError, GraphQLSchema } from 'graphql';
+import type {
+  DocumentNode,
+  ExecutionArgs,
+  ExecutionResult,
+  GraphQLError,
+  GraphQLSchema,
+  ValidatedSubscriptionArgs,
+} from 'graphql';
 import { LRUCache } from 'lru-cache';
+import type { Payer } from '../../actor.ts';
 import { streamEnded, unauthenticated } from '../../errors.ts';
 import type { DomainError, EndReason } from '../../errors.ts';
 import { createContext } from '../../schema/context.ts';
@@ -19,6 +27,8 @@ import type { FormatError } from './format-error.ts';
 import { checkIntrospection } from './introspection-limit.ts';
 import type { Operation } from './operation.ts';
 import type { OperationLog } from './operation-log.ts';
+import type { OperationGate } from './operation-gate.ts';
+import { checkOverlap } from './overlap-limit.ts';
 import { parseDocument } from './parse-document.ts';
 import { openResults } from './result-stream.ts';
 import type { ResultStream } from './result-stream.ts';
@@ -38,11 +48,17 @@ export interface EngineOptions {
   /** Groups subscriptions of the same operation; without it each executes its events on its own. */
   readonly fanOut?: FanOut | undefined;
   readonly operationLog?: OperationLog | undefined;
+  /** Without it, operations have no limits by payer. */
+  readonly gate?: OperationGate | undefined;
 }
 
 /** The four steps of an operation, shared by every transport. Errors in results are formatted: safe to send. */
 export interface Engine {
   readonly schema: GraphQLSchema;
+  /** Whether parsing and validating this text costs nothing. */
+  isCached(text: string): boolean;
+  /** Charges for a document that is not cached, before it is parsed. Throws RATE_LIMITED. */
+  admitDocument(text: string, payer: Payer): Promise<void> | undefined;
   /** Throws a formatted GraphQLError for a syntax error and for a document over the limits. */
   parse(text: string): DocumentNode;
   /** Parses a document and caches it permanently, so that the same text always yields the same document. */
@@ -55,7 +71,7 @@ export interface Engine {
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { schema, formatError, introspection, fanOut, operationLog } = options;
+  const { schema, formatError, introspection, fanOut, operationLog, gate } = options;
   const documentCache = new LRUCache<string, DocumentNode>({
     maxSize: MAX_CACHED_CHARACTERS,
     sizeCalculation: (_document, text) => text.length,
@@ -86,30 +102,43 @@ export function createEngine(options: EngineOptions): Engine {
     const mutates = getOperationAST(document, operationName)?.operation === 'mutation';
     // A query is aborted when its client disconnects. A mutation is not: half of it could be stored.
     const abortSignal = mutates ? undefined : context.signal;
+    const run = async () =>
+      snapshots.run(document, context, mutates, () => execute({ ...argsOf(operation), abortSignal }));
     try {
-      const result = await snapshots.run(document, context, mutates, () =>
-        execute({ ...argsOf(operation), abortSignal }),
-      );
-      return formatResult(result, document);
+      return formatResult(await (gate === undefined ? run() : gate.run(operation, run)), document);
     } catch (error) {
       return { errors: [formatError(abortSignal?.aborted === true ? abortError(abortSignal) : error)] };
     }
+  };
+
+  const openSource = async (operation: Operation, args: ValidatedSubscriptionArgs) => {
+    const open = async () => createSourceEventStream(args);
+    return gate === undefined ? open() : gate.run(operation, open);
   };
 
   const openSubscription = async (operation: Operation): Promise<ResultStream | ExecutionResult> => {
     const { document, context, semaphore } = operation;
     const args = validateSubscriptionArgs(argsOf(operation));
     if (!('schema' in args)) return formatResult({ errors: args }, document);
-    const source = await createSourceEventStream(args);
-    if (!(Symbol.asyncIterator in source)) return formatResult(source, document);
+    const closeSubscription = gate?.openSubscription(operation);
+    const source = await openSource(operation, args).catch((error: unknown) => {
+      closeSubscription?.();
+      throw error;
+    });
+    if (!(Symbol.asyncIterator in source)) {
+      closeSubscription?.();
+      return formatResult(source, document);
+    }
     const topic = topicOf(source);
     const executeEvent = async (rootValue: unknown): Promise<ExecutionResult> => {
       const executeOnce = async (): Promise<ExecutionResult> => {
         // A context, and so loaders, per event: rows that an earlier event loaded may be stale.
         const contextValue = createContext(context);
-        return snapshots.run(document, contextValue, false, () =>
-          executeSubscriptionEvent({ ...args, rootValue, contextValue }),
-        );
+        const execute = () =>
+          snapshots.run(document, contextValue, false, () =>
+            executeSubscriptionEvent({ ...args, rootValue, contextValue }),
+          );
+        return gate === undefined ? execute() : gate.runEvent(operation, execute);
       };
       const isWanted = () => context.signal?.aborted !== true;
       return formatResult(await executeWhenAvailable(executeOnce, executeOnce(), isWanted), document);
@@ -122,12 +151,29 @@ export function createEngine(options: EngineOptions): Engine {
       semaphore,
       joinGroup: sharedExecution.prepareJoin(operation, source, args),
       formatError,
-      onEnd: (error) => operationLog?.streamEnded(operation, topic, error),
+      onEnd(error) {
+        closeSubscription?.();
+        operationLog?.streamEnded(operation, topic, error);
+      },
     });
+  };
+
+  const isCached = (text: string): boolean => persistedDocuments.has(text) || documentCache.has(text);
+
+  const validateDocument = (document: DocumentNode): readonly GraphQLError[] => {
+    const tooRepetitive = checkOverlap(document);
+    if (tooRepetitive !== undefined) return [tooRepetitive];
+    const invalid = validate(schema, document, rules, { hideSuggestions: !introspection });
+    const tooCostly = invalid.length === 0 ? checkIntrospection(document) : undefined;
+    return tooCostly === undefined ? formatErrors(invalid, document) : [tooCostly];
   };
 
   return {
     schema,
+
+    isCached,
+
+    admitDocument: (text, payer) => (isCached(text) ? undefined : gate?.admitDocument(text, payer)),
 
     parse(text) {
       const known = persistedDocuments.get(text) ?? documentCache.get(text);
@@ -146,9 +192,7 @@ export function createEngine(options: EngineOptions): Engine {
     validate(document) {
       const known = validationErrors.get(document);
       if (known !== undefined) return known;
-      const invalid = validate(schema, document, rules, { hideSuggestions: !introspection });
-      const tooCostly = invalid.length === 0 ? checkIntrospection(document) : undefined;
-      const errors = tooCostly === undefined ? formatErrors(invalid, document) : [tooCostly];
+      const errors = validateDocument(document);
       validationErrors.set(document, errors);
       return errors;
     },
@@ -163,7 +207,9 @@ export function createEngine(options: EngineOptions): Engine {
 
     async subscribe(operation) {
       const startedAt = performance.now();
-      const opened = await openSubscription(operation);
+      const opened = await openSubscription(operation).catch((error: unknown): ExecutionResult => ({
+        errors: [formatError(error)],
+      }));
       if (!(Symbol.asyncIterator in opened))
         operationLog?.operationEnded(operation, opened.errors, startedAt);
       return opened;

@@ -16,6 +16,8 @@ export interface ExecutorCaller {
   readonly session: Session | null;
   /** The address of the client. */
   readonly address: string;
+  /** The id of its connection. */
+  readonly connection: string;
 }
 
 /** Runs typed operations in process, with the permissions of a session. The bridge accesses the schema only through it. */
@@ -32,11 +34,12 @@ export function createExecutor(deps: Deps, engine: Engine): Executor {
     async execute<Data>(
       document: TypedDocumentNode<Data, never>,
       variables: Record<string, unknown>,
-      { session, address }: ExecutorCaller,
+      { session, address, connection }: ExecutorCaller,
     ) {
       const { data, errors } = await engine.execute({
         document,
         variables,
+        legacyConnection: connection,
         context: createContext({ deps, session, address, legacy: true }),
       });
       return { data, errors };

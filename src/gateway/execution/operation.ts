@@ -12,6 +12,8 @@ export interface Operation {
   readonly context: Context;
   /** Undefined for operations of the bridge. */
   readonly origin?: OperationOrigin | undefined;
+  /** The id of the legacy connection, for an operation of the bridge. */
+  readonly legacyConnection?: string | undefined;
   /** Receives results that are encoded once for a whole group, bypassing the returned stream. */
   readonly receiver?: Receiver | undefined;
   /** Bounds the results in flight: held from a result's execution until the next result is requested. */
@@ -29,4 +31,6 @@ export interface OperationOrigin {
   readonly address: string;
   /** The reason why the connection ends; undefined while it is open. */
   readonly endReason: ConnectionEnd | undefined;
+  /** Called when an operation was refused by a limit: the connection may stop reading for that time. */
+  onRefused?(retryAfterMs: number): void;
 }

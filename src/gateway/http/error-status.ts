@@ -4,6 +4,7 @@ import { DomainError, ERROR_CODES } from '../../errors.ts';
 import { codeOf } from '../execution/format-error.ts';
 import type { FormatError } from '../execution/format-error.ts';
 import { MAX_BODY_BYTES } from './request-body.ts';
+import { retryAfterSeconds } from './respond.ts';
 
 /**
  * Gives every error of a result without data a code and an HTTP status; some are Yoga's own and have no code yet. With
@@ -36,8 +37,10 @@ export function withStatus(
 ): GraphQLError {
   const { message, nodes, source, positions, path, extensions } = error;
   const status = ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http;
+  const retryAfter = retryAfterSeconds(error);
   const http = {
     status,
+    ...(retryAfter !== undefined && { headers: { 'retry-after': String(retryAfter) } }),
     ...original.extensions['http'],
     spec: streamed || (status === 400 && codeOf(original) !== undefined),
   };

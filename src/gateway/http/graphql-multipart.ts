@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { getOperationAST } from 'graphql';
 import type { ExecutionResult } from 'graphql';
 import { z } from 'zod';
+import { payerOf } from '../../actor.ts';
 import { ERROR_CODES, invalidInput } from '../../errors.ts';
 import { createContext } from '../../schema/context.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
@@ -11,7 +12,7 @@ import { receiveFile } from './multipart.ts';
 import type { IncomingFile } from './multipart.ts';
 import type { OriginOf } from './operation-origin.ts';
 import type { Ports } from '../ports.ts';
-import { drainRequest, sendJson } from './respond.ts';
+import { drainRequest, sendJson, setRetryAfter } from './respond.ts';
 
 const operationsSchema = z.object({
   query: z.string().nullish(),
@@ -43,6 +44,8 @@ export async function executeMultipart(
     const context = createContext({ deps: ports.deps, session, address, tokenProblem });
     const result = await receiveFile(request, async (file) => {
       const { operationName, variables, ...documentRequest } = readOperation(file);
+      if (documentRequest.query != null)
+        await ports.engine.admitDocument(documentRequest.query, payerOf(session, address));
       const document = ports.engine.parse(ports.documentResolver.resolveText(documentRequest) ?? '');
       const errors = ports.engine.validate(document);
       if (errors.length > 0) return { errors };
@@ -58,10 +61,12 @@ export async function executeMultipart(
       return rejectWithoutLogin(executed, { document, operationName, context });
     });
     if (!request.complete) drainRequest(request);
+    setRetryAfter(response, result.errors);
     sendJson(response, statusOf(result), result);
   } catch (thrown) {
     const error = ports.formatError(thrown);
     drainRequest(request);
+    setRetryAfter(response, [error]);
     sendJson(response, ERROR_CODES[codeOf(error) ?? 'INTERNAL'].http, { errors: [error] });
   }
 }

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { GraphQLError } from 'graphql';
 import type { ErrorCode } from '../../errors.ts';
 import { challengeOf } from '../identity.ts';
 
@@ -50,6 +51,21 @@ export function sendJson(response: ServerResponse, status: number, body: object)
   });
   response.end(text);
 }
+
+/** Tells the client when to repeat a request that a limit refused. */
+export function setRetryAfter(
+  response: ServerResponse,
+  errors: readonly Pick<GraphQLError, 'extensions'>[] | undefined,
+): void {
+  const seconds = errors?.map(retryAfterSeconds).find((value) => value !== undefined);
+  if (seconds !== undefined) response.setHeader('retry-after', seconds);
+}
+
+/** Returns the value of `Retry-After` for a RATE_LIMITED error, in whole seconds. */
+export const retryAfterSeconds = ({
+  extensions: { retryAfterMs },
+}: Pick<GraphQLError, 'extensions'>): number | undefined =>
+  typeof retryAfterMs === 'number' ? Math.ceil(retryAfterMs / 1_000) : undefined;
 
 /**
  * Drains the rest of a request body, so that a client that is still sending receives the response instead of a connection

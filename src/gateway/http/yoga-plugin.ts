@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { Plugin, YogaInitialContext } from 'graphql-yoga';
+import { payerOf } from '../../actor.ts';
+import type { Session } from '../../actor.ts';
 import { DomainError } from '../../errors.ts';
 import { createContext } from '../../schema/context.ts';
 import { findTokenInRequest } from '../bearer-token.ts';
@@ -8,6 +10,7 @@ import type { Operation } from '../execution/operation.ts';
 import { idsInUrl, withoutIds } from '../execution/document-resolver.ts';
 import type { ResultStream } from '../execution/result-stream.ts';
 import { challengeOf, identify, rejectWithoutLogin } from '../identity.ts';
+import type { Identity } from '../identity.ts';
 import type { Ports } from '../ports.ts';
 import { acceptsEventStream, EVENT_STREAM } from './content-negotiation.ts';
 import type { EventStreams, SseRequest } from './event-streams.ts';
@@ -47,10 +50,18 @@ export function createYogaPlugin(
     };
   };
 
+  /** Identities of requests whose document was not cached, which were needed to charge for it. */
+  const identities = new WeakMap<IncomingMessage, Promise<Identity<Session>>>();
+  const identifyRequest = (req: IncomingMessage): Promise<Identity<Session>> => {
+    const identity = identities.get(req) ?? identify(findTokenInRequest(req), ports.authenticate);
+    identities.set(req, identity);
+    return identity;
+  };
+
   const execute = async (args: ExecutionArgs): Promise<ExecutionResult> => {
     const { request, req, ...operation } = operationOf(args);
     try {
-      const { session = null, tokenProblem } = await identify(findTokenInRequest(req), ports.authenticate);
+      const { session = null, tokenProblem } = await identifyRequest(req);
       const origin = originOf(req);
       const { address } = origin;
       const context = createContext({ deps, session, address, tokenProblem, signal: request.signal });
@@ -74,11 +85,15 @@ export function createYogaPlugin(
     onRequestParse({ request, requestParser, setRequestParser }) {
       if (requestParser !== undefined) limitBody(request, requestParser, setRequestParser);
     },
-    onParams({ params, setParams, request, context }) {
+    async onParams({ params, setParams, request, context }) {
       // Yoga itself rejects parameters that are not an object.
       if (typeof params !== 'object' || params === null || Array.isArray(params)) return;
       const ids = request.method === 'GET' ? idsInUrl(context.req.url) : params;
       try {
+        if (typeof params.query === 'string' && !engine.isCached(params.query)) {
+          const { session = null } = await identifyRequest(context.req);
+          await engine.admitDocument(params.query, payerOf(session, ports.addressOf(context.req)));
+        }
         const query = documentResolver.resolveText({ ...params, ...ids });
         setParams({ ...withoutIds(params), ...(query !== undefined && { query }) });
       } catch (error) {

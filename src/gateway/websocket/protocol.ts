@@ -1,6 +1,6 @@
 import { GraphQLError, getOperationAST } from 'graphql';
 import type { ServerOptions, SubscribePayload } from 'graphql-ws';
-import { actorKey } from '../../actor.ts';
+import { actorKey, payerOf } from '../../actor.ts';
 import { DomainError, streamEnded, unauthenticated } from '../../errors.ts';
 import type { EndReason } from '../../errors.ts';
 import { retry } from '../../lib/backoff.ts';
@@ -65,7 +65,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
           formatError(typeof reason === 'string' ? streamEnded(reason as EndReason) : unauthenticated()),
         ];
       if (extra.operations.size > MAX_OPERATIONS) return [formatError(tooManyOperationsError())];
-      const document = resolveDocument(ports, documentRequest);
+      const document = await resolveDocument(ports, extra, documentRequest);
       if (Array.isArray(document)) return document;
       const operation = getOperationAST(document, operationName);
       if (operation == null) return [formatError(new GraphQLError('The document has no such operation.'))];
@@ -142,8 +142,14 @@ async function createOperationContext(
 }
 
 /** Returns the validated document, or formatted errors if it is rejected. */
-function resolveDocument({ engine, documentResolver, formatError }: Ports, request: DocumentRequest) {
+async function resolveDocument(
+  { engine, documentResolver, formatError }: Ports,
+  { address, id, liveSession }: WebSocketConnection,
+  request: DocumentRequest,
+) {
   try {
+    const payer = payerOf(liveSession?.session ?? null, address, id);
+    if (typeof request.query === 'string') await engine.admitDocument(request.query, payer);
     const document = engine.parse(documentResolver.resolveText(request) ?? '');
     const errors = engine.validate(document);
     return errors.length === 0 ? document : [...errors];

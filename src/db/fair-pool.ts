@@ -1,0 +1,67 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { PostgresPool, PostgresPoolClient } from 'kysely';
+import { FairQueue } from '../lib/fair-queue.ts';
+import type { Slot } from '../lib/fair-queue.ts';
+
+/** Attributes database work to those who caused it, so that none of them can keep the others from the database. */
+export interface DatabaseShares {
+  /**
+   * Runs the work. Its statements wait in the queue of `payer`, for example an account; those of other work, such as
+   * batches for several accounts, are served first.
+   */
+  run<Result>(payer: string, work: () => Result): Result;
+}
+
+export interface FairPool {
+  readonly pool: PostgresPool;
+  readonly shares: DatabaseShares;
+}
+
+/**
+ * Puts a fair queue before the connections of a pool. A connection is assigned to a single statement or to a transaction,
+ * whose whole duration counts as use by its payer.
+ */
+export function createFairPool(pool: PostgresPool, concurrency: number, timeoutMs?: number): FairPool {
+  const queue = new FairQueue({ concurrency, timeoutMs });
+  const currentPayer = new AsyncLocalStorage<string>();
+  /** By the client of `pool`: Kysely keeps state per client, so each must always have the same wrapper. */
+  const clients = new WeakMap<PostgresPoolClient, FairClient>();
+  return {
+    pool: {
+      options: pool.options,
+      end: () => pool.end(),
+      async connect() {
+        const acquired = queue.acquire(currentPayer.getStore());
+        const slot = acquired instanceof Promise ? await acquired : acquired;
+        try {
+          const client = await pool.connect();
+          const fairClient = clients.get(client) ?? new FairClient(client);
+          clients.set(client, fairClient);
+          fairClient.slot = slot;
+          return fairClient;
+        } catch (error) {
+          slot.release();
+          throw error;
+        }
+      },
+    },
+    shares: { run: (payer, work) => currentPayer.run(payer, work) },
+  };
+}
+
+class FairClient implements PostgresPoolClient {
+  /** Released with the client. */
+  slot: Slot | undefined;
+  readonly query: PostgresPoolClient['query'];
+  readonly #client: PostgresPoolClient;
+
+  constructor(client: PostgresPoolClient) {
+    this.#client = client;
+    this.query = client.query;
+  }
+
+  release(destroy: boolean): void {
+    this.#client.release(destroy);
+    this.slot?.release();
+  }
+}

@@ -1,0 +1,127 @@
+import { getOperationAST, Kind } from 'graphql';
+import type { DocumentNode, FieldNode, FragmentDefinitionNode, SelectionSetNode } from 'graphql';
+import { DomainError } from '../../errors.ts';
+
+/** SQL statements that one operation may cause, as `countStatements` estimates them. */
+export const MAX_STATEMENTS = 150;
+
+/** Points of an operation, beside those of its statements. */
+export const OPERATION_POINTS = 1;
+/** Length of an unknown document that costs a point to parse and validate, in characters. */
+const CHARACTERS_PER_POINT = 25;
+/** Size of the variables that costs a point, in characters. */
+const VARIABLE_CHARACTERS_PER_POINT = 4_000;
+
+/** Fields with a selection that read nothing: the field above has read their values. */
+const STRUCTURAL_FIELDS: ReadonlySet<string> = new Set(['edges', 'node', 'nodes', 'pageInfo']);
+
+type Variables = Readonly<Record<string, unknown>> | null | undefined;
+
+interface CountedDocument {
+  /** Statements, without those of the root field `nodes`. */
+  readonly statements: number;
+  /** The root fields `nodes`, which read each of their ids. */
+  readonly nodesFields: readonly FieldNode[];
+}
+
+/** Estimates the SQL statements of operations before they run. Counts are cached by document. */
+export interface OperationCost {
+  /** Returns the number of statements. Throws LIMIT_EXCEEDED beyond `MAX_STATEMENTS`. */
+  countStatements(document: DocumentNode, operationName?: string | null, variables?: Variables): number;
+}
+
+export function createOperationCost(): OperationCost {
+  const cache = new WeakMap<DocumentNode, Map<string, CountedDocument>>();
+  const read = (document: DocumentNode, operationName: string): CountedDocument => {
+    const known = cache.get(document)?.get(operationName);
+    if (known !== undefined) return known;
+    const counted = countDocument(document, operationName);
+    const byName = cache.get(document) ?? new Map<string, CountedDocument>();
+    cache.set(document, byName);
+    return byName.set(operationName, counted).get(operationName) ?? counted;
+  };
+  return {
+    countStatements(document, operationName, variables) {
+      const { statements, nodesFields } = read(document, operationName ?? '');
+      let count = statements;
+      for (const field of nodesFields) count += countIds(field, variables);
+      if (count <= MAX_STATEMENTS) return count;
+      throw new DomainError(
+        'LIMIT_EXCEEDED',
+        `The operation could cause more than ${MAX_STATEMENTS} database statements. Select fewer root fields, nodes or lists.`,
+        { limit: `statements ${MAX_STATEMENTS}` },
+      );
+    },
+  };
+}
+
+/**
+ * Counts the fields that read: every root field, and every field with a selection. Reads of one field for several parents
+ * are batched into one statement, so the length of lists does not count.
+ */
+function countDocument(document: DocumentNode, operationName: string): CountedDocument {
+  const operation = getOperationAST(document, operationName === '' ? undefined : operationName);
+  const fragments = new Map<string, FragmentDefinitionNode>();
+  for (const definition of document.definitions)
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
+  const nodesFields: FieldNode[] = [];
+  const counts = new Map<string, number>();
+
+  const countOfFragment = (name: string, isRoot: boolean): number => {
+    const key = `${isRoot} ${name}`;
+    const count = counts.get(key) ?? countOf(fragments.get(name)?.selectionSet, isRoot);
+    counts.set(key, count);
+    return count;
+  };
+  const countOf = (set: SelectionSetNode | undefined, isRoot: boolean): number => {
+    let count = 0;
+    for (const selection of set?.selections ?? []) {
+      if (selection.kind === Kind.FRAGMENT_SPREAD) count += countOfFragment(selection.name.value, isRoot);
+      else if (selection.kind === Kind.INLINE_FRAGMENT) count += countOf(selection.selectionSet, isRoot);
+      else count += countOfField(selection, isRoot);
+    }
+    return count;
+  };
+  const countOfField = (field: FieldNode, isRoot: boolean): number => {
+    const name = field.name.value;
+    // Introspection has a limit of its own.
+    if (name.startsWith('__')) return 0;
+    const inner = countOf(field.selectionSet, false);
+    if (isRoot && name === 'nodes') {
+      nodesFields.push(field);
+      return inner;
+    }
+    const reads = isRoot || (field.selectionSet !== undefined && !STRUCTURAL_FIELDS.has(name));
+    return reads ? 1 + inner : inner;
+  };
+
+  return { statements: countOf(operation?.selectionSet, true), nodesFields };
+}
+
+function countIds({ arguments: args = [] }: FieldNode, variables: Variables): number {
+  const value = args.find(({ name }) => name.value === 'ids')?.value;
+  if (value?.kind === Kind.LIST) return value.values.length;
+  const ids = value?.kind === Kind.VARIABLE ? variables?.[value.name.value] : undefined;
+  return Array.isArray(ids) ? ids.length : 1;
+}
+
+/** Returns the points for parsing and validating a document that is not cached. */
+export const pointsOfDocument = (text: string): number => Math.ceil(text.length / CHARACTERS_PER_POINT);
+
+/** Returns the points for the size of an operation's variables. Files and other class instances are not counted. */
+export const pointsOfVariables = (variables: Variables): number =>
+  Math.floor(countCharacters(variables) / VARIABLE_CHARACTERS_PER_POINT);
+
+function countCharacters(value: unknown): number {
+  if (typeof value === 'string') return value.length;
+  if (typeof value !== 'object' || value === null) return 1;
+  let characters = 1;
+  if (Array.isArray(value)) for (const item of value) characters += countCharacters(item);
+  else if (isPlain(value)) for (const item of Object.values(value)) characters += countCharacters(item);
+  return characters;
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
