@@ -92,7 +92,9 @@ async function serve(
 ): Promise<Pick<App, 'url' | 'address' | 'port'>> {
   const { config, log } = deps;
   const ports = await createPorts(deps, metrics);
-  const policy = createHttpPolicy(config);
+  const policy = createHttpPolicy(config, (request) =>
+    deps.securityLog.record('operator refused', { address: ports.addressOf(request) }),
+  );
   const bridge = createBridge({
     ...createBridgePorts(ports, policy.cors),
     usage: channelUsage,

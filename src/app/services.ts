@@ -103,7 +103,9 @@ export async function openServices(options: ServicesOptions): Promise<Services> 
   if (cluster !== undefined) stack.use(cluster);
   const { MAIL_URL, MAIL_FROM } = config;
   const mailer =
-    MAIL_URL === undefined ? undefined : stack.use(createMailer({ url: MAIL_URL, from: MAIL_FROM, log }));
+    MAIL_URL === undefined
+      ? undefined
+      : stack.use(await createMailer({ url: MAIL_URL, from: MAIL_FROM, log }));
   return {
     nodeId,
     demoEmails: demoAccounts.map(({ email }) => email),

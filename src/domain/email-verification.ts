@@ -1,5 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { isEmailVerificationOn } from '../config.ts';
+import type { Tx } from '../db/database.ts';
 import * as verifications from '../db/email-verifications.ts';
 import * as held from '../db/held-invitations.ts';
 import type { User } from '../db/tables.ts';
@@ -49,7 +50,7 @@ export async function startVerification(deps: Deps, user: Pick<User, 'id' | 'ema
 async function sendToken(deps: Deps, { id, email }: Pick<User, 'id' | 'email'>): Promise<void> {
   const token = randomBytes(TOKEN_BYTES).toString('base64url');
   await deps.db.transaction().execute(async (tx) => {
-    if (deps.config.RATE_LIMITS === 'on') await limitMails(tx, id, email);
+    if (deps.config.RATE_LIMITS === 'on') await limitMails(deps, tx, id, email);
     await verifications.replace(
       tx,
       { userId: id, email, tokenHash: sha256(token).toString('hex') },
@@ -59,14 +60,15 @@ async function sendToken(deps: Deps, { id, email }: Pick<User, 'id' | 'email'>):
   deps.mailer?.send(createMail(email, token, deps.config.MAIL_LINK));
 }
 
-const limitMails = (tx: Parameters<typeof requireUnderHourlyLimits>[0], id: UserId, email: string) =>
-  requireUnderHourlyLimits(
-    tx,
-    new Map([
+const limitMails = (deps: Deps, tx: Tx, id: UserId, email: string): Promise<void> =>
+  requireUnderHourlyLimits(deps, tx, {
+    accountId: id,
+    subject: 'verification mails',
+    limits: new Map([
       [`mails of ${id}`, MAX_MAILS_PER_HOUR],
       [`mails to ${sha256(emailKey(email)).toString('hex').slice(0, 32)}`, MAX_MAILS_PER_HOUR],
     ]),
-  );
+  });
 
 /** Contains nothing that the account has written: a stranger may have entered the address. */
 const createMail = (to: string, token: string, link: string | undefined) => ({
@@ -99,6 +101,7 @@ export async function verifyEmail(deps: Deps, actor: ActorRef, token: string): P
       throw invalidInput('token', 'The token is wrong, expired or used, or belongs to an earlier e-mail.');
     await users.setVerifiedEmail(unit.tx, caller.id, caller.email);
     await verifications.remove(unit.tx, caller.id);
+    deps.securityLog.record('e-mail verified', { account: actor });
     return caller;
   });
   await deliverInvitations(deps, user.id);

@@ -44,7 +44,7 @@ export async function inviteToCircle(
     await unit.lock(circleTopic(input.circleId));
     const circle = await requireMember(unit.tx, actor, input.circleId);
     const { id: invitedById } = await requireCaller(unit.tx, actor);
-    if (deps.config.RATE_LIMITS === 'on') await limitInvitations(unit.tx, invitedById, email);
+    if (deps.config.RATE_LIMITS === 'on') await limitInvitations(deps, unit.tx, invitedById, email);
     const user = await users.findByEmail(unit.tx, email);
     if (user !== undefined && (await circles.isMember(unit.tx, circle.id, user.id)))
       throw conflict('The user is already a member of the circle.');
@@ -52,23 +52,24 @@ export async function inviteToCircle(
     // Checked after the insertion, which waits for a concurrent delivery of the same e-mail.
     const isInvited = user !== undefined && (await circles.hasInvitation(unit.tx, circle.id, user.id));
     if (id === undefined || isInvited) throw conflict('The user is already invited.');
-    return held.find(unit.tx, id);
+    const found = await held.find(unit.tx, id);
+    if (found === undefined) throw notFound('The invitation');
+    // The inviter may see the account if both share another circle.
+    return { ...found, userId: user?.id ?? null };
   });
-  if (inserted === undefined) throw notFound('The invitation');
   await deliverInvitationsTo(deps, email);
-  // The delivery adds the account, which the inviter may see if both share another circle.
-  return (await held.find(deps.db, inserted.id)) ?? inserted;
+  return inserted;
 }
 
 /** Throws RATE_LIMITED or LIMIT_EXCEEDED. E-mails are counted by their hash: whether an account has one is not read. */
-async function limitInvitations(tx: Tx, inviter: UserId, email: string): Promise<void> {
+async function limitInvitations(deps: Deps, tx: Tx, inviter: UserId, email: string): Promise<void> {
   const address = createHash('sha256').update(emailKey(email)).digest('hex').slice(0, 32);
   const limits = new Map([
     [`invitations to ${address}`, MAX_PER_EMAIL_AND_HOUR],
     [`invitations from ${inviter}`, MAX_PER_INVITER_AND_HOUR],
     [`invitations from ${inviter} to ${address}`, MAX_PER_PAIR_AND_HOUR],
   ]);
-  await requireUnderHourlyLimits(tx, limits);
+  await requireUnderHourlyLimits(deps, tx, { accountId: inviter, subject: 'invitations', limits });
   if ((await held.countByInviter(tx, inviter)) >= MAX_OPEN_PER_INVITER)
     throw new DomainError(
       'LIMIT_EXCEEDED',

@@ -16,6 +16,8 @@ async function findNamedUser(loaders: Loaders, id: UserId): Promise<UserSource |
   return visibleUser ?? (user && { ...user, birthday: null, online: false });
 }
 
+const NO_USER = 0 as UserId;
+
 CircleInvitation.implement({
   description:
     'An invitation of an e-mail address to a circle. It is held until an account has the address and accepts invitations of the inviter, and deleted when that account accepts or declines it.',
@@ -44,7 +46,8 @@ CircleInvitation.implement({
       ...perActor,
       description:
         'The invited user; null unless it is you or shares a circle with you: the inviter cannot tell whether the e-mail address has an account.',
-      resolve: ({ userId }, _args, { loaders }) => (userId === null ? null : loaders.visibleUser(userId)),
+      // Also without an account, so that the time does not tell.
+      resolve: ({ userId }, _args, { loaders }) => loaders.visibleUser(userId ?? NO_USER),
     }),
     invitedBy: t.field({
       type: User,

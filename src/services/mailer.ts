@@ -1,4 +1,3 @@
-import { createTransport } from 'nodemailer';
 import { Semaphore } from '../lib/semaphore.ts';
 import { withTimeout } from '../lib/timeout.ts';
 import type { Logger } from '../log.ts';
@@ -31,11 +30,14 @@ export interface MailerOptions {
   readonly log: Logger;
 }
 
-type Deliver = (mail: Mail) => Promise<unknown>;
+interface Transport {
+  deliver(mail: Mail): Promise<unknown>;
+  close(): void;
+}
 
 /** Creates a mailer over an SMTP server, or a webhook that receives each mail as JSON. Disposal waits briefly for mails. */
-export function createMailer({ url, from, log }: MailerOptions): Mailer {
-  const { deliver, close } = /^smtp/i.test(url) ? createSmtp(url, from) : createWebhook(url);
+export async function createMailer({ url, from, log }: MailerOptions): Promise<Mailer> {
+  const { deliver, close } = /^smtp/i.test(url) ? await createSmtp(url, from) : createWebhook(url);
   const slots = new Semaphore(CONCURRENCY);
   const pending = new Set<Promise<void>>();
   const deliverAndLog = async (mail: Mail): Promise<void> => {
@@ -58,7 +60,9 @@ export function createMailer({ url, from, log }: MailerOptions): Mailer {
   };
 }
 
-function createSmtp(url: string, from: string | undefined): { deliver: Deliver; close(): void } {
+async function createSmtp(url: string, from: string | undefined): Promise<Transport> {
+  // Imported on use: few gateways send mail.
+  const { createTransport } = await import('nodemailer');
   const transport = createTransport({
     url,
     pool: true,
@@ -76,7 +80,7 @@ function createSmtp(url: string, from: string | undefined): { deliver: Deliver; 
 }
 
 /** Credentials in the URL are sent as Basic authentication. */
-function createWebhook(url: string): { deliver: Deliver; close(): void } {
+function createWebhook(url: string): Transport {
   const target = new URL(url);
   const { username, password } = target;
   target.username = '';

@@ -1,5 +1,5 @@
 import { request as httpRequest } from 'node:http';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { createHttpPolicy } from '../../src/gateway/http/policy.ts';
@@ -243,4 +243,18 @@ test('on another HOST, the routes of operators need ADMIN_TOKEN, and do not exis
     const spellings = [`/.${path}`, `/${path}/`, path.replace('/m', '/%6d'), `/page/..${path}`];
     for (const spelling of spellings) expect((await send(guarded, spelling)).status, spelling).not.toBe(200);
   }
+});
+
+test('a missing or wrong token of an operator is reported', () => {
+  const refused: unknown[] = [];
+  const config = readConfig({ HOST: '0.0.0.0', ADMIN_TOKEN });
+  const policy = createHttpPolicy(config, (request) => refused.push(request));
+  const accessWith = (authorization: string | undefined) =>
+    policy.operatorAccess({ headers: { authorization } } as IncomingMessage);
+  expect([undefined, 'Bearer wrong', `Bearer ${ADMIN_TOKEN}`].map(accessWith)).toEqual([
+    'refused',
+    'refused',
+    'allowed',
+  ]);
+  expect(refused).toHaveLength(2);
 });

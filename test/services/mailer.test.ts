@@ -48,7 +48,7 @@ async function startSmtp() {
 
 test('a mail is sent over SMTP, to one address whatever it contains', async () => {
   const { port, lines, server } = await startSmtp();
-  await using mailer = createMailer({
+  await using mailer = await createMailer({
     url: `smtp://127.0.0.1:${port}`,
     from: 'Parley <parley@example.com>',
     log: createLogger('silent'),
@@ -69,7 +69,7 @@ test('a webhook receives each mail as JSON, with the credentials of its URL', as
     response.writeHead(204).end();
   });
   const port = await listen(server);
-  await using mailer = createMailer({
+  await using mailer = await createMailer({
     url: `http://parley:p%40ss@127.0.0.1:${port}/mails`,
     from: undefined,
     log: createLogger('silent'),
@@ -87,7 +87,7 @@ test('a mail that cannot be sent is logged without its token, and disposal waits
   const server = createHttpServer((_request, response) => response.writeHead(500).end());
   const port = await listen(server);
   const log = { ...createLogger('silent'), warn: (...line: unknown[]) => void warnings.push(line) };
-  await using mailer = createMailer({ url: `http://127.0.0.1:${port}`, from: undefined, log });
+  await using mailer = await createMailer({ url: `http://127.0.0.1:${port}`, from: undefined, log });
   mailer.send(MAIL);
   await mailer[Symbol.asyncDispose]();
   expect(warnings).toHaveLength(1);

@@ -17,9 +17,12 @@ export interface HttpPolicy {
   operatorAccess(request: IncomingMessage): OperatorAccess;
 }
 
-export const createHttpPolicy = (config: Config): HttpPolicy => ({
+export const createHttpPolicy = (
+  config: Config,
+  onOperatorRefused: (request: IncomingMessage) => void = () => undefined,
+): HttpPolicy => ({
   cors: createCors(config.CORS_ORIGINS),
   isHostAllowed: createHostCheck(config),
   securityHeadersOf: createSecurityHeaders(config.TRUSTED_PROXIES),
-  operatorAccess: createOperatorAccess(config),
+  operatorAccess: createOperatorAccess(config, onOperatorRefused),
 });
