@@ -92,6 +92,23 @@ test('an invitation shows its user to no one else, and its inviter by name and e
   await lease.close();
 });
 
+test('an invitation shows no difference between an e-mail with and without an account', async () => {
+  await using client = await openSchemaClient();
+  const { ann, bob } = await seedCircle(client);
+  const { createCircle: circle } = await client.run(ann, CREATE_CIRCLE);
+  const query = `mutation ($c: ID!, $e: String!) { inviteToCircle(circleId: $c, email: $e) {
+    __typename email user { id email firstName } invitedBy { id } circle { id members { nodes { id } } }
+  } }`;
+  const known = await client.run(ann, query, { c: circle.id, e: bob.email });
+  const unknown = await client.run(ann, query, { c: circle.id, e: 'nobody@example.com' });
+  expect(known.inviteToCircle).toEqual({ ...unknown.inviteToCircle, email: bob.email });
+  const list = 'query ($id: ID!) { circle(id: $id) { invitations { nodes { email user { id } } } } }';
+  expect((await client.run(ann, list, { id: circle.id })).circle.invitations.nodes).toEqual([
+    { email: bob.email, user: null },
+    { email: 'nobody@example.com', user: null },
+  ]);
+});
+
 test('an invitation that an older node has inserted shows the e-mail of its user', async () => {
   await using client = await openSchemaClient();
   const { ann, bob, invitation } = await seedCircle(client);
