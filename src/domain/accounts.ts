@@ -20,6 +20,7 @@ import type { UserId } from '../ids.ts';
 import { MAX_PERSON_NAME_LENGTH, parseName, parseNewEmail, parsePassword } from '../lib/text.ts';
 import { requireCaller } from './circle-access.ts';
 import { startVerification } from './email-verification.ts';
+import { requireUnderHourlyLimits } from './hourly-limits.ts';
 import { deliverInvitations } from './invitation-delivery.ts';
 import { removeFromCircle, lockForMemberRemoval } from './membership-removal.ts';
 import type { Deps } from './deps.ts';
@@ -29,6 +30,9 @@ import type { ActorRef, Session } from '../actor.ts';
 import { actorKey, requireUser } from '../actor.ts';
 
 export { authenticate, login, loginDevice, logout, refreshToken } from './authentication.ts';
+
+/** Attempts, also those that fail. Off with `RATE_LIMITS=off`. */
+const MAX_EMAIL_CHANGES_PER_HOUR = 10;
 
 export interface CreateAccountInput {
   readonly email: string;
@@ -79,8 +83,9 @@ export async function createWithPassword(
   return { token, user };
 }
 
-/** Updates the caller's profile. Throws INVALID_INPUT, or CONFLICT if the e-mail is taken. */
+/** Updates the caller's profile. Throws INVALID_INPUT, CONFLICT if the e-mail is taken, or RATE_LIMITED. */
 export async function updateAccount(deps: Deps, actor: ActorRef, input: UpdateAccountInput): Promise<User> {
+  await limitEmailChanges(deps, actor, input);
   const { before, after } = await transact(deps, async (unit) => {
     await unit.lock(accountTopic(actor));
     const user = await requireCaller(unit.tx, actor);
@@ -93,6 +98,20 @@ export async function updateAccount(deps: Deps, actor: ActorRef, input: UpdateAc
     await deliverInvitations(deps, after.id);
   }
   return after;
+}
+
+/** Counts attempts, not changes: CONFLICT tells that another account has the e-mail. */
+async function limitEmailChanges(deps: Deps, actor: ActorRef, { email }: UpdateAccountInput): Promise<void> {
+  if (email === undefined || deps.config.RATE_LIMITS === 'off') return;
+  const user = await requireCaller(deps.db, actor);
+  if (email === user.email) return;
+  await deps.db.transaction().execute((tx) =>
+    requireUnderHourlyLimits(deps, tx, {
+      accountId: user.id,
+      subject: 'changes of the e-mail',
+      limits: new Map([[`changes of the e-mail of ${user.id}`, MAX_EMAIL_CHANGES_PER_HOUR]]),
+    }),
+  );
 }
 
 const emailTaken = () => conflict('The e-mail is used by another account.');

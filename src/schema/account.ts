@@ -233,7 +233,7 @@ builder.mutationFields((t) => ({
   updateAccount: t.field({
     type: User,
     description:
-      'Updates your account. FORBIDDEN for devices. Errors: UNAUTHENTICATED, INVALID_INPUT, FORBIDDEN, CONFLICT.',
+      'Updates your account. FORBIDDEN for devices. Errors: UNAUTHENTICATED, INVALID_INPUT, FORBIDDEN, CONFLICT, RATE_LIMITED.',
     args: {
       input: t.arg({ type: UpdateAccountInput, required: true, description: 'The changes.' }),
     },

@@ -583,3 +583,15 @@ test('a profile with values that the present validation rejects can be saved if 
   expect(savedUser).toMatchObject({ email, firstName, lastName: 'Li', birthday: null });
   expect(await readErrorCode(update({ email: 'an\u200bna@example.com' }))).toBe('INVALID_INPUT');
 });
+
+test('attempts to change the e-mail are limited, as a conflict tells that an account has it', async () => {
+  await using deps = await createTestDeps({ rateLimits: true });
+  const [ann, bob] = await createUsers(deps, 'ann', 'bob');
+  const change = (email: string) => readErrorCode(accounts.updateAccount(deps, ann.actor, { email }));
+  const outcomes = [];
+  for (let count = 0; count < 10; count += 1) outcomes.push(await change(bob.email));
+  expect(new Set(outcomes)).toEqual(new Set(['CONFLICT']));
+  expect(await change('free@example.com')).toBe('RATE_LIMITED');
+  expect(await change(ann.email)).toBe('done');
+  expect((await accounts.updateAccount(deps, ann.actor, { firstName: 'Anna' })).firstName).toBe('Anna');
+});
