@@ -4,16 +4,28 @@ import type { TestAccount } from '../../src/testing/index.ts';
 
 export type ReaderTransport = 'websocket' | 'sse';
 
-/** An event of a conversation, as `MessageSent Message:3`. */
+/** An event of a conversation: its type, and the id of its object. */
 interface ReceivedEvent {
-  readonly text: string;
+  readonly description: string;
   readonly cursor: string;
+  /** The text of the message. */
+  readonly text: string | undefined;
+  /** The length of the log when the connection was opened on which the event was received. */
+  readonly openedAt: number;
+}
+
+/** Describes an event of the object with an id. */
+export const describeEvent = (type: string, id: string): string => `${type} ${id}`;
+
+interface ResultEvent {
+  readonly __typename: string;
+  readonly cursor: string;
+  readonly object?: { readonly id: string; readonly text?: string };
+  readonly messageId?: string;
 }
 
 interface Result {
-  readonly data?: {
-    readonly event: { readonly __typename: string; readonly cursor: string } & Record<string, unknown>;
-  };
+  readonly data?: { readonly event: ResultEvent };
   readonly errors?: readonly { readonly extensions?: { readonly reason?: string } }[];
 }
 
@@ -25,30 +37,32 @@ const DOCUMENT = /* GraphQL */ `
       __typename
       cursor
       ... on MessageSent {
-        message {
+        object: message {
           id
+          text
         }
       }
       ... on MessageUpdated {
-        message {
+        object: message {
           id
+          text
         }
       }
       ... on MessageDeleted {
         messageId
       }
       ... on ConversationUpdated {
-        conversation {
+        object: conversation {
           id
         }
       }
       ... on ParticipantJoined {
-        user {
+        object: user {
           id
         }
       }
       ... on ParticipantLeft {
-        user {
+        object: user {
           id
         }
       }
@@ -69,6 +83,7 @@ export class LogReader {
   readonly #transport: ReaderTransport;
   readonly #startCursor: string;
   readonly #results = new EventEmitter();
+  #openedAt = 0;
   #disconnect: (() => void) | undefined;
 
   constructor(
@@ -88,9 +103,10 @@ export class LogReader {
     return this.#disconnect !== undefined;
   }
 
-  /** Subscribes after the last event that was received. */
-  resume(): void {
+  /** Subscribes after the last event that was received, at a time when the log has this length. */
+  resume(logLength: number): void {
     if (this.isConnected || this.endReason !== undefined) return;
+    this.#openedAt = logLength;
     this.isLive = false;
     const after = this.received.at(-1)?.cursor ?? this.#startCursor;
     const variables = { id: this.#conversationId, after };
@@ -120,9 +136,16 @@ export class LogReader {
       this.endReason = errors[0]?.extensions?.reason ?? JSON.stringify(errors);
       return;
     }
-    const { __typename: type, cursor, ...rest } = data?.event ?? { __typename: 'nothing', cursor: '' };
+    if (data === undefined) return;
+    const { __typename: type, cursor, object, messageId } = data.event;
     if (type === 'StreamLive') this.isLive = true;
-    else this.received.push({ text: `${type} ${JSON.stringify(rest)}`, cursor });
+    else
+      this.received.push({
+        description: describeEvent(type, object?.id ?? messageId ?? ''),
+        cursor,
+        text: object?.text,
+        openedAt: this.#openedAt,
+      });
   }
 
   #openSocket(variables: object): void {

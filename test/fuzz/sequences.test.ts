@@ -6,13 +6,14 @@ import type { Entity, TestAccount } from '../../src/testing/index.ts';
 import { draws } from './draw.ts';
 import type { Draw } from './draw.ts';
 import { TIMEOUT_MS, fuzz } from './fuzz.ts';
-import { LogReader } from './log-reader.ts';
+import { LogReader, describeEvent } from './log-reader.ts';
 import type { ReaderTransport } from './log-reader.ts';
 import { startFuzzServer } from './server.ts';
 import type { FuzzServer } from './server.ts';
 
 // Random sequences of writes, departures, cuts and resumptions, against a model: after it has resumed, each subscriber has
-// received exactly what the log contains since it subscribed, once and in order.
+// received exactly what the log contains since it subscribed, once and in order; but not what was redacted before it
+// connected: the events of deleted messages, and texts that were replaced.
 
 const RUNS = 25;
 const CONVERSATIONS = 4;
@@ -44,18 +45,39 @@ interface Subscription {
   startIndex: number;
 }
 
+interface LogEntry {
+  readonly description: string;
+  readonly messageId?: string;
+  /** The length of the log with the event that redacted this one. */
+  redactedAt?: number;
+}
+
+interface SentMessage {
+  readonly author: TestAccount;
+  readonly text: string;
+}
+
 /** What the model knows of a conversation. */
 interface Model {
   readonly conversation: Entity;
-  /** Each event, as `LogReader` describes it. */
-  readonly log: string[];
+  readonly log: LogEntry[];
   readonly participants: Set<TestAccount>;
-  /** The messages that exist, with their authors. */
-  readonly messages: Map<string, TestAccount>;
+  /** The messages that exist. */
+  readonly messages: Map<string, SentMessage>;
   readonly subscriptions: readonly Subscription[];
+  readonly startCursor: string;
 }
 
-const describeEvent = (type: string, fields: object): string => `${type} ${JSON.stringify(fields)}`;
+function append({ log }: Pick<Model, 'log'>, type: string, id: string): void {
+  const description = describeEvent(type, id);
+  log.push(type.startsWith('Message') ? { description, messageId: id } : { description });
+}
+
+/** Redacts the events of a message that match, at the time of the last event. */
+function redact({ log }: Model, id: string, isRedacted: (entry: LogEntry) => boolean): void {
+  for (const entry of log.slice(0, -1))
+    if (entry.messageId === id && isRedacted(entry)) entry.redactedAt ??= log.length;
+}
 
 async function createModel(): Promise<Model> {
   const [ann, bob, eve] = accounts;
@@ -72,6 +94,7 @@ async function createModel(): Promise<Model> {
     log: [],
     participants: new Set(accounts),
     messages: new Map(),
+    startCursor: after,
     subscriptions: [open(ann, 'websocket'), open(bob, 'websocket'), open(bob, 'sse'), open(eve, 'sse')],
   };
 }
@@ -97,34 +120,40 @@ async function mutate({ graphql }: TestAccount, field: string, id: string): Prom
 type Step = (draw: Draw, model: Model) => Promise<number | void>;
 
 /** Sends up to four messages in one document, in order. */
-const send: Step = async (draw, { conversation: { id }, participants, messages, log }) => {
+const send: Step = async (draw, model) => {
+  const { conversation, participants, messages, log } = model;
   const author = draw.pickFrom([...participants]);
-  const count = 1 + draw.nat(3);
-  const fields = Array.from(
-    { length: count },
-    (_, index) => `m${index}: sendMessage(conversationId: "${id}", text: "${log.length}") { message { id } }`,
+  const texts = Array.from({ length: 1 + draw.nat(3) }, (_, index) => `sent ${log.length + index}`);
+  const fields = texts.map(
+    (text, index) =>
+      `m${index}: sendMessage(conversationId: "${conversation.id}", text: "${text}") { message { id text } }`,
   );
-  const sent = await author.graphql.run<Record<string, { message: { id: string } }>>(
+  const sent = await author.graphql.run<Record<string, { message: { id: string; text: string } }>>(
     `mutation { ${fields.join(' ')} }`,
   );
   for (const { message } of Object.values(sent)) {
-    messages.set(message.id, author);
-    log.push(describeEvent('MessageSent', { message: { id: message.id } }));
+    messages.set(message.id, { author, text: message.text });
+    append(model, 'MessageSent', message.id);
   }
-  return count;
+  return texts.length;
 };
 
-/** Picks a message of a participant. */
+/** Picks the id and the author of a message of a participant. */
 function pickOwn(draw: Draw, { messages, participants }: Model): [string, TestAccount] | undefined {
-  const own = [...messages].filter(([, author]) => participants.has(author));
-  return own.length === 0 ? undefined : draw.pickFrom(own);
+  const own = [...messages].filter(([, { author }]) => participants.has(author));
+  if (own.length === 0) return undefined;
+  const [id, { author }] = draw.pickFrom(own);
+  return [id, author];
 }
 
 const update: Step = async (draw, model) => {
   const [id, author] = pickOwn(draw, model) ?? [];
   if (id === undefined || author === undefined) return;
-  await mutate(author, 'updateMessage(messageId: $id, text: "changed") { id }', id);
-  model.log.push(describeEvent('MessageUpdated', { message: { id } }));
+  const text = `changed ${model.log.length}`;
+  await mutate(author, `updateMessage(messageId: $id, text: "${text}") { id }`, id);
+  model.messages.set(id, { author, text });
+  append(model, 'MessageUpdated', id);
+  redact(model, id, ({ description }) => description.startsWith('MessageUpdated'));
 };
 
 const remove: Step = async (draw, model) => {
@@ -132,22 +161,29 @@ const remove: Step = async (draw, model) => {
   if (id === undefined || author === undefined) return;
   await mutate(author, 'deleteMessage(messageId: $id) { id }', id);
   model.messages.delete(id);
-  model.log.push(describeEvent('MessageDeleted', { messageId: id }));
+  append(model, 'MessageDeleted', id);
+  redact(model, id, () => true);
 };
 
-const rename: Step = async (_draw, { conversation: { id }, log }) => {
-  await mutate(accounts[0], `updateConversation(conversationId: $id, name: "${log.length}") { id }`, id);
-  log.push(describeEvent('ConversationUpdated', { conversation: { id } }));
+const rename: Step = async (_draw, model) => {
+  const { conversation, log } = model;
+  await mutate(
+    accounts[0],
+    `updateConversation(conversationId: $id, name: "${log.length}") { id }`,
+    conversation.id,
+  );
+  append(model, 'ConversationUpdated', conversation.id);
 };
 
 /** Ann stays, with at least one other: a conversation of one is deleted. */
-const leave: Step = async (draw, { conversation, participants, log, subscriptions }) => {
+const leave: Step = async (draw, model) => {
+  const { conversation, participants, log, subscriptions } = model;
   if (participants.size < 3) return;
   const [, bob, eve] = accounts;
   const account = draw.pick(bob, eve);
   await mutate(account, 'leaveConversation(conversationId: $id) { id }', conversation.id);
   participants.delete(account);
-  log.push(describeEvent('ParticipantLeft', { user: { id: account.id } }));
+  append(model, 'ParticipantLeft', account.id);
   for (const subscription of subscriptions.filter((one) => one.account === account)) {
     const { reader, startIndex } = subscription;
     if (reader.isConnected) {
@@ -160,13 +196,14 @@ const leave: Step = async (draw, { conversation, participants, log, subscription
   }
 };
 
-const invite: Step = async (_draw, { conversation, participants, log, subscriptions }) => {
+const invite: Step = async (_draw, model) => {
+  const { conversation, participants, log, subscriptions } = model;
   const account = accounts.find((one) => !participants.has(one));
   if (account === undefined) return;
   const field = `inviteToConversation(conversationId: $id, email: "${account.login}") { id }`;
   await mutate(accounts[0], field, conversation.id);
   participants.add(account);
-  log.push(describeEvent('ParticipantJoined', { user: { id: account.id } }));
+  append(model, 'ParticipantJoined', account.id);
   const after = await readCursor(account, conversation);
   for (const subscription of subscriptions.filter((one) => one.account === account)) {
     const { transport } = subscription;
@@ -177,9 +214,9 @@ const invite: Step = async (_draw, { conversation, participants, log, subscripti
 
 const cut: Step = async (draw, { subscriptions }) => draw.pickFrom(subscriptions).reader.cut();
 
-const resume: Step = async (draw, { subscriptions, participants }) => {
+const resume: Step = async (draw, { subscriptions, participants, log }) => {
   const { reader, account } = draw.pickFrom(subscriptions);
-  if (participants.has(account)) reader.resume();
+  if (participants.has(account)) reader.resume(log.length);
 };
 
 const STEP_WEIGHTS: readonly (readonly [Step, number])[] = [
@@ -194,29 +231,60 @@ const STEP_WEIGHTS: readonly (readonly [Step, number])[] = [
 ];
 const WEIGHTED_STEPS = STEP_WEIGHTS.flatMap(([step, weight]) => Array<Step>(weight).fill(step));
 
-/** Expects the events of the log from an index on: all of them, or the first of them. */
+/**
+ * Expects the events of the log from an index on, all of them or the first of them. An event that was redacted may be
+ * missing, and must be missing if it was redacted before the reader connected.
+ */
 function expectReceived(
   { received }: LogReader,
-  log: readonly string[],
+  log: readonly LogEntry[],
   startIndex: number,
   isComplete: boolean,
 ): void {
-  const expected = log.slice(startIndex, isComplete ? undefined : startIndex + received.length);
-  expect(received.map(({ text }) => text)).toEqual(expected);
+  let index = startIndex;
+  const skipTo = (description: string): void => {
+    while (index < log.length && log[index]?.description !== description) skip();
+  };
+  const skip = (): void => {
+    expect(log[index]?.redactedAt, `the reader has not received ${log[index]?.description}`).toBeDefined();
+    index += 1;
+  };
+  for (const { description, openedAt } of received) {
+    skipTo(description);
+    const { redactedAt = Number.POSITIVE_INFINITY } = log[index] ?? {};
+    // Of equal descriptions, only the last may not be redacted.
+    if (redactedAt <= openedAt) {
+      skip();
+      skipTo(description);
+    }
+    expect(log[index]?.description).toBe(description);
+    index += 1;
+  }
+  if (isComplete) while (index < log.length) skip();
 }
 
 async function runSequence(draw: Draw): Promise<void> {
   const model = await createModel();
   for (let taken = 0; taken < STEPS;) taken += (await draw.pickFrom(WEIGHTED_STEPS)(draw, model)) ?? 1;
-  const { subscriptions, participants, log } = model;
+  const { conversation, subscriptions, participants, log, messages, startCursor } = model;
+  await send(draw, model);
+  const last = log.at(-1)?.description;
   const current = subscriptions.filter(({ account }) => participants.has(account));
-  for (const { reader } of current) reader.resume();
-  for (const { reader, startIndex } of current) {
-    await reader.waitFor(() => reader.isLive && reader.received.length >= log.length - startIndex);
+  const transport = 'websocket';
+  const lateReader = new LogReader(server.url, accounts[0], conversation.id, {
+    transport,
+    after: startCursor,
+  });
+  const readers = [...current, { reader: lateReader, startIndex: 0 }];
+  for (const { reader } of readers) reader.resume(log.length);
+  for (const { reader, startIndex } of readers) {
+    await reader.waitFor(() => reader.isLive && reader.received.at(-1)?.description === last);
     expect(reader.endReason).toBe(undefined);
     expectReceived(reader, log, startIndex, true);
     reader.cut();
   }
+  for (const { description, text } of lateReader.received)
+    if (text !== undefined) expect(text).toBe(messages.get(description.split(' ')[1] ?? '')?.text);
 }
 
 test(
@@ -225,7 +293,7 @@ test(
   async () => {
     const property = fc.asyncProperty(
       fc.array(draws(), { minLength: CONVERSATIONS, maxLength: CONVERSATIONS }),
-      async (all) => void (await Promise.all(all.map(runSequence))),
+      async (sources) => void (await Promise.all(sources.map(runSequence))),
     );
     await fuzz(property, RUNS, { shrinks: false });
     await server.expectHealthy();
