@@ -19,6 +19,7 @@ import { createDocumentResolver } from '../gateway/execution/document-resolver.t
 import type { Cors } from '../gateway/http/cors.ts';
 import type { Metrics } from '../gateway/metrics.ts';
 import type { Ports } from '../gateway/ports.ts';
+import { TurnClock } from '../lib/turn-clock.ts';
 import { schema } from '../schema/index.ts';
 
 /** Creates what the transports of the gateway may call. Throws for an invalid PERSISTED_OPERATIONS file. */
@@ -52,6 +53,7 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
           'a proxy that is not in TRUSTED_PROXIES forwards requests: limits by address count its clients as one',
         ),
     }),
+    turnClock: new TurnClock(),
     authenticate: (token) => accounts.authenticate(deps, token),
     openSession: (token) => openSession(deps, token),
     renewSession: (former, token) => renewSession(deps, former, token),
@@ -64,12 +66,13 @@ export async function createPorts(deps: Deps, metrics: Metrics): Promise<Ports> 
 
 /** Creates what the bridge may call: it sees neither the schema nor the domain. */
 export function createBridgePorts(
-  { addressOf, deps, engine, metrics, authenticate }: Ports,
+  { addressOf, turnClock, deps, engine, metrics, authenticate }: Ports,
   cors: Cors,
 ): Omit<BridgeDeps, 'usage'> {
   const { config, log, tails, epoch, presence } = deps;
   return {
     addressOf,
+    turnClock,
     config,
     log,
     metrics,

@@ -12,7 +12,14 @@ import type { ForwardChannels } from './contract/event-frames.ts';
 import type { BridgeDeps } from './deps.ts';
 import { dispatch, findChannel } from './dispatch.ts';
 import { mayRetryEvents, detectClient } from './engine-io/client-detection.ts';
-import { bufferedBytes, closeForRestart, queuedPackets, terminate } from './engine-io/server.ts';
+import {
+  bufferedBytes,
+  closeForRestart,
+  pauseReading,
+  queuedPackets,
+  resumeReading,
+  terminate,
+} from './engine-io/server.ts';
 import { CLIENT_DISCONNECT } from './engine-io/socket-io-parser.ts';
 import { createInboundQueue } from './inbound-queue.ts';
 import type { InboundQueue } from './inbound-queue.ts';
@@ -63,8 +70,12 @@ export class LegacyConnection {
     this.#usage = createUsageCounter(deps, kind);
     this.#log = new ConnectionLog(deps, socket.id, kind);
     this.#inbound = createInboundQueue({
+      turnClock: deps.turnClock,
+      priority: () => (this.actor === undefined ? 'anonymous' : 'account'),
       maxEvents: limits.queuedEvents,
       maxBytes: limits.queuedBytes,
+      onLong: () => pauseReading(socket.conn),
+      onShort: () => resumeReading(socket.conn),
       onError: (error) => this.#log.failed(error, 'event handling failed'),
     });
     this.#preAuthQueue = new PreAuthQueue({

@@ -5,6 +5,7 @@ import type { EventStream, StreamRequest } from '../events/stream.ts';
 import type { Tails } from '../events/tail.ts';
 import type { Executor } from '../gateway/execution/executor.ts';
 import type { ConversationId } from '../ids.ts';
+import type { TurnClock } from '../lib/turn-clock.ts';
 import type { Logger } from '../log.ts';
 import type { ChannelUsage } from '../services/channel-usage.ts';
 import type { ActorRef, Session } from '../actor.ts';
@@ -31,6 +32,7 @@ export interface BridgeDeps {
   readonly config: Pick<Config, 'LEGACY_FORWARD_CHANNELS'>;
   /** Returns the address of the client that sent the request. */
   addressOf(request: IncomingMessage): string;
+  readonly turnClock: TurnClock;
   readonly log: Logger;
   readonly metrics: BridgeMetrics;
   readonly tails: Tails;

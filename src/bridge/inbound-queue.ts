@@ -1,4 +1,13 @@
+import type { Priority, TurnClock } from '../lib/turn-clock.ts';
+
 type Work = () => Promise<void>;
+
+/** Queued events beyond which the client's socket is not read until only `RESUME_SHARE` of them are left. */
+const HIGH_WATER_MARKS = {
+  account: { events: 1_000, bytes: 1024 * 1024 },
+  anonymous: { events: 256, bytes: 64 * 1024 },
+} as const satisfies Record<Priority, { events: number; bytes: number }>;
+const RESUME_SHARE = 0.5;
 
 /** The received events of one client, handled strictly one after the other. */
 export interface InboundQueue {
@@ -15,22 +24,48 @@ export interface InboundQueue {
 }
 
 export interface InboundQueueOptions {
+  readonly turnClock: TurnClock;
+  readonly priority: () => Priority;
   readonly maxEvents: number;
   readonly maxBytes: number;
+  /** Called when the queue is so long that no more should be read, and when it is short again. */
+  readonly onLong: () => void;
+  readonly onShort: () => void;
   /** Called with the error of failed work; the queue continues. */
   readonly onError: (error: unknown) => void;
 }
 
-export function createInboundQueue({ maxEvents, maxBytes, onError }: InboundQueueOptions): InboundQueue {
+export function createInboundQueue({
+  turnClock,
+  priority,
+  maxEvents,
+  maxBytes,
+  onLong,
+  onShort,
+  onError,
+}: InboundQueueOptions): InboundQueue {
   let queued: { readonly bytes: number; readonly work: Work }[] = [];
   let finalWork: Work | undefined;
   let bytes = 0;
   let running: Promise<void> | undefined;
+  let isLong = false;
+
+  const exceeds = (share: number): boolean => {
+    const { events, bytes: marks } = HIGH_WATER_MARKS[priority()];
+    return queued.length > events * share || bytes > marks * share;
+  };
+  const checkLength = (): void => {
+    if (isLong === exceeds(isLong ? RESUME_SHARE : 1)) return;
+    isLong = !isLong;
+    if (isLong) onLong();
+    else onShort();
+  };
 
   const takeNext = (): Work | undefined => {
     const entry = queued.shift();
     if (entry !== undefined) {
       bytes -= entry.bytes;
+      if (isLong) checkLength();
       return entry.work;
     }
     const work = finalWork;
@@ -39,6 +74,7 @@ export function createInboundQueue({ maxEvents, maxBytes, onError }: InboundQueu
   };
   const runAll = async (): Promise<void> => {
     for (let work = takeNext(); work !== undefined; work = takeNext()) {
+      if (turnClock.isOver()) await turnClock.nextTurn(priority());
       try {
         await work();
       } catch (error) {
@@ -62,6 +98,7 @@ export function createInboundQueue({ maxEvents, maxBytes, onError }: InboundQueu
       if (queued.length >= maxEvents || bytes + size > maxBytes) return false;
       queued.push({ bytes: size, work });
       bytes += size;
+      checkLength();
       startIfIdle();
       return true;
     },
@@ -72,6 +109,7 @@ export function createInboundQueue({ maxEvents, maxBytes, onError }: InboundQueu
     drop() {
       queued = [];
       bytes = 0;
+      if (isLong) checkLength();
     },
     async whenIdle() {
       while (running !== undefined) await running;

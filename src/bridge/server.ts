@@ -2,10 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Socket as EngineSocket } from 'engine.io';
 import { Server } from 'socket.io';
+import type { WebSocket } from 'ws';
 import { actorKey } from '../actor.ts';
 import { exceedsSendLimitsWithMargin } from './backpressure.ts';
 import { LegacyConnection } from './connection.ts';
 import type { BridgeDeps } from './deps.ts';
+import { parseInTurns, replyToPings, requireReceiverInternals } from '../lib/websocket-receiver.ts';
+import type { Priority } from '../lib/turn-clock.ts';
+import { internalsOf, onTransport } from './engine-io/internals.ts';
+import type { Transport } from './engine-io/internals.ts';
 import { limitPackets, limitPongs } from './engine-io/packet-limits.ts';
 import { parser } from './engine-io/socket-io-parser.ts';
 import { ignoreRepeatedConnects } from './engine-io/repeated-connects.ts';
@@ -41,6 +46,7 @@ export interface Bridge {
 /** Creates the Socket.IO server. Throws an Error if engine.io or socket.io lacks a private member that it needs. */
 export function createBridge(deps: BridgeDeps): Bridge {
   const limits = { ...DEFAULT_LIMITS, ...deps.limits };
+  requireReceiverInternals();
   let isClosing = false;
   const engine = createEngineIo({
     pingInterval: limits.pingIntervalMs,
@@ -73,6 +79,19 @@ export function createBridge(deps: BridgeDeps): Bridge {
     };
     deps.log.warn(fields, 'disconnecting legacy client');
   };
+  const engineSocketsByTransport = new WeakMap<object, EngineSocket>();
+  const priorityOf = (transport: Transport): Priority => {
+    const conn = engineSocketsByTransport.get(transport);
+    return conn === undefined || connectionsByEngineSocket.get(conn)?.actor === undefined
+      ? 'anonymous'
+      : 'account';
+  };
+  onTransport(engine, (transport, _name, { socket: stream }) => {
+    const socket = transport.socket as WebSocket | undefined;
+    if (socket === undefined) return;
+    replyToPings(socket);
+    parseInTurns(socket, stream, deps.turnClock, () => priorityOf(transport));
+  });
   limitPackets(engine, limits.payloadPackets);
   limitPongs(engine, {
     maxBytes: limits.sendQueueBytes,
@@ -82,6 +101,8 @@ export function createBridge(deps: BridgeDeps): Bridge {
 
   engine.on('connection', (conn: EngineSocket) => {
     engineSockets.add(conn);
+    engineSocketsByTransport.set(internalsOf(conn).transport, conn);
+    conn.on('upgrade', (transport: object) => engineSocketsByTransport.set(transport, conn));
     // The outbound queue checks the limits for frames. This covers the packets that it does not send.
     conn.on('packetCreate', () => {
       if (!exceedsSendLimitsWithMargin(conn, limits)) return;

@@ -12,6 +12,7 @@ import { topicOf } from '../../src/events/event.ts';
 import type { DomainEvent, Ephemeral, Topic } from '../../src/events/event.ts';
 import type { Follower } from '../../src/events/tail.ts';
 import { findToken, findTokenInRequest } from '../../src/gateway/bearer-token.ts';
+import { TurnClock } from '../../src/lib/turn-clock.ts';
 import { createLogger } from '../../src/log.ts';
 import type { ActorRef, Session } from '../../src/actor.ts';
 
@@ -148,6 +149,7 @@ export async function startFakeBridge(
     },
     epoch: EPOCH,
     addressOf: () => '127.0.0.1',
+    turnClock: new TurnClock(),
     limits,
     tails: {
       lag: () => 0,

@@ -33,6 +33,8 @@ export interface WebSocketInternals {
   readonly extensions: string;
   readonly bufferedAmount: number;
   on(event: 'ping', listener: () => void): void;
+  pause(): void;
+  resume(): void;
   close(code: number): void;
   terminate(): void;
 }

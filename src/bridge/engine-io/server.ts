@@ -1,4 +1,6 @@
 import { Server as EngineServer } from 'engine.io';
+import { WebSocketServer } from 'ws';
+import type { ServerOptions as WebSocketServerOptions } from 'ws';
 import type { Socket as EngineSocket, ServerOptions } from 'engine.io';
 import { asciiJson } from '../../lib/ascii-json.ts';
 import { adaptParser, isParserOfProtocol3 } from './protocol-3-parser.ts';
@@ -25,7 +27,7 @@ import type { OutgoingPacket } from './internals.ts';
  */
 export function createEngineIo(options: ServerOptions): EngineServer {
   requireInternals();
-  const engine = new EngineServer({ ...options, allowEIO3: true });
+  const engine = new EngineServer({ ...options, allowEIO3: true, wsEngine: EngineWebSocketServer });
   adaptTransports(engine);
   const escapeToAscii = memoizeLast(asciiJson);
   engine.on('connection', (conn: EngineSocket) => {
@@ -87,6 +89,20 @@ export function terminate(conn: EngineSocket): void {
 export function closeForRestart(conn: EngineSocket): void {
   internalsOf(conn).transport.socket?.close(conn.protocol === 3 ? 1001 : 1012);
   conn.close(true);
+}
+
+/** Stops reading from a WebSocket. A polling client is not affected. */
+export const pauseReading = (conn: EngineSocket): void => internalsOf(conn).transport.socket?.pause();
+
+export const resumeReading = (conn: EngineSocket): void => internalsOf(conn).transport.socket?.resume();
+
+const MAX_FRAGMENTS = 1_024;
+
+/** Engine.IO's server of WebSockets. It does not reply to pings itself: `replyToPings` does, without a reply to each. */
+class EngineWebSocketServer extends WebSocketServer {
+  constructor(options: WebSocketServerOptions) {
+    super({ ...options, autoPong: false, maxFragments: MAX_FRAGMENTS });
+  }
 }
 
 /** Assumed size of a packet without text, in bytes. */

@@ -2,18 +2,20 @@
 //
 // - Above 64 KB (`FALLBACK_THRESHOLD_BYTES`), streams leave shared delivery and fall back to the event log (`isBehind`,
 //   called by `frame-writer.ts`). On their own, they send each result after the previous one is flushed (`sendFrame`).
-// - Above 1 MB (`PAUSE_THRESHOLD_BYTES`), the server stops reading from the client (`applyBackpressure`), which sends
-//   requests or pings faster than it reads the responses.
+// - Above 1 MB, 64 KB for an anonymous client (`PAUSE_THRESHOLD_BYTES`), the server stops reading from the client
+//   (`applyBackpressure`), which sends requests or pings faster than it reads the responses, and starts none of its queued
+//   queries and mutations (`whenRead`).
 //
 // Results and events that are not written yet are bounded per connection, by `resultsInFlight` and `budget`
 // (`connection.ts`).
 
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
+import { releaseConnection } from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
 
 const FALLBACK_THRESHOLD_BYTES = 64 * 1024;
-const PAUSE_THRESHOLD_BYTES = 1024 * 1024;
+const PAUSE_THRESHOLD_BYTES = { account: 1024 * 1024, anonymous: 64 * 1024 } as const;
 
 /** Whether the client is too far behind for shared delivery. */
 export const isBehind = ({ writableLength }: Duplex): boolean => writableLength > FALLBACK_THRESHOLD_BYTES;
@@ -21,11 +23,16 @@ export const isBehind = ({ writableLength }: Duplex): boolean => writableLength 
 /**
  * Sends a frame. Frames of one event-loop turn are corked into one write: a result and its `complete` share a packet.
  * Resolves when more may be sent: immediately below the high-water mark of the TCP stream, else when the frame is
- * flushed.
+ * flushed. When the socket is closed, releases the connection: its streams end, rather than encode for no one what they
+ * have buffered.
  */
-export function sendFrame({ socket, stream }: WebSocketConnection, text: string): Promise<void> {
+export function sendFrame(connection: WebSocketConnection, text: string): Promise<void> {
+  const { socket, stream } = connection;
   return new Promise((resolve) => {
-    if (socket.readyState !== WebSocket.OPEN) return resolve();
+    if (socket.readyState !== WebSocket.OPEN) {
+      releaseConnection(connection);
+      return resolve();
+    }
     stream.cork();
     process.nextTick(() => stream.uncork());
     // The callback ignores an error: a failed write breaks the connection, and its `close` frees everything.
@@ -41,19 +48,36 @@ export interface BackpressureEvents {
 
 /** Stops reading from a client that sends requests or pings faster than it reads the responses. */
 export function applyBackpressure(
-  { socket, stream }: WebSocketConnection,
+  connection: WebSocketConnection,
   { onPause, onResume }: BackpressureEvents,
 ): void {
+  const { socket, stream, reader } = connection;
   const check = (): void => {
-    if (stream.writableLength <= PAUSE_THRESHOLD_BYTES || socket.isPaused) return;
-    socket.pause();
+    if (!isUnread(connection) || reader.isPausedFor('unread')) return;
+    reader.pause('unread');
     // `pause()` has no effect on a socket that is closing.
     if (socket.isPaused) onPause(stream.writableLength);
   };
   socket.on('message', check).on('ping', check);
   stream.on('drain', () => {
-    if (!socket.isPaused) return;
-    socket.resume();
+    if (!reader.isPausedFor('unread')) return;
+    reader.resume('unread');
     onResume();
+  });
+}
+
+const isUnread = ({ stream, liveSession }: WebSocketConnection): boolean =>
+  stream.writableLength > PAUSE_THRESHOLD_BYTES[liveSession === undefined ? 'anonymous' : 'account'];
+
+/** Resolves when the client has read what was sent, or the connection is closed; undefined if it has read enough. */
+export function whenRead(connection: WebSocketConnection): Promise<void> | undefined {
+  const { stream } = connection;
+  if (!isUnread(connection) || stream.destroyed) return undefined;
+  return new Promise((resolve) => {
+    const finish = (): void => {
+      stream.off('drain', finish).off('close', finish);
+      resolve();
+    };
+    stream.on('drain', finish).on('close', finish);
   });
 }

@@ -11,6 +11,7 @@ import type { FoundToken } from '../bearer-token.ts';
 import type { OperationOrigin } from '../execution/operation.ts';
 import type { Ports } from '../ports.ts';
 import { OperationTracker } from './operation-ids.ts';
+import { SocketReader } from './socket-reader.ts';
 
 /** Time for the last frames of a connection that the server ends, before it is closed regardless. */
 const LAST_FRAMES_TIMEOUT_MS = 1_000;
@@ -39,6 +40,7 @@ export interface WebSocketConnection extends OperationOrigin {
   readonly socket: WebSocket;
   /** The TCP stream under the WebSocket. */
   readonly stream: Duplex;
+  readonly reader: SocketReader;
   readonly openedAt: number;
   /** Aborted, with the reason, when the server ends the streams of the connection; without one when it is closed. */
   readonly controller: AbortController;
@@ -81,6 +83,7 @@ export function createConnection(
     transport: 'graphql-ws',
     socket,
     stream,
+    reader: new SocketReader(socket),
     openedAt: performance.now(),
     controller,
     operations: new OperationTracker(handle, () => closeWhenSettled(connection)),

@@ -15,6 +15,8 @@ interface TrackedOperation {
   /** Whether its client sent `complete`, or was sent `error` or `complete`. */
   isCompleted: boolean;
   isSubscription: boolean;
+  /** Called when it is known to be a subscription. */
+  readonly onSubscribed: (() => void) | undefined;
 }
 
 /** The operations with one id. */
@@ -49,12 +51,15 @@ export class OperationTracker {
     this.#onSettled = onSettled;
   }
 
-  /** Passes a frame of the client to graphql-ws, a `subscribe` frame once its id is free. Throws RATE_LIMITED. */
-  receive(text: string): Promise<void> {
+  /**
+   * Passes a frame of the client to graphql-ws, a `subscribe` frame once its id is free. Resolves when its operation has
+   * finished; calls `onSubscribed` before, if that is a subscription. Throws RATE_LIMITED.
+   */
+  receive(text: string, onSubscribed?: () => void): Promise<void> {
     const frame = parseFrame(text);
     const { type, id } = frame;
     if (typeof id !== 'string') return this.#handle(text);
-    if (type === 'subscribe') return this.#subscribe(id, withQuery(frame, text));
+    if (type === 'subscribe') return this.#subscribe(id, withQuery(frame, text), onSubscribed);
     return type === 'complete' ? this.#complete(id, text) : this.#handle(text);
   }
 
@@ -62,6 +67,7 @@ export class OperationTracker {
     const started = this.#byId.get(id)?.started;
     if (started === undefined || started.isSubscription) return;
     started.isSubscription = true;
+    started.onSubscribed?.();
     this.unsettledCount -= 1;
     this.#onSettled();
   }
@@ -72,13 +78,14 @@ export class OperationTracker {
     if (started !== undefined) started.isCompleted = true;
   }
 
-  async #subscribe(id: string, text: string): Promise<void> {
+  async #subscribe(id: string, text: string, onSubscribed?: () => void): Promise<void> {
     const { promise: completion, resolve } = Promise.withResolvers<void>();
     const operation: TrackedOperation = {
       completion,
       isStarted: false,
       isCompleted: false,
       isSubscription: false,
+      onSubscribed,
     };
     const entry = this.#byId.get(id) ?? { newest: undefined, started: undefined };
     this.#byId.set(id, entry);

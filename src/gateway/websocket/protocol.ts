@@ -12,6 +12,7 @@ import type { DocumentRequest } from '../execution/document-resolver.ts';
 import { openWhenAvailable } from '../execution/retry-on-outage.ts';
 import { signalOf } from '../ports.ts';
 import type { Ports } from '../ports.ts';
+import { whenRead } from './backpressure.ts';
 import { closeOwnSession, logIn, openOwnSession, renewSession } from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
 import { createReceiver } from './frame-writer.ts';
@@ -87,7 +88,7 @@ export function createProtocolOptions(ports: Ports): ProtocolOptions {
       const connection = sources.get(context)?.connection;
       const execute = () =>
         engine.execute({ document, operationName, variables, context, origin: connection });
-      return connection?.executions.run(execute) ?? execute();
+      return connection?.executions.run(() => whenRead(connection)?.then(execute) ?? execute()) ?? execute();
     },
     subscribe({ document, operationName, variableValues: variables, contextValue }) {
       const context = contextValue as Context;

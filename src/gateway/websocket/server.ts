@@ -9,15 +9,18 @@ import type { EndReason } from '../../errors.ts';
 import { findToken, findTokenInUpgrade } from '../bearer-token.ts';
 import { codeOf } from '../execution/format-error.ts';
 import type { Ports } from '../ports.ts';
+import { parseInTurns, replyToPings, requireReceiverInternals } from '../../lib/websocket-receiver.ts';
 import { applyBackpressure, sendFrame } from './backpressure.ts';
 import { createConnection, endConnection, releaseConnection, renewSession } from './connection.ts';
 import type { WebSocketConnection } from './connection.ts';
 import { isUnexpectedFrame } from './graphql-ws-internals.ts';
+import { InboundFrames } from './inbound-frames.ts';
 import { keepAlive } from './keep-alive.ts';
 import { createProtocolOptions } from './protocol.ts';
 import { requireWsInternals } from './ws-internals.ts';
 
 const MAX_FRAME_BYTES = 1024 * 1024;
+const MAX_FRAGMENTS = 1_024;
 const TRANSPORT = { transport: 'graphql-ws' } as const;
 
 export interface GraphqlSockets {
@@ -31,7 +34,14 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
   const { formatError, metrics, deps } = ports;
   const { log } = deps;
   requireWsInternals();
-  const wss = new WebSocketServer({ noServer: true, maxPayload: MAX_FRAME_BYTES, handleProtocols });
+  requireReceiverInternals();
+  const wss = new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_FRAME_BYTES,
+    handleProtocols,
+    autoPong: false,
+    maxFragments: MAX_FRAGMENTS,
+  });
   const connections = new Set<WebSocketConnection>();
   let connectionCount = 0;
   const protocol = makeServer(createProtocolOptions(ports));
@@ -56,6 +66,10 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
     connections.add(connection);
     metrics.connections.inc(TRANSPORT);
     log.debug({ connection: id, ...TRANSPORT, address: connection.address }, 'connection opened');
+    replyToPings(socket);
+    parseInTurns(socket, stream, ports.turnClock, () =>
+      connection.liveSession === undefined ? 'anonymous' : 'account',
+    );
     const stopPings = keepAlive(socket, () => {
       connection.endReason ??= 'SILENT';
       socket.terminate();
@@ -94,11 +108,17 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
       },
       connection,
     );
-    socket.on('message', (data: Buffer) => {
-      // While the server closes the connection it starts nothing new: the client repeats it on its next connection.
-      if (connection.closeReason !== undefined && !endsStreams(connection.closeReason)) return;
-      connection.operations.receive(data.toString()).catch(fail);
+    const frames = new InboundFrames({
+      connection,
+      turnClock: ports.turnClock,
+      async handle(text, onSubscribed) {
+        // While the server closes the connection it starts nothing new: the client repeats it on its next connection.
+        if (connection.closeReason !== undefined && !endsStreams(connection.closeReason)) return;
+        await connection.operations.receive(text, onSubscribed);
+      },
+      onError: fail,
     });
+    socket.on('message', (data: Buffer) => frames.receive(data));
     socket.on('error', (error) => log.debug({ err: error, connection: id, ...TRANSPORT }, 'socket error'));
     socket.once('close', (code, reason) => {
       stopPings();
@@ -119,6 +139,7 @@ export function createGraphqlSockets(ports: Ports): GraphqlSockets {
         'connection closed',
       );
       releaseConnection(connection);
+      frames.clear();
       notifyClosed(code, reason.toString()).catch(fail);
     });
   };

@@ -1,0 +1,126 @@
+import { nextTick } from 'node:process';
+import { WebSocket } from 'ws';
+import { afterMicrotasks } from '../../lib/turn-clock.ts';
+import type { TurnClock } from '../../lib/turn-clock.ts';
+import type { WebSocketConnection } from './connection.ts';
+
+interface Capacity {
+  readonly frames: number;
+  readonly bytes: number;
+}
+
+/**
+ * Frames in progress per connection: received, and not answered yet. A frame is always accepted while none is in progress.
+ * A subscription is in progress until it is open.
+ */
+const CAPACITY = {
+  account: { frames: 512, bytes: 1024 * 1024 },
+  anonymous: { frames: 64, bytes: 64 * 1024 },
+} as const satisfies Record<string, Capacity>;
+
+/** Frames of one packet that start without a check in between, which lets operations of one client be batched. */
+const MAX_BURST = 4;
+
+export interface InboundFramesOptions {
+  readonly connection: WebSocketConnection;
+  readonly turnClock: TurnClock;
+  /** Handles a frame. Calls `onSubscribed` when its operation is an open subscription, which lasts. */
+  readonly handle: (text: string, onSubscribed: () => void) => Promise<void>;
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * The frames that a client sends, in order. While too many are in progress, or the turn of the event loop is over, further
+ * frames are queued and the socket is not read, so that the client is slowed down by TCP.
+ */
+export class InboundFrames {
+  readonly #options: InboundFramesOptions;
+  #queue: Buffer[] = [];
+  #queuedBytes = 0;
+  #pendingFrames = 0;
+  #pendingBytes = 0;
+  #burst = 0;
+  #isDraining = false;
+  #resume: (() => void) | undefined;
+
+  constructor(options: InboundFramesOptions) {
+    this.#options = options;
+  }
+
+  /** Bytes of the frames that are queued or in progress. */
+  get bytes(): number {
+    return this.#queuedBytes + this.#pendingBytes;
+  }
+
+  receive(data: Buffer): void {
+    if (
+      !this.#isDraining &&
+      this.#burst < MAX_BURST &&
+      this.#hasCapacity() &&
+      !this.#options.turnClock.isOver()
+    ) {
+      if (this.#burst === 0) nextTick(() => (this.#burst = 0));
+      this.#burst += 1;
+      this.#start(data);
+      return;
+    }
+    this.#queue.push(data);
+    this.#queuedBytes += data.length;
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    this.#options.connection.reader.pause('inbound');
+    void this.#drain();
+  }
+
+  /** Drops the queued frames. */
+  clear(): void {
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.#wake();
+  }
+
+  async #drain(): Promise<void> {
+    const { connection, turnClock } = this.#options;
+    // Lets the frames that arrived before do their first work, which counts in this turn.
+    await afterMicrotasks();
+    for (let data = this.#queue.shift(); data !== undefined; data = this.#queue.shift()) {
+      this.#queuedBytes -= data.length;
+      if (turnClock.isOver())
+        await turnClock.nextTurn(connection.liveSession === undefined ? 'anonymous' : 'account');
+      while (!this.#hasCapacity()) await new Promise<void>((resolve) => (this.#resume = resolve));
+      this.#start(data);
+      await afterMicrotasks();
+    }
+    this.#isDraining = false;
+    connection.reader.resume('inbound');
+  }
+
+  #start(data: Buffer): void {
+    const { connection, handle, onError } = this.#options;
+    if (connection.socket.readyState === WebSocket.CLOSED) return;
+    const bytes = data.length;
+    let isPending = true;
+    const settle = (): void => {
+      if (!isPending) return;
+      isPending = false;
+      this.#pendingFrames -= 1;
+      this.#pendingBytes -= bytes;
+      this.#wake();
+    };
+    this.#pendingFrames += 1;
+    this.#pendingBytes += bytes;
+    handle(data.toString(), settle).catch(onError).finally(settle);
+  }
+
+  #hasCapacity(): boolean {
+    const { liveSession, socket } = this.#options.connection;
+    if (this.#pendingFrames === 0 || socket.readyState === WebSocket.CLOSED) return true;
+    const { frames, bytes } = liveSession === undefined ? CAPACITY.anonymous : CAPACITY.account;
+    return this.#pendingFrames < frames && this.#pendingBytes < bytes;
+  }
+
+  #wake(): void {
+    this.#resume?.();
+    this.#resume = undefined;
+  }
+}

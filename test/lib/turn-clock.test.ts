@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import { TurnClock } from '../../src/lib/turn-clock.ts';
+import type { Priority } from '../../src/lib/turn-clock.ts';
+
+/** Occupies the event loop for a while. */
+function work(ms: number): void {
+  const endsAt = performance.now() + ms;
+  while (performance.now() < endsAt);
+}
+
+/** Runs items of 2 ms each, in turns of the clock, and calls back after each. */
+async function runItems(
+  clock: TurnClock,
+  count: number,
+  priority: Priority,
+  onItem: () => void,
+): Promise<void> {
+  for (let index = 0; index < count; index += 1) {
+    if (clock.isOver()) await clock.nextTurn(priority);
+    work(2);
+    onItem();
+    await Promise.resolve();
+  }
+}
+
+test('loops leave turns of the event loop to others, and take turns among themselves', async () => {
+  const clock = new TurnClock();
+  const order: number[] = [];
+  let turns = 0;
+  const timer = setInterval(() => (turns += 1), 0);
+  await Promise.all([0, 1, 2].map((loop) => runItems(clock, 20, 'anonymous', () => order.push(loop))));
+  clearInterval(timer);
+  expect(turns).toBeGreaterThan(5);
+  // No loop is far ahead of another.
+  for (let length = 1; length <= order.length; length += 1) {
+    const counts = [0, 1, 2].map((loop) => order.slice(0, length).filter((entry) => entry === loop).length);
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThan(10);
+  }
+});
+
+test('a loop of an account does not wait for the loops of anonymous clients', async () => {
+  const clock = new TurnClock();
+  const finished: string[] = [];
+  const loops = Array.from({ length: 20 }, () =>
+    runItems(clock, 5, 'anonymous', () => undefined).then(() => finished.push('anonymous')),
+  );
+  loops.push(runItems(clock, 5, 'account', () => undefined).then(() => finished.push('account')));
+  await Promise.all(loops);
+  expect(finished[0]).toBe('account');
+});
+
+test('a loop without contention never waits', async () => {
+  const clock = new TurnClock();
+  expect([clock.isOver(), clock.isOver()]).toEqual([false, false]);
+});
