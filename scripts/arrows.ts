@@ -69,7 +69,8 @@ const PACKAGE_RULES: readonly PackageRule[] = [
   { packages: /^(kysely|pg|pg-pool|@electric-sql\/pglite)(\/|$)/, allowedIn: ['db'] },
   { packages: /^socket\.io-client(\/|$)/, allowedIn: ['testing'] },
   { packages: /^(socket\.io(?!-client)|engine\.io)/, allowedIn: ['bridge', 'app.ts'] },
-  { packages: /^(graphql-ws|ws)(\/|$)/, allowedIn: ['gateway', 'testing'] },
+  { packages: /^graphql-ws(\/|$)/, allowedIn: ['gateway', 'testing'] },
+  { packages: /^ws(\/|$)/, allowedIn: ['bridge', 'gateway', 'lib', 'testing'] },
   {
     packages: /^(graphql|graphql-yoga|@graphql-yoga\/.*|@pothos\/.*)(\/|$)/,
     forbiddenIn: ['lib/text.ts', 'lib/dates.ts', 'db', 'events', 'domain', ...LEAVES],

@@ -1,5 +1,6 @@
 import * as ws from 'ws';
 import { expect, test } from 'vitest';
+import { requireReceiverInternals } from '../../src/lib/websocket-receiver.ts';
 import { requireWsInternals } from '../../src/gateway/websocket/ws-internals.ts';
 
 // Undocumented behaviour of ws that shared frames rely on. See docs/private-apis.md.
@@ -24,4 +25,11 @@ test('a ws that queues frames is rejected at start', () => {
     }
   }
   expect(() => requireWsInternals({ Sender: Queueing })).toThrow('frames written synchronously');
+});
+
+test('a ws without the counters of its receiver is rejected at start', () => {
+  requireReceiverInternals();
+  expect(() => requireReceiverInternals({})).toThrow(
+    'ws lacks what limits of memory need: _bufferedBytes, _messageLength',
+  );
 });

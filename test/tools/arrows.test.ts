@@ -131,7 +131,7 @@ const plantedImports: Readonly<Record<string, { file: string; code: string; repo
     code: "import type { Event } from '../domain/messages.ts';",
     report: /services may not import domain/,
   },
-  'bridge imports ws': { file: 'bridge/a.ts', code: "import 'ws';", report: /ws is for gateway, testing/ },
+  'services imports ws': { file: 'services/a.ts', code: "import 'ws';", report: /ws is for bridge, gateway/ },
   'gateway imports socket.io-client': {
     file: 'gateway/a.ts',
     code: "import 'socket.io-client';",

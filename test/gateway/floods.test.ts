@@ -1,0 +1,110 @@
+import { once } from 'node:events';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { createDataFolder } from '../harness/data-folder.ts';
+import { logIn } from '../harness/demo-server.ts';
+import { openGraphqlSocket } from '../harness/graphql-socket.ts';
+import { PROGRAM_ENV, SERVER_COMMAND, startProgram, waitUntilListening } from '../harness/program.ts';
+
+// Floods by clients without a login, against a server process: the tests check its memory, and that it still serves others.
+
+const MEGABYTE = 1024 * 1024;
+/** Resident memory, garbage included, that an attack may take. Without limits, each of these attacks took hundreds of megabytes. */
+const MAX_MEMORY_GROWTH = 250 * MEGABYTE;
+
+let url: string;
+let token: string;
+const stack = new AsyncDisposableStack();
+
+beforeAll(async () => {
+  const folder = stack.use(await createDataFolder());
+  const env = { ...PROGRAM_ENV, PORT: '0', HOST: '127.0.0.1', DATA_DIR: folder.path, LOG_LEVEL: 'error' };
+  const program = stack.use(startProgram(SERVER_COMMAND, env));
+  url = await waitUntilListening(program.child);
+  token = await logIn(url);
+});
+
+afterAll(() => stack.disposeAsync());
+
+async function readMemory(): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(/^process_resident_memory_bytes (.*)$/m.exec(text)?.[1]);
+}
+
+/** Runs an attack, and checks that memory is bounded while it lasts, and that an account is served. */
+async function expectHarmless(attack: () => Promise<readonly WebSocket[]>): Promise<void> {
+  await using honest = await openGraphqlSocket(url, { token });
+  const memoryBefore = await readMemory();
+  const sockets = await attack();
+  for (const id of ['1', '2', '3']) {
+    honest.send({ id, type: 'subscribe', payload: { query: '{ me { __typename } }' } });
+    expect(await honest.nextOf('next')).toMatchObject({ payload: { data: { me: { __typename: 'User' } } } });
+  }
+  expect((await readMemory()) - memoryBefore).toBeLessThan(MAX_MEMORY_GROWTH);
+  for (const socket of sockets) socket.terminate();
+}
+
+async function openSocket(path: string, protocol?: string): Promise<WebSocket> {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}${path}`, protocol);
+  socket.on('error', () => undefined);
+  await once(socket, 'open');
+  return socket;
+}
+
+async function openAnonymous(): Promise<WebSocket> {
+  const socket = await openSocket('/graphql', 'graphql-transport-ws');
+  socket.send('{"type":"connection_init"}');
+  await once(socket, 'message');
+  return socket;
+}
+
+const repeat = <Result>(count: number, open: () => Promise<Result>): Promise<Result[]> =>
+  Promise.all(Array.from({ length: count }, open));
+
+const LOGIN =
+  'mutation($password: String!) { login(email: "no@example.com", password: $password) { token } }';
+
+test('operations with large variables wait at the client while others of it are in progress', () =>
+  expectHarmless(() =>
+    repeat(5, async () => {
+      const socket = await openAnonymous();
+      const variables = { password: 'x'.repeat(900_000) };
+      for (let id = 0; id < 80; id += 1)
+        socket.send(
+          JSON.stringify({ id: String(id), type: 'subscribe', payload: { query: LOGIN, variables } }),
+        );
+      return socket;
+    }),
+  ));
+
+test('operations of clients that do not read wait at the client', () =>
+  expectHarmless(() =>
+    repeat(10, async () => {
+      const socket = await openAnonymous();
+      socket.pause();
+      for (let id = 0; id < 3_000; id += 1)
+        socket.send(
+          JSON.stringify({ id: String(id), type: 'subscribe', payload: { query: '{ __typename }' } }),
+        );
+      return socket;
+    }),
+  ));
+
+test('pings of many clients are read in turns', () =>
+  expectHarmless(() =>
+    repeat(20, async () => {
+      const socket = await openAnonymous();
+      for (let count = 0; count < 5_000; count += 1) socket.ping();
+      return socket;
+    }),
+  ));
+
+test('legacy events of many clients are handled in turns', () =>
+  expectHarmless(() =>
+    repeat(20, async () => {
+      const socket = await openSocket('/socket.io/?EIO=4&transport=websocket');
+      socket.send('40');
+      for (let count = 0; count < 3_000; count += 1) socket.send('42["webrtc_stun_info"]');
+      return socket;
+    }),
+  ));
